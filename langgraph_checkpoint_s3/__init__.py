@@ -1,0 +1,40 @@
+"""LangGraph checkpoints in Amazon S3, or in any S3-compatible store.
+
+    from langgraph_checkpoint_s3 import S3Saver
+
+    graph = builder.compile(checkpointer=S3Saver("my-bucket"))
+"""
+
+from langgraph_checkpoint_s3.config import S3Config
+from langgraph_checkpoint_s3.errors import (
+    AccessDeniedError,
+    BucketNotFoundError,
+    CheckpointArchivedError,
+    ConflictError,
+    CorruptObjectError,
+    DecryptionError,
+    InvalidConfigError,
+    InvalidKeyError,
+    S3CheckpointError,
+    StorageUnavailableError,
+)
+from langgraph_checkpoint_s3.s3.exchange import Stats
+from langgraph_checkpoint_s3.saver import S3Saver
+from langgraph_checkpoint_s3.version import __version__
+
+__all__ = [
+    "AccessDeniedError",
+    "BucketNotFoundError",
+    "CheckpointArchivedError",
+    "ConflictError",
+    "CorruptObjectError",
+    "DecryptionError",
+    "InvalidConfigError",
+    "InvalidKeyError",
+    "S3CheckpointError",
+    "S3Config",
+    "S3Saver",
+    "Stats",
+    "StorageUnavailableError",
+    "__version__",
+]

@@ -1,0 +1,169 @@
+"""How a saver is made, made ready and closed: all of `S3Saver` that isn't LangGraph's contract."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
+from langgraph_checkpoint_s3.config import S3Config
+from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.objects.keys import Layout
+from langgraph_checkpoint_s3.plans import setup
+from langgraph_checkpoint_s3.plans.address import Context
+from langgraph_checkpoint_s3.plans.plan import Plan
+from langgraph_checkpoint_s3.plans.transfer import Sizes
+from langgraph_checkpoint_s3.s3.drivers import Store
+from langgraph_checkpoint_s3.s3.exchange import Stats
+from langgraph_checkpoint_s3.version import __version__
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from langgraph.checkpoint.serde.base import SerializerProtocol
+    from typing_extensions import Self
+
+_WRITER = f"langgraph-checkpoint-s3/{__version__}"
+_OWN_KEYWORDS = frozenset({"serde", "client", "session", "aio_session"})
+
+
+class _Clock:
+    """The time in ns since 1970, never twice the same: what is written later says so."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def __call__(self) -> int:
+        with self._lock:
+            self._last = max(self._last + 1, time.time_ns())
+            return self._last
+
+
+class BaseS3Saver(BaseCheckpointSaver[str]):
+    """A saver without LangGraph's methods: settings, connections, set-up. Not for use by itself."""
+
+    def __init__(
+        self,
+        bucket: str | None = None,
+        *,
+        config: S3Config | None = None,
+        serde: SerializerProtocol | None = None,
+        client: Any = None,
+        session: Any = None,
+        aio_session: Any = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(serde=serde)
+        if bucket is not None:
+            settings["bucket"] = bucket
+        self.config = config.replace(**settings) if config else S3Config.from_keywords(**settings)
+        self._layout = Layout(self.config.prefix)
+        self._sizes = Sizes(self.config.multipart_threshold, self.config.multipart_part_size)
+        self._now = _Clock()
+        self._store = Store(
+            self.config, _WRITER, client=client, session=session, aio_session=aio_session
+        )
+
+    @classmethod
+    def from_conn_string(cls, conn_string: str, **keywords: Any) -> Self:
+        """A saver from `s3://bucket/prefix?setting=value&…`.
+
+        Args:
+            conn_string: Bucket, prefix and any setting of `S3Config` by its name, such as
+                `s3://my-bucket/agents?region=eu-west-1`. No credentials.
+            **keywords: As for `S3Saver` itself; settings here win over the string's.
+
+        Raises:
+            InvalidConfigError: It isn't such a string, or a setting is unknown or out of range.
+        """
+        own, settings = _split(keywords)
+        return cls(config=S3Config.from_conn_string(conn_string, **settings), **own)
+
+    @classmethod
+    def from_env(cls, **keywords: Any) -> Self:
+        """A saver from `S3_BUCKET_NAME`, `S3_KEY_PREFIX`, `AWS_REGION`, `S3_ENDPOINT_URL`, `S3_FORCE_PATH_STYLE`.
+
+        Credentials come from AWS's own variables, profiles and roles.
+
+        Args:
+            **keywords: As for `S3Saver` itself; settings here win over the environment's.
+
+        Raises:
+            InvalidConfigError: `S3_BUCKET_NAME` is missing, or a value is out of range.
+        """
+        own, settings = _split(keywords)
+        return cls(config=S3Config.from_env(**settings), **own)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.config.bucket!r}, prefix={self.config.prefix!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def close(self) -> None:
+        """Close connections and threads. The saver stays usable: its next use opens new ones."""
+        self._store.close()
+
+    async def aclose(self) -> None:
+        """Close the running event loop's connections, and those of the blocking methods."""
+        await self._store.aclose()
+
+    def stats(self) -> Stats:
+        """How many requests of each kind this saver has made in this process, and what its cache spared."""
+        return self._store.shared.stats()
+
+    def setup(self) -> None:
+        """Make the bucket ready: create it if it is missing, and try all that the saver will need.
+
+        Writes, reads, lists and deletes one small probe object. Optional, and safe to run again.
+        Needs the run-time role's permissions, `s3:CreateBucket` if there is no bucket, and
+        `s3:PutBucketVersioning` with `versioning=True`.
+
+        Raises:
+            BucketNotFoundError: There is no bucket, and it may not be made.
+            AccessDeniedError: Permissions are missing; the message names them all.
+            StorageUnavailableError: The store can't be reached, or doesn't keep what it is given.
+        """
+        self._note_conditional(self._store.run(self._setup()))
+
+    async def asetup(self) -> None:
+        """`setup`, as a coroutine."""
+        self._note_conditional(await self._store.arun(self._setup()))
+
+    def _context(self) -> Context:
+        # Made for each call: `with_allowlist` clones the saver with another serializer.
+        return Context(self._layout, self.serde, self.config.compression, self._sizes, _WRITER)
+
+    def _setup(self) -> Plan[bool]:
+        return setup.setup(self.config.prefix, uuid.uuid4().hex, versioning=self.config.versioning)
+
+    def _note_conditional(self, honoured: bool) -> None:
+        if not honoured:
+            self._store.shared.without_conditions()
+
+
+def _split(keywords: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The saver's own keywords, and the settings."""
+    if "config" in keywords:
+        raise InvalidConfigError("config doesn't go with from_conn_string or from_env; use S3Saver(config=…).")
+    return (
+        {name: value for name, value in keywords.items() if name in _OWN_KEYWORDS},
+        {name: value for name, value in keywords.items() if name not in _OWN_KEYWORDS},
+    )

@@ -1,0 +1,311 @@
+"""`S3Config`: every setting of a saver, checked, from keywords, a URI or the environment."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Literal, get_args
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.objects.codecs import CODECS, Compression
+from langgraph_checkpoint_s3.objects.keys import THREAD_SUFFIX
+
+ServerSideEncryption = Literal["auto", "AES256", "aws:kms", "aws:kms:dsse", "off"]
+
+MIB: Final = 1024 * 1024
+MIN_PART: Final = 5 * MIB
+"""S3's least size of a part, but for an upload's last."""
+MAX_PUT: Final = 5 * 1024 * MIB
+"""S3's largest single PUT, and largest part."""
+
+DEFAULT_PREFIX: Final = "checkpoints/"
+
+_ENVIRONMENT: Final = {
+    "S3_BUCKET_NAME": "bucket",
+    "S3_KEY_PREFIX": "prefix",
+    "AWS_REGION": "region",
+    "S3_ENDPOINT_URL": "endpoint_url",
+    "S3_FORCE_PATH_STYLE": "force_path_style",
+}
+_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}|arn:[A-Za-z0-9:/_.-]+")
+_PREFIX: Final = re.compile(r"(?:[A-Za-z0-9_.=-]+/)*")
+_ACCOUNT: Final = re.compile(r"[0-9]{12}")
+_TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_FALSE: Final = frozenset({"0", "false", "no", "off"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class S3Config:
+    """Every setting of a saver. Immutable and checked when it is made.
+
+    Attributes:
+        bucket: The bucket's name, or the ARN of an access point.
+        prefix: What all keys begin with; `/` is added at its end. Letters, digits and `_ . = - /`.
+            No segment of it may end in `.thread`. Savers with different prefixes never see each
+            other's threads, even where one prefix lies below the other.
+        region: The bucket's region. Default: AWS's own chain (`AWS_REGION`, profile), then
+            `us-east-1`.
+        endpoint_url: The address of an S3-compatible store. Default: AWS, or what
+            `AWS_ENDPOINT_URL_S3` and `AWS_ENDPOINT_URL` say.
+        force_path_style: Whether the bucket goes into the URL's path rather than its host name.
+            Default: exactly if `endpoint_url` is set.
+        compression: `zstd` (level 3), `gzip` or `none`, for what is written. Reading knows all.
+        server_side_encryption: `AES256`, `aws:kms`, `aws:kms:dsse`, or `off` to send no header and
+            leave it to the bucket's default. `auto` is `AES256` on AWS and `off` elsewhere, since
+            several compatible stores refuse the header.
+        kms_key_id: The KMS key for `aws:kms` and `aws:kms:dsse`: an id, ARN or alias. Default:
+            the account's `aws/s3` key.
+        bucket_key_enabled: Whether an S3 Bucket Key saves KMS requests, with `aws:kms`. Default:
+            the bucket's setting.
+        versioning: Whether `setup()` turns the bucket's versioning on.
+        multipart_threshold: Bytes from which an object is moved in parts. At least 5 MiB.
+        multipart_part_size: Bytes of a part, 5 MiB to 5 GiB.
+        storage_class: Of new objects, such as `INTELLIGENT_TIERING`. Default: the bucket's.
+        object_tags: Tags of new objects, at most 10. They need `s3:PutObjectTagging`.
+        max_concurrency: How many requests one operation has under way at once.
+        connect_timeout: Seconds to wait for a connection.
+        read_timeout: Seconds to wait for each piece of an answer.
+        max_attempts: How often a request is sent before it is given up.
+        cache_bytes: Bytes of objects that are kept in memory; 0 keeps none.
+        expected_bucket_owner: The account id (12 digits) that the bucket must belong to.
+        use_accelerate: Whether to use S3 Transfer Acceleration.
+        requester_pays: Whether the requester pays, rather than the bucket's owner.
+
+    Raises:
+        InvalidConfigError: A setting is unknown, of the wrong type or out of range.
+    """
+
+    bucket: str
+    prefix: str = DEFAULT_PREFIX
+    region: str | None = None
+    endpoint_url: str | None = None
+    force_path_style: bool | None = None
+    compression: Compression = "zstd"
+    server_side_encryption: ServerSideEncryption = "auto"
+    kms_key_id: str | None = None
+    bucket_key_enabled: bool | None = None
+    versioning: bool = False
+    multipart_threshold: int = 5 * MIB
+    multipart_part_size: int = 8 * MIB
+    storage_class: str | None = None
+    object_tags: Mapping[str, str] = field(default_factory=dict, hash=False)
+    max_concurrency: int = 16
+    connect_timeout: float = 5.0
+    read_timeout: float = 20.0
+    max_attempts: int = 5
+    cache_bytes: int = 64 * MIB
+    expected_bucket_owner: str | None = None
+    use_accelerate: bool = False
+    requester_pays: bool = False
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):
+            _check_type(setting.name, str(setting.type), getattr(self, setting.name))
+        object.__setattr__(self, "prefix", normalize_prefix(self.prefix))
+        object.__setattr__(self, "object_tags", dict(self.object_tags))
+        self._check_names()
+        self._check_encryption()
+        _in_range("multipart_threshold", self.multipart_threshold, MIN_PART, MAX_PUT)
+        _in_range("multipart_part_size", self.multipart_part_size, MIN_PART, MAX_PUT)
+        _in_range("max_concurrency", self.max_concurrency, 1, 1000)
+        _in_range("connect_timeout", self.connect_timeout, 0.001, 3600)
+        _in_range("read_timeout", self.read_timeout, 0.001, 3600)
+        _in_range("max_attempts", self.max_attempts, 1, 100)
+        _in_range("cache_bytes", self.cache_bytes, 0, None)
+
+    def replace(self, **settings: Any) -> S3Config:
+        """This configuration with some settings changed.
+
+        Raises:
+            InvalidConfigError: A setting is unknown, of the wrong type or out of range.
+        """
+        return type(self).from_keywords(**{**{each.name: getattr(self, each.name) for each in fields(self)}, **settings})
+
+    @classmethod
+    def from_keywords(cls, **settings: Any) -> S3Config:
+        """Make a configuration, with a clear error for a keyword that there isn't.
+
+        Raises:
+            InvalidConfigError: A setting is unknown, missing, of the wrong type or out of range.
+        """
+        known = {setting.name for setting in fields(cls)}
+        for name in settings:
+            if name not in known:
+                raise InvalidConfigError(f"There is no setting {name!r}. There are: {', '.join(sorted(known))}.")
+        if "bucket" not in settings:
+            raise InvalidConfigError("The bucket is missing.")
+        return cls(**settings)
+
+    @classmethod
+    def from_conn_string(cls, conn_string: str, **settings: Any) -> S3Config:
+        """Read `s3://bucket/prefix?setting=value&…`.
+
+        Args:
+            conn_string: The bucket, the prefix (`checkpoints/` if there is none) and any other
+                settings by their names; tags as `tag.NAME=VALUE`. No credentials: those come from
+                AWS's own chain.
+            **settings: Settings that win over the URI's.
+
+        Raises:
+            InvalidConfigError: It isn't such a URI, or a setting in it is unknown or out of range.
+        """
+        if not isinstance(conn_string, str) or not conn_string.startswith("s3://"):
+            raise InvalidConfigError("A connection string looks like s3://bucket/prefix?region=eu-west-1.")
+        try:
+            parts = urlsplit(conn_string)
+            pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+        except ValueError as error:
+            raise InvalidConfigError(f"The connection string isn't a URI: {error}.") from None
+        if "@" in parts.netloc or ":" in parts.netloc:
+            raise InvalidConfigError(
+                "A connection string names a bucket, without credentials or a port: the credentials come from "
+                "AWS's own chain (environment, profile, role), another store's address from ?endpoint_url=…"
+            )
+        if parts.fragment:
+            raise InvalidConfigError("A connection string has no #fragment; write # as %23.")
+        found: dict[str, Any] = {"bucket": unquote(parts.netloc)}
+        if parts.path.strip("/"):
+            found["prefix"] = unquote(parts.path).removeprefix("/")
+        tags = {name[4:]: value for name, value in pairs if name.startswith("tag.")}
+        if tags:
+            found["object_tags"] = tags
+        for name, value in pairs:
+            if name.startswith("tag."):
+                continue
+            if name in found:
+                raise InvalidConfigError(f"The connection string says {name} twice.")
+            found[name] = parse_setting(name, value)
+        return cls.from_keywords(**{**found, **settings})
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **settings: Any) -> S3Config:
+        """Read `S3_BUCKET_NAME`, `S3_KEY_PREFIX`, `AWS_REGION`, `S3_ENDPOINT_URL`, `S3_FORCE_PATH_STYLE`.
+
+        Credentials come from AWS's own variables, profiles and roles.
+
+        Args:
+            environ: Where to read; the process's environment by default. An empty value is none.
+            **settings: Settings that win over the environment's.
+
+        Raises:
+            InvalidConfigError: `S3_BUCKET_NAME` is missing, or a value is out of range.
+        """
+        environ = os.environ if environ is None else environ
+        found = {
+            setting: parse_setting(setting, environ[variable], shown=variable)
+            for variable, setting in _ENVIRONMENT.items()
+            if environ.get(variable)
+        }
+        merged = {**found, **settings}
+        if "bucket" not in merged:
+            raise InvalidConfigError("The environment variable S3_BUCKET_NAME is not set.")
+        return cls.from_keywords(**merged)
+
+    def _check_names(self) -> None:
+        if not _BUCKET.fullmatch(self.bucket):
+            raise InvalidConfigError(
+                f"bucket={self.bucket!r} is not a bucket's name: 3 to 63 letters, digits, dots and hyphens."
+            )
+        if self.endpoint_url is not None:
+            url = urlsplit(self.endpoint_url)
+            if url.scheme not in ("http", "https") or not url.hostname:
+                raise InvalidConfigError(f"endpoint_url={self.endpoint_url!r} is not an http:// or https:// URL.")
+        if self.expected_bucket_owner is not None and not _ACCOUNT.fullmatch(self.expected_bucket_owner):
+            raise InvalidConfigError("expected_bucket_owner must be an account id of 12 digits.")
+        if len(self.object_tags) > 10:
+            raise InvalidConfigError(f"object_tags has {len(self.object_tags)} tags, and S3 takes 10.")
+        if self.use_accelerate and self.endpoint_url is not None:
+            raise InvalidConfigError("use_accelerate is AWS's own: it doesn't go with an endpoint_url.")
+
+    def _check_encryption(self) -> None:
+        if self.compression not in CODECS:
+            raise InvalidConfigError(f"compression={self.compression!r} is none of {', '.join(CODECS)}.")
+        modes = get_args(ServerSideEncryption)
+        if self.server_side_encryption not in modes:
+            raise InvalidConfigError(
+                f"server_side_encryption={self.server_side_encryption!r} is none of {', '.join(modes)}."
+            )
+        if self.kms_key_id is not None and not self.server_side_encryption.startswith("aws:kms"):
+            raise InvalidConfigError(
+                "kms_key_id goes with server_side_encryption='aws:kms' or 'aws:kms:dsse' only."
+            )
+        if self.bucket_key_enabled is not None and self.server_side_encryption != "aws:kms":
+            raise InvalidConfigError("bucket_key_enabled goes with server_side_encryption='aws:kms' only.")
+
+
+def normalize_prefix(prefix: str) -> str:
+    """The prefix as keys begin with it: empty, or ending in `/`.
+
+    Raises:
+        InvalidConfigError: It holds what some store mangles, or could be taken for a thread.
+    """
+    normal = prefix if not prefix or prefix.endswith("/") else prefix + "/"
+    if not _PREFIX.fullmatch(normal):
+        raise InvalidConfigError(
+            f"prefix={prefix!r}: a prefix is made of letters, digits and _ . = - in segments that a / ends; "
+            "it neither begins with / nor holds //."
+        )
+    for segment in normal.split("/"):
+        if segment in (".", ".."):
+            raise InvalidConfigError(f"prefix={prefix!r}: a segment {segment!r} means another folder to many tools.")
+        if segment.endswith(THREAD_SUFFIX):
+            raise InvalidConfigError(
+                f"prefix={prefix!r}: the segment {segment!r} ends in {THREAD_SUFFIX}, as the folders of threads "
+                "do, and would be taken for one by a saver above it."
+            )
+    return normal
+
+
+def parse_setting(name: str, text: str, shown: str | None = None) -> Any:
+    """Read a setting that came as text.
+
+    Args:
+        name: The setting.
+        text: Its value: numbers in digits, booleans as true, false, 1, 0, yes, no, on or off.
+        shown: What to call it in an error, if not by its name.
+
+    Raises:
+        InvalidConfigError: There is no such setting, or the text isn't a value of it.
+    """
+    kinds = {setting.name: str(setting.type) for setting in fields(S3Config)}
+    kind = kinds.get(name)
+    shown = shown or name
+    if kind is None or name == "object_tags":
+        raise InvalidConfigError(f"There is no setting {shown!r}. There are: {', '.join(sorted(kinds))}.")
+    if kind.startswith("bool"):
+        if text.lower() not in _TRUE | _FALSE:
+            raise InvalidConfigError(f"{shown}={text!r} is neither true nor false.")
+        return text.lower() in _TRUE
+    try:
+        if kind.startswith("int"):
+            return int(text)
+        if kind.startswith("float"):
+            return float(text)
+    except ValueError:
+        raise InvalidConfigError(f"{shown}={text!r} is not a number.") from None
+    return text
+
+
+def _check_type(name: str, kind: str, value: object) -> None:
+    """Check a value against its annotation, of which there are only simple ones."""
+    if value is None and kind.endswith("| None"):
+        return
+    simple = kind.removesuffix(" | None")
+    fits = {
+        "bool": isinstance(value, bool),
+        "int": isinstance(value, int) and not isinstance(value, bool),
+        "float": isinstance(value, (int, float)) and not isinstance(value, bool),
+        "Mapping[str, str]": isinstance(value, Mapping)
+        and all(isinstance(text, str) for pair in value.items() for text in pair),
+    }.get(simple, isinstance(value, str))
+    if not fits:
+        raise InvalidConfigError(f"{name}={value!r} must be of type {simple}.")
+
+
+def _in_range(name: str, value: float, least: float, most: float | None) -> None:
+    if value < least or (most is not None and value > most) or value != value:  # NaN is in no range
+        limits = f"at least {least}" if most is None else f"from {least} to {most}"
+        raise InvalidConfigError(f"{name}={value} must be {limits}.")

@@ -1,0 +1,60 @@
+"""`copy_thread`: server-side copies, in an order in which nothing half-copied can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from langgraph_checkpoint_s3.errors import ConflictError, InvalidKeyError
+from langgraph_checkpoint_s3.objects.keys import MAX_KEY_BYTES
+from langgraph_checkpoint_s3.plans.address import Context
+from langgraph_checkpoint_s3.plans.plan import Plan, together
+from langgraph_checkpoint_s3.plans.scan import Folder, Scan, latest
+from langgraph_checkpoint_s3.s3.requests import CopyObject, Missing
+
+_BATCH: Final = 1000
+
+
+def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
+    """Copy all of a thread's objects, in parallel, without reading them.
+
+    Writes go first (nobody sees them without their checkpoint), the latest checkpoint of each
+    namespace last (until then the target looks like the source's past). What the target
+    thread already held stays.
+
+    Raises:
+        InvalidKeyError: The target's keys would be too long; nothing was copied.
+        ConflictError: The source was being deleted. The target then holds a part of it.
+    """
+    if source == target:
+        return
+    old, new = context.layout.thread(source), context.layout.thread(target)
+    folders = yield from Scan(context.layout, old).rest()
+    stages = [[(key, new + key[len(old) :]) for key in keys] for keys in _stages(folders)]
+    for _, copied in (pair for stage in stages for pair in stage):
+        if len(copied) > MAX_KEY_BYTES:
+            raise InvalidKeyError(
+                f"A copied object's key would have {len(copied)} bytes, and S3 takes {MAX_KEY_BYTES}: the "
+                "target thread_id must be shorter. Nothing was copied."
+            )
+    for stage in stages:
+        for start in range(0, len(stage), _BATCH):
+            batch = stage[start : start + _BATCH]
+            answers = yield from together(CopyObject(key, copied) for key, copied in batch)
+            for (key, _), answer in zip(batch, answers, strict=True):
+                if isinstance(answer, Missing):
+                    raise ConflictError("The thread was being deleted while it was copied", key=key)
+
+
+def _stages(folders: Sequence[Folder]) -> Iterator[list[str]]:
+    stored = [folder for folder in folders if folder.checkpoints]
+    last = latest(stored)
+    addresses = {folder.address for folder in last}
+    yield [entry.key for folder in stored for entry in folder.writes]
+    yield [
+        entry.key
+        for folder in stored
+        if folder.address not in addresses
+        for entry, _ in folder.checkpoints
+    ]
+    yield [entry.key for folder in last for entry, _ in folder.checkpoints]

@@ -1,0 +1,76 @@
+"""What a plan is: a generator that yields batches of requests and is sent each batch's answers.
+
+    def put_two(first: PutObject, second: PutObject) -> Plan[bool]:
+        one, two = yield from together([first, second])     # one round trip
+        return isinstance(one, Stored) and isinstance(two, Stored)
+
+Whoever reads or writes one needs five rules:
+
+1. A plan computes and yields. It has no client, clock, randomness or logging: those are passed in.
+2. It yields a batch and gets a list of as many answers back; what is in one batch may run together.
+3. Only `ask`, `together` and `abreast` contain a bare `yield`. Everything else is `yield from`, so types flow.
+4. The driver settles a whole batch, then throws its first error into the plan, which may still
+   ask for what cleans up, and lets the error out.
+5. Retries are the clients' business, never a plan's, but for what it sees change under its hands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Sequence
+from typing import Any, TypeAlias, TypeVar, cast
+
+from langgraph_checkpoint_s3.s3.requests import Request
+
+T = TypeVar("T")
+A = TypeVar("A")
+
+Plan: TypeAlias = Generator[Sequence[Request[Any]], list[Any], T]
+"""A computation that ends in a `T` and asks S3 on its way."""
+
+
+def ask(request: Request[A]) -> Plan[A]:
+    """Send one request."""
+    [answer] = yield [request]
+    return cast("A", answer)
+
+
+def together(requests: Iterable[Request[A]]) -> Plan[list[A]]:
+    """Send requests at once, as one round trip; no requests are no round trip."""
+    batch = list(requests)
+    if not batch:
+        return []
+    answers = yield batch
+    return cast("list[A]", answers)
+
+
+def abreast(plans: Iterable[Plan[T]]) -> Plan[list[T]]:
+    """Run plans side by side: the batches that they are at go out as one.
+
+    An error ends all of them, so it is for plans that leave nothing to clean up.
+    """
+    running = list(plans)
+    results: dict[int, T] = {}
+    batches: dict[int, Sequence[Request[Any]]] = {}
+
+    def advance(number: int, answers: list[Any] | None) -> None:
+        try:
+            batches[number] = next(running[number]) if answers is None else running[number].send(answers)
+        except StopIteration as stop:
+            batches.pop(number, None)
+            results[number] = stop.value
+
+    try:
+        for number in range(len(running)):
+            advance(number, None)
+        while batches:
+            order = list(batches)
+            answers = yield [request for number in order for request in batches[number]]
+            position = 0
+            for number in order:
+                size = len(batches[number])
+                advance(number, answers[position : position + size])
+                position += size
+    finally:
+        for plan in running:
+            plan.close()
+    return [results[number] for number in range(len(running))]

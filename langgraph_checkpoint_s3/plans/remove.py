@@ -1,0 +1,128 @@
+"""`delete_thread`, `delete_for_runs` and `prune`.
+
+In what order things go matters when it is cut short: with more keys than one request takes, all
+checkpoints go before the writes, and the newest first, so that whatever is still there is whole
+and can still be rebuilt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
+
+from langgraph_checkpoint_s3.errors import (
+    AccessDeniedError,
+    ConflictError,
+    InvalidConfigError,
+    StorageUnavailableError,
+)
+from langgraph_checkpoint_s3.plans.address import Context
+from langgraph_checkpoint_s3.plans.history import needed_ancestors
+from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask
+from langgraph_checkpoint_s3.plans.read import at, load
+from langgraph_checkpoint_s3.plans.scan import Folder, Scan, latest
+from langgraph_checkpoint_s3.s3.requests import DeleteObjects
+
+_BATCH: Final = 1000
+"""The most keys that one DeleteObjects takes."""
+_THREADS_AT_ONCE: Final = 16
+_TRIES: Final = 4
+
+
+def delete_thread(context: Context, thread_id: str) -> Plan[None]:
+    """Delete all of a thread: one LIST and one DeleteObjects per 1,000 keys."""
+    folders = yield from Scan(context.layout, context.layout.thread(thread_id)).rest()
+    yield from delete(folders)
+
+
+def delete_for_runs(context: Context, run_ids: Collection[str]) -> Plan[None]:
+    """Delete the checkpoints of these runs, with their writes, in all threads.
+
+    A run is in the key, so nothing is read, but all of the prefix is listed.
+    """
+    runs = frozenset(run_ids)
+    scan = Scan(context.layout, context.layout.prefix)
+    while runs and not scan.done:
+        folders = yield from scan.more()
+        yield from delete(
+            [folder for folder in folders if any(leaf.run in runs for _, leaf in folder.checkpoints)]
+        )
+
+
+def prune(context: Context, thread_ids: Sequence[str], strategy: str) -> Plan[None]:
+    """Delete the threads, or all but the latest checkpoint of each of their namespaces.
+
+    Kept beside the latest is what its delta channels are rebuilt from. Writes without a checkpoint
+    are left alone: their checkpoint may be about to arrive.
+
+    Raises:
+        InvalidConfigError: The strategy is unknown.
+    """
+    if strategy not in ("keep_latest", "delete", "delete_all"):
+        raise InvalidConfigError(
+            f"prune has no strategy {strategy!r}: it knows 'keep_latest' and 'delete' (or 'delete_all')."
+        )
+    one = _keep_latest if strategy == "keep_latest" else delete_thread
+    unique = list(dict.fromkeys(thread_ids))
+    for start in range(0, len(unique), _THREADS_AT_ONCE):
+        yield from abreast(one(context, thread_id) for thread_id in unique[start : start + _THREADS_AT_ONCE])
+
+
+def delete(folders: Sequence[Folder]) -> Plan[None]:
+    """Delete all of these folders' objects."""
+    keys = [entry.key for folder in folders for entry, _ in folder.checkpoints]
+    writes = [entry.key for folder in folders for entry in folder.writes]
+    if len(keys) + len(writes) <= _BATCH:
+        batches = [keys + writes]
+    else:
+        batches = [*_batches(keys), *_batches(writes)]
+    deleted = 0
+    for batch in batches:
+        if batch:
+            deleted += yield from _delete_batch(batch, deleted)
+
+
+def _delete_batch(keys: Sequence[str], before: int) -> Plan[int]:
+    answer = yield from ask(DeleteObjects(tuple(keys)))
+    if not answer.failed:
+        return len(keys)
+    key, code, message = answer.failed[0]
+    reason = (
+        f"{len(answer.failed)} of {before + len(keys)} objects could not be deleted ({code}: {message}); the "
+        f"other {before + len(keys) - len(answer.failed)} were. Deleting again goes on where this stopped"
+    )
+    if code == "AccessDenied":
+        raise AccessDeniedError(f"{reason}. It needs s3:DeleteObject", action="s3:DeleteObject", key=key)
+    raise StorageUnavailableError(reason, key=key)
+
+
+def _batches(keys: list[str]) -> Iterator[list[str]]:
+    return (keys[start : start + _BATCH] for start in range(0, len(keys), _BATCH))
+
+
+def _keep_latest(context: Context, thread_id: str) -> Plan[None]:
+    folders = yield from Scan(context.layout, context.layout.thread(thread_id)).rest()
+    newest = latest(folders)
+    needed = yield from abreast(_needs(context, folder) for folder in newest)
+    keep = {folder.address for kept in (newest, *needed) for folder in kept}
+    yield from delete([folder for folder in folders if folder.checkpoints and folder.address not in keep])
+
+
+def _needs(context: Context, newest: Folder) -> Plan[list[Folder]]:
+    """What must stay so that a checkpoint's delta channels can be rebuilt.
+
+    LangGraph counts, for each delta channel, the updates since its last stored value; a channel
+    with a count and no value of its own is rebuilt from its ancestors' writes.
+    """
+    for _ in range(_TRIES):
+        [loaded] = yield from load(context, [newest])
+        if loaded is not None:
+            break
+    else:
+        raise ConflictError(
+            "The thread changed while it was being pruned; nothing was deleted", key=newest.entries[0].key
+        )
+    with at(newest.entries[0].key):
+        counters = loaded.checkpoint.metadata(context.serde).get("counters_since_delta_snapshot") or {}
+    channels = [channel for channel in counters if channel not in loaded.checkpoint.channels]
+    return (yield from needed_ancestors(context, newest, channels))

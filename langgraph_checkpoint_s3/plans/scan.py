@@ -1,0 +1,126 @@
+"""Lists keys and groups them by checkpoint. The one place that leans on a listing's order.
+
+A store that lists in another order (S3 Express directory buckets) would need its pages
+collected and sorted here; what comes out of `Scan` is all that the other plans see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout
+from langgraph_checkpoint_s3.plans.address import Address
+from langgraph_checkpoint_s3.plans.plan import Plan, ask
+from langgraph_checkpoint_s3.s3.requests import Entry, ListObjects
+
+PAGE = 1000
+"""The most keys that S3 lists at once."""
+
+
+@dataclass(slots=True)
+class Folder:
+    """All that a listing shows of one checkpoint.
+
+    Attributes:
+        address: Its thread, namespace and id, all of them set.
+        checkpoints: Its object. There are several only if one id was put with different metadata;
+            then the latest counts. There is none if only writes have arrived, or stayed.
+        writes: The objects of its tasks' writes.
+    """
+
+    address: Address
+    checkpoints: list[tuple[Entry, CheckpointLeaf]] = field(default_factory=list)
+    writes: list[Entry] = field(default_factory=list)
+
+    @property
+    def checkpoint_id(self) -> str:
+        return self.address.checkpoint_id or ""
+
+    @property
+    def leaf(self) -> CheckpointLeaf | None:
+        """What the key tells of the checkpoint, if there is exactly one."""
+        return self.checkpoints[0][1] if len(self.checkpoints) == 1 else None
+
+    @property
+    def entries(self) -> list[Entry]:
+        return [*(entry for entry, _ in self.checkpoints), *self.writes]
+
+
+class Scan:
+    """Reads a listing page by page and gives whole folders, newest first within a namespace.
+
+    Args:
+        layout: The saver's keys.
+        prefix: What to list: a thread's, namespace's or checkpoint's folder, or all.
+        start_after: The key behind which to begin.
+        page: How many keys to ask for at first. Later pages are larger: whoever reads on
+            after the first one tends to want it all.
+    """
+
+    def __init__(
+        self, layout: Layout, prefix: str, *, start_after: str | None = None, page: int = PAGE
+    ) -> None:
+        self.done = False
+        self._layout = layout
+        self._prefix = prefix
+        self._start_after = start_after
+        self._page = page
+        self._token: str | None = None
+        self._open: Folder | None = None
+
+    def more(self) -> Plan[list[Folder]]:
+        """The folders that the next page completes. None at all may come, before `done` too."""
+        start_after = None if self._token else self._start_after
+        page = yield from ask(ListObjects(self._prefix, self._page, start_after, self._token))
+        self._page = PAGE
+        self._token = page.token
+        folders = group(self._layout, page.entries, self._open)
+        self.done = page.token is None
+        self._open = None if self.done or not folders else folders.pop()
+        return folders
+
+    def rest(self) -> Plan[list[Folder]]:
+        """All the folders that are left."""
+        folders: list[Folder] = []
+        while not self.done:
+            folders += yield from self.more()
+        return folders
+
+
+def group(layout: Layout, entries: Iterable[Entry], last: Folder | None = None) -> list[Folder]:
+    """Put the entries of one checkpoint together, in the listing's order.
+
+    Keys that aren't in a thread's folder are somebody else's, and passed over.
+
+    Args:
+        layout: The saver's keys.
+        entries: A page.
+        last: The folder that the page before ended in, which this one may go on with.
+
+    Raises:
+        CorruptObjectError: A key in a thread's folder can't be read.
+    """
+    folders = [last] if last else []
+    for entry in entries:
+        parsed = layout.parse(entry.key)
+        if parsed is None:
+            continue
+        address = Address(parsed.thread_id, parsed.checkpoint_ns, parsed.checkpoint_id)
+        if not folders or folders[-1].address != address:
+            folders.append(Folder(address))
+        if isinstance(parsed.leaf, CheckpointLeaf):
+            folders[-1].checkpoints.append((entry, parsed.leaf))
+        else:
+            folders[-1].writes.append(entry)
+    return folders
+
+
+def latest(folders: Iterable[Folder]) -> list[Folder]:
+    """Of each namespace's checkpoints the newest one. Folders without a checkpoint don't count."""
+    newest: dict[str, Folder] = {}
+    for folder in folders:
+        name = folder.address.namespace
+        if folder.checkpoints and folder.checkpoint_id >= newest.get(name, folder).checkpoint_id:
+            newest[name] = folder
+    return list(newest.values())

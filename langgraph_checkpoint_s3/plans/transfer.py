@@ -1,0 +1,137 @@
+"""Moves whole objects: small ones in one request, large ones as parallel parts and ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
+from langgraph_checkpoint_s3.s3.requests import (
+    AbortUpload,
+    Body,
+    CompleteUpload,
+    CreateUpload,
+    Entry,
+    GetObject,
+    HeadObject,
+    Missing,
+    PutObject,
+    Refused,
+    Request,
+    Stored,
+    UploadPart,
+)
+
+_READ_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """When an object is moved in pieces, and how large they are, in bytes."""
+
+    multipart_threshold: int
+    part_size: int
+
+
+def store(key: str, body: bytes, sizes: Sizes, *, only_new: bool = False) -> Plan[Stored | Refused]:
+    """Write an object, in one PUT or as a multipart upload.
+
+    An upload that fails is aborted, so that no invisible parts stay behind and cost.
+    """
+    if len(body) < sizes.multipart_threshold:
+        return (yield from ask(PutObject(key, body, only_new)))
+    if only_new and isinstance((yield from ask(HeadObject(key))), Stored):
+        return Refused()  # saves the upload, and stores that ignore the condition on its completion
+    upload_id = yield from ask(CreateUpload(key))
+    try:
+        etags = yield from together(
+            UploadPart(key, upload_id, number, part)
+            for number, part in enumerate(_parts(body, sizes.part_size), start=1)
+        )
+        outcome = yield from ask(CompleteUpload(key, upload_id, tuple(etags), body, only_new))
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        yield from _abort(key, upload_id, error)
+        raise
+    if isinstance(outcome, Refused):
+        yield from ask(AbortUpload(key, upload_id))
+    return outcome
+
+
+def fetch(entries: Sequence[Entry], sizes: Sizes) -> Plan[list[Body | Missing]]:
+    """Read whole objects that a listing showed, all of them in one round trip.
+
+    Large ones come as parallel ranges. Where one was overwritten meanwhile, its ranges don't
+    fit together, and it is read again.
+    """
+    ranges = [_ranges(entry, sizes) for entry in entries]
+    answers = yield from together(request for requests in ranges for request in requests)
+    bodies: list[Body | Missing] = []
+    position = 0
+    for entry, requests in zip(entries, ranges, strict=True):
+        pieces = answers[position : position + len(requests)]
+        position += len(requests)
+        body = _join(pieces)
+        bodies.append((yield from _fetch_again(entry.key, sizes)) if body is None else body)
+    return bodies
+
+
+def _fetch_again(key: str, sizes: Sizes) -> Plan[Body | Missing]:
+    for _ in range(_READ_TRIES):
+        head = yield from ask(GetObject(key, length=sizes.part_size))
+        if isinstance(head, Missing) or len(head.data) == head.size:
+            return head
+        rest = yield from together(
+            GetObject(key, first=first, length=sizes.part_size)
+            for first in range(len(head.data), head.size, sizes.part_size)
+        )
+        body = _join([head, *rest])
+        if body is not None:
+            return body
+    # Somebody overwrites it faster than it can be read in pieces.
+    return (yield from ask(GetObject(key)))
+
+
+def _ranges(entry: Entry, sizes: Sizes) -> list[Request[Body | Missing]]:
+    if entry.size < sizes.multipart_threshold:
+        return [GetObject(entry.key, entry.etag)]
+    return [
+        GetObject(entry.key, entry.etag, first, min(sizes.part_size, entry.size - first))
+        for first in range(0, entry.size, sizes.part_size)
+    ]
+
+
+def _join(pieces: Sequence[Body | Missing]) -> Body | Missing | None:
+    """The object that these pieces are of; `None` where they are of several versions of it."""
+    bodies = [piece for piece in pieces if isinstance(piece, Body)]
+    if not bodies:
+        return Missing()
+    first = bodies[0]
+    if len(bodies) == len(pieces) == 1 and len(first.data) == first.size:
+        return first
+    if len(bodies) < len(pieces) or any(body.etag != first.etag for body in bodies):
+        return None
+    data = b"".join([body.data for body in bodies])
+    return Body(data, first.etag, first.size) if len(data) == first.size else None
+
+
+def _abort(key: str, upload_id: str, error: BaseException) -> Plan[None]:
+    try:
+        yield from ask(AbortUpload(key, upload_id))
+    except Exception as second:
+        _add_note(
+            error,
+            f"The multipart upload {upload_id} of {key} could not be aborted either ({second}); "
+            "a lifecycle rule that aborts incomplete uploads frees its parts.",
+        )
+
+
+def _add_note(error: BaseException, note: str) -> None:
+    if hasattr(error, "add_note"):  # Python 3.11
+        error.add_note(note)
+
+
+def _parts(body: bytes, part_size: int) -> Iterator[bytes]:
+    for start in range(0, len(body), part_size):
+        yield body[start : start + part_size]

@@ -1,0 +1,109 @@
+"""The asyncio client: aiobotocore, one client for each event loop that uses the saver.
+
+A client belongs to the loop that it was first used on, while a saver outlives loops: `asyncio.run`
+may be called many times, and several loops may run in several threads. Each client is therefore
+held by an async generator of its loop, which the loop itself closes when it shuts down
+(`asyncio.run`, uvicorn and pytest do that), so nothing is left open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import threading
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from langgraph_checkpoint_s3.config import S3Config
+from langgraph_checkpoint_s3.s3.boto import client_arguments, parse_timestamp, tune
+from langgraph_checkpoint_s3.s3.wire import Wire
+
+
+def available() -> bool:
+    """Whether aiobotocore is installed (the extra `aio`)."""
+    return importlib.util.find_spec("aiobotocore") is not None
+
+
+@dataclass(slots=True)
+class _Holder:
+    """One loop's client."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    lifetime: AsyncGenerator[Any, None] | None = None
+    made: tuple[int, Any, Wire] | None = None
+
+
+class AioClients:
+    """The clients of all event loops.
+
+    Args:
+        config: The saver's.
+        user_agent: What to say to the store of who calls.
+        session: An `aiobotocore` or `aioboto3` session of the user's own.
+    """
+
+    def __init__(self, config: S3Config, user_agent: str, session: Any = None) -> None:
+        self._config = config
+        self._user_agent = user_agent
+        self._given = session
+        self._session: Any = None
+        self._lock = threading.Lock()
+        self._making = threading.Lock()
+        self._holders: WeakKeyDictionary[asyncio.AbstractEventLoop, _Holder] = WeakKeyDictionary()
+
+    async def get(self) -> tuple[Any, Wire]:
+        """The running loop's client and its wire format."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            holder = self._holders.setdefault(loop, _Holder())
+        if holder.made is None or holder.made[0] != os.getpid():
+            async with holder.lock:
+                if holder.made is None or holder.made[0] != os.getpid():
+                    holder.lifetime = self._live()
+                    client = await anext(holder.lifetime)
+                    wire = Wire(self._config, client.meta.endpoint_url, client.meta.region_name)
+                    holder.made = (os.getpid(), client, wire)
+        return holder.made[1], holder.made[2]
+
+    async def aclose(self) -> None:
+        """Close the running loop's client; other loops close theirs when they end."""
+        with self._lock:
+            holder = self._holders.pop(asyncio.get_running_loop(), None)
+        if holder is not None and holder.lifetime is not None:
+            await holder.lifetime.aclose()
+
+    async def _live(self) -> AsyncGenerator[Any, None]:
+        # Importing and making a client reads dozens of files: never on the loop.
+        client = await asyncio.to_thread(self._make)
+        try:
+            yield client
+        finally:
+            await client.close()
+
+    def _make(self) -> Any:
+        with self._making:  # a session isn't made for several threads
+            return asyncio.run(self._enter())
+
+    async def _enter(self) -> Any:
+        """Make a client. Its connections begin with its first request, on the loop that sends it."""
+        from aiobotocore.config import AioConfig
+        from aiobotocore.session import AioSession
+
+        arguments = client_arguments(self._config, self._user_agent)
+        arguments["config"] = AioConfig(**arguments["config"])
+        if self._given is not None:
+            create = getattr(self._given, "create_client", None) or self._given.client
+        else:
+            if self._session is None:
+                self._session = AioSession()
+                factory = self._session.get_component("response_parser_factory")
+                factory.set_parser_defaults(timestamp_parser=parse_timestamp)
+            if not (arguments["region_name"] or self._session.get_config_variable("region")):
+                arguments["region_name"] = "us-east-1"
+            create = self._session.create_client
+        client = await create("s3", **arguments).__aenter__()
+        tune(client)
+        return client

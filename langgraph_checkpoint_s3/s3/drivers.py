@@ -1,0 +1,204 @@
+"""Runs plans: `Store.run` with boto3 on threads, `Store.arun` with aiobotocore as tasks.
+
+Both settle a whole batch before they go on, throw its first error into the plan, and let the plan
+ask for what cleans up. What a request needs beyond the sending is in `exchange.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, TypeVar
+
+from langgraph_checkpoint_s3.config import S3Config
+from langgraph_checkpoint_s3.errors import S3CheckpointError
+from langgraph_checkpoint_s3.s3 import aio
+from langgraph_checkpoint_s3.s3.boto import BotoClient
+from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
+from langgraph_checkpoint_s3.s3.requests import Request
+
+T = TypeVar("T")
+
+class Store:
+    """One bucket as one saver uses it: its clients, its cache, and how plans run on them.
+
+    Args:
+        config: The saver's.
+        user_agent: What to say to the store of who calls.
+        client: A boto3 S3 client of the user's own.
+        session: A `boto3.Session` of the user's own.
+        aio_session: An `aiobotocore` or `aioboto3` session of the user's own.
+    """
+
+    def __init__(
+        self, config: S3Config, user_agent: str, *, client: Any = None, session: Any = None, aio_session: Any = None
+    ) -> None:
+        self.config = config
+        self.shared = Shared(config)
+        self._boto = BotoClient(config, user_agent, client, session)
+        # A client or session handed in may know credentials that the default chain doesn't: then
+        # the async methods use it too, in threads, unless there is an asyncio one beside it.
+        native = aio_session is not None or (client is None and session is None and aio.available())
+        self._aio = aio.AioClients(config, user_agent, aio_session) if native else None
+        self._pool: tuple[int, ThreadPoolExecutor] | None = None
+        self._lock = threading.Lock()
+
+    def run(self, plan: Generator[Sequence[Request[Any]], list[Any], T]) -> T:
+        """Run a plan to its end, blocking."""
+        answers: list[Any] | None = None
+        failure: BaseException | None = None
+        try:
+            while True:
+                try:
+                    batch = _step(plan, answers, failure)
+                except StopIteration as stop:
+                    return stop.value  # type: ignore[no-any-return]  # a generator's own T
+                answers, failure = self._settle(batch)
+        except S3CheckpointError as error:
+            error.bucket = error.bucket or self.config.bucket
+            raise
+        finally:
+            plan.close()
+
+    async def arun(self, plan: Generator[Sequence[Request[Any]], list[Any], T]) -> T:
+        """Run a plan to its end, as a coroutine."""
+        if self._aio is None:
+            return await asyncio.to_thread(self.run, plan)
+        answers: list[Any] | None = None
+        failure: BaseException | None = None
+        try:
+            while True:
+                try:
+                    batch = _step(plan, answers, failure)
+                except StopIteration as stop:
+                    return stop.value  # type: ignore[no-any-return]  # a generator's own T
+                answers, failure = await self._asettle(self._aio, batch)
+        except S3CheckpointError as error:
+            error.bucket = error.bucket or self.config.bucket
+            raise
+        finally:
+            plan.close()
+
+    def close(self) -> None:
+        """Close the blocking client and its threads. They come back with the next use."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None and pool[0] == os.getpid():
+            pool[1].shutdown()
+        self._boto.close()
+
+    async def aclose(self) -> None:
+        """Close the running loop's client, and the blocking one."""
+        if self._aio is not None:
+            await self._aio.aclose()
+        await asyncio.to_thread(self.close)
+
+    def _settle(self, batch: Sequence[Request[Any]]) -> tuple[list[Any], BaseException | None]:
+        if len(batch) == 1:
+            return _results([_attempt(self._send, batch[0])])
+        others = [self._threads().submit(self._send, request) for request in batch[1:]]
+        first = _attempt(self._send, batch[0])
+        try:
+            wait(others)
+        except BaseException as error:  # Ctrl-C: what has begun is settled all the same
+            for future in others:
+                future.cancel()
+            wait(others)
+            return [], error
+        return _results([first, *(_attempt(_result, future) for future in others)])
+
+    async def _asettle(
+        self, clients: aio.AioClients, batch: Sequence[Request[Any]]
+    ) -> tuple[list[Any], BaseException | None]:
+        if len(batch) == 1:
+            try:
+                return [await self._asend(clients, batch[0])], None
+            except BaseException as error:
+                return [], error
+        tasks = [asyncio.ensure_future(self._asend(clients, request)) for request in batch]
+        try:
+            await asyncio.wait(tasks)
+        except BaseException as error:  # cancelled: what has begun is settled all the same
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            return [], error
+        return _results([_attempt(_result, task) for task in tasks])
+
+    def _send(self, request: Request[Any]) -> Any:
+        exchange = Exchange(self.shared, request)
+        if not exchange.settled:
+            client, wire = self._boto.get()
+        while not exchange.settled:
+            method, arguments = exchange.call(wire)
+            try:
+                response = getattr(client, method)(**arguments)
+                data = _read(response["Body"]) if "Body" in response else b""
+            except Exception as error:
+                time.sleep(exchange.failed(error))
+            else:
+                exchange.succeeded(wire, response, data)
+        return exchange.answer
+
+    async def _asend(self, clients: aio.AioClients, request: Request[Any]) -> Any:
+        exchange = Exchange(self.shared, request)
+        if not exchange.settled:
+            client, wire = await clients.get()
+        while not exchange.settled:
+            method, arguments = exchange.call(wire)
+            try:
+                response = await getattr(client, method)(**arguments)
+                data = await _aread(response["Body"]) if "Body" in response else b""
+            except Exception as error:
+                await asyncio.sleep(exchange.failed(error))
+            else:
+                exchange.succeeded(wire, response, data)
+        return exchange.answer
+
+    def _threads(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._pool is None or self._pool[0] != os.getpid():
+                pool = ThreadPoolExecutor(self.config.max_concurrency, "langgraph-checkpoint-s3")
+                self._pool = (os.getpid(), pool)
+            return self._pool[1]
+
+
+def _step(
+    plan: Generator[Sequence[Request[Any]], list[Any], Any], answers: list[Any] | None, failure: BaseException | None
+) -> Sequence[Request[Any]]:
+    if failure is not None:
+        return plan.throw(failure)
+    return next(plan) if answers is None else plan.send(answers)
+
+
+def _attempt(function: Any, argument: Any) -> tuple[Any, BaseException | None]:
+    try:
+        return function(argument), None
+    except BaseException as error:
+        return None, error
+
+
+def _results(pairs: Sequence[tuple[Any, BaseException | None]]) -> tuple[list[Any], BaseException | None]:
+    """A settled batch: its answers, and the first error of one that failed."""
+    failure = next((error for _, error in pairs if error is not None), None)
+    return [answer for answer, _ in pairs], failure
+
+
+def _result(future: Future[Any] | asyncio.Future[Any]) -> Any:
+    return future.result()
+
+
+def _read(body: Any) -> bytes:
+    with body:
+        data: bytes = body.read()
+    return data
+
+
+async def _aread(body: Any) -> bytes:
+    async with body:
+        data: bytes = await body.read()
+    return data

@@ -1,0 +1,155 @@
+"""One request on its way to an answer: the cache before it, its tries, what its errors mean.
+
+Both drivers step through an `Exchange`, one with blocking calls and one with awaited ones; the
+exchange itself does no I/O. What a saver's exchanges share is a `Shared`.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from langgraph_checkpoint_s3.config import S3Config
+from langgraph_checkpoint_s3.errors import StorageUnavailableError
+from langgraph_checkpoint_s3.s3.cache import BodyCache
+from langgraph_checkpoint_s3.s3.faults import Again, Outcome, Unconditional, judge
+from langgraph_checkpoint_s3.s3.requests import Body, CompleteUpload, GetObject, PutObject, Request, Stored
+from langgraph_checkpoint_s3.s3.wire import OPERATIONS, Wire
+
+logger = logging.getLogger("langgraph_checkpoint_s3")
+
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a saver has asked of S3 so far, in this process.
+
+    Attributes:
+        requests: How many requests of each of S3's operations were made; the client library's own
+            retries aren't counted.
+        cache_hits: How many reads the cache answered instead.
+        bytes_sent: Bytes of bodies sent.
+        bytes_received: Bytes of bodies received.
+    """
+
+    requests: Mapping[str, int] = field(default_factory=dict)
+    cache_hits: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+
+
+class Shared:
+    """What all exchanges of a saver share: settings, cache, counts, and what is known of the store."""
+
+    def __init__(self, config: S3Config) -> None:
+        self.config = config
+        self.cache = BodyCache(config.cache_bytes)
+        self.conditional = True
+        self._counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Add to a count."""
+        with self._lock:
+            self._counts[name] += by
+
+    def stats(self) -> Stats:
+        """The counts so far."""
+        with self._lock:
+            counts = dict(self._counts)
+        hits, sent, received = (counts.pop(name, 0) for name in ("hits", "sent", "received"))
+        return Stats(counts, hits, sent, received)
+
+    def without_conditions(self) -> None:
+        """The store has no conditional writes: say so once, and ask it for none any more."""
+        with self._lock:
+            known, self.conditional = self.conditional, False
+        if known:
+            logger.warning(
+                "The store behind bucket %s has no conditional writes (If-None-Match): where two processes write "
+                "the same task's results at once, the last one wins, not the first.",
+                self.config.bucket,
+            )
+
+
+class Exchange:
+    """One request on its way to an answer: the cache before it, tries, what its errors mean."""
+
+    def __init__(self, shared: Shared, request: Request[Any]) -> None:
+        self._shared = shared
+        self._request = request
+        self._tries = 0
+        self._begun = time.monotonic()
+        self.answer: Any = None
+        self.settled = False
+        if isinstance(request, GetObject):
+            known = shared.cache.recall(request)
+            if known is not None:
+                shared.count("hits")
+                self._settle(known)
+
+    def call(self, wire: Wire) -> tuple[str, dict[str, Any]]:
+        """The client's method to call, and its arguments."""
+        self._tries += 1
+        operation, method = OPERATIONS[type(self._request)]
+        self._shared.count(operation)
+        return method, wire.arguments(self._request, conditional=self._shared.conditional)
+
+    def succeeded(self, wire: Wire, response: Mapping[str, Any], data: bytes) -> None:
+        """The store answered."""
+        request, answer = self._request, wire.answer(self._request, response, data)
+        body: bytes = getattr(request, "body", b"")
+        if isinstance(request, GetObject) and isinstance(answer, Body):
+            self._shared.count("received", len(data))
+            self._shared.cache.keep(request.key, answer, request.first, request.length)
+        elif isinstance(request, (PutObject, CompleteUpload)) and isinstance(answer, Stored):
+            self._shared.cache.keep(request.key, Body(body, answer.etag, len(body)))
+        if body and not isinstance(request, CompleteUpload):
+            self._shared.count("sent", len(body))
+        self._settle(answer)
+
+    def failed(self, error: Exception) -> float:
+        """The request failed.
+
+        Returns:
+            How many seconds to wait before it is sent again, if it isn't settled now.
+
+        Raises:
+            S3CheckpointError: It won't be.
+        """
+        bucket = self._shared.config.bucket
+        verdict = judge(error, self._request, bucket)
+        if isinstance(verdict, Outcome):
+            self._settle(verdict.answer)
+            return 0
+        if isinstance(verdict, Unconditional):
+            self._shared.without_conditions()
+            return 0
+        if isinstance(verdict, Again):
+            if self._tries < self._shared.config.max_attempts:
+                longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (self._tries - 1))
+                pause = longest * random.uniform(0.5, 1)  # noqa: S311  # spreads retries, hides nothing
+                logger.info("%s: %s; again in %.2f s", type(self._request).__name__, verdict.why, pause)
+                return pause
+            waited = time.monotonic() - self._begun
+            verdict = StorageUnavailableError(
+                f"Given up after {self._tries} attempts in {waited:.1f} s: {verdict.why}",
+                attempts=self._tries,
+                bucket=bucket,
+                key=getattr(self._request, "key", None),
+            )
+        if verdict is None:
+            raise error
+        raise verdict from error
+
+    def _settle(self, answer: Any) -> None:
+        self.answer = answer
+        self.settled = True

@@ -1,0 +1,225 @@
+"""Judges what went wrong with a request: an outcome, worth another try, or an error of ours.
+
+One table for both clients: aiobotocore raises botocore's errors, and what escapes it (aiohttp's)
+is an `OSError` or has "Client" in its name's family.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from botocore import exceptions as boto
+
+from langgraph_checkpoint_s3.errors import (
+    AccessDeniedError,
+    BucketNotFoundError,
+    CheckpointArchivedError,
+    InvalidConfigError,
+    InvalidKeyError,
+    S3CheckpointError,
+    StorageUnavailableError,
+)
+from langgraph_checkpoint_s3.s3.requests import (
+    AbortUpload,
+    Body,
+    CompleteUpload,
+    CopyObject,
+    CreateBucket,
+    CreateUpload,
+    DeleteObjects,
+    Done,
+    GetObject,
+    HeadBucket,
+    HeadObject,
+    ListObjects,
+    Missing,
+    PutBucketVersioning,
+    PutObject,
+    Refused,
+    Request,
+    UploadPart,
+)
+
+IAM_ACTIONS: Final[Mapping[type[Request[Any]], str]] = {
+    PutObject: "s3:PutObject",
+    GetObject: "s3:GetObject",
+    HeadObject: "s3:GetObject",
+    ListObjects: "s3:ListBucket",
+    DeleteObjects: "s3:DeleteObject",
+    CopyObject: "s3:GetObject and s3:PutObject",
+    CreateUpload: "s3:PutObject",
+    UploadPart: "s3:PutObject",
+    CompleteUpload: "s3:PutObject",
+    AbortUpload: "s3:AbortMultipartUpload",
+    HeadBucket: "s3:ListBucket",
+    CreateBucket: "s3:CreateBucket",
+    PutBucketVersioning: "s3:PutBucketVersioning",
+}
+"""What each request needs (https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html)."""
+
+_CREDENTIALS: Final = {
+    "InvalidAccessKeyId": "The access key id isn't known to the store",
+    "SignatureDoesNotMatch": "The secret access key doesn't belong to the access key id",
+    "ExpiredToken": "The session token has expired",
+    "InvalidToken": "The session token isn't valid",
+    "TokenRefreshRequired": "The session token must be refreshed",
+    "RequestTimeTooSkewed": "This machine's clock is wrong by more than the store allows: set it right",
+}
+_REGION: Final = frozenset(
+    {
+        "301",
+        "PermanentRedirect",
+        "AuthorizationHeaderMalformed",
+        "IllegalLocationConstraintException",
+        "InvalidLocationConstraint",
+    }
+)
+_SETTINGS: Final = frozenset(
+    {"InvalidBucketName", "InvalidStorageClass", "InvalidTag", "KMS.NotFoundException", "KMS.DisabledException"}
+)
+_CONFLICTS: Final = frozenset({"ConditionalRequestConflict", "OperationAborted"})
+_PERFORM: Final = re.compile(r"not authorized to perform: ([A-Za-z0-9]+:[A-Za-z0-9*]+)")
+_NO_CREDENTIALS: Final = (
+    boto.NoCredentialsError,
+    boto.PartialCredentialsError,
+    boto.CredentialRetrievalError,
+    boto.TokenRetrievalError,
+    boto.SSOError,
+)
+_BROKEN_OFF: Final = (boto.IncompleteReadError, boto.ResponseStreamingError, boto.ReadTimeoutError)
+_FOREIGN: Final = ("aiohttp", "urllib3", "aiobotocore", "httpx")
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The request is worth sending again, since the client library itself doesn't. `why` is for the log."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unconditional:
+    """The store doesn't know conditional writes; the request must be sent without the condition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The error is an answer."""
+
+    answer: Any
+
+
+def judge(
+    error: Exception, request: Request[Any], bucket: str
+) -> Outcome | Again | Unconditional | S3CheckpointError | None:
+    """What to make of an error; `None` if it isn't one of S3 or the way there, but of somebody's code."""
+    if isinstance(error, boto.ClientError):
+        return _of_response(error, request, bucket)
+    if isinstance(error, _BROKEN_OFF) and isinstance(request, GetObject):
+        return Again("the body broke off")
+    if isinstance(error, _NO_CREDENTIALS):
+        return AccessDeniedError(
+            f"There are no usable AWS credentials ({error}). Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a "
+            "profile or a role",
+            bucket=bucket,
+        )
+    if isinstance(error, (boto.ParamValidationError, boto.InvalidRegionError, boto.NoRegionError)):
+        return InvalidConfigError(f"The request can't be made: {error}", bucket=bucket)
+    if isinstance(error, boto.BotoCoreError) or _is_foreign(error):
+        return StorageUnavailableError(
+            f"The store can't be reached ({type(error).__name__}: {error}). Check endpoint_url, region and network",
+            bucket=bucket,
+            key=_key(request),
+        )
+    return None
+
+
+def _of_response(
+    error: boto.ClientError, request: Request[Any], bucket: str
+) -> Outcome | Again | Unconditional | S3CheckpointError:
+    response: Mapping[str, Any] = error.response
+    details = response.get("Error", {})
+    code, message = str(details.get("Code", "")), str(details.get("Message", ""))
+    metadata = response.get("ResponseMetadata", {})
+    status = int(metadata.get("HTTPStatusCode", 0))
+    outcome = _outcome(code, status, request)
+    if outcome is not None:
+        return outcome
+    ids = tuple(metadata[name] for name in ("RequestId", "HostId") if metadata.get(name))
+    where: dict[str, Any] = {"bucket": bucket, "key": _key(request), "request_ids": ids}
+    if code == "NoSuchBucket" or (status == 404 and isinstance(request, HeadBucket)):
+        return BucketNotFoundError("The bucket doesn't exist. Make it, or call setup()", **where)
+    if code in ("BucketAlreadyExists", "BucketNameUnavailable"):
+        return BucketNotFoundError("The bucket's name is taken by another account: choose another one", **where)
+    if code == "InvalidObjectState":
+        return CheckpointArchivedError(
+            "The object lies in an offline archive class (Glacier): restore it with s3:RestoreObject, then try "
+            "again",
+            **where,
+        )
+    if code in _CREDENTIALS:
+        return AccessDeniedError(f"{_CREDENTIALS[code]} ({code})", **where)
+    if code in _REGION or status == 301:
+        return InvalidConfigError(f"The region doesn't fit the bucket ({code}: {message}): set region", **where)
+    if code == "KeyTooLongError":
+        return InvalidKeyError(f"The store takes no key as long as this ({message})", **where)
+    if code in _SETTINGS:
+        return InvalidConfigError(f"The store refuses a setting ({code}: {message})", **where)
+    if code == "AccessDenied" or status in (401, 403):
+        return _denied(code, message, request, where)
+    attempts = int(metadata.get("RetryAttempts", 0)) + 1
+    hint = ": the store doesn't offer this" if status == 501 else ""
+    return StorageUnavailableError(
+        f"The store refused {type(request).__name__} with {status} {code}{hint} ({message}), after "
+        f"{attempts} attempt{'s' if attempts > 1 else ''}",
+        attempts=attempts,
+        status=status,
+        **where,
+    )
+
+
+def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Again | Unconditional | None:
+    conditional = isinstance(request, (PutObject, CompleteUpload)) and request.only_new
+    match request:
+        case GetObject() | CopyObject() if code in ("NoSuchKey", "NoSuchVersion"):
+            return Outcome(Missing())
+        case HeadObject() | HeadBucket() if status == 404:
+            return Outcome(Missing())
+        case GetObject() if status == 416:
+            return Outcome(Body(b"", "", 0))  # it is shorter than it was listed
+        case CreateBucket() if code == "BucketAlreadyOwnedByYou":
+            return Outcome(Done())
+        case AbortUpload() if code == "NoSuchUpload":
+            return Outcome(Done())
+    if conditional and status == 412:
+        return Outcome(Refused())
+    if conditional and status == 501:
+        return Unconditional()
+    if status == 409 and code in _CONFLICTS:
+        return Again(f"a conflicting request was in flight ({code})")
+    return None
+
+
+def _denied(code: str, message: str, request: Request[Any], where: Mapping[str, Any]) -> AccessDeniedError:
+    named = _PERFORM.search(message)
+    action = named[1] if named else IAM_ACTIONS[type(request)]
+    hint = ""
+    if isinstance(request, (GetObject, HeadObject)):
+        hint = " (an absent object is refused in the same way where s3:ListBucket is missing)"
+    return AccessDeniedError(
+        f"Access denied: these credentials need {action}{hint}. The store says: {code} {message}",
+        action=action,
+        **where,
+    )
+
+
+def _is_foreign(error: Exception) -> bool:
+    return isinstance(error, OSError) or type(error).__module__.startswith(_FOREIGN)
+
+
+def _key(request: Request[Any]) -> str | None:
+    key = getattr(request, "key", None) or getattr(request, "prefix", None)
+    return str(key) if key else None

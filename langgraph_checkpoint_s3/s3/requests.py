@@ -1,0 +1,198 @@
+"""What can be asked of S3, and what it answers. Plain frozen data: plans yield it, drivers send it.
+
+Outcomes that a plan decides on (an absent object, a condition that isn't met) are answers;
+everything else that goes wrong is an exception.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeAlias, TypeVar
+
+A_co = TypeVar("A_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Generic[A_co]):
+    """A request whose answer is an `A_co`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """There is no such object (404)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An object is there already, and the request was to write only a new one (412)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The object was written."""
+
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What was read of an object.
+
+    Attributes:
+        data: The bytes asked for.
+        etag: The object's ETag.
+        size: The whole object's length in bytes.
+    """
+
+    data: bytes
+    etag: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One object in a listing."""
+
+    key: str
+    size: int
+    etag: str
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a listing. `token` leads to the next one, and is `None` on the last."""
+
+    entries: tuple[Entry, ...]
+    prefixes: tuple[str, ...]
+    token: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What a batch deletion did: per key that stayed, S3's code and message."""
+
+    failed: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It was done; there is nothing to tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutObject(Request["Stored | Refused"]):
+    """Write an object. `only_new` writes it only where there is none (`If-None-Match: *`)."""
+
+    key: str
+    body: bytes
+    only_new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GetObject(Request["Body | Missing"]):
+    """Read an object.
+
+    Attributes:
+        key: The object.
+        etag: The version a listing showed. The answer comes from the cache where it has that one;
+            otherwise whatever is there now is read.
+        first: The first byte wanted.
+        length: How many bytes are wanted; `None` is all of them.
+    """
+
+    key: str
+    etag: str | None = None
+    first: int = 0
+    length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeadObject(Request["Stored | Missing"]):
+    """Ask whether an object is there."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListObjects(Request[Page]):
+    """List keys below a prefix, in ascending order.
+
+    `delimiter` folds the keys that hold it behind the prefix into `Page.prefixes`.
+    """
+
+    prefix: str
+    max_keys: int = 1000
+    start_after: str | None = None
+    token: str | None = None
+    delimiter: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteObjects(Request[Deletion]):
+    """Delete up to 1,000 objects. That one is absent already is no failure."""
+
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CopyObject(Request["Stored | Missing"]):
+    """Copy an object within the bucket, on the server."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateUpload(Request[str]):
+    """Begin a multipart upload; the answer is its id."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadPart(Request[str]):
+    """Send a part, counted from 1; the answer is its ETag."""
+
+    key: str
+    upload_id: str
+    number: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteUpload(Request["Stored | Refused"]):
+    """Make the object out of its parts, given by their ETags in order. `body` is for the cache alone."""
+
+    key: str
+    upload_id: str
+    etags: tuple[str, ...]
+    body: bytes
+    only_new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AbortUpload(Request[Done]):
+    """Give an upload up and free its parts."""
+
+    key: str
+    upload_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeadBucket(Request["Done | Missing"]):
+    """Ask whether the bucket is there and ours to use."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateBucket(Request[Done]):
+    """Create the bucket in the client's region. That it is ours already is no failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutBucketVersioning(Request[Done]):
+    """Turn versioning on."""
+
+
+AnyRequest: TypeAlias = "Request[object]"

@@ -1,0 +1,203 @@
+"""Says requests in botocore's words and reads its answers. Shared by both clients; no I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+
+from langgraph_checkpoint_s3.config import S3Config
+from langgraph_checkpoint_s3.s3.requests import (
+    AbortUpload,
+    Body,
+    CompleteUpload,
+    CopyObject,
+    CreateBucket,
+    CreateUpload,
+    DeleteObjects,
+    Deletion,
+    Done,
+    Entry,
+    GetObject,
+    HeadBucket,
+    HeadObject,
+    ListObjects,
+    Page,
+    PutBucketVersioning,
+    PutObject,
+    Request,
+    Stored,
+    UploadPart,
+)
+
+OPERATIONS: Final[Mapping[type[Request[Any]], tuple[str, str]]] = {
+    PutObject: ("PutObject", "put_object"),
+    GetObject: ("GetObject", "get_object"),
+    HeadObject: ("HeadObject", "head_object"),
+    ListObjects: ("ListObjectsV2", "list_objects_v2"),
+    DeleteObjects: ("DeleteObjects", "delete_objects"),
+    CopyObject: ("CopyObject", "copy_object"),
+    CreateUpload: ("CreateMultipartUpload", "create_multipart_upload"),
+    UploadPart: ("UploadPart", "upload_part"),
+    CompleteUpload: ("CompleteMultipartUpload", "complete_multipart_upload"),
+    AbortUpload: ("AbortMultipartUpload", "abort_multipart_upload"),
+    HeadBucket: ("HeadBucket", "head_bucket"),
+    CreateBucket: ("CreateBucket", "create_bucket"),
+    PutBucketVersioning: ("PutBucketVersioning", "put_bucket_versioning"),
+}
+"""For each request, S3's name of the operation and the client's method."""
+
+_WITHOUT_PAYER: Final = (HeadBucket, CreateBucket, PutBucketVersioning)
+_TOTAL: Final = re.compile(r"/(\d+)$")
+
+
+class Wire:
+    """The settings that go with requests to one bucket, for one client.
+
+    Args:
+        config: The saver's.
+        endpoint_url: The address that the client really uses.
+        region: The client's region.
+    """
+
+    def __init__(self, config: S3Config, endpoint_url: str, region: str | None) -> None:
+        self._region = region
+        self._bucket = {"Bucket": config.bucket}
+        if config.expected_bucket_owner:
+            self._bucket["ExpectedBucketOwner"] = config.expected_bucket_owner
+        self._payer = {"RequestPayer": "requester"} if config.requester_pays else {}
+        self._new = _new_object(config, is_aws(endpoint_url))
+        self._copied = {**self._new, "TaggingDirective": "REPLACE"} if config.object_tags else self._new
+        self._owner = config.expected_bucket_owner
+
+    def arguments(self, request: Request[Any], *, conditional: bool = True) -> dict[str, Any]:
+        """The arguments of the client's method. `conditional` says whether the store knows conditions."""
+        arguments: dict[str, Any] = dict(self._bucket)
+        if not isinstance(request, _WITHOUT_PAYER):
+            arguments |= self._payer
+        match request:
+            case PutObject(key, body, only_new):
+                arguments |= self._new | {"Key": key, "Body": body} | _condition(only_new and conditional)
+            case GetObject(key, _, first, length):
+                arguments |= {"Key": key} | _range(first, length)
+            case HeadObject(key):
+                arguments |= {"Key": key}
+            case ListObjects():
+                arguments |= _listing(request)
+            case DeleteObjects(keys):
+                arguments |= {"Delete": {"Objects": [{"Key": key} for key in keys], "Quiet": True}}
+            case CopyObject(source, target):
+                arguments |= self._copied | {"Key": target}
+                arguments["CopySource"] = {"Bucket": self._bucket["Bucket"], "Key": source}
+                if self._owner:
+                    arguments["ExpectedSourceBucketOwner"] = self._owner
+            case CreateUpload(key):
+                arguments |= self._new | {"Key": key}
+            case UploadPart(key, upload_id, number, body):
+                arguments |= {"Key": key, "UploadId": upload_id, "PartNumber": number, "Body": body}
+            case CompleteUpload(key, upload_id, etags, _, only_new):
+                parts = [{"ETag": etag, "PartNumber": number} for number, etag in enumerate(etags, start=1)]
+                arguments |= {"Key": key, "UploadId": upload_id, "MultipartUpload": {"Parts": parts}}
+                arguments |= _condition(only_new and conditional)
+            case AbortUpload(key, upload_id):
+                arguments |= {"Key": key, "UploadId": upload_id}
+            case CreateBucket():
+                arguments = _new_bucket(self._bucket["Bucket"], self._region)
+            case PutBucketVersioning():
+                arguments["VersioningConfiguration"] = {"Status": "Enabled"}
+        return arguments
+
+    def answer(self, request: Request[Any], response: Mapping[str, Any], data: bytes) -> Any:
+        """What a response means. `data` is its body, read."""
+        match request:
+            case GetObject():
+                return Body(data, _etag(response), _size(response, data))
+            case PutObject() | HeadObject() | CompleteUpload():
+                return Stored(_etag(response))
+            case CopyObject():
+                return Stored(_etag(response.get("CopyObjectResult", {})))
+            case ListObjects():
+                return _page(response)
+            case DeleteObjects():
+                return Deletion(
+                    tuple(
+                        (str(error.get("Key")), str(error.get("Code")), str(error.get("Message")))
+                        for error in response.get("Errors", ())
+                    )
+                )
+            case CreateUpload():
+                return response["UploadId"]
+            case UploadPart():
+                return response["ETag"]
+        return Done()
+
+
+def is_aws(endpoint_url: str) -> bool:
+    """Whether an address is one of AWS's own."""
+    host = urlsplit(endpoint_url).hostname or ""
+    return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+
+
+def _new_object(config: S3Config, on_aws: bool) -> dict[str, Any]:
+    mode = config.server_side_encryption
+    if mode == "auto":
+        mode = "AES256" if on_aws else "off"
+    arguments: dict[str, Any] = {} if mode == "off" else {"ServerSideEncryption": mode}
+    if config.kms_key_id:
+        arguments["SSEKMSKeyId"] = config.kms_key_id
+    if config.bucket_key_enabled is not None:
+        arguments["BucketKeyEnabled"] = config.bucket_key_enabled
+    if config.storage_class:
+        arguments["StorageClass"] = config.storage_class
+    if config.object_tags:
+        arguments["Tagging"] = urlencode(config.object_tags)
+    return arguments
+
+
+def _new_bucket(bucket: str, region: str | None) -> dict[str, Any]:
+    if region in (None, "us-east-1", "aws-global"):
+        return {"Bucket": bucket}
+    return {"Bucket": bucket, "CreateBucketConfiguration": {"LocationConstraint": region}}
+
+
+def _condition(only_new: bool) -> dict[str, str]:
+    return {"IfNoneMatch": "*"} if only_new else {}
+
+
+def _range(first: int, length: int | None) -> dict[str, str]:
+    if length is None:
+        return {"Range": f"bytes={first}-"} if first else {}
+    return {"Range": f"bytes={first}-{first + length - 1}"}
+
+
+def _listing(request: ListObjects) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"Prefix": request.prefix, "MaxKeys": request.max_keys}
+    if request.token is not None:
+        arguments["ContinuationToken"] = request.token
+    elif request.start_after is not None:
+        arguments["StartAfter"] = request.start_after
+    if request.delimiter is not None:
+        arguments["Delimiter"] = request.delimiter
+    return arguments
+
+
+def _page(response: Mapping[str, Any]) -> Page:
+    return Page(
+        tuple(
+            Entry(item["Key"], item["Size"], _etag(item), item["LastModified"])
+            for item in response.get("Contents", ())
+        ),
+        tuple(item["Prefix"] for item in response.get("CommonPrefixes", ())),
+        response.get("NextContinuationToken") if response.get("IsTruncated") else None,
+    )
+
+
+def _etag(response: Mapping[str, Any]) -> str:
+    """The ETag without its quotes: stores differ in where they write them."""
+    return str(response.get("ETag", "")).strip('"')
+
+
+def _size(response: Mapping[str, Any], data: bytes) -> int:
+    match = _TOTAL.search(response.get("ContentRange") or "")
+    return int(match[1]) if match else len(data)

@@ -1,0 +1,314 @@
+"""`S3Saver`: LangGraph's checkpointer. Each method names its plan; the store runs it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from langgraph.checkpoint.base import (
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    DeltaChannelHistory,
+    get_checkpoint_id,
+)
+
+from langgraph_checkpoint_s3.base import BaseS3Saver
+from langgraph_checkpoint_s3.plans import copy, history, read, remove, write
+from langgraph_checkpoint_s3.plans.address import Address, thread_name
+from langgraph_checkpoint_s3.plans.listing import Listing
+from langgraph_checkpoint_s3.plans.plan import Plan
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+
+
+class S3Saver(BaseS3Saver):
+    """Keeps LangGraph's checkpoints in Amazon S3, or in any S3-compatible store.
+
+    One object serves the blocking and the asyncio methods, any number of threads and event loops:
+
+        from langgraph_checkpoint_s3 import S3Saver
+
+        saver = S3Saver("my-bucket", prefix="agents/")
+        graph = builder.compile(checkpointer=saver)
+        graph.invoke(inputs, {"configurable": {"thread_id": "1"}})
+
+    It needs no `with`, but `with S3Saver(…) as saver` (or `async with`) closes its connections.
+    Nothing is sent before the first use. The bucket must exist; `setup()` makes it and checks what
+    the saver will need. Its run-time role needs `s3:GetObject`, `s3:PutObject`, `s3:DeleteObject`
+    and `s3:AbortMultipartUpload` on `BUCKET/PREFIX*`, and `s3:ListBucket` on the bucket.
+
+    Args:
+        bucket: The bucket's name.
+        config: All settings at once, instead of or below the keywords.
+        serde: Turns values into bytes and back. Default: LangGraph's `JsonPlusSerializer`.
+        client: A boto3 S3 client of your own, used as it is. The async methods then run it in
+            threads, unless `aio_session` is there too. The same holds for `session`.
+        session: A `boto3.Session` of your own.
+        aio_session: An `aiobotocore` (or `aioboto3`) session of your own, for the async methods.
+        **settings: Any other setting of `S3Config`, by its name.
+
+    Raises:
+        InvalidConfigError: A setting is unknown, missing or out of range.
+    """
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """The checkpoint that the config names, or its namespace's latest one; `None` if there is none.
+
+        One LIST, then one GET for the checkpoint and each task that wrote, at once. What this
+        process wrote or read before costs no GET.
+
+        Args:
+            config: `thread_id`, and optionally `checkpoint_ns` (the root by default) and
+                `checkpoint_id`.
+
+        Returns:
+            The checkpoint, its `pending_writes` in `writes_sort_key` order.
+
+        Raises:
+            InvalidKeyError: There is no thread_id.
+            CorruptObjectError: An object is damaged, or not ours.
+            S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
+        """
+        return self._store.run(read.get_tuple(self._context(), Address.of(config)))
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """`get_tuple`, as a coroutine."""
+        return await self._store.arun(read.get_tuple(self._context(), Address.of(config)))
+
+    def list(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        """Checkpoints, newest first.
+
+        Args:
+            config: The thread; a namespace (all of them if it names none) and a checkpoint id
+                narrow it down. `None` lists all threads, and lists the whole prefix to do so.
+            filter: Metadata that must be equal. `source`, `step` and `run_id` are decided by the
+                keys, without reading an object.
+            before: Only checkpoints with an id less than this one's.
+            limit: How many at most, counted after the filter.
+
+        Returns:
+            The checkpoints, read in windows as the iteration goes on.
+
+        Raises:
+            InvalidKeyError: The config has no thread_id.
+            CorruptObjectError: An object is damaged, or not ours.
+            S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
+        """
+        return self._pages(self._listing(config, filter, before, limit))
+
+    def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """`list`, as an async iterator."""
+        return self._apages(self._listing(config, filter, before, limit))
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Store a checkpoint, whole, in one PUT (a parallel multipart upload where it is large).
+
+        Args:
+            config: The thread and namespace; its checkpoint_id is the parent's.
+            checkpoint: The checkpoint, with all of its channel values.
+            metadata: Its metadata.
+            new_versions: Not needed: the object holds every channel.
+
+        Returns:
+            The config that points at it. When this returns, it is durable.
+
+        Raises:
+            InvalidKeyError: There is no thread_id, or the key would be too long. Nothing was sent.
+            S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
+        """
+        return self._store.run(write.put(self._context(), config, checkpoint, metadata, self._now()))
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """`put`, as a coroutine."""
+        return await self._store.arun(write.put(self._context(), config, checkpoint, metadata, self._now()))
+
+    def put_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """Store what a task wrote, in one PUT.
+
+        The first value of a regular write stays, also across processes (`If-None-Match: *`); of
+        special ones (errors, interrupts, resumes) the last.
+
+        Args:
+            config: The checkpoint; it may be put later.
+            writes: Channels and values.
+            task_id: The task.
+            task_path: Its place in the graph, by which the pending writes are ordered.
+
+        Raises:
+            InvalidKeyError: There is no thread_id or checkpoint_id, or the key would be too long.
+            S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
+        """
+        self._store.run(
+            write.put_writes(self._context(), config, writes, task_id, task_path, self._now())
+        )
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """`put_writes`, as a coroutine."""
+        await self._store.arun(
+            write.put_writes(self._context(), config, writes, task_id, task_path, self._now())
+        )
+
+    def delete_thread(self, thread_id: str) -> None:
+        """Delete all of a thread's checkpoints and writes.
+
+        One LIST and one DeleteObjects per 1,000 objects. With versioning on, S3 keeps the old
+        versions. If it is cut short, what is left is whole; deleting again goes on.
+
+        Raises:
+            InvalidKeyError: The thread_id is empty.
+            S3CheckpointError: Something couldn't be deleted; the message says how much was.
+        """
+        self._store.run(remove.delete_thread(self._context(), thread_name(thread_id)))
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """`delete_thread`, as a coroutine."""
+        await self._store.arun(remove.delete_thread(self._context(), thread_name(thread_id)))
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Delete the checkpoints that these runs made, with their writes, in all threads.
+
+        Lists the whole prefix; reads nothing. Delta channels that were rebuilt from what goes
+        can't be any more, as with every saver.
+
+        Raises:
+            S3CheckpointError: Something couldn't be deleted; the message says how much was.
+        """
+        self._store.run(remove.delete_for_runs(self._context(), run_ids))
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """`delete_for_runs`, as a coroutine."""
+        await self._store.arun(remove.delete_for_runs(self._context(), run_ids))
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy a thread's checkpoints and writes, on the server, in parallel.
+
+        What the target thread already held stays. Copying a thread that isn't there, or onto
+        itself, does nothing. With tags on the source's objects it also needs
+        `s3:GetObjectTagging` and `s3:PutObjectTagging`.
+
+        Raises:
+            InvalidKeyError: A thread_id is empty, or the target's keys would be too long.
+            ConflictError: The source was being deleted meanwhile.
+            S3CheckpointError: The store can't be reached or refuses.
+        """
+        self._store.run(self._copy(source_thread_id, target_thread_id))
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """`copy_thread`, as a coroutine."""
+        await self._store.arun(self._copy(source_thread_id, target_thread_id))
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Delete what is old of these threads.
+
+        Args:
+            thread_ids: The threads.
+            strategy: `keep_latest` keeps the latest checkpoint of each namespace, and what its
+                delta channels are rebuilt from; `delete` (or `delete_all`) deletes the threads.
+
+        Raises:
+            InvalidConfigError: The strategy is unknown.
+            S3CheckpointError: Something couldn't be deleted; the message says how much was.
+        """
+        self._store.run(self._prune(thread_ids, strategy))
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """`prune`, as a coroutine."""
+        await self._store.arun(self._prune(thread_ids, strategy))
+
+    def get_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """For each channel, the ancestors' writes, oldest first, back to the nearest stored value.
+
+        LIST pages and GETs in windows that double: a depth of d takes about 2 + log2(d) round trips.
+
+        Raises:
+            InvalidKeyError: The config has no thread_id.
+            ConflictError: An ancestor was deleted meanwhile.
+            S3CheckpointError: The store can't be reached or refuses.
+        """
+        return self._store.run(
+            history.delta_history(self._context(), Address.of(config), channels)
+        )
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """`get_delta_channel_history`, as a coroutine."""
+        return await self._store.arun(
+            history.delta_history(self._context(), Address.of(config), channels)
+        )
+
+    def get_next_version(self, current: str | float | None, channel: None = None) -> str:
+        """The next version of a channel: a counter that sorts as text, and a random part.
+
+        Goes on from the numbers that other savers use too.
+        """
+        if current is None:
+            number = 0
+        elif isinstance(current, str):
+            number = int(current.partition(".")[0])
+        else:
+            number = int(current)
+        return f"{number + 1:032}.{random.random():016}"  # noqa: S311  # tells forks apart, no secret
+
+    def _listing(
+        self,
+        config: RunnableConfig | None,
+        filter: dict[str, Any] | None,
+        before: RunnableConfig | None,
+        limit: int | None,
+    ) -> Listing:
+        address = Address.of(config) if config else None
+        return Listing(self._context(), address, filter, get_checkpoint_id(before) if before else None, limit)
+
+    def _pages(self, listing: Listing) -> Iterator[CheckpointTuple]:
+        while not listing.done:
+            yield from self._store.run(listing.page())
+
+    async def _apages(self, listing: Listing) -> AsyncIterator[CheckpointTuple]:
+        while not listing.done:
+            for shown in await self._store.arun(listing.page()):
+                yield shown
+
+    def _copy(self, source: str, target: str) -> Plan[None]:
+        names = thread_name(source), thread_name(target)
+        return copy.copy_thread(self._context(), *names)
+
+    def _prune(self, thread_ids: Sequence[str], strategy: str) -> Plan[None]:
+        names = [thread_name(thread_id) for thread_id in thread_ids]
+        return remove.prune(self._context(), names, strategy)
