@@ -16,7 +16,7 @@ from langgraph_checkpoint_s3.objects.keys import AFTER_SLASH, encode_rank
 from langgraph_checkpoint_s3.objects.records import settle_writes
 from langgraph_checkpoint_s3.plans.address import Address, Context
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast
-from langgraph_checkpoint_s3.plans.read import Loaded, at, find, heads, load, open_folder, open_latest
+from langgraph_checkpoint_s3.plans.read import Loaded, at, find, heads, load, open_folder, peek
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan
 from langgraph_checkpoint_s3.plans.transfer import fetch
 
@@ -65,8 +65,7 @@ class Chain:
         if folder.leaf is not None:
             return folder.leaf.parent
         # It was put twice, with different metadata: the objects say which one counts.
-        bodies = yield from heads(self._context, [entry for entry, _ in folder.checkpoints])
-        record = open_latest(folder, bodies)
+        [record] = yield from peek(self._context, [folder])
         return record.parent if record else None
 
     def _folder(self, checkpoint_id: str) -> Plan[Folder | None]:

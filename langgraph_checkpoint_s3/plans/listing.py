@@ -16,7 +16,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph_checkpoint_s3.objects.keys import AFTER_SLASH, encode_rank
 from langgraph_checkpoint_s3.plans.address import Address, Context
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask
-from langgraph_checkpoint_s3.plans.read import at, heads, load, open_latest
+from langgraph_checkpoint_s3.plans.read import at, load, peek
 from langgraph_checkpoint_s3.plans.scan import PAGE, Folder, Scan
 from langgraph_checkpoint_s3.s3.requests import ListObjects
 
@@ -142,19 +142,12 @@ class Listing:
 
     def _matching(self, folders: Sequence[Folder]) -> Plan[list[Folder]]:
         """Those whose metadata matches, by the heads of their objects."""
-        entries = [entry for folder in folders for entry, _ in folder.checkpoints]
-        bodies = yield from heads(self._context, entries)
         matching: list[Folder] = []
-        for folder in folders:
-            record = open_latest(folder, bodies)
-            if record is None:
-                continue
-            if record.container.missing([record.metadata_value]):
-                matching.append(folder)  # its metadata is larger than the head: read it whole
-                continue
-            with at(folder.checkpoints[0][0].key):
-                if self._matches(record.metadata(self._context.serde)):
-                    matching.append(folder)
+        for folder, record in zip(folders, (yield from peek(self._context, folders)), strict=True):
+            if record is not None:
+                with at(folder.checkpoints[0][0].key):
+                    if self._matches(record.metadata(self._context.serde)):
+                        matching.append(folder)
         return matching
 
     def _matches(self, metadata: Mapping[str, Any]) -> bool:

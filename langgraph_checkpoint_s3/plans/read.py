@@ -112,6 +112,17 @@ def open_latest(folder: Folder, bodies: Mapping[str, Body | Missing]) -> Checkpo
     return max(records, key=lambda record: record.created)
 
 
+def peek(context: Context, folders: Sequence[Folder]) -> Plan[list[CheckpointRecord | None]]:
+    """Of each folder the checkpoint's header and metadata, by its object's head; `None` where it is gone."""
+    bodies = yield from heads(context, [entry for folder in folders for entry, _ in folder.checkpoints])
+    records = [open_latest(folder, bodies) for folder in folders]
+    for number, record in enumerate(records):
+        if record is not None and record.container.missing([record.metadata_value]):
+            [loaded] = yield from load(context, [folders[number]])  # larger than any head: rare
+            records[number] = loaded.checkpoint if loaded else None
+    return records
+
+
 def heads(context: Context, entries: Sequence[Entry]) -> Plan[dict[str, Body | Missing]]:
     """Read the beginnings of objects: their headers, and normally their metadata."""
     answers = yield from together(_head(entry, HEAD_BYTES) for entry in entries)

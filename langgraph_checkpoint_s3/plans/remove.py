@@ -19,14 +19,13 @@ from langgraph_checkpoint_s3.errors import (
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.history import needed_ancestors
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask
-from langgraph_checkpoint_s3.plans.read import at, load
+from langgraph_checkpoint_s3.plans.read import at, peek
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, latest
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects
 
 _BATCH: Final = 1000
 """The most keys that one DeleteObjects takes."""
 _THREADS_AT_ONCE: Final = 16
-_TRIES: Final = 4
 
 
 def delete_thread(context: Context, thread_id: str) -> Plan[None]:
@@ -114,15 +113,11 @@ def _needs(context: Context, newest: Folder) -> Plan[list[Folder]]:
     LangGraph counts, for each delta channel, the updates since its last stored value; a channel
     with a count and no value of its own is rebuilt from its ancestors' writes.
     """
-    for _ in range(_TRIES):
-        [loaded] = yield from load(context, [newest])
-        if loaded is not None:
-            break
-    else:
-        raise ConflictError(
-            "The thread changed while it was being pruned; nothing was deleted", key=newest.entries[0].key
-        )
-    with at(newest.entries[0].key):
-        counters = loaded.checkpoint.metadata(context.serde).get("counters_since_delta_snapshot") or {}
-    channels = [channel for channel in counters if channel not in loaded.checkpoint.channels]
+    [record] = yield from peek(context, [newest])
+    key = newest.checkpoints[0][0].key
+    if record is None:
+        raise ConflictError("The thread changed while it was being pruned; nothing was deleted", key=key)
+    with at(key):
+        counters = record.metadata(context.serde).get("counters_since_delta_snapshot") or {}
+    channels = [channel for channel in counters if channel not in record.channels]
     return (yield from needed_ancestors(context, newest, channels))

@@ -135,7 +135,7 @@ class Exchange:
             return 0
         if isinstance(verdict, Again):
             if self._tries < self._shared.config.max_attempts:
-                longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (self._tries - 1))
+                longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (self._tries - 1))
                 pause = longest * random.uniform(0.5, 1)  # noqa: S311  # spreads retries, hides nothing
                 logger.info("%s: %s; again in %.2f s", type(self._request).__name__, verdict.why, pause)
                 return pause
