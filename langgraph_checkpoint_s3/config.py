@@ -152,7 +152,7 @@ class S3Config:
         Raises:
             InvalidConfigError: It isn't such a URI, or a setting in it is unknown or out of range.
         """
-        if not isinstance(conn_string, str) or not conn_string.startswith("s3://"):
+        if not str(conn_string).startswith("s3://"):
             raise InvalidConfigError("A connection string looks like s3://bucket/prefix?region=eu-west-1.")
         try:
             parts = urlsplit(conn_string)

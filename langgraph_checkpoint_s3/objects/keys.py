@@ -237,21 +237,19 @@ class Layout:
             )
         return key
 
-    def parse(self, key: str) -> ParsedKey | None:
-        """Read a key back.
+    def holds(self, key: str) -> bool:
+        """Whether a key is in a thread's folder of this prefix, and not of a saver below it."""
+        if not key.startswith(self.prefix) or key.endswith("/"):
+            return False  # consoles make empty objects that end in "/" to show folders
+        return key[len(self.prefix) :].partition("/")[0].endswith(THREAD_SUFFIX)
 
-        Returns:
-            What it names, or `None` for a key that isn't in a thread's folder of this prefix,
-            such as one of a saver whose prefix lies below this one.
+    def parse(self, key: str) -> ParsedKey:
+        """Read back a key that `holds` admits.
 
         Raises:
-            CorruptObjectError: The key lies in a thread's folder, but no saver wrote it.
+            CorruptObjectError: No saver wrote it.
         """
-        if not key.startswith(self.prefix):
-            return None
-        thread, slash, rest = key[len(self.prefix) :].partition("/")
-        if not slash or not thread.endswith(THREAD_SUFFIX) or key.endswith("/"):
-            return None  # consoles make empty objects that end in "/" to show folders
+        thread, _, rest = key[len(self.prefix) :].partition("/")
         namespace, _, rest = rest.partition("/")
         rank, _, end = rest.partition("/")
         try:

@@ -55,6 +55,6 @@ def _stages(folders: Sequence[Folder]) -> Iterator[list[str]]:
         entry.key
         for folder in stored
         if folder.address not in addresses
-        for entry, _ in folder.checkpoints
+        for entry in folder.checkpoints
     ]
-    yield [entry.key for folder in last for entry, _ in folder.checkpoints]
+    yield [entry.key for folder in last for entry in folder.checkpoints]

@@ -112,7 +112,7 @@ def delta_history(
                 wanted = writes.keys() - seeds.keys()
                 if not wanted:
                     break
-                with at(ancestor.folder.checkpoints[0][0].key):
+                with at(ancestor.folder.key):
                     for write in reversed(settle_writes(context.serde, ancestor.writes, wanted)):
                         writes[write[1]].append(write)
                 seeds |= yield from _seeds(context, ancestor, wanted)
@@ -142,7 +142,7 @@ def needed_ancestors(context: Context, target: Folder, channels: Iterable[str]) 
 
 def _read(context: Context, folders: Sequence[Folder], *, writes: bool = True) -> Plan[list[Loaded]]:
     """Read ancestors' heads and all of their writes, in one round trip."""
-    checkpoints = [entry for folder in folders for entry, _ in folder.checkpoints]
+    checkpoints = [entry for folder in folders for entry in folder.checkpoints]
     pending = [entry for folder in folders for entry in folder.writes] if writes else []
     plans: list[Plan[Any]] = [heads(context, checkpoints), fetch(pending, context.sizes)]
     bodies, answers = yield from abreast(plans)
@@ -162,5 +162,5 @@ def _seeds(context: Context, ancestor: Loaded, channels: Set[str]) -> Plan[dict[
         if whole is None:
             raise ConflictError("An ancestor was deleted while a delta channel was being rebuilt; try again")
         ancestor = whole
-    with at(ancestor.folder.checkpoints[0][0].key):
+    with at(ancestor.folder.key):
         return {channel: ancestor.checkpoint.channel(context.serde, channel) for channel in found}

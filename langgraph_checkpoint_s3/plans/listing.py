@@ -145,7 +145,7 @@ class Listing:
         matching: list[Folder] = []
         for folder, record in zip(folders, (yield from peek(self._context, folders)), strict=True):
             if record is not None:
-                with at(folder.checkpoints[0][0].key):
+                with at(folder.key):
                     if self._matches(record.metadata(self._context.serde)):
                         matching.append(folder)
         return matching

@@ -38,7 +38,7 @@ class Loaded:
 
     def tuple(self, context: Context) -> CheckpointTuple:
         address, serde = self.folder.address, context.serde
-        with at(self.folder.checkpoints[0][0].key):
+        with at(self.folder.key):
             parent = self.checkpoint.parent
             return CheckpointTuple(
                 config=address.config(),
@@ -101,7 +101,7 @@ def load(context: Context, folders: Sequence[Folder]) -> Plan[list[Loaded | None
 def open_latest(folder: Folder, bodies: Mapping[str, Body | Missing]) -> CheckpointRecord | None:
     """Of a folder's checkpoints the one that was written last; `None` where one of them is gone."""
     records: list[CheckpointRecord] = []
-    for entry, _ in folder.checkpoints:
+    for entry in folder.checkpoints:
         body = bodies[entry.key]
         if isinstance(body, Missing):
             return None
@@ -114,7 +114,7 @@ def open_latest(folder: Folder, bodies: Mapping[str, Body | Missing]) -> Checkpo
 
 def peek(context: Context, folders: Sequence[Folder]) -> Plan[list[CheckpointRecord | None]]:
     """Of each folder the checkpoint's header and metadata, by its object's head; `None` where it is gone."""
-    bodies = yield from heads(context, [entry for folder in folders for entry, _ in folder.checkpoints])
+    bodies = yield from heads(context, [entry for folder in folders for entry in folder.checkpoints])
     records = [open_latest(folder, bodies) for folder in folders]
     for number, record in enumerate(records):
         if record is not None and record.container.missing([record.metadata_value]):
@@ -186,6 +186,6 @@ def _borrow(context: Context, loaded: Sequence[Loaded]) -> Plan[None]:
         if isinstance(answer, Missing):
             raise CorruptObjectError(
                 f"The checkpoint borrows from {request.key}, and that object is gone",
-                key=folder.checkpoints[0][0].key,
+                key=folder.key,
             )
         container.provide(number, answer.data)

@@ -44,7 +44,7 @@ def delete_for_runs(context: Context, run_ids: Collection[str]) -> Plan[None]:
     while runs and not scan.done:
         folders = yield from scan.more()
         yield from delete(
-            [folder for folder in folders if any(leaf.run in runs for _, leaf in folder.checkpoints)]
+            [folder for folder in folders if any(leaf.run in runs for leaf in folder.leaves)]
         )
 
 
@@ -69,7 +69,7 @@ def prune(context: Context, thread_ids: Sequence[str], strategy: str) -> Plan[No
 
 def delete(folders: Sequence[Folder]) -> Plan[None]:
     """Delete all of these folders' objects."""
-    keys = [entry.key for folder in folders for entry, _ in folder.checkpoints]
+    keys = [entry.key for folder in folders for entry in folder.checkpoints]
     writes = [entry.key for folder in folders for entry in folder.writes]
     if len(keys) + len(writes) <= _BATCH:
         batches = [keys + writes]
@@ -114,7 +114,7 @@ def _needs(context: Context, newest: Folder) -> Plan[list[Folder]]:
     with a count and no value of its own is rebuilt from its ancestors' writes.
     """
     [record] = yield from peek(context, [newest])
-    key = newest.checkpoints[0][0].key
+    key = newest.key
     if record is None:
         raise ConflictError("The thread changed while it was being pruned; nothing was deleted", key=key)
     with at(key):

@@ -7,7 +7,7 @@ collected and sorted here; what comes out of `Scan` is all that the other plans 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from functools import cached_property
 
 from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout
 from langgraph_checkpoint_s3.plans.address import Address
@@ -18,33 +18,51 @@ PAGE = 1000
 """The most keys that S3 lists at once."""
 
 
-@dataclass(slots=True)
 class Folder:
-    """All that a listing shows of one checkpoint.
+    """All that a listing shows of one checkpoint. Its key is read only as far as somebody asks.
 
     Attributes:
-        address: Its thread, namespace and id, all of them set.
+        path: What its keys begin with.
         checkpoints: Its object. There are several only if one id was put with different metadata;
             then the latest counts. There is none if only writes have arrived, or stayed.
         writes: The objects of its tasks' writes.
     """
 
-    address: Address
-    checkpoints: list[tuple[Entry, CheckpointLeaf]] = field(default_factory=list)
-    writes: list[Entry] = field(default_factory=list)
+    def __init__(self, layout: Layout, path: str) -> None:
+        self.path = path
+        self.checkpoints: list[Entry] = []
+        self.writes: list[Entry] = []
+        self._layout = layout
+
+    @cached_property
+    def address(self) -> Address:
+        """Its thread, namespace and id, all of them set."""
+        parsed = self._layout.parse(self.entries[0].key)
+        return Address(parsed.thread_id, parsed.checkpoint_ns, parsed.checkpoint_id)
 
     @property
     def checkpoint_id(self) -> str:
         return self.address.checkpoint_id or ""
 
     @property
+    def key(self) -> str:
+        """The key to name in an error about it."""
+        return self.entries[0].key
+
+    @cached_property
+    def leaves(self) -> list[CheckpointLeaf]:
+        """What the keys tell of the checkpoint: one leaf, or several."""
+        leaves = (self._layout.parse(entry.key).leaf for entry in self.checkpoints)
+        return [leaf for leaf in leaves if isinstance(leaf, CheckpointLeaf)]
+
+    @property
     def leaf(self) -> CheckpointLeaf | None:
         """What the key tells of the checkpoint, if there is exactly one."""
-        return self.checkpoints[0][1] if len(self.checkpoints) == 1 else None
+        return self.leaves[0] if len(self.leaves) == 1 else None
 
     @property
     def entries(self) -> list[Entry]:
-        return [*(entry for entry, _ in self.checkpoints), *self.writes]
+        return [*self.checkpoints, *self.writes]
 
 
 class Scan:
@@ -99,20 +117,21 @@ def group(layout: Layout, entries: Iterable[Entry], last: Folder | None = None) 
         last: The folder that the page before ended in, which this one may go on with.
 
     Raises:
-        CorruptObjectError: A key in a thread's folder can't be read.
+        CorruptObjectError: A key in a thread's folder is neither a checkpoint's nor of writes.
     """
     folders = [last] if last else []
     for entry in entries:
-        parsed = layout.parse(entry.key)
-        if parsed is None:
-            continue
-        address = Address(parsed.thread_id, parsed.checkpoint_ns, parsed.checkpoint_id)
-        if not folders or folders[-1].address != address:
-            folders.append(Folder(address))
-        if isinstance(parsed.leaf, CheckpointLeaf):
-            folders[-1].checkpoints.append((entry, parsed.leaf))
-        else:
+        path, _, end = entry.key.rpartition("/")
+        if not folders or folders[-1].path != path:
+            if not layout.holds(entry.key):
+                continue
+            folders.append(Folder(layout, path))
+        if end.startswith("writes."):
             folders[-1].writes.append(entry)
+        elif end.partition(".")[0] == "checkpoint":
+            folders[-1].checkpoints.append(entry)
+        elif end:
+            layout.parse(entry.key)
     return folders
 
 

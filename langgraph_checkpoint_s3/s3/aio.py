@@ -15,7 +15,6 @@ import threading
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.s3.boto import client_arguments, parse_timestamp, tune
@@ -52,17 +51,20 @@ class AioClients:
         self._session: Any = None
         self._lock = threading.Lock()
         self._making = threading.Lock()
-        self._holders: WeakKeyDictionary[asyncio.AbstractEventLoop, _Holder] = WeakKeyDictionary()
+        self._holders: dict[asyncio.AbstractEventLoop, _Holder] = {}
 
     async def get(self) -> tuple[Any, Wire]:
         """The running loop's client and its wire format."""
         loop = asyncio.get_running_loop()
         with self._lock:
-            holder = self._holders.setdefault(loop, _Holder())
+            holder = self._holders.get(loop)
+            if holder is None:
+                self._forget_closed_loops()
+                holder = self._holders[loop] = _Holder()
         if holder.made is None or holder.made[0] != os.getpid():
             async with holder.lock:
                 if holder.made is None or holder.made[0] != os.getpid():
-                    holder.lifetime = self._live()
+                    holder.lifetime = self._live(loop)
                     client = await anext(holder.lifetime)
                     wire = Wire(self._config, client.meta.endpoint_url, client.meta.region_name)
                     holder.made = (os.getpid(), client, wire)
@@ -71,26 +73,39 @@ class AioClients:
     async def aclose(self) -> None:
         """Close the running loop's client; other loops close theirs when they end."""
         with self._lock:
-            holder = self._holders.pop(asyncio.get_running_loop(), None)
+            holder = self._holders.get(asyncio.get_running_loop())
         if holder is not None and holder.lifetime is not None:
             await holder.lifetime.aclose()
 
-    async def _live(self) -> AsyncGenerator[Any, None]:
+    async def _live(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[Any, None]:
         # Importing and making a client reads dozens of files: never on the loop.
         client = await asyncio.to_thread(self._make)
         try:
             yield client
         finally:
+            with self._lock:  # a client knows its loop, and would keep it in memory
+                self._holders.pop(loop, None)
             await client.close()
 
-    def _make(self) -> Any:
-        with self._making:  # a session isn't made for several threads
-            return asyncio.run(self._enter())
+    def _forget_closed_loops(self) -> None:
+        for loop in [loop for loop in self._holders if loop.is_closed()]:
+            del self._holders[loop]
 
-    async def _enter(self) -> Any:
+    def _make(self) -> Any:
         """Make a client. Its connections begin with its first request, on the loop that sends it."""
+        with self._making:  # a session isn't made for several threads
+            # Making one awaits nothing that waits, so it needs no loop; a loop in this thread would
+            # bring guards against blocking calls (blockbuster) with it.
+            coroutine = self._create()
+            try:
+                coroutine.send(None)
+            except StopIteration as done:
+                return done.value
+            coroutine.close()
+            return asyncio.run(self._create())  # it does wait: a session of the user's own, perhaps
+
+    async def _create(self) -> Any:
         from aiobotocore.config import AioConfig
-        from aiobotocore.session import AioSession
 
         arguments = client_arguments(self._config, self._user_agent)
         arguments["config"] = AioConfig(**arguments["config"])
@@ -98,12 +113,21 @@ class AioClients:
             create = getattr(self._given, "create_client", None) or self._given.client
         else:
             if self._session is None:
-                self._session = AioSession()
-                factory = self._session.get_component("response_parser_factory")
-                factory.set_parser_defaults(timestamp_parser=parse_timestamp)
+                self._session = _new_session()
             if not (arguments["region_name"] or self._session.get_config_variable("region")):
                 arguments["region_name"] = "us-east-1"
             create = self._session.create_client
         client = await create("s3", **arguments).__aenter__()
         tune(client)
         return client
+
+
+def _new_session() -> Any:
+    from aiobotocore.session import AioSession
+
+    from langgraph_checkpoint_s3.s3.credentials import BlockingChain
+
+    session = AioSession()
+    session.register_component("credential_provider", BlockingChain())
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_timestamp)
+    return session

@@ -125,14 +125,15 @@ class Store:
         except BaseException as error:  # cancelled: what has begun is settled all the same
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
+            await asyncio.gather(*tasks, return_exceptions=True)
             return [], error
         return _results([_attempt(_result, task) for task in tasks])
 
     def _send(self, request: Request[Any]) -> Any:
         exchange = Exchange(self.shared, request)
-        if not exchange.settled:
-            client, wire = self._boto.get()
+        if exchange.settled:  # by the cache: no client is needed
+            return exchange.answer
+        client, wire = self._boto.get()
         while not exchange.settled:
             method, arguments = exchange.call(wire)
             try:
@@ -146,8 +147,9 @@ class Store:
 
     async def _asend(self, clients: aio.AioClients, request: Request[Any]) -> Any:
         exchange = Exchange(self.shared, request)
-        if not exchange.settled:
-            client, wire = await clients.get()
+        if exchange.settled:
+            return exchange.answer
+        client, wire = await clients.get()
         while not exchange.settled:
             method, arguments = exchange.call(wire)
             try:
