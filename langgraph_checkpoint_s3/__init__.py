@@ -1,8 +1,8 @@
 """LangGraph checkpoints in Amazon S3, or in any S3-compatible store.
 
-    from langgraph_checkpoint_s3 import S3Saver
+from langgraph_checkpoint_s3 import S3Saver
 
-    graph = builder.compile(checkpointer=S3Saver("my-bucket"))
+graph = builder.compile(checkpointer=S3Saver("my-bucket"))
 """
 
 from langgraph_checkpoint_s3.config import S3Config

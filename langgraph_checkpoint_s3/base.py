@@ -64,9 +64,7 @@ class BaseS3Saver(BaseCheckpointSaver[str]):
         self._layout = Layout(self.config.prefix)
         self._sizes = Sizes(self.config.multipart_threshold, self.config.multipart_part_size)
         self._now = _Clock()
-        self._store = Store(
-            self.config, _WRITER, client=client, session=session, aio_session=aio_session
-        )
+        self._store = Store(self.config, _WRITER, client=client, session=session, aio_session=aio_session)
 
     @classmethod
     def from_conn_string(cls, conn_string: str, **keywords: Any) -> Self:
@@ -85,9 +83,10 @@ class BaseS3Saver(BaseCheckpointSaver[str]):
 
     @classmethod
     def from_env(cls, **keywords: Any) -> Self:
-        """A saver from `S3_BUCKET_NAME`, `S3_KEY_PREFIX`, `AWS_REGION`, `S3_ENDPOINT_URL`, `S3_FORCE_PATH_STYLE`.
+        """A saver from the environment.
 
-        Credentials come from AWS's own variables, profiles and roles.
+        Reads `S3_BUCKET_NAME`, `S3_KEY_PREFIX`, `AWS_REGION`, `S3_ENDPOINT_URL` and
+        `S3_FORCE_PATH_STYLE`. Credentials come from AWS's own variables, profiles and roles.
 
         Args:
             **keywords: As for `S3Saver` itself; settings here win over the environment's.
@@ -162,7 +161,9 @@ class BaseS3Saver(BaseCheckpointSaver[str]):
 def _split(keywords: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The saver's own keywords, and the settings."""
     if "config" in keywords:
-        raise InvalidConfigError("config doesn't go with from_conn_string or from_env; use S3Saver(config=…).")
+        raise InvalidConfigError(
+            "config doesn't go with from_conn_string or from_env; use S3Saver(config=…)."
+        )
     return (
         {name: value for name, value in keywords.items() if name in _OWN_KEYWORDS},
         {name: value for name, value in keywords.items() if name not in _OWN_KEYWORDS},

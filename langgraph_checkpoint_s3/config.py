@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -122,7 +123,9 @@ class S3Config:
         Raises:
             InvalidConfigError: A setting is unknown, of the wrong type or out of range.
         """
-        return type(self).from_keywords(**{**{each.name: getattr(self, each.name) for each in fields(self)}, **settings})
+        return type(self).from_keywords(
+            **{**{each.name: getattr(self, each.name) for each in fields(self)}, **settings}
+        )
 
     @classmethod
     def from_keywords(cls, **settings: Any) -> S3Config:
@@ -134,7 +137,9 @@ class S3Config:
         known = {setting.name for setting in fields(cls)}
         for name in settings:
             if name not in known:
-                raise InvalidConfigError(f"There is no setting {name!r}. There are: {', '.join(sorted(known))}.")
+                raise InvalidConfigError(
+                    f"There is no setting {name!r}. There are: {', '.join(sorted(known))}."
+                )
         if "bucket" not in settings:
             raise InvalidConfigError("The bucket is missing.")
         return cls(**settings)
@@ -161,7 +166,7 @@ class S3Config:
             raise InvalidConfigError(f"The connection string isn't a URI: {error}.") from None
         if "@" in parts.netloc or ":" in parts.netloc:
             raise InvalidConfigError(
-                "A connection string names a bucket, without credentials or a port: the credentials come from "
+                "A connection string names a bucket, without credentials or a port: credentials come from "
                 "AWS's own chain (environment, profile, role), another store's address from ?endpoint_url=…"
             )
         if parts.fragment:
@@ -212,7 +217,9 @@ class S3Config:
         if self.endpoint_url is not None:
             url = urlsplit(self.endpoint_url)
             if url.scheme not in ("http", "https") or not url.hostname:
-                raise InvalidConfigError(f"endpoint_url={self.endpoint_url!r} is not an http:// or https:// URL.")
+                raise InvalidConfigError(
+                    f"endpoint_url={self.endpoint_url!r} is not an http:// or https:// URL."
+                )
         if self.expected_bucket_owner is not None and not _ACCOUNT.fullmatch(self.expected_bucket_owner):
             raise InvalidConfigError("expected_bucket_owner must be an account id of 12 digits.")
         if len(self.object_tags) > 10:
@@ -250,10 +257,12 @@ def normalize_prefix(prefix: str) -> str:
         )
     for segment in normal.split("/"):
         if segment in (".", ".."):
-            raise InvalidConfigError(f"prefix={prefix!r}: a segment {segment!r} means another folder to many tools.")
+            raise InvalidConfigError(
+                f"prefix={prefix!r}: a segment {segment!r} means another folder to many tools."
+            )
         if segment.endswith(THREAD_SUFFIX):
             raise InvalidConfigError(
-                f"prefix={prefix!r}: the segment {segment!r} ends in {THREAD_SUFFIX}, as the folders of threads "
+                f"prefix={prefix!r}: the segment {segment!r} ends in {THREAD_SUFFIX}, as threads' folders "
                 "do, and would be taken for one by a saver above it."
             )
     return normal
@@ -306,6 +315,6 @@ def _check_type(name: str, kind: str, value: object) -> None:
 
 
 def _in_range(name: str, value: float, least: float, most: float | None) -> None:
-    if value < least or (most is not None and value > most) or value != value:  # NaN is in no range
+    if value < least or (most is not None and value > most) or math.isnan(value):
         limits = f"at least {least}" if most is None else f"from {least} to {most}"
         raise InvalidConfigError(f"{name}={value} must be {limits}.")

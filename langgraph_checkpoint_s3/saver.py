@@ -170,9 +170,7 @@ class S3Saver(BaseS3Saver):
             InvalidKeyError: There is no thread_id or checkpoint_id, or the key would be too long.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        self._store.run(
-            write.put_writes(self._context(), config, writes, task_id, task_path, self._now())
-        )
+        self._store.run(write.put_writes(self._context(), config, writes, task_id, task_path, self._now()))
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -261,17 +259,13 @@ class S3Saver(BaseS3Saver):
             ConflictError: An ancestor was deleted meanwhile.
             S3CheckpointError: The store can't be reached or refuses.
         """
-        return self._store.run(
-            history.delta_history(self._context(), Address.of(config), channels)
-        )
+        return self._store.run(history.delta_history(self._context(), Address.of(config), channels))
 
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
         """`get_delta_channel_history`, as a coroutine."""
-        return await self._store.arun(
-            history.delta_history(self._context(), Address.of(config), channels)
-        )
+        return await self._store.arun(history.delta_history(self._context(), Address.of(config), channels))
 
     def get_next_version(self, current: str | float | None, channel: None = None) -> str:
         """The next version of a channel: a counter that sorts as text, and a random part.

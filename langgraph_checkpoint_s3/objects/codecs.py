@@ -59,6 +59,8 @@ def decompress(stored: bytes | memoryview, codec: str, raw_length: int) -> bytes
     except (zstd.ZstdError, zlib.error) as error:
         raise ValueError(f"its {codec} data is damaged: {error}") from error
     if len(raw) != raw_length:
-        raise ValueError(f"it holds {'over ' if len(raw) > raw_length else ''}"
-                         f"{min(len(raw), raw_length)} bytes where {raw_length} were announced")
+        raise ValueError(
+            f"it holds {'over ' if len(raw) > raw_length else ''}"
+            f"{min(len(raw), raw_length)} bytes where {raw_length} were announced"
+        )
     return raw

@@ -109,9 +109,7 @@ class Builder:
 
     def finish(self, fields: Mapping[str, Any]) -> bytes:
         """The object's bytes, with these fields in its header."""
-        frames = [
-            [frame.offset, frame.stored, frame.raw, frame.codec, frame.crc] for frame in self._frames
-        ]
+        frames = [[frame.offset, frame.stored, frame.raw, frame.codec, frame.crc] for frame in self._frames]
         header = msgpack.packb({**fields, "frames": frames}, use_bin_type=True)
         start = _PREAMBLE.pack(MAGIC, VERSION, 0, 0, len(header), 0)[:-_CRC_BYTES]
         crc = zlib.crc32(header, zlib.crc32(start))

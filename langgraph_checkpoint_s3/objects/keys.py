@@ -131,6 +131,7 @@ class CheckpointLeaf:
         )
 
     def encode(self) -> str:
+        """The leaf as a key ends in it."""
         fields = (("p", self.parent), ("k", self.source), ("s", self.step), ("r", self.run))
         return "checkpoint" + "".join(
             f".{letter}{encode_component(str(value))}" for letter, value in fields if value is not None
@@ -166,6 +167,7 @@ class WritesLeaf:
         return cls(task_id, ".".join(letter + text for letter, text in parts if text))
 
     def encode(self) -> str:
+        """The leaf as a key ends in it."""
         return f"writes.t{encode_component(self.task, 'task_id')}.{self.slots}"
 
 
@@ -289,7 +291,9 @@ def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
     if kind == "checkpoint":
         named = {letter: decode_component(fields[letter]) for letter in "pksr" if letter in fields}
         step = named.get("s")
-        return CheckpointLeaf(named.get("p"), named.get("k"), None if step is None else int(step), named.get("r"))
+        return CheckpointLeaf(
+            named.get("p"), named.get("k"), None if step is None else int(step), named.get("r")
+        )
     if kind == "writes" and "t" in fields:
         slots = ".".join(letter + fields[letter] for letter in "wx" if letter in fields)
         return WritesLeaf(decode_component(fields["t"]), slots)

@@ -7,7 +7,8 @@ one channel of it, pays for that alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -49,6 +50,7 @@ class Origin:
     writer: str
 
     def fields(self, kind: str) -> dict[str, Any]:
+        """What the header says of it."""
         return {
             "kind": kind,
             "ns": self.checkpoint_ns,
@@ -70,9 +72,11 @@ class CheckpointRecord:
     channels: Mapping[str, Value]
 
     def metadata(self, serde: SerializerProtocol) -> CheckpointMetadata:
+        """LangGraph's metadata."""
         return cast("CheckpointMetadata", _load(serde, self.container, self.metadata_value))
 
     def checkpoint(self, serde: SerializerProtocol) -> Checkpoint:
+        """LangGraph's checkpoint, with all channel values."""
         values = {name: self.channel(serde, name) for name in self.channels}
         return cast(
             "Checkpoint",
@@ -80,9 +84,11 @@ class CheckpointRecord:
         )
 
     def channel(self, serde: SerializerProtocol, name: str) -> Any:
+        """One channel's value."""
         return _load(serde, self.container, self.channels[name])
 
     def all_values(self) -> list[Value]:
+        """Everything that is in frames."""
         return [self.metadata_value, self.checkpoint_value, *self.channels.values()]
 
 
@@ -128,16 +134,16 @@ def encode_checkpoint(
             "parent": parent,
             "metadata": pack_value(metadata_value),
             "checkpoint": pack_value(checkpoint_value),
-            "channels": {
-                name: pack_value(value) for name, value in zip(channels, values, strict=True)
-            },
+            "channels": {name: pack_value(value) for name, value in zip(channels, values, strict=True)},
         }
     )
 
 
 def number_writes(writes: Iterable[tuple[str, Any]]) -> dict[int, tuple[str, Any]]:
     """Give each write its slot: its position, or the fixed one of a special channel (the last one counts)."""
-    return {WRITES_IDX_MAP.get(channel, place): (channel, value) for place, (channel, value) in enumerate(writes)}
+    return {
+        WRITES_IDX_MAP.get(channel, place): (channel, value) for place, (channel, value) in enumerate(writes)
+    }
 
 
 def encode_writes(
@@ -158,7 +164,9 @@ def encode_writes(
     return builder.finish({**origin.fields("writes"), "writes": rows})
 
 
-def open_checkpoint(data: bytes | memoryview, size: int, checkpoint_ns: str, checkpoint_id: str) -> CheckpointRecord:
+def open_checkpoint(
+    data: bytes | memoryview, size: int, checkpoint_ns: str, checkpoint_id: str
+) -> CheckpointRecord:
     """Read a checkpoint's object, or its head.
 
     Raises:
@@ -197,7 +205,7 @@ def open_writes(data: bytes | memoryview, size: int, checkpoint_ns: str, checkpo
 
 
 def settle_writes(
-    serde: SerializerProtocol, records: Iterable[WritesRecord], channels: Set[str] | None = None
+    serde: SerializerProtocol, records: Iterable[WritesRecord], channels: AbstractSet[str] | None = None
 ) -> list[PendingWrite]:
     """The pending writes that a checkpoint's writes objects amount to, in `writes_sort_key` order.
 
@@ -226,7 +234,9 @@ def settle_writes(
     ]
 
 
-def _open(data: bytes | memoryview, size: int, kind: str, checkpoint_ns: str, checkpoint_id: str) -> Container:
+def _open(
+    data: bytes | memoryview, size: int, kind: str, checkpoint_ns: str, checkpoint_id: str
+) -> Container:
     container = open_container(data, size)
     found = tuple(container.fields.get(name) for name in ("kind", "ns", "id"))
     if found != (kind, checkpoint_ns, checkpoint_id):

@@ -82,7 +82,8 @@ def thread_name(thread_id: object) -> str:
     """
     if thread_id is None or thread_id == "":
         raise InvalidKeyError(
-            "A checkpointer needs a thread_id that isn't empty: pass config={'configurable': {'thread_id': …}}."
+            "A checkpointer needs a thread_id that isn't empty: pass "
+            "config={'configurable': {'thread_id': …}}."
         )
     if isinstance(thread_id, bool) or not isinstance(thread_id, (str, int, UUID)):
         raise InvalidKeyError(f"The thread_id must be a string, not {type(thread_id).__name__}.")

@@ -51,10 +51,5 @@ def _stages(folders: Sequence[Folder]) -> Iterator[list[str]]:
     last = latest(stored)
     addresses = {folder.address for folder in last}
     yield [entry.key for folder in stored for entry in folder.writes]
-    yield [
-        entry.key
-        for folder in stored
-        if folder.address not in addresses
-        for entry in folder.checkpoints
-    ]
+    yield [entry.key for folder in stored if folder.address not in addresses for entry in folder.checkpoints]
     yield [entry.key for folder in last for entry in folder.checkpoints]

@@ -6,7 +6,8 @@ heads and writes in windows that double: a depth of d costs about log2(d) round 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from langgraph.checkpoint.base import DeltaChannelHistory, PendingWrite
@@ -153,7 +154,7 @@ def _read(context: Context, folders: Sequence[Folder], *, writes: bool = True) -
     return [each for each in loaded if each is not None]
 
 
-def _seeds(context: Context, ancestor: Loaded, channels: Set[str]) -> Plan[dict[str, Any]]:
+def _seeds(context: Context, ancestor: Loaded, channels: AbstractSet[str]) -> Plan[dict[str, Any]]:
     """Those of the channels whose value this ancestor holds."""
     found = channels & ancestor.checkpoint.channels.keys()
     values = [ancestor.checkpoint.channels[channel] for channel in found]

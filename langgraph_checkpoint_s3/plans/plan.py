@@ -1,4 +1,4 @@
-"""What a plan is: a generator that yields batches of requests and is sent each batch's answers.
+"""What a plan is: a generator that yields batches of requests and is sent the answers to each.
 
     def put_two(first: PutObject, second: PutObject) -> Plan[bool]:
         one, two = yield from together([first, second])     # one round trip
@@ -8,7 +8,8 @@ Whoever reads or writes one needs five rules:
 
 1. A plan computes and yields. It has no client, clock, randomness or logging: those are passed in.
 2. It yields a batch and gets a list of as many answers back; what is in one batch may run together.
-3. Only `ask`, `together` and `abreast` contain a bare `yield`. Everything else is `yield from`, so types flow.
+3. Only `ask`, `together` and `abreast` contain a bare `yield`. Everything else is `yield from`, so
+   that types flow.
 4. The driver settles a whole batch, then throws its first error into the plan, which may still
    ask for what cleans up, and lets the error out.
 5. Retries are the clients' business, never a plan's, but for what it sees change under its hands.

@@ -37,6 +37,7 @@ class Loaded:
     writes: Sequence[WritesRecord]
 
     def tuple(self, context: Context) -> CheckpointTuple:
+        """The checkpoint as LangGraph knows it."""
         address, serde = self.folder.address, context.serde
         with at(self.folder.key):
             parent = self.checkpoint.parent

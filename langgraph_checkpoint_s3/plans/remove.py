@@ -43,9 +43,7 @@ def delete_for_runs(context: Context, run_ids: Collection[str]) -> Plan[None]:
     scan = Scan(context.layout, context.layout.prefix)
     while runs and not scan.done:
         folders = yield from scan.more()
-        yield from delete(
-            [folder for folder in folders if any(leaf.run in runs for leaf in folder.leaves)]
-        )
+        yield from delete([folder for folder in folders if any(leaf.run in runs for leaf in folder.leaves)])
 
 
 def prune(context: Context, thread_ids: Sequence[str], strategy: str) -> Plan[None]:
@@ -71,10 +69,8 @@ def delete(folders: Sequence[Folder]) -> Plan[None]:
     """Delete all of these folders' objects."""
     keys = [entry.key for folder in folders for entry in folder.checkpoints]
     writes = [entry.key for folder in folders for entry in folder.writes]
-    if len(keys) + len(writes) <= _BATCH:
-        batches = [keys + writes]
-    else:
-        batches = [*_batches(keys), *_batches(writes)]
+    both = keys + writes
+    batches = [both] if len(both) <= _BATCH else [*_batches(keys), *_batches(writes)]
     deleted = 0
     for batch in batches:
         if batch:

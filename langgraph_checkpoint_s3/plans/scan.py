@@ -42,6 +42,7 @@ class Folder:
 
     @property
     def checkpoint_id(self) -> str:
+        """Its checkpoint's id."""
         return self.address.checkpoint_id or ""
 
     @property
@@ -62,6 +63,7 @@ class Folder:
 
     @property
     def entries(self) -> list[Entry]:
+        """All of its objects."""
         return [*self.checkpoints, *self.writes]
 
 

@@ -119,7 +119,7 @@ def _join(pieces: Sequence[Body | Missing]) -> Body | Missing | None:
 def _abort(key: str, upload_id: str, error: BaseException) -> Plan[None]:
     try:
         yield from ask(AbortUpload(key, upload_id))
-    except Exception as second:
+    except Exception as second:  # noqa: BLE001  # the first error is the one to tell
         _add_note(
             error,
             f"The multipart upload {upload_id} of {key} could not be aborted either ({second}); "

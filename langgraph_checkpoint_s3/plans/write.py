@@ -84,7 +84,14 @@ def put_writes(
     if not numbered:
         return
     outcome = yield from _store_writes(
-        context, address, checkpoint_id, numbered, task_id, task_path, now, only_new=len(special) < len(numbered)
+        context,
+        address,
+        checkpoint_id,
+        numbered,
+        task_id,
+        task_path,
+        now,
+        only_new=len(special) < len(numbered),
     )
     if isinstance(outcome, Refused) and special:
         yield from _store_writes(

@@ -17,7 +17,9 @@ _SPARE_CONNECTIONS: Final = 32
 
 def client_arguments(config: S3Config, user_agent: str) -> dict[str, Any]:
     """The arguments of `create_client` but for the client library's own `Config` class."""
-    endpoint = config.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    endpoint = (
+        config.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    )
     by_path = bool(config.endpoint_url) if config.force_path_style is None else config.force_path_style
     s3: dict[str, Any] = {"addressing_style": "path"} if by_path else {}
     if config.use_accelerate:
@@ -113,7 +115,9 @@ class BotoClient:
             client = self._session.client("s3", **arguments)
         else:
             session = Session()
-            session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_timestamp)
+            session.get_component("response_parser_factory").set_parser_defaults(
+                timestamp_parser=parse_timestamp
+            )
             if not (arguments["region_name"] or session.get_config_variable("region")):
                 arguments["region_name"] = "us-east-1"
             client = session.create_client("s3", **arguments)

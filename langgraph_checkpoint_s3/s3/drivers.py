@@ -23,6 +23,7 @@ from langgraph_checkpoint_s3.s3.requests import Request
 
 T = TypeVar("T")
 
+
 class Store:
     """One bucket as one saver uses it: its clients, its cache, and how plans run on them.
 
@@ -35,7 +36,13 @@ class Store:
     """
 
     def __init__(
-        self, config: S3Config, user_agent: str, *, client: Any = None, session: Any = None, aio_session: Any = None
+        self,
+        config: S3Config,
+        user_agent: str,
+        *,
+        client: Any = None,
+        session: Any = None,
+        aio_session: Any = None,
     ) -> None:
         self.config = config
         self.shared = Shared(config)
@@ -104,7 +111,7 @@ class Store:
         first = _attempt(self._send, batch[0])
         try:
             wait(others)
-        except BaseException as error:  # Ctrl-C: what has begun is settled all the same
+        except BaseException as error:  # noqa: BLE001  # Ctrl-C: what has begun is settled all the same
             for future in others:
                 future.cancel()
             wait(others)
@@ -117,12 +124,12 @@ class Store:
         if len(batch) == 1:
             try:
                 return [await self._asend(clients, batch[0])], None
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001  # thrown into the plan
                 return [], error
         tasks = [asyncio.ensure_future(self._asend(clients, request)) for request in batch]
         try:
             await asyncio.wait(tasks)
-        except BaseException as error:  # cancelled: what has begun is settled all the same
+        except BaseException as error:  # noqa: BLE001  # cancelled: what has begun is settled all the same
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -139,7 +146,7 @@ class Store:
             try:
                 response = getattr(client, method)(**arguments)
                 data = _read(response["Body"]) if "Body" in response else b""
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # judged by the exchange
                 time.sleep(exchange.failed(error))
             else:
                 exchange.succeeded(wire, response, data)
@@ -155,7 +162,7 @@ class Store:
             try:
                 response = await getattr(client, method)(**arguments)
                 data = await _aread(response["Body"]) if "Body" in response else b""
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # judged by the exchange
                 await asyncio.sleep(exchange.failed(error))
             else:
                 exchange.succeeded(wire, response, data)
@@ -170,7 +177,9 @@ class Store:
 
 
 def _step(
-    plan: Generator[Sequence[Request[Any]], list[Any], Any], answers: list[Any] | None, failure: BaseException | None
+    plan: Generator[Sequence[Request[Any]], list[Any], Any],
+    answers: list[Any] | None,
+    failure: BaseException | None,
 ) -> Sequence[Request[Any]]:
     if failure is not None:
         return plan.throw(failure)
@@ -180,7 +189,7 @@ def _step(
 def _attempt(function: Any, argument: Any) -> tuple[Any, BaseException | None]:
     try:
         return function(argument), None
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  # thrown into the plan
         return None, error
 
 

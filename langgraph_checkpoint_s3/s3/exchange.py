@@ -74,8 +74,8 @@ class Shared:
             known, self.conditional = self.conditional, False
         if known:
             logger.warning(
-                "The store behind bucket %s has no conditional writes (If-None-Match): where two processes write "
-                "the same task's results at once, the last one wins, not the first.",
+                "The store behind bucket %s has no conditional writes (If-None-Match): where two processes "
+                "write the same task's results at once, the last one wins, not the first.",
                 self.config.bucket,
             )
 

@@ -78,7 +78,13 @@ _REGION: Final = frozenset(
     }
 )
 _SETTINGS: Final = frozenset(
-    {"InvalidBucketName", "InvalidStorageClass", "InvalidTag", "KMS.NotFoundException", "KMS.DisabledException"}
+    {
+        "InvalidBucketName",
+        "InvalidStorageClass",
+        "InvalidTag",
+        "KMS.NotFoundException",
+        "KMS.DisabledException",
+    }
 )
 _CONFLICTS: Final = frozenset({"ConditionalRequestConflict", "OperationAborted"})
 _PERFORM: Final = re.compile(r"not authorized to perform: ([A-Za-z0-9]+:[A-Za-z0-9*]+)")
@@ -122,15 +128,16 @@ def judge(
         return Again("the body broke off")
     if isinstance(error, _NO_CREDENTIALS):
         return AccessDeniedError(
-            f"There are no usable AWS credentials ({error}). Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a "
-            "profile or a role",
+            f"There are no usable AWS credentials ({error}). Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+            "a profile or a role",
             bucket=bucket,
         )
     if isinstance(error, (boto.ParamValidationError, boto.InvalidRegionError, boto.NoRegionError)):
         return InvalidConfigError(f"The request can't be made: {error}", bucket=bucket)
     if isinstance(error, boto.BotoCoreError) or _is_foreign(error):
         return StorageUnavailableError(
-            f"The store can't be reached ({type(error).__name__}: {error}). Check endpoint_url, region and network",
+            f"The store can't be reached ({type(error).__name__}: {error}). Check endpoint_url, region and "
+            "network",
             bucket=bucket,
             key=_key(request),
         )
@@ -153,17 +160,21 @@ def _of_response(
     if code == "NoSuchBucket" or (status == 404 and isinstance(request, HeadBucket)):
         return BucketNotFoundError("The bucket doesn't exist. Make it, or call setup()", **where)
     if code in ("BucketAlreadyExists", "BucketNameUnavailable"):
-        return BucketNotFoundError("The bucket's name is taken by another account: choose another one", **where)
+        return BucketNotFoundError(
+            "The bucket's name is taken by another account: choose another one", **where
+        )
     if code == "InvalidObjectState":
         return CheckpointArchivedError(
-            "The object lies in an offline archive class (Glacier): restore it with s3:RestoreObject, then try "
-            "again",
+            "The object lies in an offline archive class (Glacier): restore it with s3:RestoreObject, then "
+            "try again",
             **where,
         )
     if code in _CREDENTIALS:
         return AccessDeniedError(f"{_CREDENTIALS[code]} ({code})", **where)
     if code in _REGION or status == 301:
-        return InvalidConfigError(f"The region doesn't fit the bucket ({code}: {message}): set region", **where)
+        return InvalidConfigError(
+            f"The region doesn't fit the bucket ({code}: {message}): set region", **where
+        )
     if code == "KeyTooLongError":
         return InvalidKeyError(f"The store takes no key as long as this ({message})", **where)
     if code in _SETTINGS:

