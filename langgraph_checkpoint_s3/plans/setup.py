@@ -16,9 +16,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     CreateBucket,
     DeleteObjects,
     GetObject,
-    HeadBucket,
     ListObjects,
-    Missing,
     PutBucketVersioning,
     PutObject,
     Refused,
@@ -49,12 +47,15 @@ def setup(prefix: str, nonce: str, *, versioning: bool) -> Plan[bool]:
         StorageUnavailableError: The store doesn't read back or list what was written.
     """
     denied: list[AccessDeniedError] = []
-    yield from _bucket(denied)
+    key = f"{prefix}.probe/{nonce}"
+    try:
+        page = yield from _allowed(ListObjects(key), denied)
+    except BucketNotFoundError:
+        yield from _create()
+        page = yield from _allowed(ListObjects(key), denied)
     if versioning:
         yield from _allowed(PutBucketVersioning(), denied)
-    key = f"{prefix}.probe/{nonce}"
     conditional = True
-    page = yield from _allowed(ListObjects(key), denied)
     if (yield from _allowed(PutObject(key, _PROBE, only_new=True), denied)) is not None:
         again = yield from _allowed(PutObject(key, _PROBE, only_new=True), denied)
         conditional = isinstance(again, Refused)
@@ -75,9 +76,7 @@ def setup(prefix: str, nonce: str, *, versioning: bool) -> Plan[bool]:
     return conditional
 
 
-def _bucket(denied: list[AccessDeniedError]) -> Plan[None]:
-    if not isinstance((yield from _allowed(HeadBucket(), denied)), Missing):
-        return
+def _create() -> Plan[None]:
     try:
         yield from ask(CreateBucket())
     except AccessDeniedError as error:

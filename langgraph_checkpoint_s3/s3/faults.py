@@ -32,7 +32,6 @@ from langgraph_checkpoint_s3.s3.requests import (
     DeleteObjects,
     Done,
     GetObject,
-    HeadBucket,
     HeadObject,
     ListObjects,
     Missing,
@@ -54,7 +53,6 @@ IAM_ACTIONS: Final[Mapping[type[Request[Any]], str]] = {
     UploadPart: "s3:PutObject",
     CompleteUpload: "s3:PutObject",
     AbortUpload: "s3:AbortMultipartUpload",
-    HeadBucket: "s3:ListBucket",
     CreateBucket: "s3:CreateBucket",
     PutBucketVersioning: "s3:PutBucketVersioning",
 }
@@ -157,7 +155,7 @@ def _of_response(
         return outcome
     ids = tuple(metadata[name] for name in ("RequestId", "HostId") if metadata.get(name))
     where: dict[str, Any] = {"bucket": bucket, "key": _key(request), "request_ids": ids}
-    if code == "NoSuchBucket" or (status == 404 and isinstance(request, HeadBucket)):
+    if code == "NoSuchBucket":
         return BucketNotFoundError("The bucket doesn't exist. Make it, or call setup()", **where)
     if code in ("BucketAlreadyExists", "BucketNameUnavailable"):
         return BucketNotFoundError(
@@ -197,7 +195,7 @@ def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Again |
     match request:
         case GetObject() | CopyObject() if code in ("NoSuchKey", "NoSuchVersion"):
             return Outcome(Missing())
-        case HeadObject() | HeadBucket() if status == 404:
+        case HeadObject() if status == 404:
             return Outcome(Missing())
         case GetObject() if status == 416:
             return Outcome(Body(b"", "", 0))  # it is shorter than it was listed

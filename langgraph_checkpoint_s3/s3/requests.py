@@ -181,11 +181,6 @@ class AbortUpload(Request[Done]):
 
 
 @dataclass(frozen=True, slots=True)
-class HeadBucket(Request["Done | Missing"]):
-    """Ask whether the bucket is there and ours to use."""
-
-
-@dataclass(frozen=True, slots=True)
 class CreateBucket(Request[Done]):
     """Create the bucket in the client's region. That it is ours already is no failure."""
 

@@ -20,7 +20,6 @@ from langgraph_checkpoint_s3.s3.requests import (
     Done,
     Entry,
     GetObject,
-    HeadBucket,
     HeadObject,
     ListObjects,
     Page,
@@ -42,13 +41,12 @@ OPERATIONS: Final[Mapping[type[Request[Any]], tuple[str, str]]] = {
     UploadPart: ("UploadPart", "upload_part"),
     CompleteUpload: ("CompleteMultipartUpload", "complete_multipart_upload"),
     AbortUpload: ("AbortMultipartUpload", "abort_multipart_upload"),
-    HeadBucket: ("HeadBucket", "head_bucket"),
     CreateBucket: ("CreateBucket", "create_bucket"),
     PutBucketVersioning: ("PutBucketVersioning", "put_bucket_versioning"),
 }
 """For each request, S3's name of the operation and the client's method."""
 
-_WITHOUT_PAYER: Final = (HeadBucket, CreateBucket, PutBucketVersioning)
+_WITHOUT_PAYER: Final = (CreateBucket, PutBucketVersioning)
 _TOTAL: Final = re.compile(r"/(\d+)$")
 
 
