@@ -83,6 +83,11 @@ class CheckpointRecord:
             {**_load(serde, self.container, self.checkpoint_value), "channel_values": values},
         )
 
+    def versions(self, serde: SerializerProtocol) -> Mapping[str, Any]:
+        """The channels' versions."""
+        rest: Mapping[str, Any] = _load(serde, self.container, self.checkpoint_value)
+        return rest.get("channel_versions") or {}
+
     def channel(self, serde: SerializerProtocol, name: str) -> Any:
         """One channel's value."""
         return _load(serde, self.container, self.channels[name])

@@ -113,14 +113,25 @@ def open_latest(folder: Folder, bodies: Mapping[str, Body | Missing]) -> Checkpo
     return max(records, key=lambda record: record.created)
 
 
-def peek(context: Context, folders: Sequence[Folder]) -> Plan[list[CheckpointRecord | None]]:
-    """Of each folder the checkpoint's header and metadata, by its object's head; `None` where it is gone."""
+def peek(
+    context: Context, folders: Sequence[Folder], *, versions: bool = False
+) -> Plan[list[CheckpointRecord | None]]:
+    """Of each folder the checkpoint's header, metadata and (if wanted) versions; `None` where it is gone.
+
+    Its object's head holds them, as a rule; where it doesn't, the object is read whole.
+    """
     bodies = yield from heads(context, [entry for folder in folders for entry in folder.checkpoints])
     records = [open_latest(folder, bodies) for folder in folders]
-    for number, record in enumerate(records):
-        if record is not None and record.container.missing([record.metadata_value]):
-            [loaded] = yield from load(context, [folders[number]])  # larger than any head: rare
-            records[number] = loaded.checkpoint if loaded else None
+    partial = [
+        number
+        for number, record in enumerate(records)
+        if record is not None
+        and record.container.missing([record.metadata_value, record.checkpoint_value][: 1 + versions])
+    ]
+    for number, loaded in zip(
+        partial, (yield from load(context, [folders[n] for n in partial])), strict=True
+    ):
+        records[number] = loaded.checkpoint if loaded else None
     return records
 
 

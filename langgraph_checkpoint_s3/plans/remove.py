@@ -106,14 +106,15 @@ def _keep_latest(context: Context, thread_id: str) -> Plan[None]:
 def _needs(context: Context, newest: Folder) -> Plan[list[Folder]]:
     """What must stay so that a checkpoint's delta channels can be rebuilt.
 
-    LangGraph counts, for each delta channel, the updates since its last stored value; a channel
-    with a count and no value of its own is rebuilt from its ancestors' writes.
+    LangGraph counts, for each delta channel, the updates since its last stored value. A channel
+    with a count and a version, but no value of its own, is rebuilt from its ancestors' writes.
     """
-    [record] = yield from peek(context, [newest])
+    [record] = yield from peek(context, [newest], versions=True)
     key = newest.key
     if record is None:
         raise ConflictError("The thread changed while it was being pruned; nothing was deleted", key=key)
     with at(key):
         counters = record.metadata(context.serde).get("counters_since_delta_snapshot") or {}
-    channels = [channel for channel in counters if channel not in record.channels]
+        written = record.versions(context.serde).keys() & counters
+    channels = written - record.channels.keys()
     return (yield from needed_ancestors(context, newest, channels))

@@ -126,8 +126,8 @@ def judge(
         return Again("the body broke off")
     if isinstance(error, _NO_CREDENTIALS):
         return AccessDeniedError(
-            f"There are no usable AWS credentials ({error}). Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-            "a profile or a role",
+            f"There are no usable AWS credentials ({error}). Set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, a profile or a role",
             bucket=bucket,
         )
     if isinstance(error, (boto.ParamValidationError, boto.InvalidRegionError, boto.NoRegionError)):
