@@ -16,6 +16,7 @@ from langgraph.checkpoint.base import (
 )
 
 from langgraph_checkpoint_s3.base import BaseS3Saver
+from langgraph_checkpoint_s3.objects.records import weigh
 from langgraph_checkpoint_s3.plans import copy, history, read, remove, write
 from langgraph_checkpoint_s3.plans.address import Address, thread_name
 from langgraph_checkpoint_s3.plans.listing import Listing
@@ -150,7 +151,10 @@ class S3Saver(BaseS3Saver):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """`put`, as a coroutine."""
-        return await self._store.arun(write.put(self._context(), config, checkpoint, metadata, self._now()))
+        return await self._store.arun(
+            write.put(self._context(), config, checkpoint, metadata, self._now()),
+            weight=weigh(checkpoint["channel_values"].values()),
+        )
 
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -177,7 +181,8 @@ class S3Saver(BaseS3Saver):
     ) -> None:
         """`put_writes`, as a coroutine."""
         await self._store.arun(
-            write.put_writes(self._context(), config, writes, task_id, task_path, self._now())
+            write.put_writes(self._context(), config, writes, task_id, task_path, self._now()),
+            weight=weigh(value for _, value in writes),
         )
 
     def delete_thread(self, thread_id: str) -> None:

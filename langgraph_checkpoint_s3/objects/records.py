@@ -7,7 +7,7 @@ one channel of it, pays for that alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, cast
@@ -31,6 +31,10 @@ from langgraph_checkpoint_s3.objects.format import (
     pack_value,
     unpack_value,
 )
+
+_FLAT = (str, bytes, bytearray)
+_ITEM_BYTES = 512
+"""What an item of a list or map comes to, roughly: a short message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +241,15 @@ def settle_writes(
         for record, row in ordered
         if channels is None or row.channel in channels
     ]
+
+
+def weigh(values: Iterable[Any]) -> int:
+    """A guess at how many bytes values come to, made without looking into them."""
+    return sum(
+        len(value) * (1 if isinstance(value, _FLAT) else _ITEM_BYTES)
+        for value in values
+        if isinstance(value, Sized)
+    )
 
 
 def _open(

@@ -12,16 +12,20 @@ import threading
 import time
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar, cast
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import S3CheckpointError
 from langgraph_checkpoint_s3.s3 import aio
 from langgraph_checkpoint_s3.s3.boto import BotoClient
 from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
-from langgraph_checkpoint_s3.s3.requests import Request
+from langgraph_checkpoint_s3.s3.requests import Body, Request
 
 T = TypeVar("T")
+
+_HEAVY: Final = 256 * 1024
+"""Bytes whose encoding or decoding would hold up an event loop for milliseconds."""
 
 
 class Store:
@@ -60,30 +64,38 @@ class Store:
         failure: BaseException | None = None
         try:
             while True:
-                try:
-                    batch = _step(plan, answers, failure)
-                except StopIteration as stop:
-                    return stop.value  # type: ignore[no-any-return]  # a generator's own T
-                answers, failure = self._settle(batch)
+                step = _step(plan, answers, failure)
+                if isinstance(step, _Ended):
+                    return cast("T", step.result)
+                answers, failure = self._settle(step)
         except S3CheckpointError as error:
             error.bucket = error.bucket or self.config.bucket
             raise
         finally:
             plan.close()
 
-    async def arun(self, plan: Generator[Sequence[Request[Any]], list[Any], T]) -> T:
-        """Run a plan to its end, as a coroutine."""
+    async def arun(self, plan: Generator[Sequence[Request[Any]], list[Any], T], *, weight: int = 0) -> T:
+        """Run a plan to its end, as a coroutine.
+
+        Args:
+            plan: The plan.
+            weight: About how many bytes its first step has to encode. Steps that encode or decode
+                much are computed in a thread, so that other tasks of the loop go on.
+        """
         if self._aio is None:
             return await asyncio.to_thread(self.run, plan)
         answers: list[Any] | None = None
         failure: BaseException | None = None
         try:
             while True:
-                try:
-                    batch = _step(plan, answers, failure)
-                except StopIteration as stop:
-                    return stop.value  # type: ignore[no-any-return]  # a generator's own T
-                answers, failure = await self._asettle(self._aio, batch)
+                if weight < _HEAVY:
+                    step = _step(plan, answers, failure)
+                else:
+                    step = await _step_in_thread(plan, answers, failure)
+                if isinstance(step, _Ended):
+                    return cast("T", step.result)
+                answers, failure = await self._asettle(self._aio, step)
+                weight = sum(len(answer.data) for answer in answers if isinstance(answer, Body))
         except S3CheckpointError as error:
             error.bucket = error.bucket or self.config.bucket
             raise
@@ -176,14 +188,41 @@ class Store:
             return self._pool[1]
 
 
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A plan's result. `StopIteration` itself can't leave a coroutine or a future."""
+
+    result: Any
+
+
 def _step(
     plan: Generator[Sequence[Request[Any]], list[Any], Any],
     answers: list[Any] | None,
     failure: BaseException | None,
-) -> Sequence[Request[Any]]:
-    if failure is not None:
-        return plan.throw(failure)
-    return next(plan) if answers is None else plan.send(answers)
+) -> Sequence[Request[Any]] | _Ended:
+    """Send a plan what it waits for, on to its next batch or its end."""
+    try:
+        if failure is not None:
+            return plan.throw(failure)
+        return next(plan) if answers is None else plan.send(answers)
+    except StopIteration as stop:
+        return _Ended(stop.value)
+
+
+async def _step_in_thread(
+    plan: Generator[Sequence[Request[Any]], list[Any], Any],
+    answers: list[Any] | None,
+    failure: BaseException | None,
+) -> Sequence[Request[Any]] | _Ended:
+    """`_step`, without holding up the loop."""
+    thread = asyncio.ensure_future(asyncio.to_thread(_step, plan, answers, failure))
+    try:
+        return await asyncio.shield(thread)
+    except asyncio.CancelledError as cancelled:
+        await asyncio.wait([thread])  # a generator can't be closed while it runs
+        if thread.exception() is None and not isinstance(thread.result(), _Ended):
+            return _step(plan, None, cancelled)
+        raise
 
 
 def _attempt(function: Any, argument: Any) -> tuple[Any, BaseException | None]:
