@@ -120,6 +120,15 @@ class WritesRecord:
     created: int
     rows: Sequence[WriteRow]
 
+    def check(self) -> None:
+        """Decode all frames, while it is known which object an error would be about.
+
+        Raises:
+            CorruptObjectError: One is damaged.
+        """
+        for row in self.rows:
+            self.container.bytes_of(row.value)
+
 
 def encode_checkpoint(
     serde: SerializerProtocol,

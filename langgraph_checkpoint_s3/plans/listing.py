@@ -66,7 +66,7 @@ class Listing:
         if self._streams is None:
             self._streams = yield from self._begin()
         folders = yield from self._candidates(self._streams)
-        if self._filter and not self._filter.keys() <= _IN_THE_KEY:
+        if not self._filter.keys() <= _IN_THE_KEY:
             folders = yield from self._matching(folders)
         found: list[CheckpointTuple] = []
         for loaded in (yield from load(self._context, folders)):
@@ -111,8 +111,8 @@ class Listing:
     def _candidates(self, streams: Sequence[_Stream]) -> Plan[list[Folder]]:
         """The next window of folders that can match, as far as their keys tell."""
         window = self._window
-        if self._left is not None and not self._filter:
-            window = min(self._left, _LAST_WINDOW)
+        if self._left is not None and self._filter.keys() <= _IN_THE_KEY:
+            window = min(self._left, _LAST_WINDOW)  # the keys decide: no more than these are needed
         self._window = min(2 * self._window, _LAST_WINDOW)
         chosen: list[Folder] = []
         size = 0

@@ -177,7 +177,9 @@ def open_folder(
         if isinstance(body, Missing):
             return None
         with at(entry.key):
-            pending.append(open_writes(body.data, body.size, folder.address.namespace, folder.checkpoint_id))
+            written = open_writes(body.data, body.size, folder.address.namespace, folder.checkpoint_id)
+            written.check()
+            pending.append(written)
     return None if record is None else Loaded(folder, record, pending)
 
 

@@ -117,8 +117,8 @@ class Store:
         await asyncio.to_thread(self.close)
 
     def _settle(self, batch: Sequence[Request[Any]]) -> tuple[list[Any], BaseException | None]:
-        if len(batch) == 1:
-            return _results([_attempt(self._send, batch[0])])
+        if len(batch) == 1 or self.config.max_concurrency == 1:
+            return _results([_attempt(self._send, request) for request in batch])
         others = [self._threads().submit(self._send, request) for request in batch[1:]]
         first = _attempt(self._send, batch[0])
         try:
@@ -138,7 +138,13 @@ class Store:
                 return [await self._asend(clients, batch[0])], None
             except BaseException as error:  # noqa: BLE001  # thrown into the plan
                 return [], error
-        tasks = [asyncio.ensure_future(self._asend(clients, request)) for request in batch]
+        limit = asyncio.Semaphore(self.config.max_concurrency)
+
+        async def send(request: Request[Any]) -> Any:
+            async with limit:
+                return await self._asend(clients, request)
+
+        tasks = [asyncio.ensure_future(send(request)) for request in batch]
         try:
             await asyncio.wait(tasks)
         except BaseException as error:  # noqa: BLE001  # cancelled: what has begun is settled all the same
@@ -183,7 +189,8 @@ class Store:
     def _threads(self) -> ThreadPoolExecutor:
         with self._lock:
             if self._pool is None or self._pool[0] != os.getpid():
-                pool = ThreadPoolExecutor(self.config.max_concurrency, "langgraph-checkpoint-s3")
+                others = self.config.max_concurrency - 1  # besides the caller's own thread
+                pool = ThreadPoolExecutor(others, "langgraph-checkpoint-s3")
                 self._pool = (os.getpid(), pool)
             return self._pool[1]
 

@@ -1,0 +1,51 @@
+# What a contributor needs, from a fresh clone with only Python and make: `make` lists it.
+
+PYTHON ?= python3
+VENV ?= .venv
+# More arguments for pytest, such as PYTEST_ARGS='-n auto' or PYTEST_ARGS='-k list -x'.
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo lint types test test-integration test-all clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+env: $(STAMP) ## make the virtual environment; again when pyproject.toml changed
+
+# uv, where it can be had, is many times faster than pip with these dependencies.
+$(STAMP): pyproject.toml
+	@command -v $(PYTHON) > /dev/null || { echo "There is no $(PYTHON): install Python 3.10 or later, or name one with PYTHON=…"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "$(PYTHON) is too old: Python 3.10 or later is needed; name one with PYTHON=…"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { echo "$(PYTHON) can't make virtual environments: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv || echo "uv can't be installed here: pip does it, more slowly"
+	@if [ -x $(BIN)/uv ]; then set -x; $(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[dev]'; \
+	else set -x; $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'; fi
+	@touch $@
+
+demo: env ## see it work, on a local S3 server
+	$(BIN)/python -m examples.demo
+
+lint: env ## ruff's rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: env ## mypy, strict
+	$(BIN)/mypy
+
+test: env lint types ## lint, types and the suite, which needs no server
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-integration: env ## the tests against rclone, Ceph and LocalStack, or against S3_TEST_ENDPOINT
+	$(BIN)/python -m pytest -m integration tests/integration $(PYTEST_ARGS)
+
+test-all: ## the suite on every Python from 3.10 on that is installed
+	@MAKE='$(MAKE)' .ci/test-all $(PYTEST_ARGS)
+
+clean: ## remove what the targets made
+	rm -rf .venv .venv-3.* .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

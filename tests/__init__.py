@@ -1,0 +1,1 @@
+"""The project's tests: the suite, which needs nothing but Python, and `integration/` against S3 servers."""

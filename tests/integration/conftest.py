@@ -1,0 +1,106 @@
+"""S3 servers, buckets and clients for the integration tests.
+
+Every test that asks for `s3_server` runs once on each server. One that can't be installed here is
+skipped with the reason, unless `S3_TEST_REQUIRE` (a comma list, such as `rclone,ceph`) names it: then
+its tests fail. With `S3_TEST_ENDPOINT` set, only that store is tested.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from tests.servers import Server, Unavailable, running
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+SERVERS = ("external",) if os.environ.get("S3_TEST_ENDPOINT") else ("rclone", "ceph", "localstack")
+REQUIRED = {name.strip() for name in os.environ.get("S3_TEST_REQUIRE", "").split(",")}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # This hook sees the items of the whole run, not only those of this folder.
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.integration)
+
+
+@pytest.fixture(scope="session", params=SERVERS)
+def s3_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running S3 server, started when the first test asks for it; pytest groups the tests by server."""
+    name: str = request.param
+    server = running(name, tmp_path_factory.mktemp(name))
+    try:
+        started = server.__enter__()
+    except Unavailable as reason:
+        if name in REQUIRED:
+            pytest.fail(f"{name} is required, and not available: {reason}")
+        pytest.skip(f"{name} is not available: {reason}")
+    try:
+        yield started
+    finally:
+        server.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def s3_client(s3_server: Server) -> Iterator[S3Client]:
+    """A boto3 client for `s3_server`, set up as the saver sets up its own for a compatible store."""
+    client = make_client(s3_server)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def bucket(s3_server: Server, s3_client: S3Client) -> Iterator[str]:
+    """The name of a fresh bucket, which is emptied and removed after the test."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    s3_client.create_bucket(Bucket=name)
+    yield name
+    try:
+        empty(s3_client, name, versions=s3_server.features.versioning)
+        s3_client.delete_bucket(Bucket=name)
+    except ClientError as error:
+        # A test may have locked or removed its bucket; those of a store that stays are worth a word.
+        if s3_server.name == "external":
+            print(f"bucket {name} is left behind: {error}")
+
+
+def make_client(server: Server, *, secret_key: str | None = None) -> S3Client:
+    """A boto3 client for a server, with its own credentials or a wrong secret."""
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=server.endpoint_url,
+        region_name=server.region,
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=secret_key or server.secret_key,
+        config=Config(
+            s3={"addressing_style": "path"},
+            retries={"mode": "standard"},
+            # Otherwise signed URLs come in version 2, which rclone doesn't know.
+            signature_version="s3v4",
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
+
+
+def empty(client: S3Client, bucket: str, *, versions: bool) -> None:
+    """Delete every object of a bucket, with all versions where the store keeps them."""
+    if versions:
+        for version_page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
+            for item in [*version_page.get("Versions", ()), *version_page.get("DeleteMarkers", ())]:
+                client.delete_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
+        return
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for found in page.get("Contents", ()):
+            client.delete_object(Bucket=bucket, Key=found["Key"])

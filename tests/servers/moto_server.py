@@ -1,0 +1,37 @@
+"""moto in a thread of this process: the quickest server, which checks no credentials and keeps no data.
+
+It looks and writes in two steps: of conditional PUTs at the same moment, more than one can win. Races
+are for Ceph to judge.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from moto.server import ThreadedMotoServer
+
+from .base import LOOPBACK, Features, Server
+
+FEATURES = Features(
+    credentials=False,
+    lifecycle_exact=False,
+    presigned_expiry=False,
+    key_limit=False,
+    delete_limit=False,
+    persistent=False,
+)
+
+
+@contextlib.contextmanager
+def running(work_dir: Path) -> Iterator[Server]:
+    """Run moto; `work_dir` is not used, as everything is in memory."""
+    del work_dir
+    server = ThreadedMotoServer(ip_address=LOOPBACK, port=0, verbose=False)
+    server.start()
+    try:
+        _, port = server.get_host_and_port()
+        yield Server("moto", f"http://{LOOPBACK}:{port}", "test", "test-secret", FEATURES)
+    finally:
+        server.stop()
