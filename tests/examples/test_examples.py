@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.runnables import RunnableConfig
+
+from examples import approval, bookings, quickstart
+from examples.demo import __main__ as demo
+from examples.demo.account import by_kind, dollars
+from examples.demo.stage import wait_until, worker
+from examples.demo.terminal import ClaimError, claim
+from examples.trip import trip_graph
+from examples.worker import take
+from langgraph_checkpoint_s3 import S3Saver
+from langgraph_checkpoint_s3.testing import LocalS3, local_s3
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalS3]:
+    with local_s3(tmp_path_factory.mktemp("s3"), buckets=["checkpoints"]) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the developer has set for AWS is no concern of these tests."""
+    for name in os.environ:
+        if name.startswith(("AWS_", "S3_", "BOOKINGS_", "LANGSMITH_", "LANGCHAIN_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def bucket(server: LocalS3, clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bucket in the environment, with a prefix of the test's own."""
+    variables = {"S3_BUCKET_NAME": "checkpoints", "S3_KEY_PREFIX": f"{uuid.uuid4().hex}/"}
+    for name, value in (server.environment() | variables).items():
+        monkeypatch.setenv(name, value)
+
+
+def run(*command: str | Path) -> str:
+    """Run `python -m …`, expect it to succeed and to leave nothing open, and return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-W", "default::ResourceWarning", "-m", *map(str, command)],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    for trouble in ("ResourceWarning", "Unclosed", "never awaited", "Traceback"):
+        assert trouble not in done.stderr
+    return done.stdout
+
+
+@pytest.mark.usefixtures("bucket")
+def test_quickstart_remembers_within_a_process_and_from_one_to_the_next(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("examples.quickstart").splitlines() == [
+        "You have told me 1 things, first: My name is Ada.",
+        "You have told me 2 things, first: My name is Ada.",
+    ]
+    quickstart.main()
+    assert "You have told me 4 things" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("bucket")
+def test_async_quickstart_keeps_its_threads_apart() -> None:
+    assert run("examples.async_quickstart").splitlines() == [
+        f"You have told me 2 things, first: My name is {name}." for name in ("Ada", "Grace", "Edsger")
+    ]
+
+
+@pytest.mark.usefixtures("bucket")
+def test_agent_calls_its_tools() -> None:
+    printed = run("examples.agent")
+    assert "Lisbon: sunny, 24 degrees" in printed
+    assert "4 items on the list" in printed
+    assert printed.rstrip().endswith("take the train, the hotel, the ferry and the dinner.")
+
+
+@pytest.mark.usefixtures("bucket")
+def test_approval_is_asked_and_answered_in_two_processes(capsys: pytest.CaptureFixture[str]) -> None:
+    approval.main([])
+    question, advice = capsys.readouterr().out.splitlines()
+    assert question == "Pay 540 EUR?"
+    assert run(*advice.split()[-3:]) == "540 EUR: paid\n"  # what it advised, in a process of its own
+
+
+@pytest.mark.usefixtures("bucket")
+def test_approval_may_be_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    approval.main([])
+    thread = capsys.readouterr().out.split()[-2]
+    approval.main([thread, "no"])
+    assert capsys.readouterr().out == "540 EUR: refused\n"
+
+
+def test_demo_on_a_server_of_its_own(tmp_path: Path) -> None:
+    printed = run("examples.demo", "--keep", tmp_path)
+    for line in (
+        "ok  S3 has what the finished tasks wrote: dinner, hotel, train",
+        "ok  only the ferry ran again",
+        "ok  the graph waits at the interrupt",
+        "ok  the fork: Released train, hotel, ferry, dinner for 4: 1080 EUR.",
+        "ok  the first branch: Booked train, hotel, ferry, dinner for 2: 540 EUR (T120, H95, F15, D40).",
+        "ok  both go back to the holds: they share 4 states",
+        "Everything held",
+    ):
+        assert line in printed
+    assert "\x1b" not in printed  # no colours where nobody sees them
+    assert list(tmp_path.glob("checkpoints/demo-*/trip-*.thread/.ns/*/checkpoint.*"))
+
+
+@pytest.fixture
+def short_story(bucket: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the demo's scenes, only the first, and that in this process: it stops at the question."""
+    monkeypatch.setattr(sys, "argv", ["demo"])
+    monkeypatch.setenv("BOOKINGS_LOG", "set by the demo, and set back at the end")
+    for scene in ("resume", "answer", "fork", "bill"):
+        monkeypatch.setattr(demo.Demo, scene, lambda _: None)
+    monkeypatch.setattr(demo.Demo, "kill", lambda story: take(story.graph, story.thread, "start"))
+
+
+@pytest.mark.usefixtures("short_story")
+def test_demo_on_a_named_bucket_deletes_what_it_stored_and_nothing_else(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    quickstart.main()
+    assert demo.main() == 0
+    assert "The bucket checkpoints, named by S3_BUCKET_NAME." in capsys.readouterr().out
+    assert threads() == {"quickstart"}
+
+
+@pytest.mark.usefixtures("short_story")
+def test_demo_ends_with_an_error_when_a_claim_does_not_hold(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo.Demo, "answer", lambda _: claim(False, "the moon is made of cheese"))
+    assert demo.main() == 1
+    assert "doesn't: the moon is made of cheese" in capsys.readouterr().err
+    assert threads() == set()
+
+
+@pytest.mark.usefixtures("short_story")
+def test_demo_keeps_nothing_in_a_named_bucket(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["demo", "--keep", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        demo.main()
+    assert "--keep is for the local server" in capsys.readouterr().err
+
+
+def test_demo_notices_a_worker_that_ends_too_early() -> None:
+    with (
+        subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"]) as process,
+        pytest.raises(ClaimError, match="should be waiting; it ended with 3"),
+    ):
+        wait_until(lambda: False, process)
+
+
+@pytest.mark.usefixtures("bucket")
+def test_killed_and_resumed_gives_the_same_answer_as_undisturbed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(thread: str, step: str) -> None:
+        with S3Saver.from_env() as saver:  # a new one, that knows nothing
+            take(trip_graph(saver), thread, step)
+
+    monkeypatch.setenv("BOOKINGS_LOG", str(tmp_path / "undisturbed.jsonl"))
+    step("undisturbed", "start")
+    step("undisturbed", "yes")
+
+    monkeypatch.setenv("BOOKINGS_LOG", str(tmp_path / "killed.jsonl"))
+    with worker("killed", "start", tmp_path / "report.json", {"BOOKINGS_STALL": "hotel"}) as process:
+        wait_until(lambda: holds_stored("killed") == 3, process)
+        process.kill()
+    step("killed", "resume")
+    step("killed", "yes")
+
+    assert outcome("killed") == outcome("undisturbed")
+    assert outcome("killed")["messages"][-1][1].startswith("Booked train, hotel, ferry, dinner for 2")
+    held = [call["item"] for call in bookings.calls() if call["event"] == "held"]
+    assert sorted(held) == sorted(bookings.PRICES)
+
+
+def threads() -> set[str]:
+    with S3Saver.from_env() as saver:
+        return {found.config["configurable"]["thread_id"] for found in saver.list(None)}
+
+
+def holds_stored(thread: str) -> int:
+    with S3Saver.from_env() as saver:
+        found = saver.get_tuple({"configurable": {"thread_id": thread}})
+    writes = (found.pending_writes or []) if found else []
+    return sum(channel == "holds" for _, channel, _ in writes)
+
+
+def outcome(thread: str) -> dict[str, Any]:
+    config: RunnableConfig = {"configurable": {"thread_id": thread}}
+    with S3Saver.from_env() as saver:
+        values = dict(trip_graph(saver).get_state(config).values)
+    values["messages"] = [(message.type, message.content) for message in values["messages"]]
+    return values
+
+
+def test_requests_are_priced_as_aws_charges_them() -> None:
+    counts = by_kind(
+        {"PutObject": 600, "CopyObject": 200, "CreateMultipartUpload": 200, "ListObjectsV2": 1000}
+        | {"GetObject": 900, "HeadObject": 100, "DeleteObjects": 5, "AbortMultipartUpload": 1}
+    )
+    assert counts == {"PUT": 1000, "LIST": 1000, "GET": 1000, "DELETE": 6}
+    assert dollars(counts) == pytest.approx(0.005 + 0.005 + 0.0004)
