@@ -18,9 +18,10 @@ _BATCH: Final = 1000
 def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
     """Copy all of a thread's objects, in parallel, without reading them.
 
-    Writes go first (nobody sees them without their checkpoint), the latest checkpoint of each
-    namespace last (until then the target looks like the source's past). What the target
-    thread already held stays.
+    Writes go first (nobody sees them without their checkpoint), then checkpoints from the oldest on,
+    the latest of each namespace last: until then the target looks like the source's past. A copy
+    that was cut short must be made again or deleted, since of what ran in parallel at that
+    moment, any part may be there. What the target thread already held stays.
 
     Raises:
         InvalidKeyError: The target's keys would be too long; nothing was copied.
@@ -51,5 +52,10 @@ def _stages(folders: Sequence[Folder]) -> Iterator[list[str]]:
     last = latest(stored)
     addresses = {folder.address for folder in last}
     yield [entry.key for folder in stored for entry in folder.writes]
-    yield [entry.key for folder in stored if folder.address not in addresses for entry in folder.checkpoints]
+    yield [
+        entry.key
+        for folder in reversed(stored)
+        if folder.address not in addresses
+        for entry in folder.checkpoints
+    ]
     yield [entry.key for folder in last for entry in folder.checkpoints]

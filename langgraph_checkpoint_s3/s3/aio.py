@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from langgraph_checkpoint_s3.config import S3Config
-from langgraph_checkpoint_s3.s3.boto import client_arguments, parse_timestamp, tune
+from langgraph_checkpoint_s3.s3.boto import client_arguments, prepare, tune
 from langgraph_checkpoint_s3.s3.wire import Wire
 
 
@@ -129,5 +129,5 @@ def _new_session() -> Any:
 
     session = AioSession()
     session.register_component("credential_provider", BlockingChain())
-    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_timestamp)
+    prepare(session)
     return session

@@ -69,7 +69,7 @@ class Store:
                     return cast("T", step.result)
                 answers, failure = self._settle(step)
         except S3CheckpointError as error:
-            error.bucket = error.bucket or self.config.bucket
+            self.shared.failed(error)
             raise
         finally:
             plan.close()
@@ -97,7 +97,7 @@ class Store:
                 answers, failure = await self._asettle(self._aio, step)
                 weight = sum(len(answer.data) for answer in answers if isinstance(answer, Body))
         except S3CheckpointError as error:
-            error.bucket = error.bucket or self.config.bucket
+            self.shared.failed(error)
             raise
         finally:
             plan.close()
@@ -161,11 +161,12 @@ class Store:
         client, wire = self._boto.get()
         while not exchange.settled:
             method, arguments = exchange.call(wire)
+            response: Any = None
             try:
                 response = getattr(client, method)(**arguments)
                 data = _read(response["Body"]) if "Body" in response else b""
             except Exception as error:  # noqa: BLE001  # judged by the exchange
-                time.sleep(exchange.failed(error))
+                time.sleep(exchange.failed(error, reading=response is not None))
             else:
                 exchange.succeeded(wire, response, data)
         return exchange.answer
@@ -177,11 +178,12 @@ class Store:
         client, wire = await clients.get()
         while not exchange.settled:
             method, arguments = exchange.call(wire)
+            response: Any = None
             try:
                 response = await getattr(client, method)(**arguments)
                 data = await _aread(response["Body"]) if "Body" in response else b""
             except Exception as error:  # noqa: BLE001  # judged by the exchange
-                await asyncio.sleep(exchange.failed(error))
+                await asyncio.sleep(exchange.failed(error, reading=response is not None))
             else:
                 exchange.succeeded(wire, response, data)
         return exchange.answer

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.config import S3Config
-from langgraph_checkpoint_s3.errors import StorageUnavailableError
+from langgraph_checkpoint_s3.errors import CorruptObjectError, S3CheckpointError, StorageUnavailableError
 from langgraph_checkpoint_s3.s3.cache import BodyCache
 from langgraph_checkpoint_s3.s3.faults import Again, Outcome, Unconditional, judge
 from langgraph_checkpoint_s3.s3.requests import Body, CompleteUpload, GetObject, PutObject, Request, Stored
@@ -61,6 +61,12 @@ class Shared:
         with self._lock:
             self._counts[name] += by
 
+    def failed(self, error: S3CheckpointError) -> None:
+        """An operation failed: say on which bucket, and keep nothing that may be damaged."""
+        error.bucket = error.bucket or self.config.bucket
+        if isinstance(error, CorruptObjectError):
+            self.cache.clear()  # it may have been damaged on its way, and be sound where it lies
+
     def stats(self) -> Stats:
         """The counts so far."""
         with self._lock:
@@ -87,6 +93,7 @@ class Exchange:
         self._shared = shared
         self._request = request
         self._tries = 0
+        self._conditional = True
         self._begun = time.monotonic()
         self.answer: Any = None
         self.settled = False
@@ -99,9 +106,10 @@ class Exchange:
     def call(self, wire: Wire) -> tuple[str, dict[str, Any]]:
         """The client's method to call, and its arguments."""
         self._tries += 1
+        self._conditional = self._shared.conditional
         operation, method = OPERATIONS[type(self._request)]
         self._shared.count(operation)
-        return method, wire.arguments(self._request, conditional=self._shared.conditional)
+        return method, wire.arguments(self._request, conditional=self._conditional)
 
     def succeeded(self, wire: Wire, response: Mapping[str, Any], data: bytes) -> None:
         """The store answered."""
@@ -116,8 +124,8 @@ class Exchange:
             self._shared.count("sent", len(body))
         self._settle(answer)
 
-    def failed(self, error: Exception) -> float:
-        """The request failed.
+    def failed(self, error: Exception, *, reading: bool) -> float:
+        """The request failed, or (`reading`) its answer's body.
 
         Returns:
             How many seconds to wait before it is sent again, if it isn't settled now.
@@ -126,13 +134,15 @@ class Exchange:
             S3CheckpointError: It won't be.
         """
         bucket = self._shared.config.bucket
-        verdict = judge(error, self._request, bucket)
+        verdict = judge(error, self._request, bucket, reading=reading)
         if isinstance(verdict, Outcome):
             self._settle(verdict.answer)
             return 0
         if isinstance(verdict, Unconditional):
-            self._shared.without_conditions()
-            return 0
+            if self._conditional:
+                self._shared.without_conditions()
+                return 0
+            verdict = verdict.otherwise
         if isinstance(verdict, Again):
             if self._tries < self._shared.config.max_attempts:
                 longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (self._tries - 1))

@@ -1,7 +1,7 @@
 """Judges what went wrong with a request: an outcome, worth another try, or an error of ours.
 
-One table for both clients: aiobotocore raises botocore's errors, and what escapes it (aiohttp's)
-is an `OSError` or has "Client" in its name's family.
+One table for both clients: aiobotocore raises botocore's errors, and what escapes it is an
+`OSError` or one of the HTTP library's own.
 """
 
 from __future__ import annotations
@@ -93,7 +93,6 @@ _NO_CREDENTIALS: Final = (
     boto.TokenRetrievalError,
     boto.SSOError,
 )
-_BROKEN_OFF: Final = (boto.IncompleteReadError, boto.ResponseStreamingError, boto.ReadTimeoutError)
 _FOREIGN: Final = ("aiohttp", "urllib3", "aiobotocore", "httpx")
 
 
@@ -106,7 +105,13 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Unconditional:
-    """The store doesn't know conditional writes; the request must be sent without the condition."""
+    """The store seems not to know conditional writes: the request is to be sent without the condition.
+
+    Attributes:
+        otherwise: What to raise if it was sent without one.
+    """
+
+    otherwise: S3CheckpointError
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +122,25 @@ class Outcome:
 
 
 def judge(
-    error: Exception, request: Request[Any], bucket: str
+    error: Exception, request: Request[Any], bucket: str, *, reading: bool = False
 ) -> Outcome | Again | Unconditional | S3CheckpointError | None:
-    """What to make of an error; `None` if it isn't one of S3 or the way there, but of somebody's code."""
+    """What to make of an error.
+
+    Args:
+        error: What was raised.
+        request: What for.
+        bucket: The bucket, for errors.
+        reading: Whether the answer's body was being read. The client library retries what goes
+            wrong before that, and nothing after.
+
+    Returns:
+        What to do, or the error to raise; `None` if it isn't one of S3 or the way there, but of
+        somebody's code.
+    """
     if isinstance(error, boto.ClientError):
         return _of_response(error, request, bucket)
-    if isinstance(error, _BROKEN_OFF) and isinstance(request, GetObject):
-        return Again("the body broke off")
+    if reading and (isinstance(error, boto.BotoCoreError) or _is_foreign(error)):
+        return Again(f"the body broke off ({type(error).__name__})")
     if isinstance(error, _NO_CREDENTIALS):
         return AccessDeniedError(
             f"There are no usable AWS credentials ({error}). Set AWS_ACCESS_KEY_ID and "
@@ -181,17 +198,17 @@ def _of_response(
         return _denied(code, message, request, where)
     attempts = int(metadata.get("RetryAttempts", 0)) + 1
     hint = ": the store doesn't offer this" if status == 501 else ""
-    return StorageUnavailableError(
+    refused = StorageUnavailableError(
         f"The store refused {type(request).__name__} with {status} {code}{hint} ({message}), after "
         f"{attempts} attempt{'s' if attempts > 1 else ''}",
         attempts=attempts,
         status=status,
         **where,
     )
+    return Unconditional(refused) if status == 501 and _is_conditional(request) else refused
 
 
-def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Again | Unconditional | None:
-    conditional = isinstance(request, (PutObject, CompleteUpload)) and request.only_new
+def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Again | None:
     match request:
         case GetObject() | CopyObject() if code in ("NoSuchKey", "NoSuchVersion"):
             return Outcome(Missing())
@@ -203,13 +220,15 @@ def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Again |
             return Outcome(Done())
         case AbortUpload() if code == "NoSuchUpload":
             return Outcome(Done())
-    if conditional and status == 412:
+    if status == 412 and _is_conditional(request):
         return Outcome(Refused())
-    if conditional and status == 501:
-        return Unconditional()
     if status == 409 and code in _CONFLICTS:
         return Again(f"a conflicting request was in flight ({code})")
     return None
+
+
+def _is_conditional(request: Request[Any]) -> bool:
+    return isinstance(request, (PutObject, CompleteUpload)) and request.only_new
 
 
 def _denied(code: str, message: str, request: Request[Any], where: Mapping[str, Any]) -> AccessDeniedError:
