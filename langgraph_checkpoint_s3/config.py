@@ -31,9 +31,11 @@ _ENVIRONMENT: Final = {
     "S3_ENDPOINT_URL": "endpoint_url",
     "S3_FORCE_PATH_STYLE": "force_path_style",
 }
-_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}|arn:[A-Za-z0-9:/_.-]+")
+_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,62}|arn:[A-Za-z0-9:/_.-]+")
 _PREFIX: Final = re.compile(r"(?:[A-Za-z0-9_.=-]+/)*")
+_URL: Final = re.compile(r"[!-~]+")
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
+_TAG: Final = "tag."
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
@@ -162,27 +164,32 @@ class S3Config:
         try:
             parts = urlsplit(conn_string)
             pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-        except ValueError as error:
-            raise InvalidConfigError(f"The connection string isn't a URI: {error}.") from None
-        if "@" in parts.netloc or ":" in parts.netloc:
+        except ValueError:  # whose text would repeat what may be a password
+            raise InvalidConfigError(
+                "The connection string isn't a URI like s3://bucket/prefix?name=value&name=value."
+            ) from None
+        bucket = unquote(parts.netloc)
+        if "@" in bucket or (":" in bucket and not bucket.startswith("arn:")):
             raise InvalidConfigError(
                 "A connection string names a bucket, without credentials or a port: credentials come from "
                 "AWS's own chain (environment, profile, role), another store's address from ?endpoint_url=…"
             )
         if parts.fragment:
             raise InvalidConfigError("A connection string has no #fragment; write # as %23.")
-        found: dict[str, Any] = {"bucket": unquote(parts.netloc)}
+        found: dict[str, Any] = {"bucket": bucket}
         if parts.path.strip("/"):
             found["prefix"] = unquote(parts.path).removeprefix("/")
-        tags = {name[4:]: value for name, value in pairs if name.startswith("tag.")}
+        tags: dict[str, str] = {}
+        for name, value in pairs:
+            is_tag = name.startswith(_TAG)
+            if name in found or (is_tag and name[len(_TAG) :] in tags):
+                raise InvalidConfigError(f"The connection string says {name} twice.")
+            if is_tag:
+                tags[name[len(_TAG) :]] = value
+            else:
+                found[name] = parse_setting(name, value)
         if tags:
             found["object_tags"] = tags
-        for name, value in pairs:
-            if name.startswith("tag."):
-                continue
-            if name in found:
-                raise InvalidConfigError(f"The connection string says {name} twice.")
-            found[name] = parse_setting(name, value)
         return cls.from_keywords(**{**found, **settings})
 
     @classmethod
@@ -215,11 +222,7 @@ class S3Config:
                 f"bucket={self.bucket!r} is not a bucket's name: 3 to 63 letters, digits, dots and hyphens."
             )
         if self.endpoint_url is not None:
-            url = urlsplit(self.endpoint_url)
-            if url.scheme not in ("http", "https") or not url.hostname:
-                raise InvalidConfigError(
-                    f"endpoint_url={self.endpoint_url!r} is not an http:// or https:// URL."
-                )
+            _check_endpoint(self.endpoint_url)
         if self.expected_bucket_owner is not None and not _ACCOUNT.fullmatch(self.expected_bucket_owner):
             raise InvalidConfigError("expected_bucket_owner must be an account id of 12 digits.")
         if len(self.object_tags) > 10:
@@ -296,6 +299,20 @@ def parse_setting(name: str, text: str, shown: str | None = None) -> Any:
     except ValueError:
         raise InvalidConfigError(f"{shown}={text!r} is not a number.") from None
     return text
+
+
+def _check_endpoint(endpoint_url: str) -> None:
+    """Check an endpoint's address. What may hold a password isn't repeated in an error."""
+    try:
+        url = urlsplit(endpoint_url)
+        hidden = url.username is not None or url.password is not None or "@" in endpoint_url
+        fits = url.scheme in ("http", "https") and url.hostname and url.port != 0
+    except ValueError:
+        hidden, fits = "@" in endpoint_url, False
+    if hidden:
+        raise InvalidConfigError("endpoint_url must hold no credentials: those come from AWS's own chain.")
+    if not fits or not _URL.fullmatch(endpoint_url):
+        raise InvalidConfigError(f"endpoint_url={endpoint_url!r} is not an http:// or https:// URL.")
 
 
 def _check_type(name: str, kind: str, value: object) -> None:

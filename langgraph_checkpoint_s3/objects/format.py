@@ -241,6 +241,17 @@ def open_container(data: bytes | memoryview, size: int) -> Container:
     return Container(fields, frames, base, view)
 
 
+def text(value: Any) -> str:
+    """A text from a header, checked.
+
+    Raises:
+        ValueError: It isn't a text.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} where a text belongs")
+    return value
+
+
 def pack_value(value: Value) -> list[Any]:
     """A value as the header writes it."""
     return [value.type, [list(extent) for extent in value.extents]]
@@ -253,14 +264,12 @@ def unpack_value(row: Any, frames: Sequence[Frame]) -> Value:
         ValueError: It isn't a value, or lies outside of its frames.
     """
     kind, extents = row
-    if not isinstance(kind, str):
-        raise ValueError("a value without a type")
-    return Value(kind, tuple(_extents(extents, frames)))
+    return Value(text(kind), tuple(_extents(extents, frames)))
 
 
 def _extents(rows: Any, frames: Sequence[Frame]) -> Iterator[Extent]:
     for row in rows:
-        extent = Extent(*(_natural(number) for number in row))
+        extent = Extent(*(natural(number) for number in row))
         if extent.frame >= len(frames) or extent.start + extent.length > frames[extent.frame].raw:
             raise ValueError("an extent outside of its frame")
         yield extent
@@ -268,13 +277,16 @@ def _extents(rows: Any, frames: Sequence[Frame]) -> Iterator[Extent]:
 
 def _frame(row: Any) -> Frame:
     offset, stored, raw, codec, crc, *more = row
-    lender = more[0] if more else None
-    if not isinstance(codec, str) or not isinstance(lender, (str, type(None))):
-        raise ValueError("a frame without a codec")
-    return Frame(_natural(offset), _natural(stored), _natural(raw), codec, _natural(crc), lender)
+    lender = text(more[0]) if more and more[0] is not None else None
+    return Frame(natural(offset), natural(stored), natural(raw), text(codec), natural(crc), lender)
 
 
-def _natural(number: Any) -> int:
+def natural(number: Any) -> int:
+    """A number from a header, checked.
+
+    Raises:
+        ValueError: It isn't a natural number.
+    """
     if type(number) is not int or number < 0:
         raise ValueError(f"{number!r} where a natural number belongs")
     return number

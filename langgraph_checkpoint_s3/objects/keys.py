@@ -243,7 +243,8 @@ class Layout:
         """Whether a key is in a thread's folder of this prefix, and not of a saver below it."""
         if not key.startswith(self.prefix) or key.endswith("/"):
             return False  # consoles make empty objects that end in "/" to show folders
-        return key[len(self.prefix) :].partition("/")[0].endswith(THREAD_SUFFIX)
+        thread, slash, _ = key[len(self.prefix) :].partition("/")
+        return bool(slash) and thread.endswith(THREAD_SUFFIX)
 
     def parse(self, key: str) -> ParsedKey:
         """Read back a key that `holds` admits.

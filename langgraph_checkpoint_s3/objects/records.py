@@ -27,8 +27,10 @@ from langgraph_checkpoint_s3.objects.format import (
     Builder,
     Container,
     Value,
+    natural,
     open_container,
     pack_value,
+    text,
     unpack_value,
 )
 
@@ -195,11 +197,11 @@ def open_checkpoint(
     try:
         return CheckpointRecord(
             container,
-            int(fields["created"]),
-            fields["parent"],
+            natural(fields["created"]),
+            None if fields["parent"] is None else text(fields["parent"]),
             unpack_value(fields["metadata"], frames),
             unpack_value(fields["checkpoint"], frames),
-            {str(name): unpack_value(row, frames) for name, row in fields["channels"].items()},
+            {text(name): unpack_value(row, frames) for name, row in fields["channels"].items()},
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CorruptObjectError(f"The object's header isn't a checkpoint's: {error!r}") from error
@@ -214,10 +216,10 @@ def open_writes(data: bytes | memoryview, size: int, checkpoint_ns: str, checkpo
     container = _open(data, size, "writes", checkpoint_ns, checkpoint_id)
     try:
         rows = [
-            WriteRow(str(task), str(path), int(idx), str(channel), unpack_value(value, container.frames))
+            WriteRow(text(task), text(path), _slot(idx), text(channel), unpack_value(value, container.frames))
             for task, path, idx, channel, *value in container.fields["writes"]
         ]
-        return WritesRecord(container, int(container.fields["created"]), rows)
+        return WritesRecord(container, natural(container.fields["created"]), rows)
     except (ValueError, TypeError, KeyError) as error:
         raise CorruptObjectError(f"The object's header isn't one of writes: {error!r}") from error
 
@@ -259,6 +261,12 @@ def weigh(values: Iterable[Any]) -> int:
         for value in values
         if isinstance(value, Sized)
     )
+
+
+def _slot(idx: Any) -> int:
+    if type(idx) is not int:
+        raise ValueError(f"{idx!r} where a slot belongs")
+    return idx
 
 
 def _open(

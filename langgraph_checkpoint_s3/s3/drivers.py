@@ -158,7 +158,8 @@ class Store:
         exchange = Exchange(self.shared, request)
         if exchange.settled:  # by the cache: no client is needed
             return exchange.answer
-        client, wire = self._boto.get()
+        with self.shared.making():
+            client, wire = self._boto.get()
         while not exchange.settled:
             method, arguments = exchange.call(wire)
             response: Any = None
@@ -175,7 +176,8 @@ class Store:
         exchange = Exchange(self.shared, request)
         if exchange.settled:
             return exchange.answer
-        client, wire = await clients.get()
+        with self.shared.making():
+            client, wire = await clients.get()
         while not exchange.settled:
             method, arguments = exchange.call(wire)
             response: Any = None

@@ -11,14 +11,15 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import CorruptObjectError, S3CheckpointError, StorageUnavailableError
 from langgraph_checkpoint_s3.s3.cache import BodyCache
-from langgraph_checkpoint_s3.s3.faults import Again, Outcome, Unconditional, judge
+from langgraph_checkpoint_s3.s3.faults import Again, Outcome, Unconditional, judge, unmakeable
 from langgraph_checkpoint_s3.s3.requests import Body, CompleteUpload, GetObject, PutObject, Request, Stored
 from langgraph_checkpoint_s3.s3.wire import OPERATIONS, Wire
 
@@ -66,6 +67,17 @@ class Shared:
         error.bucket = error.bucket or self.config.bucket
         if isinstance(error, CorruptObjectError):
             self.cache.clear()  # it may have been damaged on its way, and be sound where it lies
+
+    @contextmanager
+    def making(self) -> Iterator[None]:
+        """Say what is wrong where a client can't be made."""
+        try:
+            yield
+        except Exception as error:
+            told = unmakeable(error, self.config.bucket)
+            if told is None:
+                raise
+            raise told from error
 
     def stats(self) -> Stats:
         """The counts so far."""
@@ -124,7 +136,7 @@ class Exchange:
             self._shared.count("sent", len(body))
         self._settle(answer)
 
-    def failed(self, error: Exception, *, reading: bool) -> float:
+    def failed(self, error: Exception, *, reading: bool = False) -> float:
         """The request failed, or (`reading`) its answer's body.
 
         Returns:

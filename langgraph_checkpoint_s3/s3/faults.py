@@ -121,6 +121,18 @@ class Outcome:
     answer: Any
 
 
+def unmakeable(error: Exception, bucket: str) -> S3CheckpointError | None:
+    """The error for a client that couldn't be made; `None` if it isn't about its settings."""
+    if isinstance(error, _NO_CREDENTIALS):
+        return _without_credentials(error, bucket)
+    if isinstance(error, (boto.BotoCoreError, ValueError)):
+        return InvalidConfigError(
+            f"The S3 client can't be made with these settings (region, endpoint, profile): {error}",
+            bucket=bucket,
+        )
+    return None
+
+
 def judge(
     error: Exception, request: Request[Any], bucket: str, *, reading: bool = False
 ) -> Outcome | Again | Unconditional | S3CheckpointError | None:
@@ -142,11 +154,7 @@ def judge(
     if reading and (isinstance(error, boto.BotoCoreError) or _is_foreign(error)):
         return Again(f"the body broke off ({type(error).__name__})")
     if isinstance(error, _NO_CREDENTIALS):
-        return AccessDeniedError(
-            f"There are no usable AWS credentials ({error}). Set AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, a profile or a role",
-            bucket=bucket,
-        )
+        return _without_credentials(error, bucket)
     if isinstance(error, (boto.ParamValidationError, boto.InvalidRegionError, boto.NoRegionError)):
         return InvalidConfigError(f"The request can't be made: {error}", bucket=bucket)
     if isinstance(error, boto.BotoCoreError) or _is_foreign(error):
@@ -225,6 +233,14 @@ def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Again |
     if status == 409 and code in _CONFLICTS:
         return Again(f"a conflicting request was in flight ({code})")
     return None
+
+
+def _without_credentials(error: Exception, bucket: str) -> AccessDeniedError:
+    return AccessDeniedError(
+        f"There are no usable AWS credentials ({error}). Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a "
+        "profile or a role",
+        bucket=bucket,
+    )
 
 
 def _is_conditional(request: Request[Any]) -> bool:
