@@ -3,7 +3,9 @@
 A client belongs to the loop that it was first used on, while a saver outlives loops: `asyncio.run`
 may be called many times, and several loops may run in several threads. Each client is therefore
 held by an async generator of its loop, which the loop itself closes when it shuts down
-(`asyncio.run`, uvicorn and pytest do that), so nothing is left open.
+(`asyncio.run`, uvicorn and pytest do that), and which is closed when the saver is dropped, so
+nothing is left open. Only a loop that is closed without shutting down its generators needs an
+`aclose()` before that.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import asyncio
 import importlib.util
 import os
 import threading
+import weakref
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +35,7 @@ class _Holder:
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     lifetime: AsyncGenerator[Any, None] | None = None
+    closer: weakref.finalize[[asyncio.AbstractEventLoop, AsyncGenerator[Any, None]], AioClients] | None = None
     made: tuple[int, Any, Wire] | None = None
 
 
@@ -64,10 +68,8 @@ class AioClients:
         if holder.made is None or holder.made[0] != os.getpid():
             async with holder.lock:
                 if holder.made is None or holder.made[0] != os.getpid():
-                    holder.lifetime = self._live(loop)
-                    client = await anext(holder.lifetime)
-                    wire = Wire(self._config, client.meta.endpoint_url, client.meta.region_name)
-                    holder.made = (os.getpid(), client, wire)
+                    await self._open(loop, holder)
+        assert holder.made is not None  # noqa: S101  # for mypy
         return holder.made[1], holder.made[2]
 
     async def aclose(self) -> None:
@@ -77,19 +79,19 @@ class AioClients:
         if holder is not None and holder.lifetime is not None:
             await holder.lifetime.aclose()
 
-    async def _live(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[Any, None]:
+    async def _open(self, loop: asyncio.AbstractEventLoop, holder: _Holder) -> None:
         # Importing and making a client reads dozens of files: never on the loop.
         client = await asyncio.to_thread(self._make)
-        try:
-            yield client
-        finally:
-            with self._lock:  # a client knows its loop, and would keep it in memory
-                self._holders.pop(loop, None)
-            await client.close()
+        holder.lifetime = _keep(client, loop, self._holders, self._lock)
+        await anext(holder.lifetime)
+        holder.closer = weakref.finalize(self, _close_soon, loop, holder.lifetime)
+        holder.closer.atexit = False
+        wire = Wire(self._config, client.meta.endpoint_url, client.meta.region_name)
+        holder.made = (os.getpid(), client, wire)
 
     def _forget_closed_loops(self) -> None:
         for loop in [loop for loop in self._holders if loop.is_closed()]:
-            del self._holders[loop]
+            _forget(self._holders, loop)
 
     def _make(self) -> Any:
         """Make a client. Its connections begin with its first request, on the loop that sends it."""
@@ -120,6 +122,33 @@ class AioClients:
         client = await create("s3", **arguments).__aenter__()
         tune(client)
         return client
+
+
+async def _keep(
+    client: Any,
+    loop: asyncio.AbstractEventLoop,
+    holders: dict[asyncio.AbstractEventLoop, _Holder],
+    lock: threading.Lock,
+) -> AsyncGenerator[Any, None]:
+    """A client's lifetime. It doesn't know the saver, whose being dropped is to end it."""
+    try:
+        yield client
+    finally:
+        with lock:
+            _forget(holders, loop)
+        await client.close()
+
+
+def _forget(holders: dict[asyncio.AbstractEventLoop, _Holder], loop: asyncio.AbstractEventLoop) -> None:
+    """Let go of a loop: its client and its closer would keep it in memory."""
+    holder = holders.pop(loop, None)
+    if holder is not None and holder.closer is not None:
+        holder.closer.detach()
+
+
+def _close_soon(loop: asyncio.AbstractEventLoop, lifetime: AsyncGenerator[Any, None]) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(lambda: loop.create_task(lifetime.aclose()))
 
 
 def _new_session() -> Any:

@@ -12,8 +12,8 @@ from typing import Any, Final
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.s3.wire import Wire, is_aws
 
-_SPARE_CONNECTIONS: Final = 32
-"""Besides one operation's own: LangGraph calls a saver from many threads at once."""
+_SPARE_CONNECTIONS: Final = 256
+"""Besides one operation's own: LangGraph calls a saver from many threads and tasks at once."""
 
 
 def client_arguments(config: S3Config, user_agent: str) -> dict[str, Any]:

@@ -119,7 +119,7 @@ class Store:
     def _settle(self, batch: Sequence[Request[Any]]) -> tuple[list[Any], BaseException | None]:
         if len(batch) == 1 or self.config.max_concurrency == 1:
             return _results([_attempt(self._send, request) for request in batch])
-        others = [self._threads().submit(self._send, request) for request in batch[1:]]
+        others = [self._submit(request) for request in batch[1:]]
         first = _attempt(self._send, batch[0])
         try:
             wait(others)
@@ -190,13 +190,12 @@ class Store:
                 exchange.succeeded(wire, response, data)
         return exchange.answer
 
-    def _threads(self) -> ThreadPoolExecutor:
-        with self._lock:
+    def _submit(self, request: Request[Any]) -> Future[Any]:
+        with self._lock:  # so that `close` can't come between
             if self._pool is None or self._pool[0] != os.getpid():
                 others = self.config.max_concurrency - 1  # besides the caller's own thread
-                pool = ThreadPoolExecutor(others, "langgraph-checkpoint-s3")
-                self._pool = (os.getpid(), pool)
-            return self._pool[1]
+                self._pool = (os.getpid(), ThreadPoolExecutor(others, "langgraph-checkpoint-s3"))
+            return self._pool[1].submit(self._send, request)
 
 
 @dataclass(frozen=True, slots=True)
