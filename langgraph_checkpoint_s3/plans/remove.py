@@ -7,7 +7,7 @@ and can still be rebuilt.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from langgraph_checkpoint_s3.errors import (
@@ -68,19 +68,15 @@ def prune(context: Context, thread_ids: Sequence[str], strategy: str) -> Plan[No
 def delete(folders: Sequence[Folder]) -> Plan[None]:
     """Delete all of these folders' objects."""
     keys = [entry.key for folder in folders for entry in folder.checkpoints]
-    writes = [entry.key for folder in folders for entry in folder.writes]
-    both = keys + writes
-    batches = [both] if len(both) <= _BATCH else [*_batches(keys), *_batches(writes)]
-    deleted = 0
-    for batch in batches:
-        if batch:
-            deleted += yield from _delete_batch(batch, deleted)
+    keys += [entry.key for folder in folders for entry in folder.writes]
+    for start in range(0, len(keys), _BATCH):
+        yield from _delete_batch(keys[start : start + _BATCH], before=start)
 
 
-def _delete_batch(keys: Sequence[str], before: int) -> Plan[int]:
+def _delete_batch(keys: Sequence[str], *, before: int) -> Plan[None]:
     answer = yield from ask(DeleteObjects(tuple(keys)))
     if not answer.failed:
-        return len(keys)
+        return
     key, code, message = answer.failed[0]
     reason = (
         f"{len(answer.failed)} of {before + len(keys)} objects could not be deleted ({code}: {message}); the "
@@ -89,10 +85,6 @@ def _delete_batch(keys: Sequence[str], before: int) -> Plan[int]:
     if code == "AccessDenied":
         raise AccessDeniedError(f"{reason}. It needs s3:DeleteObject", action="s3:DeleteObject", key=key)
     raise StorageUnavailableError(reason, key=key)
-
-
-def _batches(keys: list[str]) -> Iterator[list[str]]:
-    return (keys[start : start + _BATCH] for start in range(0, len(keys), _BATCH))
 
 
 def _keep_latest(context: Context, thread_id: str) -> Plan[None]:

@@ -1,0 +1,103 @@
+"""Fixtures that the contract tests need on any server, given `s3_server`, `s3_client` and `bucket`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import botocore.loaders
+import botocore.session
+import pytest
+
+from langgraph_checkpoint_s3 import S3Saver
+from tests.contract.front import Front
+from tests.contract.support import Calls, MakeCalls, MakeSaver, Place
+from tests.servers import Server
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_loader() -> Iterator[None]:
+    """Parse botocore's description of S3 once, not for each of the hundreds of clients."""
+    loader = botocore.loaders.create_loader()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", lambda search_path_string=None: loader)
+        yield
+
+
+@pytest.fixture(scope="session")
+def session_front(s3_server: Server) -> Iterator[Front]:
+    with Front(s3_server.endpoint_url) as started:
+        yield started
+
+
+@pytest.fixture
+def front(session_front: Front) -> Iterator[Front]:
+    """The front that the test's savers talk to, with nothing counted yet."""
+    session_front.reset()
+    yield session_front
+    session_front.reset()
+
+
+@pytest.fixture
+def place(
+    s3_server: Server, s3_client: S3Client, bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch
+) -> Place:
+    """A fresh bucket behind the front, with the credentials for it in the environment."""
+    for name, value in environment(s3_server).items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    return Place(s3_server, front, bucket, s3_client)
+
+
+@pytest.fixture
+def make_saver(place: Place) -> Iterator[MakeSaver]:
+    """Makes savers on the test's bucket, and closes them."""
+    with contextlib.ExitStack() as stack:
+
+        def make(**settings: Any) -> S3Saver:
+            saver = S3Saver(**place.arguments(**settings))
+            stack.callback(saver.close)
+            return saver
+
+        yield make
+
+
+@pytest.fixture(params=["sync", "async"])
+def driver(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    return chosen
+
+
+@pytest.fixture
+def make_calls(make_saver: MakeSaver, driver: str) -> Iterator[MakeCalls]:
+    """Makes savers whose methods are called once by the blocking driver and once by the asyncio one."""
+    with contextlib.ExitStack() as stack:
+
+        def make(**settings: Any) -> Calls:
+            made = Calls(make_saver(**settings), asynchronous=driver == "async")
+            stack.callback(made.end)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def calls(make_calls: MakeCalls) -> Calls:
+    """A saver's methods, once by the blocking driver and once by the asyncio one."""
+    return make_calls()
+
+
+def environment(server: Server) -> dict[str, str]:
+    """What AWS's credential chain finds, here and in the tests' own processes: nothing of the user's."""
+    return {
+        "AWS_ACCESS_KEY_ID": server.access_key,
+        "AWS_SECRET_ACCESS_KEY": server.secret_key,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    }

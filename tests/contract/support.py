@@ -1,0 +1,179 @@
+"""What the contract tests have in common: checkpoints to store, and how to run coroutines under guard."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from blockbuster import blockbuster_ctx
+from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, CheckpointTuple
+from langgraph.checkpoint.base.id import uuid6
+
+from langgraph_checkpoint_s3 import S3Saver
+from tests.contract.front import Front
+from tests.servers import Server
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+    from mypy_boto3_s3 import S3Client
+
+T = TypeVar("T")
+
+MIB = 1024 * 1024
+
+
+class MakeSaver(Protocol):
+    """Makes a saver on the test's bucket; the fixture closes it."""
+
+    def __call__(self, **settings: Any) -> S3Saver: ...
+
+
+class MakeCalls(Protocol):
+    """Makes a saver on the test's bucket, to be called by the test's driver."""
+
+    def __call__(self, **settings: Any) -> Calls: ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a test's savers keep their objects."""
+
+    server: Server
+    front: Front
+    bucket: str
+    client: S3Client
+
+    def listing(self, prefix: str = "") -> list[str]:
+        """All keys in the bucket."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return [item["Key"] for page in pages for item in page.get("Contents", ())]
+
+    def objects(self) -> dict[str, bytes]:
+        """All that is in the bucket."""
+        return {key: self.read(key) for key in self.listing()}
+
+    def read(self, key: str) -> bytes:
+        return self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+    def write(self, key: str, body: bytes) -> None:
+        self.client.put_object(Bucket=self.bucket, Key=key, Body=body)
+
+    def uploads(self) -> list[str]:
+        """The keys of unfinished multipart uploads."""
+        found = self.client.list_multipart_uploads(Bucket=self.bucket)
+        return [upload["Key"] for upload in found.get("Uploads", ())]
+
+    def arguments(self, **settings: Any) -> dict[str, Any]:
+        """A saver's arguments."""
+        return {
+            "bucket": self.bucket,
+            "endpoint_url": self.front.url,
+            "region": self.server.region,
+            **settings,
+        }
+
+
+def guarded(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on a new loop where nothing may block, the first use of anything included."""
+    with blockbuster_ctx():
+        return asyncio.run(coroutine)
+
+
+class Calls:
+    """The saver's methods, by one of the drivers: the blocking ones, or the coroutines on a loop of ours."""
+
+    def __init__(self, saver: S3Saver, *, asynchronous: bool) -> None:
+        self.saver = saver
+        self._loop = asyncio.new_event_loop() if asynchronous else None
+
+    @property
+    def asynchronous(self) -> bool:
+        return self._loop is not None
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if self._loop is None:
+            blocking: Callable[..., Any] = getattr(self.saver, name)
+            return blocking
+        coroutine_function = getattr(self.saver, f"a{name}")
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self.run(coroutine_function(*args, **kwargs))
+
+        return call
+
+    def list(self, *args: Any, **kwargs: Any) -> list[CheckpointTuple]:
+        if self._loop is None:
+            return list(self.saver.list(*args, **kwargs))
+
+        async def collect() -> list[CheckpointTuple]:
+            return [shown async for shown in self.saver.alist(*args, **kwargs)]
+
+        found: list[CheckpointTuple] = self.run(collect())
+        return found
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine where nothing may block, the first use of anything included."""
+        assert self._loop is not None
+        with blockbuster_ctx():
+            return self._loop.run_until_complete(coroutine)
+
+    def end(self) -> None:
+        """Close the loop, as `asyncio.run` does."""
+        if self._loop is not None:
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+            self._loop.close()
+
+
+def at(thread_id: str = "thread", *, ns: str | None = "", checkpoint_id: str | None = None) -> RunnableConfig:
+    """A config; `ns=None` names no namespace."""
+    configurable: dict[str, Any] = {"thread_id": thread_id}
+    if ns is not None:
+        configurable["checkpoint_ns"] = ns
+    if checkpoint_id is not None:
+        configurable["checkpoint_id"] = checkpoint_id
+    return {"configurable": configurable}
+
+
+def checkpoint(values: dict[str, Any] | None = None, *, checkpoint_id: str | None = None) -> Checkpoint:
+    """A checkpoint with these channels."""
+    values = {"text": "hello", "number": 1} if values is None else values
+    return {
+        "v": 4,
+        "id": checkpoint_id or str(uuid6(clock_seq=-1)),
+        "ts": "2025-01-01T00:00:00+00:00",
+        "channel_values": values,
+        "channel_versions": dict.fromkeys(values, f"{1:032}.{0:016}"),
+        "versions_seen": {},
+        "updated_channels": None,
+    }
+
+
+def metadata(step: int = 0, **more: Any) -> CheckpointMetadata:
+    made: dict[str, Any] = {"source": "loop", "step": step, "parents": {}, **more}
+    return made  # type: ignore[return-value]
+
+
+def noise(size: int, seed: int = 0) -> bytes:
+    """Bytes that no codec makes smaller."""
+    return random.Random(seed).randbytes(size)
+
+
+def build_thread(
+    saver: S3Saver | Calls, thread_id: str = "thread", *, ns: str = "", checkpoints: int = 3, tasks: int = 2
+) -> list[RunnableConfig]:
+    """Put a chain of checkpoints, each with some tasks' writes; the configs, oldest first."""
+    config = at(thread_id, ns=ns)
+    made: list[RunnableConfig] = []
+    for step in range(checkpoints):
+        values = {"text": f"step {step}", "list": list(range(step)), "raw": bytes([step])}
+        config = saver.put(config, checkpoint(values), metadata(step, run_id=f"run-{step % 2}"), {})
+        for task in range(tasks):
+            saver.put_writes(
+                config, [("text", f"write {step}.{task}"), ("list", [task])], f"task-{task}", f"~path-{task}"
+            )
+        made.append(config)
+    return made

@@ -1,0 +1,539 @@
+"""What goes wrong is said, with the bucket, the key and what to do; and nothing is written or lost by it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from langgraph_checkpoint_s3 import (
+    AccessDeniedError,
+    BucketNotFoundError,
+    CheckpointArchivedError,
+    CorruptObjectError,
+    InvalidConfigError,
+    InvalidKeyError,
+    S3CheckpointError,
+    StorageUnavailableError,
+)
+from tests.contract.front import Answer, BreakOff, Flip, Front, HangUp, Hold, Reply
+from tests.contract.support import (
+    MIB,
+    Calls,
+    MakeCalls,
+    MakeSaver,
+    Place,
+    at,
+    build_thread,
+    checkpoint,
+    metadata,
+    noise,
+)
+
+Call = Callable[[Calls], Any]
+
+READS: dict[str, Call] = {
+    "get_tuple": lambda calls: calls.get_tuple(at()),
+    "list": lambda calls: calls.list(at()),
+    "list filtered": lambda calls: calls.list(at(), filter={"none": "such"}),
+    "history": lambda calls: calls.get_delta_channel_history(config=at(), channels=["list"]),
+}
+WRITES: dict[str, Call] = {
+    "put": lambda calls: calls.put(at("new"), checkpoint(), metadata(), {}),
+    "put large": lambda calls: calls.put(at("new"), checkpoint({"raw": noise(6 * MIB)}), metadata(), {}),
+    "put_writes": lambda calls: calls.put_writes(at("new", checkpoint_id="1"), [("a", 1)], "task"),
+    "copy_thread": lambda calls: calls.copy_thread("thread", "new"),
+    "delete_thread": lambda calls: calls.delete_thread("thread"),
+}
+ALL = {**READS, **WRITES}
+
+
+class TestTheBucket:
+    def test_a_missing_bucket_is_named(self, make_calls: MakeCalls) -> None:
+        calls = make_calls(bucket="there-is-no-such-bucket")
+        for call in ALL.values():
+            with pytest.raises(BucketNotFoundError, match=r"setup\(\)") as caught:
+                call(calls)
+            assert caught.value.bucket == "there-is-no-such-bucket"
+            assert isinstance(caught.value, LookupError)
+            assert caught.value.__cause__ is not None
+
+    def test_setup_makes_it(self, make_calls: MakeCalls, place: Place, driver: str) -> None:
+        name = f"{place.bucket}-{driver}"
+        calls = make_calls(bucket=name)
+        calls.setup()
+        try:
+            calls.setup()
+            build_thread(calls)
+            assert len(calls.list(at())) == 3
+            calls.delete_thread("thread")
+            assert "Contents" not in place.client.list_objects_v2(Bucket=name)  # the probe is gone too
+        finally:
+            place.client.delete_bucket(Bucket=name)
+
+
+class TestPermissions:
+    @pytest.mark.parametrize(
+        ("name", "operation", "action"),
+        [
+            ("get_tuple", "ListObjectsV2", "s3:ListBucket"),
+            ("get_tuple", "GetObject", "s3:GetObject"),
+            ("list filtered", "GetObject", "s3:GetObject"),
+            ("history", "GetObject", "s3:GetObject"),
+            ("put", "PutObject", "s3:PutObject"),
+            ("put large", "CreateMultipartUpload", "s3:PutObject"),
+            ("put_writes", "PutObject", "s3:PutObject"),
+            ("copy_thread", "CopyObject", "s3:GetObject and s3:PutObject"),
+            ("delete_thread", "DeleteObjects", "s3:DeleteObject"),
+        ],
+    )
+    def test_a_denied_action_is_named(
+        self,
+        make_calls: MakeCalls,
+        make_saver: MakeSaver,
+        place: Place,
+        name: str,
+        operation: str,
+        action: str,
+    ) -> None:
+        build_thread(make_saver())
+        before = place.objects()
+        place.front.fail(operation, Answer(403, "AccessDenied", "Access Denied"), times=1000)
+        with pytest.raises(AccessDeniedError, match=action) as caught:
+            ALL[name](make_calls())
+        assert caught.value.action == action
+        assert caught.value.bucket == place.bucket
+        assert caught.value.request_ids == ("REQUEST", "HOST")
+        assert isinstance(caught.value, PermissionError)
+        place.front.reset()
+        assert place.objects() == before
+
+    def test_amazons_own_words_count_more(self, calls: Calls, front: Front) -> None:
+        message = (
+            "User: arn:aws:iam::1:user/me is not authorized to perform: kms:GenerateDataKey on resource: k"
+        )
+        front.fail("PutObject", Answer(403, "AccessDenied", message))
+        with pytest.raises(AccessDeniedError) as caught:
+            WRITES["put"](calls)
+        assert caught.value.action == "kms:GenerateDataKey"
+
+    @pytest.mark.parametrize("action", ["PutObject", "GetObject"])
+    def test_a_bucket_policy(
+        self, make_calls: MakeCalls, make_saver: MakeSaver, place: Place, action: str
+    ) -> None:
+        if not place.server.features.bucket_policy:
+            pytest.skip("no policies here")
+        build_thread(make_saver())
+        arn = f"arn:aws:s3:::{place.bucket}"
+        deny = {"Effect": "Deny", "Principal": "*", "Action": f"s3:{action}", "Resource": f"{arn}/*"}
+        policy = {"Version": "2012-10-17", "Statement": [deny]}
+        place.client.put_bucket_policy(Bucket=place.bucket, Policy=json.dumps(policy))
+        try:
+            with pytest.raises(AccessDeniedError) as caught:
+                (WRITES["put"] if action == "PutObject" else READS["get_tuple"])(make_calls())
+            with pytest.raises(AccessDeniedError, match=f"s3:{action}"):
+                make_calls().setup()
+        finally:
+            place.client.delete_bucket_policy(Bucket=place.bucket)
+        assert caught.value.action == f"s3:{action}"
+
+    @pytest.mark.parametrize(
+        ("status", "code", "words"),
+        [
+            (403, "InvalidAccessKeyId", "access key id"),
+            (403, "SignatureDoesNotMatch", "secret access key"),
+            (400, "ExpiredToken", "expired"),
+            (403, "RequestTimeTooSkewed", "clock"),
+        ],
+    )
+    def test_wrong_credentials(
+        self, make_calls: MakeCalls, front: Front, status: int, code: str, words: str
+    ) -> None:
+        front.fail("*", Answer(status, code), times=100)
+        for call in (READS["get_tuple"], WRITES["put"], lambda calls: calls.setup()):
+            with pytest.raises(AccessDeniedError, match=words) as caught:
+                call(make_calls())
+            assert caught.value.action is None
+
+    def test_a_wrong_secret(
+        self, make_calls: MakeCalls, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if not place.server.features.credentials:
+            pytest.skip("no credentials here")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-wrong-one")
+        with pytest.raises(AccessDeniedError, match="secret access key"):
+            READS["get_tuple"](make_calls())
+        with pytest.raises(AccessDeniedError, match="secret access key"):
+            WRITES["put"](make_calls())
+
+    @pytest.mark.parametrize("name", ["get_tuple", "list", "put", "put_writes"])
+    def test_no_credentials(
+        self, make_calls: MakeCalls, front: Front, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+        with pytest.raises(AccessDeniedError, match="AWS_ACCESS_KEY_ID"):
+            ALL[name](make_calls())
+        assert front.log == []
+
+
+class TestTheWayThere:
+    def test_a_refused_connection(self, make_calls: MakeCalls) -> None:
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+            calls = make_calls(endpoint_url=url, max_attempts=2)
+            started = time.monotonic()
+            for call in (READS["get_tuple"], WRITES["put"]):
+                with pytest.raises(StorageUnavailableError, match="endpoint_url") as caught:
+                    call(calls)
+                assert isinstance(caught.value, ConnectionError)
+                assert caught.value.bucket
+            assert time.monotonic() - started < 10
+
+    @pytest.mark.parametrize(
+        ("status", "code"),
+        [
+            (301, "PermanentRedirect"),
+            (400, "AuthorizationHeaderMalformed"),
+            (400, "IllegalLocationConstraintException"),
+        ],
+    )
+    def test_a_wrong_region(self, make_calls: MakeCalls, front: Front, status: int, code: str) -> None:
+        # Amazon names the right region, and botocore follows it once.
+        front.fail("*", Answer(status, code, headers={"x-amz-bucket-region": "eu-west-1"}), times=100)
+        with pytest.raises(InvalidConfigError, match="set region"):
+            READS["get_tuple"](make_calls())
+
+    def test_a_server_that_does_not_answer(self, make_calls: MakeCalls, front: Front) -> None:
+        front.fail("*", Hold(3), times=100)
+        started = time.monotonic()
+        with pytest.raises(StorageUnavailableError):
+            READS["get_tuple"](make_calls(read_timeout=0.2, max_attempts=2))
+        assert time.monotonic() - started < 6
+
+    @pytest.mark.parametrize("name", ["get_tuple", "put", "put_writes", "put large", "delete_thread"])
+    def test_slow_down_that_stays(
+        self, make_calls: MakeCalls, make_saver: MakeSaver, place: Place, name: str
+    ) -> None:
+        build_thread(make_saver(), checkpoints=1)
+        before = place.objects()
+        place.front.fail("*", Answer(503, "SlowDown", "Please reduce your request rate."), times=1000)
+        started = time.monotonic()
+        with pytest.raises(StorageUnavailableError, match="SlowDown") as caught:
+            ALL[name](make_calls(max_attempts=2))
+        assert time.monotonic() - started < 5
+        assert (caught.value.status, caught.value.attempts) == (503, 2)
+        place.front.reset()
+        assert place.objects() == before
+
+    @pytest.mark.parametrize(
+        "name", ["get_tuple", "list", "put", "put_writes", "delete_thread", "copy_thread"]
+    )
+    def test_what_passes_is_not_noticed(
+        self, make_calls: MakeCalls, make_saver: MakeSaver, front: Front, name: str
+    ) -> None:
+        calls = make_calls()
+        for fault in (Answer(503, "SlowDown"), Answer(500, "InternalError"), HangUp()):
+            build_thread(make_saver(), checkpoints=1)
+            front.reset()
+            front.fail("*", fault)
+            ALL[name](calls)
+            assert len(front.log) >= 2
+
+    def test_a_body_that_breaks_off_is_read_again(
+        self, make_calls: MakeCalls, make_saver: MakeSaver, front: Front
+    ) -> None:
+        whole = make_saver()
+        build_thread(whole, checkpoints=1, tasks=0)
+        reader = make_calls()
+        front.reset()
+        front.fail("GetObject", BreakOff(100), times=2)
+        assert reader.get_tuple(at()) == whole.get_tuple(at())
+        assert front.counts()["GetObject"] == 3
+
+    def test_a_listing_that_breaks_off_is_read_again(
+        self, make_calls: MakeCalls, make_saver: MakeSaver, front: Front
+    ) -> None:
+        build_thread(make_saver(), checkpoints=2)
+        front.fail("ListObjectsV2", BreakOff(150))
+        assert len(make_calls().list(at())) == 2
+
+    def test_a_body_that_always_breaks_off_is_an_error(
+        self, make_calls: MakeCalls, make_saver: MakeSaver, place: Place
+    ) -> None:
+        build_thread(make_saver(), checkpoints=1, tasks=0)
+        [key] = place.listing()
+        place.front.fail("GetObject", BreakOff(100), times=1000)
+        with pytest.raises(StorageUnavailableError) as caught:
+            make_calls(max_attempts=3).get_tuple(at())
+        assert (caught.value.attempts, caught.value.key) == (3, key)
+
+    @pytest.mark.parametrize("operation", ["CompleteMultipartUpload", "CopyObject"])
+    def test_an_error_under_status_200_is_one(
+        self, make_calls: MakeCalls, place: Place, operation: str
+    ) -> None:
+        calls = make_calls(max_attempts=2)
+        build_thread(calls, checkpoints=1, tasks=0)
+        fault = Reply(b'<?xml version="1.0"?><Error><Code>InternalError</Code><Message>m</Message></Error>')
+        name = "copy_thread" if operation == "CopyObject" else "put large"
+        place.front.fail(operation, fault)
+        WRITES[name](calls)
+        calls.delete_thread("new")
+        before = place.objects()
+        place.front.fail(operation, fault, times=100)
+        with pytest.raises(StorageUnavailableError):
+            WRITES[name](calls)
+        assert place.objects() == before
+        assert place.uploads() == []
+
+
+class TestConditions:
+    def test_a_conflict_is_tried_again(self, calls: Calls, front: Front) -> None:
+        front.fail("PutObject", Answer(409, "ConditionalRequestConflict"), times=2)
+        config = calls.put(at(), checkpoint(), metadata(), {})
+        front.fail("PutObject", Answer(409, "ConditionalRequestConflict"), times=2)
+        calls.put_writes(config, [("a", 1)], "task")
+        assert front.counts() == {"PutObject": 6}
+        assert calls.get_tuple(at()).pending_writes == [("task", "a", 1)]
+
+    def test_a_conflict_that_stays_is_an_error(self, make_calls: MakeCalls, place: Place) -> None:
+        place.front.fail("PutObject", Answer(409, "ConditionalRequestConflict"), times=100)
+        with pytest.raises(StorageUnavailableError, match="ConditionalRequestConflict") as caught:
+            WRITES["put_writes"](make_calls(max_attempts=3))
+        assert caught.value.attempts == 3
+        assert caught.value.bucket == place.bucket
+        assert caught.value.key
+        assert place.front.counts() == {"PutObject": 3}
+        assert place.listing() == []
+
+    def test_a_store_without_conditions_is_written_without_and_said_once(
+        self, calls: Calls, front: Front, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        front.fail("PutObject", Answer(501, "NotImplemented"))
+        config = at(checkpoint_id="1")
+        with caplog.at_level(logging.WARNING, "langgraph_checkpoint_s3"):
+            calls.put_writes(config, [("a", 1)], "one")
+            calls.put_writes(config, [("a", 1)], "two")
+        assert ["if-none-match" in seen.headers for seen in front.log] == [True, False, False]
+        [record] = [record for record in caplog.records if record.name == "langgraph_checkpoint_s3"]
+        assert record.levelno == logging.WARNING
+        assert "conditional" in record.getMessage()
+
+    def test_501_to_a_plain_put_is_an_error(self, make_calls: MakeCalls, front: Front) -> None:
+        front.fail("PutObject", Answer(501, "NotImplemented", "a header you provided implies"), times=100)
+        with pytest.raises(StorageUnavailableError, match="doesn't offer"):
+            WRITES["put"](make_calls())
+        with pytest.raises(StorageUnavailableError, match="doesn't offer"):
+            WRITES["put_writes"](make_calls())
+
+    def test_setup_says_whether_the_store_keeps_first_writes(
+        self, calls: Calls, place: Place, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with caplog.at_level(logging.WARNING, "langgraph_checkpoint_s3"):
+            calls.setup()
+        warned = [record for record in caplog.records if record.name == "langgraph_checkpoint_s3"]
+        assert len(warned) == (0 if place.server.features.conditional_put else 1)
+
+    def test_the_first_write_stays(self, make_calls: MakeCalls, make_saver: MakeSaver, place: Place) -> None:
+        one, other = make_calls(), make_saver()
+        config = one.put(at(), checkpoint(), metadata(), {})
+        one.put_writes(config, [("a", "first"), ("b", "first")], "task")
+        other.put_writes(config, [("a", "second"), ("b", "second")], "task")
+        if place.server.features.conditional_put:
+            want = [("task", "a", "first"), ("task", "b", "first")]
+            assert one.get_tuple(at()).pending_writes == want
+            assert make_saver().get_tuple(at()).pending_writes == want  # type: ignore[union-attr]
+        one.put_writes(config, [("__error__", "first")], "task")
+        other.put_writes(config, [("__error__", "second")], "task")
+        assert ("task", "__error__", "second") in one.get_tuple(at()).pending_writes
+
+    @pytest.mark.parametrize("applied", [False, True])
+    def test_a_reply_that_is_lost_is_no_conflict(self, calls: Calls, front: Front, applied: bool) -> None:
+        config = calls.put(at(), checkpoint(), metadata(), {})
+        front.fail("PutObject", HangUp(applied=applied))
+        calls.put_writes(config, [("a", "mine")], "task")
+        assert calls.get_tuple(at()).pending_writes == [("task", "a", "mine")]
+
+
+def flipped(body: bytes, at_byte: int) -> bytes:
+    at_byte %= len(body)
+    return body[:at_byte] + bytes([body[at_byte] ^ 1]) + body[at_byte + 1 :]
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda body: b"",
+    "only a few bytes": lambda body: body[:10],
+    "cut in the header": lambda body: body[:100],
+    "cut at the end": lambda body: body[:-1],
+    "too long": lambda body: body + b"x",
+    "foreign": lambda body: b'{"not": "ours"}' * 100,
+    "another version": lambda body: body[:4] + bytes([2]) + body[5:],
+    "a bit of the length": lambda body: flipped(body, 9),
+    "a bit of the header": lambda body: flipped(body, 60),
+    "a bit of the last frame": lambda body: flipped(body, -1),
+}
+
+
+class TestDamage:
+    """An object that can't be trusted is an error with its key, never an absent or empty checkpoint."""
+
+    @pytest.mark.parametrize("what", ["checkpoint", "writes"])
+    @pytest.mark.parametrize("read", ["get_tuple", "list"])
+    def test_a_damaged_object(
+        self, make_calls: MakeCalls, make_saver: MakeSaver, place: Place, read: str, what: str
+    ) -> None:
+        build_thread(make_saver(), checkpoints=1, tasks=2)
+        key = next(key for key in place.listing() if f"/{what}." in key)
+        sound = place.read(key)
+        calls = make_calls()
+        for name, damage in DAMAGES.items():
+            place.write(key, damage(sound))
+            before = place.objects()
+            with pytest.raises(CorruptObjectError) as caught:
+                READS[read](calls)
+            assert (caught.value.bucket, caught.value.key) == (place.bucket, key), name
+            assert key in str(caught.value)
+            assert place.objects() == before
+        place.write(key, sound)
+        assert READS[read](calls)
+
+    @pytest.mark.parametrize("read", ["list filtered", "history"])
+    def test_a_damaged_head(
+        self, make_calls: MakeCalls, make_saver: MakeSaver, place: Place, read: str
+    ) -> None:
+        build_thread(make_saver(), checkpoints=3, tasks=0)
+        key = place.listing()[1]
+        sound = place.read(key)
+        calls = make_calls()
+        for damage in ("empty", "foreign", "another version", "a bit of the header"):
+            place.write(key, DAMAGES[damage](sound))
+            with pytest.raises(CorruptObjectError) as caught:
+                READS[read](calls)
+            assert (caught.value.bucket, caught.value.key) == (place.bucket, key), damage
+
+    def test_a_checkpoint_under_another_ones_key(
+        self, make_calls: MakeCalls, make_saver: MakeSaver, place: Place
+    ) -> None:
+        build_thread(make_saver(), checkpoints=2, tasks=0)
+        newest, oldest = place.listing()
+        place.write(newest, place.read(oldest))
+        with pytest.raises(CorruptObjectError, match="another one's key") as caught:
+            READS["get_tuple"](make_calls())
+        assert caught.value.key == newest
+
+    def test_a_foreign_key_in_a_threads_folder(
+        self, make_calls: MakeCalls, make_saver: MakeSaver, place: Place
+    ) -> None:
+        build_thread(make_saver(), checkpoints=1)
+        folder = place.listing()[0].rpartition("/")[0]
+        place.write(f"{folder}/a-note.txt", b"note")
+        for name in ("get_tuple", "list", "delete_thread"):
+            with pytest.raises(CorruptObjectError) as caught:
+                ALL[name](make_calls())
+            assert (caught.value.bucket, caught.value.key) == (place.bucket, f"{folder}/a-note.txt")
+        place.client.delete_object(Bucket=place.bucket, Key=f"{folder}/a-note.txt")
+        assert make_calls().get_tuple(at())
+
+    def test_what_lies_beside_the_threads_is_passed_over(
+        self, make_calls: MakeCalls, make_saver: MakeSaver, place: Place
+    ) -> None:
+        build_thread(make_saver(), checkpoints=1)
+        place.write("checkpoints/readme.txt", b"note")
+        place.write("checkpoints/thread/readme.txt", b"note")
+        calls = make_calls()
+        assert len(calls.list(None)) == 1
+        calls.delete_thread("thread")
+        assert place.listing() == ["checkpoints/readme.txt", "checkpoints/thread/readme.txt"]
+
+    def test_a_byte_that_turned_on_the_way_is_read_anew(
+        self, make_calls: MakeCalls, make_saver: MakeSaver, front: Front
+    ) -> None:
+        """The store has the right bytes; what came over the wire once must not stay."""
+        build_thread(make_saver(), checkpoints=1, tasks=0)
+        reader = make_calls()
+        front.fail("GetObject", Flip(-1))
+        with pytest.raises(CorruptObjectError):
+            reader.get_tuple(at())
+        assert reader.get_tuple(at()).checkpoint["channel_values"]["text"] == "step 0"
+
+    def test_an_archived_object(self, make_calls: MakeCalls, make_saver: MakeSaver, place: Place) -> None:
+        build_thread(make_saver(), checkpoints=1, tasks=0)
+        place.front.fail("GetObject", Answer(403, "InvalidObjectState"), times=100)
+        for name in ("get_tuple", "list", "list filtered"):
+            with pytest.raises(CheckpointArchivedError, match="restore") as caught:
+                READS[name](make_calls())
+            assert (caught.value.bucket, caught.value.key) == (place.bucket, place.listing()[0])
+
+
+class TestDeletion:
+    def test_errors_of_single_keys_are_raised(
+        self, make_calls: MakeCalls, make_saver: MakeSaver, place: Place
+    ) -> None:
+        build_thread(make_saver(), checkpoints=2, tasks=0)
+        [one, _] = place.listing()
+        for code, kind in (("AccessDenied", AccessDeniedError), ("InternalError", StorageUnavailableError)):
+            error = f"<Error><Key>{one}</Key><Code>{code}</Code><Message>m</Message></Error>"
+            place.front.fail("DeleteObjects", Reply(f"<DeleteResult>{error}</DeleteResult>".encode()))
+            with pytest.raises(kind, match="1 of 2 objects could not be deleted") as caught:
+                make_calls().delete_thread("thread")
+            assert isinstance(caught.value, S3CheckpointError)
+            assert (caught.value.bucket, caught.value.key) == (place.bucket, one)
+        make_calls().delete_thread("thread")
+        assert place.listing() == []
+
+    def test_an_unknown_strategy_deletes_nothing(self, calls: Calls, place: Place) -> None:
+        build_thread(calls)
+        before = place.objects()
+        with pytest.raises(InvalidConfigError, match="keep_latest"):
+            calls.prune(["thread"], strategy="everything")
+        assert place.objects() == before
+
+
+class Unserializable:
+    def __reduce__(self) -> Any:
+        raise TypeError("no")
+
+
+IMPOSSIBLE: list[Call] = [
+    lambda calls: calls.get_tuple({"configurable": {}}),
+    lambda calls: calls.get_tuple({}),
+    lambda calls: calls.list({"configurable": {"checkpoint_ns": ""}}),
+    lambda calls: calls.put({"configurable": {"checkpoint_ns": ""}}, checkpoint(), metadata(), {}),
+    lambda calls: calls.put(at("a\ud800"), checkpoint(), metadata(), {}),
+    lambda calls: calls.put(at("x" * 2000), checkpoint(), metadata(), {}),
+    lambda calls: calls.put(at("ü" * 400), checkpoint(), metadata(), {}),
+    lambda calls: calls.put_writes(at(), [("a", 1)], "task"),
+    lambda calls: calls.put_writes(at(checkpoint_id="1"), [("a", 1)], "t" * 1000),
+    lambda calls: calls.delete_thread(""),
+    lambda calls: calls.copy_thread("thread", ""),
+    lambda calls: calls.copy_thread("thread", "x" * 1000),
+    lambda calls: calls.prune(["thread", ""]),
+]
+
+
+class TestBadInput:
+    """What can't be stored is refused before anything is sent."""
+
+    def test_ids_that_cannot_be_keys(self, calls: Calls, place: Place) -> None:
+        build_thread(calls, checkpoints=1)
+        before = place.objects()
+        place.front.reset()
+        for call in IMPOSSIBLE:
+            with pytest.raises(InvalidKeyError) as caught:
+                call(calls)
+            assert isinstance(caught.value, ValueError)
+        assert set(place.front.counts()) <= {"ListObjectsV2"}
+        assert place.objects() == before
+
+    def test_values_that_cannot_be_serialized(self, calls: Calls, front: Front) -> None:
+        with pytest.raises(TypeError):
+            calls.put(at(), checkpoint({"good": 1, "bad": Unserializable()}), metadata(), {})
+        with pytest.raises(TypeError):
+            calls.put_writes(at(checkpoint_id="1"), [("good", 1), ("bad", Unserializable())], "task")
+        assert front.log == []

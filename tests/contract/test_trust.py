@@ -1,0 +1,170 @@
+"""What may be revived from a bucket that others can write to: `with_allowlist`, strict msgpack, pickle."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from langgraph_checkpoint_s3 import S3Saver
+from tests.contract.support import Calls, MakeCalls, MakeSaver, Place, at, checkpoint, metadata
+from tests.contract.test_async import assert_clean, script
+
+
+@dataclass
+class Allowed:
+    number: int
+
+
+@dataclass
+class Blocked:
+    number: int
+
+
+ALLOWED = (Allowed.__module__, Allowed.__name__)
+
+
+def strict(**options: Any) -> JsonPlusSerializer:
+    return JsonPlusSerializer(allowed_msgpack_modules=None, **options)
+
+
+def fill(saver: S3Saver | Calls) -> None:
+    values = {"allowed": Allowed(1), "blocked": Blocked(2)}
+    config = saver.put(at(), checkpoint(values), metadata(), {})
+    saver.put_writes(config, [("allowed", Allowed(3)), ("blocked", Blocked(4))], "task")
+    saver.put(config, checkpoint({}), metadata(1), {})
+
+
+def revived(calls: Calls) -> list[Any]:
+    """All values of the two types that reading gives, by every way there is."""
+    found = [calls.get_tuple(calls.get_tuple(at()).parent_config), *calls.list(at())[1:]]
+    values: list[Any] = []
+    for each in found:
+        values += each.checkpoint["channel_values"].values()
+        values += [value for _, _, value in each.pending_writes]
+    history = calls.get_delta_channel_history(config=at(), channels=["allowed", "blocked"])
+    for channel in history.values():
+        values += [channel["seed"], *(value for _, _, value in channel["writes"])]
+    return values
+
+
+class TestStrictness:
+    @pytest.mark.filterwarnings("ignore:.*[Dd]eserializ.*")
+    def test_an_allowlist_counts_on_every_way(self, make_calls: MakeCalls) -> None:
+        fill(make_calls())
+        calls = make_calls(serde=strict())
+        assert not [value for value in revived(calls) if isinstance(value, (Allowed, Blocked))]
+        clone = calls.saver.with_allowlist([ALLOWED])
+        assert isinstance(clone, S3Saver)
+        assert clone is not calls.saver
+        other = Calls(clone, asynchronous=calls.asynchronous)
+        values = revived(other)
+        assert [value.number for value in values if isinstance(value, Allowed)] == [1, 3, 1, 3, 1, 3]
+        assert not [value for value in values if isinstance(value, Blocked)]
+        # The one it was cloned from stays strict.
+        assert not [value for value in revived(calls) if isinstance(value, (Allowed, Blocked))]
+        other.end()
+
+    def test_a_clone_shares_the_connections(self, make_saver: MakeSaver) -> None:
+        saver = make_saver(serde=strict())
+        clone = saver.with_allowlist([ALLOWED])
+        fill(saver)
+        assert isinstance(clone, S3Saver)
+        assert clone._store is saver._store
+        before = saver.stats().cache_hits
+        assert clone.get_tuple(at())
+        assert saver.stats().cache_hits == before + 1
+
+    def test_the_environments_strictness(self, place: Place) -> None:
+        body = """
+            from dataclasses import dataclass
+            from tests.contract.test_trust import ALLOWED, Allowed, Blocked, fill, revived
+            from tests.contract.support import Calls
+            import logging
+            logging.disable(logging.CRITICAL)
+            fill(saver)
+            for asynchronous in (False, True):
+                strict = S3Saver(bucket, endpoint_url=url, region="us-east-1")
+                kinds = []
+                for each in (strict, strict.with_allowlist([ALLOWED])):
+                    calls = Calls(each, asynchronous=asynchronous)
+                    values = revived(calls)
+                    kinds.append(tuple(any(isinstance(v, kind) for v in values) for kind in (Allowed, Blocked)))
+                    calls.end()
+                print(kinds)
+                strict.close()
+        """
+        done = script(place, body, LANGGRAPH_STRICT_MSGPACK="true")
+        assert_clean(done)
+        assert done.stdout == "[(False, False), (True, False)]\n" * 2
+        place.front.reset()
+        done = script(place, body, LANGGRAPH_STRICT_MSGPACK="false")
+        assert done.stdout == "[(True, True), (True, True)]\n" * 2
+
+    def test_a_graphs_own_types_are_allowed(self, place: Place) -> None:
+        """LangGraph asks for the clone itself when a graph is compiled in strict mode."""
+        done = script(
+            place,
+            """
+            from typing import TypedDict
+            from langgraph.graph import END, START, StateGraph
+            from tests.contract.test_trust import Allowed
+            class State(TypedDict):
+                value: Allowed
+            builder = StateGraph(State)
+            builder.add_node("node", lambda state: {"value": Allowed(state["value"].number + 1)})
+            builder.add_edge(START, "node")
+            builder.add_edge("node", END)
+            graph = builder.compile(checkpointer=saver)
+            assert graph.invoke({"value": Allowed(1)}, at()) == {"value": Allowed(2)}
+            assert graph.get_state(at()).values == {"value": Allowed(2)}
+            assert asyncio.run(graph.aget_state(at())).values == {"value": Allowed(2)}
+            """,
+            "-W",
+            "default",  # LangGraph's own imports
+            LANGGRAPH_STRICT_MSGPACK="true",
+        )
+        assert done.returncode == 0, done.stderr
+
+
+class Bomb:
+    def __reduce__(self) -> Any:
+        return exploded.append, (1,)
+
+
+exploded: list[int] = []
+
+
+class Forger(JsonPlusSerializer):
+    """Writes pickles, as somebody with write access to the bucket could."""
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        if isinstance(obj, Bomb):
+            return "pickle", pickle.dumps(obj)
+        return super().dumps_typed(obj)
+
+
+class TestPickle:
+    @pytest.mark.parametrize("where", ["channel", "write"])
+    def test_it_is_not_loaded(self, make_calls: MakeCalls, make_saver: MakeSaver, where: str) -> None:
+        exploded.clear()
+        forger = make_saver(serde=Forger())
+        config = forger.put(at(), checkpoint({"a": Bomb()} if where == "channel" else {}), metadata(), {})
+        if where == "write":
+            forger.put_writes(config, [("a", Bomb())], "task")
+        calls = make_calls()
+        for read in (lambda: calls.get_tuple(at()), lambda: calls.list(at())):
+            with pytest.raises(NotImplementedError, match="pickle"):
+                read()
+        assert exploded == []
+
+    def test_nothing_is_written_as_one(self, calls: Calls, place: Place) -> None:
+        class Local:
+            pass
+
+        with pytest.raises(TypeError):
+            calls.put(at(), checkpoint({"a": Local()}), metadata(), {})
+        assert place.listing() == []

@@ -1,0 +1,358 @@
+"""Random histories against LangGraph's own InMemorySaver: no answer may differ.
+
+`STATE_MACHINE_EXAMPLES=5000 pytest tests/plans/test_state_machine.py` runs more of them, each
+time others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import random
+from collections.abc import Callable, Coroutine, Iterable
+from datetime import datetime, timezone
+from typing import Any
+from uuid import UUID
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from langchain_core.messages import AIMessage
+from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME, SCHEDULED
+
+from langgraph_checkpoint_s3 import S3Saver
+from langgraph_checkpoint_s3.plans.transfer import Sizes
+from tests.support.checkpoints import make_checkpoint, place, shown
+from tests.support.fake_s3 import FakeS3, make_saver
+
+COUNTERS = "counters_since_delta_snapshot"
+EXAMPLES = os.environ.get("STATE_MACHINE_EXAMPLES")
+
+THREADS = ["a", "a/b", "b", "a.thread", "a.2Fb", "..", "ü 💥", "%2F~"]
+NAMESPACES = ["", "__default__", "a|b", "a:1|b:2", ".ns/", "é"]
+IDS = ["1f0c-a", "1f0c-b", "1f0d", "1f", "a", "a/b", "ab", "é", "~", "💥"]
+TASKS = ["t1", "t2", "", "t/1.w0", "6f2b-é"]
+PATHS = ["", "~__pregel_pull, a", "~__pregel_push, 0000000001", "b"]
+CHANNELS = ["d", "e", "messages", "ü"]
+SPECIAL = [ERROR, INTERRUPT, RESUME, SCHEDULED]
+RUNS = ["run-1", "run-2", "r/3"]
+WHEN = datetime(2026, 5, 17, 8, 30, tzinfo=timezone.utc)
+
+
+def _noise(size: int) -> bytes:
+    return random.Random(size).randbytes(size)
+
+
+def _zeros(size: int) -> str:
+    return "0" * size
+
+
+values = st.one_of(
+    st.none(),
+    st.integers(-5, 5),
+    st.sampled_from(["", "text", "ü\0\n", [], {}, {"a": [1, {"b": None}]}, (1, 2), {1, 2}, b"", 1.5]),
+    st.sampled_from([WHEN, UUID(int=7), AIMessage("hello", id="1"), bytearray(b"xy")]),
+    # Frames of their own, that compress well and not at all; some objects go in parts.
+    st.builds(_zeros, st.just(9000)),
+    st.builds(_noise, st.sampled_from([3000, 20_000])),
+)
+metadata = st.fixed_dictionaries(
+    {},
+    optional={
+        "source": st.sampled_from(["loop", "input", "", 5, None]),
+        "step": st.sampled_from([-1, 0, 1, 2, True, "1", 1.0]),
+        "run_id": st.sampled_from([*RUNS, 7]),
+        "k": st.sampled_from([None, 0, 1, "v", WHEN, [1], {"a": 1}]),
+        "parents": st.just({"": "x"}),
+        "big": st.builds(_noise, st.sampled_from([100, 17_000])),
+        COUNTERS: st.dictionaries(st.sampled_from(CHANNELS), st.just([1, 2]), max_size=3),
+    },
+)
+filters = st.one_of(
+    st.none(),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "source": st.sampled_from(["loop", "input", "", 5, None]),
+            "step": st.sampled_from([-1, 0, 1, 2, True, "1"]),
+            "run_id": st.sampled_from([*RUNS, 7, None]),
+            "k": st.sampled_from([None, 0, 1, "v", WHEN, [1], {"a": 1}]),
+            "user": st.just("u"),
+        },
+    ),
+)
+threads, namespaces, ids = st.sampled_from(THREADS), st.sampled_from(NAMESPACES), st.sampled_from(IDS)
+# A few of each are likely, so that histories of one checkpoint come about.
+threads = st.one_of(st.just("a"), st.just("a/b"), threads)
+namespaces = st.one_of(st.just(""), st.just("__default__"), namespaces)
+maybe_ids = st.one_of(st.none(), ids)
+channel_values = st.dictionaries(st.sampled_from(CHANNELS), values, max_size=4)
+writes = st.lists(st.tuples(st.sampled_from([*CHANNELS, *SPECIAL]), values), max_size=4)
+limits = st.one_of(st.none(), st.integers(0, 4))
+
+
+class Model(InMemorySaver):
+    """The oracle, with what it lacks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runs: dict[tuple[str, str, str], set[Any]] = {}
+        """The runs that put a checkpoint: of several, each one's deletion deletes it."""
+
+    def has_thread(self, thread: str) -> bool:
+        return any(self.storage.get(thread, {}).values()) or any(key[0] == thread for key in self.writes)
+
+    def parent(self, thread: str, ns: str, checkpoint_id: str) -> str | None:
+        entry = self.storage.get(thread, {}).get(ns, {}).get(checkpoint_id)
+        return entry[2] if entry else None
+
+    def remove(self, thread: str, ns: str, checkpoint_id: str) -> None:
+        self.storage[thread][ns].pop(checkpoint_id, None)
+        self.writes.pop((thread, ns, checkpoint_id), None)
+        self.runs.pop((thread, ns, checkpoint_id), None)
+
+    def all_keys(self) -> list[tuple[str, str, str]]:
+        return [
+            (thread, ns, each)
+            for thread, spaces in self.storage.items()
+            for ns, entries in spaces.items()
+            for each in entries
+        ]
+
+    def delete_thread(self, thread_id: str) -> None:
+        super().delete_thread(thread_id)
+        self.runs = {key: runs for key, runs in self.runs.items() if key[0] != thread_id}
+
+    def delete_for_runs(self, run_ids: Iterable[str]) -> None:
+        for key in self.all_keys():
+            if self.runs[key] & set(run_ids):
+                self.remove(*key)
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        for thread, ns, each in self.all_keys():
+            if thread != source_thread_id:
+                continue
+            new = (target_thread_id, ns, each)
+            self.storage[target_thread_id][ns][each] = self.storage[thread][ns][each]
+            self.runs[new] = set(self.runs[thread, ns, each])
+            if (thread, ns, each) in self.writes:
+                self.writes[new] = dict(self.writes[thread, ns, each])
+        for key, blob in list(self.blobs.items()):
+            if key[0] == source_thread_id:
+                self.blobs[target_thread_id, key[1], key[2], key[3]] = blob
+
+    def prune(self, thread_ids: Iterable[str], *, strategy: str = "keep_latest") -> None:
+        for thread in thread_ids:
+            if strategy != "keep_latest":
+                self.delete_thread(thread)
+                continue
+            for ns, entries in list(self.storage.get(thread, {}).items()):
+                keep = self._needed(thread, ns, max(entries, default=""))
+                for each in list(entries):
+                    if each not in keep:
+                        self.remove(thread, ns, each)
+
+    def _needed(self, thread: str, ns: str, newest: str) -> set[str]:
+        found = self.get_tuple(place(thread, newest, ns))
+        if found is None:
+            return set()
+        counted: Any = found.metadata.get(COUNTERS) or {}
+        missing = {
+            name
+            for name in counted
+            if name in found.checkpoint["channel_versions"] and name not in found.checkpoint["channel_values"]
+        }
+        needed, current = {newest}, self.parent(thread, ns, newest)
+        while missing and current is not None:
+            ancestor = self.get_tuple(place(thread, current, ns))
+            if ancestor is None:
+                break
+            needed.add(current)
+            missing -= ancestor.checkpoint["channel_values"].keys()
+            current = self.parent(thread, ns, current)
+        return needed
+
+
+class Histories(RuleBasedStateMachine):
+    """One bucket, three processes that share it, and the oracle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = Model()
+        self.fake = FakeS3()
+        self.fake.shuffle = random.Random(0)
+        small = Sizes(multipart_threshold=6_000, part_size=2_500)
+        self.savers = [
+            make_saver(self.fake, sizes=small),
+            make_saver(self.fake, cache_bytes=0, compression="none", sizes=Sizes(25_000, 10_000)),
+            make_saver(self.fake, cache_bytes=3_000, compression="gzip"),
+        ]
+        clock = itertools.count(1)
+        for saver in self.savers:  # processes of one machine: they see one clock
+            now: Any = clock.__next__
+            saver._now = now
+        self.loop = asyncio.new_event_loop()
+        self.use(0, is_async=False)
+
+    def use(self, number: int, *, is_async: bool) -> None:
+        self.saver, self.is_async = self.savers[number], is_async
+
+    def teardown(self) -> None:
+        try:
+            for number in range(len(self.savers)):
+                self.use(number, is_async=False)
+                self.same_list(None, None, None, None)
+            assert not self.fake.uploads
+        finally:
+            self.loop.close()
+
+    def call(self, name: str, *arguments: Any, **keywords: Any) -> Any:
+        """Call a method of the saver, or its async twin."""
+        if self.is_async:
+            method: Callable[..., Coroutine[Any, Any, Any]] = getattr(self.saver, f"a{name}")
+            return self.loop.run_until_complete(method(*arguments, **keywords))
+        return getattr(self.saver, name)(*arguments, **keywords)
+
+    def listed(self, *arguments: Any, **keywords: Any) -> list[CheckpointTuple]:
+        if not self.is_async:
+            return list(self.saver.list(*arguments, **keywords))
+
+        async def collect(saver: S3Saver) -> list[CheckpointTuple]:
+            return [each async for each in saver.alist(*arguments, **keywords)]
+
+        return self.loop.run_until_complete(collect(self.saver))
+
+    @initialize(number=st.integers(0, 2), is_async=st.booleans())
+    def begin(self, number: int, is_async: bool) -> None:
+        self.use(number, is_async=is_async)
+
+    @rule(number=st.integers(0, 2), is_async=st.booleans())
+    def switch(self, number: int, is_async: bool) -> None:
+        self.use(number, is_async=is_async)
+
+    @rule(
+        thread=threads,
+        ns=namespaces,
+        new=ids,
+        parent=maybe_ids,
+        held=channel_values,
+        said=metadata,
+        user=st.booleans(),
+    )
+    def put(
+        self, thread: str, ns: str, new: str, parent: str | None, held: dict[str, Any], said: Any, user: bool
+    ) -> None:
+        if new == parent or self.is_ancestor(thread, ns, new, of=parent):
+            parent = None  # the oracle would walk in a circle for ever
+        config = place(thread, parent, ns)
+        if user:
+            config["metadata"] = {"user": "u", "thread_id": thread}
+            config["configurable"]["user"] = "u"
+        checkpoint = make_checkpoint(new, held, absent=[name for name in CHANNELS if name not in held])
+        new_versions = checkpoint["channel_versions"]
+        expected = self.model.put(config, checkpoint, said, new_versions)
+        run = self.model.serde.loads_typed(self.model.storage[thread][ns][new][1]).get("run_id")
+        self.model.runs.setdefault((thread, ns, new), set()).add(run)
+        assert self.call("put", config, checkpoint, said, new_versions) == expected
+
+    def is_ancestor(self, thread: str, ns: str, wanted: str, of: str | None) -> bool:
+        while of is not None:
+            if of == wanted:
+                return True
+            of = self.model.parent(thread, ns, of)
+        return False
+
+    @rule(
+        thread=threads,
+        ns=namespaces,
+        to=ids,
+        what=writes,
+        task=st.sampled_from(TASKS),
+        path=st.sampled_from(PATHS),
+    )
+    def put_writes(self, thread: str, ns: str, to: str, what: Any, task: str, path: str) -> None:
+        config = place(thread, to, ns)
+        self.model.put_writes(config, what, task, path)
+        assert self.call("put_writes", config, what, task, path) is None
+
+    @rule(thread=threads, ns=namespaces, wanted=maybe_ids)
+    def get(self, thread: str, ns: str, wanted: str | None) -> None:
+        config = place(thread, wanted, ns)
+        assert shown(self.call("get_tuple", config)) == shown(self.model.get_tuple(config))
+
+    @rule(
+        thread=threads,
+        ns=st.one_of(st.none(), namespaces),
+        wanted=maybe_ids,
+        by=filters,
+        before=maybe_ids,
+        limit=limits,
+    )
+    def list_thread(
+        self, thread: str, ns: str | None, wanted: str | None, by: Any, before: str | None, limit: int | None
+    ) -> None:
+        self.same_list(place(thread, wanted, ns), by, before, limit)
+
+    @rule(by=filters, before=maybe_ids, limit=limits)
+    def list_all(self, by: Any, before: str | None, limit: int | None) -> None:
+        self.same_list(None, by, before, limit)
+
+    def same_list(self, config: Any, by: Any, before: str | None, limit: int | None) -> None:
+        until = None if before is None else place("any", before)
+        found = [shown(each) for each in self.listed(config, filter=by, before=until, limit=limit)]
+        every = [shown(each) for each in self.model.list(config, filter=by, before=until)]
+        every.sort(key=lambda each: each[0][2], reverse=True)
+        expected = every[:limit]
+        assert [each[0][2] for each in found] == [each[0][2] for each in expected]
+        assert len({each[0] for each in found}) == len(found)
+        assert all(each in every for each in found)  # equal ids of several namespaces come in any order
+
+    @rule(
+        thread=threads,
+        ns=namespaces,
+        wanted=maybe_ids,
+        channels=st.lists(st.sampled_from([*CHANNELS, "never"]), unique=True),
+    )
+    def delta_history(self, thread: str, ns: str, wanted: str | None, channels: list[str]) -> None:
+        config = place(thread, wanted, ns)
+        expected = self.model.get_delta_channel_history(config=config, channels=channels)
+        assert self.call("get_delta_channel_history", config=config, channels=channels) == expected
+
+    @rule(thread=threads)
+    def delete_thread(self, thread: str) -> None:
+        self.model.delete_thread(thread)
+        self.call("delete_thread", thread)
+
+    @rule(runs=st.lists(st.sampled_from(RUNS), max_size=2))
+    def delete_for_runs(self, runs: list[str]) -> None:
+        self.model.delete_for_runs(runs)
+        self.call("delete_for_runs", runs)
+
+    @rule(source=threads, new=threads)
+    def copy_thread(self, source: str, new: str) -> None:
+        if self.model.has_thread(new):
+            return  # `test_semantics` says what happens then
+        self.model.copy_thread(source, new)
+        self.call("copy_thread", source, new)
+
+    @rule(
+        which=st.lists(threads, max_size=3),
+        strategy=st.sampled_from(["keep_latest", "keep_latest", "keep_latest", "delete", "delete_all"]),
+    )
+    def prune(self, which: list[str], strategy: str) -> None:
+        self.model.prune(which, strategy=strategy)
+        self.call("prune", which, strategy=strategy)
+
+
+TestHistories = Histories.TestCase
+TestHistories.settings = settings(
+    derandomize=EXAMPLES is None,
+    max_examples=int(EXAMPLES or 250),
+    stateful_step_count=30,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)

@@ -1,0 +1,434 @@
+"""An S3 in memory that executes the requests of `s3/requests.py`, counts them, and fails on demand.
+
+    fake = FakeS3()
+    saver = make_saver(fake)                  # a real S3Saver; only its clients are replaced
+    with fake.counted() as count:
+        saver.get_tuple(config)
+    assert count.kinds == {"ListObjects": 1, "GetObject": 1} and count.round_trips == 2
+
+Any number of savers may share one fake: each has its own cache, as processes do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import threading
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from botocore.exceptions import ClientError
+
+from langgraph_checkpoint_s3 import S3CheckpointError, S3Config, S3Saver
+from langgraph_checkpoint_s3.plans.transfer import Sizes
+from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
+from langgraph_checkpoint_s3.s3.requests import (
+    AbortUpload,
+    Body,
+    CompleteUpload,
+    CopyObject,
+    CreateBucket,
+    CreateUpload,
+    DeleteObjects,
+    Deletion,
+    Done,
+    Entry,
+    GetObject,
+    HeadObject,
+    ListObjects,
+    Missing,
+    Page,
+    PutBucketVersioning,
+    PutObject,
+    Refused,
+    Request,
+    Stored,
+    UploadPart,
+)
+
+T = TypeVar("T")
+
+Moment: TypeAlias = Literal["before", "after"]
+Hook: TypeAlias = Callable[[Moment, "Request[Any]"], None]
+"""Called before and after each request's effect. It may change the fake, or raise."""
+
+BUCKET = "fake-bucket"
+_EPOCH = datetime(2026, 1, 1, tzinfo=timezone.utc)
+_MAX_KEYS = 1000
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object as it lies in the fake."""
+
+    data: bytes
+    etag: str
+    modified: datetime
+
+
+@dataclass
+class Upload:
+    """A multipart upload that was neither completed nor aborted."""
+
+    key: str
+    parts: dict[int, tuple[str, bytes]] = field(default_factory=dict)
+
+
+@dataclass
+class Count:
+    """What was asked while it was open.
+
+    Attributes:
+        requests: Those that reached S3, in order; what the cache answered isn't among them.
+        batches: The same, grouped by round trip.
+    """
+
+    batches: list[list[Request[Any]]] = field(default_factory=list)
+
+    @property
+    def requests(self) -> list[Request[Any]]:
+        return [request for batch in self.batches for request in batch]
+
+    @property
+    def round_trips(self) -> int:
+        return len(self.batches)
+
+    @property
+    def kinds(self) -> dict[str, int]:
+        """How many requests of each kind, by the class's name."""
+        return dict(Counter(type(request).__name__ for request in self.requests))
+
+
+class FakeS3:
+    """One bucket.
+
+    Attributes:
+        objects: What is stored, by key.
+        uploads: The unfinished multipart uploads, by id.
+        hook: See `Hook`.
+        plain: Whether conditions are ignored without a word, as some stores do.
+        undeletable: Keys that DeleteObjects reports an error for, with S3's code and message.
+        shuffle: Executes the requests of a batch in an order of its own.
+        least_part: The least size of a part but the last, in bytes; S3's is 5 MiB.
+        exists: Whether there is a bucket.
+        versioning: Whether its versioning was turned on.
+    """
+
+    def __init__(self) -> None:
+        self.objects: dict[str, StoredObject] = {}
+        self.uploads: dict[str, Upload] = {}
+        self.hook: Hook | None = None
+        self.plain = False
+        self.undeletable: dict[str, tuple[str, str]] = {}
+        self.shuffle: random.Random | None = None
+        self.least_part = 0
+        self.exists = True
+        self.versioning = False
+        self._keys: list[str] = []
+        self._ticks = 0
+        self._lock = threading.RLock()
+        self._counts: list[Count] = []
+
+    @contextmanager
+    def counted(self) -> Iterator[Count]:
+        """Count all requests meanwhile."""
+        count = Count()
+        self._counts.append(count)
+        try:
+            yield count
+        finally:
+            self._counts.remove(count)
+
+    def snapshot(self) -> FakeS3:
+        """A bucket of the same content, with nothing of its settings."""
+        copy = FakeS3()
+        copy.objects = dict(self.objects)
+        copy.uploads = {name: Upload(each.key, dict(each.parts)) for name, each in self.uploads.items()}
+        copy.exists, copy.versioning = self.exists, self.versioning
+        copy._keys, copy._ticks = list(self._keys), self._ticks
+        return copy
+
+    def keys(self, part: str = "") -> list[str]:
+        """The keys that hold this text, in order."""
+        return [key for key in self._keys if part in key]
+
+    def put(self, key: str, data: bytes) -> Stored:
+        """Store an object, uncounted and without the hook."""
+        return self._write(key, data, hashlib.md5(data, usedforsecurity=False).hexdigest())
+
+    def delete(self, key: str) -> None:
+        """Delete an object, uncounted and without the hook."""
+        with self._lock:
+            if self.objects.pop(key, None) is not None:
+                self._keys.pop(bisect_left(self._keys, key))
+
+    def count(self, batch: Sequence[Request[Any]]) -> None:
+        """Note a round trip."""
+        for count in self._counts:
+            count.batches.append(list(batch))
+
+    def execute(self, request: Request[Any], *, conditional: bool = True) -> Any:
+        """Answer a request."""
+        if self.hook is not None:
+            self.hook("before", request)
+        try:
+            with self._lock:
+                return self._effect(request, conditional and not self.plain)
+        finally:
+            if self.hook is not None:
+                self.hook("after", request)
+
+    def _effect(self, request: Request[Any], conditional: bool) -> Any:  # noqa: PLR0912  # one case a request
+        if not self.exists and not isinstance(request, CreateBucket):
+            raise client_error("NoSuchBucket", 404, request)
+        match request:
+            case PutObject(key, body, only_new):
+                if only_new and conditional and key in self.objects:
+                    return Refused()
+                return self.put(key, body)
+            case GetObject(key, _, first, length):
+                return self._read(key, first, length)
+            case HeadObject(key):
+                found = self.objects.get(key)
+                return Stored(found.etag) if found else Missing()
+            case ListObjects():
+                return self._list(request)
+            case DeleteObjects(keys):
+                assert 0 < len(keys) <= _MAX_KEYS, "DeleteObjects takes 1 to 1,000 keys"
+                for key in keys:
+                    if key not in self.undeletable:
+                        self.delete(key)
+                stuck = (key for key in keys if key in self.undeletable)
+                return Deletion(tuple((key, *self.undeletable[key]) for key in stuck))
+            case CopyObject(source, target):
+                found = self.objects.get(source)
+                return self._write(target, found.data, found.etag) if found else Missing()
+            case CreateUpload(key):
+                name = f"upload-{self._tick()}"
+                self.uploads[name] = Upload(key)
+                return name
+            case UploadPart(key, upload_id, number, body):
+                upload = self._upload(key, upload_id)
+                etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
+                upload.parts[number] = (etag, body)
+                return f'"{etag}"'
+            case CompleteUpload():
+                return self._complete(request, conditional)
+            case AbortUpload(key, upload_id):
+                if upload_id in self.uploads:
+                    self._upload(key, upload_id)
+                    del self.uploads[upload_id]
+                return Done()
+            case CreateBucket():
+                self.exists = True
+                return Done()
+            case PutBucketVersioning():
+                self.versioning = True
+                return Done()
+        raise AssertionError(f"the fake doesn't know {request!r}")
+
+    def _write(self, key: str, data: bytes, etag: str) -> Stored:
+        assert 0 < len(key.encode()) <= 1024, f"a key of {len(key.encode())} bytes"
+        with self._lock:
+            if key not in self.objects:
+                insort(self._keys, key)
+            self.objects[key] = StoredObject(data, etag, _EPOCH + timedelta(seconds=self._tick()))
+        return Stored(etag)
+
+    def _read(self, key: str, first: int, length: int | None) -> Body | Missing:
+        found = self.objects.get(key)
+        if found is None:
+            return Missing()
+        assert length is None or length > 0, "a range of no bytes"
+        if first >= len(found.data) and (first or length is not None):
+            return Body(b"", "", 0)  # 416, as the real exchange judges it
+        end = None if length is None else first + length
+        return Body(found.data[first:end], found.etag, len(found.data))
+
+    def _list(self, request: ListObjects) -> Page:
+        """A page, as ListObjectsV2 makes it: keys and folded prefixes count alike."""
+        entries: list[Entry] = []
+        prefixes: list[str] = []
+        after = request.start_after if request.token is None else request.token
+        place = bisect_left(self._keys, request.prefix)
+        if after is not None:
+            place = max(place, bisect_right(self._keys, after))
+            if request.delimiter and request.token and request.token.endswith(request.delimiter):
+                place = self._behind(request.token, place)
+        limit = min(request.max_keys, _MAX_KEYS)
+        last: str | None = None
+        while place < len(self._keys) and self._keys[place].startswith(request.prefix):
+            if len(entries) + len(prefixes) == limit:
+                return Page(tuple(entries), tuple(prefixes), last)
+            key = self._keys[place]
+            folded, found, _ = key[len(request.prefix) :].partition(request.delimiter or "\0")
+            if request.delimiter and found:
+                last = request.prefix + folded + found
+                prefixes.append(last)
+                place = self._behind(last, place)
+            else:
+                stored = self.objects[key]
+                entries.append(Entry(key, len(stored.data), stored.etag, stored.modified))
+                last = key
+                place += 1
+        return Page(tuple(entries), tuple(prefixes), None)
+
+    def _behind(self, prefix: str, place: int) -> int:
+        """The first place whose key doesn't begin so."""
+        while place < len(self._keys) and self._keys[place].startswith(prefix):
+            place += 1
+        return place
+
+    def _complete(self, request: CompleteUpload, conditional: bool) -> Stored | Refused:
+        upload = self._upload(request.key, request.upload_id)
+        if request.only_new and conditional and request.key in self.objects:
+            return Refused()
+        numbers = range(1, len(request.etags) + 1)
+        assert numbers, "an upload without parts"
+        parts = [upload.parts[number] for number in numbers]
+        assert [etag for etag, _ in parts] == [etag.strip('"') for etag in request.etags], "other parts"
+        assert all(len(body) >= self.least_part for _, body in parts[:-1]), "EntityTooSmall"
+        digest = hashlib.md5(b"".join(bytes.fromhex(etag) for etag, _ in parts), usedforsecurity=False)
+        del self.uploads[request.upload_id]
+        body = b"".join(body for _, body in parts)
+        assert body == request.body, "the cache would hold something else"
+        return self._write(request.key, body, f"{digest.hexdigest()}-{len(parts)}")
+
+    def _upload(self, key: str, upload_id: str) -> Upload:
+        upload = self.uploads[upload_id]
+        assert upload.key == key, "an upload of another key"
+        return upload
+
+    def _tick(self) -> int:
+        self._ticks += 1
+        return self._ticks
+
+
+def client_error(code: str, status: int, request: Request[Any] | None = None) -> ClientError:
+    """S3's error, as botocore raises it; a hook that raises it is judged as the store's answer would be."""
+    response: Any = {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(response, type(request).__name__)
+
+
+class _FakeWire:
+    """Stands in for `Wire`: a fake's answer needs no reading."""
+
+    def arguments(self, request: Request[Any], *, conditional: bool = True) -> dict[str, Any]:
+        return {"conditional": conditional}
+
+    def answer(self, request: Request[Any], response: dict[str, Any], data: bytes) -> Any:
+        return response["answer"]
+
+
+class FakeStore:
+    """Stands in for `Store`: runs plans on a fake, through the real exchange and cache, without a pause.
+
+    A batch is settled as the real drivers do it: all of it is sent, then the first error counts.
+    """
+
+    def __init__(self, fake: FakeS3, config: S3Config) -> None:
+        self.fake = fake
+        self.config = config
+        self.shared = Shared(config)
+
+    def run(self, plan: Generator[Sequence[Request[Any]], list[Any], T]) -> T:
+        """Run a plan to its end."""
+        steps = self._steps(plan)
+        try:
+            while True:
+                next(steps)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        finally:
+            steps.close()
+
+    async def arun(self, plan: Generator[Sequence[Request[Any]], list[Any], T], *, weight: int = 0) -> T:
+        """Run a plan to its end, letting other tasks in before every batch."""
+        steps = self._steps(plan)
+        try:
+            while True:
+                next(steps)
+                await asyncio.sleep(0)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        finally:
+            steps.close()
+
+    def close(self) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        pass
+
+    def _steps(self, plan: Generator[Sequence[Request[Any]], list[Any], T]) -> Generator[None, None, T]:
+        answers: list[Any] | None = None
+        failure: BaseException | None = None
+        try:
+            while True:
+                yield
+                try:
+                    if failure is not None:
+                        batch = plan.throw(failure)
+                    else:
+                        batch = next(plan) if answers is None else plan.send(answers)
+                except StopIteration as stop:
+                    return stop.value  # type: ignore[no-any-return]
+                assert batch, "a plan yielded an empty batch"
+                answers, failure = self._settle(batch)
+        except S3CheckpointError as error:
+            error.bucket = error.bucket or self.config.bucket
+            raise
+        finally:
+            plan.close()
+
+    def _settle(self, batch: Sequence[Request[Any]]) -> tuple[list[Any], BaseException | None]:
+        exchanges = [Exchange(self.shared, request) for request in batch]
+        sent = [number for number, exchange in enumerate(exchanges) if not exchange.settled]
+        if sent:
+            self.fake.count([batch[number] for number in sent])
+        if self.fake.shuffle is not None:
+            self.fake.shuffle.shuffle(sent)
+        failures: dict[int, BaseException] = {}
+        for number in sent:
+            try:
+                self._send(exchanges[number], batch[number])
+            except BaseException as error:  # noqa: BLE001  # as the drivers do: all of it is settled
+                failures[number] = error
+        failure = failures[min(failures)] if failures else None
+        return [exchange.answer for exchange in exchanges], failure
+
+    def _send(self, exchange: Exchange, request: Request[Any]) -> None:
+        wire: Any = _FakeWire()
+        while not exchange.settled:
+            _, arguments = exchange.call(wire)
+            try:
+                answer = self.fake.execute(request, conditional=arguments["conditional"])
+            except Exception as error:  # noqa: BLE001  # judged by the exchange
+                exchange.failed(error)
+            else:
+                data = answer.data if isinstance(answer, Body) else b""
+                exchange.succeeded(wire, {"answer": answer}, data)
+
+
+def make_saver(fake: FakeS3, *, sizes: Sizes | None = None, serde: Any = None, **settings: Any) -> S3Saver:
+    """A saver on a fake.
+
+    Args:
+        fake: The bucket.
+        sizes: When to move objects in parts, also below what `S3Config` lets through.
+        serde: As for `S3Saver`.
+        **settings: As for `S3Saver`; `cache_bytes=0` is one without a cache.
+    """
+    settings.setdefault("bucket", BUCKET)
+    saver = S3Saver(serde=serde, **settings)
+    store: Any = FakeStore(fake, saver.config)
+    saver._store = store
+    if sizes is not None:
+        saver._sizes = sizes
+    return saver

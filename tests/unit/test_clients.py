@@ -1,0 +1,96 @@
+"""A client that can't be made is an error of ours too, and both clients read a broken body again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from langgraph_checkpoint_s3 import InvalidConfigError, S3Saver
+from langgraph_checkpoint_s3.plans.plan import ask
+from langgraph_checkpoint_s3.s3.drivers import Store
+from langgraph_checkpoint_s3.s3.requests import Body, GetObject
+
+CONFIG: Any = {"configurable": {"thread_id": "1"}}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "AWS_PROFILE",
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_S3",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+
+def blocking(store: Store, request: GetObject) -> Any:
+    return store.run(ask(request))
+
+
+def in_a_loop(store: Store, request: GetObject) -> Any:
+    return asyncio.run(store.arun(ask(request)))
+
+
+Run = Callable[[Store, GetObject], Any]
+BOTH = pytest.mark.parametrize("run", [blocking, in_a_loop])
+
+
+@BOTH
+@pytest.mark.parametrize("region", ["no region", "../x"])
+def test_an_impossible_region_is_a_config_error(run: Run, region: str) -> None:
+    with S3Saver("bucket", region=region) as saver, pytest.raises(InvalidConfigError, match="region"):
+        run(saver._store, GetObject("k"))
+
+
+@BOTH
+def test_an_unknown_profile_is_a_config_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
+    with S3Saver("bucket") as saver, pytest.raises(InvalidConfigError, match="no-such-profile"):
+        run(saver._store, GetObject("k"))
+
+
+@BOTH
+def test_an_impossible_endpoint_of_the_environment_is_a_config_error(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "localhost")
+    with S3Saver("bucket") as saver, pytest.raises(InvalidConfigError, match="localhost"):
+        run(saver._store, GetObject("k"))
+
+
+HEAD = b'HTTP/1.1 200 OK\r\nContent-Length: 8\r\nETag: "e"\r\nConnection: close\r\n\r\n'
+
+
+@contextlib.contextmanager
+def server(*answers: bytes) -> Iterator[str]:
+    """A server that gives these answers, one a connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            for answer in answers:
+                with contextlib.suppress(OSError):
+                    connection, _ = listening.accept()
+                    with connection:
+                        connection.recv(65_536)
+                        connection.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@BOTH
+def test_a_body_that_breaks_off_is_read_again(run: Run) -> None:
+    with server(HEAD + b"who", HEAD + b"whole it") as url, S3Saver("bucket", endpoint_url=url) as saver:
+        assert run(saver._store, GetObject("k")) == Body(b"whole it", "e", 8)
+        assert saver.stats().requests == {"GetObject": 2}

@@ -1,0 +1,114 @@
+"""The codecs: what they pack they unpack, to exactly the announced length and never into more memory."""
+
+from __future__ import annotations
+
+import random
+import tracemalloc
+import zlib
+from typing import Literal, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langgraph_checkpoint_s3.objects.codecs import CODECS, Compression, compress, decompress
+
+PACKING: tuple[Literal["zstd", "gzip"], ...] = ("zstd", "gzip")
+TEXT = b"all work and no play " * 50
+
+
+@given(
+    st.sampled_from(CODECS), st.binary(max_size=300) | st.binary(min_size=1, max_size=30).map(TEXT.__add__)
+)
+def test_every_codec_gives_back_what_it_was_given(codec: Compression, raw: bytes) -> None:
+    used, stored = compress(raw, codec)
+    assert used in {codec, "none"}
+    assert len(stored) <= len(raw)
+    assert decompress(stored, used, len(raw)) == raw
+    assert decompress(memoryview(stored), used, len(raw)) == raw
+
+
+def test_the_codecs_are_the_ones_that_settings_name() -> None:
+    assert get_args(Compression) == CODECS == ("zstd", "gzip", "none")
+
+
+@pytest.mark.parametrize("codec", PACKING)
+def test_what_does_not_get_smaller_stays_as_it_is(codec: Compression) -> None:
+    encrypted = random.Random(1).randbytes(20_000)
+    assert compress(encrypted, codec) == ("none", encrypted)
+    assert compress(b"a" * 63, codec) == ("none", b"a" * 63)
+    assert compress(b"", codec) == ("none", b"")
+    assert compress(b"a" * 64, codec)[0] == codec
+
+
+@pytest.mark.parametrize("codec", PACKING)
+def test_text_gets_smaller(codec: Compression) -> None:
+    used, stored = compress(TEXT, codec)
+    assert used == codec
+    assert len(stored) < len(TEXT) // 10
+
+
+def test_none_never_compresses() -> None:
+    assert compress(TEXT, "none") == ("none", TEXT)
+
+
+@pytest.mark.parametrize("codec", PACKING)
+@pytest.mark.parametrize("announced", [0, 1, len(TEXT) - 1, len(TEXT) + 1, 10 * len(TEXT)])
+def test_a_wrong_length_is_refused(codec: Compression, announced: int) -> None:
+    _, stored = compress(TEXT, codec)
+    with pytest.raises(ValueError, match=f"bytes where {announced} were announced"):
+        decompress(stored, codec, announced)
+
+
+@pytest.mark.parametrize("announced", [0, len(TEXT) - 1, len(TEXT) + 1])
+def test_a_wrong_length_is_refused_of_plain_bytes_too(announced: int) -> None:
+    with pytest.raises(ValueError, match=f"bytes where {announced} were announced"):
+        decompress(TEXT, "none", announced)
+
+
+@pytest.mark.parametrize("codec", PACKING)
+def test_a_bomb_is_not_unpacked(codec: Compression) -> None:
+    _, stored = compress(bytes(32 * 1024 * 1024), codec)
+    assert len(stored) < 100_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="over 1000 bytes where 1000 were announced"):
+            decompress(stored, codec, 1000)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1024 * 1024
+
+
+@pytest.mark.parametrize("codec", PACKING)
+def test_damaged_data_is_refused(codec: Compression) -> None:
+    _, stored = compress(TEXT, codec)
+    for cut in (b"", stored[:1], stored[: len(stored) // 2], b"\x00" * 20, stored[::-1]):
+        with pytest.raises(ValueError, match=r"damaged|announced"):
+            decompress(cut, codec, len(TEXT))
+
+
+@pytest.mark.parametrize("codec", ["", "zstd ", "ZSTD", "brotli", "lz4", "gzip\x00"])
+def test_an_unknown_codec_is_refused(codec: str) -> None:
+    with pytest.raises(ValueError, match="unknown to this version"):
+        decompress(TEXT, codec, len(TEXT))
+
+
+@pytest.mark.parametrize("codec", ["zstd", "gzip", "none"])
+def test_an_absurd_length_is_refused(codec: str) -> None:
+    for length in (2**31, 2**62, 2**63, 2**64 - 1):
+        with pytest.raises((ValueError, OverflowError)):
+            decompress(zlib.compress(TEXT), codec, length)
+
+
+@pytest.mark.parametrize("codec", PACKING)
+def test_a_length_beyond_memory_is_refused_without_taking_it(codec: Compression) -> None:
+    _, stored = compress(TEXT, codec)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="were announced"):
+            decompress(stored, codec, 2**40)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1024 * 1024

@@ -1,0 +1,260 @@
+"""Settings, from keywords, a URI or the environment: each one gets there, and none that can't be."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langgraph_checkpoint_s3 import InvalidConfigError, S3Config
+from langgraph_checkpoint_s3.config import (
+    DEFAULT_PREFIX,
+    MAX_PUT,
+    MIB,
+    MIN_PART,
+    normalize_prefix,
+    parse_setting,
+)
+
+SETTINGS: dict[str, tuple[str, Any]] = {
+    "prefix": ("a/b", "a/b/"),
+    "region": ("eu-central-2", "eu-central-2"),
+    "endpoint_url": ("https://s3.example.com:9000", "https://s3.example.com:9000"),
+    "force_path_style": ("true", True),
+    "compression": ("gzip", "gzip"),
+    "server_side_encryption": ("aws:kms", "aws:kms"),
+    "versioning": ("1", True),
+    "multipart_threshold": ("6000000", 6_000_000),
+    "multipart_part_size": ("5242880", 5 * MIB),
+    "storage_class": ("INTELLIGENT_TIERING", "INTELLIGENT_TIERING"),
+    "max_concurrency": ("4", 4),
+    "connect_timeout": ("1.5", 1.5),
+    "read_timeout": ("60", 60.0),
+    "max_attempts": ("2", 2),
+    "cache_bytes": ("0", 0),
+    "expected_bucket_owner": ("012345678901", "012345678901"),
+    "use_accelerate": ("on", True),
+    "requester_pays": ("yes", True),
+}
+"""Each setting as text, and as a value. Those that need another one are below."""
+KMS: dict[str, Any] = {"server_side_encryption": "aws:kms"}
+
+
+def test_every_setting_is_tested_here() -> None:
+    others = {"bucket", "object_tags", "kms_key_id", "bucket_key_enabled"}
+    assert {setting.name for setting in dataclasses.fields(S3Config)} == SETTINGS.keys() | others
+
+
+@pytest.mark.parametrize(("name", "text", "value"), [(name, *pair) for name, pair in SETTINGS.items()])
+def test_a_setting_comes_from_keywords_a_uri_and_a_replacement(name: str, text: str, value: Any) -> None:
+    default = getattr(S3Config(bucket="bucket"), name)
+    assert default != value
+    for config in (
+        S3Config(bucket="bucket", **{name: value}),
+        S3Config.from_keywords(bucket="bucket", **{name: value}),
+        S3Config.from_conn_string(f"s3://bucket?{name}={text}"),
+        S3Config.from_conn_string(f"s3://bucket?{name}={text}", **{name: value}),
+        S3Config.from_env({"S3_BUCKET_NAME": "bucket"}, **{name: value}),
+        S3Config(bucket="bucket").replace(**{name: value}),
+    ):
+        assert getattr(config, name) == value
+        assert config == S3Config(bucket="bucket", **{name: value})
+        assert config != S3Config(bucket="bucket")
+
+
+def test_the_kms_settings_come_along() -> None:
+    config = S3Config.from_conn_string(
+        "s3://bucket?server_side_encryption=aws:kms&kms_key_id=alias/my-key&bucket_key_enabled=true"
+    )
+    assert (config.kms_key_id, config.bucket_key_enabled) == ("alias/my-key", True)
+    assert config == S3Config(bucket="bucket", kms_key_id="alias/my-key", bucket_key_enabled=True, **KMS)
+    dsse = S3Config(bucket="bucket", server_side_encryption="aws:kms:dsse", kms_key_id="k")
+    assert dsse.kms_key_id == "k"
+
+
+def test_tags_come_from_a_uri() -> None:
+    config = S3Config.from_conn_string("s3://bucket?tag.team=agents&tag.cost%20center=a%26b+c&tag.empty=")
+    assert config.object_tags == {"team": "agents", "cost center": "a&b c", "empty": ""}
+    given = S3Config.from_conn_string("s3://bucket?tag.team=agents", object_tags={"a": "b"})
+    assert given.object_tags == {"a": "b"}
+
+
+@pytest.mark.parametrize(
+    ("uri", "bucket", "prefix"),
+    [
+        ("s3://my-bucket", "my-bucket", DEFAULT_PREFIX),
+        ("s3://my-bucket/", "my-bucket", DEFAULT_PREFIX),
+        ("s3://my-bucket?", "my-bucket", DEFAULT_PREFIX),
+        ("s3://my-bucket/agents", "my-bucket", "agents/"),
+        ("s3://my-bucket/agents/", "my-bucket", "agents/"),
+        ("s3://my-bucket/a/b%2Fc?region=x", "my-bucket", "a/b/c/"),
+        ("s3://my-bucket?prefix=", "my-bucket", ""),
+        ("s3://My.Bucket_1/x=1", "My.Bucket_1", "x=1/"),
+        (
+            "s3://arn%3Aaws%3As3%3Aeu-west-1%3A123456789012%3Aaccesspoint%2Fmine/a",
+            "arn:aws:s3:eu-west-1:123456789012:accesspoint/mine",
+            "a/",
+        ),
+    ],
+)
+def test_bucket_and_prefix_come_from_a_uri(uri: str, bucket: str, prefix: str) -> None:
+    config = S3Config.from_conn_string(uri)
+    assert (config.bucket, config.prefix) == (bucket, prefix)
+
+
+def test_keywords_win_over_the_uri() -> None:
+    config = S3Config.from_conn_string("s3://bucket/a?region=b&max_attempts=9", prefix="c", region=None)
+    assert (config.prefix, config.region, config.max_attempts) == ("c/", None, 9)
+    assert S3Config.from_conn_string("s3://bucket", bucket="another").bucket == "another"
+
+
+ENVIRONMENT = {
+    "S3_BUCKET_NAME": "bucket",
+    "S3_KEY_PREFIX": "a/b",
+    "AWS_REGION": "eu-west-1",
+    "S3_ENDPOINT_URL": "http://localhost:9000",
+    "S3_FORCE_PATH_STYLE": "False",
+    "UNRELATED": "x",
+}
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = S3Config(
+        bucket="bucket",
+        prefix="a/b/",
+        region="eu-west-1",
+        endpoint_url="http://localhost:9000",
+        force_path_style=False,
+    )
+    assert S3Config.from_env(ENVIRONMENT) == expected
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    assert S3Config.from_env() == expected
+    assert S3Config.from_env(prefix="x", max_attempts=2) == expected.replace(prefix="x/", max_attempts=2)
+    assert S3Config.from_env({"S3_BUCKET_NAME": "other"}) == S3Config(bucket="other")
+
+
+def test_an_empty_variable_is_none() -> None:
+    assert S3Config.from_env(dict.fromkeys(ENVIRONMENT, "") | {"S3_BUCKET_NAME": "bucket"}) == S3Config(
+        bucket="bucket"
+    )
+
+
+@pytest.mark.parametrize("environ", [{}, {"S3_BUCKET_NAME": ""}, {"S3_KEY_PREFIX": "a"}])
+def test_the_environment_must_name_a_bucket(environ: dict[str, str]) -> None:
+    with pytest.raises(InvalidConfigError, match="S3_BUCKET_NAME is not set"):
+        S3Config.from_env(environ)
+    assert S3Config.from_env(environ, bucket="given").bucket == "given"
+
+
+def test_an_ill_typed_variable_is_named() -> None:
+    with pytest.raises(InvalidConfigError, match="S3_FORCE_PATH_STYLE='maybe' is neither true nor false"):
+        S3Config.from_env({"S3_BUCKET_NAME": "bucket", "S3_FORCE_PATH_STYLE": "maybe"})
+
+
+def test_the_defaults_are_the_documented_ones() -> None:
+    config = S3Config(bucket="bucket")
+    assert config.prefix == "checkpoints/"
+    assert (config.compression, config.server_side_encryption) == ("zstd", "auto")
+    assert (config.region, config.endpoint_url, config.force_path_style) == (None, None, None)
+    assert (config.multipart_threshold, config.cache_bytes) == (5 * MIB, 64 * MIB)
+
+
+@pytest.mark.parametrize("text", ["1", "true", "TRUE", "yes", "On"])
+def test_what_is_true(text: str) -> None:
+    assert parse_setting("versioning", text) is True
+    assert parse_setting("force_path_style", text) is True
+
+
+@pytest.mark.parametrize("text", ["0", "false", "False", "no", "OFF"])
+def test_what_is_false(text: str) -> None:
+    assert parse_setting("versioning", text) is False
+
+
+def test_a_config_is_frozen_hashable_and_copies() -> None:
+    config = S3Config(bucket="bucket", object_tags={"a": "b"})
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.bucket = "another"  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        S3Config("bucket")  # type: ignore[call-arg]
+    assert hash(config) == hash(S3Config(bucket="bucket", object_tags={"a": "b"}))
+    assert pickle.loads(pickle.dumps(config)) == copy.deepcopy(config) == config
+
+
+def test_a_config_does_not_change_with_the_tags_it_was_made_from() -> None:
+    tags = {"a": "b"}
+    config = S3Config(bucket="bucket", object_tags=tags)
+    tags["c"] = "d"
+    assert config.object_tags == {"a": "b"}
+
+
+def test_a_replacement_leaves_the_original() -> None:
+    config = S3Config(bucket="bucket", region="a", object_tags={"a": "b"})
+    other = config.replace(region="b")
+    assert (config.region, other.region) == ("a", "b")
+    assert other.replace(region="a") == config
+    with pytest.raises(InvalidConfigError, match="no setting 'regoin'"):
+        config.replace(regoin="x")
+    with pytest.raises(InvalidConfigError, match="max_attempts=0"):
+        config.replace(max_attempts=0)
+
+
+def test_a_config_shows_its_settings() -> None:
+    text = repr(S3Config(bucket="bucket", region="eu-west-1"))
+    assert text.startswith("S3Config(bucket='bucket', prefix='checkpoints/', region='eu-west-1'")
+    assert eval(text, {"S3Config": S3Config}) == S3Config(bucket="bucket", region="eu-west-1")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "normal"),
+    [
+        ("", ""),
+        ("a", "a/"),
+        ("a/", "a/"),
+        ("a/b", "a/b/"),
+        ("a-b_c.d=e/F9/", "a-b_c.d=e/F9/"),
+        (".hidden", ".hidden/"),
+        ("a.threads", "a.threads/"),
+        ("thread", "thread/"),
+        ("...", ".../"),
+    ],
+)
+def test_a_prefix_ends_in_a_slash(prefix: str, normal: str) -> None:
+    assert normalize_prefix(prefix) == normal == S3Config(bucket="bucket", prefix=prefix).prefix
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "/", "/a", "a//b", "a//", "//", "a b", "a\\b", "é", "a%2Fb", "a~", "a!", "a\n", "a\x00", "a+b", "a?",
+        "a#",
+        "a:b", ".", "..", "a/./b", "a/../b", "../a", "a/..",
+        "a.thread", "a.thread/b", "x/.thread", ".thread",
+    ],
+)  # fmt: skip
+def test_a_prefix_that_some_tool_mangles_is_refused(prefix: str) -> None:
+    makers: list[Callable[[], object]] = [
+        lambda: normalize_prefix(prefix),
+        lambda: S3Config(bucket="bucket", prefix=prefix),
+        lambda: S3Config.from_env({"S3_BUCKET_NAME": "bucket", "S3_KEY_PREFIX": prefix}),
+    ]
+    for make in makers:
+        with pytest.raises(InvalidConfigError, match="prefix="):
+            make()
+
+
+def test_the_limits_themselves_are_in() -> None:
+    S3Config(bucket="bucket", multipart_threshold=MIN_PART, multipart_part_size=MAX_PUT)
+    S3Config(bucket="bucket", max_concurrency=1, max_attempts=1, connect_timeout=1, read_timeout=3600)
+    S3Config(bucket="abc", object_tags={str(number): "" for number in range(10)})
+    S3Config(bucket="a" * 63)
+
+
+def test_a_path_is_no_connection_string() -> None:
+    with pytest.raises(InvalidConfigError, match="looks like s3://"):
+        S3Config.from_conn_string(Path("s3://bucket"))  # type: ignore[arg-type]

@@ -1,0 +1,338 @@
+"""What every error of S3, botocore and the network comes to: an answer, another try, or an error of ours."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import pytest
+import urllib3
+from botocore import exceptions as boto
+
+from langgraph_checkpoint_s3.errors import (
+    AccessDeniedError,
+    BucketNotFoundError,
+    CheckpointArchivedError,
+    InvalidConfigError,
+    InvalidKeyError,
+    S3CheckpointError,
+    StorageUnavailableError,
+)
+from langgraph_checkpoint_s3.s3 import requests
+from langgraph_checkpoint_s3.s3.faults import IAM_ACTIONS, Again, Outcome, Unconditional, judge, unmakeable
+from langgraph_checkpoint_s3.s3.requests import (
+    AbortUpload,
+    Body,
+    CompleteUpload,
+    CopyObject,
+    CreateBucket,
+    CreateUpload,
+    DeleteObjects,
+    Done,
+    GetObject,
+    HeadObject,
+    ListObjects,
+    Missing,
+    PutBucketVersioning,
+    PutObject,
+    Refused,
+    Request,
+    UploadPart,
+)
+
+PUT, NEW = PutObject("k", b""), PutObject("k", b"", only_new=True)
+GET, HEAD, LIST = GetObject("k"), HeadObject("k"), ListObjects("p/")
+DELETE, COPY = DeleteObjects(("k",)), CopyObject("k", "l")
+CREATE, PART, ABORT = CreateUpload("k"), UploadPart("k", "u", 1, b""), AbortUpload("k", "u")
+COMPLETE = CompleteUpload("k", "u", (), b"")
+COMPLETE_NEW = CompleteUpload("k", "u", (), b"", only_new=True)
+CREATE_BUCKET, VERSIONING = CreateBucket(), PutBucketVersioning()
+REQUESTS: list[Request[Any]] = [
+    PUT, NEW, GET, HEAD, LIST, DELETE, COPY, CREATE, PART, ABORT, COMPLETE, COMPLETE_NEW, CREATE_BUCKET,
+    VERSIONING,
+]  # fmt: skip
+
+
+def said(status: int, code: str, message: str = "said so", **metadata: Any) -> boto.ClientError:
+    """S3's answer as botocore raises it."""
+    told = {"HTTPStatusCode": status, "RequestId": "ID1", "HostId": "ID2", "RetryAttempts": 0, **metadata}
+    response: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": told}
+    return boto.ClientError(response, "Operation")
+
+
+def judged(error: Exception, request: Request[Any] = GET, *, reading: bool = False) -> Any:
+    return judge(error, request, "bucket", reading=reading)
+
+
+MISSING, REFUSED = Outcome(Missing()), Outcome(Refused())
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code", "outcome"),
+    [
+        (GET, 404, "NoSuchKey", MISSING),
+        (GET, 404, "NoSuchVersion", MISSING),
+        (COPY, 404, "NoSuchKey", MISSING),
+        (HEAD, 404, "404", MISSING),
+        (GET, 416, "InvalidRange", Outcome(Body(b"", "", 0))),
+        (NEW, 412, "PreconditionFailed", REFUSED),
+        (COMPLETE_NEW, 412, "PreconditionFailed", REFUSED),
+        (CREATE_BUCKET, 409, "BucketAlreadyOwnedByYou", Outcome(Done())),
+        (ABORT, 404, "NoSuchUpload", Outcome(Done())),
+    ],
+)
+def test_what_a_plan_decides_on_is_an_answer(
+    request_: Request[Any], status: int, code: str, outcome: Outcome
+) -> None:
+    assert judged(said(status, code), request_) == outcome
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=repr)
+def test_a_store_that_knows_no_conditions_is_asked_without(request_: Request[Any]) -> None:
+    verdict = judged(said(501, "NotImplemented"), request_)
+    if request_ in {NEW, COMPLETE_NEW}:
+        assert isinstance(verdict, Unconditional)
+        verdict = verdict.otherwise
+    assert isinstance(verdict, StorageUnavailableError)
+    assert "doesn't offer this" in verdict.reason
+    assert verdict.status == 501
+
+
+@pytest.mark.parametrize("code", ["ConditionalRequestConflict", "OperationAborted"])
+@pytest.mark.parametrize("request_", REQUESTS, ids=repr)
+def test_a_conflict_in_flight_is_worth_another_try(request_: Request[Any], code: str) -> None:
+    verdict = judged(said(409, code), request_)
+    assert isinstance(verdict, Again)
+    assert code in verdict.why
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code", "expected"),
+    [
+        (GET, 404, "NoSuchBucket", BucketNotFoundError),
+        (PUT, 404, "NoSuchBucket", BucketNotFoundError),
+        (LIST, 404, "NoSuchBucket", BucketNotFoundError),
+        (CREATE_BUCKET, 409, "BucketAlreadyExists", BucketNotFoundError),
+        (CREATE_BUCKET, 409, "BucketNameUnavailable", BucketNotFoundError),
+        (GET, 403, "InvalidObjectState", CheckpointArchivedError),
+        (COPY, 403, "InvalidObjectState", CheckpointArchivedError),
+        (PUT, 400, "KeyTooLongError", InvalidKeyError),
+        (GET, 301, "PermanentRedirect", InvalidConfigError),
+        (GET, 301, "", InvalidConfigError),
+        (GET, 400, "AuthorizationHeaderMalformed", InvalidConfigError),
+        (CREATE_BUCKET, 400, "IllegalLocationConstraintException", InvalidConfigError),
+        (CREATE_BUCKET, 400, "InvalidLocationConstraint", InvalidConfigError),
+        (PUT, 400, "InvalidBucketName", InvalidConfigError),
+        (PUT, 400, "InvalidStorageClass", InvalidConfigError),
+        (PUT, 400, "InvalidTag", InvalidConfigError),
+        (PUT, 400, "KMS.NotFoundException", InvalidConfigError),
+        (PUT, 400, "KMS.DisabledException", InvalidConfigError),
+        (GET, 403, "InvalidAccessKeyId", AccessDeniedError),
+        (GET, 403, "SignatureDoesNotMatch", AccessDeniedError),
+        (GET, 400, "ExpiredToken", AccessDeniedError),
+        (GET, 400, "InvalidToken", AccessDeniedError),
+        (GET, 400, "TokenRefreshRequired", AccessDeniedError),
+        (GET, 403, "RequestTimeTooSkewed", AccessDeniedError),
+        (GET, 403, "AccessDenied", AccessDeniedError),
+        (HEAD, 403, "403", AccessDeniedError),
+        (HEAD, 403, "Forbidden", AccessDeniedError),
+        (GET, 401, "Unauthorized", AccessDeniedError),
+        (GET, 403, "AllAccessDisabled", AccessDeniedError),
+        (GET, 500, "InternalError", StorageUnavailableError),
+        (GET, 503, "SlowDown", StorageUnavailableError),
+        (PUT, 501, "NotImplemented", StorageUnavailableError),
+        (PUT, 412, "PreconditionFailed", StorageUnavailableError),
+        (GET, 409, "SomeConflict", StorageUnavailableError),
+        (COMPLETE, 404, "NoSuchUpload", StorageUnavailableError),
+        (GET, 400, "InvalidRequest", StorageUnavailableError),
+        (GET, 418, "", StorageUnavailableError),
+    ],
+)
+def test_everything_else_is_an_error_of_ours(
+    request_: Request[Any], status: int, code: str, expected: type[S3CheckpointError]
+) -> None:
+    error = judged(said(status, code), request_)
+    assert type(error) is expected
+    assert error.bucket == "bucket"
+    assert error.request_ids == ("ID1", "ID2")
+    assert error.key == {PUT: "k", GET: "k", HEAD: "k", LIST: "p/", COMPLETE: "k"}.get(request_)
+    assert error.reason
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=repr)
+def test_a_403_names_the_missing_iam_action(request_: Request[Any]) -> None:
+    error = judged(said(403, "AccessDenied", "Access Denied"), request_)
+    assert isinstance(error, AccessDeniedError)
+    assert error.action == IAM_ACTIONS[type(request_)]
+    assert f"need {error.action}" in error.reason
+
+
+def test_a_403_of_kms_names_the_action_that_kms_does() -> None:
+    message = (
+        "User: arn:aws:sts::123456789012:assumed-role/r/s is not authorized to perform: kms:GenerateDataKey "
+        "on resource: arn:aws:kms:eu-west-1:123456789012:key/x because no identity-based policy allows it"
+    )
+    error = judged(said(403, "AccessDenied", message), PUT)
+    assert (error.action, type(error)) == ("kms:GenerateDataKey", AccessDeniedError)
+    assert "need kms:GenerateDataKey" in error.reason
+
+
+def test_a_403_of_a_read_says_that_the_object_may_be_absent() -> None:
+    for request in (GET, HEAD):
+        assert "s3:ListBucket is missing" in judged(said(403, "AccessDenied"), request).reason
+    assert "s3:ListBucket is missing" not in judged(said(403, "AccessDenied"), PUT).reason
+
+
+def test_wrong_credentials_are_no_missing_permission() -> None:
+    error = judged(said(403, "SignatureDoesNotMatch"))
+    assert error.action is None
+    assert "SignatureDoesNotMatch" in error.reason
+    assert "clock" in judged(said(403, "RequestTimeTooSkewed")).reason
+
+
+def test_errors_say_what_to_do() -> None:
+    assert "setup()" in judged(said(404, "NoSuchBucket")).reason
+    assert "another account" in judged(said(409, "BucketAlreadyExists"), CREATE_BUCKET).reason
+    assert "s3:RestoreObject" in judged(said(403, "InvalidObjectState")).reason
+    assert "set region" in judged(said(301, "PermanentRedirect")).reason
+    assert "doesn't offer this" in judged(said(501, "NotImplemented"), VERSIONING).reason
+
+
+def test_a_refusal_tells_the_status_and_how_often_it_was_tried() -> None:
+    error = judged(said(503, "SlowDown", "Reduce your request rate", RetryAttempts=4), PUT)
+    assert (error.status, error.attempts) == (503, 5)
+    assert error.reason == (
+        "The store refused PutObject with 503 SlowDown (Reduce your request rate), after 5 attempts"
+    )
+    assert judged(said(500, "InternalError")).reason.endswith("after 1 attempt")
+
+
+def test_a_response_without_anything_in_it_is_an_error_of_ours() -> None:
+    responses: list[Any] = [{}, {"Error": {}}, {"Error": {"Code": "X"}, "ResponseMetadata": {}}]
+    for response in responses:
+        error = judged(boto.ClientError(response, "Operation"))
+        assert isinstance(error, StorageUnavailableError)
+        assert error.request_ids == ()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        boto.NoCredentialsError(),
+        boto.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
+        boto.CredentialRetrievalError(provider="process", error_msg="x"),
+        boto.TokenRetrievalError(provider="sso", error_msg="x"),
+        boto.SSOTokenLoadError(profile_name="x", error_msg="x"),
+        boto.UnauthorizedSSOTokenError(),
+    ],
+)
+def test_missing_credentials_are_access_denied(error: Exception) -> None:
+    for verdict in (judged(error), unmakeable(error, "bucket")):
+        assert isinstance(verdict, AccessDeniedError)
+        assert verdict.action is None
+        assert verdict.bucket == "bucket"
+        assert "AWS_ACCESS_KEY_ID" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        boto.ParamValidationError(report="x"),
+        boto.InvalidRegionError(region_name="x y"),
+        boto.NoRegionError(),
+    ],
+)
+def test_what_settings_make_impossible_is_a_config_error(error: Exception) -> None:
+    assert isinstance(judged(error), InvalidConfigError)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        boto.InvalidRegionError(region_name="x y"),
+        boto.ProfileNotFound(profile="x"),
+        boto.ConfigParseError(path="x"),
+        boto.UnknownServiceError(service_name="s3", known_service_names="x"),
+        ValueError("Invalid endpoint: x"),
+    ],
+)
+def test_a_client_that_cannot_be_made_is_a_config_error(error: Exception) -> None:
+    verdict = unmakeable(error, "bucket")
+    assert isinstance(verdict, InvalidConfigError)
+    assert str(error) in verdict.reason
+    assert verdict.bucket == "bucket"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("x"), ImportError("x"), KeyError("x"), OSError("x")])
+def test_a_client_that_cannot_be_made_for_another_reason_is_left_alone(error: Exception) -> None:
+    assert unmakeable(error, "bucket") is None
+
+
+BROKEN_OFF: list[Exception] = [
+    boto.IncompleteReadError(actual_bytes=1, expected_bytes=2),
+    boto.ResponseStreamingError(error=ValueError("x")),
+    boto.ReadTimeoutError(endpoint_url="http://x"),
+    aiohttp.ClientPayloadError("Response payload is not completed"),
+    aiohttp.ServerDisconnectedError(),
+    urllib3.exceptions.ProtocolError("x"),
+    ConnectionResetError("x"),
+    asyncio.TimeoutError("x"),
+]
+
+
+@pytest.mark.parametrize("error", BROKEN_OFF, ids=lambda error: type(error).__name__)
+def test_a_body_that_breaks_off_is_read_again(error: Exception) -> None:
+    verdict = judged(error, GET, reading=True)
+    assert isinstance(verdict, Again)
+    assert "the body broke off" in verdict.why
+
+
+@pytest.mark.parametrize("error", BROKEN_OFF, ids=lambda error: type(error).__name__)
+def test_what_the_client_library_tried_again_itself_is_not_tried_once_more(error: Exception) -> None:
+    assert isinstance(judged(error, GET), StorageUnavailableError)
+    assert isinstance(judged(error, PUT), StorageUnavailableError)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        boto.EndpointConnectionError(endpoint_url="http://x"),
+        boto.ConnectTimeoutError(endpoint_url="http://x"),
+        boto.ConnectionClosedError(endpoint_url="http://x"),
+        boto.SSLError(endpoint_url="http://x", error=OSError("x")),
+        boto.ProxyConnectionError(proxy_url="http://x"),
+        boto.HTTPClientError(error="x"),
+        aiohttp.ClientConnectionError("x"),
+        aiohttp.ServerDisconnectedError(),
+        urllib3.exceptions.ProtocolError("x"),
+        ConnectionResetError("x"),
+        TimeoutError("x"),
+        asyncio.TimeoutError("x"),
+        OSError("x"),
+    ],
+    ids=repr,
+)
+def test_a_store_that_cannot_be_reached_is_unavailable(error: Exception) -> None:
+    verdict = judged(error)
+    assert isinstance(verdict, StorageUnavailableError)
+    assert isinstance(verdict, ConnectionError)
+    assert type(error).__name__ in verdict.reason
+    assert (verdict.bucket, verdict.key) == ("bucket", "k")
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("x"), RuntimeError("x"), KeyError("x"), TypeError("x"), EOFError()]
+)
+def test_what_is_no_error_of_s3_is_left_alone(error: Exception) -> None:
+    assert judged(error) is None
+    assert judged(error, reading=True) is None
+
+
+def test_every_request_has_an_action() -> None:
+    defined = {
+        value
+        for value in vars(requests).values()
+        if isinstance(value, type) and issubclass(value, Request) and value is not Request
+    }
+    assert IAM_ACTIONS.keys() == {type(request) for request in REQUESTS} == defined

@@ -1,0 +1,240 @@
+"""Components, ranks and leaves: what a key is made of reads back, and is mistaken for nothing else."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from langgraph_checkpoint_s3.errors import InvalidKeyError
+from langgraph_checkpoint_s3.objects.keys import (
+    CheckpointLeaf,
+    WritesLeaf,
+    decode_component,
+    decode_leaf,
+    decode_rank,
+    encode_component,
+    encode_rank,
+)
+from tests.unit.strategies import HOSTILE, IDS, TEXT
+
+MAYBE = st.none() | IDS
+SLOTS = st.sets(st.integers(0, 6) | st.integers(-4, -1) | st.integers(0, 10**6), min_size=1, max_size=30)
+
+
+@given(IDS)
+@example("".join(map(chr, range(256))))
+def test_a_component_reads_back(text: str) -> None:
+    assert decode_component(encode_component(text)) == text
+
+
+@given(IDS, IDS)
+@example("a/b", "a.2Fb")
+@example("é", "e\u0301")
+def test_two_texts_never_share_a_component(one: str, other: str) -> None:
+    assert (encode_component(one) == encode_component(other)) == (one == other)
+
+
+@given(IDS)
+def test_a_component_keeps_to_characters_that_nothing_changes(text: str) -> None:
+    encoded = encode_component(text)
+    assert re.fullmatch(r"(?:[A-Za-z0-9_-]|\.[0-9A-F]{2})*", encoded)
+
+
+@given(IDS)
+@example("a.thread")
+@example(".ns")
+@example(".pfoo")
+def test_a_component_never_spells_an_ending_or_a_field(text: str) -> None:
+    assert not re.search(r"\.[a-z]", encode_component(text))
+
+
+def test_what_a_component_looks_like() -> None:
+    assert encode_component("a/b") == "a.2Fb"
+    assert encode_component("a-b_C.9") == "a-b_C.2E9"
+    assert encode_component("é~") == ".C3.A9.7E"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [".", ".2", ".2f", "a.", "a.b", "/", "a b", "é", "%2F", ".41", ".5F", ".FF", ".C3", "a\n", ".ED.A0.80"],
+)
+def test_what_is_no_component_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"component|codec"):
+        decode_component(text)
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udfff"])
+def test_a_lone_surrogate_has_no_key(text: str) -> None:
+    with pytest.raises(InvalidKeyError, match=r"thread_id .* lone surrogate"):
+        encode_component(text, "thread_id")
+    with pytest.raises(InvalidKeyError, match=r"checkpoint_id .* lone surrogate"):
+        encode_rank(text)
+
+
+@given(IDS, IDS)
+@example("a", "ab")
+@example("", "a")
+@example("\uffff", "\U00010000")  # in the other order as UTF-16
+@example("z", "é")
+def test_ranks_sort_the_other_way_round(one: str, other: str) -> None:
+    assert (encode_rank(one) > encode_rank(other)) == (one < other)
+    assert (encode_rank(one) == encode_rank(other)) == (one == other)
+
+
+@given(IDS)
+def test_a_rank_reads_back(text: str) -> None:
+    assert decode_rank(encode_rank(text)) == text
+    assert re.fullmatch(r"[0-9a-f]*z", encode_rank(text))
+
+
+def test_what_a_rank_looks_like() -> None:
+    assert encode_rank("1f0-z") == "ce99cfd285z"
+    assert encode_rank("é\x00") == "3c56ffz"
+    assert encode_rank("") == "z"
+
+
+@given(IDS, IDS)
+@example("a", "ab")
+def test_no_rank_begins_another(one: str, other: str) -> None:
+    assert one == other or not encode_rank(one).startswith(encode_rank(other))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "9", "9e", "9Ez", "9ez ", "z9e", "9ezz", "9ez\n", "gz", "9z", "00z", "é"]
+)
+def test_what_is_no_rank_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"rank|codec"):
+        decode_rank(text)
+
+
+@given(MAYBE, MAYBE, st.none() | st.integers(), MAYBE)
+@example("", "", 0, "")
+@example(None, None, -1, None)
+@example("a.sb", "x.p", None, ".r")
+def test_a_checkpoint_leaf_reads_back(
+    parent: str | None, source: str | None, step: int | None, run: str | None
+) -> None:
+    leaf = CheckpointLeaf(parent, source, step, run)
+    assert decode_leaf(leaf.encode()) == leaf
+
+
+def test_what_a_checkpoint_leaf_looks_like() -> None:
+    assert CheckpointLeaf().encode() == "checkpoint"
+    assert CheckpointLeaf("a/b", "loop", -1, "r").encode() == "checkpoint.pa.2Fb.kloop.s-1.rr"
+
+
+@given(TEXT, SLOTS)
+def test_a_writes_leaf_reads_back(task: str, slots: set[int]) -> None:
+    leaf = WritesLeaf.of(task, slots)
+    assert decode_leaf(leaf.encode()) == leaf
+
+
+@given(SLOTS, SLOTS)
+@example({0, 1, 2}, {0, 2})
+@example({1}, {-1})
+@example({0, 1}, {0, -1})
+@example({12}, {1, 2})
+@example(set(range(0, 100, 2)), set(range(0, 102, 2)))
+@example(set(range(0, 100, 2)) | {-1}, set(range(0, 100, 2)) | {-2})
+def test_sets_of_slots_share_a_key_exactly_if_they_are_equal(one: set[int], other: set[int]) -> None:
+    assert (WritesLeaf.of("t", one).encode() == WritesLeaf.of("t", other).encode()) == (one == other)
+
+
+@given(st.lists(st.integers(-4, 40), min_size=1))
+def test_the_order_of_slots_does_not_matter(slots: list[int]) -> None:
+    assert WritesLeaf.of("t", slots) == WritesLeaf.of("t", slots[::-1]) == WritesLeaf.of("t", slots * 2)
+
+
+@pytest.mark.parametrize(
+    ("slots", "text"),
+    [
+        ({0}, "w0"),
+        ({0, 1, 2, 3, 7}, "w0-3_7"),
+        ({5, 6}, "w5-6"),
+        ({-1}, "x1"),
+        ({-1, -3, -4}, "x1_3-4"),
+        ({0, 1, -1}, "w0-1.x1"),
+    ],
+)
+def test_what_slots_look_like(slots: set[int], text: str) -> None:
+    assert WritesLeaf.of("t", slots).encode() == f"writes.tt.{text}"
+
+
+def test_many_scattered_slots_become_a_digest() -> None:
+    leaf = WritesLeaf.of("t", [*range(0, 10_000, 2), -1])
+    assert re.fullmatch(r"writes\.tt\.wh[0-9a-f]{32}\.x1", leaf.encode())
+    assert WritesLeaf.of("t", range(10_000)).slots == "w0-9999"
+
+
+@given(MAYBE, st.none() | st.integers(), st.sampled_from("abcdefghijlmnoqtuvwxyz"), IDS)
+def test_a_later_versions_fields_are_passed_over(
+    parent: str | None, step: int | None, letter: str, text: str
+) -> None:
+    leaf = CheckpointLeaf(parent, "loop", step, None)
+    added = f".{letter}{encode_component(text)}"
+    assert decode_leaf(leaf.encode() + added) == leaf
+    assert decode_leaf(leaf.encode().replace("checkpoint", "checkpoint" + added, 1)) == leaf
+    assert decode_leaf("writes.tt.w0-3.x1.q" + encode_component(text)) == WritesLeaf("t", "w0-3.x1")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "checkpoint.",
+        "checkpoint.P1",
+        "checkpoint.2F",
+        "checkpoint.p/",
+        "checkpoint.pa b",
+        "checkpoint.p.41",
+        "checkpoint.s",
+        "checkpoint.sx",
+        "checkpoint.s1.5",
+        "checkpointp1",
+        "checkpoints.p1",
+        "Checkpoint",
+        "checkpoint\n",
+        "writes",
+        "writes.",
+        "writes.w0",
+        "writes.tt.",
+        "writes.t.FF.w0",
+        "lease.p1",
+        "manifest",
+        "checkpoint.p1/x",
+        *HOSTILE[1:10],
+    ],
+)
+def test_what_is_no_leaf_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"leaf|component|codec|literal"):
+        decode_leaf(text)
+
+
+class _Text(str):
+    """A string that may compare differently from its text."""
+
+    __slots__ = ()
+
+
+def test_a_leaf_names_exact_values_only() -> None:
+    named = CheckpointLeaf.of({"source": "loop", "step": 3, "run_id": "r"}, "p")
+    assert named == CheckpointLeaf("p", "loop", 3, "r")
+    other = {"source": _Text("loop"), "step": True, "run_id": 5}
+    assert CheckpointLeaf.of(other, None) == CheckpointLeaf() == CheckpointLeaf.of({}, None)
+    assert CheckpointLeaf.of({"source": None, "step": 1.0, "run_id": None}, "") == CheckpointLeaf("")
+
+
+def test_what_a_leaf_admits() -> None:
+    leaf = CheckpointLeaf("p", "loop", 3, None)
+    assert leaf.admits({})
+    assert leaf.admits({"source": "loop", "step": 3})
+    assert leaf.admits({"run_id": "any", "user": "any"})  # not said here
+    assert leaf.admits({"step": 3.0})  # equal, as metadata would be
+    assert not leaf.admits({"source": "input"})
+    assert not leaf.admits({"source": "loop", "step": 4})
+    assert not leaf.admits({"source": None})
+    assert CheckpointLeaf(step=0).admits({"step": 0})
+    assert not CheckpointLeaf(step=0).admits({"step": None})

@@ -1,0 +1,182 @@
+"""The three helpers that plans are made of: what they yield, what they give back, and how they end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask, together
+from langgraph_checkpoint_s3.s3.requests import GetObject, HeadObject, ListObjects, Request
+
+A, B, C, D = (GetObject(name) for name in "abcd")
+
+
+class BoomError(Exception):
+    """An error of the store, as the driver throws it."""
+
+
+def run(plan: Plan[Any], *answers: Any) -> tuple[list[Sequence[Request[Any]]], Any]:
+    """Run a plan on these batches of answers (an exception is thrown): the batches it asked, its result."""
+    batches: list[Sequence[Request[Any]]] = []
+    rest = iter(answers)
+    try:
+        batch = next(plan)
+        while True:
+            batches.append(batch)
+            answer = next(rest)
+            batch = plan.throw(answer) if isinstance(answer, BaseException) else plan.send(answer)
+    except StopIteration as stop:
+        assert next(rest, None) is None, "the plan ended early"
+        return batches, stop.value
+
+
+def test_ask_is_a_batch_of_one() -> None:
+    assert run(ask(A), ["one"]) == ([[A]], "one")
+    assert run(ask(HeadObject("k")), [None]) == ([[HeadObject("k")]], None)
+
+
+def test_ask_refuses_a_wrong_number_of_answers() -> None:
+    for answers in ([], [1, 2]):
+        with pytest.raises(ValueError, match="values to unpack"):
+            run(ask(A), answers)
+
+
+def test_together_is_one_batch_in_order() -> None:
+    assert run(together([A, B, C]), [1, 2, 3]) == ([[A, B, C]], [1, 2, 3])
+    assert run(together(request for request in (A, B)), [1, 2]) == ([[A, B]], [1, 2])
+
+
+def test_together_of_nothing_asks_nothing() -> None:
+    assert run(together([])) == ([], [])
+    assert run(together(iter([]))) == ([], [])
+
+
+@pytest.mark.parametrize("plan", [ask(A), together([A, B])])
+def test_an_error_comes_out_of_the_helper(plan: Plan[Any]) -> None:
+    with pytest.raises(BoomError):
+        run(plan, BoomError())
+
+
+def test_a_plan_may_clean_up_after_an_error() -> None:
+    def careful() -> Plan[str]:
+        try:
+            yield from ask(A)
+        except BoomError:
+            yield from ask(B)
+            raise
+        return "unreached"
+
+    plan = careful()
+    assert next(plan) == [A]
+    assert plan.throw(BoomError()) == [B]
+    with pytest.raises(BoomError):
+        plan.send([None])
+
+
+def steps(name: str, *batches: Sequence[Request[Any]], seen: list[Any] | None = None) -> Plan[str]:
+    for batch in batches:
+        answers = yield from together(batch)
+        if seen is not None:
+            seen.append((name, answers))
+    return name
+
+
+def test_abreast_sends_the_batches_of_all_plans_as_one() -> None:
+    seen: list[Any] = []
+    plans = [
+        steps("one", [A], [B, C], seen=seen),
+        steps("two", [D], seen=seen),
+        steps("three", [B], [A], [D], seen=seen),
+    ]
+    batches, results = run(abreast(plans), [1, 2, 3], [4, 5, 6], [7])
+    assert batches == [[A, D, B], [B, C, A], [D]]
+    assert results == ["one", "two", "three"]
+    assert seen == [
+        ("one", [1]),
+        ("two", [2]),
+        ("three", [3]),
+        ("one", [4, 5]),
+        ("three", [6]),
+        ("three", [7]),
+    ]
+
+
+def test_abreast_of_nothing_or_of_plans_that_ask_nothing_asks_nothing() -> None:
+    assert run(abreast([])) == ([], [])
+    assert run(abreast([steps("a"), steps("b")])) == ([], ["a", "b"])
+    assert run(abreast([steps("a"), steps("b", [A])]), [1]) == ([[A]], ["a", "b"])
+
+
+def test_abreast_takes_plans_as_they_come() -> None:
+    assert run(abreast(steps(name, [A]) for name in "xy"), [1, 2]) == ([[A, A]], ["x", "y"])
+
+
+def test_abreast_nests() -> None:
+    inner = abreast([steps("a", [A], [B]), steps("b", [C])])
+    plans: list[Plan[Any]] = [inner, steps("c", [D], [D])]
+    batches, results = run(abreast(plans), [1, 2, 3], [4, 5])
+    assert batches == [[A, C, D], [B, D]]
+    assert results == [["a", "b"], "c"]
+
+
+def closing(request: Request[Any], log: list[str], name: str) -> Plan[None]:
+    try:
+        yield from ask(request)
+        yield from ask(request)
+    except BaseException as error:
+        log.append(f"{name}: {type(error).__name__}")
+        raise
+
+
+def test_an_error_thrown_into_abreast_closes_all_plans() -> None:
+    log: list[str] = []
+    with pytest.raises(BoomError):
+        run(abreast([closing(A, log, "a"), closing(B, log, "b")]), BoomError())
+    assert log == ["a: GeneratorExit", "b: GeneratorExit"]
+
+
+def test_an_error_of_one_plan_closes_the_others() -> None:
+    log: list[str] = []
+
+    def failing() -> Plan[None]:
+        yield from ask(C)
+        raise BoomError
+
+    with pytest.raises(BoomError):
+        run(abreast([closing(A, log, "a"), failing(), closing(B, log, "b")]), [1, 2, 3])
+    assert log == ["a: GeneratorExit", "b: GeneratorExit"]
+
+
+def test_an_error_at_the_very_beginning_closes_the_others() -> None:
+    log: list[str] = []
+
+    def failing() -> Plan[None]:
+        raise BoomError
+        yield []
+
+    started = [closing(A, log, "a"), failing(), closing(B, log, "b")]
+    with pytest.raises(BoomError):
+        run(abreast(started))
+    assert log == ["a: GeneratorExit"]  # the last one had not begun
+    assert [plan.gi_frame for plan in started] == [None, None, None]  # type: ignore[attr-defined]
+
+
+def test_closing_abreast_closes_all_plans() -> None:
+    log: list[str] = []
+    plan = abreast([closing(A, log, "a"), closing(B, log, "b")])
+    next(plan)
+    plan.close()
+    assert log == ["a: GeneratorExit", "b: GeneratorExit"]
+
+
+def test_a_plan_returns_what_it_returns() -> None:
+    def listing() -> Plan[int]:
+        page = yield from ask(ListObjects("p/"))
+        return len(page.entries)
+
+    class Page:
+        entries = (1, 2, 3)
+
+    assert run(listing(), [Page()]) == ([[ListObjects("p/")]], 3)

@@ -1,0 +1,183 @@
+"""What the package shows, what it imports and when, and the shape of its files."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import langgraph_checkpoint_s3
+from langgraph_checkpoint_s3.version import __version__
+
+PACKAGE = "langgraph_checkpoint_s3"
+ROOT = Path(langgraph_checkpoint_s3.__file__).parent
+TESTS = Path(__file__).parent
+MODULES = sorted(ROOT.rglob("*.py"))
+
+
+def test_the_exported_names_are_these() -> None:
+    assert langgraph_checkpoint_s3.__all__ == [
+        "AccessDeniedError",
+        "BucketNotFoundError",
+        "CheckpointArchivedError",
+        "ConflictError",
+        "CorruptObjectError",
+        "DecryptionError",
+        "InvalidConfigError",
+        "InvalidKeyError",
+        "S3CheckpointError",
+        "S3Config",
+        "S3Saver",
+        "Stats",
+        "StorageUnavailableError",
+        "__version__",
+    ]
+    for name in langgraph_checkpoint_s3.__all__:
+        assert getattr(langgraph_checkpoint_s3, name) is not None
+
+
+def test_the_version_is_the_installed_ones() -> None:
+    assert langgraph_checkpoint_s3.__version__ == __version__
+    try:
+        installed = importlib.metadata.version("langgraph-checkpoint-s3")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("the package isn't installed here")
+    assert installed == __version__
+
+
+def test_the_package_is_typed() -> None:
+    assert (ROOT / "py.typed").exists()
+
+
+def name_of(path: Path) -> str:
+    """A module's name below the package, such as `s3.boto`; empty for the package itself."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The modules of the package that a file imports, anywhere in it, named as `name_of` does."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = ".".join([*above(path, node.level), *([node.module] if node.module else [])])
+            found = [module, *(f"{module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in found:
+            if name == PACKAGE or name.startswith(f"{PACKAGE}."):
+                below = name.removeprefix(PACKAGE).removeprefix(".")
+                if below == "" or (ROOT / below.replace(".", "/")).is_dir() or is_module(below):
+                    yield below
+
+
+def above(path: Path, level: int) -> tuple[str, ...]:
+    """The packages that a relative import of this level begins with."""
+    packages = path.relative_to(ROOT.parent).parts[:-1]
+    return packages[: len(packages) - level + 1] if level else ()
+
+
+def is_module(below: str) -> bool:
+    return (ROOT / below.replace(".", "/")).with_suffix(".py").exists()
+
+
+ROOMS = {"plans", "objects", "s3"}
+ALLOWED: dict[str, set[str]] = {
+    "objects": {"errors", "objects"},
+    "plans": {"errors", "objects", "plans", "s3.requests"},
+    "s3": {"errors", "config", "objects", "s3", "version"},
+    "errors": set(),
+    "version": set(),
+    "config": {"errors", "objects"},
+    "base": {"config", "errors", "objects", "plans", "s3", "version"},
+    "saver": {"base", "config", "errors", "objects", "plans", "s3", "version"},
+}
+"""What each room, and each module beside the rooms, may import of the package."""
+OUTER = {"", "admin", "cli", "testing"}
+"""What uses all of it."""
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_go_one_way(path: Path) -> None:
+    room = name_of(path).partition(".")[0]
+    if room in OUTER:
+        return
+    for name in imported(path):
+        if name in ROOMS or name == "":  # `from package.room import module`: the module is checked
+            continue
+        assert any(name == allowed or name.startswith(f"{allowed}.") for allowed in ALLOWED[room]), (
+            f"{name_of(path)} imports {name}"
+        )
+
+
+def test_rooms_are_imported_by_their_modules() -> None:
+    """`from package import plans` would slip through the rule above."""
+    for path in MODULES:
+        found = list(imported(path))
+        for room in ROOMS & set(found):
+            assert any(name.startswith(f"{room}.") for name in found), (
+                f"{name_of(path)} imports all of {room}"
+            )
+
+
+def test_only_the_package_the_command_line_and_admin_import_the_saver() -> None:
+    users = {name_of(path) for path in MODULES if "saver" in set(imported(path))}
+    assert {name.partition(".")[0] for name in users} <= OUTER - {"testing"}
+    assert "" in users
+
+
+def test_the_import_rules_see_imports() -> None:
+    assert "s3.requests" in set(imported(ROOT / "plans" / "plan.py"))
+    assert {"plans", "plans.read"} <= set(imported(ROOT / "saver.py"))
+    assert "s3.wire" in set(imported(ROOT / "s3" / "boto.py"))
+
+
+LATE = (
+    "boto3",
+    "botocore.session",
+    "botocore.client",
+    "botocore.httpsession",
+    "urllib3",
+    "aiobotocore",
+    "aiohttp",
+    "langgraph.graph",
+    "cryptography",
+    "typer",
+    "rich",
+    "opentelemetry",
+)
+
+
+def loaded_by(code: str) -> set[str]:
+    """Which of the modules above a fresh interpreter has loaded after this code."""
+    shown = f"{code}\nimport sys; print([name for name in {LATE!r} if name in sys.modules])"
+    command = [sys.executable, "-c", shown]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT.parent)
+    return set(ast.literal_eval(ran.stdout))
+
+
+def test_importing_and_making_a_saver_loads_no_client() -> None:
+    langgraphs_own = loaded_by("import langgraph.checkpoint.base, langgraph.checkpoint.serde.jsonplus")
+    assert loaded_by(f"import {PACKAGE}") <= langgraphs_own
+    making = f"with {PACKAGE}.S3Saver.from_conn_string('s3://bucket') as saver: saver.stats()"
+    assert loaded_by(f"import {PACKAGE}\n{making}\n") <= langgraphs_own
+    assert "boto3" in loaded_by("import boto3")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_says_what_it_is_for(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docstring = ast.get_docstring(tree)
+    assert docstring
+    assert docstring.partition("\n")[0].rstrip().endswith((".", "?", ":", "!", ","))
+
+
+@pytest.mark.parametrize("path", [*MODULES, *sorted(TESTS.glob("*.py"))], ids=lambda path: path.name)
+def test_a_file_can_be_read_in_one_sitting(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 400
