@@ -17,7 +17,6 @@ from langgraph.checkpoint.base import (
     Checkpoint,
     CheckpointMetadata,
     PendingWrite,
-    writes_sort_key,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
@@ -244,9 +243,8 @@ def settle_writes(
             slot = (row.task_id, row.idx)
             if row.idx < 0 or slot not in chosen:
                 chosen[slot] = (record, row)
-    ordered = sorted(
-        chosen.values(), key=lambda pair: writes_sort_key(pair[1].task_path, pair[1].task_id, pair[1].idx)
-    )
+    # What `writes_sort_key` does, which langgraph-checkpoint has from 4.3 on.
+    ordered = sorted(chosen.values(), key=lambda pair: (pair[1].task_path, pair[1].task_id, pair[1].idx))
     return [
         (row.task_id, row.channel, _load(serde, record.container, row.value))
         for record, row in ordered
