@@ -42,7 +42,7 @@ _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 @dataclass(frozen=True, kw_only=True)
 class S3Config:
-    """Every setting of a saver. Immutable and checked when it is made.
+    """Every setting of a saver. Frozen, and checked when it is made.
 
     Attributes:
         bucket: The bucket's name, or the ARN of an access point.
@@ -225,6 +225,8 @@ class S3Config:
             _check_endpoint(self.endpoint_url)
         if self.expected_bucket_owner is not None and not _ACCOUNT.fullmatch(self.expected_bucket_owner):
             raise InvalidConfigError("expected_bucket_owner must be an account id of 12 digits.")
+        if "" in self.object_tags:
+            raise InvalidConfigError("object_tags has a tag without a name.")
         if len(self.object_tags) > 10:
             raise InvalidConfigError(f"object_tags has {len(self.object_tags)} tags, and S3 takes 10.")
         if self.use_accelerate and self.endpoint_url is not None:
@@ -285,7 +287,9 @@ def parse_setting(name: str, text: str, shown: str | None = None) -> Any:
     kinds = {setting.name: str(setting.type) for setting in fields(S3Config)}
     kind = kinds.get(name)
     shown = shown or name
-    if kind is None or name == "object_tags":
+    if name == "object_tags":
+        raise InvalidConfigError("object_tags are given one by one here, as tag.NAME=VALUE.")
+    if kind is None:
         raise InvalidConfigError(f"There is no setting {shown!r}. There are: {', '.join(sorted(kinds))}.")
     if kind.startswith("bool"):
         if text.lower() not in _TRUE | _FALSE:

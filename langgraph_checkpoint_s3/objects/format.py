@@ -4,7 +4,7 @@
     0       4     magic "LGS3"
     4       1     format version, 1
     5       1     flags, none defined: a reader refuses what it doesn't know
-    6       2     zero
+    6       2     zero, like the flags
     8       4     length of the header, big-endian
     12      4     CRC-32 of the twelve bytes before and of the header, big-endian
     16      H     the header, a msgpack map
@@ -201,10 +201,10 @@ def header_length(data: bytes | memoryview) -> int:
     """
     if len(data) < _PREAMBLE.size:
         raise CorruptObjectError(f"The object has only {len(data)} bytes: it is cut off, or not ours")
-    magic, version, flags, _, length, _ = _PREAMBLE.unpack_from(data)
+    magic, version, flags, reserved, length, _ = _PREAMBLE.unpack_from(data)
     if magic != MAGIC:
         raise CorruptObjectError(f"The object isn't one of ours: it begins with {magic!r}, not {MAGIC!r}")
-    if version != VERSION or flags:
+    if version != VERSION or flags or reserved:
         raise CorruptObjectError(
             f"The object has format version {version}, flags {flags}; this release reads version {VERSION}, "
             "flags 0. A newer langgraph-checkpoint-s3 wrote it: upgrade this one"

@@ -47,6 +47,7 @@ _COMPONENT: Final = re.compile(r"(?:[A-Za-z0-9_-]|\.[0-9A-F]{2})*")
 _ESCAPE: Final = re.compile(r"\.([0-9A-F]{2})")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]*")
 _FIELD: Final = re.compile(r"\.([a-z])((?:[A-Za-z0-9_-]|\.[0-9A-F]{2})*)")
+_STEP: Final = re.compile(r"0|-?[1-9][0-9]*")
 _RANK: Final = re.compile(r"(?:[0-9a-f]{2})*z")
 _COMPLEMENT: Final = bytes(255 - byte for byte in range(256))
 
@@ -291,10 +292,10 @@ def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
         end = match.end()
     if kind == "checkpoint":
         named = {letter: decode_component(fields[letter]) for letter in "pksr" if letter in fields}
-        step = named.get("s")
-        return CheckpointLeaf(
-            named.get("p"), named.get("k"), None if step is None else int(step), named.get("r")
-        )
+        if not _STEP.fullmatch(named.get("s", "0")):
+            raise ValueError(f"{named['s']!r} is not a step: not a leaf")
+        step = int(named["s"]) if "s" in named else None
+        return CheckpointLeaf(named.get("p"), named.get("k"), step, named.get("r"))
     if kind == "writes" and "t" in fields:
         slots = ".".join(letter + fields[letter] for letter in "wx" if letter in fields)
         return WritesLeaf(decode_component(fields["t"]), slots)

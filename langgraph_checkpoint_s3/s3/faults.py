@@ -6,6 +6,7 @@ One table for both clients: aiobotocore raises botocore's errors, and what escap
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -261,7 +262,8 @@ def _denied(code: str, message: str, request: Request[Any], where: Mapping[str, 
 
 
 def _is_foreign(error: Exception) -> bool:
-    return isinstance(error, OSError) or type(error).__module__.startswith(_FOREIGN)
+    # Before Python 3.11, asyncio's TimeoutError is no OSError.
+    return isinstance(error, (OSError, asyncio.TimeoutError)) or type(error).__module__.startswith(_FOREIGN)
 
 
 def _key(request: Request[Any]) -> str | None:

@@ -134,7 +134,7 @@ class Wire:
 def is_aws(endpoint_url: str) -> bool:
     """Whether an address is one of AWS's own."""
     host = urlsplit(endpoint_url).hostname or ""
-    return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+    return host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu", ".api.aws"))
 
 
 def _new_object(config: S3Config, on_aws: bool) -> dict[str, Any]:
