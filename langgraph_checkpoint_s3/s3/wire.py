@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.s3.requests import (
@@ -149,7 +149,8 @@ def _new_object(config: S3Config, on_aws: bool) -> dict[str, Any]:
     if config.storage_class:
         arguments["StorageClass"] = config.storage_class
     if config.object_tags:
-        arguments["Tagging"] = urlencode(config.object_tags)
+        # `%20` for a space: not every store reads `+` as one.
+        arguments["Tagging"] = urlencode(config.object_tags, quote_via=quote)
     return arguments
 
 

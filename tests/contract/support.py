@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from blockbuster import blockbuster_ctx
@@ -19,6 +20,7 @@ from tests.servers import Server
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
     from mypy_boto3_s3 import S3Client
+    from typing_extensions import Self
 
 T = TypeVar("T")
 
@@ -63,7 +65,10 @@ class Place:
 
     def uploads(self) -> list[str]:
         """The keys of unfinished multipart uploads."""
-        found = self.client.list_multipart_uploads(Bucket=self.bucket)
+        try:
+            found = self.client.list_multipart_uploads(Bucket=self.bucket)
+        except self.client.exceptions.NoSuchUpload:  # rclone's way of saying none
+            return []
         return [upload["Key"] for upload in found.get("Uploads", ())]
 
     def arguments(self, **settings: Any) -> dict[str, Any]:
@@ -119,6 +124,14 @@ class Calls:
         assert self._loop is not None
         with blockbuster_ctx():
             return self._loop.run_until_complete(coroutine)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
 
     def end(self) -> None:
         """Close the loop, as `asyncio.run` does."""

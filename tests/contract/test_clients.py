@@ -24,13 +24,6 @@ if TYPE_CHECKING:
 PATH_STYLE = Config(s3={"addressing_style": "path"}, response_checksum_validation="when_required")
 
 
-@pytest.fixture
-def no_credentials(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only what is handed in knows any."""
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-
-
 def session_for(place: Place) -> boto3.session.Session:
     """A session that knows its own keys."""
     return boto3.session.Session(
@@ -38,16 +31,6 @@ def session_for(place: Place) -> boto3.session.Session:
         aws_secret_access_key=place.server.secret_key,
         region_name=place.server.region,
     )
-
-
-@pytest.fixture
-def client(place: Place) -> Iterator[S3Client]:
-    """A client of the user's own, with an agent's name to know it by."""
-    made = session_for(place).client(
-        "s3", endpoint_url=place.front.url, config=PATH_STYLE.merge(Config(user_agent_extra="the-users"))
-    )
-    yield made
-    made.close()
 
 
 def agents(front: Front) -> set[str]:
@@ -66,15 +49,29 @@ def use(calls: Calls) -> None:
 
 @pytest.mark.usefixtures("no_credentials")
 class TestHandedIn:
+    @pytest.fixture
+    def no_credentials(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Only what is handed in knows any."""
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+
+    @pytest.fixture
+    def client(self, place: Place) -> Iterator[S3Client]:
+        """A client of the user's own, with an agent's name to know it by."""
+        made = session_for(place).client(
+            "s3", endpoint_url=place.front.url, config=PATH_STYLE.merge(Config(user_agent_extra="the-users"))
+        )
+        yield made
+        made.close()
+
     def test_a_client_serves_both_and_stays_open(self, place: Place, client: S3Client) -> None:
         with S3Saver(place.bucket, client=client) as saver:
             for asynchronous in (False, True):
-                calls = Calls(saver, asynchronous=asynchronous)
-                use(calls)
-                calls.end()
+                with Calls(saver, asynchronous=asynchronous) as calls:
+                    use(calls)
             asyncio.run(saver.aclose())
         assert agents(place.front) == {"the-users"}
-        assert client.list_objects_v2(Bucket=place.bucket)["KeyCount"] == 0  # the user's, still open
+        assert "Contents" not in client.list_objects_v2(Bucket=place.bucket)  # the user's, still open
         use(Calls(saver, asynchronous=False))
 
     def test_a_clients_events_are_left_alone(self, place: Place, client: S3Client) -> None:
@@ -87,9 +84,8 @@ class TestHandedIn:
         session = session_for(place)
         saver = make_saver(session=session)
         for asynchronous in (False, True):
-            calls = Calls(saver, asynchronous=asynchronous)
-            use(calls)
-            calls.end()
+            with Calls(saver, asynchronous=asynchronous) as calls:
+                use(calls)
         assert all("langgraph-checkpoint-s3/" in agent for agent in agents(place.front))
         saver.close()
         use(Calls(saver, asynchronous=False))
@@ -103,9 +99,8 @@ class TestHandedIn:
         session: Any = AioSession()
         session.set_credentials(place.server.access_key, place.server.secret_key)
         saver = make_saver(aio_session=session, **({"client": client} if together else {}))
-        calls = Calls(saver, asynchronous=True)
-        use(calls)
-        calls.end()
+        with Calls(saver, asynchronous=True) as calls:
+            use(calls)
         assert "the-users" not in agents(place.front)
         assert any("aiobotocore" in seen.headers["user-agent"] for seen in place.front.log)
         if together:

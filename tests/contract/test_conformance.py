@@ -84,13 +84,9 @@ class TestConformance:
     def test_the_blocking_methods_conform(self, make_saver: MakeSaver) -> None:
         assert_full(run_suite("sync", lambda prefix: Bridge(make_saver(prefix=prefix))))
 
-    def test_the_coroutines_conform_without_aiobotocore(
-        self, make_saver: MakeSaver, place: Place, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_the_coroutines_conform_in_threads(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Without aiobotocore, and on a client of the user's own."""
         monkeypatch.setitem(sys.modules, "aiobotocore", None)  # it can't be imported
-        assert_full(run_suite("threads", lambda prefix: make_saver(prefix=prefix)))
-
-    def test_the_coroutines_conform_on_a_client_of_the_users_own(self, place: Place) -> None:
         client = boto3.session.Session().client(
             "s3",
             endpoint_url=place.front.url,
@@ -121,9 +117,8 @@ class TestParity:
     def test_every_public_method(self, make_saver: MakeSaver, place: Place) -> None:
         answers: dict[str, list[tuple[str, Any]]] = {}
         for driver in ("sync", "async"):
-            calls = Calls(make_saver(prefix=f"{driver}/"), asynchronous=driver == "async")
-            answers[driver] = self._script(calls)
-            calls.end()
+            with Calls(make_saver(prefix=f"{driver}/"), asynchronous=driver == "async") as calls:
+                answers[driver] = self._script(calls)
             answers[driver].append(
                 ("keys", [key.removeprefix(driver) for key in place.listing(f"{driver}/")])
             )

@@ -135,11 +135,9 @@ class TestHowItIsTold:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", place.front.url)
         for asynchronous in (False, True):
             saver = S3Saver(place.bucket, force_path_style=True)
-            calls = Calls(saver, asynchronous=asynchronous)
-            calls.put(at(), checkpoint(), metadata(), {})
-            assert calls.get_tuple(at())
-            calls.end()
-            saver.close()
+            with saver, Calls(saver, asynchronous=asynchronous) as calls:
+                calls.put(at(), checkpoint(), metadata(), {})
+                assert calls.get_tuple(at())
         assert place.front.counts()["PutObject"] == 2
 
     def test_prefixes_that_nest_do_not_meet(self, make_calls: MakeCalls) -> None:

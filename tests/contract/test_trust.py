@@ -54,19 +54,20 @@ def revived(calls: Calls) -> list[Any]:
 class TestStrictness:
     @pytest.mark.filterwarnings("ignore:.*[Dd]eserializ.*")
     def test_an_allowlist_counts_on_every_way(self, make_calls: MakeCalls) -> None:
-        fill(make_calls())
+        free = make_calls()
+        fill(free)
+        assert len([value for value in revived(free) if isinstance(value, (Allowed, Blocked))]) == 12
         calls = make_calls(serde=strict())
         assert not [value for value in revived(calls) if isinstance(value, (Allowed, Blocked))]
         clone = calls.saver.with_allowlist([ALLOWED])
         assert isinstance(clone, S3Saver)
         assert clone is not calls.saver
-        other = Calls(clone, asynchronous=calls.asynchronous)
-        values = revived(other)
+        with Calls(clone, asynchronous=calls.asynchronous) as other:
+            values = revived(other)
         assert [value.number for value in values if isinstance(value, Allowed)] == [1, 3, 1, 3, 1, 3]
         assert not [value for value in values if isinstance(value, Blocked)]
         # The one it was cloned from stays strict.
         assert not [value for value in revived(calls) if isinstance(value, (Allowed, Blocked))]
-        other.end()
 
     def test_a_clone_shares_the_connections(self, make_saver: MakeSaver) -> None:
         saver = make_saver(serde=strict())
@@ -92,7 +93,7 @@ class TestStrictness:
                 for each in (strict, strict.with_allowlist([ALLOWED])):
                     calls = Calls(each, asynchronous=asynchronous)
                     values = revived(calls)
-                    kinds.append(tuple(any(isinstance(v, kind) for v in values) for kind in (Allowed, Blocked)))
+                    kinds.append(tuple(any(isinstance(v, k) for v in values) for k in (Allowed, Blocked)))
                     calls.end()
                 print(kinds)
                 strict.close()
@@ -100,9 +101,6 @@ class TestStrictness:
         done = script(place, body, LANGGRAPH_STRICT_MSGPACK="true")
         assert_clean(done)
         assert done.stdout == "[(False, False), (True, False)]\n" * 2
-        place.front.reset()
-        done = script(place, body, LANGGRAPH_STRICT_MSGPACK="false")
-        assert done.stdout == "[(True, True), (True, True)]\n" * 2
 
     def test_a_graphs_own_types_are_allowed(self, place: Place) -> None:
         """LangGraph asks for the clone itself when a graph is compiled in strict mode."""

@@ -11,9 +11,9 @@ from langgraph.checkpoint.serde.types import ERROR
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.plans import remove
 from langgraph_checkpoint_s3.plans.transfer import Sizes
-from langgraph_checkpoint_s3.s3.requests import GetObject, ListObjects
+from langgraph_checkpoint_s3.s3.requests import GetObject, ListObjects, Request
 from tests.support.checkpoints import make_checkpoint, place, put_chain
-from tests.support.fake_s3 import Count, FakeS3, make_saver
+from tests.support.fake_s3 import Count, FakeS3, Moment, make_saver
 
 LONG = 3_000
 
@@ -66,6 +66,31 @@ def test_put_writes_is_one_request_for_any_number(bucket: FakeS3, number: int, c
     with bucket.counted() as count:
         saver.put_writes(place("t", parent), [("e", 1)] * (number - 1) + [(channel, 2)], "task-new", "~p")
     assert (count.kinds, count.round_trips) == ({"PutObject": 1}, 1)
+
+
+def test_writing_again_is_one_request_more_only_where_both_kinds_are_in_one_call(bucket: FakeS3) -> None:
+    saver, parent = make_saver(bucket), newest(bucket)
+    calls: list[tuple[list[tuple[str, Any]], int]] = [
+        ([("c", 1)], 1),
+        ([(ERROR, 1)], 1),
+        ([("c", 1), (ERROR, 1)], 2),
+    ]
+    for writes, cost in calls:
+        saver.put_writes(place("t", parent), writes, "again")
+        with bucket.counted() as count:
+            saver.put_writes(place("t", parent), writes, "again")
+        assert count.kinds == {"PutObject": cost}
+
+
+def test_a_large_write_that_is_there_already_is_not_sent() -> None:
+    """Also where the store ignores the condition on an upload's completion."""
+    fake = FakeS3()
+    fake.plain = True
+    saver = make_saver(fake, sizes=Sizes(1000, 400), compression="none")
+    saver.put_writes(place("t", "1"), [("c", bytes(5000))], "task")
+    with fake.counted() as count:
+        saver.put_writes(place("t", "1"), [("c", bytes(5000))], "task")
+    assert count.kinds == {"HeadObject": 1}
 
 
 def test_put_writes_of_nothing_is_no_request(bucket: FakeS3) -> None:
@@ -136,6 +161,29 @@ def test_large_objects_take_no_more_round_trips() -> None:
     assert count.round_trips == 2
 
 
+def test_a_large_object_that_is_replaced_is_read_again_in_two_round_trips() -> None:
+    fake, sizes = FakeS3(), Sizes(1000, 400)
+    saver = make_saver(fake, compression="none")
+    checkpoint = make_checkpoint("1", {"big": b"old" * 2000})
+    saver.put(place("t"), checkpoint, {}, checkpoint["channel_versions"])
+    older = fake.snapshot()
+    checkpoint["channel_values"]["big"] = b"new" * 2000
+    saver.put(place("t"), checkpoint, {}, checkpoint["channel_versions"])
+    [key] = fake.keys()
+
+    def replace(moment: Moment, request: Request[Any]) -> None:
+        if moment == "after" and isinstance(request, GetObject):
+            older.hook = None
+            older.put(key, fake.objects[key].data)
+
+    older.hook = replace
+    with older.counted() as count:
+        found = make_saver(older, sizes=sizes).get_tuple(place("t"))
+    assert found is not None
+    assert found.checkpoint["channel_values"] == {"big": b"new" * 2000}
+    assert count.round_trips == 4  # the keys, ranges of two versions, then a first range and the others
+
+
 def until_first(fake: FakeS3, config: Any, **keywords: Any) -> Count:
     """What it costs to list as far as the first checkpoint."""
     with fake.counted() as count:
@@ -182,6 +230,16 @@ def test_so_it_has_in_a_long_thread(long_thread: FakeS3, keywords: Any) -> None:
     count = until_first(long_thread, place("t"), **keywords)
     assert count.round_trips == 2
     assert len(pages(count)) == 1
+
+
+def test_all_namespaces_of_a_long_thread_are_listed_as_far_as_asked(long_thread: FakeS3) -> None:
+    fake = long_thread.snapshot()
+    put_chain(make_saver(fake), "t", 2, ns="sub")
+    with fake.counted() as count:
+        found = list(make_saver(fake).list(place("t", ns=None), limit=5))
+    assert [each.checkpoint["id"] for each in found] == [f"{number:08}" for number in range(2999, 2994, -1)]
+    assert len(pages(count)) == 4  # a page of all of it, its namespaces' names, then one of each
+    assert count.round_trips == 3
 
 
 def test_ten_of_a_long_thread_do_not_list_it(long_thread: FakeS3) -> None:

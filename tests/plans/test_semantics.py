@@ -628,6 +628,16 @@ def test_deleting_a_run_deletes_its_checkpoints_alone(saver: S3Saver, fake: Fake
     assert len(ids(saver, None)) == 5
 
 
+@pytest.mark.parametrize("run", ["first", "second"])
+def test_a_checkpoint_that_two_runs_put_goes_with_either(saver: S3Saver, fake: FakeS3, run: str) -> None:
+    for each in ("first", "second"):
+        put(saver, "1", run_id=each)
+    put(saver, "2", "1", run_id="third")
+    saver.delete_for_runs([run])
+    assert ids(make_saver(fake), place("t")) == ["2"]
+    assert len(fake.objects) == 1
+
+
 def test_pruning_keeps_the_latest_of_each_namespace_and_early_writes(saver: S3Saver, fake: FakeS3) -> None:
     for ns in ("", "sub", "__default__"):
         put_chain(saver, "t", 4, ns=ns)
@@ -738,6 +748,19 @@ def test_a_latest_that_vanishes_gives_way_to_the_one_before(saver: S3Saver, fake
     fake.hook = once(GetObject, lambda _: make_saver(fake).delete_for_runs(["run"]))
     put(saver, "00000009", "00000001", run_id="run")
     assert get(make_saver(fake), place("t")).checkpoint["id"] == "00000001"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ancestors_may_lie_anywhere(fake: FakeS3, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line of forks of forks jumps back and forth among the ids."""
+    monkeypatch.setattr("langgraph_checkpoint_s3.plans.scan.PAGE", 4)
+    monkeypatch.setattr("langgraph_checkpoint_s3.plans.history._FIRST_PAGE", 3)
+    saver, order = make_saver(fake), random.Random(seed).sample(range(40), 40)
+    for parent, number in zip([None, *order], order, strict=False):
+        config = put(saver, f"{number:02}", None if parent is None else f"{parent:02}")
+        saver.put_writes(config, [("d", number)], "task")
+    history = saver.get_delta_channel_history(config=place("t", f"{order[-1]:02}"), channels=["d"])
+    assert history["d"]["writes"] == [("task", "d", number) for number in order[:-1]]
 
 
 def delete_now(fake: FakeS3, _: Any) -> None:

@@ -11,8 +11,10 @@ import itertools
 import os
 import random
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import ExitStack
 from datetime import datetime, timezone
 from typing import Any
+from unittest import mock
 from uuid import UUID
 
 from hypothesis import HealthCheck, settings
@@ -24,6 +26,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME, SCHEDULED
 
 from langgraph_checkpoint_s3 import S3Saver
+from langgraph_checkpoint_s3.plans.scan import Scan
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from tests.support.checkpoints import make_checkpoint, place, shown
 from tests.support.fake_s3 import FakeS3, make_saver
@@ -92,6 +95,26 @@ maybe_ids = st.one_of(st.none(), ids)
 channel_values = st.dictionaries(st.sampled_from(CHANNELS), values, max_size=4)
 writes = st.lists(st.tuples(st.sampled_from([*CHANNELS, *SPECIAL]), values), max_size=4)
 limits = st.one_of(st.none(), st.integers(0, 4))
+
+# Pages and batches of a few keys, so that short histories cross their ends everywhere.
+PLANS = "langgraph_checkpoint_s3.plans."
+SMALL_PAGES: list[Any] = [
+    *(
+        mock.patch(PLANS + name, size)
+        for name, size in {
+            "scan.PAGE": 4,
+            "listing.PAGE": 3,
+            "listing._FIRST_WINDOW": 2,
+            "listing._MOST_STREAMS": 2,
+            "read._LATEST_PAGE": 2,
+            "history._FIRST_PAGE": 2,
+            "history._FIRST_WINDOW": 1,
+            "remove._BATCH": 3,
+            "copy._BATCH": 3,
+        }.items()
+    ),
+    mock.patch.object(Scan.__init__, "__kwdefaults__", {"start_after": None, "page": 5}),
+]
 
 
 class Model(InMemorySaver):
@@ -195,6 +218,9 @@ class Histories(RuleBasedStateMachine):
             now: Any = clock.__next__
             saver._now = now
         self.loop = asyncio.new_event_loop()
+        self.patches = ExitStack()
+        for patch in SMALL_PAGES:
+            self.patches.enter_context(patch)
         self.use(0, is_async=False)
 
     def use(self, number: int, *, is_async: bool) -> None:
@@ -207,6 +233,7 @@ class Histories(RuleBasedStateMachine):
                 self.same_list(None, None, None, None)
             assert not self.fake.uploads
         finally:
+            self.patches.close()
             self.loop.close()
 
     def call(self, name: str, *arguments: Any, **keywords: Any) -> Any:

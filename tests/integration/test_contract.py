@@ -1,0 +1,104 @@
+"""The contract's tests on real servers. Those that need moto's insides, or a process for each, stay there."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from tests.contract.fixtures import (
+    calls,
+    driver,
+    front,
+    make_calls,
+    make_saver,
+    one_loader,
+    place,
+    session_front,
+)
+from tests.contract.front import Front
+from tests.contract.support import MIB, MakeCalls, Place, at, checkpoint, metadata, noise
+from tests.contract.test_async import TestCancellation, TestLoops, TestManyThreads
+from tests.contract.test_budgets import (
+    TestBudgetOfADeltaChannel,
+    TestBudgetOfAGraph,
+    TestBudgetsOfALongThread,
+    TestBudgetsOfASmallThread,
+    TestStatistics,
+)
+from tests.contract.test_clients import TestClosing, TestForks, TestHandedIn
+from tests.contract.test_conformance import TestConformance, TestParity
+from tests.contract.test_errors import (
+    TestBadInput,
+    TestConditions,
+    TestDamage,
+    TestDeletion,
+    TestPermissions,
+    TestTheBucket,
+    TestTheWayThere,
+)
+from tests.contract.test_graphs import TestGraphs
+from tests.contract.test_large import TestLargeStates
+from tests.contract.test_settings import TestHowItIsTold, TestWhatTheStoreShows
+
+__all__ = [
+    "TestBadInput",
+    "TestBudgetOfADeltaChannel",
+    "TestBudgetOfAGraph",
+    "TestBudgetsOfALongThread",
+    "TestBudgetsOfASmallThread",
+    "TestCancellation",
+    "TestClosing",
+    "TestConditions",
+    "TestConformance",
+    "TestDamage",
+    "TestDeletion",
+    "TestForks",
+    "TestGraphs",
+    "TestHandedIn",
+    "TestHowItIsTold",
+    "TestLargeStates",
+    "TestLoops",
+    "TestManyThreads",
+    "TestParity",
+    "TestPermissions",
+    "TestStatistics",
+    "TestTheBucket",
+    "TestTheWayThere",
+    "TestWhatTheStoreShows",
+    "calls",
+    "driver",
+    "front",
+    "make_calls",
+    "make_saver",
+    "one_loader",
+    "place",
+    "session_front",
+]
+
+
+def digest(data: bytes) -> str:
+    return hashlib.blake2b(data).hexdigest()
+
+
+class TestTwoHundredMegabytes:
+    def test_a_state_of_200_mib(self, make_calls: MakeCalls, place: Place, front: Front) -> None:
+        if place.server.name not in ("rclone", "ceph", "external"):
+            pytest.skip("it is in memory there")
+        state: dict[str, Any] = {f"raw-{number}": noise(50 * MIB, number) for number in range(4)}
+        make_calls().put(at(), checkpoint(state), metadata(), {})
+        assert front.counts() == {
+            "CreateMultipartUpload": 1,
+            "UploadPart": 26,
+            "CompleteMultipartUpload": 1,
+        }
+        assert front.most_at_once("UploadPart") <= 16
+        front.reset()
+        found = make_calls().get_tuple(at()).checkpoint["channel_values"]
+        assert {name: digest(data) for name, data in found.items()} == {
+            name: digest(data) for name, data in state.items()
+        }
+        assert front.counts() == {"ListObjectsV2": 1, "GetObject": 26}
+        assert front.most_at_once("GetObject") <= 16
+        assert place.uploads() == []
