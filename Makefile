@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-# More arguments for pytest, such as PYTEST_ARGS='-n auto' or PYTEST_ARGS='-k list -x'.
+# More arguments for pytest, such as PYTEST_ARGS='-k list -x', or -n0 for one process.
 PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
@@ -38,7 +38,7 @@ types: env ## mypy, strict
 	$(BIN)/mypy
 
 test: env lint types ## lint, types and the suite, which needs no server
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
 
 test-integration: env ## the tests against rclone, Ceph and LocalStack, or against S3_TEST_ENDPOINT
 	$(BIN)/python -m pytest -m integration tests/integration $(PYTEST_ARGS)

@@ -50,12 +50,12 @@ class Place:
 
     def listing(self, prefix: str = "") -> list[str]:
         """All keys in the bucket."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-        return [item["Key"] for page in pages for item in page.get("Contents", ())]
+        return list(self.objects(prefix))
 
-    def objects(self) -> dict[str, bytes]:
-        """All that is in the bucket."""
-        return {key: self.read(key) for key in self.listing()}
+    def objects(self, prefix: str = "") -> dict[str, str]:
+        """All keys in the bucket, with their ETags, which tell one content from another."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", ())}
 
     def read(self, key: str) -> bytes:
         return self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.retries.standard import ExponentialBackoff
 
 from langgraph_checkpoint_s3 import (
     AccessDeniedError,
@@ -183,6 +184,11 @@ class TestPermissions:
 
 
 class TestTheWayThere:
+    @pytest.fixture(autouse=True)
+    def short_pauses(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """botocore pauses for up to a second before its first retry."""
+        monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda self, context: 0.01)
+
     def test_a_refused_connection(self, make_calls: MakeCalls) -> None:
         with socket.socket() as nobody:
             nobody.bind(("127.0.0.1", 0))
