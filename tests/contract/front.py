@@ -15,7 +15,9 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import urlsplit
+
+from tests.contract.seen import Seen, read_request
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -24,20 +26,6 @@ _LIMIT = 1024 * 1024
 _HOP = b"\r\n"
 _QUIET = 0.15
 """Seconds without a new request after which none is taken to be on its way."""
-
-
-@dataclass(slots=True)
-class Seen:
-    """A request that came by. `ended` is 0 while it is under way."""
-
-    operation: str
-    key: str
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
-    size: int
-    begun: float
-    ended: float = 0.0
-    status: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +218,7 @@ class Front:
         head = await reader.readuntil(b"\r\n\r\n")
         line, headers = _parse(head)
         method, target, _ = line.split(" ", 2)
-        seen = _seen(method, target, headers)
+        seen = read_request(method, target, headers)
         self.log.append(seen)
         fault = self._fault(seen)
         alive = False
@@ -387,28 +375,3 @@ def _answer(
         f"x-amz-request-id: REQUEST\r\nx-amz-id-2: HOST\r\n{extra}Connection: close\r\n\r\n"
     )
     writer.write(head.encode() + body)
-
-
-def _seen(method: str, target: str, headers: Mapping[str, str]) -> Seen:
-    path, _, text = target.partition("?")
-    _, _, key = unquote(path).lstrip("/").partition("/")
-    query = {name: values[0] for name, values in parse_qs(text, keep_blank_values=True).items()}
-    return Seen(_operation(method, key, query, headers), key, query, headers, 0, time.monotonic())
-
-
-def _operation(method: str, key: str, query: Mapping[str, str], headers: Mapping[str, str]) -> str:
-    if method == "PUT":
-        if not key:
-            return "PutBucketVersioning" if "versioning" in query else "CreateBucket"
-        if "partNumber" in query:
-            return "UploadPart"
-        return "CopyObject" if "x-amz-copy-source" in headers else "PutObject"
-    if method == "POST":
-        if "delete" in query:
-            return "DeleteObjects"
-        return "CreateMultipartUpload" if "uploads" in query else "CompleteMultipartUpload"
-    if method == "DELETE":
-        return "AbortMultipartUpload" if "uploadId" in query else "DeleteObject"
-    if method == "HEAD":
-        return "HeadObject" if key else "HeadBucket"
-    return "GetObject" if key else "ListObjectsV2"

@@ -15,8 +15,8 @@ from botocore.config import Config
 
 from langgraph_checkpoint_s3 import AccessDeniedError, S3Saver
 from tests.contract.front import Front
+from tests.contract.scripts import ROOT, assert_clean, script
 from tests.contract.support import Calls, MakeSaver, Place, at, build_thread, checkpoint, guarded, metadata
-from tests.contract.test_async import ROOT, assert_clean, script
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -10,8 +10,8 @@ import pytest
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from langgraph_checkpoint_s3 import S3Saver
+from tests.contract.scripts import assert_clean, script
 from tests.contract.support import Calls, MakeCalls, MakeSaver, Place, at, checkpoint, metadata
-from tests.contract.test_async import assert_clean, script
 
 
 @dataclass

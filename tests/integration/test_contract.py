@@ -19,7 +19,6 @@ from tests.contract.fixtures import (
 )
 from tests.contract.front import Front
 from tests.contract.support import MIB, MakeCalls, Place, at, checkpoint, metadata, noise
-from tests.contract.test_async import TestCancellation, TestLoops, TestManyThreads
 from tests.contract.test_budgets import (
     TestBudgetOfADeltaChannel,
     TestBudgetOfAGraph,
@@ -29,17 +28,16 @@ from tests.contract.test_budgets import (
 )
 from tests.contract.test_clients import TestClosing, TestForks, TestHandedIn
 from tests.contract.test_conformance import TestConformance, TestParity
+from tests.contract.test_damage import TestBadInput, TestDamage, TestDeletion
 from tests.contract.test_errors import (
-    TestBadInput,
     TestConditions,
-    TestDamage,
-    TestDeletion,
     TestPermissions,
     TestTheBucket,
     TestTheWayThere,
 )
 from tests.contract.test_graphs import TestGraphs
 from tests.contract.test_large import TestLargeStates
+from tests.contract.test_loops import TestCancellation, TestLoops, TestManyThreads
 from tests.contract.test_settings import TestHowItIsTold, TestWhatTheStoreShows
 
 __all__ = [

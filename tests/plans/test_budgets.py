@@ -13,7 +13,8 @@ from langgraph_checkpoint_s3.plans import remove
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import GetObject, ListObjects, Request
 from tests.support.checkpoints import make_checkpoint, place, put_chain
-from tests.support.fake_s3 import Count, FakeS3, Moment, make_saver
+from tests.support.fake_s3 import Count, FakeS3, Moment
+from tests.support.fake_store import make_saver
 
 LONG = 3_000
 

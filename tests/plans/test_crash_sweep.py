@@ -21,7 +21,8 @@ from langgraph_checkpoint_s3 import BucketNotFoundError, S3Saver, StorageUnavail
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import AbortUpload, CompleteUpload, CreateUpload, Request, UploadPart
 from tests.support.checkpoints import address, make_checkpoint, place, put_chain, shown
-from tests.support.fake_s3 import FakeS3, Moment, client_error, make_saver
+from tests.support.fake_s3 import FakeS3, Moment, client_error
+from tests.support.fake_store import make_saver
 
 SMALL = Sizes(multipart_threshold=2_000, part_size=900)
 LARGE = random.Random(0).randbytes(2_500)

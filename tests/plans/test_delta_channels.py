@@ -15,7 +15,8 @@ from langgraph.types import Command, Overwrite, Send, interrupt
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.s3.requests import GetObject, ListObjects
-from tests.support.fake_s3 import FakeS3, make_saver
+from tests.support.fake_s3 import FakeS3
+from tests.support.fake_store import make_saver
 
 Durability = Literal["sync", "async", "exit"]
 FAN = 12

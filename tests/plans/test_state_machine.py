@@ -29,7 +29,8 @@ from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.plans.scan import Scan
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from tests.support.checkpoints import make_checkpoint, place, shown
-from tests.support.fake_s3 import FakeS3, make_saver
+from tests.support.fake_s3 import FakeS3
+from tests.support.fake_store import make_saver
 
 COUNTERS = "counters_since_delta_snapshot"
 EXAMPLES = os.environ.get("STATE_MACHINE_EXAMPLES")

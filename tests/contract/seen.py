@@ -1,0 +1,47 @@
+"""Reads from an HTTP request which of S3's operations it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qs, unquote
+
+
+@dataclass(slots=True)
+class Seen:
+    """A request that came by. `ended` is 0 while it is under way."""
+
+    operation: str
+    key: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    size: int
+    begun: float
+    ended: float = 0.0
+    status: int = 0
+
+
+def read_request(method: str, target: str, headers: Mapping[str, str]) -> Seen:
+    path, _, text = target.partition("?")
+    _, _, key = unquote(path).lstrip("/").partition("/")
+    query = {name: values[0] for name, values in parse_qs(text, keep_blank_values=True).items()}
+    return Seen(_operation(method, key, query, headers), key, query, headers, 0, time.monotonic())
+
+
+def _operation(method: str, key: str, query: Mapping[str, str], headers: Mapping[str, str]) -> str:
+    if method == "PUT":
+        if not key:
+            return "PutBucketVersioning" if "versioning" in query else "CreateBucket"
+        if "partNumber" in query:
+            return "UploadPart"
+        return "CopyObject" if "x-amz-copy-source" in headers else "PutObject"
+    if method == "POST":
+        if "delete" in query:
+            return "DeleteObjects"
+        return "CreateMultipartUpload" if "uploads" in query else "CompleteMultipartUpload"
+    if method == "DELETE":
+        return "AbortMultipartUpload" if "uploadId" in query else "DeleteObject"
+    if method == "HEAD":
+        return "HeadObject" if key else "HeadBucket"
+    return "GetObject" if key else "ListObjectsV2"

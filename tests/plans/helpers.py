@@ -1,0 +1,57 @@
+"""Short ways to put, get and list, for tests that do much of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from langgraph.checkpoint.base import CheckpointTuple
+
+from langgraph_checkpoint_s3 import (
+    S3Saver,
+)
+from langgraph_checkpoint_s3.s3.requests import (
+    Request,
+)
+from tests.support.checkpoints import make_checkpoint, place
+from tests.support.fake_s3 import Moment
+
+
+def put(
+    saver: S3Saver,
+    checkpoint_id: str,
+    parent: str | None = None,
+    *,
+    thread: str = "t",
+    ns: str = "",
+    values: dict[str, Any] | None = None,
+    **metadata: Any,
+) -> Any:
+    checkpoint = make_checkpoint(checkpoint_id, {"v": checkpoint_id} if values is None else values)
+    said: Any = metadata
+    return saver.put(place(thread, parent, ns), checkpoint, said, checkpoint["channel_versions"])
+
+
+def get(saver: S3Saver, config: Any) -> CheckpointTuple:
+    found = saver.get_tuple(config)
+    assert found is not None
+    return found
+
+
+def pending(saver: S3Saver, config: Any) -> list[tuple[str, str, Any]]:
+    return [(task, channel, value) for task, channel, value in get(saver, config).pending_writes or ()]
+
+
+def ids(saver: S3Saver, config: Any, **keywords: Any) -> list[str]:
+    return [each.checkpoint["id"] for each in saver.list(config, **keywords)]
+
+
+def once(kind: type[Request[Any]], action: Callable[[Any], None], moment: Moment = "before") -> Any:
+    """A hook that acts at the first request of a kind."""
+    left = iter([True])
+
+    def hook(now: Moment, request: Request[Any]) -> None:
+        if now == moment and isinstance(request, kind) and next(left, False):
+            action(request)
+
+    return hook

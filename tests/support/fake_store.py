@@ -1,0 +1,136 @@
+"""Runs plans, and whole savers, on the fake S3, and counts what that takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator, Sequence
+from typing import Any, TypeVar
+
+from langgraph_checkpoint_s3 import S3CheckpointError, S3Config, S3Saver
+from langgraph_checkpoint_s3.plans.transfer import Sizes
+from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
+from langgraph_checkpoint_s3.s3.requests import (
+    Body,
+    Request,
+)
+from tests.support.fake_s3 import BUCKET, FakeS3
+
+T = TypeVar("T")
+
+
+class _FakeWire:
+    """Stands in for `Wire`: a fake's answer needs no reading."""
+
+    def arguments(self, request: Request[Any], *, conditional: bool = True) -> dict[str, Any]:
+        return {"conditional": conditional}
+
+    def answer(self, request: Request[Any], response: dict[str, Any], data: bytes) -> Any:
+        return response["answer"]
+
+
+class FakeStore:
+    """Stands in for `Store`: runs plans on a fake, through the real exchange and cache, without a pause.
+
+    A batch is settled as the real drivers do it: all of it is sent, then the first error counts.
+    """
+
+    def __init__(self, fake: FakeS3, config: S3Config) -> None:
+        self.fake = fake
+        self.config = config
+        self.shared = Shared(config)
+
+    def run(self, plan: Generator[Sequence[Request[Any]], list[Any], T]) -> T:
+        """Run a plan to its end."""
+        steps = self._steps(plan)
+        try:
+            while True:
+                next(steps)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        finally:
+            steps.close()
+
+    async def arun(self, plan: Generator[Sequence[Request[Any]], list[Any], T], *, weight: int = 0) -> T:
+        """Run a plan to its end, letting other tasks in before every batch."""
+        steps = self._steps(plan)
+        try:
+            while True:
+                next(steps)
+                await asyncio.sleep(0)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        finally:
+            steps.close()
+
+    def close(self) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        pass
+
+    def _steps(self, plan: Generator[Sequence[Request[Any]], list[Any], T]) -> Generator[None, None, T]:
+        answers: list[Any] | None = None
+        failure: BaseException | None = None
+        try:
+            while True:
+                yield
+                try:
+                    if failure is not None:
+                        batch = plan.throw(failure)
+                    else:
+                        batch = next(plan) if answers is None else plan.send(answers)
+                except StopIteration as stop:
+                    return stop.value  # type: ignore[no-any-return]
+                assert batch, "a plan yielded an empty batch"
+                answers, failure = self._settle(batch)
+        except S3CheckpointError as error:
+            error.bucket = error.bucket or self.config.bucket
+            raise
+        finally:
+            plan.close()
+
+    def _settle(self, batch: Sequence[Request[Any]]) -> tuple[list[Any], BaseException | None]:
+        exchanges = [Exchange(self.shared, request) for request in batch]
+        sent = [number for number, exchange in enumerate(exchanges) if not exchange.settled]
+        if sent:
+            self.fake.count([batch[number] for number in sent])
+        if self.fake.shuffle is not None:
+            self.fake.shuffle.shuffle(sent)
+        failures: dict[int, BaseException] = {}
+        for number in sent:
+            try:
+                self._send(exchanges[number], batch[number])
+            except BaseException as error:  # noqa: BLE001  # as the drivers do: all of it is settled
+                failures[number] = error
+        failure = failures[min(failures)] if failures else None
+        return [exchange.answer for exchange in exchanges], failure
+
+    def _send(self, exchange: Exchange, request: Request[Any]) -> None:
+        wire: Any = _FakeWire()
+        while not exchange.settled:
+            _, arguments = exchange.call(wire)
+            try:
+                answer = self.fake.execute(request, conditional=arguments["conditional"])
+            except Exception as error:  # noqa: BLE001  # judged by the exchange
+                exchange.failed(error)
+            else:
+                data = answer.data if isinstance(answer, Body) else b""
+                exchange.succeeded(wire, {"answer": answer}, data)
+
+
+def make_saver(fake: FakeS3, *, sizes: Sizes | None = None, serde: Any = None, **settings: Any) -> S3Saver:
+    """A saver on a fake.
+
+    Args:
+        fake: The bucket.
+        sizes: When to move objects in parts, also below what `S3Config` lets through.
+        serde: As for `S3Saver`.
+        **settings: As for `S3Saver`; `cache_bytes=0` is one without a cache.
+    """
+    settings.setdefault("bucket", BUCKET)
+    saver = S3Saver(serde=serde, **settings)
+    store: Any = FakeStore(fake, saver.config)
+    saver._store = store
+    if sizes is not None:
+        saver._sizes = sizes
+    return saver
