@@ -145,7 +145,7 @@ def _read(context: Context, folders: Sequence[Folder], *, writes: bool = True) -
     """Read ancestors' heads and all of their writes, in one round trip."""
     checkpoints = [entry for folder in folders for entry in folder.checkpoints]
     pending = [entry for folder in folders for entry in folder.writes] if writes else []
-    plans: list[Plan[Any]] = [heads(context, checkpoints), fetch(pending, context.sizes)]
+    plans: list[Plan[Any]] = [heads(checkpoints), fetch(pending, context.sizes)]
     bodies, answers = yield from abreast(plans)
     bodies |= zip((entry.key for entry in pending), answers, strict=True)
     loaded = [open_folder(folder, bodies, writes=writes) for folder in folders]

@@ -120,7 +120,7 @@ def peek(
 
     Its object's head holds them, as a rule; where it doesn't, the object is read whole.
     """
-    bodies = yield from heads(context, [entry for folder in folders for entry in folder.checkpoints])
+    bodies = yield from heads([entry for folder in folders for entry in folder.checkpoints])
     records = [open_latest(folder, bodies) for folder in folders]
     partial = [
         number
@@ -135,7 +135,7 @@ def peek(
     return records
 
 
-def heads(context: Context, entries: Sequence[Entry]) -> Plan[dict[str, Body | Missing]]:
+def heads(entries: Sequence[Entry]) -> Plan[dict[str, Body | Missing]]:
     """Read the beginnings of objects: their headers, and normally their metadata."""
     answers = yield from together(_head(entry, HEAD_BYTES) for entry in entries)
     bodies = dict(zip((entry.key for entry in entries), answers, strict=True))

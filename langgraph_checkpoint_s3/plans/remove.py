@@ -1,8 +1,9 @@
 """`delete_thread`, `delete_for_runs` and `prune`.
 
 In what order things go matters when it is cut short: with more keys than one request takes, all
-checkpoints go before the writes, and the newest first, so that whatever is still there is whole
-and can still be rebuilt.
+checkpoints go before the writes, and the newest first, so that between two requests whatever is
+still there is whole and can still be rebuilt. One request isn't atomic: what S3 deletes of it
+before it fails is S3's choice, and an error then says so.
 """
 
 from __future__ import annotations

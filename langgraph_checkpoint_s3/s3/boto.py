@@ -44,7 +44,7 @@ def client_arguments(config: S3Config, user_agent: str) -> dict[str, Any]:
 def parse_timestamp(text: Any) -> datetime:
     """Parse S3's timestamps, of which a LIST page has a thousand.
 
-    botocore's own parser is two thirds of a page's CPU time; this one is 30 times as fast.
+    With it instead of dateutil a page takes a third to a half of the CPU time.
     """
     try:
         return datetime.fromisoformat(text.replace("Z", "+00:00"))
@@ -66,7 +66,7 @@ def drop_expect(model: Any, params: Mapping[str, Any], **_: Any) -> None:
 
 @functools.cache
 def model_loader() -> Any:
-    """The service models of botocore, parsed once a process: nine tenths of what making a client costs."""
+    """The service models of botocore, parsed once a process: most of what making a client costs."""
     from botocore.session import Session
 
     return Session().get_component("data_loader")
