@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo lint types test test-integration test-all clean
+.PHONY: help env demo lint types test test-integration test-all bench bench-full clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,14 @@ test-integration: env ## the tests against rclone, Ceph and LocalStack, or again
 
 test-all: ## the suite on every Python from 3.10 on that is installed
 	@MAKE='$(MAKE)' .ci/test-all $(PYTEST_ARGS)
+
+bench: env ## what is stored, and what encoding costs, in a minute or two
+	$(BIN)/python -m benchmarks.storage
+	$(BIN)/python -m benchmarks.encoding
+
+bench-full: env ## the same beside the peers, written into docs/benchmarks.md
+	$(BIN)/python -m benchmarks.storage --turns 100 1000 --peers --write
+	$(BIN)/python -m benchmarks.encoding --write
 
 clean: ## remove what the targets made
 	rm -rf .venv .venv-3.* .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

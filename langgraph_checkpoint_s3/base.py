@@ -11,9 +11,11 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.objects.borrow import Rules
 from langgraph_checkpoint_s3.objects.keys import Layout
 from langgraph_checkpoint_s3.plans import setup
 from langgraph_checkpoint_s3.plans.address import Context
+from langgraph_checkpoint_s3.plans.memory import Memory
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.drivers import Store
@@ -63,6 +65,7 @@ class BaseS3Saver(BaseCheckpointSaver[str]):
         self.config = config.replace(**settings) if config else S3Config.from_keywords(**settings)
         self._layout = Layout(self.config.prefix)
         self._sizes = Sizes(self.config.multipart_threshold, self.config.multipart_part_size)
+        self._rules = Rules(horizon=self.config.borrow_horizon)
         self._now = _Clock()
         self._store = Store(self.config, _WRITER, client=client, session=session, aio_session=aio_session)
 
@@ -148,7 +151,16 @@ class BaseS3Saver(BaseCheckpointSaver[str]):
 
     def _context(self) -> Context:
         # Made for each call: `with_allowlist` clones the saver with another serializer.
-        return Context(self._layout, self.serde, self.config.compression, self._sizes, _WRITER)
+        return Context(
+            self._layout,
+            self.serde,
+            self.config.compression,
+            self._sizes,
+            _WRITER,
+            self._rules,
+            Memory(self._store.shared.states, self._store.shared.cache),
+            self.config.borrow,
+        )
 
     def _setup(self) -> Plan[bool]:
         return setup.setup(self.config.prefix, uuid.uuid4().hex, versioning=self.config.versioning)

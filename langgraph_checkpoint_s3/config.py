@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, get_args
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.objects.borrow import MAX_HORIZON
 from langgraph_checkpoint_s3.objects.codecs import CODECS, Compression
 from langgraph_checkpoint_s3.objects.keys import THREAD_SUFFIX
 
@@ -72,7 +73,12 @@ class S3Config:
         connect_timeout: Seconds to wait for a connection.
         read_timeout: Seconds to wait for each piece of an answer.
         max_attempts: How often a request is sent before it is given up.
-        cache_bytes: Bytes of objects that are kept in memory; 0 keeps none.
+        cache_bytes: Bytes of objects that are kept in memory, and as many again of serialized states to
+            borrow from; 0 keeps none, and then nothing is borrowed.
+        borrow: Whether a checkpoint borrows what it shares with its parent from earlier
+            checkpoints' objects, rather than holding it again. Reading knows both kinds.
+        borrow_horizon: Seconds by which an object may be older than one that borrows from it, at
+            most 7 days. Deletion by age must wait that much longer.
         expected_bucket_owner: The account id (12 digits) that the bucket must belong to.
         use_accelerate: Whether to use S3 Transfer Acceleration.
         requester_pays: Whether the requester pays, rather than the bucket's owner.
@@ -100,6 +106,8 @@ class S3Config:
     read_timeout: float = 20.0
     max_attempts: int = 5
     cache_bytes: int = 64 * MIB
+    borrow: bool = True
+    borrow_horizon: float = 24 * 3600.0
     expected_bucket_owner: str | None = None
     use_accelerate: bool = False
     requester_pays: bool = False
@@ -118,6 +126,7 @@ class S3Config:
         _in_range("read_timeout", self.read_timeout, 0.001, 3600)
         _in_range("max_attempts", self.max_attempts, 1, 100)
         _in_range("cache_bytes", self.cache_bytes, 0, None)
+        _in_range("borrow_horizon", self.borrow_horizon, 0, MAX_HORIZON)
 
     def replace(self, **settings: Any) -> S3Config:
         """This configuration with some settings changed.

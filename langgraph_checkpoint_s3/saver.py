@@ -126,13 +126,18 @@ class S3Saver(BaseS3Saver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """Store a checkpoint, whole, in one PUT (a parallel multipart upload where it is large).
+        """Store a checkpoint in one PUT (a parallel multipart upload where it is large).
+
+        If this process wrote or read the parent, what the two share isn't stored again but
+        borrowed from earlier objects of the same thread and namespace. A HEAD for each of those,
+        beside the PUT, makes sure that they are there.
 
         Args:
             config: The thread and namespace; its checkpoint_id is the parent's.
             checkpoint: The checkpoint, with all of its channel values.
             metadata: Its metadata.
-            new_versions: Not needed: the object holds every channel.
+            new_versions: The channels that have changed since the parent. One that isn't among them
+                and has the parent's version is taken over from it.
 
         Returns:
             The config that points at it. When this returns, it is durable.
@@ -141,7 +146,7 @@ class S3Saver(BaseS3Saver):
             InvalidKeyError: There is no thread_id, or the key would be too long. Nothing was sent.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        return self._store.run(write.put(self._context(), config, checkpoint, metadata, self._now()))
+        return self._store.run(self._put(config, checkpoint, metadata, new_versions))
 
     async def aput(
         self,
@@ -152,7 +157,7 @@ class S3Saver(BaseS3Saver):
     ) -> RunnableConfig:
         """`put`, as a coroutine."""
         return await self._store.arun(
-            write.put(self._context(), config, checkpoint, metadata, self._now()),
+            self._put(config, checkpoint, metadata, new_versions),
             weight=weigh(checkpoint["channel_values"].values()),
         )
 
@@ -204,8 +209,9 @@ class S3Saver(BaseS3Saver):
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the checkpoints that these runs made, with their writes, in all threads.
 
-        Lists the whole prefix; reads nothing. Delta channels that were rebuilt from what goes
-        can't be any more, as with every saver.
+        Lists the whole prefix, and reads only the heads of what may borrow from what goes. What
+        does is rewritten first, with what it borrows in it. Delta channels that were rebuilt from what
+        goes can't be any more, as with every saver.
 
         Raises:
             S3CheckpointError: Something couldn't be deleted; the message says how much was.
@@ -241,6 +247,7 @@ class S3Saver(BaseS3Saver):
             thread_ids: The threads.
             strategy: `keep_latest` keeps the latest checkpoint of each namespace, and what its
                 delta channels are rebuilt from; `delete` (or `delete_all`) deletes the threads.
+                What stays and borrows from what goes is first rewritten, with what it borrows in it.
 
         Raises:
             InvalidConfigError: The strategy is unknown.
@@ -303,6 +310,15 @@ class S3Saver(BaseS3Saver):
         while not listing.done:
             for shown in await self._store.arun(listing.page()):
                 yield shown
+
+    def _put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> Plan[RunnableConfig]:
+        return write.put(self._context(), config, checkpoint, metadata, new_versions, self._now())
 
     def _copy(self, source: str, target: str) -> Plan[None]:
         names = thread_name(source), thread_name(target)

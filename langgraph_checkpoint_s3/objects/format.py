@@ -3,8 +3,8 @@
     offset  size
     0       4     magic "LGS3"
     4       1     format version, 1
-    5       1     flags, none defined: a reader refuses what it doesn't know
-    6       2     zero, like the flags
+    5       1     flags; 1: the header is compressed. A reader refuses what it doesn't know
+    6       2     zero, like the other flags
     8       4     length of the header, big-endian
     12      4     CRC-32 of the twelve bytes before and of the header, big-endian
     16      H     the header, a msgpack map
@@ -21,106 +21,87 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
-
-import msgpack
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError
 from langgraph_checkpoint_s3.objects.codecs import Compression, compress, decompress
+from langgraph_checkpoint_s3.objects.header import COMPRESSED, pack_header, unpack_header
+from langgraph_checkpoint_s3.objects.values import Extent, Frame, Value, pack_frames, unpack_frame
 
 MAGIC: Final = b"LGS3"
 VERSION: Final = 1
 HEAD_BYTES: Final = 16 * 1024
 """What to read of an object to see its header and metadata, as a rule."""
+OWN_FRAME: Final = 4 * 1024
+"""Serialized bytes from which a value has a frame of its own, which later checkpoints may borrow."""
 
 _PREAMBLE: Final = struct.Struct(">4sBBHII")
+_FLAGS_AT: Final = 5
 _CRC_BYTES: Final = 4
-_OWN_FRAME: Final = 8 * 1024
-"""Serialized bytes from which a value has a frame of its own."""
-
-
-class Extent(NamedTuple):
-    """A slice of a frame's raw bytes."""
-
-    frame: int
-    start: int
-    length: int
-
-
-class Value(NamedTuple):
-    """Where a serialized value's bytes are."""
-
-    type: str
-    extents: tuple[Extent, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """Where a run of stored bytes is, and how to trust it.
-
-    Attributes:
-        offset: From the first frame's beginning; in a lender, from the object's beginning.
-        stored: Its length in the object.
-        raw: Its length decompressed.
-        codec: How it is compressed.
-        crc: CRC-32 of the stored bytes.
-        lender: The lender's key below its namespace's folder; `None` for this object itself.
-    """
-
-    offset: int
-    stored: int
-    raw: int
-    codec: str
-    crc: int
-    lender: str | None = None
+_SPARE_BYTES: Final = 4
+"""What a lent frame's row may need more when the frame is moved in, and is compressed anew."""
 
 
 class Builder:
-    """Packs values into frames, then everything into an object."""
+    """Packs bytes into frames, then everything into an object."""
 
     def __init__(self, compression: Compression) -> None:
         self._compression = compression
-        self._frames: list[Frame] = []
+        self._lent: dict[Frame, int] = {}
         self._stored: list[bytes] = []
         self._offset = 0
+        self.frames: list[Frame] = []
 
-    def pack(self, serialized: Iterable[tuple[str, bytes]]) -> list[Value]:
-        """Add values, each as the serializer's `(type, bytes)`; the small ones in one frame together.
+    def pack(self, blobs: Iterable[tuple[bytes, bool]]) -> list[tuple[Extent, ...]]:
+        """Add bytes, each of them in a frame of its own or (`False`) in one together with others, the first.
 
         Returns:
-            Where each of them is, in the order given.
+            Where each of them is, in the order given: in one extent, or none if it is empty.
         """
-        values: list[Value | None] = []
-        small: list[tuple[int, str, bytes]] = []
-        for place, (kind, data) in enumerate(serialized):
-            if len(data) >= _OWN_FRAME:
-                values.append(Value(kind, (Extent(self._add(data), 0, len(data)),)))
-            else:
-                values.append(None)
-                small.append((place, kind, data))
+        sent = list(blobs)
+        extents: dict[int, tuple[Extent, ...]] = {}
+        small = [(place, blob) for place, (blob, own) in enumerate(sent) if not own]
+        frame = self._add(b"".join([blob for _, blob in small]), small=True) if small else -1
         start = 0
-        frame = self._add(b"".join([bytes(data) for _, _, data in small])) if small else -1
-        for place, kind, data in small:
-            values[place] = Value(kind, (Extent(frame, start, len(data)),) if data else ())
-            start += len(data)
-        return [value for value in values if value is not None]
+        for place, blob in small:
+            extents[place] = (Extent(frame, start, len(blob)),) if blob else ()
+            start += len(blob)
+        for place, (blob, own) in enumerate(sent):
+            if own:
+                extents[place] = (Extent(self._add(blob), 0, len(blob)),)
+        return [extents[place] for place in range(len(sent))]
 
-    def finish(self, fields: Mapping[str, Any]) -> bytes:
-        """The object's bytes, with these fields in its header."""
-        frames = [[frame.offset, frame.stored, frame.raw, frame.codec, frame.crc] for frame in self._frames]
-        header = msgpack.packb({**fields, "frames": frames}, use_bin_type=True)
-        start = _PREAMBLE.pack(MAGIC, VERSION, 0, 0, len(header), 0)[:-_CRC_BYTES]
-        crc = zlib.crc32(header, zlib.crc32(start))
-        return b"".join([start, crc.to_bytes(_CRC_BYTES, "big"), header, *self._stored])
+    def lend(self, frame: Frame) -> int:
+        """Refer to a frame in another object."""
+        if frame not in self._lent:
+            self._lent[frame] = len(self.frames)
+            self.frames.append(frame)
+        return self._lent[frame]
 
-    def _add(self, raw: bytes) -> int:
-        codec, stored = compress(raw, self._compression)
-        self._frames.append(Frame(self._offset, len(stored), len(raw), codec, zlib.crc32(stored)))
+    def finish(self, fields: Mapping[str, Any], whole: Mapping[str, Any] | None = None) -> tuple[bytes, int]:
+        """The object's bytes, and where its first frame begins.
+
+        Args:
+            fields: Its header, without the table of frames.
+            whole: The header that it gets when lent frames are moved in; there must be room for that.
+        """
+        room = None
+        if whole is not None and self._lent:
+            _, moved = pack_header({**whole, "frames": pack_frames(_moved_in(self.frames))}, 0)
+            room = len(moved) + _SPARE_BYTES * len(self._lent)
+        flags, header = pack_header({**fields, "frames": pack_frames(self.frames)}, room)
+        return _join(flags, header, self._stored), _PREAMBLE.size + len(header)
+
+    def _add(self, raw: bytes, *, small: bool = False) -> int:
+        codec, stored = compress(
+            raw, "zstd-d1" if small and self._compression == "zstd" else self._compression
+        )
+        self.frames.append(Frame(self._offset, len(stored), len(raw), codec, zlib.crc32(stored)))
         self._stored.append(stored)
         self._offset += len(stored)
-        return len(self._frames) - 1
+        return len(self.frames) - 1
 
 
 @dataclass(slots=True)
@@ -140,15 +121,70 @@ class Container:
     data: memoryview
     _stored: dict[int, bytes] = field(default_factory=dict)
     _raw: dict[int, bytes] = field(default_factory=dict)
+    _supplied: dict[Extent, bytes] = field(default_factory=dict)
 
     def missing(self, values: Iterable[Value]) -> list[int]:
         """The frames that these values need and that were neither read nor provided."""
-        needed = dict.fromkeys(extent.frame for value in values for extent in value.extents)
-        return [number for number in needed if not self._has(number)]
+        extents = (extent for value in values for extent in value.extents if extent not in self._supplied)
+        return [
+            number for number in dict.fromkeys(extent.frame for extent in extents) if not self._has(number)
+        ]
 
-    def provide(self, number: int, stored: bytes) -> None:
-        """Hand in a frame's stored bytes, from a lender or from a later read."""
-        self._stored[number] = stored
+    def has_frames(self, value: Value) -> bool:
+        """Whether the frames that a value needs were all read or provided."""
+        return all(self._has(extent.frame) for extent in value.extents)
+
+    def provide(self, number: int, stored: bytes) -> bool:
+        """Hand in a frame's stored bytes, from its lender.
+
+        Returns:
+            Whether they are what the header says. If not, they aren't taken.
+        """
+        frame = self.frames[number]
+        fits = len(stored) == frame.stored and zlib.crc32(stored) == frame.crc
+        if fits:
+            self._stored[number] = stored
+        return fits
+
+    def supply(self, extent: Extent, raw: bytes) -> None:
+        """Hand in an extent's bytes, where its frame can't be had."""
+        self._supplied[extent] = raw
+
+    def whole(self, fields: Mapping[str, Any], compression: Compression) -> bytes:
+        """The object with all frames in it, once what was lent was provided or supplied.
+
+        Its own frames stay at the places where other objects may refer to them: what was lent
+        comes behind them, and the header keeps its length.
+
+        Args:
+            fields: The header, without the table of frames.
+            compression: How frames are compressed whose bytes were supplied.
+        """
+        frames = list(self.frames)
+        moved: list[bytes] = []
+        for number, frame in enumerate(self.frames):
+            if frame.lender is not None:
+                codec, stored = frame.codec, self._stored.get(number)
+                if stored is None:
+                    codec, stored = compress(self._patched(number), compression)
+                frames[number] = replace(frame, stored=len(stored), codec=codec, crc=zlib.crc32(stored))
+                moved.append(stored)
+        room = self.base - _PREAMBLE.size
+        flags, header = pack_header({**fields, "frames": pack_frames(_moved_in(frames))}, room)
+        if len(header) != room:
+            raise CorruptObjectError(
+                f"The object can't be rewritten in place: its header has {room} bytes, not {len(header)}"
+            )
+        own_end = self.base + sum(frame.stored for frame in self.frames if frame.lender is None)
+        return _join(flags, header, [self.data[self.base : own_end], *moved])
+
+    def _patched(self, number: int) -> bytes:
+        """A frame's raw bytes, as far as they were supplied; zeros where nobody needs it."""
+        raw = bytearray(self.frames[number].raw)
+        for extent, supplied in self._supplied.items():
+            if extent.frame == number:
+                raw[extent.start : extent.start + extent.length] = supplied
+        return bytes(raw)
 
     def bytes_of(self, value: Value) -> bytes:
         """A value's bytes, for the serializer.
@@ -166,6 +202,8 @@ class Container:
         return frame.lender is None and self.base + frame.offset + frame.stored <= len(self.data)
 
     def _slice(self, extent: Extent) -> bytes:
+        if extent in self._supplied:
+            return self._supplied[extent]
         raw = self._raw.get(extent.frame)
         if raw is None:
             raw = self._raw[extent.frame] = self._decode(extent.frame)
@@ -175,7 +213,7 @@ class Container:
 
     def _decode(self, number: int) -> bytes:
         frame = self.frames[number]
-        of = f" of its lender {frame.lender}" if frame.lender else ""
+        of = f" of its lender {frame.lender.checkpoint_id}" if frame.lender else ""
         if not self._has(number):
             raise CorruptObjectError(f"Frame {number}{of} is cut off")
         stored: bytes | memoryview | None = self._stored.get(number)
@@ -204,10 +242,10 @@ def header_length(data: bytes | memoryview) -> int:
     magic, version, flags, reserved, length, _ = _PREAMBLE.unpack_from(data)
     if magic != MAGIC:
         raise CorruptObjectError(f"The object isn't one of ours: it begins with {magic!r}, not {MAGIC!r}")
-    if version != VERSION or flags or reserved:
+    if version != VERSION or flags & ~COMPRESSED or reserved:
         raise CorruptObjectError(
             f"The object has format version {version}, flags {flags}; this release reads version {VERSION}, "
-            "flags 0. A newer langgraph-checkpoint-s3 wrote it: upgrade this one"
+            "flags 0 and 1. A newer langgraph-checkpoint-s3 wrote it: upgrade this one"
         )
     return int(_PREAMBLE.size + length)
 
@@ -231,9 +269,9 @@ def open_container(data: bytes | memoryview, size: int) -> Container:
     if zlib.crc32(header, zlib.crc32(view[: _PREAMBLE.size - _CRC_BYTES])) != crc:
         raise CorruptObjectError("The object's header is damaged: its CRC-32 differs")
     try:
-        fields = msgpack.unpackb(header, raw=False, strict_map_key=True)
-        frames = tuple(_frame(row) for row in fields["frames"])
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        fields = unpack_header(header, view[_FLAGS_AT])
+        frames = tuple(unpack_frame(row) for row in fields["frames"])
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError, MemoryError) as error:
         raise CorruptObjectError(f"The object's header can't be read: {error!r}") from error
     end = base + sum(frame.stored for frame in frames if frame.lender is None)
     if end != size:
@@ -241,52 +279,20 @@ def open_container(data: bytes | memoryview, size: int) -> Container:
     return Container(fields, frames, base, view)
 
 
-def text(value: Any) -> str:
-    """A text from a header, checked.
-
-    Raises:
-        ValueError: It isn't a text.
-    """
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r} where a text belongs")
-    return value
+def _join(flags: int, header: bytes, stored: Iterable[bytes | memoryview]) -> bytes:
+    start = _PREAMBLE.pack(MAGIC, VERSION, flags, 0, len(header), 0)[:-_CRC_BYTES]
+    crc = zlib.crc32(header, zlib.crc32(start))
+    return b"".join([start, crc.to_bytes(_CRC_BYTES, "big"), header, *stored])
 
 
-def pack_value(value: Value) -> list[Any]:
-    """A value as the header writes it."""
-    return [value.type, [list(extent) for extent in value.extents]]
-
-
-def unpack_value(row: Any, frames: Sequence[Frame]) -> Value:
-    """A value as the header wrote it, checked.
-
-    Raises:
-        ValueError: It isn't a value, or lies outside of its frames.
-    """
-    kind, extents = row
-    return Value(text(kind), tuple(_extents(extents, frames)))
-
-
-def _extents(rows: Any, frames: Sequence[Frame]) -> Iterator[Extent]:
-    for row in rows:
-        extent = Extent(*(natural(number) for number in row))
-        if extent.frame >= len(frames) or extent.start + extent.length > frames[extent.frame].raw:
-            raise ValueError("an extent outside of its frame")
-        yield extent
-
-
-def _frame(row: Any) -> Frame:
-    offset, stored, raw, codec, crc, *more = row
-    lender = text(more[0]) if more and more[0] is not None else None
-    return Frame(natural(offset), natural(stored), natural(raw), text(codec), natural(crc), lender)
-
-
-def natural(number: Any) -> int:
-    """A number from a header, checked.
-
-    Raises:
-        ValueError: It isn't a natural number.
-    """
-    if type(number) is not int or number < 0:
-        raise ValueError(f"{number!r} where a natural number belongs")
-    return number
+def _moved_in(frames: Sequence[Frame]) -> list[Frame]:
+    """A table in which the lent frames lie behind the others."""
+    end = sum(frame.stored for frame in frames if frame.lender is None)
+    settled: list[Frame] = []
+    for frame in frames:
+        if frame.lender is None:
+            settled.append(frame)
+        else:
+            settled.append(replace(frame, offset=end, lender=None))
+            end += frame.stored
+    return settled

@@ -47,7 +47,7 @@ _COMPONENT: Final = re.compile(r"(?:[A-Za-z0-9_-]|\.[0-9A-F]{2})*")
 _ESCAPE: Final = re.compile(r"\.([0-9A-F]{2})")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]*")
 _FIELD: Final = re.compile(r"\.([a-z])((?:[A-Za-z0-9_-]|\.[0-9A-F]{2})*)")
-_STEP: Final = re.compile(r"0|-?[1-9][0-9]*")
+_NUMBER: Final = re.compile(r"0|-?[1-9][0-9]*")
 _RANK: Final = re.compile(r"(?:[0-9a-f]{2})*z")
 _COMPLEMENT: Final = bytes(255 - byte for byte in range(256))
 
@@ -109,12 +109,16 @@ def decode_rank(rank: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointLeaf:
-    """The end of a checkpoint's key: what a LIST tells of it. `None` is "not said here"."""
+    """The end of a checkpoint's key: what a LIST tells of it. `None` is "not said here".
+
+    `created` is there only where one id was put again with other content: it makes the key another one.
+    """
 
     parent: str | None = None
     source: str | None = None
     step: int | None = None
     run: str | None = None
+    created: int | None = None
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any], parent: str | None) -> CheckpointLeaf:
@@ -133,7 +137,13 @@ class CheckpointLeaf:
 
     def encode(self) -> str:
         """The leaf as a key ends in it."""
-        fields = (("p", self.parent), ("k", self.source), ("s", self.step), ("r", self.run))
+        fields = (
+            ("p", self.parent),
+            ("k", self.source),
+            ("s", self.step),
+            ("r", self.run),
+            ("c", self.created),
+        )
         return "checkpoint" + "".join(
             f".{letter}{encode_component(str(value))}" for letter, value in fields if value is not None
         )
@@ -205,6 +215,11 @@ class Layout:
     def checkpoint(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str) -> str:
         """The folder of a checkpoint, which holds it and its writes."""
         return f"{self.namespace(thread_id, checkpoint_ns)}{encode_rank(checkpoint_id)}/"
+
+    @staticmethod
+    def sibling(namespace: str, checkpoint_id: str, leaf: str) -> str:
+        """The key of an object in a namespace's folder, by its checkpoint and the end of its key."""
+        return f"{namespace}{encode_rank(checkpoint_id)}/{leaf}"
 
     def key(
         self, thread_id: str, checkpoint_ns: str, checkpoint_id: str, leaf: CheckpointLeaf | WritesLeaf
@@ -291,11 +306,12 @@ def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
         fields.setdefault(match[1], match[2])
         end = match.end()
     if kind == "checkpoint":
-        named = {letter: decode_component(fields[letter]) for letter in "pksr" if letter in fields}
-        if not _STEP.fullmatch(named.get("s", "0")):
-            raise ValueError(f"{named['s']!r} is not a step: not a leaf")
-        step = int(named["s"]) if "s" in named else None
-        return CheckpointLeaf(named.get("p"), named.get("k"), step, named.get("r"))
+        named = {letter: decode_component(fields[letter]) for letter in "pksrc" if letter in fields}
+        for letter in "sc":
+            if not _NUMBER.fullmatch(named.get(letter, "0")):
+                raise ValueError(f"{named[letter]!r} is not a number: not a leaf")
+        step, created = (int(named[letter]) if letter in named else None for letter in "sc")
+        return CheckpointLeaf(named.get("p"), named.get("k"), step, named.get("r"), created)
     if kind == "writes" and "t" in fields:
         slots = ".".join(letter + fields[letter] for letter in "wx" if letter in fields)
         return WritesLeaf(decode_component(fields["t"]), slots)

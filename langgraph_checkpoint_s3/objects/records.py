@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from langgraph.checkpoint.base import (
     WRITES_IDX_MAP,
@@ -21,17 +21,16 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError
+from langgraph_checkpoint_s3.objects.borrow import Known, KnownValue, Rules, pieces_of
 from langgraph_checkpoint_s3.objects.codecs import Compression
-from langgraph_checkpoint_s3.objects.format import (
-    Builder,
-    Container,
-    Value,
-    natural,
-    open_container,
-    pack_value,
-    text,
-    unpack_value,
-)
+from langgraph_checkpoint_s3.objects.format import OWN_FRAME, Builder, Container, open_container
+from langgraph_checkpoint_s3.objects.values import Lender, Value, natural, pack_value, text, unpack_value
+
+Dumped: TypeAlias = "tuple[str, bytes]"
+"""What the serializer makes of a value: its type and its bytes."""
+
+SECOND = 1_000_000_000
+"""In ns."""
 
 _FLAT = (str, bytes, bytearray)
 _ITEM_BYTES = 512
@@ -54,6 +53,14 @@ class Origin:
     created: int
     writer: str
 
+    def lender(self, leaf: str) -> Lender:
+        """How others refer to it, if they borrow from it.
+
+        Args:
+            leaf: The end of its key.
+        """
+        return Lender(self.checkpoint_id, leaf, self.created // SECOND)
+
     def fields(self, kind: str) -> dict[str, Any]:
         """What the header says of it."""
         return {
@@ -66,12 +73,34 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """A checkpoint, serialized.
+
+    Attributes:
+        parent: The parent's id.
+        metadata: LangGraph's metadata.
+        rest: LangGraph's checkpoint, without its channel values.
+        channels: The channel values.
+    """
+
+    parent: str | None
+    metadata: Dumped
+    rest: Dumped
+    channels: Mapping[str, Dumped]
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointRecord:
-    """A checkpoint's object that was read."""
+    """A checkpoint's object that was read.
+
+    Attributes:
+        parent_created: Of a checkpoint that borrows, when its parent was written.
+    """
 
     container: Container
     created: int
     parent: str | None
+    parent_created: int | None
     metadata_value: Value
     checkpoint_value: Value
     channels: Mapping[str, Value]
@@ -97,9 +126,76 @@ class CheckpointRecord:
         """One channel's value."""
         return _load(serde, self.container, self.channels[name])
 
+    def content(self) -> Content:
+        """All of it, serialized."""
+        dumped = {name: self._dumped(value) for name, value in self.channels.items()}
+        return Content(
+            self.parent, self._dumped(self.metadata_value), self._dumped(self.checkpoint_value), dumped
+        )
+
+    @property
+    def size(self) -> int:
+        """How many bytes its channels have."""
+        return sum(value.size for value in self.channels.values())
+
     def all_values(self) -> list[Value]:
         """Everything that is in frames."""
         return [self.metadata_value, self.checkpoint_value, *self.channels.values()]
+
+    def known(self, leaf: str, versions: Mapping[str, Any], rules: Rules) -> Known:
+        """What its children may borrow.
+
+        Args:
+            leaf: The end of its object's key.
+            versions: The channels' versions.
+            rules: When to borrow.
+        """
+        container = self.container
+        lender = Lender(container.fields["id"], leaf, self.created // SECOND)
+        large = {
+            name: value
+            for name, value in self.channels.items()
+            if value.size >= rules.smallest and container.has_frames(value)
+        }
+        values = {
+            name: KnownValue(
+                value.type,
+                container.bytes_of(value),
+                pieces_of(value, container.frames, container.base, lender),
+            )
+            for name, value in large.items()
+        }
+        return Known(
+            container.fields["id"],
+            self.created,
+            self.metadata_value.type,
+            {name: versions[name] for name in large if name in versions},
+            values,
+        )
+
+    def inherit(self, parent: CheckpointRecord) -> None:
+        """Take from the parent, which has all of its bytes, those that are missing here."""
+        lacking = set(self.container.missing(self.all_values()))
+        for name in self.channels.keys() & parent.channels.keys():
+            raw = parent.container.bytes_of(parent.channels[name])
+            for extent in self.channels[name].extents:
+                if extent.frame in lacking and extent.origin is not None:
+                    found = raw[extent.origin : extent.origin + extent.length]
+                    if len(found) == extent.length:
+                        self.container.supply(extent, found)
+
+    def whole(self, compression: Compression) -> bytes:
+        """The object with all that it borrows in it, where others that borrow from it still find it.
+
+        Args:
+            compression: For what its lenders don't give any more, and was supplied.
+        """
+        if self.container.missing(self.all_values()):
+            raise CorruptObjectError("The checkpoint can't be written whole: some of its bytes weren't read")
+        return self.container.whole(whole_fields(self.container.fields), compression)
+
+    def _dumped(self, value: Value) -> Dumped:
+        return value.type, self.container.bytes_of(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,33 +227,6 @@ class WritesRecord:
             self.container.bytes_of(row.value)
 
 
-def encode_checkpoint(
-    serde: SerializerProtocol,
-    compression: Compression,
-    origin: Origin,
-    checkpoint: Checkpoint,
-    metadata: CheckpointMetadata,
-    parent: str | None,
-) -> bytes:
-    """The object of a checkpoint. The metadata has the first frame, so that the object's head holds it."""
-    rest: dict[str, Any] = {**checkpoint}
-    channels: dict[str, Any] = rest.pop("channel_values")
-    builder = Builder(compression)
-    [metadata_value] = builder.pack([serde.dumps_typed(metadata)])
-    checkpoint_value, *values = builder.pack(
-        [serde.dumps_typed(rest), *(serde.dumps_typed(value) for value in channels.values())]
-    )
-    return builder.finish(
-        {
-            **origin.fields("checkpoint"),
-            "parent": parent,
-            "metadata": pack_value(metadata_value),
-            "checkpoint": pack_value(checkpoint_value),
-            "channels": {name: pack_value(value) for name, value in zip(channels, values, strict=True)},
-        }
-    )
-
-
 def number_writes(writes: Iterable[tuple[str, Any]]) -> dict[int, tuple[str, Any]]:
     """Give each write its slot: its position, or the fixed one of a special channel (the last one counts)."""
     return {
@@ -175,12 +244,13 @@ def encode_writes(
 ) -> bytes:
     """The object of a task's writes, which `number_writes` gave their slots."""
     builder = Builder(compression)
-    values = builder.pack([serde.dumps_typed(value) for _, value in writes.values()])
+    serialized = [dump(serde, value) for _, value in writes.values()]
+    places = builder.pack((raw, len(raw) >= OWN_FRAME) for _, raw in serialized)
     rows = [
-        [task_id, task_path, idx, channel, *pack_value(value)]
-        for (idx, (channel, _)), value in zip(writes.items(), values, strict=True)
+        [task_id, task_path, idx, channel, *pack_value(Value(kind, place))]
+        for (idx, (channel, _)), (kind, _), place in zip(writes.items(), serialized, places, strict=True)
     ]
-    return builder.finish({**origin.fields("writes"), "writes": rows})
+    return builder.finish({**origin.fields("writes"), "writes": rows})[0]
 
 
 def open_checkpoint(
@@ -198,6 +268,7 @@ def open_checkpoint(
             container,
             natural(fields["created"]),
             None if fields["parent"] is None else text(fields["parent"]),
+            natural(fields["parent_created"]) if "parent_created" in fields else None,
             unpack_value(fields["metadata"], frames),
             unpack_value(fields["checkpoint"], frames),
             {text(name): unpack_value(row, frames) for name, row in fields["channels"].items()},
@@ -259,6 +330,24 @@ def weigh(values: Iterable[Any]) -> int:
         for value in values
         if isinstance(value, Sized)
     )
+
+
+def whole_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A checkpoint's header once it borrows nothing any more, but for the table of frames."""
+    channels = {
+        name: [kind, [extent[:3] for extent in extents]]
+        for name, (kind, extents) in fields["channels"].items()
+    }
+    return {
+        **{name: value for name, value in fields.items() if name != "parent_created"},
+        "channels": channels,
+    }
+
+
+def dump(serde: SerializerProtocol, value: Any) -> Dumped:
+    """Serialize a value."""
+    kind, raw = serde.dumps_typed(value)
+    return kind, raw if type(raw) is bytes else bytes(raw)  # a bytearray may change under our hands
 
 
 def _slot(idx: Any) -> int:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from langgraph_checkpoint_s3.errors import InvalidKeyError
+from langgraph_checkpoint_s3.objects.borrow import Rules
 from langgraph_checkpoint_s3.objects.codecs import Compression
 from langgraph_checkpoint_s3.objects.keys import Layout
+from langgraph_checkpoint_s3.plans.memory import Memory
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ class Context:
         compression: How new frames are compressed.
         sizes: When objects are moved in pieces.
         writer: What new objects say of who wrote them.
+        rules: When to borrow.
+        memory: What may be borrowed from.
+        borrow: Whether new checkpoints borrow.
     """
 
     layout: Layout
@@ -34,6 +39,9 @@ class Context:
     compression: Compression
     sizes: Sizes
     writer: str
+    rules: Rules
+    memory: Memory
+    borrow: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ def delta_history(
                 wanted = writes.keys() - seeds.keys()
                 if not wanted:
                     break
-                with at(ancestor.folder.key):
+                with at(ancestor.key):
                     for write in reversed(settle_writes(context.serde, ancestor.writes, wanted)):
                         writes[write[1]].append(write)
                 seeds |= yield from _seeds(context, ancestor, wanted)
@@ -163,5 +163,5 @@ def _seeds(context: Context, ancestor: Loaded, channels: AbstractSet[str]) -> Pl
         if whole is None:
             raise ConflictError("An ancestor was deleted while a delta channel was being rebuilt; try again")
         ancestor = whole
-    with at(ancestor.folder.key):
+    with at(ancestor.key):
         return {channel: ancestor.checkpoint.channel(context.serde, channel) for channel in found}

@@ -53,6 +53,7 @@ class Listing:
         self._before = before
         self._left = limit
         self._window = _FIRST_WINDOW
+        self._largest = 0  # of the states so far: their objects may borrow most of them
         self._streams: list[_Stream] | None = None
         self._exhausted = False
 
@@ -72,6 +73,7 @@ class Listing:
         for loaded in (yield from load(self._context, folders)):
             if loaded is None:
                 continue  # deleted meanwhile
+            self._largest = max(self._largest, loaded.checkpoint.size)
             shown = loaded.tuple(self._context)
             if self._matches(shown.metadata):
                 found.append(shown)
@@ -129,7 +131,7 @@ class Listing:
             folder = first.folders.popleft()
             if self._admits(folder):
                 chosen.append(folder)
-                size += sum(entry.size for entry in folder.entries)
+                size += max(self._largest, sum(entry.size for entry in folder.entries))
         return chosen
 
     def _admits(self, folder: Folder) -> bool:

@@ -47,7 +47,7 @@ def together(requests: Iterable[Request[A]]) -> Plan[list[A]]:
 def abreast(plans: Iterable[Plan[T]]) -> Plan[list[T]]:
     """Run plans side by side: the batches that they are at go out as one.
 
-    An error ends all of them, so it is for plans that leave nothing to clean up.
+    An error ends all of them. Each may still ask for what cleans up after it.
     """
     running = list(plans)
     results: dict[int, T] = {}
@@ -71,7 +71,30 @@ def abreast(plans: Iterable[Plan[T]]) -> Plan[list[T]]:
                 size = len(batches[number])
                 advance(number, answers[position : position + size])
                 position += size
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        for number in batches:
+            yield from _end(running[number], error)
+        raise
     finally:
         for plan in running:
             plan.close()
     return [results[number] for number in range(len(running))]
+
+
+def _end(plan: Plan[Any], error: BaseException) -> Plan[None]:
+    """Tell a plan of an error, and let it clean up."""
+    failure: BaseException | None = error
+    answers: list[Any] = []
+    while True:
+        try:
+            batch = plan.throw(failure) if failure is not None else plan.send(answers)
+        except BaseException:  # noqa: BLE001  # it has ended; the first error is the one to tell
+            return
+        try:
+            answers, failure = (yield batch), None
+        except GeneratorExit:
+            raise
+        except BaseException as second:  # noqa: BLE001  # of what it asked for
+            failure = second

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
-from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.checkpoint.base import Checkpoint, CheckpointTuple
 
 from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError, S3CheckpointError
-from langgraph_checkpoint_s3.objects.format import HEAD_BYTES, Container, header_length
+from langgraph_checkpoint_s3.objects.format import HEAD_BYTES, header_length
 from langgraph_checkpoint_s3.objects.records import (
     CheckpointRecord,
     WritesRecord,
@@ -18,6 +19,7 @@ from langgraph_checkpoint_s3.objects.records import (
     settle_writes,
 )
 from langgraph_checkpoint_s3.plans.address import Address, Context
+from langgraph_checkpoint_s3.plans.lenders import lender_key, missing, provide
 from langgraph_checkpoint_s3.plans.plan import Plan, together
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan
 from langgraph_checkpoint_s3.plans.transfer import fetch
@@ -30,16 +32,17 @@ _TRIES = 4
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A folder's objects, read and checked but still serialized."""
+    """A folder's objects, read and checked but still serialized. `key` is the checkpoint's own."""
 
     folder: Folder
+    key: str
     checkpoint: CheckpointRecord
     writes: Sequence[WritesRecord]
 
     def tuple(self, context: Context) -> CheckpointTuple:
         """The checkpoint as LangGraph knows it."""
         address, serde = self.folder.address, context.serde
-        with at(self.folder.key):
+        with at(self.key):
             parent = self.checkpoint.parent
             return CheckpointTuple(
                 config=address.config(),
@@ -64,7 +67,9 @@ def get_tuple(context: Context, address: Address) -> Plan[CheckpointTuple | None
             return None
         [loaded] = yield from load(context, [folder])
         if loaded is not None:
-            return loaded.tuple(context)
+            found = loaded.tuple(context)
+            _remember(context, loaded, found.checkpoint)
+            return found
     raise ConflictError(
         "The checkpoint was deleted or replaced each time it was about to be read; try again",
         key=context.layout.namespace(address.thread_id, address.namespace),
@@ -85,32 +90,100 @@ def find(context: Context, address: Address) -> Plan[Folder | None]:
     return None
 
 
+def _remember(context: Context, loaded: Loaded, checkpoint: Checkpoint) -> None:
+    """Keep a checkpoint in memory, so that its children may borrow from it."""
+    record = loaded.checkpoint
+    if not context.borrow or record.size > context.memory.capacity:
+        return
+    versions = checkpoint.get("channel_versions") or {}
+    leaf = loaded.key.rpartition("/")[2]
+    context.memory.keep(loaded.folder.namespace, record.known(leaf, versions, context.rules))
+
+
 def load(context: Context, folders: Sequence[Folder]) -> Plan[list[Loaded | None]]:
     """Read folders, all of them in one round trip; a second one where frames are borrowed.
 
     Returns:
         One for each folder; `None` where an object was gone when its turn came.
     """
+    loaded = yield from _load(context, folders)
+    for number, each in enumerate(loaded):
+        if each is not None and missing(each.checkpoint):
+            loaded[number] = yield from _mend(context, each)
+    return loaded
+
+
+def _load(context: Context, folders: Sequence[Folder]) -> Plan[list[Loaded | None]]:
     entries = [entry for folder in folders for entry in folder.entries]
     answers = yield from fetch(entries, context.sizes)
     bodies = dict(zip((entry.key for entry in entries), answers, strict=True))
     loaded = [open_folder(folder, bodies) for folder in folders]
-    yield from _borrow(context, [each for each in loaded if each is not None])
+    yield from provide(context, [(each.folder.namespace, each.checkpoint) for each in loaded if each])
     return loaded
 
 
-def open_latest(folder: Folder, bodies: Mapping[str, Body | Missing]) -> CheckpointRecord | None:
-    """Of a folder's checkpoints the one that was written last; `None` where one of them is gone."""
-    records: list[CheckpointRecord] = []
+def _mend(context: Context, loaded: Loaded) -> Plan[Loaded | None]:
+    """Read again a checkpoint whose lenders aren't what it says: they may just have been deleted."""
+    [entry] = [entry for entry in loaded.folder.checkpoints if entry.key == loaded.key]
+    for _ in range(_TRIES):
+        lacking = missing(loaded.checkpoint)
+        bodies = yield from fetch([replace(entry, etag="")], context.sizes)
+        if isinstance(bodies[0], Missing):
+            return None
+        with at(loaded.key):
+            loaded = replace(loaded, checkpoint=open_body(loaded.folder, bodies[0]))
+        yield from provide(context, [(loaded.folder.namespace, loaded.checkpoint)])
+        if missing(loaded.checkpoint) in ([], lacking):
+            break
+    if missing(loaded.checkpoint):
+        with suppress(CorruptObjectError):  # of an ancestor: what is told is what was asked for
+            yield from _inherit(context, loaded)
+    for number in missing(loaded.checkpoint):
+        lender = lender_key(loaded.folder.namespace, loaded.checkpoint.container.frames[number])
+        raise CorruptObjectError(
+            f"The checkpoint borrows from {lender}, and that object is gone or damaged", key=loaded.key
+        )
+    return loaded
+
+
+def _inherit(context: Context, loaded: Loaded) -> Plan[None]:
+    """Take from a checkpoint's parent what its lenders don't give any more.
+
+    Who deletes rewrites the parent before; but the child, and children of it, may have been on
+    their way at that moment, unseen. So the line goes up to the first that has all of its bytes.
+    """
+    line = [loaded]
+    while missing(line[-1].checkpoint):
+        record, address = line[-1].checkpoint, line[-1].folder.address
+        if record.parent is None or record.parent_created is None:
+            return
+        where = Address(address.thread_id, address.namespace, record.parent)
+        folder = yield from find(context, where)
+        [parent] = (yield from _load(context, [folder])) if folder else [None]
+        known = {each.folder.checkpoint_id for each in line}  # or a line in a circle would never end
+        if parent is None or record.parent in known or parent.checkpoint.created != record.parent_created:
+            return
+        line.append(parent)
+    for parent, child in pairwise(reversed(line)):
+        with at(parent.key):
+            child.checkpoint.inherit(parent.checkpoint)
+
+
+def open_latest(folder: Folder, bodies: Mapping[str, Body | Missing]) -> tuple[str, CheckpointRecord] | None:
+    """Of a folder's checkpoints that which was written last, with its key; `None` where one is gone."""
+    records: list[tuple[str, CheckpointRecord]] = []
     for entry in folder.checkpoints:
         body = bodies[entry.key]
         if isinstance(body, Missing):
             return None
         with at(entry.key):
-            records.append(
-                open_checkpoint(body.data, body.size, folder.address.namespace, folder.checkpoint_id)
-            )
-    return max(records, key=lambda record: record.created)
+            records.append((entry.key, open_body(folder, body)))
+    return max(records, key=lambda each: (each[1].created, each[0]))  # of one put's, `.c…` is the later one
+
+
+def open_body(folder: Folder, body: Body) -> CheckpointRecord:
+    """Read a checkpoint's object in a folder, or its head."""
+    return open_checkpoint(body.data, body.size, folder.address.namespace, folder.checkpoint_id)
 
 
 def peek(
@@ -121,7 +194,8 @@ def peek(
     Its object's head holds them, as a rule; where it doesn't, the object is read whole.
     """
     bodies = yield from heads([entry for folder in folders for entry in folder.checkpoints])
-    records = [open_latest(folder, bodies) for folder in folders]
+    latest = (open_latest(folder, bodies) for folder in folders)
+    records = [each[1] if each else None for each in latest]
     partial = [
         number
         for number, record in enumerate(records)
@@ -180,26 +254,4 @@ def open_folder(
             written = open_writes(body.data, body.size, folder.address.namespace, folder.checkpoint_id)
             written.check()
             pending.append(written)
-    return None if record is None else Loaded(folder, record, pending)
-
-
-def _borrow(context: Context, loaded: Sequence[Loaded]) -> Plan[None]:
-    """Bring in the frames that lie in earlier checkpoints' objects."""
-    wanted: list[tuple[Container, int, Folder, GetObject]] = []
-    for each in loaded:
-        container = each.checkpoint.container
-        address = each.folder.address
-        home = context.layout.namespace(address.thread_id, address.namespace)
-        for number in container.missing(each.checkpoint.all_values()):
-            frame = container.frames[number]
-            if frame.lender is not None:
-                request = GetObject(home + frame.lender, first=frame.offset, length=frame.stored)
-                wanted.append((container, number, each.folder, request))
-    answers = yield from together(request for *_, request in wanted)
-    for (container, number, folder, request), answer in zip(wanted, answers, strict=True):
-        if isinstance(answer, Missing):
-            raise CorruptObjectError(
-                f"The checkpoint borrows from {request.key}, and that object is gone",
-                key=folder.key,
-            )
-        container.provide(number, answer.data)
+    return None if record is None else Loaded(folder, *record, pending)

@@ -1,5 +1,7 @@
 """`delete_thread`, `delete_for_runs` and `prune`.
 
+What stays and borrows from what goes is first rewritten, with what it borrows in it (`release.py`).
+
 In what order things go matters when it is cut short: with more keys than one request takes, all
 checkpoints go before the writes, and the newest first, so that between two requests whatever is
 still there is whole and can still be rebuilt. One request isn't atomic: what S3 deletes of it
@@ -21,6 +23,7 @@ from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.history import needed_ancestors
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask
 from langgraph_checkpoint_s3.plans.read import at, peek
+from langgraph_checkpoint_s3.plans.release import release_all
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, latest
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects
 
@@ -38,13 +41,20 @@ def delete_thread(context: Context, thread_id: str) -> Plan[None]:
 def delete_for_runs(context: Context, run_ids: Collection[str]) -> Plan[None]:
     """Delete the checkpoints of these runs, with their writes, in all threads.
 
-    A run is in the key, so nothing is read, but all of the prefix is listed.
+    A run is in the key, so only the heads of what may borrow from it are read; but all of the
+    prefix is listed.
     """
     runs = frozenset(run_ids)
     scan = Scan(context.layout, context.layout.prefix)
+    held: list[Folder] = []  # whole namespaces: who borrows is newer, and so is listed before its lender
     while runs and not scan.done:
-        folders = yield from scan.more()
-        yield from delete([folder for folder in folders if any(leaf.run in runs for leaf in folder.leaves)])
+        held += yield from scan.more()
+        last = held[-1].namespace if held and not scan.done else None
+        folders = [folder for folder in held if folder.namespace != last]
+        held = [folder for folder in held if folder.namespace == last]
+        victims = [folder for folder in folders if any(leaf.run in runs for leaf in folder.leaves)]
+        yield from release_all(context, folders, victims)
+        yield from delete(victims)
 
 
 def prune(context: Context, thread_ids: Sequence[str], strategy: str) -> Plan[None]:
@@ -93,7 +103,9 @@ def _keep_latest(context: Context, thread_id: str) -> Plan[None]:
     newest = latest(folders)
     needed = yield from abreast(_needs(context, folder) for folder in newest)
     keep = {folder.address for kept in (newest, *needed) for folder in kept}
-    yield from delete([folder for folder in folders if folder.checkpoints and folder.address not in keep])
+    victims = [folder for folder in folders if folder.checkpoints and folder.address not in keep]
+    yield from release_all(context, folders, victims)
+    yield from delete(victims)
 
 
 def _needs(context: Context, newest: Folder) -> Plan[list[Folder]]:

@@ -34,6 +34,11 @@ class Folder:
         self.writes: list[Entry] = []
         self._layout = layout
 
+    @property
+    def namespace(self) -> str:
+        """Its namespace's folder."""
+        return self.path.rpartition("/")[0] + "/"
+
     @cached_property
     def address(self) -> Address:
         """Its thread, namespace and id, all of them set."""
@@ -60,6 +65,12 @@ class Folder:
     def leaf(self) -> CheckpointLeaf | None:
         """What the key tells of the checkpoint, if there is exactly one."""
         return self.leaves[0] if len(self.leaves) == 1 else None
+
+    def only(self, *checkpoints: Entry) -> Folder:
+        """Some of its checkpoint's objects alone, without the writes."""
+        folder = Folder(self._layout, self.path)
+        folder.checkpoints += checkpoints
+        return folder
 
     @property
     def entries(self) -> list[Entry]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
 from langgraph_checkpoint_s3.s3.requests import (
@@ -33,22 +34,36 @@ class Sizes:
     part_size: int
 
 
-def store(key: str, body: bytes, sizes: Sizes, *, only_new: bool = False) -> Plan[Stored | Refused]:
+def store(
+    key: str, body: bytes, sizes: Sizes, *, only_new: bool = False, beside: Sequence[HeadObject] = ()
+) -> Plan[tuple[Stored | Refused, list[Stored | Missing]]]:
     """Write an object, in one PUT or as a multipart upload.
 
     An upload that fails is aborted, so that no invisible parts stay behind and cost.
+
+    Args:
+        key: The object.
+        body: Its bytes.
+        sizes: When to upload in parts.
+        only_new: Whether to write it only where there is none.
+        beside: What to ask for at the moment of writing.
+
+    Returns:
+        What came of it, and the answers to what was asked.
     """
     if len(body) < sizes.multipart_threshold:
-        return (yield from ask(PutObject(key, body, only_new)))
-    if only_new and isinstance((yield from ask(HeadObject(key))), Stored):
-        return Refused()  # saves the upload, and stores that ignore the condition on its completion
+        return _outcome((yield from together([PutObject(key, body, only_new), *beside])))
     upload_id = yield from ask(CreateUpload(key))
     try:
-        etags = yield from together(
-            UploadPart(key, upload_id, number, part)
-            for number, part in enumerate(_parts(body, sizes.part_size), start=1)
-        )
-        outcome = yield from ask(CompleteUpload(key, upload_id, tuple(etags), body, only_new))
+        probes: list[Request[Any]] = [HeadObject(key)] if only_new else []  # for who ignores the condition
+        parts = enumerate(_parts(body, sizes.part_size), start=1)
+        uploads = [UploadPart(key, upload_id, number, part) for number, part in parts]
+        answers = yield from together([*uploads, *probes])
+        if only_new and isinstance(answers.pop(), Stored):
+            outcome, heads = _outcome([Refused(), *(yield from together(beside))])
+        else:
+            complete = CompleteUpload(key, upload_id, tuple(answers), body, only_new)
+            outcome, heads = _outcome((yield from together([complete, *beside])))
     except GeneratorExit:
         raise
     except BaseException as error:
@@ -56,7 +71,11 @@ def store(key: str, body: bytes, sizes: Sizes, *, only_new: bool = False) -> Pla
         raise
     if isinstance(outcome, Refused):
         yield from ask(AbortUpload(key, upload_id))
-    return outcome
+    return outcome, heads
+
+
+def _outcome(answers: Sequence[Any]) -> tuple[Stored | Refused, list[Stored | Missing]]:
+    return answers[0], list(answers[1:])
 
 
 def fetch(entries: Sequence[Entry], sizes: Sizes) -> Plan[list[Body | Missing]]:

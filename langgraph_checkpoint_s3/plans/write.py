@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, get_checkpoint_metadata
 
-from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, WritesLeaf
-from langgraph_checkpoint_s3.objects.records import (
-    Origin,
-    encode_checkpoint,
-    encode_writes,
-    number_writes,
-)
+from langgraph_checkpoint_s3.errors import CorruptObjectError
+from langgraph_checkpoint_s3.objects.drafts import Draft, draft, serialize
+from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout, WritesLeaf
+from langgraph_checkpoint_s3.objects.records import Content, Origin, encode_writes, number_writes
 from langgraph_checkpoint_s3.plans.address import Address, Context, required_id
-from langgraph_checkpoint_s3.plans.plan import Plan
+from langgraph_checkpoint_s3.plans.lenders import lender_key
+from langgraph_checkpoint_s3.plans.plan import Plan, together
+from langgraph_checkpoint_s3.plans.read import find, load
 from langgraph_checkpoint_s3.plans.transfer import store
-from langgraph_checkpoint_s3.s3.requests import Refused
+from langgraph_checkpoint_s3.s3.requests import HeadObject, Missing, Refused, Stored
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -28,15 +28,24 @@ def put(
     config: RunnableConfig,
     checkpoint: Checkpoint,
     metadata: CheckpointMetadata,
+    changed: Collection[str],
     now: int,
 ) -> Plan[RunnableConfig]:
-    """Write a checkpoint, whole: a single PUT is atomic, so the object is its own commit.
+    """Write a checkpoint: a single PUT is atomic, so the object is its own commit.
+
+    What it shares with its parent is borrowed, if this process knows the parent. Another one may
+    be deleting the lenders at this moment. Who deletes rewrites the borrowers that it sees; so they are
+    looked for beside the PUT, and if one is gone, the checkpoint is written again, whole.
+
+    The PUT is conditional, for others may borrow from what is there under the same id: what
+    differs from it gets a key of its own beside it.
 
     Args:
         context: The saver's.
         config: Where to; its checkpoint_id is the parent.
         checkpoint: The checkpoint with all of its channel values.
         metadata: Completed from the config, as LangGraph's other savers do.
+        changed: The channels that have changed since the parent.
         now: The time, in ns since 1970.
 
     Returns:
@@ -45,22 +54,61 @@ def put(
     parent = Address.of(config)
     address = Address(parent.thread_id, parent.namespace, required_id(checkpoint.get("id")))
     complete = get_checkpoint_metadata(config, metadata)
-    key = context.layout.key(
-        parent.thread_id,
-        parent.namespace,
-        required_id(address.checkpoint_id),
-        CheckpointLeaf.of(complete, parent.checkpoint_id),
-    )
-    body = encode_checkpoint(
-        context.serde,
-        context.compression,
-        Origin(parent.namespace, checkpoint["id"], now, context.writer),
-        checkpoint,
-        complete,
-        parent.checkpoint_id,
-    )
-    yield from store(key, body, context.sizes)
+    leaf = CheckpointLeaf.of(complete, parent.checkpoint_id)
+    where = (parent.thread_id, parent.namespace, checkpoint["id"])
+    key = context.layout.key(*where, leaf)
+    namespace = context.layout.namespace(parent.thread_id, parent.namespace)
+    known = context.memory.known(namespace, parent.checkpoint_id or "") if context.borrow else None
+    content = serialize(context.serde, checkpoint, complete, parent.checkpoint_id, known, changed)
+
+    def write(key: str, *, only_new: bool) -> Plan[tuple[Draft, Stored | Refused, bool]]:
+        made = draft(
+            content,
+            checkpoint.get("channel_versions") or {},
+            Origin(parent.namespace, checkpoint["id"], now, context.writer),
+            key.rpartition("/")[2],
+            context.compression,
+            context.rules,
+            known,
+        )
+        lenders = [Layout.sibling(namespace, *lender[:2]) for lender in made.lenders]
+        outcome, found = yield from store(
+            key,
+            made.body,
+            context.sizes,
+            only_new=only_new,
+            beside=[HeadObject(lender) for lender in lenders],
+        )
+        return made, outcome, any(isinstance(each, Missing) for each in found)
+
+    made, outcome, broken = yield from write(key, only_new=True)
+    if isinstance(outcome, Refused):
+        if (yield from _is_there(context, address, content)):
+            return address.config()
+        key = context.layout.key(*where, replace(leaf, created=now))
+        made, _, broken = yield from write(key, only_new=False)
+    if broken:
+        yield from store(key, made.whole(context.compression), context.sizes)
+    elif context.borrow:
+        context.memory.keep(namespace, made.known, instead_of=parent.checkpoint_id)
     return address.config()
+
+
+def _is_there(context: Context, address: Address, content: Content) -> Plan[bool]:
+    """Whether a checkpoint is there already, just so, and all that it borrows."""
+    folder = yield from find(context, address)
+    if folder is None:
+        return False
+    try:
+        [loaded] = yield from load(context, [folder.only(*folder.checkpoints)])
+        if loaded is None or loaded.checkpoint.content() != content:
+            return False
+    except CorruptObjectError:
+        return False  # its lenders are gone, say; what comes beside it will count
+    frames = loaded.checkpoint.container.frames
+    lenders = {lender_key(folder.namespace, frame) for frame in frames} - {None}
+    found = yield from together(HeadObject(lender) for lender in lenders if lender)
+    return not any(isinstance(each, Missing) for each in found)
 
 
 def put_writes(
@@ -115,4 +163,5 @@ def _store_writes(
     )
     origin = Origin(address.namespace, checkpoint_id, now, context.writer)
     body = encode_writes(context.serde, context.compression, origin, writes, task_id, task_path)
-    return (yield from store(key, body, context.sizes, only_new=only_new))
+    outcome, _ = yield from store(key, body, context.sizes, only_new=only_new)
+    return outcome

@@ -1,7 +1,7 @@
-"""Remembers what was read or written lately, by key and ETag.
+"""Remembers what was read or written lately, bounded in bytes.
 
-A listing tells each object's ETag, so an answer from here is exactly what S3 would give: what
-another process overwrote has another ETag and is read anew. Holds bytes as they are stored, so
+A listing tells each object's ETag, so a body from here is exactly what S3 would give: what
+another process overwrote has another ETag and is read anew. Bodies are held as they are stored, so
 that nothing a graph does to a loaded value can reach what is here.
 """
 
@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Any
 
 from langgraph_checkpoint_s3.s3.requests import Body, GetObject
 
-_Slot = tuple[str, str, int, "int | None"]
 
-
-class BodyCache:
-    """A least-recently-used cache of bodies, bounded in bytes. Safe to use from many threads.
+class Lru:
+    """Keeps what was used lately, up to so many bytes. Safe to use from many threads.
 
     Args:
         capacity: The most bytes to hold; 0 holds nothing.
     """
 
     def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._bodies: OrderedDict[_Slot, Body] = OrderedDict()
+        self.capacity = capacity
+        self._items: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self._size = 0
         self._lock = threading.Lock()
 
@@ -33,15 +33,60 @@ class BodyCache:
         """The bytes held."""
         return self._size
 
+    def recall(self, slot: Hashable) -> Any:
+        """What is in a slot; `None` if nothing is."""
+        with self._lock:
+            item = self._items.get(slot)
+            if item is None:
+                return None
+            self._items.move_to_end(slot)
+            return item[0]
+
+    def keep(self, slot: Hashable, item: Any, size: int) -> None:
+        """Put something into a slot, if it isn't larger than all there may be."""
+        with self._lock:
+            self._drop(slot)
+            if size > self.capacity or self.capacity == 0:
+                return
+            self._items[slot] = (item, size)
+            self._size += size
+            while self._size > self.capacity:
+                self._drop(next(iter(self._items)))
+
+    def drop(self, slot: Hashable) -> None:
+        """Empty a slot."""
+        with self._lock:
+            self._drop(slot)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._items.clear()
+            self._size = 0
+
+    def _drop(self, slot: Hashable) -> None:
+        _, size = self._items.pop(slot, (None, 0))
+        self._size -= size
+
+
+class BodyCache:
+    """The bodies of objects, by key, ETag and range.
+
+    Args:
+        lru: Where they are held.
+    """
+
+    def __init__(self, lru: Lru) -> None:
+        self.lru = lru
+
     def recall(self, request: GetObject) -> Body | None:
         """The answer to a request for a known version of an object, if it is here."""
         if request.etag is None:
             return None
-        with self._lock:
-            body = self._touch((request.key, request.etag, request.first, request.length))
-            if body is not None or (request.first, request.length) == (0, None):
-                return body
-            whole = self._touch((request.key, request.etag, 0, None))
+        found: Body | None = self.lru.recall((request.key, request.etag, request.first, request.length))
+        if found is not None or (request.first, request.length) == (0, None):
+            return found
+        whole: Body | None = self.lru.recall((request.key, request.etag, 0, None))
         if whole is None:
             return None
         end = None if request.length is None else request.first + request.length
@@ -49,26 +94,19 @@ class BodyCache:
 
     def keep(self, key: str, body: Body, first: int = 0, length: int | None = None) -> None:
         """Remember the answer to a request, or what was written."""
-        if len(body.data) > self._capacity or not body.etag:
+        if not body.etag or len(body.data) > self.lru.capacity:
             return
         if first == 0 and len(body.data) == body.size:
             length = None  # the range was the whole object
-        slot = (key, body.etag, first, length)
-        with self._lock:
-            old = self._bodies.pop(slot, None)
-            self._size += len(body.data) - (len(old.data) if old else 0)
-            self._bodies[slot] = body
-            while self._size > self._capacity:
-                self._size -= len(self._bodies.popitem(last=False)[1].data)
+            self.lru.keep((key,), body.etag, len(key))
+        self.lru.keep((key, body.etag, first, length), body, len(body.data))
 
     def clear(self) -> None:
         """Forget everything."""
-        with self._lock:
-            self._bodies.clear()
-            self._size = 0
+        self.lru.clear()
 
-    def _touch(self, slot: _Slot) -> Body | None:
-        body = self._bodies.get(slot)
-        if body is not None:
-            self._bodies.move_to_end(slot)
-        return body
+    def whole(self, key: str) -> Body | None:
+        """The last of an object's versions that passed here whole, if it is still here."""
+        etag = self.lru.recall((key,))
+        found: Body | None = self.lru.recall((key, etag, 0, None)) if etag else None
+        return found

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import CorruptObjectError, S3CheckpointError, StorageUnavailableError
-from langgraph_checkpoint_s3.s3.cache import BodyCache
+from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
 from langgraph_checkpoint_s3.s3.faults import Again, Outcome, Unconditional, judge, unmakeable
 from langgraph_checkpoint_s3.s3.requests import Body, CompleteUpload, GetObject, PutObject, Request, Stored
 from langgraph_checkpoint_s3.s3.wire import OPERATIONS, Wire
@@ -52,7 +52,8 @@ class Shared:
 
     def __init__(self, config: S3Config) -> None:
         self.config = config
-        self.cache = BodyCache(config.cache_bytes)
+        self.cache = BodyCache(Lru(config.cache_bytes))
+        self.states = Lru(config.cache_bytes)
         self.conditional = True
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -66,6 +67,7 @@ class Shared:
         """An operation failed: say on which bucket, and keep nothing that may be damaged."""
         error.bucket = error.bucket or self.config.bucket
         if isinstance(error, CorruptObjectError):
+            self.states.clear()
             self.cache.clear()  # it may have been damaged on its way, and be sound where it lies
 
     @contextmanager
@@ -129,7 +131,8 @@ class Exchange:
         body: bytes = getattr(request, "body", b"")
         if isinstance(request, GetObject) and isinstance(answer, Body):
             self._shared.count("received", len(data))
-            self._shared.cache.keep(request.key, answer, request.first, request.length)
+            if request.keep:
+                self._shared.cache.keep(request.key, answer, request.first, request.length)
         elif isinstance(request, (PutObject, CompleteUpload)) and isinstance(answer, Stored):
             self._shared.cache.keep(request.key, Body(body, answer.etag, len(body)))
         if body and not isinstance(request, CompleteUpload):

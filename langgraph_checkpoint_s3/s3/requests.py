@@ -100,12 +100,14 @@ class GetObject(Request["Body | Missing"]):
             otherwise whatever is there now is read.
         first: The first byte wanted.
         length: How many bytes are wanted; `None` is all of them.
+        keep: Whether the answer is worth remembering.
     """
 
     key: str
     etag: str | None = None
     first: int = 0
     length: int | None = None
+    keep: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,10 @@ from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
 from langgraph_checkpoint_s3 import S3Saver
+from langgraph_checkpoint_s3.objects.borrow import Rules
+from langgraph_checkpoint_s3.objects.drafts import draft, serialize
 from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout, WritesLeaf
-from langgraph_checkpoint_s3.objects.records import Origin, encode_checkpoint, encode_writes
+from langgraph_checkpoint_s3.objects.records import Origin, encode_writes
 from tests.contract.front import Answer, Front, Hold
 from tests.contract.support import (
     Calls,
@@ -47,9 +49,8 @@ def seed(place: Place, saver: S3Saver, count: int, *, tasks: int = 0, delta: str
         if delta and number == 0:
             values[delta] = "seed"
         leaf = CheckpointLeaf.of(complete, parent)
-        body = encode_checkpoint(
-            saver.serde, "none", origin, checkpoint(values, checkpoint_id=name), complete, parent
-        )
+        content = serialize(saver.serde, checkpoint(values, checkpoint_id=name), complete, parent)
+        body = draft(content, {}, origin, leaf.encode(), "none", Rules(horizon=0)).body
         made.append((layout.key("thread", "", name, leaf), body))
         for task in range(tasks):
             wrote = {0: (delta or "text", f"{number}.{task}")}

@@ -19,6 +19,7 @@ from tests.contract.fixtures import (
 )
 from tests.contract.front import Front
 from tests.contract.support import MIB, MakeCalls, Place, at, checkpoint, metadata, noise
+from tests.contract.test_borrowing import TestAGraphThatGrows, TestBorrowing
 from tests.contract.test_budgets import (
     TestBudgetOfADeltaChannel,
     TestBudgetOfAGraph,
@@ -41,7 +42,9 @@ from tests.contract.test_loops import TestCancellation, TestLoops, TestManyThrea
 from tests.contract.test_settings import TestHowItIsTold, TestWhatTheStoreShows
 
 __all__ = [
+    "TestAGraphThatGrows",
     "TestBadInput",
+    "TestBorrowing",
     "TestBudgetOfADeltaChannel",
     "TestBudgetOfAGraph",
     "TestBudgetsOfALongThread",
@@ -89,6 +92,7 @@ class TestTwoHundredMegabytes:
         assert front.counts() == {
             "CreateMultipartUpload": 1,
             "UploadPart": 26,
+            "HeadObject": 1,
             "CompleteMultipartUpload": 1,
         }
         assert front.most_at_once("UploadPart") <= 16

@@ -83,15 +83,19 @@ def test_writing_again_is_one_request_more_only_where_both_kinds_are_in_one_call
         assert count.kinds == {"PutObject": cost}
 
 
-def test_a_large_write_that_is_there_already_is_not_sent() -> None:
+def test_a_large_write_that_is_there_already_is_not_completed() -> None:
     """Also where the store ignores the condition on an upload's completion."""
     fake = FakeS3()
     fake.plain = True
     saver = make_saver(fake, sizes=Sizes(1000, 400), compression="none")
     saver.put_writes(place("t", "1"), [("c", bytes(5000))], "task")
+    before = dict(fake.objects)
     with fake.counted() as count:
         saver.put_writes(place("t", "1"), [("c", bytes(5000))], "task")
-    assert count.kinds == {"HeadObject": 1}
+    parts = count.kinds.pop("UploadPart")
+    assert count.kinds == {"CreateUpload": 1, "UploadPart": parts, "HeadObject": 1, "AbortUpload": 1}
+    assert count.round_trips == 3
+    assert (fake.objects, fake.uploads) == (before, {})
 
 
 def test_put_writes_of_nothing_is_no_request(bucket: FakeS3) -> None:
@@ -163,23 +167,21 @@ def test_large_objects_take_no_more_round_trips() -> None:
 
 
 def test_a_large_object_that_is_replaced_is_read_again_in_two_round_trips() -> None:
-    fake, sizes = FakeS3(), Sizes(1000, 400)
-    saver = make_saver(fake, compression="none")
+    fake, newer, sizes = FakeS3(), FakeS3(), Sizes(1000, 400)
     checkpoint = make_checkpoint("1", {"big": b"old" * 2000})
-    saver.put(place("t"), checkpoint, {}, checkpoint["channel_versions"])
-    older = fake.snapshot()
+    make_saver(fake, compression="none").put(place("t"), checkpoint, {}, checkpoint["channel_versions"])
     checkpoint["channel_values"]["big"] = b"new" * 2000
-    saver.put(place("t"), checkpoint, {}, checkpoint["channel_versions"])
+    make_saver(newer, compression="none").put(place("t"), checkpoint, {}, checkpoint["channel_versions"])
     [key] = fake.keys()
 
     def replace(moment: Moment, request: Request[Any]) -> None:
         if moment == "after" and isinstance(request, GetObject):
-            older.hook = None
-            older.put(key, fake.objects[key].data)
+            fake.hook = None
+            fake.put(key, newer.objects[key].data)
 
-    older.hook = replace
-    with older.counted() as count:
-        found = make_saver(older, sizes=sizes).get_tuple(place("t"))
+    fake.hook = replace
+    with fake.counted() as count:
+        found = make_saver(fake, sizes=sizes).get_tuple(place("t"))
     assert found is not None
     assert found.checkpoint["channel_values"] == {"big": b"new" * 2000}
     assert count.round_trips == 4  # the keys, ranges of two versions, then a first range and the others
@@ -258,15 +260,17 @@ def test_a_filter_that_keys_decide_reads_only_what_it_shows(long_thread: FakeS3)
     assert count.kinds == {"ListObjects": LONG * 3 // 1000, "GetObject": 3}
 
 
-def test_other_metadata_is_read_from_heads_alone() -> None:
+@pytest.mark.parametrize("borrow", [False, True], ids=["whole", "borrowed"])
+def test_other_metadata_is_read_from_heads_alone(borrow: bool) -> None:
     fake = FakeS3()
-    put_chain(make_saver(fake, compression="none"), "u", 9, values={"big": "0" * 100_000}, writes=2)
+    writer = make_saver(fake, compression="none", borrow=borrow)
+    put_chain(writer, "u", 9, values={"big": "0" * 100_000}, writes=2)
     with fake.counted() as count:
         found = list(make_saver(fake).list(place("u"), filter={"even": True, "step": 4}))
     assert [each.checkpoint["id"] for each in found] == ["00000004"]
     assert count.kinds == {"ListObjects": 1, "GetObject": 1 + 3}
-    # One round trip for the keys, one for the heads and one for all that is shown.
-    assert until_first(fake, place("u"), filter={"even": True}).round_trips <= 3
+    # One round trip for the keys, one for the heads, one for all that is shown and one for what it borrows.
+    assert until_first(fake, place("u"), filter={"even": True}).round_trips == 3 + borrow
 
 
 def test_no_limit_at_all_reads_in_windows(long_thread: FakeS3) -> None:

@@ -19,7 +19,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     GetObject,
     Request,
 )
-from tests.plans.helpers import get, once, put
+from tests.plans.helpers import get, once, overwrite, put
 from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
@@ -75,12 +75,13 @@ def test_an_ancestor_that_vanishes_is_no_empty_history(saver: S3Saver, fake: Fak
         make_saver(fake).get_delta_channel_history(config=place("t"), channels=["d"])
 
 
+@pytest.mark.parametrize("replace", [overwrite, put], ids=["overwritten", "put again"])
 @pytest.mark.parametrize("sizes", [Sizes(1 << 20, 1 << 20), Sizes(1000, 700)], ids=["whole", "in ranges"])
 @pytest.mark.parametrize(
     "lengths", [(5000, 9000), (9000, 5000), (9000, 10), (10, 9000), (5000, 5000)], ids=str
 )
 def test_an_object_that_is_replaced_is_never_read_mixed(
-    fake: FakeS3, sizes: Sizes, lengths: tuple[int, int]
+    fake: FakeS3, sizes: Sizes, lengths: tuple[int, int], replace: Callable[..., Any]
 ) -> None:
     writer = make_saver(fake, compression="none")
     old, new = (bytes([number]) * length for number, length in zip(b"ab", lengths, strict=True))
@@ -99,7 +100,7 @@ def test_an_object_that_is_replaced_is_never_read_mixed(
         ) -> None:
             if moment == "before" and isinstance(request, GetObject) and next(asked) == at:
                 bucket.hook = None
-                put(make_saver(bucket, compression="none"), "1", values={"v": new})
+                replace(make_saver(bucket, compression="none"), "1", values={"v": new})
 
         bucket.hook = change
         reader = make_saver(bucket, sizes=sizes)
@@ -109,7 +110,8 @@ def test_an_object_that_is_replaced_is_never_read_mixed(
         assert get(make_saver(bucket), place("t")).checkpoint["channel_values"]["v"] in (old, new)
 
 
-def test_a_head_that_is_replaced_is_never_read_mixed(fake: FakeS3) -> None:
+@pytest.mark.parametrize("replace", [overwrite, put], ids=["overwritten", "put again"])
+def test_a_head_that_is_replaced_is_never_read_mixed(fake: FakeS3, replace: Callable[..., Any]) -> None:
     noise = random.Random(0).randbytes(50_000)
     put(make_saver(fake), "1", values={f"channel-{n}" * 20: n for n in range(300)}, noise=noise, mark="old")
     for at in range(6):
@@ -121,7 +123,7 @@ def test_a_head_that_is_replaced_is_never_read_mixed(fake: FakeS3) -> None:
         ) -> None:
             if moment == "before" and isinstance(request, GetObject) and next(asked) == at:
                 bucket.hook = None
-                put(make_saver(bucket), "1", values={"v": 1}, mark="new")
+                replace(make_saver(bucket), "1", values={"v": 1}, mark="new")
 
         bucket.hook = change
         reader = make_saver(bucket)
@@ -129,8 +131,11 @@ def test_a_head_that_is_replaced_is_never_read_mixed(fake: FakeS3) -> None:
         assert not found or (found[0]["mark"] == "old" and found[0]["noise"] == noise)  # type: ignore[typeddict-item]
 
 
-def test_a_reader_sees_what_another_process_overwrote(saver: S3Saver, fake: FakeS3) -> None:
+@pytest.mark.parametrize("replace", [overwrite, put], ids=["overwritten", "put again"])
+def test_a_reader_sees_what_another_process_replaced(
+    saver: S3Saver, fake: FakeS3, replace: Callable[..., Any]
+) -> None:
     put(saver, "1", values={"v": "old"})
     assert get(saver, place("t")).checkpoint["channel_values"] == {"v": "old"}
-    put(make_saver(fake), "1", values={"v": "new"})
+    replace(make_saver(fake), "1", values={"v": "new"})
     assert get(saver, place("t")).checkpoint["channel_values"] == {"v": "new"}

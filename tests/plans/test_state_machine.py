@@ -10,8 +10,8 @@ import asyncio
 import itertools
 import os
 import random
-from collections.abc import Callable, Coroutine, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from typing import Any
 from unittest import mock
@@ -21,23 +21,23 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from langchain_core.messages import AIMessage
-from langgraph.checkpoint.base import CheckpointTuple
-from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointTuple
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME, SCHEDULED
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.plans.scan import Scan
 from langgraph_checkpoint_s3.plans.transfer import Sizes
+from tests.plans.borrowers import eager
+from tests.plans.oracle import COUNTERS, EDITS, Model, derive
 from tests.support.checkpoints import make_checkpoint, place, shown
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
 
-COUNTERS = "counters_since_delta_snapshot"
 EXAMPLES = os.environ.get("STATE_MACHINE_EXAMPLES")
 
 THREADS = ["a", "a/b", "b", "a.thread", "a.2Fb", "..", "ü 💥", "%2F~"]
 NAMESPACES = ["", "__default__", "a|b", "a:1|b:2", ".ns/", "é"]
-IDS = ["1f0c-a", "1f0c-b", "1f0d", "1f", "a", "a/b", "ab", "é", "~", "💥"]
+IDS = ["1f0c-a", "1f0c-b", "1f0d", "1f0e", "1f0f", "1f10", "1f", "a", "a/b", "ab", "é", "~", "💥"]
 TASKS = ["t1", "t2", "", "t/1.w0", "6f2b-é"]
 PATHS = ["", "~__pregel_pull, a", "~__pregel_push, 0000000001", "b"]
 CHANNELS = ["d", "e", "messages", "ü"]
@@ -118,90 +118,12 @@ SMALL_PAGES: list[Any] = [
 ]
 
 
-class Model(InMemorySaver):
-    """The oracle, with what it lacks."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.runs: dict[tuple[str, str, str], set[Any]] = {}
-        """The runs that put a checkpoint: of several, each one's deletion deletes it."""
-
-    def has_thread(self, thread: str) -> bool:
-        return any(self.storage.get(thread, {}).values()) or any(key[0] == thread for key in self.writes)
-
-    def parent(self, thread: str, ns: str, checkpoint_id: str) -> str | None:
-        entry = self.storage.get(thread, {}).get(ns, {}).get(checkpoint_id)
-        return entry[2] if entry else None
-
-    def remove(self, thread: str, ns: str, checkpoint_id: str) -> None:
-        self.storage[thread][ns].pop(checkpoint_id, None)
-        self.writes.pop((thread, ns, checkpoint_id), None)
-        self.runs.pop((thread, ns, checkpoint_id), None)
-
-    def all_keys(self) -> list[tuple[str, str, str]]:
-        return [
-            (thread, ns, each)
-            for thread, spaces in self.storage.items()
-            for ns, entries in spaces.items()
-            for each in entries
-        ]
-
-    def delete_thread(self, thread_id: str) -> None:
-        super().delete_thread(thread_id)
-        self.runs = {key: runs for key, runs in self.runs.items() if key[0] != thread_id}
-
-    def delete_for_runs(self, run_ids: Iterable[str]) -> None:
-        for key in self.all_keys():
-            if self.runs[key] & set(run_ids):
-                self.remove(*key)
-
-    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        for thread, ns, each in self.all_keys():
-            if thread != source_thread_id:
-                continue
-            new = (target_thread_id, ns, each)
-            self.storage[target_thread_id][ns][each] = self.storage[thread][ns][each]
-            self.runs[new] = set(self.runs[thread, ns, each])
-            if (thread, ns, each) in self.writes:
-                self.writes[new] = dict(self.writes[thread, ns, each])
-        for key, blob in list(self.blobs.items()):
-            if key[0] == source_thread_id:
-                self.blobs[target_thread_id, key[1], key[2], key[3]] = blob
-
-    def prune(self, thread_ids: Iterable[str], *, strategy: str = "keep_latest") -> None:
-        for thread in thread_ids:
-            if strategy != "keep_latest":
-                self.delete_thread(thread)
-                continue
-            for ns, entries in list(self.storage.get(thread, {}).items()):
-                keep = self._needed(thread, ns, max(entries, default=""))
-                for each in list(entries):
-                    if each not in keep:
-                        self.remove(thread, ns, each)
-
-    def _needed(self, thread: str, ns: str, newest: str) -> set[str]:
-        found = self.get_tuple(place(thread, newest, ns))
-        if found is None:
-            return set()
-        counted: Any = found.metadata.get(COUNTERS) or {}
-        missing = {
-            name
-            for name in counted
-            if name in found.checkpoint["channel_versions"] and name not in found.checkpoint["channel_values"]
-        }
-        needed, current = {newest}, self.parent(thread, ns, newest)
-        while missing and current is not None:
-            ancestor = self.get_tuple(place(thread, current, ns))
-            if ancestor is None:
-                break
-            needed.add(current)
-            missing -= ancestor.checkpoint["channel_values"].keys()
-            current = self.parent(thread, ns, current)
-        return needed
-
-
 class Histories(RuleBasedStateMachine):
-    """One bucket, three processes that share it, and the oracle."""
+    """One bucket, three processes that share it, and the oracle.
+
+    Two of them borrow, as soon as there are a few bytes. What an id is put for again after it was
+    deleted, a process that still knows the first can't tell from it: it reads its parent then.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -210,10 +132,13 @@ class Histories(RuleBasedStateMachine):
         self.fake.shuffle = random.Random(0)
         small = Sizes(multipart_threshold=6_000, part_size=2_500)
         self.savers = [
-            make_saver(self.fake, sizes=small),
+            eager(self.fake, sizes=small),
             make_saver(self.fake, cache_bytes=0, compression="none", sizes=Sizes(25_000, 10_000)),
-            make_saver(self.fake, cache_bytes=3_000, compression="gzip"),
+            eager(self.fake, cache_bytes=6_000, compression="gzip"),
         ]
+        self.known: list[set[tuple[str, str, str]]] = [set() for _ in self.savers]
+        """What each of them has put or read since an id of that namespace was put for another time."""
+        self.deleted: set[tuple[str, str, str]] = set()
         clock = itertools.count(1)
         for saver in self.savers:  # processes of one machine: they see one clock
             now: Any = clock.__next__
@@ -225,7 +150,7 @@ class Histories(RuleBasedStateMachine):
         self.use(0, is_async=False)
 
     def use(self, number: int, *, is_async: bool) -> None:
-        self.saver, self.is_async = self.savers[number], is_async
+        self.number, self.saver, self.is_async = number, self.savers[number], is_async
 
     def teardown(self) -> None:
         try:
@@ -253,9 +178,12 @@ class Histories(RuleBasedStateMachine):
 
         return self.loop.run_until_complete(collect(self.saver))
 
-    @initialize(number=st.integers(0, 2), is_async=st.booleans())
-    def begin(self, number: int, is_async: bool) -> None:
+    @initialize(number=st.integers(0, 2), is_async=st.booleans(), saves=st.integers(0, 3))
+    def begin(self, number: int, is_async: bool, saves: int) -> None:
         self.use(number, is_async=is_async)
+        if saves:  # something to go on from
+            held = {name: derive(None, "append", saves) for name in CHANNELS[:saves]}
+            self.put("a", "", "1f", None, held, {}, user=False)
 
     @rule(number=st.integers(0, 2), is_async=st.booleans())
     def switch(self, number: int, is_async: bool) -> None:
@@ -275,16 +203,72 @@ class Histories(RuleBasedStateMachine):
     ) -> None:
         if new == parent or self.is_ancestor(thread, ns, new, of=parent):
             parent = None  # the oracle would walk in a circle for ever
-        config = place(thread, parent, ns)
+        checkpoint = make_checkpoint(new, held, absent=[name for name in CHANNELS if name not in held])
+        self.store(place(thread, parent, ns), checkpoint, said, checkpoint["channel_versions"], user=user)
+
+    @rule(
+        which=st.integers(0, 100),
+        news=st.lists(ids, min_size=1, max_size=4, unique=True),
+        edits=st.dictionaries(st.sampled_from(CHANNELS), st.sampled_from(EDITS), min_size=1),
+        seed=st.integers(0, 1000),
+        said=metadata,
+    )
+    def go_on(self, which: int, news: list[str], edits: dict[str, str], seed: int, said: Any) -> None:
+        """Put a line of children, each with most of what its parent has."""
+        there = self.model.all_keys()
+        if not there:
+            return
+        thread, ns, parent = there[which % len(there)]
+        for number, new in enumerate(news):
+            if new == parent or self.is_ancestor(thread, ns, new, of=parent):
+                continue
+            found = self.model.get_tuple(place(thread, parent, ns))
+            assert found is not None
+            old, versions = found.checkpoint["channel_values"], found.checkpoint["channel_versions"]
+            kept = {name for name in old if edits.get(name, "keep") == "keep"}
+            held = {name: derive(old.get(name), edit, seed + number) for name, edit in edits.items()}
+            held |= {name: old[name] for name in kept}
+            checkpoint = make_checkpoint(new, held, absent=[name for name in CHANNELS if name not in held])
+            checkpoint["channel_versions"] |= {name: versions[name] for name in kept}
+            changed = {
+                name: each for name, each in checkpoint["channel_versions"].items() if name not in kept
+            }
+            self.store(place(thread, parent, ns), checkpoint, said, changed)
+            parent = new
+
+    def store(
+        self, config: Any, checkpoint: Checkpoint, said: Any, changed: ChannelVersions, *, user: bool = False
+    ) -> None:
+        thread, ns = config["configurable"]["thread_id"], config["configurable"]["checkpoint_ns"]
+        new, parent = checkpoint["id"], config["configurable"].get("checkpoint_id")
+        if (
+            parent is not None
+            and (thread, ns, parent) not in self.known[self.number]
+            and self.call("get_tuple", config) is None
+        ):
+            config = place(thread, None, ns)
         if user:
             config["metadata"] = {"user": "u", "thread_id": thread}
             config["configurable"]["user"] = "u"
-        checkpoint = make_checkpoint(new, held, absent=[name for name in CHANNELS if name not in held])
-        new_versions = checkpoint["channel_versions"]
-        expected = self.model.put(config, checkpoint, said, new_versions)
+        expected = self.model.put(config, checkpoint, said, changed)
         run = self.model.serde.loads_typed(self.model.storage[thread][ns][new][1]).get("run_id")
         self.model.runs.setdefault((thread, ns, new), set()).add(run)
-        assert self.call("put", config, checkpoint, said, new_versions) == expected
+        assert self.call("put", config, checkpoint, said, changed) == expected
+        self.note_new({(thread, ns, new)})
+        self.known[self.number].add((thread, ns, new))
+
+    def note_new(self, keys: set[tuple[str, str, str]]) -> None:
+        """If one of them was there before and was deleted, nothing that was known of its namespace counts."""
+        again = {key[:2] for key in keys & self.deleted}
+        self.deleted -= keys
+        for known in self.known:
+            known.difference_update([key for key in known if key[:2] in again])
+
+    @contextmanager
+    def deleting(self) -> Iterator[None]:
+        before = set(self.model.all_keys())
+        yield
+        self.deleted |= before - set(self.model.all_keys())
 
     def is_ancestor(self, thread: str, ns: str, wanted: str, of: str | None) -> bool:
         while of is not None:
@@ -309,7 +293,10 @@ class Histories(RuleBasedStateMachine):
     @rule(thread=threads, ns=namespaces, wanted=maybe_ids)
     def get(self, thread: str, ns: str, wanted: str | None) -> None:
         config = place(thread, wanted, ns)
-        assert shown(self.call("get_tuple", config)) == shown(self.model.get_tuple(config))
+        found = self.call("get_tuple", config)
+        assert shown(found) == shown(self.model.get_tuple(config))
+        if found is not None:
+            self.known[self.number].add((thread, ns, found.checkpoint["id"]))
 
     @rule(
         thread=threads,
@@ -351,19 +338,23 @@ class Histories(RuleBasedStateMachine):
 
     @rule(thread=threads)
     def delete_thread(self, thread: str) -> None:
-        self.model.delete_thread(thread)
+        with self.deleting():
+            self.model.delete_thread(thread)
         self.call("delete_thread", thread)
 
     @rule(runs=st.lists(st.sampled_from(RUNS), max_size=2))
     def delete_for_runs(self, runs: list[str]) -> None:
-        self.model.delete_for_runs(runs)
+        with self.deleting():
+            self.model.delete_for_runs(runs)
         self.call("delete_for_runs", runs)
 
     @rule(source=threads, new=threads)
     def copy_thread(self, source: str, new: str) -> None:
         if self.model.has_thread(new):
             return  # `test_semantics` says what happens then
+        before = set(self.model.all_keys())
         self.model.copy_thread(source, new)
+        self.note_new(set(self.model.all_keys()) - before)
         self.call("copy_thread", source, new)
 
     @rule(
@@ -371,7 +362,8 @@ class Histories(RuleBasedStateMachine):
         strategy=st.sampled_from(["keep_latest", "keep_latest", "keep_latest", "delete", "delete_all"]),
     )
     def prune(self, which: list[str], strategy: str) -> None:
-        self.model.prune(which, strategy=strategy)
+        with self.deleting():
+            self.model.prune(which, strategy=strategy)
         self.call("prune", which, strategy=strategy)
 
 

@@ -17,8 +17,10 @@ CREATED: Final = 1_760_000_000_123_456_789
 WRITER: Final = "langgraph-checkpoint-s3/0.1.0"
 TASK_ID: Final = "6f2b1c9a-task"
 TASK_PATH: Final = "~__pregel_pull, agent"
-LENDER: Final = "lender"
-"""The lender's key below its namespace's folder, in `borrowing.bin`."""
+LENDER_ID: Final = PARENT_ID
+LENDER_CREATED: Final = CREATED - 60_000_000_000
+LENDER_LEAF: Final = "checkpoint.p1f0a6c3e-0000-6000-8000-000000000000.kloop.s2"
+"""The end of the key under which `lender.bin` would lie; `borrowing.bin` is its child."""
 
 METADATA: Final[Mapping[str, Any]] = {
     "source": "loop",
@@ -68,4 +70,15 @@ WRITES: Final[Mapping[int, tuple[str, Any]]] = {
     -3: ("__interrupt__", {"question": "Really?"}),
     -4: ("__resume__", ["yes"]),
 }
-BORROWED: Final[Mapping[str, Any]] = {"lent": "From an earlier checkpoint. " * 500, "own": "of its own"}
+LENT: Final[Mapping[str, Any]] = {
+    "lent": "From an earlier checkpoint. " * 500,
+    "grown": [f"Line {number} of what grows." for number in range(300)],
+    "left": "x" * 5000,
+}
+"""What the lender holds."""
+BORROWED: Final[Mapping[str, Any]] = {
+    "lent": LENT["lent"],
+    "grown": [*LENT["grown"][:150], "Inserted.", *LENT["grown"][150:], "Appended."],
+    "own": "of its own",
+}
+"""What the borrower holds: a value that didn't change, one that did, and one that is new."""

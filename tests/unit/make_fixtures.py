@@ -8,19 +8,20 @@ What is there already is what a release wrote, and stays as it is.
 from __future__ import annotations
 
 import sys
-import zlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
-import msgpack
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from langgraph_checkpoint_s3.objects.codecs import compress
+from langgraph_checkpoint_s3.objects.borrow import Known, Rules
+from langgraph_checkpoint_s3.objects.drafts import Draft, draft, serialize
 from langgraph_checkpoint_s3.objects.format import VERSION
-from langgraph_checkpoint_s3.objects.records import Origin, encode_checkpoint, encode_writes
+from langgraph_checkpoint_s3.objects.records import Origin, encode_writes, open_checkpoint
 from tests.unit import expected
-from tests.unit.craft import craft
+from tests.unit.craft import craft, opened
+from tests.unit.made import DAY, encode_checkpoint
 from tests.unit.strategies import EVERY_CODEC
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -43,48 +44,32 @@ def main() -> None:
         (folder / f"writes-{codec}.bin").write_bytes(data)
     first = cast("Checkpoint", {**expected.CHECKPOINT, "channel_values": {}})
     (folder / "first.bin").write_bytes(encode_checkpoint(SERDE, "zstd", ORIGIN, first, {}, None))
-    lender, borrowing = borrow()
-    (folder / "lender.bin").write_bytes(lender)
-    (folder / "borrowing.bin").write_bytes(borrowing)
+    for name, data in borrow().items():
+        (folder / f"{name}.bin").write_bytes(data)
+    compressed = opened((folder / "checkpoint-none.bin").read_bytes())
+    frames = bytes(compressed.data[compressed.base :])
+    (folder / "plain-header.bin").write_bytes(craft(compressed.fields, frames))
 
 
-def borrow() -> tuple[bytes, bytes]:
-    """Two objects, the second of which has a frame in the first. No release writes such ones yet."""
-    names = list(expected.BORROWED)
-    (kind, lent), (own_kind, own) = (SERDE.dumps_typed(expected.BORROWED[name]) for name in names)
-    codec, stored = compress(lent, "zstd")
-    frame = [len(stored), len(lent), codec, zlib.crc32(stored)]
-    common = ORIGIN.fields("checkpoint")
-    nothing = ["msgpack", [[1, 0, 1]]]
-    empty = msgpack.packb({})
-    lender_header = {
-        **common,
-        "id": expected.PARENT_ID,
-        "parent": None,
-        "metadata": nothing,
-        "checkpoint": nothing,
-        "channels": {"lent": [kind, [[0, 0, len(lent)]]]},
-        "frames": [[0, *frame], [len(stored), 1, 1, "none", zlib.crc32(empty)]],
-    }
-    lender = craft(lender_header, stored + empty)
-    metadata_kind, metadata = SERDE.dumps_typed(expected.METADATA)
-    rest_kind, rest = SERDE.dumps_typed(expected.CHECKPOINT)
-    small = metadata + rest + own
-    borrowing_header = {
-        **common,
-        "parent": expected.PARENT_ID,
-        "metadata": [metadata_kind, [[0, 0, len(metadata)]]],
-        "checkpoint": [rest_kind, [[0, len(metadata), len(rest)]]],
-        "channels": {
-            "lent": [kind, [[1, 0, len(lent)]]],
-            "own": [own_kind, [[0, len(metadata) + len(rest), len(own)]]],
-        },
-        "frames": [
-            [0, len(small), len(small), "none", zlib.crc32(small)],
-            [lender.index(stored), *frame, expected.LENDER],
-        ],
-    }
-    return lender, craft(borrowing_header, small)
+def borrow() -> dict[str, bytes]:
+    """An object, its child that borrows from it, and that child rewritten: its lender may go then."""
+    origin = Origin(expected.NAMESPACE, expected.LENDER_ID, expected.LENDER_CREATED, expected.WRITER)
+    lender = drafted(origin, expected.LENDER_LEAF, expected.LENT, None)
+    borrowing = drafted(ORIGIN, "checkpoint", expected.BORROWED, lender.known)
+    record = open_checkpoint(borrowing.body, len(borrowing.body), ORIGIN.checkpoint_ns, ORIGIN.checkpoint_id)
+    for number in record.container.missing(record.all_values()):
+        frame = record.container.frames[number]
+        record.container.provide(number, lender.body[frame.offset : frame.offset + frame.stored])
+    return {"lender": lender.body, "borrowing": borrowing.body, "rewritten": record.whole("zstd")}
+
+
+def drafted(origin: Origin, leaf: str, channels: Mapping[str, Any], known: Known | None) -> Draft:
+    """A checkpoint, which borrows from its parent if that is known."""
+    checkpoint = {**expected.CHECKPOINT, "id": origin.checkpoint_id, "channel_values": channels}
+    parent = known.checkpoint_id if known else None
+    metadata = cast("CheckpointMetadata", expected.METADATA)
+    content = serialize(SERDE, cast("Checkpoint", checkpoint), metadata, parent)
+    return draft(content, {}, origin, leaf, "zstd", Rules(horizon=DAY), known)
 
 
 if __name__ == "__main__":

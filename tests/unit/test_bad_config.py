@@ -37,6 +37,8 @@ BAD: list[tuple[str, Any]] = [
     *(("read_timeout", value) for value in (0, -0.5, NAN, float("inf"), "5")),
     *(("max_attempts", value) for value in (0, 101, -1, 2.0, "2")),
     *(("cache_bytes", value) for value in (-1, 0.5, "0", None)),
+    *(("borrow", value) for value in ("true", 1, None)),
+    *(("borrow_horizon", value) for value in (-1, 604_801, NAN, float("inf"), "5", True, None)),
     *(
         ("expected_bucket_owner", value)
         for value in ("", "12345678901", "1234567890123", "12345678901a", 123456789012)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_checkpoint_s3.s3.cache import BodyCache
+from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
 from langgraph_checkpoint_s3.s3.requests import Body, GetObject
 
 
@@ -17,15 +18,27 @@ def body(data: bytes, etag: str = "e", size: int | None = None) -> Body:
     return Body(data, etag, len(data) if size is None else size)
 
 
+def cache_of(capacity: int) -> BodyCache:
+    return BodyCache(Lru(capacity))
+
+
+def held(lru: Lru) -> int:
+    """The bytes of what is in it: bodies, and the keys that tell the last whole one's ETag."""
+    items: dict[Any, tuple[Any, int]] = dict(lru._items)
+    return sum(
+        len(item.data) if isinstance(item, Body) else len(slot[0]) for slot, (item, _) in items.items()
+    )
+
+
 def test_what_was_kept_is_recalled() -> None:
-    cache = BodyCache(100)
+    cache = cache_of(100)
     cache.keep("k", body(b"data"))
     assert cache.recall(GetObject("k", "e")) == body(b"data")
-    assert cache.size == 4
+    assert cache.lru.size == len("k") + 4
 
 
 def test_another_version_is_never_given() -> None:
-    cache = BodyCache(100)
+    cache = cache_of(100)
     cache.keep("k", body(b"data", "old"))
     assert cache.recall(GetObject("k", "new")) is None
     assert cache.recall(GetObject("k", "new", 1, 2)) is None
@@ -36,21 +49,21 @@ def test_another_version_is_never_given() -> None:
 
 
 def test_without_a_version_nothing_is_given() -> None:
-    cache = BodyCache(100)
+    cache = cache_of(100)
     cache.keep("k", body(b"data"))
     assert cache.recall(GetObject("k")) is None
     assert cache.recall(GetObject("k", None, 0, 2)) is None
 
 
 def test_a_body_without_an_etag_is_not_kept() -> None:
-    cache = BodyCache(100)
+    cache = cache_of(100)
     cache.keep("k", body(b"data", ""))
     assert cache.recall(GetObject("k", "")) is None
-    assert cache.size == 0
+    assert cache.lru.size == 0
 
 
 def test_a_range_is_cut_out_of_the_whole() -> None:
-    cache = BodyCache(100)
+    cache = cache_of(100)
     cache.keep("k", body(b"0123456789"))
     cache.keep("k", body(b"9876543210", "f"))
     assert cache.recall(GetObject("k", "f", 2, 3)) == body(b"765", "f", 10)
@@ -62,7 +75,7 @@ def test_a_range_is_cut_out_of_the_whole() -> None:
 
 
 def test_the_whole_is_never_made_of_a_range() -> None:
-    cache = BodyCache(100)
+    cache = cache_of(100)
     cache.keep("k", body(b"234", size=10), 2, 3)
     assert cache.recall(GetObject("k", "e", 2, 3)) == body(b"234", size=10)
     assert cache.recall(GetObject("k", "e")) is None
@@ -74,21 +87,21 @@ def test_the_whole_is_never_made_of_a_range() -> None:
 
 
 def test_a_range_that_was_the_whole_object_is_the_whole() -> None:
-    cache = BodyCache(100)
+    cache = cache_of(100)
     cache.keep("k", body(b"0123"), 0, 16_384)
     assert cache.recall(GetObject("k", "e")) == body(b"0123")
     assert cache.recall(GetObject("k", "e", 0, 16_384)) == body(b"0123")
     assert cache.recall(GetObject("k", "e", 1, 2)) == body(b"12", size=4)
-    assert cache.size == 4
+    assert cache.lru.size == len("k") + 4
 
 
 def test_the_least_recently_used_goes_first() -> None:
-    cache = BodyCache(30)
+    cache = cache_of(32)  # three bodies and two keys: a body's key is a little older than itself
     for name in "abc":
         cache.keep(name, body(b"0123456789"))
     assert cache.recall(GetObject("a", "e", 1, 1))  # used, if only a slice of it
     cache.keep("d", body(b"0123456789"))
-    assert cache.size == 30
+    assert cache.lru.size == 32
     assert [name for name in "abcd" if cache.recall(GetObject(name, "e"))] == ["a", "c", "d"]
     cache.keep("c", body(b"0123456789"))  # kept again is used
     cache.keep("e", body(b"01234567890123456789"))
@@ -96,7 +109,7 @@ def test_the_least_recently_used_goes_first() -> None:
 
 
 def test_what_is_larger_than_the_cache_is_not_kept() -> None:
-    cache = BodyCache(10)
+    cache = cache_of(10)
     cache.keep("small", body(b"0123456789"))
     cache.keep("large", body(b"0123456789X"))
     assert cache.recall(GetObject("small", "e"))
@@ -104,25 +117,76 @@ def test_what_is_larger_than_the_cache_is_not_kept() -> None:
 
 
 def test_a_cache_of_nothing_keeps_nothing() -> None:
-    cache = BodyCache(0)
+    cache = cache_of(0)
     cache.keep("k", body(b"x"))
     assert cache.recall(GetObject("k", "e")) is None
-    assert cache.size == 0
+    assert cache.lru.size == 0
 
 
 def test_kept_twice_counts_once() -> None:
-    cache = BodyCache(10)
+    cache = cache_of(10)
     for _ in range(5):
         cache.keep("k", body(b"0123"))
-    assert cache.size == 4
+    assert cache.lru.size == len("k") + 4
 
 
 def test_clear_forgets_everything() -> None:
-    cache = BodyCache(10)
+    cache = cache_of(10)
     cache.keep("k", body(b"0123"))
     cache.clear()
-    assert cache.size == 0
+    assert cache.lru.size == 0
     assert cache.recall(GetObject("k", "e")) is None
+
+
+def test_the_last_whole_version_is_found_by_its_key() -> None:
+    cache = cache_of(100)
+    assert cache.whole("k") is None
+    cache.keep("k", body(b"01", size=4), 0, 2)
+    assert cache.whole("k") is None
+    cache.keep("k", body(b"data", "old"))
+    cache.keep("k", body(b"DATA", "new"))
+    cache.keep("other", body(b"else"))
+    assert cache.whole("k") == body(b"DATA", "new")
+    cache.recall(GetObject("k", "old"))
+    assert cache.whole("k") == body(b"DATA", "new")
+    cache.clear()
+    assert cache.whole("k") is None
+
+
+def test_a_whole_version_that_went_is_not_found() -> None:
+    for used, left in ((GetObject("k", "e"), 12), (None, 3)):
+        cache = cache_of(12)
+        cache.keep("k", body(b"0123456789"))
+        assert cache.whole("k")
+        if used:
+            cache.recall(used)
+        else:
+            cache.lru.recall(("k",))
+        cache.lru.keep("other", None, 2)
+        assert (cache.whole("k"), cache.lru.size) == (None, left)
+
+
+def test_any_slot_holds_anything() -> None:
+    lru = Lru(10)
+    lru.keep(("a", 1), [1], 4)
+    lru.keep("b", {"b": 2}, 6)
+    assert (lru.recall(("a", 1)), lru.recall("b"), lru.recall("c")) == ([1], {"b": 2}, None)
+    lru.keep("b", "instead", 1)
+    assert (lru.recall("b"), lru.size) == ("instead", 5)
+    lru.drop(("a", 1))
+    lru.drop("never there")
+    assert (lru.recall(("a", 1)), lru.size) == (None, 1)
+    lru.keep("large", "x", 11)
+    assert (lru.recall("large"), lru.recall("b")) == (None, "instead")
+    lru.keep("b", "x", 11)  # what is there no longer holds, and the new one is too large
+    assert (lru.recall("b"), lru.size) == (None, 0)
+
+
+def test_what_is_of_no_size_is_held_too_if_anything_is() -> None:
+    for capacity in (0, 1):
+        lru = Lru(capacity)
+        lru.keep("a", "x", 0)
+        assert (lru.recall("a"), lru.size) == ("x" if capacity else None, 0)
 
 
 STEPS = st.tuples(
@@ -134,19 +198,20 @@ STEPS = st.tuples(
 def test_it_gives_what_s3_would_and_stays_within_its_bytes(
     capacity: int, steps: list[tuple[str, str, int, int | None]]
 ) -> None:
-    cache = BodyCache(capacity)
+    cache = cache_of(capacity)
     for key, etag, first, length in steps:
         whole = f"{key}{etag}".encode() * 5
         data = whole[first : None if length is None else first + length]
         found = cache.recall(GetObject(key, etag, first, length))
         assert found is None or found == Body(data, etag, len(whole))
+        assert cache.whole(key) in (None, *(Body(f"{key}{each}".encode() * 5, each, 10) for each in "12"))
         cache.keep(key, Body(data, etag, len(whole)), first, length)
-        assert cache.size <= capacity
-        assert cache.size == sum(len(each.data) for each in cache._bodies.values())
+        assert cache.lru.size <= capacity
+        assert cache.lru.size == held(cache.lru)
 
 
 def test_many_threads_may_use_it() -> None:
-    cache = BodyCache(1000)
+    cache = cache_of(1000)
     start = threading.Barrier(4)
 
     def use(seed: int) -> None:
@@ -160,5 +225,5 @@ def test_many_threads_may_use_it() -> None:
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(use, range(4)))
-    assert cache.size <= 1000
-    assert cache.size == sum(len(each.data) for each in cache._bodies.values())
+    assert cache.lru.size <= 1000
+    assert cache.lru.size == held(cache.lru)

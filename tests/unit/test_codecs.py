@@ -7,20 +7,22 @@ import tracemalloc
 import zlib
 from typing import Literal, get_args
 
+import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_checkpoint_s3.objects.codecs import CODECS, Compression, compress, decompress
+from langgraph_checkpoint_s3.objects.codecs import CODECS, Codec, Compression, compress, decompress
 
-PACKING: tuple[Literal["zstd", "gzip"], ...] = ("zstd", "gzip")
+PACKING: tuple[Literal["zstd", "gzip", "zstd-d1"], ...] = ("zstd", "gzip", "zstd-d1")
 TEXT = b"all work and no play " * 50
 
 
 @given(
-    st.sampled_from(CODECS), st.binary(max_size=300) | st.binary(min_size=1, max_size=30).map(TEXT.__add__)
+    st.sampled_from(get_args(Codec)),
+    st.binary(max_size=300) | st.binary(min_size=1, max_size=30).map(TEXT.__add__),
 )
-def test_every_codec_gives_back_what_it_was_given(codec: Compression, raw: bytes) -> None:
+def test_every_codec_gives_back_what_it_was_given(codec: Codec, raw: bytes) -> None:
     used, stored = compress(raw, codec)
     assert used in {codec, "none"}
     assert len(stored) <= len(raw)
@@ -30,10 +32,11 @@ def test_every_codec_gives_back_what_it_was_given(codec: Compression, raw: bytes
 
 def test_the_codecs_are_the_ones_that_settings_name() -> None:
     assert get_args(Compression) == CODECS == ("zstd", "gzip", "none")
+    assert get_args(Codec) == (*CODECS, "zstd-d1")
 
 
 @pytest.mark.parametrize("codec", PACKING)
-def test_what_does_not_get_smaller_stays_as_it_is(codec: Compression) -> None:
+def test_what_does_not_get_smaller_stays_as_it_is(codec: Codec) -> None:
     encrypted = random.Random(1).randbytes(20_000)
     assert compress(encrypted, codec) == ("none", encrypted)
     assert compress(b"a" * 63, codec) == ("none", b"a" * 63)
@@ -42,10 +45,38 @@ def test_what_does_not_get_smaller_stays_as_it_is(codec: Compression) -> None:
 
 
 @pytest.mark.parametrize("codec", PACKING)
-def test_text_gets_smaller(codec: Compression) -> None:
+def test_text_gets_smaller(codec: Codec) -> None:
     used, stored = compress(TEXT, codec)
     assert used == codec
     assert len(stored) < len(TEXT) // 10
+
+
+def test_with_the_dictionary_what_is_small_and_usual_gets_much_smaller() -> None:
+    raw = msgpack.packb(
+        {"kind": "checkpoint", "ns": "", "created": 1, "writer": "x", "parent": None, "updated_channels": []}
+    )
+    assert len(compress(raw, "zstd-d1")[1]) < len(raw) * 2 / 3 < len(compress(raw, "zstd")[1])
+
+
+def test_the_dictionary_is_needed_to_read() -> None:
+    raw = b"__interrupt__ invalid_tool_calls additional_kwargs response_metadata usage_metadata"
+    codec, stored = compress(raw, "zstd-d1")
+    assert codec == "zstd-d1"
+    with pytest.raises(ValueError, match="damaged"):
+        decompress(stored, "zstd", len(raw))
+
+
+@pytest.mark.parametrize("codec", PACKING)
+@pytest.mark.parametrize("size", [8 * 1024, 8 * 1024 + 1])
+def test_every_level_reads_back(codec: Codec, size: int) -> None:
+    raw = (TEXT * 10)[:size]
+    assert decompress(compress(raw, codec)[1], codec, size) == raw
+
+
+@pytest.mark.parametrize("codec", PACKING)
+def test_what_follows_is_passed_over(codec: Codec) -> None:
+    _, stored = compress(TEXT, codec)
+    assert decompress(stored + bytes(20), codec, len(TEXT)) == TEXT
 
 
 def test_none_never_compresses() -> None:
@@ -67,7 +98,7 @@ def test_a_wrong_length_is_refused_of_plain_bytes_too(announced: int) -> None:
 
 
 @pytest.mark.parametrize("codec", PACKING)
-def test_a_bomb_is_not_unpacked(codec: Compression) -> None:
+def test_a_bomb_is_not_unpacked(codec: Codec) -> None:
     _, stored = compress(bytes(32 * 1024 * 1024), codec)
     assert len(stored) < 100_000
     tracemalloc.start()
@@ -81,20 +112,20 @@ def test_a_bomb_is_not_unpacked(codec: Compression) -> None:
 
 
 @pytest.mark.parametrize("codec", PACKING)
-def test_damaged_data_is_refused(codec: Compression) -> None:
+def test_damaged_data_is_refused(codec: Codec) -> None:
     _, stored = compress(TEXT, codec)
     for cut in (b"", stored[:1], stored[: len(stored) // 2], b"\x00" * 20, stored[::-1]):
         with pytest.raises(ValueError, match=r"damaged|announced"):
             decompress(cut, codec, len(TEXT))
 
 
-@pytest.mark.parametrize("codec", ["", "zstd ", "ZSTD", "brotli", "lz4", "gzip\x00"])
+@pytest.mark.parametrize("codec", ["", "zstd ", "ZSTD", "zstd-d2", "brotli", "lz4", "gzip\x00"])
 def test_an_unknown_codec_is_refused(codec: str) -> None:
     with pytest.raises(ValueError, match="unknown to this version"):
         decompress(TEXT, codec, len(TEXT))
 
 
-@pytest.mark.parametrize("codec", ["zstd", "gzip", "none"])
+@pytest.mark.parametrize("codec", get_args(Codec))
 def test_an_absurd_length_is_refused(codec: str) -> None:
     for length in (2**31, 2**62, 2**63, 2**64 - 1):
         with pytest.raises((ValueError, OverflowError)):
@@ -102,7 +133,7 @@ def test_an_absurd_length_is_refused(codec: str) -> None:
 
 
 @pytest.mark.parametrize("codec", PACKING)
-def test_a_length_beyond_memory_is_refused_without_taking_it(codec: Compression) -> None:
+def test_a_length_beyond_memory_is_refused_without_taking_it(codec: Codec) -> None:
     _, stored = compress(TEXT, codec)
     tracemalloc.start()
     try:

@@ -37,6 +37,8 @@ SETTINGS: dict[str, tuple[str, Any]] = {
     "read_timeout": ("60", 60.0),
     "max_attempts": ("2", 2),
     "cache_bytes": ("0", 0),
+    "borrow": ("false", False),
+    "borrow_horizon": ("604800", 604_800.0),
     "expected_bucket_owner": ("012345678901", "012345678901"),
     "use_accelerate": ("on", True),
     "requester_pays": ("yes", True),
@@ -163,6 +165,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert (config.compression, config.server_side_encryption) == ("zstd", "auto")
     assert (config.region, config.endpoint_url, config.force_path_style) == (None, None, None)
     assert (config.multipart_threshold, config.cache_bytes) == (5 * MIB, 64 * MIB)
+    assert (config.borrow, config.borrow_horizon) == (True, 86_400.0)
 
 
 @pytest.mark.parametrize("text", ["1", "true", "TRUE", "yes", "On"])

@@ -21,12 +21,12 @@ from langgraph_checkpoint_s3.objects.records import (
     CheckpointRecord,
     Origin,
     WritesRecord,
-    encode_checkpoint,
     encode_writes,
     open_checkpoint,
     open_writes,
 )
 from tests.unit.craft import CHECKPOINT, FRAME, WRITES, contents, craft, crafted, row
+from tests.unit.made import encode_checkpoint
 
 SERDE = JsonPlusSerializer()
 ORIGIN = Origin("", "1", 1, "w")
@@ -95,7 +95,10 @@ def test_an_object_with_more_behind_it_is_refused() -> None:
         (craft(CHECKPOINT, magic=b"\x00\x00\x00\x00"), "isn't one of ours"),
         (craft(CHECKPOINT, version=0), "version 0, flags 0"),
         (craft(CHECKPOINT, version=2), "version 2, flags 0.* upgrade"),
-        (craft(CHECKPOINT, flags=1), "version 1, flags 1.* upgrade"),
+        (craft(CHECKPOINT, flags=1), "can't be read"),  # says that it is compressed, and isn't
+        (craft(CHECKPOINT, flags=2), "version 1, flags 2.* upgrade"),
+        (craft(CHECKPOINT, flags=3), "version 1, flags 3.* upgrade"),
+        (craft(CHECKPOINT, flags=128), "version 1, flags 128.* upgrade"),
         (craft(CHECKPOINT, length=2**32 - 1), "only [0-9]+ are there"),
         (craft(CHECKPOINT, length=3), "header is damaged"),
         (craft(CHECKPOINT, length=0), "header is damaged"),
@@ -179,9 +182,17 @@ FRAMES: dict[str, Any] = {
     "an unknown codec": [row(codec="brotli")],
     "not compressed": [row(codec="zstd")],
     "not compressed either": [row(codec="gzip")],
-    "a number as a lender": [[*row(), 5]],
-    "bytes as a lender": [[*row(), b"x"]],
-    "all of it borrowed": [[*row(), "lender"]],
+    "a lender without a leaf": [[*row(), "0"]],
+    "a lender without a time": [[*row(), "0", "checkpoint"]],
+    "a number as a lender": [[*row(), 5, "checkpoint", 1]],
+    "bytes as a lender": [[*row(), b"x", "checkpoint", 1]],
+    "nothing as a lender": [[*row(), None, None, None]],
+    "a number as a leaf": [[*row(), "0", 5, 1]],
+    "bytes as a leaf": [[*row(), "0", b"x", 1]],
+    "a text as a time": [[*row(), "0", "checkpoint", "1"]],
+    "a negative time": [[*row(), "0", "checkpoint", -1]],
+    "a fraction as a time": [[*row(), "0", "checkpoint", 1.5]],
+    "all of it borrowed": [[*row(), "0", "checkpoint", 1]],
 }
 
 
@@ -204,7 +215,10 @@ VALUES: dict[str, Any] = {
     "a number as extents": ["x", 5],
     "a number as an extent": ["x", [5]],
     "a short extent": ["x", [[0, 0]]],
-    "a long extent": ["x", [[0, 0, 4, 0]]],
+    "a long extent": ["x", [[0, 0, 4, 0, 0]]],
+    "a negative origin": ["x", [[0, 0, 4, -1]]],
+    "a fraction as an origin": ["x", [[0, 0, 4, 0.5]]],
+    "nothing as an origin": ["x", [[0, 0, 4, None]]],
     "another frame": ["x", [[1, 0, 4]]],
     "a negative frame": ["x", [[-1, 0, 4]]],
     "a huge frame": ["x", [[BIG, 0, 4]]],
@@ -236,6 +250,7 @@ def test_a_value_that_lies_is_refused(value: Any) -> None:
 WRONG: dict[str, tuple[Any, ...]] = {
     "created": (None, "1", "x", 1.5, -1, [], float("inf"), float("nan")),
     "parent": (5, b"p", ["p"], {}, 1.5, True),
+    "parent_created": (None, "1", 1.5, -1, [], True, float("inf")),
     "channels": (None, 5, [], "x", [["one", ["x", []]]], {b"one": ["x", []]}),
 }
 

@@ -110,20 +110,21 @@ def test_what_is_no_rank_is_refused(text: str) -> None:
         decode_rank(text)
 
 
-@given(MAYBE, MAYBE, st.none() | st.integers(), MAYBE)
-@example("", "", 0, "")
-@example(None, None, -1, None)
-@example("a.sb", "x.p", None, ".r")
+@given(MAYBE, MAYBE, st.none() | st.integers(), MAYBE, st.none() | st.integers(0))
+@example("", "", 0, "", 0)
+@example(None, None, -1, None, None)
+@example("a.sb", "x.p", None, ".r", 2**63)
 def test_a_checkpoint_leaf_reads_back(
-    parent: str | None, source: str | None, step: int | None, run: str | None
+    parent: str | None, source: str | None, step: int | None, run: str | None, created: int | None
 ) -> None:
-    leaf = CheckpointLeaf(parent, source, step, run)
+    leaf = CheckpointLeaf(parent, source, step, run, created)
     assert decode_leaf(leaf.encode()) == leaf
 
 
 def test_what_a_checkpoint_leaf_looks_like() -> None:
     assert CheckpointLeaf().encode() == "checkpoint"
     assert CheckpointLeaf("a/b", "loop", -1, "r").encode() == "checkpoint.pa.2Fb.kloop.s-1.rr"
+    assert CheckpointLeaf("a", created=12).encode() == "checkpoint.pa.c12"
 
 
 @given(TEXT, SLOTS)
@@ -169,7 +170,7 @@ def test_many_scattered_slots_become_a_digest() -> None:
     assert WritesLeaf.of("t", range(10_000)).slots == "w0-9999"
 
 
-@given(MAYBE, st.none() | st.integers(), st.sampled_from("abcdefghijlmnoqtuvwxyz"), IDS)
+@given(MAYBE, st.none() | st.integers(), st.sampled_from("abdefghijlmnoqtuvwxyz"), IDS)
 def test_a_later_versions_fields_are_passed_over(
     parent: str | None, step: int | None, letter: str, text: str
 ) -> None:
@@ -193,6 +194,9 @@ def test_a_later_versions_fields_are_passed_over(
         "checkpoint.s",
         "checkpoint.sx",
         "checkpoint.s1.5",
+        "checkpoint.c",
+        "checkpoint.cx",
+        "checkpoint.c01",
         "checkpointp1",
         "checkpoints.p1",
         "Checkpoint",

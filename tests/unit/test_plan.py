@@ -130,14 +130,14 @@ def closing(request: Request[Any], log: list[str], name: str) -> Plan[None]:
         raise
 
 
-def test_an_error_thrown_into_abreast_closes_all_plans() -> None:
+def test_an_error_thrown_into_abreast_is_thrown_into_all_plans() -> None:
     log: list[str] = []
     with pytest.raises(BoomError):
         run(abreast([closing(A, log, "a"), closing(B, log, "b")]), BoomError())
-    assert log == ["a: GeneratorExit", "b: GeneratorExit"]
+    assert log == ["a: BoomError", "b: BoomError"]
 
 
-def test_an_error_of_one_plan_closes_the_others() -> None:
+def test_an_error_of_one_plan_is_thrown_into_the_others() -> None:
     log: list[str] = []
 
     def failing() -> Plan[None]:
@@ -146,10 +146,10 @@ def test_an_error_of_one_plan_closes_the_others() -> None:
 
     with pytest.raises(BoomError):
         run(abreast([closing(A, log, "a"), failing(), closing(B, log, "b")]), [1, 2, 3])
-    assert log == ["a: GeneratorExit", "b: GeneratorExit"]
+    assert log == ["a: BoomError", "b: BoomError"]
 
 
-def test_an_error_at_the_very_beginning_closes_the_others() -> None:
+def test_an_error_at_the_very_beginning_ends_the_others() -> None:
     log: list[str] = []
 
     def failing() -> Plan[None]:
@@ -159,8 +159,45 @@ def test_an_error_at_the_very_beginning_closes_the_others() -> None:
     started = [closing(A, log, "a"), failing(), closing(B, log, "b")]
     with pytest.raises(BoomError):
         run(abreast(started))
-    assert log == ["a: GeneratorExit"]  # the last one had not begun
+    assert log == ["a: BoomError"]  # the last one had not begun
     assert [plan.gi_frame for plan in started] == [None, None, None]  # type: ignore[attr-defined]
+
+
+def cleaning(request: Request[Any], *after: Request[Any], log: list[Any]) -> Plan[None]:
+    """A plan that asks for something more when it fails, and then fails otherwise."""
+    try:
+        yield from ask(request)
+        yield from ask(request)
+    except BoomError as error:
+        for each in after:
+            try:
+                log.append((yield from ask(each)))
+            except KeyError as second:
+                log.append(second)
+        raise RuntimeError("while cleaning up") from error
+
+
+def test_each_plan_abreast_may_clean_up_after_an_error() -> None:
+    log: list[Any] = []
+    error = BoomError()
+    plan = abreast([cleaning(A, B, C, log=log), steps("no cleaning", [A], [A]), cleaning(D, C, log=log)])
+    assert next(plan) == [A, A, D]
+    assert plan.throw(error) == [B]
+    assert plan.send(["b"]) == [C]
+    assert plan.throw(KeyError("c")) == [C]  # the next one has its turn all the same
+    with pytest.raises(BoomError) as caught:
+        plan.send(["c"])
+    assert caught.value is error
+    assert [str(each) for each in log] == ["b", "'c'", "c"]
+
+
+def test_abreast_can_be_closed_while_it_cleans_up() -> None:
+    started = [cleaning(A, B, log=[]), cleaning(D, C, log=[])]
+    plan = abreast(started)
+    next(plan)
+    assert plan.throw(BoomError()) == [B]
+    plan.close()
+    assert [each.gi_frame for each in started] == [None, None]  # type: ignore[attr-defined]
 
 
 def test_closing_abreast_closes_all_plans() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import random
 from collections.abc import Mapping
@@ -23,18 +22,19 @@ from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME, SCHEDULED
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError
 from langgraph_checkpoint_s3.objects.codecs import CODECS, Compression
-from langgraph_checkpoint_s3.objects.format import HEAD_BYTES, header_length
+from langgraph_checkpoint_s3.objects.drafts import serialize
+from langgraph_checkpoint_s3.objects.format import HEAD_BYTES, OWN_FRAME, header_length
 from langgraph_checkpoint_s3.objects.records import (
     CheckpointRecord,
     Origin,
     WritesRecord,
-    encode_checkpoint,
     encode_writes,
     number_writes,
     open_checkpoint,
     open_writes,
     settle_writes,
 )
+from tests.unit.made import Stream, encode_checkpoint
 from tests.unit.strategies import IDS, TEXT, VALUES
 
 SERDE = JsonPlusSerializer()
@@ -143,32 +143,45 @@ def test_one_channel_is_read_without_the_others() -> None:
     assert record.container.missing([record.channels["second"]])
 
 
-def test_a_large_channel_has_a_frame_of_its_own() -> None:
-    record = reopened(stored(checkpoint_of({"a": 1, "large": "x" * 10_000, "b": 2})))
-    frames = {name: [extent.frame for extent in value.extents] for name, value in record.channels.items()}
-    assert frames["a"] == frames["b"] == [extent.frame for extent in record.checkpoint_value.extents]
-    assert frames["large"] != frames["a"]
-    assert record.metadata_value.extents[0].frame == 0 not in {*frames["a"], *frames["large"]}
+def frames_of(record: CheckpointRecord) -> dict[str, list[int]]:
+    """The frames that each channel is in."""
+    return {name: [extent.frame for extent in value.extents] for name, value in record.channels.items()}
 
 
-class _Stream:
-    """A cipher that does what matters here: its output looks random."""
+def test_a_large_channel_has_a_frame_of_its_own_and_small_ones_share_the_first() -> None:
+    large, small = bytes(OWN_FRAME), bytes(OWN_FRAME - 1)
+    record = reopened(stored(checkpoint_of({"a": 1, "large": large, "b": 2, "small": small, "other": large})))
+    assert frames_of(record) == {"a": [0], "large": [1], "b": [0], "small": [0], "other": [2]}
+    assert [extent.frame for extent in record.metadata_value.extents] == [0]
+    assert [extent.frame for extent in record.checkpoint_value.extents] == [0]
 
-    def encrypt(self, plaintext: bytes) -> tuple[str, bytes]:
-        return "stream", self._cross(plaintext)
 
-    def decrypt(self, ciphername: str, ciphertext: bytes) -> bytes:
-        assert ciphername == "stream"
-        return self._cross(ciphertext)
+def test_many_small_channels_come_behind_the_metadata() -> None:
+    half = HEAD_BYTES // 2
+    for length, frame in ((half // 4 - 1000, 0), (half // 4, 1)):
+        record = reopened(stored(checkpoint_of({str(number): bytes(length) for number in range(4)})))
+        assert frames_of(record) == {str(number): [frame] for number in range(4)}
+        assert [extent.frame for extent in record.metadata_value.extents] == [0]
+        assert [extent.frame for extent in record.checkpoint_value.extents] == [0]
 
-    @staticmethod
-    def _cross(data: bytes) -> bytes:
-        pad = b"".join(hashlib.sha256(b"%d" % block).digest() for block in range(len(data) // 32 + 1))
-        return bytes(one ^ other for one, other in zip(data, pad, strict=False))
+
+def test_a_large_write_has_a_frame_of_its_own() -> None:
+    writes = {number: ("a", bytes(OWN_FRAME - number)) for number in range(3)}
+    assert [[extent.frame for extent in row.value.extents] for row in written(writes).rows] == [[1], [0], [0]]
+
+
+def test_what_is_read_is_what_was_serialized() -> None:
+    checkpoint = checkpoint_of({"a": [1], "large": "x" * 10_000, "none": None})
+    metadata: CheckpointMetadata = {"source": "loop"}
+    content = serialize(SERDE, checkpoint, metadata, "0")
+    assert reopened(stored(checkpoint, metadata, parent="0")).content() == content
+    assert content.parent == "0"
+    assert content.channels["none"] == ("null", b"")
+    assert "channel_values" not in SERDE.loads_typed(content.rest)
 
 
 def test_encrypted_values_are_stored_as_they_are_and_come_back() -> None:
-    serde = EncryptedSerializer(_Stream())
+    serde = EncryptedSerializer(Stream())
     checkpoint = checkpoint_of({"plain": "all work and no play " * 1000})
     data = stored(checkpoint, {"step": 1}, serde=serde)
     record = reopened(data)

@@ -1,0 +1,159 @@
+"""Runs one saver on one workload, and takes down what it cost."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from benchmarks.bucket import Bucket
+from benchmarks.environments import ROOT, python_for
+from benchmarks.savers import SAVERS
+from benchmarks.server import Server
+from benchmarks.workloads import Task
+from langgraph_checkpoint_s3.objects.format import MAGIC, open_container
+
+# Behind all that is installed: a peer has the import name of the package that is beside `benchmarks`.
+_START: Final = (
+    "import runpy, sys; sys.path.append(sys.argv.pop(1)); "
+    "runpy.run_module('benchmarks.worker', run_name='__main__', alter_sys=True)"
+)
+_ENVIRONMENT: Final = {
+    "AWS_ACCESS_KEY_ID": "benchmarks",
+    "AWS_SECRET_ACCESS_KEY": "benchmarks",
+    "AWS_REGION": "us-east-1",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+PRICES: Final = {"PUT": 5e-6, "LIST": 5e-6, "GET": 4e-7, "HEAD": 4e-7, "DELETE": 0.0}
+"""US dollars a request, of S3 Standard in us-east-1. What isn't here is charged as a PUT."""
+GB_MONTH: Final = 0.023
+"""US dollars for 10^9 bytes and a month."""
+_CHARGED_AS: Final = {"Get": "GET", "Head": "HEAD", "List": "LIST", "Delete": "DELETE", "Abort": "DELETE"}
+
+
+class BenchmarkError(Exception):
+    """A saver didn't do what it was to do, so there are no figures of it."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run came to.
+
+    Attributes:
+        task: What it was about.
+        calls: LangGraph's calls of the saver's methods that write.
+        state: Bytes of the last state, as the saver's serializer makes them.
+        stored: Bytes of all objects.
+        objects: How many.
+        requests: How many of each kind, as they are charged.
+        reading: The same for reading the last state with a saver that remembers nothing.
+        lenders: For each of our checkpoints, how many objects it borrows from.
+        versions: Of the packages.
+    """
+
+    task: Task
+    calls: Mapping[str, int]
+    state: int
+    stored: int
+    objects: int
+    requests: Mapping[str, int]
+    reading: Mapping[str, int]
+    lenders: list[int]
+    versions: Mapping[str, str]
+
+    @property
+    def ratio(self) -> float:
+        """How many times its last state is stored."""
+        return self.stored / self.state
+
+    @property
+    def request_dollars(self) -> float:
+        """US dollars that the requests of a million turns cost."""
+        return sum(PRICES[kind] * count for kind, count in self.requests.items()) * 1e6 / self.task.turns
+
+    @property
+    def storage_dollars(self) -> float:
+        """US dollars that keeping a million turns costs a month."""
+        return self.stored / 1e9 * GB_MONTH * 1e6 / self.task.turns
+
+
+def run(server: Server, saver: str, workload: str, text: str, turns: int) -> Run:
+    """Run a saver on a workload, in a bucket of its own.
+
+    Raises:
+        BenchmarkError: It failed, or didn't give back what it was given.
+        InstallError: It can't be installed here.
+    """
+    task = Task(saver, workload, text, turns, server.endpoint_url, f"bucket-{len(server.buckets)}")
+    bucket = server.buckets[task.bucket]
+    with _worker(task) as phases:
+        wrote = next(phases)
+        requests, stored, objects = charged(bucket.requests), bucket.size, len(bucket.objects)
+        bucket.requests.clear()
+        if not next(phases)["same"]:
+            raise BenchmarkError(f"{saver} gave back another state than it was given")
+    done = Run(
+        task,
+        wrote["calls"],
+        wrote["state_bytes"],
+        stored,
+        objects,
+        requests,
+        charged(bucket.requests),
+        _lenders(bucket),
+        wrote["versions"],
+    )
+    bucket.objects.clear()
+    return done
+
+
+def charged(operations: Mapping[str, int]) -> dict[str, int]:
+    """Requests by the kind that they are charged as."""
+    kinds = dict.fromkeys(PRICES, 0)
+    for operation, count in operations.items():
+        kinds[next((kind for start, kind in _CHARGED_AS.items() if operation.startswith(start)), "PUT")] += (
+            count
+        )
+    return kinds
+
+
+@contextmanager
+def _worker(task: Task) -> Iterator[Iterator[dict[str, Any]]]:
+    """A worker's phases: what it says at the end of each. It goes on when the next one is asked for."""
+    python = python_for(SAVERS[task.saver].requirements)
+    argv = [str(python), "-I", "-c", _START, str(ROOT), json.dumps(asdict(task))]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    process = subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment | _ENVIRONMENT
+    )
+
+    def phases() -> Iterator[dict[str, Any]]:
+        assert process.stdin
+        assert process.stdout
+        for line in process.stdout:
+            yield json.loads(line)
+            process.stdin.write("\n")
+            process.stdin.flush()
+        raise BenchmarkError(f"{task.saver} ended with status {process.wait()}; see above")
+
+    try:
+        yield phases()
+    finally:
+        process.communicate()
+
+
+def _lenders(bucket: Bucket) -> list[int]:
+    """How many lenders each of our checkpoints has."""
+    counts: list[int] = []
+    for stored in bucket.objects.values():
+        if stored.data.startswith(MAGIC):
+            container = open_container(stored.data, len(stored.data))
+            if container.fields["kind"] == "checkpoint":
+                counts.append(len({frame.lender for frame in container.frames if frame.lender}))
+    return counts

@@ -1,0 +1,65 @@
+"""One saver at work, in a process and an environment of its own: the other end of `runs`.
+
+After each phase it prints a line of JSON, and waits for a line before it goes on: meanwhile `runs` takes
+down what the server counted.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import json
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.savers import SAVERS
+from benchmarks.workloads import WORKLOADS, Task
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+_PACKAGES = ("langgraph", "langgraph-checkpoint", "boto3")
+
+
+def main() -> None:
+    """Do the task, then read its last state back with a saver that remembers nothing."""
+    task = Task(**json.loads(sys.argv[1]))
+    of = SAVERS[task.saver]
+    saver = of.make(task.endpoint_url, task.bucket)
+    calls = count_calls(type(saver))
+    state = WORKLOADS[task.workload](saver, task)
+    versions = {name: importlib.metadata.version(name) for name in (of.distribution, *_PACKAGES)}
+    _tell(calls=calls, state_bytes=serialized(saver, state), versions=versions)
+    found = of.make(task.endpoint_url, task.bucket).get_tuple(task.config)
+    values = found.checkpoint["channel_values"] if found else {}
+    _tell(same=all(values.get(name) == value for name, value in state.items()))
+
+
+def count_calls(kind: type[BaseCheckpointSaver[Any]]) -> Counter[str]:
+    """Count LangGraph's calls of the methods that write, from now on."""
+    calls: Counter[str] = Counter()
+    for name in ("put", "put_writes"):
+        method = getattr(kind, name)
+
+        @functools.wraps(method)
+        def counted(*args: Any, _name: str = name, _method: Any = method, **keywords: Any) -> Any:
+            calls[_name] += 1
+            return _method(*args, **keywords)
+
+        setattr(kind, name, counted)
+    return calls
+
+
+def serialized(saver: BaseCheckpointSaver[Any], state: dict[str, Any]) -> int:
+    """How many bytes the saver's serializer makes of a state."""
+    return sum(len(saver.serde.dumps_typed(value)[1]) for value in state.values())
+
+
+def _tell(**figures: Any) -> None:
+    print(json.dumps(figures), flush=True)
+    sys.stdin.readline()
+
+
+if __name__ == "__main__":
+    main()

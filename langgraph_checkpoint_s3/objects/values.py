@@ -1,0 +1,149 @@
+"""What a header's rows say: frames, the values in them, and whose they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+
+class Extent(NamedTuple):
+    """A slice of a frame's raw bytes.
+
+    Attributes:
+        frame: The frame's place in the table.
+        start: Where in the frame it begins.
+        length: How many bytes it has.
+        origin: With a lent frame, where the same bytes are in the parent's value of the same channel.
+    """
+
+    frame: int
+    start: int
+    length: int
+    origin: int | None = None
+
+
+class Value(NamedTuple):
+    """Where a serialized value's bytes are."""
+
+    type: str
+    extents: tuple[Extent, ...]
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        return sum(extent.length for extent in self.extents)
+
+
+class Lender(NamedTuple):
+    """The object of an earlier checkpoint of the same thread and namespace.
+
+    Attributes:
+        checkpoint_id: The checkpoint.
+        leaf: The end of its object's key.
+        created: When it was written, in seconds since 1970.
+    """
+
+    checkpoint_id: str
+    leaf: str
+    created: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where a run of stored bytes is, and how to trust it.
+
+    Attributes:
+        offset: From the first frame's beginning; in a lender, from the object's beginning.
+        stored: Its length in the object.
+        raw: Its length decompressed.
+        codec: How it is compressed.
+        crc: CRC-32 of the stored bytes.
+        lender: The object that it lies in; `None` for this object itself.
+    """
+
+    offset: int
+    stored: int
+    raw: int
+    codec: str
+    crc: int
+    lender: Lender | None = None
+
+    def lent(self, base: int, lender: Lender) -> Frame:
+        """How other objects refer to it.
+
+        Args:
+            base: Where the first frame of its object begins.
+            lender: Its object.
+        """
+        return self if self.lender else replace(self, offset=base + self.offset, lender=lender)
+
+
+def text(value: Any) -> str:
+    """A text from a header, checked.
+
+    Raises:
+        ValueError: It isn't a text.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} where a text belongs")
+    return value
+
+
+def pack_value(value: Value) -> list[Any]:
+    """A value as the header writes it."""
+    return [value.type, [list(extent[: 3 if extent.origin is None else 4]) for extent in value.extents]]
+
+
+def unpack_value(row: Any, frames: Sequence[Frame]) -> Value:
+    """A value as the header wrote it, checked.
+
+    Raises:
+        ValueError: It isn't a value, or lies outside of its frames.
+    """
+    kind, extents = row
+    return Value(text(kind), tuple(_extents(extents, frames)))
+
+
+def _extents(rows: Any, frames: Sequence[Frame]) -> Iterator[Extent]:
+    for row in rows:
+        extent = Extent(*(natural(number) for number in row))
+        if extent.frame >= len(frames) or extent.start + extent.length > frames[extent.frame].raw:
+            raise ValueError("an extent outside of its frame")
+        yield extent
+
+
+def pack_frames(frames: Iterable[Frame]) -> list[list[Any]]:
+    """A table of frames as the header writes it."""
+    return [
+        [frame.offset, frame.stored, frame.raw, frame.codec, frame.crc, *(frame.lender or ())]
+        for frame in frames
+    ]
+
+
+def unpack_frame(row: Any) -> Frame:
+    """A frame as the header wrote it, checked.
+
+    Raises:
+        ValueError: It isn't a frame.
+    """
+    offset, stored, raw, codec, crc, *lender = row
+    return Frame(
+        natural(offset),
+        natural(stored),
+        natural(raw),
+        text(codec),
+        natural(crc),
+        Lender(text(lender[0]), text(lender[1]), natural(lender[2])) if lender else None,
+    )
+
+
+def natural(number: Any) -> int:
+    """A number from a header, checked.
+
+    Raises:
+        ValueError: It isn't a natural number.
+    """
+    if type(number) is not int or number < 0:
+        raise ValueError(f"{number!r} where a natural number belongs")
+    return number

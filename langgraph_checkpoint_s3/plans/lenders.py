@@ -1,0 +1,112 @@
+"""Reads what checkpoints borrow: the frames that lie in earlier checkpoints' objects.
+
+All of them come in one round trip, by object. Where one is gone, somebody deletes at this
+moment: the borrower was rewritten before, and is read again; or it was written while that went
+on, by a process that could not know, and then its parent, which was rewritten, has the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from langgraph_checkpoint_s3.objects.format import Container
+from langgraph_checkpoint_s3.objects.keys import Layout
+from langgraph_checkpoint_s3.objects.records import CheckpointRecord
+from langgraph_checkpoint_s3.objects.values import Frame
+from langgraph_checkpoint_s3.plans.address import Context
+from langgraph_checkpoint_s3.plans.plan import Plan, together
+from langgraph_checkpoint_s3.plans.transfer import Sizes
+from langgraph_checkpoint_s3.s3.requests import Body, GetObject, Missing
+
+_GAP = 64 * 1024
+"""Bytes between two frames of an object that are rather read than asked around."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Loan:
+    """A frame that is needed, and by whom."""
+
+    key: str
+    frame: Frame
+    container: Container
+    number: int
+
+
+def lender_key(namespace: str, frame: Frame) -> str | None:
+    """The key of the object that a frame lies in, if it is lent.
+
+    Args:
+        namespace: The borrower's namespace's folder.
+        frame: The frame.
+    """
+    return Layout.sibling(namespace, *frame.lender[:2]) if frame.lender else None
+
+
+def missing(record: CheckpointRecord) -> list[int]:
+    """The lent frames that a checkpoint still needs."""
+    return record.container.missing(record.all_values())
+
+
+def provide(context: Context, records: Iterable[tuple[str, CheckpointRecord]]) -> Plan[None]:
+    """Bring in lent frames, as far as they are there and sound.
+
+    Args:
+        context: The saver's.
+        records: Checkpoints, each with its namespace's folder.
+    """
+    loans: list[_Loan] = []
+    for namespace, record in records:
+        for number in missing(record):
+            frame = record.container.frames[number]
+            key = lender_key(namespace, frame)
+            if key is None:
+                continue
+            loan = _Loan(key, frame, record.container, number)
+            stored = context.memory.frame(loan.key, frame)
+            if stored is not None:
+                record.container.provide(number, stored)
+            elif frame.stored:
+                loans.append(loan)
+    spans = list(_spans(loans, context.sizes))
+    answers = yield from together(request for _, requests in spans for request in requests)
+    position = 0
+    for group, requests in spans:
+        data = _joined(answers[position : position + len(requests)])
+        position += len(requests)
+        for loan in group:
+            start = loan.frame.offset - requests[0].first
+            stored = data[start : start + loan.frame.stored]
+            if loan.container.provide(loan.number, stored):
+                context.memory.keep_frame(loan.key, loan.frame, stored)
+
+
+def _spans(loans: Sequence[_Loan], sizes: Sizes) -> Iterator[tuple[list[_Loan], list[GetObject]]]:
+    """What to ask for: neighbours of one object together, and what is long in parts."""
+    group: list[_Loan] = []
+    end = 0
+    for loan in sorted(loans, key=lambda each: (each.key, each.frame.offset)):
+        if group and (loan.key != group[0].key or loan.frame.offset > end + _GAP):
+            yield group, _requests(group, end, sizes)
+            group = []
+        end = max(end if group else 0, loan.frame.offset + loan.frame.stored)
+        group.append(loan)
+    if group:
+        yield group, _requests(group, end, sizes)
+
+
+def _requests(group: Sequence[_Loan], end: int, sizes: Sizes) -> list[GetObject]:
+    first = group[0].frame.offset
+    size = end - first if end - first < sizes.multipart_threshold else sizes.part_size
+    return [
+        GetObject(group[0].key, first=start, length=min(size, end - start), keep=False)
+        for start in range(first, end, size)
+    ]
+
+
+def _joined(answers: Sequence[Body | Missing]) -> bytes:
+    """A span's bytes; none where some are missing. That they are the right ones, their CRCs tell."""
+    if len(answers) == 1 and isinstance(answers[0], Body):
+        return answers[0].data
+    parts = [answer.data for answer in answers if isinstance(answer, Body)]
+    return b"".join(parts) if len(parts) == len(answers) else b""

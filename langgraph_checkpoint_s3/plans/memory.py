@@ -1,0 +1,54 @@
+"""What a saver remembers in order to borrow: the checkpoints whose children it may write, and frames.
+
+It holds nothing that correctness depends on: what isn't here is written whole, or read again.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+from langgraph_checkpoint_s3.objects.borrow import Known
+from langgraph_checkpoint_s3.objects.values import Frame
+from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A view of the saver's caches.
+
+    Attributes:
+        states: Where checkpoints are held.
+        bodies: Where objects and frames are held.
+    """
+
+    states: Lru
+    bodies: BodyCache
+
+    @property
+    def capacity(self) -> int:
+        """How many bytes a checkpoint's values may have."""
+        return self.states.capacity
+
+    def known(self, namespace: str, checkpoint_id: str) -> Known | None:
+        """A checkpoint, by its namespace's folder and its id."""
+        found: Known | None = self.states.recall((namespace, checkpoint_id))
+        return found
+
+    def keep(self, namespace: str, known: Known, instead_of: str | None = None) -> None:
+        """Remember a checkpoint, instead of its parent, most of whose bytes it has."""
+        if instead_of is not None:
+            self.states.drop((namespace, instead_of))
+        if known.values:
+            self.states.keep((namespace, known.checkpoint_id), known, known.size)
+
+    def frame(self, key: str, frame: Frame) -> bytes | None:
+        """A frame that another object lends, as it is stored."""
+        found: bytes | None = self.bodies.lru.recall((key, frame))
+        if found is None and (body := self.bodies.whole(key)) is not None:
+            found = body.data[frame.offset : frame.offset + frame.stored]
+        return found if found is not None and zlib.crc32(found) == frame.crc else None
+
+    def keep_frame(self, key: str, frame: Frame, stored: bytes) -> None:
+        """Remember a frame."""
+        self.bodies.lru.keep((key, frame), stored, len(stored))

@@ -1,0 +1,95 @@
+"""Checkpoints that share most of their state, and what their objects say of each other."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Iterable
+from typing import Any
+
+from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
+
+from langgraph_checkpoint_s3 import S3Saver
+from langgraph_checkpoint_s3.objects.format import Container, open_container
+from langgraph_checkpoint_s3.objects.keys import Layout, encode_rank
+from tests.support.checkpoints import make_checkpoint, place
+from tests.support.fake_s3 import FakeS3
+from tests.support.fake_store import make_saver
+
+LAYOUT = Layout("checkpoints/")
+
+
+def eager(fake: FakeS3, *, most_lenders: int = 3, **settings: Any) -> S3Saver:
+    """A saver that borrows a few bytes already."""
+    saver = make_saver(fake, **settings)
+    saver._rules = dataclasses.replace(
+        saver._rules, smallest=16, shortest=4, least=8, most_lenders=most_lenders
+    )
+    return saver
+
+
+def noise(size: int, seed: int = 0) -> bytes:
+    """Bytes that nothing makes shorter, and others than with another seed."""
+    return random.Random(f"{seed} of {size}").randbytes(size)
+
+
+def step(
+    saver: S3Saver,
+    checkpoint_id: str,
+    parent: Checkpoint | None = None,
+    *,
+    thread: str = "t",
+    ns: str = "",
+    drop: Iterable[str] = (),
+    run: str | None = None,
+    **changed: Any,
+) -> Checkpoint:
+    """Put a child as a graph does: what isn't changed keeps its version, and isn't among the new ones."""
+    checkpoint = succeed(checkpoint_id, parent, drop, **changed)
+    new = {name: checkpoint["channel_versions"][name] for name in changed}
+    metadata: CheckpointMetadata = {} if run is None else {"run_id": run}
+    saver.put(place(thread, parent["id"] if parent else None, ns), checkpoint, metadata, new)
+    return checkpoint
+
+
+def succeed(
+    checkpoint_id: str, parent: Checkpoint | None, drop: Iterable[str] = (), **changed: Any
+) -> Checkpoint:
+    """The child itself."""
+    values = {**(parent["channel_values"] if parent else {}), **changed}
+    checkpoint = make_checkpoint(
+        checkpoint_id, {name: value for name, value in values.items() if name not in drop}
+    )
+    for name in checkpoint["channel_versions"].keys() - changed.keys():
+        checkpoint["channel_versions"][name] = parent["channel_versions"][name] if parent else "0"
+    return checkpoint
+
+
+def key_of(fake: FakeS3, checkpoint_id: str, thread: str = "t", ns: str = "") -> str:
+    """The key of a checkpoint's object."""
+    [key] = fake.keys(f"{LAYOUT.namespace(thread, ns)}{encode_rank(checkpoint_id)}/checkpoint")
+    return key
+
+
+def opened(fake: FakeS3, checkpoint_id: str, thread: str = "t", ns: str = "") -> Container:
+    """A checkpoint's object."""
+    data = fake.objects[key_of(fake, checkpoint_id, thread, ns)].data
+    return open_container(data, len(data))
+
+
+def lenders(fake: FakeS3, checkpoint_id: str, thread: str = "t", ns: str = "") -> list[str]:
+    """The checkpoints that one borrows from."""
+    frames = opened(fake, checkpoint_id, thread, ns).frames
+    return sorted({frame.lender.checkpoint_id for frame in frames if frame.lender})
+
+
+def size(fake: FakeS3, checkpoint_id: str) -> int:
+    """The bytes of a checkpoint's object."""
+    return len(fake.objects[key_of(fake, checkpoint_id)].data)
+
+
+def cold(fake: FakeS3, checkpoint_id: str | None = None, thread: str = "t", ns: str = "") -> dict[str, Any]:
+    """A checkpoint's values, as a process reads them that has just begun."""
+    found = make_saver(fake).get_tuple(place(thread, checkpoint_id, ns))
+    assert found is not None
+    return found.checkpoint["channel_values"]

@@ -1,0 +1,235 @@
+"""Cuts an operation short at every request it makes, and looks at all that is left.
+
+Each batch of an operation fails in turn, in every subset of its requests (in a sample of them
+where there are many), each of them before or after S3 has done it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from langgraph_checkpoint_s3 import (
+    BucketNotFoundError,
+    CorruptObjectError,
+    S3Saver,
+    StorageUnavailableError,
+)
+from langgraph_checkpoint_s3.objects.keys import Layout
+from langgraph_checkpoint_s3.plans.transfer import Sizes
+from langgraph_checkpoint_s3.s3.requests import AbortUpload, CreateUpload, Request
+from tests.support.checkpoints import address, place, shown
+from tests.support.fake_s3 import FakeS3, Moment, client_error
+from tests.support.fake_store import make_saver
+
+SMALL = Sizes(multipart_threshold=2_000, part_size=900)
+KINDS: list[Callable[[Request[Any]], BaseException]] = [
+    lambda request: client_error("SlowDown", 503, request),
+    lambda request: KeyboardInterrupt(),
+    lambda request: asyncio.CancelledError(),
+    lambda request: RuntimeError("a bug, somewhere below"),
+]
+EXPECTED_ERRORS = (StorageUnavailableError, KeyboardInterrupt, asyncio.CancelledError, RuntimeError)
+
+Pending = frozenset[tuple[str, tuple[tuple[str, str], ...]]]
+"""The pending writes by task: what one call of `put_writes` brought is there as a whole, or not at all."""
+
+PLANS = "langgraph_checkpoint_s3.plans."
+
+
+def plain(fake: FakeS3) -> S3Saver:
+    """A saver that moves objects in parts already when they are small."""
+    return make_saver(fake, sizes=SMALL, compression="none")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """An operation, and what may be gone or there when it was cut short.
+
+    Attributes:
+        name: For pytest.
+        operate: The operation.
+        bucket: What it begins with; `sweep` makes a copy of it for every run.
+        removes: Whether checkpoints may go.
+        makes: A thread that comes about: any part of it may be there before.
+        readable: Whether what is there of it can be read at any time.
+        patches: Constants of the plans to make smaller.
+        saver: Makes the saver that operates.
+    """
+
+    name: str
+    operate: Callable[[S3Saver], Any]
+    bucket: Callable[[], FakeS3]
+    removes: bool = False
+    makes: str | None = None
+    readable: bool = True
+    patches: dict[str, int] = field(default_factory=dict)
+    saver: Callable[[FakeS3], S3Saver] = plain
+
+    def run(self, fake: FakeS3) -> None:
+        """Operate, in a process that has just begun."""
+        self.operate(self.saver(fake))
+
+
+@dataclass
+class View:
+    """All that a fresh saver tells of a bucket.
+
+    Attributes:
+        tuples: Of each checkpoint, all but its pending writes.
+        pending: Its pending writes.
+        histories: What its delta channel is rebuilt from.
+    """
+
+    tuples: dict[Any, Any] = field(default_factory=dict)
+    pending: dict[Any, Pending] = field(default_factory=dict)
+    histories: dict[Any, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, fake: FakeS3, making: str | None = None) -> View:
+        """Read everything; of a thread that is being made, as far as it can be read."""
+        view, layout, apart = cls(), Layout("checkpoints/"), fake.snapshot()
+        unfinished = [] if making is None else fake.keys(layout.thread(making))
+        for key in unfinished:
+            apart.delete(key)
+        saver = make_saver(apart, sizes=SMALL)
+        newest: set[Any] = set()
+        try:
+            found = list(saver.list(None))
+        except BucketNotFoundError:
+            return view
+        for each in found:
+            where = view.add(each)
+            view.histories[where] = saver.get_delta_channel_history(config=each.config, channels=["d"])
+            assert shown(saver.get_tuple(each.config)) == shown(each)
+            if where[:2] not in newest:  # the first of its namespace is the latest
+                newest.add(where[:2])
+                assert shown(saver.get_tuple(place(where[0], ns=where[1]))) == shown(each)
+        assert len(view.tuples) == len(found)
+        saver = make_saver(fake, sizes=SMALL)
+        for parsed in (layout.parse(key) for key in unfinished if "/checkpoint" in key):
+            with suppress(CorruptObjectError):
+                each_one = saver.get_tuple(
+                    place(parsed.thread_id, parsed.checkpoint_id, parsed.checkpoint_ns)
+                )
+                assert each_one is not None
+                view.add(each_one)
+        return view
+
+    def add(self, found: Any) -> Any:
+        """Note a checkpoint; where it is."""
+        where = address(found.config)
+        assert where is not None
+        *rest, writes = shown(found)
+        tasks = {
+            task: tuple((channel, repr(value)) for _, channel, value in group)
+            for task, group in itertools.groupby(writes, key=lambda one: str(one[0]))
+        }
+        self.tuples[where], self.pending[where] = rest, frozenset(tasks.items())
+        return where
+
+
+Failure = tuple[tuple[int, Moment], ...]
+"""Which requests fail, by their number in the operation, and when."""
+
+
+def failures(batches: list[list[Request[Any]]]) -> Iterator[Failure]:
+    """Each batch failing in each way, or in a sample of its ways."""
+    moments: tuple[Moment, ...] = ("before", "after")
+    first = 0
+    for batch in batches:
+        numbers = range(first, first + len(batch))
+        first += len(batch)
+        if len(batch) <= 3:
+            for ways in itertools.product((None, *moments), repeat=len(batch)):
+                failure = tuple((number, way) for number, way in zip(numbers, ways, strict=True) if way)
+                if failure:
+                    yield failure
+            continue
+        chosen = random.Random(first)
+        for moment in moments:
+            yield tuple((number, moment) for number in numbers)
+            yield from (((number, moment),) for number in chosen.sample(numbers, min(len(batch), 8)))
+        for _ in range(12):
+            some = sorted(chosen.sample(numbers, chosen.randrange(2, len(batch))))
+            yield tuple((number, chosen.choice(moments)) for number in some)
+
+
+def failing(failure: Failure, kind: int, *, aborts: bool = False) -> Any:
+    """A hook that fails these requests, and the aborts that follow where they are to fail too."""
+    when, asked, begun = dict(failure), itertools.count(), False
+    number = -1
+
+    def hook(moment: Moment, request: Request[Any]) -> None:
+        nonlocal number, begun
+        if moment == "before":
+            number = next(asked)
+        if when.get(number) == moment or (aborts and begun and isinstance(request, AbortUpload)):
+            begun = True
+            raise KINDS[kind % len(KINDS)](request)
+
+    return hook
+
+
+def batches_of(scenario: Scenario) -> tuple[list[list[Request[Any]]], View, View]:
+    """What an operation asks, and what there is before and after it."""
+    fake = scenario.bucket().snapshot()
+    before = View.of(fake)
+    with fake.counted() as count:
+        scenario.run(fake)
+    assert not fake.uploads
+    return count.batches, before, View.of(fake)
+
+
+def sweep(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut an operation short in all ways: what is left must be whole, and going on must work."""
+    for name, value in scenario.patches.items():
+        monkeypatch.setattr(PLANS + name, value)
+    bucket = scenario.bucket()
+    batches, before, after = batches_of(scenario)
+    requests = [request for batch in batches for request in batch]
+    assert requests
+    for kind, failure in enumerate(failures(batches)):
+        fake = bucket.snapshot()
+        fake.hook = failing(failure, kind)
+        with pytest.raises(EXPECTED_ERRORS):
+            scenario.run(fake)
+        fake.hook = None
+        check(scenario, before, View.of(fake, None if scenario.readable else scenario.makes), after)
+        lost = [
+            number
+            for number, moment in failure
+            if isinstance(requests[number], AbortUpload)
+            or (isinstance(requests[number], CreateUpload) and moment == "after")  # nobody knows its id
+        ]
+        assert lost or not fake.uploads, "an upload was left behind"
+        scenario.run(fake)
+        assert View.of(fake) == after, f"going on after {failure} led elsewhere"
+
+
+def check(scenario: Scenario, before: View, left: View, after: View) -> None:
+    """Whether what is left is what was there before, or what there is afterwards."""
+    for where, found in left.tuples.items():
+        assert found in (before.tuples.get(where), after.tuples.get(where)), "never put"
+        whole = before.pending.get(where, frozenset()) | after.pending.get(where, frozenset())
+        assert left.pending[where] <= whole, "half a call of put_writes"
+        if where in left.histories and where[0] != scenario.makes:
+            assert left.histories[where] in (before.histories.get(where), after.histories.get(where))
+    for where, found in before.tuples.items():
+        if where in after.tuples:  # acknowledged before, and to stay
+            assert left.tuples[where] in (found, after.tuples[where])
+            tasks = {task for task, _ in before.pending[where] & after.pending[where]}
+            assert tasks <= {task for task, _ in left.pending[where]}
+            if found == after.tuples[where] and before.pending[where] == after.pending[where]:
+                assert left.pending[where] == before.pending[where]
+            if before.histories[where] == after.histories[where]:
+                assert left.histories[where] == before.histories[where]
+        elif not scenario.removes:
+            raise AssertionError(f"{where} is gone")

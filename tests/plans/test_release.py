@@ -1,0 +1,362 @@
+"""What stays when `prune` and `delete_for_runs` delete lenders, and copies of what borrows."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.base import Checkpoint
+
+from langgraph_checkpoint_s3 import CorruptObjectError, S3Saver
+from langgraph_checkpoint_s3.plans.transfer import Sizes
+from langgraph_checkpoint_s3.s3.requests import (
+    CopyObject,
+    GetObject,
+    PutObject,
+    Request,
+)
+from tests.plans.borrowers import cold, eager, key_of, lenders, noise, opened, step
+from tests.plans.helpers import get, once, put
+from tests.support.checkpoints import make_checkpoint, place, put_chain, shown
+from tests.support.fake_s3 import Count, FakeS3, Moment
+from tests.support.fake_store import make_saver
+
+PLANS = "langgraph_checkpoint_s3.plans."
+IN_PARTS = Sizes(multipart_threshold=2_000, part_size=900)
+DOCUMENTS, NOTES, MORE = noise(40_000), noise(12_000, 1), noise(6_000, 2)
+
+
+def family(saver: S3Saver, thread: str = "t", ns: str = "") -> list[Checkpoint]:
+    """Five checkpoints, of a run each: 3 borrows from 1 and 2, 4 from 1, 2 and 3, 5 from 2 and 3."""
+    where: Any = {"thread": thread, "ns": ns}
+    first = step(saver, "1", run="run-1", documents=DOCUMENTS, **where)
+    second = step(saver, "2", first, run="run-2", notes=NOTES, **where)
+    third = step(saver, "3", second, run="run-3", more=MORE, **where)
+    fourth = step(saver, "4", third, run="run-4", n=4, **where)
+    fifth = step(saver, "5", fourth, run="run-5", drop=["documents"], n=5, **where)
+    for each in (first, third, fifth):
+        saver.put_writes(place(thread, each["id"], ns), [("c", each["id"])], "task")
+    return [first, second, third, fourth, fifth]
+
+
+def told(fake: FakeS3, thread: str = "t", ns: str = "") -> dict[str, Any]:
+    """All that a process that has just begun tells of a thread."""
+    return {each.checkpoint["id"]: shown(each) for each in make_saver(fake).list(place(thread, ns=ns))}
+
+
+def sources(fake: FakeS3) -> dict[str, list[str]]:
+    return {each: lenders(fake, each) for each in told(fake)}
+
+
+def kinds(count: Count) -> list[set[str]]:
+    """The kinds of requests of each round trip."""
+    return [{type(request).__name__ for request in batch} for batch in count.batches]
+
+
+def test_the_family_borrows_as_it_says(fake: FakeS3, saver: S3Saver) -> None:
+    family(saver)
+    assert sources(fake) == {"1": [], "2": ["1"], "3": ["1", "2"], "4": ["1", "2", "3"], "5": ["2", "3"]}
+
+
+# What it asks, and in what order
+
+
+def test_pruning_rewrites_before_it_deletes(fake: FakeS3, saver: S3Saver) -> None:
+    family(saver)
+    before = told(fake)
+    with fake.counted() as count:
+        make_saver(fake).prune(["t"])
+    assert kinds(count) == [
+        {"ListObjects"},
+        {"GetObject"},  # the latest one's head, which is all of it
+        {"GetObject"},  # what it borrows
+        {"PutObject"},
+        {"ListObjects"},  # has anybody put something meanwhile?
+        {"DeleteObjects"},
+    ]
+    assert [len(batch) for batch in count.batches] == [1, 1, 2, 1, 1, 1]
+    assert told(fake) == {"5": before["5"]}
+    assert sources(fake) == {"5": []}
+
+
+def test_deleting_a_run_rewrites_who_borrows_from_it_before_it_deletes(fake: FakeS3, saver: S3Saver) -> None:
+    family(saver)
+    before = told(fake)
+    with fake.counted() as count:
+        make_saver(fake).delete_for_runs(["run-1"])
+    assert kinds(count) == [
+        {"ListObjects"},
+        {"GetObject"},  # the heads of the other four
+        {"GetObject"},  # what those three borrow that borrow from the first
+        {"PutObject"},
+        {"ListObjects"},
+        {"DeleteObjects"},
+    ]
+    assert [len(batch) for batch in count.batches[:2] + count.batches[3:]] == [1, 4, 3, 1, 1]
+    assert told(fake) == {name: each for name, each in before.items() if name != "1"}
+    assert sources(fake) == {"2": [], "3": [], "4": [], "5": ["2", "3"]}
+
+
+def test_who_borrows_from_what_is_rewritten_still_finds_it(fake: FakeS3, saver: S3Saver) -> None:
+    """The rewritten objects' own frames stay where they were."""
+    family(saver)
+    before = told(fake)
+    fifth = fake.objects[key_of(fake, "5")]
+    frames = {each: opened(fake, each) for each in ("2", "3")}
+    make_saver(fake).delete_for_runs(["run-1"])
+    assert fake.objects[key_of(fake, "5")] == fifth
+    for each, old in frames.items():
+        new = opened(fake, each)
+        assert new.base == old.base
+        assert {frame for frame in old.frames if not frame.lender} <= set(new.frames)
+    with fake.counted() as count:
+        assert shown(make_saver(fake).get_tuple(place("t"))) == before["5"]
+    assert [len(batch) for batch in count.batches] == [1, 2, 2]  # its lenders' ranges, and nothing else
+
+
+def test_where_nothing_is_borrowed_nothing_is_listed_twice(fake: FakeS3) -> None:
+    family(make_saver(fake, borrow=False))
+    with fake.counted() as count:
+        make_saver(fake).delete_for_runs(["run-2"])
+        make_saver(fake).prune(["t"])
+    assert count.kinds["ListObjects"] == 2
+    assert "PutObject" not in count.kinds
+    assert list(told(fake)) == ["5"]
+
+
+def test_nor_where_no_lender_goes(fake: FakeS3, saver: S3Saver) -> None:
+    family(saver)
+    with fake.counted() as count:
+        make_saver(fake).delete_for_runs(["run-5", "run-4"])
+        make_saver(fake).delete_for_runs(["unknown"])
+    assert count.kinds == {"ListObjects": 2, "GetObject": 3, "DeleteObjects": 1}
+    assert sources(fake) == {"1": [], "2": ["1"], "3": ["1", "2"]}
+
+
+def test_other_namespaces_and_threads_are_left_alone(fake: FakeS3, saver: S3Saver) -> None:
+    family(saver)
+    family(saver, ns="sub")
+    family(saver, "u")
+    put(saver, "9", thread="t", ns="sub", values={"small": 1}, run_id="run-9")
+    others = {key: fake.objects[key] for key in fake.keys("u.thread") + fake.keys("sub.ns/")}
+    with fake.counted() as count:
+        make_saver(fake).delete_for_runs(["run-9"])
+    assert count.kinds == {"ListObjects": 1, "GetObject": 5, "DeleteObjects": 1}
+    before = told(fake, ns="sub"), told(fake, "u")
+    make_saver(fake).prune(["nobody"])
+    assert (told(fake, ns="sub"), told(fake, "u")) == before
+    others = {key: each for key, each in others.items() if key in fake.objects}
+    with fake.counted() as count:
+        make_saver(fake).prune(["t"])
+    assert not [request for request in count.requests if "u.thread" in getattr(request, "key", "")]
+    assert told(fake, ns="sub") == {"5": before[0]["5"]}
+    assert told(fake, "u") == before[1]
+    assert {key: each for key, each in fake.objects.items() if "u.thread" in key} == {
+        key: each for key, each in others.items() if "u.thread" in key
+    }
+
+
+def test_who_is_too_young_to_borrow_from_what_goes_is_not_read(fake: FakeS3, saver: S3Saver) -> None:
+    family(saver)
+    fake._ticks += 9 * 24 * 3600  # the fake's clock: longer than any horizon
+    put(saver, "6", values={"big": noise(40_000, 6)})
+    young = key_of(fake, "6")
+    with fake.counted() as count:
+        make_saver(fake).delete_for_runs(["run-1"])
+    assert young not in {each.key for each in count.requests if isinstance(each, GetObject)}
+    assert sorted(told(fake)) == ["2", "3", "4", "5", "6"]
+
+
+# What arrives while it goes on
+
+
+def test_who_is_put_while_others_are_rewritten_is_rewritten_too(fake: FakeS3, saver: S3Saver) -> None:
+    """And who is put while that one is, and so on."""
+    fourth = family(saver)[3]
+    others = [make_saver(fake) for _ in range(4)]
+    for other in others:
+        get(other, place("t", "4"))
+    newcomers: list[Checkpoint] = []
+    awaited = [key_of(fake, "4")]
+
+    def hook(moment: Moment, request: Request[Any]) -> None:
+        if moment == "before" and isinstance(request, PutObject) and request.key == awaited[-1] and others:
+            child = step(others.pop(), f"4{len(newcomers)}", fourth, n=request.key)
+            newcomers.append(child)
+            awaited.append(key_of(fake, child["id"]))
+            assert lenders(fake, child["id"]) == ["1", "2", "3"]
+
+    fake.hook = hook
+    make_saver(fake).delete_for_runs(["run-1"])
+    fake.hook = None
+    assert len(newcomers) == 4
+    for each in newcomers:
+        assert lenders(fake, each["id"]) == []
+        assert cold(fake, each["id"]) == each["channel_values"]
+
+
+def test_what_is_deleted_while_others_are_rewritten_is_no_error(fake: FakeS3, saver: S3Saver) -> None:
+    family(saver)
+    before = told(fake)
+    fake.hook = once(PutObject, lambda _: make_saver(fake).delete_for_runs(["run-1", "run-2"]))
+    make_saver(fake).delete_for_runs(["run-1", "run-3"])
+    fake.hook = None
+    found = told(fake)
+    assert {"4", "5"} <= found.keys() <= {"2", "4", "5"}
+    assert all(found[each] == before[each] for each in found)
+
+
+# However it is put together
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 5, 7])
+def test_pages_that_part_lender_and_borrower_change_nothing(
+    fake: FakeS3, page: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected: dict[tuple[str, str], Any] = {}
+    for thread, ns in itertools.product(("t", "u"), ("", "sub")):
+        family(make_saver(fake), thread, ns)
+        expected[thread, ns] = told(fake, thread, ns)
+    monkeypatch.setattr(PLANS + "scan.PAGE", page)
+    monkeypatch.setattr(PLANS + "remove._BATCH", 2)
+    monkeypatch.setattr(PLANS + "release._AT_ONCE", 2)
+    for saver in (make_saver(fake), make_saver(fake, cache_bytes=0)):
+        for gone in ("1", "3") if saver.config.cache_bytes else ("2",):
+            saver.delete_for_runs([f"run-{gone}"])
+            for each in expected.values():
+                del each[gone]
+            assert {where: told(fake, *where) for where in expected} == expected
+    make_saver(fake).prune(["t", "u"])
+    for where, each in expected.items():
+        assert told(fake, *where) == {"5": each["5"]}
+
+
+def test_large_objects_are_rewritten_in_parts(fake: FakeS3) -> None:
+    family(make_saver(fake, sizes=IN_PARTS))
+    before = told(fake)
+    with fake.counted() as count:
+        make_saver(fake, sizes=IN_PARTS).delete_for_runs(["run-1", "run-2"])
+    assert count.kinds["CompleteUpload"] == 3
+    assert not fake.uploads
+    assert told(fake) == {name: before[name] for name in ("5", "4", "3")}
+
+
+def test_ancestors_of_delta_channels_stay_and_are_rewritten(fake: FakeS3) -> None:
+    saver = eager(fake)
+    text = "documents " * 50
+    put_chain(saver, "t", 3, values={"text": text})
+    put_chain(saver, "t", 3, first=3, seed={"text": text, "d": ["seed"]}, values={"text": text})
+    checkpoint = make_checkpoint("00000006", {"text": text}, absent=["d"])
+    said: Any = {"counters_since_delta_snapshot": {"d": [1, 1]}}
+    saver.put(place("t", "00000005"), checkpoint, said, checkpoint["channel_versions"])
+    assert {"00000000"} == set(itertools.chain(*sources(fake).values()))
+    before = told(fake)
+    history = saver.get_delta_channel_history(config=place("t"), channels=["d"])
+    assert history["d"]["seed"] == ["seed"]
+    make_saver(fake).prune(["t"])
+    assert told(fake) == {name: each for name, each in before.items() if name > "00000002"}
+    assert make_saver(fake).get_delta_channel_history(config=place("t"), channels=["d"]) == history
+    assert not set(itertools.chain(*sources(fake).values()))
+
+
+def test_many_channels_from_one_lender_fit(fake: FakeS3) -> None:
+    """The header may not grow, whatever the numbers in it come to."""
+    for count in (1, 40, 138, 270):
+        saver = make_saver(fake, compression="none")
+        values: dict[str, Any] = {f"channel-{number}": noise(4_200, number) for number in range(count)}
+        first = step(saver, "1", thread=str(count), **values)
+        second = step(saver, "2", first, thread=str(count), big=noise(17_000_000))
+        assert lenders(fake, "2", str(count)) == ["1"]
+        make_saver(fake).prune([str(count)])
+        assert cold(fake, thread=str(count)) == second["channel_values"]
+
+
+def test_who_knows_what_was_rewritten_goes_on_borrowing_from_it(fake: FakeS3, saver: S3Saver) -> None:
+    fifth = family(saver)[4]
+    make_saver(fake).delete_for_runs(["run-1"])
+    sixth = step(saver, "6", fifth, n=6)
+    assert lenders(fake, "6") == ["2", "3"]
+    assert cold(fake) == sixth["channel_values"]
+
+
+def test_what_is_lost_already_is_no_obstacle(fake: FakeS3, saver: S3Saver) -> None:
+    """Somebody deleted a lender by hand: 2, 3 and 4 can't be read any more, and 5 can."""
+    family(saver)
+    fake.delete(key_of(fake, "1"))
+    before = {key: fake.objects[key] for key in fake.keys("/checkpoint") if key != key_of(fake, "5")}
+    assert cold(fake)["n"] == 5
+    make_saver(fake).delete_for_runs(["run-5"])
+    assert {key: fake.objects[key] for key in fake.keys("/checkpoint")} == before
+    with pytest.raises(CorruptObjectError) as raised:
+        make_saver(fake).prune(["t"])  # 4 would lose what it borrows from 2 and 3 as well
+    assert raised.value.key == key_of(fake, "4")
+    assert {key: fake.objects[key] for key in fake.keys("/checkpoint")} == before
+
+
+# Copies
+
+
+def test_a_copy_rewrites_nothing_and_is_its_own(fake: FakeS3, saver: S3Saver) -> None:
+    family(saver)
+    family(saver, ns="sub")
+    expected = {ns: [each[1:] for each in without_thread(told(fake, ns=ns))] for ns in ("", "sub")}
+    with fake.counted() as count:
+        make_saver(fake).copy_thread("t", "copy/t")
+    assert count.kinds == {"ListObjects": 1, "CopyObject": 16}
+    make_saver(fake).delete_thread("t")
+    for ns in ("", "sub"):
+        assert [each[1:] for each in without_thread(told(fake, "copy/t", ns))] == expected[ns]
+        assert lenders(fake, "4", "copy/t", ns) == ["1", "2", "3"]
+
+
+def without_thread(found: dict[str, Any]) -> list[tuple[Any, ...]]:
+    return [(each[0], each[1] and each[1][1:], *each[2:]) for each in found.values()]
+
+
+def test_a_copy_can_be_borrowed_from_and_pruned(fake: FakeS3, saver: S3Saver) -> None:
+    fifth = family(saver)[4]
+    before = told(fake)
+    make_saver(fake).copy_thread("t", "u")
+    assert get(saver, place("u")).checkpoint == fifth
+    sixth = step(saver, "6", fifth, thread="u", n=6)
+    assert lenders(fake, "6", "u") == ["2", "3"]
+    make_saver(fake).prune(["u"])
+    assert cold(fake, thread="u") == sixth["channel_values"]
+    assert len(fake.keys("/u.thread/")) == 1
+    assert told(fake) == before
+    make_saver(fake).prune(["t"])
+    assert cold(fake, thread="u") == sixth["channel_values"]
+    assert told(fake) == {"5": before["5"]}
+
+
+def test_a_copy_of_what_is_being_pruned_is_whole_or_told(fake: FakeS3, saver: S3Saver) -> None:
+    """At whatever copied object the pruning happens."""
+    family(saver)
+    snapshot = fake.snapshot()
+    outcomes: set[str] = set()
+    for at in range(8):
+        bucket = snapshot.snapshot()
+        bucket.hook = nth(CopyObject, at, functools.partial(make_saver(bucket).prune, ["t"]))
+        try:
+            make_saver(bucket).copy_thread("t", "u")
+        except Exception as error:  # noqa: BLE001  # its name is what is looked at
+            outcomes.add(type(error).__name__)
+        else:
+            outcomes.add("whole")
+            assert len(told(bucket, "u")) == 5
+        assert cold(bucket)["n"] == 5
+    assert outcomes == {"ConflictError", "whole"}
+
+
+def nth(kind: type[Request[Any]], at: int, action: Callable[[], None]) -> Any:
+    """A hook that acts at the request of a kind with this number."""
+    asked = itertools.count()
+
+    def hook(moment: Moment, request: Request[Any]) -> None:
+        if moment == "before" and isinstance(request, kind) and next(asked) == at:
+            action()
+
+    return hook

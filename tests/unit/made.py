@@ -1,0 +1,151 @@
+"""Checkpoints' objects as the saver makes them, kept in memory, where their children borrow from them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from langgraph_checkpoint_s3.objects.borrow import Known, Rules
+from langgraph_checkpoint_s3.objects.codecs import Compression
+from langgraph_checkpoint_s3.objects.drafts import Draft, draft, serialize
+from langgraph_checkpoint_s3.objects.records import SECOND, CheckpointRecord, Origin, open_checkpoint
+from langgraph_checkpoint_s3.objects.values import Frame, Lender
+
+HOUR = 3600
+DAY = 24 * HOUR
+SMALL = Rules(horizon=DAY, smallest=16, shortest=4, least=8)
+"""Rules by which short values borrow, too."""
+
+
+class Stream:
+    """A cipher that does what matters here: its output looks random."""
+
+    def encrypt(self, plaintext: bytes) -> tuple[str, bytes]:
+        return "stream", self._cross(plaintext)
+
+    def decrypt(self, ciphername: str, ciphertext: bytes) -> bytes:
+        assert ciphername == "stream"
+        return self._cross(ciphertext)
+
+    @staticmethod
+    def _cross(data: bytes) -> bytes:
+        pad = b"".join(hashlib.sha256(b"%d" % block).digest() for block in range(len(data) // 32 + 1))
+        return bytes(one ^ other for one, other in zip(data, pad, strict=False))
+
+
+def encode_checkpoint(
+    serde: SerializerProtocol,
+    codec: Compression,
+    origin: Origin,
+    checkpoint: Checkpoint,
+    metadata: CheckpointMetadata,
+    parent: str | None,
+) -> bytes:
+    """A checkpoint's object that borrows nothing."""
+    content = serialize(serde, checkpoint, metadata, parent)
+    versions = checkpoint["channel_versions"]
+    return draft(content, versions, origin, "checkpoint", codec, Rules(horizon=DAY)).body
+
+
+@dataclass
+class Shelf:
+    """A namespace's checkpoints. They are written one second after the other, if not said otherwise."""
+
+    rules: Rules = SMALL
+    codec: Compression = "zstd"
+    serde: SerializerProtocol = field(default_factory=JsonPlusSerializer)
+    drafts: dict[str, Draft] = field(default_factory=dict)
+    bodies: dict[str, bytes] = field(default_factory=dict)
+
+    def put(
+        self,
+        name: str,
+        values: Mapping[str, Any],
+        parent: str | None = None,
+        *,
+        versions: Mapping[str, Any] | None = None,
+        changed: Collection[str] | None = None,
+        at: float | None = None,
+        known: Known | None = None,
+        alone: bool = False,
+    ) -> Draft:
+        """Write a checkpoint.
+
+        Args:
+            name: Its id.
+            values: Its channels.
+            parent: Its parent, which it borrows from.
+            versions: The channels' versions; new ones by default.
+            changed: The channels that are said to have changed; all of them by default.
+            at: When, in seconds.
+            known: Its parent, as something else than its writing made it known.
+            alone: Whether it borrows nothing.
+        """
+        created = round((len(self.drafts) + 1 if at is None else at) * SECOND)
+        versions = dict.fromkeys(values, name) if versions is None else versions
+        checkpoint = {
+            "v": 4,
+            "id": name,
+            "ts": "2026-01-01T00:00:00+00:00",
+            "channel_values": dict(values),
+            "channel_versions": dict(versions),
+            "versions_seen": {},
+            "updated_channels": None,
+        }
+        if known is None and parent is not None and not alone:
+            known = self.drafts[parent].known
+        content = serialize(
+            self.serde,
+            cast("Checkpoint", checkpoint),
+            {"step": len(self.drafts)},
+            parent,
+            known,
+            set(values) if changed is None else changed,
+        )
+        origin = Origin("", name, created, "w")
+        leaf = self.leaf(parent)
+        made = draft(content, versions, origin, leaf, self.codec, self.rules, known)
+        self.drafts[name] = made
+        self.bodies[name] = made.body
+        return made
+
+    @staticmethod
+    def leaf(parent: str | None) -> str:
+        """The end of a key."""
+        return "checkpoint" if parent is None else f"checkpoint.p{parent}"
+
+    def open(self, name: str) -> CheckpointRecord:
+        """A checkpoint, without what it borrows."""
+        body = self.bodies[name]
+        return open_checkpoint(body, len(body), "", name)
+
+    def read(self, name: str) -> CheckpointRecord:
+        """A checkpoint, with what it borrows."""
+        record = self.open(name)
+        container = record.container
+        for number in container.missing(record.all_values()):
+            assert container.provide(number, self.lent(container.frames[number]))
+        assert container.missing(record.all_values()) == []
+        return record
+
+    def lent(self, frame: Frame) -> bytes:
+        """A lent frame's stored bytes, where its lender has them."""
+        assert frame.lender is not None
+        return self.bodies[frame.lender.checkpoint_id][frame.offset : frame.offset + frame.stored]
+
+
+def shares(draft: Draft, name: str) -> tuple[int, dict[Lender, int]]:
+    """How many bytes of a channel's value lie in its own object, and how many each lender gives."""
+    own = draft.known.checkpoint_id
+    found: dict[Lender, int] = {}
+    for piece in draft.known.values[name].pieces:
+        assert piece.frame.lender is not None
+        found[piece.frame.lender] = found.get(piece.frame.lender, 0) + piece.length
+    new = sum(found.pop(lender) for lender in list(found) if lender.checkpoint_id == own)
+    return new, found
