@@ -92,6 +92,8 @@ def _next_run(
     for distance in (*_NEAR, *_FAR):
         if distance == _FAR[0] and unlike:
             return best  # nothing of one is in the other
+        if distance > max(window, _NEAR[-1]):
+            return best  # small values aren't worth it
         reach = distance + window
         for inserted in (True, False):
             if inserted:  # what is old comes later in the new one

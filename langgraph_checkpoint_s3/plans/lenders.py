@@ -64,9 +64,7 @@ def provide(context: Context, records: Iterable[tuple[str, CheckpointRecord]]) -
                 continue
             loan = _Loan(key, frame, record.container, number)
             stored = context.memory.frame(loan.key, frame)
-            if stored is not None:
-                record.container.provide(number, stored)
-            elif frame.stored:
+            if (stored is None or not record.container.provide(number, stored)) and frame.stored:
                 loans.append(loan)
     spans = list(_spans(loans, context.sizes))
     answers = yield from together(request for _, requests in spans for request in requests)
