@@ -124,6 +124,21 @@ def test_a_list_asks_for_each_lent_range_once(fake: FakeS3, saver: S3Saver, limi
     assert len(whole) == len(set(whole)) == len(listed)
 
 
+def test_a_list_reads_no_more_states_at_once_than_fit(
+    fake: FakeS3, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their objects are small: what counts is what they come to with what they borrow."""
+    before = None
+    for number in range(30):
+        before = step(saver, f"{number:02}", before, n=number, **({} if before else {"documents": DOCUMENTS}))
+    monkeypatch.setattr("langgraph_checkpoint_s3.plans.listing._WINDOW_BYTES", 3 * len(DOCUMENTS))
+    with fake.counted() as count:
+        assert len(list(make_saver(fake).list(place("t")))) == 30
+    read = [sum(isinstance(each, GetObject) and each.first == 0 for each in batch) for batch in count.batches]
+    assert max(read) == 8  # the first window: it isn't known yet what a state comes to
+    assert all(each <= 3 for each in read[read.index(8) + 1 :])
+
+
 def test_an_unchanged_channel_is_neither_serialized_nor_stored(fake: FakeS3, saver: S3Saver) -> None:
     """Its version says that it is the same; so nobody looks at it."""
     first = step(saver, "1", documents=DOCUMENTS, n=1)
