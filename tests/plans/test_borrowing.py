@@ -128,9 +128,9 @@ def test_a_list_reads_no_more_states_at_once_than_fit(
     fake: FakeS3, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their objects are small: what counts is what they come to with what they borrow."""
-    before = None
-    for number in range(30):
-        before = step(saver, f"{number:02}", before, n=number, **({} if before else {"documents": DOCUMENTS}))
+    before = step(saver, "00", documents=DOCUMENTS)
+    for number in range(1, 30):
+        before = step(saver, f"{number:02}", before, n=number)
     monkeypatch.setattr("langgraph_checkpoint_s3.plans.listing._WINDOW_BYTES", 3 * len(DOCUMENTS))
     with fake.counted() as count:
         assert len(list(make_saver(fake).list(place("t")))) == 30
