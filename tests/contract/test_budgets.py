@@ -194,7 +194,9 @@ class TestBudgetsOfASmallThread:
         build_thread(calls, checkpoints=4, tasks=2)
         with front.counted() as found, front.rounds() as rounds:
             calls.copy_thread("thread", "copy")
-        assert found == {"ListObjectsV2": 1, "CopyObject": 12}
+        # rclone answers one of many at once with a 500 now and then; the client asks again.
+        failed = sum(seen.operation == "CopyObject" and seen.status >= 500 for seen in front.log)
+        assert found == {"ListObjectsV2": 1, "CopyObject": 12 + failed}
         assert rounds == [1, 8, 3, 1]  # the list, the writes, the past, the latest
         assert len(calls.list(at("copy"))) == 4
 
