@@ -91,19 +91,43 @@ class Known:
         return sum(len(value.raw) for value in self.values.values())
 
 
-def pieces_of(value: Value, frames: Sequence[Frame], base: int, lender: Lender) -> list[Piece]:
-    """Where a value's bytes lie, as other objects say it.
+def known_of(
+    lender: Lender,
+    created: int,
+    serializer: str,
+    versions: Mapping[str, Any],
+    values: Mapping[str, tuple[Value, bytes]],
+    frames: Sequence[Frame],
+    base: int,
+) -> Known:
+    """What others may borrow from a checkpoint that was read or written.
 
     Args:
-        value: The value, in an object that was read or written.
+        lender: Its object.
+        created: When it was written, in ns since 1970.
+        serializer: What the serializer calls what it made of the metadata.
+        versions: The channels' versions.
+        values: The values that are large enough, and their bytes.
         frames: The object's frames.
         base: Where the first one begins.
-        lender: The object.
     """
-    return [
-        Piece(frames[extent.frame].lent(base, lender), extent.start, extent.length)
-        for extent in value.extents
-    ]
+    return Known(
+        lender.checkpoint_id,
+        created,
+        serializer,
+        {name: versions[name] for name in values if name in versions},
+        {
+            name: KnownValue(
+                value.type,
+                raw,
+                [
+                    Piece(frames[extent.frame].lent(base, lender), extent.start, extent.length)
+                    for extent in value.extents
+                ],
+            )
+            for name, (value, raw) in values.items()
+        },
+    )
 
 
 class Part(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from langgraph_checkpoint_s3.objects.borrow import Known, KnownValue, Part, Parts, Rules, compose, pieces_of
+from langgraph_checkpoint_s3.objects.borrow import Known, Part, Parts, Rules, compose, known_of
 from langgraph_checkpoint_s3.objects.codecs import Compression
 from langgraph_checkpoint_s3.objects.format import HEAD_BYTES, OWN_FRAME, Builder
 from langgraph_checkpoint_s3.objects.records import (
@@ -21,7 +21,7 @@ from langgraph_checkpoint_s3.objects.records import (
     open_checkpoint,
     whole_fields,
 )
-from langgraph_checkpoint_s3.objects.values import Extent, Frame, Lender, Value, pack_value
+from langgraph_checkpoint_s3.objects.values import Extent, Lender, Value, pack_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +145,14 @@ def draft(
     if known is not None and lenders:
         fields["parent_created"] = known.created
     body, base = builder.finish(fields, whole_fields(fields))
-    return Draft(
-        body,
-        lenders,
-        content,
-        _known(content, versions, origin, leaf, rules, values, builder.frames, base),
-        origin,
-    )
+    large = {
+        name: (value, content.channels[name][1])
+        for name, value in values.items()
+        if value.size >= rules.smallest
+    }
+    lender, serializer = origin.lender(leaf), content.metadata[0]
+    next_known = known_of(lender, origin.created, serializer, versions, large, builder.frames, base)
+    return Draft(body, lenders, content, next_known, origin)
 
 
 def _borrowed(content: Content, rules: Rules, known: Known, now: float) -> Parts:
@@ -188,27 +189,3 @@ def _extents(builder: Builder, parts: Iterable[Part], place: Sequence[Extent]) -
             number = builder.lend(part.piece.frame)
             extents.append(Extent(number, part.piece.start, part.piece.length, part.origin))
     return tuple(extents)
-
-
-def _known(
-    content: Content,
-    versions: Mapping[str, Any],
-    origin: Origin,
-    leaf: str,
-    rules: Rules,
-    values: Mapping[str, Value],
-    frames: Sequence[Frame],
-    base: int,
-) -> Known:
-    large = {name: value for name, value in values.items() if value.size >= rules.smallest}
-    lender = origin.lender(leaf)
-    return Known(
-        origin.checkpoint_id,
-        origin.created,
-        content.metadata[0],
-        {name: versions[name] for name in large if name in versions},
-        {
-            name: KnownValue(value.type, content.channels[name][1], pieces_of(value, frames, base, lender))
-            for name, value in large.items()
-        },
-    )

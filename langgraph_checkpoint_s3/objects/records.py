@@ -21,7 +21,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError
-from langgraph_checkpoint_s3.objects.borrow import Known, KnownValue, Rules, pieces_of
+from langgraph_checkpoint_s3.objects.borrow import Known, Rules, known_of
 from langgraph_checkpoint_s3.objects.codecs import Compression
 from langgraph_checkpoint_s3.objects.format import OWN_FRAME, Builder, Container, open_container
 from langgraph_checkpoint_s3.objects.values import Lender, Value, natural, pack_value, text, unpack_value
@@ -151,27 +151,14 @@ class CheckpointRecord:
             rules: When to borrow.
         """
         container = self.container
-        lender = Lender(container.fields["id"], leaf, self.created // SECOND)
-        large = {
-            name: value
+        values = {
+            name: (value, container.bytes_of(value))
             for name, value in self.channels.items()
             if value.size >= rules.smallest and container.has_frames(value)
         }
-        values = {
-            name: KnownValue(
-                value.type,
-                container.bytes_of(value),
-                pieces_of(value, container.frames, container.base, lender),
-            )
-            for name, value in large.items()
-        }
-        return Known(
-            container.fields["id"],
-            self.created,
-            self.metadata_value.type,
-            {name: versions[name] for name in large if name in versions},
-            values,
-        )
+        lender = Lender(container.fields["id"], leaf, self.created // SECOND)
+        serializer = self.metadata_value.type
+        return known_of(lender, self.created, serializer, versions, values, container.frames, container.base)
 
     def inherit(self, parent: CheckpointRecord) -> None:
         """Take from the parent, which has all of its bytes, those that are missing here."""
