@@ -15,6 +15,7 @@ from langgraph_checkpoint_s3.errors import (
     DecryptionError,
     InvalidConfigError,
     InvalidKeyError,
+    NotSupportedError,
     S3CheckpointError,
     StorageUnavailableError,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "DecryptionError",
     "InvalidConfigError",
     "InvalidKeyError",
+    "NotSupportedError",
     "S3CheckpointError",
     "S3Config",
     "S3Saver",

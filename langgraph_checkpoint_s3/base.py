@@ -149,6 +149,11 @@ class BaseS3Saver(BaseCheckpointSaver[str]):
         """`setup`, as a coroutine."""
         self._note_conditional(await self._store.arun(self._setup()))
 
+    @property
+    def internals(self) -> tuple[Store, Context]:
+        """Where its plans run, and what they are given. For this package's admin module alone."""
+        return self._store, self._context()
+
     def _context(self) -> Context:
         # Made for each call: `with_allowlist` clones the saver with another serializer.
         return Context(

@@ -1,15 +1,16 @@
 """The errors of this package, and what each of them tells its reader.
 
     S3CheckpointError
-    ├── InvalidConfigError        also ValueError       a setting that can't be
-    ├── InvalidKeyError           also ValueError       a thread, namespace or id that can't be a key
-    ├── BucketNotFoundError       also LookupError      the bucket isn't there
-    ├── AccessDeniedError         also PermissionError  names the missing IAM action
-    ├── CheckpointArchivedError                         in Glacier: says how to restore
-    ├── CorruptObjectError                              an object that can't be trusted
-    ├── DecryptionError                                 a key is missing or wrong
-    ├── ConflictError                                   a condition or lease held by another
-    └── StorageUnavailableError   also ConnectionError  attempts exhausted, or the store refused
+    ├── InvalidConfigError        also ValueError           a setting that can't be
+    ├── InvalidKeyError           also ValueError           a thread, namespace or id that can't be a key
+    ├── BucketNotFoundError       also LookupError          the bucket isn't there
+    ├── AccessDeniedError         also PermissionError      names the missing IAM action
+    ├── CheckpointArchivedError                             in Glacier: says how to restore
+    ├── CorruptObjectError                                  an object that can't be trusted
+    ├── DecryptionError                                     a key is missing or wrong
+    ├── ConflictError                                       a condition or lease held by another
+    ├── NotSupportedError         also NotImplementedError  the store doesn't offer this
+    └── StorageUnavailableError   also ConnectionError      attempts exhausted, or the store refused
 
 Whoever catches the built-in class that an error also is needs no import from here. Where an
 error came from S3, botocore's own is its `__cause__`.
@@ -122,6 +123,12 @@ class ConflictError(S3CheckpointError):
     """A condition isn't met because somebody else holds or changed the object."""
 
     kind = "conflict"
+
+
+class NotSupportedError(S3CheckpointError, NotImplementedError):
+    """The store doesn't offer what was asked for. Nothing was changed."""
+
+    kind = "not_supported"
 
 
 class StorageUnavailableError(S3CheckpointError, ConnectionError):

@@ -8,7 +8,7 @@ Whoever reads or writes one needs five rules:
 
 1. A plan computes and yields. It has no client, clock, randomness or logging: those are passed in.
 2. It yields a batch and gets a list of as many answers back; what is in one batch may run together.
-3. Only `ask`, `together` and `abreast` contain a bare `yield`. Everything else is `yield from`, so
+3. Only `ask`, `together`, `abreast` and `settled` contain a bare `yield`. Everything else is `yield from`, so
    that types flow.
 4. The driver settles a whole batch, then throws its first error into the plan, which may still
    ask for what cleans up, and lets the error out.
@@ -20,7 +20,8 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Sequence
 from typing import Any, TypeAlias, TypeVar, cast
 
-from langgraph_checkpoint_s3.s3.requests import Request
+from langgraph_checkpoint_s3.errors import S3CheckpointError
+from langgraph_checkpoint_s3.s3.requests import Failed, Request, Tried
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -81,6 +82,42 @@ def abreast(plans: Iterable[Plan[T]]) -> Plan[list[T]]:
         for plan in running:
             plan.close()
     return [results[number] for number in range(len(running))]
+
+
+def settled(plan: Plan[T]) -> Plan[T | S3CheckpointError]:
+    """Run a plan to its result or its error: beside others, it ends nothing but itself."""
+    answers: list[Any] | None = None
+    failure: BaseException | None = None
+    try:
+        while True:
+            try:
+                if failure is not None:
+                    batch = plan.throw(failure)
+                else:
+                    batch = next(plan) if answers is None else plan.send(answers)
+            except StopIteration as stop:
+                return cast("T", stop.value)
+            except S3CheckpointError as error:
+                return error
+            try:
+                answers = yield [
+                    request if isinstance(request, Tried) else Tried(request) for request in batch
+                ]
+            except GeneratorExit:
+                raise
+            except BaseException as error:  # noqa: BLE001  # thrown on into the plan
+                failure = error
+            else:
+                failure = next(
+                    (
+                        answer.error
+                        for request, answer in zip(batch, answers, strict=True)
+                        if isinstance(answer, Failed) and not isinstance(request, Tried)
+                    ),
+                    None,
+                )
+    finally:
+        plan.close()
 
 
 def _end(plan: Plan[Any], error: BaseException) -> Plan[None]:

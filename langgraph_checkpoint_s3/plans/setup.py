@@ -17,11 +17,11 @@ from langgraph_checkpoint_s3.s3.requests import (
     DeleteObjects,
     GetObject,
     ListObjects,
-    PutBucketVersioning,
     PutObject,
     Refused,
     Request,
 )
+from langgraph_checkpoint_s3.s3.settings import VERSIONING, PutSetting
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ def setup(prefix: str, nonce: str, *, versioning: bool) -> Plan[bool]:
         yield from _create()
         page = yield from _allowed(ListObjects(key), denied)
     if versioning:
-        yield from _allowed(PutBucketVersioning(), denied)
+        yield from _allowed(PutSetting(VERSIONING, {"Status": "Enabled"}), denied)
     conditional = True
     if (yield from _allowed(PutObject(key, _PROBE, only_new=True), denied)) is not None:
         again = yield from _allowed(PutObject(key, _PROBE, only_new=True), denied)

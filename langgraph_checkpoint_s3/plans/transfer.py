@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
@@ -92,31 +92,33 @@ def fetch(entries: Sequence[Entry], sizes: Sizes) -> Plan[list[Body | Missing]]:
         pieces = answers[position : position + len(requests)]
         position += len(requests)
         body = _join(pieces)
-        bodies.append((yield from _fetch_again(entry.key, sizes)) if body is None else body)
+        bodies.append((yield from _fetch_again(entry, sizes)) if body is None else body)
     return bodies
 
 
-def _fetch_again(key: str, sizes: Sizes) -> Plan[Body | Missing]:
+def _fetch_again(entry: Entry, sizes: Sizes) -> Plan[Body | Missing]:
+    now = GetObject(entry.key, version=entry.version)
     for _ in range(_READ_TRIES):
-        head = yield from ask(GetObject(key, length=sizes.part_size))
+        head = yield from ask(replace(now, length=sizes.part_size))
         if isinstance(head, Missing) or len(head.data) == head.size:
             return head
         rest = yield from together(
-            GetObject(key, first=first, length=sizes.part_size)
+            replace(now, first=first, length=sizes.part_size)
             for first in range(len(head.data), head.size, sizes.part_size)
         )
         body = _join([head, *rest])
         if body is not None:
             return body
     # Somebody overwrites it faster than it can be read in pieces.
-    return (yield from ask(GetObject(key)))
+    return (yield from ask(now))
 
 
 def _ranges(entry: Entry, sizes: Sizes) -> list[Request[Body | Missing]]:
+    whole = GetObject(entry.key, entry.etag, keep=entry.version is None, version=entry.version)
     if entry.size < sizes.multipart_threshold:
-        return [GetObject(entry.key, entry.etag)]
+        return [whole]
     return [
-        GetObject(entry.key, entry.etag, first, min(sizes.part_size, entry.size - first))
+        replace(whole, first=first, length=min(sizes.part_size, entry.size - first))
         for first in range(0, entry.size, sizes.part_size)
     ]
 

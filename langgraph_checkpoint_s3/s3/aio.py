@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from langgraph_checkpoint_s3.config import S3Config
-from langgraph_checkpoint_s3.s3.boto import client_arguments, prepare, tune
+from langgraph_checkpoint_s3.s3.boto import client_arguments, prepare, tune, wire_of
 from langgraph_checkpoint_s3.s3.wire import Wire
 
 
@@ -86,8 +86,7 @@ class AioClients:
         await anext(holder.lifetime)
         holder.closer = weakref.finalize(self, _close_soon, loop, holder.lifetime)
         holder.closer.atexit = False
-        wire = Wire(self._config, client.meta.endpoint_url, client.meta.region_name)
-        holder.made = (os.getpid(), client, wire)
+        holder.made = (os.getpid(), client, wire_of(self._config, client))
 
     def _forget_closed_loops(self) -> None:
         for loop in [loop for loop in self._holders if loop.is_closed()]:

@@ -78,9 +78,23 @@ def prepare(session: Any) -> None:
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_timestamp)
 
 
+def sign_with_version_4(signature_version: Any, **_: Any) -> str | None:
+    """Sign URLs with version 4, as requests are: botocore's default for URLs is version 2 in old regions."""
+    return signature_version if signature_version == "s3v4-query" else None
+
+
 def tune(client: Any) -> None:
     """Adapt a client of our own making; those that users hand in stay as they are."""
-    client.meta.events.register_last("before-call.s3", drop_expect, unique_id="langgraph-checkpoint-s3")
+    events = client.meta.events
+    events.register_last("before-call.s3", drop_expect, unique_id="langgraph-checkpoint-s3")
+    events.register_first("choose-signer.s3", sign_with_version_4, unique_id="langgraph-checkpoint-s3-v4")
+
+
+def wire_of(config: S3Config, client: Any) -> Wire:
+    """The wire format for a client."""
+    signer = getattr(client, "_request_signer", None)  # botocore shows a client's credentials nowhere else
+    credentials = getattr(signer, "_credentials", None)
+    return Wire(config, client.meta.endpoint_url, client.meta.region_name, credentials)
 
 
 class BotoClient:
@@ -109,8 +123,7 @@ class BotoClient:
                 made = self._made
                 if made is None or made[0] != os.getpid():
                     client = self._given or self._make()
-                    wire = Wire(self._config, client.meta.endpoint_url, client.meta.region_name)
-                    made = self._made = (os.getpid(), client, wire)
+                    made = self._made = (os.getpid(), client, wire_of(self._config, client))
         return made[1], made[2]
 
     def close(self) -> None:

@@ -22,10 +22,14 @@ class LentCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore is u
         super().__init__(frozen.access_key, frozen.secret_key, frozen.token, method=lent.method)
         self._lent = lent
 
+    def refresh_needed(self, refresh_in: float | None = None) -> bool:
+        """Whether they end within so many seconds, as far as that is known."""
+        known = getattr(self._lent, "refresh_needed", None)
+        return known is not None and bool(known(refresh_in))
+
     async def get_frozen_credentials(self) -> Any:
         """The credentials of this moment; what must be fetched for them is, in a thread."""
-        refresh_needed = getattr(self._lent, "refresh_needed", None)
-        if refresh_needed is not None and refresh_needed():
+        if self.refresh_needed():
             return await asyncio.to_thread(self._lent.get_frozen_credentials)
         return self._lent.get_frozen_credentials()
 

@@ -20,7 +20,7 @@ from langgraph_checkpoint_s3.errors import S3CheckpointError
 from langgraph_checkpoint_s3.s3 import aio
 from langgraph_checkpoint_s3.s3.boto import BotoClient
 from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
-from langgraph_checkpoint_s3.s3.requests import Body, Request
+from langgraph_checkpoint_s3.s3.requests import Body, Failed, Request, Tried
 
 T = TypeVar("T")
 
@@ -155,6 +155,11 @@ class Store:
         return _results([_attempt(_result, task) for task in tasks])
 
     def _send(self, request: Request[Any]) -> Any:
+        if isinstance(request, Tried):
+            try:
+                return self._send(request.request)
+            except S3CheckpointError as error:
+                return Failed(error)
         exchange = Exchange(self.shared, request)
         if exchange.settled:  # by the cache: no client is needed
             return exchange.answer
@@ -165,7 +170,7 @@ class Store:
             response: Any = None
             try:
                 response = getattr(client, method)(**arguments)
-                data = _read(response["Body"]) if "Body" in response else b""
+                data = _read(response["Body"]) if _has_body(response) else b""
             except Exception as error:  # noqa: BLE001  # judged by the exchange
                 time.sleep(exchange.failed(error, reading=response is not None))
             else:
@@ -173,6 +178,11 @@ class Store:
         return exchange.answer
 
     async def _asend(self, clients: aio.AioClients, request: Request[Any]) -> Any:
+        if isinstance(request, Tried):
+            try:
+                return await self._asend(clients, request.request)
+            except S3CheckpointError as error:
+                return Failed(error)
         exchange = Exchange(self.shared, request)
         if exchange.settled:
             return exchange.answer
@@ -183,7 +193,7 @@ class Store:
             response: Any = None
             try:
                 response = await getattr(client, method)(**arguments)
-                data = await _aread(response["Body"]) if "Body" in response else b""
+                data = await _aread(response["Body"]) if _has_body(response) else b""
             except Exception as error:  # noqa: BLE001  # judged by the exchange
                 await asyncio.sleep(exchange.failed(error, reading=response is not None))
             else:
@@ -250,6 +260,10 @@ def _results(pairs: Sequence[tuple[Any, BaseException | None]]) -> tuple[list[An
 
 def _result(future: Future[Any] | asyncio.Future[Any]) -> Any:
     return future.result()
+
+
+def _has_body(response: Any) -> bool:
+    return isinstance(response, dict) and "Body" in response  # a signed URL is text
 
 
 def _read(body: Any) -> bytes:

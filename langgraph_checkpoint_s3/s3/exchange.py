@@ -18,10 +18,11 @@ from typing import Any, Final
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import CorruptObjectError, S3CheckpointError, StorageUnavailableError
+from langgraph_checkpoint_s3.s3.administration import Sign
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
 from langgraph_checkpoint_s3.s3.faults import Again, Outcome, Unconditional, judge, unmakeable
 from langgraph_checkpoint_s3.s3.requests import Body, CompleteUpload, GetObject, PutObject, Request, Stored
-from langgraph_checkpoint_s3.s3.wire import OPERATIONS, Wire
+from langgraph_checkpoint_s3.s3.wire import Wire, method_of, operation_of
 
 logger = logging.getLogger("langgraph_checkpoint_s3")
 
@@ -121,9 +122,10 @@ class Exchange:
         """The client's method to call, and its arguments."""
         self._tries += 1
         self._conditional = self._shared.conditional
-        operation, method = OPERATIONS[type(self._request)]
-        self._shared.count(operation)
-        return method, wire.arguments(self._request, conditional=self._conditional)
+        if not isinstance(self._request, Sign):  # nothing is sent for it
+            self._shared.count(operation_of(self._request))
+        arguments = wire.arguments(self._request, conditional=self._conditional)
+        return method_of(self._request), arguments
 
     def succeeded(self, wire: Wire, response: Mapping[str, Any], data: bytes) -> None:
         """The store answered."""

@@ -20,9 +20,12 @@ from langgraph_checkpoint_s3.errors import (
     CheckpointArchivedError,
     InvalidConfigError,
     InvalidKeyError,
+    NotSupportedError,
     S3CheckpointError,
     StorageUnavailableError,
 )
+from langgraph_checkpoint_s3.s3 import admin_wire
+from langgraph_checkpoint_s3.s3.administration import InspectObject, RestoreObject
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
     Body,
@@ -36,12 +39,12 @@ from langgraph_checkpoint_s3.s3.requests import (
     HeadObject,
     ListObjects,
     Missing,
-    PutBucketVersioning,
     PutObject,
     Refused,
     Request,
     UploadPart,
 )
+from langgraph_checkpoint_s3.s3.settings import DeleteSetting, GetSetting, PutSetting
 
 IAM_ACTIONS: Final[Mapping[type[Request[Any]], str]] = {
     PutObject: "s3:PutObject",
@@ -55,9 +58,8 @@ IAM_ACTIONS: Final[Mapping[type[Request[Any]], str]] = {
     CompleteUpload: "s3:PutObject",
     AbortUpload: "s3:AbortMultipartUpload",
     CreateBucket: "s3:CreateBucket",
-    PutBucketVersioning: "s3:PutBucketVersioning",
 }
-"""What each request needs (https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html)."""
+"""What each of a saver's requests needs (https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html)."""
 
 _CREDENTIALS: Final = {
     "InvalidAccessKeyId": "The access key id isn't known to the store",
@@ -189,8 +191,8 @@ def _of_response(
         )
     if code == "InvalidObjectState":
         return CheckpointArchivedError(
-            "The object lies in an offline archive class (Glacier): restore it with s3:RestoreObject, then "
-            "try again",
+            "The object lies in an offline archive class (Glacier): restore it with S3Admin.restore_archived "
+            "(s3:RestoreObject), then try again",
             **where,
         )
     if code in _CREDENTIALS:
@@ -205,10 +207,14 @@ def _of_response(
         return InvalidConfigError(f"The store refuses a setting ({code}: {message})", **where)
     if code == "AccessDenied" or status in (401, 403):
         return _denied(code, message, request, where)
+    if status in (405, 501) and type(request) not in IAM_ACTIONS:
+        return NotSupportedError(
+            f"This store doesn't support {_named(request)} (it answers {status} {code} {message})", **where
+        )
     attempts = int(metadata.get("RetryAttempts", 0)) + 1
     hint = ": the store doesn't offer this" if status == 501 else ""
     refused = StorageUnavailableError(
-        f"The store refused {type(request).__name__} with {status} {code}{hint} ({message}), after "
+        f"The store refused {_named(request)} with {status} {code}{hint} ({message}), after "
         f"{attempts} attempt{'s' if attempts > 1 else ''}",
         attempts=attempts,
         status=status,
@@ -219,10 +225,14 @@ def _of_response(
 
 def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Again | None:
     match request:
-        case GetObject() | CopyObject() if code in ("NoSuchKey", "NoSuchVersion"):
+        case GetObject() | CopyObject() | RestoreObject() if code in ("NoSuchKey", "NoSuchVersion"):
             return Outcome(Missing())
-        case HeadObject() if status == 404:
+        case HeadObject() | InspectObject() if status == 404:
             return Outcome(Missing())
+        case GetSetting(setting) if code in setting.absent:
+            return Outcome(None)
+        case RestoreObject() if code == "RestoreAlreadyInProgress":
+            return Outcome(False)
         case GetObject() if status == 416:
             return Outcome(Body(b"", "", 0))  # it is shorter than it was listed
         case CreateBucket() if code == "BucketAlreadyOwnedByYou":
@@ -250,7 +260,7 @@ def _is_conditional(request: Request[Any]) -> bool:
 
 def _denied(code: str, message: str, request: Request[Any], where: Mapping[str, Any]) -> AccessDeniedError:
     named = _PERFORM.search(message)
-    action = named[1] if named else IAM_ACTIONS[type(request)]
+    action = named[1] if named else action_of(request)
     hint = ""
     if isinstance(request, (GetObject, HeadObject)):
         hint = " (an absent object is refused in the same way where s3:ListBucket is missing)"
@@ -259,6 +269,19 @@ def _denied(code: str, message: str, request: Request[Any], where: Mapping[str, 
         action=action,
         **where,
     )
+
+
+def action_of(request: Request[Any]) -> str:
+    """The IAM action that a request needs."""
+    return IAM_ACTIONS.get(type(request)) or admin_wire.action(request)
+
+
+def _named(request: Request[Any]) -> str:
+    """A request as messages call it."""
+    match request:
+        case GetSetting(setting) | PutSetting(setting) | DeleteSetting(setting):
+            return f"a bucket's {setting.name} ({type(request).__name__})"
+    return type(request).__name__
 
 
 def _is_foreign(error: Exception) -> bool:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeVar
+
+from langgraph_checkpoint_s3.errors import S3CheckpointError
 
 A_co = TypeVar("A_co", covariant=True)
 
@@ -21,6 +23,13 @@ class Request(Generic[A_co]):
 @dataclass(frozen=True, slots=True)
 class Missing:
     """There is no such object (404)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What went wrong with a request that was `Tried`."""
+
+    error: S3CheckpointError
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +61,23 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One object in a listing."""
+    """One object in a listing.
+
+    Attributes:
+        key: The object.
+        size: Its length in bytes.
+        etag: Its ETag.
+        modified: When it was written.
+        storage_class: Where it lies; what a store doesn't say is `STANDARD`.
+        version: One of its versions; `None` is the one that is there now.
+    """
 
     key: str
     size: int
     etag: str
     modified: datetime
+    storage_class: str = "STANDARD"
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +121,7 @@ class GetObject(Request["Body | Missing"]):
         first: The first byte wanted.
         length: How many bytes are wanted; `None` is all of them.
         keep: Whether the answer is worth remembering.
+        version: The version wanted; `None` is the one that is there now.
     """
 
     key: str
@@ -108,6 +129,7 @@ class GetObject(Request["Body | Missing"]):
     first: int = 0
     length: int | None = None
     keep: bool = True
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +162,11 @@ class DeleteObjects(Request[Deletion]):
 
 @dataclass(frozen=True, slots=True)
 class CopyObject(Request["Stored | Missing"]):
-    """Copy an object within the bucket, on the server."""
+    """Copy an object, or one of its versions, within the bucket, on the server."""
 
     source: str
     target: str
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +211,7 @@ class CreateBucket(Request[Done]):
 
 
 @dataclass(frozen=True, slots=True)
-class PutBucketVersioning(Request[Done]):
-    """Turn versioning on."""
+class Tried(Request["A_co | Failed"]):
+    """Send a request whose error is its answer: it ends nothing but itself."""
 
-
-AnyRequest: TypeAlias = "Request[object]"
+    request: Request[A_co]

@@ -7,7 +7,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
+from botocore import xform_name
+
 from langgraph_checkpoint_s3.config import S3Config
+from langgraph_checkpoint_s3.s3 import admin_wire
+from langgraph_checkpoint_s3.s3.admin_wire import deletion, etag, of_version
+from langgraph_checkpoint_s3.s3.administration import Sign, Signed
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
     Body,
@@ -16,37 +21,33 @@ from langgraph_checkpoint_s3.s3.requests import (
     CreateBucket,
     CreateUpload,
     DeleteObjects,
-    Deletion,
     Done,
     Entry,
     GetObject,
     HeadObject,
     ListObjects,
     Page,
-    PutBucketVersioning,
     PutObject,
     Request,
     Stored,
     UploadPart,
 )
 
-OPERATIONS: Final[Mapping[type[Request[Any]], tuple[str, str]]] = {
-    PutObject: ("PutObject", "put_object"),
-    GetObject: ("GetObject", "get_object"),
-    HeadObject: ("HeadObject", "head_object"),
-    ListObjects: ("ListObjectsV2", "list_objects_v2"),
-    DeleteObjects: ("DeleteObjects", "delete_objects"),
-    CopyObject: ("CopyObject", "copy_object"),
-    CreateUpload: ("CreateMultipartUpload", "create_multipart_upload"),
-    UploadPart: ("UploadPart", "upload_part"),
-    CompleteUpload: ("CompleteMultipartUpload", "complete_multipart_upload"),
-    AbortUpload: ("AbortMultipartUpload", "abort_multipart_upload"),
-    CreateBucket: ("CreateBucket", "create_bucket"),
-    PutBucketVersioning: ("PutBucketVersioning", "put_bucket_versioning"),
+OPERATIONS: Final[Mapping[type[Request[Any]], str]] = {
+    PutObject: "PutObject",
+    GetObject: "GetObject",
+    HeadObject: "HeadObject",
+    ListObjects: "ListObjectsV2",
+    DeleteObjects: "DeleteObjects",
+    CopyObject: "CopyObject",
+    CreateUpload: "CreateMultipartUpload",
+    UploadPart: "UploadPart",
+    CompleteUpload: "CompleteMultipartUpload",
+    AbortUpload: "AbortMultipartUpload",
+    CreateBucket: "CreateBucket",
 }
-"""For each request, S3's name of the operation and the client's method."""
+"""For each of a saver's requests, S3's name of the operation."""
 
-_WITHOUT_PAYER: Final = (CreateBucket, PutBucketVersioning)
 _TOTAL: Final = re.compile(r"/(\d+)$")
 
 
@@ -57,10 +58,14 @@ class Wire:
         config: The saver's.
         endpoint_url: The address that the client really uses.
         region: The client's region.
+        credentials: The client's credentials, where they can be seen.
     """
 
-    def __init__(self, config: S3Config, endpoint_url: str, region: str | None) -> None:
+    def __init__(
+        self, config: S3Config, endpoint_url: str, region: str | None, credentials: Any = None
+    ) -> None:
         self._region = region
+        self._credentials = credentials
         self._bucket = {"Bucket": config.bucket}
         if config.expected_bucket_owner:
             self._bucket["ExpectedBucketOwner"] = config.expected_bucket_owner
@@ -71,23 +76,24 @@ class Wire:
 
     def arguments(self, request: Request[Any], *, conditional: bool = True) -> dict[str, Any]:
         """The arguments of the client's method. `conditional` says whether the store knows conditions."""
-        arguments: dict[str, Any] = dict(self._bucket)
-        if not isinstance(request, _WITHOUT_PAYER):
-            arguments |= self._payer
+        if type(request) not in OPERATIONS:
+            return admin_wire.arguments(request, self._bucket, self._payer)
+        arguments: dict[str, Any] = self._bucket | self._payer
         match request:
             case PutObject(key, body, only_new):
                 arguments |= self._new | {"Key": key, "Body": body} | _condition(only_new and conditional)
-            case GetObject(key, _, first, length):
-                arguments |= {"Key": key} | _range(first, length)
+            case GetObject(key, _, first, length, _, version):
+                arguments |= {"Key": key} | _range(first, length) | of_version(version)
             case HeadObject(key):
                 arguments |= {"Key": key}
             case ListObjects():
                 arguments |= _listing(request)
             case DeleteObjects(keys):
                 arguments |= {"Delete": {"Objects": [{"Key": key} for key in keys], "Quiet": True}}
-            case CopyObject(source, target):
+            case CopyObject(source, target, version):
                 arguments |= self._copied | {"Key": target}
-                arguments["CopySource"] = {"Bucket": self._bucket["Bucket"], "Key": source}
+                copied = {"Bucket": self._bucket["Bucket"], "Key": source} | of_version(version)
+                arguments["CopySource"] = copied
                 if self._owner:
                     arguments["ExpectedSourceBucketOwner"] = self._owner
             case CreateUpload(key):
@@ -102,33 +108,47 @@ class Wire:
                 arguments |= {"Key": key, "UploadId": upload_id}
             case CreateBucket():
                 arguments = _new_bucket(self._bucket["Bucket"], self._region)
-            case PutBucketVersioning():
-                arguments["VersioningConfiguration"] = {"Status": "Enabled"}
         return arguments
 
     def answer(self, request: Request[Any], response: Mapping[str, Any], data: bytes) -> Any:
         """What a response means. `data` is its body, read."""
         match request:
             case GetObject():
-                return Body(data, _etag(response), _size(response, data))
+                return Body(data, etag(response), _size(response, data))
             case PutObject() | HeadObject() | CompleteUpload():
-                return Stored(_etag(response))
+                return Stored(etag(response))
             case CopyObject():
-                return Stored(_etag(response.get("CopyObjectResult", {})))
+                return Stored(etag(response.get("CopyObjectResult", {})))
             case ListObjects():
                 return _page(response)
             case DeleteObjects():
-                return Deletion(
-                    tuple(
-                        (str(error.get("Key")), str(error.get("Code")), str(error.get("Message")))
-                        for error in response.get("Errors", ())
-                    )
-                )
+                return deletion(response)
             case CreateUpload():
                 return response["UploadId"]
             case UploadPart():
                 return response["ETag"]
-        return Done()
+            case CreateBucket() | AbortUpload():
+                return Done()
+            case Sign():
+                return self._signed(request, response)
+        return admin_wire.answer(request, response)
+
+    def _signed(self, request: Sign, url: Any) -> Signed:
+        # What botocore refreshes knows when it ends; other temporary credentials don't.
+        ends_within = getattr(self._credentials, "refresh_needed", None)
+        outlives = ends_within is not None and bool(ends_within(request.seconds))
+        return Signed(url, outlives, temporary="X-Amz-Security-Token=" in url)
+
+
+def operation_of(request: Request[Any]) -> str:
+    """S3's name of the operation that a request is."""
+    return OPERATIONS.get(type(request)) or admin_wire.operation(request)
+
+
+def method_of(request: Request[Any]) -> str:
+    """The client's method for a request."""
+    name: str = xform_name(operation_of(request))
+    return name
 
 
 def is_aws(endpoint_url: str) -> bool:
@@ -184,17 +204,18 @@ def _listing(request: ListObjects) -> dict[str, Any]:
 def _page(response: Mapping[str, Any]) -> Page:
     return Page(
         tuple(
-            Entry(item["Key"], item["Size"], _etag(item), item["LastModified"])
+            Entry(
+                item["Key"],
+                item["Size"],
+                etag(item),
+                item["LastModified"],
+                item.get("StorageClass") or "STANDARD",
+            )
             for item in response.get("Contents", ())
         ),
         tuple(item["Prefix"] for item in response.get("CommonPrefixes", ())),
         response.get("NextContinuationToken") if response.get("IsTruncated") else None,
     )
-
-
-def _etag(response: Mapping[str, Any]) -> str:
-    """The ETag without its quotes: stores differ in where they write them."""
-    return str(response.get("ETag", "")).strip('"')
 
 
 def _size(response: Mapping[str, Any], data: bytes) -> int:

@@ -394,4 +394,4 @@ def test_setup_makes_a_missing_bucket_and_turns_versioning_on() -> None:
         make_saver(empty, versioning=True).setup()
     assert empty.exists
     assert empty.versioning
-    assert count.kinds["CreateBucket"] == count.kinds["PutBucketVersioning"] == 1
+    assert count.kinds["CreateBucket"] == count.kinds["PutSetting"] == 1

@@ -18,12 +18,28 @@ from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from botocore.exceptions import ClientError
 
+from langgraph_checkpoint_s3.s3.administration import (
+    BucketHead,
+    DeleteVersions,
+    InspectBucket,
+    InspectObject,
+    ListUploads,
+    ListVersions,
+    ObjectInfo,
+    RestoreObject,
+    Sign,
+    Signed,
+    UploadPage,
+    Version,
+    VersionPage,
+)
+from langgraph_checkpoint_s3.s3.administration import Upload as Begun
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
     Body,
@@ -40,22 +56,23 @@ from langgraph_checkpoint_s3.s3.requests import (
     ListObjects,
     Missing,
     Page,
-    PutBucketVersioning,
     PutObject,
     Refused,
     Request,
     Stored,
     UploadPart,
 )
+from langgraph_checkpoint_s3.s3.settings import VERSIONING, DeleteSetting, GetSetting, PutSetting
 
 T = TypeVar("T")
+
+_EPOCH = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 Moment: TypeAlias = Literal["before", "after"]
 Hook: TypeAlias = Callable[[Moment, "Request[Any]"], None]
 """Called before and after each request's effect. It may change the fake, or raise."""
 
 BUCKET = "fake-bucket"
-_EPOCH = datetime(2026, 1, 1, tzinfo=timezone.utc)
 _MAX_KEYS = 1000
 
 
@@ -66,6 +83,8 @@ class StoredObject:
     data: bytes
     etag: str
     modified: datetime
+    storage_class: str = "STANDARD"
+    restore: str | None = None
 
 
 @dataclass
@@ -73,6 +92,7 @@ class Upload:
     """A multipart upload that was neither completed nor aborted."""
 
     key: str
+    begun: datetime = _EPOCH
     parts: dict[int, tuple[str, bytes]] = field(default_factory=dict)
 
 
@@ -113,7 +133,10 @@ class FakeS3:
         shuffle: Executes the requests of a batch in an order of its own.
         least_part: The least size of a part but the last, in bytes; S3's is 5 MiB.
         exists: Whether there is a bucket.
-        versioning: Whether its versioning was turned on.
+        versions: Of each key the versions, oldest first; `None` is a delete marker. Without versioning, at
+            most one.
+        settings: The bucket's settings, by their names and ids.
+        unsupported: The names of settings that the store doesn't know.
     """
 
     def __init__(self) -> None:
@@ -125,11 +148,23 @@ class FakeS3:
         self.shuffle: random.Random | None = None
         self.least_part = 0
         self.exists = True
-        self.versioning = False
+        self.versions: dict[str, list[tuple[str, StoredObject | None, datetime]]] = {}
+        self.settings: dict[tuple[str, str | None], Any] = {}
+        self.unsupported: set[str] = set()
         self._keys: list[str] = []
         self._ticks = 0
         self._lock = threading.RLock()
         self._counts: list[Count] = []
+
+    @property
+    def versioning(self) -> bool:
+        """Whether versions are kept."""
+        return bool(self.settings.get((VERSIONING.name, None), {}).get("Status") == "Enabled")
+
+    @property
+    def now(self) -> datetime:
+        """The bucket's time, which goes on by a second with each write."""
+        return _EPOCH + timedelta(seconds=self._ticks)
 
     @contextmanager
     def counted(self) -> Iterator[Count]:
@@ -145,8 +180,11 @@ class FakeS3:
         """A bucket of the same content, with nothing of its settings."""
         copy = FakeS3()
         copy.objects = dict(self.objects)
-        copy.uploads = {name: Upload(each.key, dict(each.parts)) for name, each in self.uploads.items()}
-        copy.exists, copy.versioning = self.exists, self.versioning
+        copy.uploads = {
+            name: Upload(each.key, each.begun, dict(each.parts)) for name, each in self.uploads.items()
+        }
+        copy.exists, copy.settings = self.exists, dict(self.settings)
+        copy.versions = {key: list(versions) for key, versions in self.versions.items()}
         copy._keys, copy._ticks = list(self._keys), self._ticks
         return copy
 
@@ -161,8 +199,30 @@ class FakeS3:
     def delete(self, key: str) -> None:
         """Delete an object, uncounted and without the hook."""
         with self._lock:
-            if self.objects.pop(key, None) is not None:
-                self._keys.pop(bisect_left(self._keys, key))
+            if self.versioning:
+                self.versions.setdefault(key, []).append((f"v{self._tick()}", None, self.now))
+            else:
+                self.versions.pop(key, None)
+            self._settle(key)
+
+    def age(self, by: timedelta, part: str = "") -> None:
+        """Make everything whose key holds this text older."""
+        for key in self.keys(part):
+            self.objects[key] = replace(self.objects[key], modified=self.objects[key].modified - by)
+            version_id, _, modified = self.versions[key][-1]
+            self.versions[key][-1] = (version_id, self.objects[key], modified - by)
+        for upload in self.uploads.values():
+            upload.begun -= by
+
+    def _settle(self, key: str) -> None:
+        """Show the newest version of a key, or nothing."""
+        now = self.versions.get(key, [("", None, _EPOCH)])[-1][1] if self.versions.get(key) else None
+        if now is not None:
+            if key not in self.objects:
+                insort(self._keys, key)
+            self.objects[key] = now
+        elif self.objects.pop(key, None) is not None:
+            self._keys.pop(bisect_left(self._keys, key))
 
     def count(self, batch: Sequence[Request[Any]]) -> None:
         """Note a round trip."""
@@ -188,8 +248,8 @@ class FakeS3:
                 if only_new and conditional and key in self.objects:
                     return Refused()
                 return self.put(key, body)
-            case GetObject(key, _, first, length):
-                return self._read(key, first, length)
+            case GetObject(key, _, first, length, _, version):
+                return self._read(self._version(key, version), first, length)
             case HeadObject(key):
                 found = self.objects.get(key)
                 return Stored(found.etag) if found else Missing()
@@ -202,12 +262,12 @@ class FakeS3:
                         self.delete(key)
                 stuck = (key for key in keys if key in self.undeletable)
                 return Deletion(tuple((key, *self.undeletable[key]) for key in stuck))
-            case CopyObject(source, target):
-                found = self.objects.get(source)
+            case CopyObject(source, target, version):
+                found = self._version(source, version)
                 return self._write(target, found.data, found.etag) if found else Missing()
             case CreateUpload(key):
                 name = f"upload-{self._tick()}"
-                self.uploads[name] = Upload(key)
+                self.uploads[name] = Upload(key, begun=self.now)
                 return name
             case UploadPart(key, upload_id, number, body):
                 upload = self._upload(key, upload_id)
@@ -224,21 +284,103 @@ class FakeS3:
             case CreateBucket():
                 self.exists = True
                 return Done()
-            case PutBucketVersioning():
-                self.versioning = True
+        return self._administer(request)
+
+    def _administer(self, request: Request[Any]) -> Any:  # noqa: PLR0912  # one case a request
+        match request:
+            case GetSetting(setting) | PutSetting(setting) | DeleteSetting(setting) if (
+                setting.name in self.unsupported
+            ):
+                raise client_error("NotImplemented", 501, request)
+            case GetSetting(setting, name):
+                return self.settings.get((setting.name, name))
+            case PutSetting(setting, document, name):
+                self.settings[setting.name, name] = document
                 return Done()
+            case DeleteSetting(setting, name):
+                assert (setting.name, name) in self.settings, "some stores would delete the bucket"
+                del self.settings[setting.name, name]
+                return Done()
+            case ListVersions():
+                return self._list_versions(request)
+            case DeleteVersions(versions):
+                assert 0 < len(versions) <= _MAX_KEYS, "DeleteObjects takes 1 to 1,000 versions"
+                for key, version_id in versions:
+                    if key not in self.undeletable:
+                        left = [each for each in self.versions.get(key, []) if each[0] != version_id]
+                        self.versions[key] = left
+                        self._settle(key)
+                stuck = (key for key, _ in versions if key in self.undeletable)
+                return Deletion(tuple((key, *self.undeletable[key]) for key in stuck))
+            case ListUploads(prefix):
+                begun = (Begun(each.key, name, each.begun) for name, each in self.uploads.items())
+                return UploadPage(tuple(each for each in begun if each.key.startswith(prefix)), None)
+            case InspectObject(key, version):
+                found = self._version(key, version)
+                if found is None:
+                    return Missing()
+                return ObjectInfo(
+                    len(found.data),
+                    found.etag,
+                    found.modified,
+                    found.storage_class,
+                    None,
+                    found.restore,
+                    None,
+                )
+            case RestoreObject(key, _, _, version):
+                found = self._version(key, version)
+                if found is None:
+                    return Missing()
+                if found.restore is not None:
+                    return False
+                self.objects[key] = replace(found, restore='ongoing-request="true"')
+                return True
+            case InspectBucket():
+                return BucketHead("us-east-1", self.now)
+            case Sign(method, key, seconds):
+                return Signed(f"https://fake/{key}?method={method}&X-Amz-Expires={seconds}")
         raise AssertionError(f"the fake doesn't know {request!r}")
 
     def _write(self, key: str, data: bytes, etag: str) -> Stored:
         assert 0 < len(key.encode()) <= 1024, f"a key of {len(key.encode())} bytes"
         with self._lock:
-            if key not in self.objects:
-                insort(self._keys, key)
-            self.objects[key] = StoredObject(data, etag, _EPOCH + timedelta(seconds=self._tick()))
+            tick = self._tick()
+            new = (f"v{tick}" if self.versioning else "null", StoredObject(data, etag, self.now), self.now)
+            before = self.versions.get(key, []) if self.versioning else []
+            self.versions[key] = [*before, new]
+            self._settle(key)
         return Stored(etag)
 
-    def _read(self, key: str, first: int, length: int | None) -> Body | Missing:
-        found = self.objects.get(key)
+    def _version(self, key: str, version_id: str | None) -> StoredObject | None:
+        if version_id is None:
+            return self.objects.get(key)
+        return next((each[1] for each in self.versions.get(key, []) if each[0] == version_id), None)
+
+    def _list_versions(self, request: ListVersions) -> VersionPage:
+        found = [
+            Version(
+                key,
+                version_id,
+                len(stored.data) if stored else 0,
+                stored.etag if stored else "",
+                modified,
+                number == 0,
+                stored is None,
+            )
+            for key in sorted(self.versions)
+            if key.startswith(request.prefix)
+            for number, (version_id, stored, modified) in enumerate(reversed(self.versions[key]))
+        ]
+        start = 0
+        if request.marker is not None:
+            places = [(each.key, each.version_id) for each in found]
+            start = places.index(request.marker) + 1
+        page = found[start : start + request.max_keys]
+        more = len(found) > start + request.max_keys
+        return VersionPage(tuple(page), (page[-1].key, page[-1].version_id) if more else None)
+
+    def _read(self, found: StoredObject | None, first: int, length: int | None) -> Body | Missing:
         if found is None:
             return Missing()
         assert length is None or length > 0, "a range of no bytes"
@@ -270,7 +412,9 @@ class FakeS3:
                 place = self._behind(last, place)
             else:
                 stored = self.objects[key]
-                entries.append(Entry(key, len(stored.data), stored.etag, stored.modified))
+                entries.append(
+                    Entry(key, len(stored.data), stored.etag, stored.modified, stored.storage_class)
+                )
                 last = key
                 place += 1
         return Page(tuple(entries), tuple(prefixes), None)

@@ -9,10 +9,7 @@ from typing import Any, TypeVar
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Config, S3Saver
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
-from langgraph_checkpoint_s3.s3.requests import (
-    Body,
-    Request,
-)
+from langgraph_checkpoint_s3.s3.requests import Body, Failed, Request, Tried
 from tests.support.fake_s3 import BUCKET, FakeS3
 
 T = TypeVar("T")
@@ -90,18 +87,22 @@ class FakeStore:
             plan.close()
 
     def _settle(self, batch: Sequence[Request[Any]]) -> tuple[list[Any], BaseException | None]:
-        exchanges = [Exchange(self.shared, request) for request in batch]
+        plain = [request.request if isinstance(request, Tried) else request for request in batch]
+        exchanges = [Exchange(self.shared, request) for request in plain]
         sent = [number for number, exchange in enumerate(exchanges) if not exchange.settled]
         if sent:
-            self.fake.count([batch[number] for number in sent])
+            self.fake.count([plain[number] for number in sent])
         if self.fake.shuffle is not None:
             self.fake.shuffle.shuffle(sent)
         failures: dict[int, BaseException] = {}
         for number in sent:
             try:
-                self._send(exchanges[number], batch[number])
+                self._send(exchanges[number], plain[number])
             except BaseException as error:  # noqa: BLE001  # as the drivers do: all of it is settled
-                failures[number] = error
+                if isinstance(batch[number], Tried) and isinstance(error, S3CheckpointError):
+                    exchanges[number].answer = Failed(error)
+                else:
+                    failures[number] = error
         failure = failures[min(failures)] if failures else None
         return [exchange.answer for exchange in exchanges], failure
 

@@ -24,6 +24,7 @@ KINDS = {
     "CorruptObjectError": "corrupt_object",
     "DecryptionError": "decryption",
     "ConflictError": "conflict",
+    "NotSupportedError": "not_supported",
     "StorageUnavailableError": "unavailable",
 }
 """Users match on these: a kind never changes."""

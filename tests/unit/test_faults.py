@@ -16,6 +16,7 @@ from langgraph_checkpoint_s3.errors import (
     CheckpointArchivedError,
     InvalidConfigError,
     InvalidKeyError,
+    NotSupportedError,
     S3CheckpointError,
     StorageUnavailableError,
 )
@@ -34,12 +35,13 @@ from langgraph_checkpoint_s3.s3.requests import (
     HeadObject,
     ListObjects,
     Missing,
-    PutBucketVersioning,
     PutObject,
     Refused,
     Request,
+    Tried,
     UploadPart,
 )
+from langgraph_checkpoint_s3.s3.settings import LIFECYCLE, VERSIONING, GetSetting, PutSetting
 
 PUT, NEW = PutObject("k", b""), PutObject("k", b"", only_new=True)
 GET, HEAD, LIST = GetObject("k"), HeadObject("k"), ListObjects("p/")
@@ -47,10 +49,9 @@ DELETE, COPY = DeleteObjects(("k",)), CopyObject("k", "l")
 CREATE, PART, ABORT = CreateUpload("k"), UploadPart("k", "u", 1, b""), AbortUpload("k", "u")
 COMPLETE = CompleteUpload("k", "u", (), b"")
 COMPLETE_NEW = CompleteUpload("k", "u", (), b"", only_new=True)
-CREATE_BUCKET, VERSIONING = CreateBucket(), PutBucketVersioning()
+CREATE_BUCKET = CreateBucket()
 REQUESTS: list[Request[Any]] = [
     PUT, NEW, GET, HEAD, LIST, DELETE, COPY, CREATE, PART, ABORT, COMPLETE, COMPLETE_NEW, CREATE_BUCKET,
-    VERSIONING,
 ]  # fmt: skip
 
 
@@ -196,7 +197,6 @@ def test_errors_say_what_to_do() -> None:
     assert "another account" in judged(said(409, "BucketAlreadyExists"), CREATE_BUCKET).reason
     assert "s3:RestoreObject" in judged(said(403, "InvalidObjectState")).reason
     assert "set region" in judged(said(301, "PermanentRedirect")).reason
-    assert "doesn't offer this" in judged(said(501, "NotImplemented"), VERSIONING).reason
 
 
 def test_a_refusal_tells_the_status_and_how_often_it_was_tried() -> None:
@@ -335,4 +335,22 @@ def test_every_request_has_an_action() -> None:
         for value in vars(requests).values()
         if isinstance(value, type) and issubclass(value, Request) and value is not Request
     }
-    assert IAM_ACTIONS.keys() == {type(request) for request in REQUESTS} == defined
+    assert IAM_ACTIONS.keys() == {type(request) for request in REQUESTS} == defined - {Tried}
+
+
+@pytest.mark.parametrize("status", [405, 501])
+def test_what_a_store_does_not_offer_to_administer_is_said_so(status: int) -> None:
+    verdict = judged(said(status, "NotImplemented"), PutSetting(VERSIONING, {"Status": "Enabled"}))
+    assert isinstance(verdict, NotSupportedError)
+    assert "doesn't support a bucket's versioning (PutSetting)" in verdict.reason
+
+
+def test_a_setting_that_is_not_there_is_an_answer() -> None:
+    verdict = judged(said(404, "NoSuchLifecycleConfiguration"), GetSetting(LIFECYCLE))
+    assert verdict == Outcome(None)
+
+
+def test_a_403_of_a_setting_names_its_own_action() -> None:
+    assert judged(said(403, "AccessDenied"), GetSetting(LIFECYCLE)).action == "s3:GetLifecycleConfiguration"
+    put = PutSetting(LIFECYCLE, {"Rules": []})
+    assert judged(said(403, "AccessDenied"), put).action == "s3:PutLifecycleConfiguration"

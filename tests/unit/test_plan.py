@@ -1,4 +1,4 @@
-"""The three helpers that plans are made of: what they yield, what they give back, and how they end."""
+"""The helpers that plans are made of: what they yield, what they give back, and how they end."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask, together
-from langgraph_checkpoint_s3.s3.requests import GetObject, HeadObject, ListObjects, Request
+from langgraph_checkpoint_s3.errors import ConflictError
+from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask, settled, together
+from langgraph_checkpoint_s3.s3.requests import Failed, GetObject, HeadObject, ListObjects, Request, Tried
 
 A, B, C, D = (GetObject(name) for name in "abcd")
 
@@ -217,3 +218,46 @@ def test_a_plan_returns_what_it_returns() -> None:
         entries = (1, 2, 3)
 
     assert run(listing(), [Page()]) == ([[ListObjects("p/")]], 3)
+
+
+def test_settled_gives_a_plans_result() -> None:
+    assert run(settled(together([A, B])), [1, 2]) == ([[Tried(A), Tried(B)]], [1, 2])
+
+
+def test_settled_gives_a_plans_error_once_it_has_cleaned_up() -> None:
+    error = ConflictError("no")
+
+    def plan() -> Plan[str]:
+        try:
+            yield from together([A, B])
+        except ConflictError:
+            yield from ask(C)
+            raise
+        return "not reached"
+
+    batches, result = run(settled(plan()), [1, Failed(error)], [3])
+    assert batches == [[Tried(A), Tried(B)], [Tried(C)]]
+    assert result is error
+
+
+def test_settled_leaves_alone_what_a_plan_tries_itself() -> None:
+    error = ConflictError("no")
+    plan = together([Tried(A), Tried(B)])
+    assert run(settled(plan), [1, Failed(error)]) == ([[Tried(A), Tried(B)]], [1, Failed(error)])
+
+
+def test_settled_lets_other_errors_out() -> None:
+    with pytest.raises(BoomError):
+        run(settled(ask(A)), BoomError())
+
+
+def test_settled_plans_beside_each_other_end_only_themselves() -> None:
+    error = ConflictError("no")
+
+    def twice(first: GetObject) -> Plan[Any]:
+        yield from ask(first)
+        return (yield from ask(D))
+
+    batches, results = run(abreast([settled(twice(A)), settled(twice(B))]), [Failed(error), 1], [2])
+    assert batches == [[Tried(A), Tried(B)], [Tried(D)]]
+    assert results == [error, 2]

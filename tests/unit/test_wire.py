@@ -14,7 +14,8 @@ from botocore.handlers import handle_copy_source_param
 from botocore.validate import ParamValidator
 
 from langgraph_checkpoint_s3 import S3Config
-from langgraph_checkpoint_s3.s3 import requests
+from langgraph_checkpoint_s3.s3 import administration, requests, settings
+from langgraph_checkpoint_s3.s3.administration import InspectBucket, Sign
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
     Body,
@@ -30,13 +31,15 @@ from langgraph_checkpoint_s3.s3.requests import (
     HeadObject,
     ListObjects,
     Page,
-    PutBucketVersioning,
     PutObject,
     Request,
     Stored,
+    Tried,
     UploadPart,
 )
-from langgraph_checkpoint_s3.s3.wire import OPERATIONS, Wire, is_aws
+from langgraph_checkpoint_s3.s3.settings import DeleteSetting, GetSetting, PutSetting
+from langgraph_checkpoint_s3.s3.wire import Wire, is_aws, method_of, operation_of
+from tests.unit.admin_requests import ADMIN_REQUESTS
 
 AWS, ELSEWHERE = "https://s3.eu-west-1.amazonaws.com", "http://localhost:9000"
 OWNER = "012345678901"
@@ -58,7 +61,9 @@ REQUESTS: list[Request[Any]] = [
     CompleteUpload("k", "upload", ("e1", "e2"), b"data", only_new=True),
     AbortUpload("k", "upload"),
     CreateBucket(),
-    PutBucketVersioning(),
+    GetObject("k", version="v"),
+    CopyObject("k", "l", "v"),
+    *ADMIN_REQUESTS,
 ]
 SETTINGS: dict[str, dict[str, Any]] = {
     "none": {},
@@ -75,6 +80,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "requester_pays": True,
     },
 }
+OF_THE_BUCKET = (CreateBucket, InspectBucket, GetSetting, PutSetting, DeleteSetting)
 WRITES_NEW = (PutObject, CopyObject, CreateUpload)
 
 
@@ -91,7 +97,7 @@ def arguments(request: Request[Any], **settings: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("request_", REQUESTS, ids=repr)
 def test_s3_knows_every_argument(request_: Request[Any], endpoint_url: str, settings: dict[str, Any]) -> None:
     made = wire(endpoint_url, **settings).arguments(request_)
-    shape = SERVICE.operation_model(OPERATIONS[type(request_)][0]).input_shape
+    shape = SERVICE.operation_model(operation_of(request_)).input_shape
     assert shape is not None
     handle_copy_source_param(made)  # botocore takes a dictionary too
     report = ParamValidator().validate(made, shape)
@@ -111,13 +117,14 @@ def test_the_check_above_can_fail() -> None:
 def test_every_request_is_an_operation_with_its_method() -> None:
     defined = {
         value
-        for value in vars(requests).values()
+        for module in (requests, administration, settings)
+        for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Request) and value is not Request
     }
-    assert OPERATIONS.keys() == {type(request) for request in REQUESTS} == defined
-    for operation, method in OPERATIONS.values():
-        assert operation in SERVICE.operation_names
-        assert method == xform_name(operation)
+    assert {type(request) for request in REQUESTS} == defined - {Tried, Sign}  # those are no operations
+    for request in REQUESTS:
+        assert operation_of(request) in SERVICE.operation_names
+        assert method_of(request) == xform_name(operation_of(request))
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=repr)
@@ -177,7 +184,7 @@ def test_the_owner_is_expected_of_every_request_but_a_new_bucket() -> None:
 
 def test_the_requester_pays_for_objects() -> None:
     for request in REQUESTS:
-        of_bucket = isinstance(request, (CreateBucket, PutBucketVersioning))
+        of_bucket = isinstance(request, OF_THE_BUCKET)
         assert arguments(request).get("RequestPayer") is None
         assert arguments(request, requester_pays=True).get("RequestPayer") == (
             None if of_bucket else "requester"
@@ -290,7 +297,6 @@ NOW = datetime(2025, 1, 1, tzinfo=timezone.utc)
         (UploadPart("k", "u", 1, b""), {"ETag": '"e"'}, b"", '"e"'),
         (AbortUpload("k", "u"), {}, b"", Done()),
         (CreateBucket(), {"Location": "/bucket"}, b"", Done()),
-        (PutBucketVersioning(), {}, b"", Done()),
         (DeleteObjects(("a",)), {}, b"", Deletion(())),
         (
             DeleteObjects(("a", "b")),
@@ -309,6 +315,16 @@ NOW = datetime(2025, 1, 1, tzinfo=timezone.utc)
             },
             b"",
             Page((Entry("k", 3, "e", NOW),), ("p/a/",), "t"),
+        ),
+        (
+            ListObjects("p/"),
+            {
+                "Contents": [
+                    {"Key": "k", "Size": 3, "ETag": "e", "LastModified": NOW, "StorageClass": "GLACIER_IR"}
+                ]
+            },
+            b"",
+            Page((Entry("k", 3, "e", NOW, "GLACIER_IR"),), (), None),
         ),
         (ListObjects("p/"), {"IsTruncated": False, "NextContinuationToken": "t"}, b"", Page((), (), None)),
     ],

@@ -1,0 +1,41 @@
+"""`S3Admin`: everything that is done to a bucket beside running agents on it, room by room."""
+
+from __future__ import annotations
+
+from langgraph_checkpoint_s3.admin.batches import Batches
+from langgraph_checkpoint_s3.admin.bucket import BucketSetup
+from langgraph_checkpoint_s3.admin.doctor import Doctor
+from langgraph_checkpoint_s3.admin.lifecycle import Lifecycle
+from langgraph_checkpoint_s3.admin.moving import Moving
+from langgraph_checkpoint_s3.admin.retention import Retention
+from langgraph_checkpoint_s3.admin.signing import Signing
+from langgraph_checkpoint_s3.admin.usage import Usage
+from langgraph_checkpoint_s3.admin.versioning import Versioning
+
+
+class S3Admin(
+    Versioning,
+    Lifecycle,
+    Signing,
+    BucketSetup,
+    Doctor,
+    Batches,
+    Usage,
+    Retention,
+    Moving,
+):
+    """Administers the bucket of a saver: versions, retention, signed URLs, set-up, batches, usage, moves.
+
+        from langgraph_checkpoint_s3 import S3Saver
+        from langgraph_checkpoint_s3.admin import S3Admin
+
+        admin = S3Admin(S3Saver("my-bucket", prefix="agents/"))
+        print(admin.check())
+
+    Each operation `x` has a twin `ax` for asyncio, on the same plans and connections as the saver's
+    own methods; each says which IAM actions it needs. What a store can't do is a
+    `NotSupportedError`, and nothing was changed then. What deletes shows by default what it would delete.
+
+    Args:
+        saver: The saver, or the settings of one, which is then made here and closed with the admin.
+    """

@@ -1,0 +1,79 @@
+"""What an admin holds: a saver, and how plans run on its store. All else is in the rooms beside."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, TypeVar
+
+from langgraph_checkpoint_s3.config import S3Config
+from langgraph_checkpoint_s3.plans.address import Context
+from langgraph_checkpoint_s3.plans.plan import Plan
+from langgraph_checkpoint_s3.saver import S3Saver
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+T = TypeVar("T")
+
+
+class BaseAdmin:
+    """An admin without its operations. Not for use by itself."""
+
+    def __init__(self, saver: S3Saver | S3Config) -> None:
+        self._own = isinstance(saver, S3Config)
+        self._saver = S3Saver(config=saver) if isinstance(saver, S3Config) else saver
+
+    @property
+    def saver(self) -> S3Saver:
+        """The saver whose bucket and prefix this is about."""
+        return self._saver
+
+    @property
+    def config(self) -> S3Config:
+        """The saver's settings."""
+        return self._saver.config
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._saver!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def close(self) -> None:
+        """Close the saver's connections, if the saver was made here from an `S3Config`."""
+        if self._own:
+            self._saver.close()
+
+    async def aclose(self) -> None:
+        """`close`, as a coroutine."""
+        if self._own:
+            await self._saver.aclose()
+
+    @property
+    def _context(self) -> Context:
+        return self._saver.internals[1]
+
+    def _run(self, plan: Plan[T]) -> T:
+        return self._saver.internals[0].run(plan)
+
+    async def _arun(self, plan: Plan[T]) -> T:
+        return await self._saver.internals[0].arun(plan)
+
+    @staticmethod
+    def _now() -> datetime:
+        return datetime.now(timezone.utc)

@@ -1,0 +1,178 @@
+"""What the admin module asks of S3 beyond what a saver does, and what is answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from langgraph_checkpoint_s3.s3.requests import Deletion, Missing, Request
+
+RestoreTier = Literal["Standard", "Bulk", "Expedited"]
+SignedMethod = Literal["GET", "PUT"]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of an object, or a delete marker.
+
+    Attributes:
+        key: The object.
+        version_id: Which one; `null` where it was written without versioning.
+        size: Its length in bytes; 0 for a delete marker.
+        etag: Its ETag; empty for a delete marker.
+        modified: When it was written.
+        latest: Whether it is the one that is there now.
+        marker: Whether it is a delete marker.
+        storage_class: Where it lies.
+    """
+
+    key: str
+    version_id: str
+    size: int
+    etag: str
+    modified: datetime
+    latest: bool
+    marker: bool
+    storage_class: str = "STANDARD"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPage:
+    """One page of versions, by key, newest first. `marker` leads to the next; it is `None` on the last."""
+
+    versions: tuple[Version, ...]
+    marker: tuple[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A multipart upload that was neither completed nor aborted."""
+
+    key: str
+    upload_id: str
+    begun: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UploadPage:
+    """One page of uploads. `marker` leads to the next one, and is `None` on the last."""
+
+    uploads: tuple[Upload, ...]
+    marker: tuple[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What HEAD tells of an object.
+
+    Attributes:
+        size: Its length in bytes.
+        etag: Its ETag.
+        modified: When it was written.
+        storage_class: Where it lies.
+        encryption: Its server-side encryption, such as `AES256`; `None` where the store names none.
+        restore: S3's `x-amz-restore` header, of an object that is or was being restored.
+        archive_status: Of Intelligent-Tiering's archive tiers, which one it is in.
+    """
+
+    size: int
+    etag: str
+    modified: datetime
+    storage_class: str
+    encryption: str | None
+    restore: str | None
+    archive_status: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BucketHead:
+    """What HEAD tells of a bucket.
+
+    Attributes:
+        region: Its region; `None` where the store doesn't say.
+        date: The store's clock, to the second; `None` where it doesn't say.
+    """
+
+    region: str | None
+    date: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A signed URL.
+
+    Attributes:
+        url: The URL. Whoever has it may do what it says: it is kept out of reprs and logs.
+        outlives_credentials: Whether the credentials are known to end before the URL does.
+        temporary: Whether the credentials are temporary ones, whose end isn't known here.
+    """
+
+    url: str = field(repr=False)
+    outlives_credentials: bool = False
+    temporary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ListVersions(Request[VersionPage]):
+    """List all versions of the keys below a prefix."""
+
+    prefix: str
+    max_keys: int = 1000
+    marker: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteVersions(Request[Deletion]):
+    """Delete up to 1,000 versions or delete markers for good, each a key and a version id."""
+
+    versions: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListUploads(Request[UploadPage]):
+    """List the unfinished multipart uploads below a prefix."""
+
+    prefix: str
+    marker: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InspectObject(Request[ObjectInfo | Missing]):
+    """Ask what there is to know of an object, or of one of its versions."""
+
+    key: str
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreObject(Request[bool | Missing]):
+    """Restore an archived object for some days; the answer is whether that began with this request.
+
+    `False`: it is under way already.
+    """
+
+    key: str
+    days: int
+    tier: RestoreTier = "Standard"
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InspectBucket(Request[BucketHead]):
+    """Ask for a bucket's region and the store's time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sign(Request[Signed]):
+    """Sign a URL. Nothing is sent.
+
+    Attributes:
+        method: What the URL allows.
+        key: The object.
+        seconds: How long it is valid.
+    """
+
+    method: SignedMethod
+    key: str
+    seconds: int
