@@ -16,6 +16,7 @@ from tests.contract.fixtures import (
     calls,
     driver,
     front,
+    make_admin,
     make_calls,
     make_saver,
     one_loader,
@@ -27,7 +28,17 @@ from tests.servers import Server, running
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-__all__ = ["calls", "driver", "front", "make_calls", "make_saver", "one_loader", "place", "session_front"]
+__all__ = [
+    "calls",
+    "driver",
+    "front",
+    "make_admin",
+    "make_calls",
+    "make_saver",
+    "one_loader",
+    "place",
+    "session_front",
+]
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import botocore.session
 import pytest
 
 from langgraph_checkpoint_s3 import S3Saver
+from langgraph_checkpoint_s3.admin import S3Admin
 from tests.contract.front import Front
 from tests.contract.support import Calls, MakeCalls, MakeSaver, Place
 from tests.servers import Server
@@ -80,6 +81,19 @@ def make_calls(make_saver: MakeSaver, driver: str) -> Iterator[MakeCalls]:
 
         def make(**settings: Any) -> Calls:
             made = Calls(make_saver(**settings), asynchronous=driver == "async")
+            stack.callback(made.end)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def make_admin(make_saver: MakeSaver, driver: str) -> Iterator[MakeCalls]:
+    """Makes admins whose methods are called once by the blocking driver and once by the asyncio one."""
+    with contextlib.ExitStack() as stack:
+
+        def make(**settings: Any) -> Calls:
+            made = Calls(S3Admin(make_saver(**settings)), asynchronous=driver == "async")
             stack.callback(made.end)
             return made
 

@@ -7,6 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote
 
+_SETTINGS = {
+    "versioning": "BucketVersioning",
+    "lifecycle": "BucketLifecycleConfiguration",
+    "encryption": "BucketEncryption",
+    "publicAccessBlock": "PublicAccessBlock",
+    "policy": "BucketPolicy",
+    "metrics": "BucketMetricsConfiguration",
+    "accelerate": "BucketAccelerateConfiguration",
+    "replication": "BucketReplication",
+    "intelligent-tiering": "BucketIntelligentTieringConfiguration",
+    "location": "BucketLocation",
+}
+
 
 @dataclass(slots=True)
 class Seen:
@@ -30,13 +43,18 @@ def read_request(method: str, target: str, headers: Mapping[str, str]) -> Seen:
 
 
 def _operation(method: str, key: str, query: Mapping[str, str], headers: Mapping[str, str]) -> str:
+    setting = next((setting for name, setting in _SETTINGS.items() if name in query), None)
+    if setting is not None and not key:
+        return f"{method.capitalize()}{setting}"
     if method == "PUT":
         if not key:
-            return "PutBucketVersioning" if "versioning" in query else "CreateBucket"
+            return "CreateBucket"
         if "partNumber" in query:
             return "UploadPart"
         return "CopyObject" if "x-amz-copy-source" in headers else "PutObject"
     if method == "POST":
+        if "restore" in query:
+            return "RestoreObject"
         if "delete" in query:
             return "DeleteObjects"
         return "CreateMultipartUpload" if "uploads" in query else "CompleteMultipartUpload"
@@ -44,4 +62,7 @@ def _operation(method: str, key: str, query: Mapping[str, str], headers: Mapping
         return "AbortMultipartUpload" if "uploadId" in query else "DeleteObject"
     if method == "HEAD":
         return "HeadObject" if key else "HeadBucket"
-    return "GetObject" if key else "ListObjectsV2"
+    if key:
+        return "GetObject"
+    listed = {"versions": "ListObjectVersions", "uploads": "ListMultipartUploads"}
+    return next((operation for name, operation in listed.items() if name in query), "ListObjectsV2")

@@ -88,9 +88,9 @@ def guarded(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 class Calls:
-    """The saver's methods, by one of the drivers: the blocking ones, or the coroutines on a loop of ours."""
+    """A saver's or an admin's methods, by one of the drivers: the blocking ones, or coroutines on a loop."""
 
-    def __init__(self, saver: S3Saver, *, asynchronous: bool) -> None:
+    def __init__(self, saver: Any, *, asynchronous: bool) -> None:
         self.saver = saver
         self._loop = asyncio.new_event_loop() if asynchronous else None
 
