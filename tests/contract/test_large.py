@@ -161,14 +161,14 @@ class TestLargeStates:
         real = reader.saver._store.shared.cache.keep
 
         def keep(*args: object, **kwargs: object) -> None:
-            real(*args, **kwargs)  # type: ignore[arg-type]
+            real(*args, **kwargs)
             if not exchanged:
                 exchanged.append(1)
                 place.client.copy_object(
                     Bucket=place.bucket, Key=key, CopySource={"Bucket": place.bucket, "Key": other}
                 )
 
-        reader.saver._store.shared.cache.keep = keep  # type: ignore[method-assign]
+        reader.saver._store.shared.cache.keep = keep
         found = reader.get_tuple(at()).checkpoint["channel_values"]["raw"]
         assert exchanged
         assert digest(found) == digest(replacement["channel_values"]["raw"])  # type: ignore[index]
