@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -153,6 +154,11 @@ class BaseS3Saver(BaseCheckpointSaver[str]):
     def internals(self) -> tuple[Store, Context]:
         """Where its plans run, and what they are given. For this package's admin module alone."""
         return self._store, self._context()
+
+    @property
+    def clock(self) -> Callable[[], int]:
+        """The time in ns since 1970, never twice the same. For this package's admin module alone."""
+        return self._now
 
     def _context(self) -> Context:
         # Made for each call: `with_allowlist` clones the saver with another serializer.

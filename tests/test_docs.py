@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
 
-from langgraph_checkpoint_s3 import S3Config
+from langgraph_checkpoint_s3 import S3Config, S3Saver
+from langgraph_checkpoint_s3.admin import S3Admin
+from tests.support.checkpoints import put_chain
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -20,15 +23,18 @@ def blocks(path: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", path.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
+ADMIN = ROOT / "docs" / "admin.md"
 CODE = [
     pytest.param(code, id=f"{path.name}-{number}")
     for path in DOCUMENTS
+    if path != ADMIN  # whose blocks go on from one another
     for number, code in enumerate(blocks(path, "python"))
 ]
 
 
-@pytest.mark.parametrize("code", CODE)
-def test_code_runs(code: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A store that AWS's own variables lead to, and a folder to write into."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
@@ -37,15 +43,38 @@ def test_code_runs(code: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         monkeypatch.chdir(tmp_path)
-        names: dict[str, object] = {"__name__": "__main__"}
-        exec(compile(code, "document", "exec"), names)
-        saver = names.get("saver")
-        if saver is not None:
-            stored = saver.get_tuple(names["config"])  # type: ignore[attr-defined]
-            assert len(stored.checkpoint["channel_values"]["messages"]) == 4
-            saver.close()  # type: ignore[attr-defined]
+        yield
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize("code", CODE)
+@pytest.mark.usefixtures("store")
+def test_code_runs(code: str) -> None:
+    names: dict[str, object] = {"__name__": "__main__"}
+    exec(compile(code, "document", "exec"), names)
+    saver = names.get("saver")
+    if saver is not None:
+        stored = saver.get_tuple(names["config"])  # type: ignore[attr-defined]
+        assert len(stored.checkpoint["channel_values"]["messages"]) == 4
+        saver.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("store")
+def test_the_admins_tasks_run_one_after_the_other() -> None:
+    with S3Saver("my-bucket", prefix="agents/") as saver:
+        saver.setup()
+        ids = put_chain(saver, "customer-42", 3)
+        names: dict[str, object] = {
+            "__name__": "__main__",
+            "saver": saver,
+            "admin": S3Admin(saver),
+            "checkpoint_id": ids[-1],
+        }
+        code = blocks(ADMIN, "python")
+        assert len(code) > 10
+        for number, block in enumerate(code, start=1):
+            exec(compile(block, f"block {number} of {ADMIN.name}", "exec"), names)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

@@ -6,6 +6,7 @@ from langgraph_checkpoint_s3.admin.batches import Batches
 from langgraph_checkpoint_s3.admin.bucket import BucketSetup
 from langgraph_checkpoint_s3.admin.doctor import Doctor
 from langgraph_checkpoint_s3.admin.lifecycle import Lifecycle
+from langgraph_checkpoint_s3.admin.migration import Migration
 from langgraph_checkpoint_s3.admin.moving import Moving
 from langgraph_checkpoint_s3.admin.retention import Retention
 from langgraph_checkpoint_s3.admin.signing import Signing
@@ -23,6 +24,7 @@ class S3Admin(
     Usage,
     Retention,
     Moving,
+    Migration,
 ):
     """Administers the bucket of a saver: versions, retention, signed URLs, set-up, batches, usage, moves.
 

@@ -2,8 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
+
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
+from langgraph_checkpoint_s3.admin.plans.usage import Threads, UsageReport, usage
+from langgraph_checkpoint_s3.plans.address import thread_name
+from langgraph_checkpoint_s3.plans.plan import Plan
 
 
 class Usage(BaseAdmin):
     """What an admin tells of threads: which there are, and what they take and cost."""
+
+    def threads(self, prefix: str = "", limit: int | None = None) -> Iterator[str]:
+        """The ids of the threads, in the order of their keys.
+
+        One LIST for 1,000 threads, however many checkpoints they have; the next one is sent when the
+        iteration gets there. A thread shows as long as it has any object. Threads of savers whose prefixes
+        lie below this one's are not shown, nor folders that no saver makes.
+
+        Needs `s3:ListBucket`.
+
+        Args:
+            prefix: What the ids begin with; it narrows the LIST down.
+            limit: How many at most. By default all of them.
+
+        Yields:
+            Thread ids.
+
+        Raises:
+            InvalidKeyError: The prefix has no UTF-8 form.
+            S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
+        """
+        listing = Threads(self._context.layout, prefix, limit)
+        while not listing.done:
+            yield from self._run(listing.page())
+
+    async def athreads(self, prefix: str = "", limit: int | None = None) -> AsyncIterator[str]:
+        """`threads`, as an async iterator."""
+        listing = Threads(self._context.layout, prefix, limit)
+        while not listing.done:
+            for thread_id in await self._arun(listing.page()):
+                yield thread_id
+
+    def usage(self, thread_id: str | None = None) -> UsageReport:
+        """Count and weigh the checkpoints of a thread, or of all threads, and when they were written.
+
+        From LISTs alone: one for 1,000 objects, and one for exports. Any number of objects takes the same
+        memory. Noncurrent versions and unfinished uploads aren't counted; exports are told apart from the
+        rest. What savers with prefixes below this one's have is listed too, but not counted.
+
+        `print(admin.usage())` tells it in a line; `.monthly_cost()` is what storing it costs.
+
+        Needs `s3:ListBucket`.
+
+        Args:
+            thread_id: The thread. By default all of them.
+
+        Returns:
+            Counts, bytes by storage class, and the times of the oldest and the newest object. Of a
+            thread that isn't there, zeros.
+
+        Raises:
+            InvalidKeyError: The thread_id is empty.
+            CorruptObjectError: There is a key in a thread's folder that no saver wrote.
+            S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
+        """
+        return self._run(self._usage(thread_id))
+
+    async def ausage(self, thread_id: str | None = None) -> UsageReport:
+        """`usage`, as a coroutine."""
+        return await self._arun(self._usage(thread_id))
+
+    def _usage(self, thread_id: str | None) -> Plan[UsageReport]:
+        return usage(self._context, None if thread_id is None else thread_name(thread_id))

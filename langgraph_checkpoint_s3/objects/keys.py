@@ -35,6 +35,8 @@ MAX_KEY_BYTES: Final = 1024
 
 THREAD_SUFFIX: Final = ".thread"
 NAMESPACE_SUFFIX: Final = ".ns"
+EXPORTS: Final = ".exports/"
+"""The folder, below the prefix, of what isn't a thread's own: exports, and what was handed in."""
 AFTER_SLASH: Final = "0"
 """The character behind `/`: a key's folder followed by it sorts after all that is in the folder."""
 
@@ -215,6 +217,10 @@ class Layout:
     def checkpoint(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str) -> str:
         """The folder of a checkpoint, which holds it and its writes."""
         return f"{self.namespace(thread_id, checkpoint_ns)}{encode_rank(checkpoint_id)}/"
+
+    def exports(self, thread_id: str) -> str:
+        """The folder of what was exported from a thread or handed in for it; no thread can spell it."""
+        return f"{self.prefix}{EXPORTS}{encode_component(thread_id, 'thread_id')}/"
 
     @staticmethod
     def sibling(namespace: str, checkpoint_id: str, leaf: str) -> str:

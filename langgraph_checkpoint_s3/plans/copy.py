@@ -10,7 +10,7 @@ from langgraph_checkpoint_s3.objects.keys import MAX_KEY_BYTES
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, together
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, latest
-from langgraph_checkpoint_s3.s3.requests import CopyObject, Missing
+from langgraph_checkpoint_s3.s3.requests import CopyObject, Entry, Missing
 
 _BATCH: Final = 1000
 
@@ -31,7 +31,9 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
         return
     old, new = context.layout.thread(source), context.layout.thread(target)
     folders = yield from Scan(context.layout, old).rest()
-    stages = [[(key, new + key[len(old) :]) for key in keys] for keys in _stages(folders)]
+    stages = [
+        [(entry.key, new + entry.key[len(old) :]) for entry in entries] for entries in stages_of(folders)
+    ]
     for _, copied in (pair for stage in stages for pair in stage):
         if len(copied) > MAX_KEY_BYTES:
             raise InvalidKeyError(
@@ -47,15 +49,16 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
                     raise ConflictError("The thread was being deleted while it was copied", key=key)
 
 
-def _stages(folders: Sequence[Folder]) -> Iterator[list[str]]:
+def stages_of(folders: Sequence[Folder]) -> Iterator[list[Entry]]:
+    """A thread's objects in the order in which to write them elsewhere. Those of one stage go together."""
     stored = [folder for folder in folders if folder.checkpoints]
     last = latest(stored)
     addresses = {folder.address for folder in last}
-    yield [entry.key for folder in stored for entry in folder.writes]
+    yield [entry for folder in stored for entry in folder.writes]
     yield [
-        entry.key
+        entry
         for folder in reversed(stored)
         if folder.address not in addresses
         for entry in folder.checkpoints
     ]
-    yield [entry.key for folder in last for entry in folder.checkpoints]
+    yield [entry for folder in last for entry in folder.checkpoints]

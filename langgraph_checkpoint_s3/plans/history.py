@@ -6,7 +6,7 @@ heads and writes in windows that double: a depth of d costs about log2(d) round 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
@@ -126,29 +126,14 @@ def delta_history(
     return history
 
 
-def needed_ancestors(context: Context, target: Folder, channels: Iterable[str]) -> Plan[list[Folder]]:
-    """The ancestors that these channels of a checkpoint are rebuilt from."""
-    chain = Chain(context, target)
-    missing = set(channels)
-    needed: list[Folder] = []
-    window = _FIRST_WINDOW
-    while missing and not chain.done:
-        for ancestor in (yield from _read(context, (yield from chain.next(window)), writes=False)):
-            if missing:
-                needed.append(ancestor.folder)
-                missing -= ancestor.checkpoint.channels.keys()
-        window = min(2 * window, _LAST_WINDOW)
-    return needed
-
-
-def _read(context: Context, folders: Sequence[Folder], *, writes: bool = True) -> Plan[list[Loaded]]:
+def _read(context: Context, folders: Sequence[Folder]) -> Plan[list[Loaded]]:
     """Read ancestors' heads and all of their writes, in one round trip."""
     checkpoints = [entry for folder in folders for entry in folder.checkpoints]
-    pending = [entry for folder in folders for entry in folder.writes] if writes else []
+    pending = [entry for folder in folders for entry in folder.writes]
     plans: list[Plan[Any]] = [heads(checkpoints), fetch(pending, context.sizes)]
     bodies, answers = yield from abreast(plans)
     bodies |= zip((entry.key for entry in pending), answers, strict=True)
-    loaded = [open_folder(folder, bodies, writes=writes) for folder in folders]
+    loaded = [open_folder(folder, bodies) for folder in folders]
     if None in loaded:
         raise ConflictError("An ancestor was deleted while a delta channel was being rebuilt; try again")
     return [each for each in loaded if each is not None]

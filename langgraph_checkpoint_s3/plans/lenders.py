@@ -7,7 +7,7 @@ on, by a process that could not know, and then its parent, which was rewritten, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from langgraph_checkpoint_s3.objects.format import Container
@@ -15,7 +15,8 @@ from langgraph_checkpoint_s3.objects.keys import Layout
 from langgraph_checkpoint_s3.objects.records import CheckpointRecord
 from langgraph_checkpoint_s3.objects.values import Frame
 from langgraph_checkpoint_s3.plans.address import Context
-from langgraph_checkpoint_s3.plans.plan import Plan, together
+from langgraph_checkpoint_s3.plans.plan import Plan, abreast, together
+from langgraph_checkpoint_s3.plans.scan import versions
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import Body, GetObject, Missing
 
@@ -48,25 +49,30 @@ def missing(record: CheckpointRecord) -> list[int]:
     return record.container.missing(record.all_values())
 
 
-def provide(context: Context, records: Iterable[tuple[str, CheckpointRecord]]) -> Plan[None]:
+def provide(
+    context: Context,
+    records: Iterable[tuple[str, CheckpointRecord]],
+    past: Mapping[str, str] | None = None,
+) -> Plan[None]:
     """Bring in lent frames, as far as they are there and sound.
 
     Args:
         context: The saver's.
         records: Checkpoints, each with its namespace's folder.
+        past: Of which lenders to read which versions, and of no others; by default, all as they are now.
     """
     loans: list[_Loan] = []
     for namespace, record in records:
         for number in missing(record):
             frame = record.container.frames[number]
             key = lender_key(namespace, frame)
-            if key is None:
+            if key is None or (past is not None and key not in past):
                 continue
             loan = _Loan(key, frame, record.container, number)
             stored = context.memory.frame(loan.key, frame)
             if (stored is None or not record.container.provide(number, stored)) and frame.stored:
                 loans.append(loan)
-    spans = list(_spans(loans, context.sizes))
+    spans = list(_spans(loans, context.sizes, past or {}))
     answers = yield from together(request for _, requests in spans for request in requests)
     position = 0
     for group, requests in spans:
@@ -79,25 +85,49 @@ def provide(context: Context, records: Iterable[tuple[str, CheckpointRecord]]) -
                 context.memory.keep_frame(loan.key, loan.frame, stored)
 
 
-def _spans(loans: Sequence[_Loan], sizes: Sizes) -> Iterator[tuple[list[_Loan], list[GetObject]]]:
+def provide_past(context: Context, namespace: str, record: CheckpointRecord) -> Plan[None]:
+    """Bring in lent frames from old versions of their lenders, the newest first, as far as there are any.
+
+    A lender may have been rewritten, or overwritten, since: the frames' CRCs tell which version is right.
+
+    Args:
+        context: The saver's.
+        namespace: The checkpoint's namespace's folder.
+        record: The checkpoint.
+    """
+    frames = record.container.frames
+    keys = list(dict.fromkeys(key for n in missing(record) if (key := lender_key(namespace, frames[n]))))
+    listed = yield from abreast(versions(key) for key in keys)  # also of keys that go on behind it
+    old = {
+        key: [each.version_id for each in found if each.key == key and not each.marker and not each.latest]
+        for key, found in zip(keys, listed, strict=True)
+    }
+    while missing(record) and any(old.values()):
+        past = {key: ids.pop(0) for key, ids in old.items() if ids}
+        yield from provide(context, [(namespace, record)], past)
+
+
+def _spans(
+    loans: Sequence[_Loan], sizes: Sizes, past: Mapping[str, str]
+) -> Iterator[tuple[list[_Loan], list[GetObject]]]:
     """What to ask for: neighbours of one object together, and what is long in parts."""
     group: list[_Loan] = []
     end = 0
     for loan in sorted(loans, key=lambda each: (each.key, each.frame.offset)):
         if group and (loan.key != group[0].key or loan.frame.offset > end + _GAP):
-            yield group, _requests(group, end, sizes)
+            yield group, _requests(group, end, sizes, past)
             group = []
         end = max(end if group else 0, loan.frame.offset + loan.frame.stored)
         group.append(loan)
     if group:
-        yield group, _requests(group, end, sizes)
+        yield group, _requests(group, end, sizes, past)
 
 
-def _requests(group: Sequence[_Loan], end: int, sizes: Sizes) -> list[GetObject]:
-    first = group[0].frame.offset
+def _requests(group: Sequence[_Loan], end: int, sizes: Sizes, past: Mapping[str, str]) -> list[GetObject]:
+    key, first = group[0].key, group[0].frame.offset
     size = end - first if end - first < sizes.multipart_threshold else sizes.part_size
     return [
-        GetObject(group[0].key, first=start, length=min(size, end - start), keep=False)
+        GetObject(key, first=start, length=min(size, end - start), keep=False, version=past.get(key))
         for start in range(first, end, size)
     ]
 

@@ -24,6 +24,11 @@ class Memory:
     states: Lru
     bodies: BodyCache
 
+    @classmethod
+    def none(cls) -> Memory:
+        """One that remembers nothing: what is read with it comes from the store."""
+        return cls(Lru(0), BodyCache(Lru(0)))
+
     @property
     def capacity(self) -> int:
         """How many bytes a checkpoint's values may have."""
@@ -40,6 +45,11 @@ class Memory:
             self.states.drop((namespace, instead_of))
         if known.values:
             self.states.keep((namespace, known.checkpoint_id), known, known.size)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.states.clear()
+        self.bodies.clear()
 
     def frame(self, key: str, frame: Frame) -> bytes | None:
         """A frame that another object lends, as it is stored; or what another version of that had there."""

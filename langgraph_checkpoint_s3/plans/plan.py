@@ -18,13 +18,14 @@ Whoever reads or writes one needs five rules:
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast, overload
 
 from langgraph_checkpoint_s3.errors import S3CheckpointError
 from langgraph_checkpoint_s3.s3.requests import Failed, Request, Tried
 
 T = TypeVar("T")
 A = TypeVar("A")
+E = TypeVar("E", bound=Exception)
 
 Plan: TypeAlias = Generator[Sequence[Request[Any]], list[Any], T]
 """A computation that ends in a `T` and asks S3 on its way."""
@@ -84,8 +85,17 @@ def abreast(plans: Iterable[Plan[T]]) -> Plan[list[T]]:
     return [results[number] for number in range(len(running))]
 
 
-def settled(plan: Plan[T]) -> Plan[T | S3CheckpointError]:
-    """Run a plan to its result or its error: beside others, it ends nothing but itself."""
+@overload
+def settled(plan: Plan[T]) -> Plan[T | S3CheckpointError]: ...
+@overload
+def settled(plan: Plan[T], errors: type[E]) -> Plan[T | E]: ...
+def settled(plan: Plan[Any], errors: type[Exception] = S3CheckpointError) -> Plan[Any]:
+    """Run a plan to its result or its error: beside others, it ends nothing but itself.
+
+    Args:
+        plan: The plan.
+        errors: Which of its errors are a result; `Exception` are those of a user's serializer too.
+    """
     answers: list[Any] | None = None
     failure: BaseException | None = None
     try:
@@ -96,8 +106,8 @@ def settled(plan: Plan[T]) -> Plan[T | S3CheckpointError]:
                 else:
                     batch = next(plan) if answers is None else plan.send(answers)
             except StopIteration as stop:
-                return cast("T", stop.value)
-            except S3CheckpointError as error:
+                return stop.value
+            except errors as error:
                 return error
             try:
                 answers = yield [

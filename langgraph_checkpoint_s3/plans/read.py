@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from langgraph.checkpoint.base import Checkpoint, CheckpointTuple
+from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError, S3CheckpointError
 from langgraph_checkpoint_s3.objects.format import HEAD_BYTES, header_length
@@ -19,7 +20,7 @@ from langgraph_checkpoint_s3.objects.records import (
     settle_writes,
 )
 from langgraph_checkpoint_s3.plans.address import Address, Context
-from langgraph_checkpoint_s3.plans.lenders import lender_key, missing, provide
+from langgraph_checkpoint_s3.plans.lenders import lender_key, missing, provide, provide_past
 from langgraph_checkpoint_s3.plans.plan import Plan, together
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan
 from langgraph_checkpoint_s3.plans.transfer import fetch
@@ -41,7 +42,11 @@ class Loaded:
 
     def tuple(self, context: Context) -> CheckpointTuple:
         """The checkpoint as LangGraph knows it."""
-        address, serde = self.folder.address, context.serde
+        return self.loads(context.serde)
+
+    def loads(self, serde: SerializerProtocol) -> CheckpointTuple:
+        """The checkpoint as LangGraph knows it, by another serializer than the saver's."""
+        address = self.folder.address
         with at(self.key):
             parent = self.checkpoint.parent
             return CheckpointTuple(
@@ -100,14 +105,21 @@ def _remember(context: Context, loaded: Loaded, checkpoint: Checkpoint) -> None:
     context.memory.keep(loaded.folder.namespace, record.known(leaf, versions, context.rules))
 
 
-def load(context: Context, folders: Sequence[Folder]) -> Plan[list[Loaded | None]]:
+def load(context: Context, folders: Sequence[Folder], *, past: bool = False) -> Plan[list[Loaded | None]]:
     """Read folders, all of them in one round trip; a second one where frames are borrowed.
+
+    Args:
+        context: The saver's.
+        folders: The folders. Their entries may be old versions.
+        past: Whether lenders may have been deleted or overwritten since: then their old versions are read.
 
     Returns:
         One for each folder; `None` where an object was gone when its turn came.
     """
     loaded = yield from _load(context, folders)
     for number, each in enumerate(loaded):
+        if each is not None and past:
+            yield from provide_past(context, each.folder.namespace, each.checkpoint)
         if each is not None and missing(each.checkpoint):
             loaded[number] = yield from _mend(context, each)
     return loaded
@@ -227,7 +239,14 @@ def heads(entries: Sequence[Entry]) -> Plan[dict[str, Body | Missing]]:
 
 
 def _head(entry: Entry, length: int) -> GetObject:
-    return GetObject(entry.key, entry.etag, 0, length if entry.size > length else None)
+    return GetObject(
+        entry.key,
+        entry.etag,
+        0,
+        length if entry.size > length else None,
+        keep=entry.version is None,
+        version=entry.version,
+    )
 
 
 @contextmanager
@@ -240,13 +259,11 @@ def at(key: str) -> Iterator[None]:
         raise
 
 
-def open_folder(
-    folder: Folder, bodies: Mapping[str, Body | Missing], *, writes: bool = True
-) -> Loaded | None:
-    """Read a folder's objects (its writes only if wanted); `None` where one of them is gone."""
+def open_folder(folder: Folder, bodies: Mapping[str, Body | Missing]) -> Loaded | None:
+    """Read a folder's objects; `None` where one of them is gone."""
     record = open_latest(folder, bodies)
     pending: list[WritesRecord] = []
-    for entry in folder.writes if writes else ():
+    for entry in folder.writes:
         body = bodies[entry.key]
         if isinstance(body, Missing):
             return None

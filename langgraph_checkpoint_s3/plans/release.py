@@ -22,6 +22,7 @@ from langgraph_checkpoint_s3.plans.transfer import store
 from langgraph_checkpoint_s3.s3.requests import Body, Entry, PutObject
 
 _AT_ONCE: Final = 16
+_HEADS_AT_ONCE: Final = 256
 _ROUNDS: Final = 8
 _LONGEST_LOAN: Final = timedelta(seconds=MAX_HORIZON) + timedelta(days=1)
 """How much younger a borrower can be than its lender, clocks that differ included."""
@@ -77,16 +78,18 @@ def _release(
     candidates = [
         (folder, entry) for folder in suspects for entry in folder.checkpoints if entry.modified <= until
     ]
-    bodies = yield from heads([entry for _, entry in candidates])
     borrowers: list[Plan[PutObject | None]] = []
-    for folder, entry in candidates:
-        body = bodies[entry.key]
-        if isinstance(body, Body):
-            with at(entry.key):
-                frames = open_body(folder, body).container.frames
-            keys = {lender_key(folder.namespace, frame) for frame in frames} - {None}
-            if not keys <= listed - going:
-                borrowers.append(_whole(context, folder, entry, lost=keys.isdisjoint(going)))
+    for start in range(0, len(candidates), _HEADS_AT_ONCE):
+        some = candidates[start : start + _HEADS_AT_ONCE]
+        bodies = yield from heads([entry for _, entry in some])
+        for folder, entry in some:
+            body = bodies[entry.key]
+            if isinstance(body, Body):
+                with at(entry.key):
+                    frames = open_body(folder, body).container.frames
+                keys = {lender_key(folder.namespace, frame) for frame in frames} - {None}
+                if not keys <= listed - going:
+                    borrowers.append(_whole(context, folder, entry, lost=keys.isdisjoint(going)))
     for start in range(0, len(borrowers), _AT_ONCE):
         puts = [put for put in (yield from abreast(borrowers[start : start + _AT_ONCE])) if put is not None]
         small = [put for put in puts if len(put.body) < context.sizes.multipart_threshold]

@@ -10,26 +10,28 @@ before it fails is S3's choice, and an error then says so.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, Final, TypeAlias, TypeVar
 
-from langgraph_checkpoint_s3.errors import (
-    AccessDeniedError,
-    ConflictError,
-    InvalidConfigError,
-    StorageUnavailableError,
-)
+from langgraph_checkpoint_s3.errors import AccessDeniedError, InvalidConfigError, StorageUnavailableError
 from langgraph_checkpoint_s3.plans.address import Context
-from langgraph_checkpoint_s3.plans.history import needed_ancestors
+from langgraph_checkpoint_s3.plans.keep import surplus
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask
-from langgraph_checkpoint_s3.plans.read import at, peek
 from langgraph_checkpoint_s3.plans.release import release_all
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, latest
-from langgraph_checkpoint_s3.s3.requests import DeleteObjects
+from langgraph_checkpoint_s3.s3.administration import DeleteVersions
+from langgraph_checkpoint_s3.s3.requests import DeleteObjects, Deletion, Request
+
+T = TypeVar("T")
 
 _BATCH: Final = 1000
 """The most keys that one DeleteObjects takes."""
 _THREADS_AT_ONCE: Final = 16
+_GONE: Final = frozenset({"NoSuchKey", "NoSuchVersion"})
+"""What some stores say where what is to be deleted isn't there. S3 itself doesn't mind."""
+
+Stay: TypeAlias = "Callable[[Sequence[Folder]], Iterable[Folder] | None]"
+"""Of a thread's folders those that stay; `None` is none at all, writes without a checkpoint neither."""
 
 
 def delete_thread(context: Context, thread_id: str) -> Plan[None]:
@@ -70,56 +72,69 @@ def prune(context: Context, thread_ids: Sequence[str], strategy: str) -> Plan[No
         raise InvalidConfigError(
             f"prune has no strategy {strategy!r}: it knows 'keep_latest' and 'delete' (or 'delete_all')."
         )
-    one = _keep_latest if strategy == "keep_latest" else delete_thread
     unique = list(dict.fromkeys(thread_ids))
     for start in range(0, len(unique), _THREADS_AT_ONCE):
-        yield from abreast(one(context, thread_id) for thread_id in unique[start : start + _THREADS_AT_ONCE])
+        some = unique[start : start + _THREADS_AT_ONCE]
+        plans: list[Plan[Any]] = [
+            keep(context, each, latest) if strategy == "keep_latest" else delete_thread(context, each)
+            for each in some
+        ]
+        yield from abreast(plans)
+
+
+def keep(context: Context, thread_id: str, stay: Stay, *, dry_run: bool = False) -> Plan[list[Folder]]:
+    """Delete all of a thread's checkpoints but those that stay, and what their delta channels need.
+
+    Args:
+        context: The saver's.
+        thread_id: The thread.
+        stay: Says which ones stay.
+        dry_run: Whether to leave it at saying what would go: then there are but LISTs and reads.
+
+    Returns:
+        What went, or would go.
+    """
+    folders = yield from Scan(context.layout, context.layout.thread(thread_id)).rest()
+    staying = stay(folders)
+    victims = folders if staying is None else (yield from surplus(context, folders, staying))
+    if not dry_run:
+        yield from release_all(context, folders, victims)
+        yield from delete(victims)
+    return victims
 
 
 def delete(folders: Sequence[Folder]) -> Plan[None]:
     """Delete all of these folders' objects."""
     keys = [entry.key for folder in folders for entry in folder.checkpoints]
     keys += [entry.key for folder in folders for entry in folder.writes]
-    for start in range(0, len(keys), _BATCH):
-        yield from _delete_batch(keys[start : start + _BATCH], before=start)
+    yield from delete_keys(keys)
 
 
-def _delete_batch(keys: Sequence[str], *, before: int) -> Plan[None]:
-    answer = yield from ask(DeleteObjects(tuple(keys)))
-    if not answer.failed:
-        return
-    key, code, message = answer.failed[0]
-    reason = (
-        f"{len(answer.failed)} of {before + len(keys)} objects could not be deleted ({code}: {message}); the "
-        f"other {before + len(keys) - len(answer.failed)} were. Deleting again goes on where this stopped"
-    )
-    if code == "AccessDenied":
-        raise AccessDeniedError(f"{reason}. It needs s3:DeleteObject", action="s3:DeleteObject", key=key)
-    raise StorageUnavailableError(reason, key=key)
+def delete_keys(keys: Sequence[str]) -> Plan[None]:
+    """Delete objects, in this order."""
+    yield from _in_batches(DeleteObjects, keys, "s3:DeleteObject")
 
 
-def _keep_latest(context: Context, thread_id: str) -> Plan[None]:
-    folders = yield from Scan(context.layout, context.layout.thread(thread_id)).rest()
-    newest = latest(folders)
-    needed = yield from abreast(_needs(context, folder) for folder in newest)
-    keep = {folder.address for kept in (newest, *needed) for folder in kept}
-    victims = [folder for folder in folders if folder.checkpoints and folder.address not in keep]
-    yield from release_all(context, folders, victims)
-    yield from delete(victims)
+def delete_versions(versions: Sequence[tuple[str, str]]) -> Plan[None]:
+    """Delete versions or delete markers for good, each a key and a version id, in this order."""
+    yield from _in_batches(DeleteVersions, versions, "s3:DeleteObjectVersion")
 
 
-def _needs(context: Context, newest: Folder) -> Plan[list[Folder]]:
-    """What must stay so that a checkpoint's delta channels can be rebuilt.
-
-    LangGraph counts, for each delta channel, the updates since its last stored value. A channel
-    with a count and a version, but no value of its own, is rebuilt from its ancestors' writes.
-    """
-    [record] = yield from peek(context, [newest], versions=True)
-    key = newest.key
-    if record is None:
-        raise ConflictError("The thread changed while it was being pruned; nothing was deleted", key=key)
-    with at(key):
-        counters = record.metadata(context.serde).get("counters_since_delta_snapshot") or {}
-        written = record.versions(context.serde).keys() & counters
-    channels = written - record.channels.keys()
-    return (yield from needed_ancestors(context, newest, channels))
+def _in_batches(
+    request: Callable[[tuple[T, ...]], Request[Deletion]], targets: Sequence[T], action: str
+) -> Plan[None]:
+    for start in range(0, len(targets), _BATCH):
+        batch = tuple(targets[start : start + _BATCH])
+        answer = yield from ask(request(batch))
+        failed = [each for each in answer.failed if each[1] not in _GONE]
+        if not failed:
+            continue
+        key, code, message = failed[0]
+        tried = start + len(batch)
+        reason = (
+            f"{len(failed)} of {tried} objects could not be deleted ({code}: {message}); the other "
+            f"{tried - len(failed)} were. Deleting again goes on where this stopped"
+        )
+        if code == "AccessDenied":
+            raise AccessDeniedError(f"{reason}. It needs {action}", action=action, key=key)
+        raise StorageUnavailableError(reason, key=key)

@@ -12,6 +12,7 @@ from functools import cached_property
 from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout
 from langgraph_checkpoint_s3.plans.address import Address
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
+from langgraph_checkpoint_s3.s3.administration import ListVersions, Version
 from langgraph_checkpoint_s3.s3.requests import Entry, ListObjects
 
 PAGE = 1000
@@ -156,3 +157,13 @@ def latest(folders: Iterable[Folder]) -> list[Folder]:
         if folder.checkpoints and folder.checkpoint_id >= newest.get(name, folder).checkpoint_id:
             newest[name] = folder
     return list(newest.values())
+
+
+def versions(prefix: str) -> Plan[list[Version]]:
+    """All versions and delete markers of the keys below a prefix, by key, the newest first."""
+    page = yield from ask(ListVersions(prefix, PAGE))
+    found = list(page.versions)
+    while page.marker is not None:
+        page = yield from ask(ListVersions(prefix, PAGE, page.marker))
+        found += page.versions
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
@@ -25,7 +25,13 @@ from langgraph_checkpoint_s3.s3.settings import VERSIONING, PutSetting
 
 T = TypeVar("T")
 
-_PROBE = b"langgraph-checkpoint-s3 setup probe; may be deleted\n"
+PROBE: Final = b"langgraph-checkpoint-s3 setup probe; may be deleted\n"
+"""What a probe object holds."""
+
+
+def probe_key(prefix: str, name: str) -> str:
+    """Where a probe object lies: in a folder below the prefix that no thread can spell."""
+    return f"{prefix}.probe/{name}"
 
 
 def setup(prefix: str, nonce: str, *, versioning: bool) -> Plan[bool]:
@@ -47,7 +53,7 @@ def setup(prefix: str, nonce: str, *, versioning: bool) -> Plan[bool]:
         StorageUnavailableError: The store doesn't read back or list what was written.
     """
     denied: list[AccessDeniedError] = []
-    key = f"{prefix}.probe/{nonce}"
+    key = probe_key(prefix, nonce)
     try:
         page = yield from _allowed(ListObjects(key), denied)
     except BucketNotFoundError:
@@ -56,8 +62,8 @@ def setup(prefix: str, nonce: str, *, versioning: bool) -> Plan[bool]:
     if versioning:
         yield from _allowed(PutSetting(VERSIONING, {"Status": "Enabled"}), denied)
     conditional = True
-    if (yield from _allowed(PutObject(key, _PROBE, only_new=True), denied)) is not None:
-        again = yield from _allowed(PutObject(key, _PROBE, only_new=True), denied)
+    if (yield from _allowed(PutObject(key, PROBE, only_new=True), denied)) is not None:
+        again = yield from _allowed(PutObject(key, PROBE, only_new=True), denied)
         conditional = isinstance(again, Refused)
         body = yield from _allowed(GetObject(key), denied)
         if page is not None:
@@ -101,7 +107,7 @@ def _allowed(request: Request[T], denied: list[AccessDeniedError]) -> Plan[T | N
 
 def _check(body: Any, page: Any, key: str) -> None:
     problem: S3CheckpointError | None = None
-    if body is not None and not (isinstance(body, Body) and body.data == _PROBE):
+    if body is not None and not (isinstance(body, Body) and body.data == PROBE):
         problem = StorageUnavailableError("The store doesn't give back what was just written", key=key)
     elif page is not None and key not in [entry.key for entry in page.entries]:
         problem = StorageUnavailableError("The store doesn't list what was just written", key=key)

@@ -99,7 +99,9 @@ def arguments(request: Request[Any], bucket: Mapping[str, Any], payer: Mapping[s
             made |= {"Key": key} | of_version(version)
         case RestoreObject(key, days, tier, version):
             made |= {"Key": key} | of_version(version)
-            made["RestoreRequest"] = {"Days": days, "GlacierJobParameters": {"Tier": tier}}
+            made["RestoreRequest"] = {"GlacierJobParameters": {"Tier": tier}}
+            if days is not None:
+                made["RestoreRequest"]["Days"] = days
         case Sign(method, key, seconds):
             # Who follows a URL needn't know who the bucket belongs to.
             signed = {"Bucket": bucket["Bucket"], "Key": key, **payer}
@@ -165,7 +167,9 @@ def _document(request: GetSetting, response: Mapping[str, Any]) -> Any:
         document = response.get(setting.member)
     else:
         document = {name: value for name, value in response.items() if name != "ResponseMetadata"}
-    if not document and setting.absent:  # where "none" is an error, an empty answer isn't this setting's
+    # Where "none" is an error, an empty answer isn't this setting's; and a policy is JSON, not a listing.
+    listing = isinstance(document, str) and not document.lstrip().startswith("{")
+    if (not document and setting.absent) or listing:
         raise NotSupportedError(
             f"The store doesn't know a bucket's {setting.name}: it answers {setting.get} with something else"
         )

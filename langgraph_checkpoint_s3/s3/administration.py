@@ -92,10 +92,12 @@ class BucketHead:
     Attributes:
         region: Its region; `None` where the store doesn't say.
         date: The store's clock, to the second; `None` where it doesn't say.
+        client_region: The region that the client asks in.
     """
 
     region: str | None
     date: datetime | None
+    client_region: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +151,11 @@ class InspectObject(Request[ObjectInfo | Missing]):
 class RestoreObject(Request[bool | Missing]):
     """Restore an archived object for some days; the answer is whether that began with this request.
 
-    `False`: it is under way already.
+    `False`: it is under way already. `days` is `None` for what Intelligent-Tiering archived: that stays.
     """
 
     key: str
-    days: int
+    days: int | None
     tier: RestoreTier = "Standard"
     version: str | None = None
 

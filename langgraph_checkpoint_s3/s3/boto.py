@@ -12,6 +12,7 @@ from typing import Any, Final
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.s3.wire import Wire, is_aws
 
+_PAYER: Final = "x-amz-request-payer"
 _SPARE_CONNECTIONS: Final = 256
 """Besides one operation's own: LangGraph calls a saver from many threads and tasks at once."""
 
@@ -23,6 +24,8 @@ def client_arguments(config: S3Config, user_agent: str) -> dict[str, Any]:
     )
     by_path = bool(config.endpoint_url) if config.force_path_style is None else config.force_path_style
     s3: dict[str, Any] = {"addressing_style": "path"} if by_path else {}
+    if config.force_path_style is False:  # with an address of its own, botocore's default is the path
+        s3["addressing_style"] = "virtual"
     if config.use_accelerate:
         s3["use_accelerate_endpoint"] = True
     settings: dict[str, Any] = {
@@ -80,7 +83,21 @@ def prepare(session: Any) -> None:
 
 def sign_with_version_4(signature_version: Any, **_: Any) -> str | None:
     """Sign URLs with version 4, as requests are: botocore's default for URLs is version 2 in old regions."""
-    return signature_version if signature_version == "s3v4-query" else None
+    return "s3v4-query" if signature_version in ("v4-query", "s3v4-query") else None
+
+
+def sign_for_the_region(context: Any, **_: Any) -> None:
+    """Sign URLs for the region's address: for a day, AWS redirects from the global one to a new bucket's."""
+    if isinstance(context, dict) and context.get("is_presign_request"):
+        context["use_global_endpoint"] = False
+
+
+def sign_payer(request: Any, **_: Any) -> None:
+    """Say in a signed URL's query who pays: who follows it sends no headers."""
+    payer = request.headers.get(_PAYER) if request.context.get("is_presign_request") else None
+    if payer:
+        del request.headers[_PAYER]
+        request.params[_PAYER] = payer
 
 
 def tune(client: Any) -> None:
@@ -88,6 +105,10 @@ def tune(client: Any) -> None:
     events = client.meta.events
     events.register_last("before-call.s3", drop_expect, unique_id="langgraph-checkpoint-s3")
     events.register_first("choose-signer.s3", sign_with_version_4, unique_id="langgraph-checkpoint-s3-v4")
+    events.register_last(
+        "before-parameter-build.s3", sign_for_the_region, unique_id="langgraph-checkpoint-s3-r"
+    )
+    events.register_last("before-sign.s3", sign_payer, unique_id="langgraph-checkpoint-s3-payer")
 
 
 def wire_of(config: S3Config, client: Any) -> Wire:

@@ -22,6 +22,11 @@ class LentCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore is u
         super().__init__(frozen.access_key, frozen.secret_key, frozen.token, method=lent.method)
         self._lent = lent
 
+    @property
+    def end_is_known(self) -> bool:
+        """Whether it is known when they end."""
+        return hasattr(self._lent, "refresh_needed")
+
     def refresh_needed(self, refresh_in: float | None = None) -> bool:
         """Whether they end within so many seconds, as far as that is known."""
         known = getattr(self._lent, "refresh_needed", None)

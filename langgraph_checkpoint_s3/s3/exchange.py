@@ -56,6 +56,7 @@ class Shared:
         self.cache = BodyCache(Lru(config.cache_bytes))
         self.states = Lru(config.cache_bytes)
         self.conditional = True
+        self._told = False
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -92,8 +93,9 @@ class Shared:
     def without_conditions(self) -> None:
         """The store has no conditional writes: say so once, and ask it for none any more."""
         with self._lock:
-            known, self.conditional = self.conditional, False
-        if known:
+            self.conditional = False
+            told, self._told = self._told, True
+        if not told:
             logger.warning(
                 "The store behind bucket %s has no conditional writes (If-None-Match): where two processes "
                 "write the same task's results at once, the last one wins, not the first.",

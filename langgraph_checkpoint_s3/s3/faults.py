@@ -25,7 +25,7 @@ from langgraph_checkpoint_s3.errors import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.s3 import admin_wire
-from langgraph_checkpoint_s3.s3.administration import InspectObject, RestoreObject
+from langgraph_checkpoint_s3.s3.administration import InspectObject, ListUploads, RestoreObject, UploadPage
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
     Body,
@@ -185,6 +185,10 @@ def _of_response(
     where: dict[str, Any] = {"bucket": bucket, "key": _key(request), "request_ids": ids}
     if code == "NoSuchBucket":
         return BucketNotFoundError("The bucket doesn't exist. Make it, or call setup()", **where)
+    if isinstance(request, PutSetting) and code in ("BucketAlreadyExists", "BucketAlreadyOwnedByYou"):
+        return NotSupportedError(
+            f"This store doesn't support {_named(request)}: it takes it for CreateBucket", **where
+        )
     if code in ("BucketAlreadyExists", "BucketNameUnavailable"):
         return BucketNotFoundError(
             "The bucket's name is taken by another account: choose another one", **where
@@ -239,6 +243,8 @@ def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Again |
             return Outcome(Done())
         case AbortUpload() if code == "NoSuchUpload":
             return Outcome(Done())
+        case ListUploads() if code == "NoSuchUpload":
+            return Outcome(UploadPage((), None))  # rclone's way of saying that there are none
     if status == 412 and _is_conditional(request):
         return Outcome(Refused())
     if status == 409 and code in _CONFLICTS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -12,7 +13,7 @@ from botocore import xform_name
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.s3 import admin_wire
 from langgraph_checkpoint_s3.s3.admin_wire import deletion, etag, of_version
-from langgraph_checkpoint_s3.s3.administration import Sign, Signed
+from langgraph_checkpoint_s3.s3.administration import InspectBucket, Sign, Signed
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
     Body,
@@ -131,13 +132,16 @@ class Wire:
                 return Done()
             case Sign():
                 return self._signed(request, response)
+            case InspectBucket():
+                return replace(admin_wire.answer(request, response), client_region=self._region)
         return admin_wire.answer(request, response)
 
     def _signed(self, request: Sign, url: Any) -> Signed:
         # What botocore refreshes knows when it ends; other temporary credentials don't.
         ends_within = getattr(self._credentials, "refresh_needed", None)
-        outlives = ends_within is not None and bool(ends_within(request.seconds))
-        return Signed(url, outlives, temporary="X-Amz-Security-Token=" in url)
+        if ends_within is not None and getattr(self._credentials, "end_is_known", True):
+            return Signed(url, bool(ends_within(request.seconds)))
+        return Signed(url, temporary="X-Amz-Security-Token=" in url)
 
 
 def operation_of(request: Request[Any]) -> str:

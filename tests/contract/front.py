@@ -206,7 +206,8 @@ class Front:
                 while await self._one(reader, writer, upstream):
                     pass
         except asyncio.CancelledError:
-            pass  # the front is closing; nobody waits for this task
+            # The front is closing: nobody waits for this task, nor for TLS to take leave of a silent client.
+            writer.transport.abort()
         finally:
             self._tasks.discard(task)
             upstream.close()

@@ -362,8 +362,7 @@ def test_pruning_reads_the_latest_checkpoint_alone(bucket: FakeS3) -> None:
     many = math.ceil(size / 1000)
     assert count.kinds == {
         "ListObjects": many,
-        "GetObject": 1,
-        **({"DeleteObjects": math.ceil((size - 3) / 1000)} if size > 3 else {}),
+        **({"GetObject": 1, "DeleteObjects": math.ceil((size - 3) / 1000)} if size > 3 else {}),
     }
     assert len(bucket.objects) == 3
 

@@ -46,18 +46,44 @@ class Features:
     lifecycle: bool = True
     lifecycle_exact: bool = True
     """Lifecycle rules come back as they were put, `NewerNoncurrentVersions` included."""
+    lifecycle_legacy: bool = True
+    """Lifecycle rules with a bare prefix in place of a filter are taken."""
+    archive: bool = True
+    """It has AWS's storage classes, and restores from the archived ones."""
     bucket_policy: bool = True
     """A bucket policy's Deny is enforced."""
+    policy_conditions: bool = True
+    """Conditions in a policy are heeded."""
     encryption: bool = True
     """Server-side encryption is done and echoed."""
     presigned_expiry: bool = True
     """A signed URL stops working when it expires."""
+    presigned_signature: bool = True
+    """A signed URL that was changed is refused."""
     key_limit: bool = True
     """Keys over 1,024 bytes are refused."""
     delete_limit: bool = True
     """DeleteObjects of more than 1,000 keys is refused."""
     persistent: bool = True
     """Objects outlive the server's process."""
+    policies: bool = True
+    """A bucket's policy is kept, whether or not it is enforced."""
+    public_access: bool = True
+    """A public access block can be set, and leaves the owner to write."""
+    acceleration: bool = True
+    request_metrics: bool = True
+    """Configurations of request metrics, and of Intelligent-Tiering's archive tiers."""
+    replication: bool = True
+    """Replication rules are taken, and come back as they were put."""
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody who may do nothing by himself, where the server has such users."""
+
+    arn: str
+    access_key: str
+    secret_key: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -70,6 +96,8 @@ class Server:
     secret_key: str = field(repr=False)
     features: Features = field(repr=False)
     region: str = REGION
+    stranger: User | None = None
+    """A second user, to whom a bucket's policy can allow something."""
 
 
 def cache_dir() -> Path:

@@ -2,7 +2,8 @@
 
 It is what production stores run, and so the judge of conditional writes, versions and paging. It has
 `If-None-Match: *` on PUT, but neither on CompleteMultipartUpload nor in a bucket that keeps versions,
-where it is silently ignored; and it knows an ETag in `If-Match` only without its quotes.
+where it is silently ignored; and it knows an ETag in `If-Match` only without its quotes. With
+`BlockPublicAcls`, it refuses every PUT of an object, the owner's too.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from langgraph_checkpoint_s3.testing._processes import Child, child
 
-from .base import LOOPBACK, Features, Server, answers, command, data_dir, free_port
+from .base import LOOPBACK, Features, Server, User, answers, command, data_dir, free_port
 from .ceph_packages import Ceph, ceph
 
 FEATURES = Features(
@@ -22,11 +23,17 @@ FEATURES = Features(
     conditional_versioned=False,
     if_match=False,
     lifecycle_exact=False,
+    archive=False,
     encryption=False,
+    public_access=False,
+    acceleration=False,
+    request_metrics=False,
+    replication=False,
 )
 
 ACCESS_KEY = "test"
 SECRET_KEY = "test-secret"
+STRANGER = User("arn:aws:iam:::user/stranger", "stranger", "stranger-secret")
 _START_SECONDS = 120.0
 _COMMAND_SECONDS = 60.0
 
@@ -105,7 +112,8 @@ def running(work_dir: Path) -> Iterator[Server]:
         port = free_port(28000, 32000)
         cluster = _Cluster(installation, data, stack, port)
         cluster.start()
-        yield Server("ceph", f"http://{LOOPBACK}:{port}", ACCESS_KEY, SECRET_KEY, FEATURES)
+        url = f"http://{LOOPBACK}:{port}"
+        yield Server("ceph", url, ACCESS_KEY, SECRET_KEY, FEATURES, stranger=STRANGER)
         # The stack stops gateway, OSD and monitor in that order, then removes the data.
 
 
@@ -155,6 +163,9 @@ class _Cluster:
     def _gateway(self) -> None:
         keys = (f"--access-key={ACCESS_KEY}", f"--secret-key={SECRET_KEY}")
         self._run("radosgw-admin", "user", "create", "--uid=test", "--display-name=Test", *keys)
+        name = STRANGER.arn.rpartition("/")[2]
+        keys = (f"--access-key={STRANGER.access_key}", f"--secret-key={STRANGER.secret_key}")
+        self._run("radosgw-admin", "user", "create", f"--uid={name}", "--display-name=Stranger", *keys)
         gateway = self._daemon("radosgw", "-n", "client.rgw", "-f")
         url = f"http://{LOOPBACK}:{self._port}"
         gateway.wait_for(lambda: answers(url), what=f"answer at {url}", timeout=_START_SECONDS)

@@ -16,7 +16,9 @@ from langgraph_checkpoint_s3.testing._processes import child
 
 from .base import LOOPBACK, Features, Server, Unavailable, answers, command, data_dir, free_port, installed
 
-FEATURES = Features(credentials=False, bucket_policy=False, delete_limit=False, persistent=False)
+FEATURES = Features(
+    credentials=False, lifecycle_legacy=False, bucket_policy=False, delete_limit=False, persistent=False
+)
 
 VERSION = "4.14.0"
 # Newer ones of these do not work with that release, which is the last that starts without an account.

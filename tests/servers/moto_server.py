@@ -18,9 +18,13 @@ FEATURES = Features(
     credentials=False,
     lifecycle_exact=False,
     presigned_expiry=False,
+    presigned_signature=False,
     key_limit=False,
     delete_limit=False,
     persistent=False,
+    policy_conditions=False,
+    request_metrics=False,
+    replication=False,
 )
 
 

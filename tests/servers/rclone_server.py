@@ -24,8 +24,14 @@ FEATURES = Features(
     versioning=False,
     lifecycle=False,
     lifecycle_exact=False,
+    archive=False,
     bucket_policy=False,
     encryption=False,
+    policies=False,
+    public_access=False,
+    acceleration=False,
+    request_metrics=False,
+    replication=False,
 )
 
 

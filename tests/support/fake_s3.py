@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from botocore.exceptions import ClientError
@@ -85,6 +86,7 @@ class StoredObject:
     modified: datetime
     storage_class: str = "STANDARD"
     restore: str | None = None
+    archive_status: str | None = None
 
 
 @dataclass
@@ -159,7 +161,7 @@ class FakeS3:
     @property
     def versioning(self) -> bool:
         """Whether versions are kept."""
-        return bool(self.settings.get((VERSIONING.name, None), {}).get("Status") == "Enabled")
+        return bool(self._versioning() == "Enabled")
 
     @property
     def now(self) -> datetime:
@@ -199,10 +201,11 @@ class FakeS3:
     def delete(self, key: str) -> None:
         """Delete an object, uncounted and without the hook."""
         with self._lock:
-            if self.versioning:
-                self.versions.setdefault(key, []).append((f"v{self._tick()}", None, self.now))
-            else:
+            if self._versioning() is None:
                 self.versions.pop(key, None)
+            else:
+                version_id = self._version_id(self._tick())
+                self.versions[key] = [*self._kept(key), (version_id, None, self.now)]
             self._settle(key)
 
     def age(self, by: timedelta, part: str = "") -> None:
@@ -326,31 +329,49 @@ class FakeS3:
                     found.storage_class,
                     None,
                     found.restore,
-                    None,
+                    found.archive_status,
                 )
-            case RestoreObject(key, _, _, version):
+            case RestoreObject(key, days, _, version):
                 found = self._version(key, version)
                 if found is None:
                     return Missing()
-                if found.restore is not None:
+                assert (days is None) == (found.archive_status is not None), (
+                    "Intelligent-Tiering knows no days"
+                )
+                restore = 'ongoing-request="true"'
+                if found.restore == restore:
                     return False
-                self.objects[key] = replace(found, restore='ongoing-request="true"')
+                if found.restore is not None and days is not None:  # a new date
+                    until = format_datetime(self.now + timedelta(days=days), usegmt=True)
+                    restore = f'ongoing-request="false", expiry-date="{until}"'
+                self.objects[key] = replace(found, restore=restore)
                 return True
             case InspectBucket():
                 return BucketHead("us-east-1", self.now)
             case Sign(method, key, seconds):
-                return Signed(f"https://fake/{key}?method={method}&X-Amz-Expires={seconds}")
+                return Signed(f"https://fake/{key}?X-Amz-Expires={seconds}&X-Amz-Signature={method}")
         raise AssertionError(f"the fake doesn't know {request!r}")
 
     def _write(self, key: str, data: bytes, etag: str) -> Stored:
         assert 0 < len(key.encode()) <= 1024, f"a key of {len(key.encode())} bytes"
         with self._lock:
             tick = self._tick()
-            new = (f"v{tick}" if self.versioning else "null", StoredObject(data, etag, self.now), self.now)
-            before = self.versions.get(key, []) if self.versioning else []
-            self.versions[key] = [*before, new]
+            new = (self._version_id(tick), StoredObject(data, etag, self.now), self.now)
+            self.versions[key] = [*self._kept(key), new]
             self._settle(key)
         return Stored(etag)
+
+    def _versioning(self) -> Any:
+        return self.settings.get((VERSIONING.name, None), {}).get("Status")
+
+    def _version_id(self, tick: int) -> str:
+        return f"v{tick}" if self.versioning else "null"
+
+    def _kept(self, key: str) -> list[tuple[str, StoredObject | None, datetime]]:
+        """The versions that a new one leaves: there is but one `null`, and without versioning that alone."""
+        if self._versioning() is None:
+            return []
+        return [each for each in self.versions.get(key, []) if self.versioning or each[0] != "null"]
 
     def _version(self, key: str, version_id: str | None) -> StoredObject | None:
         if version_id is None:

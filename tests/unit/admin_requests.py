@@ -48,6 +48,7 @@ ADMIN_REQUESTS: list[Request[Any]] = [
     InspectObject("k"),
     InspectObject("k", "v"),
     RestoreObject("k", 3, "Bulk"),
+    RestoreObject("k", None),
     RestoreObject("k", 3, "Standard", "v"),
     InspectBucket(),
     *(GetSetting(setting, name) for setting, (_, name, _) in DOCUMENTS.items()),

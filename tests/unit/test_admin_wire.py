@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from langgraph_checkpoint_s3 import NotSupportedError, S3Config
 from langgraph_checkpoint_s3.s3 import settings
@@ -25,6 +26,7 @@ from langgraph_checkpoint_s3.s3.administration import (
     Version,
     VersionPage,
 )
+from langgraph_checkpoint_s3.s3.faults import judge
 from langgraph_checkpoint_s3.s3.requests import Deletion, Done, Request
 from langgraph_checkpoint_s3.s3.settings import DeleteSetting, GetSetting, PutSetting, Setting
 from langgraph_checkpoint_s3.s3.wire import Wire
@@ -103,13 +105,19 @@ def wire() -> Wire:
                 "BucketRegion": "eu-west-1",
                 "ResponseMetadata": {"HTTPHeaders": {"date": "Wed, 25 Nov 2026 02:03:04 GMT"}},
             },
-            BucketHead("eu-west-1", datetime(2026, 11, 25, 2, 3, 4, tzinfo=timezone.utc)),
+            BucketHead("eu-west-1", datetime(2026, 11, 25, 2, 3, 4, tzinfo=timezone.utc), "eu-west-1"),
         ),
-        (InspectBucket(), {}, BucketHead(None, None)),
+        (InspectBucket(), {}, BucketHead(None, None, "eu-west-1")),
     ],
 )
 def test_what_an_answer_means(request_: Request[Any], response: dict[str, Any], expected: object) -> None:
     assert wire().answer(request_, response, b"") == expected
+
+
+def test_what_is_restored_for_good_has_no_days() -> None:
+    tier = {"GlacierJobParameters": {"Tier": "Standard"}}
+    assert wire().arguments(RestoreObject("k", 3))["RestoreRequest"] == {"Days": 3, **tier}
+    assert wire().arguments(RestoreObject("k", None))["RestoreRequest"] == tier
 
 
 def test_every_setting_is_in_the_table() -> None:
@@ -134,8 +142,9 @@ def test_a_signed_url_says_whether_it_outlives_its_credentials() -> None:
     }
     plain: Any = "https://host/k"
     url: Any = "https://host/k?X-Amz-Security-Token=t"
-    assert signing.answer(Sign("GET", "k", 3600), url, b"") == Signed(url, temporary=True)
-    assert signing.answer(Sign("GET", "k", 3601), url, b"") == Signed(url, True, temporary=True)
+    assert signing.answer(Sign("GET", "k", 3600), url, b"") == Signed(url)
+    assert signing.answer(Sign("GET", "k", 3601), url, b"") == Signed(url, outlives_credentials=True)
+    assert wire().answer(Sign("GET", "k", 60), url, b"") == Signed(url, temporary=True)
     assert signing.answer(Sign("GET", "k", 60), plain, b"") == Signed(plain)
     assert "host" not in repr(Signed(url))
 
@@ -146,3 +155,19 @@ def test_a_signed_url_says_whether_it_outlives_its_credentials() -> None:
 def test_a_store_that_answers_with_something_else_does_not_know_the_setting(setting: Setting) -> None:
     with pytest.raises(NotSupportedError, match=f"doesn't know a bucket's {setting.name}"):
         wire().answer(GetSetting(setting), {"ResponseMetadata": {}}, b"")
+
+
+def test_a_listing_is_no_policy() -> None:
+    """A store that doesn't know the question for it answers with the bucket's listing."""
+    listing = '<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult></ListBucketResult>'
+    with pytest.raises(NotSupportedError, match="doesn't know a bucket's bucket policy"):
+        wire().answer(GetSetting(settings.POLICY), {"Policy": listing}, b"")
+
+
+@pytest.mark.parametrize("code", ["BucketAlreadyExists", "BucketAlreadyOwnedByYou"])
+def test_a_store_may_take_a_setting_for_a_new_bucket(code: str) -> None:
+    response: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 409}}
+    error = ClientError(response, "PutBucketAccelerateConfiguration")
+    verdict = judge(error, PutSetting(settings.ACCELERATION, {}), "bucket")
+    assert isinstance(verdict, NotSupportedError)
+    assert "takes it for CreateBucket" in verdict.reason

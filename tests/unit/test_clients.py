@@ -13,6 +13,7 @@ import pytest
 
 from langgraph_checkpoint_s3 import InvalidConfigError, S3Saver
 from langgraph_checkpoint_s3.plans.plan import ask
+from langgraph_checkpoint_s3.s3.administration import Sign
 from langgraph_checkpoint_s3.s3.drivers import Store
 from langgraph_checkpoint_s3.s3.requests import Body, GetObject
 
@@ -94,3 +95,21 @@ def test_a_body_that_breaks_off_is_read_again(run: Run) -> None:
     with server(HEAD + b"who", HEAD + b"whole it") as url, S3Saver("bucket", endpoint_url=url) as saver:
         assert run(saver._store, GetObject("k")) == Body(b"whole it", "e", 8)
         assert saver.stats().requests == {"GetObject": 2}
+
+
+@pytest.mark.parametrize(
+    ("settings", "begins"),
+    [
+        ({}, "https://bucket.s3.eu-west-1.amazonaws.com/k?"),
+        ({"force_path_style": True}, "https://s3.eu-west-1.amazonaws.com/bucket/k?"),
+        ({"endpoint_url": "https://s3.example.org"}, "https://s3.example.org/bucket/k?"),
+        (
+            {"endpoint_url": "https://s3.example.org", "force_path_style": False},
+            "https://bucket.s3.example.org/k?",
+        ),
+    ],
+)
+def test_where_the_bucket_is_in_the_address(settings: dict[str, Any], begins: str) -> None:
+    with S3Saver("bucket", region="eu-west-1", **settings) as saver:
+        signed = saver._store.run(ask(Sign("GET", "k", 60)))
+    assert signed.url.startswith(begins)

@@ -21,6 +21,7 @@ from langgraph_checkpoint_s3.errors import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.s3 import requests
+from langgraph_checkpoint_s3.s3.administration import ListUploads, UploadPage
 from langgraph_checkpoint_s3.s3.faults import IAM_ACTIONS, Again, Outcome, Unconditional, judge, unmakeable
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
@@ -81,6 +82,7 @@ MISSING, REFUSED = Outcome(Missing()), Outcome(Refused())
         (COMPLETE_NEW, 412, "PreconditionFailed", REFUSED),
         (CREATE_BUCKET, 409, "BucketAlreadyOwnedByYou", Outcome(Done())),
         (ABORT, 404, "NoSuchUpload", Outcome(Done())),
+        (ListUploads("p/"), 404, "NoSuchUpload", Outcome(UploadPage((), None))),
     ],
 )
 def test_what_a_plan_decides_on_is_an_answer(

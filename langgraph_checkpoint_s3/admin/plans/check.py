@@ -1,0 +1,163 @@
+"""The doctor: tries all that a saver needs of its bucket, on objects of its own, and tells what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from langgraph_checkpoint_s3.admin.plans import check_objects, check_settings, check_way
+from langgraph_checkpoint_s3.admin.plans.check_case import FIRST, LENGTH, Case
+from langgraph_checkpoint_s3.admin.plans.findings import CheckReport, Finding
+from langgraph_checkpoint_s3.config import S3Config
+from langgraph_checkpoint_s3.errors import AccessDeniedError, NotSupportedError
+from langgraph_checkpoint_s3.plans.plan import Plan, together
+from langgraph_checkpoint_s3.plans.setup import PROBE
+from langgraph_checkpoint_s3.s3.administration import (
+    DeleteVersions,
+    InspectBucket,
+    ListUploads,
+    ListVersions,
+    Sign,
+    UploadPage,
+    VersionPage,
+)
+from langgraph_checkpoint_s3.s3.requests import (
+    AbortUpload,
+    CompleteUpload,
+    CopyObject,
+    CreateUpload,
+    DeleteObjects,
+    GetObject,
+    ListObjects,
+    PutObject,
+    Request,
+    Tried,
+    UploadPart,
+)
+from langgraph_checkpoint_s3.s3.settings import VERSIONING, GetSetting
+
+FINDINGS: Final[Mapping[str, Callable[[Case], Finding]]] = {
+    "connection": check_way.connection,
+    "credentials": check_way.credentials,
+    "bucket": check_way.bucket,
+    "region": check_way.region,
+    "clock": check_way.clock,
+    "writes": check_objects.writes,
+    "reads": check_objects.reads,
+    "range reads": check_objects.range_reads,
+    "lists": check_objects.lists,
+    "copies": check_objects.copies,
+    "deletes": check_objects.deletes,
+    "multipart": check_objects.multipart,
+    "conditional writes": check_objects.conditional_writes,
+    "conditional uploads": check_objects.conditional_uploads,
+    "versioning": check_settings.versioning,
+    "encryption": check_settings.encryption,
+    "public access": check_settings.public_access,
+    "TLS only": check_settings.tls_only,
+    "lifecycle": check_settings.lifecycle,
+}
+"""What is found, by its name, in the order of the report."""
+
+
+def check(config: S3Config, nonce: str, clock: Callable[[], datetime]) -> Plan[CheckReport]:
+    """Try everything, in five round trips (seven where the bucket keeps versions), and leave nothing behind.
+
+    Args:
+        config: The saver's.
+        nonce: Something unique, for the probe's keys.
+        clock: This machine's time, with its timezone.
+    """
+    case = Case.of(config, nonce, clock())
+    try:
+        yield from _ask(case, _first(case))
+        case.ended = clock()
+        obstacle = check_way.obstacle(case)
+        if obstacle is None:
+            yield from _ask(case, _second(case))
+            yield from _ask(case, _third(case))
+            yield from _ask(case, _fourth(case))
+    except GeneratorExit:
+        raise
+    except BaseException:
+        yield from _clean(case)
+        raise
+    if obstacle is None:
+        yield from _clean(case)
+    findings = (
+        examine(case) if obstacle is None else check_way.finding_behind(name, obstacle, case)
+        for name, examine in FINDINGS.items()
+    )
+    return CheckReport(f"s3://{config.bucket}/{config.prefix}", tuple(findings))
+
+
+def _ask(case: Case, requests: Mapping[str, Request[Any]]) -> Plan[None]:
+    """Send requests side by side, and note what each came to."""
+    answers = yield from together(Tried(request) for request in requests.values())
+    case.answers |= zip(requests, answers, strict=True)
+
+
+def _first(case: Case) -> dict[str, Request[Any]]:
+    return {
+        "head": InspectBucket(),
+        "write": PutObject(case.written, PROBE, only_new=True),
+        "upload": CreateUpload(case.copied),
+        "signed": Sign("GET", case.written, 60),  # nothing is sent: it tells where the client goes
+        **{setting.name: GetSetting(setting) for setting in check_settings.SETTINGS},
+    }
+
+
+def _second(case: Case) -> dict[str, Request[Any]]:
+    requests: dict[str, Request[Any]] = {}
+    if case.there("write"):
+        requests["read"] = GetObject(case.written, keep=False)
+        requests["range"] = GetObject(case.written, first=FIRST, length=LENGTH, keep=False)
+        requests["copy"] = CopyObject(case.written, case.copied)
+    if case.upload_id:
+        requests["part"] = UploadPart(case.copied, case.upload_id, 1, PROBE)
+    return requests
+
+
+def _third(case: Case) -> dict[str, Request[Any]]:
+    requests: dict[str, Request[Any]] = {
+        "list": ListObjects(case.folder),
+        "after": ListObjects(case.folder, start_after=case.copied),
+    }
+    if case.answers[VERSIONING.name] is None:
+        # Some stores say "off", and know no versions: this they refuse.
+        requests["versioned"] = ListVersions(case.folder)
+    return requests
+
+
+def _fourth(case: Case) -> dict[str, Request[Any]]:
+    """What replaces objects on some stores: not beside the lists, in which rclone then doesn't show them."""
+    requests: dict[str, Request[Any]] = {}
+    if case.there("write"):
+        requests["again"] = PutObject(case.written, PROBE, only_new=True)
+    part = case.answers.get("part")
+    if case.upload_id and isinstance(part, str):
+        # Where the copy lies, so that there is something that a condition can refuse to replace.
+        requests["complete"] = CompleteUpload(case.copied, case.upload_id, (part,), PROBE, only_new=True)
+    return requests
+
+
+def _clean(case: Case) -> Plan[None]:
+    """Remove the probe, with its versions where the bucket keeps some."""
+    upload_id = case.upload_id
+    if upload_id is None and not isinstance(case.error("upload"), AccessDeniedError):
+        yield from _ask(case, {"uploads": ListUploads(case.folder)})  # it may have begun all the same
+        page = case.answers["uploads"]
+        if isinstance(page, UploadPage) and page.uploads:
+            upload_id = page.uploads[0].upload_id
+    requests: dict[str, Request[Any]] = {"delete": DeleteObjects((case.copied, case.written))}
+    if upload_id is not None:
+        requests["abort"] = AbortUpload(case.copied, upload_id)  # which does nothing where it was completed
+    yield from _ask(case, requests)
+    unsupported = isinstance(case.error(VERSIONING.name), NotSupportedError)
+    if not unsupported and case.answers.get(VERSIONING.name, "not known") is not None:
+        yield from _ask(case, {"versions": ListVersions(case.folder)})
+        page = case.answers["versions"]
+        if isinstance(page, VersionPage) and page.versions:
+            ids = tuple((version.key, version.version_id) for version in page.versions)
+            yield from _ask(case, {"purge": DeleteVersions(ids)})

@@ -1,0 +1,159 @@
+"""What the doctor says: its findings, and the report that prints them as a table. Pure."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from langgraph_checkpoint_s3.errors import (
+    AccessDeniedError,
+    InvalidConfigError,
+    NotSupportedError,
+    S3CheckpointError,
+)
+
+Status = Literal["ok", "missing", "not supported", "warning", "unknown"]
+"""`missing`: a saver won't work without it. `not supported`: the store can't, and a saver does without.
+`warning`: it works, and something about it had better be changed. `unknown`: it couldn't be told."""
+
+_WIDTH: Final = 100
+_REMEDY: Final = "do: "
+_NOT_TRIED: Final = "Not tried: see "
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of one thing.
+
+    Attributes:
+        name: The thing, such as `range reads`.
+        status: How it is: `ok`, `missing`, `not supported`, `warning` or `unknown`.
+        detail: What was seen, in a sentence.
+        remedy: What to do about it; empty where there is nothing to do.
+    """
+
+    name: str
+    status: Status
+    detail: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class CheckReport:
+    """What `check()` found, in the order in which one thing depends on another. Printed, it is a table.
+
+        report = admin.check()
+        print(report)
+        report["conditional writes"].status     # "ok"
+        [finding.remedy for finding in report if finding.status == "missing"]
+
+    Attributes:
+        place: What was checked: `s3://BUCKET/PREFIX`.
+        findings: What was found.
+    """
+
+    place: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether a saver can work here: nothing that it needs is missing."""
+        return all(finding.status != "missing" for finding in self.findings)
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    def __getitem__(self, name: str) -> Finding:
+        for finding in self.findings:
+            if finding.name == name:
+                return finding
+        raise KeyError(f"{name!r} is none of {', '.join(finding.name for finding in self.findings)}")
+
+    def __repr__(self) -> str:
+        missing = ", ".join(finding.name for finding in self.findings if finding.status == "missing")
+        return f"<{type(self).__name__} of {self.place}: {self._counts()}{missing and f' ({missing})'}>"
+
+    def __str__(self) -> str:
+        status_width = max(len(status) for status in get_args(Status))
+        name_width = max((len(finding.name) for finding in self.findings), default=0)
+        lines = [self._headline(), ""]
+        margin = " " * (2 + status_width + 2 + name_width + 2)
+        untried: dict[str, list[str]] = {}
+        for finding in self.findings:
+            if finding.detail.startswith(_NOT_TRIED):
+                untried.setdefault(finding.detail, []).append(finding.name)
+                continue
+            shown = finding.status.upper() if finding.status == "missing" else finding.status
+            start = f"  {shown:{status_width}}  {finding.name:{name_width}}  "
+            lines += _wrapped(finding.detail, start, margin)
+            if finding.remedy and finding.status != "ok":
+                lines += _wrapped(finding.remedy, margin + _REMEDY, margin + " " * len(_REMEDY))
+        for detail, names in untried.items():
+            lines += _wrapped(f"{detail} ({', '.join(names)})", f"  {'unknown':{status_width}}  ", margin)
+        return "\n".join(lines)
+
+    def _headline(self) -> str:
+        verdict = "a saver can work here" if self.ok else "a saver can NOT work here"
+        return f"{self.place}: {verdict} ({self._counts()})"
+
+    def _counts(self) -> str:
+        counts = [
+            (status, sum(each.status == status for each in self.findings)) for status in get_args(Status)
+        ]
+        return ", ".join(f"{count} {status}" for status, count in counts if count)
+
+
+def _wrapped(text: str, start: str, margin: str) -> list[str]:
+    """Text in lines, with something before the first, and as much room before the others."""
+    return textwrap.wrap(
+        " ".join(text.split()),
+        max(_WIDTH, len(margin) + 40),
+        initial_indent=start,
+        subsequent_indent=margin,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [start.rstrip()]
+
+
+def lacking(
+    name: str, error: S3CheckpointError, where: str, *, otherwise: str = "", more: str = ""
+) -> Finding:
+    """What a saver does didn't work.
+
+    Args:
+        name: What that is.
+        error: Why.
+        where: What permission is to be given on.
+        otherwise: What to do without it, where the store doesn't offer it; without that, a saver needs it.
+        more: What to allow beside the action that is named.
+    """
+    if isinstance(error, AccessDeniedError) and error.action:
+        return Finding(name, "missing", error.reason, f"Allow {error.action}{more} on {where}")
+    if isinstance(error, NotSupportedError) or getattr(error, "status", None) in (405, 501):
+        return Finding(
+            name,
+            "not supported" if otherwise else "missing",
+            error.reason,
+            otherwise or "Use a store that offers it: a saver can't do without",
+        )
+    if isinstance(error, InvalidConfigError):
+        return Finding(name, "missing", error.reason, "Correct that setting of the saver")
+    return Finding(name, "missing", error.reason, "Check again; if it stays so, ask who runs the store")
+
+
+def unseen(name: str, error: S3CheckpointError, where: str) -> Finding:
+    """A setting that couldn't be read: nothing is wrong with that."""
+    if isinstance(error, AccessDeniedError) and error.action:
+        return Finding(
+            name, "unknown", "These credentials may not see it", f"Allow {error.action} on {where} to see it"
+        )
+    if isinstance(error, NotSupportedError):
+        return Finding(name, "not supported", error.reason)
+    return Finding(name, "unknown", error.reason, "Check again")
+
+
+def untried(name: str, because: str) -> Finding:
+    """What couldn't be tried, since something else is in the way."""
+    return Finding(name, "unknown", f"{_NOT_TRIED}{because}")

@@ -1,0 +1,301 @@
+"""Takes a thread out of a bucket, and brings one in, window by window.
+
+What is between the windows, reading and writing a file, is done by who runs these plans.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Final
+
+from langgraph_checkpoint_s3.admin.plans.portable import Loan, Manifest, Member, open_object
+from langgraph_checkpoint_s3.errors import ConflictError, InvalidKeyError
+from langgraph_checkpoint_s3.objects.keys import MAX_KEY_BYTES
+from langgraph_checkpoint_s3.objects.records import open_checkpoint
+from langgraph_checkpoint_s3.plans.address import Context
+from langgraph_checkpoint_s3.plans.copy import stages_of
+from langgraph_checkpoint_s3.plans.plan import Plan, abreast
+from langgraph_checkpoint_s3.plans.read import at, heads
+from langgraph_checkpoint_s3.plans.scan import Scan, group
+from langgraph_checkpoint_s3.plans.transfer import fetch, store
+from langgraph_checkpoint_s3.s3.requests import Body, Entry, Missing, Stored
+
+_WINDOW: Final = 64
+_WINDOW_BYTES: Final = 32 * 1024 * 1024
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was exported.
+
+    Attributes:
+        thread_id: The thread.
+        checkpoints: How many objects of checkpoints the file has.
+        writes: How many objects of tasks' writes.
+        bytes: How many bytes these objects have together.
+    """
+
+    thread_id: str
+    checkpoints: int
+    writes: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What was imported.
+
+    Attributes:
+        thread_id: The thread that it is in now.
+        checkpoints: How many objects of checkpoints the file has.
+        writes: How many objects of tasks' writes.
+        written: How many of its objects were written.
+        unchanged: How many were there already, just so.
+        kept: The keys of what was there already with other bytes, and stayed as it was.
+    """
+
+    thread_id: str
+    checkpoints: int
+    writes: int
+    written: int
+    unchanged: int
+    kept: tuple[str, ...]
+
+
+class Export:
+    """A thread on its way out. `begin`, then `more` until it is `done`.
+
+    Args:
+        context: The saver's.
+        thread_id: The thread.
+        now: The time.
+    """
+
+    def __init__(self, context: Context, thread_id: str, now: datetime) -> None:
+        self._context = context
+        self._thread_id = thread_id
+        self._folder = context.layout.thread(thread_id)
+        self._now = now
+        self._windows: deque[list[Entry]] = deque()
+        self._manifest: Manifest | None = None
+        self._bytes = 0
+        self.count = 0
+        self.total = 0
+
+    @property
+    def result(self) -> Exported:
+        """What came of it."""
+        assert self._manifest is not None  # noqa: S101  # for mypy
+        return Exported(self._thread_id, self._manifest.checkpoints, self._manifest.writes, self._bytes)
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing more to come."""
+        return not self._windows
+
+    def begin(self) -> Plan[Manifest]:
+        """List what there is.
+
+        Raises:
+            InvalidKeyError: There is no such thread.
+        """
+        folders = yield from Scan(self._context.layout, self._folder).rest()
+        stages = list(stages_of(folders))
+        if not any(stages):
+            raise InvalidKeyError(
+                f"There is no thread {self._thread_id!r} to export under this prefix.", key=self._folder
+            )
+        self._windows.extend(windows(stages))
+        self.total = sum(map(len, stages))
+        self._manifest = Manifest(
+            self._thread_id,
+            self._now.isoformat(),
+            self._context.writer,
+            checkpoints=self.total - len(stages[0]),
+            writes=len(stages[0]),
+        )
+        return self._manifest
+
+    def more(self) -> Plan[list[tuple[str, bytes]]]:
+        """The next objects, each checked, by their keys below the thread's folder.
+
+        Raises:
+            ConflictError: One of them is gone.
+            CorruptObjectError: One of them can't be trusted.
+        """
+        window = self._windows.popleft()
+        objects: list[tuple[str, bytes]] = []
+        for entry, body in zip(window, (yield from fetch(window, self._context.sizes)), strict=True):
+            if isinstance(body, Missing):
+                raise ConflictError(
+                    "The thread was being deleted or pruned while it was exported; export it again",
+                    key=entry.key,
+                )
+            with at(entry.key):
+                open_object(self._context.layout.parse(entry.key), body.data)
+            objects.append((entry.key.removeprefix(self._folder), body.data))
+            self._bytes += len(body.data)
+        self.count += len(window)
+        return objects
+
+
+class Import:
+    """A thread on its way in. `begin`, then `write` the bodies of each `window` until it is `done`.
+
+    Args:
+        context: The saver's.
+        thread_id: The thread that it becomes a part of.
+        members: The objects of the file.
+        loans: What they borrow from one another.
+    """
+
+    def __init__(
+        self, context: Context, thread_id: str, members: Sequence[Member], loans: Sequence[Loan]
+    ) -> None:
+        self._context = context
+        self._thread_id = thread_id
+        self._folder = context.layout.thread(thread_id)
+        self._members = {self._folder + member.name: member for member in members}
+        self._loans = loans
+        self._there: dict[str, Entry] = {}
+        entries = [Entry(key, self._members[key].size, "", _NEVER) for key in sorted(self._members)]
+        self._windows = deque(windows(stages_of(group(context.layout, entries))))
+        self._written = 0
+        self._kept: list[str] = []
+        self.count = 0
+        self.total = len(members)
+
+    @property
+    def done(self) -> bool:
+        """Whether all of it was written."""
+        return not self._windows
+
+    @property
+    def window(self) -> list[Member]:
+        """The objects whose bodies are wanted next."""
+        return [self._members[entry.key] for entry in self._windows[0]]
+
+    @property
+    def result(self) -> Imported:
+        """What came of it."""
+        checkpoints = sum(member.is_checkpoint for member in self._members.values())
+        return Imported(
+            self._thread_id,
+            checkpoints,
+            self.total - checkpoints,
+            self._written,
+            self.count - self._written - len(self._kept),
+            tuple(self._kept),
+        )
+
+    def begin(self) -> Plan[None]:
+        """See what the thread holds already. What is there isn't sent, however a store takes conditions.
+
+        Raises:
+            InvalidKeyError: A key would be longer than S3 takes. Nothing was sent.
+            ConflictError: What is there has other bytes than those that would borrow from it need.
+            CorruptObjectError: What is there, and would lend, is damaged.
+        """
+        longest = max(map(len, self._members))
+        if longest > MAX_KEY_BYTES:
+            raise InvalidKeyError(
+                f"An object's key would have {longest} bytes, and S3 takes {MAX_KEY_BYTES}: the thread_id or "
+                "the prefix must be shorter. Nothing was written."
+            )
+        for folder in (yield from Scan(self._context.layout, self._folder).rest()):
+            self._there.update((entry.key, entry) for entry in folder.entries)
+        yield from self._check_lenders()
+
+    def write(self, bodies: Sequence[bytes]) -> Plan[None]:
+        """Write the window's objects, at once, but for those that are there.
+
+        Raises:
+            ConflictError: Somebody deletes the thread meanwhile.
+        """
+        pairs = list(zip(self._windows[0], bodies, strict=True))
+        new = [(entry, body) for entry, body in pairs if entry.key not in self._there]
+        sizes = self._context.sizes
+        outcomes = yield from abreast(store(entry.key, body, sizes, only_new=True) for entry, body in new)
+        stored = [isinstance(outcome, Stored) for outcome, _ in outcomes]
+        written = {entry.key for (entry, _), done in zip(new, stored, strict=True) if done}
+        yield from self._compare(
+            (self._there.get(entry.key, entry), body) for entry, body in pairs if entry.key not in written
+        )
+        self._windows.popleft()
+        self._written += len(written)
+        self.count += len(pairs)
+
+    def _check_lenders(self) -> Plan[None]:
+        """Make sure that what is there, and isn't written, lends what is about to be borrowed from it."""
+        needed: dict[str, set[tuple[int, int, int]]] = {}
+        for borrower, lender, place in self._loans:
+            key = self._folder + lender
+            if key in self._there and self._folder + borrower not in self._there:
+                needed.setdefault(key, set()).add(place)
+        for window in windows([[self._there[key] for key in needed]]):
+            bodies = yield from heads(window)
+            for entry in window:
+                if not needed[entry.key] <= _lent(self._context, entry.key, bodies[entry.key]):
+                    raise ConflictError(
+                        "The thread holds another checkpoint of this id, from which those of the file can't "
+                        "borrow. Nothing was written: import the file into another thread_id",
+                        key=entry.key,
+                    )
+
+    def _compare(self, pairs: Iterable[tuple[Entry, bytes]]) -> Plan[None]:
+        """Note which of the objects that are there have other bytes than the file's."""
+        judged = [(entry, body, _differs(entry, body)) for entry, body in pairs]
+        kept = [entry.key for entry, _, differs in judged if differs]
+        unsure = [(replace(entry, etag=""), body) for entry, body, differs in judged if differs is None]
+        answers = yield from fetch([entry for entry, _ in unsure], self._context.sizes)
+        for (entry, body), found in zip(unsure, answers, strict=True):
+            if isinstance(found, Missing):
+                raise ConflictError(
+                    "The thread was being deleted while it was imported; import it again", key=entry.key
+                )
+            if found.data != body:
+                kept.append(entry.key)
+        self._kept += kept
+
+
+def windows(stages: Iterable[Sequence[Entry]]) -> Iterator[list[Entry]]:
+    """What is moved at once: no two stages together, and few bytes, but for an object that is larger."""
+    for stage in stages:
+        window: list[Entry] = []
+        size = 0
+        for entry in stage:
+            if window and (len(window) == _WINDOW or size + entry.size > _WINDOW_BYTES):
+                yield window
+                window, size = [], 0
+            window.append(entry)
+            size += entry.size
+        if window:
+            yield window
+
+
+def _lent(context: Context, key: str, body: Body | Missing) -> set[tuple[int, int, int]]:
+    """The places of an object's frames, by its head; none where it is gone."""
+    if isinstance(body, Missing):
+        return set()
+    parsed = context.layout.parse(key)
+    with at(key):
+        record = open_checkpoint(body.data, body.size, parsed.checkpoint_ns, parsed.checkpoint_id)
+    container = record.container
+    return {
+        (container.base + frame.offset, frame.stored, frame.crc)
+        for frame in container.frames
+        if frame.lender is None
+    }
+
+
+def _differs(there: Entry, body: bytes) -> bool | None:
+    """Whether an object that a listing showed has other bytes; `None` if only reading it tells."""
+    if there.size != len(body):
+        return True
+    digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
+    return False if there.etag == digest else None

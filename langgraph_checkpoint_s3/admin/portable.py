@@ -1,0 +1,204 @@
+"""Checkpoints as bytes, without a bucket: `loads` and `dumps`."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from typing import Any, Final
+
+from langgraph.checkpoint.base import WRITES_IDX_MAP, CheckpointTuple, PendingWrite
+from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_methods
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from langgraph_checkpoint_s3.admin.plans.portable import Manifest, PortableFile, open_object, pack
+from langgraph_checkpoint_s3.errors import (
+    CorruptObjectError,
+    DecryptionError,
+    InvalidConfigError,
+    S3CheckpointError,
+)
+from langgraph_checkpoint_s3.objects.borrow import Rules
+from langgraph_checkpoint_s3.objects.codecs import CODECS, Compression
+from langgraph_checkpoint_s3.objects.drafts import draft, serialize
+from langgraph_checkpoint_s3.objects.format import MAGIC, open_container
+from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout, WritesLeaf
+from langgraph_checkpoint_s3.objects.records import Origin, encode_writes
+from langgraph_checkpoint_s3.objects.values import text
+from langgraph_checkpoint_s3.plans.address import Address, required_id
+from langgraph_checkpoint_s3.plans.lenders import missing
+from langgraph_checkpoint_s3.plans.read import Loaded, open_folder
+from langgraph_checkpoint_s3.plans.scan import group
+from langgraph_checkpoint_s3.s3.requests import Body, Entry
+from langgraph_checkpoint_s3.version import __version__
+
+MAX_BYTES: Final = 1024 * 1024 * 1024
+"""What a checkpoint from elsewhere may come to by default: 1 GiB."""
+
+_WRITER: Final = f"langgraph-checkpoint-s3/{__version__}"
+_LAYOUT: Final = Layout("")
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_ENCRYPTED: Final = "+"
+"""What LangGraph's serializer that encrypts puts into a value's type, before the cipher's name."""
+
+
+def loads(
+    data: bytes,
+    *,
+    serde: SerializerProtocol | None = None,
+    thread_id: str | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> CheckpointTuple:
+    """Read a checkpoint that somebody handed over: what a signed URL leads to, or what `dumps` made.
+
+    Whoever made the bytes decides what the serializer loads: take them from those you trust, or give a
+    serializer with LangGraph's strict msgpack (`JsonPlusSerializer(allowed_msgpack_modules=…)`).
+
+    Args:
+        data: A portable file of one checkpoint, or the object of a checkpoint that borrows nothing.
+        serde: The saver's serializer. Default: LangGraph's `JsonPlusSerializer`.
+        thread_id: The thread that the tuple's configs are to name. Default: what a portable file says; an
+            object doesn't name its thread, and it is empty then.
+        max_bytes: The most bytes that it may have when it is decompressed.
+
+    Returns:
+        The checkpoint, with its pending writes. What its delta channels are rebuilt from is in its
+        ancestors, and not in it.
+
+    Raises:
+        CorruptObjectError: It is damaged, incomplete, too large, or something else.
+        DecryptionError: It is encrypted, and this serializer can't read it.
+        InvalidConfigError: It is a file of several checkpoints: `S3Admin.import_thread` takes that.
+    """
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise InvalidConfigError(f"loads takes bytes, not {type(data).__name__}.")
+    data = bytes(data)
+    if data.startswith(MAGIC):
+        loaded = _load([(_name(data), data)], thread_id or "", max_bytes)
+    else:
+        opened = PortableFile(io.BytesIO(data))
+        if len({member.folder for member in opened.members}) > 1:
+            raise InvalidConfigError(
+                f"The file is of a thread with {opened.manifest.checkpoints} checkpoints: bring it into a "
+                "bucket with S3Admin.import_thread."
+            )
+        objects = [(member.name, opened.read(member)) for member in opened.members]
+        loaded = _load(objects, thread_id or opened.manifest.thread_id, max_bytes)
+    return _shown(loaded, maybe_add_typed_methods(serde or JsonPlusSerializer()))
+
+
+def dumps(
+    checkpoint: CheckpointTuple,
+    *,
+    serde: SerializerProtocol | None = None,
+    compression: Compression = "zstd",
+) -> bytes:
+    """Write a checkpoint as a portable file, which `loads`, `import_thread` and `accept_upload` take.
+
+    Args:
+        checkpoint: The checkpoint, from any saver. Of its pending writes the order stays; the paths of the
+            tasks aren't in a tuple, and their places stand in for them.
+        serde: The serializer of the saver that will read it. Default: LangGraph's `JsonPlusSerializer`.
+        compression: `zstd`, `gzip` or `none`.
+
+    Raises:
+        InvalidKeyError: The tuple's config has no thread_id, or its checkpoint no id.
+        InvalidConfigError: There is no such compression.
+    """
+    if compression not in CODECS:
+        raise InvalidConfigError(f"compression={compression!r} is none of {', '.join(CODECS)}.")
+    serde = maybe_add_typed_methods(serde or JsonPlusSerializer())
+    address = Address.of(checkpoint.config)
+    checkpoint_id = required_id(checkpoint.checkpoint.get("id"))
+    parent = Address.of(checkpoint.parent_config).checkpoint_id if checkpoint.parent_config else None
+    now = time.time_ns()
+
+    def origin(number: int) -> Origin:
+        return Origin(address.namespace, checkpoint_id, now + number, _WRITER)
+
+    def name(leaf: CheckpointLeaf | WritesLeaf) -> str:
+        folder = _LAYOUT.checkpoint(address.thread_id, address.namespace, checkpoint_id)
+        return folder.removeprefix(_LAYOUT.thread(address.thread_id)) + leaf.encode()
+
+    objects: dict[str, bytes] = {}
+    for number, (task, writes) in enumerate(_runs(checkpoint.pending_writes or ()), start=1):
+        body = encode_writes(serde, compression, origin(number), writes, task, f"{number:08}")
+        objects[name(WritesLeaf.of(task, writes))] = body
+    leaf = CheckpointLeaf.of(checkpoint.metadata, parent)
+    content = serialize(serde, checkpoint.checkpoint, checkpoint.metadata, parent)
+    versions = checkpoint.checkpoint.get("channel_versions") or {}
+    made = draft(content, versions, origin(0), leaf.encode(), compression, Rules(horizon=0))
+    when = datetime.now(timezone.utc).isoformat()
+    manifest = Manifest(address.thread_id, when, _WRITER, 1, len(objects))
+    return pack(manifest, [*objects.items(), (name(leaf), made.body)])
+
+
+def _runs(writes: Iterable[PendingWrite]) -> list[tuple[str, dict[int, tuple[str, Any]]]]:
+    """The writes by task, in objects in which they are read back in the order given."""
+    runs: list[tuple[str, dict[int, tuple[str, Any]]]] = []
+    seen = Counter[str]()
+    for task, channel, value in writes:
+        slot = WRITES_IDX_MAP.get(channel, seen[task])
+        seen[task] += 1
+        if not runs or runs[-1][0] != task or slot <= max(runs[-1][1]):
+            runs.append((task, {}))
+        runs[-1][1][slot] = (channel, value)
+    return runs
+
+
+def _name(data: bytes) -> str:
+    """A name for a checkpoint's object, by what it says of itself."""
+    fields = open_container(data, len(data)).fields
+    try:
+        if fields.get("kind") != "checkpoint":
+            raise ValueError("it isn't one of a checkpoint")
+        folder = _LAYOUT.checkpoint("", text(fields["ns"]), text(fields["id"]))
+    except (ValueError, KeyError) as error:
+        raise CorruptObjectError(f"The object can't be loaded by itself: {error}") from error
+    return folder.removeprefix(_LAYOUT.thread("")) + CheckpointLeaf().encode()
+
+
+def _load(objects: Sequence[tuple[str, bytes]], thread_id: str, max_bytes: int) -> Loaded:
+    """Open the objects of one checkpoint."""
+    bodies = {_LAYOUT.thread(thread_id) + name: Body(body, "", len(body)) for name, body in objects}
+    size = 0
+    for key, body in bodies.items():
+        size += sum(frame.raw for frame in open_object(_LAYOUT.parse(key), body.data).container.frames)
+    if size > max_bytes:
+        raise CorruptObjectError(f"The checkpoint has {size} bytes, and max_bytes is {max_bytes}")
+    entries = [Entry(key, body.size, "", _NEVER) for key, body in sorted(bodies.items())]
+    [folder] = group(_LAYOUT, entries)
+    loaded = open_folder(folder, bodies)
+    assert loaded is not None, "all bodies are at hand"  # noqa: S101  # for mypy
+    if missing(loaded.checkpoint):
+        raise CorruptObjectError(
+            "The checkpoint borrows from others, which aren't in these bytes: hand over what "
+            "S3Admin.signed_url leads to, or the whole thread with export_thread",
+            key=loaded.key,
+        )
+    return loaded
+
+
+def _shown(loaded: Loaded, serde: SerializerProtocol) -> CheckpointTuple:
+    try:
+        found = loaded.loads(serde)
+    except S3CheckpointError:
+        raise
+    except Exception as error:  # whatever the serializer raises
+        kind = loaded.checkpoint.metadata_value.type
+        if _ENCRYPTED in kind:
+            raise DecryptionError(
+                f"The checkpoint is encrypted ({kind}), and this serializer can't read it: pass the "
+                "saver's as serde",
+                key=loaded.key,
+            ) from error
+        raise CorruptObjectError(
+            f"The checkpoint's values can't be loaded ({type(error).__name__}: {error}): pass the saver's "
+            "serializer as serde",
+            key=loaded.key,
+        ) from error
+    if found.checkpoint.get("id") != loaded.folder.checkpoint_id or not isinstance(found.metadata, dict):
+        raise CorruptObjectError("The object holds something else than its header says", key=loaded.key)
+    return found

@@ -1,0 +1,163 @@
+"""Batches over the wire: the same by both drivers, bounded, and each item with its own outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.base import CheckpointTuple
+
+from langgraph_checkpoint_s3 import AccessDeniedError, InvalidKeyError, S3CheckpointError
+from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.admin.plans.batches import BatchResult
+from tests.contract.front import Answer, Front, Hold
+from tests.contract.support import (
+    MIB,
+    Calls,
+    MakeCalls,
+    MakeSaver,
+    Place,
+    at,
+    build_thread,
+    checkpoint,
+    guarded,
+    metadata,
+    noise,
+)
+from tests.support.checkpoints import shown
+
+
+def items(count: int, thread: str = "thread", **values: Any) -> list[CheckpointTuple]:
+    """A line of checkpoints with pending writes of two tasks each."""
+    made: list[CheckpointTuple] = []
+    for number in range(count):
+        held = checkpoint({"number": number, **values}, checkpoint_id=f"{number:04}")
+        made.append(
+            CheckpointTuple(
+                at(thread, checkpoint_id=held["id"]),
+                held,
+                metadata(number),
+                at(thread, checkpoint_id=f"{number - 1:04}") if number else None,
+                [("task-b", "c", number), ("task-a", "c", -number)],
+            )
+        )
+    return made
+
+
+def read(admin: Calls, configs: Any, **keywords: Any) -> list[BatchResult[CheckpointTuple | None]]:
+    """`batch_get`, to its end."""
+    if not admin.asynchronous:
+        return list(admin.saver.batch_get(configs, **keywords))
+
+    async def collect() -> list[Any]:
+        return [each async for each in admin.saver.abatch_get(configs, **keywords)]
+
+    return admin.run(collect())
+
+
+class TestBatches:
+    def test_put_get_and_delete(self, make_admin: MakeCalls, front: Front, place: Place) -> None:
+        admin = make_admin()
+        given = items(6)
+        results = admin.batch_put(iter(given), concurrency=4)
+        assert [result.value for result in results] == [each.config for each in given]
+        assert front.counts() == {"PutObject": 18}
+        assert front.most_at_once("PutObject") <= 16
+        front.reset()
+
+        fresh = make_admin()
+        found = read(fresh, [each.config for each in given], concurrency=4)
+        assert [shown(result.value) for result in found] == [shown(each) for each in given]
+        assert front.counts() == {"ListObjectsV2": 6, "GetObject": 18}
+        front.reset()
+
+        gone = fresh.batch_delete([given[0].config, given[3].config])
+        assert all(result.ok for result in gone)
+        assert front.counts()["ListObjectsV2"] == 1
+        left = [each.checkpoint["id"] for each in admin.saver.saver.list(at(ns=None))]
+        assert left == ["0005", "0004", "0002", "0001"]
+        front.reset()
+
+        assert [result.ok for result in fresh.batch_delete(["thread", "nowhere"])] == [True, True]
+        assert front.counts()["ListObjectsV2"] == 2
+        assert place.listing() == []
+
+    def test_large_states(self, make_admin: MakeCalls, place: Place) -> None:
+        """They move in parts, and an event loop goes on while they are encoded and decoded."""
+        given = items(3, raw=noise(6 * MIB))
+        assert all(result.ok for result in make_admin(cache_bytes=0).batch_put(given, concurrency=2))
+        found = read(make_admin(), [each.config for each in given], concurrency=2)
+        assert [shown(result.value) for result in found] == [shown(each) for each in given]
+        assert place.uploads() == []
+
+    def test_a_bad_item_ends_nothing_else(self, make_admin: MakeCalls, front: Front, place: Place) -> None:
+        admin = make_admin(max_attempts=1)
+        given = items(4)
+        unwritable = items(1, "other", bad=object())[0]
+        long = items(1, "x" * 1100)[0]
+        front.fail("PutObject", Answer(403, "AccessDenied"), within=".s2")
+        results = admin.batch_put([unwritable, *given, long])
+        assert [type(result.error) for result in results] == [
+            TypeError,
+            type(None),
+            type(None),
+            AccessDeniedError,
+            type(None),
+            InvalidKeyError,
+        ]
+        assert place.bucket in str(results[3].error)
+        again = admin.batch_put(given)
+        assert all(result.ok for result in again)
+        assert len(place.listing("checkpoints/thread.thread/")) == 12
+        found = read(admin, [*(each.config for each in given), at("nowhere"), {}])
+        assert [result.ok for result in found] == [True] * 5 + [False]
+        assert found[4].value is None
+        refused = admin.batch_delete([at(), at(checkpoint_id="0001")])
+        assert [result.ok for result in refused] == [False, True]
+
+    def test_what_is_damaged_is_its_own_error(self, make_admin: MakeCalls, place: Place) -> None:
+        admin = make_admin()
+        given = items(3)
+        admin.batch_put(given)
+        [key] = [key for key in place.listing() if ".s1" in key]
+        sound = place.read(key)
+        place.write(key, b"garbage")
+        found = read(admin, [each.config for each in given])
+        assert [result.ok for result in found] == [True, False, True]
+        assert isinstance(found[1].error, S3CheckpointError)
+        assert found[1].error.key == key
+        place.write(key, sound)
+        assert all(result.ok for result in read(admin, [each.config for each in given]))
+
+    def test_requests_at_once_are_bounded_by_the_saver(self, make_admin: MakeCalls, front: Front) -> None:
+        admin = make_admin(max_concurrency=3, borrow=False)
+        front.fail("PutObject", Hold(0.02), times=100)
+        assert all(result.ok for result in admin.batch_put(items(8), concurrency=8))
+        assert front.most_at_once("PutObject") <= 3
+
+    def test_a_cancelled_batch_can_be_put_again(
+        self, make_saver: MakeSaver, front: Front, place: Place
+    ) -> None:
+        admin = S3Admin(make_saver(borrow=False))
+        given = items(12)
+
+        async def use() -> None:
+            front.fail("PutObject", Hold(0.5), times=100, within="checkpoint.p0006")
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(admin.abatch_put(given, concurrency=2), 0.3)
+            front.reset()
+            assert all(result.ok for result in await admin.abatch_put(given, concurrency=2))
+
+        guarded(use())
+        assert len(place.listing()) == 36
+        assert [shown(each) for each in make_saver().list(at())] == [shown(each) for each in given[::-1]]
+
+    def test_what_another_saver_lists_can_be_put(self, make_admin: MakeCalls, make_saver: MakeSaver) -> None:
+        source = make_saver(prefix="old/")
+        build_thread(source, checkpoints=4)
+        target = make_admin(prefix="new/")
+        assert all(result.ok for result in target.batch_put(list(source.list(at()))))
+        assert [shown(each) for each in make_saver(prefix="new/").list(at())] == [
+            shown(each) for each in source.list(at())
+        ]

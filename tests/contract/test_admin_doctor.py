@@ -1,0 +1,301 @@
+"""The doctor on a store: what it finds of it, what it finds wrong, and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+
+import pytest
+
+from langgraph_checkpoint_s3 import S3Config
+from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.admin.plans.check import FINDINGS
+from langgraph_checkpoint_s3.admin.plans.findings import CheckReport
+from langgraph_checkpoint_s3.admin.plans.lifecycle_policy import LifecyclePolicy
+from langgraph_checkpoint_s3.plans.setup import PROBE
+from tests.contract.front import Answer, Front, Reply
+from tests.contract.support import MakeCalls, Place
+from tests.servers import Server
+from tests.servers.base import free_port
+
+OF_NEW_BUCKETS = ("encryption", "public access")
+"""What some stores set by themselves, as Amazon does, and others don't."""
+
+
+def statuses(report: CheckReport) -> dict[str, str]:
+    return {finding.name: finding.status for finding in report}
+
+
+def seen(report: CheckReport) -> dict[str, str]:
+    return {
+        name: "known" if name in OF_NEW_BUCKETS and status in ("ok", "warning") else status
+        for name, status in statuses(report).items()
+    }
+
+
+def expected(server: Server, *, versioned: bool = False) -> dict[str, str]:
+    """What a new bucket's report says: what the server's `Features` do."""
+    features = server.features
+
+    def of(feature: bool, otherwise: str = "ok") -> str:
+        return otherwise if feature else "not supported"
+
+    return dict.fromkeys(FINDINGS, "ok") | {
+        "conditional writes": of(features.conditional_versioned if versioned else features.conditional_put),
+        "conditional uploads": of(features.conditional_multipart),
+        "versioning": of(features.versioning, "warning" if versioned else "ok"),
+        "encryption": of(features.encryption, "known"),
+        "public access": of(features.policies, "known"),
+        "TLS only": of(features.policies, "warning"),
+        "lifecycle": of(features.lifecycle, "warning"),
+    }
+
+
+class TestCheck:
+    def test_it_says_what_the_store_can(self, make_admin: MakeCalls, place: Place) -> None:
+        report = make_admin().check()
+        assert seen(report) == expected(place.server), report
+        assert report.ok
+        assert report.place == f"s3://{place.bucket}/checkpoints/"
+
+    def test_it_leaves_nothing_behind(self, make_admin: MakeCalls, place: Place) -> None:
+        make_admin().check()
+        assert place.listing() == []
+        assert place.uploads() == []
+        place.client.head_bucket(Bucket=place.bucket)
+
+    def test_in_a_bucket_with_versions(self, make_admin: MakeCalls, place: Place) -> None:
+        if not place.server.features.versioning:
+            pytest.skip("no versions here")
+        make_admin().enable_versioning()
+        report = make_admin().check()
+        assert seen(report) == expected(place.server, versioned=True), report
+        found = place.client.list_object_versions(Bucket=place.bucket)
+        assert "Versions" not in found
+        assert "DeleteMarkers" not in found
+
+    def test_it_takes_five_round_trips(self, make_admin: MakeCalls, front: Front) -> None:
+        admin = make_admin()
+        with front.rounds() as rounds:
+            admin.check()
+        assert rounds == [8, 4, 3, 2, 2]
+
+    def test_it_is_seen_in_the_statistics(self, make_admin: MakeCalls, front: Front) -> None:
+        admin = make_admin()
+        admin.check()
+        counted: S3Admin = admin.saver
+        assert sum(counted.saver.stats().requests.values()) == sum(front.counts().values()) == 19
+
+    def test_what_it_recommends_can_be_done(self, make_admin: MakeCalls, place: Place) -> None:
+        features = place.server.features
+        if not (features.encryption and features.policies and features.lifecycle and features.versioning):
+            pytest.skip("no settings here")
+        admin = make_admin()
+        admin.enable_versioning()
+        admin.configure_bucket(block_public_access=True)
+        admin.set_lifecycle_policy(LifecyclePolicy(noncurrent_version_days=30))
+        # The policy that refuses plain HTTP isn't set through plain HTTP.
+        bad = {name: status for name, status in statuses(admin.check()).items() if status != "ok"}
+        assert bad == {"TLS only": "warning"}
+
+    def test_deletion_by_age_is_warned_of(self, make_admin: MakeCalls, place: Place) -> None:
+        if not place.server.features.lifecycle:
+            pytest.skip("no lifecycle here")
+        admin = make_admin()
+        admin.set_lifecycle_policy(LifecyclePolicy(days_until_deletion=30))
+        found = admin.check()["lifecycle"]
+        assert found.status == "warning"
+        assert "live threads" in found.detail
+        assert "delta channels" in found.detail
+
+
+class TestWhatIsMissing:
+    @pytest.mark.parametrize(
+        "denied",
+        [
+            {
+                "GetObject": ("reads", "s3:GetObject"),
+                "ListObjectsV2": ("lists", "s3:ListBucket"),
+                "CopyObject": ("copies", "s3:GetObject and s3:PutObject"),
+                "DeleteObjects": ("deletes", "s3:DeleteObject"),
+                "AbortMultipartUpload": ("multipart", "s3:AbortMultipartUpload"),
+            },
+            {"PutObject": ("writes", "s3:PutObject"), "CreateMultipartUpload": ("multipart", "s3:PutObject")},
+        ],
+    )
+    def test_denied_actions(
+        self, make_admin: MakeCalls, front: Front, denied: dict[str, tuple[str, str]]
+    ) -> None:
+        for operation in denied:
+            front.fail(operation, Answer(403, "AccessDenied"), times=9)
+        report = make_admin().check()
+        for finding, action in denied.values():
+            assert report[finding].status == "missing"
+            assert report[finding].remedy.startswith(f"Allow {action} on ")
+        assert not report.ok
+
+    def test_settings_that_may_not_be_seen(self, make_admin: MakeCalls, front: Front) -> None:
+        denied = {
+            "GetBucketVersioning": ("versioning", "s3:GetBucketVersioning"),
+            "GetBucketEncryption": ("encryption", "s3:GetEncryptionConfiguration"),
+            "GetPublicAccessBlock": ("public access", "s3:GetBucketPublicAccessBlock"),
+            "GetBucketPolicy": ("TLS only", "s3:GetBucketPolicy"),
+            "GetBucketLifecycleConfiguration": ("lifecycle", "s3:GetLifecycleConfiguration"),
+        }
+        for operation in denied:
+            front.fail(operation, Answer(403, "AccessDenied"))
+        report = make_admin().check()
+        for finding, action in denied.values():
+            assert report[finding].status == "unknown"
+            assert action in report[finding].remedy
+        assert report.ok
+
+    def test_what_the_store_does_not_offer(self, make_admin: MakeCalls, front: Front) -> None:
+        refused = {
+            "GetBucketVersioning": "versioning",
+            "GetBucketEncryption": "encryption",
+            "CopyObject": "copies",
+            "CreateMultipartUpload": "multipart",
+        }
+        for operation in refused:
+            front.fail(operation, Answer(501, "NotImplemented"), times=9)
+        report = make_admin().check()
+        assert {report[finding].status for finding in refused.values()} == {"not supported"}
+        assert report.ok
+
+    def test_conditions_that_it_refuses(self, make_admin: MakeCalls, front: Front, place: Place) -> None:
+        front.fail("PutObject", Answer(501, "NotImplemented"))
+        report = make_admin().check()
+        assert report["writes"].status == "ok"
+        assert report["conditional writes"].status == "not supported"
+        assert place.listing() == []
+
+    def test_a_bucket_policy(self, make_admin: MakeCalls, place: Place) -> None:
+        if not place.server.features.bucket_policy:
+            pytest.skip("no policies here")
+        arn = f"arn:aws:s3:::{place.bucket}"
+        deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": f"{arn}/*"}
+        policy = {"Version": "2012-10-17", "Statement": [deny]}
+        place.client.put_bucket_policy(Bucket=place.bucket, Policy=json.dumps(policy))
+        try:
+            report = make_admin().check()
+        finally:
+            place.client.delete_bucket_policy(Bucket=place.bucket)
+        assert report["writes"].status == "missing"
+        assert report["reads"].status == "unknown"
+        assert report["lists"].status == "ok"
+
+    def test_a_range_that_is_answered_with_everything(
+        self, make_admin: MakeCalls, front: Front, place: Place
+    ) -> None:
+        front.fail("GetObject", Reply(PROBE), times=2)
+        report = make_admin().check()
+        assert report["reads"].status == "ok"
+        assert report["range reads"].status == "missing"
+        assert not report.ok
+        assert place.listing() == []
+
+
+class TestTheWayToTheBucket:
+    def test_no_bucket(self, make_admin: MakeCalls, front: Front) -> None:
+        report = make_admin(bucket="not-there-at-all").check()
+        assert report["connection"].status == report["credentials"].status == "ok"
+        assert report["bucket"].status == "missing"
+        assert {report[name].status for name in ("writes", "lists", "multipart", "lifecycle")} == {"unknown"}
+        assert sum(front.counts().values()) == 8
+
+    def test_a_store_that_is_not_there(self, make_admin: MakeCalls) -> None:
+        report = make_admin(endpoint_url=f"http://127.0.0.1:{free_port()}", max_attempts=1).check()
+        assert report["connection"].status == "missing"
+        assert report["credentials"].status == report["bucket"].status == report["clock"].status == "unknown"
+        assert not report.ok
+
+    def test_a_wrong_secret(
+        self, make_admin: MakeCalls, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if not place.server.features.credentials:
+            pytest.skip("no credentials here")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-secret")
+        report = make_admin().check()
+        assert report["connection"].status == "ok"
+        assert report["credentials"].status == "missing"
+        assert "wrong-secret" not in str(report)
+        assert report["bucket"].status == "unknown"
+
+    def test_a_client_that_cannot_be_made(
+        self, make_admin: MakeCalls, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_PROFILE", "absent")
+        report = make_admin().check()
+        assert (report["connection"].status, "absent" in report["connection"].detail) == ("missing", True)
+        assert report["clock"].status == "unknown"
+
+    def test_no_credentials(self, make_admin: MakeCalls, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+        assert make_admin().check()["credentials"].status == "missing"
+
+    @pytest.mark.parametrize(
+        ("code", "finding"),
+        [
+            ("SignatureDoesNotMatch", "credentials"),
+            ("AuthorizationHeaderMalformed", "region"),
+            ("RequestTimeTooSkewed", "clock"),
+        ],
+    )
+    def test_what_is_wrong_with_every_request(
+        self, make_admin: MakeCalls, front: Front, code: str, finding: str
+    ) -> None:
+        front.fail("*", Answer(403, code), times=99)
+        report = make_admin().check()
+        assert report[finding].status == "missing"
+        assert report["writes"].status == "unknown"
+
+    @pytest.mark.parametrize("status", [200, 403])
+    def test_region_and_clock(self, make_admin: MakeCalls, front: Front, status: int) -> None:
+        ahead = datetime.now(timezone.utc) + timedelta(minutes=10)
+        headers = {"x-amz-bucket-region": "eu-west-1", "Date": format_datetime(ahead, usegmt=True)}
+        front.fail("HeadBucket", Answer(status, "", headers=headers))
+        report = make_admin(region="us-west-2").check()
+        assert report["region"].status == "warning"
+        assert report["region"].remedy == "Set region='eu-west-1'"
+        assert "us-west-2" in report["region"].detail
+        assert report["clock"].status == "warning"
+        assert "behind" in report["clock"].detail
+        assert report.ok
+
+    def test_the_region_that_the_environment_says(
+        self, make_admin: MakeCalls, front: Front, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "ap-south-1")
+        front.fail("HeadBucket", Answer(200, "", headers={"x-amz-bucket-region": "eu-west-1"}))
+        assert "ap-south-1" in make_admin(region=None).check()["region"].detail
+
+    def test_a_head_that_is_denied(self, make_admin: MakeCalls, front: Front) -> None:
+        front.fail("HeadBucket", Answer(403, ""))
+        report = make_admin().check()
+        assert report["region"].status == "unknown"
+        assert "s3:ListBucket" in report["region"].remedy
+        assert report.ok
+
+
+class TestWhatIsSent:
+    def test_the_probe_is_written_as_checkpoints_are(
+        self, make_admin: MakeCalls, front: Front, place: Place
+    ) -> None:
+        report = make_admin(object_tags={"team": "a b"}).check()
+        sent = [each for each in front.log if each.operation in ("PutObject", "CreateMultipartUpload")]
+        assert {each.headers.get("x-amz-tagging") for each in sent} == {"team=a%20b"}
+        assert report["writes"].detail == "An object was written with 1 tags"
+        assert seen(report) == expected(place.server)
+
+    def test_tags_that_are_denied(self, make_admin: MakeCalls, front: Front) -> None:
+        message = "User: arn:aws:iam::1:user/me is not authorized to perform: s3:PutObjectTagging on x"
+        front.fail("PutObject", Answer(403, "AccessDenied", message), times=9)
+        report = make_admin(object_tags={"team": "a"}).check()
+        assert "s3:PutObjectTagging" in report["writes"].remedy
+
+    def test_an_admin_of_settings_alone(self, place: Place) -> None:
+        with S3Admin(S3Config(**place.arguments())) as admin:
+            assert admin.check().ok

@@ -1,0 +1,122 @@
+"""Threads as files, on a real store: across buckets, prefixes and names, by both drivers."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import uuid
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langgraph_checkpoint_s3 import CorruptObjectError, InvalidKeyError
+from tests.contract.front import Answer, Front
+from tests.contract.support import (
+    MIB,
+    MakeCalls,
+    MakeSaver,
+    Place,
+    at,
+    build_thread,
+    checkpoint,
+    metadata,
+    noise,
+)
+from tests.support.checkpoints import shown
+
+
+@pytest.fixture
+def other_bucket(place: Place) -> Iterator[str]:
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    place.client.create_bucket(Bucket=name)
+    yield name
+    for page in place.client.get_paginator("list_objects_v2").paginate(Bucket=name):
+        for item in page.get("Contents", ()):
+            place.client.delete_object(Bucket=name, Key=item["Key"])
+    place.client.delete_bucket(Bucket=name)
+
+
+def grown(saver: Any, thread: str) -> None:
+    """A thread that borrows, with a subgraph and writes; its last state is large."""
+    build_thread(saver, thread, checkpoints=3)
+    build_thread(saver, thread, ns="node:1|deep", checkpoints=2)
+    config, values = at(thread, ns="grows"), dict[str, Any]()
+    for step in range(4):
+        values[f"c{step}"] = noise(6_000, step)
+        config = saver.put(config, checkpoint(values), metadata(step), {f"c{step}": "1"})
+    saver.put_writes(config, [("large", noise(6 * MIB)), ("small", 1)], "task", "path")
+
+
+def everything(saver: Any, thread: str) -> list[Any]:
+    """All of a thread, but for its name."""
+    found = [shown(each) for each in saver.list(at(thread, ns=None))]
+    return [(config[1:], parent and parent[1:], *rest) for config, parent, *rest in found]
+
+
+class TestMoving:
+    def test_to_another_bucket_prefix_and_name(
+        self, make_admin: MakeCalls, make_saver: MakeSaver, other_bucket: str, tmp_path: Path, front: Front
+    ) -> None:
+        grown(make_saver(), "customer/42")
+        told: list[Any] = []
+        exported = make_admin().export_thread(
+            "customer/42", tmp_path / "thread.zip", progress=lambda *now: told.append(now)
+        )
+        assert (exported.checkpoints, exported.writes) == (9, 11)
+        assert told[-1] == (20, 20)
+        assert exported.bytes > 6 * MIB
+        with zipfile.ZipFile(tmp_path / "thread.zip") as archive:
+            assert archive.testzip() is None
+            assert len(archive.namelist()) == 21
+        there = {"bucket": other_bucket, "prefix": "moved/here"}
+        with front.counted() as count:
+            imported = make_admin(**there).import_thread(tmp_path / "thread.zip", "new name")
+        assert (imported.written, imported.unchanged, imported.kept) == (20, 0, ())
+        assert count["PutObject"] == 19
+        assert count["CompleteMultipartUpload"] == 1
+        assert everything(make_saver(**there), "new name") == everything(make_saver(), "customer/42")
+        with front.counted() as count:
+            again = make_admin(**there).import_thread(tmp_path / "thread.zip", "new name")
+        assert (again.written, again.unchanged, again.kept) == (0, 20, ())
+        assert set(count) <= {"ListObjectsV2", "GetObject"}
+
+    def test_through_files_that_are_open(
+        self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place
+    ) -> None:
+        build_thread(make_saver(), "t", checkpoints=2)
+        file = io.BytesIO()
+        make_admin().export_thread("t", file)
+        assert make_admin().import_thread(file, "u").written == 6
+        assert everything(make_saver(), "u") == everything(make_saver(), "t")
+
+    def test_what_isnt_there_and_what_isnt_whole(
+        self, make_admin: MakeCalls, make_saver: MakeSaver, tmp_path: Path, place: Place
+    ) -> None:
+        with pytest.raises(InvalidKeyError, match="no thread"):
+            make_admin().export_thread("t", tmp_path / "thread.zip")
+        assert list(tmp_path.iterdir()) == []
+        build_thread(make_saver(), "t", checkpoints=2)
+        make_admin().export_thread("t", tmp_path / "thread.zip")
+        before, data = place.objects(), (tmp_path / "thread.zip").read_bytes()
+        for damaged in (data[:-1], data[1:], data[:900] + b"x" + data[901:]):
+            with pytest.raises(CorruptObjectError):
+                make_admin().import_thread(io.BytesIO(damaged), "u")
+        assert place.objects() == before
+
+    def test_an_import_that_was_cut_short_is_gone_on_with(
+        self, make_admin: MakeCalls, make_saver: MakeSaver, front: Front
+    ) -> None:
+        build_thread(make_saver(), "t", checkpoints=3)
+        file = io.BytesIO()
+        make_admin().export_thread("t", file)
+        front.fail("PutObject", Answer(400, "InvalidRequest"), times=1, within="checkpoint")
+        with contextlib.suppress(Exception):
+            make_admin().import_thread(file, "u")
+        front.reset()
+        imported = make_admin().import_thread(file, "u")
+        assert imported.written
+        assert imported.kept == ()
+        assert everything(make_saver(), "u") == everything(make_saver(), "t")

@@ -1,0 +1,206 @@
+"""Pruning, and removing what nobody needs, over the wire: the same by both drivers."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from langgraph_checkpoint_s3 import AccessDeniedError, S3Saver
+from langgraph_checkpoint_s3.admin import S3Admin
+from tests.contract.front import Answer, Front
+from tests.contract.support import (
+    MIB,
+    Calls,
+    MakeCalls,
+    MakeSaver,
+    Place,
+    at,
+    build_thread,
+    checkpoint,
+    metadata,
+    noise,
+)
+from tests.support.checkpoints import shown
+
+DAY = timedelta(days=1)
+
+
+def in_days(admin: Calls, days: float) -> Calls:
+    """Let an admin's clock be ahead."""
+    made: S3Admin = admin.saver
+    made._now = lambda: datetime.now(timezone.utc) + timedelta(days=days)  # type: ignore[method-assign]
+    return admin
+
+
+def told(saver: S3Saver, thread: str = "thread", ns: str = "") -> dict[str, Any]:
+    return {each.checkpoint["id"]: shown(each) for each in saver.list(at(thread, ns=ns))}
+
+
+def borrowing(saver: S3Saver, thread: str, count: int) -> list[str]:
+    """A line of checkpoints that share a large value; their ids, oldest first."""
+    config: Any = at(thread)
+    ids: list[str] = []
+    shared = noise(MIB // 4)
+    for number in range(count):
+        held = checkpoint({"shared": shared, "number": number})
+        held["channel_versions"]["shared"] = f"{1:032}.5"
+        held["channel_versions"]["number"] = f"{number + 1:032}.5"
+        changed = dict(held["channel_versions"])
+        if number:
+            del changed["shared"]
+        config = saver.put(config, held, metadata(number), changed)
+        ids.append(held["id"])
+    return ids
+
+
+class TestPruning:
+    def test_by_number(
+        self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place, front: Front
+    ) -> None:
+        saver = make_saver()
+        for thread in ("thread", "a/b"):
+            build_thread(saver, thread, checkpoints=4)
+            build_thread(saver, thread, ns="sub", checkpoints=1)
+        before = {thread: told(saver, thread) for thread in ("thread", "a/b")}
+        objects = place.objects()
+        admin = make_admin()
+        front.reset()
+        would = admin.prune_threads(2)
+        assert set(front.counts()) == {"ListObjectsV2", "GetObject"}
+        assert place.objects() == objects
+        front.reset()
+        went = admin.prune_threads(2, dry_run=False)
+        assert front.counts() == {"ListObjectsV2": 3, "DeleteObjects": 2}
+        assert went.victims == would.victims
+        assert not went.errors
+        assert (went.threads, went.checkpoints, went.objects) == (2, 4, 12)
+        assert went.objects == len(objects) - len(place.objects())
+        for thread, each in before.items():
+            newest = sorted(each)[2:]
+            assert told(make_saver(), thread) == {name: each[name] for name in newest}
+            assert len(told(make_saver(), thread, "sub")) == 1
+
+    def test_who_borrows_is_rewritten(
+        self, make_admin: MakeCalls, make_saver: MakeSaver, front: Front
+    ) -> None:
+        saver = make_saver()
+        ids = borrowing(saver, "thread", 4)
+        before = told(saver)
+        front.reset()
+        went = make_admin().prune_threads(2, thread_ids=["thread"], dry_run=False)
+        assert went.checkpoints == 2
+        assert front.counts()["PutObject"] == 2
+        assert told(make_saver()) == {name: before[name] for name in ids[2:]}
+
+    def test_by_age(self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place) -> None:
+        saver = make_saver()
+        build_thread(saver, "idle", checkpoints=2)
+        build_thread(saver, "live", checkpoints=2)
+        time.sleep(1.1)  # stores tell the time to the second
+        config = saver.get_tuple(at("live")).config  # type: ignore[union-attr]
+        saver.put(config, checkpoint(), metadata(2), {})
+        listed = place.client.list_objects_v2(Bucket=place.bucket, Prefix="checkpoints/live.thread/")
+        moment = max(item["LastModified"] for item in listed["Contents"])
+        live = told(saver, "live")
+        assert make_admin().prune_older_than(DAY, dry_run=False).victims == ()
+        went = make_admin().prune_older_than(moment, dry_run=False)
+        assert [(each.thread_id, each.modified < moment) for each in went.victims] == [
+            ("idle", True),
+            ("live", True),
+            ("live", True),
+        ]
+        assert len(told(make_saver(), "idle")) == 1
+        assert told(make_saver(), "live") == {max(live): live[max(live)]}
+        went = make_admin().prune_older_than(moment, keep_latest=False, dry_run=False)
+        assert [each.thread_id for each in went.victims] == ["idle"]
+        assert place.listing("checkpoints/idle.thread/") == []
+        assert len(told(make_saver(), "live")) == 1
+
+    def test_all_is_idle_some_day(self, make_admin: MakeCalls, place: Place, front: Front) -> None:
+        admin = in_days(make_admin(), 40)
+        for thread in ("a", "b"):
+            build_thread(admin.saver.saver, thread, checkpoints=3)
+        counts: list[tuple[int, int | None]] = []
+        went = admin.prune_older_than(30 * DAY, dry_run=False, progress=lambda *each: counts.append(each))
+        assert went.checkpoints == 4
+        assert counts == [(2, None)]
+        front.reset()
+        went = admin.prune_older_than(30 * DAY, keep_latest=False, dry_run=False)
+        assert went.checkpoints == 2
+        assert front.counts() == {"ListObjectsV2": 3, "DeleteObjects": 2}
+        assert place.listing() == []
+
+    def test_one_threads_error_ends_nothing_else(
+        self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place, front: Front
+    ) -> None:
+        for thread in ("a", "b", "c"):
+            build_thread(make_saver(), thread, checkpoints=2)
+        admin = make_admin(max_attempts=1)
+        front.fail("GetObject", Answer(403, "AccessDenied"), within="/b.thread/")
+        went = admin.prune_threads(1, dry_run=False)
+        assert {each.thread_id for each in went.victims} == {"a", "c"}
+        assert [*went.errors] == ["b"]
+        with pytest.raises(AccessDeniedError, match="s3:GetObject"):
+            went.raise_errors()
+        assert len(place.listing("checkpoints/b.thread/")) == 6
+
+
+class TestOrphans:
+    def test_they_are_found_and_removed(
+        self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place, front: Front
+    ) -> None:
+        saver = make_saver()
+        build_thread(saver, checkpoints=2)
+        for task in ("one", "two"):
+            saver.put_writes(at(checkpoint_id="lost"), [("text", "lost")], task)
+        nested = make_saver(prefix="checkpoints/nested")
+        nested.put_writes(at(checkpoint_id="lost"), [("text", "lost")], "task")
+        place.write("checkpoints/.exports/thread/old", b"exported")
+        place.write("checkpoints/.probe/old", b"probe")
+        place.write("checkpoints/readme", b"foreign")
+        before = place.objects()
+        admin = make_admin()
+        assert admin.find_orphans().items == ()
+        week = in_days(make_admin(), 7)
+        assert [each.kind for each in week.find_orphans().items] == ["writes", "writes", "probe"]
+        in_days(admin, 9)
+        front.reset()
+        would = admin.remove_orphans()
+        assert front.counts() == {"ListObjectsV2": 3, "ListMultipartUploads": 1}
+        assert [each.kind for each in would.items] == ["writes", "writes", "export", "probe"]
+        assert place.objects() == before
+        front.reset()
+        went = admin.remove_orphans(dry_run=False)
+        assert front.counts() == {"ListObjectsV2": 4, "ListMultipartUploads": 1, "DeleteObjects": 2}
+        assert [each.key for each in went.items] == [each.key for each in would.items]
+        assert before.keys() - place.objects().keys() == {each.key for each in went.items}
+        assert admin.find_orphans().items == ()
+        assert len(told(make_saver())) == 2
+
+    def test_unfinished_uploads(self, make_admin: MakeCalls, place: Place, front: Front) -> None:
+        admin = in_days(make_admin(), 2)
+        keys = [
+            "checkpoints/thread.thread/.ns/cez/checkpoint",
+            "checkpoints/.exports/thread/x",
+            "checkpoints/nested/thread.thread/.ns/cez/checkpoint",
+            "elsewhere",
+        ]
+        for key in keys:
+            place.client.create_multipart_upload(Bucket=place.bucket, Key=key)
+        front.reset()
+        found = admin.find_orphans()
+        assert found.not_supported == ()
+        assert sorted(each.key for each in found.items) == sorted(keys[:2])
+        assert all(each.upload_id and each.size is None and each.age >= DAY for each in found.items)
+        assert len(place.uploads()) == 4
+        gone = admin.remove_orphans(dry_run=False).of("upload")
+        assert [each.upload_id for each in gone] == [each.upload_id for each in found.items]
+        assert sorted(place.uploads()) == sorted(keys[2:])
+        for upload in place.client.list_multipart_uploads(Bucket=place.bucket)["Uploads"]:
+            place.client.abort_multipart_upload(
+                Bucket=place.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+            )
+        assert admin.find_orphans().items == ()

@@ -1,0 +1,107 @@
+"""Threads and what they take, over the wire: from LISTs alone, the same by both drivers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.contract.front import Front
+from tests.contract.support import Calls, MakeCalls, MakeSaver, Place, at, build_thread, checkpoint, metadata
+
+THREADS = ["customer-1", "customer-2", "customer/3", "other", "ü 💥"]
+
+
+def threads(admin: Calls, *args: Any, **keywords: Any) -> list[str]:
+    """`threads`, to its end."""
+    if not admin.asynchronous:
+        return list(admin.saver.threads(*args, **keywords))
+
+    async def collect() -> list[str]:
+        return [each async for each in admin.saver.athreads(*args, **keywords)]
+
+    return admin.run(collect())
+
+
+class TestThreads:
+    def test_they_are_listed_by_prefix(
+        self, make_admin: MakeCalls, make_saver: MakeSaver, front: Front
+    ) -> None:
+        for prefix in ("agents", "agents/nested", ""):
+            saver = make_saver(prefix=prefix)
+            for name in THREADS if prefix == "agents" else ["customer-9"]:
+                build_thread(saver, name, checkpoints=2)
+        admin = make_admin(prefix="agents")
+        front.reset()
+        assert sorted(threads(admin)) == THREADS
+        assert front.counts() == {"ListObjectsV2": 1}
+        assert threads(admin, "customer") == ["customer-1", "customer-2", "customer/3"]
+        assert threads(admin, "customer", limit=2) == ["customer-1", "customer-2"]
+        assert threads(admin, "customer/") == ["customer/3"]
+        assert threads(admin, "ü") == ["ü 💥"]
+        assert threads(admin, "nobody") == []
+        assert threads(make_admin(prefix="agents/nested")) == ["customer-9"]
+        assert threads(make_admin(prefix="")) == ["customer-9"]
+
+    def test_a_page_is_no_longer_than_it_needs_to_be(self, make_admin: MakeCalls, front: Front) -> None:
+        admin = make_admin()
+        for name in THREADS:
+            admin.saver.saver.put(at(name), checkpoint(), metadata(), {})
+        everything = threads(admin)
+        front.reset()
+        assert threads(admin, limit=1) == everything[:1]
+        assert threads(admin, limit=4) == everything[:4]
+        assert front.counts() == {"ListObjectsV2": 2}
+
+    def test_page_after_page(
+        self, make_admin: MakeCalls, place: Place, front: Front, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        admin = make_admin(prefix="agents")
+        for name in THREADS:
+            build_thread(admin.saver.saver, name, checkpoints=2)
+        for key in ("agents/.probe/x", "agents/between/x", "agents/zoo/x"):
+            place.write(key, b"x")
+        everything = threads(admin)
+        assert sorted(everything) == THREADS
+        used = admin.usage()
+        monkeypatch.setattr("langgraph_checkpoint_s3.admin.plans.usage.PAGE", 2)
+        monkeypatch.setattr(
+            "langgraph_checkpoint_s3.plans.scan.Scan.__init__.__kwdefaults__",
+            {"start_after": None, "page": 3},
+        )
+        monkeypatch.setattr("langgraph_checkpoint_s3.plans.scan.PAGE", 3)
+        front.reset()
+        assert threads(admin) == everything
+        assert front.counts() == {"ListObjectsV2": 4}
+        assert threads(admin, "customer") == ["customer-1", "customer-2", "customer/3"]
+        assert admin.usage() == used
+
+
+class TestUsage:
+    def test_it_is_what_a_list_shows(
+        self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place, front: Front
+    ) -> None:
+        saver = make_saver(prefix="agents")
+        build_thread(saver, "a", checkpoints=3, tasks=2)
+        build_thread(saver, "a", ns="sub", checkpoints=1, tasks=1)
+        build_thread(saver, "b", checkpoints=2, tasks=0)
+        build_thread(make_saver(prefix="agents/nested"), "c")
+        place.write("agents/.exports/a/export", b"exported")
+        admin = make_admin(prefix="agents")
+        pages = place.client.get_paginator("list_objects_v2").paginate(Bucket=place.bucket)
+        objects = [item for page in pages for item in page["Contents"] if ".thread/" in item["Key"]]
+        ours = [item for item in objects if "/nested/" not in item["Key"]]
+        front.reset()
+        found = admin.usage()
+        assert front.counts() == {"ListObjectsV2": 2}
+        assert (found.threads, found.namespaces, found.checkpoints, found.writes) == (2, 3, 6, 7)
+        assert found.bytes == sum(item["Size"] for item in ours)
+        assert found.oldest == min(item["LastModified"] for item in ours)
+        assert found.newest == max(item["LastModified"] for item in ours)
+        assert found.exports == 8
+        assert [(name, used.objects) for name, used in found.classes.items()] == [("STANDARD", 13)]
+        assert 0 < found.monthly_cost() < 0.001
+        assert "2 threads, 3 namespaces, 6 checkpoints, 7 objects of writes" in str(found)
+        one = admin.usage("b")
+        assert (one.threads, one.namespaces, one.checkpoints, one.writes, one.exports) == (1, 1, 2, 0, 0)
+        assert admin.usage("nobody").bytes == 0

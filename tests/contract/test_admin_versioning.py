@@ -1,0 +1,316 @@
+"""Versions of checkpoints on a store: what was overwritten or deleted comes back, or goes for good."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langgraph_checkpoint_s3 import CorruptObjectError, InvalidKeyError, NotSupportedError
+from tests.contract.front import Front
+from tests.contract.support import (
+    MIB,
+    Calls,
+    MakeCalls,
+    MakeSaver,
+    Place,
+    at,
+    build_thread,
+    checkpoint,
+    metadata,
+    noise,
+)
+from tests.contract.test_borrowing import put_chain
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+
+_A_SECOND = 1.05
+"""S3's times are whole seconds."""
+
+
+@pytest.fixture
+def admin(make_admin: MakeCalls) -> Calls:
+    return make_admin()
+
+
+@pytest.fixture
+def versioned(admin: Calls, place: Place) -> Calls:
+    """An admin of a bucket that keeps versions."""
+    if not place.server.features.versioning:
+        pytest.skip("no versions here")
+    admin.enable_versioning()
+    return admin
+
+
+@pytest.fixture
+def writer(make_calls: MakeCalls) -> Calls:
+    """A process that runs a graph."""
+    return make_calls()
+
+
+@pytest.fixture
+def reader(make_calls: MakeCalls) -> Calls:
+    """A process that remembers nothing."""
+    return make_calls(cache_bytes=0)
+
+
+def told(reader: Calls, thread: str = "thread") -> dict[tuple[str, str], Any]:
+    """All that a process that has just begun tells of a thread, by namespace and id."""
+    found = reader.list(at(thread, ns=None))
+    return {(where(each.config)): (each.checkpoint, each.metadata, each.pending_writes) for each in found}
+
+
+def where(config: RunnableConfig) -> tuple[str, str]:
+    configurable = config["configurable"]
+    return configurable["checkpoint_ns"], configurable["checkpoint_id"]
+
+
+def borrowers(writer: Calls, thread: str = "thread", steps: int = 4) -> list[str]:
+    """A line of checkpoints that borrow from each other, with writes; their ids, oldest first."""
+    made = put_chain(writer, steps, thread)
+    for number, config in enumerate(made):
+        writer.put_writes(config, [("notes", [number])], "task", "~path")
+    return [config["configurable"]["checkpoint_id"] for config in made]
+
+
+def data_of(admin: Calls, checkpoint_id: str, thread: str = "thread") -> list[str]:
+    """The ids of a checkpoint's versions that aren't markers, newest first."""
+    found = admin.list_checkpoint_versions(thread, checkpoint_id)
+    return [each.version_id for each in found if not each.delete_marker]
+
+
+def left(place: Place, part: str) -> list[str]:
+    """The keys of which there are versions or markers."""
+    pages = place.client.get_paginator("list_object_versions").paginate(Bucket=place.bucket)
+    items: list[Any] = [
+        item for page in pages for item in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
+    ]
+    return [item["Key"] for item in items if part in item["Key"]]
+
+
+class TestSwitching:
+    def test_on_and_off(self, admin: Calls, place: Place) -> None:
+        assert admin.versioning_status() == "off"
+        assert admin.suspend_versioning() == []
+        if not place.server.features.versioning:
+            with pytest.raises(NotSupportedError):
+                admin.enable_versioning()
+            assert admin.versioning_status() == "off"
+            return
+        [change] = admin.enable_versioning()
+        assert (change.before, change.after) == (None, {"Status": "Enabled"})
+        assert (admin.enable_versioning(), admin.versioning_status()) == ([], "enabled")
+        assert place.client.get_bucket_versioning(Bucket=place.bucket)["Status"] == "Enabled"
+        assert len(admin.suspend_versioning()) == 1
+        assert (admin.suspend_versioning(), admin.versioning_status()) == ([], "suspended")
+        assert len(admin.enable_versioning()) == 1
+
+
+class TestVersions:
+    def test_what_was_deleted_is_listed_and_read(
+        self, versioned: Calls, writer: Calls, reader: Calls, front: Front
+    ) -> None:
+        ids = borrowers(writer)
+        before = told(reader)
+        writer.delete_thread("thread")
+        assert told(reader) == {}
+        for name in ids:
+            marker, version = versioned.list_checkpoint_versions("thread", name)
+            assert (marker.latest, marker.delete_marker, marker.size) == (True, True, 0)
+            assert (version.latest, version.delete_marker) == (False, False)
+            assert version.size > 1_000
+            assert marker.modified >= version.modified
+            assert marker.key == version.key
+            found = versioned.get_checkpoint_version("thread", name, version.version_id)
+            assert (found.checkpoint, found.metadata, found.pending_writes) == before["", name]
+            assert where(found.config) == ("", name)
+            with pytest.raises(InvalidKeyError, match="delete marker"):
+                versioned.get_checkpoint_version("thread", name, marker.version_id)
+        assert versioned.get_checkpoint_version("thread", ids[0], "a" * 32) is None
+        assert versioned.list_checkpoint_versions("thread", "0") == []
+        assert versioned.list_checkpoint_versions("thread", ids[0], "elsewhere") == []
+
+    def test_the_version_before_a_pruning(self, versioned: Calls, writer: Calls, reader: Calls) -> None:
+        *_, last = borrowers(writer)
+        before = told(reader)["", last]
+        writer.prune(["thread"])
+        whole, borrowing = versioned.list_checkpoint_versions("thread", last)
+        assert (whole.latest, borrowing.latest) == (True, False)
+        assert whole.size > borrowing.size
+        assert whole.etag != borrowing.etag
+        for each in (whole, borrowing):
+            found = versioned.get_checkpoint_version("thread", last, each.version_id)
+            assert (found.checkpoint, found.metadata, found.pending_writes) == before
+
+    def test_an_old_version_is_restored(
+        self, versioned: Calls, writer: Calls, reader: Calls, place: Place
+    ) -> None:
+        ids = borrowers(writer)
+        before = told(reader)
+        writer.delete_thread("thread")
+        for number, name in enumerate((ids[-1], ids[0])):  # one that borrowed, and one that didn't
+            [version] = data_of(versioned, name)
+            restored = versioned.restore_checkpoint_version("thread", name, version)
+            assert where(restored) == ("", name)
+            now = told(reader)
+            assert len(now) == number + 1
+            assert now == {each: before[each] for each in now}
+        first = place.listing()
+        for name in (ids[-1], ids[0]):
+            versioned.restore_checkpoint_version("thread", name, data_of(versioned, name)[-1])
+        assert place.listing() == first
+
+    def test_a_damaged_object_is_replaced(
+        self, versioned: Calls, writer: Calls, reader: Calls, place: Place
+    ) -> None:
+        ids = borrowers(writer)
+        before = told(reader)
+        lender = place.listing()[-2]
+        place.write(lender, place.read(lender)[:-9])
+        with pytest.raises(CorruptObjectError):
+            told(reader)
+        _, version = data_of(versioned, ids[0])
+        versioned.restore_checkpoint_version("thread", ids[0], version)
+        assert told(reader) == before
+
+    def test_what_was_put_twice(self, versioned: Calls, make_saver: MakeSaver) -> None:
+        """Where the store doesn't mind conditions in such buckets, the second put overwrites the first."""
+        config = at()
+        first = checkpoint({"documents": noise(20_000)})
+        for number in range(2):
+            state = checkpoint({"documents": noise(20_000, number)}, checkpoint_id=first["id"])
+            make_saver().put(config, state, metadata(), {})
+        warm, cold = make_saver(), make_saver(cache_bytes=0)
+        newest, oldest = data_of(versioned, first["id"])
+
+        def documents() -> list[bytes]:
+            found = [each.get(config) for each in (warm, cold)]
+            return [each["channel_values"]["documents"] for each in found if each]
+
+        for version, number in ((oldest, 0), (newest, 1), (oldest, 0)):
+            versioned.restore_checkpoint_version("thread", first["id"], version)
+            assert documents() == [noise(20_000, number)] * 2
+        assert {newest, oldest} <= set(data_of(versioned, first["id"]))
+
+    def test_objects_in_parts(self, versioned: Calls, make_calls: MakeCalls) -> None:
+        parts: dict[str, Any] = {"multipart_threshold": 5 * MIB, "multipart_part_size": 5 * MIB}
+        state = checkpoint({"raw": noise(11 * MIB)})
+        large = make_calls(**parts, cache_bytes=0)
+        large.put(at(), state, metadata(), {})
+        large.delete_thread("thread")
+        [version] = data_of(versioned, state["id"])
+        found = versioned.get_checkpoint_version("thread", state["id"], version)
+        assert found.checkpoint == state
+        versioned.restore_checkpoint_version("thread", state["id"], version)
+        assert large.get_tuple(at()).checkpoint == state
+
+
+class TestUndeleting:
+    def test_a_thread_comes_back(
+        self, versioned: Calls, writer: Calls, reader: Calls, front: Front, place: Place
+    ) -> None:
+        borrowers(writer)
+        build_thread(writer, ns="sub|x", checkpoints=3)
+        build_thread(writer, "another")
+        before, others = told(reader), told(reader, "another")
+        listing = place.listing()
+        writer.delete_thread("thread")
+        look = versioned.undelete_thread("thread", dry_run=True)
+        assert told(reader) == {}
+        front.reset()
+        back = versioned.undelete_thread("thread")
+        assert front.counts() == {"ListObjectVersions": 1, "DeleteObjects": 3}
+        assert (back.checkpoints, back.writes, back.lost) == (7, 4 + 6, 0)
+        assert (look.checkpoints, look.writes, look.size) == (back.checkpoints, back.writes, back.size)
+        assert told(reader) == before
+        assert told(reader, "another") == others
+        assert place.listing() == listing
+        assert versioned.undelete_thread("thread").checkpoints == 0
+        found = reader.get_tuple(at())
+        config = reader.put(found.config, checkpoint(found.checkpoint["channel_values"]), metadata(9), {})
+        assert writer.get_tuple(config).checkpoint["channel_values"] == found.checkpoint["channel_values"]
+
+    def test_as_of_a_time(self, versioned: Calls, writer: Calls, reader: Calls) -> None:
+        ids = borrowers(writer)
+        everything = told(reader)
+        writer.prune(["thread"])
+        pruned = told(reader)
+        time.sleep(_A_SECOND)
+        moment = datetime.now(timezone.utc)
+        time.sleep(_A_SECOND)
+        writer.delete_thread("thread")
+        back = versioned.undelete_thread("thread", before=moment)
+        assert (back.checkpoints, back.writes) == (1, 1)
+        assert told(reader) == pruned
+        assert versioned.undelete_thread("thread").checkpoints == len(ids) - 1
+        assert told(reader) == everything
+
+
+class TestWithoutVersions:
+    def test_what_was_deleted_is_gone(self, admin: Calls, writer: Calls, reader: Calls, place: Place) -> None:
+        made = build_thread(writer)
+        name = made[0]["configurable"]["checkpoint_id"]
+        if place.server.features.versioning:
+            assert data_of(admin, name) == ["null"]
+            assert where(admin.get_checkpoint_version("thread", name, "null").config) == ("", name)
+        else:
+            with pytest.raises(NotSupportedError):
+                admin.list_checkpoint_versions("thread", name)
+            for call in (admin.get_checkpoint_version, admin.restore_checkpoint_version):
+                with pytest.raises(NotSupportedError):
+                    call("thread", name, "null")
+        writer.delete_thread("thread")
+        with pytest.raises(NotSupportedError):
+            admin.undelete_thread("thread")
+
+    def test_a_thread_is_purged(self, admin: Calls, writer: Calls, reader: Calls, place: Place) -> None:
+        build_thread(writer)
+        build_thread(writer, "another")
+        others = told(reader, "another")
+        begin_upload(place, "thread.thread/x")
+        look = admin.purge_thread("thread")
+        assert len(told(reader)) == 3
+        done = admin.purge_thread("thread", dry_run=False)
+        assert (done.versions, done.markers, done.uploads) == (look.versions, 0, 1)
+        assert done.versions == 9
+        assert done.unseen == (() if place.server.features.versioning else ("versions",))
+        assert not [key for key in place.listing() if "/thread.thread/" in key]
+        assert place.uploads() == []
+        assert told(reader, "another") == others
+        assert admin.purge_thread("thread", dry_run=False).versions == 0
+
+
+def begin_upload(place: Place, name: str) -> None:
+    key = f"checkpoints/{name}"
+    begun = place.client.create_multipart_upload(Bucket=place.bucket, Key=key)
+    place.client.upload_part(
+        Bucket=place.bucket, Key=key, UploadId=begun["UploadId"], PartNumber=1, Body=b"personal"
+    )
+
+
+class TestPurging:
+    def test_no_version_is_left(self, versioned: Calls, writer: Calls, reader: Calls, place: Place) -> None:
+        borrowers(writer)
+        writer.prune(["thread"])
+        writer.delete_thread("thread")
+        build_thread(writer, checkpoints=2)
+        build_thread(writer, "another")
+        place.write("checkpoints/.exports/thread/1/whole", b"all of it")
+        place.write("checkpoints/.exports/another/1/whole", b"somebody else's")
+        for name in ("thread.thread/x", ".exports/thread/x", "another.thread/x"):
+            begin_upload(place, name)
+        others = left(place, "another"), told(reader, "another")
+        look = versioned.purge_thread("thread")
+        assert len(told(reader)) == 2
+        done = versioned.purge_thread("thread", dry_run=False)
+        # four checkpoints, one of them twice, and their writes; two and their four; the export
+        assert (done.versions, done.markers, done.exports, done.uploads) == (9 + 6 + 1, 8, 1, 2)
+        assert (look.versions, look.markers, look.size) == (done.versions, done.markers, done.size)
+        assert done.unseen == ()
+        assert left(place, "/thread.thread/") == left(place, ".exports/thread/") == []
+        assert place.uploads() == ["checkpoints/another.thread/x"]
+        assert (left(place, "another"), told(reader, "another")) == others
+        assert told(reader) == {}

@@ -1,0 +1,37 @@
+"""A bucket's set-up on real servers: what each of them takes and enforces."""
+
+from __future__ import annotations
+
+from tests.contract.fixtures import (
+    driver,
+    front,
+    make_admin,
+    make_calls,
+    make_saver,
+    one_loader,
+    place,
+    session_front,
+)
+from tests.contract.test_admin_bucket import (
+    TestConfigureBucket,
+    TestCreateBucket,
+    TestReplication,
+    TestThePolicy,
+    tls,
+)
+
+__all__ = [
+    "TestConfigureBucket",
+    "TestCreateBucket",
+    "TestReplication",
+    "TestThePolicy",
+    "driver",
+    "front",
+    "make_admin",
+    "make_calls",
+    "make_saver",
+    "one_loader",
+    "place",
+    "session_front",
+    "tls",
+]

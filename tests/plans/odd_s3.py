@@ -1,0 +1,116 @@
+"""A fake S3 that lacks nothing until it is told to: for the doctor, and how it is asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.admin.plans import check
+from langgraph_checkpoint_s3.admin.plans.findings import CheckReport
+from langgraph_checkpoint_s3.s3.requests import (
+    Request,
+)
+from langgraph_checkpoint_s3.s3.settings import (
+    ENCRYPTION,
+    LIFECYCLE,
+    POLICY,
+    PUBLIC_ACCESS,
+    VERSIONING,
+    GetSetting,
+    Setting,
+)
+from tests.support.fake_s3 import FakeS3, Moment, client_error
+from tests.support.fake_store import make_saver
+
+ABORT = {
+    "ID": "abort",
+    "Status": "Enabled",
+    "Filter": {"Prefix": ""},
+    "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+}
+GOOD: dict[Setting, Any] = {
+    ENCRYPTION: {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]},
+    PUBLIC_ACCESS: {
+        "BlockPublicAcls": True,
+        "IgnorePublicAcls": True,
+        "BlockPublicPolicy": True,
+        "RestrictPublicBuckets": True,
+    },
+    POLICY: json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Deny",
+                    "Principal": {"AWS": "*"},
+                    "Action": "s3:*",
+                    "Resource": ["arn:aws:s3:::fake-bucket", "arn:aws:s3:::fake-bucket/*"],
+                    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                }
+            ],
+        }
+    ),
+    LIFECYCLE: {"Rules": [ABORT]},
+}
+
+
+class OddS3(FakeS3):
+    """A fake whose answers to some kinds of requests are changed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.odd: dict[type[Request[Any]], Callable[[Any, Any], Any]] = {}
+        for setting, document in GOOD.items():
+            self.settings[setting.name, None] = document
+
+    def execute(self, request: Request[Any], *, conditional: bool = True) -> Any:
+        answer = super().execute(request, conditional=conditional)
+        change = self.odd.get(type(request))
+        return answer if change is None else change(request, answer)
+
+    def refuse(self, *kinds: type[Request[Any]], code: str = "AccessDenied", status: int = 403) -> None:
+        """Answer all requests of these kinds with an error; those for a setting count by themselves."""
+
+        def hook(moment: Moment, request: Request[Any]) -> None:
+            if moment == "before" and isinstance(request, kinds):
+                raise client_error(code, status, request)
+
+        self.hook = hook
+
+    def refuse_setting(self, setting: Setting, code: str = "AccessDenied", status: int = 403) -> None:
+        def hook(moment: Moment, request: Request[Any]) -> None:
+            if moment == "before" and isinstance(request, GetSetting) and request.setting is setting:
+                raise client_error(code, status, request)
+
+        self.hook = hook
+
+
+def run(fake: FakeS3, *, clock: Callable[[], datetime] | None = None, **settings: Any) -> CheckReport:
+    report = run_and_leave(fake, clock=clock, **settings)
+    assert nothing_left(fake)
+    return report
+
+
+def run_and_leave(
+    fake: FakeS3, *, clock: Callable[[], datetime] | None = None, **settings: Any
+) -> CheckReport:
+    """Check a bucket from which the probe can't be removed."""
+    saver = make_saver(fake, **settings)
+    report = S3Admin(saver)._run(check.check(saver.config, "nonce", clock or (lambda: fake.now)))
+    assert [finding.name for finding in report] == list(check.FINDINGS)
+    return report
+
+
+def nothing_left(fake: FakeS3) -> bool:
+    return not fake.objects and not fake.uploads and not any(fake.versions.values())
+
+
+def bad(report: CheckReport) -> dict[str, str]:
+    return {finding.name: finding.status for finding in report if finding.status != "ok"}
+
+
+def on(fake: FakeS3, status: str = "Enabled") -> None:
+    fake.settings[VERSIONING.name, None] = {"Status": status}

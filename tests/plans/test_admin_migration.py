@@ -1,0 +1,296 @@
+"""Migrations to a fake S3: what arrives, in which order, what is skipped, and what a crash leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+from langgraph_checkpoint_s3 import (
+    BucketNotFoundError,
+    InvalidConfigError,
+    S3Saver,
+    StorageUnavailableError,
+)
+from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.admin.plans.migration import Migrated
+from langgraph_checkpoint_s3.s3.requests import GetObject, ListObjects, PutObject, Request
+from tests.support.checkpoints import make_checkpoint, place, put_chain, shown
+from tests.support.fake_s3 import FakeS3, Moment, client_error
+from tests.support.fake_store import make_saver
+from tests.support.histories import Saver, assert_equal, everything, fill, run_graphs, small
+
+
+@pytest.fixture
+def source() -> Iterator[SqliteSaver]:
+    with SqliteSaver.from_conn_string(":memory:") as saver:
+        yield saver
+
+
+@pytest.fixture
+def admin(saver: S3Saver) -> S3Admin:
+    return S3Admin(saver)
+
+
+class TestAThousandCheckpoints:
+    def test_they_compare_equal(self, fake: FakeS3, source: SqliteSaver) -> None:
+        fill(source, 1000)
+        told: list[tuple[int, int | None]] = []
+        done = S3Admin(make_saver(fake)).migrate(source, progress=lambda *each: told.append(each))
+        assert done == Migrated(threads=11, checkpoints=1000, skipped=0, failed=0, failures=())
+        assert told[-1] == (1000, 1000)
+        assert assert_equal(source, make_saver(fake)) == 1000
+
+    def test_again_all_are_skipped(self, fake: FakeS3, source: SqliteSaver) -> None:
+        fill(source, 100)
+        S3Admin(make_saver(fake)).migrate(source)
+        before = dict(fake.objects)
+        for verify in (True, False):
+            with fake.counted() as count:
+                done = S3Admin(make_saver(fake)).migrate(source, verify=verify)
+            assert done == Migrated(threads=11, checkpoints=0, skipped=100, failed=0, failures=())
+            assert "PutObject" not in count.kinds
+            assert verify or count.kinds == {"ListObjects": 11}
+        assert fake.objects == before
+
+    def test_a_line_borrows_as_if_it_had_been_put_here(self, source: SqliteSaver) -> None:
+        put_chain(source, "t", 50, values={"big": "0123456789" * 5_000}, writes=0)
+        sizes = []
+        for borrow in (True, False):
+            fake = FakeS3()
+            S3Admin(make_saver(fake, compression="none", borrow=borrow)).migrate(source)
+            sizes.append(sum(len(each.data) for each in fake.objects.values()))
+        assert sizes[0] * 10 < sizes[1]
+
+
+class TestSources:
+    def test_memory(self, fake: FakeS3) -> None:
+        source = InMemorySaver()
+        small(source)
+        S3Admin(make_saver(fake)).migrate(source)
+        assert_equal(source, make_saver(fake))
+
+    def test_another_s3_saver(self, fake: FakeS3) -> None:
+        elsewhere = FakeS3()
+        run_graphs(make_saver(elsewhere, prefix="old/"))
+        source = make_saver(elsewhere, prefix="old/")
+        S3Admin(make_saver(fake, prefix="new/")).migrate(source)
+        assert_equal(source, make_saver(fake, prefix="new/"))
+
+    def test_an_async_saver(self, fake: FakeS3) -> None:
+        async def move() -> tuple[Migrated, list[Any]]:
+            async with AsyncSqliteSaver.from_conn_string(":memory:") as source:
+                for n in range(5):
+                    checkpoint = make_checkpoint(f"{n:08}", {"n": n})
+                    config = place("t", f"{n - 1:08}" if n else None)
+                    put = await source.aput(config, checkpoint, {"step": n}, {})
+                    await source.aput_writes(put, [("c", n)], "task", "~path")
+                done = await S3Admin(make_saver(fake)).amigrate(source)
+                return done, [shown(each) async for each in source.alist(None)]
+
+        done, wanted = asyncio.run(move())
+        assert done.checkpoints == 5
+        assert [shown(each) for each in make_saver(fake).list(None)] == wanted
+
+    def test_a_blocking_saver_in_coroutines(self, fake: FakeS3, source: SqliteSaver) -> None:
+        small(source)
+        assert asyncio.run(S3Admin(make_saver(fake)).amigrate(source)).checkpoints == 7
+        assert_equal(source, make_saver(fake))
+
+    def test_chosen_threads(self, fake: FakeS3, source: SqliteSaver) -> None:
+        small(source)
+        told: list[tuple[int, int | None]] = []
+        done = S3Admin(make_saver(fake)).migrate(
+            source, (each for each in ["u", "gone", "u"]), progress=lambda *each: told.append(each)
+        )
+        assert done == Migrated(threads=1, checkpoints=2, skipped=0, failed=0, failures=())
+        assert told[-1] == (2, None)
+        assert {each[0] for each in everything(make_saver(fake))} == {"u"}
+
+    def test_more_threads_than_are_moved_side_by_side(self, fake: FakeS3, source: SqliteSaver) -> None:
+        for n in range(7):
+            put_chain(source, f"t{n}", n + 1)
+        assert S3Admin(make_saver(fake)).migrate(source, concurrency=2).threads == 7
+        assert_equal(source, make_saver(fake))
+
+    def test_one_that_lists_only_what_it_is_asked_for(self) -> None:
+        class Silent(InMemorySaver):
+            def list(self, config: Any, **keywords: Any) -> Iterator[CheckpointTuple]:
+                return super().list(config, **keywords) if config else iter(())
+
+        class Refusing(InMemorySaver):
+            def list(self, config: Any, **keywords: Any) -> Iterator[CheckpointTuple]:
+                if config is None:
+                    raise ValueError("Runnable config must contain thread_id")
+                return super().list(config, **keywords)
+
+        for kind in (Silent, Refusing):
+            source, admin = kind(), S3Admin(make_saver(FakeS3()))
+            small(source)
+            with pytest.raises(InvalidConfigError, match="Pass thread_ids"):
+                admin.migrate(source)
+            assert admin.migrate(source, ["t"]).threads == 1
+
+    def test_one_that_lists_the_root_namespace_unless_another_is_named(
+        self, fake: FakeS3, admin: S3Admin
+    ) -> None:
+        class RootOnly(InMemorySaver):
+            def list(self, config: Any, **keywords: Any) -> Iterator[CheckpointTuple]:
+                if config:
+                    config = {"configurable": {"checkpoint_ns": "", **config["configurable"]}}
+                return super().list(config, **keywords)
+
+        source = RootOnly()
+        small(source)
+        assert admin.migrate(source).checkpoints == 7
+        assert_equal(source, make_saver(fake))
+
+    def test_one_thread_is_not_taken_for_many(self, admin: S3Admin, source: SqliteSaver) -> None:
+        with pytest.raises(InvalidConfigError, match="into a list"):
+            admin.migrate(source, "thread-1")
+
+    def test_what_the_source_raises_comes_out(self, fake: FakeS3, source: SqliteSaver) -> None:
+        small(source)
+        source.conn.execute(
+            "UPDATE checkpoints SET checkpoint = x'c1' WHERE thread_id = 't' AND checkpoint_ns = ''"
+        )
+        with pytest.raises(ValueError, match="invalid type"):
+            S3Admin(make_saver(fake)).migrate(source, ["u", "t"], concurrency=1)
+        assert {each[0] for each in everything(make_saver(fake))} == {"u"}
+
+    def test_ids_that_savers_keep_as_they_are(self, fake: FakeS3, source: SqliteSaver) -> None:
+        for thread in ("a/b", "ü", "..", " ", "a|b:c"):
+            put_chain(source, thread, 2, ns="inner:1|x/y")
+        S3Admin(make_saver(fake)).migrate(source)
+        assert_equal(source, make_saver(fake))
+
+    def test_metadata_stays_exactly_as_it_is(self, fake: FakeS3, source: SqliteSaver) -> None:
+        checkpoint = make_checkpoint("1", {"v": 1})
+        metadata: Any = {"source": "loop", "step": 3, "user": "me", "deep": {"a": [1, None]}, "f": 0.5}
+        source.put(place("t"), checkpoint, metadata, {})
+        S3Admin(make_saver(fake)).migrate(source)
+        found = make_saver(fake).get_tuple(place("t"))
+        assert found is not None
+        assert found.metadata == metadata
+
+
+class TestOrder:
+    def test_each_request_leaves_the_sources_past(self, fake: FakeS3, source: SqliteSaver) -> None:
+        small(source)
+        wanted = everything(source)
+        puts = 0
+
+        def hook(moment: Moment, request: Request[Any]) -> None:
+            nonlocal puts
+            if moment == "after" and isinstance(request, PutObject):
+                puts += 1
+                fake.hook = None
+                for thread in ("t", "u"):
+                    found = everything_of(make_saver(fake), thread)
+                    past = sorted(
+                        (each for each in wanted if each[0] == thread), key=lambda each: (each[2], each[1])
+                    )
+                    assert found == {each: wanted[each] for each in past[: len(found)]}
+                fake.hook = hook
+
+        fake.hook = hook
+        S3Admin(make_saver(fake)).migrate(source)
+        assert puts == len(fake.keys())
+
+    def test_what_it_costs(self, fake: FakeS3, source: SqliteSaver) -> None:
+        put_chain(source, "t", 3, writes=2)
+        with fake.counted() as count:
+            S3Admin(make_saver(fake)).migrate(source, verify=False)
+        assert count.kinds == {"ListObjects": 1, "PutObject": 9}
+        assert count.round_trips == 1 + 3 * 2
+        other = FakeS3()
+        with other.counted() as count:
+            S3Admin(make_saver(other)).migrate(source)
+        assert count.kinds == {"ListObjects": 4, "PutObject": 9, "GetObject": 9}
+
+
+def everything_of(saver: Saver, thread: str) -> dict[Any, Any]:
+    return {each[0]: each for each in map(shown, saver.list(place(thread, ns=None)))}
+
+
+class TestBeingCutShort:
+    def test_at_every_request_and_going_on(self, source: SqliteSaver) -> None:
+        put_chain(source, "t", 2, writes=2)
+        put_chain(source, "u", 1)
+        whole = FakeS3()
+        with whole.counted() as count:
+            S3Admin(make_saver(whole)).migrate(source)
+        wanted = everything(source)
+        for number in range(len(count.requests)):
+            for moment in ("before", "after"):
+                fake = FakeS3()
+                fake.hook = self.interrupting(number, moment)
+                with pytest.raises(KeyboardInterrupt):
+                    S3Admin(make_saver(fake)).migrate(source)
+                fake.hook = None
+                left = everything(make_saver(fake))
+                assert left == {each: wanted[each] for each in left}
+                done = S3Admin(make_saver(fake)).migrate(source)
+                assert (done.skipped, done.checkpoints) == (len(left), 3 - len(left))
+                assert fake.keys() == whole.keys()
+                assert_equal(source, make_saver(fake))
+
+    @staticmethod
+    def interrupting(number: int, moment: str) -> Callable[[Moment, Request[Any]], None]:
+        seen = 0
+
+        def hook(now: Moment, request: Request[Any]) -> None:
+            nonlocal seen
+            if now == moment:
+                seen += 1
+                if seen == number + 1:
+                    raise KeyboardInterrupt
+
+        return hook
+
+    def test_a_store_that_fails_ends_it_and_it_goes_on(self, fake: FakeS3, source: SqliteSaver) -> None:
+        small(source)
+
+        def hook(moment: Moment, request: Request[Any]) -> None:
+            if isinstance(request, PutObject) and "u.thread" in request.key:
+                raise client_error("SlowDown", 503, request)
+
+        fake.hook = hook
+        with pytest.raises(StorageUnavailableError):
+            S3Admin(make_saver(fake)).migrate(source, concurrency=1)
+        fake.hook = None
+        assert S3Admin(make_saver(fake)).migrate(source).skipped == 5
+        assert_equal(source, make_saver(fake))
+
+    def test_no_bucket(self, fake: FakeS3, source: SqliteSaver) -> None:
+        small(source)
+        fake.exists = False
+        with pytest.raises(BucketNotFoundError):
+            S3Admin(make_saver(fake)).migrate(source)
+
+    def test_a_callback_that_fails(self, fake: FakeS3, source: SqliteSaver) -> None:
+        small(source)
+
+        def broken(done: int, total: int | None) -> None:
+            if done:
+                raise LookupError("no terminal")
+
+        with pytest.raises(LookupError):
+            S3Admin(make_saver(fake)).migrate(source, progress=broken)
+        S3Admin(make_saver(fake)).migrate(source)
+        assert_equal(source, make_saver(fake))
+
+
+def test_what_is_read_back_comes_from_the_store(fake: FakeS3, source: SqliteSaver) -> None:
+    put_chain(source, "t", 2, writes=1)
+    with fake.counted() as count:
+        S3Admin(make_saver(fake)).migrate(source)
+    read = [request.key for request in count.requests if isinstance(request, GetObject)]
+    assert sorted(read) == fake.keys()
+    assert sum(isinstance(request, ListObjects) for request in count.requests) == 3

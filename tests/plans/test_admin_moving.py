@@ -1,0 +1,357 @@
+"""Threads that leave a bucket as a file and come into another: whole, and never over anything."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import functools
+import io
+import random
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.serde.types import ERROR, RESUME
+
+from langgraph_checkpoint_s3 import (
+    ConflictError,
+    CorruptObjectError,
+    InvalidConfigError,
+    InvalidKeyError,
+    S3Saver,
+)
+from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.admin.plans.moving import Exported, Imported
+from langgraph_checkpoint_s3.plans.transfer import Sizes
+from langgraph_checkpoint_s3.s3.requests import GetObject, ListObjects, PutObject
+from tests.plans.borrowers import cold, eager, lenders, noise, step
+from tests.plans.helpers import once
+from tests.support.checkpoints import place, put_chain, shown
+from tests.support.fake_s3 import Count, FakeS3
+from tests.support.fake_store import make_saver
+
+MOVING = "langgraph_checkpoint_s3.admin.plans.moving."
+SMALL = Sizes(multipart_threshold=2_000, part_size=900)
+
+
+@functools.cache
+def prepared() -> FakeS3:
+    """A thread with subgraphs, writes of several kinds, borrowed frames, a large one, and others' threads."""
+    fake = FakeS3()
+    saver = make_saver(fake)
+    put_chain(saver, "t", 4, writes=2, run="r")
+    put_chain(saver, "t", 3, ns="sub|1")
+    put_chain(saver, "other", 2)
+    saver.put_writes(place("t", "00000003"), [("c", random.Random(0).randbytes(2_500)), (RESUME, 1)], "large")
+    saver.put_writes(place("t", "00000003"), [(ERROR, "e")], "special")
+    saver.put_writes(place("t", "00000009"), [("c", 1)], "early")  # whose checkpoint may come yet
+    lender = eager(fake)
+    first = step(lender, "a0", ns="borrows", a=noise(3_000), b=noise(900))
+    second = step(lender, "a1", first, ns="borrows", c=noise(500, 1))
+    step(lender, "a2", second, ns="borrows", c=noise(500, 1) + b"more")
+    step(lender, "a2", second, ns="borrows", c=noise(500, 2))  # put again, beside it
+    assert lenders(fake, "a1", ns="borrows") == ["a0"]
+    return fake
+
+
+def admin_of(fake: FakeS3, **settings: Any) -> S3Admin:
+    return S3Admin(make_saver(fake, sizes=SMALL, **settings))
+
+
+@functools.cache
+def exported() -> bytes:
+    file = io.BytesIO()
+    admin_of(prepared().snapshot()).export_thread("t", file)
+    return file.getvalue()
+
+
+def content(file: bytes) -> dict[str, bytes]:
+    """What a file holds, but for its manifest."""
+    with zipfile.ZipFile(io.BytesIO(file)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()[1:]}
+
+
+def at_once(count: Count) -> int:
+    """Of how many objects something was asked at once, at most."""
+    return max(len({getattr(request, "key", None) for request in batch}) for batch in count.batches)
+
+
+def everything(saver: S3Saver, thread: str) -> list[Any]:
+    """All of a thread, but for its name."""
+    found = [shown(each) for each in saver.list(place(thread, ns=None))]
+    assert [each[0][0] for each in found] == [thread] * len(found)
+    return [
+        (config[1:], parent and parent[1:], *rest)
+        for config, parent, *rest in sorted(found, key=lambda each: each[0])
+    ]
+
+
+WHOLE = Exported("t", 11, 13, 0)
+
+
+def test_a_thread_moves_to_another_bucket_prefix_and_name() -> None:
+    fake = prepared().snapshot()
+    file = io.BytesIO()
+    assert dataclasses.replace(admin_of(fake).export_thread("t", file), bytes=0) == WHOLE
+    other = FakeS3()
+    saver = make_saver(other, prefix="else/where", sizes=SMALL)
+    imported = S3Admin(saver).import_thread(file, "ü/2")
+    assert imported == Imported("ü/2", 11, 13, 24, 0, ())
+    assert everything(saver, "ü/2") == everything(make_saver(fake), "t")
+    assert all(key.startswith("else/where/.C3.BC.2F2.thread/") or "thread" in key for key in other.objects)
+    assert not other.uploads
+    assert (
+        cold(prepared(), "a2", ns="borrows")
+        == saver.get_tuple(place("ü/2", "a2", "borrows")).checkpoint[  # type: ignore[union-attr]
+            "channel_values"
+        ]
+    )
+
+
+def test_it_keeps_its_name_by_default_and_goes_back_where_it_came_from() -> None:
+    fake = FakeS3()
+    assert admin_of(fake).import_thread(io.BytesIO(exported())).thread_id == "t"
+    source = prepared()
+    assert {key: fake.objects[key].data for key in fake.objects} == {
+        key: source.objects[key].data for key in source.keys("/t.thread/") if "tearly" not in key
+    }
+
+
+def test_importing_again_changes_nothing_and_sends_nothing() -> None:
+    fake = FakeS3()
+    admin_of(fake).import_thread(io.BytesIO(exported()))
+    before = dict(fake.objects)
+    with fake.counted() as count:
+        again = admin_of(fake).import_thread(io.BytesIO(exported()))
+    assert again == Imported("t", 11, 13, 0, 24, ())
+    assert fake.objects == before
+    assert set(count.kinds) == {"ListObjects", "GetObject"}  # the one of several parts has another ETag
+
+
+def test_what_is_there_stays() -> None:
+    fake = FakeS3()
+    saver = make_saver(fake)
+    put_chain(saver, "t", 5, values={"mine": 1}, writes=0)  # 4 of the same ids, without a run
+    key = next(key for key in prepared().keys("/t.thread/") if "tspecial" in key)
+    fake.put(key, b"something else")
+    same_length = next(key for key in prepared().keys("/t.thread/") if "ttask-1" in key)
+    fake.put(same_length, bytes(len(prepared().objects[same_length].data)))
+    before = {key: fake.objects[key] for key in fake.objects}
+    imported = admin_of(fake).import_thread(io.BytesIO(exported()))
+    assert set(imported.kept) == {key, same_length}
+    assert (imported.written, imported.unchanged) == (22, 0)
+    assert {key: fake.objects[key] for key in before} == before
+
+
+def test_what_comes_there_meanwhile_stays_too() -> None:
+    fake = FakeS3()
+    key = next(key for key in prepared().keys("/t.thread/") if "tspecial" in key)
+
+    def another(request: PutObject) -> None:
+        fake.put(key, b"x" * len(prepared().objects[key].data))
+
+    fake.hook = once(PutObject, another)
+    imported = admin_of(fake).import_thread(io.BytesIO(exported()))
+    assert imported.kept == (key,)
+    assert fake.objects[key].data.startswith(b"xxx")
+
+
+def test_a_store_without_conditions_overwrites_nothing_either() -> None:
+    fake = FakeS3()
+    fake.plain = True
+    put_chain(make_saver(fake), "t", 1, values={"mine": 1}, writes=0, run="r")
+    before = dict(fake.objects)
+    imported = admin_of(fake).import_thread(io.BytesIO(exported()))
+    assert imported.kept == tuple(before)
+    assert {key: fake.objects[key] for key in before} == before
+
+
+def test_writes_go_first_and_the_latest_last() -> None:
+    fake = FakeS3()
+    with fake.counted() as count:
+        admin_of(fake).import_thread(io.BytesIO(exported()))
+    kinds = [
+        "writes" if "/writes" in request.key else request.key
+        for request in count.requests
+        if isinstance(request, PutObject)
+    ]
+    first = next(number for number, kind in enumerate(kinds) if kind != "writes")
+    assert set(kinds[:first]) == {"writes"}
+    assert "writes" not in kinds[first:]
+    with zipfile.ZipFile(io.BytesIO(exported())) as archive:
+        names = archive.namelist()[1:]
+    ends = {name.rpartition("/")[0] for name in names[-4:]}
+    newest = {ns: min(name.split("/")[1] for name in names if name.startswith(ns) and "/ch" in name) for ns in
+              (".ns", "sub.7C1.ns", "borrows.ns")}  # fmt: skip
+    assert ends == {f"{ns}/{rank}" for ns, rank in newest.items()}
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_windows_bound_what_is_in_memory(asynchronous: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MOVING + "_WINDOW", 5)
+    monkeypatch.setattr(MOVING + "_WINDOW_BYTES", 3_000)
+    fake, other, told = prepared().snapshot(), FakeS3(), list[Any]()
+    file = io.BytesIO()
+    with fake.counted() as out:
+        admin = admin_of(fake)
+        if asynchronous:
+            asyncio.run(admin.aexport_thread("t", file, progress=lambda *at: told.append(at)))
+        else:
+            admin.export_thread("t", file, progress=lambda *at: told.append(at))
+    assert content(file.getvalue()) == content(exported())
+    assert at_once(out) <= 5
+    assert told[-1] == (24, 24)
+    assert told == sorted(told)
+    assert len(told) > 6
+    told.clear()
+    with other.counted() as into:
+        admin = admin_of(other)
+        if asynchronous:
+            asyncio.run(admin.aimport_thread(file, progress=lambda *at: told.append(at)))
+        else:
+            admin.import_thread(file, progress=lambda *at: told.append(at))
+    assert at_once(into) <= 5
+    assert told[-1] == (24, 24)
+    assert everything(make_saver(other), "t") == everything(make_saver(fake), "t")
+
+
+def test_there_is_no_such_thread(tmp_path: Path) -> None:
+    fake = FakeS3()
+    make_saver(fake).put_writes(place("t", "1"), [("c", 1)], "task")  # of no checkpoint
+    for thread in ("t", "none"):
+        with pytest.raises(InvalidKeyError, match=f"no thread '{thread}'"):
+            admin_of(fake).export_thread(thread, tmp_path / "file.zip")
+    with pytest.raises(InvalidKeyError, match="thread_id"):
+        admin_of(fake).export_thread("", tmp_path / "file.zip")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_deletion_meanwhile_is_a_conflict_and_leaves_no_file(tmp_path: Path) -> None:
+    fake = prepared().snapshot()
+    victim = fake.keys("/t.thread/")[-1]
+    fake.hook = once(GetObject, lambda request: fake.delete(victim))
+    (tmp_path / "file.zip").write_bytes(b"before")
+    with pytest.raises(ConflictError, match="export it again"):
+        admin_of(fake).export_thread("t", tmp_path / "file.zip")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before"]
+    fake.hook = None
+    result = admin_of(fake).export_thread("t", str(tmp_path / "file.zip"))
+    assert result.checkpoints + result.writes == 23
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_is_added_meanwhile_isnt_in_the_way() -> None:
+    fake = prepared().snapshot()
+
+    def add(request: GetObject) -> None:
+        put_chain(make_saver(fake), "t", 2, first=4)
+
+    fake.hook = once(GetObject, add)
+    file = io.BytesIO()
+    assert dataclasses.replace(admin_of(fake).export_thread("t", file), bytes=0) == WHOLE
+    assert S3Admin(make_saver(FakeS3())).import_thread(file).written == 24
+
+
+def test_a_checkpoint_that_is_made_whole_meanwhile_is_exported_so() -> None:
+    """As a pruning does it: the borrower is rewritten before its lender goes."""
+    fake = prepared().snapshot()
+    saver = make_saver(fake)
+
+    def hook(moment: Any, request: Any) -> None:
+        if isinstance(request, GetObject) and moment == "before":
+            fake.hook = None
+            saver.prune(["t"])
+
+    fake.hook = hook
+    with pytest.raises(ConflictError):
+        admin_of(fake).export_thread("t", io.BytesIO())
+    file = io.BytesIO()
+    admin_of(fake).export_thread("t", file)
+    other = FakeS3()
+    admin_of(other).import_thread(file)
+    assert everything(make_saver(other), "t") == everything(make_saver(fake), "t")
+
+
+def test_a_damaged_object_isnt_exported() -> None:
+    fake = prepared().snapshot()
+    key = fake.keys("/t.thread/sub.7C1.ns/")[0]
+    body = bytearray(fake.objects[key].data)
+    body[-1] ^= 1
+    fake.put(key, bytes(body))
+    with pytest.raises(CorruptObjectError) as raised:
+        admin_of(fake).export_thread("t", io.BytesIO())
+    assert raised.value.key == key
+
+
+class Full(io.BytesIO):
+    def write(self, data: Any) -> int:
+        if self.tell() > 2_000:
+            raise OSError(28, "No space left on device")
+        return super().write(data)
+
+
+def test_a_disk_that_is_full_is_an_os_error_and_no_reader_takes_what_was_written() -> None:
+    file = Full()
+    with pytest.raises(OSError, match="No space"):
+        admin_of(prepared().snapshot()).export_thread("t", file)
+    with pytest.raises(CorruptObjectError):
+        admin_of(FakeS3()).import_thread(io.BytesIO(file.getvalue()))
+
+
+def test_what_isnt_a_file() -> None:
+    admin = admin_of(prepared().snapshot())
+    for wrong in (io.StringIO(), None, 7):
+        with pytest.raises(InvalidConfigError, match="write bytes"):
+            admin.export_thread("t", wrong)  # type: ignore[arg-type]
+        with pytest.raises(InvalidConfigError, match="read bytes"):
+            admin.import_thread(wrong)  # type: ignore[arg-type]
+
+    class Pipe(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+    with pytest.raises(InvalidConfigError, match="seek"):
+        admin.import_thread(Pipe(exported()))
+    with pytest.raises(FileNotFoundError):
+        admin.import_thread("/no/such/file")
+    with pytest.raises(FileNotFoundError):
+        admin.export_thread("t", "/no/such/folder/file")
+
+
+def test_keys_that_would_be_too_long_are_refused_before_anything_is_sent() -> None:
+    fake = FakeS3()
+    with fake.counted() as count, pytest.raises(InvalidKeyError, match="1024"):
+        admin_of(fake).import_thread(io.BytesIO(exported()), "x" * 970)
+    assert count.requests == []
+
+
+def test_a_thread_that_is_deleted_while_it_is_imported() -> None:
+    fake = FakeS3()
+    admin_of(fake).import_thread(io.BytesIO(exported()))
+
+    def delete(request: ListObjects) -> None:
+        for key in list(fake.objects):
+            fake.delete(key)
+
+    fake.hook = once(ListObjects, delete, "after")
+    with pytest.raises(ConflictError, match="import it again"):
+        admin_of(fake).import_thread(io.BytesIO(exported()))
+
+
+def test_a_cancelled_export_leaves_no_file(tmp_path: Path) -> None:
+    fake = prepared().snapshot()
+
+    def cancel(request: GetObject) -> None:
+        raise asyncio.CancelledError
+
+    fake.hook = once(GetObject, cancel)
+
+    async def run() -> None:
+        with pytest.raises(asyncio.CancelledError):
+            await admin_of(fake).aexport_thread("t", tmp_path / "file")
+
+    asyncio.run(run())
+    assert list(tmp_path.iterdir()) == []
+    assert asyncio.run(admin_of(fake).aexport_thread("t", tmp_path / "file")).checkpoints == 11
+    assert asyncio.run(admin_of(FakeS3()).aimport_thread(tmp_path / "file")).written == 24

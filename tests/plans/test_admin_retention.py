@@ -1,0 +1,349 @@
+"""What pruning by age and by number keeps, asks and leaves when it is cut short: on the fake."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta, timezone
+from typing import Any, Literal
+
+import pytest
+
+from langgraph_checkpoint_s3 import (
+    InvalidConfigError,
+    InvalidKeyError,
+    S3Saver,
+)
+from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.admin.plans.retention import Pruned, Victim
+from langgraph_checkpoint_s3.s3.requests import GetObject
+from tests.plans.borrowers import eager, key_of, lenders, noise, step
+from tests.plans.helpers import ids, put
+from tests.plans.oracle import COUNTERS
+from tests.plans.test_crash_sweep import with_delta_head
+from tests.support.checkpoints import make_checkpoint, place, put_chain, shown
+from tests.support.fake_s3 import FakeS3
+from tests.support.fake_store import make_saver
+
+PLANS = "langgraph_checkpoint_s3.plans."
+DAY = timedelta(days=1)
+CHANNELS = ["d", "e", "f"]
+
+
+@pytest.fixture
+def admin(fake: FakeS3) -> S3Admin:
+    """An admin in a process that has just begun."""
+    return admin_of(fake)
+
+
+def admin_of(fake: FakeS3, now: datetime | None = None, **settings: Any) -> S3Admin:
+    """An admin whose clock is the fake's, or says something else."""
+    made = S3Admin(make_saver(fake, **settings))
+    made._now = lambda: now or fake.now  # type: ignore[method-assign]
+    return made
+
+
+def left(fake: FakeS3, thread: str = "t", ns: str = "") -> list[str]:
+    return ids(make_saver(fake), place(thread, ns=ns))
+
+
+def named(pruned: Pruned) -> list[tuple[str, str, str]]:
+    return [(each.thread_id, each.checkpoint_ns, each.checkpoint_id) for each in pruned.victims]
+
+
+# By number
+
+
+def test_the_newest_of_each_namespace_stay(fake: FakeS3, saver: S3Saver, admin: S3Admin) -> None:
+    for thread in ("t", "u"):
+        put_chain(saver, thread, 5)
+        put_chain(saver, thread, 2, ns="sub")
+    saver.put_writes(place("t", "00000000a"), [("d", [1])], "early")
+    before = dict(fake.objects)
+    with fake.counted() as count:
+        would = admin.prune_threads(2)
+    assert set(count.kinds) == {"ListObjects", "GetObject"}
+    assert fake.objects == before
+    assert named(would) == [
+        (thread, "", name) for thread in ("t", "u") for name in ("00000002", "00000001", "00000000")
+    ]
+    assert (would.dry_run, would.threads, would.checkpoints, would.objects) == (True, 2, 6, 12)
+    went = admin.prune_threads(2, dry_run=False)
+    assert went == Pruned(dry_run=False, victims=would.victims, errors={})
+    gone = before.keys() - fake.objects.keys()
+    assert (went.objects, went.bytes) == (len(gone), sum(len(before[key].data) for key in gone))
+    for thread in ("t", "u"):
+        assert left(fake, thread) == ["00000004", "00000003"]
+        assert left(fake, thread, "sub") == ["00000001", "00000000"]
+    assert fake.keys("writes.tearly")
+    assert admin.prune_threads(2, dry_run=False) == Pruned(dry_run=False, victims=(), errors={})
+
+
+def test_only_the_threads_named_are_looked_at(fake: FakeS3, saver: S3Saver, admin: S3Admin) -> None:
+    for thread in ("t", "u", "v"):
+        put_chain(saver, thread, 3)
+    told: list[tuple[int, int | None]] = []
+    with fake.counted() as count:
+        went = admin.prune_threads(
+            1, thread_ids=["u", "nobody", "u"], dry_run=False, progress=lambda *each: told.append(each)
+        )
+    assert count.kinds == {"ListObjects": 2, "GetObject": 1, "DeleteObjects": 1}
+    assert count.round_trips == 3
+    assert {each.thread_id for each in went.victims} == {"u"}
+    assert [len(left(fake, thread)) for thread in ("t", "u", "v")] == [3, 1, 3]
+    assert told == [(2, 2)]
+
+
+def test_it_keeps_as_much_as_prune_does(fake: FakeS3, admin: S3Admin) -> None:
+    fake = with_delta_head().snapshot()
+    other = fake.snapshot()
+    make_saver(fake).prune(["t", "other/t"])
+    admin_of(other).prune_threads(1, dry_run=False)
+    assert fake.keys() == other.keys()
+
+
+def test_the_requests_of_a_thread(fake: FakeS3) -> None:
+    """The heads of what stays and descends from what may go; nothing more where nothing goes."""
+    put_chain(make_saver(fake), "t", 30, writes=2)
+    with fake.counted() as count:
+        assert not admin_of(fake).prune_threads(30).victims
+    assert count.kinds == {"ListObjects": 2}
+    with fake.counted() as count:
+        assert admin_of(fake).prune_threads(4).checkpoints == 26
+    assert (count.kinds, count.round_trips) == ({"ListObjects": 2, "GetObject": 4}, 3)
+    admin = admin_of(fake)
+    admin.prune_threads(4)
+    with fake.counted() as count:
+        admin.prune_threads(4, dry_run=False)
+    assert count.kinds["DeleteObjects"] == 1
+    assert count.kinds.get("GetObject", 0) == 0  # they are remembered
+    with fake.counted() as count:
+        assert admin_of(fake).prune_threads(4, dry_run=False).victims == ()
+    assert count.kinds == {"ListObjects": 2}
+
+
+def test_threads_go_in_windows_side_by_side(fake: FakeS3, admin: S3Admin) -> None:
+    saver = make_saver(fake)
+    for number in range(40):
+        put_chain(saver, f"{number:02}", 2, writes=0)
+    told: list[tuple[int, int | None]] = []
+    with fake.counted() as count:
+        went = admin.prune_threads(1, dry_run=False, progress=lambda *each: told.append(each))
+    assert went.threads == 40
+    assert told == [(16, None), (32, None), (40, None)]
+    assert count.round_trips == 1 + 3 * 3
+
+
+@pytest.mark.parametrize("number", [0, -1, 1.5, True, None, "2"])
+def test_at_least_one_stays(fake: FakeS3, admin: S3Admin, number: Any) -> None:
+    with fake.counted() as count, pytest.raises(InvalidConfigError, match="keep_last"):
+        admin.prune_threads(number, dry_run=False)
+    assert not count.requests
+
+
+def test_threads_must_be_named_one_by_one(fake: FakeS3, saver: S3Saver, admin: S3Admin) -> None:
+    put_chain(saver, "t", 2)
+    with fake.counted() as count:
+        with pytest.raises(InvalidConfigError, match=r"thread_ids=\['t'\]"):
+            admin.prune_threads(1, thread_ids="t", dry_run=False)
+        with pytest.raises(InvalidKeyError):
+            admin.prune_threads(1, thread_ids=["t", ""], dry_run=False)
+    assert not count.requests
+
+
+# By age
+
+
+def aged(fake: FakeS3) -> None:
+    """A live thread and one that is idle, both with writes that have no checkpoint."""
+    put_chain(make_saver(fake), "live", 4)
+    put_chain(make_saver(fake), "live", 2, ns="sub")
+    put_chain(make_saver(fake), "idle", 3)
+    make_saver(fake).put_writes(place("idle", "00000009"), [("d", [1])], "early")
+    make_saver(fake).put_writes(place("live", "00000009"), [("d", [1])], "early")
+    fake.age(50 * DAY)
+    put_chain(make_saver(fake), "live", 2, first=4)
+    fake.age(20 * DAY, "/live.thread/.ns/")
+
+
+def test_what_is_old_goes_and_the_latest_stay(fake: FakeS3) -> None:
+    aged(fake)
+    before = dict(fake.objects)
+    would = admin_of(fake).prune_older_than(30 * DAY)
+    assert fake.objects == before
+    went = admin_of(fake).prune_older_than(30 * DAY, dry_run=False)
+    assert went.victims == would.victims
+    assert left(fake, "live") == ["00000005", "00000004"]
+    assert left(fake, "live", "sub") == ["00000001"]
+    assert left(fake, "idle") == ["00000002"]
+    assert len(fake.keys("writes.tearly")) == 2
+    assert sorted(left(fake, "live")) == sorted(
+        name for name in (f"{n:08}" for n in range(6)) if ("live", "", name) not in named(went)
+    )
+
+
+def test_without_the_latest_idle_threads_go_as_a_whole_and_live_ones_stay(fake: FakeS3) -> None:
+    aged(fake)
+    would = admin_of(fake).prune_older_than(30 * DAY, keep_latest=False)
+    with fake.counted() as count:
+        went = admin_of(fake).prune_older_than(30 * DAY, keep_latest=False, dry_run=False)
+    assert went.victims == would.victims
+    assert not fake.keys("/idle.thread/")
+    assert ("idle", "", "00000009") in named(went)
+    assert left(fake, "live") == ["00000005", "00000004"]
+    assert left(fake, "live", "sub") == ["00000001"]
+    assert len(fake.keys("writes.tearly")) == 1
+    assert list(admin_of(fake).threads()) == ["live"]
+    reads = [each for each in count.requests if isinstance(each, GetObject)]
+    assert not any("/idle.thread/" in each.key for each in reads)
+
+
+def test_a_late_write_keeps_its_checkpoint(fake: FakeS3, saver: S3Saver) -> None:
+    put_chain(saver, "t", 3)
+    fake.age(40 * DAY)
+    saver.put_writes(place("t", "00000000"), [("d", [1])], "late")
+    assert named(admin_of(fake).prune_older_than(30 * DAY)) == [("t", "", "00000001")]
+
+
+def test_what_was_copied_is_fresh(fake: FakeS3, saver: S3Saver) -> None:
+    put_chain(saver, "t", 3)
+    fake.age(40 * DAY)
+    saver.copy_thread("t", "u")
+    assert {each.thread_id for each in admin_of(fake).prune_older_than(30 * DAY).victims} == {"t"}
+    assert {
+        each.thread_id for each in admin_of(fake).prune_older_than(30 * DAY, keep_latest=False).victims
+    } == {"t"}
+
+
+def test_where_nothing_is_old_nothing_is_read(fake: FakeS3) -> None:
+    put_chain(make_saver(fake), "t", 5)
+    with fake.counted() as count:
+        assert not admin_of(fake).prune_older_than(DAY, dry_run=False).victims
+    assert count.kinds == {"ListObjects": 2}
+
+
+def test_a_moment_or_an_age(fake: FakeS3) -> None:
+    put_chain(make_saver(fake), "t", 6, writes=0)
+    third = fake.objects[key_of(fake, "00000002")].modified
+    assert len(admin_of(fake).prune_older_than(third).victims) == 2
+    assert (
+        len(admin_of(fake).prune_older_than(third.astimezone(timezone(9 * timedelta(hours=1)))).victims) == 2
+    )
+    assert len(admin_of(fake).prune_older_than(fake.now - third).victims) == 2
+    assert len(admin_of(fake).prune_older_than(third + timedelta(microseconds=1)).victims) == 3
+    assert len(admin_of(fake).prune_older_than(datetime.min.replace(tzinfo=timezone.utc)).victims) == 0
+
+
+@pytest.mark.parametrize(
+    "age",
+    [
+        timedelta(0),
+        -DAY,
+        timedelta.max,
+        datetime(2020, 1, 1),  # noqa: DTZ001  # that is what is refused
+        datetime(2999, 1, 1, tzinfo=timezone.utc),
+        30,
+        None,
+    ],
+)
+@pytest.mark.parametrize("keep_latest", [True, False])
+def test_an_age_that_cant_be_is_refused(fake: FakeS3, age: Any, keep_latest: bool) -> None:
+    put_chain(make_saver(fake), "t", 2)
+    with fake.counted() as count, pytest.raises(InvalidConfigError):
+        admin_of(fake).prune_older_than(age, keep_latest=keep_latest, dry_run=False)
+    assert not count.requests
+
+
+# What stays is whole
+
+
+def test_borrowers_are_rewritten_first(fake: FakeS3) -> None:
+    saver = eager(fake)
+    first = step(saver, "1", documents=noise(40_000))
+    second = step(saver, "2", first, notes=noise(12_000, 1))
+    fake.age(3 * timedelta(hours=1))
+    step(saver, "3", second, n=3)
+    expected = shown(make_saver(fake).get_tuple(place("t", "3")))
+    assert lenders(fake, "3") == ["1", "2"]
+    with fake.counted() as count:
+        admin_of(fake).prune_older_than(timedelta(hours=2), dry_run=False)
+    order = [type(batch[0]).__name__ for batch in count.batches]
+    assert order.index("PutObject") < order.index("DeleteObjects")
+    assert left(fake) == ["3"]
+    assert lenders(fake, "3") == []
+    assert shown(make_saver(fake).get_tuple(place("t"))) == expected
+
+
+def counters(*channels: str) -> Any:
+    """Metadata that says that these delta channels have been updated since their last value."""
+    return {COUNTERS: {channel: [1, 1] for channel in channels}}
+
+
+def test_what_the_kept_ones_are_rebuilt_from_stays_for_each_of_them(fake: FakeS3) -> None:
+    """Also where only the newest of those that stay says that it needs it."""
+    saver = make_saver(fake)
+    put_chain(saver, "t", 4, seed={"d": ["seed"]}, values={"v": 1})
+    put_chain(saver, "t", 3, first=4, values={"v": 1})
+    for number in (7, 8):
+        checkpoint = make_checkpoint(f"{number:08}", {}, absent=["d"])
+        said: Any = counters("d") if number == 8 else {}
+        saver.put(place("t", f"{number - 1:08}"), checkpoint, said, {})
+    before = saver.get_delta_channel_history(config=place("t"), channels=["d"])
+    assert before["d"]["seed"] == ["seed"]
+    assert admin_of(fake).prune_threads(2, dry_run=False).victims == ()
+    put_chain(saver, "t", 1, first=9, values={"d": ["new seed"]})
+    assert admin_of(fake).prune_threads(1, dry_run=False).checkpoints == 9
+
+
+def test_a_long_way_back_is_read_in_windows(fake: FakeS3) -> None:
+    saver = make_saver(fake)
+    put_chain(saver, "t", 1, seed={"d": ["older"]}, writes=1)
+    put_chain(saver, "t", 1, first=1, seed={"d": ["seed"]}, writes=1)
+    put_chain(saver, "t", 300, first=2, values={"v": 1}, writes=1)
+    checkpoint = make_checkpoint("00000302", {}, absent=["d"])
+    saver.put(place("t", "00000301"), checkpoint, counters("d"), {})
+    with fake.counted() as count:
+        would = admin_of(fake).prune_threads(1)
+    assert named(would) == [("t", "", "00000000")]
+    assert count.kinds == {"ListObjects": 2, "GetObject": 1 + 302}
+    assert count.round_trips <= 3 + 6
+
+
+# How it is told, and the twins
+
+
+def test_it_tells_what_goes() -> None:
+    when = datetime(2026, 1, 31, 9, 30, tzinfo=timezone.utc)
+    one = Victim("t", "", "1", 1, 1536, when)
+    assert str(Pruned(True, (one,), {})) == (
+        "Would delete 1 checkpoint of 1 thread: 1 object, 1.5 KiB\n  t 1: 1.5 KiB, 2026-01-31 09:30 UTC"
+    )
+    many = tuple(Victim("t", "sub", str(number), 2, 10, when) for number in range(30))
+    told = str(Pruned(False, many, {}))
+    assert told.startswith("Deleted 30 checkpoints of 1 thread: 60 objects, 300 B\n  t sub 0: 10 B, ")
+    assert told.endswith("\n  and 10 more")
+    assert str(Pruned(False, (), {})) == "Deleted 0 checkpoints of 0 threads: 0 objects, 0 B"
+
+
+@pytest.mark.parametrize("way", ["number", "age"])
+def test_the_async_twins_do_the_same(way: Literal["number", "age"]) -> None:
+    fake = with_delta_head().snapshot()
+    other = fake.snapshot()
+    if way == "number":
+        went = admin_of(fake).prune_threads(1, dry_run=False)
+        same = asyncio.run(admin_of(other).aprune_threads(1, dry_run=False))
+    else:
+        moment = fake.now - timedelta(seconds=1)
+        went = admin_of(fake).prune_older_than(moment, dry_run=False)
+        same = asyncio.run(admin_of(other).aprune_older_than(moment, dry_run=False))
+    assert went == same
+    assert went.victims
+    assert fake.keys() == other.keys()
+
+
+def test_other_savers_threads_are_left_alone(fake: FakeS3) -> None:
+    inner, outer = make_saver(fake, prefix="a/b"), make_saver(fake, prefix="a")
+    for saver in (inner, outer):
+        put_chain(saver, "t", 3)
+        put(saver, "1", thread="a")
+    S3Admin(outer).prune_older_than(DAY, keep_latest=False, dry_run=False)
+    assert {key.rpartition("/t.thread/")[0] for key in fake.keys("/t.thread/")} == {"a/b"}

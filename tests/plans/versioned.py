@@ -1,0 +1,87 @@
+"""A bucket that keeps versions, and a thread in it whose checkpoints borrow from each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.base import Checkpoint
+
+from langgraph_checkpoint_s3 import S3Saver
+from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.s3.requests import Request
+from langgraph_checkpoint_s3.s3.settings import VERSIONING
+from tests.plans.borrowers import noise, step
+from tests.support.checkpoints import place, shown
+from tests.support.fake_s3 import FakeS3, Moment, client_error
+from tests.support.fake_store import make_saver
+
+PLANS = "langgraph_checkpoint_s3.plans."
+DOCUMENTS, NOTES, MORE = noise(40_000), noise(12_000, 1), noise(6_000, 2)
+
+
+@pytest.fixture
+def fake() -> FakeS3:
+    """A bucket that keeps versions."""
+    fake = FakeS3()
+    set_versioning(fake, "Enabled")
+    return fake
+
+
+@pytest.fixture
+def admin(fake: FakeS3) -> S3Admin:
+    """An admin in a process of its own."""
+    return S3Admin(make_saver(fake))
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages of three, and deletions one by one."""
+    monkeypatch.setattr(PLANS + "scan.PAGE", 3)
+    monkeypatch.setattr(PLANS + "remove._BATCH", 1)
+
+
+def set_versioning(fake: FakeS3, status: str) -> None:
+    fake.settings[VERSIONING.name, None] = {"Status": status}
+
+
+def family(saver: S3Saver, thread: str = "t", ns: str = "") -> list[Checkpoint]:
+    """Four checkpoints, of a run each, with writes: 2 borrows from 1, 3 from 1 and 2, 4 from all of them."""
+    where: Any = {"thread": thread, "ns": ns}
+    first = step(saver, "1", run="run-1", documents=DOCUMENTS, **where)
+    second = step(saver, "2", first, run="run-2", notes=NOTES, **where)
+    third = step(saver, "3", second, run="run-3", more=MORE, **where)
+    fourth = step(saver, "4", third, run="run-4", n=4, **where)
+    for each in (first, second, third, fourth):
+        saver.put_writes(place(thread, each["id"], ns), [("c", each["id"])], "task")
+        saver.put_writes(place(thread, each["id"], ns), [("d", each["id"])], "other")
+    return [first, second, third, fourth]
+
+
+def told(fake: FakeS3, thread: str = "t") -> dict[tuple[str, str], Any]:
+    """All that a process that has just begun tells of a thread, by namespace and id."""
+    found = make_saver(fake).list(place(thread, ns=None))
+    return {
+        (each.config["configurable"]["checkpoint_ns"], each.checkpoint["id"]): shown(each) for each in found
+    }
+
+
+def data_of(admin: S3Admin, checkpoint_id: str, thread: str = "t") -> list[str]:
+    """The ids of a checkpoint's versions that aren't markers, newest first."""
+    found = admin.list_checkpoint_versions(thread, checkpoint_id)
+    return [each.version_id for each in found if not each.delete_marker]
+
+
+def left(fake: FakeS3, part: str = "t.thread/") -> list[str]:
+    """The keys of which there are versions or markers."""
+    return [key for key, versions in fake.versions.items() if part in key and versions]
+
+
+def fails(kind: type[Request[Any]], code: str = "SlowDown", status: int = 503) -> Any:
+    """A hook with which each request of a kind fails."""
+
+    def hook(moment: Moment, request: Request[Any]) -> None:
+        if moment == "before" and isinstance(request, kind):
+            raise client_error(code, status, request)
+
+    return hook

@@ -1,0 +1,67 @@
+"""What every operation of an admin has: an asyncio twin of equal parameters, and a docstring that helps."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.admin.base import BaseAdmin
+
+WITHOUT_A_TWIN = {"iam_policy"}
+"""What asks nothing of S3."""
+
+
+def operations() -> dict[str, Callable[..., Any]]:
+    """An admin's public methods, but for what every admin has (closing, settings)."""
+    return {
+        name: member
+        for name, member in inspect.getmembers(S3Admin, inspect.isfunction)
+        if not name.startswith("_") and not hasattr(BaseAdmin, name)
+    }
+
+
+OPERATIONS = operations()
+BLOCKING = {
+    name: member
+    for name, member in OPERATIONS.items()
+    if not (name.startswith("a") and name[1:] in OPERATIONS)
+}
+
+
+def test_there_are_operations() -> None:
+    assert {"enable_versioning", "set_lifecycle_policy", "signed_url", "check", "batch_put", "usage"} <= set(
+        BLOCKING
+    )
+
+
+@pytest.mark.parametrize("name", BLOCKING)
+def test_every_operation_has_a_twin_with_the_same_parameters(name: str) -> None:
+    if name in WITHOUT_A_TWIN:
+        assert f"a{name}" not in OPERATIONS
+        return
+    twin = OPERATIONS[f"a{name}"]
+    assert inspect.iscoroutinefunction(twin) or inspect.isasyncgenfunction(twin)
+    ours, theirs = inspect.signature(OPERATIONS[name]), inspect.signature(twin)
+    assert ours.parameters == theirs.parameters
+    docstring = inspect.getdoc(twin) or ""
+    assert docstring.startswith(f"`{name}`, as a")
+
+
+@pytest.mark.parametrize("name", BLOCKING)
+def test_every_operation_says_which_iam_actions_it_needs(name: str) -> None:
+    docstring = inspect.getdoc(OPERATIONS[name]) or ""
+    assert name in WITHOUT_A_TWIN or "s3:" in docstring, docstring
+
+
+@pytest.mark.parametrize("name", BLOCKING)
+def test_every_operation_describes_its_parameters(name: str) -> None:
+    docstring = inspect.getdoc(OPERATIONS[name]) or ""
+    parameters = [each for each in inspect.signature(OPERATIONS[name]).parameters if each != "self"]
+    if len(parameters) > 1:
+        _, _, described = docstring.partition("Args:")
+        missing = [each for each in parameters if f"{each}:" not in described and f"{each}," not in described]
+        assert not missing, missing

@@ -1,0 +1,378 @@
+"""Lifecycle policies: which can be, what S3 is told of them, and that they come back; whose a rule is."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langgraph_checkpoint_s3 import InvalidConfigError
+from langgraph_checkpoint_s3.admin.plans.lifecycle_check import acts_on, lifecycle_findings
+from langgraph_checkpoint_s3.admin.plans.lifecycle_policy import (
+    LifecyclePolicy,
+    horizon_days,
+    is_rule_of_policy,
+    policy_of,
+    rules_of,
+)
+from langgraph_checkpoint_s3.admin.plans.rules import Reach, added_days, extra_days, is_rule_of, rule_id, same
+
+DAY = 24 * 3600.0
+MAX_ID = 255
+
+days = st.integers(1, 36_500)
+texts = st.text(st.characters(codec="utf-8"), max_size=40)
+tags = st.tuples(texts.filter(lambda text: text and not text.startswith("aws:")), texts)
+prefixes = st.lists(st.text("abz-_.=", min_size=1, max_size=90), max_size=4).map(
+    lambda parts: "".join(f"{part}/" for part in parts)
+)
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> LifecyclePolicy:
+    """Any policy that can be."""
+    deletion = draw(st.none() | st.integers(100, 36_500))
+    noncurrent = draw(st.none() | days)
+    settings: dict[str, Any] = {
+        "days_until_deletion": deletion,
+        "noncurrent_version_days": noncurrent,
+        "newer_noncurrent_versions": draw(st.none() | st.integers(1, 100)) if noncurrent else None,
+        "object_tag": draw(st.none() | tags),
+    }
+    move = draw(st.sampled_from(["no", "tiering", "archive"]))
+    if move != "no":
+        settings["minimum_object_size"] = draw(st.none() | st.integers(1, 2**40))
+        settings["intelligent_tiering"] = move == "tiering"
+    if move == "archive":
+        settings["days_until_archive"] = draw(st.integers(30, (deletion or 36_500) - 1))
+        classes = ["STANDARD_IA", "ONEZONE_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"]
+        settings["archive_storage_class"] = draw(st.sampled_from(classes))
+        settings["allow_offline_archive"] = True
+    something = deletion or noncurrent or move != "no"
+    settings["abort_incomplete_uploads_days"] = draw(st.none() | days if something else days)
+    return LifecyclePolicy(**settings)
+
+
+class TestWhatCanBe:
+    @pytest.mark.parametrize(
+        ("settings", "reason"),
+        [
+            ({"days_until_archive": 30, "days_until_deletion": 30}, "nothing would be left to archive"),
+            ({"days_until_archive": 31, "days_until_deletion": 30}, "nothing would be left to archive"),
+            ({"days_until_archive": 1, "archive_storage_class": "GLACIER"}, "allow_offline_archive=True"),
+            ({"days_until_archive": 1, "archive_storage_class": "DEEP_ARCHIVE"}, "GLACIER_IR reads at once"),
+            ({"days_until_archive": 29, "archive_storage_class": "STANDARD_IA"}, "first 30 days"),
+            ({"days_until_archive": 29, "archive_storage_class": "ONEZONE_IA"}, "first 30 days"),
+            (
+                {"days_until_archive": 9, "archive_storage_class": "INTELLIGENT_TIERING"},
+                "intelligent_tiering=",
+            ),
+            ({"days_until_archive": 9, "archive_storage_class": "STANDARD"}, "is none of STANDARD_IA"),
+            ({"archive_storage_class": "STANDARD_IA"}, "needs days_until_archive"),
+            ({"intelligent_tiering": True, "days_until_archive": 9}, "choose one"),
+            ({"minimum_object_size": 1000, "days_until_deletion": 3}, "deletion knows no size"),
+            ({"newer_noncurrent_versions": 3}, "noncurrent_version_days"),
+            ({"abort_incomplete_uploads_days": None}, "does nothing"),
+            ({"days_until_deletion": 0}, "from 1 to 36,500"),
+            ({"days_until_deletion": 36_501}, "from 1 to 36,500"),
+            ({"days_until_deletion": 1.5}, "whole number"),
+            ({"days_until_deletion": True}, "whole number"),
+            ({"days_until_archive": -1}, "from 0 to 36,500"),
+            ({"noncurrent_version_days": 0}, "from 1 to 36,500"),
+            ({"noncurrent_version_days": 1, "newer_noncurrent_versions": 101}, "from 1 to 100"),
+            ({"abort_incomplete_uploads_days": 0}, "from 1 to 36,500"),
+            ({"intelligent_tiering": True, "minimum_object_size": 0}, "from 1 to"),
+            ({"intelligent_tiering": 1}, "True or False"),
+            ({"object_tag": "team=a"}, "a tuple"),
+            ({"object_tag": ("team",)}, "a tuple"),
+            ({"object_tag": ("", "a")}, "1 to 128"),
+            ({"object_tag": ("aws:team", "a")}, "aws:"),
+            ({"object_tag": ("team", "a" * 257)}, "at most 256"),
+        ],
+    )
+    def test_what_can_t_be_is_refused_with_the_reason(self, settings: dict[str, Any], reason: str) -> None:
+        with pytest.raises(InvalidConfigError) as refused:
+            LifecyclePolicy(**settings)
+        assert reason in str(refused.value)
+
+    @pytest.mark.parametrize("target", ["GLACIER", "DEEP_ARCHIVE"])
+    def test_offline_classes_are_for_those_who_say_so(self, target: str) -> None:
+        settings: Any = {"days_until_archive": 30, "archive_storage_class": target}
+        policy = LifecyclePolicy(**settings, allow_offline_archive=True)
+        assert policy.archive_storage_class == target
+
+    def test_the_default_is_to_abort_uploads_after_a_week_and_to_archive_where_it_can_be_read(self) -> None:
+        assert LifecyclePolicy().abort_incomplete_uploads_days == 7
+        assert LifecyclePolicy(days_until_archive=0).archive_storage_class == "GLACIER_IR"
+
+    def test_it_is_frozen(self) -> None:
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            LifecyclePolicy().days_until_deletion = 3  # type: ignore[misc]
+
+
+class TestWarnings:
+    def test_a_move_that_s3_does_not_do_for_small_objects(self) -> None:
+        [warning] = LifecyclePolicy(days_until_archive=30).warnings
+        assert "128 kB" in warning
+        assert "minimum_object_size" in warning
+        [warning] = LifecyclePolicy(intelligent_tiering=True).warnings
+        assert "128 kB to INTELLIGENT_TIERING" in warning
+
+    @pytest.mark.parametrize(
+        ("settings", "price"),
+        [
+            ({"days_until_archive": 90}, "as at least 128 kB"),
+            ({"days_until_archive": 90, "archive_storage_class": "STANDARD_IA"}, "as at least 128 kB"),
+            ({"days_until_archive": 90, "archive_storage_class": "GLACIER"}, "40 kB more"),
+            ({"intelligent_tiering": True}, "as if they were used all the time"),
+        ],
+    )
+    def test_small_objects_are_dear_there(self, settings: dict[str, Any], price: str) -> None:
+        [warning] = LifecyclePolicy(**settings, minimum_object_size=5000, allow_offline_archive=True).warnings
+        assert price in warning
+        settings["minimum_object_size"] = 128 * 1024
+        assert LifecyclePolicy(**settings, allow_offline_archive=True).warnings == ()
+
+    def test_objects_that_are_deleted_before_what_they_are_billed_for(self) -> None:
+        policy: Any = {"days_until_archive": 30, "minimum_object_size": 200_000}
+        [warning] = LifecyclePolicy(**policy, days_until_deletion=119).warnings
+        assert "billed for 90 days at least, and objects are in it for 89 only" in warning
+        assert LifecyclePolicy(**policy, days_until_deletion=120).warnings == ()
+
+    def test_most_policies_have_none(self) -> None:
+        assert LifecyclePolicy(days_until_deletion=30, noncurrent_version_days=7).warnings == ()
+
+
+class TestRules:
+    def test_deletion_waits_for_those_that_borrow(self) -> None:
+        policy = LifecyclePolicy(
+            days_until_deletion=30, noncurrent_version_days=7, newer_noncurrent_versions=2
+        )
+        deletion, cleanup = rules_of(policy, "a/", 2)
+        assert deletion == {
+            "ID": "langgraph-checkpoint-s3:a/:delete:+2d",
+            "Status": "Enabled",
+            "Filter": {"Prefix": "a/"},
+            "Expiration": {"Days": 32},
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 9, "NewerNoncurrentVersions": 2},
+        }
+        assert cleanup == {
+            "ID": "langgraph-checkpoint-s3:a/:cleanup",
+            "Status": "Enabled",
+            "Filter": {"Prefix": "a/"},
+            "Expiration": {"ExpiredObjectDeleteMarker": True},
+            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+        }
+
+    def test_a_move_to_where_nothing_can_be_read_waits_too(self) -> None:
+        settings: Any = {"days_until_archive": 30, "abort_incomplete_uploads_days": None}
+        [online] = rules_of(LifecyclePolicy(**settings), "a/", 1)
+        assert online["Transitions"] == [{"Days": 30, "StorageClass": "GLACIER_IR"}]
+        settings |= {"archive_storage_class": "GLACIER", "allow_offline_archive": True}
+        [offline] = rules_of(LifecyclePolicy(**settings), "a/", 1)
+        assert offline["Transitions"] == [{"Days": 31, "StorageClass": "GLACIER"}]
+
+    def test_tags_and_sizes_are_in_no_rule_that_s3_refuses_them_in(self) -> None:
+        policy = LifecyclePolicy(
+            days_until_deletion=90,
+            noncurrent_version_days=7,
+            intelligent_tiering=True,
+            minimum_object_size=5000,
+            object_tag=("team", "a"),
+        )
+        deletion, move, cleanup = rules_of(policy, "a/", 1)
+        tag = {"Key": "team", "Value": "a"}
+        assert deletion["Filter"] == {"And": {"Prefix": "a/", "Tags": [tag]}}
+        assert move["Filter"] == {"And": {"Prefix": "a/", "Tags": [tag], "ObjectSizeGreaterThan": 4999}}
+        assert move["Transitions"] == [{"Days": 0, "StorageClass": "INTELLIGENT_TIERING"}]
+        assert cleanup["Filter"] == {"Prefix": "a/"}
+        assert cleanup["ID"] == "langgraph-checkpoint-s3:a/:cleanup:team=a"
+
+    def test_an_and_has_more_than_one_condition(self) -> None:
+        assert Reach().filter() == {"Prefix": ""}
+        assert Reach("", frozenset({("k", "v")})).filter() == {"Tag": {"Key": "k", "Value": "v"}}
+        assert Reach("", above=5).filter() == {"ObjectSizeGreaterThan": 5}
+        assert Reach("a/", above=5).filter() == {"And": {"Prefix": "a/", "ObjectSizeGreaterThan": 5}}
+
+    @given(policies(), prefixes, st.integers(0, 7))
+    def test_a_policy_comes_back_as_it_was_set(
+        self, policy: LifecyclePolicy, prefix: str, horizon: int
+    ) -> None:
+        rules = rules_of(policy, prefix, horizon)
+        assert policy_of(reversed(rules), prefix, policy.object_tag) == policy
+        assert policy_of(rules, f"{prefix}x/", policy.object_tag) is None
+        assert policy_of(rules, prefix, ("another", "tag")) is None
+        assert all(is_rule_of_policy(prefix, policy.object_tag)(rule) for rule in rules)
+        assert all(len(rule["ID"]) <= MAX_ID for rule in rules)
+        assert len({rule["ID"] for rule in rules}) == len(rules)
+
+    def test_rules_that_are_switched_off_are_no_policy(self) -> None:
+        rules = rules_of(LifecyclePolicy(days_until_deletion=3), "a/", 1)
+        assert policy_of([{**rule, "Status": "Disabled"} for rule in rules], "a/", None) is None
+
+    def test_days_that_somebody_changed_show(self) -> None:
+        [rule] = rules_of(
+            LifecyclePolicy(days_until_deletion=30, abort_incomplete_uploads_days=None), "a/", 1
+        )
+        changed = policy_of([{**rule, "Expiration": {"Days": 61}}], "a/", None)
+        assert changed is not None
+        assert changed.days_until_deletion == 60
+        with pytest.raises(InvalidConfigError, match=r"changed by somebody else.*from 1 to"):
+            policy_of([{**rule, "Expiration": {"Days": 1}}], "a/", None)
+
+    def test_the_horizon_is_whole_days(self) -> None:
+        assert [horizon_days(seconds) for seconds in (0, 1, DAY, DAY + 1, 7 * DAY)] == [0, 1, 1, 2, 7]
+
+
+class TestNames:
+    @given(
+        st.lists(
+            st.tuples(prefixes, st.sampled_from(["delete", "cleanup"]), st.none() | tags),
+            min_size=2,
+            max_size=2,
+        ),
+        st.integers(0, 7),
+    )
+    def test_a_rule_is_of_one_prefix_kind_and_tag(self, names: list[Any], extra: int) -> None:
+        one, other = names
+        rule = {"ID": rule_id(*one, extra_days=extra)}
+        assert extra_days(rule, *one) == extra
+        assert added_days(rule) == extra
+        assert is_rule_of(*other)(rule) == (one == other)
+
+    def test_prefixes_that_nest_are_told_apart(self) -> None:
+        for one, other in (("a/", "a/b/"), ("", "a/"), ("a/", "")):
+            assert not is_rule_of(one, "delete")({"ID": rule_id(other, "delete")})
+
+    def test_long_ones_are_cut_and_told_apart(self) -> None:
+        one, other = (f"{'long/' * 150}{end}/" for end in "ab")
+        tag = ("é" * 128, "ü" * 256)
+        assert len(rule_id(one, "archive", tag, extra_days=7)) <= MAX_ID
+        assert rule_id(one, "archive", tag) != rule_id(other, "archive", tag)
+        assert rule_id(one, "archive", tag) != rule_id(one, "archive", (tag[0], tag[1][:-1]))
+
+    @pytest.mark.parametrize("name", [None, "", "delete", "langgraph-checkpoint-s3:a/:delete:+1", "+1d"])
+    def test_others_rules_are_not_ours(self, name: str | None) -> None:
+        assert not is_rule_of("a/", "delete")({"ID": name} if name is not None else {})
+
+
+class TestSame:
+    BASE: Any = {  # noqa: RUF012
+        "ID": "x",
+        "Status": "Enabled",
+        "Filter": {"And": {"Prefix": "a/", "Tags": [{"Key": "k", "Value": "v"}, {"Key": "l", "Value": ""}]}},
+        "Transitions": [{"Days": 0, "StorageClass": "GLACIER_IR"}, {"Days": 90, "StorageClass": "GLACIER"}],
+    }
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"Transitions": list(reversed(BASE["Transitions"]))},
+            {"Filter": {"And": {**BASE["Filter"]["And"], "Tags": BASE["Filter"]["And"]["Tags"][::-1]}}},
+            {"Filter": {"And": {"Prefix": "a/", "Tags": [{"Key": "l"}, {"Key": "k", "Value": "v"}]}}},
+            {"Expiration": {"ExpiredObjectDeleteMarker": False}, "NoncurrentVersionTransitions": []},
+        ],
+    )
+    def test_order_and_what_says_nothing_make_no_difference(self, other: Any) -> None:
+        assert same(self.BASE, {**self.BASE, **other})
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"ID": "y"},
+            {"Status": "Disabled"},
+            {"Filter": {"Prefix": "a/"}},
+            {"Filter": {"And": {**BASE["Filter"]["And"], "ObjectSizeGreaterThan": 0}}},
+            {"Transitions": BASE["Transitions"][:1]},
+            {"Transitions": [{"Days": 1, "StorageClass": "GLACIER_IR"}, BASE["Transitions"][1]]},
+            {"Expiration": {"Days": 3}},
+        ],
+    )
+    def test_all_else_does(self, other: Any) -> None:
+        assert not same(self.BASE, {**self.BASE, **other})
+
+    def test_a_bare_prefix_is_a_filter(self) -> None:
+        assert same({"ID": "x", "Prefix": "a/"}, {"ID": "x", "Filter": {"Prefix": "a/"}})
+
+
+def rule(name: str, prefix: str, **actions: Any) -> dict[str, Any]:
+    return {"ID": name, "Status": "Enabled", "Filter": {"Prefix": prefix}, **actions}
+
+
+ABORT = rule("abort", "", AbortIncompleteMultipartUpload={"DaysAfterInitiation": 1})
+
+
+class TestFindings:
+    @pytest.mark.parametrize(
+        ("rule_prefix", "acts"),
+        [
+            ("", True),
+            ("a", True),
+            ("a/", True),
+            ("a/x", True),
+            ("a/x.thread/", True),
+            ("a/x.thread/.ns/", True),
+            ("a/.exports/", False),
+            ("a/below/", False),
+            ("a/below/x.thread/", False),
+            ("b/", False),
+            ("ab", False),
+        ],
+    )
+    def test_which_rules_act_on_a_savers_checkpoints(self, rule_prefix: str, acts: bool) -> None:
+        assert acts_on(rule_prefix, "a/") == acts
+        found = lifecycle_findings([ABORT, rule("r", rule_prefix, Expiration={"Days": 30})], "a/", DAY)
+        assert bool(found) == acts
+
+    def test_nothing_to_say_of_a_bucket_that_only_aborts(self) -> None:
+        assert lifecycle_findings([ABORT], "a/", DAY) == []
+        off = {**rule("r", "", Expiration={"Days": 30}), "Status": "Disabled"}
+        assert lifecycle_findings([ABORT, off], "a/", DAY) == []
+
+    def test_uploads_that_nobody_aborts(self) -> None:
+        [finding] = lifecycle_findings([], "a/", DAY)
+        assert "multipart uploads below 'a/'" in finding
+        narrow = rule("r", "a/x", AbortIncompleteMultipartUpload={"DaysAfterInitiation": 1})
+        assert lifecycle_findings([narrow], "a/", DAY) == [finding]
+
+    def test_ours_are_told_of_without_the_horizon(self) -> None:
+        policy = LifecyclePolicy(days_until_deletion=30)
+        [finding] = lifecycle_findings(rules_of(policy, "a/", 1), "a/", DAY)
+        assert "langgraph-checkpoint-s3:a/:delete:+1d" in finding
+        assert "31 days after" in finding
+        assert "delta channels" in finding
+        assert "horizon" not in finding
+        [finding] = lifecycle_findings(rules_of(policy, "a/", 1), "a/", 2 * DAY)
+        assert "checkpoints of more than 29 days" in finding
+
+    def test_others_do_not_leave_the_horizon(self) -> None:
+        [finding] = lifecycle_findings([ABORT, rule("r", "", Expiration={"Days": 30})], "a/", DAY)
+        assert "'r' deletes objects 30 days after" in finding
+        assert "checkpoints of more than 29 days may be there and can't be read" in finding
+        [finding] = lifecycle_findings([ABORT, rule("r", "", Expiration={"Days": 1})], "a/", DAY)
+        assert "even new checkpoints" in finding
+
+    def test_dates_tags_and_sizes_are_named(self) -> None:
+        date = datetime(2030, 1, 1, tzinfo=timezone.utc)
+        dated = {
+            "Status": "Enabled",
+            "Filter": {
+                "And": {"Prefix": "a/", "Tags": [{"Key": "k", "Value": "v"}], "ObjectSizeLessThan": 5000}
+            },
+            "Expiration": {"Date": date},
+            "Transitions": [{"Date": date, "StorageClass": "GLACIER"}],
+        }
+        deletes, moves = lifecycle_findings([ABORT, dated], "a/", DAY)
+        what = "objects below 'a/' tagged k=v of less than 5,000 bytes"
+        assert f"(without a name)' deletes {what} from 2030-01-01 on" in deletes
+        assert f"moves {what} to GLACIER from 2030-01-01 on" in moves
+
+    def test_offline_moves_are_told_of_and_others_are_not(self) -> None:
+        moves: Any = [{"Days": 9, "StorageClass": "GLACIER_IR"}, {"Days": 90, "StorageClass": "DEEP_ARCHIVE"}]
+        [finding] = lifecycle_findings([ABORT, rule("r", "a/", Transitions=moves)], "a/", DAY)
+        assert "to DEEP_ARCHIVE 90 days after" in finding
+        assert "restore_archived" in finding
