@@ -1,0 +1,76 @@
+"""Portable files of every version that was ever released load.
+
+The files in `fixtures/portable-N/` were written once, by this release's code, and stay as they are:
+`checkpoint.zip` by `dumps` of what is here, `thread.zip` of `format-1/lender.bin` and `borrowing.bin`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.base import CheckpointTuple
+
+from langgraph_checkpoint_s3.admin import loads
+from langgraph_checkpoint_s3.admin.plans.portable import VERSION, PortableFile
+from tests.support.checkpoints import place, shown
+from tests.unit import expected
+from tests.unit.make_fixtures import FIXTURES
+
+FOLDERS = sorted(FIXTURES.glob("portable-*"))
+DIGESTS = {
+    "portable-1/checkpoint.zip": "4cdf01a11f11ceab2bf1babe46c412cb24620a9d9bb90dcfc3a6ed4fbca05341",
+    "portable-1/thread.zip": "b7663407c4848a0b8f3d95a911044c094ddf7f4b20f2797e7c2f01798ecbe405",
+}
+"""SHA-256 of each: what was released never changes."""
+NS = "sub|1"
+STATE: dict[str, Any] = {"text": "hello" * 50, "none": None, "raw": bytes(range(256)) * 20}
+WRITES = [("a", "channel", None), ("b", "channel", 1), ("b", "other", [2])]
+
+
+def packed() -> CheckpointTuple:
+    """What is in `checkpoint.zip`."""
+    checkpoint: Any = {
+        "v": 4,
+        "id": "2",
+        "ts": "2026-01-01T00:00:00+00:00",
+        "channel_values": STATE,
+        "channel_versions": dict.fromkeys(STATE, f"{2:032}.5"),
+        "versions_seen": {},
+        "updated_channels": sorted(STATE),
+    }
+    metadata: Any = {"source": "loop", "step": 1, "run_id": "r"}
+    return CheckpointTuple(
+        place("customer-42", "2", NS), checkpoint, metadata, place("customer-42", "1", NS), WRITES
+    )
+
+
+def test_there_is_one_of_each_version() -> None:
+    assert [folder.name for folder in FOLDERS] == [f"portable-{n}" for n in range(1, VERSION + 1)]
+
+
+@pytest.mark.parametrize("name", DIGESTS)
+def test_a_fixture_never_changes(name: str) -> None:
+    assert hashlib.sha256((FIXTURES / name).read_bytes()).hexdigest() == DIGESTS[name]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_checkpoint_loads(folder: Any) -> None:
+    assert shown(loads((folder / "checkpoint.zip").read_bytes())) == shown(packed())
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_thread_that_borrows_is_read(folder: Any) -> None:
+    with (folder / "thread.zip").open("rb") as file:
+        portable = PortableFile(file)
+        assert portable.manifest.thread_id == "customer-42"
+        bodies = [portable.read(member) for member in portable.members]
+        loans = portable.check()
+    format_1 = FIXTURES / "format-1"
+    assert bodies == [(format_1 / f"{name}.bin").read_bytes() for name in ("lender", "borrowing")]
+    assert {loan.lender for loan in loans} == {portable.members[0].name}
+    assert {member.parsed.checkpoint_id for member in portable.members} == {
+        expected.LENDER_ID,
+        expected.CHECKPOINT_ID,
+    }
