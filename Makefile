@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # More arguments for pytest, such as PYTEST_ARGS='-k list -x', or -n0 for one process.
 PYTEST_ARGS ?=
+# One process more than there are cores: some tests wait.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)' 2> /dev/null || echo auto)
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
@@ -38,10 +40,10 @@ types: env ## mypy, strict
 	$(BIN)/mypy
 
 test: env lint types ## lint, types and the suite, which needs no server
-	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 test-integration: env ## the tests against rclone, Ceph and LocalStack, or against S3_TEST_ENDPOINT
-	$(BIN)/python -m pytest -m integration tests/integration $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadgroup -m integration tests/integration $(PYTEST_ARGS)
 
 test-all: ## the suite on every Python from 3.10 on that is installed
 	@MAKE='$(MAKE)' .ci/test-all $(PYTEST_ARGS)

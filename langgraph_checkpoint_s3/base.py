@@ -46,7 +46,35 @@ class _Clock:
             return self._last
 
 
-class BaseS3Saver(BaseCheckpointSaver[str]):
+class Closing:
+    """What `with` and `async with` close."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def close(self) -> None:
+        """Close what is open."""
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        """`close`, as a coroutine."""
+        raise NotImplementedError
+
+
+class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
     """A saver without LangGraph's methods: settings, connections, set-up. Not for use by itself."""
 
     def __init__(
@@ -103,22 +131,6 @@ class BaseS3Saver(BaseCheckpointSaver[str]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.config.bucket!r}, prefix={self.config.prefix!r})"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     def close(self) -> None:
         """Close connections and threads. The saver stays usable: its next use opens new ones."""

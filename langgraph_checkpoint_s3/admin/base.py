@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
+from langgraph_checkpoint_s3.base import Closing
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.saver import S3Saver
 
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from typing_extensions import Self
-
 T = TypeVar("T")
 
 
-class BaseAdmin:
+class BaseAdmin(Closing):
     """An admin without its operations. Not for use by itself."""
 
     def __init__(self, saver: S3Saver | S3Config) -> None:
@@ -37,22 +33,6 @@ class BaseAdmin:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._saver!r})"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     def close(self) -> None:
         """Close the saver's connections, if the saver was made here from an `S3Config`."""

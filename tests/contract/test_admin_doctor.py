@@ -79,13 +79,13 @@ class TestCheck:
         admin = make_admin()
         with front.rounds() as rounds:
             admin.check()
-        assert rounds == [8, 4, 3, 2, 2]
+        assert rounds == [8, 5, 3, 2, 2]
 
     def test_it_is_seen_in_the_statistics(self, make_admin: MakeCalls, front: Front) -> None:
         admin = make_admin()
         admin.check()
         counted: S3Admin = admin.saver
-        assert sum(counted.saver.stats().requests.values()) == sum(front.counts().values()) == 19
+        assert sum(counted.saver.stats().requests.values()) == sum(front.counts().values()) == 20
 
     def test_what_it_recommends_can_be_done(self, make_admin: MakeCalls, place: Place) -> None:
         features = place.server.features

@@ -1,8 +1,9 @@
 """S3 servers, buckets and clients for the integration tests.
 
-Every test that asks for `s3_server` runs once on each server. One that can't be installed here is
-skipped with the reason, unless `S3_TEST_REQUIRE` (a comma list, such as `rclone,ceph`) names it: then
-its tests fail. With `S3_TEST_ENDPOINT` set, only that store is tested.
+Every test that asks for `s3_server` runs once on each server: one after the other, or with
+`-n 3 --dist loadgroup` side by side. One that can't be installed here is skipped with the reason, unless
+`S3_TEST_REQUIRE` (a comma list, such as `rclone,ceph`) names it: then its tests fail. With
+`S3_TEST_ENDPOINT` set, only that store is tested.
 """
 
 from __future__ import annotations
@@ -18,21 +19,47 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from tests.contract.fixtures import (
+    calls,
+    driver,
+    front,
+    make_admin,
+    make_calls,
+    make_saver,
+    one_loader,
+    place,
+    session_front,
+)
 from tests.servers import Server, Unavailable, running
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+__all__ = [
+    "calls",
+    "driver",
+    "front",
+    "make_admin",
+    "make_calls",
+    "make_saver",
+    "one_loader",
+    "place",
+    "session_front",
+]
+
 SERVERS = ("external",) if os.environ.get("S3_TEST_ENDPOINT") else ("rclone", "ceph", "localstack")
 REQUIRED = {name.strip() for name in os.environ.get("S3_TEST_REQUIRE", "").split(",")}
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # This hook sees the items of the whole run, not only those of this folder.
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.integration)
+            parameters = getattr(getattr(item, "callspec", None), "params", {})
+            item.add_marker(pytest.mark.xdist_group(parameters.get("s3_server", "none")))
 
 
 @pytest.fixture(scope="session", params=SERVERS)

@@ -2,16 +2,6 @@
 
 from __future__ import annotations
 
-from tests.contract.fixtures import (
-    driver,
-    front,
-    make_admin,
-    make_calls,
-    make_saver,
-    one_loader,
-    place,
-    session_front,
-)
 from tests.contract.test_admin_bucket import (
     TestConfigureBucket,
     TestCreateBucket,
@@ -25,13 +15,5 @@ __all__ = [
     "TestCreateBucket",
     "TestReplication",
     "TestThePolicy",
-    "driver",
-    "front",
-    "make_admin",
-    "make_calls",
-    "make_saver",
-    "one_loader",
-    "place",
-    "session_front",
     "tls",
 ]

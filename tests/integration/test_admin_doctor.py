@@ -4,16 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.fixtures import (
-    driver,
-    front,
-    make_admin,
-    make_calls,
-    make_saver,
-    one_loader,
-    place,
-    session_front,
-)
 from tests.contract.support import MakeCalls, Place, build_thread
 from tests.contract.test_admin_doctor import (
     TestCheck,
@@ -22,20 +12,7 @@ from tests.contract.test_admin_doctor import (
     TestWhatIsSent,
 )
 
-__all__ = [
-    "TestCheck",
-    "TestTheWayToTheBucket",
-    "TestWhatIsMissing",
-    "TestWhatIsSent",
-    "driver",
-    "front",
-    "make_admin",
-    "make_calls",
-    "make_saver",
-    "one_loader",
-    "place",
-    "session_front",
-]
+__all__ = ["TestCheck", "TestTheWayToTheBucket", "TestWhatIsMissing", "TestWhatIsSent"]
 
 
 def test_a_hundred_checks_say_the_same(make_admin: MakeCalls, place: Place, driver: str) -> None:

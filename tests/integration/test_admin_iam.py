@@ -17,18 +17,8 @@ from langgraph_checkpoint_s3.plans.plan import ask
 from langgraph_checkpoint_s3.s3.administration import DeleteVersions, ListUploads, ListVersions
 from langgraph_checkpoint_s3.s3.requests import CopyObject, DeleteObjects, Deletion, GetObject, Request
 from langgraph_checkpoint_s3.s3.settings import LIFECYCLE, POLICY, GetSetting, PutSetting
-from tests.contract.fixtures import (
-    driver,
-    front,
-    make_saver,
-    one_loader,
-    place,
-    session_front,
-)
 from tests.contract.operations import ALL, READS, WRITES, Call
 from tests.contract.support import MIB, Calls, MakeSaver, Place, at, build_thread, checkpoint, metadata, noise
-
-__all__ = ["driver", "front", "make_saver", "one_loader", "place", "session_front"]
 
 PREFIX = "agents/"
 LARGE = noise(6 * MIB)

@@ -11,35 +11,15 @@ from pathlib import Path
 from langgraph.checkpoint.sqlite import SqliteSaver
 
 from langgraph_checkpoint_s3.admin import S3Admin
-from tests.contract.fixtures import (
-    driver,
-    environment,
-    front,
-    make_admin,
-    make_calls,
-    make_saver,
-    one_loader,
-    place,
-    session_front,
-)
+from tests.contract.fixtures import environment
 from tests.contract.support import MakeSaver, Place
 from tests.contract.test_admin_migration import TestMigration, sqlite
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver as make_fake_saver
 from tests.support.histories import assert_equal, fill
 
-__all__ = [
-    "TestMigration",
-    "driver",
-    "front",
-    "make_admin",
-    "make_calls",
-    "make_saver",
-    "one_loader",
-    "place",
-    "session_front",
-    "sqlite",
-]
+__all__ = ["TestMigration", "sqlite"]
+
 
 ROOT = Path(__file__).parents[2]
 MIGRATING = """\

@@ -15,35 +15,13 @@ import pytest
 from langgraph_checkpoint_s3 import AccessDeniedError, NotSupportedError
 from langgraph_checkpoint_s3.admin.download import load_signed_url
 from langgraph_checkpoint_s3.admin.portable import dumps
-from tests.contract.fixtures import (
-    calls,
-    driver,
-    front,
-    make_admin,
-    make_calls,
-    make_saver,
-    one_loader,
-    place,
-    session_front,
-)
 from tests.contract.support import MakeCalls, MakeSaver, Place, build_thread
 from tests.contract.test_admin_signing import TestHandingIn, TestSignedUrls, borrower, fetch, hand_in, id_of
 from tests.servers import Server
 from tests.support.checkpoints import shown
 
-__all__ = [
-    "TestHandingIn",
-    "TestSignedUrls",
-    "calls",
-    "driver",
-    "front",
-    "make_admin",
-    "make_calls",
-    "make_saver",
-    "one_loader",
-    "place",
-    "session_front",
-]
+__all__ = ["TestHandingIn", "TestSignedUrls"]
+
 
 TAMPERED: dict[str, Callable[[str, str], str]] = {
     "another key": lambda url, other: url.replace(urlsplit(url).path, urlsplit(other).path),

@@ -4,17 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.fixtures import (
-    calls,
-    driver,
-    front,
-    make_admin,
-    make_calls,
-    make_saver,
-    one_loader,
-    place,
-    session_front,
-)
 from tests.contract.support import Calls, Place, build_thread, noise
 from tests.contract.test_admin_versioning import (
     TestPurging,
@@ -37,16 +26,7 @@ __all__ = [
     "TestVersions",
     "TestWithoutVersions",
     "admin",
-    "calls",
-    "driver",
-    "front",
-    "make_admin",
-    "make_calls",
-    "make_saver",
-    "one_loader",
-    "place",
     "reader",
-    "session_front",
     "versioned",
     "writer",
 ]

@@ -7,16 +7,6 @@ from typing import Any
 
 import pytest
 
-from tests.contract.fixtures import (
-    calls,
-    driver,
-    front,
-    make_calls,
-    make_saver,
-    one_loader,
-    place,
-    session_front,
-)
 from tests.contract.front import Front
 from tests.contract.support import MIB, MakeCalls, Place, at, checkpoint, metadata, noise
 from tests.contract.test_borrowing import TestAGraphThatGrows, TestBorrowing
@@ -68,14 +58,6 @@ __all__ = [
     "TestTheBucket",
     "TestTheWayThere",
     "TestWhatTheStoreShows",
-    "calls",
-    "driver",
-    "front",
-    "make_calls",
-    "make_saver",
-    "one_loader",
-    "place",
-    "session_front",
 ]
 
 

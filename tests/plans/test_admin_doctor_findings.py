@@ -25,6 +25,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     CreateUpload,
     DeleteObjects,
     GetObject,
+    HeadObject,
     ListObjects,
     Missing,
     Page,
@@ -73,6 +74,16 @@ class TestPermissions:
         assert not report.ok
         others = {name for name, status in bad(report).items() if status == "missing"} - {finding}
         assert others == ({"range reads"} if kind is GetObject else set())
+
+    def test_an_absent_object_that_is_refused_is_said(self, fake: OddS3) -> None:
+        fake.refuse(HeadObject)
+        report = run(fake)
+        assert bad(report) == {"absence": "missing"}
+        assert "whole_bucket=True" in report["absence"].remedy
+        fake.refuse(HeadObject, GetObject)
+        assert run(fake)["absence"].status == "unknown"
+        fake.refuse(HeadObject, code="InternalError", status=500)
+        assert run(fake)["absence"].status == "missing"
 
     def test_what_depends_on_a_write_is_unknown(self, fake: OddS3) -> None:
         fake.refuse(PutObject)

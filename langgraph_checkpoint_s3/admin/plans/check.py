@@ -29,6 +29,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     CreateUpload,
     DeleteObjects,
     GetObject,
+    HeadObject,
     ListObjects,
     PutObject,
     Request,
@@ -46,6 +47,7 @@ FINDINGS: Final[Mapping[str, Callable[[Case], Finding]]] = {
     "writes": check_objects.writes,
     "reads": check_objects.reads,
     "range reads": check_objects.range_reads,
+    "absence": check_objects.absence,
     "lists": check_objects.lists,
     "copies": check_objects.copies,
     "deletes": check_objects.deletes,
@@ -109,7 +111,7 @@ def _first(case: Case) -> dict[str, Request[Any]]:
 
 
 def _second(case: Case) -> dict[str, Request[Any]]:
-    requests: dict[str, Request[Any]] = {}
+    requests: dict[str, Request[Any]] = {"absent": HeadObject(f"{case.folder}absent")}
     if case.there("write"):
         requests["read"] = GetObject(case.written, keep=False)
         requests["range"] = GetObject(case.written, first=FIRST, length=LENGTH, keep=False)

@@ -7,6 +7,7 @@ from typing import Final
 
 from langgraph_checkpoint_s3.admin.plans.check_case import FIRST, LENGTH, Case
 from langgraph_checkpoint_s3.admin.plans.findings import Finding, lacking, untried
+from langgraph_checkpoint_s3.errors import AccessDeniedError
 from langgraph_checkpoint_s3.plans.setup import PROBE
 from langgraph_checkpoint_s3.s3.requests import Body, Deletion, Failed, Refused, Stored
 from langgraph_checkpoint_s3.s3.settings import VERSIONING
@@ -39,6 +40,27 @@ def reads(case: Case) -> Finding:
 def range_reads(case: Case) -> Finding:
     """Whether a piece of an object reads right."""
     return _reading("range reads", case, "range", "A piece of an object", PROBE[FIRST : FIRST + LENGTH])
+
+
+def absence(case: Case) -> Finding:
+    """Whether the store says that an object isn't there, rather than that nobody may know."""
+    if "absent" not in case.answers:
+        return untried("absence", "writes")
+    error = case.error("absent")
+    if error is None:
+        return Finding("absence", "ok", "What isn't there is said not to be there")
+    if not isinstance(error, AccessDeniedError):
+        return lacking("absence", error, case.objects)
+    if isinstance(case.error("read"), AccessDeniedError):
+        return untried("absence", "reads")
+    return Finding(
+        "absence",
+        "missing",
+        "An object that isn't there is refused as one that may not be read: large states, and checkpoints "
+        "whose lenders were deleted, then can't be put",
+        f"Allow s3:ListBucket on {case.config.bucket}; where it is (Ceph), without a condition for the "
+        "prefix: iam_policy(whole_bucket=True)",
+    )
 
 
 def _reading(finding: str, case: Case, name: str, what: str, wanted: bytes) -> Finding:
@@ -92,7 +114,7 @@ def copies(case: Case) -> Finding:
             "copies",
             error,
             case.objects,
-            otherwise="Do without copy_thread() and restore_checkpoint_version(), which need it",
+            otherwise="Do without copy_thread(), which needs it",
             more=_TAGGING if case.config.object_tags else "",
         )
     answer = case.answers.get("copy")
