@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from langgraph.checkpoint.sqlite import SqliteSaver
 
 from langgraph_checkpoint_s3.admin import S3Admin
@@ -58,6 +59,8 @@ class TestAThousandCheckpoints:
     def test_they_survive_being_killed_and_compare_equal(
         self, tmp_path: Path, place: Place, make_saver: MakeSaver
     ) -> None:
+        if not place.server.features.persistent:
+            pytest.skip("it is in memory there, and takes minutes")
         path = tmp_path / "checkpoints.sqlite"
         with SqliteSaver.from_conn_string(str(path)) as source:
             fill(source, 1000)
