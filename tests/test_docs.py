@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from moto.server import ThreadedMotoServer
@@ -94,3 +95,18 @@ def test_readme_names_every_setting() -> None:
 def test_readme_shows_code_early() -> None:
     lines = (ROOT / "README.md").read_text().splitlines()
     assert lines.index("```", lines.index("```python")) <= 31
+
+
+def test_the_readmes_policy_is_what_a_running_agent_needs() -> None:
+    [shown] = [json.loads(code) for code in blocks(ROOT / "README.md", "json")]
+    admin = S3Admin(S3Config(bucket="my-bucket", prefix="agents/"))
+    assert allowed(shown) == allowed(admin.iam_policy(("runtime",)))
+
+
+def allowed(policy: dict[str, Any]) -> set[tuple[str, str, str]]:
+    """What a policy allows, however it is split into statements: action, resource and condition."""
+    return {
+        (action, statement["Resource"], json.dumps(statement.get("Condition")))
+        for statement in policy["Statement"]
+        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+    }
