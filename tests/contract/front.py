@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _LIMIT = 1024 * 1024
 _HOP = b"\r\n"
-_QUIET = 0.15
+_QUIET = 0.5
 """Seconds without a new request after which none is taken to be on its way."""
 
 
