@@ -19,6 +19,7 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
+from langgraph_checkpoint_s3.leases import Lease
 from langgraph_checkpoint_s3.s3.exchange import Stats
 from langgraph_checkpoint_s3.saver import S3Saver
 from langgraph_checkpoint_s3.version import __version__
@@ -32,6 +33,7 @@ __all__ = [
     "DecryptionError",
     "InvalidConfigError",
     "InvalidKeyError",
+    "Lease",
     "NotSupportedError",
     "S3CheckpointError",
     "S3Config",

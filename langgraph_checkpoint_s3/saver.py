@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import (
@@ -16,6 +17,7 @@ from langgraph.checkpoint.base import (
 )
 
 from langgraph_checkpoint_s3.base import BaseS3Saver
+from langgraph_checkpoint_s3.leases import Lease, Terms
 from langgraph_checkpoint_s3.objects.records import weigh
 from langgraph_checkpoint_s3.plans import copy, history, read, remove, write
 from langgraph_checkpoint_s3.plans.address import Address, thread_name
@@ -278,6 +280,60 @@ class S3Saver(BaseS3Saver):
     ) -> Mapping[str, DeltaChannelHistory]:
         """`get_delta_channel_history`, as a coroutine."""
         return await self._store.arun(history.delta_history(self._context(), Address.of(config), channels))
+
+    def lease(
+        self,
+        thread_id: str,
+        *,
+        ttl: float | timedelta = 60.0,
+        wait: float | timedelta = 0.0,
+        holder: str | None = None,
+        auto_renew: bool = True,
+    ) -> Lease:
+        """A lock for a thread, across machines, that ends by itself when its holder dies.
+
+            with saver.lease("customer-42", wait=300) as lease:
+                graph.invoke(inputs, config)
+
+        It keeps out those who take it too, and nobody else. Entering it sends one GET and one PUT (and
+        once a saver three PUTs that make sure that the store heeds conditions), each renewal and the
+        release one PUT. Needs `s3:GetObject` and `s3:PutObject`. A holder that is paused for longer than
+        `ttl` loses it without noticing at once: `Lease.check` tells before something that matters, and
+        `Lease.token` lets whoever is written to refuse such a holder.
+
+        Args:
+            thread_id: The thread.
+            ttl: Seconds (or a timedelta), from 1 s to 7 days, for which it holds without being renewed.
+                Others can take it over 2 s later.
+            wait: Seconds (or a timedelta) for which to try to get it; `math.inf` is for ever.
+            holder: Who you are, for those who are kept out. Default: host and process id.
+            auto_renew: Renew it in the background at each third of `ttl`.
+
+        Returns:
+            The lease, which `with` takes and releases. If it was lost meanwhile, leaving the `with`
+            raises a `ConflictError`.
+
+        Raises:
+            InvalidKeyError: The thread_id is empty or too long.
+            InvalidConfigError: A value is out of range.
+            ConflictError: On entering: somebody else holds it.
+            NotSupportedError: On entering: the store ignores conditional writes.
+        """
+        terms = Terms.of(ttl, wait, holder, auto_renew)
+        name = thread_name(thread_id)
+        return Lease(self._store, self._layout.lease(name), name, terms, self._now)
+
+    def alease(
+        self,
+        thread_id: str,
+        *,
+        ttl: float | timedelta = 60.0,
+        wait: float | timedelta = 0.0,
+        holder: str | None = None,
+        auto_renew: bool = True,
+    ) -> Lease:
+        """`lease`, for `async with`: a task of the loop renews it, so don't block the loop for long."""
+        return self.lease(thread_id, ttl=ttl, wait=wait, holder=holder, auto_renew=auto_renew)
 
     def get_next_version(self, current: str | float | None, channel: None = None) -> str:
         """The next version of a channel: a counter that sorts as text, and a random part.

@@ -24,11 +24,13 @@ from langgraph_checkpoint_s3.s3.requests import (
     CreateBucket,
     CreateUpload,
     DeleteObjects,
+    GetDated,
     GetObject,
     HeadObject,
     ListObjects,
     PutObject,
     Request,
+    SwapObject,
     UploadPart,
 )
 
@@ -39,6 +41,8 @@ _READ: Final = (ListObjects, GetObject, HeadObject)
 _RUN: Final = (
     *_READ,
     PutObject,
+    SwapObject,
+    GetDated,
     CopyObject,
     DeleteObjects,
     CreateUpload,

@@ -37,6 +37,8 @@ THREAD_SUFFIX: Final = ".thread"
 NAMESPACE_SUFFIX: Final = ".ns"
 EXPORTS: Final = ".exports/"
 """The folder, below the prefix, of what isn't a thread's own: exports, and what was handed in."""
+LEASES: Final = ".leases/"
+"""The folder, below the prefix, of the threads' leases."""
 AFTER_SLASH: Final = "0"
 """The character behind `/`: a key's folder followed by it sorts after all that is in the folder."""
 
@@ -221,6 +223,20 @@ class Layout:
     def exports(self, thread_id: str) -> str:
         """The folder of what was exported from a thread or handed in for it; no thread can spell it."""
         return f"{self.prefix}{EXPORTS}{encode_component(thread_id, 'thread_id')}/"
+
+    def lease(self, thread_id: str) -> str:
+        """The key of a thread's lease; no thread can spell it, and none's begins with another's.
+
+        Raises:
+            InvalidKeyError: It would be longer than S3 takes.
+        """
+        key = f"{self.prefix}{LEASES}{encode_component(thread_id, 'thread_id')}.lease"
+        if len(key) > MAX_KEY_BYTES:
+            raise InvalidKeyError(
+                f"The lease's key would have {len(key)} bytes, and S3 takes {MAX_KEY_BYTES}: "
+                "shorten the thread_id."
+            )
+        return key
 
     @staticmethod
     def sibling(namespace: str, checkpoint_id: str, leaf: str) -> str:

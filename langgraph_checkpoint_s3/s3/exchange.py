@@ -21,7 +21,15 @@ from langgraph_checkpoint_s3.errors import CorruptObjectError, S3CheckpointError
 from langgraph_checkpoint_s3.s3.administration import Sign
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
 from langgraph_checkpoint_s3.s3.faults import Again, Outcome, Unconditional, judge, unmakeable
-from langgraph_checkpoint_s3.s3.requests import Body, CompleteUpload, GetObject, PutObject, Request, Stored
+from langgraph_checkpoint_s3.s3.requests import (
+    Body,
+    CompleteUpload,
+    Dated,
+    GetObject,
+    PutObject,
+    Request,
+    Stored,
+)
 from langgraph_checkpoint_s3.s3.wire import Wire, method_of, operation_of
 
 logger = logging.getLogger("langgraph_checkpoint_s3")
@@ -49,13 +57,19 @@ class Stats:
 
 
 class Shared:
-    """What all exchanges of a saver share: settings, cache, counts, and what is known of the store."""
+    """What all exchanges of a saver share: settings, cache, counts, and what is known of the store.
+
+    Attributes:
+        conditional: Whether `If-None-Match: *` isn't known to be refused.
+        compares: Whether the store was seen to refuse writes whose condition isn't met, as leases need.
+    """
 
     def __init__(self, config: S3Config) -> None:
         self.config = config
         self.cache = BodyCache(Lru(config.cache_bytes))
         self.states = Lru(config.cache_bytes)
         self.conditional = True
+        self.compares = False
         self._told = False
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -137,6 +151,8 @@ class Exchange:
             self._shared.count("received", len(data))
             if request.keep:
                 self._shared.cache.keep(request.key, answer, request.first, request.length)
+        elif isinstance(answer, Dated):
+            self._shared.count("received", len(data))
         elif isinstance(request, (PutObject, CompleteUpload)) and isinstance(answer, Stored):
             self._shared.cache.keep(request.key, Body(body, answer.etag, len(body)))
         if body and not isinstance(request, CompleteUpload):

@@ -33,8 +33,10 @@ from langgraph_checkpoint_s3.s3.requests import (
     CopyObject,
     CreateBucket,
     CreateUpload,
+    Dated,
     DeleteObjects,
     Done,
+    GetDated,
     GetObject,
     HeadObject,
     ListObjects,
@@ -42,12 +44,15 @@ from langgraph_checkpoint_s3.s3.requests import (
     PutObject,
     Refused,
     Request,
+    SwapObject,
     UploadPart,
 )
 from langgraph_checkpoint_s3.s3.settings import DeleteSetting, GetSetting, PutSetting
 
 IAM_ACTIONS: Final[Mapping[type[Request[Any]], str]] = {
     PutObject: "s3:PutObject",
+    SwapObject: "s3:GetObject and s3:PutObject",
+    GetDated: "s3:GetObject",
     GetObject: "s3:GetObject",
     HeadObject: "s3:GetObject",
     ListObjects: "s3:ListBucket",
@@ -215,6 +220,11 @@ def _of_response(
         return NotSupportedError(
             f"This store doesn't support {_named(request)} (it answers {status} {code} {message})", **where
         )
+    if isinstance(request, SwapObject) and status == 501:
+        return NotSupportedError(
+            f"This store has no conditional writes, so it can't keep a lease (501 {code} {message})",
+            **where,
+        )
     attempts = int(metadata.get("RetryAttempts", 0)) + 1
     hint = ": the store doesn't offer this" if status == 501 else ""
     refused = StorageUnavailableError(
@@ -229,10 +239,16 @@ def _of_response(
 
 def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Again | None:
     match request:
+        case GetDated() if code == "NoSuchKey":
+            return Outcome(Missing())
         case GetObject() | CopyObject() | RestoreObject() if code in ("NoSuchKey", "NoSuchVersion"):
             return Outcome(Missing())
         case HeadObject() | InspectObject() if status == 404:
             return Outcome(Missing())
+        case SwapObject() if status == 412 or code == "NoSuchKey":  # nothing matches what isn't there
+            return Outcome(Refused())
+        case GetDated() if status == 416:
+            return Outcome(Dated(b"", "", None))
         case GetSetting(setting) if code in setting.absent:
             return Outcome(None)
         case RestoreObject() if code == "RestoreAlreadyInProgress":
@@ -268,7 +284,7 @@ def _denied(code: str, message: str, request: Request[Any], where: Mapping[str, 
     named = _PERFORM.search(message)
     action = named[1] if named else action_of(request)
     hint = ""
-    if isinstance(request, (GetObject, HeadObject)):
+    if isinstance(request, (GetObject, GetDated, HeadObject)):
         hint = " (an absent object is refused in the same way where s3:ListBucket is missing)"
     return AccessDeniedError(
         f"Access denied: these credentials need {action}{hint}. The store says: {code} {message}",

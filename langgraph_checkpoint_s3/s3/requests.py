@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from langgraph_checkpoint_s3.errors import S3CheckpointError
 
@@ -34,7 +34,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An object is there already, and the request was to write only a new one (412)."""
+    """A condition isn't met (412): an object is there already, or it isn't the expected one any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,21 @@ class Body:
     data: bytes
     etag: str
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """What a small object holds, and how old that is.
+
+    Attributes:
+        data: Its bytes.
+        etag: Its ETag.
+        age: Seconds since it was written, by the store's own clock; `None` where that isn't said.
+    """
+
+    data: bytes
+    etag: str
+    age: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +123,30 @@ class PutObject(Request["Stored | Refused"]):
     key: str
     body: bytes
     only_new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SwapObject(Request["Stored | Refused"]):
+    """Write a small object in the place of the expected one. The condition is never left out.
+
+    Attributes:
+        key: The object.
+        body: What to write.
+        expected: The ETag that is there (`If-Match`); `None` is that there is nothing (`If-None-Match: *`).
+    """
+
+    key: str
+    body: bytes
+    expected: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GetDated(Request["Dated | Missing"]):
+    """Read a small object and its age, never from the cache. What is behind `MOST` bytes isn't read."""
+
+    MOST: ClassVar[int] = 4096
+
+    key: str
 
 
 @dataclass(frozen=True, slots=True)

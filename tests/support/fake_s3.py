@@ -48,10 +48,12 @@ from langgraph_checkpoint_s3.s3.requests import (
     CopyObject,
     CreateBucket,
     CreateUpload,
+    Dated,
     DeleteObjects,
     Deletion,
     Done,
     Entry,
+    GetDated,
     GetObject,
     HeadObject,
     ListObjects,
@@ -61,6 +63,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     Refused,
     Request,
     Stored,
+    SwapObject,
     UploadPart,
 )
 from langgraph_checkpoint_s3.s3.settings import VERSIONING, DeleteSetting, GetSetting, PutSetting
@@ -251,6 +254,16 @@ class FakeS3:
                 if only_new and conditional and key in self.objects:
                     return Refused()
                 return self.put(key, body)
+            case SwapObject(key, body, expected):
+                found = self.objects.get(key)
+                if not self.plain and (found.etag if found else None) != expected:
+                    return Refused()
+                return self.put(key, body)
+            case GetDated(key):
+                found = self.objects.get(key)
+                if found is None:
+                    return Missing()
+                return Dated(found.data, found.etag, (self.now - found.modified).total_seconds())
             case GetObject(key, _, first, length, _, version):
                 return self._read(self._version(key, version), first, length)
             case HeadObject(key):

@@ -30,8 +30,10 @@ from langgraph_checkpoint_s3.s3.requests import (
     CopyObject,
     CreateBucket,
     CreateUpload,
+    Dated,
     DeleteObjects,
     Done,
+    GetDated,
     GetObject,
     HeadObject,
     ListObjects,
@@ -39,6 +41,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     PutObject,
     Refused,
     Request,
+    SwapObject,
     Tried,
     UploadPart,
 )
@@ -51,8 +54,10 @@ CREATE, PART, ABORT = CreateUpload("k"), UploadPart("k", "u", 1, b""), AbortUplo
 COMPLETE = CompleteUpload("k", "u", (), b"")
 COMPLETE_NEW = CompleteUpload("k", "u", (), b"", only_new=True)
 CREATE_BUCKET = CreateBucket()
+SWAP, DATED = SwapObject("k", b"x", "etag"), GetDated("k")
 REQUESTS: list[Request[Any]] = [
     PUT, NEW, GET, HEAD, LIST, DELETE, COPY, CREATE, PART, ABORT, COMPLETE, COMPLETE_NEW, CREATE_BUCKET,
+    SWAP, DATED,
 ]  # fmt: skip
 
 
@@ -74,6 +79,10 @@ MISSING, REFUSED = Outcome(Missing()), Outcome(Refused())
     ("request_", "status", "code", "outcome"),
     [
         (GET, 404, "NoSuchKey", MISSING),
+        (DATED, 404, "NoSuchKey", MISSING),
+        (DATED, 416, "InvalidRange", Outcome(Dated(b"", "", None))),
+        (SWAP, 412, "PreconditionFailed", REFUSED),
+        (SWAP, 404, "NoSuchKey", REFUSED),
         (GET, 404, "NoSuchVersion", MISSING),
         (COPY, 404, "NoSuchKey", MISSING),
         (HEAD, 404, "404", MISSING),
@@ -91,7 +100,11 @@ def test_what_a_plan_decides_on_is_an_answer(
     assert judged(said(status, code), request_) == outcome
 
 
-@pytest.mark.parametrize("request_", REQUESTS, ids=repr)
+def test_a_store_that_knows_no_conditions_cant_keep_a_lease() -> None:
+    assert isinstance(judged(said(501, "NotImplemented"), SWAP), NotSupportedError)
+
+
+@pytest.mark.parametrize("request_", [each for each in REQUESTS if each != SWAP], ids=repr)
 def test_a_store_that_knows_no_conditions_is_asked_without(request_: Request[Any]) -> None:
     verdict = judged(said(501, "NotImplemented"), request_)
     if request_ in {NEW, COMPLETE_NEW}:

@@ -22,11 +22,13 @@ from langgraph_checkpoint_s3.s3.requests import (
     CreateBucket,
     CreateUpload,
     DeleteObjects,
+    GetDated,
     GetObject,
     HeadObject,
     ListObjects,
     PutObject,
     Request,
+    SwapObject,
     UploadPart,
 )
 from langgraph_checkpoint_s3.s3.settings import DeleteSetting, GetSetting, PutSetting
@@ -43,6 +45,8 @@ BUCKET = "arn:aws:s3:::my-bucket"
 KEY = "agents/t.thread/.ns/00z/checkpoint"
 SAVER_REQUESTS: list[Request[Any]] = [
     PutObject(KEY, b""),
+    SwapObject(KEY, b"", None),
+    GetDated(KEY),
     GetObject(KEY),
     GetObject(KEY, version="v"),
     HeadObject(KEY),

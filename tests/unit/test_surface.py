@@ -30,6 +30,7 @@ def test_the_exported_names_are_these() -> None:
         "DecryptionError",
         "InvalidConfigError",
         "InvalidKeyError",
+        "Lease",
         "NotSupportedError",
         "S3CheckpointError",
         "S3Config",
@@ -100,7 +101,8 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"errors", "objects"},
     "admin.plans": {"admin.plans", "config", "errors", "objects", "plans", *REQUESTS},
     "base": {"config", "errors", "objects", "plans", "s3", "version"},
-    "saver": {"base", "config", "errors", "objects", "plans", "s3", "version"},
+    "leases": {"errors", "objects", "plans", "s3"},
+    "saver": {"base", "leases", "config", "errors", "objects", "plans", "s3", "version"},
 }
 """What each room, and each module beside the rooms, may import of the package.
 

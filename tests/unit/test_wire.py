@@ -23,10 +23,12 @@ from langgraph_checkpoint_s3.s3.requests import (
     CopyObject,
     CreateBucket,
     CreateUpload,
+    Dated,
     DeleteObjects,
     Deletion,
     Done,
     Entry,
+    GetDated,
     GetObject,
     HeadObject,
     ListObjects,
@@ -34,6 +36,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     PutObject,
     Request,
     Stored,
+    SwapObject,
     Tried,
     UploadPart,
 )
@@ -47,6 +50,9 @@ SERVICE = botocore.session.Session().get_service_model("s3")
 REQUESTS: list[Request[Any]] = [
     PutObject("k", b"data"),
     PutObject("k", b"data", only_new=True),
+    SwapObject("k", b"data", None),
+    SwapObject("k", b"data", "etag"),
+    GetDated("k"),
     GetObject("k"),
     GetObject("k", "etag", 5, 10),
     HeadObject("k"),
@@ -81,7 +87,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
 }
 OF_THE_BUCKET = (CreateBucket, InspectBucket, GetSetting, PutSetting, DeleteSetting)
-WRITES_NEW = (PutObject, CopyObject, CreateUpload)
+WRITES_NEW = (PutObject, SwapObject, CopyObject, CreateUpload)
 
 
 def wire(endpoint_url: str = AWS, region: str | None = "eu-west-1", **settings: Any) -> Wire:
@@ -163,6 +169,8 @@ def test_what_new_objects_are_given() -> None:
         expected = (
             ("alias/x", True, "INTELLIGENT_TIERING") if isinstance(request, WRITES_NEW) else (None,) * 3
         )
+        if isinstance(request, SwapObject):  # it is read at once, and replaced soon
+            expected = (*expected[:2], None)
         assert tuple(made.get(name) for name in names) == expected
         assert ("Tagging" in made) == isinstance(request, WRITES_NEW)
         if "Tagging" in made:
@@ -197,6 +205,28 @@ def test_a_condition_is_sent_where_it_is_asked_for_and_known(request_: PutObject
     assert wire().arguments(new)["IfNoneMatch"] == "*"
     assert "IfNoneMatch" not in wire().arguments(new, conditional=False)
     assert "IfNoneMatch" not in wire().arguments(request_)
+
+
+def test_a_swap_is_conditional_whatever_is_known_of_the_store() -> None:
+    for conditional in (True, False):
+        new = wire().arguments(SwapObject("k", b"x", None), conditional=conditional)
+        assert (new["IfNoneMatch"], "IfMatch" in new) == ("*", False)
+        swap = wire().arguments(SwapObject("k", b"x", "etag"), conditional=conditional)
+        assert (swap["IfMatch"], "IfNoneMatch" in swap) == ("etag", False)
+
+
+@pytest.mark.parametrize(
+    ("headers", "age"),
+    [
+        ({"date": "Thu, 01 Jan 2026 00:01:05 GMT"}, 65.0),
+        ({"date": "yesterday"}, None),
+        ({}, None),
+    ],
+)
+def test_the_age_is_by_the_stores_own_clock(headers: dict[str, str], age: float | None) -> None:
+    modified = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    response = {"ETag": '"e"', "LastModified": modified, "ResponseMetadata": {"HTTPHeaders": headers}}
+    assert wire().answer(GetDated("k"), response, b"x") == Dated(b"x", "e", age)
 
 
 @pytest.mark.parametrize(

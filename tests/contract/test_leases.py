@@ -1,0 +1,142 @@
+"""Leases on a real server, by both drivers, and by processes that take turns while requests fail."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langgraph_checkpoint_s3 import ConflictError, Lease, NotSupportedError
+from tests.contract.fixtures import environment
+from tests.contract.front import Front, HangUp
+from tests.contract.scripts import ROOT
+from tests.contract.support import Calls, MakeCalls, MakeSaver, Place
+from tests.contract.unsteady import UnsteadyFront
+
+WORKER = """
+import os, sys, time
+from langgraph_checkpoint_s3 import S3Saver
+
+bucket, url, region, path, name, turns = sys.argv[1:]
+log = os.open(path, os.O_WRONLY | os.O_APPEND)
+saver = S3Saver(bucket, endpoint_url=url, region=region, max_attempts=12)
+for turn in range(int(turns)):
+    with saver.lease("thread", ttl=20, wait=100, holder=name) as lease:
+        os.write(log, f"{name} begins {lease.token}\\n".encode())
+        time.sleep(0.02)
+        lease.renew()
+        lease.check()
+        os.write(log, f"{name} ends {lease.token}\\n".encode())
+"""
+
+
+def do(calls: Calls, lease: Lease, name: str) -> Any:
+    """Call a lease's method by the test's driver."""
+    return calls.run(getattr(lease, f"a{name}")()) if calls.asynchronous else getattr(lease, name)()
+
+
+def skip_without_conditions(place: Place) -> None:
+    if not place.server.features.conditional_put:
+        pytest.skip("no conditional writes here")
+
+
+class TestLeases:
+    def test_one_after_the_other(self, make_calls: MakeCalls, place: Place, front: Front) -> None:
+        skip_without_conditions(place)
+        calls, others = make_calls(), make_calls()
+        first = calls.saver.lease("a/b", holder="the first", auto_renew=False)
+        do(calls, first, "acquire")
+        assert front.counts() == {"GetObject": 1, "PutObject": 4}
+        front.reset()
+        second = others.saver.lease("a/b", auto_renew=False)
+        with pytest.raises(ConflictError, match="the first holds the lease of thread 'a/b'"):
+            do(others, second, "acquire")
+        assert front.counts() == {"GetObject": 1}
+        front.reset()
+        for _ in range(2):
+            do(calls, first, "renew")
+            first.check()
+        assert front.counts() == {"PutObject": 2}
+        do(calls, first, "release")
+        do(others, second, "acquire")
+        assert second.token > first.token
+        assert place.listing() == ["checkpoints/.leases/a.2Fb.lease"]
+        assert others.list(None) == []
+        do(others, second, "release")
+
+    def test_lost_replies(self, make_calls: MakeCalls, place: Place, front: Front) -> None:
+        """The client's own retry is refused: the lease is found to be ours all the same."""
+        skip_without_conditions(place)
+        calls = make_calls()
+        lease = calls.saver.lease("thread", auto_renew=False)
+        for name in ("acquire", "renew", "release", "acquire", "release"):
+            front.fail("PutObject", HangUp(applied=True))
+            do(calls, lease, name)
+
+    def test_who_lost_it_is_told(self, make_calls: MakeCalls, place: Place) -> None:
+        skip_without_conditions(place)
+        calls = make_calls()
+        lease = calls.saver.lease("thread", auto_renew=False)
+        do(calls, lease, "acquire")
+        place.client.delete_object(Bucket=place.bucket, Key="checkpoints/.leases/thread.lease")
+        with pytest.raises(ConflictError, match="lost"):
+            do(calls, lease, "renew")
+        assert lease.lost
+
+    def test_an_ended_one_is_taken_over_and_not_before(self, make_saver: MakeSaver, place: Place) -> None:
+        """By the store's own clock."""
+        skip_without_conditions(place)
+        first = make_saver().lease("thread", ttl=1, auto_renew=False).acquire()
+        with make_saver().lease("thread", wait=10, auto_renew=False) as second:
+            assert first.remaining == 0
+            assert second.token > first.token
+            with pytest.raises(ConflictError, match="lost"):
+                first.renew()
+
+    def test_a_store_that_ignores_conditions_is_refused(self, make_calls: MakeCalls, place: Place) -> None:
+        if place.server.features.conditional_put:
+            pytest.skip("it heeds them")
+        calls = make_calls()
+        with pytest.raises(NotSupportedError):
+            do(calls, calls.saver.lease("thread"), "acquire")
+        assert place.listing() == []
+
+
+def take_turns(place: Place, log: Path, *, workers: int, turns: int, rate: float) -> None:
+    """Let processes take the lease in turn while requests fail, and check the log that they share."""
+    log.touch()
+    with UnsteadyFront(place.server.endpoint_url, rate=rate, seed=5) as unsteady:
+        running = [
+            subprocess.Popen(
+                [
+                    *(sys.executable, "-c", WORKER, place.bucket, unsteady.url, place.server.region),
+                    *(str(log), f"worker-{number}", str(turns)),
+                ],
+                cwd=ROOT,
+                env={"PYTHONPATH": str(ROOT), **environment(place.server)},
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for number in range(workers)
+        ]
+        said = [worker.communicate(timeout=150)[1] for worker in running]
+    assert [worker.returncode for worker in running] == [0] * workers, said
+    assert unsteady.faults
+    lines = [line.split() for line in log.read_text().splitlines()]
+    for begins, ends in zip(lines[::2], lines[1::2], strict=True):
+        assert (begins[1], ends[1]) == ("begins", "ends")
+        assert (begins[0], begins[2]) == (ends[0], ends[2]), "nobody else in between"
+    tokens = [int(line[2]) for line in lines[::2]]
+    assert tokens == sorted(set(tokens)), "fencing tokens grow"
+    assert sorted(line[0] for line in lines[::2]) == sorted(
+        f"worker-{number}" for number in range(workers) for _ in range(turns)
+    )
+
+
+class TestProcesses:
+    def test_they_take_turns(self, place: Place, tmp_path: Path) -> None:
+        skip_without_conditions(place)
+        take_turns(place, tmp_path / "log", workers=3, turns=2, rate=0.1)

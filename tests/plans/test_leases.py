@@ -1,0 +1,447 @@
+"""Leases on the fake: who gets one, what it takes, lost replies, takeovers, and who is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import math
+import os
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from langgraph_checkpoint_s3 import (
+    ConflictError,
+    CorruptObjectError,
+    InvalidConfigError,
+    InvalidKeyError,
+    Lease,
+    NotSupportedError,
+    S3Saver,
+    StorageUnavailableError,
+)
+from langgraph_checkpoint_s3.leases import Pace, Terms
+from langgraph_checkpoint_s3.plans.lease import MARGIN
+from langgraph_checkpoint_s3.s3.requests import GetDated, Request, SwapObject
+from tests.plans.helpers import once, put
+from tests.support.checkpoints import place
+from tests.support.fake_s3 import FakeS3, client_error
+from tests.support.fake_store import make_saver
+
+KEY = "checkpoints/.leases/t.lease"
+TTL = 60.0
+SOUND: dict[str, Any] = {
+    "v": 1,
+    "owner": "o",
+    "holder": "h",
+    "token": 1,
+    "ttl": 1.0,
+    "write": 1,
+    "renewed": 1,
+    "released": False,
+}
+WRONG: list[dict[str, Any]] = [
+    {"ttl": math.nan}, {"ttl": 0}, {"ttl": "1"}, {"ttl": 10**400}, {"token": True}, {"token": -1}, {"token": 2**63},
+    {"holder": 1}, {"holder": "h" * 257}, {"owner": None}, {"released": 1},
+]  # fmt: skip
+
+
+class Time:
+    """A clock for holders, and pauses that make time pass for them and for the store."""
+
+    def __init__(self, fake: FakeS3) -> None:
+        self.now = 0.0
+        self.fake = fake
+        self.pauses: list[float] = []
+
+    def passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.fake.age(timedelta(seconds=seconds), ".leases/")
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.passes(seconds)
+
+
+@pytest.fixture
+def time(fake: FakeS3) -> Time:
+    return Time(fake)
+
+
+def lease(saver: S3Saver, time: Time, holder: str = "me", *, wait: float = 0.0, thread: str = "t") -> Lease:
+    terms = Terms.of(TTL, wait, holder, auto_renew=False)
+    store: Any = saver._store
+    pace = Pace(lambda: time.now, time.sleep)
+    return Lease(store, saver._layout.lease(thread), thread, terms, saver._now, pace)
+
+
+def said(fake: FakeS3) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(fake.objects[KEY].data)
+    return document
+
+
+def lost_reply(kind: type[Request[Any]] = SwapObject, *, refused: bool = True) -> Any:
+    """A hook: the first such request has its effect, and its reply is lost; a retry's own 412 comes back."""
+
+    def lose(request: Request[Any]) -> None:
+        if refused:
+            raise client_error("PreconditionFailed", 412, request)
+        raise client_error("InternalError", 500, request)
+
+    return once(kind, lose, "after")
+
+
+class TestTaking:
+    def test_it_takes_a_get_and_a_put(self, fake: FakeS3, saver: S3Saver, time: Time) -> None:
+        with fake.counted() as count, lease(saver, time) as held:
+            assert held.remaining == TTL
+            assert not held.lost
+            held.check()
+        # Once a saver three more make sure of the store; the last is of the release.
+        assert count.kinds == {"GetDated": 1, "SwapObject": 1 + 3 + 1}
+        with fake.counted() as count, lease(saver, time):
+            assert count.kinds == {"GetDated": 1, "SwapObject": 1}
+            before = said(fake)["write"]
+        assert count.kinds == {"GetDated": 1, "SwapObject": 2}
+        assert said(fake)["released"]
+        assert said(fake)["write"] > before
+
+    def test_the_second_is_told_who_holds_it_and_until_when(self, saver: S3Saver, time: Time) -> None:
+        with lease(saver, time, "the first"):
+            time.passes(10)
+            with pytest.raises(ConflictError, match=r"the first holds .*'t'; it ends in 5\d s") as refused:
+                lease(saver, time, "the second").acquire()
+        assert refused.value.key == KEY
+        assert lease(saver, time, "the second").acquire().remaining == TTL
+
+    def test_threads_do_not_exclude_each_other(self, saver: S3Saver, time: Time) -> None:
+        with lease(saver, time), lease(saver, time, thread="t2"), lease(saver, time, thread="t.lease"):
+            pass
+
+    def test_tokens_only_grow(self, fake: FakeS3, saver: S3Saver, time: Time) -> None:
+        ticks = iter(range(10**18, 10**19, 10**7))  # 10 ms apart
+        saver._now = lambda: next(ticks)  # type: ignore[assignment]
+        tokens = []
+        for number in range(6):
+            with lease(saver, time) as held:
+                tokens.append(held.token)
+                held.renew()
+                assert held.token == tokens[-1], "a renewal is no new holder"
+            if number == 3:
+                fake.delete(KEY)  # by a lifecycle rule, say
+        assert tokens == sorted(set(tokens))
+
+    def test_waiting_ends_with_the_holders_release(self, saver: S3Saver, time: Time) -> None:
+        first = lease(saver, time).acquire()
+        second = lease(saver, time, wait=30)
+
+        def sleep(seconds: float) -> None:
+            time.sleep(seconds)
+            if len(time.pauses) == 5:
+                first.release()
+
+        second._pace = Pace(lambda: time.now, sleep)
+        with second:
+            assert len(time.pauses) == 5
+            assert second.token > first.token
+
+    def test_waiting_ends_in_time(self, saver: S3Saver, time: Time) -> None:
+        lease(saver, time).acquire()
+        with pytest.raises(ConflictError):
+            lease(saver, time, wait=20).acquire()
+        assert sum(time.pauses) == pytest.approx(20)
+        assert max(time.pauses) <= 2
+
+    def test_one_object_is_one_holder(self, saver: S3Saver, time: Time) -> None:
+        held = lease(saver, time).acquire()
+        with pytest.raises(InvalidConfigError, match="held already"):
+            held.acquire()
+
+    def test_it_shows_nowhere_else(self, fake: FakeS3, saver: S3Saver, time: Time) -> None:
+        put(saver, "1")
+        with lease(saver, time):
+            assert len(list(saver.list(None))) == 1
+            saver.delete_thread("t")
+            assert fake.keys() == [KEY], "who deletes a thread under its lease keeps the lease"
+            assert saver.get_tuple(place("t")) is None
+
+
+class TestTheEnd:
+    def test_a_lease_that_has_ended_is_taken_over(self, saver: S3Saver, time: Time) -> None:
+        first = lease(saver, time, "the first").acquire()
+        time.passes(TTL)
+        assert first.remaining == 0
+        with pytest.raises(ConflictError, match="has ended"):
+            first.check()
+        with pytest.raises(ConflictError, match="the first"):
+            lease(saver, time).acquire()  # the store's clock has seconds, and machines
+        time.passes(MARGIN)
+        second = lease(saver, time, "the second").acquire()
+        assert second.token > first.token
+        with pytest.raises(ConflictError, match="the second took it over"):
+            first.renew()
+        assert first.lost
+        with pytest.raises(ConflictError, match="lost"):
+            first.check()
+        with pytest.raises(ConflictError, match="lost"):
+            first.release()
+        second.renew()
+
+    def test_for_its_holder_it_ends_first(self, saver: S3Saver, time: Time) -> None:
+        """However long the request was on its way, and however late its reply."""
+        store: Any = saver._store
+        store.fake.hook = lambda moment, request: time.passes(3)
+        first = lease(saver, time).acquire()
+        store.fake.hook = None
+        while first.remaining:
+            with pytest.raises(ConflictError):
+                lease(saver, time).acquire()
+            time.passes(1)
+
+    def test_a_renewal_makes_it_hold_on(self, saver: S3Saver, time: Time) -> None:
+        with lease(saver, time) as held:
+            for _ in range(5):
+                time.passes(TTL / 2)
+                held.renew()
+                assert held.remaining == TTL
+                with pytest.raises(ConflictError):
+                    lease(saver, time).acquire()
+
+    def test_what_nobody_took_over_goes_on(self, saver: S3Saver, time: Time) -> None:
+        with lease(saver, time) as held:
+            time.passes(2 * TTL)
+            held.renew()  # nobody else has had it: the object is as it was left
+            held.check()
+
+    def test_a_body_that_lost_it_is_told_at_its_end(self, saver: S3Saver, time: Time) -> None:
+        def body() -> None:
+            with lease(saver, time):
+                time.passes(2 * TTL)
+                lease(saver, time).acquire()
+
+        with pytest.raises(ConflictError, match="lost"):
+            body()
+
+    def test_the_bodys_own_error_comes_first(self, saver: S3Saver, time: Time) -> None:
+        def body() -> None:
+            with lease(saver, time):
+                time.passes(2 * TTL)
+                lease(saver, time).acquire()
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            body()
+
+    def test_the_coroutines_do_the_same(self, saver: S3Saver, time: Time) -> None:
+        async def use() -> None:
+            async with lease(saver, time) as held:
+                await held.arenew()
+                with pytest.raises(ConflictError):
+                    await lease(saver, time).aacquire()
+                time.passes(2 * TTL)
+                other = await lease(saver, time, "the other").aacquire()
+                with pytest.raises(ConflictError, match="the other"):
+                    await held.arenew()
+                await other.arelease()
+
+        with pytest.raises(ConflictError, match="lost"):
+            asyncio.run(use())
+
+
+class TestLostReplies:
+    @pytest.mark.parametrize("first", [True, False])
+    def test_of_the_taking(self, fake: FakeS3, saver: S3Saver, time: Time, first: bool) -> None:
+        if not first:
+            lease(saver, time).acquire().release()
+        fake.hook = lost_reply()
+        with lease(saver, time) as held:
+            assert said(fake)["token"] == held.token
+
+    def test_of_a_renewal(self, fake: FakeS3, saver: S3Saver, time: Time) -> None:
+        with lease(saver, time) as held:
+            fake.hook = lost_reply()
+            held.renew()
+            held.renew()
+
+    def test_of_the_release(self, fake: FakeS3, saver: S3Saver, time: Time) -> None:
+        with lease(saver, time):
+            fake.hook = lost_reply()
+        assert said(fake)["released"]
+
+    def test_of_a_renewal_that_failed(self, fake: FakeS3, saver: S3Saver, time: Time) -> None:
+        """It may have had its effect: the next one finds its own writing, and isn't lost."""
+        with lease(saver, time) as held:
+            fake.hook = lost_reply(refused=False)
+            with pytest.raises(StorageUnavailableError):
+                held.renew()
+            held.renew()
+
+    def test_of_a_taking_that_failed(self, fake: FakeS3, saver: S3Saver, time: Time) -> None:
+        fake.hook = lost_reply(refused=False)
+        mine = lease(saver, time)
+        with pytest.raises(StorageUnavailableError):
+            mine.acquire()
+        with pytest.raises(ConflictError):
+            lease(saver, time).acquire()
+        with mine:
+            mine.check()
+
+    def test_somebody_elses_412_is_never_taken_for_ones_own(
+        self, fake: FakeS3, saver: S3Saver, time: Time
+    ) -> None:
+        lease(saver, time).acquire().release()
+        other = lease(make_saver(fake), time, "the faster one")
+        fake.hook = once(SwapObject, lambda request: other.acquire() and None)
+        with pytest.raises(ConflictError, match="the faster one"):
+            lease(saver, time).acquire()
+        other.renew()
+
+
+@pytest.mark.parametrize("before", ["nothing", "a released one", "one that has ended"])
+def test_of_many_at_once_one_gets_it(fake: FakeS3, saver: S3Saver, time: Time, before: str) -> None:
+    """At each request of the one, another one tries it too."""
+    if before != "nothing":
+        old = lease(saver, time).acquire()
+        old.release() if before == "a released one" else time.passes(2 * TTL)
+    earlier = fake.snapshot()
+    for at in range(12):
+        here = earlier.snapshot()
+        rival_time = Time(here)
+        winners: list[Lease] = []
+        requests = iter(range(100))
+
+        def hook(moment: Any, request: Request[Any]) -> None:
+            if next(requests) == at:  # noqa: B023
+                take(make_saver(here))  # noqa: B023
+
+        def take(one: S3Saver) -> None:
+            with contextlib.suppress(ConflictError):
+                winners.append(lease(one, rival_time).acquire())  # noqa: B023
+
+        here.hook = hook
+        take(make_saver(here))
+        here.hook = None
+        assert len(winners) == 1
+        winners[0].renew()
+
+
+class TestRefusal:
+    def test_a_store_that_ignores_conditions(self, fake: FakeS3, saver: S3Saver, time: Time) -> None:
+        fake.plain = True
+        for _ in range(2):
+            with pytest.raises(NotSupportedError, match="keep nobody out"):
+                lease(saver, time).acquire()
+            assert fake.keys() == []
+
+    @pytest.mark.parametrize("ignored", [None, "If-Match"])
+    def test_a_store_that_ignores_one_of_them(
+        self, fake: FakeS3, saver: S3Saver, time: Time, ignored: str | None
+    ) -> None:
+        def hook(moment: Any, request: Request[Any]) -> None:
+            if isinstance(request, SwapObject):
+                fake.plain = (request.expected is None) == (ignored is None) and moment == "before"
+
+        fake.hook = hook
+        with pytest.raises(NotSupportedError):
+            lease(saver, time).acquire()
+
+    def test_a_store_that_answers_501(self, fake: FakeS3, saver: S3Saver, time: Time) -> None:
+        def refuse(request: Request[Any]) -> None:
+            raise client_error("NotImplemented", 501, request)
+
+        fake.hook = once(SwapObject, refuse)
+        with pytest.raises(NotSupportedError, match="no conditional writes"):
+            lease(saver, time).acquire()
+        assert fake.keys() == []
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            *(b"", b"{", b"[]", b"null", b'{"v":2}', b"[" * 4000, b"\xff"),
+            json.dumps({name: value for name, value in SOUND.items() if name != "token"}).encode(),
+            *(json.dumps(SOUND | wrong).encode() for wrong in WRONG),
+        ],
+    )
+    def test_what_is_no_lease(self, fake: FakeS3, saver: S3Saver, time: Time, data: bytes) -> None:
+        fake.put(KEY, data)
+        with pytest.raises(CorruptObjectError, match="isn't a lease"):
+            lease(saver, time).acquire()
+        assert fake.objects[KEY].data == data
+
+    @pytest.mark.parametrize(
+        "terms",
+        [
+            {"ttl": 0.9}, {"ttl": 8 * 86400}, {"ttl": "60"}, {"ttl": True}, {"ttl": math.nan}, {"wait": -1},
+            {"wait": None}, {"holder": ""}, {"holder": 7}, {"holder": "h" * 257},
+        ],
+    )  # fmt: skip
+    def test_terms_out_of_range(self, fake: FakeS3, saver: S3Saver, terms: dict[str, Any]) -> None:
+        with fake.counted() as count, pytest.raises(InvalidConfigError):
+            saver.lease("t", **terms)
+        assert not count.requests
+
+    @pytest.mark.parametrize("thread", ["", "\ud800", "t" * 1010])
+    def test_threads_that_cant_be(self, saver: S3Saver, thread: str) -> None:
+        with pytest.raises(InvalidKeyError):
+            saver.lease(thread)
+
+
+class TestTheSaversOwn:
+    def test_it_is_renewed_in_the_background(self, fake: FakeS3, saver: S3Saver) -> None:
+        renewed = threading.Event()
+        with saver.lease("t", ttl=timedelta(seconds=1)) as held:
+            first = said(fake)["write"]
+            fake.hook = lambda moment, request: (
+                renewed.set() if moment == "after" and isinstance(request, SwapObject) else None
+            )
+            assert renewed.wait(5)
+            fake.hook = None
+            assert said(fake)["write"] > first
+            held.check()
+        assert not [each for each in threading.enumerate() if "lease" in each.name]
+
+    def test_a_task_renews_it(self, fake: FakeS3, saver: S3Saver) -> None:
+        async def use() -> None:
+            async with saver.alease("t", ttl=1, holder="a task") as held:
+                first = said(fake)["write"]
+                for _ in range(500):
+                    await asyncio.sleep(0.01)
+                    if said(fake)["write"] > first:
+                        break
+                assert said(fake)["write"] > first
+                held.check()
+            assert len(asyncio.all_tasks()) == 1
+
+        asyncio.run(use())
+        assert said(fake)["released"]
+
+    def test_what_was_lost_in_the_background_shows(self, fake: FakeS3, saver: S3Saver) -> None:
+        held = saver.lease("t", ttl=1).acquire()
+        fake.delete(KEY)
+        thread = held._thread
+        assert thread is not None
+        thread.join(5)
+        assert held.lost
+        assert held.remaining == 0
+        with pytest.raises(ConflictError, match="deleted"):
+            held.release()
+
+    def test_the_default_holder_names_the_process(self, saver: S3Saver) -> None:
+        held = saver.lease("t")
+        assert str(os.getpid()) in held.holder
+        assert held.token == 0
+        assert "'t'" in repr(held)
+        with pytest.raises(ConflictError, match="isn't held"):
+            held.check()
+        held.release()  # nothing to do
+
+    def test_a_read_is_never_from_the_cache(self, fake: FakeS3, saver: S3Saver) -> None:
+        with saver.lease("t", auto_renew=False), fake.counted() as count:
+            for _ in range(2):
+                with pytest.raises(ConflictError):
+                    saver.lease("t").acquire()
+        assert count.kinds["GetDated"] == 2
+        assert GetDated("k").MOST == 4096
