@@ -225,7 +225,7 @@ class Lease:
             if self._held is not None:
                 plan = self._renew(released=True)
                 try:
-                    self._renewed(*self._timed(self._store.run, plan))
+                    self._released(*self._timed(self._store.run, plan))
                 finally:
                     self._end()
 
@@ -240,7 +240,7 @@ class Lease:
                 plan = self._renew(released=True)
                 sent = self._pace.clock()
                 try:
-                    self._renewed(sent, await self._store.arun(plan))
+                    self._released(sent, await self._store.arun(plan))
                 finally:
                     self._end()
 
@@ -321,6 +321,12 @@ class Lease:
             return
         self._lost = f"{outcome.holder} took it over" if outcome.holder else "its object was deleted"
         raise self._gone()
+
+    def _released(self, sent: float, outcome: Held | Taken) -> None:
+        # Somebody has it before it could end: then it was released, the reply got lost, and he was faster
+        # than our second try.
+        if not (isinstance(outcome, Taken) and outcome.holder and self._pace.clock() < self._until):
+            self._renewed(sent, outcome)
 
     def _gone(self) -> ConflictError:
         if self._lost is not None:

@@ -237,10 +237,10 @@ class Versioning(BaseAdmin):
     def purge_thread(self, thread_id: str, *, dry_run: bool = True) -> Purged:
         """Remove all of a thread for good: the right to be forgotten.
 
-        Every version and delete marker of its objects, whatever they are, its unfinished uploads, and its
-        exports. It is first deleted as usual, and then version by version, so that at no time an old
-        version shows; what is left is listed again until there is nothing. If it is cut short, doing it
-        again goes on. Drops what this process has in memory.
+        Every version and delete marker of its objects, whatever they are, its unfinished uploads, its
+        exports and its lease. It is first deleted as usual, and then version by version, so that at no
+        time an old version shows; what is left is listed again until there is nothing. If it is cut
+        short, doing it again goes on. Drops what this process has in memory.
 
         Not reached are: what Object Lock or MFA delete protects (an error says so; purge again once that
         has ended), replicas in other buckets (S3 doesn't replicate the deletion of versions), backups,

@@ -23,6 +23,7 @@ from langgraph_checkpoint_s3 import (
     S3Saver,
     StorageUnavailableError,
 )
+from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.leases import Pace, Terms
 from langgraph_checkpoint_s3.plans.lease import MARGIN
 from langgraph_checkpoint_s3.s3.requests import GetDated, Request, SwapObject
@@ -44,8 +45,8 @@ SOUND: dict[str, Any] = {
     "released": False,
 }
 WRONG: list[dict[str, Any]] = [
-    {"ttl": math.nan}, {"ttl": 0}, {"ttl": "1"}, {"ttl": 10**400}, {"token": True}, {"token": -1}, {"token": 2**63},
-    {"holder": 1}, {"holder": "h" * 257}, {"owner": None}, {"released": 1},
+    {"ttl": math.nan}, {"ttl": 0}, {"ttl": "1"}, {"ttl": 10**400}, {"token": True}, {"token": -1},
+    {"token": 2**63}, {"holder": 1}, {"holder": "h" * 257}, {"owner": None}, {"released": 1},
 ]  # fmt: skip
 
 
@@ -168,6 +169,16 @@ class TestTaking:
             assert fake.keys() == [KEY], "who deletes a thread under its lease keeps the lease"
             assert saver.get_tuple(place("t")) is None
 
+    def test_a_purge_takes_it_too(self, fake: FakeS3, saver: S3Saver, time: Time) -> None:
+        """Its key is the thread's id, and the holder's name is in it. That of a thread named alike stays."""
+        put(saver, "1")
+        lease(saver, time).acquire()
+        with lease(saver, time, thread="t2"), lease(saver, time, thread="t.lease"):
+            assert S3Admin(saver).purge_thread("t").versions == 2
+            S3Admin(saver).purge_thread("t", dry_run=False)
+            left = [saver._layout.lease(name) for name in ("t.lease", "t2")]
+            assert fake.keys() == left
+
 
 class TestTheEnd:
     def test_a_lease_that_has_ended_is_taken_over(self, saver: S3Saver, time: Time) -> None:
@@ -271,6 +282,25 @@ class TestLostReplies:
             fake.hook = lost_reply()
         assert said(fake)["released"]
 
+    @pytest.mark.parametrize(("later", "told"), [(0.0, False), (2 * TTL, True)])
+    def test_of_the_release_while_another_is_faster(
+        self, fake: FakeS3, saver: S3Saver, time: Time, later: float, told: bool
+    ) -> None:
+        """Within the ttl, that he has it shows that it was released. Later, nobody can tell."""
+        other = lease(make_saver(fake), time, "the faster one")
+
+        def overtake(request: Request[Any]) -> None:
+            fake.hook = None
+            time.passes(later)
+            other.acquire()
+            raise client_error("PreconditionFailed", 412, request)
+
+        held = lease(saver, time).acquire()
+        fake.hook = once(SwapObject, overtake, "after")
+        with pytest.raises(ConflictError, match="lost") if told else contextlib.nullcontext():
+            held.release()
+        other.renew()
+
     def test_of_a_renewal_that_failed(self, fake: FakeS3, saver: S3Saver, time: Time) -> None:
         """It may have had its effect: the next one finds its own writing, and isn't lost."""
         with lease(saver, time) as held:
@@ -294,7 +324,11 @@ class TestLostReplies:
     ) -> None:
         lease(saver, time).acquire().release()
         other = lease(make_saver(fake), time, "the faster one")
-        fake.hook = once(SwapObject, lambda request: other.acquire() and None)
+
+        def overtake(request: Request[Any]) -> None:
+            other.acquire()
+
+        fake.hook = once(SwapObject, overtake)
         with pytest.raises(ConflictError, match="the faster one"):
             lease(saver, time).acquire()
         other.renew()

@@ -61,7 +61,7 @@ class _Found:
 
 
 def purge_thread(context: Context, thread_id: str, *, dry_run: bool) -> Plan[Purged]:
-    """Remove all versions, markers, uploads and exports of a thread, until none is left.
+    """Remove all versions, markers, uploads and exports of a thread and its lease, until none is left.
 
     Args:
         context: The saver's.
@@ -72,7 +72,8 @@ def purge_thread(context: Context, thread_id: str, *, dry_run: bool) -> Plan[Pur
         AccessDeniedError: Something may not be deleted: Object Lock, MFA delete, or a permission.
         ConflictError: Somebody goes on writing to the thread.
     """
-    folders = [context.layout.thread(thread_id), context.layout.exports(thread_id)]
+    layout = context.layout
+    folders = [layout.thread(thread_id), layout.exports(thread_id), layout.lease(thread_id)]
     first = found = yield from _look(folders)
     if not dry_run:
         context.memory.clear()
