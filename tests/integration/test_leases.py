@@ -13,4 +13,5 @@ __all__ = ["TestLeases"]
 class TestProcesses:
     def test_eight_take_turns_while_a_fifth_of_the_requests_fails(self, place: Place, tmp_path: Path) -> None:
         skip_without_conditions(place)
-        take_turns(place, tmp_path / "log", workers=8, turns=2, rate=0.2)
+        workers = ["mortal", *(f"worker-{number}" for number in range(8))]
+        take_turns(place, tmp_path / "log", workers=workers, turns=2, rate=0.2)
