@@ -86,6 +86,18 @@ def test_no_threads_folder_lies_in_anothers(one: tuple[str, str], other: tuple[s
     assert not Layout(one[0]).thread(one[1]).startswith(Layout(other[0]).thread(other[1]))
 
 
+@given(st.tuples(PREFIXES, IDS), st.tuples(PREFIXES, IDS))
+@example(("", "t"), ("", "t.lease"))
+def test_no_threads_lease_lies_in_anothers_folder_or_lease(
+    one: tuple[str, str], other: tuple[str, str]
+) -> None:
+    (prefix, thread), (prefix_2, thread_2) = one, other
+    key, key_2 = Layout(prefix).lease(thread), Layout(prefix_2).lease(thread_2)
+    assert key_2.startswith(key) == (one == other)
+    assert not key.startswith(Layout(prefix_2).thread(thread_2))
+    assert not Layout(prefix).holds(key)
+
+
 @given(PREFIXES, PREFIXES, IDS, IDS, IDS, LEAVES)
 @example("", "a/", "t", "", "1", LEAF)
 @example("a/", "a/b/", "t", "", "1", LEAF)
