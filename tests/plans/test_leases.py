@@ -4,84 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import math
-import os
-import threading
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from langgraph_checkpoint_s3 import (
     ConflictError,
-    CorruptObjectError,
     InvalidConfigError,
-    InvalidKeyError,
     Lease,
-    NotSupportedError,
     S3Saver,
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.leases import Pace, Terms
+from langgraph_checkpoint_s3.leases import Pace
 from langgraph_checkpoint_s3.plans.lease import MARGIN
-from langgraph_checkpoint_s3.s3.requests import GetDated, Request, SwapObject
+from langgraph_checkpoint_s3.s3.requests import Request, SwapObject
 from tests.plans.helpers import once, put
+from tests.plans.leasing import KEY, TTL, Time, lease, said, time
 from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3, client_error
 from tests.support.fake_store import make_saver
 
-KEY = "checkpoints/.leases/t.lease"
-TTL = 60.0
-SOUND: dict[str, Any] = {
-    "v": 1,
-    "owner": "o",
-    "holder": "h",
-    "token": 1,
-    "ttl": 1.0,
-    "write": 1,
-    "renewed": 1,
-    "released": False,
-}
-WRONG: list[dict[str, Any]] = [
-    {"ttl": math.nan}, {"ttl": 0}, {"ttl": "1"}, {"ttl": 10**400}, {"token": True}, {"token": -1},
-    {"token": 2**63}, {"holder": 1}, {"holder": "h" * 257}, {"owner": None}, {"released": 1},
-]  # fmt: skip
-
-
-class Time:
-    """A clock for holders, and pauses that make time pass for them and for the store."""
-
-    def __init__(self, fake: FakeS3) -> None:
-        self.now = 0.0
-        self.fake = fake
-        self.pauses: list[float] = []
-
-    def passes(self, seconds: float) -> None:
-        self.now += seconds
-        self.fake.age(timedelta(seconds=seconds), ".leases/")
-
-    def sleep(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-        self.passes(seconds)
-
-
-@pytest.fixture
-def time(fake: FakeS3) -> Time:
-    return Time(fake)
-
-
-def lease(saver: S3Saver, time: Time, holder: str = "me", *, wait: float = 0.0, thread: str = "t") -> Lease:
-    terms = Terms.of(TTL, wait, holder, auto_renew=False)
-    store: Any = saver._store
-    pace = Pace(lambda: time.now, time.sleep)
-    return Lease(store, saver._layout.lease(thread), thread, terms, saver._now, pace)
-
-
-def said(fake: FakeS3) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(fake.objects[KEY].data)
-    return document
+__all__ = ["time"]
 
 
 def lost_reply(kind: type[Request[Any]] = SwapObject, *, refused: bool = True) -> Any:
@@ -360,122 +304,3 @@ def test_of_many_at_once_one_gets_it(fake: FakeS3, saver: S3Saver, time: Time, b
         here.hook = None
         assert len(winners) == 1
         winners[0].renew()
-
-
-class TestRefusal:
-    def test_a_store_that_ignores_conditions(self, fake: FakeS3, saver: S3Saver, time: Time) -> None:
-        fake.plain = True
-        for _ in range(2):
-            with pytest.raises(NotSupportedError, match="keep nobody out"):
-                lease(saver, time).acquire()
-            assert fake.keys() == []
-
-    @pytest.mark.parametrize("ignored", [None, "If-Match"])
-    def test_a_store_that_ignores_one_of_them(
-        self, fake: FakeS3, saver: S3Saver, time: Time, ignored: str | None
-    ) -> None:
-        def hook(moment: Any, request: Request[Any]) -> None:
-            if isinstance(request, SwapObject):
-                fake.plain = (request.expected is None) == (ignored is None) and moment == "before"
-
-        fake.hook = hook
-        with pytest.raises(NotSupportedError):
-            lease(saver, time).acquire()
-
-    def test_a_store_that_answers_501(self, fake: FakeS3, saver: S3Saver, time: Time) -> None:
-        def refuse(request: Request[Any]) -> None:
-            raise client_error("NotImplemented", 501, request)
-
-        fake.hook = once(SwapObject, refuse)
-        with pytest.raises(NotSupportedError, match="no conditional writes"):
-            lease(saver, time).acquire()
-        assert fake.keys() == []
-
-    @pytest.mark.parametrize(
-        "data",
-        [
-            *(b"", b"{", b"[]", b"null", b'{"v":2}', b"[" * 4000, b"\xff"),
-            json.dumps({name: value for name, value in SOUND.items() if name != "token"}).encode(),
-            *(json.dumps(SOUND | wrong).encode() for wrong in WRONG),
-        ],
-    )
-    def test_what_is_no_lease(self, fake: FakeS3, saver: S3Saver, time: Time, data: bytes) -> None:
-        fake.put(KEY, data)
-        with pytest.raises(CorruptObjectError, match="isn't a lease"):
-            lease(saver, time).acquire()
-        assert fake.objects[KEY].data == data
-
-    @pytest.mark.parametrize(
-        "terms",
-        [
-            {"ttl": 0.9}, {"ttl": 8 * 86400}, {"ttl": "60"}, {"ttl": True}, {"ttl": math.nan}, {"wait": -1},
-            {"wait": None}, {"holder": ""}, {"holder": 7}, {"holder": "h" * 257},
-        ],
-    )  # fmt: skip
-    def test_terms_out_of_range(self, fake: FakeS3, saver: S3Saver, terms: dict[str, Any]) -> None:
-        with fake.counted() as count, pytest.raises(InvalidConfigError):
-            saver.lease("t", **terms)
-        assert not count.requests
-
-    @pytest.mark.parametrize("thread", ["", "\ud800", "t" * 1010])
-    def test_threads_that_cant_be(self, saver: S3Saver, thread: str) -> None:
-        with pytest.raises(InvalidKeyError):
-            saver.lease(thread)
-
-
-class TestTheSaversOwn:
-    def test_it_is_renewed_in_the_background(self, fake: FakeS3, saver: S3Saver) -> None:
-        renewed = threading.Event()
-        with saver.lease("t", ttl=timedelta(seconds=1)) as held:
-            first = said(fake)["write"]
-            fake.hook = lambda moment, request: (
-                renewed.set() if moment == "after" and isinstance(request, SwapObject) else None
-            )
-            assert renewed.wait(5)
-            fake.hook = None
-            assert said(fake)["write"] > first
-            held.check()
-        assert not [each for each in threading.enumerate() if "lease" in each.name]
-
-    def test_a_task_renews_it(self, fake: FakeS3, saver: S3Saver) -> None:
-        async def use() -> None:
-            async with saver.alease("t", ttl=1, holder="a task") as held:
-                first = said(fake)["write"]
-                for _ in range(500):
-                    await asyncio.sleep(0.01)
-                    if said(fake)["write"] > first:
-                        break
-                assert said(fake)["write"] > first
-                held.check()
-            assert len(asyncio.all_tasks()) == 1
-
-        asyncio.run(use())
-        assert said(fake)["released"]
-
-    def test_what_was_lost_in_the_background_shows(self, fake: FakeS3, saver: S3Saver) -> None:
-        held = saver.lease("t", ttl=1).acquire()
-        fake.delete(KEY)
-        thread = held._thread
-        assert thread is not None
-        thread.join(5)
-        assert held.lost
-        assert held.remaining == 0
-        with pytest.raises(ConflictError, match="deleted"):
-            held.release()
-
-    def test_the_default_holder_names_the_process(self, saver: S3Saver) -> None:
-        held = saver.lease("t")
-        assert str(os.getpid()) in held.holder
-        assert held.token == 0
-        assert "'t'" in repr(held)
-        with pytest.raises(ConflictError, match="isn't held"):
-            held.check()
-        held.release()  # nothing to do
-
-    def test_a_read_is_never_from_the_cache(self, fake: FakeS3, saver: S3Saver) -> None:
-        with saver.lease("t", auto_renew=False), fake.counted() as count:
-            for _ in range(2):
-                with pytest.raises(ConflictError):
-                    saver.lease("t").acquire()
-        assert count.kinds["GetDated"] == 2
-        assert GetDated("k").MOST == 4096
