@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Mapping
@@ -345,6 +344,6 @@ def _check_type(name: str, kind: str, value: object) -> None:
 
 
 def _in_range(name: str, value: float, least: float, most: float | None) -> None:
-    if value < least or (most is not None and value > most) or math.isnan(value):
+    if not least <= value or (most is not None and value > most):  # NaN is not at least anything
         limits = f"at least {least}" if most is None else f"from {least} to {most}"
         raise InvalidConfigError(f"{name}={value} must be {limits}.")

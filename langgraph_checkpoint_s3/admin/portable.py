@@ -16,9 +16,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph_checkpoint_s3.admin.plans.portable import Manifest, PortableFile, open_object, pack
 from langgraph_checkpoint_s3.errors import (
     CorruptObjectError,
-    DecryptionError,
     InvalidConfigError,
-    S3CheckpointError,
 )
 from langgraph_checkpoint_s3.objects.borrow import Rules
 from langgraph_checkpoint_s3.objects.codecs import CODECS, Compression
@@ -40,8 +38,6 @@ MAX_BYTES: Final = 1024 * 1024 * 1024
 _WRITER: Final = f"langgraph-checkpoint-s3/{__version__}"
 _LAYOUT: Final = Layout("")
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_ENCRYPTED: Final = "+"
-"""What LangGraph's serializer that encrypts puts into a value's type, before the cipher's name."""
 
 
 def loads(
@@ -86,7 +82,7 @@ def loads(
             )
         objects = [(member.name, opened.read(member)) for member in opened.members]
         loaded = _load(objects, thread_id or opened.manifest.thread_id, max_bytes)
-    return _shown(loaded, maybe_add_typed_methods(serde or JsonPlusSerializer()))
+    return loaded.loads(maybe_add_typed_methods(serde or JsonPlusSerializer()))
 
 
 def dumps(
@@ -179,26 +175,3 @@ def _load(objects: Sequence[tuple[str, bytes]], thread_id: str, max_bytes: int) 
             key=loaded.key,
         )
     return loaded
-
-
-def _shown(loaded: Loaded, serde: SerializerProtocol) -> CheckpointTuple:
-    try:
-        found = loaded.loads(serde)
-    except S3CheckpointError:
-        raise
-    except Exception as error:  # whatever the serializer raises
-        kind = loaded.checkpoint.metadata_value.type
-        if _ENCRYPTED in kind:
-            raise DecryptionError(
-                f"The checkpoint is encrypted ({kind}), and this serializer can't read it: pass the "
-                "saver's as serde",
-                key=loaded.key,
-            ) from error
-        raise CorruptObjectError(
-            f"The checkpoint's values can't be loaded ({type(error).__name__}: {error}): pass the saver's "
-            "serializer as serde",
-            key=loaded.key,
-        ) from error
-    if found.checkpoint.get("id") != loaded.folder.checkpoint_id or not isinstance(found.metadata, dict):
-        raise CorruptObjectError("The object holds something else than its header says", key=loaded.key)
-    return found

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from langgraph_checkpoint_s3.objects.format import OWN_FRAME
+from langgraph_checkpoint_s3.objects.limits import MOST_LENT
 from langgraph_checkpoint_s3.objects.match import Run, common_runs
 from langgraph_checkpoint_s3.objects.values import Frame, Lender, Value
 
@@ -39,6 +40,7 @@ class Rules:
         least: Bytes from which a lender is worth a request when the checkpoint is read.
         most_lenders: How many lenders a checkpoint may have.
         most_parts: How many runs of a value may be borrowed.
+        most_frames: How many frames a checkpoint may borrow; with more of them, it borrows nothing.
     """
 
     horizon: float
@@ -47,6 +49,7 @@ class Rules:
     least: int = 1024
     most_lenders: int = 20
     most_parts: int = 64
+    most_frames: int = MOST_LENT
 
 
 class Piece(NamedTuple):
@@ -160,7 +163,9 @@ def compose(values: Mapping[str, tuple[KnownValue, bytes]], rules: Rules, now: f
     too_many = by_size[: max(0, len(by_size) - rules.most_lenders)]
     poor = {*too_many, *(lender for lender in by_size if shares[lender] < rules.least)}
     settled = {name: _without(each, lambda piece: _lender(piece) in poor) for name, each in parts.items()}
-    return {name: each for name, each in settled.items() if any(part.piece for part in each)}
+    borrowed = {name: each for name, each in settled.items() if any(part.piece for part in each)}
+    frames = {part.piece.frame for each in borrowed.values() for part in each if part.piece}
+    return borrowed if len(frames) <= rules.most_frames else {}
 
 
 def _compose(old: KnownValue, raw: bytes, rules: Rules, now: float) -> list[Part]:

@@ -93,7 +93,7 @@ def decompress(stored: bytes | memoryview, codec: str, raw_length: int) -> bytes
         elif codec == "gzip":
             raw = zlib.decompressobj(_GZIP_CONTAINER).decompress(stored, raw_length + 1)
         else:
-            raise ValueError(f"its codec {codec!r} is unknown to this version")
+            raise ValueError(f"its codec {codec[:20]!r} is unknown to this version")
     except (zstd.ZstdError, zlib.error) as error:
         raise ValueError(f"its {codec} data is damaged: {error}") from error
     if len(raw) != raw_length:

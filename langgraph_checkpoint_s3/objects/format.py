@@ -28,7 +28,8 @@ from typing import Any, Final
 from langgraph_checkpoint_s3.errors import CorruptObjectError
 from langgraph_checkpoint_s3.objects.codecs import Compression, compress, decompress
 from langgraph_checkpoint_s3.objects.header import COMPRESSED, pack_header, unpack_header
-from langgraph_checkpoint_s3.objects.values import Extent, Frame, Value, pack_frames, unpack_frame
+from langgraph_checkpoint_s3.objects.limits import check_frames
+from langgraph_checkpoint_s3.objects.values import Extent, Frame, Value, brief, pack_frames, unpack_frame
 
 MAGIC: Final = b"LGS3"
 VERSION: Final = 1
@@ -213,7 +214,7 @@ class Container:
 
     def _decode(self, number: int) -> bytes:
         frame = self.frames[number]
-        of = f" of its lender {frame.lender.checkpoint_id}" if frame.lender else ""
+        of = f" of its lender {frame.lender.checkpoint_id[:80]}" if frame.lender else ""
         if not self._has(number):
             raise CorruptObjectError(f"Frame {number}{of} is cut off")
         stored: bytes | memoryview | None = self._stored.get(number)
@@ -268,15 +269,25 @@ def open_container(data: bytes | memoryview, size: int) -> Container:
     crc = int.from_bytes(view[_PREAMBLE.size - _CRC_BYTES : _PREAMBLE.size], "big")
     if zlib.crc32(header, zlib.crc32(view[: _PREAMBLE.size - _CRC_BYTES])) != crc:
         raise CorruptObjectError("The object's header is damaged: its CRC-32 differs")
-    try:
-        fields = unpack_header(header, view[_FLAGS_AT])
-        frames = tuple(unpack_frame(row) for row in fields["frames"])
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError, MemoryError) as error:
-        raise CorruptObjectError(f"The object's header can't be read: {error!r}") from error
+    read = _read_header(header, view[_FLAGS_AT])
+    if isinstance(read, str):
+        raise CorruptObjectError(f"The object's header can't be read: {read}")
+    fields, frames = read
     end = base + sum(frame.stored for frame in frames if frame.lender is None)
     if end != size:
         raise CorruptObjectError(f"The object has {size} bytes where its header announces {end}")
     return Container(fields, frames, base, view)
+
+
+def _read_header(header: memoryview, flags: int) -> tuple[dict[str, Any], tuple[Frame, ...]] | str:
+    """A header's fields and frames, or what is wrong with it: what msgpack raises holds all that it read."""
+    try:
+        fields = unpack_header(header, flags)
+        frames = tuple(unpack_frame(row) for row in fields["frames"])
+        check_frames(frames)
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError, MemoryError) as error:
+        return f"{type(error).__name__}({brief(str(error))})"
+    return fields, frames
 
 
 def _join(flags: int, header: bytes, stored: Iterable[bytes | memoryview]) -> bytes:

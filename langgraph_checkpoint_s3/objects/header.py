@@ -7,13 +7,14 @@ from typing import Any, Final
 
 import msgpack
 
+from langgraph_checkpoint_s3.errors import NotSupportedError
 from langgraph_checkpoint_s3.objects.codecs import compress, decompress
+from langgraph_checkpoint_s3.objects.limits import MOST_HEADER, MOST_LISTS, unpack
 
 COMPRESSED: Final = 1
 """The flag that says that a header is compressed."""
 
 _LENGTH_BYTES: Final = 4
-_MOST_BYTES: Final = 64 * 1024 * 1024
 
 
 def pack_header(fields: Mapping[str, Any], at_least: int | None = None) -> tuple[int, bytes]:
@@ -22,8 +23,13 @@ def pack_header(fields: Mapping[str, Any], at_least: int | None = None) -> tuple
     Args:
         fields: What it says.
         at_least: How many bytes it must have, if that matters and it can be compressed: zeros follow then.
+
+    Raises:
+        NotSupportedError: It says more than a reader takes.
     """
     raw: bytes = msgpack.packb(fields, use_bin_type=True)
+    if len(raw) > MOST_LISTS:
+        _check_long(raw)
     codec, stored = compress(raw, "zstd-d1")
     packed = len(raw).to_bytes(_LENGTH_BYTES, "big") + stored
     if codec == "none" or (at_least is None and len(packed) >= len(raw)):
@@ -39,7 +45,17 @@ def unpack_header(header: memoryview, flags: int) -> Any:
     """
     if flags & COMPRESSED:
         length = int.from_bytes(header[:_LENGTH_BYTES], "big")
-        if length > _MOST_BYTES:
+        if length > MOST_HEADER:
             raise ValueError(f"it announces {length} bytes")
         header = memoryview(decompress(header[_LENGTH_BYTES:], "zstd-d1", length))
-    return msgpack.unpackb(header, raw=False, strict_map_key=True)
+    return unpack(header)
+
+
+def _check_long(raw: bytes) -> None:
+    try:
+        unpack(raw)
+    except ValueError as error:
+        raise NotSupportedError(
+            f"An object can't hold so many channels or writes: of its header, {error}. Put the writes in "
+            "several calls, or the channels' values into fewer"
+        ) from error

@@ -24,7 +24,17 @@ from langgraph_checkpoint_s3.errors import CorruptObjectError
 from langgraph_checkpoint_s3.objects.borrow import Known, Rules, known_of
 from langgraph_checkpoint_s3.objects.codecs import Compression
 from langgraph_checkpoint_s3.objects.format import OWN_FRAME, Builder, Container, open_container
-from langgraph_checkpoint_s3.objects.values import Lender, Value, natural, pack_value, text, unpack_value
+from langgraph_checkpoint_s3.objects.limits import check_values
+from langgraph_checkpoint_s3.objects.revive import load, load_map
+from langgraph_checkpoint_s3.objects.values import (
+    Lender,
+    Value,
+    brief,
+    natural,
+    pack_value,
+    text,
+    unpack_value,
+)
 
 Dumped: TypeAlias = "tuple[str, bytes]"
 """What the serializer makes of a value: its type and its bytes."""
@@ -107,24 +117,23 @@ class CheckpointRecord:
 
     def metadata(self, serde: SerializerProtocol) -> CheckpointMetadata:
         """LangGraph's metadata."""
-        return cast("CheckpointMetadata", _load(serde, self.container, self.metadata_value))
+        return cast("CheckpointMetadata", load_map(serde, self.container, self.metadata_value))
 
     def checkpoint(self, serde: SerializerProtocol) -> Checkpoint:
         """LangGraph's checkpoint, with all channel values."""
         values = {name: self.channel(serde, name) for name in self.channels}
         return cast(
             "Checkpoint",
-            {**_load(serde, self.container, self.checkpoint_value), "channel_values": values},
+            {**self._rest(serde), "channel_values": values},
         )
 
     def versions(self, serde: SerializerProtocol) -> Mapping[str, Any]:
         """The channels' versions."""
-        rest: Mapping[str, Any] = _load(serde, self.container, self.checkpoint_value)
-        return rest.get("channel_versions") or {}
+        return self._rest(serde).get("channel_versions") or {}
 
     def channel(self, serde: SerializerProtocol, name: str) -> Any:
         """One channel's value."""
-        return _load(serde, self.container, self.channels[name])
+        return load(serde, self.container, self.channels[name])
 
     def content(self) -> Content:
         """All of it, serialized."""
@@ -180,6 +189,14 @@ class CheckpointRecord:
         if self.container.missing(self.all_values()):
             raise CorruptObjectError("The checkpoint can't be written whole: some of its bytes weren't read")
         return self.container.whole(whole_fields(self.container.fields), compression)
+
+    def _rest(self, serde: SerializerProtocol) -> Mapping[str, Any]:
+        """LangGraph's checkpoint, without its channel values."""
+        rest = load_map(serde, self.container, self.checkpoint_value)
+        versions = rest.get("channel_versions") or {}
+        if rest.get("id") != self.container.fields["id"] or not isinstance(versions, Mapping):
+            raise CorruptObjectError("The object holds something else than its header says")
+        return rest
 
     def _dumped(self, value: Value) -> Dumped:
         return value.type, self.container.bytes_of(value)
@@ -251,7 +268,7 @@ def open_checkpoint(
     container = _open(data, size, "checkpoint", checkpoint_ns, checkpoint_id)
     fields, frames = container.fields, container.frames
     try:
-        return CheckpointRecord(
+        record = CheckpointRecord(
             container,
             natural(fields["created"]),
             None if fields["parent"] is None else text(fields["parent"]),
@@ -260,8 +277,10 @@ def open_checkpoint(
             unpack_value(fields["checkpoint"], frames),
             {text(name): unpack_value(row, frames) for name, row in fields["channels"].items()},
         )
+        check_values(record.all_values(), frames)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CorruptObjectError(f"The object's header isn't a checkpoint's: {error!r}") from error
+    return record
 
 
 def open_writes(data: bytes | memoryview, size: int, checkpoint_ns: str, checkpoint_id: str) -> WritesRecord:
@@ -276,6 +295,7 @@ def open_writes(data: bytes | memoryview, size: int, checkpoint_ns: str, checkpo
             WriteRow(text(task), text(path), _slot(idx), text(channel), unpack_value(value, container.frames))
             for task, path, idx, channel, *value in container.fields["writes"]
         ]
+        check_values((row.value for row in rows), container.frames)
         return WritesRecord(container, natural(container.fields["created"]), rows)
     except (ValueError, TypeError, KeyError) as error:
         raise CorruptObjectError(f"The object's header isn't one of writes: {error!r}") from error
@@ -304,7 +324,7 @@ def settle_writes(
     # What `writes_sort_key` does, which langgraph-checkpoint has from 4.3 on.
     ordered = sorted(chosen.values(), key=lambda pair: (pair[1].task_path, pair[1].task_id, pair[1].idx))
     return [
-        (row.task_id, row.channel, _load(serde, record.container, row.value))
+        (row.task_id, row.channel, load(serde, record.container, row.value))
         for record, row in ordered
         if channels is None or row.channel in channels
     ]
@@ -339,7 +359,7 @@ def dump(serde: SerializerProtocol, value: Any) -> Dumped:
 
 def _slot(idx: Any) -> int:
     if type(idx) is not int:
-        raise ValueError(f"{idx!r} where a slot belongs")
+        raise ValueError(f"{brief(idx)} where a slot belongs")
     return idx
 
 
@@ -349,11 +369,9 @@ def _open(
     container = open_container(data, size)
     found = tuple(container.fields.get(name) for name in ("kind", "ns", "id"))
     if found != (kind, checkpoint_ns, checkpoint_id):
+        is_kind = found[0] if found[0] in ("checkpoint", "writes") else brief(found[0])
         raise CorruptObjectError(
-            f"The object lies under another one's key: it is {found[0]} of {found[2]!r} in {found[1]!r}"
+            f"The object lies under another one's key: it is {is_kind} of {brief(found[2])} in "
+            f"{brief(found[1])}"
         )
     return container
-
-
-def _load(serde: SerializerProtocol, container: Container, value: Value) -> Any:
-    return serde.loads_typed((value.type, container.bytes_of(value)))

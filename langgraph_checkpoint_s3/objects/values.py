@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from reprlib import Repr
+from typing import Any, Final, NamedTuple
+
+_brief = Repr()
+_brief.maxlevel, _brief.maxstring, _brief.maxother = 2, 80, 80
+
+
+MOST_EXTENTS: Final = 1024
+"""Of a value. A writer borrows 64 runs, and makes 129 extents at most."""
 
 
 class Extent(NamedTuple):
@@ -79,6 +87,11 @@ class Frame:
         return self if self.lender else replace(self, offset=base + self.offset, lender=lender)
 
 
+def brief(value: Any) -> str:
+    """What a header says, to be shown in an error: never long or deep, however much it is."""
+    return _brief.repr(value)
+
+
 def text(value: Any) -> str:
     """A text from a header, checked.
 
@@ -86,7 +99,7 @@ def text(value: Any) -> str:
         ValueError: It isn't a text.
     """
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} where a text belongs")
+        raise ValueError(f"{brief(value)} where a text belongs")
     return value
 
 
@@ -106,6 +119,8 @@ def unpack_value(row: Any, frames: Sequence[Frame]) -> Value:
 
 
 def _extents(rows: Any, frames: Sequence[Frame]) -> Iterator[Extent]:
+    if len(rows) > MOST_EXTENTS:
+        raise ValueError(f"a value in {len(rows)} pieces")
     for row in rows:
         extent = Extent(*(natural(number) for number in row))
         if extent.frame >= len(frames) or extent.start + extent.length > frames[extent.frame].raw:
@@ -145,5 +160,5 @@ def natural(number: Any) -> int:
         ValueError: It isn't a natural number.
     """
     if type(number) is not int or number < 0:
-        raise ValueError(f"{number!r} where a natural number belongs")
+        raise ValueError(f"{brief(number)} where a natural number belongs")
     return number

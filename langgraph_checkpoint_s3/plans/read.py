@@ -29,6 +29,8 @@ from langgraph_checkpoint_s3.s3.requests import Body, Entry, GetObject, Missing
 _LATEST_PAGE = 64
 """Keys to list for the latest checkpoint: it and the writes of a wide superstep, as a rule."""
 _TRIES = 4
+_LONGEST_LINE = 1000
+"""Ancestors to look at for what a lender no longer gives: of puts that were on their way at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ def _inherit(context: Context, loaded: Loaded) -> Plan[None]:
     their way at that moment, unseen. So the line goes up to the first that has all of its bytes.
     """
     line = [loaded]
-    while missing(line[-1].checkpoint):
+    while missing(line[-1].checkpoint) and len(line) <= _LONGEST_LINE:
         record, address = line[-1].checkpoint, line[-1].folder.address
         if record.parent is None or record.parent_created is None:
             return

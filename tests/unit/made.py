@@ -14,6 +14,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph_checkpoint_s3.objects.borrow import Known, Rules
 from langgraph_checkpoint_s3.objects.codecs import Compression
 from langgraph_checkpoint_s3.objects.drafts import Draft, draft, serialize
+from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf
 from langgraph_checkpoint_s3.objects.records import SECOND, CheckpointRecord, Origin, open_checkpoint
 from langgraph_checkpoint_s3.objects.values import Frame, Lender
 
@@ -118,7 +119,7 @@ class Shelf:
     @staticmethod
     def leaf(parent: str | None) -> str:
         """The end of a key."""
-        return "checkpoint" if parent is None else f"checkpoint.p{parent}"
+        return CheckpointLeaf(parent).encode()
 
     def open(self, name: str) -> CheckpointRecord:
         """A checkpoint, without what it borrows."""
