@@ -7,11 +7,14 @@ PYTEST_ARGS ?=
 # One process more than there are cores: some tests wait.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)' 2> /dev/null || echo auto)
 
+# How long `make fuzz` takes for each of its targets, in seconds.
+FUZZ_SECONDS ?= 60
+
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo lint types test test-integration test-all bench bench-full clean
+.PHONY: help env demo lint types test test-integration test-all bench bench-full fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +51,11 @@ test-integration: env ## the tests against rclone, Ceph and LocalStack, or again
 test-all: ## the suite on every Python from 3.10 on that is installed
 	@MAKE='$(MAKE)' .ci/test-all $(PYTEST_ARGS)
 
+fuzz: env ## what reads foreign bytes, with atheris, a minute a target (FUZZ_SECONDS)
+	@if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[fuzz]'; \
+	else $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'; fi
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
+
 bench: env ## what is stored, and what encoding costs, in a minute or two
 	$(BIN)/python -m benchmarks.storage
 	$(BIN)/python -m benchmarks.encoding
@@ -57,5 +65,5 @@ bench-full: env ## the same beside the peers, written into docs/benchmarks.md
 	$(BIN)/python -m benchmarks.encoding --write
 
 clean: ## remove what the targets made
-	rm -rf .venv .venv-3.* .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-3.* .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz build dist
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
