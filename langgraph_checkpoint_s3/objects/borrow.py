@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from langgraph_checkpoint_s3.objects.format import OWN_FRAME
@@ -65,7 +65,7 @@ class KnownValue:
     """A serialized value, and where its bytes lie, in order."""
 
     type: str
-    raw: bytes
+    raw: bytes = field(repr=False)
     pieces: Sequence[Piece]
 
 

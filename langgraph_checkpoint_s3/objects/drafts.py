@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
@@ -36,7 +36,7 @@ class Draft:
         origin: Where it comes from.
     """
 
-    body: bytes
+    body: bytes = field(repr=False)
     lenders: Sequence[Lender]
     content: Content
     known: Known

@@ -120,9 +120,9 @@ class Container:
     frames: tuple[Frame, ...]
     base: int
     data: memoryview
-    _stored: dict[int, bytes] = field(default_factory=dict)
-    _raw: dict[int, bytes] = field(default_factory=dict)
-    _supplied: dict[Extent, bytes] = field(default_factory=dict)
+    _stored: dict[int, bytes] = field(default_factory=dict, repr=False)
+    _raw: dict[int, bytes] = field(default_factory=dict, repr=False)
+    _supplied: dict[Extent, bytes] = field(default_factory=dict, repr=False)
 
     def missing(self, values: Iterable[Value]) -> list[int]:
         """The frames that these values need and that were neither read nor provided."""

@@ -82,7 +82,7 @@ class Origin:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Content:
     """A checkpoint, serialized.
 

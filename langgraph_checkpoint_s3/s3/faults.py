@@ -93,6 +93,13 @@ _SETTINGS: Final = frozenset(
     }
 )
 _CONFLICTS: Final = frozenset({"ConditionalRequestConflict", "OperationAborted"})
+_TOLD: Final = frozenset(
+    {
+        *("Code", "Message", "Key", "Bucket", "BucketName", "Region", "Endpoint", "Resource", "Condition"),
+        *("StorageClass", "AccessTier", "UploadId", "Method", "ResourceType", "Header", "ArgumentName"),
+    }
+)
+"""What stays of the details in an error of botocore's."""
 _PERFORM: Final = re.compile(r"not authorized to perform: ([A-Za-z0-9]+:[A-Za-z0-9*]+)")
 _NO_CREDENTIALS: Final = (
     boto.NoCredentialsError,
@@ -157,6 +164,7 @@ def judge(
         What to do, or the error to raise; `None` if it isn't one of S3 or the way there, but of
         somebody's code.
     """
+    _redact(error)
     if isinstance(error, boto.ClientError):
         return _of_response(error, request, bucket)
     if reading and (isinstance(error, boto.BotoCoreError) or _is_foreign(error)):
@@ -173,6 +181,22 @@ def judge(
             key=_key(request),
         )
     return None
+
+
+def _redact(error: Exception) -> None:
+    """Take out of botocore's error, which is the cause of ours, what it holds of the request.
+
+    Of a request that it refuses, S3 sends back the session token, or all that was signed. Of one that
+    gets no answer, botocore keeps the headers.
+    """
+    if isinstance(error, boto.ClientError):
+        response: Any = error.response
+        details: Mapping[str, Any] = response.get("Error", {})
+        response["Error"] = {name: value for name, value in details.items() if name in _TOLD}
+    elif isinstance(error, boto.HTTPClientError):
+        for held in (vars(error), error.kwargs):
+            for name in ("request", "response"):
+                held.pop(name, None)  # type: ignore[misc]  # more than its types know
 
 
 def _of_response(

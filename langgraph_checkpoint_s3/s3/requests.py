@@ -6,7 +6,7 @@ everything else that goes wrong is an exception.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Generic, TypeVar
 
@@ -54,7 +54,7 @@ class Body:
         size: The whole object's length in bytes.
     """
 
-    data: bytes
+    data: bytes = field(repr=False)
     etag: str
     size: int
 
@@ -121,7 +121,7 @@ class PutObject(Request["Stored | Refused"]):
     """Write an object. `only_new` writes it only where there is none (`If-None-Match: *`)."""
 
     key: str
-    body: bytes
+    body: bytes = field(repr=False)
     only_new: bool = False
 
 
@@ -222,7 +222,7 @@ class UploadPart(Request[str]):
     key: str
     upload_id: str
     number: int
-    body: bytes
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +232,7 @@ class CompleteUpload(Request["Stored | Refused"]):
     key: str
     upload_id: str
     etags: tuple[str, ...]
-    body: bytes
+    body: bytes = field(repr=False)
     only_new: bool = False
 
 

@@ -36,6 +36,7 @@ class Answer:
     code: str
     message: str = "said the front"
     headers: Mapping[str, str] = field(default_factory=dict)
+    details: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,7 +364,7 @@ def _refuse(writer: asyncio.StreamWriter, fault: Answer, method: str) -> None:
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>'
         f"<Error><Code>{fault.code}</Code><Message>{fault.message}</Message>"
-        "<RequestId>REQUEST</RequestId><HostId>HOST</HostId></Error>"
+        f"<RequestId>REQUEST</RequestId><HostId>HOST</HostId>{fault.details}</Error>"
     ).encode()
     if method == "HEAD":
         body = b""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from langgraph_checkpoint_s3 import CorruptObjectError, S3Saver
+from langgraph_checkpoint_s3.admin import S3Admin, load_signed_url, loads
 from tests.contract.scripts import assert_clean, script
 from tests.contract.support import Calls, MakeCalls, MakeSaver, Place, at, checkpoint, metadata
 
@@ -126,6 +128,57 @@ class TestStrictness:
             LANGGRAPH_STRICT_MSGPACK="true",
         )
         assert done.returncode == 0, done.stderr
+
+
+class TestAdmin:
+    """The admin reads by its saver's serializer, and `loads` by the one that it is given."""
+
+    @staticmethod
+    def found(admin: Calls, serde: Any) -> list[Any]:
+        """All values of the two types that an admin gives, by every way there is."""
+        saver = admin.saver.saver
+        config = saver.get_tuple(at()).parent_config
+        checkpoint_id = config["configurable"]["checkpoint_id"]
+        if admin.asynchronous:
+
+            async def collect() -> list[Any]:
+                return [each async for each in admin.saver.abatch_get([config])]
+
+            [result] = admin.run(collect())
+        else:
+            [result] = admin.saver.batch_get([config])
+        [version] = admin.list_checkpoint_versions("thread", checkpoint_id)
+        url = admin.signed_url("thread", checkpoint_id)
+        with urllib.request.urlopen(url) as answer:
+            data = answer.read()
+        tuples = [
+            result.value,
+            admin.get_checkpoint_version("thread", checkpoint_id, version.version_id),
+            load_signed_url(url, serde=serde),
+            loads(data, serde=serde),
+        ]
+        values: list[Any] = []
+        for each in tuples:
+            values += [*each.checkpoint["channel_values"].values(), each.metadata.get("said")]
+            values += [value for _, _, value in each.pending_writes]
+        return [value for value in values if isinstance(value, (Allowed, Blocked))]
+
+    @pytest.mark.filterwarnings("ignore:.*[Dd]eserializ.*")
+    def test_an_allowlist_counts_on_every_way(self, make_saver: MakeSaver, make_admin: MakeCalls) -> None:
+        free = make_saver()
+        values = {"allowed": Allowed(1), "blocked": Blocked(2)}
+        said = metadata(said=Blocked(5))
+        config = free.put(at(), checkpoint(values), said, {})
+        free.put_writes(config, [("allowed", Allowed(3)), ("blocked", Blocked(4))], "task")
+        free.put(config, checkpoint({}), metadata(1), {})
+        assert len(self.found(make_admin(), JsonPlusSerializer())) == 20
+        admin = make_admin(serde=strict())
+        assert self.found(admin, strict()) == []
+        clone = admin.saver.saver.with_allowlist([ALLOWED])
+        with Calls(S3Admin(clone), asynchronous=admin.asynchronous) as other:
+            values_found = self.found(other, clone.serde)
+        assert [value.number for value in values_found] == [1, 3] * 4
+        assert {type(value) for value in values_found} == {Allowed}
 
 
 class Bomb:

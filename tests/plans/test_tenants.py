@@ -116,9 +116,7 @@ OPERATIONS: dict[str, tuple[Level, Do]] = {
     "prune_threads": ("thread", lambda at: at.admin.prune_threads(1, thread_ids=[at.thread], dry_run=False)),
     "prune_older_than": (
         "thread",
-        lambda at: at.admin.prune_older_than(
-            timedelta(0), keep_latest=False, thread_ids=[at.thread], dry_run=False
-        ),
+        lambda at: at.admin.prune_older_than(DAY, keep_latest=False, thread_ids=[at.thread], dry_run=False),
     ),
     "purge_thread": ("thread", lambda at: at.admin.purge_thread(at.thread, dry_run=False)),
     "export and import": ("thread", moved),
@@ -134,7 +132,7 @@ OPERATIONS: dict[str, tuple[Level, Do]] = {
     "prune all": ("prefix", lambda at: at.admin.prune_threads(1, dry_run=False)),
     "prune all by age": (
         "prefix",
-        lambda at: at.admin.prune_older_than(timedelta(0), keep_latest=False, dry_run=False),
+        lambda at: at.admin.prune_older_than(DAY, keep_latest=False, dry_run=False),
     ),
     "orphans": ("prefix", lambda at: at.admin.remove_orphans(DAY, dry_run=False)),
 }
