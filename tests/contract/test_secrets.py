@@ -90,10 +90,7 @@ def fill(saver: Any) -> None:
 
 FAULTS: dict[str, Any] = {
     "denied": Answer(403, "AccessDenied", "no", details=ECHO),
-    "signature": Answer(403, "SignatureDoesNotMatch", "no", details=ECHO),
     "token": Answer(400, "InvalidToken", "The provided token is malformed.", details=ECHO),
-    "expired": Answer(400, "ExpiredToken", "The provided token has expired.", details=ECHO),
-    "odd": Answer(400, "SomethingElse", "no", details=ECHO),
     "slow": Answer(503, "SlowDown", "slower", details=ECHO),
     "cut": BreakOff(3),
 }

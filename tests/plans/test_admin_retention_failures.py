@@ -75,7 +75,7 @@ def test_what_a_users_serializer_raises_is_a_threads_error(fake: FakeS3, saver: 
 
     with mock.patch.object(admin.saver.serde, "loads_typed", broken):
         pruned = admin.prune_threads(1)
-    assert [type(each) for each in pruned.errors.values()] == [ZeroDivisionError]
+    assert [type(each) for each in pruned.errors.values()] == [CorruptObjectError]
     assert pruned.threads == 1
 
 
