@@ -72,6 +72,9 @@ class S3Config:
         connect_timeout: Seconds to wait for a connection.
         read_timeout: Seconds to wait for each piece of an answer.
         max_attempts: How often a request is sent before it is given up.
+        operation_timeout: Seconds that an operation waits for a round trip to get on: no request or
+            retry begins when nothing was answered for so long. Each answer gives it the whole time
+            again, so large states aren't cut. `None` is without end.
         cache_bytes: Bytes of objects that are kept in memory, and as many again of serialized states to
             borrow from; 0 keeps none, and then nothing is borrowed.
         borrow: Whether a checkpoint borrows what it shares with its parent from earlier
@@ -104,6 +107,7 @@ class S3Config:
     connect_timeout: float = 5.0
     read_timeout: float = 20.0
     max_attempts: int = 5
+    operation_timeout: float | None = 60.0
     cache_bytes: int = 64 * MIB
     borrow: bool = True
     borrow_horizon: float = 24 * 3600.0
@@ -124,6 +128,8 @@ class S3Config:
         _in_range("connect_timeout", self.connect_timeout, 0.001, 3600)
         _in_range("read_timeout", self.read_timeout, 0.001, 3600)
         _in_range("max_attempts", self.max_attempts, 1, 100)
+        if self.operation_timeout is not None:
+            _in_range("operation_timeout", self.operation_timeout, 0.001, 86_400)
         _in_range("cache_bytes", self.cache_bytes, 0, None)
         _in_range("borrow_horizon", self.borrow_horizon, 0, MAX_HORIZON)
 

@@ -136,6 +136,7 @@ class StorageUnavailableError(S3CheckpointError, ConnectionError):
 
     Attributes:
         attempts: How often the request was sent, where that is known.
+        seconds: How long it was tried, where it was.
         status: The last HTTP status, where there was an answer.
     """
 
@@ -146,6 +147,7 @@ class StorageUnavailableError(S3CheckpointError, ConnectionError):
         reason: str,
         *,
         attempts: int | None = None,
+        seconds: float | None = None,
         status: int | None = None,
         bucket: str | None = None,
         key: str | None = None,
@@ -153,4 +155,5 @@ class StorageUnavailableError(S3CheckpointError, ConnectionError):
     ) -> None:
         super().__init__(reason, bucket=bucket, key=key, request_ids=request_ids)
         self.attempts = attempts
+        self.seconds = seconds
         self.status = status

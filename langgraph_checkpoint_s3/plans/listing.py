@@ -16,7 +16,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph_checkpoint_s3.objects.keys import AFTER_SLASH, encode_rank
 from langgraph_checkpoint_s3.plans.address import Address, Context
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask
-from langgraph_checkpoint_s3.plans.read import at, load, peek
+from langgraph_checkpoint_s3.plans.read import at, get_tuple, load, peek
 from langgraph_checkpoint_s3.plans.scan import PAGE, Folder, Scan
 from langgraph_checkpoint_s3.s3.requests import ListObjects
 
@@ -70,12 +70,13 @@ class Listing:
         if not self._filter.keys() <= _IN_THE_KEY:
             folders = yield from self._matching(folders)
         found: list[CheckpointTuple] = []
-        for loaded in (yield from load(self._context, folders)):
-            if loaded is None:
-                continue  # deleted meanwhile
-            self._largest = max(self._largest, loaded.checkpoint.size)
-            shown = loaded.tuple(self._context)
-            if self._matches(shown.metadata):
+        for folder, loaded in zip(folders, (yield from load(self._context, folders)), strict=True):
+            if loaded is None:  # deleted meanwhile, unless it is listed still
+                shown = yield from get_tuple(self._context, folder.address)
+            else:
+                self._largest = max(self._largest, loaded.checkpoint.size)
+                shown = loaded.tuple(self._context)
+            if shown is not None and self._matches(shown.metadata):
                 found.append(shown)
         if self._left is not None:
             found = found[: self._left]
@@ -146,10 +147,12 @@ class Listing:
         """Those whose metadata matches, by the heads of their objects."""
         matching: list[Folder] = []
         for folder, record in zip(folders, (yield from peek(self._context, folders)), strict=True):
-            if record is not None:
-                with at(folder.key):
-                    if self._matches(record.metadata(self._context.serde)):
-                        matching.append(folder)
+            if record is None:
+                matching.append(folder)  # not found: reading it whole will tell whether it is gone
+                continue
+            with at(folder.key):
+                if self._matches(record.metadata(self._context.serde)):
+                    matching.append(folder)
         return matching
 
     def _matches(self, metadata: Mapping[str, Any]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from langgraph_checkpoint_s3.errors import StorageUnavailableError
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
@@ -63,7 +64,10 @@ def store(
             outcome, heads = _outcome([Refused(), *(yield from together(beside))])
         else:
             complete = CompleteUpload(key, upload_id, tuple(answers), body, only_new)
-            outcome, heads = _outcome((yield from together([complete, *beside])))
+            answers = yield from together([complete, *beside])
+            if isinstance(answers[0], Missing):
+                answers[0] = yield from _completed(key, body, sizes, only_new)
+            outcome, heads = _outcome(answers)
     except GeneratorExit:
         raise
     except BaseException as error:
@@ -72,6 +76,25 @@ def store(
     if isinstance(outcome, Refused):
         yield from ask(AbortUpload(key, upload_id))
     return outcome, heads
+
+
+def _completed(key: str, body: bytes, sizes: Sizes, only_new: bool) -> Plan[Stored | Refused]:
+    """What came of an upload that was gone when it was to be completed.
+
+    The client library sends again what wasn't answered. So it may have been completed by an attempt whose
+    reply was lost, or somebody aborted it. What lies there tells: no other object has the same bytes.
+    """
+    found = yield from _fetch_again(GetObject(key), sizes)
+    if isinstance(found, Body):
+        if found.data == body:
+            return Stored(found.etag)
+        if only_new:
+            return Refused()
+    raise StorageUnavailableError(
+        "The multipart upload was gone when it was to be completed, and its object isn't there: it was "
+        "aborted, or the object deleted or overwritten at once. Try again",
+        key=key,
+    )
 
 
 def _outcome(answers: Sequence[Any]) -> tuple[Stored | Refused, list[Stored | Missing]]:
@@ -92,12 +115,14 @@ def fetch(entries: Sequence[Entry], sizes: Sizes) -> Plan[list[Body | Missing]]:
         pieces = answers[position : position + len(requests)]
         position += len(requests)
         body = _join(pieces)
-        bodies.append((yield from _fetch_again(entry, sizes)) if body is None else body)
+        if body is None:
+            body = yield from _fetch_again(GetObject(entry.key, version=entry.version), sizes)
+        bodies.append(body)
     return bodies
 
 
-def _fetch_again(entry: Entry, sizes: Sizes) -> Plan[Body | Missing]:
-    now = GetObject(entry.key, version=entry.version)
+def _fetch_again(now: GetObject, sizes: Sizes) -> Plan[Body | Missing]:
+    """Read a whole object as it is now, whatever a listing or the cache say."""
     for _ in range(_READ_TRIES):
         head = yield from ask(replace(now, length=sizes.part_size))
         if isinstance(head, Missing) or len(head.data) == head.size:

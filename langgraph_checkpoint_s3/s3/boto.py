@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.config import S3Config
+from langgraph_checkpoint_s3.s3.patience import watch
 from langgraph_checkpoint_s3.s3.wire import Wire, is_aws
 
 _PAYER: Final = "x-amz-request-payer"
@@ -108,6 +109,7 @@ def tune(client: Any) -> None:
     events.register_last(
         "before-parameter-build.s3", sign_for_the_region, unique_id="langgraph-checkpoint-s3-r"
     )
+    events.register_first("needs-retry.s3", watch, unique_id="langgraph-checkpoint-s3-watch")
     events.register_last("before-sign.s3", sign_payer, unique_id="langgraph-checkpoint-s3-payer")
 
 

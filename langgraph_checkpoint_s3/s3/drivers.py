@@ -10,7 +10,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
@@ -20,6 +20,7 @@ from langgraph_checkpoint_s3.errors import S3CheckpointError
 from langgraph_checkpoint_s3.s3 import aio
 from langgraph_checkpoint_s3.s3.boto import BotoClient
 from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
+from langgraph_checkpoint_s3.s3.patience import Patience, calling
 from langgraph_checkpoint_s3.s3.requests import Body, Failed, Request, Tried
 
 T = TypeVar("T")
@@ -117,10 +118,15 @@ class Store:
         await asyncio.to_thread(self.close)
 
     def _settle(self, batch: Sequence[Request[Any]]) -> tuple[list[Any], BaseException | None]:
+        patience = self.shared.patience()
+
+        def send(request: Request[Any]) -> Any:
+            return self._send(request, patience)
+
         if len(batch) == 1 or self.config.max_concurrency == 1:
-            return _results([_attempt(self._send, request) for request in batch])
-        others = [self._submit(request) for request in batch[1:]]
-        first = _attempt(self._send, batch[0])
+            return _results([_attempt(send, request) for request in batch])
+        others = [self._submit(send, request) for request in batch[1:]]
+        first = _attempt(send, batch[0])
         try:
             wait(others)
         except BaseException as error:  # noqa: BLE001  # Ctrl-C: what has begun is settled all the same
@@ -133,16 +139,17 @@ class Store:
     async def _asettle(
         self, clients: aio.AioClients, batch: Sequence[Request[Any]]
     ) -> tuple[list[Any], BaseException | None]:
+        patience = self.shared.patience()
         if len(batch) == 1:
             try:
-                return [await self._asend(clients, batch[0])], None
+                return [await self._asend(clients, batch[0], patience)], None
             except BaseException as error:  # noqa: BLE001  # thrown into the plan
                 return [], error
         limit = asyncio.Semaphore(self.config.max_concurrency)
 
         async def send(request: Request[Any]) -> Any:
             async with limit:
-                return await self._asend(clients, request)
+                return await self._asend(clients, request, patience)
 
         tasks = [asyncio.ensure_future(send(request)) for request in batch]
         try:
@@ -154,13 +161,13 @@ class Store:
             return [], error
         return _results([_attempt(_result, task) for task in tasks])
 
-    def _send(self, request: Request[Any]) -> Any:
+    def _send(self, request: Request[Any], patience: Patience) -> Any:
         if isinstance(request, Tried):
             try:
-                return self._send(request.request)
+                return self._send(request.request, patience)
             except S3CheckpointError as error:
                 return Failed(error)
-        exchange = Exchange(self.shared, request)
+        exchange = Exchange(self.shared, request, patience)
         if exchange.settled:  # by the cache: no client is needed
             return exchange.answer
         with self.shared.making():
@@ -169,7 +176,8 @@ class Store:
             method, arguments = exchange.call(wire)
             response: Any = None
             try:
-                response = getattr(client, method)(**arguments)
+                with calling(exchange.called):
+                    response = getattr(client, method)(**arguments)
                 data = _read(response["Body"]) if _has_body(response) else b""
             except Exception as error:  # noqa: BLE001  # judged by the exchange
                 time.sleep(exchange.failed(error, reading=response is not None))
@@ -177,13 +185,13 @@ class Store:
                 exchange.succeeded(wire, response, data)
         return exchange.answer
 
-    async def _asend(self, clients: aio.AioClients, request: Request[Any]) -> Any:
+    async def _asend(self, clients: aio.AioClients, request: Request[Any], patience: Patience) -> Any:
         if isinstance(request, Tried):
             try:
-                return await self._asend(clients, request.request)
+                return await self._asend(clients, request.request, patience)
             except S3CheckpointError as error:
                 return Failed(error)
-        exchange = Exchange(self.shared, request)
+        exchange = Exchange(self.shared, request, patience)
         if exchange.settled:
             return exchange.answer
         with self.shared.making():
@@ -192,7 +200,8 @@ class Store:
             method, arguments = exchange.call(wire)
             response: Any = None
             try:
-                response = await getattr(client, method)(**arguments)
+                with calling(exchange.called):
+                    response = await getattr(client, method)(**arguments)
                 data = await _aread(response["Body"]) if _has_body(response) else b""
             except Exception as error:  # noqa: BLE001  # judged by the exchange
                 await asyncio.sleep(exchange.failed(error, reading=response is not None))
@@ -200,12 +209,12 @@ class Store:
                 exchange.succeeded(wire, response, data)
         return exchange.answer
 
-    def _submit(self, request: Request[Any]) -> Future[Any]:
+    def _submit(self, send: Callable[[Request[Any]], Any], request: Request[Any]) -> Future[Any]:
         with self._lock:  # so that `close` can't come between
             if self._pool is None or self._pool[0] != os.getpid():
                 others = self.config.max_concurrency - 1  # besides the caller's own thread
                 self._pool = (os.getpid(), ThreadPoolExecutor(others, "langgraph-checkpoint-s3"))
-            return self._pool[1].submit(self._send, request)
+            return self._pool[1].submit(send, request)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -21,6 +21,7 @@ from langgraph_checkpoint_s3.errors import CorruptObjectError, S3CheckpointError
 from langgraph_checkpoint_s3.s3.administration import Sign
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
 from langgraph_checkpoint_s3.s3.faults import Again, Outcome, Unconditional, judge, unmakeable
+from langgraph_checkpoint_s3.s3.patience import Call, Patience
 from langgraph_checkpoint_s3.s3.requests import (
     Body,
     CompleteUpload,
@@ -70,6 +71,7 @@ class Shared:
         self.states = Lru(config.cache_bytes)
         self.conditional = True
         self.compares = False
+        self.clock: Callable[[], float] = time.monotonic
         self._told = False
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -78,6 +80,10 @@ class Shared:
         """Add to a count."""
         with self._lock:
             self._counts[name] += by
+
+    def patience(self) -> Patience:
+        """The time of a batch that begins now."""
+        return Patience(self.config.operation_timeout, self.clock)
 
     def failed(self, error: S3CheckpointError) -> None:
         """An operation failed: say on which bucket, and keep nothing that may be damaged."""
@@ -118,14 +124,23 @@ class Shared:
 
 
 class Exchange:
-    """One request on its way to an answer: the cache before it, tries, what its errors mean."""
+    """One request on its way to an answer: the cache before it, tries, what its errors mean.
 
-    def __init__(self, shared: Shared, request: Request[Any]) -> None:
+    Args:
+        shared: What the saver's exchanges share.
+        request: The request.
+        patience: The time of the batch that it is in.
+    """
+
+    def __init__(self, shared: Shared, request: Request[Any], patience: Patience) -> None:
         self._shared = shared
         self._request = request
+        self._patience = patience
         self._tries = 0
+        self._attempts = 0  # of all tries: the client library makes several of one
         self._conditional = True
-        self._begun = time.monotonic()
+        self._begun = shared.clock()
+        self.called = Call(patience)
         self.answer: Any = None
         self.settled = False
         if isinstance(request, GetObject):
@@ -135,8 +150,15 @@ class Exchange:
                 self._settle(known)
 
     def call(self, wire: Wire) -> tuple[str, dict[str, Any]]:
-        """The client's method to call, and its arguments."""
+        """The client's method to call, and its arguments.
+
+        Raises:
+            StorageUnavailableError: Its time was over before it could be sent.
+        """
+        if not self._patience.left:
+            raise self._given_up(f"nothing was answered for {self._patience.waited:.1f} s", late=True)
         self._tries += 1
+        self.called = Call(self._patience)
         self._conditional = self._shared.conditional
         if not isinstance(self._request, Sign):  # nothing is sent for it
             self._shared.count(operation_of(self._request))
@@ -168,8 +190,8 @@ class Exchange:
         Raises:
             S3CheckpointError: It won't be.
         """
-        bucket = self._shared.config.bucket
-        verdict = judge(error, self._request, bucket, reading=reading)
+        self._attempts += max(1, self.called.attempts)
+        verdict = judge(error, self._request, self._shared.config.bucket, reading=reading)
         if isinstance(verdict, Outcome):
             self._settle(verdict.answer)
             return 0
@@ -182,19 +204,38 @@ class Exchange:
             if self._tries < self._shared.config.max_attempts:
                 longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (self._tries - 1))
                 pause = longest * random.uniform(0.5, 1)  # noqa: S311  # spreads retries, hides nothing
-                logger.info("%s: %s; again in %.2f s", type(self._request).__name__, verdict.why, pause)
-                return pause
-            waited = time.monotonic() - self._begun
-            verdict = StorageUnavailableError(
-                f"Given up after {self._tries} attempts in {waited:.1f} s: {verdict.why}",
-                attempts=self._tries,
-                bucket=bucket,
-                key=getattr(self._request, "key", None),
-            )
+                if pause < self._patience.left:
+                    logger.info("%s: %s; again in %.2f s", type(self._request).__name__, verdict.why, pause)
+                    return pause
+                raise self._given_up(verdict.why, late=True) from error
+            verdict = self._given_up(verdict.why)
+        elif isinstance(verdict, StorageUnavailableError):
+            verdict = self._given_up(verdict.reason, of=verdict, late=self.called.cut)
         if verdict is None:
             raise error
         raise verdict from error
 
+    def _given_up(
+        self, why: str, *, of: StorageUnavailableError | None = None, late: bool = False
+    ) -> StorageUnavailableError:
+        """The error to end with: how often it was tried, for how long, and why no longer."""
+        if of is not None and not self.called.attempts:
+            self._attempts += (of.attempts or 1) - 1  # a client of the user's own says it in its answer alone
+        seconds = self._shared.clock() - self._begun
+        times = f"{self._attempts} attempt{'' if self._attempts == 1 else 's'} in {seconds:.1f} s"
+        limit = f" (operation_timeout={self._shared.config.operation_timeout:g})" if late else ""
+        refused = of is not None and of.status is not None  # which says its attempts itself
+        return StorageUnavailableError(
+            f"{why} in {seconds:.1f} s{limit}" if refused else f"Given up after {times}{limit}: {why}",
+            attempts=self._attempts,
+            seconds=seconds,
+            status=of.status if of else None,
+            bucket=self._shared.config.bucket,
+            key=of.key if of else getattr(self._request, "key", None),
+            request_ids=of.request_ids if of else (),
+        )
+
     def _settle(self, answer: Any) -> None:
         self.answer = answer
         self.settled = True
+        self._patience.answered()

@@ -283,6 +283,8 @@ def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Again |
             return Outcome(Done())
         case AbortUpload() if code == "NoSuchUpload":
             return Outcome(Done())
+        case CompleteUpload() if code == "NoSuchUpload":
+            return Outcome(Missing())  # completed by an attempt whose reply was lost, perhaps
         case ListUploads() if code == "NoSuchUpload":
             return Outcome(UploadPage((), None))  # rclone's way of saying that there are none
     if status == 412 and _is_conditional(request):

@@ -226,8 +226,11 @@ class UploadPart(Request[str]):
 
 
 @dataclass(frozen=True, slots=True)
-class CompleteUpload(Request["Stored | Refused"]):
-    """Make the object out of its parts, given by their ETags in order. `body` is for the cache alone."""
+class CompleteUpload(Request["Stored | Refused | Missing"]):
+    """Make the object out of its parts, given by their ETags in order. `body` is for the cache alone.
+
+    `Missing` is the upload: it was completed already, or aborted.
+    """
 
     key: str
     upload_id: str

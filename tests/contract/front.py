@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -30,13 +30,14 @@ _QUIET = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Answer in the server's place, with an S3 error."""
+    """Answer in the server's place, with an S3 error; `applied` lets the request through first."""
 
     status: int
     code: str
     message: str = "said the front"
     headers: Mapping[str, str] = field(default_factory=dict)
     details: str = ""
+    applied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,9 @@ class Front:
     Args:
         upstream: The server's URL.
         tls: What to speak TLS with; `None` is plain HTTP.
+
+    Attributes:
+        schedule: Says what to do to each request that no rule is for, such as a `Chaos`.
     """
 
     def __init__(self, upstream: str, tls: ssl.SSLContext | None = None) -> None:
@@ -101,6 +105,7 @@ class Front:
         self._upstream = (parts.hostname, parts.port)
         self._tls = tls
         self._rules: list[_Rule] = []
+        self.schedule: Callable[[Seen], Fault | None] | None = None
         self._lock = threading.Lock()
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
@@ -134,6 +139,7 @@ class Front:
         """Forget what came by, and all rules."""
         with self._lock:
             self._rules.clear()
+            self.schedule = None
             self.log = []
 
     def fail(self, operation: str, fault: Fault, *, times: int = 1, within: str = "") -> None:
@@ -227,12 +233,14 @@ class Front:
         try:
             body = b""
             # An early refusal doesn't ask for the body.
-            if not (isinstance(fault, Answer) and "expect" in headers):
+            if not (isinstance(fault, Answer) and not fault.applied and "expect" in headers):
                 if "expect" in headers:
                     writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 body = await _read_body(reader, headers)
                 seen.size = len(body)
             if isinstance(fault, Answer):
+                if fault.applied:
+                    await upstream.exchange(_without(head, b"expect:"), body, method)
                 seen.status = fault.status
                 _refuse(writer, fault, method)
             elif isinstance(fault, Reply):
@@ -257,8 +265,8 @@ class Front:
                     await writer.drain()
                     return False
                 if isinstance(fault, Flip):
-                    at = fault.offset % len(content)
-                    content = content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :]
+                    at = fault.offset % max(1, len(content))
+                    content = content and content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :]
                 writer.write(answer + content)
                 alive = b"connection: close" not in answer.lower()
         finally:
@@ -289,7 +297,7 @@ class Front:
                 if rule.operation in (seen.operation, "*") and rule.within in seen.key and rule.left > 0:
                     rule.left -= 1
                     return rule.fault
-        return None
+        return self.schedule(seen) if self.schedule is not None else None
 
 
 class _Upstream:

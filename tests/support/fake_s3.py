@@ -460,6 +460,8 @@ class FakeS3:
         return place
 
     def _complete(self, request: CompleteUpload, conditional: bool) -> Stored | Refused:
+        if request.upload_id not in self.uploads:
+            raise client_error("NoSuchUpload", 404, request)
         upload = self._upload(request.key, request.upload_id)
         if request.only_new and conditional and request.key in self.objects:
             return Refused()

@@ -88,7 +88,8 @@ class FakeStore:
 
     def _settle(self, batch: Sequence[Request[Any]]) -> tuple[list[Any], BaseException | None]:
         plain = [request.request if isinstance(request, Tried) else request for request in batch]
-        exchanges = [Exchange(self.shared, request) for request in plain]
+        patience = self.shared.patience()
+        exchanges = [Exchange(self.shared, request, patience) for request in plain]
         sent = [number for number, exchange in enumerate(exchanges) if not exchange.settled]
         if sent:
             self.fake.count([plain[number] for number in sent])

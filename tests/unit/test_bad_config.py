@@ -36,6 +36,7 @@ BAD: list[tuple[str, Any]] = [
     *(("connect_timeout", value) for value in (0, -1, 3601, NAN, float("inf"), "5", True, None)),
     *(("read_timeout", value) for value in (0, -0.5, NAN, float("inf"), "5")),
     *(("max_attempts", value) for value in (0, 101, -1, 2.0, "2")),
+    *(("operation_timeout", value) for value in (0, -1, 86_401, NAN, float("inf"), "5", True)),
     *(("cache_bytes", value) for value in (-1, 0.5, "0", None)),
     *(("borrow", value) for value in ("true", 1, None)),
     *(("borrow_horizon", value) for value in (-1, 604_801, NAN, float("inf"), "5", True, None)),

@@ -36,6 +36,7 @@ SETTINGS: dict[str, tuple[str, Any]] = {
     "connect_timeout": ("1.5", 1.5),
     "read_timeout": ("60", 60.0),
     "max_attempts": ("2", 2),
+    "operation_timeout": ("2.5", 2.5),
     "cache_bytes": ("0", 0),
     "borrow": ("false", False),
     "borrow_horizon": ("604800", 604_800.0),

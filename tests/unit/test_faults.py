@@ -91,6 +91,8 @@ MISSING, REFUSED = Outcome(Missing()), Outcome(Refused())
         (COMPLETE_NEW, 412, "PreconditionFailed", REFUSED),
         (CREATE_BUCKET, 409, "BucketAlreadyOwnedByYou", Outcome(Done())),
         (ABORT, 404, "NoSuchUpload", Outcome(Done())),
+        (COMPLETE, 404, "NoSuchUpload", MISSING),
+        (COMPLETE_NEW, 404, "NoSuchUpload", MISSING),
         (ListUploads("p/"), 404, "NoSuchUpload", Outcome(UploadPage((), None))),
     ],
 )
@@ -160,7 +162,6 @@ def test_a_conflict_in_flight_is_worth_another_try(request_: Request[Any], code:
         (PUT, 501, "NotImplemented", StorageUnavailableError),
         (PUT, 412, "PreconditionFailed", StorageUnavailableError),
         (GET, 409, "SomeConflict", StorageUnavailableError),
-        (COMPLETE, 404, "NoSuchUpload", StorageUnavailableError),
         (GET, 400, "InvalidRequest", StorageUnavailableError),
         (GET, 418, "", StorageUnavailableError),
     ],

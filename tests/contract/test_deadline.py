@@ -1,0 +1,49 @@
+"""`operation_timeout` on the way through the real clients: how often it was tried, how long, and no longer."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from langgraph_checkpoint_s3 import StorageUnavailableError
+from tests.contract.front import Answer, Fault, Hold
+from tests.contract.operations import ALL
+from tests.contract.support import MakeCalls, Place
+
+
+@pytest.mark.parametrize("name", ["get_tuple", "put", "put_writes"])
+def test_a_store_that_does_not_answer_is_given_up_in_time(
+    make_calls: MakeCalls, place: Place, name: str
+) -> None:
+    place.front.fail("*", Hold(3), times=1000)
+    calls = make_calls(read_timeout=0.1, max_attempts=100, operation_timeout=1.5)
+    started = time.monotonic()
+    with pytest.raises(StorageUnavailableError, match=r"in [0-9.]+ s \(operation_timeout=1\.5\)") as caught:
+        ALL[name](calls)
+    assert time.monotonic() - started < 10  # without it, half an hour
+    assert caught.value.attempts == len(place.front.log) >= 2
+    assert caught.value.seconds is not None
+    assert caught.value.seconds < 5
+
+
+@pytest.mark.parametrize(
+    "fault", [Answer(503, "SlowDown"), Answer(409, "OperationAborted")], ids=["503", "409"]
+)
+def test_a_store_that_keeps_refusing_is_given_up_in_time(
+    make_calls: MakeCalls, place: Place, fault: Fault
+) -> None:
+    place.front.fail("*", fault, times=1000)
+    calls = make_calls(max_attempts=100, operation_timeout=1.2)
+    with pytest.raises(StorageUnavailableError, match="operation_timeout") as caught:
+        ALL["put"](calls)
+    assert caught.value.attempts == len(place.front.log) >= 2
+    assert caught.value.seconds is not None
+    assert caught.value.seconds < 5
+
+
+def test_what_is_given_up_says_how_often_and_how_long(make_calls: MakeCalls, place: Place) -> None:
+    place.front.fail("*", Answer(503, "SlowDown"), times=1000)
+    with pytest.raises(StorageUnavailableError, match=r"after 2 attempts in [0-9.]+ s") as caught:
+        ALL["put"](make_calls(max_attempts=2))
+    assert (caught.value.attempts, caught.value.status) == (2, 503)

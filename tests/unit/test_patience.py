@@ -1,0 +1,187 @@
+"""How long an operation waits for an answer: by a clock of the test's own."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from langgraph_checkpoint_s3 import S3Config, S3Saver, StorageUnavailableError
+from langgraph_checkpoint_s3.plans.transfer import Sizes
+from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
+from langgraph_checkpoint_s3.s3.patience import Call, Patience, calling, watch
+from langgraph_checkpoint_s3.s3.requests import AbortUpload, CompleteUpload, GetObject, Request, UploadPart
+from tests.plans.borrowers import noise
+from tests.plans.helpers import get, put
+from tests.support.checkpoints import place
+from tests.support.fake_s3 import FakeS3, Moment, client_error
+from tests.support.fake_store import make_saver
+
+
+class Clock:
+    """A clock that stands until it is set on."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+class _Operation:
+    name = "PutObject"
+
+
+def after(attempts: int, status: int = 503, error: Exception | None = None) -> None:
+    """What botocore says after an attempt."""
+
+    class Http:
+        status_code = status
+
+    answer: Any = {"Error": {"Code": "SlowDown"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    watch(attempts, _Operation(), None if error else (Http(), answer), error)
+
+
+def test_each_answer_gives_all_the_time_again(clock: Clock) -> None:
+    patience = Patience(10, clock)
+    clock.now += 7
+    assert patience.left == 3
+    patience.answered()
+    assert patience.left == 10
+    clock.now += 11
+    assert (patience.left, patience.waited) == (0, 11)
+
+
+def test_without_a_limit_there_is_always_time(clock: Clock) -> None:
+    patience = Patience(None, clock)
+    clock.now += 1e9
+    assert patience.left > 1e9
+
+
+class TestTheClientsOwnRetries:
+    def test_are_counted(self, clock: Clock) -> None:
+        call = Call(Patience(60, clock))
+        with calling(call):
+            for attempts in (1, 2, 3):
+                after(attempts)
+        assert (call.attempts, call.cut) == (3, False)
+
+    def test_are_let_be_where_nobody_counts(self) -> None:
+        after(100)
+
+    def test_do_not_begin_when_their_pause_may_end_too_late(self, clock: Clock) -> None:
+        call = Call(Patience(60, clock))
+        clock.now += 53
+        with calling(call):
+            after(3)
+            with pytest.raises(ClientError, match="SlowDown") as caught:
+                after(4)  # up to 8 s
+        assert (call.attempts, call.cut) == (4, True)
+        assert caught.value.response["ResponseMetadata"]["RetryAttempts"] == 3
+
+    def test_leave_the_error_as_it_was(self, clock: Clock) -> None:
+        error = ConnectionResetError("x")
+        with calling(Call(Patience(0.5, clock))), pytest.raises(ConnectionResetError) as caught:
+            after(1, error=error)
+        assert caught.value is error
+
+    @pytest.mark.parametrize("status", [200, 206, 404, 409, 412])
+    def test_are_no_matter_where_there_is_an_answer(self, clock: Clock, status: int) -> None:
+        call = Call(Patience(1, clock))
+        clock.now += 2
+        with calling(call):
+            after(1, status)
+        assert not call.cut
+
+
+class TestAnExchange:
+    @pytest.fixture
+    def shared(self, clock: Clock) -> Shared:
+        shared = Shared(S3Config(bucket="bucket", operation_timeout=10, max_attempts=100))
+        shared.clock = clock
+        return shared
+
+    def test_sends_nothing_when_its_time_is_over(self, shared: Shared, clock: Clock) -> None:
+        exchange = Exchange(shared, GetObject("k"), shared.patience())
+        clock.now += 10
+        wire: Any = None
+        with pytest.raises(StorageUnavailableError, match="operation_timeout=10") as caught:
+            exchange.call(wire)
+        assert (caught.value.attempts, caught.value.seconds, caught.value.key) == (0, 10, "k")
+        assert shared.stats().requests == {}
+
+    def test_does_not_wait_longer_than_there_is_time(self, shared: Shared, clock: Clock) -> None:
+        exchange = Exchange(shared, GetObject("k"), shared.patience())
+        conflict = client_error("OperationAborted", 409)
+        for attempt in itertools.count(1):
+            exchange._tries += 1
+            before = clock.now
+            try:
+                clock.now += exchange.failed(conflict)
+            except StorageUnavailableError as error:
+                assert (error.attempts, error.seconds) == (attempt, clock.now - 1000)
+                assert "operation_timeout=10" in error.reason
+                break
+            assert clock.now > before
+        assert 1007 < clock.now < 1010
+        assert attempt > 5
+
+    def test_says_how_often_and_how_long(self, shared: Shared, clock: Clock) -> None:
+        exchange = Exchange(shared, GetObject("k"), shared.patience())
+        exchange.called.attempts = 4
+        clock.now += 2.5
+        with pytest.raises(
+            StorageUnavailableError, match=r"Given up after 4 attempts in 2\.5 s: .*reached"
+        ) as caught:
+            exchange.failed(ConnectionResetError("x"))
+        assert (caught.value.attempts, caught.value.seconds) == (4, 2.5)
+
+
+class TestAnUpload:
+    SIZES = Sizes(multipart_threshold=2_000, part_size=500)
+
+    @pytest.fixture
+    def fake(self) -> FakeS3:
+        return FakeS3()
+
+    @pytest.fixture
+    def saver(self, fake: FakeS3, clock: Clock) -> Iterator[S3Saver]:
+        saver = make_saver(fake, sizes=self.SIZES, operation_timeout=60)
+        saver._store.shared.clock = clock
+        yield saver
+
+    def test_may_take_as_long_as_it_gets_on(self, fake: FakeS3, saver: S3Saver, clock: Clock) -> None:
+        def hook(moment: Moment, request: Request[Any]) -> None:
+            if moment == "after" and isinstance(request, UploadPart):
+                clock.now += 50
+
+        fake.hook = hook
+        put(saver, "1", values={"raw": noise(20_000)})
+        assert clock.now > 1000 + 40 * 50
+        assert get(saver, place("t")).checkpoint["channel_values"] == {"raw": noise(20_000)}
+
+    def test_that_stands_still_is_given_up_and_freed(
+        self, fake: FakeS3, saver: S3Saver, clock: Clock
+    ) -> None:
+        asked: list[type[Request[Any]]] = []
+
+        def hook(moment: Moment, request: Request[Any]) -> None:
+            if moment == "before":
+                asked.append(type(request))
+                if isinstance(request, UploadPart):
+                    clock.now += 25
+                    raise client_error("OperationAborted", 409, request)
+
+        fake.hook = hook
+        with pytest.raises(StorageUnavailableError, match="operation_timeout=60"):
+            put(saver, "1", values={"raw": noise(20_000)})
+        assert (asked.count(UploadPart), asked.count(CompleteUpload), asked[-1]) == (3, 0, AbortUpload)
+        assert (fake.keys(), fake.uploads) == ([], {})
