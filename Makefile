@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo lint types test test-integration test-all bench bench-full fuzz clean
+.PHONY: help env demo lint types test test-integration test-all chaos fuzz bench bench-full clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ fuzz: env ## what reads foreign bytes, with atheris, a minute a target (FUZZ_SEC
 	@if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[fuzz]'; \
 	else $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'; fi
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
+
+chaos: env ## 10,000 operations while one request in five fails; CHAOS_SEED=n for a seed again
+	CHAOS_OPERATIONS=$${CHAOS_OPERATIONS:-10000} $(BIN)/python -m pytest -n0 -s tests/contract/test_chaos.py $(PYTEST_ARGS)
 
 bench: env ## what is stored, and what encoding costs, in a minute or two
 	$(BIN)/python -m benchmarks.storage

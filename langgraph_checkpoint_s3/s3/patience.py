@@ -1,7 +1,7 @@
 """How long a batch of requests may go on without an answer, and what each call of the client took.
 
-`botocore` tries a request again by itself, out of the drivers' sight. Whoever calls a client of our own
-making names its `Call` here, and the client's handler (`watch`) counts its attempts, and begins none that is too late.
+botocore tries a request again by itself, out of the drivers' sight. Who calls a client of our own making
+names its `Call` here; the client's handler (`watch`) counts its attempts, and lets none begin too late.
 """
 
 from __future__ import annotations

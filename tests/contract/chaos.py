@@ -2,8 +2,8 @@
 
     front.schedule = Chaos(seed=7, rate=0.2)
 
-What happens to a request is decided by the seed, the request, and how often such a one came by: not by the order in
-which threads happen to send theirs. So a failing seed fails again.
+What happens to a request is decided by the seed, the request, and how often such a one came by: not by
+the order in which threads happen to send theirs. So a failing seed fails again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Everything goes wrong, one request in five: what was acknowledged is there, once, and what is read is right.
+"""One request in five goes wrong: what was acknowledged is there, once, and what is read is right.
 
 make chaos                                                  10,000 operations
 CHAOS_OPERATIONS=500 CHAOS_SEED=7 pytest tests/contract/test_chaos.py      a few, and a failing seed again
@@ -6,7 +6,6 @@ CHAOS_OPERATIONS=500 CHAOS_SEED=7 pytest tests/contract/test_chaos.py      a few
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 from collections import Counter
@@ -26,10 +25,18 @@ SEED = int(os.environ.get("CHAOS_SEED", "0")) or random.randrange(1, 1 << 32)
 RATE = 0.2
 WORKERS = 3
 """Of each kind: threads, and threads with a loop each."""
+_EACH = 40
+"""Operations on one of the saver's threads, before the next one is begun."""
 
 
 class Worker:
     """One that works on a thread of its own, and knows what must be there.
+
+    Args:
+        saver: Writes, and reads half of the time.
+        reader: Reads the other half: it has no cache.
+        name: The thread.
+        seed: Decides what is done.
 
     Attributes:
         tries: How many operations were begun.
@@ -37,8 +44,9 @@ class Worker:
         errors: What the others ended with.
     """
 
-    def __init__(self, saver: Any, name: str, seed: int) -> None:
+    def __init__(self, saver: Any, reader: Any, name: str, seed: int) -> None:
         self._saver = saver
+        self._reader = reader
         self._thread = name
         self._draw = random.Random(f"{seed} {name}")
         self._checkpoints: dict[str, Any] = {}  # acknowledged, oldest first
@@ -56,10 +64,12 @@ class Worker:
             try:
                 do()
                 self.acknowledged += 1
-            except S3CheckpointError as error:
+            except StorageUnavailableError as error:
                 self.errors[type(error).__name__] += 1
-                if do in (self._put, self._put_writes):  # reads may find damage; writes only no answer
-                    assert isinstance(error, StorageUnavailableError), error
+            except S3CheckpointError as error:  # damage, or what wouldn't stay: of reads alone
+                if do in (self._put, self._put_writes):
+                    raise
+                self.errors[type(error).__name__] += 1
 
     def _put(self) -> None:
         number = len(self._checkpoints) + len(self._unknown)
@@ -94,7 +104,7 @@ class Worker:
         known[task] = unknown.pop(task)
 
     def _get(self) -> None:
-        shown = self._saver.get_tuple(at(self._thread))
+        shown = self._either().get_tuple(at(self._thread))
         if shown is None:
             assert not self._checkpoints, f"{self._thread} reads as absent"
             return
@@ -103,8 +113,8 @@ class Worker:
 
     def _list(self) -> None:
         limit = self._draw.choice([None, 5])
-        filter = self._draw.choice([None, {"source": "loop"}, {"writer": None}])
-        shown = list(self._saver.list(at(self._thread), limit=limit, filter=filter))
+        wanted = self._draw.choice([None, {"source": "loop"}, {"writer": None}])
+        shown = list(self._either().list(at(self._thread), limit=limit, filter=wanted))
         ids = [each.checkpoint["id"] for each in shown]
         assert ids == sorted(set(ids), reverse=True), f"{self._thread} lists one twice, or out of order"
         for each in shown:
@@ -113,6 +123,9 @@ class Worker:
         if limit is not None:
             must = [each for each in must[:limit] if not ids or each >= ids[-1]]
         assert set(must) <= set(ids), f"{self._thread} lacks {set(must) - set(ids)}"
+
+    def _either(self) -> Any:
+        return self._draw.choice([self._saver, self._reader])
 
     def _check(self, shown: Any) -> None:
         """What was read is what was put, with each acknowledged write once."""
@@ -140,26 +153,34 @@ def test_nothing_is_lost_or_doubled(
 ) -> None:
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda self, context: 0.002)
     print(f"CHAOS_SEED={SEED}")  # pytest shows it with a failure
-    saver = make_saver(prefix=f"chaos-{SEED}")
+    saver = make_saver(prefix="chaos")
+    reader = make_saver(prefix="chaos", cache_bytes=0)
     chaos = place.front.schedule = Chaos(SEED, RATE)
+    share = -(-OPERATIONS // (2 * WORKERS))
     workers: list[Worker] = []
-    loops: list[Calls] = []
-    for number in range(WORKERS):
-        workers.append(Worker(saver, f"sync-{number}", SEED))
-        loops.append(Calls(saver, asynchronous=True))
-        workers.append(Worker(loops[-1], f"async-{number}", SEED))
-    with ThreadPoolExecutor(len(workers)) as pool:
-        running = [pool.submit(worker.work, -(-OPERATIONS // len(workers))) for worker in workers]
+
+    def work(savers: tuple[Any, Any], name: str) -> None:
+        for begin in range(0, share, _EACH):
+            worker = Worker(*savers, f"{name}-{begin}", SEED)
+            workers.append(worker)
+            worker.work(min(_EACH, share - begin))
+
+    def work_on_a_loop(name: str) -> None:
+        with Calls(saver, asynchronous=True) as one, Calls(reader, asynchronous=True) as other:
+            work((one, other), name)
+
+    with ThreadPoolExecutor(2 * WORKERS) as pool:
+        running = [pool.submit(work, (saver, reader), f"sync-{number}") for number in range(WORKERS)]
+        running += [pool.submit(work_on_a_loop, f"async-{number}") for number in range(WORKERS)]
     place.front.schedule = None
-    for calls in loops:
-        calls.end()
     for future in running:
         future.result()
-    reader = make_saver(prefix=f"chaos-{SEED}", cache_bytes=0)
     for worker in workers:
         worker.check_all(reader)
     acknowledged = sum(worker.acknowledged for worker in workers)
     errors = sum((worker.errors for worker in workers), Counter())
     print(f"{acknowledged} acknowledged; faults: {dict(chaos.done)}; errors: {dict(errors)}")
     assert acknowledged >= OPERATIONS
-    assert set(chaos.done) >= {kind for kinds in KINDS.values() for kind in kinds}
+    assert sum(chaos.done.values()) > OPERATIONS / 5
+    if OPERATIONS >= 2_000:
+        assert set(chaos.done) == {kind for kinds in KINDS.values() for kind in kinds}

@@ -1,4 +1,4 @@
-"""Writes that were done and not answered: the client library sends them again, and is told that they are there."""
+"""Writes that were done and not answered: sent again, they are told that they are there already."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lose_completion(place: Place, fault: Fault) -> None:
-    """The upload is gone when it is completed again. (Some stores, such as moto, answer as the first time.)"""
+    """The upload is gone when it is completed again; moto would answer as it did the first time."""
     place.front.fail("CompleteMultipartUpload", fault)
     place.front.fail("CompleteMultipartUpload", Answer(404, "NoSuchUpload"))
 
@@ -73,7 +73,7 @@ class TestALostReply:
     def test_of_writes(
         self, calls: Calls, make_saver: MakeSaver, place: Place, fault: Fault, mixed: bool
     ) -> None:
-        """Regular slots that are there are the caller's own or an earlier one's: both stay. Special ones count last."""
+        """What is refused is there; what is special is written once more, and shows once."""
         config = calls.put(at(), checkpoint(), metadata(), {})
         place.front.fail("PutObject", fault)
         special = [("__error__", "mine")] * mixed
