@@ -75,6 +75,9 @@ class S3Config:
         operation_timeout: Seconds that an operation waits for a round trip to get on: no request or
             retry begins when nothing was answered for so long. Each answer gives it the whole time
             again, so large states aren't cut. `None` is without end.
+        circuit_breaker: After how many requests given up in a row nothing is sent for a while, and
+            operations fail at once instead. 0 is never.
+        circuit_breaker_cooldown: Seconds for which nothing is sent then, before one request tries.
         cache_bytes: Bytes of objects that are kept in memory, and as many again of serialized states to
             borrow from; 0 keeps none, and then nothing is borrowed.
         borrow: Whether a checkpoint borrows what it shares with its parent from earlier
@@ -108,6 +111,8 @@ class S3Config:
     read_timeout: float = 20.0
     max_attempts: int = 5
     operation_timeout: float | None = 60.0
+    circuit_breaker: int = 0
+    circuit_breaker_cooldown: float = 10.0
     cache_bytes: int = 64 * MIB
     borrow: bool = True
     borrow_horizon: float = 24 * 3600.0
@@ -130,6 +135,8 @@ class S3Config:
         _in_range("max_attempts", self.max_attempts, 1, 100)
         if self.operation_timeout is not None:
             _in_range("operation_timeout", self.operation_timeout, 0.001, 86_400)
+        _in_range("circuit_breaker", self.circuit_breaker, 0, 1000)
+        _in_range("circuit_breaker_cooldown", self.circuit_breaker_cooldown, 0.001, 3600)
         _in_range("cache_bytes", self.cache_bytes, 0, None)
         _in_range("borrow_horizon", self.borrow_horizon, 0, MAX_HORIZON)
 

@@ -19,6 +19,7 @@ from typing import Any, Final
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import CorruptObjectError, S3CheckpointError, StorageUnavailableError
 from langgraph_checkpoint_s3.s3.administration import Sign
+from langgraph_checkpoint_s3.s3.breaker import Breaker, State
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
 from langgraph_checkpoint_s3.s3.faults import Again, Outcome, Unconditional, judge, unmakeable
 from langgraph_checkpoint_s3.s3.patience import Call, Patience
@@ -49,12 +50,14 @@ class Stats:
         cache_hits: How many reads the cache answered instead.
         bytes_sent: Bytes of bodies sent.
         bytes_received: Bytes of bodies received.
+        circuit: The circuit breaker: `off`, `closed` (all is well), `open` or `half-open`.
     """
 
     requests: Mapping[str, int] = field(default_factory=dict)
     cache_hits: int = 0
     bytes_sent: int = 0
     bytes_received: int = 0
+    circuit: State = "off"
 
 
 class Shared:
@@ -72,6 +75,9 @@ class Shared:
         self.conditional = True
         self.compares = False
         self.clock: Callable[[], float] = time.monotonic
+        self.breaker = Breaker(
+            config.circuit_breaker, config.circuit_breaker_cooldown, self.now, config.bucket
+        )
         self._told = False
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -81,9 +87,13 @@ class Shared:
         with self._lock:
             self._counts[name] += by
 
+    def now(self) -> float:
+        """The time in seconds, from somewhere."""
+        return self.clock()
+
     def patience(self) -> Patience:
         """The time of a batch that begins now."""
-        return Patience(self.config.operation_timeout, self.clock)
+        return Patience(self.config.operation_timeout, self.now)
 
     def failed(self, error: S3CheckpointError) -> None:
         """An operation failed: say on which bucket, and keep nothing that may be damaged."""
@@ -108,7 +118,7 @@ class Shared:
         with self._lock:
             counts = dict(self._counts)
         hits, sent, received = (counts.pop(name, 0) for name in ("hits", "sent", "received"))
-        return Stats(counts, hits, sent, received)
+        return Stats(counts, hits, sent, received, self.breaker.state)
 
     def without_conditions(self) -> None:
         """The store has no conditional writes: say so once, and ask it for none any more."""
@@ -153,8 +163,18 @@ class Exchange:
         """The client's method to call, and its arguments.
 
         Raises:
-            StorageUnavailableError: Its time was over before it could be sent.
+            StorageUnavailableError: Its time was over before it could be sent, or the circuit is open.
         """
+        wait = self._shared.breaker.wait() if not self._tries else 0
+        if wait:
+            raise StorageUnavailableError(
+                "Not sent: the store failed too often in a row, and the circuit breaker is open. It tries "
+                f"again in {wait:.1f} s",
+                attempts=0,
+                seconds=0.0,
+                bucket=self._shared.config.bucket,
+                key=getattr(self._request, "key", None),
+            )
         if not self._patience.left:
             raise self._given_up(f"nothing was answered for {self._patience.waited:.1f} s", late=True)
         self._tries += 1
@@ -167,6 +187,7 @@ class Exchange:
 
     def succeeded(self, wire: Wire, response: Mapping[str, Any], data: bytes) -> None:
         """The store answered."""
+        self._shared.breaker.succeeded()
         request, answer = self._request, wire.answer(self._request, response, data)
         body: bytes = getattr(request, "body", b"")
         if isinstance(request, GetObject) and isinstance(answer, Body):
@@ -193,6 +214,7 @@ class Exchange:
         self._attempts += max(1, self.called.attempts)
         verdict = judge(error, self._request, self._shared.config.bucket, reading=reading)
         if isinstance(verdict, Outcome):
+            self._shared.breaker.succeeded()
             self._settle(verdict.answer)
             return 0
         if isinstance(verdict, Unconditional):
@@ -210,7 +232,13 @@ class Exchange:
                 raise self._given_up(verdict.why, late=True) from error
             verdict = self._given_up(verdict.why)
         elif isinstance(verdict, StorageUnavailableError):
+            if verdict.status is None or verdict.status >= 500 or verdict.status == 429:
+                self._shared.breaker.failed()
+            else:
+                self._shared.breaker.succeeded()
             verdict = self._given_up(verdict.reason, of=verdict, late=self.called.cut)
+        elif verdict is not None:
+            self._shared.breaker.succeeded()  # it answered, if not what was hoped for
         if verdict is None:
             raise error
         raise verdict from error

@@ -12,7 +12,6 @@ from tests.contract.support import MIB, Calls, MakeCalls, MakeSaver, Place, at, 
 LOST = [
     pytest.param(HangUp(applied=True), id="reset"),
     pytest.param(Answer(500, "InternalError", applied=True), id="500"),
-    pytest.param(Answer(409, "ConditionalRequestConflict", applied=True), id="409"),
 ]
 LARGE = noise(6 * MIB)
 

@@ -37,6 +37,8 @@ BAD: list[tuple[str, Any]] = [
     *(("read_timeout", value) for value in (0, -0.5, NAN, float("inf"), "5")),
     *(("max_attempts", value) for value in (0, 101, -1, 2.0, "2")),
     *(("operation_timeout", value) for value in (0, -1, 86_401, NAN, float("inf"), "5", True)),
+    *(("circuit_breaker", value) for value in (-1, 1001, 2.0, True, "2", None)),
+    *(("circuit_breaker_cooldown", value) for value in (0, 3601, NAN, "5", None)),
     *(("cache_bytes", value) for value in (-1, 0.5, "0", None)),
     *(("borrow", value) for value in ("true", 1, None)),
     *(("borrow_horizon", value) for value in (-1, 604_801, NAN, float("inf"), "5", True, None)),

@@ -37,6 +37,8 @@ SETTINGS: dict[str, tuple[str, Any]] = {
     "read_timeout": ("60", 60.0),
     "max_attempts": ("2", 2),
     "operation_timeout": ("2.5", 2.5),
+    "circuit_breaker": ("3", 3),
+    "circuit_breaker_cooldown": ("2.5", 2.5),
     "cache_bytes": ("0", 0),
     "borrow": ("false", False),
     "borrow_horizon": ("604800", 604_800.0),
