@@ -199,11 +199,11 @@ class TestCancellation:
             signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
             saver = S3Saver(bucket, endpoint_url=url, region="us-east-1", multipart_part_size=5 * 1024**2)
             real = saver._store._send
-            def send(request):
+            def send(request, *more):
                 if type(request).__name__ == "UploadPart" and request.number == 1:
                     _thread.interrupt_main()
                     time.sleep(0.2)
-                return real(request)
+                return real(request, *more)
             saver._store._send = send
             try:
                 saver.put(at(), checkpoint({"raw": noise(11 * 1024**2)}), metadata(), {})
