@@ -220,7 +220,8 @@ def test_no_operation_touches_another_tenant(ours: Tenant, theirs: Tenant, same:
             asked = request.request if isinstance(request, Tried) else request
             assert not owned & set(named(asked)), (name, asked)
             if isinstance(asked, LISTS) and level != "prefix":
-                folders = ours.folder(level), Layout(ours.prefix).exports(ours.thread)
+                layout = Layout(ours.prefix)
+                folders = ours.folder(level), layout.exports(ours.thread), layout.lease(ours.thread)
                 assert asked.prefix.startswith(folders), (name, asked)
 
 
