@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -90,8 +91,9 @@ def guarded(coroutine: Coroutine[Any, Any, T]) -> T:
 class Calls:
     """A saver's or an admin's methods, by one of the drivers: the blocking ones, or coroutines on a loop."""
 
-    def __init__(self, saver: Any, *, asynchronous: bool) -> None:
+    def __init__(self, saver: Any, *, asynchronous: bool, guard: bool = True) -> None:
         self.saver = saver
+        self._guard = guard  # of the whole process: several threads can't put it up at once
         self._loop = asyncio.new_event_loop() if asynchronous else None
 
     @property
@@ -122,7 +124,7 @@ class Calls:
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine where nothing may block, the first use of anything included."""
         assert self._loop is not None
-        with blockbuster_ctx():
+        with blockbuster_ctx() if self._guard else contextlib.nullcontext():
             return self._loop.run_until_complete(coroutine)
 
     def __enter__(self) -> Self:
