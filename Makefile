@@ -57,7 +57,7 @@ fuzz: env ## what reads foreign bytes, with atheris, a minute a target (FUZZ_SEC
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 chaos: env ## 10,000 operations while one request in five fails; CHAOS_SEED=n for a seed again
-	CHAOS_OPERATIONS=$${CHAOS_OPERATIONS:-10000} $(BIN)/python -m pytest -n0 -s tests/contract/test_chaos.py $(PYTEST_ARGS)
+	CHAOS_OPERATIONS=$${CHAOS_OPERATIONS:-10000} CHAOS_SEED=$${CHAOS_SEED:-0} $(BIN)/python -m pytest -n0 -s tests/contract/test_chaos.py $(PYTEST_ARGS)
 
 bench: env ## what is stored, and what encoding costs, in a minute or two
 	$(BIN)/python -m benchmarks.storage

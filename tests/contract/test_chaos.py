@@ -21,7 +21,8 @@ from tests.contract.support import Calls, MakeSaver, Place, at, noise
 from tests.support.checkpoints import make_checkpoint
 
 OPERATIONS = int(os.environ.get("CHAOS_OPERATIONS", "240"))
-SEED = int(os.environ.get("CHAOS_SEED", "0")) or random.randrange(1, 1 << 32)
+SEED = int(os.environ.get("CHAOS_SEED", "2026")) or random.randrange(1, 1 << 32)
+"""The same in each run of the suite; 0 is another one each time, as `make chaos` has it."""
 RATE = 0.2
 WORKERS = 3
 """Of each kind: threads, and threads with a loop each."""
