@@ -36,7 +36,13 @@ class Sizes:
 
 
 def store(
-    key: str, body: bytes, sizes: Sizes, *, only_new: bool = False, beside: Sequence[HeadObject] = ()
+    key: str,
+    body: bytes,
+    sizes: Sizes,
+    *,
+    only_new: bool = False,
+    expected: str | None = None,
+    beside: Sequence[HeadObject] = (),
 ) -> Plan[tuple[Stored | Refused, list[Stored | Missing]]]:
     """Write an object, in one PUT or as a multipart upload.
 
@@ -47,26 +53,28 @@ def store(
         body: Its bytes.
         sizes: When to upload in parts.
         only_new: Whether to write it only where there is none.
+        expected: The ETag of the object in whose place alone to write it.
         beside: What to ask for at the moment of writing.
 
     Returns:
         What came of it, and the answers to what was asked.
     """
     if len(body) < sizes.multipart_threshold:
-        return _outcome((yield from together([PutObject(key, body, only_new), *beside])))
+        return _outcome((yield from together([PutObject(key, body, only_new, expected), *beside])))
     upload_id = yield from ask(CreateUpload(key))
     try:
-        probes: list[Request[Any]] = [HeadObject(key)] if only_new else []  # for who ignores the condition
+        conditional = only_new or expected is not None
+        probes: list[Request[Any]] = [HeadObject(key)] if conditional else []  # for who ignores conditions
         parts = enumerate(_parts(body, sizes.part_size), start=1)
         uploads = [UploadPart(key, upload_id, number, part) for number, part in parts]
         answers = yield from together([*uploads, *probes])
-        if only_new and isinstance(answers.pop(), Stored):
+        if conditional and not _is_met(expected, answers.pop()):
             outcome, heads = _outcome([Refused(), *(yield from together(beside))])
         else:
-            complete = CompleteUpload(key, upload_id, tuple(answers), body, only_new)
+            complete = CompleteUpload(key, upload_id, tuple(answers), body, only_new, expected)
             answers = yield from together([complete, *beside])
             if isinstance(answers[0], Missing):
-                answers[0] = yield from _completed(key, body, sizes, only_new)
+                answers[0] = yield from _completed(complete, sizes)
             outcome, heads = _outcome(answers)
     except GeneratorExit:
         raise
@@ -78,22 +86,44 @@ def store(
     return outcome, heads
 
 
-def _completed(key: str, body: bytes, sizes: Sizes, only_new: bool) -> Plan[Stored | Refused]:
+def overwrite(key: str, body: bytes, sizes: Sizes, etag: str) -> Plan[bool]:
+    """Write an object in the place of the one with this ETag, and of no other one.
+
+    Who is refused may have been refused for his own first try, whose reply got lost; then the object
+    isn't what it was either. A store that refuses what it shows doesn't compare ETags rightly: there
+    it is written all the same.
+
+    Returns:
+        Whether it was written; if not, the object is gone, or another one.
+    """
+    outcome, _ = yield from store(key, body, sizes, expected=etag)
+    if isinstance(outcome, Refused):
+        if not _is_met(etag, (yield from ask(HeadObject(key)))):
+            return False
+        yield from store(key, body, sizes)
+    return True
+
+
+def _is_met(expected: str | None, found: Stored | Missing) -> bool:
+    """Whether the object that a write expects, or none, is what is there."""
+    return (found.etag if isinstance(found, Stored) else None) == expected
+
+
+def _completed(upload: CompleteUpload, sizes: Sizes) -> Plan[Stored | Refused]:
     """What came of an upload that was gone when it was to be completed.
 
     The client library sends again what wasn't answered. So it may have been completed by an attempt whose
     reply was lost, or somebody aborted it. What lies there tells: no other object has the same bytes.
     """
-    found = yield from _fetch_again(GetObject(key), sizes)
-    if isinstance(found, Body):
-        if found.data == body:
-            return Stored(found.etag)
-        if only_new:
-            return Refused()
+    found = yield from _fetch_again(GetObject(upload.key), sizes)
+    if isinstance(found, Body) and found.data == upload.body:
+        return Stored(found.etag)
+    if upload.expected is not None or (upload.only_new and isinstance(found, Body)):
+        return Refused()
     raise StorageUnavailableError(
         "The multipart upload was gone when it was to be completed, and its object isn't there: it was "
         "aborted, or the object deleted or overwritten at once. Try again",
-        key=key,
+        key=upload.key,
     )
 
 

@@ -8,16 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, get_checkpoint_metadata
 
-from langgraph_checkpoint_s3.errors import CorruptObjectError
+from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError
 from langgraph_checkpoint_s3.objects.drafts import Draft, draft, serialize
 from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout, WritesLeaf
 from langgraph_checkpoint_s3.objects.records import Content, Origin, encode_writes, number_writes
 from langgraph_checkpoint_s3.plans.address import Address, Context, required_id
 from langgraph_checkpoint_s3.plans.lenders import lender_key
-from langgraph_checkpoint_s3.plans.plan import Plan, together
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
 from langgraph_checkpoint_s3.plans.read import find, load
-from langgraph_checkpoint_s3.plans.transfer import store
-from langgraph_checkpoint_s3.s3.requests import HeadObject, Missing, Refused, Stored
+from langgraph_checkpoint_s3.plans.scan import Scan
+from langgraph_checkpoint_s3.plans.transfer import overwrite, store
+from langgraph_checkpoint_s3.s3.requests import (
+    DeleteObjects,
+    Deletion,
+    HeadObject,
+    Missing,
+    Refused,
+    Stored,
+    Tried,
+)
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -35,7 +44,8 @@ def put(
 
     What it shares with its parent is borrowed, if this process knows the parent. Another one may
     be deleting the lenders at this moment. Who deletes rewrites the borrowers that it sees; so they are
-    looked for beside the PUT, and if one is gone, the checkpoint is written again, whole.
+    looked for beside the PUT, and if one is gone, the checkpoint is written again, whole. If the whole
+    thread is gone, it isn't brought back: the checkpoint is taken out again.
 
     The PUT is conditional, for others may borrow from what is there under the same id: what
     differs from it gets a key of its own beside it.
@@ -50,6 +60,9 @@ def put(
 
     Returns:
         The config that points at it.
+
+    Raises:
+        ConflictError: The thread was deleted meanwhile, by `delete_thread`, as far as that shows.
     """
     parent = Address.of(config)
     address = Address(parent.thread_id, parent.namespace, required_id(checkpoint.get("id")))
@@ -86,12 +99,46 @@ def put(
         if (yield from _is_there(context, address, content)):
             return address.config()
         key = context.layout.key(*where, replace(leaf, created=now))
-        made, _, broken = yield from write(key, only_new=False)
-    if broken:
-        yield from store(key, made.whole(context.compression), context.sizes)
+        made, outcome, broken = yield from write(key, only_new=False)
+    if broken and isinstance(outcome, Stored):
+        yield from _withdraw_late(context, parent.thread_id, key, outcome.etag)
+        # If it isn't what was written any more, it was deleted, or rewritten by who deleted its lenders.
+        yield from overwrite(key, made.whole(context.compression), context.sizes, outcome.etag)
     elif context.borrow:
         context.memory.keep(namespace, made.known, instead_of=parent.checkpoint_id)
     return address.config()
+
+
+def _withdraw_late(context: Context, thread_id: str, key: str, etag: str) -> Plan[None]:
+    """Take a checkpoint out again that came after its thread's deletion.
+
+    Who deletes a thread leaves nothing else of it. Who prunes it leaves something else, or has seen this
+    one, and rewritten it. Where nothing may be deleted, it stays, to be written whole.
+
+    Args:
+        context: The saver's.
+        thread_id: The thread.
+        key: The checkpoint's.
+        etag: What it was written as.
+
+    Raises:
+        ConflictError: It was taken out, or had gone with the thread.
+    """
+    there = False
+    scan = Scan(context.layout, context.layout.thread(thread_id))
+    while not scan.done:
+        for folder in (yield from scan.more()):
+            if any((entry.key, entry.etag) != (key, etag) for entry in folder.checkpoints):
+                return
+            there = there or bool(folder.checkpoints)
+    deletion = (yield from ask(Tried(DeleteObjects((key,))))) if there else Deletion(())
+    if isinstance(deletion, Deletion) and not deletion.failed:
+        raise ConflictError(
+            "The thread was deleted while this run went on, and isn't brought back: the checkpoint was not "
+            "kept. End the run, or begin the thread anew. Who deletes a thread can wait for its run by "
+            "taking its lease",
+            key=key,
+        )
 
 
 def _is_there(context: Context, address: Address, content: Content) -> Plan[bool]:

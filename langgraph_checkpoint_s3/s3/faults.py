@@ -271,6 +271,8 @@ def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Again |
             return Outcome(Missing())
         case SwapObject() if status == 412 or code == "NoSuchKey":  # nothing matches what isn't there
             return Outcome(Refused())
+        case PutObject() | CompleteUpload() if request.expected is not None and code == "NoSuchKey":
+            return Outcome(Refused())
         case GetDated() if status == 416:
             return Outcome(Dated(b"", "", None))
         case GetSetting(setting) if code in setting.absent:
@@ -303,7 +305,9 @@ def _without_credentials(error: Exception, bucket: str) -> AccessDeniedError:
 
 
 def _is_conditional(request: Request[Any]) -> bool:
-    return isinstance(request, (PutObject, CompleteUpload)) and request.only_new
+    if not isinstance(request, (PutObject, CompleteUpload)):
+        return False
+    return request.only_new or request.expected is not None
 
 
 def _denied(code: str, message: str, request: Request[Any], where: Mapping[str, Any]) -> AccessDeniedError:

@@ -118,11 +118,19 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class PutObject(Request["Stored | Refused"]):
-    """Write an object. `only_new` writes it only where there is none (`If-None-Match: *`)."""
+    """Write an object.
+
+    Attributes:
+        key: The object.
+        body: Its bytes.
+        only_new: Whether to write it only where there is none (`If-None-Match: *`).
+        expected: The ETag of the object in whose place alone to write it (`If-Match`).
+    """
 
     key: str
     body: bytes = field(repr=False)
     only_new: bool = False
+    expected: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +245,7 @@ class CompleteUpload(Request["Stored | Refused | Missing"]):
     etags: tuple[str, ...]
     body: bytes = field(repr=False)
     only_new: bool = False
+    expected: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,8 +87,8 @@ class Wire:
             return admin_wire.arguments(request, self._bucket, self._payer)
         arguments: dict[str, Any] = self._bucket | self._payer
         match request:
-            case PutObject(key, body, only_new):
-                arguments |= self._new | {"Key": key, "Body": body} | _condition(only_new and conditional)
+            case PutObject(key, body):
+                arguments |= self._new | {"Key": key, "Body": body} | _condition(request, conditional)
             case SwapObject(key, body, expected):
                 arguments |= self._new | {"Key": key, "Body": body} | _expecting(expected)
                 arguments.pop("StorageClass", None)  # it lives for seconds, and must be readable at once
@@ -112,10 +112,10 @@ class Wire:
                 arguments |= self._new | {"Key": key}
             case UploadPart(key, upload_id, number, body):
                 arguments |= {"Key": key, "UploadId": upload_id, "PartNumber": number, "Body": body}
-            case CompleteUpload(key, upload_id, etags, _, only_new):
+            case CompleteUpload(key, upload_id, etags):
                 parts = [{"ETag": etag, "PartNumber": number} for number, etag in enumerate(etags, start=1)]
                 arguments |= {"Key": key, "UploadId": upload_id, "MultipartUpload": {"Parts": parts}}
-                arguments |= _condition(only_new and conditional)
+                arguments |= _condition(request, conditional)
             case AbortUpload(key, upload_id):
                 arguments |= {"Key": key, "UploadId": upload_id}
             case CreateBucket():
@@ -197,8 +197,9 @@ def _new_bucket(bucket: str, region: str | None) -> dict[str, Any]:
     return {"Bucket": bucket, "CreateBucketConfiguration": {"LocationConstraint": region}}
 
 
-def _condition(only_new: bool) -> dict[str, str]:
-    return {"IfNoneMatch": "*"} if only_new else {}
+def _condition(request: PutObject | CompleteUpload, conditional: bool) -> dict[str, str]:
+    there = conditional and (request.only_new or request.expected is not None)
+    return _expecting(request.expected) if there else {}
 
 
 def _expecting(expected: str | None) -> dict[str, str]:

@@ -117,9 +117,14 @@ class Race:
             grown = self.chosen.choice([log + self.noise(), log[at // 3 :] + self.noise(), log[:at], log])
             changed: dict[str, Any] = {} if grown is log else {"log": grown}
             self.runs[new] = run
-            child = step(self.putter, new, parent, thread=thread, run=run, **changed)
-            if (thread, new) not in self.gone:  # its run was deleted when it had just arrived
-                self.there[thread, new] = child
+            try:
+                child = step(self.putter, new, parent, thread=thread, run=run, **changed)
+            except ConflictError:  # its run was deleted when it had just arrived and been pruned to
+                assert (thread, new) in self.gone
+                assert not self.fake.keys(LAYOUT.thread(thread))
+            else:
+                if (thread, new) not in self.gone:  # its run was deleted when it had just arrived
+                    self.there[thread, new] = child
         finally:
             self.parent = None
 

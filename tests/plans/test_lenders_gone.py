@@ -66,6 +66,7 @@ def test_a_put_whose_lender_is_gone_is_whole(fake: FakeS3, gone: str, sizes: Siz
     saver = make_saver(fake, sizes=sizes)
     first = step(saver, "01", documents=DOCUMENTS)
     second = step(saver, "02", first, notes=NOTES)
+    step(saver, "00", documents=b"")  # a thread of which nothing is left was deleted
     keys = {each: key_of(fake, each) for each in ("01", "02")}
     for each in keys if gone == "both" else [gone]:
         fake.delete(keys[each])
@@ -75,7 +76,7 @@ def test_a_put_whose_lender_is_gone_is_whole(fake: FakeS3, gone: str, sizes: Siz
         *keys.values()
     }
     if sizes is None:
-        assert [len(batch) for batch in count.batches] == [3, 1]
+        assert [len(batch) for batch in count.batches] == [3, 1, 1]  # the LIST: is there anything left?
     assert lenders(fake, "03") == []
     assert not fake.uploads
     same(fake, third)

@@ -250,10 +250,8 @@ class FakeS3:
         if not self.exists and not isinstance(request, CreateBucket):
             raise client_error("NoSuchBucket", 404, request)
         match request:
-            case PutObject(key, body, only_new):
-                if only_new and conditional and key in self.objects:
-                    return Refused()
-                return self.put(key, body)
+            case PutObject(key, body):
+                return self.put(key, body) if self._may(request, conditional) else Refused()
             case SwapObject(key, body, expected):
                 found = self.objects.get(key)
                 if not self.plain and (found.etag if found else None) != expected:
@@ -463,7 +461,7 @@ class FakeS3:
         if request.upload_id not in self.uploads:
             raise client_error("NoSuchUpload", 404, request)
         upload = self._upload(request.key, request.upload_id)
-        if request.only_new and conditional and request.key in self.objects:
+        if not self._may(request, conditional):
             return Refused()
         numbers = range(1, len(request.etags) + 1)
         assert numbers, "an upload without parts"
@@ -475,6 +473,13 @@ class FakeS3:
         body = b"".join(body for _, body in parts)
         assert body == request.body, "the cache would hold something else"
         return self._write(request.key, body, f"{digest.hexdigest()}-{len(parts)}")
+
+    def _may(self, request: PutObject | CompleteUpload, conditional: bool) -> bool:
+        """Whether a write's condition is met, or nobody looks."""
+        if not conditional or not (request.only_new or request.expected is not None):
+            return True
+        found = self.objects.get(request.key)
+        return (found.etag if found else None) == request.expected
 
     def _upload(self, key: str, upload_id: str) -> Upload:
         upload = self.uploads[upload_id]
