@@ -26,6 +26,9 @@ _GZIP_LEVEL: Final = 6
 _GZIP_CONTAINER: Final = 31  # zlib's wbits for a gzip header and trailer
 _TOO_SMALL: Final = 64
 """Bytes below which no codec earns its own header back."""
+MOST_RATIO: Final = 1032
+"""How many bytes one stored byte may become: what deflate does at best (258 bytes for two bits). zstd makes
+32,768 of one, also for who writes little in order to fill a reader's memory."""
 
 # What tends to be in headers, metadata and checkpoints. They are most of what a small object holds, short
 # and much alike: with a dictionary they become half as long. It is a part of the format, and never changes.
@@ -64,7 +67,8 @@ def compress(raw: bytes, codec: Codec) -> tuple[str, bytes]:
 
     Returns:
         The codec that was used and the bytes: `none` and `raw` itself where compressing
-        doesn't make it smaller, as with what is already compressed or encrypted.
+        doesn't make it smaller, as with what is already compressed or encrypted. What becomes
+        too small for `MOST_RATIO` is filled up with zeros, which a reader passes over.
     """
     if codec == "none" or len(raw) < _TOO_SMALL:
         return "none", raw
@@ -74,15 +78,23 @@ def compress(raw: bytes, codec: Codec) -> tuple[str, bytes]:
     else:
         level = _SMALL_LEVEL if len(raw) <= _SMALL else _ZSTD_LEVEL
         packed = zstd.compress(raw, level=level, zstd_dict=_DICTIONARY if codec == "zstd-d1" else None)
+        packed = packed.ljust(-(-len(raw) // MOST_RATIO), b"\0")
     return (codec, packed) if len(packed) < len(raw) else ("none", raw)
 
 
 def decompress(stored: bytes | memoryview, codec: str, raw_length: int) -> bytes:
     """Decompress a frame, never into more than `raw_length` bytes. What follows it is passed over.
 
+    Memory is taken for what comes out, not for what is announced; and what may come out is bounded by what is
+    there, so it takes a large object to fill a reader's memory.
+
     Raises:
-        ValueError: The codec is unknown, or the bytes don't decompress to exactly that length.
+        ValueError: The codec is unknown, more is announced than `MOST_RATIO` allows, or the bytes don't
+            decompress to exactly that length.
     """
+    most = len(stored) * MOST_RATIO
+    if raw_length > most:
+        raise ValueError(f"it holds {most} bytes at most where {raw_length} were announced")
     try:
         # One byte more is asked for than announced, so that too much shows as too much.
         if codec == "none":

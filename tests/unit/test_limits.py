@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from langgraph_checkpoint_s3 import CorruptObjectError, NotSupportedError
 from langgraph_checkpoint_s3.objects import limits
-from langgraph_checkpoint_s3.objects.codecs import compress, decompress
+from langgraph_checkpoint_s3.objects.codecs import MOST_RATIO, compress, decompress
 from langgraph_checkpoint_s3.objects.header import pack_header, unpack_header
 from langgraph_checkpoint_s3.objects.limits import MOST_HEADER, MOST_LENDERS, MOST_LENT, MOST_LISTS
 from langgraph_checkpoint_s3.objects.records import Origin, encode_writes, open_checkpoint
@@ -165,7 +167,49 @@ def test_a_checkpoint_of_very_many_borrowed_frames_is_written_whole() -> None:
 def test_what_a_frame_announces_is_not_set_aside(codec: Any) -> None:
     _, stored = compress(b"x" * 1000, codec)
     with at_most(MIB), pytest.raises(ValueError, match="holds 1000 bytes where"):
+        decompress(stored, codec, len(stored) * MOST_RATIO)
+    with pytest.raises(ValueError, match="bytes at most where 34359738368 were announced"):
         decompress(stored, codec, 2**35)
+
+
+BOMB = """
+import resource, sys
+from langgraph_checkpoint_s3.objects.codecs import decompress
+
+def block(last):  # 128 KiB of one byte, in four bytes
+    return (128 * 1024 << 3 | 1 << 1 | last).to_bytes(3, "little") + b"\\0"
+
+frame = bytes.fromhex("28b52ffd 0038") + block(0) * 4095 + block(1)  # 16 KiB, for 512 MiB
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for announced in (512 << 20, 60 << 30, len(frame) * 1032):
+    try:
+        decompress(frame, "zstd", announced)
+    except ValueError as error:
+        print(error)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_a_small_frame_that_becomes_much_takes_little_memory() -> None:
+    """All of it, what the codec itself takes included: 1 GiB for this frame without the limit."""
+    done = subprocess.run([sys.executable, "-c", BOMB], capture_output=True, text=True, check=True)
+    *errors, taken = done.stdout.splitlines()
+    assert [error.partition(" bytes")[0] for error in errors] == [
+        "it holds 16914480",
+        "it holds 16914480",
+        "it holds over 16914480",
+    ]
+    assert int(taken) * (1024 if sys.platform == "linux" else 1) < 64 * MIB
+
+
+@pytest.mark.parametrize("codec", ["zstd", "zstd-d1", "gzip"])
+@pytest.mark.parametrize("size", [1000, 20_000, MIB, 40 * MIB])
+def test_an_honest_state_of_zeros_stays_within_the_limit(codec: Any, size: int) -> None:
+    used, stored = compress(bytes(size), codec)
+    assert used == codec
+    assert len(stored) * MOST_RATIO >= size
+    assert len(stored) < max(100, size // 900)
+    assert decompress(stored, codec, size) == bytes(size)
 
 
 def test_what_an_error_shows_of_a_header_is_short() -> None:
