@@ -29,6 +29,7 @@ from tests.contract.test_errors import (
 from tests.contract.test_graphs import TestGraphs
 from tests.contract.test_large import TestLargeStates
 from tests.contract.test_loops import TestCancellation, TestLoops, TestManyThreads
+from tests.contract.test_rewriting import TestRewriting
 from tests.contract.test_settings import TestHowItIsTold, TestWhatTheStoreShows
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "TestManyThreads",
     "TestParity",
     "TestPermissions",
+    "TestRewriting",
     "TestStatistics",
     "TestTheBucket",
     "TestTheWayThere",

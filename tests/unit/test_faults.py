@@ -53,11 +53,12 @@ DELETE, COPY = DeleteObjects(("k",)), CopyObject("k", "l")
 CREATE, PART, ABORT = CreateUpload("k"), UploadPart("k", "u", 1, b""), AbortUpload("k", "u")
 COMPLETE = CompleteUpload("k", "u", (), b"")
 COMPLETE_NEW = CompleteUpload("k", "u", (), b"", only_new=True)
+OVER, COMPLETE_OVER = PutObject("k", b"", expected="etag"), CompleteUpload("k", "u", (), b"", expected="etag")
 CREATE_BUCKET = CreateBucket()
 SWAP, DATED = SwapObject("k", b"x", "etag"), GetDated("k")
 REQUESTS: list[Request[Any]] = [
     PUT, NEW, GET, HEAD, LIST, DELETE, COPY, CREATE, PART, ABORT, COMPLETE, COMPLETE_NEW, CREATE_BUCKET,
-    SWAP, DATED,
+    SWAP, DATED, OVER, COMPLETE_OVER,
 ]  # fmt: skip
 
 
@@ -89,6 +90,11 @@ MISSING, REFUSED = Outcome(Missing()), Outcome(Refused())
         (GET, 416, "InvalidRange", Outcome(Body(b"", "", 0))),
         (NEW, 412, "PreconditionFailed", REFUSED),
         (COMPLETE_NEW, 412, "PreconditionFailed", REFUSED),
+        (OVER, 412, "PreconditionFailed", REFUSED),
+        (OVER, 404, "NoSuchKey", REFUSED),  # nothing matches what isn't there
+        (COMPLETE_OVER, 412, "PreconditionFailed", REFUSED),
+        (COMPLETE_OVER, 404, "NoSuchKey", REFUSED),
+        (COMPLETE_OVER, 404, "NoSuchUpload", MISSING),
         (CREATE_BUCKET, 409, "BucketAlreadyOwnedByYou", Outcome(Done())),
         (ABORT, 404, "NoSuchUpload", Outcome(Done())),
         (COMPLETE, 404, "NoSuchUpload", MISSING),
@@ -109,7 +115,7 @@ def test_a_store_that_knows_no_conditions_cant_keep_a_lease() -> None:
 @pytest.mark.parametrize("request_", [each for each in REQUESTS if each != SWAP], ids=repr)
 def test_a_store_that_knows_no_conditions_is_asked_without(request_: Request[Any]) -> None:
     verdict = judged(said(501, "NotImplemented"), request_)
-    if request_ in {NEW, COMPLETE_NEW}:
+    if request_ in {NEW, COMPLETE_NEW, OVER, COMPLETE_OVER}:
         assert isinstance(verdict, Unconditional)
         verdict = verdict.otherwise
     assert isinstance(verdict, StorageUnavailableError)

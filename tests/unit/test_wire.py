@@ -50,6 +50,7 @@ SERVICE = botocore.session.Session().get_service_model("s3")
 REQUESTS: list[Request[Any]] = [
     PutObject("k", b"data"),
     PutObject("k", b"data", only_new=True),
+    PutObject("k", b"data", expected="etag"),
     SwapObject("k", b"data", None),
     SwapObject("k", b"data", "etag"),
     GetDated("k"),
@@ -65,6 +66,7 @@ REQUESTS: list[Request[Any]] = [
     UploadPart("k", "upload", 1, b"data"),
     CompleteUpload("k", "upload", ("e1", "e2"), b"data"),
     CompleteUpload("k", "upload", ("e1", "e2"), b"data", only_new=True),
+    CompleteUpload("k", "upload", ("e1", "e2"), b"data", expected="etag"),
     AbortUpload("k", "upload"),
     CreateBucket(),
     GetObject("k", version="v"),
@@ -204,7 +206,11 @@ def test_a_condition_is_sent_where_it_is_asked_for_and_known(request_: PutObject
     new = replace(request_, only_new=True)
     assert wire().arguments(new)["IfNoneMatch"] == "*"
     assert "IfNoneMatch" not in wire().arguments(new, conditional=False)
-    assert "IfNoneMatch" not in wire().arguments(request_)
+    assert not wire().arguments(request_).keys() & {"IfMatch", "IfNoneMatch"}
+    over = replace(request_, expected="etag")
+    assert wire().arguments(over)["IfMatch"] == "etag"
+    assert "IfNoneMatch" not in wire().arguments(over)
+    assert "IfMatch" not in wire().arguments(over, conditional=False)
 
 
 def test_a_swap_is_conditional_whatever_is_known_of_the_store() -> None:
