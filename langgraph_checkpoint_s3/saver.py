@@ -146,6 +146,8 @@ class S3Saver(BaseS3Saver):
 
         Raises:
             InvalidKeyError: There is no thread_id, or the key would be too long. Nothing was sent.
+            ConflictError: The thread was deleted while this run went on, and isn't brought back; as far as
+                that shows, which is where the checkpoint borrows.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
         return self._store.run(self._put(config, checkpoint, metadata, new_versions))
@@ -196,7 +198,8 @@ class S3Saver(BaseS3Saver):
         """Delete all of a thread's checkpoints and writes.
 
         One LIST and one DeleteObjects per 1,000 objects. With versioning on, S3 keeps the old
-        versions. If it is cut short, what is left is whole; deleting again goes on.
+        versions. If it is cut short, what is left is whole; deleting again goes on. What another process is
+        just writing to the thread may come later: take the thread's `lease` to wait for its run.
 
         Raises:
             InvalidKeyError: The thread_id is empty.

@@ -23,6 +23,7 @@ from langgraph_checkpoint_s3 import (
 from langgraph_checkpoint_s3.s3.requests import GetDated, Request, SwapObject
 from tests.plans.helpers import once
 from tests.plans.leasing import KEY, Time, lease, said, time
+from tests.plans.test_admin_retention import admin_of
 from tests.support.fake_s3 import FakeS3, client_error
 
 __all__ = ["time"]
@@ -144,6 +145,21 @@ class TestTheSaversOwn:
         assert held.remaining == 0
         with pytest.raises(ConflictError, match="deleted"):
             held.release()
+
+    def test_an_object_deleted_too_early_lets_a_second_holder_in(
+        self, fake: FakeS3, saver: S3Saver, time: Time
+    ) -> None:
+        """So no client deletes any, `find_orphans` neither: a rule of the store's does, after 8 days."""
+        held = lease(saver, time).acquire()
+        fake.delete(KEY)
+        second = lease(saver, time, "the second").acquire()
+        held.check()  # it can't know before it renews
+        with pytest.raises(ConflictError, match="the second took it over"):
+            held.renew()
+        assert second.token >= held.token  # by the clock alone: in the same ms they may be equal
+        fake.age(timedelta(days=99))
+        assert fake.keys() == [KEY]
+        assert admin_of(fake).find_orphans().items == ()
 
     def test_the_default_holder_names_the_process(self, saver: S3Saver) -> None:
         held = saver.lease("t")
