@@ -140,7 +140,21 @@ class Calls:
         if self._loop is not None:
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
+            self._loop.run_until_complete(_farewell())
             self._loop.close()
+
+
+async def _farewell() -> None:
+    """Give connections that are closing the second that they need: TLS takes leave in round trips.
+
+    aiohttp closes a connection that the server won't keep without waiting for it, and names this
+    among its traps ("Graceful Shutdown" in its documentation). What is open, and stays so, still warns.
+    """
+    selector = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]
+    for _ in range(100):
+        if len(selector.get_map()) <= 1:  # the loop's own
+            break
+        await asyncio.sleep(0.01)
 
 
 def at(thread_id: str = "thread", *, ns: str | None = "", checkpoint_id: str | None = None) -> RunnableConfig:
