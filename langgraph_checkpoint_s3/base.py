@@ -14,6 +14,9 @@ from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.objects.borrow import Rules
 from langgraph_checkpoint_s3.objects.keys import Layout
+from langgraph_checkpoint_s3.objects.names import Names
+from langgraph_checkpoint_s3.objects.seal import SECRET_BYTES, derive
+from langgraph_checkpoint_s3.objects.vault import Vault
 from langgraph_checkpoint_s3.plans import setup
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.memory import Memory
@@ -29,8 +32,10 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.serde.base import SerializerProtocol
     from typing_extensions import Self
 
+    from langgraph_checkpoint_s3.encryption import KeyProvider
+
 _WRITER = f"langgraph-checkpoint-s3/{__version__}"
-_OWN_KEYWORDS = frozenset({"serde", "client", "session", "aio_session"})
+_OWN_KEYWORDS = frozenset({"serde", "client", "session", "aio_session", "encryption"})
 
 
 class _Clock:
@@ -86,13 +91,15 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
         client: Any = None,
         session: Any = None,
         aio_session: Any = None,
+        encryption: KeyProvider | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(serde=serde)
         if bucket is not None:
             settings["bucket"] = bucket
         self.config = config.replace(**settings) if config else S3Config.from_keywords(**settings)
-        self._layout = Layout(self.config.prefix)
+        self._vault = _vault(self.config, encryption)
+        self._layout = Layout(self.config.prefix, _names(self.config, encryption))
         self._sizes = Sizes(self.config.multipart_threshold, self.config.multipart_part_size)
         self._rules = Rules(horizon=self.config.borrow_horizon)
         self._now = _Clock()
@@ -183,6 +190,7 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
             self._rules,
             Memory(self._store.shared.states, self._store.shared.cache),
             self.config.borrow,
+            self._vault,
         )
 
     def _setup(self) -> Plan[bool]:
@@ -191,6 +199,36 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
     def _note_conditional(self, honoured: bool) -> None:
         if not honoured:
             self._store.shared.without_conditions()
+
+
+def _vault(config: S3Config, encryption: KeyProvider | None) -> Vault | None:
+    """Where the saver's keys are, if it has any."""
+    if encryption is None:
+        if config.require_encryption or config.private_keys:
+            raise InvalidConfigError(
+                "require_encryption and private_keys need keys: pass S3Saver(…, encryption=KeyRing(…))."
+            )
+        return None
+    if not all(hasattr(encryption, name) for name in ("current", "unlock", "names_key", "cache_seconds")):
+        raise InvalidConfigError(
+            f"encryption={type(encryption).__name__}(…) is no key provider: pass a KeyRing, KmsKeys, or a "
+            "KeyProvider of your own."
+        )
+    derive(bytes(SECRET_BYTES), "check")  # that the library is there
+    return Vault(encryption, required=config.require_encryption or config.private_keys)
+
+
+def _names(config: S3Config, encryption: KeyProvider | None) -> Names | None:
+    """How names are hashed in the bucket's keys, if they are."""
+    if not config.private_keys or encryption is None:
+        return None
+    secret = encryption.names_key()
+    if secret is None:
+        raise InvalidConfigError(
+            "private_keys=True needs a key to hash names with: give the key provider a names_key. It can "
+            "never be changed for a prefix: with another one, nothing is found."
+        )
+    return Names(derive(secret, "names"))
 
 
 def _split(keywords: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

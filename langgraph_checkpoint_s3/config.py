@@ -87,6 +87,11 @@ class S3Config:
         expected_bucket_owner: The account id (12 digits) that the bucket must belong to.
         use_accelerate: Whether to use S3 Transfer Acceleration.
         requester_pays: Whether the requester pays, rather than the bucket's owner.
+        require_encryption: Whether objects that aren't encrypted on the client's side are refused. Needs
+            `S3Saver(…, encryption=…)`.
+        private_keys: Whether threads, namespaces, runs, tasks, sources and steps are in the bucket's keys as
+            keyed hashes rather than by their names. Needs `encryption` with a `names_key`, and
+            implies `require_encryption`. Use a prefix in which nothing else lies.
 
     Raises:
         InvalidConfigError: A setting is unknown, of the wrong type or out of range.
@@ -119,6 +124,8 @@ class S3Config:
     expected_bucket_owner: str | None = None
     use_accelerate: bool = False
     requester_pays: bool = False
+    require_encryption: bool = False
+    private_keys: bool = False
 
     def __post_init__(self) -> None:
         for setting in fields(self):

@@ -18,7 +18,7 @@ from langgraph.checkpoint.base import (
 
 from langgraph_checkpoint_s3.base import BaseS3Saver
 from langgraph_checkpoint_s3.leases import Lease, Terms
-from langgraph_checkpoint_s3.objects.records import weigh
+from langgraph_checkpoint_s3.objects.weight import weigh
 from langgraph_checkpoint_s3.plans import copy, history, read, remove, write
 from langgraph_checkpoint_s3.plans.address import Address, thread_name
 from langgraph_checkpoint_s3.plans.listing import Listing

@@ -11,6 +11,7 @@ from typing import BinaryIO, TypeAlias, TypeVar, cast
 
 from langgraph_checkpoint_s3.admin.plans.portable import Loan, Manifest, Member, PortableFile, PortableWriter
 from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.objects.vault import Vault
 
 T = TypeVar("T")
 
@@ -97,8 +98,11 @@ class Source:
         if self._given is not None and not self._given.seekable():
             raise InvalidConfigError("The file must be one that can seek: it is read twice. Save it first.")
 
-    def open(self) -> PortableFile:
+    def open(self, vault: Vault | None = None) -> PortableFile:
         """Open it, and check all that is in it.
+
+        Args:
+            vault: The keys at hand, for encrypted objects.
 
         Raises:
             CorruptObjectError: It can't be trusted.
@@ -107,7 +111,7 @@ class Source:
             self._opened = self._path.open("rb")
         file = self._opened or self._given
         assert file is not None  # noqa: S101  # for mypy
-        self._portable = PortableFile(file)
+        self._portable = PortableFile(file, vault)
         self.loans = self._portable.check()
         return self._portable
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.files import FileOrPath, Sink, Source, in_thread
-from langgraph_checkpoint_s3.admin.plans.moving import Export, Exported, Import, Imported
+from langgraph_checkpoint_s3.admin.plans.moving import Export, Exported, Import, Imported, check_sealing
 from langgraph_checkpoint_s3.admin.plans.portable import Loan, PortableFile
 from langgraph_checkpoint_s3.admin.plans.progress import Progress, silent
 from langgraph_checkpoint_s3.plans.address import thread_name
@@ -109,11 +109,14 @@ class Moving(BaseAdmin):
             InvalidKeyError: The thread_id is empty, or keys would be too long. Nothing was written.
             ConflictError: The thread holds other checkpoints of the same ids, from which those of the file
                 can't borrow (nothing was written: import into another thread), or somebody deletes it.
+            DecryptionError: The file's objects are encrypted, and their key is missing. Nothing was written.
+            NotSupportedError: The file's objects are encrypted for another thread, or aren't encrypted and
+                this saver encrypts. Nothing was written.
             OSError: The file can't be read.
         """
         source = Source(file)
         try:
-            arriving = self._arriving(source.open(), source.loans, thread_id)
+            arriving = self._arriving(source.open(self._context.vault), source.loans, thread_id)
             self._run(arriving.begin())
             while not arriving.done:
                 self._run(arriving.write(source.read(arriving.window)))
@@ -128,7 +131,8 @@ class Moving(BaseAdmin):
         """`import_thread`, as a coroutine. The file is read in a thread."""
         source = Source(file)
         try:
-            arriving = self._arriving(await in_thread(source.open), source.loans, thread_id)
+            opened = await in_thread(source.open, self._context.vault)
+            arriving = self._arriving(opened, source.loans, thread_id)
             await self._arun(arriving.begin())
             while not arriving.done:
                 await self._arun(arriving.write(await in_thread(source.read, arriving.window)))
@@ -138,5 +142,6 @@ class Moving(BaseAdmin):
         return arriving.result
 
     def _arriving(self, opened: PortableFile, loans: Sequence[Loan], thread_id: str | None) -> Import:
-        name = opened.manifest.thread_id if thread_id is None else thread_name(thread_id)
+        name = opened.manifest.thread if thread_id is None else thread_name(thread_id)
+        check_sealing(self._context, opened, name)
         return Import(self._context, name, opened.members, loans)

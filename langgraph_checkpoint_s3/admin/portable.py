@@ -6,31 +6,35 @@ import io
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from langgraph.checkpoint.base import WRITES_IDX_MAP, CheckpointTuple, PendingWrite
 from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_methods
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from langgraph_checkpoint_s3.admin.plans.portable import Manifest, PortableFile, open_object, pack
-from langgraph_checkpoint_s3.errors import (
-    CorruptObjectError,
-    InvalidConfigError,
-)
+from langgraph_checkpoint_s3.admin.plans.portable import Manifest, PortableFile, check_object, pack
+from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError, InvalidConfigError
 from langgraph_checkpoint_s3.objects.borrow import Rules
 from langgraph_checkpoint_s3.objects.codecs import CODECS, Compression
 from langgraph_checkpoint_s3.objects.drafts import draft, serialize
-from langgraph_checkpoint_s3.objects.format import MAGIC, open_container
+from langgraph_checkpoint_s3.objects.format import MAGIC, open_container, sealed_with
 from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout, WritesLeaf
 from langgraph_checkpoint_s3.objects.records import Origin, encode_writes
 from langgraph_checkpoint_s3.objects.values import text
-from langgraph_checkpoint_s3.plans.address import Address, required_id
+from langgraph_checkpoint_s3.objects.vault import Vault
+from langgraph_checkpoint_s3.plans.address import Address, Context, required_id
 from langgraph_checkpoint_s3.plans.lenders import missing
-from langgraph_checkpoint_s3.plans.read import Loaded, open_folder
+from langgraph_checkpoint_s3.plans.memory import Memory
+from langgraph_checkpoint_s3.plans.read import Loaded, open_folder, open_object
 from langgraph_checkpoint_s3.plans.scan import group
+from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import Body, Entry
 from langgraph_checkpoint_s3.version import __version__
+
+if TYPE_CHECKING:
+    from langgraph_checkpoint_s3.encryption import KeyProvider
 
 MAX_BYTES: Final = 1024 * 1024 * 1024
 """What a checkpoint from elsewhere may come to by default: 1 GiB."""
@@ -46,6 +50,7 @@ def loads(
     serde: SerializerProtocol | None = None,
     thread_id: str | None = None,
     max_bytes: int = MAX_BYTES,
+    encryption: KeyProvider | None = None,
 ) -> CheckpointTuple:
     """Read a checkpoint that somebody handed over: what a signed URL leads to, or what `dumps` made.
 
@@ -58,6 +63,7 @@ def loads(
         thread_id: The thread that the tuple's configs are to name. Default: what a portable file says; an
             object doesn't name its thread, and it is empty then.
         max_bytes: The most bytes that it may have when it is decompressed.
+        encryption: The saver's key provider, if it encrypts. It may be asked over a network.
 
     Returns:
         The checkpoint, with its pending writes. What its delta channels are rebuilt from is in its
@@ -65,23 +71,26 @@ def loads(
 
     Raises:
         CorruptObjectError: It is damaged, incomplete, too large, or something else.
-        DecryptionError: It is encrypted, and this serializer can't read it.
+        DecryptionError: It is encrypted, and this serializer, or this key provider, can't read it.
         InvalidConfigError: It is a file of several checkpoints: `S3Admin.import_thread` takes that.
     """
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise InvalidConfigError(f"loads takes bytes, not {type(data).__name__}.")
     data = bytes(data)
+    vault = Vault(encryption) if encryption is not None else None
     if data.startswith(MAGIC):
-        loaded = _load([(_name(data), data)], thread_id or "", max_bytes)
+        loaded = _load([(_name(data), data)], thread_id or "", max_bytes, None)
     else:
-        opened = PortableFile(io.BytesIO(data))
+        opened = PortableFile(io.BytesIO(data), vault)
         if len({member.folder for member in opened.members}) > 1:
             raise InvalidConfigError(
                 f"The file is of a thread with {opened.manifest.checkpoints} checkpoints: bring it into a "
                 "bucket with S3Admin.import_thread."
             )
         objects = [(member.name, opened.read(member)) for member in opened.members]
-        loaded = _load(objects, thread_id or opened.manifest.thread_id, max_bytes)
+        loaded = _load(objects, opened.manifest.thread, max_bytes, vault)
+        if thread_id is not None:
+            loaded = replace(loaded, renamed=thread_id)
     return loaded.loads(maybe_add_typed_methods(serde or JsonPlusSerializer()))
 
 
@@ -146,6 +155,11 @@ def _runs(writes: Iterable[PendingWrite]) -> list[tuple[str, dict[int, tuple[str
 
 def _name(data: bytes) -> str:
     """A name for a checkpoint's object, by what it says of itself."""
+    if sealed_with(data) is not None:
+        raise DecryptionError(
+            "An encrypted object can't be loaded by itself, for it is bound to its thread: hand over what "
+            "S3Admin.signed_url leads to, which names it"
+        )
     fields = open_container(data, len(data)).fields
     try:
         if fields.get("kind") != "checkpoint":
@@ -156,17 +170,32 @@ def _name(data: bytes) -> str:
     return folder.removeprefix(_LAYOUT.thread("")) + CheckpointLeaf().encode()
 
 
-def _load(objects: Sequence[tuple[str, bytes]], thread_id: str, max_bytes: int) -> Loaded:
+def _load(
+    objects: Sequence[tuple[str, bytes]], thread_id: str, max_bytes: int, vault: Vault | None
+) -> Loaded:
     """Open the objects of one checkpoint."""
+    context = Context(
+        _LAYOUT,
+        JsonPlusSerializer(),
+        "none",
+        Sizes(max_bytes, max_bytes),
+        _WRITER,
+        Rules(horizon=0),
+        Memory.none(),
+        borrow=False,
+        vault=vault,
+    )
     bodies = {_LAYOUT.thread(thread_id) + name: Body(body, "", len(body)) for name, body in objects}
     size = 0
     for key, body in bodies.items():
-        size += sum(frame.raw for frame in open_object(_LAYOUT.parse(key), body.data).container.frames)
+        container = open_object(context, key, body).container
+        check_object(container)
+        size += sum(frame.raw for frame in container.frames)
     if size > max_bytes:
         raise CorruptObjectError(f"The checkpoint has {size} bytes, and max_bytes is {max_bytes}")
     entries = [Entry(key, body.size, "", _NEVER) for key, body in sorted(bodies.items())]
     [folder] = group(_LAYOUT, entries)
-    loaded = open_folder(folder, bodies)
+    loaded = open_folder(context, folder, bodies)
     assert loaded is not None, "all bodies are at hand"  # noqa: S101  # for mypy
     if missing(loaded.checkpoint):
         raise CorruptObjectError(

@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 from langgraph_checkpoint_s3.objects.format import OWN_FRAME
 from langgraph_checkpoint_s3.objects.limits import MOST_LENT
 from langgraph_checkpoint_s3.objects.match import Run, common_runs
+from langgraph_checkpoint_s3.objects.seal import KeyRef
 from langgraph_checkpoint_s3.objects.values import Frame, Lender, Value
 
 MAX_HORIZON: Final = 7 * 24 * 3600
@@ -78,6 +79,7 @@ class Known:
         created: When it was written, in ns since 1970.
         serializer: What the serializer calls what it made of the metadata. Another one may
             encrypt, or not: nothing is borrowed then.
+        sealed: Whether its object is encrypted: only such ones borrow from it then, and else none.
         versions: The channels' versions.
         values: The values that are large enough.
     """
@@ -85,6 +87,7 @@ class Known:
     checkpoint_id: str
     created: int
     serializer: str
+    sealed: bool
     versions: Mapping[str, Any]
     values: Mapping[str, KnownValue]
 
@@ -102,6 +105,7 @@ def known_of(
     values: Mapping[str, tuple[Value, bytes]],
     frames: Sequence[Frame],
     base: int,
+    key: KeyRef | None = None,
 ) -> Known:
     """What others may borrow from a checkpoint that was read or written.
 
@@ -113,18 +117,20 @@ def known_of(
         values: The values that are large enough, and their bytes.
         frames: The object's frames.
         base: Where the first one begins.
+        key: What the object is encrypted with, if it is.
     """
     return Known(
         lender.checkpoint_id,
         created,
         serializer,
+        key is not None,
         {name: versions[name] for name in values if name in versions},
         {
             name: KnownValue(
                 value.type,
                 raw,
                 [
-                    Piece(frames[extent.frame].lent(base, lender), extent.start, extent.length)
+                    Piece(frames[extent.frame].lent(base, lender, key), extent.start, extent.length)
                     for extent in value.extents
                 ],
             )

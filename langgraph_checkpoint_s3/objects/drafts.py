@@ -10,8 +10,9 @@ from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from langgraph_checkpoint_s3.objects.borrow import Known, Part, Parts, Rules, compose, known_of
+from langgraph_checkpoint_s3.objects.builder import Builder
 from langgraph_checkpoint_s3.objects.codecs import Compression
-from langgraph_checkpoint_s3.objects.format import HEAD_BYTES, OWN_FRAME, Builder
+from langgraph_checkpoint_s3.objects.format import HEAD_BYTES, OWN_FRAME
 from langgraph_checkpoint_s3.objects.records import (
     SECOND,
     Content,
@@ -20,7 +21,10 @@ from langgraph_checkpoint_s3.objects.records import (
     dump,
     open_checkpoint,
     whole_fields,
+    worthwhile,
 )
+from langgraph_checkpoint_s3.objects.rooms import PLAIN, Room
+from langgraph_checkpoint_s3.objects.seal import KeyRef
 from langgraph_checkpoint_s3.objects.values import Extent, Lender, Value, pack_value
 
 
@@ -34,6 +38,7 @@ class Draft:
         content: What is in it, and in what it borrows.
         known: What its children may borrow, once it is written.
         origin: Where it comes from.
+        room: The namespace that it is in.
     """
 
     body: bytes = field(repr=False)
@@ -41,6 +46,7 @@ class Draft:
     content: Content
     known: Known
     origin: Origin
+    room: Room = PLAIN
 
     def whole(self, compression: Compression) -> bytes:
         """The object with what it borrows in it. Its own frames stay where `body` has them.
@@ -49,7 +55,8 @@ class Draft:
             compression: For what it borrowed.
         """
         origin = self.origin
-        record = open_checkpoint(self.body, len(self.body), origin.checkpoint_ns, origin.checkpoint_id)
+        where = origin.checkpoint_ns, origin.checkpoint_id
+        record = open_checkpoint(self.body, len(self.body), *where, self.room)
         for name, value in record.channels.items():
             raw, at = self.content.channels[name][1], 0
             for extent in value.extents:
@@ -107,6 +114,8 @@ def draft(
     compression: Compression,
     rules: Rules,
     known: Known | None = None,
+    room: Room = PLAIN,
+    key: KeyRef | None = None,
 ) -> Draft:
     """Make the object. The metadata comes first in it, so that the object's head holds it.
 
@@ -118,9 +127,15 @@ def draft(
         compression: How new frames are compressed.
         rules: When to borrow.
         known: The parent; without it, nothing is borrowed.
+        room: The namespace that it is in.
+        key: What it is encrypted with, if at all.
     """
+    if known is not None and known.sealed != (key is not None):
+        known = None
+    seal = room.seal(key, "checkpoint", origin.checkpoint_id)
+    compression = worthwhile(compression, [content.metadata[0]])
     parts = _borrowed(content, rules, known, origin.created / SECOND) if known and known.values else {}
-    builder = Builder(compression)
+    builder = Builder(compression, seal)
     blobs = [(raw, len(raw) >= OWN_FRAME) for _, raw in (content.metadata, content.rest)]
     for name, (_, raw) in content.channels.items():
         if name in parts:
@@ -151,8 +166,8 @@ def draft(
         if value.size >= rules.smallest
     }
     lender, serializer = origin.lender(leaf), content.metadata[0]
-    next_known = known_of(lender, origin.created, serializer, versions, large, builder.frames, base)
-    return Draft(body, lenders, content, next_known, origin)
+    next_known = known_of(lender, origin.created, serializer, versions, large, builder.frames, base, key)
+    return Draft(body, lenders, content, next_known, origin, room)
 
 
 def _borrowed(content: Content, rules: Rules, known: Known, now: float) -> Parts:

@@ -3,11 +3,12 @@
     offset  size
     0       4     magic "LGS3"
     4       1     format version, 1
-    5       1     flags; 1: the header is compressed. A reader refuses what it doesn't know
+    5       1     flags; 1: the header is compressed, 2: header and frames are encrypted. A reader refuses
+                  what it doesn't know
     6       2     zero, like the other flags
     8       4     length of the header, big-endian
     12      4     CRC-32 of the twelve bytes before and of the header, big-endian
-    16      H     the header, a msgpack map
+    16      H     the header, a msgpack map (`header.py`)
     16+H          the frames, one behind the other, as they are stored
 
 A *frame* is a run of bytes that is compressed as one. A *value* is what the serializer made of
@@ -21,15 +22,25 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from langgraph_checkpoint_s3.errors import CorruptObjectError
+from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError
 from langgraph_checkpoint_s3.objects.codecs import Compression, compress, decompress
-from langgraph_checkpoint_s3.objects.header import COMPRESSED, pack_header, unpack_header
+from langgraph_checkpoint_s3.objects.header import (
+    COMPRESSED,
+    SEALED,
+    header_key,
+    open_header,
+    pack_header,
+    seal_header,
+    seal_overhead,
+    unpack_header,
+)
 from langgraph_checkpoint_s3.objects.limits import check_frames
-from langgraph_checkpoint_s3.objects.values import Extent, Frame, Value, brief, pack_frames, unpack_frame
+from langgraph_checkpoint_s3.objects.seal import KeyRef, Seal
+from langgraph_checkpoint_s3.objects.values import Extent, Frame, Value, brief, pack_frames, unpack_frames
 
 MAGIC: Final = b"LGS3"
 VERSION: Final = 1
@@ -39,70 +50,10 @@ OWN_FRAME: Final = 4 * 1024
 """Serialized bytes from which a value has a frame of its own, which later checkpoints may borrow."""
 
 _PREAMBLE: Final = struct.Struct(">4sBBHII")
+PREAMBLE_BYTES: Final = _PREAMBLE.size
+
 _FLAGS_AT: Final = 5
 _CRC_BYTES: Final = 4
-_SPARE_BYTES: Final = 4
-"""What a lent frame's row may need more when the frame is moved in, and is compressed anew."""
-
-
-class Builder:
-    """Packs bytes into frames, then everything into an object."""
-
-    def __init__(self, compression: Compression) -> None:
-        self._compression = compression
-        self._lent: dict[Frame, int] = {}
-        self._stored: list[bytes] = []
-        self._offset = 0
-        self.frames: list[Frame] = []
-
-    def pack(self, blobs: Iterable[tuple[bytes, bool]]) -> list[tuple[Extent, ...]]:
-        """Add bytes, each of them in a frame of its own or (`False`) in one together with others, the first.
-
-        Returns:
-            Where each of them is, in the order given: in one extent, or none if it is empty.
-        """
-        sent = list(blobs)
-        extents: dict[int, tuple[Extent, ...]] = {}
-        small = [(place, blob) for place, (blob, own) in enumerate(sent) if not own]
-        frame = self._add(b"".join([blob for _, blob in small]), small=True) if small else -1
-        start = 0
-        for place, blob in small:
-            extents[place] = (Extent(frame, start, len(blob)),) if blob else ()
-            start += len(blob)
-        for place, (blob, own) in enumerate(sent):
-            if own:
-                extents[place] = (Extent(self._add(blob), 0, len(blob)),)
-        return [extents[place] for place in range(len(sent))]
-
-    def lend(self, frame: Frame) -> int:
-        """Refer to a frame in another object."""
-        if frame not in self._lent:
-            self._lent[frame] = len(self.frames)
-            self.frames.append(frame)
-        return self._lent[frame]
-
-    def finish(self, fields: Mapping[str, Any], whole: Mapping[str, Any] | None = None) -> tuple[bytes, int]:
-        """The object's bytes, and where its first frame begins.
-
-        Args:
-            fields: Its header, without the table of frames.
-            whole: The header that it gets when lent frames are moved in; there must be room for that.
-        """
-        room = None
-        if whole is not None and self._lent:
-            _, moved = pack_header({**whole, "frames": pack_frames(_moved_in(self.frames))}, 0)
-            room = len(moved) + _SPARE_BYTES * len(self._lent)
-        flags, header = pack_header({**fields, "frames": pack_frames(self.frames)}, room)
-        return _join(flags, header, self._stored), _PREAMBLE.size + len(header)
-
-    def _add(self, raw: bytes, *, small: bool = False) -> int:
-        codec, stored = compress(
-            raw, "zstd-d1" if small and self._compression == "zstd" else self._compression
-        )
-        self.frames.append(Frame(self._offset, len(stored), len(raw), codec, zlib.crc32(stored)))
-        self._stored.append(stored)
-        self._offset += len(stored)
-        return len(self.frames) - 1
 
 
 @dataclass(slots=True)
@@ -114,12 +65,14 @@ class Container:
         frames: The header's table of frames.
         base: Where the first frame begins.
         data: The object's bytes from its beginning on, as many as were read.
+        seal: What it is encrypted with, if it is.
     """
 
     fields: dict[str, Any]
     frames: tuple[Frame, ...]
     base: int
     data: memoryview
+    seal: Seal | None = None
     _stored: dict[int, bytes] = field(default_factory=dict, repr=False)
     _raw: dict[int, bytes] = field(default_factory=dict, repr=False)
     _supplied: dict[Extent, bytes] = field(default_factory=dict, repr=False)
@@ -167,17 +120,23 @@ class Container:
             if frame.lender is not None:
                 codec, stored = frame.codec, self._stored.get(number)
                 if stored is None:
-                    codec, stored = compress(self._patched(number), compression)
+                    codec, packed = compress(self._patched(number), compression)
+                else:
+                    packed = bytes(self.packed(number))
+                if stored is None or self.seal is not None:
+                    stored = self.seal.close(packed) if self.seal else packed
                 frames[number] = replace(frame, stored=len(stored), codec=codec, crc=zlib.crc32(stored))
                 moved.append(stored)
-        room = self.base - _PREAMBLE.size
-        flags, header = pack_header({**fields, "frames": pack_frames(_moved_in(frames))}, room)
+        room = self.base - _PREAMBLE.size - seal_overhead(self.seal)
+        kept = {name: value for name, value in fields.items() if name != "keys"}
+        flags, header = pack_header({**kept, **pack_frames(moved_in(frames))}, room)
         if len(header) != room:
             raise CorruptObjectError(
                 f"The object can't be rewritten in place: its header has {room} bytes, not {len(header)}"
             )
+        flags, header = seal_header(flags, header, self.seal)
         own_end = self.base + sum(frame.stored for frame in self.frames if frame.lender is None)
-        return _join(flags, header, [self.data[self.base : own_end], *moved])
+        return join(flags, header, [self.data[self.base : own_end], *moved])
 
     def _patched(self, number: int) -> bytes:
         """A frame's raw bytes, as far as they were supplied; zeros where nobody needs it."""
@@ -214,19 +173,37 @@ class Container:
 
     def _decode(self, number: int) -> bytes:
         frame = self.frames[number]
-        of = f" of its lender {frame.lender.checkpoint_id[:80]}" if frame.lender else ""
+        packed = self.packed(number)
+        try:
+            return decompress(packed, frame.codec, frame.raw)
+        except (ValueError, OverflowError, MemoryError) as error:
+            raise CorruptObjectError(f"Frame {number}{_of(frame)} can't be read: {error}") from error
+
+    def packed(self, number: int) -> bytes | memoryview:
+        """A frame as it was compressed, decrypted if it is encrypted.
+
+        Raises:
+            CorruptObjectError: It is missing, damaged or not what the header says.
+            DecryptionError: It can't be decrypted.
+        """
+        frame = self.frames[number]
         if not self._has(number):
-            raise CorruptObjectError(f"Frame {number}{of} is cut off")
+            raise CorruptObjectError(f"Frame {number}{_of(frame)} is cut off")
         stored: bytes | memoryview | None = self._stored.get(number)
         if stored is None:
             start = self.base + frame.offset
             stored = self.data[start : start + frame.stored]
         if len(stored) != frame.stored or zlib.crc32(stored) != frame.crc:
-            raise CorruptObjectError(f"Frame {number}{of} is damaged: its CRC-32 differs")
-        try:
-            return decompress(stored, frame.codec, frame.raw)
-        except (ValueError, OverflowError, MemoryError) as error:
-            raise CorruptObjectError(f"Frame {number}{of} can't be read: {error}") from error
+            raise CorruptObjectError(f"Frame {number}{_of(frame)} is damaged: its CRC-32 differs")
+        if self.seal is None:
+            return stored
+        if frame.lender is None:
+            return self.seal.open(stored)
+        return self.seal.lender(frame.lender.checkpoint_id, frame.key or self.seal.ref).open(stored)
+
+
+def _of(frame: Frame) -> str:
+    return f" of its lender {frame.lender.checkpoint_id[:80]}" if frame.lender else ""
 
 
 def header_length(data: bytes | memoryview) -> int:
@@ -243,23 +220,42 @@ def header_length(data: bytes | memoryview) -> int:
     magic, version, flags, reserved, length, _ = _PREAMBLE.unpack_from(data)
     if magic != MAGIC:
         raise CorruptObjectError(f"The object isn't one of ours: it begins with {magic!r}, not {MAGIC!r}")
-    if version != VERSION or flags & ~COMPRESSED or reserved:
+    if version != VERSION or flags & ~(COMPRESSED | SEALED) or reserved:
         raise CorruptObjectError(
             f"The object has format version {version}, flags {flags}; this release reads version {VERSION}, "
-            "flags 0 and 1. A newer langgraph-checkpoint-s3 wrote it: upgrade this one"
+            "flags 0 to 3. A newer langgraph-checkpoint-s3 wrote it: upgrade this one"
         )
     return int(_PREAMBLE.size + length)
 
 
-def open_container(data: bytes | memoryview, size: int) -> Container:
+def sealed_with(data: bytes | memoryview) -> KeyRef | None:
+    """Which key an object needs; `None` if it isn't encrypted, or can't be read at all.
+
+    Args:
+        data: The object's beginning.
+    """
+    view = memoryview(data)
+    if len(view) <= _PREAMBLE.size or bytes(view[:4]) != MAGIC or not view[_FLAGS_AT] & SEALED:
+        return None
+    try:
+        return header_key(view[_PREAMBLE.size :])
+    except (ValueError, TypeError):
+        return None
+
+
+def open_container(
+    data: bytes | memoryview, size: int, seals: Callable[[KeyRef], Seal] | None = None
+) -> Container:
     """Read an object's header.
 
     Args:
         data: The object's bytes from its beginning, at least `header_length` of them.
         size: The whole object's length.
+        seals: Gives what it is encrypted with, if there are keys at all.
 
     Raises:
         CorruptObjectError: It can't be trusted.
+        DecryptionError: It is encrypted, and the key is missing or another one.
     """
     view = memoryview(data)
     base = header_length(view)
@@ -269,34 +265,61 @@ def open_container(data: bytes | memoryview, size: int) -> Container:
     crc = int.from_bytes(view[_PREAMBLE.size - _CRC_BYTES : _PREAMBLE.size], "big")
     if zlib.crc32(header, zlib.crc32(view[: _PREAMBLE.size - _CRC_BYTES])) != crc:
         raise CorruptObjectError("The object's header is damaged: its CRC-32 differs")
-    read = _read_header(header, view[_FLAGS_AT])
+    flags, seal = view[_FLAGS_AT], None
+    if flags & SEALED:
+        seal = _seal(header, seals)
+        header = open_header(header, flags, seal)
+    read = _read_header(header, flags, seal.ref if seal else None)
     if isinstance(read, str):
         raise CorruptObjectError(f"The object's header can't be read: {read}")
     fields, frames = read
     end = base + sum(frame.stored for frame in frames if frame.lender is None)
     if end != size:
         raise CorruptObjectError(f"The object has {size} bytes where its header announces {end}")
-    return Container(fields, frames, base, view)
+    return Container(fields, frames, base, view, seal)
 
 
-def _read_header(header: memoryview, flags: int) -> tuple[dict[str, Any], tuple[Frame, ...]] | str:
+def _seal(header: memoryview, seals: Callable[[KeyRef], Seal] | None) -> Seal:
+    """What an object is encrypted with."""
+    try:
+        ref = header_key(header)
+    except (ValueError, TypeError) as error:
+        raise CorruptObjectError(f"The object's header can't be read: {error}") from error
+    if seals is None:
+        raise DecryptionError(
+            f"The object is encrypted, with the key {brief(ref.id)}, and no keys were given: pass "
+            "S3Saver(…, encryption=…)"
+        )
+    return seals(ref)
+
+
+def _read_header(
+    header: memoryview, flags: int, own: KeyRef | None
+) -> tuple[dict[str, Any], tuple[Frame, ...]] | str:
     """A header's fields and frames, or what is wrong with it: what msgpack raises holds all that it read."""
     try:
         fields = unpack_header(header, flags)
-        frames = tuple(unpack_frame(row) for row in fields["frames"])
+        frames = unpack_frames(fields, own)
         check_frames(frames)
     except (ValueError, TypeError, KeyError, IndexError, RecursionError, MemoryError) as error:
         return f"{type(error).__name__}({brief(str(error))})"
     return fields, frames
 
 
-def _join(flags: int, header: bytes, stored: Iterable[bytes | memoryview]) -> bytes:
+def join(flags: int, header: bytes, stored: Iterable[bytes | memoryview]) -> bytes:
+    """An object of its parts.
+
+    Args:
+        flags: The header's.
+        header: The header as it lies in the object.
+        stored: The frames.
+    """
     start = _PREAMBLE.pack(MAGIC, VERSION, flags, 0, len(header), 0)[:-_CRC_BYTES]
     crc = zlib.crc32(header, zlib.crc32(start))
     return b"".join([start, crc.to_bytes(_CRC_BYTES, "big"), header, *stored])
 
 
-def _moved_in(frames: Sequence[Frame]) -> list[Frame]:
+def moved_in(frames: Sequence[Frame]) -> list[Frame]:
     """A table in which the lent frames lie behind the others."""
     end = sum(frame.stored for frame in frames if frame.lender is None)
     settled: list[Frame] = []
@@ -304,6 +327,6 @@ def _moved_in(frames: Sequence[Frame]) -> list[Frame]:
         if frame.lender is None:
             settled.append(frame)
         else:
-            settled.append(replace(frame, offset=end, lender=None))
+            settled.append(replace(frame, offset=end, lender=None, key=None))
             end += frame.stored
     return settled

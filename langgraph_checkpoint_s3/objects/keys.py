@@ -17,18 +17,41 @@ therefore begins with the newest checkpoint, `before` is a `StartAfter`, and a c
 writes come right behind it.
 
 The checkpoint's leaf is an index: parent, source, step and run can be read from a LIST alone.
-A field that is absent (or not of its usual type) is left out.
+A field that is absent (or not of its usual type) is left out. An encrypted object's leaf ends in `.e`.
+
+Where names are secrets (`names.py`), thread and namespace are `.h` and a hash, and the leaf's fields but
+the parent too, under other letters: `m` for the source, `n` for the step, `q` for the run, `u` for the task.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidKeyError
+from langgraph_checkpoint_s3.objects.components import decode_component, encode_component, utf8
+from langgraph_checkpoint_s3.objects.leaves import INDEX, CheckpointLeaf, WritesLeaf, decode_leaf
+from langgraph_checkpoint_s3.objects.names import Hidden, Names
+
+__all__ = [
+    "AFTER_SLASH",
+    "EXPORTS",
+    "LEASES",
+    "MAX_KEY_BYTES",
+    "NAMESPACE_SUFFIX",
+    "THREAD_SUFFIX",
+    "CheckpointLeaf",
+    "Layout",
+    "ParsedKey",
+    "WritesLeaf",
+    "decode_component",
+    "decode_leaf",
+    "decode_rank",
+    "encode_component",
+    "encode_rank",
+]
 
 MAX_KEY_BYTES: Final = 1024
 """S3's limit for a key (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html)."""
@@ -41,54 +64,8 @@ LEASES: Final = ".leases/"
 """The folder, below the prefix, of the threads' leases."""
 AFTER_SLASH: Final = "0"
 """The character behind `/`: a key's folder followed by it sorts after all that is in the folder."""
-
-_MAX_SLOTS_TEXT: Final = 48
-
-_ESCAPED: Final = [
-    chr(byte) if re.match(r"[A-Za-z0-9_-]", chr(byte)) else f".{byte:02X}" for byte in range(256)
-]
-_COMPONENT: Final = re.compile(r"(?:[A-Za-z0-9_-]|\.[0-9A-F]{2})*")
-_ESCAPE: Final = re.compile(r"\.([0-9A-F]{2})")
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]*")
-_FIELD: Final = re.compile(r"\.([a-z])((?:[A-Za-z0-9_-]|\.[0-9A-F]{2})*)")
-_NUMBER: Final = re.compile(r"0|-?[1-9][0-9]*")
 _RANK: Final = re.compile(r"(?:[0-9a-f]{2})*z")
 _COMPLEMENT: Final = bytes(255 - byte for byte in range(256))
-
-
-def encode_component(text: str, what: str = "component") -> str:
-    """Write any text with the characters that a key may safely hold.
-
-    Args:
-        text: Any text that has a UTF-8 form.
-        what: What the text is, for the error.
-
-    Returns:
-        An injective encoding of it: `a/b` becomes `a.2Fb`.
-
-    Raises:
-        InvalidKeyError: The text holds a lone surrogate and so has no UTF-8 form.
-    """
-    if _PLAIN.fullmatch(text):
-        return text
-    return "".join([_ESCAPED[byte] for byte in _utf8(text, what)])
-
-
-def decode_component(encoded: str) -> str:
-    """Turn `encode_component`'s answer back into the text.
-
-    Raises:
-        ValueError: The text isn't an encoding.
-    """
-    if "." not in encoded and _PLAIN.fullmatch(encoded):
-        return encoded
-    if not _COMPONENT.fullmatch(encoded):
-        raise ValueError(f"{encoded!r} is not an encoded component")
-    raw = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), encoded).encode("latin-1")
-    text = raw.decode("utf-8")
-    if encode_component(text) != encoded:  # one text has one spelling only
-        raise ValueError(f"{encoded!r} is not an encoded component")
-    return text
 
 
 def encode_rank(checkpoint_id: str) -> str:
@@ -97,7 +74,7 @@ def encode_rank(checkpoint_id: str) -> str:
     Raises:
         InvalidKeyError: The id holds a lone surrogate.
     """
-    return _utf8(checkpoint_id, "checkpoint_id").translate(_COMPLEMENT).hex() + "z"
+    return utf8(checkpoint_id, "checkpoint_id").translate(_COMPLEMENT).hex() + "z"
 
 
 def decode_rank(rank: str) -> str:
@@ -109,81 +86,6 @@ def decode_rank(rank: str) -> str:
     if not _RANK.fullmatch(rank):
         raise ValueError(f"{rank!r} is not a rank")
     return bytes.fromhex(rank[:-1]).translate(_COMPLEMENT).decode("utf-8")
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointLeaf:
-    """The end of a checkpoint's key: what a LIST tells of it. `None` is "not said here".
-
-    `created` is there only where one id was put again with other content: it makes the key another one.
-    """
-
-    parent: str | None = None
-    source: str | None = None
-    step: int | None = None
-    run: str | None = None
-    created: int | None = None
-
-    @classmethod
-    def of(cls, metadata: Mapping[str, Any], parent: str | None) -> CheckpointLeaf:
-        """The leaf for this metadata.
-
-        Only exact `str` and `int` values are named, so that a field read back equals the
-        metadata's value and a filter may be decided by it.
-        """
-        source, step, run = (metadata.get(name) for name in ("source", "step", "run_id"))
-        return cls(
-            parent=parent,
-            source=source if type(source) is str else None,
-            step=step if type(step) is int else None,
-            run=run if type(run) is str else None,
-        )
-
-    def encode(self) -> str:
-        """The leaf as a key ends in it."""
-        fields = (
-            ("p", self.parent),
-            ("k", self.source),
-            ("s", self.step),
-            ("r", self.run),
-            ("c", self.created),
-        )
-        return "checkpoint" + "".join(
-            f".{letter}{encode_component(str(value))}" for letter, value in fields if value is not None
-        )
-
-    def admits(self, filter: Mapping[str, Any]) -> bool:
-        """Whether this checkpoint can match the filter, as far as its key tells.
-
-        `False` is final; `True` means that its metadata must still be asked.
-        """
-        known = (("source", self.source), ("step", self.step), ("run_id", self.run))
-        return all(value is None or name not in filter or filter[name] == value for name, value in known)
-
-
-@dataclass(frozen=True, slots=True)
-class WritesLeaf:
-    """The end of a writes object's key: the task, and which of its slots the object fills."""
-
-    task: str
-    slots: str
-
-    @classmethod
-    def of(cls, task_id: str, slots: Iterable[int]) -> WritesLeaf:
-        """The leaf for the writes of one `put_writes` call.
-
-        Equal calls get equal keys, which is what lets a conditional PUT keep the first one.
-        """
-        ordered = sorted(set(slots))
-        parts = (
-            ("w", _ranges([slot for slot in ordered if slot >= 0])),
-            ("x", _ranges(sorted(-slot for slot in ordered if slot < 0))),
-        )
-        return cls(task_id, ".".join(letter + text for letter, text in parts if text))
-
-    def encode(self) -> str:
-        """The leaf as a key ends in it."""
-        return f"writes.t{encode_component(self.task, 'task_id')}.{self.slots}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,19 +104,20 @@ class Layout:
 
     Attributes:
         prefix: Empty, or ends in `/`.
+        names: How names are hashed, if they are.
     """
 
     prefix: str
+    names: Names | None = None
 
     def thread(self, thread_id: str) -> str:
         """The folder of a thread."""
-        return f"{self.prefix}{encode_component(thread_id, 'thread_id')}{THREAD_SUFFIX}/"
+        return f"{self.prefix}{self._component(thread_id, 'thread_id')}{THREAD_SUFFIX}/"
 
     def namespace(self, thread_id: str, checkpoint_ns: str) -> str:
-        """The folder of a namespace; that of the root namespace (`""`) is `.ns`."""
-        return (
-            f"{self.thread(thread_id)}{encode_component(checkpoint_ns, 'checkpoint_ns')}{NAMESPACE_SUFFIX}/"
-        )
+        """The folder of a namespace; that of the root namespace (`""`) is `.ns`, unless names are hashed."""
+        namespace = self._component(checkpoint_ns, "checkpoint_ns")
+        return f"{self.thread(thread_id)}{namespace}{NAMESPACE_SUFFIX}/"
 
     def checkpoint(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str) -> str:
         """The folder of a checkpoint, which holds it and its writes."""
@@ -222,7 +125,7 @@ class Layout:
 
     def exports(self, thread_id: str) -> str:
         """The folder of what was exported from a thread or handed in for it; no thread can spell it."""
-        return f"{self.prefix}{EXPORTS}{encode_component(thread_id, 'thread_id')}/"
+        return f"{self.prefix}{EXPORTS}{self._component(thread_id, 'thread_id')}/"
 
     def lease(self, thread_id: str) -> str:
         """The key of a thread's lease; no thread can spell it, and none's begins with another's.
@@ -230,7 +133,7 @@ class Layout:
         Raises:
             InvalidKeyError: It would be longer than S3 takes.
         """
-        key = f"{self.prefix}{LEASES}{encode_component(thread_id, 'thread_id')}.lease"
+        key = f"{self.prefix}{LEASES}{self._component(thread_id, 'thread_id')}.lease"
         if len(key) > MAX_KEY_BYTES:
             raise InvalidKeyError(
                 f"The lease's key would have {len(key)} bytes, and S3 takes {MAX_KEY_BYTES}: "
@@ -251,13 +154,13 @@ class Layout:
         Raises:
             InvalidKeyError: It would be longer than S3 takes; the message names the longest part.
         """
-        end = leaf.encode()
+        end = (leaf.hidden(self.names) if self.names else leaf).encode()
         key = self.checkpoint(thread_id, checkpoint_ns, checkpoint_id) + end
         if len(key) > MAX_KEY_BYTES:
             parts = {
                 "prefix": len(self.prefix),
-                "thread_id": len(encode_component(thread_id)),
-                "checkpoint_ns": len(encode_component(checkpoint_ns)),
+                "thread_id": len(self._component(thread_id, "thread_id")),
+                "checkpoint_ns": len(self._component(checkpoint_ns, "checkpoint_ns")),
                 "checkpoint_id": len(encode_rank(checkpoint_id)),
             }
             if isinstance(leaf, WritesLeaf):
@@ -276,6 +179,25 @@ class Layout:
                 f"part is the {longest}, with {parts[longest]} bytes as encoded: shorten that."
             )
         return key
+
+    def run(self, run_id: str) -> str:
+        """A run as the keys' leaves have it."""
+        return self.names.hide("run_id", run_id) if self.names else run_id
+
+    def index_filter(self, filter: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A filter as the keys' leaves have it. What equals no name by its type, they can't decide."""
+        if self.names is None:
+            return filter
+        hashed: dict[str, Hidden] = {}
+        for name, field, _, _ in INDEX:
+            value = filter.get(name)
+            if field == "step" and (
+                isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+            ):
+                hashed[name] = self.names.hide(name, str(int(value)))
+            elif field != "step" and type(value) is str:
+                hashed[name] = self.names.hide(name, value)
+        return hashed
 
     def holds(self, key: str) -> bool:
         """Whether a key is in a thread's folder of this prefix, and not of a saver below it."""
@@ -309,55 +231,5 @@ class Layout:
                 key=key,
             ) from error
 
-
-def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
-    """Read the end of a key back.
-
-    Fields that a later version adds are passed over.
-
-    Raises:
-        ValueError: It is not a leaf.
-    """
-    kind, dot, _ = text.partition(".")
-    end = len(kind)
-    fields: dict[str, str] = {}
-    while dot and end < len(text):
-        match = _FIELD.match(text, end)
-        if match is None:
-            raise ValueError(f"{text!r} is not a leaf")
-        fields.setdefault(match[1], match[2])
-        end = match.end()
-    if kind == "checkpoint":
-        named = {letter: decode_component(fields[letter]) for letter in "pksrc" if letter in fields}
-        for letter in "sc":
-            if not _NUMBER.fullmatch(named.get(letter, "0")):
-                raise ValueError(f"{named[letter]!r} is not a number: not a leaf")
-        step, created = (int(named[letter]) if letter in named else None for letter in "sc")
-        return CheckpointLeaf(named.get("p"), named.get("k"), step, named.get("r"), created)
-    if kind == "writes" and "t" in fields:
-        slots = ".".join(letter + fields[letter] for letter in "wx" if letter in fields)
-        return WritesLeaf(decode_component(fields["t"]), slots)
-    raise ValueError(f"{text!r} is not a leaf")
-
-
-def _ranges(numbers: list[int]) -> str:
-    """Non-negative numbers as `0-3_7`; a digest of that where it would be long."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    text = "_".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
-    if len(text) > _MAX_SLOTS_TEXT:
-        return f"h{hashlib.blake2s(text.encode(), digest_size=16).hexdigest()}"
-    return text
-
-
-def _utf8(text: str, what: str) -> bytes:
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise InvalidKeyError(
-            f"The {what} {text!r} holds a lone surrogate, which has no UTF-8 form and so can't be in a key."
-        ) from error
+    def _component(self, name: str, what: str) -> str:
+        return encode_component(self.names.hide(what, name) if self.names else name, what)

@@ -7,7 +7,7 @@ one channel of it, pays for that alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
@@ -22,10 +22,13 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError
 from langgraph_checkpoint_s3.objects.borrow import Known, Rules, known_of
+from langgraph_checkpoint_s3.objects.builder import Builder
 from langgraph_checkpoint_s3.objects.codecs import Compression
-from langgraph_checkpoint_s3.objects.format import OWN_FRAME, Builder, Container, open_container
+from langgraph_checkpoint_s3.objects.format import OWN_FRAME, Container, open_container
 from langgraph_checkpoint_s3.objects.limits import check_values
-from langgraph_checkpoint_s3.objects.revive import load, load_map
+from langgraph_checkpoint_s3.objects.revive import ENCRYPTED, load, load_map
+from langgraph_checkpoint_s3.objects.rooms import PLAIN, Room
+from langgraph_checkpoint_s3.objects.seal import Kind, Seal
 from langgraph_checkpoint_s3.objects.values import (
     Lender,
     Value,
@@ -42,10 +45,6 @@ Dumped: TypeAlias = "tuple[str, bytes]"
 SECOND = 1_000_000_000
 """In ns."""
 
-_FLAT = (str, bytes, bytearray)
-_ITEM_BYTES = 512
-"""What an item of a list or map comes to, roughly: a short message."""
-
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -56,12 +55,14 @@ class Origin:
         checkpoint_id: The checkpoint that it is, or that its writes belong to.
         created: When it was written, in ns since 1970; never twice the same in one process.
         writer: The package and version that wrote it.
+        thread_id: The thread, for who can't tell it from the key: where names are hashed there.
     """
 
     checkpoint_ns: str
     checkpoint_id: str
     created: int
     writer: str
+    thread_id: str | None = None
 
     def lender(self, leaf: str) -> Lender:
         """How others refer to it, if they borrow from it.
@@ -73,7 +74,9 @@ class Origin:
 
     def fields(self, kind: str) -> dict[str, Any]:
         """What the header says of it."""
+        thread = {} if self.thread_id is None else {"thread": self.thread_id}
         return {
+            **thread,
             "kind": kind,
             "ns": self.checkpoint_ns,
             "id": self.checkpoint_id,
@@ -167,7 +170,9 @@ class CheckpointRecord:
         }
         lender = Lender(container.fields["id"], leaf, self.created // SECOND)
         serializer = self.metadata_value.type
-        return known_of(lender, self.created, serializer, versions, values, container.frames, container.base)
+        key = container.seal.ref if container.seal else None
+        frames, base = container.frames, container.base
+        return known_of(lender, self.created, serializer, versions, values, frames, base, key)
 
     def inherit(self, parent: CheckpointRecord) -> None:
         """Take from the parent, which has all of its bytes, those that are missing here."""
@@ -245,10 +250,11 @@ def encode_writes(
     writes: Mapping[int, tuple[str, Any]],
     task_id: str,
     task_path: str,
+    seal: Seal | None = None,
 ) -> bytes:
     """The object of a task's writes, which `number_writes` gave their slots."""
-    builder = Builder(compression)
     serialized = [dump(serde, value) for _, value in writes.values()]
+    builder = Builder(worthwhile(compression, (kind for kind, _ in serialized)), seal)
     places = builder.pack((raw, len(raw) >= OWN_FRAME) for _, raw in serialized)
     rows = [
         [task_id, task_path, idx, channel, *pack_value(Value(kind, place))]
@@ -258,14 +264,15 @@ def encode_writes(
 
 
 def open_checkpoint(
-    data: bytes | memoryview, size: int, checkpoint_ns: str, checkpoint_id: str
+    data: bytes | memoryview, size: int, checkpoint_ns: str, checkpoint_id: str, room: Room = PLAIN
 ) -> CheckpointRecord:
     """Read a checkpoint's object, or its head.
 
     Raises:
         CorruptObjectError: It can't be trusted, or belongs to another checkpoint.
+        DecryptionError: It is encrypted, and the key is missing or another one; or it isn't, and must be.
     """
-    container = _open(data, size, "checkpoint", checkpoint_ns, checkpoint_id)
+    container = _open(data, size, "checkpoint", checkpoint_ns, checkpoint_id, room)
     fields, frames = container.fields, container.frames
     try:
         record = CheckpointRecord(
@@ -283,13 +290,16 @@ def open_checkpoint(
     return record
 
 
-def open_writes(data: bytes | memoryview, size: int, checkpoint_ns: str, checkpoint_id: str) -> WritesRecord:
+def open_writes(
+    data: bytes | memoryview, size: int, checkpoint_ns: str, checkpoint_id: str, room: Room = PLAIN
+) -> WritesRecord:
     """Read a writes object.
 
     Raises:
         CorruptObjectError: It can't be trusted, or belongs to another checkpoint.
+        DecryptionError: It is encrypted, and the key is missing or another one; or it isn't, and must be.
     """
-    container = _open(data, size, "writes", checkpoint_ns, checkpoint_id)
+    container = _open(data, size, "writes", checkpoint_ns, checkpoint_id, room)
     try:
         rows = [
             WriteRow(text(task), text(path), _slot(idx), text(channel), unpack_value(value, container.frames))
@@ -330,15 +340,6 @@ def settle_writes(
     ]
 
 
-def weigh(values: Iterable[Any]) -> int:
-    """A guess at how many bytes values come to, made without looking into them."""
-    return sum(
-        len(value) * (1 if isinstance(value, _FLAT) else _ITEM_BYTES)
-        for value in values
-        if isinstance(value, Sized)
-    )
-
-
 def whole_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     """A checkpoint's header once it borrows nothing any more, but for the table of frames."""
     channels = {
@@ -357,6 +358,16 @@ def dump(serde: SerializerProtocol, value: Any) -> Dumped:
     return kind, raw if type(raw) is bytes else bytes(raw)  # a bytearray may change under our hands
 
 
+def worthwhile(compression: Compression, kinds: Iterable[str]) -> Compression:
+    """How to compress values: not at all what a serializer has encrypted.
+
+    Args:
+        compression: How it is done else.
+        kinds: The values' types, as the serializer calls them.
+    """
+    return "none" if any(ENCRYPTED in kind for kind in kinds) else compression
+
+
 def _slot(idx: Any) -> int:
     if type(idx) is not int:
         raise ValueError(f"{brief(idx)} where a slot belongs")
@@ -364,11 +375,12 @@ def _slot(idx: Any) -> int:
 
 
 def _open(
-    data: bytes | memoryview, size: int, kind: str, checkpoint_ns: str, checkpoint_id: str
+    data: bytes | memoryview, size: int, kind: Kind, checkpoint_ns: str, checkpoint_id: str, room: Room
 ) -> Container:
-    container = open_container(data, size)
+    container = open_container(data, size, room.seals(kind, checkpoint_id))
+    room.check(container)
     found = tuple(container.fields.get(name) for name in ("kind", "ns", "id"))
-    if found != (kind, checkpoint_ns, checkpoint_id):
+    if found != (kind, room.plain(checkpoint_ns, found[1]), checkpoint_id):
         is_kind = found[0] if found[0] in ("checkpoint", "writes") else brief(found[0])
         raise CorruptObjectError(
             f"The object lies under another one's key: it is {is_kind} of {brief(found[2])} in "

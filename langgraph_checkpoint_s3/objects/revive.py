@@ -16,7 +16,7 @@ from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError, 
 from langgraph_checkpoint_s3.objects.format import Container
 from langgraph_checkpoint_s3.objects.values import Value, brief
 
-_ENCRYPTED: Final = "+"
+ENCRYPTED: Final = "+"
 """What LangGraph's serializer that encrypts puts into a value's type, before the cipher's name."""
 
 
@@ -34,7 +34,7 @@ def load(serde: SerializerProtocol, container: Container, value: Value) -> Any:
         raise
     except Exception as error:  # noqa: BLE001  # whatever a serializer raises
         why = type(error).__name__
-    if _ENCRYPTED in value.type:
+    if ENCRYPTED in value.type:
         raise DecryptionError(
             f"A value is encrypted ({brief(value.type)}), and this serializer can't read it ({why}): use the "
             "serde that it was written with, and its key"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from reprlib import Repr
 from typing import Any, Final, NamedTuple
+
+from langgraph_checkpoint_s3.objects.seal import KeyRef, pack_ref, unpack_ref
 
 _brief = Repr()
 _brief.maxlevel, _brief.maxstring, _brief.maxother = 2, 80, 80
@@ -68,6 +70,7 @@ class Frame:
         codec: How it is compressed.
         crc: CRC-32 of the stored bytes.
         lender: The object that it lies in; `None` for this object itself.
+        key: What a lent frame is encrypted with; `None` if it isn't, and for this object's own.
     """
 
     offset: int
@@ -76,15 +79,17 @@ class Frame:
     codec: str
     crc: int
     lender: Lender | None = None
+    key: KeyRef | None = None
 
-    def lent(self, base: int, lender: Lender) -> Frame:
+    def lent(self, base: int, lender: Lender, key: KeyRef | None = None) -> Frame:
         """How other objects refer to it.
 
         Args:
             base: Where the first frame of its object begins.
             lender: Its object.
+            key: What its object is encrypted with.
         """
-        return self if self.lender else replace(self, offset=base + self.offset, lender=lender)
+        return self if self.lender else replace(self, offset=base + self.offset, lender=lender, key=key)
 
 
 def brief(value: Any) -> str:
@@ -128,15 +133,41 @@ def _extents(rows: Any, frames: Sequence[Frame]) -> Iterator[Extent]:
         yield extent
 
 
-def pack_frames(frames: Iterable[Frame]) -> list[list[Any]]:
-    """A table of frames as the header writes it."""
-    return [
-        [frame.offset, frame.stored, frame.raw, frame.codec, frame.crc, *(frame.lender or ())]
-        for frame in frames
-    ]
+def pack_frames(frames: Iterable[Frame], own: KeyRef | None = None) -> dict[str, Any]:
+    """What the header says of frames: their table, and the keys of lent ones that are others than its own.
+
+    Args:
+        frames: The frames.
+        own: What the object itself is encrypted with.
+    """
+    keys: dict[KeyRef, int] = {}
+    rows: list[list[Any]] = []
+    for frame in frames:
+        rows.append([frame.offset, frame.stored, frame.raw, frame.codec, frame.crc, *(frame.lender or ())])
+        if frame.key is not None and frame.key != own:
+            rows[-1].append(keys.setdefault(frame.key, len(keys)))
+    return {"frames": rows, **({"keys": [pack_ref(key) for key in keys]} if keys else {})}
 
 
-def unpack_frame(row: Any) -> Frame:
+def unpack_frames(fields: Mapping[str, Any], own: KeyRef | None = None) -> tuple[Frame, ...]:
+    """The frames that a header says, checked.
+
+    Args:
+        fields: The header.
+        own: What the object itself is encrypted with; then what it borrows is, too.
+
+    Raises:
+        ValueError: They aren't frames.
+    """
+    if not isinstance(fields, Mapping):
+        raise ValueError("it isn't a map")
+    keys = [unpack_ref(row) for row in fields.get("keys", ())]
+    if keys and own is None:
+        raise ValueError("keys, of an object that isn't encrypted")
+    return tuple(_frame(row, keys, own) for row in fields["frames"])
+
+
+def _frame(row: Any, keys: Sequence[KeyRef], own: KeyRef | None) -> Frame:
     """A frame as the header wrote it, checked.
 
     Raises:
@@ -150,6 +181,7 @@ def unpack_frame(row: Any) -> Frame:
         text(codec),
         natural(crc),
         Lender(text(lender[0]), text(lender[1]), natural(lender[2])) if lender else None,
+        None if not lender else keys[natural(lender[3])] if len(lender) > 3 else own,
     )
 
 

@@ -11,6 +11,9 @@ from langgraph_checkpoint_s3.errors import InvalidKeyError
 from langgraph_checkpoint_s3.objects.borrow import Rules
 from langgraph_checkpoint_s3.objects.codecs import Compression
 from langgraph_checkpoint_s3.objects.keys import Layout
+from langgraph_checkpoint_s3.objects.records import Origin
+from langgraph_checkpoint_s3.objects.rooms import PLAIN, Room
+from langgraph_checkpoint_s3.objects.vault import Vault
 from langgraph_checkpoint_s3.plans.memory import Memory
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 
@@ -32,6 +35,7 @@ class Context:
         rules: When to borrow.
         memory: What may be borrowed from.
         borrow: Whether new checkpoints borrow.
+        vault: The keys at hand, if objects are encrypted.
     """
 
     layout: Layout
@@ -42,6 +46,29 @@ class Context:
     rules: Rules
     memory: Memory
     borrow: bool
+    vault: Vault | None = None
+
+    def origin(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str, now: int) -> Origin:
+        """What a new object says of where it comes from.
+
+        Args:
+            thread_id: The thread.
+            checkpoint_ns: The namespace.
+            checkpoint_id: The checkpoint.
+            now: The time, in ns since 1970.
+        """
+        named = thread_id if self.layout.names is not None else None
+        return Origin(checkpoint_ns, checkpoint_id, now, self.writer, named)
+
+    def room(self, namespace: str) -> Room:
+        """A namespace, for who reads and writes its objects.
+
+        Args:
+            namespace: Its folder.
+        """
+        if self.vault is None and self.layout.names is None:
+            return PLAIN
+        return Room(namespace, self.vault, self.layout.names)
 
 
 @dataclass(frozen=True, slots=True)

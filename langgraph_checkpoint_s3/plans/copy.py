@@ -1,22 +1,42 @@
-"""`copy_thread`: server-side copies, in an order in which nothing half-copied can be read."""
+"""`copy_thread`: in an order in which nothing half-copied can be read.
+
+Plain objects are copied by the server. Encrypted ones are bound to their thread: they are read, sealed
+anew for the target, and written. That needs the key, and so a copy without it is refused rather than made
+of objects that nobody can read.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from langgraph_checkpoint_s3.errors import ConflictError, InvalidKeyError
+from langgraph_checkpoint_s3.errors import ConflictError, DecryptionError, InvalidKeyError
+from langgraph_checkpoint_s3.objects.format import Container
 from langgraph_checkpoint_s3.objects.keys import MAX_KEY_BYTES
+from langgraph_checkpoint_s3.objects.reseal import Resealer
 from langgraph_checkpoint_s3.plans.address import Context
-from langgraph_checkpoint_s3.plans.plan import Plan, together
-from langgraph_checkpoint_s3.plans.scan import Folder, Scan, latest
-from langgraph_checkpoint_s3.s3.requests import CopyObject, Entry, Missing
+from langgraph_checkpoint_s3.plans.plan import Plan, abreast, together
+from langgraph_checkpoint_s3.plans.read import at, load, namespace_of, open_object
+from langgraph_checkpoint_s3.plans.scan import Folder, Scan, group, latest
+from langgraph_checkpoint_s3.plans.transfer import fetch, store, windows
+from langgraph_checkpoint_s3.plans.unlock import key_to_write, unlock
+from langgraph_checkpoint_s3.s3.requests import Body, CopyObject, Entry, Missing
 
 _BATCH: Final = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """An object, and where it goes."""
+
+    entry: Entry
+    target: str
+    sealed: bool
+
+
 def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
-    """Copy all of a thread's objects, in parallel, without reading them.
+    """Copy all of a thread's objects, in parallel; plain ones without reading them.
 
     Writes go first (nobody sees them without their checkpoint), then checkpoints from the oldest on,
     the latest of each namespace last: until then the target looks like the source's past. A copy
@@ -25,28 +45,76 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
 
     Raises:
         InvalidKeyError: The target's keys would be too long; nothing was copied.
+        DecryptionError: There are encrypted objects, and their key is missing.
         ConflictError: The source was being deleted. The target then holds a part of it.
     """
     if source == target:
         return
-    old, new = context.layout.thread(source), context.layout.thread(target)
-    folders = yield from Scan(context.layout, old).rest()
+    layout = context.layout
+    old, new = layout.thread(source), layout.thread(target)
+    folders = yield from Scan(layout, old).rest()
     stages = [
-        [(entry.key, new + entry.key[len(old) :]) for entry in entries] for entries in stages_of(folders)
+        [_Copy(entry, new + entry.key[len(old) :], layout.parse(entry.key).leaf.sealed) for entry in entries]
+        for entries in stages_of(folders)
     ]
-    for _, copied in (pair for stage in stages for pair in stage):
-        if len(copied) > MAX_KEY_BYTES:
+    for each in (each for stage in stages for each in stage):
+        if len(each.target) > MAX_KEY_BYTES:
             raise InvalidKeyError(
-                f"A copied object's key would have {len(copied)} bytes, and S3 takes {MAX_KEY_BYTES}: the "
-                "target thread_id must be shorter. Nothing was copied."
+                f"A copied object's key would have {len(each.target)} bytes, and S3 takes {MAX_KEY_BYTES}: "
+                "the target thread_id must be shorter. Nothing was copied."
             )
+        if each.sealed and context.vault is None:
+            raise DecryptionError(
+                "An encrypted thread can be copied only with its key, for its objects are bound to the "
+                "thread and sealed anew for the other one: pass S3Saver(…, encryption=…). Nothing was copied",
+                key=each.entry.key,
+            )
+    resealer = Resealer(target)
     for stage in stages:
-        for start in range(0, len(stage), _BATCH):
-            batch = stage[start : start + _BATCH]
-            answers = yield from together(CopyObject(key, copied) for key, copied in batch)
-            for (key, _), answer in zip(batch, answers, strict=True):
-                if isinstance(answer, Missing):
-                    raise ConflictError("The thread was being deleted while it was copied", key=key)
+        plain = [each for each in stage if not each.sealed]
+        for start in range(0, len(plain), _BATCH):
+            yield from _copy(plain[start : start + _BATCH])
+        sealed = {each.entry.key: each for each in stage if each.sealed}
+        for window in windows([[each.entry for each in sealed.values()]]):
+            yield from _seal_anew(context, resealer, [sealed[entry.key] for entry in window])
+
+
+def _copy(batch: Sequence[_Copy]) -> Plan[None]:
+    answers = yield from together(CopyObject(each.entry.key, each.target) for each in batch)
+    for each, answer in zip(batch, answers, strict=True):
+        if isinstance(answer, Missing):
+            raise ConflictError("The thread was being deleted while it was copied", key=each.entry.key)
+
+
+def _seal_anew(context: Context, resealer: Resealer, batch: Sequence[_Copy]) -> Plan[None]:
+    """Read objects, seal them for the target, and write them there."""
+    bodies = yield from fetch([each.entry for each in batch], context.sizes)
+    yield from unlock(context, bodies)
+    key = yield from key_to_write(context)
+    assert key is not None, "a copy of what is encrypted is refused without keys"  # noqa: S101  # for the types
+    made: list[tuple[str, bytes]] = []
+    for each, body in zip(batch, bodies, strict=True):
+        if isinstance(body, Missing):
+            raise ConflictError("The thread was being deleted while it was copied", key=each.entry.key)
+        room = context.room(namespace_of(each.target))
+        with at(each.entry.key):
+            container = open_object(context, each.entry.key, body).container
+        if not resealer.knows(container, room):
+            container = yield from _whole(context, each.entry)
+        with at(each.entry.key):
+            made.append((each.target, resealer.seal(container, each.target.rpartition("/")[2], room, key)))
+    yield from abreast(store(target, body, context.sizes) for target, body in made)
+
+
+def _whole(context: Context, entry: Entry) -> Plan[Container]:
+    """A checkpoint with what it borrows in it, where what lends to it isn't copied any more."""
+    [folder] = group(context.layout, [entry])
+    [loaded] = yield from load(context, [folder])
+    if loaded is None:
+        raise ConflictError("The thread was being deleted while it was copied", key=entry.key)
+    with at(entry.key):
+        body = loaded.checkpoint.whole(context.compression)
+        return open_object(context, entry.key, Body(body, "", len(body))).container
 
 
 def stages_of(folders: Sequence[Folder]) -> Iterator[list[Entry]]:

@@ -20,6 +20,7 @@ from langgraph_checkpoint_s3.plans.plan import Plan, abreast
 from langgraph_checkpoint_s3.plans.read import Loaded, at, find, heads, load, open_folder, peek
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan
 from langgraph_checkpoint_s3.plans.transfer import fetch
+from langgraph_checkpoint_s3.plans.unlock import unlock
 
 _FIRST_WINDOW: Final = 8
 _LAST_WINDOW: Final = 256
@@ -130,10 +131,11 @@ def _read(context: Context, folders: Sequence[Folder]) -> Plan[list[Loaded]]:
     """Read ancestors' heads and all of their writes, in one round trip."""
     checkpoints = [entry for folder in folders for entry in folder.checkpoints]
     pending = [entry for folder in folders for entry in folder.writes]
-    plans: list[Plan[Any]] = [heads(checkpoints), fetch(pending, context.sizes)]
+    plans: list[Plan[Any]] = [heads(context, checkpoints), fetch(pending, context.sizes)]
     bodies, answers = yield from abreast(plans)
+    yield from unlock(context, answers)
     bodies |= zip((entry.key for entry in pending), answers, strict=True)
-    loaded = [open_folder(folder, bodies) for folder in folders]
+    loaded = [open_folder(context, folder, bodies) for folder in folders]
     if None in loaded:
         raise ConflictError("An ancestor was deleted while a delta channel was being rebuilt; try again")
     return [each for each in loaded if each is not None]

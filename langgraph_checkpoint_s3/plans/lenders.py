@@ -18,6 +18,7 @@ from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, together
 from langgraph_checkpoint_s3.plans.scan import versions
 from langgraph_checkpoint_s3.plans.transfer import Sizes
+from langgraph_checkpoint_s3.plans.unlock import unlock_keys
 from langgraph_checkpoint_s3.s3.requests import Body, GetObject, Missing
 
 _GAP = 64 * 1024
@@ -62,7 +63,8 @@ def provide(
         past: Of which lenders to read which versions, and of no others; by default, all as they are now.
     """
     loans: list[_Loan] = []
-    for namespace, record in records:
+    lent = list(records)
+    for namespace, record in lent:
         for number in missing(record):
             frame = record.container.frames[number]
             key = lender_key(namespace, frame)
@@ -72,6 +74,9 @@ def provide(
             stored = context.memory.frame(loan.key, frame)
             if (stored is None or not record.container.provide(number, stored)) and frame.stored:
                 loans.append(loan)
+    if context.vault is not None:
+        frames = (frame for _, record in lent for frame in record.container.frames)
+        yield from unlock_keys(context.vault, (frame.key for frame in frames if frame.key is not None))
     spans = list(_spans(loans, context.sizes, past or {}))
     answers = yield from together(request for _, requests in spans for request in requests)
     position = 0

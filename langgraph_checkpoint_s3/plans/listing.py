@@ -50,6 +50,7 @@ class Listing:
         self._context = context
         self._address = address
         self._filter = dict(filter or {})
+        self._indexed = context.layout.index_filter(self._filter)
         self._before = before
         self._left = limit
         self._window = _FIRST_WINDOW
@@ -141,7 +142,7 @@ class Listing:
             return False
         if self._before and folder.checkpoint_id >= self._before:
             return False
-        return folder.leaf is None or folder.leaf.admits(self._filter)
+        return folder.leaf is None or folder.leaf.admits(self._indexed)
 
     def _matching(self, folders: Sequence[Folder]) -> Plan[list[Folder]]:
         """Those whose metadata matches, by the heads of their objects."""

@@ -12,6 +12,8 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError, S3CheckpointError
 from langgraph_checkpoint_s3.objects.format import HEAD_BYTES, header_length
+from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, ParsedKey
+from langgraph_checkpoint_s3.objects.names import Hidden
 from langgraph_checkpoint_s3.objects.records import (
     CheckpointRecord,
     WritesRecord,
@@ -19,11 +21,14 @@ from langgraph_checkpoint_s3.objects.records import (
     open_writes,
     settle_writes,
 )
+from langgraph_checkpoint_s3.objects.rooms import Room
+from langgraph_checkpoint_s3.objects.values import text
 from langgraph_checkpoint_s3.plans.address import Address, Context
 from langgraph_checkpoint_s3.plans.lenders import lender_key, missing, provide, provide_past
 from langgraph_checkpoint_s3.plans.plan import Plan, together
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan
 from langgraph_checkpoint_s3.plans.transfer import fetch
+from langgraph_checkpoint_s3.plans.unlock import unlock
 from langgraph_checkpoint_s3.s3.requests import Body, Entry, GetObject, Missing
 
 _LATEST_PAGE = 64
@@ -35,12 +40,30 @@ _LONGEST_LINE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A folder's objects, read and checked but still serialized. `key` is the checkpoint's own."""
+    """A folder's objects, read and checked but still serialized.
+
+    Attributes:
+        folder: The folder.
+        key: The checkpoint's own.
+        checkpoint: The checkpoint.
+        writes: Its writes.
+        renamed: The thread that tuples are to name instead.
+    """
 
     folder: Folder
     key: str
     checkpoint: CheckpointRecord
     writes: Sequence[WritesRecord]
+    renamed: str | None = None
+
+    @property
+    def address(self) -> Address:
+        """Its thread, namespace and id, by their names."""
+        address, fields = self.folder.address, self.checkpoint.container.fields
+        thread_id = self.renamed or address.thread_id
+        if isinstance(thread_id, Hidden):
+            thread_id = text(fields["thread"])
+        return Address(thread_id, text(fields["ns"]), address.checkpoint_id)
 
     def tuple(self, context: Context) -> CheckpointTuple:
         """The checkpoint as LangGraph knows it."""
@@ -48,7 +71,7 @@ class Loaded:
 
     def loads(self, serde: SerializerProtocol) -> CheckpointTuple:
         """The checkpoint as LangGraph knows it, by another serializer than the saver's."""
-        address = self.folder.address
+        address = self.address
         with at(self.key):
             parent = self.checkpoint.parent
             return CheckpointTuple(
@@ -130,8 +153,9 @@ def load(context: Context, folders: Sequence[Folder], *, past: bool = False) -> 
 def _load(context: Context, folders: Sequence[Folder]) -> Plan[list[Loaded | None]]:
     entries = [entry for folder in folders for entry in folder.entries]
     answers = yield from fetch(entries, context.sizes)
+    yield from unlock(context, answers)
     bodies = dict(zip((entry.key for entry in entries), answers, strict=True))
-    loaded = [open_folder(folder, bodies) for folder in folders]
+    loaded = [open_folder(context, folder, bodies) for folder in folders]
     yield from provide(context, [(each.folder.namespace, each.checkpoint) for each in loaded if each])
     return loaded
 
@@ -144,8 +168,9 @@ def _mend(context: Context, loaded: Loaded) -> Plan[Loaded | None]:
         bodies = yield from fetch([replace(entry, etag="")], context.sizes)
         if isinstance(bodies[0], Missing):
             return None
+        yield from unlock(context, bodies)
         with at(loaded.key):
-            loaded = replace(loaded, checkpoint=open_body(loaded.folder, bodies[0]))
+            loaded = replace(loaded, checkpoint=open_body(context, loaded.folder, bodies[0]))
         yield from provide(context, [(loaded.folder.namespace, loaded.checkpoint)])
         if missing(loaded.checkpoint) in ([], lacking):
             break
@@ -183,7 +208,9 @@ def _inherit(context: Context, loaded: Loaded) -> Plan[None]:
             child.checkpoint.inherit(parent.checkpoint)
 
 
-def open_latest(folder: Folder, bodies: Mapping[str, Body | Missing]) -> tuple[str, CheckpointRecord] | None:
+def open_latest(
+    context: Context, folder: Folder, bodies: Mapping[str, Body | Missing]
+) -> tuple[str, CheckpointRecord] | None:
     """Of a folder's checkpoints that which was written last, with its key; `None` where one is gone."""
     records: list[tuple[str, CheckpointRecord]] = []
     for entry in folder.checkpoints:
@@ -191,13 +218,14 @@ def open_latest(folder: Folder, bodies: Mapping[str, Body | Missing]) -> tuple[s
         if isinstance(body, Missing):
             return None
         with at(entry.key):
-            records.append((entry.key, open_body(folder, body)))
+            records.append((entry.key, open_body(context, folder, body)))
     return max(records, key=lambda each: (each[1].created, each[0]))  # of one put's, `.c…` is the later one
 
 
-def open_body(folder: Folder, body: Body) -> CheckpointRecord:
+def open_body(context: Context, folder: Folder, body: Body) -> CheckpointRecord:
     """Read a checkpoint's object in a folder, or its head."""
-    return open_checkpoint(body.data, body.size, folder.address.namespace, folder.checkpoint_id)
+    room, address = context.room(folder.namespace), folder.address
+    return open_checkpoint(body.data, body.size, address.namespace, folder.checkpoint_id, room)
 
 
 def peek(
@@ -207,8 +235,8 @@ def peek(
 
     Its object's head holds them, as a rule; where it doesn't, the object is read whole.
     """
-    bodies = yield from heads([entry for folder in folders for entry in folder.checkpoints])
-    latest = (open_latest(folder, bodies) for folder in folders)
+    bodies = yield from heads(context, [entry for folder in folders for entry in folder.checkpoints])
+    latest = (open_latest(context, folder, bodies) for folder in folders)
     records = [each[1] if each else None for each in latest]
     partial = [
         number
@@ -223,7 +251,7 @@ def peek(
     return records
 
 
-def heads(entries: Sequence[Entry]) -> Plan[dict[str, Body | Missing]]:
+def heads(context: Context, entries: Sequence[Entry]) -> Plan[dict[str, Body | Missing]]:
     """Read the beginnings of objects: their headers, and normally their metadata."""
     answers = yield from together(_head(entry, HEAD_BYTES) for entry in entries)
     bodies = dict(zip((entry.key for entry in entries), answers, strict=True))
@@ -237,6 +265,7 @@ def heads(entries: Sequence[Entry]) -> Plan[dict[str, Body | Missing]]:
                 longer.append((entry, needed + HEAD_BYTES))
     answers = yield from together(_head(entry, needed) for entry, needed in longer)
     bodies.update(zip((entry.key for entry, _ in longer), answers, strict=True))
+    yield from unlock(context, bodies.values())
     return bodies
 
 
@@ -261,16 +290,33 @@ def at(key: str) -> Iterator[None]:
         raise
 
 
-def open_folder(folder: Folder, bodies: Mapping[str, Body | Missing]) -> Loaded | None:
+def open_object(context: Context, key: str, body: Body) -> CheckpointRecord | WritesRecord:
+    """Read one object by its key."""
+    return open_parsed(context.layout.parse(key), body, context.room(namespace_of(key)))
+
+
+def open_parsed(parsed: ParsedKey, body: Body, room: Room) -> CheckpointRecord | WritesRecord:
+    """Read one object, by what its key says and the namespace that it is in."""
+    opened = open_checkpoint if isinstance(parsed.leaf, CheckpointLeaf) else open_writes
+    return opened(body.data, body.size, parsed.checkpoint_ns, parsed.checkpoint_id, room)
+
+
+def namespace_of(key: str) -> str:
+    """The folder of the namespace that an object is in."""
+    return key.rsplit("/", 2)[0] + "/"
+
+
+def open_folder(context: Context, folder: Folder, bodies: Mapping[str, Body | Missing]) -> Loaded | None:
     """Read a folder's objects; `None` where one of them is gone."""
-    record = open_latest(folder, bodies)
+    record = open_latest(context, folder, bodies)
+    room, namespace = context.room(folder.namespace), folder.address.namespace
     pending: list[WritesRecord] = []
     for entry in folder.writes:
         body = bodies[entry.key]
         if isinstance(body, Missing):
             return None
         with at(entry.key):
-            written = open_writes(body.data, body.size, folder.address.namespace, folder.checkpoint_id)
+            written = open_writes(body.data, body.size, namespace, folder.checkpoint_id, room)
             written.check()
             pending.append(written)
     return None if record is None else Loaded(folder, *record, pending)

@@ -100,12 +100,12 @@ def _release(
     borrowers: list[Plan[tuple[Entry, bytes] | None]] = []
     for start in range(0, len(candidates), _HEADS_AT_ONCE):
         some = candidates[start : start + _HEADS_AT_ONCE]
-        bodies = yield from heads([entry for _, entry in some])
+        bodies = yield from heads(context, [entry for _, entry in some])
         for folder, entry in some:
             body = bodies[entry.key]
             if isinstance(body, Body):
                 with at(entry.key):
-                    frames = open_body(folder, body).container.frames
+                    frames = open_body(context, folder, body).container.frames
                 keys = {lender_key(folder.namespace, frame) for frame in frames} - {None}
                 if not keys <= listed - going:
                     borrowers.append(_whole(context, folder, entry, lost=keys.isdisjoint(going)))

@@ -46,7 +46,7 @@ def delete_for_runs(context: Context, run_ids: Collection[str]) -> Plan[None]:
     A run is in the key, so only the heads of what may borrow from it are read; but all of the
     prefix is listed.
     """
-    runs = frozenset(run_ids)
+    runs = frozenset(context.layout.run(run_id) for run_id in run_ids)
     scan = Scan(context.layout, context.layout.prefix)
     held: list[Folder] = []  # whole namespaces: who borrows is newer, and so is listed before its lender
     while runs and not scan.done:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from langgraph_checkpoint_s3.errors import StorageUnavailableError
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
@@ -25,6 +25,8 @@ from langgraph_checkpoint_s3.s3.requests import (
 )
 
 _READ_TRIES = 3
+_WINDOW: Final = 64
+_WINDOW_BYTES: Final = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,21 @@ def fetch(entries: Sequence[Entry], sizes: Sizes) -> Plan[list[Body | Missing]]:
             body = yield from _fetch_again(GetObject(entry.key, version=entry.version), sizes)
         bodies.append(body)
     return bodies
+
+
+def windows(stages: Iterable[Sequence[Entry]]) -> Iterator[list[Entry]]:
+    """What is moved at once: no two stages together, and few bytes, but for an object that is larger."""
+    for stage in stages:
+        window: list[Entry] = []
+        size = 0
+        for entry in stage:
+            if window and (len(window) == _WINDOW or size + entry.size > _WINDOW_BYTES):
+                yield window
+                window, size = [], 0
+            window.append(entry)
+            size += entry.size
+        if window:
+            yield window
 
 
 def _fetch_again(now: GetObject, sizes: Sizes) -> Plan[Body | Missing]:

@@ -11,13 +11,14 @@ from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, get_checkp
 from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError
 from langgraph_checkpoint_s3.objects.drafts import Draft, draft, serialize
 from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout, WritesLeaf
-from langgraph_checkpoint_s3.objects.records import Content, Origin, encode_writes, number_writes
+from langgraph_checkpoint_s3.objects.records import Content, encode_writes, number_writes
 from langgraph_checkpoint_s3.plans.address import Address, Context, required_id
 from langgraph_checkpoint_s3.plans.lenders import lender_key
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
 from langgraph_checkpoint_s3.plans.read import find, load
 from langgraph_checkpoint_s3.plans.scan import Scan
 from langgraph_checkpoint_s3.plans.transfer import overwrite, store
+from langgraph_checkpoint_s3.plans.unlock import key_to_write
 from langgraph_checkpoint_s3.s3.requests import (
     DeleteObjects,
     Deletion,
@@ -67,22 +68,25 @@ def put(
     parent = Address.of(config)
     address = Address(parent.thread_id, parent.namespace, required_id(checkpoint.get("id")))
     complete = get_checkpoint_metadata(config, metadata)
-    leaf = CheckpointLeaf.of(complete, parent.checkpoint_id)
+    leaf = CheckpointLeaf.of(complete, parent.checkpoint_id, sealed=context.vault is not None)
     where = (parent.thread_id, parent.namespace, checkpoint["id"])
     key = context.layout.key(*where, leaf)
     namespace = context.layout.namespace(parent.thread_id, parent.namespace)
     known = context.memory.known(namespace, parent.checkpoint_id or "") if context.borrow else None
     content = serialize(context.serde, checkpoint, complete, parent.checkpoint_id, known, changed)
+    sealing = yield from key_to_write(context)
 
     def write(key: str, *, only_new: bool) -> Plan[tuple[Draft, Stored | Refused, bool]]:
         made = draft(
             content,
             checkpoint.get("channel_versions") or {},
-            Origin(parent.namespace, checkpoint["id"], now, context.writer),
+            context.origin(parent.thread_id, parent.namespace, checkpoint["id"], now),
             key.rpartition("/")[2],
             context.compression,
             context.rules,
             known,
+            context.room(namespace),
+            sealing,
         )
         lenders = [Layout.sibling(namespace, *lender[:2]) for lender in made.lenders]
         outcome, found = yield from store(
@@ -205,10 +209,11 @@ def _store_writes(
     *,
     only_new: bool,
 ) -> Plan[object]:
-    key = context.layout.key(
-        address.thread_id, address.namespace, checkpoint_id, WritesLeaf.of(task_id, writes)
-    )
-    origin = Origin(address.namespace, checkpoint_id, now, context.writer)
-    body = encode_writes(context.serde, context.compression, origin, writes, task_id, task_path)
+    leaf = WritesLeaf.of(task_id, writes, sealed=context.vault is not None)
+    key = context.layout.key(address.thread_id, address.namespace, checkpoint_id, leaf)
+    origin = context.origin(address.thread_id, address.namespace, checkpoint_id, now)
+    room = context.room(context.layout.namespace(address.thread_id, address.namespace))
+    seal = room.seal((yield from key_to_write(context)), "writes", checkpoint_id)
+    body = encode_writes(context.serde, context.compression, origin, writes, task_id, task_path, seal)
     outcome, _ = yield from store(key, body, context.sizes, only_new=only_new)
     return outcome

@@ -21,7 +21,7 @@ from langgraph_checkpoint_s3.s3 import aio
 from langgraph_checkpoint_s3.s3.boto import BotoClient
 from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
 from langgraph_checkpoint_s3.s3.patience import Patience, calling
-from langgraph_checkpoint_s3.s3.requests import Body, Failed, Request, Tried
+from langgraph_checkpoint_s3.s3.requests import Body, Call, Failed, Request, Tried
 
 T = TypeVar("T")
 
@@ -167,6 +167,8 @@ class Store:
                 return self._send(request.request, patience)
             except S3CheckpointError as error:
                 return Failed(error)
+        if isinstance(request, Call):
+            return request.function()
         exchange = Exchange(self.shared, request, patience)
         if exchange.settled:  # by the cache: no client is needed
             return exchange.answer
@@ -191,6 +193,8 @@ class Store:
                 return await self._asend(clients, request.request, patience)
             except S3CheckpointError as error:
                 return Failed(error)
+        if isinstance(request, Call):
+            return await asyncio.to_thread(request.function)
         exchange = Exchange(self.shared, request, patience)
         if exchange.settled:
             return exchange.answer

@@ -6,6 +6,7 @@ everything else that goes wrong is an exception.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Generic, TypeVar
@@ -18,6 +19,13 @@ A_co = TypeVar("A_co", covariant=True)
 @dataclass(frozen=True, slots=True)
 class Request(Generic[A_co]):
     """A request whose answer is an `A_co`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Request[A_co]):
+    """Something else that may block, such as asking for a key: it is called in a thread. No request to S3."""
+
+    function: Callable[[], A_co]
 
 
 @dataclass(frozen=True, slots=True)

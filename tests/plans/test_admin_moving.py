@@ -31,7 +31,7 @@ from tests.support.checkpoints import place, put_chain, shown
 from tests.support.fake_s3 import Count, FakeS3
 from tests.support.fake_store import make_saver
 
-MOVING = "langgraph_checkpoint_s3.admin.plans.moving."
+TRANSFER = "langgraph_checkpoint_s3.plans.transfer."
 SMALL = Sizes(multipart_threshold=2_000, part_size=900)
 
 
@@ -189,8 +189,8 @@ def test_writes_go_first_and_the_latest_last() -> None:
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_windows_bound_what_is_in_memory(asynchronous: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MOVING + "_WINDOW", 5)
-    monkeypatch.setattr(MOVING + "_WINDOW_BYTES", 3_000)
+    monkeypatch.setattr(TRANSFER + "_WINDOW", 5)
+    monkeypatch.setattr(TRANSFER + "_WINDOW_BYTES", 3_000)
     fake, other, told = prepared().snapshot(), FakeS3(), list[Any]()
     file = io.BytesIO()
     with fake.counted() as out:

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3 import CorruptObjectError, S3CheckpointError
 from tests.plans.crashes import EXPECTED_ERRORS, View, failing, failures
-from tests.plans.test_admin_moving import MOVING, admin_of, exported, prepared
+from tests.plans.test_admin_moving import TRANSFER, admin_of, exported, prepared
 from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
 
 
 def test_an_import_cut_short_at_any_request_is_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MOVING + "_WINDOW", 6)
+    monkeypatch.setattr(TRANSFER + "_WINDOW", 6)
     whole = FakeS3()
     with whole.counted() as count:
         admin_of(whole).import_thread(io.BytesIO(exported()))
@@ -37,7 +37,7 @@ def test_an_import_cut_short_at_any_request_is_gone_on_with(monkeypatch: pytest.
 
 
 def test_between_two_windows_it_looks_like_its_past(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MOVING + "_WINDOW", 3)
+    monkeypatch.setattr(TRANSFER + "_WINDOW", 3)
     source = FakeS3()
     put_chain(make_saver(source), "t", 12, values={})
     file = io.BytesIO()

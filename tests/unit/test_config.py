@@ -45,6 +45,8 @@ SETTINGS: dict[str, tuple[str, Any]] = {
     "expected_bucket_owner": ("012345678901", "012345678901"),
     "use_accelerate": ("on", True),
     "requester_pays": ("yes", True),
+    "require_encryption": ("yes", True),
+    "private_keys": ("yes", True),
 }
 """Each setting as text, and as a value. Those that need another one are below."""
 KMS: dict[str, Any] = {"server_side_encryption": "aws:kms"}

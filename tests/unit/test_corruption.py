@@ -96,8 +96,8 @@ def test_an_object_with_more_behind_it_is_refused() -> None:
         (craft(CHECKPOINT, version=0), "version 0, flags 0"),
         (craft(CHECKPOINT, version=2), "version 2, flags 0.* upgrade"),
         (craft(CHECKPOINT, flags=1), "can't be read"),  # says that it is compressed, and isn't
-        (craft(CHECKPOINT, flags=2), "version 1, flags 2.* upgrade"),
-        (craft(CHECKPOINT, flags=3), "version 1, flags 3.* upgrade"),
+        (craft(CHECKPOINT, flags=4), "version 1, flags 4.* upgrade"),
+        (craft(CHECKPOINT, flags=5), "version 1, flags 5.* upgrade"),
         (craft(CHECKPOINT, flags=128), "version 1, flags 128.* upgrade"),
         (craft(CHECKPOINT, length=2**32 - 1), "only [0-9]+ are there"),
         (craft(CHECKPOINT, length=3), "header is damaged"),

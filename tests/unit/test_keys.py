@@ -170,7 +170,7 @@ def test_many_scattered_slots_become_a_digest() -> None:
     assert WritesLeaf.of("t", range(10_000)).slots == "w0-9999"
 
 
-@given(MAYBE, st.none() | st.integers(), st.sampled_from("abdefghijlmnoqtuvwxyz"), IDS)
+@given(MAYBE, st.none() | st.integers(), st.sampled_from("abdfghijlotvwxyz"), IDS)
 def test_a_later_versions_fields_are_passed_over(
     parent: str | None, step: int | None, letter: str, text: str
 ) -> None:
@@ -178,7 +178,7 @@ def test_a_later_versions_fields_are_passed_over(
     added = f".{letter}{encode_component(text)}"
     assert decode_leaf(leaf.encode() + added) == leaf
     assert decode_leaf(leaf.encode().replace("checkpoint", "checkpoint" + added, 1)) == leaf
-    assert decode_leaf("writes.tt.w0-3.x1.q" + encode_component(text)) == WritesLeaf("t", "w0-3.x1")
+    assert decode_leaf("writes.tt.w0-3.x1.a" + encode_component(text)) == WritesLeaf("t", "w0-3.x1")
 
 
 @pytest.mark.parametrize(

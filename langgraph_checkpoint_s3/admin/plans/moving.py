@@ -7,25 +7,30 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Final
 
-from langgraph_checkpoint_s3.admin.plans.portable import Loan, Manifest, Member, open_object
-from langgraph_checkpoint_s3.errors import ConflictError, InvalidKeyError
+from langgraph_checkpoint_s3.admin.plans.portable import (
+    Loan,
+    Manifest,
+    Member,
+    PortableFile,
+    check_object,
+    manifest_of,
+)
+from langgraph_checkpoint_s3.errors import ConflictError, InvalidKeyError, NotSupportedError
 from langgraph_checkpoint_s3.objects.keys import MAX_KEY_BYTES
-from langgraph_checkpoint_s3.objects.records import open_checkpoint
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.copy import stages_of
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast
-from langgraph_checkpoint_s3.plans.read import at, heads
+from langgraph_checkpoint_s3.plans.read import at, heads, open_object
 from langgraph_checkpoint_s3.plans.scan import Scan, group
-from langgraph_checkpoint_s3.plans.transfer import fetch, store
+from langgraph_checkpoint_s3.plans.transfer import fetch, store, windows
+from langgraph_checkpoint_s3.plans.unlock import unlock
 from langgraph_checkpoint_s3.s3.requests import Body, Entry, Missing, Stored
 
-_WINDOW: Final = 64
-_WINDOW_BYTES: Final = 32 * 1024 * 1024
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -112,13 +117,8 @@ class Export:
             )
         self._windows.extend(windows(stages))
         self.total = sum(map(len, stages))
-        self._manifest = Manifest(
-            self._thread_id,
-            self._now.isoformat(),
-            self._context.writer,
-            checkpoints=self.total - len(stages[0]),
-            writes=len(stages[0]),
-        )
+        counts = self.total - len(stages[0]), len(stages[0])
+        self._manifest = manifest_of(self._context, self._thread_id, self._now, *counts)
         return self._manifest
 
     def more(self) -> Plan[list[tuple[str, bytes]]]:
@@ -130,14 +130,16 @@ class Export:
         """
         window = self._windows.popleft()
         objects: list[tuple[str, bytes]] = []
-        for entry, body in zip(window, (yield from fetch(window, self._context.sizes)), strict=True):
+        bodies = yield from fetch(window, self._context.sizes)
+        yield from unlock(self._context, bodies)
+        for entry, body in zip(window, bodies, strict=True):
             if isinstance(body, Missing):
                 raise ConflictError(
                     "The thread was being deleted or pruned while it was exported; export it again",
                     key=entry.key,
                 )
             with at(entry.key):
-                open_object(self._context.layout.parse(entry.key), body.data)
+                check_object(open_object(self._context, entry.key, body).container)
             objects.append((entry.key.removeprefix(self._folder), body.data))
             self._bytes += len(body.data)
         self.count += len(window)
@@ -238,7 +240,7 @@ class Import:
             if key in self._there and self._folder + borrower not in self._there:
                 needed.setdefault(key, set()).add(place)
         for window in windows([[self._there[key] for key in needed]]):
-            bodies = yield from heads(window)
+            bodies = yield from heads(self._context, window)
             for entry in window:
                 if not needed[entry.key] <= _lent(self._context, entry.key, bodies[entry.key]):
                     raise ConflictError(
@@ -263,29 +265,33 @@ class Import:
         self._kept += kept
 
 
-def windows(stages: Iterable[Sequence[Entry]]) -> Iterator[list[Entry]]:
-    """What is moved at once: no two stages together, and few bytes, but for an object that is larger."""
-    for stage in stages:
-        window: list[Entry] = []
-        size = 0
-        for entry in stage:
-            if window and (len(window) == _WINDOW or size + entry.size > _WINDOW_BYTES):
-                yield window
-                window, size = [], 0
-            window.append(entry)
-            size += entry.size
-        if window:
-            yield window
+def check_sealing(context: Context, file: PortableFile, thread_id: str) -> None:
+    """Refuse a file whose objects can't go into a thread as they are.
+
+    Raises:
+        NotSupportedError: They are sealed for another thread, or aren't sealed and should be.
+    """
+    sealed = [member.parsed.leaf.sealed for member in file.members]
+    layout = context.layout
+    if any(sealed) and layout.thread(thread_id) != layout.thread(file.manifest.thread):
+        raise NotSupportedError(
+            "The file's objects are encrypted, and bound to their thread: import it into a thread of its own "
+            "name, and copy_thread that then. Nothing was written"
+        )
+    if (context.vault is not None and not all(sealed)) or file.manifest.hashed != (layout.names is not None):
+        raise NotSupportedError(
+            "The file's objects are not encrypted, or their names not hashed, as this saver's are: import it "
+            "with a saver that is as the exporting one was, and migrate from that to this one. Nothing was "
+            "written"
+        )
 
 
 def _lent(context: Context, key: str, body: Body | Missing) -> set[tuple[int, int, int]]:
     """The places of an object's frames, by its head; none where it is gone."""
     if isinstance(body, Missing):
         return set()
-    parsed = context.layout.parse(key)
     with at(key):
-        record = open_checkpoint(body.data, body.size, parsed.checkpoint_ns, parsed.checkpoint_id)
-    container = record.container
+        container = open_object(context, key, body).container
     return {
         (container.base + frame.offset, frame.stored, frame.crc)
         for frame in container.frames

@@ -14,7 +14,9 @@ them is compressed already:
 `checkpoints` and `writes` count the objects. Nothing in it names a bucket or a prefix, and objects name
 their lenders within the namespace: so it may go to any thread of any bucket. A reader passes over keys
 of the manifest that it doesn't know. Writes come before checkpoints, which go from the oldest to the
-newest, the latest of each namespace last: what was unpacked so far is the thread's past.
+newest, the latest of each namespace last: what was unpacked so far is the thread's past. Encrypted objects
+stay so, and are bound to their thread: they go to a thread of the same name only. Where names are hashed,
+`thread_id` is a hash, and `"hashed": true` says so.
 
 A reader refuses, before it gives anything out: what isn't a whole archive, no manifest in the first
 place, another format or version, a member that is compressed, encrypted, there twice or not named like an
@@ -34,18 +36,22 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, BinaryIO, Final, NamedTuple
 
-from langgraph_checkpoint_s3.errors import CorruptObjectError
+from langgraph_checkpoint_s3.errors import CorruptObjectError, S3CheckpointError
+from langgraph_checkpoint_s3.objects.format import Container
 from langgraph_checkpoint_s3.objects.keys import THREAD_SUFFIX, CheckpointLeaf, Layout, ParsedKey
-from langgraph_checkpoint_s3.objects.records import (
-    CheckpointRecord,
-    WritesRecord,
-    open_checkpoint,
-    open_writes,
-)
+from langgraph_checkpoint_s3.objects.names import Hidden
+from langgraph_checkpoint_s3.objects.records import CheckpointRecord, WritesRecord
+from langgraph_checkpoint_s3.objects.rooms import Room
 from langgraph_checkpoint_s3.objects.values import text
+from langgraph_checkpoint_s3.objects.vault import Vault
+from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.lenders import lender_key
+from langgraph_checkpoint_s3.plans.read import namespace_of, open_parsed
+from langgraph_checkpoint_s3.plans.unlock import run_calls, unlock_objects
+from langgraph_checkpoint_s3.s3.requests import Body
 
 FORMAT: Final = "langgraph-checkpoint-s3/thread"
 VERSION: Final = 1
@@ -79,6 +85,7 @@ class Manifest:
         writer: The package and version that made it.
         checkpoints: How many objects of checkpoints there are in it.
         writes: How many objects of tasks' writes.
+        hashed: Whether the thread_id, and the names in the members' names, are keyed hashes.
     """
 
     thread_id: str
@@ -86,11 +93,17 @@ class Manifest:
     writer: str
     checkpoints: int
     writes: int
+    hashed: bool = False
+
+    @property
+    def thread(self) -> str:
+        """The thread, as layouts take it."""
+        return Hidden(self.thread_id) if self.hashed else self.thread_id
 
     def pack(self) -> bytes:
         """The manifest's bytes."""
         said = {"format": FORMAT, "version": VERSION}
-        said |= {name: getattr(self, name) for name in self.__slots__}
+        said |= {name: getattr(self, name) for name in self.__slots__ if name != "hashed" or self.hashed}
         return json.dumps(said, ensure_ascii=True, indent=1).encode()
 
     @classmethod
@@ -117,9 +130,18 @@ class Manifest:
             if not thread_id:
                 raise ValueError("an empty thread_id")
             counts = _count(said["checkpoints"]), _count(said["writes"])
-            return cls(thread_id, text(said["exported"]), text(said["writer"]), *counts)
+            hashed = said.get("hashed", False) is True
+            return cls(thread_id, text(said["exported"]), text(said["writer"]), *counts, hashed)
         except (ValueError, KeyError) as error:
             raise CorruptObjectError(f"The file's {MANIFEST} can't be read: {error!r}") from error
+
+
+def manifest_of(context: Context, thread_id: str, now: datetime, checkpoints: int, writes: int) -> Manifest:
+    """The manifest of what a saver exports. A thread's name that is a secret isn't in it."""
+    names = context.layout.names
+    name = thread_id if names is None else str.__str__(names.hide("thread_id", thread_id))
+    counts = checkpoints, writes
+    return Manifest(name, now.isoformat(), context.writer, *counts, hashed=names is not None)
 
 
 class PortableWriter:
@@ -198,12 +220,14 @@ class PortableFile:
 
     Args:
         file: It. Must be seekable, and stay open.
+        vault: The keys at hand, for encrypted objects.
 
     Raises:
         CorruptObjectError: It can't be trusted.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, vault: Vault | None = None) -> None:
+        self._vault = vault
         with _reading():
             self._archive = zipfile.ZipFile(file)
             size = file.seek(0, io.SEEK_END)
@@ -248,11 +272,17 @@ class PortableFile:
 
     def _open(self, member: Member) -> tuple[bytes, CheckpointRecord | WritesRecord]:
         body = self._read(member.name)
+        found = Body(body, "", len(body))
+        if self._vault is not None:
+            run_calls(unlock_objects(self._vault, [body]))
+        room = Room(namespace_of(Layout("").thread(self.manifest.thread) + member.name), self._vault)
         try:
-            return body, open_object(member.parsed, body)
-        except CorruptObjectError as error:
-            error.key = error.key or member.name
+            record = open_parsed(member.parsed, found, room)
+            check_object(record.container)
+        except S3CheckpointError as error:
+            error.key = member.name
             raise
+        return body, record
 
     def _read(self, name: str) -> bytes:
         with _reading(name):
@@ -284,22 +314,16 @@ def pack(manifest: Manifest, objects: Iterable[tuple[str, bytes]]) -> bytes:
     return file.getvalue()
 
 
-def open_object(parsed: ParsedKey, body: bytes) -> CheckpointRecord | WritesRecord:
-    """Read an object, and check that it is what its key says and that its frames are as they were written.
+def check_object(container: Container) -> None:
+    """Check that an object's frames are as they were written.
 
     Raises:
-        CorruptObjectError: It can't be trusted.
+        CorruptObjectError: One isn't.
     """
-    opened = open_checkpoint if isinstance(parsed.leaf, CheckpointLeaf) else open_writes
-    record: CheckpointRecord | WritesRecord = opened(
-        body, len(body), parsed.checkpoint_ns, parsed.checkpoint_id
-    )
-    container = record.container
     for number, frame in enumerate(container.frames):
         start = container.base + frame.offset
         if frame.lender is None and zlib.crc32(container.data[start : start + frame.stored]) != frame.crc:
             raise CorruptObjectError(f"Frame {number} is damaged: its CRC-32 differs")
-    return record
 
 
 def _member(info: zipfile.ZipInfo) -> Member:

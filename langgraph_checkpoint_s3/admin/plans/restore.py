@@ -21,16 +21,17 @@ from langgraph_checkpoint_s3.admin.plans.trails import Trail, entry_of, trails
 from langgraph_checkpoint_s3.admin.plans.versions import as_of, folder_of, is_checkpoint, read
 from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError, InvalidKeyError
 from langgraph_checkpoint_s3.objects.drafts import draft
-from langgraph_checkpoint_s3.objects.format import Container, open_container
+from langgraph_checkpoint_s3.objects.format import Container
 from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf
-from langgraph_checkpoint_s3.objects.records import CheckpointRecord, Content, Origin
+from langgraph_checkpoint_s3.objects.records import CheckpointRecord, Content
 from langgraph_checkpoint_s3.plans.address import Address, Context
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.read import Loaded, at, heads, load, open_body
 from langgraph_checkpoint_s3.plans.remove import delete_versions
 from langgraph_checkpoint_s3.plans.scan import Folder
 from langgraph_checkpoint_s3.plans.transfer import store
-from langgraph_checkpoint_s3.s3.requests import Entry, Missing
+from langgraph_checkpoint_s3.plans.unlock import key_to_write
+from langgraph_checkpoint_s3.s3.requests import Body, Entry, Missing
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -112,13 +113,15 @@ def _make(
             body = record.whole(context.compression)
     own = next(each for each in found if each.key == key)
     newest = yield from _newest(context, folder, own)
-    replaceable = newest is None or _lends(newest.container) <= _lends(open_container(body, len(body)))
+    replaceable = newest is None or _lends(newest.container) <= _lends(
+        open_body(context, folder, Body(body, "", len(body))).container
+    )
     rivals = yield from _open(context, folder, [each for name, each in standing.items() if name != key])
     if not replaceable and key in standing and newest is not None:
         rivals[key] = newest
     last = max(((each.created, name) for name, each in rivals.items()), default=(0, ""))
     if not replaceable or (record.created, key) < last:
-        key, body = _beside(context, wanted, content, max(now, last[0] + 1))
+        key, body = yield from _beside(context, wanted, content, max(now, last[0] + 1))
     return key, body
 
 
@@ -132,13 +135,13 @@ def _newest(context: Context, folder: Folder, own: Trail) -> Plan[CheckpointReco
 
 
 def _open(context: Context, folder: Folder, entries: Sequence[Entry]) -> Plan[dict[str, CheckpointRecord]]:
-    bodies = yield from heads(entries)
+    bodies = yield from heads(context, entries)
     records: dict[str, CheckpointRecord] = {}
     for key, body in bodies.items():
         if isinstance(body, Missing):
             raise ConflictError("The checkpoint was deleted while it was being restored; try again", key=key)
         with at(key):
-            records[key] = open_body(folder, body)
+            records[key] = open_body(context, folder, body)
     return records
 
 
@@ -151,11 +154,17 @@ def _lends(container: Container) -> set[tuple[int, int, int]]:
     }
 
 
-def _beside(context: Context, wanted: Loaded, content: Content, created: int) -> tuple[str, bytes]:
+def _beside(context: Context, wanted: Loaded, content: Content, created: int) -> Plan[tuple[str, bytes]]:
     """What is in a version as an object of its own, which counts as the last one."""
     parsed = context.layout.parse(wanted.key)
     assert isinstance(parsed.leaf, CheckpointLeaf), "a checkpoint's key"  # noqa: S101  # for the types
-    leaf = replace(parsed.leaf, created=created)
+    sealing = yield from key_to_write(context)
+    leaf = replace(parsed.leaf, created=created, sealed=sealing is not None)
     key = context.layout.key(parsed.thread_id, parsed.checkpoint_ns, parsed.checkpoint_id, leaf)
-    origin = Origin(parsed.checkpoint_ns, parsed.checkpoint_id, created, context.writer)
-    return key, draft(content, {}, origin, leaf.encode(), context.compression, context.rules).body
+    address = wanted.address
+    origin = context.origin(address.thread_id, address.namespace, parsed.checkpoint_id, created)
+    room = context.room(wanted.folder.namespace)
+    made = draft(
+        content, {}, origin, leaf.encode(), context.compression, context.rules, room=room, key=sealing
+    )
+    return key, made.body

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from langgraph_checkpoint_s3.admin.plans.change import Change
 from langgraph_checkpoint_s3.admin.plans.lifecycle import is_rule_of, merge_rules, rule_id
-from langgraph_checkpoint_s3.admin.plans.portable import Manifest, pack
+from langgraph_checkpoint_s3.admin.plans.portable import manifest_of, pack
 from langgraph_checkpoint_s3.errors import (
     ConflictError,
     CorruptObjectError,
@@ -88,10 +88,11 @@ def signed_url(context: Context, address: Address, seconds: int, now: datetime) 
     loaded = yield from _load(context, address)
     key = loaded.key
     borrows = any(frame.lender for frame in loaded.checkpoint.container.frames)
-    if borrows or loaded.folder.writes:
+    sealed = loaded.checkpoint.container.seal is not None  # bound to its thread, which a file names
+    if borrows or loaded.folder.writes or sealed:
         with at(key):
             objects = _objects(context, loaded, borrows=borrows)
-        manifest = Manifest(address.thread_id, now.isoformat(), context.writer, 1, len(objects) - 1)
+        manifest = manifest_of(context, address.thread_id, now, 1, len(objects) - 1)
         key = _in_exports(context.layout, address.thread_id, f"{_digest(objects)}.zip")
         yield from store(key, pack(manifest, objects), context.sizes)
     return (yield from _sign("GET", key, seconds))

@@ -1,0 +1,168 @@
+"""The ends of keys, which tell of an object what a LIST is to tell: see `keys.py`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from langgraph_checkpoint_s3.objects.components import COMPONENT, decode_component, encode_component
+from langgraph_checkpoint_s3.objects.names import Hidden, Names
+
+INDEX: Final = (
+    ("source", "source", "k", "m"),
+    ("step", "step", "s", "n"),
+    ("run_id", "run", "r", "q"),
+)
+"""Metadata that a leaf tells: its name, the leaf's field, and that field's letter, plain and hashed."""
+_MAX_SLOTS_TEXT: Final = 48
+_FIELD: Final = re.compile(rf"\.([a-z])({COMPONENT})")
+_NUMBER: Final = re.compile(r"0|-?[1-9][0-9]*")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointLeaf:
+    """The end of a checkpoint's key: what a LIST tells of it. `None` is "not said here".
+
+    `created` is there only where one id was put again with other content: it makes the key another one.
+    `sealed` says that the object is encrypted.
+    """
+
+    parent: str | None = None
+    source: str | None = None
+    step: int | Hidden | None = None
+    run: str | None = None
+    created: int | None = None
+    sealed: bool = False
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any], parent: str | None, *, sealed: bool = False) -> CheckpointLeaf:
+        """The leaf for this metadata.
+
+        Only exact `str` and `int` values are named, so that a field read back equals the
+        metadata's value and a filter may be decided by it.
+        """
+        source, step, run = (metadata.get(name) for name in ("source", "step", "run_id"))
+        return cls(
+            parent=parent,
+            source=source if type(source) is str else None,
+            step=step if type(step) is int else None,
+            run=run if type(run) is str else None,
+            sealed=sealed,
+        )
+
+    def hidden(self, names: Names) -> CheckpointLeaf:
+        """The leaf with its fields hashed."""
+        hashed: dict[str, Any] = {
+            field: names.hide(name, str(value))
+            for name, field, _, _ in INDEX
+            if (value := getattr(self, field)) is not None
+        }
+        return replace(self, **hashed)
+
+    def encode(self) -> str:
+        """The leaf as a key ends in it."""
+        fields: list[tuple[str, Any]] = [("p", self.parent)]
+        for _, field, letter, hashed in INDEX:
+            value = getattr(self, field)
+            fields.append((hashed, str.__str__(value)) if isinstance(value, Hidden) else (letter, value))
+        fields += [("c", self.created), ("e", "" if self.sealed else None)]
+        return "checkpoint" + "".join(
+            f".{letter}{encode_component(str(value))}" for letter, value in fields if value is not None
+        )
+
+    def admits(self, filter: Mapping[str, Any]) -> bool:
+        """Whether this checkpoint can match the filter, as far as its key tells.
+
+        `False` is final; `True` means that its metadata must still be asked.
+
+        Args:
+            filter: What is wanted, as `Layout.index_filter` gives it.
+        """
+        known = ((name, getattr(self, field)) for name, field, _, _ in INDEX)
+        return all(value is None or name not in filter or filter[name] == value for name, value in known)
+
+
+@dataclass(frozen=True, slots=True)
+class WritesLeaf:
+    """The end of a writes object's key: the task, which of its slots it fills, and if it is encrypted."""
+
+    task: str
+    slots: str
+    sealed: bool = False
+
+    @classmethod
+    def of(cls, task_id: str, slots: Iterable[int], *, sealed: bool = False) -> WritesLeaf:
+        """The leaf for the writes of one `put_writes` call.
+
+        Equal calls get equal keys, which is what lets a conditional PUT keep the first one.
+        """
+        ordered = sorted(set(slots))
+        parts = (
+            ("w", _ranges([slot for slot in ordered if slot >= 0])),
+            ("x", _ranges(sorted(-slot for slot in ordered if slot < 0))),
+        )
+        return cls(task_id, ".".join(letter + text for letter, text in parts if text), sealed)
+
+    def hidden(self, names: Names) -> WritesLeaf:
+        """The leaf with its fields hashed."""
+        return replace(
+            self, task=names.hide("task_id", self.task), slots=f"wh{names.hide('slots', self.slots)}"
+        )
+
+    def encode(self) -> str:
+        """The leaf as a key ends in it."""
+        hashed = isinstance(self.task, Hidden)
+        task = f"u{str.__str__(self.task)}" if hashed else f"t{encode_component(self.task, 'task_id')}"
+        return f"writes.{task}.{self.slots}{'.e' if self.sealed else ''}"
+
+
+def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
+    """Read the end of a key back.
+
+    Fields that a later version adds are passed over.
+
+    Raises:
+        ValueError: It is not a leaf.
+    """
+    kind, dot, _ = text.partition(".")
+    end = len(kind)
+    fields: dict[str, str] = {}
+    while dot and end < len(text):
+        match = _FIELD.match(text, end)
+        if match is None:
+            raise ValueError(f"{text!r} is not a leaf")
+        fields.setdefault(match[1], match[2])
+        end = match.end()
+    if kind == "checkpoint":
+        named = {letter: decode_component(fields[letter]) for letter in "pksrc" if letter in fields}
+        hashed: dict[str, Any] = {
+            field: Hidden(fields[letter]) for _, field, _, letter in INDEX if letter in fields
+        }
+        for letter in "sc":
+            if not _NUMBER.fullmatch(named.get(letter, "0")):
+                raise ValueError(f"{named[letter]!r} is not a number: not a leaf")
+        step, created = (int(named[letter]) if letter in named else None for letter in "sc")
+        leaf = CheckpointLeaf(named.get("p"), named.get("k"), step, named.get("r"), created, "e" in fields)
+        return replace(leaf, **hashed) if hashed else leaf
+    if kind == "writes" and ("t" in fields or "u" in fields):
+        slots = ".".join(letter + fields[letter] for letter in "wx" if letter in fields)
+        task = decode_component(fields["t"]) if "t" in fields else Hidden(fields["u"])
+        return WritesLeaf(task, slots, "e" in fields)
+    raise ValueError(f"{text!r} is not a leaf")
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Non-negative numbers as `0-3_7`; a digest of that where it would be long."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    text = "_".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+    if len(text) > _MAX_SLOTS_TEXT:
+        return f"h{hashlib.blake2s(text.encode(), digest_size=16).hexdigest()}"
+    return text

@@ -1,0 +1,72 @@
+"""Seals objects anew, for another thread: what they say stays, and so does what borrows from what."""
+
+from __future__ import annotations
+
+from langgraph_checkpoint_s3.errors import CorruptObjectError
+from langgraph_checkpoint_s3.objects.builder import Builder
+from langgraph_checkpoint_s3.objects.format import Container
+from langgraph_checkpoint_s3.objects.records import whole_fields
+from langgraph_checkpoint_s3.objects.rooms import Room
+from langgraph_checkpoint_s3.objects.seal import KeyRef, Kind
+from langgraph_checkpoint_s3.objects.values import Frame, Lender
+
+
+class Resealer:
+    """Seals a thread's objects for another thread, lenders before those that borrow from them.
+
+    A frame that is sealed anew has other bytes, and may lie elsewhere. So it remembers each one.
+
+    Args:
+        thread_id: The other thread.
+    """
+
+    def __init__(self, thread_id: str) -> None:
+        self._thread_id = thread_id
+        self._moved: dict[tuple[str, str, str, int], Frame] = {}
+
+    def knows(self, container: Container, room: Room) -> bool:
+        """Whether all that lends to an object was sealed before.
+
+        Args:
+            container: The object.
+            room: The namespace that it goes to.
+        """
+        lent = (frame for frame in container.frames if frame.lender is not None)
+        return all(_place(room, frame) in self._moved for frame in lent)
+
+    def seal(self, container: Container, leaf: str, room: Room, key: KeyRef) -> bytes:
+        """An object, sealed for the other thread.
+
+        Args:
+            container: The object, all of it. All that lends to it was sealed before.
+            leaf: The end of its key.
+            room: The namespace that it goes to.
+            key: What to encrypt it with.
+
+        Raises:
+            CorruptObjectError: It is damaged.
+        """
+        fields = {name: value for name, value in container.fields.items() if name not in ("frames", "keys")}
+        if room.names is not None:
+            fields["thread"] = self._thread_id
+        kind: Kind = "writes" if fields["kind"] == "writes" else "checkpoint"
+        builder = Builder("none", room.seal(key, kind, fields["id"]))
+        for number, frame in enumerate(container.frames):
+            if frame.lender is None:
+                builder.add(frame.codec, container.packed(number), frame.raw)
+            else:
+                builder.lend(self._moved[_place(room, frame)])
+        if len(builder.frames) != len(container.frames):
+            raise CorruptObjectError("The object borrows a frame twice")
+        body, base = builder.finish(fields, whole_fields(fields) if kind == "checkpoint" else None)
+        for old, new in zip(container.frames, builder.frames, strict=True):
+            if old.lender is None and kind == "checkpoint":
+                lender = Lender(fields["id"], leaf, fields["created"] // 1_000_000_000)
+                place = room.folder, lender.checkpoint_id, leaf, container.base + old.offset
+                self._moved[place] = new.lent(base, lender, key)
+        return body
+
+
+def _place(room: Room, frame: Frame) -> tuple[str, str, str, int]:
+    assert frame.lender is not None, "a lent frame"  # noqa: S101  # for the types
+    return room.folder, *frame.lender[:2], frame.offset

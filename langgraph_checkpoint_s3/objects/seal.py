@@ -1,0 +1,179 @@
+"""How an object's bytes are encrypted: AES-256-GCM, bound to the place that the object has.
+
+Each frame is sealed after it was compressed, and the header as a whole. What is sealed is twelve random
+bytes (the nonce), the ciphertext and its tag of sixteen bytes. The place (thread, namespace, checkpoint,
+kind of object) and the format's version are its associated data: moved to another key, an object doesn't
+decrypt. Every thread has an AES key of its own, derived from the data key, so that however much is
+written nowhere do random nonces become too many for one key.
+
+A *data key* is what a key provider gives, 32 bytes; its `KeyRef` stands in the open in each object.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+import msgpack
+
+from langgraph_checkpoint_s3.errors import DecryptionError, InvalidConfigError, NotSupportedError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+SECRET_BYTES: Final = 32
+OVERHEAD: Final = 12 + 16
+"""Bytes that sealing adds."""
+
+_NONCE_BYTES: Final = 12
+_MOST: Final = 2**31 - 1
+"""Bytes that `cryptography` encrypts at once."""
+
+Kind = Literal["checkpoint", "writes"]
+
+
+class KeyRef(NamedTuple):
+    """Which data key something is encrypted with. It is no secret.
+
+    Attributes:
+        id: The master key's name: one of a key ring, or a KMS key's ARN.
+        wrapped: The data key as the master key has encrypted it; empty if the master key is the data key.
+    """
+
+    id: str
+    wrapped: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class DataKey:
+    """A key to encrypt with.
+
+    Attributes:
+        ref: How objects refer to it.
+        secret: Its 32 bytes.
+    """
+
+    ref: KeyRef
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What one object is sealed with.
+
+    Attributes:
+        ref: The data key.
+        thread: The thread, as the key has it.
+        namespace: The namespace, as the key has it.
+        checkpoint_id: The checkpoint.
+        kind: What the object is.
+        ciphers: Gives a thread's cipher for a data key.
+    """
+
+    ref: KeyRef
+    thread: str
+    namespace: str
+    checkpoint_id: str
+    kind: Kind
+    ciphers: Callable[[KeyRef, str], AESGCM] = field(repr=False)
+
+    def close(self, plain: bytes | memoryview, *more: Any) -> bytes:
+        """Encrypt.
+
+        Args:
+            plain: The bytes.
+            *more: What else they are bound to.
+
+        Raises:
+            NotSupportedError: They are too many.
+        """
+        if len(plain) > _MOST:
+            raise NotSupportedError(
+                f"A value of {len(plain)} bytes, compressed, can't be encrypted: {_MOST} are the most. "
+                "Nothing was written"
+            )
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self.ciphers(self.ref, self.thread).encrypt(nonce, plain, self._bound(more))
+
+    def open(self, sealed: bytes | memoryview, *more: Any) -> bytes:
+        """Decrypt.
+
+        Args:
+            sealed: What `close` made.
+            *more: As for `close`.
+
+        Raises:
+            DecryptionError: The key is missing, or they aren't what `close` made in this place.
+        """
+        cipher = self.ciphers(self.ref, self.thread)
+        view = memoryview(sealed)
+        try:
+            return cipher.decrypt(bytes(view[:_NONCE_BYTES]), view[_NONCE_BYTES:], self._bound(more))
+        except Exception as error:  # noqa: BLE001  # InvalidTag, and ValueError where it is short
+            raise DecryptionError(
+                f"The object doesn't decrypt with the key {self.ref.id!r} ({type(error).__name__}): it was "
+                "changed, or moved here from another place, or the key of this name is another one"
+            ) from None
+
+    def lender(self, checkpoint_id: str, ref: KeyRef) -> Seal:
+        """What the frames of another checkpoint of the namespace are sealed with."""
+        return replace(self, checkpoint_id=checkpoint_id, ref=ref, kind="checkpoint")
+
+    def _bound(self, more: tuple[Any, ...]) -> bytes:
+        place = ("LGS3", 1, self.thread, self.namespace, self.checkpoint_id, self.kind, *more)
+        bound: bytes = msgpack.packb(place, use_bin_type=True)
+        return bound
+
+
+def derive(secret: bytes, purpose: str, name: str = "") -> bytes:
+    """A key for one purpose, from another one (HKDF-SHA256).
+
+    Raises:
+        InvalidConfigError: `cryptography` isn't installed, or the secret hasn't 32 bytes.
+    """
+    if not isinstance(secret, bytes) or len(secret) != SECRET_BYTES:
+        raise InvalidConfigError(f"A key provider gave something else than {SECRET_BYTES} bytes for a key.")
+    try:
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+    except ImportError as error:
+        raise InvalidConfigError(
+            "Encryption needs `cryptography`: pip install 'langgraph-checkpoint-s3[crypto]'."
+        ) from error
+    info = b"langgraph-checkpoint-s3 1 " + purpose.encode() + b"\0" + name.encode()
+    return HKDF(SHA256(), SECRET_BYTES, salt=None, info=info).derive(secret)
+
+
+def cipher(secret: bytes, thread: str) -> AESGCM:
+    """A thread's cipher for a data key."""
+    key = derive(secret, "thread", thread)
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    return AESGCM(key)
+
+
+def pack_ref(ref: KeyRef) -> list[Any]:
+    """A reference as headers write it."""
+    return [ref.id, ref.wrapped]
+
+
+def unpack_ref(row: Any) -> KeyRef:
+    """A reference as headers write it, checked.
+
+    Raises:
+        ValueError: It isn't one.
+    """
+    name, wrapped = row
+    if not isinstance(name, str) or not isinstance(wrapped, bytes):
+        raise ValueError("something else where a key's name belongs")
+    if len(name) > MOST_NAME or len(wrapped) > MOST_WRAPPED:
+        raise ValueError("a key's name that is too long")
+    return KeyRef(name, wrapped)
+
+
+MOST_NAME: Final = 2048
+"""Characters of a key's name."""
+MOST_WRAPPED: Final = 6 * 1024
+"""Bytes of a wrapped data key, which is KMS's limit."""
