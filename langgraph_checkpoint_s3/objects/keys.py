@@ -17,7 +17,7 @@ therefore begins with the newest checkpoint, `before` is a `StartAfter`, and a c
 writes come right behind it.
 
 The checkpoint's leaf is an index: parent, source, step and run can be read from a LIST alone.
-A field that is absent (or not of its usual type) is left out. An encrypted object's leaf ends in `.e`.
+A field that is absent (or not of its usual type) is left out. An encrypted object's leaf holds `.e`.
 
 Where names are secrets (`names.py`), thread and namespace are `.h` and a hash, and the leaf's fields but
 the parent too, under other letters: `m` for the source, `n` for the step, `q` for the run, `u` for the task.

@@ -68,7 +68,8 @@ class CheckpointLeaf:
         for _, field, letter, hashed in INDEX:
             value = getattr(self, field)
             fields.append((hashed, str.__str__(value)) if isinstance(value, Hidden) else (letter, value))
-        fields += [("c", self.created), ("e", "" if self.sealed else None)]
+        # At last what tells apart those of one id: of equal age, the later one sorts later.
+        fields += [("e", "" if self.sealed else None), ("c", self.created)]
         return "checkpoint" + "".join(
             f".{letter}{encode_component(str(value))}" for letter, value in fields if value is not None
         )

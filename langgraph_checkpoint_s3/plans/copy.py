@@ -103,7 +103,11 @@ def _seal_anew(context: Context, resealer: Resealer, batch: Sequence[_Copy]) -> 
             container = yield from _whole(context, each.entry)
         with at(each.entry.key):
             made.append((each.target, resealer.seal(container, each.target.rpartition("/")[2], room, key)))
-    yield from abreast(store(target, body, context.sizes) for target, body in made)
+    small = [each for each in made if len(each[1]) < context.sizes.multipart_threshold]
+    yield from abreast(store(target, body, context.sizes) for target, body in small)
+    for target, body in made:
+        if len(body) >= context.sizes.multipart_threshold:  # by itself, so that its upload isn't left behind
+            yield from store(target, body, context.sizes)
 
 
 def _whole(context: Context, entry: Entry) -> Plan[Container]:

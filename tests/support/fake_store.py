@@ -25,6 +25,20 @@ class _FakeWire:
         return response["answer"]
 
 
+class _Called:
+    """What isn't for S3, done."""
+
+    settled = True
+
+    def __init__(self, request: Call[Any]) -> None:
+        self.answer: Any = None
+        self.error: Exception | None = None
+        try:
+            self.answer = request.function()
+        except Exception as error:  # noqa: BLE001  # as the drivers do
+            self.error = error
+
+
 class FakeStore:
     """Stands in for `Store`: runs plans on a fake, through the real exchange and cache, without a pause.
 
@@ -88,16 +102,23 @@ class FakeStore:
 
     def _settle(self, batch: Sequence[Request[Any]]) -> tuple[list[Any], BaseException | None]:
         plain = [request.request if isinstance(request, Tried) else request for request in batch]
-        if any(isinstance(request, Call) for request in plain):
-            return self._call(batch)
         patience = self.shared.patience()
-        exchanges = [Exchange(self.shared, request, patience) for request in plain]
+        exchanges = [
+            _Called(request) if isinstance(request, Call) else Exchange(self.shared, request, patience)
+            for request in plain
+        ]
         sent = [number for number, exchange in enumerate(exchanges) if not exchange.settled]
         if sent:
             self.fake.count([plain[number] for number in sent])
         if self.fake.shuffle is not None:
             self.fake.shuffle.shuffle(sent)
         failures: dict[int, BaseException] = {}
+        for number, exchange in enumerate(exchanges):
+            if isinstance(exchange, _Called) and exchange.error is not None:
+                if isinstance(batch[number], Tried) and isinstance(exchange.error, S3CheckpointError):
+                    exchange.answer = Failed(exchange.error)
+                else:
+                    failures[number] = exchange.error
         for number in sent:
             try:
                 self._send(exchanges[number], plain[number])
@@ -109,21 +130,7 @@ class FakeStore:
         failure = failures[min(failures)] if failures else None
         return [exchange.answer for exchange in exchanges], failure
 
-    @staticmethod
-    def _call(batch: Sequence[Request[Any]]) -> tuple[list[Any], BaseException | None]:
-        """What isn't for S3."""
-        answers: list[Any] = []
-        for request in batch:
-            call: Any = request.request if isinstance(request, Tried) else request
-            try:
-                answers.append(call.function())
-            except BaseException as error:  # noqa: BLE001  # as the drivers do
-                if not (isinstance(request, Tried) and isinstance(error, S3CheckpointError)):
-                    return [], error
-                answers.append(Failed(error))
-        return answers, None
-
-    def _send(self, exchange: Exchange, request: Request[Any]) -> None:
+    def _send(self, exchange: Any, request: Request[Any]) -> None:
         wire: Any = _FakeWire()
         while not exchange.settled:
             _, arguments = exchange.call(wire)
@@ -146,6 +153,11 @@ def make_saver(fake: FakeS3, *, sizes: Sizes | None = None, serde: Any = None, *
         **settings: As for `S3Saver`; `cache_bytes=0` is one without a cache.
     """
     settings.setdefault("bucket", BUCKET)
+    import os
+    if os.environ.get("ENC"):
+        from tests.support.keys import Keys
+        settings.setdefault("encryption", Keys(names="n", wrapped=True))
+        if os.environ["ENC"] == "names": settings["private_keys"] = True
     saver = S3Saver(serde=serde, **settings)
     store: Any = FakeStore(fake, saver.config)
     saver._store = store

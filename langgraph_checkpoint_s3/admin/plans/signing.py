@@ -93,7 +93,7 @@ def signed_url(context: Context, address: Address, seconds: int, now: datetime) 
         with at(key):
             objects = _objects(context, loaded, borrows=borrows)
         manifest = manifest_of(context, address.thread_id, now, 1, len(objects) - 1)
-        key = _in_exports(context.layout, address.thread_id, f"{_digest(objects)}.zip")
+        key = _in_exports(context.layout, address.thread_id, f"{_digest(loaded)}.zip")
         yield from store(key, pack(manifest, objects), context.sizes)
     return (yield from _sign("GET", key, seconds))
 
@@ -241,11 +241,15 @@ def _objects(context: Context, loaded: Loaded, *, borrows: bool) -> list[tuple[s
     return [(key.removeprefix(thread), data) for key, data in (*objects, (loaded.key, body))]
 
 
-def _digest(objects: Sequence[tuple[str, bytes]]) -> str:
+def _digest(loaded: Loaded) -> str:
+    """What tells one export of a checkpoint from another: what it is made of, as it is stored."""
     digest = hashlib.blake2s(digest_size=16)
-    for name, body in objects:
-        digest.update(f"{len(name)}:{name}{len(body)}:".encode())
-        digest.update(body)
+    stored = [(loaded.key, loaded.checkpoint.container.data)]
+    for entry, writes in zip(loaded.folder.writes, loaded.writes, strict=True):
+        stored.append((entry.key, writes.container.data))
+    for key, data in stored:
+        digest.update(f"{len(key)}:{key}{len(data)}:".encode())
+        digest.update(data)
     return digest.hexdigest()
 
 
