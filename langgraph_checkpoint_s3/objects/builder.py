@@ -58,14 +58,21 @@ class Builder:
             self.frames.append(frame)
         return self._lent[frame]
 
-    def finish(self, fields: Mapping[str, Any], whole: Mapping[str, Any] | None = None) -> tuple[bytes, int]:
+    def finish(
+        self,
+        fields: Mapping[str, Any],
+        whole: Mapping[str, Any] | None = None,
+        *,
+        at_least: int | None = None,
+    ) -> tuple[bytes, int]:
         """The object's bytes, and where its first frame begins.
 
         Args:
             fields: Its header, without the table of frames.
             whole: The header that it gets when lent frames are moved in; there must be room for that.
+            at_least: How many bytes the header must have.
         """
-        room = None
+        room = at_least
         if whole is not None and self._lent:
             _, moved = pack_header({**whole, **pack_frames(moved_in(self.frames))}, 0)
             room = len(moved) + _SPARE_BYTES * len(self._lent)

@@ -127,7 +127,7 @@ class Container:
                     stored = self.seal.close(packed) if self.seal else packed
                 frames[number] = replace(frame, stored=len(stored), codec=codec, crc=zlib.crc32(stored))
                 moved.append(stored)
-        room = self.base - _PREAMBLE.size - seal_overhead(self.seal)
+        room = self.header_bytes
         kept = {name: value for name, value in fields.items() if name != "keys"}
         flags, header = pack_header({**kept, **pack_frames(moved_in(frames))}, room)
         if len(header) != room:
@@ -137,6 +137,11 @@ class Container:
         flags, header = seal_header(flags, header, self.seal)
         own_end = self.base + sum(frame.stored for frame in self.frames if frame.lender is None)
         return join(flags, header, [self.data[self.base : own_end], *moved])
+
+    @property
+    def header_bytes(self) -> int:
+        """How long its header is, without what encryption adds; it stays so when it is rewritten."""
+        return self.base - _PREAMBLE.size - seal_overhead(self.seal)
 
     def _patched(self, number: int) -> bytes:
         """A frame's raw bytes, as far as they were supplied; zeros where nobody needs it."""

@@ -1,14 +1,26 @@
-"""Seals objects anew, for another thread: what they say stays, and so does what borrows from what."""
+"""Seals objects anew, for another thread: what they say stays, and so does what borrows from what.
+
+The same object becomes the same bytes each time, and its own frames stay at their places when it was
+rewritten meanwhile: who copies again doesn't break what borrows from the first copy. So it keeps the
+data key too; its nonces are made, not drawn; and room is left in its header, as much as in the other one.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError
 from langgraph_checkpoint_s3.objects.builder import Builder
 from langgraph_checkpoint_s3.objects.format import Container
-from langgraph_checkpoint_s3.objects.records import whole_fields
 from langgraph_checkpoint_s3.objects.rooms import Room
-from langgraph_checkpoint_s3.objects.seal import KeyRef, Kind
+from langgraph_checkpoint_s3.objects.seal import Kind
 from langgraph_checkpoint_s3.objects.values import Frame, Lender
+
+_FRAME_BYTES: Final = 4
+"""What a frame's row may need more, lying elsewhere and with another CRC."""
+_THREAD_BYTES: Final = 16
+"""What a thread's name may need in a header besides its letters."""
 
 
 class Resealer:
@@ -34,23 +46,28 @@ class Resealer:
         lent = (frame for frame in container.frames if frame.lender is not None)
         return all(_place(room, frame) in self._moved for frame in lent)
 
-    def seal(self, container: Container, leaf: str, room: Room, key: KeyRef) -> bytes:
+    def seal(self, container: Container, leaf: str, room: Room) -> bytes:
         """An object, sealed for the other thread.
 
         Args:
             container: The object, all of it. All that lends to it was sealed before.
             leaf: The end of its key.
             room: The namespace that it goes to.
-            key: What to encrypt it with.
 
         Raises:
             CorruptObjectError: It is damaged.
         """
+        assert container.seal is not None, "only what is encrypted is sealed anew"  # noqa: S101  # for the types
+        key = container.seal.ref
         fields = {name: value for name, value in container.fields.items() if name not in ("frames", "keys")}
+        kind: Kind = "writes" if fields["kind"] == "writes" else "checkpoint"
+        seal = room.seal(key, kind, fields["id"])
+        assert seal is not None, "there was a key to read it"  # noqa: S101  # for the types
+        space = container.header_bytes + _FRAME_BYTES * len(container.frames)
         if room.names is not None:
             fields["thread"] = self._thread_id
-        kind: Kind = "writes" if fields["kind"] == "writes" else "checkpoint"
-        builder = Builder("none", room.seal(key, kind, fields["id"]))
+            space += len(self._thread_id.encode()) + _THREAD_BYTES
+        builder = Builder("none", replace(seal, repeatable=True))
         for number, frame in enumerate(container.frames):
             if frame.lender is None:
                 builder.add(frame.codec, container.packed(number), frame.raw)
@@ -58,7 +75,7 @@ class Resealer:
                 builder.lend(self._moved[_place(room, frame)])
         if len(builder.frames) != len(container.frames):
             raise CorruptObjectError("The object borrows a frame twice")
-        body, base = builder.finish(fields, whole_fields(fields) if kind == "checkpoint" else None)
+        body, base = builder.finish(fields, at_least=space if kind == "checkpoint" else None)
         for old, new in zip(container.frames, builder.frames, strict=True):
             if old.lender is None and kind == "checkpoint":
                 lender = Lender(fields["id"], leaf, fields["created"] // 1_000_000_000)

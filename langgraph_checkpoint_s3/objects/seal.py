@@ -1,7 +1,7 @@
 """How an object's bytes are encrypted: AES-256-GCM, bound to the place that the object has.
 
-Each frame is sealed after it was compressed, and the header as a whole. What is sealed is twelve random
-bytes (the nonce), the ciphertext and its tag of sixteen bytes. The place (thread, namespace, checkpoint,
+Each frame is sealed after it was compressed, and the header as a whole. What is sealed is twelve bytes
+(the nonce, which is random but for copies), the ciphertext and its tag of sixteen bytes. The place (thread, namespace, checkpoint,
 kind of object) and the format's version are its associated data: moved to another key, an object doesn't
 decrypt. Every thread has an AES key of its own, derived from the data key, so that however much is
 written nowhere do random nonces become too many for one key.
@@ -11,6 +11,8 @@ A *data key* is what a key provider gives, 32 bytes; its `KeyRef` stands in the 
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -60,6 +62,28 @@ class DataKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Cipher:
+    """A thread's cipher for a data key.
+
+    Attributes:
+        aead: Encrypts and decrypts.
+        nonces: The key of nonces that aren't drawn.
+    """
+
+    aead: AESGCM
+    nonces: bytes = field(repr=False)
+
+    def nonce(self, plain: bytes | memoryview, bound: bytes) -> bytes:
+        """The nonce of bytes and of what they are bound to: as good as drawn, and the same each time.
+
+        With it the ciphertext shows that the same was encrypted again in the same place, and nothing else.
+        """
+        made = hmac.new(self.nonces, len(bound).to_bytes(8, "big") + bound, hashlib.sha256)
+        made.update(plain)
+        return made.digest()[:_NONCE_BYTES]
+
+
+@dataclass(frozen=True, slots=True)
 class Seal:
     """What one object is sealed with.
 
@@ -69,7 +93,8 @@ class Seal:
         namespace: The namespace, as the key has it.
         checkpoint_id: The checkpoint.
         kind: What the object is.
-        ciphers: Gives a thread's cipher for a data key.
+        ciphers: Gives a thread's cipher for a data key, and the key of its repeatable nonces.
+        repeatable: Whether the same bytes become the same each time.
     """
 
     ref: KeyRef
@@ -77,7 +102,8 @@ class Seal:
     namespace: str
     checkpoint_id: str
     kind: Kind
-    ciphers: Callable[[KeyRef, str], AESGCM] = field(repr=False)
+    ciphers: Callable[[KeyRef, str], Cipher] = field(repr=False)
+    repeatable: bool = False
 
     def close(self, plain: bytes | memoryview, *more: Any) -> bytes:
         """Encrypt.
@@ -94,8 +120,9 @@ class Seal:
                 f"A value of {len(plain)} bytes, compressed, can't be encrypted: {_MOST} are the most. "
                 "Nothing was written"
             )
-        nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self.ciphers(self.ref, self.thread).encrypt(nonce, plain, self._bound(more))
+        cipher, bound = self.ciphers(self.ref, self.thread), self._bound(more)
+        nonce = cipher.nonce(plain, bound) if self.repeatable else os.urandom(_NONCE_BYTES)
+        return nonce + cipher.aead.encrypt(nonce, plain, bound)
 
     def open(self, sealed: bytes | memoryview, *more: Any) -> bytes:
         """Decrypt.
@@ -110,7 +137,7 @@ class Seal:
         cipher = self.ciphers(self.ref, self.thread)
         view = memoryview(sealed)
         try:
-            return cipher.decrypt(bytes(view[:_NONCE_BYTES]), view[_NONCE_BYTES:], self._bound(more))
+            return cipher.aead.decrypt(bytes(view[:_NONCE_BYTES]), view[_NONCE_BYTES:], self._bound(more))
         except Exception as error:  # noqa: BLE001  # InvalidTag, and ValueError where it is short
             raise DecryptionError(
                 f"The object doesn't decrypt with the key {self.ref.id!r} ({type(error).__name__}): it was "
@@ -146,12 +173,12 @@ def derive(secret: bytes, purpose: str, name: str = "") -> bytes:
     return HKDF(SHA256(), SECRET_BYTES, salt=None, info=info).derive(secret)
 
 
-def cipher(secret: bytes, thread: str) -> AESGCM:
+def cipher(secret: bytes, thread: str) -> Cipher:
     """A thread's cipher for a data key."""
-    key = derive(secret, "thread", thread)
+    key, nonces = derive(secret, "thread", thread), derive(secret, "nonces", thread)
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    return AESGCM(key)
+    return Cipher(AESGCM(key), nonces)
 
 
 def pack_ref(ref: KeyRef) -> list[Any]:

@@ -1,6 +1,6 @@
 """The keys that a saver has at hand: what its provider gave, for as long as it may be kept.
 
-It asks nobody: plans do that (`plans/keys.py`), since a provider may have to ask a network.
+It asks nobody: plans do that (`plans/unlock.py`), since a provider may have to ask a network.
 """
 
 from __future__ import annotations
@@ -9,13 +9,10 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from langgraph_checkpoint_s3.errors import DecryptionError
-from langgraph_checkpoint_s3.objects.seal import DataKey, KeyRef, Kind, Seal, cipher
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from langgraph_checkpoint_s3.objects.seal import Cipher, DataKey, KeyRef, Kind, Seal, cipher
 
 _MOST_KEYS: Final = 4096
 _MOST_CIPHERS: Final = 4096
@@ -38,7 +35,7 @@ class Vault:
         self._clock = clock
         self._lock = threading.Lock()
         self._keys: OrderedDict[KeyRef, tuple[float, DataKey | str]] = OrderedDict()
-        self._ciphers: OrderedDict[tuple[KeyRef, str], AESGCM] = OrderedDict()
+        self._ciphers: OrderedDict[tuple[KeyRef, str], Cipher] = OrderedDict()
         self._current: tuple[float, DataKey] | None = None
 
     def __repr__(self) -> str:
@@ -91,7 +88,7 @@ class Vault:
         thread, folder = namespace.rstrip("/").split("/")[-2:]
         return Seal(ref, thread, folder, checkpoint_id, kind, self._cipher)
 
-    def _cipher(self, ref: KeyRef, thread: str) -> AESGCM:
+    def _cipher(self, ref: KeyRef, thread: str) -> Cipher:
         """A thread's cipher. A key that was there when a plan began is used until it ends."""
         with self._lock:
             found = self._ciphers.get((ref, thread))

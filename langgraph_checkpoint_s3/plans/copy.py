@@ -1,8 +1,8 @@
 """`copy_thread`: in an order in which nothing half-copied can be read.
 
 Plain objects are copied by the server. Encrypted ones are bound to their thread: they are read, sealed
-anew for the target, and written. That needs the key, and so a copy without it is refused rather than made
-of objects that nobody can read.
+anew for the target, and written. That needs the keys, and so a copy without them is refused rather than made
+of objects that nobody can read. Each object keeps its data key: copying is no rotation.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from langgraph_checkpoint_s3.plans.plan import Plan, abreast, together
 from langgraph_checkpoint_s3.plans.read import at, load, namespace_of, open_object
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, group, latest
 from langgraph_checkpoint_s3.plans.transfer import fetch, store, windows
-from langgraph_checkpoint_s3.plans.unlock import key_to_write, unlock
+from langgraph_checkpoint_s3.plans.unlock import unlock
 from langgraph_checkpoint_s3.s3.requests import Body, CopyObject, Entry, Missing
 
 _BATCH: Final = 1000
@@ -90,8 +90,6 @@ def _seal_anew(context: Context, resealer: Resealer, batch: Sequence[_Copy]) -> 
     """Read objects, seal them for the target, and write them there."""
     bodies = yield from fetch([each.entry for each in batch], context.sizes)
     yield from unlock(context, bodies)
-    key = yield from key_to_write(context)
-    assert key is not None, "a copy of what is encrypted is refused without keys"  # noqa: S101  # for the types
     made: list[tuple[str, bytes]] = []
     for each, body in zip(batch, bodies, strict=True):
         if isinstance(body, Missing):
@@ -102,7 +100,7 @@ def _seal_anew(context: Context, resealer: Resealer, batch: Sequence[_Copy]) -> 
         if not resealer.knows(container, room):
             container = yield from _whole(context, each.entry)
         with at(each.entry.key):
-            made.append((each.target, resealer.seal(container, each.target.rpartition("/")[2], room, key)))
+            made.append((each.target, resealer.seal(container, each.target.rpartition("/")[2], room)))
     small = [each for each in made if len(each[1]) < context.sizes.multipart_threshold]
     yield from abreast(store(target, body, context.sizes) for target, body in small)
     for target, body in made:

@@ -10,13 +10,19 @@ from typing import Any
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.objects.format import Container, open_container
+from langgraph_checkpoint_s3.objects.format import Container
 from langgraph_checkpoint_s3.objects.keys import Layout, encode_rank
+from langgraph_checkpoint_s3.plans.read import open_object
+from langgraph_checkpoint_s3.plans.unlock import run_calls, unlock_objects
+from langgraph_checkpoint_s3.s3.requests import Body
 from tests.support.checkpoints import make_checkpoint, place
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
 
-LAYOUT = Layout("checkpoints/")
+
+def layout() -> Layout:
+    """Where keys are."""
+    return make_saver(FakeS3())._layout
 
 
 def eager(fake: FakeS3, *, most_lenders: int = 3, **settings: Any) -> S3Saver:
@@ -67,14 +73,22 @@ def succeed(
 
 def key_of(fake: FakeS3, checkpoint_id: str, thread: str = "t", ns: str = "") -> str:
     """The key of a checkpoint's object."""
-    [key] = fake.keys(f"{LAYOUT.namespace(thread, ns)}{encode_rank(checkpoint_id)}/checkpoint")
+    [key] = fake.keys(f"{layout().namespace(thread, ns)}{encode_rank(checkpoint_id)}/checkpoint")
     return key
 
 
 def opened(fake: FakeS3, checkpoint_id: str, thread: str = "t", ns: str = "") -> Container:
     """A checkpoint's object."""
-    data = fake.objects[key_of(fake, checkpoint_id, thread, ns)].data
-    return open_container(data, len(data))
+    return opened_key(fake, key_of(fake, checkpoint_id, thread, ns))
+
+
+def opened_key(fake: FakeS3, key: str) -> Container:
+    """An object."""
+    data = fake.objects[key].data
+    _, context = make_saver(fake).internals
+    if context.vault is not None:
+        run_calls(unlock_objects(context.vault, [data]))
+    return open_object(context, key, Body(data, "", len(data))).container
 
 
 def lenders(fake: FakeS3, checkpoint_id: str, thread: str = "t", ns: str = "") -> list[str]:

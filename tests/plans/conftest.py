@@ -1,14 +1,28 @@
-"""A fake S3 and a saver on it, fresh for each test."""
+"""A fake S3 and a saver on it, fresh for each test; and what runs tests in all ways of storing."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from langgraph_checkpoint_s3 import (
-    S3Saver,
-)
+from langgraph_checkpoint_s3 import S3Saver
+from tests.support import modes
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.get_closest_marker("modes"):
+        metafunc.parametrize("mode", modes.MODES, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def mode(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A way of storing, in which the test runs."""
+    chosen = getattr(request, "param", "plain")
+    with modes.mode(chosen):
+        yield chosen
 
 
 @pytest.fixture

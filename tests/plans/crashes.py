@@ -22,7 +22,6 @@ from langgraph_checkpoint_s3 import (
     S3Saver,
     StorageUnavailableError,
 )
-from langgraph_checkpoint_s3.objects.keys import Layout
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import AbortUpload, CreateUpload, Request
 from tests.support.checkpoints import address, place, shown
@@ -95,7 +94,8 @@ class View:
     @classmethod
     def of(cls, fake: FakeS3, making: str | None = None) -> View:
         """Read everything; of a thread that is being made, as far as it can be read."""
-        view, layout, apart = cls(), Layout("checkpoints/"), fake.snapshot()
+        view, apart = cls(), fake.snapshot()
+        layout = make_saver(apart)._layout
         unfinished = [] if making is None else fake.keys(layout.thread(making))
         for key in unfinished:
             apart.delete(key)
@@ -116,9 +116,7 @@ class View:
         saver = make_saver(fake, sizes=SMALL)
         for parsed in (layout.parse(key) for key in unfinished if "/checkpoint" in key):
             with suppress(CorruptObjectError):
-                each_one = saver.get_tuple(
-                    place(parsed.thread_id, parsed.checkpoint_id, parsed.checkpoint_ns)
-                )
+                each_one = saver.get_tuple(place(making, parsed.checkpoint_id, parsed.checkpoint_ns))
                 assert each_one is not None
                 view.add(each_one)
         return view

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import functools
 import io
 import random
 import zipfile
@@ -30,12 +29,13 @@ from tests.plans.helpers import once
 from tests.support.checkpoints import place, put_chain, shown
 from tests.support.fake_s3 import Count, FakeS3
 from tests.support.fake_store import make_saver
+from tests.support.modes import cached
 
 TRANSFER = "langgraph_checkpoint_s3.plans.transfer."
 SMALL = Sizes(multipart_threshold=2_000, part_size=900)
 
 
-@functools.cache
+@cached
 def prepared() -> FakeS3:
     """A thread with subgraphs, writes of several kinds, borrowed frames, a large one, and others' threads."""
     fake = FakeS3()
@@ -59,7 +59,7 @@ def admin_of(fake: FakeS3, **settings: Any) -> S3Admin:
     return S3Admin(make_saver(fake, sizes=SMALL, **settings))
 
 
-@functools.cache
+@cached
 def exported() -> bytes:
     file = io.BytesIO()
     admin_of(prepared().snapshot()).export_thread("t", file)

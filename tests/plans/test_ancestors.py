@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import CorruptObjectError
-from langgraph_checkpoint_s3.objects.format import _join
+from langgraph_checkpoint_s3.objects.format import join
 from langgraph_checkpoint_s3.objects.header import pack_header
 from langgraph_checkpoint_s3.objects.values import pack_frames
 from langgraph_checkpoint_s3.s3.requests import GetObject
@@ -16,6 +16,8 @@ from tests.plans.test_lenders_gone import on_its_way, same, told
 from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
+
+pytestmark = pytest.mark.modes
 
 FIRST = "/cfcez/checkpoint"
 
@@ -46,9 +48,9 @@ def test_one_more_is_too_many(fake: FakeS3, bound: int) -> None:
 def forge(fake: FakeS3, checkpoint_id: str, **fields: Any) -> None:
     """Change what a checkpoint's header says."""
     object_ = opened(fake, checkpoint_id)
-    said = {**object_.fields, **fields, "frames": pack_frames(object_.frames)}
+    said = {**object_.fields, **fields, **pack_frames(object_.frames)}
     flags, header = pack_header(said)
-    fake.put(key_of(fake, checkpoint_id), _join(flags, header, [object_.data[object_.base :]]))
+    fake.put(key_of(fake, checkpoint_id), join(flags, header, [object_.data[object_.base :]]))
 
 
 @pytest.mark.parametrize("length", [1, 2, 3])

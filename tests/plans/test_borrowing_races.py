@@ -21,7 +21,7 @@ from langgraph_checkpoint_s3 import ConflictError, S3Saver
 from langgraph_checkpoint_s3.objects.keys import ParsedKey
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects, Request
-from tests.plans.borrowers import LAYOUT, eager, step
+from tests.plans.borrowers import eager, layout, step
 from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
@@ -69,7 +69,7 @@ class Race:
         """Note what goes, and let the other one in, now and then."""
         if isinstance(request, DeleteObjects) and moment == "before":
             for key in request.keys:
-                self.note_deletion(LAYOUT.parse(key))
+                self.note_deletion(layout().parse(key))
         if self.depth < 2 and self.there and self.left and self.chosen.random() < self.rate:
             self.left -= 1
             self.run(self.chosen.choice(self.actions(during=True)))
@@ -84,7 +84,7 @@ class Race:
 
     def newest(self, thread: str) -> tuple[str, str]:
         """A thread's newest checkpoint that has arrived, acknowledged or not."""
-        return thread, LAYOUT.parse(self.fake.keys(LAYOUT.thread(thread))[0]).checkpoint_id
+        return thread, layout().parse(self.fake.keys(layout().thread(thread))[0]).checkpoint_id
 
     def run(self, action: Callable[[], None]) -> None:
         self.depth += 1
@@ -121,7 +121,7 @@ class Race:
                 child = step(self.putter, new, parent, thread=thread, run=run, **changed)
             except ConflictError:  # its run was deleted when it had just arrived and been pruned to
                 assert (thread, new) in self.gone
-                assert not self.fake.keys(LAYOUT.thread(thread))
+                assert not self.fake.keys(layout().thread(thread))
             else:
                 if (thread, new) not in self.gone:  # its run was deleted when it had just arrived
                     self.there[thread, new] = child

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +15,9 @@ from tests.plans.crashes import SMALL, Scenario, batches_of, sweep
 from tests.plans.helpers import once
 from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3
+from tests.support.modes import cached
+
+pytestmark = pytest.mark.modes
 
 LOG = noise(3_000)
 
@@ -68,7 +70,7 @@ def while_deleted(saver: S3Saver, child: Checkpoint) -> None:
     put(saver, child, LINE[4])
 
 
-@functools.cache
+@cached
 def lent() -> FakeS3:
     """Five checkpoints of two runs, with writes."""
     fake = FakeS3()
@@ -80,7 +82,7 @@ def lent() -> FakeS3:
     return fake
 
 
-@functools.cache
+@cached
 def on_its_way() -> FakeS3:
     """A child that was put while its lenders were deleted, unseen: it has its parent."""
     fake = lent().snapshot()
@@ -94,7 +96,7 @@ def on_its_way() -> FakeS3:
     return fake
 
 
-@functools.cache
+@cached
 def with_child() -> FakeS3:
     fake = lent().snapshot()
     go_on(one_by_one(fake), LINE[5])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import random
 from typing import Any
 
@@ -27,6 +26,9 @@ from tests.plans.crashes import (
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
+from tests.support.modes import cached
+
+pytestmark = pytest.mark.modes
 
 LARGE = random.Random(0).randbytes(2_500)
 CHECKPOINT = make_checkpoint("00000004", {"new": 1}, absent=["d"])
@@ -42,7 +44,7 @@ def counters(*channels: str) -> Any:
     }
 
 
-@functools.cache
+@cached
 def prepared() -> FakeS3:
     """A bucket with two threads, two namespaces, writes of several kinds, and writes without a checkpoint."""
     fake = FakeS3()
@@ -67,7 +69,7 @@ def write(saver: S3Saver, task: str, *writes: tuple[str, Any]) -> None:
     saver.put_writes(place("t", "00000003"), list(writes), task)
 
 
-@functools.cache
+@cached
 def with_delta_head() -> FakeS3:
     fake = prepared().snapshot()
     put(make_saver(fake))

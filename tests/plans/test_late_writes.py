@@ -30,6 +30,8 @@ from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
 
+pytestmark = pytest.mark.modes
+
 __all__ = ["time"]
 
 IN_PARTS = Sizes(multipart_threshold=2_000, part_size=900)

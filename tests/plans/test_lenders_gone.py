@@ -20,6 +20,8 @@ from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
 
+pytestmark = pytest.mark.modes
+
 DOCUMENTS, NOTES = noise(40_000), noise(12_000, 1)
 FIRST = "/cfcez/checkpoint"
 """What the key of checkpoint 01 holds."""

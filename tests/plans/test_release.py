@@ -24,6 +24,8 @@ from tests.support.checkpoints import make_checkpoint, place, put_chain, shown
 from tests.support.fake_s3 import Count, FakeS3, Moment
 from tests.support.fake_store import make_saver
 
+pytestmark = pytest.mark.modes
+
 PLANS = "langgraph_checkpoint_s3.plans."
 IN_PARTS = Sizes(multipart_threshold=2_000, part_size=900)
 DOCUMENTS, NOTES, MORE = noise(40_000), noise(12_000, 1), noise(6_000, 2)

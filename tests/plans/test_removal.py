@@ -26,6 +26,8 @@ from tests.support.checkpoints import address, make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
 
+pytestmark = pytest.mark.modes
+
 # Deleting, copying and pruning
 
 

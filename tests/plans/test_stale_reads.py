@@ -15,6 +15,8 @@ from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
 
+pytestmark = pytest.mark.modes
+
 
 class StaleS3(FakeS3):
     """A fake that answers so many reads of some kinds with a 404."""

@@ -10,6 +10,7 @@ from langgraph_checkpoint_s3 import S3CheckpointError, S3Config, S3Saver
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
 from langgraph_checkpoint_s3.s3.requests import Body, Call, Failed, Request, Tried
+from tests.support import modes
 from tests.support.fake_s3 import BUCKET, FakeS3
 
 T = TypeVar("T")
@@ -153,11 +154,8 @@ def make_saver(fake: FakeS3, *, sizes: Sizes | None = None, serde: Any = None, *
         **settings: As for `S3Saver`; `cache_bytes=0` is one without a cache.
     """
     settings.setdefault("bucket", BUCKET)
-    import os
-    if os.environ.get("ENC"):
-        from tests.support.keys import Keys
-        settings.setdefault("encryption", Keys(names="n", wrapped=True))
-        if os.environ["ENC"] == "names": settings["private_keys"] = True
+    if "encryption" not in settings:
+        settings.update(modes.settings())
     saver = S3Saver(serde=serde, **settings)
     store: Any = FakeStore(fake, saver.config)
     saver._store = store

@@ -1,0 +1,93 @@
+"""A thread that is copied onto a copy of it: what went on there stays readable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.base import Checkpoint
+
+from langgraph_checkpoint_s3 import S3Saver, StorageUnavailableError
+from langgraph_checkpoint_s3.s3.requests import CopyObject, PutObject, Request
+from tests.plans.borrowers import eager, key_of, lenders, noise, step
+from tests.support.checkpoints import place
+from tests.support.fake_s3 import FakeS3, Moment, client_error
+from tests.support.fake_store import make_saver
+
+pytestmark = pytest.mark.modes
+
+
+def grown(fake: FakeS3) -> list[Checkpoint]:
+    """Three checkpoints, each of which borrows from those before it."""
+    saver = eager(fake)
+    first = step(saver, "1", one=noise(600, 1))
+    second = step(saver, "2", first, two=noise(600, 2))
+    return [first, second, step(saver, "3", second, n=3)]
+
+
+def values(fake: FakeS3, thread: str) -> dict[str, Any]:
+    """What a fresh process reads."""
+    found = list(make_saver(fake).list(place(thread)))
+    return {each.checkpoint["id"]: each.checkpoint["channel_values"] for each in found}
+
+
+def test_the_same_bytes_each_time(fake: FakeS3) -> None:
+    grown(fake)
+    make_saver(fake).copy_thread("t", "u")
+    first = {key: fake.objects[key].data for key in fake.objects}
+    make_saver(fake).copy_thread("t", "u")
+    assert {key: fake.objects[key].data for key in fake.objects} == first
+
+
+@pytest.mark.parametrize("rewrite", [False, True])
+def test_what_borrows_from_the_copy_stays_whole(fake: FakeS3, rewrite: bool) -> None:
+    line = grown(fake)
+    make_saver(fake).copy_thread("t", "a longer name than that")
+    saver = eager(fake)
+    assert saver.get_tuple(place("a longer name than that"))
+    step(saver, "4", line[-1], thread="a longer name than that", n=4)
+    assert lenders(fake, "4", "a longer name than that") == ["1", "2"]
+    before = values(fake, "a longer name than that")
+    if rewrite:
+        make_saver(fake).prune(["t"])  # of the source, "3" alone stays, and holds all
+        assert not lenders(fake, "3")
+    make_saver(fake).copy_thread("t", "a longer name than that")
+    assert values(fake, "a longer name than that") == before
+
+
+def test_the_copy_of_a_copy_can_be_pruned(fake: FakeS3) -> None:
+    grown(fake)
+    expected = values(fake, "t")
+    for source, target in (("t", "u"), ("u", "v" * 60), ("v" * 60, "w")):
+        make_saver(fake).copy_thread(source, target)
+        assert lenders(fake, "3", target) == ["1", "2"]
+        assert values(fake, target) == expected
+    make_saver(fake).prune(["w"])
+    assert values(fake, "w") == {"3": expected["3"]}
+
+
+def test_a_copy_cut_short_is_made_again(fake: FakeS3) -> None:
+    """Whatever of it is there: a borrower, say, but not its lender."""
+    grown(fake)
+    expected = values(fake, "t")
+    target = key_of(fake, "1").replace(key_of(fake, "1").split("/")[1], thread_folder("u"))
+
+    def fail(moment: Moment, request: Request[Any]) -> None:
+        where = request.target if isinstance(request, CopyObject) else getattr(request, "key", None)
+        if moment == "before" and isinstance(request, (CopyObject, PutObject)) and where == target:
+            raise client_error("SlowDown", 503, request)
+
+    fake.hook = fail
+    with pytest.raises(StorageUnavailableError):
+        make_saver(fake).copy_thread("t", "u")
+    fake.hook = None
+    assert target not in fake.objects
+    assert lenders(fake, "2", "u") == ["1"]
+    make_saver(fake).copy_thread("t", "u")
+    assert values(fake, "u") == expected
+
+
+def thread_folder(thread: str) -> str:
+    """A thread's folder's name."""
+    saver: S3Saver = make_saver(FakeS3())
+    return saver._layout.thread(thread).split("/")[-2]
