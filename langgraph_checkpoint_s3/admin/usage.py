@@ -20,7 +20,11 @@ class Usage(BaseAdmin):
         iteration gets there. A thread shows as long as it has any object. Threads of savers whose prefixes
         lie below this one's are not shown, nor folders that no saver makes.
 
-        Needs `s3:ListBucket`.
+        With `private_keys` the names are read from one object each: a LIST and a GET more for each thread,
+        and `prefix` narrows nothing down. They come in the order of their hashes. A thread whose key this
+        saver lacks shows as its hash, an `str` that the other methods take for the thread.
+
+        Needs `s3:ListBucket`; with `private_keys`, `s3:GetObject` too.
 
         Args:
             prefix: What the ids begin with; it narrows the LIST down.
@@ -33,13 +37,13 @@ class Usage(BaseAdmin):
             InvalidKeyError: The prefix has no UTF-8 form.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        listing = Threads(self._context.layout, prefix, limit)
+        listing = Threads(self._context, prefix, limit)
         while not listing.done:
             yield from self._run(listing.page())
 
     async def athreads(self, prefix: str = "", limit: int | None = None) -> AsyncIterator[str]:
         """`threads`, as an async iterator."""
-        listing = Threads(self._context.layout, prefix, limit)
+        listing = Threads(self._context, prefix, limit)
         while not listing.done:
             for thread_id in await self._arun(listing.page()):
                 yield thread_id

@@ -108,7 +108,7 @@ class Container:
         """The object with all frames in it, once what was lent was provided or supplied.
 
         Its own frames stay at the places where other objects may refer to them: what was lent
-        comes behind them, and the header keeps its length.
+        comes behind them, and the header keeps its length. It becomes the same bytes each time.
 
         Args:
             fields: The header, without the table of frames.
@@ -116,6 +116,7 @@ class Container:
         """
         frames = list(self.frames)
         moved: list[bytes] = []
+        seal = self.seal and replace(self.seal, repeatable=True)
         for number, frame in enumerate(self.frames):
             if frame.lender is not None:
                 codec, stored = frame.codec, self._stored.get(number)
@@ -123,8 +124,8 @@ class Container:
                     codec, packed = compress(self._patched(number), compression)
                 else:
                     packed = bytes(self.packed(number))
-                if stored is None or self.seal is not None:
-                    stored = self.seal.close(packed) if self.seal else packed
+                if stored is None or seal is not None:
+                    stored = seal.close(packed) if seal else packed
                 frames[number] = replace(frame, stored=len(stored), codec=codec, crc=zlib.crc32(stored))
                 moved.append(stored)
         room = self.header_bytes
@@ -134,7 +135,7 @@ class Container:
             raise CorruptObjectError(
                 f"The object can't be rewritten in place: its header has {room} bytes, not {len(header)}"
             )
-        flags, header = seal_header(flags, header, self.seal)
+        flags, header = seal_header(flags, header, seal)
         own_end = self.base + sum(frame.stored for frame in self.frames if frame.lender is None)
         return join(flags, header, [self.data[self.base : own_end], *moved])
 

@@ -1,10 +1,11 @@
 """How an object's bytes are encrypted: AES-256-GCM, bound to the place that the object has.
 
 Each frame is sealed after it was compressed, and the header as a whole. What is sealed is twelve bytes
-(the nonce, which is random but for copies), the ciphertext and its tag of sixteen bytes. The place (thread, namespace, checkpoint,
-kind of object) and the format's version are its associated data: moved to another key, an object doesn't
-decrypt. Every thread has an AES key of its own, derived from the data key, so that however much is
-written nowhere do random nonces become too many for one key.
+(the nonce), the ciphertext and its tag of sixteen bytes. The place (thread, namespace, checkpoint, kind of
+object) and the format's version are its associated data: moved to another key, an object doesn't decrypt.
+Every thread has an AES key of its own, derived from the data key, so that however much is written nowhere
+do random nonces become too many for one key. Where the same bytes must come out again, in copies and what
+is rewritten in its place, the nonce is made of what is encrypted, with a key of its own.
 
 A *data key* is what a key provider gives, 32 bytes; its `KeyRef` stands in the open in each object.
 """
@@ -160,7 +161,8 @@ def derive(secret: bytes, purpose: str, name: str = "") -> bytes:
     Raises:
         InvalidConfigError: `cryptography` isn't installed, or the secret hasn't 32 bytes.
     """
-    if not isinstance(secret, bytes) or len(secret) != SECRET_BYTES:
+    given: object = secret
+    if not isinstance(given, bytes) or len(given) != SECRET_BYTES:
         raise InvalidConfigError(f"A key provider gave something else than {SECRET_BYTES} bytes for a key.")
     try:
         from cryptography.hazmat.primitives.hashes import SHA256

@@ -102,10 +102,10 @@ def _seal_anew(context: Context, resealer: Resealer, batch: Sequence[_Copy]) -> 
         with at(each.entry.key):
             made.append((each.target, resealer.seal(container, each.target.rpartition("/")[2], room)))
     small = [each for each in made if len(each[1]) < context.sizes.multipart_threshold]
-    yield from abreast(store(target, body, context.sizes) for target, body in small)
-    for target, body in made:
-        if len(body) >= context.sizes.multipart_threshold:  # by itself, so that its upload isn't left behind
-            yield from store(target, body, context.sizes)
+    yield from abreast(store(target, sealed, context.sizes) for target, sealed in small)
+    for target, sealed in made:
+        if len(sealed) >= context.sizes.multipart_threshold:  # by itself: its upload isn't left behind
+            yield from store(target, sealed, context.sizes)
 
 
 def _whole(context: Context, entry: Entry) -> Plan[Container]:

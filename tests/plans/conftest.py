@@ -13,8 +13,9 @@ from tests.support.fake_store import make_saver
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if metafunc.definition.get_closest_marker("modes"):
-        metafunc.parametrize("mode", modes.MODES, indirect=True)
+    marker = metafunc.definition.get_closest_marker("modes")
+    if marker is not None:
+        metafunc.parametrize("mode", marker.args or modes.MODES, indirect=True)
 
 
 @pytest.fixture(autouse=True)

@@ -116,7 +116,7 @@ class View:
         saver = make_saver(fake, sizes=SMALL)
         for parsed in (layout.parse(key) for key in unfinished if "/checkpoint" in key):
             with suppress(CorruptObjectError):
-                each_one = saver.get_tuple(place(making, parsed.checkpoint_id, parsed.checkpoint_ns))
+                each_one = saver.get_tuple(place(making or "", parsed.checkpoint_id, parsed.checkpoint_ns))
                 assert each_one is not None
                 view.add(each_one)
         return view

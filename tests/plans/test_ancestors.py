@@ -8,7 +8,7 @@ import pytest
 
 from langgraph_checkpoint_s3 import CorruptObjectError
 from langgraph_checkpoint_s3.objects.format import join
-from langgraph_checkpoint_s3.objects.header import pack_header
+from langgraph_checkpoint_s3.objects.header import pack_header, seal_header
 from langgraph_checkpoint_s3.objects.values import pack_frames
 from langgraph_checkpoint_s3.s3.requests import GetObject
 from tests.plans.borrowers import key_of, lenders, opened
@@ -17,7 +17,7 @@ from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
 
-pytestmark = pytest.mark.modes
+pytestmark = pytest.mark.modes("plain", "private")
 
 FIRST = "/cfcez/checkpoint"
 
@@ -48,14 +48,15 @@ def test_one_more_is_too_many(fake: FakeS3, bound: int) -> None:
 def forge(fake: FakeS3, checkpoint_id: str, **fields: Any) -> None:
     """Change what a checkpoint's header says."""
     object_ = opened(fake, checkpoint_id)
-    said = {**object_.fields, **fields, **pack_frames(object_.frames)}
-    flags, header = pack_header(said)
+    own = object_.seal.ref if object_.seal else None
+    flags, header = pack_header({**object_.fields, **fields, **pack_frames(object_.frames, own)})
+    flags, header = seal_header(flags, header, object_.seal)
     fake.put(key_of(fake, checkpoint_id), join(flags, header, [object_.data[object_.base :]]))
 
 
 @pytest.mark.parametrize("length", [1, 2, 3])
 def test_a_line_in_a_circle_ends(fake: FakeS3, length: int) -> None:
-    """Somebody forged it: the uppermost has the last one for its parent, and borrows as it does."""
+    """Somebody with the key forged it: the uppermost has the last one for its parent, and borrows as it does."""
     children = on_its_way(fake, length)
     top, last = children[1]["id"], children[-1]["id"]
     forge(fake, top, parent=last, parent_created=opened(fake, last).fields["created"])

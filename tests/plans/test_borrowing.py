@@ -22,7 +22,7 @@ from tests.support.checkpoints import place
 from tests.support.fake_s3 import Count, FakeS3
 from tests.support.fake_store import make_saver
 
-pytestmark = pytest.mark.modes
+pytestmark = pytest.mark.modes("plain", "private")
 
 DOCUMENTS = noise(60_000)
 LOG = noise(90_000, 1)

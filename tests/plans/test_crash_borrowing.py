@@ -158,7 +158,7 @@ def test_cut_short(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep(scenario, monkeypatch)
 
 
-def test_they_borrow_as_they_are_meant_to() -> None:
+def test_they_borrow_as_they_are_meant_to(mode: str) -> None:
     fake = with_child()
     assert all("1" in lenders(fake, each) for each in ("2", "3", "4", "5"))
     assert lenders(fake, "6")
@@ -167,7 +167,8 @@ def test_they_borrow_as_they_are_meant_to() -> None:
         for scenario in SCENARIOS
     }
     unborrowed = {name for name in asked if name.startswith("put") and "HeadObject" not in asked[name]}
-    assert unborrowed == {"put on what is on its way"}
+    # What is encrypted is longer, and goes in parts, with a HEAD beside them.
+    assert unborrowed == ({"put on what is on its way"} if mode == "plain" else set())
     removing = {name for name in asked if name.startswith(("prune", "delete_for_runs"))}
     unfreed = {name for name in removing if not asked[name] & {"PutObject", "CompleteUpload"}}
     assert unfreed == {"delete_for_runs, others"}

@@ -20,7 +20,7 @@ from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3, client_error
 from tests.support.fake_store import make_saver
 
-pytestmark = pytest.mark.modes
+pytestmark = pytest.mark.modes("plain", "private")
 
 DOCUMENTS, OTHERS = noise(50_000), noise(50_000, 1)
 IN_PARTS = Sizes(multipart_threshold=2_000, part_size=900)

@@ -21,7 +21,7 @@ from tests.plans.helpers import once, put
 from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
 
-pytestmark = pytest.mark.modes
+pytestmark = pytest.mark.modes("plain", "private")
 
 IN_PARTS = Sizes(multipart_threshold=2_000, part_size=900)
 SIZES = pytest.mark.parametrize("sizes", [None, IN_PARTS], ids=["one PUT", "in parts"])

@@ -15,7 +15,7 @@ from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
 
-pytestmark = pytest.mark.modes
+pytestmark = pytest.mark.modes("plain", "private")
 
 
 class StaleS3(FakeS3):

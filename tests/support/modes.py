@@ -1,6 +1,6 @@
 """The ways of storing that a test may run in: as it is, encrypted, and with hashed names as well.
 
-@pytest.mark.modes                # the test, or its module, once in each of them
+@pytest.mark.modes                # the test, or its module, once in each of them, or in those named
 with mode("sealed"): …            # what is made by `make_saver` here is encrypted
 """
 

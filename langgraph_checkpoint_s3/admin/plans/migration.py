@@ -21,6 +21,7 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
+from langgraph_checkpoint_s3.objects.keys import Layout
 from langgraph_checkpoint_s3.plans.address import Address, Context, thread_name
 from langgraph_checkpoint_s3.plans.memory import Memory
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast
@@ -122,18 +123,19 @@ class _Tally:
 class _Thread:
     """A thread on its way: which of its checkpoints are still to be moved, and which were there before.
 
-    The checkpoints are ids with their namespaces; those still to be moved are in order, the oldest last.
+    Those still to be moved are ids with their namespaces, in order, the oldest last. Those that were there
+    are their folders, since keys may have but hashes of names.
     """
 
     thread_id: str
     todo: list[tuple[str, str]] = field(default_factory=list)
-    present: set[tuple[str, str]] = field(default_factory=set)
+    present: set[str] = field(default_factory=set)
 
-    def next(self) -> tuple[Address, bool]:
+    def next(self, layout: Layout) -> tuple[Address, bool]:
         """The oldest checkpoint that is left, and whether it was there before."""
-        place = self.todo.pop()
-        checkpoint_id, ns = place
-        return Address(self.thread_id, ns, checkpoint_id), place in self.present
+        checkpoint_id, ns = self.todo.pop()
+        folder = layout.checkpoint(self.thread_id, ns, checkpoint_id)
+        return Address(self.thread_id, ns, checkpoint_id), folder in self.present
 
 
 def migrate(
@@ -164,7 +166,8 @@ def migrate(
         active += yield from _start(context, queue, known, concurrency - len(active), tally, verify=verify)
         if not active:
             break
-        yield from _move(context, [thread.next() for thread in active], clock, tally, verify=verify)
+        places = [thread.next(context.layout) for thread in active]
+        yield from _move(context, places, clock, tally, verify=verify)
         tally.tell()
         active = [thread for thread in active if thread.todo]
     if tally.failed:
@@ -234,7 +237,12 @@ def _start(
             thread.present = present
             if not verify:
                 count = len(thread.todo)
-                thread.todo = [place for place in thread.todo if place not in present]
+                where = thread.thread_id
+                thread.todo = [
+                    (checkpoint_id, ns)
+                    for checkpoint_id, ns in thread.todo
+                    if context.layout.checkpoint(where, ns, checkpoint_id) not in present
+                ]
                 tally.skipped += count - len(thread.todo)
         tally.tell()
         started += [thread for thread in fresh if thread.todo]
@@ -259,13 +267,13 @@ def _list(thread: _Thread, namespaces: set[str]) -> Job[None]:
     thread.todo = sorted(found, reverse=True)
 
 
-def _present(context: Context, thread_id: str) -> Plan[set[tuple[str, str]]]:
-    """The checkpoints that the target has of a thread. Each was put after its writes, so it is complete."""
+def _present(context: Context, thread_id: str) -> Plan[set[str]]:
+    """The folders of the checkpoints that the target has. Each was put after its writes: it is complete."""
     scan = Scan(context.layout, context.layout.thread(thread_id))
-    present: set[tuple[str, str]] = set()
+    present: set[str] = set()
     while not scan.done:
         folders = yield from scan.more()
-        present |= {(each.checkpoint_id, each.address.namespace) for each in folders if each.checkpoints}
+        present |= {f"{each.path}/" for each in folders if each.checkpoints}
     return present
 
 

@@ -26,7 +26,7 @@ class Victim:
 
     Attributes:
         thread_id: Its thread.
-        checkpoint_ns: Its namespace.
+        checkpoint_ns: Its namespace; its hash, if it is hashed in keys.
         checkpoint_id: Its id.
         objects: How many objects it and its writes are.
         bytes: Their length.
@@ -41,11 +41,11 @@ class Victim:
     modified: datetime
 
     @classmethod
-    def of(cls, folder: Folder) -> Victim:
-        """What is to be told of a folder."""
+    def of(cls, thread_id: str, folder: Folder) -> Victim:
+        """What is to be told of a folder of a thread."""
         address, entries = folder.address, folder.entries
         return cls(
-            address.thread_id,
+            thread_id,
             address.namespace,
             folder.checkpoint_id,
             len(entries),
@@ -138,7 +138,7 @@ class Pruning:
         self._context = context
         self._stay = stay
         self._dry_run = dry_run
-        self._threads = Threads(context.layout) if named is None else None
+        self._threads = Threads(context) if named is None else None
         self._queue = deque(named or ())
         self._victims: list[Victim] = []
         self._errors: dict[str, Exception] = {}
@@ -160,7 +160,7 @@ class Pruning:
             if isinstance(outcome, Exception):
                 self._errors[thread_id] = outcome
             else:
-                self._victims += map(Victim.of, outcome)
+                self._victims += [Victim.of(thread_id, folder) for folder in outcome]
         self.count += len(some)
 
     def result(self) -> Pruned:

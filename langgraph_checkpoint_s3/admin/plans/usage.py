@@ -1,25 +1,28 @@
-"""Which threads there are, what they take, and what that costs. All of it from LISTs alone."""
+"""Which threads there are, what they take, and what that costs. From LISTs alone, unless names are hashed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from langgraph_checkpoint_s3.admin.plans.sizes import counted, human
-from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError, InvalidConfigError
 from langgraph_checkpoint_s3.objects.keys import (
     EXPORTS,
     THREAD_SUFFIX,
-    Layout,
     decode_component,
     encode_component,
 )
+from langgraph_checkpoint_s3.objects.names import HASHED, Hidden
+from langgraph_checkpoint_s3.objects.values import text
 from langgraph_checkpoint_s3.plans.address import Context
-from langgraph_checkpoint_s3.plans.plan import Plan, ask
+from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask
+from langgraph_checkpoint_s3.plans.read import heads, open_object
 from langgraph_checkpoint_s3.plans.scan import PAGE, Scan
-from langgraph_checkpoint_s3.s3.requests import Entry, ListObjects
+from langgraph_checkpoint_s3.s3.requests import Body, Entry, ListObjects
 
 _GB: Final = 2**30
 _KB: Final = 2**10
@@ -157,17 +160,22 @@ class UsageReport:
 class Threads:
     """The ids of threads, in the order of their keys, a page at a time.
 
+    Where names are hashed, each thread's is read from one of its objects: the keys have only hashes.
+
     Args:
-        layout: The saver's keys.
+        context: The saver's.
         prefix: What the ids begin with.
         limit: How many to give at most.
     """
 
-    def __init__(self, layout: Layout, prefix: str = "", limit: int | None = None) -> None:
+    def __init__(self, context: Context, prefix: str = "", limit: int | None = None) -> None:
+        layout = context.layout
+        self._context = context
         self._layout = layout
-        self._begin = layout.prefix + encode_component(prefix, "prefix")
+        self._prefix = prefix
+        self._begin = layout.prefix + (HASHED if layout.names else encode_component(prefix, "prefix"))
         self._left = limit
-        self._page = PAGE if limit is None else min(limit, PAGE)
+        self._page = PAGE if limit is None or layout.names else min(limit, PAGE)
         self._token: str | None = None
         self._exhausted = False
 
@@ -181,7 +189,11 @@ class Threads:
         page = yield from ask(ListObjects(self._begin, self._page, token=self._token, delimiter="/"))
         self._page, self._token = PAGE, page.token
         self._exhausted = page.token is None
-        found = [name for name in map(self._thread, page.prefixes) if name is not None][: self._left]
+        found = [name for name in map(self._thread, page.prefixes) if name is not None]
+        if self._layout.names:
+            found = yield from abreast([_name(self._context, name) for name in found])
+            found = [name for name in found if isinstance(name, Hidden) or name.startswith(self._prefix)]
+        found = found[: self._left]
         if self._left is not None:
             self._left -= len(found)
         return found
@@ -195,6 +207,17 @@ class Threads:
             return decode_component(name[: -len(THREAD_SUFFIX)])
         except ValueError:
             return None
+
+
+def _name(context: Context, thread_id: str) -> Plan[str]:
+    """A thread's name, as one of its objects tells it; where none does to this saver's keys, the hash."""
+    page = yield from ask(ListObjects(context.layout.thread(thread_id), 1))
+    for entry in page.entries:
+        with suppress(CorruptObjectError, DecryptionError):
+            body = (yield from heads(context, [entry]))[entry.key]
+            if isinstance(body, Body):
+                return text(open_object(context, entry.key, body).container.fields["thread"])
+    return thread_id
 
 
 def usage(context: Context, thread_id: str | None) -> Plan[UsageReport]:
