@@ -30,6 +30,7 @@ from langgraph_checkpoint_s3.plans.memory import Memory
 from langgraph_checkpoint_s3.plans.read import Loaded, open_folder, open_object
 from langgraph_checkpoint_s3.plans.scan import group
 from langgraph_checkpoint_s3.plans.transfer import Sizes
+from langgraph_checkpoint_s3.plans.unlock import key_to_write, run_calls
 from langgraph_checkpoint_s3.s3.requests import Body, Entry
 from langgraph_checkpoint_s3.version import __version__
 
@@ -99,6 +100,7 @@ def dumps(
     *,
     serde: SerializerProtocol | None = None,
     compression: Compression = "zstd",
+    encryption: KeyProvider | None = None,
 ) -> bytes:
     """Write a checkpoint as a portable file, which `loads`, `import_thread` and `accept_upload` take.
 
@@ -107,10 +109,13 @@ def dumps(
             tasks aren't in a tuple, and their places stand in for them.
         serde: The serializer of the saver that will read it. Default: LangGraph's `JsonPlusSerializer`.
         compression: `zstd`, `gzip` or `none`.
+        encryption: The key provider of the saver that will read it, if it encrypts. The file can then be
+            brought into the thread that the config names, and no other. Savers with `private_keys` take none.
 
     Raises:
         InvalidKeyError: The tuple's config has no thread_id, or its checkpoint no id.
         InvalidConfigError: There is no such compression.
+        DecryptionError: The key provider gives no key.
     """
     if compression not in CODECS:
         raise InvalidConfigError(f"compression={compression!r} is none of {', '.join(CODECS)}.")
@@ -119,6 +124,11 @@ def dumps(
     checkpoint_id = required_id(checkpoint.checkpoint.get("id"))
     parent = Address.of(checkpoint.parent_config).checkpoint_id if checkpoint.parent_config else None
     now = time.time_ns()
+    vault = Vault(encryption) if encryption is not None else None
+    context = _context(vault)
+    key = run_calls(key_to_write(context))
+    room = context.room(_LAYOUT.namespace(address.thread_id, address.namespace))
+    sealed = key is not None
 
     def origin(number: int) -> Origin:
         return Origin(address.namespace, checkpoint_id, now + number, _WRITER)
@@ -129,12 +139,14 @@ def dumps(
 
     objects: dict[str, bytes] = {}
     for number, (task, writes) in enumerate(_runs(checkpoint.pending_writes or ()), start=1):
-        body = encode_writes(serde, compression, origin(number), writes, task, f"{number:08}")
-        objects[name(WritesLeaf.of(task, writes))] = body
-    leaf = CheckpointLeaf.of(checkpoint.metadata, parent)
+        seal = room.seal(key, "writes", checkpoint_id)
+        body = encode_writes(serde, compression, origin(number), writes, task, f"{number:08}", seal)
+        objects[name(WritesLeaf.of(task, writes, sealed=sealed))] = body
+    leaf = CheckpointLeaf.of(checkpoint.metadata, parent, sealed=sealed)
     content = serialize(serde, checkpoint.checkpoint, checkpoint.metadata, parent)
     versions = checkpoint.checkpoint.get("channel_versions") or {}
-    made = draft(content, versions, origin(0), leaf.encode(), compression, Rules(horizon=0))
+    rules = Rules(horizon=0)
+    made = draft(content, versions, origin(0), leaf.encode(), compression, rules, room=room, key=key)
     when = datetime.now(timezone.utc).isoformat()
     manifest = Manifest(address.thread_id, when, _WRITER, 1, len(objects))
     return pack(manifest, [*objects.items(), (name(leaf), made.body)])
@@ -170,21 +182,26 @@ def _name(data: bytes) -> str:
     return folder.removeprefix(_LAYOUT.thread("")) + CheckpointLeaf().encode()
 
 
-def _load(
-    objects: Sequence[tuple[str, bytes]], thread_id: str, max_bytes: int, vault: Vault | None
-) -> Loaded:
-    """Open the objects of one checkpoint."""
-    context = Context(
+def _context(vault: Vault | None) -> Context:
+    """What plans are given where there is no bucket."""
+    return Context(
         _LAYOUT,
         JsonPlusSerializer(),
         "none",
-        Sizes(max_bytes, max_bytes),
+        Sizes(MAX_BYTES, MAX_BYTES),
         _WRITER,
         Rules(horizon=0),
         Memory.none(),
         borrow=False,
         vault=vault,
     )
+
+
+def _load(
+    objects: Sequence[tuple[str, bytes]], thread_id: str, max_bytes: int, vault: Vault | None
+) -> Loaded:
+    """Open the objects of one checkpoint."""
+    context = _context(vault)
     bodies = {_LAYOUT.thread(thread_id) + name: Body(body, "", len(body)) for name, body in objects}
     size = 0
     for key, body in bodies.items():

@@ -11,6 +11,7 @@ from langgraph_checkpoint_s3.errors import InvalidKeyError
 from langgraph_checkpoint_s3.objects.borrow import Rules
 from langgraph_checkpoint_s3.objects.codecs import Compression
 from langgraph_checkpoint_s3.objects.keys import Layout
+from langgraph_checkpoint_s3.objects.names import Hidden
 from langgraph_checkpoint_s3.objects.records import Origin
 from langgraph_checkpoint_s3.objects.rooms import PLAIN, Room
 from langgraph_checkpoint_s3.objects.vault import Vault
@@ -122,7 +123,7 @@ def thread_name(thread_id: object) -> str:
         )
     if isinstance(thread_id, bool) or not isinstance(thread_id, (str, int, UUID)):
         raise InvalidKeyError(f"The thread_id must be a string, not {type(thread_id).__name__}.")
-    return str(thread_id)
+    return thread_id if isinstance(thread_id, Hidden) else str(thread_id)
 
 
 def required_id(checkpoint_id: object) -> str:

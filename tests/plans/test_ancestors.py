@@ -56,7 +56,7 @@ def forge(fake: FakeS3, checkpoint_id: str, **fields: Any) -> None:
 
 @pytest.mark.parametrize("length", [1, 2, 3])
 def test_a_line_in_a_circle_ends(fake: FakeS3, length: int) -> None:
-    """Somebody with the key forged it: the uppermost has the last one for its parent, and borrows as it does."""
+    """Somebody with the key forged it: the uppermost has the last one as parent, and borrows as it does."""
     children = on_its_way(fake, length)
     top, last = children[1]["id"], children[-1]["id"]
     forge(fake, top, parent=last, parent_created=opened(fake, last).fields["created"])

@@ -1,0 +1,83 @@
+"""Names as keyed hashes: the same each time, and with nothing of the name in them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langgraph_checkpoint_s3.errors import InvalidKeyError
+from langgraph_checkpoint_s3.objects.components import decode_component, encode_component
+from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout, WritesLeaf, decode_leaf
+from langgraph_checkpoint_s3.objects.names import Hidden, Names
+from tests.support.keys import secret
+
+NAMES = Names(secret("names"))
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+@given(TEXT, TEXT)
+def test_equal_names_alone_have_equal_hashes(one: str, other: str) -> None:
+    assert (NAMES.hide("thread_id", one) == NAMES.hide("thread_id", other)) == (one == other)
+    assert NAMES.hide("thread_id", one) != NAMES.hide("checkpoint_ns", one)
+    assert NAMES.hide("thread_id", one) != Names(secret("other")).hide("thread_id", one)
+
+
+def test_they_stay_what_they_are() -> None:
+    """With other hashes nothing would be found any more: fixed by the format."""
+    assert NAMES.hide("thread_id", "customer-42") == "0FA0DwhkrL5nCtQ191YPzly8ZfGLi9WP"
+
+
+@given(TEXT)
+def test_a_hash_goes_through_a_key_and_comes_back(name: str) -> None:
+    hidden = NAMES.hide("thread_id", name)
+    component = encode_component(hidden)
+    assert component.startswith(".h")
+    back = decode_component(component)
+    assert (back, type(back)) == (hidden, Hidden)
+    assert NAMES.hide("thread_id", back) == hidden
+
+
+@given(TEXT)
+def test_no_name_spells_a_hash(name: str) -> None:
+    assert not encode_component(name).startswith(".h")
+    assert type(decode_component(encode_component(name))) is str
+
+
+@given(TEXT, TEXT, st.none() | TEXT, st.none() | st.integers())
+def test_leaves_come_back_hidden(parent: str, source: str, run: str | None, step: int | None) -> None:
+    leaf = CheckpointLeaf(parent, source, step, run, sealed=True).hidden(NAMES)
+    assert decode_leaf(leaf.encode()) == leaf
+    assert leaf.parent == parent
+    writes = WritesLeaf.of(source, range(3), sealed=True).hidden(NAMES)
+    assert decode_leaf(writes.encode()) == writes
+
+
+@given(st.integers(-5, 5), st.sampled_from(["loop", "input", 1, None, 1.5]), st.integers(-5, 5))
+def test_a_hidden_leaf_admits_what_the_plain_one_does(step: int, source: object, wanted: int) -> None:
+    leaf = CheckpointLeaf("p", "loop", step, "run-1")
+    layout = Layout("", NAMES)
+    for each in ({"step": wanted}, {"step": float(wanted)}, {"source": source}, {"run_id": "run-1"}):
+        if leaf.admits(each):
+            assert leaf.hidden(NAMES).admits(layout.index_filter(each))
+    assert not leaf.hidden(NAMES).admits(layout.index_filter({"run_id": "run-2"}))
+
+
+def test_a_lone_surrogate_has_no_hash() -> None:
+    with pytest.raises(InvalidKeyError, match="lone surrogate"):
+        NAMES.hide("thread_id", "\ud800")
+
+
+def test_no_secret_is_shown() -> None:
+    assert repr(NAMES) == "Names()"
+
+
+def test_nothing_of_a_name_is_in_a_key() -> None:
+    layout = Layout("agents/", NAMES)
+    leaf = CheckpointLeaf(None, "loop", 3, "run-77")
+    key = layout.key("customer@example.com", "planner|sub", "01", leaf)
+    task = layout.key("customer@example.com", "", "01", WritesLeaf.of("task-99", [0, 1]))
+    for secret_name in ("customer", "planner", "loop", "run", "77", "task", "99"):
+        assert secret_name not in (key + task).replace("checkpoint", "").replace("writes", "")
+    assert layout.lease("customer@example.com").startswith("agents/.leases/.h")
+    assert layout.exports("customer@example.com").startswith("agents/.exports/.h")
