@@ -234,8 +234,13 @@ class S3Saver(BaseS3Saver):
         itself, does nothing. With tags on the source's objects it also needs
         `s3:GetObjectTagging` and `s3:PutObjectTagging`.
 
+        Encrypted objects are bound to their thread. So they are read, sealed anew for the target, with the
+        data keys that they have, and written: a GET and a PUT each.
+
         Raises:
             InvalidKeyError: A thread_id is empty, or the target's keys would be too long.
+            DecryptionError: There are encrypted objects, and their key is missing. If it isn't that of one
+                object alone, nothing was copied.
             ConflictError: The source was being deleted meanwhile.
             S3CheckpointError: The store can't be reached or refuses.
         """

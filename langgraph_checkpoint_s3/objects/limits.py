@@ -72,6 +72,8 @@ def check_frames(frames: Sequence[Frame]) -> None:
     lenders = {lender for lender, _ in lent}
     if len(lent) > MOST_LENT or len(lenders) > MOST_LENDERS:
         raise ValueError(f"it borrows {len(lent)} frames from {len(lenders)} objects")
+    if len({frame.key for frame in frames}) > MOST_LENDERS:
+        raise ValueError(f"its frames are encrypted with over {MOST_LENDERS} keys")
     if len(set(lent)) < len(lent):
         raise ValueError("it borrows a frame twice")
     if max(offset for _, offset in lent) > MOST_OFFSET:
