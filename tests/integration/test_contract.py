@@ -20,6 +20,7 @@ from tests.contract.test_budgets import (
 from tests.contract.test_clients import TestClosing, TestForks, TestHandedIn
 from tests.contract.test_conformance import TestConformance, TestParity
 from tests.contract.test_damage import TestBadInput, TestDamage, TestDeletion
+from tests.contract.test_encryption import TestEncryption
 from tests.contract.test_errors import (
     TestConditions,
     TestPermissions,
@@ -46,6 +47,7 @@ __all__ = [
     "TestConformance",
     "TestDamage",
     "TestDeletion",
+    "TestEncryption",
     "TestForks",
     "TestGraphs",
     "TestHandedIn",
