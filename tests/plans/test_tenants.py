@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 
+import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
@@ -31,13 +32,17 @@ DAY = timedelta(days=1)
 Level = Literal["namespace", "thread", "prefix"]
 
 
+def layout_of(prefix: str) -> Layout:
+    return make_saver(FakeS3(), prefix=prefix)._layout
+
+
 class Tenant(NamedTuple):
     prefix: str
     thread: str
     ns: str
 
     def folder(self, level: Level) -> str:
-        layout = Layout(self.prefix)
+        layout = layout_of(self.prefix)
         if level == "namespace":
             return layout.namespace(self.thread, self.ns)
         return layout.thread(self.thread) if level == "thread" else self.prefix
@@ -185,6 +190,7 @@ TENANTS = st.builds(
 )
 
 
+@pytest.mark.modes("plain", "private")
 @settings(max_examples=60, deadline=None)
 @given(TENANTS, TENANTS, st.sampled_from(["thread", "namespace", "prefix", ""]))
 @example(Tenant("", "a", ""), Tenant("a/", "a", ""), "")
@@ -220,7 +226,7 @@ def test_no_operation_touches_another_tenant(ours: Tenant, theirs: Tenant, same:
             asked = request.request if isinstance(request, Tried) else request
             assert not owned & set(named(asked)), (name, asked)
             if isinstance(asked, LISTS) and level != "prefix":
-                layout = Layout(ours.prefix)
+                layout = layout_of(ours.prefix)
                 folders = ours.folder(level), layout.exports(ours.thread), layout.lease(ours.thread)
                 assert asked.prefix.startswith(folders), (name, asked)
 

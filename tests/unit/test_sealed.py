@@ -186,6 +186,17 @@ def test_whatever_comes_instead_of_its_end(end: int, more: bytes) -> None:
             read(CHECKPOINT[:end] + more)
 
 
+@given(st.sampled_from([2, 3]), st.integers(0, 2**16 - 1), st.binary(max_size=60))
+def test_whatever_claims_to_be_encrypted(flags: int, length: int, junk: bytes) -> None:
+    """With sums that fit."""
+    header = length.to_bytes(2, "big") + junk
+    start = CHECKPOINT[:5] + bytes([flags, 0, 0]) + len(header).to_bytes(4, "big")
+    data = start + zlib.crc32(header, zlib.crc32(start)).to_bytes(4, "big") + header
+    sealed_with(data)
+    with pytest.raises((CorruptObjectError, DecryptionError)):
+        read(data)
+
+
 def test_somebody_without_the_key_can_not_mend_the_sums() -> None:
     """CRCs are anybody's to compute: it is the cipher that tells."""
     base = 16 + int.from_bytes(CHECKPOINT[8:12], "big")
