@@ -1,0 +1,246 @@
+"""Where the keys of the client-side encryption come from: a key ring, AWS KMS, or a class of your own.
+
+    KeyProvider   what the saver asks for: the key to write with, and the one that an object names
+    KeyRing       keys that you keep yourself
+    KmsKeys       keys that AWS KMS makes and unwraps (kms.py)
+
+Nothing here encrypts anything; no secret reaches a repr, a message, a log line or a pickle.
+"""
+
+from __future__ import annotations
+
+import binascii
+import math
+import os
+import secrets
+from collections.abc import Mapping
+from typing import Any, Final, Protocol, runtime_checkable
+
+from langgraph_checkpoint_s3.errors import DecryptionError, InvalidConfigError
+from langgraph_checkpoint_s3.kms import KEY_BYTES, KmsKeys, from_base64
+from langgraph_checkpoint_s3.objects.seal import DataKey, KeyRef
+
+__all__ = ["DataKey", "KeyProvider", "KeyRef", "KeyRing", "KmsKeys"]
+
+_MAX_ID: Final = 200
+_HOW: Final = "Make keys with KeyRing.new_key(), or `openssl rand -base64 32`. Values aren't repeated here"
+
+
+@runtime_checkable
+class KeyProvider(Protocol):
+    """Where the saver gets its keys from. Any class with these four members is one.
+
+    The methods may block: the saver calls them in a worker thread, never on an event loop. They
+    may be called from many threads at once.
+
+    Attributes:
+        cache_seconds: How long the saver may keep a key that it was given, in seconds; `math.inf`
+            for ever. So long after access to a key is withdrawn, a running process still reads.
+    """
+
+    cache_seconds: float
+
+    def current(self) -> DataKey:
+        """The key to write with, now. Asked again when `cache_seconds` have passed."""
+        ...
+
+    def unlock(self, ref: KeyRef) -> bytes:
+        """The 32 bytes of the key that an object names.
+
+        Args:
+            ref: As `current()` gave it once, here or in another process; or as whoever can write to
+                the bucket made it up.
+
+        Raises:
+            DecryptionError: There is no such key. Names `ref.id`.
+        """
+        ...
+
+    def names_key(self) -> bytes | None:
+        """32 bytes that key the hashes of names (`private_keys`), the same for ever; or `None`."""
+        ...
+
+
+class KeyRing:
+    """Keys that you keep yourself: reads with all of them, writes with one.
+
+    To rotate without downtime:
+
+    1. Add the new key to every process that reads, and go on writing with the old one.
+    2. Write with the new one (`write_with`).
+    3. Rewrite the old objects, or let them age out.
+    4. Remove the old key. What is still sealed with it can't be read from then on.
+
+    Args:
+        keys: Each key by its id: 32 bytes, or their base64 (standard or URL-safe, 43 or 44
+            characters). An id is printable text of 1 to 200 characters. It isn't secret: it stands in
+            plaintext in every object.
+        write_with: The id of the key to write with. Default: the only one; with several it must be said.
+        names_key: 32 bytes, or their base64, for `private_keys`. It must never change for a prefix.
+            Default: none.
+
+    Raises:
+        InvalidConfigError: A key, an id or `write_with` isn't one.
+
+    Attributes:
+        cache_seconds: Infinite.
+    """
+
+    __slots__ = ("_keys", "_names_key", "_write_with", "cache_seconds")
+
+    def __init__(
+        self,
+        keys: Mapping[str, bytes | str],
+        *,
+        write_with: str | None = None,
+        names_key: bytes | str | None = None,
+    ) -> None:
+        self.cache_seconds = math.inf
+        ring = _ring(keys)
+        names = None if names_key is None else _decoded(names_key)
+        problem = _problem(ring, write_with)
+        if problem is None and names is None and names_key is not None:
+            problem = f"names_key isn't {KEY_BYTES} bytes, or their base64. {_HOW}"
+        if problem is not None:
+            del keys, write_with, names_key, ring, names  # error reporters show a frame's variables
+            raise InvalidConfigError(problem)
+        self._keys: dict[str, bytes] = {name: key for name, key in ring.items() if key is not None}
+        self._write_with = write_with if write_with is not None else next(iter(ring))
+        self._names_key = names
+
+    @classmethod
+    def from_env(
+        cls, variable: str = "LANGGRAPH_S3_KEYS", *, names_variable: str = "LANGGRAPH_S3_NAMES_KEY"
+    ) -> KeyRing:
+        """Read a key ring from the environment: `id:base64,id:base64`, of which the first writes.
+
+        To rotate, append the new key; when all processes have it, move it to the front.
+
+        Args:
+            variable: The variable with the keys.
+            names_variable: The variable with the names key, in base64. It may be unset.
+
+        Raises:
+            InvalidConfigError: The variable is unset, or isn't in this format. What is in it isn't repeated.
+        """
+        return cls(**_from_environment(variable, names_variable))
+
+    @staticmethod
+    def new_key() -> bytes:
+        """32 random bytes: a new key, to keep where only the readers get at it."""
+        return secrets.token_bytes(KEY_BYTES)
+
+    def current(self) -> DataKey:
+        """The key that `write_with` names."""
+        return DataKey(KeyRef(self._write_with), self._keys[self._write_with])
+
+    def unlock(self, ref: KeyRef) -> bytes:
+        """The key of that id.
+
+        Raises:
+            DecryptionError: It isn't on the ring.
+        """
+        key = self._keys.get(ref.id)
+        if key is None or ref.wrapped:
+            kind = "by a key service such as AWS KMS" if ref.wrapped else "with a key that isn't on the ring"
+            raise DecryptionError(
+                f"The object is sealed {kind}: {ref.id[:_MAX_ID]!r}. The ring has {_listed(self._keys)}. "
+                "Add the key that the object names, or read it with its own provider"
+            )
+        return key
+
+    def names_key(self) -> bytes | None:
+        """The names key, as it was given."""
+        return self._names_key
+
+    def __repr__(self) -> str:
+        if not hasattr(self, "_names_key"):  # its making failed
+            return "KeyRing()"
+        private = ", names_key=…" if self._names_key else ""
+        return f"KeyRing({{{_listed(self._keys)}}}, write_with={self._write_with!r}{private})"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("A KeyRing can't be pickled: it holds secrets. Make one in each process.")
+
+    def __copy__(self) -> KeyRing:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> KeyRing:
+        return self  # one that copies settings, such as `dataclasses.asdict`, need not copy secrets
+
+
+def _decoded(key: object) -> bytes | None:
+    """A key's bytes, from them or from base64; `None` if it is something else."""
+    decoded = from_base64(key) if isinstance(key, str) else key
+    return decoded if isinstance(decoded, bytes) and len(decoded) == KEY_BYTES else None
+
+
+def _ring(keys: Any) -> dict[Any, bytes | None]:
+    return {name: _decoded(key) for name, key in keys.items()} if isinstance(keys, Mapping) else {}
+
+
+def _problem(ring: Mapping[Any, bytes | None], write_with: str | None) -> str | None:
+    """What is wrong with a key ring, in words that hold no secret.
+
+    Keys are told by their place, since who swaps a key and its id makes an id of a secret.
+    """
+    if not ring:
+        return "A key ring needs a mapping of at least one id to its key"
+    for number, (name, key) in enumerate(ring.items(), start=1):
+        place = f"Key {number} of {len(ring)}"
+        if not isinstance(name, str) or not 0 < len(name) <= _MAX_ID or not name.isprintable():
+            return f"{place} has no id of 1 to {_MAX_ID} printable characters. {_HOW}"
+        if _is_a_key(name):
+            return (
+                f"{place} has an id that looks like a key. Ids stand in plaintext in every object: did id "
+                "and key change places?"
+            )
+        if key is None:
+            return f"{place} isn't {KEY_BYTES} bytes, or their base64 ({_LENGTHS}). {_HOW}"
+    if write_with is None and len(ring) > 1:
+        return f"With several keys, write_with must say which one writes: one of {_listed(ring)}"
+    if write_with is not None and write_with not in ring:
+        return f"write_with isn't the id of one of the keys: {_listed(ring)}"
+    return None
+
+
+_LENGTHS: Final = "44 characters, or 43 without the ="
+
+
+def _is_a_key(text: str) -> bool:
+    if _decoded(text) is not None:
+        return True
+    try:
+        return len(binascii.unhexlify(text)) == KEY_BYTES
+    except ValueError:
+        return False
+
+
+def _listed(ids: Mapping[str, object]) -> str:
+    return ", ".join(map(repr, ids))
+
+
+def _from_environment(variable: str, names_variable: str) -> dict[str, Any]:
+    """The arguments of a key ring, from the environment."""
+    keys: dict[str, str] = {}
+    problem = None
+    entries = [entry.strip() for entry in os.environ.get(variable, "").split(",")]
+    if entries == [""]:
+        problem = f"The environment variable {variable} is unset or empty"
+    for number, entry in enumerate(entries, start=1):
+        name, _, key = (part.strip() for part in entry.rpartition(":"))
+        if problem is None and not (name and key):
+            problem = f"Entry {number} of {variable} isn't id:key"
+        if problem is None and name in keys:
+            problem = f"Entry {number} of {variable} has the id of an earlier one"
+        keys[name] = key
+    if problem is not None:
+        keys, entries, entry, name, key = {}, [], "", "", ""  # error reporters show a frame's variables
+        raise InvalidConfigError(
+            f"{problem}. It looks like 2026-11:BASE64,2025-11:BASE64, and the first key writes. {_HOW}"
+        )
+    return {
+        "keys": keys,
+        "write_with": next(iter(keys)),
+        "names_key": os.environ.get(names_variable) or None,
+    }

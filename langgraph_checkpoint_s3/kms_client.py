@@ -1,0 +1,246 @@
+"""How AWS KMS is asked: one client a process, one request for all who ask the same, and its errors."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError, Future
+from typing import Any, Final, TypeVar
+
+from langgraph_checkpoint_s3.errors import (
+    AccessDeniedError,
+    DecryptionError,
+    InvalidConfigError,
+    S3CheckpointError,
+    StorageUnavailableError,
+)
+
+T = TypeVar("T")
+
+ACTIONS: Final = {
+    "generate_data_key": "kms:GenerateDataKey",
+    "generate_data_key_without_plaintext": "kms:GenerateDataKeyWithoutPlaintext",
+    "decrypt": "kms:Decrypt",
+}
+"""The IAM action that each operation needs."""
+
+_CREDENTIALS: Final = frozenset(
+    {
+        *("UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException"),
+        *("SignatureDoesNotMatch", "IncompleteSignature", "MissingAuthenticationToken"),
+        *("MissingAuthenticationTokenException", "ExpiredToken", "ExpiredTokenException"),
+        *("RequestExpired", "RequestTimeTooSkewed"),
+    }
+)
+_OF_THE_KEY: Final = {
+    "NotFoundException": "KMS knows no such key: check the account, and that the region is the key's",
+    "InvalidArnException": "KMS takes it for no key's ARN, or for one of another region",
+    "DisabledException": "It is disabled: enable it (kms:EnableKey)",
+    "KMSInvalidStateException": "Its state doesn't allow that: if its deletion is pending, cancel it "
+    "(kms:CancelKeyDeletion), then enable the key (kms:EnableKey)",
+    "InvalidKeyUsageException": "It isn't a symmetric key for encryption",
+    "ValidationException": "KMS takes the request for invalid",
+}
+_WRAPPED: Final = {
+    "InvalidCiphertextException": "it is damaged, or was wrapped with another encryption_context",
+    "IncorrectKeyException": "another master key wrapped it. If an alias pointed to that "
+    "one before, add its ARN to also_read",
+}
+
+
+class KmsClient:
+    """A client of AWS KMS, made on first use, and anew in a forked process.
+
+    Args:
+        region: The keys' region; `None` leaves it to AWS's own chain.
+        endpoint_url: Another address.
+        client: A client of the user's own, to use as it is.
+        session: A `boto3.Session` of the user's own, to make the client from.
+    """
+
+    def __init__(self, region: str | None, endpoint_url: str | None, client: Any, session: Any) -> None:
+        self._region = region
+        self._endpoint_url = endpoint_url
+        self._given = client
+        self._session = session
+        self._processes: dict[int, _Process] = {}
+
+    def call(self, operation: str, key: str, **arguments: Any) -> Mapping[str, Any]:
+        """Send one request.
+
+        Args:
+            operation: The client's method.
+            key: What errors call the master key.
+            **arguments: The method's.
+        """
+        try:
+            process = self._process()
+            with process.lock:
+                client = process.client = process.client or self._given or self._make()
+            with _quiet:
+                answer: Mapping[str, Any] = getattr(client, operation)(**arguments)
+        except Exception as error:
+            meant = _judge(error, operation, key)
+            if meant is None:
+                raise
+            raise meant from error
+        return answer
+
+    def once(self, what: object, do: Callable[[], T]) -> T:
+        """Do it, or wait for the thread that is at it already, and share its result or error."""
+        process = self._process()
+        while True:
+            with process.lock:
+                flight = process.flights.get(what)
+                if flight is None:
+                    mine = process.flights[what] = Future()
+                    break
+            try:
+                shared: T = flight.result()
+            except CancelledError:
+                continue
+            return shared
+        try:
+            result = do()
+        except Exception as error:
+            process.land(what)
+            mine.set_exception(error)
+            raise
+        except BaseException:  # Ctrl-C is for the thread that got it: the next one tries
+            process.land(what)
+            mine.cancel()
+            raise
+        process.land(what)
+        mine.set_result(result)
+        return result
+
+    def close(self) -> None:
+        """Close the connections, if the client is of our own making. The next use makes a new one."""
+        process = self._processes.pop(os.getpid(), None)
+        if process is not None and process.client is not None and self._given is None:
+            process.client.close()
+
+    def _process(self) -> _Process:
+        return self._processes.get(os.getpid()) or self._processes.setdefault(os.getpid(), _Process())
+
+    def _make(self) -> Any:
+        from botocore.config import Config
+        from botocore.session import Session
+
+        arguments: dict[str, Any] = {
+            "region_name": self._region,
+            "endpoint_url": self._endpoint_url,
+            "config": Config(
+                connect_timeout=5.0, read_timeout=10.0, retries={"mode": "standard", "total_max_attempts": 5}
+            ),
+        }
+        if self._session is not None:
+            return self._session.client("kms", **arguments)
+        return Session().create_client("kms", **arguments)
+
+
+class _Process:
+    """What a forked process must not share: sockets, and what a thread of its parent's may have held."""
+
+    def __init__(self) -> None:
+        self.client: Any = None
+        self.lock = threading.Lock()
+        self.flights: dict[object, Future[Any]] = {}
+
+    def land(self, what: object) -> None:
+        with self.lock:
+            del self.flights[what]
+
+
+class _Quiet(threading.local):
+    """Keeps botocore from logging KMS's answers at level DEBUG: data keys stand in them in plaintext."""
+
+    active = False
+
+    def __enter__(self) -> None:
+        self.active = True
+
+    def __exit__(self, *_: object) -> None:
+        self.active = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not self.active
+
+
+_quiet: Final = _Quiet()
+logging.getLogger("botocore.parsers").addFilter(_quiet.filter)
+
+
+def _judge(error: Exception, operation: str, key: str) -> S3CheckpointError | None:
+    """What an error of botocore's means; `None` if it is none."""
+    from botocore import exceptions as boto
+
+    action = ACTIONS[operation]
+    no_credentials = (
+        boto.NoCredentialsError,
+        boto.PartialCredentialsError,
+        boto.CredentialRetrievalError,
+        boto.TokenRetrievalError,
+        boto.SSOError,
+    )
+    if isinstance(error, boto.ClientError):
+        return _of_response(error.response, operation, key)
+    if isinstance(error, no_credentials):
+        return AccessDeniedError(
+            f"There are no usable AWS credentials for KMS ({error}). Set AWS_ACCESS_KEY_ID and "
+            f"AWS_SECRET_ACCESS_KEY, a profile or a role that may {action} with {key}",
+            action=action,
+        )
+    settings = (boto.ParamValidationError, boto.InvalidRegionError, boto.NoRegionError, ValueError)
+    if isinstance(error, settings):
+        return InvalidConfigError(
+            f"KMS can't be asked with these settings ({error}): check the key, region and endpoint_url"
+        )
+    if isinstance(error, boto.HTTPClientError):  # botocore keeps the request in it, session token included
+        for held in (vars(error), error.kwargs):
+            for name in ("request", "response"):
+                held.pop(name, None)  # type: ignore[misc]  # more than its types know
+    if isinstance(error, (boto.BotoCoreError, OSError)):
+        return StorageUnavailableError(
+            f"AWS KMS can't be reached ({type(error).__name__}: {error}) for {action} with {key}. Check "
+            "region, endpoint_url and network; from a VPC without internet, the VPC endpoint for KMS"
+        )
+    return None
+
+
+def _of_response(response: Any, operation: str, key: str) -> S3CheckpointError:
+    details = response.get("Error", {})
+    code, message = str(details.get("Code", "")), str(details.get("Message", ""))
+    metadata = response.get("ResponseMetadata", {})
+    status = int(metadata.get("HTTPStatusCode", 0))
+    ids = [metadata["RequestId"]] if metadata.get("RequestId") else []
+    said = f"KMS says: {code} {message}".rstrip()
+    action = ACTIONS[operation]
+    if code in _CREDENTIALS:
+        return AccessDeniedError(
+            f"KMS doesn't accept the AWS credentials, or this machine's clock. {said}", request_ids=ids
+        )
+    if code in ("AccessDeniedException", "AccessDenied") or status == 403:
+        return AccessDeniedError(
+            f"Access denied: these credentials need {action} on {key}, by their policy or the key's own. "
+            f"{said}",
+            action=action,
+            request_ids=ids,
+        )
+    if code in _WRAPPED:
+        return DecryptionError(
+            f"KMS can't unwrap the data key with {key}: {_WRAPPED[code]}. {said}", request_ids=ids
+        )
+    if code in _OF_THE_KEY:
+        kind = DecryptionError if operation == "decrypt" else InvalidConfigError
+        return kind(f"The KMS key {key} can't be used. {_OF_THE_KEY[code]}. {said}", request_ids=ids)
+    attempts = int(metadata.get("RetryAttempts", 0)) + 1
+    return StorageUnavailableError(
+        f"AWS KMS failed at {action} with {key}, after {attempts} attempt{'s' if attempts > 1 else ''}. "
+        f"{said}",
+        attempts=attempts,
+        status=status,
+        request_ids=ids,
+    )
