@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.serde.base import SerializerProtocol
     from typing_extensions import Self
 
-    from langgraph_checkpoint_s3.encryption import KeyProvider
+    from langgraph_checkpoint_s3.encryption.provider import KeyProvider
 
 _WRITER = f"langgraph-checkpoint-s3/{__version__}"
 _OWN_KEYWORDS = frozenset({"serde", "client", "session", "aio_session", "encryption"})

@@ -35,7 +35,7 @@ from langgraph_checkpoint_s3.s3.requests import Body, Entry
 from langgraph_checkpoint_s3.version import __version__
 
 if TYPE_CHECKING:
-    from langgraph_checkpoint_s3.encryption import KeyProvider
+    from langgraph_checkpoint_s3.encryption.provider import KeyProvider
 
 MAX_BYTES: Final = 1024 * 1024 * 1024
 """What a checkpoint from elsewhere may come to by default: 1 GiB."""

@@ -89,7 +89,7 @@ def is_module(below: str) -> bool:
     return (ROOT / below.replace(".", "/")).with_suffix(".py").exists()
 
 
-ROOMS = {"plans", "objects", "s3"}
+ROOMS = {"encryption", "plans", "objects", "s3"}
 REQUESTS = {"s3.requests", "s3.administration", "s3.settings"}
 ALLOWED: dict[str, set[str]] = {
     "objects": {"errors", "objects"},
@@ -100,7 +100,8 @@ ALLOWED: dict[str, set[str]] = {
     "version": set(),
     "config": {"errors", "objects"},
     "admin.plans": {"admin.plans", "config", "errors", "objects", "plans", *REQUESTS},
-    "base": {"config", "errors", "objects", "plans", "s3", "version"},
+    "encryption": {"encryption", "errors", "objects"},
+    "base": {"config", "encryption", "errors", "objects", "plans", "s3", "version"},
     "leases": {"errors", "objects", "plans", "s3"},
     "saver": {"base", "leases", "config", "errors", "objects", "plans", "s3", "version"},
 }

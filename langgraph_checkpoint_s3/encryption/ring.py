@@ -1,11 +1,4 @@
-"""Where the keys of the client-side encryption come from: a key ring, AWS KMS, or a class of your own.
-
-    KeyProvider   what the saver asks for: the key to write with, and the one that an object names
-    KeyRing       keys that you keep yourself
-    KmsKeys       keys that AWS KMS makes and unwraps (kms.py)
-
-Nothing here encrypts anything; no secret reaches a repr, a message, a log line or a pickle.
-"""
+"""Keys that you keep yourself: a ring of them, of which one writes and all read."""
 
 from __future__ import annotations
 
@@ -14,51 +7,14 @@ import math
 import os
 import secrets
 from collections.abc import Mapping
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final
 
+from langgraph_checkpoint_s3.encryption.kms import KEY_BYTES, from_base64
 from langgraph_checkpoint_s3.errors import DecryptionError, InvalidConfigError
-from langgraph_checkpoint_s3.kms import KEY_BYTES, KmsKeys, from_base64
 from langgraph_checkpoint_s3.objects.seal import DataKey, KeyRef
-
-__all__ = ["DataKey", "KeyProvider", "KeyRef", "KeyRing", "KmsKeys"]
 
 _MAX_ID: Final = 200
 _HOW: Final = "Make keys with KeyRing.new_key(), or `openssl rand -base64 32`. Values aren't repeated here"
-
-
-@runtime_checkable
-class KeyProvider(Protocol):
-    """Where the saver gets its keys from. Any class with these four members is one.
-
-    The methods may block: the saver calls them in a worker thread, never on an event loop. They
-    may be called from many threads at once.
-
-    Attributes:
-        cache_seconds: How long the saver may keep a key that it was given, in seconds; `math.inf`
-            for ever. So long after access to a key is withdrawn, a running process still reads.
-    """
-
-    cache_seconds: float
-
-    def current(self) -> DataKey:
-        """The key to write with, now. Asked again when `cache_seconds` have passed."""
-        ...
-
-    def unlock(self, ref: KeyRef) -> bytes:
-        """The 32 bytes of the key that an object names.
-
-        Args:
-            ref: As `current()` gave it once, here or in another process; or as whoever can write to
-                the bucket made it up.
-
-        Raises:
-            DecryptionError: There is no such key. Names `ref.id`.
-        """
-        ...
-
-    def names_key(self) -> bytes | None:
-        """32 bytes that key the hashes of names (`private_keys`), the same for ever; or `None`."""
-        ...
 
 
 class KeyRing:

@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
+from langgraph_checkpoint_s3.encryption.kms_client import KmsClient
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
     DecryptionError,
     InvalidConfigError,
     S3CheckpointError,
 )
-from langgraph_checkpoint_s3.kms_client import KmsClient
 from langgraph_checkpoint_s3.objects.seal import DataKey, KeyRef
 
 KEY_BYTES: Final = 32
