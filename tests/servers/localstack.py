@@ -1,4 +1,4 @@
-"""LocalStack's S3, in a Python 3.13 environment of its own: for AWS's admin calls.
+"""LocalStack's S3 and KMS, in a Python 3.13 environment of its own: for AWS's admin calls.
 
 It checks no credentials, and loses keys from lists when their names have to be URL-encoded.
 """
@@ -42,7 +42,7 @@ def running(work_dir: Path) -> Iterator[Server]:
     with data_dir(work_dir, "localstack") as data:
         env = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))}
         env |= {
-            "SERVICES": "s3",
+            "SERVICES": "s3,kms",
             "STRICT_SERVICE_LOADING": "1",
             "EAGER_SERVICE_LOADING": "1",
             "DISABLE_EVENTS": "1",
