@@ -52,6 +52,8 @@ class S3Saver(BaseS3Saver):
             threads, unless `aio_session` is there too. The same holds for `session`.
         session: A `boto3.Session` of your own.
         aio_session: An `aiobotocore` (or `aioboto3`) session of your own, for the async methods.
+        encryption: Where keys come from, if objects are to be encrypted here: a `KeyRing`, `KmsKeys` or any
+            `KeyProvider` of `langgraph_checkpoint_s3.encryption`. Needs the extra `crypto`.
         **settings: Any other setting of `S3Config`, by its name.
 
     Raises:
