@@ -7,6 +7,7 @@ ask for what cleans up. What a request needs beyond the sending is in `exchange.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import threading
 import time
@@ -20,7 +21,8 @@ from langgraph_checkpoint_s3.errors import S3CheckpointError
 from langgraph_checkpoint_s3.s3 import aio
 from langgraph_checkpoint_s3.s3.boto import BotoClient
 from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
-from langgraph_checkpoint_s3.s3.patience import Patience, calling
+from langgraph_checkpoint_s3.s3.patience import Patience
+from langgraph_checkpoint_s3.s3.race import Racers, acall, has_body
 from langgraph_checkpoint_s3.s3.requests import Body, Failed, Request, Tried
 
 T = TypeVar("T")
@@ -57,6 +59,7 @@ class Store:
         native = aio_session is not None or (client is None and session is None and aio.available())
         self._aio = aio.AioClients(config, user_agent, aio_session) if native else None
         self._pool: tuple[int, ThreadPoolExecutor] | None = None
+        self._racers = Racers()
         self._lock = threading.Lock()
 
     def run(self, plan: Generator[Sequence[Request[Any]], list[Any], T]) -> T:
@@ -109,6 +112,7 @@ class Store:
             pool, self._pool = self._pool, None
         if pool is not None and pool[0] == os.getpid():
             pool[1].shutdown()
+        self._racers.close()
         self._boto.close()
 
     async def aclose(self) -> None:
@@ -176,9 +180,10 @@ class Store:
             method, arguments = exchange.call(wire)
             response: Any = None
             try:
-                with calling(exchange.called):
-                    response = getattr(client, method)(**arguments)
-                data = _read(response["Body"]) if _has_body(response) else b""
+                response = self._racers.call(
+                    exchange, functools.partial(getattr(client, method), **arguments)
+                )
+                data = _read(response["Body"]) if has_body(response) else b""
             except Exception as error:  # noqa: BLE001  # judged by the exchange
                 time.sleep(exchange.failed(error, reading=response is not None))
             else:
@@ -200,9 +205,8 @@ class Store:
             method, arguments = exchange.call(wire)
             response: Any = None
             try:
-                with calling(exchange.called):
-                    response = await getattr(client, method)(**arguments)
-                data = await _aread(response["Body"]) if _has_body(response) else b""
+                response = await acall(exchange, functools.partial(getattr(client, method), **arguments))
+                data = await _aread(response["Body"]) if has_body(response) else b""
             except Exception as error:  # noqa: BLE001  # judged by the exchange
                 await asyncio.sleep(exchange.failed(error, reading=response is not None))
             else:
@@ -269,10 +273,6 @@ def _results(pairs: Sequence[tuple[Any, BaseException | None]]) -> tuple[list[An
 
 def _result(future: Future[Any] | asyncio.Future[Any]) -> Any:
     return future.result()
-
-
-def _has_body(response: Any) -> bool:
-    return isinstance(response, dict) and "Body" in response  # a signed URL is text
 
 
 def _read(body: Any) -> bytes:

@@ -22,6 +22,7 @@ from langgraph_checkpoint_s3.s3.administration import Sign
 from langgraph_checkpoint_s3.s3.breaker import Breaker, State
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
 from langgraph_checkpoint_s3.s3.faults import Again, Outcome, Unconditional, judge, unmakeable
+from langgraph_checkpoint_s3.s3.hedge import Hedges, kind_of
 from langgraph_checkpoint_s3.s3.patience import Call, Patience
 from langgraph_checkpoint_s3.s3.requests import (
     Body,
@@ -51,6 +52,8 @@ class Stats:
         bytes_sent: Bytes of bodies sent.
         bytes_received: Bytes of bodies received.
         circuit: The circuit breaker: `off`, `closed` (all is well), `open` or `half-open`.
+        hedges: How many slow reads were sent a second time. They are among `requests`.
+        hedges_won: How many of those were answered before the first request was.
     """
 
     requests: Mapping[str, int] = field(default_factory=dict)
@@ -58,6 +61,8 @@ class Stats:
     bytes_sent: int = 0
     bytes_received: int = 0
     circuit: State = "off"
+    hedges: int = 0
+    hedges_won: int = 0
 
 
 class Shared:
@@ -78,6 +83,7 @@ class Shared:
         self.breaker = Breaker(
             config.circuit_breaker, config.circuit_breaker_cooldown, self.now, config.bucket
         )
+        self.hedges = Hedges(config.hedged_reads) if config.hedged_reads else None
         self._told = False
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -117,8 +123,9 @@ class Shared:
         """The counts so far."""
         with self._lock:
             counts = dict(self._counts)
-        hits, sent, received = (counts.pop(name, 0) for name in ("hits", "sent", "received"))
-        return Stats(counts, hits, sent, received, self.breaker.state)
+        names = ("hits", "sent", "received", "hedges", "won")
+        hits, sent, received, hedges, won = (counts.pop(name, 0) for name in names)
+        return Stats(counts, hits, sent, received, self.breaker.state, hedges, won)
 
     def without_conditions(self) -> None:
         """The store has no conditional writes: say so once, and ask it for none any more."""
@@ -150,6 +157,8 @@ class Exchange:
         self._attempts = 0  # of all tries: the client library makes several of one
         self._conditional = True
         self._begun = shared.clock()
+        self._sent = self._begun
+        self._kind = kind_of(request) if shared.hedges is not None else None
         self.called = Call(patience)
         self.answer: Any = None
         self.settled = False
@@ -183,7 +192,42 @@ class Exchange:
         if not isinstance(self._request, Sign):  # nothing is sent for it
             self._shared.count(operation_of(self._request))
         arguments = wire.arguments(self._request, conditional=self._conditional)
+        self._sent = self._shared.clock() if self._kind else 0.0
         return method_of(self._request), arguments
+
+    def hedge_after(self) -> float | None:
+        """Seconds after which the call is slow, and may be made a second time; `None` is never."""
+        if self._kind is None or self._shared.hedges is None:
+            return None
+        return self._shared.hedges.after(self._kind)
+
+    def second(self) -> Call | None:
+        """Begin a second call beside the one that is under way, and slow; `None` if it may not be.
+
+        A store that fails, or may do so, isn't asked twice. A second call is one request: nothing retries it.
+        """
+        shared = self._shared
+        failing = self.called.attempts or shared.breaker.state not in ("off", "closed")
+        if failing or not self._patience.left or shared.hedges is None or not shared.hedges.take():
+            return None
+        shared.count(operation_of(self._request))
+        shared.count("hedges")
+        return Call(self._patience, once=True)
+
+    def is_answered(self, error: BaseException | None) -> bool:
+        """Whether a call that ended with this error, or with none, has an answer: absence is one too."""
+        if not isinstance(error, Exception):
+            return error is None
+        return isinstance(judge(error, self._request, self._shared.config.bucket), Outcome)
+
+    def won(self) -> None:
+        """The second call had its answer first."""
+        self._shared.count("won")
+
+    def began(self) -> None:
+        """The answer that counts has begun."""
+        if self._kind is not None and self._shared.hedges is not None:
+            self._shared.hedges.answered(self._kind, self._shared.clock() - self._sent)
 
     def succeeded(self, wire: Wire, response: Mapping[str, Any], data: bytes) -> None:
         """The store answered."""
