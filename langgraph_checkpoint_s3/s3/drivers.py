@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
-import threading
 import time
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
@@ -21,9 +19,10 @@ from langgraph_checkpoint_s3.errors import S3CheckpointError
 from langgraph_checkpoint_s3.s3 import aio
 from langgraph_checkpoint_s3.s3.boto import BotoClient
 from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
-from langgraph_checkpoint_s3.s3.patience import Patience
-from langgraph_checkpoint_s3.s3.race import Racers, acall, has_body
+from langgraph_checkpoint_s3.s3.patience import Call, Patience, calling
+from langgraph_checkpoint_s3.s3.race import THREADS, arace, race
 from langgraph_checkpoint_s3.s3.requests import Body, Failed, Request, Tried
+from langgraph_checkpoint_s3.s3.threads import Threads
 
 T = TypeVar("T")
 
@@ -58,9 +57,9 @@ class Store:
         # the async methods use it too, in threads, unless there is an asyncio one beside it.
         native = aio_session is not None or (client is None and session is None and aio.available())
         self._aio = aio.AioClients(config, user_agent, aio_session) if native else None
-        self._pool: tuple[int, ThreadPoolExecutor] | None = None
-        self._racers = Racers()
-        self._lock = threading.Lock()
+        others = config.max_concurrency - 1  # besides the caller's own thread
+        self._threads = Threads(others, "langgraph-checkpoint-s3")
+        self._racers = Threads(THREADS, "langgraph-checkpoint-s3-race")
 
     def run(self, plan: Generator[Sequence[Request[Any]], list[Any], T]) -> T:
         """Run a plan to its end, blocking."""
@@ -108,10 +107,7 @@ class Store:
 
     def close(self) -> None:
         """Close the blocking client and its threads. They come back with the next use."""
-        with self._lock:
-            pool, self._pool = self._pool, None
-        if pool is not None and pool[0] == os.getpid():
-            pool[1].shutdown()
+        self._threads.close()
         self._racers.close()
         self._boto.close()
 
@@ -129,7 +125,7 @@ class Store:
 
         if len(batch) == 1 or self.config.max_concurrency == 1:
             return _results([_attempt(send, request) for request in batch])
-        others = [self._submit(send, request) for request in batch[1:]]
+        others = [self._threads.submit(send, request) for request in batch[1:]]
         first = _attempt(send, batch[0])
         try:
             wait(others)
@@ -177,15 +173,11 @@ class Store:
         with self.shared.making():
             client, wire = self._boto.get()
         while not exchange.settled:
-            method, arguments = exchange.call(wire)
-            response: Any = None
+            fetch = functools.partial(_fetch, client, *exchange.call(wire))
             try:
-                response = self._racers.call(
-                    exchange, functools.partial(getattr(client, method), **arguments)
-                )
-                data = _read(response["Body"]) if has_body(response) else b""
+                response, data = race(self._racers, exchange, fetch)
             except Exception as error:  # noqa: BLE001  # judged by the exchange
-                time.sleep(exchange.failed(error, reading=response is not None))
+                time.sleep(exchange.failed(error))
             else:
                 exchange.succeeded(wire, response, data)
         return exchange.answer
@@ -202,23 +194,14 @@ class Store:
         with self.shared.making():
             client, wire = await clients.get()
         while not exchange.settled:
-            method, arguments = exchange.call(wire)
-            response: Any = None
+            fetch = functools.partial(_afetch, client, *exchange.call(wire))
             try:
-                response = await acall(exchange, functools.partial(getattr(client, method), **arguments))
-                data = await _aread(response["Body"]) if has_body(response) else b""
+                response, data = await arace(exchange, fetch)
             except Exception as error:  # noqa: BLE001  # judged by the exchange
-                await asyncio.sleep(exchange.failed(error, reading=response is not None))
+                await asyncio.sleep(exchange.failed(error))
             else:
                 exchange.succeeded(wire, response, data)
         return exchange.answer
-
-    def _submit(self, send: Callable[[Request[Any]], Any], request: Request[Any]) -> Future[Any]:
-        with self._lock:  # so that `close` can't come between
-            if self._pool is None or self._pool[0] != os.getpid():
-                others = self.config.max_concurrency - 1  # besides the caller's own thread
-                self._pool = (os.getpid(), ThreadPoolExecutor(others, "langgraph-checkpoint-s3"))
-            return self._pool[1].submit(send, request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,13 +258,27 @@ def _result(future: Future[Any] | asyncio.Future[Any]) -> Any:
     return future.result()
 
 
-def _read(body: Any) -> bytes:
-    with body:
-        data: bytes = body.read()
-    return data
+def _fetch(client: Any, method: str, arguments: Mapping[str, Any], call: Call) -> tuple[Any, bytes]:
+    """Call a client's method, and read the body of its answer."""
+    with calling(call):
+        response = getattr(client, method)(**arguments)
+        if not _has_body(response):
+            return response, b""
+        call.reading = True
+        with response["Body"]:
+            return response, response["Body"].read()
 
 
-async def _aread(body: Any) -> bytes:
-    async with body:
-        data: bytes = await body.read()
-    return data
+async def _afetch(client: Any, method: str, arguments: Mapping[str, Any], call: Call) -> tuple[Any, bytes]:
+    """`_fetch`, awaited."""
+    with calling(call):
+        response = await getattr(client, method)(**arguments)
+        if not _has_body(response):
+            return response, b""
+        call.reading = True
+        async with response["Body"]:
+            return response, await response["Body"].read()
+
+
+def _has_body(response: Any) -> bool:
+    return isinstance(response, dict) and "Body" in response  # a signed URL is text

@@ -83,7 +83,7 @@ class Shared:
         self.breaker = Breaker(
             config.circuit_breaker, config.circuit_breaker_cooldown, self.now, config.bucket
         )
-        self.hedges = Hedges(config.hedged_reads) if config.hedged_reads else None
+        self.hedges = Hedges(config.hedged_reads)
         self._told = False
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -158,7 +158,7 @@ class Exchange:
         self._conditional = True
         self._begun = shared.clock()
         self._sent = self._begun
-        self._kind = kind_of(request) if shared.hedges is not None else None
+        self._kind = kind_of(request)
         self.called = Call(patience)
         self.answer: Any = None
         self.settled = False
@@ -192,13 +192,11 @@ class Exchange:
         if not isinstance(self._request, Sign):  # nothing is sent for it
             self._shared.count(operation_of(self._request))
         arguments = wire.arguments(self._request, conditional=self._conditional)
-        self._sent = self._shared.clock() if self._kind else 0.0
+        self._sent = self._shared.clock()
         return method_of(self._request), arguments
 
     def hedge_after(self) -> float | None:
         """Seconds after which the call is slow, and may be made a second time; `None` is never."""
-        if self._kind is None or self._shared.hedges is None:
-            return None
         return self._shared.hedges.after(self._kind)
 
     def second(self) -> Call | None:
@@ -207,8 +205,9 @@ class Exchange:
         A store that fails, or may do so, isn't asked twice. A second call is one request: nothing retries it.
         """
         shared = self._shared
-        failing = self.called.attempts or shared.breaker.state not in ("off", "closed")
-        if failing or not self._patience.left or shared.hedges is None or not shared.hedges.take():
+        failed = self.called.attempts > self.called.reading  # the attempt whose answer is read didn't
+        failing = failed or shared.breaker.state not in ("off", "closed")
+        if failing or not self._patience.left or not shared.hedges.take():
             return None
         shared.count(operation_of(self._request))
         shared.count("hedges")
@@ -220,18 +219,16 @@ class Exchange:
             return error is None
         return isinstance(judge(error, self._request, self._shared.config.bucket), Outcome)
 
-    def won(self) -> None:
-        """The second call had its answer first."""
-        self._shared.count("won")
-
-    def began(self) -> None:
-        """The answer that counts has begun."""
-        if self._kind is not None and self._shared.hedges is not None:
-            self._shared.hedges.answered(self._kind, self._shared.clock() - self._sent)
+    def answered_by(self, call: Call) -> None:
+        """Of the calls that were made at once, this one has its answer first."""
+        if call is not self.called:
+            self._shared.count("won")
+            self.called = call
 
     def succeeded(self, wire: Wire, response: Mapping[str, Any], data: bytes) -> None:
         """The store answered."""
         self._shared.breaker.succeeded()
+        self._shared.hedges.answered(self._kind, self._shared.clock() - self._sent)
         request, answer = self._request, wire.answer(self._request, response, data)
         body: bytes = getattr(request, "body", b"")
         if isinstance(request, GetObject) and isinstance(answer, Body):
@@ -246,8 +243,8 @@ class Exchange:
             self._shared.count("sent", len(body))
         self._settle(answer)
 
-    def failed(self, error: Exception, *, reading: bool = False) -> float:
-        """The request failed, or (`reading`) its answer's body.
+    def failed(self, error: Exception) -> float:
+        """The request failed, or the reading of its answer's body.
 
         Returns:
             How many seconds to wait before it is sent again, if it isn't settled now.
@@ -256,7 +253,7 @@ class Exchange:
             S3CheckpointError: It won't be.
         """
         self._attempts += max(1, self.called.attempts)
-        verdict = judge(error, self._request, self._shared.config.bucket, reading=reading)
+        verdict = judge(error, self._request, self._shared.config.bucket, reading=self.called.reading)
         if isinstance(verdict, Outcome):
             self._shared.breaker.succeeded()
             self._settle(verdict.answer)

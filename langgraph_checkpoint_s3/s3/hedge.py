@@ -3,10 +3,10 @@
 One number says both. With a share of 0.05, a read is slow once it has waited longer than 95 % of the latest
 ones of its kind, and at most 5 % of the reads that were answered are sent twice.
 
-What counts is the time to an answer's first byte, which hardly depends on an object's size. Of a read that
-was sent twice it is the time from the first sending to whichever answer came first. That is less than what
-the first would have taken, but more than what was slow when the second was sent: so it stays on its side of
-the quantile, and hedging doesn't make its own measure shorter.
+What counts is the time until an answer was read whole. Of a read that was sent twice it is the time from the
+first sending to whichever answer came first. That is less than what the first would have taken, but more than
+what was slow when the second was sent: so it stays on its side of the quantile, and hedging doesn't make its
+own measure shorter.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ LEAST: Final = 100
 """How many must be known before any is called slow."""
 BURST: Final = 10.0
 """The most second requests that quiet times save up for."""
+MOST: Final = 1024 * 1024
+"""The most bytes that are read twice. What is larger takes its time for its size, not by mischance."""
+_SMALL: Final = 64 * 1024
 _SHORT_PAGE: Final = 100
 
 
@@ -59,7 +62,7 @@ class Hedges:
     Only answers pay for second requests: a store that gives none gets `BURST` of them, and then no more.
 
     Args:
-        share: Which part of reads may be sent twice.
+        share: Which part of reads may be sent twice; 0 is none, and then nothing is remembered.
     """
 
     def __init__(self, share: float) -> None:
@@ -68,8 +71,10 @@ class Hedges:
         self._saved = 0.0
         self._lock = threading.Lock()
 
-    def after(self, kind: str) -> float | None:
+    def after(self, kind: str | None) -> float | None:
         """Seconds after which a read of a kind is slow; `None` while that isn't known."""
+        if not self._share or kind is None:
+            return None
         with self._lock:
             times = self._times.get(kind)
             return None if times is None else times.slow
@@ -82,8 +87,10 @@ class Hedges:
             self._saved -= 1
             return True
 
-    def answered(self, kind: str, seconds: float) -> None:
+    def answered(self, kind: str | None, seconds: float) -> None:
         """A read of a kind was answered, so long after it was first sent."""
+        if not self._share or kind is None:
+            return
         with self._lock:
             self._saved = min(BURST, self._saved + self._share)
             self._times.setdefault(kind, Times(self._share)).add(seconds)
@@ -92,12 +99,15 @@ class Hedges:
 def kind_of(request: Request[Any]) -> str | None:
     """What a request's time is compared with; `None` if it is never sent twice.
 
-    Reads and listings make up the time of `get_tuple` and `list`. A HEAD goes beside a PUT that takes longer,
-    and a lease's own read (`GetDated`) is rare, and is about time itself. What writes is never sent twice.
+    Listings, and reads that are known to be of `MOST` bytes at most: they make up the time of `get_tuple` and
+    `list`. A HEAD goes beside a PUT that takes longer, and a lease's own read (`GetDated`) is rare, and is
+    about time itself. What writes is never sent twice.
     """
     match request:
-        case GetObject():
-            return "GetObject"
         case ListObjects(max_keys=most):
-            return "short ListObjects" if most <= _SHORT_PAGE else "ListObjects"
+            return "short listing" if most <= _SHORT_PAGE else "listing"
+        case GetObject(length=length, listed=listed):
+            size = listed if length is None else length
+            if size is not None and size <= MOST:
+                return "small object" if size <= _SMALL else "object"
     return None

@@ -59,12 +59,14 @@ class Call:
         attempts: How often the request was sent so far; 0 for a client that isn't of our making.
         cut: Whether another attempt would have come too late.
         once: Whether no other attempt is to begin, since another call's answer is there or is on its way.
+        reading: Whether its answer has begun, and the body of that is read.
     """
 
     patience: Patience
     attempts: int = 0
     cut: bool = False
     once: bool = False
+    reading: bool = False
 
 
 _running: ContextVar[Call | None] = ContextVar("langgraph_checkpoint_s3_call", default=None)
