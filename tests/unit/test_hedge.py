@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -10,12 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3 import S3Config
+from langgraph_checkpoint_s3.plans.read import heads
+from langgraph_checkpoint_s3.plans.transfer import Sizes, fetch
 from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
-from langgraph_checkpoint_s3.s3.hedge import BURST, LEAST, WINDOW, Hedges, Times, kind_of
+from langgraph_checkpoint_s3.s3.hedge import BURST, LEAST, MOST, WINDOW, Hedges, Times, kind_of
 from langgraph_checkpoint_s3.s3.patience import Call, calling
 from langgraph_checkpoint_s3.s3.requests import (
     CopyObject,
     DeleteObjects,
+    Entry,
     GetDated,
     GetObject,
     HeadObject,
@@ -23,6 +28,8 @@ from langgraph_checkpoint_s3.s3.requests import (
     PutObject,
     SwapObject,
 )
+from langgraph_checkpoint_s3.s3.wire import Wire
+from tests.unit.racing import small
 from tests.unit.test_patience import Clock, after
 
 SHARES = st.sampled_from([0.001, 0.01, 0.02, 0.05, 0.1])
@@ -30,9 +37,8 @@ SHARES = st.sampled_from([0.001, 0.01, 0.02, 0.05, 0.1])
 
 def learnt(shared: Shared, seconds: float = 1.0, reads: int = LEAST) -> Hedges:
     """A saver's hedges that have seen so many GETs."""
-    assert shared.hedges is not None
     for _ in range(reads):
-        shared.hedges.answered("GetObject", seconds)
+        shared.hedges.answered("small object", seconds)
     return shared.hedges
 
 
@@ -80,41 +86,41 @@ class TestTheShare:
             if ask:
                 taken += hedges.take()
             else:
-                hedges.answered("GetObject", 1)
+                hedges.answered("small object", 1)
                 answered += 1
             assert taken <= share * answered + 1e-9
 
     def test_is_used(self) -> None:
         hedges, taken = Hedges(0.05), 0
         for _ in range(2000):
-            hedges.answered("GetObject", 1)
+            hedges.answered("small object", 1)
             taken += hedges.take()
         assert 99 <= taken <= 100
 
     def test_quiet_times_save_no_more_than_a_burst(self) -> None:
         hedges = Hedges(0.05)
         for _ in range(100_000):
-            hedges.answered("GetObject", 1)
+            hedges.answered("small object", 1)
         assert sum(hedges.take() for _ in range(100)) == BURST
 
     def test_a_store_that_answers_nothing_any_more_gets_no_more_than_a_burst(self) -> None:
         shared = Shared(S3Config(bucket="bucket", hedged_reads=0.05))
         learnt(shared, reads=10_000)
-        reads = [Exchange(shared, GetObject("k"), shared.patience()) for _ in range(1000)]
+        reads = [Exchange(shared, small(), shared.patience()) for _ in range(1000)]
         assert sum(read.second() is not None for read in reads) == BURST
 
     def test_a_store_that_gets_slow_is_not_asked_twice_as_much(self) -> None:
         hedges, taken = Hedges(0.05), 0
         for _ in range(1000):
-            hedges.answered("GetObject", 0.02)
-        slow = hedges.after("GetObject")
+            hedges.answered("small object", 0.02)
+        slow = hedges.after("small object")
         for _ in range(1000):
-            limit = hedges.after("GetObject")
+            limit = hedges.after("small object")
             assert limit is not None
             taken += limit < 2 and hedges.take()
-            hedges.answered("GetObject", 2)
+            hedges.answered("small object", 2)
         assert slow == 0.02
-        assert hedges.after("GetObject") == 2  # that is what is usual now
+        assert hedges.after("small object") == 2  # that is what is usual now
         assert taken <= 25 + BURST
         assert taken <= 0.05 * 1000
 
@@ -124,13 +130,13 @@ class TestTheShare:
         chance, hedges, slow, taken, reads = random.Random(7), Hedges(share), 0, 0, 20_000
         for _ in range(reads):
             seconds = chance.lognormvariate(0, 1)
-            limit = hedges.after("GetObject")
+            limit = hedges.after("small object")
             if limit is not None and seconds > limit:
                 slow += 1
                 if hedges.take():
                     taken += 1
                     seconds = min(seconds, limit + chance.lognormvariate(0, 1))
-            hedges.answered("GetObject", seconds)
+            hedges.answered("small object", seconds)
         assert 0.8 * share < slow / reads < 1.3 * share
         assert 0.8 * share < taken / reads <= share
 
@@ -154,10 +160,34 @@ class TestWhatIsSentTwice:
         learnt(shared)
         assert Exchange(shared, request_, shared.patience()).hedge_after() is None
 
-    def test_reads_and_listings_each_by_their_own_times(self) -> None:
-        kinds = [kind_of(GetObject("k")), kind_of(ListObjects("p", 5)), kind_of(ListObjects("p"))]
-        assert len({*kinds, None}) == 4
-        assert kind_of(GetObject("k", "e", 5, 7, version="v")) == kinds[0]
+    @pytest.mark.parametrize(
+        ("read", "kind"),
+        [
+            (GetObject("k"), None),  # who knows how large it is
+            (GetObject("k", first=5), None),
+            (GetObject("k", listed=MOST), "object"),
+            (GetObject("k", listed=MOST + 1), None),
+            (GetObject("k", first=5, length=MOST, listed=2 * MOST), "object"),
+            (GetObject("k", length=MOST + 1, listed=5), None),
+            (GetObject("k", listed=65_536), "small object"),
+            (GetObject("k", listed=65_537), "object"),
+            (GetObject("k", "e", 5, 7, version="v"), "small object"),
+            (ListObjects("p", 5), "short listing"),
+            (ListObjects("p", start_after="k"), "listing"),
+        ],
+    )
+    def test_reads_of_known_small_size_and_listings_each_by_their_own_times(
+        self, read: Any, kind: str | None
+    ) -> None:
+        assert kind_of(read) == kind
+
+    def test_what_a_listing_showed_says_its_size(self) -> None:
+        entry = Entry("k", 7, "e", datetime.now(timezone.utc))
+        sizes = Sizes(10, 5)
+        for plan in (fetch([entry], sizes), heads([entry]), fetch([replace(entry, size=11)], sizes)):
+            for request in next(plan):
+                assert kind_of(request) == "small object"
+            plan.close()
 
 
 class TestAnExchange:
@@ -173,7 +203,7 @@ class TestAnExchange:
         return shared
 
     def read(self, shared: Shared) -> Exchange:
-        exchange = Exchange(shared, GetObject("k"), shared.patience())
+        exchange = Exchange(shared, small(), shared.patience())
         wire: Any = type("Wire", (), {"arguments": lambda *_, **__: {}})()
         exchange.call(wire)
         return exchange
@@ -188,7 +218,7 @@ class TestAnExchange:
         exchange = self.read(shared)
         for _ in range(LEAST):
             clock.now += 3
-            exchange.began()
+            exchange.succeeded(Wire(shared.config, "http://s3", None), {"ETag": "e"}, b"")
             exchange = self.read(shared)
         assert exchange.hedge_after() == 3
 
@@ -197,7 +227,9 @@ class TestAnExchange:
         exchange = self.read(shared)
         call = exchange.second()
         assert call is not None
-        exchange.won()
+        exchange.answered_by(exchange.called)
+        assert shared.stats().hedges_won == 0
+        exchange.answered_by(call)
         stats = shared.stats()
         assert (stats.requests, stats.hedges, stats.hedges_won) == ({"GetObject": 2}, 1, 1)
 
@@ -205,6 +237,10 @@ class TestAnExchange:
         learnt(shared)
         exchange = self.read(shared)
         exchange.called.attempts = 1
+        assert exchange.second() is None
+        exchange.called.reading = True  # it was that attempt's answer, and the body is slow to come
+        assert exchange.second() is not None
+        exchange.called.attempts = 2
         assert exchange.second() is None
 
     def test_does_not_ask_a_store_twice_that_is_only_tried(self, shared: Shared, clock: Clock) -> None:
@@ -237,7 +273,7 @@ class TestAnExchange:
 
     def test_off_is_never(self) -> None:
         shared = Shared(S3Config(bucket="bucket"))
-        assert shared.hedges is None
+        learnt(shared, reads=1000)
         exchange = self.read(shared)
-        exchange.began()
         assert (exchange.hedge_after(), exchange.second()) == (None, None)
+        assert shared.hedges._times == {}
