@@ -76,7 +76,15 @@ class Hold:
     seconds: float
 
 
-Fault = Answer | Reply | BreakOff | HangUp | Flip | Hold
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Let the request through, and answer when the test says so; `begun` sends half of the answer first."""
+
+    until: threading.Event
+    begun: bool = False
+
+
+Fault = Answer | Reply | BreakOff | HangUp | Flip | Hold | Park
 
 
 @dataclass(slots=True)
@@ -267,7 +275,12 @@ class Front:
                 if isinstance(fault, Flip):
                     at = fault.offset % max(1, len(content))
                     content = content and content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :]
-                writer.write(answer + content)
+                sent = 0
+                if isinstance(fault, Park):
+                    sent = len(answer) + len(content) // 2 if fault.begun else 0
+                    writer.write((answer + content)[:sent])
+                    await _until(fault.until)
+                writer.write((answer + content)[sent:])
                 alive = b"connection: close" not in answer.lower()
         finally:
             seen.ended = time.monotonic()
@@ -298,6 +311,11 @@ class Front:
                     rule.left -= 1
                     return rule.fault
         return self.schedule(seen) if self.schedule is not None else None
+
+
+async def _until(event: threading.Event) -> None:
+    while not event.is_set():  # noqa: ASYNC110  # it is set in the test's thread
+        await asyncio.sleep(0.01)
 
 
 class _Upstream:
