@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
@@ -19,8 +19,8 @@ from langgraph_checkpoint_s3.errors import S3CheckpointError
 from langgraph_checkpoint_s3.s3 import aio
 from langgraph_checkpoint_s3.s3.boto import BotoClient
 from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
-from langgraph_checkpoint_s3.s3.patience import Call, Patience, calling
-from langgraph_checkpoint_s3.s3.race import THREADS, arace, race
+from langgraph_checkpoint_s3.s3.patience import Patience
+from langgraph_checkpoint_s3.s3.race import THREADS, afetch, arace, fetch, race
 from langgraph_checkpoint_s3.s3.requests import Body, Failed, Request, Tried
 from langgraph_checkpoint_s3.s3.threads import Threads
 
@@ -173,9 +173,9 @@ class Store:
         with self.shared.making():
             client, wire = self._boto.get()
         while not exchange.settled:
-            fetch = functools.partial(_fetch, client, *exchange.call(wire))
+            send = functools.partial(fetch, client, *exchange.call(wire))
             try:
-                response, data = race(self._racers, exchange, fetch)
+                response, data = race(self._racers, exchange, send)
             except Exception as error:  # noqa: BLE001  # judged by the exchange
                 time.sleep(exchange.failed(error))
             else:
@@ -194,9 +194,9 @@ class Store:
         with self.shared.making():
             client, wire = await clients.get()
         while not exchange.settled:
-            fetch = functools.partial(_afetch, client, *exchange.call(wire))
+            send = functools.partial(afetch, client, *exchange.call(wire))
             try:
-                response, data = await arace(exchange, fetch)
+                response, data = await arace(exchange, send)
             except Exception as error:  # noqa: BLE001  # judged by the exchange
                 await asyncio.sleep(exchange.failed(error))
             else:
@@ -256,29 +256,3 @@ def _results(pairs: Sequence[tuple[Any, BaseException | None]]) -> tuple[list[An
 
 def _result(future: Future[Any] | asyncio.Future[Any]) -> Any:
     return future.result()
-
-
-def _fetch(client: Any, method: str, arguments: Mapping[str, Any], call: Call) -> tuple[Any, bytes]:
-    """Call a client's method, and read the body of its answer."""
-    with calling(call):
-        response = getattr(client, method)(**arguments)
-        if not _has_body(response):
-            return response, b""
-        call.reading = True
-        with response["Body"]:
-            return response, response["Body"].read()
-
-
-async def _afetch(client: Any, method: str, arguments: Mapping[str, Any], call: Call) -> tuple[Any, bytes]:
-    """`_fetch`, awaited."""
-    with calling(call):
-        response = await getattr(client, method)(**arguments)
-        if not _has_body(response):
-            return response, b""
-        call.reading = True
-        async with response["Body"]:
-            return response, await response["Body"].read()
-
-
-def _has_body(response: Any) -> bool:
-    return isinstance(response, dict) and "Body" in response  # a signed URL is text

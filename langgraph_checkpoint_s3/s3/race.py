@@ -16,7 +16,7 @@ from contextvars import copy_context
 from typing import Any, Final, TypeAlias, TypeVar
 
 from langgraph_checkpoint_s3.s3.exchange import Exchange
-from langgraph_checkpoint_s3.s3.patience import Call
+from langgraph_checkpoint_s3.s3.patience import Call, calling
 from langgraph_checkpoint_s3.s3.threads import Threads
 
 F = TypeVar("F", "Future[Any]", "asyncio.Future[Any]")
@@ -28,23 +28,45 @@ THREADS: Final = 1000
 """The most threads that reads race on: more than there are callers, so none waits for one."""
 
 
-def race(threads: Threads, exchange: Exchange, fetch: Callable[[Call], Fetched]) -> Fetched:
+def fetch(client: Any, method: str, arguments: Mapping[str, Any], call: Call) -> Fetched:
+    """Call a client's method, and read the body of its answer."""
+    with calling(call):
+        response = getattr(client, method)(**arguments)
+        if not _has_body(response):
+            return response, b""
+        call.reading = True
+        with response["Body"]:
+            return response, response["Body"].read()
+
+
+async def afetch(client: Any, method: str, arguments: Mapping[str, Any], call: Call) -> Fetched:
+    """`fetch`, awaited."""
+    with calling(call):
+        response = await getattr(client, method)(**arguments)
+        if not _has_body(response):
+            return response, b""
+        call.reading = True
+        async with response["Body"]:
+            return response, await response["Body"].read()
+
+
+def race(threads: Threads, exchange: Exchange, send: Callable[[Call], Fetched]) -> Fetched:
     """What a client answers to an exchange's request.
 
     Args:
         threads: Those to race on. None is needed before a read may be sent twice.
         exchange: The request's.
-        fetch: Calls the client, and reads its answer.
+        send: Calls the client, and reads its answer.
     """
     after = exchange.hedge_after()
-    first = None if after is None else _start(threads, fetch, exchange.called)
+    first = None if after is None else _start(threads, send, exchange.called)
     if first is None:
-        return fetch(exchange.called)
+        return send(exchange.called)
     runners = {first: exchange.called}
     try:
         wait(runners, timeout=after)
         second = None if first.done() else exchange.second()
-        other = None if second is None else _start(threads, fetch, second)
+        other = None if second is None else _start(threads, send, second)
         if second is not None and other is not None:
             runners[other] = second
         while (winner := _winner(runners, exchange)) is None:
@@ -56,18 +78,18 @@ def race(threads: Threads, exchange: Exchange, fetch: Callable[[Call], Fetched])
             call.once = True
 
 
-async def arace(exchange: Exchange, fetch: Callable[[Call], Coroutine[Any, Any, Fetched]]) -> Fetched:
+async def arace(exchange: Exchange, send: Callable[[Call], Coroutine[Any, Any, Fetched]]) -> Fetched:
     """`race`, awaited."""
     after = exchange.hedge_after()
     if after is None:
-        return await fetch(exchange.called)
-    first = asyncio.ensure_future(fetch(exchange.called))
+        return await send(exchange.called)
+    first = asyncio.ensure_future(send(exchange.called))
     runners: dict[asyncio.Future[Any], Call] = {first: exchange.called}
     try:
         await asyncio.wait(runners, timeout=after)
         second = None if first.done() else exchange.second()
         if second is not None:
-            runners[asyncio.ensure_future(fetch(second))] = second
+            runners[asyncio.ensure_future(send(second))] = second
         while (winner := _winner(runners, exchange)) is None:
             await asyncio.wait(_running(runners), return_when=asyncio.FIRST_COMPLETED)
         fetched: Fetched = winner.result()
@@ -78,9 +100,13 @@ async def arace(exchange: Exchange, fetch: Callable[[Call], Coroutine[Any, Any, 
         await asyncio.gather(*runners, return_exceptions=True)  # for all of them, even if cancelled itself
 
 
-def _start(threads: Threads, fetch: Callable[[Call], Fetched], call: Call) -> Future[Any] | None:
+def _has_body(response: Any) -> bool:
+    return isinstance(response, dict) and "Body" in response  # a signed URL is text
+
+
+def _start(threads: Threads, send: Callable[[Call], Fetched], call: Call) -> Future[Any] | None:
     try:
-        return threads.submit(copy_context().run, fetch, call)
+        return threads.submit(copy_context().run, send, call)
     except RuntimeError:  # the interpreter is ending, or there can be no more threads
         return None
 

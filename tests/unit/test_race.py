@@ -14,7 +14,7 @@ from botocore.exceptions import ResponseStreamingError
 
 from langgraph_checkpoint_s3 import StorageUnavailableError
 from langgraph_checkpoint_s3.plans.plan import ask, together
-from langgraph_checkpoint_s3.s3 import drivers, race
+from langgraph_checkpoint_s3.s3 import race
 from langgraph_checkpoint_s3.s3.hedge import LEAST
 from langgraph_checkpoint_s3.s3.patience import Call
 from langgraph_checkpoint_s3.s3.requests import Missing
@@ -168,7 +168,7 @@ def test_a_loser_tries_no_more(reads: Reads, monkeypatch: pytest.MonkeyPatch) ->
         calls.append(call)
         return nullcontext()
 
-    monkeypatch.setattr(drivers, "calling", calling)
+    monkeypatch.setattr(race, "calling", calling)
     reads.read(Reply(b"one", after=END), Reply(b"two"))
     assert [call.once for call in calls] == [reads.loop is None, True]
 
