@@ -78,6 +78,8 @@ class S3Config:
         circuit_breaker: After how many requests given up in a row nothing is sent for a while, and
             operations fail at once instead. 0 is never.
         circuit_breaker_cooldown: Seconds for which nothing is sent then, before one request tries.
+        hedged_reads: At most this share of reads and listings, 0 to 0.1, is sent a second time: those
+            that wait longer than all but this share of the latest ones did. 0.05 is a good one, 0 never.
         cache_bytes: Bytes of objects that are kept in memory, and as many again of serialized states to
             borrow from; 0 keeps none, and then nothing is borrowed.
         borrow: Whether a checkpoint borrows what it shares with its parent from earlier
@@ -118,6 +120,7 @@ class S3Config:
     operation_timeout: float | None = 60.0
     circuit_breaker: int = 0
     circuit_breaker_cooldown: float = 10.0
+    hedged_reads: float = 0.0
     cache_bytes: int = 64 * MIB
     borrow: bool = True
     borrow_horizon: float = 24 * 3600.0
@@ -144,6 +147,7 @@ class S3Config:
             _in_range("operation_timeout", self.operation_timeout, 0.001, 86_400)
         _in_range("circuit_breaker", self.circuit_breaker, 0, 1000)
         _in_range("circuit_breaker_cooldown", self.circuit_breaker_cooldown, 0.001, 3600)
+        _in_range("hedged_reads", self.hedged_reads, 0, 0.1)
         _in_range("cache_bytes", self.cache_bytes, 0, None)
         _in_range("borrow_horizon", self.borrow_horizon, 0, MAX_HORIZON)
 

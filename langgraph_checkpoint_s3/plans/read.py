@@ -277,6 +277,7 @@ def _head(entry: Entry, length: int) -> GetObject:
         length if entry.size > length else None,
         keep=entry.version is None,
         version=entry.version,
+        listed=entry.size,
     )
 
 

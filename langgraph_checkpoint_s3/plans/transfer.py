@@ -186,7 +186,9 @@ def _fetch_again(now: GetObject, sizes: Sizes) -> Plan[Body | Missing]:
 
 
 def _ranges(entry: Entry, sizes: Sizes) -> list[Request[Body | Missing]]:
-    whole = GetObject(entry.key, entry.etag, keep=entry.version is None, version=entry.version)
+    whole = GetObject(
+        entry.key, entry.etag, keep=entry.version is None, version=entry.version, listed=entry.size
+    )
     if entry.size < sizes.multipart_threshold:
         return [whole]
     return [

@@ -7,11 +7,10 @@ ask for what cleans up. What a request needs beyond the sending is in `exchange.
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
+import functools
 import time
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
@@ -20,8 +19,10 @@ from langgraph_checkpoint_s3.errors import S3CheckpointError
 from langgraph_checkpoint_s3.s3 import aio
 from langgraph_checkpoint_s3.s3.boto import BotoClient
 from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
-from langgraph_checkpoint_s3.s3.patience import Patience, calling
+from langgraph_checkpoint_s3.s3.patience import Patience
+from langgraph_checkpoint_s3.s3.race import THREADS, afetch, arace, fetch, race
 from langgraph_checkpoint_s3.s3.requests import Body, Call, Failed, Request, Tried
+from langgraph_checkpoint_s3.s3.threads import Threads
 
 T = TypeVar("T")
 
@@ -56,8 +57,9 @@ class Store:
         # the async methods use it too, in threads, unless there is an asyncio one beside it.
         native = aio_session is not None or (client is None and session is None and aio.available())
         self._aio = aio.AioClients(config, user_agent, aio_session) if native else None
-        self._pool: tuple[int, ThreadPoolExecutor] | None = None
-        self._lock = threading.Lock()
+        others = config.max_concurrency - 1  # besides the caller's own thread
+        self._threads = Threads(others, "langgraph-checkpoint-s3")
+        self._racers = Threads(THREADS, "langgraph-checkpoint-s3-race")
 
     def run(self, plan: Generator[Sequence[Request[Any]], list[Any], T]) -> T:
         """Run a plan to its end, blocking."""
@@ -105,10 +107,8 @@ class Store:
 
     def close(self) -> None:
         """Close the blocking client and its threads. They come back with the next use."""
-        with self._lock:
-            pool, self._pool = self._pool, None
-        if pool is not None and pool[0] == os.getpid():
-            pool[1].shutdown()
+        self._threads.close()
+        self._racers.close()
         self._boto.close()
 
     async def aclose(self) -> None:
@@ -125,7 +125,7 @@ class Store:
 
         if len(batch) == 1 or self.config.max_concurrency == 1:
             return _results([_attempt(send, request) for request in batch])
-        others = [self._submit(send, request) for request in batch[1:]]
+        others = [self._threads.submit(send, request) for request in batch[1:]]
         first = _attempt(send, batch[0])
         try:
             wait(others)
@@ -175,14 +175,11 @@ class Store:
         with self.shared.making():
             client, wire = self._boto.get()
         while not exchange.settled:
-            method, arguments = exchange.call(wire)
-            response: Any = None
+            send = functools.partial(fetch, client, *exchange.call(wire))
             try:
-                with calling(exchange.called):
-                    response = getattr(client, method)(**arguments)
-                data = _read(response["Body"]) if _has_body(response) else b""
+                response, data = race(self._racers, exchange, send)
             except Exception as error:  # noqa: BLE001  # judged by the exchange
-                time.sleep(exchange.failed(error, reading=response is not None))
+                time.sleep(exchange.failed(error))
             else:
                 exchange.succeeded(wire, response, data)
         return exchange.answer
@@ -201,24 +198,14 @@ class Store:
         with self.shared.making():
             client, wire = await clients.get()
         while not exchange.settled:
-            method, arguments = exchange.call(wire)
-            response: Any = None
+            send = functools.partial(afetch, client, *exchange.call(wire))
             try:
-                with calling(exchange.called):
-                    response = await getattr(client, method)(**arguments)
-                data = await _aread(response["Body"]) if _has_body(response) else b""
+                response, data = await arace(exchange, send)
             except Exception as error:  # noqa: BLE001  # judged by the exchange
-                await asyncio.sleep(exchange.failed(error, reading=response is not None))
+                await asyncio.sleep(exchange.failed(error))
             else:
                 exchange.succeeded(wire, response, data)
         return exchange.answer
-
-    def _submit(self, send: Callable[[Request[Any]], Any], request: Request[Any]) -> Future[Any]:
-        with self._lock:  # so that `close` can't come between
-            if self._pool is None or self._pool[0] != os.getpid():
-                others = self.config.max_concurrency - 1  # besides the caller's own thread
-                self._pool = (os.getpid(), ThreadPoolExecutor(others, "langgraph-checkpoint-s3"))
-            return self._pool[1].submit(send, request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,19 +260,3 @@ def _results(pairs: Sequence[tuple[Any, BaseException | None]]) -> tuple[list[An
 
 def _result(future: Future[Any] | asyncio.Future[Any]) -> Any:
     return future.result()
-
-
-def _has_body(response: Any) -> bool:
-    return isinstance(response, dict) and "Body" in response  # a signed URL is text
-
-
-def _read(body: Any) -> bytes:
-    with body:
-        data: bytes = body.read()
-    return data
-
-
-async def _aread(body: Any) -> bytes:
-    async with body:
-        data: bytes = await body.read()
-    return data

@@ -22,6 +22,7 @@ from langgraph_checkpoint_s3.s3.administration import Sign
 from langgraph_checkpoint_s3.s3.breaker import Breaker, State
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
 from langgraph_checkpoint_s3.s3.faults import Again, Outcome, Unconditional, judge, unmakeable
+from langgraph_checkpoint_s3.s3.hedge import Hedges, kind_of
 from langgraph_checkpoint_s3.s3.patience import Call, Patience
 from langgraph_checkpoint_s3.s3.requests import (
     Body,
@@ -51,6 +52,8 @@ class Stats:
         bytes_sent: Bytes of bodies sent.
         bytes_received: Bytes of bodies received.
         circuit: The circuit breaker: `off`, `closed` (all is well), `open` or `half-open`.
+        hedges: How many slow reads were sent a second time. They are among `requests`.
+        hedges_won: How many of those were answered before the first request was.
     """
 
     requests: Mapping[str, int] = field(default_factory=dict)
@@ -58,6 +61,8 @@ class Stats:
     bytes_sent: int = 0
     bytes_received: int = 0
     circuit: State = "off"
+    hedges: int = 0
+    hedges_won: int = 0
 
 
 class Shared:
@@ -78,6 +83,7 @@ class Shared:
         self.breaker = Breaker(
             config.circuit_breaker, config.circuit_breaker_cooldown, self.now, config.bucket
         )
+        self.hedges = Hedges(config.hedged_reads)
         self._told = False
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -117,8 +123,9 @@ class Shared:
         """The counts so far."""
         with self._lock:
             counts = dict(self._counts)
-        hits, sent, received = (counts.pop(name, 0) for name in ("hits", "sent", "received"))
-        return Stats(counts, hits, sent, received, self.breaker.state)
+        names = ("hits", "sent", "received", "hedges", "won")
+        hits, sent, received, hedges, won = (counts.pop(name, 0) for name in names)
+        return Stats(counts, hits, sent, received, self.breaker.state, hedges, won)
 
     def without_conditions(self) -> None:
         """The store has no conditional writes: say so once, and ask it for none any more."""
@@ -150,6 +157,8 @@ class Exchange:
         self._attempts = 0  # of all tries: the client library makes several of one
         self._conditional = True
         self._begun = shared.clock()
+        self._sent = self._begun
+        self._kind = kind_of(request)
         self.called = Call(patience)
         self.answer: Any = None
         self.settled = False
@@ -183,11 +192,43 @@ class Exchange:
         if not isinstance(self._request, Sign):  # nothing is sent for it
             self._shared.count(operation_of(self._request))
         arguments = wire.arguments(self._request, conditional=self._conditional)
+        self._sent = self._shared.clock()
         return method_of(self._request), arguments
+
+    def hedge_after(self) -> float | None:
+        """Seconds after which the call is slow, and may be made a second time; `None` is never."""
+        return self._shared.hedges.after(self._kind)
+
+    def second(self) -> Call | None:
+        """Begin a second call beside the one that is under way, and slow; `None` if it may not be.
+
+        A store that fails, or may do so, isn't asked twice. A second call is one request: nothing retries it.
+        """
+        shared = self._shared
+        failed = self.called.attempts > self.called.reading  # the attempt whose answer is read didn't
+        failing = failed or shared.breaker.state not in ("off", "closed")
+        if failing or not self._patience.left or not shared.hedges.take():
+            return None
+        shared.count(operation_of(self._request))
+        shared.count("hedges")
+        return Call(self._patience, once=True)
+
+    def is_answered(self, error: BaseException | None) -> bool:
+        """Whether a call that ended with this error, or with none, has an answer: absence is one too."""
+        if not isinstance(error, Exception):
+            return error is None
+        return isinstance(judge(error, self._request, self._shared.config.bucket), Outcome)
+
+    def answered_by(self, call: Call) -> None:
+        """Of the calls that were made at once, this one has its answer first."""
+        if call is not self.called:
+            self._shared.count("won")
+            self.called = call
 
     def succeeded(self, wire: Wire, response: Mapping[str, Any], data: bytes) -> None:
         """The store answered."""
         self._shared.breaker.succeeded()
+        self._shared.hedges.answered(self._kind, self._shared.clock() - self._sent)
         request, answer = self._request, wire.answer(self._request, response, data)
         body: bytes = getattr(request, "body", b"")
         if isinstance(request, GetObject) and isinstance(answer, Body):
@@ -202,8 +243,8 @@ class Exchange:
             self._shared.count("sent", len(body))
         self._settle(answer)
 
-    def failed(self, error: Exception, *, reading: bool = False) -> float:
-        """The request failed, or (`reading`) its answer's body.
+    def failed(self, error: Exception) -> float:
+        """The request failed, or the reading of its answer's body.
 
         Returns:
             How many seconds to wait before it is sent again, if it isn't settled now.
@@ -212,7 +253,7 @@ class Exchange:
             S3CheckpointError: It won't be.
         """
         self._attempts += max(1, self.called.attempts)
-        verdict = judge(error, self._request, self._shared.config.bucket, reading=reading)
+        verdict = judge(error, self._request, self._shared.config.bucket, reading=self.called.reading)
         if isinstance(verdict, Outcome):
             self._shared.breaker.succeeded()
             self._settle(verdict.answer)

@@ -58,11 +58,15 @@ class Call:
         patience: What its attempts may take.
         attempts: How often the request was sent so far; 0 for a client that isn't of our making.
         cut: Whether another attempt would have come too late.
+        once: Whether no other attempt is to begin, since another call's answer is there or is on its way.
+        reading: Whether its answer has begun, and the body of that is read.
     """
 
     patience: Patience
     attempts: int = 0
     cut: bool = False
+    once: bool = False
+    reading: bool = False
 
 
 _running: ContextVar[Call | None] = ContextVar("langgraph_checkpoint_s3_call", default=None)
@@ -93,7 +97,7 @@ def watch(
     status = response[0].status_code if response is not None else 200
     if caught_exception is None and status < 500 and status != _TOO_MANY:
         return
-    if min(_LONGEST_PAUSE, 2.0 ** (attempts - 1)) < call.patience.left:
+    if not call.once and min(_LONGEST_PAUSE, 2.0 ** (attempts - 1)) < call.patience.left:
         return
     call.cut = True
     if caught_exception is not None:

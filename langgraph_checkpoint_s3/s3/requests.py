@@ -177,6 +177,7 @@ class GetObject(Request["Body | Missing"]):
         length: How many bytes are wanted; `None` is all of them.
         keep: Whether the answer is worth remembering.
         version: The version wanted; `None` is the one that is there now.
+        listed: The whole object's length in that listing. What is there now may have another.
     """
 
     key: str
@@ -185,6 +186,7 @@ class GetObject(Request["Body | Missing"]):
     length: int | None = None
     keep: bool = True
     version: str | None = None
+    listed: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,19 +11,19 @@ import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from tests.contract.http1 import parse, read_body, without
 from tests.contract.seen import Seen, read_request
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 _LIMIT = 1024 * 1024
-_HOP = b"\r\n"
 _QUIET = 0.5
 """Seconds without a new request after which none is taken to be on its way."""
 
@@ -76,7 +76,15 @@ class Hold:
     seconds: float
 
 
-Fault = Answer | Reply | BreakOff | HangUp | Flip | Hold
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Let the request through, and answer when the test says so; `begun` sends half of the answer first."""
+
+    until: threading.Event
+    begun: bool = False
+
+
+Fault = Answer | Reply | BreakOff | HangUp | Flip | Hold | Park
 
 
 @dataclass(slots=True)
@@ -224,7 +232,7 @@ class Front:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upstream: _Upstream
     ) -> bool:
         head = await reader.readuntil(b"\r\n\r\n")
-        line, headers = _parse(head)
+        line, headers = parse(head)
         method, target, _ = line.split(" ", 2)
         seen = read_request(method, target, headers)
         self.log.append(seen)
@@ -236,11 +244,11 @@ class Front:
             if not (isinstance(fault, Answer) and not fault.applied and "expect" in headers):
                 if "expect" in headers:
                     writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                body = await _read_body(reader, headers)
+                body = await read_body(reader, headers)
                 seen.size = len(body)
             if isinstance(fault, Answer):
                 if fault.applied:
-                    await upstream.exchange(_without(head, b"expect:"), body, method)
+                    await upstream.exchange(without(head, b"expect:"), body, method)
                 seen.status = fault.status
                 _refuse(writer, fault, method)
             elif isinstance(fault, Reply):
@@ -253,7 +261,7 @@ class Front:
                     await asyncio.sleep(fault.seconds)
                 if self._rounds is not None:
                     await self._with_the_others()
-                asked = _without(head, b"expect:")
+                asked = without(head, b"expect:")
                 answer, content = await upstream.exchange(asked, body, method)
                 if answer.split(b" ", 2)[1] == b"500":  # rclone's, of one PUT in some hundreds; none of ours
                     answer, content = await upstream.exchange(asked, body, method)
@@ -267,7 +275,12 @@ class Front:
                 if isinstance(fault, Flip):
                     at = fault.offset % max(1, len(content))
                     content = content and content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :]
-                writer.write(answer + content)
+                sent = 0
+                if isinstance(fault, Park):
+                    sent = len(answer) + len(content) // 2 if fault.begun else 0
+                    writer.write((answer + content)[:sent])
+                    await _until(fault.until)
+                writer.write((answer + content)[sent:])
                 alive = b"connection: close" not in answer.lower()
         finally:
             seen.ended = time.monotonic()
@@ -300,6 +313,11 @@ class Front:
         return self.schedule(seen) if self.schedule is not None else None
 
 
+async def _until(event: threading.Event) -> None:
+    while not event.is_set():  # noqa: ASYNC110  # it is set in the test's thread
+        await asyncio.sleep(0.01)
+
+
 class _Upstream:
     """One connection to the server, for one of the client's."""
 
@@ -314,19 +332,19 @@ class _Upstream:
             # The server may have closed a connection that was idle.
             self.close()
             reader, answer = await self._ask(head + body)
-        line, headers = _parse(answer)
+        line, headers = parse(answer)
         status = line.split(" ", 2)[1]
         if method == "HEAD" or status in ("204", "304"):
             content = b""
         elif "content-length" in headers or "transfer-encoding" in headers:
-            content = await _read_body(reader, headers)
+            content = await read_body(reader, headers)
         else:
             content = await reader.read()
             self.close()
         if headers.get("connection", "").lower() == "close":
             self.close()
         # moto says Server twice, which aiohttp refuses in development mode.
-        return _without(answer, b"server:"), content
+        return without(answer, b"server:"), content
 
     async def _ask(self, request: bytes) -> tuple[asyncio.StreamReader, bytes]:
         if self._streams is None:
@@ -340,32 +358,6 @@ class _Upstream:
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None
-
-
-def _parse(head: bytes) -> tuple[str, dict[str, str]]:
-    line, *rest = head.decode("latin-1").rstrip("\r\n").split("\r\n")
-    pairs = (header.partition(":") for header in rest)
-    return line, {name.lower(): value.strip() for name, _, value in pairs}
-
-
-def _without(head: bytes, name: bytes) -> bytes:
-    return _HOP.join(line for line in head.split(_HOP) if not line.lower().startswith(name))
-
-
-async def _read_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:
-    if headers.get("transfer-encoding", "").lower() == "chunked":
-        return b"".join([chunk async for chunk in _chunks(reader)])
-    return await reader.readexactly(int(headers.get("content-length", 0)))
-
-
-async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """The body as it is on the wire, chunk by chunk."""
-    size = -1
-    while size:
-        line = await reader.readline()
-        size = int(line.split(b";")[0], 16)
-        yield line
-        yield await reader.readexactly(size + 2)
 
 
 def _refuse(writer: asyncio.StreamWriter, fault: Answer, method: str) -> None:

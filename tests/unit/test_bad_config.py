@@ -39,6 +39,7 @@ BAD: list[tuple[str, Any]] = [
     *(("operation_timeout", value) for value in (0, -1, 86_401, NAN, float("inf"), "5", True)),
     *(("circuit_breaker", value) for value in (-1, 1001, 2.0, True, "2", None)),
     *(("circuit_breaker_cooldown", value) for value in (0, 3601, NAN, "5", None)),
+    *(("hedged_reads", value) for value in (-0.01, 0.11, 5, NAN, "0.05", True, None)),
     *(("cache_bytes", value) for value in (-1, 0.5, "0", None)),
     *(("borrow", value) for value in ("true", 1, None)),
     *(("borrow_horizon", value) for value in (-1, 604_801, NAN, float("inf"), "5", True, None)),

@@ -39,6 +39,7 @@ SETTINGS: dict[str, tuple[str, Any]] = {
     "operation_timeout": ("2.5", 2.5),
     "circuit_breaker": ("3", 3),
     "circuit_breaker_cooldown": ("2.5", 2.5),
+    "hedged_reads": ("0.05", 0.05),
     "cache_bytes": ("0", 0),
     "borrow": ("false", False),
     "borrow_horizon": ("604800", 604_800.0),

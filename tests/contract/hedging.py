@@ -1,0 +1,48 @@
+"""For tests of hedged reads: a saver that knows what is slow, and a schedule that is slow now and then."""
+
+from __future__ import annotations
+
+from langgraph_checkpoint_s3 import S3Saver
+from langgraph_checkpoint_s3.s3.hedge import LEAST
+from tests.contract.front import Fault
+from tests.contract.seen import Seen
+
+KINDS = ("small object", "object", "short listing", "listing")
+
+
+def learn(saver: S3Saver, seconds: float, *, saved: float = 10) -> None:
+    """As if the latest reads had taken so long, and so many second requests were saved up."""
+    hedges = saver._store.shared.hedges
+    for kind in KINDS:
+        for _ in range(LEAST):
+            hedges.answered(kind, seconds)
+    hedges._saved = saved
+
+
+class Every:
+    """Does something to every nth read that comes by, and counts those.
+
+    Args:
+        nth: Which of them, for more than 1: what is sent a second time comes next, and gets through.
+        fault: What to do.
+        operations: Of which operations.
+    """
+
+    def __init__(
+        self, nth: int, fault: Fault, operations: tuple[str, ...] = ("GetObject", "ListObjectsV2")
+    ) -> None:
+        self._nth = nth
+        self._fault = fault
+        self._operations = operations
+        self._came = 0
+        self.done = 0
+
+    def __call__(self, seen: Seen) -> Fault | None:
+        """Called by the front alone, on its own thread."""
+        if seen.operation not in self._operations:
+            return None
+        self._came += 1
+        if self._came % self._nth:
+            return None
+        self.done += 1
+        return self._fault
