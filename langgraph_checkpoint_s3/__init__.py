@@ -20,7 +20,7 @@ from langgraph_checkpoint_s3.errors import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.leases import Lease
-from langgraph_checkpoint_s3.s3.exchange import Stats
+from langgraph_checkpoint_s3.s3.counts import Stats
 from langgraph_checkpoint_s3.saver import S3Saver
 from langgraph_checkpoint_s3.version import __version__
 

@@ -22,8 +22,8 @@ from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.memory import Memory
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.transfer import Sizes
+from langgraph_checkpoint_s3.s3.counts import Stats
 from langgraph_checkpoint_s3.s3.drivers import Store
-from langgraph_checkpoint_s3.s3.exchange import Stats
 from langgraph_checkpoint_s3.version import __version__
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
         await self._store.aclose()
 
     def stats(self) -> Stats:
-        """How many requests of each kind this saver has made in this process, and what its cache spared."""
+        """What this saver has done in this process: operations, requests, bytes, retries, cache hits."""
         return self._store.shared.stats()
 
     def setup(self) -> None:
@@ -163,11 +163,11 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
             AccessDeniedError: Permissions are missing; the message names them all.
             StorageUnavailableError: The store can't be reached, or doesn't keep what it is given.
         """
-        self._note_conditional(self._store.run(self._setup()))
+        self._note_conditional(self._store.run(self._setup(), "setup"))
 
     async def asetup(self) -> None:
         """`setup`, as a coroutine."""
-        self._note_conditional(await self._store.arun(self._setup()))
+        self._note_conditional(await self._store.arun(self._setup(), "setup"))
 
     @property
     def internals(self) -> tuple[Store, Context]:

@@ -283,13 +283,13 @@ class S3Saver(BaseS3Saver):
             ConflictError: An ancestor was deleted meanwhile.
             S3CheckpointError: The store can't be reached or refuses.
         """
-        return self._store.run(history.delta_history(self._context(), Address.of(config), channels))
+        return self._store.run(self._history(config, channels), "get_delta_channel_history")
 
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
         """`get_delta_channel_history`, as a coroutine."""
-        return await self._store.arun(history.delta_history(self._context(), Address.of(config), channels))
+        return await self._store.arun(self._history(config, channels), "get_delta_channel_history")
 
     def lease(
         self,
@@ -370,11 +370,11 @@ class S3Saver(BaseS3Saver):
 
     def _pages(self, listing: Listing) -> Iterator[CheckpointTuple]:
         while not listing.done:
-            yield from self._store.run(listing.page())
+            yield from self._store.run(listing.page(), "list")
 
     async def _apages(self, listing: Listing) -> AsyncIterator[CheckpointTuple]:
         while not listing.done:
-            for shown in await self._store.arun(listing.page()):
+            for shown in await self._store.arun(listing.page(), "list"):
                 yield shown
 
     def _put(
@@ -385,6 +385,11 @@ class S3Saver(BaseS3Saver):
         new_versions: ChannelVersions,
     ) -> Plan[RunnableConfig]:
         return write.put(self._context(), config, checkpoint, metadata, new_versions, self._now())
+
+    def _history(
+        self, config: RunnableConfig, channels: Sequence[str]
+    ) -> Plan[Mapping[str, DeltaChannelHistory]]:
+        return history.delta_history(self._context(), Address.of(config), channels)
 
     def _copy(self, source: str, target: str) -> Plan[None]:
         names = thread_name(source), thread_name(target)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from langgraph_checkpoint_s3.base import Closing
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.plan import Plan
+from langgraph_checkpoint_s3.s3.drivers import name_of
 from langgraph_checkpoint_s3.saver import S3Saver
 
 T = TypeVar("T")
+
+
+def operation_of(plan: Any) -> str:
+    """What an admin's plan is called in counts and telemetry."""
+    return f"admin.{name_of(plan)}"
 
 
 class BaseAdmin(Closing):
@@ -48,11 +54,11 @@ class BaseAdmin(Closing):
     def _context(self) -> Context:
         return self._saver.internals[1]
 
-    def _run(self, plan: Plan[T]) -> T:
-        return self._saver.internals[0].run(plan)
+    def _run(self, plan: Plan[T], operation: str = "") -> T:
+        return self._saver.internals[0].run(plan, operation or operation_of(plan))
 
     async def _arun(self, plan: Plan[T]) -> T:
-        return await self._saver.internals[0].arun(plan)
+        return await self._saver.internals[0].arun(plan, operation_of(plan))
 
     @staticmethod
     def _now() -> datetime:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from langgraph_checkpoint_s3.admin.base import BaseAdmin
+from langgraph_checkpoint_s3.admin.base import BaseAdmin, operation_of
 from langgraph_checkpoint_s3.admin.plans.jobs import Job, ReadIds, ReadTuple, Run, Settle, let_go
 from langgraph_checkpoint_s3.admin.sources import Source
 from langgraph_checkpoint_s3.errors import S3CheckpointError
@@ -53,12 +53,12 @@ class Jobs(BaseAdmin):
 
     def _settle(self, plans: Sequence[Plan[T]]) -> list[T | Exception]:
         """Run plans side by side, each to its result or its error."""
-        return self._told(self._run(_side_by_side(plans)))
+        return self._told(self._run(_side_by_side(plans), "admin.batch"))
 
     async def _asettle(self, plans: Sequence[Plan[T]], weight: int = 0) -> list[T | Exception]:
         """`_settle`, as a coroutine."""
         store = self._saver.internals[0]
-        return self._told(await store.arun(_side_by_side(plans), weight=weight))
+        return self._told(await store.arun(_side_by_side(plans), "admin.batch", weight=weight))
 
     def _take(self, step: Run | Settle | ReadIds | ReadTuple, source: Source | None) -> Any:
         match step:
@@ -75,7 +75,7 @@ class Jobs(BaseAdmin):
     async def _atake(self, step: Run | Settle | ReadIds | ReadTuple, source: Source | None) -> Any:
         match step:
             case Run(plan, weight):
-                return await self._saver.internals[0].arun(plan, weight=weight)
+                return await self._saver.internals[0].arun(plan, operation_of(plan), weight=weight)
             case Settle(plans, weight):
                 return await self._asettle(plans, weight)
             case ReadIds(config, note) if source is not None:

@@ -101,6 +101,11 @@ class Content:
     rest: Dumped
     channels: Mapping[str, Dumped]
 
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        return sum(len(raw) for _, raw in (self.metadata, self.rest, *self.channels.values()))
+
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRecord:
@@ -253,6 +258,19 @@ def encode_writes(
     seal: Seal | None = None,
 ) -> bytes:
     """The object of a task's writes, which `number_writes` gave their slots."""
+    return draft_writes(serde, compression, origin, writes, task_id, task_path, seal)[0]
+
+
+def draft_writes(
+    serde: SerializerProtocol,
+    compression: Compression,
+    origin: Origin,
+    writes: Mapping[int, tuple[str, Any]],
+    task_id: str,
+    task_path: str,
+    seal: Seal | None = None,
+) -> tuple[bytes, int]:
+    """`encode_writes`, and how many bytes the values have, serialized."""
     serialized = [dump(serde, value) for _, value in writes.values()]
     builder = Builder(worthwhile(compression, (kind for kind, _ in serialized)), seal)
     places = builder.pack((raw, len(raw) >= OWN_FRAME) for _, raw in serialized)
@@ -260,7 +278,8 @@ def encode_writes(
         [task_id, task_path, idx, channel, *pack_value(Value(kind, place))]
         for (idx, (channel, _)), (kind, _), place in zip(writes.items(), serialized, places, strict=True)
     ]
-    return builder.finish({**origin.fields("writes"), "writes": rows})[0]
+    body, _ = builder.finish({**origin.fields("writes"), "writes": rows})
+    return body, sum(len(raw) for _, raw in serialized)
 
 
 def open_checkpoint(

@@ -45,6 +45,7 @@ def store(
     only_new: bool = False,
     expected: str | None = None,
     beside: Sequence[HeadObject] = (),
+    raw: int = 0,
 ) -> Plan[tuple[Stored | Refused, list[Stored | Missing]]]:
     """Write an object, in one PUT or as a multipart upload.
 
@@ -57,12 +58,13 @@ def store(
         only_new: Whether to write it only where there is none.
         expected: The ETag of the object in whose place alone to write it.
         beside: What to ask for at the moment of writing.
+        raw: How many bytes what is in it has, serialized.
 
     Returns:
         What came of it, and the answers to what was asked.
     """
     if len(body) < sizes.multipart_threshold:
-        return _outcome((yield from together([PutObject(key, body, only_new, expected), *beside])))
+        return _outcome((yield from together([PutObject(key, body, only_new, expected, raw), *beside])))
     upload_id = yield from ask(CreateUpload(key))
     try:
         conditional = only_new or expected is not None
@@ -73,7 +75,7 @@ def store(
         if conditional and not _is_met(expected, answers.pop()):
             outcome, heads = _outcome([Refused(), *(yield from together(beside))])
         else:
-            complete = CompleteUpload(key, upload_id, tuple(answers), body, only_new, expected)
+            complete = CompleteUpload(key, upload_id, tuple(answers), body, only_new, expected, raw)
             answers = yield from together([complete, *beside])
             if isinstance(answers[0], Missing):
                 answers[0] = yield from _completed(complete, sizes)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import time
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, wait
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
@@ -18,6 +20,7 @@ from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import S3CheckpointError
 from langgraph_checkpoint_s3.s3 import aio
 from langgraph_checkpoint_s3.s3.boto import BotoClient
+from langgraph_checkpoint_s3.s3.counts import Counts
 from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
 from langgraph_checkpoint_s3.s3.patience import Patience
 from langgraph_checkpoint_s3.s3.race import THREADS, afetch, arace, fetch, race
@@ -26,6 +29,10 @@ from langgraph_checkpoint_s3.s3.threads import Threads
 
 T = TypeVar("T")
 
+_IN_THREADS: Final = (
+    "The coroutines run boto3 in threads: aiobotocore isn't installed (the extra `aio`), or a client or "
+    "session without an aio_session was handed in"
+)
 _HEAVY: Final = 256 * 1024
 """Bytes whose encoding or decoding would hold up an event loop for milliseconds."""
 
@@ -61,8 +68,34 @@ class Store:
         self._threads = Threads(others, "langgraph-checkpoint-s3")
         self._racers = Threads(THREADS, "langgraph-checkpoint-s3-race")
 
-    def run(self, plan: Generator[Sequence[Request[Any]], list[Any], T]) -> T:
-        """Run a plan to its end, blocking."""
+    def run(self, plan: Generator[Sequence[Request[Any]], list[Any], T], operation: str = "") -> T:
+        """Run a plan to its end, blocking.
+
+        Args:
+            plan: The plan.
+            operation: What it is called in counts and telemetry; as the plan is, if not said.
+        """
+        with self.shared.operation(operation or name_of(plan)) as counts:
+            return self._run(plan, counts)
+
+    async def arun(
+        self, plan: Generator[Sequence[Request[Any]], list[Any], T], operation: str = "", *, weight: int = 0
+    ) -> T:
+        """Run a plan to its end, as a coroutine.
+
+        Args:
+            plan: The plan.
+            operation: As for `run`.
+            weight: About how many bytes its first step has to encode. Steps that encode or decode
+                much are computed in a thread, so that other tasks of the loop go on.
+        """
+        if self._aio is None:
+            self.shared.tell_once(logging.INFO, _IN_THREADS)
+            return await asyncio.to_thread(self.run, plan, operation)
+        with self.shared.operation(operation or name_of(plan)) as counts:
+            return await self._arun(self._aio, plan, counts, weight)
+
+    def _run(self, plan: Generator[Sequence[Request[Any]], list[Any], T], counts: Counts) -> T:
         answers: list[Any] | None = None
         failure: BaseException | None = None
         try:
@@ -70,23 +103,20 @@ class Store:
                 step = _step(plan, answers, failure)
                 if isinstance(step, _Ended):
                     return cast("T", step.result)
-                answers, failure = self._settle(step)
+                answers, failure = self._settle(step, counts)
         except S3CheckpointError as error:
             self.shared.failed(error)
             raise
         finally:
             plan.close()
 
-    async def arun(self, plan: Generator[Sequence[Request[Any]], list[Any], T], *, weight: int = 0) -> T:
-        """Run a plan to its end, as a coroutine.
-
-        Args:
-            plan: The plan.
-            weight: About how many bytes its first step has to encode. Steps that encode or decode
-                much are computed in a thread, so that other tasks of the loop go on.
-        """
-        if self._aio is None:
-            return await asyncio.to_thread(self.run, plan)
+    async def _arun(
+        self,
+        clients: aio.AioClients,
+        plan: Generator[Sequence[Request[Any]], list[Any], T],
+        counts: Counts,
+        weight: int,
+    ) -> T:
         answers: list[Any] | None = None
         failure: BaseException | None = None
         try:
@@ -97,7 +127,7 @@ class Store:
                     step = await _step_in_thread(plan, answers, failure)
                 if isinstance(step, _Ended):
                     return cast("T", step.result)
-                answers, failure = await self._asettle(self._aio, step)
+                answers, failure = await self._asettle(clients, step, counts)
                 weight = sum(len(answer.data) for answer in answers if isinstance(answer, Body))
         except S3CheckpointError as error:
             self.shared.failed(error)
@@ -117,15 +147,17 @@ class Store:
             await self._aio.aclose()
         await asyncio.to_thread(self.close)
 
-    def _settle(self, batch: Sequence[Request[Any]]) -> tuple[list[Any], BaseException | None]:
+    def _settle(
+        self, batch: Sequence[Request[Any]], counts: Counts
+    ) -> tuple[list[Any], BaseException | None]:
         patience = self.shared.patience()
 
         def send(request: Request[Any]) -> Any:
-            return self._send(request, patience)
+            return self._send(request, patience, counts)
 
         if len(batch) == 1 or self.config.max_concurrency == 1:
             return _results([_attempt(send, request) for request in batch])
-        others = [self._threads.submit(send, request) for request in batch[1:]]
+        others = [self._threads.submit(copy_context().run, send, request) for request in batch[1:]]
         first = _attempt(send, batch[0])
         try:
             wait(others)
@@ -137,19 +169,19 @@ class Store:
         return _results([first, *(_attempt(_result, future) for future in others)])
 
     async def _asettle(
-        self, clients: aio.AioClients, batch: Sequence[Request[Any]]
+        self, clients: aio.AioClients, batch: Sequence[Request[Any]], counts: Counts
     ) -> tuple[list[Any], BaseException | None]:
         patience = self.shared.patience()
         if len(batch) == 1:
             try:
-                return [await self._asend(clients, batch[0], patience)], None
+                return [await self._asend(clients, batch[0], patience, counts)], None
             except BaseException as error:  # noqa: BLE001  # thrown into the plan
                 return [], error
         limit = asyncio.Semaphore(self.config.max_concurrency)
 
         async def send(request: Request[Any]) -> Any:
             async with limit:
-                return await self._asend(clients, request, patience)
+                return await self._asend(clients, request, patience, counts)
 
         tasks = [asyncio.ensure_future(send(request)) for request in batch]
         try:
@@ -161,15 +193,15 @@ class Store:
             return [], error
         return _results([_attempt(_result, task) for task in tasks])
 
-    def _send(self, request: Request[Any], patience: Patience) -> Any:
+    def _send(self, request: Request[Any], patience: Patience, counts: Counts) -> Any:
         if isinstance(request, Tried):
             try:
-                return self._send(request.request, patience)
+                return self._send(request.request, patience, counts)
             except S3CheckpointError as error:
                 return Failed(error)
         if isinstance(request, Call):
             return request.function()
-        exchange = Exchange(self.shared, request, patience)
+        exchange = Exchange(self.shared, request, patience, counts)
         if exchange.settled:  # by the cache: no client is needed
             return exchange.answer
         with self.shared.making():
@@ -184,15 +216,17 @@ class Store:
                 exchange.succeeded(wire, response, data)
         return exchange.answer
 
-    async def _asend(self, clients: aio.AioClients, request: Request[Any], patience: Patience) -> Any:
+    async def _asend(
+        self, clients: aio.AioClients, request: Request[Any], patience: Patience, counts: Counts
+    ) -> Any:
         if isinstance(request, Tried):
             try:
-                return await self._asend(clients, request.request, patience)
+                return await self._asend(clients, request.request, patience, counts)
             except S3CheckpointError as error:
                 return Failed(error)
         if isinstance(request, Call):
             return await asyncio.to_thread(request.function)
-        exchange = Exchange(self.shared, request, patience)
+        exchange = Exchange(self.shared, request, patience, counts)
         if exchange.settled:
             return exchange.answer
         with self.shared.making():
@@ -206,6 +240,11 @@ class Store:
             else:
                 exchange.succeeded(wire, response, data)
         return exchange.answer
+
+
+def name_of(plan: Any) -> str:
+    """What a plan is called by default."""
+    return str(getattr(plan, "__name__", "plan")).strip("_")
 
 
 @dataclass(frozen=True, slots=True)

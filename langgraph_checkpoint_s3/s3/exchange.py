@@ -10,17 +10,16 @@ import logging
 import random
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import CorruptObjectError, S3CheckpointError, StorageUnavailableError
 from langgraph_checkpoint_s3.s3.administration import Sign
-from langgraph_checkpoint_s3.s3.breaker import Breaker, State
+from langgraph_checkpoint_s3.s3.breaker import Breaker
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
+from langgraph_checkpoint_s3.s3.counts import Counts, Stats
 from langgraph_checkpoint_s3.s3.faults import Again, Outcome, Unconditional, judge, unmakeable
 from langgraph_checkpoint_s3.s3.hedge import Hedges, kind_of
 from langgraph_checkpoint_s3.s3.patience import Call, Patience
@@ -33,36 +32,13 @@ from langgraph_checkpoint_s3.s3.requests import (
     Request,
     Stored,
 )
+from langgraph_checkpoint_s3.s3.telemetry import operation
 from langgraph_checkpoint_s3.s3.wire import Wire, method_of, operation_of
 
 logger = logging.getLogger("langgraph_checkpoint_s3")
 
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """What a saver has asked of S3 so far, in this process.
-
-    Attributes:
-        requests: How many requests of each of S3's operations were made; the client library's own
-            retries aren't counted.
-        cache_hits: How many reads the cache answered instead.
-        bytes_sent: Bytes of bodies sent.
-        bytes_received: Bytes of bodies received.
-        circuit: The circuit breaker: `off`, `closed` (all is well), `open` or `half-open`.
-        hedges: How many slow reads were sent a second time. They are among `requests`.
-        hedges_won: How many of those were answered before the first request was.
-    """
-
-    requests: Mapping[str, int] = field(default_factory=dict)
-    cache_hits: int = 0
-    bytes_sent: int = 0
-    bytes_received: int = 0
-    circuit: State = "off"
-    hedges: int = 0
-    hedges_won: int = 0
 
 
 class Shared:
@@ -84,14 +60,13 @@ class Shared:
             config.circuit_breaker, config.circuit_breaker_cooldown, self.now, config.bucket
         )
         self.hedges = Hedges(config.hedged_reads)
-        self._told = False
-        self._counts: Counter[str] = Counter()
+        self.counts = Counts()
+        self._told: set[str] = set()
         self._lock = threading.Lock()
 
-    def count(self, name: str, by: int = 1) -> None:
-        """Add to a count."""
-        with self._lock:
-            self._counts[name] += by
+    def operation(self, name: str) -> AbstractContextManager[Counts]:
+        """An operation runs meanwhile; its counts."""
+        return operation(name, self.config.bucket, self.counts)
 
     def now(self) -> float:
         """The time in seconds, from somewhere."""
@@ -121,23 +96,25 @@ class Shared:
 
     def stats(self) -> Stats:
         """The counts so far."""
+        return self.counts.stats(self.breaker.state)
+
+    def tell_once(self, level: int, line: str, *arguments: object) -> None:
+        """Write a line into the log, the first time."""
         with self._lock:
-            counts = dict(self._counts)
-        names = ("hits", "sent", "received", "hedges", "won")
-        hits, sent, received, hedges, won = (counts.pop(name, 0) for name in names)
-        return Stats(counts, hits, sent, received, self.breaker.state, hedges, won)
+            told = line in self._told
+            self._told.add(line)
+        if not told:
+            logger.log(level, line, *arguments)
 
     def without_conditions(self) -> None:
         """The store has no conditional writes: say so once, and ask it for none any more."""
-        with self._lock:
-            self.conditional = False
-            told, self._told = self._told, True
-        if not told:
-            logger.warning(
-                "The store behind bucket %s has no conditional writes (If-None-Match): where two processes "
-                "write the same task's results at once, the last one wins, not the first.",
-                self.config.bucket,
-            )
+        self.conditional = False
+        self.tell_once(
+            logging.WARNING,
+            "The store behind bucket %s has no conditional writes (If-None-Match): where two processes "
+            "write the same task's results at once, the last one wins, not the first.",
+            self.config.bucket,
+        )
 
 
 class Exchange:
@@ -147,10 +124,14 @@ class Exchange:
         shared: What the saver's exchanges share.
         request: The request.
         patience: The time of the batch that it is in.
+        counts: The operation's; by default, those of all.
     """
 
-    def __init__(self, shared: Shared, request: Request[Any], patience: Patience) -> None:
+    def __init__(
+        self, shared: Shared, request: Request[Any], patience: Patience, counts: Counts | None = None
+    ) -> None:
         self._shared = shared
+        self._counts = shared.counts if counts is None else counts
         self._request = request
         self._patience = patience
         self._tries = 0
@@ -165,7 +146,7 @@ class Exchange:
         if isinstance(request, GetObject):
             known = shared.cache.recall(request)
             if known is not None:
-                shared.count("hits")
+                self._counts.count("cache_hits")
                 self._settle(known)
 
     def call(self, wire: Wire) -> tuple[str, dict[str, Any]]:
@@ -190,7 +171,7 @@ class Exchange:
         self.called = Call(self._patience)
         self._conditional = self._shared.conditional
         if not isinstance(self._request, Sign):  # nothing is sent for it
-            self._shared.count(operation_of(self._request))
+            self._counts.request(operation_of(self._request))
         arguments = wire.arguments(self._request, conditional=self._conditional)
         self._sent = self._shared.clock()
         return method_of(self._request), arguments
@@ -209,8 +190,9 @@ class Exchange:
         failing = failed or shared.breaker.state not in ("off", "closed")
         if failing or not self._patience.left or not shared.hedges.take():
             return None
-        shared.count(operation_of(self._request))
-        shared.count("hedges")
+        self._counts.request(operation_of(self._request))
+        self._counts.count("hedges")
+        logger.debug("%s: slow, and sent a second time", type(self._request).__name__)
         return Call(self._patience, once=True)
 
     def is_answered(self, error: BaseException | None) -> bool:
@@ -222,7 +204,7 @@ class Exchange:
     def answered_by(self, call: Call) -> None:
         """Of the calls that were made at once, this one has its answer first."""
         if call is not self.called:
-            self._shared.count("won")
+            self._counts.count("hedges_won")
             self.called = call
 
     def succeeded(self, wire: Wire, response: Mapping[str, Any], data: bytes) -> None:
@@ -232,15 +214,19 @@ class Exchange:
         request, answer = self._request, wire.answer(self._request, response, data)
         body: bytes = getattr(request, "body", b"")
         if isinstance(request, GetObject) and isinstance(answer, Body):
-            self._shared.count("received", len(data))
+            self._counts.count("bytes_received", len(data))
             if request.keep:
                 self._shared.cache.keep(request.key, answer, request.first, request.length)
         elif isinstance(answer, Dated):
-            self._shared.count("received", len(data))
+            self._counts.count("bytes_received", len(data))
         elif isinstance(request, (PutObject, CompleteUpload)) and isinstance(answer, Stored):
             self._shared.cache.keep(request.key, Body(body, answer.etag, len(body)))
         if body and not isinstance(request, CompleteUpload):
-            self._shared.count("sent", len(body))
+            self._counts.count("bytes_sent", len(body))
+        if isinstance(answer, Stored) and (raw := getattr(request, "raw", 0)):
+            self._counts.count("bytes_raw", raw)
+            self._counts.count("bytes_stored", len(body))
+        self._count_retries()
         self._settle(answer)
 
     def failed(self, error: Exception) -> float:
@@ -253,6 +239,7 @@ class Exchange:
             S3CheckpointError: It won't be.
         """
         self._attempts += max(1, self.called.attempts)
+        self._count_retries(answered=False)
         verdict = judge(error, self._request, self._shared.config.bucket, reading=self.called.reading)
         if isinstance(verdict, Outcome):
             self._shared.breaker.succeeded()
@@ -268,6 +255,7 @@ class Exchange:
                 longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (self._tries - 1))
                 pause = longest * random.uniform(0.5, 1)  # noqa: S311  # spreads retries, hides nothing
                 if pause < self._patience.left:
+                    self._counts.count("retries")
                     logger.info("%s: %s; again in %.2f s", type(self._request).__name__, verdict.why, pause)
                     return pause
                 raise self._given_up(verdict.why, late=True) from error
@@ -283,6 +271,15 @@ class Exchange:
         if verdict is None:
             raise error
         raise verdict from error
+
+    def _count_retries(self, *, answered: bool = True) -> None:
+        """Count how often the client library sent the request again, which it doesn't tell."""
+        if self.called.attempts <= 1:
+            return
+        self._counts.count("retries", self.called.attempts - 1)
+        if answered:
+            name, attempts = type(self._request).__name__, self.called.attempts
+            logger.info("%s: answered at the client library's attempt %d", name, attempts)
 
     def _given_up(
         self, why: str, *, of: StorageUnavailableError | None = None, late: bool = False

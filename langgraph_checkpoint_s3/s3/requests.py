@@ -133,12 +133,14 @@ class PutObject(Request["Stored | Refused"]):
         body: Its bytes.
         only_new: Whether to write it only where there is none (`If-None-Match: *`).
         expected: The ETag of the object in whose place alone to write it (`If-Match`).
+        raw: How many bytes what is in it has, serialized: for the counts alone.
     """
 
     key: str
     body: bytes = field(repr=False)
     only_new: bool = False
     expected: str | None = None
+    raw: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +247,7 @@ class UploadPart(Request[str]):
 
 @dataclass(frozen=True, slots=True)
 class CompleteUpload(Request["Stored | Refused | Missing"]):
-    """Make the object out of its parts, given by their ETags in order. `body` is for the cache alone.
+    """Make the object out of its parts, given by their ETags in order. `body` and `raw` are for our own use.
 
     `Missing` is the upload: it was completed already, or aborted.
     """
@@ -256,6 +258,7 @@ class CompleteUpload(Request["Stored | Refused | Missing"]):
     body: bytes = field(repr=False)
     only_new: bool = False
     expected: str | None = None
+    raw: int = 0
 
 
 @dataclass(frozen=True, slots=True)

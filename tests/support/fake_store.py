@@ -51,7 +51,7 @@ class FakeStore:
         self.config = config
         self.shared = Shared(config)
 
-    def run(self, plan: Generator[Sequence[Request[Any]], list[Any], T]) -> T:
+    def run(self, plan: Generator[Sequence[Request[Any]], list[Any], T], operation: str = "") -> T:
         """Run a plan to its end."""
         steps = self._steps(plan)
         try:
@@ -62,7 +62,9 @@ class FakeStore:
         finally:
             steps.close()
 
-    async def arun(self, plan: Generator[Sequence[Request[Any]], list[Any], T], *, weight: int = 0) -> T:
+    async def arun(
+        self, plan: Generator[Sequence[Request[Any]], list[Any], T], operation: str = "", *, weight: int = 0
+    ) -> T:
         """Run a plan to its end, letting other tasks in before every batch."""
         steps = self._steps(plan)
         try:

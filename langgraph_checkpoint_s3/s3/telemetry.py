@@ -1,0 +1,129 @@
+"""OpenTelemetry's spans and metrics of a saver's operations, where the application uses OpenTelemetry.
+
+Nothing is imported for it: who exports telemetry has imported `opentelemetry` before, and for everybody else
+looking that up is all that it takes. `docs/telemetry.md` lists what there is. No thread's name, key or
+value is in any of it, but for what the texts of errors say.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from langgraph_checkpoint_s3.s3.counts import Counts
+from langgraph_checkpoint_s3.version import __version__
+
+SCOPE: Final = "langgraph_checkpoint_s3"
+"""What spans, metrics and attributes are called by, and the instrumentation's own name."""
+
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_COUNTERS: Final = {
+    "cache_hits": ("{read}", "Reads that the cache answered."),
+    "retries": ("{request}", "Requests that were sent again."),
+    "hedges": ("{request}", "Slow reads that were sent a second time."),
+    "bytes_raw": ("By", "Bytes of what was put, serialized."),
+    "bytes_stored": ("By", "Bytes of the objects that were written for it."),
+    "bytes_sent": ("By", "Bytes of bodies sent."),
+    "bytes_received": ("By", "Bytes of bodies received."),
+}
+
+
+class Instruments:
+    """The tracer and the metrics' instruments. They follow whichever providers the application sets."""
+
+    def __init__(self) -> None:
+        from opentelemetry import metrics, trace
+
+        self.tracer = trace.get_tracer(SCOPE, __version__)
+        self.kind = trace.SpanKind.CLIENT
+        self.failed = trace.StatusCode.ERROR
+        meter = metrics.get_meter(SCOPE, __version__)
+        self.duration = meter.create_histogram(
+            f"{SCOPE}.operation.duration",
+            "s",
+            "How long operations took.",
+            explicit_bucket_boundaries_advisory=_SECONDS,
+        )
+        self.requests = meter.create_counter(f"{SCOPE}.requests", "{request}", "Requests to S3.")
+        self.counters = {
+            name: meter.create_counter(f"{SCOPE}.{name}", unit, description)
+            for name, (unit, description) in _COUNTERS.items()
+        }
+
+    def measure(self, operation: str, seconds: float, counts: Counts, error: str | None) -> None:
+        """Record what an operation came to."""
+        named = {f"{SCOPE}.operation": operation}
+        self.duration.record(seconds, named if error is None else {**named, "error.type": error})
+        for kind, number in counts.requests.items():
+            self.requests.add(number, {**named, "rpc.method": kind})
+        for name, number in counts.numbers.items():
+            if number and name in self.counters:
+                self.counters[name].add(number, named)
+
+
+_instruments: Instruments | None = None
+
+
+def instruments() -> Instruments | None:
+    """Them, if the application uses OpenTelemetry."""
+    global _instruments  # noqa: PLW0603  # one for the process
+    if _instruments is None and sys.modules.get("opentelemetry.trace") is not None:
+        _instruments = Instruments()
+    return _instruments
+
+
+@contextmanager
+def operation(name: str, bucket: str, all: Counts) -> Iterator[Counts]:
+    """An operation runs meanwhile, within a span if there are any.
+
+    Args:
+        name: The operation's.
+        bucket: The bucket that it is about.
+        all: The counts of all operations.
+
+    Yields:
+        The operation's own counts.
+    """
+    counts, told, error = Counts(all), instruments(), None
+    begun = time.perf_counter()
+    try:
+        if told is None:
+            yield counts
+        else:
+            with _span(told, name, bucket, counts):
+                yield counts
+    except BaseException as caught:
+        error = caught
+        raise
+    finally:
+        all.ended(name, error)
+        if told is not None:
+            kind = None if error is None else type(error).__name__
+            told.measure(name, time.perf_counter() - begun, counts, kind)
+
+
+@contextmanager
+def _span(told: Instruments, name: str, bucket: str, counts: Counts) -> Iterator[None]:
+    attributes = {"rpc.system": "aws-api", "rpc.service": "S3", "aws.s3.bucket": bucket}
+    with told.tracer.start_as_current_span(
+        f"S3Saver.{name}", kind=told.kind, attributes=attributes, set_status_on_exception=False
+    ) as span:
+        try:
+            yield
+        except BaseException as error:
+            span.set_attribute("error.type", type(error).__name__)
+            span.set_status(told.failed, type(error).__name__)
+            raise
+        finally:
+            if span.is_recording():
+                span.set_attributes(_attributes(counts))
+
+
+def _attributes(counts: Counts) -> dict[str, Any]:
+    """What a span says of an operation's counts."""
+    found: dict[str, Any] = {f"{SCOPE}.requests": counts.requests.total()}
+    found |= {f"{SCOPE}.requests.{kind}": number for kind, number in counts.requests.items()}
+    return found | {f"{SCOPE}.{name}": number for name, number in counts.numbers.items()}
