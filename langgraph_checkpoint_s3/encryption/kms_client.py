@@ -93,7 +93,7 @@ class KmsClient:
         process = self._process()
         mine: Future[T] = Future()
         with process.lock:
-            flight = process.flights.setdefault(what, mine)
+            flight: Future[T] = process.flights.setdefault(what, mine)
         if flight is mine:
             try:
                 flight.set_result(do())
