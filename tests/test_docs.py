@@ -49,8 +49,16 @@ def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
         server.stop()
 
 
+@pytest.fixture
+def in_use(store: None) -> None:
+    """Its bucket, with a thread in it: some blocks are about what there is already."""
+    with S3Saver("my-bucket", prefix="agents/") as saver:
+        saver.setup()
+        put_chain(saver, "customer-7", 2)
+
+
 @pytest.mark.parametrize("code", CODE)
-@pytest.mark.usefixtures("store")
+@pytest.mark.usefixtures("in_use")
 def test_code_runs(code: str) -> None:
     names: dict[str, object] = {"__name__": "__main__"}
     exec(compile(code, "document", "exec"), names)

@@ -91,30 +91,22 @@ class KmsClient:
     def once(self, what: object, do: Callable[[], T]) -> T:
         """Do it, or wait for the thread that is at it already, and share its result or error."""
         process = self._process()
-        while True:
-            with process.lock:
-                flight = process.flights.get(what)
-                if flight is None:
-                    mine = process.flights[what] = Future()
-                    break
+        mine: Future[T] = Future()
+        with process.lock:
+            flight: Future[T] = process.flights.setdefault(what, mine)
+        if flight is mine:
             try:
-                shared: T = flight.result()
-            except CancelledError:
-                continue
-            return shared
+                flight.set_result(do())
+            except Exception as error:  # noqa: BLE001  # raised below, and wherever it is waited for
+                flight.set_exception(error)
+            finally:
+                with process.lock:
+                    del process.flights[what]
+                flight.cancel()  # if it isn't done: Ctrl-C is for the thread that got it
         try:
-            result = do()
-        except Exception as error:
-            process.land(what)
-            mine.set_exception(error)
-            raise
-        except BaseException:  # Ctrl-C is for the thread that got it: the next one tries
-            process.land(what)
-            mine.cancel()
-            raise
-        process.land(what)
-        mine.set_result(result)
-        return result
+            return flight.result()
+        except CancelledError:
+            return self.once(what, do)
 
     def close(self) -> None:
         """Close the connections, if the client is of our own making. The next use makes a new one."""
@@ -148,10 +140,6 @@ class _Process:
         self.client: Any = None
         self.lock = threading.Lock()
         self.flights: dict[object, Future[Any]] = {}
-
-    def land(self, what: object) -> None:
-        with self.lock:
-            del self.flights[what]
 
 
 class _Quiet(threading.local):

@@ -11,8 +11,11 @@ from langgraph_checkpoint_s3.objects.seal import DataKey, KeyRef
 class KeyProvider(Protocol):
     """Where the saver gets its keys from. Any class with these four members is one.
 
-    The methods may block: the saver calls them in a worker thread, never on an event loop. They
-    may be called from many threads at once.
+    The methods may block: a saver calls `current` and `unlock` in a worker thread, never on an event loop,
+    and `names_key` once, where it is made. They may be called from many threads at once.
+
+    A data key needs no bound on how often it is used: each thread has an AES key of its own derived from it
+    (`objects/seal.py`), and no thread comes near the 2**32 random nonces that one may have.
 
     Attributes:
         cache_seconds: How long the saver may keep a key that it was given, in seconds; `math.inf`

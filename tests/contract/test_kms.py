@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import logging
+import socket
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
 
-from langgraph_checkpoint_s3 import DecryptionError, InvalidConfigError
+from langgraph_checkpoint_s3 import DecryptionError, InvalidConfigError, StorageUnavailableError
 from langgraph_checkpoint_s3.encryption import KmsKeys
 from langgraph_checkpoint_s3.objects.format import sealed_with
+from tests.contract.front import Fault, HangUp, Hold
 from tests.contract.support import MakeCalls, Place, at, build_thread
+from tests.contract.test_secrets import told
 
 
 @pytest.fixture
@@ -51,6 +58,58 @@ class TestKms:
         reader = KmsKeys(ref.id, endpoint_url=place.server.endpoint_url)
         assert len(make_calls(encryption=reader).list(at())) == 3
         reader.close()
+
+    def test_kms_is_asked_as_seldom_as_it_can_be(
+        self, make_calls: MakeCalls, keys: KmsKeys, kms: Any
+    ) -> None:
+        """A writer asks each `cache_seconds`, a reader once in them for each data key."""
+        asked: Counter[str] = Counter()
+        kms.meta.events.register("before-call.kms", lambda model, **_: asked.update([model.name]))
+        counted = KmsKeys(keys._keys[0], client=kms, cache_seconds=60)
+        now = 0.0
+        writer, reader = make_calls(encryption=counted), make_calls(encryption=counted)
+        for each in (writer, reader):
+            each.saver._vault._clock = lambda: now
+        build_thread(writer)
+        now = 59
+        build_thread(writer)
+        assert asked == {"GenerateDataKey": 1}
+        now = 60
+        build_thread(writer)
+        assert asked == {"GenerateDataKey": 2}
+        for _ in range(2):
+            assert len(reader.list(at())) == 9
+        assert asked == {"GenerateDataKey": 2, "Decrypt": 2}
+        now = 120
+        reader.list(at())
+        assert asked == {"GenerateDataKey": 2, "Decrypt": 4}
+
+    @pytest.mark.parametrize("fault", [None, HangUp(), Hold(1.0)], ids=["nobody", "hangs up", "is slow"])
+    def test_nothing_is_written_without_an_answer(
+        self,
+        make_calls: MakeCalls,
+        keys: KmsKeys,
+        place: Place,
+        fault: Fault | None,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("AWS_SESSION_TOKEN", "canary-of-the-session-token")
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            nowhere = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        place.front.schedule = lambda _: fault
+        client = boto3.session.Session().client(
+            "kms",
+            endpoint_url=place.front.url if fault else nowhere,
+            region_name=place.server.region,
+            config=Config(retries={"total_max_attempts": 1}, read_timeout=0.1),
+        )
+        calls = make_calls(encryption=KmsKeys(keys._keys[0], client=client))
+        with pytest.raises(StorageUnavailableError, match="AWS KMS can't be reached") as caught:
+            build_thread(calls)
+        assert place.objects() == {}
+        for text in told(caught.value):
+            assert "canary" not in text
+        client.close()
 
     def test_another_master_key_takes_over(
         self, make_calls: MakeCalls, keys: KmsKeys, place: Place, kms: Any
@@ -103,3 +162,13 @@ class TestKms:
         assert len(make_calls(encryption=again, private_keys=True).list(at("customer-42"))) == 3
         made.close()
         again.close()
+
+
+def test_no_data_key_is_in_a_log_line(keys: KmsKeys, caplog: pytest.LogCaptureFixture) -> None:
+    """botocore's logger at DEBUG tells answers as they came."""
+    caplog.set_level(logging.DEBUG)
+    made = keys.current()
+    assert keys.unlock(made.ref) == made.secret
+    assert "kms" in caplog.text
+    assert base64.b64encode(made.secret).decode() not in caplog.text
+    assert repr(made.secret)[2:-1] not in caplog.text

@@ -9,13 +9,13 @@ import os
 import pickle
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, NoRegionError
 
-from langgraph_checkpoint_s3.encryption import KeyProvider, KeyRef, KmsKeys
-from langgraph_checkpoint_s3.encryption.kms_client import KmsClient
+from langgraph_checkpoint_s3.encryption import KeyProvider, KeyRef, KmsKeys, kms_client
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
     DecryptionError,
@@ -226,48 +226,85 @@ def test_a_names_key_of_an_older_master_key(kms: FakeKms) -> None:
 # Threads and processes
 
 
-def test_those_who_ask_at_once_share_one_request(keys: KmsKeys, kms: FakeKms) -> None:
-    begun, go_on = threading.Event(), threading.Event()
+class Flight(Future[Any]):
+    """Tells how many threads wait for it."""
 
-    def wait() -> None:
-        begun.set()
-        assert go_on.wait(10)
+    waiting = threading.Semaphore(0)
 
-    kms.hook = wait
-    found: list[Any] = []
-    threads = [threading.Thread(target=lambda: found.append(keys.current())) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-    assert begun.wait(10)
-    while threading.active_count() < len(threads):  # all of them are there
-        pass
-    threading.Event().wait(0.05)
-    go_on.set()
-    for thread in threads:
-        thread.join(10)
-    assert len(found) == 5
-    assert len(kms.asked) == 1
+    def result(self, timeout: float | None = None) -> Any:
+        self.waiting.release()
+        return super().result(timeout)
+
+
+@pytest.fixture
+def together(keys: KmsKeys, kms: FakeKms, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
+    """Has five threads ask for a key while the first one's request is on its way; what each of them got."""
+    monkeypatch.setattr(kms_client, "Future", Flight)
+    monkeypatch.setattr(Flight, "waiting", threading.Semaphore(0))
+    first, go_on = threading.Event(), threading.Event()
+
+    def ask() -> Any:
+        try:
+            return keys.current()
+        except BaseException as error:  # noqa: BLE001
+            return error
+
+    def run(error: BaseException | None = None) -> list[Any]:
+        def wait() -> None:
+            if not first.is_set():
+                first.set()
+                assert go_on.wait(10)
+                if error is not None:
+                    raise error
+
+        kms.hook = wait
+        with ThreadPoolExecutor(5) as pool:
+            begun = [pool.submit(ask)]
+            assert first.wait(10)
+            begun += [pool.submit(ask) for _ in range(4)]
+            try:
+                for _ in range(4):
+                    assert Flight.waiting.acquire(timeout=10)
+            finally:
+                go_on.set()
+            return [each.result(10) for each in begun]
+
+    return run
+
+
+def test_those_who_ask_at_once_share_one_request(together: Callable[..., list[Any]], kms: FakeKms) -> None:
+    found = together()
     assert len({each.secret for each in found}) == 1
+    assert len(kms.asked) == 1
 
 
-def test_they_share_its_error_and_the_next_one_asks_again(keys: KmsKeys, kms: FakeKms) -> None:
-    kms.error = refused("ThrottlingException", operation="GenerateDataKey")
-    with pytest.raises(StorageUnavailableError):
-        keys.current()
-    kms.error = None
-    keys.current()
+def test_they_share_its_error_and_the_next_one_asks_again(
+    together: Callable[..., list[Any]], keys: KmsKeys, kms: FakeKms
+) -> None:
+    found = together(refused("ThrottlingException", operation="GenerateDataKey"))
+    assert [type(each) for each in found] == [StorageUnavailableError] * 5
+    assert len(kms.asked) == 1
+    assert keys.current().ref.id == ARN
     assert len(kms.asked) == 2
 
 
-def test_an_interruption_is_for_the_thread_that_got_it(kms: FakeKms) -> None:
-    client = KmsClient(None, None, kms, None)
+def test_an_interruption_is_for_the_thread_that_got_it(together: Callable[..., list[Any]]) -> None:
+    """The others' wait isn't over: one of them asks instead."""
+    interrupted, *others = together(KeyboardInterrupt())
+    assert isinstance(interrupted, KeyboardInterrupt)
+    assert [each.ref.id for each in others] == [ARN] * 4
 
-    def interrupted() -> None:
-        raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        client.once("x", interrupted)
-    assert client.once("x", lambda: 1) == 1
+def test_other_keys_do_not_wait_for_one(keys: KmsKeys, kms: FakeKms) -> None:
+    def meanwhile() -> None:
+        kms.hook = lambda: None
+        with ThreadPoolExecutor(1) as pool:
+            ref = KeyRef(ARN, b"wrapped " + secret("k"))
+            assert pool.submit(keys.unlock, ref).result(10) == secret("k")
+
+    kms.hook = meanwhile
+    keys.current()
+    assert [operation for operation, _ in kms.asked] == ["generate_data_key", "decrypt"]
 
 
 def test_a_client_that_was_handed_in_stays_open(keys: KmsKeys, kms: FakeKms) -> None:
