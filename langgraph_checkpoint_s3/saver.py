@@ -392,8 +392,7 @@ class S3Saver(BaseS3Saver):
         return history.delta_history(self._context(), Address.of(config), channels)
 
     def _copy(self, source: str, target: str) -> Plan[None]:
-        names = thread_name(source), thread_name(target)
-        return copy.copy_thread(self._context(), *names)
+        return copy.copy_thread(self._context(), thread_name(source), thread_name(target))
 
     def _prune(self, thread_ids: Sequence[str], strategy: str) -> Plan[None]:
         names = [thread_name(thread_id) for thread_id in thread_ids]

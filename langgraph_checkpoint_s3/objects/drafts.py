@@ -16,13 +16,11 @@ from langgraph_checkpoint_s3.objects.format import HEAD_BYTES, OWN_FRAME
 from langgraph_checkpoint_s3.objects.records import (
     SECOND,
     Content,
-    Dumped,
     Origin,
-    dump,
     open_checkpoint,
     whole_fields,
-    worthwhile,
 )
+from langgraph_checkpoint_s3.objects.revive import Dumped, dump, worthwhile
 from langgraph_checkpoint_s3.objects.rooms import PLAIN, Room
 from langgraph_checkpoint_s3.objects.seal import KeyRef
 from langgraph_checkpoint_s3.objects.values import Extent, Lender, Value, pack_value

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 from langgraph.checkpoint.base import (
     WRITES_IDX_MAP,
@@ -26,7 +26,7 @@ from langgraph_checkpoint_s3.objects.builder import Builder
 from langgraph_checkpoint_s3.objects.codecs import Compression
 from langgraph_checkpoint_s3.objects.format import OWN_FRAME, Container, open_container
 from langgraph_checkpoint_s3.objects.limits import check_values
-from langgraph_checkpoint_s3.objects.revive import ENCRYPTED, load, load_map
+from langgraph_checkpoint_s3.objects.revive import Dumped, dump, load, load_map, worthwhile
 from langgraph_checkpoint_s3.objects.rooms import PLAIN, Room
 from langgraph_checkpoint_s3.objects.seal import Kind, Seal
 from langgraph_checkpoint_s3.objects.values import (
@@ -38,9 +38,6 @@ from langgraph_checkpoint_s3.objects.values import (
     text,
     unpack_value,
 )
-
-Dumped: TypeAlias = "tuple[str, bytes]"
-"""What the serializer makes of a value: its type and its bytes."""
 
 SECOND = 1_000_000_000
 """In ns."""
@@ -369,22 +366,6 @@ def whole_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
         **{name: value for name, value in fields.items() if name != "parent_created"},
         "channels": channels,
     }
-
-
-def dump(serde: SerializerProtocol, value: Any) -> Dumped:
-    """Serialize a value."""
-    kind, raw = serde.dumps_typed(value)
-    return kind, raw if type(raw) is bytes else bytes(raw)  # a bytearray may change under our hands
-
-
-def worthwhile(compression: Compression, kinds: Iterable[str]) -> Compression:
-    """How to compress values: not at all what a serializer has encrypted.
-
-    Args:
-        compression: How it is done else.
-        kinds: The values' types, as the serializer calls them.
-    """
-    return "none" if any(ENCRYPTED in kind for kind in kinds) else compression
 
 
 def _slot(idx: Any) -> int:

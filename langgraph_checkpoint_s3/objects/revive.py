@@ -1,4 +1,4 @@
-"""Values from bytes: what a serializer makes of them, and what it means if it can't.
+"""Values to bytes and back: what a serializer makes of them, and what it means if it can't.
 
 Who can write to the bucket decides what the serializer gets. So whatever it raises becomes a
 `CorruptObjectError` or a `DecryptionError`. Neither has the serializer's own error as its cause or
@@ -7,17 +7,37 @@ context: that may hold the value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeAlias
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError, S3CheckpointError
+from langgraph_checkpoint_s3.objects.codecs import Compression
 from langgraph_checkpoint_s3.objects.format import Container
 from langgraph_checkpoint_s3.objects.values import Value, brief
 
+Dumped: TypeAlias = "tuple[str, bytes]"
+"""What the serializer makes of a value: its type and its bytes."""
+
 ENCRYPTED: Final = "+"
 """What LangGraph's serializer that encrypts puts into a value's type, before the cipher's name."""
+
+
+def dump(serde: SerializerProtocol, value: Any) -> Dumped:
+    """Serialize a value."""
+    kind, raw = serde.dumps_typed(value)
+    return kind, raw if type(raw) is bytes else bytes(raw)  # a bytearray may change under our hands
+
+
+def worthwhile(compression: Compression, kinds: Iterable[str]) -> Compression:
+    """How to compress values: not at all what a serializer has encrypted.
+
+    Args:
+        compression: How it is done else.
+        kinds: The values' types, as the serializer calls them.
+    """
+    return "none" if any(ENCRYPTED in kind for kind in kinds) else compression
 
 
 def load(serde: SerializerProtocol, container: Container, value: Value) -> Any:

@@ -239,7 +239,7 @@ class Exchange:
             S3CheckpointError: It won't be.
         """
         self._attempts += max(1, self.called.attempts)
-        self._count_retries(answered=False)
+        self._count_retries()
         verdict = judge(error, self._request, self._shared.config.bucket, reading=self.called.reading)
         if isinstance(verdict, Outcome):
             self._shared.breaker.succeeded()
@@ -248,6 +248,7 @@ class Exchange:
         if isinstance(verdict, Unconditional):
             if self._conditional:
                 self._shared.without_conditions()
+                self._counts.count("retries")
                 return 0
             verdict = verdict.otherwise
         if isinstance(verdict, Again):
@@ -272,14 +273,10 @@ class Exchange:
             raise error
         raise verdict from error
 
-    def _count_retries(self, *, answered: bool = True) -> None:
-        """Count how often the client library sent the request again, which it doesn't tell."""
-        if self.called.attempts <= 1:
-            return
-        self._counts.count("retries", self.called.attempts - 1)
-        if answered:
-            name, attempts = type(self._request).__name__, self.called.attempts
-            logger.info("%s: answered at the client library's attempt %d", name, attempts)
+    def _count_retries(self) -> None:
+        """Count how often the client library sent the request again."""
+        if self.called.attempts > 1:
+            self._counts.count("retries", self.called.attempts - 1)
 
     def _given_up(
         self, why: str, *, of: StorageUnavailableError | None = None, late: bool = False

@@ -6,6 +6,7 @@ names its `Call` here; the client's handler (`watch`) counts its attempts, and l
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
+
+logger = logging.getLogger("langgraph_checkpoint_s3")
 
 _LONGEST_PAUSE: Final = 20.0
 """Of botocore's: before attempt n + 1 it waits up to 2 ** (n - 1) seconds, and never longer than this."""
@@ -60,6 +63,7 @@ class Call:
         cut: Whether another attempt would have come too late.
         once: Whether no other attempt is to begin, since another call's answer is there or is on its way.
         reading: Whether its answer has begun, and the body of that is read.
+        failure: What was wrong with its last attempt.
     """
 
     patience: Patience
@@ -67,6 +71,7 @@ class Call:
     cut: bool = False
     once: bool = False
     reading: bool = False
+    failure: str = ""
 
 
 _running: ContextVar[Call | None] = ContextVar("langgraph_checkpoint_s3_call", default=None)
@@ -94,7 +99,10 @@ def watch(
     if call is None:
         return
     call.attempts = attempts
+    if attempts > 1:
+        logger.info("%s: %s; the client library's attempt %d", operation.name, call.failure, attempts)
     status = response[0].status_code if response is not None else 200
+    call.failure = str(status) if caught_exception is None else type(caught_exception).__name__
     if caught_exception is None and status < 500 and status != _TOO_MANY:
         return
     if not call.once and min(_LONGEST_PAUSE, 2.0 ** (attempts - 1)) < call.patience.left:
