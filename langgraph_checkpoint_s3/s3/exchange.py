@@ -53,7 +53,7 @@ class Stats:
         bytes_received: Bytes of bodies received.
         circuit: The circuit breaker: `off`, `closed` (all is well), `open` or `half-open`.
         hedges: How many slow reads were sent a second time. They are among `requests`.
-        hedges_won: How many of those were answered before the first request was.
+        hedges_won: How many of those were answered, body included, before the first request was.
     """
 
     requests: Mapping[str, int] = field(default_factory=dict)
@@ -223,7 +223,6 @@ class Exchange:
         """Of the calls that were made at once, this one has its answer first."""
         if call is not self.called:
             self._shared.count("won")
-            self.called = call
 
     def succeeded(self, wire: Wire, response: Mapping[str, Any], data: bytes) -> None:
         """The store answered."""
