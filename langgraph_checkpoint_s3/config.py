@@ -78,8 +78,8 @@ class S3Config:
         circuit_breaker: After how many requests given up in a row nothing is sent for a while, and
             operations fail at once instead. 0 is never.
         circuit_breaker_cooldown: Seconds for which nothing is sent then, before one request tries.
-        hedged_reads: At most this share of reads and listings, 0 to 0.1, is sent a second time: those
-            that wait longer than all but this share of the latest ones did. 0.05 is a good one, 0 never.
+        hedged_reads: The share of small reads and of listings, 0 to 0.1, that may be sent a second time:
+            those that wait longer than all but this share of the latest ones did. 0 is never, 0.05 usual.
         cache_bytes: Bytes of objects that are kept in memory, and as many again of serialized states to
             borrow from; 0 keeps none, and then nothing is borrowed.
         borrow: Whether a checkpoint borrows what it shares with its parent from earlier

@@ -22,7 +22,7 @@ class Stats:
         bytes_received: Bytes of bodies received.
         circuit: The circuit breaker: `off`, `closed` (all is well), `open` or `half-open`.
         hedges: How many slow reads were sent a second time. They are among `requests`.
-        hedges_won: How many of those were answered before the first request was.
+        hedges_won: How many of those were answered, body included, before the first request was.
         operations: How often each operation was run, such as `put`, `get_tuple` or `admin.usage`. Of `list`,
             each page that was read.
         errors: How often each of them failed, or was cancelled.

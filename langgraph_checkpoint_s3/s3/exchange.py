@@ -205,7 +205,6 @@ class Exchange:
         """Of the calls that were made at once, this one has its answer first."""
         if call is not self.called:
             self._counts.count("hedges_won")
-            self.called = call
 
     def succeeded(self, wire: Wire, response: Mapping[str, Any], data: bytes) -> None:
         """The store answered."""

@@ -29,6 +29,8 @@ from langgraph_checkpoint_s3.s3.requests import (
     SwapObject,
 )
 from langgraph_checkpoint_s3.s3.wire import Wire
+from tests.support.fake_s3 import FakeS3
+from tests.support.fake_store import make_saver
 from tests.unit.racing import small
 from tests.unit.test_patience import Clock, after
 
@@ -184,7 +186,11 @@ class TestWhatIsSentTwice:
     def test_what_a_listing_showed_says_its_size(self) -> None:
         entry = Entry("k", 7, "e", datetime.now(timezone.utc))
         sizes = Sizes(10, 5)
-        for plan in (fetch([entry], sizes), heads([entry]), fetch([replace(entry, size=11)], sizes)):
+        for plan in (
+            fetch([entry], sizes),
+            heads(make_saver(FakeS3()).internals[1], [entry]),
+            fetch([replace(entry, size=11)], sizes),
+        ):
             for request in next(plan):
                 assert kind_of(request) == "small object"
             plan.close()
