@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo lint types test test-integration test-all chaos fuzz bench bench-full clean
+.PHONY: help env demo lint types test test-integration test-all chaos crash soak fuzz bench bench-full clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ fuzz: env ## what reads foreign bytes, with atheris, a minute a target (FUZZ_SEC
 
 chaos: env ## 10,000 operations while one request in five fails; CHAOS_SEED=n for a seed again
 	CHAOS_OPERATIONS=$${CHAOS_OPERATIONS:-10000} CHAOS_SEED=$${CHAOS_SEED:-0} $(BIN)/python -m pytest -n0 -s tests/contract/test_chaos.py $(PYTEST_ARGS)
+
+crash: env ## 200 workers killed with SIGKILL at random moments, on Ceph; CRASH_SEED=n for a seed again
+	CRASHES=$${CRASHES:-200} CRASH_SEED=$${CRASH_SEED:-0} S3_TEST_REQUIRE=ceph $(BIN)/python -m pytest -n0 -s -m integration -k 'ceph or external' tests/integration/test_crash.py $(PYTEST_ARGS)
 
 bench: env ## what is stored, and what encoding costs, in a minute or two
 	$(BIN)/python -m benchmarks.storage
