@@ -35,7 +35,8 @@ def test_nothing_is_lost_or_doubled_and_what_is_deleted_stays_so(
 ) -> None:
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda self, context: 0.002)
     print(f"CHAOS_SEED={SEED}")  # pytest shows it with a failure
-    saver = make_saver(prefix="chaos")
+    # Of two attempts, one in 25 fails for good: what is unknown then is a part of it.
+    saver = make_saver(prefix="chaos", max_attempts=2)
     reader = make_saver(prefix="chaos", cache_bytes=0)
     chaos = place.front.schedule = Chaos(SEED, RATE)
     share = -(-OPERATIONS // (2 * WORKERS))
