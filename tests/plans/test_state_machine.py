@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import os
 import random
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from typing import Any
@@ -126,6 +126,8 @@ class Histories(RuleBasedStateMachine):
     deleted, a process that still knows the first can't tell from it: it reads its parent then.
     """
 
+    small_pages: Sequence[Any] = SMALL_PAGES
+
     def __init__(self) -> None:
         super().__init__()
         self.model = Model()
@@ -139,7 +141,7 @@ class Histories(RuleBasedStateMachine):
             saver._now = now
         self.loop = asyncio.new_event_loop()
         self.patches = ExitStack()
-        for patch in SMALL_PAGES:
+        for patch in self.small_pages:
             self.patches.enter_context(patch)
         self.use(0, is_async=False)
 
