@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.contract.test_forks import TestForks
+from tests.contract.test_forks import test_two_processes_on_one_thread_fork_it
 
-__all__ = ["TestForks"]
+__all__ = ["test_two_processes_on_one_thread_fork_it"]
