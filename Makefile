@@ -58,13 +58,16 @@ fuzz: env ## what reads foreign bytes, with atheris, a minute a target (FUZZ_SEC
 
 # On moto, or on a server of the integration tests: rclone, ceph or localstack.
 CHAOS_SERVER ?=
-CHAOS = $(if $(CHAOS_SERVER),-m integration tests/integration/test_chaos.py -k $(CHAOS_SERVER),tests/contract/test_chaos.py)
+CHAOS = $(if $(CHAOS_SERVER),-m integration tests/integration/test_chaos.py -k $(CHAOS_SERVER),tests/contract/test_chaos.py tests/contract/test_histories.py)
 
 chaos: env ## 10,000 operations while one request in five fails; CHAOS_SEED=n for a seed again, CHAOS_SERVER=ceph for Ceph
-	CHAOS_OPERATIONS=$${CHAOS_OPERATIONS:-10000} CHAOS_SEED=$${CHAOS_SEED:-0} S3_TEST_REQUIRE=$(CHAOS_SERVER) $(BIN)/python -m pytest -n0 -s $(CHAOS) $(PYTEST_ARGS)
+	CHAOS_OPERATIONS=$${CHAOS_OPERATIONS:-10000} CHAOS_HISTORIES=$${CHAOS_HISTORIES:-100} CHAOS_SEED=$${CHAOS_SEED:-0} S3_TEST_REQUIRE=$(CHAOS_SERVER) $(BIN)/python -m pytest -n0 -s $(CHAOS) $(PYTEST_ARGS)
 
 crash: env ## 200 workers killed with SIGKILL at random moments, on Ceph; CRASH_SEED=n for a seed again
 	CRASHES=$${CRASHES:-200} CRASH_SEED=$${CRASH_SEED:-0} S3_TEST_REQUIRE=ceph $(BIN)/python -m pytest -n0 -s -m integration -k 'ceph or external' tests/integration/test_crash.py $(PYTEST_ARGS)
+
+soak: env ## 20 minutes of many threads and loops on one saver: memory, sockets and threads stay flat (SOAK_SECONDS, SOAK_SERVER)
+	$(BIN)/python -W error -m tests.soak --seconds $${SOAK_SECONDS:-1200} --server $${SOAK_SERVER:-moto} --seed $${SOAK_SEED:-0}
 
 bench: env ## what is stored, and what encoding costs, in a minute or two
 	$(BIN)/python -m benchmarks.storage

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Saver, StorageUnavailableError
@@ -136,6 +137,11 @@ class Worker:
         """At the end: the thread and its copies."""
         for each in (self._own, *self._copies):
             each.check_all(saver)
+
+    def leave(self) -> None:
+        """Delete the thread and its copies."""
+        for each in (self._own, *self._copies):
+            self._insist(partial(self._saver.delete_thread, each.thread))
 
     def _insist(self, do: Callable[[], Any]) -> Any:
         for _ in range(_MOST_TRIES):
