@@ -17,20 +17,21 @@ import moto.s3.models
 import pytest
 from botocore.retries.standard import ExponentialBackoff
 from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis import strategies as st
+from hypothesis.stateful import rule, run_state_machine_as_test
 
 from langgraph_checkpoint_s3 import CorruptObjectError, S3CheckpointError, S3Saver, StorageUnavailableError
 from tests.contract.chaos import Chaos
 from tests.contract.support import Place, farewell
 from tests.contract.test_chaos import SEED
 from tests.plans.borrowers import made_eager
-from tests.plans.test_state_machine import MIDDLING, SMALL, Histories
+from tests.plans.test_state_machine import MIDDLING, SMALL, TASKS, Histories, writes
 from tests.support.checkpoints import shown
 
 T = TypeVar("T")
 
 HISTORIES = os.environ.get("CHAOS_HISTORIES")
-RATE = 0.2
+RATE = 0.3
 _PUTS = ("put", "put_writes")
 _GETS = ("get_tuple", "get_delta_channel_history")
 _READS = 4
@@ -53,6 +54,9 @@ class UnsteadyHistories(Histories):
     """
 
     small_pages: Sequence[Any] = ()
+    # Each rule has the same chance: there is more to say of these.
+    and_on = Histories.go_on
+    and_put = Histories.put
 
     def __init__(self, place: Place, reader: S3Saver, report: Counter[str]) -> None:
         self.place = place
@@ -65,14 +69,14 @@ class UnsteadyHistories(Histories):
         self.kept = self.contents()
 
     def make_savers(self) -> list[S3Saver]:
-        def make(**more: Any) -> S3Saver:
-            # Of two attempts, one in 25 fails for good.
-            return S3Saver(**self.place.arguments(max_attempts=2, **more))
+        def make(attempts: int, **more: Any) -> S3Saver:
+            return S3Saver(**self.place.arguments(max_attempts=attempts, **more))
 
+        # With two attempts, replies get lost and are asked for again; with one, much fails for good.
         savers = [
-            made_eager(make()),
-            make(cache_bytes=0, compression="none"),
-            made_eager(make(cache_bytes=6_000, compression="gzip")),
+            made_eager(make(2)),
+            make(1, cache_bytes=0, compression="none"),
+            made_eager(make(1, cache_bytes=6_000, compression="gzip")),
         ]
         savers[0]._sizes, savers[1]._sizes = SMALL, MIDDLING
         return savers
@@ -124,6 +128,15 @@ class UnsteadyHistories(Histories):
         except CorruptObjectError:
             # What was damaged on its way, in a batch that failed for another reason, was still in the cache.
             return do()
+
+    @rule(which=st.integers(0, 100), what=writes, task=st.sampled_from(TASKS))
+    def put_writes_there(self, which: int, what: Any, task: str) -> None:
+        """To a checkpoint that is there: otherwise nobody sees them."""
+        there = self.model.all_keys()
+        if there:
+            self.put_writes(*there[which % len(there)], what, task, "")
+
+    and_put_writes_there = put_writes_there
 
     def write(self, name: str, do: Callable[[], Any]) -> Any:
         """Write until it is acknowledged; or leave it, if it is sure whether it is there."""
@@ -199,7 +212,7 @@ def test_random_histories_while_requests_fail(place: Place, monkeypatch: pytest.
             settings=settings(
                 derandomize=HISTORIES is None,
                 max_examples=int(HISTORIES or 4),
-                stateful_step_count=30 if HISTORIES else 15,
+                stateful_step_count=30 if HISTORIES else 20,
                 deadline=None,
                 database=None,
                 phases=[Phase.generate],  # to make a failing one shorter would take very long
