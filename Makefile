@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo lint types test test-integration test-all chaos fuzz bench bench-full clean
+.PHONY: help env demo lint types test test-integration test-all chaos crash soak fuzz bench bench-full clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,8 +56,18 @@ fuzz: env ## what reads foreign bytes, with atheris, a minute a target (FUZZ_SEC
 	else $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'; fi
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
-chaos: env ## 10,000 operations while one request in five fails; CHAOS_SEED=n for a seed again
-	CHAOS_OPERATIONS=$${CHAOS_OPERATIONS:-10000} CHAOS_SEED=$${CHAOS_SEED:-0} $(BIN)/python -m pytest -n0 -s tests/contract/test_chaos.py $(PYTEST_ARGS)
+# On moto, or on a server of the integration tests: rclone, ceph or localstack.
+CHAOS_SERVER ?=
+CHAOS = $(if $(CHAOS_SERVER),-m integration tests/integration/test_chaos.py -k $(CHAOS_SERVER),tests/contract/test_chaos.py tests/contract/test_histories.py)
+
+chaos: env ## 10,000 operations while one request in five fails; CHAOS_SEED=n for a seed again, CHAOS_SERVER=ceph for Ceph
+	CHAOS_OPERATIONS=$${CHAOS_OPERATIONS:-10000} CHAOS_HISTORIES=$${CHAOS_HISTORIES:-100} CHAOS_SEED=$${CHAOS_SEED:-0} S3_TEST_REQUIRE=$(CHAOS_SERVER) $(BIN)/python -m pytest -n0 -s $(CHAOS) $(PYTEST_ARGS)
+
+crash: env ## 200 workers killed with SIGKILL at random moments, on Ceph; CRASH_SEED=n for a seed again
+	CRASHES=$${CRASHES:-200} CRASH_SEED=$${CRASH_SEED:-0} S3_TEST_REQUIRE=ceph $(BIN)/python -m pytest -n0 -s -m integration -k 'ceph or external' tests/integration/test_crash.py $(PYTEST_ARGS)
+
+soak: env ## 20 minutes of many threads and loops on one saver: memory, sockets and threads stay flat (SOAK_SECONDS, SOAK_SERVER)
+	$(BIN)/python -W error -m tests.soak --seconds $${SOAK_SECONDS:-1200} --server $${SOAK_SERVER:-moto} --seed $${SOAK_SEED:-0}
 
 bench: env ## what is stored, and what encoding costs, in a minute or two
 	$(BIN)/python -m benchmarks.storage

@@ -140,11 +140,11 @@ class Calls:
         if self._loop is not None:
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
-            self._loop.run_until_complete(_farewell())
+            self._loop.run_until_complete(farewell())
             self._loop.close()
 
 
-async def _farewell() -> None:
+async def farewell() -> None:
     """Give connections that are closing the second that they need: TLS takes leave in round trips.
 
     aiohttp closes a connection that the server won't keep without waiting for it, and names this

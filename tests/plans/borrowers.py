@@ -27,7 +27,11 @@ def layout() -> Layout:
 
 def eager(fake: FakeS3, *, most_lenders: int = 3, **settings: Any) -> S3Saver:
     """A saver that borrows a few bytes already."""
-    saver = make_saver(fake, **settings)
+    return made_eager(make_saver(fake, **settings), most_lenders)
+
+
+def made_eager(saver: S3Saver, most_lenders: int = 3) -> S3Saver:
+    """The same of any saver."""
     saver._rules = dataclasses.replace(
         saver._rules, smallest=16, shortest=4, least=8, most_lenders=most_lenders
     )

@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import os
 import random
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from typing import Any
@@ -97,6 +97,7 @@ channel_values = st.dictionaries(st.sampled_from(CHANNELS), values, max_size=4)
 writes = st.lists(st.tuples(st.sampled_from([*CHANNELS, *SPECIAL]), values), max_size=4)
 limits = st.one_of(st.none(), st.integers(0, 4))
 
+SMALL, MIDDLING = Sizes(multipart_threshold=6_000, part_size=2_500), Sizes(25_000, 10_000)
 # Pages and batches of a few keys, so that short histories cross their ends everywhere.
 PLANS = "langgraph_checkpoint_s3.plans."
 SMALL_PAGES: list[Any] = [
@@ -125,17 +126,12 @@ class Histories(RuleBasedStateMachine):
     deleted, a process that still knows the first can't tell from it: it reads its parent then.
     """
 
+    small_pages: Sequence[Any] = SMALL_PAGES
+
     def __init__(self) -> None:
         super().__init__()
         self.model = Model()
-        self.fake = FakeS3()
-        self.fake.shuffle = random.Random(0)
-        small = Sizes(multipart_threshold=6_000, part_size=2_500)
-        self.savers = [
-            eager(self.fake, sizes=small),
-            make_saver(self.fake, cache_bytes=0, compression="none", sizes=Sizes(25_000, 10_000)),
-            eager(self.fake, cache_bytes=6_000, compression="gzip"),
-        ]
+        self.savers = self.make_savers()
         self.known: list[set[tuple[str, str, str]]] = [set() for _ in self.savers]
         """What each of them has put or read since an id of that namespace was put for another time."""
         self.deleted: set[tuple[str, str, str]] = set()
@@ -145,9 +141,18 @@ class Histories(RuleBasedStateMachine):
             saver._now = now
         self.loop = asyncio.new_event_loop()
         self.patches = ExitStack()
-        for patch in SMALL_PAGES:
+        for patch in self.small_pages:
             self.patches.enter_context(patch)
         self.use(0, is_async=False)
+
+    def make_savers(self) -> list[S3Saver]:
+        self.fake = FakeS3()
+        self.fake.shuffle = random.Random(0)
+        return [
+            eager(self.fake, sizes=SMALL),
+            make_saver(self.fake, cache_bytes=0, compression="none", sizes=MIDDLING),
+            eager(self.fake, cache_bytes=6_000, compression="gzip"),
+        ]
 
     def use(self, number: int, *, is_async: bool) -> None:
         self.number, self.saver, self.is_async = number, self.savers[number], is_async
@@ -157,10 +162,16 @@ class Histories(RuleBasedStateMachine):
             for number in range(len(self.savers)):
                 self.use(number, is_async=False)
                 self.same_list(None, None, None, None)
-            assert not self.fake.uploads
+            assert not self.uploads()
         finally:
             self.patches.close()
-            self.loop.close()
+            self.close()
+
+    def uploads(self) -> Any:
+        return self.fake.uploads
+
+    def close(self) -> None:
+        self.loop.close()
 
     def call(self, name: str, *arguments: Any, **keywords: Any) -> Any:
         """Call a method of the saver, or its async twin."""
@@ -233,12 +244,14 @@ class Histories(RuleBasedStateMachine):
             changed = {
                 name: each for name, each in checkpoint["channel_versions"].items() if name not in kept
             }
-            self.store(place(thread, parent, ns), checkpoint, said, changed)
+            if not self.store(place(thread, parent, ns), checkpoint, said, changed):
+                return
             parent = new
 
     def store(
         self, config: Any, checkpoint: Checkpoint, said: Any, changed: ChannelVersions, *, user: bool = False
-    ) -> None:
+    ) -> bool:
+        """Put a checkpoint; whether it is there."""
         thread, ns = config["configurable"]["thread_id"], config["configurable"]["checkpoint_ns"]
         new, parent = checkpoint["id"], config["configurable"].get("checkpoint_id")
         if (
@@ -256,6 +269,7 @@ class Histories(RuleBasedStateMachine):
         assert self.call("put", config, checkpoint, said, changed) == expected
         self.note_new({(thread, ns, new)})
         self.known[self.number].add((thread, ns, new))
+        return True
 
     def note_new(self, keys: set[tuple[str, str, str]]) -> None:
         """If one of them was there before and was deleted, nothing that was known of its namespace counts."""
