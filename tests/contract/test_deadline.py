@@ -34,7 +34,7 @@ def test_a_store_that_keeps_refusing_is_given_up_in_time(
     make_calls: MakeCalls, place: Place, fault: Fault
 ) -> None:
     place.front.fail("*", fault, times=1000)
-    calls = make_calls(max_attempts=100, operation_timeout=1.2)
+    calls = make_calls(max_attempts=100, operation_timeout=2.5)
     with pytest.raises(StorageUnavailableError, match="operation_timeout") as caught:
         ALL["put"](calls)
     assert caught.value.attempts == len(place.front.log) >= 2
