@@ -20,7 +20,7 @@ def learn(saver: S3Saver, seconds: float, *, saved: float = 10) -> None:
 
 
 class Every:
-    """Does something to every nth read that comes by, and counts those.
+    """Does something to every nth read that comes by, and remembers those.
 
     Args:
         nth: Which of them, for more than 1: what is sent a second time comes next, and gets through.
@@ -35,7 +35,7 @@ class Every:
         self._fault = fault
         self._operations = operations
         self._came = 0
-        self.done = 0
+        self.done: list[Seen] = []
 
     def __call__(self, seen: Seen) -> Fault | None:
         """Called by the front alone, on its own thread."""
@@ -44,5 +44,5 @@ class Every:
         self._came += 1
         if self._came % self._nth:
             return None
-        self.done += 1
+        self.done.append(seen)
         return self._fault

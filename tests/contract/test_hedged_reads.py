@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from langgraph_checkpoint_s3.s3.hedge import BURST
 from tests.contract.front import Hold, Park
 from tests.contract.hedging import Every, learn
 from tests.contract.scripts import assert_clean, script
@@ -56,12 +57,12 @@ def test_what_hangs_is_answered_by_a_second_request(
         found = calls.get_tuple(at())
         assert found.checkpoint["channel_values"] == values
     stats = calls.saver.stats()
-    assert schedule.done >= 2 * READS // 10
-    assert len([seen for seen in place.front.log if not seen.ended]) == schedule.done  # they hang still
-    # What is parked may be a second request; on a busy machine another one may be slow.
-    assert schedule.done <= stats.hedges <= schedule.done + 2
-    assert stats.hedges_won >= 1
-    assert 2 * READS <= reads_in(place) <= 2 * READS + stats.hedges  # what is given up may never be sent
+    assert len(schedule.done) >= 2 * READS // 10
+    assert not [seen for seen in schedule.done if seen.ended], "they hang still"
+    # On a busy machine another one may be slow, and a second request may be one that hangs.
+    assert len(schedule.done) <= stats.hedges <= BURST + 0.1 * 2 * READS
+    assert stats.hedges_won
+    assert reads_in(place) <= 2 * READS + stats.hedges
     if calls.asynchronous:
         assert connections_in_use(calls) == 0
     released.set()
@@ -85,7 +86,7 @@ def test_no_more_than_the_share_is_sent_twice_to_a_store_that_is_slow(calls: Cal
         assert calls.get_tuple(at())
     hedges = calls.saver.stats().hedges
     assert 1 <= hedges <= 0.1 * 2 * READS
-    assert 2 * READS <= reads_in(place) <= 2 * READS + hedges  # what is given up may never be sent
+    assert reads_in(place) <= 2 * READS + hedges
 
 
 def test_off_by_default(make_calls: MakeCalls, place: Place) -> None:
