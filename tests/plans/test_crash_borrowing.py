@@ -17,7 +17,7 @@ from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3
 from tests.support.modes import cached
 
-pytestmark = pytest.mark.modes
+pytestmark = pytest.mark.modes("plain", "private")
 
 LOG = noise(3_000)
 

@@ -28,8 +28,6 @@ from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
 from tests.support.modes import cached
 
-pytestmark = pytest.mark.modes("plain", "private")
-
 LARGE = random.Random(0).randbytes(2_500)
 CHECKPOINT = make_checkpoint("00000004", {"new": 1}, absent=["d"])
 OTHER_CHECKPOINT = make_checkpoint("00000004", {"new": 2}, absent=["d"])

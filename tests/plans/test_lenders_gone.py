@@ -20,7 +20,7 @@ from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
 
-pytestmark = pytest.mark.modes
+pytestmark = pytest.mark.modes("plain", "private")
 
 DOCUMENTS, NOTES = noise(40_000), noise(12_000, 1)
 FIRST = "/cfcez/checkpoint"
