@@ -7,6 +7,7 @@ value is in any of it, but for what the texts of errors say.
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from typing import Any, Final
 
 from langgraph_checkpoint_s3.s3.counts import Counts
 from langgraph_checkpoint_s3.version import __version__
+
+logger = logging.getLogger("langgraph_checkpoint_s3")
 
 SCOPE: Final = "langgraph_checkpoint_s3"
 """What spans, metrics and attributes are called by, and the instrumentation's own name."""
@@ -41,12 +44,11 @@ class Instruments:
         self.kind = trace.SpanKind.CLIENT
         self.failed = trace.StatusCode.ERROR
         meter = metrics.get_meter(SCOPE, __version__)
-        self.duration = meter.create_histogram(
-            f"{SCOPE}.operation.duration",
-            "s",
-            "How long operations took.",
-            explicit_bucket_boundaries_advisory=_SECONDS,
-        )
+        named = f"{SCOPE}.operation.duration", "s", "How long operations took."
+        try:
+            self.duration = meter.create_histogram(*named, explicit_bucket_boundaries_advisory=_SECONDS)
+        except TypeError:  # before version 1.30
+            self.duration = meter.create_histogram(*named)
         self.requests = meter.create_counter(f"{SCOPE}.requests", "{request}", "Requests to S3.")
         self.counters = {
             name: meter.create_counter(f"{SCOPE}.{name}", unit, description)
@@ -65,13 +67,18 @@ class Instruments:
 
 
 _instruments: Instruments | None = None
+_unusable = False
 
 
 def instruments() -> Instruments | None:
     """Them, if the application uses OpenTelemetry."""
-    global _instruments  # noqa: PLW0603  # one for the process
-    if _instruments is None and sys.modules.get("opentelemetry.trace") is not None:
-        _instruments = Instruments()
+    global _instruments, _unusable  # noqa: PLW0603  # one for the process
+    if _instruments is None and not _unusable and sys.modules.get("opentelemetry.trace") is not None:
+        try:
+            _instruments = Instruments()
+        except Exception:
+            _unusable = True  # no checkpoint is lost for want of a metric
+            logger.warning("OpenTelemetry can't be used: there are no spans and metrics", exc_info=True)
     return _instruments
 
 

@@ -294,6 +294,35 @@ class TestMetrics:
         assert grew("bytes_received") == stats.bytes_received
 
 
+class TestOtherVersions:
+    def test_an_older_api_has_buckets_of_its_own(
+        self, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Old(metrics.NoOpMeter):
+            def create_histogram(self, name: str, unit: str = "", description: str = "") -> Any:  # type: ignore[override]
+                return metrics.NoOpHistogram(name, unit, description)
+
+        monkeypatch.setattr(metrics, "get_meter", lambda *_: Old("old"))
+        told = telemetry.instruments()
+        assert told is not None
+        assert isinstance(told.duration, metrics.NoOpHistogram)
+
+    def test_what_can_not_be_used_costs_no_checkpoint(
+        self,
+        make_saver: MakeSaver,
+        spans: InMemorySpanExporter,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        monkeypatch.setattr(telemetry, "_unusable", False)
+        monkeypatch.delattr(metrics, "get_meter")
+        saver = make_saver()
+        build_thread(saver)
+        assert saver.get_tuple(at())
+        assert caplog.text.count("OpenTelemetry can't be used") == 1
+        assert not ended(spans)
+
+
 def test_an_admin_is_traced_too(make_saver: MakeSaver, spans: InMemorySpanExporter) -> None:
     saver: S3Saver = make_saver()
     build_thread(saver)
