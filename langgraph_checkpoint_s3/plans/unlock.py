@@ -74,6 +74,8 @@ def run_calls(plan: Plan[T]) -> T:
                 call: Any = request.request if isinstance(request, Tried) else request
                 answers.append(call.function())
             except S3CheckpointError as error:
+                if not isinstance(request, Tried):
+                    raise
                 answers.append(Failed(error))
 
 

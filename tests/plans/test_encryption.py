@@ -370,6 +370,16 @@ def test_a_file_of_one_checkpoint(fake: FakeS3) -> None:
     assert shown(get(strict, place("t"))) == shown(found)
 
 
+def test_no_file_without_a_key(fake: FakeS3) -> None:
+    class Broken(Keys):
+        def current(self) -> Any:
+            raise DecryptionError("there is no key today")
+
+    put_chain(make_saver(fake), "t", 1)
+    with pytest.raises(DecryptionError, match="no key today"):
+        dumps(get(make_saver(fake), place("t")), encryption=Broken())
+
+
 def test_the_leases_name_no_thread(fake: FakeS3) -> None:
     saver = saver_with(fake, Keys(names="n"), private_keys=True)
     with saver.lease("customer-42"):
