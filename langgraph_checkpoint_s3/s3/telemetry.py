@@ -2,7 +2,7 @@
 
 Nothing is imported for it: who exports telemetry has imported `opentelemetry` before, and for everybody else
 looking that up is all that it takes. `docs/telemetry.md` lists what there is. No thread's name, key or
-value is in any of it, but for what the texts of errors say.
+value is in any of it, and no error's text.
 """
 
 from __future__ import annotations
@@ -115,8 +115,13 @@ def operation(name: str, bucket: str, all: Counts) -> Iterator[Counts]:
 @contextmanager
 def _span(told: Instruments, name: str, bucket: str, counts: Counts) -> Iterator[None]:
     attributes = {"rpc.system": "aws-api", "rpc.service": "S3", "aws.s3.bucket": bucket}
+    # An error's text may hold a value: what a serializer raises does, for one.
     with told.tracer.start_as_current_span(
-        f"S3Saver.{name}", kind=told.kind, attributes=attributes, set_status_on_exception=False
+        f"S3Saver.{name}",
+        kind=told.kind,
+        attributes=attributes,
+        record_exception=False,
+        set_status_on_exception=False,
     ) as span:
         try:
             yield

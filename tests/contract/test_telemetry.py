@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from botocore.retries.standard import ExponentialBackoff
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -227,7 +228,21 @@ class TestSpans:
         [span] = ended(spans)
         assert span.status.status_code is StatusCode.ERROR
         assert (span.attributes or {})["error.type"] == "BucketNotFoundError"
-        assert [event.name for event in span.events] == ["exception"]
+        assert not span.events
+
+    def test_a_serializers_error_leaves_no_value_in_it(
+        self, make_calls: MakeCalls, spans: InMemorySpanExporter
+    ) -> None:
+        class Unable(JsonPlusSerializer):
+            def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+                raise ValueError(f"cannot serialize {obj!r}")
+
+        calls = make_calls(serde=Unable())
+        with pytest.raises(ValueError, match=SECRET):
+            calls.put_writes(at(checkpoint_id="1"), [("c", SECRET)], "task")
+        [span] = ended(spans)
+        assert (span.attributes or {})["error.type"] == "ValueError"
+        assert SECRET not in span.to_json()
 
     def test_an_iteration_that_is_left_early_leaves_none_open(
         self, make_saver: MakeSaver, spans: InMemorySpanExporter

@@ -17,8 +17,6 @@ from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3
 from tests.support.modes import cached
 
-pytestmark = pytest.mark.modes("plain", "private")
-
 LOG = noise(3_000)
 
 
@@ -158,6 +156,29 @@ def test_cut_short(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep(scenario, monkeypatch)
 
 
+ENCRYPTED = [
+    each
+    for each in SCENARIOS
+    if each.name
+    in {
+        "put",
+        "put, lender gone",
+        "put again, other content",
+        "prune",
+        "copy_thread",
+        "copy_thread, on its way",
+    }
+]
+"""Those in which other bytes could matter."""
+
+
+@pytest.mark.modes("private")
+@pytest.mark.parametrize("scenario", ENCRYPTED, ids=[scenario.name for scenario in ENCRYPTED])
+def test_cut_short_encrypted(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep(scenario, monkeypatch)
+
+
+@pytest.mark.modes("plain", "private")
 def test_they_borrow_as_they_are_meant_to(mode: str) -> None:
     fake = with_child()
     assert all("1" in lenders(fake, each) for each in ("2", "3", "4", "5"))
