@@ -17,14 +17,14 @@ def test_a_store_that_does_not_answer_is_given_up_in_time(
     make_calls: MakeCalls, place: Place, name: str
 ) -> None:
     place.front.fail("*", Hold(3), times=1000)
-    calls = make_calls(read_timeout=0.1, max_attempts=100, operation_timeout=1.5)
+    calls = make_calls(read_timeout=0.3, max_attempts=100, operation_timeout=2.5)
     started = time.monotonic()
-    with pytest.raises(StorageUnavailableError, match=r"in [0-9.]+ s \(operation_timeout=1\.5\)") as caught:
+    with pytest.raises(StorageUnavailableError, match=r"in [0-9.]+ s \(operation_timeout=2\.5\)") as caught:
         ALL[name](calls)
     assert time.monotonic() - started < 10  # without it, half an hour
     assert caught.value.attempts == len(place.front.log) >= 2
     assert caught.value.seconds is not None
-    assert caught.value.seconds < 5
+    assert caught.value.seconds < 9
 
 
 @pytest.mark.parametrize(
