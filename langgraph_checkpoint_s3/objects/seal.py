@@ -169,7 +169,8 @@ def derive(secret: bytes, purpose: str, name: str = "") -> bytes:
         from cryptography.hazmat.primitives.kdf.hkdf import HKDF
     except ImportError as error:
         raise InvalidConfigError(
-            "Encryption needs `cryptography`: pip install 'langgraph-checkpoint-s3[crypto]'."
+            "Encryption needs `cryptography`: install this package with its extra `crypto`, or "
+            "pip install cryptography."
         ) from error
     info = b"langgraph-checkpoint-s3 1 " + purpose.encode() + b"\0" + name.encode()
     return HKDF(SHA256(), SECRET_BYTES, salt=None, info=info).derive(secret)

