@@ -17,10 +17,12 @@ from benchmarks.server import Server
 from benchmarks.workloads import Task
 from langgraph_checkpoint_s3.objects.format import MAGIC, open_container
 
-# Behind all that is installed: a peer has the import name of the package that is beside `benchmarks`.
+# A peer has the import name of the package that is beside `benchmarks`: for it, that comes behind all that is
+# installed, and for this saver before it.
 _START: Final = (
-    "import runpy, sys; sys.path.append(sys.argv.pop(1)); "
-    "runpy.run_module('benchmarks.worker', run_name='__main__', alter_sys=True)"
+    "import runpy, sys; own, root, module = [sys.argv.pop(1) for _ in range(3)]; "
+    "sys.path.insert(0 if own else len(sys.path), root); "
+    "runpy.run_module(module, run_name='__main__', alter_sys=True)"
 )
 _ENVIRONMENT: Final = {
     "AWS_ACCESS_KEY_ID": "benchmarks",
@@ -75,7 +77,7 @@ class Run:
     @property
     def request_dollars(self) -> float:
         """US dollars that the requests of a million turns cost."""
-        return sum(PRICES[kind] * count for kind, count in self.requests.items()) * 1e6 / self.task.turns
+        return dollars(self.requests) / self.task.turns
 
     @property
     def storage_dollars(self) -> float:
@@ -113,6 +115,11 @@ def run(server: Server, saver: str, workload: str, text: str, turns: int) -> Run
     return done
 
 
+def dollars(requests: Mapping[str, float]) -> float:
+    """US dollars that a million times these requests cost."""
+    return sum(PRICES[kind] * count for kind, count in requests.items()) * 1e6
+
+
 def charged(operations: Mapping[str, int]) -> dict[str, int]:
     """Requests by the kind that they are charged as."""
     kinds = dict.fromkeys(PRICES, 0)
@@ -123,15 +130,25 @@ def charged(operations: Mapping[str, int]) -> dict[str, int]:
     return kinds
 
 
+def start(saver: str, module: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start a module with a saver's Python, in a process that can import `benchmarks`.
+
+    Raises:
+        InstallError: What the saver needs can't be had.
+    """
+    requirements = SAVERS[saver].requirements
+    own = "" if requirements else "own"
+    argv = [str(python_for(requirements)), "-I", "-c", _START, own, str(ROOT), module, *arguments]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment | _ENVIRONMENT
+    )
+
+
 @contextmanager
 def _worker(task: Task) -> Iterator[Iterator[dict[str, Any]]]:
     """A worker's phases: what it says at the end of each. It goes on when the next one is asked for."""
-    python = python_for(SAVERS[task.saver].requirements)
-    argv = [str(python), "-I", "-c", _START, str(ROOT), json.dumps(asdict(task))]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    process = subprocess.Popen(
-        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment | _ENVIRONMENT
-    )
+    process = start(task.saver, "benchmarks.worker", json.dumps(asdict(task)))
 
     def phases() -> Iterator[dict[str, Any]]:
         assert process.stdin

@@ -6,7 +6,12 @@ this package's import name.
 
 from __future__ import annotations
 
+import atexit
 import importlib
+import os
+import shutil
+import sqlite3
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -25,12 +30,16 @@ class Saver:
     Attributes:
         make: Makes it.
         distribution: The package that it comes from.
-        requirements: What to install for it; nothing for this package, which is there.
+        requirements: What to install for it; nothing for what is there.
+        make_async: Makes the one for asyncio; None if there is none.
+        remote: Whether it talks to the server.
     """
 
     make: Make
     distribution: str
     requirements: Sequence[str] = ()
+    make_async: Make | None = None
+    remote: bool = True
 
 
 def _ours(**settings: Any) -> Make:
@@ -55,19 +64,64 @@ def _other_s3(endpoint_url: str, bucket: str) -> BaseCheckpointSaver[Any]:
     return saver
 
 
+def _other_s3_async(endpoint_url: str, bucket: str) -> BaseCheckpointSaver[Any]:
+    os.environ["AWS_ENDPOINT_URL_S3"] = endpoint_url  # it makes its clients itself, and takes no URL
+    module = importlib.import_module("langgraph_checkpoint_s3")
+    saver: BaseCheckpointSaver[Any] = module.AsyncS3CheckpointSaver(bucket)
+    return saver
+
+
+def _in_memory(endpoint_url: str, bucket: str) -> BaseCheckpointSaver[Any]:
+    module = importlib.import_module("langgraph.checkpoint.memory")
+    saver: BaseCheckpointSaver[Any] = module.InMemorySaver()
+    return saver
+
+
+def _sqlite(endpoint_url: str, bucket: str) -> BaseCheckpointSaver[Any]:
+    folder = tempfile.mkdtemp(prefix="benchmarks-")
+    atexit.register(shutil.rmtree, folder)
+    connection = sqlite3.connect(f"{folder}/{bucket}.sqlite", check_same_thread=False)
+    saver: BaseCheckpointSaver[Any] = importlib.import_module("langgraph.checkpoint.sqlite").SqliteSaver(
+        connection
+    )
+    return saver
+
+
+def _limit(endpoint_url: str, bucket: str) -> BaseCheckpointSaver[Any]:
+    saver: BaseCheckpointSaver[Any] = importlib.import_module("benchmarks.limit").Limit()
+    return saver
+
+
 OURS: Final[Mapping[str, Saver]] = {
-    "this saver": Saver(_ours(), "langgraph-checkpoint-s3"),
-    "this saver, borrow=False": Saver(_ours(borrow=False), "langgraph-checkpoint-s3"),
+    "this saver": Saver(_ours(), "langgraph-checkpoint-s3", make_async=_ours()),
+    "this saver, borrow=False": Saver(
+        _ours(borrow=False), "langgraph-checkpoint-s3", make_async=_ours(borrow=False)
+    ),
 }
 PEERS: Final[Mapping[str, Saver]] = {
+    # Its `TigrisSaver` has async methods too, in threads; `AsyncTigrisSaver` makes a client for each call.
     "langgraph-checkpoint-tigris 0.1.0": Saver(
-        _tigris, "langgraph-checkpoint-tigris", ["langgraph-checkpoint-tigris==0.1.0", "langgraph>=1.2,<2"]
+        _tigris,
+        "langgraph-checkpoint-tigris",
+        ["langgraph-checkpoint-tigris==0.1.0", "langgraph>=1.2,<2"],
+        make_async=_tigris,
     ),
     # langgraph-checkpoint 2.1.2 is the last that it works with.
     "langgraph-checkpoint-s3 0.1.3 (PyPI)": Saver(
         _other_s3,
         "langgraph-checkpoint-s3",
         ["langgraph-checkpoint-s3==0.1.3", "langgraph-checkpoint==2.1.2", "langgraph"],
+        make_async=_other_s3_async,
     ),
 }
-SAVERS: Final[Mapping[str, Saver]] = {**OURS, **PEERS}
+FLOORS: Final[Mapping[str, Saver]] = {
+    "InMemorySaver": Saver(_in_memory, "langgraph-checkpoint", make_async=_in_memory, remote=False),
+    "SqliteSaver": Saver(_sqlite, "langgraph-checkpoint-sqlite", remote=False),
+}
+LIMIT: Final = "the limit"
+SAVERS: Final[Mapping[str, Saver]] = {
+    **OURS,
+    **PEERS,
+    **FLOORS,
+    LIMIT: Saver(_limit, "langgraph-checkpoint", make_async=_limit, remote=False),
+}

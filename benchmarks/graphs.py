@@ -1,0 +1,135 @@
+"""The graphs whose turns are timed, as people write them, and what goes into a turn. No model, no network.
+
+Runs in every saver's environment: imports LangGraph, and nothing of this package.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
+from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.types import Send
+from typing_extensions import TypedDict
+
+from benchmarks.workloads import words
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+QUESTION: Final = 100
+ANSWER: Final = 400
+TOOL_RESULT: Final = 1_000
+TOOL_CALLS: Final = 5
+SENDS: Final = 50
+
+Node = Callable[[Any], Any]
+Compiled = Any
+"""A compiled graph."""
+
+
+def _asked() -> dict[str, Any]:
+    return {"messages": [HumanMessage(_text(QUESTION))]}
+
+
+def chat(saver: BaseCheckpointSaver[Any], asynchronous: bool) -> Compiled:
+    """One node, which answers."""
+
+    def model(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [AIMessage(_text(ANSWER))]}
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("model", _node(model, asynchronous))
+    builder.add_edge(START, "model")
+    return builder.compile(checkpointer=saver)
+
+
+def agent(saver: BaseCheckpointSaver[Any], asynchronous: bool) -> Compiled:
+    """A model that calls a tool five times, one call after the other, and then answers."""
+
+    def model(state: MessagesState) -> dict[str, Any]:
+        messages: list[AnyMessage] = state["messages"]
+        asked = max(at for at, each in enumerate(messages) if isinstance(each, HumanMessage))
+        number = sum(isinstance(each, ToolMessage) for each in messages[asked:])
+        if number == TOOL_CALLS:
+            return {"messages": [AIMessage(_text(ANSWER))]}
+        call = {"name": "look_up", "args": {"about": _text(QUESTION)}, "id": f"{asked}-{number}"}
+        return {"messages": [AIMessage("", tool_calls=[call])]}
+
+    def tools(state: MessagesState) -> dict[str, Any]:
+        calls = state["messages"][-1].tool_calls  # type: ignore[union-attr]
+        return {"messages": [ToolMessage(_text(TOOL_RESULT), tool_call_id=each["id"]) for each in calls]}
+
+    def after(state: MessagesState) -> str:
+        return "tools" if state["messages"][-1].tool_calls else END  # type: ignore[union-attr]
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("model", _node(model, asynchronous))
+    builder.add_node("tools", _node(tools, asynchronous))
+    builder.add_edge(START, "model")
+    builder.add_conditional_edges("model", after, ["tools", END])
+    builder.add_edge("tools", "model")
+    return builder.compile(checkpointer=saver)
+
+
+class Results(TypedDict):
+    """The state of the fan-out."""
+
+    question: str
+    results: Annotated[list[str], operator.add]
+
+
+def fan_out(saver: BaseCheckpointSaver[Any], asynchronous: bool) -> Compiled:
+    """A node that sends 50 tasks, each of which gives a result."""
+
+    def plan(state: Results) -> dict[str, Any]:
+        return {"question": state["question"]}
+
+    def work(item: dict[str, Any]) -> dict[str, Any]:
+        return {"results": [_text(QUESTION)]}
+
+    def sends(state: Results) -> list[Send]:
+        return [Send("work", {"item": item}) for item in range(SENDS)]
+
+    builder = StateGraph(Results)
+    builder.add_node("plan", _node(plan, asynchronous))
+    builder.add_node("work", _node(work, asynchronous))
+    builder.add_edge(START, "plan")
+    builder.add_conditional_edges("plan", sends, ["work"])
+    return builder.compile(checkpointer=saver)
+
+
+GRAPHS: Final[Mapping[str, Callable[[BaseCheckpointSaver[Any], bool], Compiled]]] = {
+    "chat": chat,
+    "agent": agent,
+    "fan-out": fan_out,
+}
+INPUTS: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
+    "chat": _asked,
+    "agent": _asked,
+    "fan-out": lambda: {"question": _text(QUESTION)},
+}
+
+
+@functools.cache
+def _words() -> Callable[[int], str]:
+    return words()
+
+
+def _text(length: int) -> str:
+    return _words()(length)
+
+
+def _node(function: Node, asynchronous: bool) -> Any:
+    """As a coroutine if asked for: LangGraph runs plain functions in threads then, which costs time."""
+    if not asynchronous:
+        return function
+
+    @functools.wraps(function)
+    async def node(state: Any) -> Any:
+        return function(state)
+
+    return node

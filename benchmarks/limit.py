@@ -1,0 +1,68 @@
+"""What no saver on S3 can beat: one answer's latency for each of LangGraph's calls, and nothing else.
+
+Loading a thread needs one request to learn which checkpoint is the latest (a LIST), and each `put` and
+`put_writes` one to store something (a PUT). LangGraph decides which of them wait for each other: so this
+saver sleeps for the latency in each, in memory, and LangGraph runs it as it runs the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from langgraph.checkpoint.memory import InMemorySaver
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.checkpoint.base import CheckpointTuple
+
+
+class Limit(InMemorySaver):
+    """An `InMemorySaver` behind one round trip.
+
+    Attributes:
+        latency: Seconds that each call takes, at least.
+    """
+
+    latency = 0.0
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Wait, then load."""
+        self._wait()
+        return super().get_tuple(config)
+
+    def put(self, *args: Any, **keywords: Any) -> RunnableConfig:
+        """Wait, then store."""
+        self._wait()
+        return super().put(*args, **keywords)
+
+    def put_writes(self, config: RunnableConfig, writes: Any, task_id: str, task_path: str = "") -> None:
+        """Wait, then store."""
+        self._wait()
+        super().put_writes(config, writes, task_id, task_path)
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Wait, then load."""
+        await self._await()
+        return super().get_tuple(config)
+
+    async def aput(self, *args: Any, **keywords: Any) -> RunnableConfig:
+        """Wait, then store."""
+        await self._await()
+        return super().put(*args, **keywords)
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Any, task_id: str, task_path: str = ""
+    ) -> None:
+        """Wait, then store."""
+        await self._await()
+        super().put_writes(config, writes, task_id, task_path)
+
+    def _wait(self) -> None:
+        if self.latency:
+            time.sleep(self.latency)
+
+    async def _await(self) -> None:
+        if self.latency:
+            await asyncio.sleep(self.latency)

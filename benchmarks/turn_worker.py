@@ -1,0 +1,162 @@
+"""One saver that plays turns when it is told to, in a process and an environment of its own.
+
+Reads a line of JSON, does what it says, and answers with one. The other end is `turns`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import importlib.metadata
+import inspect
+import json
+import sys
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks.graphs import GRAPHS, INPUTS
+from benchmarks.savers import LIMIT, SAVERS
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+METHODS: Final = ("get_tuple", "put", "put_writes")
+_CONFIG: Final[Any] = {"configurable": {"thread_id": "turns"}}
+_PACKAGES: Final = ("langgraph", "langgraph-checkpoint", "boto3")
+
+
+class Stage:
+    """A saver, with the conversation that it is about to store.
+
+    Args:
+        saver: Its name in `SAVERS`.
+        endpoint_url: The server.
+    """
+
+    def __init__(self, saver: str, endpoint_url: str) -> None:
+        self.of = SAVERS[saver]
+        self.name = saver
+        self.endpoint_url = endpoint_url
+        self.seconds: defaultdict[str, list[float]] = defaultdict(list)
+        self.loop = asyncio.new_event_loop()
+        self._timed: set[type] = set()
+        self._state: dict[str, Any] = {}
+
+    def begin(self, workload: str, bucket: str, latency: float, asynchronous: bool) -> dict[str, Any]:
+        """Start a conversation in a bucket of its own, and play a first turn, which isn't counted."""
+        self.workload, self.bucket, self.asynchronous = workload, bucket, asynchronous
+        self.loop.run_until_complete(self._begin(latency))
+        self.play(1)
+        return {
+            "versions": {name: _version(name) for name in (self.of.distribution, *_PACKAGES)},
+        }
+
+    def play(self, turns: int) -> dict[str, Any]:
+        """Play turns.
+
+        Returns:
+            The seconds of each, and of each of LangGraph's calls of the saver, by method.
+        """
+        self.seconds.clear()
+        walls = self.loop.run_until_complete(self._aplay(turns)) if self.asynchronous else self._play(turns)
+        return {"walls": walls, "calls": dict(self.seconds)}
+
+    def check(self) -> dict[str, Any]:
+        """Whether a saver that remembers nothing finds the last state."""
+        found = self.loop.run_until_complete(self._acheck()) if self.asynchronous else self._check()
+        values = found.checkpoint["channel_values"] if found else {}
+        return {"same": all(values.get(name) == value for name, value in self._state.items())}
+
+    async def _begin(self, latency: float) -> None:
+        self.saver = await self._make()
+        if self.name == LIMIT:
+            self.saver.latency = latency  # type: ignore[attr-defined]
+        self._time(type(self.saver))
+        self.graph = GRAPHS[self.workload](self.saver, self.asynchronous)
+
+    async def _make(self) -> BaseCheckpointSaver[Any]:
+        # in a coroutine, since a peer's constructor asks for the running loop
+        make = self.of.make_async if self.asynchronous else self.of.make
+        assert make
+        return make(self.endpoint_url, self.bucket)
+
+    def _play(self, turns: int) -> list[float]:
+        walls: list[float] = []
+        for _ in range(turns):
+            inputs = INPUTS[self.workload]()
+            started = time.perf_counter()
+            self._state = self.graph.invoke(inputs, _CONFIG)
+            walls.append(time.perf_counter() - started)
+        return walls
+
+    async def _aplay(self, turns: int) -> list[float]:
+        walls: list[float] = []
+        for _ in range(turns):
+            inputs = INPUTS[self.workload]()
+            started = time.perf_counter()
+            self._state = await self.graph.ainvoke(inputs, _CONFIG)
+            walls.append(time.perf_counter() - started)
+        return walls
+
+    def _check(self) -> Any:
+        again = self.of.make(self.endpoint_url, self.bucket) if self.of.remote else self.saver
+        return again.get_tuple(_CONFIG)
+
+    async def _acheck(self) -> Any:
+        again = await self._make() if self.of.remote else self.saver
+        return await again.aget_tuple(_CONFIG)
+
+    def _time(self, kind: type) -> None:
+        """Take the time of LangGraph's calls from now on: of the blocking methods, or of the others."""
+        if kind in self._timed:
+            return
+        self._timed.add(kind)
+        for name in METHODS:
+            setattr(kind, name, self._blocking(name, getattr(kind, name)))
+            setattr(kind, f"a{name}", self._coroutine(name, getattr(kind, f"a{name}")))
+
+    def _blocking(self, name: str, method: Any) -> Any:
+        @functools.wraps(method)
+        def timed(*args: Any, **keywords: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return method(*args, **keywords)
+            finally:
+                if not self.asynchronous:  # the other methods may call these
+                    self.seconds[name].append(time.perf_counter() - started)
+
+        return timed
+
+    def _coroutine(self, name: str, method: Any) -> Any:
+        assert inspect.iscoroutinefunction(method)
+
+        @functools.wraps(method)
+        async def timed(*args: Any, **keywords: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return await method(*args, **keywords)
+            finally:
+                self.seconds[name].append(time.perf_counter() - started)
+
+        return timed
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"
+
+
+def main() -> None:
+    """Do what is asked for, until nothing more is."""
+    stage = Stage(sys.argv[1], sys.argv[2])
+    does = {"begin": stage.begin, "play": stage.play, "check": stage.check}
+    for line in sys.stdin:
+        name, keywords = json.loads(line)
+        print(json.dumps(does[name](**keywords)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
