@@ -39,8 +39,10 @@ def bars(title: str, unit: str, groups: Mapping[str, Mapping[str, float]]) -> st
             y += _BAR + 4
         y += _GAP
     head = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{y}" viewBox="0 0 {_WIDTH} {y}"'
-        ' font-family="sans-serif" font-size="12">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{y}" '
+            f'viewBox="0 0 {_WIDTH} {y}" font-family="sans-serif" font-size="12">'
+        ),
         f"<title>{escape(title)}</title>",
         f'<rect width="{_WIDTH}" height="{y}" fill="#ffffff"/>',
         _text(12, 26, title, size=15, weight="bold"),

@@ -15,10 +15,12 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.graphs import GRAPHS, INPUTS
+from benchmarks.graphs import GRAPHS, INPUTS, SENDS
 from benchmarks.savers import LIMIT, SAVERS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
 METHODS: Final = ("get_tuple", "put", "put_writes")
@@ -41,6 +43,7 @@ class Stage:
         self.seconds: defaultdict[str, list[float]] = defaultdict(list)
         self.loop = asyncio.new_event_loop()
         self._timed: set[type] = set()
+        self._sent: list[list[tuple[float, float]]] = []
         self._state: dict[str, Any] = {}
 
     def begin(self, workload: str, bucket: str, latency: float, asynchronous: bool) -> dict[str, Any]:
@@ -48,19 +51,19 @@ class Stage:
         self.workload, self.bucket, self.asynchronous = workload, bucket, asynchronous
         self.loop.run_until_complete(self._begin(latency))
         self.play(1)
-        return {
-            "versions": {name: _version(name) for name in (self.of.distribution, *_PACKAGES)},
-        }
+        return {"versions": {name: _version(name) for name in (self.of.distribution, *_PACKAGES)}}
 
     def play(self, turns: int) -> dict[str, Any]:
         """Play turns.
 
         Returns:
-            The seconds of each, and of each of LangGraph's calls of the saver, by method.
+            The seconds of each, of each of LangGraph's calls of the saver, by method, and of all 50 `Send`s
+            from the first one's `put_writes` until the last one's is done.
         """
         self.seconds.clear()
+        self._sent.clear()
         walls = self.loop.run_until_complete(self._aplay(turns)) if self.asynchronous else self._play(turns)
-        return {"walls": walls, "calls": dict(self.seconds)}
+        return {"walls": walls, "calls": dict(self.seconds), "sends": self._spans()}
 
     def check(self) -> dict[str, Any]:
         """Whether a saver that remembers nothing finds the last state."""
@@ -85,6 +88,7 @@ class Stage:
         walls: list[float] = []
         for _ in range(turns):
             inputs = INPUTS[self.workload]()
+            self._sent.append([])
             started = time.perf_counter()
             self._state = self.graph.invoke(inputs, _CONFIG)
             walls.append(time.perf_counter() - started)
@@ -94,6 +98,7 @@ class Stage:
         walls: list[float] = []
         for _ in range(turns):
             inputs = INPUTS[self.workload]()
+            self._sent.append([])
             started = time.perf_counter()
             self._state = await self.graph.ainvoke(inputs, _CONFIG)
             walls.append(time.perf_counter() - started)
@@ -124,7 +129,7 @@ class Stage:
                 return method(*args, **keywords)
             finally:
                 if not self.asynchronous:  # the other methods may call these
-                    self.seconds[name].append(time.perf_counter() - started)
+                    self._took(name, started)
 
         return timed
 
@@ -137,9 +142,22 @@ class Stage:
             try:
                 return await method(*args, **keywords)
             finally:
-                self.seconds[name].append(time.perf_counter() - started)
+                self._took(name, started)
 
         return timed
+
+    def _took(self, name: str, started: float) -> None:
+        ended = time.perf_counter()
+        self.seconds[name].append(ended - started)
+        if name == "put_writes":
+            self._sent[-1].append((started, ended))
+
+    def _spans(self) -> list[float]:
+        """The last 50 calls of each turn are those of the tasks."""
+        if self.workload != "fan-out":
+            return []
+        turns = [sorted(calls)[-SENDS:] for calls in self._sent]
+        return [max(end for _, end in calls) - calls[0][0] for calls in turns]
 
 
 def _version(name: str) -> str:
@@ -152,7 +170,11 @@ def _version(name: str) -> str:
 def main() -> None:
     """Do what is asked for, until nothing more is."""
     stage = Stage(sys.argv[1], sys.argv[2])
-    does = {"begin": stage.begin, "play": stage.play, "check": stage.check}
+    does: dict[str, Callable[..., dict[str, Any]]] = {
+        "begin": stage.begin,
+        "play": stage.play,
+        "check": stage.check,
+    }
     for line in sys.stdin:
         name, keywords = json.loads(line)
         print(json.dumps(does[name](**keywords)), flush=True)

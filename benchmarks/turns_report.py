@@ -1,0 +1,191 @@
+"""What `turns` found: tables, the targets and by how much they are missed, and a chart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from benchmarks import report
+from benchmarks.chart import bars
+from benchmarks.cold import BASE, BOTO3
+from benchmarks.environments import ROOT
+from benchmarks.figures import Cold, Figure, Record
+from benchmarks.graphs import SENDS
+from benchmarks.runs import PRICES
+from benchmarks.savers import FLOORS, LIMIT, OURS, PEERS
+
+_TITLE: Final = "Turns"
+CHART: Final = ROOT / "docs" / "charts" / "turns.svg"
+_THIS: Final = next(iter(OURS))
+_TITLES: Final = {
+    "chat": "A chat: one node, a question of 100 characters and an answer of 400",
+    "agent": "An agent: five tool calls a turn, one after the other",
+    "fan-out": f"A fan-out: {SENDS} `Send`s a turn",
+}
+_EXPLANATION: Final = f"""\
+The server is in memory and takes a set time for each answer. *{LIMIT.capitalize()}* is what LangGraph's own
+calls cost at this latency: a saver in memory that sleeps for the latency in each `get_tuple`, `put` and
+`put_writes`, one request each, and is called by LangGraph as the others are. What a saver takes beyond it
+is its own. All savers play some turns each, one after the other, so ratios hold where times don't.
+`InMemorySaver` and `SqliteSaver` talk to no server: they were measured at the first latency. Each
+conversation's first turn isn't counted: clients connect in it. What each saver stored was read back by one
+that remembered nothing, and was the same.
+
+The async methods of langgraph-checkpoint-tigris are `TigrisSaver`'s, in threads; `AsyncTigrisSaver` makes a
+client for each call. So does langgraph-checkpoint-s3's `AsyncS3CheckpointSaver`, the only async one it has.
+"""
+_COLD: Final = f"""\
+From the first import to the first answer, in a fresh process, without latency. boto3's own is its import, a
+client and one LIST; a saver's is its import, itself, and `get_tuple` of a thread that is there.
+*{BASE}* imports `langgraph.checkpoint.base` before that: every saver has to.
+"""
+
+
+def tables(record: Record) -> str:
+    """All of it, for the terminal and for the document."""
+    parts = [_EXPLANATION]
+    for workload in dict.fromkeys(each.workload for each in record.figures):
+        chosen = [each for each in record.figures if each.workload == workload]
+        latency = max(each.latency for each in chosen)
+        slowest = [each for each in chosen if each.latency == latency]
+        parts += [
+            f"### {_TITLES[workload]}\n",
+            f"{chosen[0].turns} turns. Milliseconds of a turn, the median; × is times the limit:\n",
+            _walls(chosen) + "\n",
+            f"Requests of a turn, and dollars for the requests of a million turns ({_prices()} for 1,000):\n",
+            _requests(slowest) + "\n",
+            f"LangGraph's calls at {latency:g} ms, in milliseconds, p50 / p99:\n",
+            _calls(slowest) + "\n",
+        ]
+    if record.cold:
+        parts += [
+            "### Cold start\n",
+            _COLD,
+            _cold(record.cold) + "\n",
+        ]
+    parts += ["### What was aimed at\n", _targets(record) + "\n"]
+    return "\n".join(parts)
+
+
+def write(record: Record, text: str, chart: Path = CHART) -> None:
+    """Write the section, and the chart."""
+    chart.parent.mkdir(exist_ok=True)
+    chart.write_text(_chart(record), encoding="utf-8")
+    report.write(
+        _TITLE, text.replace(_EXPLANATION, f"![Turns of a chat](charts/{chart.name})\n\n{_EXPLANATION}")
+    )
+
+
+def _walls(chosen: Sequence[Figure]) -> str:
+    latencies = sorted({each.latency for each in chosen})
+    peers = any(each.to_peer for each in chosen)
+    heads = ["saver", "", *(text for each in latencies for text in (f"at {each:g} ms", "×"))]
+    heads += ["times the best S3 peer's"] if peers else []
+    rows: list[list[object]] = []
+    for saver, mode in dict.fromkeys((each.saver, each.mode) for each in chosen):
+        found = {each.latency: each for each in chosen if (each.saver, each.mode) == (saver, mode)}
+        row: list[object] = [saver, mode]
+        for latency in latencies:
+            one = found.get(latency)
+            row += [f"{one.wall:,.1f}", _times(one.to_limit)] if one else ["", ""]
+        last = found.get(latencies[-1])
+        if peers:
+            row.append(f"{last.to_peer:.2f}" if last and last.to_peer and saver not in FLOORS else "")
+        rows.append(row)
+    return report.table(heads, sorted(rows, key=lambda row: str(row[1]), reverse=True))
+
+
+def _requests(chosen: Sequence[Figure]) -> str:
+    kinds = [kind for kind in PRICES if any(each.requests.get(kind) for each in chosen)]
+    cheapest = min((each.dollars for each in chosen if each.saver in PEERS), default=None)
+    heads = ["saver", "", *kinds, "$", *(["times the cheapest S3 peer's"] if cheapest else [])]
+    rows = [
+        [
+            each.saver,
+            each.mode,
+            *(f"{each.requests.get(kind, 0):,.2f}" for kind in kinds),
+            f"{each.dollars:,.2f}",
+            *([f"{each.dollars / cheapest:.2f}"] if cheapest else []),
+        ]
+        for each in chosen
+        if each.saver not in FLOORS
+    ]
+    return report.table(heads, rows)
+
+
+def _calls(chosen: Sequence[Figure]) -> str:
+    methods = list(dict.fromkeys(method for each in chosen for method in each.calls))
+    sends = any(each.sends for each in chosen)
+    heads = ["saver", "", *(f"`{method}`" for method in methods), *(["all 50 `put_writes`"] if sends else [])]
+    rows = [
+        [
+            each.saver,
+            each.mode,
+            *(" / ".join(f"{time:,.1f}" for time in each.calls.get(method, ())) for method in methods),
+            *([f"{each.sends:,.1f}" if each.sends else ""] if sends else []),
+        ]
+        for each in chosen
+    ]
+    return report.table(heads, rows)
+
+
+def _cold(colds: Sequence[Cold]) -> str:
+    rows = [[each.what, f"{each.seconds * 1e3:,.0f}", _times(each.to_boto3)] for each in colds]
+    return report.table(["what", "milliseconds", "times boto3's own"], rows)
+
+
+def _targets(record: Record) -> str:
+    """Each target: what was found, and by how much it is missed."""
+    rows = [
+        [name, f"{aim:.2f}", f"{found:.2f}", "yes" if found <= aim else f"no, {found / aim - 1:.0%} more"]
+        for name, aim, found in _found(record)
+    ]
+    return report.table(["of this saver", "at most", "found", "met"], rows)
+
+
+def _found(record: Record) -> Iterator[tuple[str, float, float]]:
+    """What is aimed at: at most how much, and how much it is."""
+    latency = max((each.latency for each in record.figures), default=0)
+    for each in record.figures:
+        if each.latency != latency or each.saver not in OURS:
+            continue
+        variant = each.saver.removeprefix(_THIS)
+        name = f"{each.workload}, {each.mode}{variant}"
+        sent = sum(each.requests.values())
+        if each.workload == "chat" and each.to_limit:
+            yield f"{name}: time at {latency:g} ms, times the limit", 1.15, each.to_limit[1]
+        if each.workload == "chat" and each.to_peer:
+            yield f"{name}: time at {latency:g} ms, times the best S3 peer's", 0.4, each.to_peer
+        yield f"{name}: requests, times what LangGraph's calls need", 1.0, sent / each.owed
+        if cheapest := min((one.dollars for one in record.figures if _rival(one, each)), default=None):
+            yield f"{name}: dollars, times the cheapest S3 peer's", 0.6, each.dollars / cheapest
+        if each.sends and latency:
+            yield f"{name}: `put_writes` of all, in round trips", 3.0, each.sends / latency
+    for cold in record.cold:
+        if cold.what == _THIS:
+            yield f"cold start, times {BOTO3}'s own", 1.15, cold.to_boto3[1]
+
+
+def _rival(one: Figure, other: Figure) -> bool:
+    same = (one.workload, one.mode, one.latency) == (other.workload, other.mode, other.latency)
+    return same and one.saver in PEERS
+
+
+def _chart(record: Record) -> str:
+    chats = [each for each in record.figures if each.workload == "chat" and each.mode == "sync"]
+    groups = {
+        f"{latency:g} ms an answer": {
+            each.saver: each.wall for each in chats if each.latency == latency and each.saver not in FLOORS
+        }
+        for latency in sorted({each.latency for each in chats})
+    }
+    return bars("A turn of a chat, sync: milliseconds, the median", "ms", groups)
+
+
+def _times(found: Sequence[float]) -> str:
+    return f"{found[1]:.2f}" if found else ""
+
+
+def _prices() -> str:
+    return ", ".join(f"{kind} ${price * 1000:g}" for kind, price in PRICES.items() if price)
