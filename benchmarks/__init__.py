@@ -1,10 +1,16 @@
-"""What the saver costs, beside its peers: storage, requests, CPU. `docs/benchmarks.md` has the figures.
+"""What the saver costs, beside its peers: storage, requests, CPU, time. `docs/benchmarks.md` has the figures.
 
-Run with `python -m`: `storage` and `encoding`. Behind them:
+Run with `python -m`: `storage`, `encoding` and `turns`. Behind them:
 
-    workloads, changes     what is measured: graphs, and how a channel's value changes
+    workloads, graphs      what is measured: conversations, and graphs whose turns are timed
+    changes                how a channel's value changes
     savers, environments   who is measured: this package and its peers, each in an environment of its own
+    limit                  what no saver can beat: LangGraph's calls, and a round trip for each
     server, bucket         the S3 in memory that all of them talk to, and that counts
     runs, worker           one saver on one workload, in a process of its own
-    report                 tables, and the document
+    turn_worker            one saver that plays turns when it is told to
+    cold, cold_worker      a fresh process, until its first answer
+    report, turns_report   tables, and the document
+    chart                  bars, as SVG
+    figures                what `turns` found, recorded in `recorded.json`, and what got worse since
 """

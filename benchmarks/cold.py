@@ -31,7 +31,7 @@ def cold_starts(endpoint_url: str, buckets: Mapping[str, str], own: str, rounds:
     seconds: dict[str, list[float]] = {BOTO3: [], BASE: [], **{name: [] for name in buckets}}
     for number in range(rounds + 1):
         for what, found in seconds.items():
-            took = _once(what if what in buckets else own, what, endpoint_url, buckets.get(what, "bucket"))
+            took = once(what if what in buckets else own, what, endpoint_url, buckets.get(what, "bucket"))
             if number:  # the first round reads files from the disk, and compiles them
                 found.append(took)
     return [
@@ -49,7 +49,8 @@ def _ratios(values: Sequence[float], others: Sequence[float]) -> list[float]:
     return [value / other for value, other in zip(values, others, strict=True)]
 
 
-def _once(saver: str, what: str, endpoint_url: str, bucket: str) -> float:
+def once(saver: str, what: str, endpoint_url: str, bucket: str) -> float:
+    """Seconds of one start, in the environment of a saver."""
     with start(saver, "benchmarks.cold_worker", what, endpoint_url, bucket) as process:
         printed, _ = process.communicate()
     if process.returncode:

@@ -66,8 +66,8 @@ class Stage:
         return {"walls": walls, "calls": dict(self.seconds), "sends": self._spans()}
 
     def check(self) -> dict[str, Any]:
-        """Whether a saver that remembers nothing finds the last state."""
-        found = self.loop.run_until_complete(self._acheck()) if self.asynchronous else self._check()
+        """End the conversation, and say whether a saver that remembers nothing finds its last state."""
+        found = self.loop.run_until_complete(self._check())
         values = found.checkpoint["channel_values"] if found else {}
         return {"same": all(values.get(name) == value for name, value in self._state.items())}
 
@@ -104,13 +104,19 @@ class Stage:
             walls.append(time.perf_counter() - started)
         return walls
 
-    def _check(self) -> Any:
-        again = self.of.make(self.endpoint_url, self.bucket) if self.of.remote else self.saver
-        return again.get_tuple(_CONFIG)
-
-    async def _acheck(self) -> Any:
+    async def _check(self) -> Any:
         again = await self._make() if self.of.remote else self.saver
-        return await again.aget_tuple(_CONFIG)
+        found = await again.aget_tuple(_CONFIG) if self.asynchronous else again.get_tuple(_CONFIG)
+        for saver in (again, self.saver):
+            await self._close(saver)
+        return found
+
+    async def _close(self, saver: Any) -> None:
+        """Close this package's; the peers' have nothing to close."""
+        if self.asynchronous and hasattr(saver, "aclose"):
+            await saver.aclose()
+        elif hasattr(saver, "close"):
+            saver.close()
 
     def _time(self, kind: type) -> None:
         """Take the time of LangGraph's calls from now on: of the blocking methods, or of the others."""
@@ -178,6 +184,7 @@ def main() -> None:
     for line in sys.stdin:
         name, keywords = json.loads(line)
         print(json.dumps(does[name](**keywords)), flush=True)
+    stage.loop.close()
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import statistics
 import sys
 from collections import defaultdict
@@ -34,7 +35,7 @@ from benchmarks.server import Server
 
 _ROUNDS: Final = 10
 _MODES: Final = ("sync", "async")
-_SHARES: Final = {"chat": 1, "agent": 10, "fan-out": 20}
+SHARES: Final = {"chat": 1, "agent": 10, "fan-out": 20}
 """A turn of these is so many times as long as one of a chat: they play so many times fewer."""
 _LEAST: Final = 2
 _THIS: Final = next(iter(OURS))
@@ -64,7 +65,7 @@ class Plan:
     def __iter__(self) -> Iterator[Heat]:
         """Each of them."""
         for workload in self.workloads:
-            turns = max(_LEAST, self.turns // _SHARES[workload])
+            turns = max(_LEAST, self.turns // SHARES[workload])
             for latency in self.latencies:
                 for mode in self.modes:
                     yield Heat(workload, mode, latency, turns)
@@ -151,8 +152,8 @@ def measure(plan: Plan) -> tuple[Record, Mapping[str, str]]:
             first = heat.latency == plan.latencies[0]
             entered = [name for name in workers if _enters(name, heat, first)]
             played = race(server, heat, {name: workers[name] for name in entered})
-            versions = played[_THIS].versions
-            found += _figures(heat, played)
+            versions = next((each.versions for name, each in played.items() if name in OURS), versions)
+            found += figures_of(heat, played)
         server.latency = 0
         if plan.cold:
             print("cold starts", file=sys.stderr)
@@ -236,7 +237,7 @@ def _play(played: Played, worker: Worker, turns: int) -> None:
         played.calls[method] += seconds
 
 
-def _figures(heat: Heat, played: Mapping[str, Played]) -> list[Figure]:
+def figures_of(heat: Heat, played: Mapping[str, Played]) -> list[Figure]:
     """The heat's figures."""
     limit = played.get(LIMIT)
     best = min((statistics.median(played[name].walls) for name in PEERS if name in played), default=None)
@@ -287,18 +288,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--latency", type=float, nargs="+", default=[0, 5, 25], help="milliseconds")
     parser.add_argument("--workload", nargs="+", choices=GRAPHS, default=list(GRAPHS))
     parser.add_argument("--mode", nargs="+", choices=_MODES, default=list(_MODES))
+    parser.add_argument("--saver", nargs="+", choices=SAVERS, help="these alone")
     parser.add_argument("--cold", type=int, default=3, help="rounds of cold starts")
     parser.add_argument("--peers", action="store_true", help="the peers too; installs them from PyPI")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and what is compared")
     parser.add_argument("--compare", action="store_true", help="say what got worse since it was recorded")
     chosen = parser.parse_args(arguments)
-    savers = [LIMIT, *OURS, *(PEERS if chosen.peers else ()), *FLOORS]
+    savers = chosen.saver or [LIMIT, *OURS, *(PEERS if chosen.peers else ()), *FLOORS]
     plan = Plan(chosen.turns, chosen.latency, chosen.workload, chosen.mode, savers, chosen.cold)
     record, versions = measure(plan)
     found = turns_report.tables(record)
     print(found)
     given = sys.argv[1:] if arguments is None else arguments
-    about = report.circumstances(" ".join(["python -m benchmarks.turns", *given]), versions)
+    about = report.circumstances(f"python -m benchmarks.turns {shlex.join(given)}".rstrip(), versions)
     worse: list[str] = []
     if chosen.compare:
         worse = figures.compare(record, Record.load(), list(OURS))

@@ -18,7 +18,7 @@ from benchmarks.savers import FLOORS, LIMIT, OURS, PEERS
 _TITLE: Final = "Turns"
 CHART: Final = ROOT / "docs" / "charts" / "turns.svg"
 _THIS: Final = next(iter(OURS))
-_TITLES: Final = {
+TITLES: Final = {
     "chat": "A chat: one node, a question of 100 characters and an answer of 400",
     "agent": "An agent: five tool calls a turn, one after the other",
     "fan-out": f"A fan-out: {SENDS} `Send`s a turn",
@@ -50,7 +50,7 @@ def tables(record: Record) -> str:
         latency = max(each.latency for each in chosen)
         slowest = [each for each in chosen if each.latency == latency]
         parts += [
-            f"### {_TITLES[workload]}\n",
+            f"### {TITLES[workload]}\n",
             f"{chosen[0].turns} turns. Milliseconds of a turn, the median; × is times the limit:\n",
             _walls(chosen) + "\n",
             f"Requests of a turn, and dollars for the requests of a million turns ({_prices()} for 1,000):\n",

@@ -1,0 +1,249 @@
+"""The benchmark of turns runs, counts what LangGraph calls, and says what is missed and what got worse."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import shlex
+import socket
+import xml.dom.minidom
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import cold, figures, report, turns, turns_report
+from benchmarks.chart import bars
+from benchmarks.cold import BASE, BOTO3, cold_starts
+from benchmarks.figures import Cold, Figure, Record, compare
+from benchmarks.graphs import GRAPHS, INPUTS, SENDS
+from benchmarks.limit import Limit
+from benchmarks.runs import BenchmarkError, dollars
+from benchmarks.savers import LIMIT, OURS, PEERS, SAVERS
+from benchmarks.server import Server
+from benchmarks.turns import Heat, Worker, race
+
+THIS, WHOLE = OURS
+CHAT = Figure(
+    "chat", "sync", 25.0, 200, THIS, 110.0, [1.04, 1.05, 1.06], 0.3, {"PUT": 5.0, "LIST": 1.0}, 6.0, 30.0,
+    {"put": [26.0, 30.0]}, None,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with Server() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def workers(server: Server) -> Iterator[dict[str, Worker]]:
+    started = {name: Worker(name, server.endpoint_url) for name in (LIMIT, THIS)}
+    yield started
+    for worker in started.values():
+        worker.close()
+
+
+def test_a_race_counts_what_langgraph_calls(server: Server, workers: dict[str, Worker]) -> None:
+    for mode in ("sync", "async"):
+        played = race(server, Heat("chat", mode, 1.0, 3), workers)
+        assert {name: len(each.walls) for name, each in played.items()} == {LIMIT: 3, THIS: 3}
+        assert not server.buckets[played[THIS].bucket].objects
+        assert [len(each) for each in played[THIS].rounds] == [1, 1, 1]
+        calls = {method: len(seconds) for method, seconds in played[THIS].calls.items()}
+        assert calls == {"get_tuple": 3, "put": 9, "put_writes": 6}
+        assert played[THIS].requests == {"PUT": 15, "LIST": 3, "GET": 0, "HEAD": 0, "DELETE": 0}
+        ours, limit = (
+            next(each for each in turns.figures_of(Heat("chat", mode, 1.0, 3), played) if each.saver == name)
+            for name in (THIS, LIMIT)
+        )
+        assert {kind: count for kind, count in ours.requests.items() if count} == {"PUT": 5, "LIST": 1}
+        assert {kind: count for kind, count in limit.requests.items() if count} == {"PUT": 5, "LIST": 1}
+        assert ours.owed == limit.owed == 6
+        assert ours.dollars == limit.dollars == pytest.approx(30)
+        assert limit.to_limit == [1, 1, 1]
+        assert ours.to_peer is None
+
+
+def test_the_other_graphs_play_too(server: Server, workers: dict[str, Worker]) -> None:
+    for workload, calls in {
+        "agent": {"get_tuple": 1, "put": 13, "put_writes": 12},
+        "fan-out": {"get_tuple": 1, "put": 4, "put_writes": SENDS + 2},
+    }.items():
+        for mode in ("sync", "async"):
+            for each in race(server, Heat(workload, mode, 0, 1), workers).values():
+                assert {method: len(seconds) for method, seconds in each.calls.items()} == calls
+                assert len(each.sends) == (workload == "fan-out")
+    assert GRAPHS.keys() == turns_report.TITLES.keys() == turns.SHARES.keys()
+
+
+def test_who_gives_back_something_else_has_no_figures(
+    server: Server, workers: dict[str, Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = Worker.ask
+
+    def forgetful(worker: Worker, what: str, **keywords: Any) -> Any:
+        answer = ask(worker, what, **keywords)
+        return {"same": False} if what == "check" and worker.saver == THIS else answer
+
+    monkeypatch.setattr(Worker, "ask", forgetful)
+    with pytest.raises(BenchmarkError, match="another state"):
+        race(server, Heat("chat", "sync", 0, 1), workers)
+    monkeypatch.setattr(turns, "PEERS", {THIS: OURS[THIS]})
+    assert list(race(server, Heat("chat", "sync", 0, 1), workers)) == [LIMIT]
+
+
+def test_a_worker_that_ends_is_an_error(server: Server) -> None:
+    worker = Worker(LIMIT, server.endpoint_url)
+    with pytest.raises(BenchmarkError, match="ended with status 1"):
+        worker.ask("no such thing")
+    worker.close()
+
+
+def test_rounds_are_even() -> None:
+    assert turns._sizes(200) == [20] * 10
+    assert turns._sizes(12) == [2, 2, *[1] * 8]
+    assert turns._sizes(2) == [1, 1]
+
+
+def test_the_limit_waits_once_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    async def waited(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr("time.sleep", waits.append)
+    monkeypatch.setattr("asyncio.sleep", waited)
+    limit = Limit()
+    limit.latency = 0.5
+    graph = GRAPHS["chat"](limit, False)
+    graph.invoke(INPUTS["chat"](), {"configurable": {"thread_id": "1"}})
+    assert waits == [0.5] * 6
+    waits.clear()
+    graph = GRAPHS["chat"](limit, True)
+    asyncio.run(graph.ainvoke(INPUTS["chat"](), {"configurable": {"thread_id": "2"}}))
+    assert waits.count(0.5) == 6
+
+
+def test_the_server_lets_nobody_wait_for_others(server: Server) -> None:
+    server.latency = 0.3
+    host, port = server.endpoint_url.removeprefix("http://").split(":")
+    sockets = [socket.create_connection((host, int(port)), timeout=10) for _ in range(20)]
+    for each in sockets:
+        each.sendall(b"GET /bucket HTTP/1.1\r\n\r\n")
+    assert sockets[0].recv(100).startswith(b"HTTP/1.1 200")
+    assert server.buckets["bucket"].requests["ListObjectsV2"] == 20  # before the first was answered
+    for each in sockets:
+        each.close()
+    server.latency = 0
+
+
+def test_cold_starts(server: Server, workers: dict[str, Worker]) -> None:
+    workers[THIS].ask("begin", workload="chat", bucket="cold", latency=0, asynchronous=False)
+    found = cold_starts(server.endpoint_url, {THIS: "cold"}, THIS, 1)
+    assert [each.what for each in found] == [BOTO3, BASE, THIS]
+    assert found[0].to_boto3 == [1, 1, 1]
+    assert all(each.seconds > 0 for each in found)
+    with pytest.raises(BenchmarkError, match="status 1"):
+        cold.once(THIS, THIS, server.endpoint_url, "empty")
+
+
+def test_the_benchmark_runs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    document, chart, recorded = (tmp_path / name for name in ("benchmarks.md", "charts/turns.svg", "it.json"))
+    monkeypatch.setattr(report.write, "__defaults__", (document,))
+    monkeypatch.setattr(turns_report.write, "__defaults__", (chart,))
+    monkeypatch.setattr(Record.save, "__defaults__", (recorded,))
+    monkeypatch.setattr(Record.load.__func__, "__defaults__", (recorded,))  # type: ignore[attr-defined]
+    given = ["--turns", "2", "--latency", "0", "1", "--workload", "chat", "--mode", "sync", "--cold", "0"]
+    given += ["--saver", LIMIT, THIS, "InMemorySaver"]
+    assert turns.main([*given, "--write"]) == 0
+    printed = capsys.readouterr().out
+    rows = {saver: printed.count(f"| {saver} ") for saver in (LIMIT, THIS, "InMemorySaver")}
+    assert rows == {LIMIT: 3, THIS: 3, "InMemorySaver": 1}  # times, requests, calls
+    written = document.read_text()
+    assert f"python -m benchmarks.turns {shlex.join(given)} --write\n" in written
+    assert "](charts/turns.svg)" in written
+    xml.dom.minidom.parse(str(chart))
+    assert len(Record.load().figures) == len(json.loads(recorded.read_text())["figures"]) == 5
+    monkeypatch.setattr(turns, "measure", lambda plan: (Record.load(), {}))
+    assert turns.main([*given, "--compare"]) == 0
+    assert capsys.readouterr().out.endswith("\nnothing got worse by more than noise\n")
+    slower = [dataclasses.replace(each, dollars=99.0) for each in Record.load().figures]
+    monkeypatch.setattr(turns, "measure", lambda plan: (Record(slower, []), {}))
+    assert turns.main([*given, "--compare"]) == 1
+
+
+def record(**changed: Any) -> Record:
+    start = Cold(THIS, 0.5, changed.pop("to_boto3", [1.4, 1.5, 1.6]))
+    return Record([dataclasses.replace(CHAT, **changed)], [start])
+
+
+def test_what_got_worse_is_said() -> None:
+    before = record()
+    assert compare(before, before, [THIS]) == []
+    assert compare(record(to_limit=[1.08, 1.1, 1.12]), before, [THIS]) == []
+    (slower,) = compare(record(to_limit=[1.10, 1.11, 1.12]), before, [THIS])
+    assert slower == f"{THIS}, chat, sync, 25 ms: 1.11 times the limit, was 1.05"
+    assert compare(record(to_limit=[0.9, 1.3, 1.7]), before, [THIS]) == []  # too noisy to say
+    more = compare(record(requests={"PUT": 5.0, "LIST": 2.0, "HEAD": 0.5}, dollars=35.2), before, [THIS])
+    assert [line.split(": ")[1] for line in more] == [
+        "$35.20 a million turns, was $30.00",
+        "2.00 LIST a turn, was 1.00",
+        "0.50 HEAD a turn, was 0.00",
+    ]
+    (start,) = compare(record(to_boto3=[1.8, 1.9, 2.0]), before, [THIS])
+    assert start == f"{THIS}, cold start: 1.90 times boto3's, was 1.50"
+
+
+def test_only_the_same_is_compared() -> None:
+    (line,) = compare(Record([dataclasses.replace(CHAT, turns=10)], []), Record([CHAT], []), [THIS])
+    assert line.startswith("nothing to compare")
+    assert compare(record(dollars=99.0), record(), []) == compare(Record([], []), Record([], []), [THIS])
+
+
+def test_what_is_recorded_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "recorded.json"
+    assert Record.load(path) == Record([], [])
+    saved = Record([CHAT], [Cold(BOTO3, 0.25, [1, 1, 1])], "a machine")
+    saved.save(path)
+    assert Record.load(path) == saved
+
+
+def test_the_document_says_which_targets_are_missed() -> None:
+    peer = dataclasses.replace(CHAT, saver=next(iter(PEERS)), dollars=40.0)
+    found = turns_report.tables(Record([CHAT, peer], [Cold(THIS, 0.5, [1.4, 1.5, 1.6])]))
+    lines = [line for line in found.split("What was aimed at")[1].splitlines() if line.startswith("| c")]
+    verdicts = [[cell.strip() for cell in line.split("|")[2:-1]] for line in lines]
+    assert verdicts == [
+        ["1.15", "1.05", "yes"],
+        ["0.40", "0.30", "yes"],
+        ["1.00", "1.00", "yes"],
+        ["0.60", "0.75", "no, 25% more"],
+        ["1.15", "1.50", "no, 30% more"],
+    ]
+
+
+def test_the_recorded_figures_are_of_savers_that_there_are() -> None:
+    found = Record.load(figures.RECORDED)
+    assert {each.saver for each in found.figures} <= SAVERS.keys()
+    for each in found.figures:
+        assert each.dollars == pytest.approx(dollars(each.requests), abs=0.01)
+
+
+def test_a_chart_is_drawn() -> None:
+    drawn = bars("Times & more", "ms", {"0 ms": {"a": 1.0, "b<": 2.0}, "5 ms": {"a": 300.0}})
+    document = xml.dom.minidom.parseString(drawn)
+    rects = document.getElementsByTagName("rect")[1:]
+    assert [rect.getAttribute("fill") for rect in rects] == [
+        rects[0].getAttribute("fill"),
+        rects[1].getAttribute("fill"),
+        rects[0].getAttribute("fill"),
+    ]
+    widths = [float(rect.getAttribute("width")) for rect in rects]
+    assert widths[0] < widths[1] < widths[2]
+    assert ">300 ms<" in drawn
+    assert ">b&lt;<" in drawn
