@@ -17,7 +17,7 @@ DOCUMENT: Final = ROOT / "docs" / "benchmarks.md"
 _INTRODUCTION: Final = """\
 # Benchmarks
 
-What this saver costs, beside its peers. `make bench` measures in a minute or two and writes nothing;
+What this saver costs, beside its peers. `make bench` measures in a few minutes and writes nothing;
 `make bench-full` measures everything and writes this file. The figures of a section come from one run, one
 after the other, on one machine. The peers come from PyPI, each in a virtual environment of its own.
 """

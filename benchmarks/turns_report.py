@@ -40,6 +40,21 @@ From the first import to the first answer, in a fresh process, without latency. 
 client and one LIST; a saver's is its import, itself, and `get_tuple` of a thread that is there.
 *{BASE}* imports `langgraph.checkpoint.base` before that: every saver has to.
 """
+_REASONS: Final = f"""\
+Why some are missed:
+
+- **Requests**: those beyond LangGraph's own are HEADs. Beside its PUT, a checkpoint that borrows asks whether
+  what it borrows from is still there. `borrow=False` sends none, and stores more.
+- **Dollars**: LangGraph's own calls set the least, which is *{LIMIT}*'s line in the tables of requests.
+- **Time**: what is beyond the limit is CPU, of this saver and of boto3 or aiobotocore, and of the server too,
+  which shares the cores. So the ratio falls as the latency grows.
+- **{SENDS} `Send`s**: with sync methods LangGraph runs tasks and saves in min(32, cores + 4) threads.
+  The limit needs as many round trips as its line shows, so no saver does it in 3 on few cores.
+- **Cold start**: every saver has to import `langgraph.checkpoint.base`, and a thread that is there takes a
+  GET behind the LIST.
+
+Not measured here yet: long threads, large states, many conversations in one process, CPU an operation.
+"""
 
 
 def tables(record: Record) -> str:
@@ -64,7 +79,7 @@ def tables(record: Record) -> str:
             _COLD,
             _cold(record.cold) + "\n",
         ]
-    parts += ["### What was aimed at\n", _targets(record) + "\n"]
+    parts += ["### What was aimed at\n", _targets(record) + "\n", _REASONS]
     return "\n".join(parts)
 
 
@@ -81,7 +96,7 @@ def _walls(chosen: Sequence[Figure]) -> str:
     latencies = sorted({each.latency for each in chosen})
     peers = any(each.to_peer for each in chosen)
     heads = ["saver", "", *(text for each in latencies for text in (f"at {each:g} ms", "×"))]
-    heads += ["times the best S3 peer's"] if peers else []
+    heads += [f"at {latencies[-1]:g} ms, times the best S3 peer's"] if peers else []
     rows: list[list[object]] = []
     for saver, mode in dict.fromkeys((each.saver, each.mode) for each in chosen):
         found = {each.latency: each for each in chosen if (each.saver, each.mode) == (saver, mode)}
