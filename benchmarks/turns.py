@@ -62,13 +62,12 @@ class Plan:
     savers: Sequence[str]
     cold: int
 
-    def __iter__(self) -> Iterator[Heat]:
-        """Each of them."""
-        for workload in self.workloads:
-            turns = max(_LEAST, self.turns // SHARES[workload])
-            for latency in self.latencies:
-                for mode in self.modes:
-                    yield Heat(workload, mode, latency, turns)
+    def heats(self, workload: str) -> Iterator[Heat]:
+        """Those of a workload."""
+        turns = max(_LEAST, self.turns // SHARES[workload])
+        for latency in self.latencies:
+            for mode in self.modes:
+                yield Heat(workload, mode, latency, turns)
 
 
 @dataclass
@@ -137,33 +136,31 @@ def _workers(savers: Sequence[str], endpoint_url: str) -> Iterator[dict[str, Wor
         yield workers
 
 
-def measure(plan: Plan) -> tuple[Record, Mapping[str, str]]:
+def measure(plan: Plan) -> Iterator[tuple[Record, Mapping[str, str]]]:
     """Run everything.
 
-    Returns:
-        The figures, and the versions of this saver's packages.
+    Yields:
+        The figures so far, after each workload, and the versions of this saver's packages.
     """
     found: list[Figure] = []
     cold: list[Cold] = []
     versions: Mapping[str, str] = {}
     with Server() as server, _workers(plan.savers, server.endpoint_url) as workers:
-        for heat in plan:
-            print(f"{heat.turns} turns of {heat.workload}, {heat.mode}, {heat.latency:g} ms", file=sys.stderr)
-            first = heat.latency == plan.latencies[0]
-            entered = [name for name in workers if _enters(name, heat, first)]
-            played = race(server, heat, {name: workers[name] for name in entered})
-            versions = next((each.versions for name, each in played.items() if name in OURS), versions)
-            found += figures_of(heat, played)
-        server.latency = 0
         if plan.cold:
             print("cold starts", file=sys.stderr)
-            buckets = {
-                name: _begin(server, workers[name], Heat("chat", "sync", 0, 1)).bucket
-                for name in workers
-                if SAVERS[name].remote
-            }
+            once = Heat("chat", "sync", 0, 1)
+            there = [name for name in workers if SAVERS[name].remote]
+            buckets = {name: _begin(server, workers[name], once).bucket for name in there}
             cold = cold_starts(server.endpoint_url, buckets, _THIS, plan.cold)
-    return Record(found, cold), versions
+        for workload in plan.workloads:
+            for heat in plan.heats(workload):
+                print(f"{heat.turns} turns of {workload}, {heat.mode}, {heat.latency:g} ms", file=sys.stderr)
+                first = heat.latency == plan.latencies[0]
+                entered = [name for name in workers if _enters(name, heat, first)]
+                played = race(server, heat, {name: workers[name] for name in entered})
+                versions = next((each.versions for name, each in played.items() if name in OURS), versions)
+                found += figures_of(heat, played)
+            yield Record(found, cold), versions
 
 
 def _enters(saver: str, heat: Heat, first: bool) -> bool:
@@ -292,17 +289,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     savers = chosen.saver or [LIMIT, *OURS, *(PEERS if chosen.peers else ()), *FLOORS]
     plan = Plan(chosen.turns, chosen.latency, chosen.workload, chosen.mode, savers, chosen.cold)
-    record, versions = measure(plan)
-    found = turns_report.tables(record)
-    print(found)
     given = sys.argv[1:] if arguments is None else arguments
-    about = report.circumstances(f"python -m benchmarks.turns {shlex.join(given)}".rstrip(), versions)
+    command = f"python -m benchmarks.turns {shlex.join(given)}".rstrip()
+    before = Record.load()
+    record, found = before, ""
+    for record, versions in measure(plan):  # a run that is cut short has written what it found
+        found = turns_report.tables(record)
+        if chosen.write:
+            about = report.circumstances(command, versions)
+            Record(record.figures, record.cold, about).save()
+            turns_report.write(record, f"{about}\n\n{found}")
+    print(found)
     if chosen.compare:
-        worse = figures.compare(record, Record.load(), list(OURS))
+        worse = figures.compare(record, before, list(OURS))
         print("\n".join(worse) or "nothing got worse by more than noise")
-    if chosen.write:
-        Record(record.figures, record.cold, about).save()
-        turns_report.write(record, f"{about}\n\n{found}")
     return 0
 
 

@@ -41,17 +41,16 @@ client and one LIST; a saver's is its import, itself, and `get_tuple` of a threa
 *{BASE}* imports `langgraph.checkpoint.base` before that: every saver has to.
 """
 _REASONS: Final = f"""\
-Why some are missed:
+Why some are missed. Where *{LIMIT}* itself is above what is aimed at, no saver can meet it here:
 
 - **Requests**: those beyond LangGraph's own are HEADs. Beside its PUT, a checkpoint that borrows asks whether
   what it borrows from is still there. `borrow=False` sends none, and stores more.
-- **Dollars**: LangGraph's own calls set the least, which is *{LIMIT}*'s line in the tables of requests.
 - **Time**: what is beyond the limit is CPU, of this saver and of boto3 or aiobotocore, and of the server too,
   which shares the cores. So the ratio falls as the latency grows.
 - **{SENDS} `Send`s**: with sync methods LangGraph runs tasks and saves in min(32, cores + 4) threads.
-  The limit needs as many round trips as its line shows, so no saver does it in 3 on few cores.
-- **Cold start**: every saver has to import `langgraph.checkpoint.base`, and a thread that is there takes a
-  GET behind the LIST.
+  With async ones all are under way at once, and what counts is the CPU of a request, {SENDS} times.
+- **Cold start**: every saver has to import `langgraph.checkpoint.base`, which is why *{BASE}*
+  stands in for the limit here. A thread that is there takes a GET behind the LIST.
 
 Not measured here yet: long threads, large states, many conversations in one process, CPU an operation.
 """
@@ -151,40 +150,50 @@ def _cold(colds: Sequence[Cold]) -> str:
 
 
 def _targets(record: Record) -> str:
-    """Each target: what was found, and by how much it is missed."""
+    """Each target: what was found, by how much it is missed, and whether anything could meet it."""
     rows = [
-        [name, f"{aim:.2f}", f"{found:.2f}", "yes" if found <= aim else f"no, {found / aim - 1:.0%} more"]
-        for name, aim, found in _found(record)
+        [
+            name,
+            f"{aim:.2f}",
+            f"{found:.2f}",
+            "yes" if found <= aim else f"no, {found / aim - 1:.1%} more",
+            "" if least is None else f"{least:.2f}",
+        ]
+        for name, aim, found, least in _found(record)
     ]
-    return report.table(["of this saver", "at most", "found", "met"], rows)
+    return report.table(["of this saver", "at most", "found", "met", LIMIT], rows)
 
 
-def _found(record: Record) -> Iterator[tuple[str, float, float]]:
-    """What is aimed at: at most how much, and how much it is."""
+def _found(record: Record) -> Iterator[tuple[str, float, float, float | None]]:
+    """What is aimed at: at most how much, how much it is, and how much it is for the limit."""
     latency = max((each.latency for each in record.figures), default=0)
     for each in record.figures:
         if each.latency != latency or each.saver not in OURS:
             continue
-        variant = each.saver.removeprefix(_THIS)
-        name = f"{each.workload}, {each.mode}{variant}"
-        sent = sum(each.requests.values())
+        name = f"{each.workload}, {each.mode}{each.saver.removeprefix(_THIS)}"
+        sent = sum(each.requests.values()) / each.owed
+        limit = next((one for one in record.figures if one.saver == LIMIT and _same(one, each)), None)
         if each.workload == "chat" and each.to_limit:
-            yield f"{name}: time at {latency:g} ms, times the limit", 1.15, each.to_limit[1]
+            yield f"{name}: time at {latency:g} ms, times the limit", 1.15, each.to_limit[1], 1.0
         if each.workload == "chat" and each.to_peer:
-            yield f"{name}: time at {latency:g} ms, times the best S3 peer's", 0.4, each.to_peer
-        yield f"{name}: requests, times what LangGraph's calls need", 1.0, sent / each.owed
-        if cheapest := min((one.dollars for one in record.figures if _rival(one, each)), default=None):
-            yield f"{name}: dollars, times the cheapest S3 peer's", 0.6, each.dollars / cheapest
+            least = limit.to_peer if limit else None
+            yield f"{name}: time at {latency:g} ms, times the best S3 peer's", 0.4, each.to_peer, least
+        yield f"{name}: requests, times what LangGraph's calls need", 1.0, sent, 1.0
+        rivals = [one.dollars for one in record.figures if one.saver in PEERS and _same(one, each)]
+        if rivals:
+            least = limit.dollars / min(rivals) if limit else None
+            yield f"{name}: dollars, times the cheapest S3 peer's", 0.6, each.dollars / min(rivals), least
         if each.sends and latency:
-            yield f"{name}: `put_writes` of all, in round trips", 3.0, each.sends / latency
-    for cold in record.cold:
-        if cold.what == _THIS:
-            yield f"cold start, times {BOTO3}'s own", 1.15, cold.to_boto3[1]
+            least = limit.sends / latency if limit and limit.sends else None
+            yield f"{name}: `put_writes` of all, in round trips", 3.0, each.sends / latency, least
+    starts = {each.what: each for each in record.cold}
+    if _THIS in starts:
+        base = starts[BASE].to_boto3[1] if BASE in starts else None
+        yield f"cold start, times {BOTO3}'s own", 1.15, starts[_THIS].to_boto3[1], base
 
 
-def _rival(one: Figure, other: Figure) -> bool:
-    same = (one.workload, one.mode, one.latency) == (other.workload, other.mode, other.latency)
-    return same and one.saver in PEERS
+def _same(one: Figure, other: Figure) -> bool:
+    return (one.workload, one.mode, one.latency) == (other.workload, other.mode, other.latency)
 
 
 def _chart(record: Record) -> str:

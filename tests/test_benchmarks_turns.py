@@ -163,17 +163,17 @@ def test_the_benchmark_runs(
     assert turns.main([*given, "--write"]) == 0
     printed = capsys.readouterr().out
     rows = {saver: printed.count(f"| {saver} ") for saver in (LIMIT, THIS, "InMemorySaver")}
-    assert rows == {LIMIT: 3, THIS: 3, "InMemorySaver": 1}  # times, requests, calls
+    assert rows == {LIMIT: 4, THIS: 3, "InMemorySaver": 1}  # times, requests, calls, the targets' head
     written = document.read_text()
     assert f"python -m benchmarks.turns {shlex.join(given)} --write\n" in written
     assert "](charts/turns.svg)" in written
     xml.dom.minidom.parse(str(chart))
     assert len(Record.load().figures) == len(json.loads(recorded.read_text())["figures"]) == 5
-    monkeypatch.setattr(turns, "measure", lambda plan: (Record.load(), {}))
+    monkeypatch.setattr(turns, "measure", lambda plan: [(Record.load(), {})])
     assert turns.main([*given, "--compare"]) == 0
     assert capsys.readouterr().out.endswith("\nnothing got worse by more than noise\n")
     slower = [dataclasses.replace(each, dollars=99.0) for each in Record.load().figures]
-    monkeypatch.setattr(turns, "measure", lambda plan: (Record(slower, []), {}))
+    monkeypatch.setattr(turns, "measure", lambda plan: [(Record(slower, []), {})])
     assert turns.main([*given, "--compare"]) == 0
     assert capsys.readouterr().out.count("$99.00 a million turns, was $30.00\n") == 2
 
@@ -216,15 +216,17 @@ def test_what_is_recorded_can_be_read(tmp_path: Path) -> None:
 
 def test_the_document_says_which_targets_are_missed() -> None:
     peer = dataclasses.replace(CHAT, saver=next(iter(PEERS)), dollars=40.0)
-    found = turns_report.tables(Record([CHAT, peer], [Cold(THIS, 0.5, [1.4, 1.5, 1.6])]))
+    limit = dataclasses.replace(CHAT, saver=LIMIT, to_peer=0.25, dollars=29.0)
+    colds = [Cold(THIS, 0.5, [1.4, 1.5, 1.6]), Cold(BASE, 0.4, [1.2, 1.3, 1.4])]
+    found = turns_report.tables(Record([CHAT, peer, limit], colds))
     lines = [line for line in found.split("What was aimed at")[1].splitlines() if line.startswith("| c")]
     verdicts = [[cell.strip() for cell in line.split("|")[2:-1]] for line in lines]
     assert verdicts == [
-        ["1.15", "1.05", "yes"],
-        ["0.40", "0.30", "yes"],
-        ["1.00", "1.00", "yes"],
-        ["0.60", "0.75", "no, 25% more"],
-        ["1.15", "1.50", "no, 30% more"],
+        ["1.15", "1.05", "yes", "1.00"],
+        ["0.40", "0.30", "yes", "0.25"],
+        ["1.00", "1.00", "yes", "1.00"],
+        ["0.60", "0.75", "no, 25.0% more", "0.72"],
+        ["1.15", "1.50", "no, 30.4% more", "1.30"],
     ]
 
 
