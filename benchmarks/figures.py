@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.environments import ROOT
 
 RECORDED: Final = ROOT / "benchmarks" / "recorded.json"
+COLD: Final = "cold start"
 _LEAST: Final = 0.05
 """A ratio that grows by less than this share is noise, whatever its spread."""
 _SAME: Final = 0.01
@@ -74,11 +75,24 @@ class Cold:
 
 @dataclass(frozen=True)
 class Record:
-    """A whole run."""
+    """What was found.
+
+    Attributes:
+        figures: Of all workloads.
+        cold: Of fresh processes.
+        about: When, how and where each workload was measured, and `COLD`.
+    """
 
     figures: Sequence[Figure]
     cold: Sequence[Cold]
-    about: str = ""
+    about: Mapping[str, str] = field(default_factory=dict)
+
+    def over(self, older: Record) -> Record:
+        """This, and what only an older one has: a workload can be measured alone."""
+        new = {each.workload for each in self.figures}
+        kept = [each for each in older.figures if each.workload not in new]
+        about = {**older.about, **self.about}
+        return Record([*self.figures, *kept], self.cold or older.cold, about)
 
     def save(self, path: Path = RECORDED) -> None:
         """Write it beside the code."""

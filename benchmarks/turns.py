@@ -1,7 +1,7 @@
 """How long a turn of a graph takes on S3, what it asks for, and what that costs.
 
     python -m benchmarks.turns                              this saver and the limit: a minute
-    python -m benchmarks.turns --turns 200 --peers          everything: a quarter of an hour
+    python -m benchmarks.turns --turns 200 --peers          everything: half an hour
     python -m benchmarks.turns … --write                    and writes it into docs/benchmarks.md
     python -m benchmarks.turns … --compare                  and says what got worse since it was recorded
 
@@ -27,7 +27,7 @@ from typing import Any, Final
 from benchmarks import figures, report, turns_report
 from benchmarks.cold import cold_starts, quartiles
 from benchmarks.environments import InstallError
-from benchmarks.figures import Cold, Figure, Record
+from benchmarks.figures import COLD, Cold, Figure, Record
 from benchmarks.graphs import GRAPHS
 from benchmarks.runs import BenchmarkError, charged, dollars, start
 from benchmarks.savers import FLOORS, LIMIT, OURS, PEERS, SAVERS
@@ -292,14 +292,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     command = f"python -m benchmarks.turns {shlex.join(given)}".rstrip()
     before = Record.load()
-    record, found = before, ""
+    record = before
     for record, versions in measure(plan):  # a run that is cut short has written what it found
-        found = turns_report.tables(record)
         if chosen.write:
             about = report.circumstances(command, versions)
-            Record(record.figures, record.cold, about).save()
-            turns_report.write(record, f"{about}\n\n{found}")
-    print(found)
+            names = [
+                *dict.fromkeys(each.workload for each in record.figures),
+                *([COLD] if record.cold else []),
+            ]
+            whole = Record(record.figures, record.cold, dict.fromkeys(names, about)).over(before)
+            whole.save()
+            turns_report.write(whole)
+    print(turns_report.tables(record))
     if chosen.compare:
         worse = figures.compare(record, before, list(OURS))
         print("\n".join(worse) or "nothing got worse by more than noise")

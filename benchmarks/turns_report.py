@@ -10,7 +10,7 @@ from benchmarks import report
 from benchmarks.chart import bars
 from benchmarks.cold import BASE, BOTO3
 from benchmarks.environments import ROOT
-from benchmarks.figures import Cold, Figure, Record
+from benchmarks.figures import COLD, Cold, Figure, Record
 from benchmarks.graphs import SENDS
 from benchmarks.runs import PRICES
 from benchmarks.savers import FLOORS, LIMIT, OURS, PEERS
@@ -59,12 +59,15 @@ Not measured here yet: long threads, large states, many conversations in one pro
 def tables(record: Record) -> str:
     """All of it, for the terminal and for the document."""
     parts = [_EXPLANATION]
-    for workload in dict.fromkeys(each.workload for each in record.figures):
+    for workload in TITLES:
         chosen = [each for each in record.figures if each.workload == workload]
+        if not chosen:
+            continue
         latency = max(each.latency for each in chosen)
         slowest = [each for each in chosen if each.latency == latency]
         parts += [
             f"### {TITLES[workload]}\n",
+            *_about(record, workload),
             f"{chosen[0].turns} turns. Milliseconds of a turn, the median; × is times the limit:\n",
             _walls(chosen) + "\n",
             f"Requests of a turn, and dollars for the requests of a million turns ({_prices()} for 1,000):\n",
@@ -75,6 +78,7 @@ def tables(record: Record) -> str:
     if record.cold:
         parts += [
             "### Cold start\n",
+            *_about(record, COLD),
             _COLD,
             _cold(record.cold) + "\n",
         ]
@@ -82,13 +86,16 @@ def tables(record: Record) -> str:
     return "\n".join(parts)
 
 
-def write(record: Record, text: str, chart: Path = CHART) -> None:
+def write(record: Record, chart: Path = CHART) -> None:
     """Write the section, and the chart."""
     chart.parent.mkdir(exist_ok=True)
     chart.write_text(_chart(record), encoding="utf-8")
-    report.write(
-        _TITLE, text.replace(_EXPLANATION, f"![Turns of a chat](charts/{chart.name})\n\n{_EXPLANATION}")
-    )
+    report.write(_TITLE, f"![Turns of a chat](charts/{chart.name})\n\n{tables(record)}")
+
+
+def _about(record: Record, what: str) -> list[str]:
+    """When and how it was measured, if that is known."""
+    return [record.about[what] + "\n"] if what in record.about else []
 
 
 def _walls(chosen: Sequence[Figure]) -> str:

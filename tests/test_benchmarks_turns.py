@@ -209,9 +209,18 @@ def test_only_the_same_is_compared() -> None:
 def test_what_is_recorded_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "recorded.json"
     assert Record.load(path) == Record([], [])
-    saved = Record([CHAT], [Cold(BOTO3, 0.25, [1, 1, 1])], "a machine")
+    saved = Record([CHAT], [Cold(BOTO3, 0.25, [1, 1, 1])], {"chat": "a machine"})
     saved.save(path)
     assert Record.load(path) == saved
+
+
+def test_a_workload_can_be_measured_alone() -> None:
+    agent = dataclasses.replace(CHAT, workload="agent")
+    before = Record([CHAT, agent], [Cold(BOTO3, 0.25, [1, 1, 1])], {"agent": "a"})
+    found = Record([dataclasses.replace(CHAT, wall=99.0)], [], {"chat": "b"}).over(before)
+    assert {each.workload: each.wall for each in found.figures} == {"chat": 99.0, "agent": 110.0}
+    assert (found.cold, found.about) == (before.cold, {"agent": "a", "chat": "b"})
+    assert [line for line in turns_report.tables(found).splitlines() if line in ("a", "b")] == ["b", "a"]
 
 
 def test_the_document_says_which_targets_are_missed() -> None:
