@@ -48,7 +48,8 @@ Why some are missed. Where *{LIMIT}* itself is above what is aimed at, no saver 
 - **Time**: what is beyond the limit is CPU, of this saver and of boto3 or aiobotocore, and of the server too,
   which shares the cores. So the ratio falls as the latency grows.
 - **{SENDS} `Send`s**: with sync methods LangGraph runs tasks and saves in min(32, cores + 4) threads.
-  With async ones all are under way at once, and what counts is the CPU of a request, {SENDS} times.
+  With async ones all are under way at once; this saver has `max_concurrency` connections and a few for
+  them, and each takes CPU. Which of both counts isn't profiled yet.
 - **Cold start**: every saver has to import `langgraph.checkpoint.base`, which is why *{BASE}*
   stands in for the limit here. A thread that is there takes a GET behind the LIST.
 
