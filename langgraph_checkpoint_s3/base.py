@@ -209,7 +209,9 @@ def _vault(config: S3Config, encryption: KeyProvider | None) -> Vault | None:
                 "require_encryption and private_keys need keys: pass S3Saver(…, encryption=KeyRing(…))."
             )
         return None
-    if not all(hasattr(encryption, name) for name in ("current", "unlock", "names_key", "cache_seconds")):
+    from langgraph_checkpoint_s3.encryption.provider import KeyProvider  # for those who encrypt alone
+
+    if not isinstance(encryption, KeyProvider):
         raise InvalidConfigError(
             f"encryption={type(encryption).__name__}(…) is no key provider: pass a KeyRing, KmsKeys, or a "
             "KeyProvider of your own."

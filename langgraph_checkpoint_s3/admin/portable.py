@@ -140,7 +140,7 @@ def dumps(
     objects: dict[str, bytes] = {}
     for number, (task, writes) in enumerate(_runs(checkpoint.pending_writes or ()), start=1):
         seal = room.seal(key, "writes", checkpoint_id)
-        body = encode_writes(serde, compression, origin(number), writes, task, f"{number:08}", seal)
+        body, _ = encode_writes(serde, compression, origin(number), writes, task, f"{number:08}", seal)
         objects[name(WritesLeaf.of(task, writes, sealed=sealed))] = body
     leaf = CheckpointLeaf.of(checkpoint.metadata, parent, sealed=sealed)
     content = serialize(serde, checkpoint.checkpoint, checkpoint.metadata, parent)

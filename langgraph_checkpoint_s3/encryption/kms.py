@@ -6,23 +6,21 @@ Blocking, by boto3: the saver asks in a worker thread. The saver also keeps what
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.encryption.kms_client import KmsClient
+from langgraph_checkpoint_s3.encryption.ring import from_base64
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
     DecryptionError,
     InvalidConfigError,
     S3CheckpointError,
 )
-from langgraph_checkpoint_s3.objects.seal import DataKey, KeyRef
+from langgraph_checkpoint_s3.objects.seal import SECRET_BYTES, DataKey, KeyRef
 
-KEY_BYTES: Final = 32
 CONTEXT: Final[Mapping[str, str]] = MappingProxyType({"purpose": "langgraph-checkpoint-s3"})
 """The default encryption context."""
 
@@ -204,20 +202,13 @@ class KmsKeys:
         return self._client.call(operation, key, EncryptionContext=dict(self._context), **arguments)
 
 
-def from_base64(text: str) -> bytes | None:
-    """Decode base64, standard or URL-safe, with or without padding; `None` if it isn't that."""
-    plain = text.strip().rstrip("=").replace("-", "+").replace("_", "/")
-    try:
-        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        return None
-
-
 def _plaintext(answer: Mapping[str, Any], key: str) -> bytes:
     secret = bytes(answer["Plaintext"])
-    if len(secret) != KEY_BYTES:
+    if len(secret) != SECRET_BYTES:
         del secret, answer  # error reporters show a frame's variables
-        raise DecryptionError(f"What KMS unwrapped with {key[:200]!r} isn't a data key of {KEY_BYTES} bytes")
+        raise DecryptionError(
+            f"What KMS unwrapped with {key[:200]!r} isn't a data key of {SECRET_BYTES} bytes"
+        )
     return secret
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import binascii
 import math
 import os
@@ -9,9 +10,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
-from langgraph_checkpoint_s3.encryption.kms import KEY_BYTES, from_base64
 from langgraph_checkpoint_s3.errors import DecryptionError, InvalidConfigError
-from langgraph_checkpoint_s3.objects.seal import DataKey, KeyRef
+from langgraph_checkpoint_s3.objects.seal import SECRET_BYTES, DataKey, KeyRef
 
 _MAX_ID: Final = 200
 _HOW: Final = "Make keys with KeyRing.new_key(), or `openssl rand -base64 32`. Values aren't repeated here"
@@ -56,7 +56,7 @@ class KeyRing:
         names = None if names_key is None else _decoded(names_key)
         problem = _problem(ring, write_with)
         if problem is None and names is None and names_key is not None:
-            problem = f"names_key isn't {KEY_BYTES} bytes, or their base64. {_HOW}"
+            problem = f"names_key isn't {SECRET_BYTES} bytes, or their base64. {_HOW}"
         if problem is not None:
             del keys, write_with, names_key, ring, names  # error reporters show a frame's variables
             raise InvalidConfigError(problem)
@@ -84,7 +84,7 @@ class KeyRing:
     @staticmethod
     def new_key() -> bytes:
         """32 random bytes: a new key, to keep where only the readers get at it."""
-        return secrets.token_bytes(KEY_BYTES)
+        return secrets.token_bytes(SECRET_BYTES)
 
     def current(self) -> DataKey:
         """The key that `write_with` names."""
@@ -125,10 +125,19 @@ class KeyRing:
         return self  # one that copies settings, such as `dataclasses.asdict`, need not copy secrets
 
 
+def from_base64(text: str) -> bytes | None:
+    """Decode base64, standard or URL-safe, with or without padding; `None` if it isn't that."""
+    plain = text.strip().rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
 def _decoded(key: object) -> bytes | None:
     """A key's bytes, from them or from base64; `None` if it is something else."""
     decoded = from_base64(key) if isinstance(key, str) else key
-    return decoded if isinstance(decoded, bytes) and len(decoded) == KEY_BYTES else None
+    return decoded if isinstance(decoded, bytes) and len(decoded) == SECRET_BYTES else None
 
 
 def _ring(keys: Any) -> dict[Any, bytes | None]:
@@ -152,7 +161,7 @@ def _problem(ring: Mapping[Any, bytes | None], write_with: str | None) -> str | 
                 "and key change places?"
             )
         if key is None:
-            return f"{place} isn't {KEY_BYTES} bytes, or their base64 ({_LENGTHS}). {_HOW}"
+            return f"{place} isn't {SECRET_BYTES} bytes, or their base64 ({_LENGTHS}). {_HOW}"
     if write_with is None and len(ring) > 1:
         return f"With several keys, write_with must say which one writes: one of {_listed(ring)}"
     if write_with is not None and write_with not in ring:
@@ -167,7 +176,7 @@ def _is_a_key(text: str) -> bool:
     if _decoded(text) is not None:
         return True
     try:
-        return len(binascii.unhexlify(text)) == KEY_BYTES
+        return len(binascii.unhexlify(text)) == SECRET_BYTES
     except ValueError:
         return False
 

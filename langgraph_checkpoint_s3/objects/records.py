@@ -253,21 +253,12 @@ def encode_writes(
     task_id: str,
     task_path: str,
     seal: Seal | None = None,
-) -> bytes:
-    """The object of a task's writes, which `number_writes` gave their slots."""
-    return draft_writes(serde, compression, origin, writes, task_id, task_path, seal)[0]
-
-
-def draft_writes(
-    serde: SerializerProtocol,
-    compression: Compression,
-    origin: Origin,
-    writes: Mapping[int, tuple[str, Any]],
-    task_id: str,
-    task_path: str,
-    seal: Seal | None = None,
 ) -> tuple[bytes, int]:
-    """`encode_writes`, and how many bytes the values have, serialized."""
+    """Make the object of a task's writes, which `number_writes` gave their slots.
+
+    Returns:
+        The object, and how many bytes the values have, serialized.
+    """
     serialized = [dump(serde, value) for _, value in writes.values()]
     builder = Builder(worthwhile(compression, (kind for kind, _ in serialized)), seal)
     places = builder.pack((raw, len(raw) >= OWN_FRAME) for _, raw in serialized)

@@ -13,6 +13,7 @@ from typing import Final
 from langgraph_checkpoint_s3.errors import CorruptObjectError
 from langgraph_checkpoint_s3.objects.builder import Builder
 from langgraph_checkpoint_s3.objects.format import Container
+from langgraph_checkpoint_s3.objects.records import SECOND
 from langgraph_checkpoint_s3.objects.rooms import Room
 from langgraph_checkpoint_s3.objects.seal import Kind
 from langgraph_checkpoint_s3.objects.values import Frame, Lender
@@ -78,7 +79,7 @@ class Resealer:
         body, base = builder.finish(fields, at_least=space if kind == "checkpoint" else None)
         for old, new in zip(container.frames, builder.frames, strict=True):
             if old.lender is None and kind == "checkpoint":
-                lender = Lender(fields["id"], leaf, fields["created"] // 1_000_000_000)
+                lender = Lender(fields["id"], leaf, fields["created"] // SECOND)
                 place = room.folder, lender.checkpoint_id, leaf, container.base + old.offset
                 self._moved[place] = new.lent(base, lender, key)
         return body

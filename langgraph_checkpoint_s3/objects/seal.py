@@ -30,6 +30,11 @@ SECRET_BYTES: Final = 32
 OVERHEAD: Final = 12 + 16
 """Bytes that sealing adds."""
 
+MOST_NAME: Final = 2048
+"""Characters of a key's name."""
+MOST_WRAPPED: Final = 6 * 1024
+"""Bytes of a wrapped data key, which is KMS's limit."""
+
 _NONCE_BYTES: Final = 12
 _MOST: Final = 2**31 - 1
 """Bytes that `cryptography` encrypts at once."""
@@ -201,9 +206,3 @@ def unpack_ref(row: Any) -> KeyRef:
     if len(name) > MOST_NAME or len(wrapped) > MOST_WRAPPED:
         raise ValueError("a key's name that is too long")
     return KeyRef(name, wrapped)
-
-
-MOST_NAME: Final = 2048
-"""Characters of a key's name."""
-MOST_WRAPPED: Final = 6 * 1024
-"""Bytes of a wrapped data key, which is KMS's limit."""

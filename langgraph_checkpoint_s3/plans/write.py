@@ -11,7 +11,7 @@ from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, get_checkp
 from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError
 from langgraph_checkpoint_s3.objects.drafts import Draft, draft, serialize
 from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout, WritesLeaf
-from langgraph_checkpoint_s3.objects.records import Content, draft_writes, number_writes
+from langgraph_checkpoint_s3.objects.records import Content, encode_writes, number_writes
 from langgraph_checkpoint_s3.plans.address import Address, Context, required_id
 from langgraph_checkpoint_s3.plans.lenders import lender_key
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
@@ -215,6 +215,6 @@ def _store_writes(
     origin = context.origin(address.thread_id, address.namespace, checkpoint_id, now)
     room = context.room(context.layout.namespace(address.thread_id, address.namespace))
     seal = room.seal((yield from key_to_write(context)), "writes", checkpoint_id)
-    body, raw = draft_writes(context.serde, context.compression, origin, writes, task_id, task_path, seal)
+    body, raw = encode_writes(context.serde, context.compression, origin, writes, task_id, task_path, seal)
     outcome, _ = yield from store(key, body, context.sizes, only_new=only_new, raw=raw)
     return outcome

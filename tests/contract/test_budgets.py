@@ -54,7 +54,7 @@ def seed(place: Place, saver: S3Saver, count: int, *, tasks: int = 0, delta: str
         made.append((layout.key("thread", "", name, leaf), body))
         for task in range(tasks):
             wrote = {0: (delta or "text", f"{number}.{task}")}
-            body = encode_writes(saver.serde, "none", origin, wrote, f"task-{task}", f"~{task}")
+            body = encode_writes(saver.serde, "none", origin, wrote, f"task-{task}", f"~{task}")[0]
             made.append((layout.key("thread", "", name, WritesLeaf.of(f"task-{task}", wrote)), body))
     if place.server.name == "moto":  # it is in this process: straight into its memory
         backend = moto_backends()["123456789012"]["aws"]

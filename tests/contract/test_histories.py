@@ -7,6 +7,7 @@ CHAOS_HISTORIES=40 CHAOS_SEED=7 pytest tests/contract/test_histories.py      som
 from __future__ import annotations
 
 import copy
+import functools
 import os
 import random
 from collections import Counter
@@ -206,7 +207,7 @@ def test_random_histories_while_requests_fail(place: Place, monkeypatch: pytest.
     print(f"CHAOS_SEED={SEED}")  # pytest shows it with a failure
     report: Counter[str] = Counter()
     with S3Saver(**place.arguments(endpoint_url=place.server.endpoint_url, cache_bytes=0)) as reader:
-        make: Any = lambda: UnsteadyHistories(place, reader, report)  # noqa: E731
+        make: Any = functools.partial(UnsteadyHistories, place, reader, report)
         run_state_machine_as_test(
             make,
             settings=settings(

@@ -156,8 +156,9 @@ def test_cut_short(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep(scenario, monkeypatch)
 
 
-_OTHER_BYTES = {"put", "put, lender gone", "put again, other content", "prune", "copy_thread"}
-ENCRYPTED = [each for each in SCENARIOS if each.name in _OTHER_BYTES | {"copy_thread, on its way"}]
+_REWRITTEN = {"put, lender gone", "put again, other content", "prune"}
+_MOVED = {"put", "copy_thread", "copy_thread, on its way"}
+ENCRYPTED = [each for each in SCENARIOS if each.name in _REWRITTEN | _MOVED]
 """Those in which other bytes could matter."""
 
 

@@ -40,7 +40,7 @@ def main() -> None:
     for codec in EVERY_CODEC:
         data = encode_checkpoint(SERDE, codec, ORIGIN, checkpoint, metadata, expected.PARENT_ID)
         (folder / f"checkpoint-{codec}.bin").write_bytes(data)
-        data = encode_writes(SERDE, codec, ORIGIN, expected.WRITES, expected.TASK_ID, expected.TASK_PATH)
+        data = encode_writes(SERDE, codec, ORIGIN, expected.WRITES, expected.TASK_ID, expected.TASK_PATH)[0]
         (folder / f"writes-{codec}.bin").write_bytes(data)
     first = cast("Checkpoint", {**expected.CHECKPOINT, "channel_values": {}})
     (folder / "first.bin").write_bytes(encode_checkpoint(SERDE, "zstd", ORIGIN, first, {}, None))

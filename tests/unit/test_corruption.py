@@ -46,7 +46,7 @@ def small(codec: Compression) -> list[tuple[bytes, Open]]:
     checkpoint = {**empty_checkpoint(), "id": "1", "channel_values": {"a": "x" * 200, "b": None}}
     return [
         (encode_checkpoint(SERDE, codec, ORIGIN, checkpoint, {"step": 1}, "0"), as_checkpoint),  # type: ignore[arg-type]
-        (encode_writes(SERDE, codec, ORIGIN, {0: ("a", "y" * 200), -1: ("b", None)}, "t", "p"), as_writes),
+        (encode_writes(SERDE, codec, ORIGIN, {0: ("a", "y" * 200), -1: ("b", None)}, "t", "p")[0], as_writes),
     ]
 
 

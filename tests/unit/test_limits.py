@@ -94,10 +94,10 @@ def test_what_a_reader_would_refuse_is_not_written(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("langgraph_checkpoint_s3.objects.header.MOST_LISTS", 3000)
     serde, origin = JsonPlusSerializer(), Origin("", "1", 1, "w")
     writes: dict[int, Any] = dict.fromkeys(range(1400), ("a", None))
-    assert encode_writes(serde, "zstd", origin, writes, "t", "p")
+    assert encode_writes(serde, "zstd", origin, writes, "t", "p")[0]
     writes |= dict.fromkeys(range(1400, 1600), ("a", None))
     with pytest.raises(NotSupportedError, match=r"so many channels or writes.* 3000 lists"):
-        encode_writes(serde, "zstd", origin, writes, "t", "p")
+        encode_writes(serde, "zstd", origin, writes, "t", "p")[0]
     assert MOST_LISTS * 16 == MOST_HEADER
     monkeypatch.setattr(limits, "MOST_HEADER", 50_000)
     with pytest.raises(NotSupportedError, match="50000 are the most"):

@@ -71,7 +71,7 @@ def written(
     path: str = "p",
     codec: Compression = "zstd",
 ) -> WritesRecord:
-    data = encode_writes(SERDE, codec, Origin("", "1", created, "w"), writes, task, path)
+    data = encode_writes(SERDE, codec, Origin("", "1", created, "w"), writes, task, path)[0]
     return open_writes(data, len(data), "", "1")
 
 
@@ -197,14 +197,14 @@ def test_an_object_under_another_checkpoints_key_is_refused(ns: str, checkpoint_
     data = stored(checkpoint_of({}))
     with pytest.raises(CorruptObjectError, match="under another one's key: it is checkpoint of '1' in ''"):
         open_checkpoint(data, len(data), ns, checkpoint_id)
-    data = encode_writes(SERDE, "none", Origin("", "1", 1, "w"), {0: ("a", 1)}, "t", "")
+    data = encode_writes(SERDE, "none", Origin("", "1", 1, "w"), {0: ("a", 1)}, "t", "")[0]
     with pytest.raises(CorruptObjectError, match="under another one's key: it is writes of '1' in ''"):
         open_writes(data, len(data), ns, checkpoint_id)
 
 
 def test_writes_are_no_checkpoint_nor_the_other_way_round() -> None:
     checkpoint = stored(checkpoint_of({}))
-    writes = encode_writes(SERDE, "none", Origin("", "1", 1, "w"), {0: ("a", 1)}, "t", "")
+    writes = encode_writes(SERDE, "none", Origin("", "1", 1, "w"), {0: ("a", 1)}, "t", "")[0]
     with pytest.raises(CorruptObjectError, match="it is checkpoint"):
         open_writes(checkpoint, len(checkpoint), "", "1")
     with pytest.raises(CorruptObjectError, match="it is writes"):

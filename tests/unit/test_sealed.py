@@ -66,7 +66,7 @@ def writes() -> bytes:
     """The object of a task's writes, encrypted."""
     seal = ROOM.seal(KEY, "writes", "01")
     found = {0: ("hidden-channel", "a confidential text")}
-    return encode_writes(SERDE, "zstd", ORIGIN, found, "hidden-task", "hidden-path", seal)
+    return encode_writes(SERDE, "zstd", ORIGIN, found, "hidden-task", "hidden-path", seal)[0]
 
 
 def read(data: bytes, to: Room = ROOM, ns: str = "sub", checkpoint_id: str = "01") -> CheckpointRecord:
@@ -151,7 +151,7 @@ def test_what_is_plain_is_read_unless_it_must_not_be() -> None:
     read(plain)
     with pytest.raises(DecryptionError, match="isn't encrypted, and require_encryption=True refuses it"):
         read(plain, room(required=True))
-    data = encode_writes(SERDE, "zstd", ORIGIN, {0: ("c", 1)}, "t", "")
+    data = encode_writes(SERDE, "zstd", ORIGIN, {0: ("c", 1)}, "t", "")[0]
     with pytest.raises(DecryptionError):
         open_writes(data, len(data), "sub", "01", room(required=True))
 
@@ -237,11 +237,11 @@ def test_hashed_names_are_told_by_the_header() -> None:
     where = Room(f"agents/{names.folder('t')}/.h{names.hide('checkpoint_ns', 'sub')}.ns/", ROOM.vault, names)
     origin = Origin("sub", "01", 1, "writer/1", "t")
     seal = where.seal(KEY, "writes", "01")
-    data = encode_writes(SERDE, "zstd", origin, {0: ("c", 1)}, "task", "", seal)
+    data = encode_writes(SERDE, "zstd", origin, {0: ("c", 1)}, "task", "", seal)[0]
     hidden = names.hide("checkpoint_ns", "sub")
     assert open_writes(data, len(data), hidden, "01", where).container.fields["thread"] == "t"
     other = Origin("sub", "01", 1, "writer/1", "u")
-    data = encode_writes(SERDE, "zstd", other, {0: ("c", 1)}, "task", "", where.seal(KEY, "writes", "01"))
+    data = encode_writes(SERDE, "zstd", other, {0: ("c", 1)}, "task", "", where.seal(KEY, "writes", "01"))[0]
     with pytest.raises(CorruptObjectError, match="another thread's"):
         open_writes(data, len(data), hidden, "01", where)
     with pytest.raises(CorruptObjectError, match="under another one's key"):
