@@ -19,12 +19,11 @@ from langgraph_checkpoint_s3.errors import (
     InvalidConfigError,
     S3CheckpointError,
 )
-from langgraph_checkpoint_s3.objects.seal import SECRET_BYTES, DataKey, KeyRef
+from langgraph_checkpoint_s3.objects.seal import MOST_WRAPPED, SECRET_BYTES, DataKey, KeyRef
 
 CONTEXT: Final[Mapping[str, str]] = MappingProxyType({"purpose": "langgraph-checkpoint-s3"})
 """The default encryption context."""
 
-_MAX_WRAPPED: Final = 6144  # KMS's bound
 _NAME: Final = re.compile(r"[A-Za-z0-9:/_-]{1,2048}")
 _ARN: Final = re.compile(r"(arn:aws[a-z-]*:kms):([a-z0-9-]+):([0-9]+):((?:key|alias)/.+)")
 
@@ -83,7 +82,7 @@ class KmsKeys:
         self._context = _checked_context(encryption_context)
         self.cache_seconds = _checked_seconds(cache_seconds)
         wrapped = from_base64(names_key) if isinstance(names_key, str) else names_key
-        if names_key is not None and not (isinstance(wrapped, bytes) and 0 < len(wrapped) <= _MAX_WRAPPED):
+        if names_key is not None and not (isinstance(wrapped, bytes) and 0 < len(wrapped) <= MOST_WRAPPED):
             raise InvalidConfigError("names_key must be what new_names_key() returned, or its base64")
         self._wrapped_names = wrapped
         self._names: bytes | None = None
@@ -107,7 +106,7 @@ class KmsKeys:
             AccessDeniedError: The credentials lack the action.
             StorageUnavailableError: KMS can't be reached, or keeps failing.
         """
-        if not 0 < len(ref.wrapped) <= _MAX_WRAPPED:
+        if not 0 < len(ref.wrapped) <= MOST_WRAPPED:
             raise DecryptionError(
                 f"The object is sealed with key {ref.id[:200]!r}, which isn't one of AWS KMS. "
                 "Read it with its own provider"

@@ -150,7 +150,7 @@ def test_an_answer_by_another_key_is_not_believed(keys: KmsKeys, kms: FakeKms) -
 
 def test_what_is_no_data_key(keys: KmsKeys, kms: FakeKms) -> None:
     kms.plaintext = b"short"
-    with pytest.raises(DecryptionError, match="isn't 32 bytes"):
+    with pytest.raises(DecryptionError, match="isn't a data key of 32 bytes"):
         keys.unlock(KeyRef(ARN, b"wrapped"))
 
 
