@@ -370,6 +370,18 @@ def test_a_file_of_one_checkpoint(fake: FakeS3) -> None:
     assert shown(get(strict, place("t"))) == shown(found)
 
 
+def test_equal_checkpoints_share_an_encrypted_export(fake: FakeS3) -> None:
+    """It is made whole of what it borrows, and comes out the same each time."""
+    keys = Keys(wrapped=True)
+    first = step(eager(fake, encryption=keys), "01", text=noise(500))
+    saver = eager(fake, encryption=keys)
+    saver.get_tuple(place("t"))
+    step(saver, "02", first, n=1)
+    before = len(fake.objects)
+    urls = {S3Admin(saver_with(fake, keys)).signed_url("t", "02").partition("?")[0] for _ in range(2)}
+    assert (len(urls), len(fake.objects)) == (1, before + 1)
+
+
 def test_no_file_without_a_key(fake: FakeS3) -> None:
     class Broken(Keys):
         def current(self) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -92,7 +93,7 @@ def signed_url(context: Context, address: Address, seconds: int, now: datetime) 
         with at(key):
             objects = _objects(context, loaded, borrows=borrows)
         manifest = manifest_of(context, address.thread_id, now, 1, len(objects) - 1)
-        key = _in_exports(context.layout, address.thread_id, f"{_digest(loaded)}.zip")
+        key = _in_exports(context.layout, address.thread_id, f"{_digest(objects)}.zip")
         yield from store(key, pack(manifest, objects), context.sizes)
     return (yield from _sign("GET", key, seconds))
 
@@ -240,15 +241,11 @@ def _objects(context: Context, loaded: Loaded, *, borrows: bool) -> list[tuple[s
     return [(key.removeprefix(thread), data) for key, data in (*objects, (loaded.key, body))]
 
 
-def _digest(loaded: Loaded) -> str:
-    """What tells one export of a checkpoint from another: what it is made of, as it is stored."""
+def _digest(objects: Sequence[tuple[str, bytes]]) -> str:
     digest = hashlib.blake2s(digest_size=16)
-    stored = [(loaded.key, loaded.checkpoint.container.data)]
-    for entry, writes in zip(loaded.folder.writes, loaded.writes, strict=True):
-        stored.append((entry.key, writes.container.data))
-    for key, data in stored:
-        digest.update(f"{len(key)}:{key}{len(data)}:".encode())
-        digest.update(data)
+    for name, body in objects:
+        digest.update(f"{len(name)}:{name}{len(body)}:".encode())
+        digest.update(body)
     return digest.hexdigest()
 
 
