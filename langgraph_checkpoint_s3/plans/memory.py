@@ -13,6 +13,23 @@ from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
 
 
 @dataclass(frozen=True, slots=True)
+class Parent:
+    """A checkpoint that is remembered, whose children may borrow.
+
+    Attributes:
+        known: What they may borrow.
+        key: Its object.
+        etag: What that was when this process wrote it; `""` of one that was read, or where it isn't said.
+        trusting: How many puts of its line, it being the last, have asked for no more than their parent.
+    """
+
+    known: Known
+    key: str
+    etag: str = ""
+    trusting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """A view of the saver's caches.
 
@@ -34,17 +51,17 @@ class Memory:
         """How many bytes a checkpoint's values may have."""
         return self.states.capacity
 
-    def known(self, namespace: str, checkpoint_id: str) -> Known | None:
+    def parent(self, namespace: str, checkpoint_id: str) -> Parent | None:
         """A checkpoint, by its namespace's folder and its id."""
-        found: Known | None = self.states.recall((namespace, checkpoint_id))
+        found: Parent | None = self.states.recall((namespace, checkpoint_id))
         return found
 
-    def keep(self, namespace: str, known: Known, instead_of: str | None = None) -> None:
-        """Remember a checkpoint, instead of its parent, most of whose bytes it has."""
+    def keep(self, namespace: str, parent: Parent, instead_of: str | None = None) -> None:
+        """Remember a checkpoint, instead of its own parent, most of whose bytes it has."""
         if instead_of is not None:
             self.states.drop((namespace, instead_of))
-        if known.values:
-            self.states.keep((namespace, known.checkpoint_id), known, known.size)
+        if parent.known.values:
+            self.states.keep((namespace, parent.known.checkpoint_id), parent, parent.known.size)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -25,6 +25,7 @@ from langgraph_checkpoint_s3.objects.rooms import Room
 from langgraph_checkpoint_s3.objects.values import text
 from langgraph_checkpoint_s3.plans.address import Address, Context
 from langgraph_checkpoint_s3.plans.lenders import lender_key, missing, provide, provide_past
+from langgraph_checkpoint_s3.plans.memory import Parent
 from langgraph_checkpoint_s3.plans.plan import Plan, together
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan
 from langgraph_checkpoint_s3.plans.transfer import fetch
@@ -121,13 +122,20 @@ def find(context: Context, address: Address) -> Plan[Folder | None]:
 
 
 def _remember(context: Context, loaded: Loaded, checkpoint: Checkpoint) -> None:
-    """Keep a checkpoint in memory, so that its children may borrow from it."""
-    record = loaded.checkpoint
+    """Keep a checkpoint in memory, so that its children may borrow from it.
+
+    What this process wrote itself, and nobody changed, it knows already, and more of it.
+    """
+    record, namespace = loaded.checkpoint, loaded.folder.namespace
     if not context.borrow or record.size > context.memory.capacity:
         return
+    remembered = context.memory.parent(namespace, loaded.folder.checkpoint_id)
+    listed = [(each.key, each.etag) for each in loaded.folder.checkpoints if each.key == loaded.key]
+    if remembered is not None and (remembered.key, remembered.etag) in listed:
+        return
     versions = checkpoint.get("channel_versions") or {}
-    leaf = loaded.key.rpartition("/")[2]
-    context.memory.keep(loaded.folder.namespace, record.known(leaf, versions, context.rules))
+    known = record.known(loaded.key.rpartition("/")[2], versions, context.rules)
+    context.memory.keep(namespace, Parent(known, loaded.key))
 
 
 def load(context: Context, folders: Sequence[Folder], *, past: bool = False) -> Plan[list[Loaded | None]]:

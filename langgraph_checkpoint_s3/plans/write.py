@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, get_checkpoint_metadata
 
@@ -14,6 +14,7 @@ from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout, WritesL
 from langgraph_checkpoint_s3.objects.records import Content, encode_writes, number_writes
 from langgraph_checkpoint_s3.plans.address import Address, Context, required_id
 from langgraph_checkpoint_s3.plans.lenders import lender_key
+from langgraph_checkpoint_s3.plans.memory import Parent
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
 from langgraph_checkpoint_s3.plans.read import find, load
 from langgraph_checkpoint_s3.plans.scan import Scan
@@ -32,6 +33,13 @@ from langgraph_checkpoint_s3.s3.requests import (
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
+_TRUSTING: Final = 7
+"""Puts of a line in a row that ask for no more than their parent.
+
+Their HEADs would be two more each. And who deletes a thread or a run at the moment of a put doesn't see that put:
+so many more may follow it before one finds the lenders gone. A turn of a simple graph has three puts.
+"""
+
 
 def put(
     context: Context,
@@ -44,8 +52,9 @@ def put(
     """Write a checkpoint: a single PUT is atomic, so the object is its own commit.
 
     What it shares with its parent is borrowed, if this process knows the parent. Another one may
-    be deleting the lenders at this moment. Who deletes rewrites the borrowers that it sees; so they are
-    looked for beside the PUT, and if one is gone, the checkpoint is written again, whole. If the whole
+    be deleting the lenders at this moment. Who deletes rewrites the borrowers that it sees; so beside the PUT
+    one HEAD asks for the parent, which is there as it was written, or for all lenders where that isn't known
+    or says too little (`_Look`). If something is gone, the checkpoint is written again, whole. If the whole
     thread is gone, it isn't brought back: the checkpoint is taken out again.
 
     The PUT is conditional, for others may borrow from what is there under the same id: what
@@ -72,11 +81,12 @@ def put(
     where = (parent.thread_id, parent.namespace, checkpoint["id"])
     key = context.layout.key(*where, leaf)
     namespace = context.layout.namespace(parent.thread_id, parent.namespace)
-    known = context.memory.known(namespace, parent.checkpoint_id or "") if context.borrow else None
+    remembered = context.memory.parent(namespace, parent.checkpoint_id or "") if context.borrow else None
+    known = remembered.known if remembered else None
     content = serialize(context.serde, checkpoint, complete, parent.checkpoint_id, known, changed)
     sealing = yield from key_to_write(context)
 
-    def write(key: str, *, only_new: bool) -> Plan[tuple[Draft, Stored | Refused, bool]]:
+    def write(key: str, *, only_new: bool) -> Plan[tuple[Draft, Stored | Refused, _Look]]:
         made = draft(
             content,
             checkpoint.get("channel_versions") or {},
@@ -88,30 +98,71 @@ def put(
             context.room(namespace),
             sealing,
         )
-        lenders = [Layout.sibling(namespace, *lender[:2]) for lender in made.lenders]
+        look = _Look([Layout.sibling(namespace, *each[:2]) for each in made.lenders], remembered)
         outcome, found = yield from store(
             key,
             made.body,
             context.sizes,
             only_new=only_new,
-            beside=[HeadObject(lender) for lender in lenders],
+            beside=[HeadObject(each) for each in look.keys],
             raw=content.size,
         )
-        return made, outcome, any(isinstance(each, Missing) for each in found)
+        yield from look.judge(found)
+        return made, outcome, look
 
-    made, outcome, broken = yield from write(key, only_new=True)
+    made, outcome, look = yield from write(key, only_new=True)
     if isinstance(outcome, Refused):
         if (yield from _is_there(context, address, content)):
             return address.config()
         key = context.layout.key(*where, replace(leaf, created=now))
-        made, outcome, broken = yield from write(key, only_new=False)
-    if broken and isinstance(outcome, Stored):
+        made, outcome, look = yield from write(key, only_new=False)
+    if look.broken and isinstance(outcome, Stored):
         yield from _withdraw_late(context, parent.thread_id, key, outcome.etag)
         # If it isn't what was written any more, it was deleted, or rewritten by who deleted its lenders.
         yield from overwrite(key, made.whole(context.compression), context.sizes, outcome.etag)
     elif context.borrow:
-        context.memory.keep(namespace, made.known, instead_of=parent.checkpoint_id)
+        etag = outcome.etag if isinstance(outcome, Stored) else ""
+        kept = Parent(made.known, key, etag, look.trusting)
+        context.memory.keep(namespace, kept, instead_of=parent.checkpoint_id)
     return address.config()
+
+
+class _Look:
+    """What a checkpoint that borrows asks for beside its PUT.
+
+    Each extent says where the parent has the same bytes, and who deletes a lender of the parent's rewrites
+    the parent before, as far as he sees it: so a parent that is what it was is enough. Where it isn't, or
+    this process didn't write it, all lenders are asked for, as at every eighth put of a line.
+
+    Args:
+        lenders: The keys of the objects that it borrows from.
+        parent: What this process remembers of its parent.
+
+    Attributes:
+        keys: What to ask for.
+        broken: Whether something was gone.
+        trusting: How many puts of this line, it being the last, have asked for no more than their parent.
+    """
+
+    def __init__(self, lenders: Sequence[str], parent: Parent | None) -> None:
+        self.keys = lenders
+        self.broken = False
+        self.trusting = 0
+        self._lenders = lenders
+        self._parent = None
+        if len(lenders) > 1 and parent is not None and parent.etag and parent.trusting < _TRUSTING:
+            self.keys = [parent.key]
+            self.trusting = parent.trusting + 1
+            self._parent = parent
+
+    def judge(self, found: Sequence[Stored | Missing]) -> Plan[None]:
+        """Look at the answers; where the parent was rewritten, ask for the lenders after all."""
+        if self._parent is not None and any(
+            isinstance(each, Stored) and each.etag != self._parent.etag for each in found
+        ):
+            self.trusting = 0
+            found = yield from together(HeadObject(each) for each in self._lenders)
+        self.broken = any(isinstance(each, Missing) for each in found)
 
 
 def _withdraw_late(context: Context, thread_id: str, key: str, etag: str) -> Plan[None]:
