@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 _TRUSTING: Final = 7
 """Puts of a line in a row that ask for no more than their parent.
 
-Their HEADs would be two more each. And who deletes a thread or a run at the moment of a put doesn't see that put:
-so many more may follow it before one finds the lenders gone. A turn of a simple graph has three puts.
+Who deletes doesn't see a put that is on its way at that moment. It may then be read from its
+parent alone, and so may those that follow, until one asks for all lenders: this says how many those are. A
+turn of a simple graph has three puts. All HEADs at each eighth put are a quarter of one a put.
 """
 
 
