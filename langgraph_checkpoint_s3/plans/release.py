@@ -31,9 +31,10 @@ _LONGEST_LOAN: Final = timedelta(seconds=MAX_HORIZON) + timedelta(days=1)
 
 
 def release_all(context: Context, folders: Sequence[Folder], victims: Sequence[Folder]) -> Plan[None]:
-    """Rewrite whatever stays and borrows from what is to go.
+    """Rewrite whatever stays and borrows from what is to go, or has its parent there.
 
-    While that takes its time, others may put checkpoints that borrow too: so as long as something
+    Its parent is what it lives from if its lenders go: somebody else may be deleting those at this moment, who
+    hasn't seen it. While that takes its time, others may put checkpoints that borrow too: so as long as something
     had to be rewritten, the namespace is listed again.
 
     Args:
@@ -51,11 +52,12 @@ def release_all(context: Context, folders: Sequence[Folder], victims: Sequence[F
         (go if id(folder) in going else stay).setdefault(folder.namespace, []).append(folder)
     for namespace, goers in go.items():
         lenders = [entry for folder in goers for entry in folder.checkpoints]
+        parents = {folder.checkpoint_id for folder in goers}
         suspects = stay.get(namespace, [])
         seen = {entry.key for folder in [*suspects, *goers] for entry in folder.checkpoints}
         changed: AbstractSet[str] = frozenset()
         for _ in range(_ROUNDS):
-            found, changed = yield from _release(context, suspects, lenders, seen)
+            found, changed = yield from _release(context, suspects, lenders, parents, seen)
             if not found:
                 break
             seen -= changed
@@ -74,7 +76,11 @@ def release_all(context: Context, folders: Sequence[Folder], victims: Sequence[F
 
 
 def _release(
-    context: Context, suspects: Sequence[Folder], lenders: Sequence[Entry], listed: AbstractSet[str]
+    context: Context,
+    suspects: Sequence[Folder],
+    lenders: Sequence[Entry],
+    parents: AbstractSet[str],
+    listed: AbstractSet[str],
 ) -> Plan[tuple[bool, set[str]]]:
     """Rewrite those that borrow from what is to go.
 
@@ -84,6 +90,7 @@ def _release(
         context: The saver's.
         suspects: Those that stay.
         lenders: The checkpoints' objects that are to go.
+        parents: The ids of the checkpoints that are to go.
         listed: The keys of all of the namespace's checkpoints.
 
     Returns:
@@ -105,9 +112,9 @@ def _release(
             body = bodies[entry.key]
             if isinstance(body, Body):
                 with at(entry.key):
-                    frames = open_body(context, folder, body).container.frames
-                keys = {lender_key(folder.namespace, frame) for frame in frames} - {None}
-                if not keys <= listed - going:
+                    record = open_body(context, folder, body)
+                keys = {lender_key(folder.namespace, frame) for frame in record.container.frames} - {None}
+                if not keys <= listed - going or (keys and record.parent in parents):
                     borrowers.append(_whole(context, folder, entry, lost=keys.isdisjoint(going)))
     for start in range(0, len(borrowers), _AT_ONCE):
         made = [

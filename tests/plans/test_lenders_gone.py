@@ -65,10 +65,12 @@ def told(fake: FakeS3, borrower: str, lender: str) -> None:
 @pytest.mark.parametrize("sizes", [None, IN_PARTS], ids=["one PUT", "in parts"])
 @pytest.mark.parametrize("gone", ["01", "02", "both"])
 def test_a_put_whose_lender_is_gone_is_whole(fake: FakeS3, gone: str, sizes: Sizes | None) -> None:
-    saver = make_saver(fake, sizes=sizes)
-    first = step(saver, "01", documents=DOCUMENTS)
-    second = step(saver, "02", first, notes=NOTES)
-    step(saver, "00", documents=b"")  # a thread of which nothing is left was deleted
+    """By who read its parent, and so asks for all lenders."""
+    saver, writer = make_saver(fake, sizes=sizes), make_saver(fake, sizes=sizes)
+    first = step(writer, "01", documents=DOCUMENTS)
+    second = step(writer, "02", first, notes=NOTES)
+    step(writer, "00", documents=b"")  # a thread of which nothing is left was deleted
+    get(saver, place("t"))
     keys = {each: key_of(fake, each) for each in ("01", "02")}
     for each in keys if gone == "both" else [gone]:
         fake.delete(keys[each])
@@ -208,6 +210,22 @@ def test_a_child_on_its_way_can_be_gone_on_from(fake: FakeS3) -> None:
     same(fake, child, next_one)
     make_saver(fake).prune(["t"])
     same(fake, next_one)
+
+
+def test_nor_do_two_who_delete_at_once_take_both(fake: FakeS3, saver: S3Saver) -> None:
+    """One deletes the lender and hasn't seen the child; the other deletes the parent, and sees the lender."""
+    third = line(saver)
+    children: list[Checkpoint] = []
+
+    def go_on(_: DeleteObjects) -> None:
+        fake.hook = None
+        children.append(line(saver, 1, third))
+        make_saver(fake).delete_for_runs(["run-3"])
+
+    fake.hook = once(DeleteObjects, go_on)
+    make_saver(fake).delete_for_runs(["run-1"])
+    assert len(fake.keys()) == 2
+    same(fake, *children)
 
 
 def test_clocks_that_differ_leave_a_child_its_parent(fake: FakeS3) -> None:

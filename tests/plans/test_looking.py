@@ -152,6 +152,17 @@ def test_a_parent_that_is_gone_is_enough_to_write_whole(fake: FakeS3) -> None:
     assert cold(fake, "04") == fourth["channel_values"]
 
 
+def test_a_lender_that_went_by_itself_is_missed_at_the_eighth_put(fake: FakeS3) -> None:
+    """Somebody deleted it by hand, and rewrote nothing before."""
+    saver = eager(fake)
+    last = line(saver)
+    fake.delete(key_of(fake, "01"))
+    while lenders(fake, last["id"]):
+        last = go_on(saver, last)
+    assert last["id"] == "10"  # the third is the first of the seven
+    assert cold(fake, "10") == last["channel_values"]
+
+
 def test_a_parent_that_was_put_beside_itself_is_asked_for_where_it_is(fake: FakeS3) -> None:
     saver = eager(fake)
     third = line(saver)
