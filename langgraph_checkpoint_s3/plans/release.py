@@ -33,9 +33,9 @@ _LONGEST_LOAN: Final = timedelta(seconds=MAX_HORIZON) + timedelta(days=1)
 def release_all(context: Context, folders: Sequence[Folder], victims: Sequence[Folder]) -> Plan[None]:
     """Rewrite whatever stays and borrows from what is to go, or has its parent there.
 
-    Its parent is what it lives from if its lenders go: somebody else may be deleting those at this moment, who
-    hasn't seen it. While that takes its time, others may put checkpoints that borrow too: so as long as something
-    had to be rewritten, the namespace is listed again.
+    Its parent is what it lives from if its lenders go: somebody else may be deleting those at this moment,
+    who hasn't seen it. While that takes its time, others may put checkpoints that borrow too: so as long as
+    something had to be rewritten, the namespace is listed again.
 
     Args:
         context: The saver's.

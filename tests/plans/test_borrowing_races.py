@@ -189,7 +189,9 @@ def run_race(seed: int) -> None:
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_nothing_acknowledged_is_ever_unreadable(part: int) -> None:
+def test_nothing_acknowledged_is_ever_unreadable(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    if part % 2:  # lines are short here
+        monkeypatch.setattr("langgraph_checkpoint_s3.plans.write._TRUSTING", 2)
     for seed in list(SEEDS)[part::4]:
         try:
             run_race(seed)

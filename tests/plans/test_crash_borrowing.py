@@ -68,6 +68,13 @@ def while_deleted(saver: S3Saver, child: Checkpoint) -> None:
     put(saver, child, LINE[4])
 
 
+def after_a_deletion(saver: S3Saver, run: str) -> None:
+    """Go on from what this process put when a run was deleted: the parent's lenders', or the parent's own."""
+    go_on(saver, LINE[5])
+    elsewhere(saver).delete_for_runs([run])
+    put(saver, LINE[6], LINE[5], "other")
+
+
 @cached
 def lent() -> FakeS3:
     """Five checkpoints of two runs, with writes."""
@@ -113,6 +120,8 @@ SCENARIOS = [
     scenario("put a fork", lambda saver: go_on(saver, FORK, parent=LINE[2])),
     scenario("put, lender gone", lambda saver: while_deleted(saver, LINE[5]), removes=True),
     scenario("put, lender gone, multipart", lambda saver: while_deleted(saver, LARGE), removes=True),
+    scenario("put, parent rewritten", lambda saver: after_a_deletion(saver, "old"), removes=True),
+    scenario("put, parent gone", lambda saver: after_a_deletion(saver, "new"), removes=True),
     scenario("put again", lambda saver: go_on(saver, LINE[5]), with_child),
     scenario("put again, unknown", lambda saver: put(saver, LINE[5], LINE[4]), with_child),
     scenario("put again, other content", lambda saver: go_on(saver, OTHER), with_child),
