@@ -169,22 +169,29 @@ def _load(context: Context, folders: Sequence[Folder]) -> Plan[list[Loaded | Non
 
 
 def _mend(context: Context, loaded: Loaded) -> Plan[Loaded | None]:
-    """Read again a checkpoint whose lenders aren't what it says: they may just have been deleted."""
+    """Read again a checkpoint whose lenders aren't what it says: they may just have been deleted.
+
+    If they were and it stayed as it is, its parent has what they gave. If that was deleted since, then it was
+    rewritten before.
+    """
     [entry] = [entry for entry in loaded.folder.checkpoints if entry.key == loaded.key]
+    etag: str | None = None
     for _ in range(_TRIES):
-        lacking = missing(loaded.checkpoint)
         bodies = yield from fetch([replace(entry, etag="")], context.sizes)
         if isinstance(bodies[0], Missing):
             return None
+        if bodies[0].etag == etag:
+            break
+        etag = bodies[0].etag
         yield from unlock(context, bodies)
         with at(loaded.key):
             loaded = replace(loaded, checkpoint=open_body(context, loaded.folder, bodies[0]))
         yield from provide(context, [(loaded.folder.namespace, loaded.checkpoint)])
-        if missing(loaded.checkpoint) in ([], lacking):
+        if missing(loaded.checkpoint):
+            with suppress(CorruptObjectError):  # of an ancestor: what is told is what was asked for
+                yield from _inherit(context, loaded)
+        if not missing(loaded.checkpoint):
             break
-    if missing(loaded.checkpoint):
-        with suppress(CorruptObjectError):  # of an ancestor: what is told is what was asked for
-            yield from _inherit(context, loaded)
     for number in missing(loaded.checkpoint):
         lender = lender_key(loaded.folder.namespace, loaded.checkpoint.container.frames[number])
         raise CorruptObjectError(

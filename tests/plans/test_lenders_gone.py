@@ -13,7 +13,14 @@ from langgraph.checkpoint.base import Checkpoint
 from langgraph_checkpoint_s3 import CorruptObjectError, S3Saver
 from langgraph_checkpoint_s3.objects.records import SECOND
 from langgraph_checkpoint_s3.plans.transfer import Sizes
-from langgraph_checkpoint_s3.s3.requests import DeleteObjects, GetObject, HeadObject, PutObject, Request
+from langgraph_checkpoint_s3.s3.requests import (
+    DeleteObjects,
+    GetObject,
+    HeadObject,
+    ListObjects,
+    PutObject,
+    Request,
+)
 from tests.plans.borrowers import cold, key_of, lenders, noise, opened, step
 from tests.plans.helpers import get, once, put
 from tests.support.checkpoints import place
@@ -186,6 +193,22 @@ def test_children_on_their_way_have_their_parent(fake: FakeS3, count: int) -> No
     make_saver(fake).delete_thread("t")
     for each in children:
         assert cold(fake, each["id"], "u") == each["channel_values"]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_and_when_the_parent_goes_while_they_are_read(fake: FakeS3, count: int) -> None:
+    """They were rewritten after they were read, and before it was looked for."""
+    child = on_its_way(fake, count)[-1]
+    folder = key_of(fake, "03").rpartition("/")[0] + "/"
+
+    def delete(moment: Moment, request: Request[Any]) -> None:
+        if moment == "before" and isinstance(request, ListObjects) and request.prefix == folder:
+            fake.hook = None
+            make_saver(fake).delete_for_runs(["run-3"])
+
+    fake.hook = delete
+    assert cold(fake, child["id"]) == child["channel_values"]
+    assert fake.hook is None
 
 
 @pytest.mark.parametrize("count", [1, 2, 30])
