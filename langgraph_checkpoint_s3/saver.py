@@ -133,8 +133,9 @@ class S3Saver(BaseS3Saver):
         """Store a checkpoint in one PUT (a parallel multipart upload where it is large).
 
         If this process wrote or read the parent, what the two share isn't stored again but
-        borrowed from earlier objects of the same thread and namespace. A HEAD for each of those,
-        beside the PUT, makes sure that they are there.
+        borrowed from earlier objects of the same thread and namespace. A HEAD for the parent, beside
+        the PUT, makes sure that they are there; at every eighth put of a line, and where the parent was
+        read, or changed by another process, it is one for each of them.
 
         Args:
             config: The thread and namespace; its checkpoint_id is the parent's.
@@ -217,8 +218,8 @@ class S3Saver(BaseS3Saver):
         """Delete the checkpoints that these runs made, with their writes, in all threads.
 
         Lists the whole prefix, and reads only the heads of what may borrow from what goes. What
-        does is rewritten first, with what it borrows in it. Delta channels that were rebuilt from what
-        goes can't be any more, as with every saver.
+        does, or has its parent there, is rewritten first, with what it borrows in it. Delta channels that
+        were rebuilt from what goes can't be any more, as with every saver.
 
         Raises:
             S3CheckpointError: Something couldn't be deleted; the message says how much was.
