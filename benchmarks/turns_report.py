@@ -44,7 +44,8 @@ _REASONS: Final = f"""\
 Why some are missed. Where *{LIMIT}* itself is above what is aimed at, no saver can meet it here:
 
 - **Requests**: those beyond LangGraph's own are HEADs. Beside its PUT, a checkpoint that borrows asks whether
-  its parent is still there, and at times each object that it borrows from. `borrow=False` sends none, and stores more.
+  its parent is still there, and at times each object that it borrows from. `borrow=False` sends none, and
+  stores more.
 - **Time**: what is beyond the limit is CPU, of this saver and of boto3 or aiobotocore, and of the server too,
   which shares the cores. So the ratio falls as the latency grows.
 - **{SENDS} `Send`s**: with sync methods LangGraph runs tasks and saves in min(32, cores + 4) threads.

@@ -133,9 +133,8 @@ class S3Saver(BaseS3Saver):
         """Store a checkpoint in one PUT (a parallel multipart upload where it is large).
 
         If this process wrote or read the parent, what the two share isn't stored again but
-        borrowed from earlier objects of the same thread and namespace. A HEAD for the parent, beside
-        the PUT, makes sure that they are there; at every eighth put of a line, and where the parent was
-        read, or changed by another process, it is one for each of them.
+        borrowed from earlier objects of the same thread and namespace. A HEAD beside the PUT, for the
+        parent (at every eighth put and behind a read, for each of them), makes sure that they are there.
 
         Args:
             config: The thread and namespace; its checkpoint_id is the parent's.
