@@ -42,8 +42,9 @@ lint: env ## ruff's rules and format
 types: env ## mypy, strict
 	$(BIN)/mypy
 
+# Shares of as many tests take very different times: who is done takes over some of another's.
 test: env lint types ## lint, types and the suite, which needs no server
-	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 test-integration: env ## the tests against rclone, Ceph and LocalStack, or against S3_TEST_ENDPOINT
 	$(BIN)/python -m pytest -n 3 --dist loadgroup -m integration tests/integration $(PYTEST_ARGS)

@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 from moto.server import ThreadedMotoServer
+from opentelemetry import trace
+from opentelemetry.util._once import Once
 
 from langgraph_checkpoint_s3 import S3Config, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.s3 import telemetry
 from tests.support.checkpoints import put_chain
 
 ROOT = Path(__file__).parent.parent
@@ -44,6 +47,10 @@ def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         monkeypatch.chdir(tmp_path)
+        # What sets the process's provider sets it for itself alone. The savers' tracer remembers it.
+        monkeypatch.setattr(telemetry, "_instruments", None)
+        monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
+        monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
         yield
     finally:
         server.stop()
