@@ -70,15 +70,17 @@ crash: env ## 200 workers killed with SIGKILL at random moments, on Ceph; CRASH_
 soak: env ## 20 minutes of many threads and loops on one saver: memory, sockets and threads stay flat (SOAK_SECONDS, SOAK_SERVER)
 	$(BIN)/python -W error -m tests.soak --seconds $${SOAK_SECONDS:-1200} --server $${SOAK_SERVER:-moto} --seed $${SOAK_SEED:-0}
 
-bench: env ## what is stored, what encoding costs and how long a turn takes, in a few minutes
+bench: env ## what is stored, what encoding and single operations cost, and how long a turn takes, in a few minutes
 	$(BIN)/python -m benchmarks.storage
 	$(BIN)/python -m benchmarks.encoding
 	$(BIN)/python -m benchmarks.turns
+	$(BIN)/python -m benchmarks.operations
 
 bench-full: env ## the same beside the peers, written into docs/benchmarks.md
 	$(BIN)/python -m benchmarks.storage --turns 100 1000 --peers --write
 	$(BIN)/python -m benchmarks.encoding --write
 	$(BIN)/python -m benchmarks.turns --turns 200 --cold 15 --peers --compare --write
+	$(BIN)/python -m benchmarks.operations --whole --compare --write
 
 clean: ## remove what the targets made
 	rm -rf .venv .venv-3.* .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz build dist

@@ -1,6 +1,6 @@
 """What the saver costs, beside its peers: storage, requests, CPU, time. `docs/benchmarks.md` has the figures.
 
-Run with `python -m`: `storage`, `encoding` and `turns`. Behind them:
+Run with `python -m`: `storage`, `encoding`, `turns` and `operations`. Behind them:
 
     workloads, graphs      what is measured: conversations, and graphs whose turns are timed
     changes                how a channel's value changes
@@ -10,7 +10,12 @@ Run with `python -m`: `storage`, `encoding` and `turns`. Behind them:
     runs, worker           one saver on one workload, in a process of its own
     turn_worker            one saver that plays turns when it is told to
     cold, cold_worker      a fresh process, until its first answer
-    report, turns_report   tables, and the document
+    histories, large       parts of `operations`: long threads and many writes; large states
+    cpu, crowd             and CPU without a client; many conversations at once
+    instant                a driver over a dict, which answers at once
+    served                 the server in a process of its own
+    measured               what an operation came to, recorded in `recorded_operations.json`
+    report, …_report       tables, and the document
     chart                  bars, as SVG
     figures                what `turns` found, recorded in `recorded.json`, and what got worse since
 """

@@ -96,7 +96,7 @@ class Record:
 
     def save(self, path: Path = RECORDED) -> None:
         """Write it beside the code."""
-        path.write_text(json.dumps(_rounded(asdict(self)), indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(rounded(asdict(self)), indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path = RECORDED) -> Record:
@@ -126,7 +126,7 @@ def compare(now: Record, before: Record, savers: Sequence[str]) -> list[str]:
     worse: list[str] = []
     for new, was in pairs:
         name = f"{new.saver}, {new.workload}, {new.mode}, {new.latency:g} ms"
-        if _worse(new.to_limit, was.to_limit):
+        if is_worse(new.to_limit, was.to_limit):
             worse.append(f"{name}: {new.to_limit[1]:.2f} times the limit, was {was.to_limit[1]:.2f}")
         if new.dollars > was.dollars * (1 + _SAME):
             worse.append(f"{name}: ${new.dollars:.2f} a million turns, was ${was.dollars:.2f}")
@@ -134,14 +134,15 @@ def compare(now: Record, before: Record, savers: Sequence[str]) -> list[str]:
         for kind, count in grown.items():
             worse.append(f"{name}: {count:.2f} {kind} a turn, was {was.requests.get(kind, 0):.2f}")
     for cold, then in colds:
-        if _worse(cold.to_boto3, then.to_boto3):
+        if is_worse(cold.to_boto3, then.to_boto3):
             worse.append(
                 f"{cold.what}, cold start: {cold.to_boto3[1]:.2f} times boto3's, was {then.to_boto3[1]:.2f}"
             )
     return worse
 
 
-def _worse(new: Sequence[float], was: Sequence[float]) -> bool:
+def is_worse(new: Sequence[float], was: Sequence[float]) -> bool:
+    """Whether a ratio grew by more than its spread, then or now, and by more than 5 %; given quartiles."""
     if not new or not was:
         return False
     noise = max(_LEAST * was[1], new[2] - new[0], was[2] - was[0])
@@ -152,11 +153,12 @@ def _more(count: float, was: float | None) -> bool:
     return count > (was or 0) * (1 + _SAME) + _SAME
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
+    """What is written to a file, with no more digits than it is worth."""
     if isinstance(value, float):
         return round(value, 4)
     if isinstance(value, dict):
-        return {name: _rounded(each) for name, each in value.items()}
+        return {name: rounded(each) for name, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_rounded(each) for each in value]
+        return [rounded(each) for each in value]
     return value

@@ -53,8 +53,6 @@ Why some are missed. Where *{LIMIT}* itself is above what is aimed at, no saver 
   them, and each takes CPU. Which of both counts isn't profiled yet.
 - **Cold start**: every saver has to import `langgraph.checkpoint.base`, which is why *{BASE}*
   stands in for the limit here. A thread that is there takes a GET behind the LIST.
-
-Not measured here yet: long threads, large states, many conversations in one process, CPU an operation.
 """
 
 

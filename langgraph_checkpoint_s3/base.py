@@ -100,7 +100,9 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
         self.config = config.replace(**settings) if config else S3Config.from_keywords(**settings)
         self._vault = _vault(self.config, encryption)
         self._layout = Layout(self.config.prefix, _names(self.config, encryption))
-        self._sizes = Sizes(self.config.multipart_threshold, self.config.multipart_part_size)
+        self._sizes = Sizes(
+            self.config.multipart_threshold, self.config.multipart_part_size, self.config.cache_bytes
+        )
         self._rules = Rules(horizon=self.config.borrow_horizon)
         self._now = _Clock()
         self._store = Store(self.config, _WRITER, client=client, session=session, aio_session=aio_session)

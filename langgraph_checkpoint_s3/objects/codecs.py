@@ -26,6 +26,12 @@ _GZIP_LEVEL: Final = 6
 _GZIP_CONTAINER: Final = 31  # zlib's wbits for a gzip header and trailer
 _TOO_SMALL: Final = 64
 """Bytes below which no codec earns its own header back."""
+_LARGE: Final = 4 * 1024 * 1024
+"""Bytes from which samples tell whether compressing is worth a try: in vain it takes as long, and a copy."""
+_SAMPLES: Final = 16
+_SAMPLE: Final = 4 * 1024
+_WORTHWHILE: Final = 0.98
+"""What the samples become at most, if it is."""
 MOST_RATIO: Final = 1032
 """How many bytes one stored byte may become: what deflate does at best (258 bytes for two bits). zstd makes
 32,768 of one, also for who writes little in order to fill a reader's memory."""
@@ -70,7 +76,7 @@ def compress(raw: bytes, codec: Codec) -> tuple[str, bytes]:
         doesn't make it smaller, as with what is already compressed or encrypted. What becomes
         too small for `MOST_RATIO` is filled up with zeros, which a reader passes over.
     """
-    if codec == "none" or len(raw) < _TOO_SMALL:
+    if codec == "none" or len(raw) < _TOO_SMALL or (len(raw) >= _LARGE and not _worth_trying(raw)):
         return "none", raw
     if codec == "gzip":
         packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_CONTAINER)
@@ -80,6 +86,12 @@ def compress(raw: bytes, codec: Codec) -> tuple[str, bytes]:
         packed = zstd.compress(raw, level=level, zstd_dict=_DICTIONARY if codec == "zstd-d1" else None)
         packed = packed.ljust(-(-len(raw) // MOST_RATIO), b"\0")
     return (codec, packed) if len(packed) < len(raw) else ("none", raw)
+
+
+def _worth_trying(raw: bytes) -> bool:
+    """Whether a few short stretches of something large become smaller, together."""
+    sample = b"".join([raw[at : at + _SAMPLE] for at in range(0, len(raw), len(raw) // _SAMPLES)])
+    return len(zstd.compress(sample, level=1)) <= _WORTHWHILE * len(sample)
 
 
 def decompress(stored: bytes | memoryview, codec: str, raw_length: int) -> bytes:

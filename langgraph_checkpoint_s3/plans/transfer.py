@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -31,10 +32,18 @@ _WINDOW_BYTES: Final = 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """When an object is moved in pieces, and how large they are, in bytes."""
+    """When an object is moved in pieces, and how large they are, in bytes.
+
+    Attributes:
+        multipart_threshold: From which size on it is.
+        part_size: Of a piece.
+        remembered: How large an object is at most whose pieces are worth remembering: those of a larger one
+            would drive out each other, and all else.
+    """
 
     multipart_threshold: int
     part_size: int
+    remembered: int = sys.maxsize
 
 
 def store(
@@ -144,10 +153,9 @@ def fetch(entries: Sequence[Entry], sizes: Sizes) -> Plan[list[Body | Missing]]:
     ranges = [_ranges(entry, sizes) for entry in entries]
     answers = yield from together(request for requests in ranges for request in requests)
     bodies: list[Body | Missing] = []
-    position = 0
     for entry, requests in zip(entries, ranges, strict=True):
-        pieces = answers[position : position + len(requests)]
-        position += len(requests)
+        pieces = answers[: len(requests)]
+        del answers[: len(requests)]  # the driver has the same list: what was joined is to be freed
         body = _join(pieces)
         if body is None:
             body = yield from _fetch_again(GetObject(entry.key, version=entry.version), sizes)
@@ -193,8 +201,9 @@ def _ranges(entry: Entry, sizes: Sizes) -> list[Request[Body | Missing]]:
     )
     if entry.size < sizes.multipart_threshold:
         return [whole]
+    keep = whole.keep and entry.size <= sizes.remembered
     return [
-        replace(whole, first=first, length=min(sizes.part_size, entry.size - first))
+        replace(whole, keep=keep, first=first, length=min(sizes.part_size, entry.size - first))
         for first in range(0, entry.size, sizes.part_size)
     ]
 
@@ -229,6 +238,8 @@ def _add_note(error: BaseException, note: str) -> None:
         error.add_note(note)
 
 
-def _parts(body: bytes, part_size: int) -> Iterator[bytes]:
+def _parts(body: bytes, part_size: int) -> Iterator[memoryview]:
+    """Views: they are copied one by one, when each is sent."""
+    view = memoryview(body)
     for start in range(0, len(body), part_size):
-        yield body[start : start + part_size]
+        yield view[start : start + part_size]

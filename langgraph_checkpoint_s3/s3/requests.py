@@ -242,7 +242,7 @@ class UploadPart(Request[str]):
     key: str
     upload_id: str
     number: int
-    body: bytes = field(repr=False)
+    body: bytes | memoryview = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

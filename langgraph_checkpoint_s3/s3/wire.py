@@ -111,7 +111,7 @@ class Wire:
             case CreateUpload(key):
                 arguments |= self._new | {"Key": key}
             case UploadPart(key, upload_id, number, body):
-                arguments |= {"Key": key, "UploadId": upload_id, "PartNumber": number, "Body": body}
+                arguments |= {"Key": key, "UploadId": upload_id, "PartNumber": number, "Body": bytes(body)}
             case CompleteUpload(key, upload_id, etags):
                 parts = [{"ETag": etag, "PartNumber": number} for number, etag in enumerate(etags, start=1)]
                 arguments |= {"Key": key, "UploadId": upload_id, "MultipartUpload": {"Parts": parts}}

@@ -286,7 +286,7 @@ class FakeS3:
             case UploadPart(key, upload_id, number, body):
                 upload = self._upload(key, upload_id)
                 etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
-                upload.parts[number] = (etag, body)
+                upload.parts[number] = (etag, bytes(body))
                 return f'"{etag}"'
             case CompleteUpload():
                 return self._complete(request, conditional)

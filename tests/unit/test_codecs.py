@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from langgraph_checkpoint_s3.objects import codecs
 from langgraph_checkpoint_s3.objects.codecs import CODECS, Codec, Compression, compress, decompress
 
 PACKING: tuple[Literal["zstd", "gzip", "zstd-d1"], ...] = ("zstd", "gzip", "zstd-d1")
@@ -42,6 +43,37 @@ def test_what_does_not_get_smaller_stays_as_it_is(codec: Codec) -> None:
     assert compress(b"a" * 63, codec) == ("none", b"a" * 63)
     assert compress(b"", codec) == ("none", b"")
     assert compress(b"a" * 64, codec)[0] == codec
+
+
+def test_what_is_large_is_compressed_only_if_samples_get_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+    whole = codecs._worth_trying
+
+    def tell(raw: bytes) -> bool:
+        tried.append(len(raw))
+        return whole(raw)
+
+    monkeypatch.setattr(codecs, "_worth_trying", tell)
+    noise = random.Random(1).randbytes(codecs._LARGE)
+    assert compress(noise, "zstd") == ("none", noise)
+    half = noise[: len(noise) // 2] + TEXT * (len(noise) // len(TEXT) // 2 + 1)
+    used, stored = compress(half, "zstd")
+    assert used == "zstd"
+    assert decompress(stored, used, len(half)) == half
+    assert tried == [len(noise), len(half)]  # and nothing else was done with the first
+    text = TEXT * (len(noise) // len(TEXT))
+    assert len(text) < len(noise)
+    assert compress(text, "gzip")[0] == "gzip"
+    assert len(tried) == 2
+
+
+def test_samples_are_of_all_parts() -> None:
+    noise = random.Random(1).randbytes(codecs._LARGE)
+    for at in range(8):
+        part = len(noise) // 8
+        mixed = noise[: at * part] + b"a" * part + noise[(at + 1) * part :]
+        assert codecs._worth_trying(mixed)
+    assert not codecs._worth_trying(noise)
 
 
 @pytest.mark.parametrize("codec", PACKING)

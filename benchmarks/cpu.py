@@ -1,0 +1,112 @@
+"""CPU of an operation without any client, beside serializing and compressing alone; and memory at its peak.
+
+The plans run over a dict that answers at once, in one process, by turns with the bare work.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from langgraph.checkpoint.base import CheckpointMetadata
+
+from benchmarks.changes import CASES
+from benchmarks.instant import Instant, checkpoint_of
+from benchmarks.measured import Measured, paired
+from langgraph_checkpoint_s3.plans import read, write
+from langgraph_checkpoint_s3.plans.address import Address
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+SIZES: Final = {"1 kB": 1_000, "100 kB": 100_000, "1 MB": 1_000_000}
+_LEVEL: Final = 3
+_SAMPLE: Final = 0.005
+_METADATA: Final[CheckpointMetadata] = {"source": "loop", "step": 1, "parents": {}}
+_CONFIG: Final[Any] = {"configurable": {"thread_id": "1", "checkpoint_ns": ""}}
+
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One that is measured: what it is, and the bare work of the same values."""
+
+    what: str
+    ours: Work
+    bare: Work
+
+
+def cpu(sizes: Sequence[str], pairs: int) -> Iterator[Measured]:
+    """Measure all operations, with borrowing and without."""
+    for size in sizes:
+        for borrow in (True, False):
+            for each in operations(SIZES[size], borrow=borrow):
+                found = paired(each.ours, each.bare, pairs, clock=time.process_time, sample=_SAMPLE)
+                peaks = {"peak, bytes": _peak(each.ours), "bare, bytes": _peak(each.bare)}
+                what = f"{each.what}, {size}{'' if borrow else ', borrow=False'}"
+                yield Measured("cpu", what, "", found.found, found.beside, found.ratio, 1.2, more=peaks)
+
+
+def operations(size: int, *, borrow: bool) -> Iterator[Operation]:
+    """A list of messages of that size: stored with one more, written by a task, and read."""
+    case = next(each for each in CASES if each.name == "appended")
+    parent, child = case.start(size), None
+    child = case.change(parent, 1)
+    bucket = Instant(borrow=borrow)
+    serde, now = bucket.saver.serde, bucket.saver.clock
+    namespace = bucket.context.layout.namespace("1", "")
+    first, second = checkpoint_of(parent, 1), checkpoint_of(child, 2)
+    where = bucket.run(write.put(bucket.context, _CONFIG, first, _METADATA, ["messages"], now()))
+    known = bucket.context.memory.known(namespace, first["id"])
+
+    def put() -> None:
+        if known:
+            bucket.context.memory.keep(namespace, known)  # who writes a child forgets its parent
+        bucket.run(write.put(bucket.context, where, second, _METADATA, ["messages"], now()))
+
+    def put_writes() -> None:
+        bucket.run(write.put_writes(bucket.context, where, [("messages", child)], "task", "", now()))
+
+    rest = {name: value for name, value in second.items() if name != "channel_values"}
+    complete = {**_METADATA, "step": 1}
+    dumped = [serde.dumps_typed(value) for value in (complete, rest, child)]
+    packed = [(kind, zstd.compress(raw, level=_LEVEL)) for kind, raw in dumped]
+
+    yield Operation("`put`", put, lambda: _pack(serde, (complete, rest, child)))
+    yield Operation("`put_writes`", put_writes, lambda: _pack(serde, (child,)))
+    for what, cached in (("`get_tuple`, cold", False), ("`get_tuple`, remembered", True)):
+        reading = Instant(cached=cached, borrow=borrow)
+        reading.run(write.put(reading.context, _CONFIG, second, _METADATA, ["messages"], now()))
+
+        def get(reading: Instant = reading) -> None:
+            assert reading.run(read.get_tuple(reading.context, Address.of(_CONFIG)))
+
+        yield Operation(what, get, lambda: _unpack(serde, packed))
+
+
+def _pack(serde: Any, values: Sequence[Any]) -> None:
+    for value in values:
+        zstd.compress(serde.dumps_typed(value)[1], level=_LEVEL)
+
+
+def _unpack(serde: Any, packed: Sequence[tuple[str, bytes]]) -> None:
+    for kind, stored in packed:
+        serde.loads_typed((kind, zstd.decompress(stored)))
+
+
+def _peak(work: Work) -> float:
+    """Bytes that are taken at most while it runs, beyond what was there."""
+    work()
+    tracemalloc.start()
+    try:
+        work()
+        return float(tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()

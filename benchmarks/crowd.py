@@ -1,0 +1,226 @@
+"""64 conversations at once in one process, beside the same requests sent bare by the client library.
+
+One conversation more plays each turn alone, at a latency at which it shows which requests wait for others;
+and its requests are what 64 tasks, or threads, then send without saver and graph, to the same objects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks.graphs import GRAPHS, INPUTS
+from benchmarks.measured import Measured, Paired
+from benchmarks.served import Served
+from langgraph_checkpoint_s3 import S3Config, S3Saver
+from langgraph_checkpoint_s3.s3.boto import client_arguments, tune
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+SLOWER: Final = 1 / 0.8
+"""Four fifths of the throughput is so many times the time."""
+_CALM: Final = 25.0
+"""Milliseconds of an answer while the one conversation more plays."""
+_SETTLED: Final = 2
+"""Turns that are played before any is counted: clients connect, and threads start."""
+
+Sent = Mapping[str, Any]
+"""A request, as the server logged it."""
+
+
+def crowd(served: Served, size: int, latencies: Sequence[float], rounds: int) -> Iterator[Measured]:
+    """Measure so many conversations; each round is a turn of all of them."""
+    for latency in latencies:
+        for mode in ("sync", "async"):
+            bucket = served.bucket()
+            with Crowd(served, bucket, size, mode) as conversations:
+                found = conversations.play(latency, rounds)
+            yield found
+            served.ask("drop", bucket=bucket)
+    served.ask("latency", milliseconds=0)
+
+
+class Crowd:
+    """The conversations, with one saver for all of them, and bare clients of the same settings."""
+
+    def __init__(self, served: Served, bucket: str, size: int, mode: str) -> None:
+        self._served, self._bucket, self._size, self._mode = served, bucket, size, mode
+        self._config = S3Config.from_keywords(bucket=bucket, endpoint_url=served.endpoint_url)
+        self._saver = S3Saver(config=self._config)
+        self._graph = GRAPHS["chat"](self._saver, mode == "async")
+        self._loop = asyncio.new_event_loop()
+        self._stack = AsyncExitStack()
+        self._threads = ThreadPoolExecutor(size)
+        self._others = ThreadPoolExecutor(size)  # for what a conversation sends at once
+        self._numbers = count()
+
+    def __enter__(self) -> Self:
+        self._client = self._loop.run_until_complete(self._connect())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown()
+        self._others.shutdown()
+        self._loop.run_until_complete(self._stack.aclose())
+        self._loop.run_until_complete(self._saver.aclose())
+        self._loop.close()
+
+    def play(self, latency: float, rounds: int) -> Measured:
+        """All turns: of the graph, and bare, by turns."""
+        ours: list[float] = []
+        bare: list[float] = []
+        sent: list[float] = []
+        requests: dict[str, int] = {}
+        for number in range(_SETTLED + rounds):
+            turn = self._alone()
+            self._served.ask("latency", milliseconds=latency)
+            times = {}
+            for which in (0, 1) if number % 2 else (1, 0):
+                self._served.requests(self._bucket)
+                began = time.perf_counter()
+                if which:
+                    self._bare(turn)
+                else:
+                    self._turns([f"thread-{each}" for each in range(self._size)])
+                times[which] = time.perf_counter() - began
+                if not which:
+                    requests = self._served.requests(self._bucket)
+            if number >= _SETTLED:
+                ours.append(times[0])
+                bare.append(times[1])
+                sent.append(sum(map(len, turn)))
+        found = Paired(ours, bare)
+        seconds, others = statistics.median(ours), statistics.median(bare)
+        return Measured(
+            "crowd",
+            f"{self._size} conversations, {latency:g} ms",
+            self._mode,
+            found.found,
+            found.beside,
+            found.ratio,
+            SLOWER,
+            {kind: each / self._size for kind, each in requests.items()},
+            {"in all": statistics.median(sent)},
+            {
+                "turns/s": self._size / seconds,
+                "requests/s": sum(requests.values()) / seconds,
+                "bare requests/s": statistics.median(sent) * self._size / others,
+            },
+        )
+
+    def _alone(self) -> list[list[Sent]]:
+        """A turn of one conversation more: what it asked for, in waves."""
+        self._served.ask("latency", milliseconds=_CALM)
+        self._served.requests(self._bucket)
+        self._turns(["alone"])
+        return waves(self._served.ask("take", bucket=self._bucket)["log"], _CALM / 1e3)
+
+    def _turns(self, threads: Sequence[str]) -> None:
+        configs: list[Any] = [{"configurable": {"thread_id": each}} for each in threads]
+        inputs = [INPUTS["chat"]() for _ in configs]
+        if self._mode == "sync":
+            list(self._threads.map(self._graph.invoke, inputs, configs))
+            return
+
+        async def together() -> None:
+            pairs = zip(inputs, configs, strict=True)
+            await asyncio.gather(*(self._graph.ainvoke(given, config) for given, config in pairs))
+
+        self._loop.run_until_complete(together())
+
+    def _bare(self, turn: Sequence[Sequence[Sent]]) -> None:
+        """The same requests by as many tasks or threads, without saver and graph."""
+        each = [[[self._call(sent) for sent in wave] for wave in turn] for _ in range(self._size)]
+        if self._mode == "sync":
+            list(self._threads.map(self._send, each))
+            return
+
+        async def one(waves: Sequence[Sequence[Any]]) -> None:
+            for wave in waves:
+                await asyncio.gather(*(_afetch(getattr(self._client, name), given) for name, given in wave))
+
+        async def together() -> None:
+            await asyncio.gather(*map(one, each))
+
+        self._loop.run_until_complete(together())
+
+    def _send(self, waves: Sequence[Sequence[Any]]) -> None:
+        for wave in waves:
+            methods = [(getattr(self._client, name), given) for name, given in wave]
+            rest = [self._others.submit(_fetch, *each) for each in methods[1:]]
+            _fetch(*methods[0])
+            for future in rest:
+                future.result()
+
+    def _call(self, sent: Sent) -> tuple[str, dict[str, Any]]:
+        """The client's method for a logged request, and its arguments. What is put gets a key of its own."""
+        base: dict[str, Any] = {"Bucket": self._bucket}
+        operation = sent["operation"]
+        if operation == "PutObject":
+            unique = {"Key": f"bare/{sent['key'][-200:]}.{next(self._numbers)}", "Body": bytes(sent["size"])}
+            return "put_object", {**base, **unique, **({"IfNoneMatch": "*"} if sent["new"] else {})}
+        if operation == "ListObjectsV2":
+            query = sent["query"]
+            return "list_objects_v2", {
+                **base,
+                "Prefix": query["prefix"],
+                "MaxKeys": int(query.get("max-keys", 1000)),
+            }
+        method = {"GetObject": "get_object", "HeadObject": "head_object"}[operation]
+        return method, {**base, "Key": sent["key"]}
+
+    async def _connect(self) -> Any:
+        """A client like the saver's own."""
+        arguments = client_arguments(self._config, "")
+        if self._mode == "sync":
+            import boto3
+            from botocore.config import Config
+
+            client: Any = boto3.client("s3", **{**arguments, "config": Config(**arguments["config"])})
+        else:
+            from aiobotocore.config import AioConfig
+            from aiobotocore.session import AioSession
+
+            made = AioSession().create_client(
+                "s3", **{**arguments, "config": AioConfig(**arguments["config"])}
+            )
+            client = await self._stack.enter_async_context(made)
+        tune(client)
+        return client
+
+
+def waves(log: Sequence[Sent], latency: float) -> list[list[Sent]]:
+    """Requests that were under way at once, one wave behind the other.
+
+    Args:
+        log: The requests, in the order in which they came.
+        latency: Seconds that each took, at least: one that came sooner waited for none of the wave.
+    """
+    found: list[list[Sent]] = []
+    for sent in log:
+        if found and sent["at"] < found[-1][0]["at"] + latency:
+            found[-1].append(sent)
+        else:
+            found.append([sent])
+    return found
+
+
+def _fetch(method: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+    answer = method(**arguments)
+    if "Body" in answer:
+        with answer["Body"] as body:
+            body.read()
+
+
+async def _afetch(method: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+    answer = await method(**arguments)
+    if "Body" in answer:
+        async with answer["Body"] as body:
+            await body.read()

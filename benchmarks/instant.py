@@ -1,0 +1,131 @@
+"""A driver for the saver's plans whose store is a dict and answers at once: what is left is our own work."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from datetime import datetime, timezone
+from typing import Any, Final, TypeVar
+
+from langchain_core.messages import AIMessage
+from langgraph.checkpoint.base import Checkpoint, empty_checkpoint
+
+from langgraph_checkpoint_s3 import S3Saver
+from langgraph_checkpoint_s3.plans import write
+from langgraph_checkpoint_s3.plans.address import Context
+from langgraph_checkpoint_s3.s3.requests import (
+    Body,
+    Entry,
+    GetObject,
+    HeadObject,
+    ListObjects,
+    Page,
+    PutObject,
+    Request,
+    Stored,
+)
+
+T = TypeVar("T")
+
+_NOW: Final = datetime(2026, 1, 1, tzinfo=timezone.utc)
+_ETAG: Final = '"0"'
+
+
+class Instant:
+    """One bucket. It heeds no conditions, and knows what `put`, `put_writes` and `get_tuple` ask for.
+
+    Args:
+        cached: Whether bodies are remembered as the saver does it.
+        settings: The saver's.
+
+    Attributes:
+        objects: What is stored, by key.
+        saver: The saver, whose clients are never made.
+    """
+
+    def __init__(self, *, cached: bool = False, **settings: Any) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.saver = S3Saver("bucket", **settings)
+        self._cached = cached
+
+    @property
+    def context(self) -> Context:
+        """What plans are given."""
+        return self.saver.internals[1]
+
+    def run(self, plan: Generator[Sequence[Request[Any]], list[Any], T]) -> T:
+        """Run a plan to its end."""
+        try:
+            batch = next(plan)
+            while True:
+                batch = plan.send([self._answer(request) for request in batch])
+        except StopIteration as stop:
+            found: T = stop.value
+            return found
+
+    def _answer(self, request: Request[Any]) -> Any:
+        match request:
+            case PutObject(key, body):
+                self.objects[key] = body
+                return Stored(_ETAG)
+            case HeadObject():
+                return Stored(_ETAG)
+            case GetObject():
+                return self._get(request)
+            case ListObjects(prefix):
+                found = [
+                    Entry(key, len(self.objects[key]), _ETAG, _NOW)
+                    for key in sorted(self.objects)
+                    if key.startswith(prefix)
+                ]
+                return Page(tuple(found), (), None)
+        raise AssertionError(f"{type(request).__name__} isn't known here")
+
+    def _get(self, request: GetObject) -> Body:
+        bodies = self.context.memory.bodies
+        known = bodies.recall(request) if self._cached else None
+        if known is None:
+            whole = self.objects[request.key]
+            end = None if request.length is None else request.first + request.length
+            known = Body(whole[request.first : end], _ETAG, len(whole))
+            if self._cached:
+                bodies.keep(request.key, known, request.first, request.length)
+        return known
+
+
+def checkpoint_of(value: Any, version: int) -> Checkpoint:
+    """A checkpoint of one channel."""
+    return {
+        **empty_checkpoint(),
+        "channel_values": {"messages": value},
+        "channel_versions": {"messages": f"{version:032}.0"},
+    }
+
+
+def write_thread(thread: str, count: int) -> tuple[list[str], dict[str, bytes]]:
+    """A thread of so many checkpoints that are alike, each with a task's writes.
+
+    Returns:
+        Their ids, oldest first, and the objects by their keys.
+    """
+    bucket = Instant(borrow=False)
+    ids: list[str] = []
+    config: dict[str, Any] = {"thread_id": thread, "checkpoint_ns": ""}
+    message = AIMessage("An answer of some length. " * 15, id="answer")
+    for step in range(count):
+        checkpoint = checkpoint_of([message], step + 1)
+        now = bucket.saver.clock
+        where = bucket.run(
+            write.put(
+                bucket.context,
+                {"configurable": {**config, "checkpoint_id": ids[-1] if ids else None}},
+                checkpoint,
+                {"source": "loop", "step": step, "parents": {}},
+                ["messages"],
+                now(),
+            )
+        )
+        bucket.run(
+            write.put_writes(bucket.context, where, [("messages", message)], f"task-{step}", "", now())
+        )
+        ids.append(checkpoint["id"])
+    return ids, bucket.objects

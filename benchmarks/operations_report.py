@@ -1,0 +1,103 @@
+"""What `operations` found, as tables: for the terminal and for the document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from benchmarks import report
+from benchmarks.crowd import SLOWER
+from benchmarks.histories import LIMIT
+from benchmarks.measured import Measured, Record
+
+_TITLE: Final = "Operations"
+_EXPLANATION: Final = """\
+Each operation beside what it is compared with, by turns within one process; the server is in memory and in
+another process. The medians, the ratio of the pairs, and between which ratios half of the pairs are.
+"""
+_HEADS: Final[Mapping[str, tuple[str, str, str, str]]] = {
+    "history": ("A long thread", "10,000 checkpoints, ms", "a short thread, ms", "ratio"),
+    "writes": ("Writes read back", "ms", "two round trips, ms", "round trips"),
+    "large": ("A large state", "this saver, ms", "boto3's transfer, ms", "ratio"),
+    "memory": ("Memory of a large state", "this saver, times its size", "boto3's, times its size", "times"),
+    "cpu": ("CPU of an operation", "this saver, ms", "bare work, ms", "ratio"),
+    "crowd": ("Many conversations", "a turn of all, ms", "the same requests bare, ms", "ratio"),
+}
+_TEXTS: Final[Mapping[str, str]] = {
+    "history": f"""\
+Reads by a saver that remembers nothing, of a thread of 10,000 checkpoints, each with a task's writes, and
+of a short one: of 10 checkpoints, and for a page of history ({LIMIT} checkpoints) of 50, so that it is full
+in both.
+""",
+    "writes": "A checkpoint and the writes of 50 tasks, by a saver that remembers nothing.\n",
+    "large": f"""\
+`put`, and `get_tuple` by a saver that remembers nothing, beside `upload_fileobj` and `download_fileobj` with
+their defaults, with a client of the same settings. The state is one channel of random bytes: so neither
+serializing nor compressing gains anything, and boto3 moves as many bytes. {SLOWER:.2f} times its time is 80 %
+of its throughput.
+""",
+    "memory": """\
+By how much a fresh process that does only this grows at its peak. The state that goes up was there before;
+the one that comes down is counted. Of a state that the caches hold (`cache_bytes`), so are they.
+""",
+    "cpu": """\
+The saver's plans over a dict that answers at once, so without any client, beside serializing the same values
+and compressing them with zstd (level 3), and the way back. A list of messages; `put` adds one to it.
+""",
+    "crowd": f"""\
+A turn of a chat in each of 64 conversations at once, on one saver, in one process: with 64 threads, and as
+tasks of one loop. Beside it the same requests, as one such conversation sends them alone, sent 64 times by
+boto3 or aiobotocore, with clients of the same settings and without any graph. {SLOWER:.2f} times the time is
+80 % of the throughput. LangGraph's own work is a part of ours.
+""",
+}
+
+
+def tables(record: Record) -> str:
+    """All of it."""
+    parts = [_EXPLANATION]
+    for part, (title, *heads) in _HEADS.items():
+        chosen = [each for each in record.measured if each.part == part]
+        if chosen:
+            about = [record.about[part] + "\n"] if part in record.about else []
+            parts += [f"### {title}\n", *about, _TEXTS[part], _table(heads, chosen) + "\n"]
+    return "\n".join(parts)
+
+
+def write(record: Record) -> None:
+    """Write the section."""
+    report.write(_TITLE, tables(record))
+
+
+def _table(heads: Sequence[str], chosen: Sequence[Measured]) -> str:
+    more = list(dict.fromkeys(name for each in chosen for name in each.more))
+    modes, sent = any(each.mode for each in chosen), any(each.requests for each in chosen)
+    titles = ["operation", *([""] if modes else []), *heads, "half of them", "at most"]
+    titles += [*(["requests"] if sent else []), *more]
+    rows = [
+        [
+            each.what,
+            *([each.mode] if modes else []),
+            f"{each.found:,.2f}",
+            f"{each.beside:,.2f}",
+            f"{each.ratio[1]:.2f}",
+            f"{each.ratio[0]:.2f} to {each.ratio[2]:.2f}",
+            _verdict(each),
+            *([_requests(each.requests)] if sent else []),
+            *(f"{each.more[name]:,.0f}" if name in each.more else "" for name in more),
+        ]
+        for each in chosen
+    ]
+    return report.table(titles, rows)
+
+
+def _verdict(each: Measured) -> str:
+    """What is aimed at, and whether it is met."""
+    if each.aim is None:
+        return ""
+    missed = each.ratio[1] / each.aim - 1
+    return f"{each.aim:.2f}, met" if missed <= 0 else f"{each.aim:.2f}, {missed:.0%} more"
+
+
+def _requests(requests: Mapping[str, float]) -> str:
+    return ", ".join(f"{count:.3g} {kind}" for kind, count in requests.items())

@@ -1,0 +1,173 @@
+"""The benchmarks of operations run, count what is asked for, and say what is missed and what got worse."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import cpu, crowd, histories, large, measured, operations, operations_report, report
+from benchmarks.instant import Instant
+from benchmarks.measured import Measured, Record, compare, paired
+from benchmarks.operations import PARTS, Scale
+from benchmarks.runs import _ENVIRONMENT
+from benchmarks.served import Served
+
+TINY = Scale(1, 60, (0.0,), (6_000_000,), 1, ("1 kB",), 3, 1)
+LATEST = Measured("history", "latest, 0 ms", "sync", 5.0, 4.9, [1.0, 1.02, 1.04], 1.1, {"LIST": 1, "GET": 2})
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    with Served() as started:
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in _ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_a_long_thread_asks_for_no_more_than_a_short_one(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(histories, "LIMIT", 4)
+    found = list(PARTS["history"](served, TINY))
+    assert [(each.what, each.mode) for each in found] == [
+        (f"{what}, 0 ms", mode) for mode in ("sync", "async") for what in histories._SHORT
+    ]
+    for each in found:
+        count = histories.LIMIT if each.what.startswith("history") else 1
+        assert each.requests == each.other == {"LIST": 1, "GET": 2 * count}
+        assert each.aim == (1.1 if each.what.startswith("latest") else None)
+
+
+def test_writes_are_read_back_in_round_trips(served: Served) -> None:
+    found = list(histories.writes(served, 5.0, 1))
+    assert [each.requests["LIST"] for each in found] == [1, 1]
+    for each in found:
+        assert each.ratio[1] == pytest.approx(each.found / 5)
+
+
+def test_a_large_state_is_moved_as_boto3_moves_it(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large, "_peak", lambda served, bucket, size, mode, who, what: 2.0)
+    found = list(PARTS["large"](served, TINY))
+    assert [(each.part, each.what, each.mode) for each in found] == [
+        (part, f"6 MB {way}", mode)
+        for mode in ("sync", "async")
+        for part in ("large", "memory")
+        for way in ("up", "down")
+    ]
+    # One for each part, and two around them; a HEAD looks whether the key is free.
+    assert found[0].requests == {"PUT": 3, "HEAD": 1}
+    assert found[1].requests["LIST"] == 1
+    assert found[2].ratio == [2.0] * 3
+
+
+def test_who_does_one_thing_tells_by_how_much_it_grew(
+    served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held: list[bytes] = []
+    monkeypatch.setattr(large.Mover, "down", lambda mover: held.append(b"\1" * mover._size))
+    size = 30_000_000
+    given = json.dumps([served.endpoint_url, served.bucket(), size, "sync", "this saver", "down"])
+    monkeypatch.setattr("sys.argv", ["large", given])
+    large.main()
+    assert float(capsys.readouterr().out) == pytest.approx(size, rel=0.2)
+
+
+def test_cpu_is_of_our_own_work(served: Served) -> None:
+    found = list(PARTS["cpu"](served, TINY))
+    names = ["`put`", "`put_writes`", "`get_tuple`, cold", "`get_tuple`, remembered"]
+    assert [each.what for each in found] == [
+        f"{name}, 1 kB{more}" for more in ("", ", borrow=False") for name in names
+    ]
+    assert all(each.found > 0 and each.more["peak, bytes"] > 0 for each in found)
+
+
+@pytest.mark.parametrize("borrow", [True, False])
+def test_what_is_measured_borrows_or_does_not(borrow: bool) -> None:
+    put = next(cpu.operations(100_000, borrow=borrow)).ours
+    put()
+    seen = [cell.cell_contents for cell in getattr(put, "__closure__", None) or ()]
+    [bucket] = [each for each in seen if isinstance(each, Instant)]
+    first, second = sorted(map(len, bucket.objects.values()))
+    assert (first < second / 5) == borrow
+
+
+def test_a_crowd_asks_for_what_the_bare_client_asks_for(served: Served) -> None:
+    for each in PARTS["crowd"](served, TINY):
+        assert each.requests == {"PUT": 5, "LIST": 1}
+        assert each.other == {"in all": 6}
+        assert each.aim == crowd.SLOWER
+
+
+def test_requests_that_wait_for_none_are_one_wave() -> None:
+    log = [{"at": at} for at in (0.0, 0.01, 0.03, 0.054, 0.056)]
+    assert [len(wave) for wave in crowd.waves(log, 0.025)] == [2, 2, 1]
+
+
+def test_pairs_take_turns() -> None:
+    done: list[str] = []
+    ticks = iter(range(100))
+    found = paired(
+        lambda: done.append("a"),
+        lambda: done.append("b"),
+        2,
+        clock=lambda: float(next(ticks)),
+        prepare=lambda: done.append("-"),
+    )
+    assert "".join(done) == "-b-a-a-b"
+    assert (found.found, found.beside, found.ratio) == (1000, 1000, [1, 1, 1])
+
+
+def test_what_got_worse_is_said() -> None:
+    before = Record([LATEST])
+    assert compare(before, before) == []
+    slower = dataclasses.replace(LATEST, ratio=[1.18, 1.2, 1.22])
+    more = dataclasses.replace(LATEST, requests={"LIST": 2, "GET": 2})
+    assert compare(Record([slower]), before) == ["history, latest, 0 ms, sync: 1.20, was 1.02"]
+    assert compare(Record([more]), before) == ["history, latest, 0 ms, sync: 4 requests, was 3"]
+    assert compare(Record([dataclasses.replace(LATEST, mode="async")]), before)[0].startswith("nothing to")
+
+
+def test_the_benchmark_writes_and_compares(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    document, recorded = tmp_path / "benchmarks.md", tmp_path / "it.json"
+    monkeypatch.setattr(report.write, "__defaults__", (document,))
+    monkeypatch.setattr(Record.save, "__defaults__", (recorded,))
+    monkeypatch.setattr(Record.load.__func__, "__defaults__", (recorded,))  # type: ignore[attr-defined]
+    monkeypatch.setattr(operations, "SHORT", TINY)
+    assert operations.main(["--part", "cpu", "--write"]) == 0
+    assert "python -m benchmarks.operations --part cpu --write\n" in document.read_text()
+    assert len(json.loads(recorded.read_text())["measured"]) == 8
+    capsys.readouterr()
+    monkeypatch.setattr(operations, "measure", lambda part, scale: [LATEST])
+    assert operations.main(["--part", "history", "--write"]) == 0
+    assert {each.part for each in Record.load().measured} == {"history", "cpu"}
+    written = document.read_text()
+    assert "### A long thread\n" in written
+    assert "### CPU of an operation\n" in written
+    assert operations.main(["--part", "history", "--compare"]) == 0
+    assert capsys.readouterr().out.endswith("\nnothing got worse by more than noise\n")
+
+
+def test_the_document_says_which_targets_are_missed() -> None:
+    missed: Any = dataclasses.replace(LATEST, mode="async", ratio=[1.3, 1.32, 1.4])
+    lines = operations_report.tables(Record([LATEST, missed])).splitlines()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| latest")]
+    assert [(row[1], row[4], row[6], row[7]) for row in rows] == [
+        ("sync", "1.02", "1.10, met", "1 LIST, 2 GET"),
+        ("async", "1.32", "1.10, 20% more", "1 LIST, 2 GET"),
+    ]
+    assert operations_report._HEADS.keys() == operations_report._TEXTS.keys() >= PARTS.keys()
+
+
+def test_what_is_recorded_can_be_read() -> None:
+    assert {each.part for each in Record.load(measured.RECORDED).measured} <= operations_report._HEADS.keys()
