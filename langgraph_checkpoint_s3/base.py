@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 import uuid
@@ -178,6 +179,19 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
     def clock(self) -> Callable[[], int]:
         """The time in ns since 1970, never twice the same. For this package's admin module alone."""
         return self._now
+
+    def get_next_version(self, current: str | float | None, channel: None = None) -> str:
+        """The next version of a channel: a counter that sorts as text, and a random part.
+
+        Goes on from the numbers that other savers use too.
+        """
+        if current is None:
+            number = 0
+        elif isinstance(current, str):
+            number = int(current.partition(".")[0])
+        else:
+            number = int(current)
+        return f"{number + 1:032}.{random.random():016}"  # noqa: S311  # tells forks apart, no secret
 
     def _context(self) -> Context:
         # Made for each call: `with_allowlist` clones the saver with another serializer.
