@@ -1,4 +1,4 @@
-"""How a saver is made, made ready and closed: all of `S3Saver` that isn't LangGraph's contract."""
+"""How a saver is made, made ready and closed: of `S3Saver` all that stores nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from langgraph_checkpoint_s3.objects.keys import Layout
 from langgraph_checkpoint_s3.objects.names import Names
 from langgraph_checkpoint_s3.objects.seal import SECRET_BYTES, derive
 from langgraph_checkpoint_s3.objects.vault import Vault
-from langgraph_checkpoint_s3.plans import setup
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.memory import Memory
 from langgraph_checkpoint_s3.plans.plan import Plan
@@ -208,6 +207,8 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
         )
 
     def _setup(self) -> Plan[bool]:
+        from langgraph_checkpoint_s3.plans import setup  # once in a bucket's life
+
         return setup.setup(self.config.prefix, uuid.uuid4().hex, versioning=self.config.versioning)
 
     def _note_conditional(self, honoured: bool) -> None:
