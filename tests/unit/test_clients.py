@@ -127,7 +127,12 @@ def test_who_calls_is_said_once_a_client(
     """But for an application that gives itself a name: that one is only in botocore's own text."""
     built: list[Any] = []
     general = useragent.modify_components
-    monkeypatch.setattr(useragent, "modify_components", lambda parts: built.append(parts) or general(parts))
+
+    def listen(parts: Any) -> Any:
+        built.append(parts)
+        return general(parts)
+
+    monkeypatch.setattr(useragent, "modify_components", listen)
     if app_id is not None:
         monkeypatch.setenv("AWS_SDK_UA_APP_ID", app_id)
     with Server() as server, S3Saver("bucket", endpoint_url=server.endpoint_url) as saver:
