@@ -5,6 +5,8 @@ from langgraph_checkpoint_s3 import S3Saver
 graph = builder.compile(checkpointer=S3Saver("my-bucket"))
 """
 
+from typing import TYPE_CHECKING, Any
+
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
@@ -19,10 +21,12 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
-from langgraph_checkpoint_s3.leases import Lease
 from langgraph_checkpoint_s3.s3.counts import Stats
 from langgraph_checkpoint_s3.saver import S3Saver
 from langgraph_checkpoint_s3.version import __version__
+
+if TYPE_CHECKING:
+    from langgraph_checkpoint_s3.leases import Lease
 
 __all__ = [
     "AccessDeniedError",
@@ -42,3 +46,11 @@ __all__ = [
     "StorageUnavailableError",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Lease":  # imported when it is used: a cold start goes without
+        from langgraph_checkpoint_s3.leases import Lease
+
+        return Lease
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

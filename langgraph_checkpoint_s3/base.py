@@ -1,7 +1,8 @@
-"""How a saver is made, made ready and closed: all of `S3Saver` that isn't LangGraph's contract."""
+"""How a saver is made, made ready and closed: of `S3Saver` all that stores nothing."""
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 import uuid
@@ -17,7 +18,6 @@ from langgraph_checkpoint_s3.objects.keys import Layout
 from langgraph_checkpoint_s3.objects.names import Names
 from langgraph_checkpoint_s3.objects.seal import SECRET_BYTES, derive
 from langgraph_checkpoint_s3.objects.vault import Vault
-from langgraph_checkpoint_s3.plans import setup
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.memory import Memory
 from langgraph_checkpoint_s3.plans.plan import Plan
@@ -181,6 +181,19 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
         """The time in ns since 1970, never twice the same. For this package's admin module alone."""
         return self._now
 
+    def get_next_version(self, current: str | float | None, channel: None = None) -> str:
+        """The next version of a channel: a counter that sorts as text, and a random part.
+
+        Goes on from the numbers that other savers use too.
+        """
+        if current is None:
+            number = 0
+        elif isinstance(current, str):
+            number = int(current.partition(".")[0])
+        else:
+            number = int(current)
+        return f"{number + 1:032}.{random.random():016}"  # noqa: S311  # tells forks apart, no secret
+
     def _context(self) -> Context:
         # Made for each call: `with_allowlist` clones the saver with another serializer.
         return Context(
@@ -196,6 +209,8 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
         )
 
     def _setup(self) -> Plan[bool]:
+        from langgraph_checkpoint_s3.plans import setup  # once in a bucket's life
+
         return setup.setup(self.config.prefix, uuid.uuid4().hex, versioning=self.config.versioning)
 
     def _note_conditional(self, honoured: bool) -> None:

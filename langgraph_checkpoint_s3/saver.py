@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,15 +16,16 @@ from langgraph.checkpoint.base import (
 )
 
 from langgraph_checkpoint_s3.base import BaseS3Saver
-from langgraph_checkpoint_s3.leases import Lease, Terms
 from langgraph_checkpoint_s3.objects.weight import weigh
-from langgraph_checkpoint_s3.plans import copy, history, read, remove, write
+from langgraph_checkpoint_s3.plans import read, remove, write
 from langgraph_checkpoint_s3.plans.address import Address, thread_name
-from langgraph_checkpoint_s3.plans.listing import Listing
 from langgraph_checkpoint_s3.plans.plan import Plan
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
+
+    from langgraph_checkpoint_s3.leases import Lease
+    from langgraph_checkpoint_s3.plans.listing import Listing
 
 
 class S3Saver(BaseS3Saver):
@@ -329,6 +329,8 @@ class S3Saver(BaseS3Saver):
             ConflictError: On entering: somebody else holds it.
             NotSupportedError: On entering: the store ignores conditional writes.
         """
+        from langgraph_checkpoint_s3.leases import Lease, Terms
+
         terms = Terms.of(ttl, wait, holder, auto_renew)
         name = thread_name(thread_id)
         return Lease(self._store, self._layout.lease(name), name, terms, self._now)
@@ -345,18 +347,7 @@ class S3Saver(BaseS3Saver):
         """`lease`, for `async with`: a task of the loop renews it, so don't block the loop for long."""
         return self.lease(thread_id, ttl=ttl, wait=wait, holder=holder, auto_renew=auto_renew)
 
-    def get_next_version(self, current: str | float | None, channel: None = None) -> str:
-        """The next version of a channel: a counter that sorts as text, and a random part.
-
-        Goes on from the numbers that other savers use too.
-        """
-        if current is None:
-            number = 0
-        elif isinstance(current, str):
-            number = int(current.partition(".")[0])
-        else:
-            number = int(current)
-        return f"{number + 1:032}.{random.random():016}"  # noqa: S311  # tells forks apart, no secret
+    # What few processes use is imported when it is used: a cold start goes without.
 
     def _listing(
         self,
@@ -365,6 +356,8 @@ class S3Saver(BaseS3Saver):
         before: RunnableConfig | None,
         limit: int | None,
     ) -> Listing:
+        from langgraph_checkpoint_s3.plans.listing import Listing
+
         address = Address.of(config) if config else None
         return Listing(self._context(), address, filter, get_checkpoint_id(before) if before else None, limit)
 
@@ -389,9 +382,13 @@ class S3Saver(BaseS3Saver):
     def _history(
         self, config: RunnableConfig, channels: Sequence[str]
     ) -> Plan[Mapping[str, DeltaChannelHistory]]:
+        from langgraph_checkpoint_s3.plans import history
+
         return history.delta_history(self._context(), Address.of(config), channels)
 
     def _copy(self, source: str, target: str) -> Plan[None]:
+        from langgraph_checkpoint_s3.plans import copy
+
         return copy.copy_thread(self._context(), thread_name(source), thread_name(target))
 
     def _prune(self, thread_ids: Sequence[str], strategy: str) -> Plan[None]:

@@ -19,7 +19,6 @@ from langgraph_checkpoint_s3.plans.keep import surplus
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask
 from langgraph_checkpoint_s3.plans.release import release_all
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, latest
-from langgraph_checkpoint_s3.s3.administration import DeleteVersions
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects, Deletion, Request
 
 T = TypeVar("T")
@@ -117,6 +116,8 @@ def delete_keys(keys: Sequence[str]) -> Plan[None]:
 
 def delete_versions(versions: Sequence[tuple[str, str]]) -> Plan[None]:
     """Delete versions or delete markers for good, each a key and a version id, in this order."""
+    from langgraph_checkpoint_s3.s3.administration import DeleteVersions  # for those who use it alone
+
     yield from _in_batches(DeleteVersions, versions, "s3:DeleteObjectVersion")
 
 

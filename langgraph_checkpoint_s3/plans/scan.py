@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout
 from langgraph_checkpoint_s3.plans.address import Address
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
-from langgraph_checkpoint_s3.s3.administration import ListVersions, Version
 from langgraph_checkpoint_s3.s3.requests import Entry, ListObjects
+
+if TYPE_CHECKING:
+    from langgraph_checkpoint_s3.s3.administration import Version
 
 PAGE = 1000
 """The most keys that S3 lists at once."""
@@ -161,6 +164,8 @@ def latest(folders: Iterable[Folder]) -> list[Folder]:
 
 def versions(prefix: str) -> Plan[list[Version]]:
     """All versions and delete markers of the keys below a prefix, by key, the newest first."""
+    from langgraph_checkpoint_s3.s3.administration import ListVersions
+
     page = yield from ask(ListVersions(prefix, PAGE))
     found = list(page.versions)
     while page.marker is not None:

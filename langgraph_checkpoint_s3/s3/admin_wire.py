@@ -23,8 +23,9 @@ from langgraph_checkpoint_s3.s3.administration import (
     Version,
     VersionPage,
 )
-from langgraph_checkpoint_s3.s3.requests import Deletion, Done, Request
+from langgraph_checkpoint_s3.s3.requests import Done, Request
 from langgraph_checkpoint_s3.s3.settings import DeleteSetting, GetSetting, PutSetting
+from langgraph_checkpoint_s3.s3.words import deletion, etag, of_version
 
 _OPERATIONS: Final[Mapping[type[Request[Any]], str]] = {
     ListVersions: "ListObjectVersions",
@@ -135,26 +136,6 @@ def answer(request: Request[Any], response: Mapping[str, Any]) -> Any:
         case GetSetting():
             return _document(request, response)
     return Done()
-
-
-def of_version(version: str | None) -> dict[str, str]:
-    """The argument that names a version."""
-    return {} if version is None else {"VersionId": version}
-
-
-def deletion(response: Mapping[str, Any]) -> Deletion:
-    """What DeleteObjects tells of those that it didn't delete."""
-    return Deletion(
-        tuple(
-            (str(error.get("Key")), str(error.get("Code")), str(error.get("Message")))
-            for error in response.get("Errors", ())
-        )
-    )
-
-
-def etag(response: Mapping[str, Any]) -> str:
-    """The ETag without its quotes: stores differ in where they write them."""
-    return str(response.get("ETag", "")).strip('"')
 
 
 def _named(name: str | None) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
 from langgraph_checkpoint_s3.s3.requests import Deletion, Missing, Request
 
@@ -174,6 +174,8 @@ class Sign(Request[Signed]):
         key: The object.
         seconds: How long it is valid.
     """
+
+    is_sent: ClassVar[bool] = False
 
     method: SignedMethod
     key: str

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from langgraph_checkpoint_s3.config import S3Config
-from langgraph_checkpoint_s3.s3.boto import client_arguments, prepare, tune, wire_of
+from langgraph_checkpoint_s3.s3.boto import client_arguments, name_client, prepare, tune, wire_of
 from langgraph_checkpoint_s3.s3.wire import Wire
 
 
@@ -109,15 +109,16 @@ class AioClients:
         from aiobotocore.config import AioConfig
 
         arguments = client_arguments(self._config, self._user_agent)
-        arguments["config"] = AioConfig(**arguments["config"])
         if self._given is not None:
             create = getattr(self._given, "create_client", None) or self._given.client
         else:
             if self._session is None:
                 self._session = _new_session()
+            name_client(self._session, arguments["config"])
             if not (arguments["region_name"] or self._session.get_config_variable("region")):
                 arguments["region_name"] = "us-east-1"
             create = self._session.create_client
+        arguments["config"] = AioConfig(**arguments["config"])
         client = await create("s3", **arguments).__aenter__()
         tune(client)
         return client

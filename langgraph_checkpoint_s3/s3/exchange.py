@@ -16,11 +16,9 @@ from typing import Any, Final
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import CorruptObjectError, S3CheckpointError, StorageUnavailableError
-from langgraph_checkpoint_s3.s3.administration import Sign
 from langgraph_checkpoint_s3.s3.breaker import Breaker
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
 from langgraph_checkpoint_s3.s3.counts import Counts, Stats
-from langgraph_checkpoint_s3.s3.faults import Again, Outcome, Unconditional, judge, unmakeable
 from langgraph_checkpoint_s3.s3.hedge import Hedges, kind_of
 from langgraph_checkpoint_s3.s3.patience import Call, Patience
 from langgraph_checkpoint_s3.s3.requests import (
@@ -89,6 +87,8 @@ class Shared:
         try:
             yield
         except Exception as error:
+            from langgraph_checkpoint_s3.s3.faults import unmakeable  # for when something fails
+
             told = unmakeable(error, self.config.bucket)
             if told is None:
                 raise
@@ -170,7 +170,7 @@ class Exchange:
         self._tries += 1
         self.called = Call(self._patience)
         self._conditional = self._shared.conditional
-        if not isinstance(self._request, Sign):  # nothing is sent for it
+        if self._request.is_sent:
             self._counts.request(operation_of(self._request))
         arguments = wire.arguments(self._request, conditional=self._conditional)
         self._sent = self._shared.clock()
@@ -199,6 +199,8 @@ class Exchange:
         """Whether a call that ended with this error, or with none, has an answer: absence is one too."""
         if not isinstance(error, Exception):
             return error is None
+        from langgraph_checkpoint_s3.s3.faults import Outcome, judge
+
         return isinstance(judge(error, self._request, self._shared.config.bucket), Outcome)
 
     def answered_by(self, call: Call) -> None:
@@ -237,6 +239,8 @@ class Exchange:
         Raises:
             S3CheckpointError: It won't be.
         """
+        from langgraph_checkpoint_s3.s3.faults import Again, Outcome, Unconditional, judge
+
         self._attempts += max(1, self.called.attempts)
         self._count_retries()
         verdict = judge(error, self._request, self._shared.config.bucket, reading=self.called.reading)

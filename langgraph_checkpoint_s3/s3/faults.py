@@ -24,7 +24,6 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
-from langgraph_checkpoint_s3.s3 import admin_wire
 from langgraph_checkpoint_s3.s3.administration import InspectObject, ListUploads, RestoreObject, UploadPage
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
@@ -325,7 +324,12 @@ def _denied(code: str, message: str, request: Request[Any], where: Mapping[str, 
 
 def action_of(request: Request[Any]) -> str:
     """The IAM action that a request needs."""
-    return IAM_ACTIONS.get(type(request)) or admin_wire.action(request)
+    known = IAM_ACTIONS.get(type(request))
+    if known is not None:
+        return known
+    from langgraph_checkpoint_s3.s3 import admin_wire  # for those who use it alone
+
+    return admin_wire.action(request)
 
 
 def _named(request: Request[Any]) -> str:

@@ -18,7 +18,13 @@ A_co = TypeVar("A_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Request(Generic[A_co]):
-    """A request whose answer is an `A_co`."""
+    """A request whose answer is an `A_co`.
+
+    Attributes:
+        is_sent: Whether anything is sent for it.
+    """
+
+    is_sent: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from botocore import xform_name
 
 from langgraph_checkpoint_s3.config import S3Config
-from langgraph_checkpoint_s3.s3 import admin_wire
-from langgraph_checkpoint_s3.s3.admin_wire import deletion, etag, of_version
-from langgraph_checkpoint_s3.s3.administration import InspectBucket, Sign, Signed
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
     Body,
@@ -37,6 +34,10 @@ from langgraph_checkpoint_s3.s3.requests import (
     SwapObject,
     UploadPart,
 )
+from langgraph_checkpoint_s3.s3.words import deletion, etag, of_version
+
+if TYPE_CHECKING:
+    from langgraph_checkpoint_s3.s3.administration import Sign, Signed
 
 OPERATIONS: Final[Mapping[type[Request[Any]], str]] = {
     PutObject: "PutObject",
@@ -84,6 +85,8 @@ class Wire:
     def arguments(self, request: Request[Any], *, conditional: bool = True) -> dict[str, Any]:
         """The arguments of the client's method. `conditional` says whether the store knows conditions."""
         if type(request) not in OPERATIONS:
+            from langgraph_checkpoint_s3.s3 import admin_wire  # for those who use it alone
+
             return admin_wire.arguments(request, self._bucket, self._payer)
         arguments: dict[str, Any] = self._bucket | self._payer
         match request:
@@ -143,13 +146,20 @@ class Wire:
                 return response["ETag"]
             case CreateBucket() | AbortUpload():
                 return Done()
-            case Sign():
-                return self._signed(request, response)
-            case InspectBucket():
-                return replace(admin_wire.answer(request, response), client_region=self._region)
-        return admin_wire.answer(request, response)
+        return self._admin_answer(request, response)
+
+    def _admin_answer(self, request: Request[Any], response: Mapping[str, Any]) -> Any:
+        from langgraph_checkpoint_s3.s3 import admin_wire
+        from langgraph_checkpoint_s3.s3.administration import InspectBucket, Sign
+
+        if isinstance(request, Sign):
+            return self._signed(request, response)
+        answer = admin_wire.answer(request, response)
+        return replace(answer, client_region=self._region) if isinstance(request, InspectBucket) else answer
 
     def _signed(self, request: Sign, url: Any) -> Signed:
+        from langgraph_checkpoint_s3.s3.administration import Signed
+
         # What botocore refreshes knows when it ends; other temporary credentials don't.
         ends_within = getattr(self._credentials, "refresh_needed", None)
         if ends_within is not None and getattr(self._credentials, "end_is_known", True):
@@ -159,7 +169,12 @@ class Wire:
 
 def operation_of(request: Request[Any]) -> str:
     """S3's name of the operation that a request is."""
-    return OPERATIONS.get(type(request)) or admin_wire.operation(request)
+    known = OPERATIONS.get(type(request))
+    if known is not None:
+        return known
+    from langgraph_checkpoint_s3.s3 import admin_wire
+
+    return admin_wire.operation(request)
 
 
 def method_of(request: Request[Any]) -> str:

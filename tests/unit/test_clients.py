@@ -9,9 +9,13 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import botocore
 import pytest
+from botocore import useragent
 
-from langgraph_checkpoint_s3 import InvalidConfigError, S3Saver
+from benchmarks.bucket import Answer, Bucket, Request
+from benchmarks.server import Server
+from langgraph_checkpoint_s3 import InvalidConfigError, S3Saver, __version__
 from langgraph_checkpoint_s3.plans.plan import ask
 from langgraph_checkpoint_s3.s3.administration import Sign
 from langgraph_checkpoint_s3.s3.drivers import Store
@@ -113,3 +117,41 @@ def test_where_the_bucket_is_in_the_address(settings: dict[str, Any], begins: st
     with S3Saver("bucket", region="eu-west-1", **settings) as saver:
         signed = saver._store.run(ask(Sign("GET", "k", 60)))
     assert signed.url.startswith(begins)
+
+
+@BOTH
+@pytest.mark.parametrize("app_id", [None, "app-1"])
+def test_who_calls_is_said_once_a_client(
+    run: Run, app_id: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for an application that gives itself a name: that one is only in botocore's own text."""
+    built: list[Any] = []
+    general = useragent.modify_components
+
+    def listen(parts: Any) -> Any:
+        built.append(parts)
+        return general(parts)
+
+    monkeypatch.setattr(useragent, "modify_components", listen)
+    if app_id is not None:
+        monkeypatch.setenv("AWS_SDK_UA_APP_ID", app_id)
+    with Server() as server, S3Saver("bucket", endpoint_url=server.endpoint_url) as saver:
+        run(saver._store, GetObject("k"))
+    assert bool(built) == (app_id is not None)
+
+
+@BOTH
+def test_the_store_is_told_the_library_and_the_saver(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[str] = []
+    answer = Bucket.answer
+
+    def listen(bucket: Bucket, request: Request) -> Answer:
+        heard.append(request.headers["user-agent"])
+        return answer(bucket, request)
+
+    monkeypatch.setattr(Bucket, "answer", listen)
+    with Server() as server, S3Saver("bucket", endpoint_url=server.endpoint_url) as saver:
+        run(saver._store, GetObject("k"))
+    assert f"otocore/{botocore.__version__} " in f"{heard[0]} "
+    assert "Python/" in heard[0]
+    assert heard[0].endswith(f" langgraph-checkpoint-s3/{__version__}")

@@ -167,9 +167,9 @@ LATE = (
 )
 
 
-def loaded_by(code: str) -> set[str]:
-    """Which of the modules above a fresh interpreter has loaded after this code."""
-    shown = f"{code}\nimport sys; print([name for name in {LATE!r} if name in sys.modules])"
+def loaded_by(code: str, names: tuple[str, ...] = LATE) -> set[str]:
+    """Which of these modules a fresh interpreter has loaded after this code."""
+    shown = f"{code}\nimport sys; print([name for name in {names!r} if name in sys.modules])"
     command = [sys.executable, "-c", shown]
     ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT.parent)
     return set(ast.literal_eval(ran.stdout))
@@ -181,6 +181,43 @@ def test_importing_and_making_a_saver_loads_no_client() -> None:
     making = f"with {PACKAGE}.S3Saver.from_conn_string('s3://bucket') as saver: saver.stats()"
     assert loaded_by(f"import {PACKAGE}\n{making}\n") <= langgraphs_own
     assert "boto3" in loaded_by("import boto3")
+
+
+RARE = (
+    "admin",
+    "encryption",
+    "leases",
+    "plans.copy",
+    "plans.history",
+    "plans.lease",
+    "plans.listing",
+    "plans.setup",
+    "s3.admin_wire",
+    "s3.administration",
+    "s3.faults",
+    "s3.settings",
+)
+"""What a process that only runs graphs has no use for, while nothing fails."""
+
+A_TURN = f"""
+import os
+os.environ.update(AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b")
+from benchmarks.server import Server
+from langgraph.checkpoint.base import empty_checkpoint
+from {PACKAGE} import S3Saver
+config = {{"configurable": {{"thread_id": "1", "checkpoint_ns": ""}}}}
+with Server() as server, S3Saver("bucket", endpoint_url=server.endpoint_url, region="us-east-1") as saver:
+    config = saver.put(config, empty_checkpoint(), {{"step": 1}}, {{}})
+    saver.put_writes(config, [("channel", 1)], "task")
+    assert saver.get_tuple(config).pending_writes
+"""
+
+
+def test_a_turn_loads_nothing_that_few_processes_use() -> None:
+    names = tuple(f"{PACKAGE}.{name}" for name in RARE)
+    assert all(is_module(name) or (ROOT / name.replace(".", "/")).is_dir() for name in RARE)
+    assert loaded_by(A_TURN, names) == set()
+    assert loaded_by(f"import {PACKAGE}.admin", names) >= {f"{PACKAGE}.s3.administration"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
