@@ -6,19 +6,21 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.leases import Lease, Terms
 from langgraph_checkpoint_s3.objects.borrow import Rules
 from langgraph_checkpoint_s3.objects.keys import Layout
 from langgraph_checkpoint_s3.objects.names import Names
 from langgraph_checkpoint_s3.objects.seal import SECRET_BYTES, derive
 from langgraph_checkpoint_s3.objects.vault import Vault
 from langgraph_checkpoint_s3.plans import setup
-from langgraph_checkpoint_s3.plans.address import Context
+from langgraph_checkpoint_s3.plans.address import Context, thread_name
 from langgraph_checkpoint_s3.plans.memory import Memory
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.transfer import Sizes
@@ -168,6 +170,60 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
     async def asetup(self) -> None:
         """`setup`, as a coroutine."""
         self._note_conditional(await self._store.arun(self._setup(), "setup"))
+
+    def lease(
+        self,
+        thread_id: str,
+        *,
+        ttl: float | timedelta = 60.0,
+        wait: float | timedelta = 0.0,
+        holder: str | None = None,
+        auto_renew: bool = True,
+    ) -> Lease:
+        """A lock for a thread, across machines, that ends by itself when its holder dies.
+
+            with saver.lease("customer-42", wait=300) as lease:
+                graph.invoke(inputs, config)
+
+        It keeps out those who take it too, and nobody else. Entering it sends one GET and one PUT (and
+        once a saver three PUTs that make sure that the store heeds conditions), each renewal and the
+        release one PUT. Needs `s3:GetObject` and `s3:PutObject`. A holder that is paused for longer than
+        `ttl` loses it without noticing at once: `Lease.check` tells before something that matters, and
+        `Lease.token` lets whoever is written to refuse such a holder.
+
+        Args:
+            thread_id: The thread.
+            ttl: Seconds (or a timedelta), from 1 s to 7 days, for which it holds without being renewed.
+                Others can take it over 2 s later.
+            wait: Seconds (or a timedelta) for which to try to get it; `math.inf` is for ever.
+            holder: Who you are, for those who are kept out. Default: host and process id.
+            auto_renew: Renew it in the background at each third of `ttl`.
+
+        Returns:
+            The lease, which `with` takes and releases. If it was lost meanwhile, leaving the `with`
+            raises a `ConflictError`.
+
+        Raises:
+            InvalidKeyError: The thread_id is empty or too long.
+            InvalidConfigError: A value is out of range.
+            ConflictError: On entering: somebody else holds it.
+            NotSupportedError: On entering: the store ignores conditional writes.
+        """
+        terms = Terms.of(ttl, wait, holder, auto_renew)
+        name = thread_name(thread_id)
+        return Lease(self._store, self._layout.lease(name), name, terms, self._now)
+
+    def alease(
+        self,
+        thread_id: str,
+        *,
+        ttl: float | timedelta = 60.0,
+        wait: float | timedelta = 0.0,
+        holder: str | None = None,
+        auto_renew: bool = True,
+    ) -> Lease:
+        """`lease`, for `async with`: a task of the loop renews it, so don't block the loop for long."""
+        return self.lease(thread_id, ttl=ttl, wait=wait, holder=holder, auto_renew=auto_renew)
 
     @property
     def internals(self) -> tuple[Store, Context]:

@@ -16,7 +16,8 @@ from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.objects.borrow import Rules
 from langgraph_checkpoint_s3.objects.drafts import draft, serialize
 from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout, WritesLeaf
-from langgraph_checkpoint_s3.objects.records import Origin, encode_writes
+from langgraph_checkpoint_s3.objects.records import Origin
+from langgraph_checkpoint_s3.objects.writes import Task, encode_tasks
 from tests.contract.front import Answer, Front, Hold
 from tests.contract.support import (
     Calls,
@@ -54,7 +55,7 @@ def seed(place: Place, saver: S3Saver, count: int, *, tasks: int = 0, delta: str
         made.append((layout.key("thread", "", name, leaf), body))
         for task in range(tasks):
             wrote = {0: (delta or "text", f"{number}.{task}")}
-            body = encode_writes(saver.serde, "none", origin, wrote, f"task-{task}", f"~{task}")[0]
+            body = encode_tasks("none", origin, [Task.of(saver.serde, wrote, f"task-{task}", f"~{task}")])
             made.append((layout.key("thread", "", name, WritesLeaf.of(f"task-{task}", wrote)), body))
     if place.server.name == "moto":  # it is in this process: straight into its memory
         backend = moto_backends()["123456789012"]["aws"]
