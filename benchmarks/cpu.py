@@ -64,7 +64,7 @@ def operations(size: int, *, borrow: bool) -> Iterator[Operation]:
     namespace = bucket.context.layout.namespace("1", "")
     first, second = checkpoint_of(parent, 1), checkpoint_of(child, 2)
     where = bucket.run(write.put(bucket.context, _CONFIG, first, _METADATA, ["messages"], now()))
-    known = bucket.context.memory.known(namespace, first["id"])
+    known = bucket.context.memory.parent(namespace, first["id"])
 
     def put() -> None:
         if known:
@@ -72,7 +72,7 @@ def operations(size: int, *, borrow: bool) -> Iterator[Operation]:
         bucket.run(write.put(bucket.context, where, second, _METADATA, ["messages"], now()))
 
     def put_writes() -> None:
-        bucket.run(write.put_writes(bucket.context, where, [("messages", child)], "task", "", now()))
+        bucket.run(write.put_task(bucket.context, where, [("messages", child)], "task", "", now()))
 
     rest = {name: value for name, value in second.items() if name != "channel_values"}
     complete = {**_METADATA, "step": 1}

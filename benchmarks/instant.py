@@ -125,7 +125,7 @@ def write_thread(thread: str, count: int) -> tuple[list[str], dict[str, bytes]]:
             )
         )
         bucket.run(
-            write.put_writes(bucket.context, where, [("messages", message)], f"task-{step}", "", now())
+            write.put_task(bucket.context, where, [("messages", message)], f"task-{step}", "", now())
         )
         ids.append(checkpoint["id"])
     return ids, bucket.objects

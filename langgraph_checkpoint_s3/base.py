@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -18,7 +18,7 @@ from langgraph_checkpoint_s3.objects.keys import Layout
 from langgraph_checkpoint_s3.objects.names import Names
 from langgraph_checkpoint_s3.objects.seal import SECRET_BYTES, derive
 from langgraph_checkpoint_s3.objects.vault import Vault
-from langgraph_checkpoint_s3.plans.address import Context
+from langgraph_checkpoint_s3.plans.address import Context, thread_name
 from langgraph_checkpoint_s3.plans.memory import Memory
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.transfer import Sizes
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from langgraph_checkpoint_s3.encryption.provider import KeyProvider
+    from langgraph_checkpoint_s3.leases import Lease
 
 _WRITER = f"langgraph-checkpoint-s3/{__version__}"
 _OWN_KEYWORDS = frozenset({"serde", "client", "session", "aio_session", "encryption"})
@@ -171,6 +172,62 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
         """`setup`, as a coroutine."""
         self._note_conditional(await self._store.arun(self._setup(), "setup"))
 
+    def lease(
+        self,
+        thread_id: str,
+        *,
+        ttl: float | timedelta = 60.0,
+        wait: float | timedelta = 0.0,
+        holder: str | None = None,
+        auto_renew: bool = True,
+    ) -> Lease:
+        """A lock for a thread, across machines, that ends by itself when its holder dies.
+
+            with saver.lease("customer-42", wait=300) as lease:
+                graph.invoke(inputs, config)
+
+        It keeps out those who take it too, and nobody else. Entering it sends one GET and one PUT (and
+        once a saver three PUTs that make sure that the store heeds conditions), each renewal and the
+        release one PUT. Needs `s3:GetObject` and `s3:PutObject`. A holder that is paused for longer than
+        `ttl` loses it without noticing at once: `Lease.check` tells before something that matters, and
+        `Lease.token` lets whoever is written to refuse such a holder.
+
+        Args:
+            thread_id: The thread.
+            ttl: Seconds (or a timedelta), from 1 s to 7 days, for which it holds without being renewed.
+                Others can take it over 2 s later.
+            wait: Seconds (or a timedelta) for which to try to get it; `math.inf` is for ever.
+            holder: Who you are, for those who are kept out. Default: host and process id.
+            auto_renew: Renew it in the background at each third of `ttl`.
+
+        Returns:
+            The lease, which `with` takes and releases. If it was lost meanwhile, leaving the `with`
+            raises a `ConflictError`.
+
+        Raises:
+            InvalidKeyError: The thread_id is empty or too long.
+            InvalidConfigError: A value is out of range.
+            ConflictError: On entering: somebody else holds it.
+            NotSupportedError: On entering: the store ignores conditional writes.
+        """
+        from langgraph_checkpoint_s3.leases import Lease, Terms  # by few processes
+
+        terms = Terms.of(ttl, wait, holder, auto_renew)
+        name = thread_name(thread_id)
+        return Lease(self._store, self._layout.lease(name), name, terms, self._now)
+
+    def alease(
+        self,
+        thread_id: str,
+        *,
+        ttl: float | timedelta = 60.0,
+        wait: float | timedelta = 0.0,
+        holder: str | None = None,
+        auto_renew: bool = True,
+    ) -> Lease:
+        """`lease`, for `async with`: a task of the loop renews it, so don't block the loop for long."""
+        return self.lease(thread_id, ttl=ttl, wait=wait, holder=holder, auto_renew=auto_renew)
+
     @property
     def internals(self) -> tuple[Store, Context]:
         """Where its plans run, and what they are given. For this package's admin module alone."""
@@ -180,19 +237,6 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
     def clock(self) -> Callable[[], int]:
         """The time in ns since 1970, never twice the same. For this package's admin module alone."""
         return self._now
-
-    def get_next_version(self, current: str | float | None, channel: None = None) -> str:
-        """The next version of a channel: a counter that sorts as text, and a random part.
-
-        Goes on from the numbers that other savers use too.
-        """
-        if current is None:
-            number = 0
-        elif isinstance(current, str):
-            number = int(current.partition(".")[0])
-        else:
-            number = int(current)
-        return f"{number + 1:032}.{random.random():016}"  # noqa: S311  # tells forks apart, no secret
 
     def _context(self) -> Context:
         # Made for each call: `with_allowlist` clones the saver with another serializer.

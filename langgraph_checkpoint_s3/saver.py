@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from datetime import timedelta
+import random
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import (
@@ -16,7 +16,7 @@ from langgraph.checkpoint.base import (
 )
 
 from langgraph_checkpoint_s3.base import BaseS3Saver
-from langgraph_checkpoint_s3.objects.weight import weigh
+from langgraph_checkpoint_s3.objects.weight import LIGHT, weigh
 from langgraph_checkpoint_s3.plans import read, remove, write
 from langgraph_checkpoint_s3.plans.address import Address, thread_name
 from langgraph_checkpoint_s3.plans.plan import Plan
@@ -24,7 +24,6 @@ from langgraph_checkpoint_s3.plans.plan import Plan
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
-    from langgraph_checkpoint_s3.leases import Lease
     from langgraph_checkpoint_s3.plans.listing import Listing
 
 
@@ -170,7 +169,7 @@ class S3Saver(BaseS3Saver):
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        """Store what a task wrote, in one PUT.
+        """Store what a task wrote, in one PUT. What many tasks wrote at once shares some PUTs.
 
         The first value of a regular write stays, also across processes (`If-None-Match: *`); of
         special ones (errors, interrupts, resumes) the last.
@@ -185,16 +184,22 @@ class S3Saver(BaseS3Saver):
             InvalidKeyError: There is no thread_id or checkpoint_id, or the key would be too long.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        self._store.run(write.put_writes(self._context(), config, writes, task_id, task_path, self._now()))
+        if weigh(value for _, value in writes) < LIGHT:
+            self._store.run_joint(*self._joint(config, writes, task_id, task_path))
+        else:
+            plan = write.put_task(self._context(), config, writes, task_id, task_path, self._now())
+            self._store.run(plan, "put_writes")
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """`put_writes`, as a coroutine."""
-        await self._store.arun(
-            write.put_writes(self._context(), config, writes, task_id, task_path, self._now()),
-            weight=weigh(value for _, value in writes),
-        )
+        weight = weigh(value for _, value in writes)
+        if weight < LIGHT:
+            await self._store.arun_joint(*self._joint(config, writes, task_id, task_path))
+        else:
+            plan = write.put_task(self._context(), config, writes, task_id, task_path, self._now())
+            await self._store.arun(plan, "put_writes", weight=weight)
 
     def delete_thread(self, thread_id: str) -> None:
         """Delete all of a thread's checkpoints and writes.
@@ -291,61 +296,18 @@ class S3Saver(BaseS3Saver):
         """`get_delta_channel_history`, as a coroutine."""
         return await self._store.arun(self._history(config, channels), "get_delta_channel_history")
 
-    def lease(
-        self,
-        thread_id: str,
-        *,
-        ttl: float | timedelta = 60.0,
-        wait: float | timedelta = 0.0,
-        holder: str | None = None,
-        auto_renew: bool = True,
-    ) -> Lease:
-        """A lock for a thread, across machines, that ends by itself when its holder dies.
+    def get_next_version(self, current: str | float | None, channel: None = None) -> str:
+        """The next version of a channel: a counter that sorts as text, and a random part.
 
-            with saver.lease("customer-42", wait=300) as lease:
-                graph.invoke(inputs, config)
-
-        It keeps out those who take it too, and nobody else. Entering it sends one GET and one PUT (and
-        once a saver three PUTs that make sure that the store heeds conditions), each renewal and the
-        release one PUT. Needs `s3:GetObject` and `s3:PutObject`. A holder that is paused for longer than
-        `ttl` loses it without noticing at once: `Lease.check` tells before something that matters, and
-        `Lease.token` lets whoever is written to refuse such a holder.
-
-        Args:
-            thread_id: The thread.
-            ttl: Seconds (or a timedelta), from 1 s to 7 days, for which it holds without being renewed.
-                Others can take it over 2 s later.
-            wait: Seconds (or a timedelta) for which to try to get it; `math.inf` is for ever.
-            holder: Who you are, for those who are kept out. Default: host and process id.
-            auto_renew: Renew it in the background at each third of `ttl`.
-
-        Returns:
-            The lease, which `with` takes and releases. If it was lost meanwhile, leaving the `with`
-            raises a `ConflictError`.
-
-        Raises:
-            InvalidKeyError: The thread_id is empty or too long.
-            InvalidConfigError: A value is out of range.
-            ConflictError: On entering: somebody else holds it.
-            NotSupportedError: On entering: the store ignores conditional writes.
+        Goes on from the numbers that other savers use too.
         """
-        from langgraph_checkpoint_s3.leases import Lease, Terms
-
-        terms = Terms.of(ttl, wait, holder, auto_renew)
-        name = thread_name(thread_id)
-        return Lease(self._store, self._layout.lease(name), name, terms, self._now)
-
-    def alease(
-        self,
-        thread_id: str,
-        *,
-        ttl: float | timedelta = 60.0,
-        wait: float | timedelta = 0.0,
-        holder: str | None = None,
-        auto_renew: bool = True,
-    ) -> Lease:
-        """`lease`, for `async with`: a task of the loop renews it, so don't block the loop for long."""
-        return self.lease(thread_id, ttl=ttl, wait=wait, holder=holder, auto_renew=auto_renew)
+        if current is None:
+            number = 0
+        elif isinstance(current, str):
+            number = int(current.partition(".")[0])
+        else:
+            number = int(current)
+        return f"{number + 1:032}.{random.random():016}"  # noqa: S311  # tells forks apart, no secret
 
     # What few processes use is imported when it is used: a cold start goes without.
 
@@ -378,6 +340,13 @@ class S3Saver(BaseS3Saver):
         new_versions: ChannelVersions,
     ) -> Plan[RunnableConfig]:
         return write.put(self._context(), config, checkpoint, metadata, new_versions, self._now())
+
+    def _joint(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
+    ) -> tuple[Address, write.Written, Callable[[Sequence[write.Written]], Plan[None]], str]:
+        context = self._context()
+        call = write.written(context, config, writes, task_id, task_path)
+        return call.address, call, lambda calls: write.put_writes(context, calls, self._now()), "put_writes"
 
     def _history(
         self, config: RunnableConfig, channels: Sequence[str]

@@ -21,9 +21,10 @@ from langgraph_checkpoint_s3.objects.codecs import CODECS, Compression
 from langgraph_checkpoint_s3.objects.drafts import draft, serialize
 from langgraph_checkpoint_s3.objects.format import MAGIC, open_container, sealed_with
 from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout, WritesLeaf
-from langgraph_checkpoint_s3.objects.records import Origin, encode_writes
+from langgraph_checkpoint_s3.objects.records import Origin
 from langgraph_checkpoint_s3.objects.values import text
 from langgraph_checkpoint_s3.objects.vault import Vault
+from langgraph_checkpoint_s3.objects.writes import Task, encode_tasks
 from langgraph_checkpoint_s3.plans.address import Address, Context, required_id
 from langgraph_checkpoint_s3.plans.lenders import missing
 from langgraph_checkpoint_s3.plans.memory import Memory
@@ -140,7 +141,8 @@ def dumps(
     objects: dict[str, bytes] = {}
     for number, (task, writes) in enumerate(_runs(checkpoint.pending_writes or ()), start=1):
         seal = room.seal(key, "writes", checkpoint_id)
-        body, _ = encode_writes(serde, compression, origin(number), writes, task, f"{number:08}", seal)
+        tasks = [Task.of(serde, writes, task, f"{number:08}")]
+        body = encode_tasks(compression, origin(number), tasks, seal)
         objects[name(WritesLeaf.of(task, writes, sealed=sealed))] = body
     leaf = CheckpointLeaf.of(checkpoint.metadata, parent, sealed=sealed)
     content = serialize(serde, checkpoint.checkpoint, checkpoint.metadata, parent)

@@ -2,6 +2,7 @@
 
     {prefix}{thread}.thread/{namespace}.ns/{rank}/checkpoint.p{parent}.k{source}.s{step}.r{run}
     {prefix}{thread}.thread/{namespace}.ns/{rank}/writes.t{task}.w{slots}.x{special slots}
+    {prefix}{thread}.thread/{namespace}.ns/{rank}/writes.j{digest of several tasks and slots}
     |------- Layout.thread --------|
     |------------- Layout.namespace -------------|
     |------------------- Layout.checkpoint -----------|---------------- a leaf ---------------|
@@ -164,7 +165,7 @@ class Layout:
                 "checkpoint_id": len(encode_rank(checkpoint_id)),
             }
             if isinstance(leaf, WritesLeaf):
-                parts["task_id"] = len(encode_component(leaf.task))
+                parts["task_id"] = len(encode_component(leaf.task or ""))
             else:
                 named = {
                     "parent checkpoint_id": leaf.parent,

@@ -88,9 +88,12 @@ class CheckpointLeaf:
 
 @dataclass(frozen=True, slots=True)
 class WritesLeaf:
-    """The end of a writes object's key: the task, which of its slots it fills, and if it is encrypted."""
+    """The end of a writes object's key: the task, which of its slots it fills, and if it is encrypted.
 
-    task: str
+    Where it holds what several tasks wrote, `task` is `None`, and `slots` is a digest of all.
+    """
+
+    task: str | None
     slots: str
     sealed: bool = False
 
@@ -107,17 +110,33 @@ class WritesLeaf:
         )
         return cls(task_id, ".".join(letter + text for letter, text in parts if text), sealed)
 
+    @classmethod
+    def of_several(cls, tasks: Iterable[tuple[str, Iterable[int]]], *, sealed: bool = False) -> WritesLeaf:
+        """The leaf for what several tasks wrote at once. The same again gets the same key.
+
+        Args:
+            tasks: Each task, with its slots.
+            sealed: Whether the object is encrypted.
+        """
+        text = "/".join(cls.of(task_id, slots).encode() for task_id, slots in tasks)
+        return cls(None, f"j{_digest(text)}", sealed)
+
     def hidden(self, names: Names) -> WritesLeaf:
         """The leaf with its fields hashed."""
-        return replace(
-            self, task=names.hide("task_id", self.task), slots=f"wh{names.hide('slots', self.slots)}"
-        )
+        slots = names.hide("slots", self.slots)
+        if self.task is None:
+            return replace(self, slots=f"j{slots}")
+        return replace(self, task=names.hide("task_id", self.task), slots=f"wh{slots}")
 
     def encode(self) -> str:
         """The leaf as a key ends in it."""
-        hashed = isinstance(self.task, Hidden)
-        task = f"u{str.__str__(self.task)}" if hashed else f"t{encode_component(self.task, 'task_id')}"
-        return f"writes.{task}.{self.slots}{'.e' if self.sealed else ''}"
+        if self.task is None:
+            task = ""
+        elif isinstance(self.task, Hidden):
+            task = f".u{str.__str__(self.task)}"
+        else:
+            task = f".t{encode_component(self.task, 'task_id')}"
+        return f"writes{task}.{self.slots}{'.e' if self.sealed else ''}"
 
 
 def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
@@ -148,6 +167,8 @@ def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
         step, created = (int(named[letter]) if letter in named else None for letter in "sc")
         leaf = CheckpointLeaf(named.get("p"), named.get("k"), step, named.get("r"), created, "e" in fields)
         return replace(leaf, **hashed) if hashed else leaf
+    if kind == "writes" and "j" in fields:
+        return WritesLeaf(None, f"j{fields['j']}", "e" in fields)
     if kind == "writes" and ("t" in fields or "u" in fields):
         slots = ".".join(letter + fields[letter] for letter in "wx" if letter in fields)
         task = decode_component(fields["t"]) if "t" in fields else Hidden(fields["u"])
@@ -165,5 +186,9 @@ def _ranges(numbers: list[int]) -> str:
             runs.append([number, number])
     text = "_".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
     if len(text) > _MAX_SLOTS_TEXT:
-        return f"h{hashlib.blake2s(text.encode(), digest_size=16).hexdigest()}"
+        return f"h{_digest(text)}"
     return text
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2s(text.encode(), digest_size=16).hexdigest()

@@ -1,4 +1,4 @@
-"""What the objects mean: a checkpoint, or the writes of a task. Between LangGraph's values and bytes.
+"""What an object means that holds a checkpoint. Between LangGraph's values and bytes.
 
 Values, metadata included, go through the saver's serializer (`dumps_typed`, `loads_typed`). What
 is read stays serialized until it is asked for, so that whoever needs a checkpoint's metadata, or
@@ -7,34 +7,26 @@ one channel of it, pays for that alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from langgraph.checkpoint.base import (
-    WRITES_IDX_MAP,
-    Checkpoint,
-    CheckpointMetadata,
-    PendingWrite,
-)
+from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError
 from langgraph_checkpoint_s3.objects.borrow import Known, Rules, known_of
-from langgraph_checkpoint_s3.objects.builder import Builder
 from langgraph_checkpoint_s3.objects.codecs import Compression
-from langgraph_checkpoint_s3.objects.format import OWN_FRAME, Container, open_container
+from langgraph_checkpoint_s3.objects.format import Container, open_container
 from langgraph_checkpoint_s3.objects.limits import check_values
-from langgraph_checkpoint_s3.objects.revive import Dumped, dump, load, load_map, worthwhile
+from langgraph_checkpoint_s3.objects.revive import Dumped, load, load_map
 from langgraph_checkpoint_s3.objects.rooms import PLAIN, Room
-from langgraph_checkpoint_s3.objects.seal import Kind, Seal
+from langgraph_checkpoint_s3.objects.seal import Kind
 from langgraph_checkpoint_s3.objects.values import (
     Lender,
     Value,
     brief,
     natural,
-    pack_value,
     text,
     unpack_value,
 )
@@ -209,67 +201,6 @@ class CheckpointRecord:
         return value.type, self.container.bytes_of(value)
 
 
-@dataclass(frozen=True, slots=True)
-class WriteRow:
-    """One write of a task, its value still serialized."""
-
-    task_id: str
-    task_path: str
-    idx: int
-    channel: str
-    value: Value
-
-
-@dataclass(frozen=True, slots=True)
-class WritesRecord:
-    """A writes object that was read."""
-
-    container: Container
-    created: int
-    rows: Sequence[WriteRow]
-
-    def check(self) -> None:
-        """Decode all frames, while it is known which object an error would be about.
-
-        Raises:
-            CorruptObjectError: One is damaged.
-        """
-        for row in self.rows:
-            self.container.bytes_of(row.value)
-
-
-def number_writes(writes: Iterable[tuple[str, Any]]) -> dict[int, tuple[str, Any]]:
-    """Give each write its slot: its position, or the fixed one of a special channel (the last one counts)."""
-    return {
-        WRITES_IDX_MAP.get(channel, place): (channel, value) for place, (channel, value) in enumerate(writes)
-    }
-
-
-def encode_writes(
-    serde: SerializerProtocol,
-    compression: Compression,
-    origin: Origin,
-    writes: Mapping[int, tuple[str, Any]],
-    task_id: str,
-    task_path: str,
-    seal: Seal | None = None,
-) -> tuple[bytes, int]:
-    """Make the object of a task's writes, which `number_writes` gave their slots.
-
-    Returns:
-        The object, and how many bytes the values have, serialized.
-    """
-    serialized = [dump(serde, value) for _, value in writes.values()]
-    builder = Builder(worthwhile(compression, (kind for kind, _ in serialized)), seal)
-    places = builder.pack((raw, len(raw) >= OWN_FRAME) for _, raw in serialized)
-    rows = [
-        [task_id, task_path, idx, channel, *pack_value(Value(kind, place))]
-        for (idx, (channel, _)), (kind, _), place in zip(writes.items(), serialized, places, strict=True)
-    ]
-    body, _ = builder.finish({**origin.fields("writes"), "writes": rows})
-    return body, sum(len(raw) for _, raw in serialized)
-
-
 def open_checkpoint(
     data: bytes | memoryview, size: int, checkpoint_ns: str, checkpoint_id: str, room: Room = PLAIN
 ) -> CheckpointRecord:
@@ -279,7 +210,7 @@ def open_checkpoint(
         CorruptObjectError: It can't be trusted, or belongs to another checkpoint.
         DecryptionError: It is encrypted, and the key is missing or another one; or it isn't, and must be.
     """
-    container = _open(data, size, "checkpoint", checkpoint_ns, checkpoint_id, room)
+    container = open_kind(data, size, "checkpoint", checkpoint_ns, checkpoint_id, room)
     fields, frames = container.fields, container.frames
     try:
         record = CheckpointRecord(
@@ -297,56 +228,6 @@ def open_checkpoint(
     return record
 
 
-def open_writes(
-    data: bytes | memoryview, size: int, checkpoint_ns: str, checkpoint_id: str, room: Room = PLAIN
-) -> WritesRecord:
-    """Read a writes object.
-
-    Raises:
-        CorruptObjectError: It can't be trusted, or belongs to another checkpoint.
-        DecryptionError: It is encrypted, and the key is missing or another one; or it isn't, and must be.
-    """
-    container = _open(data, size, "writes", checkpoint_ns, checkpoint_id, room)
-    try:
-        rows = [
-            WriteRow(text(task), text(path), _slot(idx), text(channel), unpack_value(value, container.frames))
-            for task, path, idx, channel, *value in container.fields["writes"]
-        ]
-        check_values((row.value for row in rows), container.frames)
-        return WritesRecord(container, natural(container.fields["created"]), rows)
-    except (ValueError, TypeError, KeyError) as error:
-        raise CorruptObjectError(f"The object's header isn't one of writes: {error!r}") from error
-
-
-def settle_writes(
-    serde: SerializerProtocol, records: Iterable[WritesRecord], channels: AbstractSet[str] | None = None
-) -> list[PendingWrite]:
-    """The pending writes that a checkpoint's writes objects amount to, in `writes_sort_key` order.
-
-    Args:
-        serde: Turns bytes into values.
-        records: The objects, in any order.
-        channels: The channels whose writes are wanted; all of them by default.
-
-    Of several values for one slot of a task the first counts, and of a special slot the last. A
-    conditional PUT already decides between equal sets of slots; between overlapping ones, the
-    time of writing does.
-    """
-    chosen: dict[tuple[str, int], tuple[WritesRecord, WriteRow]] = {}
-    for record in sorted(records, key=lambda record: record.created):
-        for row in record.rows:
-            slot = (row.task_id, row.idx)
-            if row.idx < 0 or slot not in chosen:
-                chosen[slot] = (record, row)
-    # What `writes_sort_key` does, which langgraph-checkpoint has from 4.3 on.
-    ordered = sorted(chosen.values(), key=lambda pair: (pair[1].task_path, pair[1].task_id, pair[1].idx))
-    return [
-        (row.task_id, row.channel, load(serde, record.container, row.value))
-        for record, row in ordered
-        if channels is None or row.channel in channels
-    ]
-
-
 def whole_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     """A checkpoint's header once it borrows nothing any more, but for the table of frames."""
     channels = {
@@ -359,15 +240,15 @@ def whole_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _slot(idx: Any) -> int:
-    if type(idx) is not int:
-        raise ValueError(f"{brief(idx)} where a slot belongs")
-    return idx
-
-
-def _open(
+def open_kind(
     data: bytes | memoryview, size: int, kind: Kind, checkpoint_ns: str, checkpoint_id: str, room: Room
 ) -> Container:
+    """Read an object, or its head, and see that it is what lies under its key.
+
+    Raises:
+        CorruptObjectError: It can't be trusted, or belongs to another checkpoint.
+        DecryptionError: It is encrypted, and the key is missing or another one; or it isn't, and must be.
+    """
     container = open_container(data, size, room.seals(kind, checkpoint_id))
     room.check(container)
     found = tuple(container.fields.get(name) for name in ("kind", "ns", "id"))

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sized
 from typing import Any
 
 _FLAT = (str, bytes, bytearray)
+LIGHT = 64 * 1024
+"""Bytes below which what tasks wrote may share an object: one more of them hardly delays it."""
 _ITEM_BYTES = 512
 """What an item of a list or map comes to, roughly: a short message."""
 

@@ -14,7 +14,7 @@ from langgraph.checkpoint.base import DeltaChannelHistory, PendingWrite
 
 from langgraph_checkpoint_s3.errors import ConflictError
 from langgraph_checkpoint_s3.objects.keys import AFTER_SLASH, encode_rank
-from langgraph_checkpoint_s3.objects.records import settle_writes
+from langgraph_checkpoint_s3.objects.writes import settle_writes
 from langgraph_checkpoint_s3.plans.address import Address, Context
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast
 from langgraph_checkpoint_s3.plans.read import Loaded, at, find, heads, load, open_folder, peek

@@ -14,15 +14,10 @@ from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError, S3
 from langgraph_checkpoint_s3.objects.format import HEAD_BYTES, header_length
 from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, ParsedKey
 from langgraph_checkpoint_s3.objects.names import Hidden
-from langgraph_checkpoint_s3.objects.records import (
-    CheckpointRecord,
-    WritesRecord,
-    open_checkpoint,
-    open_writes,
-    settle_writes,
-)
+from langgraph_checkpoint_s3.objects.records import CheckpointRecord, open_checkpoint
 from langgraph_checkpoint_s3.objects.rooms import Room
 from langgraph_checkpoint_s3.objects.values import text
+from langgraph_checkpoint_s3.objects.writes import WritesRecord, open_writes, settle_writes
 from langgraph_checkpoint_s3.plans.address import Address, Context
 from langgraph_checkpoint_s3.plans.lenders import lender_key, missing, provide, provide_past
 from langgraph_checkpoint_s3.plans.memory import Parent

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, get_checkpoint_metadata
@@ -11,7 +11,8 @@ from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, get_checkp
 from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError
 from langgraph_checkpoint_s3.objects.drafts import Draft, draft, serialize
 from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout, WritesLeaf
-from langgraph_checkpoint_s3.objects.records import Content, encode_writes, number_writes
+from langgraph_checkpoint_s3.objects.records import Content
+from langgraph_checkpoint_s3.objects.writes import Task, encode_tasks, number_writes
 from langgraph_checkpoint_s3.plans.address import Address, Context, required_id
 from langgraph_checkpoint_s3.plans.lenders import lender_key
 from langgraph_checkpoint_s3.plans.memory import Parent
@@ -215,7 +216,57 @@ def _is_there(context: Context, address: Address, content: Content) -> Plan[bool
     return not any(isinstance(each, Missing) for each in found)
 
 
-def put_writes(
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A call of `put_writes`, checked and serialized: nothing but the store can refuse it any more."""
+
+    address: Address
+    task: Task
+
+
+def written(
+    context: Context,
+    config: RunnableConfig,
+    writes: Sequence[tuple[str, Any]],
+    task_id: str,
+    task_path: str,
+) -> Written:
+    """Check and serialize what a task wrote.
+
+    Raises:
+        InvalidKeyError: There is no thread_id or checkpoint_id, or the key would be too long.
+    """
+    address = Address.of(config)
+    required_id(address.checkpoint_id)
+    made = Written(address, Task.of(context.serde, number_writes(writes), task_id, task_path))
+    _writes_key(context, address, [made.task])
+    return made
+
+
+def put_writes(context: Context, calls: Sequence[Written], now: int) -> Plan[None]:
+    """Write what some tasks of one checkpoint wrote, as one object.
+
+    Regular slots are first-wins, so the object is written only if no equal set of slots is there
+    yet; special ones are last-wins and overwrite. In a call with both, the object's being there
+    already leaves the special ones still to be written.
+
+    Args:
+        context: The saver's.
+        calls: What was called, all for one checkpoint.
+        now: The time, in ns since 1970.
+    """
+    address = calls[0].address
+    tasks = [call.task for call in calls if call.task.writes]
+    if not tasks:
+        return
+    special = [each for task in tasks if (each := task.special()).writes]
+    only_new = special != tasks
+    outcome = yield from _store_tasks(context, address, tasks, now, only_new=only_new)
+    if isinstance(outcome, Refused) and special:
+        yield from _store_tasks(context, address, special, now, only_new=False)
+
+
+def put_task(
     context: Context,
     config: RunnableConfig,
     writes: Sequence[tuple[str, Any]],
@@ -223,50 +274,28 @@ def put_writes(
     task_path: str,
     now: int,
 ) -> Plan[None]:
-    """Write what a task wrote, as one object.
-
-    Regular slots are first-wins, so the object is written only if no equal set of slots is there
-    yet; special ones are last-wins and overwrite. In a call with both, the object's being there
-    already leaves the special ones still to be written.
-    """
-    address = Address.of(config)
-    checkpoint_id = required_id(address.checkpoint_id)
-    numbered = number_writes(writes)
-    special = {slot: write for slot, write in numbered.items() if slot < 0}
-    if not numbered:
-        return
-    outcome = yield from _store_writes(
-        context,
-        address,
-        checkpoint_id,
-        numbered,
-        task_id,
-        task_path,
-        now,
-        only_new=len(special) < len(numbered),
-    )
-    if isinstance(outcome, Refused) and special:
-        yield from _store_writes(
-            context, address, checkpoint_id, special, task_id, task_path, now, only_new=False
-        )
+    """Write what a task wrote, as an object of its own."""
+    yield from put_writes(context, [written(context, config, writes, task_id, task_path)], now)
 
 
-def _store_writes(
-    context: Context,
-    address: Address,
-    checkpoint_id: str,
-    writes: dict[int, tuple[str, Any]],
-    task_id: str,
-    task_path: str,
-    now: int,
-    *,
-    only_new: bool,
+def _store_tasks(
+    context: Context, address: Address, tasks: Sequence[Task], now: int, *, only_new: bool
 ) -> Plan[object]:
-    leaf = WritesLeaf.of(task_id, writes, sealed=context.vault is not None)
-    key = context.layout.key(address.thread_id, address.namespace, checkpoint_id, leaf)
+    key = _writes_key(context, address, tasks)
+    checkpoint_id = required_id(address.checkpoint_id)
     origin = context.origin(address.thread_id, address.namespace, checkpoint_id, now)
     room = context.room(context.layout.namespace(address.thread_id, address.namespace))
     seal = room.seal((yield from key_to_write(context)), "writes", checkpoint_id)
-    body, raw = encode_writes(context.serde, context.compression, origin, writes, task_id, task_path, seal)
+    body = encode_tasks(context.compression, origin, tasks, seal)
+    raw = sum(task.size for task in tasks)
     outcome, _ = yield from store(key, body, context.sizes, only_new=only_new, raw=raw)
     return outcome
+
+
+def _writes_key(context: Context, address: Address, tasks: Sequence[Task]) -> str:
+    sealed = context.vault is not None
+    if len(tasks) == 1:
+        leaf = WritesLeaf.of(tasks[0].task_id, tasks[0].writes, sealed=sealed)
+    else:
+        leaf = WritesLeaf.of_several(((task.task_id, task.writes) for task in tasks), sealed=sealed)
+    return context.layout.key(address.thread_id, address.namespace, required_id(address.checkpoint_id), leaf)

@@ -10,11 +10,11 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Hashable, Sequence
 from concurrent.futures import Future, wait
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import S3CheckpointError
@@ -22,12 +22,15 @@ from langgraph_checkpoint_s3.s3 import aio
 from langgraph_checkpoint_s3.s3.boto import BotoClient
 from langgraph_checkpoint_s3.s3.counts import Counts
 from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
+from langgraph_checkpoint_s3.s3.joint import Joint
 from langgraph_checkpoint_s3.s3.patience import Patience
 from langgraph_checkpoint_s3.s3.race import THREADS, afetch, arace, fetch, race
 from langgraph_checkpoint_s3.s3.requests import Body, Call, Failed, Request, Tried
 from langgraph_checkpoint_s3.s3.threads import Threads
 
 T = TypeVar("T")
+Item = TypeVar("Item")
+_Plan: TypeAlias = Generator[Sequence[Request[Any]], list[Any], T]
 
 _IN_THREADS: Final = (
     "The coroutines run boto3 in threads: aiobotocore isn't installed (the extra `aio`), or a client or "
@@ -67,8 +70,9 @@ class Store:
         others = config.max_concurrency - 1  # besides the caller's own thread
         self._threads = Threads(others, "langgraph-checkpoint-s3")
         self._racers = Threads(THREADS, "langgraph-checkpoint-s3-race")
+        self._joint = Joint()
 
-    def run(self, plan: Generator[Sequence[Request[Any]], list[Any], T], operation: str = "") -> T:
+    def run(self, plan: _Plan[T], operation: str = "") -> T:
         """Run a plan to its end, blocking.
 
         Args:
@@ -78,9 +82,7 @@ class Store:
         with self.shared.operation(operation or name_of(plan)) as counts:
             return self._run(plan, counts)
 
-    async def arun(
-        self, plan: Generator[Sequence[Request[Any]], list[Any], T], operation: str = "", *, weight: int = 0
-    ) -> T:
+    async def arun(self, plan: _Plan[T], operation: str = "", *, weight: int = 0) -> T:
         """Run a plan to its end, as a coroutine.
 
         Args:
@@ -95,7 +97,33 @@ class Store:
         with self.shared.operation(operation or name_of(plan)) as counts:
             return await self._arun(self._aio, plan, counts, weight)
 
-    def _run(self, plan: Generator[Sequence[Request[Any]], list[Any], T], counts: Counts) -> T:
+    def run_joint(
+        self, key: Hashable, item: Item, plan: Callable[[Sequence[Item]], _Plan[None]], name: str
+    ) -> None:
+        """Run a plan for an item, together with others that wait meanwhile.
+
+        Args:
+            key: Whose items may be in one plan.
+            item: The item.
+            plan: Makes the plan for some items.
+            name: What a call is called in counts and telemetry. What is sent counts with who sends it.
+        """
+        with self.shared.operation(name) as counts:
+            self._joint.run(key, item, lambda items: self._run(plan(items), counts))
+
+    async def arun_joint(
+        self, key: Hashable, item: Item, plan: Callable[[Sequence[Item]], _Plan[None]], name: str
+    ) -> None:
+        """`run_joint`, as a coroutine."""
+        clients = self._aio
+        if clients is None:
+            self.shared.tell_once(logging.INFO, _IN_THREADS)
+            await asyncio.to_thread(self.run_joint, key, item, plan, name)
+            return
+        with self.shared.operation(name) as counts:
+            await self._joint.arun(key, item, lambda items: self._arun(clients, plan(items), counts, 0))
+
+    def _run(self, plan: _Plan[T], counts: Counts) -> T:
         answers: list[Any] | None = None
         failure: BaseException | None = None
         try:
@@ -113,7 +141,7 @@ class Store:
     async def _arun(
         self,
         clients: aio.AioClients,
-        plan: Generator[Sequence[Request[Any]], list[Any], T],
+        plan: _Plan[T],
         counts: Counts,
         weight: int,
     ) -> T:
@@ -255,7 +283,7 @@ class _Ended:
 
 
 def _step(
-    plan: Generator[Sequence[Request[Any]], list[Any], Any],
+    plan: _Plan[Any],
     answers: list[Any] | None,
     failure: BaseException | None,
 ) -> Sequence[Request[Any]] | _Ended:
@@ -269,7 +297,7 @@ def _step(
 
 
 async def _step_in_thread(
-    plan: Generator[Sequence[Request[Any]], list[Any], Any],
+    plan: _Plan[Any],
     answers: list[Any] | None,
     failure: BaseException | None,
 ) -> Sequence[Request[Any]] | _Ended:

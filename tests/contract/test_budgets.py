@@ -16,7 +16,9 @@ from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.objects.borrow import Rules
 from langgraph_checkpoint_s3.objects.drafts import draft, serialize
 from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout, WritesLeaf
-from langgraph_checkpoint_s3.objects.records import Origin, encode_writes
+from langgraph_checkpoint_s3.objects.records import Origin
+from langgraph_checkpoint_s3.objects.writes import Task, encode_tasks
+from langgraph_checkpoint_s3.s3.joint import LANES
 from tests.contract.front import Answer, Front, Hold
 from tests.contract.support import (
     Calls,
@@ -54,7 +56,7 @@ def seed(place: Place, saver: S3Saver, count: int, *, tasks: int = 0, delta: str
         made.append((layout.key("thread", "", name, leaf), body))
         for task in range(tasks):
             wrote = {0: (delta or "text", f"{number}.{task}")}
-            body = encode_writes(saver.serde, "none", origin, wrote, f"task-{task}", f"~{task}")[0]
+            body = encode_tasks("none", origin, [Task.of(saver.serde, wrote, f"task-{task}", f"~{task}")])
             made.append((layout.key("thread", "", name, WritesLeaf.of(f"task-{task}", wrote)), body))
     if place.server.name == "moto":  # it is in this process: straight into its memory
         backend = moto_backends()["123456789012"]["aws"]
@@ -91,6 +93,29 @@ class TestBudgetsOfASmallThread:
     def test_put_writes_of_nothing_is_nothing(self, calls: Calls, front: Front) -> None:
         calls.put_writes(at(checkpoint_id=identifier(1)), [], "task")
         assert front.counts() == {}
+
+    def test_fifty_tasks_write_a_handful_of_objects_that_are_read_in_two_round_trips(
+        self, make_saver: MakeSaver, make_calls: MakeCalls, front: Front
+    ) -> None:
+        writer = make_saver()
+        config = writer.put(at(), checkpoint(), metadata(), {})
+
+        async def write() -> None:
+            async with writer:
+                await asyncio.gather(
+                    *(writer.aput_writes(config, [("text", n)], f"task-{n:02}") for n in range(50))
+                )
+
+        with front.counted() as found:
+            asyncio.run(write())
+        assert found == {"PutObject": LANES + 1}
+        assert writer.stats().operations["put_writes"] == 50
+        reader = make_calls()
+        with front.counted() as found, front.rounds() as rounds:
+            shown = reader.get_tuple(at())
+        assert shown.pending_writes == [(f"task-{n:02}", "text", n) for n in range(50)]
+        assert found == {"ListObjectsV2": 1, "GetObject": LANES + 2}
+        assert rounds == [1, LANES + 2]
 
     @pytest.mark.parametrize("tasks", [0, 1, 5])
     @pytest.mark.parametrize("named", [False, True])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+import threading
 from typing import Any
 
 import pytest
@@ -15,7 +17,10 @@ from langgraph_checkpoint_s3 import (
     S3Saver,
     StorageUnavailableError,
 )
+from langgraph_checkpoint_s3.objects.weight import LIGHT
+from langgraph_checkpoint_s3.plans import write
 from langgraph_checkpoint_s3.plans.transfer import Sizes
+from langgraph_checkpoint_s3.s3.joint import LANES
 from langgraph_checkpoint_s3.s3.requests import (
     CreateUpload,
     GetObject,
@@ -153,6 +158,102 @@ def test_in_a_mixed_call_each_keeps_its_own_rule(saver: S3Saver, fake: FakeS3) -
         ("task", INTERRUPT, 5),
         ("task", "c", 1),
     ]
+
+
+def joint(saver: S3Saver, *calls: tuple[Any, str], at: str = "1") -> None:
+    """What several tasks write, as it is where they write at once and more than a few of them."""
+    context = saver.internals[1]
+    written = [write.written(context, place("t", at), writes, task, f"~{task}") for writes, task in calls]
+    saver.internals[0].run(write.put_writes(context, written, saver.clock()))
+
+
+def test_what_several_tasks_wrote_at_once_is_one_object_and_reads_as_several(fake: FakeS3) -> None:
+    saver = make_saver(fake)
+    config = put(saver, "1")
+    joint(saver, ([("c", 1), ("d", [2])], "b"), ([], "none"), ([(INTERRUPT, "why")], "c"), ([("c", 3)], "a"))
+    assert len(fake.objects) == 2
+    assert pending(make_saver(fake), config) == [
+        ("a", "c", 3),
+        ("b", "c", 1),
+        ("b", "d", [2]),
+        ("c", INTERRUPT, "why"),
+    ]
+
+
+def test_alone_or_with_others_each_write_keeps_its_own_rule(fake: FakeS3) -> None:
+    saver = make_saver(fake)
+    config = put(saver, "1")
+    joint(saver, ([("c", 1), (RESUME, 1)], "a"), ([("c", 1)], "b"))
+    joint(saver, ([("c", 2), (RESUME, 2)], "a"), ([("c", 2)], "b"))  # the same again
+    joint(saver, ([("c", 3)], "b"), ([("c", 3), (RESUME, 3)], "a"))
+    assert pending(make_saver(fake), config) == [("a", RESUME, 3), ("a", "c", 1), ("b", "c", 1)]
+    saver.put_writes(config, [("c", 4), (RESUME, 4)], "a", "~a")
+    saver.put_writes(config, [("c", 4), ("c", 5)], "b", "~b")
+    assert pending(make_saver(fake), config) == [
+        ("a", RESUME, 4),
+        ("a", "c", 1),
+        ("b", "c", 1),
+        ("b", "c", 5),
+    ]
+
+
+def test_a_task_that_wrote_twice_at_once_keeps_the_first(fake: FakeS3) -> None:
+    saver = make_saver(fake)
+    config = put(saver, "1")
+    joint(saver, ([("c", 1), (ERROR, 1)], "a"), ([("c", 2), (ERROR, 2)], "a"))
+    assert pending(make_saver(fake), config) == [("a", ERROR, 2), ("a", "c", 1)]
+
+
+def test_what_several_tasks_wrote_is_copied_and_deleted_with_the_rest(fake: FakeS3) -> None:
+    saver = make_saver(fake)
+    put(saver, "1")
+    joint(saver, ([("c", 1)], "a"), ([("c", 2)], "b"))
+    saver.copy_thread("t", "u")
+    assert pending(make_saver(fake), place("u")) == [("a", "c", 1), ("b", "c", 2)]
+    for thread in "tu":
+        saver.delete_thread(thread)
+    assert not fake.objects
+
+
+@pytest.mark.parametrize("calls", [LANES, LANES + 1, 50])
+def test_many_at_once_are_a_handful_of_objects(fake: FakeS3, calls: int) -> None:
+    saver = make_saver(fake)
+    config = put(saver, "1")
+
+    async def body() -> None:
+        await asyncio.gather(
+            *(saver.aput_writes(config, [("c", number)], f"{number:02}") for number in range(calls))
+        )
+
+    asyncio.run(body())
+    assert len(fake.objects) == 1 + min(calls, LANES + 1)
+    assert pending(make_saver(fake), config) == [(f"{number:02}", "c", number) for number in range(calls)]
+
+
+def test_a_value_that_cannot_be_serialized_is_its_own_tasks_error(fake: FakeS3) -> None:
+    saver = make_saver(fake)
+    config = put(saver, "1")
+
+    async def body() -> list[Any]:
+        writes = ["x" if number != 40 else threading.Lock() for number in range(50)]
+        calls = (saver.aput_writes(config, [("c", value)], f"{n:02}") for n, value in enumerate(writes))
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    found = asyncio.run(body())
+    assert [number for number, each in enumerate(found) if each is not None] == [40]
+    assert len(pending(make_saver(fake), config)) == 49
+
+
+def test_heavy_writes_are_objects_of_their_own(fake: FakeS3) -> None:
+    saver = make_saver(fake)
+    config = put(saver, "1")
+
+    async def body() -> None:
+        calls = (saver.aput_writes(config, [("c", "x" * LIGHT)], f"{number:02}") for number in range(20))
+        await asyncio.gather(*calls)
+
+    asyncio.run(body())
+    assert len(fake.objects) == 21
 
 
 def test_large_writes_keep_their_first_value_too(fake: FakeS3) -> None:

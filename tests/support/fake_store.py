@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Hashable, Sequence
 from typing import Any, TypeVar
 
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Config, S3Saver
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
+from langgraph_checkpoint_s3.s3.joint import Joint
 from langgraph_checkpoint_s3.s3.requests import Body, Call, Failed, Request, Tried
 from tests.support import modes
 from tests.support.fake_s3 import BUCKET, FakeS3
@@ -50,6 +51,7 @@ class FakeStore:
         self.fake = fake
         self.config = config
         self.shared = Shared(config)
+        self._joint = Joint()
 
     def run(self, plan: Generator[Sequence[Request[Any]], list[Any], T], operation: str = "") -> T:
         """Run a plan to its end."""
@@ -75,6 +77,18 @@ class FakeStore:
             return stop.value  # type: ignore[no-any-return]
         finally:
             steps.close()
+
+    def run_joint(
+        self, key: Hashable, item: Any, plan: Callable[[Sequence[Any]], Generator[Any, Any, None]], name: str
+    ) -> None:
+        """Run a plan for an item, together with others that wait meanwhile."""
+        self._joint.run(key, item, lambda items: self.run(plan(items), name))
+
+    async def arun_joint(
+        self, key: Hashable, item: Any, plan: Callable[[Sequence[Any]], Generator[Any, Any, None]], name: str
+    ) -> None:
+        """`run_joint`, as a coroutine."""
+        await self._joint.arun(key, item, lambda items: self.arun(plan(items), name))
 
     def close(self) -> None:
         pass

@@ -22,12 +22,8 @@ from langgraph_checkpoint_s3.objects.borrow import Rules
 from langgraph_checkpoint_s3.objects.codecs import compress
 from langgraph_checkpoint_s3.objects.format import MAGIC, VERSION, header_length, open_container
 from langgraph_checkpoint_s3.objects.keys import Layout, decode_leaf, decode_rank
-from langgraph_checkpoint_s3.objects.records import (
-    CheckpointRecord,
-    open_checkpoint,
-    open_writes,
-    settle_writes,
-)
+from langgraph_checkpoint_s3.objects.records import CheckpointRecord, open_checkpoint
+from langgraph_checkpoint_s3.objects.writes import open_writes, settle_writes
 from langgraph_checkpoint_s3.plans.lenders import missing
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3

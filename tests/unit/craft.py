@@ -10,7 +10,8 @@ from typing import Any
 import msgpack
 
 from langgraph_checkpoint_s3.objects.format import MAGIC, VERSION, Container, open_container
-from langgraph_checkpoint_s3.objects.records import CheckpointRecord, WritesRecord
+from langgraph_checkpoint_s3.objects.records import CheckpointRecord
+from langgraph_checkpoint_s3.objects.writes import WritesRecord
 
 CHECKPOINT: Mapping[str, Any] = {
     "kind": "checkpoint",

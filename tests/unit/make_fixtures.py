@@ -18,7 +18,8 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph_checkpoint_s3.objects.borrow import Known, Rules
 from langgraph_checkpoint_s3.objects.drafts import Draft, draft, serialize
 from langgraph_checkpoint_s3.objects.format import VERSION
-from langgraph_checkpoint_s3.objects.records import Origin, encode_writes, open_checkpoint
+from langgraph_checkpoint_s3.objects.records import Origin, open_checkpoint
+from langgraph_checkpoint_s3.objects.writes import Task, encode_tasks
 from tests.unit import expected
 from tests.unit.craft import craft, opened
 from tests.unit.made import DAY, encode_checkpoint
@@ -40,7 +41,9 @@ def main() -> None:
     for codec in EVERY_CODEC:
         data = encode_checkpoint(SERDE, codec, ORIGIN, checkpoint, metadata, expected.PARENT_ID)
         (folder / f"checkpoint-{codec}.bin").write_bytes(data)
-        data = encode_writes(SERDE, codec, ORIGIN, expected.WRITES, expected.TASK_ID, expected.TASK_PATH)[0]
+        data = encode_tasks(
+            codec, ORIGIN, [Task.of(SERDE, expected.WRITES, expected.TASK_ID, expected.TASK_PATH)]
+        )
         (folder / f"writes-{codec}.bin").write_bytes(data)
     first = cast("Checkpoint", {**expected.CHECKPOINT, "channel_values": {}})
     (folder / "first.bin").write_bytes(encode_checkpoint(SERDE, "zstd", ORIGIN, first, {}, None))

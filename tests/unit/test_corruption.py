@@ -17,14 +17,8 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph_checkpoint_s3.errors import CorruptObjectError
 from langgraph_checkpoint_s3.objects.codecs import CODECS, Compression, compress
 from langgraph_checkpoint_s3.objects.format import header_length, open_container
-from langgraph_checkpoint_s3.objects.records import (
-    CheckpointRecord,
-    Origin,
-    WritesRecord,
-    encode_writes,
-    open_checkpoint,
-    open_writes,
-)
+from langgraph_checkpoint_s3.objects.records import CheckpointRecord, Origin, open_checkpoint
+from langgraph_checkpoint_s3.objects.writes import Task, WritesRecord, encode_tasks, open_writes
 from tests.unit.craft import CHECKPOINT, FRAME, WRITES, contents, craft, crafted, row
 from tests.unit.made import encode_checkpoint
 
@@ -46,7 +40,10 @@ def small(codec: Compression) -> list[tuple[bytes, Open]]:
     checkpoint = {**empty_checkpoint(), "id": "1", "channel_values": {"a": "x" * 200, "b": None}}
     return [
         (encode_checkpoint(SERDE, codec, ORIGIN, checkpoint, {"step": 1}, "0"), as_checkpoint),  # type: ignore[arg-type]
-        (encode_writes(SERDE, codec, ORIGIN, {0: ("a", "y" * 200), -1: ("b", None)}, "t", "p")[0], as_writes),
+        (
+            encode_tasks(codec, ORIGIN, [Task.of(SERDE, {0: ("a", "y" * 200), -1: ("b", None)}, "t", "p")]),
+            as_writes,
+        ),
     ]
 
 

@@ -133,6 +133,24 @@ def test_a_writes_leaf_reads_back(task: str, slots: set[int]) -> None:
     assert decode_leaf(leaf.encode()) == leaf
 
 
+TASKS = st.lists(st.tuples(TEXT, SLOTS), min_size=2, max_size=4)
+
+
+@given(TASKS, st.booleans())
+def test_a_leaf_of_several_tasks_reads_back(tasks: list[tuple[str, set[int]]], sealed: bool) -> None:
+    leaf = WritesLeaf.of_several(tasks, sealed=sealed)
+    assert re.fullmatch(r"writes\.j[0-9a-f]{32}(\.e)?", leaf.encode())
+    assert decode_leaf(leaf.encode()) == leaf
+
+
+@given(TASKS, TASKS)
+def test_several_tasks_share_a_key_exactly_if_they_and_their_slots_are_the_same(
+    one: list[tuple[str, set[int]]], other: list[tuple[str, set[int]]]
+) -> None:
+    assert (WritesLeaf.of_several(one) == WritesLeaf.of_several(other)) == (one == other)
+    assert WritesLeaf.of_several(one) == WritesLeaf.of_several([(task, sorted(slots)) for task, slots in one])
+
+
 @given(SLOTS, SLOTS)
 @example({0, 1, 2}, {0, 2})
 @example({1}, {-1})

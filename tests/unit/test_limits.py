@@ -18,8 +18,9 @@ from langgraph_checkpoint_s3.objects import limits
 from langgraph_checkpoint_s3.objects.codecs import MOST_RATIO, compress, decompress
 from langgraph_checkpoint_s3.objects.header import pack_header, unpack_header
 from langgraph_checkpoint_s3.objects.limits import MOST_HEADER, MOST_LENDERS, MOST_LENT, MOST_LISTS
-from langgraph_checkpoint_s3.objects.records import Origin, encode_writes, open_checkpoint
+from langgraph_checkpoint_s3.objects.records import Origin, open_checkpoint
 from langgraph_checkpoint_s3.objects.values import MOST_EXTENTS
+from langgraph_checkpoint_s3.objects.writes import Task, encode_tasks
 from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
@@ -94,10 +95,10 @@ def test_what_a_reader_would_refuse_is_not_written(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("langgraph_checkpoint_s3.objects.header.MOST_LISTS", 3000)
     serde, origin = JsonPlusSerializer(), Origin("", "1", 1, "w")
     writes: dict[int, Any] = dict.fromkeys(range(1400), ("a", None))
-    assert encode_writes(serde, "zstd", origin, writes, "t", "p")[0]
+    assert encode_tasks("zstd", origin, [Task.of(serde, writes, "t", "p")])
     writes |= dict.fromkeys(range(1400, 1600), ("a", None))
     with pytest.raises(NotSupportedError, match=r"so many channels or writes.* 3000 lists"):
-        encode_writes(serde, "zstd", origin, writes, "t", "p")[0]
+        encode_tasks("zstd", origin, [Task.of(serde, writes, "t", "p")])
     assert MOST_LISTS * 16 == MOST_HEADER
     monkeypatch.setattr(limits, "MOST_HEADER", 50_000)
     with pytest.raises(NotSupportedError, match="50000 are the most"):

@@ -24,13 +24,12 @@ from langgraph_checkpoint_s3.errors import CorruptObjectError
 from langgraph_checkpoint_s3.objects.codecs import CODECS, Compression
 from langgraph_checkpoint_s3.objects.drafts import serialize
 from langgraph_checkpoint_s3.objects.format import HEAD_BYTES, OWN_FRAME, header_length
-from langgraph_checkpoint_s3.objects.records import (
-    CheckpointRecord,
-    Origin,
+from langgraph_checkpoint_s3.objects.records import CheckpointRecord, Origin, open_checkpoint
+from langgraph_checkpoint_s3.objects.writes import (
+    Task,
     WritesRecord,
-    encode_writes,
+    encode_tasks,
     number_writes,
-    open_checkpoint,
     open_writes,
     settle_writes,
 )
@@ -71,7 +70,7 @@ def written(
     path: str = "p",
     codec: Compression = "zstd",
 ) -> WritesRecord:
-    data = encode_writes(SERDE, codec, Origin("", "1", created, "w"), writes, task, path)[0]
+    data = encode_tasks(codec, Origin("", "1", created, "w"), [Task.of(SERDE, writes, task, path)])
     return open_writes(data, len(data), "", "1")
 
 
@@ -197,14 +196,14 @@ def test_an_object_under_another_checkpoints_key_is_refused(ns: str, checkpoint_
     data = stored(checkpoint_of({}))
     with pytest.raises(CorruptObjectError, match="under another one's key: it is checkpoint of '1' in ''"):
         open_checkpoint(data, len(data), ns, checkpoint_id)
-    data = encode_writes(SERDE, "none", Origin("", "1", 1, "w"), {0: ("a", 1)}, "t", "")[0]
+    data = encode_tasks("none", Origin("", "1", 1, "w"), [Task.of(SERDE, {0: ("a", 1)}, "t", "")])
     with pytest.raises(CorruptObjectError, match="under another one's key: it is writes of '1' in ''"):
         open_writes(data, len(data), ns, checkpoint_id)
 
 
 def test_writes_are_no_checkpoint_nor_the_other_way_round() -> None:
     checkpoint = stored(checkpoint_of({}))
-    writes = encode_writes(SERDE, "none", Origin("", "1", 1, "w"), {0: ("a", 1)}, "t", "")[0]
+    writes = encode_tasks("none", Origin("", "1", 1, "w"), [Task.of(SERDE, {0: ("a", 1)}, "t", "")])
     with pytest.raises(CorruptObjectError, match="it is checkpoint"):
         open_writes(checkpoint, len(checkpoint), "", "1")
     with pytest.raises(CorruptObjectError, match="it is writes"):

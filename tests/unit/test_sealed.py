@@ -15,17 +15,11 @@ from langgraph_checkpoint_s3.objects.borrow import Rules
 from langgraph_checkpoint_s3.objects.drafts import Draft, draft, serialize
 from langgraph_checkpoint_s3.objects.format import sealed_with
 from langgraph_checkpoint_s3.objects.names import Names
-from langgraph_checkpoint_s3.objects.records import (
-    CheckpointRecord,
-    Origin,
-    encode_writes,
-    open_checkpoint,
-    open_writes,
-    settle_writes,
-)
+from langgraph_checkpoint_s3.objects.records import CheckpointRecord, Origin, open_checkpoint
 from langgraph_checkpoint_s3.objects.rooms import PLAIN, Room
 from langgraph_checkpoint_s3.objects.seal import DataKey, KeyRef
 from langgraph_checkpoint_s3.objects.vault import Vault
+from langgraph_checkpoint_s3.objects.writes import Task, encode_tasks, open_writes, settle_writes
 from tests.support.keys import Keys, secret
 from tests.unit.made import DAY, SMALL
 
@@ -66,7 +60,7 @@ def writes() -> bytes:
     """The object of a task's writes, encrypted."""
     seal = ROOM.seal(KEY, "writes", "01")
     found = {0: ("hidden-channel", "a confidential text")}
-    return encode_writes(SERDE, "zstd", ORIGIN, found, "hidden-task", "hidden-path", seal)[0]
+    return encode_tasks("zstd", ORIGIN, [Task.of(SERDE, found, "hidden-task", "hidden-path")], seal)
 
 
 def read(data: bytes, to: Room = ROOM, ns: str = "sub", checkpoint_id: str = "01") -> CheckpointRecord:
@@ -151,7 +145,7 @@ def test_what_is_plain_is_read_unless_it_must_not_be() -> None:
     read(plain)
     with pytest.raises(DecryptionError, match="isn't encrypted, and require_encryption=True refuses it"):
         read(plain, room(required=True))
-    data = encode_writes(SERDE, "zstd", ORIGIN, {0: ("c", 1)}, "t", "")[0]
+    data = encode_tasks("zstd", ORIGIN, [Task.of(SERDE, {0: ("c", 1)}, "t", "")])
     with pytest.raises(DecryptionError):
         open_writes(data, len(data), "sub", "01", room(required=True))
 
@@ -237,11 +231,13 @@ def test_hashed_names_are_told_by_the_header() -> None:
     where = Room(f"agents/{names.folder('t')}/.h{names.hide('checkpoint_ns', 'sub')}.ns/", ROOM.vault, names)
     origin = Origin("sub", "01", 1, "writer/1", "t")
     seal = where.seal(KEY, "writes", "01")
-    data = encode_writes(SERDE, "zstd", origin, {0: ("c", 1)}, "task", "", seal)[0]
+    data = encode_tasks("zstd", origin, [Task.of(SERDE, {0: ("c", 1)}, "task", "")], seal)
     hidden = names.hide("checkpoint_ns", "sub")
     assert open_writes(data, len(data), hidden, "01", where).container.fields["thread"] == "t"
     other = Origin("sub", "01", 1, "writer/1", "u")
-    data = encode_writes(SERDE, "zstd", other, {0: ("c", 1)}, "task", "", where.seal(KEY, "writes", "01"))[0]
+    data = encode_tasks(
+        "zstd", other, [Task.of(SERDE, {0: ("c", 1)}, "task", "")], where.seal(KEY, "writes", "01")
+    )
     with pytest.raises(CorruptObjectError, match="another thread's"):
         open_writes(data, len(data), hidden, "01", where)
     with pytest.raises(CorruptObjectError, match="under another one's key"):

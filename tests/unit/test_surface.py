@@ -101,9 +101,9 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"errors", "objects"},
     "admin.plans": {"admin.plans", "config", "errors", "objects", "plans", *REQUESTS},
     "encryption": {"encryption", "errors", "objects"},
-    "base": {"config", "encryption", "errors", "objects", "plans", "s3", "version"},
+    "base": {"config", "encryption", "errors", "leases", "objects", "plans", "s3", "version"},
     "leases": {"errors", "objects", "plans", "s3"},
-    "saver": {"base", "leases", "config", "errors", "objects", "plans", "s3", "version"},
+    "saver": {"base", "config", "errors", "objects", "plans", "s3", "version"},
 }
 """What each room, and each module beside the rooms, may import of the package.
 

@@ -13,7 +13,7 @@ from langgraph_checkpoint_s3.errors import InvalidKeyError
 from langgraph_checkpoint_s3.objects.weight import weigh
 from langgraph_checkpoint_s3.plans.address import Address, Context, required_id
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast
-from langgraph_checkpoint_s3.plans.write import put, put_writes
+from langgraph_checkpoint_s3.plans.write import put, put_task
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -102,7 +102,7 @@ class Item:
             for writes in (list(task.special.items()), task.regular):
                 if writes:
                     where, path = self.address.config(), f"~{place:08}"
-                    plans.append(put_writes(context, where, writes, task.task_id, path, clock()))
+                    plans.append(put_task(context, where, writes, task.task_id, path, clock()))
         yield from abreast(plans)
 
     def checkpoint(self, context: Context, clock: Callable[[], int]) -> Plan[RunnableConfig]:

@@ -43,10 +43,11 @@ from langgraph_checkpoint_s3.errors import CorruptObjectError, S3CheckpointError
 from langgraph_checkpoint_s3.objects.format import Container
 from langgraph_checkpoint_s3.objects.keys import THREAD_SUFFIX, CheckpointLeaf, Layout, ParsedKey
 from langgraph_checkpoint_s3.objects.names import Hidden
-from langgraph_checkpoint_s3.objects.records import CheckpointRecord, WritesRecord
+from langgraph_checkpoint_s3.objects.records import CheckpointRecord
 from langgraph_checkpoint_s3.objects.rooms import Room
 from langgraph_checkpoint_s3.objects.values import text
 from langgraph_checkpoint_s3.objects.vault import Vault
+from langgraph_checkpoint_s3.objects.writes import WritesRecord
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.lenders import lender_key
 from langgraph_checkpoint_s3.plans.read import namespace_of, open_parsed

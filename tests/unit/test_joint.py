@@ -1,0 +1,248 @@
+"""Calls that are sent together: who waits for whom, and what becomes of them if it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from langgraph_checkpoint_s3 import AccessDeniedError
+from langgraph_checkpoint_s3.s3.joint import LANES, Joint
+
+MANY = 50
+
+
+class Gate:
+    """Sends nothing until it is told to, and notes what was sent together."""
+
+    def __init__(self) -> None:
+        self.sent: list[list[Any]] = []
+        self.waiting: list[asyncio.Future[None]] = []
+
+    async def send(self, items: Sequence[Any]) -> None:
+        self.sent.append(list(items))
+        self.waiting.append(asyncio.get_running_loop().create_future())
+        await self.waiting[-1]
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def start(joint: Joint, gate: Gate, items: Sequence[Any], key: str = "a") -> list[asyncio.Task[None]]:
+    return [asyncio.ensure_future(joint.arun(key, item, gate.send)) for item in items]
+
+
+def run(body: Callable[[Joint, Gate], Awaitable[None]]) -> None:
+    joint = Joint()
+
+    async def whole() -> None:
+        await body(joint, Gate())
+        assert not joint._lines  # nothing is left behind
+
+    asyncio.run(whole())
+
+
+def test_the_first_go_at_once_and_the_rest_as_one() -> None:
+    async def body(joint: Joint, gate: Gate) -> None:
+        tasks = start(joint, gate, range(MANY))
+        await settle()
+        assert gate.sent == [[number] for number in range(LANES)]
+        gate.waiting[0].set_result(None)
+        await settle()
+        assert gate.sent[LANES:] == [list(range(LANES, MANY))]
+        assert [task.done() for task in tasks] == [True] + [False] * (MANY - 1)
+        gate.waiting[LANES].set_result(None)
+        await settle()
+        assert [task.done() for task in tasks] == [True] + [False] * (LANES - 1) + [True] * (MANY - LANES)
+        for each in gate.waiting[1:LANES]:
+            each.set_result(None)
+        await asyncio.gather(*tasks)
+
+    run(body)
+
+
+def test_other_keys_have_lanes_of_their_own() -> None:
+    async def body(joint: Joint, gate: Gate) -> None:
+        tasks = start(joint, gate, range(LANES)) + start(joint, gate, ["other"], "b")
+        await settle()
+        assert gate.sent[-1] == ["other"]
+        for each in gate.waiting:
+            each.set_result(None)
+        await asyncio.gather(*tasks)
+
+    run(body)
+
+
+def test_an_error_is_that_of_all_that_were_sent_together_and_of_no_other() -> None:
+    async def body(joint: Joint, gate: Gate) -> None:
+        tasks = start(joint, gate, range(LANES + 3))
+        await settle()
+        gate.waiting[0].set_result(None)
+        await settle()
+        cause = ValueError("cause")
+        error = AccessDeniedError("no", action="s3:PutObject", key="k")
+        error.__cause__ = cause
+        gate.waiting[LANES].set_exception(error)
+        for each in gate.waiting[1:LANES]:
+            each.set_result(None)
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        assert found[:LANES] == [None] * LANES
+        errors = [each for each in found[LANES:] if isinstance(each, AccessDeniedError)]
+        assert len({id(each) for each in errors}) == 3
+        for told in errors:
+            assert (str(told), told.action, told.__cause__) == (str(error), "s3:PutObject", cause)
+        again = start(joint, gate, ["again"])  # the lane is free
+        await settle()
+        gate.waiting[-1].set_result(None)
+        await asyncio.gather(*again)
+
+    run(body)
+
+
+def test_who_is_cancelled_in_the_line_is_not_sent() -> None:
+    async def body(joint: Joint, gate: Gate) -> None:
+        tasks = start(joint, gate, range(LANES + 3))
+        await settle()
+        tasks[LANES].cancel()
+        gate.waiting[0].set_result(None)  # before the cancelled one has noticed
+        await settle()
+        assert gate.sent[LANES:] == [[LANES + 1, LANES + 2]]
+        for each in gate.waiting[1:]:
+            each.set_result(None)
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [isinstance(each, asyncio.CancelledError) for each in found] == [
+            number == LANES for number in range(LANES + 3)
+        ]
+
+    run(body)
+
+
+def test_the_others_are_sent_where_who_sends_them_is_cancelled() -> None:
+    async def body(joint: Joint, gate: Gate) -> None:
+        tasks = start(joint, gate, range(LANES + 3))
+        await settle()
+        gate.waiting[0].set_result(None)
+        await settle()
+        tasks[LANES].cancel()
+        await settle()
+        assert gate.sent[LANES:] == [[LANES, LANES + 1, LANES + 2], [LANES + 1, LANES + 2]]
+        for each in gate.waiting:
+            if not each.done():
+                each.set_result(None)
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [number for number, each in enumerate(found) if each is not None] == [LANES]
+
+    run(body)
+
+
+def test_the_turn_goes_on_where_who_has_it_is_cancelled_before_he_knows() -> None:
+    async def body(joint: Joint, gate: Gate) -> None:
+        tasks = start(joint, gate, range(LANES + 2))
+        await settle()
+        gate.waiting[0].set_result(None)
+        for _ in range(5):
+            if any(line.waiting for line in joint._lines.values()):
+                await asyncio.sleep(0)
+        tasks[LANES].cancel()  # it has the turn, and hasn't run since
+        await settle()
+        assert gate.sent[-1] == [LANES + 1]
+        for each in gate.waiting:
+            if not each.done():
+                each.set_result(None)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    run(body)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_is_cancelled_or_fails_each_other_call_is_sent_once_it_returns(seed: int) -> None:
+    dice = random.Random(seed)
+
+    async def body(joint: Joint, _: Gate) -> None:
+        stored: set[int] = set()
+
+        async def send(items: Sequence[int]) -> None:
+            for _ in range(dice.randrange(4)):
+                await asyncio.sleep(0)
+            if dice.random() < 0.2:
+                raise AccessDeniedError("no")
+            stored.update(items)
+
+        tasks: list[asyncio.Task[None]] = []
+        for number in range(200):
+            tasks.append(asyncio.ensure_future(joint.arun("a", number, send)))
+            if dice.random() < 0.3:
+                dice.choice(tasks).cancel()
+            if dice.random() < 0.3:
+                await asyncio.sleep(0)
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        assert {number for number, each in enumerate(found) if each is None} <= stored
+        assert all(
+            each is None or isinstance(each, (AccessDeniedError, asyncio.CancelledError)) for each in found
+        )
+
+    run(body)
+
+
+def test_in_threads_each_call_returns_when_its_own_is_stored() -> None:
+    joint = Joint()
+    first, lock = threading.Semaphore(0), threading.Lock()
+    stored: list[list[int]] = []
+
+    def send(items: Sequence[int]) -> None:
+        if items[0] < LANES and len(items) == 1:
+            first.acquire()
+        with lock:
+            stored.append(list(items))
+
+    def call(number: int) -> bool:
+        joint.run("a", number, send)
+        with lock:
+            return any(number in items for items in stored)
+
+    with ThreadPoolExecutor(MANY) as pool:
+        early = [pool.submit(call, number) for number in range(LANES)]
+        late = [pool.submit(call, number) for number in range(LANES, MANY)]
+        while not (line := joint._lines.get("a")) or len(line.waiting) < MANY - LANES:
+            pass
+        first.release(LANES)
+        assert all(each.result(60) for each in early + late)
+    assert sorted(map(len, stored)) == [1] * LANES + [MANY - LANES]
+    assert not joint._lines
+
+
+def test_in_threads_the_others_are_sent_where_who_sends_them_is_stopped() -> None:
+    """Ctrl-C reaches one thread; the rest of its line must not hang."""
+    joint = Joint()
+    gate = threading.Event()
+    sent: list[list[int]] = []
+
+    def send(items: Sequence[int]) -> None:
+        gate.wait()
+        sent.append(list(items))
+        if items[0] >= LANES and len(sent) == LANES + 1:
+            raise KeyboardInterrupt
+
+    def call(number: int) -> type[BaseException] | None:
+        try:
+            joint.run("a", number, send)
+        except BaseException as error:  # noqa: BLE001
+            return type(error)
+        return None
+
+    with ThreadPoolExecutor(LANES + 3) as pool:
+        futures = [pool.submit(call, number) for number in range(LANES + 3)]
+        while not (line := joint._lines.get("a")) or len(line.waiting) < 3:
+            pass
+        gate.set()
+        found = [future.result(60) for future in futures]
+    assert found.count(KeyboardInterrupt) <= 1
+    assert {number for items in sent for number in items} == set(range(LANES + 3))
+    assert not joint._lines
