@@ -25,6 +25,7 @@ ANSWER: Final = 400
 TOOL_RESULT: Final = 1_000
 TOOL_CALLS: Final = 5
 SENDS: Final = 50
+DOCUMENTS: Final = 5_000_000
 
 Node = Callable[[Any], Any]
 Compiled = Any
@@ -42,6 +43,25 @@ def chat(saver: BaseCheckpointSaver[Any], asynchronous: bool) -> Compiled:
         return {"messages": [AIMessage(_text(ANSWER))]}
 
     builder = StateGraph(MessagesState)
+    builder.add_node("model", _node(model, asynchronous))
+    builder.add_edge(START, "model")
+    return builder.compile(checkpointer=saver)
+
+
+class Documented(MessagesState):
+    """The state of a chat about documents."""
+
+    documents: str
+
+
+def documents(saver: BaseCheckpointSaver[Any], asynchronous: bool) -> Compiled:
+    """A chat of one node, which loads documents in its first turn; they never change."""
+
+    def model(state: Documented) -> dict[str, Any]:
+        loaded = {} if state.get("documents") else {"documents": _text(DOCUMENTS)}
+        return {"messages": [AIMessage(_text(ANSWER))], **loaded}
+
+    builder = StateGraph(Documented)
     builder.add_node("model", _node(model, asynchronous))
     builder.add_edge(START, "model")
     return builder.compile(checkpointer=saver)
@@ -106,11 +126,13 @@ GRAPHS: Final[Mapping[str, Callable[[BaseCheckpointSaver[Any], bool], Compiled]]
     "chat": chat,
     "agent": agent,
     "fan-out": fan_out,
+    "documents": documents,
 }
 INPUTS: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
     "chat": _asked,
     "agent": _asked,
     "fan-out": lambda: {"question": _text(QUESTION)},
+    "documents": _asked,
 }
 
 

@@ -35,7 +35,7 @@ from benchmarks.server import Server
 
 _ROUNDS: Final = 10
 _MODES: Final = ("sync", "async")
-SHARES: Final = {"chat": 1, "agent": 10, "fan-out": 20}
+SHARES: Final = {"chat": 1, "agent": 10, "fan-out": 20, "documents": 20}
 """A turn of these is so many times as long as one of a chat: they play so many times fewer."""
 _LEAST: Final = 2
 _THIS: Final = next(iter(OURS))

@@ -22,6 +22,7 @@ TITLES: Final = {
     "chat": "A chat: one node, a question of 100 characters and an answer of 400",
     "agent": "An agent: five tool calls a turn, one after the other",
     "fan-out": f"A fan-out: {SENDS} `Send`s a turn",
+    "documents": "A chat about 5 MB of documents, which never change",
 }
 _EXPLANATION: Final = f"""\
 The server is in memory and takes a set time for each answer. *{LIMIT.capitalize()}* is what LangGraph's own
