@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import selectors
 import threading
 from collections import defaultdict
 from types import TracebackType
@@ -27,7 +28,7 @@ class Server:
     """Runs in a thread of its own, for as long as the body of its `with`.
 
     Args:
-        latency: Seconds that every answer takes, at least.
+        latency: Seconds that every answer takes, at least, its computing included.
 
     Attributes:
         buckets: What is stored, by bucket.
@@ -38,7 +39,8 @@ class Server:
         self.buckets: defaultdict[str, Bucket] = defaultdict(Bucket)
         self.endpoint_url = ""
         self.latency = latency
-        self._loop = asyncio.new_event_loop()
+        # epoll waits whole milliseconds; select keeps the latency that was set.
+        self._loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="s3", daemon=True)
 
@@ -81,6 +83,7 @@ class Server:
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        due = self._loop.time() + self.latency
         line, *lines = head.rstrip("\r\n").split("\r\n")
         method, target, _ = line.split(" ", 2)
         pairs = (each.partition(":") for each in lines)
@@ -98,7 +101,7 @@ class Server:
         else:
             answer = self.buckets[bucket].answer(Request(method, bucket, key, query, headers, body))
         if self.latency:
-            await asyncio.sleep(self.latency)
+            await asyncio.sleep(due - self._loop.time())
         writer.write(_head(answer))
         if method != "HEAD":
             writer.write(answer.body)
