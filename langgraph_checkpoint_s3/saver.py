@@ -343,10 +343,16 @@ class S3Saver(BaseS3Saver):
 
     def _joint(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
-    ) -> tuple[Address, write.Written, Callable[[Sequence[write.Written]], Plan[None]], str]:
+    ) -> tuple[
+        Callable[[], tuple[Address, write.Written]], Callable[[Sequence[write.Written]], Plan[None]], str
+    ]:
         context = self._context()
-        call = write.written(context, config, writes, task_id, task_path)
-        return call.address, call, lambda calls: write.put_writes(context, calls, self._now()), "put_writes"
+
+        def make() -> tuple[Address, write.Written]:
+            call = write.written(context, config, writes, task_id, task_path)
+            return call.address, call
+
+        return make, lambda calls: write.put_writes(context, calls, self._now()), "put_writes"
 
     def _history(
         self, config: RunnableConfig, channels: Sequence[str]

@@ -30,6 +30,7 @@ from langgraph_checkpoint_s3.s3.threads import Threads
 
 T = TypeVar("T")
 Item = TypeVar("Item")
+_Make: TypeAlias = Callable[[], tuple[Hashable, Item]]
 _Plan: TypeAlias = Generator[Sequence[Request[Any]], list[Any], T]
 
 _IN_THREADS: Final = (
@@ -97,30 +98,29 @@ class Store:
         with self.shared.operation(operation or name_of(plan)) as counts:
             return await self._arun(self._aio, plan, counts, weight)
 
-    def run_joint(
-        self, key: Hashable, item: Item, plan: Callable[[Sequence[Item]], _Plan[None]], name: str
-    ) -> None:
+    def run_joint(self, make: _Make[Item], plan: Callable[[Sequence[Item]], _Plan[None]], name: str) -> None:
         """Run a plan for an item, together with others that wait meanwhile.
 
         Args:
-            key: Whose items may be in one plan.
-            item: The item.
+            make: Makes the item, and says whose items may be in one plan.
             plan: Makes the plan for some items.
             name: What a call is called in counts and telemetry. What is sent counts with who sends it.
         """
         with self.shared.operation(name) as counts:
+            key, item = make()
             self._joint.run(key, item, lambda items: self._run(plan(items), counts))
 
     async def arun_joint(
-        self, key: Hashable, item: Item, plan: Callable[[Sequence[Item]], _Plan[None]], name: str
+        self, make: _Make[Item], plan: Callable[[Sequence[Item]], _Plan[None]], name: str
     ) -> None:
         """`run_joint`, as a coroutine."""
         clients = self._aio
         if clients is None:
             self.shared.tell_once(logging.INFO, _IN_THREADS)
-            await asyncio.to_thread(self.run_joint, key, item, plan, name)
+            await asyncio.to_thread(self.run_joint, make, plan, name)
             return
         with self.shared.operation(name) as counts:
+            key, item = make()
             await self._joint.arun(key, item, lambda items: self._arun(clients, plan(items), counts, 0))
 
     def _run(self, plan: _Plan[T], counts: Counts) -> T:

@@ -79,15 +79,23 @@ class FakeStore:
             steps.close()
 
     def run_joint(
-        self, key: Hashable, item: Any, plan: Callable[[Sequence[Any]], Generator[Any, Any, None]], name: str
+        self,
+        make: Callable[[], tuple[Hashable, Any]],
+        plan: Callable[[Sequence[Any]], Generator[Any, Any, None]],
+        name: str,
     ) -> None:
         """Run a plan for an item, together with others that wait meanwhile."""
+        key, item = make()
         self._joint.run(key, item, lambda items: self.run(plan(items), name))
 
     async def arun_joint(
-        self, key: Hashable, item: Any, plan: Callable[[Sequence[Any]], Generator[Any, Any, None]], name: str
+        self,
+        make: Callable[[], tuple[Hashable, Any]],
+        plan: Callable[[Sequence[Any]], Generator[Any, Any, None]],
+        name: str,
     ) -> None:
         """`run_joint`, as a coroutine."""
+        key, item = make()
         await self._joint.arun(key, item, lambda items: self.arun(plan(items), name))
 
     def close(self) -> None:
