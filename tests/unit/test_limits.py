@@ -29,7 +29,9 @@ from tests.unit.made import SMALL, Shelf
 from tests.unit.test_corruption import as_checkpoint, as_writes
 
 MIB = 1024 * 1024
-ZEROS = compress(bytes(4 * MIB), "zstd")[1]
+LARGE = 32 * MIB
+"""Far above what other threads of the tests take meanwhile."""
+ZEROS = compress(bytes(LARGE), "zstd")[1]
 
 
 @contextmanager
@@ -50,9 +52,9 @@ def refused(data: bytes, why: str) -> None:
 
 @pytest.mark.parametrize("of", ["one value", "many values", "writes"])
 def test_one_large_frame_cannot_be_used_over_and_over(of: str) -> None:
-    extents = [[0, 0, 4 * MIB]]
-    frames = [row(ZEROS, codec="zstd", raw=4 * MIB)]
-    with at_most(3 * MIB):
+    extents = [[0, 0, LARGE]]
+    frames = [row(ZEROS, codec="zstd", raw=LARGE)]
+    with at_most(LARGE * 3 // 4):
         if of == "writes":
             rows = [["t", "p", number, "one", "bytes", extents] for number in range(500)]
             data = crafted(WRITES, ZEROS, frames=frames, writes=rows)
