@@ -16,6 +16,7 @@ from benchmarks.served import Served
 from langgraph_checkpoint_s3 import S3Saver
 
 if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
 LIMIT: Final = 20
@@ -116,36 +117,48 @@ def _read(
 
 def writes(served: Served, latency: float, rounds: int) -> Iterator[Measured]:
     """A checkpoint and 50 tasks' writes, read by a saver that remembers nothing; in round trips."""
-    bucket = served.bucket()
-    config: Any = {"configurable": {"thread_id": "1", "checkpoint_ns": ""}}
-    with S3Saver(bucket, endpoint_url=served.endpoint_url) as saver:
-        where = saver.put(config, checkpoint_of(["question"], 1), {"source": "loop", "step": 0}, {})
-        for task in range(TASKS):
-            saver.put_writes(where, [("results", f"result {task}")], f"task-{task}")
-    served.ask("latency", milliseconds=latency)
     loop = asyncio.new_event_loop()
-    for mode in ("sync", "async"):
-        with S3Saver(bucket, endpoint_url=served.endpoint_url, cache_bytes=0) as saver:
+    config: Any = {"configurable": {"thread_id": "1", "checkpoint_ns": ""}}
+    for how in ("at once", "one by one"):
+        bucket = served.bucket()
+        with S3Saver(bucket, endpoint_url=served.endpoint_url) as saver:
+            where = saver.put(config, checkpoint_of(["question"], 1), {"source": "loop", "step": 0}, {})
+            if how == "at once":
+                loop.run_until_complete(_write_at_once(saver, where))
+            else:
+                for task in range(TASKS):
+                    saver.put_writes(where, [("results", f"result {task}")], f"task-{task}")
+        served.ask("latency", milliseconds=latency)
+        for mode in ("sync", "async"):
+            with S3Saver(bucket, endpoint_url=served.endpoint_url, cache_bytes=0) as saver:
 
-            def read(saver: S3Saver = saver, mode: str = mode) -> None:
-                found = (
-                    saver.get_tuple(config)
-                    if mode == "sync"
-                    else loop.run_until_complete(saver.aget_tuple(config))
-                )
-                assert found
-                assert len(found.pending_writes or ()) == TASKS
+                def read(saver: S3Saver = saver, mode: str = mode) -> None:
+                    found = (
+                        saver.get_tuple(config)
+                        if mode == "sync"
+                        else loop.run_until_complete(saver.aget_tuple(config))
+                    )
+                    assert found
+                    assert len(found.pending_writes or ()) == TASKS
 
-            sent = _counted(served, bucket, read)
-            seconds = [_seconds(read) for _ in range(rounds)]
-            milliseconds = statistics.median(seconds) * 1e3
-            trips = quartiles([each * 1e3 / latency for each in seconds])
-            beside = _TRIPS * latency
-            yield Measured("writes", f"{TASKS} tasks", mode, milliseconds, beside, trips, float(_TRIPS), sent)
-            loop.run_until_complete(saver.aclose())
+                sent = _counted(served, bucket, read)
+                seconds = [_seconds(read) for _ in range(rounds)]
+                found = statistics.median(seconds) * 1e3
+                trips = quartiles([each * 1e3 / latency for each in seconds])
+                what, beside = f"{TASKS} tasks, {how}", _TRIPS * latency
+                yield Measured("writes", what, mode, found, beside, trips, float(_TRIPS), sent)
+                loop.run_until_complete(saver.aclose())
+        served.ask("latency", milliseconds=0)
+        served.ask("drop", bucket=bucket)
     loop.close()
-    served.ask("latency", milliseconds=0)
-    served.ask("drop", bucket=bucket)
+
+
+async def _write_at_once(saver: S3Saver, where: RunnableConfig) -> None:
+    tasks = (
+        saver.aput_writes(where, [("results", f"result {task}")], f"task-{task}") for task in range(TASKS)
+    )
+    await asyncio.gather(*tasks)
+    await saver.aclose()
 
 
 def _seconds(read: Read) -> float:

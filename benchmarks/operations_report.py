@@ -29,7 +29,10 @@ Reads by a saver that remembers nothing, of a thread of 10,000 checkpoints, each
 of a short one: of 10 checkpoints, and for a page of history ({LIMIT} checkpoints) of 50, so that it is full
 in both.
 """,
-    "writes": "A checkpoint and the writes of 50 tasks, by a saver that remembers nothing.\n",
+    "writes": """\
+A checkpoint and the writes of 50 tasks, by a saver that remembers nothing. What they wrote at once, as
+LangGraph's async methods do, shares objects; what they wrote one by one are 50.
+""",
     "large": f"""\
 `put`, and `get_tuple` by a saver that remembers nothing, beside `upload_fileobj` and `download_fileobj` with
 their defaults, with a client of the same settings. The state is one channel of random bytes: so neither

@@ -49,7 +49,10 @@ def test_a_long_thread_asks_for_no_more_than_a_short_one(
 
 def test_writes_are_read_back_in_round_trips(served: Served) -> None:
     found = list(histories.writes(served, 5.0, 1))
-    assert [each.requests["LIST"] for each in found] == [1, 1]
+    assert [(each.what, each.mode) for each in found] == [
+        (f"50 tasks, {how}", mode) for how in ("at once", "one by one") for mode in ("sync", "async")
+    ]
+    assert [each.requests for each in found] == [{"LIST": 1, "GET": count} for count in (10, 10, 51, 51)]
     for each in found:
         assert each.ratio[1] == pytest.approx(each.found / 5)
 
