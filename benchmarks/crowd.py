@@ -1,7 +1,8 @@
 """64 conversations at once in one process, beside the same requests sent bare by the client library.
 
 One conversation more plays each turn alone, at a latency at which it shows which requests wait for others;
-and its requests are what 64 tasks, or threads, then send without saver and graph, to the same objects.
+and its requests are what 64 tasks, or threads, then send without saver and graph, to the same objects. The
+graph alone, over a saver in memory, says what LangGraph itself takes.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.graphs import GRAPHS, INPUTS
+from benchmarks.limit import Limit
 from benchmarks.measured import Measured, Paired
 from benchmarks.served import Served
 from langgraph_checkpoint_s3 import S3Config, S3Saver
@@ -55,6 +58,7 @@ class Crowd:
         self._config = S3Config.from_keywords(bucket=bucket, endpoint_url=served.endpoint_url)
         self._saver = S3Saver(config=self._config)
         self._graph = GRAPHS["chat"](self._saver, mode == "async")
+        self._alone_graph = GRAPHS["chat"](Limit(), mode == "async")  # in memory, and waits for nothing
         self._loop = asyncio.new_event_loop()
         self._stack = AsyncExitStack()
         self._threads = ThreadPoolExecutor(size)
@@ -73,30 +77,36 @@ class Crowd:
         self._loop.close()
 
     def play(self, latency: float, rounds: int) -> Measured:
-        """All turns: of the graph, and bare, by turns."""
+        """All turns: of the graph, bare, and of the graph without a store, one after the other."""
         ours: list[float] = []
         bare: list[float] = []
+        graph: list[float] = []
         sent: list[float] = []
         requests: dict[str, int] = {}
         for number in range(_SETTLED + rounds):
             turn = self._alone()
             self._served.ask("latency", milliseconds=latency)
             times = {}
-            for which in (0, 1) if number % 2 else (1, 0):
+            threads = [f"thread-{each}" for each in range(self._size)]
+            kinds: dict[str, Callable[[], None]] = {
+                "ours": partial(self._turns, self._graph, threads),
+                "bare": partial(self._bare, turn),
+                "graph": partial(self._turns, self._alone_graph, threads),
+            }
+            for kind, work in sorted(kinds.items(), reverse=number % 2 == 0):
                 self._served.requests(self._bucket)
                 began = time.perf_counter()
-                if which:
-                    self._bare(turn)
-                else:
-                    self._turns([f"thread-{each}" for each in range(self._size)])
-                times[which] = time.perf_counter() - began
-                if not which:
+                work()
+                times[kind] = time.perf_counter() - began
+                if kind == "ours":
                     requests = self._served.requests(self._bucket)
             if number >= _SETTLED:
-                ours.append(times[0])
-                bare.append(times[1])
+                ours.append(times["ours"])
+                bare.append(times["bare"])
+                graph.append(times["graph"])
                 sent.append(sum(map(len, turn)))
-        found = Paired(ours, bare)
+        # One interpreter does both, one after the other: so what they take by themselves adds up.
+        found = Paired(ours, [one + other for one, other in zip(bare, graph, strict=True)])
         seconds, others = statistics.median(ours), statistics.median(bare)
         return Measured(
             "crowd",
@@ -111,6 +121,8 @@ class Crowd:
             {
                 "turns/s": self._size / seconds,
                 "requests/s": sum(requests.values()) / seconds,
+                "bare, ms": others * 1e3,
+                "graph alone, ms": statistics.median(graph) * 1e3,
                 "bare requests/s": statistics.median(sent) * self._size / others,
             },
         )
@@ -119,19 +131,19 @@ class Crowd:
         """A turn of one conversation more: what it asked for, in waves."""
         self._served.ask("latency", milliseconds=_CALM)
         self._served.requests(self._bucket)
-        self._turns(["alone"])
+        self._turns(self._graph, ["alone"])
         return waves(self._served.ask("take", bucket=self._bucket)["log"], _CALM / 1e3)
 
-    def _turns(self, threads: Sequence[str]) -> None:
+    def _turns(self, graph: Any, threads: Sequence[str]) -> None:
         configs: list[Any] = [{"configurable": {"thread_id": each}} for each in threads]
         inputs = [INPUTS["chat"]() for _ in configs]
         if self._mode == "sync":
-            list(self._threads.map(self._graph.invoke, inputs, configs))
+            list(self._threads.map(graph.invoke, inputs, configs))
             return
 
         async def together() -> None:
             pairs = zip(inputs, configs, strict=True)
-            await asyncio.gather(*(self._graph.ainvoke(given, config) for given, config in pairs))
+            await asyncio.gather(*(graph.ainvoke(given, config) for given, config in pairs))
 
         self._loop.run_until_complete(together())
 
