@@ -7,18 +7,22 @@ CHAOS_OPERATIONS=500 CHAOS_SEED=7 pytest tests/contract/test_chaos.py      a few
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from botocore.retries.standard import ExponentialBackoff
+from langgraph.checkpoint.serde.types import INTERRUPT
 
+from langgraph_checkpoint_s3 import StorageUnavailableError
 from tests.contract.chaos import KINDS, Chaos
 from tests.contract.chaos_worker import Worker
-from tests.contract.support import Calls, MakeSaver, Place
+from tests.contract.support import Calls, MakeSaver, Place, at, checkpoint, metadata
 
 OPERATIONS = int(os.environ.get("CHAOS_OPERATIONS", "240"))
 SEED = int(os.environ.get("CHAOS_SEED", "2026")) or random.randrange(1, 1 << 32)
@@ -72,3 +76,43 @@ def test_nothing_is_lost_or_doubled_and_what_is_deleted_stays_so(
     assert sum(chaos.done.values()) > OPERATIONS / 5
     if OPERATIONS >= 2_000:
         assert set(chaos.done) == {kind for kinds in KINDS.values() for kind in kinds}
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_what_many_tasks_write_at_once_is_there_once_for_each_that_was_acknowledged(
+    make_saver: MakeSaver, place: Place, monkeypatch: pytest.MonkeyPatch, *, asynchronous: bool
+) -> None:
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda self, context: 0.002)
+    saver = make_saver(max_attempts=2)
+    config = saver.put(at(), checkpoint(), metadata(), {})
+    place.front.schedule = Chaos(SEED, 2 * RATE)
+    acknowledged: set[str] = set()
+
+    def write(task: str) -> None:
+        with suppress(StorageUnavailableError):
+            saver.put_writes(config, [("text", task), (INTERRUPT, task)], task)
+            acknowledged.add(task)
+
+    async def awrite(task: str) -> None:
+        with suppress(StorageUnavailableError):
+            await saver.aput_writes(config, [("text", task), (INTERRUPT, task)], task)
+            acknowledged.add(task)
+
+    async def all_of_them() -> None:
+        async with saver:
+            for turn in range(4):
+                await asyncio.gather(*(awrite(f"{turn}-{number:02}") for number in range(30)))
+
+    if asynchronous:
+        asyncio.run(all_of_them())
+    else:
+        with ThreadPoolExecutor(30) as pool:
+            list(pool.map(write, (f"{turn}-{number:02}" for turn in range(4) for number in range(30))))
+    place.front.schedule = None
+    found = make_saver(cache_bytes=0).get_tuple(at())
+    assert found is not None
+    shown = Counter(found.pending_writes)
+    assert set(shown.values()) == {1}
+    assert {each[0] for each in shown} >= acknowledged
+    assert all(task == value for task, _, value in shown)
+    assert len(acknowledged) > 30
