@@ -100,14 +100,14 @@ def test_what_many_tasks_write_at_once_is_there_once_for_each_that_was_acknowled
 
     async def all_of_them() -> None:
         async with saver:
-            for turn in range(4):
+            for turn in range(12):
                 await asyncio.gather(*(awrite(f"{turn}-{number:02}") for number in range(30)))
 
     if asynchronous:
         asyncio.run(all_of_them())
     else:
         with ThreadPoolExecutor(30) as pool:
-            list(pool.map(write, (f"{turn}-{number:02}" for turn in range(4) for number in range(30))))
+            list(pool.map(write, (f"{turn}-{number:02}" for turn in range(12) for number in range(30))))
     place.front.schedule = None
     found = make_saver(cache_bytes=0).get_tuple(at())
     assert found is not None
@@ -115,4 +115,4 @@ def test_what_many_tasks_write_at_once_is_there_once_for_each_that_was_acknowled
     assert set(shown.values()) == {1}
     assert {each[0] for each in shown} >= acknowledged
     assert all(task == value for task, _, value in shown)
-    assert len(acknowledged) > 30
+    assert len(acknowledged) > 100
