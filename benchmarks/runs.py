@@ -130,8 +130,16 @@ def charged(operations: Mapping[str, int]) -> dict[str, int]:
     return kinds
 
 
-def start(saver: str, module: str, *arguments: str) -> subprocess.Popen[str]:
+def start(
+    saver: str, module: str, *arguments: str, secrets: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
     """Start a module with a saver's Python, in a process that can import `benchmarks`.
+
+    Args:
+        saver: The saver.
+        module: The module.
+        *arguments: What it is given.
+        secrets: AWS's variables for a server that checks them.
 
     Raises:
         InstallError: What the saver needs can't be had.
@@ -140,9 +148,8 @@ def start(saver: str, module: str, *arguments: str) -> subprocess.Popen[str]:
     own = "" if requirements else "own"
     argv = [str(python_for(requirements)), "-I", "-c", _START, own, str(ROOT), module, *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    return subprocess.Popen(
-        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment | _ENVIRONMENT
-    )
+    environment |= {**_ENVIRONMENT, **(secrets or {})}
+    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
 
 @contextmanager

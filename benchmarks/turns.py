@@ -95,9 +95,9 @@ class Played:
 class Worker:
     """A saver's process."""
 
-    def __init__(self, saver: str, endpoint_url: str) -> None:
+    def __init__(self, saver: str, endpoint_url: str, secrets: Mapping[str, str] | None = None) -> None:
         self.saver = saver
-        self._process = start(saver, "benchmarks.turn_worker", saver, endpoint_url)
+        self._process = start(saver, "benchmarks.turn_worker", saver, endpoint_url, secrets=secrets)
 
     def ask(self, what: str, **keywords: Any) -> Any:
         """Have it do something.
@@ -123,17 +123,26 @@ class Worker:
 
 
 @contextmanager
-def _workers(savers: Sequence[str], endpoint_url: str) -> Iterator[dict[str, Worker]]:
-    workers: dict[str, Worker] = {}
+def workers(
+    savers: Sequence[str], endpoint_url: str, secrets: Mapping[str, str] | None = None
+) -> Iterator[dict[str, Worker]]:
+    """A process for each saver; without those whose packages can't be had.
+
+    Args:
+        savers: Their names.
+        endpoint_url: The server.
+        secrets: What it takes for credentials, as AWS's variables, if it asks for any.
+    """
+    made: dict[str, Worker] = {}
     with ExitStack() as stack:
         for saver in savers:
             try:
-                workers[saver] = Worker(saver, endpoint_url)
+                made[saver] = Worker(saver, endpoint_url, secrets)
             except InstallError as error:
                 print(f"left out: {error}", file=sys.stderr)
             else:
-                stack.callback(workers[saver].close)
-        yield workers
+                stack.callback(made[saver].close)
+        yield made
 
 
 def measure(plan: Plan) -> Iterator[tuple[Record, Mapping[str, str]]]:
@@ -145,19 +154,19 @@ def measure(plan: Plan) -> Iterator[tuple[Record, Mapping[str, str]]]:
     found: list[Figure] = []
     cold: list[Cold] = []
     versions: Mapping[str, str] = {}
-    with Server() as server, _workers(plan.savers, server.endpoint_url) as workers:
+    with Server() as server, workers(plan.savers, server.endpoint_url) as there:
         if plan.cold:
             print("cold starts", file=sys.stderr)
             once = Heat("chat", "sync", 0, 1)
-            there = [name for name in workers if SAVERS[name].remote]
-            buckets = {name: _begin(server, workers[name], once).bucket for name in there}
+            remote = [name for name in there if SAVERS[name].remote]
+            buckets = {name: _begin(server, there[name], once).bucket for name in remote}
             cold = cold_starts(server.endpoint_url, buckets, _THIS, plan.cold)
         for workload in plan.workloads:
             for heat in plan.heats(workload):
                 print(f"{heat.turns} turns of {workload}, {heat.mode}, {heat.latency:g} ms", file=sys.stderr)
                 first = heat.latency == plan.latencies[0]
-                entered = [name for name in workers if _enters(name, heat, first)]
-                played = race(server, heat, {name: workers[name] for name in entered})
+                entered = [name for name in there if _enters(name, heat, first)]
+                played = race(server, heat, {name: there[name] for name in entered})
                 versions = next((each.versions for name, each in played.items() if name in OURS), versions)
                 found += figures_of(heat, played)
             yield Record(found, cold), versions

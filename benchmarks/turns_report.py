@@ -74,7 +74,7 @@ def tables(record: Record) -> str:
             f"Requests of a turn, and dollars for the requests of a million turns ({_prices()} for 1,000):\n",
             _requests(slowest) + "\n",
             f"LangGraph's calls at {latency:g} ms, in milliseconds, p50 / p99:\n",
-            _calls(slowest) + "\n",
+            calls(slowest) + "\n",
         ]
     if record.cold:
         parts += [
@@ -136,7 +136,8 @@ def _requests(chosen: Sequence[Figure]) -> str:
     return report.table(heads, rows)
 
 
-def _calls(chosen: Sequence[Figure]) -> str:
+def calls(chosen: Sequence[Figure]) -> str:
+    """How long LangGraph's calls took, as a table."""
     methods = list(dict.fromkeys(method for each in chosen for method in each.calls))
     sends = any(each.sends for each in chosen)
     heads = ["saver", "", *(f"`{method}`" for method in methods), *(["all 50 `put_writes`"] if sends else [])]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import cold, figures, report, turns, turns_report
+from benchmarks import cold, elsewhere, figures, report, turns, turns_report
 from benchmarks.chart import bars
 from benchmarks.cold import BASE, BOTO3, cold_starts
 from benchmarks.figures import Cold, Figure, Record, compare
@@ -259,3 +259,12 @@ def test_a_chart_is_drawn() -> None:
     assert widths[0] < widths[1] < widths[2]
     assert ">300 ms<" in drawn
     assert ">b&lt;<" in drawn
+
+
+def test_a_real_server_is_measured_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert elsewhere.main(["--server", "rclone", "--turns", "1"]) == 0
+    rows = [
+        line.split("|")[1:3] for line in capsys.readouterr().out.splitlines() if line.startswith("| this")
+    ]
+    whole = [[f" {name:<24} ", f" {mode:>5} "] for mode in ("sync", "async") for name in OURS]
+    assert rows == whole * 2
