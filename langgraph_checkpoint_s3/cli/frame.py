@@ -155,7 +155,7 @@ class Run:
         """
         if yes:
             return
-        if self.json or not sys.stdin.isatty():
+        if self.json or not _answers():
             raise Stop(USAGE, f"{question} Nothing was done: pass --yes to do it, or --dry-run to see what.")
         if not typer.confirm(clean(question), err=True):
             raise Stop(FAILED, "Nothing was done.")
@@ -170,6 +170,11 @@ class Run:
         with Progress(*columns, console=self.err, transient=True) as bar:
             task = bar.add_task(what, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _answers() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin.isatty()
 
 
 def _console(file: typing.TextIO) -> Console:
