@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from time import sleep
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -93,7 +93,7 @@ def watch(
             shown += 1
             if shown == count:
                 return
-        time.sleep(pause)
+        sleep(pause)
 
 
 def _stopped(entry: dict[str, Any]) -> bool:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.cli import history
 from langgraph_checkpoint_s3.cli.graph import lanes
 from tests.cli.conftest import Cli
 from tests.support.checkpoints import make_checkpoint, place, put_chain
+
+SLEEP = "langgraph_checkpoint_s3.cli.history.sleep"
 
 
 def drawing(*rows: tuple[str, str | None]) -> list[str]:
@@ -102,7 +103,7 @@ class TestWatch:
             saver.put(place(thread, "00000007"), new, metadata, new["channel_versions"])
             saver.put_writes(place(thread, "00000009"), [("__interrupt__", ("?",))], "task")
 
-        monkeypatch.setattr(history.time, "sleep", meanwhile)
+        monkeypatch.setattr(SLEEP, meanwhile)
         ran = cli("watch", thread, "--every", "3s", "--count", 2)
         assert pauses == [3]
         first, second, said = ran.out.splitlines()
@@ -120,7 +121,7 @@ class TestWatch:
             channel, value = next(turns)
             saver.put_writes(place(thread, "00000007"), [(channel, value)], f"task-{channel}")
 
-        monkeypatch.setattr(history.time, "sleep", meanwhile)
+        monkeypatch.setattr(SLEEP, meanwhile)
         ran = cli("watch", thread, "--count", 2, "--json")
         assert '"interrupts": 1' in ran.out.splitlines()[1]
         assert ran.out.count("\n") == 2
@@ -129,6 +130,6 @@ class TestWatch:
         def interrupted(seconds: float) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(history.time, "sleep", interrupted)
+        monkeypatch.setattr(SLEEP, interrupted)
         ran = cli("watch", thread)
         assert (ran.code, ran.err) == (130, "Stopped.\n")

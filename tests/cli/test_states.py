@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
@@ -27,14 +26,14 @@ def put(saver: S3Saver, thread: str, name: str, values: dict[str, Any], parent: 
 
 @pytest.fixture
 def chat(saver: S3Saver) -> str:
-    said = [HumanMessage("What's the weather\nin Oslo?", id="1")]
+    said: list[Any] = [HumanMessage("What's the weather\nin Oslo?", id="1")]
     put(saver, "chat", "00000001", {"messages": said, "city": "Oslo", "tries": [1]})
     call = {"name": "weather", "args": {"city": "Oslo"}, "id": "c", "type": "tool_call"}
     said = [
         *said,
         AIMessage("", tool_calls=[call], id="2"),
         ToolMessage("rain", tool_call_id="c", name="weather", id="3"),
-    ]  # type: ignore[list-item]
+    ]
     put(saver, "chat", "00000002", {"messages": said, "city": "Oslo", "mood": "wet"}, "00000001")
     return "chat"
 
@@ -95,7 +94,7 @@ class Counted(TypedDict):
     n: Annotated[int, operator.add]
 
 
-def graph(saver: Any, second: Callable[[Counted], Any]) -> Any:
+def graph(saver: Any, second: Any) -> Any:
     """`a`, then `second` as `b`, beside it `c`; `d` when both are done."""
     builder = StateGraph(Counted)
     builder.add_node("a", lambda state: {"n": 1})
