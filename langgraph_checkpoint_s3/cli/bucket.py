@@ -196,5 +196,6 @@ def _policy(run: Run, policy: LifecyclePolicy | None, before: str = "") -> None:
         return
     for name in LifecyclePolicy.__dataclass_fields__:
         value: Any = getattr(policy, name)
-        if value not in {None, False}:
+        unused = name == "archive_storage_class" and policy.days_until_archive is None
+        if value not in {None, False} and not unused:
             run.line(clean(f"{before}{name} = {value}"))
