@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import inspect
 import json
 import sys
@@ -10,7 +11,7 @@ import typing
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich import box
@@ -19,10 +20,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from langgraph_checkpoint_s3 import BucketNotFoundError, InvalidConfigError, S3CheckpointError, S3Saver
+from langgraph_checkpoint_s3 import (
+    BucketNotFoundError,
+    DecryptionError,
+    InvalidConfigError,
+    S3CheckpointError,
+    S3Saver,
+)
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.cli.clean import clean
 from langgraph_checkpoint_s3.cli.values import plain
+
+if TYPE_CHECKING:
+    from langgraph_checkpoint_s3.encryption import KeyProvider
 
 FAILED: Final = 1
 USAGE: Final = 2
@@ -67,9 +77,10 @@ def open_saver(uri: str | None, **keywords: Any) -> S3Saver:
 class Run:
     """One run of a command: its target, and where its answer goes."""
 
-    def __init__(self, uri: str | None, as_json: bool) -> None:
+    def __init__(self, uri: str | None, keys: str | None, as_json: bool) -> None:
         self.json = as_json
         self._uri = uri
+        self._keys = keys
         self._closing = contextlib.ExitStack()
         self.out = _console(sys.stdout)
         self.err = _console(sys.stderr)
@@ -80,9 +91,25 @@ class Run:
 
     def opened(self, **keywords: Any) -> S3Saver:
         """A saver on the target, closed at the end."""
-        saver = open_saver(self._uri, **keywords)
+        saver = open_saver(self._uri, encryption=self.keys, **keywords)
         self._closing.callback(saver.close)
         return saver
+
+    @cached_property
+    def keys(self) -> KeyProvider | None:
+        """Where keys come from, if threads are encrypted.
+
+        Raises:
+            Stop: It can't be imported.
+        """
+        if self._keys is None:
+            return None
+        module, _, name = self._keys.partition(":")
+        try:
+            found: KeyProvider = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise Stop(USAGE, f"--keys {self._keys} can't be imported, as module:name: {error}") from error
+        return found
 
     @cached_property
     def saver(self) -> S3Saver:
@@ -185,8 +212,12 @@ def _console(file: typing.TextIO) -> Console:
 
 
 _URI = typer.Option("--uri", metavar="s3://BUCKET/PREFIX", help="The target. Default: S3_BUCKET_NAME, …")
+_KEYS = typer.Option(
+    "--keys", metavar="MODULE:NAME", help="Your KeyProvider, if threads are encrypted; it is imported."
+)
 _SHARED: Final = {
     "uri": Annotated[typing.Optional[str], _URI],  # noqa: UP045  # evaluated
+    "keys": Annotated[typing.Optional[str], _KEYS],  # noqa: UP045  # evaluated
     "as_json": Annotated[bool, typer.Option("--json", help="Answer in JSON.")],
     "debug": Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")],
 }
@@ -202,8 +233,8 @@ def command(app: typer.Typer, name: str, example: str) -> Callable[[Command], Co
     """
 
     def decorate(function: Command) -> Command:
-        def run(*, uri: str | None, as_json: bool, debug: bool, **arguments: Any) -> None:
-            _guarded(function, uri, as_json, debug, arguments)
+        def run(*, uri: str | None, keys: str | None, as_json: bool, debug: bool, **arguments: Any) -> None:
+            _guarded(function, Run(uri, keys, as_json), debug, arguments)
 
         hints = typing.get_type_hints(function, include_extras=True)
         own = [
@@ -215,7 +246,7 @@ def command(app: typer.Typer, name: str, example: str) -> Callable[[Command], Co
                 each,
                 inspect.Parameter.KEYWORD_ONLY,
                 annotation=kind,
-                default=None if each == "uri" else False,
+                default=False if each in {"as_json", "debug"} else None,
             )
             for each, kind in _SHARED.items()
         ]
@@ -228,8 +259,7 @@ def command(app: typer.Typer, name: str, example: str) -> Callable[[Command], Co
     return decorate
 
 
-def _guarded(function: Command, uri: str | None, as_json: bool, debug: bool, arguments: Any) -> None:
-    run = Run(uri, as_json)
+def _guarded(function: Command, run: Run, debug: bool, arguments: dict[str, Any]) -> None:
     code = 0
     try:
         with warnings.catch_warnings():
@@ -268,6 +298,8 @@ def _code_of(error: Exception) -> int:
 def _told(error: Exception) -> str:
     if isinstance(error, BucketNotFoundError):
         return f"{error} `langgraph-s3 setup` makes it."
+    if isinstance(error, DecryptionError):
+        return f"{error}. Here that is --keys MODULE:NAME."
     if isinstance(error, (S3CheckpointError, OSError)):
         return " ".join(str(error).split())
     return f"{type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)"

@@ -100,9 +100,9 @@ def decode(
     if source.startswith(("https://", "http://")):
         found = load_signed_url(source, serde=strict)
     elif source == _STDIN:
-        found = loads(sys.stdin.buffer.read(), serde=strict)
+        found = loads(sys.stdin.buffer.read(), serde=strict, encryption=run.keys)
     elif Path(source).is_file():
-        found = loads(Path(source).read_bytes(), serde=strict)
+        found = loads(Path(source).read_bytes(), serde=strict, encryption=run.keys)
     else:
         raise Stop(NOT_FOUND, f"There is no file {source!r}.")
     tell(run, found, found.checkpoint["channel_values"])

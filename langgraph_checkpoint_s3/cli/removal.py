@@ -44,7 +44,9 @@ def delete(
         run.sure(f"Delete {what} from {run.place}{' for good' if for_good else ''}?", yes=yes)
         for each in going:
             if for_good:
-                run.admin.purge_thread(each["thread_id"], dry_run=False)
+                purged = run.admin.purge_thread(each["thread_id"], dry_run=False)
+                if purged.unseen:
+                    run.note(f"warning: The store can't list {' or '.join(purged.unseen)}: some may be left.")
             else:
                 run.saver.delete_thread(each["thread_id"])
     verb = "Would delete" if dry_run else "Deleted"
@@ -87,7 +89,8 @@ def prune(
 
     def show() -> None:
         if not result.victims:
-            run.line("There is nothing to delete.")
+            if not errors:
+                run.line("There is nothing to delete.")
             return
         rows = [
             (each.thread_id, each.checkpoint_ns, each.checkpoint_id, human(each.bytes), age(each.modified))

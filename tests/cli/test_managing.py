@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import types
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,12 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin, dumps
 from langgraph_checkpoint_s3.cli import frame, moving
+from langgraph_checkpoint_s3.encryption import KeyRing
 from tests.cli.conftest import Cli
 from tests.plans.versioned import set_versioning
 from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3
+from tests.support.fake_store import make_saver
 
 
 class TestThreads:
@@ -188,7 +192,7 @@ class TestMoving:
     def test_migrate_without_the_package(
         self, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setitem(__import__("sys").modules, "langgraph.checkpoint.sqlite", None)
+        monkeypatch.setitem(sys.modules, "langgraph.checkpoint.sqlite", None)
         ran = cli("migrate", tmp_path / "x")
         assert ran.code == 1
         assert "pip install langgraph-checkpoint-sqlite" in ran.err
@@ -258,3 +262,41 @@ def test_an_admins_sizes_are_those_of_checkpoints(saver: S3Saver, thread: str) -
     }
     assert all(each.bytes > 0 for each in sizes)
     assert S3Admin(saver).checkpoint_sizes("nobody") == []
+
+
+class TestEncrypted:
+    @pytest.fixture
+    def sealed(self, fake: FakeS3, monkeypatch: pytest.MonkeyPatch, cli: Cli) -> str:
+        ring = KeyRing({"k": bytes(32)})
+        module = types.ModuleType("keys_of_the_test")
+        module.ring = ring  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "keys_of_the_test", module)
+
+        def open_saver(uri: str | None, *, encryption: Any = None, **keywords: Any) -> S3Saver:
+            return make_saver(fake, encryption=encryption)
+
+        monkeypatch.setattr(frame, "open_saver", open_saver)
+        put_chain(make_saver(fake, encryption=ring), "sealed", 3)
+        return "sealed"
+
+    def test_without_keys_it_says_how_to_name_them(self, cli: Cli, sealed: str) -> None:
+        for arguments in (("history", sealed), ("show", sealed), ("copy", sealed, "other")):
+            ran = cli(*arguments)
+            assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+            assert "--keys MODULE:NAME" in ran.err
+        ran = cli("prune", "--keep-last", 1, "--yes")
+        assert (ran.code, ran.out) == (1, "")
+        assert cli("threads").out == "sealed\n"
+        assert cli("delete", sealed, "--yes").code == 0
+
+    def test_with_them_it_is_shown(self, cli: Cli, sealed: str) -> None:
+        keys = ("--keys", "keys_of_the_test:ring")
+        assert "n\n  2\n" in cli("show", sealed, *keys).out
+        assert cli("history", sealed, *keys).out.count("●") == 3
+
+    @pytest.mark.parametrize(
+        "keys", ["keys_of_the_test:other", "no_such_module:ring", "keys_of_the_test", ":"]
+    )
+    def test_keys_that_are_not_there(self, cli: Cli, sealed: str, keys: str) -> None:
+        ran = cli("show", sealed, "--keys", keys)
+        assert (ran.code, ran.err.count("\n")) == (2, 1)
