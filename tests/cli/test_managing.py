@@ -145,6 +145,16 @@ class TestMoving:
         assert ran.code == 2
         assert "5 checkpoints" in ran.err
 
+    def test_a_bar_on_a_terminal(
+        self, cli: Cli, thread: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        ran = cli("export", thread, tmp_path / "thread.zip")
+        assert "exporting" in ran.err
+        assert "9/9" in ran.err
+        ran = cli("export", thread, tmp_path / "thread.zip", "--force", "--json")
+        assert ran.err == ""
+
     def test_decode_needs_no_bucket(
         self, cli: Cli, thread: str, saver: S3Saver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

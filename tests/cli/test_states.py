@@ -150,6 +150,16 @@ class TestResumePoint:
             assert found is not None
             assert resume(found).next == state.next
 
+    def test_what_was_seen_is_no_news(self, saver: S3Saver) -> None:
+        put(saver, "t", "00000001", {"branch:to:a": None, "own": 1})
+        found = saver.get_tuple(place("t"))
+        assert found is not None
+        versions = found.checkpoint["channel_versions"]
+        found.checkpoint["versions_seen"] = {"a": {"branch:to:a": versions["branch:to:a"]}}
+        assert resume(found).next == ()
+        found.checkpoint["versions_seen"] = {"b": {"own": "0"}}
+        assert resume(found).next == ("a", "b")
+
     def test_a_question(self, cli: Cli, saver: S3Saver) -> None:
         made = graph(saver, lambda state: {"n": interrupt({"really": "?"})})
         made.invoke({"n": 1}, place("t"))
