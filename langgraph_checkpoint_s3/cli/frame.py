@@ -32,7 +32,7 @@ from langgraph_checkpoint_s3.cli.clean import clean
 from langgraph_checkpoint_s3.cli.values import plain
 
 if TYPE_CHECKING:
-    from langgraph_checkpoint_s3.encryption import KeyProvider
+    from langgraph_checkpoint_s3.encryption.provider import KeyProvider
 
 FAILED: Final = 1
 USAGE: Final = 2
