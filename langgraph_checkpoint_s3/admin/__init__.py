@@ -21,7 +21,7 @@ from langgraph_checkpoint_s3.admin.plans.purge import Purged
 from langgraph_checkpoint_s3.admin.plans.retention import Pruned, Victim
 from langgraph_checkpoint_s3.admin.plans.signing import SignedUpload
 from langgraph_checkpoint_s3.admin.plans.undelete import Undeleted
-from langgraph_checkpoint_s3.admin.plans.usage import ClassUsage, Prices, UsageReport
+from langgraph_checkpoint_s3.admin.plans.usage import CheckpointSize, ClassUsage, Prices, UsageReport
 from langgraph_checkpoint_s3.admin.plans.versions import CheckpointVersion
 from langgraph_checkpoint_s3.admin.plans.wanted import IntelligentTieringArchive
 from langgraph_checkpoint_s3.admin.portable import dumps, loads
@@ -31,6 +31,7 @@ __all__ = [
     "BatchResult",
     "Change",
     "CheckReport",
+    "CheckpointSize",
     "CheckpointVersion",
     "ClassUsage",
     "Exported",

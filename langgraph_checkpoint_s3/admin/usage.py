@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
-from langgraph_checkpoint_s3.admin.plans.usage import Threads, UsageReport, usage
+from langgraph_checkpoint_s3.admin.plans.usage import (
+    CheckpointSize,
+    Threads,
+    UsageReport,
+    checkpoint_sizes,
+    usage,
+)
 from langgraph_checkpoint_s3.plans.address import thread_name
 from langgraph_checkpoint_s3.plans.plan import Plan
 
@@ -76,6 +82,32 @@ class Usage(BaseAdmin):
     async def ausage(self, thread_id: str | None = None) -> UsageReport:
         """`usage`, as a coroutine."""
         return await self._arun(self._usage(thread_id))
+
+    def checkpoint_sizes(self, thread_id: str) -> list[CheckpointSize]:
+        """Weigh each checkpoint of a thread, with its writes, by what it stores.
+
+        From LISTs alone: one for 1,000 objects. What a checkpoint borrows from earlier ones is counted
+        there, so one that adds little to a large state is small.
+
+        Needs `s3:ListBucket`.
+
+        Args:
+            thread_id: The thread.
+
+        Returns:
+            The checkpoints, namespace by namespace, in the order of their keys. None of a thread that isn't
+            there; writes without a checkpoint aren't among them.
+
+        Raises:
+            InvalidKeyError: The thread_id is empty.
+            CorruptObjectError: There is a key in the thread's folder that no saver wrote.
+            S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
+        """
+        return self._run(checkpoint_sizes(self._context, thread_name(thread_id)))
+
+    async def acheckpoint_sizes(self, thread_id: str) -> list[CheckpointSize]:
+        """`checkpoint_sizes`, as a coroutine."""
+        return await self._arun(checkpoint_sizes(self._context, thread_name(thread_id)))
 
     def _usage(self, thread_id: str | None) -> Plan[UsageReport]:
         return usage(self._context, None if thread_id is None else thread_name(thread_id))

@@ -105,3 +105,23 @@ class TestUsage:
         one = admin.usage("b")
         assert (one.threads, one.namespaces, one.checkpoints, one.writes, one.exports) == (1, 1, 2, 0, 0)
         assert admin.usage("nobody").bytes == 0
+
+    def test_each_checkpoint_is_weighed_from_a_list(
+        self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place, front: Front
+    ) -> None:
+        saver = make_saver(prefix="agents")
+        build_thread(saver, "a", checkpoints=3, tasks=2)
+        build_thread(saver, "a", ns="sub", checkpoints=1, tasks=1)
+        build_thread(saver, "b", checkpoints=2)
+        admin = make_admin(prefix="agents")
+        front.reset()
+        found = admin.checkpoint_sizes("a")
+        assert front.counts() == {"ListObjectsV2": 1}
+        assert sorted((each.checkpoint_ns, each.objects) for each in found) == [("", 3)] * 3 + [("sub", 2)]
+        assert {(each.checkpoint_ns, each.checkpoint_id) for each in found} == {
+            (each.config["configurable"]["checkpoint_ns"], each.checkpoint["id"])
+            for each in saver.list(at("a", ns=None))
+        }
+        assert sum(each.bytes for each in found) == admin.usage("a").bytes
+        assert max(each.modified for each in found) == admin.usage("a").newest
+        assert admin.checkpoint_sizes("nobody") == []

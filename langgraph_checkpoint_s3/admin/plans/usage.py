@@ -157,6 +157,25 @@ class UsageReport:
         return text
 
 
+@dataclass(frozen=True, slots=True)
+class CheckpointSize:
+    """What a checkpoint takes, with its writes.
+
+    Attributes:
+        checkpoint_ns: Its namespace; its hash, if it is hashed in keys.
+        checkpoint_id: Its id.
+        objects: How many objects it and its writes are.
+        bytes: Their length. What it borrows from others is theirs.
+        modified: When the last of them was written.
+    """
+
+    checkpoint_ns: str
+    checkpoint_id: str
+    objects: int
+    bytes: int
+    modified: datetime
+
+
 class Threads:
     """The ids of threads, in the order of their keys, a page at a time.
 
@@ -250,6 +269,22 @@ def usage(context: Context, thread_id: str | None) -> Plan[UsageReport]:
         dict(sorted(tally.classes.items())),
         (yield from _size(exports)),
     )
+
+
+def checkpoint_sizes(context: Context, thread_id: str) -> Plan[list[CheckpointSize]]:
+    """What each checkpoint of a thread takes."""
+    folders = yield from Scan(context.layout, context.layout.thread(thread_id)).rest()
+    return [
+        CheckpointSize(
+            folder.address.namespace,
+            folder.checkpoint_id,
+            len(folder.entries),
+            sum(entry.size for entry in folder.entries),
+            max(entry.modified for entry in folder.entries),
+        )
+        for folder in folders
+        if folder.checkpoints
+    ]
 
 
 class _Tally:

@@ -1,0 +1,162 @@
+"""Commands that show a thread over time: its history as a graph, and what is added to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import sleep
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from langgraph_checkpoint_s3.admin.plans.sizes import counted, human
+from langgraph_checkpoint_s3.cli.clean import clean
+from langgraph_checkpoint_s3.cli.frame import Run, command
+from langgraph_checkpoint_s3.cli.graph import lanes
+from langgraph_checkpoint_s3.cli.options import Thread, duration, place
+from langgraph_checkpoint_s3.cli.values import age, conversation
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import CheckpointTuple
+
+Place = tuple[str, str]
+
+
+def add(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    command(app, "history", "history customer-42 --limit 20")(history)
+    command(app, "watch", "watch customer-42 --every 2s")(watch)
+
+
+def history(
+    run: Run,
+    thread: Thread,
+    ns: Annotated[
+        str | None, typer.Option("--ns", metavar="NAME", help="One namespace. Default: all.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many checkpoints at most, the newest.")] = 100,
+) -> None:
+    """Draw a thread's checkpoints, the newest first: forks, steps, sources, ages, sizes, pending writes.
+
+    Each namespace (a subgraph has its own) is drawn by itself. The size is what the checkpoint and its writes
+    store, which is less than its state where that borrows from earlier ones.
+    """
+    found = list(run.saver.list(place(thread, ns), limit=limit + 1))
+    if not found:
+        raise run.not_found(thread)
+    more, found = len(found) > limit, found[:limit]
+    sizes = {(each.checkpoint_ns, each.checkpoint_id): each for each in run.admin.checkpoint_sizes(thread)}
+    entries = [_entry(each, sizes[_place(each)].bytes if _place(each) in sizes else None) for each in found]
+
+    def show() -> None:
+        for name in sorted({entry["checkpoint_ns"] for entry in entries}):
+            run.line(clean(f"namespace {name}" if name else f"thread {thread}"), "bold")
+            _draw(run, [entry for entry in entries if entry["checkpoint_ns"] == name])
+        if more:
+            run.note(f"There are more than {limit} checkpoints: --limit shows more.")
+
+    run.answer({"thread_id": thread, "checkpoints": entries, "more": more}, show)
+
+
+def watch(
+    run: Run,
+    thread: Thread,
+    every: Annotated[str, typer.Option(metavar="TIME", help="How often to look.")] = "2s",
+    count: Annotated[int, typer.Option(min=0, help="Stop after so many checkpoints; 0: never.")] = 0,
+) -> None:
+    """Follow a running agent: a line for each checkpoint as it comes, in all namespaces. Ctrl-C ends it.
+
+    The latest checkpoint is shown first. Each look is one LIST per 1,000 objects of the thread. With `--json`
+    each line is an object.
+    """
+    pause = duration(every).total_seconds()
+    seen: dict[Place, int] | None = None
+    shown = 0
+    while True:
+        sizes = {
+            (each.checkpoint_ns, each.checkpoint_id): each.objects
+            for each in run.admin.checkpoint_sizes(thread)
+        }
+        places = sorted(sizes, key=lambda each: each[1])
+        if seen is None:  # what is older than the latest is no news
+            seen = {each: sizes[each] for each in places[:-1]}
+        for each in places:
+            before = seen.get(each)
+            if before == sizes[each]:
+                continue
+            seen[each] = sizes[each]
+            found = run.saver.get_tuple(place(thread, *each))
+            # Writes come after their checkpoint. Those that a person waits for are told then.
+            if found is None or (before is not None and not _stopped(_entry(found, None))):
+                continue
+            _follow(run, found)
+            shown += 1
+            if shown == count:
+                return
+        sleep(pause)
+
+
+def _stopped(entry: dict[str, Any]) -> bool:
+    return bool(entry["interrupts"] or entry["errors"])
+
+
+def _follow(run: Run, found: CheckpointTuple) -> None:
+    entry = _entry(found, None)
+    if run.json:
+        run.json_line(entry)
+        return
+    run.line(f"{clean(entry['created_at'])}  {_facts(entry)}  {clean(entry['checkpoint_ns'])}".rstrip())
+    for value in found.checkpoint["channel_values"].values():
+        said = conversation(value)
+        if said:
+            who, what = said[-1]
+            run.line(f"    {clean(who)}: {clean(what.partition(chr(10))[0][:200])}")
+
+
+def _entry(found: CheckpointTuple, stored: int | None) -> dict[str, Any]:
+    """What is told of a checkpoint."""
+    pending = found.pending_writes or []
+    metadata: Any = found.metadata or {}
+    return {
+        "checkpoint_id": _place(found)[1],
+        "checkpoint_ns": _place(found)[0],
+        "parent_id": found.parent_config["configurable"]["checkpoint_id"] if found.parent_config else None,
+        "step": metadata.get("step"),
+        "source": metadata.get("source"),
+        "created_at": found.checkpoint.get("ts"),
+        "bytes": stored,
+        "pending_writes": len(pending),
+        "pending_tasks": len({write[0] for write in pending}),
+        "interrupts": sum(write[1] == "__interrupt__" for write in pending),
+        "errors": sum(write[1] == "__error__" for write in pending),
+    }
+
+
+def _draw(run: Run, entries: Sequence[dict[str, Any]]) -> None:
+    known = {entry["checkpoint_id"]: entry for entry in entries}
+    drawing = lanes([(entry["checkpoint_id"], entry["parent_id"]) for entry in entries])
+    width = max(len(drawn) for drawn, _ in drawing)
+    for drawn, name in drawing:
+        if name is None:
+            run.line(drawn)
+            continue
+        line = Text(drawn.ljust(width) + "  ", style="cyan")
+        line.append(f"{clean(name)}  ", style="yellow")
+        line.append(_facts(known[name]), style="default")
+        run.line(line)
+
+
+def _facts(entry: dict[str, Any]) -> str:
+    facts = [f"step {entry['step']}", str(entry["source"]), age(entry["created_at"])]
+    if entry["bytes"] is not None:
+        facts.append(human(entry["bytes"]))
+    if entry["pending_writes"]:
+        tasks = counted(entry["pending_tasks"], "task")
+        facts.append(f"{counted(entry['pending_writes'], 'pending write')} of {tasks}")
+    facts += [counted(entry[what], what[:-1]) for what in ("interrupts", "errors") if entry[what]]
+    return clean("  ".join(facts))
+
+
+def _place(found: CheckpointTuple) -> Place:
+    configurable: dict[str, Any] = found.config["configurable"]
+    return configurable.get("checkpoint_ns") or "", configurable["checkpoint_id"]

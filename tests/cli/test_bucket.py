@@ -1,0 +1,146 @@
+"""Commands about the bucket: its check, set-up, lifecycle, policy for IAM, and a local server."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langgraph_checkpoint_s3 import S3Saver, testing
+from langgraph_checkpoint_s3.cli import bucket
+from langgraph_checkpoint_s3.s3.requests import DeleteObjects
+from langgraph_checkpoint_s3.s3.settings import LIFECYCLE
+from langgraph_checkpoint_s3.testing import LocalS3
+from tests.cli.conftest import Cli
+from tests.support.fake_s3 import FakeS3, Moment, client_error
+
+
+class TestCheck:
+    def test_a_bucket_that_is_fit(self, cli: Cli) -> None:
+        ran = cli("check")
+        assert ran.code == 0
+        assert "a saver can work here" in ran.out
+        assert "  ok             deletes              Objects can be deleted\n" in ran.out
+
+    def test_problems_are_exit_code_1(self, cli: Cli, fake: FakeS3) -> None:
+        def refuse(moment: Moment, request: Any) -> None:
+            if isinstance(request, DeleteObjects):
+                raise client_error("AccessDenied", 403, request)
+
+        fake.hook = refuse
+        ran = cli("check")
+        assert ran.code == 1
+        assert "can NOT work" in ran.out
+        assert "do: Allow s3:DeleteObject" in ran.out
+        ran = cli("check", "--json")
+        assert ran.code == 1
+        assert not ran.data["ok"]
+        assert {"name": "deletes", "status": "missing"}.items() <= next(
+            each for each in ran.data["findings"] if each["name"] == "deletes"
+        ).items()
+
+
+class TestSetup:
+    def test_it_is_ready(self, cli: Cli) -> None:
+        ran = cli("setup")
+        assert ran.code == 0
+        assert ran.out.endswith(" is ready.\n")
+
+    def test_more_is_set_and_told_once(self, cli: Cli) -> None:
+        changes = cli("setup", "--harden", "--versioning", "--json").data["changes"]
+        assert "versioning" in [each["setting"] for each in changes]
+        assert len(changes) > 2
+        assert cli("setup", "--harden", "--versioning").out.startswith("Nothing had to be changed.\n")
+
+
+class TestLifecycle:
+    def test_it_is_set_shown_and_removed(self, cli: Cli, fake: FakeS3) -> None:
+        assert cli("lifecycle").out.startswith("There is no lifecycle policy")
+        assert cli("lifecycle", "--json").data == {"policy": None}
+        assert cli("lifecycle", "--delete-after", 30, "--yes").code == 0
+        assert "days_until_deletion = 30\n" in cli("lifecycle").out
+        assert "would be removed: days_until_deletion = 30\n" in cli("lifecycle", "--remove", "--dry-run").out
+        assert cli("lifecycle", "--json").data["policy"]["days_until_deletion"] == 30
+        assert cli("lifecycle", "--remove", "--yes").code == 0
+        assert cli("lifecycle").out.startswith("There is no lifecycle policy")
+
+    def test_deletion_is_asked_for_and_warned_of(self, cli: Cli, fake: FakeS3) -> None:
+        for more in (("--delete-after", 30), ("--noncurrent-after", 3), ("--remove",)):
+            ran = cli("lifecycle", *more)
+            assert ran.code == 2
+            assert "--yes" in ran.err
+        ran = cli("lifecycle", "--delete-after", 30, "--dry-run")
+        assert "would be set: days_until_deletion = 30\n" in ran.out
+        assert (LIFECYCLE.name, None) not in fake.settings
+
+    def test_warnings_are_lines(self, cli: Cli) -> None:
+        ran = cli("lifecycle", "--archive-after", 5)
+        assert ran.code == 0
+        assert ran.err.startswith("warning: ")
+        assert "LifecycleWarning" not in ran.err
+
+    def test_wrong_usage(self, cli: Cli) -> None:
+        assert cli("lifecycle", "--remove", "--delete-after", 3).code == 2
+        ran = cli("lifecycle", "--delete-after", 0, "--yes")
+        assert (ran.code, ran.err.count("\n")) == (2, 1)
+
+
+class TestIamPolicy:
+    def test_it_is_a_policy_that_can_be_piped(self, cli: Cli, saver: S3Saver) -> None:
+        shown = json.loads(cli("iam-policy").out)
+        assert shown["Version"] == "2012-10-17"
+        assert cli("iam-policy", "--json").data == shown
+        more = json.loads(cli("iam-policy", "--role", "runtime", "--role", "retention").out)
+        assert "s3:DeleteObjectVersion" in str(more)
+        assert "s3:DeleteObjectVersion" not in str(shown)
+
+    def test_an_unknown_role_names_those_there_are(self, cli: Cli) -> None:
+        ran = cli("iam-policy", "--role", "admin")
+        assert ran.code == 2
+        assert "administration" in ran.err
+
+
+class TestServe:
+    @pytest.fixture
+    def served(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+        """What the server was started with."""
+        given: dict[str, Any] = {}
+
+        @contextlib.contextmanager
+        def local_s3(directory: Path, **keywords: Any) -> Iterator[LocalS3]:
+            given.update(keywords, directory=directory)
+            try:
+                yield LocalS3("http://127.0.0.1:1", "key", "secret", directory, 1)
+            finally:
+                given["ended"] = True
+
+        def interrupted() -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(testing, "local_s3", local_s3)
+        monkeypatch.setattr(bucket, "until_interrupted", interrupted)
+        return given
+
+    def test_it_says_how_to_get_there_and_ends(
+        self, cli: Cli, served: dict[str, Any], tmp_path: Path
+    ) -> None:
+        ran = cli("serve", tmp_path, "--port", 0)
+        assert ran.code == 130
+        assert "export S3_ENDPOINT_URL=http://127.0.0.1:1\n" in ran.out
+        assert "export S3_BUCKET_NAME=checkpoints\n" in ran.out
+        assert served == {"directory": tmp_path, "port": 0, "buckets": ["checkpoints"], "ended": True}
+        assert cli("serve", tmp_path, "--json").data["AWS_ACCESS_KEY_ID"] == "key"
+
+    def test_without_a_server_it_says_what_is_missing(
+        self, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        def missing(*_: Any, **__: Any) -> Any:
+            raise ImportError("rclone isn't installed:\n  do this")
+
+        monkeypatch.setattr(testing, "local_s3", missing)
+        ran = cli("serve", tmp_path)
+        assert (ran.code, ran.err) == (1, "error: rclone isn't installed: do this\n")

@@ -1,0 +1,287 @@
+"""What all commands share: errors in a line, exit codes, help, questions, and text that steers nothing."""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from langgraph_checkpoint_s3 import S3CheckpointError, S3Saver, __version__
+from langgraph_checkpoint_s3 import cli as room
+from langgraph_checkpoint_s3.cli import frame
+from langgraph_checkpoint_s3.cli.app import app
+from langgraph_checkpoint_s3.cli.clean import clean
+from langgraph_checkpoint_s3.cli.options import duration
+from langgraph_checkpoint_s3.cli.values import age, plain
+from tests.cli.conftest import Cli, run
+from tests.support.checkpoints import make_checkpoint, place
+from tests.support.fake_s3 import FakeS3, Moment, client_error
+
+COMMANDS = sorted(command.name or "" for command in app.registered_commands)
+HOSTILE = "[bold]x[/bold]\x1b]0;owned\x07\x9b31m\u202egnp\r\b:smile:"
+
+
+def test_there_are_these_commands() -> None:
+    assert (
+        sorted(
+            [
+                "check",
+                "copy",
+                "decode",
+                "delete",
+                "diff",
+                "export",
+                "history",
+                "iam-policy",
+                "import",
+                "lifecycle",
+                "migrate",
+                "prune",
+                "restore",
+                "resume-point",
+                "serve",
+                "setup",
+                "show",
+                "threads",
+                "url",
+                "usage",
+                "versions",
+                "watch",
+            ]
+        )
+        == COMMANDS
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_an_example_and_the_shared_options(name: str) -> None:
+    ran = run(name, "--help")
+    assert ran.code == 0
+    assert f"Example: langgraph-s3 {name} " in " ".join(ran.out.split())
+    for option in ("--uri", "--json", "--debug"):
+        assert option in ran.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("history", "nobody"),
+        ("show", "nobody"),
+        ("diff", "nobody"),
+        ("resume-point", "nobody"),
+        ("usage", "--thread", "nobody"),
+        ("copy", "nobody", "other"),
+        ("delete", "nobody", "--yes"),
+        ("delete", "nobody", "--yes", "--for-good"),
+        ("export", "nobody", "nobody.zip"),
+        ("import", "nobody.zip"),
+        ("decode", "nobody.zip"),
+        ("migrate", "nobody.sqlite"),
+        ("url", "nobody"),
+        ("restore", "nobody", "--archived"),
+        ("versions", "nobody", "1"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_what_is_not_there_is_a_line_and_exit_code_3(
+    cli: Cli, arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = cli(*arguments)
+    assert (ran.code, ran.err.count("\n")) == (3, 1)
+    assert ran.err.startswith("There is no")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_that_refuses_is_a_line(cli: Cli, fake: FakeS3) -> None:
+    def refuse(moment: Moment, request: Any) -> None:
+        raise client_error("AccessDenied", 403, request)
+
+    fake.hook = refuse
+    ran = cli("threads")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+    assert ran.err.startswith("error: ")
+    assert "s3:ListBucket" in ran.err
+    with pytest.raises(S3CheckpointError):
+        cli("threads", "--debug")
+
+
+def test_a_bucket_that_is_not_there_says_how_to_make_it(cli: Cli, fake: FakeS3) -> None:
+    def refuse(moment: Moment, request: Any) -> None:
+        raise client_error("NoSuchBucket", 404, request)
+
+    fake.hook = refuse
+    ran = cli("threads")
+    assert ran.code == 3
+    assert "langgraph-s3 setup" in ran.err
+
+
+def test_an_unexpected_error_is_a_line_too(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(uri: str | None, **keywords: Any) -> S3Saver:
+        raise RuntimeError("a\nb\x1b[2J")
+
+    monkeypatch.setattr(frame, "open_saver", broken)
+    ran = cli("threads")
+    assert (ran.code, ran.err) == (1, "error: RuntimeError: a b\\x1b[2J (--debug shows where)\n")
+
+
+@pytest.mark.parametrize("uri", ["http://bucket", "s3://bucket?regoin=x", "s3://"])
+def test_a_bad_uri_is_wrong_usage(uri: str) -> None:
+    ran = run("threads", "--uri", uri)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+
+
+def test_without_a_target_it_says_how_to_name_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("S3_BUCKET_NAME", raising=False)
+    ran = run("threads")
+    assert ran.code == 2
+    assert "--uri s3://bucket/prefix" in ran.err
+    assert "S3_BUCKET_NAME" in ran.err
+
+
+def test_the_environment_names_the_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_BUCKET_NAME", "from-env")
+    monkeypatch.setenv("S3_KEY_PREFIX", "a/")
+    assert "arn:aws:s3:::from-env/a/*" in run("iam-policy").out
+    assert "arn:aws:s3:::other/b/*" in run("iam-policy", "--uri", "s3://other/b").out
+
+
+def test_values_are_loaded_by_a_serializer_that_imports_nothing() -> None:
+    with frame.open_saver("s3://bucket") as saver:
+        path = JsonPlusSerializer().dumps_typed(Path("/x"))
+        odd = JsonPlusSerializer().dumps_typed(Odd(1))
+        assert saver.serde.loads_typed(path) == Path("/x")
+        assert not isinstance(saver.serde.loads_typed(odd), Odd)
+        assert isinstance(JsonPlusSerializer(allowed_msgpack_modules=True).loads_typed(odd), Odd)
+
+
+def test_text_from_the_bucket_steers_no_terminal(
+    cli: Cli, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {
+        HOSTILE: HOSTILE,
+        "messages": [{"type": HOSTILE, "content": HOSTILE, "name": HOSTILE}],
+        "deep": {HOSTILE: [HOSTILE]},
+    }
+    checkpoint = make_checkpoint("00000001", values)
+    checkpoint["ts"] = HOSTILE
+    metadata: Any = {"source": HOSTILE, "step": HOSTILE}
+    saver.put(place(HOSTILE), checkpoint, metadata, checkpoint["channel_versions"])
+    saver.put_writes(place(HOSTILE, "00000001"), [("__interrupt__", (HOSTILE,))], HOSTILE)
+    second = make_checkpoint("00000002", {})
+    saver.put(place(HOSTILE, "00000001"), second, {"source": "loop", "step": 1}, second["channel_versions"])
+    for arguments in (
+        ("threads",),
+        ("history", HOSTILE),
+        ("show", HOSTILE, "00000001"),
+        ("diff", HOSTILE),
+        ("resume-point", HOSTILE, "00000001"),
+        ("prune", "--keep-last", "1", "--dry-run"),
+        ("delete", HOSTILE, "--dry-run"),
+        ("delete", HOSTILE),
+        ("watch", HOSTILE, "--count", "1"),
+        ("show", HOSTILE, "00000009"),
+    ):
+        for more in ((), ("--json",)):
+            if more and arguments[0] == "watch":
+                continue
+            ran = cli(*arguments, *more)
+            assert ran.code in {0, 2, 3}, ran
+            for sign in "\x1b\x07\x9b\u202e\r\b":
+                assert sign not in ran.out + ran.err, (arguments, sign)
+    assert "[bold]x[/bold]" in cli("threads").out
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    shown = cli("show", HOSTILE, "00000001").out
+    assert "\x1b[1" in shown
+    assert "[bold]x[/bold]" in shown
+    assert ":smile:" in shown
+    assert "\x1b]0" not in shown
+
+
+def test_cleaning() -> None:
+    assert clean("plain ü 💥 👨‍👩‍👧") == "plain ü 💥 👨‍👩‍👧"
+    assert clean("a\nb\tc") == "a\\nb\\tc"
+    assert clean("a\nb\tc\r", lines=True) == "a\nb\tc\\r"
+    assert clean("\ud800\x00\x7f\u2028") == "\\ud800\\x00\\x7f\\u2028"
+
+
+def test_values_in_json() -> None:
+    assert plain({1: (True, None, 1.5, float("nan"), b"ab", {"b", "a"})}) == {
+        "1": [True, None, 1.5, "nan", {"base64": "YWI="}, ["a", "b"]]
+    }
+    loop: list[Any] = []
+    loop.append(loop)
+    assert "…" in str(plain(loop))
+    assert plain(Odd) == repr(Odd)
+
+
+def test_lengths_of_time() -> None:
+    assert [duration(each).total_seconds() for each in ("10s", "2m", "3h", "1d", "1w")] == [
+        10,
+        120,
+        10800,
+        86400,
+        604800,
+    ]
+    for bad in ("", "10", "d", "-1d", "1.5d", "999999999w"):
+        with pytest.raises(frame.Stop) as stopped:
+            duration(bad)
+        assert stopped.value.code == 2
+    assert age("nonsense") == age(None) == age("2026-01-01T00:00:00") == "-"
+
+
+def test_a_question_is_asked_on_a_terminal_alone(
+    cli: Cli, thread: str, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def confirm(text: str, **_: Any) -> bool:
+        asked.append(text)
+        return len(asked) > 1
+
+    monkeypatch.setattr(typer, "confirm", confirm)
+    monkeypatch.setattr(frame, "_answers", lambda: True)
+    ran = cli("delete", thread)
+    assert (ran.code, ran.err) == (1, "Nothing was done.\n")
+    assert saver.get_tuple(place(thread)) is not None
+    assert cli("delete", thread).code == 0
+    assert "9 objects" in asked[0]
+    assert saver.get_tuple(place(thread)) is None
+
+
+def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *rest: Any) -> Any:
+        if name.partition(".")[0] in {"typer", "rich"}:
+            raise ImportError(name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(SystemExit) as ended:
+        room.main()
+    assert 'pip install ".[cli]" in a clone' in str(ended.value.code)
+
+
+def test_it_runs_as_a_module() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "langgraph_checkpoint_s3", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.strip() == __version__
+
+
+@dataclasses.dataclass
+class Odd:
+    """A type of an application's."""
+
+    n: int

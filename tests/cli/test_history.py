@@ -1,0 +1,135 @@
+"""History as a graph, and a thread that is followed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from langgraph_checkpoint_s3 import S3Saver
+from langgraph_checkpoint_s3.cli.graph import lanes
+from tests.cli.conftest import Cli
+from tests.support.checkpoints import make_checkpoint, place, put_chain
+
+SLEEP = "langgraph_checkpoint_s3.cli.history.sleep"
+
+
+def drawing(*rows: tuple[str, str | None]) -> list[str]:
+    return [f"{drawn} {name or ''}".rstrip() for drawn, name in lanes(rows)]
+
+
+class TestGraph:
+    def test_a_line(self) -> None:
+        assert drawing(("c", "b"), ("b", "a"), ("a", None)) == ["● c", "● b", "● a"]
+
+    def test_a_fork(self) -> None:
+        rows = drawing(("d", "b"), ("c", "b"), ("b", "a"), ("a", None))
+        assert rows == ["● d", "│ ● c", "├─╯", "● b", "● a"]
+
+    def test_three_from_one(self) -> None:
+        rows = drawing(("d", "a"), ("c", "a"), ("b", "a"), ("a", None))
+        assert rows == ["● d", "│ ● c", "│ │ ● b", "├─┴─╯", "● a"]
+
+    def test_a_line_between_two_that_join_goes_on(self) -> None:
+        rows = drawing(("e", "b"), ("d", "a"), ("c", "b"), ("b", "a"), ("a", None))
+        assert rows == ["● e", "│ ● d", "│ │ ● c", "├─┼─╯", "● │ b", "├─╯", "● a"]
+
+    def test_one_that_ends_leaves_its_column_to_the_next(self) -> None:
+        rows = drawing(("d", "gone"), ("c", "a"), ("b", "a"), ("a", None))
+        assert rows == ["● d", "● c", "│ ● b", "├─╯", "● a"]
+
+    def test_nothing(self) -> None:
+        assert lanes([]) == []
+
+
+class TestHistory:
+    def test_it_is_drawn(self, cli: Cli, thread: str) -> None:
+        ran = cli("history", thread)
+        assert ran.code == 0
+        lines = ran.out.splitlines()
+        assert lines[0] == f"thread {thread}"
+        assert [line[:13] for line in lines[1:]] == [
+            "●    00000007",
+            "│ ●  00000003",
+            "│ ●  00000002",
+            "├─╯",
+            "●    00000001",
+            "●    00000000",
+        ]
+        assert "step 2  fork" in lines[1]
+        assert "1 pending write of 1 task" in lines[2]
+        assert "pending" not in lines[1]
+
+    def test_namespaces_are_drawn_by_themselves(self, cli: Cli, saver: S3Saver, thread: str) -> None:
+        put_chain(saver, thread, 2, ns="sub:1")
+        lines = cli("history", thread).out.splitlines()
+        assert "namespace sub:1" in lines
+        only = cli("history", thread, "--ns", "sub:1").out.splitlines()
+        assert [line[:11] for line in only] == ["namespace s", "●  00000001", "●  00000000"]
+
+    def test_json(self, cli: Cli, thread: str, saver: S3Saver) -> None:
+        saver.put_writes(place(thread, "00000003"), [("__interrupt__", ("sure?",))], "task-9")
+        found = cli("history", thread, "--json").data
+        assert found["thread_id"] == thread
+        assert not found["more"]
+        fork, last, *_ = found["checkpoints"]
+        assert (fork["checkpoint_id"], fork["parent_id"], fork["source"]) == ("00000007", "00000001", "fork")
+        assert (last["pending_writes"], last["pending_tasks"], last["interrupts"]) == (2, 2, 1)
+        assert all(each["bytes"] > 0 for each in found["checkpoints"])
+
+    def test_a_limit_is_told(self, cli: Cli, thread: str) -> None:
+        ran = cli("history", thread, "--limit", 2)
+        assert len(ran.out.splitlines()) == 3
+        assert "more than 2" in ran.err
+        assert cli("history", thread, "--limit", 2, "--json").data["more"]
+
+    def test_the_sizes_are_what_is_stored(self, cli: Cli, saver: S3Saver, thread: str) -> None:
+        found = cli("history", thread, "--json").data["checkpoints"]
+        assert (
+            sum(each["bytes"] for each in found) == cli("usage", "--thread", thread, "--json").data["bytes"]
+        )
+
+
+class TestWatch:
+    def test_the_latest_and_then_what_comes(
+        self, cli: Cli, saver: S3Saver, thread: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pauses: list[float] = []
+
+        def meanwhile(seconds: float) -> None:
+            pauses.append(seconds)
+            new = make_checkpoint("00000009", {"messages": [{"type": "ai", "content": "Hello\nthere"}]})
+            metadata: Any = {"source": "loop", "step": 9}
+            saver.put(place(thread, "00000007"), new, metadata, new["channel_versions"])
+            saver.put_writes(place(thread, "00000009"), [("__interrupt__", ("?",))], "task")
+
+        monkeypatch.setattr(SLEEP, meanwhile)
+        ran = cli("watch", thread, "--every", "3s", "--count", 2)
+        assert pauses == [3]
+        first, second, said = ran.out.splitlines()
+        assert "step 2  fork" in first
+        assert "step 9  loop" in second
+        assert "1 interrupt" in second
+        assert said.strip() == "ai: Hello"
+
+    def test_a_question_that_comes_later_is_told(
+        self, cli: Cli, saver: S3Saver, thread: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        turns = iter([("d", 1), ("__interrupt__", ("?",))])
+
+        def meanwhile(seconds: float) -> None:
+            channel, value = next(turns)
+            saver.put_writes(place(thread, "00000007"), [(channel, value)], f"task-{channel}")
+
+        monkeypatch.setattr(SLEEP, meanwhile)
+        ran = cli("watch", thread, "--count", 2, "--json")
+        assert '"interrupts": 1' in ran.out.splitlines()[1]
+        assert ran.out.count("\n") == 2
+
+    def test_ctrl_c_ends_it(self, cli: Cli, thread: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        def interrupted(seconds: float) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(SLEEP, interrupted)
+        ran = cli("watch", thread)
+        assert (ran.code, ran.err) == (130, "Stopped.\n")
