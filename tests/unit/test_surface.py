@@ -109,7 +109,7 @@ ALLOWED: dict[str, set[str]] = {
 
 `plans.memory` is the plans' only door to the cache, which holds things and knows no S3.
 """
-OUTER = {"", "admin", "cli", "testing"}
+OUTER = {"", "admin", "cli", "deployment", "testing"}
 """What uses all of it."""
 
 
