@@ -52,9 +52,10 @@ test-integration: env ## the tests against rclone, Ceph and LocalStack, or again
 # An environment of its own: the server pins much of what this package leaves open.
 DEV_VENV := .venv-langgraph-dev
 
-$(DEV_VENV)/.stamp: pyproject.toml
+$(DEV_VENV)/.stamp: pyproject.toml | $(STAMP)
 	$(PYTHON) -m venv $(DEV_VENV)
-	$(DEV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[aio]' 'langgraph-cli[inmem]'
+	@set -x; if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(DEV_VENV)/bin/python -e '.[aio]' 'langgraph-cli[inmem]'; \
+	else $(DEV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[aio]' 'langgraph-cli[inmem]'; fi
 	@touch $@
 
 test-langgraph-dev: env $(DEV_VENV)/.stamp ## the checkpointer under `langgraph dev`, from PyPI (Python 3.11 or later)
