@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo lint types test test-integration test-all chaos crash soak fuzz bench bench-full clean
+.PHONY: help env demo lint types test test-integration test-langgraph-dev test-all chaos crash soak fuzz bench bench-full clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,18 @@ test: env lint types ## lint, types and the suite, which needs no server
 
 test-integration: env ## the tests against rclone, Ceph and LocalStack, or against S3_TEST_ENDPOINT
 	$(BIN)/python -m pytest -n 3 --dist loadgroup -m integration tests/integration $(PYTEST_ARGS)
+
+# An environment of its own: the server pins much of what this package leaves open.
+DEV_VENV := .venv-langgraph-dev
+
+$(DEV_VENV)/.stamp: pyproject.toml | $(STAMP)
+	$(PYTHON) -m venv $(DEV_VENV)
+	@set -x; if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(DEV_VENV)/bin/python -e '.[aio]' 'langgraph-cli[inmem]'; \
+	else $(DEV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[aio]' 'langgraph-cli[inmem]'; fi
+	@touch $@
+
+test-langgraph-dev: env $(DEV_VENV)/.stamp ## the checkpointer under `langgraph dev`, from PyPI (Python 3.11 or later)
+	LANGGRAPH_DEV=$(CURDIR)/$(DEV_VENV)/bin/langgraph $(BIN)/python -m pytest -n0 -m integration tests/langgraph_dev $(PYTEST_ARGS)
 
 test-all: ## the suite on every Python from 3.10 on that is installed
 	@MAKE='$(MAKE)' .ci/test-all $(PYTEST_ARGS)
@@ -84,5 +96,5 @@ bench-full: env ## the same beside the peers, written into docs/benchmarks.md
 	-$(BIN)/python -m benchmarks.elsewhere --turns 50 --peers --write
 
 clean: ## remove what the targets made
-	rm -rf .venv .venv-3.* .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz build dist
+	rm -rf .venv .venv-3.* $(DEV_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz build dist
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

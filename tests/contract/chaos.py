@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
+from langgraph_checkpoint_s3.testing.faults import Seen
 from tests.contract.front import Answer, BreakOff, Fault, Flip, HangUp, Hold
-from tests.contract.seen import Seen
 
 EVERYWHERE: Final = ("delay", "500", "503", "reset before", "reset after", "500 after")
 _WRITES: Final = ("409", "409 after")

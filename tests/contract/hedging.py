@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.s3.hedge import LEAST
+from langgraph_checkpoint_s3.testing.faults import Seen
 from tests.contract.front import Fault
-from tests.contract.seen import Seen
 
 KINDS = ("small object", "object", "short listing", "listing")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
+from langgraph_checkpoint_s3.testing.faults import Seen
 from tests.contract.front import Answer, Fault, Front, HangUp
-from tests.contract.seen import Seen
 
 FAULTS: tuple[Fault, ...] = (
     Answer(500, "InternalError"),

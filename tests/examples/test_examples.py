@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.sqlite import SqliteSaver
 
-from examples import approval, bookings, quickstart
+from examples import approval, bookings, durability, from_sqlite, quickstart, subgraphs, time_travel
 from examples.demo import __main__ as demo
 from examples.demo.account import by_kind, dollars
 from examples.demo.stage import wait_until, worker
@@ -104,6 +106,54 @@ def test_approval_may_be_refused(capsys: pytest.CaptureFixture[str]) -> None:
     thread = capsys.readouterr().out.split()[-2]
     approval.main([thread, "no"])
     assert capsys.readouterr().out == "540 EUR: refused\n"
+
+
+@pytest.mark.usefixtures("bucket")
+def test_time_travel_keeps_both_ways(capsys: pytest.CaptureFixture[str]) -> None:
+    time_travel.main()
+    assert capsys.readouterr().out.splitlines() == [
+        "after 2 messages: My name is Ada.",
+        "after 4 messages: I live in London.",
+        "the fork: My name is Ada. I live in Paris.",
+        "the first way: My name is Ada. I live in London.",
+        "states at which a turn ended: 3",
+    ]
+
+
+@pytest.mark.usefixtures("bucket")
+def test_a_subgraph_is_asked_and_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    subgraphs.main()
+    assert capsys.readouterr().out.splitlines() == [
+        "Where shall the train bring it?",
+        "the subgraph has: {'carrier': 'the train'}",
+        "a lamp goes to Lisbon",
+        "namespaces: ['(the graph itself)', 'deliver']",
+    ]
+
+
+@pytest.mark.usefixtures("bucket")
+def test_durability_exit_saves_once_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    durability.main()
+    assert capsys.readouterr().out.splitlines() == [
+        "sync: 4 steps, 6 checkpoints, 11 PUTs",
+        "exit: 4 steps, 1 checkpoints, 1 PUTs",
+    ]
+
+
+@pytest.mark.usefixtures("bucket")
+def test_threads_come_from_sqlite_and_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = str(tmp_path / "checkpoints.sqlite")
+    config: RunnableConfig = {"configurable": {"thread_id": "ada"}}
+    with SqliteSaver.from_conn_string(file) as source:
+        graph = quickstart.builder.compile(checkpointer=source)
+        graph.invoke({"messages": [HumanMessage("My name is Ada.")]}, config)
+    from_sqlite.main(file)
+    from_sqlite.main(file)
+    assert capsys.readouterr().out.splitlines() == ["1 threads, 3 checkpoints", "1 threads, 0 checkpoints"]
+    with S3Saver.from_env() as saver:
+        graph = quickstart.builder.compile(checkpointer=saver)
+        said = graph.invoke({"messages": [HumanMessage("And now?")]}, config)["messages"]
+    assert said[-1].content == "You have told me 2 things, first: My name is Ada."
 
 
 def test_demo_on_a_server_of_its_own(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import langgraph_checkpoint_s3
+from langgraph_checkpoint_s3 import testing
+from langgraph_checkpoint_s3.testing import faults, fixtures
 from langgraph_checkpoint_s3.version import __version__
 
 PACKAGE = "langgraph_checkpoint_s3"
@@ -41,6 +43,20 @@ def test_the_exported_names_are_these() -> None:
     ]
     for name in langgraph_checkpoint_s3.__all__:
         assert getattr(langgraph_checkpoint_s3, name) is not None
+
+
+def test_the_testing_kit_exports_these() -> None:
+    assert testing.__all__ == ["FaultServer", "LocalS3", "ServerError", "local_s3"]
+    assert faults.__all__ == [
+        *("Answer", "BreakOff", "Fault", "Flip", "HangUp", "Hold", "Park", "Reply", "Schedule", "Seen"),
+    ]
+    assert fixtures.__all__ == ["s3_environment", "s3_fault_server", "s3_faults", "s3_saver", "s3_server"]
+    for module in (testing, faults, fixtures):
+        assert all(getattr(module, name) is not None for name in module.__all__)
+
+
+def test_the_testing_kit_needs_pytest_for_its_fixtures_only() -> None:
+    assert loaded_by(f"import {PACKAGE}.testing.faults", ("pytest",)) == set()
 
 
 def test_the_version_is_the_installed_ones() -> None:
@@ -109,7 +125,7 @@ ALLOWED: dict[str, set[str]] = {
 
 `plans.memory` is the plans' only door to the cache, which holds things and knows no S3.
 """
-OUTER = {"", "__main__", "admin", "cli", "testing"}
+OUTER = {"", "__main__", "admin", "cli", "deployment", "testing"}
 """What uses all of it."""
 
 

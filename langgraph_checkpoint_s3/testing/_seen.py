@@ -23,7 +23,18 @@ _SETTINGS = {
 
 @dataclass(slots=True)
 class Seen:
-    """A request that came by. `ended` is 0 while it is under way."""
+    """A request that came by.
+
+    Attributes:
+        operation: Which of S3's operations it is, such as `PutObject` or `ListObjectsV2`.
+        key: The object's key; empty where the request is for the bucket.
+        query: The parameters of its URL.
+        headers: Its HTTP headers, their names in small letters.
+        size: Bytes of its body, as they were on the wire.
+        begun: When it came, as `time.monotonic` has it.
+        ended: When its answer was sent; 0 while it is under way.
+        status: The HTTP status of its answer; 0 where there is none.
+    """
 
     operation: str
     key: str
@@ -36,6 +47,7 @@ class Seen:
 
 
 def read_request(method: str, target: str, headers: Mapping[str, str]) -> Seen:
+    """What a request with this method and path-style target is."""
     path, _, text = target.partition("?")
     _, _, key = unquote(path).lstrip("/").partition("/")
     query = {name: values[0] for name, values in parse_qs(text, keep_blank_values=True).items()}

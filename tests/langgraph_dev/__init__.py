@@ -1,0 +1,1 @@
+"""The checkpointer under `langgraph dev`, from PyPI: `make test-langgraph-dev`."""
