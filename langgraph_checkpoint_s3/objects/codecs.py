@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import zlib
 from typing import Final, Literal, get_args
 
@@ -68,6 +69,17 @@ _DICTIONARY: Final = zstd.ZstdDict(
 )
 
 
+class _Packers(threading.local):
+    """What compresses small frames, one for each thread: to make one takes longer than they do."""
+
+    def __init__(self) -> None:
+        self.plain = zstd.ZstdCompressor(level=_SMALL_LEVEL)
+        self.with_dictionary = zstd.ZstdCompressor(level=_SMALL_LEVEL, zstd_dict=_DICTIONARY)
+
+
+_packers: Final = _Packers()
+
+
 def compress(raw: bytes, codec: Codec) -> tuple[str, bytes]:
     """Compress a frame.
 
@@ -79,11 +91,15 @@ def compress(raw: bytes, codec: Codec) -> tuple[str, bytes]:
     if codec == "none" or len(raw) < _TOO_SMALL or (len(raw) >= _LARGE and not _worth_trying(raw)):
         return "none", raw
     if codec == "gzip":
-        packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_CONTAINER)
-        packed = packer.compress(raw) + packer.flush()
+        gzip = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_CONTAINER)
+        packed = gzip.compress(raw) + gzip.flush()
     else:
-        level = _SMALL_LEVEL if len(raw) <= _SMALL else _ZSTD_LEVEL
-        packed = zstd.compress(raw, level=level, zstd_dict=_DICTIONARY if codec == "zstd-d1" else None)
+        if len(raw) <= _SMALL:
+            packer = _packers.with_dictionary if codec == "zstd-d1" else _packers.plain
+            packed = packer.compress(raw, packer.FLUSH_FRAME)
+        else:
+            dictionary = _DICTIONARY if codec == "zstd-d1" else None
+            packed = zstd.compress(raw, level=_ZSTD_LEVEL, zstd_dict=dictionary)
         packed = packed.ljust(-(-len(raw) // MOST_RATIO), b"\0")
     return (codec, packed) if len(packed) < len(raw) else ("none", raw)
 

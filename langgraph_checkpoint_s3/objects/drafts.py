@@ -157,7 +157,7 @@ def draft(
     }
     if known is not None and lenders:
         fields["parent_created"] = known.created
-    body, base = builder.finish(fields, whole_fields(fields))
+    body, base = builder.finish(fields, whole_fields(fields) if lenders else None)
     large = {
         name: (value, content.channels[name][1])
         for name, value in values.items()

@@ -79,10 +79,11 @@ class Container:
 
     def missing(self, values: Iterable[Value]) -> list[int]:
         """The frames that these values need and that were neither read nor provided."""
+        lacking = {number for number in range(len(self.frames)) if not self._has(number)}
+        if not lacking:  # as it is where nothing is lent
+            return []
         extents = (extent for value in values for extent in value.extents if extent not in self._supplied)
-        return [
-            number for number in dict.fromkeys(extent.frame for extent in extents) if not self._has(number)
-        ]
+        return [number for number in dict.fromkeys(extent.frame for extent in extents) if number in lacking]
 
     def has_frames(self, value: Value) -> bool:
         """Whether the frames that a value needs were all read or provided."""

@@ -7,7 +7,6 @@ requests to read. `docs/format.md` tells the limits, and why each is what it is.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -91,13 +90,13 @@ def check_values(values: Iterable[Value], frames: Sequence[Frame]) -> None:
     Raises:
         ValueError: No writer makes such ones.
     """
-    used = Counter[int]()
+    used: dict[int, int] = {}
     for value in values:
-        for extent in value.extents:
-            used[extent.frame] += extent.length
-    for number, frame in enumerate(frames):
-        if frame.lender is not None and number in used and _WASTE * used[number] < frame.raw:
-            raise ValueError(f"its values use {used[number]} bytes of lent frame {number}, of {frame.raw}")
+        for number, _, length, _ in value.extents:
+            used[number] = used.get(number, 0) + length
     for number, length in used.items():
-        if length > _USES * frames[number].raw:
-            raise ValueError(f"its values use {length} bytes of frame {number}, of {frames[number].raw}")
+        frame = frames[number]
+        if frame.lender is not None and _WASTE * length < frame.raw:
+            raise ValueError(f"its values use {length} bytes of lent frame {number}, of {frame.raw}")
+        if length > _USES * frame.raw:
+            raise ValueError(f"its values use {length} bytes of frame {number}, of {frame.raw}")

@@ -127,7 +127,7 @@ def _extents(rows: Any, frames: Sequence[Frame]) -> Iterator[Extent]:
     if len(rows) > MOST_EXTENTS:
         raise ValueError(f"a value in {len(rows)} pieces")
     for row in rows:
-        extent = Extent(*(natural(number) for number in row))
+        extent = Extent(*map(natural, row))
         if extent.frame >= len(frames) or extent.start + extent.length > frames[extent.frame].raw:
             raise ValueError("an extent outside of its frame")
         yield extent

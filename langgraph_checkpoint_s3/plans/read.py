@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -291,14 +291,20 @@ def _head(entry: Entry, length: int) -> GetObject:
     )
 
 
-@contextmanager
-def at(key: str) -> Iterator[None]:
+class at:  # noqa: N801  # used as a statement
     """Say in an error which object it is about."""
-    try:
-        yield
-    except S3CheckpointError as error:
-        error.key = error.key or key
-        raise
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, S3CheckpointError):
+            error.key = error.key or self._key
 
 
 def open_object(context: Context, key: str, body: Body) -> CheckpointRecord | WritesRecord:

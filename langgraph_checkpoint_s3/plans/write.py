@@ -218,10 +218,17 @@ def _is_there(context: Context, address: Address, content: Content) -> Plan[bool
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A call of `put_writes`, checked and serialized: nothing but the store can refuse it any more."""
+    """A call of `put_writes`, checked and serialized: nothing but the store can refuse it any more.
+
+    Attributes:
+        address: The checkpoint.
+        task: What the task wrote.
+        key: Where it lies if it is an object of its own.
+    """
 
     address: Address
     task: Task
+    key: str
 
 
 def written(
@@ -238,9 +245,8 @@ def written(
     """
     address = Address.of(config)
     required_id(address.checkpoint_id)
-    made = Written(address, Task.of(context.serde, number_writes(writes), task_id, task_path))
-    _writes_key(context, address, [made.task])
-    return made
+    task = Task.of(context.serde, number_writes(writes), task_id, task_path)
+    return Written(address, task, _writes_key(context, address, [task]))
 
 
 def put_writes(context: Context, calls: Sequence[Written], now: int) -> Plan[None]:
@@ -259,11 +265,13 @@ def put_writes(context: Context, calls: Sequence[Written], now: int) -> Plan[Non
     tasks = [call.task for call in calls if call.task.writes]
     if not tasks:
         return
-    special = [each for task in tasks if (each := task.special()).writes]
+    special = [task.special() for task in tasks if min(task.writes) < 0]
     only_new = special != tasks
-    outcome = yield from _store_tasks(context, address, tasks, now, only_new=only_new)
+    key = calls[0].key if len(calls) == 1 else _writes_key(context, address, tasks)
+    outcome = yield from _store_tasks(context, address, key, tasks, now, only_new=only_new)
     if isinstance(outcome, Refused) and special:
-        yield from _store_tasks(context, address, special, now, only_new=False)
+        key = _writes_key(context, address, special)
+        yield from _store_tasks(context, address, key, special, now, only_new=False)
 
 
 def put_task(
@@ -279,9 +287,8 @@ def put_task(
 
 
 def _store_tasks(
-    context: Context, address: Address, tasks: Sequence[Task], now: int, *, only_new: bool
+    context: Context, address: Address, key: str, tasks: Sequence[Task], now: int, *, only_new: bool
 ) -> Plan[object]:
-    key = _writes_key(context, address, tasks)
     checkpoint_id = required_id(address.checkpoint_id)
     origin = context.origin(address.thread_id, address.namespace, checkpoint_id, now)
     room = context.room(context.layout.namespace(address.thread_id, address.namespace))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import tracemalloc
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Literal, get_args
 
 import msgpack
@@ -29,6 +31,33 @@ def test_every_codec_gives_back_what_it_was_given(codec: Codec, raw: bytes) -> N
     assert len(stored) <= len(raw)
     assert decompress(stored, used, len(raw)) == raw
     assert decompress(memoryview(stored), used, len(raw)) == raw
+
+
+@pytest.mark.parametrize("codec", ["zstd", "zstd-d1"])
+def test_what_was_compressed_before_leaves_no_trace(codec: Codec) -> None:
+    """A compressor is used again and again; the bytes are those of one made for this frame alone."""
+    words = [b"langgraph", b"checkpoint", b"messages", random.Random(2).randbytes(9)]
+    chance = random.Random(3)
+    for size in [chance.choice([70, 300, 2000, codecs._SMALL]) for _ in range(200)]:
+        raw = b"".join(chance.choices(words, k=size))[:size]
+        new = codecs._Packers()
+        packer = new.with_dictionary if codec == "zstd-d1" else new.plain
+        assert compress(raw, codec) == (codec, packer.compress(raw, packer.FLUSH_FRAME))
+
+
+def test_threads_compress_side_by_side() -> None:
+    """None waits for, or gets, what another one compresses."""
+    together = Barrier(4)
+
+    def work(number: int) -> bool:
+        raw = b"%d and no play " % number * 100
+        together.wait(5)
+        return all(decompress(compress(raw, "zstd-d1")[1], "zstd-d1", len(raw)) == raw for _ in range(200))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(4)))
+        packers = set(pool.map(lambda _: (together.wait(5), id(codecs._packers.plain))[1], range(4)))
+    assert len(packers) == 4
 
 
 def test_the_codecs_are_the_ones_that_settings_name() -> None:
