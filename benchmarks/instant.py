@@ -124,8 +124,6 @@ def write_thread(thread: str, count: int) -> tuple[list[str], dict[str, bytes]]:
                 now(),
             )
         )
-        bucket.run(
-            write.put_task(bucket.context, where, [("messages", message)], f"task-{step}", "", now())
-        )
+        bucket.run(write.put_task(bucket.context, where, [("messages", message)], f"task-{step}", "", now()))
         ids.append(checkpoint["id"])
     return ids, bucket.objects

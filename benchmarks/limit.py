@@ -42,6 +42,16 @@ class Limit(InMemorySaver):
         self._wait()
         super().put_writes(config, writes, task_id, task_path)
 
+    def get_delta_channel_history(self, **keywords: Any) -> Any:
+        """Wait, then load: at the least, all writes are asked for at once."""
+        self._wait()
+        return super().get_delta_channel_history(**keywords)
+
+    async def aget_delta_channel_history(self, **keywords: Any) -> Any:
+        """Wait, then load."""
+        await self._await()
+        return super().get_delta_channel_history(**keywords)
+
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Wait, then load."""
         await self._await()

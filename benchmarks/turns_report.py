@@ -11,7 +11,7 @@ from benchmarks.chart import bars
 from benchmarks.cold import BASE, BOTO3
 from benchmarks.environments import ROOT
 from benchmarks.figures import COLD, Cold, Figure, Record
-from benchmarks.graphs import SENDS
+from benchmarks.graphs import DEPTH, SENDS
 from benchmarks.runs import PRICES
 from benchmarks.savers import FLOORS, LIMIT, OURS, PEERS
 
@@ -23,6 +23,10 @@ TITLES: Final = {
     "agent": "An agent: five tool calls a turn, one after the other",
     "fan-out": f"A fan-out: {SENDS} `Send`s a turn",
     "documents": "A chat about 5 MB of documents, which never change",
+    "subgraphs": "A chat three graphs deep",
+    "delta": f"A chat in a delta channel, {DEPTH} writes and more since it was last stored whole",
+    "durability=sync": 'The chat with `durability="sync"`',
+    "durability=exit": 'The chat with `durability="exit"`',
 }
 _EXPLANATION: Final = f"""\
 The server is in memory and takes a set time for each answer. *{LIMIT.capitalize()}* is what LangGraph's own

@@ -71,8 +71,12 @@ def test_the_other_graphs_play_too(server: Server, workers: dict[str, Worker]) -
     for workload, calls in {
         "agent": {"get_tuple": 1, "put": 13, "put_writes": 12},
         "fan-out": {"get_tuple": 1, "put": 4, "put_writes": SENDS + 2},
+        "subgraphs": {"get_tuple": 3, "put": 9, "put_writes": 6},
+        "delta": {"get_tuple": 1, "put": 3, "put_writes": 2, "get_delta_channel_history": 1},
+        "durability=sync": {"get_tuple": 1, "put": 3, "put_writes": 2},
+        "durability=exit": {"get_tuple": 1, "put": 1},
     }.items():
-        for mode in ("sync", "async"):
+        for mode in ("sync", "async") if workload != "delta" else ("async",):  # 100 writes take a while
             for each in race(server, Heat(workload, mode, 0, 1), workers).values():
                 assert {method: len(seconds) for method, seconds in each.calls.items()} == calls
                 assert len(each.sends) == (workload == "fan-out")
@@ -93,6 +97,24 @@ def test_who_gives_back_something_else_has_no_figures(
         race(server, Heat("chat", "sync", 0, 1), workers)
     monkeypatch.setattr(turns, "PEERS", {THIS: OURS[THIS]})
     assert list(race(server, Heat("chat", "sync", 0, 1), workers)) == [LIMIT]
+
+
+def test_who_lacks_what_a_graph_needs_is_left_out(
+    server: Server,
+    workers: dict[str, Worker],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ask = Worker.ask
+
+    def older(worker: Worker, what: str, **keywords: Any) -> Any:
+        lacks = what == "begin" and worker.saver == THIS
+        return {"lacks": "no DeltaChannel"} if lacks else ask(worker, what, **keywords)
+
+    monkeypatch.setattr(Worker, "ask", older)
+    monkeypatch.setattr(turns, "PEERS", {THIS: OURS[THIS]})
+    assert list(race(server, Heat("chat", "sync", 0, 1), workers)) == [LIMIT]
+    assert capsys.readouterr().err == f"left out: {THIS} can't play chat: no DeltaChannel\n"
 
 
 def test_a_worker_that_ends_is_an_error(server: Server) -> None:
