@@ -16,6 +16,7 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks.environments import InstallError
 from benchmarks.graphs import DEPTH, DURABILITY, GRAPHS, INPUTS, SENDS
 from benchmarks.savers import LIMIT, SAVERS
 
@@ -55,7 +56,7 @@ class Stage:
         self.workload, self.bucket, self.asynchronous = workload, bucket, asynchronous
         try:
             self.loop.run_until_complete(self._begin())
-        except ImportError as error:
+        except (ImportError, InstallError) as error:
             return {"lacks": str(error)}
         self.play(1)
         if self.name == LIMIT:

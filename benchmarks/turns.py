@@ -31,7 +31,7 @@ from benchmarks.environments import InstallError
 from benchmarks.figures import COLD, Cold, Figure, Record
 from benchmarks.graphs import GRAPHS
 from benchmarks.runs import BenchmarkError, charged, dollars, start
-from benchmarks.savers import FLOORS, LIMIT, OURS, PEERS, SAVERS
+from benchmarks.savers import DATABASES, FLOORS, LIMIT, OURS, PEERS, SAVERS
 from benchmarks.server import Server
 
 _ROUNDS: Final = 10
@@ -192,7 +192,7 @@ def race(server: Server, heat: Heat, workers: Mapping[str, Worker]) -> dict[str,
         try:
             yield
         except BenchmarkError as error:
-            if name not in PEERS:
+            if name not in PEERS and name not in DATABASES:
                 raise
             print(f"left out: {error}", file=sys.stderr)
             played.pop(name, None)
@@ -301,7 +301,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and what is compared")
     parser.add_argument("--compare", action="store_true", help="say what got worse since it was recorded")
     chosen = parser.parse_args(arguments)
-    savers = chosen.saver or [LIMIT, *OURS, *(PEERS if chosen.peers else ()), *FLOORS]
+    peers, databases = (PEERS, DATABASES) if chosen.peers else ((), ())
+    savers = chosen.saver or [LIMIT, *OURS, *peers, *FLOORS, *databases]
     plan = Plan(chosen.turns, chosen.latency, chosen.workload, chosen.mode, savers, chosen.cold)
     given = sys.argv[1:] if arguments is None else arguments
     command = f"python -m benchmarks.turns {shlex.join(given)}".rstrip()

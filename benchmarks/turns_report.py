@@ -13,11 +13,13 @@ from benchmarks.environments import ROOT
 from benchmarks.figures import COLD, Cold, Figure, Record
 from benchmarks.graphs import DEPTH, SENDS
 from benchmarks.runs import PRICES
-from benchmarks.savers import FLOORS, LIMIT, OURS, PEERS
+from benchmarks.savers import DATABASES, FLOORS, LIMIT, OURS, PEERS
 
 _TITLE: Final = "Turns"
 CHART: Final = ROOT / "docs" / "charts" / "turns.svg"
 _THIS: Final = next(iter(OURS))
+_ELSEWHERE: Final = {*FLOORS, *DATABASES}
+"""They don't talk to S3."""
 TITLES: Final = {
     "chat": "A chat: one node, a question of 100 characters and an answer of 400",
     "agent": "An agent: five tool calls a turn, one after the other",
@@ -33,9 +35,10 @@ The server is in memory and takes a set time for each answer. *{LIMIT.capitalize
 calls cost at this latency: a saver in memory that sleeps for the latency in each `get_tuple`, `put` and
 `put_writes`, one request each, and is called by LangGraph as the others are. What a saver takes beyond it
 is its own. All savers play some turns each, one after the other, so ratios hold where times don't.
-`InMemorySaver` and `SqliteSaver` talk to no server: they were measured at the first latency. Each
-conversation's first turn isn't counted: clients connect in it. What each saver stored was read back by one
-that remembered nothing, and was the same.
+`InMemorySaver`, `SqliteSaver` and `PostgresSaver` don't talk to that server: they were measured at the first
+latency, Postgres on this machine, with its own settings and no network between. Each conversation's first
+turn isn't counted: clients connect in it. What each saver stored was read back by one that remembered
+nothing, and was the same.
 
 The async methods of langgraph-checkpoint-tigris are `TigrisSaver`'s, in threads; `AsyncTigrisSaver` makes a
 client for each call. So does langgraph-checkpoint-s3's `AsyncS3CheckpointSaver`, the only async one it has.
@@ -117,7 +120,7 @@ def _walls(chosen: Sequence[Figure]) -> str:
             row += [f"{one.wall:,.1f}", _times(one.to_limit)] if one else ["", ""]
         last = found.get(latencies[-1])
         if peers:
-            row.append(f"{last.to_peer:.2f}" if last and last.to_peer and saver not in FLOORS else "")
+            row.append(f"{last.to_peer:.2f}" if last and last.to_peer and saver not in _ELSEWHERE else "")
         rows.append(row)
     return report.table(heads, sorted(rows, key=lambda row: str(row[1]), reverse=True))
 
@@ -135,7 +138,7 @@ def _requests(chosen: Sequence[Figure]) -> str:
             *([f"{each.dollars / cheapest:.2f}"] if cheapest else []),
         ]
         for each in chosen
-        if each.saver not in FLOORS
+        if each.saver not in _ELSEWHERE
     ]
     return report.table(heads, rows)
 
@@ -212,7 +215,9 @@ def _chart(record: Record) -> str:
     chats = [each for each in record.figures if each.workload == "chat" and each.mode == "sync"]
     groups = {
         f"{latency:g} ms an answer": {
-            each.saver: each.wall for each in chats if each.latency == latency and each.saver not in FLOORS
+            each.saver: each.wall
+            for each in chats
+            if each.latency == latency and each.saver not in _ELSEWHERE
         }
         for latency in sorted({each.latency for each in chats})
     }

@@ -7,6 +7,8 @@ import dataclasses
 import json
 import shlex
 import socket
+import subprocess
+import sys
 import xml.dom.minidom
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks import cold, figures, report, turns, turns_report
+from benchmarks import cold, figures, postgres, report, turns, turns_report
 from benchmarks.chart import bars
 from benchmarks.cold import BASE, BOTO3, cold_starts
+from benchmarks.environments import ROOT, InstallError
 from benchmarks.figures import Cold, Figure, Record, compare
 from benchmarks.graphs import GRAPHS, INPUTS, SENDS
 from benchmarks.limit import Limit
@@ -76,7 +79,7 @@ def test_the_other_graphs_play_too(server: Server, workers: dict[str, Worker]) -
         "durability=sync": {"get_tuple": 1, "put": 3, "put_writes": 2},
         "durability=exit": {"get_tuple": 1, "put": 1},
     }.items():
-        for mode in ("sync", "async") if workload != "delta" else ("async",):  # 100 writes take a while
+        for mode in ("sync", "async") if workload in ("agent", "fan-out") else ("async",):
             for each in race(server, Heat(workload, mode, 0, 1), workers).values():
                 assert {method: len(seconds) for method, seconds in each.calls.items()} == calls
                 assert len(each.sends) == (workload == "fan-out")
@@ -122,6 +125,31 @@ def test_a_worker_that_ends_is_an_error(server: Server) -> None:
     with pytest.raises(BenchmarkError, match="ended with status 1"):
         worker.ask("no such thing")
     worker.close()
+
+
+def test_postgres_runs_as_long_as_its_process() -> None:
+    try:
+        postgres._programs()
+    except InstallError as error:
+        pytest.skip(str(error))
+    code = """
+import socket
+from urllib.parse import urlsplit
+from benchmarks.postgres import server
+url = urlsplit(server())
+socket.create_connection((url.hostname, url.port)).close()
+print(url.port)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(done.stdout)))
+
+
+def test_no_postgres_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    monkeypatch.setattr(postgres, "_DEBIAN", tmp_path)
+    with pytest.raises(InstallError, match="Postgres isn't installed here"):
+        postgres._programs()
 
 
 def test_rounds_are_even() -> None:
