@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from benchmarks import cold, figures, postgres, report, turns, turns_report
+from benchmarks import cold, figures, graphs, postgres, report, turn_worker, turns, turns_report
 from benchmarks.chart import bars
 from benchmarks.cold import BASE, BOTO3, cold_starts
 from benchmarks.environments import ROOT, InstallError
@@ -75,7 +76,6 @@ def test_the_other_graphs_play_too(server: Server, workers: dict[str, Worker]) -
         "agent": {"get_tuple": 1, "put": 13, "put_writes": 12},
         "fan-out": {"get_tuple": 1, "put": 4, "put_writes": SENDS + 2},
         "subgraphs": {"get_tuple": 3, "put": 9, "put_writes": 6},
-        "delta": {"get_tuple": 1, "put": 3, "put_writes": 2, "get_delta_channel_history": 1},
         "durability=sync": {"get_tuple": 1, "put": 3, "put_writes": 2},
         "durability=exit": {"get_tuple": 1, "put": 1},
     }.items():
@@ -100,6 +100,24 @@ def test_who_gives_back_something_else_has_no_figures(
         race(server, Heat("chat", "sync", 0, 1), workers)
     monkeypatch.setattr(turns, "PEERS", {THIS: OURS[THIS]})
     assert list(race(server, Heat("chat", "sync", 0, 1), workers)) == [LIMIT]
+
+
+def test_what_a_saver_calls_itself_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graphs, "DEPTH", 6)
+    for name in turn_worker.METHODS:  # a stage wraps them
+        for method in (name, f"a{name}"):
+            default = getattr(BaseCheckpointSaver if "history" in name else Limit, method)
+            monkeypatch.setattr(Limit, method, default)  # its history is made of its `get_tuple`
+    stage = turn_worker.Stage(LIMIT, "")
+    for asynchronous in (False, True):
+        stage.begin("delta", "", 0, asynchronous)
+        calls = {method: len(seconds) for method, seconds in stage.play(1)["calls"].items()}
+        assert calls == {"get_tuple": 1, "get_delta_channel_history": 1, "put": 3, "put_writes": 2}
+        assert len(stage._state["messages"]) == 8
+        assert stage.check() == {"same": True}
+        stage._state["messages"].pop()
+        assert stage.check() == {"same": False}
+    stage.loop.close()
 
 
 def test_who_lacks_what_a_graph_needs_is_left_out(
