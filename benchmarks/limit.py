@@ -1,8 +1,9 @@
 """What no saver on S3 can beat: one answer's latency for each of LangGraph's calls, and nothing else.
 
 Loading a thread needs one request to learn which checkpoint is the latest (a LIST), and each `put` and
-`put_writes` one to store something (a PUT). LangGraph decides which of them wait for each other: so this
-saver sleeps for the latency in each, in memory, and LangGraph runs it as it runs the others.
+`put_writes` one to store something (a PUT); a delta channel's writes take one more (a GET). LangGraph
+decides which of them wait for each other: so this saver sleeps for the latency in each, in memory, and
+LangGraph runs it as it runs the others.
 """
 
 from __future__ import annotations

@@ -32,16 +32,18 @@ TITLES: Final = {
 }
 _EXPLANATION: Final = f"""\
 The server is in memory and takes a set time for each answer. *{LIMIT.capitalize()}* is what LangGraph's own
-calls cost at this latency: a saver in memory that sleeps for the latency in each `get_tuple`, `put` and
-`put_writes`, one request each, and is called by LangGraph as the others are. What a saver takes beyond it
-is its own. All savers play some turns each, one after the other, so ratios hold where times don't.
-`InMemorySaver`, `SqliteSaver` and `PostgresSaver` don't talk to that server: they were measured at the first
-latency, Postgres on this machine, with its own settings and no network between. Each conversation's first
-turn isn't counted: clients connect in it. What each saver stored was read back by one that remembered
-nothing, and was the same.
+calls cost at this latency: a saver in memory that sleeps for the latency in each `get_tuple`, `put`,
+`put_writes` and `get_delta_channel_history`, one request each, and is called by LangGraph as the others are.
+What a saver takes beyond it is its own. All savers play some turns each, one after the other, so ratios hold
+where times don't. `InMemorySaver`, `SqliteSaver` and `PostgresSaver` don't talk to that server: they were
+measured at the first latency, Postgres on this machine, with its own settings and no network between. Each
+conversation's first turn isn't counted: clients connect in it. What each saver stored was read back by one
+that remembered nothing, and was the same.
 
 The async methods of langgraph-checkpoint-tigris are `TigrisSaver`'s, in threads; `AsyncTigrisSaver` makes a
 client for each call. So does langgraph-checkpoint-s3's `AsyncS3CheckpointSaver`, the only async one it has.
+It works with a LangGraph that has no delta channels yet, so it has no figures of them. LangGraph's own
+durability is "async": so is that of all that doesn't name another.
 """
 _COLD: Final = f"""\
 From the first import to the first answer, in a fresh process, without latency. boto3's own is its import, a
