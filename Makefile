@@ -85,7 +85,7 @@ soak: env ## 20 minutes of many threads and loops on one saver: memory, sockets 
 bench: env ## what is stored, what encoding and single operations cost, and how long a turn takes, in a few minutes
 	$(BIN)/python -m benchmarks.storage
 	$(BIN)/python -m benchmarks.encoding
-	$(BIN)/python -m benchmarks.turns
+	$(BIN)/python -m benchmarks.turns --workload chat agent fan-out
 	$(BIN)/python -m benchmarks.operations
 
 bench-full: env ## the same beside the peers, written into docs/benchmarks.md

@@ -6,8 +6,9 @@ Runs in every saver's environment: imports LangGraph, and nothing of this packag
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
@@ -26,6 +27,7 @@ TOOL_RESULT: Final = 1_000
 TOOL_CALLS: Final = 5
 SENDS: Final = 50
 DOCUMENTS: Final = 5_000_000
+DEPTH: Final = 100
 
 Node = Callable[[Any], Any]
 Compiled = Any
@@ -45,6 +47,52 @@ def chat(saver: BaseCheckpointSaver[Any], asynchronous: bool) -> Compiled:
     builder = StateGraph(MessagesState)
     builder.add_node("model", _node(model, asynchronous))
     builder.add_edge(START, "model")
+    return builder.compile(checkpointer=saver)
+
+
+def subgraphs(saver: BaseCheckpointSaver[Any], asynchronous: bool) -> Compiled:
+    """A chat whose one node is a graph whose one node is a graph, three deep: each has its namespace."""
+
+    def model(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [AIMessage(_text(ANSWER))]}
+
+    inner: Any = _node(model, asynchronous)
+    for name in ("inner", "middle"):
+        builder = StateGraph(MessagesState)
+        builder.add_node(name, inner)
+        builder.add_edge(START, name)
+        inner = builder.compile()
+    builder = StateGraph(MessagesState)
+    builder.add_node("outer", inner)
+    builder.add_edge(START, "outer")
+    return builder.compile(checkpointer=saver)
+
+
+def delta(saver: BaseCheckpointSaver[Any], asynchronous: bool) -> Compiled:
+    """A chat whose messages are a delta channel. Its first turn writes to it 100 times.
+
+    Raises:
+        ImportError: This LangGraph has none.
+    """
+    from langgraph.channels.delta import DeltaChannel
+
+    def extend(messages: list[AnyMessage], writes: Sequence[list[AnyMessage]]) -> list[AnyMessage]:
+        return [*messages, *itertools.chain.from_iterable(writes)]
+
+    # LangGraph would store the whole channel now and then: not while the turns are timed
+    channel = Annotated[list[AnyMessage], DeltaChannel(extend, snapshot_frequency=100 * DEPTH)]
+    schema: Any = TypedDict("schema", {"messages": channel})
+
+    def model(state: Any) -> dict[str, Any]:
+        return {"messages": [AIMessage(_text(ANSWER))]}
+
+    def after(state: Any) -> str:
+        return "model" if len(state["messages"]) < DEPTH else END
+
+    builder = StateGraph(schema)
+    builder.add_node("model", _node(model, asynchronous))
+    builder.add_edge(START, "model")
+    builder.add_conditional_edges("model", after, ["model", END])
     return builder.compile(checkpointer=saver)
 
 
@@ -127,13 +175,23 @@ GRAPHS: Final[Mapping[str, Callable[[BaseCheckpointSaver[Any], bool], Compiled]]
     "agent": agent,
     "fan-out": fan_out,
     "documents": documents,
+    "subgraphs": subgraphs,
+    "delta": delta,
+    "durability=sync": chat,
+    "durability=exit": chat,
 }
 INPUTS: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
     "chat": _asked,
     "agent": _asked,
     "fan-out": lambda: {"question": _text(QUESTION)},
     "documents": _asked,
+    "subgraphs": _asked,
+    "delta": _asked,
+    "durability=sync": _asked,
+    "durability=exit": _asked,
 }
+DURABILITY: Final[Mapping[str, str]] = {"durability=sync": "sync", "durability=exit": "exit"}
+"""Others have LangGraph's own, which is "async"."""
 
 
 @functools.cache

@@ -1,8 +1,9 @@
 """What no saver on S3 can beat: one answer's latency for each of LangGraph's calls, and nothing else.
 
 Loading a thread needs one request to learn which checkpoint is the latest (a LIST), and each `put` and
-`put_writes` one to store something (a PUT). LangGraph decides which of them wait for each other: so this
-saver sleeps for the latency in each, in memory, and LangGraph runs it as it runs the others.
+`put_writes` one to store something (a PUT); a delta channel's writes take one more (a GET). LangGraph
+decides which of them wait for each other: so this saver sleeps for the latency in each, in memory, and
+LangGraph runs it as it runs the others.
 """
 
 from __future__ import annotations
@@ -41,6 +42,16 @@ class Limit(InMemorySaver):
         """Wait, then store."""
         self._wait()
         super().put_writes(config, writes, task_id, task_path)
+
+    def get_delta_channel_history(self, **keywords: Any) -> Any:
+        """Wait, then load: at the least, all writes are asked for at once."""
+        self._wait()
+        return super().get_delta_channel_history(**keywords)
+
+    async def aget_delta_channel_history(self, **keywords: Any) -> Any:
+        """Wait, then load."""
+        await self._await()
+        return super().get_delta_channel_history(**keywords)
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Wait, then load."""

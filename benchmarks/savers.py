@@ -87,6 +87,22 @@ def _sqlite(endpoint_url: str, bucket: str) -> BaseCheckpointSaver[Any]:
     return saver
 
 
+def _postgres(endpoint_url: str, bucket: str) -> BaseCheckpointSaver[Any]:
+    psycopg = importlib.import_module("psycopg")
+    server = importlib.import_module("benchmarks.postgres").server()
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{bucket}"')
+    # as its `from_conn_string` does
+    row_factory = importlib.import_module("psycopg.rows").dict_row
+    connection = psycopg.connect(
+        f"{server}/{bucket}", autocommit=True, prepare_threshold=0, row_factory=row_factory
+    )
+    saver = importlib.import_module("langgraph.checkpoint.postgres").PostgresSaver(connection)
+    saver.setup()
+    made: BaseCheckpointSaver[Any] = saver
+    return made
+
+
 def _limit(endpoint_url: str, bucket: str) -> BaseCheckpointSaver[Any]:
     saver: BaseCheckpointSaver[Any] = importlib.import_module("benchmarks.limit").Limit()
     return saver
@@ -118,10 +134,19 @@ FLOORS: Final[Mapping[str, Saver]] = {
     "InMemorySaver": Saver(_in_memory, "langgraph-checkpoint", make_async=_in_memory, remote=False),
     "SqliteSaver": Saver(_sqlite, "langgraph-checkpoint-sqlite", remote=False),
 }
+DATABASES: Final[Mapping[str, Saver]] = {
+    "PostgresSaver 3.2.0": Saver(
+        _postgres,
+        "langgraph-checkpoint-postgres",
+        ["langgraph-checkpoint-postgres==3.2.0", "psycopg[binary]==3.3.9", "langgraph>=1.2,<2"],
+        remote=False,
+    ),
+}
 LIMIT: Final = "the limit"
 SAVERS: Final[Mapping[str, Saver]] = {
     **OURS,
     **PEERS,
     **FLOORS,
+    **DATABASES,
     LIMIT: Saver(_limit, "langgraph-checkpoint", make_async=_limit, remote=False),
 }

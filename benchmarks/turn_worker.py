@@ -6,6 +6,7 @@ Reads a line of JSON, does what it says, and answers with one. The other end is 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import importlib.metadata
 import inspect
@@ -15,7 +16,8 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.graphs import GRAPHS, INPUTS, SENDS
+from benchmarks.environments import InstallError
+from benchmarks.graphs import DEPTH, DURABILITY, GRAPHS, INPUTS, SENDS
 from benchmarks.savers import LIMIT, SAVERS
 
 if TYPE_CHECKING:
@@ -23,9 +25,12 @@ if TYPE_CHECKING:
 
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
-METHODS: Final = ("get_tuple", "put", "put_writes")
-_CONFIG: Final[Any] = {"configurable": {"thread_id": "turns"}}
+METHODS: Final = ("get_tuple", "put", "put_writes", "get_delta_channel_history")
+_CONFIG: Final[Any] = {"configurable": {"thread_id": "turns"}, "recursion_limit": 2 * DEPTH}
 _PACKAGES: Final = ("langgraph", "langgraph-checkpoint", "boto3")
+
+_within: Final = contextvars.ContextVar("_within", default=False)
+"""Whether one of the saver's methods is running: what it calls itself isn't LangGraph's call."""
 
 
 class Stage:
@@ -49,8 +54,13 @@ class Stage:
     def begin(self, workload: str, bucket: str, latency: float, asynchronous: bool) -> dict[str, Any]:
         """Start a conversation in a bucket of its own, and play a first turn, which isn't counted."""
         self.workload, self.bucket, self.asynchronous = workload, bucket, asynchronous
-        self.loop.run_until_complete(self._begin(latency))
+        try:
+            self.loop.run_until_complete(self._begin())
+        except (ImportError, InstallError) as error:
+            return {"lacks": str(error)}
         self.play(1)
+        if self.name == LIMIT:
+            self.saver.latency = latency  # type: ignore[attr-defined]
         return {"versions": {name: _version(name) for name in (self.of.distribution, *_PACKAGES)}}
 
     def play(self, turns: int) -> dict[str, Any]:
@@ -68,13 +78,10 @@ class Stage:
     def check(self) -> dict[str, Any]:
         """End the conversation, and say whether a saver that remembers nothing finds its last state."""
         found = self.loop.run_until_complete(self._check())
-        values = found.checkpoint["channel_values"] if found else {}
-        return {"same": all(values.get(name) == value for name, value in self._state.items())}
+        return {"same": all(found.get(name) == value for name, value in self._state.items())}
 
-    async def _begin(self, latency: float) -> None:
+    async def _begin(self) -> None:
         self.saver = await self._make()
-        if self.name == LIMIT:
-            self.saver.latency = latency  # type: ignore[attr-defined]
         self._time(type(self.saver))
         self.graph = GRAPHS[self.workload](self.saver, self.asynchronous)
 
@@ -86,30 +93,37 @@ class Stage:
 
     def _play(self, turns: int) -> list[float]:
         walls: list[float] = []
+        options = self._options()
         for _ in range(turns):
             inputs = INPUTS[self.workload]()
             self._sent.append([])
             started = time.perf_counter()
-            self._state = self.graph.invoke(inputs, _CONFIG)
+            self._state = self.graph.invoke(inputs, _CONFIG, **options)
             walls.append(time.perf_counter() - started)
         return walls
 
     async def _aplay(self, turns: int) -> list[float]:
         walls: list[float] = []
+        options = self._options()
         for _ in range(turns):
             inputs = INPUTS[self.workload]()
             self._sent.append([])
             started = time.perf_counter()
-            self._state = await self.graph.ainvoke(inputs, _CONFIG)
+            self._state = await self.graph.ainvoke(inputs, _CONFIG, **options)
             walls.append(time.perf_counter() - started)
         return walls
 
+    def _options(self) -> dict[str, Any]:
+        durability = DURABILITY.get(self.workload)
+        return {"durability": durability} if durability else {}
+
     async def _check(self) -> Any:
         again = await self._make() if self.of.remote else self.saver
-        found = await again.aget_tuple(_CONFIG) if self.asynchronous else again.get_tuple(_CONFIG)
+        graph = GRAPHS[self.workload](again, self.asynchronous)
+        found = await graph.aget_state(_CONFIG) if self.asynchronous else graph.get_state(_CONFIG)
         for saver in (again, self.saver):
             await self._close(saver)
-        return found
+        return found.values
 
     async def _close(self, saver: Any) -> None:
         """Close this package's; the peers' have nothing to close."""
@@ -124,18 +138,23 @@ class Stage:
             return
         self._timed.add(kind)
         for name in METHODS:
+            if not hasattr(kind, name):  # of an older LangGraph
+                continue
             setattr(kind, name, self._blocking(name, getattr(kind, name)))
             setattr(kind, f"a{name}", self._coroutine(name, getattr(kind, f"a{name}")))
 
     def _blocking(self, name: str, method: Any) -> Any:
         @functools.wraps(method)
         def timed(*args: Any, **keywords: Any) -> Any:
+            if self.asynchronous or _within.get():
+                return method(*args, **keywords)  # by another method, not by LangGraph
+            token = _within.set(True)
             started = time.perf_counter()
             try:
                 return method(*args, **keywords)
             finally:
-                if not self.asynchronous:  # the other methods may call these
-                    self._took(name, started)
+                self._took(name, started)
+                _within.reset(token)
 
         return timed
 
@@ -144,11 +163,15 @@ class Stage:
 
         @functools.wraps(method)
         async def timed(*args: Any, **keywords: Any) -> Any:
+            if _within.get():
+                return await method(*args, **keywords)
+            token = _within.set(True)
             started = time.perf_counter()
             try:
                 return await method(*args, **keywords)
             finally:
                 self._took(name, started)
+                _within.reset(token)
 
         return timed
 

@@ -5,10 +5,11 @@
     python -m benchmarks.turns … --write                    and writes it into docs/benchmarks.md
     python -m benchmarks.turns … --compare                  and says what got worse since it was recorded
 
-A chat of one node, an agent with five tool calls, and a fan-out of 50 `Send`s, with sync and async methods,
-on a server that takes a set time for each answer. All savers are there at once, each in a process of its
-own, and play a few turns each, one after the other, until all are played: what else the machine does
-hits all of them, and the ratios hold.
+A chat of one node, an agent with five tool calls, a fan-out of 50 `Send`s, a chat about 5 MB of documents,
+one in nested graphs, one in a delta channel, and one with each of LangGraph's durabilities, with sync and
+async methods, on a server that takes a set time for each answer. All savers are there at once, each in a
+process of its own, and play a few turns each, one after the other, until all are played: what else the
+machine does hits all of them, and the ratios hold.
 """
 
 from __future__ import annotations
@@ -30,13 +31,22 @@ from benchmarks.environments import InstallError
 from benchmarks.figures import COLD, Cold, Figure, Record
 from benchmarks.graphs import GRAPHS
 from benchmarks.runs import BenchmarkError, charged, dollars, start
-from benchmarks.savers import FLOORS, LIMIT, OURS, PEERS, SAVERS
+from benchmarks.savers import DATABASES, FLOORS, LIMIT, OURS, PEERS, SAVERS
 from benchmarks.server import Server
 
 _ROUNDS: Final = 10
 _MODES: Final = ("sync", "async")
-SHARES: Final = {"chat": 1, "agent": 10, "fan-out": 20, "documents": 20}
-"""A turn of these is so many times as long as one of a chat: they play so many times fewer."""
+SHARES: Final = {
+    "chat": 1,
+    "agent": 10,
+    "fan-out": 20,
+    "documents": 20,
+    "subgraphs": 10,
+    "delta": 50,
+    "durability=sync": 10,
+    "durability=exit": 10,
+}
+"""They play so many times fewer turns than a chat: each is longer, or said with less."""
 _LEAST: Final = 2
 _THIS: Final = next(iter(OURS))
 
@@ -184,7 +194,6 @@ def race(server: Server, heat: Heat, workers: Mapping[str, Worker]) -> dict[str,
     Returns:
         What each of them did. A peer that fails is left out.
     """
-    server.latency = heat.latency / 1e3
     played: dict[str, Played] = {}
 
     @contextmanager
@@ -192,14 +201,16 @@ def race(server: Server, heat: Heat, workers: Mapping[str, Worker]) -> dict[str,
         try:
             yield
         except BenchmarkError as error:
-            if name not in PEERS:
+            if name not in PEERS and name not in DATABASES:
                 raise
             print(f"left out: {error}", file=sys.stderr)
             played.pop(name, None)
 
+    server.latency = 0
     for name, worker in workers.items():
         with leaving_out(name):
             played[name] = _begin(server, worker, heat)
+    server.latency = heat.latency / 1e3
     for number, turns in enumerate(_sizes(heat.turns)):
         names = list(played)
         at = number % len(names)  # nobody is always the one behind the slowest
@@ -231,6 +242,8 @@ def _begin(server: Server, worker: Worker, heat: Heat) -> Played:
         latency=heat.latency / 1e3,
         asynchronous=heat.mode == "async",
     )
+    if "lacks" in about:
+        raise BenchmarkError(f"{worker.saver} can't play {heat.workload}: {about['lacks']}")
     counted.clear()
     return Played(bucket, about["versions"])
 
@@ -254,7 +267,8 @@ def figures_of(heat: Heat, played: Mapping[str, Played]) -> list[Figure]:
         requests = {kind: count / heat.turns for kind, count in each.requests.items()}
         if name == LIMIT:
             loads = len(each.calls["get_tuple"]) / heat.turns
-            requests |= {"LIST": loads, "PUT": owed - loads}
+            reads = len(each.calls.get("get_delta_channel_history", ())) / heat.turns
+            requests |= {"LIST": loads, "GET": reads, "PUT": owed - loads - reads}
         rounds = zip(each.rounds, limit.rounds, strict=True) if limit else ()
         ratios = [statistics.mean(one) / statistics.mean(other) for one, other in rounds]
         found.append(
@@ -296,7 +310,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and what is compared")
     parser.add_argument("--compare", action="store_true", help="say what got worse since it was recorded")
     chosen = parser.parse_args(arguments)
-    savers = chosen.saver or [LIMIT, *OURS, *(PEERS if chosen.peers else ()), *FLOORS]
+    peers, databases = (PEERS, DATABASES) if chosen.peers else ((), ())
+    savers = chosen.saver or [LIMIT, *OURS, *peers, *FLOORS, *databases]
     plan = Plan(chosen.turns, chosen.latency, chosen.workload, chosen.mode, savers, chosen.cold)
     given = sys.argv[1:] if arguments is None else arguments
     command = f"python -m benchmarks.turns {shlex.join(given)}".rstrip()

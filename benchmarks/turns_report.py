@@ -11,30 +11,39 @@ from benchmarks.chart import bars
 from benchmarks.cold import BASE, BOTO3
 from benchmarks.environments import ROOT
 from benchmarks.figures import COLD, Cold, Figure, Record
-from benchmarks.graphs import SENDS
+from benchmarks.graphs import DEPTH, SENDS
 from benchmarks.runs import PRICES
-from benchmarks.savers import FLOORS, LIMIT, OURS, PEERS
+from benchmarks.savers import DATABASES, FLOORS, LIMIT, OURS, PEERS
 
 _TITLE: Final = "Turns"
 CHART: Final = ROOT / "docs" / "charts" / "turns.svg"
 _THIS: Final = next(iter(OURS))
+_ELSEWHERE: Final = {*FLOORS, *DATABASES}
+"""They don't talk to S3."""
 TITLES: Final = {
     "chat": "A chat: one node, a question of 100 characters and an answer of 400",
     "agent": "An agent: five tool calls a turn, one after the other",
     "fan-out": f"A fan-out: {SENDS} `Send`s a turn",
     "documents": "A chat about 5 MB of documents, which never change",
+    "subgraphs": "A chat three graphs deep",
+    "delta": f"A chat in a delta channel, {DEPTH} writes and more since it was last stored whole",
+    "durability=sync": 'The chat with `durability="sync"`',
+    "durability=exit": 'The chat with `durability="exit"`',
 }
 _EXPLANATION: Final = f"""\
 The server is in memory and takes a set time for each answer. *{LIMIT.capitalize()}* is what LangGraph's own
-calls cost at this latency: a saver in memory that sleeps for the latency in each `get_tuple`, `put` and
-`put_writes`, one request each, and is called by LangGraph as the others are. What a saver takes beyond it
-is its own. All savers play some turns each, one after the other, so ratios hold where times don't.
-`InMemorySaver` and `SqliteSaver` talk to no server: they were measured at the first latency. Each
+calls cost at this latency: a saver in memory that sleeps for the latency in each `get_tuple`, `put`,
+`put_writes` and `get_delta_channel_history`, one request each, and is called by LangGraph as the others are.
+What a saver takes beyond it is its own. All savers play some turns each, one after the other, so ratios hold
+where times don't. `InMemorySaver`, `SqliteSaver` and `PostgresSaver` don't talk to that server: they were
+measured at the first latency, Postgres on this machine, with its own settings and no network between. Each
 conversation's first turn isn't counted: clients connect in it. What each saver stored was read back by one
 that remembered nothing, and was the same.
 
 The async methods of langgraph-checkpoint-tigris are `TigrisSaver`'s, in threads; `AsyncTigrisSaver` makes a
 client for each call. So does langgraph-checkpoint-s3's `AsyncS3CheckpointSaver`, the only async one it has.
+It works with a LangGraph that has no delta channels yet, so it has no figures of them. LangGraph's own
+durability is "async": so is that of all that doesn't name another.
 """
 _COLD: Final = f"""\
 From the first import to the first answer, in a fresh process, without latency. boto3's own is its import, a
@@ -113,7 +122,7 @@ def _walls(chosen: Sequence[Figure]) -> str:
             row += [f"{one.wall:,.1f}", _times(one.to_limit)] if one else ["", ""]
         last = found.get(latencies[-1])
         if peers:
-            row.append(f"{last.to_peer:.2f}" if last and last.to_peer and saver not in FLOORS else "")
+            row.append(f"{last.to_peer:.2f}" if last and last.to_peer and saver not in _ELSEWHERE else "")
         rows.append(row)
     return report.table(heads, sorted(rows, key=lambda row: str(row[1]), reverse=True))
 
@@ -131,7 +140,7 @@ def _requests(chosen: Sequence[Figure]) -> str:
             *([f"{each.dollars / cheapest:.2f}"] if cheapest else []),
         ]
         for each in chosen
-        if each.saver not in FLOORS
+        if each.saver not in _ELSEWHERE
     ]
     return report.table(heads, rows)
 
@@ -209,7 +218,9 @@ def _chart(record: Record) -> str:
     chats = [each for each in record.figures if each.workload == "chat" and each.mode == "sync"]
     groups = {
         f"{latency:g} ms an answer": {
-            each.saver: each.wall for each in chats if each.latency == latency and each.saver not in FLOORS
+            each.saver: each.wall
+            for each in chats
+            if each.latency == latency and each.saver not in _ELSEWHERE
         }
         for latency in sorted({each.latency for each in chats})
     }

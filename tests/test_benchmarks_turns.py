@@ -7,16 +7,30 @@ import dataclasses
 import json
 import shlex
 import socket
+import subprocess
+import sys
 import xml.dom.minidom
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from benchmarks import cold, elsewhere, figures, report, turns, turns_report
+from benchmarks import (
+    cold,
+    elsewhere,
+    figures,
+    graphs,
+    postgres,
+    report,
+    turn_worker,
+    turns,
+    turns_report,
+)
 from benchmarks.chart import bars
 from benchmarks.cold import BASE, BOTO3, cold_starts
+from benchmarks.environments import ROOT, InstallError
 from benchmarks.figures import Cold, Figure, Record, compare
 from benchmarks.graphs import GRAPHS, INPUTS, SENDS
 from benchmarks.limit import Limit
@@ -71,8 +85,11 @@ def test_the_other_graphs_play_too(server: Server, workers: dict[str, Worker]) -
     for workload, calls in {
         "agent": {"get_tuple": 1, "put": 13, "put_writes": 12},
         "fan-out": {"get_tuple": 1, "put": 4, "put_writes": SENDS + 2},
+        "subgraphs": {"get_tuple": 3, "put": 9, "put_writes": 6},
+        "durability=sync": {"get_tuple": 1, "put": 3, "put_writes": 2},
+        "durability=exit": {"get_tuple": 1, "put": 1},
     }.items():
-        for mode in ("sync", "async"):
+        for mode in ("sync", "async") if workload in ("agent", "fan-out") else ("async",):
             for each in race(server, Heat(workload, mode, 0, 1), workers).values():
                 assert {method: len(seconds) for method, seconds in each.calls.items()} == calls
                 assert len(each.sends) == (workload == "fan-out")
@@ -95,11 +112,72 @@ def test_who_gives_back_something_else_has_no_figures(
     assert list(race(server, Heat("chat", "sync", 0, 1), workers)) == [LIMIT]
 
 
+def test_what_a_saver_calls_itself_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graphs, "DEPTH", 6)
+    for name in turn_worker.METHODS:  # a stage wraps them
+        for method in (name, f"a{name}"):
+            default = getattr(BaseCheckpointSaver if "history" in name else Limit, method)
+            monkeypatch.setattr(Limit, method, default)  # its history is made of its `get_tuple`
+    stage = turn_worker.Stage(LIMIT, "")
+    for asynchronous in (False, True):
+        stage.begin("delta", "", 0, asynchronous)
+        calls = {method: len(seconds) for method, seconds in stage.play(1)["calls"].items()}
+        assert calls == {"get_tuple": 1, "get_delta_channel_history": 1, "put": 3, "put_writes": 2}
+        assert len(stage._state["messages"]) == 8
+        assert stage.check() == {"same": True}
+        stage._state["messages"].pop()
+        assert stage.check() == {"same": False}
+    stage.loop.close()
+
+
+def test_who_lacks_what_a_graph_needs_is_left_out(
+    server: Server,
+    workers: dict[str, Worker],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ask = Worker.ask
+
+    def older(worker: Worker, what: str, **keywords: Any) -> Any:
+        lacks = what == "begin" and worker.saver == THIS
+        return {"lacks": "no DeltaChannel"} if lacks else ask(worker, what, **keywords)
+
+    monkeypatch.setattr(Worker, "ask", older)
+    monkeypatch.setattr(turns, "PEERS", {THIS: OURS[THIS]})
+    assert list(race(server, Heat("chat", "sync", 0, 1), workers)) == [LIMIT]
+    assert capsys.readouterr().err == f"left out: {THIS} can't play chat: no DeltaChannel\n"
+
+
 def test_a_worker_that_ends_is_an_error(server: Server) -> None:
     worker = Worker(LIMIT, server.endpoint_url)
     with pytest.raises(BenchmarkError, match="ended with status 1"):
         worker.ask("no such thing")
     worker.close()
+
+
+def test_postgres_runs_as_long_as_its_process() -> None:
+    try:
+        postgres._programs()
+    except InstallError as error:
+        pytest.skip(str(error))
+    code = """
+import socket
+from urllib.parse import urlsplit
+from benchmarks.postgres import server
+url = urlsplit(server())
+socket.create_connection((url.hostname, url.port)).close()
+print(url.port)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(done.stdout)))
+
+
+def test_no_postgres_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    monkeypatch.setattr(postgres, "_DEBIAN", tmp_path)
+    with pytest.raises(InstallError, match="Postgres isn't installed here"):
+        postgres._programs()
 
 
 def test_rounds_are_even() -> None:
