@@ -1,7 +1,7 @@
 """How long a turn of a graph takes on S3, what it asks for, and what that costs.
 
-    python -m benchmarks.turns                              this saver and the limit: a minute
-    python -m benchmarks.turns --turns 200 --peers          everything: half an hour
+    python -m benchmarks.turns                              this saver and the limit: minutes
+    python -m benchmarks.turns --turns 200 --peers          everything: the better part of an hour
     python -m benchmarks.turns … --write                    and writes it into docs/benchmarks.md
     python -m benchmarks.turns … --compare                  and says what got worse since it was recorded
 
