@@ -94,6 +94,7 @@ bench-full: env ## the same beside the peers, written into docs/benchmarks.md
 	$(BIN)/python -m benchmarks.turns --turns 200 --cold 15 --peers --compare --write
 	$(BIN)/python -m benchmarks.operations --whole --compare --write
 	-$(BIN)/python -m benchmarks.elsewhere --turns 50 --peers --write
+	-$(BIN)/python -m benchmarks.dynamodb --turns 200 --write
 
 clean: ## remove what the targets made
 	rm -rf .venv .venv-3.* $(DEV_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz build dist

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -144,7 +144,13 @@ def start(
     Raises:
         InstallError: What the saver needs can't be had.
     """
-    requirements = SAVERS[saver].requirements
+    return start_in(SAVERS[saver].requirements, module, *arguments, secrets=secrets)
+
+
+def start_in(
+    requirements: Sequence[str], module: str, *arguments: str, secrets: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """`start`, with a Python that has these requirements; this one if there are none."""
     own = "" if requirements else "own"
     argv = [str(python_for(requirements)), "-I", "-c", _START, own, str(ROOT), module, *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
