@@ -1,6 +1,7 @@
 """What the saver costs, beside its peers: storage, requests, CPU, time. `docs/benchmarks.md` has the figures.
 
-Run with `python -m`: `storage`, `encoding`, `turns` and `operations`. Behind them:
+Run with `python -m`: `storage`, `encoding`, `turns`, `operations`, `elsewhere` (turns on Ceph) and `dynamodb`.
+Behind them:
 
     workloads, graphs      what is measured: conversations, and graphs whose turns are timed
     changes                how a channel's value changes
@@ -9,6 +10,8 @@ Run with `python -m`: `storage`, `encoding`, `turns` and `operations`. Behind th
     server, bucket         the S3 in memory that all of them talk to, and that counts
     runs, worker           one saver on one workload, in a process of its own
     turn_worker            one saver that plays turns when it is told to
+    dynamodb_worker        DynamoDBSaver, and what DynamoDB charges for
+    postgres               a Postgres for PostgresSaver
     cold, cold_worker      a fresh process, until its first answer
     histories, large       parts of `operations`: long threads and many writes; large states
     cpu, crowd             and CPU without a client; many conversations at once
