@@ -15,7 +15,7 @@ from langgraph_checkpoint_s3.cli.entries import Entry
 from langgraph_checkpoint_s3.cli.graph import lanes
 
 SOURCES: Final = frozenset({"input", "loop", "update", "fork"})
-"""Where LangGraph says that a checkpoint comes from. Each has its colour; what else is written there has none."""
+"""Where LangGraph says that a checkpoint comes from. Each has its colour; what else stands there has none."""
 
 _ROW: Final = 28
 _COLUMN: Final = 18
@@ -54,10 +54,11 @@ def graph(entries: Sequence[Entry], anchors: Mapping[str, str], tips: Mapping[st
             lines.append(f'<path class="line" d="M{x} {y}{bend}"/>')
         elif parent is not None:  # it was deleted, or isn't among these
             lines.append(f'<path class="line gone" d="M{x} {y}v{_ROW // 2}"/>')
-        kind = entry["source"] if entry["source"] in SOURCES else "other"
+        source = str(entry["source"])
+        kind = source if source in SOURCES else "other"
         waits = " waits" if entry["interrupts"] else ""
         waits += " failed" if entry["errors"] else ""
-        label = f"step {entry['step']} · {entry['source']}"
+        label = f"step {entry['step']} · {source}"
         if entry["bytes"] is not None:
             label += f" · {human(entry['bytes'])}"
         label += " · waits" if entry["interrupts"] else ""

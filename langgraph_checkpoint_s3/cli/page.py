@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.admin.plans.sizes import human
-from langgraph_checkpoint_s3.cli.changes import changes
+from langgraph_checkpoint_s3.cli.changes import Change, changes
 from langgraph_checkpoint_s3.cli.drawing import chart, graph, safe
-from langgraph_checkpoint_s3.cli.entries import Entry, facts
+from langgraph_checkpoint_s3.cli.entries import Entry, Place, facts
 from langgraph_checkpoint_s3.cli.style import STYLE
 from langgraph_checkpoint_s3.cli.values import conversation, pretty
 
@@ -50,6 +50,11 @@ class Moment:
     pending: Sequence[tuple[str, str, Any]]
     state_bytes: int
 
+    @property
+    def place(self) -> Place:
+        """Its namespace and id."""
+        return self.entry["checkpoint_ns"], self.entry["checkpoint_id"]
+
 
 def page(thread: str, moments: Sequence[Moment], notes: Sequence[str]) -> str:
     """The page.
@@ -59,29 +64,27 @@ def page(thread: str, moments: Sequence[Moment], notes: Sequence[str]) -> str:
         moments: Its checkpoints, one at least, every child before its parent.
         notes: Lines about the thread as a whole: where it is, what it takes and costs.
     """
-    places = {_place(each): (f"c{number}", each) for number, each in enumerate(moments)}
+    index = _Index(moments)
     title = safe(f"thread {thread}".replace("\n", "\\n"))
-    body = [f"<header><h1>{title}</h1>", *(f"<p>{safe(note)}</p>" for note in notes), "</header>"]
-    body.append("<nav>")
-    for namespace in sorted({each.entry["checkpoint_ns"] for each in moments}):
-        own = [each for each in moments if each.entry["checkpoint_ns"] == namespace]
-        body.append(f"<h2>{safe(f'namespace {namespace}' if namespace else 'history')}</h2>")
-        anchors = {each.entry["checkpoint_id"]: places[_place(each)][0] for each in own}
-        tips = {each.entry["checkpoint_id"]: _tip(each, places) for each in own}
+    namespaces = {name: [each for each in moments if each.place[0] == name] for name in index.namespaces}
+    body = [f"<header><h1>{title}</h1>", *(f"<p>{safe(note)}</p>" for note in notes), "</header>", "<nav>"]
+    for name, own in namespaces.items():
+        body.append(f"<h2>{safe(f'namespace {name}' if name else 'history')}</h2>")
+        anchors = {each.place[1]: index.anchors[each.place] for each in own}
+        tips = {each.place[1]: _tip(each, index) for each in own}
         body.append(graph([each.entry for each in own], anchors, tips))
     body.append("</nav><main>")
-    body += [_section(each, places, latest=each is moments[0]) for each in moments]
-    for namespace in sorted({each.entry["checkpoint_ns"] for each in moments}):
-        own = [each for each in reversed(moments) if each.entry["checkpoint_ns"] == namespace]
+    for name, own in namespaces.items():
         points = [
-            (places[_place(each)][0], each.entry["checkpoint_id"], each.state_bytes, each.entry["bytes"] or 0)
-            for each in own
+            (index.anchors[each.place], each.place[1], each.state_bytes, each.entry["bytes"] or 0)
+            for each in reversed(own)
         ]
         body.append(
-            f"<figure><figcaption>Bytes{safe(f' of namespace {namespace}' if namespace else '')}: "
+            f"<figure><figcaption>Bytes{safe(f' of namespace {name}' if name else '')}: "
             '<b class="state">the state</b>, <b class="bar">what each checkpoint stores</b>, '
             f'<b class="sofar">stored so far</b></figcaption>{chart(points)}</figure>'
         )
+    body += [_section(each, index, latest=each is moments[0]) for each in moments]
     body.append("</main>")
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -91,50 +94,56 @@ def page(thread: str, moments: Sequence[Moment], notes: Sequence[str]) -> str:
     )
 
 
-_Places = Mapping[tuple[str, str], tuple[str, Moment]]
+class _Index:
+    """What belongs to each checkpoint, by its place.
 
+    Anchors are numbers: nothing of a bucket becomes an id.
+    """
 
-def _place(moment: Moment) -> tuple[str, str]:
-    return moment.entry["checkpoint_ns"], moment.entry["checkpoint_id"]
+    def __init__(self, moments: Sequence[Moment]) -> None:
+        self.anchors = {each.place: f"c{number}" for number, each in enumerate(moments)}
+        self.namespaces = sorted({each.place[0] for each in moments})
+        self.parents: dict[Place, Moment] = {}
+        self.children: dict[Place, list[Place]] = {}
+        self.changes: dict[Place, dict[str, Change]] = {}
+        known = {each.place: each for each in moments}
+        for each in moments:
+            parent = known.get((each.place[0], each.entry["parent_id"]))
+            if parent is not None:
+                self.parents[each.place] = parent
+                self.children.setdefault(parent.place, []).append(each.place)
+                self.changes[each.place] = changes(parent.values, each.values)
 
-
-def _parent(moment: Moment, places: _Places) -> tuple[str, Moment] | None:
-    return places.get((moment.entry["checkpoint_ns"], moment.entry["parent_id"]))
+    def link(self, place: Place) -> str:
+        """A link to a checkpoint."""
+        return f'<a href="#{self.anchors[place]}">{safe(place[1])}</a>'
 
 
 def _when(entry: Entry) -> str:
     return facts(entry, str(entry["created_at"]))
 
 
-def _tip(moment: Moment, places: _Places) -> str:
-    parent = _parent(moment, places)
-    lines = [moment.entry["checkpoint_id"], _when(moment.entry)]
-    if parent is not None:
-        lines += [f"{name}: {each.kind}" for name, each in changes(parent[1].values, moment.values).items()]
-    return "\n".join(lines)
+def _tip(moment: Moment, index: _Index) -> str:
+    changed = [f"{name}: {each.kind}" for name, each in index.changes.get(moment.place, {}).items()]
+    return "\n".join([moment.place[1], _when(moment.entry), *changed])
 
 
-def _section(moment: Moment, places: _Places, *, latest: bool) -> str:
-    anchor, _ = places[_place(moment)]
-    entry, parent = moment.entry, _parent(moment, places)
+def _section(moment: Moment, index: _Index, *, latest: bool) -> str:
+    entry, parent = moment.entry, index.parents.get(moment.place)
     parts = [
-        f'<section id="{anchor}"{" class=" + chr(34) + "latest" + chr(34) if latest else ""}>',
+        f'<section class="{"latest" if latest else "earlier"}" id="{index.anchors[moment.place]}">',
         f"<h2>{safe(entry['checkpoint_id'])}</h2>",
         f"<p>{safe(_when(entry))}  state {human(moment.state_bytes)}</p>",
     ]
     if parent is not None:
-        parts.append(f'<p>parent: <a href="#{parent[0]}">{safe(entry["parent_id"])}</a></p>')
+        parts.append(f"<p>parent: {index.link(parent.place)}</p>")
     elif entry["parent_id"] is not None:
         parts.append(f"<p>parent: {safe(entry['parent_id'])}, which isn't on this page</p>")
-    children = [
-        f'<a href="#{name}">{safe(each.entry["checkpoint_id"])}</a>'
-        for name, each in places.values()
-        if _place(each)[0] == entry["checkpoint_ns"] and each.entry["parent_id"] == entry["checkpoint_id"]
-    ]
+    children = [index.link(each) for each in index.children.get(moment.place, ())]
     if children:
         parts.append(f"<p>{'forks into' if len(children) > 1 else 'then'}: {', '.join(children)}</p>")
     if parent is not None:
-        parts.append(_changed(parent[1], moment))
+        parts.append(_changed(index.changes[moment.place]))
     parts.append("<h3>State</h3>")
     parts += [_channel(name, value) for name, value in sorted(moment.values.items())]
     if moment.pending:
@@ -143,8 +152,7 @@ def _section(moment: Moment, places: _Places, *, latest: bool) -> str:
     return "".join(parts) + "</section>"
 
 
-def _changed(before: Moment, after: Moment) -> str:
-    found = changes(before.values, after.values)
+def _changed(found: Mapping[str, Change]) -> str:
     if not found:
         return "<h3>Equal to its parent</h3>"
     parts = ["<h3>Changed from its parent</h3>"]

@@ -14,8 +14,8 @@ h2 { font-size: 1.05rem; overflow-wrap: anywhere; }
 h3 { font-size: .95rem; margin: 1.2rem 0 .3rem; }
 nav { padding: 0 1.2rem; overflow: auto; border-right: 1px solid var(--line); position: sticky; top: 0;
   max-height: 100vh; }
-main { padding: 0 1.2rem 2rem; min-width: 0; display: flex; flex-direction: column; }
-figure { order: -1; margin: .8rem 0; overflow-x: auto; }
+main { padding: 0 1.2rem 2rem; min-width: 0; }
+figure { margin: .8rem 0; overflow-x: auto; }
 section { display: none; }
 section:target, main:not(:has(section:target)) section.latest { display: block; }
 svg text { font: 13px system-ui, sans-serif; fill: currentColor; }
