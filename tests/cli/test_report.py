@@ -234,6 +234,26 @@ class TestSafety:
         written = {value for _, attrs in found.elements for value in attrs.values()}
         assert not [value for value in written if value and ("alert" in value or "evil" in value)]
 
+    def test_what_no_file_or_set_can_hold(self) -> None:
+        put_there: Any = {"source": ["<i>"], "step": {"<i>": 1}, "created_at": None, "bytes": None}
+        entry = {
+            "checkpoint_id": "1",
+            "checkpoint_ns": "",
+            "parent_id": None,
+            "interrupts": 0,
+            "errors": 1,
+            "pending_writes": 0,
+            "pending_tasks": 0,
+            **put_there,
+        }
+        text = page.page(
+            "1", [page.Moment(entry, {"a": "\ud800", "b": float("nan"), "c": b"\xff"}, [], 0)], []
+        )
+        found = Read(text.encode().decode())
+        assert "\\ud800" in found.text("pre")
+        assert "other failed" in found.having("class")
+        assert "['<i>']" in found.text("text")
+
     def test_names_of_a_thread_and_a_namespace(self, cli: Cli, saver: S3Saver, tmp_path: Path) -> None:
         name = "<b>&\"'\n</title>"
         put_chain(saver, name, 1)
