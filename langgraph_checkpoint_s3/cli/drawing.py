@@ -76,12 +76,13 @@ def graph(entries: Sequence[Entry], anchors: Mapping[str, str], tips: Mapping[st
     )
 
 
-def chart(points: Sequence[tuple[str, str, int, int]]) -> str:
+def chart(points: Sequence[tuple[str, str, int, int]], *, weighed: bool = True) -> str:
     """State sizes, and what is stored: by each checkpoint, and by all up to it.
 
     Args:
         points: Of each checkpoint, the oldest first: its anchor, what it is called, its state's bytes, and
             the bytes that it stores.
+        weighed: Whether what is stored is known.
     """
     so_far, total = [], 0
     for *_, stored in points:
@@ -118,7 +119,9 @@ def chart(points: Sequence[tuple[str, str, int, int]]) -> str:
             f'<rect class="bar" x="{x + step * 0.2:.1f}" y="{_HIGH - _UNDER - tall:.1f}" '
             f'width="{step * 0.6:.1f}" height="{tall:.1f}"/></a>'
         )
-    parts += [line("state", [state for _, _, state, _ in points]), line("sofar", so_far)]
+    parts.append(line("state", [state for _, _, state, _ in points]))
+    if weighed:
+        parts.append(line("sofar", so_far))
     parts.append(f'<text x="{_LEFT}" y="{_HIGH - 6}">checkpoints, the oldest first</text>')
     return (
         f'<svg class="chart" viewBox="0 0 {_WIDE} {_HIGH}" width="{_WIDE}" height="{_HIGH}" '

@@ -75,15 +75,7 @@ def page(thread: str, moments: Sequence[Moment], notes: Sequence[str]) -> str:
         body.append(graph([each.entry for each in own], anchors, tips))
     body.append("</nav><main>")
     for name, own in namespaces.items():
-        points = [
-            (index.anchors[each.place], each.place[1], each.state_bytes, each.entry["bytes"] or 0)
-            for each in reversed(own)
-        ]
-        body.append(
-            f"<figure><figcaption>Bytes{safe(f' of namespace {name}' if name else '')}: "
-            '<b class="state">the state</b>, <b class="bar">what each checkpoint stores</b>, '
-            f'<b class="sofar">stored so far</b></figcaption>{chart(points)}</figure>'
-        )
+        body.append(_figure(name, own, index))
     body += [_section(each, index, latest=each is moments[0]) for each in moments]
     body.append("</main>")
     return (
@@ -126,6 +118,20 @@ def _when(entry: Entry) -> str:
 def _tip(moment: Moment, index: _Index) -> str:
     changed = [f"{name}: {each.kind}" for name, each in index.changes.get(moment.place, {}).items()]
     return "\n".join([moment.place[1], _when(moment.entry), *changed])
+
+
+def _figure(namespace: str, moments: Sequence[Moment], index: _Index) -> str:
+    weighed = any(each.entry["bytes"] is not None for each in moments)  # not where its name is hashed
+    points = [
+        (index.anchors[each.place], each.place[1], each.state_bytes, each.entry["bytes"] or 0)
+        for each in reversed(moments)
+    ]
+    legend = '<b class="state">the state</b>'
+    if weighed:
+        legend += ', <b class="bar">what each checkpoint stores</b>, <b class="sofar">stored so far</b>'
+    place = safe(f" of namespace {namespace}" if namespace else "")
+    caption = f"<figcaption>Bytes{place}: {legend}</figcaption>"
+    return f"<figure>{caption}{chart(points, weighed=weighed)}</figure>"
 
 
 def _section(moment: Moment, index: _Index, *, latest: bool) -> str:

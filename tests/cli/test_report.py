@@ -19,6 +19,9 @@ from langgraph_checkpoint_s3.cli.changes import Change
 from langgraph_checkpoint_s3.cli.style import STYLE
 from tests.cli.conftest import THREAD, Cli
 from tests.support.checkpoints import make_checkpoint, place, put_chain
+from tests.support.fake_s3 import FakeS3
+from tests.support.fake_store import make_saver
+from tests.support.modes import mode
 
 VOID = {"meta", "br"}
 HOSTILE = (
@@ -155,6 +158,15 @@ class TestWhatIsThere:
         assert "namespace sub:1" in found.text("h2")
         only = made("--ns", "sub:1")
         assert sum(tag == "section" for tag, _ in only.elements) == 2
+
+    def test_where_names_are_hashed_nothing_is_weighed(self, made: Any, fake: FakeS3) -> None:
+        with mode("private"):
+            put_chain(make_saver(fake), THREAD, 2)
+            found = made()
+        lines = [attrs["class"] for tag, attrs in found.elements if tag == "polyline"]
+        assert lines == ["state"]
+        assert "stored" not in found.text("figcaption", "b", "title")
+        assert "2 checkpoints" in found.text("p")
 
     def test_a_parent_that_is_not_there_is_told(self, made: Any, thread: str) -> None:
         found = made("--limit", 2)
