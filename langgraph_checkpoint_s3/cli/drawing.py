@@ -110,9 +110,9 @@ def chart(points: Sequence[tuple[str, str, int, int]], *, weighed: bool = True) 
         )
     for number, (anchor, name, state, stored) in enumerate(points):
         x, tall = _LEFT + number * step, height(stored)
-        tip = (
-            f"{name}\nstate: {human(state)}\nstored: {human(stored)}\nstored so far: {human(so_far[number])}"
-        )
+        tip = f"{name}\nstate: {human(state)}"
+        if weighed:
+            tip += f"\nstored: {human(stored)}\nstored so far: {human(so_far[number])}"
         parts.append(
             f'<a href="#{anchor}"><title>{safe(tip)}</title>'
             f'<rect class="row" x="{x:.1f}" y="0" width="{step:.1f}" height="{_HIGH - _UNDER}"/>'
