@@ -142,6 +142,12 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.config.bucket!r}, prefix={self.config.prefix!r})"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: settings and `stats`, as a table. Sends nothing."""
+        from langgraph_checkpoint_s3.notebook import table  # in notebooks alone
+
+        return table(type(self).__name__, self.config, self.stats())
+
     def close(self) -> None:
         """Close connections and threads. The saver stays usable: its next use opens new ones."""
         self._store.close()

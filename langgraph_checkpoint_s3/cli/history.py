@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from langgraph_checkpoint_s3.admin.plans.sizes import counted, human
 from langgraph_checkpoint_s3.cli.clean import clean
+from langgraph_checkpoint_s3.cli.entries import Place, entry_of, facts, place_of
 from langgraph_checkpoint_s3.cli.frame import Run, command
 from langgraph_checkpoint_s3.cli.graph import lanes
 from langgraph_checkpoint_s3.cli.options import Thread, duration, place
-from langgraph_checkpoint_s3.cli.values import age, conversation
+from langgraph_checkpoint_s3.cli.values import conversation
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import CheckpointTuple
-
-Place = tuple[str, str]
 
 
 def add(app: typer.Typer) -> None:
@@ -46,7 +44,9 @@ def history(
         raise run.not_found(thread)
     more, found = len(found) > limit, found[:limit]
     sizes = {(each.checkpoint_ns, each.checkpoint_id): each for each in run.admin.checkpoint_sizes(thread)}
-    entries = [_entry(each, sizes[_place(each)].bytes if _place(each) in sizes else None) for each in found]
+    entries = [
+        entry_of(each, sizes[place_of(each)].bytes if place_of(each) in sizes else None) for each in found
+    ]
 
     def show() -> None:
         for name in sorted({entry["checkpoint_ns"] for entry in entries}):
@@ -87,7 +87,7 @@ def watch(
             seen[each] = sizes[each]
             found = run.saver.get_tuple(place(thread, *each))
             # Writes come after their checkpoint. Those that a person waits for are told then.
-            if found is None or (before is not None and not _stopped(_entry(found, None))):
+            if found is None or (before is not None and not _stopped(entry_of(found, None))):
                 continue
             _follow(run, found)
             shown += 1
@@ -101,35 +101,16 @@ def _stopped(entry: dict[str, Any]) -> bool:
 
 
 def _follow(run: Run, found: CheckpointTuple) -> None:
-    entry = _entry(found, None)
+    entry = entry_of(found, None)
     if run.json:
         run.json_line(entry)
         return
-    run.line(f"{clean(entry['created_at'])}  {_facts(entry)}  {clean(entry['checkpoint_ns'])}".rstrip())
+    run.line(f"{clean(entry['created_at'])}  {facts(entry)}  {clean(entry['checkpoint_ns'])}".rstrip())
     for value in found.checkpoint["channel_values"].values():
         said = conversation(value)
         if said:
             who, what = said[-1]
             run.line(f"    {clean(who)}: {clean(what.partition(chr(10))[0][:200])}")
-
-
-def _entry(found: CheckpointTuple, stored: int | None) -> dict[str, Any]:
-    """What is told of a checkpoint."""
-    pending = found.pending_writes or []
-    metadata: Any = found.metadata or {}
-    return {
-        "checkpoint_id": _place(found)[1],
-        "checkpoint_ns": _place(found)[0],
-        "parent_id": found.parent_config["configurable"]["checkpoint_id"] if found.parent_config else None,
-        "step": metadata.get("step"),
-        "source": metadata.get("source"),
-        "created_at": found.checkpoint.get("ts"),
-        "bytes": stored,
-        "pending_writes": len(pending),
-        "pending_tasks": len({write[0] for write in pending}),
-        "interrupts": sum(write[1] == "__interrupt__" for write in pending),
-        "errors": sum(write[1] == "__error__" for write in pending),
-    }
 
 
 def _draw(run: Run, entries: Sequence[dict[str, Any]]) -> None:
@@ -142,21 +123,5 @@ def _draw(run: Run, entries: Sequence[dict[str, Any]]) -> None:
             continue
         line = Text(drawn.ljust(width) + "  ", style="cyan")
         line.append(f"{clean(name)}  ", style="yellow")
-        line.append(_facts(known[name]), style="default")
+        line.append(facts(known[name]), style="default")
         run.line(line)
-
-
-def _facts(entry: dict[str, Any]) -> str:
-    facts = [f"step {entry['step']}", str(entry["source"]), age(entry["created_at"])]
-    if entry["bytes"] is not None:
-        facts.append(human(entry["bytes"]))
-    if entry["pending_writes"]:
-        tasks = counted(entry["pending_tasks"], "task")
-        facts.append(f"{counted(entry['pending_writes'], 'pending write')} of {tasks}")
-    facts += [counted(entry[what], what[:-1]) for what in ("interrupts", "errors") if entry[what]]
-    return clean("  ".join(facts))
-
-
-def _place(found: CheckpointTuple) -> Place:
-    configurable: dict[str, Any] = found.config["configurable"]
-    return configurable.get("checkpoint_ns") or "", configurable["checkpoint_id"]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.text import Text
 
+from langgraph_checkpoint_s3.cli.changes import changes
 from langgraph_checkpoint_s3.cli.clean import clean
 from langgraph_checkpoint_s3.cli.frame import USAGE, Run, Stop, command
 from langgraph_checkpoint_s3.cli.options import MaybeCheckpoint, Namespace, Thread, place
 from langgraph_checkpoint_s3.cli.resume import resume
-from langgraph_checkpoint_s3.cli.values import conversation, message, plain, pretty
+from langgraph_checkpoint_s3.cli.values import conversation, pretty
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import CheckpointTuple
@@ -95,28 +95,23 @@ def diff(
         a = new.parent_config["configurable"]["checkpoint_id"]
     old = _one(run, thread, ns, a)
     before, after = old.checkpoint["channel_values"], new.checkpoint["channel_values"]
-    changes: dict[str, dict[str, Any]] = {}
-    for name in sorted({*before, *after}):
-        was, now = plain(before.get(name)), plain(after.get(name))
-        if was != now or (name in before) != (name in after):
-            changes[name] = {"before": was, "after": now}
-            changes[name]["change"] = (
-                "changed" if name in before and name in after else ("added" if name in after else "removed")
-            )
+    found = changes(before, after)
 
     def shown() -> None:
         run.line(clean(f"--- {old.checkpoint['id']}"), "red")
         run.line(clean(f"+++ {new.checkpoint['id']}"), "green")
-        for name, change in changes.items():
-            run.line(clean(f"{name}: {change['change']}"), "bold yellow")
-            old_lines = _lines(before[name]) if name in before else []
-            new_lines = _lines(after[name]) if name in after else []
-            for line in list(difflib.unified_diff(old_lines, new_lines, lineterm="", n=1))[2:]:
+        for name, change in found.items():
+            run.line(clean(f"{name}: {change.kind}"), "bold yellow")
+            for line in change.diff():
                 run.line(clean(line), _DIFF.get(line[:1], ""))
-        if not changes:
+        if not found:
             run.line("Their states are equal.")
 
-    run.answer({"a": old.checkpoint["id"], "b": new.checkpoint["id"], "changes": changes}, shown)
+    told = {
+        name: {"before": change.before, "after": change.after, "change": change.kind}
+        for name, change in found.items()
+    }
+    run.answer({"a": old.checkpoint["id"], "b": new.checkpoint["id"], "changes": told}, shown)
 
 
 def resume_point(run: Run, thread: Thread, checkpoint: MaybeCheckpoint = "", ns: Namespace = "") -> None:
@@ -167,10 +162,3 @@ def _value(run: Run, value: Any) -> None:
 
 def _indented(text: str, by: str = "  ") -> str:
     return "\n".join(by + line for line in text.split("\n"))
-
-
-def _lines(value: Any) -> list[str]:
-    if conversation(value) is None:
-        return pretty(value).split("\n")
-    said = [message(each) for each in value]
-    return [line for each in said if each is not None for line in f"{each[0]}: {each[1]}".split("\n")]

@@ -44,6 +44,7 @@ def test_there_are_these_commands() -> None:
                 "lifecycle",
                 "migrate",
                 "prune",
+                "report",
                 "restore",
                 "resume-point",
                 "serve",

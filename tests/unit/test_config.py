@@ -220,6 +220,20 @@ def test_a_config_shows_its_settings() -> None:
 
 
 @pytest.mark.parametrize(
+    "settings",
+    [
+        {"prefix": "", "endpoint_url": "http://localhost:9000", "force_path_style": False},
+        {"object_tags": {"it's": 'a "tag"', "\\": "\n\u2028"}, "storage_class": "STANDARD_IA"},
+        {"operation_timeout": None, "hedged_reads": 0.05, "borrow_horizon": 1e-9, "cache_bytes": 0},
+        {"server_side_encryption": "aws:kms", "kms_key_id": "alias/'x'", "bucket_key_enabled": True},
+    ],
+)
+def test_what_a_config_shows_makes_it_again(settings: dict[str, Any]) -> None:
+    config = S3Config(bucket="bucket", **settings)
+    assert eval(repr(config), {"S3Config": S3Config}) == config
+
+
+@pytest.mark.parametrize(
     ("prefix", "normal"),
     [
         ("", ""),

@@ -117,8 +117,11 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"errors", "objects"},
     "admin.plans": {"admin.plans", "config", "errors", "objects", "plans", *REQUESTS},
     "encryption": {"encryption", "errors", "objects"},
-    "base": {"config", "encryption", "errors", "leases", "objects", "plans", "s3", "version"},
+    "base": {
+        *("config", "encryption", "errors", "leases", "notebook", "objects", "plans", "s3", "version"),
+    },
     "leases": {"errors", "objects", "plans", "s3"},
+    "notebook": {"config", "s3"},
     "saver": {"base", "config", "errors", "objects", "plans", "s3", "version"},
 }
 """What each room, and each module beside the rooms, may import of the package.
@@ -203,6 +206,7 @@ RARE = (
     "admin",
     "encryption",
     "leases",
+    "notebook",
     "plans.copy",
     "plans.history",
     "plans.lease",

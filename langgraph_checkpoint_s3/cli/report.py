@@ -1,0 +1,83 @@
+"""The command that makes a page of a thread: one HTML file to look at and to hand on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from langgraph_checkpoint_s3 import InvalidConfigError
+from langgraph_checkpoint_s3.admin.plans.sizes import counted
+from langgraph_checkpoint_s3.cli.clean import clean
+from langgraph_checkpoint_s3.cli.entries import entry_of, place_of
+from langgraph_checkpoint_s3.cli.frame import USAGE, Run, Stop, command
+from langgraph_checkpoint_s3.cli.options import Thread, place
+from langgraph_checkpoint_s3.cli.page import Moment, page
+
+if TYPE_CHECKING:
+    from langgraph_checkpoint_s3.admin import UsageReport
+
+_PUT: Final = 0.005 / 1000
+"""Dollars of a PUT at S3 Standard's price in us-east-1, as in docs/benchmarks.md."""
+
+
+def add(app: typer.Typer) -> None:
+    """Add this file's command."""
+    command(app, "report", "report customer-42 --html customer-42.html")(report)
+
+
+def report(
+    run: Run,
+    thread: Thread,
+    html: Annotated[Path, typer.Option("--html", metavar="FILE", help="The file to write.")],
+    ns: Annotated[
+        str | None, typer.Option("--ns", metavar="NAME", help="One namespace. Default: all.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many checkpoints at most, the newest.")] = 100,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+) -> None:
+    """Write a thread as one HTML file: its history, states, changes and conversations, sizes, cost.
+
+    The file stands by itself: it asks for nothing and runs no script. It holds what the thread holds: hand it
+    on as you would the thread.
+    """
+    if html.exists() and not force:
+        raise Stop(USAGE, f"{html} is there already: choose another name, or pass --force.")
+    found = list(run.saver.list(place(thread, ns), limit=limit + 1))
+    if not found:
+        raise run.not_found(thread)
+    more, found = len(found) > limit, found[:limit]
+    sizes = {
+        (each.checkpoint_ns, each.checkpoint_id): each.bytes for each in run.admin.checkpoint_sizes(thread)
+    }
+    moments = []
+    for each in found:
+        values = each.checkpoint["channel_values"]
+        weight = len(run.saver.serde.dumps_typed(values)[1])
+        entry = entry_of(each, sizes.get(place_of(each)))
+        moments.append(Moment(entry, values, each.pending_writes or [], weight))
+    notes = [run.place, *_cost(run.admin.usage(thread))]
+    if more:
+        notes.append(f"There are more than {limit} checkpoints: these are the newest.")
+    html.write_text(page(thread, moments, notes), encoding="utf-8")
+    told: dict[str, Any] = {"file": str(html), "checkpoints": len(moments), "more": more}
+    run.answer(
+        told, lambda: run.line(clean(f"Wrote {counted(len(moments), 'checkpoint')} of {thread} to {html}."))
+    )
+    if more:
+        run.note(f"There are more than {limit} checkpoints: --limit takes more.")
+
+
+def _cost(usage: UsageReport) -> list[str]:
+    """What the thread takes, and what storing and writing it costs, as far as LISTs tell."""
+    puts = usage.checkpoints + usage.writes
+    try:
+        kept = f"Keeping it costs ${usage.monthly_cost():,.6f} a month"
+    except InvalidConfigError:  # a storage class of another store
+        kept = "There is no price for its storage class"
+    wrote = f"writing its {counted(puts, 'object')} was a PUT each: ${puts * _PUT:,.6f}"
+    return [
+        str(usage),
+        f"{kept}; {wrote} (S3 in us-east-1; other requests leave nothing that tells of them).",
+    ]
