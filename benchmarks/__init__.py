@@ -1,6 +1,6 @@
 """What the saver costs, beside its peers: storage, requests, CPU, time. `docs/benchmarks.md` has the figures.
 
-Run with `python -m`: `storage`, `encoding`, `turns`, `operations`, `elsewhere` (turns on Ceph) and `dynamodb`.
+Run with `python -m`: `storage`, `encoding`, `turns`, `operations`, `elsewhere` (turns on Ceph), `dynamodb`.
 Behind them:
 
     workloads, graphs      what is measured: conversations, and graphs whose turns are timed

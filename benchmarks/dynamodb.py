@@ -24,6 +24,7 @@ from benchmarks.runs import BenchmarkError, start_in
 from benchmarks.savers import OURS
 
 REQUIREMENTS: Final = ("langgraph-checkpoint-aws==1.2.6", "moto[dynamodb,server]==5.2.5", "langgraph>=1.2,<2")
+_VERSIONS: Final = dict(each.split("==") for each in REQUIREMENTS[:2])
 WRITE_UNIT: Final = 0.625e-6
 READ_UNIT: Final = 0.125e-6
 """US dollars, on demand, standard class, in us-east-1 (https://aws.amazon.com/dynamodb/pricing/on-demand/)."""
@@ -101,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"left out: {error}", file=sys.stderr)
         return 1
     if chosen.write:
-        about = report.circumstances(f"python -m benchmarks.dynamodb {shlex.join(given)}".rstrip(), {})
+        about = report.circumstances(f"python -m benchmarks.dynamodb {shlex.join(given)}".rstrip(), _VERSIONS)
         report.write(_TITLE, f"{about}\n\n{text}")
     print(text)
     return 0
