@@ -15,7 +15,9 @@ _CONFIG = {"configurable": {"thread_id": "turns"}}
 
 def main(kind: str, endpoint_url: str, bucket: str) -> None:
     """Import, make what talks to the server, and ask for one thing."""
-    if kind in ("boto3", "langgraph.checkpoint, boto3"):
+    if kind.endswith((", async", "aiobotocore")):
+        importlib.import_module("asyncio").run(_coroutine(kind, endpoint_url, bucket))
+    elif kind in ("boto3", "langgraph.checkpoint, boto3"):
         if kind != "boto3":
             importlib.import_module("langgraph.checkpoint.base")
         client = importlib.import_module("boto3").client("s3", endpoint_url=endpoint_url)
@@ -25,6 +27,21 @@ def main(kind: str, endpoint_url: str, bucket: str) -> None:
         found = savers.SAVERS[kind].make(endpoint_url, bucket).get_tuple(_CONFIG)
         assert found
     print(json.dumps({"seconds": time.perf_counter() - _STARTED}), flush=True)
+
+
+async def _coroutine(kind: str, endpoint_url: str, bucket: str) -> None:
+    """The same with aiobotocore."""
+    if kind.endswith("aiobotocore"):
+        if kind != "aiobotocore":
+            importlib.import_module("langgraph.checkpoint.base")
+        session = importlib.import_module("aiobotocore.session").get_session()
+        async with session.create_client("s3", endpoint_url=endpoint_url) as client:
+            await client.list_objects_v2(Bucket=bucket, MaxKeys=10)
+        return
+    savers = importlib.import_module("benchmarks.savers")
+    saver = savers.SAVERS[kind.removesuffix(", async")].make_async(endpoint_url, bucket)
+    assert await saver.aget_tuple(_CONFIG)
+    await saver.aclose()
 
 
 if __name__ == "__main__":

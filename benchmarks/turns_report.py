@@ -8,7 +8,7 @@ from typing import Final
 
 from benchmarks import report
 from benchmarks.chart import bars
-from benchmarks.cold import BASE, BOTO3
+from benchmarks.cold import AIO, AIO_BASE, ASYNC, BASE, BOTO3
 from benchmarks.environments import ROOT
 from benchmarks.figures import COLD, Cold, Figure, Record
 from benchmarks.graphs import DEPTH, SENDS
@@ -48,7 +48,8 @@ durability is "async": so is that of all that doesn't name another.
 _COLD: Final = f"""\
 From the first import to the first answer, in a fresh process, without latency. boto3's own is its import, a
 client and one LIST; a saver's is its import, itself, and `get_tuple` of a thread that is there.
-*{BASE}* imports `langgraph.checkpoint.base` before that: every saver has to.
+*{BASE}* imports `langgraph.checkpoint.base` before that: every saver has to. With async
+methods it is beside aiobotocore's own, closing included.
 """
 _REASONS: Final = f"""\
 Why some are missed. Where *{LIMIT}* itself is above what is aimed at, no saver can meet it here:
@@ -170,7 +171,7 @@ def calls(chosen: Sequence[Figure]) -> str:
 
 def _cold(colds: Sequence[Cold]) -> str:
     rows = [[each.what, f"{each.seconds * 1e3:,.0f}", _times(each.to_boto3)] for each in colds]
-    return report.table(["what", "milliseconds", "times boto3's own"], rows)
+    return report.table(["what", "milliseconds", "times its client's own"], rows)
 
 
 def _targets(record: Record) -> str:
@@ -214,6 +215,9 @@ def _found(record: Record) -> Iterator[tuple[str, float, float, float | None]]:
     if _THIS in starts:
         base = starts[BASE].to_boto3[1] if BASE in starts else None
         yield f"cold start, times {BOTO3}'s own", 1.15, starts[_THIS].to_boto3[1], base
+    if f"{_THIS}{ASYNC}" in starts:
+        found = starts[f"{_THIS}{ASYNC}"].to_boto3[1]
+        yield f"cold start, async, times {AIO}'s own", 1.15, found, starts[AIO_BASE].to_boto3[1]
 
 
 def _same(one: Figure, other: Figure) -> bool:

@@ -29,7 +29,7 @@ from benchmarks import (
     turns_report,
 )
 from benchmarks.chart import bars
-from benchmarks.cold import BASE, BOTO3, cold_starts
+from benchmarks.cold import AIO, AIO_BASE, ASYNC, BASE, BOTO3, cold_starts
 from benchmarks.environments import ROOT, InstallError
 from benchmarks.figures import Cold, Figure, Record, compare
 from benchmarks.graphs import GRAPHS, INPUTS, SENDS
@@ -221,8 +221,8 @@ def test_the_server_lets_nobody_wait_for_others(server: Server) -> None:
 def test_cold_starts(server: Server, workers: dict[str, Worker]) -> None:
     workers[THIS].ask("begin", workload="chat", bucket="cold", latency=0, asynchronous=False)
     found = cold_starts(server.endpoint_url, {THIS: "cold"}, THIS, 1)
-    assert [each.what for each in found] == [BOTO3, BASE, THIS]
-    assert found[0].to_boto3 == [1, 1, 1]
+    assert [each.what for each in found] == [BOTO3, BASE, THIS, AIO, AIO_BASE, f"{THIS}{ASYNC}"]
+    assert found[0].to_boto3 == found[3].to_boto3 == [1, 1, 1]
     assert all(each.seconds > 0 for each in found)
     with pytest.raises(BenchmarkError, match="status 1"):
         cold.once(THIS, THIS, server.endpoint_url, "empty")
