@@ -128,11 +128,11 @@ def agent(saver: BaseCheckpointSaver[Any], asynchronous: bool) -> Compiled:
         return {"messages": [AIMessage("", tool_calls=[call])]}
 
     def tools(state: MessagesState) -> dict[str, Any]:
-        calls = state["messages"][-1].tool_calls  # type: ignore[union-attr]
+        calls = state["messages"][-1].tool_calls  # type: ignore[union-attr]  # an AIMessage
         return {"messages": [ToolMessage(_text(TOOL_RESULT), tool_call_id=each["id"]) for each in calls]}
 
     def after(state: MessagesState) -> str:
-        return "tools" if state["messages"][-1].tool_calls else END  # type: ignore[union-attr]
+        return "tools" if state["messages"][-1].tool_calls else END  # type: ignore[union-attr]  # the same
 
     builder = StateGraph(MessagesState)
     builder.add_node("model", _node(model, asynchronous))

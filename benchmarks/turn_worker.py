@@ -60,7 +60,7 @@ class Stage:
             return {"lacks": str(error)}
         self.play(1)
         if self.name == LIMIT:
-            self.saver.latency = latency  # type: ignore[attr-defined]
+            self.saver.latency = latency  # type: ignore[attr-defined]  # a Limit
         return {"versions": {name: _version(name) for name in (self.of.distribution, *_PACKAGES)}}
 
     def play(self, turns: int) -> dict[str, Any]:

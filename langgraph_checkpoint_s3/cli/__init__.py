@@ -12,8 +12,8 @@ import sys
 def main() -> None:
     """Run the command line."""
     try:
-        import rich  # noqa: F401
-        import typer  # noqa: F401
+        import rich  # noqa: F401  # is it there?
+        import typer  # noqa: F401  # is it there?
     except ImportError:
         sys.exit(
             'The command line needs typer and rich: run pip install ".[cli]" in a clone of the repository.'

@@ -250,7 +250,7 @@ def command(app: typer.Typer, name: str, example: str) -> Callable[[Command], Co
             )
             for each, kind in _SHARED.items()
         ]
-        run.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+        run.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]  # typer reads it
         run.__annotations__ = {each.name: each.annotation for each in [*own, *shared]}
         run.__doc__ = inspect.getdoc(function)
         app.command(name, epilog=f"Example: langgraph-s3 {example}")(run)

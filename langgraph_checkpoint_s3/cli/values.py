@@ -18,7 +18,7 @@ def plain(value: Any, depth: int = 0) -> Any:
     if value is None or isinstance(value, (bool, int, str)):
         return str(value) if type(value) not in {type(None), bool, int} else value
     if isinstance(value, float):
-        return value if value == value and abs(value) != float("inf") else str(value)  # noqa: PLR0124
+        return value if value == value and abs(value) != float("inf") else str(value)  # noqa: PLR0124  # NaN
     if isinstance(value, (bytes, bytearray, memoryview)):
         return {"base64": base64.b64encode(bytes(value)).decode("ascii")}
     if isinstance(value, (datetime, date)):

@@ -18,7 +18,8 @@ from typing import Any, Final
 from langgraph_checkpoint_s3.errors import S3CheckpointError
 
 LANES: Final = 8
-"""Calls of one kind that are under way at once: about what a client has connections for besides its own."""
+"""Calls of one kind that are under way at once. LangGraph's blocking methods come from cores + 4 threads,
+which should seldom wait here; and what goes together should be few requests."""
 
 
 @dataclass(slots=True, eq=False)

@@ -279,7 +279,7 @@ class TestEncrypted:
     def sealed(self, fake: FakeS3, monkeypatch: pytest.MonkeyPatch, cli: Cli) -> str:
         ring = KeyRing({"k": bytes(32)})
         module = types.ModuleType("keys_of_the_test")
-        module.ring = ring  # type: ignore[attr-defined]
+        module.ring = ring  # type: ignore[attr-defined]  # made here
         monkeypatch.setitem(sys.modules, "keys_of_the_test", module)
 
         def open_saver(uri: str | None, *, encryption: Any = None, **keywords: Any) -> S3Saver:
