@@ -133,9 +133,9 @@ class Joint:
     def _next(self, key: Hashable, first: list[_Call]) -> None:
         """Give a lane that is free to who waits, or to those whose sender was stopped."""
         line = self._lines[key]
-        calls = [call for call in (first or line.waiting) if not call.turn.done()]
-        if not first:
-            line.waiting = []
+        calls = [call for call in first if not call.turn.done()]
+        if not calls:
+            calls, line.waiting = [call for call in line.waiting if not call.turn.done()], []
         if calls:
             calls[0].turn.set_result(calls)
             return

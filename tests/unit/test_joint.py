@@ -161,6 +161,27 @@ def test_the_turn_goes_on_where_who_has_it_is_cancelled_before_he_knows() -> Non
     run(body)
 
 
+def test_the_line_moves_up_where_all_who_have_the_turn_are_cancelled() -> None:
+    async def body(joint: Joint, gate: Gate) -> None:
+        def cancel() -> None:
+            for task in tasks[LANES:]:
+                task.cancel()
+
+        tasks = start(joint, gate, range(LANES + 2))
+        await settle()
+        gate.waiting[0].set_result(None)  # gives the turn to the two that wait,
+        late = start(joint, gate, ["late"])  # behind whom another one comes,
+        asyncio.get_running_loop().call_soon(cancel)  # before they know of it
+        await settle()
+        assert gate.sent[-1] == ["late"]
+        for each in gate.waiting:
+            if not each.done():
+                each.set_result(None)
+        await asyncio.gather(*tasks, *late, return_exceptions=True)
+
+    run(body)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_whatever_is_cancelled_or_fails_each_other_call_is_sent_once_it_returns(seed: int) -> None:
     dice = random.Random(seed)
