@@ -14,10 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from langgraph_checkpoint_s3.errors import NotSupportedError, StorageUnavailableError
+from langgraph_checkpoint_s3.errors import CorruptObjectError, NotSupportedError, StorageUnavailableError
 from langgraph_checkpoint_s3.objects.leases import LeaseNote
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
 from langgraph_checkpoint_s3.s3.requests import (
+    Dated,
     DeleteObjects,
     GetDated,
     Missing,
@@ -145,10 +146,23 @@ def _prove(key: str, note: LeaseNote, etag: str) -> Plan[Held | Taken]:
 
 
 def _look(key: str) -> Plan[_Seen | None]:
-    found = yield from ask(GetDated(key))
-    if isinstance(found, Missing):
-        return None
-    note = LeaseNote.decode(found.data, key)
+    tries = 0
+    while True:
+        found = yield from ask(GetDated(key))
+        if isinstance(found, Missing):
+            return None
+        tries += 1
+        try:
+            note = LeaseNote.decode(found.data, key)
+        except CorruptObjectError:
+            # S3 shows an object whole; LocalStack, while it is overwritten, cuts it to the old length.
+            if tries == _TRIES:
+                raise
+        else:
+            return _seen(note, found, key)
+
+
+def _seen(note: LeaseNote, found: Dated, key: str) -> _Seen:
     if note.released:
         return _Seen(note, found.etag, 0)
     if found.age is None:

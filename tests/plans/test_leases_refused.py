@@ -7,6 +7,7 @@ import json
 import math
 import os
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -87,6 +88,22 @@ class TestRefusal:
         with pytest.raises(CorruptObjectError, match="isn't a lease"):
             lease(saver, time).acquire()
         assert fake.objects[KEY].data == data
+
+    def test_what_is_shown_half_overwritten_is_read_again(
+        self, fake: FakeS3, saver: S3Saver, time: Time
+    ) -> None:
+        """As LocalStack does: the new one's beginning, as long as the old one was."""
+        first = lease(saver, time).acquire()
+        whole = fake.objects[KEY]
+        fake.objects[KEY] = replace(whole, data=whole.data[:-3])
+
+        def mend(request: Request[Any]) -> None:
+            fake.objects[KEY] = whole
+
+        fake.hook = once(GetDated, mend, "after")
+        with pytest.raises(ConflictError, match="holds the lease"):
+            lease(saver, time).acquire()
+        first.release()
 
     @pytest.mark.parametrize(
         "terms",
