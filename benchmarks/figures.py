@@ -36,6 +36,8 @@ class Figure:
         dollars: US dollars that the requests of a million turns cost.
         calls: Milliseconds of LangGraph's calls, by method: the median and the 99th percentile.
         sends: Milliseconds from the first `put_writes` of the 50 `Send`s to the end of the last: the median.
+        stored: Bytes in the bucket at the end, the first turn's included; None where there is none.
+        cold: Milliseconds in which a saver that remembers nothing loads the last state: the median.
     """
 
     workload: str
@@ -51,6 +53,8 @@ class Figure:
     dollars: float
     calls: Mapping[str, Sequence[float]]
     sends: float | None
+    stored: int | None = None
+    cold: float | None = None
 
     @property
     def key(self) -> tuple[object, ...]:

@@ -82,7 +82,18 @@ class Plan:
 
 @dataclass
 class Played:
-    """What one saver did in a heat: seconds, by round, by method, and for all `Send`s."""
+    """What one saver did in a heat.
+
+    Attributes:
+        bucket: Where.
+        versions: Of its packages.
+        rounds: Seconds of each turn, by round.
+        calls: Seconds of LangGraph's calls, by method.
+        sends: Seconds of all `Send`s together.
+        requests: How many of each kind.
+        stored: Bytes at the end.
+        cold: Seconds to load the last state by a saver that remembers nothing.
+    """
 
     bucket: str
     versions: Mapping[str, str]
@@ -90,6 +101,8 @@ class Played:
     calls: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     sends: list[float] = field(default_factory=list)
     requests: Mapping[str, int] = field(default_factory=dict)
+    stored: int = 0
+    cold: float | None = None
 
     @property
     def walls(self) -> list[float]:
@@ -213,14 +226,17 @@ def race(server: Server, heat: Heat, workers: Mapping[str, Worker]) -> dict[str,
     server.latency = heat.latency / 1e3
     for number, turns in enumerate(_sizes(heat.turns)):
         names = list(played)
-        at = number % len(names)  # nobody is always the one behind the slowest
+        at = number % max(1, len(names))  # nobody is always the one behind the slowest
         for name in names[at:] + names[:at]:
             with leaving_out(name):
                 _play(played[name], workers[name], turns)
     for name, each in list(played.items()):
         each.requests = charged(server.buckets[each.bucket].requests)
+        each.stored = server.buckets[each.bucket].size
         with leaving_out(name):
-            if not workers[name].ask("check")["same"]:
+            found = workers[name].ask("check")
+            each.cold = found["took"]
+            if not found["same"]:
                 raise BenchmarkError(f"{name} gave back another state than it was given")
         server.buckets[each.bucket].objects.clear()
     return played
@@ -286,6 +302,8 @@ def figures_of(heat: Heat, played: Mapping[str, Played]) -> list[Figure]:
                 dollars(requests),
                 {method: _spread(seconds) for method, seconds in sorted(each.calls.items())},
                 statistics.median(each.sends) * 1e3 if each.sends else None,
+                each.stored or None,
+                each.cold * 1e3 if each.cold is not None else None,
             )
         )
     return found

@@ -37,8 +37,9 @@ calls cost at this latency: a saver in memory that sleeps for the latency in eac
 What a saver takes beyond it is its own. All savers play some turns each, one after the other, so ratios hold
 where times don't. `InMemorySaver`, `SqliteSaver` and `PostgresSaver` don't talk to that server: they were
 measured at the first latency, Postgres on this machine, with its own settings and no network between. Each
-conversation's first turn isn't counted: clients connect in it. What each saver stored was read back by one
-that remembered nothing, and was the same.
+conversation's first turn isn't counted: clients connect in it. LangGraph's calls are warm, of a process that
+goes on with its own thread; *to load it cold* is `get_state` by a new saver that is connected and remembers
+nothing, the median of three. What that found was the same as what was stored.
 
 The async methods of langgraph-checkpoint-tigris are `TigrisSaver`'s, in threads; `AsyncTigrisSaver` makes a
 client for each call. So does langgraph-checkpoint-s3's `AsyncS3CheckpointSaver`, the only async one it has.
@@ -87,7 +88,7 @@ def tables(record: Record) -> str:
             *_about(record, workload),
             f"{chosen[0].turns} turns. Milliseconds of a turn, the median; × is times the limit:\n",
             _walls(chosen) + "\n",
-            f"Requests of a turn, and dollars for the requests of a million turns ({_prices()} for 1,000):\n",
+            f"Requests of a turn, dollars for those of a million turns ({_prices()} for 1,000), and bytes:\n",
             _requests(slowest) + "\n",
             f"LangGraph's calls at {latency:g} ms, in milliseconds, p50 / p99:\n",
             calls(slowest) + "\n",
@@ -137,7 +138,9 @@ def _walls(chosen: Sequence[Figure]) -> str:
 def _requests(chosen: Sequence[Figure]) -> str:
     kinds = [kind for kind in PRICES if any(each.requests.get(kind) for each in chosen)]
     cheapest = min((each.dollars for each in chosen if each.saver in PEERS), default=None)
+    stored = any(each.stored for each in chosen)
     heads = ["saver", "", *kinds, "$", *(["times the cheapest S3 peer's"] if cheapest else [])]
+    heads += ["stored, kB"] if stored else []
     rows = [
         [
             each.saver,
@@ -145,6 +148,7 @@ def _requests(chosen: Sequence[Figure]) -> str:
             *(f"{each.requests.get(kind, 0):,.2f}" for kind in kinds),
             f"{each.dollars:,.2f}",
             *([f"{each.dollars / cheapest:.2f}"] if cheapest else []),
+            *([f"{each.stored / 1e3:,.0f}" if each.stored else ""] if stored else []),
         ]
         for each in chosen
         if each.saver not in _ELSEWHERE
@@ -157,12 +161,14 @@ def calls(chosen: Sequence[Figure]) -> str:
     methods = list(dict.fromkeys(method for each in chosen for method in each.calls))
     sends = any(each.sends for each in chosen)
     heads = ["saver", "", *(f"`{method}`" for method in methods), *(["all 50 `put_writes`"] if sends else [])]
+    heads += ["to load it cold"]
     rows = [
         [
             each.saver,
             each.mode,
             *(" / ".join(f"{time:,.1f}" for time in each.calls.get(method, ())) for method in methods),
             *([f"{each.sends:,.1f}" if each.sends else ""] if sends else []),
+            "" if each.cold is None else f"{each.cold:,.1f}",
         ]
         for each in chosen
     ]

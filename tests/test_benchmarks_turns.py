@@ -79,6 +79,13 @@ def test_a_race_counts_what_langgraph_calls(server: Server, workers: dict[str, W
         assert ours.dollars == limit.dollars == pytest.approx(30)
         assert limit.to_limit == [1, 1, 1]
         assert ours.to_peer is None
+        assert limit.stored is None
+        assert ours.stored
+        assert ours.stored > 5 * 500  # no less than four turns' texts, compressed
+        assert ours.cold
+        assert limit.cold
+        assert ours.cold >= 2  # a LIST and a GET, of a millisecond each
+        assert limit.cold >= 1
 
 
 def test_the_other_graphs_play_too(server: Server, workers: dict[str, Worker]) -> None:
@@ -103,7 +110,7 @@ def test_who_gives_back_something_else_has_no_figures(
 
     def forgetful(worker: Worker, what: str, **keywords: Any) -> Any:
         answer = ask(worker, what, **keywords)
-        return {"same": False} if what == "check" and worker.saver == THIS else answer
+        return {**answer, "same": False} if what == "check" and worker.saver == THIS else answer
 
     monkeypatch.setattr(Worker, "ask", forgetful)
     with pytest.raises(BenchmarkError, match="another state"):
@@ -124,9 +131,9 @@ def test_what_a_saver_calls_itself_is_not_counted(monkeypatch: pytest.MonkeyPatc
         calls = {method: len(seconds) for method, seconds in stage.play(1)["calls"].items()}
         assert calls == {"get_tuple": 1, "get_delta_channel_history": 1, "put": 3, "put_writes": 2}
         assert len(stage._state["messages"]) == 8
-        assert stage.check() == {"same": True}
+        assert stage.check()["same"]
         stage._state["messages"].pop()
-        assert stage.check() == {"same": False}
+        assert not stage.check()["same"]
     stage.loop.close()
 
 
@@ -146,6 +153,10 @@ def test_who_lacks_what_a_graph_needs_is_left_out(
     monkeypatch.setattr(turns, "PEERS", {THIS: OURS[THIS]})
     assert list(race(server, Heat("chat", "sync", 0, 1), workers)) == [LIMIT]
     assert capsys.readouterr().err == f"left out: {THIS} can't play chat: no DeltaChannel\n"
+
+
+def test_nobody_to_play_is_no_error(server: Server) -> None:
+    assert race(server, Heat("chat", "sync", 0, 1), {}) == {}
 
 
 def test_a_worker_that_ends_is_an_error(server: Server) -> None:
@@ -315,6 +326,14 @@ def test_the_document_says_which_targets_are_missed() -> None:
         ["0.60", "0.75", "no, 25.0% more", "0.72"],
         ["1.15", "1.50", "no, 30.4% more", "1.30"],
     ]
+
+
+def test_the_document_shows_what_is_stored_and_how_long_a_cold_load_takes() -> None:
+    found = turns_report.tables(Record([dataclasses.replace(CHAT, stored=123_456, cold=51.2)], []))
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in found.splitlines() if THIS in line]
+    assert any(" PUT " in line and "stored, kB" in line for line in found.splitlines())
+    assert rows[1][-1] == "123"
+    assert rows[2][-1] == "51.2"
 
 
 def test_the_recorded_figures_are_of_savers_that_there_are() -> None:
