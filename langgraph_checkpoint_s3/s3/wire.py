@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -114,7 +115,7 @@ class Wire:
             case CreateUpload(key):
                 arguments |= self._new | {"Key": key}
             case UploadPart(key, upload_id, number, body):
-                arguments |= {"Key": key, "UploadId": upload_id, "PartNumber": number, "Body": bytes(body)}
+                arguments |= {"Key": key, "UploadId": upload_id, "PartNumber": number, "Body": _file(body)}
             case CompleteUpload(key, upload_id, etags):
                 parts = [{"ETag": etag, "PartNumber": number} for number, etag in enumerate(etags, start=1)]
                 arguments |= {"Key": key, "UploadId": upload_id, "MultipartUpload": {"Parts": parts}}
@@ -263,6 +264,14 @@ def _page(response: Mapping[str, Any]) -> Page:
         tuple(item["Prefix"] for item in response.get("CommonPrefixes", ())),
         response.get("NextContinuationToken") if response.get("IsTruncated") else None,
     )
+
+
+def _file(body: bytes | memoryview) -> BytesIO:
+    """A part as botocore would wrap it. Of one that shares its bytes aiohttp would make a second copy."""
+    file = BytesIO()
+    file.write(body)
+    file.seek(0)
+    return file
 
 
 def _size(response: Mapping[str, Any], data: bytes) -> int:

@@ -269,8 +269,8 @@ def test_bodies_keys_and_parts_are_sent_as_they_are() -> None:
         "Quiet": True,
     }
     part = arguments(UploadPart("k", "upload", 3, memoryview(b"data")))
-    assert type(part["Body"]) is bytes  # which is all that botocore takes
-    assert part == {"Bucket": "bucket", "Key": "k", "UploadId": "upload", "PartNumber": 3, "Body": b"data"}
+    assert part.pop("Body").read() == b"data"  # botocore takes no view
+    assert part == {"Bucket": "bucket", "Key": "k", "UploadId": "upload", "PartNumber": 3}
     complete = arguments(CompleteUpload("k", "upload", ("e1", "e2"), b"data"))
     parts = [{"ETag": "e1", "PartNumber": 1}, {"ETag": "e2", "PartNumber": 2}]
     assert complete == {
