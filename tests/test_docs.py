@@ -1,30 +1,45 @@
-"""The documents say what is so: their code runs, their tables name the settings, their paths exist."""
+"""The documents say what is so: code runs, tables name the settings, links lead somewhere."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
+import subprocess
+import textwrap
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from unittest import mock
+from urllib.request import Request, urlopen
 
 import pytest
+import typer
+import yaml
 from moto.server import ThreadedMotoServer
 from opentelemetry import trace
 from opentelemetry.util._once import Once
 
 from langgraph_checkpoint_s3 import S3Config, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.cli.app import app
 from langgraph_checkpoint_s3.s3 import telemetry
 from tests.support.checkpoints import put_chain
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
+    ROOT / "examples" / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 
 
 def blocks(path: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    """A document's blocks of a language; those within a list are indented."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```$", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(code) for _, code in found]
 
 
 ADMIN = ROOT / "docs" / "admin.md"
@@ -41,18 +56,23 @@ def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """A store that AWS's own variables lead to, and a folder to write into."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
+    restored = mock.patch.dict(os.environ)  # some blocks set variables
     try:
         host, port = server.get_host_and_port()
+        # Servers in one process share what is stored.
+        urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST")).close()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         monkeypatch.chdir(tmp_path)
+        restored.start()
         # What sets the process's provider sets it for itself alone. The savers' tracer remembers it.
         monkeypatch.setattr(telemetry, "_instruments", None)
         monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
         monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
         yield
     finally:
+        restored.stop()
         server.stop()
 
 
@@ -93,12 +113,58 @@ def test_the_admins_tasks_run_one_after_the_other() -> None:
             exec(compile(block, f"block {number} of {ADMIN.name}", "exec"), names)
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_json_is_json_and_links_lead_somewhere(path: Path) -> None:
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_data_can_be_read_and_links_lead_somewhere(path: Path) -> None:
     for code in blocks(path, "json"):
         json.loads(code)
-    for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", path.read_text()):
-        assert (path.parent / target).exists(), target
+    for code in blocks(path, "yaml"):
+        assert yaml.safe_load(code)
+    for target, _, heading in re.findall(r"\]\((?!\w+:)([^)#\s]*)(#([^)\s]+))?\)", without_code(path)):
+        document = (path.parent / target).resolve() if target else path
+        assert document.exists(), target
+        assert not heading or heading in headings(document), f"{target}#{heading}"
+
+
+def without_code(path: Path) -> str:
+    return re.sub(r"^( *)```.*?^\1```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def headings(path: Path) -> set[str]:
+    """What links to a document's headings end in, on GitHub and on the site."""
+    found = re.findall(r"^#+ (.*)$", without_code(path), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in found}
+
+
+def test_all_of_the_blocks_are_of_a_kind_that_is_checked() -> None:
+    kinds = {
+        kind
+        for path in DOCUMENTS
+        for kind in re.findall(r"^ *```(\w*)\n.*?^ *```$", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    }
+    # `console` is tests/cli/document.py's; `text`, and what names no language, are no code.
+    assert kinds <= {"python", "bash", "json", "yaml", "console", "text", ""}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_are_such_as_there_are(path: Path) -> None:
+    group = typer.main.get_command(app)
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    project = (ROOT / "pyproject.toml").read_text()
+    for code in blocks(path, "bash"):
+        subprocess.run(["bash", "-n"], input=code, text=True, check=True)
+        for line in code.splitlines():
+            words = shlex.split(line, comments=True)
+            match words:
+                case ["langgraph-s3", *arguments] if arguments != ["--help"]:
+                    name, command, rest = group.resolve_command(typer.Context(group), arguments)
+                    command.make_context(name, rest).close()
+                case ["make", target, *_]:
+                    assert target in targets
+                case ["python", "-m", module, *_]:
+                    assert list(ROOT.glob(f"{module.replace('.', '/')}.py")) or (ROOT / module).is_dir()
+                case ["pip", "install", what, *_] if what.startswith("."):
+                    for extra in what[2:-1].split(","):
+                        assert f"\n{extra} = [" in project, extra
 
 
 def test_readme_names_every_setting() -> None:
