@@ -12,8 +12,6 @@ from langgraph_checkpoint_s3 import S3Config
 from langgraph_checkpoint_s3.config import _ENVIRONMENT, MIB
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
-# What a set of words is called in the source.
-_ALIAS = re.compile(r"\b(?:Compression|ServerSideEncryption)\b")
 _TABLE = re.compile(r"(?<=<!-- settings -->\n).*?(?=<!-- /settings -->)", flags=re.DOTALL)
 
 
@@ -23,14 +21,13 @@ def written(document: str) -> str:
 
 
 def table() -> str:
-    """Every setting: its type, its default, its variable, and what it is."""
+    """Every setting: its default, its variable, and what it is."""
     told = meanings()
     variables = {setting: variable for variable, setting in _ENVIRONMENT.items()}
-    lines = ["| setting | type | default | variable | |", "|---|---|---|---|---|"]
+    lines = ["| setting | default | variable | |", "|---|---|---|---|"]
     for each in fields(S3Config):
         variable = f"`{variables[each.name]}`" if each.name in variables else ""
-        kind = _ALIAS.sub("str", str(each.type)).replace("|", "or")
-        cells = [f"`{each.name}`", kind, default(each, told[each.name]), variable, told[each.name]]
+        cells = [f"`{each.name}`", default(each, told[each.name]), variable, told[each.name]]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n" + "\n".join(lines) + "\n\n"
 
