@@ -21,6 +21,7 @@ import yaml
 from moto.server import ThreadedMotoServer
 from opentelemetry import trace
 from opentelemetry.util._once import Once
+from typer.core import TyperGroup
 
 from langgraph_checkpoint_s3 import S3Config, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
@@ -148,6 +149,7 @@ def test_all_of_the_blocks_are_of_a_kind_that_is_checked() -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_are_such_as_there_are(path: Path) -> None:
     group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
     project = (ROOT / "pyproject.toml").read_text()
     for code in blocks(path, "bash"):
