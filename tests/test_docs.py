@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import os
 import re
@@ -23,7 +25,7 @@ from opentelemetry import trace
 from opentelemetry.util._once import Once
 from typer.core import TyperGroup
 
-from langgraph_checkpoint_s3 import S3Config, S3Saver
+from langgraph_checkpoint_s3 import S3CheckpointError, S3Config, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.cli.app import app
 from langgraph_checkpoint_s3.s3 import telemetry
@@ -114,6 +116,21 @@ def test_the_admins_tasks_run_one_after_the_other() -> None:
             exec(compile(block, f"block {number} of {ADMIN.name}", "exec"), names)
 
 
+def test_what_only_aws_has_is_called_as_it_is_there() -> None:
+    calls = [
+        node
+        for code in blocks(ADMIN, "text")
+        if "admin." in code
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("admin.")
+    ]
+    assert len(calls) > 3
+    for call in calls:
+        assert isinstance(call.func, ast.Attribute)
+        given = {each.arg or "**": None for each in call.keywords}
+        inspect.signature(getattr(S3Admin, call.func.attr)).bind(None, *call.args, **given)
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_data_can_be_read_and_links_lead_somewhere(path: Path) -> None:
     for code in blocks(path, "json"):
@@ -159,6 +176,7 @@ def test_commands_are_such_as_there_are(path: Path) -> None:
             match words:
                 case ["langgraph-s3", *arguments] if arguments != ["--help"]:
                     name, command, rest = group.resolve_command(typer.Context(group), arguments)
+                    assert command is not None
                     command.make_context(name, rest).close()
                 case ["make", target, *_]:
                     assert target in targets
@@ -180,8 +198,17 @@ def test_readme_shows_code_early() -> None:
     assert lines.index("```", lines.index("```python")) <= 31
 
 
-def test_the_readmes_policy_is_what_a_running_agent_needs() -> None:
-    [shown] = [json.loads(code) for code in blocks(ROOT / "README.md", "json")]
+def test_the_runbook_has_each_error() -> None:
+    runbook = (ROOT / "docs" / "operations.md").read_text().partition("\n### By error\n")[2]
+    rows = runbook.partition("\n### ")[0]
+    for error in S3CheckpointError.__subclasses__():
+        assert f"`{error.__name__}`" in rows or not error.__module__.endswith(".errors")
+        assert f"`{error.kind}`" in rows or not error.__module__.endswith(".errors")
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/operations.md"])
+def test_the_shown_policy_is_what_a_running_agent_needs(document: str) -> None:
+    [shown] = [json.loads(code) for code in blocks(ROOT / document, "json")]
     admin = S3Admin(S3Config(bucket="my-bucket", prefix="agents/"))
     assert allowed(shown) == allowed(admin.iam_policy(("runtime",)))
 
