@@ -15,8 +15,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from unittest import mock
-from urllib.request import Request, urlopen
 
+import boto3
 import pytest
 import typer
 import yaml
@@ -54,29 +54,37 @@ CODE = [
 ]
 
 
-@pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """A store that AWS's own variables lead to, and a folder to write into."""
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The address of a server for all of the documents' blocks."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    restored = mock.patch.dict(os.environ)  # some blocks set variables
-    try:
-        host, port = server.get_host_and_port()
-        # Servers in one process share what is stored.
-        urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST")).close()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def store(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A store that AWS's own variables lead to, and a folder to write into."""
+    with mock.patch.dict(os.environ):  # some blocks set variables
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server)
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         monkeypatch.chdir(tmp_path)
-        restored.start()
         # What sets the process's provider sets it for itself alone. The savers' tracer remembers it.
         monkeypatch.setattr(telemetry, "_instruments", None)
         monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
         monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
         yield
-    finally:
-        restored.stop()
-        server.stop()
+    # All of moto's servers in a process share what is stored: so no more than this is taken away.
+    bucket = boto3.resource(
+        "s3", "us-east-1", endpoint_url=server, aws_access_key_id="test", aws_secret_access_key="test"
+    ).Bucket("my-bucket")
+    if bucket.creation_date is not None:
+        bucket.object_versions.delete()
+        bucket.delete()
+    bucket.meta.client.close()
 
 
 @pytest.fixture
