@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -54,3 +55,10 @@ def test_what_is_linked_is_shown(hooks: ModuleType) -> None:
     shown = hooks.shown("examples/quickstart.py")
     assert shown.startswith("# `examples/quickstart.py`\n")
     assert (ROOT / "examples" / "quickstart.py").read_text(encoding="utf-8").strip() in shown
+
+
+def test_each_document_has_its_place_among_the_others(hooks: ModuleType) -> None:
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    listed = re.findall(r"[\w/-]+\.md$", nav, flags=re.MULTILINE)
+    documents = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
+    assert sorted(listed) == sorted([*documents, *hooks.PAGES.values()])
