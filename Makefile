@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo lint types test test-integration test-langgraph-dev test-all chaos crash soak fuzz bench bench-full clean
+.PHONY: help env demo lint types test test-integration test-langgraph-dev test-all chaos crash soak fuzz bench bench-full docs docs-serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,6 +96,22 @@ bench-full: env ## the same beside the peers, written into docs/benchmarks.md
 	-$(BIN)/python -m benchmarks.elsewhere --turns 50 --peers --write
 	-$(BIN)/python -m benchmarks.dynamodb --turns 200 --write
 
+# Installed by the targets that need it: `make test` neither waits for it nor reads it.
+DOCS_STAMP := $(VENV)/.stamp-docs
+docs docs-serve: export NO_MKDOCS_2_WARNING = 1
+
+$(DOCS_STAMP): pyproject.toml | $(STAMP)
+	@set -x; if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[dev,docs]'; \
+	else $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,docs]'; fi
+	@touch $@
+
+docs: env $(DOCS_STAMP) ## the documents as a site in site/, every link checked
+	$(BIN)/mkdocs build --strict
+	$(BIN)/python -m pytest -n0 -m integration tests/site $(PYTEST_ARGS)
+
+docs-serve: env $(DOCS_STAMP) ## the site at http://127.0.0.1:8000, made anew at each change
+	$(BIN)/mkdocs serve --strict
+
 clean: ## remove what the targets made
-	rm -rf .venv .venv-3.* $(DEV_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz build dist
+	rm -rf .venv .venv-3.* $(DEV_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz build dist site
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -157,7 +157,7 @@ class Lease:
             raise self._gone()
 
     def acquire(self) -> Self:
-        """Take it, as `with` does; `release` gives it back.
+        """Take it, as `with` does; `release` gives it back. Needs `s3:GetObject` and `s3:PutObject`.
 
         Raises:
             ConflictError: Somebody else holds it, and did so for all of `wait`; the message names him.
@@ -193,7 +193,7 @@ class Lease:
         return self
 
     def renew(self) -> None:
-        """Let it hold for another `ttl` from now on: one PUT. Without `auto_renew`, call it in good time.
+        """Let it hold for another `ttl`: one PUT (`s3:PutObject`). Without `auto_renew`, call it in time.
 
         Raises:
             ConflictError: It was lost.
@@ -211,7 +211,7 @@ class Lease:
             self._renewed(sent, await self._store.arun(plan))
 
     def release(self) -> None:
-        """Give it back, so that others needn't wait for its end: one PUT. What isn't held needs none.
+        """Give it back, so that others needn't wait: one PUT (`s3:PutObject`). What isn't held needs none.
 
         Raises:
             ConflictError: It was lost meanwhile: another process may have run the thread.

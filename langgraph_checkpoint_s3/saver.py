@@ -41,7 +41,9 @@ class S3Saver(BaseS3Saver):
     It needs no `with`, but `with S3Saver(…) as saver` (or `async with`) closes its connections.
     Nothing is sent before the first use. The bucket must exist; `setup()` makes it and checks what
     the saver will need. Its run-time role needs `s3:GetObject`, `s3:PutObject`, `s3:DeleteObject`
-    and `s3:AbortMultipartUpload` on `BUCKET/PREFIX*`, and `s3:ListBucket` on the bucket.
+    and `s3:AbortMultipartUpload` on `BUCKET/PREFIX*`, and `s3:ListBucket` on the bucket; each method names
+    its own. With a KMS key it also needs `kms:GenerateDataKey` and `kms:Decrypt` on that, with `object_tags`
+    `s3:PutObjectTagging`.
 
     Args:
         bucket: The bucket's name.
@@ -63,7 +65,7 @@ class S3Saver(BaseS3Saver):
         """The checkpoint that the config names, or its namespace's latest one; `None` if there is none.
 
         One LIST, then one GET for the checkpoint and each task that wrote, at once. What this
-        process wrote or read before costs no GET.
+        process wrote or read before costs no GET. Needs `s3:ListBucket` and `s3:GetObject`.
 
         Args:
             config: `thread_id`, and optionally `checkpoint_ns` (the root by default) and
@@ -91,7 +93,7 @@ class S3Saver(BaseS3Saver):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
-        """Checkpoints, newest first.
+        """Checkpoints, newest first. Needs `s3:ListBucket` and `s3:GetObject`.
 
         Args:
             config: The thread; a namespace (all of them if it names none) and a checkpoint id
@@ -135,6 +137,9 @@ class S3Saver(BaseS3Saver):
         borrowed from earlier objects of the same thread and namespace. A HEAD beside the PUT, for the
         parent (at every eighth put and behind a read, for each of them), makes sure that they are there.
 
+        Needs `s3:PutObject`, `s3:GetObject` and `s3:ListBucket` (of which HEADs make use), for large ones
+        `s3:AbortMultipartUpload`, and `s3:DeleteObject` to take out what came after its thread's deletion.
+
         Args:
             config: The thread and namespace; its checkpoint_id is the parent's.
             checkpoint: The checkpoint, with all of its channel values.
@@ -172,7 +177,8 @@ class S3Saver(BaseS3Saver):
         """Store what a task wrote, in one PUT. What many tasks wrote at once shares some PUTs.
 
         The first value of a regular write stays, also across processes (`If-None-Match: *`); of
-        special ones (errors, interrupts, resumes) the last.
+        special ones (errors, interrupts, resumes) the last. Needs `s3:PutObject`; from `multipart_threshold`
+        bytes on also `s3:GetObject`, `s3:ListBucket` and `s3:AbortMultipartUpload`.
 
         Args:
             config: The checkpoint; it may be put later.
@@ -207,6 +213,10 @@ class S3Saver(BaseS3Saver):
         One LIST and one DeleteObjects per 1,000 objects. With versioning on, S3 keeps the old
         versions. If it is cut short, what is left is whole; deleting again goes on. What another process is
         just writing to the thread may come later: take the thread's `lease` to wait for its run.
+        Needs `s3:ListBucket` and `s3:DeleteObject`.
+
+        Args:
+            thread_id: The thread. One that isn't there is none to delete.
 
         Raises:
             InvalidKeyError: The thread_id is empty.
@@ -223,7 +233,11 @@ class S3Saver(BaseS3Saver):
 
         Lists the whole prefix, and reads only the heads of what may borrow from what goes. What
         does, or has its parent there, is rewritten first, with what it borrows in it. Delta channels that
-        were rebuilt from what goes can't be any more, as with every saver.
+        were rebuilt from what goes can't be any more, as with every saver. Needs `s3:ListBucket`,
+        `s3:DeleteObject`, `s3:GetObject`, `s3:PutObject` and `s3:AbortMultipartUpload`.
+
+        Args:
+            run_ids: The runs, as in the metadata's `run_id`.
 
         Raises:
             S3CheckpointError: Something couldn't be deleted; the message says how much was.
@@ -238,11 +252,15 @@ class S3Saver(BaseS3Saver):
         """Copy a thread's checkpoints and writes, on the server, in parallel.
 
         What the target thread already held stays. Copying a thread that isn't there, or onto
-        itself, does nothing. With tags on the source's objects it also needs
-        `s3:GetObjectTagging` and `s3:PutObjectTagging`.
+        itself, does nothing. Needs `s3:ListBucket`, `s3:GetObject` and `s3:PutObject`; with tags on the
+        source's objects also `s3:GetObjectTagging` and `s3:PutObjectTagging`.
 
         Encrypted objects are bound to their thread. So they are read, sealed anew for the target, with the
         data keys that they have, and written: a GET and a PUT each.
+
+        Args:
+            source_thread_id: The thread to copy.
+            target_thread_id: The thread to copy it to.
 
         Raises:
             InvalidKeyError: A thread_id is empty, or the target's keys would be too long.
@@ -258,7 +276,7 @@ class S3Saver(BaseS3Saver):
         await self._store.arun(self._copy(source_thread_id, target_thread_id))
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """Delete what is old of these threads.
+        """Delete what is old of these threads. Needs what `delete_for_runs` needs.
 
         Args:
             thread_ids: The threads.
@@ -282,6 +300,15 @@ class S3Saver(BaseS3Saver):
         """For each channel, the ancestors' writes, oldest first, back to the nearest stored value.
 
         LIST pages and GETs in windows that double: a depth of d takes about 2 + log2(d) round trips.
+        Needs `s3:ListBucket` and `s3:GetObject`.
+
+        Args:
+            config: The checkpoint: its thread, namespace and id; without an id the latest one.
+            channels: The delta channels.
+
+        Returns:
+            By channel, a dict of `writes` (the ancestors', oldest first) and, where an ancestor has the
+            channel's value stored, `seed`: that value.
 
         Raises:
             InvalidKeyError: The config has no thread_id.
@@ -299,7 +326,7 @@ class S3Saver(BaseS3Saver):
     def get_next_version(self, current: str | float | None, channel: None = None) -> str:
         """The next version of a channel: a counter that sorts as text, and a random part.
 
-        Goes on from the numbers that other savers use too.
+        Goes on from `current` (`None` is none yet), whichever saver made it. `channel` is unused.
         """
         if current is None:
             number = 0

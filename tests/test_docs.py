@@ -1,30 +1,48 @@
-"""The documents say what is so: their code runs, their tables name the settings, their paths exist."""
+"""The documents say what is so: code runs, tables name the settings, links lead somewhere."""
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
+import os
 import re
+import shlex
+import subprocess
+import textwrap
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import boto3
 import pytest
+import typer
+import yaml
 from moto.server import ThreadedMotoServer
 from opentelemetry import trace
 from opentelemetry.util._once import Once
+from typer.core import TyperGroup
 
-from langgraph_checkpoint_s3 import S3Config, S3Saver
+from langgraph_checkpoint_s3 import S3CheckpointError, S3Config, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.cli.app import app
 from langgraph_checkpoint_s3.s3 import telemetry
 from tests.support.checkpoints import put_chain
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
+    ROOT / "examples" / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 
 
 def blocks(path: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    """A document's blocks of a language; those within a list are indented."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```$", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(code) for _, code in found]
 
 
 ADMIN = ROOT / "docs" / "admin.md"
@@ -36,14 +54,21 @@ CODE = [
 ]
 
 
-@pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """A store that AWS's own variables lead to, and a folder to write into."""
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The address of a server for all of the documents' blocks."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    try:
-        host, port = server.get_host_and_port()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def store(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A store that AWS's own variables lead to, and a folder to write into."""
+    with mock.patch.dict(os.environ):  # some blocks set variables
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server)
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         monkeypatch.chdir(tmp_path)
@@ -52,8 +77,14 @@ def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
         monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
         monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
         yield
-    finally:
-        server.stop()
+    # All of moto's servers in a process share what is stored: so no more than this is taken away.
+    bucket = boto3.resource(
+        "s3", "us-east-1", endpoint_url=server, aws_access_key_id="test", aws_secret_access_key="test"
+    ).Bucket("my-bucket")
+    if bucket.creation_date is not None:
+        bucket.object_versions.delete()
+        bucket.delete()
+    bucket.meta.client.close()
 
 
 @pytest.fixture
@@ -93,12 +124,75 @@ def test_the_admins_tasks_run_one_after_the_other() -> None:
             exec(compile(block, f"block {number} of {ADMIN.name}", "exec"), names)
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_json_is_json_and_links_lead_somewhere(path: Path) -> None:
+def test_what_only_aws_has_is_called_as_it_is_there() -> None:
+    calls = [
+        node
+        for code in blocks(ADMIN, "text")
+        if "admin." in code
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("admin.")
+    ]
+    assert len(calls) > 3
+    for call in calls:
+        assert isinstance(call.func, ast.Attribute)
+        given = {each.arg or "**": None for each in call.keywords}
+        inspect.signature(getattr(S3Admin, call.func.attr)).bind(None, *call.args, **given)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_data_can_be_read_and_links_lead_somewhere(path: Path) -> None:
     for code in blocks(path, "json"):
         json.loads(code)
-    for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", path.read_text()):
-        assert (path.parent / target).exists(), target
+    for code in blocks(path, "yaml"):
+        assert yaml.safe_load(code)
+    for target, _, heading in re.findall(r"\]\((?!\w+:)([^)#\s]*)(#([^)\s]+))?\)", without_code(path)):
+        document = (path.parent / target).resolve() if target else path
+        assert document.exists(), target
+        assert not heading or heading in headings(document), f"{target}#{heading}"
+
+
+def without_code(path: Path) -> str:
+    return re.sub(r"^( *)```.*?^\1```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def headings(path: Path) -> set[str]:
+    """What links to a document's headings end in, on GitHub and on the site."""
+    found = re.findall(r"^#+ (.*)$", without_code(path), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in found}
+
+
+def test_all_of_the_blocks_are_of_a_kind_that_is_checked() -> None:
+    kinds = {
+        kind
+        for path in DOCUMENTS
+        for kind in re.findall(r"^ *```(\w*)\n.*?^ *```$", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    }
+    # `console` is tests/cli/document.py's; `text`, and what names no language, are no code.
+    assert kinds <= {"python", "bash", "json", "yaml", "console", "text", ""}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_are_such_as_there_are(path: Path) -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    project = (ROOT / "pyproject.toml").read_text()
+    for code in blocks(path, "bash"):
+        subprocess.run(["bash", "-n"], input=code, text=True, check=True)
+        for line in code.splitlines():
+            words = shlex.split(line, comments=True)
+            match words:
+                case ["langgraph-s3", *arguments] if arguments != ["--help"]:
+                    name, command, rest = group.resolve_command(typer.Context(group), arguments)
+                    assert command is not None
+                    command.make_context(name, rest).close()
+                case ["make", target, *_]:
+                    assert target in targets
+                case ["python", "-m", module, *_]:
+                    assert list(ROOT.glob(f"{module.replace('.', '/')}.py")) or (ROOT / module).is_dir()
+                case ["pip", "install", what, *_] if what.startswith("."):
+                    for extra in what[2:-1].split(","):
+                        assert f"\n{extra} = [" in project, extra
 
 
 def test_readme_names_every_setting() -> None:
@@ -112,8 +206,17 @@ def test_readme_shows_code_early() -> None:
     assert lines.index("```", lines.index("```python")) <= 31
 
 
-def test_the_readmes_policy_is_what_a_running_agent_needs() -> None:
-    [shown] = [json.loads(code) for code in blocks(ROOT / "README.md", "json")]
+def test_the_runbook_has_each_error() -> None:
+    runbook = (ROOT / "docs" / "operations.md").read_text().partition("\n### By error\n")[2]
+    rows = runbook.partition("\n### ")[0]
+    for error in S3CheckpointError.__subclasses__():
+        assert f"`{error.__name__}`" in rows or not error.__module__.endswith(".errors")
+        assert f"`{error.kind}`" in rows or not error.__module__.endswith(".errors")
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/operations.md"])
+def test_the_shown_policy_is_what_a_running_agent_needs(document: str) -> None:
+    [shown] = [json.loads(code) for code in blocks(ROOT / document, "json")]
     admin = S3Admin(S3Config(bucket="my-bucket", prefix="agents/"))
     assert allowed(shown) == allowed(admin.iam_policy(("runtime",)))
 

@@ -122,10 +122,9 @@ class Lifecycle(BaseAdmin):
         S3 makes a copy that can be read for some days, beside the archived object
         (https://docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects.html). All of the thread is
         restored, as its checkpoints may borrow from one another. Calling it again asks only for what isn't
-        under
-        way yet, and for what would go offline again before these days are over. What Intelligent-Tiering
-        put into an archive tier comes back for good, whatever `days` says. To keep a restored thread,
-        copy it while it can be read (`copy_thread`).
+        under way yet, and for what would go offline again before these days are over. What
+        Intelligent-Tiering put into an archive tier comes back for good, whatever `days` says. To keep a
+        restored thread, copy it while it can be read (`copy_thread`).
 
         Needs `s3:ListBucket`, `s3:GetObject` and `s3:RestoreObject`. Costs a LIST per 1,000 objects, a HEAD
         for each one that may be offline, a restore request for each that is, and S3's price of retrieval.
@@ -162,6 +161,10 @@ class Lifecycle(BaseAdmin):
 
         Returns:
             The counts of its objects. A thread that isn't there has none.
+
+        Raises:
+            InvalidKeyError: The thread_id is empty.
+            S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
         return self._run(archive.restore_status(self._context, thread_id))
 

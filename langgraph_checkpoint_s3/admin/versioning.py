@@ -61,6 +61,9 @@ class Versioning(BaseAdmin):
 
         Returns:
             The change, with S3's document before and after; empty where there was none.
+
+        Raises:
+            S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
         return self._run(versions.set_versioning("Suspended"))
 
@@ -76,6 +79,9 @@ class Versioning(BaseAdmin):
         Returns:
             `enabled`; `suspended`, where older versions may still be there; or `off`: it was never on,
             or the store keeps no versions.
+
+        Raises:
+            S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
         return self._run(versions.versioning_status())
 

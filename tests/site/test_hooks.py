@@ -1,0 +1,64 @@
+"""Links that leave docs/ lead to pages of the site."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def hooks() -> ModuleType:
+    """The hooks, loaded by their path as mkdocs does."""
+    spec = importlib.util.spec_from_file_location("site_hooks", ROOT / "docs" / "hooks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("page", "link", "led"),
+    [
+        ("index.md", "[a](../SECURITY.md)", "[a](security.md)"),
+        ("index.md", "[a](../SECURITY.md#secrets)", "[a](security.md#secrets)"),
+        ("api/admin.md", "[a](../../SECURITY.md)", "[a](../security.md)"),
+        ("api/admin.md", "[a](../admin.md#keep-30-days)", "[a](../admin.md#keep-30-days)"),
+        ("security.md", "[a](docs/encryption.md)", "[a](encryption.md)"),
+        ("examples.md", "[a](quickstart.py)", "[a](source/examples/quickstart.py.md)"),
+        ("examples.md", "[a](../docs/benchmarks.md#turns)", "[a](benchmarks.md#turns)"),
+        ("contributing.md", "[a](examples)", "[a](examples.md)"),
+        ("contributing.md", "[a](examples/demo/)", "[a](source/examples/demo/__main__.py.md)"),
+        ("benchmarks.md", "![a](charts/turns.svg)", "![a](charts/turns.svg)"),
+        # What is no file stays, for the strict build to complain of.
+        ("index.md", "[a](../NOTHING.md)", "[a](../NOTHING.md)"),
+        ("index.md", "[a](../../elsewhere.md)", "[a](../../elsewhere.md)"),
+        ("index.md", "[a](#here)", "[a](#here)"),
+        ("index.md", "[a](https://example.com/x.md)", "[a](https://example.com/x.md)"),
+        ("index.md", "```python\nx[0](../SECURITY.md)\n```", "```python\nx[0](../SECURITY.md)\n```"),
+    ],
+)
+def test_a_link_leads_to_a_page(hooks: ModuleType, page: str, link: str, led: str) -> None:
+    assert hooks.rewritten(link, page) == led
+
+
+def test_what_is_linked_is_shown(hooks: ModuleType) -> None:
+    document = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+    needed = hooks.linked(document, "examples/README.md")
+    assert "source/examples/quickstart.py.md" in needed
+    shown = hooks.shown("examples/quickstart.py")
+    assert shown.startswith("# `examples/quickstart.py`\n")
+    assert (ROOT / "examples" / "quickstart.py").read_text(encoding="utf-8").strip() in shown
+
+
+def test_each_document_has_its_place_among_the_others(hooks: ModuleType) -> None:
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    listed = re.findall(r"[\w/-]+\.md$", nav, flags=re.MULTILINE)
+    documents = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
+    assert sorted(listed) == sorted([*documents, *hooks.PAGES.values()])

@@ -1,0 +1,53 @@
+"""What each public operation says of itself: its IAM actions, its parameters, its errors."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+import pytest
+
+from langgraph_checkpoint_s3 import Lease, S3Config, S3Saver
+from langgraph_checkpoint_s3.admin import S3Admin
+from tests.site.settings import meanings
+
+# They send nothing, or only close what is open.
+SILENT = {
+    "S3Saver": {"from_conn_string", "from_env", "get_next_version", "stats", "close", "aclose"},
+    "S3Admin": {"iam_policy", "close"},
+    "Lease": {"check"},
+}
+# A bucket that can't be used is what it is there to find.
+NEVER_FAILS = {"check"}
+# LangGraph's names them, and nothing more is to say.
+KNOWN = {"self", "cls"}
+_TWIN = re.compile(r"`(\w+)`, (?:as a coroutine|as an async iterator|for `async with`)")
+_ACTION = re.compile(r"`(?:s3|kms):\w+…?`|what `\w+` needs")
+
+OPERATIONS = [
+    pytest.param(getattr(kind, name), kind, id=f"{kind.__name__}.{name}")
+    for kind in (S3Saver, S3Admin, Lease)
+    for name, function in inspect.getmembers(kind, callable)
+    if not name.startswith("_") and function.__module__.startswith("langgraph_checkpoint_s3.")
+]
+
+
+@pytest.mark.parametrize(("operation", "kind"), OPERATIONS)
+def test_it_names_its_actions_parameters_and_errors(operation: Any, kind: type) -> None:
+    told = inspect.getdoc(operation) or ""
+    if twin := _TWIN.match(told):
+        assert operation.__name__ == f"a{twin[1]}"
+        assert list(inspect.signature(getattr(kind, twin[1])).parameters) == list(
+            inspect.signature(operation).parameters
+        )
+        return
+    for name in inspect.signature(operation).parameters.keys() - KNOWN:
+        assert re.search(rf"^    \*{{0,2}}{name}: |`{name}`", told, flags=re.MULTILINE), name
+    if operation.__name__ not in SILENT[kind.__name__]:
+        assert _ACTION.search(told), "It names no IAM action."
+        assert "\nRaises:\n" in told or operation.__name__ in NEVER_FAILS
+
+
+def test_each_setting_has_a_meaning() -> None:
+    assert list(meanings()) == list(S3Config.__dataclass_fields__)
