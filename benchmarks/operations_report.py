@@ -63,10 +63,10 @@ _REASONS: Final = """\
 - **50 writes read back**: they are two round trips, where they share objects. The rest is the CPU of ten
   requests. Written one by one, 51 GETs take their turns at `max_concurrency` (16) connections.
 - **A large state**: a checksum of each frame, and one copy to join the pieces, which boto3 doesn't need. With
-  async methods all of it is one thread's, where boto3 has ten: up, a copy of each part, aiohttp's writes, and
-  the SHA-256 that botocore signs a body with on plain `http` (on `https` it doesn't); down, aiohttp joins what
-  came twice. An object of 10 MB stays in the caches, which hold it beside what is returned; one that is
-  larger than `cache_bytes` isn't kept.
+  async methods all of it is one thread's, where boto3 has ten. On the way up that is a copy of each part,
+  aiohttp's writes, and the SHA-256 that botocore signs a body with on plain `http` (not on `https`); on the
+  way down, aiohttp joins what came twice. An object of 10 MB stays in the caches, which hold it beside what
+  is returned; one that is larger than `cache_bytes` isn't kept.
 - **CPU of 1 kB**: a header, keys and checks cost 0.04 to 0.1 ms an operation, however small it is. A request
   costs boto3 ten times that.
 - **64 conversations**: where a checkpoint borrows, there is a HEAD beside its PUT, and borrowing to compute.
