@@ -9,10 +9,10 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from langgraph_checkpoint_s3.admin.plans.clean import clean
+from langgraph_checkpoint_s3.admin.plans.history import HistoryEntry
+from langgraph_checkpoint_s3.admin.plans.lanes import lanes
 from langgraph_checkpoint_s3.admin.plans.sizes import human
-from langgraph_checkpoint_s3.cli.clean import clean
-from langgraph_checkpoint_s3.cli.entries import Entry
-from langgraph_checkpoint_s3.cli.graph import lanes
 
 SOURCES: Final = frozenset({"input", "loop", "update", "fork"})
 """Where LangGraph says that a checkpoint comes from. Each has its colour; what else stands there has none."""
@@ -29,7 +29,7 @@ def safe(value: object) -> str:
     return html.escape(clean(value, lines=True), quote=True)
 
 
-def graph(entries: Sequence[Entry], anchors: Mapping[str, str], tips: Mapping[str, str]) -> str:
+def graph(entries: Sequence[HistoryEntry], anchors: Mapping[str, str], tips: Mapping[str, str]) -> str:
     """The history, the newest first.
 
     Args:
@@ -37,7 +37,7 @@ def graph(entries: Sequence[Entry], anchors: Mapping[str, str], tips: Mapping[st
         anchors: Where a click leads, by checkpoint; made here, not of what a bucket holds.
         tips: What is told of a checkpoint under the mouse.
     """
-    drawn = lanes([(entry["checkpoint_id"], entry["parent_id"]) for entry in entries])
+    drawn = lanes([(entry.checkpoint_id, entry.parent_id) for entry in entries])
     rows = [(row, name) for row, name in drawn if name is not None]
     at = {
         name: (_COLUMN // 2 + row.index("●") // 2 * _COLUMN, _ROW // 2 + number * _ROW)
@@ -46,7 +46,7 @@ def graph(entries: Sequence[Entry], anchors: Mapping[str, str], tips: Mapping[st
     beside = max(x for x, _ in at.values()) + _COLUMN
     lines, dots = [], []
     for entry in entries:
-        name, parent = entry["checkpoint_id"], entry["parent_id"]
+        name, parent = entry.checkpoint_id, entry.parent_id
         x, y = at[name]
         if parent in at:
             to_x, to_y = at[parent]
@@ -54,15 +54,15 @@ def graph(entries: Sequence[Entry], anchors: Mapping[str, str], tips: Mapping[st
             lines.append(f'<path class="line" d="M{x} {y}{bend}"/>')
         elif parent is not None:  # it was deleted, or isn't among these
             lines.append(f'<path class="line gone" d="M{x} {y}v{_ROW // 2}"/>')
-        source = str(entry["source"])
+        source = str(entry.source)
         kind = source if source in SOURCES else "other"
-        waits = " waits" if entry["interrupts"] else ""
-        waits += " failed" if entry["errors"] else ""
-        label = f"step {entry['step']} · {source}"
-        if entry["bytes"] is not None:
-            label += f" · {human(entry['bytes'])}"
-        label += " · waits" if entry["interrupts"] else ""
-        label += " · failed" if entry["errors"] else ""
+        waits = " waits" if entry.interrupts else ""
+        waits += " failed" if entry.errors else ""
+        label = f"step {entry.step} · {source}"
+        if entry.bytes is not None:
+            label += f" · {human(entry.bytes)}"
+        label += " · waits" if entry.interrupts else ""
+        label += " · failed" if entry.errors else ""
         dots.append(
             f'<a href="#{anchors[name]}"><title>{safe(tips[name])}</title>'
             f'<rect class="row" x="0" y="{y - _ROW // 2}" width="100%" height="{_ROW}"/>'

@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from langgraph_checkpoint_s3.admin.plans.history import HistoryEntry, Place
 from langgraph_checkpoint_s3.admin.plans.sizes import human
 from langgraph_checkpoint_s3.cli.changes import Change, changes
 from langgraph_checkpoint_s3.cli.drawing import chart, graph, safe
-from langgraph_checkpoint_s3.cli.entries import Entry, Place, facts
 from langgraph_checkpoint_s3.cli.style import STYLE
 from langgraph_checkpoint_s3.cli.values import conversation, pretty
 
@@ -45,7 +45,7 @@ class Moment:
         state_bytes: The length of its state, serialized.
     """
 
-    entry: Entry
+    entry: HistoryEntry
     values: Mapping[str, Any]
     pending: Sequence[tuple[str, str, Any]]
     state_bytes: int
@@ -53,7 +53,7 @@ class Moment:
     @property
     def place(self) -> Place:
         """Its namespace and id."""
-        return self.entry["checkpoint_ns"], self.entry["checkpoint_id"]
+        return self.entry.place
 
 
 def page(thread: str, moments: Sequence[Moment], notes: Sequence[str]) -> str:
@@ -100,7 +100,7 @@ class _Index:
         self.changes: dict[Place, dict[str, Change]] = {}
         known = {each.place: each for each in moments}
         for each in moments:
-            parent = known.get((each.place[0], each.entry["parent_id"]))
+            parent = known.get((each.place[0], each.entry.parent_id or ""))
             if parent is not None:
                 self.parents[each.place] = parent
                 self.children.setdefault(parent.place, []).append(each.place)
@@ -111,8 +111,8 @@ class _Index:
         return f'<a href="#{self.anchors[place]}">{safe(place[1])}</a>'
 
 
-def _when(entry: Entry) -> str:
-    return facts(entry, str(entry["created_at"]))
+def _when(entry: HistoryEntry) -> str:
+    return entry.facts(str(entry.created_at))
 
 
 def _tip(moment: Moment, index: _Index) -> str:
@@ -121,9 +121,9 @@ def _tip(moment: Moment, index: _Index) -> str:
 
 
 def _figure(namespace: str, moments: Sequence[Moment], index: _Index) -> str:
-    weighed = any(each.entry["bytes"] is not None for each in moments)  # not where its name is hashed
+    weighed = any(each.entry.bytes is not None for each in moments)  # not where its name is hashed
     points = [
-        (index.anchors[each.place], each.place[1], each.state_bytes, each.entry["bytes"] or 0)
+        (index.anchors[each.place], each.place[1], each.state_bytes, each.entry.bytes or 0)
         for each in reversed(moments)
     ]
     legend = '<b class="state">the state</b>'
@@ -138,13 +138,13 @@ def _section(moment: Moment, index: _Index, *, latest: bool) -> str:
     entry, parent = moment.entry, index.parents.get(moment.place)
     parts = [
         f'<section class="{"latest" if latest else "earlier"}" id="{index.anchors[moment.place]}">',
-        f"<h2>{safe(entry['checkpoint_id'])}</h2>",
+        f"<h2>{safe(entry.checkpoint_id)}</h2>",
         f"<p>{safe(_when(entry))}  state {human(moment.state_bytes)}</p>",
     ]
     if parent is not None:
         parts.append(f"<p>parent: {index.link(parent.place)}</p>")
-    elif entry["parent_id"] is not None:
-        parts.append(f"<p>parent: {safe(entry['parent_id'])}, which isn't on this page</p>")
+    elif entry.parent_id is not None:
+        parts.append(f"<p>parent: {safe(entry.parent_id)}, which isn't on this page</p>")
     children = [index.link(each) for each in index.children.get(moment.place, ())]
     if children:
         parts.append(f"<p>{'forks into' if len(children) > 1 else 'then'}: {', '.join(children)}</p>")

@@ -13,6 +13,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from langgraph_checkpoint_s3 import S3Saver
+from langgraph_checkpoint_s3.admin import HistoryEntry
 from langgraph_checkpoint_s3.admin.plans.sizes import human
 from langgraph_checkpoint_s3.cli import changes, page
 from langgraph_checkpoint_s3.cli.changes import Change
@@ -247,17 +248,9 @@ class TestSafety:
         assert not [value for value in written if value and ("alert" in value or "evil" in value)]
 
     def test_what_no_file_or_set_can_hold(self) -> None:
-        put_there: Any = {"source": ["<i>"], "step": {"<i>": 1}, "created_at": None, "bytes": None}
-        entry = {
-            "checkpoint_id": "1",
-            "checkpoint_ns": "",
-            "parent_id": None,
-            "interrupts": 0,
-            "errors": 1,
-            "pending_writes": 0,
-            "pending_tasks": 0,
-            **put_there,
-        }
+        source: Any = ["<i>"]
+        step: Any = {"<i>": 1}
+        entry = HistoryEntry("1", "", None, step, source, None, None, 0, 0, 0, 1)
         text = page.page(
             "1", [page.Moment(entry, {"a": "\ud800", "b": float("nan"), "c": b"\xff"}, [], 0)], []
         )
