@@ -117,6 +117,11 @@ def test_it_prints_as_a_tree(admin: S3Admin) -> None:
     ]
 
 
+def test_what_is_told_of_an_entry() -> None:
+    entry = HistoryEntry("a", "", None, 1, "loop", "2026-01-01", 10, 2, 1, 1, 2)
+    assert entry.facts("now") == "step 1  loop  now  10 B  2 pending writes of 1 task  1 interrupt  2 errors"
+
+
 def test_a_notebook_shows_the_same_tree(admin: S3Admin) -> None:
     found = admin.history("t", limit=4)
     shown, tags = text_of(found._repr_html_())

@@ -71,7 +71,8 @@ class HistoryEntry:
             told.append(human(self.bytes))
         if self.pending_writes:
             tasks = counted(self.pending_tasks, "task")
-            told.append(f"{counted(self.pending_writes, 'pending write')} of {tasks}")
+            writes = counted(self.pending_writes, "write").replace(" ", " pending ")
+            told.append(f"{writes} of {tasks}")
         if self.interrupts:
             told.append(counted(self.interrupts, "interrupt"))
         if self.errors:
