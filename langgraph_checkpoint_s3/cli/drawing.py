@@ -19,9 +19,9 @@ SOURCES: Final = frozenset({"input", "loop", "update", "fork"})
 
 _ROW: Final = 28
 _COLUMN: Final = 18
-_LETTER: Final = 7.5
+_LETTER: Final = 7.3
 _LABEL: Final = 48
-_WIDE, _HIGH, _LEFT, _UNDER = 860, 220, 90, 26
+_WIDE, _HIGH, _LEFT, _UNDER = 1080, 200, 80, 24
 
 
 def safe(value: object) -> str:
@@ -40,11 +40,11 @@ def graph(entries: Sequence[HistoryEntry], anchors: Mapping[str, str], tips: Map
     drawn = lanes([(entry.checkpoint_id, entry.parent_id) for entry in entries])
     rows = [(row, name) for row, name in drawn if name is not None]
     at = {
-        name: (_COLUMN // 2 + row.index("●") // 2 * _COLUMN, _ROW // 2 + number * _ROW)
+        name: (_COLUMN // 2 + 4 + row.index("●") // 2 * _COLUMN, _ROW // 2 + number * _ROW)
         for number, (row, name) in enumerate(rows)
     }
     beside = max(x for x, _ in at.values()) + _COLUMN
-    lines, dots = [], []
+    lines, dots, longest = [], [], 0
     for entry in entries:
         name, parent = entry.checkpoint_id, entry.parent_id
         x, y = at[name]
@@ -56,20 +56,22 @@ def graph(entries: Sequence[HistoryEntry], anchors: Mapping[str, str], tips: Map
             lines.append(f'<path class="line gone" d="M{x} {y}v{_ROW // 2}"/>')
         source = str(entry.source)
         kind = source if source in SOURCES else "other"
-        waits = " waits" if entry.interrupts else ""
-        waits += " failed" if entry.errors else ""
-        label = f"step {entry.step} · {source}"
+        waits = (" waits" if entry.interrupts else "") + (" failed" if entry.errors else "")
+        told = [f"step {entry.step}"[:_LABEL], f" · {source}"[:_LABEL]]
         if entry.bytes is not None:
-            label += f" · {human(entry.bytes)}"
-        label += " · waits" if entry.interrupts else ""
-        label += " · failed" if entry.errors else ""
+            told[1] += f" · {human(entry.bytes)}"
+        flags = [("asks", " · waits")] if entry.interrupts else []
+        flags += [("fails", " · failed")] if entry.errors else []
+        longest = max(longest, len("".join(told)) + sum(len(flag) for _, flag in flags))
         dots.append(
             f'<a href="#{anchors[name]}"><title>{safe(tips[name])}</title>'
-            f'<rect class="row" x="0" y="{y - _ROW // 2}" width="100%" height="{_ROW}"/>'
+            f'<rect class="row" x="0" y="{y - _ROW // 2}" width="100%" height="{_ROW}" rx="6"/>'
             f'<circle class="{kind}{waits}" cx="{x}" cy="{y}" r="6"/>'
-            f'<text x="{beside}" y="{y + 4}">{safe(label[:_LABEL])}</text></a>'
+            f'<text x="{beside}" y="{y + 4}">{safe(told[0])}<tspan class="soft">{safe(told[1])}</tspan>'
+            + "".join(f'<tspan class="{each}">{flag}</tspan>' for each, flag in flags)
+            + "</text></a>"
         )
-    width = int(beside + _LABEL * _LETTER)
+    width = int(beside + longest * _LETTER + 8)
     return (
         f'<svg class="graph" width="{width}" height="{len(rows) * _ROW}" '
         f'aria-label="The history, the newest first">{"".join(lines)}{"".join(dots)}</svg>'
@@ -106,7 +108,7 @@ def chart(points: Sequence[tuple[str, str, int, int]], *, weighed: bool = True) 
         y = _HIGH - _UNDER - height(int(most * share))
         parts.append(
             f'<path class="grid" d="M{_LEFT} {y:.1f}H{_WIDE}"/>'
-            f'<text class="axis" x="{_LEFT - 8}" y="{y + 4:.1f}">{human(int(most * share))}</text>'
+            f'<text class="axis" x="{_LEFT - 10}" y="{y + 4:.1f}">{human(int(most * share))}</text>'
         )
     for number, (anchor, name, state, stored) in enumerate(points):
         x, tall = _LEFT + number * step, height(stored)

@@ -17,8 +17,8 @@ from typing import Any, Final
 from langgraph_checkpoint_s3.admin.plans.history import HistoryEntry, Place
 from langgraph_checkpoint_s3.admin.plans.sizes import human
 from langgraph_checkpoint_s3.cli.changes import Change, changes
-from langgraph_checkpoint_s3.cli.drawing import chart, graph, safe
-from langgraph_checkpoint_s3.cli.style import STYLE
+from langgraph_checkpoint_s3.cli.drawing import SOURCES, chart, graph, safe
+from langgraph_checkpoint_s3.cli.style import style
 from langgraph_checkpoint_s3.cli.values import conversation, pretty
 
 MOST_LETTERS: Final = 20_000
@@ -27,11 +27,7 @@ MOST_MESSAGES: Final = 200
 """Of a longer conversation the earlier ones are left out, and the page says so."""
 _ROLES: Final = frozenset({"human", "user", "ai", "assistant", "tool", "system"})
 
-_POLICY: Final = (
-    "default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'sha256-"
-    + base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-    + "'"
-)
+_PENDING: Final = {"__interrupt__": "asked", "__error__": "broke"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,33 +52,56 @@ class Moment:
         return self.entry.place
 
 
-def page(thread: str, moments: Sequence[Moment], notes: Sequence[str]) -> str:
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number about the thread as a whole.
+
+    Attributes:
+        what: What it is of.
+        number: The number, with its unit.
+        note: What else is to be said of it.
+    """
+
+    what: str
+    number: str
+    note: str
+
+
+def page(
+    thread: str, moments: Sequence[Moment], place: str, figures: Sequence[Figure], note: str = ""
+) -> str:
     """The page.
 
     Args:
         thread: The thread's id.
         moments: Its checkpoints, one at least, every child before its parent.
-        notes: Lines about the thread as a whole: where it is, what it takes and costs.
+        place: Where it is.
+        figures: What it takes and costs.
+        note: A line about all of it.
     """
     index = _Index(moments)
-    title = safe(f"thread {thread}".replace("\n", "\\n"))
-    namespaces = {name: [each for each in moments if each.place[0] == name] for name in index.namespaces}
-    body = [f"<header><h1>{title}</h1>", *(f"<p>{safe(note)}</p>" for note in notes), "</header>", "<nav>"]
-    for name, own in namespaces.items():
-        body.append(f"<h2>{safe(f'namespace {name}' if name else 'history')}</h2>")
-        anchors = {each.place[1]: index.anchors[each.place] for each in own}
-        tips = {each.place[1]: _tip(each, index) for each in own}
-        body.append(graph([each.entry for each in own], anchors, tips))
-    body.append("</nav><main>")
-    for name, own in namespaces.items():
-        body.append(_figure(name, own, index))
-    body += [_section(each, index, latest=each is moments[0]) for each in moments]
-    body.append("</main>")
+    name = safe(thread.replace("\n", "\\n"))
+    namespaces = {each: [one for one in moments if one.place[0] == each] for each in index.namespaces}
+    styled = style(len(moments))
+    policy = (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'sha256-"
+        + base64.b64encode(hashlib.sha256(styled.encode()).digest()).decode()
+        + "'"
+    )
+    body = [
+        f'<header><h1><small>thread</small> {name}</h1><p class="soft">{safe(place)}</p><dl>',
+        *(_tile(each) for each in figures),
+        f'</dl><p class="note">{safe(note)}</p></header>' if note else "</dl></header>",
+        f'<div class="charts">{_charts(namespaces, index)}</div>',
+        f'<nav aria-label="Checkpoints">{_graphs(namespaces, index)}</nav><main>',
+        *(_section(each, index, latest=each is moments[0]) for each in moments),
+        "</main>",
+    ]
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{safe(_POLICY)}">'
+        f'<meta http-equiv="Content-Security-Policy" content="{safe(policy)}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{STYLE}</style></head>\n<body>{''.join(body)}</body></html>\n"
+        f"<title>thread {name}</title><style>{styled}</style></head>\n<body>{''.join(body)}</body></html>\n"
     )
 
 
@@ -96,71 +115,111 @@ class _Index:
         self.anchors = {each.place: f"c{number}" for number, each in enumerate(moments)}
         self.namespaces = sorted({each.place[0] for each in moments})
         self.parents: dict[Place, Moment] = {}
-        self.children: dict[Place, list[Place]] = {}
+        self.children: dict[Place, list[Moment]] = {}
         self.changes: dict[Place, dict[str, Change]] = {}
         known = {each.place: each for each in moments}
         for each in moments:
             parent = known.get((each.place[0], each.entry.parent_id or ""))
             if parent is not None:
                 self.parents[each.place] = parent
-                self.children.setdefault(parent.place, []).append(each.place)
+                self.children.setdefault(parent.place, []).append(each)
                 self.changes[each.place] = changes(parent.values, each.values)
 
-    def link(self, place: Place) -> str:
+    def link(self, moment: Moment) -> str:
         """A link to a checkpoint."""
-        return f'<a href="#{self.anchors[place]}">{safe(place[1])}</a>'
+        told = f"step {moment.entry.step}, {moment.entry.source}"
+        return (
+            f'<a href="#{self.anchors[moment.place]}">{safe(told)}</a> '
+            f'<code class="soft">{safe(moment.entry.checkpoint_id)}</code>'
+        )
 
 
-def _when(entry: HistoryEntry) -> str:
-    return entry.facts(str(entry.created_at))
+def _tile(figure: Figure) -> str:
+    number = f"<dd>{safe(figure.number)}<small>{safe(figure.note)}</small></dd>"
+    return f"<div><dt>{safe(figure.what)}</dt>{number}</div>"
+
+
+def _graphs(namespaces: Mapping[str, Sequence[Moment]], index: _Index) -> str:
+    parts = []
+    for name, own in namespaces.items():
+        anchors = {each.entry.checkpoint_id: index.anchors[each.place] for each in own}
+        tips = {each.entry.checkpoint_id: _tip(each, index) for each in own}
+        parts.append(f"<h2>{safe(f'Namespace {name}' if name else 'History')}</h2>")
+        parts.append(graph([each.entry for each in own], anchors, tips))
+    return "".join(parts)
 
 
 def _tip(moment: Moment, index: _Index) -> str:
+    entry = moment.entry
     changed = [f"{name}: {each.kind}" for name, each in index.changes.get(moment.place, {}).items()]
-    return "\n".join([moment.place[1], _when(moment.entry), *changed])
+    return "\n".join([entry.checkpoint_id, entry.facts(str(entry.created_at)), *changed])
 
 
-def _figure(namespace: str, moments: Sequence[Moment], index: _Index) -> str:
+def _charts(namespaces: Mapping[str, Sequence[Moment]], index: _Index) -> str:
+    """The first namespace's chart, and those of others to unfold."""
+    parts: list[str] = []
+    for name, own in namespaces.items():
+        drawn = _figure(own, index)
+        if parts:
+            drawn = f"<details><summary>{safe(f'Sizes in namespace {name}')}</summary>{drawn}</details>"
+        parts.append(drawn)
+    return "".join(parts)
+
+
+def _figure(moments: Sequence[Moment], index: _Index) -> str:
     weighed = any(each.entry.bytes is not None for each in moments)  # not where its name is hashed
     points = [
-        (index.anchors[each.place], each.place[1], each.state_bytes, each.entry.bytes or 0)
+        (index.anchors[each.place], each.entry.checkpoint_id, each.state_bytes, each.entry.bytes or 0)
         for each in reversed(moments)
     ]
     legend = '<b class="state">the state</b>'
     if weighed:
-        legend += ', <b class="bar">what each checkpoint stores</b>, <b class="sofar">stored so far</b>'
-    place = safe(f" of namespace {namespace}" if namespace else "")
-    caption = f"<figcaption>Bytes{place}: {legend}</figcaption>"
-    return f"<figure>{caption}{chart(points, weighed=weighed)}</figure>"
+        legend += '<b class="bar">what each checkpoint stores</b><b class="sofar">stored so far</b>'
+    caption = f"<figcaption>Bytes, checkpoint by checkpoint: {legend}</figcaption>"
+    return f"<figure>{caption}<div>{chart(points, weighed=weighed)}</div></figure>"
 
 
 def _section(moment: Moment, index: _Index, *, latest: bool) -> str:
     entry, parent = moment.entry, index.parents.get(moment.place)
+    source = str(entry.source)
+    tags = [f'<span class="tag {source if source in SOURCES else "other"}">{safe(source)}</span>']
+    if entry.interrupts:
+        tags.append('<span class="tag waits">waits for an answer</span>')
+    if entry.errors:
+        tags.append('<span class="tag failed">failed</span>')
+    stored = "" if entry.bytes is None else f" · stores {human(entry.bytes)}"
     parts = [
         f'<section class="{"latest" if latest else "earlier"}" id="{index.anchors[moment.place]}">',
-        f"<h2>{safe(entry.checkpoint_id)}</h2>",
-        f"<p>{safe(_when(entry))}  state {human(moment.state_bytes)}</p>",
+        f'<div class="head"><h2>{safe(f"Step {entry.step}")}</h2>{"".join(tags)}</div>',
+        f'<p class="soft"><code>{safe(entry.checkpoint_id)}</code></p>',
+        f'<p class="soft">{safe(f"{entry.created_at} · state {human(moment.state_bytes)}{stored}")}</p>',
     ]
     if parent is not None:
-        parts.append(f"<p>parent: {index.link(parent.place)}</p>")
+        parts.append(f"<p>Follows {index.link(parent)}</p>")
     elif entry.parent_id is not None:
-        parts.append(f"<p>parent: {safe(entry.parent_id)}, which isn't on this page</p>")
-    children = [index.link(each) for each in index.children.get(moment.place, ())]
-    if children:
-        parts.append(f"<p>{'forks into' if len(children) > 1 else 'then'}: {', '.join(children)}</p>")
+        parts.append(f"<p>Follows <code>{safe(entry.parent_id)}</code>, which isn't on this page</p>")
+    children = index.children.get(moment.place, ())
+    then = "Forks into" if len(children) > 1 else "Goes on with"
+    parts += [f"<p>{then} {index.link(each)}</p>" for each in children]
+    if moment.pending:
+        parts.append("<h3>Pending writes</h3>")
+        parts += [
+            _channel(f"{name} (task {task})", value, _PENDING.get(name, ""))
+            for task, name, value in moment.pending
+        ]
     if parent is not None:
         parts.append(_changed(index.changes[moment.place]))
     parts.append("<h3>State</h3>")
-    parts += [_channel(name, value) for name, value in sorted(moment.values.items())]
-    if moment.pending:
-        parts.append("<h3>Pending writes</h3>")
-        parts += [_channel(f"{name} (task {task})", value) for task, name, value in moment.pending]
+    spoken = sorted(moment.values.items(), key=lambda each: (conversation(each[1]) is None, each[0]))
+    parts += [_channel(name, value) for name, value in spoken]
+    if not moment.values:
+        parts.append('<p class="soft">It holds nothing.</p>')
     return "".join(parts) + "</section>"
 
 
 def _changed(found: Mapping[str, Change]) -> str:
     if not found:
-        return "<h3>Equal to its parent</h3>"
+        return "<h3>The same state as its parent</h3>"
     parts = ["<h3>Changed from its parent</h3>"]
     for name, change in found.items():
         lines = change.difference()
@@ -170,7 +229,8 @@ def _changed(found: Mapping[str, Change]) -> str:
             text, rest = _cut("\n".join(lines))
             marked = [_marked(line) for line in text.split("\n")]
             shown = f'<pre class="diff">{"".join(marked)}</pre>{rest}'
-        parts.append(f"<details open><summary>{safe(name)}: {change.kind}</summary>{shown}</details>")
+        tag = f'<span class="tag {change.kind}">{change.kind}</span>'
+        parts.append(f"<details open><summary>{safe(name)} {tag}</summary>{shown}</details>")
     return "".join(parts)
 
 
@@ -179,7 +239,7 @@ def _marked(line: str) -> str:
     return f"<{kind}>{safe(line)}\n</{kind}>"
 
 
-def _channel(name: str, value: Any) -> str:
+def _channel(name: str, value: Any, kind: str = "") -> str:
     said = conversation(value)
     if said is None:
         text, rest = _cut(pretty(value))
@@ -188,7 +248,8 @@ def _channel(name: str, value: Any) -> str:
         earlier = len(said) - MOST_MESSAGES
         shown = f"<p>{earlier:,} earlier messages aren't on this page.</p>" if earlier > 0 else ""
         shown += "".join(_message(*each) for each in said[-MOST_MESSAGES:])
-    return f"<details open><summary>{safe(name)}</summary>{shown}</details>"
+    classed = f' class="{kind}"' if kind else ""
+    return f"<details{classed} open><summary>{safe(name)}</summary>{shown}</details>"
 
 
 def _message(who: str, what: str) -> str:
