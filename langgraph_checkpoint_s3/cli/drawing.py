@@ -64,8 +64,8 @@ def graph(entries: Sequence[HistoryEntry], anchors: Mapping[str, str], tips: Map
         flags += [("fails", " · failed")] if entry.errors else []
         longest = max(longest, len("".join(told)) + sum(len(flag) for _, flag in flags))
         dots.append(
-            f'<a href="#{anchors[name]}"><title>{safe(tips[name])}</title>'
-            f'<rect class="row" x="0" y="{y - _ROW // 2}" width="100%" height="{_ROW}" rx="6"/>'
+            f'<a href="#{anchors[name]}"><title>{safe(tips[name])}</title><rect class="row {anchors[name]}" '
+            f'x="0" y="{y - _ROW // 2}" width="100%" height="{_ROW}" rx="6"/>'
             f'<circle class="{kind}{waits}" cx="{x}" cy="{y}" r="6"/>'
             f'<text x="{beside}" y="{y + 4}">{safe(told[0])}<tspan class="soft">{safe(told[1])}</tspan>'
             + "".join(f'<tspan class="{each}">{flag}</tspan>' for each, flag in flags)
@@ -117,7 +117,7 @@ def chart(points: Sequence[tuple[str, str, int, int]], *, weighed: bool = True) 
             tip += f"\nstored: {human(stored)}\nstored so far: {human(so_far[number])}"
         parts.append(
             f'<a href="#{anchor}"><title>{safe(tip)}</title>'
-            f'<rect class="row" x="{x:.1f}" y="0" width="{step:.1f}" height="{_HIGH - _UNDER}"/>'
+            f'<rect class="row {anchor}" x="{x:.1f}" y="0" width="{step:.1f}" height="{_HIGH - _UNDER}"/>'
             f'<rect class="bar" x="{x + step * 0.2:.1f}" y="{_HIGH - _UNDER - tall:.1f}" '
             f'width="{step * 0.6:.1f}" height="{tall:.1f}"/></a>'
         )

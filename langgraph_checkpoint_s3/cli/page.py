@@ -25,6 +25,8 @@ MOST_LETTERS: Final = 20_000
 """Of a longer value the rest is left out, and the page says so."""
 MOST_MESSAGES: Final = 200
 """Of a longer conversation the earlier ones are left out, and the page says so."""
+FULL: Final = 100
+"""With more checkpoints, fewer letters and messages of each but the latest: a page must open in a browser."""
 _ROLES: Final = frozenset({"human", "user", "ai", "assistant", "tool", "system"})
 
 _PENDING: Final = {"__interrupt__": "asked", "__error__": "broke"}
@@ -92,10 +94,11 @@ def page(
         f'<header><h1><small>thread</small> {name}</h1><p class="soft">{safe(place)}</p><dl>',
         *(_tile(each) for each in figures),
         f'</dl><p class="note">{safe(note)}</p></header>' if note else "</dl></header>",
-        f'<div class="charts">{_charts(namespaces, index)}</div>',
-        f'<nav aria-label="Checkpoints">{_graphs(namespaces, index)}</nav><main>',
-        *(_section(each, index, latest=each is moments[0]) for each in moments),
-        "</main>",
+        "<main>",
+        # The latest is the last, and what is drawn comes after all: a style sheet looks forward only.
+        *(_section(each, index, latest=each is moments[0]) for each in reversed(moments)),
+        f'<nav aria-label="Checkpoints">{_graphs(namespaces, index)}</nav>',
+        f'<div class="charts">{_charts(namespaces, index)}</div></main>',
     ]
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -103,6 +106,21 @@ def page(
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>thread {name}</title><style>{styled}</style></head>\n<body>{''.join(body)}</body></html>\n"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Most:
+    """What is shown of a value at most."""
+
+    letters: int
+    messages: int
+
+    def cut(self, text: str) -> tuple[str, str]:
+        """What is shown of a text, and the line about the rest."""
+        rest = len(text) - self.letters
+        if rest <= 0:
+            return text, ""
+        return text[: self.letters], f"<p>{rest:,} more characters: `langgraph-s3 show` shows them.</p>"
 
 
 class _Index:
@@ -117,6 +135,8 @@ class _Index:
         self.parents: dict[Place, Moment] = {}
         self.children: dict[Place, list[Moment]] = {}
         self.changes: dict[Place, dict[str, Change]] = {}
+        among = max(FULL, len(moments))
+        self.most = _Most(MOST_LETTERS * FULL // among, MOST_MESSAGES * FULL // among)
         known = {each.place: each for each in moments}
         for each in moments:
             parent = known.get((each.place[0], each.entry.parent_id or ""))
@@ -181,6 +201,7 @@ def _figure(moments: Sequence[Moment], index: _Index) -> str:
 
 def _section(moment: Moment, index: _Index, *, latest: bool) -> str:
     entry, parent = moment.entry, index.parents.get(moment.place)
+    most = _Most(MOST_LETTERS, MOST_MESSAGES) if latest else index.most
     source = str(entry.source)
     tags = [f'<span class="tag {source if source in SOURCES else "other"}">{safe(source)}</span>']
     if entry.interrupts:
@@ -191,7 +212,7 @@ def _section(moment: Moment, index: _Index, *, latest: bool) -> str:
     parts = [
         f'<section class="{"latest" if latest else "earlier"}" id="{index.anchors[moment.place]}">',
         f'<div class="head"><h2>{safe(f"Step {entry.step}")}</h2>{"".join(tags)}</div>',
-        f'<p class="soft"><code>{safe(entry.checkpoint_id)}</code></p>',
+        f'<p class="soft"><code class="id">{safe(entry.checkpoint_id)}</code></p>',
         f'<p class="soft">{safe(f"{entry.created_at} · state {human(moment.state_bytes)}{stored}")}</p>',
     ]
     if parent is not None:
@@ -204,20 +225,20 @@ def _section(moment: Moment, index: _Index, *, latest: bool) -> str:
     if moment.pending:
         parts.append("<h3>Pending writes</h3>")
         parts += [
-            _channel(f"{name} (task {task})", value, _PENDING.get(name, ""))
+            _channel(f"{name} (task {task})", value, most, _PENDING.get(name, ""))
             for task, name, value in moment.pending
         ]
     if parent is not None:
-        parts.append(_changed(index.changes[moment.place]))
+        parts.append(_changed(index.changes[moment.place], most))
     parts.append("<h3>State</h3>")
     spoken = sorted(moment.values.items(), key=lambda each: (conversation(each[1]) is None, each[0]))
-    parts += [_channel(name, value) for name, value in spoken]
+    parts += [_channel(name, value, most) for name, value in spoken]
     if not moment.values:
         parts.append('<p class="soft">It holds nothing.</p>')
     return "".join(parts) + "</section>"
 
 
-def _changed(found: Mapping[str, Change]) -> str:
+def _changed(found: Mapping[str, Change], most: _Most) -> str:
     if not found:
         return "<h3>The same state as its parent</h3>"
     parts = ["<h3>Changed from its parent</h3>"]
@@ -226,7 +247,7 @@ def _changed(found: Mapping[str, Change]) -> str:
         if lines is None:
             shown = "<p>Too many lines differ to show them here.</p>"
         else:
-            text, rest = _cut("\n".join(lines))
+            text, rest = most.cut("\n".join(lines))
             marked = [_marked(line) for line in text.split("\n")]
             shown = f'<pre class="diff">{"".join(marked)}</pre>{rest}'
         tag = f'<span class="tag {change.kind}">{change.kind}</span>'
@@ -239,29 +260,25 @@ def _marked(line: str) -> str:
     return f"<{kind}>{safe(line)}\n</{kind}>"
 
 
-def _channel(name: str, value: Any, kind: str = "") -> str:
+def _channel(name: str, value: Any, most: _Most, kind: str = "") -> str:
     said = conversation(value)
     if said is None:
-        text, rest = _cut(pretty(value))
+        text, rest = most.cut(pretty(value))
         shown = f"<pre>{safe(text)}</pre>{rest}"
     else:
-        earlier = len(said) - MOST_MESSAGES
-        shown = f"<p>{earlier:,} earlier messages aren't on this page.</p>" if earlier > 0 else ""
-        shown += "".join(_message(*each) for each in said[-MOST_MESSAGES:])
+        earlier = len(said) - most.messages
+        shown = (
+            f"<p>{earlier:,} earlier messages aren't on this page: `langgraph-s3 show` shows them.</p>"
+            if earlier > 0
+            else ""
+        )
+        shown += "".join(_message(*each, most) for each in said[-most.messages :])
     classed = f' class="{kind}"' if kind else ""
     return f"<details{classed} open><summary>{safe(name)}</summary>{shown}</details>"
 
 
-def _message(who: str, what: str) -> str:
+def _message(who: str, what: str, most: _Most) -> str:
     role = who.partition(" ")[0].lower()
-    text, rest = _cut(what)
+    text, rest = most.cut(what)
     kind = f"said {role}" if role in _ROLES else "said"
     return f'<div class="{kind}"><b>{safe(who)}</b><pre>{safe(text)}</pre>{rest}</div>'
-
-
-def _cut(text: str) -> tuple[str, str]:
-    """What is shown of a text, and the line about the rest."""
-    rest = len(text) - MOST_LETTERS
-    if rest <= 0:
-        return text, ""
-    return text[:MOST_LETTERS], f"<p>{rest:,} more characters: `langgraph-s3 show` shows them.</p>"

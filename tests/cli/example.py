@@ -73,13 +73,13 @@ def build(saver: S3Saver) -> None:
     ]
     for number, parent, source, step, values in steps:
         _put(saver, number, parent, source, step, values)
-    for number in (2, 3):
-        found = {"question": "night trains Oslo–Bergen", "notes": [_RULES] * (number - 2)}
-        _put(saver, number, 2 if number == 3 else None, "loop", number - 2, found, SUBGRAPH)
+    for step, after in enumerate((1.5, 2.5)):
+        found = {"question": "night trains Oslo–Bergen", "notes": [_RULES] * step}
+        _put(saver, after, 1.5 if step else None, "loop", step, found, SUBGRAPH)
     question = ({"value": "Book a couchette on R 607 for 89 €?", "id": "9d2f"},)
-    saver.put_writes(place(THREAD, _id(6)), [("__interrupt__", question)], "book-3c1a")
+    saver.put_writes(place(THREAD, id_of(6)), [("__interrupt__", question)], "book-3c1a")
     error = "TimeoutError: bicycle_places didn't answer within 10 s"
-    saver.put_writes(place(THREAD, _id(8)), [("__error__", error)], "tools-77e0")
+    saver.put_writes(place(THREAD, id_of(8)), [("__error__", error)], "tools-77e0")
 
 
 def built(fake: FakeS3) -> S3Saver:
@@ -91,23 +91,25 @@ def built(fake: FakeS3) -> S3Saver:
     return make_saver(fake, prefix="agents/", compression="none")
 
 
-def _id(number: int) -> str:
-    return f"1f116{number:03x}-8a40-6c31-8{number:03x}-2b6f0e9d4a57"
+def id_of(number: float) -> str:
+    """The id of a checkpoint; those of the subgraph are between two others."""
+    place = int(2 * number)
+    return f"1f116{place:03x}-8a40-6c31-8{place:03x}-2b6f0e9d4a57"
 
 
 def _put(
     saver: S3Saver,
-    number: int,
-    parent: int | None,
+    number: float,
+    parent: float | None,
     source: str,
     step: int,
     values: dict[str, Any],
     namespace: str = "",
 ) -> None:
-    version = f"{number + 1:032}.5"
+    version = f"{int(2 * number) + 1:032}.5"
     checkpoint: Any = {
         "v": 4,
-        "id": _id(number),
+        "id": id_of(number),
         "ts": (BEGAN + timedelta(seconds=4 * number + (600 if number > 4 else 0))).isoformat(),
         "channel_values": values,
         "channel_versions": dict.fromkeys(values, version),
@@ -115,5 +117,5 @@ def _put(
         "updated_channels": sorted(values),
     }
     metadata: Any = {"source": source, "step": step}
-    where = place(THREAD, None if parent is None else _id(parent), namespace)
+    where = place(THREAD, None if parent is None else id_of(parent), namespace)
     saver.put(where, checkpoint, metadata, checkpoint["channel_versions"])

@@ -112,7 +112,7 @@ class TestWhatIsThere:
     def test_every_link_leads_to_a_section(self, made: Any, thread: str) -> None:
         found = made()
         sections = [str(attrs["id"]) for tag, attrs in found.elements if tag == "section"]
-        assert sections == ["c0", "c1", "c2", "c3", "c4"]
+        assert sections == ["c4", "c3", "c2", "c1", "c0"]
         links = found.having("href")
         assert {f"#{each}" for each in sections} == set(links)
         assert [attrs["class"] for tag, attrs in found.elements if tag == "section"].count("latest") == 1
@@ -189,6 +189,17 @@ class TestWhatIsThere:
         assert "3 earlier messages" in found.text("p")
         assert "m2" not in found.text("pre")
         assert "m3" in found.text("pre")
+
+    def test_of_many_checkpoints_less_is_shown(
+        self, made: Any, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(page, "MOST_MESSAGES", 4)
+        monkeypatch.setattr(page, "FULL", 1)
+        messages = [{"type": "human", "content": f"m{number}"} for number in range(6)]
+        put(saver, "00000001", {"messages": messages})
+        put(saver, "00000002", {"messages": messages}, "00000001")
+        found = made()
+        assert [text for tag, text in found.texts if tag == "pre"] == ["m4", "m5", "m2", "m3", "m4", "m5"]
 
     def test_long_differences(self, monkeypatch: pytest.MonkeyPatch) -> None:
         old = "\n".join(map(str, range(5000)))
