@@ -53,7 +53,8 @@ figcaption b::before { content: "■ "; }
 .chart { display: block; width: 100%; min-width: 50rem; height: auto; }
 svg text { font: 13px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; fill: var(--text); }
 svg text.axis { text-anchor: end; }
-svg text.axis, svg .soft { fill: var(--soft); font-size: inherit; }
+svg text.axis, svg .soft { fill: var(--soft); }
+svg .soft { font-size: inherit; }
 svg .asks { fill: var(--gold); font-weight: 600; }
 svg .fails { fill: var(--red); font-weight: 600; }
 svg a { cursor: pointer; outline: none; }
@@ -128,7 +129,7 @@ details > .diff { padding: .3rem 0; overflow: hidden; }
 def style(anchors: int) -> str:
     """The style sheet of a page, in whose drawings the checkpoint that is shown is marked.
 
-    That is a rule for each. Rules with `:has()` would leave the order of elements free, and with a thousand of
+    That is a rule for each. Rules with `:has()` would leave the elements in any order, but with a thousand of
     them a browser takes minutes.
 
     Args:

@@ -5,6 +5,7 @@ Ids, times and versions are fixed, so that the pictures of one commit are the sa
 
 from __future__ import annotations
 
+import itertools
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
 
 THREAD: Final = "customer-42"
-BEGAN: Final = datetime(2026, 3, 2, 9, 30, tzinfo=timezone.utc)
+BEGAN: Final = datetime(2026, 1, 1, tzinfo=timezone.utc)
 NOW: Final = BEGAN + timedelta(hours=3)
 """When the pictures are made, for all that they say."""
 SUBGRAPH: Final = "research:5f1c"
@@ -82,13 +83,21 @@ def build(saver: S3Saver) -> None:
     saver.put_writes(place(THREAD, id_of(8)), [("__error__", error)], "tools-77e0")
 
 
-def built(fake: FakeS3) -> S3Saver:
-    """A saver of another process, where the thread is.
+def steady(fake: FakeS3) -> S3Saver:
+    """A saver whose objects have the same sizes each time: its clock is its own.
 
-    Nothing is compressed: how small something gets differs from one version of a library to the next.
+    It compresses nothing: how small something gets differs from one version of a library to the next.
     """
-    build(make_saver(fake, prefix="agents/", compression="none"))
-    return make_saver(fake, prefix="agents/", compression="none")
+    saver = make_saver(fake, prefix="agents/", compression="none")
+    clock: Any = itertools.count(int(BEGAN.timestamp() * 1_000_000_000), 1_000_000).__next__
+    saver._now = clock
+    return saver
+
+
+def built(fake: FakeS3) -> S3Saver:
+    """A saver of another process, where the thread is."""
+    build(steady(fake))
+    return steady(fake)
 
 
 def id_of(number: float) -> str:
