@@ -21,7 +21,7 @@ _ROW: Final = 28
 _COLUMN: Final = 18
 _LETTER: Final = 7.3
 _LABEL: Final = 48
-_WIDE, _HIGH, _LEFT, _UNDER = 1080, 200, 80, 24
+_WIDE, _HIGH, _LEFT, _UNDER = 1080, 200, 90, 24
 
 
 def safe(value: object) -> str:

@@ -209,10 +209,11 @@ def _section(moment: Moment, index: _Index, *, latest: bool) -> str:
     if entry.errors:
         tags.append('<span class="tag failed">failed</span>')
     stored = "" if entry.bytes is None else f" · stores {human(entry.bytes)}"
+    within = f" in namespace {safe(entry.checkpoint_ns)}" if entry.checkpoint_ns else ""
     parts = [
         f'<section class="{"latest" if latest else "earlier"}" id="{index.anchors[moment.place]}">',
         f'<div class="head"><h2>{safe(f"Step {entry.step}")}</h2>{"".join(tags)}</div>',
-        f'<p class="soft"><code class="id">{safe(entry.checkpoint_id)}</code></p>',
+        f'<p class="soft"><code class="id">{safe(entry.checkpoint_id)}</code>{within}</p>',
         f'<p class="soft">{safe(f"{entry.created_at} · state {human(moment.state_bytes)}{stored}")}</p>',
     ]
     if parent is not None:

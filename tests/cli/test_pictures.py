@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -18,7 +18,7 @@ def test_they_are_what_the_script_makes(name: str) -> None:
 @pytest.mark.parametrize("name", MADE)
 def test_they_ask_for_nothing_and_run_nothing(name: str) -> None:
     text = (PICTURES / name).read_text(encoding="utf-8")
-    root = ElementTree.fromstring(text)
+    root = ET.fromstring(text)
     elements = {each.tag.removeprefix("{http://www.w3.org/2000/svg}") for each in root.iter()}
     assert elements <= {
         *("svg", "style", "defs", "clipPath", "rect", "g", "circle", "text", "tspan", "path", "polyline"),

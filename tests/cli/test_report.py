@@ -159,6 +159,7 @@ class TestWhatIsThere:
         assert sum(attrs.get("class") == "chart" for _, attrs in found.elements) == 2
         assert "Namespace sub:1" in found.text("h2")
         assert "Sizes in namespace sub:1" in found.text("summary")
+        assert sum(text == " in namespace sub:1" for _, text in found.texts) == 2
         only = made("--ns", "sub:1")
         assert sum(tag == "section" for tag, _ in only.elements) == 2
 
