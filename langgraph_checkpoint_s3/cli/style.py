@@ -118,7 +118,8 @@ details > .diff { padding: .3rem 0; overflow: hidden; }
   dl { grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); } .said { max-width: 96%; } }
 @media print { body { background: none; padding: 0; } main { display: flex; flex-direction: column; }
   nav, section, .charts, dl div { border: 0; padding: 0; align-self: stretch; }
-  .charts { order: -2; } nav { order: -1; } nav { position: static; max-height: none; max-width: none; overflow: visible; }
+  .charts { order: -2; }
+  nav { order: -1; position: static; max-height: none; max-width: none; overflow: visible; }
   section, section:target ~ section.latest { display: block; padding-top: 1rem;
   border-top: 1px solid var(--line); border-radius: 0; }
   .chart { min-width: 0; } .said, ins, del, circle, rect { print-color-adjust: exact; }
