@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo lint types test test-integration test-langgraph-dev test-all chaos crash soak fuzz bench bench-full docs docs-serve clean
+.PHONY: help env demo lint types test test-integration test-langgraph-dev test-browser pictures test-all chaos crash soak fuzz bench bench-full docs docs-serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,12 @@ $(DEV_VENV)/.stamp: pyproject.toml | $(STAMP)
 
 test-langgraph-dev: env $(DEV_VENV)/.stamp ## the checkpointer under `langgraph dev`, from PyPI (Python 3.11 or later)
 	LANGGRAPH_DEV=$(CURDIR)/$(DEV_VENV)/bin/langgraph $(BIN)/python -m pytest -n0 -m integration tests/langgraph_dev $(PYTEST_ARGS)
+
+test-browser: env ## the report's page in Chromium: the system's, or CHROMIUM=path
+	$(BIN)/python -m pytest -n0 -m integration tests/browser $(PYTEST_ARGS)
+
+pictures: env ## make the pictures in README and docs anew; the screenshot needs Chromium
+	$(BIN)/python -m tests.cli.pictures
 
 test-all: ## the suite on every Python from 3.10 on that is installed
 	@MAKE='$(MAKE)' .ci/test-all $(PYTEST_ARGS)

@@ -13,6 +13,7 @@ from langgraph_checkpoint_s3.admin.plans.archive import RestoreStatus
 from langgraph_checkpoint_s3.admin.plans.batches import BatchResult
 from langgraph_checkpoint_s3.admin.plans.change import Change
 from langgraph_checkpoint_s3.admin.plans.findings import CheckReport, Finding
+from langgraph_checkpoint_s3.admin.plans.history import History, HistoryEntry
 from langgraph_checkpoint_s3.admin.plans.lifecycle_policy import LifecyclePolicy, LifecycleWarning
 from langgraph_checkpoint_s3.admin.plans.migration import Failure, Migrated, MigrationError
 from langgraph_checkpoint_s3.admin.plans.moving import Exported, Imported
@@ -37,6 +38,8 @@ __all__ = [
     "Exported",
     "Failure",
     "Finding",
+    "History",
+    "HistoryEntry",
     "Imported",
     "IntelligentTieringArchive",
     "LifecyclePolicy",

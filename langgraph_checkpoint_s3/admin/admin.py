@@ -5,6 +5,7 @@ from __future__ import annotations
 from langgraph_checkpoint_s3.admin.batches import Batches
 from langgraph_checkpoint_s3.admin.bucket import BucketSetup
 from langgraph_checkpoint_s3.admin.doctor import Doctor
+from langgraph_checkpoint_s3.admin.history import Histories
 from langgraph_checkpoint_s3.admin.lifecycle import Lifecycle
 from langgraph_checkpoint_s3.admin.migration import Migration
 from langgraph_checkpoint_s3.admin.moving import Moving
@@ -22,6 +23,7 @@ class S3Admin(
     Doctor,
     Batches,
     Usage,
+    Histories,
     Retention,
     Moving,
     Migration,

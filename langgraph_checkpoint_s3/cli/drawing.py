@@ -9,19 +9,19 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from langgraph_checkpoint_s3.admin.plans.clean import clean
+from langgraph_checkpoint_s3.admin.plans.history import HistoryEntry
+from langgraph_checkpoint_s3.admin.plans.lanes import lanes
 from langgraph_checkpoint_s3.admin.plans.sizes import human
-from langgraph_checkpoint_s3.cli.clean import clean
-from langgraph_checkpoint_s3.cli.entries import Entry
-from langgraph_checkpoint_s3.cli.graph import lanes
 
 SOURCES: Final = frozenset({"input", "loop", "update", "fork"})
 """Where LangGraph says that a checkpoint comes from. Each has its colour; what else stands there has none."""
 
 _ROW: Final = 28
 _COLUMN: Final = 18
-_LETTER: Final = 7.5
+_LETTER: Final = 7.3
 _LABEL: Final = 48
-_WIDE, _HIGH, _LEFT, _UNDER = 860, 220, 90, 26
+_WIDE, _HIGH, _LEFT, _UNDER = 1080, 200, 90, 24
 
 
 def safe(value: object) -> str:
@@ -29,7 +29,7 @@ def safe(value: object) -> str:
     return html.escape(clean(value, lines=True), quote=True)
 
 
-def graph(entries: Sequence[Entry], anchors: Mapping[str, str], tips: Mapping[str, str]) -> str:
+def graph(entries: Sequence[HistoryEntry], anchors: Mapping[str, str], tips: Mapping[str, str]) -> str:
     """The history, the newest first.
 
     Args:
@@ -37,16 +37,16 @@ def graph(entries: Sequence[Entry], anchors: Mapping[str, str], tips: Mapping[st
         anchors: Where a click leads, by checkpoint; made here, not of what a bucket holds.
         tips: What is told of a checkpoint under the mouse.
     """
-    drawn = lanes([(entry["checkpoint_id"], entry["parent_id"]) for entry in entries])
+    drawn = lanes([(entry.checkpoint_id, entry.parent_id) for entry in entries])
     rows = [(row, name) for row, name in drawn if name is not None]
     at = {
-        name: (_COLUMN // 2 + row.index("●") // 2 * _COLUMN, _ROW // 2 + number * _ROW)
+        name: (_COLUMN // 2 + 4 + row.index("●") // 2 * _COLUMN, _ROW // 2 + number * _ROW)
         for number, (row, name) in enumerate(rows)
     }
     beside = max(x for x, _ in at.values()) + _COLUMN
-    lines, dots = [], []
+    lines, dots, longest = [], [], 0
     for entry in entries:
-        name, parent = entry["checkpoint_id"], entry["parent_id"]
+        name, parent = entry.checkpoint_id, entry.parent_id
         x, y = at[name]
         if parent in at:
             to_x, to_y = at[parent]
@@ -54,22 +54,24 @@ def graph(entries: Sequence[Entry], anchors: Mapping[str, str], tips: Mapping[st
             lines.append(f'<path class="line" d="M{x} {y}{bend}"/>')
         elif parent is not None:  # it was deleted, or isn't among these
             lines.append(f'<path class="line gone" d="M{x} {y}v{_ROW // 2}"/>')
-        source = str(entry["source"])
+        source = str(entry.source)
         kind = source if source in SOURCES else "other"
-        waits = " waits" if entry["interrupts"] else ""
-        waits += " failed" if entry["errors"] else ""
-        label = f"step {entry['step']} · {source}"
-        if entry["bytes"] is not None:
-            label += f" · {human(entry['bytes'])}"
-        label += " · waits" if entry["interrupts"] else ""
-        label += " · failed" if entry["errors"] else ""
+        waits = (" waits" if entry.interrupts else "") + (" failed" if entry.errors else "")
+        told = [f"step {entry.step}"[:_LABEL], f" · {source}"[:_LABEL]]
+        if entry.bytes is not None:
+            told[1] += f" · {human(entry.bytes)}"
+        flags = [("asks", " · waits")] if entry.interrupts else []
+        flags += [("fails", " · failed")] if entry.errors else []
+        longest = max(longest, len("".join(told)) + sum(len(flag) for _, flag in flags))
         dots.append(
-            f'<a href="#{anchors[name]}"><title>{safe(tips[name])}</title>'
-            f'<rect class="row" x="0" y="{y - _ROW // 2}" width="100%" height="{_ROW}"/>'
+            f'<a href="#{anchors[name]}"><title>{safe(tips[name])}</title><rect class="row {anchors[name]}" '
+            f'x="0" y="{y - _ROW // 2}" width="100%" height="{_ROW}" rx="6"/>'
             f'<circle class="{kind}{waits}" cx="{x}" cy="{y}" r="6"/>'
-            f'<text x="{beside}" y="{y + 4}">{safe(label[:_LABEL])}</text></a>'
+            f'<text x="{beside}" y="{y + 4}">{safe(told[0])}<tspan class="soft">{safe(told[1])}</tspan>'
+            + "".join(f'<tspan class="{each}">{flag}</tspan>' for each, flag in flags)
+            + "</text></a>"
         )
-    width = int(beside + _LABEL * _LETTER)
+    width = int(beside + longest * _LETTER + 8)
     return (
         f'<svg class="graph" width="{width}" height="{len(rows) * _ROW}" '
         f'aria-label="The history, the newest first">{"".join(lines)}{"".join(dots)}</svg>'
@@ -106,7 +108,7 @@ def chart(points: Sequence[tuple[str, str, int, int]], *, weighed: bool = True) 
         y = _HIGH - _UNDER - height(int(most * share))
         parts.append(
             f'<path class="grid" d="M{_LEFT} {y:.1f}H{_WIDE}"/>'
-            f'<text class="axis" x="{_LEFT - 8}" y="{y + 4:.1f}">{human(int(most * share))}</text>'
+            f'<text class="axis" x="{_LEFT - 10}" y="{y + 4:.1f}">{human(int(most * share))}</text>'
         )
     for number, (anchor, name, state, stored) in enumerate(points):
         x, tall = _LEFT + number * step, height(stored)
@@ -115,7 +117,7 @@ def chart(points: Sequence[tuple[str, str, int, int]], *, weighed: bool = True) 
             tip += f"\nstored: {human(stored)}\nstored so far: {human(so_far[number])}"
         parts.append(
             f'<a href="#{anchor}"><title>{safe(tip)}</title>'
-            f'<rect class="row" x="{x:.1f}" y="0" width="{step:.1f}" height="{_HIGH - _UNDER}"/>'
+            f'<rect class="row {anchor}" x="{x:.1f}" y="0" width="{step:.1f}" height="{_HIGH - _UNDER}"/>'
             f'<rect class="bar" x="{x + step * 0.2:.1f}" y="{_HIGH - _UNDER - tall:.1f}" '
             f'width="{step * 0.6:.1f}" height="{tall:.1f}"/></a>'
         )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from time import sleep
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from langgraph_checkpoint_s3.cli.clean import clean
-from langgraph_checkpoint_s3.cli.entries import Place, entry_of, facts, place_of
+from langgraph_checkpoint_s3.admin.plans.clean import clean
+from langgraph_checkpoint_s3.admin.plans.history import HistoryEntry, Place, drawn, entry_of
 from langgraph_checkpoint_s3.cli.frame import Run, command
-from langgraph_checkpoint_s3.cli.graph import lanes
 from langgraph_checkpoint_s3.cli.options import Thread, duration, place
 from langgraph_checkpoint_s3.cli.values import conversation
 
@@ -39,23 +38,19 @@ def history(
     Each namespace (a subgraph has its own) is drawn by itself. The size is what the checkpoint and its writes
     store, which is less than its state where that borrows from earlier ones.
     """
-    found = list(run.saver.list(place(thread, ns), limit=limit + 1))
+    found = run.admin.history(thread, ns, limit=limit)
     if not found:
         raise run.not_found(thread)
-    more, found = len(found) > limit, found[:limit]
-    sizes = {(each.checkpoint_ns, each.checkpoint_id): each for each in run.admin.checkpoint_sizes(thread)}
-    entries = [
-        entry_of(each, sizes[place_of(each)].bytes if place_of(each) in sizes else None) for each in found
-    ]
 
     def show() -> None:
-        for name in sorted({entry["checkpoint_ns"] for entry in entries}):
+        for name, entries in found.namespaces().items():
             run.line(clean(f"namespace {name}" if name else f"thread {thread}"), "bold")
-            _draw(run, [entry for entry in entries if entry["checkpoint_ns"] == name])
-        if more:
+            for line in tree(entries):
+                run.line(line)
+        if found.more:
             run.note(f"There are more than {limit} checkpoints: --limit shows more.")
 
-    run.answer({"thread_id": thread, "checkpoints": entries, "more": more}, show)
+    run.answer({"thread_id": thread, "checkpoints": found.entries, "more": found.more}, show)
 
 
 def watch(
@@ -87,7 +82,7 @@ def watch(
             seen[each] = sizes[each]
             found = run.saver.get_tuple(place(thread, *each))
             # Writes come after their checkpoint. Those that a person waits for are told then.
-            if found is None or (before is not None and not _stopped(entry_of(found, None))):
+            if found is None or (before is not None and not _stopped(entry_of(found))):
                 continue
             _follow(run, found)
             shown += 1
@@ -96,16 +91,16 @@ def watch(
         sleep(pause)
 
 
-def _stopped(entry: dict[str, Any]) -> bool:
-    return bool(entry["interrupts"] or entry["errors"])
+def _stopped(entry: HistoryEntry) -> bool:
+    return bool(entry.interrupts or entry.errors)
 
 
 def _follow(run: Run, found: CheckpointTuple) -> None:
-    entry = entry_of(found, None)
+    entry = entry_of(found)
     if run.json:
         run.json_line(entry)
         return
-    run.line(f"{clean(entry['created_at'])}  {facts(entry)}  {clean(entry['checkpoint_ns'])}".rstrip())
+    run.line(f"{clean(entry.created_at)}  {entry.facts()}  {clean(entry.checkpoint_ns)}".rstrip())
     for value in found.checkpoint["channel_values"].values():
         said = conversation(value)
         if said:
@@ -113,15 +108,11 @@ def _follow(run: Run, found: CheckpointTuple) -> None:
             run.line(f"    {clean(who)}: {clean(what.partition(chr(10))[0][:200])}")
 
 
-def _draw(run: Run, entries: Sequence[dict[str, Any]]) -> None:
-    known = {entry["checkpoint_id"]: entry for entry in entries}
-    drawing = lanes([(entry["checkpoint_id"], entry["parent_id"]) for entry in entries])
-    width = max(len(drawn) for drawn, _ in drawing)
-    for drawn, name in drawing:
-        if name is None:
-            run.line(drawn)
-            continue
-        line = Text(drawn.ljust(width) + "  ", style="cyan")
-        line.append(f"{clean(name)}  ", style="yellow")
-        line.append(facts(known[name]), style="default")
-        run.line(line)
+def tree(entries: Sequence[HistoryEntry]) -> Iterator[Text]:
+    """The lines of a namespace's tree, coloured."""
+    for drawing, entry in drawn(entries):
+        line = Text(f"{drawing}  " if entry else drawing.rstrip(), style="cyan")
+        if entry is not None:
+            line.append(f"{clean(entry.checkpoint_id)}  ", style="yellow")
+            line.append(entry.facts(), style="default")
+        yield line

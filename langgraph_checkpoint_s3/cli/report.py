@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from langgraph_checkpoint_s3 import InvalidConfigError
-from langgraph_checkpoint_s3.admin.plans.sizes import counted
+from langgraph_checkpoint_s3.admin.plans.history import entry_of, place_of
+from langgraph_checkpoint_s3.admin.plans.sizes import counted, human
 from langgraph_checkpoint_s3.cli.clean import clean
-from langgraph_checkpoint_s3.cli.entries import entry_of, place_of
 from langgraph_checkpoint_s3.cli.frame import USAGE, Run, Stop, command
 from langgraph_checkpoint_s3.cli.options import Thread, place
-from langgraph_checkpoint_s3.cli.page import Moment, page
+from langgraph_checkpoint_s3.cli.page import Figure, Moment, page
 
 if TYPE_CHECKING:
     from langgraph_checkpoint_s3.admin import UsageReport
 
 _PUT: Final = 0.005 / 1000
 """Dollars of a PUT at S3 Standard's price in us-east-1, as in docs/benchmarks.md."""
+_PRICES: Final = "a month, at the prices of us-east-1"
 
 
 def add(app: typer.Typer) -> None:
@@ -57,10 +59,9 @@ def report(
         weight = len(run.saver.serde.dumps_typed(values)[1])
         entry = entry_of(each, sizes.get(place_of(each)))
         moments.append(Moment(entry, values, each.pending_writes or [], weight))
-    notes = [run.place, *_cost(run.admin.usage(thread))]
-    if more:
-        notes.append(f"There are more than {limit} checkpoints: these are the newest.")
-    html.write_text(page(thread, moments, notes), encoding="utf-8")
+    note = f"There are more than {limit} checkpoints: these are the newest." if more else ""
+    text = page(thread, moments, run.place, _figures(moments, run.admin.usage(thread)), note)
+    html.write_text(text, encoding="utf-8")
     told: dict[str, Any] = {"file": str(html), "checkpoints": len(moments), "more": more}
     run.answer(
         told, lambda: run.line(clean(f"Wrote {counted(len(moments), 'checkpoint')} of {thread} to {html}."))
@@ -69,15 +70,25 @@ def report(
         run.note(f"There are more than {limit} checkpoints: --limit takes more.")
 
 
-def _cost(usage: UsageReport) -> list[str]:
+def _figures(moments: Sequence[Moment], usage: UsageReport) -> list[Figure]:
     """What the thread takes, and what storing and writing it costs, as far as LISTs tell."""
     puts = usage.checkpoints + usage.writes
     try:
-        kept = f"Keeping it costs ${usage.monthly_cost():,.6f} a month"
-    except InvalidConfigError:  # a storage class of another store
-        kept = "There is no price for its storage class"
-    wrote = f"writing its {counted(puts, 'object')} was a PUT each: ${puts * _PUT:,.6f}"
+        cost = usage.monthly_cost()
+        kept = Figure("Keeping it", f"${cost:,.2f}" if cost >= 0.01 else "under $0.01", _PRICES)
+    except InvalidConfigError as error:  # a storage class of another store
+        kept = Figure("Keeping it", "—", str(error).partition(". ")[0])
+    when = ""
+    if usage.oldest is not None and usage.newest is not None:
+        when = f"written {usage.oldest:%Y-%m-%d %H:%M} to {usage.newest:%Y-%m-%d %H:%M %Z}"
     return [
-        str(usage),
-        f"{kept}; {wrote} (S3 in us-east-1; other requests leave nothing that tells of them).",
+        Figure("Checkpoints", f"{usage.checkpoints:,}", f"in {counted(usage.namespaces, 'namespace')}"),
+        Figure("State", human(moments[0].state_bytes), "of the latest checkpoint"),
+        Figure("Stored", human(usage.bytes), when),
+        kept,
+        Figure(
+            "Writing it",
+            f"${puts * _PUT:,.6f}",
+            f"{puts:,} PUTs; other requests leave no trace",
+        ),
     ]

@@ -7,7 +7,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 _DEEPEST: Final = 60
@@ -86,18 +86,3 @@ def _part(part: Any) -> str:
         return part
     text = _field(part, "text")
     return text if isinstance(text, str) else f"[{_field(part, 'type') or type(part).__name__}]"
-
-
-def age(when: datetime | str | None, now: datetime | None = None) -> str:
-    """How long ago that is: `5m`, `3h`, `12d`."""
-    try:
-        moment = datetime.fromisoformat(when.replace("Z", "+00:00")) if isinstance(when, str) else when
-        if moment is None:
-            return "-"
-        seconds = ((now or datetime.now(timezone.utc)) - moment).total_seconds()
-    except (ValueError, TypeError):  # whoever wrote it put what it liked there
-        return "-"
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.0f}{unit}"
-    return f"{max(seconds, 0):.0f}s"

@@ -7,11 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from langgraph_checkpoint_s3.admin.plans.sizes import counted, human
+from langgraph_checkpoint_s3.admin.plans.sizes import age, counted, human
 from langgraph_checkpoint_s3.cli.clean import clean
 from langgraph_checkpoint_s3.cli.frame import NOT_FOUND, USAGE, Run, Stop, command
 from langgraph_checkpoint_s3.cli.options import Checkpoint, DryRun, Namespace, Thread
-from langgraph_checkpoint_s3.cli.values import age
 
 
 def add(app: typer.Typer) -> None:

@@ -15,11 +15,12 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Saver, __version__
 from langgraph_checkpoint_s3 import cli as room
+from langgraph_checkpoint_s3.admin.plans.clean import clean
+from langgraph_checkpoint_s3.admin.plans.sizes import age
 from langgraph_checkpoint_s3.cli import frame
 from langgraph_checkpoint_s3.cli.app import app
-from langgraph_checkpoint_s3.cli.clean import clean
 from langgraph_checkpoint_s3.cli.options import duration
-from langgraph_checkpoint_s3.cli.values import age, plain
+from langgraph_checkpoint_s3.cli.values import plain
 from tests.cli.conftest import Cli, run
 from tests.support.checkpoints import make_checkpoint, place
 from tests.support.fake_s3 import FakeS3, Moment, client_error

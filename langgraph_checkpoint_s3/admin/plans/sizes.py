@@ -1,6 +1,8 @@
-"""Sizes and counts as people read them."""
+"""Sizes, counts and ages as people read them."""
 
 from __future__ import annotations
+
+from datetime import datetime, timezone
 
 
 def human(size: int) -> str:
@@ -17,3 +19,18 @@ def counted(number: int, what: str) -> str:
     """A number of things, such as `1,000 threads` or `1 object of writes`."""
     noun, space, rest = what.partition(" ")
     return f"{number:,} {noun}{'' if number == 1 else 's'}{space}{rest}"
+
+
+def age(when: datetime | str | None, now: datetime | None = None) -> str:
+    """How long ago that is: `5m`, `3h`, `12d`."""
+    try:
+        moment = datetime.fromisoformat(when.replace("Z", "+00:00")) if isinstance(when, str) else when
+        if moment is None:
+            return "-"
+        seconds = ((now or datetime.now(timezone.utc)) - moment).total_seconds()
+    except (ValueError, TypeError):  # whoever wrote it put what it liked there
+        return "-"
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f}{unit}"
+    return f"{max(seconds, 0):.0f}s"

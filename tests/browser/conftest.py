@@ -1,0 +1,99 @@
+"""Pages of threads, opened in Chromium, which say afterwards what they shouldn't have done.
+
+Playwright drives the system's Chromium: its wheel brings all that it needs but the browser. It sets colour
+schemes, screens and print, and sees requests, dialogs and the console.
+Selenium has no simple way to some of that.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Dialog,
+    Page,
+    Request,
+    WebError,
+    sync_playwright,
+)
+
+from langgraph_checkpoint_s3 import S3Saver
+from langgraph_checkpoint_s3.cli import frame
+from tests.cli import example
+from tests.cli.conftest import run
+from tests.support.fake_s3 import FakeS3
+
+Open = Callable[..., Page]
+
+
+def reported(saver: S3Saver, thread: str, file: Path, limit: int = 100) -> Path:
+    """The page of a thread, written by the command."""
+    with mock.patch.object(frame, "open_saver", return_value=saver):
+        ran = run("report", thread, "--html", file, "--force", "--limit", limit)
+    assert ran.code == 0, ran.err
+    return file
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A Chromium without a window. `CHROMIUM` says where it is."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("there is no Chromium: apt-get install chromium, or set CHROMIUM")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def trip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of the documents' example."""
+    file = tmp_path_factory.mktemp("report") / "trip.html"
+    return reported(example.built(FakeS3()), example.THREAD, file)
+
+
+@pytest.fixture
+def opened(browser: Browser) -> Iterator[Open]:
+    """Opens pages, which must ask for nothing, say nothing in the console, and open no dialog."""
+    contexts = []
+    wrong: list[str] = []
+
+    def told(message: ConsoleMessage) -> None:
+        wrong.append(f"console: {message.text}")
+
+    def asked(dialog: Dialog) -> None:
+        wrong.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def failed(error: WebError) -> None:
+        wrong.append(f"error: {error.error}")
+
+    def sent(request: Request) -> None:
+        if request.resource_type != "document":
+            wrong.append(f"request: {request.url}")
+
+    def open_page(file: Path, anchor: str = "", *, width: int = 1280, dark: bool = False) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
+        )
+        contexts.append(context)
+        context.on("console", told)
+        context.on("dialog", asked)
+        context.on("request", sent)
+        context.on("weberror", failed)
+        page = context.new_page()
+        page.goto(file.as_uri() + anchor)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert wrong == []

@@ -1,0 +1,130 @@
+"""The thread in the documents' pictures: a conversation with a question, a failure, two forks and a subgraph.
+
+Ids, times and versions are fixed, so that the pictures of one commit are the same wherever they are made.
+"""
+
+from __future__ import annotations
+
+import itertools
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final
+
+from langgraph_checkpoint_s3 import S3Saver
+from tests.support.checkpoints import place
+from tests.support.fake_s3 import FakeS3
+from tests.support.fake_store import make_saver
+
+THREAD: Final = "customer-42"
+BEGAN: Final = datetime(2026, 1, 1, tzinfo=timezone.utc)
+NOW: Final = BEGAN + timedelta(hours=3)
+"""When the pictures are made, for all that they say."""
+SUBGRAPH: Final = "research:5f1c"
+
+_TRAINS: Final = """\
+[
+  {"train": "R 607", "leaves": "23:03", "arrives": "06:51", "couchette": 89},
+  {"train": "R 605", "leaves": "16:03", "arrives": "22:47", "seat": 54}
+]"""
+_RULES: Final = """\
+Night trains between Oslo and Bergen run every night but Saturday. A couchette is booked with the ticket and
+can be given back until 24 hours before it leaves. Bicycles need a place of their own."""
+
+
+def human(text: str) -> dict[str, Any]:
+    """What the customer says."""
+    return {"type": "human", "content": text}
+
+
+def ai(text: str, tool: str = "", **args: Any) -> dict[str, Any]:
+    """What the model says, or the call that it makes."""
+    return {"type": "ai", "content": text, "tool_calls": [{"name": tool, "args": args}] if tool else []}
+
+
+_ASKED: Final = [human("Is there a night train from Oslo to Bergen on Friday? At most 100 €, please.")]
+_LOOKED: Final = [*_ASKED, ai("I'll look it up.", "search_trains", to="Bergen", day="Friday")]
+_FOUND: Final = [*_LOOKED, {"type": "tool", "name": "search_trains", "content": _TRAINS}]
+_TOLD: Final = [
+    *_FOUND,
+    ai("Yes: R 607 leaves Oslo at 23:03 and is in Bergen at 06:51. A couchette is 89 €.\n\nShall I book it?"),
+]
+_WANTED: Final = [*_TOLD, human("Yes, book it.")]
+_BOOKED: Final = [*_WANTED, ai("", "book", train="R 607", kind="couchette", price=89)]
+_DAYTIME: Final = [*_TOLD, human("By day, rather: I want to see the mountains.")]
+_SEAT: Final = [*_DAYTIME, ai("Then R 605, at 16:03. A seat is 54 €.")]
+_BICYCLE: Final = [*_TOLD, human("I have a bicycle with me. Does that work?")]
+_CHECKED: Final = [*_BICYCLE, ai("Let me see whether there is room.", "bicycle_places", train="R 607")]
+
+
+def build(saver: S3Saver) -> None:
+    """Put the thread."""
+    trip = {"trip": {"from": "Oslo", "to": "Bergen", "day": "Friday", "budget": 100}}
+    rules = {"documents": [_RULES]}
+    steps: list[tuple[int, int | None, str, int, dict[str, Any]]] = [
+        (0, None, "input", -1, {"__start__": {"messages": _ASKED}}),
+        (1, 0, "loop", 0, {"messages": _ASKED}),
+        (2, 1, "loop", 1, {"messages": _LOOKED, **trip}),
+        (3, 2, "loop", 2, {"messages": _FOUND, **trip, **rules}),
+        (4, 3, "loop", 3, {"messages": _TOLD, **trip, **rules, "offer": {"train": "R 607", "price": 89}}),
+        (5, 4, "input", 4, {"messages": _WANTED, **trip, **rules, "offer": {"train": "R 607", "price": 89}}),
+        (6, 5, "loop", 5, {"messages": _BOOKED, **trip, **rules, "offer": {"train": "R 607", "price": 89}}),
+        (7, 4, "fork", 4, {"messages": _BICYCLE, **trip, **rules, "offer": {"train": "R 607", "price": 89}}),
+        (8, 7, "loop", 5, {"messages": _CHECKED, **trip, **rules, "offer": {"train": "R 607", "price": 89}}),
+        (9, 4, "fork", 4, {"messages": _DAYTIME, **trip, **rules}),
+        (10, 9, "loop", 5, {"messages": _SEAT, **trip, **rules, "offer": {"train": "R 605", "price": 54}}),
+    ]
+    for number, parent, source, step, values in steps:
+        _put(saver, number, parent, source, step, values)
+    for step, after in enumerate((1.5, 2.5)):
+        found = {"question": "night trains Oslo–Bergen", "notes": [_RULES] * step}
+        _put(saver, after, 1.5 if step else None, "loop", step, found, SUBGRAPH)
+    question = ({"value": "Book a couchette on R 607 for 89 €?", "id": "9d2f"},)
+    saver.put_writes(place(THREAD, id_of(6)), [("__interrupt__", question)], "book-3c1a")
+    error = "TimeoutError: bicycle_places didn't answer within 10 s"
+    saver.put_writes(place(THREAD, id_of(8)), [("__error__", error)], "tools-77e0")
+
+
+def steady(fake: FakeS3) -> S3Saver:
+    """A saver whose objects have the same sizes each time: its clock is its own.
+
+    It compresses nothing: how small something gets differs from one version of a library to the next.
+    """
+    saver = make_saver(fake, prefix="agents/", compression="none")
+    clock: Any = itertools.count(int(BEGAN.timestamp() * 1_000_000_000), 1_000_000).__next__
+    saver._now = clock
+    return saver
+
+
+def built(fake: FakeS3) -> S3Saver:
+    """A saver of another process, where the thread is."""
+    build(steady(fake))
+    return steady(fake)
+
+
+def id_of(number: float) -> str:
+    """The id of a checkpoint; those of the subgraph are between two others."""
+    place = int(2 * number)
+    return f"1f116{place:03x}-8a40-6c31-8{place:03x}-2b6f0e9d4a57"
+
+
+def _put(
+    saver: S3Saver,
+    number: float,
+    parent: float | None,
+    source: str,
+    step: int,
+    values: dict[str, Any],
+    namespace: str = "",
+) -> None:
+    version = f"{int(2 * number) + 1:032}.5"
+    checkpoint: Any = {
+        "v": 4,
+        "id": id_of(number),
+        "ts": (BEGAN + timedelta(seconds=4 * number + (600 if number > 4 else 0))).isoformat(),
+        "channel_values": values,
+        "channel_versions": dict.fromkeys(values, version),
+        "versions_seen": {},
+        "updated_channels": sorted(values),
+    }
+    metadata: Any = {"source": source, "step": step}
+    where = place(THREAD, None if parent is None else id_of(parent), namespace)
+    saver.put(where, checkpoint, metadata, checkpoint["channel_versions"])

@@ -1,0 +1,186 @@
+"""Makes the pictures in README and docs: `make pictures`, or `python -m tests.cli.pictures`.
+
+The same commit gives the same SVGs, byte by byte, and a test compares them. The screenshot takes a Chromium,
+and is left as it is without one.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+from unittest import mock
+
+from rich.console import Console
+from rich.terminal_theme import MONOKAI
+
+from langgraph_checkpoint_s3 import S3Saver
+from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.admin.plans import history
+from langgraph_checkpoint_s3.admin.plans.sizes import age
+from langgraph_checkpoint_s3.cli import frame
+from langgraph_checkpoint_s3.cli.drawing import chart
+from tests.cli import example
+from tests.cli.conftest import run
+from tests.support.checkpoints import place
+from tests.support.fake_s3 import FakeS3
+
+PICTURES: Final = Path(__file__).parents[2] / "docs" / "pictures"
+TURNS: Final = 100
+
+_TERMINAL: Final = """\
+<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
+<style>
+.{unique_id}-matrix {{ font: {char_height}px Menlo, Consolas, "DejaVu Sans Mono", monospace; }}
+.{unique_id}-title {{ font: bold 18px system-ui, "DejaVu Sans", sans-serif; }}
+{styles}
+</style>
+<defs>
+<clipPath id="{unique_id}-clip-terminal">
+<rect width="{terminal_width}" height="{terminal_height}"/>
+</clipPath>
+{lines}
+</defs>
+{chrome}
+<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
+{backgrounds}
+<g class="{unique_id}-matrix">
+{matrix}
+</g>
+</g>
+</svg>
+"""
+"""Rich's picture of a terminal, in fonts that are there: its own loads one from a server."""
+
+_CHART: Final = """\
+<svg viewBox="0 0 1120 290" xmlns="http://www.w3.org/2000/svg">
+<style>
+text {{ font: 13px system-ui, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1c2128; }}
+.heading {{ font-size: 17px; font-weight: 600; }}
+.axis {{ text-anchor: end; fill: #535c66; }}
+.grid {{ stroke: #d5dae0; }}
+.row {{ fill: none; }}
+.bar {{ fill: #855800; opacity: .55; }}
+polyline {{ fill: none; stroke-width: 2.5; stroke-linejoin: round; }}
+polyline.state {{ stroke: #1f6fd6; }}
+polyline.sofar {{ stroke: #1a7f45; }}
+</style>
+<rect width="1120" height="290" rx="10" fill="#ffffff"/>
+<text class="heading" x="24" y="34">{heading}</text>
+<text x="24" y="58" style="fill: #1f6fd6">■ the state</text>
+<text x="116" y="58" style="fill: #855800">■ what each checkpoint stores</text>
+<text x="338" y="58" style="fill: #1a7f45">■ stored so far</text>
+<g transform="translate(16, 76)">{drawing}</g>
+</svg>
+"""
+
+
+def terminal() -> str:
+    """`langgraph-s3 history` of the example, in a terminal."""
+    console = Console(
+        record=True,
+        width=112,
+        file=io.StringIO(),
+        force_terminal=True,
+        color_system="truecolor",
+        highlight=False,
+    )
+    told = f"langgraph-s3 history {example.THREAD}"
+    console.print(f"$ {told}", style="bold", markup=False)
+    with (
+        mock.patch.object(frame, "open_saver", return_value=example.built(FakeS3())),
+        mock.patch.object(frame, "_console", return_value=console),
+        mock.patch.object(history, "age", partial(age, now=example.NOW)),
+    ):
+        ran = run("history", example.THREAD)
+    assert ran.code == 0, ran.err
+    svg = console.export_svg(title=told, theme=MONOKAI, code_format=_TERMINAL, unique_id="history")
+    return re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE)
+
+
+def sizes() -> str:
+    """The report's chart of a chat with much to read in its state."""
+    saver = example.steady(FakeS3())
+    weights = _chat(saver)
+    stored = {each.checkpoint_id: each.bytes for each in S3Admin(saver).checkpoint_sizes("chat")}
+    drawn = chart([("c", name, weight, stored[name]) for name, weight in weights.items()])
+    drawn = re.sub(r"</?a\b[^>]*>|<title>.*?</title>", "", drawn, flags=re.DOTALL)
+    total, last = sum(stored.values()), list(weights.values())[-1]
+    heading = (
+        f"{TURNS} turns of a chat with 100 kB of documents: {total / 1000:,.0f} kB are stored in all, "
+        f"uncompressed, {total / last:.1f} times the last state"
+    )
+    return _CHART.format(heading=heading, drawing=drawn)
+
+
+def _chat(saver: S3Saver) -> dict[str, int]:
+    """A checkpoint for each turn, with a message of 1 kB; their states' sizes, by their ids, oldest first."""
+    said: list[dict[str, Any]] = []
+    versions: dict[str, Any] = {"documents": f"{1:032}.5"}
+    weights: dict[str, int] = {}
+    for number in range(TURNS):
+        said = [*said, {"type": "human", "content": _text(number, 1_000)}]
+        values = {"documents": [_text(-1 - each, 10_000) for each in range(10)], "messages": said}
+        new = {**versions} if number == 0 else {}
+        versions["messages"] = new["messages"] = f"{number + 1:032}.5"
+        checkpoint: Any = {
+            "v": 4,
+            "id": f"{number:08}",
+            "ts": example.BEGAN.isoformat(),
+            "channel_values": values,
+            "channel_versions": dict(versions),
+            "versions_seen": {},
+            "updated_channels": sorted(new),
+        }
+        where = place("chat", f"{number - 1:08}" if number else None)
+        metadata: Any = {"source": "loop", "step": number}
+        saver.put(where, checkpoint, metadata, new)
+        weights[checkpoint["id"]] = len(saver.serde.dumps_typed(values)[1])
+    return weights
+
+
+def _text(seed: int, length: int) -> str:
+    """A text that is like no other one."""
+    words = (f"{(seed * 7919 + each * 104729) % 1_000_003:06}" for each in range(length // 7 + 1))
+    return " ".join(words)[:length]
+
+
+def screenshot(file: Path) -> bool:
+    """The report's page in a browser. `False` if there is none."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        return False
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        page = Path(folder) / "report.html"
+        with mock.patch.object(frame, "open_saver", return_value=example.built(FakeS3())):
+            ran = run("report", example.THREAD, "--html", page)
+        assert ran.code == 0, ran.err
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        shown = browser.new_page(viewport={"width": 1280, "height": 1130})
+        shown.goto(page.as_uri())
+        shown.locator("nav a", has_text="waits").locator("text").click()
+        shown.mouse.move(1, 1)
+        shown.evaluate("() => scrollTo(0, 0)")
+        shown.screenshot(path=file)
+        browser.close()
+    return True
+
+
+MADE: Final = {"history.svg": terminal, "sizes.svg": sizes}
+"""The pictures that are the same each time."""
+
+
+if __name__ == "__main__":
+    PICTURES.mkdir(exist_ok=True)
+    for name, make in MADE.items():
+        (PICTURES / name).write_text(make(), encoding="utf-8")
+    if not screenshot(PICTURES / "report.png"):
+        sys.stderr.write("There is no Chromium: docs/pictures/report.png stays as it is.\n")

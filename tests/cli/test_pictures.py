@@ -1,0 +1,49 @@
+"""The pictures in README and docs are what `make pictures` makes, and safe wherever they are shown."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.cli.pictures import MADE, PICTURES
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_they_are_what_the_script_makes(name: str) -> None:
+    shown = (PICTURES / name).read_text(encoding="utf-8")
+    assert MADE[name]() == shown, "make pictures makes them anew"
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_they_ask_for_nothing_and_run_nothing(name: str) -> None:
+    text = (PICTURES / name).read_text(encoding="utf-8")
+    root = ET.fromstring(text)
+    elements = {each.tag.removeprefix("{http://www.w3.org/2000/svg}") for each in root.iter()}
+    assert elements <= {
+        *("svg", "style", "defs", "clipPath", "rect", "g", "circle", "text", "tspan", "path", "polyline"),
+    }
+    names = {name for each in root.iter() for name in each.attrib}
+    assert not [each for each in names if each.startswith("on") or "href" in each]
+    assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
+    assert "@" not in text
+    assert len(text) < 50_000
+
+
+def test_the_tree_is_the_examples() -> None:
+    text = (PICTURES / "history.svg").read_text(encoding="utf-8")
+    for told in (
+        "customer-42",
+        "●",
+        "1&#160;error",
+        "1&#160;interrupt",
+        "namespace&#160;research:5f1c",
+        "3h",
+    ):
+        assert told in text
+
+
+def test_the_screenshot_is_there_and_small() -> None:
+    data = (PICTURES / "report.png").read_bytes()
+    assert data.startswith(b"\x89PNG")
+    assert len(data) < 300_000
