@@ -5,8 +5,8 @@
     curl localhost:8000/threads/ada/messages
 
 A run ends with its stream: if the client goes, or the server can't wait any longer, it is cancelled, and what
-it did is stored. `POST /threads/ada/resume` goes on from there. The store has to honour conditional writes, as
-AWS does: the lease, which keeps two requests (of two servers, too) off one thread, is made of them.
+it did is stored. `POST /threads/ada/resume` goes on from there. The store has to honour conditional writes,
+as AWS does: the lease, which keeps two requests (of two servers, too) off one thread, is made of them.
 """
 
 import asyncio
