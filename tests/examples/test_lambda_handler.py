@@ -230,8 +230,9 @@ def test_a_cold_start_loads_the_client_library_with_its_first_request(
 
 def test_its_table_compares_start_by_start() -> None:
     def starts(*seconds: float) -> list[dict[str, Any]]:
-        return [{"seconds": dict.fromkeys(lambda_cold_start.PARTS, each), "peak": 100.0} for each in seconds]
+        parts = lambda_cold_start.PARTS
+        return [{"seconds": dict.fromkeys(parts, each), "elapsed": 1.0, "peak": 99.0} for each in seconds]
 
     shown = lambda_cold_start.table({"s3": starts(0.1, 0.2, 0.4), "memory": starts(0.05, 0.1, 0.4)})
     assert ["together", "1000", "500"] in [line.split() for line in shown.splitlines()]
-    assert shown.endswith("S3Saver's start is 2.00 times the other: 50% of it is its share.")
+    assert shown.endswith("takes 2.00 times the CPU time (1.00 to 2.00): 50% of it is its share.")
