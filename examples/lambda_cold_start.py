@@ -158,8 +158,10 @@ def table(found: dict[str, list[dict[str, Any]]]) -> str:
         row("peak memory, MiB", medians(lambda start: start["peak"])),
     ]
     spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-    said = f"S3Saver's start takes {ratio:.2f} times the CPU time ({spread}): {1 - 1 / ratio:.0%} of it is its share."
-    return "\n".join([*lines, said])
+    lines += [
+        f"S3Saver's start takes {ratio:.2f} times the CPU time ({spread}): {1 - 1 / ratio:.0%} is its share."
+    ]
+    return "\n".join(lines)
 
 
 def main(argument: str = "7") -> None:

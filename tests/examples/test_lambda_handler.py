@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -186,6 +187,21 @@ def test_what_is_wrong_has_a_status(fresh: ModuleType, monkeypatch: pytest.Monke
     assert fresh.handler(request("Hello."), Context("a"))["statusCode"] == 503
 
 
+def test_its_requests_are_those_that_the_document_counts(fresh: ModuleType) -> None:
+    counts = []
+    before: Counter[str] = Counter()
+    for request_id in ("1", "2", "2"):
+        fresh.handler(request("Hello.", request_id), Context("a"))
+        now = Counter(fresh.saver.stats().requests)
+        counts.append(dict(now - before))
+        before = now
+    assert counts == [
+        {"PutObject": 10, "ListObjectsV2": 2, "GetObject": 1},
+        {"PutObject": 7, "ListObjectsV2": 2, "GetObject": 1},
+        {"PutObject": 2, "ListObjectsV2": 1, "GetObject": 1},
+    ]
+
+
 def test_the_settings_go_by_the_functions_memory(fresh: ModuleType) -> None:
     assert fresh.saver.config.cache_bytes == 16 * 2**20
 
@@ -235,4 +251,4 @@ def test_its_table_compares_start_by_start() -> None:
 
     shown = lambda_cold_start.table({"s3": starts(0.1, 0.2, 0.4), "memory": starts(0.05, 0.1, 0.4)})
     assert ["together", "1000", "500"] in [line.split() for line in shown.splitlines()]
-    assert shown.endswith("takes 2.00 times the CPU time (1.00 to 2.00): 50% of it is its share.")
+    assert shown.endswith("takes 2.00 times the CPU time (1.00 to 2.00): 50% is its share.")
