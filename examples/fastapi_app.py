@@ -1,5 +1,6 @@
 """A chat service on FastAPI: answers are streamed, threads are kept in S3, one saver serves the app's life.
 
+    pip install ".[aio]" langgraph fastapi uvicorn    # in a clone of this repository
     S3_BUCKET_NAME=my-bucket uvicorn examples.fastapi_app:app --timeout-graceful-shutdown 30
     curl -N localhost:8000/threads/ada/messages --json '{"text": "My name is Ada."}'
     curl localhost:8000/threads/ada/messages
@@ -107,9 +108,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         for run in chat.runs:  # those that uvicorn didn't wait for
             run.cancel()
-        await asyncio.gather(
-            *chat.runs, return_exceptions=True
-        )  # they store what they did, and release leases
+        # They store what they did, and give their leases back, before the saver is closed.
+        await asyncio.gather(*chat.runs, return_exceptions=True)
 
 
 app = FastAPI(lifespan=lifespan)

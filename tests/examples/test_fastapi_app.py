@@ -62,8 +62,10 @@ class GatedModel(ScriptedModel):
     """Says its first word at once, and the others when the test lets it."""
 
     gate: asyncio.Event
+    waits: asyncio.Event
     asked: list[int]
     breaks: bool = False
+    talks: bool = True
 
     async def _astream(
         self,
@@ -74,7 +76,8 @@ class GatedModel(ScriptedModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         self.asked.append(len(messages))
         for number, chunk in enumerate(self._stream(messages)):
-            if number:
+            if number or not self.talks:
+                self.waits.set()
                 await self.gate.wait()
                 if self.breaks:
                     raise ConnectionError("the model is gone")
@@ -83,7 +86,7 @@ class GatedModel(ScriptedModel):
 
 @pytest.fixture
 def gated(monkeypatch: pytest.MonkeyPatch) -> GatedModel:
-    model = GatedModel(script=[AIMessage(LINE)], gate=asyncio.Event(), asked=[])
+    model = GatedModel(script=[AIMessage(LINE)], gate=asyncio.Event(), waits=asyncio.Event(), asked=[])
     monkeypatch.setattr(fastapi_app, "model", model)
     return model
 
@@ -217,27 +220,50 @@ async def no_more_taken(client: httpx.AsyncClient) -> None:
 
 def test_shutdown_that_cannot_wait_leaves_a_thread_that_goes_on(gated: GatedModel) -> None:
     async def use() -> None:
-        async with (
-            serving(timeout_graceful_shutdown=0, log_config=None) as (client, server),
-            say(client, "ada", "I am Ada.") as response,
-        ):
+        async with impatient() as (client, server), say(client, "ada", "I am Ada.") as response:
             heard = events(response)
             await anext(heard)
             server.should_exit = True
             with contextlib.suppress(httpx.RemoteProtocolError):
                 assert [event async for event in heard] == []
-        gated.gate.set()
-        async with serving() as (client, _):
-            async with client.stream("POST", "/threads/ada/resume") as response:
-                assert response.status_code == 200
-                assert [event async for event in events(response)][-1] == ("done", None)
-            assert await said(client, "ada") == ["I am Ada.", LINE]
+        await goes_on(gated)
 
     guarded(use())
 
 
+def test_shutdown_that_cannot_wait_for_the_first_word_leaves_a_thread_that_goes_on(gated: GatedModel) -> None:
+    gated.talks = False
+
+    async def use() -> None:
+        async with impatient() as (client, server):
+            asked = asyncio.create_task(client.post("/threads/ada/messages", json={"text": "I am Ada."}))
+            await gated.waits.wait()
+            server.should_exit = True
+            await asyncio.wait([asked])
+            assert asked.exception() or asked.result().status_code == 500
+        await goes_on(gated)
+
+    guarded(use())
+
+
+def impatient() -> contextlib.AbstractAsyncContextManager[tuple[httpx.AsyncClient, Server]]:
+    """A server that waits for no stream when it is to stop, and whose log of that is nobody's concern."""
+    return serving(timeout_graceful_shutdown=0, log_config=None)
+
+
+async def goes_on(gated: GatedModel) -> None:
+    """The run ended with its server. The next one finishes it: no lease is in its way."""
+    assert not fastapi_app.app.state.chat.runs
+    gated.gate.set()
+    async with serving() as (client, _):
+        async with client.stream("POST", "/threads/ada/resume") as response:
+            assert response.status_code == 200
+            assert [event async for event in events(response)][-1] == ("done", None)
+        assert await said(client, "ada") == ["I am Ada.", LINE]
+
+
 def test_errors_have_a_status_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    impatient = functools.partial(S3Saver.from_env, max_attempts=1)
+    brief = functools.partial(S3Saver.from_env, max_attempts=1)
 
     async def use() -> None:
         async with serving() as (client, _):
@@ -255,7 +281,7 @@ def test_errors_have_a_status_each(monkeypatch: pytest.MonkeyPatch) -> None:
         with socket.socket() as silent:  # bound, and nobody listens
             silent.bind(("127.0.0.1", 0))
             monkeypatch.setenv("S3_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
-            monkeypatch.setattr(S3Saver, "from_env", impatient)
+            monkeypatch.setattr(S3Saver, "from_env", brief)
             async with serving() as (client, _):
                 for down in (
                     await client.get("/threads/ada/messages"),
