@@ -5,14 +5,14 @@ messages, as with a real model behind an API, so a conversation can go on in ano
 To use a real model, replace it by `langchain.chat_models.init_chat_model("…")` and keep the rest.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.tool import tool_call
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 
@@ -33,11 +33,26 @@ class ScriptedModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=self._line(messages).model_copy())])
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        """The same line word by word, where somebody listens (`stream_mode="messages"`)."""
+        line = self._line(messages)
+        for word in str(line.content).split(" ") if line.content else []:
+            yield ChatGenerationChunk(message=AIMessageChunk(content=f"{word} "))
+        yield ChatGenerationChunk(message=AIMessageChunk(content="", tool_calls=line.tool_calls))
+
+    def _line(self, messages: list[BaseMessage]) -> AIMessage:
         said = 0
         for message in messages:
             said = 0 if message.type == "human" else said + (message.type == "ai")
-        line = self.script[said]
-        return ChatResult(generations=[ChatGeneration(message=line.model_copy())])
+        return self.script[said]
 
     def bind_tools(
         self,
