@@ -16,6 +16,7 @@ import botocore
 import pytest
 from botocore import useragent
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from urllib3 import HTTPResponse
 
 from benchmarks.bucket import Answer, Bucket, Request
@@ -169,7 +170,10 @@ def test_other_stores_than_aws_get_an_md5_where_a_checksum_is_required(url: str 
     def answer(request: Any, **_: Any) -> AWSResponse:
         sent.update(request.headers, body=request.body)
         return AWSResponse(
-            request.url, 200, {}, HTTPResponse(io.BytesIO(b"<DeleteResult/>"), preload_content=False)
+            request.url,
+            200,
+            HTTPHeaders(),
+            HTTPResponse(io.BytesIO(b"<DeleteResult/>"), preload_content=False),
         )
 
     with S3Saver("bucket", endpoint_url=url) as saver:
