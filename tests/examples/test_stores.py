@@ -51,7 +51,7 @@ def moto(tmp_path: Path, credentials: None) -> Iterator[Server]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     with running("moto", tmp_path) as started:
         client = boto3.client("s3", endpoint_url=started.endpoint_url, region_name=started.region)
-        client.create_bucket(Bucket="my-bucket")
+        client.create_bucket(Bucket="stores")
         client.close()
         yield started
 
@@ -83,6 +83,7 @@ def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_conversation_on_moto(moto: Server, capsys: pytest.CaptureFixture[str]) -> None:
     uri = stores.STORES["LocalStack"].replace("http://localhost:4566", moto.endpoint_url)
+    uri = uri.replace("my-bucket", "stores")
     stores.main(uri)
     answer, *wanting = capsys.readouterr().out.splitlines()
     assert answer == "You have told me 2 things, first: My name is Ada."
