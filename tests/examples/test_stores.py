@@ -16,7 +16,7 @@ from langgraph_checkpoint_s3 import S3Config, S3Saver
 from langgraph_checkpoint_s3.plans.plan import ask
 from langgraph_checkpoint_s3.s3.administration import Sign
 from langgraph_checkpoint_s3.testing import LocalS3
-from tests.examples.test_examples import clean_environment, run, server
+from tests.examples.test_examples import clean_environment, server
 from tests.servers import Server, running
 
 __all__ = ["clean_environment", "server"]
@@ -92,11 +92,14 @@ def test_a_conversation_on_moto(moto: Server, capsys: pytest.CaptureFixture[str]
         assert list(saver.list(None)) == []
 
 
-def test_a_conversation_on_rclone(server: LocalS3, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_conversation_on_rclone(
+    server: LocalS3, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name, value in server.environment().items():
         if name.startswith("AWS_"):
             monkeypatch.setenv(name, value)
     uri = stores.STORES["rclone"].replace("http://localhost:8080", server.endpoint_url)
-    printed = run("examples.stores", uri.replace("my-bucket", "checkpoints"))
+    stores.main(uri.replace("my-bucket", "checkpoints"))
+    printed = capsys.readouterr().out
     assert printed.startswith("You have told me 2 things, first: My name is Ada.\n")
     assert "not supported: conditional writes\n" in printed
