@@ -191,7 +191,9 @@ def _saver(source: str) -> Any:
 
 
 def _package(source: str) -> str:
-    return f"langgraph-checkpoint-{'postgres' if source.startswith('postgres') else 'sqlite'}"
+    if source.startswith("postgres"):
+        return 'langgraph-checkpoint-postgres "psycopg[binary]"'  # it brings psycopg along, but no libpq
+    return "langgraph-checkpoint-sqlite"
 
 
 def _fields(done: Any) -> dict[str, Any]:

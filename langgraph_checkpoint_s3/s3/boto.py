@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 import os
 import threading
 from collections.abc import Mapping
@@ -68,6 +70,18 @@ def drop_expect(model: Any, params: Mapping[str, Any], **_: Any) -> None:
         params["headers"].pop("Expect", None)
 
 
+def add_md5(model: Any, params: Mapping[str, Any], **_: Any) -> None:
+    """Send `Content-MD5` where a checksum is required, for other stores than AWS.
+
+    botocore sends a CRC instead since 1.36, and stores that aren't so new refuse that (`MissingContentMD5`):
+    MinIO until January 2025, say, every DeleteObjects.
+    """
+    body = params["body"]
+    if model.http_checksum.get("requestChecksumRequired") and isinstance(body, bytes):
+        digest = hashlib.md5(body, usedforsecurity=False).digest()
+        params["headers"]["Content-MD5"] = base64.b64encode(digest).decode()
+
+
 @functools.cache
 def model_loader() -> Any:
     """The service models of botocore, parsed once a process: most of what making a client costs."""
@@ -115,6 +129,8 @@ def tune(client: Any) -> None:
     """Adapt a client of our own making; those that users hand in stay as they are."""
     events = client.meta.events
     events.register_last("before-call.s3", drop_expect, unique_id="langgraph-checkpoint-s3")
+    if not is_aws(client.meta.endpoint_url):
+        events.register_last("before-call.s3", add_md5, unique_id="langgraph-checkpoint-s3-md5")
     events.register_first("choose-signer.s3", sign_with_version_4, unique_id="langgraph-checkpoint-s3-v4")
     events.register_last(
         "before-parameter-build.s3", sign_for_the_region, unique_id="langgraph-checkpoint-s3-r"

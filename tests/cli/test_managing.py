@@ -207,6 +207,17 @@ class TestMoving:
         assert ran.code == 1
         assert "pip install langgraph-checkpoint-sqlite" in ran.err
 
+    def test_migrate_from_postgres_without_what_it_needs(
+        self, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The saver's own dependency, `psycopg`, can't be imported where there is no libpq."""
+        for missing in ("psycopg", "langgraph.checkpoint.postgres"):
+            monkeypatch.setitem(sys.modules, missing, None)
+            ran = cli("migrate", "postgresql://me:sesame@localhost/agents")
+            assert ran.code == 1
+            assert 'pip install langgraph-checkpoint-postgres "psycopg[binary]"' in ran.err
+            assert "sesame" not in ran.err
+
     def test_migrate_from_s3(
         self, cli: Cli, saver: S3Saver, thread: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -16,7 +16,8 @@ from langgraph_checkpoint_s3 import (
     InvalidConfigError,
     StorageUnavailableError,
 )
-from tests.contract.front import Answer, BreakOff, Front, HangUp, Hold, Reply
+from langgraph_checkpoint_s3.testing.faults import Seen
+from tests.contract.front import Answer, BreakOff, Fault, Front, HangUp, Hold, Reply
 from tests.contract.operations import ALL, READS, WRITES
 from tests.contract.support import (
     Calls,
@@ -273,6 +274,22 @@ class TestTheWayThere:
             WRITES[name](calls)
         assert place.objects() == before
         assert place.uploads() == []
+
+
+class TestOlderStores:
+    def test_what_needs_a_checksum_has_the_old_one_too(
+        self, calls: Calls, place: Place, front: Front
+    ) -> None:
+        def strict(seen: Seen) -> Fault | None:
+            lacks = seen.operation == "DeleteObjects" and "content-md5" not in seen.headers
+            return Answer(400, "MissingContentMD5") if lacks else None
+
+        build_thread(calls)
+        front.schedule = strict
+        calls.delete_thread("thread")
+        assert place.listing() == []
+        assert front.counts()["DeleteObjects"] == 1
+        assert not any("content-md5" in seen.headers for seen in front.log if seen.operation == "PutObject")
 
 
 class TestConditions:

@@ -13,7 +13,7 @@ from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.sqlite import SqliteSaver
 
-from examples import approval, bookings, durability, from_sqlite, quickstart, subgraphs, time_travel
+from examples import approval, bookings, durability, files, from_sqlite, quickstart, subgraphs, time_travel
 from examples.demo import __main__ as demo
 from examples.demo.account import by_kind, dollars
 from examples.demo.stage import wait_until, worker
@@ -138,6 +138,15 @@ def test_durability_exit_saves_once_a_run(capsys: pytest.CaptureFixture[str]) ->
         "sync: 4 steps, 6 checkpoints, 11 PUTs",
         "exit: 4 steps, 1 checkpoints, 1 PUTs",
     ]
+
+
+@pytest.mark.usefixtures("bucket")
+def test_files_in_the_state_are_stored_once(capsys: pytest.CaptureFixture[str]) -> None:
+    files.main(chapters=4, sentences=600)  # it checks what it says
+    told, *lines = capsys.readouterr().out.splitlines()
+    assert told.startswith("0.4 MB of reference, 4 edits")
+    names = [line.partition(": 21 checkpoints, ")[0] for line in lines]
+    assert names == ["without borrowing", "borrowing", "a delta channel"]
 
 
 @pytest.mark.usefixtures("bucket")

@@ -23,6 +23,7 @@ from tests.contract.test_damage import TestBadInput, TestDamage, TestDeletion
 from tests.contract.test_encryption import TestEncryption
 from tests.contract.test_errors import (
     TestConditions,
+    TestOlderStores,
     TestPermissions,
     TestTheBucket,
     TestTheWayThere,
@@ -55,6 +56,7 @@ __all__ = [
     "TestLargeStates",
     "TestLoops",
     "TestManyThreads",
+    "TestOlderStores",
     "TestParity",
     "TestPermissions",
     "TestRewriting",

@@ -8,6 +8,7 @@ None needs Docker. What a server can't do, its `Features` say, so a test asks th
 | rclone     | files in a directory              | -         | 0.2 s |
 | ceph       | a real production store           | 7-20 s    | 10 s  |
 | localstack | AWS's admin calls, emulated       | 5-60 s    | 4 s   |
+| seaweedfs  | a real store, in one process      | 10 s      | 4 s   |
 | external   | what `S3_TEST_ENDPOINT` points at | -         | -     |
 
 `python -m tests.servers ceph` runs one in the foreground.
@@ -28,6 +29,7 @@ _MODULES = {
     "rclone": "rclone_server",
     "ceph": "ceph",
     "localstack": "localstack",
+    "seaweedfs": "seaweedfs",
     "external": "external",
 }
 NAMES = tuple(_MODULES)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import hashlib
+import io
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +15,9 @@ from typing import Any
 import botocore
 import pytest
 from botocore import useragent
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from urllib3 import HTTPResponse
 
 from benchmarks.bucket import Answer, Bucket, Request
 from benchmarks.server import Server
@@ -19,7 +25,7 @@ from langgraph_checkpoint_s3 import InvalidConfigError, S3Saver, __version__
 from langgraph_checkpoint_s3.plans.plan import ask
 from langgraph_checkpoint_s3.s3.administration import Sign
 from langgraph_checkpoint_s3.s3.drivers import Store
-from langgraph_checkpoint_s3.s3.requests import Body, GetObject
+from langgraph_checkpoint_s3.s3.requests import Body, DeleteObjects, GetObject
 
 CONFIG: Any = {"configurable": {"thread_id": "1"}}
 
@@ -155,3 +161,25 @@ def test_the_store_is_told_the_library_and_the_saver(run: Run, monkeypatch: pyte
     assert f"otocore/{botocore.__version__} " in f"{heard[0]} "
     assert "Python/" in heard[0]
     assert heard[0].endswith(f" langgraph-checkpoint-s3/{__version__}")
+
+
+@pytest.mark.parametrize("url", [None, "https://s3.example.org"])
+def test_other_stores_than_aws_get_an_md5_where_a_checksum_is_required(url: str | None) -> None:
+    sent: dict[str, Any] = {}
+
+    def answer(request: Any, **_: Any) -> AWSResponse:
+        sent.update(request.headers, body=request.body)
+        return AWSResponse(
+            request.url,
+            200,
+            HTTPHeaders(),
+            HTTPResponse(io.BytesIO(b"<DeleteResult/>"), preload_content=False),
+        )
+
+    with S3Saver("bucket", endpoint_url=url) as saver:
+        client, _ = saver._store._boto.get()
+        client.meta.events.register("before-send.s3", answer)
+        saver._store.run(ask(DeleteObjects(("k",))))
+    digest = base64.b64encode(hashlib.md5(sent["body"], usedforsecurity=False).digest())
+    assert sent.get("Content-MD5") == (digest if url else None)
+    assert sent["x-amz-checksum-crc32"]
