@@ -24,6 +24,7 @@ from langgraph_checkpoint_s3 import (
     BucketNotFoundError,
     DecryptionError,
     InvalidConfigError,
+    InvalidKeyError,
     S3CheckpointError,
     S3Saver,
 )
@@ -38,6 +39,7 @@ FAILED: Final = 1
 USAGE: Final = 2
 NOT_FOUND: Final = 3
 INTERRUPTED: Final = 130
+_KINDS: Final = {FAILED: "failed", USAGE: "usage", NOT_FOUND: "not_found", INTERRUPTED: "interrupted"}
 
 _WIDE: Final = 10_000
 """The width of a line where nobody looks at it: none is broken."""
@@ -82,6 +84,7 @@ class Run:
         self._uri = uri
         self._keys = keys
         self._closing = contextlib.ExitStack()
+        self._work: tuple[str, int, int | None] | None = None
         self.out = _console(sys.stdout)
         self.err = _console(sys.stderr)
 
@@ -145,8 +148,26 @@ class Run:
         self.out.print(shown, soft_wrap=True)
 
     def note(self, text: str) -> None:
-        """Tell something beside the answer, on stderr."""
-        self.err.print(Text(clean(text)), soft_wrap=True)
+        """Tell something beside the answer, on stderr: with `--json` an object a line, too."""
+        self._beside(text, {"note": text})
+
+    def fail(self, text: str, kind: str, code: int, before: str = "") -> None:
+        """Tell why a command ends as it does, on stderr."""
+        self._beside(before + text, {"error": text, "kind": kind, "exit_code": code})
+
+    def _beside(self, text: str, data: dict[str, Any]) -> None:
+        if self.json:
+            sys.stderr.write(json.dumps(data, ensure_ascii=True) + "\n")
+        else:
+            self.err.print(Text(clean(text)), soft_wrap=True)
+
+    @property
+    def stopped(self) -> str:
+        """What Ctrl-C ended."""
+        if self._work is None:
+            return "Stopped."
+        what, done, total = self._work
+        return f"Stopped while {what}, after {done:,}{'' if total is None else f' of {total:,}'}."
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Show a table; where there is no terminal, lines with tabs in between."""
@@ -184,19 +205,32 @@ class Run:
             return
         if self.json or not _answers():
             raise Stop(USAGE, f"{question} Nothing was done: pass --yes to do it, or --dry-run to see what.")
-        if not typer.confirm(clean(question), err=True):
+        try:
+            wanted = typer.confirm(clean(question), err=True)
+        except typer.Abort as error:  # Ctrl-C, or Ctrl-D
+            raise Stop(INTERRUPTED, "Nothing was done.") from error
+        if not wanted:
             raise Stop(FAILED, "Nothing was done.")
 
     @contextlib.contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int, int | None], None]]:
         """A bar with counts and the time left, on stderr, if that is a terminal."""
-        if not self.err.is_terminal or self.json:
-            yield lambda done, total: None
-            return
-        columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=self.err, transient=True) as bar:
-            task = bar.add_task(what, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+        self._work = (what, 0, None)
+        with contextlib.ExitStack() as stack:
+            show: Callable[[int, int | None], None] | None = None
+            if self.err.is_terminal and not self.json:
+                columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+                bar = stack.enter_context(Progress(*columns, console=self.err, transient=True))
+                task = bar.add_task(what, total=None)
+                show = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
+
+            def report(done: int, total: int | None) -> None:
+                self._work = (what, done, total)
+                if show is not None:
+                    show(done, total)
+
+            yield report
+        self._work = None
 
 
 def _answers() -> bool:
@@ -272,19 +306,20 @@ def _guarded(function: Command, run: Run, debug: bool, arguments: dict[str, Any]
     except Stop as stop:
         code = stop.code
         if str(stop):
-            run.note(str(stop))
+            run.fail(str(stop), _KINDS[code], code)
     except KeyboardInterrupt:
         code = INTERRUPTED
-        run.note("Stopped.")
+        run.fail(run.stopped, _KINDS[code], code)
     except BrokenPipeError:
         raise
-    except (typer.Exit, typer.Abort):
+    except typer.Exit:
         raise
     except Exception as error:  # a person reads it: one line, and --debug for the rest
         if debug:
             raise
         code = _code_of(error)
-        run.note(f"error: {_told(error)}")
+        kind = error.kind if isinstance(error, S3CheckpointError) else type(error).__name__
+        run.fail(_told(error), kind, code, "error: ")
     if code:
         raise typer.Exit(code)
 
@@ -298,6 +333,8 @@ def _code_of(error: Exception) -> int:
 def _told(error: Exception) -> str:
     if isinstance(error, BucketNotFoundError):
         return f"{error} `langgraph-s3 setup` makes it."
+    if isinstance(error, InvalidKeyError) and "config=" in str(error):
+        return "The thread's id is empty: `langgraph-s3 threads` lists them."
     if isinstance(error, DecryptionError):
         return f"{error}. Here that is --keys MODULE:NAME."
     if isinstance(error, (S3CheckpointError, OSError)):

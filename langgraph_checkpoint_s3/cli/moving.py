@@ -12,7 +12,9 @@ import typer
 
 from langgraph_checkpoint_s3.admin import MigrationError, S3Admin, load_signed_url, loads
 from langgraph_checkpoint_s3.admin.plans.sizes import counted, human
+from langgraph_checkpoint_s3.cli.checkpoints import find
 from langgraph_checkpoint_s3.cli.clean import clean
+from langgraph_checkpoint_s3.cli.entries import place_of
 from langgraph_checkpoint_s3.cli.frame import FAILED, NOT_FOUND, USAGE, Run, Stop, command, open_saver
 from langgraph_checkpoint_s3.cli.options import DryRun, MaybeCheckpoint, Namespace, Thread, duration, place
 from langgraph_checkpoint_s3.cli.states import tell
@@ -112,16 +114,14 @@ def url(
     run: Run,
     thread: Thread,
     checkpoint: MaybeCheckpoint = "",
-    ns: Namespace = "",
+    ns: Namespace = None,
     expires: Annotated[str, typer.Option(metavar="TIME", help="How long it is valid, 7d at most.")] = "1h",
 ) -> None:
     """Make a URL that gives one checkpoint to whoever has it. Hand it over as you would a password."""
     until = duration(expires)
-    found = run.saver.get_tuple(place(thread, ns, checkpoint))
-    if found is None:
-        raise run.not_found(thread, checkpoint or None)
-    made = run.admin.signed_url(thread, found.checkpoint["id"], until, ns)
-    data = {"url": made, "checkpoint_id": found.checkpoint["id"], "expires_in": until}
+    namespace, name = place_of(find(run, thread, ns, checkpoint))
+    made = run.admin.signed_url(thread, name, until, namespace)
+    data = {"url": made, "checkpoint_id": name, "expires_in": until}
     run.answer(data, lambda: run.line(made))
 
 

@@ -42,13 +42,16 @@ def delete(
     )
     if going and not dry_run:
         run.sure(f"Delete {what} from {run.place}{' for good' if for_good else ''}?", yes=yes)
-        for each in going:
-            if for_good:
-                purged = run.admin.purge_thread(each["thread_id"], dry_run=False)
-                if purged.unseen:
-                    run.note(f"warning: The store can't list {' or '.join(purged.unseen)}: some may be left.")
-            else:
-                run.saver.delete_thread(each["thread_id"])
+        unseen: set[str] = set()
+        with run.progress("deleting") as progress:
+            for done, each in enumerate(going, start=1):
+                if for_good:
+                    unseen.update(run.admin.purge_thread(each["thread_id"], dry_run=False).unseen)
+                else:
+                    run.saver.delete_thread(each["thread_id"])
+                progress(done, len(going))
+        if unseen:
+            run.note(f"warning: The store can't list {' or '.join(sorted(unseen))}: some may be left.")
     verb = "Would delete" if dry_run else "Deleted"
     data = {"dry_run": dry_run, "for_good": for_good, "threads": going, "not_found": absent}
     run.answer(data, lambda: run.line(clean(f"{verb} {what}.")) if going else None)

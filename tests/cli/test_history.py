@@ -83,6 +83,10 @@ class TestHistory:
         assert "more than 2" in ran.err
         assert cli("history", thread, "--limit", 2, "--json").data["more"]
 
+    def test_several_writes(self, cli: Cli, saver: S3Saver, thread: str) -> None:
+        saver.put_writes(place(thread, "00000007"), [("c", 1), ("d", 2)], "task")
+        assert "2 pending writes of 1 task" in cli("history", thread).out.splitlines()[1]
+
     def test_the_sizes_are_what_is_stored(self, cli: Cli, saver: S3Saver, thread: str) -> None:
         found = cli("history", thread, "--json").data["checkpoints"]
         assert (
@@ -125,6 +129,23 @@ class TestWatch:
         ran = cli("watch", thread, "--count", 2, "--json")
         assert '"interrupts": 1' in ran.out.splitlines()[1]
         assert ran.out.count("\n") == 2
+
+    def test_a_thread_that_is_not_there_yet_is_waited_for(
+        self, cli: Cli, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        turns = iter([False, False, True])
+
+        def meanwhile(seconds: float) -> None:
+            if next(turns):
+                put_chain(saver, "new", 1)
+
+        monkeypatch.setattr(SLEEP, meanwhile)
+        ran = cli("watch", "new", "--count", 1)
+        assert ran.err == "There is no thread 'new' in s3://fake-bucket/checkpoints/ yet: waiting for it.\n"
+        assert ran.out.count("\n") == 1
+
+    def test_it_does_not_ask_without_end(self, cli: Cli, thread: str) -> None:
+        assert cli("watch", thread, "--every", "0s").code == 2
 
     def test_ctrl_c_ends_it(self, cli: Cli, thread: str, monkeypatch: pytest.MonkeyPatch) -> None:
         def interrupted(seconds: float) -> None:
