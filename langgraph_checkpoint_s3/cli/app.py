@@ -9,7 +9,17 @@ from typing import Annotated
 
 import typer
 
-from langgraph_checkpoint_s3.cli import bucket, history, moving, removal, report, states, threads, versions
+from langgraph_checkpoint_s3.cli import (
+    bucket,
+    decoding,
+    history,
+    moving,
+    removal,
+    report,
+    states,
+    threads,
+    versions,
+)
 from langgraph_checkpoint_s3.version import __version__
 
 app = typer.Typer(
@@ -37,7 +47,7 @@ def _main(
     pass
 
 
-for _room in (threads, history, states, report, bucket, moving, removal, versions):
+for _room in (threads, history, states, report, bucket, moving, decoding, removal, versions):
     _room.add(app)
 
 

@@ -92,9 +92,9 @@ class Run:
         """Close what was opened."""
         self._closing.close()
 
-    def opened(self, **keywords: Any) -> S3Saver:
-        """A saver on the target, closed at the end."""
-        saver = open_saver(self._uri, encryption=self.keys, **keywords)
+    def opened(self, uri: str | None = None, **keywords: Any) -> S3Saver:
+        """A saver on the target, or on another one, closed at the end."""
+        saver = open_saver(uri or self._uri, encryption=self.keys, **keywords)
         self._closing.callback(saver.close)
         return saver
 

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from langgraph_checkpoint_s3.admin import MigrationError, S3Admin, load_signed_url, loads
+from langgraph_checkpoint_s3.admin import MigrationError, S3Admin
 from langgraph_checkpoint_s3.admin.plans.sizes import counted, human
 from langgraph_checkpoint_s3.cli.checkpoints import find
 from langgraph_checkpoint_s3.cli.clean import clean
 from langgraph_checkpoint_s3.cli.entries import place_of
 from langgraph_checkpoint_s3.cli.frame import FAILED, NOT_FOUND, USAGE, Run, Stop, command, open_saver
 from langgraph_checkpoint_s3.cli.options import DryRun, MaybeCheckpoint, Namespace, Thread, duration, place
-from langgraph_checkpoint_s3.cli.states import tell
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
-
-_STDIN = "-"
 
 
 def add(app: typer.Typer) -> None:
@@ -30,7 +26,6 @@ def add(app: typer.Typer) -> None:
     command(app, "copy", "copy customer-42 customer-42-debug")(copy)
     command(app, "export", "export customer-42 customer-42.zip")(export)
     command(app, "import", "import customer-42.zip --thread customer-42-debug")(import_)
-    command(app, "decode", "decode state.zip")(decode)
     command(app, "url", "url customer-42 --expires 1h")(url)
     command(app, "migrate", "migrate checkpoints.sqlite --thread customer-42")(migrate)
 
@@ -84,30 +79,6 @@ def import_(
         f"{done.written} objects written, {done.unchanged} there before, {len(done.kept)} kept as they were."
     )
     run.answer(done, lambda: run.line(clean(told)))
-
-
-def decode(
-    run: Run,
-    source: Annotated[
-        str, typer.Argument(metavar="FILE-OR-URL", help="A file, a signed URL, or - for stdin.")
-    ],
-) -> None:
-    """Show a checkpoint that somebody handed over: a file of one checkpoint, or a signed URL.
-
-    Needs no bucket. Types of an application show as their data: nothing is imported.
-    """
-    from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-
-    strict = JsonPlusSerializer(allowed_msgpack_modules=None)
-    if source.startswith(("https://", "http://")):
-        found = load_signed_url(source, serde=strict)
-    elif source == _STDIN:
-        found = loads(sys.stdin.buffer.read(), serde=strict, encryption=run.keys)
-    elif Path(source).is_file():
-        found = loads(Path(source).read_bytes(), serde=strict, encryption=run.keys)
-    else:
-        raise Stop(NOT_FOUND, f"There is no file {source!r}.")
-    tell(run, found, found.checkpoint["channel_values"])
 
 
 def url(

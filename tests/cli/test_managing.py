@@ -12,7 +12,7 @@ import pytest
 from langgraph.checkpoint.sqlite import SqliteSaver
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.admin import S3Admin, dumps
+from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.cli import frame, moving
 from langgraph_checkpoint_s3.encryption import KeyRing
 from tests.cli.conftest import Cli
@@ -141,9 +141,6 @@ class TestMoving:
         again = cli("import", file, "--thread", "second", "--json").data
         assert (again["written"], again["unchanged"]) == (0, 9)
         assert len(list(saver.list(place("second")))) == 5
-        ran = cli("decode", file)
-        assert ran.code == 2
-        assert "5 checkpoints" in ran.err
 
     def test_a_bar_on_a_terminal(
         self, cli: Cli, thread: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -154,21 +151,6 @@ class TestMoving:
         assert "9/9" in ran.err
         ran = cli("export", thread, tmp_path / "thread.zip", "--force", "--json")
         assert ran.err == ""
-
-    def test_decode_needs_no_bucket(
-        self, cli: Cli, thread: str, saver: S3Saver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        found = saver.get_tuple(place(thread))
-        assert found is not None
-        file = tmp_path / "state.zip"
-        file.write_bytes(dumps(found))
-        monkeypatch.setattr(frame, "open_saver", None)
-        assert "n\n  fork\n" in cli("decode", file).out
-        shown = cli("decode", "-", "--json", stdin=dumps(found)).data
-        assert shown["channel_values"] == {"n": "fork"}
-        file.write_bytes(b"nonsense")
-        ran = cli("decode", file)
-        assert (ran.code, ran.err.count("\n")) == (1, 1)
 
     def test_url(self, cli: Cli, thread: str) -> None:
         assert cli("url", thread).out.startswith("https://")
