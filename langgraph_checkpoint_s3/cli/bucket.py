@@ -6,18 +6,17 @@ import json
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+from typing import Annotated, Any, Final, cast, get_args
 
 import typer
 
 from langgraph_checkpoint_s3.admin import Change, LifecyclePolicy
+from langgraph_checkpoint_s3.admin.iam import Role
 from langgraph_checkpoint_s3.cli.clean import clean
 from langgraph_checkpoint_s3.cli.frame import FAILED, USAGE, Run, Stop, command
 from langgraph_checkpoint_s3.cli.options import DryRun, Yes
 
-if TYPE_CHECKING:
-    from langgraph_checkpoint_s3.admin.iam import Role
-
+ROLES: Final[tuple[str, ...]] = get_args(Role)
 _STYLES: Final = {"ok": "green", "missing": "bold red", "warning": "yellow"}
 
 
@@ -135,14 +134,33 @@ def iam_policy(
     run: Run,
     role: Annotated[
         list[str] | None,
-        typer.Option(help="runtime, read-only, retention or administration. Default: runtime."),
+        typer.Option(
+            metavar="ROLE",
+            help="runtime, read-only, retention or administration; may be given again. Default: runtime.",
+            autocompletion=lambda: list(ROLES),
+        ),
     ] = None,
     kms_key: Annotated[str | None, typer.Option(metavar="ARN", help="The key that encrypts objects.")] = None,
+    replication_role: Annotated[
+        str | None, typer.Option(metavar="ARN", help="The role that S3 may be given for replication.")
+    ] = None,
+    partition: Annotated[
+        str | None, typer.Option(metavar="NAME", help="aws-cn, aws-us-gov, … Default: the region's.")
+    ] = None,
     whole_bucket: Annotated[bool, typer.Option("--whole-bucket", help="As Ceph needs it.")] = False,
 ) -> None:
     """Print the IAM policy with the least that credentials need. Sends nothing."""
-    roles = cast("Sequence[Role]", tuple(role or ["runtime"]))
-    policy = run.admin.iam_policy(roles, kms_key_id=kms_key, whole_bucket=whole_bucket)
+    unknown = set(role or ()) - set(ROLES)
+    if unknown:
+        named = ", ".join(map(repr, sorted(unknown)))
+        raise Stop(USAGE, f"There is no --role {named}: write {', '.join(ROLES[:-1])} or {ROLES[-1]}.")
+    policy = run.admin.iam_policy(
+        cast("Sequence[Role]", tuple(role or ["runtime"])),
+        kms_key_id=kms_key,
+        replication_role=replication_role,
+        partition=partition,
+        whole_bucket=whole_bucket,
+    )
     run.answer(policy, lambda: run.line(json.dumps(policy, indent=2)))
 
 

@@ -100,8 +100,22 @@ class TestIamPolicy:
 
     def test_an_unknown_role_names_those_there_are(self, cli: Cli) -> None:
         ran = cli("iam-policy", "--role", "admin")
-        assert ran.code == 2
-        assert "administration" in ran.err
+        assert (ran.code, ran.err) == (
+            2,
+            "There is no --role 'admin': write runtime, read-only, retention or administration.\n",
+        )
+
+    def test_all_that_the_api_takes(self, cli: Cli) -> None:
+        arn = "arn:aws-cn:iam::123456789012:role/replication"
+        for role in bucket.ROLES:
+            shown = cli("iam-policy", "--role", role, "--replication-role", arn, "--partition", "aws-cn").out
+            passed = json.loads(shown)["Statement"][-1]
+            assert (passed["Action"], passed["Resource"]) == (["iam:PassRole"], arn)
+            assert "arn:aws-cn:s3:::fake-bucket" in shown
+            assert "PassRole" not in cli("iam-policy", "--role", role).out
+        key = "arn:aws:kms:us-east-1:123456789012:key/x"
+        assert key in cli("iam-policy", "--kms-key", key).out
+        assert "s3:prefix" not in cli("iam-policy", "--whole-bucket").out
 
 
 class TestServe:
