@@ -22,11 +22,23 @@ _STYLES: Final = {"ok": "green", "missing": "bold red", "warning": "yellow"}
 
 def add(app: typer.Typer) -> None:
     """Add this file's commands."""
-    command(app, "check", "check --uri s3://my-bucket/agents")(check)
-    command(app, "setup", "setup --harden --versioning")(setup)
-    command(app, "lifecycle", "lifecycle --delete-after 30 --dry-run")(lifecycle)
-    command(app, "iam-policy", "iam-policy --role runtime --role retention")(iam_policy)
-    command(app, "serve", "serve ./data --port 9000")(serve)
+    command(app, "check", "check --uri s3://my-bucket/agents", "Try all that a saver needs of the bucket.")(
+        check
+    )
+    command(app, "setup", "setup --harden --versioning", "Make the bucket ready.")(setup)
+    command(
+        app,
+        "lifecycle",
+        "lifecycle --delete-after 30 --dry-run",
+        "Show or set when S3 deletes or archives what is old.",
+    )(lifecycle)
+    command(
+        app,
+        "iam-policy",
+        "iam-policy --role runtime --role retention",
+        "Print the IAM policy with the least that is needed.",
+    )(iam_policy)
+    command(app, "serve", "serve ./data --port 9000", "Run a local S3 server for development.")(serve)
 
 
 def check(run: Run) -> None:

@@ -32,7 +32,7 @@ _OF: Final = {"checkpoint": " of a checkpoint", "writes": " of a task's writes",
 
 def add(app: typer.Typer) -> None:
     """Add this file's command."""
-    command(app, "decode", "decode state.zip")(decode)
+    command(app, "decode", "decode state.zip", "Show a checkpoint that somebody handed over.")(decode)
 
 
 def decode(

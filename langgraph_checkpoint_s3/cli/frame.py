@@ -257,13 +257,16 @@ _SHARED: Final = {
 }
 
 
-def command(app: typer.Typer, name: str, example: str) -> Callable[[Command], Command]:
+def command(
+    app: typer.Typer, name: str, example: str, short: str | None = None
+) -> Callable[[Command], Command]:
     """Make a command of a function whose first parameter is its `Run`.
 
     Args:
         app: Where it belongs.
         name: What it is called.
         example: What `--help` ends with, without the program's name.
+        short: What the list of commands says of it, in 56 letters at most. Default: its first sentence.
     """
 
     def decorate(function: Command) -> Command:
@@ -287,7 +290,7 @@ def command(app: typer.Typer, name: str, example: str) -> Callable[[Command], Co
         run.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]  # typer reads it
         run.__annotations__ = {each.name: each.annotation for each in [*own, *shared]}
         run.__doc__ = inspect.getdoc(function)
-        app.command(name, epilog=f"Example: langgraph-s3 {example}")(run)
+        app.command(name, short_help=short, epilog=f"Example: langgraph-s3 {example}")(run)
         return function
 
     return decorate

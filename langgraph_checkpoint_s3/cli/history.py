@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 
 def add(app: typer.Typer) -> None:
     """Add this file's commands."""
-    command(app, "history", "history customer-42 --limit 20")(history)
-    command(app, "watch", "watch customer-42 --every 2s")(watch)
+    command(app, "history", "history customer-42 --limit 20", "Draw a thread's checkpoints, forks and all.")(
+        history
+    )
+    command(
+        app, "watch", "watch customer-42 --every 2s", "Follow a running agent, checkpoint by checkpoint."
+    )(watch)
 
 
 def history(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def add(app: typer.Typer) -> None:
     """Add this file's commands."""
     command(app, "copy", "copy customer-42 customer-42-debug")(copy)
-    command(app, "export", "export customer-42 customer-42.zip")(export)
+    command(app, "export", "export customer-42 customer-42.zip", "Write a whole thread into a file.")(export)
     command(app, "import", "import customer-42.zip --thread customer-42-debug")(import_)
     command(app, "url", "url customer-42 --expires 1h")(url)
     command(app, "migrate", "migrate checkpoints.sqlite --thread customer-42")(migrate)

@@ -16,8 +16,8 @@ from langgraph_checkpoint_s3.cli.values import age
 
 def add(app: typer.Typer) -> None:
     """Add this file's commands."""
-    command(app, "delete", "delete customer-42 --dry-run")(delete)
-    command(app, "prune", "prune --older-than 30d --dry-run")(prune)
+    command(app, "delete", "delete customer-42 --dry-run", "Delete threads.")(delete)
+    command(app, "prune", "prune --older-than 30d --dry-run", "Delete old checkpoints.")(prune)
 
 
 def delete(

@@ -24,7 +24,9 @@ _PUT: Final = 0.005 / 1000
 
 def add(app: typer.Typer) -> None:
     """Add this file's command."""
-    command(app, "report", "report customer-42 --html customer-42.html")(report)
+    command(app, "report", "report customer-42 --html customer-42.html", "Write a thread as one HTML file.")(
+        report
+    )
 
 
 def report(

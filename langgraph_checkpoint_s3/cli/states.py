@@ -24,9 +24,18 @@ _DIFF: Final = {"+": "green", "-": "red", "@": "dim"}
 
 def add(app: typer.Typer) -> None:
     """Add this file's commands."""
-    command(app, "show", "show customer-42 --channel messages")(show)
-    command(app, "diff", "diff customer-42 latest~2 latest")(diff)
-    command(app, "resume-point", "resume-point customer-42")(resume_point)
+    command(
+        app,
+        "show",
+        "show customer-42 --channel messages",
+        "Show a checkpoint's state and its pending writes.",
+    )(show)
+    command(
+        app, "diff", "diff customer-42 latest~2 latest", "Show how the states of two checkpoints differ."
+    )(diff)
+    command(app, "resume-point", "resume-point customer-42", "Tell what would run next from a checkpoint.")(
+        resume_point
+    )
 
 
 def show(

@@ -17,8 +17,10 @@ from langgraph_checkpoint_s3.cli.values import age
 
 def add(app: typer.Typer) -> None:
     """Add this file's commands."""
-    command(app, "versions", "versions customer-42 latest")(versions)
-    command(app, "restore", "restore customer-42 --dry-run")(restore)
+    command(app, "versions", "versions customer-42 latest", "List the versions of a checkpoint.")(versions)
+    command(
+        app, "restore", "restore customer-42 --dry-run", "Bring back a thread, a version, or an archive."
+    )(restore)
 
 
 def versions(run: Run, thread: Thread, checkpoint: Checkpoint, ns: Namespace = None) -> None:
