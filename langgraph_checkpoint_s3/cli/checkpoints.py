@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from langgraph_checkpoint_s3.cli.clean import clean
 from langgraph_checkpoint_s3.cli.frame import NOT_FOUND, USAGE, Run, Stop
@@ -58,9 +58,14 @@ def identify(run: Run, thread: str, ns: str | None, text: str) -> tuple[str, str
         Stop: There is none, or there are several.
     """
     if text == LATEST or _BACK.fullmatch(text):
-        configurable = find(run, thread, ns, text).config["configurable"]
-        return configurable.get("checkpoint_ns") or "", configurable["checkpoint_id"]
+        return place_of(find(run, thread, ns, text))
     return _listed(run, thread, ns, text)
+
+
+def place_of(found: CheckpointTuple) -> tuple[str, str]:
+    """Its namespace and id."""
+    configurable: dict[str, Any] = found.config["configurable"]
+    return configurable.get("checkpoint_ns") or "", configurable["checkpoint_id"]
 
 
 def _listed(run: Run, thread: str, ns: str | None, text: str) -> tuple[str, str]:

@@ -57,7 +57,6 @@ def facts(entry: Entry, when: str | None = None) -> str:
         told.append(human(entry["bytes"]))
     if entry["pending_writes"]:
         tasks = counted(entry["pending_tasks"], "task")
-        writes = counted(entry["pending_writes"], "write").replace(" ", " pending ")
-        told.append(f"{writes} of {tasks}")
+        told.append(f"{counted(entry['pending_writes'], 'pending write')} of {tasks}")
     told += [counted(entry[what], what[:-1]) for what in ("interrupts", "errors") if entry[what]]
     return clean("  ".join(told))

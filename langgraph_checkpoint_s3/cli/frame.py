@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import inspect
 import json
+import re
 import sys
 import typing
 import warnings
@@ -43,6 +44,9 @@ _KINDS: Final = {FAILED: "failed", USAGE: "usage", NOT_FOUND: "not_found", INTER
 
 _WIDE: Final = 10_000
 """The width of a line where nobody looks at it: none is broken."""
+
+_BRANCH: Final = re.compile(r"([│ ]*●[│ ]*  )((?:[0-9a-f]+-){4})[0-9a-f]{12}  ")
+"""A line of a history's drawing: what is drawn, and of a UUID what may be left out."""
 
 Command = Callable[..., None]
 
@@ -143,8 +147,10 @@ class Run:
         sys.stdout.flush()
 
     def line(self, text: str | Text, style: str = "") -> None:
-        """Show lines of text, cleaned."""
+        """Show lines of text, cleaned. Of a history's line that is too long, the id's end will do."""
         shown = text if isinstance(text, Text) else Text(clean(text, lines=True), style=style)
+        if self.out.is_terminal and shown.cell_len > self.out.width and (found := _BRANCH.match(shown.plain)):
+            shown = Text.assemble(shown[: found.end(1)], shown[found.end(2) :])
         self.out.print(shown, soft_wrap=True)
 
     def note(self, text: str) -> None:

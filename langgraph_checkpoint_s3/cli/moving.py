@@ -11,9 +11,8 @@ import typer
 
 from langgraph_checkpoint_s3.admin import MigrationError, S3Admin
 from langgraph_checkpoint_s3.admin.plans.sizes import counted, human
-from langgraph_checkpoint_s3.cli.checkpoints import find
+from langgraph_checkpoint_s3.cli.checkpoints import find, place_of
 from langgraph_checkpoint_s3.cli.clean import clean
-from langgraph_checkpoint_s3.cli.entries import place_of
 from langgraph_checkpoint_s3.cli.frame import FAILED, NOT_FOUND, USAGE, Run, Stop, command, open_saver
 from langgraph_checkpoint_s3.cli.options import DryRun, MaybeCheckpoint, Namespace, Thread, duration, place
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -83,9 +84,18 @@ class TestHistory:
         assert "more than 2" in ran.err
         assert cli("history", thread, "--limit", 2, "--json").data["more"]
 
-    def test_several_writes(self, cli: Cli, saver: S3Saver, thread: str) -> None:
-        saver.put_writes(place(thread, "00000007"), [("c", 1), ("d", 2)], "task")
-        assert "2 pending writes of 1 task" in cli("history", thread).out.splitlines()[1]
+    def test_a_narrow_terminal_shows_the_ends_of_ids(
+        self, cli: Cli, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        name = "1f0a2c6e-0000-6000-8001-c00000000001"
+        checkpoint = make_checkpoint(name, {})
+        saver.put(place("t"), checkpoint, {"source": "loop", "step": 1}, checkpoint["channel_versions"])
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        for width, shown in (("60", "c00000000001"), ("100", name)):
+            monkeypatch.setenv("COLUMNS", width)
+            line = re.sub(r"\x1b\[[0-9;]*m", "", cli("history", "t").out).splitlines()[1]
+            assert line.startswith(f"●  {shown}  step 1  loop  ")
+            assert cli("show", "t", shown, "--json").data["checkpoint_id"] == name
 
     def test_the_sizes_are_what_is_stored(self, cli: Cli, saver: S3Saver, thread: str) -> None:
         found = cli("history", thread, "--json").data["checkpoints"]
