@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import inspect
 import json
+import logging
 import re
 import sys
 import typing
@@ -305,7 +306,7 @@ def command(
 def _guarded(function: Command, run: Run, debug: bool, arguments: dict[str, Any]) -> None:
     code = 0
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _logged(run):
             warnings.simplefilter("always", UserWarning)
             warnings.showwarning = lambda message, *_, **__: run.note(f"warning: {message}")
             try:
@@ -333,6 +334,18 @@ def _guarded(function: Command, run: Run, debug: bool, arguments: dict[str, Any]
         raise typer.Exit(code)
 
 
+@contextlib.contextmanager
+def _logged(run: Run) -> Iterator[None]:
+    """Have warnings of libraries told as those of a command are."""
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: run.note(f"warning: {' '.join(record.getMessage().split())}")  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+
+
 def _code_of(error: Exception) -> int:
     if isinstance(error, (BucketNotFoundError, FileNotFoundError)):
         return NOT_FOUND
@@ -346,6 +359,8 @@ def _told(error: Exception) -> str:
         return "The thread's id is empty: `langgraph-s3 threads` lists them."
     if isinstance(error, DecryptionError):
         return f"{error}. Here that is --keys MODULE:NAME."
+    if isinstance(error, OSError) and error.filename and not isinstance(error, S3CheckpointError):
+        return f"{error.strerror}: {error.filename}"
     if isinstance(error, (S3CheckpointError, OSError)):
         return " ".join(str(error).split())
     return f"{type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)"

@@ -22,7 +22,7 @@ def add(app: typer.Typer) -> None:
 
 def delete(
     run: Run,
-    threads: Annotated[list[str], typer.Argument(metavar="THREAD...", help="The threads.")],
+    threads: Annotated[list[str], typer.Argument(metavar="THREAD", help="The threads.")],
     for_good: Annotated[
         bool,
         typer.Option("--for-good", help="Old versions, uploads and exports too: nothing brings it back."),

@@ -15,10 +15,11 @@ from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.cli import frame, moving
 from langgraph_checkpoint_s3.encryption import KeyRing
+from langgraph_checkpoint_s3.s3.requests import GetObject
 from tests.cli.conftest import Cli
 from tests.plans.versioned import set_versioning
 from tests.support.checkpoints import place, put_chain
-from tests.support.fake_s3 import FakeS3
+from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
 
 
@@ -130,6 +131,31 @@ class TestMoving:
         assert len(list(saver.list(place("second")))) == 5
         assert cli("copy", thread, "third", "--json").data["checkpoints"] == 5
 
+    def test_a_copy_of_a_thread_onto_itself_is_refused(self, cli: Cli, thread: str) -> None:
+        ran = cli("copy", thread, thread)
+        assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+
+    def test_a_folder_that_is_not_there(self, cli: Cli, thread: str, tmp_path: Path) -> None:
+        ran = cli("export", thread, tmp_path / "none" / "thread.zip")
+        assert (ran.code, ran.err) == (3, f"There is no folder {tmp_path}/none.\n")
+
+    def test_a_file_that_cannot_be_written_is_a_line(self, cli: Cli, thread: str, tmp_path: Path) -> None:
+        (tmp_path / "folder").mkdir()
+        ran = cli("export", thread, tmp_path / "folder", "--force")
+        assert (ran.code, ran.err.count("\n")) == (1, 1)
+        assert "Errno" not in ran.err
+        assert list(tmp_path.iterdir()) == [tmp_path / "folder"]
+
+    def test_ctrl_c_leaves_no_half_a_file(self, cli: Cli, thread: str, fake: FakeS3, tmp_path: Path) -> None:
+        def interrupted(moment: Moment, request: Any) -> None:
+            if isinstance(request, GetObject):
+                raise KeyboardInterrupt
+
+        fake.hook = interrupted
+        ran = cli("export", thread, tmp_path / "thread.zip")
+        assert (ran.code, ran.err) == (130, "Stopped while exporting, after 0.\n")
+        assert list(tmp_path.iterdir()) == []
+
     def test_a_file_and_back(self, cli: Cli, thread: str, saver: S3Saver, tmp_path: Path) -> None:
         file = tmp_path / "thread.zip"
         assert cli("export", thread, file).out.startswith("Wrote 5 checkpoints")
@@ -156,7 +182,9 @@ class TestMoving:
         assert cli("url", thread).out.startswith("https://")
         found = cli("url", thread, "00000001", "--expires", "1d", "--json").data
         assert (found["checkpoint_id"], found["expires_in"]) == ("00000001", 86400)
-        assert cli("url", thread, "--expires", "8d").code == 2
+        for time in ("8d", "0s"):
+            ran = cli("url", thread, "--expires", time)
+            assert (ran.code, ran.err) == (2, "--expires goes from 1s to 7d, which is S3's limit.\n")
 
     def test_migrate(self, cli: Cli, saver: S3Saver, tmp_path: Path) -> None:
         file = tmp_path / "old.sqlite"
@@ -170,6 +198,34 @@ class TestMoving:
             "3 checkpoints of 2 threads brought over; 1 were here before, 0 failed.\n"
         )
         assert len(list(saver.list(place("old")))) == 3
+
+    def test_what_is_no_source_is_a_line(self, cli: Cli, tmp_path: Path) -> None:
+        file = tmp_path / "plain.txt"
+        file.write_text("text")
+        ran = cli("migrate", file)
+        assert (ran.code, ran.err.count("\n")) == (2, 1)
+        assert "no SQLite file" in ran.err
+        empty = tmp_path / "empty.sqlite"
+        with SqliteSaver.from_conn_string(str(empty)) as source:
+            source.setup()
+        ran = cli("migrate", empty)
+        assert ran.code == 2
+        assert ran.err.endswith("Name them with --thread.\n")
+
+    def test_a_source_that_cannot_be_reached_is_told(
+        self, cli: Cli, saver: S3Saver, fake: FakeS3, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = FakeS3()
+
+        def refuse(moment: Moment, request: Any) -> None:
+            raise client_error("AccessDenied", 403, request)
+
+        other.hook = refuse
+        monkeypatch.setattr(moving, "open_saver", lambda uri, **_: make_saver(other))
+        ran = cli("migrate", "s3://elsewhere/x")
+        assert (ran.code, ran.err.count("\n")) == (1, 1)
+        assert "s3:ListBucket" in ran.err
+        assert "thread_ids" not in ran.err
 
     def test_a_migration_that_fails_in_part(self, cli: Cli, saver: S3Saver, tmp_path: Path) -> None:
         file = tmp_path / "old.sqlite"
