@@ -215,6 +215,7 @@ class Run:
         try:
             wanted = typer.confirm(clean(question), err=True)
         except typer.Abort as error:  # Ctrl-C, or Ctrl-D
+            self.err.line()  # the cursor is behind the question
             raise Stop(INTERRUPTED, "Nothing was done.") from error
         if not wanted:
             raise Stop(FAILED, "Nothing was done.")

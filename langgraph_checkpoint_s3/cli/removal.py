@@ -82,8 +82,8 @@ def prune(
                 return run.admin.prune_older_than(old, thread_ids=thread, dry_run=dry, progress=progress)
             return run.admin.prune_threads(keep_last, thread_ids=thread, dry_run=dry, progress=progress)
 
-    result = pruned(dry=True)
-    if not dry_run and result.victims:
+    result = pruned(dry=dry_run or not yes)  # who isn't asked needs no look before
+    if not dry_run and not yes and result.victims:
         counts = f"{counted(result.checkpoints, 'checkpoint')} of {counted(result.threads, 'thread')}"
         run.sure(f"Delete {counts}, {human(result.bytes)}, from {run.place}?", yes=yes)
         result = pruned(dry=False)

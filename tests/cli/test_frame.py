@@ -284,7 +284,7 @@ def test_ctrl_c_at_a_question_is_no(
     monkeypatch.setattr(frame, "_answers", lambda: True)
     before = fake.keys()
     ran = cli("delete", thread)
-    assert (ran.code, ran.err) == (130, "Nothing was done.\n")
+    assert (ran.code, ran.err) == (130, "\nNothing was done.\n")
     assert fake.keys() == before
 
 

@@ -113,6 +113,15 @@ class TestPrune:
         assert len(list(saver.list(place(thread)))) == 2
         assert cli("prune", "--keep-last", 2).out == "There is nothing to delete.\n"
 
+    def test_who_is_not_asked_waits_for_no_look_before(self, cli: Cli, saver: S3Saver, fake: FakeS3) -> None:
+        put_chain(saver, "a", 5)
+        prune = ("prune", "--keep-last", 1, "--thread", "a")
+        with fake.counted() as look:
+            cli(*prune, "--dry-run")
+        with fake.counted() as done:
+            assert cli(*prune, "--yes").out.startswith("Deleted 4 checkpoints")
+        assert done.kinds == {**look.kinds, "DeleteObjects": 1}
+
     def test_by_age_and_thread(self, cli: Cli, thread: str, saver: S3Saver, fake: FakeS3) -> None:
         put_chain(saver, "other", 3)
         fake.age(timedelta(days=40))
