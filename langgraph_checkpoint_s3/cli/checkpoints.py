@@ -83,6 +83,8 @@ def _listed(run: Run, thread: str, ns: str | None, text: str) -> tuple[str, str]
     here = [each for each in near if each.checkpoint_ns == (ns or "")]
     found = here if here or ns is not None else near
     if not found:
+        if near and run.saver.config.private_keys:
+            raise Stop(USAGE, "Names are hashed here, and --ns can't be compared: write the whole id.")
         elsewhere = {clean(each.checkpoint_ns) for each in near}
         if elsewhere:
             raise Stop(NOT_FOUND, f"That checkpoint is in another namespace: --ns {' or '.join(elsewhere)}.")

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import S3Saver
+from langgraph_checkpoint_s3.cli import frame
+from langgraph_checkpoint_s3.encryption import KeyRing
 from tests.cli.conftest import Cli
 from tests.plans.versioned import set_versioning
 from tests.support.checkpoints import make_checkpoint, place, put_chain
@@ -19,13 +21,14 @@ ODD = "odd\x1b[31m"
 
 @pytest.fixture
 def agent(saver: S3Saver) -> str:
-    """Five checkpoints in a line, two in a namespace, and one whose id isn't plain text."""
+    """Five checkpoints in a line, one in a namespace, and two whose ids aren't plain text."""
     parent = None
     for number, name in enumerate(IDS):
         put(saver, name, parent, {"n": number})
         parent = name
     put(saver, "1f0a2c6e-5ub", None, {"n": "sub"}, ns="sub:1")
-    put(saver, ODD, None, {"n": "odd"}, ns="sub:2")
+    for name in (ODD, f"{ODD}2"):
+        put(saver, name, None, {"n": "odd"}, ns="sub:2")
     return "agent"
 
 
@@ -58,7 +61,7 @@ def test_what_is_meant(cli: Cli, agent: str, text: str, number: int) -> None:
 
 def test_what_history_prints_can_be_pasted(cli: Cli, agent: str) -> None:
     lines = [line.split()[1] for line in cli("history", agent).out.splitlines() if "●" in line]
-    assert len(lines) == 7
+    assert len(lines) == 8
     for shown in lines:
         assert cli("show", agent, shown).code == 0, shown
     assert cli("show", agent, "odd\\x1b[31m", "--json").data["checkpoint_id"] == ODD
@@ -114,6 +117,21 @@ def test_a_deleted_one_has_versions_still(cli: Cli, saver: S3Saver, agent: str, 
     saver.delete_thread(agent)
     found = cli("versions", agent, IDS[2], "--json").data["versions"]
     assert [each["delete_marker"] for each in found] == [True, False]
+
+
+def test_where_names_are_hashed(fake: FakeS3, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings: Any = {"encryption": KeyRing({"k": bytes(32)}, names_key=bytes(32)), "private_keys": True}
+    monkeypatch.setattr(frame, "open_saver", lambda uri, **_: make_saver(fake, **settings))
+    saver = make_saver(fake, **settings)
+    for number, ns in enumerate(("", "", "sub:1")):
+        put(saver, IDS[number], None, {"n": number}, ns=ns)
+    assert cli("show", "agent", "00001", "--json").data["checkpoint_id"] == IDS[1]
+    found = cli("show", "agent", "00002", "--json").data
+    assert (found["checkpoint_id"], found["checkpoint_ns"]) == (IDS[2], "sub:1")
+    assert cli("show", "agent", IDS[2], "--ns", "sub:1").code == 0
+    ran = cli("show", "agent", "00002", "--ns", "sub:1")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "whole id" in ran.err
 
 
 class TestRequests:
