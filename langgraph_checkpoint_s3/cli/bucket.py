@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, cast, get_args
 
 import typer
 
+from langgraph_checkpoint_s3 import NotSupportedError
 from langgraph_checkpoint_s3.admin import Change, LifecyclePolicy
 from langgraph_checkpoint_s3.admin.iam import Role
 from langgraph_checkpoint_s3.cli.clean import clean
@@ -76,7 +77,13 @@ def setup(
 
     Doing it again changes nothing.
     """
-    changes: list[Change] = list(run.admin.create_bucket()) if harden else []
+    changes: list[Change] = []
+    if harden:
+        try:
+            changes += run.admin.create_bucket()
+        except NotSupportedError as error:
+            what = error.reason.partition(" To set the rest up")[0]
+            raise Stop(FAILED, f"error: {what} Leave out --harden.") from error
     run.saver.setup()
     if versioning:
         changes += run.admin.enable_versioning()
@@ -205,6 +212,8 @@ def serve(
                 show()
             until_interrupted()
     except (ImportError, ValueError, ServerError) as error:
+        if "address already in use" in str(error):
+            raise Stop(FAILED, f"Port {port} is taken: choose another one with --port.") from error
         raise Stop(FAILED, f"error: {' '.join(str(error).split())}") from error
 
 

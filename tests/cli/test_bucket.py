@@ -56,6 +56,13 @@ class TestSetup:
         assert len(changes) > 2
         assert cli("setup", "--harden", "--versioning").out.startswith("Nothing had to be changed.\n")
 
+    def test_a_store_that_cannot_be_hardened_is_told_so(self, cli: Cli, fake: FakeS3) -> None:
+        fake.unsupported.add(LIFECYCLE.name)
+        ran = cli("setup", "--harden")
+        assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+        assert ran.err.endswith("lifecycle configuration. Leave out --harden.\n")
+        assert cli("setup").code == 0
+
 
 class TestLifecycle:
     def test_it_is_set_shown_and_removed(self, cli: Cli, fake: FakeS3) -> None:
@@ -158,3 +165,11 @@ class TestServe:
         monkeypatch.setattr(testing, "local_s3", missing)
         ran = cli("serve", tmp_path)
         assert (ran.code, ran.err) == (1, "error: rclone isn't installed: do this\n")
+
+    def test_a_port_that_is_taken(self, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        def taken(*_: Any, **__: Any) -> Any:
+            raise testing.ServerError("rclone ended: listen tcp 127.0.0.1:9000: bind: address already in use")
+
+        monkeypatch.setattr(testing, "local_s3", taken)
+        ran = cli("serve", tmp_path)
+        assert (ran.code, ran.err) == (1, "Port 9000 is taken: choose another one with --port.\n")
