@@ -8,6 +8,7 @@
 """
 
 from langgraph_checkpoint_s3.admin.admin import S3Admin
+from langgraph_checkpoint_s3.admin.describing import Description, describe
 from langgraph_checkpoint_s3.admin.download import aload_signed_url, load_signed_url
 from langgraph_checkpoint_s3.admin.plans.archive import RestoreStatus
 from langgraph_checkpoint_s3.admin.plans.batches import BatchResult
@@ -35,6 +36,7 @@ __all__ = [
     "CheckpointSize",
     "CheckpointVersion",
     "ClassUsage",
+    "Description",
     "Exported",
     "Failure",
     "Finding",
@@ -59,6 +61,7 @@ __all__ = [
     "UsageReport",
     "Victim",
     "aload_signed_url",
+    "describe",
     "dumps",
     "load_signed_url",
     "loads",

@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from langgraph.checkpoint.base import CheckpointTuple
@@ -33,6 +33,9 @@ from langgraph_checkpoint_s3.errors import (
 from langgraph_checkpoint_s3.objects.keys import Layout, ParsedKey
 from langgraph_checkpoint_s3.plans.address import Address
 
+if TYPE_CHECKING:
+    from langgraph_checkpoint_s3.encryption.provider import KeyProvider
+
 _CODE: Final = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
 _ERROR_BYTES: Final = 64 * 1024
 _PIECE: Final = 1024 * 1024
@@ -46,6 +49,7 @@ def load_signed_url(
     serde: SerializerProtocol | None = None,
     timeout: float = 30.0,
     max_bytes: int = MAX_BYTES,
+    encryption: KeyProvider | None = None,
 ) -> CheckpointTuple:
     """Read the checkpoint that a signed URL of `S3Admin.signed_url` leads to. Needs no AWS credentials.
 
@@ -58,6 +62,7 @@ def load_signed_url(
         serde: The saver's serializer. Default: LangGraph's `JsonPlusSerializer`.
         timeout: Seconds to wait for a connection, and for each piece of the answer.
         max_bytes: The most bytes to read, and to decompress them to.
+        encryption: The saver's key provider, if it encrypts. It may be asked over a network.
 
     Returns:
         The checkpoint, with its pending writes, as it was when the URL was signed.
@@ -72,6 +77,13 @@ def load_signed_url(
         InvalidConfigError: It isn't an HTTP URL.
         StorageUnavailableError: The store can't be reached, or refuses for another reason.
     """
+    return load_downloaded(
+        url, fetch(url, timeout, max_bytes), serde=serde, max_bytes=max_bytes, encryption=encryption
+    )
+
+
+def fetch(url: str, timeout: float = 30.0, max_bytes: int = MAX_BYTES) -> bytes:
+    """The bytes that a signed URL leads to. See `load_signed_url`."""
     address = _Url.parse(url)
     answer = _get(url, timeout, max_bytes)
     if answer is None:
@@ -83,8 +95,22 @@ def load_signed_url(
         raise _refusal(address, status, data)
     if len(data) > max_bytes:
         raise CorruptObjectError(f"The object has more than max_bytes={max_bytes} bytes", key=address.path)
+    return data
+
+
+def load_downloaded(
+    url: str,
+    data: bytes,
+    *,
+    serde: SerializerProtocol | None = None,
+    max_bytes: int = MAX_BYTES,
+    encryption: KeyProvider | None = None,
+) -> CheckpointTuple:
+    """The checkpoint in what `fetch` gave. See `load_signed_url`."""
+    address = _Url.parse(url)
     named = address.key()
-    found = loads(data, serde=serde, thread_id=named.thread_id if named else None, max_bytes=max_bytes)
+    thread_id = named.thread_id if named else None
+    found = loads(data, serde=serde, thread_id=thread_id, max_bytes=max_bytes, encryption=encryption)
     at = Address.of({"configurable": {**found.config["configurable"], "thread_id": "-"}})
     if named is not None and (at.namespace, at.checkpoint_id) != (named.checkpoint_ns, named.checkpoint_id):
         raise CorruptObjectError("The object lies under another one's key", key=address.path)
@@ -97,9 +123,12 @@ async def aload_signed_url(
     serde: SerializerProtocol | None = None,
     timeout: float = 30.0,  # the function's twin has it
     max_bytes: int = MAX_BYTES,
+    encryption: KeyProvider | None = None,
 ) -> CheckpointTuple:
     """`load_signed_url`, as a coroutine. It is read in a thread."""
-    return await asyncio.to_thread(load_signed_url, url, serde=serde, timeout=timeout, max_bytes=max_bytes)
+    return await asyncio.to_thread(
+        load_signed_url, url, serde=serde, timeout=timeout, max_bytes=max_bytes, encryption=encryption
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,9 @@ def main() -> None:
         sys.exit(
             'The command line needs typer and rich: run pip install ".[cli]" in a clone of the repository.'
         )
-    from langgraph_checkpoint_s3.cli.app import run
+    try:
+        from langgraph_checkpoint_s3.cli.app import run
 
-    run()
+        run()
+    except KeyboardInterrupt:  # before a command had begun
+        sys.exit(130)

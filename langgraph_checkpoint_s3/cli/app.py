@@ -9,7 +9,17 @@ from typing import Annotated
 
 import typer
 
-from langgraph_checkpoint_s3.cli import bucket, history, moving, removal, report, states, threads, versions
+from langgraph_checkpoint_s3.cli import (
+    bucket,
+    decoding,
+    history,
+    moving,
+    removal,
+    report,
+    states,
+    threads,
+    versions,
+)
 from langgraph_checkpoint_s3.version import __version__
 
 app = typer.Typer(
@@ -31,13 +41,13 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     pass
 
 
-for _room in (threads, history, states, report, bucket, moving, removal, versions):
+for _room in (threads, history, states, report, bucket, moving, decoding, removal, versions):
     _room.add(app)
 
 

@@ -6,28 +6,40 @@ import json
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+from typing import Annotated, Any, Final, cast, get_args
 
 import typer
 
+from langgraph_checkpoint_s3 import NotSupportedError
 from langgraph_checkpoint_s3.admin import Change, LifecyclePolicy
+from langgraph_checkpoint_s3.admin.iam import Role
 from langgraph_checkpoint_s3.cli.clean import clean
 from langgraph_checkpoint_s3.cli.frame import FAILED, USAGE, Run, Stop, command
 from langgraph_checkpoint_s3.cli.options import DryRun, Yes
 
-if TYPE_CHECKING:
-    from langgraph_checkpoint_s3.admin.iam import Role
-
+ROLES: Final[tuple[str, ...]] = get_args(Role)
 _STYLES: Final = {"ok": "green", "missing": "bold red", "warning": "yellow"}
 
 
 def add(app: typer.Typer) -> None:
     """Add this file's commands."""
-    command(app, "check", "check --uri s3://my-bucket/agents")(check)
-    command(app, "setup", "setup --harden --versioning")(setup)
-    command(app, "lifecycle", "lifecycle --delete-after 30 --dry-run")(lifecycle)
-    command(app, "iam-policy", "iam-policy --role runtime --role retention")(iam_policy)
-    command(app, "serve", "serve ./data --port 9000")(serve)
+    command(app, "check", "check --uri s3://my-bucket/agents", "Try all that a saver needs of the bucket.")(
+        check
+    )
+    command(app, "setup", "setup --harden --versioning", "Make the bucket ready.")(setup)
+    command(
+        app,
+        "lifecycle",
+        "lifecycle --delete-after 30 --dry-run",
+        "Show or set when S3 deletes or archives what is old.",
+    )(lifecycle)
+    command(
+        app,
+        "iam-policy",
+        "iam-policy --role runtime --role retention",
+        "Print the IAM policy with the least that is needed.",
+    )(iam_policy)
+    command(app, "serve", "serve ./data --port 9000", "Run a local S3 server for development.")(serve)
 
 
 def check(run: Run) -> None:
@@ -65,7 +77,13 @@ def setup(
 
     Doing it again changes nothing.
     """
-    changes: list[Change] = list(run.admin.create_bucket()) if harden else []
+    changes: list[Change] = []
+    if harden:
+        try:
+            changes += run.admin.create_bucket()
+        except NotSupportedError as error:
+            what = error.reason.partition(" To set the rest up")[0]
+            raise Stop(FAILED, f"error: {what} Leave out --harden.") from error
     run.saver.setup()
     if versioning:
         changes += run.admin.enable_versioning()
@@ -135,14 +153,33 @@ def iam_policy(
     run: Run,
     role: Annotated[
         list[str] | None,
-        typer.Option(help="runtime, read-only, retention or administration. Default: runtime."),
+        typer.Option(
+            metavar="ROLE",
+            help="runtime, read-only, retention or administration; may be given again. Default: runtime.",
+            autocompletion=lambda: list(ROLES),
+        ),
     ] = None,
     kms_key: Annotated[str | None, typer.Option(metavar="ARN", help="The key that encrypts objects.")] = None,
+    replication_role: Annotated[
+        str | None, typer.Option(metavar="ARN", help="The role that S3 may be given for replication.")
+    ] = None,
+    partition: Annotated[
+        str | None, typer.Option(metavar="NAME", help="aws-cn, aws-us-gov, … Default: the region's.")
+    ] = None,
     whole_bucket: Annotated[bool, typer.Option("--whole-bucket", help="As Ceph needs it.")] = False,
 ) -> None:
     """Print the IAM policy with the least that credentials need. Sends nothing."""
-    roles = cast("Sequence[Role]", tuple(role or ["runtime"]))
-    policy = run.admin.iam_policy(roles, kms_key_id=kms_key, whole_bucket=whole_bucket)
+    unknown = set(role or ()) - set(ROLES)
+    if unknown:
+        named = ", ".join(map(repr, sorted(unknown)))
+        raise Stop(USAGE, f"There is no --role {named}: write {', '.join(ROLES[:-1])} or {ROLES[-1]}.")
+    policy = run.admin.iam_policy(
+        cast("Sequence[Role]", tuple(role or ["runtime"])),
+        kms_key_id=kms_key,
+        replication_role=replication_role,
+        partition=partition,
+        whole_bucket=whole_bucket,
+    )
     run.answer(policy, lambda: run.line(json.dumps(policy, indent=2)))
 
 
@@ -175,6 +212,8 @@ def serve(
                 show()
             until_interrupted()
     except (ImportError, ValueError, ServerError) as error:
+        if "address already in use" in str(error):
+            raise Stop(FAILED, f"Port {port} is taken: choose another one with --port.") from error
         raise Stop(FAILED, f"error: {' '.join(str(error).split())}") from error
 
 

@@ -6,6 +6,8 @@ import contextlib
 import importlib
 import inspect
 import json
+import logging
+import re
 import sys
 import typing
 import warnings
@@ -24,6 +26,7 @@ from langgraph_checkpoint_s3 import (
     BucketNotFoundError,
     DecryptionError,
     InvalidConfigError,
+    InvalidKeyError,
     S3CheckpointError,
     S3Saver,
 )
@@ -38,9 +41,13 @@ FAILED: Final = 1
 USAGE: Final = 2
 NOT_FOUND: Final = 3
 INTERRUPTED: Final = 130
+_KINDS: Final = {FAILED: "failed", USAGE: "usage", NOT_FOUND: "not_found", INTERRUPTED: "interrupted"}
 
 _WIDE: Final = 10_000
 """The width of a line where nobody looks at it: none is broken."""
+
+_BRANCH: Final = re.compile(r"([│ ]*●[│ ]*  )((?:[0-9a-f]+-){4})[0-9a-f]{12}  ")
+"""A line of a history's drawing: what is drawn, and of a UUID what may be left out."""
 
 Command = Callable[..., None]
 
@@ -82,6 +89,7 @@ class Run:
         self._uri = uri
         self._keys = keys
         self._closing = contextlib.ExitStack()
+        self._work: tuple[str, int, int | None] | None = None
         self.out = _console(sys.stdout)
         self.err = _console(sys.stderr)
 
@@ -89,9 +97,9 @@ class Run:
         """Close what was opened."""
         self._closing.close()
 
-    def opened(self, **keywords: Any) -> S3Saver:
-        """A saver on the target, closed at the end."""
-        saver = open_saver(self._uri, encryption=self.keys, **keywords)
+    def opened(self, uri: str | None = None, **keywords: Any) -> S3Saver:
+        """A saver on the target, or on another one, closed at the end."""
+        saver = open_saver(uri or self._uri, encryption=self.keys, **keywords)
         self._closing.callback(saver.close)
         return saver
 
@@ -140,13 +148,33 @@ class Run:
         sys.stdout.flush()
 
     def line(self, text: str | Text, style: str = "") -> None:
-        """Show lines of text, cleaned."""
+        """Show lines of text, cleaned. Of a history's line that is too long, the id's end will do."""
         shown = text if isinstance(text, Text) else Text(clean(text, lines=True), style=style)
+        if self.out.is_terminal and shown.cell_len > self.out.width and (found := _BRANCH.match(shown.plain)):
+            shown = Text.assemble(shown[: found.end(1)], shown[found.end(2) :])
         self.out.print(shown, soft_wrap=True)
 
     def note(self, text: str) -> None:
-        """Tell something beside the answer, on stderr."""
-        self.err.print(Text(clean(text)), soft_wrap=True)
+        """Tell something beside the answer, on stderr: with `--json` an object a line, too."""
+        self._beside(text, {"note": text})
+
+    def fail(self, text: str, kind: str, code: int, before: str = "") -> None:
+        """Tell why a command ends as it does, on stderr."""
+        self._beside(before + text, {"error": text, "kind": kind, "exit_code": code})
+
+    def _beside(self, text: str, data: dict[str, Any]) -> None:
+        if self.json:
+            sys.stderr.write(json.dumps(data, ensure_ascii=True) + "\n")
+        else:
+            self.err.print(Text(clean(text)), soft_wrap=True)
+
+    @property
+    def stopped(self) -> str:
+        """What Ctrl-C ended."""
+        if self._work is None:
+            return "Stopped."
+        what, done, total = self._work
+        return f"Stopped while {what}, after {done:,}{'' if total is None else f' of {total:,}'}."
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Show a table; where there is no terminal, lines with tabs in between."""
@@ -184,19 +212,33 @@ class Run:
             return
         if self.json or not _answers():
             raise Stop(USAGE, f"{question} Nothing was done: pass --yes to do it, or --dry-run to see what.")
-        if not typer.confirm(clean(question), err=True):
+        try:
+            wanted = typer.confirm(clean(question), err=True)
+        except typer.Abort as error:  # Ctrl-C, or Ctrl-D
+            self.err.line()  # the cursor is behind the question
+            raise Stop(INTERRUPTED, "Nothing was done.") from error
+        if not wanted:
             raise Stop(FAILED, "Nothing was done.")
 
     @contextlib.contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int, int | None], None]]:
         """A bar with counts and the time left, on stderr, if that is a terminal."""
-        if not self.err.is_terminal or self.json:
-            yield lambda done, total: None
-            return
-        columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=self.err, transient=True) as bar:
-            task = bar.add_task(what, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+        self._work = (what, 0, None)
+        with contextlib.ExitStack() as stack:
+            show: Callable[[int, int | None], None] | None = None
+            if self.err.is_terminal and not self.json:
+                columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+                bar = stack.enter_context(Progress(*columns, console=self.err, transient=True))
+                task = bar.add_task(what, total=None)
+                show = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
+
+            def report(done: int, total: int | None) -> None:
+                self._work = (what, done, total)
+                if show is not None:
+                    show(done, total)
+
+            yield report
+        self._work = None
 
 
 def _answers() -> bool:
@@ -223,13 +265,16 @@ _SHARED: Final = {
 }
 
 
-def command(app: typer.Typer, name: str, example: str) -> Callable[[Command], Command]:
+def command(
+    app: typer.Typer, name: str, example: str, short: str | None = None
+) -> Callable[[Command], Command]:
     """Make a command of a function whose first parameter is its `Run`.
 
     Args:
         app: Where it belongs.
         name: What it is called.
         example: What `--help` ends with, without the program's name.
+        short: What the list of commands says of it, in 56 letters at most. Default: its first sentence.
     """
 
     def decorate(function: Command) -> Command:
@@ -253,7 +298,7 @@ def command(app: typer.Typer, name: str, example: str) -> Callable[[Command], Co
         run.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]  # typer reads it
         run.__annotations__ = {each.name: each.annotation for each in [*own, *shared]}
         run.__doc__ = inspect.getdoc(function)
-        app.command(name, epilog=f"Example: langgraph-s3 {example}")(run)
+        app.command(name, short_help=short, epilog=f"Example: langgraph-s3 {example}")(run)
         return function
 
     return decorate
@@ -262,7 +307,7 @@ def command(app: typer.Typer, name: str, example: str) -> Callable[[Command], Co
 def _guarded(function: Command, run: Run, debug: bool, arguments: dict[str, Any]) -> None:
     code = 0
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _logged(run):
             warnings.simplefilter("always", UserWarning)
             warnings.showwarning = lambda message, *_, **__: run.note(f"warning: {message}")
             try:
@@ -272,21 +317,34 @@ def _guarded(function: Command, run: Run, debug: bool, arguments: dict[str, Any]
     except Stop as stop:
         code = stop.code
         if str(stop):
-            run.note(str(stop))
+            run.fail(str(stop), _KINDS[code], code)
     except KeyboardInterrupt:
         code = INTERRUPTED
-        run.note("Stopped.")
+        run.fail(run.stopped, _KINDS[code], code)
     except BrokenPipeError:
         raise
-    except (typer.Exit, typer.Abort):
+    except typer.Exit:
         raise
     except Exception as error:  # a person reads it: one line, and --debug for the rest
         if debug:
             raise
         code = _code_of(error)
-        run.note(f"error: {_told(error)}")
+        kind = error.kind if isinstance(error, S3CheckpointError) else type(error).__name__
+        run.fail(_told(error), kind, code, "error: ")
     if code:
         raise typer.Exit(code)
+
+
+@contextlib.contextmanager
+def _logged(run: Run) -> Iterator[None]:
+    """Have warnings of libraries told as those of a command are."""
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: run.note(f"warning: {' '.join(record.getMessage().split())}")  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
 
 
 def _code_of(error: Exception) -> int:
@@ -298,8 +356,12 @@ def _code_of(error: Exception) -> int:
 def _told(error: Exception) -> str:
     if isinstance(error, BucketNotFoundError):
         return f"{error} `langgraph-s3 setup` makes it."
+    if isinstance(error, InvalidKeyError) and "config=" in str(error):
+        return "The thread's id is empty: `langgraph-s3 threads` lists them."
     if isinstance(error, DecryptionError):
         return f"{error}. Here that is --keys MODULE:NAME."
+    if isinstance(error, OSError) and error.filename and not isinstance(error, S3CheckpointError):
+        return f"{error.strerror}: {error.filename}"
     if isinstance(error, (S3CheckpointError, OSError)):
         return " ".join(str(error).split())
     return f"{type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)"

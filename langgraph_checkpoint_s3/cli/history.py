@@ -11,7 +11,7 @@ from rich.text import Text
 
 from langgraph_checkpoint_s3.admin.plans.clean import clean
 from langgraph_checkpoint_s3.admin.plans.history import HistoryEntry, Place, drawn, entry_of
-from langgraph_checkpoint_s3.cli.frame import Run, command
+from langgraph_checkpoint_s3.cli.frame import USAGE, Run, Stop, command
 from langgraph_checkpoint_s3.cli.options import Thread, duration, place
 from langgraph_checkpoint_s3.cli.values import conversation
 
@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 
 def add(app: typer.Typer) -> None:
     """Add this file's commands."""
-    command(app, "history", "history customer-42 --limit 20")(history)
-    command(app, "watch", "watch customer-42 --every 2s")(watch)
+    command(app, "history", "history customer-42 --limit 20", "Draw a thread's checkpoints, forks and all.")(
+        history
+    )
+    command(
+        app, "watch", "watch customer-42 --every 2s", "Follow a running agent, checkpoint by checkpoint."
+    )(watch)
 
 
 def history(
@@ -65,6 +69,9 @@ def watch(
     each line is an object.
     """
     pause = duration(every).total_seconds()
+    if not pause:
+        raise Stop(USAGE, "--every 0s would ask the store without end: write 1s or more.")
+    waiting = False
     seen: dict[Place, int] | None = None
     shown = 0
     while True:
@@ -73,6 +80,9 @@ def watch(
             for each in run.admin.checkpoint_sizes(thread)
         }
         places = sorted(sizes, key=lambda each: each[1])
+        if not places and not waiting:
+            waiting = True
+            run.note(f"There is no thread {thread!r} in {run.place} yet: waiting for it.")
         if seen is None:  # what is older than the latest is no news
             seen = {each: sizes[each] for each in places[:-1]}
         for each in places:

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from langgraph_checkpoint_s3.admin import MigrationError, S3Admin, load_signed_url, loads
+from langgraph_checkpoint_s3 import InvalidConfigError, S3CheckpointError
+from langgraph_checkpoint_s3.admin import MigrationError, S3Admin
 from langgraph_checkpoint_s3.admin.plans.sizes import counted, human
+from langgraph_checkpoint_s3.cli.checkpoints import find, place_of
 from langgraph_checkpoint_s3.cli.clean import clean
 from langgraph_checkpoint_s3.cli.frame import FAILED, NOT_FOUND, USAGE, Run, Stop, command, open_saver
 from langgraph_checkpoint_s3.cli.options import DryRun, MaybeCheckpoint, Namespace, Thread, duration, place
-from langgraph_checkpoint_s3.cli.states import tell
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
-_STDIN = "-"
+_SQLITE: Final = b"SQLite format 3\0"
+_THREADS: Final = "Pass thread_ids: which threads to move"
 
 
 def add(app: typer.Typer) -> None:
     """Add this file's commands."""
     command(app, "copy", "copy customer-42 customer-42-debug")(copy)
-    command(app, "export", "export customer-42 customer-42.zip")(export)
+    command(app, "export", "export customer-42 customer-42.zip", "Write a whole thread into a file.")(export)
     command(app, "import", "import customer-42.zip --thread customer-42-debug")(import_)
-    command(app, "decode", "decode state.zip")(decode)
     command(app, "url", "url customer-42 --expires 1h")(url)
     command(app, "migrate", "migrate checkpoints.sqlite --thread customer-42")(migrate)
 
@@ -39,6 +40,8 @@ def copy(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="The thread that the copy becomes.")],
 ) -> None:
     """Copy a thread, in the store. What the target holds already stays."""
+    if source == target:
+        raise Stop(USAGE, "SOURCE and TARGET are the same thread: name another one.")
     there = run.admin.usage(source)
     if not there.threads:
         raise run.not_found(source)
@@ -59,6 +62,8 @@ def export(
     """Write a whole thread into a file, which `import` brings into any thread and bucket."""
     if file.exists() and not force:
         raise Stop(USAGE, f"{file} is there already: choose another name, or pass --force.")
+    if not file.parent.is_dir():
+        raise Stop(NOT_FOUND, f"There is no folder {file.parent}.")
     if not run.admin.usage(thread).threads:
         raise run.not_found(thread)
     with run.progress("exporting") as progress:
@@ -84,44 +89,20 @@ def import_(
     run.answer(done, lambda: run.line(clean(told)))
 
 
-def decode(
-    run: Run,
-    source: Annotated[
-        str, typer.Argument(metavar="FILE-OR-URL", help="A file, a signed URL, or - for stdin.")
-    ],
-) -> None:
-    """Show a checkpoint that somebody handed over: a file of one checkpoint, or a signed URL.
-
-    Needs no bucket. Types of an application show as their data: nothing is imported.
-    """
-    from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-
-    strict = JsonPlusSerializer(allowed_msgpack_modules=None)
-    if source.startswith(("https://", "http://")):
-        found = load_signed_url(source, serde=strict)
-    elif source == _STDIN:
-        found = loads(sys.stdin.buffer.read(), serde=strict, encryption=run.keys)
-    elif Path(source).is_file():
-        found = loads(Path(source).read_bytes(), serde=strict, encryption=run.keys)
-    else:
-        raise Stop(NOT_FOUND, f"There is no file {source!r}.")
-    tell(run, found, found.checkpoint["channel_values"])
-
-
 def url(
     run: Run,
     thread: Thread,
     checkpoint: MaybeCheckpoint = "",
-    ns: Namespace = "",
+    ns: Namespace = None,
     expires: Annotated[str, typer.Option(metavar="TIME", help="How long it is valid, 7d at most.")] = "1h",
 ) -> None:
     """Make a URL that gives one checkpoint to whoever has it. Hand it over as you would a password."""
     until = duration(expires)
-    found = run.saver.get_tuple(place(thread, ns, checkpoint))
-    if found is None:
-        raise run.not_found(thread, checkpoint or None)
-    made = run.admin.signed_url(thread, found.checkpoint["id"], until, ns)
-    data = {"url": made, "checkpoint_id": found.checkpoint["id"], "expires_in": until}
+    if not timedelta(seconds=1) <= until <= timedelta(days=7):
+        raise Stop(USAGE, "--expires goes from 1s to 7d, which is S3's limit.")
+    namespace, name = place_of(find(run, thread, ns, checkpoint))
+    made = run.admin.signed_url(thread, name, until, namespace)
+    data = {"url": made, "checkpoint_id": name, "expires_in": until}
     run.answer(data, lambda: run.line(made))
 
 
@@ -139,7 +120,7 @@ def migrate(
     The source is only read, and nothing here is overwritten. It can be stopped and done again. Values are
     loaded with the types of the application, where they can be imported: migrate from what you trust.
     """
-    with _opened(source) as saver:
+    with _opened(run, source) as saver:
         if dry_run:
             configs = [place(each, None) for each in thread or ()] or [None]
             found = [each for config in configs for each in saver.list(config)]
@@ -158,6 +139,11 @@ def migrate(
                 if error.migrated is None:
                     raise
                 failure, done = error, error.migrated
+            except InvalidConfigError as error:
+                if isinstance(error.__cause__, S3CheckpointError):  # the source's own
+                    raise error.__cause__ from None
+                what = str(error).replace(_THREADS, "Name them with --thread")
+                raise Stop(USAGE, f"error: {what}") from error
     told = (
         f"{counted(done.checkpoints, 'checkpoint')} of {counted(done.threads, 'thread')} brought over; "
         f"{done.skipped} were here before, {done.failed} failed."
@@ -168,15 +154,15 @@ def migrate(
 
 
 @contextlib.contextmanager
-def _opened(source: str) -> Iterator[BaseCheckpointSaver[Any]]:
+def _opened(run: Run, source: str) -> Iterator[BaseCheckpointSaver[Any]]:
     """The saver to read from."""
     with contextlib.ExitStack() as stack:
-        yield stack.enter_context(_saver(source))
+        yield stack.enter_context(_saver(run, source))
 
 
-def _saver(source: str) -> Any:
+def _saver(run: Run, source: str) -> Any:
     if source.startswith("s3://"):
-        return open_saver(source, serde=None)
+        return open_saver(source, serde=None, encryption=run.keys)
     try:
         if source.startswith(("postgresql://", "postgres://")):
             from langgraph.checkpoint.postgres import PostgresSaver  # type: ignore[import-not-found, unused-ignore]
@@ -187,6 +173,9 @@ def _saver(source: str) -> Any:
         raise Stop(FAILED, f"Reading that needs another package: pip install {_package(source)}") from error
     if not Path(source).is_file():
         raise Stop(NOT_FOUND, f"There is no file {source!r}. A source is a file, postgresql://… or s3://…")
+    with Path(source).open("rb") as file:
+        if file.read(len(_SQLITE)) != _SQLITE:
+            raise Stop(USAGE, f"{source!r} is no SQLite file. A source is one, postgresql://… or s3://…")
     return SqliteSaver.from_conn_string(source)
 
 

@@ -11,10 +11,20 @@ import typer
 from langgraph_checkpoint_s3.cli.frame import USAGE, Stop
 
 Thread = Annotated[str, typer.Argument(metavar="THREAD", help="The thread's id.", show_default=False)]
-Namespace = Annotated[str, typer.Option("--ns", metavar="NAME", help="The namespace. Default: the root.")]
-Checkpoint = Annotated[str, typer.Argument(metavar="CHECKPOINT", help="The checkpoint's id.")]
+Namespace = Annotated[
+    str | None,
+    typer.Option("--ns", metavar="NAME", help="The namespace. Default: the root, or the id's own."),
+]
+Checkpoint = Annotated[
+    str, typer.Argument(metavar="CHECKPOINT", help="Its id or an end of that, latest, or latest~2.")
+]
 MaybeCheckpoint = Annotated[
-    str, typer.Argument(metavar="[CHECKPOINT]", help="The checkpoint's id. Default: the latest.")
+    str,
+    typer.Argument(
+        metavar="CHECKPOINT",
+        help="Its id or an end of that, or latest~2. Default: the latest.",
+        show_default=False,
+    ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would happen.")]

@@ -15,13 +15,13 @@ from langgraph_checkpoint_s3.cli.options import DryRun, Yes, duration
 
 def add(app: typer.Typer) -> None:
     """Add this file's commands."""
-    command(app, "delete", "delete customer-42 --dry-run")(delete)
-    command(app, "prune", "prune --older-than 30d --dry-run")(prune)
+    command(app, "delete", "delete customer-42 --dry-run", "Delete threads.")(delete)
+    command(app, "prune", "prune --older-than 30d --dry-run", "Delete old checkpoints.")(prune)
 
 
 def delete(
     run: Run,
-    threads: Annotated[list[str], typer.Argument(metavar="THREAD...", help="The threads.")],
+    threads: Annotated[list[str], typer.Argument(metavar="THREAD", help="The threads.")],
     for_good: Annotated[
         bool,
         typer.Option("--for-good", help="Old versions, uploads and exports too: nothing brings it back."),
@@ -41,13 +41,16 @@ def delete(
     )
     if going and not dry_run:
         run.sure(f"Delete {what} from {run.place}{' for good' if for_good else ''}?", yes=yes)
-        for each in going:
-            if for_good:
-                purged = run.admin.purge_thread(each["thread_id"], dry_run=False)
-                if purged.unseen:
-                    run.note(f"warning: The store can't list {' or '.join(purged.unseen)}: some may be left.")
-            else:
-                run.saver.delete_thread(each["thread_id"])
+        unseen: set[str] = set()
+        with run.progress("deleting") as progress:
+            for done, each in enumerate(going, start=1):
+                if for_good:
+                    unseen.update(run.admin.purge_thread(each["thread_id"], dry_run=False).unseen)
+                else:
+                    run.saver.delete_thread(each["thread_id"])
+                progress(done, len(going))
+        if unseen:
+            run.note(f"warning: The store can't list {' or '.join(sorted(unseen))}: some may be left.")
     verb = "Would delete" if dry_run else "Deleted"
     data = {"dry_run": dry_run, "for_good": for_good, "threads": going, "not_found": absent}
     run.answer(data, lambda: run.line(clean(f"{verb} {what}.")) if going else None)
@@ -78,8 +81,8 @@ def prune(
                 return run.admin.prune_older_than(old, thread_ids=thread, dry_run=dry, progress=progress)
             return run.admin.prune_threads(keep_last, thread_ids=thread, dry_run=dry, progress=progress)
 
-    result = pruned(dry=True)
-    if not dry_run and result.victims:
+    result = pruned(dry=dry_run or not yes)  # who isn't asked needs no look before
+    if not dry_run and not yes and result.victims:
         counts = f"{counted(result.checkpoints, 'checkpoint')} of {counted(result.threads, 'thread')}"
         run.sure(f"Delete {counts}, {human(result.bytes)}, from {run.place}?", yes=yes)
         result = pruned(dry=False)

@@ -26,7 +26,9 @@ _PRICES: Final = "a month, at the prices of us-east-1"
 
 def add(app: typer.Typer) -> None:
     """Add this file's command."""
-    command(app, "report", "report customer-42 --html customer-42.html")(report)
+    command(app, "report", "report customer-42 --html customer-42.html", "Write a thread as one HTML file.")(
+        report
+    )
 
 
 def report(

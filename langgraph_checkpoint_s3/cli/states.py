@@ -8,9 +8,10 @@ import typer
 from rich.text import Text
 
 from langgraph_checkpoint_s3.cli.changes import changes
+from langgraph_checkpoint_s3.cli.checkpoints import find
 from langgraph_checkpoint_s3.cli.clean import clean
-from langgraph_checkpoint_s3.cli.frame import USAGE, Run, Stop, command
-from langgraph_checkpoint_s3.cli.options import MaybeCheckpoint, Namespace, Thread, place
+from langgraph_checkpoint_s3.cli.frame import NOT_FOUND, USAGE, Run, Stop, command
+from langgraph_checkpoint_s3.cli.options import MaybeCheckpoint, Namespace, Thread
 from langgraph_checkpoint_s3.cli.resume import resume
 from langgraph_checkpoint_s3.cli.values import conversation, pretty
 
@@ -23,25 +24,34 @@ _DIFF: Final = {"+": "green", "-": "red", "@": "dim"}
 
 def add(app: typer.Typer) -> None:
     """Add this file's commands."""
-    command(app, "show", "show customer-42 --channel messages")(show)
-    command(app, "diff", "diff customer-42 1f0a…b1 1f0a…c7")(diff)
-    command(app, "resume-point", "resume-point customer-42")(resume_point)
+    command(
+        app,
+        "show",
+        "show customer-42 --channel messages",
+        "Show a checkpoint's state and its pending writes.",
+    )(show)
+    command(
+        app, "diff", "diff customer-42 latest~2 latest", "Show how the states of two checkpoints differ."
+    )(diff)
+    command(app, "resume-point", "resume-point customer-42", "Tell what would run next from a checkpoint.")(
+        resume_point
+    )
 
 
 def show(
     run: Run,
     thread: Thread,
     checkpoint: MaybeCheckpoint = "",
-    ns: Namespace = "",
+    ns: Namespace = None,
     channel: Annotated[str, typer.Option(help="Only this channel.")] = "",
 ) -> None:
     """Show a checkpoint's state: messages as a conversation, all else by channel; and its pending writes."""
-    found = _one(run, thread, ns, checkpoint)
+    found = find(run, thread, ns, checkpoint)
     values = found.checkpoint["channel_values"]
     if channel:
         if channel not in values:
             known = ", ".join(sorted(values)) or "none"
-            raise Stop(3, f"The checkpoint has no channel {channel!r}. It has: {known}.")
+            raise Stop(NOT_FOUND, f"The checkpoint has no channel {channel!r}. It has: {known}.")
         values = {channel: values[channel]}
     tell(run, found, values)
 
@@ -81,19 +91,21 @@ def tell(run: Run, found: CheckpointTuple, values: dict[str, Any]) -> None:
 def diff(
     run: Run,
     thread: Thread,
-    a: Annotated[str, typer.Argument(metavar="[A]", help="The one. Default: the other's parent.")] = "",
-    b: Annotated[str, typer.Argument(metavar="[B]", help="The other. Default: the latest.")] = "",
-    ns: Namespace = "",
+    a: Annotated[str, typer.Argument(metavar="A", help="The one. Default: the other's parent.")] = "",
+    b: Annotated[str, typer.Argument(metavar="B", help="The other. Default: the latest.")] = "",
+    ns: Namespace = None,
 ) -> None:
     """Show how the states of two checkpoints of a thread differ, channel by channel."""
-    new = _one(run, thread, ns, b)
-    if not a:
-        if new.parent_config is None:
-            raise Stop(
-                USAGE, f"{new.checkpoint['id']} has no parent to compare it with: name two checkpoints."
-            )
-        a = new.parent_config["configurable"]["checkpoint_id"]
-    old = _one(run, thread, ns, a)
+    new = find(run, thread, ns, b)
+    if a:
+        old = find(run, thread, ns, a)
+    elif new.parent_config is None:
+        raise Stop(USAGE, f"{new.checkpoint['id']} has no parent to compare it with: name two checkpoints.")
+    else:
+        parent = run.saver.get_tuple(new.parent_config)
+        if parent is None:
+            raise Stop(NOT_FOUND, f"The parent of {new.checkpoint['id']} was deleted: name two checkpoints.")
+        old = parent
     before, after = old.checkpoint["channel_values"], new.checkpoint["channel_values"]
     found = changes(before, after)
 
@@ -114,14 +126,14 @@ def diff(
     run.answer({"a": old.checkpoint["id"], "b": new.checkpoint["id"], "changes": told}, shown)
 
 
-def resume_point(run: Run, thread: Thread, checkpoint: MaybeCheckpoint = "", ns: Namespace = "") -> None:
+def resume_point(run: Run, thread: Thread, checkpoint: MaybeCheckpoint = "", ns: Namespace = None) -> None:
     """Tell what would run next from a checkpoint, as far as what is stored tells.
 
     It is read from the channels that have news for a node, from sends, and from pending writes. A node
     that has never run and isn't reached by an edge of LangGraph's `StateGraph` can't be told, nor what a
     graph whose code has changed since would do.
     """
-    point = resume(_one(run, thread, ns, checkpoint))
+    point = resume(find(run, thread, ns, checkpoint))
 
     def shown() -> None:
         run.line(clean(f"{point.checkpoint_id}: {point.state}"), "bold")
@@ -138,15 +150,6 @@ def resume_point(run: Run, thread: Thread, checkpoint: MaybeCheckpoint = "", ns:
         run.line(f"  {point.unknown}", "dim")
 
     run.answer(point, shown)
-
-
-def _one(run: Run, thread: str, ns: str, checkpoint: str) -> CheckpointTuple:
-    found = run.saver.get_tuple(place(thread, ns, checkpoint))
-    if found is None:
-        if checkpoint:
-            raise run.not_found(thread, checkpoint)
-        raise run.not_found(thread)
-    return found
 
 
 def _value(run: Run, value: Any) -> None:

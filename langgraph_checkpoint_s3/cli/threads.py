@@ -12,7 +12,9 @@ from langgraph_checkpoint_s3.cli.frame import Run, command
 def add(app: typer.Typer) -> None:
     """Add this file's commands."""
     command(app, "threads", "threads --prefix customer- --limit 20")(threads)
-    command(app, "usage", "usage --thread customer-42")(usage)
+    command(app, "usage", "usage --thread customer-42", "Tell what is stored, and what that costs a month.")(
+        usage
+    )
 
 
 def threads(

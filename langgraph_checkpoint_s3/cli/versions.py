@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from langgraph_checkpoint_s3.admin.plans.sizes import age, counted, human
+from langgraph_checkpoint_s3.cli.checkpoints import identify
 from langgraph_checkpoint_s3.cli.clean import clean
 from langgraph_checkpoint_s3.cli.frame import NOT_FOUND, USAGE, Run, Stop, command
 from langgraph_checkpoint_s3.cli.options import Checkpoint, DryRun, Namespace, Thread
@@ -15,19 +16,27 @@ from langgraph_checkpoint_s3.cli.options import Checkpoint, DryRun, Namespace, T
 
 def add(app: typer.Typer) -> None:
     """Add this file's commands."""
-    command(app, "versions", "versions customer-42 1f0a…b1")(versions)
-    command(app, "restore", "restore customer-42 --dry-run")(restore)
+    command(app, "versions", "versions customer-42 latest", "List the versions of a checkpoint.")(versions)
+    command(
+        app, "restore", "restore customer-42 --dry-run", "Bring back a thread, a version, or an archive."
+    )(restore)
 
 
-def versions(run: Run, thread: Thread, checkpoint: Checkpoint, ns: Namespace = "") -> None:
-    """List the versions of a checkpoint, the newest first, in a bucket that keeps them."""
-    found = run.admin.list_checkpoint_versions(thread, checkpoint, ns)
+def versions(run: Run, thread: Thread, checkpoint: Checkpoint, ns: Namespace = None) -> None:
+    """List the versions of a checkpoint, the newest first, in a bucket that keeps them.
+
+    Of a deleted checkpoint, write the whole id.
+    """
+    found = run.admin.list_checkpoint_versions(thread, checkpoint, ns or "")
+    if not found:
+        namespace, name = identify(run, thread, ns, checkpoint)
+        found = run.admin.list_checkpoint_versions(thread, name, namespace)
     if not found:
         raise run.not_found(thread, checkpoint)
     rows = [
         (
             each.version_id,
-            f"{each.modified:%Y-%m-%d %H:%M:%S}",
+            each.modified.isoformat(timespec="seconds"),
             age(each.modified),
             "deleted" if each.delete_marker else human(each.size),
             "latest" if each.latest else "",
@@ -41,10 +50,10 @@ def restore(
     run: Run,
     thread: Thread,
     checkpoint: Annotated[
-        str, typer.Argument(metavar="[CHECKPOINT]", help="One checkpoint, with --version.")
+        str, typer.Argument(metavar="CHECKPOINT", help="One checkpoint, with --version.", show_default=False)
     ] = "",
     version: Annotated[str, typer.Option(help="Which version of the checkpoint: see `versions`.")] = "",
-    ns: Namespace = "",
+    ns: Namespace = None,
     before: Annotated[str, typer.Option(metavar="TIME", help="As it was then: 2026-03-01T12:00:00Z.")] = "",
     archived: Annotated[
         bool, typer.Option("--archived", help="Bring it back from an offline archive.")
@@ -70,12 +79,17 @@ def restore(
             raise Stop(NOT_FOUND, f"There is nothing of thread {thread!r} to bring back in {run.place}.")
 
 
-def _version(run: Run, thread: str, checkpoint: str, version: str, ns: str, dry_run: bool) -> None:
-    if run.admin.get_checkpoint_version(thread, checkpoint, version, ns) is None:
+def _version(run: Run, thread: str, checkpoint: str, version: str, ns: str | None, dry_run: bool) -> None:
+    namespace = ns or ""
+    there = run.admin.get_checkpoint_version(thread, checkpoint, version, namespace)
+    if there is None:
+        namespace, checkpoint = identify(run, thread, ns, checkpoint)
+        there = run.admin.get_checkpoint_version(thread, checkpoint, version, namespace)
+    if there is None:
         raise Stop(NOT_FOUND, f"There is no version {version!r} of it: `langgraph-s3 versions` lists them.")
     data: dict[str, Any] = {"dry_run": dry_run, "checkpoint_id": checkpoint, "version_id": version}
     if not dry_run:
-        run.admin.restore_checkpoint_version(thread, checkpoint, version, ns)
+        run.admin.restore_checkpoint_version(thread, checkpoint, version, namespace)
     verb = "Would restore" if dry_run else "Restored"
     run.answer(data, lambda: run.line(clean(f"{verb} version {version} of {checkpoint}.")))
 

@@ -56,6 +56,13 @@ class TestSetup:
         assert len(changes) > 2
         assert cli("setup", "--harden", "--versioning").out.startswith("Nothing had to be changed.\n")
 
+    def test_a_store_that_cannot_be_hardened_is_told_so(self, cli: Cli, fake: FakeS3) -> None:
+        fake.unsupported.add(LIFECYCLE.name)
+        ran = cli("setup", "--harden")
+        assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+        assert ran.err.endswith("lifecycle configuration. Leave out --harden.\n")
+        assert cli("setup").code == 0
+
 
 class TestLifecycle:
     def test_it_is_set_shown_and_removed(self, cli: Cli, fake: FakeS3) -> None:
@@ -100,8 +107,22 @@ class TestIamPolicy:
 
     def test_an_unknown_role_names_those_there_are(self, cli: Cli) -> None:
         ran = cli("iam-policy", "--role", "admin")
-        assert ran.code == 2
-        assert "administration" in ran.err
+        assert (ran.code, ran.err) == (
+            2,
+            "There is no --role 'admin': write runtime, read-only, retention or administration.\n",
+        )
+
+    def test_all_that_the_api_takes(self, cli: Cli) -> None:
+        arn = "arn:aws-cn:iam::123456789012:role/replication"
+        for role in bucket.ROLES:
+            shown = cli("iam-policy", "--role", role, "--replication-role", arn, "--partition", "aws-cn").out
+            passed = json.loads(shown)["Statement"][-1]
+            assert (passed["Action"], passed["Resource"]) == (["iam:PassRole"], arn)
+            assert "arn:aws-cn:s3:::fake-bucket" in shown
+            assert "PassRole" not in cli("iam-policy", "--role", role).out
+        key = "arn:aws:kms:us-east-1:123456789012:key/x"
+        assert key in cli("iam-policy", "--kms-key", key).out
+        assert "s3:prefix" not in cli("iam-policy", "--whole-bucket").out
 
 
 class TestServe:
@@ -144,3 +165,11 @@ class TestServe:
         monkeypatch.setattr(testing, "local_s3", missing)
         ran = cli("serve", tmp_path)
         assert (ran.code, ran.err) == (1, "error: rclone isn't installed: do this\n")
+
+    def test_a_port_that_is_taken(self, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        def taken(*_: Any, **__: Any) -> Any:
+            raise testing.ServerError("rclone ended: listen tcp 127.0.0.1:9000: bind: address already in use")
+
+        monkeypatch.setattr(testing, "local_s3", taken)
+        ran = cli("serve", tmp_path)
+        assert (ran.code, ran.err) == (1, "Port 9000 is taken: choose another one with --port.\n")

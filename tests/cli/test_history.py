@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -83,6 +84,19 @@ class TestHistory:
         assert "more than 2" in ran.err
         assert cli("history", thread, "--limit", 2, "--json").data["more"]
 
+    def test_a_narrow_terminal_shows_the_ends_of_ids(
+        self, cli: Cli, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        name = "1f0a2c6e-0000-6000-8001-c00000000001"
+        checkpoint = make_checkpoint(name, {})
+        saver.put(place("t"), checkpoint, {"source": "loop", "step": 1}, checkpoint["channel_versions"])
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        for width, shown in (("60", "c00000000001"), ("100", name)):
+            monkeypatch.setenv("COLUMNS", width)
+            line = re.sub(r"\x1b\[[0-9;]*m", "", cli("history", "t").out).splitlines()[1]
+            assert line.startswith(f"●  {shown}  step 1  loop  ")
+            assert cli("show", "t", shown, "--json").data["checkpoint_id"] == name
+
     def test_the_sizes_are_what_is_stored(self, cli: Cli, saver: S3Saver, thread: str) -> None:
         found = cli("history", thread, "--json").data["checkpoints"]
         assert (
@@ -125,6 +139,23 @@ class TestWatch:
         ran = cli("watch", thread, "--count", 2, "--json")
         assert '"interrupts": 1' in ran.out.splitlines()[1]
         assert ran.out.count("\n") == 2
+
+    def test_a_thread_that_is_not_there_yet_is_waited_for(
+        self, cli: Cli, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        turns = iter([False, False, True])
+
+        def meanwhile(seconds: float) -> None:
+            if next(turns):
+                put_chain(saver, "new", 1)
+
+        monkeypatch.setattr(SLEEP, meanwhile)
+        ran = cli("watch", "new", "--count", 1)
+        assert ran.err == "There is no thread 'new' in s3://fake-bucket/checkpoints/ yet: waiting for it.\n"
+        assert ran.out.count("\n") == 1
+
+    def test_it_does_not_ask_without_end(self, cli: Cli, thread: str) -> None:
+        assert cli("watch", thread, "--every", "0s").code == 2
 
     def test_ctrl_c_ends_it(self, cli: Cli, thread: str, monkeypatch: pytest.MonkeyPatch) -> None:
         def interrupted(seconds: float) -> None:

@@ -40,7 +40,7 @@ from datetime import datetime
 from typing import Any, BinaryIO, Final, NamedTuple
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError, S3CheckpointError
-from langgraph_checkpoint_s3.objects.format import Container
+from langgraph_checkpoint_s3.objects.format import Container, sealed_with
 from langgraph_checkpoint_s3.objects.keys import THREAD_SUFFIX, CheckpointLeaf, Layout, ParsedKey
 from langgraph_checkpoint_s3.objects.names import Hidden
 from langgraph_checkpoint_s3.objects.records import CheckpointRecord
@@ -252,6 +252,11 @@ class PortableFile:
             CorruptObjectError: They aren't those that were written, or another object's.
         """
         return self._open(member)[0]
+
+    def keys(self) -> tuple[str, ...]:
+        """The names of the keys that its objects are encrypted with, which stand in the open."""
+        refs = (sealed_with(self._read(member.name)) for member in self.members)
+        return tuple(dict.fromkeys(ref.id for ref in refs if ref is not None))
 
     def check(self) -> list[Loan]:
         """Read everything once, one object at a time.
