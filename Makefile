@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo lint types test test-integration test-langgraph-dev test-browser pictures test-all chaos crash soak fuzz bench bench-full docs docs-serve clean
+.PHONY: help env demo lint types test test-integration test-langgraph-dev test-browser test-benchmarks pictures test-all chaos crash soak fuzz bench bench-full docs docs-serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ test-langgraph-dev: env $(DEV_VENV)/.stamp ## the checkpointer under `langgraph 
 
 test-browser: env ## the report's page in Chromium: the system's, or CHROMIUM=path
 	$(BIN)/python -m pytest -n0 -m integration tests/browser $(PYTEST_ARGS)
+
+test-benchmarks: env ## that the benchmarks run, and that their figures add up
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m integration tests/benchmarks $(PYTEST_ARGS)
 
 pictures: env ## make the pictures in README and docs anew; the screenshot needs Chromium
 	$(BIN)/python -m tests.cli.pictures

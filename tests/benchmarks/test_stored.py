@@ -22,6 +22,8 @@ from benchmarks.workloads import TEXTS
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+pytestmark = pytest.mark.integration
+
 THIS, WHOLE = OURS
 BUCKET = "bucket"
 

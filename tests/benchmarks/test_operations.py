@@ -17,6 +17,8 @@ from benchmarks.operations import PARTS, Scale
 from benchmarks.runs import _ENVIRONMENT
 from benchmarks.served import Served
 
+pytestmark = pytest.mark.integration
+
 TINY = Scale(1, 60, (0.0,), (6_000_000,), 1, ("1 kB",), 3, 1)
 LATEST = Measured("history", "latest, 0 ms", "sync", 5.0, 4.9, [1.0, 1.02, 1.04], 1.1, {"LIST": 1, "GET": 2})
 

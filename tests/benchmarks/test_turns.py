@@ -39,6 +39,8 @@ from benchmarks.savers import LIMIT, OURS, PEERS, SAVERS
 from benchmarks.server import Server
 from benchmarks.turns import Heat, Worker, race
 
+pytestmark = pytest.mark.integration
+
 THIS, WHOLE = OURS
 CHAT = Figure(
     "chat", "sync", 25.0, 200, THIS, 110.0, [1.04, 1.05, 1.06], 0.3, {"PUT": 5.0, "LIST": 1.0}, 6.0, 30.0,

@@ -10,6 +10,8 @@ import pytest
 from benchmarks import dynamodb
 from benchmarks.dynamodb_worker import Meter, size
 
+pytestmark = pytest.mark.integration
+
 
 class Events:
     """Stands in for a client's events."""
