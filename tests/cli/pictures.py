@@ -1,7 +1,7 @@
 """Makes the pictures in README and docs: `make pictures`, or `python -m tests.cli.pictures`.
 
-The same commit gives the same SVGs, byte by byte, and a test compares them. The screenshot takes a Chromium,
-and is left as it is without one.
+The same commit gives the same SVGs with the same rich, and a test compares them. The screenshot takes a
+Chromium, and is left as it is without one.
 """
 
 from __future__ import annotations
