@@ -48,6 +48,19 @@ def test_a_link_leads_to_a_page(hooks: ModuleType, page: str, link: str, led: st
     assert hooks.rewritten(link, page) == led
 
 
+def test_no_link_leads_to_a_heading_of_a_shown_file(hooks: ModuleType) -> None:
+    """A file that is shown as it is has no headings on the site, as README.md has on GitHub."""
+    documents = [*(ROOT / "docs").rglob("*.md"), *(ROOT / path for path in hooks.PAGES)]
+    pages = {path: str(path.relative_to(ROOT)) for path in documents}
+    led = {
+        name: hooks.rewritten(path.read_text(encoding="utf-8"), hooks.page_of(name))
+        for path, name in pages.items()
+    }
+    found = {name: re.findall(r"\]\([^)\s]*source/[^)\s]*#[^)]*\)", text) for name, text in led.items()}
+    assert len(found) > 20
+    assert {name: links for name, links in found.items() if links} == {}
+
+
 def test_what_is_linked_is_shown(hooks: ModuleType) -> None:
     document = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
     needed = hooks.linked(document, "examples/README.md")
