@@ -84,13 +84,11 @@ class Upstream:
             self._streams = None
 
 
-def answer(
-    writer: asyncio.StreamWriter, status: int, body: bytes, headers: Mapping[str, str] | None = None
-) -> None:
-    """Answer with an XML document, and say that the connection is closed then."""
+def answer(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> bytes:
+    """An answer that is an XML document, and says that the connection is closed then."""
     extra = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
     head = (
         f"HTTP/1.1 {status} Fault\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n"
         f"x-amz-request-id: REQUEST\r\nx-amz-id-2: HOST\r\n{extra}Connection: close\r\n\r\n"
     )
-    writer.write(head.encode() + body)
+    return head.encode() + body

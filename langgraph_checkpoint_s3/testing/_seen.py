@@ -32,7 +32,7 @@ class Seen:
         headers: Its HTTP headers, their names in small letters.
         size: Bytes of its body, as they were on the wire.
         begun: When it came, as `time.monotonic` has it.
-        ended: When its answer was sent; 0 while it is under way.
+        ended: When the last of its answer was ready to be sent; 0 while it is under way.
         status: The HTTP status of its answer; 0 where there is none.
     """
 

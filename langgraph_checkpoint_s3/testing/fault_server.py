@@ -197,6 +197,7 @@ class FaultServer:
         self.log.append(seen)
         fault = self._fault(seen)
         alive = False
+        last = b""  # of the answer: who has it may look at what was seen
         try:
             body = b""
             # An early refusal doesn't ask for the body.
@@ -209,10 +210,10 @@ class FaultServer:
                 if fault.applied:
                     await upstream.exchange(without(head, b"expect:"), body, method)
                 seen.status = fault.status
-                _refuse(writer, fault, method)
+                last = _refusal(fault, method)
             elif isinstance(fault, Reply):
                 seen.status = fault.status
-                answer(writer, fault.status, fault.body)
+                last = answer(fault.status, fault.body)
             elif fault == HangUp():
                 return False
             else:
@@ -226,22 +227,22 @@ class FaultServer:
                 seen.status = int(told.split(b" ", 2)[1])
                 if fault == HangUp(applied=True):
                     return False
+                alive = b"connection: close" not in told.lower()
                 if isinstance(fault, BreakOff):
-                    writer.write(told + content[: fault.after])
-                    await writer.drain()
-                    return False
+                    content = content[: fault.after]
+                    alive = False
                 if isinstance(fault, Flip):
                     at = fault.offset % max(1, len(content))
                     content = content and content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :]
-                sent = 0
+                last = told + content
                 if isinstance(fault, Park):
                     sent = len(told) + len(content) // 2 if fault.begun else 0
-                    writer.write((told + content)[:sent])
+                    writer.write(last[:sent])
+                    last = last[sent:]
                     await _until(fault.until)
-                writer.write((told + content)[sent:])
-                alive = b"connection: close" not in told.lower()
         finally:
             seen.ended = time.monotonic()
+        writer.write(last)
         await writer.drain()
         return alive
 
@@ -262,7 +263,7 @@ async def _until(event: threading.Event) -> None:
         await asyncio.sleep(0.01)
 
 
-def _refuse(writer: asyncio.StreamWriter, fault: Answer, method: str) -> None:
+def _refusal(fault: Answer, method: str) -> bytes:
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>'
         f"<Error><Code>{fault.code}</Code><Message>{fault.message}</Message>"
@@ -270,4 +271,4 @@ def _refuse(writer: asyncio.StreamWriter, fault: Answer, method: str) -> None:
     ).encode()
     if method == "HEAD":
         body = b""
-    answer(writer, fault.status, body, fault.headers)
+    return answer(fault.status, body, fault.headers)

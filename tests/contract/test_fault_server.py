@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import http.client
 import threading
 
 import pytest
 
 from langgraph_checkpoint_s3.testing import FaultServer
-from langgraph_checkpoint_s3.testing.faults import Answer, BreakOff, HangUp, Hold, Park, Reply
+from langgraph_checkpoint_s3.testing.faults import Answer, BreakOff, Fault, HangUp, Hold, Park, Reply
 from tests.contract.front import Front
 from tests.contract.support import Place
 
@@ -115,6 +117,26 @@ def test_an_answer_is_cut_held_or_made_up(front: Front, client: Client) -> None:
     assert front.log[-1].ended - front.log[-1].begun >= 0.05
     front.fail("GetObject", Reply(b"made up"))
     assert client.ask("GET", "a") == (200, b"made up")
+
+
+@pytest.mark.parametrize("fault", [SLOW, Reply(b"made up"), BreakOff(after=3), Hold(0.0)])
+def test_who_has_an_answer_finds_it_in_the_log(
+    front: Front, client: Client, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.ask("PUT", "a", b"0123456789")
+    front.fail("GetObject", fault)
+    done: list[bool] = []
+    write = asyncio.StreamWriter.write
+
+    def watched(writer: asyncio.StreamWriter, data: bytes) -> None:
+        if data.startswith(b"HTTP/1.1"):  # to the client
+            done.append(front.log[-1].ended > 0 and front.log[-1].status > 0)
+        write(writer, data)
+
+    monkeypatch.setattr(asyncio.StreamWriter, "write", watched)
+    with contextlib.suppress(http.client.IncompleteRead):
+        client.ask("GET", "a")
+    assert done == [True]
 
 
 def test_a_parked_answer_waits_for_its_event(front: Front, client: Client) -> None:
