@@ -384,7 +384,7 @@ class Histories(RuleBasedStateMachine):
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(
     derandomize=EXAMPLES is None,
-    max_examples=int(EXAMPLES or 250),
+    max_examples=int(EXAMPLES or 150),
     stateful_step_count=30,
     deadline=None,
     database=None,
