@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from langgraph_checkpoint_s3.admin.describing import locate
 from langgraph_checkpoint_s3.admin.portable import MAX_BYTES, loads
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
@@ -30,7 +31,7 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
-from langgraph_checkpoint_s3.objects.keys import Layout, ParsedKey
+from langgraph_checkpoint_s3.objects.keys import ParsedKey
 from langgraph_checkpoint_s3.plans.address import Address
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 _CODE: Final = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
 _ERROR_BYTES: Final = 64 * 1024
 _PIECE: Final = 1024 * 1024
-_SEGMENTS: Final = 4
-"""Of a key below the prefix: thread, namespace, rank, leaf."""
 
 
 def load_signed_url(
@@ -150,11 +149,8 @@ class _Url:
 
     def key(self) -> ParsedKey | None:
         """Of a checkpoint's own object, what its key says; `None` where it leads elsewhere."""
-        layout, key = Layout(""), "/".join(self.path.split("/")[-_SEGMENTS:])
-        try:
-            return layout.parse(key) if layout.holds(key) else None
-        except CorruptObjectError:
-            return None
+        located = locate(self.path)
+        return located[1] if located else None
 
 
 def _expiry(query: Mapping[str, str]) -> datetime | None:

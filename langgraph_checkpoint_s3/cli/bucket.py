@@ -13,7 +13,7 @@ import typer
 from langgraph_checkpoint_s3 import NotSupportedError
 from langgraph_checkpoint_s3.admin import Change, LifecyclePolicy
 from langgraph_checkpoint_s3.admin.iam import Role
-from langgraph_checkpoint_s3.cli.clean import clean
+from langgraph_checkpoint_s3.admin.plans.clean import clean
 from langgraph_checkpoint_s3.cli.frame import FAILED, USAGE, Run, Stop, command
 from langgraph_checkpoint_s3.cli.options import DryRun, Yes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from langgraph_checkpoint_s3.cli.clean import clean
+from langgraph_checkpoint_s3.admin.plans.clean import clean
 from langgraph_checkpoint_s3.cli.frame import NOT_FOUND, USAGE, Run, Stop
 from langgraph_checkpoint_s3.cli.options import place
 

@@ -16,8 +16,8 @@ from langgraph_checkpoint_s3 import DecryptionError, InvalidConfigError, S3Check
 from langgraph_checkpoint_s3.admin import S3Admin, describe, loads
 from langgraph_checkpoint_s3.admin.describing import locate
 from langgraph_checkpoint_s3.admin.download import fetch, load_downloaded
+from langgraph_checkpoint_s3.admin.plans.clean import clean
 from langgraph_checkpoint_s3.admin.plans.sizes import human
-from langgraph_checkpoint_s3.cli.clean import clean
 from langgraph_checkpoint_s3.cli.frame import NOT_FOUND, USAGE, Run, Stop, command
 from langgraph_checkpoint_s3.cli.options import place
 from langgraph_checkpoint_s3.cli.states import tell
@@ -104,7 +104,7 @@ def _object(run: Run, address: str) -> None:
         }
         facts = {
             "format": "object",
-            "bytes": sizes.get(at[1:], 0),
+            "bytes": sizes.get(at[1:]),
             "kind": "checkpoint" if isinstance(parsed.leaf, CheckpointLeaf) else "writes",
             "encrypted": True,
             "thread_id": at[0],
@@ -123,7 +123,8 @@ def _described(run: Run, facts: dict[str, Any], error: S3CheckpointError) -> Non
 
     def show() -> None:
         what = "A portable file" if facts["format"] == "file" else "An object"
-        head = f"{what}{_OF.get(facts['kind'], '')}, {human(facts['bytes'])}"
+        size = "" if facts["bytes"] is None else f", {human(facts['bytes'])}"
+        head = f"{what}{_OF.get(facts['kind'], '')}{size}"
         run.line(clean(head + (", encrypted" if facts["encrypted"] else "")), "bold")
         for name, value in facts.items():
             if name not in {"format", "kind", "bytes", "encrypted"} and value not in {None, ()}:

@@ -31,7 +31,7 @@ from langgraph_checkpoint_s3 import (
     S3Saver,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.cli.clean import clean
+from langgraph_checkpoint_s3.admin.plans.clean import clean
 from langgraph_checkpoint_s3.cli.values import plain
 
 if TYPE_CHECKING:
@@ -230,7 +230,9 @@ class Run:
                 columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
                 bar = stack.enter_context(Progress(*columns, console=self.err, transient=True))
                 task = bar.add_task(what, total=None)
-                show = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
+
+                def show(done: int, total: int | None) -> None:
+                    bar.update(task, completed=done, total=total)
 
             def report(done: int, total: int | None) -> None:
                 self._work = (what, done, total)
@@ -335,11 +337,21 @@ def _guarded(function: Command, run: Run, debug: bool, arguments: dict[str, Any]
         raise typer.Exit(code)
 
 
+class _Warnings(logging.Handler):
+    """Tells what is logged as notes of a run, each in one line."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(logging.WARNING)
+        self._run = run
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._run.note(f"warning: {' '.join(record.getMessage().split())}")
+
+
 @contextlib.contextmanager
 def _logged(run: Run) -> Iterator[None]:
     """Have warnings of libraries told as those of a command are."""
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: run.note(f"warning: {' '.join(record.getMessage().split())}")  # type: ignore[method-assign]
+    handler = _Warnings(run)
     logging.getLogger().addHandler(handler)
     try:
         yield

@@ -12,9 +12,9 @@ import typer
 
 from langgraph_checkpoint_s3 import InvalidConfigError, S3CheckpointError
 from langgraph_checkpoint_s3.admin import MigrationError, S3Admin
+from langgraph_checkpoint_s3.admin.plans.clean import clean
 from langgraph_checkpoint_s3.admin.plans.sizes import counted, human
 from langgraph_checkpoint_s3.cli.checkpoints import find, place_of
-from langgraph_checkpoint_s3.cli.clean import clean
 from langgraph_checkpoint_s3.cli.frame import FAILED, NOT_FOUND, USAGE, Run, Stop, command, open_saver
 from langgraph_checkpoint_s3.cli.options import DryRun, MaybeCheckpoint, Namespace, Thread, duration, place
 
@@ -165,7 +165,7 @@ def _saver(run: Run, source: str) -> Any:
         return open_saver(source, serde=None, encryption=run.keys)
     try:
         if source.startswith(("postgresql://", "postgres://")):
-            from langgraph.checkpoint.postgres import PostgresSaver  # type: ignore[import-not-found, unused-ignore]
+            from langgraph.checkpoint.postgres import PostgresSaver
 
             return PostgresSaver.from_conn_string(source)
         from langgraph.checkpoint.sqlite import SqliteSaver

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from langgraph_checkpoint_s3.admin import Pruned
+from langgraph_checkpoint_s3.admin.plans.clean import clean
 from langgraph_checkpoint_s3.admin.plans.sizes import age, counted, human
-from langgraph_checkpoint_s3.cli.clean import clean
 from langgraph_checkpoint_s3.cli.frame import FAILED, NOT_FOUND, USAGE, Run, Stop, command
 from langgraph_checkpoint_s3.cli.options import DryRun, Yes, duration
 

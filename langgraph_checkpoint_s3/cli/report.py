@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from langgraph_checkpoint_s3 import InvalidConfigError
+from langgraph_checkpoint_s3.admin.plans.clean import clean
 from langgraph_checkpoint_s3.admin.plans.history import entry_of, place_of
 from langgraph_checkpoint_s3.admin.plans.sizes import counted, human
-from langgraph_checkpoint_s3.cli.clean import clean
 from langgraph_checkpoint_s3.cli.frame import USAGE, Run, Stop, command
 from langgraph_checkpoint_s3.cli.options import Thread, place
 from langgraph_checkpoint_s3.cli.page import Figure, Moment, page

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.text import Text
 
+from langgraph_checkpoint_s3.admin.plans.clean import clean
 from langgraph_checkpoint_s3.cli.changes import changes
 from langgraph_checkpoint_s3.cli.checkpoints import find
-from langgraph_checkpoint_s3.cli.clean import clean
 from langgraph_checkpoint_s3.cli.frame import NOT_FOUND, USAGE, Run, Stop, command
 from langgraph_checkpoint_s3.cli.options import MaybeCheckpoint, Namespace, Thread
 from langgraph_checkpoint_s3.cli.resume import resume

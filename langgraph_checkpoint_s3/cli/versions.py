@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from langgraph_checkpoint_s3.admin.plans.clean import clean
 from langgraph_checkpoint_s3.admin.plans.sizes import age, counted, human
 from langgraph_checkpoint_s3.cli.checkpoints import identify
-from langgraph_checkpoint_s3.cli.clean import clean
 from langgraph_checkpoint_s3.cli.frame import NOT_FOUND, USAGE, Run, Stop, command
 from langgraph_checkpoint_s3.cli.options import Checkpoint, DryRun, Namespace, Thread
 

@@ -124,7 +124,7 @@ class TestFiles:
 
 def test_describing_takes_bytes() -> None:
     with pytest.raises(InvalidConfigError):
-        describe("text")  # type: ignore[arg-type]
+        describe("text")  # type: ignore[arg-type]  # which is the test
 
 
 class TestUrls:
@@ -201,6 +201,14 @@ class TestAddresses:
         assert "  thread id: sealed\n" in ran.out
         assert "--keys" in ran.err
         assert LAST in cli("decode", f"s3://bucket/{key}", *KEYS).out
+
+    def test_a_size_that_is_not_known_is_not_told(
+        self, cli: Cli, sealed: S3Saver, fake: FakeS3, opened: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(S3Admin, "checkpoint_sizes", lambda self, thread_id: [])
+        key = next(key for key in fake.keys(".thread/") if "/checkpoint." in key)
+        assert cli("decode", f"s3://bucket/{key}").out.startswith("An object of a checkpoint, encrypted\n")
+        assert cli("decode", f"s3://bucket/{key}", "--json").data["bytes"] is None
 
     @pytest.mark.parametrize(
         "address", ["s3://", "s3://bucket", "s3://bucket/a/b/c/d", "s3://bucket/t.thread/.ns/x/y"]

@@ -77,7 +77,7 @@ def test_what_a_library_warns_of_is_told_as_the_rest(
 
     def warned(self: S3Saver, config: object) -> object:
         logging.getLogger("botocore.odd").warning("odd \x1b[31m\nthing %d", 1)
-        return real(self, config)  # type: ignore[arg-type]
+        return real(self, config)  # type: ignore[arg-type]  # whatever it was given
 
     monkeypatch.setattr(S3Saver, "get_tuple", warned)
     assert cli("show", thread).err == "warning: odd \\x1b[31m thing 1\n"

@@ -113,6 +113,14 @@ def fail(state: Counted) -> Counted:
     raise ValueError("no luck")
 
 
+def assert_as_langgraph(made: Any, saver: S3Saver) -> None:
+    """At every checkpoint what LangGraph would run."""
+    for state in made.get_state_history(place("t")):
+        found = saver.get_tuple(state.config)
+        assert found is not None
+        assert resume(found).next == state.next
+
+
 class TestResumePoint:
     def test_it_is_what_langgraph_would_run_at_every_checkpoint(self, saver: S3Saver) -> None:
         made = graph(saver, lambda state: {"n": 1})
@@ -132,10 +140,7 @@ class TestResumePoint:
         builder.add_conditional_edges("again", lambda state: "again" if state["n"] < 4 else END)
         made = builder.compile(checkpointer=saver)
         made.invoke({"n": 1}, place("t"))
-        for state in made.get_state_history(place("t")):
-            found = saver.get_tuple(state.config)
-            assert found is not None
-            assert resume(found).next == state.next
+        assert_as_langgraph(made, saver)
 
     def test_sends(self, saver: S3Saver) -> None:
         builder = StateGraph(Counted)
@@ -145,10 +150,7 @@ class TestResumePoint:
         builder.add_conditional_edges("fan", lambda state: [Send("one", {"n": 1})] * 2)
         made = builder.compile(checkpointer=saver)
         made.invoke({"n": 1}, place("t"))
-        for state in made.get_state_history(place("t")):
-            found = saver.get_tuple(state.config)
-            assert found is not None
-            assert resume(found).next == state.next
+        assert_as_langgraph(made, saver)
 
     def test_what_was_seen_is_no_news(self, saver: S3Saver) -> None:
         put(saver, "t", "00000001", {"branch:to:a": None, "own": 1})

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +19,9 @@ from examples.demo.terminal import ClaimError, claim
 from examples.trip import trip_graph
 from examples.worker import take
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.testing import LocalS3, local_s3
+from langgraph_checkpoint_s3.testing import LocalS3
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalS3]:
-    with local_s3(tmp_path_factory.mktemp("s3"), buckets=["checkpoints"]) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the developer has set for AWS is no concern of these tests."""
-    for name in os.environ:
-        if name.startswith(("AWS_", "S3_", "BOOKINGS_", "LANGSMITH_", "LANGCHAIN_")):
-            monkeypatch.delenv(name)
 
 
 @pytest.fixture

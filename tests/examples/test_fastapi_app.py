@@ -6,12 +6,10 @@ import asyncio
 import contextlib
 import functools
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
-import uuid
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,35 +25,11 @@ from langchain_core.outputs import ChatGenerationChunk
 from examples import fastapi_app
 from examples.scripted_model import ScriptedModel
 from langgraph_checkpoint_s3 import S3Saver
-from tests.servers import moto_server
 
 ROOT = Path(__file__).parents[2]
 LINE = "Good to hear that. I keep it in mind."
 
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with moto_server.running(Path()) as server:
-        yield server.endpoint_url
-
-
-@pytest.fixture(autouse=True)
-def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bucket in the environment, with a prefix of the test's own."""
-    for name in os.environ:
-        if name.startswith(("AWS_", "S3_", "LANGSMITH_", "LANGCHAIN_")):
-            monkeypatch.delenv(name)
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": "us-east-1",
-        "S3_ENDPOINT_URL": endpoint,
-        "S3_BUCKET_NAME": "checkpoints",
-        "S3_KEY_PREFIX": f"{uuid.uuid4().hex}/",
-    }.items():
-        monkeypatch.setenv(name, value)
-    with S3Saver.from_env() as saver:
-        saver.setup()
+pytestmark = pytest.mark.usefixtures("on_moto")
 
 
 class GatedModel(ScriptedModel):
@@ -94,7 +68,7 @@ def gated(monkeypatch: pytest.MonkeyPatch) -> GatedModel:
 class Server(uvicorn.Server):
     """Leaves signals to the test runner."""
 
-    def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
+    def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]  # uvicorn writes it as a generator
         return contextlib.nullcontext()
 
 

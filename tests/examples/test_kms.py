@@ -17,10 +17,7 @@ from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.encryption import KmsKeys
 from langgraph_checkpoint_s3.testing import FaultServer
 from langgraph_checkpoint_s3.testing.faults import Reply
-from tests.examples.test_examples import clean_environment
 from tests.servers import running
-
-__all__ = ["clean_environment"]
 
 
 @pytest.fixture(scope="module")

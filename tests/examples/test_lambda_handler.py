@@ -5,14 +5,11 @@ from __future__ import annotations
 import base64
 import importlib
 import json
-import os
 import sys
 import threading
 import time
-import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -27,35 +24,14 @@ from examples import lambda_cold_start
 from examples.lambda_cold_start import Context
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.errors import ConflictError
-from tests.servers import moto_server
 
 LINE = "Good to hear that. I keep it in mind."
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with moto_server.running(Path()) as server:
-        yield server.endpoint_url
-
-
 @pytest.fixture
-def fresh(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The handler as a new environment of Lambda's imports it, with a prefix of the test's own."""
-    for name in os.environ:
-        if name.startswith(("AWS_", "S3_", "LANGSMITH_", "LANGCHAIN_")):
-            monkeypatch.delenv(name)
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": "us-east-1",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
-        "S3_ENDPOINT_URL": endpoint,
-        "S3_BUCKET_NAME": "checkpoints",
-        "S3_KEY_PREFIX": f"{uuid.uuid4().hex}/",
-    }.items():
-        monkeypatch.setenv(name, value)
-    with S3Saver.from_env() as saver:
-        saver.setup()
+def fresh(on_moto: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The handler as a new environment of Lambda's imports it."""
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
     sys.modules.pop("examples.lambda_handler", None)
     module = importlib.import_module("examples.lambda_handler")
     yield module
@@ -112,7 +88,9 @@ def test_a_body_may_come_in_base64(fresh: ModuleType) -> None:
     assert json.loads(fresh.handler(event, Context("a"))["body"]) == {"reply": LINE}
 
 
-def test_time_that_runs_out_leaves_a_request_that_goes_on(fresh: ModuleType, model: Counted) -> None:
+def test_time_that_runs_out_leaves_a_request_that_goes_on(
+    fresh: ModuleType, model: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After the first step of two. The second try doesn't do it again."""
     builder: StateGraph[MessagesState, None, MessagesState, MessagesState] = StateGraph(MessagesState)
     second: list[int] = []
@@ -125,7 +103,7 @@ def test_time_that_runs_out_leaves_a_request_that_goes_on(fresh: ModuleType, mod
     builder.add_node("check", check)
     builder.add_edge(START, "reply")
     builder.add_edge("reply", "check")
-    fresh.graph = builder.compile(checkpointer=fresh.saver)  # type: ignore[attr-defined]
+    monkeypatch.setattr(fresh, "graph", builder.compile(checkpointer=fresh.saver))
     context = Context("a")
     model.during = lambda: setattr(context, "_end", time.monotonic() + 1)  # below the margin
     cut = fresh.handler(request("I am Ada.", "1"), context)

@@ -16,10 +16,7 @@ from langgraph_checkpoint_s3 import S3Config, S3Saver
 from langgraph_checkpoint_s3.plans.plan import ask
 from langgraph_checkpoint_s3.s3.administration import Sign
 from langgraph_checkpoint_s3.testing import LocalS3
-from tests.examples.test_examples import clean_environment, server
 from tests.servers import Server, running
-
-__all__ = ["clean_environment", "server"]
 
 PAGE = (Path(__file__).parents[2] / "docs" / "stores.md").read_text(encoding="utf-8")
 
