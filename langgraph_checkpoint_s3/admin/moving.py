@@ -85,9 +85,8 @@ class Moving(BaseAdmin):
         from the oldest on, the latest last, so that until the end the thread looks like its past.
 
         What the thread already holds stays: nothing is overwritten. So importing a file twice changes
-        nothing, and an import that was cut short is gone on with by importing again. (Until then, some of
-        the objects that were being written at once at that moment may be there without those that they
-        borrow from, and can't be read.) What S3 acknowledges is durable; it isn't read back.
+        nothing, and an import that was cut short is gone on with by importing again. Until then, readers pass
+        over what lacks an object that it borrows from. What S3 acknowledges is durable; it isn't read back.
 
         One LIST per 1,000 objects that are there, one PUT for each that isn't. Needs `s3:ListBucket`,
         `s3:PutObject` and `s3:AbortMultipartUpload`, and `s3:GetObject` to compare what is there.

@@ -148,10 +148,14 @@ def dumps(
     content = serialize(serde, checkpoint.checkpoint, checkpoint.metadata, parent)
     versions = checkpoint.checkpoint.get("channel_versions") or {}
     rules = Rules(horizon=0)
-    made = draft(content, versions, origin(0), leaf.encode(), compression, rules, room=room, key=key)
+
+    def key_of(borrows: bool, lends: bool) -> str:
+        return name(replace(leaf, borrows=borrows, lends=lends))
+
+    made = draft(content, versions, origin(0), key_of, compression, rules, room=room, sealing=key)
     when = datetime.now(timezone.utc).isoformat()
     manifest = Manifest(address.thread_id, when, _WRITER, 1, len(objects))
-    return pack(manifest, [*objects.items(), (name(leaf), made.body)])
+    return pack(manifest, [*objects.items(), (made.key, made.body)])
 
 
 def _runs(writes: Iterable[PendingWrite]) -> list[tuple[str, dict[int, tuple[str, Any]]]]:

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from langgraph_checkpoint_s3.objects.format import OWN_FRAME
 from langgraph_checkpoint_s3.objects.limits import MOST_LENT
 from langgraph_checkpoint_s3.objects.match import Run, common_runs
 from langgraph_checkpoint_s3.objects.seal import KeyRef
@@ -45,7 +44,7 @@ class Rules:
     """
 
     horizon: float
-    smallest: int = OWN_FRAME
+    smallest: int = 16 * 1024
     shortest: int = 256
     least: int = 1024
     most_lenders: int = 20
@@ -76,7 +75,6 @@ class Known:
 
     Attributes:
         checkpoint_id: The checkpoint.
-        created: When it was written, in ns since 1970.
         serializer: What the serializer calls what it made of the metadata. Another one may
             encrypt, or not: nothing is borrowed then.
         sealed: Whether its object is encrypted: only such ones borrow from it then, and else none.
@@ -85,7 +83,6 @@ class Known:
     """
 
     checkpoint_id: str
-    created: int
     serializer: str
     sealed: bool
     versions: Mapping[str, Any]
@@ -99,7 +96,6 @@ class Known:
 
 def known_of(
     lender: Lender,
-    created: int,
     serializer: str,
     versions: Mapping[str, Any],
     values: Mapping[str, tuple[Value, bytes]],
@@ -111,7 +107,6 @@ def known_of(
 
     Args:
         lender: Its object.
-        created: When it was written, in ns since 1970.
         serializer: What the serializer calls what it made of the metadata.
         versions: The channels' versions.
         values: The values that are large enough, and their bytes.
@@ -121,7 +116,6 @@ def known_of(
     """
     return Known(
         lender.checkpoint_id,
-        created,
         serializer,
         key is not None,
         {name: versions[name] for name in values if name in versions},
@@ -140,11 +134,10 @@ def known_of(
 
 
 class Part(NamedTuple):
-    """A stretch of a value about to be written: new bytes, or a piece and where the parent's value has it."""
+    """A stretch of a value about to be written: new bytes, or a piece that lies in a frame already."""
 
     length: int
     piece: Piece | None = None
-    origin: int = 0
 
 
 Parts = Mapping[str, Sequence[Part]]
@@ -211,7 +204,7 @@ def _parts(pieces: Sequence[Piece], runs: Iterable[Run], size: int) -> Iterator[
                 number += 1
             piece = pieces[number]
             length = min(end, begin + piece.length) - old
-            yield Part(length, Piece(piece.frame, piece.start + old - begin, length), old)
+            yield Part(length, Piece(piece.frame, piece.start + old - begin, length))
             old += length
         at = run.new + run.length
     if size > at:
@@ -263,7 +256,6 @@ def _together(one: Part, other: Part) -> Part | None:
     if one.piece is None or other.piece is None:
         return Part(length) if one.piece is other.piece else None
     frame, start, _ = one.piece
-    follows = (frame, start + one.length, one.origin + one.length)
-    if (other.piece.frame, other.piece.start, other.origin) != follows:
+    if (other.piece.frame, other.piece.start) != (frame, start + one.length):
         return None
-    return Part(length, Piece(frame, start, length), one.origin)
+    return Part(length, Piece(frame, start, length))

@@ -61,20 +61,20 @@ class Builder:
     def finish(
         self,
         fields: Mapping[str, Any],
-        whole: Mapping[str, Any] | None = None,
         *,
         at_least: int | None = None,
     ) -> tuple[bytes, int]:
-        """The object's bytes, and where its first frame begins.
+        """Return the object's bytes, and where its first frame begins.
+
+        The header has room for the table that it gets when lent frames are moved in.
 
         Args:
             fields: Its header, without the table of frames.
-            whole: The header that it gets when lent frames are moved in; there must be room for that.
             at_least: How many bytes the header must have.
         """
         room = at_least
-        if whole is not None and self._lent:
-            _, moved = pack_header({**whole, **pack_frames(moved_in(self.frames))}, 0)
+        if self._lent:
+            _, moved = pack_header({**fields, **pack_frames(moved_in(self.frames))}, 0)
             room = len(moved) + _SPARE_BYTES * len(self._lent)
         own = self._seal.ref if self._seal else None
         flags, header = pack_header({**fields, **pack_frames(self.frames, own)}, room)

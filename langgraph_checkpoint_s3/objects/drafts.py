@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,6 @@ from langgraph_checkpoint_s3.objects.records import (
     Content,
     Origin,
     open_checkpoint,
-    whole_fields,
 )
 from langgraph_checkpoint_s3.objects.revive import Dumped, dump, worthwhile
 from langgraph_checkpoint_s3.objects.rooms import PLAIN, Room
@@ -31,7 +30,8 @@ class Draft:
     """A checkpoint's object, about to be written.
 
     Attributes:
-        body: The object.
+        key: Where it is to lie.
+        body: Its bytes.
         lenders: The objects that it borrows from.
         content: What is in it, and in what it borrows.
         known: What its children may borrow, once it is written.
@@ -39,6 +39,7 @@ class Draft:
         room: The namespace that it is in.
     """
 
+    key: str
     body: bytes = field(repr=False)
     lenders: Sequence[Lender]
     content: Content
@@ -108,12 +109,12 @@ def draft(
     content: Content,
     versions: Mapping[str, Any],
     origin: Origin,
-    leaf: str,
+    key_of: Callable[[bool, bool], str],
     compression: Compression,
     rules: Rules,
     known: Known | None = None,
     room: Room = PLAIN,
-    key: KeyRef | None = None,
+    sealing: KeyRef | None = None,
 ) -> Draft:
     """Make the object. The metadata comes first in it, so that the object's head holds it.
 
@@ -121,16 +122,16 @@ def draft(
         content: The checkpoint.
         versions: The channels' versions.
         origin: Where it comes from.
-        leaf: The end of the object's key.
+        key_of: Returns the object's key, given if it borrows and if others may borrow from it.
         compression: How new frames are compressed.
         rules: When to borrow.
         known: The parent; without it, nothing is borrowed.
         room: The namespace that it is in.
-        key: What it is encrypted with, if at all.
+        sealing: What it is encrypted with, if at all.
     """
-    if known is not None and known.sealed != (key is not None):
+    if known is not None and known.sealed != (sealing is not None):
         known = None
-    seal = room.seal(key, "checkpoint", origin.checkpoint_id)
+    seal = room.seal(sealing, "checkpoint", origin.checkpoint_id)
     compression = worthwhile(compression, [content.metadata[0]])
     parts = _borrowed(content, rules, known, origin.created / SECOND) if known and known.values else {}
     builder = Builder(compression, seal)
@@ -140,14 +141,20 @@ def draft(
             new = _new_bytes(parts[name], raw)
             blobs.append((new, len(new) >= rules.least))
         else:
-            blobs.append((raw, len(raw) >= rules.smallest))
+            blobs.append((raw, len(raw) >= OWN_FRAME))
     # The object's head is to hold the metadata: many small values come behind it.
     first = 2 if sum(len(blob) for blob, own in blobs if not own) > HEAD_BYTES // 2 else len(blobs)
     metadata, rest, *places = builder.pack(blobs[:first]) + builder.pack(blobs[first:])
     values: dict[str, Value] = {}
     for (name, (kind, _)), place in zip(content.channels.items(), places, strict=True):
         values[name] = Value(kind, _extents(builder, parts[name], place) if name in parts else place)
+    large = {
+        name: (value, content.channels[name][1])
+        for name, value in values.items()
+        if value.size >= rules.smallest
+    }
     lenders = sorted({frame.lender for frame in builder.frames if frame.lender})
+    key = key_of(bool(lenders), bool(large))
     fields = {
         **origin.fields("checkpoint"),
         "parent": content.parent,
@@ -155,17 +162,10 @@ def draft(
         "checkpoint": pack_value(Value(content.rest[0], rest)),
         "channels": {name: pack_value(value) for name, value in values.items()},
     }
-    if known is not None and lenders:
-        fields["parent_created"] = known.created
-    body, base = builder.finish(fields, whole_fields(fields) if lenders else None)
-    large = {
-        name: (value, content.channels[name][1])
-        for name, value in values.items()
-        if value.size >= rules.smallest
-    }
-    lender, serializer = origin.lender(leaf), content.metadata[0]
-    next_known = known_of(lender, origin.created, serializer, versions, large, builder.frames, base, key)
-    return Draft(body, lenders, content, next_known, origin, room)
+    body, base = builder.finish(fields)
+    lender, serializer = origin.lender(key.rpartition("/")[2]), content.metadata[0]
+    next_known = known_of(lender, serializer, versions, large, builder.frames, base, sealing)
+    return Draft(key, body, lenders, content, next_known, origin, room)
 
 
 def _borrowed(content: Content, rules: Rules, known: Known, now: float) -> Parts:
@@ -200,5 +200,5 @@ def _extents(builder: Builder, parts: Iterable[Part], place: Sequence[Extent]) -
             start += part.length
         else:
             number = builder.lend(part.piece.frame)
-            extents.append(Extent(number, part.piece.start, part.piece.length, part.origin))
+            extents.append(Extent(number, part.piece.start, part.piece.length))
     return tuple(extents)

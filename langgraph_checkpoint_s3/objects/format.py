@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -105,14 +105,13 @@ class Container:
         """Hand in an extent's bytes, where its frame can't be had."""
         self._supplied[extent] = raw
 
-    def whole(self, fields: Mapping[str, Any], compression: Compression) -> bytes:
+    def whole(self, compression: Compression) -> bytes:
         """The object with all frames in it, once what was lent was provided or supplied.
 
         Its own frames stay at the places where other objects may refer to them: what was lent
         comes behind them, and the header keeps its length. It becomes the same bytes each time.
 
         Args:
-            fields: The header, without the table of frames.
             compression: How frames are compressed whose bytes were supplied.
         """
         frames = list(self.frames)
@@ -130,7 +129,7 @@ class Container:
                 frames[number] = replace(frame, stored=len(stored), codec=codec, crc=zlib.crc32(stored))
                 moved.append(stored)
         room = self.header_bytes
-        kept = {name: value for name, value in fields.items() if name != "keys"}
+        kept = {name: value for name, value in self.fields.items() if name != "keys"}
         flags, header = pack_header({**kept, **pack_frames(moved_in(frames))}, room)
         if len(header) != room:
             raise CorruptObjectError(

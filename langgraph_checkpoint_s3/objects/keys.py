@@ -18,7 +18,8 @@ therefore begins with the newest checkpoint, `before` is a `StartAfter`, and a c
 writes come right behind it.
 
 The checkpoint's leaf is an index: parent, source, step and run can be read from a LIST alone.
-A field that is absent (or not of its usual type) is left out. An encrypted object's leaf holds `.e`.
+A field that is absent (or not of its usual type) is left out. An encrypted object's leaf holds `.e`, one that
+later checkpoints may borrow from `.l`, and one that borrows itself `.b` instead.
 
 Where names are secrets (`names.py`), thread and namespace are `.h` and a hash, and the leaf's fields but
 the parent too, under other letters: `m` for the source, `n` for the step, `q` for the run, `u` for the task.
@@ -26,6 +27,7 @@ the parent too, under other letters: `m` for the source, `n` for the step, `q` f
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,6 +45,7 @@ __all__ = [
     "MAX_KEY_BYTES",
     "NAMESPACE_SUFFIX",
     "THREAD_SUFFIX",
+    "TOMBSTONES",
     "CheckpointLeaf",
     "Layout",
     "ParsedKey",
@@ -63,8 +66,11 @@ EXPORTS: Final = ".exports/"
 """The folder, below the prefix, of what isn't a thread's own: exports, and what was handed in."""
 LEASES: Final = ".leases/"
 """The folder, below the prefix, of the threads' leases."""
+TOMBSTONES: Final = ".deleted/"
+"""The folder, below the prefix, of the records of what was deleted."""
 AFTER_SLASH: Final = "0"
 """The character behind `/`: a key's folder followed by it sorts after all that is in the folder."""
+_TOMBSTONE_NAME: Final = 40
 _RANK: Final = re.compile(r"(?:[0-9a-f]{2})*z")
 _COMPLEMENT: Final = bytes(255 - byte for byte in range(256))
 
@@ -141,6 +147,20 @@ class Layout:
                 "shorten the thread_id."
             )
         return key
+
+    def tombstones(self, thread: str) -> str:
+        """Return the key of a thread's tombstones. It doesn't show the thread's name.
+
+        Args:
+            thread: The thread's folder.
+        """
+        name = thread[len(self.prefix) :]
+        return f"{self.prefix}{TOMBSTONES}{hashlib.sha256(name.encode()).hexdigest()[:_TOMBSTONE_NAME]}"
+
+    @staticmethod
+    def thread_of(namespace: str) -> str:
+        """Return the folder of the thread that a namespace's folder is in."""
+        return namespace.rstrip("/").rpartition("/")[0] + "/"
 
     @staticmethod
     def sibling(namespace: str, checkpoint_id: str, leaf: str) -> str:

@@ -27,7 +27,8 @@ class CheckpointLeaf:
     """The end of a checkpoint's key: what a LIST tells of it. `None` is "not said here".
 
     `created` is there only where one id was put again with other content: it makes the key another one.
-    `sealed` says that the object is encrypted.
+    `sealed` says that the object is encrypted. `lends` says that later checkpoints may borrow from it, and
+    `borrows` that it does so itself, or did until it was rewritten; what borrows may lend, too.
     """
 
     parent: str | None = None
@@ -36,6 +37,8 @@ class CheckpointLeaf:
     run: str | None = None
     created: int | None = None
     sealed: bool = False
+    lends: bool = False
+    borrows: bool = False
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any], parent: str | None, *, sealed: bool = False) -> CheckpointLeaf:
@@ -69,6 +72,8 @@ class CheckpointLeaf:
             value = getattr(self, field)
             fields.append((hashed, str.__str__(value)) if isinstance(value, Hidden) else (letter, value))
         # At last what tells apart those of one id: of equal age, the later one sorts later.
+        lending = "b" if self.borrows else "l"
+        fields.append((lending, "" if self.borrows or self.lends else None))
         fields += [("e", "" if self.sealed else None), ("c", self.created)]
         return "checkpoint" + "".join(
             f".{letter}{encode_component(str(value))}" for letter, value in fields if value is not None
@@ -165,7 +170,13 @@ def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
             if not _NUMBER.fullmatch(named.get(letter, "0")):
                 raise ValueError(f"{named[letter]!r} is not a number: not a leaf")
         step, created = (int(named[letter]) if letter in named else None for letter in "sc")
-        leaf = CheckpointLeaf(named.get("p"), named.get("k"), step, named.get("r"), created, "e" in fields)
+        borrows = "b" in fields
+        leaf = CheckpointLeaf(
+            *(named.get("p"), named.get("k"), step, named.get("r"), created),
+            sealed="e" in fields,
+            lends=borrows or "l" in fields,
+            borrows=borrows,
+        )
         return replace(leaf, **hashed) if hashed else leaf
     if kind == "writes" and "j" in fields:
         return WritesLeaf(None, f"j{fields['j']}", "e" in fields)

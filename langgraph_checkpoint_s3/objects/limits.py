@@ -92,7 +92,7 @@ def check_values(values: Iterable[Value], frames: Sequence[Frame]) -> None:
     """
     used: dict[int, int] = {}
     for value in values:
-        for number, _, length, _ in value.extents:
+        for number, _, length in value.extents:
             used[number] = used.get(number, 0) + length
     for number, length in used.items():
         frame = frames[number]

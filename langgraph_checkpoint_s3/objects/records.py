@@ -98,16 +98,11 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRecord:
-    """A checkpoint's object that was read.
-
-    Attributes:
-        parent_created: Of a checkpoint that borrows, when its parent was written.
-    """
+    """A checkpoint's object that was read."""
 
     container: Container
     created: int
     parent: str | None
-    parent_created: int | None
     metadata_value: Value
     checkpoint_value: Value
     channels: Mapping[str, Value]
@@ -148,11 +143,12 @@ class CheckpointRecord:
         """Everything that is in frames."""
         return [self.metadata_value, self.checkpoint_value, *self.channels.values()]
 
-    def known(self, leaf: str, versions: Mapping[str, Any], rules: Rules) -> Known:
-        """What its children may borrow.
+    def known(self, leaf: str, written: int, versions: Mapping[str, Any], rules: Rules) -> Known:
+        """Return what its children may borrow.
 
         Args:
             leaf: The end of its object's key.
+            written: When the store says that it was written, in seconds since 1970.
             versions: The channels' versions.
             rules: When to borrow.
         """
@@ -162,22 +158,11 @@ class CheckpointRecord:
             for name, value in self.channels.items()
             if value.size >= rules.smallest and container.has_frames(value)
         }
-        lender = Lender(container.fields["id"], leaf, self.created // SECOND)
+        lender = Lender(container.fields["id"], leaf, written)
         serializer = self.metadata_value.type
         key = container.seal.ref if container.seal else None
         frames, base = container.frames, container.base
-        return known_of(lender, self.created, serializer, versions, values, frames, base, key)
-
-    def inherit(self, parent: CheckpointRecord) -> None:
-        """Take from the parent, which has all of its bytes, those that are missing here."""
-        lacking = set(self.container.missing(self.all_values()))
-        for name in self.channels.keys() & parent.channels.keys():
-            raw = parent.container.bytes_of(parent.channels[name])
-            for extent in self.channels[name].extents:
-                if extent.frame in lacking and extent.origin is not None:
-                    found = raw[extent.origin : extent.origin + extent.length]
-                    if len(found) == extent.length:
-                        self.container.supply(extent, found)
+        return known_of(lender, serializer, versions, values, frames, base, key)
 
     def whole(self, compression: Compression) -> bytes:
         """The object with all that it borrows in it, where others that borrow from it still find it.
@@ -187,7 +172,7 @@ class CheckpointRecord:
         """
         if self.container.missing(self.all_values()):
             raise CorruptObjectError("The checkpoint can't be written whole: some of its bytes weren't read")
-        return self.container.whole(whole_fields(self.container.fields), compression)
+        return self.container.whole(compression)
 
     def _rest(self, serde: SerializerProtocol) -> Mapping[str, Any]:
         """LangGraph's checkpoint, without its channel values."""
@@ -217,7 +202,6 @@ def open_checkpoint(
             container,
             natural(fields["created"]),
             None if fields["parent"] is None else text(fields["parent"]),
-            natural(fields["parent_created"]) if "parent_created" in fields else None,
             unpack_value(fields["metadata"], frames),
             unpack_value(fields["checkpoint"], frames),
             {text(name): unpack_value(row, frames) for name, row in fields["channels"].items()},
@@ -226,18 +210,6 @@ def open_checkpoint(
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CorruptObjectError(f"The object's header isn't a checkpoint's: {error!r}") from error
     return record
-
-
-def whole_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """A checkpoint's header once it borrows nothing any more, but for the table of frames."""
-    channels = {
-        name: [kind, [extent[:3] for extent in extents]]
-        for name, (kind, extents) in fields["channels"].items()
-    }
-    return {
-        **{name: value for name, value in fields.items() if name != "parent_created"},
-        "channels": channels,
-    }
 
 
 def open_kind(

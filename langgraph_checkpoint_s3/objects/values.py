@@ -24,13 +24,11 @@ class Extent(NamedTuple):
         frame: The frame's place in the table.
         start: Where in the frame it begins.
         length: How many bytes it has.
-        origin: With a lent frame, where the same bytes are in the parent's value of the same channel.
     """
 
     frame: int
     start: int
     length: int
-    origin: int | None = None
 
 
 class Value(NamedTuple):
@@ -110,7 +108,7 @@ def text(value: Any) -> str:
 
 def pack_value(value: Value) -> list[Any]:
     """A value as the header writes it."""
-    return [value.type, [list(extent[: 3 if extent.origin is None else 4]) for extent in value.extents]]
+    return [value.type, [list(extent) for extent in value.extents]]
 
 
 def unpack_value(row: Any, frames: Sequence[Frame]) -> Value:

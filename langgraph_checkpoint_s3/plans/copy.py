@@ -17,8 +17,10 @@ from langgraph_checkpoint_s3.objects.keys import MAX_KEY_BYTES
 from langgraph_checkpoint_s3.objects.reseal import Resealer
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, together
-from langgraph_checkpoint_s3.plans.read import at, load, namespace_of, open_object
+from langgraph_checkpoint_s3.plans.read import Loaded, at, load, namespace_of, open_object
+from langgraph_checkpoint_s3.plans.release import unacknowledged, without
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, group, latest
+from langgraph_checkpoint_s3.plans.tombstones import borrowers, expect, lending, retract
 from langgraph_checkpoint_s3.plans.transfer import fetch, store, windows
 from langgraph_checkpoint_s3.plans.unlock import unlock
 from langgraph_checkpoint_s3.s3.requests import Body, CopyObject, Entry, Missing
@@ -39,9 +41,9 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
     """Copy all of a thread's objects, in parallel; plain ones without reading them.
 
     Writes go first (nobody sees them without their checkpoint), then checkpoints from the oldest on,
-    the latest of each namespace last: until then the target looks like the source's past. A copy
-    that was cut short must be made again or deleted, since of what ran in parallel at that
-    moment, any part may be there. What the target thread already held stays.
+    the latest of each namespace last: until then the target looks like the source's past. What may lend
+    has tombstones in the target until all is there: so of a copy that was cut short, readers pass over what
+    lacks a lender, and copying again completes it. What the target thread already held stays.
 
     Raises:
         InvalidKeyError: The target's keys would be too long; nothing was copied.
@@ -52,7 +54,9 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
         return
     layout = context.layout
     old, new = layout.thread(source), layout.thread(target)
-    folders = yield from Scan(layout, old).rest()
+    listed = yield from Scan(layout, old).rest()
+    never = yield from unacknowledged(context, listed)
+    folders = [kept for folder in listed if (kept := without(folder, never)) is not None]
     stages = [
         [_Copy(entry, new + entry.key[len(old) :], layout.parse(entry.key).leaf.sealed) for entry in entries]
         for entries in stages_of(folders)
@@ -69,6 +73,8 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
                 "thread and sealed anew for the other one: pass S3Saver(…, encryption=…). Nothing was copied",
                 key=each.entry.key,
             )
+    lenders = [new + entry.key[len(old) :] for entry in lending(folders)]
+    number = (yield from expect(context, new, lenders)) if borrowers(folders) else None
     resealer = Resealer(target)
     for stage in stages:
         plain = [each for each in stage if not each.sealed]
@@ -77,6 +83,8 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
         sealed = {each.entry.key: each for each in stage if each.sealed}
         for window in windows([[each.entry for each in sealed.values()]]):
             yield from _seal_anew(context, resealer, [sealed[entry.key] for entry in window])
+    if number is not None:
+        yield from retract(context, new, lenders, number)
 
 
 def _copy(batch: Sequence[_Copy]) -> Plan[None]:
@@ -112,7 +120,7 @@ def _whole(context: Context, entry: Entry) -> Plan[Container]:
     """A checkpoint with what it borrows in it, where what lends to it isn't copied any more."""
     [folder] = group(context.layout, [entry])
     [loaded] = yield from load(context, [folder])
-    if loaded is None:
+    if not isinstance(loaded, Loaded):
         raise ConflictError("The thread was being deleted while it was copied", key=entry.key)
     with at(entry.key):
         body = loaded.checkpoint.whole(context.compression)

@@ -147,7 +147,7 @@ def _seeds(context: Context, ancestor: Loaded, channels: AbstractSet[str]) -> Pl
     values = [ancestor.checkpoint.channels[channel] for channel in found]
     if ancestor.checkpoint.container.missing(values):
         [whole] = yield from load(context, [ancestor.folder])
-        if whole is None:
+        if not isinstance(whole, Loaded):
             raise ConflictError("An ancestor was deleted while a delta channel was being rebuilt; try again")
         ancestor = whole
     with at(ancestor.key):

@@ -1,8 +1,7 @@
 """Reads what checkpoints borrow: the frames that lie in earlier checkpoints' objects.
 
-All of them come in one round trip, by object. Where one is gone, somebody deletes at this
-moment: the borrower was rewritten before, and is read again; or it was written while that went
-on, by a process that could not know, and then its parent, which was rewritten, has the same bytes.
+All of them come in one round trip, by object. Where one is gone, the reader looks again (`read.py`): the
+borrower may have been rewritten just before its lender was deleted.
 """
 
 from __future__ import annotations
@@ -43,6 +42,16 @@ def lender_key(namespace: str, frame: Frame) -> str | None:
         frame: The frame.
     """
     return Layout.sibling(namespace, *frame.lender[:2]) if frame.lender else None
+
+
+def lender_keys(namespace: str, record: CheckpointRecord) -> set[str]:
+    """Return the keys of the objects that a checkpoint borrows from.
+
+    Args:
+        namespace: Its namespace's folder.
+        record: The checkpoint.
+    """
+    return {key for frame in record.container.frames if (key := lender_key(namespace, frame)) is not None}
 
 
 def missing(record: CheckpointRecord) -> list[int]:

@@ -16,7 +16,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph_checkpoint_s3.objects.keys import AFTER_SLASH, encode_rank
 from langgraph_checkpoint_s3.plans.address import Address, Context
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask
-from langgraph_checkpoint_s3.plans.read import at, get_tuple, load, peek
+from langgraph_checkpoint_s3.plans.read import Absent, Loaded, at, get_tuple, load, peek
 from langgraph_checkpoint_s3.plans.scan import PAGE, Folder, Scan
 from langgraph_checkpoint_s3.s3.requests import ListObjects
 
@@ -72,7 +72,9 @@ class Listing:
             folders = yield from self._matching(folders)
         found: list[CheckpointTuple] = []
         for folder, loaded in zip(folders, (yield from load(self._context, folders)), strict=True):
-            if loaded is None:  # deleted meanwhile, unless it is listed still
+            if loaded is Absent.UNACKNOWLEDGED:
+                continue
+            if not isinstance(loaded, Loaded):  # deleted meanwhile, unless it is listed still
                 shown = yield from get_tuple(self._context, folder.address)
             else:
                 self._largest = max(self._largest, loaded.checkpoint.size)

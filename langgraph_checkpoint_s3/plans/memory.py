@@ -6,10 +6,13 @@ It holds nothing that correctness depends on: what isn't here is written whole, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from langgraph_checkpoint_s3.objects.borrow import Known
 from langgraph_checkpoint_s3.objects.values import Frame
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
+
+_BLIND: Final = "blind"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +23,11 @@ class Parent:
         known: What they may borrow.
         key: Its object.
         etag: What that was when this process wrote it; `""` of one that was read, or where it isn't said.
-        trusting: How many puts of its line, it being the last, have asked for no more than their parent.
     """
 
     known: Known
     key: str
     etag: str = ""
-    trusting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,25 @@ class Memory:
         found: Parent | None = self.states.recall((namespace, checkpoint_id))
         return found
 
+    def drop(self, namespace: str, checkpoint_id: str | None) -> None:
+        """Forget a checkpoint."""
+        self.states.drop((namespace, checkpoint_id))
+
     def keep(self, namespace: str, parent: Parent, instead_of: str | None = None) -> None:
         """Remember a checkpoint, instead of its own parent, most of whose bytes it has."""
         if instead_of is not None:
-            self.states.drop((namespace, instead_of))
+            self.drop(namespace, instead_of)
         if parent.known.values:
             self.states.keep((namespace, parent.known.checkpoint_id), parent, parent.known.size)
+
+    @property
+    def may_borrow(self) -> bool:
+        """Whether this process may read tombstones, without which nothing can be borrowed."""
+        return not self.states.recall(_BLIND)
+
+    def never_borrow(self) -> None:
+        """Note that this process may not read tombstones where there are none."""
+        self.states.keep(_BLIND, item=True, size=0)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from enum import Enum
 
 from langgraph.checkpoint.base import Checkpoint, CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError, S3CheckpointError
 from langgraph_checkpoint_s3.objects.format import HEAD_BYTES, header_length
-from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, ParsedKey
+from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout, ParsedKey
 from langgraph_checkpoint_s3.objects.names import Hidden
 from langgraph_checkpoint_s3.objects.records import CheckpointRecord, open_checkpoint
 from langgraph_checkpoint_s3.objects.rooms import Room
@@ -23,6 +22,7 @@ from langgraph_checkpoint_s3.plans.lenders import lender_key, missing, provide, 
 from langgraph_checkpoint_s3.plans.memory import Parent
 from langgraph_checkpoint_s3.plans.plan import Plan, together
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan
+from langgraph_checkpoint_s3.plans.tombstones import lending, name_in, read_tombstones
 from langgraph_checkpoint_s3.plans.transfer import fetch
 from langgraph_checkpoint_s3.plans.unlock import unlock
 from langgraph_checkpoint_s3.s3.requests import Body, Entry, GetObject, Missing
@@ -30,8 +30,13 @@ from langgraph_checkpoint_s3.s3.requests import Body, Entry, GetObject, Missing
 _LATEST_PAGE = 64
 """Keys to list for the latest checkpoint: it and the writes of a wide superstep, as a rule."""
 _TRIES = 4
-_LONGEST_LINE = 1000
-"""Ancestors to look at for what a lender no longer gives: of puts that were on their way at once."""
+
+
+class Absent(Enum):
+    """The reason why a checkpoint that was listed isn't shown."""
+
+    GONE = "it was deleted meanwhile"
+    UNACKNOWLEDGED = "its put failed while what it borrows was deleted, so it was never acknowledged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class Loaded:
     Attributes:
         folder: The folder.
         key: The checkpoint's own.
+        etag: The ETag of the object that was read.
         checkpoint: The checkpoint.
         writes: Its writes.
         renamed: The thread that tuples are to name instead.
@@ -48,6 +54,7 @@ class Loaded:
 
     folder: Folder
     key: str
+    etag: str
     checkpoint: CheckpointRecord
     writes: Sequence[WritesRecord]
     renamed: str | None = None
@@ -82,28 +89,56 @@ class Loaded:
 
 
 def get_tuple(context: Context, address: Address) -> Plan[CheckpointTuple | None]:
-    """The checkpoint that an address names, or a namespace's latest one. One LIST, then its objects.
+    """Return the checkpoint that an address names, or a namespace's latest one. One LIST, then its objects.
 
     Raises:
         ConflictError: It changed each time between being listed and being read.
     """
-    for _ in range(_TRIES):
-        folder = yield from find(context, address)
+    loaded = yield from newest(context, address)
+    if loaded is None:
+        return None
+    found = loaded.tuple(context)
+    _remember(context, loaded, found.checkpoint)
+    return found
+
+
+def newest(context: Context, address: Address) -> Plan[Loaded | None]:
+    """Read the checkpoint that an address names, or a namespace's latest one.
+
+    One that was never acknowledged, and lacks a lender, is passed over.
+
+    Raises:
+        ConflictError: It changed each time between being listed and being read.
+    """
+    unacknowledged: set[tuple[str, str]] = set()
+    tries = _TRIES
+    while tries:
+        folder = yield from find(context, address, unacknowledged)
         if folder is None:
             return None
         [loaded] = yield from load(context, [folder])
-        if loaded is not None:
-            found = loaded.tuple(context)
-            _remember(context, loaded, found.checkpoint)
-            return found
+        if isinstance(loaded, Loaded):
+            return loaded
+        if loaded is Absent.UNACKNOWLEDGED:
+            unacknowledged |= {(entry.key, entry.etag) for entry in folder.checkpoints}
+        else:
+            tries -= 1
     raise ConflictError(
         "The checkpoint was deleted or replaced each time it was about to be read; try again",
         key=context.layout.namespace(address.thread_id, address.namespace),
     )
 
 
-def find(context: Context, address: Address) -> Plan[Folder | None]:
-    """The folder of the checkpoint that an address names, or of a namespace's latest one."""
+def find(
+    context: Context, address: Address, without: Collection[tuple[str, str]] = ()
+) -> Plan[Folder | None]:
+    """Return the folder of the checkpoint that an address names, or of a namespace's latest one.
+
+    Args:
+        context: The saver's.
+        address: What to find.
+        without: Objects to pass over, each by its key and ETag.
+    """
     layout = context.layout
     if address.checkpoint_id is None:
         scan = Scan(layout, layout.namespace(address.thread_id, address.namespace), page=_LATEST_PAGE)
@@ -111,7 +146,7 @@ def find(context: Context, address: Address) -> Plan[Folder | None]:
         scan = Scan(layout, layout.checkpoint(address.thread_id, address.namespace, address.checkpoint_id))
     while not scan.done:
         for folder in (yield from scan.more()):
-            if folder.checkpoints:
+            if any((entry.key, entry.etag) not in without for entry in folder.checkpoints):
                 return folder
     return None
 
@@ -129,28 +164,37 @@ def _remember(context: Context, loaded: Loaded, checkpoint: Checkpoint) -> None:
     if remembered is not None and (remembered.key, remembered.etag) in listed:
         return
     versions = checkpoint.get("channel_versions") or {}
-    known = record.known(loaded.key.rpartition("/")[2], versions, context.rules)
-    context.memory.keep(namespace, Parent(known, loaded.key))
+    for entry in lending([loaded.folder]):
+        if entry.key == loaded.key:
+            leaf, written = loaded.key.rpartition("/")[2], int(entry.modified.timestamp())
+            context.memory.keep(
+                namespace, Parent(record.known(leaf, written, versions, context.rules), loaded.key)
+            )
 
 
-def load(context: Context, folders: Sequence[Folder], *, past: bool = False) -> Plan[list[Loaded | None]]:
+def load(context: Context, folders: Sequence[Folder], *, past: bool = False) -> Plan[list[Loaded | Absent]]:
     """Read folders, all of them in one round trip; a second one where frames are borrowed.
 
     Args:
         context: The saver's.
         folders: The folders. Their entries may be old versions.
-        past: Whether lenders may have been deleted or overwritten since: then their old versions are read.
+        past: If lenders may have been deleted or overwritten since: then their old versions are read.
 
     Returns:
-        One for each folder; `None` where an object was gone when its turn came.
+        One for each folder.
+
+    Raises:
+        CorruptObjectError: An object can't be trusted, or a lender is gone that nobody deleted on purpose.
     """
-    loaded = yield from _load(context, folders)
-    for number, each in enumerate(loaded):
-        if each is not None and past:
-            yield from provide_past(context, each.folder.namespace, each.checkpoint)
-        if each is not None and missing(each.checkpoint):
-            loaded[number] = yield from _mend(context, each)
-    return loaded
+    found: list[Loaded | Absent] = []
+    for each in (yield from _load(context, folders)):
+        loaded: Loaded | Absent = each or Absent.GONE
+        if isinstance(loaded, Loaded) and past:
+            yield from provide_past(context, loaded.folder.namespace, loaded.checkpoint)
+        if isinstance(loaded, Loaded) and missing(loaded.checkpoint):
+            loaded = yield from _look_again(context, loaded)
+        found.append(loaded)
+    return found
 
 
 def _load(context: Context, folders: Sequence[Folder]) -> Plan[list[Loaded | None]]:
@@ -163,59 +207,46 @@ def _load(context: Context, folders: Sequence[Folder]) -> Plan[list[Loaded | Non
     return loaded
 
 
-def _mend(context: Context, loaded: Loaded) -> Plan[Loaded | None]:
-    """Read again a checkpoint whose lenders aren't what it says: they may just have been deleted.
+def _look_again(context: Context, loaded: Loaded) -> Plan[Loaded | Absent]:
+    """Read a checkpoint again whose lenders aren't what it says.
 
-    If they were and it stayed as it is, its parent has what they gave. If that was deleted since, then it was
-    rewritten before.
+    If it was rewritten just before they were deleted, it is whole now. If it stayed as it is, their
+    tombstones say that it was never acknowledged: then another object of the same id counts, if there is
+    one.
+
+    Raises:
+        CorruptObjectError: A lender has no tombstone: it was lost, or is damaged.
     """
-    [entry] = [entry for entry in loaded.folder.checkpoints if entry.key == loaded.key]
+    folder, namespace = loaded.folder, loaded.folder.namespace
+    [entry] = [entry for entry in folder.checkpoints if entry.key == loaded.key]
     etag: str | None = None
     for _ in range(_TRIES):
         bodies = yield from fetch([replace(entry, etag="")], context.sizes)
         if isinstance(bodies[0], Missing):
-            return None
+            return Absent.GONE
         if bodies[0].etag == etag:
             break
         etag = bodies[0].etag
         yield from unlock(context, bodies)
         with at(loaded.key):
-            loaded = replace(loaded, checkpoint=open_body(context, loaded.folder, bodies[0]))
-        yield from provide(context, [(loaded.folder.namespace, loaded.checkpoint)])
-        if missing(loaded.checkpoint):
-            with suppress(CorruptObjectError):  # of an ancestor: what is told is what was asked for
-                yield from _inherit(context, loaded)
-        if not missing(loaded.checkpoint):
-            break
-    for number in missing(loaded.checkpoint):
-        lender = lender_key(loaded.folder.namespace, loaded.checkpoint.container.frames[number])
+            record = open_body(context, folder, bodies[0])
+        loaded = replace(loaded, checkpoint=record, etag=etag)
+        yield from provide(context, [(namespace, record)])
+        if not missing(record):
+            return loaded
+    frames = loaded.checkpoint.container.frames
+    lacking = {key for n in missing(loaded.checkpoint) if (key := lender_key(namespace, frames[n]))}
+    thread = Layout.thread_of(namespace)
+    tombstones = yield from read_tombstones(context, thread)
+    if tombstones is None or not tombstones.named(name_in(thread, key) for key in lacking):
         raise CorruptObjectError(
-            f"The checkpoint borrows from {lender}, and that object is gone or damaged", key=loaded.key
+            f"The checkpoint borrows from {min(lacking)}, and that object is gone or damaged", key=loaded.key
         )
-    return loaded
-
-
-def _inherit(context: Context, loaded: Loaded) -> Plan[None]:
-    """Take from a checkpoint's parent what its lenders don't give any more.
-
-    Who deletes rewrites the parent before; but the child, and children of it, may have been on
-    their way at that moment, unseen. So the line goes up to the first that has all of its bytes.
-    """
-    line = [loaded]
-    while missing(line[-1].checkpoint) and len(line) <= _LONGEST_LINE:
-        record, address = line[-1].checkpoint, line[-1].folder.address
-        if record.parent is None or record.parent_created is None:
-            return
-        where = Address(address.thread_id, address.namespace, record.parent)
-        folder = yield from find(context, where)
-        [parent] = (yield from _load(context, [folder])) if folder else [None]
-        known = {each.folder.checkpoint_id for each in line}  # or a line in a circle would never end
-        if parent is None or record.parent in known or parent.checkpoint.created != record.parent_created:
-            return
-        line.append(parent)
-    for parent, child in pairwise(reversed(line)):
-        with at(parent.key):
-            child.checkpoint.inherit(parent.checkpoint)
+    others = [each for each in folder.checkpoints if each.key != loaded.key]
+    if not others:
+        return Absent.UNACKNOWLEDGED
+    [other] = yield from load(context, [folder.without(entry)])
+    return other
 
 
 def open_latest(
@@ -257,7 +288,7 @@ def peek(
     for number, loaded in zip(
         partial, (yield from load(context, [folders[n] for n in partial])), strict=True
     ):
-        records[number] = loaded.checkpoint if loaded else None
+        records[number] = loaded.checkpoint if isinstance(loaded, Loaded) else None
     return records
 
 
@@ -336,4 +367,8 @@ def open_folder(context: Context, folder: Folder, bodies: Mapping[str, Body | Mi
             written = open_writes(body.data, body.size, namespace, folder.checkpoint_id, room)
             written.check()
             pending.append(written)
-    return None if record is None else Loaded(folder, *record, pending)
+    if record is None:
+        return None
+    key, checkpoint = record
+    body = bodies[key]
+    return Loaded(folder, key, body.etag if isinstance(body, Body) else "", checkpoint, pending)

@@ -1,151 +1,148 @@
-"""Frees what stays from what is about to go: borrowers are rewritten, with what they borrow in them.
+"""Before a deletion: write tombstones, wait, and inline the borrowed bytes of every checkpoint that stays.
 
-A rewritten object keeps its key, and its own frames keep their places in it, for others may
-borrow those. A crash between any two requests leaves everything readable: nothing is deleted here.
-Each is written in the place of what was listed only (`If-Match`): what somebody deletes meanwhile stays
-deleted, and what somebody else rewrites is looked at again.
+A rewritten object keeps its key, and its own frames keep their places in it, because others may borrow those.
+A crash between any two requests leaves everything readable: nothing is deleted here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from datetime import timedelta
+from dataclasses import replace
 from typing import Final
 
-from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError
-from langgraph_checkpoint_s3.objects.borrow import MAX_HORIZON
+from langgraph_checkpoint_s3.errors import ConflictError
+from langgraph_checkpoint_s3.objects.keys import Layout
+from langgraph_checkpoint_s3.objects.records import CheckpointRecord
 from langgraph_checkpoint_s3.plans.address import Context
-from langgraph_checkpoint_s3.plans.lenders import lender_key
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast
-from langgraph_checkpoint_s3.plans.read import at, heads, load, open_body
+from langgraph_checkpoint_s3.plans.lenders import lender_keys
+from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask
+from langgraph_checkpoint_s3.plans.read import Loaded, at, heads, load, open_body
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan
+from langgraph_checkpoint_s3.plans.tombstones import (
+    WAIT,
+    announce,
+    borrowers,
+    lending,
+    name_in,
+    read_tombstones,
+)
 from langgraph_checkpoint_s3.plans.transfer import overwrite
-from langgraph_checkpoint_s3.s3.requests import Body, Entry
+from langgraph_checkpoint_s3.s3.requests import Body, Entry, Sleep
 
 _AT_ONCE: Final = 16
 _HEADS_AT_ONCE: Final = 256
-_ROUNDS: Final = 8
-_LONGEST_LOAN: Final = timedelta(seconds=MAX_HORIZON) + timedelta(days=1)
-"""How much younger a borrower can be than its lender, clocks that differ included."""
+_TRIES: Final = 4
 
 
-def release_all(context: Context, folders: Sequence[Folder], victims: Sequence[Folder]) -> Plan[None]:
-    """Rewrite whatever stays and borrows from what is to go, or has its parent there.
+def release_all(context: Context, victims: Sequence[Folder], now: int = 0) -> Plan[None]:
+    """Make everything that stays of a thread independent of what is to go.
 
-    Its parent is what it lives from if its lenders go: somebody else may be deleting those at this moment,
-    who hasn't seen it. While that takes its time, others may put checkpoints that borrow too: so as long as
-    something had to be rewritten, the namespace is listed again.
+    Where nothing that goes can lend, which the keys tell, nothing is sent. Otherwise tombstones are written
+    (a GET and a PUT), `WAIT` seconds pass, and each namespace concerned is listed again. The heads of those
+    objects that borrow, as their keys tell, are read; what borrows from what goes is read, and rewritten
+    whole.
 
     Args:
         context: The saver's.
-        folders: All folders of the namespaces that the victims are in.
-        victims: Those that are to go.
+        victims: The folders that are to go, all of one thread.
+        now: As for `announce`.
 
     Raises:
-        ConflictError: Somebody else rewrites it too, again and again.
+        ConflictError: A checkpoint changed each time that it was about to be rewritten.
     """
-    going = {id(folder) for folder in victims}
-    stay: dict[str, list[Folder]] = {}
-    go: dict[str, list[Folder]] = {}
-    for folder in folders:
-        (go if id(folder) in going else stay).setdefault(folder.namespace, []).append(folder)
-    for namespace, goers in go.items():
-        lenders = [entry for folder in goers for entry in folder.checkpoints]
-        parents = {folder.checkpoint_id for folder in goers}
-        suspects = stay.get(namespace, [])
-        seen = {entry.key for folder in [*suspects, *goers] for entry in folder.checkpoints}
-        changed: AbstractSet[str] = frozenset()
-        for _ in range(_ROUNDS):
-            found, changed = yield from _release(context, suspects, lenders, parents, seen)
-            if not found:
-                break
-            seen -= changed
-            listed = yield from Scan(context.layout, namespace).rest()
-            suspects = [
-                folder for folder in listed if any(entry.key not in seen for entry in folder.checkpoints)
-            ]
-            seen |= {entry.key for folder in listed for entry in folder.checkpoints}
-        else:
-            if changed:
-                raise ConflictError(
-                    "A checkpoint that borrows from what is to be deleted changed each time that it was "
-                    "about to be rewritten; nothing was deleted. Try again",
-                    key=min(changed),
-                )
+    lenders = lending(victims)
+    if not lenders:
+        return
+    namespaces = sorted({folder.namespace for folder in victims if lending([folder])})
+    yield from announce(context, Layout.thread_of(namespaces[0]), lenders, now=now)
+    yield from ask(Sleep(WAIT))
+    listed = yield from abreast(Scan(context.layout, namespace).rest() for namespace in namespaces)
+    keys = {entry.key for entry in lenders}
+    staying = [each for found in listed for each in borrowers(found) if each[1].key not in keys]
+    records = yield from _open(context, staying)
+    affected = [
+        each
+        for each in staying
+        if (record := records.get(each[1].key)) is not None
+        and not keys.isdisjoint(lender_keys(each[0].namespace, record))
+    ]
+    for start in range(0, len(affected), _AT_ONCE):
+        some = affected[start : start + _AT_ONCE]
+        yield from abreast(_inline(context, folder, entry, keys) for folder, entry in some)
 
 
-def _release(
-    context: Context,
-    suspects: Sequence[Folder],
-    lenders: Sequence[Entry],
-    parents: AbstractSet[str],
-    listed: AbstractSet[str],
-) -> Plan[tuple[bool, set[str]]]:
-    """Rewrite those that borrow from what is to go.
+def unacknowledged(context: Context, folders: Sequence[Folder]) -> Plan[set[str]]:
+    """Return the keys of the checkpoints that were never acknowledged, and lack a lender.
 
-    And those whose lenders are gone already: they live from their parents, which may be to go.
+    They are what a put left that failed, or was killed, while the objects were deleted that it borrows from.
+    Where nothing borrows nothing is sent; where the thread has no tombstones, that is one GET; else the heads
+    of those that borrow are read.
 
     Args:
         context: The saver's.
-        suspects: Those that stay.
-        lenders: The checkpoints' objects that are to go.
-        parents: The ids of the checkpoints that are to go.
-        listed: The keys of all of the namespace's checkpoints.
-
-    Returns:
-        Whether there were any, and the keys of those that aren't what was listed any more.
+        folders: All folders of one thread.
     """
-    changed: set[str] = set()
-    if not lenders:
-        return False, changed
-    going = {entry.key for entry in lenders}
-    until = max(entry.modified for entry in lenders) + _LONGEST_LOAN
-    candidates = [
-        (folder, entry) for folder in suspects for entry in folder.checkpoints if entry.modified <= until
-    ]
-    borrowers: list[Plan[tuple[Entry, bytes] | None]] = []
-    for start in range(0, len(candidates), _HEADS_AT_ONCE):
-        some = candidates[start : start + _HEADS_AT_ONCE]
-        bodies = yield from heads(context, [entry for _, entry in some])
-        for folder, entry in some:
+    suspects = borrowers(folders)
+    if not suspects:
+        return set()
+    thread = Layout.thread_of(suspects[0][0].namespace)
+    tombstones = yield from read_tombstones(context, thread)
+    if tombstones is None or not tombstones.groups:
+        return set()
+    # As they are now, and not as this process remembers them: they may have been rewritten since.
+    fresh = [(folder, replace(entry, etag="")) for folder, entry in suspects]
+    records = yield from _open(context, fresh)
+    there = {entry.key for folder in folders for entry in folder.checkpoints}
+    return {
+        entry.key
+        for folder, entry in suspects
+        if (record := records.get(entry.key)) is not None
+        and tombstones.named(name_in(thread, key) for key in lender_keys(folder.namespace, record) - there)
+    }
+
+
+def without(folder: Folder, keys: AbstractSet[str]) -> Folder | None:
+    """Return a folder without some objects of its checkpoint; `None` where none is left of those."""
+    if not any(entry.key in keys for entry in folder.checkpoints):
+        return folder
+    kept = folder.only(*(entry for entry in folder.checkpoints if entry.key not in keys))
+    kept.writes += folder.writes
+    return kept if kept.checkpoints else None
+
+
+def _open(context: Context, some: Sequence[tuple[Folder, Entry]]) -> Plan[dict[str, CheckpointRecord]]:
+    """Read the heads of checkpoints. What is gone is left out."""
+    records: dict[str, CheckpointRecord] = {}
+    for start in range(0, len(some), _HEADS_AT_ONCE):
+        window = some[start : start + _HEADS_AT_ONCE]
+        bodies = yield from heads(context, [entry for _, entry in window])
+        for folder, entry in window:
             body = bodies[entry.key]
             if isinstance(body, Body):
                 with at(entry.key):
-                    record = open_body(context, folder, body)
-                keys = {lender_key(folder.namespace, frame) for frame in record.container.frames} - {None}
-                if not keys <= listed - going or (keys and record.parent in parents):
-                    borrowers.append(_whole(context, folder, entry, lost=keys.isdisjoint(going)))
-    for start in range(0, len(borrowers), _AT_ONCE):
-        made = [
-            each for each in (yield from abreast(borrowers[start : start + _AT_ONCE])) if each is not None
-        ]
-        small = [each for each in made if len(each[1]) < context.sizes.multipart_threshold]
-        large = [each for each in made if len(each[1]) >= context.sizes.multipart_threshold]
-        for few in (small, *([each] for each in large)):  # a large one's parts go side by side
-            written = yield from abreast(
-                overwrite(entry.key, body, context.sizes, entry.etag) for entry, body in few
-            )
-            changed |= {entry.key for (entry, _), done in zip(few, written, strict=True) if not done}
-    return bool(borrowers), changed
+                    records[entry.key] = open_body(context, folder, body)
+    return records
 
 
-def _whole(context: Context, folder: Folder, entry: Entry, *, lost: bool) -> Plan[tuple[Entry, bytes] | None]:
-    """An object, and its bytes with what it borrows in it; `None` where there is nothing to write.
+def _inline(context: Context, folder: Folder, entry: Entry, going: AbstractSet[str]) -> Plan[None]:
+    """Rewrite a checkpoint with what it borrows in it, in the place of what was read (`If-Match`).
 
-    Args:
-        context: The saver's.
-        folder: Its folder.
-        entry: The object.
-        lost: Whether it borrows nothing from what is to go. If it can't be read then, that changes nothing.
+    If somebody else rewrote it meanwhile, it is read again: it then borrows nothing, as a rule. What was
+    deleted, or lacks a lender already and so was never acknowledged, is left alone.
     """
-    try:
-        [loaded] = yield from load(context, [folder.only(entry)])
-    except CorruptObjectError:
-        if lost:
-            return None
-        raise
-    if loaded is None:
-        return None
-    with at(entry.key):
-        return entry, loaded.checkpoint.whole(context.compression)
+    for number in range(_TRIES):
+        [loaded] = yield from load(context, [folder.only(replace(entry, etag="") if number else entry)])
+        if not isinstance(loaded, Loaded):
+            return
+        if going.isdisjoint(lender_keys(folder.namespace, loaded.checkpoint)):
+            return
+        with at(loaded.key):
+            body = loaded.checkpoint.whole(context.compression)
+        if (yield from overwrite(loaded.key, body, context.sizes, loaded.etag)):
+            return
+    raise ConflictError(
+        "A checkpoint that borrows from what is to be deleted changed each time that it was about to be "
+        "rewritten; nothing was deleted. Try again",
+        key=entry.key,
+    )

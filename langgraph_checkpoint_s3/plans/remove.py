@@ -1,6 +1,7 @@
 """`delete_thread`, `delete_for_runs` and `prune`.
 
-What stays and borrows from what goes is first rewritten, with what it borrows in it (`release.py`).
+What may lend gets a tombstone before it goes, and what stays and borrows from it is rewritten whole
+(`tombstones.py`, `release.py`).
 
 In what order things go matters when it is cut short: with more keys than one request takes, all
 checkpoints go before the writes, and the newest first, so that between two requests whatever is
@@ -10,22 +11,25 @@ before it fails is S3's choice, and an error then says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, TypeVar
 
 from langgraph_checkpoint_s3.errors import AccessDeniedError, InvalidConfigError, StorageUnavailableError
+from langgraph_checkpoint_s3.objects.keys import Layout
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.keep import surplus
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask
-from langgraph_checkpoint_s3.plans.release import release_all
+from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask, together
+from langgraph_checkpoint_s3.plans.release import release_all, unacknowledged, without
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, latest
-from langgraph_checkpoint_s3.s3.requests import DeleteObjects, Deletion, Request
+from langgraph_checkpoint_s3.plans.tombstones import announce, lending
+from langgraph_checkpoint_s3.s3.requests import DeleteObjects, Deletion, HeadObject, Request, Stored
 
 T = TypeVar("T")
 
 _BATCH: Final = 1000
 """The most keys that one DeleteObjects takes."""
-_THREADS_AT_ONCE: Final = 16
+THREADS_AT_ONCE: Final = 64
+"""Threads that are thinned side by side: they wait together after their tombstones are written."""
 _GONE: Final = frozenset({"NoSuchKey", "NoSuchVersion"})
 """What some stores say where what is to be deleted isn't there. S3 itself doesn't mind."""
 
@@ -34,28 +38,63 @@ Stay: TypeAlias = "Callable[[Sequence[Folder]], Iterable[Folder] | None]"
 
 
 def delete_thread(context: Context, thread_id: str) -> Plan[None]:
-    """Delete all of a thread: one LIST and one DeleteObjects per 1,000 keys."""
+    """Delete all of a thread: one LIST and one DeleteObjects per 1,000 keys.
+
+    If some of it may lend, its tombstones cost a GET and a PUT more. A put that is under way may borrow from
+    it: it fails then, or is passed over by readers, as if it had come just before.
+    """
     folders = yield from Scan(context.layout, context.layout.thread(thread_id)).rest()
+    yield from delete_whole(context, folders)
+
+
+def delete_whole(context: Context, folders: Sequence[Folder]) -> Plan[None]:
+    """Delete these folders, which are all of a thread."""
+    lenders = lending(folders)
+    if lenders:
+        yield from announce(context, Layout.thread_of(folders[0].namespace), lenders, whole=True)
     yield from delete(folders)
+
+
+def delete_some(context: Context, victims: Sequence[Folder], *, now: int = 0) -> Plan[None]:
+    """Delete some of a thread's checkpoints, after what stays was made independent of them.
+
+    Args:
+        context: The saver's.
+        victims: Those that are to go.
+        now: As for `announce`.
+    """
+    yield from release_all(context, victims, now)
+    yield from delete(victims)
 
 
 def delete_for_runs(context: Context, run_ids: Collection[str]) -> Plan[None]:
     """Delete the checkpoints of these runs, with their writes, in all threads.
 
-    A run is in the key, so only the heads of what may borrow from it are read; but all of the
-    prefix is listed.
+    A run is in the key, and so is if a checkpoint borrows: only the heads of those that do are read. But
+    all of the prefix is listed. Threads are worked on in groups, while the listing goes on.
     """
     runs = frozenset(context.layout.run(run_id) for run_id in run_ids)
     scan = Scan(context.layout, context.layout.prefix)
-    held: list[Folder] = []  # whole namespaces: who borrows is newer, and so is listed before its lender
+    waiting: dict[str, list[Folder]] = {}
     while runs and not scan.done:
-        held += yield from scan.more()
-        last = held[-1].namespace if held and not scan.done else None
-        folders = [folder for folder in held if folder.namespace != last]
-        held = [folder for folder in held if folder.namespace == last]
-        victims = [folder for folder in folders if any(leaf.run in runs for leaf in folder.leaves)]
-        yield from release_all(context, folders, victims)
-        yield from delete(victims)
+        last = ""
+        for folder in (yield from scan.more()):
+            last = Layout.thread_of(folder.namespace)
+            if any(leaf.run in runs for leaf in folder.leaves):
+                waiting.setdefault(last, []).append(folder)
+        if len(waiting) > THREADS_AT_ONCE:
+            going_on = {last: waiting.pop(last)} if last in waiting else {}
+            yield from _delete_groups(context, waiting)
+            waiting = going_on
+    yield from _delete_groups(context, waiting)
+
+
+def _delete_groups(context: Context, victims: Mapping[str, list[Folder]]) -> Plan[None]:
+    """Delete some checkpoints of each of many threads."""
+    groups = list(victims.values())
+    for start in range(0, len(groups), THREADS_AT_ONCE):
+        some = groups[start : start + THREADS_AT_ONCE]
+        yield from abreast(delete_some(context, each) for each in some)
 
 
 def prune(context: Context, thread_ids: Sequence[str], strategy: str) -> Plan[None]:
@@ -72,8 +111,8 @@ def prune(context: Context, thread_ids: Sequence[str], strategy: str) -> Plan[No
             f"prune has no strategy {strategy!r}: it knows 'keep_latest' and 'delete' (or 'delete_all')."
         )
     unique = list(dict.fromkeys(thread_ids))
-    for start in range(0, len(unique), _THREADS_AT_ONCE):
-        some = unique[start : start + _THREADS_AT_ONCE]
+    for start in range(0, len(unique), THREADS_AT_ONCE):
+        some = unique[start : start + THREADS_AT_ONCE]
         plans: list[Plan[Any]] = [
             keep(context, each, latest) if strategy == "keep_latest" else delete_thread(context, each)
             for each in some
@@ -93,13 +132,39 @@ def keep(context: Context, thread_id: str, stay: Stay, *, dry_run: bool = False)
     Returns:
         What went, or would go.
     """
-    folders = yield from Scan(context.layout, context.layout.thread(thread_id)).rest()
+    listed = yield from Scan(context.layout, context.layout.thread(thread_id)).rest()
+    never = yield from unacknowledged(context, listed)
+    folders = [kept for folder in listed if (kept := without(folder, never)) is not None]
     staying = stay(folders)
     victims = folders if staying is None else (yield from surplus(context, folders, staying))
-    if not dry_run:
-        yield from release_all(context, folders, victims)
-        yield from delete(victims)
+    if not dry_run and staying is None:
+        yield from delete_whole(context, listed)
+    elif not dry_run:
+        written = (entry.modified.timestamp() for folder in listed for entry in folder.entries)
+        yield from delete_some(context, victims, now=0 if never else int(max(written, default=0)))
     return victims
+
+
+def delete_unacknowledged(context: Context, failed: Sequence[Folder]) -> Plan[None]:
+    """Delete what failed puts left of a thread, unless a put completes it meanwhile.
+
+    A put that completes its object reads the tombstones after that, and isn't acknowledged if they name it
+    (`write.py`). So what is unchanged after they were written is never acknowledged.
+
+    Args:
+        context: The saver's.
+        failed: Folders with nothing but such objects, as they were listed.
+    """
+    yield from release_all(context, failed)
+    entries = [entry for folder in failed for entry in folder.checkpoints]
+    answers = yield from together(HeadObject(entry.key) for entry in entries)
+    yield from delete_keys(
+        [
+            entry.key
+            for entry, answer in zip(entries, answers, strict=True)
+            if isinstance(answer, Stored) and answer.etag == entry.etag
+        ]
+    )
 
 
 def delete(folders: Sequence[Folder]) -> Plan[None]:

@@ -76,6 +76,12 @@ class Folder:
         folder.checkpoints += checkpoints
         return folder
 
+    def without(self, checkpoint: Entry) -> Folder:
+        """Return the folder without one of its checkpoint's objects."""
+        folder = self.only(*(each for each in self.checkpoints if each is not checkpoint))
+        folder.writes += self.writes
+        return folder
+
     @property
     def entries(self) -> list[Entry]:
         """All of its objects."""

@@ -53,9 +53,9 @@ def store(
     *,
     only_new: bool = False,
     expected: str | None = None,
-    beside: Sequence[HeadObject] = (),
+    beside: Sequence[Request[Any]] = (),
     raw: int = 0,
-) -> Plan[tuple[Stored | Refused, list[Stored | Missing]]]:
+) -> Plan[tuple[Stored | Refused, list[Any]]]:
     """Write an object, in one PUT or as a multipart upload.
 
     An upload that fails is aborted, so that no invisible parts stay behind and cost.
@@ -73,7 +73,8 @@ def store(
         What came of it, and the answers to what was asked.
     """
     if len(body) < sizes.multipart_threshold:
-        return _outcome((yield from together([PutObject(key, body, only_new, expected, raw), *beside])))
+        put: list[Request[Any]] = [PutObject(key, body, only_new, expected, raw), *beside]
+        return _outcome((yield from together(put)))
     upload_id = yield from ask(CreateUpload(key))
     try:
         conditional = only_new or expected is not None
@@ -140,7 +141,7 @@ def _completed(upload: CompleteUpload, sizes: Sizes) -> Plan[Stored | Refused]:
     )
 
 
-def _outcome(answers: Sequence[Any]) -> tuple[Stored | Refused, list[Stored | Missing]]:
+def _outcome(answers: Sequence[Any]) -> tuple[Stored | Refused, list[Any]]:
     return answers[0], list(answers[1:])
 
 

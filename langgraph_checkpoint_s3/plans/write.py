@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from enum import Enum
+from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, get_checkpoint_metadata
 
@@ -12,35 +13,30 @@ from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError
 from langgraph_checkpoint_s3.objects.drafts import Draft, draft, serialize
 from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout, WritesLeaf
 from langgraph_checkpoint_s3.objects.records import Content
+from langgraph_checkpoint_s3.objects.tombstones import Tombstones
 from langgraph_checkpoint_s3.objects.writes import Task, encode_tasks, number_writes
 from langgraph_checkpoint_s3.plans.address import Address, Context, required_id
-from langgraph_checkpoint_s3.plans.lenders import lender_key
+from langgraph_checkpoint_s3.plans.lenders import lender_keys
 from langgraph_checkpoint_s3.plans.memory import Parent
-from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
-from langgraph_checkpoint_s3.plans.read import find, load
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, settled, together
+from langgraph_checkpoint_s3.plans.read import Loaded, find, heads, load, open_body
+from langgraph_checkpoint_s3.plans.remove import delete_some
 from langgraph_checkpoint_s3.plans.scan import Scan
-from langgraph_checkpoint_s3.plans.transfer import overwrite, store
+from langgraph_checkpoint_s3.plans.tombstones import LATE, found, look, name_in, read_tombstones
+from langgraph_checkpoint_s3.plans.transfer import store
 from langgraph_checkpoint_s3.plans.unlock import key_to_write
 from langgraph_checkpoint_s3.s3.requests import (
-    DeleteObjects,
-    Deletion,
+    Body,
     HeadObject,
     Missing,
     Refused,
+    Request,
     Stored,
-    Tried,
+    Tick,
 )
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
-
-_TRUSTING: Final = 7
-"""Puts of a line in a row that ask for no more than their parent.
-
-Who deletes doesn't see a put that is on its way at that moment. It may then be read from its
-parent alone, and so may those that follow, until one asks for all lenders: this says how many those are. A
-turn of a simple graph has three puts. All HEADs at each eighth put are a quarter of one a put.
-"""
 
 
 def put(
@@ -53,14 +49,15 @@ def put(
 ) -> Plan[RunnableConfig]:
     """Write a checkpoint: a single PUT is atomic, so the object is its own commit.
 
-    What it shares with its parent is borrowed, if this process knows the parent. Another one may
-    be deleting the lenders at this moment. Who deletes rewrites the borrowers that it sees; so beside the PUT
-    one HEAD asks for the parent, which is there as it was written, or for all lenders where that isn't known
-    or says too little (`_Look`). If something is gone, the checkpoint is written again, whole. If the whole
-    thread is gone, it isn't brought back: the checkpoint is taken out again.
+    The PUT is conditional, because others may borrow from what is there under the same id: what differs
+    from it gets a key of its own beside it.
 
-    The PUT is conditional, for others may borrow from what is there under the same id: what
-    differs from it gets a key of its own beside it.
+    Whatever it shares with its parent is borrowed, if this process knows the parent. Another process may be
+    deleting the lenders. So the thread's tombstones are read beside the PUT, in the same round trip, and
+    the oldest lender is asked for, in case it was deleted by something else than this package. If a lender
+    is gone or about to go, the checkpoint is written again, whole, before it is acknowledged. If it went
+    with the whole thread, the thread isn't brought back: the checkpoint is taken out again. A put that
+    fails on its way leaves an object that can be read, or that readers pass over: see `tombstones.py`.
 
     Args:
         context: The saver's.
@@ -81,139 +78,186 @@ def put(
     complete = get_checkpoint_metadata(config, metadata)
     leaf = CheckpointLeaf.of(complete, parent.checkpoint_id, sealed=context.vault is not None)
     where = (parent.thread_id, parent.namespace, checkpoint["id"])
-    key = context.layout.key(*where, leaf)
     namespace = context.layout.namespace(parent.thread_id, parent.namespace)
-    remembered = context.memory.parent(namespace, parent.checkpoint_id or "") if context.borrow else None
+    borrow = context.borrow and context.memory.may_borrow
+    remembered = context.memory.parent(namespace, parent.checkpoint_id or "") if borrow else None
     known = remembered.known if remembered else None
     content = serialize(context.serde, checkpoint, complete, parent.checkpoint_id, known, changed)
     sealing = yield from key_to_write(context)
 
-    def write(key: str, *, only_new: bool) -> Plan[tuple[Draft, Stored | Refused, _Look]]:
-        made = draft(
+    def make(created: int | None = None) -> Draft:
+        def key_of(borrows: bool, lends: bool) -> str:
+            lends = lends and context.borrow
+            return context.layout.key(*where, replace(leaf, created=created, borrows=borrows, lends=lends))
+
+        return draft(
             content,
             checkpoint.get("channel_versions") or {},
             context.origin(parent.thread_id, parent.namespace, checkpoint["id"], now),
-            key.rpartition("/")[2],
+            key_of,
             context.compression,
             context.rules,
             known,
             context.room(namespace),
             sealing,
         )
-        look = _Look([Layout.sibling(namespace, *each[:2]) for each in made.lenders], remembered)
-        outcome, found = yield from store(
-            key,
-            made.body,
-            context.sizes,
-            only_new=only_new,
-            beside=[HeadObject(each) for each in look.keys],
-            raw=content.size,
-        )
-        yield from look.judge(found)
-        return made, outcome, look
 
-    made, outcome, look = yield from write(key, only_new=True)
+    made = make()
+    outcome, lost = yield from _store(context, made, namespace, only_new=True)
     if isinstance(outcome, Refused):
         if (yield from _is_there(context, address, content)):
             return address.config()
-        key = context.layout.key(*where, replace(leaf, created=now))
-        made, outcome, look = yield from write(key, only_new=False)
-    if look.broken and isinstance(outcome, Stored):
-        yield from _withdraw_late(context, parent.thread_id, key, outcome.etag)
-        # If it isn't what was written any more, it was deleted, or rewritten by who deleted its lenders.
-        yield from overwrite(key, made.whole(context.compression), context.sizes, outcome.etag)
-    elif context.borrow:
+        made = make(created=now)
+        outcome, lost = yield from _store(context, made, namespace)
+    if lost is None:
+        if context.borrow:
+            etag = outcome.etag if isinstance(outcome, Stored) else ""
+            context.memory.keep(
+                namespace, Parent(made.known, made.key, etag), instead_of=parent.checkpoint_id
+            )
+    else:
+        if lost is _Lost.THREAD:
+            yield from _withdraw(context, namespace, made.key)
         etag = outcome.etag if isinstance(outcome, Stored) else ""
-        kept = Parent(made.known, key, etag, look.trusting)
-        context.memory.keep(namespace, kept, instead_of=parent.checkpoint_id)
+        yield from _complete(context, namespace, made.key, made.whole(context.compression), etag)
+        context.memory.drop(namespace, parent.checkpoint_id)
     return address.config()
 
 
-class _Look:
-    """What a checkpoint that borrows asks for beside its PUT.
+class _Lost(Enum):
+    """The reason why a checkpoint may not borrow what it borrows."""
 
-    Each extent says where the parent has the same bytes, and who deletes a lender of the parent's rewrites
-    the parent before, as far as he sees it: so a parent that is what it was is enough. Where it isn't, or
-    this process didn't write it, all lenders are asked for, as at every eighth put of a line.
+    LENDER = "a lender is gone, or about to go, or that can't be known"
+    THREAD = "a lender went with its whole thread"
 
-    Args:
-        lenders: The keys of the objects that it borrows from.
-        parent: What this process remembers of its parent.
 
-    Attributes:
-        keys: What to ask for.
-        broken: Whether something was gone.
-        trusting: How many puts of this line, it being the last, have asked for no more than their parent.
+def _store(
+    context: Context, made: Draft, namespace: str, *, only_new: bool = False
+) -> Plan[tuple[Stored | Refused, _Lost | None]]:
+    """Write a checkpoint's object. If it borrows, find out in the same round trip if it may.
+
+    Returns:
+        What came of the PUT, and why the object must not stay as it is, if so.
     """
+    size = made.content.size
+    if not made.lenders:
+        outcome, _ = yield from store(made.key, made.body, context.sizes, only_new=only_new, raw=size)
+        return outcome, None
+    lenders = {Layout.sibling(namespace, *each[:2]): each.created for each in made.lenders}
+    oldest = min(lenders, key=lambda key: (lenders[key], key))
+    thread = Layout.thread_of(namespace)
+    beside: list[Request[Any]] = [look(context, thread), HeadObject(oldest)]
+    begun = yield from ask(Tick())
+    outcome, answers = yield from store(
+        made.key, made.body, context.sizes, only_new=only_new, beside=beside, raw=size
+    )
+    tombstones = found(answers[0])
+    if isinstance(outcome, Stored) and (yield from ask(Tick())) - begun > LATE:
+        tombstones = yield from read_tombstones(context, thread)
+    lost = _lost(context, thread, lenders, tombstones)
+    if lost is None and isinstance(answers[1], Missing):
+        lost = _Lost.LENDER
+    return outcome, lost
 
-    def __init__(self, lenders: Sequence[str], parent: Parent | None) -> None:
-        self.keys = lenders
-        self.broken = False
-        self.trusting = 0
-        self._lenders = lenders
-        self._parent = None
-        if len(lenders) > 1 and parent is not None and parent.etag and parent.trusting < _TRUSTING:
-            self.keys = [parent.key]
-            self.trusting = parent.trusting + 1
-            self._parent = parent
 
-    def judge(self, found: Sequence[Stored | Missing]) -> Plan[None]:
-        """Look at the answers; where the parent was rewritten, ask for the lenders after all."""
-        if self._parent is not None and any(
-            isinstance(each, Stored) and each.etag != self._parent.etag for each in found
-        ):
-            self.trusting = 0
-            found = yield from together(HeadObject(each) for each in self._lenders)
-        self.broken = any(isinstance(each, Missing) for each in found)
+def _lost(
+    context: Context, thread: str, lenders: Iterable[str], tombstones: Tombstones | None
+) -> _Lost | None:
+    """Return why a checkpoint may not borrow from its lenders, as far as tombstones tell."""
+    if tombstones is None:
+        context.memory.never_borrow()
+        return _Lost.LENDER
+    names = [name_in(thread, key) for key in lenders]
+    if not tombstones.named(names):
+        return None
+    return _Lost.THREAD if tombstones.of_thread(names) else _Lost.LENDER
 
 
-def _withdraw_late(context: Context, thread_id: str, key: str, etag: str) -> Plan[None]:
-    """Take a checkpoint out again that came after its thread's deletion.
+def _withdraw(context: Context, namespace: str, key: str) -> Plan[None]:
+    """Take a checkpoint out again that came after its thread's deletion, if nothing else is left of that.
 
-    Who deletes a thread leaves nothing else of it. Who prunes it leaves something else, or has seen this
-    one, and rewritten it. Where nothing may be deleted, it stays, to be written whole.
-
-    Args:
-        context: The saver's.
-        thread_id: The thread.
-        key: The checkpoint's.
-        etag: What it was written as.
+    Others may have read it, and borrow from it: so it is deleted as any single checkpoint is.
 
     Raises:
         ConflictError: It was taken out, or had gone with the thread.
     """
-    there = False
-    scan = Scan(context.layout, context.layout.thread(thread_id))
-    while not scan.done:
-        for folder in (yield from scan.more()):
-            if any((entry.key, entry.etag) != (key, etag) for entry in folder.checkpoints):
-                return
-            there = there or bool(folder.checkpoints)
-    deletion = (yield from ask(Tried(DeleteObjects((key,))))) if there else Deletion(())
-    if isinstance(deletion, Deletion) and not deletion.failed:
+    folders = yield from Scan(context.layout, Layout.thread_of(namespace)).rest()
+    if any(entry.key != key for folder in folders for entry in folder.checkpoints):
+        return
+    late = [folder for folder in folders if folder.checkpoints]
+    outcome = yield from settled(delete_some(context, late))
+    kept = f". Its object is passed over by readers, but couldn't be deleted: {outcome}" if outcome else ""
+    raise ConflictError(
+        "The thread was deleted while this run went on, and isn't brought back: the checkpoint was not "
+        "kept. End the run, or begin the thread anew. Whoever deletes a thread can wait for its run by "
+        f"taking its lease{kept}",
+        key=key,
+    )
+
+
+def _complete(context: Context, namespace: str, key: str, whole: bytes, etag: str) -> Plan[None]:
+    """Write a checkpoint whole in the place of its object that borrows, which isn't acknowledged yet.
+
+    Of an upload in parts some stores say no ETag, or a wrong one. So what is refused is looked at: if it is
+    there and borrows, it is written without a condition.
+
+    Args:
+        context: The saver's.
+        namespace: Its namespace's folder.
+        key: Its object.
+        whole: What to write.
+        etag: The ETag of the object, as it was written; `""` where that isn't known.
+
+    Raises:
+        ConflictError: It was deleted meanwhile, or is about to be.
+    """
+    outcome: Stored | Refused = Refused()
+    if etag:
+        outcome, _ = yield from store(key, whole, context.sizes, expected=etag)
+    there = isinstance(outcome, Stored) or (yield from _complete_unsure(context, key, whole))
+    # Whoever removes what failed puts left has named it before it looked at it for the last time.
+    thread = Layout.thread_of(namespace)
+    tombstones = yield from read_tombstones(context, thread)
+    if not there or (tombstones is not None and tombstones.named([name_in(thread, key)])):
         raise ConflictError(
-            "The thread was deleted while this run went on, and isn't brought back: the checkpoint was not "
-            "kept. End the run, or begin the thread anew. Who deletes a thread can wait for its run by "
-            "taking its lease",
+            "The checkpoint was deleted while it was being written, or its whole thread was: it was not kept",
             key=key,
         )
 
 
+def _complete_unsure(context: Context, key: str, whole: bytes) -> Plan[bool]:
+    """Write a checkpoint whole if its object is there and borrows. Return if it is there."""
+    for folder in (yield from Scan(context.layout, key).rest()):
+        there = [replace(entry, etag="") for entry in folder.checkpoints if entry.key == key]
+        body = (yield from heads(context, there)).get(key)
+        if isinstance(body, Body):
+            if lender_keys(folder.namespace, open_body(context, folder, body)):
+                yield from store(key, whole, context.sizes)
+            return True
+    return False
+
+
 def _is_there(context: Context, address: Address, content: Content) -> Plan[bool]:
-    """Whether a checkpoint is there already, just so, and all that it borrows."""
+    """Return if a checkpoint is there already, just so. If it may not borrow what it does, complete it."""
     folder = yield from find(context, address)
     if folder is None:
         return False
     try:
         [loaded] = yield from load(context, [folder.only(*folder.checkpoints)])
-        if loaded is None or loaded.checkpoint.content() != content:
+        if not isinstance(loaded, Loaded) or loaded.checkpoint.content() != content:
             return False
     except CorruptObjectError:
         return False  # its lenders are gone, say; what comes beside it will count
-    frames = loaded.checkpoint.container.frames
-    lenders = {lender_key(folder.namespace, frame) for frame in frames} - {None}
-    found = yield from together(HeadObject(lender) for lender in lenders if lender)
-    return not any(isinstance(each, Missing) for each in found)
+    lenders = lender_keys(folder.namespace, loaded.checkpoint)
+    if lenders:
+        thread = Layout.thread_of(folder.namespace)
+        present = yield from together(HeadObject(lender) for lender in sorted(lenders))
+        tombstones = yield from read_tombstones(context, thread)
+        lost = _lost(context, thread, lenders, tombstones)
+        if lost is not None or any(isinstance(each, Missing) for each in present):
+            whole = loaded.checkpoint.whole(context.compression)
+            yield from _complete(context, folder.namespace, loaded.key, whole, loaded.etag)
+    return True
 
 
 @dataclass(frozen=True, slots=True)

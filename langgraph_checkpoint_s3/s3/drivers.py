@@ -25,7 +25,7 @@ from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
 from langgraph_checkpoint_s3.s3.joint import Joint
 from langgraph_checkpoint_s3.s3.patience import Patience
 from langgraph_checkpoint_s3.s3.race import THREADS, afetch, arace, fetch, race
-from langgraph_checkpoint_s3.s3.requests import Body, Call, Failed, Request, Tried
+from langgraph_checkpoint_s3.s3.requests import Body, Call, Failed, Request, Sleep, Tick, Tried
 from langgraph_checkpoint_s3.s3.threads import Threads
 
 T = TypeVar("T")
@@ -178,6 +178,11 @@ class Store:
     def _settle(
         self, batch: Sequence[Request[Any]], counts: Counts
     ) -> tuple[list[Any], BaseException | None]:
+        if pause := _pause(batch):
+            try:
+                time.sleep(pause)
+            except BaseException as error:  # noqa: BLE001  # Ctrl-C: thrown into the plan
+                return [], error
         patience = self.shared.patience()
 
         def send(request: Request[Any]) -> Any:
@@ -199,6 +204,11 @@ class Store:
     async def _asettle(
         self, clients: aio.AioClients, batch: Sequence[Request[Any]], counts: Counts
     ) -> tuple[list[Any], BaseException | None]:
+        if pause := _pause(batch):
+            try:
+                await asyncio.sleep(pause)
+            except BaseException as error:  # noqa: BLE001  # cancelled: thrown into the plan
+                return [], error
         patience = self.shared.patience()
         if len(batch) == 1:
             try:
@@ -229,6 +239,8 @@ class Store:
                 return Failed(error)
         if isinstance(request, Call):
             return request.function()
+        if isinstance(request, (Tick, Sleep)):
+            return self.shared.tick() if isinstance(request, Tick) else None
         exchange = Exchange(self.shared, request, patience, counts)
         if exchange.settled:  # by the cache: no client is needed
             return exchange.answer
@@ -254,6 +266,8 @@ class Store:
                 return Failed(error)
         if isinstance(request, Call):
             return await asyncio.to_thread(request.function)
+        if isinstance(request, (Tick, Sleep)):
+            return self.shared.tick() if isinstance(request, Tick) else None
         exchange = Exchange(self.shared, request, patience, counts)
         if exchange.settled:
             return exchange.answer
@@ -268,6 +282,12 @@ class Store:
             else:
                 exchange.succeeded(wire, response, data)
         return exchange.answer
+
+
+def _pause(batch: Sequence[Request[Any]]) -> float:
+    """Return for how many seconds a batch waits before it is sent."""
+    plain = (request.request if isinstance(request, Tried) else request for request in batch)
+    return max((request.seconds for request in plain if isinstance(request, Sleep)), default=0.0)
 
 
 def name_of(plan: Any) -> str:

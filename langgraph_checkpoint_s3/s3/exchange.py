@@ -39,6 +39,13 @@ _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 
 
+def _since_boot() -> float:
+    """Return seconds from some moment on, including the time for which the machine was suspended."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
 class Shared:
     """What all exchanges of a saver share: settings, cache, counts, and what is known of the store.
 
@@ -54,6 +61,7 @@ class Shared:
         self.conditional = True
         self.compares = False
         self.clock: Callable[[], float] = time.monotonic
+        self.tick: Callable[[], float] = _since_boot
         self.breaker = Breaker(
             config.circuit_breaker, config.circuit_breaker_cooldown, self.now, config.bucket
         )

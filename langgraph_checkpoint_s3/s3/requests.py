@@ -35,6 +35,22 @@ class Call(Request[A_co]):
 
 
 @dataclass(frozen=True, slots=True)
+class Tick(Request[float]):
+    """Read a clock that never jumps: seconds from some moment on. Nothing is sent."""
+
+    is_sent: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep(Request[None]):
+    """Wait for so many seconds. Nothing is sent. Those of one batch wait together."""
+
+    is_sent: ClassVar[bool] = False
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Missing:
     """There is no such object (404)."""
 

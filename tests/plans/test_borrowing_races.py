@@ -119,9 +119,8 @@ class Race:
             self.runs[new] = run
             try:
                 child = step(self.putter, new, parent, thread=thread, run=run, **changed)
-            except ConflictError:  # its run was deleted when it had just arrived and been pruned to
+            except ConflictError:  # its run was deleted when it had just arrived
                 assert (thread, new) in self.gone
-                assert not self.fake.keys(layout().thread(thread))
             else:
                 if (thread, new) not in self.gone:  # its run was deleted when it had just arrived
                     self.there[thread, new] = child
@@ -189,9 +188,7 @@ def run_race(seed: int) -> None:
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_nothing_acknowledged_is_ever_unreadable(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    if part % 2:  # lines are short here
-        monkeypatch.setattr("langgraph_checkpoint_s3.plans.write._TRUSTING", 2)
+def test_nothing_acknowledged_is_ever_unreadable(part: int) -> None:
     for seed in list(SEEDS)[part::4]:
         try:
             run_race(seed)

@@ -153,6 +153,7 @@ class FakeS3:
         self.shuffle: random.Random | None = None
         self.least_part = 0
         self.exists = True
+        self.seconds = 0.0  # of everybody's clock: what sleeps lets it pass
         self.versions: dict[str, list[tuple[str, StoredObject | None, datetime]]] = {}
         self.settings: dict[tuple[str, str | None], Any] = {}
         self.unsupported: set[str] = set()

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator, Hashable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Config, S3Saver
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
 from langgraph_checkpoint_s3.s3.joint import Joint
-from langgraph_checkpoint_s3.s3.requests import Body, Call, Failed, Request, Tried
+from langgraph_checkpoint_s3.s3.requests import Body, Call, Failed, Request, Sleep, Tick, Tried
 from tests.support import modes
 from tests.support.fake_s3 import BUCKET, FakeS3
 
 T = TypeVar("T")
+
+SMALLEST = 4096
+"""Bytes from which values are borrowed here. It is less than usual, so that small states do."""
 
 
 class _FakeWire:
@@ -128,6 +132,8 @@ class FakeStore:
     def _settle(self, batch: Sequence[Request[Any]]) -> tuple[list[Any], BaseException | None]:
         plain = [request.request if isinstance(request, Tried) else request for request in batch]
         patience = self.shared.patience()
+        self.fake.seconds += max((each.seconds for each in plain if isinstance(each, Sleep)), default=0.0)
+        plain = [self._unsent(request) for request in plain]
         exchanges = [
             _Called(request) if isinstance(request, Call) else Exchange(self.shared, request, patience)
             for request in plain
@@ -154,6 +160,12 @@ class FakeStore:
                     failures[number] = error
         failure = failures[min(failures)] if failures else None
         return [exchange.answer for exchange in exchanges], failure
+
+    def _unsent(self, request: Request[Any]) -> Request[Any]:
+        """Return what stands for a request that isn't for S3."""
+        if isinstance(request, Tick):
+            return Call(lambda: self.fake.seconds)
+        return Call(lambda: None) if isinstance(request, Sleep) else request
 
     def _send(self, exchange: Any, request: Request[Any]) -> None:
         wire: Any = _FakeWire()
@@ -183,6 +195,7 @@ def make_saver(fake: FakeS3, *, sizes: Sizes | None = None, serde: Any = None, *
     saver = S3Saver(serde=serde, **settings)
     store: Any = FakeStore(fake, saver.config)
     saver._store = store
+    saver._rules = replace(saver._rules, smallest=SMALLEST)
     if sizes is not None:
         saver._sizes = sizes
     return saver

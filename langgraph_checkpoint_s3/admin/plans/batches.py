@@ -16,8 +16,7 @@ from langgraph_checkpoint_s3.errors import InvalidConfigError, InvalidKeyError
 from langgraph_checkpoint_s3.plans.address import Address, Context, thread_name
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.read import get_tuple
-from langgraph_checkpoint_s3.plans.release import release_all
-from langgraph_checkpoint_s3.plans.remove import delete, delete_thread
+from langgraph_checkpoint_s3.plans.remove import delete_some, delete_thread
 from langgraph_checkpoint_s3.plans.scan import Scan
 
 if TYPE_CHECKING:
@@ -195,5 +194,4 @@ def _delete_checkpoints(context: Context, addresses: Sequence[Address]) -> Plan[
     }
     folders = yield from Scan(layout, layout.namespace(thread_id, namespace)).rest()
     victims = [folder for folder in folders if folder.path in going]
-    yield from release_all(context, folders, victims)
-    yield from delete(victims)
+    yield from delete_some(context, victims)

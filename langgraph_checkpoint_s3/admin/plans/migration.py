@@ -25,7 +25,7 @@ from langgraph_checkpoint_s3.objects.keys import Layout
 from langgraph_checkpoint_s3.plans.address import Address, Context, thread_name
 from langgraph_checkpoint_s3.plans.memory import Memory
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast
-from langgraph_checkpoint_s3.plans.read import find, load
+from langgraph_checkpoint_s3.plans.read import Loaded, find, load
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan
 
 _TOLD: Final = 100
@@ -332,7 +332,7 @@ def _compare(fresh: Context, item: Item) -> Plan[str | None]:
     """
     folder = yield from find(fresh, item.address)
     [loaded] = (yield from load(fresh, [_uncached(folder)])) if folder else [None]
-    if loaded is None:
+    if not isinstance(loaded, Loaded):
         return "it isn't there"
     return difference(item, loaded.tuple(fresh))
 

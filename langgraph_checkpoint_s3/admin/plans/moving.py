@@ -20,13 +20,20 @@ from langgraph_checkpoint_s3.admin.plans.portable import (
     check_object,
     manifest_of,
 )
-from langgraph_checkpoint_s3.errors import ConflictError, InvalidKeyError, NotSupportedError
+from langgraph_checkpoint_s3.errors import (
+    ConflictError,
+    CorruptObjectError,
+    InvalidKeyError,
+    NotSupportedError,
+)
 from langgraph_checkpoint_s3.objects.keys import MAX_KEY_BYTES
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.copy import stages_of
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast
 from langgraph_checkpoint_s3.plans.read import at, heads, open_object
+from langgraph_checkpoint_s3.plans.release import unacknowledged, without
 from langgraph_checkpoint_s3.plans.scan import Scan, group
+from langgraph_checkpoint_s3.plans.tombstones import expect, retract
 from langgraph_checkpoint_s3.plans.transfer import fetch, store, windows
 from langgraph_checkpoint_s3.plans.unlock import unlock
 from langgraph_checkpoint_s3.s3.requests import Body, Entry, Missing, Stored
@@ -109,7 +116,9 @@ class Export:
         Raises:
             InvalidKeyError: There is no such thread.
         """
-        folders = yield from Scan(self._context.layout, self._folder).rest()
+        listed = yield from Scan(self._context.layout, self._folder).rest()
+        never = yield from unacknowledged(self._context, listed)
+        folders = [kept for folder in listed if (kept := without(folder, never)) is not None]
         stages = list(stages_of(folders))
         if not any(stages):
             raise InvalidKeyError(
@@ -164,6 +173,10 @@ class Import:
         self._folder = context.layout.thread(thread_id)
         self._members = {self._folder + member.name: member for member in members}
         self._loans = loans
+        self._lending = {
+            key for key, member in self._members.items() if getattr(member.parsed.leaf, "lends", False)
+        }
+        self._number: int | None = None
         self._there: dict[str, Entry] = {}
         entries = [Entry(key, self._members[key].size, "", _NEVER) for key in sorted(self._members)]
         self._windows = deque(windows(stages_of(group(context.layout, entries))))
@@ -201,7 +214,8 @@ class Import:
         Raises:
             InvalidKeyError: A key would be longer than S3 takes. Nothing was sent.
             ConflictError: What is there has other bytes than those that would borrow from it need.
-            CorruptObjectError: What is there, and would lend, is damaged.
+            CorruptObjectError: What is there, and would lend, is damaged; or the file borrows from an object
+                that is neither in it nor there.
         """
         longest = max(map(len, self._members))
         if longest > MAX_KEY_BYTES:
@@ -212,6 +226,8 @@ class Import:
         for folder in (yield from Scan(self._context.layout, self._folder).rest()):
             self._there.update((entry.key, entry) for entry in folder.entries)
         yield from self._check_lenders()
+        if self._loans:
+            self._number = yield from expect(self._context, self._folder, self._lending)
 
     def write(self, bodies: Sequence[bytes]) -> Plan[None]:
         """Write the window's objects, at once, but for those that are there.
@@ -231,12 +247,19 @@ class Import:
         self._windows.popleft()
         self._written += len(written)
         self.count += len(pairs)
+        if self.done and self._number is not None:
+            yield from retract(self._context, self._folder, self._lending, self._number)
 
     def _check_lenders(self) -> Plan[None]:
         """Make sure that what is there, and isn't written, lends what is about to be borrowed from it."""
         needed: dict[str, set[tuple[int, int, int]]] = {}
         for borrower, lender, place in self._loans:
             key = self._folder + lender
+            if key not in self._there and key not in self._members:
+                raise CorruptObjectError(
+                    f"The file isn't whole: its member {borrower!r} borrows from {lender!r}, which is "
+                    "neither in it nor in the thread. Nothing was written"
+                )
             if key in self._there and self._folder + borrower not in self._there:
                 needed.setdefault(key, set()).add(place)
         for window in windows([[self._there[key] for key in needed]]):

@@ -1,9 +1,12 @@
 """Finds what nobody needs any more and nothing else deletes, and removes it.
 
-writes    of tasks, whose checkpoint never came or was deleted meanwhile
-export    what was made for signed URLs, when none that leads there is valid any more
-probe     an object that `setup` or `check` tried the bucket with, and was cut short
-upload    a multipart upload that was neither completed nor aborted: its parts cost, and no LIST shows them
+writes      of tasks, whose checkpoint never came or was deleted meanwhile
+checkpoint  one that was never acknowledged, and lacks what it borrows: its put failed, or was killed, while
+            that was deleted. Readers pass over it
+tombstones  the names of deleted objects that nobody can be about to borrow from any more
+export      what was made for signed URLs, when none that leads there is valid any more
+probe       an object that `setup` or `check` tried the bucket with, and was cut short
+upload      a multipart upload that was neither completed nor aborted: its parts cost, and no LIST shows them
 """
 
 from __future__ import annotations
@@ -11,25 +14,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 from langgraph_checkpoint_s3.admin.plans.sizes import human
 from langgraph_checkpoint_s3.errors import InvalidConfigError, NotSupportedError
-from langgraph_checkpoint_s3.objects.keys import EXPORTS, Layout
+from langgraph_checkpoint_s3.objects.keys import EXPORTS, TOMBSTONES, Layout
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask, together
-from langgraph_checkpoint_s3.plans.remove import delete_keys
-from langgraph_checkpoint_s3.plans.scan import Scan
+from langgraph_checkpoint_s3.plans.read import namespace_of
+from langgraph_checkpoint_s3.plans.release import unacknowledged
+from langgraph_checkpoint_s3.plans.remove import delete_keys, delete_unacknowledged
+from langgraph_checkpoint_s3.plans.scan import Folder, Scan
 from langgraph_checkpoint_s3.plans.setup import probe_key
+from langgraph_checkpoint_s3.plans.tombstones import LONGEST_LOAN
 from langgraph_checkpoint_s3.s3.administration import ListUploads, Upload
-from langgraph_checkpoint_s3.s3.requests import AbortUpload, ListObjects
+from langgraph_checkpoint_s3.s3.requests import AbortUpload, Entry, ListObjects
 
-OrphanKind: TypeAlias = Literal["writes", "export", "probe", "upload"]
+OrphanKind: TypeAlias = Literal["writes", "checkpoint", "tombstones", "export", "probe", "upload"]
 
 _LONGEST_URL: Final = timedelta(days=7)
 """How long a signed URL can be valid
 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html)."""
 _EXPORT_AGE: Final = _LONGEST_URL + timedelta(days=1)
+_TOMBSTONES_AGE: Final = timedelta(seconds=LONGEST_LOAN) + timedelta(days=1)
 _AT_ONCE: Final = 100
 _SHOWN: Final = 20
 
@@ -39,7 +46,7 @@ class Orphan:
     """Something that nobody needs any more.
 
     Attributes:
-        kind: `writes`, `export`, `probe` or `upload`.
+        kind: `writes`, `checkpoint`, `tombstones`, `export`, `probe` or `upload`.
         key: The object; of an upload, the object that it was to become.
         size: Its length in bytes; `None` for an upload, which nothing tells in one request.
         modified: When it was written, or begun.
@@ -61,7 +68,7 @@ class Orphans:
 
     Attributes:
         removed: Whether it was removed.
-        items: What it is: writes, exports and probes by key, then uploads.
+        items: What it is: writes, checkpoints, exports, probes and tombstones by key, then uploads.
         not_supported: What couldn't be looked for, since the store doesn't offer it, and why.
     """
 
@@ -79,7 +86,7 @@ class Orphans:
         return tuple(item for item in self.items if item.kind == kind)
 
     def __str__(self) -> str:
-        counts = {kind: len(self.of(kind)) for kind in ("writes", "export", "probe", "upload")}
+        counts = {kind: len(self.of(kind)) for kind in get_args(OrphanKind)}
         told = ", ".join(f"{number:,} {kind}" for kind, number in counts.items() if number) or "nothing"
         lines = [f"{'Removed' if self.removed else 'Found'} {told}: {human(self.bytes)}"]
         for item in self.items[:_SHOWN]:
@@ -101,17 +108,29 @@ def find_orphans(context: Context, older_than: object, now: datetime) -> Plan[Or
         raise InvalidConfigError(f"older_than must be a timedelta of more than nothing, not {older_than!r}.")
     layout = context.layout
     items: list[Orphan] = []
+    tombstones = yield from _below(layout.prefix + TOMBSTONES, "tombstones", timedelta(0), now)
+    known = {each.key for each in tombstones}
+    threads: dict[str, list[Folder]] = {}
     scan = Scan(layout, layout.prefix)
     while not scan.done:
         for folder in (yield from scan.more()):
             if not folder.checkpoints and all(now - each.modified >= older_than for each in folder.writes):
-                items += [
-                    Orphan("writes", each.key, each.size, each.modified, now - each.modified)
-                    for each in folder.writes
-                ]
+                items += [_orphan("writes", each, now) for each in folder.writes]
+            thread = Layout.thread_of(folder.namespace)
+            if layout.tombstones(thread) in known:
+                threads.setdefault(thread, []).append(folder)
+    for thread, folders in threads.items():
+        never = yield from unacknowledged(context, folders)
+        left = [entry for folder in folders for entry in folder.checkpoints if entry.key in never]
+        old = [entry for entry in left if now - entry.modified >= older_than]
+        items += [_orphan("checkpoint", entry, now) for entry in old]
+        if left:  # its tombstones say what these are
+            known.discard(layout.tombstones(thread))
     export_age = max(older_than, _EXPORT_AGE)
     items += yield from _below(layout.prefix + EXPORTS, "export", export_age, now)
     items += yield from _below(probe_key(layout.prefix, ""), "probe", older_than, now)
+    tombstones_age = max(older_than, _TOMBSTONES_AGE)
+    items += [each for each in tombstones if each.key in known and each.age >= tombstones_age]
     not_supported: list[str] = []
     try:
         items += yield from _uploads(layout, older_than, now)
@@ -138,14 +157,25 @@ def remove_orphans(context: Context, older_than: object, now: datetime) -> Plan[
         gone = [item for path, same in zip(some, unchanged, strict=True) if same for item in folders[path]]
         yield from delete_keys([item.key for item in gone])
         removed += gone
-    others = [*found.of("export"), *found.of("probe")]
+    checkpoints = found.of("checkpoint")
+    keys = {item.key for item in checkpoints}
+    for thread in sorted({Layout.thread_of(namespace_of(key)) for key in keys}):
+        listed = yield from Scan(context.layout, thread).rest()
+        never = keys & (yield from unacknowledged(context, listed))
+        failed = (
+            folder.only(*(each for each in folder.checkpoints if each.key in never)) for folder in listed
+        )
+        yield from delete_unacknowledged(context, [folder for folder in failed if folder.checkpoints])
+    others = [*found.of("export"), *found.of("probe"), *found.of("tombstones")]
     yield from delete_keys([item.key for item in others])
     uploads = found.of("upload")
     for start in range(0, len(uploads), _AT_ONCE):
         yield from together(
             AbortUpload(item.key, item.upload_id or "") for item in uploads[start : start + _AT_ONCE]
         )
-    return Orphans(removed=True, items=(*removed, *others, *uploads), not_supported=found.not_supported)
+    return Orphans(
+        removed=True, items=(*removed, *checkpoints, *others, *uploads), not_supported=found.not_supported
+    )
 
 
 def _as_found(layout: Layout, path: str, items: Sequence[Orphan]) -> Plan[bool]:
@@ -155,16 +185,16 @@ def _as_found(layout: Layout, path: str, items: Sequence[Orphan]) -> Plan[bool]:
     return all((entry.key, entry.modified) in known for folder in folders for entry in folder.entries)
 
 
+def _orphan(kind: OrphanKind, entry: Entry, now: datetime) -> Orphan:
+    return Orphan(kind, entry.key, entry.size, entry.modified, now - entry.modified)
+
+
 def _below(prefix: str, kind: OrphanKind, older_than: timedelta, now: datetime) -> Plan[list[Orphan]]:
     found: list[Orphan] = []
     token: str | None = None
     while True:
         page = yield from ask(ListObjects(prefix, token=token))
-        found += [
-            Orphan(kind, each.key, each.size, each.modified, now - each.modified)
-            for each in page.entries
-            if now - each.modified >= older_than
-        ]
+        found += [_orphan(kind, each, now) for each in page.entries if now - each.modified >= older_than]
         token = page.token
         if token is None:
             return found

@@ -15,9 +15,10 @@ from langgraph_checkpoint_s3.errors import ConflictError, NotSupportedError
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask, settled, together
 from langgraph_checkpoint_s3.plans.remove import delete_keys, delete_versions
-from langgraph_checkpoint_s3.plans.scan import versions
+from langgraph_checkpoint_s3.plans.scan import group, versions
+from langgraph_checkpoint_s3.plans.tombstones import announce, lending
 from langgraph_checkpoint_s3.s3.administration import ListUploads, Upload, Version
-from langgraph_checkpoint_s3.s3.requests import AbortUpload, ListObjects, Page
+from langgraph_checkpoint_s3.s3.requests import AbortUpload, Entry, ListObjects, Page
 
 _ROUNDS: Final = 8
 _AT_ONCE: Final = 256
@@ -77,6 +78,12 @@ def purge_thread(context: Context, thread_id: str, *, dry_run: bool) -> Plan[Pur
     first = found = yield from _look(folders)
     if not dry_run:
         context.memory.clear()
+        there = [
+            Entry(each.key, each.size, each.etag, each.modified) for each in found.versions if not each.marker
+        ]
+        lenders = lending(group(layout, sorted(there, key=lambda entry: entry.key)))
+        if lenders:
+            yield from announce(context, folders[0], lenders, whole=True)
         for _ in range(_ROUNDS):
             if not found.versions and not found.uploads:
                 break

@@ -5,9 +5,8 @@ about to. So a version goes back to its own key only if all that the key's newes
 there afterwards too. Otherwise it is put beside it, as a checkpoint is that is put again with other
 content, and counts as the later one.
 
-It is written anew, with what it borrows in it: who deletes looks for borrowers only among what was
-written shortly after the lender (`plans/release.py`), and this is written now. The server could copy
-one that borrows nothing; but it was read already to see that it is sound, and some stores copy no
+It is written anew, with what it borrows in it, because its lenders may be gone or about to go. The server
+could copy one that borrows nothing; but it was read already to see that it is sound, and some stores copy no
 version onto its own key.
 """
 
@@ -83,7 +82,7 @@ def _shows(context: Context, folder: Folder, content: Content) -> Plan[bool]:
         return False
     try:
         [loaded] = yield from load(context, [folder])
-        return loaded is not None and loaded.checkpoint.content() == content
+        return isinstance(loaded, Loaded) and loaded.checkpoint.content() == content
     except CorruptObjectError:
         return False
 
@@ -160,11 +159,13 @@ def _beside(context: Context, wanted: Loaded, content: Content, created: int) ->
     assert isinstance(parsed.leaf, CheckpointLeaf), "a checkpoint's key"  # noqa: S101  # for the types
     sealing = yield from key_to_write(context)
     leaf = replace(parsed.leaf, created=created, sealed=sealing is not None)
-    key = context.layout.key(parsed.thread_id, parsed.checkpoint_ns, parsed.checkpoint_id, leaf)
+
+    def key_of(borrows: bool, lends: bool) -> str:
+        flagged = replace(leaf, borrows=borrows, lends=lends and context.borrow)
+        return context.layout.key(parsed.thread_id, parsed.checkpoint_ns, parsed.checkpoint_id, flagged)
+
     address = wanted.address
     origin = context.origin(address.thread_id, address.namespace, parsed.checkpoint_id, created)
     room = context.room(wanted.folder.namespace)
-    made = draft(
-        content, {}, origin, leaf.encode(), context.compression, context.rules, room=room, key=sealing
-    )
-    return key, made.body
+    made = draft(content, {}, origin, key_of, context.compression, context.rules, room=room, sealing=sealing)
+    return made.key, made.body

@@ -13,10 +13,9 @@ from langgraph_checkpoint_s3.admin.plans.usage import Threads
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.plans.address import Context, thread_name
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, settled
-from langgraph_checkpoint_s3.plans.remove import Stay, keep
+from langgraph_checkpoint_s3.plans.remove import THREADS_AT_ONCE, Stay, keep
 from langgraph_checkpoint_s3.plans.scan import Folder, latest
 
-_THREADS_AT_ONCE: Final = 16
 _SHOWN: Final = 20
 
 
@@ -152,7 +151,7 @@ class Pruning:
         """Prune the next few threads, side by side. What fails for one of them is noted."""
         if not self._queue and self._threads is not None:
             self._queue += yield from self._threads.page()
-        some = [self._queue.popleft() for _ in range(min(len(self._queue), _THREADS_AT_ONCE))]
+        some = [self._queue.popleft() for _ in range(min(len(self._queue), THREADS_AT_ONCE))]
         outcomes = yield from abreast(
             settled(keep(self._context, each, self._stay, dry_run=self._dry_run), Exception) for each in some
         )

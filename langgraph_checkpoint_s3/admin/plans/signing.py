@@ -28,7 +28,7 @@ from langgraph_checkpoint_s3.errors import (
 from langgraph_checkpoint_s3.objects.keys import EXPORTS, MAX_KEY_BYTES, Layout, decode_component
 from langgraph_checkpoint_s3.plans.address import Address, Context
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
-from langgraph_checkpoint_s3.plans.read import Loaded, at, find, load
+from langgraph_checkpoint_s3.plans.read import Loaded, at, newest
 from langgraph_checkpoint_s3.plans.remove import delete_keys
 from langgraph_checkpoint_s3.plans.transfer import store
 from langgraph_checkpoint_s3.s3.administration import InspectObject, Sign, Signed, SignedMethod
@@ -38,7 +38,6 @@ MAX_EXPIRY: Final = timedelta(days=7)
 """The longest that a signature of version 4 is valid
 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html)."""
 
-_TRIES: Final = 4
 _AT_ONCE: Final = 4
 _INCOMING: Final = re.compile(r"incoming-[0-9a-f]+\.zip")
 _RULE: Final = "exports"
@@ -213,20 +212,13 @@ def set_expiry(context: Context, days: int | None) -> Plan[list[Change]]:
 
 
 def _load(context: Context, address: Address) -> Plan[Loaded]:
-    for _ in range(_TRIES):
-        folder = yield from find(context, address)
-        if folder is None:
-            raise InvalidKeyError(
-                f"There is no checkpoint {address.checkpoint_id!r} in namespace {address.namespace!r} of "
-                f"thread {address.thread_id!r}: a URL to it would lead nowhere."
-            )
-        [loaded] = yield from load(context, [folder])
-        if loaded is not None:
-            return loaded
-    raise ConflictError(
-        "The checkpoint was deleted or replaced each time it was about to be read; try again",
-        key=context.layout.namespace(address.thread_id, address.namespace),
-    )
+    loaded = yield from newest(context, address)
+    if loaded is None:
+        raise InvalidKeyError(
+            f"There is no checkpoint {address.checkpoint_id!r} in namespace {address.namespace!r} of "
+            f"thread {address.thread_id!r}: a URL to it would lead nowhere."
+        )
+    return loaded
 
 
 def _objects(context: Context, loaded: Loaded, *, borrows: bool) -> list[tuple[str, bytes]]:

@@ -14,6 +14,7 @@ from langgraph_checkpoint_s3.plans.copy import stages_of
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.remove import delete_versions
 from langgraph_checkpoint_s3.plans.scan import group
+from langgraph_checkpoint_s3.plans.tombstones import lending, read_tombstones, retract
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,8 @@ def undelete_thread(
     """Bring back what is hidden of a thread.
 
     Writes come first, then checkpoints from the oldest on, the latest of each namespace last: until
-    then, the thread looks like its own past. If that is cut short, doing it again goes on.
+    then, the thread looks like its own past. If that is cut short, doing it again goes on. The tombstones of
+    what is back go at the end: until then, readers pass over what lacks an object that it borrows from.
 
     Args:
         context: The saver's.
@@ -68,10 +70,14 @@ def undelete_thread(
     writes = [entry for folder in folders for entry in folder.writes]
     checkpoints = [entry for folder in folders for entry in folder.checkpoints]
     if not dry_run:
+        tombstones = yield from read_tombstones(context, context.layout.thread(thread_id))
         veils = {each.key: each.veil for each in hidden}
         _, *later = stages_of(folders)
         for stage in (writes, *later):
             yield from delete_versions([marker for entry in stage for marker in veils[entry.key]])
+        back = [entry.key for entry in lending(folders)]
+        if back and tombstones is not None:
+            yield from retract(context, context.layout.thread(thread_id), back, tombstones.last)
     return Undeleted(
         thread_id,
         len(checkpoints),

@@ -172,6 +172,6 @@ def read(context: Context, folder: Folder) -> Plan[Loaded]:
         ConflictError: One of them was deleted for good meanwhile.
     """
     [loaded] = yield from load(context, [folder], past=True)
-    if loaded is None:
+    if not isinstance(loaded, Loaded):
         raise ConflictError("A version was deleted for good while it was being read", key=folder.key)
     return loaded

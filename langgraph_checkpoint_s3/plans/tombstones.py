@@ -1,0 +1,189 @@
+"""Reading and writing a thread's tombstones.
+
+The rule, in full. A deletion writes the tombstones of what it is about to delete, and deletes after that.
+If something of the thread stays, it first waits for `WAIT` seconds, lists again, and rewrites whatever
+stays and borrows from what goes (`release.py`). A put that borrows reads the tombstones beside its PUT. If
+they name none of its lenders, and both answers were there within `LATE` seconds, it is acknowledged: then
+its PUT landed before any later deletion lists for the last time. Otherwise it reads them once more, after
+its PUT: what they don't name then is safe too, since a deletion that begins later lists what has landed. If
+they name a lender, the checkpoint is rewritten whole before it is acknowledged (`write.py`).
+
+So an acknowledged checkpoint never lacks a lender that has a tombstone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from langgraph_checkpoint_s3.errors import AccessDeniedError, ConflictError
+from langgraph_checkpoint_s3.objects.borrow import MAX_HORIZON
+from langgraph_checkpoint_s3.objects.tombstones import Group, Tombstones, decode_tombstones, name_of
+from langgraph_checkpoint_s3.plans.address import Context
+from langgraph_checkpoint_s3.plans.plan import Plan, ask
+from langgraph_checkpoint_s3.plans.scan import Folder
+from langgraph_checkpoint_s3.s3.requests import (
+    Body,
+    Entry,
+    Failed,
+    GetObject,
+    Missing,
+    PutObject,
+    Refused,
+    Tried,
+)
+
+LATE: Final = 2.0
+"""Seconds within which a PUT and the tombstones beside it have to be answered."""
+WAIT: Final = 3.0
+"""Seconds between a deletion's tombstones and its last listing: more than `LATE`, as clocks run unevenly."""
+
+LONGEST_LOAN: Final = MAX_HORIZON + 24 * 3600
+"""Seconds for which an object may be borrowed from, by clocks that differ by less than a day."""
+_FOREVER: Final = 1 << 40
+_TRIES: Final = 16
+
+
+def look(context: Context, thread: str) -> Tried[Body | Missing]:
+    """Return the request that reads a thread's tombstones; `found` reads its answer.
+
+    Args:
+        context: The saver's.
+        thread: The thread's folder.
+    """
+    return Tried(GetObject(context.layout.tombstones(thread), keep=False))
+
+
+def found(answer: Body | Missing | Failed) -> Tombstones | None:
+    """Return the tombstones that were read; `None` where absent objects may not be asked for.
+
+    Without `s3:ListBucket` for the object's key, S3 answers 403 for what isn't there
+    (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html).
+
+    Raises:
+        CorruptObjectError: They can't be read.
+        S3CheckpointError: The request failed.
+    """
+    if isinstance(answer, Body):
+        return decode_tombstones(answer.data)
+    if isinstance(answer, Missing):
+        return Tombstones()
+    if isinstance(answer.error, AccessDeniedError):
+        return None
+    raise answer.error
+
+
+def read_tombstones(context: Context, thread: str) -> Plan[Tombstones | None]:
+    """Read a thread's tombstones as they are now: see `found`."""
+    return found((yield from ask(look(context, thread))))
+
+
+def name_in(thread: str, key: str) -> bytes:
+    """Return what stands for an object of a thread in its tombstones.
+
+    Args:
+        thread: The thread's folder.
+        key: The object.
+    """
+    return name_of(key.removeprefix(thread))
+
+
+def lending(folders: Iterable[Folder]) -> list[Entry]:
+    """Return those of some folders' objects that others may borrow from, as their keys tell."""
+    return [
+        entry
+        for folder in folders
+        for entry, leaf in zip(folder.checkpoints, folder.leaves, strict=True)
+        if leaf.lends
+    ]
+
+
+def borrowers(folders: Iterable[Folder]) -> list[tuple[Folder, Entry]]:
+    """Return those of some folders' objects that borrow, as their keys tell, each with its folder."""
+    return [
+        (folder, entry)
+        for folder in folders
+        for entry, leaf in zip(folder.checkpoints, folder.leaves, strict=True)
+        if leaf.borrows
+    ]
+
+
+def announce(
+    context: Context, thread: str, entries: Sequence[Entry], *, now: int = 0, whole: bool = False
+) -> Plan[None]:
+    """Write tombstones for objects that are about to go: a GET and a PUT.
+
+    Args:
+        context: The saver's.
+        thread: The thread's folder.
+        entries: The objects.
+        now: A time, in seconds since 1970, that has passed by the store's clock, if all that is left of
+            failed puts is known to be gone by then: older tombstones that nobody needs are left out.
+        whole: If all of the thread goes.
+
+    Raises:
+        ConflictError: Others write them too, again and again.
+    """
+    names = frozenset(name_in(thread, entry.key) for entry in entries)
+    until = int(max(entry.modified.timestamp() for entry in entries)) + LONGEST_LOAN
+    yield from _change(context, thread, lambda old: old.plus(Group(names, until, whole), now))
+
+
+def expect(context: Context, thread: str, keys: Iterable[str]) -> Plan[int]:
+    """Write tombstones for objects that are about to come, until `retract` takes them out: a GET and a PUT.
+
+    If that is cut short, readers pass over what borrows from those that didn't come.
+
+    Args:
+        context: The saver's.
+        thread: The thread's folder.
+        keys: The objects.
+
+    Returns:
+        The number to give to `retract`.
+
+    Raises:
+        ConflictError: Others write them too, again and again.
+    """
+    group = Group(frozenset(name_in(thread, key) for key in keys), _FOREVER)
+    return (yield from _change(context, thread, lambda old: old.plus(group, 0)))
+
+
+def retract(context: Context, thread: str, keys: Iterable[str], last: int) -> Plan[None]:
+    """Take out the tombstones of objects that are there again.
+
+    Args:
+        context: The saver's.
+        thread: The thread's folder.
+        keys: The objects.
+        last: The number of the last deletion from before they came. The tombstones of later ones stay.
+
+    Raises:
+        ConflictError: Others write them too, again and again.
+    """
+    names = frozenset(name_in(thread, key) for key in keys)
+    yield from _change(context, thread, lambda old: old.minus(names, last))
+
+
+def _change(context: Context, thread: str, change: Callable[[Tombstones], Tombstones]) -> Plan[int]:
+    """Read, change and write, and return the last number.
+
+    What is there is read first, also for stores that ignore conditions.
+    """
+    key = context.layout.tombstones(thread)
+    for _ in range(_TRIES):
+        answer = yield from ask(look(context, thread))
+        old = found(answer) or Tombstones()
+        new = change(old)
+        if new == old:
+            return new.last
+        expected = answer.etag if isinstance(answer, Body) else None
+        body = new.encode()
+        outcome = yield from ask(PutObject(key, body, only_new=expected is None, expected=expected))
+        if not isinstance(outcome, Refused):
+            return new.last
+    raise ConflictError(
+        "The thread's tombstones changed each time that they were about to be written, since others delete "
+        "from it too; nothing was deleted. Try again",
+        key=key,
+    )
