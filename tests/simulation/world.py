@@ -1,0 +1,524 @@
+"""Virtual time, a bucket in it, and requests that are steps of their own: what a history is played in.
+
+A batch of requests is sent as a whole; then each of its requests has two steps, in any order among all that are
+under way in all processes: its effect on the bucket, and its answer. Between the two, or before the first, the
+connection may break. Then the client library sends it again, or gives up; and what it sent first may still arrive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Coroutine, Generator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final, TypeVar
+
+from botocore.exceptions import ReadTimeoutError
+
+from langgraph_checkpoint_s3 import S3CheckpointError, S3Config
+from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
+from langgraph_checkpoint_s3.s3.requests import (
+    Body,
+    Call,
+    CompleteUpload,
+    Failed,
+    GetObject,
+    HeadObject,
+    ListObjects,
+    Refused,
+    Request,
+    Stored,
+    Tried,
+)
+from tests.simulation.model import Op
+from tests.support.fake_s3 import FakeS3, client_error
+
+T = TypeVar("T")
+
+EPOCH: Final = datetime(2026, 1, 1, tzinfo=timezone.utc)
+STALE: Final = 900.0
+"""Seconds after which S3 refuses a signature: so long after it was sent, a request may still arrive."""
+_READS: Final = (GetObject, HeadObject, ListObjects)
+_AGAIN: Final = 0.6
+"""How often the client library sends a request again whose answer didn't come."""
+
+
+class Bucket(FakeS3):
+    """A bucket in virtual time.
+
+    Attributes:
+        odd_etags: Whether it tells a wrong ETag when an upload is completed, as Ceph 16 and rclone do.
+    """
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+        self.odd_etags = False
+
+    @property
+    def now(self) -> datetime:
+        """S3 tells whole seconds."""
+        return EPOCH + timedelta(seconds=int(self.world.now))
+
+    def _complete(self, request: CompleteUpload, conditional: bool) -> Stored | Refused:
+        answer = super()._complete(request, conditional)
+        return Stored("0" * 32 + "-1") if self.odd_etags and isinstance(answer, Stored) else answer
+
+
+class Wire:
+    """Stands in for the real one: a fake's answer needs no reading."""
+
+    def arguments(self, request: Request[Any], *, conditional: bool = True) -> dict[str, Any]:
+        return {"conditional": conditional}
+
+    def answer(self, request: Request[Any], response: dict[str, Any], data: bytes) -> Any:
+        return response["answer"]
+
+
+_WIRE: Final[Any] = Wire()
+
+
+@dataclass(eq=False)
+class Flight:
+    """A request that is under way.
+
+    Attributes:
+        running: The operation.
+        number: Its place in the batch.
+        request: The request.
+        exchange: Its exchange; `None` for what isn't sent.
+        conditional: Whether its condition goes along.
+        weight: How soon it tends to get on, beside others.
+        since: When it was sent.
+        ready: When it may get on.
+        arrived: Whether it has had its effect.
+        outcome: The answer to it, or an error.
+        awaited: Whether its client still waits for that.
+    """
+
+    running: Running
+    number: int
+    request: Request[Any]
+    exchange: Any
+    conditional: bool
+    weight: float
+    since: float
+    ready: float = 0.0
+    arrived: bool = False
+    outcome: Any = None
+    awaited: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What a coroutine waits for."""
+
+    store: Store
+    requests: Sequence[Request[Any]]
+
+    def __await__(self) -> Generator[Batch, Any, Any]:
+        return (yield self)
+
+
+class Store:
+    """Stands in for `Store`: what a saver's coroutines ask for is a `Batch`, and its blocking methods have it at once.
+
+    Args:
+        world: The world.
+        bucket: The bucket.
+        config: The saver's.
+        offset: By how many seconds the process's monotonic clock is ahead of the world's.
+    """
+
+    def __init__(self, world: World, bucket: Bucket, config: S3Config, offset: float) -> None:
+        self.world = world
+        self.bucket = bucket
+        self.config = config
+        self.offset = offset
+        self.shared = Shared(config)
+        self.shared.clock = self.clock
+
+    def clock(self) -> float:
+        """The process's monotonic clock."""
+        return self.world.now + self.offset
+
+    def run(self, plan: Any, operation: str = "") -> Any:
+        """Run a plan while everything else stands still."""
+        coroutine = self.arun(plan)
+        answers: Any = None
+        while True:
+            try:
+                batch = coroutine.send(answers)
+            except StopIteration as stop:
+                return stop.value
+            answers = self._at_once(batch.requests)
+
+    async def arun(self, plan: Any, operation: str = "", *, weight: int = 0) -> Any:
+        """Run a plan."""
+        answers: list[Any] | None = None
+        failure: BaseException | None = None
+        try:
+            while True:
+                try:
+                    if failure is not None:
+                        batch = plan.throw(failure)
+                    else:
+                        batch = next(plan) if answers is None else plan.send(answers)
+                except StopIteration as stop:
+                    return stop.value
+                assert batch, "a plan yielded an empty batch"
+                try:
+                    answers, failure = await Batch(self, batch)
+                except asyncio.CancelledError as error:
+                    answers, failure = [], error
+        except S3CheckpointError as error:
+            self.shared.failed(error)
+            raise
+        finally:
+            plan.close()
+
+    def run_joint(self, make: Any, plan: Any, name: str) -> None:
+        """Run a plan for one item."""
+        self.run(plan([make()[1]]), name)
+
+    async def arun_joint(self, make: Any, plan: Any, name: str) -> None:
+        """`run_joint`, as a coroutine."""
+        await self.arun(plan([make()[1]]), name)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    def _at_once(self, requests: Sequence[Request[Any]]) -> tuple[list[Any], BaseException | None]:
+        answers: list[Any] = []
+        failure: BaseException | None = None
+        patience = self.shared.patience()
+        for request in requests:
+            plain: Any = request.request if isinstance(request, Tried) else request
+            try:
+                answers.append(self._answer(plain, patience))
+            except S3CheckpointError as error:
+                answers.append(Failed(error))
+                if not isinstance(request, Tried):
+                    failure = failure or error
+        return answers, failure
+
+    def _answer(self, request: Any, patience: Any) -> Any:
+        if isinstance(request, Call):
+            return request.function()
+        if name_of(request) == "Tick":
+            return self.clock()
+        if name_of(request) == "Sleep":
+            self.world.now += request.seconds
+            return None
+        exchange = Exchange(self.shared, request, patience)
+        while not exchange.settled:
+            _, arguments = exchange.call(_WIRE)
+            try:
+                answer = self.bucket.execute(request, conditional=arguments["conditional"])
+            except Exception as error:  # noqa: BLE001  # judged by the exchange
+                exchange.failed(error)
+            else:
+                exchange.succeeded(_WIRE, {"answer": answer}, _data(answer))
+        return exchange.answer
+
+
+class Running:
+    """An operation that is under way: its coroutine, and what it waits for.
+
+    Args:
+        world: The world.
+        op: What it is.
+        coroutine: Its coroutine.
+
+    Attributes:
+        result: What it returned.
+        error: What it raised.
+    """
+
+    def __init__(self, world: World, op: Op, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self.world = world
+        self.op = op
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self._coroutine = coroutine
+        self._batch: Batch | None = None
+        self._answers: list[Any] = []
+        self._failures: dict[int, BaseException] = {}
+        self._open = 0
+
+    def start(self) -> None:
+        """Let it begin."""
+        self._go(None, None)
+
+    def _go(self, answers: Any, error: BaseException | None) -> None:
+        """Let it go on, until it waits for something or ends."""
+        while True:
+            try:
+                if error is not None:
+                    batch = self._coroutine.throw(error)
+                else:
+                    batch = self._coroutine.send(answers)
+            except StopIteration as stop:
+                self.result = stop.value
+                self._end("done")
+                return
+            except BaseException as raised:  # noqa: BLE001  # judged by the oracle
+                self.error = raised
+                self._end("failed")
+                return
+            error = None
+            self._send(batch)
+            if self._open:
+                return
+            answers = self._settled()
+
+    def _end(self, outcome: str) -> None:
+        self._batch = None
+        self.op.outcome = outcome
+        self.op.ended = self.world.step
+
+    def _settled(self) -> tuple[list[Any], BaseException | None]:
+        failure = self._failures[min(self._failures)] if self._failures else None
+        return self._answers, failure
+
+    def _send(self, batch: Batch) -> None:
+        self._batch = batch
+        self._answers = [None] * len(batch.requests)
+        self._failures = {}
+        self._open = 0
+        store, patience = batch.store, batch.store.shared.patience()
+        for number, request in enumerate(batch.requests):
+            plain: Any = request.request if isinstance(request, Tried) else request
+            if isinstance(plain, Call):
+                try:
+                    self._answers[number] = plain.function()
+                except Exception as error:  # noqa: BLE001  # as the drivers do
+                    self._note(number, error)
+            elif name_of(plain) in ("Tick", "Sleep"):
+                ready = self.world.now + getattr(plain, "seconds", 0.0)
+                self._fly(Flight(self, number, plain, None, False, 1.0, self.world.now, ready))
+            else:
+                exchange = Exchange(store.shared, plain, patience)
+                if exchange.settled:
+                    self._answers[number] = exchange.answer
+                else:
+                    self._call(number, plain, exchange)
+
+    def _call(self, number: int, request: Request[Any], exchange: Exchange) -> None:
+        """Make the client's call for a request."""
+        try:
+            _, arguments = exchange.call(_WIRE)
+        except S3CheckpointError as error:
+            self._note(number, error)
+            return
+        self.send(number, request, exchange, conditional=arguments["conditional"])
+
+    def send(self, number: int, request: Request[Any], exchange: Exchange, *, conditional: bool) -> None:
+        """Send a request, or send it again."""
+        weight = self.world.chosen.choice((1.0, 1.0, 1.0, 0.3, 0.03))
+        self._fly(Flight(self, number, request, exchange, conditional, weight, self.world.now))
+
+    def _fly(self, flight: Flight) -> None:
+        self._open += 1
+        self.op.flying += 1
+        self.world.flights.append(flight)
+
+    def _note(self, number: int, error: BaseException) -> None:
+        assert self._batch is not None
+        if isinstance(self._batch.requests[number], Tried) and isinstance(error, S3CheckpointError):
+            self._answers[number] = Failed(error)
+        else:
+            self._failures[number] = error
+
+    def answer(self, flight: Flight) -> None:
+        """Give a request's answer to its exchange."""
+        assert self._batch is not None
+        self._open -= 1
+        number, exchange, outcome = flight.number, flight.exchange, flight.outcome
+        if exchange is None:
+            clock = self._batch.store.clock()
+            self._answers[number] = clock if name_of(flight.request) == "Tick" else None
+        else:
+            try:
+                if isinstance(outcome, Exception):
+                    exchange.failed(outcome)
+                else:
+                    exchange.succeeded(_WIRE, {"answer": outcome}, _data(outcome))
+            except Exception as error:  # noqa: BLE001  # as the drivers do
+                self._note(number, error)
+            else:
+                if exchange.settled:
+                    self._answers[number] = exchange.answer
+                else:
+                    self._call(number, flight.request, exchange)
+        if not self._open:
+            self._go(self._settled(), None)
+
+    def lose(self, flight: Flight, error: Exception) -> None:
+        """A request's answer doesn't come: the client library sends it again, or gives up."""
+        if self.world.chosen.random() < _AGAIN:
+            self._open -= 1
+            self.send(flight.number, flight.request, flight.exchange, conditional=flight.conditional)
+        else:
+            flight.outcome = error
+            self.answer(flight)
+
+    def leave(self) -> None:
+        """Wait for nothing any more. What was sent may still arrive, or never does."""
+        for flight in [each for each in self.world.flights if each.running is self and each.awaited]:
+            self.world.abandon(flight)
+        self._open = 0
+
+    def cancel(self) -> None:
+        """Cancel it. It may still clean up."""
+        self.leave()
+        self.op.faults.append("cancelled")
+        self._go(None, asyncio.CancelledError())
+
+    def kill(self) -> None:
+        """Kill its process."""
+        self.leave()
+        self._coroutine.close()
+        self._end("killed")
+
+
+@dataclass
+class World:
+    """Time, chance, what is under way, and what has happened.
+
+    Attributes:
+        chosen: All chance.
+        now: Seconds since the beginning.
+        step: Its number.
+        pace: How fast time goes on, in steps.
+        flights: The requests that are under way.
+        trace: What has happened.
+        faults: How many things may still go wrong.
+        rate: How often one does.
+        deadly: Whether operations are cancelled, and processes killed.
+    """
+
+    chosen: random.Random
+    now: float = 0.0
+    step: int = 0
+    pace: float = 1.0
+    flights: list[Flight] = field(default_factory=list)
+    trace: list[tuple[float, str, str, Any, Any]] = field(default_factory=list)
+    faults: int = 0
+    rate: float = 0.0
+    deadly: bool = True
+
+    def note(self, who: str, what: str, request: Any = None, answer: Any = None) -> None:
+        """Write a line into the trace."""
+        self.trace.append((self.now, who, what, request, answer))
+
+    def pass_time(self) -> None:
+        """Let time go on: milliseconds mostly, at times seconds."""
+        self.step += 1
+        chance = self.chosen.random()
+        if chance < 0.6:
+            spent = self.chosen.uniform(0.001, 0.02)
+        elif chance < 0.9:
+            spent = self.chosen.uniform(0.02, 0.3)
+        elif chance < 0.99:
+            spent = self.chosen.uniform(0.3, 1.5)
+        else:
+            spent = self.chosen.uniform(1.5, 6.0)
+        self.now += spent * self.pace
+
+    def ready(self) -> list[Flight]:
+        """What can get on now. If all that there is waits for time to pass, it passes."""
+        for flight in [each for each in self.flights if not each.awaited and self.now > each.since + STALE]:
+            self.note(flight.running.op.name, "never arrives", flight.request)
+            self.land(flight)
+        return [flight for flight in self.flights if flight.ready <= self.now]
+
+    def wait(self) -> None:
+        """Let the time pass until the next one can get on."""
+        waiting = [flight.ready for flight in self.flights if flight.ready > self.now]
+        if waiting:
+            self.now = min(waiting) + 0.001
+
+    def advance(self, flight: Flight, bucket: Bucket) -> str:
+        """Let one request get on by a step.
+
+        Returns:
+            `kill` if its process is to be killed instead, else nothing.
+        """
+        running = flight.running
+        fault = self._fault(flight)
+        if fault:
+            running.op.faults.append(fault)
+            self.note(running.op.name, f"FAULT {fault}", flight.request)
+        if fault == "kill":
+            return fault
+        if fault == "cancel":
+            running.cancel()
+        elif fault == "cut":
+            self.abandon(flight)
+            running.lose(flight, ReadTimeoutError(endpoint_url="https://s3"))
+        elif fault in ("refused", "dropped", "lost"):
+            self.land(flight)
+            error = client_error("SlowDown", 503, flight.request)
+            running.lose(flight, error if fault == "refused" else ReadTimeoutError(endpoint_url="https://s3"))
+        elif not flight.arrived and flight.exchange is not None:
+            self._arrive(flight, bucket)
+        else:
+            self.land(flight)
+            running.answer(flight)
+        return ""
+
+    def _arrive(self, flight: Flight, bucket: Bucket) -> None:
+        flight.arrived = True
+        try:
+            flight.outcome = bucket.execute(flight.request, conditional=flight.conditional)
+        except Exception as error:  # noqa: BLE001  # judged by the exchange
+            flight.outcome = error
+        running = flight.running
+        if flight.awaited:
+            self.note(running.op.name, "", flight.request, flight.outcome)
+        else:
+            self.note(running.op.name, "ARRIVES LATE", flight.request, flight.outcome)
+            self.land(flight)
+
+    def land(self, flight: Flight) -> None:
+        """A request is over."""
+        self.flights.remove(flight)
+        flight.running.op.flying -= 1
+        flight.running.op.landed = self.step
+
+    def abandon(self, flight: Flight) -> None:
+        """Nobody waits for a request any more. If it hasn't arrived, it may do so much later, or never."""
+        if flight.arrived or flight.exchange is None or self.chosen.random() < 0.4:
+            self.land(flight)
+            flight.awaited = False
+            return
+        late = Flight(flight.running, flight.number, flight.request, flight.exchange, flight.conditional,
+                      self.chosen.choice((1.0, 0.1, 0.01)), flight.since, awaited=False)
+        self.flights[self.flights.index(flight)] = late
+        flight.awaited = False
+
+    def _fault(self, flight: Flight) -> str:
+        rate = self.rate * (1.0 if isinstance(flight.request, _READS) else 4.0)
+        if not (self.faults and flight.awaited and self.chosen.random() < rate):
+            return ""
+        self.faults -= 1
+        kinds = ["lost", "lost"] if flight.arrived else ["refused", "dropped", "cut"]
+        if flight.exchange is None:
+            kinds = []
+        if self.deadly or not kinds:
+            kinds += ["cancel", "kill"]
+        return self.chosen.choice(kinds)
+
+
+def name_of(request: object) -> str:
+    """What kind of request it is."""
+    return type(request).__name__
+
+
+def _data(answer: Any) -> bytes:
+    return answer.data if isinstance(answer, Body) else b""
