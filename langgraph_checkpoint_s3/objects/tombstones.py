@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import msgpack
 
@@ -23,6 +23,9 @@ _NAME: Final = 8
 """Bytes of a name's digest. Of a million names, two share one with a probability of 3 in 100 million."""
 
 
+Reason: TypeAlias = Literal["some", "thread", "failed", "coming"]
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """Names that were written down by one deletion.
@@ -30,13 +33,14 @@ class Group:
     Attributes:
         names: The objects, as `name_of` has them.
         until: Seconds since 1970 from which on nobody can be about to borrow from them.
-        thread: If the whole thread was deleted, and not only some of its checkpoints.
+        reason: Why they are gone: `some` of a thread's checkpoints were deleted; the whole `thread` was;
+            a put had `failed` and left them; or they are `coming`, by a copy or an import.
         number: How many groups were written before it, and this one.
     """
 
     names: frozenset[bytes]
     until: int
-    thread: bool = False
+    reason: Reason = "some"
     number: int = 0
 
 
@@ -57,10 +61,10 @@ class Tombstones:
         wanted = frozenset(names)
         return frozenset().union(*(wanted & group.names for group in self.groups))
 
-    def of_thread(self, names: Iterable[bytes]) -> bool:
-        """Return if one of some names was deleted with its whole thread."""
+    def reasons(self, names: Iterable[bytes]) -> frozenset[Reason]:
+        """Return why some names have tombstones; nothing if none of them has."""
         wanted = frozenset(names)
-        return any(group.thread and not wanted.isdisjoint(group.names) for group in self.groups)
+        return frozenset(group.reason for group in self.groups if not wanted.isdisjoint(group.names))
 
     def plus(self, group: Group, now: int) -> Tombstones:
         """Return these and another group, which gets the next number, without those that nobody needs.
@@ -69,30 +73,33 @@ class Tombstones:
             group: What is about to be deleted.
             now: A time, in seconds since 1970, that has passed for sure.
         """
-        kept = [
+        kept = (
             each
             for each in self.groups
-            if each.until > now and not (each.names <= group.names and each.thread <= group.thread)
-        ]
+            if each.until > now and not (each.reason == group.reason and each.names <= group.names)
+        )
         number = self.last + 1
         return Tombstones((*kept, replace(group, number=number)), number)
 
-    def minus(self, names: Iterable[bytes], last: int) -> Tombstones:
+    def minus(self, names: Iterable[bytes], last: int, whole: int | None = None) -> Tombstones:
         """Return these without some names, whose objects are there again.
 
         Args:
             names: The names.
             last: The number of the last group to take them from: of a later deletion, they stay.
+            whole: The number of a group that goes with all of its names.
         """
         gone = frozenset(names)
         left = (
-            replace(each, names=each.names - gone) if each.number <= last else each for each in self.groups
+            replace(each, names=each.names - gone) if each.number <= last else each
+            for each in self.groups
+            if each.number != whole
         )
         return replace(self, groups=tuple(each for each in left if each.names))
 
     def encode(self) -> bytes:
         """Return the object's bytes."""
-        rows = [[each.number, each.thread, each.until, b"".join(sorted(each.names))] for each in self.groups]
+        rows = [[each.number, each.reason, each.until, b"".join(sorted(each.names))] for each in self.groups]
         packed: bytes = msgpack.packb({"v": VERSION, "last": self.last, "gone": rows}, use_bin_type=True)
         return packed
 
@@ -121,8 +128,8 @@ def name_of(path: str) -> bytes:
     return hashlib.sha256(path.encode()).digest()[:_NAME]
 
 
-def _group(number: Any, thread: Any, until: Any, names: Any) -> Group:
-    if type(thread) is not bool or not isinstance(names, bytes) or len(names) % _NAME:
+def _group(number: Any, reason: Any, until: Any, names: Any) -> Group:
+    if reason not in get_args(Reason) or not isinstance(names, bytes) or len(names) % _NAME:
         raise ValueError("a group that isn't one")
     cut = (names[start : start + _NAME] for start in range(0, len(names), _NAME))
-    return Group(frozenset(cut), natural(until), thread, natural(number))
+    return Group(frozenset(cut), natural(until), reason, natural(number))

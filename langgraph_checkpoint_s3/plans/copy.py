@@ -84,7 +84,7 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
         for window in windows([[each.entry for each in sealed.values()]]):
             yield from _seal_anew(context, resealer, [sealed[entry.key] for entry in window])
     if number is not None:
-        yield from retract(context, new, lenders, number)
+        yield from retract(context, new, lenders, number, number)
 
 
 def _copy(batch: Sequence[_Copy]) -> Plan[None]:

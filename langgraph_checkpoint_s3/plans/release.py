@@ -14,6 +14,7 @@ from typing import Final
 from langgraph_checkpoint_s3.errors import ConflictError
 from langgraph_checkpoint_s3.objects.keys import Layout
 from langgraph_checkpoint_s3.objects.records import CheckpointRecord
+from langgraph_checkpoint_s3.objects.tombstones import Reason
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.lenders import lender_keys
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask
@@ -35,7 +36,9 @@ _HEADS_AT_ONCE: Final = 256
 _TRIES: Final = 4
 
 
-def release_all(context: Context, victims: Sequence[Folder], now: int = 0) -> Plan[None]:
+def release_all(
+    context: Context, victims: Sequence[Folder], reason: Reason = "some", *, now: int = 0
+) -> Plan[None]:
     """Make everything that stays of a thread independent of what is to go.
 
     Where nothing that goes can lend, which the keys tell, nothing is sent. Otherwise tombstones are written
@@ -46,6 +49,7 @@ def release_all(context: Context, victims: Sequence[Folder], now: int = 0) -> Pl
     Args:
         context: The saver's.
         victims: The folders that are to go, all of one thread.
+        reason: Why they go.
         now: As for `announce`.
 
     Raises:
@@ -55,7 +59,7 @@ def release_all(context: Context, victims: Sequence[Folder], now: int = 0) -> Pl
     if not lenders:
         return
     namespaces = sorted({folder.namespace for folder in victims if lending([folder])})
-    yield from announce(context, Layout.thread_of(namespaces[0]), lenders, now=now)
+    yield from announce(context, Layout.thread_of(namespaces[0]), lenders, reason, now=now)
     yield from ask(Sleep(WAIT))
     listed = yield from abreast(Scan(context.layout, namespace).rest() for namespace in namespaces)
     keys = {entry.key for entry in lenders}

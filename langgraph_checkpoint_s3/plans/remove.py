@@ -26,6 +26,7 @@ from langgraph_checkpoint_s3.s3.requests import DeleteObjects, Deletion, HeadObj
 
 T = TypeVar("T")
 
+_ROUNDS: Final = 8
 _BATCH: Final = 1000
 """The most keys that one DeleteObjects takes."""
 THREADS_AT_ONCE: Final = 64
@@ -40,19 +41,26 @@ Stay: TypeAlias = "Callable[[Sequence[Folder]], Iterable[Folder] | None]"
 def delete_thread(context: Context, thread_id: str) -> Plan[None]:
     """Delete all of a thread: one LIST and one DeleteObjects per 1,000 keys.
 
-    If some of it may lend, its tombstones cost a GET and a PUT more. A put that is under way may borrow from
-    it: it fails then, or is passed over by readers, as if it had come just before.
+    If some of it may lend, its tombstones cost a GET and a PUT more, and another LIST. A put that is under way
+    may borrow from it: it fails then, or is passed over by readers, as if it had come just before.
     """
     folders = yield from Scan(context.layout, context.layout.thread(thread_id)).rest()
     yield from delete_whole(context, folders)
 
 
 def delete_whole(context: Context, folders: Sequence[Folder]) -> Plan[None]:
-    """Delete these folders, which are all of a thread."""
-    lenders = lending(folders)
-    if lenders:
-        yield from announce(context, Layout.thread_of(folders[0].namespace), lenders, whole=True)
-    yield from delete(folders)
+    """Delete these folders, which are all of a thread, and what comes before their tombstones are written."""
+    named: set[str] = set()
+    for _ in range(_ROUNDS):
+        new = [entry for entry in lending(folders) if entry.key not in named]
+        if not new:
+            break
+        thread = Layout.thread_of(folders[0].namespace)
+        yield from announce(context, thread, new, "thread")
+        named |= {entry.key for entry in new}
+        folders = yield from Scan(context.layout, thread).rest()
+    unnamed = {entry.key for entry in lending(folders)} - named  # of somebody who writes on, again and again
+    yield from delete([each for folder in folders if (each := without(folder, unnamed)) is not None])
 
 
 def delete_some(context: Context, victims: Sequence[Folder], *, now: int = 0) -> Plan[None]:
@@ -63,7 +71,7 @@ def delete_some(context: Context, victims: Sequence[Folder], *, now: int = 0) ->
         victims: Those that are to go.
         now: As for `announce`.
     """
-    yield from release_all(context, victims, now)
+    yield from release_all(context, victims, now=now)
     yield from delete(victims)
 
 
@@ -155,7 +163,7 @@ def delete_unacknowledged(context: Context, failed: Sequence[Folder]) -> Plan[No
         context: The saver's.
         failed: Folders with nothing but such objects, as they were listed.
     """
-    yield from release_all(context, failed)
+    yield from release_all(context, failed, "failed")
     entries = [entry for folder in failed for entry in folder.checkpoints]
     answers = yield from together(HeadObject(entry.key) for entry in entries)
     yield from delete_keys(

@@ -18,7 +18,7 @@ from typing import Final
 
 from langgraph_checkpoint_s3.errors import AccessDeniedError, ConflictError
 from langgraph_checkpoint_s3.objects.borrow import MAX_HORIZON
-from langgraph_checkpoint_s3.objects.tombstones import Group, Tombstones, decode_tombstones, name_of
+from langgraph_checkpoint_s3.objects.tombstones import Group, Reason, Tombstones, decode_tombstones, name_of
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
 from langgraph_checkpoint_s3.plans.scan import Folder
@@ -109,7 +109,7 @@ def borrowers(folders: Iterable[Folder]) -> list[tuple[Folder, Entry]]:
 
 
 def announce(
-    context: Context, thread: str, entries: Sequence[Entry], *, now: int = 0, whole: bool = False
+    context: Context, thread: str, entries: Sequence[Entry], reason: Reason, *, now: int = 0
 ) -> Plan[None]:
     """Write tombstones for objects that are about to go: a GET and a PUT.
 
@@ -117,16 +117,16 @@ def announce(
         context: The saver's.
         thread: The thread's folder.
         entries: The objects.
+        reason: Why they go.
         now: A time, in seconds since 1970, that has passed by the store's clock, if all that is left of
             failed puts is known to be gone by then: older tombstones that nobody needs are left out.
-        whole: If all of the thread goes.
 
     Raises:
         ConflictError: Others write them too, again and again.
     """
     names = frozenset(name_in(thread, entry.key) for entry in entries)
     until = int(max(entry.modified.timestamp() for entry in entries)) + LONGEST_LOAN
-    yield from _change(context, thread, lambda old: old.plus(Group(names, until, whole), now))
+    yield from _change(context, thread, lambda old: old.plus(Group(names, until, reason), now))
 
 
 def expect(context: Context, thread: str, keys: Iterable[str]) -> Plan[int]:
@@ -145,24 +145,27 @@ def expect(context: Context, thread: str, keys: Iterable[str]) -> Plan[int]:
     Raises:
         ConflictError: Others write them too, again and again.
     """
-    group = Group(frozenset(name_in(thread, key) for key in keys), _FOREVER)
+    group = Group(frozenset(name_in(thread, key) for key in keys), _FOREVER, "coming")
     return (yield from _change(context, thread, lambda old: old.plus(group, 0)))
 
 
-def retract(context: Context, thread: str, keys: Iterable[str], last: int) -> Plan[None]:
+def retract(
+    context: Context, thread: str, keys: Iterable[str], last: int, whole: int | None = None
+) -> Plan[None]:
     """Take out the tombstones of objects that are there again.
 
     Args:
         context: The saver's.
         thread: The thread's folder.
-        keys: The objects.
+        keys: The objects that have come.
         last: The number of the last deletion from before they came. The tombstones of later ones stay.
+        whole: What `expect` returned, if it was asked: its tombstones go, whatever has come.
 
     Raises:
         ConflictError: Others write them too, again and again.
     """
     names = frozenset(name_in(thread, key) for key in keys)
-    yield from _change(context, thread, lambda old: old.minus(names, last))
+    yield from _change(context, thread, lambda old: old.minus(names, last, whole))
 
 
 def _change(context: Context, thread: str, change: Callable[[Tombstones], Tombstones]) -> Plan[int]:

@@ -167,10 +167,8 @@ def _lost(
     if tombstones is None:
         context.memory.never_borrow()
         return _Lost.LENDER
-    names = [name_in(thread, key) for key in lenders]
-    if not tombstones.named(names):
-        return None
-    return _Lost.THREAD if tombstones.of_thread(names) else _Lost.LENDER
+    reasons = tombstones.reasons([name_in(thread, key) for key in lenders])
+    return (_Lost.THREAD if "thread" in reasons else _Lost.LENDER) if reasons else None
 
 
 def _withdraw(context: Context, namespace: str, key: str) -> Plan[None]:
@@ -215,10 +213,12 @@ def _complete(context: Context, namespace: str, key: str, whole: bytes, etag: st
     if etag:
         outcome, _ = yield from store(key, whole, context.sizes, expected=etag)
     there = isinstance(outcome, Stored) or (yield from _complete_unsure(context, key, whole))
-    # Whoever removes what failed puts left has named it before it looked at it for the last time.
     thread = Layout.thread_of(namespace)
     tombstones = yield from read_tombstones(context, thread)
-    if not there or (tombstones is not None and tombstones.named([name_in(thread, key)])):
+    reasons = tombstones.reasons([name_in(thread, key)]) if tombstones else frozenset()
+    # Whoever removes what failed puts left has named it before looking at it for the last time. And if it is
+    # gone because it was pruned, or its run deleted, that is as if it had been there just before.
+    if "failed" in reasons or not (there or "some" in reasons):
         raise ConflictError(
             "The checkpoint was deleted while it was being written, or its whole thread was: it was not kept",
             key=key,

@@ -180,7 +180,7 @@ class Import:
         self._there: dict[str, Entry] = {}
         entries = [Entry(key, self._members[key].size, "", _NEVER) for key in sorted(self._members)]
         self._windows = deque(windows(stages_of(group(context.layout, entries))))
-        self._written = 0
+        self._came: set[str] = set()
         self._kept: list[str] = []
         self.count = 0
         self.total = len(members)
@@ -203,8 +203,8 @@ class Import:
             self._thread_id,
             checkpoints,
             self.total - checkpoints,
-            self._written,
-            self.count - self._written - len(self._kept),
+            len(self._came),
+            self.count - len(self._came) - len(self._kept),
             tuple(self._kept),
         )
 
@@ -245,10 +245,11 @@ class Import:
             (self._there.get(entry.key, entry), body) for entry, body in pairs if entry.key not in written
         )
         self._windows.popleft()
-        self._written += len(written)
+        self._came |= written
         self.count += len(pairs)
         if self.done and self._number is not None:
-            yield from retract(self._context, self._folder, self._lending, self._number)
+            came = self._lending & self._came
+            yield from retract(self._context, self._folder, came, self._number, self._number)
 
     def _check_lenders(self) -> Plan[None]:
         """Make sure that what is there, and isn't written, lends what is about to be borrowed from it."""
