@@ -41,8 +41,8 @@ Stay: TypeAlias = "Callable[[Sequence[Folder]], Iterable[Folder] | None]"
 def delete_thread(context: Context, thread_id: str) -> Plan[None]:
     """Delete all of a thread: one LIST and one DeleteObjects per 1,000 keys.
 
-    If some of it may lend, its tombstones cost a GET and a PUT more, and another LIST. A put that is under way
-    may borrow from it: it fails then, or is passed over by readers, as if it had come just before.
+    If some of it may lend, its tombstones cost a GET and a PUT more, and another LIST. A put that is under
+    way may borrow from it: it fails then, or is passed over by readers, as if it had come just before.
     """
     folders = yield from Scan(context.layout, context.layout.thread(thread_id)).rest()
     yield from delete_whole(context, folders)
