@@ -18,6 +18,7 @@ INDEX: Final = (
 )
 """Metadata that a leaf tells: its name, the leaf's field, and that field's letter, plain and hashed."""
 _MAX_SLOTS_TEXT: Final = 48
+_DIGEST: Final = 32
 _FIELD: Final = re.compile(rf"\.([a-z])({COMPONENT})")
 _NUMBER: Final = re.compile(r"0|-?[1-9][0-9]*")
 
@@ -191,4 +192,4 @@ def _ranges(numbers: list[int]) -> str:
 
 
 def _digest(text: str) -> str:
-    return hashlib.blake2s(text.encode(), digest_size=16).hexdigest()
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]

@@ -303,5 +303,8 @@ def _differs(there: Entry, body: bytes) -> bool | None:
     """Whether an object that a listing showed has other bytes; `None` if only reading it tells."""
     if there.size != len(body):
         return True
-    digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
+    try:
+        digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
+    except ValueError:  # there is none, not even for this: the machine is in FIPS mode
+        return None
     return False if there.etag == digest else None
