@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.objects.borrow import MAX_HORIZON
 from langgraph_checkpoint_s3.objects.codecs import CODECS, Compression
-from langgraph_checkpoint_s3.objects.keys import THREAD_SUFFIX
+from langgraph_checkpoint_s3.objects.keys import MAX_SEGMENT_BYTES, THREAD_SUFFIX
 
 ServerSideEncryption = Literal["auto", "AES256", "aws:kms", "aws:kms:dsse", "off"]
 
@@ -293,6 +293,11 @@ def normalize_prefix(prefix: str) -> str:
             "it neither begins with / nor holds //."
         )
     for segment in normal.split("/"):
+        if len(segment) > MAX_SEGMENT_BYTES:
+            raise InvalidConfigError(
+                f"prefix={prefix!r}: a segment has {len(segment)} characters, and stores that keep files "
+                f"take {MAX_SEGMENT_BYTES}."
+            )
         if segment in (".", ".."):
             raise InvalidConfigError(
                 f"prefix={prefix!r}: a segment {segment!r} means another folder to many tools."

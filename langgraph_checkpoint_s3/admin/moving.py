@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.files import FileOrPath, Sink, Source, in_thread
-from langgraph_checkpoint_s3.admin.plans.moving import Export, Exported, Import, Imported, check_sealing
-from langgraph_checkpoint_s3.admin.plans.portable import Loan, PortableFile
+from langgraph_checkpoint_s3.admin.plans.moving import Export, Exported, Import, Imported
 from langgraph_checkpoint_s3.admin.plans.progress import Progress, silent
+from langgraph_checkpoint_s3.admin.plans.rehousing import must_be_rehoused, target_of
 from langgraph_checkpoint_s3.plans.address import thread_name
 
 
@@ -116,7 +114,7 @@ class Moving(BaseAdmin):
         """
         source = Source(file)
         try:
-            arriving = self._arriving(source.open(self._context.vault), source.loans, thread_id)
+            arriving = self._arriving(source, thread_id)
             self._run(arriving.begin())
             while not arriving.done:
                 self._run(arriving.write(source.read(arriving.window)))
@@ -131,8 +129,7 @@ class Moving(BaseAdmin):
         """`import_thread`, as a coroutine. The file is read in a thread."""
         source = Source(file)
         try:
-            opened = await in_thread(source.open, self._context.vault)
-            arriving = self._arriving(opened, source.loans, thread_id)
+            arriving = await in_thread(self._arriving, source, thread_id)
             await self._arun(arriving.begin())
             while not arriving.done:
                 await self._arun(arriving.write(await in_thread(source.read, arriving.window)))
@@ -141,7 +138,10 @@ class Moving(BaseAdmin):
             await in_thread(source.close)
         return arriving.result
 
-    def _arriving(self, opened: PortableFile, loans: Sequence[Loan], thread_id: str | None) -> Import:
-        name = opened.manifest.thread if thread_id is None else thread_name(thread_id)
-        check_sealing(self._context, opened, name)
-        return Import(self._context, name, opened.members, loans)
+    def _arriving(self, source: Source, thread_id: str | None) -> Import:
+        """Check a file, and have its objects as they are to be in the thread."""
+        opened = source.open(self._context.vault)
+        name = target_of(self._context, opened, None if thread_id is None else thread_name(thread_id))
+        if must_be_rehoused(self._context, opened, name):
+            source.rehouse(self._context, name)
+        return Import(self._context, name, source.members, source.loans)

@@ -81,7 +81,7 @@ def loads(
     data = bytes(data)
     vault = Vault(encryption) if encryption is not None else None
     if data.startswith(MAGIC):
-        loaded = _load([(_name(data), data)], thread_id or "", max_bytes, None)
+        loaded = _load([(_name(data), data)], "", max_bytes, None)
     else:
         opened = PortableFile(io.BytesIO(data), vault)
         if len({member.folder for member in opened.members}) > 1:
@@ -91,8 +91,8 @@ def loads(
             )
         objects = [(member.name, opened.read(member)) for member in opened.members]
         loaded = _load(objects, opened.manifest.thread, max_bytes, vault)
-        if thread_id is not None:
-            loaded = replace(loaded, renamed=thread_id)
+    if thread_id is not None:
+        loaded = replace(loaded, renamed=thread_id)
     return loaded.loads(maybe_add_typed_methods(serde or JsonPlusSerializer()))
 
 
@@ -132,11 +132,11 @@ def dumps(
     sealed = key is not None
 
     def origin(number: int) -> Origin:
-        return Origin(address.namespace, checkpoint_id, now + number, _WRITER)
+        return context.origin(address.thread_id, address.namespace, checkpoint_id, now + number)
 
     def name(leaf: CheckpointLeaf | WritesLeaf) -> str:
-        folder = _LAYOUT.checkpoint(address.thread_id, address.namespace, checkpoint_id)
-        return folder.removeprefix(_LAYOUT.thread(address.thread_id)) + leaf.encode()
+        key = _LAYOUT.key(address.thread_id, address.namespace, checkpoint_id, leaf)
+        return key.removeprefix(_LAYOUT.thread(address.thread_id))
 
     objects: dict[str, bytes] = {}
     for number, (task, writes) in enumerate(_runs(checkpoint.pending_writes or ()), start=1):
@@ -148,7 +148,9 @@ def dumps(
     content = serialize(serde, checkpoint.checkpoint, checkpoint.metadata, parent)
     versions = checkpoint.checkpoint.get("channel_versions") or {}
     rules = Rules(horizon=0)
-    made = draft(content, versions, origin(0), leaf.encode(), compression, rules, room=room, key=key)
+    made = draft(
+        content, versions, origin(0), name(leaf).rpartition("/")[2], compression, rules, room=room, key=key
+    )
     when = datetime.now(timezone.utc).isoformat()
     manifest = Manifest(address.thread_id, when, _WRITER, 1, len(objects))
     return pack(manifest, [*objects.items(), (name(leaf), made.body)])

@@ -17,6 +17,7 @@ from langgraph_checkpoint_s3.admin.plans.progress import Progress
 from langgraph_checkpoint_s3.admin.plans.signing import Receipt, SignedUpload, seconds_of, thread_of
 from langgraph_checkpoint_s3.admin.portable import MAX_BYTES
 from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.objects.components import Hidden
 from langgraph_checkpoint_s3.plans.address import Address, required_id, thread_name
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.s3.administration import Signed
@@ -224,6 +225,8 @@ class Signing(Moving):
     ) -> tuple[Receipt, str]:
         key = upload.key if isinstance(upload, SignedUpload) else upload
         made_for = thread_of(self._context.layout, key)
+        if isinstance(made_for, Hidden) and isinstance(upload, SignedUpload):
+            made_for = upload.thread_id  # of a long name, the key has but the hash
         target = made_for if thread_id is None else thread_name(thread_id)
         return Receipt(self._context, key, max_bytes), target
 

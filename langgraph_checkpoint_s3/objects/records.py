@@ -252,7 +252,7 @@ def open_kind(
     container = open_container(data, size, room.seals(kind, checkpoint_id))
     room.check(container)
     found = tuple(container.fields.get(name) for name in ("kind", "ns", "id"))
-    if found != (kind, room.plain(checkpoint_ns, found[1]), checkpoint_id):
+    if found != (kind, room.plain(checkpoint_ns, found[1], sealed=container.seal is not None), checkpoint_id):
         is_kind = found[0] if found[0] in ("checkpoint", "writes") else brief(found[0])
         raise CorruptObjectError(
             f"The object lies under another one's key: it is {is_kind} of {brief(found[2])} in "

@@ -2,7 +2,8 @@
 
 Plain objects are copied by the server. Encrypted ones are bound to their thread: they are read, sealed
 anew for the target, and written. That needs the keys, and so a copy without them is refused rather than made
-of objects that nobody can read. Each object keeps its data key: copying is no rotation.
+of objects that nobody can read. Each object keeps its data key: copying is no rotation. What goes into a
+thread whose name is too long for keys is read and written too, for objects name such a thread.
 """
 
 from __future__ import annotations
@@ -28,15 +29,16 @@ _BATCH: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
-    """An object, and where it goes."""
+    """An object, where it goes, whether it is encrypted, and whether it must be written anew."""
 
     entry: Entry
     target: str
     sealed: bool
+    anew: bool
 
 
 def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
-    """Copy all of a thread's objects, in parallel; plain ones without reading them.
+    """Copy all of a thread's objects, in parallel; plain ones without reading them, unless they name it.
 
     Writes go first (nobody sees them without their checkpoint), then checkpoints from the oldest on,
     the latest of each namespace last: until then the target looks like the source's past. A copy
@@ -53,10 +55,13 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
     layout = context.layout
     old, new = layout.thread(source), layout.thread(target)
     folders = yield from Scan(layout, old).rest()
-    stages = [
-        [_Copy(entry, new + entry.key[len(old) :], layout.parse(entry.key).leaf.sealed) for entry in entries]
-        for entries in stages_of(folders)
-    ]
+    named = layout.hides(target)
+
+    def plan(entry: Entry) -> _Copy:
+        sealed = layout.parse(entry.key).leaf.sealed
+        return _Copy(entry, new + entry.key[len(old) :], sealed, sealed or named)
+
+    stages = [list(map(plan, entries)) for entries in stages_of(folders)]
     for each in (each for stage in stages for each in stage):
         if len(each.target) > MAX_KEY_BYTES:
             raise InvalidKeyError(
@@ -71,12 +76,12 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
             )
     resealer = Resealer(target)
     for stage in stages:
-        plain = [each for each in stage if not each.sealed]
+        plain = [each for each in stage if not each.anew]
         for start in range(0, len(plain), _BATCH):
             yield from _copy(plain[start : start + _BATCH])
-        sealed = {each.entry.key: each for each in stage if each.sealed}
-        for window in windows([[each.entry for each in sealed.values()]]):
-            yield from _seal_anew(context, resealer, [sealed[entry.key] for entry in window])
+        anew = {each.entry.key: each for each in stage if each.anew}
+        for window in windows([[each.entry for each in anew.values()]]):
+            yield from _write_anew(context, resealer, [anew[entry.key] for entry in window])
 
 
 def _copy(batch: Sequence[_Copy]) -> Plan[None]:
@@ -86,8 +91,8 @@ def _copy(batch: Sequence[_Copy]) -> Plan[None]:
             raise ConflictError("The thread was being deleted while it was copied", key=each.entry.key)
 
 
-def _seal_anew(context: Context, resealer: Resealer, batch: Sequence[_Copy]) -> Plan[None]:
-    """Read objects, seal them for the target, and write them there."""
+def _write_anew(context: Context, resealer: Resealer, batch: Sequence[_Copy]) -> Plan[None]:
+    """Read objects, and write them for the target."""
     bodies = yield from fetch([each.entry for each in batch], context.sizes)
     yield from unlock(context, bodies)
     made: list[tuple[str, bytes]] = []

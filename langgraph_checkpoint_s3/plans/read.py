@@ -11,9 +11,9 @@ from langgraph.checkpoint.base import Checkpoint, CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError, S3CheckpointError
+from langgraph_checkpoint_s3.objects.components import Hidden
 from langgraph_checkpoint_s3.objects.format import HEAD_BYTES, header_length
 from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, ParsedKey
-from langgraph_checkpoint_s3.objects.names import Hidden
 from langgraph_checkpoint_s3.objects.records import CheckpointRecord, open_checkpoint
 from langgraph_checkpoint_s3.objects.rooms import Room
 from langgraph_checkpoint_s3.objects.values import text

@@ -122,7 +122,7 @@ def test_an_import_compares_bytes_where_there_is_no_md5_at_all(
 
 
 def test_no_line_of_the_package_asks_for_another_digest() -> None:
-    """But for MD5 where it is said to be for no security: an ETag, or the Content-MD5 that a store asks for."""
+    """But for MD5 where it is said to be for no security: an ETag, or the Content-MD5 that stores ask for."""
     folder = Path(langgraph_checkpoint_s3.__file__).parent
     for path in folder.rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -19,8 +19,8 @@ from langgraph_checkpoint_s3 import (
     S3Saver,
 )
 from langgraph_checkpoint_s3.admin import S3Admin, dumps, loads
+from langgraph_checkpoint_s3.objects.components import Hidden
 from langgraph_checkpoint_s3.objects.format import open_container
-from langgraph_checkpoint_s3.objects.names import Hidden
 from langgraph_checkpoint_s3.plans.address import Address
 from langgraph_checkpoint_s3.plans.read import find, load
 from tests.plans.borrowers import eager, lenders, noise, step

@@ -14,6 +14,7 @@ from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError
 from langgraph_checkpoint_s3.objects.borrow import Rules
 from langgraph_checkpoint_s3.objects.drafts import Draft, draft, serialize
 from langgraph_checkpoint_s3.objects.format import sealed_with
+from langgraph_checkpoint_s3.objects.keys import Layout
 from langgraph_checkpoint_s3.objects.names import Names
 from langgraph_checkpoint_s3.objects.records import CheckpointRecord, Origin, open_checkpoint
 from langgraph_checkpoint_s3.objects.rooms import PLAIN, Room
@@ -228,7 +229,7 @@ def test_children_borrow_and_are_written_whole_the_same_each_time() -> None:
 
 def test_hashed_names_are_told_by_the_header() -> None:
     names = Names(secret("names"))
-    where = Room(f"agents/{names.folder('t')}/.h{names.hide('checkpoint_ns', 'sub')}.ns/", ROOM.vault, names)
+    where = Room(Layout("agents/", names).namespace("t", "sub"), ROOM.vault, names)
     origin = Origin("sub", "01", 1, "writer/1", "t")
     seal = where.seal(KEY, "writes", "01")
     data = encode_tasks("zstd", origin, [Task.of(SERDE, {0: ("c", 1)}, "task", "")], seal)

@@ -16,11 +16,10 @@ from langgraph_checkpoint_s3.admin.plans.portable import (
     Loan,
     Manifest,
     Member,
-    PortableFile,
     check_object,
     manifest_of,
 )
-from langgraph_checkpoint_s3.errors import ConflictError, InvalidKeyError, NotSupportedError
+from langgraph_checkpoint_s3.errors import ConflictError, InvalidKeyError
 from langgraph_checkpoint_s3.objects.keys import MAX_KEY_BYTES
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.copy import stages_of
@@ -263,27 +262,6 @@ class Import:
             if found.data != body:
                 kept.append(entry.key)
         self._kept += kept
-
-
-def check_sealing(context: Context, file: PortableFile, thread_id: str) -> None:
-    """Refuse a file whose objects can't go into a thread as they are.
-
-    Raises:
-        NotSupportedError: They are sealed for another thread, or aren't sealed and should be.
-    """
-    sealed = [member.parsed.leaf.sealed for member in file.members]
-    layout = context.layout
-    if any(sealed) and layout.thread(thread_id) != layout.thread(file.manifest.thread):
-        raise NotSupportedError(
-            "The file's objects are encrypted, and bound to their thread: import it into a thread of its own "
-            "name, and copy_thread that then. Nothing was written"
-        )
-    if (context.vault is not None and not all(sealed)) or file.manifest.hashed != (layout.names is not None):
-        raise NotSupportedError(
-            "The file's objects are not encrypted, or their names not hashed, as this saver's are: import it "
-            "with a saver that is as the exporting one was, and migrate from that to this one. Nothing was "
-            "written"
-        )
 
 
 def _lent(context: Context, key: str, body: Body | Missing) -> set[tuple[int, int, int]]:

@@ -40,9 +40,9 @@ from datetime import datetime
 from typing import Any, BinaryIO, Final, NamedTuple
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError, S3CheckpointError
+from langgraph_checkpoint_s3.objects.components import Hidden
 from langgraph_checkpoint_s3.objects.format import Container, sealed_with
 from langgraph_checkpoint_s3.objects.keys import THREAD_SUFFIX, CheckpointLeaf, Layout, ParsedKey
-from langgraph_checkpoint_s3.objects.names import Hidden
 from langgraph_checkpoint_s3.objects.records import CheckpointRecord
 from langgraph_checkpoint_s3.objects.rooms import Room
 from langgraph_checkpoint_s3.objects.values import text
@@ -251,7 +251,7 @@ class PortableFile:
         Raises:
             CorruptObjectError: They aren't those that were written, or another object's.
         """
-        return self._open(member)[0]
+        return self.open(member)[0]
 
     def keys(self) -> tuple[str, ...]:
         """The names of the keys that its objects are encrypted with, which stand in the open."""
@@ -269,14 +269,15 @@ class PortableFile:
         """
         loans: list[Loan] = []
         for member in self.members:
-            namespace = member.name.partition("/")[0] + "/"
-            for frame in self._open(member)[1].container.frames:
-                lender = lender_key(namespace, frame)
-                if lender is not None:
-                    loans.append(Loan(member.name, lender, (frame.offset, frame.stored, frame.crc)))
+            loans += loans_of(member, self.open(member)[1].container)
         return loans
 
-    def _open(self, member: Member) -> tuple[bytes, CheckpointRecord | WritesRecord]:
+    def open(self, member: Member) -> tuple[bytes, CheckpointRecord | WritesRecord]:
+        """Return an object's bytes, checked, and what they are.
+
+        Raises:
+            CorruptObjectError: They aren't those that were written, or another object's.
+        """
         body = self._read(member.name)
         found = Body(body, "", len(body))
         if self._vault is not None:
@@ -318,6 +319,17 @@ def pack(manifest: Manifest, objects: Iterable[tuple[str, bytes]]) -> bytes:
         writer.add(name, body)
     writer.close()
     return file.getvalue()
+
+
+def loans_of(member: Member, container: Container) -> list[Loan]:
+    """Return what an object borrows from others of its file."""
+    namespace = member.name.partition("/")[0] + "/"
+    lent = ((lender_key(namespace, frame), frame) for frame in container.frames)
+    return [
+        Loan(member.name, lender, (frame.offset, frame.stored, frame.crc))
+        for lender, frame in lent
+        if lender is not None
+    ]
 
 
 def check_object(container: Container) -> None:
