@@ -173,9 +173,8 @@ class Layout:
         key = f"{self.namespace(thread_id, checkpoint_ns)}{rank}/{end}"
         if len(key) <= MAX_KEY_BYTES and len(rank) <= MAX_SEGMENT_BYTES and len(end) <= MAX_SEGMENT_BYTES:
             return key
-        parts = {"checkpoint_id": len(rank)}
-        if isinstance(leaf, CheckpointLeaf) and leaf.parent is not None:
-            parts["parent checkpoint_id"] = len(encode_component(leaf.parent))
+        parent = leaf.parent if isinstance(leaf, CheckpointLeaf) else None
+        parts = {"checkpoint_id": len(rank), "parent checkpoint_id": len(encode_component(parent or ""))}
         if len(key) > MAX_KEY_BYTES:
             what = f"The object's key would have {len(key)} bytes, and S3 takes {MAX_KEY_BYTES}"
             parts |= {
@@ -188,6 +187,8 @@ class Layout:
                 f"Between two slashes the object's key would have {max(len(rank), len(end))} bytes, and "
                 f"stores that keep files take {MAX_SEGMENT_BYTES}"
             )
+            if len(rank) <= MAX_SEGMENT_BYTES:
+                del parts["checkpoint_id"]
         longest = max(parts, key=lambda name: parts[name])
         raise InvalidKeyError(
             f"{what}. Its longest part is the {longest}, with {parts[longest]} bytes as encoded: shorten "
