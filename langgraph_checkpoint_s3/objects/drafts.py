@@ -36,6 +36,7 @@ class Draft:
         content: What is in it, and in what it borrows.
         known: What its children may borrow, once it is written.
         origin: Where it comes from.
+        leaf: The end of its key.
         room: The namespace that it is in.
     """
 
@@ -44,6 +45,7 @@ class Draft:
     content: Content
     known: Known
     origin: Origin
+    leaf: str
     room: Room = PLAIN
 
     def whole(self, compression: Compression) -> bytes:
@@ -53,7 +55,7 @@ class Draft:
             compression: For what it borrowed.
         """
         origin = self.origin
-        where = origin.checkpoint_ns, origin.checkpoint_id
+        where = origin.checkpoint_ns, origin.checkpoint_id, self.leaf
         record = open_checkpoint(self.body, len(self.body), *where, self.room)
         for name, value in record.channels.items():
             raw, at = self.content.channels[name][1], 0
@@ -130,7 +132,7 @@ def draft(
     """
     if known is not None and known.sealed != (key is not None):
         known = None
-    seal = room.seal(key, "checkpoint", origin.checkpoint_id)
+    seal = room.seal(key, origin.checkpoint_id, leaf)
     compression = worthwhile(compression, [content.metadata[0]])
     parts = _borrowed(content, rules, known, origin.created / SECOND) if known and known.values else {}
     builder = Builder(compression, seal)
@@ -149,7 +151,7 @@ def draft(
         values[name] = Value(kind, _extents(builder, parts[name], place) if name in parts else place)
     lenders = sorted({frame.lender for frame in builder.frames if frame.lender})
     fields = {
-        **origin.fields("checkpoint"),
+        **origin.fields(leaf),
         "parent": content.parent,
         "metadata": pack_value(Value(content.metadata[0], metadata)),
         "checkpoint": pack_value(Value(content.rest[0], rest)),
@@ -165,7 +167,7 @@ def draft(
     }
     lender, serializer = origin.lender(leaf), content.metadata[0]
     next_known = known_of(lender, origin.created, serializer, versions, large, builder.frames, base, key)
-    return Draft(body, lenders, content, next_known, origin, room)
+    return Draft(body, lenders, content, next_known, origin, leaf, room)
 
 
 def _borrowed(content: Content, rules: Rules, known: Known, now: float) -> Parts:

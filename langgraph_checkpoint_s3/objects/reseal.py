@@ -20,7 +20,6 @@ from langgraph_checkpoint_s3.objects.components import Hidden
 from langgraph_checkpoint_s3.objects.format import Container
 from langgraph_checkpoint_s3.objects.records import SECOND
 from langgraph_checkpoint_s3.objects.rooms import Room
-from langgraph_checkpoint_s3.objects.seal import Kind
 from langgraph_checkpoint_s3.objects.values import Frame, Lender
 
 _FRAME_BYTES: Final = 4
@@ -66,8 +65,7 @@ class Resealer:
         key = container.seal.ref if container.seal else None
         unlike = ("frames", "keys", "thread")
         fields = {name: value for name, value in container.fields.items() if name not in unlike}
-        kind: Kind = "writes" if fields["kind"] == "writes" else "checkpoint"
-        seal = room.seal(key, kind, fields["id"])
+        seal = room.seal(key, fields["id"], leaf)
         assert (seal is None) == (key is None), "there was a key to read it"  # noqa: S101  # for the types
         space = container.header_bytes + _FRAME_BYTES * len(container.frames)
         if room.hides_thread:
@@ -82,9 +80,10 @@ class Resealer:
                 builder.lend(self._moved[_place(room, frame)])
         if len(builder.frames) != len(container.frames):
             raise CorruptObjectError("The object borrows a frame twice")
-        body, base = builder.finish(fields, at_least=space if kind == "checkpoint" else None)
+        is_checkpoint = leaf.startswith("checkpoint")
+        body, base = builder.finish(fields, at_least=space if is_checkpoint else None)
         for old, new in zip(container.frames, builder.frames, strict=True):
-            if old.lender is None and kind == "checkpoint":
+            if old.lender is None and is_checkpoint:
                 lender = Lender(fields["id"], leaf, fields["created"] // SECOND)
                 place = room.folder, lender.checkpoint_id, leaf, container.base + old.offset
                 self._moved[place] = new.lent(base, lender, key)

@@ -1,7 +1,4 @@
-"""A namespace as those see it who read and write its objects: by which keys, and under which names.
-
-Without encryption it is `PLAIN`: objects are as they are, and the names in the bucket's keys are the names.
-"""
+"""A namespace as those see it who read and write its objects: where, by which keys, and under which names."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError
 from langgraph_checkpoint_s3.objects.components import HASHED, Hidden, encode_component
 from langgraph_checkpoint_s3.objects.keys import THREAD_SUFFIX
 from langgraph_checkpoint_s3.objects.names import FOLDERS, Names, Short
-from langgraph_checkpoint_s3.objects.seal import KeyRef, Kind, Seal
+from langgraph_checkpoint_s3.objects.seal import KeyRef, Seal
 from langgraph_checkpoint_s3.objects.vault import Vault
 
 if TYPE_CHECKING:
@@ -25,14 +22,16 @@ class Room:
     """A namespace.
 
     Attributes:
-        folder: The namespace's folder, which objects are bound to.
+        folder: The namespace's folder.
         vault: The keys at hand, if there are any.
         names: How names are hashed in the bucket's keys, if they are.
+        place: The bucket and prefix that encrypted objects are bound to.
     """
 
     folder: str = ""
     vault: Vault | None = None
     names: Names | None = None
+    place: str = ""
 
     @property
     def hides_thread(self) -> bool:
@@ -44,18 +43,18 @@ class Room:
         """The thread, as keys have it."""
         return self.folder.rpartition(THREAD_SUFFIX)[0].rpartition("/")[2]
 
-    def seal(self, key: KeyRef | None, kind: Kind, checkpoint_id: str) -> Seal | None:
+    def seal(self, key: KeyRef | None, checkpoint_id: str, leaf: str) -> Seal | None:
         """What an object is encrypted with, if there is a key for it."""
         if key is None or self.vault is None:
             return None
-        return self.vault.seal(key, self.folder, checkpoint_id, kind)
+        return self.vault.seal(key, self.place, self.folder, checkpoint_id, leaf)
 
-    def seals(self, kind: Kind, checkpoint_id: str) -> Callable[[KeyRef], Seal] | None:
+    def seals(self, checkpoint_id: str, leaf: str) -> Callable[[KeyRef], Seal] | None:
         """Gives what an object is encrypted with, once its key is known."""
         vault = self.vault
         if vault is None:
             return None
-        return lambda ref: vault.seal(ref, self.folder, checkpoint_id, kind)
+        return lambda ref: vault.seal(ref, self.place, self.folder, checkpoint_id, leaf)
 
     def check(self, container: Container) -> None:
         """Check that an object may be as it is here.

@@ -37,6 +37,7 @@ class Context:
         memory: What may be borrowed from.
         borrow: Whether new checkpoints borrow.
         vault: The keys at hand, if objects are encrypted.
+        place: The bucket and prefix that encrypted objects are bound to.
     """
 
     layout: Layout
@@ -48,6 +49,7 @@ class Context:
     memory: Memory
     borrow: bool
     vault: Vault | None = None
+    place: str = ""
 
     def origin(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str, now: int) -> Origin:
         """What a new object says of where it comes from.
@@ -75,7 +77,7 @@ class Context:
         Args:
             namespace: Its folder.
         """
-        return Room(namespace, self.vault, self.layout.names)
+        return Room(namespace, self.vault, self.layout.names, self.place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from langgraph_checkpoint_s3.objects.keys import MAX_KEY_BYTES
 from langgraph_checkpoint_s3.objects.reseal import Resealer
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, together
-from langgraph_checkpoint_s3.plans.read import at, load, namespace_of, open_object
+from langgraph_checkpoint_s3.plans.read import at, leaf_of, load, namespace_of, open_object
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, group, latest
 from langgraph_checkpoint_s3.plans.transfer import fetch, store, windows
 from langgraph_checkpoint_s3.plans.unlock import unlock
@@ -105,7 +105,7 @@ def _write_anew(context: Context, resealer: Resealer, batch: Sequence[_Copy]) ->
         if not resealer.knows(container, room):
             container = yield from _whole(context, each.entry)
         with at(each.entry.key):
-            made.append((each.target, resealer.seal(container, each.target.rpartition("/")[2], room)))
+            made.append((each.target, resealer.seal(container, leaf_of(each.target), room)))
     small = [each for each in made if len(each[1]) < context.sizes.multipart_threshold]
     yield from abreast(store(target, sealed, context.sizes) for target, sealed in small)
     for target, sealed in made:

@@ -112,7 +112,7 @@ def _release(
             body = bodies[entry.key]
             if isinstance(body, Body):
                 with at(entry.key):
-                    record = open_body(context, folder, body)
+                    record = open_body(context, folder, entry.key, body)
                 keys = {lender_key(folder.namespace, frame) for frame in record.container.frames} - {None}
                 if not keys <= listed - going or (keys and record.parent in parents):
                     borrowers.append(_whole(context, folder, entry, lost=keys.isdisjoint(going)))

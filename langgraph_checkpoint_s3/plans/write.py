@@ -17,7 +17,7 @@ from langgraph_checkpoint_s3.plans.address import Address, Context, required_id
 from langgraph_checkpoint_s3.plans.lenders import lender_key
 from langgraph_checkpoint_s3.plans.memory import Parent
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
-from langgraph_checkpoint_s3.plans.read import find, load
+from langgraph_checkpoint_s3.plans.read import find, leaf_of, load
 from langgraph_checkpoint_s3.plans.scan import Scan
 from langgraph_checkpoint_s3.plans.transfer import overwrite, store
 from langgraph_checkpoint_s3.plans.unlock import key_to_write
@@ -93,7 +93,7 @@ def put(
             content,
             checkpoint.get("channel_versions") or {},
             context.origin(parent.thread_id, parent.namespace, checkpoint["id"], now),
-            key.rpartition("/")[2],
+            leaf_of(key),
             context.compression,
             context.rules,
             known,
@@ -292,8 +292,9 @@ def _store_tasks(
     checkpoint_id = required_id(address.checkpoint_id)
     origin = context.origin(address.thread_id, address.namespace, checkpoint_id, now)
     room = context.room(context.layout.namespace(address.thread_id, address.namespace))
-    seal = room.seal((yield from key_to_write(context)), "writes", checkpoint_id)
-    body = encode_tasks(context.compression, origin, tasks, seal)
+    leaf = leaf_of(key)
+    seal = room.seal((yield from key_to_write(context)), checkpoint_id, leaf)
+    body = encode_tasks(context.compression, origin, leaf, tasks, seal)
     raw = sum(task.size for task in tasks)
     outcome, _ = yield from store(key, body, context.sizes, only_new=only_new, raw=raw)
     return outcome

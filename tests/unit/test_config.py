@@ -48,6 +48,7 @@ SETTINGS: dict[str, tuple[str, Any]] = {
     "requester_pays": ("yes", True),
     "require_encryption": ("yes", True),
     "private_keys": ("yes", True),
+    "encrypted_for": ("s3://bucket/agents", "s3://bucket/agents/"),
 }
 """Each setting as text, and as a value. Those that need another one are below."""
 KMS: dict[str, Any] = {"server_side_encryption": "aws:kms"}

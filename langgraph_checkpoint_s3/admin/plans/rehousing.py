@@ -14,7 +14,7 @@ from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidKeyError, 
 from langgraph_checkpoint_s3.objects.components import Hidden
 from langgraph_checkpoint_s3.objects.reseal import Resealer
 from langgraph_checkpoint_s3.plans.address import Context
-from langgraph_checkpoint_s3.plans.read import at, namespace_of, open_object
+from langgraph_checkpoint_s3.plans.read import at, leaf_of, namespace_of, open_object
 from langgraph_checkpoint_s3.s3.requests import Body
 
 
@@ -55,8 +55,22 @@ def must_be_rehoused(context: Context, file: PortableFile, thread_id: str) -> bo
             "with a saver that is as the exporting one was, and migrate from that to this one. Nothing was "
             "written"
         )
-    moved = not _same_folder(context, file.manifest.thread, thread_id)
-    return moved and (any(sealed) or context.layout.hides(thread_id))
+    _check_names(context, file)
+    there = _same_folder(context, file.manifest.thread, thread_id)
+    bound = any(sealed) and (file.manifest.place != context.place or not there)
+    return bound or (context.layout.hides(thread_id) and not there)
+
+
+def _check_names(context: Context, file: PortableFile) -> None:
+    names = context.layout.names
+    if names is None:
+        return
+    said = file.open(file.members[0])[1].container.fields.get("thread")
+    if not isinstance(said, str) or names.hide("thread_id", said) != file.manifest.thread:
+        raise NotSupportedError(
+            "The file's names are hashed with another names_key than this saver's, by which nothing would be "
+            "found: import it with the one that it was exported with, and migrate that. Nothing was written"
+        )
 
 
 def _same_folder(context: Context, one: str, other: str) -> bool:
@@ -102,7 +116,7 @@ class Rehoused:
                     "The object borrows from another one that isn't in the file before it, and can't be "
                     "written for another place"
                 )
-            return self._resealer.seal(container, member.name.rpartition("/")[2], room)
+            return self._resealer.seal(container, leaf_of(member.name), room)
 
     def _look(self, member: Member) -> Member:
         body = self.read(member)

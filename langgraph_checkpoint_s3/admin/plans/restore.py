@@ -26,7 +26,7 @@ from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf
 from langgraph_checkpoint_s3.objects.records import CheckpointRecord, Content
 from langgraph_checkpoint_s3.plans.address import Address, Context
 from langgraph_checkpoint_s3.plans.plan import Plan
-from langgraph_checkpoint_s3.plans.read import Loaded, at, heads, load, open_body
+from langgraph_checkpoint_s3.plans.read import Loaded, at, heads, leaf_of, load, open_body
 from langgraph_checkpoint_s3.plans.remove import delete_versions
 from langgraph_checkpoint_s3.plans.scan import Folder
 from langgraph_checkpoint_s3.plans.transfer import store
@@ -114,7 +114,7 @@ def _make(
     own = next(each for each in found if each.key == key)
     newest = yield from _newest(context, folder, own)
     replaceable = newest is None or _lends(newest.container) <= _lends(
-        open_body(context, folder, Body(body, "", len(body))).container
+        open_body(context, folder, key, Body(body, "", len(body))).container
     )
     rivals = yield from _open(context, folder, [each for name, each in standing.items() if name != key])
     if not replaceable and key in standing and newest is not None:
@@ -141,7 +141,7 @@ def _open(context: Context, folder: Folder, entries: Sequence[Entry]) -> Plan[di
         if isinstance(body, Missing):
             raise ConflictError("The checkpoint was deleted while it was being restored; try again", key=key)
         with at(key):
-            records[key] = open_body(context, folder, body)
+            records[key] = open_body(context, folder, key, body)
     return records
 
 
@@ -165,6 +165,6 @@ def _beside(context: Context, wanted: Loaded, content: Content, created: int) ->
     origin = context.origin(address.thread_id, address.namespace, parsed.checkpoint_id, created)
     room = context.room(wanted.folder.namespace)
     made = draft(
-        content, {}, origin, leaf.encode(), context.compression, context.rules, room=room, key=sealing
+        content, {}, origin, leaf_of(key), context.compression, context.rules, room=room, key=sealing
     )
     return key, made.body
