@@ -145,6 +145,11 @@ class Source:
             self._opened.close()
 
 
+def temporary_file() -> BinaryIO:
+    """Open a file that is gone once it is closed."""
+    return cast("BinaryIO", tempfile.TemporaryFile())
+
+
 async def in_thread(function: Callable[..., T], *arguments: object) -> T:
     """Run a function in a thread, to its end even if the task is cancelled: a file has one user at a time."""
     running = asyncio.ensure_future(asyncio.to_thread(function, *arguments))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 import uuid
 import warnings
 from datetime import timedelta
-from typing import BinaryIO, Final, cast
+from typing import Final
 
-from langgraph_checkpoint_s3.admin.files import in_thread
+from langgraph_checkpoint_s3.admin.files import in_thread, temporary_file
 from langgraph_checkpoint_s3.admin.moving import Moving
 from langgraph_checkpoint_s3.admin.plans import signing
 from langgraph_checkpoint_s3.admin.plans.change import Change
@@ -176,7 +175,7 @@ class Signing(Moving):
             ConflictError: It was handed in again while it was read.
         """
         receipt, target = self._receipt(upload, thread_id, max_bytes)
-        with _temporary_file() as file:
+        with temporary_file() as file:
             self._run(receipt.begin())
             while not receipt.done:
                 file.write(self._run(receipt.more()))
@@ -195,7 +194,7 @@ class Signing(Moving):
         """`accept_upload`, as a coroutine."""
         receipt, target = self._receipt(upload, thread_id, max_bytes)
         await self._arun(receipt.begin())
-        file = await in_thread(_temporary_file)
+        file = await in_thread(temporary_file)
         try:
             while not receipt.done:
                 await in_thread(file.write, await self._arun(receipt.more()))
@@ -239,10 +238,6 @@ class Signing(Moving):
         elif signed.temporary:
             _warn("The signed URL ends with the credentials, which are temporary: maybe before it expires.")
         return signed.url
-
-
-def _temporary_file() -> BinaryIO:
-    return cast("BinaryIO", tempfile.TemporaryFile())
 
 
 def _warn(message: str) -> None:

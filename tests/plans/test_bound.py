@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
 
 from langgraph_checkpoint_s3 import (
     CorruptObjectError,
     DecryptionError,
     InvalidConfigError,
+    NotSupportedError,
     S3CheckpointError,
     S3Saver,
 )
 from langgraph_checkpoint_s3.admin import S3Admin, dumps, loads
+from langgraph_checkpoint_s3.admin.plans.moving import Imported
 from langgraph_checkpoint_s3.encryption import KeyRing
 from tests.plans.borrowers import eager, made_eager, noise, opened_key, step
 from tests.plans.helpers import get, put
@@ -199,19 +203,49 @@ def test_every_object_names_its_leaf(fake: FakeS3, way: str) -> None:
 # Ways to move
 
 
-@pytest.mark.parametrize("way", SEALED)
-def test_all_threads_of_a_prefix_move_to_another_bucket(fake: FakeS3, way: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("coroutines", [False, True])
+def test_all_threads_of_a_prefix_move_to_another_bucket(fake: FakeS3, way: str, coroutines: bool) -> None:
+    """With the paths of their tasks, which `migrate` can't know."""
     for name in ("chat", "other"):
         thread(fake, name, **WAYS[way], prefix="a/x/")
     new = FakeS3()
     where: dict[str, Any] = {**WAYS[way], "bucket": "another-bucket", "prefix": "b/y/"}
     source = make_saver(fake, **WAYS[way], prefix="a/x/")
     admin = S3Admin(make_saver(new, **where))
-    done = admin.migrate(source)
-    assert (done.threads, done.checkpoints, done.failed) == (2, 6, 0)
-    assert admin.migrate(source).skipped == 6
+    told: list[tuple[int, int | None]] = []
+
+    def move(*names: Any) -> list[Imported]:
+        def progress(done: int, total: int | None) -> None:
+            told.append((done, total))
+
+        if coroutines:
+            return asyncio.run(admin.aimport_threads(source, *names, progress=progress))
+        return admin.import_threads(source, *names, progress=progress)
+
+    assert [each.written for each in move(["chat", "chat"])] == [5]
+    done = move()
+    assert told == [(1, 1), (1, 2), (2, 2)]
+    assert sorted((each.thread_id, each.written, each.unchanged) for each in done) == [
+        ("chat", 0, 5),
+        ("other", 5, 0),
+    ]
     for name in ("chat", "other"):
         assert all_of(new, name, **where) == all_of(fake, name, **WAYS[way], prefix="a/x/")
+    assert sorted(admin.threads()) == ["chat", "other"]
+
+
+def test_a_prefix_moves_into_an_encrypting_one_by_migrate_alone(fake: FakeS3) -> None:
+    thread(fake, prefix="a/x/")
+    source, admin = make_saver(fake, prefix="a/x/"), S3Admin(make_saver(FakeS3(), encryption=KEYS))
+    with pytest.raises(NotSupportedError, match="migrate"):
+        admin.import_threads(source)
+    with pytest.raises(InvalidConfigError, match="put the one into a list"):
+        admin.import_threads(source, "chat")
+    with pytest.raises(InvalidConfigError, match="migrate"):
+        admin.import_threads(InMemorySaver())  # type: ignore[arg-type]
+    assert admin.migrate(source).checkpoints == 3
+    assert admin.migrate(make_saver(fake, prefix="a/x/"), ["chat"]).skipped == 3
 
 
 @pytest.mark.parametrize("way", WAYS)
