@@ -97,8 +97,8 @@ class Moving(BaseAdmin):
 
         One LIST per 1,000 objects that are there, one PUT for each that isn't. Needs `s3:ListBucket`,
         `s3:PutObject` and `s3:AbortMultipartUpload`, and `s3:GetObject` to compare what is there.
-        Whoever made the file decides what the serializer will load: take files from those you trust, or
-        run with LangGraph's strict msgpack.
+        Whoever made the file decides what the serializer will load, and which encrypted objects are sealed
+        for this thread: take files from those you trust, and run with LangGraph's strict msgpack.
 
         Args:
             file: A path, or a file that is open for reading bytes and can seek.
@@ -120,9 +120,20 @@ class Moving(BaseAdmin):
                 saver does that. Nothing was written.
             OSError: The file can't be read.
         """
+        return self._import(file, thread_id, progress)
+
+    async def aimport_thread(
+        self, file: FileOrPath, thread_id: str | None = None, *, progress: Progress | None = None
+    ) -> Imported:
+        """`import_thread`, as a coroutine. The file is read in a thread."""
+        return await self._aimport(file, thread_id, progress)
+
+    def _import(
+        self, file: FileOrPath, thread_id: str | None, progress: Progress | None, *, handed_in: bool = False
+    ) -> Imported:
         source = Source(file)
         try:
-            arriving = self._arriving(source, thread_id)
+            arriving = self._arriving(source, thread_id, handed_in)
             self._run(arriving.begin())
             while not arriving.done:
                 self._run(arriving.write(source.read(arriving.window)))
@@ -131,13 +142,12 @@ class Moving(BaseAdmin):
             source.close()
         return arriving.result
 
-    async def aimport_thread(
-        self, file: FileOrPath, thread_id: str | None = None, *, progress: Progress | None = None
+    async def _aimport(
+        self, file: FileOrPath, thread_id: str | None, progress: Progress | None, *, handed_in: bool = False
     ) -> Imported:
-        """`import_thread`, as a coroutine. The file is read in a thread."""
         source = Source(file)
         try:
-            arriving = await in_thread(self._arriving, source, thread_id)
+            arriving = await in_thread(self._arriving, source, thread_id, handed_in)
             await self._arun(arriving.begin())
             while not arriving.done:
                 await self._arun(arriving.write(await in_thread(source.read, arriving.window)))
@@ -220,11 +230,11 @@ class Moving(BaseAdmin):
             (progress or silent)(len(done), len(names))
         return done
 
-    def _arriving(self, source: Source, thread_id: str | None) -> Import:
+    def _arriving(self, source: Source, thread_id: str | None, handed_in: bool) -> Import:
         """Check a file, and have its objects as they are to be in the thread."""
         opened = source.open(self._context.vault)
         name = target_of(self._context, opened, None if thread_id is None else thread_name(thread_id))
-        if must_be_rehoused(self._context, opened, name):
+        if must_be_rehoused(self._context, opened, name, handed_in=handed_in):
             source.rehouse(self._context, name)
         return Import(self._context, name, source.members, source.loans)
 

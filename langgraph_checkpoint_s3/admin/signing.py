@@ -173,13 +173,15 @@ class Signing(Moving):
             InvalidKeyError: It isn't an upload's key, or nothing was handed in yet.
             CorruptObjectError: It is too large, damaged, or no portable file. Nothing was written.
             ConflictError: It was handed in again while it was read.
+            NotSupportedError: It is encrypted for another thread, prefix or bucket, or isn't and this saver
+                encrypts. Nothing was written.
         """
         receipt, target = self._receipt(upload, thread_id, max_bytes)
         with temporary_file() as file:
             self._run(receipt.begin())
             while not receipt.done:
                 file.write(self._run(receipt.more()))
-            imported = self.import_thread(file, target, progress=progress)
+            imported = self._import(file, target, progress, handed_in=True)
         self._run(receipt.discard())
         return imported
 
@@ -198,7 +200,7 @@ class Signing(Moving):
         try:
             while not receipt.done:
                 await in_thread(file.write, await self._arun(receipt.more()))
-            imported = await self.aimport_thread(file, target, progress=progress)
+            imported = await self._aimport(file, target, progress, handed_in=True)
         finally:
             await in_thread(file.close)
         await self._arun(receipt.discard())

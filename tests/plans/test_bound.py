@@ -307,7 +307,7 @@ def test_another_names_key_is_refused_before_anything_is_written(fake: FakeS3, t
     assert not new.objects
 
 
-def test_what_dumps_and_signed_urls_give_goes_into_any_thread(fake: FakeS3) -> None:
+def test_what_dumps_and_signed_urls_give_is_taken_for_its_thread(fake: FakeS3) -> None:
     saver = thread(fake, encryption=KEYS)
     admin = S3Admin(saver)
     found = get(saver, place("chat"))
@@ -319,12 +319,35 @@ def test_what_dumps_and_signed_urls_give_goes_into_any_thread(fake: FakeS3) -> N
     data = fake.objects[key].data
     assert f"s3://{BUCKET}/".encode() in data
     assert shown(loads(data, encryption=KEYS)) == shown(found)
-    for number, each in enumerate((handed, data)):
-        upload = admin.signed_upload_url(f"in-{number}")
+    for each in (handed, data):
+        saver.delete_thread("chat")
+        upload = admin.signed_upload_url("chat")
         fake.put(upload.key, each)
-        assert admin.accept_upload(upload).thread_id == f"in-{number}"
-        assert get(make_saver(fake, encryption=KEYS), place(f"in-{number}")).checkpoint == found.checkpoint
-        S3Admin(make_saver(FakeS3(), encryption=KEYS, prefix="b/")).import_thread(io.BytesIO(each), "t")
+        assert admin.accept_upload(upload).thread_id == "chat"
+        assert get(make_saver(fake, encryption=KEYS), place("chat")).checkpoint == found.checkpoint
+        elsewhere = FakeS3()
+        S3Admin(make_saver(elsewhere, encryption=KEYS, prefix="b/")).import_thread(io.BytesIO(each), "t")
+        there = get(make_saver(elsewhere, encryption=KEYS, prefix="b/"), place("t"))
+        assert there.checkpoint == found.checkpoint
+
+
+@pytest.mark.parametrize("coroutines", [False, True])
+def test_who_hands_in_other_peoples_objects_has_them_not_sealed_for_a_thread_of_their_own(
+    fake: FakeS3, tmp_path: Path, coroutines: bool
+) -> None:
+    """They may have seen the bucket, or a backup: without the keys it must stay of no use to them."""
+    victim = thread(fake, encryption=KEYS, prefix="tenantA/")
+    S3Admin(victim).export_thread("chat", tmp_path / "stolen.zip")
+    handed = dumps(get(victim, place("chat")), encryption=KEYS)
+    new = FakeS3()
+    admin = S3Admin(make_saver(new, encryption=KEYS, prefix="tenantB/"))
+    for name, data in (("chat", (tmp_path / "stolen.zip").read_bytes()), ("mine", handed)):
+        upload = admin.signed_upload_url(name)
+        new.put(upload.key, data)
+        with pytest.raises(NotSupportedError, match="encrypted for another thread, prefix or bucket"):
+            asyncio.run(admin.aaccept_upload(upload)) if coroutines else admin.accept_upload(upload)
+        new.delete(upload.key)
+    assert not new.objects
 
 
 def test_each_place_has_a_cipher_of_its_own(fake: FakeS3) -> None:

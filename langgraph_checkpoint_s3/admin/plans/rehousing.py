@@ -40,8 +40,17 @@ def target_of(context: Context, file: PortableFile, thread_id: str | None) -> st
     return thread_id
 
 
-def must_be_rehoused(context: Context, file: PortableFile, thread_id: str) -> bool:
+def must_be_rehoused(
+    context: Context, file: PortableFile, thread_id: str, *, handed_in: bool = False
+) -> bool:
     """Return whether a file's objects can't go into a thread as they are.
+
+    Args:
+        context: The saver's that takes it.
+        file: The file.
+        thread_id: The thread that it goes into.
+        handed_in: Whether it is from somebody who isn't trusted with what these keys decrypt: who has other
+            people's encrypted objects, but no keys, isn't to have them sealed for a thread of their own.
 
     Raises:
         NotSupportedError: They can't go into it at all: the saver encrypts, or hashes names, and they aren't
@@ -57,6 +66,12 @@ def must_be_rehoused(context: Context, file: PortableFile, thread_id: str) -> bo
         )
     _check_names(context, file)
     there = _same_folder(context, file.manifest.thread, thread_id)
+    if handed_in and any(sealed) and not (there and file.manifest.place in ("", context.place)):
+        raise NotSupportedError(
+            "What was handed in is encrypted for another thread, prefix or bucket, and isn't sealed anew for "
+            "this one: if you know where it is from, fetch it and bring it in by import_thread. Nothing was "
+            "written"
+        )
     bound = any(sealed) and (file.manifest.place != context.place or not there)
     return bound or (context.layout.hides(thread_id) and not there)
 
