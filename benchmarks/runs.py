@@ -184,6 +184,6 @@ def _lenders(bucket: Bucket) -> list[int]:
     for stored in bucket.objects.values():
         if stored.data.startswith(MAGIC):
             container = open_container(stored.data, len(stored.data))
-            if container.fields["kind"] == "checkpoint":
+            if container.fields["leaf"].startswith("checkpoint"):
                 counts.append(len({frame.lender for frame in container.frames if frame.lender}))
     return counts

@@ -256,6 +256,7 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
             Memory(self._store.shared.states, self._store.shared.cache),
             self.config.borrow,
             self._vault,
+            self.config.place,
         )
 
     def _setup(self) -> Plan[bool]:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.objects.borrow import MAX_HORIZON
 from langgraph_checkpoint_s3.objects.codecs import CODECS, Compression
-from langgraph_checkpoint_s3.objects.keys import THREAD_SUFFIX
+from langgraph_checkpoint_s3.objects.keys import MAX_SEGMENT_BYTES, THREAD_SUFFIX
 
 ServerSideEncryption = Literal["auto", "AES256", "aws:kms", "aws:kms:dsse", "off"]
 
@@ -33,6 +33,7 @@ _ENVIRONMENT: Final = {
 }
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,62}|arn:[A-Za-z0-9:/_.-]+")
 _PREFIX: Final = re.compile(r"(?:[A-Za-z0-9_.=-]+/)*")
+_PLACE: Final = re.compile(r"s3://[A-Za-z0-9:._-]+/(?:[A-Za-z0-9_.=-]+/)*")
 _URL: Final = re.compile(r"[!-~]+")
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _TAG: Final = "tag."
@@ -94,6 +95,9 @@ class S3Config:
         private_keys: Whether threads, namespaces, runs, tasks, sources and steps are in the bucket's keys as
             keyed hashes rather than by their names. Needs `encryption` with a `names_key`, and
             implies `require_encryption`. Use a prefix in which nothing else lies.
+        encrypted_for: The bucket and prefix that objects encrypted with `encryption` are bound to, as
+            `s3://bucket/prefix/`. Default: the saver's own. Name it where the same objects are reached by
+            another name: through an access point, or in a replica.
 
     Raises:
         InvalidConfigError: A setting is unknown, of the wrong type or out of range.
@@ -129,6 +133,7 @@ class S3Config:
     requester_pays: bool = False
     require_encryption: bool = False
     private_keys: bool = False
+    encrypted_for: str | None = None
 
     def __post_init__(self) -> None:
         for setting in fields(self):
@@ -150,6 +155,11 @@ class S3Config:
         _in_range("hedged_reads", self.hedged_reads, 0, 0.1)
         _in_range("cache_bytes", self.cache_bytes, 0, None)
         _in_range("borrow_horizon", self.borrow_horizon, 0, MAX_HORIZON)
+
+    @property
+    def place(self) -> str:
+        """The bucket and prefix that encrypted objects are bound to."""
+        return self.encrypted_for or f"s3://{self.bucket}/{self.prefix}"
 
     def replace(self, **settings: Any) -> S3Config:
         """This configuration with some settings changed.
@@ -265,6 +275,13 @@ class S3Config:
             raise InvalidConfigError("use_accelerate is AWS's own: it doesn't go with an endpoint_url.")
 
     def _check_encryption(self) -> None:
+        if self.encrypted_for is not None:
+            place = self.encrypted_for.rstrip("/") + "/"
+            if not _PLACE.fullmatch(place):
+                raise InvalidConfigError(
+                    f"encrypted_for={self.encrypted_for!r} must be like s3://bucket/prefix/."
+                )
+            object.__setattr__(self, "encrypted_for", place)
         if self.compression not in CODECS:
             raise InvalidConfigError(f"compression={self.compression!r} is none of {', '.join(CODECS)}.")
         modes = get_args(ServerSideEncryption)
@@ -293,6 +310,11 @@ def normalize_prefix(prefix: str) -> str:
             "it neither begins with / nor holds //."
         )
     for segment in normal.split("/"):
+        if len(segment) > MAX_SEGMENT_BYTES:
+            raise InvalidConfigError(
+                f"prefix={prefix!r}: a segment has {len(segment)} characters, and stores that keep files "
+                f"take {MAX_SEGMENT_BYTES}."
+            )
         if segment in (".", ".."):
             raise InvalidConfigError(
                 f"prefix={prefix!r}: a segment {segment!r} means another folder to many tools."

@@ -81,12 +81,12 @@ def _object(data: bytes) -> Description:
     fields: dict[str, Any] = container.fields
     created = fields.get("created")
     named = {
-        name: fields[name] for name in ("kind", "ns", "id", "writer") if isinstance(fields.get(name), str)
+        name: fields[name] for name in ("leaf", "ns", "id", "writer") if isinstance(fields.get(name), str)
     }
     return Description(
         "object",
         len(data),
-        named.get("kind"),
+        named["leaf"].partition(".")[0] if "leaf" in named else None,
         encrypted=False,
         checkpoint_ns=named.get("ns"),
         checkpoint_id=named.get("id"),

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias, TypeVar, cast
 
 from langgraph_checkpoint_s3.admin.plans.portable import Loan, Manifest, Member, PortableFile, PortableWriter
+from langgraph_checkpoint_s3.admin.plans.rehousing import Rehoused
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.objects.vault import Vault
+from langgraph_checkpoint_s3.plans.address import Context
 
 T = TypeVar("T")
 
@@ -94,6 +96,7 @@ class Source:
         self._given = None if self._path else cast("BinaryIO", file)
         self._opened: BinaryIO | None = None
         self._portable: PortableFile | None = None
+        self._rehoused: Rehoused | None = None
         self.loans: Sequence[Loan] = ()
         if self._given is not None and not self._given.seekable():
             raise InvalidConfigError("The file must be one that can seek: it is read twice. Save it first.")
@@ -115,15 +118,36 @@ class Source:
         self.loans = self._portable.check()
         return self._portable
 
+    def rehouse(self, context: Context, thread_id: str) -> None:
+        """Have its objects written anew, for a thread of a saver's.
+
+        Raises:
+            CorruptObjectError: An object borrows from another one that isn't in the file.
+        """
+        assert self._portable is not None  # noqa: S101  # for mypy
+        self._rehoused = Rehoused(self._portable, context, thread_id)
+        self.loans = self._rehoused.loans
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """Its objects."""
+        assert self._portable is not None  # noqa: S101  # for mypy
+        return (self._rehoused or self._portable).members
+
     def read(self, members: Sequence[Member]) -> list[bytes]:
         """The bodies of objects."""
         assert self._portable is not None  # noqa: S101  # for mypy
-        return [self._portable.read(member) for member in members]
+        return [(self._rehoused or self._portable).read(member) for member in members]
 
     def close(self) -> None:
         """Let go of it."""
         if self._opened is not None:
             self._opened.close()
+
+
+def temporary_file() -> BinaryIO:
+    """Open a file that is gone once it is closed."""
+    return cast("BinaryIO", tempfile.TemporaryFile())
 
 
 async def in_thread(function: Callable[..., T], *arguments: object) -> T:

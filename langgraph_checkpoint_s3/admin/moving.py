@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
-from langgraph_checkpoint_s3.admin.files import FileOrPath, Sink, Source, in_thread
-from langgraph_checkpoint_s3.admin.plans.moving import Export, Exported, Import, Imported, check_sealing
-from langgraph_checkpoint_s3.admin.plans.portable import Loan, PortableFile
+from langgraph_checkpoint_s3.admin.files import FileOrPath, Sink, Source, in_thread, temporary_file
+from langgraph_checkpoint_s3.admin.plans.moving import Export, Exported, Import, Imported
 from langgraph_checkpoint_s3.admin.plans.progress import Progress, silent
+from langgraph_checkpoint_s3.admin.plans.rehousing import must_be_rehoused, target_of
+from langgraph_checkpoint_s3.admin.plans.usage import Threads
+from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.plans.address import thread_name
+from langgraph_checkpoint_s3.saver import S3Saver
 
 
 class Moving(BaseAdmin):
@@ -84,14 +87,17 @@ class Moving(BaseAdmin):
         the CRC-32s, the header, and that it is what its name says. Then writes go first, checkpoints
         from the oldest on, the latest last, so that until the end the thread looks like its past.
 
+        What is encrypted is bound to its bucket, prefix and thread. For another place it is sealed anew, with
+        the data key that it has, and the same each time.
+
         What the thread already holds stays: nothing is overwritten. So importing a file twice changes
         nothing, and an import that was cut short is gone on with by importing again. Until then, readers pass
         over what lacks an object that it borrows from. What S3 acknowledges is durable; it isn't read back.
 
         One LIST per 1,000 objects that are there, one PUT for each that isn't. Needs `s3:ListBucket`,
         `s3:PutObject` and `s3:AbortMultipartUpload`, and `s3:GetObject` to compare what is there.
-        Whoever made the file decides what the serializer will load: take files from those you trust, or
-        run with LangGraph's strict msgpack.
+        Whoever made the file decides what the serializer will load, and which encrypted objects are sealed
+        for this thread: take files from those you trust, and run with LangGraph's strict msgpack.
 
         Args:
             file: A path, or a file that is open for reading bytes and can seek.
@@ -109,13 +115,24 @@ class Moving(BaseAdmin):
             ConflictError: The thread holds other checkpoints of the same ids, from which those of the file
                 can't borrow (nothing was written: import into another thread), or somebody deletes it.
             DecryptionError: The file's objects are encrypted, and their key is missing. Nothing was written.
-            NotSupportedError: The file's objects are encrypted for another thread, or aren't encrypted and
-                this saver encrypts. Nothing was written.
+            NotSupportedError: The file's objects aren't encrypted, or their names aren't hashed, and this
+                saver does that. Nothing was written.
             OSError: The file can't be read.
         """
+        return self._import(file, thread_id, progress)
+
+    async def aimport_thread(
+        self, file: FileOrPath, thread_id: str | None = None, *, progress: Progress | None = None
+    ) -> Imported:
+        """`import_thread`, as a coroutine. The file is read in a thread."""
+        return await self._aimport(file, thread_id, progress)
+
+    def _import(
+        self, file: FileOrPath, thread_id: str | None, progress: Progress | None, *, handed_in: bool = False
+    ) -> Imported:
         source = Source(file)
         try:
-            arriving = self._arriving(source.open(self._context.vault), source.loans, thread_id)
+            arriving = self._arriving(source, thread_id, handed_in)
             self._run(arriving.begin())
             while not arriving.done:
                 self._run(arriving.write(source.read(arriving.window)))
@@ -124,14 +141,12 @@ class Moving(BaseAdmin):
             source.close()
         return arriving.result
 
-    async def aimport_thread(
-        self, file: FileOrPath, thread_id: str | None = None, *, progress: Progress | None = None
+    async def _aimport(
+        self, file: FileOrPath, thread_id: str | None, progress: Progress | None, *, handed_in: bool = False
     ) -> Imported:
-        """`import_thread`, as a coroutine. The file is read in a thread."""
         source = Source(file)
         try:
-            opened = await in_thread(source.open, self._context.vault)
-            arriving = self._arriving(opened, source.loans, thread_id)
+            arriving = await in_thread(self._arriving, source, thread_id, handed_in)
             await self._arun(arriving.begin())
             while not arriving.done:
                 await self._arun(arriving.write(await in_thread(source.read, arriving.window)))
@@ -140,7 +155,100 @@ class Moving(BaseAdmin):
             await in_thread(source.close)
         return arriving.result
 
-    def _arriving(self, opened: PortableFile, loans: Sequence[Loan], thread_id: str | None) -> Import:
-        name = opened.manifest.thread if thread_id is None else thread_name(thread_id)
-        check_sealing(self._context, opened, name)
-        return Import(self._context, name, opened.members, loans)
+    def import_threads(
+        self,
+        source: S3Saver,
+        thread_ids: Iterable[str] | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> list[Imported]:
+        """Bring in threads of another bucket or prefix, as they lie there: `export_thread`, `import_thread`.
+
+        What is encrypted is sealed anew for this bucket and prefix, under the data key that it has; both
+        savers need the keys. Nothing is deserialized. Stop the agents that use the threads before. Nothing
+        that is here is overwritten, and the source is only read: doing it again goes on where it was cut
+        short. Each thread's file is a temporary one.
+
+        Needs `s3:ListBucket` and `s3:GetObject` there, and here what `import_thread` needs.
+
+        Args:
+            source: The saver of the other bucket or prefix.
+            thread_ids: The threads; all of them by default.
+            progress: Called with how many threads are done, and how many there are.
+
+        Returns:
+            Of each thread, what was written, and what was kept.
+
+        Raises:
+            InvalidKeyError: There is no such thread.
+            InvalidConfigError: `thread_ids` is a single id, or the source is no saver of this package.
+            DecryptionError: There are encrypted objects, and their key is missing.
+            NotSupportedError: This saver encrypts, or hashes names, and the source doesn't: `migrate` does
+                that.
+            ConflictError: A thread holds other checkpoints of the same ids here, or somebody deletes it.
+            CorruptObjectError: An object is damaged.
+        """
+        there = _admin_of(source)
+        names = _all(thread_ids)
+        if names is None:
+            store, context = source.internals
+            names, listing = [], Threads(context)
+            while not listing.done:
+                names += store.run(listing.page(), "admin.threads")
+        done: list[Imported] = []
+        for name in names:
+            with temporary_file() as file:
+                there.export_thread(name, file)
+                done.append(self.import_thread(file, name))
+            (progress or silent)(len(done), len(names))
+        return done
+
+    async def aimport_threads(
+        self,
+        source: S3Saver,
+        thread_ids: Iterable[str] | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> list[Imported]:
+        """`import_threads`, as a coroutine. Files are read and written in a thread."""
+        there = _admin_of(source)
+        names = _all(thread_ids)
+        if names is None:
+            store, context = source.internals
+            names, listing = [], Threads(context)
+            while not listing.done:
+                names += await store.arun(listing.page(), "admin.threads")
+        done: list[Imported] = []
+        for name in names:
+            file = await in_thread(temporary_file)
+            try:
+                await there.aexport_thread(name, file)
+                done.append(await self.aimport_thread(file, name))
+            finally:
+                await in_thread(file.close)
+            (progress or silent)(len(done), len(names))
+        return done
+
+    def _arriving(self, source: Source, thread_id: str | None, handed_in: bool) -> Import:
+        """Check a file, and have its objects as they are to be in the thread."""
+        opened = source.open(self._context.vault)
+        name = target_of(self._context, opened, None if thread_id is None else thread_name(thread_id))
+        if must_be_rehoused(self._context, opened, name, handed_in=handed_in):
+            source.rehouse(self._context, name)
+        return Import(self._context, name, source.members, source.loans)
+
+
+def _admin_of(source: S3Saver) -> Moving:
+    given: object = source
+    if not isinstance(given, S3Saver):
+        raise InvalidConfigError(
+            f"The source must be an S3Saver, not {type(given).__name__}: `migrate` takes any other saver."
+        )
+    return Moving(given)
+
+
+def _all(thread_ids: Iterable[str] | None) -> list[str] | None:
+    """The threads that are named, each once."""
+    if isinstance(thread_ids, str):
+        raise InvalidConfigError(f"thread_ids are many; put the one into a list, [{thread_ids!r}].")
+    return None if thread_ids is None else list(dict.fromkeys(map(thread_name, thread_ids)))

@@ -20,7 +20,7 @@ from langgraph_checkpoint_s3.objects.borrow import Rules
 from langgraph_checkpoint_s3.objects.codecs import CODECS, Compression
 from langgraph_checkpoint_s3.objects.drafts import draft, serialize
 from langgraph_checkpoint_s3.objects.format import MAGIC, open_container, sealed_with
-from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout, WritesLeaf
+from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout, WritesLeaf, decode_leaf
 from langgraph_checkpoint_s3.objects.records import Origin
 from langgraph_checkpoint_s3.objects.values import text
 from langgraph_checkpoint_s3.objects.vault import Vault
@@ -28,7 +28,7 @@ from langgraph_checkpoint_s3.objects.writes import Task, encode_tasks
 from langgraph_checkpoint_s3.plans.address import Address, Context, required_id
 from langgraph_checkpoint_s3.plans.lenders import missing
 from langgraph_checkpoint_s3.plans.memory import Memory
-from langgraph_checkpoint_s3.plans.read import Loaded, open_folder, open_object
+from langgraph_checkpoint_s3.plans.read import Loaded, leaf_of, open_folder, open_object
 from langgraph_checkpoint_s3.plans.scan import group
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.plans.unlock import key_to_write, run_calls
@@ -81,7 +81,7 @@ def loads(
     data = bytes(data)
     vault = Vault(encryption) if encryption is not None else None
     if data.startswith(MAGIC):
-        loaded = _load([(_name(data), data)], thread_id or "", max_bytes, None)
+        loaded = _load([(_name(data), data)], "", max_bytes, _context(None))
     else:
         opened = PortableFile(io.BytesIO(data), vault)
         if len({member.folder for member in opened.members}) > 1:
@@ -90,9 +90,9 @@ def loads(
                 "bucket with S3Admin.import_thread."
             )
         objects = [(member.name, opened.read(member)) for member in opened.members]
-        loaded = _load(objects, opened.manifest.thread, max_bytes, vault)
-        if thread_id is not None:
-            loaded = replace(loaded, renamed=thread_id)
+        loaded = _load(objects, opened.manifest.thread, max_bytes, _context(vault, opened.manifest.place))
+    if thread_id is not None:
+        loaded = replace(loaded, renamed=thread_id)
     return loaded.loads(maybe_add_typed_methods(serde or JsonPlusSerializer()))
 
 
@@ -110,8 +110,8 @@ def dumps(
             tasks aren't in a tuple, and their places stand in for them.
         serde: The serializer of the saver that will read it. Default: LangGraph's `JsonPlusSerializer`.
         compression: `zstd`, `gzip` or `none`.
-        encryption: The key provider of the saver that will read it, if it encrypts. The file can then be
-            brought into the thread that the config names, and no other. Savers with `private_keys` take none.
+        encryption: The key provider of the saver that will read it, if it encrypts. Savers with
+            `private_keys` take none.
 
     Raises:
         InvalidKeyError: The tuple's config has no thread_id, or its checkpoint no id.
@@ -132,18 +132,18 @@ def dumps(
     sealed = key is not None
 
     def origin(number: int) -> Origin:
-        return Origin(address.namespace, checkpoint_id, now + number, _WRITER)
+        return context.origin(address.thread_id, address.namespace, checkpoint_id, now + number)
 
     def name(leaf: CheckpointLeaf | WritesLeaf) -> str:
-        folder = _LAYOUT.checkpoint(address.thread_id, address.namespace, checkpoint_id)
-        return folder.removeprefix(_LAYOUT.thread(address.thread_id)) + leaf.encode()
+        key = _LAYOUT.key(address.thread_id, address.namespace, checkpoint_id, leaf)
+        return key.removeprefix(_LAYOUT.thread(address.thread_id))
 
     objects: dict[str, bytes] = {}
     for number, (task, writes) in enumerate(_runs(checkpoint.pending_writes or ()), start=1):
-        seal = room.seal(key, "writes", checkpoint_id)
+        member = name(WritesLeaf.of(task, writes, sealed=sealed))
+        seal = room.seal(key, checkpoint_id, leaf_of(member))
         tasks = [Task.of(serde, writes, task, f"{number:08}")]
-        body = encode_tasks(compression, origin(number), tasks, seal)
-        objects[name(WritesLeaf.of(task, writes, sealed=sealed))] = body
+        objects[member] = encode_tasks(compression, origin(number), leaf_of(member), tasks, seal)
     leaf = CheckpointLeaf.of(checkpoint.metadata, parent, sealed=sealed)
     content = serialize(serde, checkpoint.checkpoint, checkpoint.metadata, parent)
     versions = checkpoint.checkpoint.get("channel_versions") or {}
@@ -180,16 +180,22 @@ def _name(data: bytes) -> str:
         )
     fields = open_container(data, len(data)).fields
     try:
-        if fields.get("kind") != "checkpoint":
+        leaf = text(fields["leaf"])
+        if not isinstance(decode_leaf(leaf), CheckpointLeaf):
             raise ValueError("it isn't one of a checkpoint")
         folder = _LAYOUT.checkpoint("", text(fields["ns"]), text(fields["id"]))
     except (ValueError, KeyError) as error:
         raise CorruptObjectError(f"The object can't be loaded by itself: {error}") from error
-    return folder.removeprefix(_LAYOUT.thread("")) + CheckpointLeaf().encode()
+    return folder.removeprefix(_LAYOUT.thread("")) + leaf
 
 
-def _context(vault: Vault | None) -> Context:
-    """What plans are given where there is no bucket."""
+def _context(vault: Vault | None, place: str = "") -> Context:
+    """What plans are given where there is no bucket.
+
+    Args:
+        vault: The keys at hand.
+        place: The bucket and prefix that encrypted objects are bound to.
+    """
     return Context(
         _LAYOUT,
         JsonPlusSerializer(),
@@ -200,14 +206,12 @@ def _context(vault: Vault | None) -> Context:
         Memory.none(),
         borrow=False,
         vault=vault,
+        place=place,
     )
 
 
-def _load(
-    objects: Sequence[tuple[str, bytes]], thread_id: str, max_bytes: int, vault: Vault | None
-) -> Loaded:
+def _load(objects: Sequence[tuple[str, bytes]], thread_id: str, max_bytes: int, context: Context) -> Loaded:
     """Open the objects of one checkpoint."""
-    context = _context(vault)
     bodies = {_LAYOUT.thread(thread_id) + name: Body(body, "", len(body)) for name, body in objects}
     size = 0
     for key, body in bodies.items():

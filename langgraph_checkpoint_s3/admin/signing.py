@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 import uuid
 import warnings
 from datetime import timedelta
-from typing import BinaryIO, Final, cast
+from typing import Final
 
-from langgraph_checkpoint_s3.admin.files import in_thread
+from langgraph_checkpoint_s3.admin.files import in_thread, temporary_file
 from langgraph_checkpoint_s3.admin.moving import Moving
 from langgraph_checkpoint_s3.admin.plans import signing
 from langgraph_checkpoint_s3.admin.plans.change import Change
@@ -17,6 +16,7 @@ from langgraph_checkpoint_s3.admin.plans.progress import Progress
 from langgraph_checkpoint_s3.admin.plans.signing import Receipt, SignedUpload, seconds_of, thread_of
 from langgraph_checkpoint_s3.admin.portable import MAX_BYTES
 from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.objects.components import Hidden
 from langgraph_checkpoint_s3.plans.address import Address, required_id, thread_name
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.s3.administration import Signed
@@ -173,13 +173,15 @@ class Signing(Moving):
             InvalidKeyError: It isn't an upload's key, or nothing was handed in yet.
             CorruptObjectError: It is too large, damaged, or no portable file. Nothing was written.
             ConflictError: It was handed in again while it was read.
+            NotSupportedError: It is encrypted for another thread, prefix or bucket, or isn't and this saver
+                encrypts. Nothing was written.
         """
         receipt, target = self._receipt(upload, thread_id, max_bytes)
-        with _temporary_file() as file:
+        with temporary_file() as file:
             self._run(receipt.begin())
             while not receipt.done:
                 file.write(self._run(receipt.more()))
-            imported = self.import_thread(file, target, progress=progress)
+            imported = self._import(file, target, progress, handed_in=True)
         self._run(receipt.discard())
         return imported
 
@@ -194,11 +196,11 @@ class Signing(Moving):
         """`accept_upload`, as a coroutine."""
         receipt, target = self._receipt(upload, thread_id, max_bytes)
         await self._arun(receipt.begin())
-        file = await in_thread(_temporary_file)
+        file = await in_thread(temporary_file)
         try:
             while not receipt.done:
                 await in_thread(file.write, await self._arun(receipt.more()))
-            imported = await self.aimport_thread(file, target, progress=progress)
+            imported = await self._aimport(file, target, progress, handed_in=True)
         finally:
             await in_thread(file.close)
         await self._arun(receipt.discard())
@@ -224,6 +226,8 @@ class Signing(Moving):
     ) -> tuple[Receipt, str]:
         key = upload.key if isinstance(upload, SignedUpload) else upload
         made_for = thread_of(self._context.layout, key)
+        if isinstance(made_for, Hidden) and isinstance(upload, SignedUpload):
+            made_for = upload.thread_id  # of a long name, the key has but the hash
         target = made_for if thread_id is None else thread_name(thread_id)
         return Receipt(self._context, key, max_bytes), target
 
@@ -236,10 +240,6 @@ class Signing(Moving):
         elif signed.temporary:
             _warn("The signed URL ends with the credentials, which are temporary: maybe before it expires.")
         return signed.url
-
-
-def _temporary_file() -> BinaryIO:
-    return cast("BinaryIO", tempfile.TemporaryFile())
 
 
 def _warn(message: str) -> None:

@@ -26,14 +26,15 @@ class Usage(BaseAdmin):
         iteration gets there. A thread shows as long as it has any object. Threads of savers whose prefixes
         lie below this one's are not shown, nor folders that no saver makes.
 
-        With `private_keys` the names are read from one object each: a LIST and a GET more for each thread,
-        and `prefix` narrows nothing down. They come in the order of their hashes. A thread whose key this
-        saver lacks shows as its hash, an `str` that the other methods take for the thread.
+        Names that are hashed in keys, with `private_keys` or because they are too long for keys, are read
+        from one object each: a LIST and a GET more for each such thread. `prefix` doesn't narrow those down,
+        and they come in the order of their hashes. A thread whose key this saver lacks shows as its hash, an
+        `str` that the other methods take for the thread.
 
-        Needs `s3:ListBucket`; with `private_keys`, `s3:GetObject` too.
+        Needs `s3:ListBucket`; where names are hashed, `s3:GetObject` too.
 
         Args:
-            prefix: What the ids begin with; it narrows the LIST down.
+            prefix: What the ids begin with; it narrows the LIST down, and long names are a LIST of their own.
             limit: How many at most. By default all of them.
 
         Yields:

@@ -74,19 +74,53 @@ def export(
 
 def import_(
     run: Run,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `export` wrote.")],
-    thread: Annotated[str, typer.Option(help="The thread that it becomes. Default: the file's own.")] = "",
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="What `export` wrote; or s3://bucket/prefix: its threads.")
+    ],
+    thread: Annotated[
+        str,
+        typer.Option(help="The thread that it becomes. Default: the file's own. Of s3://…, the only thread."),
+    ] = "",
 ) -> None:
-    """Bring in a thread from a file. What the thread holds already stays: doing it again does no harm."""
-    if not file.is_file():
-        raise Stop(NOT_FOUND, f"There is no file {file}.")
+    """Bring in a thread from a file. What the thread holds already stays: doing it again does no harm.
+
+    From s3://bucket/prefix come all of its threads, as they lie there; what is encrypted is sealed anew.
+    """
+    if file.startswith("s3://"):
+        _import_threads(run, file, thread)
+        return
+    path = Path(file)
+    if not path.is_file():
+        raise Stop(NOT_FOUND, f"There is no file {path}.")
     with run.progress("importing") as progress:
-        done = run.admin.import_thread(file, thread or None, progress=progress)
+        done = run.admin.import_thread(path, thread or None, progress=progress)
     told = (
         f"Brought {counted(done.checkpoints, 'checkpoint')} into {done.thread_id}: "
         f"{done.written} objects written, {done.unchanged} there before, {len(done.kept)} kept as they were."
     )
     run.answer(done, lambda: run.line(clean(told)))
+
+
+def _import_threads(run: Run, source: str, thread: str) -> None:
+    """Bring in the threads of another bucket or prefix, or one of them."""
+    with (
+        open_saver(source, encryption=run.keys) as saver,
+        run.progress("importing") as progress,
+    ):
+        each = run.admin.import_threads(saver, [thread] if thread else None, progress=progress)
+    sums = {
+        "threads": len(each),
+        "checkpoints": sum(done.checkpoints for done in each),
+        "written": sum(done.written for done in each),
+        "unchanged": sum(done.unchanged for done in each),
+        "kept": sum(len(done.kept) for done in each),
+    }
+    told = (
+        f"Brought {counted(sums['checkpoints'], 'checkpoint')} of {counted(sums['threads'], 'thread')}: "
+        f"{sums['written']} objects written, {sums['unchanged']} there before, "
+        f"{sums['kept']} kept as they were."
+    )
+    run.answer(sums, lambda: run.line(told))
 
 
 def url(

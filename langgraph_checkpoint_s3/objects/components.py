@@ -6,7 +6,9 @@ import re
 from typing import Final
 
 from langgraph_checkpoint_s3.errors import InvalidKeyError
-from langgraph_checkpoint_s3.objects.names import HASHED, Hidden
+
+HASHED: Final = ".h"
+"""What a hash begins with in a key; no encoded name does."""
 
 _ESCAPED: Final = [
     chr(byte) if re.match(r"[A-Za-z0-9_-]", chr(byte)) else f".{byte:02X}" for byte in range(256)
@@ -16,6 +18,12 @@ COMPONENT: Final = r"(?:[A-Za-z0-9_-]|\.[0-9A-F]{2})*"
 _COMPONENT: Final = re.compile(COMPONENT)
 _ESCAPE: Final = re.compile(r"\.([0-9A-F]{2})")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]*")
+
+
+class Hidden(str):
+    """A name of which only the hash is known. It goes wherever a name goes."""
+
+    __slots__ = ()
 
 
 def encode_component(text: str, what: str = "component") -> str:

@@ -36,6 +36,7 @@ class Draft:
         content: What is in it, and in what it borrows.
         known: What its children may borrow, once it is written.
         origin: Where it comes from.
+        leaf: The end of its key.
         room: The namespace that it is in.
     """
 
@@ -45,6 +46,7 @@ class Draft:
     content: Content
     known: Known
     origin: Origin
+    leaf: str
     room: Room = PLAIN
 
     def whole(self, compression: Compression) -> bytes:
@@ -54,7 +56,7 @@ class Draft:
             compression: For what it borrowed.
         """
         origin = self.origin
-        where = origin.checkpoint_ns, origin.checkpoint_id
+        where = origin.checkpoint_ns, origin.checkpoint_id, self.leaf
         record = open_checkpoint(self.body, len(self.body), *where, self.room)
         for name, value in record.channels.items():
             raw, at = self.content.channels[name][1], 0
@@ -131,10 +133,11 @@ def draft(
     """
     if known is not None and known.sealed != (sealing is not None):
         known = None
-    seal = room.seal(sealing, "checkpoint", origin.checkpoint_id)
     compression = worthwhile(compression, [content.metadata[0]])
     parts = _borrowed(content, rules, known, origin.created / SECOND) if known and known.values else {}
-    builder = Builder(compression, seal)
+    key = key_of(bool(parts), any(len(raw) >= rules.smallest for _, raw in content.channels.values()))
+    leaf = key.rpartition("/")[2]
+    builder = Builder(compression, room.seal(sealing, origin.checkpoint_id, leaf))
     blobs = [(raw, len(raw) >= OWN_FRAME) for _, raw in (content.metadata, content.rest)]
     for name, (_, raw) in content.channels.items():
         if name in parts:
@@ -154,18 +157,17 @@ def draft(
         if value.size >= rules.smallest
     }
     lenders = sorted({frame.lender for frame in builder.frames if frame.lender})
-    key = key_of(bool(lenders), bool(large))
     fields = {
-        **origin.fields("checkpoint"),
+        **origin.fields(leaf),
         "parent": content.parent,
         "metadata": pack_value(Value(content.metadata[0], metadata)),
         "checkpoint": pack_value(Value(content.rest[0], rest)),
         "channels": {name: pack_value(value) for name, value in values.items()},
     }
     body, base = builder.finish(fields)
-    lender, serializer = origin.lender(key.rpartition("/")[2]), content.metadata[0]
+    lender, serializer = origin.lender(leaf), content.metadata[0]
     next_known = known_of(lender, serializer, versions, large, builder.frames, base, sealing)
-    return Draft(key, body, lenders, content, next_known, origin, room)
+    return Draft(key, body, lenders, content, next_known, origin, leaf, room)
 
 
 def _borrowed(content: Content, rules: Rules, known: Known, now: float) -> Parts:

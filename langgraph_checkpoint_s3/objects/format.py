@@ -205,7 +205,7 @@ class Container:
             return stored
         if frame.lender is None:
             return self.seal.open(stored)
-        return self.seal.lender(frame.lender.checkpoint_id, frame.key or self.seal.ref).open(stored)
+        return self.seal.lender(*frame.lender[:2], frame.key or self.seal.ref).open(stored)
 
 
 def _of(frame: Frame) -> str:

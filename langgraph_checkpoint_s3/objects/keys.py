@@ -23,6 +23,8 @@ later checkpoints may borrow from `.l`, and one that borrows itself `.b` instead
 
 Where names are secrets (`names.py`), thread and namespace are `.h` and a hash, and the leaf's fields but
 the parent too, under other letters: `m` for the source, `n` for the step, `q` for the run, `u` for the task.
+So are names that are too long: what stands between two slashes has at most 255 bytes, for it is a file's name
+for stores that keep files. The objects' headers have the name.
 """
 
 from __future__ import annotations
@@ -34,15 +36,22 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidKeyError
-from langgraph_checkpoint_s3.objects.components import decode_component, encode_component, utf8
+from langgraph_checkpoint_s3.objects.components import (
+    HASHED,
+    Hidden,
+    decode_component,
+    encode_component,
+    utf8,
+)
 from langgraph_checkpoint_s3.objects.leaves import INDEX, CheckpointLeaf, WritesLeaf, decode_leaf
-from langgraph_checkpoint_s3.objects.names import Hidden, Names
+from langgraph_checkpoint_s3.objects.names import FIELDS, FOLDERS, Names
 
 __all__ = [
     "AFTER_SLASH",
     "EXPORTS",
     "LEASES",
     "MAX_KEY_BYTES",
+    "MAX_SEGMENT_BYTES",
     "NAMESPACE_SUFFIX",
     "THREAD_SUFFIX",
     "TOMBSTONES",
@@ -59,6 +68,9 @@ __all__ = [
 
 MAX_KEY_BYTES: Final = 1024
 """S3's limit for a key (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html)."""
+
+MAX_SEGMENT_BYTES: Final = 255
+"""What file systems take for a name, and so what stores on them take between two slashes of a key."""
 
 THREAD_SUFFIX: Final = ".thread"
 NAMESPACE_SUFFIX: Final = ".ns"
@@ -170,55 +182,64 @@ class Layout:
     def key(
         self, thread_id: str, checkpoint_ns: str, checkpoint_id: str, leaf: CheckpointLeaf | WritesLeaf
     ) -> str:
-        """The key of an object.
+        """Return the key of an object.
 
         Raises:
-            InvalidKeyError: It would be longer than S3 takes; the message names the longest part.
+            InvalidKeyError: It, or a part of it, would be longer than stores take; the message names the
+                longest part.
         """
-        end = (leaf.hidden(self.names) if self.names else leaf).encode()
-        key = self.checkpoint(thread_id, checkpoint_ns, checkpoint_id) + end
+        end = leaf.hidden(self.names or FIELDS).encode()
+        rank = encode_rank(checkpoint_id)
+        key = f"{self.namespace(thread_id, checkpoint_ns)}{rank}/{end}"
+        if len(key) <= MAX_KEY_BYTES and len(rank) <= MAX_SEGMENT_BYTES and len(end) <= MAX_SEGMENT_BYTES:
+            return key
+        parent = leaf.parent if isinstance(leaf, CheckpointLeaf) else None
+        parts = {"checkpoint_id": len(rank), "parent checkpoint_id": len(encode_component(parent or ""))}
         if len(key) > MAX_KEY_BYTES:
-            parts = {
+            what = f"The object's key would have {len(key)} bytes, and S3 takes {MAX_KEY_BYTES}"
+            parts |= {
                 "prefix": len(self.prefix),
                 "thread_id": len(self._component(thread_id, "thread_id")),
                 "checkpoint_ns": len(self._component(checkpoint_ns, "checkpoint_ns")),
-                "checkpoint_id": len(encode_rank(checkpoint_id)),
             }
-            if isinstance(leaf, WritesLeaf):
-                parts["task_id"] = len(encode_component(leaf.task or ""))
-            else:
-                named = {
-                    "parent checkpoint_id": leaf.parent,
-                    "metadata['source']": leaf.source,
-                    "metadata['step']": leaf.step,
-                    "metadata['run_id']": leaf.run,
-                }
-                parts |= {name: len(encode_component(str(value))) for name, value in named.items() if value}
-            longest = max(parts, key=lambda name: parts[name])
-            raise InvalidKeyError(
-                f"The object's key would have {len(key)} bytes, and S3 takes {MAX_KEY_BYTES}. Its longest "
-                f"part is the {longest}, with {parts[longest]} bytes as encoded: shorten that."
+        else:
+            what = (
+                f"Between two slashes the object's key would have {max(len(rank), len(end))} bytes, and "
+                f"stores that keep files take {MAX_SEGMENT_BYTES}"
             )
-        return key
+            if len(rank) <= MAX_SEGMENT_BYTES:
+                del parts["checkpoint_id"]
+        longest = max(parts, key=lambda name: parts[name])
+        raise InvalidKeyError(
+            f"{what}. Its longest part is the {longest}, with {parts[longest]} bytes as encoded: shorten "
+            "that."
+        )
+
+    def hides(self, thread_id: str) -> bool:
+        """Whether keys have but a thread's hash: objects name it then."""
+        return self._component(thread_id, "thread_id").startswith(HASHED)
 
     def run(self, run_id: str) -> str:
         """A run as the keys' leaves have it."""
-        return self.names.hide("run_id", run_id) if self.names else run_id
+        return (self.names or FIELDS).hide("run_id", run_id)
 
     def index_filter(self, filter: Mapping[str, Any]) -> Mapping[str, Any]:
         """A filter as the keys' leaves have it. What equals no name by its type, they can't decide."""
-        if self.names is None:
-            return filter
-        hashed: dict[str, Hidden] = {}
+        names = self.names or FIELDS
+        shown = dict(filter) if self.names is None else {}
         for name, field, _, _ in INDEX:
             value = filter.get(name)
             if field == "step" and (
                 isinstance(value, int) or (isinstance(value, float) and value.is_integer())
             ):
-                hashed[name] = self.names.hide(name, str(int(value)))
+                hidden = names.hide(name, str(int(value)))
             elif field != "step" and type(value) is str:
-                hashed[name] = self.names.hide(name, value)
-        return hashed
+                hidden = names.hide(name, value)
+            else:
+                continue
+            if isinstance(hidden, Hidden):
+                shown[name] = hidden
+        return shown
 
     def holds(self, key: str) -> bool:
         """Whether a key is in a thread's folder of this prefix, and not of a saver below it."""
@@ -253,4 +274,4 @@ class Layout:
             ) from error
 
     def _component(self, name: str, what: str) -> str:
-        return encode_component(self.names.hide(what, name) if self.names else name, what)
+        return encode_component((self.names or FOLDERS).hide(what, name), what)

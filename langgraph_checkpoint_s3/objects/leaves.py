@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from langgraph_checkpoint_s3.objects.components import COMPONENT, decode_component, encode_component
-from langgraph_checkpoint_s3.objects.names import Hidden, Names
+from langgraph_checkpoint_s3.objects.components import COMPONENT, Hidden, decode_component, encode_component
+from langgraph_checkpoint_s3.objects.names import Names, Short
 
 INDEX: Final = (
     ("source", "source", "k", "m"),
@@ -18,6 +18,7 @@ INDEX: Final = (
 )
 """Metadata that a leaf tells: its name, the leaf's field, and that field's letter, plain and hashed."""
 _MAX_SLOTS_TEXT: Final = 48
+_DIGEST: Final = 32
 _FIELD: Final = re.compile(rf"\.([a-z])({COMPONENT})")
 _NUMBER: Final = re.compile(r"0|-?[1-9][0-9]*")
 
@@ -56,14 +57,14 @@ class CheckpointLeaf:
             sealed=sealed,
         )
 
-    def hidden(self, names: Names) -> CheckpointLeaf:
-        """The leaf with its fields hashed."""
+    def hidden(self, names: Names | Short) -> CheckpointLeaf:
+        """Return the leaf as keys have it: with hashes of the fields that are secrets, or too long."""
+        fields = ((name, field, getattr(self, field)) for name, field, _, _ in INDEX)
+        hidden = {field: names.hide(name, str(value)) for name, field, value in fields if value is not None}
         hashed: dict[str, Any] = {
-            field: names.hide(name, str(value))
-            for name, field, _, _ in INDEX
-            if (value := getattr(self, field)) is not None
+            field: value for field, value in hidden.items() if isinstance(value, Hidden)
         }
-        return replace(self, **hashed)
+        return replace(self, **hashed) if hashed else self
 
     def encode(self) -> str:
         """The leaf as a key ends in it."""
@@ -88,7 +89,14 @@ class CheckpointLeaf:
             filter: What is wanted, as `Layout.index_filter` gives it.
         """
         known = ((name, getattr(self, field)) for name, field, _, _ in INDEX)
-        return all(value is None or name not in filter or filter[name] == value for name, value in known)
+        return all(
+            value is None
+            or name not in filter
+            or filter[name] == value
+            # A hash tells nothing of what isn't a name by its type.
+            or (isinstance(value, Hidden) and type(filter[name]) not in (Hidden, str, int))
+            for name, value in known
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +134,13 @@ class WritesLeaf:
         text = "/".join(cls.of(task_id, slots).encode() for task_id, slots in tasks)
         return cls(None, f"j{_digest(text)}", sealed)
 
-    def hidden(self, names: Names) -> WritesLeaf:
-        """The leaf with its fields hashed."""
+    def hidden(self, names: Names | Short) -> WritesLeaf:
+        """Return the leaf as keys have it: with hashes of the fields that are secrets, or too long."""
+        task = None if self.task is None else names.hide("task_id", self.task)
         slots = names.hide("slots", self.slots)
-        if self.task is None:
-            return replace(self, slots=f"j{slots}")
-        return replace(self, task=names.hide("task_id", self.task), slots=f"wh{slots}")
+        if isinstance(slots, Hidden):
+            slots = f"{'j' if task is None else 'wh'}{slots}"
+        return replace(self, task=task, slots=slots)
 
     def encode(self) -> str:
         """The leaf as a key ends in it."""
@@ -202,4 +211,4 @@ def _ranges(numbers: list[int]) -> str:
 
 
 def _digest(text: str) -> str:
-    return hashlib.blake2s(text.encode(), digest_size=16).hexdigest()
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]

@@ -21,7 +21,6 @@ from langgraph_checkpoint_s3.objects.format import Container, open_container
 from langgraph_checkpoint_s3.objects.limits import check_values
 from langgraph_checkpoint_s3.objects.revive import Dumped, load, load_map
 from langgraph_checkpoint_s3.objects.rooms import PLAIN, Room
-from langgraph_checkpoint_s3.objects.seal import Kind
 from langgraph_checkpoint_s3.objects.values import (
     Lender,
     Value,
@@ -61,14 +60,18 @@ class Origin:
         """
         return Lender(self.checkpoint_id, leaf, self.created // SECOND)
 
-    def fields(self, kind: str) -> dict[str, Any]:
-        """What the header says of it."""
+    def fields(self, leaf: str) -> dict[str, Any]:
+        """What the header says of it.
+
+        Args:
+            leaf: The end of its key.
+        """
         thread = {} if self.thread_id is None else {"thread": self.thread_id}
         return {
             **thread,
-            "kind": kind,
             "ns": self.checkpoint_ns,
             "id": self.checkpoint_id,
+            "leaf": leaf,
             "created": self.created,
             "writer": self.writer,
         }
@@ -187,15 +190,23 @@ class CheckpointRecord:
 
 
 def open_checkpoint(
-    data: bytes | memoryview, size: int, checkpoint_ns: str, checkpoint_id: str, room: Room = PLAIN
+    data: bytes | memoryview, size: int, checkpoint_ns: str, checkpoint_id: str, leaf: str, room: Room = PLAIN
 ) -> CheckpointRecord:
     """Read a checkpoint's object, or its head.
+
+    Args:
+        data: The object's bytes from its beginning.
+        size: The whole object's length.
+        checkpoint_ns: The namespace that its key says.
+        checkpoint_id: The checkpoint that its key says.
+        leaf: The end of its key.
+        room: The namespace.
 
     Raises:
         CorruptObjectError: It can't be trusted, or belongs to another checkpoint.
         DecryptionError: It is encrypted, and the key is missing or another one; or it isn't, and must be.
     """
-    container = open_kind(data, size, "checkpoint", checkpoint_ns, checkpoint_id, room)
+    container = open_placed(data, size, checkpoint_ns, checkpoint_id, leaf, room)
     fields, frames = container.fields, container.frames
     try:
         record = CheckpointRecord(
@@ -212,22 +223,21 @@ def open_checkpoint(
     return record
 
 
-def open_kind(
-    data: bytes | memoryview, size: int, kind: Kind, checkpoint_ns: str, checkpoint_id: str, room: Room
+def open_placed(
+    data: bytes | memoryview, size: int, checkpoint_ns: str, checkpoint_id: str, leaf: str, room: Room
 ) -> Container:
     """Read an object, or its head, and see that it is what lies under its key.
 
     Raises:
-        CorruptObjectError: It can't be trusted, or belongs to another checkpoint.
+        CorruptObjectError: It can't be trusted, or belongs under another key.
         DecryptionError: It is encrypted, and the key is missing or another one; or it isn't, and must be.
     """
-    container = open_container(data, size, room.seals(kind, checkpoint_id))
+    container = open_container(data, size, room.seals(checkpoint_id, leaf))
     room.check(container)
-    found = tuple(container.fields.get(name) for name in ("kind", "ns", "id"))
-    if found != (kind, room.plain(checkpoint_ns, found[1]), checkpoint_id):
-        is_kind = found[0] if found[0] in ("checkpoint", "writes") else brief(found[0])
+    found = tuple(container.fields.get(name) for name in ("ns", "id", "leaf"))
+    if found != (room.plain(checkpoint_ns, found[0], sealed=container.seal is not None), checkpoint_id, leaf):
         raise CorruptObjectError(
-            f"The object lies under another one's key: it is {is_kind} of {brief(found[2])} in "
-            f"{brief(found[1])}"
+            f"The object lies under another one's key: it is {brief(found[2])} of checkpoint "
+            f"{brief(found[1])} in namespace {brief(found[0])}"
         )
     return container

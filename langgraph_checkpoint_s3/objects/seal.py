@@ -1,11 +1,12 @@
 """How an object's bytes are encrypted: AES-256-GCM, bound to the place that the object has.
 
 Each frame is sealed after it was compressed, and the header as a whole. What is sealed is twelve bytes
-(the nonce), the ciphertext and its tag of sixteen bytes. The place (thread, namespace, checkpoint, kind of
-object) and the format's version are its associated data: moved to another key, an object doesn't decrypt.
-Every thread has an AES key of its own, derived from the data key, so that however much is written nowhere
-do random nonces become too many for one key. Where the same bytes must come out again, in copies and what
-is rewritten in its place, the nonce is made of what is encrypted, with a key of its own.
+(the nonce), the ciphertext and its tag of sixteen bytes. The place (bucket and prefix, thread, namespace,
+checkpoint, the end of the key) and the format's version are its associated data: moved to another key, an
+object doesn't decrypt. Every thread of a place has an AES key of its own, derived from the data key, so that
+however much is written nowhere do random nonces become too many for one key. Where the same bytes must come
+out again, in copies and what is rewritten in its place, the nonce is made of what is encrypted, with a key of
+its own.
 
 A *data key* is what a key provider gives, 32 bytes; its `KeyRef` stands in the open in each object.
 """
@@ -17,7 +18,7 @@ import hmac
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgpack
 
@@ -38,8 +39,6 @@ MOST_WRAPPED: Final = 6 * 1024
 _NONCE_BYTES: Final = 12
 _MOST: Final = 2**31 - 1
 """Bytes that `cryptography` encrypts at once."""
-
-Kind = Literal["checkpoint", "writes"]
 
 
 class KeyRef(NamedTuple):
@@ -95,19 +94,21 @@ class Seal:
 
     Attributes:
         ref: The data key.
+        place: The bucket and prefix, `s3://bucket/prefix/`.
         thread: The thread, as the key has it.
         namespace: The namespace, as the key has it.
         checkpoint_id: The checkpoint.
-        kind: What the object is.
+        leaf: The end of the key.
         ciphers: Gives a thread's cipher for a data key, and the key of its repeatable nonces.
         repeatable: Whether the same bytes become the same each time.
     """
 
     ref: KeyRef
+    place: str
     thread: str
     namespace: str
     checkpoint_id: str
-    kind: Kind
+    leaf: str
     ciphers: Callable[[KeyRef, str], Cipher] = field(repr=False)
     repeatable: bool = False
 
@@ -126,7 +127,7 @@ class Seal:
                 f"A value of {len(plain)} bytes, compressed, can't be encrypted: {_MOST} are the most. "
                 "Nothing was written"
             )
-        cipher, bound = self.ciphers(self.ref, self.thread), self._bound(more)
+        cipher, bound = self._cipher(), self._bound(more)
         nonce = cipher.nonce(plain, bound) if self.repeatable else os.urandom(_NONCE_BYTES)
         return nonce + cipher.aead.encrypt(nonce, plain, bound)
 
@@ -140,23 +141,28 @@ class Seal:
         Raises:
             DecryptionError: The key is missing, or they aren't what `close` made in this place.
         """
-        cipher = self.ciphers(self.ref, self.thread)
+        cipher = self._cipher()
         view = memoryview(sealed)
         try:
             return cipher.aead.decrypt(bytes(view[:_NONCE_BYTES]), view[_NONCE_BYTES:], self._bound(more))
         except Exception as error:  # noqa: BLE001  # InvalidTag, and ValueError where it is short
             raise DecryptionError(
-                f"The object doesn't decrypt with the key {self.ref.id!r} ({type(error).__name__}): it was "
-                "changed, or moved here from another place, or the key of this name is another one"
+                f"The object doesn't decrypt with the key {self.ref.id!r} ({type(error).__name__}) as one of "
+                f"{self.place}: it was changed, or moved here from another place, or the key of this name is "
+                "another one. If the bucket is a replica, or is reached by another name than when it was "
+                "written, say which by the setting encrypted_for"
             ) from None
 
-    def lender(self, checkpoint_id: str, ref: KeyRef) -> Seal:
-        """What the frames of another checkpoint of the namespace are sealed with."""
-        return replace(self, checkpoint_id=checkpoint_id, ref=ref, kind="checkpoint")
+    def lender(self, checkpoint_id: str, leaf: str, ref: KeyRef) -> Seal:
+        """Return what the frames of another checkpoint of the namespace are sealed with."""
+        return replace(self, checkpoint_id=checkpoint_id, leaf=leaf, ref=ref)
+
+    def _cipher(self) -> Cipher:
+        return self.ciphers(self.ref, self.place + self.thread)
 
     def _bound(self, more: tuple[Any, ...]) -> bytes:
-        place = ("LGS3", 1, self.thread, self.namespace, self.checkpoint_id, self.kind, *more)
-        bound: bytes = msgpack.packb(place, use_bin_type=True)
+        place = (self.place, self.thread, self.namespace, self.checkpoint_id, self.leaf)
+        bound: bytes = msgpack.packb(("LGS3", 1, *place, *more), use_bin_type=True)
         return bound
 
 
@@ -182,7 +188,12 @@ def derive(secret: bytes, purpose: str, name: str = "") -> bytes:
 
 
 def cipher(secret: bytes, thread: str) -> Cipher:
-    """A thread's cipher for a data key."""
+    """Return a thread's cipher for a data key.
+
+    Args:
+        secret: The data key.
+        thread: The thread's folder, with its bucket and prefix.
+    """
     key, nonces = derive(secret, "thread", thread), derive(secret, "nonces", thread)
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.errors import DecryptionError
-from langgraph_checkpoint_s3.objects.seal import Cipher, DataKey, KeyRef, Kind, Seal, cipher
+from langgraph_checkpoint_s3.objects.seal import Cipher, DataKey, KeyRef, Seal, cipher
 
 _MOST_KEYS: Final = 4096
 _MOST_CIPHERS: Final = 4096
@@ -76,17 +76,18 @@ class Vault:
                 del self._ciphers[each]
             self._remember(ref, (self._clock(), why))
 
-    def seal(self, ref: KeyRef, namespace: str, checkpoint_id: str, kind: Kind) -> Seal:
-        """What an object is sealed with.
+    def seal(self, ref: KeyRef, place: str, namespace: str, checkpoint_id: str, leaf: str) -> Seal:
+        """Return what an object is sealed with.
 
         Args:
             ref: The data key.
+            place: Its bucket and prefix.
             namespace: The folder of its namespace.
             checkpoint_id: The checkpoint.
-            kind: What the object is.
+            leaf: The end of its key.
         """
         thread, folder = namespace.rstrip("/").split("/")[-2:]
-        return Seal(ref, thread, folder, checkpoint_id, kind, self._cipher)
+        return Seal(ref, place, thread, folder, checkpoint_id, leaf, self._cipher)
 
     def _cipher(self, ref: KeyRef, thread: str) -> Cipher:
         """A thread's cipher. A key that was there when a plan began is used until it ends."""

@@ -15,7 +15,7 @@ from langgraph_checkpoint_s3.objects.builder import Builder
 from langgraph_checkpoint_s3.objects.codecs import Compression
 from langgraph_checkpoint_s3.objects.format import OWN_FRAME, Container
 from langgraph_checkpoint_s3.objects.limits import check_values
-from langgraph_checkpoint_s3.objects.records import Origin, open_kind
+from langgraph_checkpoint_s3.objects.records import Origin, open_placed
 from langgraph_checkpoint_s3.objects.revive import Dumped, dump, load, worthwhile
 from langgraph_checkpoint_s3.objects.rooms import PLAIN, Room
 from langgraph_checkpoint_s3.objects.seal import Seal
@@ -91,9 +91,17 @@ class Task:
 
 
 def encode_tasks(
-    compression: Compression, origin: Origin, tasks: Iterable[Task], seal: Seal | None = None
+    compression: Compression, origin: Origin, leaf: str, tasks: Iterable[Task], seal: Seal | None = None
 ) -> bytes:
-    """Make the object of what some tasks wrote."""
+    """Make the object of what some tasks wrote.
+
+    Args:
+        compression: How it is compressed.
+        origin: Where it comes from.
+        leaf: The end of its key.
+        tasks: The tasks.
+        seal: What it is encrypted with, if at all.
+    """
     rows = [(task, idx, channel, *dumped) for task in tasks for idx, (channel, dumped) in task.writes.items()]
     builder = Builder(worthwhile(compression, (kind for *_, kind, _ in rows)), seal)
     places = builder.pack((raw, len(raw) >= OWN_FRAME) for *_, raw in rows)
@@ -101,20 +109,20 @@ def encode_tasks(
         [task.task_id, task.task_path, idx, channel, *pack_value(Value(kind, place))]
         for (task, idx, channel, kind, _), place in zip(rows, places, strict=True)
     ]
-    body, _ = builder.finish({**origin.fields("writes"), "writes": packed})
+    body, _ = builder.finish({**origin.fields(leaf), "writes": packed})
     return body
 
 
 def open_writes(
-    data: bytes | memoryview, size: int, checkpoint_ns: str, checkpoint_id: str, room: Room = PLAIN
+    data: bytes | memoryview, size: int, checkpoint_ns: str, checkpoint_id: str, leaf: str, room: Room = PLAIN
 ) -> WritesRecord:
-    """Read a writes object.
+    """Read a writes object. The arguments are those of `open_checkpoint`.
 
     Raises:
         CorruptObjectError: It can't be trusted, or belongs to another checkpoint.
         DecryptionError: It is encrypted, and the key is missing or another one; or it isn't, and must be.
     """
-    container = open_kind(data, size, "writes", checkpoint_ns, checkpoint_id, room)
+    container = open_placed(data, size, checkpoint_ns, checkpoint_id, leaf, room)
     try:
         rows = [
             WriteRow(text(task), text(path), _slot(idx), text(channel), unpack_value(value, container.frames))

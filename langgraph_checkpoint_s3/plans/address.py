@@ -10,10 +10,10 @@ from uuid import UUID
 from langgraph_checkpoint_s3.errors import InvalidKeyError
 from langgraph_checkpoint_s3.objects.borrow import Rules
 from langgraph_checkpoint_s3.objects.codecs import Compression
+from langgraph_checkpoint_s3.objects.components import Hidden
 from langgraph_checkpoint_s3.objects.keys import Layout
-from langgraph_checkpoint_s3.objects.names import Hidden
 from langgraph_checkpoint_s3.objects.records import Origin
-from langgraph_checkpoint_s3.objects.rooms import PLAIN, Room
+from langgraph_checkpoint_s3.objects.rooms import Room
 from langgraph_checkpoint_s3.objects.vault import Vault
 from langgraph_checkpoint_s3.plans.memory import Memory
 from langgraph_checkpoint_s3.plans.transfer import Sizes
@@ -37,6 +37,7 @@ class Context:
         memory: What may be borrowed from.
         borrow: Whether new checkpoints borrow.
         vault: The keys at hand, if objects are encrypted.
+        place: The bucket and prefix that encrypted objects are bound to.
     """
 
     layout: Layout
@@ -48,6 +49,7 @@ class Context:
     memory: Memory
     borrow: bool
     vault: Vault | None = None
+    place: str = ""
 
     def origin(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str, now: int) -> Origin:
         """What a new object says of where it comes from.
@@ -57,8 +59,16 @@ class Context:
             checkpoint_ns: The namespace.
             checkpoint_id: The checkpoint.
             now: The time, in ns since 1970.
+
+        Raises:
+            InvalidKeyError: Only the thread's hash is known.
         """
-        named = thread_id if self.layout.names is not None else None
+        named = thread_id if self.layout.hides(thread_id) else None
+        if isinstance(named, Hidden):
+            raise InvalidKeyError(
+                f"Of the thread {thread_id!r} only the hash is known, for its objects can't be read with "
+                "these keys: it can be looked at and deleted, and nothing can be written to it."
+            )
         return Origin(checkpoint_ns, checkpoint_id, now, self.writer, named)
 
     def room(self, namespace: str) -> Room:
@@ -67,9 +77,7 @@ class Context:
         Args:
             namespace: Its folder.
         """
-        if self.vault is None and self.layout.names is None:
-            return PLAIN
-        return Room(namespace, self.vault, self.layout.names)
+        return Room(namespace, self.vault, self.layout.names, self.place)
 
 
 @dataclass(frozen=True, slots=True)

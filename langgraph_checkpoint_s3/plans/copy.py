@@ -1,23 +1,25 @@
 """`copy_thread`: in an order in which nothing half-copied can be read.
 
-Plain objects are copied by the server. Encrypted ones are bound to their thread: they are read, sealed
-anew for the target, and written. That needs the keys, and so a copy without them is refused rather than made
-of objects that nobody can read. Each object keeps its data key: copying is no rotation.
+Plain objects are copied by the server, except those that borrow, which are read and written. Encrypted ones
+are bound to their thread: they are read, sealed anew for the target, and written. That needs the keys, and
+so a copy without them is refused rather than made of objects that nobody can read. Each object keeps its
+data key: copying is no rotation. What goes into a thread whose name is too long for keys is read and
+written too, for objects name such a thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from langgraph_checkpoint_s3.errors import ConflictError, DecryptionError, InvalidKeyError
 from langgraph_checkpoint_s3.objects.format import Container
-from langgraph_checkpoint_s3.objects.keys import MAX_KEY_BYTES
+from langgraph_checkpoint_s3.objects.keys import MAX_KEY_BYTES, CheckpointLeaf
 from langgraph_checkpoint_s3.objects.reseal import Resealer
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, together
-from langgraph_checkpoint_s3.plans.read import Loaded, at, load, namespace_of, open_object
+from langgraph_checkpoint_s3.plans.read import Loaded, at, leaf_of, load, namespace_of, open_object
 from langgraph_checkpoint_s3.plans.release import unacknowledged, without
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, group, latest
 from langgraph_checkpoint_s3.plans.tombstones import borrowers, expect, lending, retract
@@ -30,15 +32,30 @@ _BATCH: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
-    """An object, and where it goes."""
+    """An object to copy.
+
+    Attributes:
+        entry: The object.
+        target: The key that it goes to.
+        sealed: If it is encrypted.
+        bound: If it names its thread, or is bound to it, and must be made anew.
+        borrows: If it borrows.
+    """
 
     entry: Entry
     target: str
     sealed: bool
+    bound: bool
+    borrows: bool
+
+    @property
+    def by_client(self) -> bool:
+        """Whether it is read and written, and not copied by the server."""
+        return self.bound or self.borrows
 
 
 def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
-    """Copy all of a thread's objects, in parallel; plain ones without reading them.
+    """Copy all of a thread's objects, in parallel; plain ones without reading them, unless they name it.
 
     Writes go first (nobody sees them without their checkpoint), then checkpoints from the oldest on,
     the latest of each namespace last: until then the target looks like the source's past. What may lend
@@ -57,10 +74,14 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
     listed = yield from Scan(layout, old).rest()
     never = yield from unacknowledged(context, listed)
     folders = [kept for folder in listed if (kept := without(folder, never)) is not None]
-    stages = [
-        [_Copy(entry, new + entry.key[len(old) :], layout.parse(entry.key).leaf.sealed) for entry in entries]
-        for entries in stages_of(folders)
-    ]
+    named = layout.hides(target)
+
+    def plan(entry: Entry) -> _Copy:
+        leaf = layout.parse(entry.key).leaf
+        borrows = isinstance(leaf, CheckpointLeaf) and leaf.borrows
+        return _Copy(entry, new + entry.key[len(old) :], leaf.sealed, leaf.sealed or named, borrows)
+
+    stages = [list(map(plan, entries)) for entries in stages_of(folders)]
     for each in (each for stage in stages for each in stage):
         if len(each.target) > MAX_KEY_BYTES:
             raise InvalidKeyError(
@@ -74,15 +95,20 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
                 key=each.entry.key,
             )
     lenders = [new + entry.key[len(old) :] for entry in lending(folders)]
-    number = (yield from expect(context, new, lenders)) if borrowers(folders) else None
+    number: int | None = None
+    there: dict[str, str] = {}
+    if borrowers(folders):
+        number = yield from expect(context, new, lenders)
+        found = yield from Scan(layout, new).rest()
+        there = {entry.key: entry.etag for folder in found for entry in folder.entries}
     resealer = Resealer(target)
     for stage in stages:
-        plain = [each for each in stage if not each.sealed]
+        plain = [each for each in stage if not each.by_client]
         for start in range(0, len(plain), _BATCH):
             yield from _copy(plain[start : start + _BATCH])
-        sealed = {each.entry.key: each for each in stage if each.sealed}
-        for window in windows([[each.entry for each in sealed.values()]]):
-            yield from _seal_anew(context, resealer, [sealed[entry.key] for entry in window])
+        anew = {each.entry.key: each for each in stage if each.by_client}
+        for window in windows([[each.entry for each in anew.values()]]):
+            yield from _write_anew(context, resealer, [anew[entry.key] for entry in window], there)
     if number is not None:
         yield from retract(context, new, lenders, number, number)
 
@@ -94,26 +120,47 @@ def _copy(batch: Sequence[_Copy]) -> Plan[None]:
             raise ConflictError("The thread was being deleted while it was copied", key=each.entry.key)
 
 
-def _seal_anew(context: Context, resealer: Resealer, batch: Sequence[_Copy]) -> Plan[None]:
-    """Read objects, seal them for the target, and write them there."""
+def _write_anew(
+    context: Context, resealer: Resealer, batch: Sequence[_Copy], there: Mapping[str, str]
+) -> Plan[None]:
+    """Read objects, and write them for the target.
+
+    What borrows goes only where nothing has come since the target was listed. Else a request of this copy
+    that arrives late could replace what was rewritten whole meanwhile.
+
+    Args:
+        context: The saver's.
+        resealer: For the target.
+        batch: The objects.
+        there: What the target held, with its ETags, if anything borrows.
+    """
     bodies = yield from fetch([each.entry for each in batch], context.sizes)
     yield from unlock(context, bodies)
     made: list[tuple[str, bytes]] = []
     for each, body in zip(batch, bodies, strict=True):
         if isinstance(body, Missing):
             raise ConflictError("The thread was being deleted while it was copied", key=each.entry.key)
+        if not each.bound:
+            made.append((each.target, body.data))
+            continue
         room = context.room(namespace_of(each.target))
         with at(each.entry.key):
             container = open_object(context, each.entry.key, body).container
         if not resealer.knows(container, room):
             container = yield from _whole(context, each.entry)
         with at(each.entry.key):
-            made.append((each.target, resealer.seal(container, each.target.rpartition("/")[2], room)))
-    small = [each for each in made if len(each[1]) < context.sizes.multipart_threshold]
-    yield from abreast(store(target, sealed, context.sizes) for target, sealed in small)
-    for target, sealed in made:
-        if len(sealed) >= context.sizes.multipart_threshold:  # by itself: its upload isn't left behind
-            yield from store(target, sealed, context.sizes)
+            made.append((each.target, resealer.seal(container, leaf_of(each.target), room)))
+
+    def write(target: str, body: bytes) -> Plan[object]:
+        expected = there.get(target)
+        return store(target, body, context.sizes, only_new=expected is None, expected=expected)
+
+    yield from abreast(
+        write(target, body) for target, body in made if len(body) < context.sizes.multipart_threshold
+    )
+    for target, large in made:
+        if len(large) >= context.sizes.multipart_threshold:  # by itself: its upload isn't left behind
+            yield from write(target, large)
 
 
 def _whole(context: Context, entry: Entry) -> Plan[Container]:

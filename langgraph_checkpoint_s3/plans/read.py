@@ -10,9 +10,9 @@ from langgraph.checkpoint.base import Checkpoint, CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError, S3CheckpointError
+from langgraph_checkpoint_s3.objects.components import Hidden
 from langgraph_checkpoint_s3.objects.format import HEAD_BYTES, header_length
 from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout, ParsedKey
-from langgraph_checkpoint_s3.objects.names import Hidden
 from langgraph_checkpoint_s3.objects.records import CheckpointRecord, open_checkpoint
 from langgraph_checkpoint_s3.objects.rooms import Room
 from langgraph_checkpoint_s3.objects.values import text
@@ -229,7 +229,7 @@ def _look_again(context: Context, loaded: Loaded) -> Plan[Loaded | Absent]:
         etag = bodies[0].etag
         yield from unlock(context, bodies)
         with at(loaded.key):
-            record = open_body(context, folder, bodies[0])
+            record = open_body(context, folder, loaded.key, bodies[0])
         loaded = replace(loaded, checkpoint=record, etag=etag)
         yield from provide(context, [(namespace, record)])
         if not missing(record):
@@ -259,14 +259,14 @@ def open_latest(
         if isinstance(body, Missing):
             return None
         with at(entry.key):
-            records.append((entry.key, open_body(context, folder, body)))
+            records.append((entry.key, open_body(context, folder, entry.key, body)))
     return max(records, key=lambda each: (each[1].created, each[0]))  # of one put's, `.c…` is the later one
 
 
-def open_body(context: Context, folder: Folder, body: Body) -> CheckpointRecord:
+def open_body(context: Context, folder: Folder, key: str, body: Body) -> CheckpointRecord:
     """Read a checkpoint's object in a folder, or its head."""
-    room, address = context.room(folder.namespace), folder.address
-    return open_checkpoint(body.data, body.size, address.namespace, folder.checkpoint_id, room)
+    room, where = context.room(folder.namespace), (folder.address.namespace, folder.checkpoint_id)
+    return open_checkpoint(body.data, body.size, *where, leaf_of(key), room)
 
 
 def peek(
@@ -340,13 +340,18 @@ class at:  # noqa: N801  # used as a statement
 
 def open_object(context: Context, key: str, body: Body) -> CheckpointRecord | WritesRecord:
     """Read one object by its key."""
-    return open_parsed(context.layout.parse(key), body, context.room(namespace_of(key)))
+    return open_parsed(context.layout.parse(key), leaf_of(key), body, context.room(namespace_of(key)))
 
 
-def open_parsed(parsed: ParsedKey, body: Body, room: Room) -> CheckpointRecord | WritesRecord:
-    """Read one object, by what its key says and the namespace that it is in."""
+def open_parsed(parsed: ParsedKey, leaf: str, body: Body, room: Room) -> CheckpointRecord | WritesRecord:
+    """Read one object, by what its key says, that key's end, and the namespace that it is in."""
     opened = open_checkpoint if isinstance(parsed.leaf, CheckpointLeaf) else open_writes
-    return opened(body.data, body.size, parsed.checkpoint_ns, parsed.checkpoint_id, room)
+    return opened(body.data, body.size, parsed.checkpoint_ns, parsed.checkpoint_id, leaf, room)
+
+
+def leaf_of(key: str) -> str:
+    """Return the end of an object's key."""
+    return key.rpartition("/")[2]
 
 
 def namespace_of(key: str) -> str:
@@ -357,14 +362,14 @@ def namespace_of(key: str) -> str:
 def open_folder(context: Context, folder: Folder, bodies: Mapping[str, Body | Missing]) -> Loaded | None:
     """Read a folder's objects; `None` where one of them is gone."""
     record = open_latest(context, folder, bodies)
-    room, namespace = context.room(folder.namespace), folder.address.namespace
+    room, where = context.room(folder.namespace), (folder.address.namespace, folder.checkpoint_id)
     pending: list[WritesRecord] = []
     for entry in folder.writes:
         body = bodies[entry.key]
         if isinstance(body, Missing):
             return None
         with at(entry.key):
-            written = open_writes(body.data, body.size, namespace, folder.checkpoint_id, room)
+            written = open_writes(body.data, body.size, *where, leaf_of(entry.key), room)
             written.check()
             pending.append(written)
     if record is None:

@@ -125,7 +125,7 @@ def _open(context: Context, some: Sequence[tuple[Folder, Entry]]) -> Plan[dict[s
             body = bodies[entry.key]
             if isinstance(body, Body):
                 with at(entry.key):
-                    records[entry.key] = open_body(context, folder, body)
+                    records[entry.key] = open_body(context, folder, entry.key, body)
     return records
 
 

@@ -19,7 +19,7 @@ from langgraph_checkpoint_s3.plans.address import Address, Context, required_id
 from langgraph_checkpoint_s3.plans.lenders import lender_keys
 from langgraph_checkpoint_s3.plans.memory import Parent
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, settled, together
-from langgraph_checkpoint_s3.plans.read import Loaded, find, heads, load, open_body
+from langgraph_checkpoint_s3.plans.read import Loaded, find, heads, leaf_of, load, open_body
 from langgraph_checkpoint_s3.plans.remove import delete_some
 from langgraph_checkpoint_s3.plans.scan import Scan
 from langgraph_checkpoint_s3.plans.tombstones import LATE, found, look, name_in, read_tombstones
@@ -231,7 +231,7 @@ def _complete_unsure(context: Context, key: str, whole: bytes) -> Plan[bool]:
         there = [replace(entry, etag="") for entry in folder.checkpoints if entry.key == key]
         body = (yield from heads(context, there)).get(key)
         if isinstance(body, Body):
-            if lender_keys(folder.namespace, open_body(context, folder, body)):
+            if lender_keys(folder.namespace, open_body(context, folder, key, body)):
                 yield from store(key, whole, context.sizes)
             return True
     return False
@@ -336,8 +336,9 @@ def _store_tasks(
     checkpoint_id = required_id(address.checkpoint_id)
     origin = context.origin(address.thread_id, address.namespace, checkpoint_id, now)
     room = context.room(context.layout.namespace(address.thread_id, address.namespace))
-    seal = room.seal((yield from key_to_write(context)), "writes", checkpoint_id)
-    body = encode_tasks(context.compression, origin, tasks, seal)
+    leaf = leaf_of(key)
+    seal = room.seal((yield from key_to_write(context)), checkpoint_id, leaf)
+    body = encode_tasks(context.compression, origin, leaf, tasks, seal)
     raw = sum(task.size for task in tasks)
     outcome, _ = yield from store(key, body, context.sizes, only_new=only_new, raw=raw)
     return outcome

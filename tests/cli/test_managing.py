@@ -18,7 +18,7 @@ from langgraph_checkpoint_s3.encryption import KeyRing
 from langgraph_checkpoint_s3.s3.requests import GetObject
 from tests.cli.conftest import Cli
 from tests.plans.versioned import set_versioning
-from tests.support.checkpoints import place, put_chain
+from tests.support.checkpoints import place, put_chain, shown
 from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
 
@@ -176,6 +176,36 @@ class TestMoving:
         again = cli("import", file, "--thread", "second", "--json").data
         assert (again["written"], again["unchanged"]) == (0, 9)
         assert len(list(saver.list(place("second")))) == 5
+
+    def test_all_threads_of_another_prefix(
+        self, cli: Cli, thread: str, saver: S3Saver, fake: FakeS3, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The way to move a prefix whose threads are encrypted, too."""
+        put_chain(saver, "second", 2)
+        keys = KeyRing({"k": bytes(32)})
+        old, new = (make_saver(fake, encryption=keys, prefix=prefix) for prefix in ("old/", "new/"))
+        for name in ("a", "b"):
+            put_chain(old, name, 2)
+        savers = {"s3://fake-bucket/old/": old, None: new}
+        for module in (frame, moving):
+            monkeypatch.setattr(module, "open_saver", lambda uri, **_: savers[uri])
+        ran = cli("import", "s3://fake-bucket/old/")
+        assert ran.out == (
+            "Brought 4 checkpoints of 2 threads: 8 objects written, 0 there before, 0 kept as they were.\n"
+        )
+        assert cli("import", "s3://fake-bucket/old/", "--thread", "a", "--json").data == {
+            "threads": 1,
+            "checkpoints": 2,
+            "written": 0,
+            "unchanged": 4,
+            "kept": 0,
+        }
+        assert cli("threads").out.split() == ["a", "b"]
+        for name in ("a", "b"):
+            there, here = (
+                [shown(each) for each in each_saver.list(place(name))] for each_saver in (old, new)
+            )
+            assert there == here
 
     def test_a_bar_on_a_terminal(
         self, cli: Cli, thread: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

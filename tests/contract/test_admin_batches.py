@@ -95,7 +95,8 @@ class TestBatches:
         admin = make_admin(max_attempts=1)
         given = items(4)
         unwritable = items(1, "other", bad=object())[0]
-        long = items(1, "x" * 1100)[0]
+        name = "i" * 200
+        long = items(1)[0]._replace(config=at(checkpoint_id=name), checkpoint=checkpoint(checkpoint_id=name))
         front.fail("PutObject", Answer(403, "AccessDenied"), within=".s2")
         results = admin.batch_put([unwritable, *given, long])
         assert [type(result.error) for result in results] == [

@@ -56,8 +56,10 @@ def seed(place: Place, saver: S3Saver, count: int, *, tasks: int = 0, delta: str
         made.append((layout.key("thread", "", name, leaf), body))
         for task in range(tasks):
             wrote = {0: (delta or "text", f"{number}.{task}")}
-            body = encode_tasks("none", origin, [Task.of(saver.serde, wrote, f"task-{task}", f"~{task}")])
-            made.append((layout.key("thread", "", name, WritesLeaf.of(f"task-{task}", wrote)), body))
+            end = WritesLeaf.of(f"task-{task}", wrote)
+            tasked = [Task.of(saver.serde, wrote, f"task-{task}", f"~{task}")]
+            body = encode_tasks("none", origin, end.encode(), tasked)
+            made.append((layout.key("thread", "", name, end), body))
     if place.server.name == "moto":  # it is in this process: straight into its memory
         backend = moto_backends()["123456789012"]["aws"]
         for key, body in made:

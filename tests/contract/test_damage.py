@@ -175,13 +175,13 @@ IMPOSSIBLE: list[Call] = [
     lambda calls: calls.list({"configurable": {"checkpoint_ns": ""}}),
     lambda calls: calls.put({"configurable": {"checkpoint_ns": ""}}, checkpoint(), metadata(), {}),
     lambda calls: calls.put(at("a\ud800"), checkpoint(), metadata(), {}),
-    lambda calls: calls.put(at("x" * 2000), checkpoint(), metadata(), {}),
-    lambda calls: calls.put(at("ü" * 400), checkpoint(), metadata(), {}),
+    lambda calls: calls.put(at(), checkpoint(checkpoint_id="i" * 128), metadata(), {}),
+    lambda calls: calls.put(at(), checkpoint(checkpoint_id="ü" * 64), metadata(), {}),
+    lambda calls: calls.put(at(checkpoint_id="p" * 250), checkpoint(), metadata(), {}),
     lambda calls: calls.put_writes(at(), [("a", 1)], "task"),
-    lambda calls: calls.put_writes(at(checkpoint_id="1"), [("a", 1)], "t" * 1000),
+    lambda calls: calls.put_writes(at(checkpoint_id="i" * 128), [("a", 1)], "task"),
     lambda calls: calls.delete_thread(""),
     lambda calls: calls.copy_thread("thread", ""),
-    lambda calls: calls.copy_thread("thread", "x" * 1000),
     lambda calls: calls.prune(["thread", ""]),
 ]
 

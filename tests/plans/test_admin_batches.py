@@ -109,8 +109,7 @@ class TestPut:
         unwritable = item("0004", values={"v": object()})
         bad_write = item("0005", writes=[("t", "c", object())])
         malformed = good._replace(pending_writes=[("t",)])  # type: ignore[list-item]
-        long_key = item("0006", thread="x" * 1000)
-        long_task = item("0007", writes=[("x" * 1000, "c", 1)])
+        long_key = item("0006" * 50)
         bad = [
             strange,
             nowhere,
@@ -121,7 +120,6 @@ class TestPut:
             bad_write,
             malformed,
             long_key,
-            long_task,
         ]
         items = [*bad, good]
         results = S3Admin(make_saver(fake)).batch_put(items, concurrency=4)
@@ -134,7 +132,6 @@ class TestPut:
             TypeError,
             TypeError,
             ValueError,
-            InvalidKeyError,
             InvalidKeyError,
             None,
         ]

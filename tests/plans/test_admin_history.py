@@ -102,11 +102,13 @@ def test_no_such_thread(admin: S3Admin) -> None:
         admin.history("")
 
 
-def test_where_names_are_hashed_sizes_are_not_known(fake: FakeS3) -> None:
+def test_sizes_are_known_where_names_are_hashed_too(fake: FakeS3) -> None:
     with mode("private"):
         put_chain(make_saver(fake), "t", 2)
         found = S3Admin(make_saver(fake)).history("t")
-    assert [each.bytes for each in found] == [None, None]
+    sizes = [each.bytes or 0 for each in found]
+    assert all(sizes)
+    assert sum(sizes) == sum(len(each.data) for each in fake.objects.values())
 
 
 def test_it_prints_as_a_tree(admin: S3Admin) -> None:

@@ -143,7 +143,7 @@ class TestWhatFails:
         source = InMemorySaver(serde=Anything())
         put_chain(source, "t", 2, values={"v": bad})
         put_chain(source, "t", 2, first=2)
-        put_chain(source, "x" * 1000, 1)
+        source.put(place("other"), make_checkpoint("i" * 200, {}), {}, {})
         with pytest.raises(MigrationError, match="3 checkpoints weren't moved") as caught:
             S3Admin(make_saver(fake)).migrate(source)
         done = caught.value.migrated
@@ -172,7 +172,8 @@ class TestWhatFails:
 
     def test_only_the_first_hundred_are_kept(self, fake: FakeS3) -> None:
         source = InMemorySaver()
-        put_chain(source, "x" * 1000, 150)
+        for number in range(150):
+            source.put(place("t"), make_checkpoint(f"{number:0200}", {}), {}, {})
         with pytest.raises(MigrationError, match="and 147 more") as caught:
             S3Admin(make_saver(fake)).migrate(source)
         assert caught.value.migrated is not None

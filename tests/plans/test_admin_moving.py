@@ -322,7 +322,7 @@ def test_what_isnt_a_file() -> None:
 def test_keys_that_would_be_too_long_are_refused_before_anything_is_sent() -> None:
     fake = FakeS3()
     with fake.counted() as count, pytest.raises(InvalidKeyError, match="1024"):
-        admin_of(fake).import_thread(io.BytesIO(exported()), "x" * 970)
+        admin_of(fake, prefix="/".join(["p" * 250] * 4)).import_thread(io.BytesIO(exported()))
     assert count.requests == []
 
 

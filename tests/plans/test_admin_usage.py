@@ -63,7 +63,7 @@ def test_threads_are_listed_a_thousand_a_request_whatever_they_hold(fake: FakeS3
         assert list(admin.threads("thread-24", limit=3)) == names[2_400:2_403]
         assert list(admin.threads(limit=0)) == []
         assert list(admin.threads("other")) == []
-    assert count.kinds == {"ListObjects": 3}
+    assert count.kinds == {"ListObjects": 6}  # names that are too long for keys are looked for first
 
 
 def test_threads_are_read_as_the_iteration_goes_on(fake: FakeS3, admin: S3Admin) -> None:

@@ -19,8 +19,8 @@ from langgraph_checkpoint_s3 import (
     S3Saver,
 )
 from langgraph_checkpoint_s3.admin import S3Admin, dumps, loads
+from langgraph_checkpoint_s3.objects.components import Hidden
 from langgraph_checkpoint_s3.objects.format import open_container
-from langgraph_checkpoint_s3.objects.names import Hidden
 from langgraph_checkpoint_s3.plans.address import Address
 from langgraph_checkpoint_s3.plans.read import find, load
 from tests.plans.borrowers import eager, lenders, noise, step
@@ -334,7 +334,7 @@ def test_threads_are_told_by_their_names(fake: FakeS3) -> None:
 
 
 @pytest.mark.parametrize("private_keys", [False, True])
-def test_threads_move_with_their_names_alone(fake: FakeS3, tmp_path: Path, private_keys: bool) -> None:
+def test_threads_move_through_files(fake: FakeS3, tmp_path: Path, private_keys: bool) -> None:
     keys = Keys(names="n")
     put_chain(saver_with(fake, keys, private_keys=private_keys), "t", 3, writes=1)
     S3Admin(saver_with(fake, keys, private_keys=private_keys)).export_thread("t", tmp_path / "t.zip")
@@ -344,10 +344,12 @@ def test_threads_move_with_their_names_alone(fake: FakeS3, tmp_path: Path, priva
     assert {key: each.data for key, each in other.objects.items()} == {
         key: each.data for key, each in fake.objects.items()
     }
-    with pytest.raises(NotSupportedError, match=r"bound to their thread.*copy_thread that then"):
-        admin.import_thread(tmp_path / "t.zip", thread_id="u")
-    admin.saver.copy_thread("t", "u")
-    assert len(list(admin.saver.list(place("u")))) == 3
+    assert admin.import_thread(tmp_path / "t.zip", thread_id="u").written == 6
+    assert admin.import_thread(tmp_path / "t.zip", thread_id="u").unchanged == 6
+    admin.saver.copy_thread("t", "v")
+    there = [[shown(each)[2:] for each in admin.saver.list(place(name))] for name in ("t", "u", "v")]
+    assert len(there[0]) == 3
+    assert there[0] == there[1] == there[2]
     plain = FakeS3()
     put_chain(make_saver(plain), "t", 1)
     admin_of(plain).export_thread("t", tmp_path / "plain.zip")

@@ -117,7 +117,7 @@ class TestRefusal:
             saver.lease("t", **terms)
         assert not count.requests
 
-    @pytest.mark.parametrize("thread", ["", "\ud800", "t" * 1010])
+    @pytest.mark.parametrize("thread", ["", "\ud800"])
     def test_threads_that_cant_be(self, saver: S3Saver, thread: str) -> None:
         with pytest.raises(InvalidKeyError):
             saver.lease(thread)

@@ -103,12 +103,12 @@ def mend(header: Any, body: bytes) -> Any:
     return header
 
 
-def read_object(data: bytes, checkpoint_id: str = "1") -> None:
-    """Read all that there is in an object, as either kind."""
+def read_object(data: bytes, checkpoint_id: str = "1", leaf: str = "") -> None:
+    """Read all that there is in an object, as either kind, by the end of its key if that is known."""
     with suppress(S3CheckpointError):
-        read_checkpoint(open_checkpoint(data, len(data), "", checkpoint_id))
+        read_checkpoint(open_checkpoint(data, len(data), "", checkpoint_id, leaf or "checkpoint"))
     try:
-        record = open_writes(data, len(data), "", checkpoint_id)
+        record = open_writes(data, len(data), "", checkpoint_id, leaf or "writes.tt.w0")
         record.check()
         settle_writes(SERDE, [record])
     except S3CheckpointError:

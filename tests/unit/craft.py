@@ -14,9 +14,9 @@ from langgraph_checkpoint_s3.objects.records import CheckpointRecord
 from langgraph_checkpoint_s3.objects.writes import WritesRecord
 
 CHECKPOINT: Mapping[str, Any] = {
-    "kind": "checkpoint",
     "ns": "",
     "id": "1",
+    "leaf": "checkpoint",
     "created": 1,
     "writer": "w",
     "parent": None,
@@ -27,9 +27,9 @@ CHECKPOINT: Mapping[str, Any] = {
 """A checkpoint's header over the one frame `FRAME`."""
 
 WRITES: Mapping[str, Any] = {
-    "kind": "writes",
     "ns": "",
     "id": "1",
+    "leaf": "writes.tt.w0",
     "created": 1,
     "writer": "w",
     "writes": [["t", "p", 0, "one", "x", [[0, 0, 8]]]],

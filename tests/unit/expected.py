@@ -17,6 +17,7 @@ CREATED: Final = 1_760_000_000_123_456_789
 WRITER: Final = "langgraph-checkpoint-s3/0.1.0"
 TASK_ID: Final = "6f2b1c9a-task"
 TASK_PATH: Final = "~__pregel_pull, agent"
+WRITES_LEAF: Final = f"writes.t{TASK_ID}.w0-2"
 LENDER_ID: Final = PARENT_ID
 LENDER_CREATED: Final = CREATED - 60_000_000_000
 LENDER_LEAF: Final = "checkpoint.p1f0a6c3e-0000-6000-8000-000000000000.kloop.s2"

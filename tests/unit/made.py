@@ -124,7 +124,7 @@ class Shelf:
     def open(self, name: str) -> CheckpointRecord:
         """A checkpoint, without what it borrows."""
         body = self.bodies[name]
-        return open_checkpoint(body, len(body), "", name)
+        return open_checkpoint(body, len(body), "", name, self.drafts[name].leaf)
 
     def read(self, name: str) -> CheckpointRecord:
         """A checkpoint, with what it borrows."""

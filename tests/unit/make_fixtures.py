@@ -42,7 +42,10 @@ def main() -> None:
         data = encode_checkpoint(SERDE, codec, ORIGIN, checkpoint, metadata, expected.PARENT_ID)
         (folder / f"checkpoint-{codec}.bin").write_bytes(data)
         data = encode_tasks(
-            codec, ORIGIN, [Task.of(SERDE, expected.WRITES, expected.TASK_ID, expected.TASK_PATH)]
+            codec,
+            ORIGIN,
+            expected.WRITES_LEAF,
+            [Task.of(SERDE, expected.WRITES, expected.TASK_ID, expected.TASK_PATH)],
         )
         (folder / f"writes-{codec}.bin").write_bytes(data)
     first = cast("Checkpoint", {**expected.CHECKPOINT, "channel_values": {}})
@@ -59,7 +62,9 @@ def borrow() -> dict[str, bytes]:
     origin = Origin(expected.NAMESPACE, expected.LENDER_ID, expected.LENDER_CREATED, expected.WRITER)
     lender = drafted(origin, expected.LENDER_LEAF, expected.LENT, None)
     borrowing = drafted(ORIGIN, "checkpoint", expected.BORROWED, lender.known)
-    record = open_checkpoint(borrowing.body, len(borrowing.body), ORIGIN.checkpoint_ns, ORIGIN.checkpoint_id)
+    record = open_checkpoint(
+        borrowing.body, len(borrowing.body), ORIGIN.checkpoint_ns, ORIGIN.checkpoint_id, "checkpoint"
+    )
     for number in record.container.missing(record.all_values()):
         frame = record.container.frames[number]
         record.container.provide(number, lender.body[frame.offset : frame.offset + frame.stored])

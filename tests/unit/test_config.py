@@ -48,6 +48,7 @@ SETTINGS: dict[str, tuple[str, Any]] = {
     "requester_pays": ("yes", True),
     "require_encryption": ("yes", True),
     "private_keys": ("yes", True),
+    "encrypted_for": ("s3://bucket/agents", "s3://bucket/agents/"),
 }
 """Each setting as text, and as a value. Those that need another one are below."""
 KMS: dict[str, Any] = {"server_side_encryption": "aws:kms"}
@@ -239,12 +240,12 @@ def test_what_a_config_shows_makes_it_again(settings: dict[str, Any]) -> None:
         ("", ""),
         ("a", "a/"),
         ("a/", "a/"),
-        ("a/b", "a/b/"),
         ("a-b_c.d=e/F9/", "a-b_c.d=e/F9/"),
         (".hidden", ".hidden/"),
         ("a.threads", "a.threads/"),
         ("thread", "thread/"),
         ("...", ".../"),
+        ("a" * 255, f"{'a' * 255}/"),
     ],
 )
 def test_a_prefix_ends_in_a_slash(prefix: str, normal: str) -> None:
@@ -257,7 +258,7 @@ def test_a_prefix_ends_in_a_slash(prefix: str, normal: str) -> None:
         "/", "/a", "a//b", "a//", "//", "a b", "a\\b", "é", "a%2Fb", "a~", "a!", "a\n", "a\x00", "a+b", "a?",
         "a#",
         "a:b", ".", "..", "a/./b", "a/../b", "../a", "a/..",
-        "a.thread", "a.thread/b", "x/.thread", ".thread",
+        "a.thread", "a.thread/b", "x/.thread", ".thread", "a" * 256, f"a/{'b' * 256}/c",
     ],
 )  # fmt: skip
 def test_a_prefix_that_some_tool_mangles_is_refused(prefix: str) -> None:

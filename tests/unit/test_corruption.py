@@ -28,11 +28,11 @@ Open = Callable[[bytes, int], "CheckpointRecord | WritesRecord"]
 
 
 def as_checkpoint(data: bytes, size: int) -> CheckpointRecord:
-    return open_checkpoint(data, size, "", "1")
+    return open_checkpoint(data, size, "", "1", "checkpoint")
 
 
 def as_writes(data: bytes, size: int) -> WritesRecord:
-    return open_writes(data, size, "", "1")
+    return open_writes(data, size, "", "1", "writes.tt.w0")
 
 
 def small(codec: Compression) -> list[tuple[bytes, Open]]:
@@ -41,7 +41,12 @@ def small(codec: Compression) -> list[tuple[bytes, Open]]:
     return [
         (encode_checkpoint(SERDE, codec, ORIGIN, checkpoint, {"step": 1}, "0"), as_checkpoint),  # type: ignore[arg-type]
         (
-            encode_tasks(codec, ORIGIN, [Task.of(SERDE, {0: ("a", "y" * 200), -1: ("b", None)}, "t", "p")]),
+            encode_tasks(
+                codec,
+                ORIGIN,
+                "writes.tt.w0",
+                [Task.of(SERDE, {0: ("a", "y" * 200), -1: ("b", None)}, "t", "p")],
+            ),
             as_writes,
         ),
     ]
@@ -262,7 +267,7 @@ def test_a_checkpoints_field_of_another_type_is_refused(name: str, wrong: Any) -
 
 
 @pytest.mark.parametrize(
-    "name", ["created", "parent", "metadata", "checkpoint", "channels", "kind", "ns", "id"]
+    "name", ["created", "parent", "metadata", "checkpoint", "channels", "leaf", "ns", "id"]
 )
 def test_a_checkpoint_without_a_field_is_refused(name: str) -> None:
     data = crafted({key: value for key, value in CHECKPOINT.items() if key != name})

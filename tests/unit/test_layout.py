@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import pytest
@@ -13,12 +12,14 @@ from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidKeyError
 from langgraph_checkpoint_s3.objects.keys import (
     AFTER_SLASH,
     MAX_KEY_BYTES,
+    MAX_SEGMENT_BYTES,
     CheckpointLeaf,
     Layout,
     ParsedKey,
     WritesLeaf,
     encode_rank,
 )
+from langgraph_checkpoint_s3.objects.names import FIELDS
 from tests.unit.strategies import HOSTILE, IDS, PREFIXES, TEXT
 
 MAYBE = st.none() | IDS
@@ -45,7 +46,7 @@ def test_a_key_reads_back(address: Address, leaf: CheckpointLeaf | WritesLeaf) -
     layout = Layout(prefix)
     key = layout.key(thread, ns, checkpoint_id, leaf)
     assert layout.holds(key)
-    assert layout.parse(key) == ParsedKey(thread, ns, checkpoint_id, leaf)
+    assert layout.parse(key) == ParsedKey(thread, ns, checkpoint_id, leaf.hidden(FIELDS))
     assert key.startswith(folder(address))
 
 
@@ -130,80 +131,116 @@ def test_writes_come_right_behind_their_checkpoint() -> None:
     assert keys == sorted(keys)
 
 
-@dataclass(frozen=True)
-class Parts:
-    """A key's parts; `grown` makes one of them so long that the key has a given length."""
+class Text(str):
+    """A text of a type of somebody's own."""
 
-    prefix: str = "p/"
-    thread: str = "t"
-    ns: str = "n"
-    checkpoint_id: str = "i"
-    leaf: CheckpointLeaf | WritesLeaf = LEAF
-
-    def key(self) -> str:
-        return Layout(self.prefix).key(self.thread, self.ns, self.checkpoint_id, self.leaf)
-
-    def grown(self, part: str, length: int) -> Parts:
-        missing = length - len(self.key())
-        fill = "x" * missing
-        match part:
-            case "prefix":
-                return replace(self, prefix=fill + self.prefix)
-            case "thread_id":
-                return replace(self, thread=self.thread + fill)
-            case "checkpoint_ns":
-                return replace(self, ns=self.ns + fill)
-            case "checkpoint_id":  # two characters a byte
-                odd = "n" * (missing % 2)
-                return replace(self, checkpoint_id="i" * (1 + missing // 2), ns=self.ns + odd)
-            case "task_id":
-                return replace(self, leaf=WritesLeaf("t" + fill, "w0"))
-            case "parent checkpoint_id":
-                return replace(self, leaf=replace(LEAF, parent="p" + fill))
-            case "metadata['source']":
-                return replace(self, leaf=replace(LEAF, source="loop" + fill))
-            case "metadata['step']":
-                return replace(self, leaf=replace(LEAF, step=int("1" + "0" * missing)))
-        return replace(self, leaf=replace(LEAF, run="r" + fill))
+    __slots__ = ()
 
 
-@pytest.mark.parametrize(
-    "part",
-    [
-        "prefix",
-        "thread_id",
-        "checkpoint_ns",
-        "checkpoint_id",
-        "task_id",
-        "parent checkpoint_id",
-        "metadata['source']",
-        "metadata['step']",
-        "metadata['run_id']",
-    ],
-)
+@pytest.mark.parametrize("part", ["thread_id", "checkpoint_ns"])
 def test_a_key_ends_at_1024_bytes_and_the_error_names_the_longest_part(part: str) -> None:
-    parts = Parts(leaf=WritesLeaf("t", "w0")) if part == "task_id" else Parts()
-    assert len(parts.grown(part, MAX_KEY_BYTES).key()) == MAX_KEY_BYTES == 1024
+    layout = Layout("/".join("p" * 240 for _ in range(3)) + "/")
+
+    def key(fill: int) -> str:
+        thread, ns = ("x" * fill if name == part else "x" for name in ("thread_id", "checkpoint_ns"))
+        return layout.key(thread, ns, "i", CheckpointLeaf("p" * 90))
+
+    most = 1 + MAX_KEY_BYTES - len(key(1))
+    assert len(key(most)) == MAX_KEY_BYTES == 1024
     with pytest.raises(InvalidKeyError, match=r"1025 bytes, and S3 takes 1024.* longest part") as caught:
-        parts.grown(part, MAX_KEY_BYTES + 1).key()
-    assert f"part is the {part}, with " in caught.value.reason
+        key(most + 1)
+    assert "part is the prefix, with 723 bytes" in caught.value.reason
 
 
-def test_the_length_that_counts_is_the_encoded_one() -> None:
-    assert len(Layout("").key("é" * 150, "", "1", LEAF)) < MAX_KEY_BYTES
-    with pytest.raises(InvalidKeyError, match="thread_id, with 1020 bytes as encoded"):
-        Layout("").key("é" * 170, "", "1", LEAF)
+def test_what_stands_between_two_slashes_ends_at_255_bytes() -> None:
+    layout = Layout("p/")
+    assert layout.key("t", "", "i" * 127, CheckpointLeaf())
+    with pytest.raises(InvalidKeyError, match=r"257 bytes.*that keep files take 255.*is the checkpoint_id"):
+        layout.key("t", "", "i" * 128, CheckpointLeaf())
+    assert layout.key("t", "", "i", CheckpointLeaf("p" * 243))
+    with pytest.raises(InvalidKeyError, match=r"256 bytes.*255.*is the parent checkpoint_id, with 244 bytes"):
+        layout.key("t", "", "i", CheckpointLeaf("p" * 244))
+    everything = CheckpointLeaf("p" * 90, "s" * 99, 10**99, "r" * 99, 2**63, sealed=True)
+    assert layout.key("t", "", "i", everything)
+    assert layout.key("t", "", "i", WritesLeaf.of("t" * 999, [*range(0, 99, 2), *range(-99, 0, 2)]))
 
 
 @given(ADDRESSES, LEAVES, LONG)
-def test_no_key_is_ever_too_long(address: Address, leaf: CheckpointLeaf | WritesLeaf, times: int) -> None:
+@example(("", "日本語" * 30, "node|1" * 99, "1"), LEAF, 1)
+@example(("", "é" * 40, "x" * 200, "1"), CheckpointLeaf("p" * 250), 1)
+def test_no_key_and_no_part_of_it_is_ever_too_long(
+    address: Address, leaf: CheckpointLeaf | WritesLeaf, times: int
+) -> None:
     prefix, thread, ns, checkpoint_id = address
+    layout = Layout(prefix)
+    keys = [layout.lease(thread * times), f"{layout.exports(thread * times)}incoming-{'0' * 32}.zip"]
     try:
-        key = Layout(prefix).key(thread * times, ns * times, checkpoint_id, leaf)
+        keys.append(layout.key(thread * times, ns * times, checkpoint_id, leaf))
     except InvalidKeyError as error:
         assert "longest part is the" in error.reason  # noqa: PT017  # to fit is fine too
-    else:
+    for key in keys:
         assert len(key.encode()) <= MAX_KEY_BYTES
+        assert max(map(len, key.split("/"))) <= MAX_SEGMENT_BYTES
+
+
+LENGTHS = st.sampled_from([1, 20, 66, 67, 99, 100, 101, 200, 201, 400])
+
+
+@given(TEXT, TEXT, LENGTHS, LENGTHS, st.text("ab.h", max_size=4))
+@example("a", "a", 200, 201, "")
+@example("é", "é", 66, 67, "")
+def test_no_two_names_share_a_folder_however_long(
+    one: str, other: str, times: int, more: int, end: str
+) -> None:
+    layout = Layout("")
+    first, second = one * times, other * more + end
+    assert (layout.thread(first) == layout.thread(second)) == (first == second)
+    assert (layout.namespace("t", first) == layout.namespace("t", second)) == (first == second)
+    assert (layout.lease(first) == layout.lease(second)) == (first == second)
+    assert (layout.exports(first) == layout.exports(second)) == (first == second)
+    assert (layout.run(first) == layout.run(second)) == (first == second)
+
+
+def test_a_long_name_is_written_as_its_hash() -> None:
+    """With other hashes nothing would be found any more: fixed by the format."""
+    layout = Layout("agents/")
+    assert layout.thread("x" * 200) == f"agents/{'x' * 200}.thread/"
+    assert layout.thread("x" * 201) == "agents/.hYwrGpiEdG882XCpMTtEVELl75bHk_qqv.thread/"
+    assert layout.namespace("t", "日本" * 12) == "agents/t.thread/.hHykvIF2DWpRYWCBGAPKDF10RjFoNPClE.ns/"
+    assert layout.run("r" * 41) == "f6U13I98Ip8_XDulqaREbMUXcFqm5Gjb"
+    key = layout.key("t", "", "1", CheckpointLeaf("p", "s" * 41, 10**41, "r" * 41))
+    hashes = {
+        "m": "up1TT8FziSo5h5RmYtJNp6yukmONUpmu",
+        "n": "VwCNd-O9xNEPyjx9PHECa8TBLZZHPanw",
+        "q": "f6U13I98Ip8_XDulqaREbMUXcFqm5Gjb",
+    }
+    fields = "".join(f".{letter}{text}" for letter, text in hashes.items())
+    assert key.partition("cez/")[2] == f"checkpoint.pp{fields}"
+    leaf = WritesLeaf.of("t" * 41, range(0, 99, 2))
+    task, slots = "EvH-izfVRvLbM6Ru-WECmxDWdWsj5h1u", "f683d3beabc3afb673e1fe785e3f8c65"
+    assert layout.key("t", "", "1", leaf).partition("cez/")[2] == f"writes.u{task}.wh{slots}"
+    assert layout.hides("x" * 201)
+    assert not layout.hides("x" * 200)
+
+
+LONG_LEAF = CheckpointLeaf("p", "s" * 50, 10**50, "r" * 50)
+
+
+@pytest.mark.parametrize(
+    "value", ["s" * 50, "s" * 51, "s", 10**50, 10**51, 1e50, 1, None, 2.5, Text("s" * 50)]
+)
+@pytest.mark.parametrize("name", ["source", "step", "run_id"])
+@pytest.mark.parametrize("leaf", [LONG_LEAF, LEAF])
+def test_a_filter_finds_what_is_hashed(leaf: CheckpointLeaf, name: str, value: object) -> None:
+    metadata = {"source": leaf.source, "step": leaf.step, "run_id": leaf.run}
+    layout = Layout("")
+    shown = layout.parse(layout.key("t", "", "1", leaf)).leaf
+    assert isinstance(shown, CheckpointLeaf)
+    admitted = shown.admits(layout.index_filter({name: value}))
+    if metadata[name] == value:
+        assert admitted
+    elif type(value) in (str, int):
+        assert not admitted
 
 
 @pytest.mark.parametrize("place", ["thread_id", "checkpoint_ns", "checkpoint_id", "parent", "task_id"])

@@ -97,10 +97,10 @@ def test_what_a_reader_would_refuse_is_not_written(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("langgraph_checkpoint_s3.objects.header.MOST_LISTS", 3000)
     serde, origin = JsonPlusSerializer(), Origin("", "1", 1, "w")
     writes: dict[int, Any] = dict.fromkeys(range(1400), ("a", None))
-    assert encode_tasks("zstd", origin, [Task.of(serde, writes, "t", "p")])
+    assert encode_tasks("zstd", origin, "writes.tt.w0", [Task.of(serde, writes, "t", "p")])
     writes |= dict.fromkeys(range(1400, 1600), ("a", None))
     with pytest.raises(NotSupportedError, match=r"so many channels or writes.* 3000 lists"):
-        encode_tasks("zstd", origin, [Task.of(serde, writes, "t", "p")])
+        encode_tasks("zstd", origin, "writes.tt.w0", [Task.of(serde, writes, "t", "p")])
     assert MOST_LISTS * 16 == MOST_HEADER
     monkeypatch.setattr(limits, "MOST_HEADER", 50_000)
     with pytest.raises(NotSupportedError, match="50000 are the most"):
@@ -221,13 +221,13 @@ def test_what_an_error_shows_of_a_header_is_short() -> None:
     for changes in (
         {"id": deep},
         {"ns": "x" * MIB},
-        {"kind": ["y" * MIB]},
+        {"leaf": ["y" * MIB]},
         {"created": deep},
         {"parent": deep},
     ):
         data = crafted(**changes)
         with pytest.raises(CorruptObjectError) as caught:
-            open_checkpoint(data, len(data), "", "1")
+            open_checkpoint(data, len(data), "", "1", "checkpoint")
         assert len(str(caught.value)) < 1000
     data = crafted(frames=[row(codec="z" * MIB)])
     with pytest.raises(CorruptObjectError) as caught:

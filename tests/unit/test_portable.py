@@ -34,7 +34,7 @@ from langgraph_checkpoint_s3.admin.plans.portable import (
 )
 from langgraph_checkpoint_s3.admin.portable import dumps, loads
 from tests.support.checkpoints import make_checkpoint, place, shown
-from tests.unit.craft import crafted
+from tests.unit.craft import craft, crafted, opened
 from tests.unit.strategies import IDS, VALUES
 
 WRITES = [
@@ -209,7 +209,10 @@ def test_keys_of_the_manifest_that_a_later_version_adds_are_passed_over() -> Non
 
 
 def test_fields_of_names_that_a_later_version_adds_are_passed_over() -> None:
-    later = {name if name != CHECKPOINT else f"{name}.z1": body for name, body in PLAIN.items()}
+    found = opened(PLAIN[CHECKPOINT])
+    leaf = f"{found.fields['leaf']}.z1"
+    later = {name: body for name, body in PLAIN.items() if name != CHECKPOINT}
+    later[f"{CHECKPOINT}.z1"] = craft({**found.fields, "leaf": leaf}, bytes(found.data[found.base :]))
     assert shown(loads(zipped(later))) == shown(made())
 
 
@@ -276,7 +279,7 @@ def test_whatever_happens_to_the_bytes_the_error_is_ours(base: bytes, edits: lis
 @given(
     st.dictionaries(
         st.sampled_from(
-            ["kind", "ns", "id", "created", "parent", "metadata", "checkpoint", "channels", "frames"]
+            ["leaf", "ns", "id", "created", "parent", "metadata", "checkpoint", "channels", "frames"]
         ),
         st.recursive(
             st.none()

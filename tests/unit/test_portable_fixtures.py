@@ -1,6 +1,6 @@
 """Portable files of every version that was ever released load.
 
-The files in `fixtures/portable-N/` were written once, by this release's code, and stay as they are:
+`python -m tests.unit.test_portable_fixtures` wrote the files in `fixtures/portable-N/` once, and they stay:
 `checkpoint.zip` by `dumps` of what is here, `thread.zip` of `format-1/lender.bin` and `borrowing.bin`.
 """
 
@@ -12,16 +12,17 @@ from typing import Any
 import pytest
 from langgraph.checkpoint.base import CheckpointTuple
 
-from langgraph_checkpoint_s3.admin import loads
-from langgraph_checkpoint_s3.admin.plans.portable import VERSION, PortableFile
+from langgraph_checkpoint_s3.admin import dumps, loads
+from langgraph_checkpoint_s3.admin.plans.portable import VERSION, Manifest, PortableFile, pack
+from langgraph_checkpoint_s3.objects.keys import encode_component, encode_rank
 from tests.support.checkpoints import place, shown
 from tests.unit import expected
 from tests.unit.make_fixtures import FIXTURES
 
 FOLDERS = sorted(FIXTURES.glob("portable-*"))
 DIGESTS = {
-    "portable-1/checkpoint.zip": "4cdf01a11f11ceab2bf1babe46c412cb24620a9d9bb90dcfc3a6ed4fbca05341",
-    "portable-1/thread.zip": "b7663407c4848a0b8f3d95a911044c094ddf7f4b20f2797e7c2f01798ecbe405",
+    "portable-1/checkpoint.zip": "4a6f30bfbf85eb1bc9ccdbedf15663011fb3baab3d8e6614b6739d0f8a3ad1e6",
+    "portable-1/thread.zip": "d6f0a82a9aad0d73b3935bf550971b9e8b1624eb1ba366f8f658bad0960940c2",
 }
 """SHA-256 of each: what was released never changes."""
 NS = "sub|1"
@@ -74,3 +75,20 @@ def test_a_thread_that_borrows_is_read(folder: Any) -> None:
         expected.LENDER_ID,
         expected.CHECKPOINT_ID,
     }
+
+
+if __name__ == "__main__":
+    made = FIXTURES / f"portable-{VERSION}"
+    made.mkdir()
+    (made / "checkpoint.zip").write_bytes(dumps(packed()))
+    places = {
+        "lender": (expected.LENDER_ID, expected.LENDER_LEAF),
+        "borrowing": (expected.CHECKPOINT_ID, "checkpoint"),
+    }
+    home = f"{encode_component(expected.NAMESPACE)}.ns"
+    objects = [
+        (f"{home}/{encode_rank(name)}/{leaf}", (FIXTURES / "format-1" / f"{file}.bin").read_bytes())
+        for file, (name, leaf) in places.items()
+    ]
+    manifest = Manifest("customer-42", "2026-01-31T12:00:00+00:00", expected.WRITER, 2, 0)
+    (made / "thread.zip").write_bytes(pack(manifest, objects))

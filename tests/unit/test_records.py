@@ -60,7 +60,7 @@ def stored(
 
 
 def reopened(data: bytes, ns: str = "", checkpoint_id: str = "1") -> CheckpointRecord:
-    return open_checkpoint(data, len(data), ns, checkpoint_id)
+    return open_checkpoint(data, len(data), ns, checkpoint_id, "checkpoint")
 
 
 def written(
@@ -70,8 +70,10 @@ def written(
     path: str = "p",
     codec: Compression = "zstd",
 ) -> WritesRecord:
-    data = encode_tasks(codec, Origin("", "1", created, "w"), [Task.of(SERDE, writes, task, path)])
-    return open_writes(data, len(data), "", "1")
+    data = encode_tasks(
+        codec, Origin("", "1", created, "w"), "writes.tt.w0", [Task.of(SERDE, writes, task, path)]
+    )
+    return open_writes(data, len(data), "", "1", "writes.tt.w0")
 
 
 @given(CODEC, st.dictionaries(TEXT, VALUES, max_size=5), st.dictionaries(TEXT, VALUES, max_size=3), IDS, IDS)
@@ -119,7 +121,7 @@ def test_the_head_holds_the_metadata_whatever_else_there_is() -> None:
         checkpoint_of(channels, versions_seen={"x" * 50_000: {}}), {"source": "loop", "user": "u" * 500}
     )
     assert len(data) > 10 * HEAD_BYTES
-    record = open_checkpoint(data[:HEAD_BYTES], len(data), "", "1")
+    record = open_checkpoint(data[:HEAD_BYTES], len(data), "", "1", "checkpoint")
     assert record.container.missing([record.metadata_value]) == []
     assert record.metadata(SERDE)["source"] == "loop"
     assert record.container.missing(record.all_values())
@@ -134,9 +136,9 @@ def test_one_channel_is_read_without_the_others() -> None:
     )
     frame = reopened(data).container.frames[reopened(data).channels["first"].extents[0].frame]
     kept = header_length(data) + frame.offset + frame.stored
-    record = open_checkpoint(data[: kept - 1], len(data), "", "1")
+    record = open_checkpoint(data[: kept - 1], len(data), "", "1", "checkpoint")
     assert record.container.missing([record.channels["first"]])
-    record = open_checkpoint(data[:kept], len(data), "", "1")
+    record = open_checkpoint(data[:kept], len(data), "", "1", "checkpoint")
     assert not record.container.missing([record.channels["first"]])
     assert record.channel(SERDE, "first") == random.Random(4).randbytes(9000)
     assert record.container.missing([record.channels["second"]])
@@ -191,23 +193,37 @@ def test_encrypted_values_are_stored_as_they_are_and_come_back() -> None:
     assert len(stored(checkpoint)) < len(data) / 10
 
 
+@pytest.mark.parametrize("leaf", ["checkpoint.rother", "checkpoint.c1", "checkpoint.z", "writes.tt.w0", ""])
+def test_an_object_under_another_leaf_is_refused(leaf: str) -> None:
+    data = stored(checkpoint_of({}))
+    with pytest.raises(CorruptObjectError, match=r"under another one's key: it is 'checkpoint' of"):
+        open_checkpoint(data, len(data), "", "1", leaf)
+    data = encode_tasks("none", Origin("", "1", 1, "w"), "writes.jx", [])
+    with pytest.raises(CorruptObjectError, match=r"under another one's key: it is 'writes.jx' of"):
+        open_writes(data, len(data), "", "1", leaf)
+
+
 @pytest.mark.parametrize(("ns", "checkpoint_id"), [("", "2"), ("sub", "1"), ("", ""), ("1", "")])
 def test_an_object_under_another_checkpoints_key_is_refused(ns: str, checkpoint_id: str) -> None:
     data = stored(checkpoint_of({}))
-    with pytest.raises(CorruptObjectError, match="under another one's key: it is checkpoint of '1' in ''"):
-        open_checkpoint(data, len(data), ns, checkpoint_id)
-    data = encode_tasks("none", Origin("", "1", 1, "w"), [Task.of(SERDE, {0: ("a", 1)}, "t", "")])
-    with pytest.raises(CorruptObjectError, match="under another one's key: it is writes of '1' in ''"):
-        open_writes(data, len(data), ns, checkpoint_id)
+    with pytest.raises(CorruptObjectError, match=r"under another one's key: it is 'checkpoint' of.*'1'"):
+        open_checkpoint(data, len(data), ns, checkpoint_id, "checkpoint")
+    data = encode_tasks(
+        "none", Origin("", "1", 1, "w"), "writes.tt.w0", [Task.of(SERDE, {0: ("a", 1)}, "t", "")]
+    )
+    with pytest.raises(CorruptObjectError, match=r"under another one's key: it is 'writes.tt.w0' of.*'1'"):
+        open_writes(data, len(data), ns, checkpoint_id, "writes.tt.w0")
 
 
 def test_writes_are_no_checkpoint_nor_the_other_way_round() -> None:
     checkpoint = stored(checkpoint_of({}))
-    writes = encode_tasks("none", Origin("", "1", 1, "w"), [Task.of(SERDE, {0: ("a", 1)}, "t", "")])
-    with pytest.raises(CorruptObjectError, match="it is checkpoint"):
-        open_writes(checkpoint, len(checkpoint), "", "1")
-    with pytest.raises(CorruptObjectError, match="it is writes"):
-        open_checkpoint(writes, len(writes), "", "1")
+    writes = encode_tasks(
+        "none", Origin("", "1", 1, "w"), "writes.tt.w0", [Task.of(SERDE, {0: ("a", 1)}, "t", "")]
+    )
+    with pytest.raises(CorruptObjectError, match="it is 'checkpoint'"):
+        open_writes(checkpoint, len(checkpoint), "", "1", "writes.tt.w0")
+    with pytest.raises(CorruptObjectError, match="it is 'writes"):
+        open_checkpoint(writes, len(writes), "", "1", "checkpoint")
 
 
 @given(CODEC, st.lists(st.tuples(TEXT, VALUES), min_size=1, max_size=6), IDS, TEXT)

@@ -33,7 +33,8 @@ REF = KeyRef("k1")
 
 def seal(thread: str = "t.thread", name: str = "k1", **changes: Any) -> Seal:
     """What an object in a place is sealed with."""
-    made = Seal(REF, thread, ".ns", "01", "checkpoint", lambda ref, thread: cipher(secret(name), thread))
+    place = ("s3://bucket/a/", thread, ".ns", "01", "checkpoint.rone")
+    made = Seal(REF, *place, lambda ref, thread: cipher(secret(name), thread))
     return dataclasses.replace(made, **changes)
 
 
@@ -50,10 +51,13 @@ def test_what_is_sealed_opens(plain: bytes, repeatable: bool) -> None:
         seal(thread="u.thread"),
         seal(namespace="sub.ns"),
         seal(checkpoint_id="02"),
-        seal(kind="writes"),
+        seal(leaf="checkpoint.rtwo"),
+        seal(leaf="writes.tt.w0"),
+        seal(place="s3://bucket/b/"),
+        seal(place="s3://another/a/"),
         seal(name="k2"),
     ],
-    ids=["thread", "namespace", "checkpoint", "kind", "key"],
+    ids=["thread", "namespace", "checkpoint", "leaf", "kind", "prefix", "bucket", "key"],
 )
 def test_elsewhere_it_does_not_open(other: Seal) -> None:
     sealed = seal().close(b"plain")
@@ -70,7 +74,8 @@ def test_a_header_is_no_frame_and_its_flags_count() -> None:
 
 def test_a_thread_is_bound_by_the_data_too_not_by_its_key_alone() -> None:
     """Whatever key a thread has."""
-    one = Seal(REF, "t", ".ns", "01", "checkpoint", lambda ref, thread: cipher(secret("k1"), "any"))
+    place = ("s3://bucket/a/", "t", ".ns", "01", "checkpoint")
+    one = Seal(REF, *place, lambda ref, thread: cipher(secret("k1"), "any"))
     with pytest.raises(DecryptionError):
         dataclasses.replace(one, thread="u").open(one.close(b"plain"))
 
@@ -124,7 +129,7 @@ def test_what_was_written_once_is_read_for_ever() -> None:
     assert seal().open(bytes.fromhex(EXPECTED), "header", 2) == b"plain"
 
 
-EXPECTED = "d8a9d785c4711c29c029189bf0e03c12d914358e1ce20898955b9d9ea403f1e367"
+EXPECTED = "d2134cf5bef55342fc3523f4ac26f7beea32fa7b41cd5ac6e66387260d065173bc"
 
 
 def test_keys_for_different_ends_differ() -> None:

@@ -14,6 +14,7 @@ from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError
 from langgraph_checkpoint_s3.objects.borrow import Rules
 from langgraph_checkpoint_s3.objects.drafts import Draft, draft, serialize
 from langgraph_checkpoint_s3.objects.format import sealed_with
+from langgraph_checkpoint_s3.objects.keys import Layout
 from langgraph_checkpoint_s3.objects.names import Names
 from langgraph_checkpoint_s3.objects.records import CheckpointRecord, Origin, open_checkpoint
 from langgraph_checkpoint_s3.objects.rooms import PLAIN, Room
@@ -26,15 +27,22 @@ from tests.unit.made import DAY, SMALL
 SERDE = JsonPlusSerializer()
 ORIGIN = Origin("sub", "01", 1_700_000_000_000_000_000, "writer/1")
 KEY = KeyRef("key-one")
+LEAF = "writes.tt.w0.e"
 SECRETS = ("a confidential text", "hidden-channel", "hidden-source", "hidden-parent", "hidden-task")
 
 
-def room(folder: str = "agents/t.thread/sub.ns/", *, required: bool = False, **keys: str) -> Room:
+def room(
+    folder: str = "agents/t.thread/sub.ns/",
+    *,
+    where: str = "s3://bucket/agents/",
+    required: bool = False,
+    **keys: str,
+) -> Room:
     """A namespace, to somebody with these keys."""
     vault = Vault(Keys(), required=required)
     for name, key in (keys or {"key-one": "key-one"}).items():
         vault.keep(DataKey(KeyRef(name.replace("_", "-")), secret(key)))
-    return Room(folder, vault)
+    return Room(folder, vault, place=where)
 
 
 ROOM = room()
@@ -58,14 +66,20 @@ def checkpoint(**values: Any) -> Draft:
 
 def writes() -> bytes:
     """The object of a task's writes, encrypted."""
-    seal = ROOM.seal(KEY, "writes", "01")
+    seal = ROOM.seal(KEY, "01", LEAF)
     found = {0: ("hidden-channel", "a confidential text")}
-    return encode_tasks("zstd", ORIGIN, [Task.of(SERDE, found, "hidden-task", "hidden-path")], seal)
+    return encode_tasks("zstd", ORIGIN, LEAF, [Task.of(SERDE, found, "hidden-task", "hidden-path")], seal)
 
 
-def read(data: bytes, to: Room = ROOM, ns: str = "sub", checkpoint_id: str = "01") -> CheckpointRecord:
+def read(
+    data: bytes,
+    to: Room = ROOM,
+    ns: str = "sub",
+    checkpoint_id: str = "01",
+    leaf: str = "checkpoint.e",
+) -> CheckpointRecord:
     """Read a checkpoint, all of it."""
-    record = open_checkpoint(data, len(data), ns, checkpoint_id, to)
+    record = open_checkpoint(data, len(data), ns, checkpoint_id, leaf, to)
     record.checkpoint(SERDE)
     record.metadata(SERDE)
     return record
@@ -80,7 +94,7 @@ def test_it_is_read_back() -> None:
     assert record.checkpoint(SERDE)["channel_values"] == {"hidden-channel": "a confidential text", "n": 1}
     assert record.metadata(SERDE) == {"source": "hidden-source", "step": 1}
     assert record.parent == "hidden-parent"
-    found = open_writes(WRITES, len(WRITES), "sub", "01", ROOM)
+    found = open_writes(WRITES, len(WRITES), "sub", "01", LEAF, ROOM)
     assert settle_writes(SERDE, [found]) == [("hidden-task", "hidden-channel", "a confidential text")]
 
 
@@ -110,18 +124,28 @@ def test_moved_to_another_key_it_does_not_open(where: tuple[Room, str, str]) -> 
     with pytest.raises(DecryptionError, match=r"'key-one'.*moved here from another place"):
         read(CHECKPOINT, *where)
     with pytest.raises(DecryptionError):
-        open_writes(WRITES, len(WRITES), where[1], where[2], where[0])
+        open_writes(WRITES, len(WRITES), where[1], where[2], LEAF, where[0])
 
 
 def test_nor_as_another_kind_of_object() -> None:
     with pytest.raises(DecryptionError):
         read(WRITES)
     with pytest.raises(DecryptionError):
-        open_writes(CHECKPOINT, len(CHECKPOINT), "sub", "01", ROOM)
+        open_writes(CHECKPOINT, len(CHECKPOINT), "sub", "01", LEAF, ROOM)
 
 
-def test_a_renamed_prefix_changes_nothing() -> None:
-    read(CHECKPOINT, room("elsewhere/t.thread/sub.ns/"))
+@pytest.mark.parametrize("where", ["s3://bucket/elsewhere/", "s3://another/agents/", ""])
+def test_nor_in_another_bucket_or_prefix(where: str) -> None:
+    with pytest.raises(DecryptionError, match=r"moved here from another place.*encrypted_for"):
+        read(CHECKPOINT, room(where=where))
+
+
+def test_nor_under_another_leaf() -> None:
+    for leaf in ("checkpoint", "checkpoint.rtwo.e", "checkpoint.e.c7"):
+        with pytest.raises(DecryptionError):
+            read(CHECKPOINT, leaf=leaf)
+    with pytest.raises(DecryptionError):
+        open_writes(WRITES, len(WRITES), "sub", "01", "writes.tother.w0.e", ROOM)
 
 
 def test_without_keys() -> None:
@@ -142,12 +166,12 @@ def test_with_another_key_of_this_name() -> None:
 def test_what_is_plain_is_read_unless_it_must_not_be() -> None:
     made: Any = checkpoint()
     plain = draft(made.content, {}, ORIGIN, "checkpoint", "zstd", Rules(horizon=DAY)).body
-    read(plain)
+    read(plain, leaf="checkpoint")
     with pytest.raises(DecryptionError, match="isn't encrypted, and require_encryption=True refuses it"):
-        read(plain, room(required=True))
-    data = encode_tasks("zstd", ORIGIN, [Task.of(SERDE, {0: ("c", 1)}, "t", "")])
+        read(plain, room(required=True), leaf="checkpoint")
+    data = encode_tasks("zstd", ORIGIN, LEAF, [Task.of(SERDE, {0: ("c", 1)}, "t", "")])
     with pytest.raises(DecryptionError):
-        open_writes(data, len(data), "sub", "01", room(required=True))
+        open_writes(data, len(data), "sub", "01", LEAF, room(required=True))
 
 
 def test_the_flag_can_not_be_taken_off() -> None:
@@ -170,7 +194,7 @@ def test_no_byte_can_be_changed(data: bytes) -> None:
 
 
 def _read_writes(data: bytes) -> None:
-    open_writes(data, len(data), "sub", "01", ROOM).check()
+    open_writes(data, len(data), "sub", "01", LEAF, ROOM).check()
 
 
 @given(st.integers(0, len(CHECKPOINT) - 1), st.binary(max_size=30))
@@ -215,30 +239,30 @@ def test_children_borrow_and_are_written_whole_the_same_each_time() -> None:
     }
     content = serialize(SERDE, made, {}, "01")
     origin = Origin("sub", "02", ORIGIN.created + 1, "writer/1")
-    record = open_checkpoint(parent.body, len(parent.body), "sub", "01", ROOM)
+    record = open_checkpoint(parent.body, len(parent.body), "sub", "01", "checkpoint.e", ROOM)
     known, rules = record.known("checkpoint.e", {}, SMALL), SMALL
     child = draft(content, {}, origin, "checkpoint.p01.e", "zstd", rules, known, ROOM, KEY)
     assert [lender.checkpoint_id for lender in child.lenders] == ["01"]
     whole = child.whole("zstd")
     assert whole == child.whole("zstd")
-    assert read(whole, checkpoint_id="02").content() == content
+    assert read(whole, checkpoint_id="02", leaf=child.leaf).content() == content
     plain = draft(content, {}, origin, "checkpoint.p01", "zstd", rules, known)
     assert plain.lenders == []  # what is plain doesn't borrow from what is encrypted
 
 
 def test_hashed_names_are_told_by_the_header() -> None:
     names = Names(secret("names"))
-    where = Room(f"agents/{names.folder('t')}/.h{names.hide('checkpoint_ns', 'sub')}.ns/", ROOM.vault, names)
+    where = Room(Layout("agents/", names).namespace("t", "sub"), ROOM.vault, names)
     origin = Origin("sub", "01", 1, "writer/1", "t")
-    seal = where.seal(KEY, "writes", "01")
-    data = encode_tasks("zstd", origin, [Task.of(SERDE, {0: ("c", 1)}, "task", "")], seal)
+    seal = where.seal(KEY, "01", LEAF)
+    data = encode_tasks("zstd", origin, LEAF, [Task.of(SERDE, {0: ("c", 1)}, "task", "")], seal)
     hidden = names.hide("checkpoint_ns", "sub")
-    assert open_writes(data, len(data), hidden, "01", where).container.fields["thread"] == "t"
+    assert open_writes(data, len(data), hidden, "01", LEAF, where).container.fields["thread"] == "t"
     other = Origin("sub", "01", 1, "writer/1", "u")
     data = encode_tasks(
-        "zstd", other, [Task.of(SERDE, {0: ("c", 1)}, "task", "")], where.seal(KEY, "writes", "01")
+        "zstd", other, LEAF, [Task.of(SERDE, {0: ("c", 1)}, "task", "")], where.seal(KEY, "01", LEAF)
     )
     with pytest.raises(CorruptObjectError, match="another thread's"):
-        open_writes(data, len(data), hidden, "01", where)
+        open_writes(data, len(data), hidden, "01", LEAF, where)
     with pytest.raises(CorruptObjectError, match="under another one's key"):
-        open_writes(data, len(data), names.hide("checkpoint_ns", "other"), "01", where)
+        open_writes(data, len(data), names.hide("checkpoint_ns", "other"), "01", LEAF, where)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from langgraph_checkpoint_s3.errors import DecryptionError, InvalidConfigError
@@ -15,6 +13,7 @@ from tests.support.keys import Keys, secret
 ONE = DataKey(KeyRef("k1"), secret("k1"))
 TWO = DataKey(KeyRef("k2", b"wrapped"), secret("k2"))
 NAMESPACE = "agents/t.thread/.ns/"
+PLACE = "s3://bucket/agents/"
 
 
 class Clock:
@@ -40,7 +39,7 @@ def vault(clock: Clock) -> Vault:
 
 def opens(vault: Vault, ref: KeyRef = ONE.ref) -> bool:
     """Whether something can be sealed with a key."""
-    made = vault.seal(ref, NAMESPACE, "01", "checkpoint")
+    made = vault.seal(ref, PLACE, NAMESPACE, "01", "checkpoint")
     return made.open(made.close(b"x")) == b"x"
 
 
@@ -108,9 +107,13 @@ def test_no_secret_is_shown(vault: Vault) -> None:
     assert repr(ONE.secret)[2:10] not in repr(vault)
 
 
-def test_the_place_is_the_threads_and_namespaces_folder(vault: Vault) -> None:
+def test_an_object_is_sealed_for_its_place(vault: Vault) -> None:
     vault.keep(ONE)
-    made: Any = vault.seal(ONE.ref, NAMESPACE, "01", "writes")
-    assert (made.thread, made.namespace, made.checkpoint_id, made.kind) == ("t.thread", ".ns", "01", "writes")
-    elsewhere = vault.seal(ONE.ref, "another/prefix/t.thread/.ns/", "01", "writes")
-    assert elsewhere.open(made.close(b"x")) == b"x"  # a prefix may be renamed
+    made = vault.seal(ONE.ref, PLACE, NAMESPACE, "01", "writes.tt.w0")
+    assert (made.place, made.thread, made.namespace) == (PLACE, "t.thread", ".ns")
+    assert (made.checkpoint_id, made.leaf) == ("01", "writes.tt.w0")
+    sealed = made.close(b"x")
+    same = vault.seal(ONE.ref, PLACE, "another/prefix/t.thread/.ns/", "01", "writes.tt.w0")
+    assert same.open(sealed) == b"x"  # the place says which prefix counts
+    with pytest.raises(DecryptionError):
+        vault.seal(ONE.ref, "s3://bucket/b/", NAMESPACE, "01", "writes.tt.w0").open(sealed)

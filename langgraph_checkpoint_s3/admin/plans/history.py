@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, overload
 
 from langgraph.checkpoint.base import CheckpointTuple
@@ -210,8 +211,10 @@ def history(context: Context, address: Address, limit: int | None) -> Plan[Histo
         checkpoint_sizes(context, address.thread_id),
     ]
     entries, sizes = yield from abreast(plans)
-    stored = {(each.checkpoint_ns, each.checkpoint_id): each.bytes for each in sizes}
-    kept = tuple(replace(entry, bytes=stored.get(entry.place)) for entry in entries[:limit])
+    # By folders, for keys may have but a namespace's hash.
+    folder = partial(context.layout.checkpoint, address.thread_id)
+    stored = {folder(each.checkpoint_ns, each.checkpoint_id): each.bytes for each in sizes}
+    kept = tuple(replace(entry, bytes=stored.get(folder(*entry.place))) for entry in entries[:limit])
     return History(address.thread_id, kept, len(entries) > len(kept))
 
 

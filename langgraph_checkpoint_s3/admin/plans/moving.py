@@ -16,16 +16,10 @@ from langgraph_checkpoint_s3.admin.plans.portable import (
     Loan,
     Manifest,
     Member,
-    PortableFile,
     check_object,
     manifest_of,
 )
-from langgraph_checkpoint_s3.errors import (
-    ConflictError,
-    CorruptObjectError,
-    InvalidKeyError,
-    NotSupportedError,
-)
+from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError, InvalidKeyError
 from langgraph_checkpoint_s3.objects.keys import MAX_KEY_BYTES
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.copy import stages_of
@@ -289,27 +283,6 @@ class Import:
         self._kept += kept
 
 
-def check_sealing(context: Context, file: PortableFile, thread_id: str) -> None:
-    """Refuse a file whose objects can't go into a thread as they are.
-
-    Raises:
-        NotSupportedError: They are sealed for another thread, or aren't sealed and should be.
-    """
-    sealed = [member.parsed.leaf.sealed for member in file.members]
-    layout = context.layout
-    if any(sealed) and layout.thread(thread_id) != layout.thread(file.manifest.thread):
-        raise NotSupportedError(
-            "The file's objects are encrypted, and bound to their thread: import it into a thread of its own "
-            "name, and copy_thread that then. Nothing was written"
-        )
-    if (context.vault is not None and not all(sealed)) or file.manifest.hashed != (layout.names is not None):
-        raise NotSupportedError(
-            "The file's objects are not encrypted, or their names not hashed, as this saver's are: import it "
-            "with a saver that is as the exporting one was, and migrate from that to this one. Nothing was "
-            "written"
-        )
-
-
 def _lent(context: Context, key: str, body: Body | Missing) -> set[tuple[int, int, int]]:
     """The places of an object's frames, by its head; none where it is gone."""
     if isinstance(body, Missing):
@@ -327,5 +300,8 @@ def _differs(there: Entry, body: bytes) -> bool | None:
     """Whether an object that a listing showed has other bytes; `None` if only reading it tells."""
     if there.size != len(body):
         return True
-    digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
+    try:
+        digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
+    except ValueError:  # there is none, not even for this: the machine is in FIPS mode
+        return None
     return False if there.etag == digest else None

@@ -11,12 +11,12 @@ them is compressed already:
      "exported": "2026-01-31T12:00:00+00:00", "writer": "langgraph-checkpoint-s3/0.1.0",
      "checkpoints": 7, "writes": 12}
 
-`checkpoints` and `writes` count the objects. Nothing in it names a bucket or a prefix, and objects name
-their lenders within the namespace: so it may go to any thread of any bucket. A reader passes over keys
-of the manifest that it doesn't know. Writes come before checkpoints, which go from the oldest to the
-newest, the latest of each namespace last: what was unpacked so far is the thread's past. Encrypted objects
-stay so, and are bound to their thread: they go to a thread of the same name only. Where names are hashed,
-`thread_id` is a hash, and `"hashed": true` says so.
+`checkpoints` and `writes` count the objects, which name their lenders within the namespace: so it may go to
+any thread of any bucket. A reader passes over keys of the manifest that it doesn't know. Writes come before
+checkpoints, which go from the oldest to the newest, the latest of each namespace last: what was unpacked so
+far is the thread's past. Encrypted objects stay so, and are bound to the bucket and prefix that `"place"`
+says (`s3://bucket/prefix/`) and to their thread: who brings them into another one seals them anew. Where
+names are hashed, `thread_id` is a hash, and `"hashed": true` says so.
 
 A reader refuses, before it gives anything out: what isn't a whole archive, no manifest in the first
 place, another format or version, a member that is compressed, encrypted, there twice or not named like an
@@ -40,9 +40,9 @@ from datetime import datetime
 from typing import Any, BinaryIO, Final, NamedTuple
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError, S3CheckpointError
+from langgraph_checkpoint_s3.objects.components import Hidden
 from langgraph_checkpoint_s3.objects.format import Container, sealed_with
 from langgraph_checkpoint_s3.objects.keys import THREAD_SUFFIX, CheckpointLeaf, Layout, ParsedKey
-from langgraph_checkpoint_s3.objects.names import Hidden
 from langgraph_checkpoint_s3.objects.records import CheckpointRecord
 from langgraph_checkpoint_s3.objects.rooms import Room
 from langgraph_checkpoint_s3.objects.values import text
@@ -50,7 +50,7 @@ from langgraph_checkpoint_s3.objects.vault import Vault
 from langgraph_checkpoint_s3.objects.writes import WritesRecord
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.lenders import lender_key
-from langgraph_checkpoint_s3.plans.read import namespace_of, open_parsed
+from langgraph_checkpoint_s3.plans.read import leaf_of, namespace_of, open_parsed
 from langgraph_checkpoint_s3.plans.unlock import run_calls, unlock_objects
 from langgraph_checkpoint_s3.s3.requests import Body
 
@@ -87,6 +87,7 @@ class Manifest:
         checkpoints: How many objects of checkpoints there are in it.
         writes: How many objects of tasks' writes.
         hashed: Whether the thread_id, and the names in the members' names, are keyed hashes.
+        place: The bucket and prefix that its objects are bound to, if they are encrypted.
     """
 
     thread_id: str
@@ -95,6 +96,7 @@ class Manifest:
     checkpoints: int
     writes: int
     hashed: bool = False
+    place: str = ""
 
     @property
     def thread(self) -> str:
@@ -104,7 +106,9 @@ class Manifest:
     def pack(self) -> bytes:
         """The manifest's bytes."""
         said = {"format": FORMAT, "version": VERSION}
-        said |= {name: getattr(self, name) for name in self.__slots__ if name != "hashed" or self.hashed}
+        optional = ("hashed", "place")
+        named = ((name, getattr(self, name)) for name in self.__slots__)
+        said |= {name: value for name, value in named if value or name not in optional}
         return json.dumps(said, ensure_ascii=True, indent=1).encode()
 
     @classmethod
@@ -132,7 +136,8 @@ class Manifest:
                 raise ValueError("an empty thread_id")
             counts = _count(said["checkpoints"]), _count(said["writes"])
             hashed = said.get("hashed", False) is True
-            return cls(thread_id, text(said["exported"]), text(said["writer"]), *counts, hashed)
+            place = text(said.get("place", ""))
+            return cls(thread_id, text(said["exported"]), text(said["writer"]), *counts, hashed, place)
         except (ValueError, KeyError) as error:
             raise CorruptObjectError(f"The file's {MANIFEST} can't be read: {error!r}") from error
 
@@ -142,7 +147,8 @@ def manifest_of(context: Context, thread_id: str, now: datetime, checkpoints: in
     names = context.layout.names
     name = thread_id if names is None else str.__str__(names.hide("thread_id", thread_id))
     counts = checkpoints, writes
-    return Manifest(name, now.isoformat(), context.writer, *counts, hashed=names is not None)
+    place = context.place if context.vault is not None else ""
+    return Manifest(name, now.isoformat(), context.writer, *counts, names is not None, place)
 
 
 class PortableWriter:
@@ -251,7 +257,7 @@ class PortableFile:
         Raises:
             CorruptObjectError: They aren't those that were written, or another object's.
         """
-        return self._open(member)[0]
+        return self.open(member)[0]
 
     def keys(self) -> tuple[str, ...]:
         """The names of the keys that its objects are encrypted with, which stand in the open."""
@@ -269,21 +275,23 @@ class PortableFile:
         """
         loans: list[Loan] = []
         for member in self.members:
-            namespace = member.name.partition("/")[0] + "/"
-            for frame in self._open(member)[1].container.frames:
-                lender = lender_key(namespace, frame)
-                if lender is not None:
-                    loans.append(Loan(member.name, lender, (frame.offset, frame.stored, frame.crc)))
+            loans += loans_of(member, self.open(member)[1].container)
         return loans
 
-    def _open(self, member: Member) -> tuple[bytes, CheckpointRecord | WritesRecord]:
+    def open(self, member: Member) -> tuple[bytes, CheckpointRecord | WritesRecord]:
+        """Return an object's bytes, checked, and what they are.
+
+        Raises:
+            CorruptObjectError: They aren't those that were written, or another object's.
+        """
         body = self._read(member.name)
         found = Body(body, "", len(body))
         if self._vault is not None:
             run_calls(unlock_objects(self._vault, [body]))
-        room = Room(namespace_of(Layout("").thread(self.manifest.thread) + member.name), self._vault)
+        folder = namespace_of(Layout("").thread(self.manifest.thread) + member.name)
+        room = Room(folder, self._vault, place=self.manifest.place)
         try:
-            record = open_parsed(member.parsed, found, room)
+            record = open_parsed(member.parsed, leaf_of(member.name), found, room)
             check_object(record.container)
         except S3CheckpointError as error:
             error.key = member.name
@@ -318,6 +326,17 @@ def pack(manifest: Manifest, objects: Iterable[tuple[str, bytes]]) -> bytes:
         writer.add(name, body)
     writer.close()
     return file.getvalue()
+
+
+def loans_of(member: Member, container: Container) -> list[Loan]:
+    """Return what an object borrows from others of its file."""
+    namespace = member.name.partition("/")[0] + "/"
+    lent = ((lender_key(namespace, frame), frame) for frame in container.frames)
+    return [
+        Loan(member.name, lender, (frame.offset, frame.stored, frame.crc))
+        for lender, frame in lent
+        if lender is not None
+    ]
 
 
 def check_object(container: Container) -> None:

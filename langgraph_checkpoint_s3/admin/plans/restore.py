@@ -113,7 +113,7 @@ def _make(
     own = next(each for each in found if each.key == key)
     newest = yield from _newest(context, folder, own)
     replaceable = newest is None or _lends(newest.container) <= _lends(
-        open_body(context, folder, Body(body, "", len(body))).container
+        open_body(context, folder, key, Body(body, "", len(body))).container
     )
     rivals = yield from _open(context, folder, [each for name, each in standing.items() if name != key])
     if not replaceable and key in standing and newest is not None:
@@ -140,7 +140,7 @@ def _open(context: Context, folder: Folder, entries: Sequence[Entry]) -> Plan[di
         if isinstance(body, Missing):
             raise ConflictError("The checkpoint was deleted while it was being restored; try again", key=key)
         with at(key):
-            records[key] = open_body(context, folder, body)
+            records[key] = open_body(context, folder, key, body)
     return records
 
 

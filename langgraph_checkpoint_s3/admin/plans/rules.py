@@ -144,5 +144,5 @@ def _without_nothing(value: Any) -> Any:
 def _short(text: str) -> str:
     if len(text) <= _LONGEST:
         return text
-    digest = hashlib.blake2s(text.encode(), digest_size=16).hexdigest()
+    digest = hashlib.sha256(text.encode()).hexdigest()[:32]
     return f"{text[: _LONGEST - len(digest) - 1]}~{digest}"

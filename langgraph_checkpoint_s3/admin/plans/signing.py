@@ -41,6 +41,7 @@ MAX_EXPIRY: Final = timedelta(days=7)
 _AT_ONCE: Final = 4
 _INCOMING: Final = re.compile(r"incoming-[0-9a-f]+\.zip")
 _RULE: Final = "exports"
+_DIGEST: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,11 +235,11 @@ def _objects(context: Context, loaded: Loaded, *, borrows: bool) -> list[tuple[s
 
 
 def _digest(objects: Sequence[tuple[str, bytes]]) -> str:
-    digest = hashlib.blake2s(digest_size=16)
+    digest = hashlib.sha256()
     for name, body in objects:
         digest.update(f"{len(name)}:{name}{len(body)}:".encode())
         digest.update(body)
-    return digest.hexdigest()
+    return digest.hexdigest()[:_DIGEST]
 
 
 def _in_exports(layout: Layout, thread_id: str, name: str) -> str:

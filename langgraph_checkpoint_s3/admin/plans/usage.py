@@ -1,7 +1,8 @@
-"""Which threads there are, what they take, and what that costs. From LISTs alone, unless names are hashed."""
+"""Which threads there are, what they take, and what that costs. From LISTs alone, but for hashed names."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -10,14 +11,13 @@ from typing import Final
 
 from langgraph_checkpoint_s3.admin.plans.sizes import counted, human
 from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError, InvalidConfigError
+from langgraph_checkpoint_s3.objects.components import HASHED, Hidden
 from langgraph_checkpoint_s3.objects.keys import (
     EXPORTS,
     THREAD_SUFFIX,
     decode_component,
     encode_component,
 )
-from langgraph_checkpoint_s3.objects.names import HASHED, Hidden
-from langgraph_checkpoint_s3.objects.values import text
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask
 from langgraph_checkpoint_s3.plans.read import heads, open_object
@@ -179,7 +179,7 @@ class CheckpointSize:
 class Threads:
     """The ids of threads, in the order of their keys, a page at a time.
 
-    Where names are hashed, each thread's is read from one of its objects: the keys have only hashes.
+    Where a name is hashed, it is read from one of its thread's objects: the keys have only the hash.
 
     Args:
         context: The saver's.
@@ -192,25 +192,32 @@ class Threads:
         self._context = context
         self._layout = layout
         self._prefix = prefix
-        self._begin = layout.prefix + (HASHED if layout.names else encode_component(prefix, "prefix"))
+        # Of names that begin so, those that are too long for keys are hashed.
+        begin = [layout.prefix + HASHED] if layout.names or prefix else [layout.prefix]
+        if prefix and not layout.names:
+            begin.append(layout.prefix + encode_component(prefix, "prefix"))
+        self._begin = deque(begin)
         self._left = limit
         self._page = PAGE if limit is None or layout.names else min(limit, PAGE)
         self._token: str | None = None
-        self._exhausted = False
 
     @property
     def done(self) -> bool:
         """Whether there is nothing more to come."""
-        return self._exhausted or (self._left is not None and self._left <= 0)
+        return not self._begin or (self._left is not None and self._left <= 0)
 
     def page(self) -> Plan[list[str]]:
         """The next ids. None at all may come, before `done` too."""
-        page = yield from ask(ListObjects(self._begin, self._page, token=self._token, delimiter="/"))
+        page = yield from ask(ListObjects(self._begin[0], self._page, token=self._token, delimiter="/"))
         self._page, self._token = PAGE, page.token
-        self._exhausted = page.token is None
+        if page.token is None:
+            self._begin.popleft()
         found = [name for name in map(self._thread, page.prefixes) if name is not None]
-        if self._layout.names:
-            found = yield from abreast([_name(self._context, name) for name in found])
+        hidden = [name for name in found if isinstance(name, Hidden)]
+        if hidden:
+            told = yield from abreast([_name(self._context, name) for name in hidden])
+            names: dict[str, str] = dict(zip(hidden, told, strict=True))
+            found = [names.get(name, name) for name in found]
             found = [name for name in found if isinstance(name, Hidden) or name.startswith(self._prefix)]
         found = found[: self._left]
         if self._left is not None:
@@ -235,7 +242,8 @@ def _name(context: Context, thread_id: str) -> Plan[str]:
         with suppress(CorruptObjectError, DecryptionError):
             body = (yield from heads(context, [entry]))[entry.key]
             if isinstance(body, Body):
-                return text(open_object(context, entry.key, body).container.fields["thread"])
+                said = open_object(context, entry.key, body).container.fields.get("thread")
+                return said if isinstance(said, str) else thread_id
     return thread_id
 
 

@@ -218,7 +218,7 @@ def name_of(prefix: str) -> str:
     name = _OWNER + encode_component(prefix)
     if len(name) <= _LONGEST:
         return name
-    digest = hashlib.blake2s(prefix.encode(), digest_size=8).hexdigest()
+    digest = hashlib.sha256(prefix.encode()).hexdigest()[:16]
     return f"{name[: _LONGEST - len(digest) - 1]}_{digest}"
 
 
