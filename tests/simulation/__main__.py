@@ -36,6 +36,7 @@ def main() -> int:
             history = play(seed, arguments.ignore, arguments.broken)
         except SimulationError as error:
             found[error.kind].append(seed)
+            print(f"{seed}: {error.kind}", flush=True)
             if arguments.seed is not None or (arguments.kind and arguments.kind in error.kind):
                 print(error)
                 break

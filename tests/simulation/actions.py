@@ -92,8 +92,8 @@ def evolve(chosen: random.Random, values: dict[str, Any]) -> dict[str, Any]:
     """What a step of a graph changes: a document that stays, as a rule, a log, and messages that grow."""
     changed: dict[str, Any] = {}
     if not values:
-        changed["doc"] = _noise(chosen, chosen.choice([0, 6_000, 18_000, 40_000]))
-        changed["log"] = _noise(chosen, chosen.choice([100, 5_000, 20_000]))
+        changed["doc"] = _noise(chosen, chosen.choice([0, 18_000, 18_000, 40_000]))
+        changed["log"] = _noise(chosen, chosen.choice([100, 5_000, 18_000]))
         changed["messages"] = [_text(chosen) for _ in range(chosen.randrange(1, 20))]
         return changed
     if chosen.random() < 0.1:

@@ -45,7 +45,7 @@ VERSIONS: Final = {"undelete": 1.0, "restore": 0.7}
 PROFILES: Final = {
     "all": PUTS | DELETIONS | MOVES,
     "deleting": {"go_on": 10.0, "get_latest": 1.0, "list_some": 1.0, "delete_thread": 4.0},
-    "pruning": {"go_on": 10.0, "get_one": 1.0, "list_some": 1.0} | DELETIONS | {"delete_thread": 0.3},
+    "pruning": {"go_on": 8.0, "get_one": 0.5, "list_some": 0.5} | DELETIONS | {"delete_thread": 0.2},
     "moving": {"go_on": 6.0, "put_writes": 2.0, "copy": 4.0, "export": 2.0, "bring_in": 1.0, "list_some": 1.0}
     | {"prune": 1.0, "delete_runs": 0.7, "delete_one": 0.7, "delete_thread": 1.0},
 }
@@ -111,7 +111,7 @@ class History:
         self.bucket.odd_etags = store == "odd ETags"
         self.model.exact = not self.bucket.plain
         self.versioned = chosen.random() < 0.15
-        profile = chosen.choices(list(PROFILES), [50, 20, 18, 12])[0]
+        profile = chosen.choices(list(PROFILES), [42, 18, 28, 12])[0]
         kinds = PROFILES[profile] | (VERSIONS if self.versioned else {})
         self.kinds = {name: weight * chosen.choice([0.3, 1, 1, 3]) for name, weight in kinds.items()}
         if profile != "all":
@@ -183,7 +183,7 @@ class History:
     def _play(self) -> None:
         self._prelude()
         world, chosen = self.world, self.chosen
-        world.pace = chosen.choice([0.1, 1.0, 1.0, 3.0])
+        world.pace = chosen.choice([0.1, 0.5, 1.0, 2.0, 4.0])
         world.faults = chosen.choice([0, 0, 1, 2, 3, 5])
         world.rate = chosen.choice([0.01, 0.03, 0.1])
         half = self.left // 2
@@ -202,7 +202,7 @@ class History:
         process = self.chosen.choice(self.processes)
         for thread in self.threads:
             known = Known(None, 0)
-            for _ in range(self.chosen.choice([0, 2, 3, 4])):
+            for _ in range(self.chosen.choice([0, 2, 3, 3, 4])):
                 self._alone(process, process.put(thread, "", known))
                 known = process.known[thread, ""]
 

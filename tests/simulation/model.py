@@ -221,6 +221,10 @@ class Model:
         """Whether all of a thread may have been deleted since a step."""
         return any(each.thread == thread and each.op.closed >= step for each in self.removals)
 
+    def taken(self, where: Place, op: Op) -> bool:
+        """Whether a checkpoint may have been deleted while an operation went on."""
+        return any(each.op.closed >= op.begun and each.may(where) for each in self.removals)
+
     def disturbed(self, threads: Iterable[str], op: Op) -> bool:
         """Whether anything may have gone from some threads while an operation went on."""
         places = [at for thread in threads for at in self.places(thread)]

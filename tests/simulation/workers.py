@@ -139,7 +139,8 @@ class Worker:
 
         def conflicts(op: Op) -> bool:
             self.known.pop((thread, ns), None)
-            return parent is not None and self.model.deleted_since(thread, known.seen)
+            lost = parent is not None and self.model.deleted_since(thread, known.seen)
+            return lost or self.model.taken(where, op)
 
         return Action(
             f"put {thread}/{ns} {old}→{new} ({run})",

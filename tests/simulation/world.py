@@ -20,10 +20,14 @@ from langgraph_checkpoint_s3 import S3CheckpointError
 from langgraph_checkpoint_s3.s3.exchange import Exchange
 from langgraph_checkpoint_s3.s3.requests import (
     Call,
+    CompleteUpload,
+    CopyObject,
+    DeleteObjects,
     Failed,
     GetObject,
     HeadObject,
     ListObjects,
+    PutObject,
     Request,
     Tried,
 )
@@ -35,6 +39,7 @@ from tests.support.fake_s3 import client_error
 STALE: Final = 900.0
 """Seconds after which S3 refuses a signature: so long after it was sent, a request may still arrive."""
 _READS: Final = (GetObject, HeadObject, ListObjects)
+_WRITES: Final = (PutObject, CompleteUpload, CopyObject, DeleteObjects)
 _AGAIN: Final = 0.6
 """How often the client library sends a request again whose answer didn't come."""
 
@@ -163,7 +168,8 @@ class Running:
 
     def send(self, number: int, request: Request[Any], exchange: Exchange, *, conditional: bool) -> None:
         """Send a request, or send it again."""
-        weight = self.world.chosen.choice((1.0, 1.0, 1.0, 0.3, 0.03))
+        slow = (0.03, 0.01) if isinstance(request, _WRITES) else (0.03,)
+        weight = self.world.chosen.choice((1.0, 1.0, 1.0, 0.3, *slow))
         self._fly(Flight(self, number, request, exchange, conditional, weight, self.world.now))
 
     def _fly(self, flight: Flight) -> None:
