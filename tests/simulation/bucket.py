@@ -35,9 +35,9 @@ BROKEN: Final = {
     "rewrites nothing": "acknowledged, and can't be read",
     "has no conditions": "deleted, and there|the first write isn't kept",
     "misses no lender": "acknowledged, and can't be read",
-    "keeps no notice": "",
-    "waits for nobody": "",
-    "has no clock": "",
+    "keeps no notice": "acknowledged|the latest is gone",
+    "waits for nobody": "acknowledged|the latest is gone",
+    "has no clock": "acknowledged|the latest is gone",
 }
 """What can be broken, in the bucket or around it, and what kind of violation that leads to."""
 

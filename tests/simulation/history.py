@@ -16,6 +16,7 @@ from tests.simulation.facts import Op, Place, Violation
 from tests.simulation.oracle import Oracle
 from tests.simulation.processes import Process
 from tests.simulation.store import Store
+from tests.simulation.workers import DELETIONS
 from tests.simulation.world import World
 from tests.support.checkpoints import place
 from tests.support.fake_store import make_saver
@@ -33,19 +34,13 @@ PUTS: Final = {
     "get_one": 1.0,
     "list_some": 1.0,
 }
-DELETIONS: Final = {
-    "prune": 1.5,
-    "prune_to_two": 0.7,
-    "delete_runs": 1.5,
-    "delete_thread": 1.0,
-    "delete_one": 0.7,
-}
 MOVES: Final = {"copy": 1.0, "export": 0.7, "bring_in": 0.3}
 VERSIONS: Final = {"undelete": 1.0, "restore": 0.7}
 PROFILES: Final = {
     "all": PUTS | DELETIONS | MOVES,
     "deleting": {"go_on": 10.0, "get_latest": 1.0, "list_some": 1.0, "delete_thread": 4.0},
-    "pruning": {"go_on": 8.0, "get_one": 0.5, "list_some": 0.5} | DELETIONS | {"delete_thread": 0.2},
+    "pruning": {"go_on": 9.0, "get_one": 0.5, "list_some": 0.3, "prune": 3.0, "prune_to_two": 1.0}
+    | {"delete_runs": 2.0, "delete_one": 1.0, "delete_thread": 0.1},
     "moving": {"go_on": 6.0, "put_writes": 2.0, "copy": 4.0, "export": 2.0, "bring_in": 1.0, "list_some": 1.0}
     | {"prune": 1.0, "delete_runs": 0.7, "delete_one": 0.7, "delete_thread": 1.0},
 }
@@ -235,9 +230,12 @@ class History:
             if not idle and not flights:
                 world.wait()
                 continue
-            weights = [0.7] * len(idle) + [flight.weight for flight in flights]
-            chosen: Any = self.chosen.choices([*idle, *flights], weights)[0]
-            if isinstance(chosen, Process):
+            asleep = [None] if len(flights) < len(world.flights) else []  # what is slow may take longer
+            weights = [0.7] * len(idle) + [flight.weight for flight in flights] + [0.3] * len(asleep)
+            chosen: Any = self.chosen.choices([*idle, *flights, *asleep], weights)[0]
+            if chosen is None:
+                world.wait()
+            elif isinstance(chosen, Process):
                 self.left -= 1
                 self._begin(chosen)
             elif world.advance(chosen, self.bucket) == "kill":

@@ -29,7 +29,8 @@ class Oracle(Model):
         if said != (None if content.parent is None else (*where[:2], content.parent)):
             raise Violation("wrong parent", f"{name}: {said} for {content.parent}")
         if not self.possible(where, since, until):
-            raise Violation("deleted, and there", name)
+            known = any(made.op.done for made in self.made(where))
+            raise Violation("deleted, and there" if known else "never acknowledged, deleted, and there", name)
         self._check_writes(where, found, since, until)
 
     def _check_writes(self, where: Place, found: CheckpointTuple, since: float, until: float) -> None:

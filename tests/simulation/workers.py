@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from tests.simulation.history import History
 
 RUNS: Final = ("r0", "r1", "r2")
+DELETIONS: Final = {
+    "prune": 1.5,
+    "prune_to_two": 0.7,
+    "delete_runs": 1.5,
+    "delete_thread": 1.0,
+    "delete_one": 0.7,
+}
 TASKS: Final = ("task-1", "task-2", "special-1")
 JOINT: Final = ("joint-1", "joint-2", "joint-3")
 
@@ -97,8 +104,10 @@ class Worker:
     # What there is to do
 
     def choose(self) -> Action:
-        """Choose what to do next."""
+        """Choose what to do next: often a deletion, if somebody else's write takes its time."""
         kinds = self.history.kinds
+        if self.world.slow() and self.chosen.random() < 0.5:
+            kinds = {name: weight for name, weight in kinds.items() if name in DELETIONS} or kinds
         while True:
             kind = self.chosen.choices(list(kinds), list(kinds.values()))[0]
             action: Action | None = getattr(self, kind)()

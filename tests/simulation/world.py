@@ -168,7 +168,7 @@ class Running:
 
     def send(self, number: int, request: Request[Any], exchange: Exchange, *, conditional: bool) -> None:
         """Send a request, or send it again."""
-        slow = (0.03, 0.01) if isinstance(request, _WRITES) else (0.03,)
+        slow = (0.03, 0.002) if isinstance(request, _WRITES) else (0.03,)
         weight = self.world.chosen.choice((1.0, 1.0, 1.0, 0.3, *slow))
         self._fly(Flight(self, number, request, exchange, conditional, weight, self.world.now))
 
@@ -286,6 +286,16 @@ class World:
             self.note(flight.running.op.name, "never arrives", flight.request)
             self.land(flight)
         return [flight for flight in self.flights if flight.ready <= self.now]
+
+    def slow(self) -> bool:
+        """Whether a write is under way that takes its time."""
+        return any(
+            flight.weight < 0.1
+            and flight.awaited
+            and not flight.arrived
+            and isinstance(flight.request, _WRITES)
+            for flight in self.flights
+        )
 
     def wait(self) -> None:
         """Let the time pass until the next one can get on."""
