@@ -34,7 +34,6 @@ BROKEN: Final = {
     "copies less": "acknowledged and",
     "rewrites nothing": "acknowledged, and can't be read",
     "has no conditions": "deleted, and there|the first write isn't kept",
-    "misses no lender": "acknowledged, and can't be read",
     "keeps no notice": "acknowledged|the latest is gone",
     "waits for nobody": "acknowledged|the latest is gone",
     "has no clock": "acknowledged|the latest is gone",
@@ -73,8 +72,6 @@ class Bucket(FakeS3):
             case "deletes nothing", DeleteObjects() if chance < 0.5:
                 return Deletion(())
             case "copies less", CopyObject() if chance < 0.3:
-                return Stored("1" * 32)
-            case "misses no lender", HeadObject():
                 return Stored("1" * 32)
             case "keeps no notice", GetObject() | GetDated() | HeadObject() if ".deleted/" in key:
                 return Missing()
