@@ -7,10 +7,10 @@ What a history is made of is in `history.py`; what can go wrong on the way in `w
 in `oracle.py`. A store without conditions promises less: what was deleted may come back, and first writes
 may be overwritten.
 
-That the oracle notices is shown by breaking one thing at a time (`BROKEN`). By hand, take a guard out of
-the package and run `python -m tests.simulation`: without the rewriting of borrowers before a deletion,
-"acknowledged, and can't be read" comes in four histories of ten; without a put's looking for its lenders,
-in one of twenty; without `If-Match`, "deleted, and there" in one of a hundred.
+That the oracle notices is shown by breaking one thing at a time (`BROKEN`); `python -m tests.simulation
+--broken "has no clock"` does it by hand. Or take a guard out of the package: without the rewriting of
+borrowers before a deletion comes "acknowledged, and can't be read"; without `If-Match`, "deleted, and
+there"; without first writes that stay, "the first write isn't kept".
 """
 
 from __future__ import annotations
