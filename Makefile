@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo lint types test test-integration test-langgraph-dev test-browser test-benchmarks pictures test-all chaos crash soak fuzz bench bench-full docs docs-serve clean
+.PHONY: help env demo lint types test simulate test-integration test-langgraph-dev test-browser test-benchmarks pictures test-all chaos crash soak fuzz bench bench-full docs docs-serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ CHAOS = $(if $(CHAOS_SERVER),-m integration tests/integration/test_chaos.py -k $
 
 chaos: env ## 10,000 operations while one request in five fails; CHAOS_SEED=n for a seed again, CHAOS_SERVER=ceph for Ceph
 	CHAOS_OPERATIONS=$${CHAOS_OPERATIONS:-10000} CHAOS_HISTORIES=$${CHAOS_HISTORIES:-100} CHAOS_SEED=$${CHAOS_SEED:-0} S3_TEST_REQUIRE=$(CHAOS_SERVER) $(BIN)/python -m pytest -n0 -s $(CHAOS) $(PYTEST_ARGS)
+
+simulate: env ## 10,000 histories of processes interleaved request by request (SIMULATIONS); SIMULATION_SEED=n for one again
+	SIMULATIONS=$${SIMULATIONS:-10000} $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/simulation $(PYTEST_ARGS)
 
 crash: env ## 200 workers killed with SIGKILL at random moments, on Ceph; CRASH_SEED=n for a seed again
 	CRASHES=$${CRASHES:-200} CRASH_SEED=$${CRASH_SEED:-0} S3_TEST_REQUIRE=ceph $(BIN)/python -m pytest -n0 -s -m integration -k 'ceph or external' tests/integration/test_crash.py $(PYTEST_ARGS)

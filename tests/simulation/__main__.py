@@ -1,7 +1,7 @@
 """`python -m tests.simulation --histories 1000`: many histories, and what they show by kind.
 
-    python -m tests.simulation --seed 7            one, and its trace if it shows something
-    python -m tests.simulation --first 1000 --histories 500 --kind "listed"
+python -m tests.simulation --seed 7            one, and its trace if it shows something
+python -m tests.simulation --first 1000 --histories 500 --kind "listed"
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 import time
 from collections import defaultdict
 
+from tests.simulation.bucket import BROKEN
 from tests.simulation.history import SimulationError, play
 
 
@@ -21,15 +22,21 @@ def main() -> int:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--kind", help="stop at the first of this kind, and tell all of it")
     parser.add_argument("--ignore", action="append", default=[], help="a kind to let pass")
+    parser.add_argument("--broken", default="", choices=["", *BROKEN], help="what doesn't work")
     arguments = parser.parse_args()
-    seeds = range(arguments.first, arguments.first + arguments.histories) if arguments.seed is None else [arguments.seed]
+    seeds = (
+        range(arguments.first, arguments.first + arguments.histories)
+        if arguments.seed is None
+        else [arguments.seed]
+    )
     found: dict[str, list[int]] = defaultdict(list)
     begun = time.perf_counter()
     for seed in seeds:
         try:
-            history = play(seed, arguments.ignore)
+            history = play(seed, arguments.ignore, arguments.broken)
         except SimulationError as error:
             found[error.kind].append(seed)
+            print(f"{seed}: {error.kind}", flush=True)
             if arguments.seed is not None or (arguments.kind and arguments.kind in error.kind):
                 print(error)
                 break

@@ -10,24 +10,39 @@ from unittest import mock
 from langgraph_checkpoint_s3 import CorruptObjectError, S3Saver
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.settings import VERSIONING
-from tests.simulation.model import Copy, Model, Op, Place, Violation
-from tests.simulation.processes import Known, Process, check_listed
-from tests.simulation.world import EPOCH, Bucket, Store, World
+from tests.simulation.actions import File, Known
+from tests.simulation.bucket import EPOCH, Bucket
+from tests.simulation.facts import Op, Place, Violation
+from tests.simulation.oracle import Oracle
+from tests.simulation.processes import Process
+from tests.simulation.store import Store
+from tests.simulation.workers import DELETIONS
+from tests.simulation.world import World
 from tests.support.checkpoints import place
 from tests.support.fake_store import make_saver
 from tests.support.keys import Keys
 
 _MOST_STEPS: Final = 6000
+_DAYS: Final = 9 * 86_400.0
+"""So long after its lender, nobody borrows from it any more; what comes back from a file may all the same."""
 
-PUTS: Final = {"go_on": 8.0, "get_latest": 2.0, "put_writes": 2.0, "get_one": 1.0, "list_some": 1.0}
-DELETIONS: Final = {"prune": 1.5, "prune_to_two": 0.7, "delete_runs": 1.5, "delete_thread": 1.0, "delete_one": 0.7}
-MOVES: Final = {"copy": 1.0, "export": 0.7}
+PUTS: Final = {
+    "go_on": 8.0,
+    "get_latest": 2.0,
+    "put_writes": 2.0,
+    "put_writes_together": 0.7,
+    "get_one": 1.0,
+    "list_some": 1.0,
+}
+MOVES: Final = {"copy": 1.0, "export": 0.7, "bring_in": 0.3}
 VERSIONS: Final = {"undelete": 1.0, "restore": 0.7}
 PROFILES: Final = {
     "all": PUTS | DELETIONS | MOVES,
     "deleting": {"go_on": 10.0, "get_latest": 1.0, "list_some": 1.0, "delete_thread": 4.0},
-    "pruning": {"go_on": 10.0, "get_one": 1.0, "list_some": 1.0} | DELETIONS | {"delete_thread": 0.3},
-    "moving": {"go_on": 6.0, "put_writes": 2.0, "copy": 4.0, "export": 2.0, "prune": 1.0, "delete_thread": 1.5},
+    "pruning": {"go_on": 9.0, "get_one": 0.5, "list_some": 0.3, "prune": 3.0, "prune_to_two": 1.0}
+    | {"delete_runs": 2.0, "delete_one": 1.0, "delete_thread": 0.1},
+    "moving": {"go_on": 6.0, "put_writes": 2.0, "copy": 4.0, "export": 2.0, "bring_in": 1.0, "list_some": 1.0}
+    | {"prune": 1.0, "delete_runs": 0.7, "delete_one": 0.7, "delete_thread": 1.0},
 }
 
 
@@ -52,20 +67,23 @@ class History:
     Args:
         seed: Decides all of it.
         ignored: Kinds of what must not happen that are let pass, as far as the history can go on.
+        broken: What doesn't work: one of `BROKEN`.
     """
 
-    def __init__(self, seed: int, ignored: Collection[str] = ()) -> None:
+    def __init__(self, seed: int, ignored: Collection[str] = (), broken: str = "") -> None:
         chosen = random.Random(seed)
         self.seed = seed
         self.ignored = ignored
         self.chosen = chosen
         self.world = World(chosen)
-        self.model = Model()
+        self.model = Oracle()
         self.bucket = Bucket(self.world)
         self.writers: list[Op] = []
+        self.files: list[File] = []
         self._ids = 0
         self._names = 0
         self._flavour()
+        self.bucket.broken = broken
         self.processes = [self._process(number) for number in range(chosen.choice([2, 2, 3, 3, 4]))]
         self.left = chosen.randrange(5, 12)
 
@@ -78,7 +96,9 @@ class History:
         self.targets = {each: [f"{each} copy 1", f"{each} copy 2"] for each in self.threads}
         self.imports = {each: f"{each} import" for each in self.threads}
         self.all_threads = [
-            *self.threads, *(each for some in self.targets.values() for each in some), *self.imports.values()
+            *self.threads,
+            *(each for some in self.targets.values() for each in some),
+            *self.imports.values(),
         ]
         store = chosen.choices(["strict", "without conditions", "odd ETags"], [80, 7, 13])[0]
         self.store = store
@@ -86,7 +106,7 @@ class History:
         self.bucket.odd_etags = store == "odd ETags"
         self.model.exact = not self.bucket.plain
         self.versioned = chosen.random() < 0.15
-        profile = chosen.choices(list(PROFILES), [50, 20, 18, 12])[0]
+        profile = chosen.choices(list(PROFILES), [42, 18, 28, 12])[0]
         kinds = PROFILES[profile] | (VERSIONS if self.versioned else {})
         self.kinds = {name: weight * chosen.choice([0.3, 1, 1, 3]) for name, weight in kinds.items()}
         if profile != "all":
@@ -111,7 +131,11 @@ class History:
         settings = dict(self.settings[number])
         skew, sizes = settings.pop("skew"), settings.pop("sizes")
         if self.sealed:
-            settings |= {"encryption": Keys(wrapped=True, names="names"), "private_keys": self.private}
+            names = ("k1", "k2") if number % 2 else ("k2", "k1")  # in the middle of a change of keys
+            settings |= {
+                "encryption": Keys(*names, wrapped=True, names="names"),
+                "private_keys": self.private,
+            }
         saver = make_saver(self.bucket, sizes=sizes, operation_timeout=None, **settings)
         store: Any = Store(self.world, self.bucket, saver.config, offset=1000.0 * self.chosen.random())
         saver._store = store
@@ -130,10 +154,6 @@ class History:
         """An id. Writers' clocks differ: a later one may be less."""
         self._ids += 10
         return f"{self._ids + self.chosen.choice([0, 0, 0, 13, -18]) + 100:06}"
-
-    def copy(self, op: Op, source: str, target: str) -> Copy:
-        """A copy."""
-        return Copy(op, source, target)
 
     def _process(self, number: int) -> Process:
         self._names += 1
@@ -158,7 +178,7 @@ class History:
     def _play(self) -> None:
         self._prelude()
         world, chosen = self.world, self.chosen
-        world.pace = chosen.choice([0.1, 1.0, 1.0, 3.0])
+        world.pace = chosen.choice([0.1, 0.5, 1.0, 2.0, 4.0])
         world.faults = chosen.choice([0, 0, 1, 2, 3, 5])
         world.rate = chosen.choice([0.01, 0.03, 0.1])
         half = self.left // 2
@@ -166,6 +186,9 @@ class History:
             until = half if self.left > half else 0
             self._interleave(until)
             self._look("in the middle" if until else "at the end")
+            if chosen.random() < 0.1:
+                world.now += _DAYS
+                world.note("reader", "nine days pass")
         self._settle()
         self._go_on()
 
@@ -174,7 +197,7 @@ class History:
         process = self.chosen.choice(self.processes)
         for thread in self.threads:
             known = Known(None, 0)
-            for _ in range(self.chosen.choice([0, 2, 3, 4])):
+            for _ in range(self.chosen.choice([0, 2, 3, 3, 4])):
                 self._alone(process, process.put(thread, "", known))
                 known = process.known[thread, ""]
 
@@ -207,9 +230,12 @@ class History:
             if not idle and not flights:
                 world.wait()
                 continue
-            weights = [0.7] * len(idle) + [flight.weight for flight in flights]
-            chosen: Any = self.chosen.choices([*idle, *flights], weights)[0]
-            if isinstance(chosen, Process):
+            asleep = [None] if len(flights) < len(world.flights) else []  # what is slow may take longer
+            weights = [0.7] * len(idle) + [flight.weight for flight in flights] + [0.3] * len(asleep)
+            chosen: Any = self.chosen.choices([*idle, *flights, *asleep], weights)[0]
+            if chosen is None:
+                world.wait()
+            elif isinstance(chosen, Process):
                 self.left -= 1
                 self._begin(chosen)
             elif world.advance(chosen, self.bucket) == "kill":
@@ -233,6 +259,7 @@ class History:
         """What is still under way arrives."""
         world = self.world
         world.faults = 0
+        world.pace = self.chosen.choice([1.0, 100.0])
         if not world.flights:
             return
         while world.flights:
@@ -272,7 +299,7 @@ class History:
     def _read(self, reader: S3Saver, places: Sequence[Place], threads: Sequence[str]) -> None:
         model, step = self.model, self.world.step
         everything = self._try(lambda: list(reader.list(None)), "list(None)")
-        check_listed(model, everything, step, step, None, None)
+        model.check_listed(everything, step, step, None, None)
         for where in places:
             self._get(reader, where)
         threads = [thread for thread in threads if model.places(thread)]
@@ -283,7 +310,7 @@ class History:
         if threads:
             thread = self.chosen.choice(threads)
             listed = self._try(lambda: list(reader.list(place(thread, None, None))), "list")
-            check_listed(model, listed, step, step, thread, None)
+            model.check_listed(listed, step, step, thread, None)
 
     def _get(self, reader: S3Saver, where: Place) -> None:
         thread, ns, wanted = where
@@ -312,9 +339,11 @@ class History:
         """What has happened, a line a step."""
         from tests.simulation.told import describe
 
+        first = (
+            f"store {self.store}, sealed {self.sealed}, private {self.private}, versioned {self.versioned}"
+        )
         lines = [
-            f"{len(self.processes)} processes, store {self.store}, sealed {self.sealed}, private {self.private}, "
-            f"versioned {self.versioned}",
+            f"{len(self.processes)} processes, {first}",
             *(f"  {number}: {each}" for number, each in enumerate(self.settings)),
         ]
         layout = self.processes[0].saver._layout
@@ -328,8 +357,8 @@ async def _at_once(function: Callable[..., Any], *arguments: object) -> Any:
     return function(*arguments)
 
 
-def play(seed: int, ignored: Collection[str] = ()) -> History:
+def play(seed: int, ignored: Collection[str] = (), broken: str = "") -> History:
     """Play a history."""
-    history = History(seed, ignored)
+    history = History(seed, ignored, broken)
     history.run()
     return history

@@ -17,9 +17,8 @@ def describe(request: Any, answer: Any, layout: Layout) -> str:
         said.append(", ".join(_key(key, layout) for key in request.keys))
     elif hasattr(request, "versions"):
         said.append(", ".join(f"{_key(key, layout)} {version}" for key, version in request.versions))
-    for field in ("key", "prefix", "source", "target"):
-        if hasattr(request, field):
-            said.append(_key(getattr(request, field), layout))
+    named = (getattr(request, field, None) for field in ("key", "prefix", "source", "target"))
+    said += [_key(key, layout) for key in named if key is not None]
     if getattr(request, "only_new", False):
         said.append("only new")
     if getattr(request, "expected", None):
@@ -54,5 +53,5 @@ def _key(key: str, layout: Layout) -> str:
     except S3CheckpointError:
         return key
     kind = key.rpartition("/")[2].partition(".")[0]
-    leaf = key.rpartition("/")[2] if kind == "writes" else "" if kind == "checkpoint" else kind
-    return f"{parsed.thread_id[:8]}/{parsed.checkpoint_ns[:8]}:{parsed.checkpoint_id}{' ' + leaf if leaf else ''}"
+    leaf = "" if kind == "checkpoint" else " " + key.rpartition("/")[2]
+    return f"{parsed.thread_id[:8]}/{parsed.checkpoint_ns[:8]}:{parsed.checkpoint_id}{leaf}"

@@ -1,82 +1,47 @@
-"""Virtual time, a bucket in it, and requests that are steps of their own: what a history is played in.
+"""Virtual time, and requests that are steps of their own: what a history is played in.
 
-A batch of requests is sent as a whole; then each of its requests has two steps, in any order among all that are
-under way in all processes: its effect on the bucket, and its answer. Between the two, or before the first, the
-connection may break. Then the client library sends it again, or gives up; and what it sent first may still arrive.
+A batch of requests is sent as a whole; then each of its requests has two steps, in any order among all
+that are under way in all processes: its effect on the bucket, and its answer. Between the two, or before
+the first, the connection may break. Then the client library sends it again, or gives up; and what it sent
+first may still arrive.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine, Generator, Sequence
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from botocore.exceptions import ReadTimeoutError
 
-from langgraph_checkpoint_s3 import S3CheckpointError, S3Config
-from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
+from langgraph_checkpoint_s3 import S3CheckpointError
+from langgraph_checkpoint_s3.s3.exchange import Exchange
 from langgraph_checkpoint_s3.s3.requests import (
-    Body,
     Call,
     CompleteUpload,
+    CopyObject,
+    DeleteObjects,
     Failed,
     GetObject,
     HeadObject,
     ListObjects,
-    Refused,
+    PutObject,
     Request,
-    Stored,
     Tried,
 )
-from tests.simulation.model import Op
-from tests.support.fake_s3 import FakeS3, client_error
+from tests.simulation.bucket import Bucket
+from tests.simulation.facts import Op
+from tests.simulation.store import WIRE, Batch, data_of, name_of
+from tests.support.fake_s3 import client_error
 
-T = TypeVar("T")
-
-EPOCH: Final = datetime(2026, 1, 1, tzinfo=timezone.utc)
 STALE: Final = 900.0
 """Seconds after which S3 refuses a signature: so long after it was sent, a request may still arrive."""
 _READS: Final = (GetObject, HeadObject, ListObjects)
+_WRITES: Final = (PutObject, CompleteUpload, CopyObject, DeleteObjects)
 _AGAIN: Final = 0.6
 """How often the client library sends a request again whose answer didn't come."""
-
-
-class Bucket(FakeS3):
-    """A bucket in virtual time.
-
-    Attributes:
-        odd_etags: Whether it tells a wrong ETag when an upload is completed, as Ceph 16 and rclone do.
-    """
-
-    def __init__(self, world: World) -> None:
-        super().__init__()
-        self.world = world
-        self.odd_etags = False
-
-    @property
-    def now(self) -> datetime:
-        """S3 tells whole seconds."""
-        return EPOCH + timedelta(seconds=int(self.world.now))
-
-    def _complete(self, request: CompleteUpload, conditional: bool) -> Stored | Refused:
-        answer = super()._complete(request, conditional)
-        return Stored("0" * 32 + "-1") if self.odd_etags and isinstance(answer, Stored) else answer
-
-
-class Wire:
-    """Stands in for the real one: a fake's answer needs no reading."""
-
-    def arguments(self, request: Request[Any], *, conditional: bool = True) -> dict[str, Any]:
-        return {"conditional": conditional}
-
-    def answer(self, request: Request[Any], response: dict[str, Any], data: bytes) -> Any:
-        return response["answer"]
-
-
-_WIRE: Final[Any] = Wire()
 
 
 @dataclass(eq=False)
@@ -108,122 +73,6 @@ class Flight:
     arrived: bool = False
     outcome: Any = None
     awaited: bool = True
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """What a coroutine waits for."""
-
-    store: Store
-    requests: Sequence[Request[Any]]
-
-    def __await__(self) -> Generator[Batch, Any, Any]:
-        return (yield self)
-
-
-class Store:
-    """Stands in for `Store`: what a saver's coroutines ask for is a `Batch`, and its blocking methods have it at once.
-
-    Args:
-        world: The world.
-        bucket: The bucket.
-        config: The saver's.
-        offset: By how many seconds the process's monotonic clock is ahead of the world's.
-    """
-
-    def __init__(self, world: World, bucket: Bucket, config: S3Config, offset: float) -> None:
-        self.world = world
-        self.bucket = bucket
-        self.config = config
-        self.offset = offset
-        self.shared = Shared(config)
-        self.shared.clock = self.clock
-
-    def clock(self) -> float:
-        """The process's monotonic clock."""
-        return self.world.now + self.offset
-
-    def run(self, plan: Any, operation: str = "") -> Any:
-        """Run a plan while everything else stands still."""
-        coroutine = self.arun(plan)
-        answers: Any = None
-        while True:
-            try:
-                batch = coroutine.send(answers)
-            except StopIteration as stop:
-                return stop.value
-            answers = self._at_once(batch.requests)
-
-    async def arun(self, plan: Any, operation: str = "", *, weight: int = 0) -> Any:
-        """Run a plan."""
-        answers: list[Any] | None = None
-        failure: BaseException | None = None
-        try:
-            while True:
-                try:
-                    if failure is not None:
-                        batch = plan.throw(failure)
-                    else:
-                        batch = next(plan) if answers is None else plan.send(answers)
-                except StopIteration as stop:
-                    return stop.value
-                assert batch, "a plan yielded an empty batch"
-                try:
-                    answers, failure = await Batch(self, batch)
-                except asyncio.CancelledError as error:
-                    answers, failure = [], error
-        except S3CheckpointError as error:
-            self.shared.failed(error)
-            raise
-        finally:
-            plan.close()
-
-    def run_joint(self, make: Any, plan: Any, name: str) -> None:
-        """Run a plan for one item."""
-        self.run(plan([make()[1]]), name)
-
-    async def arun_joint(self, make: Any, plan: Any, name: str) -> None:
-        """`run_joint`, as a coroutine."""
-        await self.arun(plan([make()[1]]), name)
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    async def aclose(self) -> None:
-        """Nothing is open."""
-
-    def _at_once(self, requests: Sequence[Request[Any]]) -> tuple[list[Any], BaseException | None]:
-        answers: list[Any] = []
-        failure: BaseException | None = None
-        patience = self.shared.patience()
-        for request in requests:
-            plain: Any = request.request if isinstance(request, Tried) else request
-            try:
-                answers.append(self._answer(plain, patience))
-            except S3CheckpointError as error:
-                answers.append(Failed(error))
-                if not isinstance(request, Tried):
-                    failure = failure or error
-        return answers, failure
-
-    def _answer(self, request: Any, patience: Any) -> Any:
-        if isinstance(request, Call):
-            return request.function()
-        if name_of(request) == "Tick":
-            return self.clock()
-        if name_of(request) == "Sleep":
-            self.world.now += request.seconds
-            return None
-        exchange = Exchange(self.shared, request, patience)
-        while not exchange.settled:
-            _, arguments = exchange.call(_WIRE)
-            try:
-                answer = self.bucket.execute(request, conditional=arguments["conditional"])
-            except Exception as error:  # noqa: BLE001  # judged by the exchange
-                exchange.failed(error)
-            else:
-                exchange.succeeded(_WIRE, {"answer": answer}, _data(answer))
-        return exchange.answer
 
 
 class Running:
@@ -258,10 +107,8 @@ class Running:
         """Let it go on, until it waits for something or ends."""
         while True:
             try:
-                if error is not None:
-                    batch = self._coroutine.throw(error)
-                else:
-                    batch = self._coroutine.send(answers)
+                go = self._coroutine
+                batch = go.send(answers) if error is None else go.throw(error)
             except StopIteration as stop:
                 self.result = stop.value
                 self._end("done")
@@ -291,15 +138,17 @@ class Running:
         self._failures = {}
         self._open = 0
         store, patience = batch.store, batch.store.shared.patience()
-        for number, request in enumerate(batch.requests):
-            plain: Any = request.request if isinstance(request, Tried) else request
+        every = [each.request if isinstance(each, Tried) else each for each in batch.requests]
+        for number in sorted(range(len(every)), key=lambda number: _order(every[number])):
+            plain: Any = every[number]
             if isinstance(plain, Call):
                 try:
                     self._answers[number] = plain.function()
                 except Exception as error:  # noqa: BLE001  # as the drivers do
                     self._note(number, error)
             elif name_of(plain) in ("Tick", "Sleep"):
-                ready = self.world.now + getattr(plain, "seconds", 0.0)
+                broken = store.bucket.broken == "waits for nobody"
+                ready = self.world.now + (0.0 if broken else getattr(plain, "seconds", 0.0))
                 self._fly(Flight(self, number, plain, None, False, 1.0, self.world.now, ready))
             else:
                 exchange = Exchange(store.shared, plain, patience)
@@ -311,7 +160,7 @@ class Running:
     def _call(self, number: int, request: Request[Any], exchange: Exchange) -> None:
         """Make the client's call for a request."""
         try:
-            _, arguments = exchange.call(_WIRE)
+            _, arguments = exchange.call(WIRE)
         except S3CheckpointError as error:
             self._note(number, error)
             return
@@ -319,7 +168,8 @@ class Running:
 
     def send(self, number: int, request: Request[Any], exchange: Exchange, *, conditional: bool) -> None:
         """Send a request, or send it again."""
-        weight = self.world.chosen.choice((1.0, 1.0, 1.0, 0.3, 0.03))
+        slow = (0.03, 0.002) if isinstance(request, _WRITES) else (0.03,)
+        weight = self.world.chosen.choice((1.0, 1.0, 1.0, 0.3, *slow))
         self._fly(Flight(self, number, request, exchange, conditional, weight, self.world.now))
 
     def _fly(self, flight: Flight) -> None:
@@ -347,7 +197,7 @@ class Running:
                 if isinstance(outcome, Exception):
                     exchange.failed(outcome)
                 else:
-                    exchange.succeeded(_WIRE, {"answer": outcome}, _data(outcome))
+                    exchange.succeeded(WIRE, {"answer": outcome}, data_of(outcome))
             except Exception as error:  # noqa: BLE001  # as the drivers do
                 self._note(number, error)
             else:
@@ -437,6 +287,16 @@ class World:
             self.land(flight)
         return [flight for flight in self.flights if flight.ready <= self.now]
 
+    def slow(self) -> bool:
+        """Whether a write is under way that takes its time."""
+        return any(
+            flight.weight < 0.1
+            and flight.awaited
+            and not flight.arrived
+            and isinstance(flight.request, _WRITES)
+            for flight in self.flights
+        )
+
     def wait(self) -> None:
         """Let the time pass until the next one can get on."""
         waiting = [flight.ready for flight in self.flights if flight.ready > self.now]
@@ -461,6 +321,10 @@ class World:
         elif fault == "cut":
             self.abandon(flight)
             running.lose(flight, ReadTimeoutError(endpoint_url="https://s3"))
+        elif fault == "conflicting":
+            self.land(flight)
+            flight.outcome = client_error("ConditionalRequestConflict", 409, flight.request)
+            running.answer(flight)
         elif fault in ("refused", "dropped", "lost"):
             self.land(flight)
             error = client_error("SlowDown", 503, flight.request)
@@ -497,8 +361,16 @@ class World:
             self.land(flight)
             flight.awaited = False
             return
-        late = Flight(flight.running, flight.number, flight.request, flight.exchange, flight.conditional,
-                      self.chosen.choice((1.0, 0.1, 0.01)), flight.since, awaited=False)
+        late = Flight(
+            flight.running,
+            flight.number,
+            flight.request,
+            flight.exchange,
+            flight.conditional,
+            self.chosen.choice((1.0, 0.1, 0.01)),
+            flight.since,
+            awaited=False,
+        )
         self.flights[self.flights.index(flight)] = late
         flight.awaited = False
 
@@ -508,6 +380,10 @@ class World:
             return ""
         self.faults -= 1
         kinds = ["lost", "lost"] if flight.arrived else ["refused", "dropped", "cut"]
+        if not flight.arrived and (
+            getattr(flight.request, "only_new", False) or getattr(flight.request, "expected", None)
+        ):
+            kinds.append("conflicting")
         if flight.exchange is None:
             kinds = []
         if self.deadly or not kinds:
@@ -515,10 +391,7 @@ class World:
         return self.chosen.choice(kinds)
 
 
-def name_of(request: object) -> str:
-    """What kind of request it is."""
-    return type(request).__name__
-
-
-def _data(answer: Any) -> bytes:
-    return answer.data if isinstance(answer, Body) else b""
+def _order(request: Any) -> tuple[str, str, int]:
+    """The order in which a batch is sent. It may come from a set, and so be another each time."""
+    first = getattr(request, "number", getattr(request, "first", 0))
+    return name_of(request), getattr(request, "key", getattr(request, "prefix", "")), first
