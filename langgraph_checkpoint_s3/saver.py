@@ -177,8 +177,10 @@ class S3Saver(BaseS3Saver):
         """Store what a task wrote, in one PUT. What many tasks wrote at once shares some PUTs.
 
         The first value of a regular write stays, also across processes (`If-None-Match: *`); of
-        special ones (errors, interrupts, resumes) the last. Needs `s3:PutObject`; from `multipart_threshold`
-        bytes on also `s3:GetObject`, `s3:ListBucket` and `s3:AbortMultipartUpload`.
+        special ones (errors, interrupts, resumes) the last, by the order in which the store takes them.
+        A task's special writes share an object, beside that of its regular ones: where another process wrote
+        to it before, one more of them costs a GET and a PUT more. Needs `s3:PutObject` and `s3:GetObject`;
+        from `multipart_threshold` bytes on also `s3:ListBucket` and `s3:AbortMultipartUpload`.
 
         Args:
             config: The checkpoint; it may be put later.
@@ -188,6 +190,7 @@ class S3Saver(BaseS3Saver):
 
         Raises:
             InvalidKeyError: There is no thread_id or checkpoint_id, or the key would be too long.
+            ConflictError: Others wrote special writes of this task each time in between.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
         if weigh(value for _, value in writes) < LIGHT:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
@@ -139,11 +139,9 @@ def dumps(
         return folder.removeprefix(_LAYOUT.thread(address.thread_id)) + leaf.encode()
 
     objects: dict[str, bytes] = {}
-    for number, (task, writes) in enumerate(_runs(checkpoint.pending_writes or ()), start=1):
+    for number, (leaf_of_writes, tasks) in enumerate(_written(serde, checkpoint, sealed=sealed), start=1):
         seal = room.seal(key, "writes", checkpoint_id)
-        tasks = [Task.of(serde, writes, task, f"{number:08}")]
-        body = encode_tasks(compression, origin(number), tasks, seal)
-        objects[name(WritesLeaf.of(task, writes, sealed=sealed))] = body
+        objects[name(leaf_of_writes)] = encode_tasks(compression, origin(number), tasks, seal)
     leaf = CheckpointLeaf.of(checkpoint.metadata, parent, sealed=sealed)
     content = serialize(serde, checkpoint.checkpoint, checkpoint.metadata, parent)
     versions = checkpoint.checkpoint.get("channel_versions") or {}
@@ -152,6 +150,24 @@ def dumps(
     when = datetime.now(timezone.utc).isoformat()
     manifest = Manifest(address.thread_id, when, _WRITER, 1, len(objects))
     return pack(manifest, [*objects.items(), (name(leaf), made.body)])
+
+
+def _written(
+    serde: SerializerProtocol, found: CheckpointTuple, *, sealed: bool
+) -> Iterator[tuple[WritesLeaf, list[Task]]]:
+    """A checkpoint's pending writes, by the objects that they are to be."""
+    special: dict[str, list[Task]] = {}
+    for number, (task_id, writes) in enumerate(_runs(found.pending_writes or ()), start=1):
+        task = Task.of(serde, writes, task_id, f"{number:08}")
+        if min(writes) < 0:
+            last = task.special()
+            before = special.get(task_id, [])
+            special[task_id] = [*(each.without(last.writes) for each in before), last]
+        if max(writes) >= 0:
+            regular = task.regular()
+            yield WritesLeaf.of(task_id, regular.writes, sealed=sealed), [regular]
+    for task_id, tasks in special.items():
+        yield WritesLeaf.special(task_id, sealed=sealed), tasks
 
 
 def _runs(writes: Iterable[PendingWrite]) -> list[tuple[str, dict[int, tuple[str, Any]]]]:

@@ -1,7 +1,8 @@
 """Where everything lies in the bucket: how thread, namespace and checkpoint become a key, and back.
 
     {prefix}{thread}.thread/{namespace}.ns/{rank}/checkpoint.p{parent}.k{source}.s{step}.r{run}
-    {prefix}{thread}.thread/{namespace}.ns/{rank}/writes.t{task}.w{slots}.x{special slots}
+    {prefix}{thread}.thread/{namespace}.ns/{rank}/writes.t{task}.w{slots}
+    {prefix}{thread}.thread/{namespace}.ns/{rank}/writes.t{task}.x
     {prefix}{thread}.thread/{namespace}.ns/{rank}/writes.j{digest of several tasks and slots}
     |------- Layout.thread --------|
     |------------- Layout.namespace -------------|

@@ -18,6 +18,7 @@ INDEX: Final = (
 )
 """Metadata that a leaf tells: its name, the leaf's field, and that field's letter, plain and hashed."""
 _MAX_SLOTS_TEXT: Final = 48
+_SPECIAL: Final = "x"
 _FIELD: Final = re.compile(rf"\.([a-z])({COMPONENT})")
 _NUMBER: Final = re.compile(r"0|-?[1-9][0-9]*")
 
@@ -90,7 +91,8 @@ class CheckpointLeaf:
 class WritesLeaf:
     """The end of a writes object's key: the task, which of its slots it fills, and if it is encrypted.
 
-    Where it holds what several tasks wrote, `task` is `None`, and `slots` is a digest of all.
+    Where it holds what several tasks wrote, `task` is `None`, and `slots` is a digest of all. A task's
+    special slots share one object, whichever of them are filled: `slots` is `x` there.
     """
 
     task: str | None
@@ -99,16 +101,21 @@ class WritesLeaf:
 
     @classmethod
     def of(cls, task_id: str, slots: Iterable[int], *, sealed: bool = False) -> WritesLeaf:
-        """The leaf for the writes of one `put_writes` call.
+        """The leaf for the regular writes of one `put_writes` call.
 
         Equal calls get equal keys, which is what lets a conditional PUT keep the first one.
         """
-        ordered = sorted(set(slots))
-        parts = (
-            ("w", _ranges([slot for slot in ordered if slot >= 0])),
-            ("x", _ranges(sorted(-slot for slot in ordered if slot < 0))),
-        )
-        return cls(task_id, ".".join(letter + text for letter, text in parts if text), sealed)
+        return cls(task_id, f"w{_ranges(sorted(set(slots)))}", sealed)
+
+    @classmethod
+    def special(cls, task_id: str, *, sealed: bool = False) -> WritesLeaf:
+        """The leaf for all that a task writes to special channels."""
+        return cls(task_id, _SPECIAL, sealed)
+
+    @property
+    def is_special(self) -> bool:
+        """Whether it is that of a task's special writes."""
+        return self.slots == _SPECIAL
 
     @classmethod
     def of_several(cls, tasks: Iterable[tuple[str, Iterable[int]]], *, sealed: bool = False) -> WritesLeaf:
@@ -123,10 +130,11 @@ class WritesLeaf:
 
     def hidden(self, names: Names) -> WritesLeaf:
         """The leaf with its fields hashed."""
-        slots = names.hide("slots", self.slots)
+        slots = self.slots if self.is_special else names.hide("slots", self.slots)
         if self.task is None:
             return replace(self, slots=f"j{slots}")
-        return replace(self, task=names.hide("task_id", self.task), slots=f"wh{slots}")
+        slots = slots if self.is_special else f"wh{slots}"
+        return replace(self, task=names.hide("task_id", self.task), slots=slots)
 
     def encode(self) -> str:
         """The leaf as a key ends in it."""

@@ -13,15 +13,16 @@ from typing import Final
 
 from langgraph_checkpoint_s3.errors import ConflictError, DecryptionError, InvalidKeyError
 from langgraph_checkpoint_s3.objects.format import Container
-from langgraph_checkpoint_s3.objects.keys import MAX_KEY_BYTES
+from langgraph_checkpoint_s3.objects.keys import MAX_KEY_BYTES, Layout, WritesLeaf
 from langgraph_checkpoint_s3.objects.reseal import Resealer
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, together
 from langgraph_checkpoint_s3.plans.read import at, load, namespace_of, open_object
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, group, latest
+from langgraph_checkpoint_s3.plans.special import copy_special
 from langgraph_checkpoint_s3.plans.transfer import fetch, store, windows
 from langgraph_checkpoint_s3.plans.unlock import unlock
-from langgraph_checkpoint_s3.s3.requests import Body, CopyObject, Entry, Missing
+from langgraph_checkpoint_s3.s3.requests import Body, CopyObject, Entry, HeadObject, Missing, Stored
 
 _BATCH: Final = 1000
 
@@ -33,6 +34,7 @@ class _Copy:
     entry: Entry
     target: str
     sealed: bool
+    special: bool
 
 
 def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
@@ -41,7 +43,8 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
     Writes go first (nobody sees them without their checkpoint), then checkpoints from the oldest on,
     the latest of each namespace last: until then the target looks like the source's past. A copy
     that was cut short must be made again or deleted, since of what ran in parallel at that
-    moment, any part may be there. What the target thread already held stays.
+    moment, any part may be there. What the target thread already held stays; of a task's special writes, in
+    slots that the source hasn't.
 
     Raises:
         InvalidKeyError: The target's keys would be too long; nothing was copied.
@@ -54,7 +57,7 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
     old, new = layout.thread(source), layout.thread(target)
     folders = yield from Scan(layout, old).rest()
     stages = [
-        [_Copy(entry, new + entry.key[len(old) :], layout.parse(entry.key).leaf.sealed) for entry in entries]
+        [_planned(layout, entry, new + entry.key[len(old) :]) for entry in entries]
         for entries in stages_of(folders)
     ]
     for each in (each for stage in stages for each in stage):
@@ -70,13 +73,28 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
                 key=each.entry.key,
             )
     resealer = Resealer(target)
-    for stage in stages:
+    for copies in stages:
+        stage = yield from _without_special(context, target, copies)
         plain = [each for each in stage if not each.sealed]
         for start in range(0, len(plain), _BATCH):
             yield from _copy(plain[start : start + _BATCH])
         sealed = {each.entry.key: each for each in stage if each.sealed}
         for window in windows([[each.entry for each in sealed.values()]]):
             yield from _seal_anew(context, resealer, [sealed[entry.key] for entry in window])
+
+
+def _without_special(context: Context, target: str, copies: Sequence[_Copy]) -> Plan[list[_Copy]]:
+    """Put special writes among those that their task has in the target already; what else is to be copied."""
+    special = [each for each in copies if each.special]
+    answers = yield from together(HeadObject(each.target) for each in special)
+    there = [each for each, answer in zip(special, answers, strict=True) if isinstance(answer, Stored)]
+    yield from copy_special(context, target, [each.entry for each in there])
+    return [each for each in copies if each not in there]
+
+
+def _planned(layout: Layout, entry: Entry, target: str) -> _Copy:
+    leaf = layout.parse(entry.key).leaf
+    return _Copy(entry, target, leaf.sealed, isinstance(leaf, WritesLeaf) and leaf.is_special)
 
 
 def _copy(batch: Sequence[_Copy]) -> Plan[None]:

@@ -27,6 +27,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     Dated,
     GetObject,
     PutObject,
+    Refused,
     Request,
     Stored,
 )
@@ -148,6 +149,8 @@ class Exchange:
             if known is not None:
                 self._counts.count("cache_hits")
                 self._settle(known)
+        elif self._is_strict and not shared.conditional:
+            self._settle(Refused())
 
     def call(self, wire: Wire) -> tuple[str, dict[str, Any]]:
         """The client's method to call, and its arguments.
@@ -251,7 +254,10 @@ class Exchange:
         if isinstance(verdict, Unconditional):
             if self._conditional:
                 self._shared.without_conditions()
-                self._counts.count("retries")
+                if self._is_strict:
+                    self._settle(Refused())
+                else:
+                    self._counts.count("retries")
                 return 0
             verdict = verdict.otherwise
         if isinstance(verdict, Again):
@@ -275,6 +281,11 @@ class Exchange:
         if verdict is None:
             raise error
         raise verdict from error
+
+    @property
+    def _is_strict(self) -> bool:
+        """Whether the request is rather refused than sent without its condition."""
+        return isinstance(self._request, PutObject) and self._request.strict
 
     def _count_retries(self) -> None:
         """Count how often the client library sent the request again."""

@@ -140,6 +140,8 @@ class PutObject(Request["Stored | Refused"]):
         only_new: Whether to write it only where there is none (`If-None-Match: *`).
         expected: The ETag of the object in whose place alone to write it (`If-Match`).
         raw: How many bytes what is in it has, serialized: for the counts alone.
+        strict: Whether the answer is `Refused` where the store is known to have no conditions, and nothing is
+            written. Otherwise it is then written without one.
     """
 
     key: str
@@ -147,6 +149,7 @@ class PutObject(Request["Stored | Refused"]):
     only_new: bool = False
     expected: str | None = None
     raw: int = 0
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
