@@ -14,11 +14,12 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.objects.borrow import Rules
+from langgraph_checkpoint_s3.objects.ids import thread_name
 from langgraph_checkpoint_s3.objects.keys import Layout
 from langgraph_checkpoint_s3.objects.names import Names
 from langgraph_checkpoint_s3.objects.seal import SECRET_BYTES, derive
 from langgraph_checkpoint_s3.objects.vault import Vault
-from langgraph_checkpoint_s3.plans.address import Context, thread_name
+from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.memory import Memory
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.transfer import Sizes

@@ -9,7 +9,7 @@ from langgraph_checkpoint_s3.admin.files import FileOrPath, Sink, Source, in_thr
 from langgraph_checkpoint_s3.admin.plans.moving import Export, Exported, Import, Imported, check_sealing
 from langgraph_checkpoint_s3.admin.plans.portable import Loan, PortableFile
 from langgraph_checkpoint_s3.admin.plans.progress import Progress, silent
-from langgraph_checkpoint_s3.plans.address import thread_name
+from langgraph_checkpoint_s3.objects.ids import thread_name
 
 
 class Moving(BaseAdmin):
@@ -114,6 +114,7 @@ class Moving(BaseAdmin):
                 this saver encrypts. Nothing was written.
             OSError: The file can't be read.
         """
+        thread_id = None if thread_id is None else thread_name(thread_id)
         source = Source(file)
         try:
             arriving = self._arriving(source.open(self._context.vault), source.loans, thread_id)
@@ -129,6 +130,7 @@ class Moving(BaseAdmin):
         self, file: FileOrPath, thread_id: str | None = None, *, progress: Progress | None = None
     ) -> Imported:
         """`import_thread`, as a coroutine. The file is read in a thread."""
+        thread_id = None if thread_id is None else thread_name(thread_id)
         source = Source(file)
         try:
             opened = await in_thread(source.open, self._context.vault)
@@ -142,6 +144,6 @@ class Moving(BaseAdmin):
         return arriving.result
 
     def _arriving(self, opened: PortableFile, loans: Sequence[Loan], thread_id: str | None) -> Import:
-        name = opened.manifest.thread if thread_id is None else thread_name(thread_id)
+        name = thread_id or opened.manifest.thread
         check_sealing(self._context, opened, name)
         return Import(self._context, name, opened.members, loans)

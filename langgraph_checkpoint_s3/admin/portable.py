@@ -20,12 +20,13 @@ from langgraph_checkpoint_s3.objects.borrow import Rules
 from langgraph_checkpoint_s3.objects.codecs import CODECS, Compression
 from langgraph_checkpoint_s3.objects.drafts import draft, serialize
 from langgraph_checkpoint_s3.objects.format import MAGIC, open_container, sealed_with
+from langgraph_checkpoint_s3.objects.ids import required_id, thread_name
 from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout, WritesLeaf
 from langgraph_checkpoint_s3.objects.records import Origin
 from langgraph_checkpoint_s3.objects.values import text
 from langgraph_checkpoint_s3.objects.vault import Vault
 from langgraph_checkpoint_s3.objects.writes import Task, encode_tasks
-from langgraph_checkpoint_s3.plans.address import Address, Context, required_id
+from langgraph_checkpoint_s3.plans.address import Address, Context
 from langgraph_checkpoint_s3.plans.lenders import missing
 from langgraph_checkpoint_s3.plans.memory import Memory
 from langgraph_checkpoint_s3.plans.read import Loaded, open_folder, open_object
@@ -75,10 +76,12 @@ def loads(
         CorruptObjectError: It is damaged, incomplete, too large, or something else.
         DecryptionError: It is encrypted, and this serializer, or this key provider, can't read it.
         InvalidConfigError: It is a file of several checkpoints: `S3Admin.import_thread` takes that.
+        InvalidKeyError: The thread_id is empty or can't be one.
     """
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise InvalidConfigError(f"loads takes bytes, not {type(data).__name__}.")
     data = bytes(data)
+    thread_id = None if thread_id is None else thread_name(thread_id)
     vault = Vault(encryption) if encryption is not None else None
     if data.startswith(MAGIC):
         loaded = _load([(_name(data), data)], thread_id or "", max_bytes, None)

@@ -34,6 +34,7 @@ from typing import Any, Final
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidKeyError
 from langgraph_checkpoint_s3.objects.components import decode_component, encode_component, utf8
+from langgraph_checkpoint_s3.objects.ids import text_of
 from langgraph_checkpoint_s3.objects.leaves import INDEX, CheckpointLeaf, WritesLeaf, decode_leaf
 from langgraph_checkpoint_s3.objects.names import Hidden, Names
 
@@ -188,11 +189,12 @@ class Layout:
 
     def index_filter(self, filter: Mapping[str, Any]) -> Mapping[str, Any]:
         """A filter as the keys' leaves have it. What equals no name by its type, they can't decide."""
+        plain = _by_text(filter)
         if self.names is None:
-            return filter
+            return plain
         hashed: dict[str, Hidden] = {}
         for name, field, _, _ in INDEX:
-            value = filter.get(name)
+            value = plain.get(name)
             if field == "step" and (
                 isinstance(value, int) or (isinstance(value, float) and value.is_integer())
             ):
@@ -235,3 +237,12 @@ class Layout:
 
     def _component(self, name: str, what: str) -> str:
         return encode_component(self.names.hide(what, name) if self.names else name, what)
+
+
+def _by_text(filter: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A filter with its run as text, as a leaf names it; without it where it can't be an id."""
+    if filter.get("run_id") is None:
+        return filter
+    run = text_of(filter["run_id"])
+    others = {name: value for name, value in filter.items() if name != "run_id"}
+    return others if run is None else {**others, "run_id": run}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.objects.components import COMPONENT, decode_component, encode_component
+from langgraph_checkpoint_s3.objects.ids import text_of
 from langgraph_checkpoint_s3.objects.names import Hidden, Names
 
 INDEX: Final = (
@@ -43,14 +44,14 @@ class CheckpointLeaf:
         """The leaf for this metadata.
 
         Only exact `str` and `int` values are named, so that a field read back equals the
-        metadata's value and a filter may be decided by it.
+        metadata's value and a filter may be decided by it. A run is named by its text, as ids are compared.
         """
         source, step, run = (metadata.get(name) for name in ("source", "step", "run_id"))
         return cls(
             parent=parent,
             source=source if type(source) is str else None,
             step=step if type(step) is int else None,
-            run=run if type(run) is str else None,
+            run=text_of(run),
             sealed=sealed,
         )
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from langgraph_checkpoint_s3.errors import ConflictError
+from langgraph_checkpoint_s3.objects.ids import required_id
 from langgraph_checkpoint_s3.objects.keys import WritesLeaf
 from langgraph_checkpoint_s3.objects.values import text
 from langgraph_checkpoint_s3.objects.writes import (
@@ -20,7 +21,7 @@ from langgraph_checkpoint_s3.objects.writes import (
     merge_special,
     open_writes,
 )
-from langgraph_checkpoint_s3.plans.address import Address, Context, required_id
+from langgraph_checkpoint_s3.plans.address import Address, Context
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.read import at, open_object
 from langgraph_checkpoint_s3.plans.transfer import fetch, fetch_now, store

@@ -10,10 +10,11 @@ from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, get_checkp
 
 from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError, S3CheckpointError
 from langgraph_checkpoint_s3.objects.drafts import Draft, draft, serialize
+from langgraph_checkpoint_s3.objects.ids import id_text, required_id
 from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout, WritesLeaf
 from langgraph_checkpoint_s3.objects.records import Content
 from langgraph_checkpoint_s3.objects.writes import Task, number_writes
-from langgraph_checkpoint_s3.plans.address import Address, Context, required_id
+from langgraph_checkpoint_s3.plans.address import Address, Context
 from langgraph_checkpoint_s3.plans.lenders import lender_key
 from langgraph_checkpoint_s3.plans.memory import Parent
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask, settled, together
@@ -79,6 +80,7 @@ def put(
     """
     parent = Address.of(config)
     address = Address(parent.thread_id, parent.namespace, required_id(checkpoint.get("id")))
+    checkpoint = {**checkpoint, "id": required_id(address.checkpoint_id)}  # as text, also where it was a UUID
     complete = get_checkpoint_metadata(config, metadata)
     leaf = CheckpointLeaf.of(complete, parent.checkpoint_id, sealed=context.vault is not None)
     where = (parent.thread_id, parent.namespace, checkpoint["id"])
@@ -240,11 +242,13 @@ def written(
     """Check and serialize what a task wrote.
 
     Raises:
-        InvalidKeyError: There is no thread_id or checkpoint_id, or the key would be too long.
+        InvalidKeyError: An id is missing or can't be one, or the key would be too long.
     """
     address = Address.of(config)
     required_id(address.checkpoint_id)
-    task = Task.of(context.serde, number_writes(writes), task_id, task_path)
+    task_id, task_path = id_text(task_id, "task_id"), id_text(task_path, "task_path")
+    numbered = number_writes((id_text(channel, "channel"), value) for channel, value in writes)
+    task = Task.of(context.serde, numbered, task_id, task_path)
     if min(task.writes, default=-1) < 0:
         special_key(context, address, task_id)
     if max(task.writes, default=-1) >= 0:

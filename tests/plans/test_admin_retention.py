@@ -143,7 +143,7 @@ def test_at_least_one_stays(fake: FakeS3, admin: S3Admin, number: Any) -> None:
 def test_threads_must_be_named_one_by_one(fake: FakeS3, saver: S3Saver, admin: S3Admin) -> None:
     put_chain(saver, "t", 2)
     with fake.counted() as count:
-        with pytest.raises(InvalidConfigError, match=r"thread_ids=\['t'\]"):
+        with pytest.raises(InvalidKeyError, match=r"list, \['t'\]"):
             admin.prune_threads(1, thread_ids="t", dry_run=False)
         with pytest.raises(InvalidKeyError):
             admin.prune_threads(1, thread_ids=["t", ""], dry_run=False)

@@ -11,7 +11,8 @@ from typing import Final
 from langgraph_checkpoint_s3.admin.plans.sizes import counted, human
 from langgraph_checkpoint_s3.admin.plans.usage import Threads
 from langgraph_checkpoint_s3.errors import InvalidConfigError
-from langgraph_checkpoint_s3.plans.address import Context, thread_name
+from langgraph_checkpoint_s3.objects.ids import threads_of
+from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, settled
 from langgraph_checkpoint_s3.plans.remove import Stay, keep
 from langgraph_checkpoint_s3.plans.scan import Folder, latest
@@ -123,16 +124,13 @@ class Pruning:
         dry_run: Whether to leave it at saying what would go.
 
     Raises:
-        InvalidKeyError: A thread_id is empty.
-        InvalidConfigError: `thread_ids` is a single id.
+        InvalidKeyError: `thread_ids` is a single id, or one of them is empty or can't be an id.
     """
 
     def __init__(
         self, context: Context, stay: Stay, thread_ids: Iterable[str] | None, *, dry_run: bool
     ) -> None:
-        if isinstance(thread_ids, str):
-            raise InvalidConfigError(f"thread_ids must be several ids: pass thread_ids=[{thread_ids!r}].")
-        named = None if thread_ids is None else dict.fromkeys(map(thread_name, thread_ids))
+        named = None if thread_ids is None else list(threads_of(thread_ids))
         self.total = None if named is None else len(named)
         self.count = 0
         self._context = context
