@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from langgraph_checkpoint_s3.objects.format import OWN_FRAME
@@ -26,6 +27,11 @@ from langgraph_checkpoint_s3.objects.values import Frame, Lender, Value
 MAX_HORIZON: Final = 7 * 24 * 3600
 """The most seconds by which anybody's lender is older than its borrower."""
 
+_NANO: Final = 1_000_000_000
+_SAME: Final = 5
+"""Seconds by which clocks may differ, and a PUT may take, without anybody's minding."""
+_SKEW: Final = 60
+"""Seconds by which a lender may be from the future: clocks that nearly agree aren't corrected."""
 _WELL_USED: Final = 2
 """A frame is borrowed only if a value uses at least one part in so many of it: it is read whole."""
 
@@ -95,6 +101,32 @@ class Known:
     def size(self) -> int:
         """The bytes that it holds."""
         return sum(len(value.raw) for value in self.values.values())
+
+    def stored_at(self, moment: datetime | None) -> Known:
+        """It, lent by the time that the store has told, where its writer's clock said another one.
+
+        Args:
+            moment: The store's time when it was written; `None` where that isn't known.
+        """
+        if moment is None or abs(moment.timestamp() - self.created / _NANO) <= _SAME:
+            return self
+        seconds = int(moment.timestamp())
+
+        def own(frame: Frame) -> Frame:
+            lender = frame.lender
+            if lender is None or lender.checkpoint_id != self.checkpoint_id:
+                return frame
+            return replace(frame, lender=lender._replace(created=seconds))
+
+        return replace(
+            self,
+            values={
+                name: replace(
+                    value, pieces=[piece._replace(frame=own(piece.frame)) for piece in value.pieces]
+                )
+                for name, value in self.values.items()
+            },
+        )
 
 
 def known_of(
@@ -174,6 +206,11 @@ def compose(values: Mapping[str, tuple[KnownValue, bytes]], rules: Rules, now: f
     return borrowed if len(frames) <= rules.most_frames else {}
 
 
+def _lends(lender: Lender, now: float, horizon: float) -> bool:
+    """Whether a lender is young enough. One from the future isn't: its writer's clock was ahead."""
+    return -min(horizon, _SKEW) <= now - lender.created <= horizon
+
+
 def _compose(old: KnownValue, raw: bytes, rules: Rules, now: float) -> list[Part]:
     unchanged = raw is old.raw
     runs = [Run(0, 0, len(raw))] if unchanged else common_runs(old.raw, raw, rules.shortest)
@@ -182,7 +219,7 @@ def _compose(old: KnownValue, raw: bytes, rules: Rules, now: float) -> list[Part
     parts = list(_parts(old.pieces, runs, len(raw)))
     parts = _without(
         parts,
-        lambda piece: piece.length < rules.shortest or abs(now - _lender(piece).created) > rules.horizon,
+        lambda piece: piece.length < rules.shortest or not _lends(_lender(piece), now, rules.horizon),
     )
     lengths = sorted((part.length for part in parts if part.piece is not None), reverse=True)
     if len(lengths) > rules.most_parts:

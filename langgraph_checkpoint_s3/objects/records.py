@@ -148,13 +148,17 @@ class CheckpointRecord:
         """Everything that is in frames."""
         return [self.metadata_value, self.checkpoint_value, *self.channels.values()]
 
-    def known(self, leaf: str, versions: Mapping[str, Any], rules: Rules) -> Known:
+    def known(
+        self, leaf: str, versions: Mapping[str, Any], rules: Rules, written: int | None = None
+    ) -> Known:
         """What its children may borrow.
 
         Args:
             leaf: The end of its object's key.
             versions: The channels' versions.
             rules: When to borrow.
+            written: When its object was written by the store's clock, in seconds since 1970; by default, what
+                its writer says.
         """
         container = self.container
         values = {
@@ -162,7 +166,7 @@ class CheckpointRecord:
             for name, value in self.channels.items()
             if value.size >= rules.smallest and container.has_frames(value)
         }
-        lender = Lender(container.fields["id"], leaf, self.created // SECOND)
+        lender = Lender(container.fields["id"], leaf, self.created // SECOND if written is None else written)
         serializer = self.metadata_value.type
         key = container.seal.ref if container.seal else None
         frames, base = container.frames, container.base

@@ -129,7 +129,10 @@ def _remember(context: Context, loaded: Loaded, checkpoint: Checkpoint) -> None:
     if remembered is not None and (remembered.key, remembered.etag) in listed:
         return
     versions = checkpoint.get("channel_versions") or {}
-    known = record.known(loaded.key.rpartition("/")[2], versions, context.rules)
+    [entry] = [each for each in loaded.folder.checkpoints if each.key == loaded.key]
+    known = record.known(
+        loaded.key.rpartition("/")[2], versions, context.rules, int(entry.modified.timestamp())
+    )
     context.memory.keep(namespace, Parent(known, loaded.key))
 
 

@@ -127,7 +127,8 @@ def put(
         yield from overwrite(key, made.whole(context.compression), context.sizes, outcome.etag)
     elif context.borrow:
         etag = outcome.etag if isinstance(outcome, Stored) else ""
-        kept = Parent(made.known, key, etag, look.trusting)
+        moment = outcome.at if isinstance(outcome, Stored) else None
+        kept = Parent(made.known.stored_at(moment), key, etag, look.trusting)
         context.memory.keep(namespace, kept, instead_of=parent.checkpoint_id)
     return address.config()
 

@@ -18,6 +18,7 @@ from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import CorruptObjectError, S3CheckpointError, StorageUnavailableError
 from langgraph_checkpoint_s3.s3.breaker import Breaker
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
+from langgraph_checkpoint_s3.s3.clock import StoreClock
 from langgraph_checkpoint_s3.s3.counts import Counts, Stats
 from langgraph_checkpoint_s3.s3.hedge import Hedges, kind_of
 from langgraph_checkpoint_s3.s3.patience import Call, Patience
@@ -46,6 +47,7 @@ class Shared:
     Attributes:
         conditional: Whether `If-None-Match: *` isn't known to be refused.
         compares: Whether the store was seen to refuse writes whose condition isn't met, as leases need.
+        store_time: The time by the store's clock, in ns since 1970.
     """
 
     def __init__(self, config: S3Config) -> None:
@@ -55,6 +57,7 @@ class Shared:
         self.conditional = True
         self.compares = False
         self.clock: Callable[[], float] = time.monotonic
+        self.store_time = StoreClock()
         self.breaker = Breaker(
             config.circuit_breaker, config.circuit_breaker_cooldown, self.now, config.bucket
         )
@@ -214,6 +217,7 @@ class Exchange:
     def succeeded(self, wire: Wire, response: Mapping[str, Any], data: bytes) -> None:
         """The store answered."""
         self._shared.breaker.succeeded()
+        self._shared.store_time.heard(response, self._shared.clock() - self._sent)
         self._shared.hedges.answered(self._kind, self._shared.clock() - self._sent)
         request, answer = self._request, wire.answer(self._request, response, data)
         body: bytes = getattr(request, "body", b"")
@@ -246,6 +250,7 @@ class Exchange:
 
         self._attempts += max(1, self.called.attempts)
         self._count_retries()
+        self._shared.store_time.heard(getattr(error, "response", None), self._shared.clock() - self._sent)
         verdict = judge(error, self._request, self._shared.config.bucket, reading=self.called.reading)
         if isinstance(verdict, Outcome):
             self._shared.breaker.succeeded()

@@ -53,9 +53,15 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The object was written."""
+    """The object was written, or is there.
+
+    Attributes:
+        etag: Its ETag.
+        at: The store's time when it said so; `None` where it doesn't tell.
+    """
 
     etag: str
+    at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

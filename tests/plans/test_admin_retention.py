@@ -345,5 +345,6 @@ def test_other_savers_threads_are_left_alone(fake: FakeS3) -> None:
     for saver in (inner, outer):
         put_chain(saver, "t", 3)
         put(saver, "1", thread="a")
+    fake.later = 2 * DAY
     S3Admin(outer).prune_older_than(DAY, keep_latest=False, dry_run=False)
     assert {key.rpartition("/t.thread/")[0] for key in fake.keys("/t.thread/")} == {"a/b"}

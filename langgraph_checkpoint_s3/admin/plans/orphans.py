@@ -8,7 +8,7 @@ upload    a multipart upload that was neither completed nor aborted: its parts c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
@@ -91,8 +91,13 @@ class Orphans:
         return "\n".join(lines)
 
 
-def find_orphans(context: Context, older_than: object, now: datetime) -> Plan[Orphans]:
+def find_orphans(context: Context, older_than: object, clock: Callable[[], datetime]) -> Plan[Orphans]:
     """List all of the prefix, and the unfinished uploads.
+
+    Args:
+        context: The saver's.
+        older_than: How old it must be.
+        clock: The store's time. It is asked once the store has answered: before, it may not be known.
 
     Raises:
         InvalidConfigError: The age isn't more than nothing.
@@ -102,13 +107,17 @@ def find_orphans(context: Context, older_than: object, now: datetime) -> Plan[Or
     layout = context.layout
     items: list[Orphan] = []
     scan = Scan(layout, layout.prefix)
+    now: datetime | None = None
     while not scan.done:
-        for folder in (yield from scan.more()):
+        folders = yield from scan.more()
+        now = now or clock()
+        for folder in folders:
             if not folder.checkpoints and all(now - each.modified >= older_than for each in folder.writes):
                 items += [
                     Orphan("writes", each.key, each.size, each.modified, now - each.modified)
                     for each in folder.writes
                 ]
+    assert now is not None, "there is a first page"  # noqa: S101  # for the types
     export_age = max(older_than, _EXPORT_AGE)
     items += yield from _below(layout.prefix + EXPORTS, "export", export_age, now)
     items += yield from _below(probe_key(layout.prefix, ""), "probe", older_than, now)
@@ -120,13 +129,13 @@ def find_orphans(context: Context, older_than: object, now: datetime) -> Plan[Or
     return Orphans(removed=False, items=tuple(items), not_supported=tuple(not_supported))
 
 
-def remove_orphans(context: Context, older_than: object, now: datetime) -> Plan[Orphans]:
+def remove_orphans(context: Context, older_than: object, clock: Callable[[], datetime]) -> Plan[Orphans]:
     """Find and remove them. Writes are listed again right before: their checkpoint may have come.
 
     Returns:
         What was removed.
     """
-    found = yield from find_orphans(context, older_than, now)
+    found = yield from find_orphans(context, older_than, clock)
     folders: dict[str, list[Orphan]] = {}
     for item in found.of("writes"):
         folders.setdefault(item.key.rpartition("/")[0] + "/", []).append(item)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -166,18 +166,28 @@ class Pruning:
         return Pruned(self._dry_run, tuple(self._victims), dict(self._errors))
 
 
-def written_since(age: object, now: datetime, *, keep_latest: bool) -> Stay:
+def written_since(age: object, clock: Callable[[], datetime], *, keep_latest: bool) -> Stay:
     """The rule that what was written since a moment stays.
 
     Of a thread that something stays of, each namespace's latest checkpoint stays too, and with
     `keep_latest` of every thread. Without, threads in which nothing was written since go as a whole.
 
+    Args:
+        age: The moment, or how long ago it is.
+        clock: The store's time. An age is counted from when the store first answered: before, its time
+            may not be known.
+        keep_latest: Whether something stays of every thread.
+
     Raises:
         InvalidConfigError: The moment isn't one in the past.
     """
-    moment = moment_of(age, now)
+    moment_of(age, clock())
+    begun: datetime | None = None
 
     def stay(folders: Sequence[Folder]) -> list[Folder] | None:
+        nonlocal begun
+        begun = begun or clock()
+        moment = age if isinstance(age, datetime) else moment_of(age, begun)
         fresh = [folder for folder in folders if _written(folder) >= moment]
         return [*fresh, *latest(folders)] if fresh or keep_latest else None
 
