@@ -6,6 +6,7 @@ store's time too, however wrong this machine's clock is.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
@@ -29,6 +30,7 @@ class StoreClock:
         self.local: Callable[[], int] = time.time_ns
         self.ahead = 0
         self._last = ""
+        self._range = (-sys.maxsize, sys.maxsize)
 
     def __call__(self) -> int:
         """The time."""
@@ -38,7 +40,7 @@ class StoreClock:
         """Take an answer's `Date` into account, if it says one.
 
         It was written while the request was under way. So the difference is known to within that time and
-        a second, and the least that it can be is taken: a slow answer is no wrong clock.
+        a second, better with each answer. The least that it can be is taken: a slow answer is no wrong clock.
 
         Args:
             response: What botocore makes of an answer.
@@ -54,6 +56,10 @@ class StoreClock:
         said = int(moment.timestamp()) * _SECOND
         now = self.local()
         least, most = said - now, said + _SECOND - now + int(seconds * _SECOND)
+        known_least, known_most = self._range
+        if least <= known_most and known_least <= most:  # or one of the clocks was set
+            least, most = max(least, known_least), min(most, known_most)
+        self._range = least, most
         difference = max(least, 0) or min(most, 0)
         self.ahead = difference if abs(difference) >= _SAME else 0
 

@@ -50,6 +50,18 @@ def test_a_slow_answer_is_no_wrong_clock() -> None:
     assert abs(clock.ahead / SECOND + 7200) < 62
 
 
+def test_a_slow_answer_blurs_nothing_that_is_known() -> None:
+    clock = clock_at(NOW + timedelta(hours=2))
+    clock.heard(answer(NOW), 0.05)
+    before = clock.ahead
+    clock.heard(answer(NOW - timedelta(seconds=50)), 60.0)
+    assert clock.ahead == before
+    later = clock_at(NOW + timedelta(hours=2))
+    later.heard(answer(NOW - timedelta(seconds=50)), 60.0)
+    later.heard(answer(NOW), 0.05)
+    assert abs(later.ahead - before) <= SECOND
+
+
 def test_a_clock_that_was_set_right_is_noticed() -> None:
     clock = clock_at(NOW + timedelta(hours=2))
     clock.heard(answer(NOW), 0.0)
