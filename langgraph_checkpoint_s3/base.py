@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.objects.borrow import Rules
+from langgraph_checkpoint_s3.objects.ids import thread_name
 from langgraph_checkpoint_s3.objects.keys import Layout
 from langgraph_checkpoint_s3.objects.names import Names
 from langgraph_checkpoint_s3.objects.seal import SECRET_BYTES, derive
 from langgraph_checkpoint_s3.objects.vault import Vault
-from langgraph_checkpoint_s3.plans.address import Context, thread_name
+from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.memory import Memory
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.transfer import Sizes
@@ -39,16 +39,27 @@ _WRITER = f"langgraph-checkpoint-s3/{__version__}"
 _OWN_KEYWORDS = frozenset({"serde", "client", "session", "aio_session", "encryption"})
 
 
-class _Clock:
-    """The time in ns since 1970, never twice the same: what is written later says so."""
+_STEP_BACK: Final = 2_000_000_000
 
-    def __init__(self) -> None:
+
+class _Clock:
+    """The time in ns since 1970, never twice the same: what is written later says so.
+
+    It goes back only where it was seconds ahead, as before the store's first answer, which tells its time.
+
+    Args:
+        source: The time by the store's clock.
+    """
+
+    def __init__(self, source: Callable[[], int]) -> None:
+        self._source = source
         self._lock = threading.Lock()
         self._last = 0
 
     def __call__(self) -> int:
         with self._lock:
-            self._last = max(self._last + 1, time.time_ns())
+            now = self._source()
+            self._last = now if self._last - now > _STEP_BACK else max(self._last + 1, now)
             return self._last
 
 
@@ -105,8 +116,8 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
             self.config.multipart_threshold, self.config.multipart_part_size, self.config.cache_bytes
         )
         self._rules = Rules(horizon=self.config.borrow_horizon)
-        self._now = _Clock()
         self._store = Store(self.config, _WRITER, client=client, session=session, aio_session=aio_session)
+        self._now = _Clock(lambda: self._store.shared.store_time())  # noqa: PLW0108  # the store may change
 
     @classmethod
     def from_conn_string(cls, conn_string: str, **keywords: Any) -> Self:
@@ -241,7 +252,7 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
 
     @property
     def clock(self) -> Callable[[], int]:
-        """The time in ns since 1970, never twice the same. For this package's admin module alone."""
+        """The time in ns since 1970 by the store's clock, never twice the same. For the admin alone."""
         return self._now
 
     def _context(self) -> Context:

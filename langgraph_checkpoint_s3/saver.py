@@ -12,13 +12,13 @@ from langgraph.checkpoint.base import (
     CheckpointMetadata,
     CheckpointTuple,
     DeltaChannelHistory,
-    get_checkpoint_id,
 )
 
 from langgraph_checkpoint_s3.base import BaseS3Saver
+from langgraph_checkpoint_s3.objects.ids import runs_of, several, thread_name, threads_of
 from langgraph_checkpoint_s3.objects.weight import LIGHT, weigh
 from langgraph_checkpoint_s3.plans import read, remove, write
-from langgraph_checkpoint_s3.plans.address import Address, thread_name
+from langgraph_checkpoint_s3.plans.address import Address, before_of
 from langgraph_checkpoint_s3.plans.plan import Plan
 
 if TYPE_CHECKING:
@@ -176,9 +176,10 @@ class S3Saver(BaseS3Saver):
     ) -> None:
         """Store what a task wrote, in one PUT. What many tasks wrote at once shares some PUTs.
 
-        The first value of a regular write stays, also across processes (`If-None-Match: *`); of
-        special ones (errors, interrupts, resumes) the last. Needs `s3:PutObject`; from `multipart_threshold`
-        bytes on also `s3:GetObject`, `s3:ListBucket` and `s3:AbortMultipartUpload`.
+        The first value of a regular write stays, also across processes (`If-None-Match: *`); of special ones
+        (errors, interrupts, resumes) the last, by the store's order. A task's special writes share an object:
+        where another process wrote to it, one more costs a GET and a PUT more. Needs `s3:PutObject`,
+        `s3:GetObject`; from `multipart_threshold` bytes on also `s3:ListBucket`, `s3:AbortMultipartUpload`.
 
         Args:
             config: The checkpoint; it may be put later.
@@ -188,6 +189,7 @@ class S3Saver(BaseS3Saver):
 
         Raises:
             InvalidKeyError: There is no thread_id or checkpoint_id, or the key would be too long.
+            ConflictError: Others wrote special writes of this task each time in between.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
         if weigh(value for _, value in writes) < LIGHT:
@@ -237,16 +239,17 @@ class S3Saver(BaseS3Saver):
         `s3:DeleteObject`, `s3:GetObject`, `s3:PutObject` and `s3:AbortMultipartUpload`.
 
         Args:
-            run_ids: The runs, as in the metadata's `run_id`.
+            run_ids: The runs, as in the metadata's `run_id`. UUIDs stand for their text.
 
         Raises:
+            InvalidKeyError: It isn't a list of ids. Nothing was sent.
             S3CheckpointError: Something couldn't be deleted; the message says how much was.
         """
-        self._store.run(remove.delete_for_runs(self._context(), run_ids))
+        self._store.run(remove.delete_for_runs(self._context(), runs_of(run_ids)))
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """`delete_for_runs`, as a coroutine."""
-        await self._store.arun(remove.delete_for_runs(self._context(), run_ids))
+        await self._store.arun(remove.delete_for_runs(self._context(), runs_of(run_ids)))
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy a thread's checkpoints and writes, on the server, in parallel.
@@ -285,6 +288,7 @@ class S3Saver(BaseS3Saver):
                 What stays and borrows from what goes is first rewritten, with what it borrows in it.
 
         Raises:
+            InvalidKeyError: It isn't a list of thread ids. Nothing was sent.
             InvalidConfigError: The strategy is unknown.
             S3CheckpointError: Something couldn't be deleted; the message says how much was.
         """
@@ -339,16 +343,12 @@ class S3Saver(BaseS3Saver):
     # What few processes use is imported when it is used: a cold start goes without.
 
     def _listing(
-        self,
-        config: RunnableConfig | None,
-        filter: dict[str, Any] | None,
-        before: RunnableConfig | None,
-        limit: int | None,
+        self, config: RunnableConfig | None, filter: Any, before: RunnableConfig | None, limit: int | None
     ) -> Listing:
         from langgraph_checkpoint_s3.plans.listing import Listing
 
-        address = Address.of(config) if config else None
-        return Listing(self._context(), address, filter, get_checkpoint_id(before) if before else None, limit)
+        address = None if config is None or config == {} else Address.of(config)
+        return Listing(self._context(), address, filter, before_of(before), limit)
 
     def _pages(self, listing: Listing) -> Iterator[CheckpointTuple]:
         while not listing.done:
@@ -386,7 +386,7 @@ class S3Saver(BaseS3Saver):
     ) -> Plan[Mapping[str, DeltaChannelHistory]]:
         from langgraph_checkpoint_s3.plans import history
 
-        return history.delta_history(self._context(), Address.of(config), channels)
+        return history.delta_history(self._context(), Address.of(config), list(several(channels, "channels")))
 
     def _copy(self, source: str, target: str) -> Plan[None]:
         from langgraph_checkpoint_s3.plans import copy
@@ -394,5 +394,4 @@ class S3Saver(BaseS3Saver):
         return copy.copy_thread(self._context(), thread_name(source), thread_name(target))
 
     def _prune(self, thread_ids: Sequence[str], strategy: str) -> Plan[None]:
-        names = [thread_name(thread_id) for thread_id in thread_ids]
-        return remove.prune(self._context(), names, strategy)
+        return remove.prune(self._context(), list(threads_of(thread_ids)), strategy)

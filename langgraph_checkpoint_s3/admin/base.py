@@ -60,6 +60,7 @@ class BaseAdmin(Closing):
     async def _arun(self, plan: Plan[T]) -> T:
         return await self._saver.internals[0].arun(plan, operation_of(plan))
 
-    @staticmethod
-    def _now() -> datetime:
-        return datetime.now(timezone.utc)
+    def _now(self) -> datetime:
+        """The time by the store's clock, which `LastModified` is compared with."""
+        now = self._saver.internals[0].shared.store_time()
+        return datetime.fromtimestamp(now / 1_000_000_000, timezone.utc)

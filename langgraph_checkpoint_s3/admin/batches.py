@@ -57,7 +57,8 @@ class Batches(Jobs):
             One for each item, in their order; its `value` is the config that points at the checkpoint.
 
         Raises:
-            InvalidConfigError: This is one item rather than many, or `concurrency` is less than 1.
+            InvalidKeyError: This is one item rather than many.
+            InvalidConfigError: `concurrency` is less than 1.
         """
         return self._work(self._put_all(items, concurrency, progress))
 
@@ -86,7 +87,8 @@ class Batches(Jobs):
             One for each config, in their order; its `value` is the checkpoint, `None` if there is none.
 
         Raises:
-            InvalidConfigError: This is one config rather than many, or `concurrency` is less than 1.
+            InvalidKeyError: This is one config rather than many.
+            InvalidConfigError: `concurrency` is less than 1.
         """
         done = 0
         for window in batches.windows(configs, concurrency):
@@ -140,7 +142,8 @@ class Batches(Jobs):
             One for each item, in their order, without a `value`.
 
         Raises:
-            InvalidConfigError: This is one item rather than many, or `concurrency` is less than 1.
+            InvalidKeyError: This is one item rather than many.
+            InvalidConfigError: `concurrency` is less than 1.
         """
         return self._work(batches.delete_all(self._context, items, concurrency, progress or silent))
 

@@ -70,6 +70,7 @@ class Migration(Jobs):
             MigrationError: Some checkpoints couldn't be put, or aren't here as the source has them; all
                 others are. It names the first, and `migrated.failures` has up to 100.
             InvalidConfigError: The source can't list its threads, so `thread_ids` are needed.
+            InvalidKeyError: `thread_ids` is a single id, or one of them can't be an id.
             S3CheckpointError: The store can't be reached or refuses. What was moved stays.
             Exception: What the source raises comes out as it is. What was moved stays.
         """

@@ -11,7 +11,7 @@ from langgraph_checkpoint_s3.admin.plans.progress import Progress, silent
 from langgraph_checkpoint_s3.admin.plans.rehousing import must_be_rehoused, target_of
 from langgraph_checkpoint_s3.admin.plans.usage import Threads
 from langgraph_checkpoint_s3.errors import InvalidConfigError
-from langgraph_checkpoint_s3.plans.address import thread_name
+from langgraph_checkpoint_s3.objects.ids import thread_name, threads_of
 from langgraph_checkpoint_s3.saver import S3Saver
 
 
@@ -130,6 +130,7 @@ class Moving(BaseAdmin):
     def _import(
         self, file: FileOrPath, thread_id: str | None, progress: Progress | None, *, handed_in: bool = False
     ) -> Imported:
+        thread_id = None if thread_id is None else thread_name(thread_id)
         source = Source(file)
         try:
             arriving = self._arriving(source, thread_id, handed_in)
@@ -144,6 +145,7 @@ class Moving(BaseAdmin):
     async def _aimport(
         self, file: FileOrPath, thread_id: str | None, progress: Progress | None, *, handed_in: bool = False
     ) -> Imported:
+        thread_id = None if thread_id is None else thread_name(thread_id)
         source = Source(file)
         try:
             arriving = await in_thread(self._arriving, source, thread_id, handed_in)
@@ -180,8 +182,8 @@ class Moving(BaseAdmin):
             Of each thread, what was written, and what was kept.
 
         Raises:
-            InvalidKeyError: There is no such thread.
-            InvalidConfigError: `thread_ids` is a single id, or the source is no saver of this package.
+            InvalidKeyError: There is no such thread, or `thread_ids` is a single id.
+            InvalidConfigError: The source is no saver of this package.
             DecryptionError: There are encrypted objects, and their key is missing.
             NotSupportedError: This saver encrypts, or hashes names, and the source doesn't: `migrate` does
                 that.
@@ -232,7 +234,7 @@ class Moving(BaseAdmin):
     def _arriving(self, source: Source, thread_id: str | None, handed_in: bool) -> Import:
         """Check a file, and have its objects as they are to be in the thread."""
         opened = source.open(self._context.vault)
-        name = target_of(self._context, opened, None if thread_id is None else thread_name(thread_id))
+        name = target_of(self._context, opened, thread_id)
         if must_be_rehoused(self._context, opened, name, handed_in=handed_in):
             source.rehouse(self._context, name)
         return Import(self._context, name, source.members, source.loans)
@@ -248,7 +250,5 @@ def _admin_of(source: S3Saver) -> Moving:
 
 
 def _all(thread_ids: Iterable[str] | None) -> list[str] | None:
-    """The threads that are named, each once."""
-    if isinstance(thread_ids, str):
-        raise InvalidConfigError(f"thread_ids are many; put the one into a list, [{thread_ids!r}].")
-    return None if thread_ids is None else list(dict.fromkeys(map(thread_name, thread_ids)))
+    """Return the threads that are named, each once."""
+    return None if thread_ids is None else list(threads_of(thread_ids))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
@@ -20,12 +20,13 @@ from langgraph_checkpoint_s3.objects.borrow import Rules
 from langgraph_checkpoint_s3.objects.codecs import CODECS, Compression
 from langgraph_checkpoint_s3.objects.drafts import draft, serialize
 from langgraph_checkpoint_s3.objects.format import MAGIC, open_container, sealed_with
+from langgraph_checkpoint_s3.objects.ids import required_id, thread_name
 from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout, WritesLeaf, decode_leaf
 from langgraph_checkpoint_s3.objects.records import Origin
 from langgraph_checkpoint_s3.objects.values import text
 from langgraph_checkpoint_s3.objects.vault import Vault
 from langgraph_checkpoint_s3.objects.writes import Task, encode_tasks
-from langgraph_checkpoint_s3.plans.address import Address, Context, required_id
+from langgraph_checkpoint_s3.plans.address import Address, Context
 from langgraph_checkpoint_s3.plans.lenders import missing
 from langgraph_checkpoint_s3.plans.memory import Memory
 from langgraph_checkpoint_s3.plans.read import Loaded, leaf_of, open_folder, open_object
@@ -75,10 +76,12 @@ def loads(
         CorruptObjectError: It is damaged, incomplete, too large, or something else.
         DecryptionError: It is encrypted, and this serializer, or this key provider, can't read it.
         InvalidConfigError: It is a file of several checkpoints: `S3Admin.import_thread` takes that.
+        InvalidKeyError: The thread_id is empty or can't be one.
     """
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise InvalidConfigError(f"loads takes bytes, not {type(data).__name__}.")
     data = bytes(data)
+    thread_id = None if thread_id is None else thread_name(thread_id)
     vault = Vault(encryption) if encryption is not None else None
     if data.startswith(MAGIC):
         loaded = _load([(_name(data), data)], "", max_bytes, _context(None))
@@ -139,10 +142,9 @@ def dumps(
         return key.removeprefix(_LAYOUT.thread(address.thread_id))
 
     objects: dict[str, bytes] = {}
-    for number, (task, writes) in enumerate(_runs(checkpoint.pending_writes or ()), start=1):
-        member = name(WritesLeaf.of(task, writes, sealed=sealed))
+    for number, (leaf_of_writes, tasks) in enumerate(_written(serde, checkpoint, sealed=sealed), start=1):
+        member = name(leaf_of_writes)
         seal = room.seal(key, checkpoint_id, leaf_of(member))
-        tasks = [Task.of(serde, writes, task, f"{number:08}")]
         objects[member] = encode_tasks(compression, origin(number), leaf_of(member), tasks, seal)
     leaf = CheckpointLeaf.of(checkpoint.metadata, parent, sealed=sealed)
     content = serialize(serde, checkpoint.checkpoint, checkpoint.metadata, parent)
@@ -156,6 +158,24 @@ def dumps(
     when = datetime.now(timezone.utc).isoformat()
     manifest = Manifest(address.thread_id, when, _WRITER, 1, len(objects))
     return pack(manifest, [*objects.items(), (made.key, made.body)])
+
+
+def _written(
+    serde: SerializerProtocol, found: CheckpointTuple, *, sealed: bool
+) -> Iterator[tuple[WritesLeaf, list[Task]]]:
+    """A checkpoint's pending writes, by the objects that they are to be."""
+    special: dict[str, list[Task]] = {}
+    for number, (task_id, writes) in enumerate(_runs(found.pending_writes or ()), start=1):
+        task = Task.of(serde, writes, task_id, f"{number:08}")
+        if min(writes) < 0:
+            last = task.special()
+            before = special.get(task_id, [])
+            special[task_id] = [*(each.without(last.writes) for each in before), last]
+        if max(writes) >= 0:
+            regular = task.regular()
+            yield WritesLeaf.of(task_id, regular.writes, sealed=sealed), [regular]
+    for task_id, tasks in special.items():
+        yield WritesLeaf.special(task_id, sealed=sealed), tasks
 
 
 def _runs(writes: Iterable[PendingWrite]) -> list[tuple[str, dict[int, tuple[str, Any]]]]:

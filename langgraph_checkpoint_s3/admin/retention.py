@@ -63,7 +63,7 @@ class Retention(BaseAdmin):
             InvalidKeyError: A thread_id is empty. Nothing was sent.
             S3CheckpointError: The threads can't be listed.
         """
-        stay = written_since(age, self._now(), keep_latest=keep_latest)
+        stay = written_since(age, self._now, keep_latest=keep_latest)
         return self._pruned(stay, thread_ids, dry_run, progress)
 
     async def aprune_older_than(
@@ -76,7 +76,7 @@ class Retention(BaseAdmin):
         progress: Progress | None = None,
     ) -> Pruned:
         """`prune_older_than`, as a coroutine."""
-        stay = written_since(age, self._now(), keep_latest=keep_latest)
+        stay = written_since(age, self._now, keep_latest=keep_latest)
         return await self._apruned(stay, thread_ids, dry_run, progress)
 
     def prune_threads(
@@ -154,11 +154,11 @@ class Retention(BaseAdmin):
             CorruptObjectError: There is a key in a thread's folder that no saver wrote.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        return self._run(find_orphans(self._context, older_than, self._now()))
+        return self._run(find_orphans(self._context, older_than, self._now))
 
     async def afind_orphans(self, older_than: timedelta = _A_DAY) -> Orphans:
         """`find_orphans`, as a coroutine."""
-        return await self._arun(find_orphans(self._context, older_than, self._now()))
+        return await self._arun(find_orphans(self._context, older_than, self._now))
 
     def remove_orphans(self, older_than: timedelta = _A_DAY, *, dry_run: bool = True) -> Orphans:
         """Remove what nobody needs any more, as `find_orphans` finds it.
@@ -190,7 +190,7 @@ class Retention(BaseAdmin):
 
     def _orphans(self, older_than: timedelta, dry_run: bool) -> Plan[Orphans]:
         plan = find_orphans if dry_run else remove_orphans
-        return plan(self._context, older_than, self._now())
+        return plan(self._context, older_than, self._now)
 
     def _pruned(
         self, stay: Stay, thread_ids: Iterable[str] | None, dry_run: bool, progress: Progress | None

@@ -14,10 +14,11 @@ from langgraph_checkpoint_s3.admin.plans.change import Change
 from langgraph_checkpoint_s3.admin.plans.moving import Imported
 from langgraph_checkpoint_s3.admin.plans.progress import Progress
 from langgraph_checkpoint_s3.admin.plans.signing import Receipt, SignedUpload, seconds_of, thread_of
+from langgraph_checkpoint_s3.admin.plans.versions import address_of
 from langgraph_checkpoint_s3.admin.portable import MAX_BYTES
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.objects.components import Hidden
-from langgraph_checkpoint_s3.plans.address import Address, required_id, thread_name
+from langgraph_checkpoint_s3.objects.ids import thread_name
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.s3.administration import Signed
 
@@ -209,7 +210,7 @@ class Signing(Moving):
     def _signed_url(
         self, thread_id: str, checkpoint_id: str, expires_in: timedelta, checkpoint_ns: str
     ) -> Plan[Signed]:
-        address = Address(thread_name(thread_id), checkpoint_ns, required_id(checkpoint_id))
+        address = address_of(thread_id, checkpoint_id, checkpoint_ns)
         return signing.signed_url(self._context, address, seconds_of(expires_in), self._now())
 
     def _signed_upload(self, thread_id: str, expires_in: timedelta) -> Plan[tuple[SignedUpload, Signed]]:
@@ -225,11 +226,11 @@ class Signing(Moving):
         self, upload: SignedUpload | str, thread_id: str | None, max_bytes: int
     ) -> tuple[Receipt, str]:
         key = upload.key if isinstance(upload, SignedUpload) else upload
+        target = None if thread_id is None else thread_name(thread_id)
         made_for = thread_of(self._context.layout, key)
         if isinstance(made_for, Hidden) and isinstance(upload, SignedUpload):
             made_for = upload.thread_id  # of a long name, the key has but the hash
-        target = made_for if thread_id is None else thread_name(thread_id)
-        return Receipt(self._context, key, max_bytes), target
+        return Receipt(self._context, key, max_bytes), target or made_for
 
     @staticmethod
     def _url(signed: Signed) -> str:

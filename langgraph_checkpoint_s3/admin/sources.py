@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.objects.ids import optional_id, required_id, thread_name
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -77,9 +78,9 @@ class Source:
 def _place(found: CheckpointTuple) -> tuple[str, str, str]:
     configurable: dict[str, Any] = found.config["configurable"]
     return (
-        str(configurable["thread_id"]),
-        configurable.get("checkpoint_ns") or "",
-        configurable["checkpoint_id"],
+        thread_name(configurable["thread_id"]),
+        optional_id(configurable.get("checkpoint_ns"), "checkpoint_ns") or "",
+        required_id(configurable["checkpoint_id"]),
     )
 
 

@@ -12,7 +12,7 @@ from langgraph_checkpoint_s3.admin.plans.usage import (
     checkpoint_sizes,
     usage,
 )
-from langgraph_checkpoint_s3.plans.address import thread_name
+from langgraph_checkpoint_s3.objects.ids import thread_name
 from langgraph_checkpoint_s3.plans.plan import Plan
 
 

@@ -13,7 +13,7 @@ from langgraph_checkpoint_s3.admin.plans.change import Change
 from langgraph_checkpoint_s3.admin.plans.purge import Purged
 from langgraph_checkpoint_s3.admin.plans.undelete import Undeleted
 from langgraph_checkpoint_s3.admin.plans.versions import CheckpointVersion, VersioningStatus
-from langgraph_checkpoint_s3.plans.address import thread_name
+from langgraph_checkpoint_s3.objects.ids import id_text, thread_name
 from langgraph_checkpoint_s3.plans.plan import Plan
 
 if TYPE_CHECKING:
@@ -150,14 +150,16 @@ class Versioning(BaseAdmin):
             NotSupportedError: The store can't list versions.
         """
         address = versions.address_of(thread_id, checkpoint_id, checkpoint_ns)
-        return self._run(versions.get_version(self._context, address, version_id))
+        version = id_text(version_id, "version_id")
+        return self._run(versions.get_version(self._context, address, version))
 
     async def aget_checkpoint_version(
         self, thread_id: str, checkpoint_id: str, version_id: str, checkpoint_ns: str = ""
     ) -> CheckpointTuple | None:
         """`get_checkpoint_version`, as a coroutine."""
         address = versions.address_of(thread_id, checkpoint_id, checkpoint_ns)
-        return await self._arun(versions.get_version(self._context, address, version_id))
+        version = id_text(version_id, "version_id")
+        return await self._arun(versions.get_version(self._context, address, version))
 
     def restore_checkpoint_version(
         self, thread_id: str, checkpoint_id: str, version_id: str, checkpoint_ns: str = ""
@@ -278,7 +280,8 @@ class Versioning(BaseAdmin):
         self, thread_id: str, checkpoint_id: str, version_id: str, checkpoint_ns: str
     ) -> Plan[RunnableConfig]:
         address = versions.address_of(thread_id, checkpoint_id, checkpoint_ns)
-        return restore.restore_version(self._context, address, version_id, self._saver.clock())
+        version = id_text(version_id, "version_id")
+        return restore.restore_version(self._context, address, version, self._saver.clock())
 
     def _undelete(self, thread_id: str, before: datetime | None, dry_run: bool) -> Plan[Undeleted]:
         return undelete.undelete_thread(self._context, thread_name(thread_id), before, dry_run=dry_run)

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from langgraph_checkpoint_s3.objects.limits import MOST_LENT
@@ -25,6 +26,10 @@ from langgraph_checkpoint_s3.objects.values import Frame, Lender, Value
 MAX_HORIZON: Final = 7 * 24 * 3600
 """The most seconds by which anybody's lender is older than its borrower."""
 
+_SAME: Final = 5
+"""Seconds by which clocks may differ, and a PUT may take, without anybody's minding."""
+_SKEW: Final = 60
+"""Seconds by which a lender may be from the future: clocks that nearly agree aren't corrected."""
 _WELL_USED: Final = 2
 """A frame is borrowed only if a value uses at least one part in so many of it: it is read whole."""
 
@@ -92,6 +97,30 @@ class Known:
     def size(self) -> int:
         """The bytes that it holds."""
         return sum(len(value.raw) for value in self.values.values())
+
+    def stored_at(self, moment: datetime | None) -> Known:
+        """Return it, lent by the time that the store has told, where its writer's clock said another one.
+
+        Args:
+            moment: The store's time when it was written; `None` where that isn't known.
+        """
+        frames = (piece.frame for value in self.values.values() for piece in value.pieces)
+        own = {each.lender for each in frames if each.lender and each.lender[0] == self.checkpoint_id}
+        if moment is None or all(abs(moment.timestamp() - each.created) <= _SAME for each in own):
+            return self
+        seconds = int(moment.timestamp())
+
+        def told(piece: Piece) -> Piece:
+            lender = piece.frame.lender
+            if lender is None or lender not in own:
+                return piece
+            return piece._replace(frame=replace(piece.frame, lender=lender._replace(created=seconds)))
+
+        values = {
+            name: replace(value, pieces=[told(piece) for piece in value.pieces])
+            for name, value in self.values.items()
+        }
+        return replace(self, values=values)
 
 
 def known_of(
@@ -167,6 +196,11 @@ def compose(values: Mapping[str, tuple[KnownValue, bytes]], rules: Rules, now: f
     return borrowed if len(frames) <= rules.most_frames else {}
 
 
+def _lends(lender: Lender, now: float, horizon: float) -> bool:
+    """Whether a lender is young enough. One from the future isn't: its writer's clock was ahead."""
+    return -min(horizon, _SKEW) <= now - lender.created <= horizon
+
+
 def _compose(old: KnownValue, raw: bytes, rules: Rules, now: float) -> list[Part]:
     unchanged = raw is old.raw
     runs = [Run(0, 0, len(raw))] if unchanged else common_runs(old.raw, raw, rules.shortest)
@@ -175,7 +209,7 @@ def _compose(old: KnownValue, raw: bytes, rules: Rules, now: float) -> list[Part
     parts = list(_parts(old.pieces, runs, len(raw)))
     parts = _without(
         parts,
-        lambda piece: piece.length < rules.shortest or abs(now - _lender(piece).created) > rules.horizon,
+        lambda piece: piece.length < rules.shortest or not _lends(_lender(piece), now, rules.horizon),
     )
     lengths = sorted((part.length for part in parts if part.piece is not None), reverse=True)
     if len(lengths) > rules.most_parts:

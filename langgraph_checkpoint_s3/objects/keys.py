@@ -1,7 +1,8 @@
 """Where everything lies in the bucket: how thread, namespace and checkpoint become a key, and back.
 
     {prefix}{thread}.thread/{namespace}.ns/{rank}/checkpoint.p{parent}.k{source}.s{step}.r{run}
-    {prefix}{thread}.thread/{namespace}.ns/{rank}/writes.t{task}.w{slots}.x{special slots}
+    {prefix}{thread}.thread/{namespace}.ns/{rank}/writes.t{task}.w{slots}
+    {prefix}{thread}.thread/{namespace}.ns/{rank}/writes.t{task}.x
     {prefix}{thread}.thread/{namespace}.ns/{rank}/writes.j{digest of several tasks and slots}
     |------- Layout.thread --------|
     |------------- Layout.namespace -------------|
@@ -43,6 +44,7 @@ from langgraph_checkpoint_s3.objects.components import (
     encode_component,
     utf8,
 )
+from langgraph_checkpoint_s3.objects.ids import text_of
 from langgraph_checkpoint_s3.objects.leaves import INDEX, CheckpointLeaf, WritesLeaf, decode_leaf
 from langgraph_checkpoint_s3.objects.names import FIELDS, FOLDERS, Names
 
@@ -225,10 +227,11 @@ class Layout:
 
     def index_filter(self, filter: Mapping[str, Any]) -> Mapping[str, Any]:
         """A filter as the keys' leaves have it. What equals no name by its type, they can't decide."""
+        plain = _by_text(filter)
         names = self.names or FIELDS
-        shown = dict(filter) if self.names is None else {}
+        shown = dict(plain) if self.names is None else {}
         for name, field, _, _ in INDEX:
-            value = filter.get(name)
+            value = plain.get(name)
             if field == "step" and (
                 isinstance(value, int) or (isinstance(value, float) and value.is_integer())
             ):
@@ -275,3 +278,12 @@ class Layout:
 
     def _component(self, name: str, what: str) -> str:
         return encode_component((self.names or FOLDERS).hide(what, name), what)
+
+
+def _by_text(filter: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a filter with its run as text, as a leaf names it; without it where it can't be an id."""
+    if filter.get("run_id") is None:
+        return filter
+    run = text_of(filter["run_id"])
+    others = {name: value for name, value in filter.items() if name != "run_id"}
+    return others if run is None else {**others, "run_id": run}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.objects.components import COMPONENT, Hidden, decode_component, encode_component
+from langgraph_checkpoint_s3.objects.ids import text_of
 from langgraph_checkpoint_s3.objects.names import Names, Short
 
 INDEX: Final = (
@@ -19,6 +20,7 @@ INDEX: Final = (
 """Metadata that a leaf tells: its name, the leaf's field, and that field's letter, plain and hashed."""
 _MAX_SLOTS_TEXT: Final = 48
 _DIGEST: Final = 32
+_SPECIAL: Final = "x"
 _FIELD: Final = re.compile(rf"\.([a-z])({COMPONENT})")
 _NUMBER: Final = re.compile(r"0|-?[1-9][0-9]*")
 
@@ -46,14 +48,14 @@ class CheckpointLeaf:
         """The leaf for this metadata.
 
         Only exact `str` and `int` values are named, so that a field read back equals the
-        metadata's value and a filter may be decided by it.
+        metadata's value and a filter may be decided by it. A run is named by its text, as ids are compared.
         """
         source, step, run = (metadata.get(name) for name in ("source", "step", "run_id"))
         return cls(
             parent=parent,
             source=source if type(source) is str else None,
             step=step if type(step) is int else None,
-            run=run if type(run) is str else None,
+            run=text_of(run),
             sealed=sealed,
         )
 
@@ -103,7 +105,8 @@ class CheckpointLeaf:
 class WritesLeaf:
     """The end of a writes object's key: the task, which of its slots it fills, and if it is encrypted.
 
-    Where it holds what several tasks wrote, `task` is `None`, and `slots` is a digest of all.
+    Where it holds what several tasks wrote, `task` is `None`, and `slots` is a digest of all. A task's
+    special slots share one object, whichever of them are filled: `slots` is `x` there.
     """
 
     task: str | None
@@ -112,16 +115,21 @@ class WritesLeaf:
 
     @classmethod
     def of(cls, task_id: str, slots: Iterable[int], *, sealed: bool = False) -> WritesLeaf:
-        """The leaf for the writes of one `put_writes` call.
+        """The leaf for the regular writes of one `put_writes` call.
 
         Equal calls get equal keys, which is what lets a conditional PUT keep the first one.
         """
-        ordered = sorted(set(slots))
-        parts = (
-            ("w", _ranges([slot for slot in ordered if slot >= 0])),
-            ("x", _ranges(sorted(-slot for slot in ordered if slot < 0))),
-        )
-        return cls(task_id, ".".join(letter + text for letter, text in parts if text), sealed)
+        return cls(task_id, f"w{_ranges(sorted(set(slots)))}", sealed)
+
+    @classmethod
+    def special(cls, task_id: str, *, sealed: bool = False) -> WritesLeaf:
+        """The leaf for all that a task writes to special channels."""
+        return cls(task_id, _SPECIAL, sealed)
+
+    @property
+    def is_special(self) -> bool:
+        """Whether it is that of a task's special writes."""
+        return self.slots == _SPECIAL
 
     @classmethod
     def of_several(cls, tasks: Iterable[tuple[str, Iterable[int]]], *, sealed: bool = False) -> WritesLeaf:
@@ -137,7 +145,7 @@ class WritesLeaf:
     def hidden(self, names: Names | Short) -> WritesLeaf:
         """Return the leaf as keys have it: with hashes of the fields that are secrets, or too long."""
         task = None if self.task is None else names.hide("task_id", self.task)
-        slots = names.hide("slots", self.slots)
+        slots = self.slots if self.is_special else names.hide("slots", self.slots)
         if isinstance(slots, Hidden):
             slots = f"{'j' if task is None else 'wh'}{slots}"
         return replace(self, task=task, slots=slots)

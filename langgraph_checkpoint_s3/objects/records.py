@@ -154,6 +154,8 @@ class CheckpointRecord:
             written: When the store says that it was written, in seconds since 1970.
             versions: The channels' versions.
             rules: When to borrow.
+            written: When its object was written by the store's clock, in seconds since 1970; by default, what
+                its writer says.
         """
         container = self.container
         values = {

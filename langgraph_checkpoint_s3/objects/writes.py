@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,6 +40,23 @@ class WritesRecord:
     container: Container
     created: int
     rows: Sequence[WriteRow]
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the object is encrypted."""
+        return self.container.seal is not None
+
+    def tasks(self) -> list[Task]:
+        """What is in it, by task and its path, still serialized.
+
+        Raises:
+            CorruptObjectError: A frame is damaged.
+        """
+        writes: dict[tuple[str, str], dict[int, tuple[str, Dumped]]] = {}
+        for row in self.rows:
+            dumped = row.value.type, self.container.bytes_of(row.value)
+            writes.setdefault((row.task_id, row.task_path), {})[row.idx] = row.channel, dumped
+        return [Task(*task, slots) for task, slots in writes.items()]
 
     def check(self) -> None:
         """Decode all frames, while it is known which object an error would be about.
@@ -89,6 +106,14 @@ class Task:
         """What it wrote to special channels alone, whose last value counts."""
         return replace(self, writes={idx: write for idx, write in self.writes.items() if idx < 0})
 
+    def without(self, slots: Collection[int]) -> Task:
+        """What it wrote to other slots than these."""
+        return replace(self, writes={idx: write for idx, write in self.writes.items() if idx not in slots})
+
+    def regular(self) -> Task:
+        """What it wrote to all other channels, whose first value counts."""
+        return replace(self, writes={idx: write for idx, write in self.writes.items() if idx >= 0})
+
 
 def encode_tasks(
     compression: Compression, origin: Origin, leaf: str, tasks: Iterable[Task], seal: Seal | None = None
@@ -134,6 +159,30 @@ def open_writes(
         raise CorruptObjectError(f"The object's header isn't one of writes: {error!r}") from error
 
 
+def merge_special(record: WritesRecord, task: Task) -> list[Task]:
+    """What a task's special slots hold once it has written again: its values, and what was in the others.
+
+    Args:
+        record: The object of its special writes, as it is.
+        task: What it writes to special channels.
+
+    Returns:
+        What belongs into the object instead; nothing where it says all that already.
+
+    Raises:
+        CorruptObjectError: The object is damaged.
+    """
+    there = {(old.task_path, idx): write for old in record.tasks() for idx, write in old.writes.items()}
+    mine = {(task.task_path, idx): write for idx, write in task.writes.items()}
+    if mine.items() <= there.items():
+        return []
+    merged: dict[str, dict[int, tuple[str, Dumped]]] = {task.task_path: dict(task.writes)}
+    for (path, idx), write in there.items():
+        if idx not in task.writes:
+            merged.setdefault(path, {})[idx] = write
+    return [Task(task.task_id, path, writes) for path, writes in merged.items()]
+
+
 def settle_writes(
     serde: SerializerProtocol, records: Iterable[WritesRecord], channels: AbstractSet[str] | None = None
 ) -> list[PendingWrite]:
@@ -144,15 +193,16 @@ def settle_writes(
         records: The objects, in any order.
         channels: The channels whose writes are wanted; all of them by default.
 
-    Of several values for one slot of a task the first counts, and of a special slot the last. A
-    conditional PUT already decides between equal sets of slots; between overlapping ones, the
-    time of writing does.
+    Of several values for one regular slot of a task the first counts. A conditional PUT already decides
+    between equal sets of slots; between overlapping ones, the time of writing does. Of special slots the last
+    value counts, and there is but one: they share an object, in which the store has decided. Two such objects
+    are there only where encryption was turned on between, and then the encrypted one is the later.
     """
     chosen: dict[tuple[str, int], tuple[WritesRecord, WriteRow]] = {}
     for record in sorted(records, key=lambda record: record.created):
         for row in record.rows:
             slot = (row.task_id, row.idx)
-            if row.idx < 0 or slot not in chosen:
+            if slot not in chosen or (row.idx < 0 and record.is_sealed >= chosen[slot][0].is_sealed):
                 chosen[slot] = (record, row)
     # What `writes_sort_key` does, which langgraph-checkpoint has from 4.3 on.
     ordered = sorted(chosen.values(), key=lambda pair: (pair[1].task_path, pair[1].task_id, pair[1].idx))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from langgraph_checkpoint_s3.errors import InvalidKeyError
 from langgraph_checkpoint_s3.objects.borrow import Rules
 from langgraph_checkpoint_s3.objects.codecs import Compression
 from langgraph_checkpoint_s3.objects.components import Hidden
+from langgraph_checkpoint_s3.objects.ids import optional_id, thread_name
 from langgraph_checkpoint_s3.objects.keys import Layout
 from langgraph_checkpoint_s3.objects.records import Origin
 from langgraph_checkpoint_s3.objects.rooms import Room
@@ -80,6 +80,36 @@ class Context:
         return Room(namespace, self.vault, self.layout.names, self.place)
 
 
+def configurable_of(config: object, what: str = "config") -> Mapping[str, Any]:
+    """What a config says of where it points.
+
+    Args:
+        config: The config.
+        what: What it is called, for the error.
+
+    Raises:
+        InvalidKeyError: It isn't a config.
+    """
+    found = config.get("configurable") or {} if isinstance(config, Mapping) else None
+    if not isinstance(found, Mapping):
+        raise InvalidKeyError(
+            f"The {what} must be one of LangGraph's, {{'configurable': {{'thread_id': …}}}}, not "
+            f"{type(config).__name__}."
+        )
+    return found
+
+
+def before_of(before: object) -> str | None:
+    """The checkpoint id that a config names, whose thread doesn't matter; `None` where it names none.
+
+    Raises:
+        InvalidKeyError: It isn't a config, or names something that can't be an id.
+    """
+    if before is None:
+        return None
+    return optional_id(configurable_of(before, "before").get("checkpoint_id"), "checkpoint_id") or None
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """What a config points at. `None` is "not said"."""
@@ -98,13 +128,13 @@ class Address:
         """Read a config.
 
         Raises:
-            InvalidKeyError: There is no thread_id, or one of the ids isn't text.
+            InvalidKeyError: There is no thread_id, or one of the ids can't be one.
         """
-        configurable = config.get("configurable") or {}
+        configurable = configurable_of(config)
         return cls(
             thread_name(configurable.get("thread_id")),
-            _text(configurable.get("checkpoint_ns"), "checkpoint_ns"),
-            _text(configurable.get("checkpoint_id"), "checkpoint_id") or None,
+            optional_id(configurable.get("checkpoint_ns"), "checkpoint_ns"),
+            optional_id(configurable.get("checkpoint_id"), "checkpoint_id") or None,
         )
 
     def config(self) -> RunnableConfig:
@@ -116,37 +146,3 @@ class Address:
                 "checkpoint_id": self.checkpoint_id,
             }
         }
-
-
-def thread_name(thread_id: object) -> str:
-    """A thread id as text; LangGraph itself turns UUIDs and numbers into it.
-
-    Raises:
-        InvalidKeyError: It is missing, empty or something else.
-    """
-    if thread_id is None or thread_id == "":
-        raise InvalidKeyError(
-            "A checkpointer needs a thread_id that isn't empty: pass "
-            "config={'configurable': {'thread_id': …}}."
-        )
-    if isinstance(thread_id, bool) or not isinstance(thread_id, (str, int, UUID)):
-        raise InvalidKeyError(f"The thread_id must be a string, not {type(thread_id).__name__}.")
-    return thread_id if isinstance(thread_id, Hidden) else str(thread_id)
-
-
-def required_id(checkpoint_id: object) -> str:
-    """A checkpoint id that a call can't do without.
-
-    Raises:
-        InvalidKeyError: It is missing, empty or not a string.
-    """
-    text = _text(checkpoint_id, "checkpoint_id")
-    if not text:
-        raise InvalidKeyError("This call needs a checkpoint_id that isn't empty.")
-    return text
-
-
-def _text(value: object, what: str) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    raise InvalidKeyError(f"The {what} must be a string, not {type(value).__name__}.")

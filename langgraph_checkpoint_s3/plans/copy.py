@@ -15,17 +15,18 @@ from typing import Final
 
 from langgraph_checkpoint_s3.errors import ConflictError, DecryptionError, InvalidKeyError
 from langgraph_checkpoint_s3.objects.format import Container
-from langgraph_checkpoint_s3.objects.keys import MAX_KEY_BYTES, CheckpointLeaf
+from langgraph_checkpoint_s3.objects.keys import MAX_KEY_BYTES, CheckpointLeaf, Layout, WritesLeaf
 from langgraph_checkpoint_s3.objects.reseal import Resealer
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, together
 from langgraph_checkpoint_s3.plans.read import Loaded, at, leaf_of, load, namespace_of, open_object
 from langgraph_checkpoint_s3.plans.release import unacknowledged, without
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, group, latest
+from langgraph_checkpoint_s3.plans.special import copy_special
 from langgraph_checkpoint_s3.plans.tombstones import borrowers, expect, lending, retract
 from langgraph_checkpoint_s3.plans.transfer import fetch, store, windows
 from langgraph_checkpoint_s3.plans.unlock import unlock
-from langgraph_checkpoint_s3.s3.requests import Body, CopyObject, Entry, Missing
+from langgraph_checkpoint_s3.s3.requests import Body, CopyObject, Entry, HeadObject, Missing, Stored
 
 _BATCH: Final = 1000
 
@@ -40,6 +41,7 @@ class _Copy:
         sealed: If it is encrypted.
         bound: If it names its thread, or is bound to it, and must be made anew.
         borrows: If it borrows.
+        special: If it holds a task's special writes.
     """
 
     entry: Entry
@@ -47,6 +49,7 @@ class _Copy:
     sealed: bool
     bound: bool
     borrows: bool
+    special: bool
 
     @property
     def by_client(self) -> bool:
@@ -60,7 +63,8 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
     Writes go first (nobody sees them without their checkpoint), then checkpoints from the oldest on,
     the latest of each namespace last: until then the target looks like the source's past. What may lend
     has tombstones in the target until all is there: so of a copy that was cut short, readers pass over what
-    lacks a lender, and copying again completes it. What the target thread already held stays.
+    lacks a lender, and copying again completes it. What the target thread already held stays; of a task's
+    special writes, in slots that the source hasn't.
 
     Raises:
         InvalidKeyError: The target's keys would be too long; nothing was copied.
@@ -75,13 +79,10 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
     never = yield from unacknowledged(context, listed)
     folders = [kept for folder in listed if (kept := without(folder, never)) is not None]
     named = layout.hides(target)
-
-    def plan(entry: Entry) -> _Copy:
-        leaf = layout.parse(entry.key).leaf
-        borrows = isinstance(leaf, CheckpointLeaf) and leaf.borrows
-        return _Copy(entry, new + entry.key[len(old) :], leaf.sealed, leaf.sealed or named, borrows)
-
-    stages = [list(map(plan, entries)) for entries in stages_of(folders)]
+    stages = [
+        [_planned(layout, entry, new + entry.key[len(old) :], named) for entry in entries]
+        for entries in stages_of(folders)
+    ]
     for each in (each for stage in stages for each in stage):
         if len(each.target) > MAX_KEY_BYTES:
             raise InvalidKeyError(
@@ -102,7 +103,8 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
         found = yield from Scan(layout, new).rest()
         there = {entry.key: entry.etag for folder in found for entry in folder.entries}
     resealer = Resealer(target)
-    for stage in stages:
+    for copies in stages:
+        stage = yield from _without_special(context, target, copies)
         plain = [each for each in stage if not each.by_client]
         for start in range(0, len(plain), _BATCH):
             yield from _copy(plain[start : start + _BATCH])
@@ -111,6 +113,22 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
             yield from _write_anew(context, resealer, [anew[entry.key] for entry in window], there)
     if number is not None:
         yield from retract(context, new, lenders, number, number)
+
+
+def _without_special(context: Context, target: str, copies: Sequence[_Copy]) -> Plan[list[_Copy]]:
+    """Put special writes among those that their task has in the target already; what else is to be copied."""
+    special = [each for each in copies if each.special]
+    answers = yield from together(HeadObject(each.target) for each in special)
+    there = [each for each, answer in zip(special, answers, strict=True) if isinstance(answer, Stored)]
+    yield from copy_special(context, target, [each.entry for each in there])
+    return [each for each in copies if each not in there]
+
+
+def _planned(layout: Layout, entry: Entry, target: str, named: bool) -> _Copy:
+    leaf = layout.parse(entry.key).leaf
+    special = isinstance(leaf, WritesLeaf) and leaf.is_special
+    borrows = isinstance(leaf, CheckpointLeaf) and leaf.borrows
+    return _Copy(entry, target, leaf.sealed, leaf.sealed or named, borrows, special)
 
 
 def _copy(batch: Sequence[_Copy]) -> Plan[None]:

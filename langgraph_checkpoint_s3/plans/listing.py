@@ -13,6 +13,7 @@ from typing import Any
 
 from langgraph.checkpoint.base import CheckpointTuple
 
+from langgraph_checkpoint_s3.objects.ids import text_of
 from langgraph_checkpoint_s3.objects.keys import AFTER_SLASH, encode_rank
 from langgraph_checkpoint_s3.plans.address import Address, Context
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask
@@ -159,7 +160,14 @@ class Listing:
         return matching
 
     def _matches(self, metadata: Mapping[str, Any]) -> bool:
-        return all(metadata.get(name) == value for name, value in self._filter.items())
+        return all(_equal(name, metadata.get(name), value) for name, value in self._filter.items())
+
+
+def _equal(name: str, found: Any, wanted: Any) -> bool:
+    """Whether metadata is as wanted. A run is the same as a UUID and as its text."""
+    if found == wanted:
+        return True
+    return name == "run_id" and text_of(found) is not None and text_of(found) == text_of(wanted)
 
 
 class _Stream:

@@ -55,6 +55,7 @@ def store(
     expected: str | None = None,
     beside: Sequence[Request[Any]] = (),
     raw: int = 0,
+    strict: bool = False,
 ) -> Plan[tuple[Stored | Refused, list[Any]]]:
     """Write an object, in one PUT or as a multipart upload.
 
@@ -68,12 +69,14 @@ def store(
         expected: The ETag of the object in whose place alone to write it.
         beside: What to ask for at the moment of writing.
         raw: How many bytes what is in it has, serialized.
+        strict: Whether to be refused, rather than to write without a condition, where the store is known to
+            have none. What goes up in parts looks first what is there.
 
     Returns:
         What came of it, and the answers to what was asked.
     """
     if len(body) < sizes.multipart_threshold:
-        put: list[Request[Any]] = [PutObject(key, body, only_new, expected, raw), *beside]
+        put: list[Request[Any]] = [PutObject(key, body, only_new, expected, raw, strict), *beside]
         return _outcome((yield from together(put)))
     upload_id = yield from ask(CreateUpload(key))
     try:
@@ -162,6 +165,11 @@ def fetch(entries: Sequence[Entry], sizes: Sizes) -> Plan[list[Body | Missing]]:
             body = yield from _fetch_again(GetObject(entry.key, version=entry.version), sizes)
         bodies.append(body)
     return bodies
+
+
+def fetch_now(key: str, sizes: Sizes) -> Plan[Body | Missing]:
+    """Read a whole object as it is now, whatever a listing or the cache say."""
+    return (yield from _fetch_again(GetObject(key), sizes))
 
 
 def windows(stages: Iterable[Sequence[Entry]]) -> Iterator[list[Entry]]:

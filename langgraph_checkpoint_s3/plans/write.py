@@ -1,4 +1,4 @@
-"""`put` and `put_writes`: one object each, one PUT, one round trip."""
+"""`put` and `put_writes`: as a rule one object each, one PUT, one round trip."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, get_checkpoint_metadata
 
-from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError
+from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError, S3CheckpointError
 from langgraph_checkpoint_s3.objects.drafts import Draft, draft, serialize
+from langgraph_checkpoint_s3.objects.ids import id_text, required_id
 from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout, WritesLeaf
 from langgraph_checkpoint_s3.objects.records import Content
 from langgraph_checkpoint_s3.objects.tombstones import Tombstones
-from langgraph_checkpoint_s3.objects.writes import Task, encode_tasks, number_writes
-from langgraph_checkpoint_s3.plans.address import Address, Context, required_id
+from langgraph_checkpoint_s3.objects.writes import Task, number_writes
+from langgraph_checkpoint_s3.plans.address import Address, Context
 from langgraph_checkpoint_s3.plans.lenders import lender_keys
 from langgraph_checkpoint_s3.plans.memory import Parent
-from langgraph_checkpoint_s3.plans.plan import Plan, ask, settled, together
-from langgraph_checkpoint_s3.plans.read import Loaded, find, heads, leaf_of, load, open_body
+from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask, settled, together
+from langgraph_checkpoint_s3.plans.read import Loaded, find, heads, load, open_body
 from langgraph_checkpoint_s3.plans.remove import delete_some
 from langgraph_checkpoint_s3.plans.scan import Scan
+from langgraph_checkpoint_s3.plans.special import encode_writes, put_special, special_key
 from langgraph_checkpoint_s3.plans.tombstones import LATE, found, look, name_in, read_tombstones
 from langgraph_checkpoint_s3.plans.transfer import store
 from langgraph_checkpoint_s3.plans.unlock import key_to_write
@@ -75,6 +77,7 @@ def put(
     """
     parent = Address.of(config)
     address = Address(parent.thread_id, parent.namespace, required_id(checkpoint.get("id")))
+    checkpoint = {**checkpoint, "id": required_id(address.checkpoint_id)}  # as text, also where it was a UUID
     complete = get_checkpoint_metadata(config, metadata)
     leaf = CheckpointLeaf.of(complete, parent.checkpoint_id, sealed=context.vault is not None)
     where = (parent.thread_id, parent.namespace, checkpoint["id"])
@@ -111,10 +114,9 @@ def put(
         outcome, lost = yield from _store(context, made, namespace)
     if lost is None:
         if context.borrow:
-            etag = outcome.etag if isinstance(outcome, Stored) else ""
-            context.memory.keep(
-                namespace, Parent(made.known, made.key, etag), instead_of=parent.checkpoint_id
-            )
+            etag, moment = (outcome.etag, outcome.at) if isinstance(outcome, Stored) else ("", None)
+            kept = Parent(made.known.stored_at(moment), made.key, etag)
+            context.memory.keep(namespace, kept, instead_of=parent.checkpoint_id)
     else:
         if lost is _Lost.THREAD:
             yield from _withdraw(context, namespace, made.key)
@@ -267,12 +269,10 @@ class Written:
     Attributes:
         address: The checkpoint.
         task: What the task wrote.
-        key: Where it lies if it is an object of its own.
     """
 
     address: Address
     task: Task
-    key: str
 
 
 def written(
@@ -285,20 +285,26 @@ def written(
     """Check and serialize what a task wrote.
 
     Raises:
-        InvalidKeyError: There is no thread_id or checkpoint_id, or the key would be too long.
+        InvalidKeyError: An id is missing or can't be one, or the key would be too long.
     """
     address = Address.of(config)
     required_id(address.checkpoint_id)
-    task = Task.of(context.serde, number_writes(writes), task_id, task_path)
-    return Written(address, task, _writes_key(context, address, [task]))
+    task_id, task_path = id_text(task_id, "task_id"), id_text(task_path, "task_path")
+    numbered = number_writes((id_text(channel, "channel"), value) for channel, value in writes)
+    task = Task.of(context.serde, numbered, task_id, task_path)
+    if min(task.writes, default=-1) < 0:
+        special_key(context, address, task_id)
+    if max(task.writes, default=-1) >= 0:
+        _regular_key(context, address, [task.regular()])
+    return Written(address, task)
 
 
 def put_writes(context: Context, calls: Sequence[Written], now: int) -> Plan[None]:
-    """Write what some tasks of one checkpoint wrote, as one object.
+    """Write what some tasks of one checkpoint wrote: regular writes together, special ones by task.
 
-    Regular slots are first-wins, so the object is written only if no equal set of slots is there
-    yet; special ones are last-wins and overwrite. In a call with both, the object's being there
-    already leaves the special ones still to be written.
+    Regular slots are first-wins, so their object is written only if no equal set of slots is there
+    yet; special ones are last-wins, and the last is the one that the store takes last. All of it goes out at
+    once. Special writes of a task that has some already cost a GET and a PUT more.
 
     Args:
         context: The saver's.
@@ -306,16 +312,29 @@ def put_writes(context: Context, calls: Sequence[Written], now: int) -> Plan[Non
         now: The time, in ns since 1970.
     """
     address = calls[0].address
-    tasks = [call.task for call in calls if call.task.writes]
-    if not tasks:
+    tasks = [call.task for call in calls]
+    regular = [task for task in (task.regular() for task in tasks) if task.writes]
+    special: dict[str, Task] = {}
+    for task in (task.special() for task in tasks):
+        before = special.get(task.task_id)
+        if task.writes:
+            both = {**before.writes, **task.writes} if before else task.writes
+            special[task.task_id] = replace(task, writes=both)
+    plans: list[Plan[object]] = [put_special(context, address, task, now) for task in special.values()]
+    if regular:
+        key = _regular_key(context, address, regular)
+        body = yield from encode_writes(context, address, key, regular, now)
+        plain = store(key, body, context.sizes, only_new=True, raw=sum(task.size for task in regular))
+        if len(body) < context.sizes.multipart_threshold:
+            plans.append(plain)
+        else:
+            yield from plain  # by itself: its upload isn't left behind
+    if len(plans) == 1:
+        yield from plans[0]
         return
-    special = [task.special() for task in tasks if min(task.writes) < 0]
-    only_new = special != tasks
-    key = calls[0].key if len(calls) == 1 else _writes_key(context, address, tasks)
-    outcome = yield from _store_tasks(context, address, key, tasks, now, only_new=only_new)
-    if isinstance(outcome, Refused) and special:
-        key = _writes_key(context, address, special)
-        yield from _store_tasks(context, address, key, special, now, only_new=False)
+    for outcome in (yield from abreast(settled(plan) for plan in plans)):
+        if isinstance(outcome, S3CheckpointError):
+            raise outcome
 
 
 def put_task(
@@ -326,25 +345,11 @@ def put_task(
     task_path: str,
     now: int,
 ) -> Plan[None]:
-    """Write what a task wrote, as an object of its own."""
+    """Write what a task wrote, as objects of its own."""
     yield from put_writes(context, [written(context, config, writes, task_id, task_path)], now)
 
 
-def _store_tasks(
-    context: Context, address: Address, key: str, tasks: Sequence[Task], now: int, *, only_new: bool
-) -> Plan[object]:
-    checkpoint_id = required_id(address.checkpoint_id)
-    origin = context.origin(address.thread_id, address.namespace, checkpoint_id, now)
-    room = context.room(context.layout.namespace(address.thread_id, address.namespace))
-    leaf = leaf_of(key)
-    seal = room.seal((yield from key_to_write(context)), checkpoint_id, leaf)
-    body = encode_tasks(context.compression, origin, leaf, tasks, seal)
-    raw = sum(task.size for task in tasks)
-    outcome, _ = yield from store(key, body, context.sizes, only_new=only_new, raw=raw)
-    return outcome
-
-
-def _writes_key(context: Context, address: Address, tasks: Sequence[Task]) -> str:
+def _regular_key(context: Context, address: Address, tasks: Sequence[Task]) -> str:
     sealed = context.vault is not None
     if len(tasks) == 1:
         leaf = WritesLeaf.of(tasks[0].task_id, tasks[0].writes, sealed=sealed)

@@ -18,6 +18,7 @@ from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import CorruptObjectError, S3CheckpointError, StorageUnavailableError
 from langgraph_checkpoint_s3.s3.breaker import Breaker
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
+from langgraph_checkpoint_s3.s3.clock import StoreClock
 from langgraph_checkpoint_s3.s3.counts import Counts, Stats
 from langgraph_checkpoint_s3.s3.hedge import Hedges, kind_of
 from langgraph_checkpoint_s3.s3.patience import Call, Patience
@@ -27,6 +28,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     Dated,
     GetObject,
     PutObject,
+    Refused,
     Request,
     Stored,
 )
@@ -52,6 +54,7 @@ class Shared:
     Attributes:
         conditional: Whether `If-None-Match: *` isn't known to be refused.
         compares: Whether the store was seen to refuse writes whose condition isn't met, as leases need.
+        store_time: The time by the store's clock, in ns since 1970.
     """
 
     def __init__(self, config: S3Config) -> None:
@@ -62,6 +65,7 @@ class Shared:
         self.compares = False
         self.clock: Callable[[], float] = time.monotonic
         self.tick: Callable[[], float] = _since_boot
+        self.store_time = StoreClock()
         self.breaker = Breaker(
             config.circuit_breaker, config.circuit_breaker_cooldown, self.now, config.bucket
         )
@@ -156,6 +160,8 @@ class Exchange:
             if known is not None:
                 self._counts.count("cache_hits")
                 self._settle(known)
+        elif self._is_strict and not shared.conditional:
+            self._settle(Refused())
 
     def call(self, wire: Wire) -> tuple[str, dict[str, Any]]:
         """The client's method to call, and its arguments.
@@ -219,6 +225,7 @@ class Exchange:
     def succeeded(self, wire: Wire, response: Mapping[str, Any], data: bytes) -> None:
         """The store answered."""
         self._shared.breaker.succeeded()
+        self._shared.store_time.heard(response, self._shared.clock() - self._sent)
         self._shared.hedges.answered(self._kind, self._shared.clock() - self._sent)
         request, answer = self._request, wire.answer(self._request, response, data)
         body: bytes = getattr(request, "body", b"")
@@ -251,6 +258,7 @@ class Exchange:
 
         self._attempts += max(1, self.called.attempts)
         self._count_retries()
+        self._shared.store_time.heard(getattr(error, "response", None), self._shared.clock() - self._sent)
         verdict = judge(error, self._request, self._shared.config.bucket, reading=self.called.reading)
         if isinstance(verdict, Outcome):
             self._shared.breaker.succeeded()
@@ -259,7 +267,10 @@ class Exchange:
         if isinstance(verdict, Unconditional):
             if self._conditional:
                 self._shared.without_conditions()
-                self._counts.count("retries")
+                if self._is_strict:
+                    self._settle(Refused())
+                else:
+                    self._counts.count("retries")
                 return 0
             verdict = verdict.otherwise
         if isinstance(verdict, Again):
@@ -283,6 +294,11 @@ class Exchange:
         if verdict is None:
             raise error
         raise verdict from error
+
+    @property
+    def _is_strict(self) -> bool:
+        """Whether the request is rather refused than sent without its condition."""
+        return isinstance(self._request, PutObject) and self._request.strict
 
     def _count_retries(self) -> None:
         """Count how often the client library sent the request again."""

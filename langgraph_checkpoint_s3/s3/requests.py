@@ -69,9 +69,15 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The object was written."""
+    """The object was written, or is there.
+
+    Attributes:
+        etag: Its ETag.
+        at: The store's time when it said so; `None` where it doesn't tell.
+    """
 
     etag: str
+    at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +162,8 @@ class PutObject(Request["Stored | Refused"]):
         only_new: Whether to write it only where there is none (`If-None-Match: *`).
         expected: The ETag of the object in whose place alone to write it (`If-Match`).
         raw: How many bytes what is in it has, serialized: for the counts alone.
+        strict: Whether the answer is `Refused` where the store is known to have no conditions, and nothing is
+            written. Otherwise it is then written without one.
     """
 
     key: str
@@ -163,6 +171,7 @@ class PutObject(Request["Stored | Refused"]):
     only_new: bool = False
     expected: str | None = None
     raw: int = 0
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)

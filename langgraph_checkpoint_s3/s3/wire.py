@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from botocore import xform_name
 
 from langgraph_checkpoint_s3.config import S3Config
+from langgraph_checkpoint_s3.s3.clock import date_of
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
     Body,
@@ -134,7 +135,7 @@ class Wire:
             case GetDated():
                 return Dated(data, etag(response), _age(response))
             case PutObject() | SwapObject() | HeadObject() | CompleteUpload():
-                return Stored(etag(response))
+                return Stored(etag(response), date_of(response))
             case CopyObject():
                 return Stored(etag(response.get("CopyObjectResult", {})))
             case ListObjects():

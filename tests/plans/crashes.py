@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.base import WRITES_IDX_MAP
 
 from langgraph_checkpoint_s3 import (
     BucketNotFoundError,
@@ -37,8 +38,9 @@ KINDS: list[Callable[[Request[Any]], BaseException]] = [
 ]
 EXPECTED_ERRORS = (StorageUnavailableError, KeyboardInterrupt, asyncio.CancelledError, RuntimeError)
 
-Pending = frozenset[tuple[str, tuple[tuple[str, str], ...]]]
-"""The pending writes by task: what one call of `put_writes` brought is there as a whole, or not at all."""
+Pending = frozenset[tuple[tuple[str, bool], tuple[tuple[str, str], ...]]]
+"""The pending writes by task, the special ones by themselves: what one call of `put_writes` brought of either
+is there as a whole, or not at all."""
 
 PLANS = "langgraph_checkpoint_s3.plans."
 
@@ -128,7 +130,9 @@ class View:
         *rest, writes = shown(found)
         tasks = {
             task: tuple((channel, repr(value)) for _, channel, value in group)
-            for task, group in itertools.groupby(writes, key=lambda one: str(one[0]))
+            for task, group in itertools.groupby(
+                writes, key=lambda one: (str(one[0]), one[1] in WRITES_IDX_MAP)
+            )
         }
         self.tuples[where], self.pending[where] = rest, frozenset(tasks.items())
         return where

@@ -15,7 +15,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from langgraph_checkpoint_s3 import (
-    InvalidConfigError,
+    InvalidKeyError,
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
@@ -90,9 +90,9 @@ class TestProgressAndErrorsOfTheUser:
     def test_one_item_is_not_taken_for_many(self, fake: FakeS3, one: Any) -> None:
         make_saver(fake).put_writes(place("h", "1"), [("c", 1)], "t")  # a thread with the name of a letter
         admin = S3Admin(make_saver(fake))
-        with pytest.raises(InvalidConfigError, match="put it in a list"):
+        with pytest.raises(InvalidKeyError, match="put it in a list"):
             admin.batch_delete(one)
-        with pytest.raises(InvalidConfigError, match="put it in a list"):
+        with pytest.raises(InvalidKeyError, match="put it in a list"):
             list(admin.batch_get(one))
         assert len(fake.keys()) == 1
 

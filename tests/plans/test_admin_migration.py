@@ -15,6 +15,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph_checkpoint_s3 import (
     BucketNotFoundError,
     InvalidConfigError,
+    InvalidKeyError,
     S3Saver,
     StorageUnavailableError,
 )
@@ -152,7 +153,7 @@ class TestSources:
         assert_equal(source, make_saver(fake))
 
     def test_one_thread_is_not_taken_for_many(self, admin: S3Admin, source: SqliteSaver) -> None:
-        with pytest.raises(InvalidConfigError, match="into a list"):
+        with pytest.raises(InvalidKeyError, match="in a list"):
             admin.migrate(source, "thread-1")
 
     def test_what_the_source_raises_comes_out(self, fake: FakeS3, source: SqliteSaver) -> None:

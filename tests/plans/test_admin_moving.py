@@ -87,7 +87,7 @@ def everything(saver: S3Saver, thread: str) -> list[Any]:
     ]
 
 
-WHOLE = Exported("t", 11, 13, 0)
+WHOLE = Exported("t", 11, 14, 0)
 
 
 def test_a_thread_moves_to_another_bucket_prefix_and_name() -> None:
@@ -97,7 +97,7 @@ def test_a_thread_moves_to_another_bucket_prefix_and_name() -> None:
     other = FakeS3()
     saver = make_saver(other, prefix="else/where", sizes=SMALL)
     imported = S3Admin(saver).import_thread(file, "ü/2")
-    assert imported == Imported("ü/2", 11, 13, 24, 0, ())
+    assert imported == Imported("ü/2", 11, 14, 25, 0, ())
     assert everything(saver, "ü/2") == everything(make_saver(fake), "t")
     assert all(key.startswith("else/where/.C3.BC.2F2.thread/") or "thread" in key for key in other.objects)
     assert not other.uploads
@@ -124,7 +124,7 @@ def test_importing_again_changes_nothing_and_sends_nothing() -> None:
     before = dict(fake.objects)
     with fake.counted() as count:
         again = admin_of(fake).import_thread(io.BytesIO(exported()))
-    assert again == Imported("t", 11, 13, 0, 24, ())
+    assert again == Imported("t", 11, 14, 0, 25, ())
     assert fake.objects == before
     assert set(count.kinds) == {"ListObjects", "GetObject"}  # the one of several parts has another ETag
 
@@ -140,7 +140,7 @@ def test_what_is_there_stays() -> None:
     before = {key: fake.objects[key] for key in fake.objects}
     imported = admin_of(fake).import_thread(io.BytesIO(exported()))
     assert set(imported.kept) == {key, same_length}
-    assert (imported.written, imported.unchanged) == (22, 0)
+    assert (imported.written, imported.unchanged) == (23, 0)
     assert {key: fake.objects[key] for key in before} == before
 
 
@@ -201,7 +201,7 @@ def test_windows_bound_what_is_in_memory(asynchronous: bool, monkeypatch: pytest
             admin.export_thread("t", file, progress=lambda *at: told.append(at))
     assert content(file.getvalue()) == content(exported())
     assert at_once(out) <= 5
-    assert told[-1] == (24, 24)
+    assert told[-1] == (25, 25)
     assert told == sorted(told)
     assert len(told) > 6
     told.clear()
@@ -212,7 +212,7 @@ def test_windows_bound_what_is_in_memory(asynchronous: bool, monkeypatch: pytest
         else:
             admin.import_thread(file, progress=lambda *at: told.append(at))
     assert at_once(into) <= 5
-    assert told[-1] == (24, 24)
+    assert told[-1] == (25, 25)
     assert everything(make_saver(other), "t") == everything(make_saver(fake), "t")
 
 
@@ -237,7 +237,7 @@ def test_a_deletion_meanwhile_is_a_conflict_and_leaves_no_file(tmp_path: Path) -
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before"]
     fake.hook = None
     result = admin_of(fake).export_thread("t", str(tmp_path / "file.zip"))
-    assert result.checkpoints + result.writes == 23
+    assert result.checkpoints + result.writes == 24
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -250,7 +250,7 @@ def test_what_is_added_meanwhile_isnt_in_the_way() -> None:
     fake.hook = once(GetObject, add)
     file = io.BytesIO()
     assert dataclasses.replace(admin_of(fake).export_thread("t", file), bytes=0) == WHOLE
-    assert S3Admin(make_saver(FakeS3())).import_thread(file).written == 24
+    assert S3Admin(make_saver(FakeS3())).import_thread(file).written == 25
 
 
 def test_a_checkpoint_that_is_made_whole_meanwhile_is_exported_so() -> None:
@@ -354,4 +354,4 @@ def test_a_cancelled_export_leaves_no_file(tmp_path: Path) -> None:
     asyncio.run(run())
     assert list(tmp_path.iterdir()) == []
     assert asyncio.run(admin_of(fake).aexport_thread("t", tmp_path / "file")).checkpoints == 11
-    assert asyncio.run(admin_of(FakeS3()).aimport_thread(tmp_path / "file")).written == 24
+    assert asyncio.run(admin_of(FakeS3()).aimport_thread(tmp_path / "file")).written == 25

@@ -168,10 +168,16 @@ def joint(saver: S3Saver, *calls: tuple[Any, str], at: str = "1") -> None:
 
 
 def test_what_several_tasks_wrote_at_once_is_one_object_and_reads_as_several(fake: FakeS3) -> None:
+    """But their special writes, which later ones of the same task go among."""
     saver = make_saver(fake)
     config = put(saver, "1")
-    joint(saver, ([("c", 1), ("d", [2])], "b"), ([], "none"), ([(INTERRUPT, "why")], "c"), ([("c", 3)], "a"))
-    assert len(fake.objects) == 2
+    with fake.counted() as count:
+        joint(
+            saver, ([("c", 1), ("d", [2])], "b"), ([], "none"), ([(INTERRUPT, "why")], "c"), ([("c", 3)], "a")
+        )
+    assert (count.kinds, count.round_trips) == ({"PutObject": 2}, 1)
+    assert len(fake.keys("/writes.j")) == len(fake.keys("/writes.tc.x")) == 1
+    assert len(fake.objects) == 3
     assert pending(make_saver(fake), config) == [
         ("a", "c", 3),
         ("b", "c", 1),

@@ -142,6 +142,7 @@ class FakeS3:
             most one.
         settings: The bucket's settings, by their names and ids.
         unsupported: The names of settings that the store doesn't know.
+        later: By how much its time has gone on besides.
     """
 
     def __init__(self) -> None:
@@ -157,6 +158,7 @@ class FakeS3:
         self.versions: dict[str, list[tuple[str, StoredObject | None, datetime]]] = {}
         self.settings: dict[tuple[str, str | None], Any] = {}
         self.unsupported: set[str] = set()
+        self.later = timedelta(0)
         self._keys: list[str] = []
         self._ticks = 0
         self._lock = threading.RLock()
@@ -169,8 +171,8 @@ class FakeS3:
 
     @property
     def now(self) -> datetime:
-        """The bucket's time, which goes on by a second with each write."""
-        return _EPOCH + timedelta(seconds=self._ticks)
+        """The bucket's time, which goes on by a second with each write, and tells itself in each answer."""
+        return _EPOCH + timedelta(seconds=self._ticks) + self.later
 
     @contextmanager
     def counted(self) -> Iterator[Count]:
@@ -191,7 +193,7 @@ class FakeS3:
         }
         copy.exists, copy.settings = self.exists, dict(self.settings)
         copy.versions = {key: list(versions) for key, versions in self.versions.items()}
-        copy._keys, copy._ticks = list(self._keys), self._ticks
+        copy._keys, copy._ticks, copy.later = list(self._keys), self._ticks, self.later
         return copy
 
     def keys(self, part: str = "") -> list[str]:
@@ -371,7 +373,7 @@ class FakeS3:
             new = (self._version_id(tick), StoredObject(data, etag, self.now), self.now)
             self.versions[key] = [*self._kept(key), new]
             self._settle(key)
-        return Stored(etag)
+        return Stored(etag, self.now)
 
     def _versioning(self) -> Any:
         return self.settings.get((VERSIONING.name, None), {}).get("Status")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import replace
+from email.utils import format_datetime
 from typing import Any, TypeVar
 
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Config, S3Saver
@@ -177,11 +178,13 @@ class FakeStore:
                 exchange.failed(error)
             else:
                 data = answer.data if isinstance(answer, Body) else b""
-                exchange.succeeded(wire, {"answer": answer}, data)
+                date = format_datetime(self.fake.now, usegmt=True)
+                metadata = {"HTTPHeaders": {"date": date}}
+                exchange.succeeded(wire, {"answer": answer, "ResponseMetadata": metadata}, data)
 
 
 def make_saver(fake: FakeS3, *, sizes: Sizes | None = None, serde: Any = None, **settings: Any) -> S3Saver:
-    """A saver on a fake.
+    """A saver on a fake, on a machine whose clock is right: it is the fake's.
 
     Args:
         fake: The bucket.
@@ -196,6 +199,7 @@ def make_saver(fake: FakeS3, *, sizes: Sizes | None = None, serde: Any = None, *
     store: Any = FakeStore(fake, saver.config)
     saver._store = store
     saver._rules = replace(saver._rules, smallest=SMALLEST)
+    store.shared.store_time.local = lambda: int(fake.now.timestamp() * 1_000_000_000)
     if sizes is not None:
         saver._sizes = sizes
     return saver

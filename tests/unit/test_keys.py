@@ -21,7 +21,7 @@ from langgraph_checkpoint_s3.objects.keys import (
 from tests.unit.strategies import HOSTILE, IDS, TEXT
 
 MAYBE = st.none() | IDS
-SLOTS = st.sets(st.integers(0, 6) | st.integers(-4, -1) | st.integers(0, 10**6), min_size=1, max_size=30)
+SLOTS = st.sets(st.integers(0, 6) | st.integers(0, 10**6), min_size=1, max_size=30)
 
 
 @given(IDS)
@@ -153,16 +153,13 @@ def test_several_tasks_share_a_key_exactly_if_they_and_their_slots_are_the_same(
 
 @given(SLOTS, SLOTS)
 @example({0, 1, 2}, {0, 2})
-@example({1}, {-1})
-@example({0, 1}, {0, -1})
 @example({12}, {1, 2})
 @example(set(range(0, 100, 2)), set(range(0, 102, 2)))
-@example(set(range(0, 100, 2)) | {-1}, set(range(0, 100, 2)) | {-2})
 def test_sets_of_slots_share_a_key_exactly_if_they_are_equal(one: set[int], other: set[int]) -> None:
     assert (WritesLeaf.of("t", one).encode() == WritesLeaf.of("t", other).encode()) == (one == other)
 
 
-@given(st.lists(st.integers(-4, 40), min_size=1))
+@given(st.lists(st.integers(0, 40), min_size=1))
 def test_the_order_of_slots_does_not_matter(slots: list[int]) -> None:
     assert WritesLeaf.of("t", slots) == WritesLeaf.of("t", slots[::-1]) == WritesLeaf.of("t", slots * 2)
 
@@ -173,18 +170,24 @@ def test_the_order_of_slots_does_not_matter(slots: list[int]) -> None:
         ({0}, "w0"),
         ({0, 1, 2, 3, 7}, "w0-3_7"),
         ({5, 6}, "w5-6"),
-        ({-1}, "x1"),
-        ({-1, -3, -4}, "x1_3-4"),
-        ({0, 1, -1}, "w0-1.x1"),
     ],
 )
 def test_what_slots_look_like(slots: set[int], text: str) -> None:
     assert WritesLeaf.of("t", slots).encode() == f"writes.tt.{text}"
 
 
+@given(TEXT, st.booleans())
+def test_special_slots_share_a_leaf_whichever_they_are(task: str, sealed: bool) -> None:
+    leaf = WritesLeaf.special(task, sealed=sealed)
+    assert leaf.encode() == f"writes.t{encode_component(task)}.x{'.e' if sealed else ''}"
+    assert decode_leaf(leaf.encode()) == leaf
+    assert leaf.is_special
+    assert not WritesLeaf.of(task, [0]).is_special
+
+
 def test_many_scattered_slots_become_a_digest() -> None:
-    leaf = WritesLeaf.of("t", [*range(0, 10_000, 2), -1])
-    assert re.fullmatch(r"writes\.tt\.wh[0-9a-f]{32}\.x1", leaf.encode())
+    leaf = WritesLeaf.of("t", range(0, 10_000, 2))
+    assert re.fullmatch(r"writes\.tt\.wh[0-9a-f]{32}", leaf.encode())
     assert WritesLeaf.of("t", range(10_000)).slots == "w0-9999"
 
 
@@ -196,7 +199,7 @@ def test_a_later_versions_fields_are_passed_over(
     added = f".{letter}{encode_component(text)}"
     assert decode_leaf(leaf.encode() + added) == leaf
     assert decode_leaf(leaf.encode().replace("checkpoint", "checkpoint" + added, 1)) == leaf
-    assert decode_leaf("writes.tt.w0-3.x1.a" + encode_component(text)) == WritesLeaf("t", "w0-3.x1")
+    assert decode_leaf("writes.tt.w0-3.a" + encode_component(text)) == WritesLeaf("t", "w0-3")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,8 @@ from tests.unit.strategies import HOSTILE, IDS, PREFIXES, TEXT
 MAYBE = st.none() | IDS
 LEAVES = st.one_of(
     st.builds(CheckpointLeaf, MAYBE, MAYBE, st.none() | st.integers(-1, 10**6), MAYBE),
-    st.builds(WritesLeaf.of, IDS, st.sets(st.integers(-4, 30), min_size=1)),
+    st.builds(WritesLeaf.of, IDS, st.sets(st.integers(0, 30), min_size=1)),
+    st.builds(WritesLeaf.special, IDS),
 )
 ADDRESSES = st.tuples(PREFIXES, IDS, IDS, IDS)
 LONG = st.integers(1, 60)
@@ -55,8 +56,8 @@ def test_every_hostile_name_reads_back_in_every_place(name: str) -> None:
     layout = Layout("agents/")
     leaf = CheckpointLeaf(name, name, 7, name)
     assert layout.parse(layout.key(name, name, name, leaf)) == ParsedKey(name, name, name, leaf)
-    writes = WritesLeaf.of(name, [0, -1])
-    assert layout.parse(layout.key(name, name, name, writes)) == ParsedKey(name, name, name, writes)
+    for writes in (WritesLeaf.of(name, [0, 1]), WritesLeaf.special(name)):
+        assert layout.parse(layout.key(name, name, name, writes)) == ParsedKey(name, name, name, writes)
 
 
 def test_what_keys_look_like() -> None:
@@ -126,7 +127,7 @@ def test_writes_come_right_behind_their_checkpoint() -> None:
         layout.key("t", "", "2", LEAF),
         layout.key("t", "", "2", WritesLeaf.of("a", [0])),
         layout.key("t", "", "1", CheckpointLeaf()),
-        layout.key("t", "", "1", WritesLeaf.of("", [-1])),
+        layout.key("t", "", "1", WritesLeaf.special("")),
     ]
     assert keys == sorted(keys)
 

@@ -49,8 +49,10 @@ def test_leaves_come_back_hidden(parent: str, source: str, run: str | None, step
     leaf = CheckpointLeaf(parent, source, step, run, sealed=True).hidden(NAMES)
     assert decode_leaf(leaf.encode()) == leaf
     assert leaf.parent == parent
-    writes = WritesLeaf.of(source, range(3), sealed=True).hidden(NAMES)
-    assert decode_leaf(writes.encode()) == writes
+    for writes in (WritesLeaf.of(source, range(3), sealed=True), WritesLeaf.special(source, sealed=True)):
+        hidden = writes.hidden(NAMES)
+        assert decode_leaf(hidden.encode()) == hidden
+        assert hidden.is_special == writes.is_special
 
 
 @given(st.integers(-5, 5), st.sampled_from(["loop", "input", 1, None, 1.5]), st.integers(-5, 5))

@@ -15,7 +15,8 @@ from typing import Final, Literal, get_args
 
 from langgraph_checkpoint_s3.admin.plans.lifecycle_policy import OFFLINE
 from langgraph_checkpoint_s3.errors import InvalidConfigError
-from langgraph_checkpoint_s3.plans.address import Context, thread_name
+from langgraph_checkpoint_s3.objects.ids import thread_name
+from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask
 from langgraph_checkpoint_s3.plans.scan import Scan
 from langgraph_checkpoint_s3.s3.administration import InspectObject, ObjectInfo, RestoreObject, RestoreTier

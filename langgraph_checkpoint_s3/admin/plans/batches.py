@@ -13,7 +13,8 @@ from langgraph_checkpoint_s3.admin.plans.items import Item, put_items
 from langgraph_checkpoint_s3.admin.plans.jobs import Job, attempts, settle
 from langgraph_checkpoint_s3.admin.plans.progress import Progress
 from langgraph_checkpoint_s3.errors import InvalidConfigError, InvalidKeyError
-from langgraph_checkpoint_s3.plans.address import Address, Context, thread_name
+from langgraph_checkpoint_s3.objects.ids import several, thread_name
+from langgraph_checkpoint_s3.plans.address import Address, Context
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.read import get_tuple
 from langgraph_checkpoint_s3.plans.remove import delete_some, delete_thread
@@ -63,14 +64,11 @@ def windows(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Items in groups of so many. What an iterable gave before it failed still comes, then its error.
 
     Raises:
-        InvalidConfigError: This is one item rather than many, or a window of nothing.
+        InvalidKeyError: This is one item rather than many.
+        InvalidConfigError: A window of nothing.
     """
     check_concurrency(size)
-    if isinstance(items, (str, bytes, Mapping)):
-        raise InvalidConfigError(
-            f"Many items are needed, and this is one: put it in a list, [{items!r:.100}]."
-        )
-    iterator = iter(items)
+    iterator = iter(several(items, "The items"))
     taken = size
     while taken == size:
         window: list[T] = []

@@ -10,8 +10,9 @@ from langgraph.checkpoint.base import WRITES_IDX_MAP, CheckpointTuple, PendingWr
 
 from langgraph_checkpoint_s3.admin.plans.jobs import Job, settle
 from langgraph_checkpoint_s3.errors import InvalidKeyError
+from langgraph_checkpoint_s3.objects.ids import required_id
 from langgraph_checkpoint_s3.objects.weight import weigh
-from langgraph_checkpoint_s3.plans.address import Address, Context, required_id
+from langgraph_checkpoint_s3.plans.address import Address, Context
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast
 from langgraph_checkpoint_s3.plans.write import put, put_task
 

@@ -21,8 +21,9 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
+from langgraph_checkpoint_s3.objects.ids import threads_of
 from langgraph_checkpoint_s3.objects.keys import Layout
-from langgraph_checkpoint_s3.plans.address import Address, Context, thread_name
+from langgraph_checkpoint_s3.plans.address import Address, Context
 from langgraph_checkpoint_s3.plans.memory import Memory
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast
 from langgraph_checkpoint_s3.plans.read import Loaded, find, load
@@ -154,13 +155,12 @@ def migrate(
         InvalidConfigError: The source can't list its threads.
     """
     check_concurrency(concurrency)
-    if isinstance(thread_ids, (str, bytes)):
-        raise InvalidConfigError(f"thread_ids are many; put the one into a list, [{thread_ids!r}].")
+    queue = None if thread_ids is None else threads_of(thread_ids)
     tally = _Tally(progress)
     known: dict[str, set[str]] = {}
-    if thread_ids is None:
+    if queue is None:
         known, tally.total = yield from _all_threads()
-    queue = _unique(known if thread_ids is None else thread_ids)
+        queue = iter(known)
     active: list[_Thread] = []
     while True:
         active += yield from _start(context, queue, known, concurrency - len(active), tally, verify=verify)
@@ -173,15 +173,6 @@ def migrate(
     if tally.failed:
         raise MigrationError(_told(tally), migrated=tally.result())
     return tally.result()
-
-
-def _unique(thread_ids: Iterable[str]) -> Iterator[str]:
-    seen: set[str] = set()
-    for each in thread_ids:
-        thread_id = thread_name(each)
-        if thread_id not in seen:
-            seen.add(thread_id)
-            yield thread_id
 
 
 def _all_threads() -> Job[tuple[dict[str, set[str]], int]]:

@@ -11,7 +11,7 @@ upload      a multipart upload that was neither completed nor aborted: its parts
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias, get_args
@@ -98,8 +98,13 @@ class Orphans:
         return "\n".join(lines)
 
 
-def find_orphans(context: Context, older_than: object, now: datetime) -> Plan[Orphans]:
+def find_orphans(context: Context, older_than: object, clock: Callable[[], datetime]) -> Plan[Orphans]:
     """List all of the prefix, and the unfinished uploads.
+
+    Args:
+        context: The saver's.
+        older_than: How old it must be.
+        clock: The store's time. It is asked once the store has answered: before, it may not be known.
 
     Raises:
         InvalidConfigError: The age isn't more than nothing.
@@ -108,17 +113,21 @@ def find_orphans(context: Context, older_than: object, now: datetime) -> Plan[Or
         raise InvalidConfigError(f"older_than must be a timedelta of more than nothing, not {older_than!r}.")
     layout = context.layout
     items: list[Orphan] = []
-    tombstones = yield from _below(layout.prefix + TOMBSTONES, "tombstones", timedelta(0), now)
+    tombstones = yield from _listed(layout.prefix + TOMBSTONES)
     known = {each.key for each in tombstones}
     threads: dict[str, list[Folder]] = {}
     scan = Scan(layout, layout.prefix)
+    now: datetime | None = None
     while not scan.done:
-        for folder in (yield from scan.more()):
+        folders = yield from scan.more()
+        now = now or clock()
+        for folder in folders:
             if not folder.checkpoints and all(now - each.modified >= older_than for each in folder.writes):
                 items += [_orphan("writes", each, now) for each in folder.writes]
             thread = Layout.thread_of(folder.namespace)
             if layout.tombstones(thread) in known:
                 threads.setdefault(thread, []).append(folder)
+    assert now is not None, "there is a first page"  # noqa: S101  # for the types
     for thread, folders in threads.items():
         never = yield from unacknowledged(context, folders)
         left = [entry for folder in folders for entry in folder.checkpoints if entry.key in never]
@@ -130,7 +139,11 @@ def find_orphans(context: Context, older_than: object, now: datetime) -> Plan[Or
     items += yield from _below(layout.prefix + EXPORTS, "export", export_age, now)
     items += yield from _below(probe_key(layout.prefix, ""), "probe", older_than, now)
     tombstones_age = max(older_than, _TOMBSTONES_AGE)
-    items += [each for each in tombstones if each.key in known and each.age >= tombstones_age]
+    items += [
+        _orphan("tombstones", each, now)
+        for each in tombstones
+        if each.key in known and now - each.modified >= tombstones_age
+    ]
     not_supported: list[str] = []
     try:
         items += yield from _uploads(layout, older_than, now)
@@ -139,13 +152,13 @@ def find_orphans(context: Context, older_than: object, now: datetime) -> Plan[Or
     return Orphans(removed=False, items=tuple(items), not_supported=tuple(not_supported))
 
 
-def remove_orphans(context: Context, older_than: object, now: datetime) -> Plan[Orphans]:
+def remove_orphans(context: Context, older_than: object, clock: Callable[[], datetime]) -> Plan[Orphans]:
     """Find and remove them. Writes are listed again right before: their checkpoint may have come.
 
     Returns:
         What was removed.
     """
-    found = yield from find_orphans(context, older_than, now)
+    found = yield from find_orphans(context, older_than, clock)
     folders: dict[str, list[Orphan]] = {}
     for item in found.of("writes"):
         folders.setdefault(item.key.rpartition("/")[0] + "/", []).append(item)
@@ -190,11 +203,16 @@ def _orphan(kind: OrphanKind, entry: Entry, now: datetime) -> Orphan:
 
 
 def _below(prefix: str, kind: OrphanKind, older_than: timedelta, now: datetime) -> Plan[list[Orphan]]:
-    found: list[Orphan] = []
+    listed = yield from _listed(prefix)
+    return [_orphan(kind, each, now) for each in listed if now - each.modified >= older_than]
+
+
+def _listed(prefix: str) -> Plan[list[Entry]]:
+    found: list[Entry] = []
     token: str | None = None
     while True:
         page = yield from ask(ListObjects(prefix, token=token))
-        found += [_orphan(kind, each, now) for each in page.entries if now - each.modified >= older_than]
+        found += page.entries
         token = page.token
         if token is None:
             return found

@@ -4,7 +4,7 @@ It is a ZIP archive that any tool can read. Its members are stored, not compress
 them is compressed already:
 
     manifest.json                                                      first; what this is
-    {namespace}.ns/{rank}/writes.t{task}.w{slots}.x{special slots}     then the objects' bytes as they are,
+    {namespace}.ns/{rank}/writes.t{task}.w{slots}                      then the objects' bytes as they are,
     {namespace}.ns/{rank}/checkpoint.p{parent}.k{source}.s{step}       by their key in the thread's folder
 
     {"format": "langgraph-checkpoint-s3/thread", "version": 1, "thread_id": "customer-42",

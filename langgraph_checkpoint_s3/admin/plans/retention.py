@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -11,7 +11,8 @@ from typing import Final
 from langgraph_checkpoint_s3.admin.plans.sizes import counted, human
 from langgraph_checkpoint_s3.admin.plans.usage import Threads
 from langgraph_checkpoint_s3.errors import InvalidConfigError
-from langgraph_checkpoint_s3.plans.address import Context, thread_name
+from langgraph_checkpoint_s3.objects.ids import threads_of
+from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, settled
 from langgraph_checkpoint_s3.plans.remove import THREADS_AT_ONCE, Stay, keep
 from langgraph_checkpoint_s3.plans.scan import Folder, latest
@@ -122,16 +123,13 @@ class Pruning:
         dry_run: Whether to leave it at saying what would go.
 
     Raises:
-        InvalidKeyError: A thread_id is empty.
-        InvalidConfigError: `thread_ids` is a single id.
+        InvalidKeyError: `thread_ids` is a single id, or one of them is empty or can't be an id.
     """
 
     def __init__(
         self, context: Context, stay: Stay, thread_ids: Iterable[str] | None, *, dry_run: bool
     ) -> None:
-        if isinstance(thread_ids, str):
-            raise InvalidConfigError(f"thread_ids must be several ids: pass thread_ids=[{thread_ids!r}].")
-        named = None if thread_ids is None else dict.fromkeys(map(thread_name, thread_ids))
+        named = None if thread_ids is None else list(threads_of(thread_ids))
         self.total = None if named is None else len(named)
         self.count = 0
         self._context = context
@@ -167,18 +165,28 @@ class Pruning:
         return Pruned(self._dry_run, tuple(self._victims), dict(self._errors))
 
 
-def written_since(age: object, now: datetime, *, keep_latest: bool) -> Stay:
+def written_since(age: object, clock: Callable[[], datetime], *, keep_latest: bool) -> Stay:
     """The rule that what was written since a moment stays.
 
     Of a thread that something stays of, each namespace's latest checkpoint stays too, and with
     `keep_latest` of every thread. Without, threads in which nothing was written since go as a whole.
 
+    Args:
+        age: The moment, or how long ago it is.
+        clock: The store's time. An age is counted from when the store first answered: before, its time
+            may not be known.
+        keep_latest: Whether something stays of every thread.
+
     Raises:
         InvalidConfigError: The moment isn't one in the past.
     """
-    moment = moment_of(age, now)
+    moment_of(age, clock())
+    begun: datetime | None = None
 
     def stay(folders: Sequence[Folder]) -> list[Folder] | None:
+        nonlocal begun
+        begun = begun or clock()
+        moment = age if isinstance(age, datetime) else moment_of(age, begun)
         fresh = [folder for folder in folders if _written(folder) >= moment]
         return [*fresh, *latest(folders)] if fresh or keep_latest else None
 

@@ -15,7 +15,8 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph_checkpoint_s3.admin.plans.change import Change, replace_setting
 from langgraph_checkpoint_s3.admin.plans.trails import Trail, entry_of, trails
 from langgraph_checkpoint_s3.errors import ConflictError, InvalidKeyError
-from langgraph_checkpoint_s3.plans.address import Address, Context, required_id
+from langgraph_checkpoint_s3.objects.ids import required_id
+from langgraph_checkpoint_s3.plans.address import Address, Context
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
 from langgraph_checkpoint_s3.plans.read import Loaded, load
 from langgraph_checkpoint_s3.plans.scan import Folder, group, versions
