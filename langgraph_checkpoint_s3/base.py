@@ -98,7 +98,7 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
         super().__init__(serde=serde)
         if bucket is not None:
             settings["bucket"] = bucket
-        self.config = config.replace(**settings) if config else S3Config.from_keywords(**settings)
+        self.config = config.replace(**settings) if config else S3Config(**settings)
         self._vault = _vault(self.config, encryption)
         self._layout = Layout(self.config.prefix, _names(self.config, encryption))
         self._sizes = Sizes(
@@ -137,6 +137,8 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
             InvalidConfigError: `S3_BUCKET_NAME` is missing, or a value is out of range.
         """
         own, settings = _split(keywords)
+        if own.keys() & {"session", "aio_session"}:  # one may name a region, which wins over AWS_REGION
+            settings.setdefault("region", None)
         return cls(config=S3Config.from_env(**settings), **own)
 
     def __repr__(self) -> str:

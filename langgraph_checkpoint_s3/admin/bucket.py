@@ -12,7 +12,7 @@ from langgraph_checkpoint_s3.admin.plans import bucket, replication
 from langgraph_checkpoint_s3.admin.plans.change import Change
 from langgraph_checkpoint_s3.admin.plans.replication import Replica
 from langgraph_checkpoint_s3.admin.plans.wanted import Encryption, IntelligentTieringArchive, Wanted
-from langgraph_checkpoint_s3.s3.wire import is_aws
+from langgraph_checkpoint_s3.s3_rules import is_aws
 
 
 class BucketSetup(BaseAdmin):

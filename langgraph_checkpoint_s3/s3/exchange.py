@@ -86,6 +86,9 @@ class Shared:
         """Say what is wrong where a client can't be made."""
         try:
             yield
+        except S3CheckpointError as error:
+            error.bucket = error.bucket or self.config.bucket
+            raise
         except Exception as error:
             from langgraph_checkpoint_s3.s3.faults import unmakeable  # for when something fails
 

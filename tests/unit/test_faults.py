@@ -245,17 +245,24 @@ def test_a_response_without_anything_in_it_is_an_error_of_ours() -> None:
         boto.NoCredentialsError(),
         boto.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
         boto.CredentialRetrievalError(provider="process", error_msg="x"),
+        boto.MetadataRetrievalError(error_msg="x"),
         boto.TokenRetrievalError(provider="sso", error_msg="x"),
         boto.SSOTokenLoadError(profile_name="x", error_msg="x"),
         boto.UnauthorizedSSOTokenError(),
     ],
 )
 def test_missing_credentials_are_access_denied(error: Exception) -> None:
+    remedy = (
+        "sso login"
+        if "SSO" in type(error).__name__ or "Token" in type(error).__name__
+        else "AWS_ACCESS_KEY_ID"
+    )
     for verdict in (judged(error), unmakeable(error, "bucket")):
         assert isinstance(verdict, AccessDeniedError)
         assert verdict.action is None
         assert verdict.bucket == "bucket"
-        assert "AWS_ACCESS_KEY_ID" in verdict.reason
+        assert verdict.unauthenticated
+        assert remedy in verdict.reason
 
 
 @pytest.mark.parametrize(
