@@ -6,12 +6,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from langgraph_checkpoint_s3.config import S3Config
+from langgraph_checkpoint_s3.config import S3Config, unknown_setting
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.objects.borrow import Rules
 from langgraph_checkpoint_s3.objects.keys import Layout
@@ -96,6 +97,7 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
         **settings: Any,
     ) -> None:
         super().__init__(serde=serde)
+        _, settings = _split(settings)
         if bucket is not None:
             settings["bucket"] = bucket
         self.config = config.replace(**settings) if config else S3Config(**settings)
@@ -303,11 +305,19 @@ def _names(config: S3Config, encryption: KeyProvider | None) -> Names | None:
 
 
 def _split(keywords: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The saver's own keywords, and the settings."""
+    """The saver's own keywords, and the settings.
+
+    Raises:
+        InvalidConfigError: There is no such keyword.
+    """
     if "config" in keywords:
         raise InvalidConfigError(
             "config doesn't go with from_conn_string or from_env; use S3Saver(config=…)."
         )
+    known = _OWN_KEYWORDS | {setting.name for setting in fields(S3Config)}
+    for name in keywords:
+        if name not in known:
+            raise unknown_setting(name, known)
     return (
         {name: value for name, value in keywords.items() if name in _OWN_KEYWORDS},
         {name: value for name, value in keywords.items() if name not in _OWN_KEYWORDS},

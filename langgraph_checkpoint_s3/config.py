@@ -104,9 +104,9 @@ class S3Config:
         force_path_style: Whether the bucket goes into the URL's path rather than its host name.
             Default: exactly if `endpoint_url` is set.
         compression: `zstd` (level 3), `gzip` or `none`, for what is written. Reading knows all.
-        server_side_encryption: `AES256`, `aws:kms`, `aws:kms:dsse`, or `off` to send no header and
-            leave it to the bucket's default. `auto` is `AES256` on AWS and `off` elsewhere, since
-            several compatible stores refuse the header.
+        server_side_encryption: `AES256`, `aws:kms` or `aws:kms:dsse`, each of which overrides the
+            bucket's default. `auto`, and `off`, send no header: the bucket's default holds, and S3
+            encrypts everything anyway.
         kms_key_id: The KMS key for `aws:kms` and `aws:kms:dsse`: an id, ARN or alias. Default:
             the account's `aws/s3` key.
         bucket_key_enabled: Whether an S3 Bucket Key saves KMS requests, with `aws:kms`. Default:

@@ -77,7 +77,7 @@ class FoundCredentials:
         return found.get_frozen_credentials()
 
     def _look(self) -> Any:
-        if (self._found is None or self._refused) and self._seldom.may():
+        if self._refused and self._seldom.may():
             self._refused = False
             self._ask()
         if self._found is None:

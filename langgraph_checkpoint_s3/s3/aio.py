@@ -123,8 +123,13 @@ class AioClients:
                 coroutine.send(None)
             except StopIteration as done:
                 return done.value
-            coroutine.close()
-            return asyncio.run(self._create())  # it does wait: a session of the user's own, perhaps
+            except Exception:
+                if self._given is None:
+                    raise
+            finally:
+                coroutine.close()
+            # It does wait, or missed a loop: a session of the user's own fetches its credentials, perhaps.
+            return asyncio.run(self._create())
 
     async def _create(self) -> Any:
         from aiobotocore.config import AioConfig
