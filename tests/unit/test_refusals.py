@@ -9,7 +9,6 @@ from botocore import exceptions as boto
 
 from langgraph_checkpoint_s3.aws import CREDENTIALS, FETCHING
 from langgraph_checkpoint_s3.encryption import KmsKeys
-from langgraph_checkpoint_s3.encryption.provider import KeyRef
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
     DecryptionError,
@@ -17,6 +16,7 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
+from langgraph_checkpoint_s3.objects.seal import KeyRef
 from langgraph_checkpoint_s3.s3.faults import judge, unmakeable
 from langgraph_checkpoint_s3.s3.requests import GetObject, ListObjects, PutObject
 
