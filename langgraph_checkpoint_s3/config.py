@@ -93,16 +93,16 @@ class S3Config:
     """Every setting of a saver. Frozen, and checked when it is made.
 
     Attributes:
-        bucket: The bucket's name, or the ARN of an access point.
+        bucket: The bucket's name, or the ARN or alias of an access point.
         prefix: What all keys begin with; `/` is added at its end. Letters, digits and `_ . = - /`.
             No segment of it may end in `.thread`. Savers with different prefixes never see each
             other's threads, even where one prefix lies below the other.
-        region: The bucket's region. Default: AWS's own chain (`AWS_REGION`, profile), then
-            `us-east-1`.
-        endpoint_url: The address of an S3-compatible store. Default: AWS, or what
-            `AWS_ENDPOINT_URL_S3` and `AWS_ENDPOINT_URL` say.
+        region: The bucket's region. Default: AWS's own chain (`AWS_REGION`, `AWS_DEFAULT_REGION`,
+            profile), then `us-east-1`.
+        endpoint_url: The address of an S3-compatible store. Default: `S3_ENDPOINT_URL`, then AWS's own
+            chain (`AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, profile), then AWS.
         force_path_style: Whether the bucket goes into the URL's path rather than its host name.
-            Default: exactly if `endpoint_url` is set.
+            Default: `S3_FORCE_PATH_STYLE`, then exactly if there is an address.
         compression: `zstd` (level 3), `gzip` or `none`, for what is written. Reading knows all.
         server_side_encryption: `AES256`, `aws:kms` or `aws:kms:dsse`, each of which overrides the
             bucket's default. `auto`, and `off`, send no header: the bucket's default holds, and S3
@@ -114,7 +114,8 @@ class S3Config:
         versioning: Whether `setup()` turns the bucket's versioning on.
         multipart_threshold: Bytes from which an object is moved in parts. At least 5 MiB.
         multipart_part_size: Bytes of a part, 5 MiB to 5 GiB.
-        storage_class: Of new objects, such as `INTELLIGENT_TIERING`. Default: the bucket's.
+        storage_class: Of new objects, such as `INTELLIGENT_TIERING`; none that must be restored before
+            it can be read. Default: the bucket's.
         object_tags: Tags of new objects, at most 10. They need `s3:PutObjectTagging`.
         max_concurrency: How many requests one operation has under way at once.
         connect_timeout: Seconds to wait for a connection.
