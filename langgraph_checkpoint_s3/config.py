@@ -308,10 +308,9 @@ class S3Config:
                 f"use_accelerate doesn't go with bucket={self.bucket!r}: it takes no name with dots, and "
                 "no ARN."
             )
-        if self.force_path_style and (self.use_accelerate or is_arn(self.bucket)):
+        if self.force_path_style and self.use_accelerate:
             raise InvalidConfigError(
-                "force_path_style doesn't go with use_accelerate or an ARN: their names are part of the "
-                "host's."
+                "force_path_style doesn't go with use_accelerate, whose address begins with the bucket."
             )
 
     def check_names(self, *, on_aws: bool) -> None:

@@ -108,6 +108,8 @@ _PERFORM: Final = re.compile(r"not authorized to perform: ([A-Za-z0-9]+:[A-Za-z0
 _UNMAKEABLE: Final = (
     *(boto.ParamValidationError, boto.InvalidRegionError, boto.NoRegionError),
     *(boto.ProfileNotFound, boto.ConfigNotFound, boto.ConfigParseError, boto.InvalidConfigError),
+    *(boto.UnsupportedS3ArnError, boto.UnsupportedS3ConfigurationError, boto.EndpointProviderError),
+    boto.UnsupportedS3AccesspointConfigurationError,
 )
 _FOREIGN: Final = ("aiohttp", "urllib3", "aiobotocore", "httpx")
 

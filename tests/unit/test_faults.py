@@ -256,6 +256,10 @@ def test_missing_credentials_are_access_denied(error: Exception) -> None:
         boto.ParamValidationError(report="x"),
         boto.InvalidRegionError(region_name="x y"),
         boto.NoRegionError(),
+        boto.UnsupportedS3ArnError(arn="arn:x", msg="x"),
+        boto.UnsupportedS3AccesspointConfigurationError(msg="x"),
+        boto.EndpointProviderError(msg="x"),
+        boto.ProfileNotFound(profile="x"),
     ],
 )
 def test_what_settings_make_impossible_is_a_config_error(error: Exception) -> None:

@@ -211,7 +211,6 @@ def test_no_tags(tags: dict[str, str], why: str) -> None:
         ({"bucket": "my.bucket", "use_accelerate": True}, "use_accelerate"),
         ({"bucket": POINT, "use_accelerate": True}, "use_accelerate"),
         ({"use_accelerate": True, "force_path_style": True}, "force_path_style"),
-        ({"bucket": POINT, "force_path_style": True}, "force_path_style"),
         ({"use_accelerate": True, "endpoint_url": ELSEWHERE}, "use_accelerate"),
         ({"kms_key_id": "k"}, "kms_key_id"),
         ({"kms_key_id": "k", "server_side_encryption": "off"}, "kms_key_id"),
