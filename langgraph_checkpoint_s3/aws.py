@@ -103,27 +103,30 @@ class Seldom:
         return True
 
 
-def region_of(asked: str | None, session: Any) -> str | None:
+def region_of(asked: str | None, session: Any, default: str | None = None) -> str | None:
     """Return the region for a client: the one asked for, the session's own, or what AWS's chain says.
 
     boto3 reads `AWS_DEFAULT_REGION` alone. AWS's other tools read `AWS_REGION`, and before that one.
 
     Args:
         asked: What a setting says.
-        session: The session that makes the client: botocore's, aiobotocore's, boto3's or aioboto3's.
+        session: The session that makes the client: botocore's, aiobotocore's, boto3's or aioboto3's. One of
+            another kind decides for itself.
+        default: The region where nobody says one.
     """
-    if asked is not None:
-        return asked
     core = core_of(session)
-    default = core.get_default_client_config()
-    own = core.instance_variables().get("region") or (default.region_name if default else None)
+    if asked is not None or core is None:
+        return asked
+    config = core.get_default_client_config()
+    own = core.instance_variables().get("region") or (config.region_name if config else None)
     found: str | None = own or os.environ.get("AWS_REGION") or core.get_config_variable("region")
-    return found
+    return found or default
 
 
 def core_of(session: Any) -> Any:
-    """Return the botocore session in a session of boto3's or aioboto3's, or the session itself."""
-    return getattr(session, "_session", session)
+    """Return the botocore session that a session is or holds; `None` if there is none."""
+    core = getattr(session, "_session", session)
+    return core if hasattr(core, "get_default_client_config") else None
 
 
 def credentials_of(client: Any) -> Any:

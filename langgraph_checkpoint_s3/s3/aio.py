@@ -143,7 +143,7 @@ class AioClients:
             create = session.create_client
             name_client(session, arguments["config"])
         arguments["config"] = AioConfig(**arguments["config"])
-        arguments["region_name"] = region_of(arguments["region_name"], session) or DEFAULT_REGION
+        arguments["region_name"] = region_of(arguments["region_name"], session, DEFAULT_REGION)
         client = await create("s3", **arguments).__aenter__()
         tune(client, session)
         return client

@@ -97,7 +97,8 @@ def ease_checksums(client: Any, session: Any) -> None:
     if is_aws(client.meta.endpoint_url):
         return
     core = core_of(session)
-    profile, default = core.get_scoped_config(), core.get_default_client_config()
+    profile = core.get_scoped_config() if core else {}
+    default = core.get_default_client_config() if core else None
     for name in ("request_checksum_calculation", "response_checksum_validation"):
         said = os.environ.get(f"AWS_{name.upper()}") or profile.get(name) or getattr(default, name, None)
         if not said:
@@ -229,7 +230,7 @@ class BotoClient:
             prepare(session)
             name_client(session, arguments["config"])
         arguments["config"] = Config(**arguments["config"])
-        arguments["region_name"] = region_of(arguments["region_name"], session) or DEFAULT_REGION
+        arguments["region_name"] = region_of(arguments["region_name"], session, DEFAULT_REGION)
         client = create("s3", **arguments)
         tune(client, session)
         return client
