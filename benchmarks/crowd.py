@@ -55,7 +55,7 @@ class Crowd:
 
     def __init__(self, served: Served, bucket: str, size: int, mode: str) -> None:
         self._served, self._bucket, self._size, self._mode = served, bucket, size, mode
-        self._config = S3Config.from_keywords(bucket=bucket, endpoint_url=served.endpoint_url)
+        self._config = S3Config(bucket=bucket, endpoint_url=served.endpoint_url)
         self._saver = S3Saver(config=self._config)
         self._graph = GRAPHS["chat"](self._saver, mode == "async")
         self._alone_graph = GRAPHS["chat"](Limit(), mode == "async")  # in memory, and waits for nothing
@@ -195,16 +195,16 @@ class Crowd:
             import boto3
             from botocore.config import Config
 
-            client: Any = boto3.client("s3", **{**arguments, "config": Config(**arguments["config"])})
+            session: Any = boto3.Session()
+            client: Any = session.client("s3", **{**arguments, "config": Config(**arguments["config"])})
         else:
             from aiobotocore.config import AioConfig
             from aiobotocore.session import AioSession
 
-            made = AioSession().create_client(
-                "s3", **{**arguments, "config": AioConfig(**arguments["config"])}
-            )
+            session = AioSession()
+            made = session.create_client("s3", **{**arguments, "config": AioConfig(**arguments["config"])})
             client = await self._stack.enter_async_context(made)
-        tune(client)
+        tune(client, session)
         return client
 
 

@@ -24,7 +24,7 @@ from benchmarks.runs import BenchmarkError, start
 from benchmarks.savers import OURS
 from benchmarks.served import Served
 from langgraph_checkpoint_s3 import S3Config, S3Saver
-from langgraph_checkpoint_s3.s3.boto import client_arguments
+from langgraph_checkpoint_s3.s3.boto import client_arguments, ease_checksums
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -86,11 +86,13 @@ class Mover:
 
         self._bucket = bucket
         self._size = size
-        self._config = S3Config.from_keywords(bucket=bucket, endpoint_url=endpoint_url)
+        self._config = S3Config(bucket=bucket, endpoint_url=endpoint_url)
         self._loop = asyncio.new_event_loop() if mode == "async" else None
         self._state = state
         arguments = client_arguments(self._config, "")
-        self._client: Any = boto3.client("s3", **{**arguments, "config": Config(**arguments["config"])})
+        session = boto3.Session()
+        self._client: Any = session.client("s3", **{**arguments, "config": Config(**arguments["config"])})
+        ease_checksums(self._client, session)
         self._client.list_objects_v2(Bucket=bucket, MaxKeys=1)
         self._saver = S3Saver(config=self._config)
         if self._loop:

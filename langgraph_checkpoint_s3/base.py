@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from langgraph_checkpoint_s3.config import S3Config
+from langgraph_checkpoint_s3.config import S3Config, unknown_setting
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.objects.borrow import Rules
 from langgraph_checkpoint_s3.objects.ids import thread_name
@@ -107,9 +108,10 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
         **settings: Any,
     ) -> None:
         super().__init__(serde=serde)
+        _, settings = _split(settings)
         if bucket is not None:
             settings["bucket"] = bucket
-        self.config = config.replace(**settings) if config else S3Config.from_keywords(**settings)
+        self.config = config.replace(**settings) if config else S3Config(**settings)
         self._vault = _vault(self.config, encryption)
         self._layout = Layout(self.config.prefix, _names(self.config, encryption))
         self._sizes = Sizes(
@@ -148,6 +150,8 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
             InvalidConfigError: `S3_BUCKET_NAME` is missing, or a value is out of range.
         """
         own, settings = _split(keywords)
+        if own.keys() & {"session", "aio_session"}:  # one may name a region, which wins over AWS_REGION
+            settings.setdefault("region", None)
         return cls(config=S3Config.from_env(**settings), **own)
 
     def __repr__(self) -> str:
@@ -313,11 +317,19 @@ def _names(config: S3Config, encryption: KeyProvider | None) -> Names | None:
 
 
 def _split(keywords: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The saver's own keywords, and the settings."""
+    """The saver's own keywords, and the settings.
+
+    Raises:
+        InvalidConfigError: There is no such keyword.
+    """
     if "config" in keywords:
         raise InvalidConfigError(
             "config doesn't go with from_conn_string or from_env; use S3Saver(config=…)."
         )
+    known = _OWN_KEYWORDS | {setting.name for setting in fields(S3Config)}
+    for name in keywords:
+        if name not in known:
+            raise unknown_setting(name, known)
     return (
         {name: value for name, value in keywords.items() if name in _OWN_KEYWORDS},
         {name: value for name, value in keywords.items() if name not in _OWN_KEYWORDS},

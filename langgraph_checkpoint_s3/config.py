@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import difflib
+import functools
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, TypeVar, get_args
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.objects.borrow import MAX_HORIZON
 from langgraph_checkpoint_s3.objects.codecs import CODECS, Compression
-from langgraph_checkpoint_s3.objects.keys import MAX_SEGMENT_BYTES, THREAD_SUFFIX
+from langgraph_checkpoint_s3.s3_rules import (
+    check_bucket,
+    check_endpoint,
+    check_region,
+    check_storage_class,
+    check_tags,
+    check_type,
+    in_range,
+    is_arn,
+    is_aws,
+    normalize_prefix,
+)
+
+T = TypeVar("T")
 
 ServerSideEncryption = Literal["auto", "AES256", "aws:kms", "aws:kms:dsse", "off"]
 
@@ -24,42 +39,75 @@ MAX_PUT: Final = 5 * 1024 * MIB
 
 DEFAULT_PREFIX: Final = "checkpoints/"
 
+_PLACES: Final = {"S3_ENDPOINT_URL": "endpoint_url", "S3_FORCE_PATH_STYLE": "force_path_style"}
+"""The variables that hold however a saver is made: where the store is, rather than what to keep in it."""
 _ENVIRONMENT: Final = {
     "S3_BUCKET_NAME": "bucket",
     "S3_KEY_PREFIX": "prefix",
     "AWS_REGION": "region",
-    "S3_ENDPOINT_URL": "endpoint_url",
-    "S3_FORCE_PATH_STYLE": "force_path_style",
+    **_PLACES,
 }
-_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,62}|arn:[A-Za-z0-9:/_.-]+")
-_PREFIX: Final = re.compile(r"(?:[A-Za-z0-9_.=-]+/)*")
+_ENDPOINTS: Final = ("S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+"""The variables that may lead to another store than AWS."""
+_KMS_KEY: Final = re.compile(r"[!-~]{1,2048}")
 _PLACE: Final = re.compile(r"s3://[A-Za-z0-9:._-]+/(?:[A-Za-z0-9_.=-]+/)*")
-_URL: Final = re.compile(r"[!-~]+")
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _TAG: Final = "tag."
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 
+def unknown_setting(name: str, known: Iterable[str]) -> InvalidConfigError:
+    """The error for a setting that there isn't, with the known one that looks most like it."""
+    names = sorted(known)
+    if "access_key" in name or "session_token" in name or name in ("credentials", "profile_name"):
+        hint = " No setting takes credentials: pass session=boto3.Session(…), or see AWS's own chain."
+    else:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+    return InvalidConfigError(f"There is no setting {name!r}.{hint} There are: {', '.join(names)}.")
+
+
+def _by_name(kind: type[T]) -> type[T]:
+    """Have a dataclass say what is wrong with its keywords in an `InvalidConfigError`, not a `TypeError`."""
+    make: Any = kind.__init__
+    known = [setting.name for setting in fields(kind)]  # type: ignore[arg-type]  # it is a dataclass
+
+    @functools.wraps(make)
+    def made(self: Any, *positional: Any, **settings: Any) -> None:
+        if positional:
+            raise InvalidConfigError("Settings are given by name, as in S3Config(bucket='my-bucket').")
+        for name in settings:
+            if name not in known:
+                raise unknown_setting(name, known)
+        if "bucket" not in settings:
+            raise InvalidConfigError("The bucket is missing.")
+        make(self, **settings)
+
+    kind.__init__ = made  # type: ignore[method-assign]
+    return kind
+
+
+@_by_name
 @dataclass(frozen=True, kw_only=True)
 class S3Config:
     """Every setting of a saver. Frozen, and checked when it is made.
 
     Attributes:
-        bucket: The bucket's name, or the ARN of an access point.
+        bucket: The bucket's name, or the ARN or alias of an access point.
         prefix: What all keys begin with; `/` is added at its end. Letters, digits and `_ . = - /`.
             No segment of it may end in `.thread`. Savers with different prefixes never see each
             other's threads, even where one prefix lies below the other.
-        region: The bucket's region. Default: AWS's own chain (`AWS_REGION`, profile), then
-            `us-east-1`.
-        endpoint_url: The address of an S3-compatible store. Default: AWS, or what
-            `AWS_ENDPOINT_URL_S3` and `AWS_ENDPOINT_URL` say.
+        region: The bucket's region. Default: AWS's own chain (`AWS_REGION`, `AWS_DEFAULT_REGION`,
+            profile), then `us-east-1`.
+        endpoint_url: The address of an S3-compatible store. Default: `S3_ENDPOINT_URL`, then AWS's own
+            chain (`AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, profile), then AWS.
         force_path_style: Whether the bucket goes into the URL's path rather than its host name.
-            Default: exactly if `endpoint_url` is set.
+            Default: `S3_FORCE_PATH_STYLE`, then exactly if there is an address.
         compression: `zstd` (level 3), `gzip` or `none`, for what is written. Reading knows all.
-        server_side_encryption: `AES256`, `aws:kms`, `aws:kms:dsse`, or `off` to send no header and
-            leave it to the bucket's default. `auto` is `AES256` on AWS and `off` elsewhere, since
-            several compatible stores refuse the header.
+        server_side_encryption: `AES256`, `aws:kms` or `aws:kms:dsse`, each of which overrides the
+            bucket's default. `auto`, and `off`, send no header: the bucket's default holds, and S3
+            encrypts everything anyway.
         kms_key_id: The KMS key for `aws:kms` and `aws:kms:dsse`: an id, ARN or alias. Default:
             the account's `aws/s3` key.
         bucket_key_enabled: Whether an S3 Bucket Key saves KMS requests, with `aws:kms`. Default:
@@ -67,7 +115,8 @@ class S3Config:
         versioning: Whether `setup()` turns the bucket's versioning on.
         multipart_threshold: Bytes from which an object is moved in parts. At least 5 MiB.
         multipart_part_size: Bytes of a part, 5 MiB to 5 GiB.
-        storage_class: Of new objects, such as `INTELLIGENT_TIERING`. Default: the bucket's.
+        storage_class: Of new objects, such as `INTELLIGENT_TIERING`; none that must be restored before
+            it can be read. Default: the bucket's.
         object_tags: Tags of new objects, at most 10. They need `s3:PutObjectTagging`.
         max_concurrency: How many requests one operation has under way at once.
         connect_timeout: Seconds to wait for a connection.
@@ -137,24 +186,24 @@ class S3Config:
 
     def __post_init__(self) -> None:
         for setting in fields(self):
-            _check_type(setting.name, str(setting.type), getattr(self, setting.name))
+            check_type(setting.name, str(setting.type), getattr(self, setting.name))
         object.__setattr__(self, "prefix", normalize_prefix(self.prefix))
         object.__setattr__(self, "object_tags", dict(self.object_tags))
         self._check_names()
         self._check_encryption()
-        _in_range("multipart_threshold", self.multipart_threshold, MIN_PART, MAX_PUT)
-        _in_range("multipart_part_size", self.multipart_part_size, MIN_PART, MAX_PUT)
-        _in_range("max_concurrency", self.max_concurrency, 1, 1000)
-        _in_range("connect_timeout", self.connect_timeout, 0.001, 3600)
-        _in_range("read_timeout", self.read_timeout, 0.001, 3600)
-        _in_range("max_attempts", self.max_attempts, 1, 100)
+        in_range("multipart_threshold", self.multipart_threshold, MIN_PART, MAX_PUT)
+        in_range("multipart_part_size", self.multipart_part_size, MIN_PART, MAX_PUT)
+        in_range("max_concurrency", self.max_concurrency, 1, 1000)
+        in_range("connect_timeout", self.connect_timeout, 0.001, 3600)
+        in_range("read_timeout", self.read_timeout, 0.001, 3600)
+        in_range("max_attempts", self.max_attempts, 1, 100)
         if self.operation_timeout is not None:
-            _in_range("operation_timeout", self.operation_timeout, 0.001, 86_400)
-        _in_range("circuit_breaker", self.circuit_breaker, 0, 1000)
-        _in_range("circuit_breaker_cooldown", self.circuit_breaker_cooldown, 0.001, 3600)
-        _in_range("hedged_reads", self.hedged_reads, 0, 0.1)
-        _in_range("cache_bytes", self.cache_bytes, 0, None)
-        _in_range("borrow_horizon", self.borrow_horizon, 0, MAX_HORIZON)
+            in_range("operation_timeout", self.operation_timeout, 0.001, 86_400)
+        in_range("circuit_breaker", self.circuit_breaker, 0, 1000)
+        in_range("circuit_breaker_cooldown", self.circuit_breaker_cooldown, 0.001, 3600)
+        in_range("hedged_reads", self.hedged_reads, 0, 0.1)
+        in_range("cache_bytes", self.cache_bytes, 0, None)
+        in_range("borrow_horizon", self.borrow_horizon, 0, MAX_HORIZON)
 
     @property
     def place(self) -> str:
@@ -167,26 +216,20 @@ class S3Config:
         Raises:
             InvalidConfigError: A setting is unknown, of the wrong type or out of range.
         """
-        return type(self).from_keywords(
-            **{**{each.name: getattr(self, each.name) for each in fields(self)}, **settings}
-        )
+        return type(self)(**{**{each.name: getattr(self, each.name) for each in fields(self)}, **settings})
 
-    @classmethod
-    def from_keywords(cls, **settings: Any) -> S3Config:
-        """Make a configuration, with a clear error for a keyword that there isn't.
+    def placed(self) -> S3Config:
+        """Add what `S3_ENDPOINT_URL` and `S3_FORCE_PATH_STYLE` say, where this configuration says nothing.
 
         Raises:
-            InvalidConfigError: A setting is unknown, missing, of the wrong type or out of range.
+            InvalidConfigError: What they say can't be, or doesn't go with the rest.
         """
-        known = {setting.name for setting in fields(cls)}
-        for name in settings:
-            if name not in known:
-                raise InvalidConfigError(
-                    f"There is no setting {name!r}. There are: {', '.join(sorted(known))}."
-                )
-        if "bucket" not in settings:
-            raise InvalidConfigError("The bucket is missing.")
-        return cls(**settings)
+        found = {
+            setting: parse_setting(setting, os.environ[variable], shown=variable)
+            for variable, setting in _PLACES.items()
+            if getattr(self, setting) is None and os.environ.get(variable)
+        }
+        return self.replace(**found) if found else self
 
     @classmethod
     def from_conn_string(cls, conn_string: str, **settings: Any) -> S3Config:
@@ -232,7 +275,7 @@ class S3Config:
                 found[name] = parse_setting(name, value)
         if tags:
             found["object_tags"] = tags
-        return cls.from_keywords(**{**found, **settings})
+        return cls(**{**found, **settings})
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **settings: Any) -> S3Config:
@@ -256,23 +299,39 @@ class S3Config:
         merged = {**found, **settings}
         if "bucket" not in merged:
             raise InvalidConfigError("The environment variable S3_BUCKET_NAME is not set.")
-        return cls.from_keywords(**merged)
+        return cls(**merged)
 
     def _check_names(self) -> None:
-        if not _BUCKET.fullmatch(self.bucket):
-            raise InvalidConfigError(
-                f"bucket={self.bucket!r} is not a bucket's name: 3 to 63 letters, digits, dots and hyphens."
-            )
         if self.endpoint_url is not None:
-            _check_endpoint(self.endpoint_url)
+            check_endpoint(self.endpoint_url)
+        if self.region is not None:
+            check_region(self.region)
+        endpoint = self.endpoint_url or next(filter(None, map(os.environ.get, _ENDPOINTS)), None)
+        self.check_names(on_aws=endpoint is None or is_aws(endpoint))
         if self.expected_bucket_owner is not None and not _ACCOUNT.fullmatch(self.expected_bucket_owner):
             raise InvalidConfigError("expected_bucket_owner must be an account id of 12 digits.")
-        if "" in self.object_tags:
-            raise InvalidConfigError("object_tags has a tag without a name.")
-        if len(self.object_tags) > 10:
-            raise InvalidConfigError(f"object_tags has {len(self.object_tags)} tags, and S3 takes 10.")
+        check_tags(self.object_tags)
         if self.use_accelerate and self.endpoint_url is not None:
             raise InvalidConfigError("use_accelerate is AWS's own: it doesn't go with an endpoint_url.")
+        if self.use_accelerate and ("." in self.bucket or is_arn(self.bucket)):
+            raise InvalidConfigError(
+                f"use_accelerate doesn't go with bucket={self.bucket!r}: it takes no name with dots, and "
+                "no ARN."
+            )
+        if self.force_path_style and self.use_accelerate:
+            raise InvalidConfigError(
+                "force_path_style doesn't go with use_accelerate, whose address begins with the bucket."
+            )
+
+    def check_names(self, *, on_aws: bool) -> None:
+        """Check the bucket's name and the storage class by the rules of the store that is really used.
+
+        Raises:
+            InvalidConfigError: It doesn't take them.
+        """
+        check_bucket(self.bucket, on_aws=on_aws)
+        if self.storage_class is not None:
+            check_storage_class(self.storage_class, on_aws=on_aws)
 
     def _check_encryption(self) -> None:
         if self.encrypted_for is not None:
@@ -293,38 +352,10 @@ class S3Config:
             raise InvalidConfigError(
                 "kms_key_id goes with server_side_encryption='aws:kms' or 'aws:kms:dsse' only."
             )
+        if self.kms_key_id is not None and not _KMS_KEY.fullmatch(self.kms_key_id):
+            raise InvalidConfigError("kms_key_id must be a KMS key's id or ARN, or an alias.")
         if self.bucket_key_enabled is not None and self.server_side_encryption != "aws:kms":
             raise InvalidConfigError("bucket_key_enabled goes with server_side_encryption='aws:kms' only.")
-
-
-def normalize_prefix(prefix: str) -> str:
-    """The prefix as keys begin with it: empty, or ending in `/`.
-
-    Raises:
-        InvalidConfigError: It holds what some store mangles, or could be taken for a thread.
-    """
-    normal = prefix if not prefix or prefix.endswith("/") else prefix + "/"
-    if not _PREFIX.fullmatch(normal):
-        raise InvalidConfigError(
-            f"prefix={prefix!r}: a prefix is made of letters, digits and _ . = - in segments that a / ends; "
-            "it neither begins with / nor holds //."
-        )
-    for segment in normal.split("/"):
-        if len(segment) > MAX_SEGMENT_BYTES:
-            raise InvalidConfigError(
-                f"prefix={prefix!r}: a segment has {len(segment)} characters, and stores that keep files "
-                f"take {MAX_SEGMENT_BYTES}."
-            )
-        if segment in (".", ".."):
-            raise InvalidConfigError(
-                f"prefix={prefix!r}: a segment {segment!r} means another folder to many tools."
-            )
-        if segment.endswith(THREAD_SUFFIX):
-            raise InvalidConfigError(
-                f"prefix={prefix!r}: the segment {segment!r} ends in {THREAD_SUFFIX}, as threads' folders "
-                "do, and would be taken for one by a saver above it."
-            )
-    return normal
 
 
 def parse_setting(name: str, text: str, shown: str | None = None) -> Any:
@@ -344,7 +375,7 @@ def parse_setting(name: str, text: str, shown: str | None = None) -> Any:
     if name == "object_tags":
         raise InvalidConfigError("object_tags are given one by one here, as tag.NAME=VALUE.")
     if kind is None:
-        raise InvalidConfigError(f"There is no setting {shown!r}. There are: {', '.join(sorted(kinds))}.")
+        raise unknown_setting(shown, kinds)
     if kind.startswith("bool"):
         if text.lower() not in _TRUE | _FALSE:
             raise InvalidConfigError(f"{shown}={text!r} is neither true nor false.")
@@ -357,39 +388,3 @@ def parse_setting(name: str, text: str, shown: str | None = None) -> Any:
     except ValueError:
         raise InvalidConfigError(f"{shown}={text!r} is not a number.") from None
     return text
-
-
-def _check_endpoint(endpoint_url: str) -> None:
-    """Check an endpoint's address. What may hold a password isn't repeated in an error."""
-    try:
-        url = urlsplit(endpoint_url)
-        hidden = url.username is not None or url.password is not None or "@" in endpoint_url
-        fits = url.scheme in ("http", "https") and url.hostname and url.port != 0
-    except ValueError:
-        hidden, fits = "@" in endpoint_url, False
-    if hidden:
-        raise InvalidConfigError("endpoint_url must hold no credentials: those come from AWS's own chain.")
-    if not fits or not _URL.fullmatch(endpoint_url):
-        raise InvalidConfigError(f"endpoint_url={endpoint_url!r} is not an http:// or https:// URL.")
-
-
-def _check_type(name: str, kind: str, value: object) -> None:
-    """Check a value against its annotation, of which there are only simple ones."""
-    if value is None and kind.endswith("| None"):
-        return
-    simple = kind.removesuffix(" | None")
-    fits = {
-        "bool": isinstance(value, bool),
-        "int": isinstance(value, int) and not isinstance(value, bool),
-        "float": isinstance(value, (int, float)) and not isinstance(value, bool),
-        "Mapping[str, str]": isinstance(value, Mapping)
-        and all(isinstance(text, str) for pair in value.items() for text in pair),
-    }.get(simple, isinstance(value, str))
-    if not fits:
-        raise InvalidConfigError(f"{name}={value!r} must be of type {simple}.")
-
-
-def _in_range(name: str, value: float, least: float, most: float | None) -> None:
-    if not least <= value or (most is not None and value > most):  # NaN is not at least anything
-        limits = f"at least {least}" if most is None else f"from {least} to {most}"
-        raise InvalidConfigError(f"{name}={value} must be {limits}.")

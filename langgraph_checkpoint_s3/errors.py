@@ -80,6 +80,8 @@ class AccessDeniedError(S3CheckpointError, PermissionError):
 
     Attributes:
         action: The IAM action that the refused request needs, such as `s3:PutObject`.
+        unauthenticated: Whether the credentials themselves are missing, wrong or expired, so that no
+            permission would help.
     """
 
     kind = "access_denied"
@@ -89,12 +91,14 @@ class AccessDeniedError(S3CheckpointError, PermissionError):
         reason: str,
         *,
         action: str | None = None,
+        unauthenticated: bool = False,
         bucket: str | None = None,
         key: str | None = None,
         request_ids: Sequence[str] = (),
     ) -> None:
         super().__init__(reason, bucket=bucket, key=key, request_ids=request_ids)
         self.action = action
+        self.unauthenticated = unauthenticated
 
 
 class CheckpointArchivedError(S3CheckpointError):

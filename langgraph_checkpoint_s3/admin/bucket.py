@@ -12,7 +12,7 @@ from langgraph_checkpoint_s3.admin.plans import bucket, replication
 from langgraph_checkpoint_s3.admin.plans.change import Change
 from langgraph_checkpoint_s3.admin.plans.replication import Replica
 from langgraph_checkpoint_s3.admin.plans.wanted import Encryption, IntelligentTieringArchive, Wanted
-from langgraph_checkpoint_s3.s3.wire import is_aws
+from langgraph_checkpoint_s3.s3_rules import is_aws
 
 
 class BucketSetup(BaseAdmin):
@@ -45,9 +45,8 @@ class BucketSetup(BaseAdmin):
         Args:
             encryption: How S3 encrypts objects that say nothing of it. `auto` is `AES256` where the bucket
                 has no default yet, and otherwise leaves the default that there is. `AES256`, `aws:kms` or
-                `aws:kms:dsse` make it so. What a saver says itself (`server_side_encryption`; on AWS it is
-                `AES256` by default) wins over it. It is about new objects: those that are there stay as they
-                are.
+                `aws:kms:dsse` make it so. What a saver says itself (`server_side_encryption`; nothing, by
+                default) wins over it. It is about new objects: those that are there stay as they are.
             kms_key_id: The key for `aws:kms` and `aws:kms:dsse`, best by its ARN. Default: the account's
                 `aws/s3`.
             bucket_key: With `aws:kms`, whether an S3 Bucket Key spares most requests to KMS
@@ -221,8 +220,8 @@ class BucketSetup(BaseAdmin):
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-what-is-isnot-replicated.html
 
         Needs the IAM actions `s3:GetReplicationConfiguration`, `s3:PutReplicationConfiguration`,
-        `s3:GetBucketVersioning`, `iam:PassRole` for the role, and `s3:GetEncryptionConfiguration` with
-        `server_side_encryption="off"`.
+        `s3:GetBucketVersioning`, `iam:PassRole` for the role, and `s3:GetEncryptionConfiguration`
+        unless `server_side_encryption` names an encryption.
 
         Args:
             destination: The other bucket, by its name or ARN, in any region.

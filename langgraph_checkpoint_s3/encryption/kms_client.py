@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
 from typing import Any, Final, TypeVar
 
+from langgraph_checkpoint_s3.aws import Seldom, lacks_credentials, look_again, of_credentials, region_of
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
     DecryptionError,
@@ -26,14 +27,6 @@ ACTIONS: Final = {
 }
 """The IAM action that each operation needs."""
 
-_CREDENTIALS: Final = frozenset(
-    {
-        *("UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException"),
-        *("SignatureDoesNotMatch", "IncompleteSignature", "MissingAuthenticationToken"),
-        *("MissingAuthenticationTokenException", "ExpiredToken", "ExpiredTokenException"),
-        *("RequestExpired", "RequestTimeTooSkewed"),
-    }
-)
 _OF_THE_KEY: Final = {
     "NotFoundException": "KMS knows no such key: check the account, and that the region is the key's",
     "InvalidArnException": "KMS takes it for no key's ARN, or for one of another region",
@@ -41,8 +34,14 @@ _OF_THE_KEY: Final = {
     "KMSInvalidStateException": "Its state doesn't allow that: if its deletion is pending, cancel it "
     "(kms:CancelKeyDeletion), then enable the key (kms:EnableKey)",
     "InvalidKeyUsageException": "It isn't a symmetric key for encryption",
-    "ValidationException": "KMS takes the request for invalid",
+    "ValidationException": "KMS takes the request for invalid: check the key's name",
+    "InvalidKeyId": "It is no key's id, ARN or alias",
 }
+_AGAIN: Final = (
+    *("Throttling", "LimitExceeded", "KMSInternal", "DependencyTimeout", "KeyUnavailable", "RequestTimeout"),
+    *("CloudHsmCluster", "XksProxy", "ServiceUnavailable", "Internal"),
+)
+"""How the codes begin of what may be another one the next time."""
 _WRAPPED: Final = {
     "InvalidCiphertextException": "it is damaged, or was wrapped with another encryption_context",
     "IncorrectKeyException": "another master key wrapped it. If an alias pointed to that "
@@ -75,6 +74,7 @@ class KmsClient:
             key: What errors call the master key.
             **arguments: The method's.
         """
+        client: Any = None
         try:
             process = self._process()
             with process.lock:
@@ -85,8 +85,21 @@ class KmsClient:
             meant = _judge(error, operation, key)
             if meant is None:
                 raise
+            if client is not None and isinstance(meant, AccessDeniedError) and meant.unauthenticated:
+                self._refused(client)
             raise meant from error
         return answer
+
+    def _refused(self, client: Any) -> None:
+        """Look for other credentials before the next request: this client's were refused, or it has none."""
+        if client is self._given:
+            return
+        look_again(client)
+        if self._session is not None and lacks_credentials(client):  # the session found none then
+            process = self._process()
+            with process.lock:
+                if process.client is client and process.seldom.may():
+                    process.client = None
 
     def once(self, what: object, do: Callable[[], T]) -> T:
         """Do it, or wait for the thread that is at it already, and share its result or error."""
@@ -119,18 +132,19 @@ class KmsClient:
 
     def _make(self) -> Any:
         from botocore.config import Config
-        from botocore.session import Session
 
+        from langgraph_checkpoint_s3.credentials import new_session
+
+        session: Any = self._session or new_session(self._region)
         arguments: dict[str, Any] = {
-            "region_name": self._region,
+            "region_name": region_of(self._region, session),
             "endpoint_url": self._endpoint_url,
             "config": Config(
                 connect_timeout=5.0, read_timeout=10.0, retries={"mode": "standard", "total_max_attempts": 5}
             ),
         }
-        if self._session is not None:
-            return self._session.client("kms", **arguments)
-        return Session().create_client("kms", **arguments)
+        create = session.create_client if self._session is None else session.client
+        return create("kms", **arguments)
 
 
 class _Process:
@@ -138,6 +152,7 @@ class _Process:
 
     def __init__(self) -> None:
         self.client: Any = None
+        self.seldom = Seldom()
         self.lock = threading.Lock()
         self.flights: dict[object, Future[Any]] = {}
 
@@ -166,22 +181,16 @@ def _judge(error: Exception, operation: str, key: str) -> S3CheckpointError | No
     from botocore import exceptions as boto
 
     action = ACTIONS[operation]
-    no_credentials = (
-        boto.NoCredentialsError,
-        boto.PartialCredentialsError,
-        boto.CredentialRetrievalError,
-        boto.TokenRetrievalError,
-        boto.SSOError,
-    )
+    told = of_credentials(error)
+    if told is not None:
+        told.reason = f"{told.reason}. It was for {action} with {key}"
+        return told
     if isinstance(error, boto.ClientError):
         return _of_response(error.response, operation, key)
-    if isinstance(error, no_credentials):
-        return AccessDeniedError(
-            f"There are no usable AWS credentials for KMS ({error}). Set AWS_ACCESS_KEY_ID and "
-            f"AWS_SECRET_ACCESS_KEY, a profile or a role that may {action} with {key}",
-            action=action,
-        )
-    settings = (boto.ParamValidationError, boto.InvalidRegionError, boto.NoRegionError, ValueError)
+    settings = (
+        *(boto.ParamValidationError, boto.InvalidRegionError, boto.NoRegionError, ValueError),
+        *(boto.ProfileNotFound, boto.ConfigNotFound, boto.ConfigParseError, boto.InvalidConfigError),
+    )
     if isinstance(error, settings):
         return InvalidConfigError(
             f"KMS can't be asked with these settings ({error}): check the key, region and endpoint_url"
@@ -206,10 +215,6 @@ def _of_response(response: Any, operation: str, key: str) -> S3CheckpointError:
     ids = [metadata["RequestId"]] if metadata.get("RequestId") else []
     said = f"KMS says: {code} {message}".rstrip()
     action = ACTIONS[operation]
-    if code in _CREDENTIALS:
-        return AccessDeniedError(
-            f"KMS doesn't accept the AWS credentials, or this machine's clock. {said}", request_ids=ids
-        )
     if code in ("AccessDeniedException", "AccessDenied") or status == 403:
         return AccessDeniedError(
             f"Access denied: these credentials need {action} on {key}, by their policy or the key's own. "
@@ -224,6 +229,14 @@ def _of_response(response: Any, operation: str, key: str) -> S3CheckpointError:
     if code in _OF_THE_KEY:
         kind = DecryptionError if operation == "decrypt" else InvalidConfigError
         return kind(f"The KMS key {key} can't be used. {_OF_THE_KEY[code]}. {said}", request_ids=ids)
+    if 400 <= status < 500 and status != 429 and not code.startswith(_AGAIN):
+        why = (
+            _OF_THE_KEY["InvalidKeyId"]
+            if code.startswith("InvalidKeyId")
+            else "Check the key, its policy and state"
+        )
+        kind = DecryptionError if operation == "decrypt" else InvalidConfigError
+        return kind(f"The KMS key {key} can't be used. {why}. {said}", request_ids=ids)
     attempts = int(metadata.get("RetryAttempts", 0)) + 1
     return StorageUnavailableError(
         f"AWS KMS failed at {action} with {key}, after {attempts} attempt{'s' if attempts > 1 else ''}. "

@@ -19,8 +19,16 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
 
+from langgraph_checkpoint_s3.aws import Seldom, lacks_credentials, look_again, region_of
 from langgraph_checkpoint_s3.config import S3Config
-from langgraph_checkpoint_s3.s3.boto import client_arguments, name_client, prepare, tune, wire_of
+from langgraph_checkpoint_s3.s3.boto import (
+    DEFAULT_REGION,
+    client_arguments,
+    name_client,
+    prepare,
+    tune,
+    wire_of,
+)
 from langgraph_checkpoint_s3.s3.wire import Wire
 
 
@@ -52,7 +60,8 @@ class AioClients:
         self._config = config
         self._user_agent = user_agent
         self._given = session
-        self._session: Any = None
+        self._session: tuple[int, Any] | None = None
+        self._seldom = Seldom()
         self._lock = threading.Lock()
         self._making = threading.Lock()
         self._holders: dict[asyncio.AbstractEventLoop, _Holder] = {}
@@ -71,6 +80,18 @@ class AioClients:
                     await self._open(loop, holder)
         assert holder.made is not None  # noqa: S101  # for mypy
         return holder.made[1], holder.made[2]
+
+    async def refused(self, client: Any) -> None:
+        """Look for other credentials before the next request: this client's were refused, or it has none."""
+        look_again(client)
+        if self._given is not None and lacks_credentials(client):  # the session found none then
+            with self._lock:
+                holder = self._holders.get(asyncio.get_running_loop())
+                if holder is None or holder.made is None or holder.made[1] is not client:
+                    return
+                if not self._seldom.may():
+                    return
+            await self.aclose()  # what can't sign has nothing under way
 
     async def aclose(self) -> None:
         """Close the running loop's client; other loops close theirs when they end."""
@@ -102,26 +123,36 @@ class AioClients:
                 coroutine.send(None)
             except StopIteration as done:
                 return done.value
-            coroutine.close()
-            return asyncio.run(self._create())  # it does wait: a session of the user's own, perhaps
+            except Exception:
+                if self._given is None:
+                    raise
+            finally:
+                coroutine.close()
+            # It does wait, or missed a loop: a session of the user's own fetches its credentials, perhaps.
+            return asyncio.run(self._create())
 
     async def _create(self) -> Any:
         from aiobotocore.config import AioConfig
 
         arguments = client_arguments(self._config, self._user_agent)
         if self._given is not None:
-            create = getattr(self._given, "create_client", None) or self._given.client
+            session = self._given
+            create = getattr(session, "create_client", None) or session.client
         else:
-            if self._session is None:
-                self._session = _new_session()
-            name_client(self._session, arguments["config"])
-            if not (arguments["region_name"] or self._session.get_config_variable("region")):
-                arguments["region_name"] = "us-east-1"
-            create = self._session.create_client
+            session = self._own_session()
+            create = session.create_client
+            name_client(session, arguments["config"])
         arguments["config"] = AioConfig(**arguments["config"])
+        arguments["region_name"] = region_of(arguments["region_name"], session, DEFAULT_REGION)
         client = await create("s3", **arguments).__aenter__()
-        tune(client)
+        tune(client, session)
         return client
+
+    def _own_session(self) -> Any:
+        """The session of this process: what another one left may be locked."""
+        if self._session is None or self._session[0] != os.getpid():
+            self._session = (os.getpid(), _new_session(self._config.region))
+        return self._session[1]
 
 
 async def _keep(
@@ -151,12 +182,12 @@ def _close_soon(loop: asyncio.AbstractEventLoop, lifetime: AsyncGenerator[Any, N
         loop.call_soon_threadsafe(lambda: loop.create_task(lifetime.aclose()))
 
 
-def _new_session() -> Any:
+def _new_session(region: str | None) -> Any:
     from aiobotocore.session import AioSession
 
     from langgraph_checkpoint_s3.s3.credentials import BlockingChain
 
     session = AioSession()
-    session.register_component("credential_provider", BlockingChain())
+    session.register_component("credential_provider", BlockingChain(region_of(region, session)))
     prepare(session)
     return session

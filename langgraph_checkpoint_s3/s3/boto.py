@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import base64
 import functools
-import hashlib
 import os
 import threading
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from langgraph_checkpoint_s3.aws import (
+    Seldom,
+    core_of,
+    credentials_of,
+    lacks_credentials,
+    look_again,
+    region_of,
+)
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.s3.patience import watch
-from langgraph_checkpoint_s3.s3.wire import Wire, is_aws
+from langgraph_checkpoint_s3.s3.wire import Wire, md5_of
+from langgraph_checkpoint_s3.s3_rules import is_aws
 
+DEFAULT_REGION: Final = "us-east-1"
 _PAYER: Final = "x-amz-request-payer"
 _SPARE_CONNECTIONS: Final = 256
 """Besides one operation's own: LangGraph calls a saver from many threads and tasks at once."""
@@ -22,9 +30,7 @@ _SPARE_CONNECTIONS: Final = 256
 
 def client_arguments(config: S3Config, user_agent: str) -> dict[str, Any]:
     """The arguments of `create_client` but for the client library's own `Config` class."""
-    endpoint = (
-        config.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    )
+    config = config.placed()
     by_path = bool(config.endpoint_url) if config.force_path_style is None else config.force_path_style
     s3: dict[str, Any] = {"addressing_style": "path"} if by_path else {}
     if config.force_path_style is False:  # with an address of its own, botocore's default is the path
@@ -40,10 +46,6 @@ def client_arguments(config: S3Config, user_agent: str) -> dict[str, Any]:
         "max_pool_connections": config.max_concurrency + _SPARE_CONNECTIONS,
         "user_agent_extra": user_agent,
     }
-    if endpoint and not is_aws(endpoint):
-        # Some stores reject the trailing checksum, or answer a range with the whole object's.
-        settings["request_checksum_calculation"] = "when_required"
-        settings["response_checksum_validation"] = "when_required"
     return {"region_name": config.region, "endpoint_url": config.endpoint_url, "config": settings}
 
 
@@ -78,8 +80,29 @@ def add_md5(model: Any, params: Mapping[str, Any], **_: Any) -> None:
     """
     body = params["body"]
     if model.http_checksum.get("requestChecksumRequired") and isinstance(body, bytes):
-        digest = hashlib.md5(body, usedforsecurity=False).digest()
-        params["headers"]["Content-MD5"] = base64.b64encode(digest).decode()
+        digest = md5_of(body)
+        if digest is not None:
+            params["headers"]["Content-MD5"] = digest
+
+
+def ease_checksums(client: Any, session: Any) -> None:
+    """Ask another store than AWS for checksums only where they're required, unless somebody said otherwise.
+
+    Some stores reject the trailing checksum, or answer a range with the whole object's.
+
+    Args:
+        client: A client of our own making: it knows what address all of AWS's settings led to.
+        session: The session that made it.
+    """
+    if is_aws(client.meta.endpoint_url):
+        return
+    core = core_of(session)
+    profile = core.get_scoped_config() if core else {}
+    default = core.get_default_client_config() if core else None
+    for name in ("request_checksum_calculation", "response_checksum_validation"):
+        said = os.environ.get(f"AWS_{name.upper()}") or profile.get(name) or getattr(default, name, None)
+        if not said:
+            setattr(client.meta.config, name, "when_required")  # read with each request
 
 
 @functools.cache
@@ -125,8 +148,9 @@ def sign_payer(request: Any, **_: Any) -> None:
         request.params[_PAYER] = payer
 
 
-def tune(client: Any) -> None:
+def tune(client: Any, session: Any) -> None:
     """Adapt a client of our own making; those that users hand in stay as they are."""
+    ease_checksums(client, session)
     events = client.meta.events
     events.register_last("before-call.s3", drop_expect, unique_id="langgraph-checkpoint-s3")
     if not is_aws(client.meta.endpoint_url):
@@ -141,9 +165,9 @@ def tune(client: Any) -> None:
 
 def wire_of(config: S3Config, client: Any) -> Wire:
     """The wire format for a client."""
-    signer = getattr(client, "_request_signer", None)  # botocore shows a client's credentials nowhere else
-    credentials = getattr(signer, "_credentials", None)
-    return Wire(config, client.meta.endpoint_url, client.meta.region_name, credentials)
+    # Where no checksum goes with each object, an MD5 does: buckets with Object Lock want either.
+    md5 = client.meta.config.request_checksum_calculation == "when_required"
+    return Wire(config, client.meta.endpoint_url, client.meta.region_name, credentials_of(client), md5=md5)
 
 
 class BotoClient:
@@ -162,6 +186,7 @@ class BotoClient:
         self._given = client
         self._session = session
         self._lock = threading.Lock()
+        self._seldom = Seldom()
         self._made: tuple[int, Any, Wire] | None = None
 
     def get(self) -> tuple[Any, Wire]:
@@ -175,6 +200,14 @@ class BotoClient:
                     made = self._made = (os.getpid(), client, wire_of(self._config, client))
         return made[1], made[2]
 
+    def refused(self, client: Any) -> None:
+        """Look for other credentials before the next request: this client's were refused, or it has none."""
+        look_again(client)
+        if self._session is not None and lacks_credentials(client):  # the session found none then
+            with self._lock:
+                if self._made is not None and self._made[1] is client and self._seldom.may():
+                    self._made = None
+
     def close(self) -> None:
         """Close the client's connections, if it is of our own making. The next use makes a new one."""
         with self._lock:
@@ -184,19 +217,20 @@ class BotoClient:
 
     def _make(self) -> Any:
         from botocore.config import Config
-        from botocore.session import Session
 
         arguments = client_arguments(self._config, self._user_agent)
         if self._session is not None:
-            arguments["config"] = Config(**arguments["config"])
-            client = self._session.client("s3", **arguments)
+            session = self._session
+            create = session.client
         else:
-            session = Session()
+            from langgraph_checkpoint_s3.credentials import new_session
+
+            session = new_session(self._config.region)
+            create = session.create_client
             prepare(session)
             name_client(session, arguments["config"])
-            arguments["config"] = Config(**arguments["config"])
-            if not (arguments["region_name"] or session.get_config_variable("region")):
-                arguments["region_name"] = "us-east-1"
-            client = session.create_client("s3", **arguments)
-        tune(client)
+        arguments["config"] = Config(**arguments["config"])
+        arguments["region_name"] = region_of(arguments["region_name"], session, DEFAULT_REGION)
+        client = create("s3", **arguments)
+        tune(client, session)
         return client

@@ -11,38 +11,47 @@ import asyncio
 from typing import Any
 
 from aiobotocore.credentials import AioCredentials
-from botocore.session import Session
+
+from langgraph_checkpoint_s3.credentials import Chain, FoundCredentials
 
 
 class LentCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore is untyped
     """Blocking credentials, for aiobotocore to await."""
 
-    def __init__(self, lent: Any) -> None:
-        frozen = lent.get_frozen_credentials()
-        super().__init__(frozen.access_key, frozen.secret_key, frozen.token, method=lent.method)
+    def __init__(self, lent: FoundCredentials) -> None:
+        super().__init__("", "", None, method=lent.method)  # who wants the keys awaits them
         self._lent = lent
 
     @property
     def end_is_known(self) -> bool:
         """Whether it is known when they end."""
-        return hasattr(self._lent, "refresh_needed")
+        return self._lent.end_is_known
 
     def refresh_needed(self, refresh_in: float | None = None) -> bool:
-        """Whether they end within so many seconds, as far as that is known."""
-        known = getattr(self._lent, "refresh_needed", None)
-        return known is not None and bool(known(refresh_in))
+        """Return whether they end within so many seconds, as far as that is known."""
+        return self._lent.refresh_needed(refresh_in)
+
+    def forget(self) -> None:
+        """They were refused, or couldn't be fetched: look for others before the next request."""
+        self._lent.forget()
 
     async def get_frozen_credentials(self) -> Any:
-        """The credentials of this moment; what must be fetched for them is, in a thread."""
-        if self.refresh_needed():
+        """Return the credentials of this moment; what must be fetched for them is, in a thread."""
+        if self._lent.wait:
             return await asyncio.to_thread(self._lent.get_frozen_credentials)
         return self._lent.get_frozen_credentials()
 
 
 class BlockingChain:
-    """Stands in for aiobotocore's credential provider. To be asked in a thread."""
+    """Stands in for aiobotocore's credential provider. To be asked in a thread.
 
-    async def load_credentials(self) -> LentCredentials | None:
-        """What AWS's chain (environment, profile, role) finds, if anything."""
-        found = Session().get_credentials()
-        return LentCredentials(found) if found else None
+    Args:
+        region: Where roles are assumed, if that isn't said elsewhere.
+    """
+
+    def __init__(self, region: str | None) -> None:
+        self._chain = Chain(region)
+
+    async def load_credentials(self) -> LentCredentials:
+        """What AWS's chain (environment, profile, role) finds, or will find."""
+        return LentCredentials(self._chain.load_credentials())

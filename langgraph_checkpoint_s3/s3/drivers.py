@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from langgraph_checkpoint_s3.config import S3Config
-from langgraph_checkpoint_s3.errors import S3CheckpointError
+from langgraph_checkpoint_s3.errors import AccessDeniedError, S3CheckpointError
 from langgraph_checkpoint_s3.s3 import aio
 from langgraph_checkpoint_s3.s3.boto import BotoClient
 from langgraph_checkpoint_s3.s3.counts import Counts
@@ -251,7 +251,12 @@ class Store:
             try:
                 response, data = race(self._racers, exchange, send)
             except Exception as error:  # noqa: BLE001  # judged by the exchange
-                time.sleep(exchange.failed(error))
+                try:
+                    time.sleep(exchange.failed(error))
+                except AccessDeniedError as refusal:
+                    if refusal.unauthenticated:
+                        self._boto.refused(client)
+                    raise
             else:
                 exchange.succeeded(wire, response, data)
         return exchange.answer
@@ -278,7 +283,12 @@ class Store:
             try:
                 response, data = await arace(exchange, send)
             except Exception as error:  # noqa: BLE001  # judged by the exchange
-                await asyncio.sleep(exchange.failed(error))
+                try:
+                    await asyncio.sleep(exchange.failed(error))
+                except AccessDeniedError as refusal:
+                    if refusal.unauthenticated:
+                        await clients.refused(client)
+                    raise
             else:
                 exchange.succeeded(wire, response, data)
         return exchange.answer

@@ -14,8 +14,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
+from langgraph_checkpoint_s3.aws import Seldom
 from langgraph_checkpoint_s3.config import S3Config
-from langgraph_checkpoint_s3.errors import CorruptObjectError, S3CheckpointError, StorageUnavailableError
+from langgraph_checkpoint_s3.errors import (
+    AccessDeniedError,
+    CorruptObjectError,
+    S3CheckpointError,
+    StorageUnavailableError,
+)
 from langgraph_checkpoint_s3.s3.breaker import Breaker
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
 from langgraph_checkpoint_s3.s3.clock import StoreClock
@@ -71,6 +77,8 @@ class Shared:
         )
         self.hedges = Hedges(config.hedged_reads)
         self.counts = Counts()
+        self._unmade: S3CheckpointError | None = None
+        self._seldom = Seldom()
         self._told: set[str] = set()
         self._lock = threading.Lock()
 
@@ -95,15 +103,23 @@ class Shared:
 
     @contextmanager
     def making(self) -> Iterator[None]:
-        """Say what is wrong where a client can't be made."""
+        """Say what is wrong where a client can't be made; for want of credentials it isn't tried always."""
+        unmade = self._unmade
+        if unmade is not None and not self._seldom.may():
+            raise unmade.with_traceback(None)
         try:
             yield
+            self._unmade = None
+        except S3CheckpointError as error:
+            error.bucket = error.bucket or self.config.bucket
+            raise
         except Exception as error:
             from langgraph_checkpoint_s3.s3.faults import unmakeable  # for when something fails
 
             told = unmakeable(error, self.config.bucket)
             if told is None:
                 raise
+            self._unmade = told if isinstance(told, AccessDeniedError) else None
             raise told from error
 
     def stats(self) -> Stats:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from botocore import exceptions as boto
 
+from langgraph_checkpoint_s3.aws import of_credentials
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
     BucketNotFoundError,
@@ -65,14 +66,6 @@ IAM_ACTIONS: Final[Mapping[type[Request[Any]], str]] = {
 }
 """What each of a saver's requests needs (https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html)."""
 
-_CREDENTIALS: Final = {
-    "InvalidAccessKeyId": "The access key id isn't known to the store",
-    "SignatureDoesNotMatch": "The secret access key doesn't belong to the access key id",
-    "ExpiredToken": "The session token has expired",
-    "InvalidToken": "The session token isn't valid",
-    "TokenRefreshRequired": "The session token must be refreshed",
-    "RequestTimeTooSkewed": "This machine's clock is wrong by more than the store allows: set it right",
-}
 _REGION: Final = frozenset(
     {
         "301",
@@ -87,10 +80,22 @@ _SETTINGS: Final = frozenset(
         "InvalidBucketName",
         "InvalidStorageClass",
         "InvalidTag",
-        "KMS.NotFoundException",
-        "KMS.DisabledException",
     }
 )
+_KEYS: Final[Mapping[str, str]] = {
+    "NotFoundException": "KMS knows no such key: check kms_key_id, its account, and that its region is "
+    "the bucket's",
+    "InvalidArnException": "It is no key's ARN, or one of another region than the bucket's: check kms_key_id",
+    "InvalidKeyId": "It is no key's id: check kms_key_id",
+    "DisabledException": "The key is disabled: enable it (kms:EnableKey)",
+    "KMSInvalidStateException": "The key's state doesn't allow that: if its deletion is pending, cancel it "
+    "(kms:CancelKeyDeletion), then enable the key (kms:EnableKey)",
+    "InvalidKeyUsageException": "The key isn't a symmetric one for encryption: take another one",
+    "ValidationException": "KMS takes the request for invalid: check kms_key_id",
+}
+"""What is wrong with a key in KMS, by the code behind `KMS.`, and what to do."""
+_KMS_AGAIN: Final = ("Throttling", "KMSInternal", "DependencyTimeout", "LimitExceeded", "KeyUnavailable")
+"""How the codes of KMS begin that may be another one the next time."""
 _CONFLICTS: Final = frozenset({"ConditionalRequestConflict", "OperationAborted"})
 _TOLD: Final = frozenset(
     {
@@ -100,12 +105,11 @@ _TOLD: Final = frozenset(
 )
 """What stays of the details in an error of botocore's."""
 _PERFORM: Final = re.compile(r"not authorized to perform: ([A-Za-z0-9]+:[A-Za-z0-9*]+)")
-_NO_CREDENTIALS: Final = (
-    boto.NoCredentialsError,
-    boto.PartialCredentialsError,
-    boto.CredentialRetrievalError,
-    boto.TokenRetrievalError,
-    boto.SSOError,
+_UNMAKEABLE: Final = (
+    *(boto.ParamValidationError, boto.InvalidRegionError, boto.NoRegionError),
+    *(boto.ProfileNotFound, boto.ConfigNotFound, boto.ConfigParseError, boto.InvalidConfigError),
+    *(boto.UnsupportedS3ArnError, boto.UnsupportedS3ConfigurationError, boto.EndpointProviderError),
+    boto.UnsupportedS3AccesspointConfigurationError,
 )
 _FOREIGN: Final = ("aiohttp", "urllib3", "aiobotocore", "httpx")
 
@@ -137,8 +141,9 @@ class Outcome:
 
 def unmakeable(error: Exception, bucket: str) -> S3CheckpointError | None:
     """The error for a client that couldn't be made; `None` if it isn't about its settings."""
-    if isinstance(error, _NO_CREDENTIALS):
-        return _without_credentials(error, bucket)
+    told = of_credentials(error, bucket=bucket)
+    if told is not None:
+        return told
     if isinstance(error, (boto.BotoCoreError, ValueError)):
         return InvalidConfigError(
             f"The S3 client can't be made with these settings (region, endpoint, profile): {error}",
@@ -164,13 +169,14 @@ def judge(
         somebody's code.
     """
     _redact(error)
+    told = of_credentials(error, bucket=bucket, key=_key(request))
+    if told is not None:
+        return told
     if isinstance(error, boto.ClientError):
         return _of_response(error, request, bucket)
     if reading and (isinstance(error, boto.BotoCoreError) or _is_foreign(error)):
         return Again(f"the body broke off ({type(error).__name__})")
-    if isinstance(error, _NO_CREDENTIALS):
-        return _without_credentials(error, bucket)
-    if isinstance(error, (boto.ParamValidationError, boto.InvalidRegionError, boto.NoRegionError)):
+    if isinstance(error, _UNMAKEABLE):
         return InvalidConfigError(f"The request can't be made: {error}", bucket=bucket)
     if isinstance(error, boto.BotoCoreError) or _is_foreign(error):
         return StorageUnavailableError(
@@ -227,14 +233,14 @@ def _of_response(
             "(s3:RestoreObject), then try again",
             **where,
         )
-    if code in _CREDENTIALS:
-        return AccessDeniedError(f"{_CREDENTIALS[code]} ({code})", **where)
     if code in _REGION or status == 301:
         return InvalidConfigError(
             f"The region doesn't fit the bucket ({code}: {message}): set region", **where
         )
     if code == "KeyTooLongError":
         return InvalidKeyError(f"The store takes no key as long as this ({message})", **where)
+    if (wrong := _wrong_key(code)) is not None:
+        return InvalidConfigError(f"The KMS key can't be used. {wrong} ({code}: {message})", **where)
     if code in _SETTINGS:
         return InvalidConfigError(f"The store refuses a setting ({code}: {message})", **where)
     if code == "AccessDenied" or status in (401, 403):
@@ -295,12 +301,14 @@ def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Again |
     return None
 
 
-def _without_credentials(error: Exception, bucket: str) -> AccessDeniedError:
-    return AccessDeniedError(
-        f"There are no usable AWS credentials ({error}). Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a "
-        "profile or a role",
-        bucket=bucket,
-    )
+def _wrong_key(code: str) -> str | None:
+    """What is wrong with a key in KMS; `None` if the code isn't about that, or may be gone the next time."""
+    if code.startswith("InvalidKeyId"):
+        return _KEYS["InvalidKeyId"]
+    of_kms, _, rest = code.rpartition("KMS.")
+    if of_kms or rest == code or rest.startswith(_KMS_AGAIN):
+        return None
+    return _KEYS.get(rest, "Check kms_key_id, its policy and its state")
 
 
 def _is_conditional(request: Request[Any]) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from botocore import xform_name
 
@@ -37,6 +39,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     UploadPart,
 )
 from langgraph_checkpoint_s3.s3.words import deletion, etag, of_version
+from langgraph_checkpoint_s3.s3_rules import is_aws
 
 if TYPE_CHECKING:
     from langgraph_checkpoint_s3.s3.administration import Sign, Signed
@@ -69,18 +72,27 @@ class Wire:
         endpoint_url: The address that the client really uses.
         region: The client's region.
         credentials: The client's credentials, where they can be seen.
+        md5: Whether an MD5 goes with what is written, for want of another checksum.
     """
 
     def __init__(
-        self, config: S3Config, endpoint_url: str, region: str | None, credentials: Any = None
+        self,
+        config: S3Config,
+        endpoint_url: str,
+        region: str | None,
+        credentials: Any = None,
+        *,
+        md5: bool = False,
     ) -> None:
+        self._md5 = md5
         self._region = region
         self._credentials = credentials
         self._bucket = {"Bucket": config.bucket}
         if config.expected_bucket_owner:
             self._bucket["ExpectedBucketOwner"] = config.expected_bucket_owner
         self._payer = {"RequestPayer": "requester"} if config.requester_pays else {}
-        self._new = _new_object(config, is_aws(endpoint_url))
+        config.check_names(on_aws=is_aws(endpoint_url))  # whatever the settings alone had one think
+        self._new = _new_object(config)
         self._copied = {**self._new, "TaggingDirective": "REPLACE"} if config.object_tags else self._new
         self._owner = config.expected_bucket_owner
 
@@ -94,8 +106,10 @@ class Wire:
         match request:
             case PutObject(key, body):
                 arguments |= self._new | {"Key": key, "Body": body} | _condition(request, conditional)
+                arguments |= self._summed(body)
             case SwapObject(key, body, expected):
                 arguments |= self._new | {"Key": key, "Body": body} | _expecting(expected)
+                arguments |= self._summed(body)
                 arguments.pop("StorageClass", None)  # it lives for seconds, and must be readable at once
             case GetDated(key):
                 arguments |= {"Key": key} | _range(0, GetDated.MOST)
@@ -117,6 +131,7 @@ class Wire:
                 arguments |= self._new | {"Key": key}
             case UploadPart(key, upload_id, number, body):
                 arguments |= {"Key": key, "UploadId": upload_id, "PartNumber": number, "Body": _file(body)}
+                arguments |= self._summed(body)
             case CompleteUpload(key, upload_id, etags):
                 parts = [{"ETag": etag, "PartNumber": number} for number, etag in enumerate(etags, start=1)]
                 arguments |= {"Key": key, "UploadId": upload_id, "MultipartUpload": {"Parts": parts}}
@@ -126,6 +141,11 @@ class Wire:
             case CreateBucket():
                 arguments = _new_bucket(self._bucket["Bucket"], self._region)
         return arguments
+
+    def _summed(self, body: bytes | memoryview) -> dict[str, str]:
+        """The MD5 of what is written, where no other checksum goes with it."""
+        digest = md5_of(body) if self._md5 else None
+        return {"ContentMD5": digest} if digest else {}
 
     def answer(self, request: Request[Any], response: Mapping[str, Any], data: bytes) -> Any:
         """What a response means. `data` is its body, read."""
@@ -185,17 +205,19 @@ def method_of(request: Request[Any]) -> str:
     return name
 
 
-def is_aws(endpoint_url: str) -> bool:
-    """Whether an address is one of AWS's own."""
-    host = urlsplit(endpoint_url).hostname or ""
-    return host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu", ".api.aws"))
+def md5_of(body: bytes | memoryview) -> str | None:
+    """What `Content-MD5` says of a body; `None` where there is no MD5 (in FIPS mode, it may be missing)."""
+    try:
+        digest = hashlib.md5(body, usedforsecurity=False).digest()
+    except (AttributeError, ValueError):
+        return None
+    return base64.b64encode(digest).decode()
 
 
-def _new_object(config: S3Config, on_aws: bool) -> dict[str, Any]:
+def _new_object(config: S3Config) -> dict[str, Any]:
     mode = config.server_side_encryption
-    if mode == "auto":
-        mode = "AES256" if on_aws else "off"
-    arguments: dict[str, Any] = {} if mode == "off" else {"ServerSideEncryption": mode}
+    # S3 encrypts everything anyway. A header would override the bucket's default, which may be a key in KMS.
+    arguments: dict[str, Any] = {} if mode in ("auto", "off") else {"ServerSideEncryption": mode}
     if config.kms_key_id:
         arguments["SSEKMSKeyId"] = config.kms_key_id
     if config.bucket_key_enabled is not None:

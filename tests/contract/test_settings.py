@@ -70,7 +70,10 @@ class TestWhatTheStoreShows:
     def test_an_archived_checkpoint(self, make_calls: MakeCalls, place: Place) -> None:
         if place.server.name != "moto":
             pytest.skip("classes must be made first")
-        build_thread(make_calls(storage_class="GLACIER"), checkpoints=1, tasks=0)
+        build_thread(make_calls(), checkpoints=1, tasks=0)
+        [key] = place.listing()
+        source = f"{place.bucket}/{key}"
+        place.client.copy_object(Bucket=place.bucket, Key=key, CopySource=source, StorageClass="GLACIER")
         reader = make_calls()
         with pytest.raises(CheckpointArchivedError, match="restore") as caught:
             reader.get_tuple(at())

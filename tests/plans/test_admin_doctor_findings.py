@@ -336,6 +336,33 @@ class TestSettings:
         asked = run(fake, server_side_encryption="AES256")["encryption"]
         assert (asked.status, "the saver asks for AES256" in asked.detail) == ("ok", True)
 
+    @pytest.mark.parametrize(
+        ("default", "asked", "status"),
+        [
+            (("AES256", None), {"server_side_encryption": "AES256"}, "ok"),
+            (("AES256", None), {"server_side_encryption": "aws:kms"}, "ok"),
+            (("aws:kms", "key"), {}, "ok"),
+            (("aws:kms", "key"), {"server_side_encryption": "off"}, "ok"),
+            (("aws:kms", "key"), {"server_side_encryption": "AES256"}, "warning"),
+            (("aws:kms", None), {"server_side_encryption": "AES256"}, "warning"),
+            (("aws:kms:dsse", "key"), {"server_side_encryption": "AES256"}, "warning"),
+            (("aws:kms", "key"), {"server_side_encryption": "aws:kms"}, "warning"),  # the account's aws/s3
+            (("aws:kms", None), {"server_side_encryption": "aws:kms"}, "ok"),
+            (("aws:kms", "key"), {"server_side_encryption": "aws:kms", "kms_key_id": "another"}, "ok"),
+            (("aws:kms:dsse", "k"), {"server_side_encryption": "aws:kms", "kms_key_id": "k"}, "warning"),
+        ],
+    )
+    def test_a_savers_own_encryption_that_weakens_the_buckets(
+        self, fake: OddS3, default: tuple[str, str | None], asked: dict[str, Any], status: str
+    ) -> None:
+        algorithm, key = default
+        rule = {"SSEAlgorithm": algorithm} | ({"KMSMasterKeyID": key} if key else {})
+        fake.settings[ENCRYPTION.name, None] = {"Rules": [{"ApplyServerSideEncryptionByDefault": rule}]}
+        found = run(fake, **asked)["encryption"]
+        assert found.status == status
+        assert ("overrides" in found.detail) == (status == "warning")
+        assert ("Leave server_side_encryption out" in found.remedy) == (status == "warning")
+
     def test_public_access(self, fake: OddS3) -> None:
         fake.settings[PUBLIC_ACCESS.name, None] = GOOD[PUBLIC_ACCESS] | {"BlockPublicPolicy": False}
         found = run(fake)["public access"]

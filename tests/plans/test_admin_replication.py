@@ -46,7 +46,7 @@ def test_it_is_set_once_and_taken_away(admin: S3Admin, fake: FakeS3) -> None:
     assert change.setting == "replication"
     assert change.before is None
     assert change.after == {"Role": ROLE, "Rules": [RULE]}
-    assert [len(batch) for batch in count.batches] == [2, 1]
+    assert [len(batch) for batch in count.batches] == [3, 1]
     assert admin.enable_replication("arn:aws:s3:::other-bucket", ROLE) == []
     [change] = admin.disable_replication()
     assert change.after is None
@@ -169,10 +169,11 @@ class TestObjectsThatKmsEncrypts:
             kms.enable_replication("other-bucket", ROLE)
         assert kms.enable_replication("other-bucket", ROLE, replica_kms_key_id=KEY)
 
-    def test_the_buckets(self, admin: S3Admin, fake: FakeS3) -> None:
+    @pytest.mark.parametrize("mode", ["auto", "off"])
+    def test_the_buckets(self, admin: S3Admin, fake: FakeS3, mode: str) -> None:
         default = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}]}
         fake.settings[settings.ENCRYPTION.name, None] = default
-        off = S3Admin(make_saver(fake, server_side_encryption="off"))
+        off = S3Admin(make_saver(fake, server_side_encryption=mode))
         with pytest.raises(InvalidConfigError, match="replica_kms_key_id"):
             off.enable_replication("other-bucket", ROLE)
         assert off.enable_replication("other-bucket", ROLE, replica_kms_key_id=KEY)

@@ -58,7 +58,7 @@ BAD: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize(("name", "value"), BAD, ids=repr)
 def test_a_setting_that_cannot_be_is_refused_by_name(name: str, value: Any) -> None:
-    for make in (S3Config.from_keywords, S3Config(bucket="bucket").replace, S3Saver):
+    for make in (S3Config, S3Config(bucket="bucket").replace, S3Saver):
         with pytest.raises(InvalidConfigError) as caught:
             make(**{"bucket": "bucket", name: value})
         assert name in caught.value.reason
@@ -79,14 +79,18 @@ def test_settings_that_do_not_go_together_are_refused(settings: dict[str, Any], 
 
 
 def test_the_bucket_cannot_be_left_out() -> None:
-    for make in (S3Config.from_keywords, S3Saver):
+    makes: tuple[Any, ...] = (S3Config, S3Saver)
+    for make in makes:
         with pytest.raises(InvalidConfigError, match="bucket is missing"):
             make()
 
 
 def test_an_unknown_keyword_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(InvalidConfigError, match=r"no setting 'prefx'.* There are: .*prefix"):
-        S3Config.from_keywords(bucket="bucket", prefx="a")
+    settings: Any = {"bucket": "bucket", "prefx": "a"}
+    with pytest.raises(
+        InvalidConfigError, match=r"no setting 'prefx'. Did you mean 'prefix'\? There are: .*prefix"
+    ):
+        S3Config(**settings)
 
 
 @pytest.mark.parametrize(

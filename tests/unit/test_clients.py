@@ -58,8 +58,13 @@ BOTH = pytest.mark.parametrize("run", [blocking, in_a_loop])
 
 @BOTH
 @pytest.mark.parametrize("region", ["no region", "../x"])
-def test_an_impossible_region_is_a_config_error(run: Run, region: str) -> None:
-    with S3Saver("bucket", region=region) as saver, pytest.raises(InvalidConfigError, match="region"):
+def test_an_impossible_region_is_a_config_error(
+    run: Run, region: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InvalidConfigError, match="region"):
+        S3Saver("bucket", region=region)
+    monkeypatch.setenv("AWS_REGION", region)
+    with S3Saver("bucket") as saver, pytest.raises(InvalidConfigError, match="region"):
         run(saver._store, GetObject("k"))
 
 

@@ -32,7 +32,7 @@ def test_a_saver_that_did_nothing_needs_no_credentials() -> None:
 
 
 def test_settings_are_text() -> None:
-    with S3Saver("bucket", object_tags={"<script>alert(1)</script>": "'\"&"}) as saver:
+    with S3Saver("bucket", endpoint_url="http://localhost:1/<script>alert(1)</script>'\"&") as saver:
         shown = saver._repr_html_()
     assert "<script" not in shown
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in shown

@@ -10,10 +10,10 @@ from urllib.parse import parse_qs, urlsplit
 import boto3
 import pytest
 from botocore.credentials import RefreshableCredentials
+from botocore.session import Session
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.plans.plan import ask
-from langgraph_checkpoint_s3.s3 import credentials as lent
 from langgraph_checkpoint_s3.s3.administration import Sign, Signed
 
 ELSEWHERE = {"endpoint_url": "http://localhost:9000"}
@@ -82,12 +82,7 @@ def ending(minutes: int) -> Any:
 
 @BOTH
 def test_of_a_role_it_is_known(asynchronous: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Chain:
-        def get_credentials(self) -> Any:
-            return ending(90)
-
-    monkeypatch.setattr(lent, "Session", Chain)
-    monkeypatch.setattr("botocore.session.Session.get_credentials", lambda self: ending(90))
+    monkeypatch.setattr(Session, "get_credentials", lambda self: ending(90))
     hour, day = (signed(asynchronous, Sign("GET", "k", seconds)) for seconds in (3600, 86_400))
     assert hour == Signed(hour.url)
     assert day == Signed(day.url, outlives_credentials=True)

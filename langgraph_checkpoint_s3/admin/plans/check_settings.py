@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.admin.plans.arns import Arns, partition_of
@@ -10,6 +11,7 @@ from langgraph_checkpoint_s3.admin.plans.findings import Finding, unseen
 from langgraph_checkpoint_s3.admin.plans.lifecycle_check import lifecycle_findings
 from langgraph_checkpoint_s3.admin.plans.policy import merge, tls_statement
 from langgraph_checkpoint_s3.admin.plans.rules import Reach, Rule
+from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import InvalidConfigError, NotSupportedError
 from langgraph_checkpoint_s3.s3.administration import BucketHead
 from langgraph_checkpoint_s3.s3.settings import (
@@ -72,11 +74,24 @@ def encryption(case: Case) -> Finding:
         key = f" with the key {default['KMSMasterKeyID']}" if default.get("KMSMasterKeyID") else ""
         if algorithm == "aws:kms":
             key += f", bucket key {'on' if rules[0].get('BucketKeyEnabled') else 'off'}"
-        return Finding("encryption", "ok", f"The bucket's default is {algorithm}{key}{own}")
+        detail = f"The bucket's default is {algorithm}{key}{own}"
+        if own and algorithm.startswith("aws:kms") and not _keeps_the_key(case.config, algorithm, default):
+            remedy = "Leave server_side_encryption out, or name the bucket's key in kms_key_id"
+            return Finding(
+                "encryption", "warning", f"{detail}, which overrides the default and its key", remedy
+            )
+        return Finding("encryption", "ok", detail)
     if own:
         return Finding("encryption", "ok", f"The bucket has no default{own}")
     remedy = "admin.configure_bucket() sets one"
     return Finding("encryption", "warning", "The bucket has no default encryption", remedy)
+
+
+def _keeps_the_key(config: S3Config, algorithm: str, default: Mapping[str, str]) -> bool:
+    """Whether what the saver asks for is no weaker than the bucket's default, and its key was chosen."""
+    asked = config.server_side_encryption
+    chosen = config.kms_key_id is not None or not default.get("KMSMasterKeyID")
+    return asked.startswith("aws:kms") and len(asked) >= len(algorithm) and chosen
 
 
 def public_access(case: Case) -> Finding:

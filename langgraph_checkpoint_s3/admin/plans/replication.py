@@ -75,7 +75,7 @@ def enable(config: S3Config, replica: Replica) -> Plan[list[Change]]:
     replica.rule(config, replica.priority or 0)  # what is wrong by itself is told before anything is asked
     _check_encryption(replica, config.server_side_encryption)
     questions: list[Request[Any]] = [GetSetting(VERSIONING), GetSetting(REPLICATION)]
-    if config.server_side_encryption == "off":
+    if config.server_side_encryption in ("auto", "off"):
         questions.append(Tried(GetSetting(ENCRYPTION)))
     versioning, before, *default = yield from together(questions)
     if (versioning or {}).get("Status") != "Enabled":
