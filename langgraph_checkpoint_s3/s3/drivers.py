@@ -237,11 +237,9 @@ class Store:
         while not exchange.settled:
             send = functools.partial(fetch, client, *exchange.call(wire))
             try:
-                response, data = race(self._racers, exchange, send)
+                exchange.succeeded(wire, *race(self._racers, exchange, send))
             except Exception as error:  # noqa: BLE001  # judged by the exchange
                 time.sleep(exchange.failed(error))
-            else:
-                exchange.succeeded(wire, response, data)
         return exchange.answer
 
     async def _asend(
@@ -262,11 +260,9 @@ class Store:
         while not exchange.settled:
             send = functools.partial(afetch, client, *exchange.call(wire))
             try:
-                response, data = await arace(exchange, send)
+                exchange.succeeded(wire, *await arace(exchange, send))
             except Exception as error:  # noqa: BLE001  # judged by the exchange
                 await asyncio.sleep(exchange.failed(error))
-            else:
-                exchange.succeeded(wire, response, data)
         return exchange.answer
 
 

@@ -6,7 +6,7 @@ everything else that goes wrong is an exception.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Generic, TypeVar
@@ -223,6 +223,10 @@ class DeleteObjects(Request[Deletion]):
     """Delete up to 1,000 objects. That one is absent already is no failure."""
 
     keys: tuple[str, ...]
+
+    def only(self, keys: Collection[str]) -> DeleteObjects:
+        """The same for some of the keys."""
+        return DeleteObjects(tuple(key for key in self.keys if key in keys))
 
 
 @dataclass(frozen=True, slots=True)

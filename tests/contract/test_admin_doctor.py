@@ -189,7 +189,9 @@ class TestWhatIsMissing:
     def test_a_range_that_is_answered_with_everything(
         self, make_admin: MakeCalls, front: Front, place: Place
     ) -> None:
-        front.fail("GetObject", Reply(PROBE), times=2)
+        front.fail(
+            "GetObject", Reply(PROBE, headers={"ETag": '"e"'}), times=6
+        )  # one read, and each try of the piece
         report = make_admin().check()
         assert report["reads"].status == "ok"
         assert report["range reads"].status == "missing"
