@@ -172,8 +172,7 @@ def _document(request: GetSetting, response: Mapping[str, Any], received: Receiv
         document = {name: value for name, value in response.items() if name != "ResponseMetadata"}
     # Where "none" is an error, an empty answer isn't this setting's; and a policy is JSON, not a listing.
     listing = isinstance(document, str) and not document.lstrip().startswith("{")
-    if not document:
-        need_no_page(received)
+    need_no_page(received)
     # What doesn't know the question takes it for the one for a listing: a `ListBucketResult`.
     other = received is not None and received.root.endswith("Result")
     if (not document and (setting.absent or other)) or listing:

@@ -199,7 +199,7 @@ def judge(
     if isinstance(error, S3CheckpointError):
         return error
     if isinstance(error, boto.ClientError):
-        return _of_response(error, request, bucket)
+        return _of_response(error, request, bucket, received)
     if reading and (isinstance(error, boto.BotoCoreError) or _is_foreign(error)):
         return Again(f"the body broke off ({type(error).__name__})")
     if isinstance(error, _NO_CREDENTIALS):
@@ -233,7 +233,7 @@ def _redact(error: Exception) -> None:
 
 
 def _of_response(
-    error: boto.ClientError, request: Request[Any], bucket: str
+    error: boto.ClientError, request: Request[Any], bucket: str, received: Received | None
 ) -> Outcome | Again | Unconditional | S3CheckpointError:
     response: Mapping[str, Any] = error.response
     details = response.get("Error", {})
@@ -287,6 +287,9 @@ def _of_response(
         )
     attempts = int(metadata.get("RetryAttempts", 0)) + 1
     hint = ": the store doesn't offer this" if status == 501 else ""
+    page = received is not None and received.beginning and received.root != "Error"
+    if page:  # a 200 whose document isn't XML counts as a 500 with botocore
+        message = told(request, "it is no document of S3's", received)
     refused = StorageUnavailableError(
         f"The store refused {_named(request)} with {status} {code}{hint} ({message}), after "
         f"{attempts} attempt{'s' if attempts > 1 else ''}",

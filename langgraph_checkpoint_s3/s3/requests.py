@@ -208,7 +208,13 @@ class HeadObject(Request["Stored | Missing"]):
 class ListObjects(Request[Page]):
     """List keys below a prefix, in ascending order.
 
-    `delimiter` folds the keys that hold it behind the prefix into `Page.prefixes`.
+    Attributes:
+        prefix: What they begin with.
+        max_keys: How many to list at most.
+        start_after: What they are all greater than. Where there is a `token` this isn't sent, and the answer
+            is held against it all the same.
+        token: What the page before gave to go on with.
+        delimiter: Folds the keys that hold it behind the prefix into `Page.prefixes`.
     """
 
     prefix: str

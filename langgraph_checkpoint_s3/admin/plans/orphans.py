@@ -17,12 +17,12 @@ from langgraph_checkpoint_s3.admin.plans.sizes import human
 from langgraph_checkpoint_s3.errors import InvalidConfigError, NotSupportedError
 from langgraph_checkpoint_s3.objects.keys import EXPORTS, Layout
 from langgraph_checkpoint_s3.plans.address import Context
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask, together
+from langgraph_checkpoint_s3.plans.plan import Plan, abreast, together
 from langgraph_checkpoint_s3.plans.remove import delete_keys
 from langgraph_checkpoint_s3.plans.scan import Scan
 from langgraph_checkpoint_s3.plans.setup import probe_key
-from langgraph_checkpoint_s3.s3.administration import ListUploads, Upload
-from langgraph_checkpoint_s3.s3.requests import AbortUpload, ListObjects
+from langgraph_checkpoint_s3.s3.administration import Upload
+from langgraph_checkpoint_s3.s3.requests import AbortUpload
 
 OrphanKind: TypeAlias = Literal["writes", "export", "probe", "upload"]
 
@@ -156,37 +156,25 @@ def _as_found(layout: Layout, path: str, items: Sequence[Orphan]) -> Plan[bool]:
 
 
 def _below(prefix: str, kind: OrphanKind, older_than: timedelta, now: datetime) -> Plan[list[Orphan]]:
+    pages = Pages(prefix)
     found: list[Orphan] = []
-    token: str | None = None
-    while True:
-        page = yield from ask(ListObjects(prefix, token=token))
+    while not pages.done:
         found += [
             Orphan(kind, each.key, each.size, each.modified, now - each.modified)
-            for each in page.entries
+            for each in (yield from pages.more()).entries
             if now - each.modified >= older_than
         ]
-        token = page.token
-        if token is None:
-            return found
+    return found
 
 
 def _uploads(layout: Layout, older_than: timedelta, now: datetime) -> Plan[list[Orphan]]:
     """The unfinished uploads that are this saver's own."""
-    found: list[Upload] = []
-    marker: tuple[str, str] | None = None
-    while True:
-        page = yield from ask(ListUploads(layout.prefix, marker))
-        found += page.uploads
-        marker = page.marker
-        if marker is None:
-            return list(_ours(layout, found, older_than, now))
+    return list(_ours(layout, (yield from uploads(layout.prefix)), older_than, now))
 
 
-def _ours(
-    layout: Layout, uploads: Iterable[Upload], older_than: timedelta, now: datetime
-) -> Iterable[Orphan]:
+def _ours(layout: Layout, begun: Iterable[Upload], older_than: timedelta, now: datetime) -> Iterable[Orphan]:
     folders = (layout.prefix + EXPORTS, probe_key(layout.prefix, ""))
-    for each in uploads:
+    for each in begun:
         age = now - each.begun
         if age >= older_than and (layout.holds(each.key) or each.key.startswith(folders)):
             yield Orphan("upload", each.key, None, each.begun, age, each.upload_id)

@@ -9,7 +9,12 @@ from datetime import datetime
 from typing import Final
 
 from langgraph_checkpoint_s3.admin.plans.sizes import counted, human
-from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError, InvalidConfigError
+from langgraph_checkpoint_s3.errors import (
+    CorruptObjectError,
+    DecryptionError,
+    InvalidConfigError,
+    NotSupportedError,
+)
 from langgraph_checkpoint_s3.objects.keys import (
     EXPORTS,
     THREAD_SUFFIX,
@@ -21,7 +26,7 @@ from langgraph_checkpoint_s3.objects.values import text
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask
 from langgraph_checkpoint_s3.plans.read import heads, open_object
-from langgraph_checkpoint_s3.plans.scan import PAGE, Scan
+from langgraph_checkpoint_s3.plans.scan import PAGE, Pages, Scan
 from langgraph_checkpoint_s3.s3.requests import Body, Entry, ListObjects
 
 _GB: Final = 2**30
@@ -194,20 +199,25 @@ class Threads:
         self._prefix = prefix
         self._begin = layout.prefix + (HASHED if layout.names else encode_component(prefix, "prefix"))
         self._left = limit
-        self._page = PAGE if limit is None or layout.names else min(limit, PAGE)
-        self._token: str | None = None
-        self._exhausted = False
+        first = PAGE if limit is None or layout.names else min(limit, PAGE)
+        self._pages = Pages(self._begin, first=first, delimiter="/")
+        self._found = False
 
     @property
     def done(self) -> bool:
         """Whether there is nothing more to come."""
-        return self._exhausted or (self._left is not None and self._left <= 0)
+        return self._pages.done or (self._left is not None and self._left <= 0)
 
     def page(self) -> Plan[list[str]]:
-        """The next ids. None at all may come, before `done` too."""
-        page = yield from ask(ListObjects(self._begin, self._page, token=self._token, delimiter="/"))
-        self._page, self._token = PAGE, page.token
-        self._exhausted = page.token is None
+        """The next ids. None at all may come, before `done` too.
+
+        Raises:
+            NotSupportedError: The store doesn't list folders.
+        """
+        page = yield from self._pages.more()
+        self._found = self._found or bool(page.prefixes)
+        if self._pages.done and not self._found:
+            yield from self._sure()
         found = [name for name in map(self._thread, page.prefixes) if name is not None]
         if self._layout.names:
             found = yield from abreast([_name(self._context, name) for name in found])
@@ -216,6 +226,15 @@ class Threads:
         if self._left is not None:
             self._left -= len(found)
         return found
+
+    def _sure(self) -> Plan[None]:
+        """Make sure that there are no folders, by a list that folds none."""
+        keys = yield from ask(ListObjects(self._begin, 1))
+        if any("/" in entry.key[len(self._begin) :] for entry in keys.entries):
+            raise NotSupportedError(
+                "The store doesn't list folders (a delimiter), by which threads are found: there are some below "
+                f"{self._begin!r}, and none was listed. Deleting, reading and writing a thread works without"
+            )
 
     def _thread(self, folder: str) -> str | None:
         """The thread whose folder this is; `None` where it is somebody else's."""
@@ -310,10 +329,7 @@ class _Tally:
 
 def _size(prefix: str) -> Plan[int]:
     """The bytes of all objects below a prefix."""
-    size, token = 0, None
-    while True:
-        page = yield from ask(ListObjects(prefix, token=token))
-        size += sum(entry.size for entry in page.entries)
-        token = page.token
-        if token is None:
-            return size
+    pages, size = Pages(prefix), 0
+    while not pages.done:
+        size += sum(entry.size for entry in (yield from pages.more()).entries)
+    return size
