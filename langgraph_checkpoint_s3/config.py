@@ -32,6 +32,7 @@ _ENVIRONMENT: Final = {
     "S3_FORCE_PATH_STYLE": "force_path_style",
 }
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,62}|arn:[A-Za-z0-9:/_.-]+")
+_DIRECTORIES: Final = ("--x-s3", "--xa-s3")
 _PREFIX: Final = re.compile(r"(?:[A-Za-z0-9_.=-]+/)*")
 _URL: Final = re.compile(r"[!-~]+")
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
@@ -252,6 +253,11 @@ class S3Config:
         if not _BUCKET.fullmatch(self.bucket):
             raise InvalidConfigError(
                 f"bucket={self.bucket!r} is not a bucket's name: 3 to 63 letters, digits, dots and hyphens."
+            )
+        if self.bucket.endswith(_DIRECTORIES) or ":s3express:" in self.bucket:
+            raise InvalidConfigError(
+                f"bucket={self.bucket!r} is a directory bucket (S3 Express One Zone), which lists keys in no "
+                "order, so that the latest checkpoint can't be found: use a general purpose bucket."
             )
         if self.endpoint_url is not None:
             _check_endpoint(self.endpoint_url)

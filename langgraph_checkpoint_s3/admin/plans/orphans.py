@@ -19,7 +19,7 @@ from langgraph_checkpoint_s3.objects.keys import EXPORTS, Layout
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, together
 from langgraph_checkpoint_s3.plans.remove import delete_keys
-from langgraph_checkpoint_s3.plans.scan import Scan
+from langgraph_checkpoint_s3.plans.scan import Pages, Scan, uploads
 from langgraph_checkpoint_s3.plans.setup import probe_key
 from langgraph_checkpoint_s3.s3.administration import Upload
 from langgraph_checkpoint_s3.s3.requests import AbortUpload

@@ -232,8 +232,8 @@ class Threads:
         keys = yield from ask(ListObjects(self._begin, 1))
         if any("/" in entry.key[len(self._begin) :] for entry in keys.entries):
             raise NotSupportedError(
-                "The store doesn't list folders (a delimiter), by which threads are found: there are some below "
-                f"{self._begin!r}, and none was listed. Deleting, reading and writing a thread works without"
+                "The store doesn't list folders (by a delimiter), and by that threads are found: there are "
+                f"some below {self._begin!r}, and none was listed. What names its thread works without"
             )
 
     def _thread(self, folder: str) -> str | None:
