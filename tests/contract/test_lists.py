@@ -18,7 +18,7 @@ from langgraph_checkpoint_s3.s3.requests import (
 )
 from langgraph_checkpoint_s3.testing.faults import Fault, Reply, Seen
 from tests.contract.front import Answer, Front
-from tests.contract.support import Calls, MakeCalls, at
+from tests.contract.support import Calls, MakeCalls, Place, at
 from tests.contract.worlds import ADMIN, Run, listing, threads
 
 
@@ -166,3 +166,44 @@ class TestPages:
         front.schedule = Pages(listing(token="t1"), listing(token="t2"), listing())
         assert make_calls().list(at()) == []
         assert front.counts() == {"ListObjectsV2": 3}
+
+
+class TestSetup:
+    """A store that can't be relied on is found before anything is kept there."""
+
+    @pytest.mark.parametrize(
+        ("names", "token"), [(("two/1", "a", "10"), None), (("-", "10", "9", "A"), "the same one")]
+    )
+    def test_one_that_lists_in_another_order_or_begins_again(
+        self, names: tuple[str, ...], token: str | None, make_calls: MakeCalls, place: Place
+    ) -> None:
+        def wrong(seen: Seen) -> Fault | None:
+            if seen.operation != "ListObjectsV2" or place.front.counts()["ListObjectsV2"] == 1:
+                return None
+            return listing(*(seen.query["prefix"] + name for name in names), token=token)
+
+        place.front.schedule = wrong
+        with pytest.raises((NotSupportedError, StorageUnavailableError), match="list"):
+            make_calls().setup()
+        assert place.listing() == []
+
+    def test_one_that_says_no_etag(self, make_calls: MakeCalls, front: Front) -> None:
+        front.fail("PutObject", Reply(b""), times=None)
+        with pytest.raises(StorageUnavailableError, match="it has no ETag"):
+            make_calls().setup()
+
+    def test_a_large_thread_is_listed_where_folders_are_not_known(
+        self, make_calls: MakeCalls, front: Front
+    ) -> None:
+        keys = [f"{NS}{rank}/checkpoint.kloop.s1" for rank in ("ccz", "cdz", "cez")]
+        front.schedule = lambda seen: (
+            None
+            if seen.operation != "ListObjectsV2"
+            else listing()
+            if "delimiter" in seen.query
+            else listing(*keys[:2], token="t")
+            if "continuation-token" not in seen.query
+            else listing(keys[2])
+        )
+        make_calls().list(at(ns=None), limit=1, filter={"source": "none"})
+        assert front.counts()["ListObjectsV2"] == 3, "all of it is listed"
