@@ -117,7 +117,7 @@ class Pages:
         self._empty = 0
 
     def more(self) -> Plan[Page]:
-        """The next page. One without a name may come, before `done` too.
+        """Read the next page. One without a name may come, before `done` too.
 
         Raises:
             StorageUnavailableError: There come such pages without an end.
@@ -138,7 +138,7 @@ class Pages:
         return page
 
     def rest(self) -> Plan[list[Entry]]:
-        """All the objects that are left."""
+        """Read all the objects that are left."""
         entries: list[Entry] = []
         while not self.done:
             entries += (yield from self.more()).entries
@@ -223,7 +223,7 @@ def latest(folders: Iterable[Folder]) -> list[Folder]:
 
 
 def uploads(prefix: str) -> Plan[list[Upload]]:
-    """The unfinished multipart uploads of the keys below a prefix."""
+    """List the unfinished multipart uploads of the keys below a prefix."""
     from langgraph_checkpoint_s3.s3.administration import ListUploads
 
     page = yield from ask(ListUploads(prefix))

@@ -132,7 +132,7 @@ class DeleteVersions(Request[Deletion]):
     versions: tuple[tuple[str, str], ...]
 
     def only(self, keys: Collection[str]) -> DeleteVersions:
-        """The same for all versions of some of the keys: that one is gone already is no failure."""
+        """Return the same for all versions of some of the keys: that one is gone already is no failure."""
         return DeleteVersions(tuple(each for each in self.versions if each[0] in keys))
 
 

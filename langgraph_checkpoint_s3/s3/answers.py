@@ -70,7 +70,7 @@ class Received:
 
     @property
     def root(self) -> str:
-        """The name of the document's first element; empty if it isn't XML."""
+        """Return the name of the document's first element; empty if it isn't XML."""
         match = _ROOT.match(self.beginning)
         return match[1].decode() if match else ""
 

@@ -213,7 +213,7 @@ class Exchange:
             self._counts.count("hedges_won")
 
     def succeeded(self, wire: Wire, response: Mapping[str, Any], data: bytes) -> None:
-        """The store answered, as it seems. What is raised is for `failed`, as errors of the call are.
+        """Take what the store answered, as it seems. What is raised is for `failed`, as a call's errors are.
 
         Raises:
             NotAnAnswer: It didn't answer.
@@ -244,7 +244,7 @@ class Exchange:
         self._settle(answer)
 
     def _all_of(self, answer: Deletion) -> Deletion:
-        """What a deletion came to in all of its tries; some keys of one may fail as whole requests do."""
+        """Return what a deletion came to in all of its tries: single keys may fail as whole requests do."""
         if not answer.failed and not self._left:
             return answer
         again = {key for key, code, _ in answer.failed if passes(code)}

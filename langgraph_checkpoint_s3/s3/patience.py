@@ -78,7 +78,7 @@ class Call:
     received: Received | None = None
 
     def read(self, data: bytes) -> None:
-        """The answer's body was read."""
+        """Note that the answer's body was read."""
         if self.received is not None:
             self.received = replace(self.received, size=len(data), beginning=data[:BEGINNING])
 

@@ -231,7 +231,7 @@ class DeleteObjects(Request[Deletion]):
     keys: tuple[str, ...]
 
     def only(self, keys: Collection[str]) -> DeleteObjects:
-        """The same for some of the keys."""
+        """Return the same for some of the keys."""
         return DeleteObjects(tuple(key for key in self.keys if key in keys))
 
 

@@ -134,7 +134,7 @@ class Wire:
         data: bytes,
         received: Received | None = None,
     ) -> Any:
-        """What a response means.
+        """Return what a response means, once it is known to be S3's.
 
         Args:
             request: The request.

@@ -24,7 +24,7 @@ _PASSES: Final = frozenset(
 
 
 def passes(code: str) -> bool:
-    """Whether what is said of one key of a deletion passes, as such an answer to a request does."""
+    """Return whether what is said of one key of a deletion passes, as such an answer to a request does."""
     return code in _PASSES
 
 
@@ -34,7 +34,7 @@ def of_version(version: str | None) -> dict[str, str]:
 
 
 def deletion(response: Mapping[str, Any], targets: Iterable[tuple[str, str | None]]) -> Deletion:
-    """What DeleteObjects tells of those that it didn't delete.
+    """Return what DeleteObjects tells of those that it didn't delete.
 
     It is asked to name those that it deleted too: an answer without a name is no evidence.
 

@@ -69,12 +69,12 @@ class Case:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """All that may lie in the probe's folder, in S3's order."""
+        """Return all keys that may lie in the probe's folder, in S3's order."""
         return tuple(sorted((self.written, self.copied, *(self.folder + name for name in NAMES))))
 
     @property
     def listed(self) -> list[str]:
-        """What of it is there, in that order."""
+        """Return those of them that are there, in that order."""
         names = {self.written: "write", self.copied: "copy"}
         return [key for key in self.keys if self.there(names.get(key, key[len(self.folder) :]))]
 
