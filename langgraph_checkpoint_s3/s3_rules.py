@@ -34,6 +34,7 @@ _ACCESS_POINT: Final = re.compile(
     r"|arn:aws[a-z0-9-]*:s3-outposts:[a-z0-9-]+:[0-9]{12}:outpost[/:][A-Za-z0-9-]+[/:]accesspoint[/:][A-Za-z0-9-]+"
 )
 _BUCKETS_ARN: Final = re.compile(r"arn:aws[a-z0-9-]*:s3:::([^/]+)")
+_DIRECTORIES: Final = ("--x-s3", "--xa-s3")
 _RESERVED_BEGINNINGS: Final = ("xn--", "sthree-", "amzn-s3-demo-")
 _RESERVED_ENDS: Final = (".mrap", "--table-s3")
 _PREFIX: Final = re.compile(r"(?:[A-Za-z0-9_.=-]+/)*")
@@ -67,6 +68,11 @@ def check_bucket(bucket: str, *, on_aws: bool) -> None:
     Raises:
         InvalidConfigError: It can't be one, or not on AWS.
     """
+    if bucket.endswith(_DIRECTORIES) or ":s3express:" in bucket:
+        raise InvalidConfigError(
+            f"bucket={bucket!r} is a directory bucket (S3 Express One Zone), which lists keys in no order, so "
+            "that the latest checkpoint can't be found: use a general purpose bucket."
+        )
     if is_arn(bucket):
         _check_arn(bucket)
     elif not _ANY_BUCKET.fullmatch(bucket):
@@ -76,8 +82,7 @@ def check_bucket(bucket: str, *, on_aws: bool) -> None:
     elif _ADDRESS.fullmatch(bucket):
         raise InvalidConfigError(
             f"bucket={bucket!r} is not a bucket's name: it looks like an IP address. A store's address "
-            "goes into "
-            "endpoint_url."
+            "goes into endpoint_url."
         )
     elif on_aws and (problem := _problem_on_aws(bucket)):
         raise InvalidConfigError(f"bucket={bucket!r} is not a bucket's name on AWS: {problem}. {_ELSEWHERE}.")
@@ -92,8 +97,7 @@ def check_storage_class(name: str, *, on_aws: bool) -> None:
     if name in ARCHIVES:
         raise InvalidConfigError(
             f"storage_class={name!r}: objects of an archive class can't be read until they were restored, "
-            "which "
-            "takes hours, so no checkpoint could be. Use GLACIER_IR or INTELLIGENT_TIERING, or archive old "
+            "which takes hours, so no checkpoint could be. Use GLACIER_IR or INTELLIGENT_TIERING, or archive old "
             "checkpoints with S3Admin.set_lifecycle_policy."
         )
     if on_aws and name in OTHER_BUCKETS:

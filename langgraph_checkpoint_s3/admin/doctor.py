@@ -20,8 +20,8 @@ class Doctor(BaseAdmin):
             print(report)  # a table
             assert report.ok, report
 
-        Two small objects and an upload are made below `{prefix}.probe/` and removed again, with their
-        versions where the bucket keeps some. It takes five round trips, seven where it does: about 20
+        Eleven small objects and an upload are made below `{prefix}.probe/` and removed again, with their
+        versions where the bucket keeps some. It takes seven round trips, nine where it does: about 30
         requests, half of which are billed as writes. What is wrong is a finding and never an error: a bucket
         that isn't there, a store that can't be reached, wrong credentials, a permission that is denied.
 

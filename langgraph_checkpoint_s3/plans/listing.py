@@ -105,7 +105,9 @@ class Listing:
         whole = Scan(layout, thread)
         plans: list[Plan[Any]] = [whole.more(), ask(ListObjects(thread, delimiter="/"))]
         folders, names = yield from abreast(plans)
-        if not whole.done and names.token is None and len(names.prefixes) <= _MOST_STREAMS:
+        # A store whose folders aren't those that it has just shown objects in doesn't know delimiters.
+        known = {folder.namespace for folder in folders} <= set(names.prefixes)
+        if known and not whole.done and names.token is None and len(names.prefixes) <= _MOST_STREAMS:
             return [self._namespace(prefix) for prefix in names.prefixes]
         return [_Stream.of(folders + (yield from whole.rest()))]
 

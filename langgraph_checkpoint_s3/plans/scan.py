@@ -1,7 +1,6 @@
-"""Lists keys and groups them by checkpoint. The one place that leans on a listing's order.
+"""Lists keys, page by page, and groups them by checkpoint. The one place that leans on a listing's order.
 
-A store that lists in another order (S3 Express directory buckets) would need its pages
-collected and sorted here; what comes out of `Scan` is all that the other plans see.
+That order is checked with each page (`s3/answers.py`): a store that lists in another one is refused.
 """
 
 from __future__ import annotations
@@ -10,16 +9,19 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from langgraph_checkpoint_s3.errors import StorageUnavailableError
 from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout
 from langgraph_checkpoint_s3.plans.address import Address
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
-from langgraph_checkpoint_s3.s3.requests import Entry, ListObjects
+from langgraph_checkpoint_s3.s3.requests import Entry, ListObjects, Page
 
 if TYPE_CHECKING:
-    from langgraph_checkpoint_s3.s3.administration import Version
+    from langgraph_checkpoint_s3.s3.administration import Upload, Version
 
 PAGE = 1000
 """The most keys that S3 lists at once."""
+_MOST_EMPTY = 100
+"""So many pages without a key, one after another, are a list without an end."""
 
 
 class Folder:
@@ -88,6 +90,67 @@ class Folder:
         return [*self.checkpoints, *self.writes]
 
 
+class Pages:
+    """Reads a listing page by page: what every list of objects is read by.
+
+    Each page is asked for with the last name of the one before it, so that it is known to go on behind that.
+
+    Args:
+        prefix: What to list.
+        start_after: The key behind which to begin.
+        first: How many keys to ask for at first. Later pages are larger: whoever reads on after the first one
+            tends to want it all.
+        page: How many to ask for later.
+        delimiter: What to fold names by.
+    """
+
+    def __init__(
+        self,
+        prefix: str,
+        *,
+        start_after: str | None = None,
+        first: int = PAGE,
+        page: int = PAGE,
+        delimiter: str | None = None,
+    ) -> None:
+        self.done = False
+        self._prefix = prefix
+        self._last = start_after
+        self._next = first
+        self._page = page
+        self._delimiter = delimiter
+        self._token: str | None = None
+        self._empty = 0
+
+    def more(self) -> Plan[Page]:
+        """Read the next page. One without a name may come, before `done` too.
+
+        Raises:
+            StorageUnavailableError: There come such pages without an end.
+        """
+        page = yield from ask(ListObjects(self._prefix, self._next, self._last, self._token, self._delimiter))
+        self._next = self._page
+        self._token = page.token
+        self.done = page.token is None
+        ends = [*(entry.key for entry in page.entries[-1:]), *page.prefixes[-1:]]
+        self._last = max(ends, default=self._last)
+        self._empty = 0 if ends else self._empty + 1
+        if self._empty >= _MOST_EMPTY:
+            raise StorageUnavailableError(
+                f"The list of {self._prefix!r} doesn't end: {self._empty} pages without a key, and each says "
+                "that there is more",
+                key=self._prefix,
+            )
+        return page
+
+    def rest(self) -> Plan[list[Entry]]:
+        """Read all the objects that are left."""
+        entries: list[Entry] = []
+        while not self.done:
+            entries += (yield from self.more()).entries
+        return entries
+
+
 class Scan:
     """Reads a listing page by page and gives whole folders, newest first within a namespace.
 
@@ -102,22 +165,19 @@ class Scan:
     def __init__(
         self, layout: Layout, prefix: str, *, start_after: str | None = None, page: int = PAGE
     ) -> None:
-        self.done = False
         self._layout = layout
-        self._prefix = prefix
-        self._start_after = start_after
-        self._page = page
-        self._token: str | None = None
+        self._pages = Pages(prefix, start_after=start_after, first=page)
         self._open: Folder | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing more to come."""
+        return self._pages.done
 
     def more(self) -> Plan[list[Folder]]:
         """The folders that the next page completes. None at all may come, before `done` too."""
-        start_after = None if self._token else self._start_after
-        page = yield from ask(ListObjects(self._prefix, self._page, start_after, self._token))
-        self._page = PAGE
-        self._token = page.token
+        page = yield from self._pages.more()
         folders = group(self._layout, page.entries, self._open)
-        self.done = page.token is None
         self._open = None if self.done or not folders else folders.pop()
         return folders
 
@@ -166,6 +226,18 @@ def latest(folders: Iterable[Folder]) -> list[Folder]:
         if folder.checkpoints and folder.checkpoint_id >= newest.get(name, folder).checkpoint_id:
             newest[name] = folder
     return list(newest.values())
+
+
+def uploads(prefix: str) -> Plan[list[Upload]]:
+    """List the unfinished multipart uploads of the keys below a prefix."""
+    from langgraph_checkpoint_s3.s3.administration import ListUploads
+
+    page = yield from ask(ListUploads(prefix))
+    found = list(page.uploads)
+    while page.marker is not None:
+        page = yield from ask(ListUploads(prefix, page.marker))
+        found += page.uploads
+    return found
 
 
 def versions(prefix: str) -> Plan[list[Version]]:

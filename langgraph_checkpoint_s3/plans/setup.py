@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar
+from collections.abc import Sequence
+from typing import Final, TypeVar
 
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
     BucketNotFoundError,
-    S3CheckpointError,
+    NotSupportedError,
     StorageUnavailableError,
 )
-from langgraph_checkpoint_s3.plans.plan import Plan, ask
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, settled, together
+from langgraph_checkpoint_s3.plans.scan import Pages
 from langgraph_checkpoint_s3.s3.requests import (
     Body,
     CreateBucket,
@@ -27,6 +29,12 @@ T = TypeVar("T")
 
 PROBE: Final = b"langgraph-checkpoint-s3 setup probe; may be deleted\n"
 """What a probe object holds."""
+NAMES: Final = ("-", "10", "9", "A", "_", "a", "one/1", "one/2", "two/1")
+"""What probe objects are called, in S3's order: numbers and small letters sort otherwise with people."""
+FOLDERS: Final = ("one/", "two/")
+"""What a delimiter makes of them."""
+FEW: Final = 4
+"""How many are listed at once, so that there are several pages."""
 
 
 def probe_key(prefix: str, name: str) -> str:
@@ -37,11 +45,12 @@ def probe_key(prefix: str, name: str) -> str:
 def setup(prefix: str, nonce: str, *, versioning: bool) -> Plan[bool]:
     """Make the bucket ready and try reads, writes, lists, deletes and conditional writes.
 
-    The probe is one small object under `{prefix}.probe/`, which no thread can spell.
+    The probe is a folder of small objects under `{prefix}.probe/`, which no thread can spell. They are listed
+    a few at a time, so that their order and the store's way to go on are tried too.
 
     Args:
         prefix: The saver's.
-        nonce: Something unique, for the probe's key.
+        nonce: Something unique, for the probe's keys.
         versioning: Whether to turn the bucket's versioning on.
 
     Returns:
@@ -50,26 +59,30 @@ def setup(prefix: str, nonce: str, *, versioning: bool) -> Plan[bool]:
     Raises:
         BucketNotFoundError: There is no bucket, and it can't be made.
         AccessDeniedError: Permissions are missing; the message names all that were found to be.
+        NotSupportedError: The store lists in another order than S3's.
         StorageUnavailableError: The store doesn't read back or list what was written.
     """
     denied: list[AccessDeniedError] = []
-    key = probe_key(prefix, nonce)
+    folder = probe_key(prefix, f"{nonce}/")
+    keys = tuple(sorted(folder + name for name in NAMES))
     try:
-        page = yield from _allowed(ListObjects(key), denied)
+        seen = yield from _allowed(ListObjects(folder), denied)
     except BucketNotFoundError:
         yield from _create()
-        page = yield from _allowed(ListObjects(key), denied)
+        seen = yield from _allowed(ListObjects(folder), denied)
     if versioning:
         yield from _allowed(PutSetting(VERSIONING, {"Status": "Enabled"}), denied)
     conditional = True
-    if (yield from _allowed(PutObject(key, PROBE, only_new=True), denied)) is not None:
-        again = yield from _allowed(PutObject(key, PROBE, only_new=True), denied)
-        conditional = isinstance(again, Refused)
-        body = yield from _allowed(GetObject(key), denied)
-        if page is not None:
-            page = yield from ask(ListObjects(key))
-        yield from _allowed(DeleteObjects((key,)), denied)
-        _check(body, page, key)
+    first = PutObject(keys[0], PROBE, only_new=True)
+    if (yield from _allowed(first, denied)) is not None:
+        try:
+            conditional = yield from _try(folder, keys, denied, listed=seen is not None)
+        except GeneratorExit:
+            raise
+        except BaseException:
+            yield from settled(ask(DeleteObjects(keys)))
+            raise
+        yield from _allowed(DeleteObjects(keys), denied)
     if denied:
         actions = ", ".join(dict.fromkeys(error.action or "?" for error in denied))
         raise AccessDeniedError(
@@ -80,6 +93,23 @@ def setup(prefix: str, nonce: str, *, versioning: bool) -> Plan[bool]:
             request_ids=denied[0].request_ids,
         ) from denied[0]
     return conditional
+
+
+def _try(folder: str, keys: Sequence[str], denied: list[AccessDeniedError], *, listed: bool) -> Plan[bool]:
+    """Write the rest of the probe, the first object once more, and look whether all of it reads and lists."""
+    # Not in their order: nothing but their names shall bring them into it.
+    rest = [PutObject(key, PROBE) for key in (*keys[2::2], *keys[1::2])]
+    again, *_ = yield from together([PutObject(keys[0], PROBE, only_new=True), *rest])
+    body = yield from _allowed(GetObject(keys[0]), denied)
+    if body is not None and not (isinstance(body, Body) and body.data == PROBE):
+        raise StorageUnavailableError("The store doesn't give back what was just written", key=keys[0])
+    if listed:
+        found = [entry.key for entry in (yield from Pages(folder, first=FEW, page=FEW).rest())]
+        if missing := set(keys).difference(found):
+            raise StorageUnavailableError("The store doesn't list what was just written", key=min(missing))
+        if found != sorted(found):
+            raise NotSupportedError("The store lists keys in another order than S3's", key=folder)
+    return isinstance(again, Refused)
 
 
 def _create() -> Plan[None]:
@@ -103,13 +133,3 @@ def _allowed(request: Request[T], denied: list[AccessDeniedError]) -> Plan[T | N
             raise  # the credentials themselves are wrong: there's nothing more to find out
         denied.append(error)
         return None
-
-
-def _check(body: Any, page: Any, key: str) -> None:
-    problem: S3CheckpointError | None = None
-    if body is not None and not (isinstance(body, Body) and body.data == PROBE):
-        problem = StorageUnavailableError("The store doesn't give back what was just written", key=key)
-    elif page is not None and key not in [entry.key for entry in page.entries]:
-        problem = StorageUnavailableError("The store doesn't list what was just written", key=key)
-    if problem:
-        raise problem

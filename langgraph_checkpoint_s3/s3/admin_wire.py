@@ -23,6 +23,14 @@ from langgraph_checkpoint_s3.s3.administration import (
     Version,
     VersionPage,
 )
+from langgraph_checkpoint_s3.s3.answers import (
+    NotAnAnswer,
+    Received,
+    need,
+    need_below,
+    need_no_page,
+    need_progress,
+)
 from langgraph_checkpoint_s3.s3.requests import Done, Request
 from langgraph_checkpoint_s3.s3.settings import DeleteSetting, GetSetting, PutSetting
 from langgraph_checkpoint_s3.s3.words import deletion, etag, of_version
@@ -91,7 +99,7 @@ def arguments(request: Request[Any], bucket: Mapping[str, Any], payer: Mapping[s
                 made |= {"KeyMarker": marker[0], "VersionIdMarker": marker[1]}
         case DeleteVersions(versions):
             objects = [{"Key": key, "VersionId": version} for key, version in versions]
-            made |= {"Delete": {"Objects": objects, "Quiet": True}}
+            made |= {"Delete": {"Objects": objects}}
         case ListUploads(prefix, marker):
             made |= {"Prefix": prefix}
             if marker:
@@ -114,43 +122,60 @@ def arguments(request: Request[Any], bucket: Mapping[str, Any], payer: Mapping[s
     return made
 
 
-def answer(request: Request[Any], response: Mapping[str, Any]) -> Any:
+def answer(request: Request[Any], response: Mapping[str, Any], received: Received | None = None) -> Any:
     """What a response means.
 
+    Args:
+        request: The request.
+        response: The response, as botocore parsed it.
+        received: What was seen of it before it was parsed.
+
     Raises:
+        NotAnAnswer: It isn't S3's.
         NotSupportedError: It is an answer to something else: the store doesn't know the request.
     """
     match request:
-        case ListVersions():
+        case ListVersions(prefix, _, marker):
+            need(response, "IsTruncated", "Name")
+            need_below(prefix, [*response.get("Versions", ()), *response.get("DeleteMarkers", ())])
+            need_progress(marker, response, "NextVersionIdMarker")
             return _versions(response)
-        case DeleteVersions():
-            return deletion(response)
-        case ListUploads():
+        case DeleteVersions(versions):
+            return deletion(response, versions)
+        case ListUploads(prefix, marker):
+            need(response, "IsTruncated", "Bucket")
+            need_below(prefix, response.get("Uploads", ()))
+            need_progress(marker, response, "NextUploadIdMarker")
             return _uploads(response)
         case InspectObject():
+            need(response, "ETag")
             return _info(response)
         case InspectBucket():
             return _bucket(response)
-        case RestoreObject():
-            return True
         case GetSetting():
-            return _document(request, response)
-    return Done()
+            return _document(request, response, received)
+    need_no_page(received)
+    return True if isinstance(request, RestoreObject) else Done()
 
 
 def _named(name: str | None) -> dict[str, str]:
     return {} if name is None else {"Id": name}
 
 
-def _document(request: GetSetting, response: Mapping[str, Any]) -> Any:
+def _document(request: GetSetting, response: Mapping[str, Any], received: Received | None) -> Any:
     setting = request.setting
+    if received is not None and not (received.root or received.beginning.lstrip().startswith(b"{")):
+        raise NotAnAnswer("it has no document")
     if setting.member is not None:
         document = response.get(setting.member)
     else:
         document = {name: value for name, value in response.items() if name != "ResponseMetadata"}
     # Where "none" is an error, an empty answer isn't this setting's; and a policy is JSON, not a listing.
     listing = isinstance(document, str) and not document.lstrip().startswith("{")
-    if (not document and setting.absent) or listing:
+    need_no_page(received)
+    # What doesn't know the question takes it for the one for a listing: a `ListBucketResult`.
+    other = received is not None and received.root.endswith("Result")
+    if (not document and (setting.absent or other)) or listing:
         raise NotSupportedError(
             f"The store doesn't know a bucket's {setting.name}: it answers {setting.get} with something else"
         )

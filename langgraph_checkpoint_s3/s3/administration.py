@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -129,6 +130,10 @@ class DeleteVersions(Request[Deletion]):
     """Delete up to 1,000 versions or delete markers for good, each a key and a version id."""
 
     versions: tuple[tuple[str, str], ...]
+
+    def only(self, keys: Collection[str]) -> DeleteVersions:
+        """Return the same for all versions of some of the keys: that one is gone already is no failure."""
+        return DeleteVersions(tuple(each for each in self.versions if each[0] in keys))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ nothing is left open. Only a loop that is closed without shutting down its gener
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib.util
 import os
 import threading
@@ -142,7 +143,7 @@ class AioClients:
             session = self._own_session()
             create = session.create_client
             name_client(session, arguments["config"])
-        arguments["config"] = AioConfig(**arguments["config"])
+        arguments["config"] = AioConfig(http_session_cls=_direct_session(), **arguments["config"])
         arguments["region_name"] = region_of(arguments["region_name"], session, DEFAULT_REGION)
         client = await create("s3", **arguments).__aenter__()
         tune(client, session)
@@ -153,6 +154,32 @@ class AioClients:
         if self._session is None or self._session[0] != os.getpid():
             self._session = (os.getpid(), _new_session(self._config.region))
         return self._session[1]
+
+
+@functools.cache
+def _direct_session() -> type[Any]:
+    """Return aiobotocore's class of HTTP sessions, which here follows no redirects.
+
+    aiohttp follows them to any host, with all headers and the body. botocore has its own way for a bucket in
+    another region: by the region's name, never by an address.
+    """
+    from aiobotocore.httpsession import AIOHTTPSession
+
+    class DirectSession(AIOHTTPSession):  # type: ignore[misc]  # which has no types
+        async def _get_session(self, proxy_url: Any) -> Any:
+            return _Direct(await super()._get_session(proxy_url))
+
+    return DirectSession
+
+
+class _Direct:
+    """An aiohttp session that follows no redirects."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def request(self, method: str, **arguments: Any) -> Any:
+        return self._session.request(method, **arguments, allow_redirects=False)
 
 
 async def _keep(

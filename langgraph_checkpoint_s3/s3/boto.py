@@ -18,7 +18,7 @@ from langgraph_checkpoint_s3.aws import (
     region_of,
 )
 from langgraph_checkpoint_s3.config import S3Config
-from langgraph_checkpoint_s3.s3.patience import watch
+from langgraph_checkpoint_s3.s3.patience import see, stop_circling, watch
 from langgraph_checkpoint_s3.s3.wire import Wire, md5_of
 from langgraph_checkpoint_s3.s3_rules import is_aws
 
@@ -149,9 +149,10 @@ def sign_payer(request: Any, **_: Any) -> None:
 
 
 def tune(client: Any, session: Any) -> None:
-    """Adapt a client of our own making; those that users hand in stay as they are."""
+    """Adapt a client of our own making; those that users hand in stay as they are, but for `listen`."""
     ease_checksums(client, session)
     events = client.meta.events
+    listen(client)
     events.register_last("before-call.s3", drop_expect, unique_id="langgraph-checkpoint-s3")
     if not is_aws(client.meta.endpoint_url):
         events.register_last("before-call.s3", add_md5, unique_id="langgraph-checkpoint-s3-md5")
@@ -161,6 +162,13 @@ def tune(client: Any, session: Any) -> None:
     )
     events.register_first("needs-retry.s3", watch, unique_id="langgraph-checkpoint-s3-watch")
     events.register_last("before-sign.s3", sign_payer, unique_id="langgraph-checkpoint-s3-payer")
+
+
+def listen(client: Any) -> None:
+    """See what a client is answered while a saver calls it. What others do with it doesn't change."""
+    events = client.meta.events
+    events.register_last("before-parse.s3", see, unique_id="langgraph-checkpoint-s3-see")
+    events.register_first("needs-retry.s3", stop_circling, unique_id="langgraph-checkpoint-s3-circle")
 
 
 def wire_of(config: S3Config, client: Any) -> Wire:
@@ -197,6 +205,8 @@ class BotoClient:
                 made = self._made
                 if made is None or made[0] != os.getpid():
                     client = self._given or self._make()
+                    if client is self._given:
+                        listen(client)
                     made = self._made = (os.getpid(), client, wire_of(self._config, client))
         return made[1], made[2]
 

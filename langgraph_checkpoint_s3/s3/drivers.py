@@ -249,7 +249,7 @@ class Store:
         while not exchange.settled:
             send = functools.partial(fetch, client, *exchange.call(wire))
             try:
-                response, data = race(self._racers, exchange, send)
+                exchange.succeeded(wire, *race(self._racers, exchange, send))
             except Exception as error:  # noqa: BLE001  # judged by the exchange
                 try:
                     time.sleep(exchange.failed(error))
@@ -257,8 +257,6 @@ class Store:
                     if refusal.unauthenticated:
                         self._boto.refused(client)
                     raise
-            else:
-                exchange.succeeded(wire, response, data)
         return exchange.answer
 
     async def _asend(
@@ -281,7 +279,7 @@ class Store:
         while not exchange.settled:
             send = functools.partial(afetch, client, *exchange.call(wire))
             try:
-                response, data = await arace(exchange, send)
+                exchange.succeeded(wire, *await arace(exchange, send))
             except Exception as error:  # noqa: BLE001  # judged by the exchange
                 try:
                     await asyncio.sleep(exchange.failed(error))
@@ -289,8 +287,6 @@ class Store:
                     if refusal.unauthenticated:
                         await clients.refused(client)
                     raise
-            else:
-                exchange.succeeded(wire, response, data)
         return exchange.answer
 
 

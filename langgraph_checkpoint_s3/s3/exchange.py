@@ -22,6 +22,7 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
+from langgraph_checkpoint_s3.s3.answers import NotAnAnswer, Unfinished
 from langgraph_checkpoint_s3.s3.breaker import Breaker
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
 from langgraph_checkpoint_s3.s3.clock import StoreClock
@@ -32,6 +33,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     Body,
     CompleteUpload,
     Dated,
+    Deletion,
     GetObject,
     PutObject,
     Refused,
@@ -40,6 +42,7 @@ from langgraph_checkpoint_s3.s3.requests import (
 )
 from langgraph_checkpoint_s3.s3.telemetry import operation
 from langgraph_checkpoint_s3.s3.wire import Wire, method_of, operation_of
+from langgraph_checkpoint_s3.s3.words import passes
 
 logger = logging.getLogger("langgraph_checkpoint_s3")
 
@@ -160,7 +163,7 @@ class Exchange:
     ) -> None:
         self._shared = shared
         self._counts = shared.counts if counts is None else counts
-        self._request = request
+        self.request = request  # or what is still to be done of it
         self._patience = patience
         self._tries = 0
         self._attempts = 0  # of all tries: the client library makes several of one
@@ -168,6 +171,7 @@ class Exchange:
         self._begun = shared.clock()
         self._sent = self._begun
         self._kind = kind_of(request)
+        self._left: list[tuple[str, str, str]] = []  # of a deletion, what isn't tried again
         self.called = Call(patience)
         self.answer: Any = None
         self.settled = False
@@ -193,18 +197,18 @@ class Exchange:
                 attempts=0,
                 seconds=0.0,
                 bucket=self._shared.config.bucket,
-                key=getattr(self._request, "key", None),
+                key=getattr(self.request, "key", None),
             )
         if not self._patience.left:
             raise self._given_up(f"nothing was answered for {self._patience.waited:.1f} s", late=True)
         self._tries += 1
         self.called = Call(self._patience)
         self._conditional = self._shared.conditional
-        if self._request.is_sent:
-            self._counts.request(operation_of(self._request))
-        arguments = wire.arguments(self._request, conditional=self._conditional)
+        if self.request.is_sent:
+            self._counts.request(operation_of(self.request))
+        arguments = wire.arguments(self.request, conditional=self._conditional)
         self._sent = self._shared.clock()
-        return method_of(self._request), arguments
+        return method_of(self.request), arguments
 
     def hedge_after(self) -> float | None:
         """Seconds after which the call is slow, and may be made a second time; `None` is never."""
@@ -220,9 +224,9 @@ class Exchange:
         failing = failed or shared.breaker.state not in ("off", "closed")
         if failing or not self._patience.left or not shared.hedges.take():
             return None
-        self._counts.request(operation_of(self._request))
+        self._counts.request(operation_of(self.request))
         self._counts.count("hedges")
-        logger.debug("%s: slow, and sent a second time", type(self._request).__name__)
+        logger.debug("%s: slow, and sent a second time", type(self.request).__name__)
         return Call(self._patience, once=True)
 
     def is_answered(self, error: BaseException | None) -> bool:
@@ -231,7 +235,7 @@ class Exchange:
             return error is None
         from langgraph_checkpoint_s3.s3.faults import Outcome, judge
 
-        return isinstance(judge(error, self._request, self._shared.config.bucket), Outcome)
+        return isinstance(judge(error, self.request, self._shared.config.bucket), Outcome)
 
     def answered_by(self, call: Call) -> None:
         """Of the calls that were made at once, this one has its answer first."""
@@ -239,11 +243,20 @@ class Exchange:
             self._counts.count("hedges_won")
 
     def succeeded(self, wire: Wire, response: Mapping[str, Any], data: bytes) -> None:
-        """The store answered."""
+        """Take what the store answered, as it seems. What is raised is for `failed`, as a call's errors are.
+
+        Raises:
+            NotAnAnswer: It didn't answer.
+            Unlike: It listed in another way than S3.
+            Unfinished: It left a part undone, which `request` now is.
+            S3CheckpointError: It answered something else.
+        """
+        request, answer = self.request, wire.answer(self.request, response, data, self.called.received)
         self._shared.breaker.succeeded()
         self._shared.store_time.heard(response, self._shared.clock() - self._sent)
         self._shared.hedges.answered(self._kind, self._shared.clock() - self._sent)
-        request, answer = self._request, wire.answer(self._request, response, data)
+        if isinstance(answer, Deletion):
+            answer = self._all_of(answer)
         body: bytes = getattr(request, "body", b"")
         if isinstance(request, GetObject) and isinstance(answer, Body):
             self._counts.count("bytes_received", len(data))
@@ -261,6 +274,19 @@ class Exchange:
         self._count_retries()
         self._settle(answer)
 
+    def _all_of(self, answer: Deletion) -> Deletion:
+        """Return what a deletion came to in all of its tries: single keys may fail as whole requests do."""
+        if not answer.failed and not self._left:
+            return answer
+        again = {key for key, code, _ in answer.failed if passes(code)}
+        self._left += [each for each in answer.failed if each[0] not in again]
+        rest = [each for each in answer.failed if each[0] in again]
+        if rest and self._tries < self._shared.config.max_attempts:
+            self._patience.answered()
+            self.request = self.request.only(again)  # type: ignore[attr-defined]  # a deletion has it
+            raise Unfinished(f"{len(again)} objects weren't deleted ({rest[0][1]})")
+        return Deletion((*self._left, *rest))
+
     def failed(self, error: Exception) -> float:
         """The request failed, or the reading of its answer's body.
 
@@ -275,7 +301,8 @@ class Exchange:
         self._attempts += max(1, self.called.attempts)
         self._count_retries()
         self._shared.store_time.heard(getattr(error, "response", None), self._shared.clock() - self._sent)
-        verdict = judge(error, self._request, self._shared.config.bucket, reading=self.called.reading)
+        call, bucket = self.called, self._shared.config.bucket
+        verdict = judge(error, self.request, bucket, reading=call.reading, received=call.received)
         if isinstance(verdict, Outcome):
             self._shared.breaker.succeeded()
             self._settle(verdict.answer)
@@ -295,10 +322,12 @@ class Exchange:
                 pause = longest * random.uniform(0.5, 1)  # noqa: S311  # spreads retries, hides nothing
                 if pause < self._patience.left:
                     self._counts.count("retries")
-                    logger.info("%s: %s; again in %.2f s", type(self._request).__name__, verdict.why, pause)
+                    logger.info("%s: %s; again in %.2f s", type(self.request).__name__, verdict.why, pause)
                     return pause
-                raise self._given_up(verdict.why, late=True) from error
-            verdict = self._given_up(verdict.why)
+                raise self._given_up(verdict.why, late=True, status=verdict.status) from error
+            if isinstance(error, NotAnAnswer):
+                self._shared.breaker.failed()
+            verdict = self._given_up(verdict.why, status=verdict.status)
         elif isinstance(verdict, StorageUnavailableError):
             if verdict.status is None or verdict.status >= 500 or verdict.status == 429:
                 self._shared.breaker.failed()
@@ -307,14 +336,14 @@ class Exchange:
             verdict = self._given_up(verdict.reason, of=verdict, late=self.called.cut)
         elif verdict is not None:
             self._shared.breaker.succeeded()  # it answered, if not what was hoped for
-        if verdict is None:
+        if verdict is None or verdict is error:
             raise error
         raise verdict from error
 
     @property
     def _is_strict(self) -> bool:
         """Whether the request is rather refused than sent without its condition."""
-        return isinstance(self._request, PutObject) and self._request.strict
+        return isinstance(self.request, PutObject) and self.request.strict
 
     def _count_retries(self) -> None:
         """Count how often the client library sent the request again."""
@@ -322,7 +351,12 @@ class Exchange:
             self._counts.count("retries", self.called.attempts - 1)
 
     def _given_up(
-        self, why: str, *, of: StorageUnavailableError | None = None, late: bool = False
+        self,
+        why: str,
+        *,
+        of: StorageUnavailableError | None = None,
+        late: bool = False,
+        status: int | None = None,
     ) -> StorageUnavailableError:
         """The error to end with: how often it was tried, for how long, and why no longer."""
         if of is not None and not self.called.attempts:
@@ -335,9 +369,9 @@ class Exchange:
             f"{why} in {seconds:.1f} s{limit}" if refused else f"Given up after {times}{limit}: {why}",
             attempts=self._attempts,
             seconds=seconds,
-            status=of.status if of else None,
+            status=of.status if of else status,
             bucket=self._shared.config.bucket,
-            key=of.key if of else getattr(self._request, "key", None),
+            key=of.key if of else getattr(self.request, "key", None),
             request_ids=of.request_ids if of else (),
         )
 

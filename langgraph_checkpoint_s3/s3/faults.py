@@ -26,6 +26,14 @@ from langgraph_checkpoint_s3.errors import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.s3.administration import InspectObject, ListUploads, RestoreObject, UploadPage
+from langgraph_checkpoint_s3.s3.answers import (
+    NotAnAnswer,
+    Received,
+    Unfinished,
+    Unlike,
+    redirected,
+    told,
+)
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
     Body,
@@ -68,8 +76,9 @@ IAM_ACTIONS: Final[Mapping[type[Request[Any]], str]] = {
 
 _REGION: Final = frozenset(
     {
-        "301",
         "PermanentRedirect",
+        "TemporaryRedirect",
+        "Redirect",
         "AuthorizationHeaderMalformed",
         "IllegalLocationConstraintException",
         "InvalidLocationConstraint",
@@ -116,9 +125,15 @@ _FOREIGN: Final = ("aiohttp", "urllib3", "aiobotocore", "httpx")
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The request is worth sending again, since the client library itself doesn't. `why` is for the log."""
+    """The request is worth sending again, since the client library itself doesn't.
+
+    Attributes:
+        why: What was wrong, for the log, and for the error where it stays so.
+        status: The status of what came, if something did.
+    """
 
     why: str
+    status: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +168,12 @@ def unmakeable(error: Exception, bucket: str) -> S3CheckpointError | None:
 
 
 def judge(
-    error: Exception, request: Request[Any], bucket: str, *, reading: bool = False
+    error: Exception,
+    request: Request[Any],
+    bucket: str,
+    *,
+    reading: bool = False,
+    received: Received | None = None,
 ) -> Outcome | Again | Unconditional | S3CheckpointError | None:
     """What to make of an error.
 
@@ -163,17 +183,31 @@ def judge(
         bucket: The bucket, for errors.
         reading: Whether the answer's body was being read. The client library retries what goes
             wrong before that, and nothing after.
+        received: What came last.
 
     Returns:
         What to do, or the error to raise; `None` if it isn't one of S3 or the way there, but of
         somebody's code.
     """
     _redact(error)
-    told = of_credentials(error, bucket=bucket, key=_key(request))
-    if told is not None:
-        return told
+    refused = of_credentials(error, bucket=bucket, key=_key(request))
+    if refused is not None:
+        return refused
+    if isinstance(error, NotAnAnswer):
+        return Again(told(request, str(error), received), received.status if received else None)
+    if isinstance(error, Unfinished):
+        return Again(str(error))
+    if isinstance(error, Unlike):
+        return NotSupportedError(
+            f"The store doesn't list as S3 does, and by that a saver finds the latest checkpoint: {error}. "
+            "Use a store, or a kind of bucket, that lists keys in ascending order, by their bytes",
+            bucket=bucket,
+            key=_key(request),
+        )
+    if isinstance(error, S3CheckpointError):
+        return error
     if isinstance(error, boto.ClientError):
-        return _of_response(error, request, bucket)
+        return _of_response(error, request, bucket, received)
     if reading and (isinstance(error, boto.BotoCoreError) or _is_foreign(error)):
         return Again(f"the body broke off ({type(error).__name__})")
     if isinstance(error, _UNMAKEABLE):
@@ -205,7 +239,7 @@ def _redact(error: Exception) -> None:
 
 
 def _of_response(
-    error: boto.ClientError, request: Request[Any], bucket: str
+    error: boto.ClientError, request: Request[Any], bucket: str, received: Received | None
 ) -> Outcome | Again | Unconditional | S3CheckpointError:
     response: Mapping[str, Any] = error.response
     details = response.get("Error", {})
@@ -233,7 +267,10 @@ def _of_response(
             "(s3:RestoreObject), then try again",
             **where,
         )
-    if code in _REGION or status == 301:
+    headers = metadata.get("HTTPHeaders") or {}
+    if 300 <= status < 400 and code not in _REGION and "x-amz-bucket-region" not in headers:
+        return Again(redirected(request, status, headers.get("location")), status)
+    if code in _REGION or 300 <= status < 400:
         return InvalidConfigError(
             f"The region doesn't fit the bucket ({code}: {message}): set region", **where
         )
@@ -256,6 +293,9 @@ def _of_response(
         )
     attempts = int(metadata.get("RetryAttempts", 0)) + 1
     hint = ": the store doesn't offer this" if status == 501 else ""
+    page = received is not None and received.beginning and received.root != "Error"
+    if page:  # a 200 whose document isn't XML counts as a 500 with botocore
+        message = told(request, "it is no document of S3's", received)
     refused = StorageUnavailableError(
         f"The store refused {_named(request)} with {status} {code}{hint} ({message}), after "
         f"{attempts} attempt{'s' if attempts > 1 else ''}",

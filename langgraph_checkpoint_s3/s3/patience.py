@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
+
+from langgraph_checkpoint_s3.s3.answers import BEGINNING, NotAnAnswer, Received
 
 logger = logging.getLogger("langgraph_checkpoint_s3")
 
@@ -64,6 +66,7 @@ class Call:
         once: Whether no other attempt is to begin, since another call's answer is there or is on its way.
         reading: Whether its answer has begun, and the body of that is read.
         failure: What was wrong with its last attempt.
+        received: What came last, before it was parsed; `None` if nothing did yet.
     """
 
     patience: Patience
@@ -72,6 +75,12 @@ class Call:
     once: bool = False
     reading: bool = False
     failure: str = ""
+    received: Received | None = None
+
+    def read(self, data: bytes) -> None:
+        """Note that the answer's body was read."""
+        if self.received is not None:
+            self.received = replace(self.received, size=len(data), beginning=data[:BEGINNING])
 
 
 _running: ContextVar[Call | None] = ContextVar("langgraph_checkpoint_s3_call", default=None)
@@ -79,12 +88,26 @@ _running: ContextVar[Call | None] = ContextVar("langgraph_checkpoint_s3_call", d
 
 @contextmanager
 def calling(call: Call) -> Iterator[None]:
-    """The client is called meanwhile, in this thread or task."""
+    """The client is called meanwhile, in this thread or task.
+
+    Raises:
+        NotAnAnswer: Something came that botocore can't parse.
+    """
     token = _running.set(call)
     try:
         yield
+    except Exception as error:
+        if call.received is not None and not call.reading and _is_of_the_parser(error):
+            raise NotAnAnswer("it can't be parsed") from error
+        raise
     finally:
         _running.reset(token)
+
+
+def _is_of_the_parser(error: Exception) -> bool:
+    from botocore.parsers import ResponseParserError  # it costs time, and is there once something came
+
+    return isinstance(error, (ResponseParserError, ValueError))  # of a number or a time that is none
 
 
 def watch(
@@ -113,3 +136,31 @@ def watch(
     parsed = response[1]
     parsed.setdefault("ResponseMetadata", {})["RetryAttempts"] = attempts - 1
     raise ClientError(parsed, operation.name)
+
+
+def see(response_dict: Mapping[str, Any], **_: Any) -> None:
+    """Handle botocore's `before-parse`: keep what an error may have to show. The answer stays as it is."""
+    call = _running.get()
+    if call is None:
+        return
+    body = response_dict["body"]
+    seen = body if isinstance(body, bytes) else None  # an object's isn't read yet
+    call.received = Received(
+        response_dict["status_code"],
+        str(response_dict["headers"].get("content-type") or ""),
+        None if seen is None else len(seen),
+        (seen or b"")[:BEGINNING],
+    )
+
+
+def stop_circling(response: Any = None, operation: Any = None, **_: Any) -> None:
+    """Handle botocore's `needs-retry`: end a redirect that names no region.
+
+    botocore then asks for the bucket's region by a HeadBucket; where that is redirected too, it asks again,
+    until the stack is full.
+    """
+    if _running.get() is None or response is None or operation.name != "HeadBucket":
+        return
+    answer, parsed = response
+    if 300 <= answer.status_code < 400 and "x-amz-bucket-region" not in answer.headers:
+        raise ClientError(parsed, operation.name)

@@ -36,7 +36,9 @@ def fetch(client: Any, method: str, arguments: Mapping[str, Any], call: Call) ->
             return response, b""
         call.reading = True
         with response["Body"]:
-            return response, response["Body"].read()
+            data = response["Body"].read()
+    call.read(data)
+    return response, data
 
 
 async def afetch(client: Any, method: str, arguments: Mapping[str, Any], call: Call) -> Fetched:
@@ -47,7 +49,9 @@ async def afetch(client: Any, method: str, arguments: Mapping[str, Any], call: C
             return response, b""
         call.reading = True
         async with response["Body"]:
-            return response, await response["Body"].read()
+            data = await response["Body"].read()
+    call.read(data)
+    return response, data
 
 
 def race(threads: Threads, exchange: Exchange, send: Callable[[Call], Fetched]) -> Fetched:

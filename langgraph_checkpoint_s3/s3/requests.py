@@ -6,7 +6,7 @@ everything else that goes wrong is an exception.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Generic, TypeVar
@@ -233,7 +233,13 @@ class HeadObject(Request["Stored | Missing"]):
 class ListObjects(Request[Page]):
     """List keys below a prefix, in ascending order.
 
-    `delimiter` folds the keys that hold it behind the prefix into `Page.prefixes`.
+    Attributes:
+        prefix: What they begin with.
+        max_keys: How many to list at most.
+        start_after: What they are all greater than. Where there is a `token` this isn't sent, and the answer
+            is held against it all the same.
+        token: What the page before gave to go on with.
+        delimiter: Folds the keys that hold it behind the prefix into `Page.prefixes`.
     """
 
     prefix: str
@@ -248,6 +254,10 @@ class DeleteObjects(Request[Deletion]):
     """Delete up to 1,000 objects. That one is absent already is no failure."""
 
     keys: tuple[str, ...]
+
+    def only(self, keys: Collection[str]) -> DeleteObjects:
+        """Return the same for some of the keys."""
+        return DeleteObjects(tuple(key for key in self.keys if key in keys))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 from botocore import xform_name
 
 from langgraph_checkpoint_s3.config import S3Config
+from langgraph_checkpoint_s3.s3.answers import NotAnAnswer, Received, check
 from langgraph_checkpoint_s3.s3.clock import date_of
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
@@ -120,7 +121,7 @@ class Wire:
             case ListObjects():
                 arguments |= _listing(request)
             case DeleteObjects(keys):
-                arguments |= {"Delete": {"Objects": [{"Key": key} for key in keys], "Quiet": True}}
+                arguments |= {"Delete": {"Objects": [{"Key": key} for key in keys]}}
             case CopyObject(source, target, version):
                 arguments |= self._copied | {"Key": target}
                 copied = {"Bucket": self._bucket["Bucket"], "Key": source} | of_version(version)
@@ -147,8 +148,35 @@ class Wire:
         digest = md5_of(body) if self._md5 else None
         return {"ContentMD5": digest} if digest else {}
 
-    def answer(self, request: Request[Any], response: Mapping[str, Any], data: bytes) -> Any:
-        """What a response means. `data` is its body, read."""
+    def answer(
+        self,
+        request: Request[Any],
+        response: Mapping[str, Any],
+        data: bytes,
+        received: Received | None = None,
+    ) -> Any:
+        """Return what a response means, once it is known to be S3's.
+
+        Args:
+            request: The request.
+            response: The response, as botocore parsed it.
+            data: Its body, where that is an object's.
+            received: What was seen of it before it was parsed.
+
+        Raises:
+            NotAnAnswer: It isn't S3's answer to the request.
+            Unlike: It is a list, and not as S3 lists.
+            NotSupportedError: The store takes the request for another one.
+        """
+        try:
+            check(request, response, data)
+            return self._read(request, response, data, received)
+        except KeyError as missing:
+            raise NotAnAnswer(f"it has no {missing.args[0]}") from missing
+
+    def _read(
+        self, request: Request[Any], response: Mapping[str, Any], data: bytes, received: Received | None
+    ) -> Any:
         match request:
             case GetObject():
                 return Body(data, etag(response), _size(response, data))
@@ -160,23 +188,25 @@ class Wire:
                 return Stored(etag(response.get("CopyObjectResult", {})))
             case ListObjects():
                 return _page(response)
-            case DeleteObjects():
-                return deletion(response)
+            case DeleteObjects(keys):
+                return deletion(response, [(key, None) for key in keys])
             case CreateUpload():
                 return response["UploadId"]
             case UploadPart():
                 return response["ETag"]
             case CreateBucket() | AbortUpload():
                 return Done()
-        return self._admin_answer(request, response)
+        return self._admin_answer(request, response, received)
 
-    def _admin_answer(self, request: Request[Any], response: Mapping[str, Any]) -> Any:
+    def _admin_answer(
+        self, request: Request[Any], response: Mapping[str, Any], received: Received | None
+    ) -> Any:
         from langgraph_checkpoint_s3.s3 import admin_wire
         from langgraph_checkpoint_s3.s3.administration import InspectBucket, Sign
 
         if isinstance(request, Sign):
             return self._signed(request, response)
-        answer = admin_wire.answer(request, response)
+        answer = admin_wire.answer(request, response, received)
         return replace(answer, client_region=self._region) if isinstance(request, InspectBucket) else answer
 
     def _signed(self, request: Sign, url: Any) -> Signed:
@@ -285,7 +315,7 @@ def _page(response: Mapping[str, Any]) -> Page:
             for item in response.get("Contents", ())
         ),
         tuple(item["Prefix"] for item in response.get("CommonPrefixes", ())),
-        response.get("NextContinuationToken") if response.get("IsTruncated") else None,
+        response.get("NextContinuationToken") if response.get("IsTruncated", True) else None,
     )
 
 

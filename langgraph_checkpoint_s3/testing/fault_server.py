@@ -213,7 +213,7 @@ class FaultServer:
                 last = _refusal(fault, method)
             elif isinstance(fault, Reply):
                 seen.status = fault.status
-                last = answer(fault.status, fault.body)
+                last = answer(fault.status, b"" if method == "HEAD" else fault.body, fault.headers)
             elif fault == HangUp():
                 return False
             else:

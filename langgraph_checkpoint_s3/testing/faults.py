@@ -46,10 +46,12 @@ class Reply:
     Attributes:
         body: The document.
         status: The HTTP status.
+        headers: HTTP headers besides, such as `ETag`.
     """
 
     body: bytes
     status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

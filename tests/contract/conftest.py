@@ -21,6 +21,7 @@ from tests.contract.fixtures import (
     make_saver,
     one_loader,
     place,
+    run,
     session_front,
 )
 from tests.servers import Server, running
@@ -37,6 +38,7 @@ __all__ = [
     "make_saver",
     "one_loader",
     "place",
+    "run",
     "session_front",
 ]
 

@@ -145,14 +145,17 @@ class TestDeletion:
         self, make_calls: MakeCalls, make_saver: MakeSaver, place: Place
     ) -> None:
         build_thread(make_saver(), checkpoints=2, tasks=0)
-        [one, _] = place.listing()
+        [one, other] = place.listing()
         for code, kind in (("AccessDenied", AccessDeniedError), ("InternalError", StorageUnavailableError)):
             error = f"<Error><Key>{one}</Key><Code>{code}</Code><Message>m</Message></Error>"
-            place.front.fail("DeleteObjects", Reply(f"<DeleteResult>{error}</DeleteResult>".encode()))
+            done = f"<Deleted><Key>{other}</Key></Deleted>"
+            reply = Reply(f"<DeleteResult>{error}{done}</DeleteResult>".encode())
+            place.front.fail("DeleteObjects", reply, times=5)
             with pytest.raises(kind, match="1 of 2 objects could not be deleted") as caught:
                 make_calls().delete_thread("thread")
             assert isinstance(caught.value, S3CheckpointError)
             assert (caught.value.bucket, caught.value.key) == (place.bucket, one)
+            place.front.reset()
         make_calls().delete_thread("thread")
         assert place.listing() == []
 

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.plans.findings import CheckReport, Finding
+from langgraph_checkpoint_s3.plans.setup import NAMES
 from langgraph_checkpoint_s3.s3.administration import (
     BucketHead,
     DeleteVersions,
@@ -44,39 +45,39 @@ class TestAGoodBucket:
         assert bad(report) == {}
         assert report.ok
 
-    def test_it_takes_five_round_trips(self, fake: OddS3) -> None:
+    def test_it_takes_seven_round_trips(self, fake: OddS3) -> None:
         with fake.counted() as count:
             run(fake)
-        assert [len(batch) for batch in count.batches] == [9, 5, 3, 2, 2]
+        assert [len(batch) for batch in count.batches] == [9, 14, 4, 1, 1, 2, 2]
         assert count.kinds == {
             "InspectBucket": 1,
             "Sign": 1,  # which isn't sent
             "GetSetting": 5,
-            "PutObject": 2,
+            "PutObject": 11,
             "CreateUpload": 1,
             "GetObject": 2,
             "HeadObject": 1,
             "CopyObject": 1,
             "UploadPart": 1,
-            "ListObjects": 2,
+            "ListObjects": 5,
             "ListVersions": 1,
             "CompleteUpload": 1,
             "AbortUpload": 1,
             "DeleteObjects": 1,
         }
 
-    def test_with_versions_it_takes_seven_and_removes_them(self, fake: OddS3) -> None:
+    def test_with_versions_it_takes_nine_and_removes_them(self, fake: OddS3) -> None:
         on(fake)
         with fake.counted() as count:
             run(fake)
-        assert [len(batch) for batch in count.batches] == [9, 5, 2, 2, 2, 1, 1]
+        assert [len(batch) for batch in count.batches] == [9, 14, 3, 1, 1, 2, 2, 1, 1]
         assert count.kinds["DeleteVersions"] == count.kinds["ListVersions"] == 1
 
     def test_the_probe_lies_where_no_thread_can(self, fake: OddS3) -> None:
         with fake.counted() as count:
             run(fake, prefix="a/b")
         keys = {key for request in count.requests if (key := getattr(request, "key", None))}
-        assert keys == {f"a/b/.probe/nonce/{name}" for name in ("written", "copied", "absent")}
+        assert keys == {f"a/b/.probe/nonce/{name}" for name in ("written", "copied", "absent", *NAMES)}
 
     def test_what_others_keep_stays(self, fake: OddS3) -> None:
         fake.put("checkpoints/t.thread/.ns/x", b"x")

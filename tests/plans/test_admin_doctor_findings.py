@@ -103,7 +103,7 @@ class TestPermissions:
         assert report["deletes"].status == "missing"
         assert report["deletes"].remedy == "Allow s3:DeleteObject on fake-bucket/checkpoints/*"
         assert "checkpoints/.probe/" in report["deletes"].detail
-        assert len(fake.keys(".probe/")) == 2
+        assert len(fake.keys(".probe/")) == 11
 
     def test_s3_denies_deletions_one_by_one(self, fake: OddS3) -> None:
         fake.undeletable["checkpoints/.probe/nonce/written"] = ("AccessDenied", "no")
@@ -278,11 +278,13 @@ class TestAStoreThatIsWrong:
         [
             (lambda _, page: Page((), (), None), "doesn't list what was just written"),
             (lambda _, page: Page(page.entries[:1], (), None), "doesn't list what was just written"),
-            (lambda _, page: Page(page.entries[::-1], (), None), "another order"),
+            (lambda _, page: Page(page.entries[::-1], (), page.token), "another order"),
         ],
     )
     def test_a_list_that_is_wrong(self, fake: OddS3, change: Any, words: str) -> None:
-        fake.odd[ListObjects] = lambda request, page: page if request.start_after else change(request, page)
+        fake.odd[ListObjects] = lambda asked, page: (
+            page if asked.start_after or asked.delimiter else change(asked, page)
+        )
         lists = run(fake)["lists"]
         assert (lists.status, words in lists.detail) == ("missing", True), lists
 
@@ -292,6 +294,15 @@ class TestAStoreThatIsWrong:
         )
         lists = run(fake)["lists"]
         assert (lists.status, "StartAfter" in lists.detail) == ("missing", True), lists
+
+    @pytest.mark.parametrize(
+        "change",
+        [lambda page: Page((), (), None), lambda page: Page(page.entries, page.prefixes[:1], None)],
+    )
+    def test_a_store_that_knows_no_folders(self, fake: OddS3, change: Any) -> None:
+        fake.odd[ListObjects] = lambda request, page: change(page) if request.delimiter else page
+        lists = run(fake)["lists"]
+        assert (lists.status, "threads()" in lists.detail) == ("warning", True), lists
 
 
 class TestSettings:

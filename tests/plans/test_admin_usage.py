@@ -13,7 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_checkpoint_s3 import CorruptObjectError, InvalidConfigError, InvalidKeyError, S3Saver
+from langgraph_checkpoint_s3 import (
+    CorruptObjectError,
+    InvalidConfigError,
+    InvalidKeyError,
+    NotSupportedError,
+    S3Saver,
+)
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.plans.sizes import counted, human
 from langgraph_checkpoint_s3.admin.plans.usage import ClassUsage, Prices, UsageReport, usage
@@ -62,8 +68,24 @@ def test_threads_are_listed_a_thousand_a_request_whatever_they_hold(fake: FakeS3
         assert list(admin.threads("thread-24")) == names[2_400:]
         assert list(admin.threads("thread-24", limit=3)) == names[2_400:2_403]
         assert list(admin.threads(limit=0)) == []
+    assert count.kinds == {"ListObjects": 2}
+    with fake.counted() as count:
         assert list(admin.threads("other")) == []
-    assert count.kinds == {"ListObjects": 6}  # names that are too long for keys are looked for first
+    assert count.kinds == {"ListObjects": 2}, "none at all is made sure of"
+
+
+def test_none_are_not_said_where_the_store_knows_no_folders(
+    fake: FakeS3, admin: S3Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_chain(admin.saver, "thread", 1)
+    folded = fake._list
+
+    def without_folders(asked: ListObjects) -> Page:
+        return Page((), (), None) if asked.delimiter else folded(asked)
+
+    monkeypatch.setattr(fake, "_list", without_folders)
+    with pytest.raises(NotSupportedError, match="doesn't list folders"):
+        list(admin.threads())
 
 
 def test_threads_are_read_as_the_iteration_goes_on(fake: FakeS3, admin: S3Admin) -> None:

@@ -387,11 +387,12 @@ def test_pruning_many_threads_goes_side_by_side() -> None:
     assert count.round_trips == 3 * math.ceil(40 / remove._THREADS_AT_ONCE)
 
 
-def test_setup_is_a_handful_of_requests_and_leaves_nothing() -> None:
+def test_setup_is_a_few_requests_and_leaves_nothing() -> None:
     empty = FakeS3()
     with empty.counted() as count:
         make_saver(empty).setup()
-    assert count.kinds == {"ListObjects": 2, "PutObject": 2, "GetObject": 1, "DeleteObjects": 1}
+    assert count.kinds == {"ListObjects": 4, "PutObject": 10, "GetObject": 1, "DeleteObjects": 1}
+    assert count.round_trips == 8
     assert not empty.objects
 
 

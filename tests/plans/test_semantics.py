@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME
 
 from langgraph_checkpoint_s3 import (
     InvalidKeyError,
+    NotSupportedError,
     S3Saver,
     StorageUnavailableError,
 )
@@ -25,6 +27,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     CreateUpload,
     GetObject,
     ListObjects,
+    Page,
     PutObject,
     Request,
 )
@@ -281,6 +284,20 @@ def test_two_processes_that_write_large_at_once_leave_the_first(fake: FakeS3) ->
     one.put_writes(place("t", "1"), [("c", b"1" * 5000)], "task")
     assert pending(make_saver(fake), place("t")) == [("task", "c", b"2" * 5000)]
     assert not fake.uploads
+
+
+def test_setup_finds_a_store_that_lists_in_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeS3()
+    ordered = fake._list
+
+    def newest_first(asked: ListObjects) -> Page:
+        page = ordered(replace(asked, max_keys=1000, start_after=None, token=None))
+        return replace(page, entries=page.entries[::-1], token=None)
+
+    monkeypatch.setattr(fake, "_list", newest_first)
+    with pytest.raises(NotSupportedError, match="another order"):
+        make_saver(fake).setup()
+    assert not fake.objects
 
 
 def test_setup_finds_a_store_that_ignores_conditions(

@@ -28,7 +28,9 @@ class _FakeWire:
     def arguments(self, request: Request[Any], *, conditional: bool = True) -> dict[str, Any]:
         return {"conditional": conditional}
 
-    def answer(self, request: Request[Any], response: dict[str, Any], data: bytes) -> Any:
+    def answer(
+        self, request: Request[Any], response: dict[str, Any], data: bytes, received: Any = None
+    ) -> Any:
         return response["answer"]
 
 
@@ -153,7 +155,7 @@ class FakeStore:
                     failures[number] = exchange.error
         for number in sent:
             try:
-                self._send(exchanges[number], plain[number])
+                self._send(exchanges[number])
             except BaseException as error:  # noqa: BLE001  # as the drivers do: all of it is settled
                 if isinstance(batch[number], Tried) and isinstance(error, S3CheckpointError):
                     exchanges[number].answer = Failed(error)
@@ -168,19 +170,18 @@ class FakeStore:
             return Call(lambda: self.fake.seconds)
         return Call(lambda: None) if isinstance(request, Sleep) else request
 
-    def _send(self, exchange: Any, request: Request[Any]) -> None:
+    def _send(self, exchange: Any) -> None:
         wire: Any = _FakeWire()
         while not exchange.settled:
             _, arguments = exchange.call(wire)
             try:
-                answer = self.fake.execute(request, conditional=arguments["conditional"])
-            except Exception as error:  # noqa: BLE001  # judged by the exchange
-                exchange.failed(error)
-            else:
+                answer = self.fake.execute(exchange.request, conditional=arguments["conditional"])
                 data = answer.data if isinstance(answer, Body) else b""
                 date = format_datetime(self.fake.now, usegmt=True)
                 metadata = {"HTTPHeaders": {"date": date}}
                 exchange.succeeded(wire, {"answer": answer, "ResponseMetadata": metadata}, data)
+            except Exception as error:  # noqa: BLE001  # judged by the exchange
+                exchange.failed(error)
 
 
 def make_saver(fake: FakeS3, *, sizes: Sizes | None = None, serde: Any = None, **settings: Any) -> S3Saver:

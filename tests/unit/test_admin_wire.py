@@ -52,9 +52,9 @@ def wire() -> Wire:
         ),
         (GetSetting(settings.POLICY), {"Policy": "{}"}, "{}"),
         (DeleteSetting(settings.POLICY), {}, Done()),
-        (DeleteVersions((("k", "v"),)), {}, Deletion(())),
+        (DeleteVersions((("k", "v"),)), {"Deleted": [{"Key": "k", "VersionId": "v"}]}, Deletion(())),
         (
-            ListVersions("p/"),
+            ListVersions(""),
             {
                 "Versions": [
                     {
@@ -81,10 +81,10 @@ def wire() -> Wire:
                 ("b", "null"),
             ),
         ),
-        (ListVersions("p/"), {}, VersionPage((), None)),
+        (ListVersions("p/"), {"Name": "bucket"}, VersionPage((), None)),
         (
-            ListUploads("p/"),
-            {"Uploads": [{"Key": "k", "UploadId": "u", "Initiated": WHEN}]},
+            ListUploads("k"),
+            {"Bucket": "bucket", "Uploads": [{"Key": "k", "UploadId": "u", "Initiated": WHEN}]},
             UploadPage((Upload("k", "u", WHEN),), None),
         ),
         (

@@ -15,6 +15,9 @@ BAD: list[tuple[str, Any]] = [
         ("bucket", value)
         for value in ("", "a", "ab", "a" * 64, "-ab", "a b", "a/b", "é-bucket", "a\nb", 5, None)
     ),
+    ("bucket", "sessions--use1-az4--x-s3"),
+    ("bucket", "reads--use1-az4--xa-s3"),
+    ("bucket", "arn:aws:s3express:us-east-1:012345678901:accesspoint/reads"),
     *(("bucket", value) for value in ("s3://bucket", "bucket/", "bucket\n", "arn:aws:s3:::a b")),
     *(("prefix", value) for value in (None, 5, b"a")),
     *(("region", value) for value in (5, b"x", ["x"])),

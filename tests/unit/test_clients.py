@@ -178,7 +178,10 @@ def test_other_stores_than_aws_get_an_md5_where_a_checksum_is_required(url: str 
             request.url,
             200,
             HTTPHeaders(),
-            HTTPResponse(io.BytesIO(b"<DeleteResult/>"), preload_content=False),
+            HTTPResponse(
+                io.BytesIO(b"<DeleteResult><Deleted><Key>k</Key></Deleted></DeleteResult>"),
+                preload_content=False,
+            ),
         )
 
     with S3Saver("bucket", endpoint_url=url) as saver:

@@ -144,7 +144,6 @@ def test_a_conflict_in_flight_is_worth_another_try(request_: Request[Any], code:
         (COPY, 403, "InvalidObjectState", CheckpointArchivedError),
         (PUT, 400, "KeyTooLongError", InvalidKeyError),
         (GET, 301, "PermanentRedirect", InvalidConfigError),
-        (GET, 301, "", InvalidConfigError),
         (GET, 400, "AuthorizationHeaderMalformed", InvalidConfigError),
         (CREATE_BUCKET, 400, "IllegalLocationConstraintException", InvalidConfigError),
         (CREATE_BUCKET, 400, "InvalidLocationConstraint", InvalidConfigError),

@@ -10,9 +10,10 @@ from langgraph_checkpoint_s3.admin.plans import check_objects, check_settings, c
 from langgraph_checkpoint_s3.admin.plans.check_case import FIRST, LENGTH, Case
 from langgraph_checkpoint_s3.admin.plans.findings import CheckReport, Finding
 from langgraph_checkpoint_s3.config import S3Config
-from langgraph_checkpoint_s3.errors import AccessDeniedError, NotSupportedError
-from langgraph_checkpoint_s3.plans.plan import Plan, together
-from langgraph_checkpoint_s3.plans.setup import PROBE
+from langgraph_checkpoint_s3.errors import AccessDeniedError, NotSupportedError, S3CheckpointError
+from langgraph_checkpoint_s3.plans.plan import Plan, abreast, settled, together
+from langgraph_checkpoint_s3.plans.scan import Pages
+from langgraph_checkpoint_s3.plans.setup import FEW, NAMES, PROBE
 from langgraph_checkpoint_s3.s3.administration import (
     DeleteVersions,
     InspectBucket,
@@ -28,6 +29,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     CopyObject,
     CreateUpload,
     DeleteObjects,
+    Failed,
     GetObject,
     HeadObject,
     ListObjects,
@@ -64,7 +66,7 @@ FINDINGS: Final[Mapping[str, Callable[[Case], Finding]]] = {
 
 
 def check(config: S3Config, nonce: str, clock: Callable[[], datetime]) -> Plan[CheckReport]:
-    """Try everything, in five round trips (seven where the bucket keeps versions), and leave nothing behind.
+    """Try everything, in seven round trips (nine where the bucket keeps versions), and leave nothing behind.
 
     Args:
         config: The saver's.
@@ -78,7 +80,7 @@ def check(config: S3Config, nonce: str, clock: Callable[[], datetime]) -> Plan[C
         obstacle = check_way.obstacle(case)
         if obstacle is None:
             yield from _ask(case, _second(case))
-            yield from _ask(case, _third(case))
+            yield from abreast([_ask(case, _third(case)), _list(case)])
             yield from _ask(case, _fourth(case))
     except GeneratorExit:
         raise
@@ -116,6 +118,8 @@ def _second(case: Case) -> dict[str, Request[Any]]:
         requests["read"] = GetObject(case.written, keep=False)
         requests["range"] = GetObject(case.written, first=FIRST, length=LENGTH, keep=False)
         requests["copy"] = CopyObject(case.written, case.copied)
+        # Not in their order: nothing but their names shall bring them into it.
+        requests |= {name: PutObject(case.folder + name, PROBE) for name in (*NAMES[1::2], *NAMES[::2])}
     if case.upload_id:
         requests["part"] = UploadPart(case.copied, case.upload_id, 1, PROBE)
     return requests
@@ -123,13 +127,19 @@ def _second(case: Case) -> dict[str, Request[Any]]:
 
 def _third(case: Case) -> dict[str, Request[Any]]:
     requests: dict[str, Request[Any]] = {
-        "list": ListObjects(case.folder),
         "after": ListObjects(case.folder, start_after=case.copied),
+        "folders": ListObjects(case.folder, delimiter="/"),
     }
     if case.answers[VERSIONING.name] is None:
         # Some stores say "off", and know no versions: this they refuse.
         requests["versioned"] = ListVersions(case.folder)
     return requests
+
+
+def _list(case: Case) -> Plan[None]:
+    """List all of the probe, a few keys at a time."""
+    found = yield from settled(Pages(case.folder, first=FEW, page=FEW).rest())
+    case.answers["list"] = Failed(found) if isinstance(found, S3CheckpointError) else found
 
 
 def _fourth(case: Case) -> dict[str, Request[Any]]:
@@ -152,7 +162,7 @@ def _clean(case: Case) -> Plan[None]:
         page = case.answers["uploads"]
         if isinstance(page, UploadPage) and page.uploads:
             upload_id = page.uploads[0].upload_id
-    requests: dict[str, Request[Any]] = {"delete": DeleteObjects((case.copied, case.written))}
+    requests: dict[str, Request[Any]] = {"delete": DeleteObjects(case.keys)}
     if upload_id is not None:
         requests["abort"] = AbortUpload(case.copied, upload_id)  # which does nothing where it was completed
     yield from _ask(case, requests)

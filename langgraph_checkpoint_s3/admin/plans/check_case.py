@@ -3,16 +3,17 @@
 Answers come by the names of what was asked, each an answer or a `Failed`. What isn't among them
 wasn't asked: what it needs didn't work.
 
-    head      HEAD of the bucket                list      LIST of both objects
+    head      HEAD of the bucket                list      LIST of all objects, a few at a time
     write     PUT of an object, only if new     after     LIST of what comes after the first of them
     upload    the begin of an upload            versioned LIST of versions, where there should be none
     signed    a URL, which isn't sent           again     `write` once more, now that it is there
     settings  by their own names                complete  the upload's end, where the copy lies, only if new
-    read      GET of the object                 delete    of both objects
-    range     GET of a piece of it              abort     of the upload
-    copy      a COPY of it                      versions  those that stay of both, and
-    part      the upload's part                 purge     their deletion
-    absent    HEAD of an object that isn't there
+    read      GET of the object                 folders   LIST of them with a delimiter
+    range     GET of a piece of it              delete    of all objects
+    copy      a COPY of it                      abort     of the upload
+    part      the upload's part                 versions  those that stay, and
+    absent    HEAD of an object that isn't      purge     their deletion
+    names     PUT of more objects, each by its own name
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from urllib.parse import urlsplit
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import S3CheckpointError
-from langgraph_checkpoint_s3.plans.setup import probe_key
+from langgraph_checkpoint_s3.plans.setup import NAMES, probe_key
 from langgraph_checkpoint_s3.s3.administration import Signed
 from langgraph_checkpoint_s3.s3.requests import Failed, Refused, Stored
 
@@ -65,6 +66,17 @@ class Case:
     def copied(self) -> str:
         """The key of its copy, which is made after it and comes before it in a listing."""
         return f"{self.folder}copied"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return all keys that may lie in the probe's folder, in S3's order."""
+        return tuple(sorted((self.written, self.copied, *(self.folder + name for name in NAMES))))
+
+    @property
+    def listed(self) -> list[str]:
+        """Return those of them that are there, in that order."""
+        names = {self.written: "write", self.copied: "copy"}
+        return [key for key in self.keys if self.there(names.get(key, key[len(self.folder) :]))]
 
     @property
     def objects(self) -> str:

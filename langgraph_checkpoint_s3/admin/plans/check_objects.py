@@ -7,19 +7,20 @@ from typing import Final
 
 from langgraph_checkpoint_s3.admin.plans.check_case import FIRST, LENGTH, Case
 from langgraph_checkpoint_s3.admin.plans.findings import Finding, lacking, untried
-from langgraph_checkpoint_s3.errors import AccessDeniedError
-from langgraph_checkpoint_s3.plans.setup import PROBE
-from langgraph_checkpoint_s3.s3.requests import Body, Deletion, Failed, Refused, Stored
+from langgraph_checkpoint_s3.errors import AccessDeniedError, NotSupportedError
+from langgraph_checkpoint_s3.plans.setup import FOLDERS, NAMES, PROBE
+from langgraph_checkpoint_s3.s3.requests import Body, Deletion, Failed, Page, Refused, Stored
 from langgraph_checkpoint_s3.s3.settings import VERSIONING
 
 _FEWER_PROCESSES: Final = "Let no two processes run one thread at once, or use a store that has this"
+_OTHER_STORE: Final = "Use a store, or a kind of bucket, that lists as S3's general purpose buckets do"
 _TAGGING: Final = " and s3:PutObjectTagging"
 
 
 def writes(case: Case) -> Finding:
     """Whether objects can be written, with all that the saver says of them."""
     config = case.config
-    if error := case.error("write"):
+    if error := next(filter(None, map(case.error, ("write", *NAMES))), None):
         more = _TAGGING if config.object_tags else ""
         if config.server_side_encryption.startswith("aws:kms"):
             more += " (and kms:GenerateDataKey and kms:Decrypt on the key)"
@@ -81,30 +82,42 @@ def _reading(finding: str, case: Case, name: str, what: str, wanted: bytes) -> F
 
 
 def lists(case: Case) -> Finding:
-    """Whether lists are up to date, in ascending order, and begin where they are told to."""
-    if error := case.error("list") or case.error("after"):
+    """Whether lists are up to date, in S3's order, begin where they are told to, and know folders."""
+    error = case.error("list") or case.error("after")
+    if isinstance(error, NotSupportedError):
+        return Finding("lists", "missing", error.reason, _OTHER_STORE)
+    folders = case.error("folders")
+    if error := error or (None if isinstance(folders, NotSupportedError) else folders):
         return lacking("lists", error, case.config.bucket)
-    there = [key for key, name in ((case.copied, "copy"), (case.written, "write")) if case.there(name)]
-    found, after = (
-        [entry.key for entry in case.answers[name].entries if entry.key in there]
-        for name in ("list", "after")
-    )
+    there = case.listed
+    found = [entry.key for entry in case.answers["list"] if entry.key in there]
+    after = [entry.key for entry in case.answers["after"].entries if entry.key in there]
     if sorted(found) != there:
         problem = "The store doesn't list what was just written"
     elif found != there:
         problem = "The store lists keys in another order than S3 does"
     elif after != [key for key in there if key > case.copied]:
         problem = "The store doesn't begin a list where it is told to (StartAfter)"
-    elif there:
-        return Finding("lists", "ok", "What was written is listed at once, and in order")
-    else:
+    elif not there:
         return Finding("lists", "ok", "Lists are allowed; nothing could be written to be found there")
+    elif not _knows_folders(case):
+        return Finding(
+            "lists",
+            "warning",
+            "The store doesn't list folders (Delimiter): threads() and the command line find no threads",
+            "Name threads yourself: what is done with one of them works without",
+        )
+    else:
+        return Finding("lists", "ok", "What was written is listed at once, in order, page by page")
     return Finding(
-        "lists",
-        "missing",
-        f"{problem}: by that a saver finds the latest checkpoint",
-        "Use a store, or a kind of bucket, that lists as S3's general purpose buckets do",
+        "lists", "missing", f"{problem}: by that a saver finds the latest checkpoint", _OTHER_STORE
     )
+
+
+def _knows_folders(case: Case) -> bool:
+    page = case.answers["folders"]
+    wanted = tuple(each for each in FOLDERS if any(each in key for key in case.listed))
+    return isinstance(page, Page) and tuple(each[len(case.folder) :] for each in page.prefixes) == wanted
 
 
 def copies(case: Case) -> Finding:

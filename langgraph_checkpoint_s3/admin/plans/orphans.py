@@ -20,15 +20,15 @@ from langgraph_checkpoint_s3.admin.plans.sizes import human
 from langgraph_checkpoint_s3.errors import InvalidConfigError, NotSupportedError
 from langgraph_checkpoint_s3.objects.keys import EXPORTS, TOMBSTONES, Layout
 from langgraph_checkpoint_s3.plans.address import Context
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask, together
+from langgraph_checkpoint_s3.plans.plan import Plan, abreast, together
 from langgraph_checkpoint_s3.plans.read import namespace_of
 from langgraph_checkpoint_s3.plans.release import unacknowledged
 from langgraph_checkpoint_s3.plans.remove import delete_keys, delete_unacknowledged
-from langgraph_checkpoint_s3.plans.scan import Folder, Scan
+from langgraph_checkpoint_s3.plans.scan import Folder, Pages, Scan, uploads
 from langgraph_checkpoint_s3.plans.setup import probe_key
 from langgraph_checkpoint_s3.plans.tombstones import LONGEST_LOAN
-from langgraph_checkpoint_s3.s3.administration import ListUploads, Upload
-from langgraph_checkpoint_s3.s3.requests import AbortUpload, Entry, ListObjects
+from langgraph_checkpoint_s3.s3.administration import Upload
+from langgraph_checkpoint_s3.s3.requests import AbortUpload, Entry
 
 OrphanKind: TypeAlias = Literal["writes", "checkpoint", "tombstones", "export", "probe", "upload"]
 
@@ -208,33 +208,21 @@ def _below(prefix: str, kind: OrphanKind, older_than: timedelta, now: datetime) 
 
 
 def _listed(prefix: str) -> Plan[list[Entry]]:
+    pages = Pages(prefix)
     found: list[Entry] = []
-    token: str | None = None
-    while True:
-        page = yield from ask(ListObjects(prefix, token=token))
-        found += page.entries
-        token = page.token
-        if token is None:
-            return found
+    while not pages.done:
+        found += (yield from pages.more()).entries
+    return found
 
 
 def _uploads(layout: Layout, older_than: timedelta, now: datetime) -> Plan[list[Orphan]]:
     """The unfinished uploads that are this saver's own."""
-    found: list[Upload] = []
-    marker: tuple[str, str] | None = None
-    while True:
-        page = yield from ask(ListUploads(layout.prefix, marker))
-        found += page.uploads
-        marker = page.marker
-        if marker is None:
-            return list(_ours(layout, found, older_than, now))
+    return list(_ours(layout, (yield from uploads(layout.prefix)), older_than, now))
 
 
-def _ours(
-    layout: Layout, uploads: Iterable[Upload], older_than: timedelta, now: datetime
-) -> Iterable[Orphan]:
+def _ours(layout: Layout, begun: Iterable[Upload], older_than: timedelta, now: datetime) -> Iterable[Orphan]:
     folders = (layout.prefix + EXPORTS, probe_key(layout.prefix, ""))
-    for each in uploads:
+    for each in begun:
         age = now - each.begun
         if age >= older_than and (layout.holds(each.key) or each.key.startswith(folders)):
             yield Orphan("upload", each.key, None, each.begun, age, each.upload_id)

@@ -13,12 +13,12 @@ from typing import Final
 
 from langgraph_checkpoint_s3.errors import ConflictError, NotSupportedError
 from langgraph_checkpoint_s3.plans.address import Context
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask, settled, together
+from langgraph_checkpoint_s3.plans.plan import Plan, abreast, settled, together
 from langgraph_checkpoint_s3.plans.remove import delete_keys, delete_versions
-from langgraph_checkpoint_s3.plans.scan import group, versions
+from langgraph_checkpoint_s3.plans.scan import Pages, group, uploads, versions
 from langgraph_checkpoint_s3.plans.tombstones import announce, lending
-from langgraph_checkpoint_s3.s3.administration import ListUploads, Upload, Version
-from langgraph_checkpoint_s3.s3.requests import AbortUpload, Entry, ListObjects, Page
+from langgraph_checkpoint_s3.s3.administration import Upload, Version
+from langgraph_checkpoint_s3.s3.requests import AbortUpload, Entry
 
 _ROUNDS: Final = 8
 _AT_ONCE: Final = 256
@@ -129,9 +129,9 @@ def _remove(found: _Found) -> Plan[None]:
 
 def _look(folders: Sequence[str]) -> Plan[_Found]:
     kept = yield from abreast(settled(versions(folder), NotSupportedError) for folder in folders)
-    begun = yield from abreast(settled(_uploads(folder), NotSupportedError) for folder in folders)
+    begun = yield from abreast(settled(uploads(folder), NotSupportedError) for folder in folders)
     found = [each for some in kept if not isinstance(some, NotSupportedError) for each in some]
-    uploads = [each for some in begun if not isinstance(some, NotSupportedError) for each in some]
+    unfinished = [each for some in begun if not isinstance(some, NotSupportedError) for each in some]
     unseen = ["uploads"] if any(isinstance(some, NotSupportedError) for some in begun) else []
     if not found:  # a store may also take the question for another one, and answer with no versions at all
         found = [
@@ -139,27 +139,12 @@ def _look(folders: Sequence[str]) -> Plan[_Found]:
         ]
         if found or any(isinstance(some, NotSupportedError) for some in kept):
             unseen.insert(0, "versions")
-    return _Found(found, uploads, tuple(unseen))
+    return _Found(found, unfinished, tuple(unseen))
 
 
 def _objects(folder: str) -> Plan[list[Version]]:
     """What is there now, as versions of a bucket that keeps none."""
-    found: list[Version] = []
-    page = Page((), (), None)
-    while True:
-        page = yield from ask(ListObjects(folder, token=page.token))
-        found += [
-            Version(each.key, _ONLY, each.size, each.etag, each.modified, latest=True, marker=False)
-            for each in page.entries
-        ]
-        if page.token is None:
-            return found
-
-
-def _uploads(folder: str) -> Plan[list[Upload]]:
-    page = yield from ask(ListUploads(folder))
-    found = list(page.uploads)
-    while page.marker is not None:
-        page = yield from ask(ListUploads(folder, page.marker))
-        found += page.uploads
-    return found
+    return [
+        Version(each.key, _ONLY, each.size, each.etag, each.modified, latest=True, marker=False)
+        for each in (yield from Pages(folder).rest())
+    ]

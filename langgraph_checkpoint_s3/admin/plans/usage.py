@@ -10,7 +10,12 @@ from datetime import datetime
 from typing import Final
 
 from langgraph_checkpoint_s3.admin.plans.sizes import counted, human
-from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError, InvalidConfigError
+from langgraph_checkpoint_s3.errors import (
+    CorruptObjectError,
+    DecryptionError,
+    InvalidConfigError,
+    NotSupportedError,
+)
 from langgraph_checkpoint_s3.objects.components import HASHED, Hidden
 from langgraph_checkpoint_s3.objects.keys import (
     EXPORTS,
@@ -21,7 +26,7 @@ from langgraph_checkpoint_s3.objects.keys import (
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask
 from langgraph_checkpoint_s3.plans.read import heads, open_object
-from langgraph_checkpoint_s3.plans.scan import PAGE, Scan
+from langgraph_checkpoint_s3.plans.scan import PAGE, Pages, Scan
 from langgraph_checkpoint_s3.s3.requests import Body, Entry, ListObjects
 
 _GB: Final = 2**30
@@ -198,8 +203,9 @@ class Threads:
             begin.append(layout.prefix + encode_component(prefix, "prefix"))
         self._begin = deque(begin)
         self._left = limit
-        self._page = PAGE if limit is None or layout.names else min(limit, PAGE)
-        self._token: str | None = None
+        self._first = PAGE if limit is None or layout.names else min(limit, PAGE)
+        self._pages: Pages | None = None
+        self._found = False
 
     @property
     def done(self) -> bool:
@@ -207,11 +213,18 @@ class Threads:
         return not self._begin or (self._left is not None and self._left <= 0)
 
     def page(self) -> Plan[list[str]]:
-        """The next ids. None at all may come, before `done` too."""
-        page = yield from ask(ListObjects(self._begin[0], self._page, token=self._token, delimiter="/"))
-        self._page, self._token = PAGE, page.token
-        if page.token is None:
-            self._begin.popleft()
+        """The next ids. None at all may come, before `done` too.
+
+        Raises:
+            NotSupportedError: The store doesn't list folders.
+        """
+        pages = self._pages = self._pages or Pages(self._begin[0], first=self._first, delimiter="/")
+        page = yield from pages.more()
+        self._found = self._found or bool(page.prefixes)
+        if pages.done:
+            self._pages, begin = None, self._begin.popleft()
+            if not self._begin and not self._found:
+                yield from self._sure(begin)
         found = [name for name in map(self._thread, page.prefixes) if name is not None]
         hidden = [name for name in found if isinstance(name, Hidden)]
         if hidden:
@@ -223,6 +236,15 @@ class Threads:
         if self._left is not None:
             self._left -= len(found)
         return found
+
+    def _sure(self, begin: str) -> Plan[None]:
+        """Make sure that there are no folders, by a list that folds none."""
+        keys = yield from ask(ListObjects(begin, 1))
+        if any("/" in entry.key[len(begin) :] for entry in keys.entries):
+            raise NotSupportedError(
+                "The store doesn't list folders (by a delimiter), and by that threads are found: there are "
+                f"some below {begin!r}, and none was listed. What names its thread works without"
+            )
 
     def _thread(self, folder: str) -> str | None:
         """The thread whose folder this is; `None` where it is somebody else's."""
@@ -318,10 +340,7 @@ class _Tally:
 
 def _size(prefix: str) -> Plan[int]:
     """The bytes of all objects below a prefix."""
-    size, token = 0, None
-    while True:
-        page = yield from ask(ListObjects(prefix, token=token))
-        size += sum(entry.size for entry in page.entries)
-        token = page.token
-        if token is None:
-            return size
+    pages, size = Pages(prefix), 0
+    while not pages.done:
+        size += sum(entry.size for entry in (yield from pages.more()).entries)
+    return size
