@@ -70,7 +70,9 @@ class S3Config:
         object_tags: Tags of new objects, at most 10. They need `s3:PutObjectTagging`.
         max_concurrency: How many requests one operation has under way at once.
         connect_timeout: Seconds to wait for a connection.
-        read_timeout: Seconds to wait for each piece of an answer.
+        read_timeout: Seconds to wait for each piece of an answer. A request and its whole answer have this
+            and `connect_timeout` together, a second more for each 16 KiB, and 300 s more for what the
+            store copies or puts together by itself.
         max_attempts: How often a request is sent before it is given up.
         operation_timeout: Seconds that an operation waits for a round trip to get on: no request or
             retry begins when nothing was answered for so long. Each answer gives it the whole time

@@ -16,8 +16,12 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
+from langgraph_checkpoint_s3.sockets import Limit, limit_connections, limited
 
 T = TypeVar("T")
+
+_CONNECT_TIMEOUT: Final = 5.0
+_READ_TIMEOUT: Final = 10.0
 
 ACTIONS: Final = {
     "generate_data_key": "kms:GenerateDataKey",
@@ -79,7 +83,7 @@ class KmsClient:
             process = self._process()
             with process.lock:
                 client = process.client = process.client or self._given or self._make()
-            with _quiet:
+            with _quiet, limited(Limit(_CONNECT_TIMEOUT + _READ_TIMEOUT)):
                 answer: Mapping[str, Any] = getattr(client, operation)(**arguments)
         except Exception as error:
             meant = _judge(error, operation, key)
@@ -125,12 +129,17 @@ class KmsClient:
             "region_name": self._region,
             "endpoint_url": self._endpoint_url,
             "config": Config(
-                connect_timeout=5.0, read_timeout=10.0, retries={"mode": "standard", "total_max_attempts": 5}
+                connect_timeout=_CONNECT_TIMEOUT,
+                read_timeout=_READ_TIMEOUT,
+                retries={"mode": "standard", "total_max_attempts": 5},
             ),
         }
         if self._session is not None:
-            return self._session.client("kms", **arguments)
-        return Session().create_client("kms", **arguments)
+            client = self._session.client("kms", **arguments)
+        else:
+            client = Session().create_client("kms", **arguments)
+        limit_connections(client)
+        return client
 
 
 class _Process:

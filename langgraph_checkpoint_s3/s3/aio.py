@@ -22,6 +22,7 @@ from typing import Any
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.s3.boto import client_arguments, name_client, prepare, tune, wire_of
 from langgraph_checkpoint_s3.s3.wire import Wire
+from langgraph_checkpoint_s3.sockets import limit_attempts
 
 
 def available() -> bool:
@@ -121,6 +122,7 @@ class AioClients:
         arguments["config"] = AioConfig(**arguments["config"])
         client = await create("s3", **arguments).__aenter__()
         tune(client)
+        limit_attempts(client)
         return client
 
 

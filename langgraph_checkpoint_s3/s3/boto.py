@@ -14,6 +14,7 @@ from typing import Any, Final
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.s3.patience import watch
 from langgraph_checkpoint_s3.s3.wire import Wire, is_aws
+from langgraph_checkpoint_s3.sockets import limit_connections
 
 _PAYER: Final = "x-amz-request-payer"
 _SPARE_CONNECTIONS: Final = 256
@@ -199,4 +200,5 @@ class BotoClient:
                 arguments["region_name"] = "us-east-1"
             client = session.create_client("s3", **arguments)
         tune(client)
+        limit_connections(client)
         return client

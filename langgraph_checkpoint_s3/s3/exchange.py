@@ -20,7 +20,7 @@ from langgraph_checkpoint_s3.s3.breaker import Breaker
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
 from langgraph_checkpoint_s3.s3.counts import Counts, Stats
 from langgraph_checkpoint_s3.s3.hedge import Hedges, kind_of
-from langgraph_checkpoint_s3.s3.patience import Call, Patience
+from langgraph_checkpoint_s3.s3.patience import Call, Patience, allowance
 from langgraph_checkpoint_s3.s3.requests import (
     Body,
     CompleteUpload,
@@ -32,6 +32,7 @@ from langgraph_checkpoint_s3.s3.requests import (
 )
 from langgraph_checkpoint_s3.s3.telemetry import operation
 from langgraph_checkpoint_s3.s3.wire import Wire, method_of, operation_of
+from langgraph_checkpoint_s3.sockets import Limit
 
 logger = logging.getLogger("langgraph_checkpoint_s3")
 
@@ -140,7 +141,7 @@ class Exchange:
         self._begun = shared.clock()
         self._sent = self._begun
         self._kind = kind_of(request)
-        self.called = Call(patience)
+        self.called = self._call()
         self.answer: Any = None
         self.settled = False
         if isinstance(request, GetObject):
@@ -168,7 +169,7 @@ class Exchange:
         if not self._patience.left:
             raise self._given_up(f"nothing was answered for {self._patience.waited:.1f} s", late=True)
         self._tries += 1
-        self.called = Call(self._patience)
+        self.called = self._call()
         self._conditional = self._shared.conditional
         if self._request.is_sent:
             self._counts.request(operation_of(self._request))
@@ -193,7 +194,7 @@ class Exchange:
         self._counts.request(operation_of(self._request))
         self._counts.count("hedges")
         logger.debug("%s: slow, and sent a second time", type(self._request).__name__)
-        return Call(self._patience, once=True)
+        return self._call(once=True)
 
     def is_answered(self, error: BaseException | None) -> bool:
         """Whether a call that ended with this error, or with none, has an answer: absence is one too."""
@@ -244,6 +245,9 @@ class Exchange:
         self._attempts += max(1, self.called.attempts)
         self._count_retries()
         verdict = judge(error, self._request, self._shared.config.bucket, reading=self.called.reading)
+        slow = self.called.limit.overdue
+        if slow and isinstance(verdict, Again):
+            verdict = Again(slow)
         if isinstance(verdict, Outcome):
             self._shared.breaker.succeeded()
             self._settle(verdict.answer)
@@ -269,12 +273,23 @@ class Exchange:
                 self._shared.breaker.failed()
             else:
                 self._shared.breaker.succeeded()
-            verdict = self._given_up(verdict.reason, of=verdict, late=self.called.cut)
+            why = verdict.reason if verdict.status or not slow else f"{slow}. {verdict.reason}"
+            verdict = self._given_up(why, of=verdict, late=self.called.cut)
         elif verdict is not None:
             self._shared.breaker.succeeded()  # it answered, if not what was hoped for
         if verdict is None:
             raise error
         raise verdict from error
+
+    def _call(self, *, once: bool = False) -> Call:
+        config = self._shared.config
+        limit = Limit(
+            config.connect_timeout + config.read_timeout,
+            allowance(self._request),
+            patience=self._patience.remaining,
+            clock=self._patience.clock,
+        )
+        return Call(self._patience, once=once, limit=limit)
 
     def _count_retries(self) -> None:
         """Count how often the client library sent the request again."""

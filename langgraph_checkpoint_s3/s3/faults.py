@@ -47,6 +47,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     UploadPart,
 )
 from langgraph_checkpoint_s3.s3.settings import DeleteSetting, GetSetting, PutSetting
+from langgraph_checkpoint_s3.sockets import TooSlowError
 
 IAM_ACTIONS: Final[Mapping[type[Request[Any]], str]] = {
     PutObject: "s3:PutObject",
@@ -164,6 +165,8 @@ def judge(
         somebody's code.
     """
     _redact(error)
+    if isinstance(error, TooSlowError):  # by `within`: the client library didn't see it
+        return Again(str(error))
     if isinstance(error, boto.ClientError):
         return _of_response(error, request, bucket)
     if reading and (isinstance(error, boto.BotoCoreError) or _is_foreign(error)):

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from langgraph_checkpoint_s3.s3.exchange import Exchange
 from langgraph_checkpoint_s3.s3.patience import Call, calling
 from langgraph_checkpoint_s3.s3.threads import Threads
+from langgraph_checkpoint_s3.sockets import within
 
 F = TypeVar("F", "Future[Any]", "asyncio.Future[Any]")
 
@@ -42,12 +43,14 @@ def fetch(client: Any, method: str, arguments: Mapping[str, Any], call: Call) ->
 async def afetch(client: Any, method: str, arguments: Mapping[str, Any], call: Call) -> Fetched:
     """`fetch`, awaited."""
     with calling(call):
-        response = await getattr(client, method)(**arguments)
-        if not _has_body(response):
-            return response, b""
-        call.reading = True
-        async with response["Body"]:
-            return response, await response["Body"].read()
+        async with within(call.limit):
+            response = await getattr(client, method)(**arguments)
+            if not _has_body(response):
+                return response, b""
+            call.reading = True
+            async with response["Body"]:
+                call.limit.follow(_arrived(response["Body"]))
+                return response, await response["Body"].read()
 
 
 def race(threads: Threads, exchange: Exchange, send: Callable[[Call], Fetched]) -> Fetched:
@@ -98,6 +101,12 @@ async def arace(exchange: Exchange, send: Callable[[Call], Coroutine[Any, Any, F
         for runner in runners:
             runner.cancel()
         await asyncio.gather(*runners, return_exceptions=True)  # for all of them, even if cancelled itself
+
+
+def _arrived(body: Any) -> Callable[[], int]:
+    """What tells how many bytes of an asyncio client's body have come so far."""
+    content = getattr(getattr(body, "raw_stream", None), "content", None)
+    return lambda: int(getattr(content, "total_bytes", 0))  # aiohttp's
 
 
 def _has_body(response: Any) -> bool:

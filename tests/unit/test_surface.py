@@ -108,19 +108,22 @@ def is_module(below: str) -> bool:
 ROOMS = {"encryption", "plans", "objects", "s3"}
 REQUESTS = {"s3.requests", "s3.administration", "s3.settings"}
 ALLOWED: dict[str, set[str]] = {
-    "objects": {"errors", "objects"},
+    "objects": {"errors", "forking", "objects"},
     "plans": {"config", "errors", "objects", "plans", *REQUESTS},
     "plans.memory": {"objects", "s3.cache"},
-    "s3": {"errors", "config", "objects", "s3", "version"},
+    "s3": {"errors", "config", "forking", "objects", "s3", "sockets", "version"},
     "errors": set(),
+    "forking": set(),
+    "sockets": set(),
     "version": set(),
     "config": {"errors", "objects"},
     "admin.plans": {"admin.plans", "config", "errors", "objects", "plans", *REQUESTS},
-    "encryption": {"encryption", "errors", "objects"},
+    "encryption": {"encryption", "errors", "objects", "sockets"},
     "base": {
-        *("config", "encryption", "errors", "leases", "notebook", "objects", "plans", "s3", "version"),
+        *("config", "encryption", "errors", "forking", "leases", "notebook", "objects", "plans", "s3"),
+        "version",
     },
-    "leases": {"errors", "objects", "plans", "s3"},
+    "leases": {"errors", "forking", "objects", "plans", "s3"},
     "notebook": {"config", "s3"},
     "saver": {"base", "config", "errors", "objects", "plans", "s3", "version"},
 }
