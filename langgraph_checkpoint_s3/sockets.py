@@ -24,7 +24,7 @@ from typing import Any, Final, TypeVar
 T = TypeVar("T")
 
 RATE: Final = 16 * 1024
-"""The least bytes a second, on average, beyond the fixed time. Sixteen parts at once on a line of 2 MBit/s have it."""
+"""The least bytes a second beyond the fixed time. Sixteen parts at once have it on a line of 2 MBit/s."""
 
 
 class TooSlowError(OSError):
@@ -37,7 +37,7 @@ class Limit:
     Args:
         seconds: The fixed time, from the beginning of an attempt to the end of its answer.
         allowance: Seconds more, for what it sends or what the store has to do.
-        patience: Tells how many seconds there are for all attempts from now on; fewer than the fixed time count.
+        patience: Tells the seconds that all attempts have from now on; if fewer than the fixed time, they count.
         clock: Tells the time in seconds.
     """
 
@@ -141,18 +141,14 @@ class within:  # noqa: N801  # used as asyncio's `timeout` is
     async def __aenter__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._task: Any = asyncio.current_task()
-        self._asked = (
-            self._task.cancelling() if hasattr(self._task, "cancelling") else 0
-        )  # from Python 3.11 on
+        self._asked = getattr(self._task, "cancelling", int)()  # from Python 3.11 on
         self._timer = self._loop.call_later(self._limit.next_look, self._look)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: object
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         self._timer.cancel()
         if not self._cut:
             return
-        others = self._task.uncancel() > self._asked if hasattr(self._task, "uncancel") else False
+        others = getattr(self._task, "uncancel", int)() > self._asked
         if kind is asyncio.CancelledError and not others:
             raise self._limit.cut() from None
 
@@ -200,7 +196,8 @@ class TimedSocket:
 
     def send(self, data: Any, *flags: int) -> int:
         """Send something."""
-        return self.waited(self._sock.send, data, *flags)
+        sent: int = self.waited(self._sock.send, data, *flags)
+        return sent
 
     def recv(self, size: int, *flags: int) -> bytes:
         """Receive something."""
@@ -299,12 +296,12 @@ def _pools() -> dict[str, Any]:
     class Secure(Limited, awsrequest.AWSHTTPSConnection):  # type: ignore[misc]
         """A connection by TLS."""
 
-    class PlainPool(awsrequest.AWSHTTPConnectionPool):  # type: ignore[misc]
+    class PlainPool(awsrequest.AWSHTTPConnectionPool):
         """A pool of connections."""
 
         ConnectionCls = Plain
 
-    class SecurePool(awsrequest.AWSHTTPSConnectionPool):  # type: ignore[misc]
+    class SecurePool(awsrequest.AWSHTTPSConnectionPool):
         """A pool of connections by TLS."""
 
         ConnectionCls = Secure

@@ -1,4 +1,4 @@
-"""A store that sends one byte now and then, or takes as long to read: each request has an end all the same."""
+"""A store that sends one byte now and then, or reads as slowly: each request has an end all the same."""
 
 from __future__ import annotations
 
@@ -175,10 +175,15 @@ def test_a_saver_ends_too(caller: Caller) -> None:
 def test_a_signed_url_that_trickles_is_given_up(part: Part, asynchronous: bool) -> None:
     with Trickle(ENDLESS, part) as server:
         begun = time.monotonic()
-        with pytest.raises(StorageUnavailableError, match="longer than its limit|cut after"):
+
+        def load() -> None:
+            url = f"{server.url}/bucket/k"
             if asynchronous:
-                asyncio.run(aload_signed_url(f"{server.url}/bucket/k", timeout=0.5))
+                asyncio.run(aload_signed_url(url, timeout=0.5))
             else:
-                load_signed_url(f"{server.url}/bucket/k", timeout=0.5)
+                load_signed_url(url, timeout=0.5)
+
+        with pytest.raises(StorageUnavailableError, match="cut after"):
+            load()
         assert time.monotonic() - begun < SOON
         assert server.requests == 1

@@ -1,4 +1,4 @@
-"""A server that answers with one byte at a time, and reads as slowly: nothing of it ever times out by itself."""
+"""A server that answers one byte at a time, and reads as slowly: no single wait for it is ever long."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Literal
 from typing_extensions import Self
 
 Part = Literal["nothing", "headers", "body", "reading"]
-"""What trickles: nothing, the answer from its first byte on, only its body, or what is read of the request."""
+"""What trickles: nothing, the answer from its first byte on, only its body, or the request's body."""
 
 _HEADERS = 'HTTP/1.1 200 OK\r\nETag: "e"\r\nContent-Type: application/xml\r\nContent-Length: {}\r\n\r\n'
 

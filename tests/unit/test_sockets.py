@@ -134,14 +134,18 @@ def test_who_is_cancelled_is_cancelled() -> None:
     asyncio.run(both())
 
 
+async def cut() -> None:
+    limit = Limit(0.01)
+    async with within(limit):
+        limit.begin()
+        await asyncio.sleep(3600)
+
+
 def test_after_a_cut_the_task_can_wait_again() -> None:
     async def wait() -> None:
-        limit = Limit(0.01)
         for _ in range(2):
             with pytest.raises(TooSlowError):
-                async with within(limit):
-                    limit.begin()
-                    await asyncio.sleep(3600)
+                await cut()
         await asyncio.sleep(0)
         task = asyncio.current_task()
         assert getattr(task, "cancelling", lambda: 0)() == 0
