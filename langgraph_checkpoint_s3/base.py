@@ -13,6 +13,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.forking import renew_after_fork
 from langgraph_checkpoint_s3.objects.borrow import Rules
 from langgraph_checkpoint_s3.objects.keys import Layout
 from langgraph_checkpoint_s3.objects.names import Names
@@ -43,8 +44,13 @@ class _Clock:
     """The time in ns since 1970, never twice the same: what is written later says so."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._last = 0
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Tell the time on."""
+        self._lock = threading.Lock()
 
     def __call__(self) -> int:
         with self._lock:

@@ -19,7 +19,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from queue import LifoQueue
 from typing import Any, Final, TypeVar
+
+from langgraph_checkpoint_s3.forking import leave_to_parent, renew_after_fork
 
 T = TypeVar("T")
 
@@ -37,7 +40,7 @@ class Limit:
     Args:
         seconds: The fixed time, from the beginning of an attempt to the end of its answer.
         allowance: Seconds more, for what it sends or what the store has to do.
-        patience: Tells the seconds that all attempts have from now on; if fewer than the fixed time, they count.
+        patience: Tells the seconds that all attempts have together from now on, where those are fewer.
         clock: Tells the time in seconds.
     """
 
@@ -240,6 +243,19 @@ class TimedSocket:
         return count
 
 
+class _Idle(LifoQueue[Any]):
+    """Idle connections of a pool. urllib3 looks through them at the process's end, a forked one's too."""
+
+    def __init__(self, maxsize: int = 0) -> None:
+        super().__init__(maxsize)
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Have none: they are the parent's."""
+        leave_to_parent(self.queue)
+        super().__init__(self.maxsize)
+
+
 class _Reader(io.RawIOBase):
     """A socket's file that is read with the socket's limit."""
 
@@ -300,11 +316,13 @@ def _pools() -> dict[str, Any]:
         """A pool of connections."""
 
         ConnectionCls = Plain
+        QueueCls = _Idle
 
     class SecurePool(awsrequest.AWSHTTPSConnectionPool):
         """A pool of connections by TLS."""
 
         ConnectionCls = Secure
+        QueueCls = _Idle
 
     return {"http": PlainPool, "https": SecurePool}
 

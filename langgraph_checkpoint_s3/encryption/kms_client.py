@@ -16,6 +16,7 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
+from langgraph_checkpoint_s3.forking import held_up
 from langgraph_checkpoint_s3.sockets import Limit, limit_connections, limited
 
 T = TypeVar("T")
@@ -81,7 +82,7 @@ class KmsClient:
         """
         try:
             process = self._process()
-            with process.lock:
+            with process.lock, held_up():
                 client = process.client = process.client or self._given or self._make()
             with _quiet, limited(Limit(_CONNECT_TIMEOUT + _READ_TIMEOUT)):
                 answer: Mapping[str, Any] = getattr(client, operation)(**arguments)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import os
 import threading
 import weakref
 from collections.abc import AsyncGenerator
@@ -20,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from langgraph_checkpoint_s3.config import S3Config
+from langgraph_checkpoint_s3.forking import held_up, leave_to_parent, renew_after_fork
 from langgraph_checkpoint_s3.s3.boto import client_arguments, name_client, prepare, tune, wire_of
 from langgraph_checkpoint_s3.s3.wire import Wire
 from langgraph_checkpoint_s3.sockets import limit_attempts
@@ -37,7 +37,7 @@ class _Holder:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     lifetime: AsyncGenerator[Any, None] | None = None
     closer: weakref.finalize[[asyncio.AbstractEventLoop, AsyncGenerator[Any, None]], AioClients] | None = None
-    made: tuple[int, Any, Wire] | None = None
+    made: tuple[Any, Wire] | None = None
 
 
 class AioClients:
@@ -54,9 +54,21 @@ class AioClients:
         self._user_agent = user_agent
         self._given = session
         self._session: Any = None
+        self._holders: dict[asyncio.AbstractEventLoop, _Holder] = {}
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Leave clients and loops to the parent: what closed them here would close them there."""
         self._lock = threading.Lock()
         self._making = threading.Lock()
-        self._holders: dict[asyncio.AbstractEventLoop, _Holder] = {}
+        for holder in list(self._holders.values()):
+            if holder.closer is not None:
+                holder.closer.detach()
+        if self._holders or self._session is not None:
+            leave_to_parent((self._holders, self._session))
+        self._holders = {}
+        self._session = None
 
     async def get(self) -> tuple[Any, Wire]:
         """The running loop's client and its wire format."""
@@ -66,12 +78,12 @@ class AioClients:
             if holder is None:
                 self._forget_closed_loops()
                 holder = self._holders[loop] = _Holder()
-        if holder.made is None or holder.made[0] != os.getpid():
+        if holder.made is None:
             async with holder.lock:
-                if holder.made is None or holder.made[0] != os.getpid():
+                if holder.made is None:
                     await self._open(loop, holder)
         assert holder.made is not None  # noqa: S101  # for mypy
-        return holder.made[1], holder.made[2]
+        return holder.made
 
     async def aclose(self) -> None:
         """Close the running loop's client; other loops close theirs when they end."""
@@ -87,7 +99,7 @@ class AioClients:
         await anext(holder.lifetime)
         holder.closer = weakref.finalize(self, _close_soon, loop, holder.lifetime)
         holder.closer.atexit = False
-        holder.made = (os.getpid(), client, wire_of(self._config, client))
+        holder.made = (client, wire_of(self._config, client))
 
     def _forget_closed_loops(self) -> None:
         for loop in [loop for loop in self._holders if loop.is_closed()]:
@@ -95,7 +107,7 @@ class AioClients:
 
     def _make(self) -> Any:
         """Make a client. Its connections begin with its first request, on the loop that sends it."""
-        with self._making:  # a session isn't made for several threads
+        with self._making, held_up():  # a session isn't made for several threads
             # Making one awaits nothing that waits, so it needs no loop; a loop in this thread would
             # bring guards against blocking calls (blockbuster) with it.
             coroutine = self._create()

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.config import S3Config
+from langgraph_checkpoint_s3.forking import held_up, leave_to_parent, renew_after_fork
 from langgraph_checkpoint_s3.s3.patience import watch
 from langgraph_checkpoint_s3.s3.wire import Wire, is_aws
 from langgraph_checkpoint_s3.sockets import limit_connections
@@ -162,26 +163,35 @@ class BotoClient:
         self._user_agent = user_agent
         self._given = client
         self._session = session
+        self._made: tuple[Any, Wire] | None = None
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Leave the client to the parent, whose connections it has. One that was handed in stays."""
         self._lock = threading.Lock()
-        self._made: tuple[int, Any, Wire] | None = None
+        if self._made is not None and self._given is None:
+            leave_to_parent(self._made)
+            self._made = None
 
     def get(self) -> tuple[Any, Wire]:
         """The client and its wire format."""
         made = self._made
-        if made is None or made[0] != os.getpid():
+        if made is None:
             with self._lock:
                 made = self._made
-                if made is None or made[0] != os.getpid():
-                    client = self._given or self._make()
-                    made = self._made = (os.getpid(), client, wire_of(self._config, client))
-        return made[1], made[2]
+                if made is None:
+                    with held_up():
+                        client = self._given or self._make()
+                    made = self._made = (client, wire_of(self._config, client))
+        return made
 
     def close(self) -> None:
         """Close the client's connections, if it is of our own making. The next use makes a new one."""
         with self._lock:
             made, self._made = self._made, None
-        if made is not None and self._given is None and made[0] == os.getpid():
-            made[1].close()
+        if made is not None and self._given is None:
+            made[0].close()
 
     def _make(self) -> Any:
         from botocore.config import Config

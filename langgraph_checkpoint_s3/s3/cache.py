@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any
 
+from langgraph_checkpoint_s3.forking import renew_after_fork
 from langgraph_checkpoint_s3.s3.requests import Body, GetObject
 
 
@@ -25,8 +26,13 @@ class Lru:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self._items: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
-        self._size = 0
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Keep what is here. A thread of the parent may have been about to count it."""
         self._lock = threading.Lock()
+        self._size = sum(size for _, size in self._items.values())
 
     @property
     def size(self) -> int:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import CorruptObjectError, S3CheckpointError, StorageUnavailableError
+from langgraph_checkpoint_s3.forking import renew_after_fork
 from langgraph_checkpoint_s3.s3.breaker import Breaker
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
 from langgraph_checkpoint_s3.s3.counts import Counts, Stats
@@ -31,6 +32,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     Stored,
 )
 from langgraph_checkpoint_s3.s3.telemetry import operation
+from langgraph_checkpoint_s3.s3.threads import Stop
 from langgraph_checkpoint_s3.s3.wire import Wire, method_of, operation_of
 from langgraph_checkpoint_s3.sockets import Limit
 
@@ -61,6 +63,11 @@ class Shared:
         self.hedges = Hedges(config.hedged_reads)
         self.counts = Counts()
         self._told: set[str] = set()
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Keep what is known of the store."""
         self._lock = threading.Lock()
 
     def operation(self, name: str) -> AbstractContextManager[Counts]:
@@ -71,9 +78,9 @@ class Shared:
         """The time in seconds, from somewhere."""
         return self.clock()
 
-    def patience(self) -> Patience:
-        """The time of a batch that begins now."""
-        return Patience(self.config.operation_timeout, self.now)
+    def patience(self, stop: Stop | None = None) -> Patience:
+        """The time of a batch that begins now, and of a plan that may be asked to stop."""
+        return Patience(self.config.operation_timeout, self.now, stop)
 
     def failed(self, error: S3CheckpointError) -> None:
         """An operation failed: say on which bucket, and keep nothing that may be damaged."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -25,6 +26,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     Request,
     UploadPart,
 )
+from langgraph_checkpoint_s3.s3.threads import Stop
 from langgraph_checkpoint_s3.sockets import RATE, Limit, between_attempts, limited
 
 logger = logging.getLogger("langgraph_checkpoint_s3")
@@ -46,12 +48,26 @@ class Patience:
     Args:
         seconds: The time; `None` is without end.
         clock: Tells the time in seconds.
+        stop: What may ask the plan of the batch to stop.
     """
 
-    def __init__(self, seconds: float | None, clock: Callable[[], float]) -> None:
+    def __init__(self, seconds: float | None, clock: Callable[[], float], stop: Stop | None = None) -> None:
         self._seconds = math.inf if seconds is None else seconds
         self.clock = clock
         self._since = clock()
+        self._stop = stop
+
+    def check(self) -> None:
+        """Raise `CancelledError` if nothing is to be sent any more."""
+        if self._stop is not None:
+            self._stop.check()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, but not for who is asked to stop."""
+        if self._stop is None:
+            time.sleep(seconds)
+        else:
+            self._stop.sleep(seconds)
 
     def answered(self) -> None:
         """An answer came."""

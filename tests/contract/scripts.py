@@ -45,7 +45,9 @@ async def use(thread="thread"):
 """
 
 
-def script(place: Place, body: str, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def script(
+    place: Place, body: str, *options: str, seconds: float = 60, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Run Python in a process of its own, in development mode and with warnings as errors."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH") if name in os.environ}
     return subprocess.run(
@@ -65,7 +67,7 @@ def script(place: Place, body: str, *options: str, **variables: str) -> subproce
         env={**inherited, "PYTHONPATH": str(ROOT), **environment(place.server), **variables},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=seconds,
         check=False,
     )
 

@@ -231,7 +231,7 @@ def test_in_threads_each_call_returns_when_its_own_is_stored() -> None:
     with ThreadPoolExecutor(MANY) as pool:
         early = [pool.submit(call, number) for number in range(LANES)]
         late = [pool.submit(call, number) for number in range(LANES, MANY)]
-        while not (line := joint._lines.get("a")) or len(line.waiting) < MANY - LANES:
+        while not (line := joint._lines.get((id(None), "a"))) or len(line.waiting) < MANY - LANES:
             pass
         first.release(LANES)
         assert all(each.result(60) for each in early + late)
@@ -260,7 +260,7 @@ def test_in_threads_the_others_are_sent_where_who_sends_them_is_stopped() -> Non
 
     with ThreadPoolExecutor(LANES + 3) as pool:
         futures = [pool.submit(call, number) for number in range(LANES + 3)]
-        while not (line := joint._lines.get("a")) or len(line.waiting) < 3:
+        while not (line := joint._lines.get((id(None), "a"))) or len(line.waiting) < 3:
             pass
         gate.set()
         found = [future.result(60) for future in futures]

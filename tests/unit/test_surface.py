@@ -114,11 +114,11 @@ ALLOWED: dict[str, set[str]] = {
     "s3": {"errors", "config", "forking", "objects", "s3", "sockets", "version"},
     "errors": set(),
     "forking": set(),
-    "sockets": set(),
+    "sockets": {"forking"},
     "version": set(),
     "config": {"errors", "objects"},
     "admin.plans": {"admin.plans", "config", "errors", "objects", "plans", *REQUESTS},
-    "encryption": {"encryption", "errors", "objects", "sockets"},
+    "encryption": {"encryption", "errors", "forking", "objects", "sockets"},
     "base": {
         *("config", "encryption", "errors", "forking", "leases", "notebook", "objects", "plans", "s3"),
         "version",
