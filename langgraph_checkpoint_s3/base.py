@@ -222,7 +222,8 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
             ConflictError: On entering: somebody else holds it.
             NotSupportedError: On entering: the store ignores conditional writes.
         """
-        from langgraph_checkpoint_s3.leases import Lease, Terms  # by few processes
+        from langgraph_checkpoint_s3.leases import Lease  # by few processes
+        from langgraph_checkpoint_s3.terms import Terms
 
         terms = Terms.of(ttl, wait, holder, auto_renew)
         name = thread_name(thread_id)

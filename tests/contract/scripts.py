@@ -45,9 +45,7 @@ async def use(thread="thread"):
 """
 
 
-def script(
-    place: Place, body: str, *options: str, seconds: float = 60, **variables: str
-) -> subprocess.CompletedProcess[str]:
+def script(place: Place, body: str, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run Python in a process of its own, in development mode and with warnings as errors."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH") if name in os.environ}
     return subprocess.run(
@@ -67,7 +65,7 @@ def script(
         env={**inherited, "PYTHONPATH": str(ROOT), **environment(place.server), **variables},
         capture_output=True,
         text=True,
-        timeout=seconds,
+        timeout=150,
         check=False,
     )
 

@@ -82,7 +82,7 @@ BUSY = """
 
 
 def test_children_of_a_busy_process_use_the_saver(place: Place) -> None:
-    assert_clean(script(place, BUSY, seconds=150))
+    assert_clean(script(place, BUSY))
 
 
 COLD = """
@@ -117,4 +117,4 @@ COLD = """
 
 def test_a_fork_waits_for_a_client_that_is_being_made(place: Place) -> None:
     """It is being imported, too, and a child couldn't import what another thread was just importing."""
-    assert_clean(script(place, COLD, seconds=100))
+    assert_clean(script(place, COLD))

@@ -121,9 +121,10 @@ ALLOWED: dict[str, set[str]] = {
     "encryption": {"encryption", "errors", "forking", "objects", "sockets"},
     "base": {
         *("config", "encryption", "errors", "forking", "leases", "notebook", "objects", "plans", "s3"),
-        "version",
+        *("terms", "version"),
     },
-    "leases": {"errors", "forking", "objects", "plans", "s3"},
+    "leases": {"errors", "forking", "objects", "plans", "s3", "terms"},
+    "terms": {"errors"},
     "notebook": {"config", "s3"},
     "saver": {"base", "config", "errors", "objects", "plans", "s3", "version"},
 }
