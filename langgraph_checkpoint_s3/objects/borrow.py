@@ -12,6 +12,7 @@ about log2(size) of them, and a byte is written anew about as often.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from langgraph_checkpoint_s3.objects.values import Frame, Lender, Value
 MAX_HORIZON: Final = 7 * 24 * 3600
 """The most seconds by which anybody's lender is older than its borrower."""
 
+_ITEM_BYTES: Final = 220
+"""What a value, a piece of one, or a channel's version costs besides its bytes, about."""
 _WELL_USED: Final = 2
 """A frame is borrowed only if a value uses at least one part in so many of it: it is read whole."""
 
@@ -93,8 +96,11 @@ class Known:
 
     @property
     def size(self) -> int:
-        """The bytes that it holds."""
-        return sum(len(value.raw) for value in self.values.values())
+        """The bytes that it takes, about: the values', and those of what is known of them."""
+        values = sum(
+            sys.getsizeof(value.raw) + _ITEM_BYTES * (1 + len(value.pieces)) for value in self.values.values()
+        )
+        return values + _ITEM_BYTES * (2 + len(self.versions))
 
 
 def known_of(
