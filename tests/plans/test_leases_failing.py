@@ -28,7 +28,7 @@ ERRORS: dict[str, Callable[[Request[Any]], BaseException]] = {
 
 def take(held: Lease, asynchronous: bool) -> None:
     if asynchronous:
-        asyncio.run(held.aacquire())  # type: ignore[arg-type]  # it returns a lease
+        asyncio.run(held.aacquire())
     else:
         held.acquire()
 
