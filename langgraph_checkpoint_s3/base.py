@@ -13,6 +13,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from langgraph_checkpoint_s3.config import S3Config, unknown_setting
 from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.forking import renew_after_fork
 from langgraph_checkpoint_s3.objects.borrow import Rules
 from langgraph_checkpoint_s3.objects.ids import thread_name
 from langgraph_checkpoint_s3.objects.keys import Layout
@@ -54,8 +55,13 @@ class _Clock:
 
     def __init__(self, source: Callable[[], int]) -> None:
         self._source = source
-        self._lock = threading.Lock()
         self._last = 0
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Tell the time on."""
+        self._lock = threading.Lock()
 
     def __call__(self) -> int:
         with self._lock:
@@ -231,7 +237,8 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
             ConflictError: On entering: somebody else holds it.
             NotSupportedError: On entering: the store ignores conditional writes.
         """
-        from langgraph_checkpoint_s3.leases import Lease, Terms  # by few processes
+        from langgraph_checkpoint_s3.leases import Lease  # by few processes
+        from langgraph_checkpoint_s3.terms import Terms
 
         terms = Terms.of(ttl, wait, holder, auto_renew)
         name = thread_name(thread_id)

@@ -118,9 +118,11 @@ class S3Config:
         storage_class: Of new objects, such as `INTELLIGENT_TIERING`; none that must be restored before
             it can be read. Default: the bucket's.
         object_tags: Tags of new objects, at most 10. They need `s3:PutObjectTagging`.
-        max_concurrency: How many requests one operation has under way at once.
+        max_concurrency: How many requests one operation has under way at once, whatever others do.
         connect_timeout: Seconds to wait for a connection.
-        read_timeout: Seconds to wait for each piece of an answer.
+        read_timeout: Seconds to wait for each piece of an answer. A request and its whole answer have this
+            and `connect_timeout` together, a second more for each 16 KiB, and 300 s more for what the
+            store copies or puts together by itself.
         max_attempts: How often a request is sent before it is given up.
         operation_timeout: Seconds that an operation waits for a round trip to get on: no request or
             retry begins when nothing was answered for so long. Each answer gives it the whole time
@@ -130,8 +132,8 @@ class S3Config:
         circuit_breaker_cooldown: Seconds for which nothing is sent then, before one request tries.
         hedged_reads: The share of small reads and of listings, 0 to 0.1, that may be sent a second time:
             those that wait longer than all but this share of the latest ones did. 0 is never, 0.05 usual.
-        cache_bytes: Bytes of objects that are kept in memory, and as many again of serialized states to
-            borrow from; 0 keeps none, and then nothing is borrowed.
+        cache_bytes: Bytes of memory for objects, what holds them included, and as many again for
+            serialized states to borrow from; 0 keeps none, and then nothing is borrowed.
         borrow: Whether a checkpoint borrows what it shares with its parent from earlier
             checkpoints' objects, rather than holding it again. Reading knows both kinds.
         borrow_horizon: Seconds by which an object may be older than one that borrows from it, at

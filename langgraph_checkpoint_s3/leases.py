@@ -6,23 +6,20 @@ import asyncio
 import contextlib
 import logging
 import math
-import os
 import random
-import socket
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from langgraph_checkpoint_s3.errors import ConflictError, InvalidConfigError, S3CheckpointError
+from langgraph_checkpoint_s3.forking import renew_after_fork
 from langgraph_checkpoint_s3.objects.leases import LeaseNote
 from langgraph_checkpoint_s3.plans import lease as plans
 from langgraph_checkpoint_s3.plans.lease import Held, Taken
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.s3.drivers import Store
+from langgraph_checkpoint_s3.terms import Pace, Terms
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -31,55 +28,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("langgraph_checkpoint_s3")
 
-_LEAST_TTL: Final = 1.0
-_MOST_TTL: Final = 7 * 86400.0
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
-_MOST_HOLDER: Final = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a lease is asked for with, as `S3Saver.lease` tells it, checked.
-
-    Attributes:
-        ttl: Seconds for which it holds without being renewed.
-        wait: Seconds for which to try to get it.
-        holder: Who asks, for people.
-        auto_renew: Whether it is renewed in the background.
-    """
-
-    ttl: float
-    wait: float
-    holder: str
-    auto_renew: bool
-
-    @classmethod
-    def of(cls, ttl: float | timedelta, wait: float | timedelta, holder: Any, auto_renew: bool) -> Terms:
-        """Check the terms.
-
-        Raises:
-            InvalidConfigError: One is of the wrong type or out of range.
-        """
-        seconds = _seconds("ttl", ttl)
-        if not _LEAST_TTL <= seconds <= _MOST_TTL:
-            raise InvalidConfigError(f"ttl={ttl!r} must be from 1 second to 7 days.")
-        waiting = _seconds("wait", wait)
-        if waiting < 0:
-            raise InvalidConfigError(f"wait={wait!r} must not be negative.")
-        if holder is None:
-            holder = f"{socket.gethostname()} pid {os.getpid()}"[:_MOST_HOLDER]
-        if not isinstance(holder, str) or not 0 < len(holder) <= _MOST_HOLDER:
-            raise InvalidConfigError(f"holder={holder!r} must be a name of 1 to {_MOST_HOLDER} characters.")
-        return cls(seconds, waiting, holder, auto_renew)
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How time goes by: seconds of a clock that can't be set, and a pause. Tests have their own."""
-
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
 
 
 class Lease:
@@ -115,6 +65,17 @@ class Lease:
         self._deadline = 0.0
         self._pause = _FIRST_PAUSE
         self._lost: str | None = None
+        self._make_locks()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Hold nothing: a lease is its process's. Its thread isn't here, nor is the loop of its task."""
+        if self._held is not None:
+            self._lost = "it is held by the process that this one was forked from"
+        self._held = None
+        self._make_locks()
+
+    def _make_locks(self) -> None:
         self._lock = threading.Lock()
         self._alock = asyncio.Lock()
         self._stop = threading.Event()
@@ -165,31 +126,42 @@ class Lease:
             S3CheckpointError: The store can't be reached or refuses.
         """
         self._begin()
-        while (pause := self._judge(*self._timed(self._store.run, self._acquire()))) is not None:
-            self._pace.sleep(pause)
-        if self._until_renewal() == 0:  # it took long
-            self.renew()
-        if self._terms.auto_renew:
-            self._stop = threading.Event()
-            self._thread = threading.Thread(
-                target=self._renewing, args=(self._stop,), name="langgraph-checkpoint-s3-lease", daemon=True
-            )
-            self._thread.start()
+        try:
+            while (pause := self._judge(self._store.run(self._acquire()))) is not None:
+                self._pace.sleep(pause)
+            if self._until_renewal() == 0:  # it took long
+                self.renew()
+            if self._terms.auto_renew:
+                self._stop = threading.Event()
+                thread = threading.Thread(
+                    target=self._renewing,
+                    args=(self._stop,),
+                    name="langgraph-checkpoint-s3-lease",
+                    daemon=True,
+                )
+                thread.start()
+                self._thread = thread
+        except BaseException:
+            self._stop.set()
+            if (plan := self._undo()) is not None:
+                self._store.run(plan)
+            raise
         return self
 
     async def aacquire(self) -> Self:
         """`acquire`, as a coroutine."""
         self._begin()
-        while True:
-            sent = self._pace.clock()
-            pause = self._judge(sent, await self._store.arun(self._acquire()))
-            if pause is None:
-                break
-            await asyncio.sleep(pause)
-        if self._until_renewal() == 0:
-            await self.arenew()
-        if self._terms.auto_renew:
-            self._task = asyncio.create_task(self._arenewing())
+        try:
+            while (pause := self._judge(await self._store.arun(self._acquire()))) is not None:  # noqa: ASYNC110
+                await asyncio.sleep(pause)
+            if self._until_renewal() == 0:
+                await self.arenew()
+            if self._terms.auto_renew:
+                self._task = asyncio.create_task(self._arenewing())
+        except BaseException:
+            if (plan := self._undo()) is not None:
+                await self._store.arun(plan)
+            raise
         return self
 
     def renew(self) -> None:
@@ -276,7 +248,7 @@ class Lease:
         self._owner = uuid.uuid4().hex
 
     def _note(self, token: int, *, released: bool = False) -> LeaseNote:
-        self._writes += 2  # a proof takes two
+        self._writes += 4  # a taking may make as many writings: two of a proof, and one that gives it back
         return LeaseNote(
             self._owner, self.holder, token, self._terms.ttl, self._writes, self._now(), released
         )
@@ -284,7 +256,22 @@ class Lease:
     def _acquire(self) -> Plan[Held | Taken]:
         # The time is the least token, so that tokens grow even if the object was deleted in between.
         note = self._note(self._now() // 1_000_000)
-        return plans.acquire(self._key, note, prove=not self._store.shared.compares)
+        sent = self._pace.clock()  # before it is asked for: the holder's count ends first
+        outcome = yield from plans.acquire(self._key, note, prove=not self._store.shared.compares)
+        if isinstance(
+            outcome, Held
+        ):  # noted at once, so that whatever comes between now and then gives it back
+            self._held, self._token, self._until = outcome, outcome.token, sent + self._terms.ttl
+            self._store.shared.compares = True
+        return outcome
+
+    def _undo(self) -> Plan[None] | None:
+        """Hold nothing after a taking that failed; the plan that gives back what was written, if any was.
+
+        The owner stays: this lease may take over what it couldn't give back.
+        """
+        held, self._held, self._until = self._held, None, -math.inf
+        return None if held is None else plans.give_back(self._key, self._owner)
 
     def _renew(self, *, released: bool = False) -> Plan[Held | Taken]:
         if self._held is None or self._lost is not None:
@@ -297,11 +284,9 @@ class Lease:
         sent = self._pace.clock()  # before it is asked for: the holder's count ends first
         return sent, run(plan)
 
-    def _judge(self, sent: float, outcome: Held | Taken) -> float | None:
+    def _judge(self, outcome: Held | Taken) -> float | None:
         """What came of a try to take it: `None` if it is ours, or how long to wait before the next one."""
         if isinstance(outcome, Held):
-            self._store.shared.compares = True
-            self._held, self._token, self._until = outcome, outcome.token, sent + self._terms.ttl
             return None
         left = self._deadline - self._pace.clock()
         if left <= 0:
@@ -384,10 +369,3 @@ class Lease:
             if error is None:
                 raise
             logger.warning("Releasing a lease failed (%s): %s", self._key, second)
-
-
-def _seconds(name: str, value: float | timedelta) -> float:
-    seconds: Any = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or math.isnan(seconds):
-        raise InvalidConfigError(f"{name}={value!r} must be seconds, or a timedelta.")
-    return float(seconds)

@@ -70,8 +70,8 @@ def check_bucket(bucket: str, *, on_aws: bool) -> None:
     """
     if bucket.endswith(_DIRECTORIES) or ":s3express:" in bucket:
         raise InvalidConfigError(
-            f"bucket={bucket!r} is a directory bucket (S3 Express One Zone), which lists keys in no order, so "
-            "that the latest checkpoint can't be found: use a general purpose bucket."
+            f"bucket={bucket!r} is a directory bucket (S3 Express One Zone), which lists keys in no order, "
+            "so that the latest checkpoint can't be found: use a general purpose bucket."
         )
     if is_arn(bucket):
         _check_arn(bucket)
@@ -97,8 +97,8 @@ def check_storage_class(name: str, *, on_aws: bool) -> None:
     if name in ARCHIVES:
         raise InvalidConfigError(
             f"storage_class={name!r}: objects of an archive class can't be read until they were restored, "
-            "which takes hours, so no checkpoint could be. Use GLACIER_IR or INTELLIGENT_TIERING, or archive old "
-            "checkpoints with S3Admin.set_lifecycle_policy."
+            "which takes hours, so no checkpoint could be. Use GLACIER_IR or INTELLIGENT_TIERING, or archive "
+            "old checkpoints with S3Admin.set_lifecycle_policy."
         )
     if on_aws and name in OTHER_BUCKETS:
         raise InvalidConfigError(

@@ -33,6 +33,7 @@ from langgraph_checkpoint_s3.errors import (
 )
 from langgraph_checkpoint_s3.objects.keys import ParsedKey
 from langgraph_checkpoint_s3.plans.address import Address
+from langgraph_checkpoint_s3.sockets import Limit, Limited, limited
 
 if TYPE_CHECKING:
     from langgraph_checkpoint_s3.encryption.provider import KeyProvider
@@ -59,7 +60,8 @@ def load_signed_url(
     Args:
         url: The URL, `https://` or `http://`.
         serde: The saver's serializer. Default: LangGraph's `JsonPlusSerializer`.
-        timeout: Seconds to wait for a connection, and for each piece of the answer.
+        timeout: Seconds to wait for a connection, and then for the answer, which has a second more for each
+            16 KiB of it.
         max_bytes: The most bytes to read, and to decompress them to.
         encryption: The saver's key provider, if it encrypts. It may be asked over a network.
 
@@ -161,18 +163,37 @@ def _expiry(query: Mapping[str, str]) -> datetime | None:
         return None
 
 
+class _Http(Limited, http.client.HTTPConnection):
+    """A connection that keeps limits."""
+
+
+class _Https(Limited, http.client.HTTPSConnection):
+    """A connection by TLS that keeps limits."""
+
+
+class _HttpHandler(urllib.request.HTTPHandler):
+    """Opens such connections."""
+
+    def http_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(_Http, req)
+
+
+class _HttpsHandler(urllib.request.HTTPSHandler):
+    """Opens such connections by TLS."""
+
+    def https_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(_Https, req)
+
+
 def _get(url: str, timeout: float, most: int) -> tuple[int, bytes] | str | None:
     """Ask for it: the status and the body, what went wrong on the way, or `None` for an impossible URL."""
     opener = urllib.request.OpenerDirector()  # without handlers of redirects, errors, files and FTP
-    handlers: tuple[Any, ...] = (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
-    )
+    handlers: tuple[Any, ...] = (urllib.request.ProxyHandler(), _HttpHandler(), _HttpsHandler())
     for handler in handlers:
         opener.add_handler(handler)
+    limit = Limit(timeout)
     try:
-        with opener.open(url, timeout=timeout) as answer:
+        with limited(limit), opener.open(url, timeout=timeout) as answer:
             if answer.status != 200:
                 return answer.status, answer.read(_ERROR_BYTES)
             pieces: list[bytes] = []
@@ -184,6 +205,8 @@ def _get(url: str, timeout: float, most: int) -> tuple[int, bytes] | str | None:
                 return "the answer broke off"
             return answer.status, b"".join(pieces)
     except OSError as error:
+        if limit.overdue:
+            return limit.overdue
         return f"{type(error).__name__}: {getattr(error, 'reason', error)}"
     except http.client.InvalidURL:
         return None

@@ -17,8 +17,13 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
+from langgraph_checkpoint_s3.forking import held_up
+from langgraph_checkpoint_s3.sockets import Limit, limit_connections, limited
 
 T = TypeVar("T")
+
+_CONNECT_TIMEOUT: Final = 5.0
+_READ_TIMEOUT: Final = 10.0
 
 ACTIONS: Final = {
     "generate_data_key": "kms:GenerateDataKey",
@@ -77,9 +82,9 @@ class KmsClient:
         client: Any = None
         try:
             process = self._process()
-            with process.lock:
+            with process.lock, held_up():
                 client = process.client = process.client or self._given or self._make()
-            with _quiet:
+            with _quiet, limited(Limit(_CONNECT_TIMEOUT + _READ_TIMEOUT)):
                 answer: Mapping[str, Any] = getattr(client, operation)(**arguments)
         except Exception as error:
             meant = _judge(error, operation, key)
@@ -140,11 +145,15 @@ class KmsClient:
             "region_name": region_of(self._region, session),
             "endpoint_url": self._endpoint_url,
             "config": Config(
-                connect_timeout=5.0, read_timeout=10.0, retries={"mode": "standard", "total_max_attempts": 5}
+                connect_timeout=_CONNECT_TIMEOUT,
+                read_timeout=_READ_TIMEOUT,
+                retries={"mode": "standard", "total_max_attempts": 5},
             ),
         }
         create = session.create_client if self._session is None else session.client
-        return create("kms", **arguments)
+        client = create("kms", **arguments)
+        limit_connections(client)
+        return client
 
 
 class _Process:

@@ -12,6 +12,7 @@ about log2(size) of them, and a byte is written anew about as often.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,8 @@ _SAME: Final = 5
 """Seconds by which clocks may differ, and a PUT may take, without anybody's minding."""
 _SKEW: Final = 60
 """Seconds by which a lender may be from the future: clocks that nearly agree aren't corrected."""
+_ITEM_BYTES: Final = 220
+"""What a value, a piece of one, or a channel's version costs besides its bytes, about."""
 _WELL_USED: Final = 2
 """A frame is borrowed only if a value uses at least one part in so many of it: it is read whole."""
 
@@ -95,8 +98,11 @@ class Known:
 
     @property
     def size(self) -> int:
-        """The bytes that it holds."""
-        return sum(len(value.raw) for value in self.values.values())
+        """The bytes that it takes, about: the values', and those of what is known of them."""
+        values = sum(
+            sys.getsizeof(value.raw) + _ITEM_BYTES * (1 + len(value.pieces)) for value in self.values.values()
+        )
+        return values + _ITEM_BYTES * (2 + len(self.versions))
 
     def stored_at(self, moment: datetime | None) -> Known:
         """Return it, lent by the time that the store has told, where its writer's clock said another one.

@@ -12,6 +12,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+from langgraph_checkpoint_s3.forking import renew_after_fork
+
 Compression = Literal["zstd", "gzip", "none"]
 """The codecs to choose from: `zstd` (level 3, the default; 9 for a few kB), `gzip` (level 6) and `none`."""
 
@@ -39,7 +41,7 @@ MOST_RATIO: Final = 1032
 
 # What tends to be in headers, metadata and checkpoints. They are most of what a small object holds, short
 # and much alike: with a dictionary they become half as long. It is a part of the format, and never changes.
-_DICTIONARY: Final = zstd.ZstdDict(
+_DICTIONARY: Final = (
     b"msgpack\xa4null\xa5bytes\xa4json\xa6pickle\xa4none\xa4gzip kinput.s-1 kupdate.s kfork.s "
     b"__pregel_tasks __interrupt__ __error__ __resume__ __no_writes__ branch:to:agent tools "
     b"\xaarun_id\xd9$\xa9thread_id\xaacheckpoint_ns\xafcounters_since_delta_snapshot"
@@ -65,20 +67,32 @@ _DICTIONARY: Final = zstd.ZstdDict(
     b"\xa8channels\x82\xafbranch:to:model\x92\xa4null\x90\xa8messages\x92\xa7msgpack\x92\x93\x00\xcd\x02\x00\x03"
     b"\x94\x01\x00\xcd\x04\x00\x03\xaeparent_created\xcf\x18\xea\xa6frames\x92\x95\x00\xcd\x01\x00\xcd\x02\x00"
     b"\xa7zstd-d1\xce\x98\xcd\x02\x00\xcd\x04\x00\xcd\x08\x00\xa4zstd\xce\xd9$1f1e7b84-5e37-6ab4-8001-"
-    b"\xd9:checkpoint.p1f1e7b84-5e37-6ab4-8000-.kloop.s1\xcek",
-    is_raw=True,
+    b"\xd9:checkpoint.p1f1e7b84-5e37-6ab4-8000-.kloop.s1\xcek"
 )
 
 
 class _Packers(threading.local):
     """What compresses small frames, one for each thread: to make one takes longer than they do."""
 
-    def __init__(self) -> None:
+    def __init__(self, dictionary: zstd.ZstdDict) -> None:
         self.plain = zstd.ZstdCompressor(level=_SMALL_LEVEL)
-        self.with_dictionary = zstd.ZstdCompressor(level=_SMALL_LEVEL, zstd_dict=_DICTIONARY)
+        self.with_dictionary = zstd.ZstdCompressor(level=_SMALL_LEVEL, zstd_dict=dictionary)
 
 
-_packers: Final = _Packers()
+class _Shared:
+    """What all threads share. zstd locks the dictionary while one of them prepares it for its own use."""
+
+    def __init__(self) -> None:
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Make it anew."""
+        self.dictionary = zstd.ZstdDict(_DICTIONARY, is_raw=True)
+        self.packers = _Packers(self.dictionary)
+
+
+_shared: Final = _Shared()
 
 
 def compress(raw: bytes, codec: Codec) -> tuple[str, bytes]:
@@ -96,10 +110,11 @@ def compress(raw: bytes, codec: Codec) -> tuple[str, bytes]:
         packed = gzip.compress(raw) + gzip.flush()
     else:
         if len(raw) <= _SMALL:
-            packer = _packers.with_dictionary if codec == "zstd-d1" else _packers.plain
+            packers = _shared.packers
+            packer = packers.with_dictionary if codec == "zstd-d1" else packers.plain
             packed = packer.compress(raw, packer.FLUSH_FRAME)
         else:
-            dictionary = _DICTIONARY if codec == "zstd-d1" else None
+            dictionary = _shared.dictionary if codec == "zstd-d1" else None
             packed = zstd.compress(raw, level=_ZSTD_LEVEL, zstd_dict=dictionary)
         packed = packed.ljust(-(-len(raw) // MOST_RATIO), b"\0")
     return (codec, packed) if len(packed) < len(raw) else ("none", raw)
@@ -129,7 +144,7 @@ def decompress(stored: bytes | memoryview, codec: str, raw_length: int) -> bytes
         if codec == "none":
             raw = bytes(stored)
         elif codec in ("zstd", "zstd-d1"):
-            dictionary = _DICTIONARY if codec == "zstd-d1" else None
+            dictionary = _shared.dictionary if codec == "zstd-d1" else None
             raw = zstd.ZstdDecompressor(zstd_dict=dictionary).decompress(stored, raw_length + 1)
         elif codec == "gzip":
             raw = zlib.decompressobj(_GZIP_CONTAINER).decompress(stored, raw_length + 1)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.errors import DecryptionError
+from langgraph_checkpoint_s3.forking import renew_after_fork
 from langgraph_checkpoint_s3.objects.seal import Cipher, DataKey, KeyRef, Seal, cipher
 
 _MOST_KEYS: Final = 4096
@@ -33,10 +34,15 @@ class Vault:
         self.provider = provider
         self.required = required
         self._clock = clock
-        self._lock = threading.Lock()
         self._keys: OrderedDict[KeyRef, tuple[float, DataKey | str]] = OrderedDict()
         self._ciphers: OrderedDict[tuple[KeyRef, str], Cipher] = OrderedDict()
         self._current: tuple[float, DataKey] | None = None
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Keep the keys."""
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.provider!r}, required={self.required})"

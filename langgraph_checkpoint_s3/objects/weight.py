@@ -14,8 +14,14 @@ _ITEM_BYTES = 512
 
 def weigh(values: Iterable[Any]) -> int:
     """A guess at how many bytes values come to, made without looking into them."""
-    return sum(
-        len(value) * (1 if isinstance(value, _FLAT) else _ITEM_BYTES)
-        for value in values
-        if isinstance(value, Sized)
-    )
+    return sum(_weight(value) for value in values)
+
+
+def _weight(value: Any) -> int:
+    """A guess at one value. What has no length that can be asked for is light: nothing fails for a guess."""
+    try:
+        if not isinstance(value, Sized):
+            return 0
+        return len(value) * (1 if isinstance(value, _FLAT) else _ITEM_BYTES)
+    except Exception:  # noqa: BLE001  # as an array without dimensions does; and anything may raise anything
+        return 0

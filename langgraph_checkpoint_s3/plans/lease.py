@@ -84,19 +84,44 @@ def acquire(key: str, note: LeaseNote, *, prove: bool) -> Plan[Held | Taken]:
         return Taken(seen.note.holder, seen.left)
     if seen is not None:
         note = replace(note, token=max(note.token, seen.note.token + 1))
-    outcome = yield from ask(SwapObject(key, note.encode(), seen.etag if seen else None))
-    if isinstance(outcome, Stored):
-        etag = outcome.etag
-    else:
-        winner = yield from _look(key)
-        if winner is None:
-            return Taken("", 0)
-        if not _is(winner.note, note):
-            return Taken(winner.note.holder, winner.left)
-        etag = winner.etag
-    if prove:
-        return (yield from _prove(key, note, etag))
+    try:
+        outcome = yield from ask(SwapObject(key, note.encode(), seen.etag if seen else None))
+        if isinstance(outcome, Stored):
+            etag = outcome.etag
+        else:
+            winner = yield from _look(key)
+            if winner is None:
+                return Taken("", 0)
+            if not _is(winner.note, note):
+                return Taken(winner.note.holder, winner.left)
+            etag = winner.etag
+        if prove:
+            return (yield from _prove(key, note, etag))
+    except GeneratorExit:
+        raise
+    except BaseException:
+        yield from give_back(key, note.owner)  # it may be written, and nobody would renew or release it
+        raise
     return Held(note.token, etag)
+
+
+def give_back(key: str, owner: str) -> Plan[None]:
+    """Release a lease that this taking may have written, as far as that can be done: one GET, and one PUT.
+
+    Args:
+        key: The lease's.
+        owner: The taking's id.
+    """
+    found = yield from ask(Tried(GetDated(key)))
+    if not isinstance(found, Dated):
+        return
+    try:
+        note = LeaseNote.decode(found.data, key)
+    except CorruptObjectError:
+        return
+    if note.owner == owner and not note.released:
+        released = replace(note, write=note.write + 1, released=True)
+        yield from ask(Tried(SwapObject(key, released.encode(), found.etag)))
 
 
 def renew(key: str, note: LeaseNote, etag: str) -> Plan[Held | Taken]:

@@ -5,12 +5,13 @@ It holds nothing that correctness depends on: what isn't here is written whole, 
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Final
 
 from langgraph_checkpoint_s3.objects.borrow import Known
 from langgraph_checkpoint_s3.objects.values import Frame
-from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
+from langgraph_checkpoint_s3.s3.cache import ITEM_BYTES, BodyCache, Lru
 
 _BLIND: Final = "blind"
 
@@ -91,4 +92,4 @@ class Memory:
 
     def keep_frame(self, key: str, frame: Frame, stored: bytes) -> None:
         """Remember a frame."""
-        self.bodies.lru.keep((key, frame), stored, len(stored))
+        self.bodies.lru.keep((key, frame), stored, ITEM_BYTES + sys.getsizeof(stored) + sys.getsizeof(key))

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import importlib.util
-import os
 import threading
 import weakref
 from collections.abc import AsyncGenerator
@@ -22,6 +21,7 @@ from typing import Any
 
 from langgraph_checkpoint_s3.aws import Seldom, lacks_credentials, look_again, region_of
 from langgraph_checkpoint_s3.config import S3Config
+from langgraph_checkpoint_s3.forking import held_up, leave_to_parent, renew_after_fork
 from langgraph_checkpoint_s3.s3.boto import (
     DEFAULT_REGION,
     client_arguments,
@@ -31,6 +31,7 @@ from langgraph_checkpoint_s3.s3.boto import (
     wire_of,
 )
 from langgraph_checkpoint_s3.s3.wire import Wire
+from langgraph_checkpoint_s3.sockets import limit_attempts
 
 
 def available() -> bool:
@@ -45,7 +46,7 @@ class _Holder:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     lifetime: AsyncGenerator[Any, None] | None = None
     closer: weakref.finalize[[asyncio.AbstractEventLoop, AsyncGenerator[Any, None]], AioClients] | None = None
-    made: tuple[int, Any, Wire] | None = None
+    made: tuple[Any, Wire] | None = None
 
 
 class AioClients:
@@ -61,11 +62,23 @@ class AioClients:
         self._config = config
         self._user_agent = user_agent
         self._given = session
-        self._session: tuple[int, Any] | None = None
+        self._session: Any = None
         self._seldom = Seldom()
+        self._holders: dict[asyncio.AbstractEventLoop, _Holder] = {}
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Leave clients and loops to the parent: what closed them here would close them there."""
         self._lock = threading.Lock()
         self._making = threading.Lock()
-        self._holders: dict[asyncio.AbstractEventLoop, _Holder] = {}
+        for holder in list(self._holders.values()):
+            if holder.closer is not None:
+                holder.closer.detach()
+        if self._holders or self._session is not None:
+            leave_to_parent((self._holders, self._session))
+        self._holders = {}
+        self._session = None
 
     async def get(self) -> tuple[Any, Wire]:
         """The running loop's client and its wire format."""
@@ -75,12 +88,12 @@ class AioClients:
             if holder is None:
                 self._forget_closed_loops()
                 holder = self._holders[loop] = _Holder()
-        if holder.made is None or holder.made[0] != os.getpid():
+        if holder.made is None:
             async with holder.lock:
-                if holder.made is None or holder.made[0] != os.getpid():
+                if holder.made is None:
                     await self._open(loop, holder)
         assert holder.made is not None  # noqa: S101  # for mypy
-        return holder.made[1], holder.made[2]
+        return holder.made
 
     async def refused(self, client: Any) -> None:
         """Look for other credentials before the next request: this client's were refused, or it has none."""
@@ -88,7 +101,7 @@ class AioClients:
         if self._given is not None and lacks_credentials(client):  # the session found none then
             with self._lock:
                 holder = self._holders.get(asyncio.get_running_loop())
-                if holder is None or holder.made is None or holder.made[1] is not client:
+                if holder is None or holder.made is None or holder.made[0] is not client:
                     return
                 if not self._seldom.may():
                     return
@@ -108,7 +121,7 @@ class AioClients:
         await anext(holder.lifetime)
         holder.closer = weakref.finalize(self, _close_soon, loop, holder.lifetime)
         holder.closer.atexit = False
-        holder.made = (os.getpid(), client, wire_of(self._config, client))
+        holder.made = (client, wire_of(self._config, client))
 
     def _forget_closed_loops(self) -> None:
         for loop in [loop for loop in self._holders if loop.is_closed()]:
@@ -116,7 +129,7 @@ class AioClients:
 
     def _make(self) -> Any:
         """Make a client. Its connections begin with its first request, on the loop that sends it."""
-        with self._making:  # a session isn't made for several threads
+        with self._making, held_up():  # a session isn't made for several threads
             # Making one awaits nothing that waits, so it needs no loop; a loop in this thread would
             # bring guards against blocking calls (blockbuster) with it.
             coroutine = self._create()
@@ -147,13 +160,14 @@ class AioClients:
         arguments["region_name"] = region_of(arguments["region_name"], session, DEFAULT_REGION)
         client = await create("s3", **arguments).__aenter__()
         tune(client, session)
+        limit_attempts(client)
         return client
 
     def _own_session(self) -> Any:
-        """The session of this process: what another one left may be locked."""
-        if self._session is None or self._session[0] != os.getpid():
-            self._session = (os.getpid(), _new_session(self._config.region))
-        return self._session[1]
+        """Return the session of this process."""
+        if self._session is None:
+            self._session = _new_session(self._config.region)
+        return self._session
 
 
 @functools.cache

@@ -18,9 +18,11 @@ from langgraph_checkpoint_s3.aws import (
     region_of,
 )
 from langgraph_checkpoint_s3.config import S3Config
+from langgraph_checkpoint_s3.forking import held_up, leave_to_parent, renew_after_fork
 from langgraph_checkpoint_s3.s3.patience import see, stop_circling, watch
 from langgraph_checkpoint_s3.s3.wire import Wire, md5_of
 from langgraph_checkpoint_s3.s3_rules import is_aws
+from langgraph_checkpoint_s3.sockets import limit_connections
 
 DEFAULT_REGION: Final = "us-east-1"
 _PAYER: Final = "x-amz-request-payer"
@@ -193,37 +195,46 @@ class BotoClient:
         self._user_agent = user_agent
         self._given = client
         self._session = session
+        self._made: tuple[Any, Wire] | None = None
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Leave the client to the parent, whose connections it has. One that was handed in stays."""
         self._lock = threading.Lock()
         self._seldom = Seldom()
-        self._made: tuple[int, Any, Wire] | None = None
+        if self._made is not None and self._given is None:
+            leave_to_parent(self._made)
+            self._made = None
 
     def get(self) -> tuple[Any, Wire]:
         """The client and its wire format."""
         made = self._made
-        if made is None or made[0] != os.getpid():
+        if made is None:
             with self._lock:
                 made = self._made
-                if made is None or made[0] != os.getpid():
-                    client = self._given or self._make()
+                if made is None:
+                    with held_up():
+                        client = self._given or self._make()
                     if client is self._given:
                         listen(client)
-                    made = self._made = (os.getpid(), client, wire_of(self._config, client))
-        return made[1], made[2]
+                    made = self._made = (client, wire_of(self._config, client))
+        return made
 
     def refused(self, client: Any) -> None:
         """Look for other credentials before the next request: this client's were refused, or it has none."""
         look_again(client)
         if self._session is not None and lacks_credentials(client):  # the session found none then
             with self._lock:
-                if self._made is not None and self._made[1] is client and self._seldom.may():
+                if self._made is not None and self._made[0] is client and self._seldom.may():
                     self._made = None
 
     def close(self) -> None:
         """Close the client's connections, if it is of our own making. The next use makes a new one."""
         with self._lock:
             made, self._made = self._made, None
-        if made is not None and self._given is None and made[0] == os.getpid():
-            made[1].close()
+        if made is not None and self._given is None:
+            made[0].close()
 
     def _make(self) -> Any:
         from botocore.config import Config
@@ -243,4 +254,5 @@ class BotoClient:
         arguments["region_name"] = region_of(arguments["region_name"], session, DEFAULT_REGION)
         client = create("s3", **arguments)
         tune(client, session)
+        limit_connections(client)
         return client

@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
+from langgraph_checkpoint_s3.forking import renew_after_fork
+
 State: TypeAlias = Literal["off", "closed", "open", "half-open"]
 
 logger = logging.getLogger("langgraph_checkpoint_s3")
@@ -31,10 +33,15 @@ class Breaker:
         self._cooldown = cooldown
         self._clock = clock
         self._name = name
-        self._lock = threading.Lock()
         self._failures = 0
         self._opens_at = 0.0  # for a trial, once it is open
         self._trying = False
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Keep what is known of the store."""
+        self._lock = threading.Lock()
 
     @property
     def state(self) -> State:

@@ -1,4 +1,4 @@
-"""Remembers what was read or written lately, bounded in bytes.
+"""Remembers what was read or written lately, bounded in bytes, those of what holds it included.
 
 A listing tells each object's ETag, so a body from here is exactly what S3 would give: what
 another process overwrote has another ETag and is read anew. Bodies are held as they are stored, so
@@ -7,12 +7,19 @@ that nothing a graph does to a loaded value can reach what is here.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, Final
 
+from langgraph_checkpoint_s3.forking import renew_after_fork
 from langgraph_checkpoint_s3.s3.requests import Body, GetObject
+
+ENTRY_BYTES: Final = 200
+"""What an entry costs besides what is in it, about: its places in tables, and its tuples."""
+ITEM_BYTES: Final = 180
+"""What a body or a frame costs besides its bytes, about: the object, its numbers, its ETag."""
 
 
 class Lru:
@@ -25,8 +32,13 @@ class Lru:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self._items: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
-        self._size = 0
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Keep what is here. A thread of the parent may have been about to count it."""
         self._lock = threading.Lock()
+        self._size = sum(size for _, size in self._items.values())
 
     @property
     def size(self) -> int:
@@ -43,7 +55,14 @@ class Lru:
             return item[0]
 
     def keep(self, slot: Hashable, item: Any, size: int) -> None:
-        """Put something into a slot, if it isn't larger than all there may be."""
+        """Put something into a slot, if it isn't larger than all there may be.
+
+        Args:
+            slot: The slot.
+            item: What to put there.
+            size: The bytes of both; what an entry costs besides is added.
+        """
+        size += ENTRY_BYTES
         with self._lock:
             self._drop(slot)
             if size > self.capacity or self.capacity == 0:
@@ -98,8 +117,11 @@ class BodyCache:
             return
         if first == 0 and len(body.data) == body.size:
             length = None  # the range was the whole object
-            self.lru.keep((key,), body.etag, len(key))
-        self.lru.keep((key, body.etag, first, length), body, len(body.data))
+            self.lru.keep((key,), body.etag, sys.getsizeof(key))
+            held = 0
+        else:
+            held = sys.getsizeof(key)  # by no other entry
+        self.lru.keep((key, body.etag, first, length), body, held + ITEM_BYTES + sys.getsizeof(body.data))
 
     def clear(self) -> None:
         """Forget everything."""

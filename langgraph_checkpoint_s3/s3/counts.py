@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from langgraph_checkpoint_s3.forking import renew_after_fork
 from langgraph_checkpoint_s3.s3.breaker import State
 
 
@@ -55,7 +56,6 @@ class Counts:
     Attributes:
         requests: The requests, by S3's operations.
         numbers: Everything else, by the names that `Stats` has.
-        lock: Held while they change.
     """
 
     def __init__(self, all: Counts | None = None) -> None:
@@ -64,7 +64,18 @@ class Counts:
         self._operations: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
         self._all = all
-        self.lock: threading.Lock = threading.Lock() if all is None else all.lock
+        if all is None:
+            self.after_fork()
+            renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Count on."""
+        self._lock = threading.Lock()
+
+    @property
+    def lock(self) -> threading.Lock:
+        """What is held while they change."""
+        return self._lock if self._all is None else self._all.lock
 
     def count(self, name: str, by: int = 1) -> None:
         """Add to a number."""

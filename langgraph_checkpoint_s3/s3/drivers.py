@@ -1,7 +1,8 @@
 """Runs plans: `Store.run` with boto3 on threads, `Store.arun` with aiobotocore as tasks.
 
-Both settle a whole batch before they go on, throw its first error into the plan, and let the plan
-ask for what cleans up. What a request needs beyond the sending is in `exchange.py`.
+Each operation has at most `max_concurrency` requests under way, whatever others do. Both settle a whole batch
+before they go on, throw its first error into the plan, and let the plan ask for what cleans up. What a
+request needs beyond the sending is in `exchange.py`.
 """
 
 from __future__ import annotations
@@ -9,10 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import time
 from collections.abc import Callable, Generator, Hashable, Sequence
-from concurrent.futures import Future, wait
-from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
@@ -26,7 +24,7 @@ from langgraph_checkpoint_s3.s3.joint import Joint
 from langgraph_checkpoint_s3.s3.patience import Patience
 from langgraph_checkpoint_s3.s3.race import THREADS, afetch, arace, fetch, race
 from langgraph_checkpoint_s3.s3.requests import Body, Call, Failed, Request, Sleep, Tick, Tried
-from langgraph_checkpoint_s3.s3.threads import Threads
+from langgraph_checkpoint_s3.s3.threads import Stop, Threads
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -39,6 +37,8 @@ _IN_THREADS: Final = (
 )
 _HEAVY: Final = 256 * 1024
 """Bytes whose encoding or decoding would hold up an event loop for milliseconds."""
+_MOST_THREADS: Final = 256
+"""Threads of one saver, for all of its operations together, besides the callers' own."""
 
 
 class Store:
@@ -68,8 +68,7 @@ class Store:
         # the async methods use it too, in threads, unless there is an asyncio one beside it.
         native = aio_session is not None or (client is None and session is None and aio.available())
         self._aio = aio.AioClients(config, user_agent, aio_session) if native else None
-        others = config.max_concurrency - 1  # besides the caller's own thread
-        self._threads = Threads(others, "langgraph-checkpoint-s3")
+        self._threads = Threads(max(_MOST_THREADS, config.max_concurrency), "langgraph-checkpoint-s3")
         self._racers = Threads(THREADS, "langgraph-checkpoint-s3-race")
         self._joint = Joint()
 
@@ -81,7 +80,7 @@ class Store:
             operation: What it is called in counts and telemetry; as the plan is, if not said.
         """
         with self.shared.operation(operation or name_of(plan)) as counts:
-            return self._run(plan, counts)
+            return self._run(plan, counts, None)
 
     async def arun(self, plan: _Plan[T], operation: str = "", *, weight: int = 0) -> T:
         """Run a plan to its end, as a coroutine.
@@ -92,11 +91,8 @@ class Store:
             weight: About how many bytes its first step has to encode. Steps that encode or decode
                 much are computed in a thread, so that other tasks of the loop go on.
         """
-        if self._aio is None:
-            self.shared.tell_once(logging.INFO, _IN_THREADS)
-            return await asyncio.to_thread(self.run, plan, operation)
         with self.shared.operation(operation or name_of(plan)) as counts:
-            return await self._arun(self._aio, plan, counts, weight)
+            return await self._arun(plan, counts, weight)
 
     def run_joint(self, make: _Make[Item], plan: Callable[[Sequence[Item]], _Plan[None]], name: str) -> None:
         """Run a plan for an item, together with others that wait meanwhile.
@@ -108,22 +104,17 @@ class Store:
         """
         with self.shared.operation(name) as counts:
             key, item = make()
-            self._joint.run(key, item, lambda items: self._run(plan(items), counts))
+            self._joint.run(key, item, lambda items: self._run(plan(items), counts, None))
 
     async def arun_joint(
         self, make: _Make[Item], plan: Callable[[Sequence[Item]], _Plan[None]], name: str
     ) -> None:
         """`run_joint`, as a coroutine."""
-        clients = self._aio
-        if clients is None:
-            self.shared.tell_once(logging.INFO, _IN_THREADS)
-            await asyncio.to_thread(self.run_joint, make, plan, name)
-            return
         with self.shared.operation(name) as counts:
             key, item = make()
-            await self._joint.arun(key, item, lambda items: self._arun(clients, plan(items), counts, 0))
+            await self._joint.arun(key, item, lambda items: self._arun(plan(items), counts, 0))
 
-    def _run(self, plan: _Plan[T], counts: Counts) -> T:
+    def _run(self, plan: _Plan[T], counts: Counts, stop: Stop | None) -> T:
         answers: list[Any] | None = None
         failure: BaseException | None = None
         try:
@@ -131,20 +122,24 @@ class Store:
                 step = _step(plan, answers, failure)
                 if isinstance(step, _Ended):
                     return cast("T", step.result)
-                answers, failure = self._settle(step, counts)
+                try:
+                    answers, failure = self._settle(step, counts, stop)
+                except BaseException as error:  # noqa: BLE001  # Ctrl-C between two requests: the plan cleans up
+                    answers, failure = [], error
+                if stop is not None:
+                    failure = stop.due() or failure
         except S3CheckpointError as error:
             self.shared.failed(error)
             raise
         finally:
             plan.close()
 
-    async def _arun(
-        self,
-        clients: aio.AioClients,
-        plan: _Plan[T],
-        counts: Counts,
-        weight: int,
-    ) -> T:
+    async def _arun(self, plan: _Plan[T], counts: Counts, weight: int) -> T:
+        clients = self._aio
+        if clients is None:
+            self.shared.tell_once(logging.INFO, _IN_THREADS)
+            stop = Stop()
+            return await self._threads.awaited(functools.partial(self._run, plan, counts, stop), stop.ask)
         answers: list[Any] | None = None
         failure: BaseException | None = None
         try:
@@ -176,30 +171,21 @@ class Store:
         await asyncio.to_thread(self.close)
 
     def _settle(
-        self, batch: Sequence[Request[Any]], counts: Counts
+        self, batch: Sequence[Request[Any]], counts: Counts, stop: Stop | None
     ) -> tuple[list[Any], BaseException | None]:
         if pause := _pause(batch):
             try:
-                time.sleep(pause)
+                self.shared.patience(stop).sleep(pause)
             except BaseException as error:  # noqa: BLE001  # Ctrl-C: thrown into the plan
                 return [], error
-        patience = self.shared.patience()
+        patience = self.shared.patience(stop)
 
         def send(request: Request[Any]) -> Any:
             return self._send(request, patience, counts)
 
-        if len(batch) == 1 or self.config.max_concurrency == 1:
-            return _results([_attempt(send, request) for request in batch])
-        others = [self._threads.submit(copy_context().run, send, request) for request in batch[1:]]
-        first = _attempt(send, batch[0])
-        try:
-            wait(others)
-        except BaseException as error:  # noqa: BLE001  # Ctrl-C: what has begun is settled all the same
-            for future in others:
-                future.cancel()
-            wait(others)
-            return [], error
-        return _results([first, *(_attempt(_result, future) for future in others)])
+        if len(batch) == 1:
+            return _results([_attempt(send, batch[0])])
+        return self._threads.each(send, batch, self.config.max_concurrency)
 
     async def _asettle(
         self, clients: aio.AioClients, batch: Sequence[Request[Any]], counts: Counts
@@ -237,6 +223,7 @@ class Store:
                 return self._send(request.request, patience, counts)
             except S3CheckpointError as error:
                 return Failed(error)
+        patience.check()
         if isinstance(request, Call):
             return request.function()
         if isinstance(request, (Tick, Sleep)):
@@ -247,12 +234,13 @@ class Store:
         with self.shared.making():
             client, wire = self._boto.get()
         while not exchange.settled:
+            patience.check()
             send = functools.partial(fetch, client, *exchange.call(wire))
             try:
                 exchange.succeeded(wire, *race(self._racers, exchange, send))
             except Exception as error:  # noqa: BLE001  # judged by the exchange
                 try:
-                    time.sleep(exchange.failed(error))
+                    patience.sleep(exchange.failed(error))
                 except AccessDeniedError as refusal:
                     if refusal.unauthenticated:
                         self._boto.refused(client)
@@ -351,5 +339,5 @@ def _results(pairs: Sequence[tuple[Any, BaseException | None]]) -> tuple[list[An
     return [answer for answer, _ in pairs], failure
 
 
-def _result(future: Future[Any] | asyncio.Future[Any]) -> Any:
+def _result(future: asyncio.Future[Any]) -> Any:
     return future.result()

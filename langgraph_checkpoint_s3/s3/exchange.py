@@ -22,13 +22,14 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
+from langgraph_checkpoint_s3.forking import renew_after_fork
 from langgraph_checkpoint_s3.s3.answers import NotAnAnswer, Unfinished
 from langgraph_checkpoint_s3.s3.breaker import Breaker
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
 from langgraph_checkpoint_s3.s3.clock import StoreClock
 from langgraph_checkpoint_s3.s3.counts import Counts, Stats
 from langgraph_checkpoint_s3.s3.hedge import Hedges, kind_of
-from langgraph_checkpoint_s3.s3.patience import Call, Patience
+from langgraph_checkpoint_s3.s3.patience import Call, Patience, allowance
 from langgraph_checkpoint_s3.s3.requests import (
     Body,
     CompleteUpload,
@@ -41,8 +42,10 @@ from langgraph_checkpoint_s3.s3.requests import (
     Stored,
 )
 from langgraph_checkpoint_s3.s3.telemetry import operation
+from langgraph_checkpoint_s3.s3.threads import Stop
 from langgraph_checkpoint_s3.s3.wire import Wire, method_of, operation_of
 from langgraph_checkpoint_s3.s3.words import passes
+from langgraph_checkpoint_s3.sockets import Limit
 
 logger = logging.getLogger("langgraph_checkpoint_s3")
 
@@ -83,6 +86,11 @@ class Shared:
         self._unmade: S3CheckpointError | None = None
         self._seldom = Seldom()
         self._told: set[str] = set()
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Keep what is known of the store."""
         self._lock = threading.Lock()
 
     def operation(self, name: str) -> AbstractContextManager[Counts]:
@@ -93,9 +101,9 @@ class Shared:
         """The time in seconds, from somewhere."""
         return self.clock()
 
-    def patience(self) -> Patience:
-        """The time of a batch that begins now."""
-        return Patience(self.config.operation_timeout, self.now)
+    def patience(self, stop: Stop | None = None) -> Patience:
+        """The time of a batch that begins now, and of a plan that may be asked to stop."""
+        return Patience(self.config.operation_timeout, self.now, stop)
 
     def failed(self, error: S3CheckpointError) -> None:
         """An operation failed: say on which bucket, and keep nothing that may be damaged."""
@@ -172,7 +180,7 @@ class Exchange:
         self._sent = self._begun
         self._kind = kind_of(request)
         self._left: list[tuple[str, str, str]] = []  # of a deletion, what isn't tried again
-        self.called = Call(patience)
+        self.called = self._call()
         self.answer: Any = None
         self.settled = False
         if isinstance(request, GetObject):
@@ -202,7 +210,7 @@ class Exchange:
         if not self._patience.left:
             raise self._given_up(f"nothing was answered for {self._patience.waited:.1f} s", late=True)
         self._tries += 1
-        self.called = Call(self._patience)
+        self.called = self._call()
         self._conditional = self._shared.conditional
         if self.request.is_sent:
             self._counts.request(operation_of(self.request))
@@ -227,7 +235,7 @@ class Exchange:
         self._counts.request(operation_of(self.request))
         self._counts.count("hedges")
         logger.debug("%s: slow, and sent a second time", type(self.request).__name__)
-        return Call(self._patience, once=True)
+        return self._call(once=True)
 
     def is_answered(self, error: BaseException | None) -> bool:
         """Whether a call that ended with this error, or with none, has an answer: absence is one too."""
@@ -303,6 +311,9 @@ class Exchange:
         self._shared.store_time.heard(getattr(error, "response", None), self._shared.clock() - self._sent)
         call, bucket = self.called, self._shared.config.bucket
         verdict = judge(error, self.request, bucket, reading=call.reading, received=call.received)
+        slow = self.called.limit.overdue
+        if slow and isinstance(verdict, Again):
+            verdict = Again(slow)
         if isinstance(verdict, Outcome):
             self._shared.breaker.succeeded()
             self._settle(verdict.answer)
@@ -333,7 +344,8 @@ class Exchange:
                 self._shared.breaker.failed()
             else:
                 self._shared.breaker.succeeded()
-            verdict = self._given_up(verdict.reason, of=verdict, late=self.called.cut)
+            why = verdict.reason if verdict.status or not slow else f"{slow}. {verdict.reason}"
+            verdict = self._given_up(why, of=verdict, late=self.called.cut)
         elif verdict is not None:
             self._shared.breaker.succeeded()  # it answered, if not what was hoped for
         if verdict is None or verdict is error:
@@ -344,6 +356,16 @@ class Exchange:
     def _is_strict(self) -> bool:
         """Whether the request is rather refused than sent without its condition."""
         return isinstance(self.request, PutObject) and self.request.strict
+
+    def _call(self, *, once: bool = False) -> Call:
+        config = self._shared.config
+        limit = Limit(
+            config.connect_timeout + config.read_timeout,
+            allowance(self.request),
+            patience=self._patience.remaining,
+            clock=self._patience.clock,
+        )
+        return Call(self._patience, once=once, limit=limit)
 
     def _count_retries(self) -> None:
         """Count how often the client library sent the request again."""

@@ -56,6 +56,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     UploadPart,
 )
 from langgraph_checkpoint_s3.s3.settings import DeleteSetting, GetSetting, PutSetting
+from langgraph_checkpoint_s3.sockets import TooSlowError
 
 IAM_ACTIONS: Final[Mapping[type[Request[Any]], str]] = {
     PutObject: "s3:PutObject",
@@ -193,6 +194,8 @@ def judge(
     refused = of_credentials(error, bucket=bucket, key=_key(request))
     if refused is not None:
         return refused
+    if isinstance(error, TooSlowError):  # by `within`: the client library didn't see it
+        return Again(str(error))
     if isinstance(error, NotAnAnswer):
         return Again(told(request, str(error), received), received.status if received else None)
     if isinstance(error, Unfinished):

@@ -16,6 +16,7 @@ from bisect import bisect_left, insort
 from collections import deque
 from typing import Any, Final
 
+from langgraph_checkpoint_s3.forking import renew_after_fork
 from langgraph_checkpoint_s3.s3.requests import GetObject, ListObjects, Request
 
 WINDOW: Final = 500
@@ -67,9 +68,14 @@ class Hedges:
 
     def __init__(self, share: float) -> None:
         self._share = share
-        self._times: dict[str, Times] = {}
         self._saved = 0.0
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Learn anew what is slow: a thread of the parent may have been about to note a time."""
         self._lock = threading.Lock()
+        self._times: dict[str, Times] = {}
 
     def after(self, kind: str | None) -> float | None:
         """Seconds after which a read of a kind is slow; `None` while that isn't known."""

@@ -1,4 +1,4 @@
-"""How long a batch of requests may go on without an answer, and what each call of the client took.
+"""How long a batch of requests may go on without an answer, how long each request, and what a call took.
 
 botocore tries a request again by itself, out of the drivers' sight. Who calls a client of our own making
 names its `Call` here; the client's handler (`watch`) counts its attempts, and lets none begin too late.
@@ -8,21 +8,37 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
 from langgraph_checkpoint_s3.s3.answers import BEGINNING, NotAnAnswer, Received
+from langgraph_checkpoint_s3.s3.requests import (
+    CompleteUpload,
+    CopyObject,
+    DeleteObjects,
+    ListObjects,
+    PutObject,
+    Request,
+    UploadPart,
+)
+from langgraph_checkpoint_s3.s3.threads import Stop
+from langgraph_checkpoint_s3.sockets import RATE, Limit, between_attempts, limited
 
 logger = logging.getLogger("langgraph_checkpoint_s3")
 
 _LONGEST_PAUSE: Final = 20.0
 """Of botocore's: before attempt n + 1 it waits up to 2 ** (n - 1) seconds, and never longer than this."""
 _TOO_MANY: Final = 429
+_ENTRY_BYTES: Final = 512
+"""What a key in a listing comes to, roughly, or its deletion to as much work."""
+_OWN_WORK: Final = 300.0
+"""Seconds for what the store moves by itself: S3 sends blanks meanwhile, for minutes where much is moved."""
 
 
 class Patience:
@@ -33,12 +49,26 @@ class Patience:
     Args:
         seconds: The time; `None` is without end.
         clock: Tells the time in seconds.
+        stop: What may ask the plan of the batch to stop.
     """
 
-    def __init__(self, seconds: float | None, clock: Callable[[], float]) -> None:
+    def __init__(self, seconds: float | None, clock: Callable[[], float], stop: Stop | None = None) -> None:
         self._seconds = math.inf if seconds is None else seconds
         self.clock = clock
         self._since = clock()
+        self._stop = stop
+
+    def check(self) -> None:
+        """Raise `CancelledError` if nothing is to be sent any more."""
+        if self._stop is not None:
+            self._stop.check()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, but not for who is asked to stop."""
+        if self._stop is None:
+            time.sleep(seconds)
+        else:
+            self._stop.sleep(seconds)
 
     def answered(self) -> None:
         """An answer came."""
@@ -52,7 +82,28 @@ class Patience:
     @property
     def left(self) -> float:
         """Seconds that are left; none is 0."""
-        return max(0.0, self._seconds - self.waited)
+        return max(0.0, self.remaining())
+
+    def remaining(self) -> float:
+        """Tell the seconds that are left; it is negative once the time is over."""
+        return self._seconds - self.waited
+
+
+def allowance(request: Request[Any]) -> float:
+    """Return the seconds that a request may take for its size, besides the time that each has.
+
+    What is read of an object counts as it comes.
+    """
+    match request:
+        case PutObject() | UploadPart():
+            return len(request.body) / RATE
+        case CompleteUpload() | CopyObject():
+            return _OWN_WORK
+        case ListObjects():
+            return request.max_keys * _ENTRY_BYTES / RATE
+        case DeleteObjects():
+            return len(request.keys) * _ENTRY_BYTES / RATE
+    return 0.0 if hasattr(request, "key") else 1000 * _ENTRY_BYTES / RATE
 
 
 @dataclass(slots=True)
@@ -67,6 +118,7 @@ class Call:
         reading: Whether its answer has begun, and the body of that is read.
         failure: What was wrong with its last attempt.
         received: What came last, before it was parsed; `None` if nothing did yet.
+        limit: What each attempt may take, its answer's body included.
     """
 
     patience: Patience
@@ -76,6 +128,7 @@ class Call:
     reading: bool = False
     failure: str = ""
     received: Received | None = None
+    limit: Limit = field(default_factory=lambda: Limit(math.inf))
 
     def read(self, data: bytes) -> None:
         """Note that the answer's body was read."""
@@ -95,7 +148,8 @@ def calling(call: Call) -> Iterator[None]:
     """
     token = _running.set(call)
     try:
-        yield
+        with limited(call.limit):
+            yield
     except Exception as error:
         if call.received is not None and not call.reading and _is_of_the_parser(error):
             raise NotAnAnswer("it can't be parsed") from error
@@ -128,6 +182,7 @@ def watch(
     call.failure = str(status) if caught_exception is None else type(caught_exception).__name__
     if caught_exception is None and status < 500 and status != _TOO_MANY:
         return
+    between_attempts()
     if not call.once and min(_LONGEST_PAUSE, 2.0 ** (attempts - 1)) < call.patience.left:
         return
     call.cut = True

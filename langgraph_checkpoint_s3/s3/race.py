@@ -10,19 +10,22 @@ ever read twice. When it is, and whether, is the exchange's to say.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextvars import copy_context
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeAlias, TypeVar
 
 from langgraph_checkpoint_s3.s3.exchange import Exchange
 from langgraph_checkpoint_s3.s3.patience import Call, calling
 from langgraph_checkpoint_s3.s3.threads import Threads
-
-F = TypeVar("F", "Future[Any]", "asyncio.Future[Any]")
+from langgraph_checkpoint_s3.sockets import within
 
 Fetched: TypeAlias = "tuple[Any, bytes]"
 """What a client answered, and the body of that."""
+
+F = TypeVar("F", "_Runner", "asyncio.Future[Any]")
 
 THREADS: Final = 1000
 """The most threads that reads race on: more than there are callers, so none waits for one."""
@@ -44,12 +47,14 @@ def fetch(client: Any, method: str, arguments: Mapping[str, Any], call: Call) ->
 async def afetch(client: Any, method: str, arguments: Mapping[str, Any], call: Call) -> Fetched:
     """`fetch`, awaited."""
     with calling(call):
-        response = await getattr(client, method)(**arguments)
-        if not _has_body(response):
-            return response, b""
-        call.reading = True
-        async with response["Body"]:
-            data = await response["Body"].read()
+        async with within(call.limit):
+            response = await getattr(client, method)(**arguments)
+            if not _has_body(response):
+                return response, b""
+            call.reading = True
+            async with response["Body"]:
+                call.limit.follow(_arrived(response["Body"]))
+                data = await response["Body"].read()
     call.read(data)
     return response, data
 
@@ -63,20 +68,20 @@ def race(threads: Threads, exchange: Exchange, send: Callable[[Call], Fetched]) 
         send: Calls the client, and reads its answer.
     """
     after = exchange.hedge_after()
-    first = None if after is None else _start(threads, send, exchange.called)
+    bell: SimpleQueue[None] = SimpleQueue()
+    first = None if after is None else _start(threads, send, exchange.called, bell)
     if first is None:
         return send(exchange.called)
     runners = {first: exchange.called}
     try:
-        wait(runners, timeout=after)
+        _wait(bell, after)
         second = None if first.done() else exchange.second()
-        other = None if second is None else _start(threads, send, second)
+        other = None if second is None else _start(threads, send, second, bell)
         if second is not None and other is not None:
             runners[other] = second
         while (winner := _winner(runners, exchange)) is None:
-            wait(_running(runners), return_when=FIRST_COMPLETED)
-        fetched: Fetched = winner.result()
-        return fetched
+            _wait(bell, None)
+        return winner.result()
     finally:
         for call in runners.values():
             call.once = True
@@ -104,15 +109,66 @@ async def arace(exchange: Exchange, send: Callable[[Call], Coroutine[Any, Any, F
         await asyncio.gather(*runners, return_exceptions=True)  # for all of them, even if cancelled itself
 
 
+def _arrived(body: Any) -> Callable[[], int]:
+    """What tells how many bytes of an asyncio client's body have come so far."""
+    content = getattr(getattr(body, "raw_stream", None), "content", None)
+    return lambda: int(getattr(content, "total_bytes", 0))  # aiohttp's
+
+
 def _has_body(response: Any) -> bool:
     return isinstance(response, dict) and "Body" in response  # a signed URL is text
 
 
-def _start(threads: Threads, send: Callable[[Call], Fetched], call: Call) -> Future[Any] | None:
+class _Runner:
+    """A call in a thread. It has no lock: who waits for it may be interrupted, and let it be."""
+
+    def __init__(self, send: Callable[[Call], Fetched], call: Call, bell: SimpleQueue[None]) -> None:
+        self._send = send
+        self._call = call
+        self._bell = bell
+        self._fetched: Fetched | None = None
+        self._error: BaseException | None = None
+        self._done = False
+
+    def run(self) -> None:
+        """Make the call."""
+        try:
+            self._fetched = self._send(self._call)
+        except BaseException as error:  # noqa: BLE001  # for who waits
+            self._error = error
+        self._done = True
+        self._bell.put(None)
+
+    def done(self) -> bool:
+        """Whether the call has ended."""
+        return self._done
+
+    def exception(self) -> BaseException | None:
+        """What it raised."""
+        return self._error
+
+    def result(self) -> Fetched:
+        """What it returned; or raise what it raised."""
+        if self._fetched is None:
+            raise self._error or AssertionError
+        return self._fetched
+
+
+def _start(
+    threads: Threads, send: Callable[[Call], Fetched], call: Call, bell: SimpleQueue[None]
+) -> _Runner | None:
+    runner = _Runner(send, call, bell)
     try:
-        return threads.submit(copy_context().run, send, call)
+        threads.start(partial(copy_context().run, runner.run))
     except RuntimeError:  # the interpreter is ending, or there can be no more threads
         return None
+    return runner
+
+
+def _wait(bell: SimpleQueue[None], seconds: float | None) -> None:
+    """Wait until one more call has ended."""
+    with contextlib.suppress(Empty):
+        bell.get(timeout=seconds)
 
 
 def _winner(runners: Mapping[F, Call], exchange: Exchange) -> F | None:

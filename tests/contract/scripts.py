@@ -65,7 +65,7 @@ def script(place: Place, body: str, *options: str, **variables: str) -> subproce
         env={**inherited, "PYTHONPATH": str(ROOT), **environment(place.server), **variables},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
 

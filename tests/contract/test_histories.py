@@ -77,7 +77,7 @@ class UnsteadyHistories(Histories):
         savers = [
             made_eager(make(2)),
             make(1, cache_bytes=0, compression="none"),
-            made_eager(make(1, cache_bytes=6_000, compression="gzip")),
+            made_eager(make(1, cache_bytes=12_000, compression="gzip")),
         ]
         savers[0]._sizes, savers[1]._sizes = SMALL, MIDDLING
         return savers

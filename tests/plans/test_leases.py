@@ -16,9 +16,9 @@ from langgraph_checkpoint_s3 import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.leases import Pace
 from langgraph_checkpoint_s3.plans.lease import MARGIN
 from langgraph_checkpoint_s3.s3.requests import Request, SwapObject
+from langgraph_checkpoint_s3.terms import Pace
 from tests.plans.helpers import once, put
 from tests.plans.leasing import KEY, TTL, Time, lease, said, time
 from tests.support.checkpoints import place
@@ -252,16 +252,6 @@ class TestLostReplies:
             with pytest.raises(StorageUnavailableError):
                 held.renew()
             held.renew()
-
-    def test_of_a_taking_that_failed(self, fake: FakeS3, saver: S3Saver, time: Time) -> None:
-        fake.hook = lost_reply(refused=False)
-        mine = lease(saver, time)
-        with pytest.raises(StorageUnavailableError):
-            mine.acquire()
-        with pytest.raises(ConflictError):
-            lease(saver, time).acquire()
-        with mine:
-            mine.check()
 
     def test_somebody_elses_412_is_never_taken_for_ones_own(
         self, fake: FakeS3, saver: S3Saver, time: Time

@@ -151,7 +151,7 @@ class Histories(RuleBasedStateMachine):
         return [
             eager(self.fake, sizes=SMALL),
             make_saver(self.fake, cache_bytes=0, compression="none", sizes=MIDDLING),
-            eager(self.fake, cache_bytes=6_000, compression="gzip"),
+            eager(self.fake, cache_bytes=12_000, compression="gzip"),
         ]
 
     def use(self, number: int, *, is_async: bool) -> None:

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
-from unittest.mock import MagicMock
 
 import pytest
 from botocore.exceptions import ResponseStreamingError
@@ -18,7 +17,6 @@ from langgraph_checkpoint_s3.s3 import race
 from langgraph_checkpoint_s3.s3.hedge import LEAST
 from langgraph_checkpoint_s3.s3.patience import Call
 from langgraph_checkpoint_s3.s3.requests import Missing
-from langgraph_checkpoint_s3.s3.threads import Threads
 from tests.support.fake_s3 import client_error
 from tests.unit.racing import END, ONE, TWO, Reads, Reply, Stream, small
 
@@ -216,16 +214,16 @@ class TestThreads:
         self, reads: Reads, monkeypatch: pytest.MonkeyPatch, ending: int
     ) -> None:
         """Neither for the first, nor for the second one."""
-        real = reads.store._racers.submit
+        real = reads.store._racers.start
         left = [real] * ending
 
-        def submit(*arguments: Any) -> Any:
+        def start(*arguments: Any) -> Any:
             reads.client.event("asked").set() if not left else None
             if not left:
                 raise RuntimeError("can't start new thread")
             return left.pop()(*arguments)
 
-        monkeypatch.setattr(reads.store._racers, "submit", submit)
+        monkeypatch.setattr(reads.store._racers, "start", start)
         assert reads.read(Reply(b"one", after="asked")) == ONE
         assert reads.client.calls == 1
         assert ("race" in reads.client.threads[0]) == bool(ending)
@@ -233,28 +231,18 @@ class TestThreads:
     def test_ctrl_c_drops_both(self, reads: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
         waited = []
 
-        def wait(futures: Any, **_: Any) -> Any:
-            waited.append(real(futures, timeout=0.001))
+        def wait(bell: Any, seconds: float | None) -> None:
+            waited.append(seconds)
             if len(waited) > 1:
                 raise KeyboardInterrupt
-            return waited[0]
+            real(bell, seconds)
 
-        real: Any = race.__dict__["wait"]
-        monkeypatch.setattr(race, "wait", wait)
+        real: Any = race.__dict__["_wait"]
+        monkeypatch.setattr(race, "_wait", wait)
         with pytest.raises(KeyboardInterrupt):
             reads.read(Reply(b"one", after=END), Reply(b"two", after=END))
         reads.end()
         assert (len(reads.client.streams), reads.open) == (2, [])
-
-    def test_they_are_made_anew_in_a_forked_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        threads = Threads(1, "mine")
-        here = threads.submit(threading.current_thread).result()
-        assert threads.submit(threading.current_thread).result() is here
-        monkeypatch.setattr("os.getpid", MagicMock(return_value=-1))
-        there = threads.submit(threading.current_thread).result()
-        assert there is not here
-        threads.close()
-        assert not there.is_alive()
 
 
 class TestTasks:

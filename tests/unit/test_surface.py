@@ -108,22 +108,29 @@ def is_module(below: str) -> bool:
 ROOMS = {"encryption", "plans", "objects", "s3"}
 REQUESTS = {"s3.requests", "s3.administration", "s3.settings"}
 ALLOWED: dict[str, set[str]] = {
-    "objects": {"errors", "objects"},
+    "objects": {"errors", "forking", "objects"},
     "plans": {"config", "errors", "objects", "plans", *REQUESTS},
     "plans.memory": {"objects", "s3.cache"},
-    "s3": {"aws", "credentials", "errors", "config", "objects", "s3", "s3_rules", "version"},
+    "s3": {
+        *("aws", "credentials", "errors", "config", "forking", "objects"),
+        *("s3", "s3_rules", "sockets", "version"),
+    },
     "aws": {"errors"},
     "credentials": {"aws"},
     "errors": set(),
+    "forking": set(),
+    "sockets": {"forking"},
     "version": set(),
     "config": {"errors", "objects", "s3_rules"},
     "s3_rules": {"errors", "objects"},
     "admin.plans": {"admin.plans", "config", "errors", "objects", "plans", *REQUESTS},
-    "encryption": {"aws", "credentials", "encryption", "errors", "objects"},
+    "encryption": {"aws", "credentials", "encryption", "errors", "forking", "objects", "sockets"},
     "base": {
-        *("config", "encryption", "errors", "leases", "notebook", "objects", "plans", "s3", "version"),
+        *("config", "encryption", "errors", "forking", "leases", "notebook", "objects", "plans", "s3"),
+        *("terms", "version"),
     },
-    "leases": {"errors", "objects", "plans", "s3"},
+    "leases": {"errors", "forking", "objects", "plans", "s3", "terms"},
+    "terms": {"errors"},
     "notebook": {"config", "s3"},
     "saver": {"base", "config", "errors", "objects", "plans", "s3", "version"},
 }

@@ -1,0 +1,106 @@
+"""Whatever has a lock is told of a fork; and being told keeps nothing alive."""
+
+from __future__ import annotations
+
+import ast
+import gc
+from pathlib import Path
+
+import pytest
+
+import langgraph_checkpoint_s3
+from langgraph_checkpoint_s3 import S3Saver, forking
+from langgraph_checkpoint_s3.s3.cache import Lru
+
+ROOT = Path(langgraph_checkpoint_s3.__file__).parent
+LOCKS = {"Lock", "RLock", "Condition", "Event", "Semaphore", "local", "Thread", "SimpleQueue", "LifoQueue"}
+PASSING = {
+    "forking.py": {"_Gate"},  # the fork's own
+    "encryption/kms_client.py": {"_Process", "_Quiet"},  # one for each process; and one for each thread
+    "objects/codecs.py": {"_Packers"},  # made anew by their owner
+    "s3/drivers.py": {"Store"},  # its parts are told
+    "s3/aio.py": {"_Holder"},  # left behind by its owner
+    "s3/race.py": {"_Runner"},  # of one call
+    "s3/threads.py": {"_Worker", "_Batch", "Stop"},  # of one thread, batch or operation
+    "s3/joint.py": {"_Call"},  # of one call
+}
+"""Classes that don't outlive a fork, or whose owner sees to them."""
+
+
+def makers() -> list[tuple[str, str]]:
+    """The classes in which something is made that a fork may break, with their files."""
+    found = []
+    for path in sorted(ROOT.rglob("*.py")):
+        name = path.relative_to(ROOT).as_posix()
+        if name.startswith(("testing/", "cli/")):
+            continue
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if not isinstance(node, ast.ClassDef):
+                assert not makes(node) or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)), name
+            elif makes(node) and node.name not in PASSING.get(name, ()):
+                found.append((name, node.name))
+    return found
+
+
+def makes(tree: ast.AST) -> bool:
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    names = {call.attr if isinstance(call, ast.Attribute) else getattr(call, "id", "") for call in calls}
+    return bool(names & LOCKS)
+
+
+@pytest.mark.parametrize(("path", "name"), makers())
+def test_what_has_a_lock_is_told_of_a_fork(path: str, name: str) -> None:
+    [made] = [
+        node
+        for node in ast.parse((ROOT / path).read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and node.name == name
+    ]
+    assert "after_fork" in {each.name for each in made.body if isinstance(each, ast.FunctionDef)}
+    assert "renew_after_fork(self)" in ast.unparse(made)
+
+
+def test_the_classes_are_found() -> None:
+    assert {"Lru", "BotoClient", "AioClients", "Joint", "Threads", "Vault", "Lease"} <= {
+        name for _, name in makers()
+    }
+
+
+def test_being_told_keeps_nothing_alive() -> None:
+    gc.collect()
+    before = len(forking._known)
+    for _ in range(10):
+        with S3Saver("bucket", client=object()) as saver:
+            assert len(forking._known) > before
+        del saver
+    gc.collect()
+    assert len(forking._known) <= before
+
+
+def test_a_cache_counts_anew_what_it_holds() -> None:
+    cache = Lru(1000)
+    cache.keep("a", b"1", 10)
+    size, cache._size = cache._size, 5  # as of one that another thread was just counting
+    cache._lock.acquire()
+    cache.after_fork()
+    assert cache.size == size
+    assert cache.recall("a") == b"1"
+
+
+def test_a_fork_waits_for_nobody_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = forking._Gate()
+    monkeypatch.setattr(forking._Gate, "LONGEST", 0.01)
+    with pytest.MonkeyPatch.context() as patch:
+        taken: list[float] = []
+
+        class Held:
+            def acquire(self, timeout: float) -> bool:
+                taken.append(timeout)
+                return False
+
+            def release(self) -> None:
+                raise AssertionError
+
+        patch.setattr(gate, "lock", Held())
+        gate.before()
+        gate.after_in_parent()
+    assert taken == [0.01]
