@@ -13,6 +13,7 @@ import pytest
 
 from langgraph_checkpoint_s3 import AccessDeniedError
 from langgraph_checkpoint_s3.s3.joint import LANES, Joint
+from tests.support.hanging import HANG
 
 MANY = 50
 
@@ -234,7 +235,7 @@ def test_in_threads_each_call_returns_when_its_own_is_stored() -> None:
         while not (line := joint._lines.get("a")) or len(line.waiting) < MANY - LANES:
             pass
         first.release(LANES)
-        assert all(each.result(60) for each in early + late)
+        assert all(each.result(HANG) for each in early + late)
     assert sorted(map(len, stored)) == [1] * LANES + [MANY - LANES]
     assert not joint._lines
 
