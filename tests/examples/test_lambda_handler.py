@@ -22,7 +22,6 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Durability
 
 from examples import lambda_cold_start
-from examples.lambda_cold_start import Context
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.errors import ConflictError
 from tests.support.hanging import HANG
@@ -30,10 +29,21 @@ from tests.support.hanging import HANG
 LINE = "Good to hear that. I keep it in mind."
 
 
+class Context(lambda_cold_start.Context):
+    """One that leaves the slowest machine enough time."""
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(request_id, HANG)
+
+
 @pytest.fixture
 def fresh(on_moto: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The handler as a new environment of Lambda's imports it."""
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
+    real = S3Saver.from_env
+    monkeypatch.setattr(
+        S3Saver, "from_env", lambda **settings: real(**{**settings, "operation_timeout": HANG})
+    )
     sys.modules.pop("examples.lambda_handler", None)
     module = importlib.import_module("examples.lambda_handler")
     yield module

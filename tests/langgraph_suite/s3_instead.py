@@ -54,12 +54,18 @@ class _Now:
 
     numbers = itertools.count()
     url = ""
+    store: Any = None
+    """Whose clients all savers have."""
     made: ClassVar[list[S3Saver]] = []
     classes: ClassVar[set[str]] = set()
 
 
 class OnServer(S3Saver):
-    """A saver under a prefix of its own: as empty as a new `InMemorySaver`."""
+    """A saver under a prefix of its own: as empty as a new `InMemorySaver`.
+
+    All of a process have the same clients. To make one takes a while, and tests that cancel what began
+    0.2 s ago count on a checkpointer that needs no time at all.
+    """
 
     def __init__(self, **keywords: Any) -> None:
         super().__init__(
@@ -70,7 +76,15 @@ class OnServer(S3Saver):
             force_path_style=True,
             **keywords,
         )
+        if _Now.store is None:
+            _Now.store = self._store
+        self._store._boto, self._store._aio = _Now.store._boto, _Now.store._aio
         _Now.made.append(self)
+
+    def close(self) -> None:
+        """Close its threads. The clients serve other tests."""
+        self._store._threads.close()
+        self._store._racers.close()
 
 
 class InMemory(OnServer):
@@ -221,7 +235,11 @@ def s3_server(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFact
         client = boto3.client("s3", endpoint_url=_Now.url, region_name="us-east-1")
         client.create_bucket(Bucket=BUCKET)
         client.close()
+        OnServer()
+        _Now.made.clear()
+        _Now.classes.clear()
         yield
+        _Now.store._boto.close()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -232,17 +250,20 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool, bool]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Close the savers' connections on a test's own loop, while it runs."""
+    """Open and close the savers' connections on a test's own loop, while it runs."""
     if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
         test = item.obj
 
         @functools.wraps(test)
         async def closing(**arguments: Any) -> None:
+            clients = _Now.store and _Now.store._aio
+            if clients:
+                await clients.get()  # before the test's own clocks begin
             try:
                 await test(**arguments)
             finally:
-                for saver in _Now.made:
-                    await saver.aclose()
+                if clients:
+                    await clients.aclose()
 
         item.obj = closing
     return (yield)
