@@ -8,6 +8,7 @@ Otherwise the savers stay as they are, and are only watched.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import functools
@@ -16,6 +17,7 @@ import itertools
 import json
 import os
 import sys
+import time
 import types
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
@@ -155,6 +157,7 @@ class AsyncSealed(Sealed):
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--saver", choices=["own", "s3"], default="own", help="whose savers the tests use")
     parser.addoption("--record", help="the file that takes each test's outcome, and if it made a saver")
+    parser.addoption("--stretch", type=float, default=1.0, help="how many times as long tests' pauses take")
     parser.addoption("--only", help="a file with the ids of the tests to run, as JSON; others are left out")
 
 
@@ -251,7 +254,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool, bool]:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Open and close the savers' connections on a test's own loop, while it runs."""
-    if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+    assert isinstance(item, pytest.Function)
+    if inspect.iscoroutinefunction(item.obj):
         test = item.obj
 
         @functools.wraps(test)
@@ -266,7 +270,29 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
                     await clients.aclose()
 
         item.obj = closing
-    return (yield)
+    with pytest.MonkeyPatch.context() as patch:
+        factor = item.config.getoption("--stretch")
+        for module in (asyncio, time):
+            if factor != 1 and vars(item.module).get(module.__name__) is module:
+                patch.setattr(item.module, module.__name__, _Stretched(module, factor))
+        return (yield)
+
+
+class _Stretched:
+    """`time` or `asyncio` with pauses that take longer.
+
+    Some tests expect that all else has happened in a pause of 0.2 s, or of 10 ms.
+    """
+
+    def __init__(self, module: types.ModuleType, factor: float) -> None:
+        self._module = module
+        self._factor = factor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+    def sleep(self, seconds: float, *more: Any) -> Any:
+        return self._module.sleep(seconds * self._factor, *more)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
