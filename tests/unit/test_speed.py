@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,22 +24,29 @@ SHORT = {
 """Shorter ones, which are no bets: what they wait for never comes while they wait."""
 
 
-def calls(folder: Path) -> Iterator[tuple[str, str, ast.Call]]:
-    """Each call in a folder's source: where it is, the function's last name, the call."""
-    for path in sorted(folder.rglob("*.py")):
-        if path == Path(__file__):
-            continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call):
-                yield f"{path.relative_to(TESTS)}:{node.lineno}", name_of(node.func), node
+@functools.cache
+def source() -> list[tuple[str, ast.AST]]:
+    """All that the tests' source consists of, each with its place in it."""
+    files = [path for path in sorted(TESTS.rglob("*.py")) if path != Path(__file__)]
+    return [
+        (f"{path.relative_to(TESTS).as_posix()}:{getattr(node, 'lineno', 0)}", node)
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, (ast.Call, ast.Assert))
+    ]
+
+
+def calls() -> Iterator[tuple[str, str, ast.Call]]:
+    """Each call: where it is, the function's last name, the call."""
+    return ((where, name_of(node.func), node) for where, node in source() if isinstance(node, ast.Call))
 
 
 def name_of(function: ast.expr) -> str:
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
-def in_make_test() -> Iterator[tuple[str, str, ast.Call]]:
-    return (each for each in calls(TESTS) if each[0].partition("/")[0] not in BY_HAND)
+def in_make_test(where: str) -> bool:
+    return where.partition("/")[0] not in BY_HAND
 
 
 def seconds(call: ast.Call) -> float | None:
@@ -59,7 +67,7 @@ def test_hypothesis_has_no_deadline() -> None:
 def test_no_test_has_a_deadline_of_its_own() -> None:
     assert not [
         where
-        for where, name, call in calls(TESTS)
+        for where, name, call in calls()
         if name in ("settings", "register_profile")
         and where.partition(":")[0] != "conftest.py"
         and any(word.arg == "deadline" for word in call.keywords)
@@ -70,7 +78,7 @@ def test_a_health_check_that_is_named_leaves_the_slow_ones_out() -> None:
     """`suppress_health_check` isn't added to the profile's, but stands in its place."""
     named = [
         (where, ast.unparse(word.value))
-        for where, name, call in calls(TESTS)
+        for where, name, call in calls()
         if name == "settings"
         for word in call.keywords
         if word.arg == "suppress_health_check"
@@ -81,18 +89,16 @@ def test_a_health_check_that_is_named_leaves_the_slow_ones_out() -> None:
 def test_what_is_waited_for_has_time() -> None:
     short = {
         (where.partition(":")[0], ast.unparse(call))
-        for where, name, call in in_make_test()
-        if name in WAITS and (given := seconds(call)) is not None and given < LEAST
+        for where, name, call in calls()
+        if in_make_test(where) and name in WAITS and (given := seconds(call)) is not None and given < LEAST
     }
     assert short == SHORT
 
 
 def test_no_assertion_reads_a_clock() -> None:
     assert not [
-        (path, node.lineno)
-        for path in sorted(TESTS.rglob("*.py"))
-        if path.relative_to(TESTS).parts[0] not in BY_HAND
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Assert)
+        where
+        for where, node in source()
+        if isinstance(node, ast.Assert) and in_make_test(where)
         if any(isinstance(each, ast.Call) and name_of(each.func) in CLOCKS for each in ast.walk(node))
     ]
