@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo lint types test simulate test-integration test-langgraph-dev test-browser test-benchmarks pictures test-all chaos crash soak fuzz bench bench-full docs docs-serve clean
+.PHONY: help env demo lint types test simulate test-integration test-langgraph test-langgraph-dev test-browser test-benchmarks pictures test-all chaos crash soak fuzz bench bench-full docs docs-serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,25 @@ test: env lint types ## lint, types and the suite, which needs no server
 
 test-integration: env ## the tests against rclone, Ceph and LocalStack, or against S3_TEST_ENDPOINT
 	$(BIN)/python -m pytest -n 3 --dist loadgroup -m integration tests/integration $(PYTEST_ARGS)
+
+# An environment of its own: LangGraph's tests are a package named `tests` too, and have needs of their own.
+LANGGRAPH_VENV := .venv-langgraph
+LANGGRAPH_TESTS := .langgraph-tests
+SUITE := tests/langgraph_suite
+
+$(LANGGRAPH_VENV)/.stamp: pyproject.toml $(SUITE)/langgraph.txt $(SUITE)/requirements.txt | $(STAMP)
+	$(PYTHON) -m venv $(LANGGRAPH_VENV)
+	$(LANGGRAPH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check hatchling
+	rm -rf $(LANGGRAPH_TESTS)
+	$(LANGGRAPH_VENV)/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-binary :all: --require-hashes -r $(SUITE)/langgraph.txt -d $(LANGGRAPH_TESTS)
+	tar -xzf $(LANGGRAPH_TESTS)/langgraph-*.tar.gz -C $(LANGGRAPH_TESTS) --strip-components=1
+	@set -x; if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(LANGGRAPH_VENV)/bin/python -e '.[aio,crypto]' -r $(SUITE)/requirements.txt $(LANGGRAPH_TESTS)/langgraph-*.tar.gz; \
+	else $(LANGGRAPH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[aio,crypto]' -r $(SUITE)/requirements.txt $(LANGGRAPH_TESTS)/langgraph-*.tar.gz; fi
+	rm -rf $(LANGGRAPH_TESTS)/langgraph
+	@touch $@
+
+test-langgraph: env $(LANGGRAPH_VENV)/.stamp ## LangGraph's own tests, from PyPI, with S3Saver in the place of its savers
+	$(BIN)/python -m tests.langgraph_suite --python $(LANGGRAPH_VENV)/bin/python --suite $(LANGGRAPH_TESTS) --workers $(WORKERS) $(PYTEST_ARGS)
 
 # An environment of its own: the server pins much of what this package leaves open.
 DEV_VENV := .venv-langgraph-dev
@@ -125,5 +144,5 @@ docs-serve: env $(DOCS_STAMP) ## the site at http://127.0.0.1:8000, made anew at
 	$(BIN)/mkdocs serve --strict
 
 clean: ## remove what the targets made
-	rm -rf .venv .venv-3.* $(DEV_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz build dist site
+	rm -rf .venv .venv-3.* $(DEV_VENV) $(LANGGRAPH_VENV) $(LANGGRAPH_TESTS) .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz build dist site
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from langgraph_checkpoint_s3.testing import LocalS3, ServerError, local_s3
+from tests.support.hanging import until
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -115,10 +115,7 @@ def test_it_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
         pid = int(parent.stdout.readline())
         assert is_running(pid)
         parent.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while is_running(pid) and not is_zombie(pid):
-        assert time.monotonic() < deadline, "the server outlives its parent"
-        time.sleep(0.01)
+    until(lambda: not is_running(pid) or is_zombie(pid), "the server ends after its parent")
 
 
 def is_zombie(pid: int) -> bool:

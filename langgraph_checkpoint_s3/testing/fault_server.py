@@ -26,7 +26,7 @@ from .faults import Answer, BreakOff, Fault, Flip, HangUp, Hold, Park, Reply, Sc
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_SECONDS = 10.0
+_SECONDS = 60.0
 
 
 @dataclass(slots=True, eq=False)

@@ -13,8 +13,12 @@ from langgraph_checkpoint_s3.testing.faults import Answer, BreakOff, Fault, Flip
 
 __all__ = ["Answer", "BreakOff", "Fault", "Flip", "Front", "HangUp", "Hold", "Park", "Reply"]
 
-_QUIET = 0.5
-"""Seconds without a new request after which none is taken to be on its way."""
+_QUIET = 25
+"""Looks without a new request after which none is taken to be on its way.
+
+Looks, and no time: where the machine is busy, who sends gets his turn between two of them all the same.
+"""
+_LOOK_SECONDS = 0.02
 
 
 class Front(FaultServer):
@@ -70,9 +74,15 @@ class Front(FaultServer):
             self._gate = self._loop.create_future()
         if self._opener is not None:
             self._opener.cancel()
-        self._opener = self._loop.call_later(_QUIET, self._open)
+        self._look(_QUIET)
         self._waiting += 1
         await self._gate
+
+    def _look(self, left: int) -> None:
+        if left:
+            self._opener = self._loop.call_later(_LOOK_SECONDS, self._look, left - 1)
+        else:
+            self._open()
 
     def _open(self) -> None:
         if self._gate is not None and not self._gate.done():

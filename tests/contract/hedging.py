@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import threading
+
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.s3.hedge import LEAST
 from langgraph_checkpoint_s3.testing.faults import Seen
-from tests.contract.front import Fault
+from tests.contract.front import Fault, Hold, Park
 
 KINDS = ("small object", "object", "short listing", "listing")
 
 
-def learn(saver: S3Saver, seconds: float, *, saved: float = 10) -> None:
-    """As if the latest reads had taken so long, and so many second requests were saved up."""
+def learn(saver: S3Saver, seconds: float, *, saved: float | None = 10) -> None:
+    """As if the latest reads had taken so long, and so many second requests were saved up.
+
+    `None` is as many as it takes: where the machine is busy, reads are slow that nobody slows down.
+    """
     hedges = saver._store.shared.hedges
     for kind in KINDS:
         for _ in range(LEAST):
             hedges.answered(kind, seconds)
-    hedges._saved = saved
+    if saved is None:
+        hedges.take = lambda: True  # type: ignore[method-assign]
+    else:
+        hedges._saved = saved
 
 
 class Every:
@@ -46,3 +54,18 @@ class Every:
             return None
         self.done.append(seen)
         return self._fault
+
+
+class Released(Every):
+    """Answers every nth read never, and from the first `HeadBucket` on, late."""
+
+    def __init__(self, nth: int, event: threading.Event) -> None:
+        super().__init__(nth, Park(event))
+        self._event = event
+
+    def __call__(self, seen: Seen) -> Fault | None:
+        """Called by the front alone, on its own thread."""
+        if seen.operation == "HeadBucket":
+            self._event.set()
+            self._fault = Hold(0.4)
+        return super().__call__(seen)

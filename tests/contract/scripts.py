@@ -12,6 +12,7 @@ from tests.contract.fixtures import environment
 from tests.contract.support import (
     Place,
 )
+from tests.support.hanging import HANG
 
 ROOT = Path(__file__).parents[2]
 LEFT_BEHIND = (
@@ -65,7 +66,7 @@ def script(place: Place, body: str, *options: str, **variables: str) -> subproce
         env={**inherited, "PYTHONPATH": str(ROOT), **environment(place.server), **variables},
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=HANG,
         check=False,
     )
 

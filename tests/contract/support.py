@@ -145,13 +145,13 @@ class Calls:
 
 
 async def farewell() -> None:
-    """Give connections that are closing the second that they need: TLS takes leave in round trips.
+    """Give connections that are closing the time that they need: TLS takes leave in round trips.
 
     aiohttp closes a connection that the server won't keep without waiting for it, and names this
     among its traps ("Graceful Shutdown" in its documentation). What is open, and stays so, still warns.
     """
     selector = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]
-    for _ in range(100):
+    for _ in range(1000):
         if len(selector.get_map()) <= 1:  # the loop's own
             break
         await asyncio.sleep(0.01)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph_checkpoint_s3 import AccessDeniedError, InvalidKeyError, S3CheckpointError
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.plans.batches import BatchResult
-from tests.contract.front import Answer, Front, Hold
+from tests.contract.front import Answer, Front, Hold, Park
 from tests.contract.support import (
     MIB,
     Calls,
@@ -142,12 +143,14 @@ class TestBatches:
     ) -> None:
         admin = S3Admin(make_saver(borrow=False))
         given = items(12)
+        answers = threading.Event()
 
         async def use() -> None:
-            front.fail("PutObject", Hold(0.5), times=100, within="checkpoint.p0006")
+            front.fail("PutObject", Park(answers), times=100, within="checkpoint.p0006")
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(admin.abatch_put(given, concurrency=2), 0.3)
             front.reset()
+            answers.set()
             assert all(result.ok for result in await admin.abatch_put(given, concurrency=2))
 
         guarded(use())

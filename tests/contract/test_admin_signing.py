@@ -19,6 +19,7 @@ from langgraph_checkpoint_s3.admin.portable import dumps, loads
 from langgraph_checkpoint_s3.admin.signing import SignedUrlWarning
 from tests.contract.support import MakeCalls, MakeSaver, Place, at, build_thread, checkpoint, metadata, noise
 from tests.support.checkpoints import shown
+from tests.support.hanging import HANG
 
 
 class Xor(CipherProtocol):
@@ -38,7 +39,7 @@ def id_of(config: Any) -> str:
 
 def fetch(url: str) -> bytes:
     """What a plain client gets."""
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=HANG) as answer:
         data: bytes = answer.read()
     return data
 
@@ -46,7 +47,7 @@ def fetch(url: str) -> bytes:
 def hand_in(url: str, data: bytes) -> None:
     """What `curl --upload-file` does."""
     request = urllib.request.Request(url, data, {"Content-Type": "application/zip"}, method="PUT")
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=HANG) as answer:
         assert answer.status == 200
 
 

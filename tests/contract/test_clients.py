@@ -17,6 +17,7 @@ from langgraph_checkpoint_s3 import AccessDeniedError, S3Saver
 from tests.contract.front import Front
 from tests.contract.scripts import ROOT, assert_clean, script
 from tests.contract.support import Calls, MakeSaver, Place, at, build_thread, checkpoint, guarded, metadata
+from tests.support.hanging import HANG
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -247,7 +248,7 @@ class TestForks:
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=HANG,
             check=False,
         )
         assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr

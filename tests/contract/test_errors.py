@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
-import time
+import threading
 
 import pytest
 from botocore.retries.standard import ExponentialBackoff
@@ -17,7 +17,7 @@ from langgraph_checkpoint_s3 import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.testing.faults import Seen
-from tests.contract.front import Answer, BreakOff, Fault, Front, HangUp, Hold, Reply
+from tests.contract.front import Answer, BreakOff, Fault, Front, HangUp, Park, Reply
 from tests.contract.operations import ALL, READS, WRITES
 from tests.contract.support import (
     Calls,
@@ -171,13 +171,12 @@ class TestTheWayThere:
             nobody.bind(("127.0.0.1", 0))
             url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
             calls = make_calls(endpoint_url=url, max_attempts=2)
-            started = time.monotonic()
             for call in (READS["get_tuple"], WRITES["put"]):
                 with pytest.raises(StorageUnavailableError, match="endpoint_url") as caught:
                     call(calls)
                 assert isinstance(caught.value, ConnectionError)
                 assert caught.value.bucket
-            assert time.monotonic() - started < 10
+                assert caught.value.attempts == 2
 
     @pytest.mark.parametrize(
         ("status", "code"),
@@ -194,11 +193,12 @@ class TestTheWayThere:
             READS["get_tuple"](make_calls())
 
     def test_a_server_that_does_not_answer(self, make_calls: MakeCalls, front: Front) -> None:
-        front.fail("*", Hold(3), times=100)
-        started = time.monotonic()
-        with pytest.raises(StorageUnavailableError):
+        event = threading.Event()
+        front.fail("*", Park(event), times=100)
+        with pytest.raises(StorageUnavailableError) as caught:
             READS["get_tuple"](make_calls(read_timeout=0.2, max_attempts=2))
-        assert time.monotonic() - started < 6
+        event.set()
+        assert caught.value.attempts == len(front.log) == 2
 
     @pytest.mark.parametrize("name", ["get_tuple", "put", "put_writes", "put large", "delete_thread"])
     def test_slow_down_that_stays(
@@ -207,10 +207,8 @@ class TestTheWayThere:
         build_thread(make_saver(), checkpoints=1)
         before = place.objects()
         place.front.fail("*", Answer(503, "SlowDown", "Please reduce your request rate."), times=1000)
-        started = time.monotonic()
         with pytest.raises(StorageUnavailableError, match="SlowDown") as caught:
             ALL[name](make_calls(max_attempts=2))
-        assert time.monotonic() - started < 5
         assert (caught.value.status, caught.value.attempts) == (503, 2)
         place.front.reset()
         assert place.objects() == before

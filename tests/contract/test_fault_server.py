@@ -13,6 +13,7 @@ from langgraph_checkpoint_s3.testing import FaultServer
 from langgraph_checkpoint_s3.testing.faults import Answer, BreakOff, Fault, HangUp, Hold, Park, Reply
 from tests.contract.front import Front
 from tests.contract.support import Place
+from tests.support.hanging import HANG
 
 SLOW = Answer(503, "SlowDown", headers={"Retry-After": "1"})
 HUNG_UP = (http.client.RemoteDisconnected, ConnectionResetError)
@@ -30,7 +31,7 @@ class Client:
         self._bucket = bucket
 
     def ask(self, method: str, key: str = "", body: bytes | None = None) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=HANG)
         try:
             connection.request(method, f"/{self._bucket}/{key}", body, SIGNED)
             answer = connection.getresponse()
@@ -149,7 +150,7 @@ def test_a_parked_answer_waits_for_its_event(front: Front, client: Client) -> No
     asking.join(0.05)
     assert found == []
     event.set()
-    asking.join(10)
+    asking.join(HANG)
     assert found == [(200, b"1")]
 
 

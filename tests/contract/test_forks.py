@@ -12,6 +12,7 @@ from tests.contract.fixtures import environment
 from tests.contract.fork_worker import two_steps
 from tests.contract.scripts import ROOT
 from tests.contract.support import MakeSaver, Place, at
+from tests.support.hanging import HANG
 
 
 class Worker:
@@ -41,7 +42,7 @@ class Worker:
 
     def end(self) -> dict[str, str]:
         """Wait for its end; the checkpoints that it put, oldest first, each with its parent."""
-        said, _ = self._process.communicate(timeout=60)
+        said, _ = self._process.communicate(timeout=HANG)
         assert self._process.returncode == 0
         return dict(json.loads(said))
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import operator
 import sys
-import time
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
@@ -19,6 +19,7 @@ from langgraph.types import Command, Interrupt, Send, StateSnapshot, interrupt
 from typing_extensions import TypedDict
 
 from tests.contract.support import MakeSaver, at
+from tests.support.running import wait_for_write
 
 Saver = BaseCheckpointSaver[Any]
 
@@ -227,10 +228,10 @@ def failures(make: Callable[..., Runner]) -> list[Any]:
         runs.append("good")
         return {"items": [1]}
 
-    def bad(state: Items) -> Any:
+    def bad(state: Items, config: RunnableConfig) -> Any:
         runs.append("bad")
         if runs.count("bad") == 1:
-            time.sleep(0.3)  # until the other one is through, or LangGraph cancels it
+            wait_for_write(config, ("items", [1]))
             raise ValueError("the first time")
         return {"items": [2]}
 

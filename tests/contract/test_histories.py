@@ -214,7 +214,6 @@ def test_random_histories_while_requests_fail(place: Place, monkeypatch: pytest.
                 derandomize=HISTORIES is None,
                 max_examples=int(HISTORIES or 4),
                 stateful_step_count=30 if HISTORIES else 20,
-                deadline=None,
                 database=None,
                 phases=[Phase.generate],  # to make a failing one shorter would take very long
                 suppress_health_check=list(HealthCheck),

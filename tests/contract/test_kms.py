@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import socket
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +17,7 @@ from botocore.config import Config
 from langgraph_checkpoint_s3 import DecryptionError, InvalidConfigError, StorageUnavailableError
 from langgraph_checkpoint_s3.encryption import KmsKeys
 from langgraph_checkpoint_s3.objects.format import sealed_with
-from tests.contract.front import Fault, HangUp, Hold
+from tests.contract.front import HangUp, Park
 from tests.contract.support import MakeCalls, Place, at, build_thread
 from tests.contract.test_secrets import told
 
@@ -84,19 +85,20 @@ class TestKms:
         reader.list(at())
         assert asked == {"GenerateDataKey": 2, "Decrypt": 4}
 
-    @pytest.mark.parametrize("fault", [None, HangUp(), Hold(1.0)], ids=["nobody", "hangs up", "is slow"])
+    @pytest.mark.parametrize("fault", [None, HangUp, Park], ids=["nobody", "hangs up", "never answers"])
     def test_nothing_is_written_without_an_answer(
         self,
         make_calls: MakeCalls,
         keys: KmsKeys,
         place: Place,
-        fault: Fault | None,
+        fault: type[HangUp | Park] | None,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        answers = threading.Event()
         monkeypatch.setenv("AWS_SESSION_TOKEN", "canary-of-the-session-token")
         with socket.create_server(("127.0.0.1", 0)) as listening:
             nowhere = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        place.front.schedule = lambda _: fault
+        place.front.schedule = lambda _: Park(answers) if fault is Park else HangUp()
         client = boto3.session.Session().client(
             "kms",
             endpoint_url=place.front.url if fault else nowhere,
@@ -106,6 +108,7 @@ class TestKms:
         calls = make_calls(encryption=KmsKeys(keys._keys[0], client=client))
         with pytest.raises(StorageUnavailableError, match="AWS KMS can't be reached") as caught:
             build_thread(calls)
+        answers.set()
         assert place.objects() == {}
         for text in told(caught.value):
             assert "canary" not in text

@@ -72,7 +72,9 @@ ENDINGS = {
             await use()
             del saver
             gc.collect()
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # its end begins on this loop
+            while len(asyncio.all_tasks()) > 1:
+                await asyncio.sleep(0.01)
         asyncio.run(main())
     """,
     "blocking calls": """

@@ -7,11 +7,12 @@ import gc
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from blockbuster import blockbuster_ctx
 
-from tests.contract.front import Front, Hold
+from tests.contract.front import Front, Park
 from tests.contract.scripts import assert_clean, script
 from tests.contract.support import (
     MIB,
@@ -24,6 +25,7 @@ from tests.contract.support import (
     metadata,
     noise,
 )
+from tests.support.hanging import HANG
 
 
 class TestLoops:
@@ -159,12 +161,15 @@ class TestCancellation:
             else:
                 await saver.aput(at("other"), checkpoint(), metadata(), {})
 
+        answers = threading.Event()
+
         async def use() -> None:
             for delay in (0.0, 0.01, 0.05, 0.1):
-                front.fail("*", Hold(0.2), times=2)
+                front.fail("*", Park(answers), times=2)
                 with pytest.raises(asyncio.TimeoutError):
                     await asyncio.wait_for(one(), delay)
             front.reset()
+            answers.set()
             await one()
             pending = asyncio.all_tasks() - {asyncio.current_task()}
             assert not [task for task in pending if "_asend" in repr(task)]
@@ -173,7 +178,8 @@ class TestCancellation:
 
     def test_a_cancelled_upload_is_aborted(self, make_saver: MakeSaver, place: Place) -> None:
         saver = make_saver(multipart_part_size=5 * MIB)
-        place.front.fail("UploadPart", Hold(5), times=2)
+        answers = threading.Event()
+        place.front.fail("UploadPart", Park(answers), times=2)
 
         async def use() -> None:
             big = checkpoint({"raw": noise(16 * MIB)})
@@ -186,6 +192,7 @@ class TestCancellation:
             assert upload.cancelled()
 
         asyncio.run(use())
+        answers.set()
         assert place.front.counts()["AbortMultipartUpload"] == 1
         assert place.uploads() == []
         assert place.listing() == []
@@ -220,17 +227,29 @@ class TestCancellation:
     def test_a_cancelled_first_use(self, make_saver: MakeSaver) -> None:
         """The client is being made in a thread when its caller goes away."""
         saver = make_saver()
+        begun, go_on = threading.Semaphore(0), threading.Semaphore(0)
+        clients: Any = saver._store._aio
+        make = clients._make
+
+        def slowly() -> Any:
+            begun.release()
+            assert go_on.acquire(timeout=HANG)
+            return make()
+
+        clients._make = slowly
 
         async def use() -> None:
             for _ in range(3):
                 task = asyncio.ensure_future(saver.aget_tuple(at()))
-                await asyncio.sleep(0.005)
+                assert await asyncio.to_thread(begun.acquire, timeout=HANG)
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
+                go_on.release()
             first, second = (asyncio.ensure_future(saver.aget_tuple(at())) for _ in range(2))
-            await asyncio.sleep(0.005)
+            assert await asyncio.to_thread(begun.acquire, timeout=HANG)
             first.cancel()
+            go_on.release(2)
             assert await second is None
 
         guarded(use())
@@ -242,7 +261,7 @@ class TestManyThreads:
         start = threading.Barrier(64)
 
         def work(number: int) -> None:
-            start.wait(30)
+            start.wait(HANG)
             config = saver.put(at(f"{number}"), checkpoint({"number": number}), metadata(), {})
             saver.put_writes(config, [("a", number)], "task")
             found = saver.get_tuple(at(f"{number}"))

@@ -13,6 +13,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.objects.builder import Builder
 from tests.contract.support import MakeSaver
+from tests.support.hanging import HANG
 
 
 class Watching(JsonPlusSerializer):
@@ -65,7 +66,7 @@ def test_cancelled_while_encoding_in_a_thread(make_saver: MakeSaver, monkeypatch
 
     def slow(self: Builder, serialized: Any) -> Any:
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(HANG)
         return pack(self, serialized)
 
     config: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
@@ -74,7 +75,7 @@ def test_cancelled_while_encoding_in_a_thread(make_saver: MakeSaver, monkeypatch
         checkpoint = empty_checkpoint()
         checkpoint["channel_values"] = {"value": b"\x00" * 1_000_000}
         task = asyncio.ensure_future(saver.aput(config, checkpoint, {"source": "loop", "step": 0}, {}))
-        assert await asyncio.to_thread(begun.wait, 10)
+        assert await asyncio.to_thread(begun.wait, HANG)
         task.cancel()
         await asyncio.sleep(0.01)
         go_on.set()

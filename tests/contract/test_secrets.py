@@ -19,6 +19,7 @@ from langgraph_checkpoint_s3.s3.requests import Body, PutObject
 from tests.contract.front import Answer, BreakOff
 from tests.contract.operations import ALL
 from tests.contract.support import MakeCalls, MakeSaver, Place, at, build_thread, checkpoint, metadata
+from tests.support.hanging import HANG
 
 SECRET_KEY = "canary-of-the-secret-key"
 TOKEN = "canary-of-the-session-token"
@@ -184,7 +185,7 @@ def test_of_a_signed_url(make_admin: MakeCalls, place: Place, caplog: pytest.Log
     place.front.fail("GetObject", Answer(403, "AccessDenied", url.replace("&", "&amp;")), times=1)
     for asked in (url, url, url.replace("http://", "http://nobody.invalid/"), url + "\n", url[4:]):
         with pytest.raises(S3CheckpointError) as caught:
-            load_signed_url(asked, timeout=5)
+            load_signed_url(asked, timeout=HANG)
         check(caught.value, signature, url)
     quiet(caplog, signature)
 

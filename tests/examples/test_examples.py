@@ -20,6 +20,7 @@ from examples.trip import trip_graph
 from examples.worker import take
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.testing import LocalS3
+from tests.support.hanging import HANG
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,7 +42,7 @@ def run(*command: str | Path) -> str:
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=HANG,
     )
     assert done.returncode == 0, done.stderr
     for trouble in ("ResourceWarning", "Unclosed", "never awaited", "Traceback"):

@@ -25,6 +25,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from examples import fastapi_app
 from examples.scripted_model import ScriptedModel
 from langgraph_checkpoint_s3 import S3Saver
+from tests.support.hanging import HANG
 
 ROOT = Path(__file__).parents[2]
 LINE = "Good to hear that. I keep it in mind."
@@ -80,7 +81,7 @@ async def serving(**settings: Any) -> AsyncIterator[tuple[httpx.AsyncClient, Ser
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         task = asyncio.create_task(server.serve([listening]))
         try:
-            async with httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as client:
+            async with httpx.AsyncClient(base_url=url, timeout=HANG, trust_env=False) as client:
                 yield client, server
         finally:
             server.should_exit = True
@@ -90,7 +91,7 @@ async def serving(**settings: Any) -> AsyncIterator[tuple[httpx.AsyncClient, Ser
 def guarded(coroutine: Coroutine[Any, Any, None]) -> None:
     """Run it where nothing may block the event loop."""
     with blockbuster_ctx():
-        asyncio.run(asyncio.wait_for(coroutine, 30))
+        asyncio.run(asyncio.wait_for(coroutine, HANG))
 
 
 async def events(response: httpx.Response) -> AsyncIterator[tuple[str, Any]]:
@@ -168,7 +169,7 @@ def test_a_client_that_goes_leaves_a_thread_that_goes_on(gated: GatedModel) -> N
 
 async def runs_end() -> None:
     """What was cancelled has stored what it did."""
-    await asyncio.wait_for(asyncio.gather(*fastapi_app.app.state.chat.runs, return_exceptions=True), 10)
+    await asyncio.wait_for(asyncio.gather(*fastapi_app.app.state.chat.runs, return_exceptions=True), HANG)
 
 
 def test_shutdown_hears_a_stream_out(gated: GatedModel) -> None:
@@ -285,11 +286,11 @@ def test_a_model_that_fails_in_mid_stream_ends_it_with_an_event(
 
 def test_threads_outlive_the_process_and_sigterm_ends_it_in_order() -> None:
     with uvicorn_process() as (url, process):
-        with httpx.Client(base_url=url, timeout=20, trust_env=False) as client:
+        with httpx.Client(base_url=url, timeout=HANG, trust_env=False) as client:
             response = client.post("/threads/ada/messages", json={"text": "I am Ada."})
             assert response.text.endswith("event: done\ndata: null\n\n")
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=HANG)
         assert process.returncode in (0, -signal.SIGTERM)  # uvicorn passes the signal on, at its end
         assert "Application shutdown complete" in errors
         for trouble in ("ResourceWarning", "Unclosed", "never awaited", "Traceback"):

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.hanging import HANG
+
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"```python\n# (\w+\.py)\n(.*?)```", re.DOTALL)
 
@@ -33,7 +35,7 @@ def run(project: Path, *command: str, **variables: str) -> subprocess.CompletedP
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=HANG,
     )
 
 

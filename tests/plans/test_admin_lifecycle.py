@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3 import (
@@ -197,7 +197,6 @@ TAGS = (None, ("k", "v"), ("k", "w"))
 
 
 class TestMany:
-    @settings(max_examples=60, deadline=None)
     @given(
         st.lists(
             st.tuples(st.sampled_from(PREFIXES), st.sampled_from(TAGS), st.none() | st.integers(1, 99)),

@@ -58,7 +58,7 @@ def test_between_two_windows_it_looks_like_its_past(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("edit", ["flip", "cut", "drop", "add"])
 @given(data=st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_a_damaged_file_is_never_imported_by_half(edit: str, data: st.DataObject) -> None:
     file = bytearray(exported())
     at = data.draw(st.integers(0, len(file) - 1))

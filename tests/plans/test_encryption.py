@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 
@@ -83,7 +83,6 @@ def test_with_private_keys_names_are_covered_too(fake: FakeS3, tmp_path: Path) -
 NAME = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
 
 
-@settings(max_examples=60)
 @given(NAME, NAME, NAME, NAME, st.integers(-1, 50))
 def test_any_name_is_found_by_it_and_shows_nowhere(
     thread: str, ns: str, run: str, task: str, number: int

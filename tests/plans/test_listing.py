@@ -20,6 +20,7 @@ from tests.plans.helpers import get, ids, put
 from tests.support.checkpoints import address, make_checkpoint, place, put_chain, shown
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
+from tests.support.hanging import HANG
 
 WHEN = datetime(2026, 5, 17, 8, 30, tzinfo=timezone.utc)
 
@@ -118,7 +119,7 @@ def test_what_is_listed_can_be_used_while_listing(saver: S3Saver) -> None:
             count += 1
         return count
 
-    assert asyncio.run(asyncio.wait_for(run(), 30)) == 30
+    assert asyncio.run(asyncio.wait_for(run(), HANG)) == 30
 
 
 # Metadata

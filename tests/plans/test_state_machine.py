@@ -386,7 +386,6 @@ TestHistories.settings = settings(
     derandomize=EXAMPLES is None,
     max_examples=int(EXAMPLES or 150),
     stateful_step_count=30,
-    deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
 )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME
 from langgraph.graph import END, START, StateGraph
@@ -15,6 +15,7 @@ from typing_extensions import TypedDict
 
 from tests.contract.test_graphs import Text, asking, fan_out, react
 from tests.support.checkpoints import place, put_chain, shown
+from tests.support.running import wait_for_write
 
 Saver = BaseCheckpointSaver[Any]
 
@@ -37,8 +38,8 @@ def around() -> StateGraph[Any, Any, Any, Any]:
 def failing() -> StateGraph[Any, Any, Any, Any]:
     """A graph one of whose two tasks fails, where the other one's writes stay pending."""
 
-    def bad(state: Count) -> Any:
-        time.sleep(0.1)  # until the other one is through, or LangGraph cancels it
+    def bad(state: Count, config: RunnableConfig) -> Any:
+        wait_for_write(config, ("count", 1))
         raise ValueError("as ever")
 
     builder = StateGraph(Count)

@@ -14,6 +14,7 @@ from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.plans.plan import ask
 from langgraph_checkpoint_s3.s3.hedge import LEAST
 from langgraph_checkpoint_s3.s3.requests import Body, GetObject
+from tests.support.hanging import HANG
 
 END = "end"
 """What the test lets happen only after the answer."""
@@ -69,7 +70,7 @@ class Stream:
         if self.client.loop is not None:
             return self._aread()
         if self.reply.body_after:
-            assert self.client.event(self.reply.body_after).wait(20)
+            assert self.client.event(self.reply.body_after).wait(HANG)
         self.read_ = True
         return self.reply.answer
 
@@ -106,7 +107,7 @@ class Client:
 
     async def when(self, name: str) -> None:
         """Wait for an event, but not for ever."""
-        await asyncio.wait_for(self.event(name).wait(), 20)
+        await asyncio.wait_for(self.event(name).wait(), HANG)
 
     def get_object(self, **arguments: Any) -> Any:
         second = self.again if arguments["Key"] in self.keys else None
@@ -118,7 +119,7 @@ class Client:
         if self.loop is not None:
             return self._awaited(reply)
         if reply.after:
-            assert self.event(reply.after).wait(20)
+            assert self.event(reply.after).wait(HANG)
         return self._answer(reply)
 
     async def _awaited(self, reply: Reply) -> Any:

@@ -27,6 +27,7 @@ from langgraph_checkpoint_s3 import (
 from langgraph_checkpoint_s3.admin.download import aload_signed_url, load_signed_url
 from langgraph_checkpoint_s3.admin.portable import dumps
 from tests.support.checkpoints import shown
+from tests.support.hanging import HANG
 from tests.unit.test_portable import FILE, OBJECT, PLAIN, made
 
 SECRET = "0123456789abcdef"
@@ -57,7 +58,7 @@ def serving(answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
         thread.start()
         yield f"http://127.0.0.1:{listening.getsockname()[1]}", seen
         listening.shutdown(socket.SHUT_RDWR)
-    thread.join(5)
+    thread.join(HANG)
 
 
 def answer(body: bytes, status: str = "200 OK", length: int | None = None, *more: str) -> bytes:
@@ -191,7 +192,7 @@ def assert_secret(error: BaseException | None) -> None:
 )
 def test_what_isnt_a_url_that_can_be_asked_for(url: Any) -> None:
     with pytest.raises((InvalidConfigError, StorageUnavailableError)) as raised:
-        load_signed_url(url, timeout=5)
+        load_signed_url(url, timeout=HANG)
     assert_secret(raised.value)
 
 

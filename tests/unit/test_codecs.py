@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3.objects import codecs
 from langgraph_checkpoint_s3.objects.codecs import CODECS, Codec, Compression, compress, decompress
+from tests.support.hanging import HANG
 
 PACKING: tuple[Literal["zstd", "gzip", "zstd-d1"], ...] = ("zstd", "gzip", "zstd-d1")
 TEXT = b"all work and no play " * 50
@@ -51,12 +52,14 @@ def test_threads_compress_side_by_side() -> None:
 
     def work(number: int) -> bool:
         raw = b"%d and no play " % number * 100
-        together.wait(5)
+        together.wait(HANG)
         return all(decompress(compress(raw, "zstd-d1")[1], "zstd-d1", len(raw)) == raw for _ in range(200))
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(work, range(4)))
-        packers = set(pool.map(lambda _: (together.wait(5), id(codecs._shared.packers.plain))[1], range(4)))
+        packers = set(
+            pool.map(lambda _: (together.wait(HANG), id(codecs._shared.packers.plain))[1], range(4))
+        )
     assert len(packers) == 4
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from langgraph_checkpoint_s3 import AccessDeniedError
 from langgraph_checkpoint_s3.s3.joint import LANES, Joint
+from tests.support.hanging import HANG
 
 MANY = 50
 
@@ -242,7 +243,7 @@ def test_in_threads_each_call_returns_when_its_own_is_stored() -> None:
         while waiting(joint) < MANY - LANES:
             pass
         first.release(LANES)
-        assert all(each.result(60) for each in early + late)
+        assert all(each.result(HANG) for each in early + late)
     assert sorted(map(len, stored)) == [1] * LANES + [MANY - LANES]
     gc.collect()
     assert not joint._lines

@@ -23,6 +23,7 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
+from tests.support.hanging import HANG
 from tests.support.keys import secret
 
 ARN = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -253,21 +254,21 @@ def together(keys: KmsKeys, kms: FakeKms, monkeypatch: pytest.MonkeyPatch) -> Ca
         def wait() -> None:
             if not first.is_set():
                 first.set()
-                assert go_on.wait(10)
+                assert go_on.wait(HANG)
                 if error is not None:
                     raise error
 
         kms.hook = wait
         with ThreadPoolExecutor(5) as pool:
             begun = [pool.submit(ask)]
-            assert first.wait(10)
+            assert first.wait(HANG)
             begun += [pool.submit(ask) for _ in range(4)]
             try:
                 for _ in range(4):
-                    assert Flight.waiting.acquire(timeout=10)
+                    assert Flight.waiting.acquire(timeout=HANG)
             finally:
                 go_on.set()
-            return [each.result(10) for each in begun]
+            return [each.result(HANG) for each in begun]
 
     return run
 
@@ -300,7 +301,7 @@ def test_other_keys_do_not_wait_for_one(keys: KmsKeys, kms: FakeKms) -> None:
         kms.hook = lambda: None
         with ThreadPoolExecutor(1) as pool:
             ref = KeyRef(ARN, b"wrapped " + secret("k"))
-            assert pool.submit(keys.unlock, ref).result(10) == secret("k")
+            assert pool.submit(keys.unlock, ref).result(HANG) == secret("k")
 
     kms.hook = meanwhile
     keys.current()

@@ -18,6 +18,7 @@ from langgraph_checkpoint_s3.s3.hedge import LEAST
 from langgraph_checkpoint_s3.s3.patience import Call
 from langgraph_checkpoint_s3.s3.requests import Missing
 from tests.support.fake_s3 import client_error
+from tests.support.hanging import HANG
 from tests.unit.racing import END, ONE, TWO, Reads, Reply, Stream, small
 
 SLOW = client_error("SlowDown", 503)
@@ -139,7 +140,7 @@ def test_a_body_that_breaks_off_is_read_again(
     def read(stream: Stream) -> Any:
         if loop is not None:
             return aread(stream)
-        assert stream.client.event("both").wait(20)
+        assert stream.client.event("both").wait(HANG)
         return taken(stream)
 
     async def aread(stream: Stream) -> Any:
