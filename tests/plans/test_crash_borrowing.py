@@ -82,7 +82,7 @@ def on_a_rewritten_one(saver: S3Saver) -> None:
 
 def _release(context: Context) -> Plan[None]:
     folders = yield from Scan(context.layout, context.layout.thread("t")).rest()
-    yield from release_all(context, folders, [each for each in folders if each.checkpoint_id < "3"])
+    yield from release_all(context, [each for each in folders if each.checkpoint_id < "3"])
 
 
 @cached

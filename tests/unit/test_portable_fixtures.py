@@ -1,7 +1,8 @@
 """Portable files of every version that was ever released load.
 
-The files in `fixtures/portable-N/` were written once, by this release's code, and stay as they are:
-`checkpoint.zip` by `dumps` of what is here, `thread.zip` of `format-1/lender.bin` and `borrowing.bin`.
+`python -m tests.unit.test_portable_fixtures` wrote the files in `fixtures/portable-N/` once, and they stay as
+they are: `checkpoint.zip` by `dumps` of what is here, `thread.zip` of `format-1/lender.bin` and
+`borrowing.bin`.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ from typing import Any
 import pytest
 from langgraph.checkpoint.base import CheckpointTuple
 
-from langgraph_checkpoint_s3.admin import loads
-from langgraph_checkpoint_s3.admin.plans.portable import VERSION, PortableFile
+from langgraph_checkpoint_s3.admin import dumps, loads
+from langgraph_checkpoint_s3.admin.plans.portable import VERSION, Manifest, PortableFile, pack
+from langgraph_checkpoint_s3.objects.keys import Layout
 from tests.support.checkpoints import place, shown
 from tests.unit import expected
 from tests.unit.make_fixtures import FIXTURES
 
 FOLDERS = sorted(FIXTURES.glob("portable-*"))
 DIGESTS = {
-    "portable-1/checkpoint.zip": "4cdf01a11f11ceab2bf1babe46c412cb24620a9d9bb90dcfc3a6ed4fbca05341",
-    "portable-1/thread.zip": "b7663407c4848a0b8f3d95a911044c094ddf7f4b20f2797e7c2f01798ecbe405",
+    "portable-1/checkpoint.zip": "95457617bd593458980857abd285b5b9a007e93268efb394acf5f2a81c6976d0",
+    "portable-1/thread.zip": "5f44e801136733b106c994055f4dd9bfaae7a24478008fb956a58becbadb2bf4",
 }
 """SHA-256 of each: what was released never changes."""
 NS = "sub|1"
@@ -74,3 +76,25 @@ def test_a_thread_that_borrows_is_read(folder: Any) -> None:
         expected.LENDER_ID,
         expected.CHECKPOINT_ID,
     }
+
+
+def thread() -> bytes:
+    """Return what is in `thread.zip`."""
+    layout = Layout("")
+    format_1, folder = FIXTURES / "format-1", layout.thread("customer-42")
+    namespace = layout.namespace("customer-42", expected.NAMESPACE).removeprefix(folder)
+    members = [
+        (Layout.sibling(namespace, checkpoint_id, leaf), (format_1 / f"{name}.bin").read_bytes())
+        for name, checkpoint_id, leaf in (
+            ("lender", expected.LENDER_ID, expected.LENDER_LEAF),
+            ("borrowing", expected.CHECKPOINT_ID, expected.BORROWER_LEAF),
+        )
+    ]
+    return pack(Manifest("customer-42", "2026-01-31T12:00:00+00:00", expected.WRITER, 2, 0), members)
+
+
+if __name__ == "__main__":
+    here = FIXTURES / f"portable-{VERSION}"
+    here.mkdir()
+    (here / "checkpoint.zip").write_bytes(dumps(packed()))
+    (here / "thread.zip").write_bytes(thread())
