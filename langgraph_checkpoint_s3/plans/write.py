@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, get_checkpoint_metadata
@@ -58,6 +57,7 @@ def put(
     is gone or about to go, the checkpoint is written again, whole, before it is acknowledged. If it went
     with the whole thread, the thread isn't brought back: the checkpoint is taken out again. A put that
     fails on its way leaves an object that can be read, or that readers pass over: see `tombstones.py`.
+    Where another checkpoint of this very key was deleted before, it gets a key of its own beside it, too.
 
     Args:
         context: The saver's.
@@ -85,7 +85,7 @@ def put(
     content = serialize(context.serde, checkpoint, complete, parent.checkpoint_id, known, changed)
     sealing = yield from key_to_write(context)
 
-    def make(created: int | None = None) -> Draft:
+    def make(created: int | None = None, *, alone: bool = False) -> Draft:
         def key_of(borrows: bool, lends: bool) -> str:
             lends = lends and context.borrow
             return context.layout.key(*where, replace(leaf, created=created, borrows=borrows, lends=lends))
@@ -97,7 +97,7 @@ def put(
             key_of,
             context.compression,
             context.rules,
-            known,
+            None if alone else known,
             context.room(namespace),
             sealing,
         )
@@ -109,6 +109,11 @@ def put(
             return address.config()
         made = make(created=now)
         outcome, lost = yield from _store(context, made, namespace)
+    if lost is not None and lost.thread:
+        yield from _withdraw(context, namespace, made.key)
+    if lost is not None and lost.own:
+        made, lost = make(created=now, alone=True), None
+        outcome, _ = yield from store(made.key, made.body, context.sizes, raw=made.content.size)
     if lost is None:
         if context.borrow:
             etag = outcome.etag if isinstance(outcome, Stored) else ""
@@ -116,19 +121,23 @@ def put(
                 namespace, Parent(made.known, made.key, etag), instead_of=parent.checkpoint_id
             )
     else:
-        if lost is _Lost.THREAD:
-            yield from _withdraw(context, namespace, made.key)
         etag = outcome.etag if isinstance(outcome, Stored) else ""
         yield from _complete(context, namespace, made.key, made.whole(context.compression), etag)
         context.memory.drop(namespace, parent.checkpoint_id)
     return address.config()
 
 
-class _Lost(Enum):
-    """The reason why a checkpoint may not borrow what it borrows."""
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """The reason why a checkpoint may not borrow: a lender is gone, or about to go, or that can't be known.
 
-    LENDER = "a lender is gone, or about to go, or that can't be known"
-    THREAD = "a lender went with its whole thread"
+    Attributes:
+        thread: If a lender went with its whole thread.
+        own: If an object of the checkpoint's own key was deleted too, maybe long ago.
+    """
+
+    thread: bool = False
+    own: bool = False
 
 
 def _store(
@@ -154,23 +163,23 @@ def _store(
     tombstones = found(answers[0])
     if isinstance(outcome, Stored) and (yield from ask(Tick())) - begun > LATE:
         tombstones = yield from read_tombstones(context, thread)
-    lost = _lost(context, thread, lenders, tombstones)
+    lost = _lost(context, thread, made.key, lenders, tombstones)
     if lost is None and isinstance(answers[1], Missing):
-        lost = _Lost.LENDER
+        lost = _Lost()
     return outcome, lost
 
 
 def _lost(
-    context: Context, thread: str, lenders: Iterable[str], tombstones: Tombstones | None
+    context: Context, thread: str, key: str, lenders: Iterable[str], tombstones: Tombstones | None
 ) -> _Lost | None:
     """Return why a checkpoint may not borrow from its lenders, as far as tombstones tell."""
     if tombstones is None:
         context.memory.never_borrow()
-        return _Lost.LENDER
+        return _Lost()
     names = [name_in(thread, key) for key in lenders]
     if not tombstones.named(names):
         return None
-    return _Lost.THREAD if tombstones.of_thread(names) else _Lost.LENDER
+    return _Lost(tombstones.of_thread(names), bool(tombstones.named([name_in(thread, key)])))
 
 
 def _withdraw(context: Context, namespace: str, key: str) -> Plan[None]:
@@ -253,7 +262,9 @@ def _is_there(context: Context, address: Address, content: Content) -> Plan[bool
         thread = Layout.thread_of(folder.namespace)
         present = yield from together(HeadObject(lender) for lender in sorted(lenders))
         tombstones = yield from read_tombstones(context, thread)
-        lost = _lost(context, thread, lenders, tombstones)
+        lost = _lost(context, thread, loaded.key, lenders, tombstones)
+        if lost is not None and lost.own:
+            return False  # it may be about to be deleted: what comes beside it will count
         if lost is not None or any(isinstance(each, Missing) for each in present):
             whole = loaded.checkpoint.whole(context.compression)
             yield from _complete(context, folder.namespace, loaded.key, whole, loaded.etag)
