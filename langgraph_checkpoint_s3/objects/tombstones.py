@@ -63,7 +63,7 @@ class Tombstones:
         return any(group.thread and not wanted.isdisjoint(group.names) for group in self.groups)
 
     def plus(self, group: Group, now: int) -> Tombstones:
-        """Return these and another group, which gets the next number, without those that nobody needs any more.
+        """Return these and another group, which gets the next number, without those that nobody needs.
 
         Args:
             group: What is about to be deleted.

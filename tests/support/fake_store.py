@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Config, S3Saver
+from langgraph_checkpoint_s3.objects.records import SECOND
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
 from langgraph_checkpoint_s3.s3.joint import Joint
@@ -19,6 +21,8 @@ T = TypeVar("T")
 
 SMALLEST = 4096
 """Bytes from which values are borrowed here. It is less than usual, so that small states do."""
+_STAMPS = itertools.count()
+"""What is added to the bucket's time, so that no two objects are written at once."""
 
 
 class _FakeWire:
@@ -196,6 +200,7 @@ def make_saver(fake: FakeS3, *, sizes: Sizes | None = None, serde: Any = None, *
     store: Any = FakeStore(fake, saver.config)
     saver._store = store
     saver._rules = replace(saver._rules, smallest=SMALLEST)
+    saver._now = lambda: int(fake.now.timestamp()) * SECOND + next(_STAMPS)  # type: ignore[assignment]
     if sizes is not None:
         saver._sizes = sizes
     return saver
