@@ -189,7 +189,8 @@ def _encode(
     content = serialize(serde, checkpoint, _METADATA, parent, known, changed)
     origin = Origin("", checkpoint["id"], (step + 1) * SECOND, "benchmarks")
     leaf = f"checkpoint.p{parent or ''}.kloop.s{step}"
-    return draft(content, checkpoint["channel_versions"], origin, leaf, "zstd", _RULES, known)
+    versions = checkpoint["channel_versions"]
+    return draft(content, versions, origin, lambda borrows, lends: leaf, "zstd", _RULES, known)
 
 
 def _repeats(encode: Encode) -> int:

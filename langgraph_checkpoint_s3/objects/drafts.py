@@ -137,6 +137,7 @@ def draft(
     parts = _borrowed(content, rules, known, origin.created / SECOND) if known and known.values else {}
     key = key_of(bool(parts), any(len(raw) >= rules.smallest for _, raw in content.channels.values()))
     leaf = key.rpartition("/")[2]
+    alone = min(OWN_FRAME, rules.smallest)  # what may be lent isn't in one frame with others
     builder = Builder(compression, room.seal(sealing, origin.checkpoint_id, leaf))
     blobs = [(raw, len(raw) >= OWN_FRAME) for _, raw in (content.metadata, content.rest)]
     for name, (_, raw) in content.channels.items():
@@ -144,7 +145,7 @@ def draft(
             new = _new_bytes(parts[name], raw)
             blobs.append((new, len(new) >= rules.least))
         else:
-            blobs.append((raw, len(raw) >= OWN_FRAME))
+            blobs.append((raw, len(raw) >= alone))
     # The object's head is to hold the metadata: many small values come behind it.
     first = 2 if sum(len(blob) for blob, own in blobs if not own) > HEAD_BYTES // 2 else len(blobs)
     metadata, rest, *places = builder.pack(blobs[:first]) + builder.pack(blobs[first:])

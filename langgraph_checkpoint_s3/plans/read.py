@@ -192,7 +192,7 @@ def load(context: Context, folders: Sequence[Folder], *, past: bool = False) -> 
         if isinstance(loaded, Loaded) and past:
             yield from provide_past(context, loaded.folder.namespace, loaded.checkpoint)
         if isinstance(loaded, Loaded) and missing(loaded.checkpoint):
-            loaded = yield from _look_again(context, loaded)
+            loaded = yield from _look_again(context, loaded, past=past)
         found.append(loaded)
     return found
 
@@ -207,12 +207,12 @@ def _load(context: Context, folders: Sequence[Folder]) -> Plan[list[Loaded | Non
     return loaded
 
 
-def _look_again(context: Context, loaded: Loaded) -> Plan[Loaded | Absent]:
+def _look_again(context: Context, loaded: Loaded, *, past: bool) -> Plan[Loaded | Absent]:
     """Read a checkpoint again whose lenders aren't what it says.
 
     If it was rewritten just before they were deleted, it is whole now. If it stayed as it is, their
     tombstones say that it was never acknowledged: then another object of the same id counts, if there is
-    one.
+    one. An old version (`past`) was acknowledged, as far as anybody knows.
 
     Raises:
         CorruptObjectError: A lender has no tombstone: it was lost, or is damaged.
@@ -238,7 +238,7 @@ def _look_again(context: Context, loaded: Loaded) -> Plan[Loaded | Absent]:
     lacking = {key for n in missing(loaded.checkpoint) if (key := lender_key(namespace, frames[n]))}
     thread = Layout.thread_of(namespace)
     tombstones = yield from read_tombstones(context, thread)
-    if tombstones is None or not tombstones.named(name_in(thread, key) for key in lacking):
+    if past or tombstones is None or not tombstones.named(name_in(thread, key) for key in lacking):
         raise CorruptObjectError(
             f"The checkpoint borrows from {min(lacking)}, and that object is gone or damaged", key=loaded.key
         )

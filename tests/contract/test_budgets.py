@@ -30,6 +30,7 @@ from tests.contract.support import (
     checkpoint,
     metadata,
 )
+from tests.unit.made import key_at
 
 MANY = 3000
 
@@ -52,8 +53,9 @@ def seed(place: Place, saver: S3Saver, count: int, *, tasks: int = 0, delta: str
             values[delta] = "seed"
         leaf = CheckpointLeaf.of(complete, parent)
         content = serialize(saver.serde, checkpoint(values, checkpoint_id=name), complete, parent)
-        body = draft(content, {}, origin, leaf.encode(), "none", Rules(horizon=0)).body
-        made.append((layout.key("thread", "", name, leaf), body))
+        key = layout.key("thread", "", name, leaf)
+        body = draft(content, {}, origin, key_at(key), "none", Rules(horizon=0)).body
+        made.append((key, body))
         for task in range(tasks):
             wrote = {0: (delta or "text", f"{number}.{task}")}
             end = WritesLeaf.of(f"task-{task}", wrote)

@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
 
 from langgraph_checkpoint_s3 import S3Saver
@@ -14,9 +15,9 @@ from langgraph_checkpoint_s3.objects.format import Container
 from langgraph_checkpoint_s3.objects.keys import Layout, encode_rank
 from langgraph_checkpoint_s3.plans.read import open_object
 from langgraph_checkpoint_s3.plans.unlock import run_calls, unlock_objects
-from langgraph_checkpoint_s3.s3.requests import Body
+from langgraph_checkpoint_s3.s3.requests import Body, HeadObject, Request
 from tests.support.checkpoints import make_checkpoint, place
-from tests.support.fake_s3 import FakeS3
+from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
 
 
@@ -104,6 +105,27 @@ def lenders(fake: FakeS3, checkpoint_id: str, thread: str = "t", ns: str = "") -
 def size(fake: FakeS3, checkpoint_id: str) -> int:
     """The bytes of a checkpoint's object."""
     return len(fake.objects[key_of(fake, checkpoint_id)].data)
+
+
+def abandon(saver: S3Saver, checkpoint_id: str, parent: Checkpoint, **changed: Any) -> Checkpoint:
+    """Put a child whose process is killed when its PUT has landed: it is never acknowledged."""
+    store: Any = saver._store
+    fake: FakeS3 = store.fake
+    hook = fake.hook
+
+    def kill(moment: Moment, request: Request[Any]) -> None:
+        if isinstance(request, HeadObject):
+            raise KeyboardInterrupt
+
+    fake.hook = kill
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            step(saver, checkpoint_id, parent, **changed)
+    finally:
+        fake.hook = hook
+    return succeed(
+        checkpoint_id, parent, **{k: v for k, v in changed.items() if k not in ("run", "thread", "ns")}
+    )
 
 
 def cold(fake: FakeS3, checkpoint_id: str | None = None, thread: str = "t", ns: str = "") -> dict[str, Any]:

@@ -29,7 +29,7 @@ def test_an_import_cut_short_at_any_request_is_gone_on_with(monkeypatch: pytest.
         with pytest.raises(EXPECTED_ERRORS):
             admin_of(fake).import_thread(io.BytesIO(exported()))
         fake.hook = None
-        for where, found in View.of(fake, "t").tuples.items():
+        for where, found in View.of(fake).tuples.items():
             assert found == view.tuples[where] or where[2] == "a2"  # of two objects, it may have the first
         imported = admin_of(fake).import_thread(io.BytesIO(exported()))
         assert imported.kept == ()
@@ -79,6 +79,6 @@ def test_a_damaged_file_is_never_imported_by_half(edit: str, data: st.DataObject
             assert count.requests == []
             return
     source = prepared()
-    assert {key: fake.objects[key].data for key in fake.objects} == {
+    assert {key: fake.objects[key].data for key in fake.keys("/t.thread/")} == {
         key: source.objects[key].data for key in source.keys("/t.thread/") if "tearly" not in key
     }

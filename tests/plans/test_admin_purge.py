@@ -49,7 +49,7 @@ class TestPurging:
             family(saver, ns=ns)
         saver.prune(["t"])
         saver.delete_thread("t")
-        family(make_saver(fake))
+        family(make_saver(fake), ids="5678")
         fake.put("checkpoints/t.thread/notes.txt", b"a stranger's")
         fake.put("checkpoints/.exports/t/1/whole", b"all of it")
         for prefix in ("t.thread/", ".exports/t/", "u.thread/"):
@@ -89,9 +89,9 @@ class TestPurging:
         self.thread(fake)
         set_versioning(fake, "Suspended")
         put(make_saver(fake), "9")  # `null`, above nothing
-        key = key_of(fake, "1")
+        key = key_of(fake, "5")
         fake.put(key, fake.objects[key].data)  # `null`, above others
-        fake.delete(key_of(fake, "2"))  # a marker `null`
+        fake.delete(key_of(fake, "6"))  # a marker `null`
         before = fake.keys("t.thread/")
         checked: list[int] = []
 

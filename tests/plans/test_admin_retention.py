@@ -123,13 +123,13 @@ def test_the_requests_of_a_thread(fake: FakeS3) -> None:
 
 def test_threads_go_in_windows_side_by_side(fake: FakeS3, admin: S3Admin) -> None:
     saver = make_saver(fake)
-    for number in range(40):
-        put_chain(saver, f"{number:02}", 2, writes=0)
+    for number in range(140):
+        put_chain(saver, f"{number:03}", 2, writes=0)
     told: list[tuple[int, int | None]] = []
     with fake.counted() as count:
         went = admin.prune_threads(1, dry_run=False, progress=lambda *each: told.append(each))
-    assert went.threads == 40
-    assert told == [(16, None), (32, None), (40, None)]
+    assert went.threads == 140
+    assert told == [(64, None), (128, None), (140, None)]
     assert count.round_trips == 1 + 3 * 3
 
 

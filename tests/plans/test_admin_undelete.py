@@ -48,7 +48,7 @@ class TestUndeleting:
             back = admin.undelete_thread("t")
         assert (back.thread_id, back.checkpoints, back.writes, back.size) == ("t", 8, 16, size)
         assert (back.lost, back.dry_run) == (0, False)
-        assert count.kinds == {"ListVersions": 1, "DeleteVersions": 3}
+        assert count.kinds == {"ListVersions": 1, "DeleteVersions": 3, "GetObject": 2, "PutObject": 1}
         assert (told(fake), told(fake, "u")) == (before, others)
         assert admin.undelete_thread("t").checkpoints == 0
 

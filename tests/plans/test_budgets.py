@@ -384,7 +384,7 @@ def test_pruning_many_threads_goes_side_by_side() -> None:
     with fake.counted() as count:
         make_saver(fake).prune(names)
     assert count.kinds == {"ListObjects": 40, "GetObject": 40, "DeleteObjects": 40}
-    assert count.round_trips == 3 * math.ceil(40 / remove._THREADS_AT_ONCE)
+    assert count.round_trips == 3 * math.ceil(40 / remove.THREADS_AT_ONCE)
 
 
 def test_setup_is_a_few_requests_and_leaves_nothing() -> None:

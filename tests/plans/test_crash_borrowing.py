@@ -82,7 +82,7 @@ def on_a_rewritten_one(saver: S3Saver) -> None:
 
 def _release(context: Context) -> Plan[None]:
     folders = yield from Scan(context.layout, context.layout.thread("t")).rest()
-    yield from release_all(context, folders, [each for each in folders if each.checkpoint_id < "3"])
+    yield from release_all(context, [each for each in folders if each.checkpoint_id < "3"])
 
 
 @cached
@@ -151,12 +151,11 @@ SCENARIOS = [
         "delete_for_runs, others", lambda saver: saver.delete_for_runs(["new"]), with_child, removes=True
     ),
     scenario("delete_thread, long", lambda saver: saver.delete_thread("t"), removes=True, patches=SHORT),
-    scenario("copy_thread", lambda saver: saver.copy_thread("t", "u"), makes="u", readable=False),
+    scenario("copy_thread", lambda saver: saver.copy_thread("t", "u"), makes="u"),
     scenario(
         "copy_thread, long",
         lambda saver: saver.copy_thread("t", "u"),
         makes="u",
-        readable=False,
         patches={"copy._BATCH": 3, "scan.PAGE": 4},
     ),
     scenario(
@@ -164,7 +163,6 @@ SCENARIOS = [
         lambda saver: saver.copy_thread("t", "u"),
         on_its_way,
         makes="u",
-        readable=False,
     ),
 ]
 

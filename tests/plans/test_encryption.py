@@ -22,7 +22,7 @@ from langgraph_checkpoint_s3.admin import S3Admin, dumps, loads
 from langgraph_checkpoint_s3.objects.components import Hidden
 from langgraph_checkpoint_s3.objects.format import open_container
 from langgraph_checkpoint_s3.plans.address import Address
-from langgraph_checkpoint_s3.plans.read import find, load
+from langgraph_checkpoint_s3.plans.read import Loaded, find, load
 from tests.plans.borrowers import eager, lenders, noise, step
 from tests.plans.helpers import get, put
 from tests.plans.test_admin_retention import admin_of
@@ -167,7 +167,7 @@ def lenders_with(fake: FakeS3, keys: Any, checkpoint_id: str) -> list[str]:
     folder = store.run(find(context, Address("t", "", checkpoint_id)))
     assert folder is not None
     [loaded] = store.run(load(context, [folder]))
-    assert loaded is not None
+    assert isinstance(loaded, Loaded)
     return sorted({each.lender[0] for each in loaded.checkpoint.container.frames if each.lender})
 
 

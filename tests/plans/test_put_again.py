@@ -14,7 +14,7 @@ from langgraph_checkpoint_s3 import S3Saver, StorageUnavailableError
 from langgraph_checkpoint_s3.objects.keys import encode_rank
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import CompleteUpload, PutObject, Request
-from tests.plans.borrowers import cold, lenders, noise, step
+from tests.plans.borrowers import cold, lenders, noise, opened_key, step
 from tests.plans.helpers import get, ids, once, put
 from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3, client_error
@@ -42,10 +42,24 @@ def test_the_same_again_writes_nothing(fake: FakeS3, sizes: Sizes | None) -> Non
     second = step(saver, "2", first, n=2)
     assert lenders(fake, "2") == ["1"]
     before = dict(fake.objects)
-    for putter in (saver, make_saver(fake, sizes=sizes), make_saver(fake, compression="gzip", borrow=False)):
+    for putter in (saver, make_saver(fake, sizes=sizes), make_saver(fake, compression="gzip")):
+        get(putter, place("t", "1"))
         again(putter, first)
         again(putter, second, "1")
         assert (fake.objects, fake.uploads) == (before, {})
+
+
+def test_by_who_borrows_otherwise_it_is_stored_beside(fake: FakeS3, saver: S3Saver) -> None:
+    """Its key tells if it borrows. Both have the same content."""
+    first = step(saver, "1", documents=DOCUMENTS)
+    second = step(saver, "2", first, n=2)
+    again(make_saver(fake, borrow=False), second, "1")
+    assert len(fake.keys("/checkpoint")) == 3
+    found = [each.checkpoint for each in make_saver(fake).list(place("t"))]
+    assert found == [second, first]
+    third = step(saver, "3", second, n=3)
+    make_saver(fake).prune(["t"])
+    assert cold(fake) == third["channel_values"]
 
 
 def test_what_that_costs(fake: FakeS3) -> None:
@@ -79,7 +93,8 @@ def test_a_lost_reply_is_acknowledged(fake: FakeS3, borrow: bool) -> None:
     with fake.counted() as count:
         second = step(saver, "2", first, n=2)
     assert saver.stats().requests["PutObject"] == 3
-    assert count.round_trips == 3 + borrow  # the PUT, the LIST, what lies there, and whether its lenders do
+    # The PUT, the LIST, what lies there, whether its lenders do, and the tombstones.
+    assert count.round_trips == 3 + 2 * borrow
     assert len(fake.keys()) == 2
     assert lenders(fake, "2") == ["1"] * borrow
     assert cold(fake) == second["channel_values"]
@@ -194,10 +209,10 @@ def test_both_are_copied_kept_and_deleted_together(fake: FakeS3, saver: S3Saver)
 
 def test_an_id_that_was_deleted_is_as_good_as_new(fake: FakeS3, saver: S3Saver) -> None:
     first = step(saver, "1", documents=DOCUMENTS)
-    before = fake.keys()
+    before = fake.keys("/checkpoint")
     saver.delete_thread("t")
     again(saver, first, documents=OTHERS)
-    assert fake.keys() == before
+    assert fake.keys("/checkpoint") == before
     child = step(saver, "2", {**first, "channel_values": {"documents": OTHERS}}, n=2)
     assert cold(fake) == child["channel_values"]
 
@@ -210,4 +225,38 @@ def test_thresholds_may_differ_between_two_puts(fake: FakeS3) -> None:
     get(eager, place("t"))
     second = step(eager, "2", first, n="x" * 20)
     again(make_saver(fake), second, "1")
-    assert len(fake.objects) == 2
+    assert cold(fake) == second["channel_values"]
+    assert ids(make_saver(fake), place("t")) == ["2", "1"]
+
+
+def test_a_line_that_was_deleted_can_be_put_again_just_so(fake: FakeS3) -> None:
+    """Its tombstones name what is there again. What would borrow is written whole, beside its own key."""
+    for _ in range(3):
+        saver = make_saver(fake)
+        last, line = None, []
+        for number in range(1, 7):
+            changed: Any = {"n": number} if last else {"documents": DOCUMENTS}
+            last = step(saver, str(number), last, **changed)
+            line.append(last)
+        assert lenders_of(fake, "4")
+        for each in line:
+            assert cold(fake, each["id"]) == each["channel_values"]
+        assert [each.checkpoint for each in make_saver(fake).list(place("t"))] == line[::-1]
+        make_saver(fake).delete_thread("t")
+        assert make_saver(fake).get_tuple(place("t")) is None
+
+
+def test_so_can_one_whose_first_reply_is_lost(fake: FakeS3, saver: S3Saver) -> None:
+    first = step(saver, "1", documents=DOCUMENTS)
+    second = step(saver, "2", first, n=2)
+    saver.delete_thread("t")
+    again(saver, first)
+    lose_reply(fake, PutObject)
+    again(saver, second, "1")
+    assert cold(fake) == second["channel_values"]
+
+
+def lenders_of(fake: FakeS3, checkpoint_id: str) -> set[str]:
+    """The objects that a checkpoint borrows from, whose key isn't its own."""
+    [key] = fake.keys(f"/{encode_rank(checkpoint_id)}/checkpoint")
+    return {frame.lender.leaf for frame in opened_key(fake, key).frames if frame.lender}

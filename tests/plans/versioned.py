@@ -45,13 +45,13 @@ def set_versioning(fake: FakeS3, status: str) -> None:
     fake.settings[VERSIONING.name, None] = {"Status": status}
 
 
-def family(saver: S3Saver, thread: str = "t", ns: str = "") -> list[Checkpoint]:
+def family(saver: S3Saver, thread: str = "t", ns: str = "", *, ids: str = "1234") -> list[Checkpoint]:
     """Four checkpoints, of a run each, with writes: 2 borrows from 1, 3 from 1 and 2, 4 from all of them."""
     where: Any = {"thread": thread, "ns": ns}
-    first = step(saver, "1", run="run-1", documents=DOCUMENTS, **where)
-    second = step(saver, "2", first, run="run-2", notes=NOTES, **where)
-    third = step(saver, "3", second, run="run-3", more=MORE, **where)
-    fourth = step(saver, "4", third, run="run-4", n=4, **where)
+    first = step(saver, ids[0], run="run-1", documents=DOCUMENTS, **where)
+    second = step(saver, ids[1], first, run="run-2", notes=NOTES, **where)
+    third = step(saver, ids[2], second, run="run-3", more=MORE, **where)
+    fourth = step(saver, ids[3], third, run="run-4", n=4, **where)
     for each in (first, second, third, fourth):
         saver.put_writes(place(thread, each["id"], ns), [("c", each["id"])], "task")
         saver.put_writes(place(thread, each["id"], ns), [("d", each["id"])], "other")

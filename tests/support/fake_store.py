@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import replace
 from email.utils import format_datetime
 from typing import Any, TypeVar
 
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Config, S3Saver
+from langgraph_checkpoint_s3.objects.records import SECOND
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
 from langgraph_checkpoint_s3.s3.joint import Joint
@@ -20,6 +22,8 @@ T = TypeVar("T")
 
 SMALLEST = 4096
 """Bytes from which values are borrowed here. It is less than usual, so that small states do."""
+_STAMPS = itertools.count()
+"""What is added to the bucket's time, so that no two objects are written at once."""
 
 
 class _FakeWire:

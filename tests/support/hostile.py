@@ -122,8 +122,7 @@ def read_checkpoint(record: CheckpointRecord) -> None:
     steps: list[Callable[[], Any]] = [
         lambda: record.metadata(SERDE),
         lambda: record.checkpoint(SERDE),
-        lambda: record.known("checkpoint", record.versions(SERDE), Rules(horizon=0)),
-        lambda: record.inherit(record),
+        lambda: record.known("checkpoint", 0, record.versions(SERDE), Rules(horizon=0)),
         lambda: record.whole("none"),
         record.content,
     ]

@@ -20,8 +20,9 @@ TASK_PATH: Final = "~__pregel_pull, agent"
 WRITES_LEAF: Final = f"writes.t{TASK_ID}.w0-2"
 LENDER_ID: Final = PARENT_ID
 LENDER_CREATED: Final = CREATED - 60_000_000_000
-LENDER_LEAF: Final = "checkpoint.p1f0a6c3e-0000-6000-8000-000000000000.kloop.s2"
+LENDER_LEAF: Final = "checkpoint.p1f0a6c3e-0000-6000-8000-000000000000.kloop.s2.l"
 """The end of the key under which `lender.bin` would lie; `borrowing.bin` is its child."""
+BORROWER_LEAF: Final = "checkpoint.b"
 
 METADATA: Final[Mapping[str, Any]] = {
     "source": "loop",

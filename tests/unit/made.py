@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -51,7 +51,12 @@ def encode_checkpoint(
     """A checkpoint's object that borrows nothing."""
     content = serialize(serde, checkpoint, metadata, parent)
     versions = checkpoint["channel_versions"]
-    return draft(content, versions, origin, "checkpoint", codec, Rules(horizon=DAY)).body
+    return draft(content, versions, origin, key_at("checkpoint"), codec, Rules(horizon=DAY)).body
+
+
+def key_at(leaf: str) -> Callable[[bool, bool], str]:
+    """Return what gives an object a key with this end, whatever it borrows or lends."""
+    return lambda borrows, lends: leaf
 
 
 @dataclass
@@ -110,16 +115,27 @@ class Shelf:
             set(values) if changed is None else changed,
         )
         origin = Origin("", name, created, "w")
-        leaf = self.leaf(parent)
-        made = draft(content, versions, origin, leaf, self.codec, self.rules, known)
+        made = draft(content, versions, origin, self.keys(parent), self.codec, self.rules, known)
         self.drafts[name] = made
         self.bodies[name] = made.body
         return made
 
     @staticmethod
-    def leaf(parent: str | None) -> str:
-        """The end of a key."""
-        return CheckpointLeaf(parent).encode()
+    def keys(parent: str | None) -> Callable[[bool, bool], str]:
+        """Return what gives a child of this parent its key."""
+        return lambda borrows, lends: CheckpointLeaf(parent, borrows=borrows, lends=lends).encode()
+
+    def known(self, name: str, versions: Mapping[str, Any], record: CheckpointRecord | None = None) -> Known:
+        """Return what children of a checkpoint may borrow, as its object tells when it is read.
+
+        Args:
+            name: Its id.
+            versions: The channels' versions.
+            record: What was read of it; all of it by default.
+        """
+        made = self.drafts[name]
+        written = made.origin.created // SECOND
+        return (record or self.read(name)).known(made.key, written, versions, self.rules)
 
     def open(self, name: str) -> CheckpointRecord:
         """A checkpoint, without what it borrows."""

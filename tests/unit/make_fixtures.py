@@ -22,12 +22,13 @@ from langgraph_checkpoint_s3.objects.records import Origin, open_checkpoint
 from langgraph_checkpoint_s3.objects.writes import Task, encode_tasks
 from tests.unit import expected
 from tests.unit.craft import craft, opened
-from tests.unit.made import DAY, encode_checkpoint
+from tests.unit.made import DAY, encode_checkpoint, key_at
 from tests.unit.strategies import EVERY_CODEC
 
 FIXTURES = Path(__file__).parent / "fixtures"
 SERDE = JsonPlusSerializer()
 ORIGIN = Origin(expected.NAMESPACE, expected.CHECKPOINT_ID, expected.CREATED, expected.WRITER)
+RULES = Rules(horizon=DAY, smallest=4096)
 
 
 def main() -> None:
@@ -61,9 +62,13 @@ def borrow() -> dict[str, bytes]:
     """An object, its child that borrows from it, and that child rewritten: its lender may go then."""
     origin = Origin(expected.NAMESPACE, expected.LENDER_ID, expected.LENDER_CREATED, expected.WRITER)
     lender = drafted(origin, expected.LENDER_LEAF, expected.LENT, None)
-    borrowing = drafted(ORIGIN, "checkpoint", expected.BORROWED, lender.known)
+    borrowing = drafted(ORIGIN, expected.BORROWER_LEAF, expected.BORROWED, lender.known)
     record = open_checkpoint(
-        borrowing.body, len(borrowing.body), ORIGIN.checkpoint_ns, ORIGIN.checkpoint_id, "checkpoint"
+        borrowing.body,
+        len(borrowing.body),
+        ORIGIN.checkpoint_ns,
+        ORIGIN.checkpoint_id,
+        expected.BORROWER_LEAF,
     )
     for number in record.container.missing(record.all_values()):
         frame = record.container.frames[number]
@@ -77,7 +82,7 @@ def drafted(origin: Origin, leaf: str, channels: Mapping[str, Any], known: Known
     parent = known.checkpoint_id if known else None
     metadata = cast("CheckpointMetadata", expected.METADATA)
     content = serialize(SERDE, cast("Checkpoint", checkpoint), metadata, parent)
-    return draft(content, {}, origin, leaf, "zstd", Rules(horizon=DAY), known)
+    return draft(content, {}, origin, key_at(leaf), "zstd", RULES, known)
 
 
 if __name__ == "__main__":

@@ -230,6 +230,7 @@ VALUES: dict[str, Any] = {
     "a negative start": ["x", [[0, -4, 4]]],
     "a negative length": ["x", [[0, 4, -4]]],
     "a fraction": ["x", [[0, 0.0, 4.0]]],
+    "a fourth number": ["x", [[0, 0, 4, 0]]],
     "a text": ["x", ["abc"]],
     "a truth": ["x", [[False, 0, True]]],
     "infinite": ["x", [[0, 0, float("inf")]]],
@@ -252,7 +253,6 @@ def test_a_value_that_lies_is_refused(value: Any) -> None:
 WRONG: dict[str, tuple[Any, ...]] = {
     "created": (None, "1", "x", 1.5, -1, [], float("inf"), float("nan")),
     "parent": (5, b"p", ["p"], {}, 1.5, True),
-    "parent_created": (None, "1", 1.5, -1, [], True, float("inf")),
     "channels": (None, 5, [], "x", [["one", ["x", []]]], {b"one": ["x", []]}),
 }
 

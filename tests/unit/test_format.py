@@ -189,12 +189,12 @@ def test_a_borrowed_frame_that_unpacks_to_something_else_names_its_lender() -> N
 
 def test_an_extent_that_is_supplied_needs_no_frame() -> None:
     container = borrower(b"lent")
-    extent = Extent(1, 1, 3, 7)
+    extent = Extent(1, 1, 3)
     value = Value("x", (Extent(0, 0, 4), extent))
     container.supply(extent, b"ent")
     assert container.missing([value]) == []
     assert container.bytes_of(value) == b"metaent"
-    other = Value("x", (Extent(1, 0, 2, 6),))
+    other = Value("x", (Extent(1, 0, 2),))
     assert container.missing([value, other]) == [1]
 
 

@@ -115,7 +115,7 @@ def lent(number: int, **changes: Any) -> list[Any]:
 
 def borrowing(*rows: list[Any]) -> bytes:
     channels = {f"{number}": ["x", [[number, 0, 8]]] for number in range(1, len(rows) + 1)}
-    return crafted(frames=[row(), *rows], channels=channels, parent_created=1)
+    return crafted(frames=[row(), *rows], channels=channels)
 
 
 def test_a_checkpoint_borrows_of_so_many_objects_only() -> None:

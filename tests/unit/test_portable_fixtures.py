@@ -1,7 +1,8 @@
 """Portable files of every version that was ever released load.
 
-`python -m tests.unit.test_portable_fixtures` wrote the files in `fixtures/portable-N/` once, and they stay:
-`checkpoint.zip` by `dumps` of what is here, `thread.zip` of `format-1/lender.bin` and `borrowing.bin`.
+`python -m tests.unit.test_portable_fixtures` wrote the files in `fixtures/portable-N/` once, and they stay as
+they are: `checkpoint.zip` by `dumps` of what is here, `thread.zip` of `format-1/lender.bin` and
+`borrowing.bin`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 
 from langgraph_checkpoint_s3.admin import dumps, loads
 from langgraph_checkpoint_s3.admin.plans.portable import VERSION, Manifest, PortableFile, pack
-from langgraph_checkpoint_s3.objects.keys import encode_component, encode_rank
+from langgraph_checkpoint_s3.objects.keys import Layout
 from tests.support.checkpoints import place, shown
 from tests.unit import expected
 from tests.unit.make_fixtures import FIXTURES
@@ -77,18 +78,23 @@ def test_a_thread_that_borrows_is_read(folder: Any) -> None:
     }
 
 
-if __name__ == "__main__":
-    made = FIXTURES / f"portable-{VERSION}"
-    made.mkdir()
-    (made / "checkpoint.zip").write_bytes(dumps(packed()))
-    places = {
-        "lender": (expected.LENDER_ID, expected.LENDER_LEAF),
-        "borrowing": (expected.CHECKPOINT_ID, "checkpoint"),
-    }
-    home = f"{encode_component(expected.NAMESPACE)}.ns"
-    objects = [
-        (f"{home}/{encode_rank(name)}/{leaf}", (FIXTURES / "format-1" / f"{file}.bin").read_bytes())
-        for file, (name, leaf) in places.items()
+def thread() -> bytes:
+    """Return what is in `thread.zip`."""
+    layout = Layout("")
+    format_1, folder = FIXTURES / "format-1", layout.thread("customer-42")
+    namespace = layout.namespace("customer-42", expected.NAMESPACE).removeprefix(folder)
+    members = [
+        (Layout.sibling(namespace, checkpoint_id, leaf), (format_1 / f"{name}.bin").read_bytes())
+        for name, checkpoint_id, leaf in (
+            ("lender", expected.LENDER_ID, expected.LENDER_LEAF),
+            ("borrowing", expected.CHECKPOINT_ID, expected.BORROWER_LEAF),
+        )
     ]
-    manifest = Manifest("customer-42", "2026-01-31T12:00:00+00:00", expected.WRITER, 2, 0)
-    (made / "thread.zip").write_bytes(pack(manifest, objects))
+    return pack(Manifest("customer-42", "2026-01-31T12:00:00+00:00", expected.WRITER, 2, 0), members)
+
+
+if __name__ == "__main__":
+    here = FIXTURES / f"portable-{VERSION}"
+    here.mkdir()
+    (here / "checkpoint.zip").write_bytes(dumps(packed()))
+    (here / "thread.zip").write_bytes(thread())

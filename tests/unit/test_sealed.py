@@ -16,13 +16,13 @@ from langgraph_checkpoint_s3.objects.drafts import Draft, draft, serialize
 from langgraph_checkpoint_s3.objects.format import sealed_with
 from langgraph_checkpoint_s3.objects.keys import Layout
 from langgraph_checkpoint_s3.objects.names import Names
-from langgraph_checkpoint_s3.objects.records import CheckpointRecord, Origin, open_checkpoint
+from langgraph_checkpoint_s3.objects.records import SECOND, CheckpointRecord, Origin, open_checkpoint
 from langgraph_checkpoint_s3.objects.rooms import PLAIN, Room
 from langgraph_checkpoint_s3.objects.seal import DataKey, KeyRef
 from langgraph_checkpoint_s3.objects.vault import Vault
 from langgraph_checkpoint_s3.objects.writes import Task, encode_tasks, open_writes, settle_writes
 from tests.support.keys import Keys, secret
-from tests.unit.made import DAY, SMALL
+from tests.unit.made import DAY, SMALL, key_at
 
 SERDE = JsonPlusSerializer()
 ORIGIN = Origin("sub", "01", 1_700_000_000_000_000_000, "writer/1")
@@ -61,7 +61,7 @@ def checkpoint(**values: Any) -> Draft:
     }
     metadata: Any = {"source": "hidden-source", "step": 1}
     content = serialize(SERDE, made, metadata, "hidden-parent")
-    return draft(content, {}, ORIGIN, "checkpoint.e", "zstd", Rules(horizon=DAY), None, ROOM, KEY)
+    return draft(content, {}, ORIGIN, key_at("checkpoint.e"), "zstd", Rules(horizon=DAY), None, ROOM, KEY)
 
 
 def writes() -> bytes:
@@ -165,7 +165,7 @@ def test_with_another_key_of_this_name() -> None:
 
 def test_what_is_plain_is_read_unless_it_must_not_be() -> None:
     made: Any = checkpoint()
-    plain = draft(made.content, {}, ORIGIN, "checkpoint", "zstd", Rules(horizon=DAY)).body
+    plain = draft(made.content, {}, ORIGIN, key_at("checkpoint"), "zstd", Rules(horizon=DAY)).body
     read(plain, leaf="checkpoint")
     with pytest.raises(DecryptionError, match="isn't encrypted, and require_encryption=True refuses it"):
         read(plain, room(required=True), leaf="checkpoint")
@@ -240,13 +240,13 @@ def test_children_borrow_and_are_written_whole_the_same_each_time() -> None:
     content = serialize(SERDE, made, {}, "01")
     origin = Origin("sub", "02", ORIGIN.created + 1, "writer/1")
     record = open_checkpoint(parent.body, len(parent.body), "sub", "01", "checkpoint.e", ROOM)
-    known, rules = record.known("checkpoint.e", {}, SMALL), SMALL
-    child = draft(content, {}, origin, "checkpoint.p01.e", "zstd", rules, known, ROOM, KEY)
+    known, rules = record.known("checkpoint.e", ORIGIN.created // SECOND, {}, SMALL), SMALL
+    child = draft(content, {}, origin, key_at("checkpoint.p01.e"), "zstd", rules, known, ROOM, KEY)
     assert [lender.checkpoint_id for lender in child.lenders] == ["01"]
     whole = child.whole("zstd")
     assert whole == child.whole("zstd")
     assert read(whole, checkpoint_id="02", leaf=child.leaf).content() == content
-    plain = draft(content, {}, origin, "checkpoint.p01", "zstd", rules, known)
+    plain = draft(content, {}, origin, key_at("checkpoint.p01"), "zstd", rules, known)
     assert plain.lenders == []  # what is plain doesn't borrow from what is encrypted
 
 

@@ -27,7 +27,7 @@ from langgraph_checkpoint_s3.plans.plan import Plan, abreast
 from langgraph_checkpoint_s3.plans.read import at, heads, open_object
 from langgraph_checkpoint_s3.plans.release import unacknowledged, without
 from langgraph_checkpoint_s3.plans.scan import Scan, group
-from langgraph_checkpoint_s3.plans.tombstones import expect, retract
+from langgraph_checkpoint_s3.plans.tombstones import expect, read_tombstones, retract
 from langgraph_checkpoint_s3.plans.transfer import fetch, store, windows
 from langgraph_checkpoint_s3.plans.unlock import unlock
 from langgraph_checkpoint_s3.s3.requests import Body, Entry, Missing, Stored
@@ -220,7 +220,10 @@ class Import:
         for folder in (yield from Scan(self._context.layout, self._folder).rest()):
             self._there.update((entry.key, entry) for entry in folder.entries)
         yield from self._check_lenders()
-        if self._loans:
+        if self._loans and self._lending <= self._there.keys():  # an earlier import may have been cut short
+            tombstones = yield from read_tombstones(self._context, self._folder)
+            self._number = tombstones.last if tombstones else None
+        elif self._loans:
             self._number = yield from expect(self._context, self._folder, self._lending)
 
     def write(self, bodies: Sequence[bytes]) -> Plan[None]:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from langgraph_checkpoint_s3.errors import ConflictError, NotSupportedError
+from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError, NotSupportedError
+from langgraph_checkpoint_s3.objects.keys import Layout
 from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, abreast, settled, together
 from langgraph_checkpoint_s3.plans.remove import delete_keys, delete_versions
@@ -77,13 +78,15 @@ def purge_thread(context: Context, thread_id: str, *, dry_run: bool) -> Plan[Pur
     folders = [layout.thread(thread_id), layout.exports(thread_id), layout.lease(thread_id)]
     first = found = yield from _look(folders)
     if not dry_run:
-        context.memory.clear()
         there = [
-            Entry(each.key, each.size, each.etag, each.modified) for each in found.versions if not each.marker
+            Entry(each.key, each.size, each.etag, each.modified)
+            for each in found.versions
+            if not each.marker and _is_ours(layout, each.key)
         ]
         lenders = lending(group(layout, sorted(there, key=lambda entry: entry.key)))
         if lenders:
             yield from announce(context, folders[0], lenders, "thread")
+        context.memory.clear()
         for _ in range(_ROUNDS):
             if not found.versions and not found.uploads:
                 break
@@ -104,6 +107,14 @@ def purge_thread(context: Context, thread_id: str, *, dry_run: bool) -> Plan[Pur
         first.unseen,
         dry_run,
     )
+
+
+def _is_ours(layout: Layout, key: str) -> bool:
+    """Return if an object is a saver's, and no stranger's in the thread's folder."""
+    try:
+        return layout.holds(key) and bool(layout.parse(key))
+    except CorruptObjectError:
+        return False
 
 
 def _remove(found: _Found) -> Plan[None]:

@@ -1,9 +1,9 @@
-"""Lenders that are deleted or damaged, before, while and after somebody borrows from them."""
+"""Lenders that are gone or damaged, before, while and after somebody borrows from them."""
 
 from __future__ import annotations
 
-import itertools
-import random
+import asyncio
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -11,17 +11,17 @@ import pytest
 from langgraph.checkpoint.base import Checkpoint
 
 from langgraph_checkpoint_s3 import CorruptObjectError, S3Saver
-from langgraph_checkpoint_s3.objects.records import SECOND
+from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.objects.keys import encode_rank
+from langgraph_checkpoint_s3.objects.tombstones import Group, Tombstones, name_of
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import (
     DeleteObjects,
     GetObject,
     HeadObject,
-    ListObjects,
-    PutObject,
     Request,
 )
-from tests.plans.borrowers import cold, key_of, lenders, noise, opened, step
+from tests.plans.borrowers import abandon, cold, key_of, layout, lenders, noise, step
 from tests.plans.helpers import get, once, put
 from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3, Moment
@@ -70,24 +70,21 @@ def told(fake: FakeS3, borrower: str, lender: str) -> None:
 
 
 @pytest.mark.parametrize("sizes", [None, IN_PARTS], ids=["one PUT", "in parts"])
-@pytest.mark.parametrize("gone", ["01", "02", "both"])
-def test_a_put_whose_lender_is_gone_is_whole(fake: FakeS3, gone: str, sizes: Sizes | None) -> None:
-    """By who read its parent, and so asks for all lenders."""
+@pytest.mark.parametrize("gone", ["01", "both"])
+def test_a_put_whose_oldest_lender_is_gone_is_whole(fake: FakeS3, gone: str, sizes: Sizes | None) -> None:
     saver, writer = make_saver(fake, sizes=sizes), make_saver(fake, sizes=sizes)
     first = step(writer, "01", documents=DOCUMENTS)
     second = step(writer, "02", first, notes=NOTES)
-    step(writer, "00", documents=b"")  # a thread of which nothing is left was deleted
     get(saver, place("t"))
     keys = {each: key_of(fake, each) for each in ("01", "02")}
     for each in keys if gone == "both" else [gone]:
         fake.delete(keys[each])
     with fake.counted() as count:
         third = step(saver, "03", second, more=noise(3_000))
-    assert {each.key for each in count.requests if isinstance(each, HeadObject)} - {key_of(fake, "03")} == {
-        *keys.values()
-    }
+    asked = {each.key for each in count.requests if isinstance(each, HeadObject)}
+    assert asked - {key_of(fake, "03")} == {keys["01"]}
     if sizes is None:
-        assert [len(batch) for batch in count.batches] == [3, 1, 1]  # the LIST: is there anything left?
+        assert [len(batch) for batch in count.batches] == [3, 1, 1]  # whole; and if its own name has one
     assert lenders(fake, "03") == []
     assert not fake.uploads
     same(fake, third)
@@ -131,174 +128,148 @@ def test_what_somebody_borrowed_from_it_meanwhile_stays_where_it_is(fake: FakeS3
     assert max(count.kinds.values()) <= 2 * len(expected)  # nobody has to look for anything
 
 
-# Gone while it is being put
+# Gone after a put that was never acknowledged
 
 
-def reverse(batch: list[Any]) -> None:
-    batch.reverse()
-
-
-@pytest.mark.parametrize("moment", ["PUT landed", "HEADs answered"])
-def test_pruned_between_a_put_and_its_heads(
-    fake: FakeS3, saver: S3Saver, moment: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The whole pruning happens between the two: it sees the PUT, or the HEADs don't see the pruning."""
-    third = line(saver)
-    shuffle = random.Random(0)
-    monkeypatch.setattr(shuffle, "shuffle", reverse)
-    fake.shuffle = shuffle if moment == "HEADs answered" else None
-
-    def prune(_: Request[Any]) -> None:
-        fake.hook = fake.shuffle = None
-        make_saver(fake).prune(["t"])
-
-    fake.hook = once(HeadObject if moment == "PUT landed" else PutObject, prune)
-    fourth = step(saver, "04", third, n=4)
-    same(fake, fourth)
-    if moment == "HEADs answered":
-        same(fake, third)
-        assert lenders(fake, "04") == ["01"]  # which is gone: it has its parent
-        assert len(fake.keys()) == 2
-    fifth = line(saver, 1, fourth)
-    assert lenders(fake, "05") == []
-    same(fake, fourth, fifth)
-
-
-def on_its_way(fake: FakeS3, count: int = 1) -> list[Checkpoint]:
-    """So many children that were put between a pruning's last look and its deletion; first, their parent."""
+def left_behind(fake: FakeS3, count: int = 1, remove: str = "prune") -> list[Checkpoint]:
+    """Return what stays of a line, and what so many killed puts left that hadn't been listed before."""
     saver = make_saver(fake)
     third = line(saver)
     children = [third]
-
-    def go_on(_: DeleteObjects) -> None:
-        while len(children) <= count:
-            children.append(line(saver, 1, children[-1]))
-
-    fake.hook = once(DeleteObjects, go_on)
-    make_saver(fake).prune(["t"])
-    fake.hook = None
-    assert lenders(fake, "03") == []
-    assert all(lenders(fake, each["id"]) == ["01"] for each in children[1:])
-    assert len(fake.keys()) == 1 + count
-    return children
-
-
-@pytest.mark.parametrize("count", [1, 2, 30])
-def test_children_on_their_way_have_their_parent(fake: FakeS3, count: int) -> None:
-    children = on_its_way(fake, count)
-    same(fake, *children)
-    assert [each.checkpoint for each in make_saver(fake).list(place("t"))] == children[::-1]
-    fake.shuffle = random.Random(0)
-    make_saver(fake).copy_thread("t", "u")
-    make_saver(fake).delete_thread("t")
-    for each in children:
-        assert cold(fake, each["id"], "u") == each["channel_values"]
-
-
-@pytest.mark.parametrize("count", [1, 2])
-def test_and_when_the_parent_goes_while_they_are_read(fake: FakeS3, count: int) -> None:
-    """They were rewritten after they were read, and before it was looked for."""
-    child = on_its_way(fake, count)[-1]
-    folder = key_of(fake, "03").rpartition("/")[0] + "/"
-
-    def delete(moment: Moment, request: Request[Any]) -> None:
-        if moment == "before" and isinstance(request, ListObjects) and request.prefix == folder:
-            fake.hook = None
-            make_saver(fake).delete_for_runs(["run-3"])
-
-    fake.hook = delete
-    assert cold(fake, child["id"]) == child["channel_values"]
-    assert fake.hook is None
-
-
-@pytest.mark.parametrize("count", [1, 2, 30])
-@pytest.mark.parametrize("remove", ["prune", "delete_for_runs"])
-def test_and_when_the_parent_goes_they_are_rewritten(fake: FakeS3, count: int, remove: str) -> None:
-    children = on_its_way(fake, count)
-    if remove == "prune":
-        make_saver(fake).prune(["t"])
-        assert len(fake.keys()) == 1
-    else:
-        make_saver(fake).delete_for_runs(["run-3"])
-        same(fake, *children[1:])
-    same(fake, children[-1])
-    assert lenders(fake, children[-1]["id"]) == []
-
-
-def test_a_child_on_its_way_can_be_gone_on_from(fake: FakeS3) -> None:
-    *_, child = on_its_way(fake, 2)
-    saver = make_saver(fake)
-    assert get(saver, place("t")).checkpoint == child
-    next_one = line(saver, 2, child)
-    same(fake, child, next_one)
-    make_saver(fake).prune(["t"])
-    same(fake, next_one)
-
-
-def test_nor_do_two_who_delete_at_once_take_both(fake: FakeS3, saver: S3Saver) -> None:
-    """One deletes the lender and hasn't seen the child; the other deletes the parent, and sees the lender."""
-    third = line(saver)
-    children: list[Checkpoint] = []
 
     def go_on(_: DeleteObjects) -> None:
         fake.hook = None
-        children.append(line(saver, 1, third))
-        make_saver(fake).delete_for_runs(["run-3"])
+        for number in range(4, 4 + count):
+            children.append(abandon(saver, f"{number:02}", third, run="killed", n=number))
 
     fake.hook = once(DeleteObjects, go_on)
-    make_saver(fake).delete_for_runs(["run-1"])
-    assert len(fake.keys()) == 2
-    same(fake, *children)
+    if remove == "prune":
+        make_saver(fake).prune(["t"])
+    else:
+        make_saver(fake).delete_for_runs(["run-1", "run-2"])
+    assert lenders(fake, "03") == []
+    assert all(lenders(fake, each["id"]) == ["01"] for each in children[1:])
+    assert len(fake.keys("/checkpoint")) == 1 + count
+    return children
 
 
-def test_clocks_that_differ_leave_a_child_its_parent(fake: FakeS3) -> None:
-    """The parent was written by a process whose clock is ahead."""
-    ahead, behind = make_saver(fake), make_saver(fake)
-    now = itertools.count(10_000 * SECOND)
-    ahead._now = lambda: next(now) + 5 * SECOND  # type: ignore[assignment]
-    behind._now = lambda: next(now)  # type: ignore[assignment]
-    third = line(ahead)
-    get(behind, place("t"))
-    children = [third]
-    fake.hook = once(DeleteObjects, lambda _: children.append(line(behind, 1, third)))
+def only(fake: FakeS3, *checkpoints: Checkpoint, thread: str = "t") -> None:
+    """Nothing else of a thread is shown, by nobody, newest first."""
+    for reader in (make_saver(fake), make_saver(fake)):
+        found = reader.get_tuple(place(thread))
+        assert (found.checkpoint if found else None) == (checkpoints[0] if checkpoints else None)
+        for config in (place(thread), place(thread, ns=None), None):
+            listed = [
+                each for each in reader.list(config) if thread in each.config["configurable"]["thread_id"]
+            ]
+            assert [each.checkpoint for each in listed] == list(checkpoints)
+        assert [each.checkpoint for each in reader.list(place(thread), limit=1)] == list(checkpoints[:1])
+
+    async def read() -> list[Any]:
+        reader = make_saver(fake)
+        latest = await reader.aget_tuple(place(thread))
+        return [
+            latest.checkpoint if latest else None,
+            *[each.checkpoint async for each in reader.alist(place(thread))],
+        ]
+
+    assert asyncio.run(read()) == [checkpoints[0] if checkpoints else None, *checkpoints]
+
+
+@pytest.mark.parametrize("count", [1, 3, 30])
+@pytest.mark.parametrize("remove", ["prune", "delete_for_runs"])
+def test_what_was_never_acknowledged_is_passed_over(fake: FakeS3, count: int, remove: str) -> None:
+    third, *left = left_behind(fake, count, remove)
+    only(fake, third)
+    for each in left:
+        assert make_saver(fake).get_tuple(place("t", each["id"])) is None
+
+
+def test_nobody_copies_exports_keeps_or_counts_on_it(fake: FakeS3) -> None:
+    third, *_ = left_behind(fake, 3)
+    make_saver(fake).copy_thread("t", "u")
+    only(fake, third, thread="u")
+    assert len(fake.keys(layout().thread("u"))) == 1
+    admin, file, other = S3Admin(make_saver(fake)), io.BytesIO(), FakeS3()
+    assert admin.export_thread("t", file).checkpoints == 1
+    S3Admin(make_saver(other)).import_thread(file)
+    only(other, third)
+    assert len(list(admin.history("t"))) >= 1
+    assert admin.usage().threads == 2
     make_saver(fake).prune(["t"])
-    fake.hook = None
-    assert opened(fake, "04").fields["created"] < opened(fake, "03").fields["created"]
-    assert lenders(fake, "04") == ["01"]
-    same(fake, *children)
+    only(fake, third)
+    assert len(fake.keys(layout().thread("t"))) == 1  # it went, being older than what stays, or no more
 
 
-def test_it_takes_nothing_from_a_parent_that_is_another_one(fake: FakeS3) -> None:
-    """Put again with other content: its bytes aren't those that were borrowed."""
-    parent, child = on_its_way(fake)
-    put(make_saver(fake), parent["id"], "02", values={"documents": noise(40_000, 7)})
-    told(fake, child["id"], FIRST)
+def test_retention_counts_only_what_was_acknowledged(fake: FakeS3) -> None:
+    third, *_ = left_behind(fake, 3)
+    S3Admin(make_saver(fake)).prune_threads(1, dry_run=False)
+    only(fake, third)
 
 
-def test_it_is_told_if_the_parent_is_gone_too(fake: FakeS3) -> None:
-    parent, child = on_its_way(fake)
-    fake.delete(key_of(fake, parent["id"]))
-    told(fake, child["id"], FIRST)
+def test_the_run_goes_on_from_what_was_acknowledged(fake: FakeS3) -> None:
+    third, *_ = left_behind(fake, 2)
+    saver = make_saver(fake)
+    assert get(saver, place("t")).checkpoint == third
+    again = step(saver, "04", third, n=44)
+    only(fake, again, third)
+    fifth = line(saver, 1, again)
+    only(fake, fifth, again, third)
 
 
-def test_a_child_whose_lender_is_damaged_has_its_parent_too(fake: FakeS3, saver: S3Saver) -> None:
-    """The parent was rewritten whole, by a pruning that was cut short before it deleted anything."""
+def test_of_two_of_one_id_the_one_that_was_acknowledged_counts(fake: FakeS3) -> None:
+    third, *_ = left_behind(fake)
+    again = step(make_saver(fake), "04", third, n=44)
+    assert len(fake.keys(f"/{encode_rank('04')}/checkpoint")) == 2
+    only(fake, again, third)
+
+
+def test_what_was_deleted_with_its_thread_is_passed_over(fake: FakeS3, saver: S3Saver) -> None:
     third = line(saver)
 
-    def stop(_: DeleteObjects) -> None:
-        raise KeyboardInterrupt
+    def go_on(_: DeleteObjects) -> None:
+        fake.hook = None
+        abandon(saver, "04", third, n=4)
 
-    fake.hook = once(DeleteObjects, stop)
-    with pytest.raises(KeyboardInterrupt):
-        make_saver(fake).prune(["t"])
-    fourth = line(saver, 1, third)
-    assert (lenders(fake, "03"), lenders(fake, "04")) == ([], ["01"])
-    key = key_of(fake, "01")
-    body = fake.objects[key].data
-    for damaged in (flipped(body), body[:-1], b""):
-        fake.put(key, damaged)
-        same(fake, fourth)
-        told(fake, "02", key)
+    fake.hook = once(DeleteObjects, go_on)
+    make_saver(fake).delete_thread("t")
+    assert len(fake.keys("/checkpoint")) == 1
+    only(fake)
+
+
+def test_without_tombstones_of_its_lenders_it_is_a_loss(fake: FakeS3) -> None:
+    """Also where there are tombstones of others."""
+    _, child = left_behind(fake)
+    key = layout().tombstones(layout().thread("t"))
+    others = Tombstones().plus(Group(frozenset({name_of("another")}), 1 << 40), 0)
+    for data in (others.encode(), Tombstones().encode(), None):
+        fake.delete(key) if data is None else fake.put(key, data)
+        told(fake, child["id"], FIRST)
+
+
+def test_what_a_put_completes_meanwhile_is_shown(fake: FakeS3, saver: S3Saver) -> None:
+    """A reader comes between the PUT and its completion, which then replaces it."""
+    third = line(saver)
+    seen: list[Any] = []
+
+    def go_on(_: DeleteObjects) -> None:
+        fake.hook = None
+
+        def read(_: Any) -> None:
+            """When everything is deleted that it borrows."""
+            fake.hook = None
+            for key in doomed:
+                fake.delete(key)
+            seen.append(make_saver(fake).get_tuple(place("t", "04")))
+
+        fake.hook = once(HeadObject, read)
+        seen.append(step(saver, "04", third, n=4))
+
+    doomed = [key_of(fake, "01"), key_of(fake, "02")]
+    fake.hook = once(DeleteObjects, go_on)
+    make_saver(fake).delete_for_runs(["run-1", "run-2"])
+    assert seen[0] is None
+    only(fake, seen[1], third)
 
 
 # Damaged
