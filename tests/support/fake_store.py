@@ -10,7 +10,6 @@ from email.utils import format_datetime
 from typing import Any, TypeVar
 
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Config, S3Saver
-from langgraph_checkpoint_s3.objects.records import SECOND
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
 from langgraph_checkpoint_s3.s3.joint import Joint

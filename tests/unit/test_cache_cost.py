@@ -68,7 +68,7 @@ def states(memory: Memory, size: int, count: int, channels: int = 20, pieces: in
         versions: dict[str, Any] = {
             f"channel-{each}": f"{number:032}.{each / 7:.16f}" for each in range(channels)
         }
-        known = Known(f"1f1e7b84-5e37-6ab4-8000-{number:012d}", 10**18, "msgpack", False, versions, values)
+        known = Known(f"1f1e7b84-5e37-6ab4-8000-{number:012d}", "msgpack", False, versions, values)
         memory.keep(f"checkpoints/{number}.thread/.ns/", Parent(known, key(number), f'"{number:032x}"'))
 
 
