@@ -254,7 +254,7 @@ def test_nor_do_two_who_delete_at_once_take_both(fake: FakeS3, saver: S3Saver) -
 def test_clocks_that_differ_leave_a_child_its_parent(fake: FakeS3) -> None:
     """The parent was written by a process whose clock is ahead."""
     ahead, behind = make_saver(fake), make_saver(fake)
-    now = itertools.count(10_000 * SECOND)
+    now = itertools.count(int(fake.now.timestamp()) * SECOND)
     ahead._now = lambda: next(now) + 5 * SECOND  # type: ignore[assignment]
     behind._now = lambda: next(now)  # type: ignore[assignment]
     third = line(ahead)
