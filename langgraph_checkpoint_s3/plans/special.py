@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from langgraph_checkpoint_s3.errors import ConflictError
+from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError
 from langgraph_checkpoint_s3.objects.ids import required_id
 from langgraph_checkpoint_s3.objects.keys import WritesLeaf
 from langgraph_checkpoint_s3.objects.values import text
@@ -64,10 +64,16 @@ def put_special(context: Context, address: Address, task: Task, now: int) -> Pla
     found: Body | Missing | None = context.memory.bodies.whole(key)
     fresh = False
     refused: str | None = None
+    damaged: Body | None = None
     for _ in range(_TRIES):
         tasks: Sequence[Task] = [task]
         if isinstance(found, Body):
-            tasks = yield from _merged(context, address, key, found, task)
+            try:
+                tasks = yield from _merged(context, address, key, found, task)
+            except CorruptObjectError:
+                if found == damaged:
+                    raise
+                tasks, damaged, fresh = [], found, False  # on its way here, perhaps: it is read once more
         if tasks:
             body = yield from encode_writes(context, address, key, tasks, now)
             # A store that refuses the ETag that it shows doesn't compare rightly: there, nothing else helps.

@@ -92,6 +92,13 @@ def by_age(saver: S3Saver, *, keep_latest: bool = True) -> None:
     admin.prune_older_than(MOMENT, keep_latest=keep_latest, dry_run=False).raise_errors()
 
 
+def days_later() -> FakeS3:
+    """A bucket in which nothing was written for days."""
+    fake = with_delta_head().snapshot()
+    fake.later += 3 * DAY
+    return fake
+
+
 SCENARIOS = [
     Scenario("by number", functools.partial(by_number, 2), with_delta_head, removes=True),
     Scenario(
@@ -101,7 +108,7 @@ SCENARIOS = [
     Scenario(
         "by age, idle",
         lambda saver: S3Admin(saver).prune_older_than(DAY, keep_latest=False, dry_run=False).raise_errors(),
-        with_delta_head,
+        days_later,
         removes=True,
         patches=SHORT,
     ),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME, SCHEDULED
 
-from langgraph_checkpoint_s3 import ConflictError, S3Saver, StorageUnavailableError
+from langgraph_checkpoint_s3 import ConflictError, CorruptObjectError, S3Saver, StorageUnavailableError
 from langgraph_checkpoint_s3.plans import special
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import GetObject, PutObject, Request
@@ -211,6 +212,32 @@ def test_a_call_that_fails_half_way_leaves_what_was_there(fake: FakeS3, write: W
     with pytest.raises(StorageUnavailableError):
         write(make_saver(fake), [(INTERRUPT, "c"), (RESUME, "c")])
     assert shown(fake) == {RESUME: "a", INTERRUPT: "b"}
+
+
+def test_what_was_damaged_on_its_way_is_read_once_more(fake: FakeS3, write: Write) -> None:
+    put(make_saver(fake), "1")
+    write(make_saver(fake), [(RESUME, "a")])
+    [key] = fake.keys("/writes.")
+    whole = fake.objects[key]
+
+    def damage(_: Any) -> None:
+        fake.objects[key] = replace(whole, data=whole.data[:-1] + bytes([whole.data[-1] ^ 1]))
+
+    def mend(moment: Moment, request: Request[Any]) -> None:
+        if isinstance(request, GetObject):
+            damage(request) if moment == "before" else fake.objects.update({key: whole})
+            if moment == "after":
+                fake.hook = None
+
+    fake.hook = mend
+    write(make_saver(fake), [(INTERRUPT, "b")])
+    assert shown(fake) == {RESUME: "a", INTERRUPT: "b"}
+    whole = fake.objects[key]
+    damage(None)
+    with fake.counted() as count, pytest.raises(CorruptObjectError, match="damaged") as caught:
+        write(make_saver(fake), [(INTERRUPT, "c")])
+    assert caught.value.key == key
+    assert count.kinds == {"PutObject": 1, "GetObject": 2}
 
 
 def test_of_a_mixed_call_each_kind_goes_its_own_way(fake: FakeS3, write: Write) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from uuid import UUID
 
 import pytest
 from hypothesis import example, given
@@ -261,9 +262,16 @@ class _Text(str):
 def test_a_leaf_names_exact_values_only() -> None:
     named = CheckpointLeaf.of({"source": "loop", "step": 3, "run_id": "r"}, "p")
     assert named == CheckpointLeaf("p", "loop", 3, "r")
-    other = {"source": _Text("loop"), "step": True, "run_id": 5}
+    other = {"source": _Text("loop"), "step": True, "run_id": 5.5}
     assert CheckpointLeaf.of(other, None) == CheckpointLeaf() == CheckpointLeaf.of({}, None)
     assert CheckpointLeaf.of({"source": None, "step": 1.0, "run_id": None}, "") == CheckpointLeaf("")
+
+
+def test_a_leaf_names_a_run_by_its_text() -> None:
+    run = UUID("12345678-1234-5678-1234-567812345678")
+    for said in (run, str(run), _Text(str(run))):
+        assert CheckpointLeaf.of({"run_id": said}, None) == CheckpointLeaf(run=str(run))
+    assert CheckpointLeaf.of({"run_id": 5}, None) == CheckpointLeaf(run="5")
 
 
 def test_what_a_leaf_admits() -> None:
