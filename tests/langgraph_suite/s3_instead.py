@@ -275,11 +275,13 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
         for module in (asyncio, time):
             if factor != 1 and vars(item.module).get(module.__name__) is module:
                 patch.setattr(item.module, module.__name__, _Stretched(module, factor))
+        if factor != 1 and vars(item.module).get("perf_counter") is time.perf_counter:
+            patch.setattr(item.module, "perf_counter", _Stretched(time, factor).perf_counter)
         return (yield)
 
 
 class _Stretched:
-    """`time` or `asyncio` with pauses that take longer.
+    """`time` or `asyncio` with pauses that take longer, and a clock that goes as much slower.
 
     Some tests expect that all else has happened in a pause of 0.2 s, or of 10 ms.
     """
@@ -290,6 +292,9 @@ class _Stretched:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._module, name)
+
+    def perf_counter(self) -> float:
+        return time.perf_counter() / self._factor
 
     def sleep(self, seconds: float, *more: Any) -> Any:
         return self._module.sleep(seconds * self._factor, *more)
