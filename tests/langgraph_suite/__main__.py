@@ -79,7 +79,7 @@ class Suite:
         command = [
             *(str(self._python), "-m", "pytest", "tests", "-p", "s3_instead", "-p", "no:cacheprovider"),
             *("-o", "addopts=--strict-markers", "-q", "-W", "ignore", "--tb=short", "--disable-warnings"),
-            *("-n", str(workers), "--dist", "worksteal", f"--saver={saver}", f"--record={record}"),
+            *("-n", str(workers), "--dist", "worksteal", f"--record={record}"),
             f"--stretch={stretch}",
         ]
         if names is not None:
@@ -91,7 +91,13 @@ class Suite:
         subprocess.run(
             [*command, *self._more],
             cwd=self._folder,
-            env={**inherited, "NO_DOCKER": "true", "PYTHONPATH": str(HERE), "PYTHONDONTWRITEBYTECODE": "1"},
+            env={
+                **inherited,
+                "SUITE_SAVER": saver,
+                "NO_DOCKER": "true",
+                "PYTHONPATH": str(HERE),
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
             check=False,
         )
         if not record.exists():

@@ -1,9 +1,9 @@
 """A pytest plugin for LangGraph's tests: records what they did, and puts `S3Saver` for its savers.
 
 It runs in an environment of its own, where `tests` is LangGraph's folder: so it imports nothing of ours
-but the package. With `--saver=s3`, `InMemorySaver`, `SqliteSaver` and `AsyncSqliteSaver` are `S3Saver`s on
-a moto server before any test imports them; what the tests derive from `InMemorySaver` then is, too.
-Otherwise the savers stay as they are, and are only watched.
+but the package. With `SUITE_SAVER=s3`, `InMemorySaver`, `SqliteSaver` and `AsyncSqliteSaver` are
+`S3Saver`s on a moto server before any test imports them; what the tests derive from `InMemorySaver`
+then is, too. Otherwise the savers stay as they are, and are only watched.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.encryption import KeyRing
 from langgraph_checkpoint_s3.testing._processes import child
 
+S3 = os.environ["SUITE_SAVER"] == "s3"
 BUCKET = "langgraph"
 
 # A process of its own: the tests replace `uuid.uuid4`, and moto in theirs would take of its numbers.
@@ -154,8 +155,14 @@ class AsyncSealed(Sealed):
         yield cls()
 
 
+# Now, for the tests' conftest.py is imported before any hook is called.
+if S3:
+    memory.InMemorySaver = memory.MemorySaver = InMemory  # type: ignore[misc, assignment]
+    sqlite.SqliteSaver = Sealed  # type: ignore[misc, assignment]
+    sqlite_aio.AsyncSqliteSaver = AsyncSealed  # type: ignore[misc, assignment]
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--saver", choices=["own", "s3"], default="own", help="whose savers the tests use")
     parser.addoption("--record", help="the file that takes each test's outcome, and if it made a saver")
     parser.addoption("--stretch", type=float, default=1.0, help="how many times as long tests' pauses take")
     parser.addoption("--only", help="a file with the ids of the tests to run, as JSON; others are left out")
@@ -163,10 +170,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     watch()
-    if config.getoption("--saver") == "s3":
-        memory.InMemorySaver = memory.MemorySaver = InMemory  # type: ignore[misc, assignment]
-        sqlite.SqliteSaver = Sealed  # type: ignore[misc, assignment]
-        sqlite_aio.AsyncSqliteSaver = AsyncSealed  # type: ignore[misc, assignment]
     if not hasattr(config, "workerinput"):  # with xdist, the process that hears of all workers' tests
         config.pluginmanager.register(Recorder(config))
 
@@ -217,9 +220,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session", autouse=True)
-def s3_server(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A server for this process, if its tests are to have one."""
-    if pytestconfig.getoption("--saver") != "s3":
+    if not S3:
         yield
         return
     loader = botocore.loaders.create_loader()  # parses the description of S3 once, not for each saver
@@ -275,11 +278,13 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
         for module in (asyncio, time):
             if factor != 1 and vars(item.module).get(module.__name__) is module:
                 patch.setattr(item.module, module.__name__, _Stretched(module, factor))
+        if factor != 1 and vars(item.module).get("perf_counter") is time.perf_counter:
+            patch.setattr(item.module, "perf_counter", _Stretched(time, factor).perf_counter)
         return (yield)
 
 
 class _Stretched:
-    """`time` or `asyncio` with pauses that take longer.
+    """`time` or `asyncio` with pauses that take longer, and a clock that goes as much slower.
 
     Some tests expect that all else has happened in a pause of 0.2 s, or of 10 ms.
     """
@@ -290,6 +295,9 @@ class _Stretched:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._module, name)
+
+    def perf_counter(self) -> float:
+        return time.perf_counter() / self._factor
 
     def sleep(self, seconds: float, *more: Any) -> Any:
         return self._module.sleep(seconds * self._factor, *more)
