@@ -92,8 +92,8 @@ class Bucket:
             "HeadObject": self._get,
             "ListObjectsV2": self._list,
             "CopyObject": self._copy,
-            "DeleteObject": lambda request: self._delete([request.key], 204),
-            "DeleteObjects": lambda request: self._delete(_texts("Key", request.body), 200),
+            "DeleteObject": lambda request: self._delete([request.key]),
+            "DeleteObjects": self._delete_objects,
             "CreateMultipartUpload": self._create_upload,
             "UploadPart": self._upload_part,
             "CompleteMultipartUpload": self._complete_upload,
@@ -180,11 +180,18 @@ class Bucket:
         told = f"<ETag>{copied.etag}</ETag><LastModified>{copied.modified}</LastModified>"
         return _document("CopyObjectResult", told)
 
-    def _delete(self, keys: list[str], status: int) -> Answer:
+    def _delete(self, keys: list[str]) -> Answer:
         for key in keys:
             if self.objects.pop(key, None) is not None:
                 self._keys.pop(bisect_left(self._keys, key))
-        return _document("DeleteResult", "") if status == 200 else Answer(status)
+        return Answer(204)
+
+    def _delete_objects(self, request: Request) -> Answer:
+        keys = _texts("Key", request.body)
+        self._delete(keys)
+        quiet = _texts("Quiet", request.body) == ["true"]
+        told = "" if quiet else "".join(f"<Deleted><Key>{escape(key)}</Key></Deleted>" for key in keys)
+        return _document("DeleteResult", told)
 
     def _create_upload(self, request: Request) -> Answer:
         name = f"{self._next():x}"

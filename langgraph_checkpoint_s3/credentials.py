@@ -14,6 +14,7 @@ from botocore.exceptions import NoCredentialsError
 from botocore.session import Session
 
 from langgraph_checkpoint_s3.aws import Seldom, region_of
+from langgraph_checkpoint_s3.forking import renew_after_fork
 
 
 class FoundCredentials:
@@ -29,12 +30,17 @@ class FoundCredentials:
 
     def __init__(self, find: Callable[[], Any], clock: Callable[[], float] = time.monotonic) -> None:
         self._find = find
-        self._lock = threading.Lock()
+        self.after_fork()
+        renew_after_fork(self)
         self._seldom = Seldom(clock)
         self._refused = False
         self._problem: Exception | None = None
         self._found: Any = None
         self._ask()
+
+    def after_fork(self) -> None:
+        """Wait for nobody who looked for credentials in the parent."""
+        self._lock = threading.Lock()
 
     @property
     def method(self) -> str | None:

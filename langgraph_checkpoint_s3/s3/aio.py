@@ -11,7 +11,6 @@ nothing is left open. Only a loop that is closed without shutting down its gener
 from __future__ import annotations
 
 import asyncio
-import functools
 import importlib.util
 import threading
 import weakref
@@ -156,11 +155,12 @@ class AioClients:
             session = self._own_session()
             create = session.create_client
             name_client(session, arguments["config"])
-        arguments["config"] = AioConfig(http_session_cls=_direct_session(), **arguments["config"])
+        arguments["config"] = AioConfig(**arguments["config"])
         arguments["region_name"] = region_of(arguments["region_name"], session, DEFAULT_REGION)
         client = await create("s3", **arguments).__aenter__()
         tune(client, session)
         limit_attempts(client)
+        _follow_no_redirects(client)
         return client
 
     def _own_session(self) -> Any:
@@ -170,20 +170,18 @@ class AioClients:
         return self._session
 
 
-@functools.cache
-def _direct_session() -> type[Any]:
-    """Return aiobotocore's class of HTTP sessions, which here follows no redirects.
+def _follow_no_redirects(client: Any) -> None:
+    """Have a client follow no redirects, which aiohttp does to any host, with all headers and the body.
 
-    aiohttp follows them to any host, with all headers and the body. botocore has its own way for a bucket in
-    another region: by the region's name, never by an address.
+    botocore has its own way for a bucket in another region: by the region's name, never by an address.
     """
-    from aiobotocore.httpsession import AIOHTTPSession
+    http = client._endpoint.http_session  # noqa: SLF001  # botocore shows it nowhere else
+    opened = http._get_session  # noqa: SLF001
 
-    class DirectSession(AIOHTTPSession):  # type: ignore[misc]  # which has no types
-        async def _get_session(self, proxy_url: Any) -> Any:
-            return _Direct(await super()._get_session(proxy_url))
+    async def direct(proxy_url: Any) -> _Direct:
+        return _Direct(await opened(proxy_url))
 
-    return DirectSession
+    http._get_session = direct  # noqa: SLF001
 
 
 class _Direct:

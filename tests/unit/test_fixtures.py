@@ -35,8 +35,12 @@ def fixtures(request: pytest.FixtureRequest) -> Path:
 
 def checkpoint_in(path: Path) -> CheckpointRecord:
     data = path.read_bytes()
-    lender = (expected.LENDER_ID, expected.LENDER_LEAF)
-    where = lender if path.stem == "lender" else (expected.CHECKPOINT_ID, "checkpoint")
+    borrower = (expected.CHECKPOINT_ID, expected.BORROWER_LEAF)
+    where = {
+        "lender": (expected.LENDER_ID, expected.LENDER_LEAF),
+        "borrowing": borrower,
+        "rewritten": borrower,
+    }.get(path.stem, (expected.CHECKPOINT_ID, "checkpoint"))
     return open_checkpoint(data, len(data), expected.NAMESPACE, *where)
 
 

@@ -116,7 +116,7 @@ ALLOWED: dict[str, set[str]] = {
         *("s3", "s3_rules", "sockets", "version"),
     },
     "aws": {"errors"},
-    "credentials": {"aws"},
+    "credentials": {"aws", "forking"},
     "errors": set(),
     "forking": set(),
     "sockets": {"forking"},

@@ -49,7 +49,7 @@ class Client:
         self.keys.append("abort")
         return {}
 
-    def wait_for(self, count: int) -> None:
+    def reached(self, count: int) -> None:
         """Wait until so many calls have been made."""
         until = time.monotonic() + 60
         while len(self.keys) < count and time.monotonic() < until:
@@ -70,7 +70,7 @@ def test_an_operation_does_not_wait_for_another_ones_batch(client: Client) -> No
     with S3Saver("bucket", client=client, max_concurrency=4) as saver:
         thread = threading.Thread(target=saver._store.run, args=(reads("slow", 200),))
         thread.start()
-        client.wait_for(4)
+        client.reached(4)
         assert len(saver._store.run(reads("fast", 3))) == 3
         assert len([key for key in client.keys if key.startswith("slow")]) == 4
         client.gate.set()
@@ -83,7 +83,7 @@ def test_each_operation_has_max_concurrency_requests_at_once(client: Client) -> 
         threads = [threading.Thread(target=saver._store.run, args=(reads("slow", 10),)) for _ in range(3)]
         for thread in threads:
             thread.start()
-        client.wait_for(12)
+        client.reached(12)
         client.gate.set()
         for thread in threads:
             thread.join()
@@ -95,7 +95,7 @@ def test_where_no_thread_is_left_the_caller_does_all_of_it(client: Client) -> No
         saver._store._threads._most = 2
         thread = threading.Thread(target=saver._store.run, args=(reads("slow", 3),))
         thread.start()
-        client.wait_for(3)
+        client.reached(3)
         assert len(saver._store.run(reads("fast", 20))) == 20
         client.gate.set()
         thread.join()
@@ -158,7 +158,7 @@ class TestCancelling:
 
         async def use() -> None:
             task = asyncio.ensure_future(saver._store.arun(plan))
-            await asyncio.to_thread(client.wait_for, calls)
+            await asyncio.to_thread(client.reached, calls)
             task.cancel()
             await asyncio.sleep(0.01)
             assert not task.done(), "it is settled first"
@@ -207,7 +207,7 @@ class TestCancelling:
 
         async def use(saver: S3Saver) -> None:
             task = asyncio.ensure_future(saver._store.arun(ask(GetObject("k"))))
-            await asyncio.to_thread(failing.wait_for, 3)
+            await asyncio.to_thread(failing.reached, 3)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -219,7 +219,7 @@ class TestCancelling:
     def test_many_at_once_do_not_wait_for_the_loops_own_threads(self, client: Client) -> None:
         async def use(saver: S3Saver) -> None:
             tasks = [asyncio.ensure_future(saver._store.arun(ask(GetObject(f"slow{n}")))) for n in range(50)]
-            await asyncio.to_thread(client.wait_for, 50)
+            await asyncio.to_thread(client.reached, 50)
             client.gate.set()
             await asyncio.gather(*tasks)
 

@@ -184,7 +184,7 @@ def test_what_was_not_read_is_not_known() -> None:
     shelf.put("2", {"first": NOISE[:1010], "second": NOISE[1000:]}, "1")
     versions = dict.fromkeys(("first", "second"), "2")
     body = shelf.bodies["2"]
-    head = open_checkpoint(body[: header_length(body)], len(body), "", "2", "checkpoint.p1")
+    head = open_checkpoint(body[: header_length(body)], len(body), "", "2", "checkpoint.p1.b")
     assert shelf.known("2", versions, head).values == {}
     lent = shelf.open("2")
     assert shelf.known("2", versions, lent).values == {}
