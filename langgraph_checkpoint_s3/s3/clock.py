@@ -64,6 +64,13 @@ class StoreClock:
         self.ahead = difference if abs(difference) >= _SAME else 0
 
 
+def since_boot() -> float:
+    """Return seconds from some moment on, including the time for which the machine was suspended."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
 def date_of(response: object) -> datetime | None:
     """The store's time when it answered, if it says one."""
     date = _date(response)

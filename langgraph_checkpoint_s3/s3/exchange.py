@@ -26,7 +26,7 @@ from langgraph_checkpoint_s3.forking import renew_after_fork
 from langgraph_checkpoint_s3.s3.answers import NotAnAnswer, Unfinished
 from langgraph_checkpoint_s3.s3.breaker import Breaker
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
-from langgraph_checkpoint_s3.s3.clock import StoreClock
+from langgraph_checkpoint_s3.s3.clock import StoreClock, since_boot
 from langgraph_checkpoint_s3.s3.counts import Counts, Stats
 from langgraph_checkpoint_s3.s3.hedge import Hedges, kind_of
 from langgraph_checkpoint_s3.s3.patience import Call, Patience, allowance
@@ -53,13 +53,6 @@ _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 
 
-def _since_boot() -> float:
-    """Return seconds from some moment on, including the time for which the machine was suspended."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
-
-
 class Shared:
     """What all exchanges of a saver share: settings, cache, counts, and what is known of the store.
 
@@ -76,7 +69,7 @@ class Shared:
         self.conditional = True
         self.compares = False
         self.clock: Callable[[], float] = time.monotonic
-        self.tick: Callable[[], float] = _since_boot
+        self.tick: Callable[[], float] = since_boot
         self.store_time = StoreClock()
         self.breaker = Breaker(
             config.circuit_breaker, config.circuit_breaker_cooldown, self.now, config.bucket

@@ -216,12 +216,9 @@ def judge(
     if isinstance(error, _UNMAKEABLE):
         return InvalidConfigError(f"The request can't be made: {error}", bucket=bucket)
     if isinstance(error, boto.BotoCoreError) or _is_foreign(error):
-        return StorageUnavailableError(
-            f"The store can't be reached ({type(error).__name__}: {error}). Check endpoint_url, region and "
-            "network",
-            bucket=bucket,
-            key=_key(request),
-        )
+        reason = f"{type(error).__name__}: {error}"
+        reason = f"The store can't be reached ({reason}). Check endpoint_url, region and network"
+        return StorageUnavailableError(reason, bucket=bucket, key=_key(request))
     return None
 
 
