@@ -168,7 +168,7 @@ def test_other_namespaces_and_threads_are_left_alone(fake: FakeS3, saver: S3Save
     others = {key: fake.objects[key] for key in fake.keys("u.thread") + fake.keys("sub.ns/")}
     with fake.counted() as count:
         make_saver(fake).delete_for_runs(["run-9"])
-    assert count.kinds == {"ListObjects": 1, "GetObject": 5, "DeleteObjects": 1}
+    assert count.kinds == {"ListObjects": 1, "DeleteObjects": 1}  # it lends nothing: its key says so
     before = told(fake, ns="sub"), told(fake, "u")
     make_saver(fake).prune(["nobody"])
     assert (told(fake, ns="sub"), told(fake, "u")) == before
@@ -415,7 +415,7 @@ def test_a_copy_of_what_is_being_pruned_is_whole_or_told(fake: FakeS3, saver: S3
     family(saver)
     snapshot = fake.snapshot()
     outcomes: set[str] = set()
-    for at in range(8):
+    for at in range(8 if mode == "plain" else 12):  # the first ones look at tombstones and heads
         bucket = snapshot.snapshot()
         moved = CopyObject if mode == "plain" else GetObject
         bucket.hook = nth(moved, at, functools.partial(make_saver(bucket).prune, ["t"]))
