@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from langgraph_checkpoint_s3.errors import ConflictError
@@ -73,7 +73,12 @@ def release_all(
     ]
     for start in range(0, len(affected), _AT_ONCE):
         some = affected[start : start + _AT_ONCE]
-        yield from abreast(_inline(context, folder, entry, keys) for folder, entry in some)
+        found = yield from abreast(_whole(context, folder, entry, keys) for folder, entry in some)
+        made = [each for each in found if each is not None]
+        small = [each for each in made if len(each.body) < context.sizes.multipart_threshold]
+        large = [each for each in made if len(each.body) >= context.sizes.multipart_threshold]
+        for few in (small, *([each] for each in large)):  # by itself: its upload isn't left behind
+            yield from abreast(_rewrite(context, each, keys) for each in few)
 
 
 def unacknowledged(context: Context, folders: Sequence[Folder]) -> Plan[set[str]]:
@@ -129,24 +134,43 @@ def _open(context: Context, some: Sequence[tuple[Folder, Entry]]) -> Plan[dict[s
     return records
 
 
-def _inline(context: Context, folder: Folder, entry: Entry, going: AbstractSet[str]) -> Plan[None]:
-    """Rewrite a checkpoint with what it borrows in it, in the place of what was read (`If-Match`).
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A checkpoint with what it borrows in it, and the ETag of what was read."""
 
-    If somebody else rewrote it meanwhile, it is read again: it then borrows nothing, as a rule. What was
-    deleted, or lacks a lender already and so was never acknowledged, is left alone.
+    folder: Folder
+    entry: Entry
+    etag: str
+    body: bytes
+
+
+def _whole(context: Context, folder: Folder, entry: Entry, going: AbstractSet[str]) -> Plan[_Whole | None]:
+    """Read a checkpoint with what it borrows; `None` if nothing is to be written.
+
+    What was deleted, or lacks a lender already and so was never acknowledged, is left alone.
     """
-    for number in range(_TRIES):
-        [loaded] = yield from load(context, [folder.only(replace(entry, etag="") if number else entry)])
-        if not isinstance(loaded, Loaded):
+    [loaded] = yield from load(context, [folder.only(entry)])
+    if not isinstance(loaded, Loaded):
+        return None
+    if going.isdisjoint(lender_keys(folder.namespace, loaded.checkpoint)):
+        return None
+    with at(loaded.key):
+        return _Whole(folder, entry, loaded.etag, loaded.checkpoint.whole(context.compression))
+
+
+def _rewrite(context: Context, made: _Whole | None, going: AbstractSet[str]) -> Plan[None]:
+    """Write a checkpoint whole in the place of what was read (`If-Match`).
+
+    If somebody else rewrote it meanwhile, it is read again: it then borrows nothing, as a rule.
+    """
+    for _ in range(_TRIES):
+        if made is None or (yield from overwrite(made.entry.key, made.body, context.sizes, made.etag)):
             return
-        if going.isdisjoint(lender_keys(folder.namespace, loaded.checkpoint)):
-            return
-        with at(loaded.key):
-            body = loaded.checkpoint.whole(context.compression)
-        if (yield from overwrite(loaded.key, body, context.sizes, loaded.etag)):
-            return
-    raise ConflictError(
-        "A checkpoint that borrows from what is to be deleted changed each time that it was about to be "
-        "rewritten; nothing was deleted. Try again",
-        key=entry.key,
-    )
+        entry = made.entry
+        made = yield from _whole(context, made.folder, replace(entry, etag=""), going)
+    if made is not None:
+        raise ConflictError(
+            "A checkpoint that borrows from what is to be deleted changed each time that it was about to be "
+            "rewritten; nothing was deleted. Try again",
+            key=made.entry.key,
+        )

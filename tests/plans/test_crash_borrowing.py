@@ -13,12 +13,12 @@ from langgraph_checkpoint_s3.plans.address import Context
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.release import release_all
 from langgraph_checkpoint_s3.plans.scan import Scan
-from langgraph_checkpoint_s3.s3.requests import DeleteObjects
+from langgraph_checkpoint_s3.s3.requests import DeleteObjects, HeadObject, Request
 from tests.plans.borrowers import eager, lenders, noise, succeed
 from tests.plans.crashes import SMALL, Scenario, batches_of, sweep
 from tests.plans.helpers import once
 from tests.support.checkpoints import place
-from tests.support.fake_s3 import FakeS3
+from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.modes import cached
 
 LOG = noise(3_000)
@@ -99,11 +99,22 @@ def lent() -> FakeS3:
 
 @cached
 def on_its_way() -> FakeS3:
-    """A child that was put while its lenders were deleted, unseen: it has its parent."""
+    """A child whose put was killed while its lenders were deleted: it was never acknowledged."""
     fake = lent().snapshot()
     saver = one_by_one(fake)
     saver.get_tuple(place("t", "5"))
-    fake.hook = once(DeleteObjects, lambda _: put(saver, LINE[5], LINE[4]))
+
+    def kill(moment: Moment, request: Request[Any]) -> None:
+        if isinstance(request, HeadObject):
+            raise KeyboardInterrupt
+
+    def go_on_killed(_: Any) -> None:
+        fake.hook = kill
+        with pytest.raises(KeyboardInterrupt):
+            put(saver, LINE[5], LINE[4])
+        fake.hook = None
+
+    fake.hook = once(DeleteObjects, go_on_killed)
     one_by_one(fake).prune(["t"])
     fake.hook = None
     assert "1" in lenders(fake, "6")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import itertools
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from langgraph.checkpoint.base import Checkpoint
 
-from langgraph_checkpoint_s3 import CorruptObjectError, S3Saver
+from langgraph_checkpoint_s3 import ConflictError, CorruptObjectError, S3Saver
+from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.objects.tombstones import Group, Tombstones, decode_tombstones, name_of
+from langgraph_checkpoint_s3.plans.tombstones import WAIT, name_in
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import (
     CopyObject,
@@ -73,13 +78,17 @@ def test_pruning_rewrites_before_it_deletes(fake: FakeS3, saver: S3Saver) -> Non
         make_saver(fake).prune(["t"])
     assert kinds(count) == [
         {"ListObjects"},
-        {"GetObject"},  # the latest one's head, which is all of it
+        {"GetObject"},  # the tombstones: has anything failed here?
+        {"GetObject"},  # the latest one's head, for its delta channels
+        {"GetObject"},
+        {"PutObject"},  # tombstones
+        {"ListObjects"},  # three seconds later
         {"GetObject"},  # what it borrows
         {"PutObject"},
-        {"ListObjects"},  # has anybody put something meanwhile?
         {"DeleteObjects"},
     ]
-    assert [len(batch) for batch in count.batches] == [1, 1, 2, 1, 1, 1]
+    assert [len(batch) for batch in count.batches] == [1, 1, 1, 1, 1, 1, 2, 1, 1]
+    assert fake.seconds == WAIT
     assert told(fake) == {"5": before["5"]}
     assert sources(fake) == {"5": []}
 
@@ -91,13 +100,16 @@ def test_deleting_a_run_rewrites_who_borrows_from_it_before_it_deletes(fake: Fak
         make_saver(fake).delete_for_runs(["run-1"])
     assert kinds(count) == [
         {"ListObjects"},
+        {"GetObject"},  # the tombstones
+        {"PutObject"},
+        {"ListObjects"},  # three seconds later
         {"GetObject"},  # the heads of the other four
         {"GetObject"},  # what those three borrow that borrow from the first
         {"PutObject"},
-        {"ListObjects"},
         {"DeleteObjects"},
     ]
-    assert [len(batch) for batch in count.batches[:2] + count.batches[3:]] == [1, 4, 3, 1, 1]
+    assert [len(batch) for batch in count.batches[:5] + count.batches[6:]] == [1, 1, 1, 1, 4, 3, 1]
+    assert fake.seconds == WAIT
     assert told(fake) == {name: each for name, each in before.items() if name != "1"}
     assert sources(fake) == {"2": [], "3": [], "4": [], "5": ["2", "3"]}
 
@@ -129,13 +141,23 @@ def test_where_nothing_is_borrowed_nothing_is_listed_twice(fake: FakeS3) -> None
     assert list(told(fake)) == ["5"]
 
 
-def test_nor_where_no_lender_goes(fake: FakeS3, saver: S3Saver) -> None:
+def test_nor_where_nothing_goes(fake: FakeS3, saver: S3Saver) -> None:
     family(saver)
     with fake.counted() as count:
-        make_saver(fake).delete_for_runs(["run-5", "run-4"])
         make_saver(fake).delete_for_runs(["unknown"])
-    assert count.kinds == {"ListObjects": 2, "GetObject": 3, "DeleteObjects": 1}
+    assert count.kinds == {"ListObjects": 1}
+
+
+def test_what_may_lend_and_lends_nothing_costs_a_wait_and_the_heads_of_borrowers(
+    fake: FakeS3, saver: S3Saver
+) -> None:
+    family(saver)
+    before = told(fake)
+    with fake.counted() as count:
+        make_saver(fake).delete_for_runs(["run-5", "run-4"])
+    assert count.kinds == {"ListObjects": 2, "GetObject": 1 + 2, "PutObject": 1, "DeleteObjects": 1}
     assert sources(fake) == {"1": [], "2": ["1"], "3": ["1", "2"]}
+    assert told(fake) == {name: before[name] for name in "321"}
 
 
 def test_other_namespaces_and_threads_are_left_alone(fake: FakeS3, saver: S3Saver) -> None:
@@ -146,7 +168,7 @@ def test_other_namespaces_and_threads_are_left_alone(fake: FakeS3, saver: S3Save
     others = {key: fake.objects[key] for key in fake.keys("u.thread") + fake.keys("sub.ns/")}
     with fake.counted() as count:
         make_saver(fake).delete_for_runs(["run-9"])
-    assert count.kinds == {"ListObjects": 1, "GetObject": 5, "DeleteObjects": 1}
+    assert count.kinds == {"ListObjects": 1, "DeleteObjects": 1}  # it lends nothing: its key says so
     before = told(fake, ns="sub"), told(fake, "u")
     make_saver(fake).prune(["nobody"])
     assert (told(fake, ns="sub"), told(fake, "u")) == before
@@ -161,43 +183,95 @@ def test_other_namespaces_and_threads_are_left_alone(fake: FakeS3, saver: S3Save
     }
 
 
-def test_who_is_too_young_to_borrow_from_what_goes_is_not_read(fake: FakeS3, saver: S3Saver) -> None:
+def test_who_borrows_long_after_its_lender_was_written_is_rewritten(fake: FakeS3, saver: S3Saver) -> None:
+    """By the store's times, as an import of an export makes them, or a restored bucket."""
     family(saver)
-    fake._ticks += 9 * 24 * 3600  # the fake's clock: longer than any horizon
-    put(saver, "6", values={"big": noise(40_000, 6)})
-    young = key_of(fake, "6")
-    with fake.counted() as count:
-        make_saver(fake).delete_for_runs(["run-1"])
-    assert young not in {each.key for each in count.requests if isinstance(each, GetObject)}
-    assert sorted(told(fake)) == ["2", "3", "4", "5", "6"]
+    before = told(fake)
+    young = timedelta(days=20)
+    for each in ("1", "2"):
+        fake.age(young, key_of(fake, each))
+    make_saver(fake).delete_for_runs(["run-1"])
+    assert told(fake) == {name: each for name, each in before.items() if name != "1"}
+    S3Admin(make_saver(fake)).batch_delete([place("t", "2")])
+    assert told(fake) == {name: each for name, each in before.items() if name > "2"}
+
+
+def test_so_it_is_when_old_ones_are_pruned(fake: FakeS3, saver: S3Saver) -> None:
+    family(saver)
+    before = told(fake)
+    for each in ("1", "2"):
+        fake.age(timedelta(days=20), layout().checkpoint("t", "", each))
+    admin = S3Admin(make_saver(fake))
+    admin._now = lambda: fake.now  # type: ignore[method-assign]
+    admin.prune_older_than(timedelta(days=10), dry_run=False)
+    assert told(fake) == {name: each for name, each in before.items() if name > "2"}
 
 
 # What arrives while it goes on
 
 
-def test_who_is_put_while_others_are_rewritten_is_rewritten_too(fake: FakeS3, saver: S3Saver) -> None:
-    """And who is put while that one is, and so on."""
+def test_who_is_put_within_the_wait_is_rewritten_too(fake: FakeS3, saver: S3Saver) -> None:
+    """It read the tombstones before they were written, and its PUT lands before the last LIST."""
     fourth = family(saver)[3]
-    others = [make_saver(fake) for _ in range(4)]
-    for other in others:
-        get(other, place("t", "4"))
-    newcomers: list[Checkpoint] = []
-    awaited = [key_of(fake, "4")]
+    other = make_saver(fake)
+    get(other, place("t", "4"))
+    children: list[Checkpoint] = []
 
     def hook(moment: Moment, request: Request[Any]) -> None:
-        if moment == "before" and isinstance(request, PutObject) and request.key == awaited[-1] and others:
-            child = step(others.pop(), f"4{len(newcomers)}", fourth, n=request.key)
-            newcomers.append(child)
-            awaited.append(key_of(fake, child["id"]))
-            assert lenders(fake, child["id"]) == ["1", "2", "3"]
+        if moment == "before" and isinstance(request, PutObject) and "/.deleted/" in request.key:
+            fake.hook = None
+            children.append(step(other, "41", fourth, n=41))
+            assert lenders(fake, "41") == ["1", "2", "3"]
 
     fake.hook = hook
     make_saver(fake).delete_for_runs(["run-1"])
+    assert lenders(fake, "41") == []
+    assert cold(fake, "41") == children[0]["channel_values"]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_two_who_delete_at_once_both_leave_their_names(
+    fake: FakeS3, saver: S3Saver, asynchronous: bool
+) -> None:
+    """One writes tombstones between the other one's reading and writing them."""
+    family(saver)
+    before = told(fake)
+
+    def hook(moment: Moment, request: Request[Any]) -> None:
+        if moment == "before" and isinstance(request, PutObject) and "/.deleted/" in request.key:
+            fake.hook = None
+            make_saver(fake).delete_for_runs(["run-2"])
+
+    fake.hook = hook
+    doomed = key_of(fake, "1"), key_of(fake, "2")
+    deleter = make_saver(fake)
+    if asynchronous:
+        asyncio.run(deleter.adelete_for_runs(["run-1"]))
+    else:
+        deleter.delete_for_runs(["run-1"])
+    thread = layout().thread("t")
+    tombstones = decode_tombstones(fake.objects[layout().tombstones(thread)].data)
+    assert all(tombstones.named([name_in(thread, key)]) for key in doomed)
+    assert told(fake) == {name: each for name, each in before.items() if name > "2"}
+
+
+def test_tombstones_that_always_change_end_it_and_nothing_is_deleted(fake: FakeS3, saver: S3Saver) -> None:
+    family(saver)
+    before = told(fake)
+
+    def hook(moment: Moment, request: Request[Any]) -> None:
+        if moment == "before" and isinstance(request, PutObject) and "/.deleted/" in request.key:
+            found = fake.objects.get(request.key)
+            data = found.data if found else Tombstones().encode()
+            group = Group(frozenset({name_of(str(fake.now))}), 1 << 40)
+            fake.put(request.key, decode_tombstones(data).plus(group, 0).encode())
+
+    fake.hook = hook
+    with fake.counted() as count, pytest.raises(ConflictError, match="nothing was deleted"):
+        make_saver(fake).delete_for_runs(["run-1"])
+    assert count.kinds == {"ListObjects": 1, "GetObject": 16, "PutObject": 16}
     fake.hook = None
-    assert len(newcomers) == 4
-    for each in newcomers:
-        assert lenders(fake, each["id"]) == []
-        assert cold(fake, each["id"]) == each["channel_values"]
+    assert told(fake) == before
 
 
 def test_what_is_deleted_while_others_are_rewritten_is_no_error(fake: FakeS3, saver: S3Saver) -> None:
@@ -308,7 +382,8 @@ def test_a_copy_rewrites_nothing_and_is_its_own(fake: FakeS3, saver: S3Saver, mo
     with fake.counted() as count:
         make_saver(fake).copy_thread("t", "copy/t")
     moved = {"CopyObject": 16} if mode == "plain" else {"GetObject": 16, "PutObject": 16}
-    assert count.kinds == {"ListObjects": 1, **moved}
+    assert count.kinds["ListObjects"] == 1
+    assert sum(count.kinds.values()) - 1 - sum(moved.values()) == 1 + 2 + 2  # tombstones: here, and there
     make_saver(fake).delete_thread("t")
     for ns in ("", "sub"):
         assert [each[1:] for each in without_thread(told(fake, "copy/t", ns))] == expected[ns]
@@ -340,7 +415,7 @@ def test_a_copy_of_what_is_being_pruned_is_whole_or_told(fake: FakeS3, saver: S3
     family(saver)
     snapshot = fake.snapshot()
     outcomes: set[str] = set()
-    for at in range(8):
+    for at in range(8 if mode == "plain" else 12):  # the first ones look at tombstones and heads
         bucket = snapshot.snapshot()
         moved = CopyObject if mode == "plain" else GetObject
         bucket.hook = nth(moved, at, functools.partial(make_saver(bucket).prune, ["t"]))

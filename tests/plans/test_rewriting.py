@@ -39,7 +39,9 @@ def pair(saver: S3Saver) -> dict[str, Any]:
 
 
 def conditional(request: Request[Any]) -> bool:
-    return isinstance(request, (PutObject, CompleteUpload)) and request.expected is not None
+    if not isinstance(request, (PutObject, CompleteUpload)) or "/.deleted/" in request.key:
+        return False
+    return request.expected is not None
 
 
 def at_the_rewriting(action: Callable[[Any], None], moment: Moment = "before", times: int = 1) -> Any:
@@ -68,7 +70,7 @@ def test_a_thread_deleted_meanwhile_stays_deleted(
     fake.hook = once(UploadPart, delete) if at == "a part" and sizes else at_the_rewriting(delete)
     remove(make_saver(fake, sizes=sizes))
     assert fake.hook is None
-    assert not fake.objects
+    assert fake.keys("/checkpoint") == []
     assert not fake.uploads
 
 
@@ -84,7 +86,7 @@ def test_who_ignores_conditions_is_asked_before_an_upload_ends(fake: FakeS3, siz
 
     fake.hook = once(UploadPart, delete) if sizes else at_the_rewriting(delete)
     make_saver(fake, sizes=sizes).prune(["t"])
-    assert len(fake.objects) == (0 if sizes else 1)
+    assert len(fake.keys("/checkpoint")) == (0 if sizes else 1)
     assert not fake.uploads
     if not sizes:
         assert cold(fake)["n"] == 2
@@ -111,12 +113,12 @@ def test_who_is_overtaken_looks_again(
     with fake.counted() as count:
         remove(make_saver(fake, sizes=sizes))
     assert count.kinds["ListObjects"] == 4  # two each: this one looked again
-    assert len(fake.keys()) == 1
+    assert len(fake.keys("/checkpoint")) == 1
     assert lenders(fake, "2") == []
     assert cold(fake) == expected
 
 
-@pytest.mark.parametrize("times", [1, 3, 7])
+@pytest.mark.parametrize("times", [1, 3])
 def test_what_is_put_in_its_place_is_rewritten_too(fake: FakeS3, times: int) -> None:
     """The object is another one each time, and still borrows."""
     expected = pair(make_saver(fake))
@@ -145,7 +147,7 @@ def test_what_changes_each_time_keeps_its_lender(fake: FakeS3) -> None:
         make_saver(fake).prune(["t"])
     fake.hook = None
     assert raised.value.key == key
-    assert len(fake.keys()) == 2
+    assert len(fake.keys("/checkpoint")) == 2
     assert cold(fake) == expected
 
 
@@ -164,7 +166,7 @@ def test_a_lost_reply_is_no_obstacle(
     fake.hook = at_the_rewriting(lose, "after")
     remove(make_saver(fake, sizes=sizes))
     fake.hook = None
-    assert len(fake.keys()) == 1
+    assert len(fake.keys("/checkpoint")) == 1
     assert cold(fake) == expected
     assert not fake.uploads
 
@@ -187,7 +189,7 @@ def test_a_store_that_cannot_compare_gets_a_plain_put(
     fake.hook = at_the_rewriting(refuse, times=99)
     saver.prune(["t"])
     fake.hook = None
-    assert len(fake.keys()) == 1
+    assert len(fake.keys("/checkpoint")) == 1
     assert lenders(fake, "2") == []
     assert cold(fake) == expected
     assert not fake.uploads
@@ -212,8 +214,8 @@ def test_an_upload_that_somebody_aborted_and_nothing_in_its_place(fake: FakeS3) 
         before = fake.objects.get(key, before)
 
 
-def test_it_costs_no_request(fake: FakeS3) -> None:
+def test_what_it_costs(fake: FakeS3) -> None:
     pair(make_saver(fake))
     with fake.counted() as count:
         make_saver(fake).prune(["t"])
-    assert count.kinds == {"ListObjects": 2, "GetObject": 2, "PutObject": 1, "DeleteObjects": 1}
+    assert count.kinds == {"ListObjects": 2, "GetObject": 4, "PutObject": 2, "DeleteObjects": 1}
