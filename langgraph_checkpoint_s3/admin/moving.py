@@ -190,8 +190,8 @@ class Moving(BaseAdmin):
             ConflictError: A thread holds other checkpoints of the same ids here, or somebody deletes it.
             CorruptObjectError: An object is damaged.
         """
-        there = _admin_of(source)
         names = _all(thread_ids)
+        there = _admin_of(source)
         if names is None:
             store, context = source.internals
             names, listing = [], Threads(context)
@@ -213,8 +213,8 @@ class Moving(BaseAdmin):
         progress: Progress | None = None,
     ) -> list[Imported]:
         """`import_threads`, as a coroutine. Files are read and written in a thread."""
-        there = _admin_of(source)
         names = _all(thread_ids)
+        there = _admin_of(source)
         if names is None:
             store, context = source.internals
             names, listing = [], Threads(context)

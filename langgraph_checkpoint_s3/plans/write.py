@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, get_checkpoint_metadata
@@ -88,7 +87,7 @@ def put(
     content = serialize(context.serde, checkpoint, complete, parent.checkpoint_id, known, changed)
     sealing = yield from key_to_write(context)
 
-    def make(created: int | None = None) -> Draft:
+    def make(created: int | None = None, *, alone: bool = False) -> Draft:
         def key_of(borrows: bool, lends: bool) -> str:
             lends = lends and context.borrow
             return context.layout.key(*where, replace(leaf, created=created, borrows=borrows, lends=lends))
@@ -100,7 +99,7 @@ def put(
             key_of,
             context.compression,
             context.rules,
-            known,
+            None if alone else known,
             context.room(namespace),
             sealing,
         )
@@ -112,25 +111,33 @@ def put(
             return address.config()
         made = make(created=now)
         outcome, lost = yield from _store(context, made, namespace)
-    if lost is None:
-        if context.borrow:
-            etag, moment = (outcome.etag, outcome.at) if isinstance(outcome, Stored) else ("", None)
-            kept = Parent(made.known.stored_at(moment), made.key, etag)
-            context.memory.keep(namespace, kept, instead_of=parent.checkpoint_id)
-    else:
-        if lost is _Lost.THREAD:
-            yield from _withdraw(context, namespace, made.key)
-        etag = outcome.etag if isinstance(outcome, Stored) else ""
+    if lost is not None and lost.thread:
+        yield from _withdraw(context, namespace, made.key)
+    if lost is not None and lost.own:
+        made, lost = make(created=now, alone=True), None
+        outcome, _ = yield from store(made.key, made.body, context.sizes, raw=content.size)
+    etag, moment = (outcome.etag, outcome.at) if isinstance(outcome, Stored) else ("", None)
+    if lost is not None:
         yield from _complete(context, namespace, made.key, made.whole(context.compression), etag)
         context.memory.drop(namespace, parent.checkpoint_id)
+    elif context.borrow:
+        kept = Parent(made.known.stored_at(moment), made.key, etag)
+        context.memory.keep(namespace, kept, instead_of=parent.checkpoint_id)
     return address.config()
 
 
-class _Lost(Enum):
-    """The reason why a checkpoint may not borrow what it borrows."""
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """The reason why a checkpoint may not borrow: a lender is gone, or about to go, or that can't be known.
 
-    LENDER = "a lender is gone, or about to go, or that can't be known"
-    THREAD = "a lender went with its whole thread"
+    Attributes:
+        thread: If a lender went with its whole thread.
+        own: If an object of the checkpoint's own key was deleted, too, maybe long ago. Then it is written
+            beside that, where no tombstone names it, and its children can borrow from it.
+    """
+
+    thread: bool = False
+    own: bool = False
 
 
 def _store(
@@ -156,21 +163,22 @@ def _store(
     tombstones = found(answers[0])
     if isinstance(outcome, Stored) and (yield from ask(Tick())) - begun > LATE:
         tombstones = yield from read_tombstones(context, thread)
-    lost = _lost(context, thread, lenders, tombstones)
+    lost = _lost(context, thread, made.key, lenders, tombstones)
     if lost is None and isinstance(answers[1], Missing):
-        lost = _Lost.LENDER
+        lost = _Lost()
     return outcome, lost
 
 
 def _lost(
-    context: Context, thread: str, lenders: Iterable[str], tombstones: Tombstones | None
+    context: Context, thread: str, key: str, lenders: Iterable[str], tombstones: Tombstones | None
 ) -> _Lost | None:
     """Return why a checkpoint may not borrow from its lenders, as far as tombstones tell."""
     if tombstones is None:
         context.memory.never_borrow()
-        return _Lost.LENDER
-    reasons = tombstones.reasons([name_in(thread, key) for key in lenders])
-    return (_Lost.THREAD if "thread" in reasons else _Lost.LENDER) if reasons else None
+        return _Lost()
+    reasons = tombstones.reasons([name_in(thread, lender) for lender in lenders])
+    own = tombstones.named([name_in(thread, key)])
+    return _Lost("thread" in reasons, bool(own)) if reasons else None
 
 
 def _withdraw(context: Context, namespace: str, key: str) -> Plan[None]:
@@ -255,7 +263,7 @@ def _is_there(context: Context, address: Address, content: Content) -> Plan[bool
         thread = Layout.thread_of(folder.namespace)
         present = yield from together(HeadObject(lender) for lender in sorted(lenders))
         tombstones = yield from read_tombstones(context, thread)
-        lost = _lost(context, thread, lenders, tombstones)
+        lost = _lost(context, thread, loaded.key, lenders, tombstones)
         if lost is not None or any(isinstance(each, Missing) for each in present):
             whole = loaded.checkpoint.whole(context.compression)
             yield from _complete(context, folder.namespace, loaded.key, whole, loaded.etag)

@@ -109,7 +109,9 @@ class TestPut:
         unwritable = item("0004", values={"v": object()})
         bad_write = item("0005", writes=[("t", "c", object())])
         malformed = good._replace(pending_writes=[("t",)])  # type: ignore[list-item]
-        long_key = item("0006" * 50)
+        long_key = good._replace(
+            config=place("t", "0006" * 50), checkpoint={**good.checkpoint, "id": "0006" * 50}
+        )
         bad = [
             strange,
             nowhere,

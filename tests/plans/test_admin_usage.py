@@ -68,10 +68,10 @@ def test_threads_are_listed_a_thousand_a_request_whatever_they_hold(fake: FakeS3
         assert list(admin.threads("thread-24")) == names[2_400:]
         assert list(admin.threads("thread-24", limit=3)) == names[2_400:2_403]
         assert list(admin.threads(limit=0)) == []
-    assert count.kinds == {"ListObjects": 2}
+    assert count.kinds == {"ListObjects": 4}  # names that are too long for keys are looked for first
     with fake.counted() as count:
         assert list(admin.threads("other")) == []
-    assert count.kinds == {"ListObjects": 2}, "none at all is made sure of"
+    assert count.kinds == {"ListObjects": 3}, "none at all is made sure of"
 
 
 def test_none_are_not_said_where_the_store_knows_no_folders(

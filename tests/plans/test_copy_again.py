@@ -8,8 +8,9 @@ import pytest
 from langgraph.checkpoint.base import Checkpoint
 
 from langgraph_checkpoint_s3 import S3Saver, StorageUnavailableError
+from langgraph_checkpoint_s3.objects.keys import encode_rank
 from langgraph_checkpoint_s3.s3.requests import CopyObject, PutObject, Request
-from tests.plans.borrowers import eager, key_of, lenders, noise, step
+from tests.plans.borrowers import eager, key_of, layout, lenders, noise, step
 from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
@@ -70,9 +71,11 @@ def test_a_copy_cut_short_is_made_again(fake: FakeS3) -> None:
     """Whatever of it is there: a borrower, say, but not its lender."""
     grown(fake)
     expected = values(fake, "t")
+    tried: set[str] = set()
     target = key_of(fake, "1").replace(key_of(fake, "1").split("/")[1], thread_folder("u"))
 
     def fail(moment: Moment, request: Request[Any]) -> None:
+        tried.add(type(request).__name__)
         where = request.target if isinstance(request, CopyObject) else getattr(request, "key", None)
         if moment == "before" and isinstance(request, (CopyObject, PutObject)) and where == target:
             raise client_error("SlowDown", 503, request)
@@ -82,7 +85,10 @@ def test_a_copy_cut_short_is_made_again(fake: FakeS3) -> None:
         make_saver(fake).copy_thread("t", "u")
     fake.hook = None
     assert target not in fake.objects
-    assert lenders(fake, "2", "u") == ["1"]
+    if "CopyObject" in tried:  # what borrows comes after what the server copies
+        assert not fake.keys(f"{layout().namespace('u', '')}{encode_rank('2')}/checkpoint")
+    else:
+        assert lenders(fake, "2", "u") == ["1"]
     make_saver(fake).copy_thread("t", "u")
     assert values(fake, "u") == expected
 

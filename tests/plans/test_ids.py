@@ -127,6 +127,8 @@ def call(kind: type, name: str, fake: FakeS3, **given: Any) -> Any:
             arguments[parameter.name] = "t"
         elif parameter.name in MANY:
             arguments[parameter.name] = []
+        elif name.endswith("import_threads"):
+            arguments[parameter.name] = make_saver(FakeS3())
         else:
             arguments[parameter.name] = OTHERS[parameter.name]
     answer = method(**arguments)

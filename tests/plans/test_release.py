@@ -381,9 +381,14 @@ def test_a_copy_rewrites_nothing_and_is_its_own(fake: FakeS3, saver: S3Saver, mo
     expected = {ns: [each[1:] for each in without_thread(told(fake, ns=ns))] for ns in ("", "sub")}
     with fake.counted() as count:
         make_saver(fake).copy_thread("t", "copy/t")
-    moved = {"CopyObject": 16} if mode == "plain" else {"GetObject": 16, "PutObject": 16}
-    assert count.kinds["ListObjects"] == 1
-    assert sum(count.kinds.values()) - 1 - sum(moved.values()) == 1 + 2 + 2  # tombstones: here, and there
+    # Half of them borrow. Those are read and written, the target is listed before, and three times somebody's
+    # tombstones are read: the source's, and the target's before and after, which are written, too.
+    moved = {"CopyObject": 8, "GetObject": 8, "PutObject": 8}
+    if mode != "plain":
+        moved = {"GetObject": 16, "PutObject": 16}
+    moved["GetObject"] += 3
+    moved["PutObject"] += 2
+    assert count.kinds == {"ListObjects": 2, **moved}
     make_saver(fake).delete_thread("t")
     for ns in ("", "sub"):
         assert [each[1:] for each in without_thread(told(fake, "copy/t", ns))] == expected[ns]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import msgpack
 import pytest
@@ -10,35 +10,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError
-from langgraph_checkpoint_s3.objects.tombstones import Group, Tombstones, decode_tombstones, name_of
+from langgraph_checkpoint_s3.objects.tombstones import Group, Reason, Tombstones, decode_tombstones, name_of
 
 A, B, C = (name_of(each) for each in "abc")
 NAMES = st.frozensets(st.integers(0, 30).map(lambda number: name_of(str(number))), min_size=1, max_size=6)
 CHANGES = st.lists(
     st.one_of(
-        st.tuples(st.just("plus"), NAMES, st.integers(0, 50), st.booleans(), st.integers(0, 50)),
+        st.tuples(
+            st.just("plus"), NAMES, st.integers(0, 50), st.sampled_from(get_args(Reason)), st.integers(0, 50)
+        ),
         st.tuples(st.just("minus"), NAMES, st.integers(0, 12), st.none(), st.none()),
     ),
     max_size=12,
 )
 
 
-def of(*names: bytes, until: int = 100, thread: bool = False) -> Group:
-    return Group(frozenset(names), until, thread)
+def of(*names: bytes, until: int = 100, reason: Reason = "some") -> Group:
+    return Group(frozenset(names), until, reason)
 
 
 @given(CHANGES)
 def test_whatever_is_written_reads_back_and_is_what_was_said(changes: list[Any]) -> None:
     tombstones, groups = Tombstones(), list[Group]()
-    for kind, names, number, thread, now in changes:
+    for kind, names, number, reason, now in changes:
         if kind == "plus":
-            tombstones = tombstones.plus(Group(names, number, thread), now)
+            tombstones = tombstones.plus(Group(names, number, reason), now)
             groups = [each for each in groups if each.until > now]
-            groups.append(Group(names, number, thread, tombstones.last))
+            groups.append(Group(names, number, reason, tombstones.last))
         else:
             tombstones = tombstones.minus(names, number)
             groups = [
-                Group(each.names - names, each.until, each.thread, each.number)
+                Group(each.names - names, each.until, each.reason, each.number)
                 if each.number <= number
                 else each
                 for each in groups
@@ -47,7 +49,7 @@ def test_whatever_is_written_reads_back_and_is_what_was_said(changes: list[Any])
         every = frozenset[bytes]().union(*(each.names for each in groups))
         assert tombstones.named(name_of(str(each)) for each in range(31)) == every
         for name in every:
-            assert tombstones.of_thread([name]) == any(each.thread and name in each.names for each in groups)
+            assert tombstones.reasons([name]) == {each.reason for each in groups if name in each.names}
     assert tombstones.last == sum(kind == "plus" for kind, *_ in changes)
 
 
@@ -72,21 +74,29 @@ def test_what_nobody_can_borrow_from_any_more_is_left_out() -> None:
 
 
 def test_the_same_again_takes_no_more_room_and_forgets_nothing() -> None:
-    whole = Tombstones().plus(of(A, B, thread=True), 0)
-    again = whole.plus(of(A, B, thread=True), 0)
+    whole = Tombstones().plus(of(A, B, reason="thread"), 0)
+    again = whole.plus(of(A, B, reason="thread"), 0)
     assert len(again.groups) == 1
-    some = whole.plus(of(A, B, C), 0)  # not with the thread: the older one says more
+    some = whole.plus(of(A, B, C), 0)  # for another reason: the older one says more
     assert len(some.groups) == 2
-    assert some.of_thread([A])
-    assert not some.of_thread([C])
+    assert some.reasons([A]) == {"some", "thread"}
+    assert some.reasons([C]) == {"some"}
+
+
+def test_what_was_expected_goes_with_its_group() -> None:
+    gone = Tombstones().plus(of(A, B), 0)
+    both = gone.plus(of(A, B, reason="coming"), 0)
+    came = both.minus([A], both.last, whole=both.last)
+    assert came.reasons([A]) == frozenset()
+    assert came.reasons([B]) == {"some"}, "it didn't come, and is gone as before"
 
 
 def test_an_absent_object_names_nothing() -> None:
     assert Tombstones().named([A]) == frozenset()
-    assert not Tombstones().of_thread([A])
+    assert not Tombstones().reasons([A])
 
 
-ROW = [1, False, 100, A]
+ROW = [1, "some", 100, A]
 
 
 @pytest.mark.parametrize(
@@ -106,9 +116,10 @@ ROW = [1, False, 100, A]
         {"v": 1, "last": 1, "gone": [[*ROW, 1]]},
         {"v": 1, "last": 1, "gone": [[-1, *ROW[1:]]]},
         {"v": 1, "last": 1, "gone": [[1, 0, 100, A]]},
-        {"v": 1, "last": 1, "gone": [[1, False, 1.5, A]]},
-        {"v": 1, "last": 1, "gone": [[1, False, 100, A[:-1]]]},
-        {"v": 1, "last": 1, "gone": [[1, False, 100, "a" * 8]]},
+        {"v": 1, "last": 1, "gone": [[1, "other", 100, A]]},
+        {"v": 1, "last": 1, "gone": [[1, "some", 1.5, A]]},
+        {"v": 1, "last": 1, "gone": [[1, "some", 100, A[:-1]]]},
+        {"v": 1, "last": 1, "gone": [[1, "some", 100, "a" * 8]]},
     ],
     ids=repr,
 )
