@@ -72,7 +72,7 @@ def test_what_hangs_is_answered_by_a_second_request(
 
 def connections_in_use(calls: Calls) -> int:
     [holder] = calls.saver._store._aio._holders.values()
-    [session] = holder.made[1]._endpoint.http_session._sessions.values()
+    [session] = holder.made[0]._endpoint.http_session._sessions.values()
     return len(session.connector._acquired)
 
 
