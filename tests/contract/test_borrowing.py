@@ -142,13 +142,15 @@ class Conversation(TypedDict, total=False):
 
 class TestAGraphThatGrows:
     TURNS = 40
+    NOTE = 2_000
+    """Half the letters that a turn adds. What they add up to is soon more than 16 KiB."""
 
     def test_its_storage_grows_with_its_state(
         self, make_calls: MakeCalls, front: Front, place: Place
     ) -> None:
         calls = make_calls()
         builder = StateGraph(Conversation)
-        builder.add_node("write", lambda state: {"notes": [noise(600, len(state["notes"])).hex()]})
+        builder.add_node("write", lambda state: {"notes": [noise(self.NOTE, len(state["notes"])).hex()]})
         builder.add_edge(START, "write")
         graph = builder.compile(checkpointer=calls.saver)
         config = at()
@@ -164,9 +166,9 @@ class TestAGraphThatGrows:
         assert counts["HeadObject"] == counts["GetObject"] <= 3 * self.TURNS  # once for each put, at most
         assert set(counts) == {"PutObject", "GetObject", "HeadObject", "ListObjectsV2"}
         stored = sum(len(place.read(key)) for key in place.listing())
-        state = len(DOCUMENTS) + self.TURNS * 1_200
+        state = len(DOCUMENTS) + self.TURNS * 2 * self.NOTE
         assert stored < 3 * state
         assert len(place.listing()) == 5 * self.TURNS
         found = values(make_calls(), config)
         assert found["documents"] == DOCUMENTS
-        assert found["notes"] == [noise(600, number).hex() for number in range(self.TURNS)]
+        assert found["notes"] == [noise(self.NOTE, number).hex() for number in range(self.TURNS)]
