@@ -105,12 +105,12 @@ class Tombstones:
         return packed + hashlib.sha256(packed).digest()
 
 
-def decode_tombstones(data: bytes, key: str) -> Tombstones:
+def decode_tombstones(data: bytes, key: str | None = None) -> Tombstones:
     """Read the object.
 
     Args:
         data: All of it.
-        key: Its key.
+        key: Its key, for the error.
 
     Raises:
         CorruptObjectError: It isn't one, it is damaged, or a later version of the package wrote it.
