@@ -21,7 +21,8 @@ from langgraph_checkpoint_s3.objects.values import brief, natural
 VERSION: Final = 1
 _NAME: Final = 8
 """Bytes of a name's digest. Of a million names, two share one with a probability of 3 in 100 million."""
-
+_DIGEST: Final = 32
+"""Bytes of the digest that the object ends with."""
 
 Reason: TypeAlias = Literal["some", "thread", "failed", "coming"]
 
@@ -101,22 +102,34 @@ class Tombstones:
         """Return the object's bytes."""
         rows = [[each.number, each.reason, each.until, b"".join(sorted(each.names))] for each in self.groups]
         packed: bytes = msgpack.packb({"v": VERSION, "last": self.last, "gone": rows}, use_bin_type=True)
-        return packed
+        return packed + hashlib.sha256(packed).digest()
 
 
-def decode_tombstones(data: bytes) -> Tombstones:
+def decode_tombstones(data: bytes, key: str | None = None) -> Tombstones:
     """Read the object.
 
+    Args:
+        data: All of it.
+        key: Its key, for the error.
+
     Raises:
-        CorruptObjectError: It isn't one, or a later version of the package wrote it.
+        CorruptObjectError: It isn't one, it is damaged, or a later version of the package wrote it.
     """
+    packed = data[:-_DIGEST]
+    if hashlib.sha256(packed).digest() != data[-_DIGEST:]:
+        raise CorruptObjectError(
+            "The thread's tombstones can't be read: their digest is of something else. Once no run of the "
+            "thread is under way, this object can be deleted",
+            key=key,
+        )
     try:
-        fields = unpack(data)
+        fields = unpack(packed)
         if fields["v"] != VERSION:
             raise ValueError(f"it is of version {brief(fields['v'])}")
         return Tombstones(tuple(_group(*row) for row in fields["gone"]), natural(fields["last"]))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CorruptObjectError(f"The thread's tombstones can't be read: {brief(str(error))}") from error
+        reason = f"The thread's tombstones can't be read: {brief(str(error))}"
+        raise CorruptObjectError(reason, key=key) from error
 
 
 def name_of(path: str) -> bytes:

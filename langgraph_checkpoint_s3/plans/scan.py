@@ -98,9 +98,9 @@ class Pages:
     Args:
         prefix: What to list.
         start_after: The key behind which to begin.
-        first: How many keys to ask for at first. Later pages are larger: whoever reads on after the first one
-            tends to want it all.
-        page: How many to ask for later.
+        first: How many keys to ask for at first; by default as many as later. Later pages are larger: whoever
+            reads on after the first one tends to want it all.
+        page: How many to ask for later; by default as many as S3 lists at once.
         delimiter: What to fold names by.
     """
 
@@ -109,15 +109,15 @@ class Pages:
         prefix: str,
         *,
         start_after: str | None = None,
-        first: int = PAGE,
-        page: int = PAGE,
+        first: int | None = None,
+        page: int | None = None,
         delimiter: str | None = None,
     ) -> None:
         self.done = False
         self._prefix = prefix
         self._last = start_after
-        self._next = first
-        self._page = page
+        self._page = PAGE if page is None else page
+        self._next = self._page if first is None else first
         self._delimiter = delimiter
         self._token: str | None = None
         self._empty = 0
@@ -158,12 +158,11 @@ class Scan:
         layout: The saver's keys.
         prefix: What to list: a thread's, namespace's or checkpoint's folder, or all.
         start_after: The key behind which to begin.
-        page: How many keys to ask for at first. Later pages are larger: whoever reads on
-            after the first one tends to want it all.
+        page: How many keys to ask for at first; later pages are as `Pages` has them.
     """
 
     def __init__(
-        self, layout: Layout, prefix: str, *, start_after: str | None = None, page: int = PAGE
+        self, layout: Layout, prefix: str, *, start_after: str | None = None, page: int | None = None
     ) -> None:
         self._layout = layout
         self._pages = Pages(prefix, start_after=start_after, first=page)

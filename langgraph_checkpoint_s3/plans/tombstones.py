@@ -14,9 +14,9 @@ So an acknowledged checkpoint never lacks a lender that has a tombstone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
-from langgraph_checkpoint_s3.errors import AccessDeniedError, ConflictError
+from langgraph_checkpoint_s3.errors import AccessDeniedError, ConflictError, CorruptObjectError
 from langgraph_checkpoint_s3.objects.borrow import MAX_HORIZON
 from langgraph_checkpoint_s3.objects.tombstones import Group, Reason, Tombstones, decode_tombstones, name_of
 from langgraph_checkpoint_s3.plans.address import Context
@@ -43,6 +43,8 @@ LONGEST_LOAN: Final = MAX_HORIZON + 24 * 3600
 _FOREVER: Final = 1 << 40
 _TRIES: Final = 16
 
+_Answer: TypeAlias = "Body | Missing | Failed"
+
 
 def look(context: Context, thread: str) -> Tried[Body | Missing]:
     """Return the request that reads a thread's tombstones; `found` reads its answer.
@@ -54,28 +56,55 @@ def look(context: Context, thread: str) -> Tried[Body | Missing]:
     return Tried(GetObject(context.layout.tombstones(thread), keep=False))
 
 
-def found(answer: Body | Missing | Failed) -> Tombstones | None:
+def found(context: Context, thread: str, answer: _Answer) -> Plan[Tombstones | None]:
     """Return the tombstones that were read; `None` where absent objects may not be asked for.
+
+    What is damaged is read once more: it may have been on its way here. If it is the same then, it is so.
 
     Without `s3:ListBucket` for the object's key, S3 answers 403 for what isn't there
     (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html).
+
+    Args:
+        context: The saver's.
+        thread: The thread's folder.
+        answer: To what `look` asks.
 
     Raises:
         CorruptObjectError: They can't be read.
         S3CheckpointError: The request failed.
     """
+    _, tombstones = yield from _found(context, thread, answer)
+    return tombstones
+
+
+def read_tombstones(context: Context, thread: str) -> Plan[Tombstones | None]:
+    """Read a thread's tombstones as they are now: see `found`."""
+    return (yield from found(context, thread, (yield from ask(look(context, thread)))))
+
+
+def _found(context: Context, thread: str, answer: _Answer) -> Plan[tuple[_Answer, Tombstones | None]]:
+    """Return what `found` does, and the answer that it is from."""
+    key = context.layout.tombstones(thread)
+    damaged: _Answer | None = None
+    for _ in range(_TRIES):
+        try:
+            return answer, _opened(key, answer)
+        except CorruptObjectError:
+            if answer == damaged:
+                raise
+        damaged = answer
+        answer = yield from ask(look(context, thread))
+    return answer, _opened(key, answer)
+
+
+def _opened(key: str, answer: _Answer) -> Tombstones | None:
     if isinstance(answer, Body):
-        return decode_tombstones(answer.data)
+        return decode_tombstones(answer.data, key)
     if isinstance(answer, Missing):
         return Tombstones()
     if isinstance(answer.error, AccessDeniedError):
         return None
     raise answer.error
-
-
-def read_tombstones(context: Context, thread: str) -> Plan[Tombstones | None]:
-    """Read a thread's tombstones as they are now: see `found`."""
-    return found((yield from ask(look(context, thread))))
 
 
 def name_in(thread: str, key: str) -> bytes:
@@ -175,8 +204,9 @@ def _change(context: Context, thread: str, change: Callable[[Tombstones], Tombst
     """
     key = context.layout.tombstones(thread)
     for _ in range(_TRIES):
-        answer = yield from ask(look(context, thread))
-        old = found(answer) or Tombstones()
+        first = yield from ask(look(context, thread))
+        answer, old = yield from _found(context, thread, first)
+        old = old or Tombstones()
         new = change(old)
         if new == old:
             return new.last

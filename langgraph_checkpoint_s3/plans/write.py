@@ -160,9 +160,10 @@ def _store(
     outcome, answers = yield from store(
         made.key, made.body, context.sizes, only_new=only_new, beside=beside, raw=size
     )
-    tombstones = found(answers[0])
     if isinstance(outcome, Stored) and (yield from ask(Tick())) - begun > LATE:
         tombstones = yield from read_tombstones(context, thread)
+    else:
+        tombstones = yield from found(context, thread, answers[0])
     lost = _lost(context, thread, made.key, lenders, tombstones)
     if lost is None and isinstance(answers[1], Missing):
         lost = _Lost()

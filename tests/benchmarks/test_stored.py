@@ -57,7 +57,7 @@ def client(server: Server) -> Iterator[S3Client]:
 
 def test_storage_grows_with_the_state(hundred: Run) -> None:
     assert hundred.state > 200_000
-    assert hundred.ratio <= 4
+    assert hundred.ratio <= 5  # of values below 16 KiB, each checkpoint has a copy
     assert max(hundred.lenders) <= 20
     assert any(hundred.lenders)
 
@@ -65,12 +65,11 @@ def test_storage_grows_with_the_state(hundred: Run) -> None:
 def test_there_are_no_more_objects_than_calls(hundred: Run) -> None:
     assert hundred.objects == hundred.requests["PUT"] == sum(hundred.calls.values()) == 500
     assert hundred.requests["LIST"] == 100
-    assert hundred.requests["GET"] == 0
 
 
-def test_the_parent_is_asked_after_beside_the_puts_and_at_times_all_lenders(hundred: Run) -> None:
+def test_tombstones_and_the_oldest_lender_are_asked_for_beside_each_put_that_borrows(hundred: Run) -> None:
     borrowers = sum(map(bool, hundred.lenders))
-    assert borrowers < hundred.requests["HEAD"] <= borrowers * (1 + (max(hundred.lenders) - 1) / 8)
+    assert hundred.requests["HEAD"] == hundred.requests["GET"] == borrowers
 
 
 def test_the_last_state_is_read_in_one_list_and_a_get_an_object(hundred: Run) -> None:
@@ -103,7 +102,7 @@ def test_the_storage_benchmark_runs(
     assert storage.main(["--turns", "3", "--text", "words", "--write"]) == 0
     printed = capsys.readouterr().out
     rows = [line.split("|")[1:-1] for line in printed.splitlines() if line.startswith(f"| {THIS} ")]
-    assert [len(row) for row in rows] == [9, 7, 4]  # stored, cost, reading
+    assert [len(row) for row in rows] == [9, 8, 4]  # stored, cost, reading
     stored, objects, calls = (int(rows[0][at].replace(",", "")) for at in (3, 5, 6))
     assert stored > 100
     assert objects == calls == 15

@@ -13,6 +13,7 @@ from botocore.retries.standard import ExponentialBackoff
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.plans import release
 from langgraph_checkpoint_s3.plans.plan import ask
 from langgraph_checkpoint_s3.s3 import exchange
 from tests.contract.front import Front
@@ -45,6 +46,12 @@ def front(session_front: Front) -> Iterator[Front]:
     session_front.reset()
     yield session_front
     session_front.reset()
+
+
+@pytest.fixture(autouse=True)
+def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let deletions go on without their wait, which is for puts of others that are under way meanwhile."""
+    monkeypatch.setattr(release, "WAIT", 0.0)
 
 
 @pytest.fixture

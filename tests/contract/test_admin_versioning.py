@@ -222,12 +222,13 @@ class TestUndeleting:
         assert told(reader) == {}
         front.reset()
         back = versioned.undelete_thread("thread")
-        assert front.counts() == {"ListObjectVersions": 1, "DeleteObjects": 3}
+        tombstones = {"GetObject": 2, "PutObject": 1}  # they are read, and taken out once all is back
+        assert front.counts() == {"ListObjectVersions": 1, "DeleteObjects": 3, **tombstones}
         assert (back.checkpoints, back.writes, back.lost) == (7, 4 + 6, 0)
         assert (look.checkpoints, look.writes, look.size) == (back.checkpoints, back.writes, back.size)
         assert told(reader) == before
         assert told(reader, "another") == others
-        assert place.listing() == listing
+        assert [key for key in place.listing() if "/.deleted/" not in key] == listing
         assert versioned.undelete_thread("thread").checkpoints == 0
         found = reader.get_tuple(at())
         config = reader.put(found.config, checkpoint(found.checkpoint["channel_values"]), metadata(9), {})

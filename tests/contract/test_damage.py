@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from tests.contract.support import (
     build_thread,
     checkpoint,
     metadata,
+    noise,
 )
 
 
@@ -209,3 +211,62 @@ class TestBadInput:
         with pytest.raises(TypeError):
             calls.put_writes(at(checkpoint_id="1"), [("good", 1), ("bad", Unserializable())], "task")
         assert front.log == []
+
+
+DAMAGED_TOMBSTONES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda body: b"",
+    "cut": lambda body: body[:-1],
+    "too long": lambda body: body + b"x",
+    "foreign": lambda body: b'{"not": "ours"}' * 100,
+    **{f"a bit of byte {number}": partial(flipped, at_byte=number) for number in range(0, 120, 5)},
+}
+
+
+class TestDamagedTombstones:
+    """A name that can't be read may be a lender's: then nothing borrows, and nothing is deleted."""
+
+    def line(self, calls: Calls) -> Any:
+        """A line of checkpoints that borrow, the first of which is gone; the last one's config."""
+        config: Any = at()
+        for step in range(3):
+            made = checkpoint({"documents": noise(20_000), "step": step})
+            config = calls.put(config, made, metadata(step, run_id=f"run-{step}"), {"step": "1"})
+        calls.delete_for_runs(["run-0"])
+        return config
+
+    def put(self, calls: Calls, config: Any) -> Any:
+        return calls.put(config, checkpoint({"documents": noise(20_000)}), metadata(9), {})
+
+    @pytest.mark.parametrize("operation", ["put", "delete_for_runs"])
+    def test_on_their_way_they_are_read_once_more(self, calls: Calls, front: Front, operation: str) -> None:
+        config = self.line(calls)
+        calls.get_tuple(config)  # so that the next one borrows
+        front.reset()
+        front.fail("GetObject", Flip(3))
+        front.fail("GetObject", Flip(200))
+        if operation == "put":
+            config = self.put(calls, config)
+        else:
+            calls.delete_for_runs(["run-1"])
+        assert front.counts()["GetObject"] >= 3
+        found = calls.get_tuple(config)
+        assert found.checkpoint["channel_values"]["documents"] == noise(20_000)
+
+    @pytest.mark.parametrize("damage", DAMAGED_TOMBSTONES)
+    def test_at_rest_they_are_an_error_that_names_them(
+        self, calls: Calls, place: Place, front: Front, damage: str
+    ) -> None:
+        config = self.line(calls)
+        calls.get_tuple(config)
+        [key] = place.listing("checkpoints/.deleted/")
+        place.write(key, DAMAGED_TOMBSTONES[damage](place.read(key)))
+        before = place.listing("checkpoints/thread.thread/")
+        front.reset()
+        with pytest.raises(CorruptObjectError, match="tombstones can't be read") as caught:
+            self.put(calls, config)
+        assert caught.value.key == key
+        with pytest.raises(CorruptObjectError, match="tombstones can't be read") as caught:
+            calls.delete_for_runs(["run-1"])
+        assert caught.value.key == key
+        assert "DeleteObjects" not in front.counts()
+        assert set(before) <= set(place.listing("checkpoints/thread.thread/"))

@@ -72,7 +72,7 @@ def test_what_hangs_is_answered_by_a_second_request(
 
 def connections_in_use(calls: Calls) -> int:
     [holder] = calls.saver._store._aio._holders.values()
-    [session] = holder.made[1]._endpoint.http_session._sessions.values()
+    [session] = holder.made[0]._endpoint.http_session._sessions.values()
     return len(session.connector._acquired)
 
 
@@ -115,12 +115,16 @@ ENDINGS = {
         loop = asyncio.new_event_loop()
         for _ in range(3):
             loop.run_until_complete(saver.aget_tuple(at()))
+        while not saver.stats().hedges_won:  # on a busy machine, what is parked may be second requests alone
+            loop.run_until_complete(saver.aget_tuple(at()))
         loop.run_until_complete(saver.aclose())
         loop.close()
     """,
     "threads": """
         import threading, urllib.request
         for _ in range(3):
+            saver.get_tuple(at())
+        while not saver.stats().hedges_won:
             saver.get_tuple(at())
         urllib.request.urlopen(urllib.request.Request(f"{url}/{bucket}", method="HEAD")).close()
         saver.close()
@@ -146,7 +150,4 @@ def test_nothing_is_left_behind_by(
         )
         learn(saver, 0.1, saved=None)
     """
-    end = """
-        assert saver.stats().hedges_won
-    """
-    assert_clean(script(place, begin + ENDINGS[how] + end))
+    assert_clean(script(place, begin + ENDINGS[how]))

@@ -18,13 +18,14 @@ import httpx
 import pytest
 import uvicorn
 from blockbuster import blockbuster_ctx
+from fastapi import Request
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 
 from examples import fastapi_app
 from examples.scripted_model import ScriptedModel
-from langgraph_checkpoint_s3 import S3Saver
+from langgraph_checkpoint_s3 import InvalidKeyError, S3Saver
 from tests.support.hanging import HANG
 
 ROOT = Path(__file__).parents[2]
@@ -245,9 +246,7 @@ def test_errors_have_a_status_each(monkeypatch: pytest.MonkeyPatch) -> None:
             assert (await client.get("/threads/nobody/messages")).status_code == 404
             assert (await client.post("/threads/nobody/resume")).status_code == 404
             assert (await client.post("/threads/ada/messages", json={})).status_code == 422
-            long = await client.post(f"/threads/{'x' * 1100}/messages", json={"text": "Hello."})
-            assert long.status_code == 422
-            assert "shorten the thread_id" in long.json()["detail"]
+            assert (await client.get(f"/threads/{'x' * 1100}/messages")).status_code == 404
             assert (await client.delete("/threads/nobody")).status_code == 204
         monkeypatch.setenv("S3_BUCKET_NAME", "another")
         async with serving() as (client, _):
@@ -266,6 +265,14 @@ def test_errors_have_a_status_each(monkeypatch: pytest.MonkeyPatch) -> None:
                     assert down.headers["retry-after"]
 
     guarded(use())
+
+
+def test_a_thread_that_can_be_no_key_is_the_callers_fault() -> None:
+    with S3Saver.from_env() as saver, pytest.raises(InvalidKeyError) as caught:
+        saver.get_tuple({"configurable": {"thread_id": "\ud800"}})  # uvicorn's paths never have one
+    answered = asyncio.run(fastapi_app.failed(Request({"type": "http"}), caught.value))
+    assert answered.status_code == 422
+    assert "lone surrogate" in json.loads(bytes(answered.body))["detail"]
 
 
 def test_a_model_that_fails_in_mid_stream_ends_it_with_an_event(

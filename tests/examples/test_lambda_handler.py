@@ -171,9 +171,10 @@ def test_what_is_wrong_has_a_status(fresh: ModuleType, monkeypatch: pytest.Monke
     for event in ({"body": "no JSON"}, {"body": "[]"}, {"body": '{"text": "Hello."}'}, {}):
         answered = fresh.handler({"requestContext": {}, **event}, Context("a"))
         assert answered["statusCode"] == 422
-    long = fresh.handler(request("Hello.", thread="x" * 1100), Context("a"))
-    assert long["statusCode"] == 422
-    assert "shorten the thread_id" in json.loads(long["body"])["error"]
+    no_key = fresh.handler(request("Hello.", thread="\ud800"), Context("a"))
+    assert no_key["statusCode"] == 422
+    assert "lone surrogate" in json.loads(no_key["body"])["error"]
+    assert fresh.handler(request("Hello.", thread="x" * 1100), Context("a"))["statusCode"] == 200
     monkeypatch.setenv("S3_ENDPOINT_URL", "http://127.0.0.1:9")  # where nobody listens
     monkeypatch.setattr(fresh, "saver", S3Saver.from_env(max_attempts=1))
     assert fresh.handler(request("Hello."), Context("a"))["statusCode"] == 503
