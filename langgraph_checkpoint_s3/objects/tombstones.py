@@ -8,6 +8,7 @@ was lost.
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -19,6 +20,7 @@ from langgraph_checkpoint_s3.objects.limits import unpack
 from langgraph_checkpoint_s3.objects.values import brief, natural
 
 VERSION: Final = 1
+_SUM: Final = 4
 _NAME: Final = 8
 """Bytes of a name's digest. Of a million names, two share one with a probability of 3 in 100 million."""
 
@@ -94,7 +96,7 @@ class Tombstones:
         """Return the object's bytes."""
         rows = [[each.number, each.thread, each.until, b"".join(sorted(each.names))] for each in self.groups]
         packed: bytes = msgpack.packb({"v": VERSION, "last": self.last, "gone": rows}, use_bin_type=True)
-        return packed
+        return packed + zlib.crc32(packed).to_bytes(_SUM, "big")
 
 
 def decode_tombstones(data: bytes) -> Tombstones:
@@ -104,7 +106,10 @@ def decode_tombstones(data: bytes) -> Tombstones:
         CorruptObjectError: It isn't one, or a later version of the package wrote it.
     """
     try:
-        fields = unpack(data)
+        packed, checksum = data[:-_SUM], data[-_SUM:]
+        if zlib.crc32(packed).to_bytes(_SUM, "big") != checksum:
+            raise ValueError("its checksum differs")
+        fields = unpack(packed)
         if fields["v"] != VERSION:
             raise ValueError(f"it is of version {brief(fields['v'])}")
         return Tombstones(tuple(_group(*row) for row in fields["gone"]), natural(fields["last"]))

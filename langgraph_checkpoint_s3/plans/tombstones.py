@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from langgraph_checkpoint_s3.errors import AccessDeniedError, ConflictError
+from langgraph_checkpoint_s3.errors import AccessDeniedError, ConflictError, CorruptObjectError
 from langgraph_checkpoint_s3.objects.borrow import MAX_HORIZON
 from langgraph_checkpoint_s3.objects.tombstones import Group, Tombstones, decode_tombstones, name_of
 from langgraph_checkpoint_s3.plans.address import Context
@@ -54,8 +54,12 @@ def look(context: Context, thread: str) -> Tried[Body | Missing]:
     return Tried(GetObject(context.layout.tombstones(thread), keep=False))
 
 
-def found(answer: Body | Missing | Failed) -> Tombstones | None:
-    """Return the tombstones that were read; `None` where absent objects may not be asked for.
+def found(
+    context: Context, thread: str, answer: Body | Missing | Failed
+) -> Plan[tuple[Tombstones | None, Body | Missing | Failed]]:
+    """Return the tombstones that were read, and the answer that had them.
+
+    They are `None` where absent objects may not be asked for. What is damaged is read once more.
 
     Without `s3:ListBucket` for the object's key, S3 answers 403 for what isn't there
     (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html).
@@ -64,6 +68,18 @@ def found(answer: Body | Missing | Failed) -> Tombstones | None:
         CorruptObjectError: They can't be read.
         S3CheckpointError: The request failed.
     """
+    try:
+        return _decoded(answer), answer
+    except CorruptObjectError:
+        answer = yield from ask(look(context, thread))
+    try:
+        return _decoded(answer), answer
+    except CorruptObjectError as error:
+        error.key = error.key or context.layout.tombstones(thread)
+        raise
+
+
+def _decoded(answer: Body | Missing | Failed) -> Tombstones | None:
     if isinstance(answer, Body):
         return decode_tombstones(answer.data)
     if isinstance(answer, Missing):
@@ -75,7 +91,8 @@ def found(answer: Body | Missing | Failed) -> Tombstones | None:
 
 def read_tombstones(context: Context, thread: str) -> Plan[Tombstones | None]:
     """Read a thread's tombstones as they are now: see `found`."""
-    return found((yield from ask(look(context, thread))))
+    tombstones, _ = yield from found(context, thread, (yield from ask(look(context, thread))))
+    return tombstones
 
 
 def name_in(thread: str, key: str) -> bytes:
@@ -172,8 +189,8 @@ def _change(context: Context, thread: str, change: Callable[[Tombstones], Tombst
     """
     key = context.layout.tombstones(thread)
     for _ in range(_TRIES):
-        answer = yield from ask(look(context, thread))
-        old = found(answer) or Tombstones()
+        read, answer = yield from found(context, thread, (yield from ask(look(context, thread))))
+        old = read or Tombstones()
         new = change(old)
         if new == old:
             return new.last

@@ -160,7 +160,7 @@ def _store(
     outcome, answers = yield from store(
         made.key, made.body, context.sizes, only_new=only_new, beside=beside, raw=size
     )
-    tombstones = found(answers[0])
+    tombstones, _ = yield from found(context, thread, answers[0])
     if isinstance(outcome, Stored) and (yield from ask(Tick())) - begun > LATE:
         tombstones = yield from read_tombstones(context, thread)
     lost = _lost(context, thread, made.key, lenders, tombstones)

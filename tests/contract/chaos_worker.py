@@ -105,7 +105,7 @@ class Worker:
         self._own = Expected(name)
         self._copies: list[Expected] = []
         self._number = 0  # of the next checkpoint: no id comes twice
-        self._values: dict[str, Any] = {"log": [], "documents": noise(3_000, self._draw.randrange(100))}
+        self._values: dict[str, Any] = {"log": [], "documents": noise(20_000, self._draw.randrange(100))}
         self.done: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
 

@@ -45,7 +45,7 @@ def grown(saver: Any, thread: str) -> None:
     build_thread(saver, thread, ns="node:1|deep", checkpoints=2)
     config, values = at(thread, ns="grows"), dict[str, Any]()
     for step in range(4):
-        values[f"c{step}"] = noise(6_000, step)
+        values[f"c{step}"] = noise(20_000, step)
         config = saver.put(config, checkpoint(values), metadata(step), {f"c{step}": "1"})
     saver.put_writes(config, [("large", noise(6 * MIB)), ("small", 1)], "task", "path")
 
@@ -75,7 +75,7 @@ class TestMoving:
         with front.counted() as count:
             imported = make_admin(**there).import_thread(tmp_path / "thread.zip", "new name")
         assert (imported.written, imported.unchanged, imported.kept) == (20, 0, ())
-        assert count["PutObject"] == 19
+        assert count["PutObject"] == 21  # tombstones: until all is there
         assert count["CompleteMultipartUpload"] == 1
         assert everything(make_saver(**there), "new name") == everything(make_saver(), "customer/42")
         with front.counted() as count:

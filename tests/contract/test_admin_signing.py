@@ -54,7 +54,7 @@ def borrower(saver: Any, thread: str = "borrows") -> Any:
     """The last of a line of checkpoints, each of which borrows from those before it."""
     config, values = at(thread), dict[str, Any]()
     for step in range(4):
-        values[f"c{step}"] = noise(6_000, step)
+        values[f"c{step}"] = noise(20_000, step)
         config = saver.put(config, checkpoint(values), metadata(step), {f"c{step}": "1"})
     return config
 

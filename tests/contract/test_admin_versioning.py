@@ -218,16 +218,18 @@ class TestUndeleting:
         before, others = told(reader), told(reader, "another")
         listing = place.listing()
         writer.delete_thread("thread")
+        [tombstones_key] = set(place.listing("checkpoints/.deleted/"))
         look = versioned.undelete_thread("thread", dry_run=True)
         assert told(reader) == {}
         front.reset()
         back = versioned.undelete_thread("thread")
-        assert front.counts() == {"ListObjectVersions": 1, "DeleteObjects": 3}
+        tombstones = {"GetObject": 2, "PutObject": 1}
+        assert front.counts() == {"ListObjectVersions": 1, "DeleteObjects": 3, **tombstones}
         assert (back.checkpoints, back.writes, back.lost) == (7, 4 + 6, 0)
         assert (look.checkpoints, look.writes, look.size) == (back.checkpoints, back.writes, back.size)
         assert told(reader) == before
         assert told(reader, "another") == others
-        assert place.listing() == listing
+        assert place.listing() == [tombstones_key, *listing]
         assert versioned.undelete_thread("thread").checkpoints == 0
         found = reader.get_tuple(at())
         config = reader.put(found.config, checkpoint(found.checkpoint["channel_values"]), metadata(9), {})

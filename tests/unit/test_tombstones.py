@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import msgpack
@@ -113,8 +114,9 @@ ROW = [1, False, 100, A]
     ids=repr,
 )
 def test_what_is_no_record_of_tombstones_is_refused(fields: Any) -> None:
+    packed = msgpack.packb(fields)
     with pytest.raises(CorruptObjectError, match="tombstones can't be read"):
-        decode_tombstones(msgpack.packb(fields))
+        decode_tombstones(packed + zlib.crc32(packed).to_bytes(4, "big"))
 
 
 @given(st.binary(max_size=60))
@@ -130,3 +132,13 @@ def test_what_is_cut_off_is_refused(data: Any) -> None:
     whole = Tombstones().plus(of(A, B), 0).encode()
     with pytest.raises(CorruptObjectError):
         decode_tombstones(whole[: data.draw(st.integers(0, len(whole) - 1))])
+
+
+def test_no_bit_can_flip() -> None:
+    """A name that differs would let somebody borrow from what is about to go."""
+    whole = Tombstones().plus(of(A, B), 0).encode()
+    for place in range(8 * len(whole)):
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        with pytest.raises(CorruptObjectError):
+            decode_tombstones(bytes(flipped))
