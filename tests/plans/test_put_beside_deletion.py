@@ -325,6 +325,28 @@ def test_who_may_not_read_tombstones_writes_whole_and_never_borrows(
     assert cold(fake) == fourth["channel_values"]
 
 
+def test_tombstones_that_were_damaged_on_their_way_are_read_again(fake: FakeS3) -> None:
+    saver = eager(fake)
+    third = line(saver)
+    fake.hook = once(DeleteObjects, stop)
+    with pytest.raises(KeyboardInterrupt):
+        make_saver(fake).delete_for_runs(["old"])
+    key = layout().tombstones(layout().thread("t"))
+    sound, left = fake.objects[key].data, iter([True])
+
+    def damage(moment: Moment, request: Request[Any]) -> None:
+        if isinstance(request, GetObject) and request.key == key:
+            first = moment == "before" and next(left, False)
+            fake.put(key, bytes([*sound[:30], sound[30] ^ 1, *sound[31:]]) if first else sound)
+
+    fake.hook = damage
+    fourth = go_on(saver, third)
+    fake.hook = None
+    assert next(left, None) is None
+    assert lenders(fake, "04") == []
+    assert cold(fake) == fourth["channel_values"]
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"another program's", b"\x81\xa1v\x02"], ids=["empty", "foreign", "later"]
 )
