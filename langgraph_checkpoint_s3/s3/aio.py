@@ -175,7 +175,10 @@ def _follow_no_redirects(client: Any) -> None:
 
     botocore has its own way for a bucket in another region: by the region's name, never by an address.
     """
-    http = client._endpoint.http_session  # noqa: SLF001  # botocore shows it nowhere else
+    endpoint = getattr(client, "_endpoint", None)  # botocore shows it nowhere else
+    if endpoint is None:  # what only looks like a client has its own ways
+        return
+    http = endpoint.http_session
     opened = http._get_session  # noqa: SLF001
 
     async def direct(proxy_url: Any) -> _Direct:

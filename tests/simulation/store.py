@@ -22,7 +22,9 @@ class Wire:
     def arguments(self, request: Request[Any], *, conditional: bool = True) -> dict[str, Any]:
         return {"conditional": conditional}
 
-    def answer(self, request: Request[Any], response: dict[str, Any], data: bytes) -> Any:
+    def answer(
+        self, request: Request[Any], response: dict[str, Any], data: bytes, received: object = None
+    ) -> Any:
         return response["answer"]
 
 
