@@ -149,7 +149,8 @@ class Threads:
             for worker in idle:
                 worker.box.put(None)
         for worker in workers:
-            if worker.thread is not threading.current_thread():
+            # One that is only being started has its job after this, and ends by itself then.
+            if worker.thread is not threading.current_thread() and worker.thread.ident is not None:
                 worker.thread.join()
 
     def next_job(self, worker: _Worker) -> Callable[[], object] | None:

@@ -73,7 +73,9 @@ class TestAThousandCheckpoints:
             assert (done.threads, done.skipped, done.checkpoints) == (11, left, 1000 - left)
             assert assert_equal(source, make_saver()) == 1000
             fake = FakeS3()
-            S3Admin(make_fake_saver(fake)).migrate(source, verify=False)
+            undisturbed = make_fake_saver(fake)
+            undisturbed._rules = make_saver()._rules  # the fake's borrow from fewer bytes on
+            S3Admin(undisturbed).migrate(source, verify=False)
         # The same objects as if nothing had happened: nothing is doubled, nothing is left over.
         assert place.listing() == fake.keys()
         assert place.uploads() == []

@@ -19,6 +19,7 @@ from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
 from langgraph_checkpoint_s3.s3.joint import LANES, Joint
 from langgraph_checkpoint_s3.s3.requests import AbortUpload, GetObject
 from langgraph_checkpoint_s3.s3.threads import Threads
+from tests.support.hanging import HANG
 
 NAME = "langgraph-checkpoint-s3"
 
@@ -64,6 +65,21 @@ def client() -> Client:
 
 def reads(prefix: str, count: int) -> Plan[list[Any]]:
     return together([GetObject(f"{prefix}{number}") for number in range(count)])
+
+
+def test_closing_while_a_thread_is_being_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, started = Threads(2, "test"), threading.Event()
+    begin = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        pool.close()  # by somebody else, just before it runs
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    pool.start(started.set)
+    monkeypatch.undo()
+    assert started.wait(HANG)
+    pool.close()
 
 
 def test_an_operation_does_not_wait_for_another_ones_batch(client: Client) -> None:
