@@ -99,9 +99,15 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
     number: int | None = None
     there: dict[str, str] = {}
     if borrowers(folders):
+        # What is there already stays: it may have been rewritten whole since. But what an earlier copy left
+        # that was cut short, and lacks a lender, is written again.
         number = yield from expect(context, new, lenders)
         found = yield from Scan(layout, new).rest()
+        lacking = yield from unacknowledged(context, found)
         there = {entry.key: entry.etag for folder in found for entry in folder.entries}
+        stands = there.keys() - lacking
+        stages = [[each for each in stage if each.special or each.target not in stands] for stage in stages]
+        lenders = [key for key in lenders if key not in stands]
     resealer = Resealer(target)
     for copies in stages:
         stage = yield from _without_special(context, target, copies)

@@ -28,10 +28,21 @@ class Oracle(Model):
         said = None if parent is None else place_of(parent)
         if said != (None if content.parent is None else (*where[:2], content.parent)):
             raise Violation("wrong parent", f"{name}: {said} for {content.parent}")
-        if not self.possible(where, since, until):
-            known = any(made.op.done for made in self.made(where))
-            raise Violation("deleted, and there" if known else "never acknowledged, deleted, and there", name)
+        if not self.possible(where, since, until) and not self._overlapped(where):
+            raise Violation("deleted, and there", name)
         self._check_writes(where, found, since, until)
+
+    def _overlapped(self, where: Place) -> bool:
+        """Return if a put failed, or overlapped a deletion: who remembers its lenders may still show it."""
+        return any(
+            not made.op.done
+            or any(
+                each.may(where) and made.op.ended is not None and each.op.begun <= made.op.ended
+                for each in self.removals
+                if each.op.closed >= made.op.begun
+            )
+            for made in self.made(where)
+        )
 
     def _check_writes(self, where: Place, found: CheckpointTuple, since: float, until: float) -> None:
         shown: dict[str, list[tuple[str, Any]]] = {}
