@@ -122,3 +122,18 @@ def test_a_file_without_a_lender_is_refused(fake: FakeS3) -> None:
     with pytest.raises(CorruptObjectError):
         S3Admin(make_saver(target)).import_thread(cut)
     assert not target.objects
+
+
+def test_a_store_that_refuses_the_etag_it_shows_takes_a_second_deletion(
+    fake: FakeS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may = FakeS3._may
+
+    def refusing(self: FakeS3, request: Any, conditional: bool) -> bool:
+        return request.expected is None and may(self, request, conditional)
+
+    monkeypatch.setattr(FakeS3, "_may", refusing)
+    for _ in range(2):
+        line(fake)
+        make_saver(fake).delete_thread("t")
+        assert not list(make_saver(fake).list(place("t")))
