@@ -88,13 +88,13 @@ class Tombstones:
         Args:
             names: The names.
             last: The number of the last group to take them from: of a later deletion, they stay.
-            whole: The number of a group that goes with all of its names.
+            whole: The number of a group of what was `coming`, which goes with all of its names.
         """
         gone = frozenset(names)
         left = (
             replace(each, names=each.names - gone) if each.number <= last else each
             for each in self.groups
-            if each.number != whole
+            if each.number != whole or each.reason != "coming"  # never a deletion's, which may be under way
         )
         return replace(self, groups=tuple(each for each in left if each.names))
 

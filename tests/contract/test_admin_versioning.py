@@ -222,7 +222,9 @@ class TestUndeleting:
         assert told(reader) == {}
         front.reset()
         back = versioned.undelete_thread("thread")
-        tombstones = {"GetObject": 2, "PutObject": 1}  # they are read, and taken out once all is back
+        again = place.server.name == "ceph"  # which refuses the ETag that it shows, in a bucket with versions
+        # They are read, and taken out once all is back.
+        tombstones = {"GetObject": 2 + again, "PutObject": 1 + again}
         assert front.counts() == {"ListObjectVersions": 1, "DeleteObjects": 3, **tombstones}
         assert (back.checkpoints, back.writes, back.lost) == (7, 4 + 6, 0)
         assert (look.checkpoints, look.writes, look.size) == (back.checkpoints, back.writes, back.size)

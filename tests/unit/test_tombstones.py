@@ -91,6 +91,12 @@ def test_what_was_expected_goes_with_its_group() -> None:
     assert came.reasons([B]) == {"some"}, "it didn't come, and is gone as before"
 
 
+def test_the_group_of_a_deletion_never_goes_as_what_was_expected() -> None:
+    """An import that finds all there has nothing to take out of a deletion that is under way."""
+    gone = Tombstones().plus(of(A, B), 0)
+    assert gone.minus([], gone.last, whole=gone.last).named([A, B]) == {A, B}
+
+
 def test_an_absent_object_names_nothing() -> None:
     assert Tombstones().named([A]) == frozenset()
     assert not Tombstones().reasons([A])
