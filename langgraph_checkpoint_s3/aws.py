@@ -1,4 +1,4 @@
-"""What S3's and KMS's clients both need of AWS: their region, their credentials, what is wrong with those.
+"""Region and credentials for S3's and KMS's clients, and errors about those.
 
 A client's credentials are found when it is made. Those that were refused since, or weren't there then, are
 looked for again (`credentials.py`), so that nothing needs a new process: not a metadata service that was
@@ -191,7 +191,7 @@ def of_credentials(error: Exception, **where: Any) -> S3CheckpointError | None:
 
 
 def _of_answer(error: Any, where: Mapping[str, Any]) -> S3CheckpointError | None:
-    """What an answer says of the credentials, be it S3's or KMS's, or that of who was asked for them."""
+    """Tell an error about credentials from an answer of S3, of KMS or of the source of the credentials."""
     details = error.response.get("Error", {})
     code, message = str(details.get("Code", "")), str(details.get("Message", ""))
     metadata = error.response.get("ResponseMetadata", {})

@@ -84,7 +84,7 @@ def _by_name(kind: type[T]) -> type[T]:
             raise InvalidConfigError("The bucket is missing.")
         make(self, **settings)
 
-    kind.__init__ = made  # type: ignore[method-assign]
+    kind.__init__ = made  # type: ignore[method-assign]  # it wraps the dataclass's own
     return kind
 
 

@@ -18,7 +18,7 @@ from langgraph_checkpoint_s3.forking import renew_after_fork
 
 
 class FoundCredentials:
-    """What AWS's chain (environment, profile, role) finds; looked for again after it was refused.
+    """Credentials from AWS's chain (environment, profile, role), looked for again after they were refused.
 
     That happens at once, and then at most once a second. A new session is asked each time, since one keeps
     what it found, and never reads a file again. Botocore asks nothing of credentials but what is here.
@@ -44,7 +44,7 @@ class FoundCredentials:
 
     @property
     def method(self) -> str | None:
-        """How they were found."""
+        """Return the name of the method that found them."""
         return getattr(self._found, "method", None)
 
     def get_deferred_property(self, name: str) -> Callable[[], Any]:
@@ -53,12 +53,12 @@ class FoundCredentials:
 
     @property
     def end_is_known(self) -> bool:
-        """Whether it is known when they end."""
+        """Return if the time of their end is known."""
         return hasattr(self._found, "refresh_needed")
 
     @property
     def wait(self) -> bool:
-        """Whether the next look at them may take its time: they must be found, or fetched anew."""
+        """Return if the next look may block: they must be found, or fetched anew."""
         return self._found is None or self._refused or self.refresh_needed()
 
     def refresh_needed(self, refresh_in: float | None = None) -> bool:

@@ -1,4 +1,4 @@
-"""What a forked process makes anew: locks that a thread of its parent may have held, and connections.
+"""Renewal, in a forked process, of locks that a thread of its parent may have held, and of connections.
 
 A fork copies memory with whatever other threads were doing to it, but not the threads. A lock that one of
 them held is never released in the child, and a connection there is the parent's. So each object with a lock,
@@ -44,7 +44,7 @@ def held_up() -> Iterator[None]:
 
 
 class _Gate:
-    """What a fork passes through."""
+    """Lock that a fork takes, so that it waits for what must not be interrupted."""
 
     LONGEST: Final = 30.0
 

@@ -152,7 +152,7 @@ class Lease:
         """`acquire`, as a coroutine."""
         self._begin()
         try:
-            while (pause := self._judge(await self._store.arun(self._acquire()))) is not None:  # noqa: ASYNC110
+            while (pause := self._judge(await self._store.arun(self._acquire()))) is not None:  # noqa: ASYNC110  # S3 tells nobody
                 await asyncio.sleep(pause)
             if self._until_renewal() == 0:
                 await self.arenew()

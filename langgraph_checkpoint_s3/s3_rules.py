@@ -1,4 +1,4 @@
-"""What a setting may be: a bucket's name, a prefix, a storage class, tags, a region, an address.
+"""Rules for settings: a bucket's name, a prefix, a storage class, tags, a region, an address.
 
 Other stores allow more than AWS: where such a store's address is set, the rules are the wider ones.
 """
@@ -245,7 +245,10 @@ def _check_arn(arn: str) -> None:
 
 
 def _problem_on_aws(bucket: str) -> str | None:
-    """What AWS has against a name (https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html)."""
+    """Return the rule of AWS that a bucket's name breaks; `None` if it breaks none.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    """
     if not _AWS_BUCKET.fullmatch(bucket):
         return (
             "it has lowercase letters, digits, dots and hyphens, and begins and ends with a letter or digit"

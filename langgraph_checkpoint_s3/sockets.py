@@ -271,7 +271,7 @@ class _Reader(io.RawIOBase):
         return self._sock.fileno()
 
     def readinto(self, buffer: Any) -> int:
-        return self._sock._count(self._sock.waited(self._raw.readinto, buffer) or 0)  # noqa: SLF001
+        return self._sock._count(self._sock.waited(self._raw.readinto, buffer) or 0)  # noqa: SLF001  # its file
 
     def close(self) -> None:
         if not self.closed:
@@ -280,7 +280,7 @@ class _Reader(io.RawIOBase):
 
 
 class Limited:
-    """What makes a class of `http.client`'s connections, or of urllib3's, keep the limit of each request."""
+    """Mixin that makes connections of `http.client` or urllib3 keep the limit of each request."""
 
     sock: Any
     _limit: Limit | None = None
@@ -298,7 +298,7 @@ class Limited:
             self._limit.begin()
         if isinstance(self.sock, TimedSocket):
             self.sock.limit = self._limit
-        return super().putrequest(*arguments, **more)  # type: ignore[misc]
+        return super().putrequest(*arguments, **more)  # type: ignore[misc]  # likewise
 
 
 @functools.cache
@@ -306,10 +306,10 @@ def _pools() -> dict[str, Any]:
     """Botocore's pools of connections, with such connections in them."""
     from botocore import awsrequest
 
-    class Plain(Limited, awsrequest.AWSHTTPConnection):  # type: ignore[misc]
+    class Plain(Limited, awsrequest.AWSHTTPConnection):  # type: ignore[misc]  # botocore has no types
         """A connection."""
 
-    class Secure(Limited, awsrequest.AWSHTTPSConnection):  # type: ignore[misc]
+    class Secure(Limited, awsrequest.AWSHTTPSConnection):  # type: ignore[misc]  # likewise
         """A connection by TLS."""
 
     class PlainPool(awsrequest.AWSHTTPConnectionPool):
@@ -331,7 +331,9 @@ def limit_connections(client: Any) -> None:
     """Have a boto3 client's connections keep limits. For one that hasn't connected yet."""
     session = _session(client)
     if hasattr(session, "_pool_classes_by_scheme") and hasattr(session, "_manager"):
-        session._pool_classes_by_scheme = session._manager.pool_classes_by_scheme = _pools()  # noqa: SLF001
+        pools = _pools()
+        session._pool_classes_by_scheme = pools  # noqa: SLF001  # botocore has no setting for it
+        session._manager.pool_classes_by_scheme = pools  # noqa: SLF001  # likewise
 
 
 def limit_attempts(client: Any) -> None:

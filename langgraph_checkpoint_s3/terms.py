@@ -1,4 +1,4 @@
-"""What a lease is asked for with, checked; and how time goes by for it."""
+"""Arguments of a lease, checked, and the clock that it goes by."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST_HOLDER: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a lease is asked for with, as `S3Saver.lease` tells it, checked.
+    """Arguments of `S3Saver.lease`, checked.
 
     Attributes:
         ttl: Seconds for which it holds without being renewed.
@@ -56,7 +56,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How time goes by: seconds of a clock that can't be set, and a pause. Tests have their own."""
+    """Clock that can't be set, in seconds, and a pause. Tests have their own."""
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep

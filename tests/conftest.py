@@ -1,4 +1,4 @@
-"""How hard the property tests try: enough to find something, in seconds, and by no clock."""
+"""Profiles of the property tests: enough examples to find something, in seconds, and no deadline."""
 
 from hypothesis import HealthCheck, settings
 

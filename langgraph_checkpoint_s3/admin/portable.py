@@ -210,7 +210,7 @@ def _name(data: bytes) -> str:
 
 
 def _context(vault: Vault | None, place: str = "") -> Context:
-    """What plans are given where there is no bucket.
+    """Context for plans that run without a bucket.
 
     Args:
         vault: The keys at hand.

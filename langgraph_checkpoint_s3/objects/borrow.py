@@ -203,7 +203,7 @@ def compose(values: Mapping[str, tuple[KnownValue, bytes]], rules: Rules, now: f
 
 
 def _lends(lender: Lender, now: float, horizon: float) -> bool:
-    """Whether a lender is young enough. One from the future isn't: its writer's clock was ahead."""
+    """Return if a lender is young enough. One from the future isn't: its writer's clock was ahead."""
     return -min(horizon, _SKEW) <= now - lender.created <= horizon
 
 

@@ -80,7 +80,7 @@ class _Packers(threading.local):
 
 
 class _Shared:
-    """What all threads share. zstd locks the dictionary while one of them prepares it for its own use."""
+    """Dictionary that all threads share. zstd locks it while one of them prepares it for its own use."""
 
     def __init__(self) -> None:
         self.after_fork()

@@ -15,7 +15,7 @@ from langgraph_checkpoint_s3.objects.components import Hidden
 
 
 def text_of(value: object) -> str | None:
-    """What an id is as text; `None` where it can't be one."""
+    """Return an id as text; `None` where it can't be one."""
     if isinstance(value, str):
         return value if isinstance(value, Hidden) else str.__str__(value)
     if isinstance(value, int) and not isinstance(value, bool):
@@ -77,7 +77,7 @@ def required_id(checkpoint_id: object) -> str:
 
 
 def several(values: Any, what: str) -> Iterable[Any]:
-    """What was given where many belong, once it is sure that it isn't one by itself.
+    """Return an argument that takes many ids, and refuse a single one.
 
     Args:
         values: What was given.

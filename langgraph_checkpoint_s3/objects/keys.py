@@ -218,7 +218,7 @@ class Layout:
         )
 
     def hides(self, thread_id: str) -> bool:
-        """Whether keys have but a thread's hash: objects name it then."""
+        """Return if keys have only the thread's hash. Objects name the thread then."""
         return self._component(thread_id, "thread_id").startswith(HASHED)
 
     def run(self, run_id: str) -> str:

@@ -128,7 +128,7 @@ class WritesLeaf:
 
     @property
     def is_special(self) -> bool:
-        """Whether it is that of a task's special writes."""
+        """Return if it is the leaf of a task's special writes."""
         return self.slots == _SPECIAL
 
     @classmethod

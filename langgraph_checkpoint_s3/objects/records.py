@@ -61,7 +61,7 @@ class Origin:
         return Lender(self.checkpoint_id, leaf, self.created // SECOND)
 
     def fields(self, leaf: str) -> dict[str, Any]:
-        """What the header says of it.
+        """Return the header's fields that say so.
 
         Args:
             leaf: The end of its key.

@@ -35,7 +35,7 @@ class Room:
 
     @property
     def hides_thread(self) -> bool:
-        """Whether keys have but the thread's hash, so that its objects name it."""
+        """Return if keys have only the thread's hash, so that its objects name the thread."""
         return self._thread.startswith(HASHED)
 
     @property
@@ -93,10 +93,10 @@ class Room:
         return name
 
     def _names(self, *, sealed: bool) -> Names | Short | None:
-        """How what an object says of its names is held against its key.
+        """Return the hash by which an object's names are compared with its key.
 
-        `None` is not at all: without the names' key nothing is lost, for what is sealed is sealed for this
-        hash.
+        `None`: they aren't compared. Without the names' key nothing is lost, for what is sealed is sealed
+        for this hash.
         """
         return self.names or (None if sealed else FOLDERS)
 

@@ -47,7 +47,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Tombstones:
-    """What a thread's object of tombstones holds. `Tombstones()` is what an absent object means.
+    """Contents of a thread's tombstones object. An absent object means `Tombstones()`.
 
     Attributes:
         groups: What was written down, the oldest first.
@@ -82,19 +82,20 @@ class Tombstones:
         number = self.last + 1
         return Tombstones((*kept, replace(group, number=number)), number)
 
-    def minus(self, names: Iterable[bytes], last: int, whole: int | None = None) -> Tombstones:
-        """Return these without some names, whose objects are there again.
+    def minus(self, came: frozenset[bytes], last: int, there: frozenset[bytes]) -> Tombstones:
+        """Return these without some names, whose objects are there.
 
         Args:
-            names: The names.
-            last: The number of the last group to take them from: of a later deletion, they stay.
-            whole: The number of a group of what was `coming`, which goes with all of its names.
+            came: The names of those that came after deletions that are over.
+            last: The number of the last such deletion: of a later one, they stay.
+            there: The names of all that are there, to be taken from what was `coming`.
         """
-        gone = frozenset(names)
-        left = (
-            replace(each, names=each.names - gone) if each.number <= last else each
+        gone = (
+            there if each.reason == "coming" else came if each.number <= last else frozenset()
             for each in self.groups
-            if each.number != whole or each.reason != "coming"  # never a deletion's, which may be under way
+        )
+        left = (
+            replace(each, names=each.names - names) for each, names in zip(self.groups, gone, strict=True)
         )
         return replace(self, groups=tuple(each for each in left if each.names))
 

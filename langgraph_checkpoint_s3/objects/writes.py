@@ -43,11 +43,11 @@ class WritesRecord:
 
     @property
     def is_sealed(self) -> bool:
-        """Whether the object is encrypted."""
+        """Return if the object is encrypted."""
         return self.container.seal is not None
 
     def tasks(self) -> list[Task]:
-        """What is in it, by task and its path, still serialized.
+        """Return the writes by task and its path, still serialized.
 
         Raises:
             CorruptObjectError: A frame is damaged.
@@ -107,11 +107,11 @@ class Task:
         return replace(self, writes={idx: write for idx, write in self.writes.items() if idx < 0})
 
     def without(self, slots: Collection[int]) -> Task:
-        """What it wrote to other slots than these."""
+        """Return the task without its writes to these slots."""
         return replace(self, writes={idx: write for idx, write in self.writes.items() if idx not in slots})
 
     def regular(self) -> Task:
-        """What it wrote to all other channels, whose first value counts."""
+        """Return the task with its regular writes alone, of which the first value counts."""
         return replace(self, writes={idx: write for idx, write in self.writes.items() if idx >= 0})
 
 
@@ -160,7 +160,7 @@ def open_writes(
 
 
 def merge_special(record: WritesRecord, task: Task) -> list[Task]:
-    """What a task's special slots hold once it has written again: its values, and what was in the others.
+    """Merge a task's new special writes over those that are stored: the other slots keep their values.
 
     Args:
         record: The object of its special writes, as it is.

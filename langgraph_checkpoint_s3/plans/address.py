@@ -81,7 +81,7 @@ class Context:
 
 
 def configurable_of(config: object, what: str = "config") -> Mapping[str, Any]:
-    """What a config says of where it points.
+    """Thread, namespace and checkpoint that a config points at.
 
     Args:
         config: The config.

@@ -10,6 +10,7 @@ written too, for objects name such a thread.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +25,7 @@ from langgraph_checkpoint_s3.plans.release import unacknowledged, without
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, group, latest
 from langgraph_checkpoint_s3.plans.special import copy_special
 from langgraph_checkpoint_s3.plans.tombstones import borrowers, expect, lending, retract
-from langgraph_checkpoint_s3.plans.transfer import fetch, store, windows
+from langgraph_checkpoint_s3.plans.transfer import fetch, overwrite, store, windows
 from langgraph_checkpoint_s3.plans.unlock import unlock
 from langgraph_checkpoint_s3.s3.requests import Body, CopyObject, Entry, HeadObject, Missing, Stored
 
@@ -53,7 +54,7 @@ class _Copy:
 
     @property
     def by_client(self) -> bool:
-        """Whether it is read and written, and not copied by the server."""
+        """Return if it is read and written, and not copied by the server."""
         return self.bound or self.borrows
 
 
@@ -77,7 +78,7 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
     old, new = layout.thread(source), layout.thread(target)
     listed = yield from Scan(layout, old).rest()
     never = yield from unacknowledged(context, listed)
-    folders = [kept for folder in listed if (kept := without(folder, never)) is not None]
+    folders = without(listed, never)
     named = layout.hides(target)
     stages = [
         [_planned(layout, entry, new + entry.key[len(old) :], named) for entry in entries]
@@ -98,6 +99,7 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
     lenders = [new + entry.key[len(old) :] for entry in lending(folders)]
     number: int | None = None
     there: dict[str, str] = {}
+    stands: AbstractSet[str] = frozenset()
     if borrowers(folders):
         # What is there already stays: it may have been rewritten whole since. But what an earlier copy left
         # that was cut short, and lacks a lender, is written again.
@@ -107,7 +109,6 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
         there = {entry.key: entry.etag for folder in found for entry in folder.entries}
         stands = there.keys() - lacking
         stages = [[each for each in stage if each.special or each.target not in stands] for stage in stages]
-        lenders = [key for key in lenders if key not in stands]
     resealer = Resealer(target)
     for copies in stages:
         stage = yield from _without_special(context, target, copies)
@@ -118,7 +119,8 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
         for window in windows([[each.entry for each in anew.values()]]):
             yield from _write_anew(context, resealer, [anew[entry.key] for entry in window], there)
     if number is not None:
-        yield from retract(context, new, lenders, number, number)
+        came = [key for key in lenders if key not in stands]
+        yield from retract(context, new, came, number, stood=lenders)
 
 
 def _without_special(context: Context, target: str, copies: Sequence[_Copy]) -> Plan[list[_Copy]]:
@@ -176,8 +178,9 @@ def _write_anew(
             made.append((each.target, resealer.seal(container, leaf_of(each.target), room)))
 
     def write(target: str, body: bytes) -> Plan[object]:
-        expected = there.get(target)
-        return store(target, body, context.sizes, only_new=expected is None, expected=expected)
+        if target in there:
+            return overwrite(target, body, context.sizes, there[target])
+        return store(target, body, context.sizes, only_new=True)
 
     yield from abreast(
         write(target, body) for target, body in made if len(body) < context.sizes.multipart_threshold

@@ -166,7 +166,7 @@ class Listing:
 
 
 def _equal(name: str, found: Any, wanted: Any) -> bool:
-    """Whether metadata is as wanted. A run is the same as a UUID and as its text."""
+    """Return if metadata matches a filter. A run is the same as a UUID and as its text."""
     if found == wanted:
         return True
     return name == "run_id" and text_of(found) is not None and text_of(found) == text_of(wanted)

@@ -71,7 +71,7 @@ class Memory:
 
     @property
     def may_borrow(self) -> bool:
-        """Whether this process may read tombstones, without which nothing can be borrowed."""
+        """Return if this process may read tombstones, without which nothing can be borrowed."""
         return not self.states.recall(_BLIND)
 
     def never_borrow(self) -> None:

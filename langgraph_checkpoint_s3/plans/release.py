@@ -6,7 +6,7 @@ A crash between any two requests leaves everything readable: nothing is deleted 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Final
@@ -111,13 +111,18 @@ def unacknowledged(context: Context, folders: Sequence[Folder]) -> Plan[set[str]
     }
 
 
-def without(folder: Folder, keys: AbstractSet[str]) -> Folder | None:
-    """Return a folder without some objects of its checkpoint; `None` where none is left of those."""
-    if not any(entry.key in keys for entry in folder.checkpoints):
-        return folder
-    kept = folder.only(*(entry for entry in folder.checkpoints if entry.key not in keys))
-    kept.writes += folder.writes
-    return kept if kept.checkpoints else None
+def without(folders: Iterable[Folder], keys: AbstractSet[str]) -> list[Folder]:
+    """Return folders without some checkpoints' objects; one that has none left goes with its writes."""
+    left: list[Folder] = []
+    for folder in folders:
+        kept = folder
+        if any(entry.key in keys for entry in folder.checkpoints):
+            kept = folder.only(*(entry for entry in folder.checkpoints if entry.key not in keys))
+            if not kept.checkpoints:
+                continue
+            kept.writes += folder.writes
+        left.append(kept)
+    return left
 
 
 def _open(context: Context, some: Sequence[tuple[Folder, Entry]]) -> Plan[dict[str, CheckpointRecord]]:

@@ -60,7 +60,7 @@ def delete_whole(context: Context, folders: Sequence[Folder]) -> Plan[None]:
         named |= {entry.key for entry in new}
         folders = yield from Scan(context.layout, thread).rest()
     unnamed = {entry.key for entry in lending(folders)} - named  # of somebody who writes on, again and again
-    yield from delete([each for folder in folders if (each := without(folder, unnamed)) is not None])
+    yield from delete(without(folders, unnamed))
 
 
 def delete_some(context: Context, victims: Sequence[Folder], *, now: int = 0) -> Plan[None]:
@@ -142,7 +142,7 @@ def keep(context: Context, thread_id: str, stay: Stay, *, dry_run: bool = False)
     """
     listed = yield from Scan(context.layout, context.layout.thread(thread_id)).rest()
     never = yield from unacknowledged(context, listed)
-    folders = [kept for folder in listed if (kept := without(folder, never)) is not None]
+    folders = without(listed, never)
     staying = stay(folders)
     victims = folders if staying is None else (yield from surplus(context, folders, staying))
     if not dry_run and staying is None:

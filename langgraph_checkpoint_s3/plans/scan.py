@@ -170,7 +170,7 @@ class Scan:
 
     @property
     def done(self) -> bool:
-        """Whether there is nothing more to come."""
+        """Return if nothing more is to come."""
         return self._pages.done
 
     def more(self) -> Plan[list[Folder]]:

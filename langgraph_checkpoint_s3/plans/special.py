@@ -102,7 +102,7 @@ def put_special(context: Context, address: Address, task: Task, now: int) -> Pla
 
 
 def _merged(context: Context, address: Address, key: str, found: Body, task: Task) -> Plan[list[Task]]:
-    """What belongs into the object that is there; nothing where it says all that already."""
+    """Return the tasks to write in the place of the stored object; none where it holds all that already."""
     yield from unlock(context, [found])
     room = context.room(context.layout.namespace(address.thread_id, address.namespace))
     checkpoint_id = required_id(address.checkpoint_id)

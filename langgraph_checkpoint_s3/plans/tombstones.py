@@ -29,7 +29,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     GetObject,
     Missing,
     PutObject,
-    Refused,
+    Stored,
     Tried,
 )
 
@@ -179,22 +179,24 @@ def expect(context: Context, thread: str, keys: Iterable[str]) -> Plan[int]:
 
 
 def retract(
-    context: Context, thread: str, keys: Iterable[str], last: int, whole: int | None = None
+    context: Context, thread: str, came: Iterable[str], last: int, stood: Iterable[str] = ()
 ) -> Plan[None]:
     """Take out the tombstones of objects that are there again.
 
     Args:
         context: The saver's.
         thread: The thread's folder.
-        keys: The objects that have come.
+        came: The objects that were written, or brought back.
         last: The number of the last deletion from before they came. The tombstones of later ones stay.
-        whole: What `expect` returned, if it was asked: its tombstones go, whatever has come.
+        stood: Objects that were expected, and there already. A deletion may be about to take them: only
+            what expects them is taken out, as an earlier try leaves it that was cut short.
 
     Raises:
         ConflictError: Others write them too, again and again.
     """
-    names = frozenset(name_in(thread, key) for key in keys)
-    yield from _change(context, thread, lambda old: old.minus(names, last, whole))
+    back = frozenset(name_in(thread, key) for key in came)
+    there = back | {name_in(thread, key) for key in stood}
+    yield from _change(context, thread, lambda old: old.minus(back, last, there))
 
 
 def _change(context: Context, thread: str, change: Callable[[Tombstones], Tombstones]) -> Plan[int]:
@@ -216,7 +218,7 @@ def _change(context: Context, thread: str, change: Callable[[Tombstones], Tombst
         # versions): there, nothing else helps.
         expected = etag if etag != refused else None
         outcome = yield from ask(PutObject(key, new.encode(), only_new=etag is None, expected=expected))
-        if not isinstance(outcome, Refused):
+        if isinstance(outcome, Stored):
             return new.last
         refused = expected
     raise ConflictError(

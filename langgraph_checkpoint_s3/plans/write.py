@@ -262,10 +262,12 @@ def _is_there(context: Context, address: Address, content: Content) -> Plan[bool
     lenders = lender_keys(folder.namespace, loaded.checkpoint)
     if lenders:
         thread = Layout.thread_of(folder.namespace)
-        present = yield from together(HeadObject(lender) for lender in sorted(lenders))
-        tombstones = yield from read_tombstones(context, thread)
+        answers: list[Any] = yield from together(
+            [look(context, thread), *(HeadObject(lender) for lender in sorted(lenders))]
+        )
+        tombstones = yield from found(context, thread, answers.pop(0))
         lost = _lost(context, thread, loaded.key, lenders, tombstones)
-        if lost is not None or any(isinstance(each, Missing) for each in present):
+        if lost is not None or any(isinstance(each, Missing) for each in answers):
             whole = loaded.checkpoint.whole(context.compression)
             yield from _complete(context, folder.namespace, loaded.key, whole, loaded.etag)
     return True

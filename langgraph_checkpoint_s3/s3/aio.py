@@ -179,12 +179,12 @@ def _follow_no_redirects(client: Any) -> None:
     if endpoint is None:  # what only looks like a client has its own ways
         return
     http = endpoint.http_session
-    opened = http._get_session  # noqa: SLF001
+    opened = http._get_session  # noqa: SLF001  # aiobotocore has no setting for it
 
     async def direct(proxy_url: Any) -> _Direct:
         return _Direct(await opened(proxy_url))
 
-    http._get_session = direct  # noqa: SLF001
+    http._get_session = direct  # noqa: SLF001  # likewise
 
 
 class _Direct:

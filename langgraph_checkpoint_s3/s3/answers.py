@@ -41,7 +41,7 @@ _ROOT: Final = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*(?:<[?!][^>]*>\s*)*<(?:\w+:)?
 
 
 class NotAnAnswer(Exception):  # noqa: N818  # it is no error yet: the request is sent again
-    """What came isn't S3's answer to the request. `str` of it says what it lacks."""
+    """Answer that isn't S3's to the request. `str` of it says what it lacks."""
 
 
 class Unlike(Exception):  # noqa: N818  # likewise
@@ -54,7 +54,7 @@ class Unfinished(Exception):  # noqa: N818  # likewise
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What is known of an answer before it is parsed.
+    """Facts about an answer before it is parsed.
 
     Attributes:
         status: Its HTTP status.

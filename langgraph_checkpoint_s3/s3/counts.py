@@ -74,7 +74,7 @@ class Counts:
 
     @property
     def lock(self) -> threading.Lock:
-        """What is held while they change."""
+        """Return the lock that is held while they change."""
         return self._lock if self._all is None else self._all.lock
 
     def count(self, name: str, by: int = 1) -> None:

@@ -53,5 +53,5 @@ class BlockingChain:
         self._chain = Chain(region)
 
     async def load_credentials(self) -> LentCredentials:
-        """What AWS's chain (environment, profile, role) finds, or will find."""
+        """Credentials that AWS's chain (environment, profile, role) finds, or will find."""
         return LentCredentials(self._chain.load_credentials())

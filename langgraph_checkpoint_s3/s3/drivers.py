@@ -119,8 +119,8 @@ class Store:
         failure: BaseException | None = None
         try:
             while True:
-                step = _step(plan, answers, failure)
-                if isinstance(step, _Ended):
+                step = advance(plan, answers, failure)
+                if isinstance(step, Ended):
                     return cast("T", step.result)
                 try:
                     answers, failure = self._settle(step, counts, stop)
@@ -145,10 +145,10 @@ class Store:
         try:
             while True:
                 if weight < _HEAVY:
-                    step = _step(plan, answers, failure)
+                    step = advance(plan, answers, failure)
                 else:
                     step = await _step_in_thread(plan, answers, failure)
-                if isinstance(step, _Ended):
+                if isinstance(step, Ended):
                     return cast("T", step.result)
                 answers, failure = await self._asettle(clients, step, counts)
                 weight = sum(len(answer.data) for answer in answers if isinstance(answer, Body))
@@ -290,39 +290,39 @@ def name_of(plan: Any) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ended:
+class Ended:
     """A plan's result. `StopIteration` itself can't leave a coroutine or a future."""
 
     result: Any
 
 
-def _step(
+def advance(
     plan: _Plan[Any],
     answers: list[Any] | None,
     failure: BaseException | None,
-) -> Sequence[Request[Any]] | _Ended:
+) -> Sequence[Request[Any]] | Ended:
     """Send a plan what it waits for, on to its next batch or its end."""
     try:
         if failure is not None:
             return plan.throw(failure)
         return next(plan) if answers is None else plan.send(answers)
     except StopIteration as stop:
-        return _Ended(stop.value)
+        return Ended(stop.value)
 
 
 async def _step_in_thread(
     plan: _Plan[Any],
     answers: list[Any] | None,
     failure: BaseException | None,
-) -> Sequence[Request[Any]] | _Ended:
-    """`_step`, without holding up the loop."""
-    thread = asyncio.ensure_future(asyncio.to_thread(_step, plan, answers, failure))
+) -> Sequence[Request[Any]] | Ended:
+    """`advance`, without holding up the loop."""
+    thread = asyncio.ensure_future(asyncio.to_thread(advance, plan, answers, failure))
     try:
         return await asyncio.shield(thread)
     except asyncio.CancelledError as cancelled:
         await asyncio.wait([thread])  # a generator can't be closed while it runs
-        if thread.exception() is None and not isinstance(thread.result(), _Ended):
-            return _step(plan, None, cancelled)
+        if thread.exception() is None and not isinstance(thread.result(), Ended):
+            return advance(plan, None, cancelled)
         raise
 
 

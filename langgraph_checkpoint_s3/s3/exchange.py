@@ -347,7 +347,7 @@ class Exchange:
 
     @property
     def _is_strict(self) -> bool:
-        """Whether the request is rather refused than sent without its condition."""
+        """Return if the request is to be refused, rather than sent without its condition."""
         return isinstance(self.request, PutObject) and self.request.strict
 
     def _call(self, *, once: bool = False) -> Call:

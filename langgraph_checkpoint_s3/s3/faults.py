@@ -342,7 +342,7 @@ def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Again |
 
 
 def _wrong_key(code: str) -> str | None:
-    """What is wrong with a key in KMS; `None` if the code isn't about that, or may be gone the next time."""
+    """Return the fault of a KMS key; `None` if the code isn't about that, or may be gone the next time."""
     if code.startswith("InvalidKeyId"):
         return _KEYS["InvalidKeyId"]
     of_kms, _, rest = code.rpartition("KMS.")

@@ -52,12 +52,12 @@ class _Call:
 
     @property
     def waits(self) -> bool:
-        """Whether there is nothing to do for it yet."""
+        """Return if there is nothing to do for it yet."""
         return self.turn is None and not self.settled
 
     @property
     def items(self) -> list[Any]:
-        """What it is to send."""
+        """Return the items that it is to send."""
         return [each.item for each in self.turn or () if not each.gone]
 
 

@@ -1,4 +1,4 @@
-"""How long a batch of requests may go on without an answer, how long each request, and what a call took.
+"""Time limits of batches and of single requests, and the time that a call took.
 
 botocore tries a request again by itself, out of the drivers' sight. Who calls a client of our own making
 names its `Call` here; the client's handler (`watch`) counts its attempts, and lets none begin too late.

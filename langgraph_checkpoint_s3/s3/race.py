@@ -110,7 +110,7 @@ async def arace(exchange: Exchange, send: Callable[[Call], Coroutine[Any, Any, F
 
 
 def _arrived(body: Any) -> Callable[[], int]:
-    """What tells how many bytes of an asyncio client's body have come so far."""
+    """Counter of the bytes of an asyncio client's body that have come so far."""
     content = getattr(getattr(body, "raw_stream", None), "content", None)
     return lambda: int(getattr(content, "total_bytes", 0))  # aiohttp's
 
@@ -140,15 +140,15 @@ class _Runner:
         self._bell.put(None)
 
     def done(self) -> bool:
-        """Whether the call has ended."""
+        """Return if the call has ended."""
         return self._done
 
     def exception(self) -> BaseException | None:
-        """What it raised."""
+        """Return the error that it raised."""
         return self._error
 
     def result(self) -> Fetched:
-        """What it returned; or raise what it raised."""
+        """Return its result, or raise its error."""
         if self._fetched is None:
             raise self._error or AssertionError
         return self._fetched

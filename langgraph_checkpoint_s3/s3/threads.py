@@ -252,7 +252,7 @@ class _Batch:
                 return
 
     def results(self) -> tuple[list[Any], BaseException | None]:
-        """What came of all calls, and the first error."""
+        """Return the results of all calls, and the first error."""
         outcomes = [self._outcomes[number] for number in range(len(self._items))]
         failure = next((error for _, error in outcomes if error is not None), None)
         return [answer for answer, _ in outcomes], failure

@@ -236,7 +236,7 @@ def method_of(request: Request[Any]) -> str:
 
 
 def md5_of(body: bytes | memoryview) -> str | None:
-    """What `Content-MD5` says of a body; `None` where there is no MD5 (in FIPS mode, it may be missing)."""
+    """Return the `Content-MD5` of a body; `None` where there is no MD5 (in FIPS mode, it may be missing)."""
     try:
         digest = hashlib.md5(body, usedforsecurity=False).digest()
     except (AttributeError, ValueError):

@@ -13,7 +13,7 @@ KINDS = ("small object", "object", "short listing", "listing")
 
 
 def learn(saver: S3Saver, seconds: float, *, saved: float | None = 10) -> None:
-    """As if the latest reads had taken so long, and so many second requests were saved up.
+    """Set the time that the latest reads took, and the second requests that are saved up.
 
     `None` is as many as it takes: where the machine is busy, reads are slow that nobody slows down.
     """

@@ -20,7 +20,7 @@ def a_second_each(calls: Calls, place: Place) -> None:
 
 @pytest.fixture
 def released() -> Iterator[threading.Event]:
-    """What parked answers wait for."""
+    """Yield the event that parked answers wait for."""
     event = threading.Event()
     yield event
     event.set()

@@ -1,4 +1,4 @@
-"""Of a deletion, single keys may fail as whole requests do: just those are tried again."""
+"""Deletions in which single keys fail: only those keys are tried again."""
 
 from __future__ import annotations
 

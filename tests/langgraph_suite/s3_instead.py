@@ -53,7 +53,7 @@ threading.Event().wait()
 
 
 class _Now:
-    """What the test that runs has made; pytest runs one at a time in a process."""
+    """Savers that the running test has made; pytest runs one test at a time in a process."""
 
     numbers = itertools.count()
     url = ""
@@ -91,7 +91,7 @@ class OnServer(S3Saver):
 
 
 class InMemory(OnServer):
-    """What `InMemorySaver` becomes.
+    """Stands in for `InMemorySaver`.
 
     Its async methods call its blocking ones, and tests derive classes from it that count on that: where one
     has a blocking method of its own and no async one, the latter calls the former here, too.
@@ -131,7 +131,7 @@ async def _aput_immutable(self: Any, config: Any, checkpoint: Any, metadata: Any
 
 
 class Sealed(OnServer):
-    """What `SqliteSaver` becomes: encrypted, with hashed names and no cache, so that more is tried."""
+    """Stands in for `SqliteSaver`: encrypted, with hashed names and no cache, so that more is tried."""
 
     def __init__(self) -> None:
         key = base64.b64encode(bytes(32)).decode()
@@ -146,7 +146,7 @@ class Sealed(OnServer):
 
 
 class AsyncSealed(Sealed):
-    """What `AsyncSqliteSaver` becomes."""
+    """Stands in for `AsyncSqliteSaver`."""
 
     @classmethod
     @contextlib.asynccontextmanager

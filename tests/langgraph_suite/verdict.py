@@ -1,4 +1,4 @@
-"""What the two runs say: LangGraph's tests with its own savers, and with `S3Saver`. Pure."""
+"""Comparison of two runs of LangGraph's tests: with its own savers, and with `S3Saver`. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ S3 = "S3Saver"
 
 
 class Seen(NamedTuple):
-    """What a test did.
+    """Outcome of one test.
 
     Attributes:
         outcome: pytest's word for it.

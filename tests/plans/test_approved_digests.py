@@ -31,7 +31,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def fips(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What OpenSSL does in FIPS mode. MD5 for no security is left to who asks for it so: ETags are MD5s."""
+    """Refuse MD5 as OpenSSL does in FIPS mode, but for `usedforsecurity=False`: ETags are MD5s."""
     real = hashlib.md5
 
     def refuse(name: str) -> Any:

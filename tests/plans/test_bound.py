@@ -189,7 +189,7 @@ def test_a_lent_frame_is_bound_to_its_lenders_leaf(fake: FakeS3) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_every_object_names_its_leaf(fake: FakeS3, way: str) -> None:
-    """What is put again beside itself, copied, rewritten and restored, too."""
+    """Objects that were put again beside themselves, copied, rewritten and restored are bound too."""
     saver = thread(fake, **WAYS[way])
     put(saver, "02", "01", thread="chat", values={"other": 1})
     saver.put_writes(place("chat", "02"), [(f"c{slot}", slot) for slot in range(0, 999, 2)], "t" * 99)

@@ -35,7 +35,7 @@ def admin_of(fake: FakeS3, by: timedelta) -> S3Admin:
 
 
 def created(fake: FakeS3, key: str) -> datetime:
-    """When an object says that it was written."""
+    """Return the time at which an object says it was written."""
     data = fake.objects[key].data
     context = make_saver(fake)._context()
     body = Body(data, "", len(data))
@@ -108,7 +108,7 @@ class TestWhatObjectsSay:
             assert abs(created(fake, key) - fake.objects[key].modified) < timedelta(seconds=5)
 
     def test_decides_between_overlapping_regular_writes(self, fake: FakeS3, by: timedelta) -> None:
-        """Of two processes the first one's stay, whichever clock is wrong."""
+        """The first of two processes keeps its writes, whichever clock is wrong."""
         config = put(make_saver(fake), "1")
         for first, second in ((by, timedelta(0)), (timedelta(0), by)):
             task = f"{first} {second}"

@@ -9,6 +9,7 @@ from langgraph.checkpoint.base import Checkpoint
 
 from langgraph_checkpoint_s3 import S3Saver, StorageUnavailableError
 from langgraph_checkpoint_s3.objects.keys import encode_rank
+from langgraph_checkpoint_s3.plans.tombstones import expect
 from langgraph_checkpoint_s3.s3.requests import CopyObject, PutObject, Request
 from tests.plans.borrowers import eager, key_of, layout, lenders, noise, step
 from tests.support.checkpoints import place
@@ -91,6 +92,32 @@ def test_a_copy_cut_short_is_made_again(fake: FakeS3) -> None:
         assert lenders(fake, "2", "u") == ["1"]
     make_saver(fake).copy_thread("t", "u")
     assert values(fake, "u") == expected
+
+
+@pytest.mark.parametrize("comparing", [True, False])
+def test_what_a_cut_copy_left_without_its_lender_is_replaced(
+    fake: FakeS3, comparing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The source was rewritten whole since. Some stores refuse the ETag that they show."""
+    saver = eager(fake)
+    first = step(saver, "1", run="old", one=noise(600, 1))
+    step(saver, "2", first, run="new", n=2)
+    make_saver(fake).copy_thread("t", "u")
+    lender = key_of(fake, "1", "u")
+    saver._store.run(expect(saver._context(), layout().thread("u"), [lender]))
+    fake.delete(lender)
+    make_saver(fake).delete_for_runs(["old"])
+    assert not values(fake, "u")
+    if not comparing:
+        may = FakeS3._may
+
+        def refusing(self: FakeS3, request: Any, conditional: bool) -> bool:
+            return request.expected is None and may(self, request, conditional)
+
+        monkeypatch.setattr(FakeS3, "_may", refusing)
+    make_saver(fake).copy_thread("t", "u")
+    assert values(fake, "u") == values(fake, "t")
+    assert not lenders(fake, "2", "u")
 
 
 def thread_folder(thread: str) -> str:

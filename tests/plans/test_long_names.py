@@ -42,7 +42,7 @@ def filled(fake: FakeS3, thread: str, ns: str = "", **settings: Any) -> S3Saver:
 
 
 def all_of(fake: FakeS3, thread: str, **settings: Any) -> list[Any]:
-    """What a process that has just begun sees of a thread, but for its name."""
+    """Return a new process's view of a thread, without its name."""
     found = list(make_saver(fake, **settings).list(place(thread, ns=None)))
     assert all(each.config["configurable"]["thread_id"] == thread for each in found)
     return [(shown(each)[0][1:], *shown(each)[2:]) for each in found]

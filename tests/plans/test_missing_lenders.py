@@ -256,7 +256,7 @@ def test_what_a_put_completes_meanwhile_is_shown(fake: FakeS3, saver: S3Saver) -
         fake.hook = None
 
         def read(_: Any) -> None:
-            """When everything is deleted that it borrows."""
+            """Delete everything that it borrows from."""
             fake.hook = None
             for key in doomed:
                 fake.delete(key)

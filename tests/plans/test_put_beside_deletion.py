@@ -56,7 +56,7 @@ def go_on(saver: S3Saver, last: Checkpoint, count: int = 1, **changed: Any) -> C
 
 
 def looked(count: Count) -> int:
-    """How often tombstones were read."""
+    """Count the reads of tombstones."""
     return sum(isinstance(each, GetObject) and "/.deleted/" in each.key for each in count.requests)
 
 
@@ -155,9 +155,7 @@ def test_a_put_whose_lenders_have_tombstones_is_written_whole(fake: FakeS3) -> N
     """The deletion was cut short when it had written them. Those who borrow from it still find it."""
     saver, other = eager(fake), eager(fake)
     third = line(saver)
-    fake.hook = once(DeleteObjects, stop)
-    with pytest.raises(KeyboardInterrupt):
-        make_saver(fake).delete_for_runs(["old"])
+    announce_only(fake)
     readers: list[Checkpoint] = []
 
     def read(_: Any) -> None:
@@ -192,6 +190,14 @@ def opened_when(fake: FakeS3, kind: type[Request[Any]], checkpoint_id: str, then
 
 def stop(_: Any) -> None:
     raise KeyboardInterrupt
+
+
+def announce_only(fake: FakeS3) -> None:
+    """Cut a deletion of the old run short, after it wrote its tombstones and before it deletes."""
+    fake.hook = once(DeleteObjects, stop)
+    with pytest.raises(KeyboardInterrupt):
+        make_saver(fake).delete_for_runs(["old"])
+    fake.hook = None
 
 
 @pytest.mark.modes("plain", "private")
@@ -234,14 +240,11 @@ def test_where_something_else_is_there_the_put_is_written_whole(fake: FakeS3) ->
 @pytest.mark.parametrize("etag", ["right", "wrong", "none"])
 @pytest.mark.parametrize("plain", [False, True], ids=["conditions", "none of them"])
 def test_the_completion_does_not_depend_on_the_etag(fake: FakeS3, etag: str, plain: bool) -> None:
-    """Of an upload, some stores say none, or a wrong one."""
+    """Some stores give no ETag for an upload in parts, or a wrong one."""
     fake.plain = plain
     saver = eager(fake, sizes=Sizes(150, 90))
     third = line(saver)
-    fake.hook = once(DeleteObjects, stop)
-    with pytest.raises(KeyboardInterrupt):
-        make_saver(fake).delete_for_runs(["old"])
-    fake.hook = None
+    announce_only(fake)
     complete: Any = fake._complete
 
     def answer(*arguments: Any) -> Any:
@@ -260,9 +263,7 @@ def test_the_completion_does_not_depend_on_the_etag(fake: FakeS3, etag: str, pla
 def test_a_checkpoint_deleted_before_its_completion_is_refused(fake: FakeS3) -> None:
     saver = eager(fake)
     third = line(saver)
-    fake.hook = once(DeleteObjects, stop)
-    with pytest.raises(KeyboardInterrupt):
-        make_saver(fake).delete_for_runs(["old"])
+    announce_only(fake)
 
     def delete(_: Any) -> None:
         fake.hook = None
@@ -280,9 +281,7 @@ def test_a_completed_checkpoint_that_somebody_took_for_a_failed_puts_is_refused(
     """`remove_orphans` names it before it looks at it for the last time, and then deletes it unseen."""
     saver = eager(fake)
     third = line(saver)
-    fake.hook = once(DeleteObjects, stop)
-    with pytest.raises(KeyboardInterrupt):
-        make_saver(fake).delete_for_runs(["old"])
+    announce_only(fake)
     puts = itertools.count()
 
     def name(moment: Moment, request: Request[Any]) -> None:
@@ -329,9 +328,7 @@ def test_who_may_not_read_tombstones_writes_whole_and_never_borrows(
 def test_tombstones_that_were_damaged_on_their_way_are_read_again(fake: FakeS3) -> None:
     saver = eager(fake)
     third = line(saver)
-    fake.hook = once(DeleteObjects, stop)
-    with pytest.raises(KeyboardInterrupt):
-        make_saver(fake).delete_for_runs(["old"])
+    announce_only(fake)
     key = layout().tombstones(layout().thread("t"))
     sound, left = fake.objects[key].data, iter([True])
 
@@ -413,7 +410,7 @@ class Process:
                 return
 
     def when(self, name: str, kind: type[Request[Any]]) -> list[int]:
-        """When requests of a kind were served."""
+        """Return the times at which requests of a kind were served."""
         return [time for time, request in self.at.get(name, ()) if isinstance(request, kind)]
 
 

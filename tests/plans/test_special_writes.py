@@ -52,7 +52,7 @@ def ahead(fake: FakeS3, seconds: int) -> S3Saver:
 
 
 def shown(fake: FakeS3) -> dict[str, Any]:
-    """What a fresh process sees of the task."""
+    """Return a new process's view of the task's writes."""
     found = pending(make_saver(fake), place("t", "1"))
     assert {task for task, _, _ in found} <= {"task"}
     assert len(found) == len({channel for _, channel, _ in found})
@@ -162,31 +162,23 @@ def test_a_lost_reply(fake: FakeS3, write: Write, kind: type[Request[Any]], whic
     """The client library sends again what wasn't answered, and is refused by what it wrote itself."""
     put(make_saver(fake), "1")
     write(make_saver(fake), [(RESUME, "old"), (INTERRUPT, "old")])
-    asked = 0
+    moments: tuple[Moment, ...] = ("before", "after")
+    for when in moments:
+        asked = 0
 
-    def twice(moment: Moment, request: Request[Any]) -> None:
-        nonlocal asked
-        if moment == "after" and isinstance(request, kind):
-            asked += 1
-            if asked == which + 1:
-                fake.hook = None
-                fake.execute(request)  # the first attempt's effect; the second one's is the answer
-                fake.hook = twice
+        def twice(moment: Moment, request: Request[Any], when: Moment = when) -> None:
+            nonlocal asked
+            if moment == when and isinstance(request, kind):
+                asked += 1
+                if asked == which + 1:
+                    fake.hook = None
+                    fake.execute(request)
+                    fake.hook = twice
 
-    def lost(moment: Moment, request: Request[Any]) -> None:
-        nonlocal asked
-        if moment == "before" and isinstance(request, kind):
-            asked += 1
-            if asked == which + 1:
-                fake.hook = None
-                fake.execute(request)
-                fake.hook = lost
-
-    for hook in (twice, lost):
-        asked, fake.hook = 0, hook
-        write(make_saver(fake), [(INTERRUPT, hook.__name__)])
+        fake.hook = twice
+        write(make_saver(fake), [(INTERRUPT, when)])
         fake.hook = None
-        assert shown(fake) == {RESUME: "old", INTERRUPT: hook.__name__}
+        assert shown(fake) == {RESUME: "old", INTERRUPT: when}
 
 
 def test_what_is_there_already_is_not_written_again(fake: FakeS3, write: Write) -> None:

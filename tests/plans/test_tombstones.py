@@ -1,4 +1,4 @@
-"""What tombstones cost, who needs none, and what is left of them."""
+"""Tombstones: their cost, deletions that need none, and their remains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process can do, and what it does it with."""
+"""Actions of a simulated process, and their arguments."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Known:
 
 @dataclass(frozen=True)
 class File:
-    """What was exported.
+    """An exported thread.
 
     Attributes:
         thread: From which thread.
@@ -89,7 +89,7 @@ def succeed(new: str, parent: Checkpoint | None, changed: Mapping[str, Any], ver
 
 
 def evolve(chosen: random.Random, values: dict[str, Any]) -> dict[str, Any]:
-    """What a step of a graph changes: a document that stays, as a rule, a log, and messages that grow."""
+    """Change the state as a graph's step does: a document that mostly stays, a log, growing messages."""
     changed: dict[str, Any] = {}
     if not values:
         changed["doc"] = _noise(chosen, chosen.choice([0, 18_000, 18_000, 40_000]))

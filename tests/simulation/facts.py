@@ -1,4 +1,4 @@
-"""What the oracle is told: operations, what they make, and what they remove.
+"""Facts for the oracle: operations, and the checkpoints that they make and remove.
 
 A time is the number of a step. An operation has an effect at some time between its beginning and its end;
 one that failed or was killed at any time until the last of its requests has arrived, or never. What may be
@@ -56,7 +56,7 @@ class Op:
 
     @property
     def done(self) -> bool:
-        """Whether it was acknowledged."""
+        """Return if it was acknowledged."""
         return self.outcome == "done"
 
     @property
@@ -67,7 +67,7 @@ class Op:
 
 @dataclass(frozen=True)
 class Content:
-    """What a checkpoint holds. Its copies hold the same."""
+    """Contents of a checkpoint. Its copies hold the same."""
 
     checkpoint: Mapping[str, Any]
     metadata: Mapping[str, Any]
@@ -130,11 +130,11 @@ class Copy:
 
 
 def always() -> bool:
-    """What is sure as soon as it is acknowledged."""
+    """Return `True`: it is there as soon as it is acknowledged."""
     return True
 
 
 def place_of(config: Any) -> Place:
-    """What a config points at."""
+    """Return the checkpoint that a config points at."""
     said = config["configurable"]
     return said["thread_id"], said.get("checkpoint_ns") or "", said["checkpoint_id"]

@@ -256,7 +256,7 @@ class History:
         self.processes[self.processes.index(process)] = self._process(self.processes.index(process))
 
     def _settle(self) -> None:
-        """What is still under way arrives."""
+        """Let every request that is under way arrive."""
         world = self.world
         world.faults = 0
         world.pace = self.chosen.choice([1.0, 100.0])
@@ -324,7 +324,7 @@ class History:
             raise self.damage(error, what, f"{what} raises {type(error).__name__}") from error
 
     def damage(self, error: Exception, what: str, otherwise: str) -> Violation:
-        """What it is that can't be read: what was acknowledged, or what stands in the way of that."""
+        """Classify a checkpoint that can't be read: acknowledged, or in the way of one that was."""
         layout, step = self.processes[0].saver._layout, self.world.step
         if isinstance(error, CorruptObjectError):
             for where in self.model.places():
@@ -336,7 +336,7 @@ class History:
         return Violation(otherwise, f"{what}: {error}")
 
     def told(self) -> str:
-        """What has happened, a line a step."""
+        """Return the history as text, a line a step."""
         from tests.simulation.told import describe
 
         first = (

@@ -1,4 +1,4 @@
-"""What follows from what was asked for: which checkpoints are there, may be there, and can't be."""
+"""Model of the bucket: checkpoints that must be there, may be there, and can't be."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class Model:
         return [at for at in self.places(where[0]) if at[1] == where[1]]
 
     def made(self, where: Place) -> Iterator[Made]:
-        """What made a checkpoint, or may have."""
+        """Yield the operations that made a checkpoint, or may have."""
         yield from self._made.get(where, ())
         for copy in self.copies:
             if copy.target == where[0]:
@@ -125,7 +125,7 @@ class Model:
                     yield Made(copy.op, lambda copy=copy, at=source: self._copied(copy, at))  # type: ignore[misc]
 
     def written(self, where: Place) -> dict[str, list[Written]]:
-        """What was written for a checkpoint, by task."""
+        """Return the writes for a checkpoint, by task."""
         found = {task: list(calls) for task, calls in self._written.get(where, {}).items()}
         for copy in self.copies:
             if copy.target != where[0]:
@@ -144,7 +144,7 @@ class Model:
         return copy.op.ended is not None and self.certain(source, copy.op.begun, copy.op.ended)
 
     def certain(self, where: Place, since: float, until: float, despite: Removal | None = None) -> bool:
-        """Whether a checkpoint is there all the time from one step to another.
+        """Return if a checkpoint is there all the time from one step to another.
 
         Args:
             where: The checkpoint.
@@ -171,7 +171,7 @@ class Model:
         )
 
     def stays(self, where: Place, since: float, until: float) -> bool:
-        """Whether a checkpoint, or a later one, is there all the time: only a pruning can have taken it.
+        """Return if a checkpoint, or a later one, is there all the time: only a pruning can have taken it.
 
         A pruning may have taken it for a later one's sake, and something else that one since.
         """
@@ -199,7 +199,7 @@ class Model:
         )
 
     def possible(self, where: Place, since: float, until: float) -> bool:
-        """Whether a checkpoint may be there at some time from one step to another."""
+        """Return if a checkpoint may be there at some time from one step to another."""
         return any(
             made.op.begun < until
             and not (self.exact and any(self._removed(each, where, made, since) for each in self.removals))
@@ -218,15 +218,15 @@ class Model:
         )
 
     def deleted_since(self, thread: str, step: int) -> bool:
-        """Whether all of a thread may have been deleted since a step."""
+        """Return if all of a thread may have been deleted since a step."""
         return any(each.thread == thread and each.op.closed >= step for each in self.removals)
 
     def taken(self, where: Place, op: Op) -> bool:
-        """Whether a checkpoint may have been deleted while an operation went on."""
+        """Return if a checkpoint may have been deleted while an operation went on."""
         return any(each.op.closed >= op.begun and each.may(where) for each in self.removals)
 
     def disturbed(self, threads: Iterable[str], op: Op) -> bool:
-        """Whether anything may have gone from some threads while an operation went on."""
+        """Return if anything may have gone from some threads while an operation went on."""
         places = [at for thread in threads for at in self.places(thread)]
         until = FOREVER if op.ended is None else op.ended
         return any(
@@ -239,7 +239,7 @@ class Model:
 
 
 def _was(made: Iterable[Made], op: Op) -> bool:
-    """Whether something was there, at some time, before an operation began."""
+    """Return if something was there, at some time, before an operation began."""
     return any(
         each.op.done and each.op.ended is not None and each.op.ended <= op.begun and each.sure()
         for each in made

@@ -138,7 +138,7 @@ class Oracle(Model):
 
 
 def _before(one: Made, other: Made) -> bool:
-    """Whether one was over when the other one began."""
+    """Return if one operation was over when the other one began."""
     return one.op.closed < other.op.begun
 
 

@@ -19,13 +19,13 @@ class Process(Worker):
         return Action(name, run, tell, nothing, self._busy)
 
     def _moved(self, op: Op, thread: str) -> bool:
-        """Whether anything may have gone from a thread meanwhile; what was never acknowledged may always."""
+        """Return if anything may have gone from a thread meanwhile, as what was never acknowledged may."""
         return self.model.disturbed([thread], op) or any(
             not each.done and each.closed >= op.begun for each in self.history.writers if each is not op
         )
 
     def _busy(self, op: Op) -> bool:
-        """Whether any other operation was under way at the same time."""
+        """Return if any other operation was under way at the same time."""
         return any(each is not op and each.closed >= op.begun for each in self.history.writers)
 
     def prune(self) -> Action:

@@ -1,4 +1,4 @@
-"""What runs a saver's plans in a history, in the place of its store: each batch is waited for."""
+"""Runner of a saver's plans in a history, in place of its store: each batch is waited for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Config
+from langgraph_checkpoint_s3.s3.drivers import Ended, advance
 from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
 from langgraph_checkpoint_s3.s3.requests import Body, Call, Failed, Request, Tried
 from tests.simulation.bucket import Bucket
@@ -33,7 +34,7 @@ WIRE: Final[Any] = Wire()
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What a coroutine waits for."""
+    """Batch of requests that a coroutine waits for."""
 
     store: Store
     requests: Sequence[Request[Any]]
@@ -87,13 +88,9 @@ class Store:
         failure: BaseException | None = None
         try:
             while True:
-                try:
-                    if failure is not None:
-                        batch = plan.throw(failure)
-                    else:
-                        batch = next(plan) if answers is None else plan.send(answers)
-                except StopIteration as stop:
-                    return stop.value
+                batch = advance(plan, answers, failure)
+                if isinstance(batch, Ended):
+                    return batch.result
                 assert batch, "a plan yielded an empty batch"
                 try:
                     answers, failure = await Batch(self, batch)
@@ -157,7 +154,7 @@ class Store:
 
 
 def name_of(request: object) -> str:
-    """What kind of request it is."""
+    """Return the kind of a request."""
     return type(request).__name__
 
 

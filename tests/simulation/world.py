@@ -281,14 +281,14 @@ class World:
         self.now += spent * self.pace
 
     def ready(self) -> list[Flight]:
-        """What can get on now. If all that there is waits for time to pass, it passes."""
+        """Return the tasks that can go on now. If all of them wait for time to pass, it passes."""
         for flight in [each for each in self.flights if not each.awaited and self.now > each.since + STALE]:
             self.note(flight.running.op.name, "never arrives", flight.request)
             self.land(flight)
         return [flight for flight in self.flights if flight.ready <= self.now]
 
     def slow(self) -> bool:
-        """Whether a write is under way that takes its time."""
+        """Return if a slow write is under way."""
         return any(
             flight.weight < 0.1
             and flight.awaited

@@ -1,4 +1,4 @@
-"""How long a test waits for what must come: long enough for the slowest machine, and not for ever."""
+"""Time that a test waits for what must come: long enough for the slowest machine, and not for ever."""
 
 from __future__ import annotations
 

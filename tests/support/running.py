@@ -1,4 +1,4 @@
-"""What nodes of the tests' graphs do while others run beside them."""
+"""Nodes of the tests' graphs that run beside one another."""
 
 from __future__ import annotations
 

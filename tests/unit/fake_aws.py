@@ -18,7 +18,7 @@ _LATER = "2099-01-01T00:00:00Z"
 
 
 class FakeAws:
-    """What the server knows.
+    """State of the server.
 
     Attributes:
         url: Where it listens.

@@ -1,4 +1,4 @@
-"""What a saver may find around it, and the ways to make one: for tests of settings and credentials."""
+"""Surroundings of a saver, and the ways to make one: for tests of settings and credentials."""
 
 from __future__ import annotations
 

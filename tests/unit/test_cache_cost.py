@@ -1,4 +1,4 @@
-"""What the caches count is what they cost, keys and tables included: measured, whatever the process."""
+"""Sizes that the caches count are what they cost, keys and tables included: measured."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ BODY = b"what is stored"
 
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
-    """What the server was asked."""
+    """Return the requests that the server got."""
     found: list[Request] = []
     answer = Bucket.answer
 
@@ -154,7 +154,7 @@ def test_what_is_written_carries_an_md5_where_no_checksum_goes(
 def test_where_there_is_no_md5_nothing_fails(
     asynchronous: bool, missing: type[Exception], heard: list[Request], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in FIPS mode: OpenSSL may have none at all."""
+    """Take MD5 away, as OpenSSL may in FIPS mode."""
 
     def none(*_: Any, **__: Any) -> Any:
         raise missing("unsupported hash type md5")

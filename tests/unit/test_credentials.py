@@ -45,7 +45,7 @@ def aws(surroundings: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAws
 
 
 class Place:
-    """Where credentials come from: bad at first, and then mended."""
+    """Source of credentials: bad at first, and then mended."""
 
     def __init__(self, aws: FakeAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.aws, self.tmp_path, self.monkeypatch = aws, tmp_path, monkeypatch
@@ -168,7 +168,7 @@ def test_the_same_saver_works_when_they_are_mended(asynchronous: bool, mend: Cal
 def test_a_session_of_the_users_finds_what_it_did_not_find(
     asynchronous: bool, mend: Callable[[], None], place: Any
 ) -> None:
-    """What it did find stays: the session is the user's."""
+    """The session is the user's: the credentials that it found stay."""
     with S3Saver("bucket", **sessions()) as saver:
         refused, *others = outcomes(saver, asynchronous, [nothing, mend, nothing])
     assert isinstance(refused, AccessDeniedError)

@@ -38,7 +38,7 @@ async def settle() -> None:
 
 
 def waiting(joint: Joint) -> int:
-    """How many threads' calls wait."""
+    """Count the threads whose calls wait."""
     line = joint._lines.get((id(None), "a"))
     return 0 if line is None else len(line.waiting)
 

@@ -126,7 +126,7 @@ def test_a_checkpoint_leaf_reads_back(
 def test_a_leaf_tells_if_its_object_is_encrypted_borrows_and_lends(
     parent: str | None, run: str | None, created: int | None, sealed: bool, flag: str
 ) -> None:
-    """What borrows counts as one to borrow from, too."""
+    """A checkpoint that borrows may lend, too."""
     borrows, lends = flag == "b", flag in "1b"
     leaf = CheckpointLeaf(parent, "loop", 3, run, created, sealed, lends, borrows)
     assert decode_leaf(leaf.encode()) == leaf

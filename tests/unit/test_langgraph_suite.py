@@ -1,4 +1,4 @@
-"""What `make test-langgraph` makes of its two runs."""
+"""Verdicts of `make test-langgraph` on its two runs."""
 
 from __future__ import annotations
 

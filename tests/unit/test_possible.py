@@ -1,4 +1,4 @@
-"""What S3 can't take is refused before anything is sent: names, classes, tags, keywords; and no more."""
+"""Settings that S3 can't take are refused before anything is sent: names, classes, tags, keywords."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the store is: one order of precedence, however a saver is made, sync and async; what comes of it."""
+"""Precedence of the settings that say where the store is, however a saver is made, sync and async."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_the_endpoint_and_what_it_decides(
 def test_the_region_of_a_session_is_an_explicit_one(
     asynchronous: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in AWS Lambda, where AWS_REGION is always set: a bucket elsewhere is told by the session."""
+    """AWS Lambda always sets AWS_REGION: the session tells a bucket elsewhere."""
     monkeypatch.setenv("AWS_REGION", "us-west-2")
     aio = AioSession()
     aio.set_config_variable("region", "eu-west-1")

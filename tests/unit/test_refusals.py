@@ -1,4 +1,4 @@
-"""What is wrong with credentials and with KMS keys: each code has its type and says what to do."""
+"""Errors about credentials and KMS keys: each code has its type and says what to do."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def test_a_key_that_kms_cannot_use(code: str, remedy: str) -> None:
 
 
 def of_kms(error: Exception, *, reading: bool = False) -> S3CheckpointError:
-    """What `KmsKeys` makes of an error of its client's."""
+    """Return the error that `KmsKeys` makes of its client's."""
 
     class Client:
         def generate_data_key(self, **_: Any) -> Any:

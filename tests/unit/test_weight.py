@@ -35,7 +35,7 @@ class Pretender:
 
 
 class Scalar:
-    """As numpy's arrays without dimensions."""
+    """Looks like one of numpy's arrays without dimensions."""
 
     def __len__(self) -> int:
         raise TypeError("len() of unsized object")

@@ -82,7 +82,7 @@ def _reading(finding: str, case: Case, name: str, what: str, wanted: bytes) -> F
 
 
 def lists(case: Case) -> Finding:
-    """Whether lists are up to date, in S3's order, begin where they are told to, and know folders."""
+    """Check that lists are up to date, in S3's order, begin where they are told to, and know folders."""
     error = case.error("list") or case.error("after")
     if isinstance(error, NotSupportedError):
         return Finding("lists", "missing", error.reason, _OTHER_STORE)

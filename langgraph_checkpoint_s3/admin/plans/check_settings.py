@@ -88,7 +88,7 @@ def encryption(case: Case) -> Finding:
 
 
 def _keeps_the_key(config: S3Config, algorithm: str, default: Mapping[str, str]) -> bool:
-    """Whether what the saver asks for is no weaker than the bucket's default, and its key was chosen."""
+    """Check that the saver's encryption is no weaker than the bucket's default, and its key was chosen."""
     asked = config.server_side_encryption
     chosen = config.kms_key_id is not None or not default.get("KMSMasterKeyID")
     return asked.startswith("aws:kms") and len(asked) >= len(algorithm) and chosen

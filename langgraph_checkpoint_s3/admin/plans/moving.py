@@ -27,7 +27,7 @@ from langgraph_checkpoint_s3.plans.plan import Plan, abreast
 from langgraph_checkpoint_s3.plans.read import at, heads, open_object
 from langgraph_checkpoint_s3.plans.release import unacknowledged, without
 from langgraph_checkpoint_s3.plans.scan import Scan, group
-from langgraph_checkpoint_s3.plans.tombstones import expect, read_tombstones, retract
+from langgraph_checkpoint_s3.plans.tombstones import expect, retract
 from langgraph_checkpoint_s3.plans.transfer import fetch, store, windows
 from langgraph_checkpoint_s3.plans.unlock import unlock
 from langgraph_checkpoint_s3.s3.requests import Body, Entry, Missing, Stored
@@ -112,7 +112,7 @@ class Export:
         """
         listed = yield from Scan(self._context.layout, self._folder).rest()
         never = yield from unacknowledged(self._context, listed)
-        folders = [kept for folder in listed if (kept := without(folder, never)) is not None]
+        folders = without(listed, never)
         stages = list(stages_of(folders))
         if not any(stages):
             raise InvalidKeyError(
@@ -220,9 +220,8 @@ class Import:
         for folder in (yield from Scan(self._context.layout, self._folder).rest()):
             self._there.update((entry.key, entry) for entry in folder.entries)
         yield from self._check_lenders()
-        if self._loans and self._lending <= self._there.keys():  # an earlier import may have been cut short
-            tombstones = yield from read_tombstones(self._context, self._folder)
-            self._number = tombstones.last if tombstones else None
+        if self._loans and self._lending <= self._there.keys():
+            self._number = 0  # nothing is to come, but an earlier import may have been cut short
         elif self._loans:
             self._number = yield from expect(self._context, self._folder, self._lending)
 
@@ -246,7 +245,7 @@ class Import:
         self.count += len(pairs)
         if self.done and self._number is not None:
             came = self._lending & self._came
-            yield from retract(self._context, self._folder, came, self._number, self._number)
+            yield from retract(self._context, self._folder, came, self._number, stood=self._lending)
 
     def _check_lenders(self) -> Plan[None]:
         """Make sure that what is there, and isn't written, lends what is about to be borrowed from it."""

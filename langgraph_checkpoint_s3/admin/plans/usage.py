@@ -1,4 +1,4 @@
-"""Which threads there are, what they take, and what that costs. From LISTs alone, but for hashed names."""
+"""Threads, their sizes and costs. From LISTs alone, but for hashed names."""
 
 from __future__ import annotations
 
