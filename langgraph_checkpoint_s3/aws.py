@@ -21,15 +21,13 @@ _UNKNOWN: Final = (
     f"AWS_ACCESS_KEY_ID, the profile and the endpoint. {_NEW}"
 )
 _WRONG: Final = (
-    "The secret access key doesn't belong to the access key id. Check AWS_SECRET_ACCESS_KEY or the "
-    "profile for a "
-    "character too many or too few; if it is right, a proxy changes the requests"
+    "The secret access key doesn't belong to the access key id. Check AWS_SECRET_ACCESS_KEY or the profile "
+    "for a character too many or too few; if it is right, a proxy changes the requests"
 )
 _EXPIRED: Final = f"The session token has expired: get a new one (`aws sso login`, the role again). {_NEW}"
 _TOKEN: Final = (
     "The session token isn't valid: it must be of the same credentials as the access key. Set "
-    "AWS_SESSION_TOKEN "
-    f"anew, or unset it for credentials that last. {_NEW}"
+    f"AWS_SESSION_TOKEN anew, or unset it for credentials that last. {_NEW}"
 )
 _UNSIGNED: Final = "The request came unsigned or half signed: check the credentials, and proxies on the way"
 
@@ -55,13 +53,11 @@ _SIGN_IN: Final = "Sign in again (`aws sso login`), with the profile that is use
 FETCHING: Final[Mapping[str, str]] = {
     "AssumeRole": (
         "Check role_arn (and external_id) in the profile, that the role's trust policy names who asks, "
-        "and that "
-        "they may sts:AssumeRole"
+        "and that they may sts:AssumeRole"
     ),
     "AssumeRoleWithWebIdentity": (
-        "Check AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE (on EKS: the service account's role), and "
-        "that the "
-        "role's trust policy has the identity provider, the service account's name and the audience"
+        "Check AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE (on EKS: the service account's role), and that "
+        "the role's trust policy has the identity provider, the service account's name and the audience"
     ),
     "AssumeRoleWithSAML": "Check the role's trust policy, and sign in again",
     "GetSessionToken": "Check the long-lived credentials, and the MFA device and code",
@@ -181,8 +177,7 @@ def of_credentials(error: Exception, **where: Any) -> S3CheckpointError | None:
         if isinstance(error, (boto.SSOError, boto.TokenRetrievalError))
         else (
             "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role. They are looked for "
-            "again with the "
-            "next request"
+            "again with the next request"
         )
     )
     return AccessDeniedError(
@@ -202,8 +197,7 @@ def _of_answer(error: Any, where: Mapping[str, Any]) -> S3CheckpointError | None
         if status >= 500 or status == 429 or code in _BUSY:
             return StorageUnavailableError(
                 f"AWS credentials can't be fetched now: {operation} failed with {status} {code} "
-                f"({message}). It is "
-                "tried again with the next request",
+                f"({message}). It is tried again with the next request",
                 status=status,
                 request_ids=ids,
                 **where,
