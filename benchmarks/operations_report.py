@@ -69,7 +69,8 @@ _REASONS: Final = """\
   is returned; one that is larger than `cache_bytes` isn't kept.
 - **CPU of 1 kB**: a header, keys and checks cost 0.04 to 0.1 ms an operation, however small it is. A request
   costs boto3 ten times that.
-- **64 conversations**: where a checkpoint borrows, there is a HEAD beside its PUT, and borrowing to compute.
+- **64 conversations**: where a checkpoint borrows, there are a GET and a HEAD beside its PUT,
+  and borrowing to compute.
 """
 
 

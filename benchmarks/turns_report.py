@@ -55,16 +55,16 @@ methods it is beside aiobotocore's own, closing included.
 _REASONS: Final = f"""\
 Why some are missed. Where *{LIMIT}* itself is above what is aimed at, no saver can meet it here:
 
-- **Requests**: those beyond LangGraph's own are HEADs. Beside its PUT, a checkpoint that borrows asks whether
-  its parent is still there, and at every eighth each object that it borrows from. `borrow=False` sends none,
-  and stores more. Without any HEAD a thread that is deleted while an agent runs would come back unreadable.
+- **Requests**: those beyond LangGraph's own are a GET and a HEAD beside each PUT that borrows: the thread's
+  tombstones, and the oldest object that it borrows from. `borrow=False` sends none, and stores more. Without
+  them a deletion beside an agent that runs could leave a checkpoint that can't be read.
   Where fewer are sent than LangGraph calls, what many tasks wrote at once shares objects.
 - **Dollars**, of a chat and an agent: LangGraph's own calls alone are more than 0.6 of what the cheapest peer
   asks for.
 - **Time**: what is beyond the limit is CPU: boto3's or aiobotocore's, a millisecond or two a request on this
   machine, four of them one after the other in a chat's turn; a few tenths of one of this saver's own; and
-  the server's, which shares the cores. So the ratio falls as the latency grows. A HEAD beside a PUT takes
-  no round trip more, but its own CPU.
+  the server's, which shares the cores. So the ratio falls as the latency grows. A GET and a HEAD beside a
+  PUT take no round trip more, but their own CPU.
 - **{SENDS} `Send`s**: with sync methods LangGraph runs tasks and saves in min(32, cores + 4) threads, each of
   which waits for its own: on two cores six, so nine round trips at least. With async ones all are under way
   at once, and most of them share an object.

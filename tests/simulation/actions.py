@@ -28,6 +28,7 @@ class Action:
         conflicts: Whether a `ConflictError` is right.
         again: Whether it may be done again if it failed.
         missing: Whether there may be nothing to do it with.
+        removes: Whether it is a deletion.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Action:
     conflicts: Callable[[Op], bool]
     again: bool = True
     missing: bool = False
+    removes: bool = False
 
 
 def nothing(*_: object) -> None:

@@ -95,7 +95,12 @@ class Oracle(Model):
         for where in self.places(thread):
             if (ns is None or where[1] == ns) and where not in found and self.certain(where, since, until):
                 raise Violation("acknowledged and not listed", "/".join(where))
-        self.check_latest({at[2] for at in found}, since, until, thread, ns) if ns is not None else None
+        if ns is not None and not self._pruned(since, until):
+            self.check_latest({at[2] for at in found}, since, until, thread, ns)
+
+    def _pruned(self, since: float, until: float) -> bool:
+        """Return if anything was pruned meanwhile: a list leaves that out, and what came after it began."""
+        return any(each.keeps and each.op.closed > since and each.op.begun < until for each in self.removals)
 
     def check_latest(
         self, found: Iterable[str], since: float, until: float, thread: str | None, ns: str

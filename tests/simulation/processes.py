@@ -16,7 +16,7 @@ class Process(Worker):
     """A process."""
 
     def _removing(self, name: str, threads: list[str], run: Any, tell: Callable[[Op], None]) -> Action:
-        return Action(name, run, tell, nothing, self._busy)
+        return Action(name, run, tell, nothing, self._busy, removes=True)
 
     def _moved(self, op: Op, thread: str) -> bool:
         """Return if anything may have gone from a thread meanwhile, as what was never acknowledged may."""

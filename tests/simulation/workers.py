@@ -64,12 +64,20 @@ class Worker:
     def begin(self, action: Action | None = None) -> None:
         """Begin something."""
         action = action or self.next or self.choose()
+        while action.removes and self._may_lose_tombstones():
+            action = self.choose()
         self.next, self.action = None, action
         op = Op(f"{self.name} {action.name}", self.world.step)
         action.tell(op)
         self.world.note(op.name, "begins")
         self.running = Running(self.world, op, action.run())
         self.running.start()
+
+    def _may_lose_tombstones(self) -> bool:
+        """Return if a deletion is under way on a store without conditions, which keeps one's tombstones."""
+        return self.history.bucket.plain and any(
+            each.action is not None and each.action.removes for each in self.history.processes
+        )
 
     def end(self) -> None:
         """Judge what has ended."""
