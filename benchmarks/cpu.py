@@ -17,8 +17,9 @@ from langgraph.checkpoint.base import CheckpointMetadata
 from benchmarks.changes import CASES
 from benchmarks.instant import Instant, checkpoint_of
 from benchmarks.measured import Measured, paired
-from langgraph_checkpoint_s3.plans import read, write
-from langgraph_checkpoint_s3.plans.address import Address
+from langgraph_checkpoint_s3.plans import load
+from langgraph_checkpoint_s3.plans import put as put_plans
+from langgraph_checkpoint_s3.plans.context import Address
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -63,16 +64,16 @@ def operations(size: int, *, borrow: bool) -> Iterator[Operation]:
     serde, now = bucket.saver.serde, bucket.saver.clock
     namespace = bucket.context.layout.namespace("1", "")
     first, second = checkpoint_of(parent, 1), checkpoint_of(child, 2)
-    where = bucket.run(write.put(bucket.context, _CONFIG, first, _METADATA, ["messages"], now()))
+    where = bucket.run(put_plans.put(bucket.context, _CONFIG, first, _METADATA, ["messages"], now()))
     known = bucket.context.memory.parent(namespace, first["id"])
 
     def put() -> None:
         if known:
             bucket.context.memory.keep(namespace, known)  # who writes a child forgets its parent
-        bucket.run(write.put(bucket.context, where, second, _METADATA, ["messages"], now()))
+        bucket.run(put_plans.put(bucket.context, where, second, _METADATA, ["messages"], now()))
 
     def put_writes() -> None:
-        bucket.run(write.put_task(bucket.context, where, [("messages", child)], "task", "", now()))
+        bucket.run(put_plans.put_task(bucket.context, where, [("messages", child)], "task", "", now()))
 
     rest = {name: value for name, value in second.items() if name != "channel_values"}
     complete = {**_METADATA, "step": 1}
@@ -83,10 +84,10 @@ def operations(size: int, *, borrow: bool) -> Iterator[Operation]:
     yield Operation("`put_writes`", put_writes, lambda: _pack(serde, (child,)))
     for what, cached in (("`get_tuple`, cold", False), ("`get_tuple`, remembered", True)):
         reading = Instant(cached=cached, borrow=borrow)
-        reading.run(write.put(reading.context, _CONFIG, second, _METADATA, ["messages"], now()))
+        reading.run(put_plans.put(reading.context, _CONFIG, second, _METADATA, ["messages"], now()))
 
         def get(reading: Instant = reading) -> None:
-            assert reading.run(read.get_tuple(reading.context, Address.of(_CONFIG)))
+            assert reading.run(load.get_tuple(reading.context, Address.of(_CONFIG)))
 
         yield Operation(what, get, lambda: _unpack(serde, packed))
 

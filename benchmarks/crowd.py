@@ -22,7 +22,7 @@ from benchmarks.limit import Limit
 from benchmarks.measured import Measured, Paired
 from benchmarks.served import Served
 from langgraph_checkpoint_s3 import S3Config, S3Saver
-from langgraph_checkpoint_s3.s3.boto import client_arguments, tune
+from langgraph_checkpoint_s3.s3.sync_client import client_arguments, tune
 
 if TYPE_CHECKING:
     from typing_extensions import Self

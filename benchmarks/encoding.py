@@ -24,9 +24,9 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from benchmarks import report
 from benchmarks.changes import CASES, Case
-from langgraph_checkpoint_s3.objects.borrow import Known, Rules
-from langgraph_checkpoint_s3.objects.drafts import Draft, draft, serialize
-from langgraph_checkpoint_s3.objects.records import SECOND, Origin
+from langgraph_checkpoint_s3.format.borrowing import Known, Rules
+from langgraph_checkpoint_s3.format.checkpoint import SECOND, Origin
+from langgraph_checkpoint_s3.format.checkpoint_writer import Draft, draft, serialize
 
 _TITLE: Final = "CPU of encoding"
 _SIZES: Final = {"1 kB": 1_000, "10 kB": 10_000, "100 kB": 100_000, "10 MB": 10_000_000}

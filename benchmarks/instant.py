@@ -10,8 +10,8 @@ from langchain_core.messages import AIMessage
 from langgraph.checkpoint.base import Checkpoint, empty_checkpoint
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.plans import write
-from langgraph_checkpoint_s3.plans.address import Context
+from langgraph_checkpoint_s3.plans import put
+from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.s3.requests import (
     Body,
     Entry,
@@ -124,7 +124,7 @@ def write_thread(thread: str, count: int) -> tuple[list[str], dict[str, bytes]]:
         checkpoint = checkpoint_of([message], step + 1)
         now = bucket.saver.clock
         where = bucket.run(
-            write.put(
+            put.put(
                 bucket.context,
                 {"configurable": {**config, "checkpoint_id": ids[-1] if ids else None}},
                 checkpoint,
@@ -133,6 +133,6 @@ def write_thread(thread: str, count: int) -> tuple[list[str], dict[str, bytes]]:
                 now(),
             )
         )
-        bucket.run(write.put_task(bucket.context, where, [("messages", message)], f"task-{step}", "", now()))
+        bucket.run(put.put_task(bucket.context, where, [("messages", message)], f"task-{step}", "", now()))
         ids.append(checkpoint["id"])
     return ids, bucket.objects

@@ -24,7 +24,7 @@ from benchmarks.runs import BenchmarkError, start
 from benchmarks.savers import OURS
 from benchmarks.served import Served
 from langgraph_checkpoint_s3 import S3Config, S3Saver
-from langgraph_checkpoint_s3.s3.boto import client_arguments, ease_checksums
+from langgraph_checkpoint_s3.s3.sync_client import client_arguments, ease_checksums
 
 if TYPE_CHECKING:
     from typing_extensions import Self

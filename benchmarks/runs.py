@@ -15,7 +15,7 @@ from benchmarks.environments import ROOT, python_for
 from benchmarks.savers import SAVERS
 from benchmarks.server import Server
 from benchmarks.workloads import Task
-from langgraph_checkpoint_s3.objects.format import MAGIC, open_container
+from langgraph_checkpoint_s3.format.container import MAGIC, open_container
 
 # A peer has the import name of the package that is beside `benchmarks`: for it, that comes behind all that is
 # installed, and for this saver before it.

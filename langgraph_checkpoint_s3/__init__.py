@@ -21,12 +21,12 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
-from langgraph_checkpoint_s3.s3.counts import Stats
+from langgraph_checkpoint_s3.s3.stats import Stats
 from langgraph_checkpoint_s3.saver import S3Saver
 from langgraph_checkpoint_s3.version import __version__
 
 if TYPE_CHECKING:
-    from langgraph_checkpoint_s3.leases import Lease
+    from langgraph_checkpoint_s3.lease import Lease
 
 __all__ = [
     "AccessDeniedError",
@@ -50,7 +50,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "Lease":  # imported when it is used: a cold start goes without
-        from langgraph_checkpoint_s3.leases import Lease
+        from langgraph_checkpoint_s3.lease import Lease
 
         return Lease
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

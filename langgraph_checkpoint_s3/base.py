@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any, Final
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from langgraph_checkpoint_s3.config import S3Config, unknown_setting
+from langgraph_checkpoint_s3.crypto.aead import SECRET_BYTES, derive
+from langgraph_checkpoint_s3.crypto.key_cache import Vault
 from langgraph_checkpoint_s3.errors import InvalidConfigError
-from langgraph_checkpoint_s3.forking import renew_after_fork
-from langgraph_checkpoint_s3.objects.borrow import Rules
-from langgraph_checkpoint_s3.objects.ids import thread_name
-from langgraph_checkpoint_s3.objects.keys import Layout
-from langgraph_checkpoint_s3.objects.names import Names
-from langgraph_checkpoint_s3.objects.seal import SECRET_BYTES, derive
-from langgraph_checkpoint_s3.objects.vault import Vault
-from langgraph_checkpoint_s3.plans.address import Context
-from langgraph_checkpoint_s3.plans.memory import Memory
+from langgraph_checkpoint_s3.fork_safety import renew_after_fork
+from langgraph_checkpoint_s3.format.borrowing import Rules
+from langgraph_checkpoint_s3.format.ids import thread_name
+from langgraph_checkpoint_s3.format.keys import Layout
+from langgraph_checkpoint_s3.format.name_hashing import Names
+from langgraph_checkpoint_s3.plans.context import Context
+from langgraph_checkpoint_s3.plans.parent_cache import Memory
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.transfer import Sizes
-from langgraph_checkpoint_s3.s3.counts import Stats
-from langgraph_checkpoint_s3.s3.drivers import Store
+from langgraph_checkpoint_s3.s3.stats import Stats
+from langgraph_checkpoint_s3.s3.store import Store
 from langgraph_checkpoint_s3.version import __version__
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.serde.base import SerializerProtocol
     from typing_extensions import Self
 
-    from langgraph_checkpoint_s3.encryption.provider import KeyProvider
-    from langgraph_checkpoint_s3.leases import Lease
+    from langgraph_checkpoint_s3.crypto.provider import KeyProvider
+    from langgraph_checkpoint_s3.lease import Lease
 
 _WRITER = f"langgraph-checkpoint-s3/{__version__}"
 _OWN_KEYWORDS = frozenset({"serde", "client", "session", "aio_session", "encryption"})
@@ -237,8 +237,8 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
             ConflictError: On entering: somebody else holds it.
             NotSupportedError: On entering: the store ignores conditional writes.
         """
-        from langgraph_checkpoint_s3.leases import Lease  # by few processes
-        from langgraph_checkpoint_s3.terms import Terms
+        from langgraph_checkpoint_s3.lease import Lease  # by few processes
+        from langgraph_checkpoint_s3.lease_settings import Terms
 
         terms = Terms.of(ttl, wait, holder, auto_renew)
         name = thread_name(thread_id)
@@ -299,7 +299,7 @@ def _vault(config: S3Config, encryption: KeyProvider | None) -> Vault | None:
                 "require_encryption and private_keys need keys: pass S3Saver(…, encryption=KeyRing(…))."
             )
         return None
-    from langgraph_checkpoint_s3.encryption.provider import KeyProvider  # for those who encrypt alone
+    from langgraph_checkpoint_s3.crypto.provider import KeyProvider  # for those who encrypt alone
 
     if not isinstance(encryption, KeyProvider):
         raise InvalidConfigError(

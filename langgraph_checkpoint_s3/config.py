@@ -12,9 +12,9 @@ from typing import Any, Final, Literal, TypeVar, get_args
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError
-from langgraph_checkpoint_s3.objects.borrow import MAX_HORIZON
-from langgraph_checkpoint_s3.objects.codecs import CODECS, Compression
-from langgraph_checkpoint_s3.s3_rules import (
+from langgraph_checkpoint_s3.format.borrowing import MAX_HORIZON
+from langgraph_checkpoint_s3.format.codecs import CODECS, Compression
+from langgraph_checkpoint_s3.validation import (
     check_bucket,
     check_endpoint,
     check_region,

@@ -14,7 +14,7 @@ from botocore.exceptions import NoCredentialsError
 from botocore.session import Session
 
 from langgraph_checkpoint_s3.aws import Seldom, region_of
-from langgraph_checkpoint_s3.forking import renew_after_fork
+from langgraph_checkpoint_s3.fork_safety import renew_after_fork
 
 
 class FoundCredentials:

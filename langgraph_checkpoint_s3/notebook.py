@@ -6,7 +6,7 @@ import html
 from dataclasses import fields
 
 from langgraph_checkpoint_s3.config import S3Config
-from langgraph_checkpoint_s3.s3.counts import Stats
+from langgraph_checkpoint_s3.s3.stats import Stats
 
 _FIRST = ("bucket", "prefix", "endpoint_url")
 

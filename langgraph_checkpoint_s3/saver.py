@@ -15,16 +15,17 @@ from langgraph.checkpoint.base import (
 )
 
 from langgraph_checkpoint_s3.base import BaseS3Saver
-from langgraph_checkpoint_s3.objects.ids import runs_of, several, thread_name, threads_of
-from langgraph_checkpoint_s3.objects.weight import LIGHT, weigh
-from langgraph_checkpoint_s3.plans import read, remove, write
-from langgraph_checkpoint_s3.plans.address import Address, before_of
+from langgraph_checkpoint_s3.format.ids import runs_of, several, thread_name, threads_of
+from langgraph_checkpoint_s3.format.size_estimate import LIGHT, weigh
+from langgraph_checkpoint_s3.plans import delete, load, put
+from langgraph_checkpoint_s3.plans.context import Address, before_of
 from langgraph_checkpoint_s3.plans.plan import Plan
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
-    from langgraph_checkpoint_s3.plans.listing import Listing
+    from langgraph_checkpoint_s3.plans.list_checkpoints import Listing
+    from langgraph_checkpoint_s3.plans.put import Written
 
 
 class S3Saver(BaseS3Saver):
@@ -79,11 +80,11 @@ class S3Saver(BaseS3Saver):
             CorruptObjectError: An object is damaged, or not ours.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        return self._store.run(read.get_tuple(self._context(), Address.of(config)))
+        return self._store.run(load.get_tuple(self._context(), Address.of(config)))
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """`get_tuple`, as a coroutine."""
-        return await self._store.arun(read.get_tuple(self._context(), Address.of(config)))
+        return await self._store.arun(load.get_tuple(self._context(), Address.of(config)))
 
     def list(
         self,
@@ -195,7 +196,7 @@ class S3Saver(BaseS3Saver):
         if weigh(value for _, value in writes) < LIGHT:
             self._store.run_joint(*self._joint(config, writes, task_id, task_path))
         else:
-            plan = write.put_task(self._context(), config, writes, task_id, task_path, self._now())
+            plan = put.put_task(self._context(), config, writes, task_id, task_path, self._now())
             self._store.run(plan, "put_writes")
 
     async def aput_writes(
@@ -206,7 +207,7 @@ class S3Saver(BaseS3Saver):
         if weight < LIGHT:
             await self._store.arun_joint(*self._joint(config, writes, task_id, task_path))
         else:
-            plan = write.put_task(self._context(), config, writes, task_id, task_path, self._now())
+            plan = put.put_task(self._context(), config, writes, task_id, task_path, self._now())
             await self._store.arun(plan, "put_writes", weight=weight)
 
     def delete_thread(self, thread_id: str) -> None:
@@ -224,11 +225,11 @@ class S3Saver(BaseS3Saver):
             InvalidKeyError: The thread_id is empty.
             S3CheckpointError: Something couldn't be deleted; the message says how much was.
         """
-        self._store.run(remove.delete_thread(self._context(), thread_name(thread_id)))
+        self._store.run(delete.delete_thread(self._context(), thread_name(thread_id)))
 
     async def adelete_thread(self, thread_id: str) -> None:
         """`delete_thread`, as a coroutine."""
-        await self._store.arun(remove.delete_thread(self._context(), thread_name(thread_id)))
+        await self._store.arun(delete.delete_thread(self._context(), thread_name(thread_id)))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the checkpoints that these runs made, with their writes, in all threads.
@@ -245,11 +246,11 @@ class S3Saver(BaseS3Saver):
             InvalidKeyError: It isn't a list of ids. Nothing was sent.
             S3CheckpointError: Something couldn't be deleted; the message says how much was.
         """
-        self._store.run(remove.delete_for_runs(self._context(), runs_of(run_ids)))
+        self._store.run(delete.delete_for_runs(self._context(), runs_of(run_ids)))
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """`delete_for_runs`, as a coroutine."""
-        await self._store.arun(remove.delete_for_runs(self._context(), runs_of(run_ids)))
+        await self._store.arun(delete.delete_for_runs(self._context(), runs_of(run_ids)))
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy a thread's checkpoints and writes, on the server, in parallel.
@@ -345,7 +346,7 @@ class S3Saver(BaseS3Saver):
     def _listing(
         self, config: RunnableConfig | None, filter: Any, before: RunnableConfig | None, limit: int | None
     ) -> Listing:
-        from langgraph_checkpoint_s3.plans.listing import Listing
+        from langgraph_checkpoint_s3.plans.list_checkpoints import Listing
 
         address = None if config is None or config == {} else Address.of(config)
         return Listing(self._context(), address, filter, before_of(before), limit)
@@ -366,32 +367,32 @@ class S3Saver(BaseS3Saver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> Plan[RunnableConfig]:
-        return write.put(self._context(), config, checkpoint, metadata, new_versions, self._now())
+        return put.put(self._context(), config, checkpoint, metadata, new_versions, self._now())
 
     def _joint(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
-    ) -> tuple[
-        Callable[[], tuple[Address, write.Written]], Callable[[Sequence[write.Written]], Plan[None]], str
-    ]:
+    ) -> tuple[Callable[[], tuple[Address, Written]], Callable[[Sequence[Written]], Plan[None]], str]:
         context = self._context()
 
-        def make() -> tuple[Address, write.Written]:
-            call = write.written(context, config, writes, task_id, task_path)
+        def make() -> tuple[Address, Written]:
+            call = put.written(context, config, writes, task_id, task_path)
             return call.address, call
 
-        return make, lambda calls: write.put_writes(context, calls, self._now()), "put_writes"
+        return make, lambda calls: put.put_writes(context, calls, self._now()), "put_writes"
 
     def _history(
         self, config: RunnableConfig, channels: Sequence[str]
     ) -> Plan[Mapping[str, DeltaChannelHistory]]:
-        from langgraph_checkpoint_s3.plans import history
+        from langgraph_checkpoint_s3.plans import delta_history
 
-        return history.delta_history(self._context(), Address.of(config), list(several(channels, "channels")))
+        return delta_history.delta_history(
+            self._context(), Address.of(config), list(several(channels, "channels"))
+        )
 
     def _copy(self, source: str, target: str) -> Plan[None]:
-        from langgraph_checkpoint_s3.plans import copy
+        from langgraph_checkpoint_s3.plans import copy_thread
 
-        return copy.copy_thread(self._context(), thread_name(source), thread_name(target))
+        return copy_thread.copy_thread(self._context(), thread_name(source), thread_name(target))
 
     def _prune(self, thread_ids: Sequence[str], strategy: str) -> Plan[None]:
-        return remove.prune(self._context(), list(threads_of(thread_ids)), strategy)
+        return delete.prune(self._context(), list(threads_of(thread_ids)), strategy)

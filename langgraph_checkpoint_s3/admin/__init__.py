@@ -8,26 +8,26 @@
 """
 
 from langgraph_checkpoint_s3.admin.admin import S3Admin
-from langgraph_checkpoint_s3.admin.describing import Description, describe
-from langgraph_checkpoint_s3.admin.download import aload_signed_url, load_signed_url
-from langgraph_checkpoint_s3.admin.plans.archive import RestoreStatus
-from langgraph_checkpoint_s3.admin.plans.batches import BatchResult
-from langgraph_checkpoint_s3.admin.plans.change import Change
-from langgraph_checkpoint_s3.admin.plans.findings import CheckReport, Finding
-from langgraph_checkpoint_s3.admin.plans.history import History, HistoryEntry
-from langgraph_checkpoint_s3.admin.plans.lifecycle_policy import LifecyclePolicy, LifecycleWarning
-from langgraph_checkpoint_s3.admin.plans.migration import Failure, Migrated, MigrationError
-from langgraph_checkpoint_s3.admin.plans.moving import Exported, Imported
-from langgraph_checkpoint_s3.admin.plans.orphans import Orphan, Orphans
-from langgraph_checkpoint_s3.admin.plans.purge import Purged
-from langgraph_checkpoint_s3.admin.plans.retention import Pruned, Victim
-from langgraph_checkpoint_s3.admin.plans.signing import SignedUpload
-from langgraph_checkpoint_s3.admin.plans.undelete import Undeleted
-from langgraph_checkpoint_s3.admin.plans.usage import CheckpointSize, ClassUsage, Prices, UsageReport
-from langgraph_checkpoint_s3.admin.plans.versions import CheckpointVersion
-from langgraph_checkpoint_s3.admin.plans.wanted import IntelligentTieringArchive
-from langgraph_checkpoint_s3.admin.portable import dumps, loads
-from langgraph_checkpoint_s3.admin.signing import SignedUrlWarning
+from langgraph_checkpoint_s3.admin.bucket.desired_state import IntelligentTieringArchive
+from langgraph_checkpoint_s3.admin.bulk.batches import BatchResult
+from langgraph_checkpoint_s3.admin.check.report import CheckReport, Finding
+from langgraph_checkpoint_s3.admin.lifecycle.archive import RestoreStatus
+from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy, LifecycleWarning
+from langgraph_checkpoint_s3.admin.migration.migrate import Failure, Migrated, MigrationError
+from langgraph_checkpoint_s3.admin.retention.orphans import Orphan, Orphans
+from langgraph_checkpoint_s3.admin.retention.prune import Pruned, Victim
+from langgraph_checkpoint_s3.admin.setting_changes import Change
+from langgraph_checkpoint_s3.admin.signed_urls.api import SignedUrlWarning
+from langgraph_checkpoint_s3.admin.signed_urls.download import aload_signed_url, load_signed_url
+from langgraph_checkpoint_s3.admin.signed_urls.signing import SignedUpload
+from langgraph_checkpoint_s3.admin.transfer.bytes_io import dumps, loads
+from langgraph_checkpoint_s3.admin.transfer.describe import Description, describe
+from langgraph_checkpoint_s3.admin.transfer.export_import import Exported, Imported
+from langgraph_checkpoint_s3.admin.usage.history import History, HistoryEntry
+from langgraph_checkpoint_s3.admin.usage.usage import CheckpointSize, ClassUsage, Prices, UsageReport
+from langgraph_checkpoint_s3.admin.versions.purge import Purged
+from langgraph_checkpoint_s3.admin.versions.undelete import Undeleted
+from langgraph_checkpoint_s3.admin.versions.versions import CheckpointVersion
 
 __all__ = [
     "BatchResult",

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from langgraph_checkpoint_s3.admin.batches import Batches
-from langgraph_checkpoint_s3.admin.bucket import BucketSetup
-from langgraph_checkpoint_s3.admin.doctor import Doctor
-from langgraph_checkpoint_s3.admin.history import Histories
-from langgraph_checkpoint_s3.admin.lifecycle import Lifecycle
-from langgraph_checkpoint_s3.admin.migration import Migration
-from langgraph_checkpoint_s3.admin.moving import Moving
-from langgraph_checkpoint_s3.admin.retention import Retention
-from langgraph_checkpoint_s3.admin.signing import Signing
-from langgraph_checkpoint_s3.admin.usage import Usage
-from langgraph_checkpoint_s3.admin.versioning import Versioning
+from langgraph_checkpoint_s3.admin.bucket.api import BucketSetup
+from langgraph_checkpoint_s3.admin.bulk.api import Batches
+from langgraph_checkpoint_s3.admin.check.api import Doctor
+from langgraph_checkpoint_s3.admin.lifecycle.api import Lifecycle
+from langgraph_checkpoint_s3.admin.migration.api import Migration
+from langgraph_checkpoint_s3.admin.retention.api import Retention
+from langgraph_checkpoint_s3.admin.signed_urls.api import Signing
+from langgraph_checkpoint_s3.admin.transfer.api import Moving
+from langgraph_checkpoint_s3.admin.usage.api import Usage
+from langgraph_checkpoint_s3.admin.usage.history_api import Histories
+from langgraph_checkpoint_s3.admin.versions.api import Versioning
 
 
 class S3Admin(

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from langgraph_checkpoint_s3.base import Closing
 from langgraph_checkpoint_s3.config import S3Config
-from langgraph_checkpoint_s3.plans.address import Context
+from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.plan import Plan
-from langgraph_checkpoint_s3.s3.drivers import name_of
+from langgraph_checkpoint_s3.s3.store import name_of
 from langgraph_checkpoint_s3.saver import S3Saver
 
 T = TypeVar("T")

@@ -1,97 +1,123 @@
-"""How an admin takes the steps of a job, blocking or async: plans on its store, reads from another saver."""
+"""What a job is: plans one after the other, with what happens between them, written once for both drivers.
+
+    def move(source: RunnableConfig, plan: Callable[[CheckpointTuple], Plan[None]]) -> Job[None]:
+        found = yield from read_tuple(source)       # from another saver
+        if found is not None:
+            yield from run(plan(found))             # on the store
+
+A job is a generator of steps, as a plan is one of requests. `admin/jobs_api.py` takes the steps, blocking or
+async. Beside plans, a job may call what the user handed in, such as a progress callback.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, TypeVar
+import traceback
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
-from langgraph_checkpoint_s3.admin.base import BaseAdmin, operation_of
-from langgraph_checkpoint_s3.admin.plans.jobs import Job, ReadIds, ReadTuple, Run, Settle, let_go
-from langgraph_checkpoint_s3.admin.sources import Source
-from langgraph_checkpoint_s3.errors import S3CheckpointError
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast, settled
+from langgraph.checkpoint.base import CheckpointTuple
+
+from langgraph_checkpoint_s3.plans.plan import Plan
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
-class Jobs(BaseAdmin):
-    """An admin that takes the steps of jobs. Not for use by itself."""
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Run a plan.
 
-    def _work(self, job: Job[T], source: Source | None = None) -> T:
-        """Do a job, blocking. `source` is what its reads are from."""
-        answer: Any = None
-        failure: BaseException | None = None
-        try:
-            while True:
-                try:
-                    step = job.send(answer) if failure is None else job.throw(failure)
-                except StopIteration as stop:
-                    return stop.value  # type: ignore[no-any-return]
-                try:
-                    answer, failure = self._take(step, source), None
-                except BaseException as error:  # noqa: BLE001  # thrown into the job
-                    failure = error
-        finally:
-            job.close()
+    Attributes:
+        plan: The plan.
+        weight: About how many bytes its first step has to encode.
+    """
 
-    async def _awork(self, job: Job[T], source: Source | None = None) -> T:
-        """Do a job, as a coroutine."""
-        answer: Any = None
-        failure: BaseException | None = None
-        try:
-            while True:
-                try:
-                    step = job.send(answer) if failure is None else job.throw(failure)
-                except StopIteration as stop:
-                    return stop.value  # type: ignore[no-any-return]
-                try:
-                    answer, failure = await self._atake(step, source), None
-                except BaseException as error:  # noqa: BLE001  # thrown into the job
-                    failure = error
-        finally:
-            job.close()
-
-    def _settle(self, plans: Sequence[Plan[T]]) -> list[T | Exception]:
-        """Run plans side by side, each to its result or its error."""
-        return self._told(self._run(_side_by_side(plans), "admin.batch"))
-
-    async def _asettle(self, plans: Sequence[Plan[T]], weight: int = 0) -> list[T | Exception]:
-        """`_settle`, as a coroutine."""
-        store = self._saver.internals[0]
-        return self._told(await store.arun(_side_by_side(plans), "admin.batch", weight=weight))
-
-    def _take(self, step: Run | Settle | ReadIds | ReadTuple, source: Source | None) -> Any:
-        match step:
-            case Run(plan):
-                return self._run(plan)
-            case Settle(plans):
-                return self._settle(plans)
-            case ReadIds(config, note) if source is not None:
-                return source.list(config, note)
-            case ReadTuple(config) if source is not None:
-                return source.get(config)
-        raise AssertionError(f"there is nothing to take {step!r} with")
-
-    async def _atake(self, step: Run | Settle | ReadIds | ReadTuple, source: Source | None) -> Any:
-        match step:
-            case Run(plan, weight):
-                return await self._saver.internals[0].arun(plan, operation_of(plan), weight=weight)
-            case Settle(plans, weight):
-                return await self._asettle(plans, weight)
-            case ReadIds(config, note) if source is not None:
-                return await source.alist(config, note)
-            case ReadTuple(config) if source is not None:
-                return await source.aget(config)
-        raise AssertionError(f"there is nothing to take {step!r} with")
-
-    def _told(self, answers: list[T | Exception]) -> list[T | Exception]:
-        """Results, once the store was told of the errors among them, as it is of those that end a plan."""
-        for answer in answers:
-            if isinstance(answer, S3CheckpointError):
-                self._saver.internals[0].shared.failed(answer)
-        let_go(answers)
-        return answers
+    plan: Plan[Any]
+    weight: int = 0
 
 
-def _side_by_side(plans: Sequence[Plan[T]]) -> Plan[list[T | Exception]]:
-    return abreast([settled(plan, Exception) for plan in plans])
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Run plans side by side, each to its result or its error.
+
+    Attributes:
+        plans: The plans.
+        weight: About how many bytes their first steps have to encode, all of them.
+    """
+
+    plans: Sequence[Plan[Any]]
+    weight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadIds:
+    """List checkpoints of another saver.
+
+    Attributes:
+        config: Which ones; `None` are all.
+        note: Is told the thread, namespace and id of each.
+    """
+
+    config: RunnableConfig | None
+    note: Callable[[str, str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTuple:
+    """Read a checkpoint of another saver."""
+
+    config: RunnableConfig
+
+
+Job: TypeAlias = Generator["Run | Settle | ReadIds | ReadTuple", Any, T]
+"""What ends in a `T` and takes steps on its way. A step that fails raises in it."""
+
+
+def run(plan: Plan[T], weight: int = 0) -> Job[T]:
+    """Run a plan."""
+    return cast("T", (yield Run(plan, weight)))
+
+
+def settle(plans: Sequence[Plan[T]], weight: int = 0) -> Job[list[T | Exception]]:
+    """Run plans side by side, each to its result or its error; no plans are no step."""
+    return cast("list[T | Exception]", (yield Settle(plans, weight)) if plans else [])
+
+
+def read_ids(config: RunnableConfig | None, note: Callable[[str, str, str], None]) -> Job[None]:
+    """List checkpoints of another saver."""
+    yield ReadIds(config, note)
+
+
+def read_tuple(config: RunnableConfig) -> Job[CheckpointTuple | None]:
+    """Read a checkpoint of another saver."""
+    return cast("CheckpointTuple | None", (yield ReadTuple(config)))
+
+
+def attempts(function: Callable[[U], T], arguments: Iterable[U]) -> list[T | Exception]:
+    """What a function makes of each argument, or its error."""
+    outcomes = [_attempt(function, argument) for argument in arguments]
+    let_go(outcomes)
+    return outcomes
+
+
+def let_go(outcomes: Iterable[object]) -> None:
+    """Let go of what errors' frames hold, whole states among it: many errors may be kept for long."""
+    rest = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    seen: set[int] = set()
+    while rest:
+        error = rest.pop()
+        if id(error) not in seen:
+            seen.add(id(error))
+            traceback.clear_frames(error.__traceback__)
+            rest += [each for each in (error.__cause__, error.__context__) if each is not None]
+
+
+def _attempt(function: Callable[[U], T], argument: U) -> T | Exception:
+    try:
+        return function(argument)
+    except Exception as error:  # noqa: BLE001  # handed on as a result
+        return error

@@ -1,6 +1,6 @@
 """The command line, `langgraph-s3`: what is in the bucket, shown and managed, from a terminal.
 
-It uses the public `S3Saver` and `S3Admin` alone. `frame.py` is what all commands share; each other file
+It uses the public `S3Saver` and `S3Admin` alone. `runtime.py` is what all commands share; each other file
 has a few of them. typer and rich are the extra `cli`, and are imported in this room alone.
 """
 

@@ -12,12 +12,12 @@ import typer
 from langgraph_checkpoint_s3.cli import (
     bucket,
     decoding,
+    delete,
     history,
-    moving,
-    removal,
     report,
-    states,
+    show,
     threads,
+    transfer,
     versions,
 )
 from langgraph_checkpoint_s3.version import __version__
@@ -47,7 +47,7 @@ def _main(
     pass
 
 
-for _room in (threads, history, states, report, bucket, moving, decoding, removal, versions):
+for _room in (threads, history, show, report, bucket, transfer, decoding, delete, versions):
     _room.add(app)
 
 

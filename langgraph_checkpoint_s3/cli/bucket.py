@@ -12,10 +12,10 @@ import typer
 
 from langgraph_checkpoint_s3 import NotSupportedError
 from langgraph_checkpoint_s3.admin import Change, LifecyclePolicy
-from langgraph_checkpoint_s3.admin.iam import Role
-from langgraph_checkpoint_s3.admin.plans.clean import clean
-from langgraph_checkpoint_s3.cli.frame import FAILED, USAGE, Run, Stop, command
+from langgraph_checkpoint_s3.admin.bucket.iam import Role
 from langgraph_checkpoint_s3.cli.options import DryRun, Yes
+from langgraph_checkpoint_s3.cli.runtime import FAILED, USAGE, Run, Stop, command
+from langgraph_checkpoint_s3.text.sanitize import clean
 
 ROLES: Final[tuple[str, ...]] = get_args(Role)
 _STYLES: Final = {"ok": "green", "missing": "bold red", "warning": "yellow"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from langgraph_checkpoint_s3.admin.plans.clean import clean
-from langgraph_checkpoint_s3.cli.frame import NOT_FOUND, USAGE, Run, Stop
 from langgraph_checkpoint_s3.cli.options import place
+from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, Run, Stop
+from langgraph_checkpoint_s3.text.sanitize import clean
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import CheckpointTuple

@@ -14,14 +14,14 @@ import typer
 
 from langgraph_checkpoint_s3 import DecryptionError, InvalidConfigError, S3CheckpointError
 from langgraph_checkpoint_s3.admin import S3Admin, describe, loads
-from langgraph_checkpoint_s3.admin.describing import locate
-from langgraph_checkpoint_s3.admin.download import fetch, load_downloaded
-from langgraph_checkpoint_s3.admin.plans.clean import clean
-from langgraph_checkpoint_s3.admin.plans.sizes import human
-from langgraph_checkpoint_s3.cli.frame import NOT_FOUND, USAGE, Run, Stop, command
+from langgraph_checkpoint_s3.admin.signed_urls.download import fetch, load_downloaded
+from langgraph_checkpoint_s3.admin.transfer.describe import locate
 from langgraph_checkpoint_s3.cli.options import place
-from langgraph_checkpoint_s3.cli.states import tell
-from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf
+from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, Run, Stop, command
+from langgraph_checkpoint_s3.cli.show import tell
+from langgraph_checkpoint_s3.format.keys import CheckpointLeaf
+from langgraph_checkpoint_s3.text.humanize import human
+from langgraph_checkpoint_s3.text.sanitize import clean
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import CheckpointTuple

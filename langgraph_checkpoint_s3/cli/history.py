@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from langgraph_checkpoint_s3.admin.plans.clean import clean
-from langgraph_checkpoint_s3.admin.plans.history import HistoryEntry, Place, drawn, entry_of
-from langgraph_checkpoint_s3.cli.frame import USAGE, Run, Stop, command
+from langgraph_checkpoint_s3.admin.usage.history import HistoryEntry, Place, drawn, entry_of
 from langgraph_checkpoint_s3.cli.options import Thread, duration, place
+from langgraph_checkpoint_s3.cli.runtime import USAGE, Run, Stop, command
 from langgraph_checkpoint_s3.cli.values import conversation
+from langgraph_checkpoint_s3.text.sanitize import clean
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import CheckpointTuple

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from langgraph_checkpoint_s3.cli.frame import USAGE, Stop
+from langgraph_checkpoint_s3.cli.runtime import USAGE, Stop
 
 Thread = Annotated[str, typer.Argument(metavar="THREAD", help="The thread's id.", show_default=False)]
 Namespace = Annotated[

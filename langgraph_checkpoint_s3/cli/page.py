@@ -14,12 +14,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from langgraph_checkpoint_s3.admin.plans.history import HistoryEntry, Place
-from langgraph_checkpoint_s3.admin.plans.sizes import human
-from langgraph_checkpoint_s3.cli.changes import Change, changes
-from langgraph_checkpoint_s3.cli.drawing import SOURCES, chart, graph, safe
+from langgraph_checkpoint_s3.admin.usage.history import HistoryEntry, Place
+from langgraph_checkpoint_s3.cli.state_diff import Change, changes
 from langgraph_checkpoint_s3.cli.style import style
+from langgraph_checkpoint_s3.cli.svg import SOURCES, chart, graph, safe
 from langgraph_checkpoint_s3.cli.values import conversation, pretty
+from langgraph_checkpoint_s3.text.humanize import human
 
 MOST_LETTERS: Final = 20_000
 """Of a longer value the rest is left out, and the page says so."""

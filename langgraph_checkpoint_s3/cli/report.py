@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from langgraph_checkpoint_s3 import InvalidConfigError
-from langgraph_checkpoint_s3.admin.plans.clean import clean
-from langgraph_checkpoint_s3.admin.plans.history import entry_of, place_of
-from langgraph_checkpoint_s3.admin.plans.sizes import counted, human
-from langgraph_checkpoint_s3.cli.frame import USAGE, Run, Stop, command
+from langgraph_checkpoint_s3.admin.usage.history import entry_of, place_of
 from langgraph_checkpoint_s3.cli.options import Thread, place
 from langgraph_checkpoint_s3.cli.page import Figure, Moment, page
+from langgraph_checkpoint_s3.cli.runtime import USAGE, Run, Stop, command
+from langgraph_checkpoint_s3.text.humanize import counted, human
+from langgraph_checkpoint_s3.text.sanitize import clean
 
 if TYPE_CHECKING:
     from langgraph_checkpoint_s3.admin import UsageReport

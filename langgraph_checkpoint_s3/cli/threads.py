@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from langgraph_checkpoint_s3.cli.frame import Run, command
+from langgraph_checkpoint_s3.cli.runtime import Run, command
 
 
 def add(app: typer.Typer) -> None:

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from langgraph_checkpoint_s3.admin.plans.clean import clean
-from langgraph_checkpoint_s3.admin.plans.sizes import age, counted, human
 from langgraph_checkpoint_s3.cli.checkpoints import identify
-from langgraph_checkpoint_s3.cli.frame import NOT_FOUND, USAGE, Run, Stop, command
 from langgraph_checkpoint_s3.cli.options import Checkpoint, DryRun, Namespace, Thread
+from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, Run, Stop, command
+from langgraph_checkpoint_s3.text.humanize import age, counted, human
+from langgraph_checkpoint_s3.text.sanitize import clean
 
 
 def add(app: typer.Typer) -> None:

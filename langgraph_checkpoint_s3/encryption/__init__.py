@@ -4,15 +4,15 @@
     KeyRing       keys that you keep yourself (ring.py)
     KmsKeys       keys that AWS KMS makes and unwraps (kms.py)
 
-Nothing here encrypts anything, which `objects/seal.py` does. No secret reaches a repr, a message, a log line
+Nothing here encrypts anything, which `crypto/aead.py` does. No secret reaches a repr, a message, a log line
 or a pickle.
 """
 
 from __future__ import annotations
 
+from langgraph_checkpoint_s3.crypto.aead import DataKey, KeyRef
+from langgraph_checkpoint_s3.crypto.provider import KeyProvider
 from langgraph_checkpoint_s3.encryption.kms import KmsKeys
-from langgraph_checkpoint_s3.encryption.provider import KeyProvider
 from langgraph_checkpoint_s3.encryption.ring import KeyRing
-from langgraph_checkpoint_s3.objects.seal import DataKey, KeyRef
 
 __all__ = ["DataKey", "KeyProvider", "KeyRef", "KeyRing", "KmsKeys"]

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
+from langgraph_checkpoint_s3.crypto.aead import MOST_WRAPPED, SECRET_BYTES, DataKey, KeyRef
 from langgraph_checkpoint_s3.encryption.kms_client import KmsClient
 from langgraph_checkpoint_s3.encryption.ring import from_base64
 from langgraph_checkpoint_s3.errors import (
@@ -19,7 +20,6 @@ from langgraph_checkpoint_s3.errors import (
     InvalidConfigError,
     S3CheckpointError,
 )
-from langgraph_checkpoint_s3.objects.seal import MOST_WRAPPED, SECRET_BYTES, DataKey, KeyRef
 
 CONTEXT: Final[Mapping[str, str]] = MappingProxyType({"purpose": "langgraph-checkpoint-s3"})
 """The default encryption context."""

@@ -17,8 +17,8 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
-from langgraph_checkpoint_s3.forking import held_up
-from langgraph_checkpoint_s3.sockets import Limit, limit_connections, limited
+from langgraph_checkpoint_s3.fork_safety import held_up
+from langgraph_checkpoint_s3.request_timeout import Limit, limit_connections, limited
 
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
+from langgraph_checkpoint_s3.crypto.aead import SECRET_BYTES, DataKey, KeyRef
 from langgraph_checkpoint_s3.errors import DecryptionError, InvalidConfigError
-from langgraph_checkpoint_s3.objects.seal import SECRET_BYTES, DataKey, KeyRef
 
 _MAX_ID: Final = 200
 _HOW: Final = "Make keys with KeyRing.new_key(), or `openssl rand -base64 32`. Values aren't repeated here"

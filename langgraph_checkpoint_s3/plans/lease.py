@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError, NotSupportedError, StorageUnavailableError
-from langgraph_checkpoint_s3.objects.leases import LeaseNote
+from langgraph_checkpoint_s3.format.lease_record import LeaseNote
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
 from langgraph_checkpoint_s3.s3.requests import (
     Dated,

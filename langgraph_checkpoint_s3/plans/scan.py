@@ -1,6 +1,6 @@
 """Lists keys, page by page, and groups them by checkpoint. The one place that leans on a listing's order.
 
-That order is checked with each page (`s3/answers.py`): a store that lists in another one is refused.
+That order is checked with each page (`s3/answer_checks.py`): a store that lists in another one is refused.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from langgraph_checkpoint_s3.errors import StorageUnavailableError
-from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout
-from langgraph_checkpoint_s3.plans.address import Address
+from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout
+from langgraph_checkpoint_s3.plans.context import Address
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
 from langgraph_checkpoint_s3.s3.requests import Entry, ListObjects, Page
 
 if TYPE_CHECKING:
-    from langgraph_checkpoint_s3.s3.administration import Upload, Version
+    from langgraph_checkpoint_s3.s3.admin_requests import Upload, Version
 
 PAGE = 1000
 """The most keys that S3 lists at once."""
@@ -229,7 +229,7 @@ def latest(folders: Iterable[Folder]) -> list[Folder]:
 
 def uploads(prefix: str) -> Plan[list[Upload]]:
     """List the unfinished multipart uploads of the keys below a prefix."""
-    from langgraph_checkpoint_s3.s3.administration import ListUploads
+    from langgraph_checkpoint_s3.s3.admin_requests import ListUploads
 
     page = yield from ask(ListUploads(prefix))
     found = list(page.uploads)
@@ -241,7 +241,7 @@ def uploads(prefix: str) -> Plan[list[Upload]]:
 
 def versions(prefix: str) -> Plan[list[Version]]:
     """All versions and delete markers of the keys below a prefix, by key, the newest first."""
-    from langgraph_checkpoint_s3.s3.administration import ListVersions
+    from langgraph_checkpoint_s3.s3.admin_requests import ListVersions
 
     page = yield from ask(ListVersions(prefix, PAGE))
     found = list(page.versions)

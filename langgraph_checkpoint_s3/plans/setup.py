@@ -13,6 +13,7 @@ from langgraph_checkpoint_s3.errors import (
 )
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, settled, together
 from langgraph_checkpoint_s3.plans.scan import Pages
+from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING, PutSetting
 from langgraph_checkpoint_s3.s3.requests import (
     Body,
     CreateBucket,
@@ -23,7 +24,6 @@ from langgraph_checkpoint_s3.s3.requests import (
     Refused,
     Request,
 )
-from langgraph_checkpoint_s3.s3.settings import VERSIONING, PutSetting
 
 T = TypeVar("T")
 

@@ -2,11 +2,11 @@
 
 The rule, in full. A deletion writes the tombstones of what it is about to delete, and deletes after that.
 If something of the thread stays, it first waits for `WAIT` seconds, lists again, and rewrites whatever
-stays and borrows from what goes (`release.py`). A put that borrows reads the tombstones beside its PUT. If
-they name none of its lenders, and both answers were there within `LATE` seconds, it is acknowledged: then
+stays and borrows from what goes (`materialize.py`). A put that borrows reads the tombstones beside its PUT.
+If they name none of its lenders, and both answers were there within `LATE` seconds, it is acknowledged: then
 its PUT landed before any later deletion lists for the last time. Otherwise it reads them once more, after
 its PUT: what they don't name then is safe too, since a deletion that begins later lists what has landed. If
-they name a lender, the checkpoint is rewritten whole before it is acknowledged (`write.py`).
+they name a lender, the checkpoint is rewritten whole before it is acknowledged (`put.py`).
 
 So an acknowledged checkpoint never lacks a lender that has a tombstone.
 """
@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeAlias
 
 from langgraph_checkpoint_s3.errors import AccessDeniedError, ConflictError, CorruptObjectError
-from langgraph_checkpoint_s3.objects.borrow import MAX_HORIZON
-from langgraph_checkpoint_s3.objects.tombstones import Group, Reason, Tombstones, decode_tombstones, name_of
-from langgraph_checkpoint_s3.plans.address import Context
+from langgraph_checkpoint_s3.format.borrowing import MAX_HORIZON
+from langgraph_checkpoint_s3.format.tombstones import Group, Reason, Tombstones, decode_tombstones, name_of
+from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
 from langgraph_checkpoint_s3.plans.scan import Folder
 from langgraph_checkpoint_s3.s3.requests import (

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any, Final
 
-from langgraph_checkpoint_s3.forking import renew_after_fork
+from langgraph_checkpoint_s3.fork_safety import renew_after_fork
 from langgraph_checkpoint_s3.s3.requests import Body, GetObject
 
 ENTRY_BYTES: Final = 200

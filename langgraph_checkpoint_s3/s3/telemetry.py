@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from langgraph_checkpoint_s3.s3.counts import Counts
+from langgraph_checkpoint_s3.s3.stats import Counts
 from langgraph_checkpoint_s3.version import __version__
 
 logger = logging.getLogger("langgraph_checkpoint_s3")

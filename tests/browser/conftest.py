@@ -25,7 +25,7 @@ from playwright.sync_api import (
 )
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.cli import frame
+from langgraph_checkpoint_s3.cli import runtime
 from tests.cli import example
 from tests.cli.conftest import run
 from tests.support.fake_s3 import FakeS3
@@ -35,7 +35,7 @@ Open = Callable[..., Page]
 
 def reported(saver: S3Saver, thread: str, file: Path, limit: int = 100) -> Path:
     """The page of a thread, written by the command."""
-    with mock.patch.object(frame, "open_saver", return_value=saver):
+    with mock.patch.object(runtime, "open_saver", return_value=saver):
         ran = run("report", thread, "--html", file, "--force", "--limit", limit)
     assert ran.code == 0, ran.err
     return file

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.cli import frame, moving
+from langgraph_checkpoint_s3.cli import runtime, transfer
 from langgraph_checkpoint_s3.cli.app import app
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3
@@ -65,8 +65,8 @@ def cli(fake: FakeS3, monkeypatch: pytest.MonkeyPatch) -> Cli:
     def open_saver(uri: str | None, **keywords: Any) -> S3Saver:
         return make_saver(fake)
 
-    monkeypatch.setattr(frame, "open_saver", open_saver)
-    monkeypatch.setattr(moving, "open_saver", open_saver)
+    monkeypatch.setattr(runtime, "open_saver", open_saver)
+    monkeypatch.setattr(transfer, "open_saver", open_saver)
     for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
         monkeypatch.delenv(name, raising=False)
     return run

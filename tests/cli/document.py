@@ -13,7 +13,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from typer.testing import CliRunner
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.cli import frame
+from langgraph_checkpoint_s3.cli import runtime
 from langgraph_checkpoint_s3.cli.app import app
 from tests.plans.versioned import set_versioning
 from tests.support.checkpoints import make_checkpoint, place, put_chain
@@ -37,7 +37,7 @@ def answered(document: str) -> str:
         commands = [line for line in block[1].splitlines() if line.startswith("$ ")]
         return "```console\n" + "".join(f"{each}\n{ran(each)}" for each in commands) + "```"
 
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(frame, "open_saver", open_saver):
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(runtime, "open_saver", open_saver):
         os.chdir(folder)
         try:
             with SqliteSaver.from_conn_string("checkpoints.sqlite") as source:

@@ -22,10 +22,10 @@ from rich.terminal_theme import MONOKAI
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.plans import history
-from langgraph_checkpoint_s3.admin.plans.sizes import age
-from langgraph_checkpoint_s3.cli import frame
-from langgraph_checkpoint_s3.cli.drawing import chart
+from langgraph_checkpoint_s3.admin.usage import history
+from langgraph_checkpoint_s3.cli import runtime
+from langgraph_checkpoint_s3.cli.svg import chart
+from langgraph_checkpoint_s3.text.humanize import age
 from tests.cli import example
 from tests.cli.conftest import run
 from tests.support.checkpoints import place
@@ -94,8 +94,8 @@ def terminal() -> str:
     told = f"langgraph-s3 history {example.THREAD}"
     console.print(f"$ {told}", style="bold", markup=False)
     with (
-        mock.patch.object(frame, "open_saver", return_value=example.built(FakeS3())),
-        mock.patch.object(frame, "_console", return_value=console),
+        mock.patch.object(runtime, "open_saver", return_value=example.built(FakeS3())),
+        mock.patch.object(runtime, "_console", return_value=console),
         mock.patch.object(history, "age", partial(age, now=example.NOW)),
     ):
         ran = run("history", example.THREAD)
@@ -160,7 +160,7 @@ def screenshot(file: Path) -> bool:
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         page = Path(folder) / "report.html"
-        with mock.patch.object(frame, "open_saver", return_value=example.built(FakeS3())):
+        with mock.patch.object(runtime, "open_saver", return_value=example.built(FakeS3())):
             ran = run("report", example.THREAD, "--html", page)
         assert ran.code == 0, ran.err
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])

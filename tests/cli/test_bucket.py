@@ -12,8 +12,8 @@ import pytest
 
 from langgraph_checkpoint_s3 import S3Saver, testing
 from langgraph_checkpoint_s3.cli import bucket
+from langgraph_checkpoint_s3.s3.bucket_settings import LIFECYCLE
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects
-from langgraph_checkpoint_s3.s3.settings import LIFECYCLE
 from langgraph_checkpoint_s3.testing import LocalS3
 from tests.cli.conftest import Cli
 from tests.support.fake_s3 import FakeS3, Moment, client_error

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.cli import frame
+from langgraph_checkpoint_s3.cli import runtime
 from langgraph_checkpoint_s3.encryption import KeyRing
 from tests.cli.conftest import Cli
 from tests.plans.versioned import set_versioning
@@ -121,7 +121,7 @@ def test_a_deleted_one_has_versions_still(cli: Cli, saver: S3Saver, agent: str, 
 
 def test_where_names_are_hashed(fake: FakeS3, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     settings: Any = {"encryption": KeyRing({"k": bytes(32)}, names_key=bytes(32)), "private_keys": True}
-    monkeypatch.setattr(frame, "open_saver", lambda uri, **_: make_saver(fake, **settings))
+    monkeypatch.setattr(runtime, "open_saver", lambda uri, **_: make_saver(fake, **settings))
     saver = make_saver(fake, **settings)
     for number, ns in enumerate(("", "", "sub:1")):
         put(saver, IDS[number], None, {"n": number}, ns=ns)

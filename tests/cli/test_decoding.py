@@ -13,8 +13,8 @@ import pytest
 
 from langgraph_checkpoint_s3 import CorruptObjectError, InvalidConfigError, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin, describe, dumps
-from langgraph_checkpoint_s3.admin.describing import locate
-from langgraph_checkpoint_s3.cli import frame
+from langgraph_checkpoint_s3.admin.transfer.describe import locate
+from langgraph_checkpoint_s3.cli import runtime
 from langgraph_checkpoint_s3.encryption import KeyRing
 from tests.cli.conftest import Cli
 from tests.support.checkpoints import place, put_chain
@@ -28,7 +28,7 @@ LAST = "n\n  2\n"
 
 @pytest.fixture
 def no_bucket(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frame, "open_saver", None)
+    monkeypatch.setattr(runtime, "open_saver", None)
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ class TestAddresses:
             seen.append((uri, keywords))
             return make_saver(fake, prefix=keywords["prefix"], encryption=encryption)
 
-        monkeypatch.setattr(frame, "open_saver", open_saver)
+        monkeypatch.setattr(runtime, "open_saver", open_saver)
         return seen
 
     def test_an_objects_address(self, cli: Cli, fake: FakeS3, opened: list[Any]) -> None:

@@ -14,13 +14,13 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Saver
 from langgraph_checkpoint_s3 import cli as room
-from langgraph_checkpoint_s3.admin.plans.clean import clean
-from langgraph_checkpoint_s3.admin.plans.sizes import age
-from langgraph_checkpoint_s3.cli import frame
+from langgraph_checkpoint_s3.cli import runtime
 from langgraph_checkpoint_s3.cli.app import app
 from langgraph_checkpoint_s3.cli.options import duration
 from langgraph_checkpoint_s3.cli.values import plain
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects
+from langgraph_checkpoint_s3.text.humanize import age
+from langgraph_checkpoint_s3.text.sanitize import clean
 from tests.cli.conftest import Cli, run
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3, Moment, client_error
@@ -146,7 +146,7 @@ def test_an_unexpected_error_is_a_line_too(cli: Cli, monkeypatch: pytest.MonkeyP
     def broken(uri: str | None, **keywords: Any) -> S3Saver:
         raise RuntimeError("a\nb\x1b[2J")
 
-    monkeypatch.setattr(frame, "open_saver", broken)
+    monkeypatch.setattr(runtime, "open_saver", broken)
     ran = cli("threads")
     assert (ran.code, ran.err) == (1, "error: RuntimeError: a b\\x1b[2J (--debug shows where)\n")
 
@@ -173,7 +173,7 @@ def test_the_environment_names_the_target(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_values_are_loaded_by_a_serializer_that_imports_nothing() -> None:
-    with frame.open_saver("s3://bucket") as saver:
+    with runtime.open_saver("s3://bucket") as saver:
         path = JsonPlusSerializer().dumps_typed(Path("/x"))
         odd = JsonPlusSerializer().dumps_typed(Odd(1))
         assert saver.serde.loads_typed(path) == Path("/x")
@@ -250,7 +250,7 @@ def test_lengths_of_time() -> None:
         604800,
     ]
     for bad in ("", "10", "d", "-1d", "1.5d", "999999999w"):
-        with pytest.raises(frame.Stop) as stopped:
+        with pytest.raises(runtime.Stop) as stopped:
             duration(bad)
         assert stopped.value.code == 2
     assert age("nonsense") == age(None) == age("2026-01-01T00:00:00") == "-"
@@ -266,7 +266,7 @@ def test_a_question_is_asked_on_a_terminal_alone(
         return len(asked) > 1
 
     monkeypatch.setattr(typer, "confirm", confirm)
-    monkeypatch.setattr(frame, "_answers", lambda: True)
+    monkeypatch.setattr(runtime, "_answers", lambda: True)
     ran = cli("delete", thread)
     assert (ran.code, ran.err) == (1, "Nothing was done.\n")
     assert saver.get_tuple(place(thread)) is not None
@@ -282,7 +282,7 @@ def test_ctrl_c_at_a_question_is_no(
         raise typer.Abort
 
     monkeypatch.setattr(typer, "confirm", interrupted)
-    monkeypatch.setattr(frame, "_answers", lambda: True)
+    monkeypatch.setattr(runtime, "_answers", lambda: True)
     before = fake.keys()
     ran = cli("delete", thread)
     assert (ran.code, ran.err) == (130, "\nNothing was done.\n")

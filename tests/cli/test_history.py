@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.admin.plans.lanes import lanes
+from langgraph_checkpoint_s3.admin.usage.graph import lanes
 from tests.cli.conftest import Cli
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 

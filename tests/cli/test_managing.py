@@ -13,7 +13,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.cli import frame, moving
+from langgraph_checkpoint_s3.cli import runtime, transfer
 from langgraph_checkpoint_s3.encryption import KeyRing
 from langgraph_checkpoint_s3.s3.requests import GetObject
 from tests.cli.conftest import Cli
@@ -187,7 +187,7 @@ class TestMoving:
         for name in ("a", "b"):
             put_chain(old, name, 2)
         savers = {"s3://fake-bucket/old/": old, None: new}
-        for module in (frame, moving):
+        for module in (runtime, transfer):
             monkeypatch.setattr(module, "open_saver", lambda uri, **_: savers[uri])
         ran = cli("import", "s3://fake-bucket/old/")
         assert ran.out == (
@@ -260,7 +260,7 @@ class TestMoving:
             raise client_error("AccessDenied", 403, request)
 
         other.hook = refuse
-        monkeypatch.setattr(moving, "open_saver", lambda uri, **_: make_saver(other))
+        monkeypatch.setattr(transfer, "open_saver", lambda uri, **_: make_saver(other))
         ran = cli("migrate", "s3://elsewhere/x")
         assert (ran.code, ran.err.count("\n")) == (1, 1)
         assert "s3:ListBucket" in ran.err
@@ -306,7 +306,7 @@ class TestMoving:
             opened.append(uri)
             return saver
 
-        monkeypatch.setattr(moving, "open_saver", open_saver)
+        monkeypatch.setattr(transfer, "open_saver", open_saver)
         assert "5 were here before" in cli("migrate", "s3://elsewhere/x").out
         assert opened == ["s3://elsewhere/x"]
 
@@ -375,7 +375,7 @@ class TestEncrypted:
         def open_saver(uri: str | None, *, encryption: Any = None, **keywords: Any) -> S3Saver:
             return make_saver(fake, encryption=encryption)
 
-        monkeypatch.setattr(frame, "open_saver", open_saver)
+        monkeypatch.setattr(runtime, "open_saver", open_saver)
         put_chain(make_saver(fake, encryption=ring), "sealed", 3)
         return "sealed"
 

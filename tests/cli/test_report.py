@@ -14,10 +14,10 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import HistoryEntry
-from langgraph_checkpoint_s3.admin.plans.sizes import human
-from langgraph_checkpoint_s3.cli import changes, page
-from langgraph_checkpoint_s3.cli.changes import Change
+from langgraph_checkpoint_s3.cli import page, state_diff
+from langgraph_checkpoint_s3.cli.state_diff import Change
 from langgraph_checkpoint_s3.cli.style import STYLE, style
+from langgraph_checkpoint_s3.text.humanize import human
 from tests.cli.conftest import THREAD, Cli
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3
@@ -208,7 +208,7 @@ class TestWhatIsThere:
         assert Change("changed", f"a\n{old}", f"b\n{old}").difference() == ["-a", "+b"]
         assert Change("changed", "x\nx", "x").difference() == ["-x"]
         assert Change("added", None, None).difference() == ["+null"]
-        monkeypatch.setattr(changes, "MOST_LINES", 3)
+        monkeypatch.setattr(state_diff, "MOST_LINES", 3)
         assert Change("changed", "a\nb", "c\nd").difference() is None
 
 

@@ -12,7 +12,7 @@ from langgraph.types import Command, Send, interrupt
 from typing_extensions import TypedDict
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.cli.resume import resume
+from langgraph_checkpoint_s3.cli.next_steps import resume
 from tests.cli.conftest import Cli
 from tests.support.checkpoints import make_checkpoint, place
 

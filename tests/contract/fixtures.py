@@ -13,9 +13,9 @@ from botocore.retries.standard import ExponentialBackoff
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.plans import release
+from langgraph_checkpoint_s3.plans import materialize
 from langgraph_checkpoint_s3.plans.plan import ask
-from langgraph_checkpoint_s3.s3 import exchange
+from langgraph_checkpoint_s3.s3 import request_state
 from tests.contract.front import Front
 from tests.contract.support import Calls, MakeCalls, MakeSaver, Place
 from tests.contract.worlds import WAYS, Run, own_client, run_plan
@@ -51,7 +51,7 @@ def front(session_front: Front) -> Iterator[Front]:
 @pytest.fixture(autouse=True)
 def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let deletions go on without their wait, which is for puts of others that are under way meanwhile."""
-    monkeypatch.setattr(release, "WAIT", 0.0)
+    monkeypatch.setattr(materialize, "WAIT", 0.0)
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def environment(server: Server) -> dict[str, str]:
 @pytest.fixture(params=WAYS)
 def run(request: pytest.FixtureRequest, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """Sends a request by itself in one of the worlds, twice at most, without a pause."""
-    monkeypatch.setattr(exchange, "_FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(request_state, "_FIRST_PAUSE", 0.0)
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.0)
     given = own_client(place) if request.param == WAYS[2] else None
     saver = S3Saver(**place.arguments(max_attempts=2), client=given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.s3.hedge import LEAST
+from langgraph_checkpoint_s3.s3.hedging import LEAST
 from langgraph_checkpoint_s3.testing.faults import Seen
 from tests.contract.front import Fault, Hold, Park
 

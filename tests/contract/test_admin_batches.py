@@ -11,7 +11,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 
 from langgraph_checkpoint_s3 import AccessDeniedError, InvalidKeyError, S3CheckpointError
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.plans.batches import BatchResult
+from langgraph_checkpoint_s3.admin.bulk.batches import BatchResult
 from tests.contract.front import Answer, Front, Hold, Park
 from tests.contract.support import (
     MIB,

@@ -16,8 +16,8 @@ from langgraph_checkpoint_s3 import (
     InvalidConfigError,
     NotSupportedError,
 )
-from langgraph_checkpoint_s3.admin.plans.change import Change
-from langgraph_checkpoint_s3.admin.plans.wanted import IntelligentTieringArchive
+from langgraph_checkpoint_s3.admin.bucket.desired_state import IntelligentTieringArchive
+from langgraph_checkpoint_s3.admin.setting_changes import Change
 from tests.contract.front import Front
 from tests.contract.support import MakeCalls, MakeSaver, Place, at, build_thread
 from tests.contract.test_async import self_signed

@@ -10,9 +10,9 @@ import pytest
 
 from langgraph_checkpoint_s3 import S3Config
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.plans.check import FINDINGS
-from langgraph_checkpoint_s3.admin.plans.findings import CheckReport
-from langgraph_checkpoint_s3.admin.plans.lifecycle_policy import LifecyclePolicy
+from langgraph_checkpoint_s3.admin.check.check import FINDINGS
+from langgraph_checkpoint_s3.admin.check.report import CheckReport
+from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy
 from langgraph_checkpoint_s3.plans.setup import PROBE
 from tests.contract.front import Answer, Front, Reply
 from tests.contract.support import MakeCalls, Place

@@ -12,7 +12,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.types import Command
 
-from langgraph_checkpoint_s3.admin.plans.migration import MigrationError
+from langgraph_checkpoint_s3.admin.migration.migrate import MigrationError
 from tests.contract.front import Front
 from tests.contract.support import MakeCalls, MakeSaver, Place, at
 from tests.contract.test_graphs import Runner, asking, plain, shape, skip_where_langgraph_cannot

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import AccessDeniedError, StorageUnavailableError
-from langgraph_checkpoint_s3.s3 import settings
-from langgraph_checkpoint_s3.s3.administration import (
+from langgraph_checkpoint_s3.s3 import bucket_settings
+from langgraph_checkpoint_s3.s3.admin_requests import (
     RestoreObject,
 )
+from langgraph_checkpoint_s3.s3.bucket_settings import PutSetting
 from langgraph_checkpoint_s3.s3.requests import (
     Body,
     DeleteObjects,
@@ -21,7 +22,6 @@ from langgraph_checkpoint_s3.s3.requests import (
     Request,
     Stored,
 )
-from langgraph_checkpoint_s3.s3.settings import PutSetting
 from langgraph_checkpoint_s3.testing.faults import Reply
 from tests.contract.front import Front
 from tests.contract.operations import ALL
@@ -67,7 +67,7 @@ def test_what_is_no_answer_is_asked_for_again_and_then_told(name: str, run: Run,
         assert len(told) < 800
 
 
-@pytest.mark.parametrize("request_", [RestoreObject("k", 1), PutSetting(settings.POLICY, "{}")])
+@pytest.mark.parametrize("request_", [RestoreObject("k", 1), PutSetting(bucket_settings.POLICY, "{}")])
 def test_a_page_is_nothing_done(request_: Request[Any], run: Run, front: Front) -> None:
     front.fail("*", FALSE["a page"], times=None)
     with pytest.raises(StorageUnavailableError, match="it is a page"):

@@ -13,12 +13,12 @@ from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.objects.borrow import Rules
-from langgraph_checkpoint_s3.objects.drafts import draft, serialize
-from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout, WritesLeaf
-from langgraph_checkpoint_s3.objects.records import Origin
-from langgraph_checkpoint_s3.objects.writes import Task, encode_tasks
-from langgraph_checkpoint_s3.s3.joint import LANES
+from langgraph_checkpoint_s3.format.borrowing import Rules
+from langgraph_checkpoint_s3.format.checkpoint import Origin
+from langgraph_checkpoint_s3.format.checkpoint_writer import draft, serialize
+from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout, WritesLeaf
+from langgraph_checkpoint_s3.format.writes import Task, encode_tasks
+from langgraph_checkpoint_s3.s3.coalescing import LANES
 from tests.contract.front import Answer, Front, Hold
 from tests.contract.support import (
     Calls,

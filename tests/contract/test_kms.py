@@ -16,7 +16,7 @@ from botocore.config import Config
 
 from langgraph_checkpoint_s3 import DecryptionError, InvalidConfigError, StorageUnavailableError
 from langgraph_checkpoint_s3.encryption import KmsKeys
-from langgraph_checkpoint_s3.objects.format import sealed_with
+from langgraph_checkpoint_s3.format.container import sealed_with
 from tests.contract.front import HangUp, Park
 from tests.contract.support import MakeCalls, Place, at, build_thread
 from tests.contract.test_secrets import told

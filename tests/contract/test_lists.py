@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import NotSupportedError, StorageUnavailableError
-from langgraph_checkpoint_s3.s3.administration import (
+from langgraph_checkpoint_s3.s3.admin_requests import (
     ListUploads,
     ListVersions,
 )

@@ -11,7 +11,7 @@ from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.objects.builder import Builder
+from langgraph_checkpoint_s3.format.builder import Builder
 from tests.contract.support import MakeSaver
 from tests.support.hanging import HANG
 

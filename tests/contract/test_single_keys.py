@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from langgraph_checkpoint_s3 import AccessDeniedError, StorageUnavailableError
-from langgraph_checkpoint_s3.plans.remove import delete_keys, delete_versions
+from langgraph_checkpoint_s3.plans.delete import delete_keys, delete_versions
 from langgraph_checkpoint_s3.testing.faults import Reply
 from tests.contract.support import MakeCalls, Place
 from tests.contract.worlds import run_plan

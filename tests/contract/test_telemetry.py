@@ -22,7 +22,7 @@ from opentelemetry.trace import StatusCode
 from langgraph_checkpoint_s3 import BucketNotFoundError, S3Saver, StorageUnavailableError
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.s3 import telemetry
-from langgraph_checkpoint_s3.s3.counts import Counts
+from langgraph_checkpoint_s3.s3.stats import Counts
 from tests.contract.front import Answer
 from tests.contract.support import (
     MakeCalls,

@@ -14,7 +14,7 @@ import pytest
 from langgraph_checkpoint_s3 import S3Saver, StorageUnavailableError
 from langgraph_checkpoint_s3.admin import aload_signed_url, load_signed_url
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
-from langgraph_checkpoint_s3.s3 import patience
+from langgraph_checkpoint_s3.s3 import deadline
 from langgraph_checkpoint_s3.s3.requests import (
     Body,
     GetObject,
@@ -142,7 +142,7 @@ def test_all_of_a_batch_ends(caller: Caller) -> None:
 def test_a_body_that_is_read_slowly_is_cut(
     caller: Caller, kind: type[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "RATE", 10**9)
+    monkeypatch.setattr(deadline, "RATE", 10**9)
     body = bytes(8 * 1024 * 1024)
     request = PutObject("k", body) if kind is PutObject else UploadPart("k", "id", 1, body)
     with Trickle(b"", "reading") as server:
@@ -159,7 +159,7 @@ def test_what_gets_on_is_not_cut(caller: Caller) -> None:
     with Trickle(bytes(40), "body", pause=0.05) as server:
         saver = caller.on(server, connect_timeout=0.2, read_timeout=0.2)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("langgraph_checkpoint_s3.sockets.RATE", 1)
+            patch.setattr("langgraph_checkpoint_s3.request_timeout.RATE", 1)
             assert caller.run(saver, ask(GetObject("k"))).data == bytes(40)
         assert server.requests == 1
 

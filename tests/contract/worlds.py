@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
-from langgraph_checkpoint_s3.s3 import settings
-from langgraph_checkpoint_s3.s3.administration import (
+from langgraph_checkpoint_s3.s3 import bucket_settings
+from langgraph_checkpoint_s3.s3.admin_requests import (
     DeleteVersions,
     InspectObject,
     ListUploads,
     ListVersions,
 )
+from langgraph_checkpoint_s3.s3.bucket_settings import GetSetting
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
     CompleteUpload,
@@ -30,7 +31,6 @@ from langgraph_checkpoint_s3.s3.requests import (
     SwapObject,
     UploadPart,
 )
-from langgraph_checkpoint_s3.s3.settings import GetSetting
 from langgraph_checkpoint_s3.testing.faults import Reply
 from tests.contract.support import Calls, Place
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 Run = Callable[[Request[Any]], Any]
 
 WAYS = ("sync", "async", "a client of the user's own")
-NAMED = (settings.METRICS, settings.TIERING)
+NAMED = (bucket_settings.METRICS, bucket_settings.TIERING)
 REQUESTS: dict[str, Request[Any]] = {
     "put": PutObject("k", b"data"),
     "swap": SwapObject("k", b"data", None),
@@ -61,8 +61,10 @@ REQUESTS: dict[str, Request[Any]] = {
     "list uploads": ListUploads("p/"),
     "inspect": InspectObject("k"),
     **{
-        f"read {each.name}": GetSetting(each, "id" if each in (settings.METRICS, settings.TIERING) else None)
-        for each in settings.ALL
+        f"read {each.name}": GetSetting(
+            each, "id" if each in (bucket_settings.METRICS, bucket_settings.TIERING) else None
+        )
+        for each in bucket_settings.ALL
     },
 }
 

@@ -29,7 +29,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME, SCHEDULED
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.objects.keys import Layout, WritesLeaf
+from langgraph_checkpoint_s3.format.keys import Layout, WritesLeaf
 from tests.contract.fixtures import environment
 from tests.contract.support import Place, at
 from tests.crash.graphs import SCENARIOS, carry

@@ -14,7 +14,7 @@ import pytest
 from examples import stores
 from langgraph_checkpoint_s3 import S3Config, S3Saver
 from langgraph_checkpoint_s3.plans.plan import ask
-from langgraph_checkpoint_s3.s3.administration import Sign
+from langgraph_checkpoint_s3.s3.admin_requests import Sign
 from langgraph_checkpoint_s3.testing import LocalS3
 from tests.servers import Server, running
 

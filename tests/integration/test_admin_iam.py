@@ -14,9 +14,9 @@ import pytest
 from langgraph_checkpoint_s3 import AccessDeniedError, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.plans.plan import ask
-from langgraph_checkpoint_s3.s3.administration import DeleteVersions, ListUploads, ListVersions
+from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions, ListUploads, ListVersions
+from langgraph_checkpoint_s3.s3.bucket_settings import LIFECYCLE, POLICY, GetSetting, PutSetting
 from langgraph_checkpoint_s3.s3.requests import CopyObject, DeleteObjects, Deletion, GetObject, Request
-from langgraph_checkpoint_s3.s3.settings import LIFECYCLE, POLICY, GetSetting, PutSetting
 from tests.contract.operations import ALL, READS, WRITES, Call
 from tests.contract.support import MIB, Calls, MakeSaver, Place, at, build_thread, checkpoint, metadata, noise
 

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from langgraph_checkpoint_s3 import AccessDeniedError, NotSupportedError
-from langgraph_checkpoint_s3.admin.download import load_signed_url
-from langgraph_checkpoint_s3.admin.portable import dumps
+from langgraph_checkpoint_s3.admin.signed_urls.download import load_signed_url
+from langgraph_checkpoint_s3.admin.transfer.bytes_io import dumps
 from tests.contract.support import MakeCalls, MakeSaver, Place, build_thread
 from tests.contract.test_admin_signing import TestHandingIn, TestSignedUrls, borrower, fetch, hand_in, id_of
 from tests.servers import Server

@@ -6,7 +6,7 @@ from typing import Any
 
 from langgraph.checkpoint.base import CheckpointTuple
 
-from langgraph_checkpoint_s3.admin.plans.batches import BatchResult
+from langgraph_checkpoint_s3.admin.bulk.batches import BatchResult
 from tests.support.checkpoints import make_checkpoint, place
 
 

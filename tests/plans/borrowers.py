@@ -11,10 +11,10 @@ import pytest
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.objects.format import Container
-from langgraph_checkpoint_s3.objects.keys import Layout, encode_rank
-from langgraph_checkpoint_s3.plans.read import open_object
-from langgraph_checkpoint_s3.plans.unlock import run_calls, unlock_objects
+from langgraph_checkpoint_s3.format.container import Container
+from langgraph_checkpoint_s3.format.keys import Layout, encode_rank
+from langgraph_checkpoint_s3.plans.data_keys import run_calls, unlock_objects
+from langgraph_checkpoint_s3.plans.load import open_object
 from langgraph_checkpoint_s3.s3.requests import Body, HeadObject, Request
 from tests.support.checkpoints import make_checkpoint, place
 from tests.support.fake_s3 import FakeS3, Moment

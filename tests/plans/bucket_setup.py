@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from langgraph_checkpoint_s3.admin.plans.change import Change
-from langgraph_checkpoint_s3.admin.plans.wanted import IntelligentTieringArchive
-from langgraph_checkpoint_s3.s3 import settings
+from langgraph_checkpoint_s3.admin.bucket.desired_state import IntelligentTieringArchive
+from langgraph_checkpoint_s3.admin.setting_changes import Change
+from langgraph_checkpoint_s3.s3 import bucket_settings
+from langgraph_checkpoint_s3.s3.bucket_settings import GetSetting, Setting
 from langgraph_checkpoint_s3.s3.requests import ListObjects, Request
-from langgraph_checkpoint_s3.s3.settings import GetSetting, Setting
 from tests.support.fake_s3 import FakeS3, Moment, client_error
 
 ID = "langgraph-checkpoint-s3.checkpoints.2F"
@@ -33,7 +33,7 @@ def written(fake: FakeS3, setting: Setting, name: str | None = None) -> Any:
 
 
 def policy(fake: FakeS3) -> list[dict[str, Any]]:
-    statements: list[dict[str, Any]] = json.loads(written(fake, settings.POLICY))["Statement"]
+    statements: list[dict[str, Any]] = json.loads(written(fake, bucket_settings.POLICY))["Statement"]
     return statements
 
 

@@ -12,7 +12,7 @@ from langgraph_checkpoint_s3 import (
     Lease,
     S3Saver,
 )
-from langgraph_checkpoint_s3.terms import Pace, Terms
+from langgraph_checkpoint_s3.lease_settings import Pace, Terms
 from tests.support.fake_s3 import FakeS3
 
 KEY = "checkpoints/.leases/t.lease"

@@ -8,12 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.plans import check
-from langgraph_checkpoint_s3.admin.plans.findings import CheckReport
-from langgraph_checkpoint_s3.s3.requests import (
-    Request,
-)
-from langgraph_checkpoint_s3.s3.settings import (
+from langgraph_checkpoint_s3.admin.check import check
+from langgraph_checkpoint_s3.admin.check.report import CheckReport
+from langgraph_checkpoint_s3.s3.bucket_settings import (
     ENCRYPTION,
     LIFECYCLE,
     POLICY,
@@ -21,6 +18,9 @@ from langgraph_checkpoint_s3.s3.settings import (
     VERSIONING,
     GetSetting,
     Setting,
+)
+from langgraph_checkpoint_s3.s3.requests import (
+    Request,
 )
 from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver

@@ -15,8 +15,8 @@ from langgraph_checkpoint_s3 import (
     S3Saver,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.plans.archive import RestoreStatus
-from langgraph_checkpoint_s3.s3.administration import InspectObject, RestoreObject
+from langgraph_checkpoint_s3.admin.lifecycle.archive import RestoreStatus
+from langgraph_checkpoint_s3.s3.admin_requests import InspectObject, RestoreObject
 from tests.plans.helpers import once, put
 from tests.support.checkpoints import put_chain
 from tests.support.fake_s3 import FakeS3, client_error

@@ -18,7 +18,7 @@ from langgraph_checkpoint_s3 import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.plans.batches import BatchResult
+from langgraph_checkpoint_s3.admin.bulk.batches import BatchResult
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects, ListObjects, PutObject, Request
 from tests.plans.batch_items import chain, errors, item
 from tests.plans.borrowers import eager

@@ -9,8 +9,8 @@ import pytest
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.plans.wanted import IntelligentTieringArchive
-from langgraph_checkpoint_s3.s3 import settings
+from langgraph_checkpoint_s3.admin.bucket.desired_state import IntelligentTieringArchive
+from langgraph_checkpoint_s3.s3 import bucket_settings
 from tests.plans.bucket_setup import ALL, ARCHIVE, FOREIGN, ID, NOTHING, names, policy, written
 from tests.support.fake_s3 import BUCKET, FakeS3
 from tests.support.fake_store import make_saver
@@ -36,7 +36,7 @@ class TestConfigure:
                 "Condition": {"Bool": {"aws:SecureTransport": "false"}},
             }
         ]
-        assert written(fake, settings.ENCRYPTION) == {
+        assert written(fake, bucket_settings.ENCRYPTION) == {
             "Rules": [
                 {
                     "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"},
@@ -44,7 +44,7 @@ class TestConfigure:
                 }
             ]
         }
-        assert written(fake, settings.LIFECYCLE) == {
+        assert written(fake, bucket_settings.LIFECYCLE) == {
             "Rules": [
                 {
                     "ID": "langgraph-checkpoint-s3:checkpoints/:abort-uploads",
@@ -64,9 +64,9 @@ class TestConfigure:
             asked.append(url)
             return True
 
-        monkeypatch.setattr("langgraph_checkpoint_s3.admin.bucket.is_aws", is_aws)
+        monkeypatch.setattr("langgraph_checkpoint_s3.admin.bucket.api.is_aws", is_aws)
         [change] = admin.configure_bucket(**NOTHING | {"block_public_access": "auto"})
-        assert change.after == written(fake, settings.PUBLIC_ACCESS)
+        assert change.after == written(fake, bucket_settings.PUBLIC_ACCESS)
         assert set(change.after.values()) == {True}
         assert len(change.after) == 4
         assert asked[0].startswith("https://fake/")
@@ -94,9 +94,9 @@ class TestConfigure:
             f"request metrics {ID}",
             f"Intelligent-Tiering configuration {ID}",
         ]
-        assert written(fake, settings.ACCELERATION) == {"Status": "Enabled"}
-        assert written(fake, settings.METRICS, ID) == {"Id": ID, "Filter": {"Prefix": "checkpoints/"}}
-        assert written(fake, settings.TIERING, ID) == {
+        assert written(fake, bucket_settings.ACCELERATION) == {"Status": "Enabled"}
+        assert written(fake, bucket_settings.METRICS, ID) == {"Id": ID, "Filter": {"Prefix": "checkpoints/"}}
+        assert written(fake, bucket_settings.TIERING, ID) == {
             "Id": ID,
             "Status": "Enabled",
             "Filter": {"Prefix": "checkpoints/"},
@@ -130,7 +130,7 @@ class TestConfigure:
         long = [f"{'a' * 60}/{end}/" for end in "xy"]
         for prefix in ("a/", "a.2F/", "a=b/", "a/b/", *long):
             S3Admin(make_saver(fake, prefix=prefix)).configure_bucket(**NOTHING, request_metrics=True)
-        ids = [str(name) for setting, name in fake.settings if setting == settings.METRICS.name]
+        ids = [str(name) for setting, name in fake.settings if setting == bucket_settings.METRICS.name]
         assert len(ids) == 6
         assert all(len(name) <= 64 for name in ids)
         assert all(character.isalnum() or character in "-_." for character in "".join(ids))
@@ -139,14 +139,14 @@ class TestConfigure:
 class TestEncryption:
     def test_auto_leaves_a_default_that_is_there(self, admin: S3Admin, fake: FakeS3) -> None:
         there = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}]}
-        fake.settings[settings.ENCRYPTION.name, None] = there
+        fake.settings[bucket_settings.ENCRYPTION.name, None] = there
         assert "default encryption" not in names(admin.configure_bucket())
-        assert written(fake, settings.ENCRYPTION) is there
+        assert written(fake, bucket_settings.ENCRYPTION) is there
 
     def test_a_key_and_what_else_the_rule_says(self, admin: S3Admin, fake: FakeS3) -> None:
         blocked = {"BlockedEncryptionTypes": {"EncryptionType": ["SSE-C"]}}
         there = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, **blocked}]}
-        fake.settings[settings.ENCRYPTION.name, None] = there
+        fake.settings[bucket_settings.ENCRYPTION.name, None] = there
         key = "arn:aws:kms:us-east-1:123456789012:key/abc"
         wanted: dict[str, Any] = {**NOTHING, "encryption": "aws:kms", "kms_key_id": key}
         [change] = admin.configure_bucket(**wanted)
@@ -200,7 +200,7 @@ class TestEncryption:
         self, admin: S3Admin, fake: FakeS3, there: dict[str, str], wanted: dict[str, Any], same: bool
     ) -> None:
         document = {"Rules": [{"ApplyServerSideEncryptionByDefault": there}]}
-        fake.settings[settings.ENCRYPTION.name, None] = document
+        fake.settings[bucket_settings.ENCRYPTION.name, None] = document
         assert (admin.configure_bucket(**{**NOTHING, **wanted}) == []) is same
 
 
@@ -211,13 +211,13 @@ class TestTheOthers:
     def test_public_access(self, admin: S3Admin, fake: FakeS3, missing: str | None) -> None:
         flags = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
         there = {flag: flag != missing for flag in flags} | {"More": "of the store's own"}
-        fake.settings[settings.PUBLIC_ACCESS.name, None] = there
+        fake.settings[bucket_settings.PUBLIC_ACCESS.name, None] = there
         changes = admin.configure_bucket(**{**NOTHING, "block_public_access": True})
         assert bool(changes) is (missing is not None)
 
     def test_a_policy_is_merged(self, admin: S3Admin, fake: FakeS3) -> None:
         document = {"Version": "2008-10-17", "Id": "x", "Statement": [FOREIGN, {**FOREIGN, "Sid": "ä"}]}
-        fake.settings[settings.POLICY.name, None] = json.dumps(document)
+        fake.settings[bucket_settings.POLICY.name, None] = json.dumps(document)
         wanted: dict[str, Any] = {**NOTHING, "tls_only": True}
         [change] = admin.configure_bucket(**wanted)
         merged = json.loads(change.after)
@@ -231,7 +231,7 @@ class TestTheOthers:
         assert admin.configure_bucket(**{**NOTHING, "tls_only": False}) == []
 
     def test_a_single_statement_needs_no_list(self, admin: S3Admin, fake: FakeS3) -> None:
-        fake.settings[settings.POLICY.name, None] = json.dumps({"Statement": FOREIGN})
+        fake.settings[bucket_settings.POLICY.name, None] = json.dumps({"Statement": FOREIGN})
         admin.configure_bucket()
         assert [statement["Sid"] for statement in policy(fake)] == ["Theirs", "LanggraphCheckpointS3TlsOnly"]
 
@@ -239,7 +239,7 @@ class TestTheOthers:
         admin.configure_bucket()
         [change] = admin.configure_bucket(**{**NOTHING, "tls_only": False})
         assert change.after is None
-        assert written(fake, settings.POLICY) is None
+        assert written(fake, bucket_settings.POLICY) is None
 
     def test_who_says_the_same_in_other_words_is_enough(self, admin: S3Admin, fake: FakeS3) -> None:
         theirs = {
@@ -250,12 +250,12 @@ class TestTheOthers:
             "Resource": [f"arn:aws:s3:::{BUCKET}/*", f"arn:aws:s3:::{BUCKET}"],
             "Condition": {"Bool": {"aws:SecureTransport": [False]}},
         }
-        fake.settings[settings.POLICY.name, None] = json.dumps({"Statement": [theirs]})
+        fake.settings[bucket_settings.POLICY.name, None] = json.dumps({"Statement": [theirs]})
         assert admin.configure_bucket(**{**NOTHING, "tls_only": True}) == []
 
     def test_our_statement_is_put_right(self, admin: S3Admin, fake: FakeS3) -> None:
         wrong = {**FOREIGN, "Sid": "LanggraphCheckpointS3TlsOnly"}
-        fake.settings[settings.POLICY.name, None] = json.dumps({"Statement": [wrong, FOREIGN]})
+        fake.settings[bucket_settings.POLICY.name, None] = json.dumps({"Statement": [wrong, FOREIGN]})
         admin.configure_bucket()
         theirs, ours = policy(fake)
         assert theirs == FOREIGN
@@ -279,7 +279,7 @@ class TestTheOthers:
 
     def test_lifecycle_rules_of_others_stay(self, admin: S3Admin, fake: FakeS3) -> None:
         theirs = {"ID": "x", "Status": "Enabled", "Filter": {"Prefix": "x/"}, "Expiration": {"Days": 3}}
-        fake.settings[settings.LIFECYCLE.name, None] = {"Rules": [theirs]}
+        fake.settings[bucket_settings.LIFECYCLE.name, None] = {"Rules": [theirs]}
         admin.configure_bucket()
         [change] = admin.configure_bucket(abort_incomplete_uploads_days=3)
         assert change.after["Rules"][0] == theirs

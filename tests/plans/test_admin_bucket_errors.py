@@ -15,11 +15,11 @@ from langgraph_checkpoint_s3 import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.plans.change import Change
-from langgraph_checkpoint_s3.admin.plans.wanted import IntelligentTieringArchive
-from langgraph_checkpoint_s3.s3 import settings
+from langgraph_checkpoint_s3.admin.bucket.desired_state import IntelligentTieringArchive
+from langgraph_checkpoint_s3.admin.setting_changes import Change
+from langgraph_checkpoint_s3.s3 import bucket_settings
+from langgraph_checkpoint_s3.s3.bucket_settings import GetSetting, PutSetting
 from langgraph_checkpoint_s3.s3.requests import CreateBucket, ListObjects
-from langgraph_checkpoint_s3.s3.settings import GetSetting, PutSetting
 from tests.plans.bucket_setup import names, refuse, writes
 from tests.support.fake_s3 import BUCKET, FakeS3
 from tests.support.fake_store import make_saver
@@ -34,7 +34,7 @@ class TestWhatAStoreCannot:
     def test_all_that_it_does_not_know_is_named_before_anything_is_written(
         self, admin: S3Admin, fake: FakeS3
     ) -> None:
-        fake.unsupported = {settings.ENCRYPTION.name, settings.METRICS.name}
+        fake.unsupported = {bucket_settings.ENCRYPTION.name, bucket_settings.METRICS.name}
         with fake.counted() as count, pytest.raises(NotSupportedError) as caught:
             admin.configure_bucket(request_metrics=True)
         text = str(caught.value)
@@ -46,35 +46,35 @@ class TestWhatAStoreCannot:
 
     def test_acceleration_shows_only_when_it_is_set(self, admin: S3Admin, fake: FakeS3) -> None:
         for code, status in (("InvalidArgument", 400), ("BucketAlreadyExists", 409), ("X", 501)):
-            refuse(fake, PutSetting, code, status, settings.ACCELERATION)
+            refuse(fake, PutSetting, code, status, bucket_settings.ACCELERATION)
             with pytest.raises(NotSupportedError, match="accelerate=None"):
                 admin.configure_bucket(accelerate=True)
             assert fake.settings == {}
 
     def test_acceleration_is_named_beside_what_is_unknown(self, admin: S3Admin, fake: FakeS3) -> None:
-        fake.unsupported = {settings.ENCRYPTION.name}
+        fake.unsupported = {bucket_settings.ENCRYPTION.name}
         with pytest.raises(NotSupportedError, match=r"pass encryption=None .* accelerate=None as well"):
             admin.configure_bucket(accelerate=True)
-        fake.settings[settings.ACCELERATION.name, None] = {"Status": "Suspended"}  # it knows it
+        fake.settings[bucket_settings.ACCELERATION.name, None] = {"Status": "Suspended"}  # it knows it
         with pytest.raises(NotSupportedError) as caught:
             admin.configure_bucket(accelerate=True)
         assert "accelerate" not in str(caught.value)
 
     def test_a_store_that_fails_is_not_one_that_can_not(self, admin: S3Admin, fake: FakeS3) -> None:
-        refuse(fake, PutSetting, "InternalError", 500, settings.ACCELERATION)
+        refuse(fake, PutSetting, "InternalError", 500, bucket_settings.ACCELERATION)
         with pytest.raises(StorageUnavailableError):
             admin.configure_bucket(accelerate=True)
 
     def test_a_policy_that_is_none(self, admin: S3Admin, fake: FakeS3) -> None:
-        fake.settings[settings.POLICY.name, None] = "[]"
+        fake.settings[bucket_settings.POLICY.name, None] = "[]"
         with pytest.raises(NotSupportedError, match="isn't one"):
             admin.configure_bucket()
-        assert list(fake.settings) == [(settings.POLICY.name, None)]
+        assert list(fake.settings) == [(bucket_settings.POLICY.name, None)]
 
 
 class TestFailures:
     def test_missing_permissions_are_named_together(self, admin: S3Admin, fake: FakeS3) -> None:
-        refuse(fake, GetSetting, "AccessDenied", 403, settings.ENCRYPTION, settings.POLICY)
+        refuse(fake, GetSetting, "AccessDenied", 403, bucket_settings.ENCRYPTION, bucket_settings.POLICY)
         with pytest.raises(AccessDeniedError) as caught:
             admin.configure_bucket()
         assert "lack s3:GetBucketPolicy, s3:GetEncryptionConfiguration:" in str(caught.value)
@@ -82,12 +82,12 @@ class TestFailures:
         assert fake.settings == {}
 
     def test_one_missing_permission_is_told_as_it_is(self, admin: S3Admin, fake: FakeS3) -> None:
-        refuse(fake, GetSetting, "AccessDenied", 403, settings.ENCRYPTION)
+        refuse(fake, GetSetting, "AccessDenied", 403, bucket_settings.ENCRYPTION)
         with pytest.raises(AccessDeniedError, match="need s3:GetEncryptionConfiguration"):
             admin.configure_bucket()
 
     def test_what_was_changed_before_a_failure_is_told(self, admin: S3Admin, fake: FakeS3) -> None:
-        refuse(fake, PutSetting, "AccessDenied", 403, settings.ENCRYPTION)
+        refuse(fake, PutSetting, "AccessDenied", 403, bucket_settings.ENCRYPTION)
         with pytest.raises(AccessDeniedError) as caught:
             admin.configure_bucket(block_public_access=True)
         assert "Before that, this was changed: bucket policy, public access block." in str(caught.value)
@@ -121,7 +121,7 @@ class TestCreate:
 
     def test_that_it_was_made_is_told_with_an_error(self, admin: S3Admin, fake: FakeS3) -> None:
         fake.exists = False
-        fake.unsupported = {settings.POLICY.name}
+        fake.unsupported = {bucket_settings.POLICY.name}
         with pytest.raises(NotSupportedError, match=r"tls_only=None.*Before that, this was changed: bucket"):
             admin.create_bucket()
         assert fake.exists

@@ -11,9 +11,9 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.plans.findings import CheckReport, Finding
+from langgraph_checkpoint_s3.admin.check.report import CheckReport, Finding
 from langgraph_checkpoint_s3.plans.setup import NAMES
-from langgraph_checkpoint_s3.s3.administration import (
+from langgraph_checkpoint_s3.s3.admin_requests import (
     BucketHead,
     DeleteVersions,
     InspectBucket,

@@ -9,13 +9,20 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.plans.check_settings import SETTINGS
+from langgraph_checkpoint_s3.admin.check.settings_checks import SETTINGS
 from langgraph_checkpoint_s3.plans.setup import PROBE
-from langgraph_checkpoint_s3.s3.administration import (
+from langgraph_checkpoint_s3.s3.admin_requests import (
     DeleteVersions,
     ListVersions,
     Sign,
     Signed,
+)
+from langgraph_checkpoint_s3.s3.bucket_settings import (
+    ENCRYPTION,
+    LIFECYCLE,
+    POLICY,
+    PUBLIC_ACCESS,
+    Setting,
 )
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
@@ -32,13 +39,6 @@ from langgraph_checkpoint_s3.s3.requests import (
     PutObject,
     Request,
     UploadPart,
-)
-from langgraph_checkpoint_s3.s3.settings import (
-    ENCRYPTION,
-    LIFECYCLE,
-    POLICY,
-    PUBLIC_ACCESS,
-    Setting,
 )
 from tests.plans.odd_s3 import ABORT, GOOD, OddS3, bad, on, run, run_and_leave
 from tests.support.fake_s3 import Moment, client_error

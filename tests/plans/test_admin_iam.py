@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.iam import Role
-from langgraph_checkpoint_s3.admin.plans.lifecycle_policy import LifecyclePolicy
-from langgraph_checkpoint_s3.admin.plans.wanted import IntelligentTieringArchive
+from langgraph_checkpoint_s3.admin.bucket.desired_state import IntelligentTieringArchive
+from langgraph_checkpoint_s3.admin.bucket.iam import Role
+from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy
 from langgraph_checkpoint_s3.plans.transfer import Sizes
-from langgraph_checkpoint_s3.s3.administration import Sign
+from langgraph_checkpoint_s3.s3.admin_requests import Sign
 from langgraph_checkpoint_s3.s3.requests import CreateUpload, Request
 from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import BUCKET, FakeS3, Moment
@@ -94,7 +94,7 @@ OPERATIONS: dict[str, tuple[Role, Operation]] = {
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-@pytest.mark.filterwarnings("ignore::langgraph_checkpoint_s3.admin.plans.lifecycle_policy.LifecycleWarning")
+@pytest.mark.filterwarnings("ignore::langgraph_checkpoint_s3.admin.lifecycle.policy.LifecycleWarning")
 def test_an_operation_needs_no_more_than_its_role_has(fake: FakeS3, name: str) -> None:
     role, operation = OPERATIONS[name]
     admin = S3Admin(make_saver(fake, sizes=Sizes(10_000, 5_000)))

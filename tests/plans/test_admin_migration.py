@@ -20,7 +20,7 @@ from langgraph_checkpoint_s3 import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.plans.migration import Migrated
+from langgraph_checkpoint_s3.admin.migration.migrate import Migrated
 from langgraph_checkpoint_s3.s3.requests import GetObject, ListObjects, PutObject, Request
 from tests.support.checkpoints import make_checkpoint, place, put_chain, shown
 from tests.support.fake_s3 import FakeS3, Moment, client_error

@@ -23,8 +23,8 @@ from langgraph_checkpoint_s3 import (
     S3Saver,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.plans.compare import same
-from langgraph_checkpoint_s3.admin.plans.migration import Migrated, MigrationError
+from langgraph_checkpoint_s3.admin.migration.compare import same
+from langgraph_checkpoint_s3.admin.migration.migrate import Migrated, MigrationError
 from langgraph_checkpoint_s3.s3.requests import PutObject, Request
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3, Moment
@@ -288,6 +288,6 @@ class TestMemory:
         source = Stopping()
         small(source)
         assert admin.migrate(source).checkpoints == 7
-        monkeypatch.setattr("langgraph_checkpoint_s3.admin.sources.MOST", 7)
+        monkeypatch.setattr("langgraph_checkpoint_s3.admin.migration.source.MOST", 7)
         with pytest.raises(InvalidConfigError, match="a part of them at a time"):
             admin.migrate(source)

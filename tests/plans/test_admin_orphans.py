@@ -14,8 +14,8 @@ from langgraph_checkpoint_s3 import (
     InvalidConfigError,
     S3Saver,
 )
-from langgraph_checkpoint_s3.admin.plans.orphans import Orphan, Orphans
-from langgraph_checkpoint_s3.s3.administration import ListUploads
+from langgraph_checkpoint_s3.admin.retention.orphans import Orphan, Orphans
+from langgraph_checkpoint_s3.s3.admin_requests import ListUploads
 from langgraph_checkpoint_s3.s3.requests import Request
 from tests.plans.helpers import put
 from tests.plans.test_admin_retention import admin_of

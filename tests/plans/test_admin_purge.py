@@ -14,7 +14,7 @@ from langgraph_checkpoint_s3 import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.s3.administration import (
+from langgraph_checkpoint_s3.s3.admin_requests import (
     DeleteVersions,
     ListUploads,
     ListVersions,

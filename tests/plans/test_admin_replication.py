@@ -8,7 +8,7 @@ import pytest
 
 from langgraph_checkpoint_s3 import InvalidConfigError, NotSupportedError, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.s3 import settings
+from langgraph_checkpoint_s3.s3 import bucket_settings
 from tests.support.fake_s3 import BUCKET, FakeS3
 from tests.support.fake_store import make_saver
 
@@ -28,16 +28,16 @@ KEY = "arn:aws:kms:eu-west-1:123456789012:key/k"
 
 @pytest.fixture
 def admin(saver: S3Saver, fake: FakeS3) -> S3Admin:
-    fake.settings[settings.VERSIONING.name, None] = {"Status": "Enabled"}
+    fake.settings[bucket_settings.VERSIONING.name, None] = {"Status": "Enabled"}
     return S3Admin(saver)
 
 
 def put(fake: FakeS3, *rules: Any, role: str = ROLE) -> None:
-    fake.settings[settings.REPLICATION.name, None] = {"Role": role, "Rules": list(rules)}
+    fake.settings[bucket_settings.REPLICATION.name, None] = {"Role": role, "Rules": list(rules)}
 
 
 def stored(fake: FakeS3) -> Any:
-    return fake.settings.get((settings.REPLICATION.name, None))
+    return fake.settings.get((bucket_settings.REPLICATION.name, None))
 
 
 def test_it_is_set_once_and_taken_away(admin: S3Admin, fake: FakeS3) -> None:
@@ -108,7 +108,7 @@ def test_a_store_may_write_it_down_in_its_own_way(admin: S3Admin, fake: FakeS3) 
 @pytest.mark.parametrize("status", [None, "Suspended"])
 def test_it_needs_versions(saver: S3Saver, fake: FakeS3, status: str | None) -> None:
     if status:
-        fake.settings[settings.VERSIONING.name, None] = {"Status": status}
+        fake.settings[bucket_settings.VERSIONING.name, None] = {"Status": status}
     with pytest.raises(InvalidConfigError, match=r"enable_versioning\(\)"):
         S3Admin(saver).enable_replication("other-bucket", ROLE)
     assert stored(fake) is None
@@ -172,17 +172,17 @@ class TestObjectsThatKmsEncrypts:
     @pytest.mark.parametrize("mode", ["auto", "off"])
     def test_the_buckets(self, admin: S3Admin, fake: FakeS3, mode: str) -> None:
         default = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}]}
-        fake.settings[settings.ENCRYPTION.name, None] = default
+        fake.settings[bucket_settings.ENCRYPTION.name, None] = default
         off = S3Admin(make_saver(fake, server_side_encryption=mode))
         with pytest.raises(InvalidConfigError, match="replica_kms_key_id"):
             off.enable_replication("other-bucket", ROLE)
         assert off.enable_replication("other-bucket", ROLE, replica_kms_key_id=KEY)
-        fake.unsupported = {settings.ENCRYPTION.name}  # then it isn't that either
+        fake.unsupported = {bucket_settings.ENCRYPTION.name}  # then it isn't that either
         assert off.enable_replication("other-bucket", ROLE)
 
 
 def test_a_store_that_does_not_replicate(admin: S3Admin, fake: FakeS3) -> None:
-    fake.unsupported = {settings.REPLICATION.name}
+    fake.unsupported = {bucket_settings.REPLICATION.name}
     with pytest.raises(NotSupportedError, match="replication"):
         admin.enable_replication("other-bucket", ROLE)
     with pytest.raises(NotSupportedError, match="replication"):

@@ -13,7 +13,7 @@ from langgraph_checkpoint_s3 import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.s3.administration import DeleteVersions
+from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions
 from langgraph_checkpoint_s3.s3.requests import GetObject, PutObject, Request
 from tests.plans.borrowers import key_of, lenders, step
 from tests.plans.helpers import get, put

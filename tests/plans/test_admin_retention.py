@@ -14,7 +14,7 @@ from langgraph_checkpoint_s3 import (
     S3Saver,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.plans.retention import Pruned, Victim
+from langgraph_checkpoint_s3.admin.retention.prune import Pruned, Victim
 from langgraph_checkpoint_s3.s3.requests import GetObject
 from tests.plans.borrowers import eager, key_of, lenders, noise, step
 from tests.plans.helpers import ids, put

@@ -80,7 +80,7 @@ def test_what_a_users_serializer_raises_is_a_threads_error(fake: FakeS3, saver: 
 
 
 MOMENT = datetime(2026, 1, 1, 0, 0, 3, tzinfo=timezone.utc)
-SHORT = {"remove._BATCH": 2, "scan.PAGE": 3, "release._AT_ONCE": 1}
+SHORT = {"delete._BATCH": 2, "scan.PAGE": 3, "materialize._AT_ONCE": 1}
 
 
 def by_number(number: int, saver: S3Saver) -> None:

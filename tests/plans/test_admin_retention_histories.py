@@ -14,7 +14,7 @@ from unittest import mock
 
 import pytest
 
-from langgraph_checkpoint_s3.admin.plans.retention import Pruned
+from langgraph_checkpoint_s3.admin.retention.prune import Pruned
 from tests.plans.borrowers import eager
 from tests.plans.oracle import COUNTERS, EDITS, derive
 from tests.plans.test_admin_retention import admin_of, counters, named
@@ -145,8 +145,13 @@ def test_any_history_any_rule(seed: int) -> None:
     fake = history.fake
     with ExitStack() as stack:
         if seed % 2:
-            small = {"scan.PAGE": 4, "keep._AT_ONCE": 3, "keep._FIRST_WINDOW": 1, "keep._LAST_WINDOW": 2}
-            small |= {"remove._BATCH": 3, "release._HEADS_AT_ONCE": 2}
+            small = {
+                "scan.PAGE": 4,
+                "delta_ancestors._AT_ONCE": 3,
+                "delta_ancestors._FIRST_WINDOW": 1,
+                "delta_ancestors._LAST_WINDOW": 2,
+            }
+            small |= {"delete._BATCH": 3, "materialize._HEADS_AT_ONCE": 2}
             for name, size in small.items():
                 stack.enter_context(mock.patch(PLANS + name, size))
         before, objects = history.view(), dict(fake.objects)

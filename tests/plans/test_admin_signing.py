@@ -19,12 +19,12 @@ from langgraph_checkpoint_s3 import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.portable import loads
-from langgraph_checkpoint_s3.admin.signing import SignedUrlWarning
+from langgraph_checkpoint_s3.admin.signed_urls.api import SignedUrlWarning
+from langgraph_checkpoint_s3.admin.transfer.bytes_io import loads
 from langgraph_checkpoint_s3.plans.transfer import Sizes
-from langgraph_checkpoint_s3.s3.administration import Sign, Signed
+from langgraph_checkpoint_s3.s3.admin_requests import Sign, Signed
+from langgraph_checkpoint_s3.s3.bucket_settings import LIFECYCLE
 from langgraph_checkpoint_s3.s3.requests import GetObject, ListObjects, PutObject
-from langgraph_checkpoint_s3.s3.settings import LIFECYCLE
 from tests.plans.borrowers import eager, lenders, noise, step
 from tests.plans.helpers import once, put
 from tests.support.checkpoints import place, put_chain, shown

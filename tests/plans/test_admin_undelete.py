@@ -14,8 +14,8 @@ from langgraph_checkpoint_s3 import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.plans.trails import Trail
-from langgraph_checkpoint_s3.s3.administration import DeleteVersions, Version
+from langgraph_checkpoint_s3.admin.versions.key_history import Trail
+from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions, Version
 from langgraph_checkpoint_s3.s3.requests import Request
 from tests.plans.borrowers import key_of
 from tests.plans.helpers import put

@@ -21,10 +21,10 @@ from langgraph_checkpoint_s3 import (
     S3Saver,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.plans.sizes import counted, human
-from langgraph_checkpoint_s3.admin.plans.usage import ClassUsage, Prices, UsageReport, usage
-from langgraph_checkpoint_s3.objects.keys import Layout
+from langgraph_checkpoint_s3.admin.usage.usage import ClassUsage, Prices, UsageReport, usage
+from langgraph_checkpoint_s3.format.keys import Layout
 from langgraph_checkpoint_s3.s3.requests import Entry, ListObjects, Page
+from langgraph_checkpoint_s3.text.humanize import counted, human
 from tests.plans.helpers import put
 from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3
@@ -206,7 +206,7 @@ def test_pages_change_nothing(
         "langgraph_checkpoint_s3.plans.scan.Scan.__init__.__kwdefaults__", {"start_after": None, "page": page}
     )
     monkeypatch.setattr("langgraph_checkpoint_s3.plans.scan.PAGE", page)
-    monkeypatch.setattr("langgraph_checkpoint_s3.admin.plans.usage.PAGE", page)
+    monkeypatch.setattr("langgraph_checkpoint_s3.admin.usage.usage.PAGE", page)
     assert admin.usage() == expected
     assert list(admin.threads()) == ["a", "ab", "b"]
 

@@ -13,8 +13,8 @@ from langgraph_checkpoint_s3 import (
     NotSupportedError,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.s3.administration import ListVersions
-from langgraph_checkpoint_s3.s3.settings import VERSIONING
+from langgraph_checkpoint_s3.s3.admin_requests import ListVersions
+from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING
 from tests.plans.borrowers import key_of, step
 from tests.plans.helpers import once, put
 from tests.plans.versioned import (

@@ -12,8 +12,8 @@ import pytest
 import langgraph_checkpoint_s3
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin, dumps, loads
-from langgraph_checkpoint_s3.admin.plans.rules import rule_id
-from langgraph_checkpoint_s3.admin.plans.wanted import name_of
+from langgraph_checkpoint_s3.admin.bucket.desired_state import name_of
+from langgraph_checkpoint_s3.admin.lifecycle.rules import rule_id
 from tests.plans.borrowers import eager, noise, step
 from tests.plans.helpers import get
 from tests.support.checkpoints import place, put_chain
@@ -90,7 +90,7 @@ def _keys(settings: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("fips")
 def test_what_several_tasks_wrote_at_once() -> None:
-    from langgraph_checkpoint_s3.objects.leaves import WritesLeaf
+    from langgraph_checkpoint_s3.format.key_parts import WritesLeaf
 
     assert len(WritesLeaf.of_several([("a", range(3)), ("b", [0])]).slots) == 1 + 32
 
@@ -116,7 +116,7 @@ def test_an_import_compares_bytes_where_there_is_no_md5_at_all(
         raise ValueError("unsupported hash type md5")
 
     with monkeypatch.context() as patched:
-        patched.setattr("langgraph_checkpoint_s3.admin.plans.moving.hashlib.md5", refuse)
+        patched.setattr("langgraph_checkpoint_s3.admin.transfer.export_import.hashlib.md5", refuse)
         done = admin.import_thread(tmp_path / "t.zip")
     assert (done.written, done.unchanged, done.kept) == (0, 4, ())
 

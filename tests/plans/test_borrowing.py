@@ -15,7 +15,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import START, MessagesState, StateGraph
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.objects.records import SECOND
+from langgraph_checkpoint_s3.format.checkpoint import SECOND
 from langgraph_checkpoint_s3.s3.requests import GetObject, HeadObject
 from tests.plans.borrowers import cold, eager, key_of, layout, lenders, noise, opened, size, step, succeed
 from tests.plans.helpers import get, put
@@ -134,7 +134,7 @@ def test_a_list_reads_no_more_states_at_once_than_fit(
     before = step(saver, "00", documents=DOCUMENTS)
     for number in range(1, 30):
         before = step(saver, f"{number:02}", before, n=number)
-    monkeypatch.setattr("langgraph_checkpoint_s3.plans.listing._WINDOW_BYTES", 3 * len(DOCUMENTS))
+    monkeypatch.setattr("langgraph_checkpoint_s3.plans.list_checkpoints._WINDOW_BYTES", 3 * len(DOCUMENTS))
     with fake.counted() as count:
         assert len(list(make_saver(fake).list(place("t")))) == 30
     read = [sum(isinstance(each, GetObject) and each.first == 0 for each in batch) for batch in count.batches]

@@ -18,7 +18,7 @@ import pytest
 from langgraph.checkpoint.base import Checkpoint
 
 from langgraph_checkpoint_s3 import ConflictError, S3Saver
-from langgraph_checkpoint_s3.objects.keys import ParsedKey
+from langgraph_checkpoint_s3.format.keys import ParsedKey
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects, Request
 from tests.plans.borrowers import eager, layout, step

@@ -20,9 +20,9 @@ from langgraph_checkpoint_s3 import (
     S3Saver,
 )
 from langgraph_checkpoint_s3.admin import S3Admin, dumps, loads
-from langgraph_checkpoint_s3.admin.plans.moving import Imported
+from langgraph_checkpoint_s3.admin.transfer.export_import import Imported
 from langgraph_checkpoint_s3.encryption import KeyRing
-from langgraph_checkpoint_s3.objects.keys import TOMBSTONES
+from langgraph_checkpoint_s3.format.keys import TOMBSTONES
 from tests.plans.borrowers import eager, made_eager, noise, opened_key, step
 from tests.plans.helpers import get, put
 from tests.support.checkpoints import place, put_chain, shown

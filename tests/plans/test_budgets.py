@@ -9,7 +9,7 @@ import pytest
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.plans import remove
+from langgraph_checkpoint_s3.plans import delete
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import GetObject, ListObjects, Request
 from tests.support.checkpoints import make_checkpoint, place, put_chain
@@ -384,7 +384,7 @@ def test_pruning_many_threads_goes_side_by_side() -> None:
     with fake.counted() as count:
         make_saver(fake).prune(names)
     assert count.kinds == {"ListObjects": 40, "GetObject": 40, "DeleteObjects": 40}
-    assert count.round_trips == 3 * math.ceil(40 / remove.THREADS_AT_ONCE)
+    assert count.round_trips == 3 * math.ceil(40 / delete.THREADS_AT_ONCE)
 
 
 def test_setup_is_a_few_requests_and_leaves_nothing() -> None:

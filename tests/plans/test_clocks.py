@@ -10,8 +10,8 @@ import pytest
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.plans.read import open_object
-from langgraph_checkpoint_s3.plans.unlock import run_calls, unlock
+from langgraph_checkpoint_s3.plans.data_keys import run_calls, unlock
+from langgraph_checkpoint_s3.plans.load import open_object
 from langgraph_checkpoint_s3.s3.requests import Body, CreateUpload
 from tests.plans.borrowers import eager, lenders, noise, step
 from tests.plans.helpers import ids, pending, put

@@ -8,7 +8,7 @@ import pytest
 from langgraph.checkpoint.base import Checkpoint
 
 from langgraph_checkpoint_s3 import S3Saver, StorageUnavailableError
-from langgraph_checkpoint_s3.objects.keys import encode_rank
+from langgraph_checkpoint_s3.format.keys import encode_rank
 from langgraph_checkpoint_s3.plans.tombstones import expect
 from langgraph_checkpoint_s3.s3.requests import CopyObject, PutObject, Request
 from tests.plans.borrowers import eager, key_of, layout, lenders, noise, step

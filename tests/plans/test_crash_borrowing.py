@@ -9,9 +9,9 @@ import pytest
 from langgraph.checkpoint.base import Checkpoint
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.plans.address import Context
+from langgraph_checkpoint_s3.plans.context import Context
+from langgraph_checkpoint_s3.plans.materialize import release_all
 from langgraph_checkpoint_s3.plans.plan import Plan
-from langgraph_checkpoint_s3.plans.release import release_all
 from langgraph_checkpoint_s3.plans.scan import Scan
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects, HeadObject, Request
 from tests.plans.borrowers import eager, lenders, noise, succeed
@@ -133,7 +133,7 @@ def scenario(name: str, operate: Any, bucket: Any = lent, **keywords: Any) -> Sc
     return Scenario(name, operate, bucket, saver=one_by_one, **keywords)
 
 
-SHORT = {"remove._BATCH": 2, "scan.PAGE": 3, "release._AT_ONCE": 1}
+SHORT = {"delete._BATCH": 2, "scan.PAGE": 3, "materialize._AT_ONCE": 1}
 SCENARIOS = [
     scenario("put", lambda saver: go_on(saver, LINE[5])),
     scenario("put, multipart", lambda saver: go_on(saver, LARGE)),
@@ -167,7 +167,7 @@ SCENARIOS = [
         "copy_thread, long",
         lambda saver: saver.copy_thread("t", "u"),
         makes="u",
-        patches={"copy._BATCH": 3, "scan.PAGE": 4},
+        patches={"copy_thread._BATCH": 3, "scan.PAGE": 4},
     ),
     scenario(
         "copy_thread, on its way",

@@ -124,7 +124,7 @@ SCENARIOS = [
         lambda saver: saver.delete_thread("t"),
         prepared,
         removes=True,
-        patches={"remove._BATCH": 3, "scan.PAGE": 5},
+        patches={"delete._BATCH": 3, "scan.PAGE": 5},
     ),
     Scenario(
         "delete_for_runs", lambda saver: saver.delete_for_runs(["new", "other"]), prepared, removes=True
@@ -134,7 +134,7 @@ SCENARIOS = [
         lambda saver: saver.delete_for_runs(["new", "other"]),
         prepared,
         removes=True,
-        patches={"remove._BATCH": 3, "scan.PAGE": 7},
+        patches={"delete._BATCH": 3, "scan.PAGE": 7},
     ),
     Scenario("copy_thread", lambda saver: saver.copy_thread("t", "copy/t"), prepared, makes="copy/t"),
     Scenario(
@@ -142,7 +142,7 @@ SCENARIOS = [
         lambda saver: saver.copy_thread("t", "copy/t"),
         prepared,
         makes="copy/t",
-        patches={"copy._BATCH": 3, "scan.PAGE": 5},
+        patches={"copy_thread._BATCH": 3, "scan.PAGE": 5},
     ),
     Scenario("prune", lambda saver: saver.prune(["t", "other/t"]), prepared, removes=True),
     Scenario("prune, delta", lambda saver: saver.prune(["t", "other/t"]), with_delta_head, removes=True),
@@ -151,7 +151,7 @@ SCENARIOS = [
         lambda saver: saver.prune(["t"]),
         with_delta_head,
         removes=True,
-        patches={"remove._BATCH": 2, "scan.PAGE": 5},
+        patches={"delete._BATCH": 2, "scan.PAGE": 5},
     ),
     Scenario(
         "prune, delete",
@@ -218,7 +218,7 @@ def test_the_async_methods_abort_as_well() -> None:
 
 def test_a_copy_cut_short_between_two_batches_is_the_past(monkeypatch: pytest.MonkeyPatch) -> None:
     """The target's checkpoints then have all of their ancestors, which delta channels are rebuilt from."""
-    monkeypatch.setattr(PLANS + "copy._BATCH", 3)
+    monkeypatch.setattr(PLANS + "copy_thread._BATCH", 3)
     bucket = FakeS3()
     put_chain(make_saver(bucket), "t", 12, values={})
     source = View.of(bucket).histories

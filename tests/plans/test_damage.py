@@ -17,7 +17,7 @@ from langgraph_checkpoint_s3 import (
     S3CheckpointError,
     S3Saver,
 )
-from langgraph_checkpoint_s3.objects.format import open_container
+from langgraph_checkpoint_s3.format.container import open_container
 from langgraph_checkpoint_s3.s3.requests import (
     DeleteObjects,
     GetObject,

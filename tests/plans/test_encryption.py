@@ -19,10 +19,10 @@ from langgraph_checkpoint_s3 import (
     S3Saver,
 )
 from langgraph_checkpoint_s3.admin import S3Admin, dumps, loads
-from langgraph_checkpoint_s3.objects.components import Hidden
-from langgraph_checkpoint_s3.objects.format import open_container
-from langgraph_checkpoint_s3.plans.address import Address
-from langgraph_checkpoint_s3.plans.read import Loaded, find, load
+from langgraph_checkpoint_s3.format.container import open_container
+from langgraph_checkpoint_s3.format.key_encoding import Hidden
+from langgraph_checkpoint_s3.plans.context import Address
+from langgraph_checkpoint_s3.plans.load import Loaded, find, load
 from tests.plans.borrowers import eager, lenders, noise, step
 from tests.plans.helpers import get, put
 from tests.plans.test_admin_retention import admin_of

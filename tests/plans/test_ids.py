@@ -15,8 +15,8 @@ import pytest
 
 from langgraph_checkpoint_s3 import InvalidKeyError, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin, dumps, loads
-from langgraph_checkpoint_s3.objects.components import Hidden
-from langgraph_checkpoint_s3.objects.ids import id_text, several, text_of
+from langgraph_checkpoint_s3.format.ids import id_text, several, text_of
+from langgraph_checkpoint_s3.format.key_encoding import Hidden
 from tests.plans.helpers import ids, pending, put
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3

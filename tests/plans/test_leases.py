@@ -16,9 +16,9 @@ from langgraph_checkpoint_s3 import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.lease_settings import Pace
 from langgraph_checkpoint_s3.plans.lease import MARGIN
 from langgraph_checkpoint_s3.s3.requests import Request, SwapObject
-from langgraph_checkpoint_s3.terms import Pace
 from tests.plans.helpers import once, put
 from tests.plans.leasing import KEY, TTL, Time, lease, said, time
 from tests.support.checkpoints import place

@@ -114,7 +114,7 @@ def test_where_no_thread_can_renew_it_is_given_back(
 
     with monkeypatch.context() as patch:
         patch.setattr("threading.Thread.start", refuse)
-        patch.setattr("langgraph_checkpoint_s3.leases.asyncio.create_task", refuse)
+        patch.setattr("langgraph_checkpoint_s3.lease.asyncio.create_task", refuse)
         with pytest.raises(RuntimeError):
             take(mine, asynchronous)
     assert said(fake)["released"]

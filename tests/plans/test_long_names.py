@@ -10,8 +10,8 @@ import pytest
 
 from langgraph_checkpoint_s3 import CorruptObjectError, InvalidKeyError, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin, dumps, loads
-from langgraph_checkpoint_s3.objects.components import Hidden
-from langgraph_checkpoint_s3.objects.keys import MAX_SEGMENT_BYTES, TOMBSTONES
+from langgraph_checkpoint_s3.format.key_encoding import Hidden
+from langgraph_checkpoint_s3.format.keys import MAX_SEGMENT_BYTES, TOMBSTONES
 from tests.plans.borrowers import cold, lenders, made_eager, noise, step
 from tests.plans.helpers import get, ids, put
 from tests.support.checkpoints import place, put_chain, shown

@@ -12,8 +12,8 @@ from langgraph.checkpoint.base import Checkpoint
 
 from langgraph_checkpoint_s3 import CorruptObjectError, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.objects.keys import encode_rank
-from langgraph_checkpoint_s3.objects.tombstones import Group, Tombstones, name_of
+from langgraph_checkpoint_s3.format.keys import encode_rank
+from langgraph_checkpoint_s3.format.tombstones import Group, Tombstones, name_of
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import (
     DeleteObjects,

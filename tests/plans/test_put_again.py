@@ -11,7 +11,7 @@ import pytest
 from langgraph.checkpoint.base import Checkpoint
 
 from langgraph_checkpoint_s3 import S3Saver, StorageUnavailableError
-from langgraph_checkpoint_s3.objects.keys import encode_rank
+from langgraph_checkpoint_s3.format.keys import encode_rank
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import CompleteUpload, PutObject, Request
 from tests.plans.borrowers import cold, lenders, noise, opened_key, step

@@ -14,8 +14,8 @@ import pytest
 from langgraph.checkpoint.base import Checkpoint
 
 from langgraph_checkpoint_s3 import ConflictError, CorruptObjectError, S3Saver
-from langgraph_checkpoint_s3.objects.tombstones import Group, Reason, decode_tombstones
-from langgraph_checkpoint_s3.plans import remove
+from langgraph_checkpoint_s3.format.tombstones import Group, Reason, decode_tombstones
+from langgraph_checkpoint_s3.plans import delete
 from langgraph_checkpoint_s3.plans.tombstones import WAIT, name_in
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import (
@@ -442,9 +442,9 @@ def interleave(schedule: Sequence[bool], one: Process, other: Process) -> None:
 
 
 OTHERS: dict[str, tuple[Any, int]] = {
-    "prune": (lambda context: remove.prune(context, ["t"], "keep_latest"), 7),
-    "delete_for_runs": (lambda context: remove.delete_for_runs(context, ["old"]), 7),
-    "delete_thread": (lambda context: remove.delete_thread(context, "t"), 6),
+    "prune": (lambda context: delete.prune(context, ["t"], "keep_latest"), 7),
+    "delete_for_runs": (lambda context: delete.delete_for_runs(context, ["old"]), 7),
+    "delete_thread": (lambda context: delete.delete_thread(context, "t"), 6),
 }
 """Plans of the one who deletes, and about how many steps each of them takes."""
 

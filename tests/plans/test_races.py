@@ -38,7 +38,7 @@ def test_a_latest_that_vanishes_gives_way_to_the_one_before(saver: S3Saver, fake
 def test_ancestors_may_lie_anywhere(fake: FakeS3, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A line of forks of forks jumps back and forth among the ids."""
     monkeypatch.setattr("langgraph_checkpoint_s3.plans.scan.PAGE", 4)
-    monkeypatch.setattr("langgraph_checkpoint_s3.plans.history._FIRST_PAGE", 3)
+    monkeypatch.setattr("langgraph_checkpoint_s3.plans.delta_history._FIRST_PAGE", 3)
     saver, order = make_saver(fake), random.Random(seed).sample(range(40), 40)
     for parent, number in zip([None, *order], order, strict=False):
         config = put(saver, f"{number:02}", None if parent is None else f"{parent:02}")

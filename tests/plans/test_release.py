@@ -14,7 +14,7 @@ from langgraph.checkpoint.base import Checkpoint
 
 from langgraph_checkpoint_s3 import ConflictError, CorruptObjectError, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.objects.tombstones import Group, Tombstones, decode_tombstones, name_of
+from langgraph_checkpoint_s3.format.tombstones import Group, Tombstones, decode_tombstones, name_of
 from langgraph_checkpoint_s3.plans.tombstones import WAIT, name_in
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import (
@@ -297,8 +297,8 @@ def test_pages_that_part_lender_and_borrower_change_nothing(
         family(make_saver(fake), thread, ns)
         expected[thread, ns] = told(fake, thread, ns)
     monkeypatch.setattr(PLANS + "scan.PAGE", page)
-    monkeypatch.setattr(PLANS + "remove._BATCH", 2)
-    monkeypatch.setattr(PLANS + "release._AT_ONCE", 2)
+    monkeypatch.setattr(PLANS + "delete._BATCH", 2)
+    monkeypatch.setattr(PLANS + "materialize._AT_ONCE", 2)
     for saver in (make_saver(fake), make_saver(fake, cache_bytes=0)):
         for gone in ("1", "3") if saver.config.cache_bytes else ("2",):
             saver.delete_for_runs([f"run-{gone}"])

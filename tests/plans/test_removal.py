@@ -17,7 +17,7 @@ from langgraph_checkpoint_s3 import (
     S3Saver,
     StorageUnavailableError,
 )
-from langgraph_checkpoint_s3.objects.keys import encode_rank
+from langgraph_checkpoint_s3.format.keys import encode_rank
 from langgraph_checkpoint_s3.s3.requests import (
     CopyObject,
     GetObject,

@@ -19,10 +19,10 @@ from langgraph_checkpoint_s3 import (
     S3Saver,
     StorageUnavailableError,
 )
-from langgraph_checkpoint_s3.objects.weight import LIGHT
-from langgraph_checkpoint_s3.plans import write
+from langgraph_checkpoint_s3.format.size_estimate import LIGHT
+from langgraph_checkpoint_s3.plans import put as put_plans
 from langgraph_checkpoint_s3.plans.transfer import Sizes
-from langgraph_checkpoint_s3.s3.joint import LANES
+from langgraph_checkpoint_s3.s3.coalescing import LANES
 from langgraph_checkpoint_s3.s3.requests import (
     CreateUpload,
     GetObject,
@@ -166,8 +166,8 @@ def test_in_a_mixed_call_each_keeps_its_own_rule(saver: S3Saver, fake: FakeS3) -
 def joint(saver: S3Saver, *calls: tuple[Any, str], at: str = "1") -> None:
     """What several tasks write, as it is where they write at once and more than a few of them."""
     context = saver.internals[1]
-    written = [write.written(context, place("t", at), writes, task, f"~{task}") for writes, task in calls]
-    saver.internals[0].run(write.put_writes(context, written, saver.clock()))
+    written = [put_plans.written(context, place("t", at), writes, task, f"~{task}") for writes, task in calls]
+    saver.internals[0].run(put_plans.put_writes(context, written, saver.clock()))
 
 
 def test_what_several_tasks_wrote_at_once_is_one_object_and_reads_as_several(fake: FakeS3) -> None:

@@ -12,7 +12,7 @@ import pytest
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME, SCHEDULED
 
 from langgraph_checkpoint_s3 import ConflictError, CorruptObjectError, S3Saver, StorageUnavailableError
-from langgraph_checkpoint_s3.plans import special
+from langgraph_checkpoint_s3.plans import special_writes
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import GetObject, PutObject, Request
 from tests.plans.helpers import once, pending, put
@@ -255,7 +255,7 @@ def test_where_a_regular_write_fails_the_special_one_is_stored(fake: FakeS3, wri
 
 
 def test_who_never_gets_through_is_told(fake: FakeS3, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(special, "_TRIES", 3)
+    monkeypatch.setattr(special_writes, "_TRIES", 3)
     put(make_saver(fake), "1")
     number = 0
 

@@ -105,14 +105,14 @@ SMALL_PAGES: list[Any] = [
         mock.patch(PLANS + name, size)
         for name, size in {
             "scan.PAGE": 4,
-            "listing.PAGE": 3,
-            "listing._FIRST_WINDOW": 2,
-            "listing._MOST_STREAMS": 2,
-            "read._LATEST_PAGE": 2,
-            "history._FIRST_PAGE": 2,
-            "history._FIRST_WINDOW": 1,
-            "remove._BATCH": 3,
-            "copy._BATCH": 3,
+            "list_checkpoints.PAGE": 3,
+            "list_checkpoints._FIRST_WINDOW": 2,
+            "list_checkpoints._MOST_STREAMS": 2,
+            "load._LATEST_PAGE": 2,
+            "delta_history._FIRST_PAGE": 2,
+            "delta_history._FIRST_WINDOW": 1,
+            "delete._BATCH": 3,
+            "copy_thread._BATCH": 3,
         }.items()
     ),
     mock.patch.object(Scan.__init__, "__kwdefaults__", {"start_after": None, "page": 5}),

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.objects.keys import Layout
-from langgraph_checkpoint_s3.s3.administration import DeleteVersions, ListUploads, ListVersions
+from langgraph_checkpoint_s3.format.keys import Layout
+from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions, ListUploads, ListVersions
 from langgraph_checkpoint_s3.s3.requests import CopyObject, DeleteObjects, ListObjects, Request, Tried
 from tests.plans.borrowers import noise
 from tests.plans.versioned import set_versioning

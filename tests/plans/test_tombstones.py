@@ -12,7 +12,7 @@ import pytest
 from langgraph_checkpoint_s3 import CorruptObjectError
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.plans.tombstones import WAIT
-from langgraph_checkpoint_s3.s3.administration import DeleteVersions
+from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions
 from langgraph_checkpoint_s3.s3.requests import Request
 from tests.plans.borrowers import cold, layout, noise, step
 from tests.plans.versioned import set_versioning

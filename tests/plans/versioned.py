@@ -9,8 +9,8 @@ from langgraph.checkpoint.base import Checkpoint
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING
 from langgraph_checkpoint_s3.s3.requests import Request
-from langgraph_checkpoint_s3.s3.settings import VERSIONING
 from tests.plans.borrowers import noise, step
 from tests.support.checkpoints import place, shown
 from tests.support.fake_s3 import FakeS3, Moment, client_error
@@ -38,7 +38,7 @@ def admin(fake: FakeS3) -> S3Admin:
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages of three, and deletions one by one."""
     monkeypatch.setattr(PLANS + "scan.PAGE", 3)
-    monkeypatch.setattr(PLANS + "remove._BATCH", 1)
+    monkeypatch.setattr(PLANS + "delete._BATCH", 1)
 
 
 def set_versioning(fake: FakeS3, status: str) -> None:

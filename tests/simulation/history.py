@@ -9,7 +9,7 @@ from unittest import mock
 
 from langgraph_checkpoint_s3 import CorruptObjectError, S3Saver
 from langgraph_checkpoint_s3.plans.transfer import Sizes
-from langgraph_checkpoint_s3.s3.settings import VERSIONING
+from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING
 from tests.simulation.actions import File, Known
 from tests.simulation.bucket import EPOCH, Bucket
 from tests.simulation.facts import Op, Place, Violation
@@ -168,7 +168,7 @@ class History:
             SimulationError: Something happened that must not.
         """
         try:
-            with mock.patch("langgraph_checkpoint_s3.admin.moving.in_thread", _at_once):
+            with mock.patch("langgraph_checkpoint_s3.admin.transfer.api.in_thread", _at_once):
                 self._play()
         except Exception as error:
             kind = error.kind if isinstance(error, Violation) else f"raises {type(error).__name__}"

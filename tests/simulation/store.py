@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Config
-from langgraph_checkpoint_s3.s3.drivers import Ended, advance
-from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
+from langgraph_checkpoint_s3.s3.request_state import Exchange, Shared
 from langgraph_checkpoint_s3.s3.requests import Body, Call, Failed, Request, Tried
+from langgraph_checkpoint_s3.s3.store import Ended, advance
 from tests.simulation.bucket import Bucket
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from langgraph_checkpoint_s3 import S3CheckpointError
-from langgraph_checkpoint_s3.objects.keys import Layout
+from langgraph_checkpoint_s3.format.keys import Layout
 from langgraph_checkpoint_s3.s3.requests import Body, Deletion, Page, Stored
 
 

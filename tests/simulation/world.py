@@ -17,7 +17,7 @@ from typing import Any, Final
 from botocore.exceptions import ReadTimeoutError
 
 from langgraph_checkpoint_s3 import S3CheckpointError
-from langgraph_checkpoint_s3.s3.exchange import Exchange
+from langgraph_checkpoint_s3.s3.request_state import Exchange
 from langgraph_checkpoint_s3.s3.requests import (
     Call,
     CompleteUpload,

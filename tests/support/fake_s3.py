@@ -25,7 +25,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from botocore.exceptions import ClientError
 
-from langgraph_checkpoint_s3.s3.administration import (
+from langgraph_checkpoint_s3.s3.admin_requests import (
     BucketHead,
     DeleteVersions,
     InspectBucket,
@@ -40,7 +40,8 @@ from langgraph_checkpoint_s3.s3.administration import (
     Version,
     VersionPage,
 )
-from langgraph_checkpoint_s3.s3.administration import Upload as Begun
+from langgraph_checkpoint_s3.s3.admin_requests import Upload as Begun
+from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING, DeleteSetting, GetSetting, PutSetting
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
     Body,
@@ -66,7 +67,6 @@ from langgraph_checkpoint_s3.s3.requests import (
     SwapObject,
     UploadPart,
 )
-from langgraph_checkpoint_s3.s3.settings import VERSIONING, DeleteSetting, GetSetting, PutSetting
 
 T = TypeVar("T")
 

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Config, S3Saver
 from langgraph_checkpoint_s3.plans.transfer import Sizes
-from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
-from langgraph_checkpoint_s3.s3.joint import Joint
+from langgraph_checkpoint_s3.s3.coalescing import Joint
+from langgraph_checkpoint_s3.s3.request_state import Exchange, Shared
 from langgraph_checkpoint_s3.s3.requests import Body, Call, Failed, Request, Sleep, Tick, Tried
 from tests.support import modes
 from tests.support.fake_s3 import BUCKET, FakeS3

@@ -18,13 +18,13 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Config
 from langgraph_checkpoint_s3.admin import dumps, loads
-from langgraph_checkpoint_s3.objects.borrow import Rules
-from langgraph_checkpoint_s3.objects.codecs import compress
-from langgraph_checkpoint_s3.objects.format import MAGIC, VERSION, header_length, open_container
-from langgraph_checkpoint_s3.objects.keys import Layout, decode_leaf, decode_rank
-from langgraph_checkpoint_s3.objects.records import CheckpointRecord, open_checkpoint
-from langgraph_checkpoint_s3.objects.writes import open_writes, settle_writes
-from langgraph_checkpoint_s3.plans.lenders import missing
+from langgraph_checkpoint_s3.format.borrowing import Rules
+from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord, open_checkpoint
+from langgraph_checkpoint_s3.format.codecs import compress
+from langgraph_checkpoint_s3.format.container import MAGIC, VERSION, header_length, open_container
+from langgraph_checkpoint_s3.format.keys import Layout, decode_leaf, decode_rank
+from langgraph_checkpoint_s3.format.writes import open_writes, settle_writes
+from langgraph_checkpoint_s3.plans.borrowed import missing
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from langgraph_checkpoint_s3.s3.administration import DeleteVersions, InspectObject, ListVersions
-from langgraph_checkpoint_s3.s3.faults import action_of
+from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions, InspectObject, ListVersions
+from langgraph_checkpoint_s3.s3.error_mapping import action_of
 from langgraph_checkpoint_s3.s3.requests import (
     CopyObject,
     DeleteObjects,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from langgraph_checkpoint_s3.s3 import settings
-from langgraph_checkpoint_s3.s3.administration import (
+from langgraph_checkpoint_s3.s3 import bucket_settings
+from langgraph_checkpoint_s3.s3.admin_requests import (
     DeleteVersions,
     InspectBucket,
     InspectObject,
@@ -13,27 +13,27 @@ from langgraph_checkpoint_s3.s3.administration import (
     ListVersions,
     RestoreObject,
 )
+from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, GetSetting, PutSetting, Setting
 from langgraph_checkpoint_s3.s3.requests import Request
-from langgraph_checkpoint_s3.s3.settings import DeleteSetting, GetSetting, PutSetting, Setting
 
 DOCUMENTS: dict[Setting, tuple[Any, str | None, dict[str, Any]]] = {
-    settings.LIFECYCLE: (
+    bucket_settings.LIFECYCLE: (
         {"Rules": [{"ID": "x", "Status": "Enabled", "Filter": {"Prefix": "p/"}, "Expiration": {"Days": 3}}]},
         None,
         {"TransitionDefaultMinimumObjectSize": "all_storage_classes_128K"},
     ),
-    settings.VERSIONING: ({"Status": "Enabled"}, None, {}),
-    settings.ENCRYPTION: (
+    bucket_settings.VERSIONING: ({"Status": "Enabled"}, None, {}),
+    bucket_settings.ENCRYPTION: (
         {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]},
         None,
         {},
     ),
-    settings.PUBLIC_ACCESS: ({"BlockPublicAcls": True}, None, {}),
-    settings.POLICY: ('{"Statement": []}', None, {}),
-    settings.METRICS: ({"Id": "m", "Filter": {"Prefix": "p/"}}, "m", {}),
-    settings.ACCELERATION: ({"Status": "Enabled"}, None, {}),
-    settings.REPLICATION: ({"Role": "arn:aws:iam::1:role/r", "Rules": []}, None, {}),
-    settings.TIERING: (
+    bucket_settings.PUBLIC_ACCESS: ({"BlockPublicAcls": True}, None, {}),
+    bucket_settings.POLICY: ('{"Statement": []}', None, {}),
+    bucket_settings.METRICS: ({"Id": "m", "Filter": {"Prefix": "p/"}}, "m", {}),
+    bucket_settings.ACCELERATION: ({"Status": "Enabled"}, None, {}),
+    bucket_settings.REPLICATION: ({"Role": "arn:aws:iam::1:role/r", "Rules": []}, None, {}),
+    bucket_settings.TIERING: (
         {"Id": "t", "Status": "Enabled", "Tierings": [{"Days": 90, "AccessTier": "ARCHIVE_ACCESS"}]},
         "t",
         {},

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgpack
 
-from langgraph_checkpoint_s3.objects.format import MAGIC, VERSION, Container, open_container
-from langgraph_checkpoint_s3.objects.records import CheckpointRecord
-from langgraph_checkpoint_s3.objects.writes import WritesRecord
+from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord
+from langgraph_checkpoint_s3.format.container import MAGIC, VERSION, Container, open_container
+from langgraph_checkpoint_s3.format.writes import WritesRecord
 
 CHECKPOINT: Mapping[str, Any] = {
     "ns": "",

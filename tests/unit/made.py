@@ -11,12 +11,12 @@ from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from langgraph_checkpoint_s3.objects.borrow import Known, Rules
-from langgraph_checkpoint_s3.objects.codecs import Compression
-from langgraph_checkpoint_s3.objects.drafts import Draft, draft, serialize
-from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf
-from langgraph_checkpoint_s3.objects.records import SECOND, CheckpointRecord, Origin, open_checkpoint
-from langgraph_checkpoint_s3.objects.values import Frame, Lender
+from langgraph_checkpoint_s3.format.borrowing import Known, Rules
+from langgraph_checkpoint_s3.format.checkpoint import SECOND, CheckpointRecord, Origin, open_checkpoint
+from langgraph_checkpoint_s3.format.checkpoint_writer import Draft, draft, serialize
+from langgraph_checkpoint_s3.format.codecs import Compression
+from langgraph_checkpoint_s3.format.frames import Frame, Lender
+from langgraph_checkpoint_s3.format.keys import CheckpointLeaf
 
 HOUR = 3600
 DAY = 24 * HOUR

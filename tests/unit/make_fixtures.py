@@ -15,11 +15,11 @@ from typing import Any, cast
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from langgraph_checkpoint_s3.objects.borrow import Known, Rules
-from langgraph_checkpoint_s3.objects.drafts import Draft, draft, serialize
-from langgraph_checkpoint_s3.objects.format import VERSION
-from langgraph_checkpoint_s3.objects.records import Origin, open_checkpoint
-from langgraph_checkpoint_s3.objects.writes import Task, encode_tasks
+from langgraph_checkpoint_s3.format.borrowing import Known, Rules
+from langgraph_checkpoint_s3.format.checkpoint import Origin, open_checkpoint
+from langgraph_checkpoint_s3.format.checkpoint_writer import Draft, draft, serialize
+from langgraph_checkpoint_s3.format.container import VERSION
+from langgraph_checkpoint_s3.format.writes import Task, encode_tasks
 from tests.unit import expected
 from tests.unit.craft import craft, opened
 from tests.unit.made import DAY, encode_checkpoint, key_at

@@ -12,7 +12,7 @@ from typing_extensions import Self
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.plans.plan import ask
-from langgraph_checkpoint_s3.s3.hedge import LEAST
+from langgraph_checkpoint_s3.s3.hedging import LEAST
 from langgraph_checkpoint_s3.s3.requests import Body, GetObject
 from tests.support.hanging import HANG
 

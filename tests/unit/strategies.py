@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from langgraph_checkpoint_s3.objects.codecs import Compression
+from langgraph_checkpoint_s3.format.codecs import Compression
 
 EVERY_CODEC: Final[tuple[Compression, ...]] = ("zstd", "gzip", "none")
 

@@ -12,8 +12,8 @@ import pytest
 from aiobotocore.session import AioSession
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.cli.frame import open_saver
-from langgraph_checkpoint_s3.s3.boto import model_loader
+from langgraph_checkpoint_s3.cli.runtime import open_saver
+from langgraph_checkpoint_s3.s3.sync_client import model_loader
 
 VARIABLES = (
     *("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"),

@@ -24,8 +24,8 @@ from langgraph_checkpoint_s3 import (
     S3CheckpointError,
     StorageUnavailableError,
 )
-from langgraph_checkpoint_s3.admin.download import aload_signed_url, load_signed_url
-from langgraph_checkpoint_s3.admin.portable import dumps
+from langgraph_checkpoint_s3.admin.signed_urls.download import aload_signed_url, load_signed_url
+from langgraph_checkpoint_s3.admin.transfer.bytes_io import dumps
 from tests.support.checkpoints import shown
 from tests.support.hanging import HANG
 from tests.unit.test_portable import FILE, OBJECT, PLAIN, made

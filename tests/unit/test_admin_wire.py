@@ -9,8 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from langgraph_checkpoint_s3 import NotSupportedError, S3Config
-from langgraph_checkpoint_s3.s3 import settings
-from langgraph_checkpoint_s3.s3.administration import (
+from langgraph_checkpoint_s3.s3 import bucket_settings
+from langgraph_checkpoint_s3.s3.admin_requests import (
     BucketHead,
     DeleteVersions,
     InspectBucket,
@@ -26,10 +26,10 @@ from langgraph_checkpoint_s3.s3.administration import (
     Version,
     VersionPage,
 )
-from langgraph_checkpoint_s3.s3.faults import judge
+from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, GetSetting, PutSetting, Setting
+from langgraph_checkpoint_s3.s3.error_mapping import judge
 from langgraph_checkpoint_s3.s3.requests import Deletion, Done, Request
-from langgraph_checkpoint_s3.s3.settings import DeleteSetting, GetSetting, PutSetting, Setting
-from langgraph_checkpoint_s3.s3.wire import Wire
+from langgraph_checkpoint_s3.s3.translate import Wire
 from tests.unit.admin_requests import DOCUMENTS
 
 AWS = "https://s3.eu-west-1.amazonaws.com"
@@ -43,15 +43,15 @@ def wire() -> Wire:
 @pytest.mark.parametrize(
     ("request_", "response", "expected"),
     [
-        (PutSetting(settings.VERSIONING, {}), {}, Done()),
-        (GetSetting(settings.VERSIONING), {"ResponseMetadata": {}}, None),
+        (PutSetting(bucket_settings.VERSIONING, {}), {}, Done()),
+        (GetSetting(bucket_settings.VERSIONING), {"ResponseMetadata": {}}, None),
         (
-            GetSetting(settings.VERSIONING),
+            GetSetting(bucket_settings.VERSIONING),
             {"Status": "Enabled", "ResponseMetadata": {}},
             {"Status": "Enabled"},
         ),
-        (GetSetting(settings.POLICY), {"Policy": "{}"}, "{}"),
-        (DeleteSetting(settings.POLICY), {}, Done()),
+        (GetSetting(bucket_settings.POLICY), {"Policy": "{}"}, "{}"),
+        (DeleteSetting(bucket_settings.POLICY), {}, Done()),
         (DeleteVersions((("k", "v"),)), {"Deleted": [{"Key": "k", "VersionId": "v"}]}, Deletion(())),
         (
             ListVersions(""),
@@ -121,8 +121,8 @@ def test_what_is_restored_for_good_has_no_days() -> None:
 
 
 def test_every_setting_is_in_the_table() -> None:
-    assert set(DOCUMENTS) == set(settings.ALL)
-    assert len({setting.name for setting in settings.ALL}) == len(settings.ALL)
+    assert set(DOCUMENTS) == set(bucket_settings.ALL)
+    assert len({setting.name for setting in bucket_settings.ALL}) == len(bucket_settings.ALL)
 
 
 class Ending:
@@ -150,7 +150,7 @@ def test_a_signed_url_says_whether_it_outlives_its_credentials() -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", [each for each in settings.ALL if each.absent], ids=lambda each: each.name
+    "setting", [each for each in bucket_settings.ALL if each.absent], ids=lambda each: each.name
 )
 def test_a_store_that_answers_with_something_else_does_not_know_the_setting(setting: Setting) -> None:
     with pytest.raises(NotSupportedError, match=f"doesn't know a bucket's {setting.name}"):
@@ -161,13 +161,13 @@ def test_a_listing_is_no_policy() -> None:
     """A store that doesn't know the question for it answers with the bucket's listing."""
     listing = '<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult></ListBucketResult>'
     with pytest.raises(NotSupportedError, match="doesn't know a bucket's bucket policy"):
-        wire().answer(GetSetting(settings.POLICY), {"Policy": listing}, b"")
+        wire().answer(GetSetting(bucket_settings.POLICY), {"Policy": listing}, b"")
 
 
 @pytest.mark.parametrize("code", ["BucketAlreadyExists", "BucketAlreadyOwnedByYou"])
 def test_a_store_may_take_a_setting_for_a_new_bucket(code: str) -> None:
     response: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 409}}
     error = ClientError(response, "PutBucketAccelerateConfiguration")
-    verdict = judge(error, PutSetting(settings.ACCELERATION, {}), "bucket")
+    verdict = judge(error, PutSetting(bucket_settings.ACCELERATION, {}), "bucket")
     assert isinstance(verdict, NotSupportedError)
     assert "takes it for CreateBucket" in verdict.reason

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_checkpoint_s3.objects.borrow import Known, Rules
-from langgraph_checkpoint_s3.objects.records import SECOND
-from langgraph_checkpoint_s3.objects.values import Frame, Lender
+from langgraph_checkpoint_s3.format.borrowing import Known, Rules
+from langgraph_checkpoint_s3.format.checkpoint import SECOND
+from langgraph_checkpoint_s3.format.frames import Frame, Lender
 from tests.unit.made import DAY, SMALL, Shelf, shares
 
 NOISE = random.Random(6).randbytes(1_000_000)

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from langgraph_checkpoint_s3.s3.breaker import Breaker
+from langgraph_checkpoint_s3.s3.circuit_breaker import Breaker
 from tests.unit.test_patience import Clock
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from langgraph_checkpoint_s3.objects.borrow import Known, KnownValue, Piece
-from langgraph_checkpoint_s3.objects.values import Frame
-from langgraph_checkpoint_s3.plans.memory import Memory, Parent
+from langgraph_checkpoint_s3.format.borrowing import Known, KnownValue, Piece
+from langgraph_checkpoint_s3.format.frames import Frame
+from langgraph_checkpoint_s3.plans.parent_cache import Memory, Parent
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
 from langgraph_checkpoint_s3.s3.requests import Body
 

@@ -23,9 +23,9 @@ from benchmarks.bucket import Answer, Bucket, Request
 from benchmarks.server import Server
 from langgraph_checkpoint_s3 import InvalidConfigError, S3Saver, __version__
 from langgraph_checkpoint_s3.plans.plan import ask
-from langgraph_checkpoint_s3.s3.administration import Sign
-from langgraph_checkpoint_s3.s3.drivers import Store
+from langgraph_checkpoint_s3.s3.admin_requests import Sign
 from langgraph_checkpoint_s3.s3.requests import Body, DeleteObjects, GetObject
+from langgraph_checkpoint_s3.s3.store import Store
 
 CONFIG: Any = {"configurable": {"thread_id": "1"}}
 

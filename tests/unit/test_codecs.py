@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_checkpoint_s3.objects import codecs
-from langgraph_checkpoint_s3.objects.codecs import CODECS, Codec, Compression, compress, decompress
+from langgraph_checkpoint_s3.format import codecs
+from langgraph_checkpoint_s3.format.codecs import CODECS, Codec, Compression, compress, decompress
 from tests.support.hanging import HANG
 
 PACKING: tuple[Literal["zstd", "gzip", "zstd-d1"], ...] = ("zstd", "gzip", "zstd-d1")

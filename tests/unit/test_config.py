@@ -19,7 +19,7 @@ from langgraph_checkpoint_s3.config import (
     MIN_PART,
     parse_setting,
 )
-from langgraph_checkpoint_s3.s3_rules import normalize_prefix
+from langgraph_checkpoint_s3.validation import normalize_prefix
 
 SETTINGS: dict[str, tuple[str, Any]] = {
     "prefix": ("a/b", "a/b/"),

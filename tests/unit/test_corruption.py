@@ -15,10 +15,10 @@ from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError
-from langgraph_checkpoint_s3.objects.codecs import CODECS, Compression, compress
-from langgraph_checkpoint_s3.objects.format import header_length, open_container
-from langgraph_checkpoint_s3.objects.records import CheckpointRecord, Origin, open_checkpoint
-from langgraph_checkpoint_s3.objects.writes import Task, WritesRecord, encode_tasks, open_writes
+from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord, Origin, open_checkpoint
+from langgraph_checkpoint_s3.format.codecs import CODECS, Compression, compress
+from langgraph_checkpoint_s3.format.container import header_length, open_container
+from langgraph_checkpoint_s3.format.writes import Task, WritesRecord, encode_tasks, open_writes
 from tests.unit.craft import CHECKPOINT, FRAME, WRITES, contents, craft, crafted, row
 from tests.unit.made import encode_checkpoint
 

@@ -21,8 +21,16 @@ from langgraph_checkpoint_s3.errors import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.s3 import requests
-from langgraph_checkpoint_s3.s3.administration import ListUploads, UploadPage
-from langgraph_checkpoint_s3.s3.faults import IAM_ACTIONS, Again, Outcome, Unconditional, judge, unmakeable
+from langgraph_checkpoint_s3.s3.admin_requests import ListUploads, UploadPage
+from langgraph_checkpoint_s3.s3.bucket_settings import LIFECYCLE, VERSIONING, GetSetting, PutSetting
+from langgraph_checkpoint_s3.s3.error_mapping import (
+    IAM_ACTIONS,
+    Again,
+    Outcome,
+    Unconditional,
+    judge,
+    unmakeable,
+)
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
     Body,
@@ -48,7 +56,6 @@ from langgraph_checkpoint_s3.s3.requests import (
     Tried,
     UploadPart,
 )
-from langgraph_checkpoint_s3.s3.settings import LIFECYCLE, VERSIONING, GetSetting, PutSetting
 
 PUT, NEW = PutObject("k", b""), PutObject("k", b"", only_new=True)
 GET, HEAD, LIST = GetObject("k"), HeadObject("k"), ListObjects("p/")

@@ -10,12 +10,12 @@ import pytest
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError
-from langgraph_checkpoint_s3.objects.codecs import _DICTIONARY, CODECS
-from langgraph_checkpoint_s3.objects.format import VERSION
-from langgraph_checkpoint_s3.objects.header import COMPRESSED
-from langgraph_checkpoint_s3.objects.records import CheckpointRecord, open_checkpoint
-from langgraph_checkpoint_s3.objects.values import Lender
-from langgraph_checkpoint_s3.objects.writes import WritesRecord, open_writes, settle_writes
+from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord, open_checkpoint
+from langgraph_checkpoint_s3.format.codecs import _DICTIONARY, CODECS
+from langgraph_checkpoint_s3.format.container import VERSION
+from langgraph_checkpoint_s3.format.frames import Lender
+from langgraph_checkpoint_s3.format.header import COMPRESSED
+from langgraph_checkpoint_s3.format.writes import WritesRecord, open_writes, settle_writes
 from tests.unit import expected
 from tests.unit.make_fixtures import FIXTURES
 

@@ -9,21 +9,21 @@ from pathlib import Path
 import pytest
 
 import langgraph_checkpoint_s3
-from langgraph_checkpoint_s3 import S3Saver, forking
+from langgraph_checkpoint_s3 import S3Saver, fork_safety
 from langgraph_checkpoint_s3.s3.cache import Lru
 
 ROOT = Path(langgraph_checkpoint_s3.__file__).parent
 LOCKS = {"Lock", "RLock", "Condition", "Event", "Semaphore", "local", "Thread", "SimpleQueue", "LifoQueue"}
 PASSING = {
-    "forking.py": {"_Gate"},  # the fork's own
+    "fork_safety.py": {"_Gate"},  # the fork's own
     "encryption/kms_client.py": {"_Process", "_Quiet"},  # one for each process; and one for each thread
-    "objects/codecs.py": {"_Packers"},  # made anew by their owner
-    "s3/drivers.py": {"Store"},  # its parts are told
-    "s3/aio.py": {"_Holder"},  # left behind by its owner
-    "s3/race.py": {"_Runner"},  # of one call
-    "s3/threads.py": {"_Worker", "_Batch", "Stop"},  # of one thread, batch or operation
-    "s3/joint.py": {"_Call"},  # of one call
-    "s3/clock.py": {"StoreClock"},  # `local` is its machine's clock, and no thread's own
+    "format/codecs.py": {"_Packers"},  # made anew by their owner
+    "s3/store.py": {"Store"},  # its parts are told
+    "s3/async_client.py": {"_Holder"},  # left behind by its owner
+    "s3/hedged_call.py": {"_Runner"},  # of one call
+    "s3/thread_pool.py": {"_Worker", "_Batch", "Stop"},  # of one thread, batch or operation
+    "s3/coalescing.py": {"_Call"},  # of one call
+    "s3/store_clock.py": {"StoreClock"},  # `local` is its machine's clock, and no thread's own
 }
 """Classes that don't outlive a fork, or whose owner sees to them."""
 
@@ -68,13 +68,13 @@ def test_the_classes_are_found() -> None:
 
 def test_being_told_keeps_nothing_alive() -> None:
     gc.collect()
-    before = len(forking._known)
+    before = len(fork_safety._known)
     for _ in range(10):
         with S3Saver("bucket", client=object()) as saver:
-            assert len(forking._known) > before
+            assert len(fork_safety._known) > before
         del saver
     gc.collect()
-    assert len(forking._known) <= before
+    assert len(fork_safety._known) <= before
 
 
 def test_a_cache_counts_anew_what_it_holds() -> None:
@@ -88,8 +88,8 @@ def test_a_cache_counts_anew_what_it_holds() -> None:
 
 
 def test_a_fork_waits_for_nobody_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = forking._Gate()
-    monkeypatch.setattr(forking._Gate, "LONGEST", 0.01)
+    gate = fork_safety._Gate()
+    monkeypatch.setattr(fork_safety._Gate, "LONGEST", 0.01)
     with pytest.MonkeyPatch.context() as patch:
         taken: list[float] = []
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError
-from langgraph_checkpoint_s3.objects.builder import Builder
-from langgraph_checkpoint_s3.objects.codecs import Compression
-from langgraph_checkpoint_s3.objects.format import MAGIC, Container, header_length, open_container
-from langgraph_checkpoint_s3.objects.values import Extent, Frame, Lender, Value, pack_value, unpack_value
+from langgraph_checkpoint_s3.format.builder import Builder
+from langgraph_checkpoint_s3.format.codecs import Compression
+from langgraph_checkpoint_s3.format.container import MAGIC, Container, header_length, open_container
+from langgraph_checkpoint_s3.format.frames import Extent, Frame, Lender, Value, pack_value, unpack_value
 from tests.unit.craft import FRAME, crafted, opened, row
 from tests.unit.strategies import EVERY_CODEC
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError
-from langgraph_checkpoint_s3.objects.codecs import compress
-from langgraph_checkpoint_s3.objects.header import COMPRESSED, pack_header, unpack_header
+from langgraph_checkpoint_s3.format.codecs import compress
+from langgraph_checkpoint_s3.format.header import COMPRESSED, pack_header, unpack_header
 from tests.unit.craft import CHECKPOINT, FRAME, craft, opened, row
 from tests.unit.strategies import TEXT
 

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3 import S3Config
-from langgraph_checkpoint_s3.plans.read import heads
+from langgraph_checkpoint_s3.plans.load import heads
 from langgraph_checkpoint_s3.plans.transfer import Sizes, fetch
-from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
-from langgraph_checkpoint_s3.s3.hedge import BURST, LEAST, MOST, WINDOW, Hedges, Times, kind_of
-from langgraph_checkpoint_s3.s3.patience import Call, calling
+from langgraph_checkpoint_s3.s3.deadline import Call, calling
+from langgraph_checkpoint_s3.s3.hedging import BURST, LEAST, MOST, WINDOW, Hedges, Times, kind_of
+from langgraph_checkpoint_s3.s3.request_state import Exchange, Shared
 from langgraph_checkpoint_s3.s3.requests import (
     CopyObject,
     DeleteObjects,
@@ -28,7 +28,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     PutObject,
     SwapObject,
 )
-from langgraph_checkpoint_s3.s3.wire import Wire
+from langgraph_checkpoint_s3.s3.translate import Wire
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
 from tests.unit.racing import small

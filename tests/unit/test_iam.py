@@ -12,9 +12,10 @@ import pytest
 
 from langgraph_checkpoint_s3 import InvalidConfigError, S3Config, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.iam import Role, iam_policy
-from langgraph_checkpoint_s3.s3 import faults, settings
-from langgraph_checkpoint_s3.s3.administration import InspectBucket
+from langgraph_checkpoint_s3.admin.bucket.iam import Role, iam_policy
+from langgraph_checkpoint_s3.s3 import bucket_settings, error_mapping
+from langgraph_checkpoint_s3.s3.admin_requests import InspectBucket
+from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, GetSetting, PutSetting
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
     CompleteUpload,
@@ -31,7 +32,6 @@ from langgraph_checkpoint_s3.s3.requests import (
     SwapObject,
     UploadPart,
 )
-from langgraph_checkpoint_s3.s3.settings import DeleteSetting, GetSetting, PutSetting
 from tests.contract.operations import ALL, READS
 from tests.contract.support import Calls, at, build_thread, noise
 from tests.support.fake_s3 import FakeS3, Moment
@@ -132,16 +132,18 @@ class TestEveryRequest:
         assert any(permitted(policy(role, replication_role=ROLE), sent) for role in ROLES)
 
     def test_these_are_all_there_are(self) -> None:
-        assert {type(each) for each in SAVER_REQUESTS} == set(faults.IAM_ACTIONS)
+        assert {type(each) for each in SAVER_REQUESTS} == set(error_mapping.IAM_ACTIONS)
         setting = {each.setting for each in ADMIN_REQUESTS if isinstance(each, GetSetting)}
-        assert setting == set(settings.ALL)
+        assert setting == set(bucket_settings.ALL)
 
     @pytest.mark.parametrize("role", ["runtime", "read-only", "retention"])
     def test_only_administration_touches_the_bucket(self, role: Role) -> None:
         made = policy(role)
         for request in [*SAVER_REQUESTS, *ADMIN_REQUESTS]:
             if isinstance(request, OF_THE_BUCKET):
-                asks_for_versioning = role == "retention" and request == GetSetting(settings.VERSIONING)
+                asks_for_versioning = role == "retention" and request == GetSetting(
+                    bucket_settings.VERSIONING
+                )
                 assert permitted(made, request) == asks_for_versioning, request
         assert not any(
             word in action

@@ -16,12 +16,12 @@ from typing_extensions import Self
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
-from langgraph_checkpoint_s3.s3 import drivers, joint, threads
-from langgraph_checkpoint_s3.s3.joint import Joint
+from langgraph_checkpoint_s3.s3 import coalescing, store, thread_pool
+from langgraph_checkpoint_s3.s3.coalescing import Joint
 from langgraph_checkpoint_s3.s3.requests import AbortUpload, Body, GetObject
-from langgraph_checkpoint_s3.s3.threads import Threads
+from langgraph_checkpoint_s3.s3.thread_pool import Threads
 
-HERE = {Path(module.__file__ or "").resolve() for module in (drivers, joint, threads)}
+HERE = {Path(module.__file__ or "").resolve() for module in (store, coalescing, thread_pool)}
 
 
 class Interrupt:
@@ -114,7 +114,7 @@ def test_a_joint_call_can_be_interrupted_at_every_line() -> None:
 
 
 def test_who_waits_in_a_line_can_be_interrupted_at_every_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(joint, "LANES", 1)
+    monkeypatch.setattr(coalescing, "LANES", 1)
     lines = Joint()
 
     def body() -> None:

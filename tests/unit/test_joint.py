@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import AccessDeniedError
-from langgraph_checkpoint_s3.s3.joint import LANES, Joint
+from langgraph_checkpoint_s3.s3.coalescing import LANES, Joint
 from tests.support.hanging import HANG
 
 MANY = 50

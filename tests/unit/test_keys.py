@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3.errors import InvalidKeyError
-from langgraph_checkpoint_s3.objects.keys import (
+from langgraph_checkpoint_s3.format.keys import (
     CheckpointLeaf,
     WritesLeaf,
     decode_component,

@@ -9,7 +9,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidKeyError
-from langgraph_checkpoint_s3.objects.keys import (
+from langgraph_checkpoint_s3.format.keys import (
     AFTER_SLASH,
     MAX_KEY_BYTES,
     MAX_SEGMENT_BYTES,
@@ -19,7 +19,7 @@ from langgraph_checkpoint_s3.objects.keys import (
     WritesLeaf,
     encode_rank,
 )
-from langgraph_checkpoint_s3.objects.names import FIELDS
+from langgraph_checkpoint_s3.format.name_hashing import FIELDS
 from tests.unit.strategies import HOSTILE, IDS, PREFIXES, TEXT
 
 MAYBE = st.none() | IDS

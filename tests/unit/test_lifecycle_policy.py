@@ -11,15 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3 import InvalidConfigError
-from langgraph_checkpoint_s3.admin.plans.lifecycle_check import acts_on, lifecycle_findings
-from langgraph_checkpoint_s3.admin.plans.lifecycle_policy import (
+from langgraph_checkpoint_s3.admin.check.lifecycle_checks import acts_on, lifecycle_findings
+from langgraph_checkpoint_s3.admin.lifecycle.policy import (
     LifecyclePolicy,
     horizon_days,
     is_rule_of_policy,
     policy_of,
     rules_of,
 )
-from langgraph_checkpoint_s3.admin.plans.rules import Reach, added_days, extra_days, is_rule_of, rule_id, same
+from langgraph_checkpoint_s3.admin.lifecycle.rules import (
+    Reach,
+    added_days,
+    extra_days,
+    is_rule_of,
+    rule_id,
+    same,
+)
 
 DAY = 24 * 3600.0
 MAX_ID = 255

@@ -14,13 +14,13 @@ import pytest
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from langgraph_checkpoint_s3 import CorruptObjectError, NotSupportedError
-from langgraph_checkpoint_s3.objects import limits
-from langgraph_checkpoint_s3.objects.codecs import MOST_RATIO, compress, decompress
-from langgraph_checkpoint_s3.objects.header import pack_header, unpack_header
-from langgraph_checkpoint_s3.objects.limits import MOST_HEADER, MOST_LENDERS, MOST_LENT, MOST_LISTS
-from langgraph_checkpoint_s3.objects.records import Origin, open_checkpoint
-from langgraph_checkpoint_s3.objects.values import MOST_EXTENTS
-from langgraph_checkpoint_s3.objects.writes import Task, encode_tasks
+from langgraph_checkpoint_s3.format import limits
+from langgraph_checkpoint_s3.format.checkpoint import Origin, open_checkpoint
+from langgraph_checkpoint_s3.format.codecs import MOST_RATIO, compress, decompress
+from langgraph_checkpoint_s3.format.frames import MOST_EXTENTS
+from langgraph_checkpoint_s3.format.header import pack_header, unpack_header
+from langgraph_checkpoint_s3.format.limits import MOST_HEADER, MOST_LENDERS, MOST_LENT, MOST_LISTS
+from langgraph_checkpoint_s3.format.writes import Task, encode_tasks
 from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
@@ -94,7 +94,7 @@ def test_a_header_too_long_is_refused_packed_or_not() -> None:
 
 def test_what_a_reader_would_refuse_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MOST_LISTS", 3000)
-    monkeypatch.setattr("langgraph_checkpoint_s3.objects.header.MOST_LISTS", 3000)
+    monkeypatch.setattr("langgraph_checkpoint_s3.format.header.MOST_LISTS", 3000)
     serde, origin = JsonPlusSerializer(), Origin("", "1", 1, "w")
     writes: dict[int, Any] = dict.fromkeys(range(1400), ("a", None))
     assert encode_tasks("zstd", origin, "writes.tt.w0", [Task.of(serde, writes, "t", "p")])
@@ -177,7 +177,7 @@ def test_what_a_frame_announces_is_not_set_aside(codec: Any) -> None:
 
 BOMB = """
 import resource, sys
-from langgraph_checkpoint_s3.objects.codecs import decompress
+from langgraph_checkpoint_s3.format.codecs import decompress
 
 def block(last):  # 128 KiB of one byte, in four bytes
     return (128 * 1024 << 3 | 1 << 1 | last).to_bytes(3, "little") + b"\\0"

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from langgraph_checkpoint_s3.objects.borrow import Rules
-from langgraph_checkpoint_s3.objects.match import Run, common_runs
+from langgraph_checkpoint_s3.format.borrowing import Rules
+from langgraph_checkpoint_s3.format.byte_diff import Run, common_runs
 
 SERDE = JsonPlusSerializer()
 NOISE = random.Random(5).randbytes(300_000)

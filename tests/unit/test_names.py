@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3.errors import InvalidKeyError
-from langgraph_checkpoint_s3.objects.components import Hidden, decode_component, encode_component
-from langgraph_checkpoint_s3.objects.keys import CheckpointLeaf, Layout, WritesLeaf, decode_leaf
-from langgraph_checkpoint_s3.objects.names import Names
+from langgraph_checkpoint_s3.format.key_encoding import Hidden, decode_component, encode_component
+from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout, WritesLeaf, decode_leaf
+from langgraph_checkpoint_s3.format.name_hashing import Names
 from tests.support.keys import secret
 
 NAMES = Names(secret("names"))

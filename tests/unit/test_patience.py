@@ -9,8 +9,8 @@ from botocore.exceptions import ClientError
 
 from langgraph_checkpoint_s3 import S3Config, S3Saver, StorageUnavailableError
 from langgraph_checkpoint_s3.plans.transfer import Sizes
-from langgraph_checkpoint_s3.s3.exchange import Exchange, Shared
-from langgraph_checkpoint_s3.s3.patience import Call, Patience, calling, watch
+from langgraph_checkpoint_s3.s3.deadline import Call, Patience, calling, watch
+from langgraph_checkpoint_s3.s3.request_state import Exchange, Shared
 from langgraph_checkpoint_s3.s3.requests import AbortUpload, CompleteUpload, GetObject, Request, UploadPart
 from tests.plans.borrowers import noise
 from tests.plans.helpers import get, put

@@ -25,14 +25,14 @@ from langgraph_checkpoint_s3 import (
     InvalidKeyError,
     S3CheckpointError,
 )
-from langgraph_checkpoint_s3.admin.plans.portable import (
+from langgraph_checkpoint_s3.admin.transfer.bytes_io import dumps, loads
+from langgraph_checkpoint_s3.admin.transfer.portable_file import (
     MANIFEST,
     Manifest,
     PortableFile,
     PortableWriter,
     pack,
 )
-from langgraph_checkpoint_s3.admin.portable import dumps, loads
 from tests.support.checkpoints import make_checkpoint, place, shown
 from tests.unit.craft import craft, crafted, opened
 from tests.unit.strategies import IDS, VALUES

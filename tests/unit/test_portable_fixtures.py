@@ -14,8 +14,8 @@ import pytest
 from langgraph.checkpoint.base import CheckpointTuple
 
 from langgraph_checkpoint_s3.admin import dumps, loads
-from langgraph_checkpoint_s3.admin.plans.portable import VERSION, Manifest, PortableFile, pack
-from langgraph_checkpoint_s3.objects.keys import Layout
+from langgraph_checkpoint_s3.admin.transfer.portable_file import VERSION, Manifest, PortableFile, pack
+from langgraph_checkpoint_s3.format.keys import Layout
 from tests.support.checkpoints import place, shown
 from tests.unit import expected
 from tests.unit.make_fixtures import FIXTURES

@@ -12,7 +12,7 @@ from botocore.session import Session
 from langgraph_checkpoint_s3 import InvalidConfigError, S3Config, S3Saver
 from langgraph_checkpoint_s3.plans.plan import ask
 from langgraph_checkpoint_s3.s3.requests import PutObject
-from langgraph_checkpoint_s3.s3_rules import ARCHIVES, CLASSES, OTHER_BUCKETS
+from langgraph_checkpoint_s3.validation import ARCHIVES, CLASSES, OTHER_BUCKETS
 from tests.unit.surroundings import MAKES, surroundings, write_profile
 
 __all__ = ["surroundings"]

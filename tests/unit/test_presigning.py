@@ -14,7 +14,7 @@ from botocore.session import Session
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.plans.plan import ask
-from langgraph_checkpoint_s3.s3.administration import Sign, Signed
+from langgraph_checkpoint_s3.s3.admin_requests import Sign, Signed
 
 ELSEWHERE = {"endpoint_url": "http://localhost:9000"}
 

@@ -13,9 +13,9 @@ from botocore.exceptions import ResponseStreamingError
 
 from langgraph_checkpoint_s3 import StorageUnavailableError
 from langgraph_checkpoint_s3.plans.plan import ask, together
-from langgraph_checkpoint_s3.s3 import race
-from langgraph_checkpoint_s3.s3.hedge import LEAST
-from langgraph_checkpoint_s3.s3.patience import Call
+from langgraph_checkpoint_s3.s3 import hedged_call
+from langgraph_checkpoint_s3.s3.deadline import Call
+from langgraph_checkpoint_s3.s3.hedging import LEAST
 from langgraph_checkpoint_s3.s3.requests import Missing
 from tests.support.fake_s3 import client_error
 from tests.support.hanging import HANG
@@ -167,7 +167,7 @@ def test_a_loser_tries_no_more(reads: Reads, monkeypatch: pytest.MonkeyPatch) ->
         calls.append(call)
         return nullcontext()
 
-    monkeypatch.setattr(race, "calling", calling)
+    monkeypatch.setattr(hedged_call, "calling", calling)
     reads.read(Reply(b"one", after=END), Reply(b"two"))
     assert [call.once for call in calls] == [reads.loop is None, True]
 
@@ -238,8 +238,8 @@ class TestThreads:
                 raise KeyboardInterrupt
             real(bell, seconds)
 
-        real: Any = race.__dict__["_wait"]
-        monkeypatch.setattr(race, "_wait", wait)
+        real: Any = hedged_call.__dict__["_wait"]
+        monkeypatch.setattr(hedged_call, "_wait", wait)
         with pytest.raises(KeyboardInterrupt):
             reads.read(Reply(b"one", after=END), Reply(b"two", after=END))
         reads.end()

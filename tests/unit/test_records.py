@@ -21,11 +21,11 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME, SCHEDULED
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError
-from langgraph_checkpoint_s3.objects.codecs import CODECS, Compression
-from langgraph_checkpoint_s3.objects.drafts import serialize
-from langgraph_checkpoint_s3.objects.format import HEAD_BYTES, OWN_FRAME, header_length
-from langgraph_checkpoint_s3.objects.records import CheckpointRecord, Origin, open_checkpoint
-from langgraph_checkpoint_s3.objects.writes import (
+from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord, Origin, open_checkpoint
+from langgraph_checkpoint_s3.format.checkpoint_writer import serialize
+from langgraph_checkpoint_s3.format.codecs import CODECS, Compression
+from langgraph_checkpoint_s3.format.container import HEAD_BYTES, OWN_FRAME, header_length
+from langgraph_checkpoint_s3.format.writes import (
     Task,
     WritesRecord,
     encode_tasks,

@@ -8,6 +8,7 @@ import pytest
 from botocore import exceptions as boto
 
 from langgraph_checkpoint_s3.aws import CREDENTIALS, FETCHING
+from langgraph_checkpoint_s3.crypto.aead import KeyRef
 from langgraph_checkpoint_s3.encryption import KmsKeys
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
@@ -16,8 +17,7 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
-from langgraph_checkpoint_s3.objects.seal import KeyRef
-from langgraph_checkpoint_s3.s3.faults import judge, unmakeable
+from langgraph_checkpoint_s3.s3.error_mapping import judge, unmakeable
 from langgraph_checkpoint_s3.s3.requests import GetObject, ListObjects, PutObject
 
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"

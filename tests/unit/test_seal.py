@@ -11,10 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_checkpoint_s3.errors import DecryptionError, InvalidConfigError, NotSupportedError
-from langgraph_checkpoint_s3.objects import seal as module
-from langgraph_checkpoint_s3.objects.header import header_key
-from langgraph_checkpoint_s3.objects.seal import (
+from langgraph_checkpoint_s3.crypto import aead as module
+from langgraph_checkpoint_s3.crypto.aead import (
     MOST_NAME,
     MOST_WRAPPED,
     OVERHEAD,
@@ -26,6 +24,8 @@ from langgraph_checkpoint_s3.objects.seal import (
     pack_ref,
     unpack_ref,
 )
+from langgraph_checkpoint_s3.errors import DecryptionError, InvalidConfigError, NotSupportedError
+from langgraph_checkpoint_s3.format.header import header_key
 from tests.support.keys import secret
 
 REF = KeyRef("k1")

@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
+from langgraph_checkpoint_s3.crypto.aead import DataKey, KeyRef
+from langgraph_checkpoint_s3.crypto.key_cache import Vault
 from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError
-from langgraph_checkpoint_s3.objects.borrow import Rules
-from langgraph_checkpoint_s3.objects.drafts import Draft, draft, serialize
-from langgraph_checkpoint_s3.objects.format import sealed_with
-from langgraph_checkpoint_s3.objects.keys import Layout
-from langgraph_checkpoint_s3.objects.names import Names
-from langgraph_checkpoint_s3.objects.records import SECOND, CheckpointRecord, Origin, open_checkpoint
-from langgraph_checkpoint_s3.objects.rooms import PLAIN, Room
-from langgraph_checkpoint_s3.objects.seal import DataKey, KeyRef
-from langgraph_checkpoint_s3.objects.vault import Vault
-from langgraph_checkpoint_s3.objects.writes import Task, encode_tasks, open_writes, settle_writes
+from langgraph_checkpoint_s3.format.borrowing import Rules
+from langgraph_checkpoint_s3.format.checkpoint import SECOND, CheckpointRecord, Origin, open_checkpoint
+from langgraph_checkpoint_s3.format.checkpoint_writer import Draft, draft, serialize
+from langgraph_checkpoint_s3.format.container import sealed_with
+from langgraph_checkpoint_s3.format.keys import Layout
+from langgraph_checkpoint_s3.format.name_hashing import Names
+from langgraph_checkpoint_s3.format.scope import PLAIN, Room
+from langgraph_checkpoint_s3.format.writes import Task, encode_tasks, open_writes, settle_writes
 from tests.support.keys import Keys, secret
 from tests.unit.made import DAY, SMALL, key_at
 

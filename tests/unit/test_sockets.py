@@ -7,7 +7,9 @@ import math
 
 import pytest
 
-from langgraph_checkpoint_s3.s3.patience import Patience, allowance
+from langgraph_checkpoint_s3.request_timeout import RATE, Limit, TooSlowError, limited, within
+from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING, GetSetting
+from langgraph_checkpoint_s3.s3.deadline import Patience, allowance
 from langgraph_checkpoint_s3.s3.requests import (
     CompleteUpload,
     CopyObject,
@@ -18,8 +20,6 @@ from langgraph_checkpoint_s3.s3.requests import (
     PutObject,
     UploadPart,
 )
-from langgraph_checkpoint_s3.s3.settings import VERSIONING, GetSetting
-from langgraph_checkpoint_s3.sockets import RATE, Limit, TooSlowError, limited, within
 
 SECOND = bytes(RATE)
 

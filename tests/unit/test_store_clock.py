@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3.base import _Clock
-from langgraph_checkpoint_s3.s3.clock import StoreClock
+from langgraph_checkpoint_s3.s3.store_clock import StoreClock
 
 SECOND = 1_000_000_000
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -99,7 +99,7 @@ def test_the_same_text_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(text: str) -> datetime:
         raise AssertionError(text)
 
-    monkeypatch.setattr("langgraph_checkpoint_s3.s3.clock.parsedate_to_datetime", never)
+    monkeypatch.setattr("langgraph_checkpoint_s3.s3.store_clock.parsedate_to_datetime", never)
     clock.heard(answer(NOW), 0.0)
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 
 from langgraph_checkpoint_s3.s3 import telemetry
-from langgraph_checkpoint_s3.s3.counts import Counts, Stats
+from langgraph_checkpoint_s3.s3.stats import Counts, Stats
 from langgraph_checkpoint_s3.s3.telemetry import operation
 
 PROGRAM = """

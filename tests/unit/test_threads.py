@@ -16,9 +16,9 @@ import pytest
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
-from langgraph_checkpoint_s3.s3.joint import LANES, Joint
+from langgraph_checkpoint_s3.s3.coalescing import LANES, Joint
 from langgraph_checkpoint_s3.s3.requests import AbortUpload, GetObject
-from langgraph_checkpoint_s3.s3.threads import Threads
+from langgraph_checkpoint_s3.s3.thread_pool import Threads
 from tests.support.hanging import HANG
 
 NAME = "langgraph-checkpoint-s3"
@@ -157,7 +157,7 @@ def test_where_no_thread_can_be_started_all_is_done(monkeypatch: pytest.MonkeyPa
 
 def test_idle_threads_do_not_hold_up_the_processs_end() -> None:
     program = (
-        "from langgraph_checkpoint_s3.s3.threads import Threads\n"
+        "from langgraph_checkpoint_s3.s3.thread_pool import Threads\n"
         "print(Threads(4, 'x', idle=3600).each(str, range(5), 5)[0])"
     )
     done = subprocess.run(

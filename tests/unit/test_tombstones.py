@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError
-from langgraph_checkpoint_s3.objects.tombstones import Group, Reason, Tombstones, decode_tombstones, name_of
+from langgraph_checkpoint_s3.format.tombstones import Group, Reason, Tombstones, decode_tombstones, name_of
 
 A, B, C = (name_of(each) for each in "abc")
 NAMES = st.frozensets(st.integers(0, 30).map(lambda number: name_of(str(number))), min_size=1, max_size=6)

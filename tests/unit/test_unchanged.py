@@ -9,9 +9,9 @@ import pytest
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from langgraph_checkpoint_s3.objects.borrow import Rules
-from langgraph_checkpoint_s3.objects.format import header_length
-from langgraph_checkpoint_s3.objects.records import open_checkpoint
+from langgraph_checkpoint_s3.format.borrowing import Rules
+from langgraph_checkpoint_s3.format.checkpoint import open_checkpoint
+from langgraph_checkpoint_s3.format.container import header_length
 from tests.unit.made import DAY, SMALL, Shelf, Stream
 
 NOISE = random.Random(9).randbytes(10_000)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from langgraph_checkpoint_s3.crypto import key_cache as module
+from langgraph_checkpoint_s3.crypto.aead import DataKey, KeyRef
+from langgraph_checkpoint_s3.crypto.key_cache import Vault
 from langgraph_checkpoint_s3.errors import DecryptionError, InvalidConfigError
-from langgraph_checkpoint_s3.objects import vault as module
-from langgraph_checkpoint_s3.objects.seal import DataKey, KeyRef
-from langgraph_checkpoint_s3.objects.vault import Vault
 from tests.support.keys import Keys, secret
 
 ONE = DataKey(KeyRef("k1"), secret("k1"))

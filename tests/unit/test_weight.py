@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from langgraph_checkpoint_s3.objects.weight import weigh
+from langgraph_checkpoint_s3.format.size_estimate import weigh
 
 
 def odd(**methods: Callable[..., Any]) -> Any:

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_checkpoint_s3.objects.borrow import Rules
-from langgraph_checkpoint_s3.objects.codecs import Compression
-from langgraph_checkpoint_s3.objects.drafts import Draft
-from langgraph_checkpoint_s3.objects.header import COMPRESSED
-from langgraph_checkpoint_s3.objects.records import CheckpointRecord
+from langgraph_checkpoint_s3.format.borrowing import Rules
+from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord
+from langgraph_checkpoint_s3.format.checkpoint_writer import Draft
+from langgraph_checkpoint_s3.format.codecs import Compression
+from langgraph_checkpoint_s3.format.header import COMPRESSED
 from tests.unit.made import DAY, SMALL, Shelf
 from tests.unit.strategies import EVERY_CODEC
 

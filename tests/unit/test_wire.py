@@ -14,8 +14,9 @@ from botocore.handlers import handle_copy_source_param
 from botocore.validate import ParamValidator
 
 from langgraph_checkpoint_s3 import S3Config
-from langgraph_checkpoint_s3.s3 import administration, requests, settings
-from langgraph_checkpoint_s3.s3.administration import InspectBucket, Sign
+from langgraph_checkpoint_s3.s3 import admin_requests, bucket_settings, requests
+from langgraph_checkpoint_s3.s3.admin_requests import InspectBucket, Sign
+from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, GetSetting, PutSetting
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
     Body,
@@ -43,9 +44,8 @@ from langgraph_checkpoint_s3.s3.requests import (
     Tried,
     UploadPart,
 )
-from langgraph_checkpoint_s3.s3.settings import DeleteSetting, GetSetting, PutSetting
-from langgraph_checkpoint_s3.s3.wire import Wire, method_of, operation_of
-from langgraph_checkpoint_s3.s3_rules import is_aws
+from langgraph_checkpoint_s3.s3.translate import Wire, method_of, operation_of
+from langgraph_checkpoint_s3.validation import is_aws
 from tests.unit.admin_requests import ADMIN_REQUESTS
 
 AWS, ELSEWHERE = "https://s3.eu-west-1.amazonaws.com", "http://localhost:9000"
@@ -129,7 +129,7 @@ def test_the_check_above_can_fail() -> None:
 def test_every_request_is_an_operation_with_its_method() -> None:
     defined = {
         value
-        for module in (requests, administration, settings)
+        for module in (requests, admin_requests, bucket_settings)
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Request) and value is not Request
     }

@@ -1,0 +1,166 @@
+"""Replication of a prefix to another bucket: our rule among those of others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from langgraph_checkpoint_s3.admin.bucket.arns import bucket_arn, named_bucket
+from langgraph_checkpoint_s3.admin.bucket.desired_state import plain
+from langgraph_checkpoint_s3.admin.lifecycle.rules import rule_id
+from langgraph_checkpoint_s3.admin.setting_changes import Change, replace_setting
+from langgraph_checkpoint_s3.config import S3Config
+from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
+from langgraph_checkpoint_s3.s3.bucket_settings import ENCRYPTION, REPLICATION, VERSIONING, GetSetting
+from langgraph_checkpoint_s3.s3.requests import Failed, Request, Tried
+
+_KIND: Final = "replication"
+_ROLE: Final = re.compile(r"arn:([a-z0-9-]+):iam::[0-9]{12}:role/.+")
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """Where a prefix is replicated to, and how. See `BucketSetup.enable_replication`."""
+
+    destination: str
+    role: str
+    storage_class: str | None
+    delete_markers: bool
+    priority: int | None
+    replica_kms_key_id: str | None
+
+    def rule(self, config: S3Config, priority: int) -> dict[str, Any]:
+        """It as S3 has it.
+
+        Raises:
+            InvalidConfigError: It can't be.
+        """
+        match = _ROLE.fullmatch(self.role)
+        if match is None:
+            raise InvalidConfigError(
+                f"role={self.role!r} is not a role's ARN, such as arn:aws:iam::123456789012:role/replication."
+            )
+        arn = bucket_arn(self.destination, match[1])
+        if arn.rpartition(":")[2] == config.bucket:
+            raise InvalidConfigError("destination is the bucket itself: S3 replicates to another one only.")
+        if not 0 <= priority < 2**31:
+            raise InvalidConfigError(f"priority={priority} must be from 0 to {2**31 - 1}.")
+        destination: dict[str, Any] = {"Bucket": arn}
+        if self.storage_class is not None:
+            destination["StorageClass"] = self.storage_class
+        rule: dict[str, Any] = {
+            "ID": rule_id(config.prefix, _KIND),
+            "Priority": priority,
+            "Status": "Enabled",
+            "Filter": {"Prefix": config.prefix},
+            "Destination": destination,
+            "DeleteMarkerReplication": {"Status": "Enabled" if self.delete_markers else "Disabled"},
+        }
+        if self.replica_kms_key_id is not None:
+            destination["EncryptionConfiguration"] = {"ReplicaKmsKeyID": self.replica_kms_key_id}
+            rule["SourceSelectionCriteria"] = {"SseKmsEncryptedObjects": {"Status": "Enabled"}}
+        return rule
+
+
+def enable(config: S3Config, replica: Replica) -> Plan[list[Change]]:
+    """Replicate what is written below the prefix from now on; the rules of others are kept.
+
+    Raises:
+        InvalidConfigError: It can't be, or doesn't go with the rules that are there. Nothing was written.
+    """
+    named_bucket(config.bucket)
+    replica.rule(config, replica.priority or 0)  # what is wrong by itself is told before anything is asked
+    _check_encryption(replica, config.server_side_encryption)
+    questions: list[Request[Any]] = [GetSetting(VERSIONING), GetSetting(REPLICATION)]
+    if config.server_side_encryption in ("auto", "off"):
+        questions.append(Tried(GetSetting(ENCRYPTION)))
+    versioning, before, *default = yield from together(questions)
+    if (versioning or {}).get("Status") != "Enabled":
+        raise InvalidConfigError(
+            "S3 replicates only between buckets that keep versions: call enable_versioning() on this bucket, "
+            "and see that the destination's is on too."
+        )
+    for document in default:  # the saver leaves the encryption to the bucket
+        if not isinstance(document, Failed):
+            _check_encryption(replica, _algorithm(document))
+    there = _rules(before)
+    ours = [rule for rule in there if _is_ours(rule, config)]
+    others = [rule for rule in there if not _is_ours(rule, config)]
+    _check_others(replica, others, before or {})
+    rule = replica.rule(config, _priority(replica, ours, others))
+    if [plain(each) for each in ours] == [plain(rule)] and before["Role"] == replica.role:
+        return []
+    after = {"Role": replica.role, "Rules": [*others, rule]}
+    return (yield from replace_setting(REPLICATION, after, before=before))
+
+
+def disable(config: S3Config) -> Plan[list[Change]]:
+    """Take our rule away, and the whole setting if no other is in it."""
+    named_bucket(config.bucket)
+    before = yield from ask(GetSetting(REPLICATION))
+    there = _rules(before)
+    others = [rule for rule in there if not _is_ours(rule, config)]
+    if len(others) == len(there):
+        return []
+    return (
+        yield from replace_setting(
+            REPLICATION, {**before, "Rules": others} if others else None, before=before
+        )
+    )
+
+
+def _rules(document: Any) -> list[Mapping[str, Any]]:
+    return list((document or {}).get("Rules", ()))
+
+
+def _is_ours(rule: Mapping[str, Any], config: S3Config) -> bool:
+    return rule.get("ID") == rule_id(config.prefix, _KIND)
+
+
+def _check_others(replica: Replica, others: Sequence[Mapping[str, Any]], before: Mapping[str, Any]) -> None:
+    """See that our rule can stand beside those of others, which share one role and one form."""
+    old = [str(rule.get("ID", "?")) for rule in others if "Filter" not in rule]
+    if old:
+        raise InvalidConfigError(
+            f"The bucket has replication rules of S3's first version, which have a Prefix and no Filter "
+            f"({', '.join(old)}), and S3 takes no mixture of the two: write those with a Filter, a Priority "
+            "and DeleteMarkerReplication first."
+        )
+    if others and before.get("Role") != replica.role:
+        raise InvalidConfigError(
+            f"All replication rules of a bucket share one role, and there are others' with the role "
+            f"{before.get('Role')}: pass that one, and let it write to the destination too."
+        )
+    taken = {rule.get("Priority") for rule in others}
+    if replica.priority is not None and replica.priority in taken:
+        raise InvalidConfigError(
+            f"priority={replica.priority} is that of another replication rule: each needs its own."
+        )
+
+
+def _priority(
+    replica: Replica, ours: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]
+) -> int:
+    if replica.priority is not None:
+        return replica.priority
+    taken = {int(rule.get("Priority", 0)) for rule in others}
+    for rule in ours:
+        if rule.get("Priority") not in {None, *taken}:
+            return int(rule["Priority"])
+    return max(taken, default=0) + 1
+
+
+def _check_encryption(replica: Replica, mode: str) -> None:
+    if mode.startswith("aws:kms") and replica.replica_kms_key_id is None:
+        raise InvalidConfigError(
+            f"The checkpoints are encrypted with {mode}, and S3 doesn't replicate such objects unless it is "
+            "told a key for their replicas: pass replica_kms_key_id, a key in the destination's region."
+        )
+
+
+def _algorithm(document: Any) -> str:
+    rules = (document or {}).get("Rules") or [{}]
+    return str((rules[0].get("ApplyServerSideEncryptionByDefault") or {}).get("SSEAlgorithm", ""))

@@ -1,0 +1,1 @@
+"""Operations on many checkpoints or threads at once."""

@@ -1,0 +1,160 @@
+"""Checkpoints as LangGraph hands them out, on their way into the store, with their pending writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from langgraph.checkpoint.base import WRITES_IDX_MAP, CheckpointTuple, PendingWrite
+
+from langgraph_checkpoint_s3.admin.jobs import Job, settle
+from langgraph_checkpoint_s3.errors import InvalidKeyError
+from langgraph_checkpoint_s3.format.ids import required_id
+from langgraph_checkpoint_s3.format.size_estimate import weigh
+from langgraph_checkpoint_s3.plans.context import Address, Context
+from langgraph_checkpoint_s3.plans.plan import Plan, abreast
+from langgraph_checkpoint_s3.plans.put import put, put_task
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+
+
+@dataclass(frozen=True, slots=True)
+class TaskWrites:
+    """What a task wrote.
+
+    Attributes:
+        task_id: The task.
+        special: Errors, interrupts and the like, by channel.
+        regular: All else, in its order. A write's position here is its slot: LangGraph counts so
+            when it saves a list of writes again.
+    """
+
+    task_id: str
+    special: dict[str, Any] = field(default_factory=dict)
+    regular: list[tuple[str, Any]] = field(default_factory=list)
+
+
+def by_task(writes: Iterable[PendingWrite] | None) -> list[TaskWrites]:
+    """Pending writes, grouped by task, in the order in which the tasks appear."""
+    tasks: dict[str, TaskWrites] = {}
+    for task_id, channel, value in writes or ():
+        task = tasks.setdefault(task_id, TaskWrites(task_id))
+        if channel in WRITES_IDX_MAP:
+            task.special[channel] = value
+        else:
+            task.regular.append((channel, value))
+    return list(tasks.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A checkpoint to be put.
+
+    Attributes:
+        found: The checkpoint.
+        address: Where it belongs: thread, namespace and id.
+        parent: Its parent's id.
+        tasks: Its pending writes.
+        weight: About how many bytes its channels come to.
+        weight_of_writes: The same of its pending writes.
+    """
+
+    found: CheckpointTuple
+    address: Address
+    parent: str | None
+    tasks: Sequence[TaskWrites]
+    weight: int
+    weight_of_writes: int
+
+    @classmethod
+    def of(cls, found: CheckpointTuple) -> Item:
+        """Check what somebody handed in.
+
+        Raises:
+            TypeError: It isn't a checkpoint.
+            InvalidKeyError: It doesn't say where it belongs, or says it twice, differently.
+        """
+        if not isinstance(found, CheckpointTuple):
+            raise TypeError(f"A CheckpointTuple is needed, as a saver's list gives it, not {found!r:.100}")
+        values = found.checkpoint.get("channel_values")
+        if not isinstance(values, Mapping):
+            raise TypeError("The checkpoint has no mapping of channel_values")
+        named = Address.of(found.config)
+        checkpoint_id = required_id(found.checkpoint.get("id"))
+        if named.checkpoint_id not in (None, checkpoint_id):
+            raise InvalidKeyError(
+                f"The config names checkpoint {named.checkpoint_id}, and the checkpoint is {checkpoint_id}."
+            )
+        parent = Address.of(found.parent_config).checkpoint_id if found.parent_config else None
+        address = Address(named.thread_id, named.namespace, checkpoint_id)
+        written = weigh(value for _, _, value in found.pending_writes or ())
+        return cls(found, address, parent, by_task(found.pending_writes), weigh(values.values()), written)
+
+    def writes(self, context: Context, clock: Callable[[], int]) -> Plan[None]:
+        """Put its pending writes.
+
+        A checkpoint tuple doesn't tell the tasks' paths, by which writes are ordered: these keep the order.
+        Special writes and regular ones are objects of their own, so that either can be put again.
+        """
+        plans: list[Plan[None]] = []
+        for place, task in enumerate(self.tasks):
+            for writes in (list(task.special.items()), task.regular):
+                if writes:
+                    where, path = self.address.config(), f"~{place:08}"
+                    plans.append(put_task(context, where, writes, task.task_id, path, clock()))
+        yield from abreast(plans)
+
+    def checkpoint(self, context: Context, clock: Callable[[], int]) -> Plan[RunnableConfig]:
+        """Put the checkpoint itself. All channels may have changed: none is taken over unseen."""
+        where = Address(self.address.thread_id, self.address.namespace, self.parent).config()
+        checkpoint, metadata = self.found.checkpoint, self.found.metadata or {}
+        return put(context, where, checkpoint, metadata, checkpoint.get("channel_versions") or {}, clock())
+
+
+def put_items(
+    context: Context, items: Sequence[Item], clock: Callable[[], int]
+) -> Job[list[RunnableConfig | Exception]]:
+    """Put checkpoints side by side, as far as they don't borrow from each other.
+
+    All of a checkpoint's writes come before it: one that is there has them.
+
+    Returns:
+        For each of them the config that points at it, or its error.
+    """
+    outcomes: dict[int, Any] = {}
+    written = [number for number, item in enumerate(items) if item.tasks]
+    plans = [items[number].writes(context, clock) for number in written]
+    weight = sum(items[number].weight_of_writes for number in written)
+    answers = yield from settle(plans, weight)
+    outcomes |= {
+        number: answer for number, answer in zip(written, answers, strict=True) if answer is not None
+    }
+    for generation in _generations(items, lines=context.borrow):
+        ready = [number for number in generation if number not in outcomes]
+        puts = [items[number].checkpoint(context, clock) for number in ready]
+        weight = sum(items[number].weight for number in ready)
+        outcomes |= zip(ready, (yield from settle(puts, weight)), strict=True)
+    return [outcomes[number] for number in range(len(items))]
+
+
+def _generations(items: Sequence[Item], *, lines: bool) -> Iterator[list[int]]:
+    """The items' numbers, grouped so that a parent comes before its children, which borrow from it.
+
+    Args:
+        items: The checkpoints.
+        lines: Whether anything borrows; otherwise only what comes twice has to wait.
+    """
+    generations: dict[Address, int] = {}
+    groups: list[list[int]] = []
+    for number, item in enumerate(items):
+        before = [item.address]
+        if lines and item.parent:
+            before.append(Address(item.address.thread_id, item.address.namespace, item.parent))
+        generation = 1 + max(generations.get(address, -1) for address in before)
+        generations[item.address] = generation
+        if generation == len(groups):
+            groups.append([])
+        groups[generation].append(number)
+    yield from groups

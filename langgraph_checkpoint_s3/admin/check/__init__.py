@@ -1,0 +1,1 @@
+"""Check of a bucket: connection, credentials, objects and settings."""

@@ -1,0 +1,1 @@
+"""Migration of threads from another checkpointer."""

@@ -1,0 +1,1 @@
+"""Pruning of old checkpoints, and removal of orphans."""

@@ -1,0 +1,228 @@
+"""Finds what nobody needs any more and nothing else deletes, and removes it.
+
+writes      of tasks, whose checkpoint never came or was deleted meanwhile
+checkpoint  one that was never acknowledged, and lacks what it borrows: its put failed, or was killed, while
+            that was deleted. Readers pass over it
+tombstones  the names of deleted objects that nobody can be about to borrow from any more
+export      what was made for signed URLs, when none that leads there is valid any more
+probe       an object that `setup` or `check` tried the bucket with, and was cut short
+upload      a multipart upload that was neither completed nor aborted: its parts cost, and no LIST shows them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal, TypeAlias, get_args
+
+from langgraph_checkpoint_s3.errors import InvalidConfigError, NotSupportedError
+from langgraph_checkpoint_s3.format.keys import EXPORTS, TOMBSTONES, Layout
+from langgraph_checkpoint_s3.plans.context import Context
+from langgraph_checkpoint_s3.plans.delete import delete_keys, delete_unacknowledged
+from langgraph_checkpoint_s3.plans.load import namespace_of
+from langgraph_checkpoint_s3.plans.materialize import unacknowledged
+from langgraph_checkpoint_s3.plans.plan import Plan, abreast, together
+from langgraph_checkpoint_s3.plans.scan import Folder, Pages, Scan, uploads
+from langgraph_checkpoint_s3.plans.setup import probe_key
+from langgraph_checkpoint_s3.plans.tombstones import LONGEST_LOAN
+from langgraph_checkpoint_s3.s3.admin_requests import Upload
+from langgraph_checkpoint_s3.s3.requests import AbortUpload, Entry
+from langgraph_checkpoint_s3.text.humanize import human
+
+OrphanKind: TypeAlias = Literal["writes", "checkpoint", "tombstones", "export", "probe", "upload"]
+
+_LONGEST_URL: Final = timedelta(days=7)
+"""How long a signed URL can be valid
+(https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html)."""
+_EXPORT_AGE: Final = _LONGEST_URL + timedelta(days=1)
+_TOMBSTONES_AGE: Final = timedelta(seconds=LONGEST_LOAN) + timedelta(days=1)
+_AT_ONCE: Final = 100
+_SHOWN: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """Something that nobody needs any more.
+
+    Attributes:
+        kind: `writes`, `checkpoint`, `tombstones`, `export`, `probe` or `upload`.
+        key: The object; of an upload, the object that it was to become.
+        size: Its length in bytes; `None` for an upload, which nothing tells in one request.
+        modified: When it was written, or begun.
+        age: How long that was ago.
+        upload_id: S3's id of an upload.
+    """
+
+    kind: OrphanKind
+    key: str
+    size: int | None
+    modified: datetime
+    age: timedelta
+    upload_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Orphans:
+    """What was found, or removed. It can be printed.
+
+    Attributes:
+        removed: Whether it was removed.
+        items: What it is: writes, checkpoints, exports, probes and tombstones by key, then uploads.
+        not_supported: What couldn't be looked for, since the store doesn't offer it, and why.
+    """
+
+    removed: bool
+    items: tuple[Orphan, ...]
+    not_supported: tuple[str, ...] = ()
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes they have, but for the uploads."""
+        return sum(item.size or 0 for item in self.items)
+
+    def of(self, kind: OrphanKind) -> tuple[Orphan, ...]:
+        """Those of one kind."""
+        return tuple(item for item in self.items if item.kind == kind)
+
+    def __str__(self) -> str:
+        counts = {kind: len(self.of(kind)) for kind in get_args(OrphanKind)}
+        told = ", ".join(f"{number:,} {kind}" for kind, number in counts.items() if number) or "nothing"
+        lines = [f"{'Removed' if self.removed else 'Found'} {told}: {human(self.bytes)}"]
+        for item in self.items[:_SHOWN]:
+            size = "" if item.size is None else f"{human(item.size)}, "
+            lines.append(f"  {item.kind} {item.key}: {size}{item.age.days} days old")
+        if len(self.items) > _SHOWN:
+            lines.append(f"  and {len(self.items) - _SHOWN:,} more")
+        lines += [f"  not looked for: {each}" for each in self.not_supported]
+        return "\n".join(lines)
+
+
+def find_orphans(context: Context, older_than: object, clock: Callable[[], datetime]) -> Plan[Orphans]:
+    """List all of the prefix, and the unfinished uploads.
+
+    Args:
+        context: The saver's.
+        older_than: How old it must be.
+        clock: The store's time. It is asked once the store has answered: before, it may not be known.
+
+    Raises:
+        InvalidConfigError: The age isn't more than nothing.
+    """
+    if not isinstance(older_than, timedelta) or older_than <= timedelta(0):
+        raise InvalidConfigError(f"older_than must be a timedelta of more than nothing, not {older_than!r}.")
+    layout = context.layout
+    items: list[Orphan] = []
+    tombstones = yield from _listed(layout.prefix + TOMBSTONES)
+    known = {each.key for each in tombstones}
+    threads: dict[str, list[Folder]] = {}
+    scan = Scan(layout, layout.prefix)
+    now: datetime | None = None
+    while not scan.done:
+        folders = yield from scan.more()
+        now = now or clock()
+        for folder in folders:
+            if not folder.checkpoints and all(now - each.modified >= older_than for each in folder.writes):
+                items += [_orphan("writes", each, now) for each in folder.writes]
+            thread = Layout.thread_of(folder.namespace)
+            if layout.tombstones(thread) in known:
+                threads.setdefault(thread, []).append(folder)
+    assert now is not None, "there is a first page"  # noqa: S101  # for the types
+    for thread, folders in threads.items():
+        never = yield from unacknowledged(context, folders)
+        left = [entry for folder in folders for entry in folder.checkpoints if entry.key in never]
+        old = [entry for entry in left if now - entry.modified >= older_than]
+        items += [_orphan("checkpoint", entry, now) for entry in old]
+        if left:  # its tombstones say what these are
+            known.discard(layout.tombstones(thread))
+    export_age = max(older_than, _EXPORT_AGE)
+    items += yield from _below(layout.prefix + EXPORTS, "export", export_age, now)
+    items += yield from _below(probe_key(layout.prefix, ""), "probe", older_than, now)
+    tombstones_age = max(older_than, _TOMBSTONES_AGE)
+    items += [
+        _orphan("tombstones", each, now)
+        for each in tombstones
+        if each.key in known and now - each.modified >= tombstones_age
+    ]
+    not_supported: list[str] = []
+    try:
+        items += yield from _uploads(layout, older_than, now)
+    except NotSupportedError as error:
+        not_supported.append(f"unfinished multipart uploads: {error}")
+    return Orphans(removed=False, items=tuple(items), not_supported=tuple(not_supported))
+
+
+def remove_orphans(context: Context, older_than: object, clock: Callable[[], datetime]) -> Plan[Orphans]:
+    """Find and remove them. Writes are listed again right before: their checkpoint may have come.
+
+    Returns:
+        What was removed.
+    """
+    found = yield from find_orphans(context, older_than, clock)
+    folders: dict[str, list[Orphan]] = {}
+    for item in found.of("writes"):
+        folders.setdefault(item.key.rpartition("/")[0] + "/", []).append(item)
+    removed: list[Orphan] = []
+    paths = list(folders)
+    for start in range(0, len(paths), _AT_ONCE):
+        some = paths[start : start + _AT_ONCE]
+        unchanged = yield from abreast(_as_found(context.layout, path, folders[path]) for path in some)
+        gone = [item for path, same in zip(some, unchanged, strict=True) if same for item in folders[path]]
+        yield from delete_keys([item.key for item in gone])
+        removed += gone
+    checkpoints = found.of("checkpoint")
+    keys = {item.key for item in checkpoints}
+    for thread in sorted({Layout.thread_of(namespace_of(key)) for key in keys}):
+        listed = yield from Scan(context.layout, thread).rest()
+        never = keys & (yield from unacknowledged(context, listed))
+        failed = (
+            folder.only(*(each for each in folder.checkpoints if each.key in never)) for folder in listed
+        )
+        yield from delete_unacknowledged(context, [folder for folder in failed if folder.checkpoints])
+    others = [*found.of("export"), *found.of("probe"), *found.of("tombstones")]
+    yield from delete_keys([item.key for item in others])
+    uploads = found.of("upload")
+    for start in range(0, len(uploads), _AT_ONCE):
+        yield from together(
+            AbortUpload(item.key, item.upload_id or "") for item in uploads[start : start + _AT_ONCE]
+        )
+    return Orphans(
+        removed=True, items=(*removed, *checkpoints, *others, *uploads), not_supported=found.not_supported
+    )
+
+
+def _as_found(layout: Layout, path: str, items: Sequence[Orphan]) -> Plan[bool]:
+    """Whether a checkpoint's folder still holds these writes, and nothing else."""
+    known = {(item.key, item.modified) for item in items}
+    folders = yield from Scan(layout, path).rest()
+    return all((entry.key, entry.modified) in known for folder in folders for entry in folder.entries)
+
+
+def _orphan(kind: OrphanKind, entry: Entry, now: datetime) -> Orphan:
+    return Orphan(kind, entry.key, entry.size, entry.modified, now - entry.modified)
+
+
+def _below(prefix: str, kind: OrphanKind, older_than: timedelta, now: datetime) -> Plan[list[Orphan]]:
+    listed = yield from _listed(prefix)
+    return [_orphan(kind, each, now) for each in listed if now - each.modified >= older_than]
+
+
+def _listed(prefix: str) -> Plan[list[Entry]]:
+    pages = Pages(prefix)
+    found: list[Entry] = []
+    while not pages.done:
+        found += (yield from pages.more()).entries
+    return found
+
+
+def _uploads(layout: Layout, older_than: timedelta, now: datetime) -> Plan[list[Orphan]]:
+    """The unfinished uploads that are this saver's own."""
+    return list(_ours(layout, (yield from uploads(layout.prefix)), older_than, now))
+
+
+def _ours(layout: Layout, begun: Iterable[Upload], older_than: timedelta, now: datetime) -> Iterable[Orphan]:
+    folders = (layout.prefix + EXPORTS, probe_key(layout.prefix, ""))
+    for each in begun:
+        age = now - each.begun
+        if age >= older_than and (layout.holds(each.key) or each.key.startswith(folders)):
+            yield Orphan("upload", each.key, None, each.begun, age, each.upload_id)

@@ -1,0 +1,244 @@
+"""Deletes old checkpoints, thread by thread: what stays is a rule, the rest is as the saver's `prune`."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from langgraph_checkpoint_s3.admin.usage.usage import Threads
+from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.format.ids import threads_of
+from langgraph_checkpoint_s3.plans.context import Context
+from langgraph_checkpoint_s3.plans.delete import THREADS_AT_ONCE, Stay, keep
+from langgraph_checkpoint_s3.plans.plan import Plan, abreast, settled
+from langgraph_checkpoint_s3.plans.scan import Folder, latest
+from langgraph_checkpoint_s3.text.humanize import counted, human
+
+_SHOWN: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """A checkpoint that goes, with its writes.
+
+    Attributes:
+        thread_id: Its thread.
+        checkpoint_ns: Its namespace; its hash, if it is hashed in keys.
+        checkpoint_id: Its id.
+        objects: How many objects it and its writes are.
+        bytes: Their length.
+        modified: When the last of them was written.
+    """
+
+    thread_id: str
+    checkpoint_ns: str
+    checkpoint_id: str
+    objects: int
+    bytes: int
+    modified: datetime
+
+    @classmethod
+    def of(cls, thread_id: str, folder: Folder) -> Victim:
+        """What is to be told of a folder of a thread."""
+        address, entries = folder.address, folder.entries
+        return cls(
+            thread_id,
+            address.namespace,
+            folder.checkpoint_id,
+            len(entries),
+            sum(entry.size for entry in entries),
+            _written(folder),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What went, or would go. It can be printed.
+
+    Attributes:
+        dry_run: Whether nothing was deleted.
+        victims: The checkpoints, thread by thread, the newest of a namespace first. Of a thread
+            that goes as a whole, writes without a checkpoint are among them.
+        errors: The threads that it failed for, and why. None of such a thread's checkpoints are among
+            the victims, but some may be gone; what is left of it is whole.
+    """
+
+    dry_run: bool
+    victims: tuple[Victim, ...]
+    errors: Mapping[str, Exception]
+
+    @property
+    def threads(self) -> int:
+        """How many threads something goes from."""
+        return len({victim.thread_id for victim in self.victims})
+
+    @property
+    def checkpoints(self) -> int:
+        """How many checkpoints go."""
+        return len(self.victims)
+
+    @property
+    def objects(self) -> int:
+        """How many objects go."""
+        return sum(victim.objects for victim in self.victims)
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes go."""
+        return sum(victim.bytes for victim in self.victims)
+
+    def raise_errors(self) -> None:
+        """Raise the first thread's error, if there is any."""
+        for error in self.errors.values():
+            raise error
+
+    def __str__(self) -> str:
+        verb = "Would delete" if self.dry_run else "Deleted"
+        counts = f"{counted(self.checkpoints, 'checkpoint')} of {counted(self.threads, 'thread')}"
+        lines = [f"{verb} {counts}: {counted(self.objects, 'object')}, {human(self.bytes)}"]
+        for victim in self.victims[:_SHOWN]:
+            ns = f" {victim.checkpoint_ns}" if victim.checkpoint_ns else ""
+            lines.append(
+                f"  {victim.thread_id}{ns} {victim.checkpoint_id}: {human(victim.bytes)}, "
+                f"{victim.modified:%Y-%m-%d %H:%M %Z}"
+            )
+        if len(self.victims) > _SHOWN:
+            lines.append(f"  and {len(self.victims) - _SHOWN:,} more")
+        lines += [f"  {thread}: failed: {error}" for thread, error in list(self.errors.items())[:_SHOWN]]
+        if len(self.errors) > _SHOWN:
+            lines.append(f"  and {len(self.errors) - _SHOWN:,} more threads failed")
+        return "\n".join(lines)
+
+
+class Pruning:
+    """One pruning of threads, in steps of a few threads each.
+
+    Args:
+        context: The saver's.
+        stay: What stays of a thread.
+        thread_ids: The threads; `None` are all of them, listed on the way.
+        dry_run: Whether to leave it at saying what would go.
+
+    Raises:
+        InvalidKeyError: `thread_ids` is a single id, or one of them is empty or can't be an id.
+    """
+
+    def __init__(
+        self, context: Context, stay: Stay, thread_ids: Iterable[str] | None, *, dry_run: bool
+    ) -> None:
+        named = None if thread_ids is None else list(threads_of(thread_ids))
+        self.total = None if named is None else len(named)
+        self.count = 0
+        self._context = context
+        self._stay = stay
+        self._dry_run = dry_run
+        self._threads = Threads(context) if named is None else None
+        self._queue = deque(named or ())
+        self._victims: list[Victim] = []
+        self._errors: dict[str, Exception] = {}
+
+    @property
+    def done(self) -> bool:
+        """Whether all threads had their turn."""
+        return not self._queue and (self._threads is None or self._threads.done)
+
+    def step(self) -> Plan[None]:
+        """Prune the next few threads, side by side. What fails for one of them is noted."""
+        if not self._queue and self._threads is not None:
+            self._queue += yield from self._threads.page()
+        some = [self._queue.popleft() for _ in range(min(len(self._queue), THREADS_AT_ONCE))]
+        outcomes = yield from abreast(
+            settled(keep(self._context, each, self._stay, dry_run=self._dry_run), Exception) for each in some
+        )
+        for thread_id, outcome in zip(some, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                self._errors[thread_id] = outcome
+            else:
+                self._victims += [Victim.of(thread_id, folder) for folder in outcome]
+        self.count += len(some)
+
+    def result(self) -> Pruned:
+        """What went so far."""
+        return Pruned(self._dry_run, tuple(self._victims), dict(self._errors))
+
+
+def written_since(age: object, clock: Callable[[], datetime], *, keep_latest: bool) -> Stay:
+    """The rule that what was written since a moment stays.
+
+    Of a thread that something stays of, each namespace's latest checkpoint stays too, and with
+    `keep_latest` of every thread. Without, threads in which nothing was written since go as a whole.
+
+    Args:
+        age: The moment, or how long ago it is.
+        clock: The store's time. An age is counted from when the store first answered: before, its time
+            may not be known.
+        keep_latest: Whether something stays of every thread.
+
+    Raises:
+        InvalidConfigError: The moment isn't one in the past.
+    """
+    moment_of(age, clock())
+    begun: datetime | None = None
+
+    def stay(folders: Sequence[Folder]) -> list[Folder] | None:
+        nonlocal begun
+        begun = begun or clock()
+        moment = age if isinstance(age, datetime) else moment_of(age, begun)
+        fresh = [folder for folder in folders if _written(folder) >= moment]
+        return [*fresh, *latest(folders)] if fresh or keep_latest else None
+
+    return stay
+
+
+def newest(count: object) -> Stay:
+    """The rule that so many of each namespace's checkpoints stay, the newest.
+
+    Raises:
+        InvalidConfigError: It is less than one, or no number.
+    """
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise InvalidConfigError(f"keep_last must be a whole number of at least 1, not {count!r}.")
+
+    def stay(folders: Sequence[Folder]) -> list[Folder]:
+        namespaces: dict[str, list[Folder]] = {}
+        for folder in folders:
+            if folder.checkpoints:
+                namespaces.setdefault(folder.namespace, []).append(folder)
+        return [
+            folder
+            for each in namespaces.values()
+            for folder in sorted(each, key=lambda folder: folder.checkpoint_id, reverse=True)[:count]
+        ]
+
+    return stay
+
+
+def moment_of(age: object, now: datetime) -> datetime:
+    """The moment that an age leads to.
+
+    Raises:
+        InvalidConfigError: It isn't one in the past, or is of no time zone.
+    """
+    if isinstance(age, timedelta):
+        if age <= timedelta(0):
+            raise InvalidConfigError(f"The age must be more than nothing, not {age!r}.")
+        try:
+            return now - age
+        except OverflowError as error:
+            raise InvalidConfigError(f"The age of {age.days:,} days leads to before the year 1.") from error
+    if not isinstance(age, datetime) or age.utcoffset() is None:
+        raise InvalidConfigError(
+            f"The age must be a timedelta, or a datetime with a time zone, not {age!r}. "
+            "A time in UTC is datetime(…, tzinfo=timezone.utc)."
+        )
+    if age > now:
+        raise InvalidConfigError(f"{age.isoformat()} isn't past yet: all checkpoints are older than that.")
+    return age
+
+
+def _written(folder: Folder) -> datetime:
+    """When the last of a checkpoint's objects was written."""
+    return max(entry.modified for entry in folder.entries)

@@ -1,0 +1,247 @@
+"""An admin's signed URLs: a checkpoint handed out, or in, without credentials."""
+
+from __future__ import annotations
+
+import uuid
+import warnings
+from datetime import timedelta
+from typing import Final
+
+from langgraph_checkpoint_s3.admin.progress import Progress
+from langgraph_checkpoint_s3.admin.setting_changes import Change
+from langgraph_checkpoint_s3.admin.signed_urls import signing
+from langgraph_checkpoint_s3.admin.signed_urls.signing import Receipt, SignedUpload, seconds_of, thread_of
+from langgraph_checkpoint_s3.admin.transfer.api import Moving
+from langgraph_checkpoint_s3.admin.transfer.bytes_io import MAX_BYTES
+from langgraph_checkpoint_s3.admin.transfer.export_import import Imported
+from langgraph_checkpoint_s3.admin.transfer.files import in_thread, temporary_file
+from langgraph_checkpoint_s3.admin.versions.versions import address_of
+from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.format.ids import thread_name
+from langgraph_checkpoint_s3.format.key_encoding import Hidden
+from langgraph_checkpoint_s3.plans.plan import Plan
+from langgraph_checkpoint_s3.s3.admin_requests import Signed
+
+_HOUR: Final = timedelta(hours=1)
+
+
+class SignedUrlWarning(UserWarning):
+    """A signed URL may stop working before it expires, since the credentials that signed it end sooner."""
+
+
+class Signing(Moving):
+    """An admin's signed URLs."""
+
+    def signed_url(
+        self, thread_id: str, checkpoint_id: str, expires_in: timedelta = _HOUR, checkpoint_ns: str = ""
+    ) -> str:
+        """Make a URL that gives one checkpoint to whoever has it, without credentials.
+
+        `load_signed_url(url)` reads it, and so do `curl` and `loads`. It leads to one object that is all of
+        the checkpoint, pending writes included, as it is now. That is the checkpoint's own object, if it
+        borrows nothing and no task has written on it yet; the URL then ends with the checkpoint, if that
+        is deleted. Else the checkpoint is first exported as a portable file under `{prefix}.exports/`,
+        with the saver's settings for encryption, storage class and tags; equal checkpoints share one.
+        `set_exports_expiry` has them deleted, and so do `purge_thread` and `remove_orphans`. What delta
+        channels are rebuilt from lies in a checkpoint's ancestors: of such a thread, hand out
+        `export_thread`'s file.
+
+        The URL is the key to the checkpoint for as long as it is valid, and nothing takes it back but
+        deleting the object or the signer's permissions: hand it over as you would a password. It is in no
+        log and no error of this package; botocore's own logging at DEBUG shows signatures.
+
+        One LIST and the checkpoint's GETs, and one PUT if it is exported. Needs `s3:ListBucket`,
+        `s3:GetObject` and `s3:PutObject`; the URL is good for as long as the signer has `s3:GetObject`
+        (and `kms:Decrypt` with a KMS key).
+
+        Args:
+            thread_id: The thread.
+            checkpoint_id: The checkpoint.
+            expires_in: How long the URL is valid: 1 second to 7 days, which is S3's limit
+                (https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html).
+            checkpoint_ns: The namespace; the root by default.
+
+        Returns:
+            The URL.
+
+        Raises:
+            InvalidConfigError: `expires_in` is out of range, or the client that was handed in doesn't sign
+                with version 4. Nothing was written.
+            InvalidKeyError: There is no such checkpoint.
+            CorruptObjectError: It can't be read.
+            CheckpointArchivedError: It lies in an offline archive class: `restore_archived` first.
+
+        Warns:
+            SignedUrlWarning: The credentials end before the URL does, or, being temporary, may.
+        """
+        return self._url(self._run(self._signed_url(thread_id, checkpoint_id, expires_in, checkpoint_ns)))
+
+    async def asigned_url(
+        self, thread_id: str, checkpoint_id: str, expires_in: timedelta = _HOUR, checkpoint_ns: str = ""
+    ) -> str:
+        """`signed_url`, as a coroutine."""
+        signed = await self._arun(self._signed_url(thread_id, checkpoint_id, expires_in, checkpoint_ns))
+        return self._url(signed)
+
+    def set_exports_expiry(self, days: int | None = 8) -> list[Change]:
+        """Have S3 delete what was exported or handed in, so many days after.
+
+        One lifecycle rule for `{prefix}.exports/`; all other rules of the bucket stay as they are. Exports
+        that are signed again count anew. With versioning on, the versions go a day later. Needs
+        `s3:GetLifecycleConfiguration` and `s3:PutLifecycleConfiguration`.
+
+        Args:
+            days: After how many days, 1 or more; 8 outlives the longest URL. `None` removes the rule.
+
+        Returns:
+            What changed: nothing, or the bucket's lifecycle configuration.
+
+        Raises:
+            InvalidConfigError: `days` is out of range.
+            NotSupportedError: The store has no lifecycle rules; `remove_orphans` deletes old exports.
+        """
+        return self._run(self._expiry(days))
+
+    async def aset_exports_expiry(self, days: int | None = 8) -> list[Change]:
+        """`set_exports_expiry`, as a coroutine."""
+        return await self._arun(self._expiry(days))
+
+    def signed_upload_url(self, thread_id: str, expires_in: timedelta = _HOUR) -> SignedUpload:
+        """Make a URL by which whoever has it may hand a checkpoint in, without credentials.
+
+        By one plain HTTP PUT of what `dumps` or `export_thread` made:
+
+            curl --upload-file state.zip "$URL"
+
+        `accept_upload` then brings it in. Until then nothing of it is in any thread. S3 bounds neither the
+        size of what is put there (but for 5 GB) nor how often: `accept_upload` looks at the size first. The
+        bucket's default encryption applies, for the URL asks for no headers. Nothing is sent for it;
+        whoever signs needs `s3:PutObject`.
+
+        Args:
+            thread_id: The thread that it is for. It need not exist.
+            expires_in: How long the URL is valid: 1 second to 7 days.
+
+        Returns:
+            The URL, which its repr doesn't show, and the key to give to `accept_upload`.
+
+        Raises:
+            InvalidConfigError: `expires_in` is out of range, or the client that was handed in doesn't sign
+                with version 4.
+            InvalidKeyError: The thread_id is empty or too long.
+
+        Warns:
+            SignedUrlWarning: The credentials end before the URL does, or, being temporary, may.
+        """
+        upload, signed = self._run(self._signed_upload(thread_id, expires_in))
+        self._url(signed)
+        return upload
+
+    async def asigned_upload_url(self, thread_id: str, expires_in: timedelta = _HOUR) -> SignedUpload:
+        """`signed_upload_url`, as a coroutine."""
+        upload, signed = await self._arun(self._signed_upload(thread_id, expires_in))
+        self._url(signed)
+        return upload
+
+    def accept_upload(
+        self,
+        upload: SignedUpload | str,
+        thread_id: str | None = None,
+        *,
+        max_bytes: int = MAX_BYTES,
+        progress: Progress | None = None,
+    ) -> Imported:
+        """Bring in what was handed in by a signed URL, as `import_thread` does, and delete the upload.
+
+        What it says of its thread doesn't count: it goes into the thread that the URL was made for, or the
+        one that is named here. What that holds already stays. If it is refused, the upload stays to be
+        looked at.
+
+        Whoever had the URL decided what the serializer will load from then on: run with LangGraph's strict
+        msgpack, and without pickle. The upload is kept in a temporary file meanwhile. Needs `s3:GetObject`,
+        `s3:ListBucket`, `s3:PutObject` and `s3:DeleteObject`.
+
+        Args:
+            upload: What `signed_upload_url` gave, or its key.
+            thread_id: The thread that it goes into. Default: that which the URL was made for.
+            max_bytes: The most bytes that it may have.
+            progress: Called with how many objects are done, and how many there are.
+
+        Returns:
+            What was written, and what was kept.
+
+        Raises:
+            InvalidKeyError: It isn't an upload's key, or nothing was handed in yet.
+            CorruptObjectError: It is too large, damaged, or no portable file. Nothing was written.
+            ConflictError: It was handed in again while it was read.
+            NotSupportedError: It is encrypted for another thread, prefix or bucket, or isn't and this saver
+                encrypts. Nothing was written.
+        """
+        receipt, target = self._receipt(upload, thread_id, max_bytes)
+        with temporary_file() as file:
+            self._run(receipt.begin())
+            while not receipt.done:
+                file.write(self._run(receipt.more()))
+            imported = self._import(file, target, progress, handed_in=True)
+        self._run(receipt.discard())
+        return imported
+
+    async def aaccept_upload(
+        self,
+        upload: SignedUpload | str,
+        thread_id: str | None = None,
+        *,
+        max_bytes: int = MAX_BYTES,
+        progress: Progress | None = None,
+    ) -> Imported:
+        """`accept_upload`, as a coroutine."""
+        receipt, target = self._receipt(upload, thread_id, max_bytes)
+        await self._arun(receipt.begin())
+        file = await in_thread(temporary_file)
+        try:
+            while not receipt.done:
+                await in_thread(file.write, await self._arun(receipt.more()))
+            imported = await self._aimport(file, target, progress, handed_in=True)
+        finally:
+            await in_thread(file.close)
+        await self._arun(receipt.discard())
+        return imported
+
+    def _signed_url(
+        self, thread_id: str, checkpoint_id: str, expires_in: timedelta, checkpoint_ns: str
+    ) -> Plan[Signed]:
+        address = address_of(thread_id, checkpoint_id, checkpoint_ns)
+        return signing.signed_url(self._context, address, seconds_of(expires_in), self._now())
+
+    def _signed_upload(self, thread_id: str, expires_in: timedelta) -> Plan[tuple[SignedUpload, Signed]]:
+        name, seconds = thread_name(thread_id), seconds_of(expires_in)
+        return signing.signed_upload(self._context, name, seconds, self._now(), uuid.uuid4().hex)
+
+    def _expiry(self, days: int | None) -> Plan[list[Change]]:
+        if days is not None and (type(days) is not int or days < 1):
+            raise InvalidConfigError(f"days={days!r} must be a whole number, 1 or more, or None.")
+        return signing.set_expiry(self._context, days)
+
+    def _receipt(
+        self, upload: SignedUpload | str, thread_id: str | None, max_bytes: int
+    ) -> tuple[Receipt, str]:
+        key = upload.key if isinstance(upload, SignedUpload) else upload
+        target = None if thread_id is None else thread_name(thread_id)
+        made_for = thread_of(self._context.layout, key)
+        if isinstance(made_for, Hidden) and isinstance(upload, SignedUpload):
+            made_for = upload.thread_id  # of a long name, the key has but the hash
+        return Receipt(self._context, key, max_bytes), target or made_for
+
+    @staticmethod
+    def _url(signed: Signed) -> str:
+        if signed.outlives_credentials:
+            _warn(
+                "The credentials end before the signed URL does, and it with them: sign with ones that last."
+            )
+        elif signed.temporary:
+            _warn("The signed URL ends with the credentials, which are temporary: maybe before it expires.")
+        return signed.url
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, SignedUrlWarning, stacklevel=4)

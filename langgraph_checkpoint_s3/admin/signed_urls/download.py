@@ -1,0 +1,257 @@
+"""Reads what a signed URL leads to: plain HTTP, no AWS.
+
+The URL is a key to the object for as long as it is valid. So it goes into no message, no log, and no error's
+chain: what the HTTP library raises may quote it, and is told in our own words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import re
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from langgraph_checkpoint_s3.admin.transfer.bytes_io import MAX_BYTES, loads
+from langgraph_checkpoint_s3.admin.transfer.describe import locate
+from langgraph_checkpoint_s3.errors import (
+    AccessDeniedError,
+    BucketNotFoundError,
+    CheckpointArchivedError,
+    CorruptObjectError,
+    InvalidConfigError,
+    InvalidKeyError,
+    S3CheckpointError,
+    StorageUnavailableError,
+)
+from langgraph_checkpoint_s3.format.keys import ParsedKey
+from langgraph_checkpoint_s3.plans.context import Address
+from langgraph_checkpoint_s3.request_timeout import Limit, Limited, limited
+
+if TYPE_CHECKING:
+    from langgraph_checkpoint_s3.crypto.provider import KeyProvider
+
+_CODE: Final = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
+_ERROR_BYTES: Final = 64 * 1024
+_PIECE: Final = 1024 * 1024
+
+
+def load_signed_url(
+    url: str,
+    *,
+    serde: SerializerProtocol | None = None,
+    timeout: float = 30.0,
+    max_bytes: int = MAX_BYTES,
+    encryption: KeyProvider | None = None,
+) -> CheckpointTuple:
+    """Read the checkpoint that a signed URL of `S3Admin.signed_url` leads to. Needs no AWS credentials.
+
+    One GET, which follows no redirect, and whose answer is bounded. Proxies are those of the environment.
+    The URL is in no error and no log. Whoever made the URL decides what the serializer loads, and where this
+    machine connects to: take it from those you trust, or see `loads` for a strict serializer.
+
+    Args:
+        url: The URL, `https://` or `http://`.
+        serde: The saver's serializer. Default: LangGraph's `JsonPlusSerializer`.
+        timeout: Seconds to wait for a connection, and then for the answer, which has a second more for each
+            16 KiB of it.
+        max_bytes: The most bytes to read, and to decompress them to.
+        encryption: The saver's key provider, if it encrypts. It may be asked over a network.
+
+    Returns:
+        The checkpoint, with its pending writes, as it was when the URL was signed.
+
+    Raises:
+        AccessDeniedError: The URL has expired, was changed, or its signer may not read the object: it says
+            which.
+        InvalidKeyError: There is nothing (any more) where it leads to.
+        CheckpointArchivedError: The object lies in an offline archive class.
+        CorruptObjectError: What is there is damaged, too large, or no checkpoint.
+        DecryptionError: It is encrypted, and this serializer can't read it.
+        InvalidConfigError: It isn't an HTTP URL.
+        StorageUnavailableError: The store can't be reached, or refuses for another reason.
+    """
+    return load_downloaded(
+        url, fetch(url, timeout, max_bytes), serde=serde, max_bytes=max_bytes, encryption=encryption
+    )
+
+
+def fetch(url: str, timeout: float = 30.0, max_bytes: int = MAX_BYTES) -> bytes:
+    """The bytes that a signed URL leads to. See `load_signed_url`."""
+    address = _Url.parse(url)
+    answer = _get(url, timeout, max_bytes)
+    if answer is None:
+        raise InvalidConfigError("The signed URL isn't one that can be asked for: it was cut or changed.")
+    if isinstance(answer, str):
+        raise StorageUnavailableError(f"The store can't be reached ({answer})", key=address.path)
+    status, data = answer
+    if status != 200:
+        raise _refusal(address, status, data)
+    if len(data) > max_bytes:
+        raise CorruptObjectError(f"The object has more than max_bytes={max_bytes} bytes", key=address.path)
+    return data
+
+
+def load_downloaded(
+    url: str,
+    data: bytes,
+    *,
+    serde: SerializerProtocol | None = None,
+    max_bytes: int = MAX_BYTES,
+    encryption: KeyProvider | None = None,
+) -> CheckpointTuple:
+    """The checkpoint in what `fetch` gave. See `load_signed_url`."""
+    address = _Url.parse(url)
+    named = address.key()
+    thread_id = named.thread_id if named else None
+    found = loads(data, serde=serde, thread_id=thread_id, max_bytes=max_bytes, encryption=encryption)
+    at = Address.of({"configurable": {**found.config["configurable"], "thread_id": "-"}})
+    if named is not None and (at.namespace, at.checkpoint_id) != (named.checkpoint_ns, named.checkpoint_id):
+        raise CorruptObjectError("The object lies under another one's key", key=address.path)
+    return found
+
+
+async def aload_signed_url(
+    url: str,
+    *,
+    serde: SerializerProtocol | None = None,
+    timeout: float = 30.0,  # the function's twin has it
+    max_bytes: int = MAX_BYTES,
+    encryption: KeyProvider | None = None,
+) -> CheckpointTuple:
+    """`load_signed_url`, as a coroutine. It is read in a thread."""
+    return await asyncio.to_thread(
+        load_signed_url, url, serde=serde, timeout=timeout, max_bytes=max_bytes, encryption=encryption
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Url:
+    """What may be told of a URL: where it leads, and until when."""
+
+    path: str
+    expires: datetime | None
+
+    @classmethod
+    def parse(cls, url: str) -> _Url:
+        try:
+            parts = urlsplit(url)
+        except (ValueError, TypeError, AttributeError):
+            parts = None
+        if parts is None or parts.scheme not in ("http", "https") or not parts.netloc:
+            raise InvalidConfigError("A signed URL begins with https:// or http:// and names a store.")
+        return cls(unquote(parts.path).lstrip("/"), _expiry(dict(parse_qsl(parts.query))))
+
+    def key(self) -> ParsedKey | None:
+        """Of a checkpoint's own object, what its key says; `None` where it leads elsewhere."""
+        located = locate(self.path)
+        return located[1] if located else None
+
+
+def _expiry(query: Mapping[str, str]) -> datetime | None:
+    try:
+        begun = datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
+        return begun + timedelta(seconds=int(query["X-Amz-Expires"]))
+    except (KeyError, ValueError, OverflowError):
+        return None
+
+
+class _Http(Limited, http.client.HTTPConnection):
+    """A connection that keeps limits."""
+
+
+class _Https(Limited, http.client.HTTPSConnection):
+    """A connection by TLS that keeps limits."""
+
+
+class _HttpHandler(urllib.request.HTTPHandler):
+    """Opens such connections."""
+
+    def http_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(_Http, req)
+
+
+class _HttpsHandler(urllib.request.HTTPSHandler):
+    """Opens such connections by TLS."""
+
+    def https_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(_Https, req)
+
+
+def _get(url: str, timeout: float, most: int) -> tuple[int, bytes] | str | None:
+    """Ask for it: the status and the body, what went wrong on the way, or `None` for an impossible URL."""
+    opener = urllib.request.OpenerDirector()  # without handlers of redirects, errors, files and FTP
+    handlers: tuple[Any, ...] = (urllib.request.ProxyHandler(), _HttpHandler(), _HttpsHandler())
+    for handler in handlers:
+        opener.add_handler(handler)
+    limit = Limit(timeout)
+    try:
+        with limited(limit), opener.open(url, timeout=timeout) as answer:
+            if answer.status != 200:
+                return answer.status, answer.read(_ERROR_BYTES)
+            pieces: list[bytes] = []
+            left = most + 1
+            while left and (piece := answer.read(min(left, _PIECE))):
+                pieces.append(piece)
+                left -= len(piece)
+            if left and answer.length:
+                return "the answer broke off"
+            return answer.status, b"".join(pieces)
+    except OSError as error:
+        if limit.overdue:
+            return limit.overdue
+        return f"{type(error).__name__}: {getattr(error, 'reason', error)}"
+    except http.client.InvalidURL:
+        return None
+    except http.client.HTTPException as error:
+        return type(error).__name__
+    except ValueError:
+        return None
+
+
+def _refusal(address: _Url, status: int, body: bytes) -> S3CheckpointError:
+    """The error for an answer that isn't the object."""
+    match = _CODE.search(body)
+    code = match[1].decode() if match else ""
+    said = f"{status} {code}".strip()
+    key = address.path
+    if code == "InvalidObjectState":
+        return CheckpointArchivedError(
+            "The object lies in an offline archive class (Glacier): restore_archived brings it back",
+            key=key,
+        )
+    if code == "NoSuchBucket":
+        return BucketNotFoundError("The bucket that the signed URL leads to doesn't exist", key=key)
+    if status == 404:
+        return InvalidKeyError(
+            "There is nothing where the signed URL leads to: it was deleted, or its export has expired. "
+            "Ask for a new URL.",
+            key=key,
+        )
+    if status in (400, 401, 403):
+        return AccessDeniedError(f"{_why(address, code)} (the store says: {said})", key=key)
+    if 300 <= status < 400:
+        return StorageUnavailableError(
+            f"The store answers with a redirect ({said}), which isn't followed: the URL must be signed for "
+            "the bucket's own region and address",
+            status=status,
+            key=key,
+        )
+    return StorageUnavailableError(f"The store refuses the signed URL with {said}", status=status, key=key)
+
+
+def _why(address: _Url, code: str) -> str:
+    if address.expires is not None and address.expires < datetime.now(timezone.utc):
+        return f"The signed URL has expired, at {address.expires:%Y-%m-%d %H:%M:%S} UTC: ask for a new one"
+    if code in ("ExpiredToken", "TokenRefreshRequired", "InvalidToken"):
+        return "The credentials that the URL was signed with have ended: ask for a new one"
+    if code == "SignatureDoesNotMatch":
+        return "The signed URL was changed after it was signed, or cut off: ask for it again"
+    return "The signed URL isn't valid, or who signed it may not read the object"

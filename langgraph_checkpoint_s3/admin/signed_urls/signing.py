@@ -1,0 +1,262 @@
+"""Signed URLs: what they lead to, and what was handed in by one.
+
+A URL leads to one object, from which the whole checkpoint is read. That is the checkpoint's own, if it holds
+everything; if it borrows, or tasks wrote on it, it is exported beside the threads as a portable file of one:
+
+    {prefix}.exports/{thread}/{digest}.zip             exported; equal checkpoints have equal names
+    {prefix}.exports/{thread}/incoming-{nonce}.zip     handed in
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from langgraph_checkpoint_s3.admin.lifecycle.configuration import is_rule_of, merge_rules, rule_id
+from langgraph_checkpoint_s3.admin.setting_changes import Change
+from langgraph_checkpoint_s3.admin.transfer.portable_file import manifest_of, pack
+from langgraph_checkpoint_s3.errors import (
+    ConflictError,
+    CorruptObjectError,
+    InvalidConfigError,
+    InvalidKeyError,
+)
+from langgraph_checkpoint_s3.format.keys import EXPORTS, MAX_KEY_BYTES, Layout, decode_component
+from langgraph_checkpoint_s3.plans.context import Address, Context
+from langgraph_checkpoint_s3.plans.delete import delete_keys
+from langgraph_checkpoint_s3.plans.load import Loaded, at, newest
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
+from langgraph_checkpoint_s3.plans.transfer import store
+from langgraph_checkpoint_s3.s3.admin_requests import InspectObject, Sign, Signed, SignedMethod
+from langgraph_checkpoint_s3.s3.requests import Body, GetObject, Missing
+
+MAX_EXPIRY: Final = timedelta(days=7)
+"""The longest that a signature of version 4 is valid
+(https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html)."""
+
+_AT_ONCE: Final = 4
+_INCOMING: Final = re.compile(r"incoming-[0-9a-f]+\.zip")
+_RULE: Final = "exports"
+_DIGEST: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class SignedUpload:
+    """Where somebody without credentials may hand a checkpoint in, by one HTTP PUT.
+
+    Attributes:
+        url: The URL. Whoever has it may write there: it is kept out of reprs and logs.
+        key: The object that it writes.
+        thread_id: The thread that it is for.
+        expires: When the URL ends.
+    """
+
+    url: str = field(repr=False)
+    key: str
+    thread_id: str
+    expires: datetime
+
+
+def seconds_of(expires_in: timedelta) -> int:
+    """How long a URL is valid, in seconds.
+
+    Raises:
+        InvalidConfigError: S3 signs none for so long, or so short a time.
+    """
+    if not isinstance(expires_in, timedelta):
+        raise InvalidConfigError(f"expires_in must be a timedelta, not {type(expires_in).__name__}.")
+    if not timedelta(seconds=1) <= expires_in <= MAX_EXPIRY:
+        raise InvalidConfigError(
+            f"expires_in={expires_in} must be from 1 second to 7 days, which is S3's limit."
+        )
+    return int(expires_in.total_seconds())
+
+
+def signed_url(context: Context, address: Address, seconds: int, now: datetime) -> Plan[Signed]:
+    """A URL that leads to a checkpoint, which is exported first if its object isn't all of it.
+
+    Raises:
+        InvalidKeyError: There is no such checkpoint.
+        InvalidConfigError: The client signs in a way that can't be used. Nothing was written.
+        ConflictError: It changed each time between being listed and being read.
+    """
+    yield from _sign("GET", context.layout.thread(address.thread_id), seconds)  # before anything is written
+    loaded = yield from _load(context, address)
+    key = loaded.key
+    borrows = any(frame.lender for frame in loaded.checkpoint.container.frames)
+    sealed = loaded.checkpoint.container.seal is not None  # bound to its thread, which a file names
+    if borrows or loaded.folder.writes or sealed:
+        with at(key):
+            objects = _objects(context, loaded, borrows=borrows)
+        manifest = manifest_of(context, address.thread_id, now, 1, len(objects) - 1)
+        key = _in_exports(context.layout, address.thread_id, f"{_digest(objects)}.zip")
+        yield from store(key, pack(manifest, objects), context.sizes)
+    return (yield from _sign("GET", key, seconds))
+
+
+def signed_upload(
+    context: Context, thread_id: str, seconds: int, now: datetime, nonce: str
+) -> Plan[tuple[SignedUpload, Signed]]:
+    """A URL by which a checkpoint may be handed in.
+
+    Raises:
+        InvalidKeyError: The key would be too long.
+        InvalidConfigError: The client signs in a way that can't be used.
+    """
+    key = _in_exports(context.layout, thread_id, f"incoming-{nonce}.zip")
+    signed = yield from _sign("PUT", key, seconds)
+    return SignedUpload(signed.url, key, thread_id, now + timedelta(seconds=seconds)), signed
+
+
+def thread_of(layout: Layout, key: str) -> str:
+    """The thread that a key was handed in for.
+
+    Raises:
+        InvalidKeyError: It isn't a key of `signed_upload`: no other object is taken, nor deleted.
+    """
+    folder, _, name = key.removeprefix(layout.prefix + EXPORTS).partition("/")
+    try:
+        thread_id = decode_component(folder)
+        if key != f"{layout.exports(thread_id)}{name}" or not thread_id or not _INCOMING.fullmatch(name):
+            raise ValueError(f"{name!r} is not a name of an upload")
+    except ValueError as error:
+        raise InvalidKeyError(
+            "This isn't the key of an upload to this prefix: pass what signed_upload_url gave, or its key.",
+            key=key,
+        ) from error
+    return thread_id
+
+
+class Receipt:
+    """What was handed in, read piece by piece. `begin`, then `more` until it is `done`; `discard` at last.
+
+    Args:
+        context: The saver's.
+        key: The object.
+        most: The most bytes that it may have.
+    """
+
+    def __init__(self, context: Context, key: str, most: int) -> None:
+        self._key = key
+        self._piece = context.sizes.part_size
+        self._most = most
+        self._at = 0
+        self._size = 0
+        self._etag = ""
+
+    @property
+    def done(self) -> bool:
+        """Whether all of it was read."""
+        return self._at >= self._size
+
+    def begin(self) -> Plan[None]:
+        """See what there is.
+
+        Raises:
+            InvalidKeyError: Nothing was handed in yet.
+            CorruptObjectError: It is too large.
+        """
+        info = yield from ask(InspectObject(self._key))
+        if isinstance(info, Missing):
+            raise InvalidKeyError(
+                "Nothing was handed in under this key yet, or it was accepted already.", key=self._key
+            )
+        if info.size > self._most:
+            raise CorruptObjectError(
+                f"The upload has {info.size} bytes, and max_bytes is {self._most}: it was neither read nor "
+                "deleted",
+                key=self._key,
+            )
+        self._size, self._etag = info.size, info.etag
+
+    def more(self) -> Plan[bytes]:
+        """The next bytes.
+
+        Raises:
+            ConflictError: It was handed in again meanwhile.
+        """
+        starts = range(self._at, self._size, self._piece)[:_AT_ONCE]
+        answers = yield from together(
+            GetObject(self._key, first=start, length=min(self._piece, self._size - start), keep=False)
+            for start in starts
+        )
+        pieces = [answer.data for answer in answers if isinstance(answer, Body) and answer.etag == self._etag]
+        if len(pieces) < len(answers):
+            raise ConflictError("It was handed in again while it was read: accept it again", key=self._key)
+        self._at += sum(map(len, pieces))
+        return b"".join(pieces)
+
+    def discard(self) -> Plan[None]:
+        """Delete it."""
+        yield from delete_keys([self._key])
+
+
+def set_expiry(context: Context, days: int | None) -> Plan[list[Change]]:
+    """Have what is in `.exports/` deleted after so many days, or (`None`) not any more."""
+    prefix = context.layout.prefix
+    rules: list[dict[str, Any]] = []
+    if days is not None:
+        rules.append(
+            {
+                "ID": rule_id(prefix, _RULE),
+                "Filter": {"Prefix": prefix + EXPORTS},
+                "Status": "Enabled",
+                "Expiration": {"Days": days},
+                "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
+            }
+        )
+    return (yield from merge_rules(is_rule_of(prefix, _RULE), rules))
+
+
+def _load(context: Context, address: Address) -> Plan[Loaded]:
+    loaded = yield from newest(context, address)
+    if loaded is None:
+        raise InvalidKeyError(
+            f"There is no checkpoint {address.checkpoint_id!r} in namespace {address.namespace!r} of "
+            f"thread {address.thread_id!r}: a URL to it would lead nowhere."
+        )
+    return loaded
+
+
+def _objects(context: Context, loaded: Loaded, *, borrows: bool) -> list[tuple[str, bytes]]:
+    """A checkpoint's objects, by their keys below the thread's folder: writes first."""
+    thread = context.layout.thread(loaded.folder.address.thread_id)
+    record = loaded.checkpoint
+    body = record.whole(context.compression) if borrows else bytes(record.container.data)
+    objects = [
+        (entry.key, bytes(writes.container.data))
+        for entry, writes in zip(loaded.folder.writes, loaded.writes, strict=True)
+    ]
+    return [(key.removeprefix(thread), data) for key, data in (*objects, (loaded.key, body))]
+
+
+def _digest(objects: Sequence[tuple[str, bytes]]) -> str:
+    digest = hashlib.sha256()
+    for name, body in objects:
+        digest.update(f"{len(name)}:{name}{len(body)}:".encode())
+        digest.update(body)
+    return digest.hexdigest()[:_DIGEST]
+
+
+def _in_exports(layout: Layout, thread_id: str, name: str) -> str:
+    key = layout.exports(thread_id) + name
+    if len(key) > MAX_KEY_BYTES:
+        raise InvalidKeyError(
+            f"The export's key would have {len(key)} bytes, and S3 takes {MAX_KEY_BYTES}: the thread_id or "
+            "the prefix must be shorter."
+        )
+    return key
+
+
+def _sign(method: SignedMethod, key: str, seconds: int) -> Plan[Signed]:
+    signed = yield from ask(Sign(method, key, seconds))
+    if "X-Amz-Signature=" not in signed.url:
+        raise InvalidConfigError(
+            "The S3 client that was handed in signs URLs with version 2, which S3 is giving up, or not at "
+            'all: make it with botocore.config.Config(signature_version="s3v4") and with credentials.'
+        )
+    return signed

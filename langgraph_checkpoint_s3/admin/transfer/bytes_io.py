@@ -1,0 +1,253 @@
+"""Checkpoints as bytes, without a bucket: `loads` and `dumps`."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Final
+
+from langgraph.checkpoint.base import WRITES_IDX_MAP, CheckpointTuple, PendingWrite
+from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_methods
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from langgraph_checkpoint_s3.admin.transfer.portable_file import Manifest, PortableFile, check_object, pack
+from langgraph_checkpoint_s3.crypto.key_cache import Vault
+from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError, InvalidConfigError
+from langgraph_checkpoint_s3.format.borrowing import Rules
+from langgraph_checkpoint_s3.format.checkpoint import Origin
+from langgraph_checkpoint_s3.format.checkpoint_writer import draft, serialize
+from langgraph_checkpoint_s3.format.codecs import CODECS, Compression
+from langgraph_checkpoint_s3.format.container import MAGIC, open_container, sealed_with
+from langgraph_checkpoint_s3.format.frames import text
+from langgraph_checkpoint_s3.format.ids import required_id, thread_name
+from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout, WritesLeaf, decode_leaf
+from langgraph_checkpoint_s3.format.writes import Task, encode_tasks
+from langgraph_checkpoint_s3.plans.borrowed import missing
+from langgraph_checkpoint_s3.plans.context import Address, Context
+from langgraph_checkpoint_s3.plans.data_keys import key_to_write, run_calls
+from langgraph_checkpoint_s3.plans.load import Loaded, leaf_of, open_folder, open_object
+from langgraph_checkpoint_s3.plans.parent_cache import Memory
+from langgraph_checkpoint_s3.plans.scan import group
+from langgraph_checkpoint_s3.plans.transfer import Sizes
+from langgraph_checkpoint_s3.s3.requests import Body, Entry
+from langgraph_checkpoint_s3.version import __version__
+
+if TYPE_CHECKING:
+    from langgraph_checkpoint_s3.crypto.provider import KeyProvider
+
+MAX_BYTES: Final = 1024 * 1024 * 1024
+"""What a checkpoint from elsewhere may come to by default: 1 GiB."""
+
+_WRITER: Final = f"langgraph-checkpoint-s3/{__version__}"
+_LAYOUT: Final = Layout("")
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def loads(
+    data: bytes,
+    *,
+    serde: SerializerProtocol | None = None,
+    thread_id: str | None = None,
+    max_bytes: int = MAX_BYTES,
+    encryption: KeyProvider | None = None,
+) -> CheckpointTuple:
+    """Read a checkpoint that somebody handed over: what a signed URL leads to, or what `dumps` made.
+
+    Whoever made the bytes decides what the serializer loads: take them from those you trust, or give a
+    serializer with LangGraph's strict msgpack (`JsonPlusSerializer(allowed_msgpack_modules=…)`).
+
+    Args:
+        data: A portable file of one checkpoint, or the object of a checkpoint that borrows nothing.
+        serde: The saver's serializer. Default: LangGraph's `JsonPlusSerializer`.
+        thread_id: The thread that the tuple's configs are to name. Default: what a portable file says; an
+            object doesn't name its thread, and it is empty then.
+        max_bytes: The most bytes that it may have when it is decompressed.
+        encryption: The saver's key provider, if it encrypts. It may be asked over a network.
+
+    Returns:
+        The checkpoint, with its pending writes. What its delta channels are rebuilt from is in its
+        ancestors, and not in it.
+
+    Raises:
+        CorruptObjectError: It is damaged, incomplete, too large, or something else.
+        DecryptionError: It is encrypted, and this serializer, or this key provider, can't read it.
+        InvalidConfigError: It is a file of several checkpoints: `S3Admin.import_thread` takes that.
+        InvalidKeyError: The thread_id is empty or can't be one.
+    """
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise InvalidConfigError(f"loads takes bytes, not {type(data).__name__}.")
+    data = bytes(data)
+    thread_id = None if thread_id is None else thread_name(thread_id)
+    vault = Vault(encryption) if encryption is not None else None
+    if data.startswith(MAGIC):
+        loaded = _load([(_name(data), data)], "", max_bytes, _context(None))
+    else:
+        opened = PortableFile(io.BytesIO(data), vault)
+        if len({member.folder for member in opened.members}) > 1:
+            raise InvalidConfigError(
+                f"The file is of a thread with {opened.manifest.checkpoints} checkpoints: bring it into a "
+                "bucket with S3Admin.import_thread."
+            )
+        objects = [(member.name, opened.read(member)) for member in opened.members]
+        loaded = _load(objects, opened.manifest.thread, max_bytes, _context(vault, opened.manifest.place))
+    if thread_id is not None:
+        loaded = replace(loaded, renamed=thread_id)
+    return loaded.loads(maybe_add_typed_methods(serde or JsonPlusSerializer()))
+
+
+def dumps(
+    checkpoint: CheckpointTuple,
+    *,
+    serde: SerializerProtocol | None = None,
+    compression: Compression = "zstd",
+    encryption: KeyProvider | None = None,
+) -> bytes:
+    """Write a checkpoint as a portable file, which `loads`, `import_thread` and `accept_upload` take.
+
+    Args:
+        checkpoint: The checkpoint, from any saver. Of its pending writes the order stays; the paths of the
+            tasks aren't in a tuple, and their places stand in for them.
+        serde: The serializer of the saver that will read it. Default: LangGraph's `JsonPlusSerializer`.
+        compression: `zstd`, `gzip` or `none`.
+        encryption: The key provider of the saver that will read it, if it encrypts. Savers with
+            `private_keys` take none.
+
+    Raises:
+        InvalidKeyError: The tuple's config has no thread_id, or its checkpoint no id.
+        InvalidConfigError: There is no such compression.
+        DecryptionError: The key provider gives no key.
+    """
+    if compression not in CODECS:
+        raise InvalidConfigError(f"compression={compression!r} is none of {', '.join(CODECS)}.")
+    serde = maybe_add_typed_methods(serde or JsonPlusSerializer())
+    address = Address.of(checkpoint.config)
+    checkpoint_id = required_id(checkpoint.checkpoint.get("id"))
+    parent = Address.of(checkpoint.parent_config).checkpoint_id if checkpoint.parent_config else None
+    now = time.time_ns()
+    vault = Vault(encryption) if encryption is not None else None
+    context = _context(vault)
+    key = run_calls(key_to_write(context))
+    room = context.room(_LAYOUT.namespace(address.thread_id, address.namespace))
+    sealed = key is not None
+
+    def origin(number: int) -> Origin:
+        return context.origin(address.thread_id, address.namespace, checkpoint_id, now + number)
+
+    def name(leaf: CheckpointLeaf | WritesLeaf) -> str:
+        key = _LAYOUT.key(address.thread_id, address.namespace, checkpoint_id, leaf)
+        return key.removeprefix(_LAYOUT.thread(address.thread_id))
+
+    objects: dict[str, bytes] = {}
+    for number, (leaf_of_writes, tasks) in enumerate(_written(serde, checkpoint, sealed=sealed), start=1):
+        member = name(leaf_of_writes)
+        seal = room.seal(key, checkpoint_id, leaf_of(member))
+        objects[member] = encode_tasks(compression, origin(number), leaf_of(member), tasks, seal)
+    leaf = CheckpointLeaf.of(checkpoint.metadata, parent, sealed=sealed)
+    content = serialize(serde, checkpoint.checkpoint, checkpoint.metadata, parent)
+    versions = checkpoint.checkpoint.get("channel_versions") or {}
+    rules = Rules(horizon=0)
+
+    def key_of(borrows: bool, lends: bool) -> str:
+        return name(replace(leaf, borrows=borrows, lends=lends))
+
+    made = draft(content, versions, origin(0), key_of, compression, rules, room=room, sealing=key)
+    when = datetime.now(timezone.utc).isoformat()
+    manifest = Manifest(address.thread_id, when, _WRITER, 1, len(objects))
+    return pack(manifest, [*objects.items(), (made.key, made.body)])
+
+
+def _written(
+    serde: SerializerProtocol, found: CheckpointTuple, *, sealed: bool
+) -> Iterator[tuple[WritesLeaf, list[Task]]]:
+    """A checkpoint's pending writes, by the objects that they are to be."""
+    special: dict[str, list[Task]] = {}
+    for number, (task_id, writes) in enumerate(_runs(found.pending_writes or ()), start=1):
+        task = Task.of(serde, writes, task_id, f"{number:08}")
+        if min(writes) < 0:
+            last = task.special()
+            before = special.get(task_id, [])
+            special[task_id] = [*(each.without(last.writes) for each in before), last]
+        if max(writes) >= 0:
+            regular = task.regular()
+            yield WritesLeaf.of(task_id, regular.writes, sealed=sealed), [regular]
+    for task_id, tasks in special.items():
+        yield WritesLeaf.special(task_id, sealed=sealed), tasks
+
+
+def _runs(writes: Iterable[PendingWrite]) -> list[tuple[str, dict[int, tuple[str, Any]]]]:
+    """The writes by task, in objects in which they are read back in the order given."""
+    runs: list[tuple[str, dict[int, tuple[str, Any]]]] = []
+    seen = Counter[str]()
+    for task, channel, value in writes:
+        slot = WRITES_IDX_MAP.get(channel, seen[task])
+        seen[task] += 1
+        if not runs or runs[-1][0] != task or slot <= max(runs[-1][1]):
+            runs.append((task, {}))
+        runs[-1][1][slot] = (channel, value)
+    return runs
+
+
+def _name(data: bytes) -> str:
+    """A name for a checkpoint's object, by what it says of itself."""
+    if sealed_with(data) is not None:
+        raise DecryptionError(
+            "An encrypted object can't be loaded by itself, for it is bound to its thread: hand over what "
+            "S3Admin.signed_url leads to, which names it"
+        )
+    fields = open_container(data, len(data)).fields
+    try:
+        leaf = text(fields["leaf"])
+        if not isinstance(decode_leaf(leaf), CheckpointLeaf):
+            raise ValueError("it isn't one of a checkpoint")
+        folder = _LAYOUT.checkpoint("", text(fields["ns"]), text(fields["id"]))
+    except (ValueError, KeyError) as error:
+        raise CorruptObjectError(f"The object can't be loaded by itself: {error}") from error
+    return folder.removeprefix(_LAYOUT.thread("")) + leaf
+
+
+def _context(vault: Vault | None, place: str = "") -> Context:
+    """Context for plans that run without a bucket.
+
+    Args:
+        vault: The keys at hand.
+        place: The bucket and prefix that encrypted objects are bound to.
+    """
+    return Context(
+        _LAYOUT,
+        JsonPlusSerializer(),
+        "none",
+        Sizes(MAX_BYTES, MAX_BYTES),
+        _WRITER,
+        Rules(horizon=0),
+        Memory.none(),
+        borrow=False,
+        vault=vault,
+        place=place,
+    )
+
+
+def _load(objects: Sequence[tuple[str, bytes]], thread_id: str, max_bytes: int, context: Context) -> Loaded:
+    """Open the objects of one checkpoint."""
+    bodies = {_LAYOUT.thread(thread_id) + name: Body(body, "", len(body)) for name, body in objects}
+    size = 0
+    for key, body in bodies.items():
+        container = open_object(context, key, body).container
+        check_object(container)
+        size += sum(frame.raw for frame in container.frames)
+    if size > max_bytes:
+        raise CorruptObjectError(f"The checkpoint has {size} bytes, and max_bytes is {max_bytes}")
+    entries = [Entry(key, body.size, "", _NEVER) for key, body in sorted(bodies.items())]
+    [folder] = group(_LAYOUT, entries)
+    loaded = open_folder(context, folder, bodies)
+    assert loaded is not None, "all bodies are at hand"  # noqa: S101  # for mypy
+    if missing(loaded.checkpoint):
+        raise CorruptObjectError(
+            "The checkpoint borrows from others, which aren't in these bytes: hand over what "
+            "S3Admin.signed_url leads to, or the whole thread with export_thread",
+            key=loaded.key,
+        )
+    return loaded

@@ -1,0 +1,144 @@
+"""What bytes that somebody handed over are, as far as that can be told without keys: `describe`."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, Final
+
+from langgraph_checkpoint_s3.admin.transfer.portable_file import PortableFile
+from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidConfigError
+from langgraph_checkpoint_s3.format.container import MAGIC, header_length, open_container, sealed_with
+from langgraph_checkpoint_s3.format.keys import Layout, ParsedKey
+
+_SECOND: Final = 1_000_000_000
+_SEGMENTS: Final = 4
+"""Of a key below the prefix: thread, namespace, rank, leaf."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What bytes are.
+
+    Attributes:
+        format: `object` of a bucket, or portable `file`.
+        bytes: How many they are.
+        kind: `checkpoint`, `writes` (of a task) or `thread` (several checkpoints); `None` where only the
+            key tells.
+        encrypted: Whether they are.
+        keys: The names of the keys that they are encrypted with.
+        thread_id: The thread; an object doesn't say it.
+        checkpoint_ns: The namespace, if it is one checkpoint's.
+        checkpoint_id: The id, if it is one checkpoint.
+        created: When it was written or exported, in UTC.
+        writer: The package and version that wrote it.
+        checkpoints: How many checkpoints.
+        writes: How many objects of tasks' writes.
+        borrows: Whether values lie in objects of earlier checkpoints, which aren't in these bytes.
+    """
+
+    format: str
+    bytes: int
+    kind: str | None
+    encrypted: bool
+    keys: tuple[str, ...] = ()
+    thread_id: str | None = None
+    checkpoint_ns: str | None = None
+    checkpoint_id: str | None = None
+    created: datetime | None = None
+    writer: str | None = None
+    checkpoints: int | None = None
+    writes: int | None = None
+    borrows: bool | None = None
+
+
+def describe(data: bytes) -> Description:
+    """Tell what bytes are that somebody handed over, without any key: see `loads` for what is in them.
+
+    Args:
+        data: A portable file, or the object of a checkpoint or of writes.
+
+    Returns:
+        What they say in the open. Of an encrypted object that is its key's name alone.
+
+    Raises:
+        CorruptObjectError: They are damaged, or something else.
+        InvalidConfigError: They aren't bytes.
+    """
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise InvalidConfigError(f"describe takes bytes, not {type(data).__name__}.")
+    data = bytes(data)
+    return _object(data) if data.startswith(MAGIC) else _file(data)
+
+
+def _object(data: bytes) -> Description:
+    header_length(data)
+    key = sealed_with(data)
+    if key is not None:
+        return Description("object", len(data), None, encrypted=True, keys=(key.id,))
+    container = open_container(data, len(data))
+    fields: dict[str, Any] = container.fields
+    created = fields.get("created")
+    named = {
+        name: fields[name] for name in ("leaf", "ns", "id", "writer") if isinstance(fields.get(name), str)
+    }
+    return Description(
+        "object",
+        len(data),
+        named["leaf"].partition(".")[0] if "leaf" in named else None,
+        encrypted=False,
+        checkpoint_ns=named.get("ns"),
+        checkpoint_id=named.get("id"),
+        created=_moment(created) if isinstance(created, int) else None,
+        writer=named.get("writer"),
+        borrows=any(frame.lender is not None for frame in container.frames),
+    )
+
+
+def _file(data: bytes) -> Description:
+    opened = PortableFile(io.BytesIO(data))
+    keys = opened.keys()
+    said = opened.manifest
+    folders = {(each.parsed.checkpoint_ns, each.parsed.checkpoint_id) for each in opened.members}
+    ns, name = next(iter(folders)) if len(folders) == 1 else (None, None)
+    try:
+        exported = datetime.fromisoformat(said.exported)
+    except ValueError:
+        exported = None
+    return Description(
+        "file",
+        len(data),
+        "thread" if name is None else "checkpoint",
+        encrypted=bool(keys),
+        keys=keys,
+        thread_id=said.thread_id,
+        checkpoint_ns=ns,
+        checkpoint_id=name,
+        created=exported,
+        writer=said.writer,
+        checkpoints=said.checkpoints,
+        writes=said.writes,
+    )
+
+
+def _moment(nanoseconds: int) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(nanoseconds // _SECOND, timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def locate(key: str) -> tuple[str, ParsedKey] | None:
+    """The prefix of an object's key, and what the rest says; `None` if no saver wrote it in a thread.
+
+    Args:
+        key: The whole key in the bucket.
+    """
+    parts = key.rsplit("/", _SEGMENTS)
+    prefix = f"{parts.pop(0)}/" if len(parts) > _SEGMENTS else ""
+    layout = Layout(prefix)
+    try:
+        return (prefix, layout.parse(key)) if layout.holds(key) else None
+    except CorruptObjectError:
+        return None

@@ -1,0 +1,1 @@
+"""Threads, their history, sizes and costs."""

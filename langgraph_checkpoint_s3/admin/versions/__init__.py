@@ -1,0 +1,1 @@
+"""Versions of checkpoints, deleted threads, and purging."""

@@ -1,0 +1,178 @@
+"""The versions of a checkpoint: turning them on, listing them, and reading one.
+
+A version may borrow from objects that were deleted or rewritten since. Then their old versions are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from langgraph.checkpoint.base import CheckpointTuple
+
+from langgraph_checkpoint_s3.admin.setting_changes import Change, replace_setting
+from langgraph_checkpoint_s3.admin.versions.key_history import Trail, entry_of, trails
+from langgraph_checkpoint_s3.errors import ConflictError, InvalidKeyError
+from langgraph_checkpoint_s3.format.ids import required_id
+from langgraph_checkpoint_s3.plans.context import Address, Context
+from langgraph_checkpoint_s3.plans.load import Loaded, load
+from langgraph_checkpoint_s3.plans.plan import Plan, ask
+from langgraph_checkpoint_s3.plans.scan import Folder, group, versions
+from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING, GetSetting
+from langgraph_checkpoint_s3.s3.requests import Entry
+
+VersioningStatus: TypeAlias = Literal["enabled", "suspended", "off"]
+
+_CHECKPOINT = "checkpoint"
+"""What the ends of checkpoints' keys begin with."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointVersion:
+    """A version of a checkpoint's object, or a marker that says that it was deleted.
+
+    Attributes:
+        version_id: Which one, for `get_checkpoint_version`; `null` where it was written without versioning.
+        modified: When it was written, or deleted, by the store's clock; on S3 in whole seconds.
+        size: The object's length in bytes; 0 for a delete marker.
+        latest: Whether it is what is there now under its key.
+        delete_marker: Whether it is a delete marker, which can be neither read nor restored.
+        key: The object. A checkpoint has several only if its id was put again with other content; then
+            that which was written last counts.
+        etag: The object's ETag, which tells one content from another; empty for a delete marker.
+        storage_class: Where it lies, such as `STANDARD` or `GLACIER`.
+    """
+
+    version_id: str
+    modified: datetime
+    size: int
+    latest: bool
+    delete_marker: bool
+    key: str
+    etag: str
+    storage_class: str
+
+
+def address_of(thread_id: object, checkpoint_id: object, checkpoint_ns: object) -> Address:
+    """The address of one checkpoint.
+
+    Raises:
+        InvalidKeyError: An id is missing, or isn't text.
+    """
+    names = {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns, "checkpoint_id": checkpoint_id}
+    address = Address.of({"configurable": names})
+    required_id(address.checkpoint_id)
+    return address
+
+
+def versioning_status() -> Plan[VersioningStatus]:
+    """Whether the bucket keeps versions, did so once, or never did."""
+    status = _status((yield from ask(GetSetting(VERSIONING))))
+    return "enabled" if status == "Enabled" else "suspended" if status == "Suspended" else "off"
+
+
+def set_versioning(status: Literal["Enabled", "Suspended"]) -> Plan[list[Change]]:
+    """Turn versioning on; or suspend it, if it was ever on."""
+    before = yield from ask(GetSetting(VERSIONING))
+    if _status(before) == status or (status == "Suspended" and _status(before) is None):
+        return []
+    # Of `MFADelete` nothing is said: it stays as it is.
+    return (yield from replace_setting(VERSIONING, {"Status": status}, before=before))
+
+
+def _status(document: dict[str, str] | None) -> str | None:
+    return (document or {}).get("Status")
+
+
+def checkpoint_versions(context: Context, address: Address) -> Plan[list[CheckpointVersion]]:
+    """The versions of a checkpoint's own objects, newest first."""
+    found = yield from versions(folder_of(context, address) + _CHECKPOINT)
+    found.sort(key=lambda each: each.key, reverse=True)  # of one second's, `.c…` is the later one
+    found.sort(key=lambda each: (-each.modified.timestamp(), not each.latest))
+    return [
+        CheckpointVersion(
+            each.version_id,
+            each.modified,
+            each.size,
+            each.latest,
+            each.marker,
+            each.key,
+            each.etag,
+            each.storage_class,
+        )
+        for each in found
+    ]
+
+
+def get_version(context: Context, address: Address, version_id: str) -> Plan[CheckpointTuple | None]:
+    """A version of a checkpoint, with its writes; `None` if there is no such version.
+
+    Raises:
+        InvalidKeyError: It is a delete marker.
+        CorruptObjectError: It is damaged, or borrows what is gone with all of its versions.
+        ConflictError: It was deleted for good meanwhile.
+    """
+    found = yield from trails(context.layout, folder_of(context, address))
+    folder = as_of(context, found, version_id)
+    return None if folder is None else (yield from read(context, folder)).tuple(context)
+
+
+def folder_of(context: Context, address: Address) -> str:
+    """The folder of a checkpoint."""
+    return context.layout.checkpoint(address.thread_id, address.namespace, address.checkpoint_id or "")
+
+
+def is_checkpoint(key: str) -> bool:
+    """Whether a key in a checkpoint's folder is the checkpoint's own."""
+    return key.rpartition("/")[2].partition(".")[0] == _CHECKPOINT
+
+
+def as_of(context: Context, found: Sequence[Trail], version_id: str) -> Folder | None:
+    """A checkpoint's folder with a version in it, and with the newest that there ever was of its writes.
+
+    There may be several versions `null`, of as many objects; which one counts, they say when they are read.
+
+    Args:
+        context: The saver's.
+        found: All that is in the folder.
+        version_id: The version.
+
+    Returns:
+        The folder; `None` if there is no such version.
+
+    Raises:
+        InvalidKeyError: The version is a delete marker.
+    """
+    named = [
+        each
+        for trail in found
+        if is_checkpoint(trail.key)
+        for each in trail.versions
+        if each.version_id == version_id
+    ]
+    chosen: list[Entry] = [entry_of(each) for each in named if not each.marker]
+    if chosen:
+        [folder] = group(context.layout, [entry_of(each.newest) for each in found if each.newest])
+        folder.checkpoints[:] = chosen
+        return folder
+    if named:
+        raise InvalidKeyError(
+            f"The version {version_id!r} is a delete marker: it says that the checkpoint was deleted. Choose "
+            "another one of list_checkpoint_versions",
+            key=named[0].key,
+        )
+    return None
+
+
+def read(context: Context, folder: Folder) -> Plan[Loaded]:
+    """Read a folder with old versions in it.
+
+    Raises:
+        ConflictError: One of them was deleted for good meanwhile.
+    """
+    [loaded] = yield from load(context, [folder], past=True)
+    if not isinstance(loaded, Loaded):
+        raise ConflictError("A version was deleted for good while it was being read", key=folder.key)
+    return loaded

@@ -1,0 +1,245 @@
+"""What an object means that holds a checkpoint. Between LangGraph's values and bytes.
+
+Values, metadata included, go through the saver's serializer (`dumps_typed`, `loads_typed`). What
+is read stays serialized until it is asked for, so that whoever needs a checkpoint's metadata, or
+one channel of it, pays for that alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from langgraph_checkpoint_s3.errors import CorruptObjectError
+from langgraph_checkpoint_s3.format.borrowing import Known, Rules, known_of
+from langgraph_checkpoint_s3.format.codecs import Compression
+from langgraph_checkpoint_s3.format.container import Container, open_container
+from langgraph_checkpoint_s3.format.frames import (
+    Lender,
+    Value,
+    brief,
+    natural,
+    text,
+    unpack_value,
+)
+from langgraph_checkpoint_s3.format.limits import check_values
+from langgraph_checkpoint_s3.format.scope import PLAIN, Room
+from langgraph_checkpoint_s3.format.serialization import Dumped, load, load_map
+
+SECOND = 1_000_000_000
+"""In ns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What every object says of where it comes from.
+
+    Attributes:
+        checkpoint_ns: The namespace.
+        checkpoint_id: The checkpoint that it is, or that its writes belong to.
+        created: When it was written, in ns since 1970; never twice the same in one process.
+        writer: The package and version that wrote it.
+        thread_id: The thread, for who can't tell it from the key: where names are hashed there.
+    """
+
+    checkpoint_ns: str
+    checkpoint_id: str
+    created: int
+    writer: str
+    thread_id: str | None = None
+
+    def lender(self, leaf: str) -> Lender:
+        """How others refer to it, if they borrow from it.
+
+        Args:
+            leaf: The end of its key.
+        """
+        return Lender(self.checkpoint_id, leaf, self.created // SECOND)
+
+    def fields(self, leaf: str) -> dict[str, Any]:
+        """Return the header's fields that say so.
+
+        Args:
+            leaf: The end of its key.
+        """
+        thread = {} if self.thread_id is None else {"thread": self.thread_id}
+        return {
+            **thread,
+            "ns": self.checkpoint_ns,
+            "id": self.checkpoint_id,
+            "leaf": leaf,
+            "created": self.created,
+            "writer": self.writer,
+        }
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Content:
+    """A checkpoint, serialized.
+
+    Attributes:
+        parent: The parent's id.
+        metadata: LangGraph's metadata.
+        rest: LangGraph's checkpoint, without its channel values.
+        channels: The channel values.
+    """
+
+    parent: str | None
+    metadata: Dumped
+    rest: Dumped
+    channels: Mapping[str, Dumped]
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        return sum(len(raw) for _, raw in (self.metadata, self.rest, *self.channels.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRecord:
+    """A checkpoint's object that was read."""
+
+    container: Container
+    created: int
+    parent: str | None
+    metadata_value: Value
+    checkpoint_value: Value
+    channels: Mapping[str, Value]
+
+    def metadata(self, serde: SerializerProtocol) -> CheckpointMetadata:
+        """LangGraph's metadata."""
+        return cast("CheckpointMetadata", load_map(serde, self.container, self.metadata_value))
+
+    def checkpoint(self, serde: SerializerProtocol) -> Checkpoint:
+        """LangGraph's checkpoint, with all channel values."""
+        values = {name: self.channel(serde, name) for name in self.channels}
+        return cast(
+            "Checkpoint",
+            {**self._rest(serde), "channel_values": values},
+        )
+
+    def versions(self, serde: SerializerProtocol) -> Mapping[str, Any]:
+        """The channels' versions."""
+        return self._rest(serde).get("channel_versions") or {}
+
+    def channel(self, serde: SerializerProtocol, name: str) -> Any:
+        """One channel's value."""
+        return load(serde, self.container, self.channels[name])
+
+    def content(self) -> Content:
+        """All of it, serialized."""
+        dumped = {name: self._dumped(value) for name, value in self.channels.items()}
+        return Content(
+            self.parent, self._dumped(self.metadata_value), self._dumped(self.checkpoint_value), dumped
+        )
+
+    @property
+    def size(self) -> int:
+        """How many bytes its channels have."""
+        return sum(value.size for value in self.channels.values())
+
+    def all_values(self) -> list[Value]:
+        """Everything that is in frames."""
+        return [self.metadata_value, self.checkpoint_value, *self.channels.values()]
+
+    def known(self, leaf: str, written: int, versions: Mapping[str, Any], rules: Rules) -> Known:
+        """Return what its children may borrow.
+
+        Args:
+            leaf: The end of its object's key.
+            written: When the store says that it was written, in seconds since 1970.
+            versions: The channels' versions.
+            rules: When to borrow.
+            written: When its object was written by the store's clock, in seconds since 1970; by default, what
+                its writer says.
+        """
+        container = self.container
+        values = {
+            name: (value, container.bytes_of(value))
+            for name, value in self.channels.items()
+            if value.size >= rules.smallest and container.has_frames(value)
+        }
+        lender = Lender(container.fields["id"], leaf, written)
+        serializer = self.metadata_value.type
+        key = container.seal.ref if container.seal else None
+        frames, base = container.frames, container.base
+        return known_of(lender, serializer, versions, values, frames, base, key)
+
+    def whole(self, compression: Compression) -> bytes:
+        """The object with all that it borrows in it, where others that borrow from it still find it.
+
+        Args:
+            compression: For what its lenders don't give any more, and was supplied.
+        """
+        if self.container.missing(self.all_values()):
+            raise CorruptObjectError("The checkpoint can't be written whole: some of its bytes weren't read")
+        return self.container.whole(compression)
+
+    def _rest(self, serde: SerializerProtocol) -> Mapping[str, Any]:
+        """LangGraph's checkpoint, without its channel values."""
+        rest = load_map(serde, self.container, self.checkpoint_value)
+        versions = rest.get("channel_versions") or {}
+        if rest.get("id") != self.container.fields["id"] or not isinstance(versions, Mapping):
+            raise CorruptObjectError("The object holds something else than its header says")
+        return rest
+
+    def _dumped(self, value: Value) -> Dumped:
+        return value.type, self.container.bytes_of(value)
+
+
+def open_checkpoint(
+    data: bytes | memoryview, size: int, checkpoint_ns: str, checkpoint_id: str, leaf: str, room: Room = PLAIN
+) -> CheckpointRecord:
+    """Read a checkpoint's object, or its head.
+
+    Args:
+        data: The object's bytes from its beginning.
+        size: The whole object's length.
+        checkpoint_ns: The namespace that its key says.
+        checkpoint_id: The checkpoint that its key says.
+        leaf: The end of its key.
+        room: The namespace.
+
+    Raises:
+        CorruptObjectError: It can't be trusted, or belongs to another checkpoint.
+        DecryptionError: It is encrypted, and the key is missing or another one; or it isn't, and must be.
+    """
+    container = open_placed(data, size, checkpoint_ns, checkpoint_id, leaf, room)
+    fields, frames = container.fields, container.frames
+    try:
+        record = CheckpointRecord(
+            container,
+            natural(fields["created"]),
+            None if fields["parent"] is None else text(fields["parent"]),
+            unpack_value(fields["metadata"], frames),
+            unpack_value(fields["checkpoint"], frames),
+            {text(name): unpack_value(row, frames) for name, row in fields["channels"].items()},
+        )
+        check_values(record.all_values(), frames)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CorruptObjectError(f"The object's header isn't a checkpoint's: {error!r}") from error
+    return record
+
+
+def open_placed(
+    data: bytes | memoryview, size: int, checkpoint_ns: str, checkpoint_id: str, leaf: str, room: Room
+) -> Container:
+    """Read an object, or its head, and see that it is what lies under its key.
+
+    Raises:
+        CorruptObjectError: It can't be trusted, or belongs under another key.
+        DecryptionError: It is encrypted, and the key is missing or another one; or it isn't, and must be.
+    """
+    container = open_container(data, size, room.seals(checkpoint_id, leaf))
+    room.check(container)
+    found = tuple(container.fields.get(name) for name in ("ns", "id", "leaf"))
+    if found != (room.plain(checkpoint_ns, found[0], sealed=container.seal is not None), checkpoint_id, leaf):
+        raise CorruptObjectError(
+            f"The object lies under another one's key: it is {brief(found[2])} of checkpoint "
+            f"{brief(found[1])} in namespace {brief(found[0])}"
+        )
+    return container

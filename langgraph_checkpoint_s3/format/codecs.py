@@ -1,0 +1,160 @@
+"""How a frame's bytes are compressed. The codec's name is in the object, so a bucket may mix them."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import zlib
+from typing import Final, Literal, get_args
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+from langgraph_checkpoint_s3.fork_safety import renew_after_fork
+
+Compression = Literal["zstd", "gzip", "none"]
+"""The codecs to choose from: `zstd` (level 3, the default; 9 for a few kB), `gzip` (level 6) and `none`."""
+
+CODECS: Final[tuple[str, ...]] = get_args(Compression)
+
+Codec = Literal["zstd", "gzip", "none", "zstd-d1"]
+"""The codecs that there are. `zstd-d1` is zstd with the dictionary below, for what is small."""
+
+_ZSTD_LEVEL: Final = 3
+_SMALL_LEVEL: Final = 9
+_SMALL: Final = 8 * 1024
+_GZIP_LEVEL: Final = 6
+_GZIP_CONTAINER: Final = 31  # zlib's wbits for a gzip header and trailer
+_TOO_SMALL: Final = 64
+"""Bytes below which no codec earns its own header back."""
+_LARGE: Final = 4 * 1024 * 1024
+"""Bytes from which samples tell whether compressing is worth a try: in vain it takes as long, and a copy."""
+_SAMPLES: Final = 16
+_SAMPLE: Final = 4 * 1024
+_WORTHWHILE: Final = 0.98
+"""What the samples become at most, if it is."""
+MOST_RATIO: Final = 1032
+"""How many bytes one stored byte may become: what deflate does at best (258 bytes for two bits). zstd makes
+32,768 of one, also for who writes little in order to fill a reader's memory."""
+
+# What tends to be in headers, metadata and checkpoints. They are most of what a small object holds, short
+# and much alike: with a dictionary they become half as long. It is a part of the format, and never changes.
+_DICTIONARY: Final = (
+    b"msgpack\xa4null\xa5bytes\xa4json\xa6pickle\xa4none\xa4gzip kinput.s-1 kupdate.s kfork.s "
+    b"__pregel_tasks __interrupt__ __error__ __resume__ __no_writes__ branch:to:agent tools "
+    b"\xaarun_id\xd9$\xa9thread_id\xaacheckpoint_ns\xafcounters_since_delta_snapshot"
+    b"\x95\xc7\x05\x94\xbdlangchain_core.messages.human\xacHumanMessage\xbalangchain_core.messages.ai\xa9AIMessage"
+    b"\x87\xa7content\xd9\xb1additional_kwargs\x80\xb1response_metadata\x80\xa4type\xa2ai\xa5human\xa4name\xc0\xa2id\xd9$"
+    b"\xaatool_calls\x90\xb2invalid_tool_calls\x90\xaeusage_metadata\xc0\xb3model_validate_json"
+    b"\x83\xa6source\xa5input\xa6update\xa4fork\xa4step\xff\xa7parents\x80"
+    b"\x83\xa6source\xa4loop\xa4step\x01\xa7parents\x80"
+    b"\x86\xa1v\x04\xa2ts\xd9 2026-11-24T04:16:01.882131+00:00"
+    b"\xa2id\xd9$1f1e7b84-5e37-6ab4-8000-\xb0channel_versions\x84\xa9__start__\xd93"
+    b"00000000000000000000000000000002.0.\xa8messages\xd92\xafbranch:to:model\xd92"
+    b"00000000000000000000000000000003.0.\xadversions_seen\x83\xa9__input__\x80\xa9__start__\x81\xa9__start__\xd93"
+    b"00000000000000000000000000000001.0.\xa5model\x81\xafbranch:to:model\xd93\xb0updated_channels\x91\xa9__start__"
+    b"\x92\xafbranch:to:model\xa8messages"
+    b"\x87\xa2ns\xa0\xa2id\xd9$1f1e7b84-5e37-6ab4-8000-\xa4leaf\xd90writes.t-w0\xa7created\xcf\x18\xea"
+    b"\xa6writer\xbdlanggraph-checkpoint-s3/0.1.0\xa6writes\x91\x96\xd9$"
+    b"\xb9~__pregel_pull, __start__\x00\xa8messages\xa7msgpack\x91\x93\x00\x00\xcd\x01\x00"
+    b"\xa6frames\x91\x95\x00\xcc\xc8\xcd\x01\x00\xa4none\xce"
+    b"\x8b\xa2ns\xa0\xa2id\xd9$1f1e7b84-5e37-6ab4-8000-"
+    b"\xa4leaf\xd9_checkpoint.p1f1e7b84-5e37-6ab4-8000-.kloop.s1.r\xa7created\xcf\x18\xea"
+    b"\xa6writer\xbdlanggraph-checkpoint-s3/0.1.0\xa6parent\xd9$1f1e7b84-5e37-6ab4-8000-"
+    b"\xa8metadata\x92\xa7msgpack\x91\x93\x00\x00\x1d\xaacheckpoint\x92\xa7msgpack\x91\x93\x00\x1d\xcd\x02\x00"
+    b"\xa8channels\x82\xafbranch:to:model\x92\xa4null\x90\xa8messages\x92\xa7msgpack\x92\x93\x00\xcd\x02\x00\x03"
+    b"\x94\x01\x00\xcd\x04\x00\x03\xaeparent_created\xcf\x18\xea\xa6frames\x92\x95\x00\xcd\x01\x00\xcd\x02\x00"
+    b"\xa7zstd-d1\xce\x98\xcd\x02\x00\xcd\x04\x00\xcd\x08\x00\xa4zstd\xce\xd9$1f1e7b84-5e37-6ab4-8001-"
+    b"\xd9:checkpoint.p1f1e7b84-5e37-6ab4-8000-.kloop.s1\xcek"
+)
+
+
+class _Packers(threading.local):
+    """What compresses small frames, one for each thread: to make one takes longer than they do."""
+
+    def __init__(self, dictionary: zstd.ZstdDict) -> None:
+        self.plain = zstd.ZstdCompressor(level=_SMALL_LEVEL)
+        self.with_dictionary = zstd.ZstdCompressor(level=_SMALL_LEVEL, zstd_dict=dictionary)
+
+
+class _Shared:
+    """Dictionary that all threads share. zstd locks it while one of them prepares it for its own use."""
+
+    def __init__(self) -> None:
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Make it anew."""
+        self.dictionary = zstd.ZstdDict(_DICTIONARY, is_raw=True)
+        self.packers = _Packers(self.dictionary)
+
+
+_shared: Final = _Shared()
+
+
+def compress(raw: bytes, codec: Codec) -> tuple[str, bytes]:
+    """Compress a frame.
+
+    Returns:
+        The codec that was used and the bytes: `none` and `raw` itself where compressing
+        doesn't make it smaller, as with what is already compressed or encrypted. What becomes
+        too small for `MOST_RATIO` is filled up with zeros, which a reader passes over.
+    """
+    if codec == "none" or len(raw) < _TOO_SMALL or (len(raw) >= _LARGE and not _worth_trying(raw)):
+        return "none", raw
+    if codec == "gzip":
+        gzip = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_CONTAINER)
+        packed = gzip.compress(raw) + gzip.flush()
+    else:
+        if len(raw) <= _SMALL:
+            packers = _shared.packers
+            packer = packers.with_dictionary if codec == "zstd-d1" else packers.plain
+            packed = packer.compress(raw, packer.FLUSH_FRAME)
+        else:
+            dictionary = _shared.dictionary if codec == "zstd-d1" else None
+            packed = zstd.compress(raw, level=_ZSTD_LEVEL, zstd_dict=dictionary)
+        packed = packed.ljust(-(-len(raw) // MOST_RATIO), b"\0")
+    return (codec, packed) if len(packed) < len(raw) else ("none", raw)
+
+
+def _worth_trying(raw: bytes) -> bool:
+    """Whether a few short stretches of something large become smaller, together."""
+    sample = b"".join([raw[at : at + _SAMPLE] for at in range(0, len(raw), len(raw) // _SAMPLES)])
+    return len(zstd.compress(sample, level=1)) <= _WORTHWHILE * len(sample)
+
+
+def decompress(stored: bytes | memoryview, codec: str, raw_length: int) -> bytes:
+    """Decompress a frame, never into more than `raw_length` bytes. What follows it is passed over.
+
+    Memory is taken for what comes out, not for what is announced; and what may come out is bounded by what is
+    there, so it takes a large object to fill a reader's memory.
+
+    Raises:
+        ValueError: The codec is unknown, more is announced than `MOST_RATIO` allows, or the bytes don't
+            decompress to exactly that length.
+    """
+    most = len(stored) * MOST_RATIO
+    if raw_length > most:
+        raise ValueError(f"it holds {most} bytes at most where {raw_length} were announced")
+    try:
+        # One byte more is asked for than announced, so that too much shows as too much.
+        if codec == "none":
+            raw = bytes(stored)
+        elif codec in ("zstd", "zstd-d1"):
+            dictionary = _shared.dictionary if codec == "zstd-d1" else None
+            raw = zstd.ZstdDecompressor(zstd_dict=dictionary).decompress(stored, raw_length + 1)
+        elif codec == "gzip":
+            raw = zlib.decompressobj(_GZIP_CONTAINER).decompress(stored, raw_length + 1)
+        else:
+            raise ValueError(f"its codec {codec[:20]!r} is unknown to this version")
+    except (zstd.ZstdError, zlib.error) as error:
+        raise ValueError(f"its {codec} data is damaged: {error}") from error
+    if len(raw) != raw_length:
+        raise ValueError(
+            f"it holds {'over ' if len(raw) > raw_length else ''}"
+            f"{min(len(raw), raw_length)} bytes where {raw_length} were announced"
+        )
+    return raw

@@ -1,5 +1,0 @@
-"""What an object in the bucket is: its key, its bytes, and what they mean. Pure; nothing here does I/O.
-
-`keys.py` draws the layout, `format.py` is the container, `codecs.py` compresses its frames, and
-`records.py` says which values a checkpoint's object and a writes object hold.
-"""

@@ -1,0 +1,154 @@
+"""Reads what checkpoints borrow: the frames that lie in earlier checkpoints' objects.
+
+All of them come in one round trip, by object. Where one is gone, the reader looks again (`load.py`): the
+borrower may have been rewritten just before its lender was deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord
+from langgraph_checkpoint_s3.format.container import Container
+from langgraph_checkpoint_s3.format.frames import Frame
+from langgraph_checkpoint_s3.format.keys import Layout
+from langgraph_checkpoint_s3.plans.context import Context
+from langgraph_checkpoint_s3.plans.data_keys import unlock_keys
+from langgraph_checkpoint_s3.plans.plan import Plan, abreast, together
+from langgraph_checkpoint_s3.plans.scan import versions
+from langgraph_checkpoint_s3.plans.transfer import Sizes
+from langgraph_checkpoint_s3.s3.requests import Body, GetObject, Missing
+
+_GAP = 64 * 1024
+"""Bytes between two frames of an object that are rather read than asked around."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Loan:
+    """A frame that is needed, and by whom."""
+
+    key: str
+    frame: Frame
+    container: Container
+    number: int
+
+
+def lender_key(namespace: str, frame: Frame) -> str | None:
+    """The key of the object that a frame lies in, if it is lent.
+
+    Args:
+        namespace: The borrower's namespace's folder.
+        frame: The frame.
+    """
+    return Layout.sibling(namespace, *frame.lender[:2]) if frame.lender else None
+
+
+def lender_keys(namespace: str, record: CheckpointRecord) -> set[str]:
+    """Return the keys of the objects that a checkpoint borrows from.
+
+    Args:
+        namespace: Its namespace's folder.
+        record: The checkpoint.
+    """
+    return {key for frame in record.container.frames if (key := lender_key(namespace, frame)) is not None}
+
+
+def missing(record: CheckpointRecord) -> list[int]:
+    """The lent frames that a checkpoint still needs."""
+    return record.container.missing(record.all_values())
+
+
+def provide(
+    context: Context,
+    records: Iterable[tuple[str, CheckpointRecord]],
+    past: Mapping[str, str] | None = None,
+) -> Plan[None]:
+    """Bring in lent frames, as far as they are there and sound.
+
+    Args:
+        context: The saver's.
+        records: Checkpoints, each with its namespace's folder.
+        past: Of which lenders to read which versions, and of no others; by default, all as they are now.
+    """
+    loans: list[_Loan] = []
+    lent = list(records)
+    for namespace, record in lent:
+        for number in missing(record):
+            frame = record.container.frames[number]
+            key = lender_key(namespace, frame)
+            if key is None or (past is not None and key not in past):
+                continue
+            loan = _Loan(key, frame, record.container, number)
+            stored = context.memory.frame(loan.key, frame)
+            if (stored is None or not record.container.provide(number, stored)) and frame.stored:
+                loans.append(loan)
+    if context.vault is not None:
+        frames = (frame for _, record in lent for frame in record.container.frames)
+        yield from unlock_keys(context.vault, (frame.key for frame in frames if frame.key is not None))
+    spans = list(_spans(loans, context.sizes, past or {}))
+    answers = yield from together(request for _, requests in spans for request in requests)
+    position = 0
+    for group, requests in spans:
+        data = _joined(answers[position : position + len(requests)])
+        position += len(requests)
+        for loan in group:
+            start = loan.frame.offset - requests[0].first
+            stored = data[start : start + loan.frame.stored]
+            if loan.container.provide(loan.number, stored):
+                context.memory.keep_frame(loan.key, loan.frame, stored)
+
+
+def provide_past(context: Context, namespace: str, record: CheckpointRecord) -> Plan[None]:
+    """Bring in lent frames from old versions of their lenders, the newest first, as far as there are any.
+
+    A lender may have been rewritten, or overwritten, since: the frames' CRCs tell which version is right.
+
+    Args:
+        context: The saver's.
+        namespace: The checkpoint's namespace's folder.
+        record: The checkpoint.
+    """
+    frames = record.container.frames
+    keys = list(dict.fromkeys(key for n in missing(record) if (key := lender_key(namespace, frames[n]))))
+    listed = yield from abreast(versions(key) for key in keys)  # also of keys that go on behind it
+    old = {
+        key: [each.version_id for each in found if each.key == key and not each.marker and not each.latest]
+        for key, found in zip(keys, listed, strict=True)
+    }
+    while missing(record) and any(old.values()):
+        past = {key: ids.pop(0) for key, ids in old.items() if ids}
+        yield from provide(context, [(namespace, record)], past)
+
+
+def _spans(
+    loans: Sequence[_Loan], sizes: Sizes, past: Mapping[str, str]
+) -> Iterator[tuple[list[_Loan], list[GetObject]]]:
+    """What to ask for: neighbours of one object together, and what is long in parts."""
+    group: list[_Loan] = []
+    end = 0
+    for loan in sorted(loans, key=lambda each: (each.key, each.frame.offset)):
+        if group and (loan.key != group[0].key or loan.frame.offset > end + _GAP):
+            yield group, _requests(group, end, sizes, past)
+            group = []
+        end = max(end if group else 0, loan.frame.offset + loan.frame.stored)
+        group.append(loan)
+    if group:
+        yield group, _requests(group, end, sizes, past)
+
+
+def _requests(group: Sequence[_Loan], end: int, sizes: Sizes, past: Mapping[str, str]) -> list[GetObject]:
+    key, first = group[0].key, group[0].frame.offset
+    size = end - first if end - first < sizes.multipart_threshold else sizes.part_size
+    return [
+        GetObject(key, first=start, length=min(size, end - start), keep=False, version=past.get(key))
+        for start in range(first, end, size)
+    ]
+
+
+def _joined(answers: Sequence[Body | Missing]) -> bytes:
+    """A span's bytes; none where some are missing. That they are the right ones, their CRCs tell."""
+    if len(answers) == 1 and isinstance(answers[0], Body):
+        return answers[0].data
+    parts = [answer.data for answer in answers if isinstance(answer, Body)]
+    return b"".join(parts) if len(parts) == len(answers) else b""

@@ -1,0 +1,100 @@
+"""Asks the key provider for what is about to be needed: the key to write with, and those of what was read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, TypeVar
+
+from langgraph_checkpoint_s3.crypto.aead import DataKey, KeyRef
+from langgraph_checkpoint_s3.crypto.key_cache import Vault
+from langgraph_checkpoint_s3.errors import DecryptionError, S3CheckpointError
+from langgraph_checkpoint_s3.format.container import sealed_with
+from langgraph_checkpoint_s3.plans.context import Context
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
+from langgraph_checkpoint_s3.s3.requests import Body, Call, Failed, Missing, Tried
+
+T = TypeVar("T")
+
+
+def key_to_write(context: Context) -> Plan[KeyRef | None]:
+    """The key to encrypt with; `None` where nothing is encrypted."""
+    if context.vault is None:
+        return None
+    key = context.vault.current
+    if key is None:
+        key = yield from ask(Call(partial(_current, context.vault.provider)))
+        context.vault.keep(key, current=True)
+    return key.ref
+
+
+def unlock(context: Context, bodies: Iterable[Body | Missing]) -> Plan[None]:
+    """Have the keys at hand that objects need, those at least that can be had.
+
+    Args:
+        context: The saver's.
+        bodies: What was read of them, from their beginnings on.
+    """
+    if context.vault is not None:
+        found = (body.data for body in bodies if isinstance(body, Body))
+        yield from unlock_objects(context.vault, found)
+
+
+def unlock_objects(vault: Vault, objects: Iterable[bytes]) -> Plan[None]:
+    """Have the keys of objects at hand, of which there are at least the beginnings."""
+    refs = (sealed_with(data) for data in objects)
+    yield from unlock_keys(vault, (ref for ref in refs if ref is not None))
+
+
+def unlock_keys(vault: Vault, refs: Iterable[KeyRef]) -> Plan[None]:
+    """Have keys at hand, those at least that can be had: who needs another one is told why it isn't there."""
+    lacking = vault.lacking(refs)
+    answers = yield from together(Tried(Call(partial(_unlocked, vault.provider, ref))) for ref in lacking)
+    for ref, answer in zip(lacking, answers, strict=True):
+        if not isinstance(answer, Failed):
+            vault.keep(answer)
+        elif isinstance(answer.error, DecryptionError):
+            vault.keep_failure(ref, answer.error.reason)
+        else:
+            raise answer.error
+
+
+def run_calls(plan: Plan[T]) -> T:
+    """Run a plan that asks for keys alone, here and now."""
+    answers: list[Any] | None = None
+    while True:
+        try:
+            batch: Any = next(plan) if answers is None else plan.send(answers)
+        except StopIteration as stop:
+            found: T = stop.value
+            return found
+        answers = []
+        for request in batch:
+            try:
+                call: Any = request.request if isinstance(request, Tried) else request
+                answers.append(call.function())
+            except S3CheckpointError as error:
+                if not isinstance(request, Tried):
+                    raise
+                answers.append(Failed(error))
+
+
+def _current(provider: Any) -> DataKey:
+    try:
+        found: DataKey = provider.current()
+    except S3CheckpointError:
+        raise
+    except Exception as error:
+        raise DecryptionError(
+            f"The key provider gave no key to write with ({type(error).__name__}); nothing was written"
+        ) from error
+    return found
+
+
+def _unlocked(provider: Any, ref: KeyRef) -> DataKey:
+    try:
+        return DataKey(ref, provider.unlock(ref))
+    except S3CheckpointError:
+        raise
+    except Exception as error:
+        raise DecryptionError(f"the key provider has no key {ref.id!r} ({type(error).__name__})") from error

@@ -1,0 +1,190 @@
+"""`list`: checkpoints newest first, filtered, a page at a time.
+
+The saver's `list` and `alist` loop over `Listing.page`. What a key tells (id, source, step, run)
+is decided before anything is read; other metadata by the objects' heads; and only what is going
+to be shown is read whole, in windows that grow.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langgraph.checkpoint.base import CheckpointTuple
+
+from langgraph_checkpoint_s3.format.ids import text_of
+from langgraph_checkpoint_s3.format.keys import AFTER_SLASH, encode_rank
+from langgraph_checkpoint_s3.plans.context import Address, Context
+from langgraph_checkpoint_s3.plans.load import Absent, Loaded, at, get_tuple, load, peek
+from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask
+from langgraph_checkpoint_s3.plans.scan import PAGE, Folder, Scan
+from langgraph_checkpoint_s3.s3.requests import ListObjects
+
+_FIRST_WINDOW = 8
+_LAST_WINDOW = 64
+_WINDOW_BYTES = 32 * 1024 * 1024
+_MOST_STREAMS = 16
+"""Up to so many namespaces are listed side by side; beyond, the whole thread is."""
+_IN_THE_KEY = frozenset({"source", "step", "run_id"})
+
+
+class Listing:
+    """One call of `list`.
+
+    Args:
+        context: The saver's.
+        address: The thread, and what else the config says; `None` lists all threads.
+        filter: Metadata that must be equal.
+        before: The id that all listed ones are less than.
+        limit: How many to give at most.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        address: Address | None,
+        filter: Mapping[str, Any] | None,
+        before: str | None,
+        limit: int | None,
+    ) -> None:
+        self._context = context
+        self._address = address
+        self._filter = dict(filter or {})
+        self._indexed = context.layout.index_filter(self._filter)
+        self._before = before
+        self._left = limit
+        self._window = _FIRST_WINDOW
+        self._largest = 0  # of the states so far: their objects may borrow most of them
+        self._streams: list[_Stream] | None = None
+        self._exhausted = False
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing more to come."""
+        return self._exhausted or (self._left is not None and self._left <= 0)
+
+    def page(self) -> Plan[list[CheckpointTuple]]:
+        """The next checkpoints. None at all may come, before `done` too."""
+        if self._streams is None:
+            self._streams = yield from self._begin()
+        folders = yield from self._candidates(self._streams)
+        if not self._filter.keys() <= _IN_THE_KEY:
+            folders = yield from self._matching(folders)
+        found: list[CheckpointTuple] = []
+        for folder, loaded in zip(folders, (yield from load(self._context, folders)), strict=True):
+            if loaded is Absent.UNACKNOWLEDGED:
+                continue
+            if not isinstance(loaded, Loaded):  # deleted meanwhile, unless it is listed still
+                shown = yield from get_tuple(self._context, folder.address)
+            else:
+                self._largest = max(self._largest, loaded.checkpoint.size)
+                shown = loaded.tuple(self._context)
+            if shown is not None and self._matches(shown.metadata):
+                found.append(shown)
+        if self._left is not None:
+            found = found[: self._left]
+            self._left -= len(found)
+        return found
+
+    def _begin(self) -> Plan[list[_Stream]]:
+        """The streams of folders, each newest first, whose merger is the answer."""
+        layout, address = self._context.layout, self._address
+        if address is None:
+            return [_Stream.of((yield from Scan(layout, layout.prefix).rest()))]
+        if address.checkpoint_ns is None:
+            return (yield from self._all_namespaces(layout.thread(address.thread_id)))
+        if address.checkpoint_id is not None:
+            folder = layout.checkpoint(address.thread_id, address.checkpoint_ns, address.checkpoint_id)
+            return [_Stream(Scan(layout, folder))]
+        return [self._namespace(layout.namespace(address.thread_id, address.checkpoint_ns))]
+
+    def _all_namespaces(self, thread: str) -> Plan[list[_Stream]]:
+        """A small thread is listed at once; of a large one, each namespace, unless they are many."""
+        layout = self._context.layout
+        whole = Scan(layout, thread)
+        plans: list[Plan[Any]] = [whole.more(), ask(ListObjects(thread, delimiter="/"))]
+        folders, names = yield from abreast(plans)
+        # A store whose folders aren't those that it has just shown objects in doesn't know delimiters.
+        known = {folder.namespace for folder in folders} <= set(names.prefixes)
+        if known and not whole.done and names.token is None and len(names.prefixes) <= _MOST_STREAMS:
+            return [self._namespace(prefix) for prefix in names.prefixes]
+        return [_Stream.of(folders + (yield from whole.rest()))]
+
+    def _namespace(self, prefix: str) -> _Stream:
+        start_after = prefix + encode_rank(self._before) + AFTER_SLASH if self._before else None
+        # A checkpoint has two or three objects, as a rule.
+        page = PAGE if self._left is None or self._filter else min(PAGE, max(64, 4 * self._left))
+        return _Stream(Scan(self._context.layout, prefix, start_after=start_after, page=page))
+
+    def _candidates(self, streams: Sequence[_Stream]) -> Plan[list[Folder]]:
+        """The next window of folders that can match, as far as their keys tell."""
+        window = self._window
+        if self._left is not None and self._filter.keys() <= _IN_THE_KEY:
+            window = min(self._left, _LAST_WINDOW)  # the keys decide: no more than these are needed
+        self._window = min(2 * self._window, _LAST_WINDOW)
+        chosen: list[Folder] = []
+        size = 0
+        while len(chosen) < window and size < _WINDOW_BYTES:
+            yield from abreast(stream.fill() for stream in streams)
+            first = max(
+                (stream for stream in streams if stream.folders),
+                key=lambda stream: stream.folders[0].checkpoint_id,
+                default=None,
+            )
+            if first is None:
+                self._exhausted = True
+                break
+            folder = first.folders.popleft()
+            if self._admits(folder):
+                chosen.append(folder)
+                size += max(self._largest, sum(entry.size for entry in folder.entries))
+        return chosen
+
+    def _admits(self, folder: Folder) -> bool:
+        wanted = self._address.checkpoint_id if self._address else None
+        if not folder.checkpoints or (wanted is not None and folder.checkpoint_id != wanted):
+            return False
+        if self._before and folder.checkpoint_id >= self._before:
+            return False
+        return folder.leaf is None or folder.leaf.admits(self._indexed)
+
+    def _matching(self, folders: Sequence[Folder]) -> Plan[list[Folder]]:
+        """Those whose metadata matches, by the heads of their objects."""
+        matching: list[Folder] = []
+        for folder, record in zip(folders, (yield from peek(self._context, folders)), strict=True):
+            if record is None:
+                matching.append(folder)  # not found: reading it whole will tell whether it is gone
+                continue
+            with at(folder.key):
+                if self._matches(record.metadata(self._context.serde)):
+                    matching.append(folder)
+        return matching
+
+    def _matches(self, metadata: Mapping[str, Any]) -> bool:
+        return all(_equal(name, metadata.get(name), value) for name, value in self._filter.items())
+
+
+def _equal(name: str, found: Any, wanted: Any) -> bool:
+    """Return if metadata matches a filter. A run is the same as a UUID and as its text."""
+    if found == wanted:
+        return True
+    return name == "run_id" and text_of(found) is not None and text_of(found) == text_of(wanted)
+
+
+class _Stream:
+    """Folders of one namespace, newest first, listed as they are used up."""
+
+    def __init__(self, scan: Scan | None, folders: Sequence[Folder] = ()) -> None:
+        self.folders = deque(folders)
+        self._scan = scan
+
+    @classmethod
+    def of(cls, folders: list[Folder]) -> _Stream:
+        """All there is, from any number of namespaces."""
+        return cls(None, sorted(folders, key=lambda folder: folder.checkpoint_id, reverse=True))
+
+    def fill(self) -> Plan[None]:
+        """List on until there is a folder, or nothing left."""
+        while not self.folders and self._scan is not None and not self._scan.done:
+            self.folders.extend((yield from self._scan.more()))

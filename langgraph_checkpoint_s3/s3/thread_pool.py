@@ -1,0 +1,310 @@
+"""Threads for requests that are sent at once: begun when they are needed, and gone when they aren't.
+
+Who waits here may be interrupted at any moment: Ctrl-C reaches the main thread between any two steps. So who
+waits takes no lock that a thread needs in order to end, and counts nothing: what is done is written down
+where it can be looked up again, and `SimpleQueue` only wakes who looks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any, Final, TypeAlias, TypeVar
+
+from langgraph_checkpoint_s3.fork_safety import renew_after_fork
+
+T = TypeVar("T")
+Outcome: TypeAlias = "tuple[Any, BaseException | None]"
+"""What came of a call: what it returned, or its error."""
+
+logger = logging.getLogger("langgraph_checkpoint_s3")
+
+IDLE: Final = 10.0
+"""Seconds after which a thread without work ends."""
+
+
+class Threads:
+    """Some threads, made when they are needed. They hold up neither a process's end nor a fork.
+
+    Args:
+        most: How many at most; who comes later waits.
+        name: What their names begin with.
+        idle: Seconds after which one without work ends.
+    """
+
+    def __init__(self, most: int, name: str, idle: float = IDLE) -> None:
+        self._most = most
+        self._name = name
+        self._idle_time = idle
+        self._made = 0
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Have none: the parent's aren't here."""
+        self._lock = threading.Lock()
+        self._workers: set[_Worker] = set()
+        self._idle: list[_Worker] = []
+        self._waiting: deque[Callable[[], object]] = deque()
+
+    def start(self, job: Callable[[], object]) -> None:
+        """Call a function in one of them, which must not raise.
+
+        Raises:
+            RuntimeError: There can be no more threads, or the interpreter is ending.
+        """
+        worker: _Worker | None = None
+        try:
+            with self._lock:
+                if self._idle:
+                    self._idle.pop().box.put(job)
+                    return
+                if len(self._workers) >= self._most:
+                    self._waiting.append(job)
+                    return
+                self._made += 1
+                worker = _Worker(self, f"{self._name}-{self._made}", job)
+                self._workers.add(worker)
+            worker.thread.start()
+        except BaseException:
+            if worker is not None and worker.thread.ident is None:
+                self._forget(worker)
+            raise
+
+    def each(
+        self, function: Callable[[T], Any], items: Sequence[T], most: int
+    ) -> tuple[list[Any], BaseException | None]:
+        """Call a function with each item, some of them at once, and wait until all of that is settled.
+
+        This thread does its share. So all of it is done also where there are no threads left.
+
+        Args:
+            function: The function.
+            items: The items.
+            most: How many calls are under way at once, at most.
+
+        Returns:
+            What the calls returned, and the error of the first that failed. Who is interrupted gets that as
+            the error, once those calls are settled that had begun; the others aren't made.
+        """
+        batch = _Batch(function, items, min(most, len(items)) - 1)
+        try:
+            try:
+                for helper in batch.helpers():
+                    self.start(helper)
+            except RuntimeError as error:
+                logger.info("There are fewer threads than requests at once: %s", error)
+            batch.work(interruptible=True)
+            batch.end(drop=False)
+            return batch.results()
+        except BaseException as error:  # noqa: BLE001  # Ctrl-C: it is told once all is settled
+            batch.drop()
+            return [], error
+
+    async def awaited(self, function: Callable[[], T], stop: Callable[[], None]) -> T:
+        """Call a function in one of them, and wait for it.
+
+        Args:
+            function: The function.
+            stop: Asks it to stop, when this is cancelled. It is waited for all the same.
+        """
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Outcome] = loop.create_future()
+
+        def job() -> None:
+            outcome = _attempt(function)
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits
+                loop.call_soon_threadsafe(_tell, done, outcome)
+
+        self.start(partial(copy_context().run, job))
+        cancelled: asyncio.CancelledError | None = None
+        while not done.done():
+            try:
+                await asyncio.wait([done])
+            except asyncio.CancelledError as error:
+                cancelled = error
+                stop()
+        result, failure = done.result()
+        if cancelled is not None:
+            raise cancelled
+        if failure is not None:
+            raise failure
+        returned: T = result
+        return returned
+
+    def close(self) -> None:
+        """Wait for what they do, and end them. They come back with the next use."""
+        with self._lock:
+            workers, self._workers = self._workers, set()
+            idle, self._idle = self._idle, []
+            for worker in workers:
+                worker.last = True
+            for worker in idle:
+                worker.box.put(None)
+        for worker in workers:
+            # One that is only being started has its job after this, and ends by itself then.
+            if worker.thread is not threading.current_thread() and worker.thread.ident is not None:
+                worker.thread.join()
+
+    def next_job(self, worker: _Worker) -> Callable[[], object] | None:
+        """Wait for a thread's next job; `None` is its end."""
+        with self._lock:
+            if self._waiting:
+                return self._waiting.popleft()
+            if worker.last:
+                return None
+            self._idle.append(worker)
+        try:
+            return worker.box.get(timeout=self._idle_time)
+        except Empty:
+            pass
+        with self._lock:
+            if worker in self._idle:
+                self._idle.remove(worker)
+            with contextlib.suppress(Empty):
+                return worker.box.get_nowait()  # it has come just now
+            self._workers.discard(worker)
+        return None
+
+    def _forget(self, worker: _Worker) -> None:
+        with self._lock:
+            self._workers.discard(worker)
+
+
+class _Worker:
+    """A thread, and where its next job comes."""
+
+    def __init__(self, pool: Threads, name: str, job: Callable[[], object]) -> None:
+        self.box: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self.last = False
+        self._pool = pool
+        self._first: Callable[[], object] | None = job
+        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def _run(self) -> None:
+        job, self._first = self._first, None
+        while job is not None:
+            try:
+                job()
+            except BaseException:
+                logger.exception("A thread's job failed")
+            del job  # and what it holds, while the thread waits
+            job = self._pool.next_job(self)
+
+
+class _Batch:
+    """Calls that are settled together, by the thread that waits for them and by helpers.
+
+    A helper that begins says so in `_begun`, once and for all. So does who waits, in its place, of one that
+    is to begin no more. Whoever is there first counts: `dict.setdefault` is one step.
+    """
+
+    def __init__(self, function: Callable[[Any], Any], items: Sequence[Any], helpers: int) -> None:
+        self._function = function
+        self._items = items
+        self._todo = deque(range(len(items)))
+        self._outcomes: dict[int, Outcome] = {}
+        self._helpers = range(helpers)
+        self._begun: dict[int, bool] = {}
+        self._ended: set[int] = set()
+        self._bell: SimpleQueue[None] = SimpleQueue()
+
+    def helpers(self) -> list[Callable[[], object]]:
+        """Make what helps, to be called in other threads."""
+        return [partial(copy_context().run, self._help, number) for number in self._helpers]
+
+    def work(self, *, interruptible: bool = False) -> None:
+        """Make calls until there are none left."""
+        while True:
+            try:
+                number = self._todo.popleft()
+            except IndexError:
+                return
+            outcome = _attempt(partial(self._function, self._items[number]))
+            self._outcomes[number] = outcome
+            if interruptible and outcome[1] is not None and not isinstance(outcome[1], Exception):
+                raise outcome[1]
+
+    def end(self, *, drop: bool) -> None:
+        """Wait until no call is under way.
+
+        Args:
+            drop: Whether calls that haven't begun are dropped.
+        """
+        if drop:
+            self._todo.clear()
+        begun = [number for number in self._helpers if self._begun.setdefault(number, False)]
+        while not self._ended.issuperset(begun):
+            self._bell.get()
+
+    def drop(self) -> None:
+        """Drop the calls to come, and wait for those under way, however often this is interrupted."""
+        while True:
+            with contextlib.suppress(BaseException):
+                self.end(drop=True)
+                return
+
+    def results(self) -> tuple[list[Any], BaseException | None]:
+        """Return the results of all calls, and the first error."""
+        outcomes = [self._outcomes[number] for number in range(len(self._items))]
+        failure = next((error for _, error in outcomes if error is not None), None)
+        return [answer for answer, _ in outcomes], failure
+
+    def _help(self, number: int) -> None:
+        if not self._begun.setdefault(number, True):
+            return
+        try:
+            self.work()
+        finally:
+            self._ended.add(number)
+            self._bell.put(None)
+
+
+class Stop:
+    """Asks a plan that runs in a thread to stop: it is told so once, at its next step, and may clean up."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        self._told = False
+
+    def ask(self) -> None:
+        """Ask it to stop."""
+        self._asked.set()
+
+    def due(self) -> asyncio.CancelledError | None:
+        """Give what to tell the plan now, if anything; it is told then."""
+        if self._told or not self._asked.is_set():
+            return None
+        self._told = True
+        return asyncio.CancelledError()
+
+    def check(self) -> None:
+        """Raise `CancelledError` if a request shouldn't be sent any more."""
+        if self._asked.is_set() and not self._told:
+            raise asyncio.CancelledError
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for some seconds, or until it is asked to stop."""
+        if self._told:
+            threading.Event().wait(seconds)
+        else:
+            self._asked.wait(seconds)
+
+
+def _tell(done: asyncio.Future[Outcome], outcome: Outcome) -> None:
+    if not done.done():
+        done.set_result(outcome)
+
+
+def _attempt(function: Callable[[], Any]) -> Outcome:
+    try:
+        return function(), None
+    except BaseException as error:  # noqa: BLE001  # thrown into the plan
+        return None, error
