@@ -24,7 +24,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from benchmarks import report
 from benchmarks.changes import CASES, Case
-from langgraph_checkpoint_s3.format.borrowing import Known, Rules
+from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy, Known
 from langgraph_checkpoint_s3.format.checkpoint import SECOND, Origin
 from langgraph_checkpoint_s3.format.checkpoint_writer import Draft, draft, serialize
 
@@ -32,7 +32,7 @@ _TITLE: Final = "CPU of encoding"
 _SIZES: Final = {"1 kB": 1_000, "10 kB": 10_000, "100 kB": 100_000, "10 MB": 10_000_000}
 _CHANNEL: Final = "value"
 _METADATA: Final[CheckpointMetadata] = {"source": "loop", "step": 1, "parents": {}}
-_RULES: Final = Rules(horizon=24 * 3600.0)
+_RULES: Final = BorrowPolicy(horizon=24 * 3600.0)
 _SAMPLE: Final = 0.01
 """Seconds that a sample takes, at least: short work is done again for so long."""
 _CONTROL: Final = "whole, beside itself"

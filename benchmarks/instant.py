@@ -13,18 +13,18 @@ from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.plans import put
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.s3.requests import (
+    Attempted,
     Body,
     Entry,
     GetObject,
     HeadObject,
     ListObjects,
-    Missing,
+    NotFound,
     Page,
     PutObject,
     Request,
     Stored,
     Tick,
-    Tried,
 )
 
 T = TypeVar("T")
@@ -74,10 +74,10 @@ class Instant:
                 return Stored(_ETAG)
             case Tick():
                 return 0.0
-            case Tried(inner):
+            case Attempted(inner):
                 return self._answer(inner)
             case GetObject(key) if key not in self.objects:
-                return Missing()
+                return NotFound()
             case GetObject():
                 return self._get(request)
             case ListObjects(prefix):

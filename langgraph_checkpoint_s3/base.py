@@ -13,15 +13,15 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from langgraph_checkpoint_s3.config import S3Config, unknown_setting
 from langgraph_checkpoint_s3.crypto.aead import SECRET_BYTES, derive
-from langgraph_checkpoint_s3.crypto.key_cache import Vault
+from langgraph_checkpoint_s3.crypto.key_cache import KeyCache
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.fork_safety import renew_after_fork
-from langgraph_checkpoint_s3.format.borrowing import Rules
+from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy
 from langgraph_checkpoint_s3.format.ids import thread_name
 from langgraph_checkpoint_s3.format.keys import Layout
-from langgraph_checkpoint_s3.format.name_hashing import Names
+from langgraph_checkpoint_s3.format.name_hashing import NameHasher
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.parent_cache import Memory
+from langgraph_checkpoint_s3.plans.parent_cache import ParentCache
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.stats import Stats
@@ -123,7 +123,7 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
         self._sizes = Sizes(
             self.config.multipart_threshold, self.config.multipart_part_size, self.config.cache_bytes
         )
-        self._rules = Rules(horizon=self.config.borrow_horizon)
+        self._rules = BorrowPolicy(horizon=self.config.borrow_horizon)
         self._store = Store(self.config, _WRITER, client=client, session=session, aio_session=aio_session)
         self._now = _Clock(lambda: self._store.shared.store_time())  # noqa: PLW0108  # the store may change
 
@@ -238,9 +238,9 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
             NotSupportedError: On entering: the store ignores conditional writes.
         """
         from langgraph_checkpoint_s3.lease import Lease  # by few processes
-        from langgraph_checkpoint_s3.lease_settings import Terms
+        from langgraph_checkpoint_s3.lease_settings import LeaseSettings
 
-        terms = Terms.of(ttl, wait, holder, auto_renew)
+        terms = LeaseSettings.of(ttl, wait, holder, auto_renew)
         name = thread_name(thread_id)
         return Lease(self._store, self._layout.lease(name), name, terms, self._now)
 
@@ -275,7 +275,7 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
             self._sizes,
             _WRITER,
             self._rules,
-            Memory(self._store.shared.states, self._store.shared.cache),
+            ParentCache(self._store.shared.states, self._store.shared.cache),
             self.config.borrow,
             self._vault,
             self.config.place,
@@ -291,7 +291,7 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
             self._store.shared.without_conditions()
 
 
-def _vault(config: S3Config, encryption: KeyProvider | None) -> Vault | None:
+def _vault(config: S3Config, encryption: KeyProvider | None) -> KeyCache | None:
     """Where the saver's keys are, if it has any."""
     if encryption is None:
         if config.require_encryption or config.private_keys:
@@ -307,10 +307,10 @@ def _vault(config: S3Config, encryption: KeyProvider | None) -> Vault | None:
             "KeyProvider of your own."
         )
     derive(bytes(SECRET_BYTES), "check")  # that the library is there
-    return Vault(encryption, required=config.require_encryption or config.private_keys)
+    return KeyCache(encryption, required=config.require_encryption or config.private_keys)
 
 
-def _names(config: S3Config, encryption: KeyProvider | None) -> Names | None:
+def _names(config: S3Config, encryption: KeyProvider | None) -> NameHasher | None:
     """How names are hashed in the bucket's keys, if they are."""
     if not config.private_keys or encryption is None:
         return None
@@ -320,7 +320,7 @@ def _names(config: S3Config, encryption: KeyProvider | None) -> Names | None:
             "private_keys=True needs a key to hash names with: give the key provider a names_key. It can "
             "never be changed for a prefix: with another one, nothing is found."
         )
-    return Names(derive(secret, "names"))
+    return NameHasher(derive(secret, "names"))
 
 
 def _split(keywords: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

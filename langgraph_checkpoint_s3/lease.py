@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from langgraph_checkpoint_s3.errors import ConflictError, InvalidConfigError, S3CheckpointError
 from langgraph_checkpoint_s3.fork_safety import renew_after_fork
-from langgraph_checkpoint_s3.format.lease_record import LeaseNote
-from langgraph_checkpoint_s3.lease_settings import Pace, Terms
+from langgraph_checkpoint_s3.format.lease_record import LeaseRecord
+from langgraph_checkpoint_s3.lease_settings import Clock, LeaseSettings
 from langgraph_checkpoint_s3.plans import lease as plans
 from langgraph_checkpoint_s3.plans.lease import Held, Taken
 from langgraph_checkpoint_s3.plans.plan import Plan
@@ -47,16 +47,16 @@ class Lease:
         store: Store,
         key: str,
         thread_id: str,
-        terms: Terms,
+        terms: LeaseSettings,
         now: Callable[[], int],
-        pace: Pace | None = None,
+        pace: Clock | None = None,
     ) -> None:
         self._store = store
         self._key = key
         self._thread_id = thread_id
         self._terms = terms
         self._now = now
-        self._pace = pace or Pace()
+        self._pace = pace or Clock()
         self._owner = uuid.uuid4().hex
         self._writes = 0
         self._held: Held | None = None
@@ -247,9 +247,9 @@ class Lease:
         self._held = None
         self._owner = uuid.uuid4().hex
 
-    def _note(self, token: int, *, released: bool = False) -> LeaseNote:
+    def _note(self, token: int, *, released: bool = False) -> LeaseRecord:
         self._writes += 4  # a taking may make as many writings: two of a proof, and one that gives it back
-        return LeaseNote(
+        return LeaseRecord(
             self._owner, self.holder, token, self._terms.ttl, self._writes, self._now(), released
         )
 

@@ -19,7 +19,7 @@ _MOST_HOLDER: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class LeaseSettings:
     """Arguments of `S3Saver.lease`, checked.
 
     Attributes:
@@ -35,7 +35,9 @@ class Terms:
     auto_renew: bool
 
     @classmethod
-    def of(cls, ttl: float | timedelta, wait: float | timedelta, holder: Any, auto_renew: bool) -> Terms:
+    def of(
+        cls, ttl: float | timedelta, wait: float | timedelta, holder: Any, auto_renew: bool
+    ) -> LeaseSettings:
         """Check the terms.
 
         Raises:
@@ -55,7 +57,7 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Clock:
     """Clock that can't be set, in seconds, and a pause. Tests have their own."""
 
     clock: Callable[[], float] = time.monotonic

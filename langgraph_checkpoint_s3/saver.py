@@ -16,7 +16,7 @@ from langgraph.checkpoint.base import (
 
 from langgraph_checkpoint_s3.base import BaseS3Saver
 from langgraph_checkpoint_s3.format.ids import runs_of, several, thread_name, threads_of
-from langgraph_checkpoint_s3.format.size_estimate import LIGHT, weigh
+from langgraph_checkpoint_s3.format.size_estimate import COALESCE_BELOW, estimate_size
 from langgraph_checkpoint_s3.plans import delete, load, put
 from langgraph_checkpoint_s3.plans.context import Address, before_of
 from langgraph_checkpoint_s3.plans.plan import Plan
@@ -169,7 +169,7 @@ class S3Saver(BaseS3Saver):
         """`put`, as a coroutine."""
         return await self._store.arun(
             self._put(config, checkpoint, metadata, new_versions),
-            weight=weigh(checkpoint["channel_values"].values()),
+            weight=estimate_size(checkpoint["channel_values"].values()),
         )
 
     def put_writes(
@@ -193,7 +193,7 @@ class S3Saver(BaseS3Saver):
             ConflictError: Others wrote special writes of this task each time in between.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        if weigh(value for _, value in writes) < LIGHT:
+        if estimate_size(value for _, value in writes) < COALESCE_BELOW:
             self._store.run_joint(*self._joint(config, writes, task_id, task_path))
         else:
             plan = put.put_task(self._context(), config, writes, task_id, task_path, self._now())
@@ -203,8 +203,8 @@ class S3Saver(BaseS3Saver):
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """`put_writes`, as a coroutine."""
-        weight = weigh(value for _, value in writes)
-        if weight < LIGHT:
+        weight = estimate_size(value for _, value in writes)
+        if weight < COALESCE_BELOW:
             await self._store.arun_joint(*self._joint(config, writes, task_id, task_path))
         else:
             plan = put.put_task(self._context(), config, writes, task_id, task_path, self._now())

@@ -13,9 +13,9 @@ from langgraph_checkpoint_s3.admin.bulk.batches import BatchResult
 from langgraph_checkpoint_s3.admin.check.report import CheckReport, Finding
 from langgraph_checkpoint_s3.admin.lifecycle.archive import RestoreStatus
 from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy, LifecycleWarning
-from langgraph_checkpoint_s3.admin.migration.migrate import Failure, Migrated, MigrationError
+from langgraph_checkpoint_s3.admin.migration.migrate import Migrated, MigrationError, MigrationFailure
 from langgraph_checkpoint_s3.admin.retention.orphans import Orphan, Orphans
-from langgraph_checkpoint_s3.admin.retention.prune import Pruned, Victim
+from langgraph_checkpoint_s3.admin.retention.prune import Pruned, PrunedCheckpoint
 from langgraph_checkpoint_s3.admin.setting_changes import Change
 from langgraph_checkpoint_s3.admin.signed_urls.api import SignedUrlWarning
 from langgraph_checkpoint_s3.admin.signed_urls.download import aload_signed_url, load_signed_url
@@ -38,7 +38,6 @@ __all__ = [
     "ClassUsage",
     "Description",
     "Exported",
-    "Failure",
     "Finding",
     "History",
     "HistoryEntry",
@@ -48,10 +47,12 @@ __all__ = [
     "LifecycleWarning",
     "Migrated",
     "MigrationError",
+    "MigrationFailure",
     "Orphan",
     "Orphans",
     "Prices",
     "Pruned",
+    "PrunedCheckpoint",
     "Purged",
     "RestoreStatus",
     "S3Admin",
@@ -59,7 +60,6 @@ __all__ = [
     "SignedUrlWarning",
     "Undeleted",
     "UsageReport",
-    "Victim",
     "aload_signed_url",
     "describe",
     "dumps",

@@ -100,11 +100,11 @@ def read_tuple(config: RunnableConfig) -> Job[CheckpointTuple | None]:
 def attempts(function: Callable[[U], T], arguments: Iterable[U]) -> list[T | Exception]:
     """What a function makes of each argument, or its error."""
     outcomes = [_attempt(function, argument) for argument in arguments]
-    let_go(outcomes)
+    clear_tracebacks(outcomes)
     return outcomes
 
 
-def let_go(outcomes: Iterable[object]) -> None:
+def clear_tracebacks(outcomes: Iterable[object]) -> None:
     """Let go of what errors' frames hold, whole states among it: many errors may be kept for long."""
     rest = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     seen: set[int] = set()

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin, operation_of
-from langgraph_checkpoint_s3.admin.jobs import Job, ReadIds, ReadTuple, Run, Settle, let_go
+from langgraph_checkpoint_s3.admin.jobs import Job, ReadIds, ReadTuple, Run, Settle, clear_tracebacks
 from langgraph_checkpoint_s3.admin.migration.source import Source
 from langgraph_checkpoint_s3.errors import S3CheckpointError
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast, settled
+from langgraph_checkpoint_s3.plans.plan import Plan, gather, return_errors
 
 T = TypeVar("T")
 
@@ -89,9 +89,9 @@ class Jobs(BaseAdmin):
         for answer in answers:
             if isinstance(answer, S3CheckpointError):
                 self._saver.internals[0].shared.failed(answer)
-        let_go(answers)
+        clear_tracebacks(answers)
         return answers
 
 
 def _side_by_side(plans: Sequence[Plan[T]]) -> Plan[list[T | Exception]]:
-    return abreast([settled(plan, Exception) for plan in plans])
+    return gather([return_errors(plan, Exception) for plan in plans])

@@ -9,5 +9,5 @@ Progress: TypeAlias = Callable[[int, "int | None"], None]
 """Called with how many items are done, and how many there are in all (`None` while that isn't known)."""
 
 
-def silent(done: int, total: int | None) -> None:
+def no_progress(done: int, total: int | None) -> None:
     """Tell nobody."""

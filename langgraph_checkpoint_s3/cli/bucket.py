@@ -14,7 +14,7 @@ from langgraph_checkpoint_s3 import NotSupportedError
 from langgraph_checkpoint_s3.admin import Change, LifecyclePolicy
 from langgraph_checkpoint_s3.admin.bucket.iam import Role
 from langgraph_checkpoint_s3.cli.options import DryRun, Yes
-from langgraph_checkpoint_s3.cli.runtime import FAILED, USAGE, Run, Stop, command
+from langgraph_checkpoint_s3.cli.runtime import FAILED, USAGE, CommandExit, Invocation, command
 from langgraph_checkpoint_s3.text.sanitize import clean
 
 ROLES: Final[tuple[str, ...]] = get_args(Role)
@@ -39,10 +39,10 @@ def add(app: typer.Typer) -> None:
         "iam-policy --role runtime --role retention",
         "Print the IAM policy with the least that is needed.",
     )(iam_policy)
-    command(app, "serve", "serve ./data --port 9000", "Run a local S3 server for development.")(serve)
+    command(app, "serve", "serve ./data --port 9000", "Invocation a local S3 server for development.")(serve)
 
 
-def check(run: Run) -> None:
+def check(run: Invocation) -> None:
     """Try all that a saver needs of the bucket, and say what is missing and what to do.
 
     Two small objects are made and removed again. Exit code 1 if a saver can't work there.
@@ -61,11 +61,11 @@ def check(run: Run) -> None:
 
     run.answer({"place": report.place, "ok": report.ok, "findings": report.findings}, show)
     if not report.ok:
-        raise Stop(FAILED)
+        raise CommandExit(FAILED)
 
 
 def setup(
-    run: Run,
+    run: Invocation,
     harden: Annotated[
         bool, typer.Option("--harden", help="Set encryption, TLS only, no public access too.")
     ] = False,
@@ -83,7 +83,7 @@ def setup(
             changes += run.admin.create_bucket()
         except NotSupportedError as error:
             what = error.reason.partition(" To set the rest up")[0]
-            raise Stop(FAILED, f"error: {what} Leave out --harden.") from error
+            raise CommandExit(FAILED, f"error: {what} Leave out --harden.") from error
     run.saver.setup()
     if versioning:
         changes += run.admin.enable_versioning()
@@ -96,7 +96,7 @@ def setup(
 
 
 def lifecycle(
-    run: Run,
+    run: Invocation,
     delete_after: Annotated[
         int | None, typer.Option(metavar="DAYS", help="Delete what was written so long ago.")
     ] = None,
@@ -117,7 +117,7 @@ def lifecycle(
     """
     wanted = (delete_after, archive_after, noncurrent_after)
     if remove and any(each is not None for each in wanted):
-        raise Stop(USAGE, "Either --remove, or days: not both.")
+        raise CommandExit(USAGE, "Either --remove, or days: not both.")
     if remove:
         if dry_run:
             before = run.admin.get_lifecycle_policy()
@@ -150,7 +150,7 @@ def lifecycle(
 
 
 def iam_policy(
-    run: Run,
+    run: Invocation,
     role: Annotated[
         list[str] | None,
         typer.Option(
@@ -172,7 +172,7 @@ def iam_policy(
     unknown = set(role or ()) - set(ROLES)
     if unknown:
         named = ", ".join(map(repr, sorted(unknown)))
-        raise Stop(USAGE, f"There is no --role {named}: write {', '.join(ROLES[:-1])} or {ROLES[-1]}.")
+        raise CommandExit(USAGE, f"There is no --role {named}: write {', '.join(ROLES[:-1])} or {ROLES[-1]}.")
     policy = run.admin.iam_policy(
         cast("Sequence[Role]", tuple(role or ["runtime"])),
         kms_key_id=kms_key,
@@ -184,7 +184,7 @@ def iam_policy(
 
 
 def serve(
-    run: Run,
+    run: Invocation,
     directory: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the objects are kept.")] = Path(
         "s3-data"
     ),
@@ -213,8 +213,8 @@ def serve(
             until_interrupted()
     except (ImportError, ValueError, ServerError) as error:
         if "address already in use" in str(error):
-            raise Stop(FAILED, f"Port {port} is taken: choose another one with --port.") from error
-        raise Stop(FAILED, f"error: {' '.join(str(error).split())}") from error
+            raise CommandExit(FAILED, f"Port {port} is taken: choose another one with --port.") from error
+        raise CommandExit(FAILED, f"error: {' '.join(str(error).split())}") from error
 
 
 def until_interrupted() -> None:
@@ -222,14 +222,14 @@ def until_interrupted() -> None:
     threading.Event().wait()
 
 
-def _changed(run: Run, changes: Sequence[Change]) -> None:
+def _changed(run: Invocation, changes: Sequence[Change]) -> None:
     for change in changes:
         run.line(clean(f"{change.setting}: {json.dumps(change.after, default=str)}"))
     if not changes:
         run.line("Nothing had to be changed.")
 
 
-def _policy(run: Run, policy: LifecyclePolicy | None, before: str = "") -> None:
+def _policy(run: Invocation, policy: LifecyclePolicy | None, before: str = "") -> None:
     if policy is None:
         run.line(f"There is no lifecycle policy for {run.place}.")
         return

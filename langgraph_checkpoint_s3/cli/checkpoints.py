@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from langgraph_checkpoint_s3.cli.options import place
-from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, Run, Stop
+from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation
 from langgraph_checkpoint_s3.text.sanitize import clean
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _BACK: Final = re.compile(r"(?P<name>.*?)~(?P<steps>\d{0,6})", flags=re.DOTALL)
 _MOST_TOLD: Final = 5
 
 
-def find(run: Run, thread: str, ns: str | None, text: str) -> CheckpointTuple:
+def find(run: Invocation, thread: str, ns: str | None, text: str) -> CheckpointTuple:
     """The checkpoint that is meant.
 
     A whole id, or the latest, takes the requests of LangGraph's `get_tuple`. Only for an id that isn't
@@ -44,14 +44,14 @@ def find(run: Run, thread: str, ns: str | None, text: str) -> CheckpointTuple:
     for step in range(steps):
         parent = found and found.parent_config
         if parent is None:
-            raise Stop(NOT_FOUND, f"{text} is too far back: {name or LATEST} has {step} before it.")
+            raise CommandExit(NOT_FOUND, f"{text} is too far back: {name or LATEST} has {step} before it.")
         found = run.saver.get_tuple(parent)
     if found is None:  # deleted meanwhile, or a parent that was pruned
         raise run.not_found(thread, text)
     return found
 
 
-def identify(run: Run, thread: str, ns: str | None, text: str) -> tuple[str, str]:
+def identify(run: Invocation, thread: str, ns: str | None, text: str) -> tuple[str, str]:
     """The namespace and id of the checkpoint that is meant, for where it may be a deleted one.
 
     Raises:
@@ -68,7 +68,7 @@ def place_of(found: CheckpointTuple) -> tuple[str, str]:
     return configurable.get("checkpoint_ns") or "", configurable["checkpoint_id"]
 
 
-def _listed(run: Run, thread: str, ns: str | None, text: str) -> tuple[str, str]:
+def _listed(run: Invocation, thread: str, ns: str | None, text: str) -> tuple[str, str]:
     sizes = run.admin.checkpoint_sizes(thread)
     if not sizes:
         raise run.not_found(thread)
@@ -84,15 +84,17 @@ def _listed(run: Run, thread: str, ns: str | None, text: str) -> tuple[str, str]
     found = here if here or ns is not None else near
     if not found:
         if near and run.saver.config.private_keys:
-            raise Stop(USAGE, "Names are hashed here, and --ns can't be compared: write the whole id.")
+            raise CommandExit(USAGE, "Names are hashed here, and --ns can't be compared: write the whole id.")
         elsewhere = {clean(each.checkpoint_ns) for each in near}
         if elsewhere:
-            raise Stop(NOT_FOUND, f"That checkpoint is in another namespace: --ns {' or '.join(elsewhere)}.")
+            raise CommandExit(
+                NOT_FOUND, f"That checkpoint is in another namespace: --ns {' or '.join(elsewhere)}."
+            )
         raise run.not_found(thread, text)
     if len(found) > 1:
         told = [f"{each.checkpoint_id} {each.checkpoint_ns}".strip() for each in found[:_MOST_TOLD]]
         more = f" and {len(found) - _MOST_TOLD} more" if len(found) > _MOST_TOLD else ""
-        raise Stop(USAGE, f"{text!r} may be any of {', '.join(told)}{more}: write more of it.")
+        raise CommandExit(USAGE, f"{text!r} may be any of {', '.join(told)}{more}: write more of it.")
     return found[0].checkpoint_ns, found[0].checkpoint_id
 
 

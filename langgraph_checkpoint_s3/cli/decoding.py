@@ -17,7 +17,7 @@ from langgraph_checkpoint_s3.admin import S3Admin, describe, loads
 from langgraph_checkpoint_s3.admin.signed_urls.download import fetch, load_downloaded
 from langgraph_checkpoint_s3.admin.transfer.describe import locate
 from langgraph_checkpoint_s3.cli.options import place
-from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, Run, Stop, command
+from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation, command
 from langgraph_checkpoint_s3.cli.show import tell
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf
 from langgraph_checkpoint_s3.text.humanize import human
@@ -36,7 +36,7 @@ def add(app: typer.Typer) -> None:
 
 
 def decode(
-    run: Run,
+    run: Invocation,
     source: Annotated[
         str,
         typer.Argument(metavar="FILE-OR-URL", help="A file, a signed URL, s3://BUCKET/KEY, or - for stdin."),
@@ -65,11 +65,11 @@ def _read(source: str) -> bytes:
         return sys.stdin.buffer.read()
     path = Path(source)
     if path.is_dir() or not path.exists():  # a pipe is no regular file
-        raise Stop(NOT_FOUND, f"There is no file {source!r}.")
+        raise CommandExit(NOT_FOUND, f"There is no file {source!r}.")
     return path.read_bytes()
 
 
-def _bytes(run: Run, data: bytes, load: Callable[[], CheckpointTuple]) -> None:
+def _bytes(run: Invocation, data: bytes, load: Callable[[], CheckpointTuple]) -> None:
     try:
         found = load()
     except S3CheckpointError as error:
@@ -79,13 +79,13 @@ def _bytes(run: Run, data: bytes, load: Callable[[], CheckpointTuple]) -> None:
         tell(run, found, found.checkpoint["channel_values"])
 
 
-def _object(run: Run, address: str) -> None:
+def _object(run: Invocation, address: str) -> None:
     """Show the checkpoint that an object belongs to, with all that it borrows."""
     bucket, _, query = address.removeprefix("s3://").partition("?")
     bucket, _, key = bucket.partition("/")
     located = locate(unquote(key))
     if located is None:
-        raise Stop(
+        raise CommandExit(
             USAGE,
             "That isn't the key of a checkpoint's object (…/THREAD.thread/NAMESPACE.ns/…/checkpoint…): "
             "`langgraph-s3 show` takes a thread, and what was exported can be piped into `decode -`.",
@@ -114,11 +114,11 @@ def _object(run: Run, address: str) -> None:
         _described(run, facts, error)
         return
     if found is None:
-        raise Stop(NOT_FOUND, f"There is no checkpoint at {address}.")
+        raise CommandExit(NOT_FOUND, f"There is no checkpoint at {address}.")
     tell(run, found, found.checkpoint["channel_values"])
 
 
-def _described(run: Run, facts: dict[str, Any], error: S3CheckpointError) -> None:
+def _described(run: Invocation, facts: dict[str, Any], error: S3CheckpointError) -> None:
     """Answer with what is known, and say why that is all."""
 
     def show() -> None:

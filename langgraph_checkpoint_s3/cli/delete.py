@@ -8,7 +8,7 @@ import typer
 
 from langgraph_checkpoint_s3.admin import Pruned
 from langgraph_checkpoint_s3.cli.options import DryRun, Yes, duration
-from langgraph_checkpoint_s3.cli.runtime import FAILED, NOT_FOUND, USAGE, Run, Stop, command
+from langgraph_checkpoint_s3.cli.runtime import FAILED, NOT_FOUND, USAGE, CommandExit, Invocation, command
 from langgraph_checkpoint_s3.text.humanize import age, counted, human
 from langgraph_checkpoint_s3.text.sanitize import clean
 
@@ -20,7 +20,7 @@ def add(app: typer.Typer) -> None:
 
 
 def delete(
-    run: Run,
+    run: Invocation,
     threads: Annotated[list[str], typer.Argument(metavar="THREAD", help="The threads.")],
     for_good: Annotated[
         bool,
@@ -55,11 +55,11 @@ def delete(
     data = {"dry_run": dry_run, "for_good": for_good, "threads": going, "not_found": absent}
     run.answer(data, lambda: run.line(clean(f"{verb} {what}.")) if going else None)
     if absent:
-        raise Stop(NOT_FOUND, f"There is no such thread in {run.place}: {', '.join(absent)}.")
+        raise CommandExit(NOT_FOUND, f"There is no such thread in {run.place}: {', '.join(absent)}.")
 
 
 def prune(
-    run: Run,
+    run: Invocation,
     older_than: Annotated[
         str, typer.Option(metavar="TIME", help="Delete what was written so long ago: 30d.")
     ] = "",
@@ -72,7 +72,7 @@ def prune(
 ) -> None:
     """Delete old checkpoints. What stays can be read as before; each namespace keeps its latest."""
     if bool(older_than) == bool(keep_last):
-        raise Stop(USAGE, "Say what is old: either --older-than 30d, or --keep-last 10.")
+        raise CommandExit(USAGE, "Say what is old: either --older-than 30d, or --keep-last 10.")
 
     def pruned(*, dry: bool) -> Pruned:
         with run.progress("looking" if dry else "deleting") as progress:
@@ -107,10 +107,10 @@ def prune(
     for name, text in errors.items():
         run.note(f"error: {name}: {text}")
     if errors:
-        raise Stop(FAILED)
+        raise CommandExit(FAILED)
 
 
-def _found(run: Run, thread: str, for_good: bool) -> dict[str, Any]:
+def _found(run: Invocation, thread: str, for_good: bool) -> dict[str, Any]:
     """What there is of a thread."""
     if for_good:
         purged = run.admin.purge_thread(thread)

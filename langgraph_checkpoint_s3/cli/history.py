@@ -11,7 +11,7 @@ from rich.text import Text
 
 from langgraph_checkpoint_s3.admin.usage.history import HistoryEntry, Place, drawn, entry_of
 from langgraph_checkpoint_s3.cli.options import Thread, duration, place
-from langgraph_checkpoint_s3.cli.runtime import USAGE, Run, Stop, command
+from langgraph_checkpoint_s3.cli.runtime import USAGE, CommandExit, Invocation, command
 from langgraph_checkpoint_s3.cli.values import conversation
 from langgraph_checkpoint_s3.text.sanitize import clean
 
@@ -30,7 +30,7 @@ def add(app: typer.Typer) -> None:
 
 
 def history(
-    run: Run,
+    run: Invocation,
     thread: Thread,
     ns: Annotated[
         str | None, typer.Option("--ns", metavar="NAME", help="One namespace. Default: all.")
@@ -58,7 +58,7 @@ def history(
 
 
 def watch(
-    run: Run,
+    run: Invocation,
     thread: Thread,
     every: Annotated[str, typer.Option(metavar="TIME", help="How often to look.")] = "2s",
     count: Annotated[int, typer.Option(min=0, help="Stop after so many checkpoints; 0: never.")] = 0,
@@ -70,7 +70,7 @@ def watch(
     """
     pause = duration(every).total_seconds()
     if not pause:
-        raise Stop(USAGE, "--every 0s would ask the store without end: write 1s or more.")
+        raise CommandExit(USAGE, "--every 0s would ask the store without end: write 1s or more.")
     waiting = False
     seen: dict[Place, int] | None = None
     shown = 0
@@ -105,7 +105,7 @@ def _stopped(entry: HistoryEntry) -> bool:
     return bool(entry.interrupts or entry.errors)
 
 
-def _follow(run: Run, found: CheckpointTuple) -> None:
+def _follow(run: Invocation, found: CheckpointTuple) -> None:
     entry = entry_of(found)
     if run.json:
         run.json_line(entry)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from langgraph_checkpoint_s3.cli.runtime import USAGE, Stop
+from langgraph_checkpoint_s3.cli.runtime import USAGE, CommandExit
 
 Thread = Annotated[str, typer.Argument(metavar="THREAD", help="The thread's id.", show_default=False)]
 Namespace = Annotated[
@@ -40,11 +40,11 @@ def duration(text: str) -> timedelta:
     """
     found = re.fullmatch(r"(\d{1,9})([smhdw])", text.strip())
     if found is None:
-        raise Stop(USAGE, f"{text!r} is no length of time: write 30d, 12h, 45m, 10s or 2w.")
+        raise CommandExit(USAGE, f"{text!r} is no length of time: write 30d, 12h, 45m, 10s or 2w.")
     try:
         return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
     except OverflowError:
-        raise Stop(USAGE, f"{text!r} is too long.") from None
+        raise CommandExit(USAGE, f"{text!r} is too long.") from None
 
 
 def place(thread: str, namespace: str | None = "", checkpoint: str = "") -> Any:

@@ -12,7 +12,7 @@ from langgraph_checkpoint_s3 import InvalidConfigError
 from langgraph_checkpoint_s3.admin.usage.history import entry_of, place_of
 from langgraph_checkpoint_s3.cli.options import Thread, place
 from langgraph_checkpoint_s3.cli.page import Figure, Moment, page
-from langgraph_checkpoint_s3.cli.runtime import USAGE, Run, Stop, command
+from langgraph_checkpoint_s3.cli.runtime import USAGE, CommandExit, Invocation, command
 from langgraph_checkpoint_s3.text.humanize import counted, human
 from langgraph_checkpoint_s3.text.sanitize import clean
 
@@ -32,7 +32,7 @@ def add(app: typer.Typer) -> None:
 
 
 def report(
-    run: Run,
+    run: Invocation,
     thread: Thread,
     html: Annotated[Path, typer.Option("--html", metavar="FILE", help="The file to write.")],
     ns: Annotated[
@@ -47,7 +47,7 @@ def report(
     on as you would the thread.
     """
     if html.exists() and not force:
-        raise Stop(USAGE, f"{html} is there already: choose another name, or pass --force.")
+        raise CommandExit(USAGE, f"{html} is there already: choose another name, or pass --force.")
     found = list(run.saver.list(place(thread, ns), limit=limit + 1))
     if not found:
         raise run.not_found(thread)

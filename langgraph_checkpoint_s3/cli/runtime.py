@@ -52,7 +52,7 @@ _BRANCH: Final = re.compile(r"([│ ]*●[│ ]*  )((?:[0-9a-f]+-){4})[0-9a-f]{1
 Command = Callable[..., None]
 
 
-class Stop(Exception):  # noqa: N818  # it may be no error: a check that found something
+class CommandExit(Exception):  # noqa: N818  # it may be no error: a check that found something
     """Ends a command.
 
     Args:
@@ -78,10 +78,12 @@ def open_saver(uri: str | None, **keywords: Any) -> S3Saver:
     except InvalidConfigError as error:
         if "S3_BUCKET_NAME" not in str(error):
             raise
-        raise Stop(USAGE, "Which bucket? Pass --uri s3://bucket/prefix, or set S3_BUCKET_NAME.") from error
+        raise CommandExit(
+            USAGE, "Which bucket? Pass --uri s3://bucket/prefix, or set S3_BUCKET_NAME."
+        ) from error
 
 
-class Run:
+class Invocation:
     """One run of a command: its target, and where its answer goes."""
 
     def __init__(self, uri: str | None, keys: str | None, as_json: bool) -> None:
@@ -116,7 +118,9 @@ class Run:
         try:
             found: KeyProvider = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError, ValueError) as error:
-            raise Stop(USAGE, f"--keys {self._keys} can't be imported, as module:name: {error}") from error
+            raise CommandExit(
+                USAGE, f"--keys {self._keys} can't be imported, as module:name: {error}"
+            ) from error
         return found
 
     @cached_property
@@ -189,14 +193,14 @@ class Run:
             table.add_row(*[Text(clean(value)) for value in row])
         self.out.print(table)
 
-    def not_found(self, thread: str, checkpoint: str | None = None) -> Stop:
+    def not_found(self, thread: str, checkpoint: str | None = None) -> CommandExit:
         """What ends a command whose thread or checkpoint isn't there."""
         if checkpoint is None:
-            return Stop(
+            return CommandExit(
                 NOT_FOUND,
                 f"There is no thread {thread!r} in {self.place}: `langgraph-s3 threads` lists them.",
             )
-        return Stop(
+        return CommandExit(
             NOT_FOUND,
             f"There is no such checkpoint {checkpoint!r} in thread {thread!r}: "
             f"`langgraph-s3 history` lists them, with their namespaces (--ns).",
@@ -211,14 +215,16 @@ class Run:
         if yes:
             return
         if self.json or not _answers():
-            raise Stop(USAGE, f"{question} Nothing was done: pass --yes to do it, or --dry-run to see what.")
+            raise CommandExit(
+                USAGE, f"{question} Nothing was done: pass --yes to do it, or --dry-run to see what."
+            )
         try:
             wanted = typer.confirm(clean(question), err=True)
         except typer.Abort as error:  # Ctrl-C, or Ctrl-D
             self.err.line()  # the cursor is behind the question
-            raise Stop(INTERRUPTED, "Nothing was done.") from error
+            raise CommandExit(INTERRUPTED, "Nothing was done.") from error
         if not wanted:
-            raise Stop(FAILED, "Nothing was done.")
+            raise CommandExit(FAILED, "Nothing was done.")
 
     @contextlib.contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int, int | None], None]]:
@@ -270,7 +276,7 @@ _SHARED: Final = {
 def command(
     app: typer.Typer, name: str, example: str, short: str | None = None
 ) -> Callable[[Command], Command]:
-    """Make a command of a function whose first parameter is its `Run`.
+    """Make a command of a function whose first parameter is its `Invocation`.
 
     Args:
         app: Where it belongs.
@@ -281,7 +287,7 @@ def command(
 
     def decorate(function: Command) -> Command:
         def run(*, uri: str | None, keys: str | None, as_json: bool, debug: bool, **arguments: Any) -> None:
-            _guarded(function, Run(uri, keys, as_json), debug, arguments)
+            _guarded(function, Invocation(uri, keys, as_json), debug, arguments)
 
         hints = typing.get_type_hints(function, include_extras=True)
         own = [
@@ -306,7 +312,7 @@ def command(
     return decorate
 
 
-def _guarded(function: Command, run: Run, debug: bool, arguments: dict[str, Any]) -> None:
+def _guarded(function: Command, run: Invocation, debug: bool, arguments: dict[str, Any]) -> None:
     code = 0
     try:
         with warnings.catch_warnings(), _logged(run):
@@ -316,7 +322,7 @@ def _guarded(function: Command, run: Run, debug: bool, arguments: dict[str, Any]
                 function(run, **arguments)
             finally:
                 run.close()
-    except Stop as stop:
+    except CommandExit as stop:
         code = stop.code
         if str(stop):
             run.fail(str(stop), _KINDS[code], code)
@@ -340,7 +346,7 @@ def _guarded(function: Command, run: Run, debug: bool, arguments: dict[str, Any]
 class _Warnings(logging.Handler):
     """Tells what is logged as notes of a run, each in one line."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Invocation) -> None:
         super().__init__(logging.WARNING)
         self._run = run
 
@@ -349,7 +355,7 @@ class _Warnings(logging.Handler):
 
 
 @contextlib.contextmanager
-def _logged(run: Run) -> Iterator[None]:
+def _logged(run: Invocation) -> Iterator[None]:
     """Have warnings of libraries told as those of a command are."""
     handler = _Warnings(run)
     logging.getLogger().addHandler(handler)

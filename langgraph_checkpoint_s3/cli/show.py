@@ -10,7 +10,7 @@ from rich.text import Text
 from langgraph_checkpoint_s3.cli.checkpoints import find
 from langgraph_checkpoint_s3.cli.next_steps import resume
 from langgraph_checkpoint_s3.cli.options import MaybeCheckpoint, Namespace, Thread
-from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, Run, Stop, command
+from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation, command
 from langgraph_checkpoint_s3.cli.state_diff import changes
 from langgraph_checkpoint_s3.cli.values import conversation, pretty
 from langgraph_checkpoint_s3.text.sanitize import clean
@@ -39,7 +39,7 @@ def add(app: typer.Typer) -> None:
 
 
 def show(
-    run: Run,
+    run: Invocation,
     thread: Thread,
     checkpoint: MaybeCheckpoint = "",
     ns: Namespace = None,
@@ -51,12 +51,12 @@ def show(
     if channel:
         if channel not in values:
             known = ", ".join(sorted(values)) or "none"
-            raise Stop(NOT_FOUND, f"The checkpoint has no channel {channel!r}. It has: {known}.")
+            raise CommandExit(NOT_FOUND, f"The checkpoint has no channel {channel!r}. It has: {known}.")
         values = {channel: values[channel]}
     tell(run, found, values)
 
 
-def tell(run: Run, found: CheckpointTuple, values: dict[str, Any]) -> None:
+def tell(run: Invocation, found: CheckpointTuple, values: dict[str, Any]) -> None:
     """Answer with a checkpoint."""
     configurable: dict[str, Any] = found.config["configurable"]
     pending = found.pending_writes or []
@@ -89,7 +89,7 @@ def tell(run: Run, found: CheckpointTuple, values: dict[str, Any]) -> None:
 
 
 def diff(
-    run: Run,
+    run: Invocation,
     thread: Thread,
     a: Annotated[str, typer.Argument(metavar="A", help="The one. Default: the other's parent.")] = "",
     b: Annotated[str, typer.Argument(metavar="B", help="The other. Default: the latest.")] = "",
@@ -100,11 +100,15 @@ def diff(
     if a:
         old = find(run, thread, ns, a)
     elif new.parent_config is None:
-        raise Stop(USAGE, f"{new.checkpoint['id']} has no parent to compare it with: name two checkpoints.")
+        raise CommandExit(
+            USAGE, f"{new.checkpoint['id']} has no parent to compare it with: name two checkpoints."
+        )
     else:
         parent = run.saver.get_tuple(new.parent_config)
         if parent is None:
-            raise Stop(NOT_FOUND, f"The parent of {new.checkpoint['id']} was deleted: name two checkpoints.")
+            raise CommandExit(
+                NOT_FOUND, f"The parent of {new.checkpoint['id']} was deleted: name two checkpoints."
+            )
         old = parent
     before, after = old.checkpoint["channel_values"], new.checkpoint["channel_values"]
     found = changes(before, after)
@@ -126,7 +130,9 @@ def diff(
     run.answer({"a": old.checkpoint["id"], "b": new.checkpoint["id"], "changes": told}, shown)
 
 
-def resume_point(run: Run, thread: Thread, checkpoint: MaybeCheckpoint = "", ns: Namespace = None) -> None:
+def resume_point(
+    run: Invocation, thread: Thread, checkpoint: MaybeCheckpoint = "", ns: Namespace = None
+) -> None:
     """Tell what would run next from a checkpoint, as far as what is stored tells.
 
     It is read from the channels that have news for a node, from sends, and from pending writes. A node
@@ -152,7 +158,7 @@ def resume_point(run: Run, thread: Thread, checkpoint: MaybeCheckpoint = "", ns:
     run.answer(point, shown)
 
 
-def _value(run: Run, value: Any) -> None:
+def _value(run: Invocation, value: Any) -> None:
     said = conversation(value)
     if said is None:
         run.line(_indented(pretty(value)))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from langgraph_checkpoint_s3.cli.runtime import Run, command
+from langgraph_checkpoint_s3.cli.runtime import Invocation, command
 
 
 def add(app: typer.Typer) -> None:
@@ -18,7 +18,7 @@ def add(app: typer.Typer) -> None:
 
 
 def threads(
-    run: Run,
+    run: Invocation,
     prefix: Annotated[str, typer.Option(help="What the ids begin with.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 1000,
 ) -> None:
@@ -39,7 +39,7 @@ def threads(
 
 
 def usage(
-    run: Run, thread: Annotated[str, typer.Option(help="One thread. Default: all of them.")] = ""
+    run: Invocation, thread: Annotated[str, typer.Option(help="One thread. Default: all of them.")] = ""
 ) -> None:
     """Tell what is stored, and what that costs a month in us-east-1."""
     report = run.admin.usage(thread or None)

@@ -14,7 +14,15 @@ from langgraph_checkpoint_s3 import InvalidConfigError, S3CheckpointError
 from langgraph_checkpoint_s3.admin import MigrationError, S3Admin
 from langgraph_checkpoint_s3.cli.checkpoints import find, place_of
 from langgraph_checkpoint_s3.cli.options import DryRun, MaybeCheckpoint, Namespace, Thread, duration, place
-from langgraph_checkpoint_s3.cli.runtime import FAILED, NOT_FOUND, USAGE, Run, Stop, command, open_saver
+from langgraph_checkpoint_s3.cli.runtime import (
+    FAILED,
+    NOT_FOUND,
+    USAGE,
+    CommandExit,
+    Invocation,
+    command,
+    open_saver,
+)
 from langgraph_checkpoint_s3.text.humanize import counted, human
 from langgraph_checkpoint_s3.text.sanitize import clean
 
@@ -35,13 +43,13 @@ def add(app: typer.Typer) -> None:
 
 
 def copy(
-    run: Run,
+    run: Invocation,
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="The thread to copy.")],
     target: Annotated[str, typer.Argument(metavar="TARGET", help="The thread that the copy becomes.")],
 ) -> None:
     """Copy a thread, in the store. What the target holds already stays."""
     if source == target:
-        raise Stop(USAGE, "SOURCE and TARGET are the same thread: name another one.")
+        raise CommandExit(USAGE, "SOURCE and TARGET are the same thread: name another one.")
     there = run.admin.usage(source)
     if not there.threads:
         raise run.not_found(source)
@@ -52,7 +60,7 @@ def copy(
 
 
 def export(
-    run: Run,
+    run: Invocation,
     thread: Thread,
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="The file to write; one that is there is kept.")
@@ -61,9 +69,9 @@ def export(
 ) -> None:
     """Write a whole thread into a file, which `import` brings into any thread and bucket."""
     if file.exists() and not force:
-        raise Stop(USAGE, f"{file} is there already: choose another name, or pass --force.")
+        raise CommandExit(USAGE, f"{file} is there already: choose another name, or pass --force.")
     if not file.parent.is_dir():
-        raise Stop(NOT_FOUND, f"There is no folder {file.parent}.")
+        raise CommandExit(NOT_FOUND, f"There is no folder {file.parent}.")
     if not run.admin.usage(thread).threads:
         raise run.not_found(thread)
     with run.progress("exporting") as progress:
@@ -73,7 +81,7 @@ def export(
 
 
 def import_(
-    run: Run,
+    run: Invocation,
     file: Annotated[
         str, typer.Argument(metavar="FILE", help="What `export` wrote; or s3://bucket/prefix: its threads.")
     ],
@@ -91,7 +99,7 @@ def import_(
         return
     path = Path(file)
     if not path.is_file():
-        raise Stop(NOT_FOUND, f"There is no file {path}.")
+        raise CommandExit(NOT_FOUND, f"There is no file {path}.")
     with run.progress("importing") as progress:
         done = run.admin.import_thread(path, thread or None, progress=progress)
     told = (
@@ -101,7 +109,7 @@ def import_(
     run.answer(done, lambda: run.line(clean(told)))
 
 
-def _import_threads(run: Run, source: str, thread: str) -> None:
+def _import_threads(run: Invocation, source: str, thread: str) -> None:
     """Bring in the threads of another bucket or prefix, or one of them."""
     with (
         open_saver(source, encryption=run.keys) as saver,
@@ -124,7 +132,7 @@ def _import_threads(run: Run, source: str, thread: str) -> None:
 
 
 def url(
-    run: Run,
+    run: Invocation,
     thread: Thread,
     checkpoint: MaybeCheckpoint = "",
     ns: Namespace = None,
@@ -133,7 +141,7 @@ def url(
     """Make a URL that gives one checkpoint to whoever has it. Hand it over as you would a password."""
     until = duration(expires)
     if not timedelta(seconds=1) <= until <= timedelta(days=7):
-        raise Stop(USAGE, "--expires goes from 1s to 7d, which is S3's limit.")
+        raise CommandExit(USAGE, "--expires goes from 1s to 7d, which is S3's limit.")
     namespace, name = place_of(find(run, thread, ns, checkpoint))
     made = run.admin.signed_url(thread, name, until, namespace)
     data = {"url": made, "checkpoint_id": name, "expires_in": until}
@@ -141,7 +149,7 @@ def url(
 
 
 def migrate(
-    run: Run,
+    run: Invocation,
     source: Annotated[
         str, typer.Argument(metavar="SOURCE", help="A file of SqliteSaver, postgresql://…, or s3://…")
     ],
@@ -177,24 +185,24 @@ def migrate(
                 if isinstance(error.__cause__, S3CheckpointError):  # the source's own
                     raise error.__cause__ from None
                 what = str(error).replace(_THREADS, "Name them with --thread")
-                raise Stop(USAGE, f"error: {what}") from error
+                raise CommandExit(USAGE, f"error: {what}") from error
     told = (
         f"{counted(done.checkpoints, 'checkpoint')} of {counted(done.threads, 'thread')} brought over; "
         f"{done.skipped} were here before, {done.failed} failed."
     )
     run.answer(done, lambda: run.line(told))
     if failure is not None:
-        raise Stop(FAILED, f"error: {failure}") from failure
+        raise CommandExit(FAILED, f"error: {failure}") from failure
 
 
 @contextlib.contextmanager
-def _opened(run: Run, source: str) -> Iterator[BaseCheckpointSaver[Any]]:
+def _opened(run: Invocation, source: str) -> Iterator[BaseCheckpointSaver[Any]]:
     """The saver to read from."""
     with contextlib.ExitStack() as stack:
         yield stack.enter_context(_saver(run, source))
 
 
-def _saver(run: Run, source: str) -> Any:
+def _saver(run: Invocation, source: str) -> Any:
     if source.startswith("s3://"):
         return open_saver(source, serde=None, encryption=run.keys)
     try:
@@ -204,12 +212,18 @@ def _saver(run: Run, source: str) -> Any:
             return PostgresSaver.from_conn_string(source)
         from langgraph.checkpoint.sqlite import SqliteSaver
     except ImportError as error:
-        raise Stop(FAILED, f"Reading that needs another package: pip install {_package(source)}") from error
+        raise CommandExit(
+            FAILED, f"Reading that needs another package: pip install {_package(source)}"
+        ) from error
     if not Path(source).is_file():
-        raise Stop(NOT_FOUND, f"There is no file {source!r}. A source is a file, postgresql://… or s3://…")
+        raise CommandExit(
+            NOT_FOUND, f"There is no file {source!r}. A source is a file, postgresql://… or s3://…"
+        )
     with Path(source).open("rb") as file:
         if file.read(len(_SQLITE)) != _SQLITE:
-            raise Stop(USAGE, f"{source!r} is no SQLite file. A source is one, postgresql://… or s3://…")
+            raise CommandExit(
+                USAGE, f"{source!r} is no SQLite file. A source is one, postgresql://… or s3://…"
+            )
     return SqliteSaver.from_conn_string(source)
 
 

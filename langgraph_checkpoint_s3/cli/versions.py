@@ -9,7 +9,7 @@ import typer
 
 from langgraph_checkpoint_s3.cli.checkpoints import identify
 from langgraph_checkpoint_s3.cli.options import Checkpoint, DryRun, Namespace, Thread
-from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, Run, Stop, command
+from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation, command
 from langgraph_checkpoint_s3.text.humanize import age, counted, human
 from langgraph_checkpoint_s3.text.sanitize import clean
 
@@ -22,7 +22,7 @@ def add(app: typer.Typer) -> None:
     )(restore)
 
 
-def versions(run: Run, thread: Thread, checkpoint: Checkpoint, ns: Namespace = None) -> None:
+def versions(run: Invocation, thread: Thread, checkpoint: Checkpoint, ns: Namespace = None) -> None:
     """List the versions of a checkpoint, the newest first, in a bucket that keeps them.
 
     Of a deleted checkpoint, write the whole id.
@@ -47,7 +47,7 @@ def versions(run: Run, thread: Thread, checkpoint: Checkpoint, ns: Namespace = N
 
 
 def restore(
-    run: Run,
+    run: Invocation,
     thread: Thread,
     checkpoint: Annotated[
         str, typer.Argument(metavar="CHECKPOINT", help="One checkpoint, with --version.", show_default=False)
@@ -63,9 +63,9 @@ def restore(
 ) -> None:
     """Bring a deleted thread back; or one version of a checkpoint; or a thread from an archive."""
     if bool(checkpoint) != bool(version):
-        raise Stop(USAGE, "A checkpoint goes with its --version: `langgraph-s3 versions` lists them.")
+        raise CommandExit(USAGE, "A checkpoint goes with its --version: `langgraph-s3 versions` lists them.")
     if sum(map(bool, (checkpoint, before, archived))) > 1:
-        raise Stop(USAGE, "Either a checkpoint, or --before, or --archived: not several.")
+        raise CommandExit(USAGE, "Either a checkpoint, or --before, or --archived: not several.")
     if checkpoint:
         _version(run, thread, checkpoint, version, ns, dry_run)
     elif archived:
@@ -76,17 +76,23 @@ def restore(
         told = f"{verb} {counted(back.checkpoints, 'checkpoint')} of {thread}; {back.lost} can't come back."
         run.answer(back, lambda: run.line(clean(told)))
         if not back.checkpoints and not back.writes:
-            raise Stop(NOT_FOUND, f"There is nothing of thread {thread!r} to bring back in {run.place}.")
+            raise CommandExit(
+                NOT_FOUND, f"There is nothing of thread {thread!r} to bring back in {run.place}."
+            )
 
 
-def _version(run: Run, thread: str, checkpoint: str, version: str, ns: str | None, dry_run: bool) -> None:
+def _version(
+    run: Invocation, thread: str, checkpoint: str, version: str, ns: str | None, dry_run: bool
+) -> None:
     namespace = ns or ""
     there = run.admin.get_checkpoint_version(thread, checkpoint, version, namespace)
     if there is None:
         namespace, checkpoint = identify(run, thread, ns, checkpoint)
         there = run.admin.get_checkpoint_version(thread, checkpoint, version, namespace)
     if there is None:
-        raise Stop(NOT_FOUND, f"There is no version {version!r} of it: `langgraph-s3 versions` lists them.")
+        raise CommandExit(
+            NOT_FOUND, f"There is no version {version!r} of it: `langgraph-s3 versions` lists them."
+        )
     data: dict[str, Any] = {"dry_run": dry_run, "checkpoint_id": checkpoint, "version_id": version}
     if not dry_run:
         run.admin.restore_checkpoint_version(thread, checkpoint, version, namespace)
@@ -94,7 +100,7 @@ def _version(run: Run, thread: str, checkpoint: str, version: str, ns: str | Non
     run.answer(data, lambda: run.line(clean(f"{verb} version {version} of {checkpoint}.")))
 
 
-def _archived(run: Run, thread: str, days: int, dry_run: bool) -> None:
+def _archived(run: Invocation, thread: str, days: int, dry_run: bool) -> None:
     status = run.admin.restore_status(thread) if dry_run else run.admin.restore_archived(thread, days)
     if not status.readable + status.restored + status.restoring + status.archived:
         raise run.not_found(thread)
@@ -111,7 +117,7 @@ def _moment(text: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
-        raise Stop(USAGE, f"{text!r} is no time: write 2026-03-01T12:00:00Z.") from None
+        raise CommandExit(USAGE, f"{text!r} is no time: write 2026-03-01T12:00:00Z.") from None
     if moment.tzinfo is None:
-        raise Stop(USAGE, f"{text!r} has no time zone: end it with Z, or with +02:00.")
+        raise CommandExit(USAGE, f"{text!r} has no time zone: end it with Z, or with +02:00.")
     return moment

@@ -89,7 +89,7 @@ class Cipher:
 
 
 @dataclass(frozen=True, slots=True)
-class Seal:
+class ObjectCipher:
     """What one object is sealed with.
 
     Attributes:
@@ -153,7 +153,7 @@ class Seal:
                 "written, say which by the setting encrypted_for"
             ) from None
 
-    def lender(self, checkpoint_id: str, leaf: str, ref: KeyRef) -> Seal:
+    def lender(self, checkpoint_id: str, leaf: str, ref: KeyRef) -> ObjectCipher:
         """Return what the frames of another checkpoint of the namespace are sealed with."""
         return replace(self, checkpoint_id=checkpoint_id, leaf=leaf, ref=ref)
 

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from langgraph_checkpoint_s3.crypto.aead import Cipher, DataKey, KeyRef, Seal, cipher
+from langgraph_checkpoint_s3.crypto.aead import Cipher, DataKey, KeyRef, ObjectCipher, cipher
 from langgraph_checkpoint_s3.errors import DecryptionError
 from langgraph_checkpoint_s3.fork_safety import renew_after_fork
 
@@ -19,7 +19,7 @@ _MOST_KEYS: Final = 4096
 _MOST_CIPHERS: Final = 4096
 
 
-class Vault:
+class KeyCache:
     """Data keys by their references.
 
     Args:
@@ -82,7 +82,7 @@ class Vault:
                 del self._ciphers[each]
             self._remember(ref, (self._clock(), why))
 
-    def seal(self, ref: KeyRef, place: str, namespace: str, checkpoint_id: str, leaf: str) -> Seal:
+    def seal(self, ref: KeyRef, place: str, namespace: str, checkpoint_id: str, leaf: str) -> ObjectCipher:
         """Return what an object is sealed with.
 
         Args:
@@ -93,7 +93,7 @@ class Vault:
             leaf: The end of its key.
         """
         thread, folder = namespace.rstrip("/").split("/")[-2:]
-        return Seal(ref, place, thread, folder, checkpoint_id, leaf, self._cipher)
+        return ObjectCipher(ref, place, thread, folder, checkpoint_id, leaf, self._cipher)
 
     def _cipher(self, ref: KeyRef, thread: str) -> Cipher:
         """A thread's cipher. A key that was there when a plan began is used until it ends."""

@@ -20,7 +20,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from langgraph_checkpoint_s3.crypto.aead import KeyRef
-from langgraph_checkpoint_s3.format.byte_diff import Run, common_runs
+from langgraph_checkpoint_s3.format.byte_diff import CommonRun, common_runs
 from langgraph_checkpoint_s3.format.frames import Frame, Lender, Value
 from langgraph_checkpoint_s3.format.limits import MOST_LENT
 
@@ -38,7 +38,7 @@ _WELL_USED: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class BorrowPolicy:
     """When to borrow.
 
     Attributes:
@@ -178,7 +178,7 @@ class Part(NamedTuple):
 Parts = Mapping[str, Sequence[Part]]
 
 
-def compose(values: Mapping[str, tuple[KnownValue, bytes]], rules: Rules, now: float) -> Parts:
+def compose(values: Mapping[str, tuple[KnownValue, bytes]], rules: BorrowPolicy, now: float) -> Parts:
     """Decide what of a checkpoint's values is borrowed, and what is written anew.
 
     Args:
@@ -207,9 +207,9 @@ def _lends(lender: Lender, now: float, horizon: float) -> bool:
     return -min(horizon, _SKEW) <= now - lender.created <= horizon
 
 
-def _compose(old: KnownValue, raw: bytes, rules: Rules, now: float) -> list[Part]:
+def _compose(old: KnownValue, raw: bytes, rules: BorrowPolicy, now: float) -> list[Part]:
     unchanged = raw is old.raw
-    runs = [Run(0, 0, len(raw))] if unchanged else common_runs(old.raw, raw, rules.shortest)
+    runs = [CommonRun(0, 0, len(raw))] if unchanged else common_runs(old.raw, raw, rules.shortest)
     if not runs:
         return []
     parts = list(_parts(old.pieces, runs, len(raw)))
@@ -230,7 +230,7 @@ def _compose(old: KnownValue, raw: bytes, rules: Rules, now: float) -> list[Part
     return _without(parts, lambda piece: _lender(piece) in absorbed)
 
 
-def _parts(pieces: Sequence[Piece], runs: Iterable[Run], size: int) -> Iterator[Part]:
+def _parts(pieces: Sequence[Piece], runs: Iterable[CommonRun], size: int) -> Iterator[Part]:
     """Cut a new value into what is new and what lies in the old one's pieces."""
     at = 0
     number, begin = 0, 0  # a piece, and where it begins in the old value

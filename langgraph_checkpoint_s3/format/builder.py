@@ -6,9 +6,9 @@ import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from langgraph_checkpoint_s3.crypto.aead import Seal
+from langgraph_checkpoint_s3.crypto.aead import ObjectCipher
 from langgraph_checkpoint_s3.format.codecs import Compression, compress
-from langgraph_checkpoint_s3.format.container import PREAMBLE_BYTES, join, moved_in
+from langgraph_checkpoint_s3.format.container import PREAMBLE_BYTES, inline_frames, join
 from langgraph_checkpoint_s3.format.frames import Extent, Frame, pack_frames
 from langgraph_checkpoint_s3.format.header import pack_header, seal_header
 
@@ -24,7 +24,7 @@ class Builder:
         seal: What it is encrypted with, if at all.
     """
 
-    def __init__(self, compression: Compression, seal: Seal | None = None) -> None:
+    def __init__(self, compression: Compression, seal: ObjectCipher | None = None) -> None:
         self._compression = compression
         self._seal = seal
         self._lent: dict[Frame, int] = {}
@@ -72,12 +72,12 @@ class Builder:
             fields: Its header, without the table of frames.
             at_least: How many bytes the header must have.
         """
-        room = at_least
+        scope = at_least
         if self._lent:
-            _, moved = pack_header({**fields, **pack_frames(moved_in(self.frames))}, 0)
-            room = len(moved) + _SPARE_BYTES * len(self._lent)
+            _, moved = pack_header({**fields, **pack_frames(inline_frames(self.frames))}, 0)
+            scope = len(moved) + _SPARE_BYTES * len(self._lent)
         own = self._seal.ref if self._seal else None
-        flags, header = pack_header({**fields, **pack_frames(self.frames, own)}, room)
+        flags, header = pack_header({**fields, **pack_frames(self.frames, own)}, scope)
         flags, header = seal_header(flags, header, self._seal)
         return join(flags, header, self._stored), PREAMBLE_BYTES + len(header)
 

@@ -29,7 +29,7 @@ _FIRST_STEP: Final = 256
 _LAST_STEP: Final = 1024 * 1024
 
 
-class Run(NamedTuple):
+class CommonRun(NamedTuple):
     """Bytes that are the same in both."""
 
     old: int
@@ -37,7 +37,7 @@ class Run(NamedTuple):
     length: int
 
 
-def common_runs(old: bytes, new: bytes, shortest: int) -> list[Run]:
+def common_runs(old: bytes, new: bytes, shortest: int) -> list[CommonRun]:
     """The runs that two values share, in order, in both of them.
 
     Args:
@@ -50,11 +50,11 @@ def common_runs(old: bytes, new: bytes, shortest: int) -> list[Run]:
     """
     tail = _equal_behind(old, new)
     old_end, new_end = len(old) - tail, len(new) - tail
-    runs: list[Run] = []
-    at = Run(0, 0, _equal_from(old, 0, old_end, new, 0, new_end))
+    runs: list[CommonRun] = []
+    at = CommonRun(0, 0, _equal_from(old, 0, old_end, new, 0, new_end))
     same, edits = tail + at.length, 0
     window = min(_WINDOW, len(new) // _WINDOW_SHARE)
-    following: Run | None = at
+    following: CommonRun | None = at
     while following is not None:
         at = following
         if at.length >= shortest:
@@ -68,7 +68,7 @@ def common_runs(old: bytes, new: bytes, shortest: int) -> list[Run]:
         )
         same += following.length if following else 0
     if tail >= shortest:
-        runs.append(Run(old_end, new_end, tail))
+        runs.append(CommonRun(old_end, new_end, tail))
     return runs
 
 
@@ -83,12 +83,12 @@ def _next_run(
     window: int,
     *,
     unlike: bool,
-) -> Run | None:
+) -> CommonRun | None:
     """The next run behind a difference, if one shows.
 
     `unlike` says that nothing was shared so far: then it is given up soon.
     """
-    best: Run | None = None
+    best: CommonRun | None = None
     for distance in (*_NEAR, *_FAR):
         if distance == _FAR[0] and unlike:
             return best  # nothing of one is in the other
@@ -111,7 +111,7 @@ def _next_run(
             before = _equal_behind(old[old_found - before : old_found], new[new_found - before : new_found])
             length = before + _equal_from(old, old_found, old_end, new, new_found, new_end)
             if length >= shortest and (best is None or length > best.length):
-                best = Run(old_found - before, new_found - before, length)
+                best = CommonRun(old_found - before, new_found - before, length)
                 if length >= _LONG:
                     return best
     return best

@@ -15,19 +15,19 @@ from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError
-from langgraph_checkpoint_s3.format.borrowing import Known, Rules, known_of
+from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy, Known, known_of
 from langgraph_checkpoint_s3.format.codecs import Compression
 from langgraph_checkpoint_s3.format.container import Container, open_container
 from langgraph_checkpoint_s3.format.frames import (
     Lender,
     Value,
-    brief,
-    natural,
+    non_negative_int,
+    short_repr,
     text,
     unpack_value,
 )
 from langgraph_checkpoint_s3.format.limits import check_values
-from langgraph_checkpoint_s3.format.scope import PLAIN, Room
+from langgraph_checkpoint_s3.format.scope import PLAIN, NamespaceScope
 from langgraph_checkpoint_s3.format.serialization import Dumped, load, load_map
 
 SECOND = 1_000_000_000
@@ -146,7 +146,7 @@ class CheckpointRecord:
         """Everything that is in frames."""
         return [self.metadata_value, self.checkpoint_value, *self.channels.values()]
 
-    def known(self, leaf: str, written: int, versions: Mapping[str, Any], rules: Rules) -> Known:
+    def known(self, leaf: str, written: int, versions: Mapping[str, Any], rules: BorrowPolicy) -> Known:
         """Return what its children may borrow.
 
         Args:
@@ -169,7 +169,7 @@ class CheckpointRecord:
         frames, base = container.frames, container.base
         return known_of(lender, serializer, versions, values, frames, base, key)
 
-    def whole(self, compression: Compression) -> bytes:
+    def materialized(self, compression: Compression) -> bytes:
         """The object with all that it borrows in it, where others that borrow from it still find it.
 
         Args:
@@ -177,7 +177,7 @@ class CheckpointRecord:
         """
         if self.container.missing(self.all_values()):
             raise CorruptObjectError("The checkpoint can't be written whole: some of its bytes weren't read")
-        return self.container.whole(compression)
+        return self.container.materialized(compression)
 
     def _rest(self, serde: SerializerProtocol) -> Mapping[str, Any]:
         """LangGraph's checkpoint, without its channel values."""
@@ -192,7 +192,12 @@ class CheckpointRecord:
 
 
 def open_checkpoint(
-    data: bytes | memoryview, size: int, checkpoint_ns: str, checkpoint_id: str, leaf: str, room: Room = PLAIN
+    data: bytes | memoryview,
+    size: int,
+    checkpoint_ns: str,
+    checkpoint_id: str,
+    leaf: str,
+    scope: NamespaceScope = PLAIN,
 ) -> CheckpointRecord:
     """Read a checkpoint's object, or its head.
 
@@ -202,18 +207,18 @@ def open_checkpoint(
         checkpoint_ns: The namespace that its key says.
         checkpoint_id: The checkpoint that its key says.
         leaf: The end of its key.
-        room: The namespace.
+        scope: The namespace.
 
     Raises:
         CorruptObjectError: It can't be trusted, or belongs to another checkpoint.
         DecryptionError: It is encrypted, and the key is missing or another one; or it isn't, and must be.
     """
-    container = open_placed(data, size, checkpoint_ns, checkpoint_id, leaf, room)
+    container = open_placed(data, size, checkpoint_ns, checkpoint_id, leaf, scope)
     fields, frames = container.fields, container.frames
     try:
         record = CheckpointRecord(
             container,
-            natural(fields["created"]),
+            non_negative_int(fields["created"]),
             None if fields["parent"] is None else text(fields["parent"]),
             unpack_value(fields["metadata"], frames),
             unpack_value(fields["checkpoint"], frames),
@@ -226,7 +231,12 @@ def open_checkpoint(
 
 
 def open_placed(
-    data: bytes | memoryview, size: int, checkpoint_ns: str, checkpoint_id: str, leaf: str, room: Room
+    data: bytes | memoryview,
+    size: int,
+    checkpoint_ns: str,
+    checkpoint_id: str,
+    leaf: str,
+    scope: NamespaceScope,
 ) -> Container:
     """Read an object, or its head, and see that it is what lies under its key.
 
@@ -234,12 +244,16 @@ def open_placed(
         CorruptObjectError: It can't be trusted, or belongs under another key.
         DecryptionError: It is encrypted, and the key is missing or another one; or it isn't, and must be.
     """
-    container = open_container(data, size, room.seals(checkpoint_id, leaf))
-    room.check(container)
+    container = open_container(data, size, scope.seals(checkpoint_id, leaf))
+    scope.check(container)
     found = tuple(container.fields.get(name) for name in ("ns", "id", "leaf"))
-    if found != (room.plain(checkpoint_ns, found[0], sealed=container.seal is not None), checkpoint_id, leaf):
+    if found != (
+        scope.plain(checkpoint_ns, found[0], sealed=container.seal is not None),
+        checkpoint_id,
+        leaf,
+    ):
         raise CorruptObjectError(
-            f"The object lies under another one's key: it is {brief(found[2])} of checkpoint "
-            f"{brief(found[1])} in namespace {brief(found[0])}"
+            f"The object lies under another one's key: it is {short_repr(found[2])} of checkpoint "
+            f"{short_repr(found[1])} in namespace {short_repr(found[0])}"
         )
     return container

@@ -10,7 +10,7 @@ from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from langgraph_checkpoint_s3.crypto.aead import KeyRef
-from langgraph_checkpoint_s3.format.borrowing import Known, Part, Parts, Rules, compose, known_of
+from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy, Known, Part, Parts, compose, known_of
 from langgraph_checkpoint_s3.format.builder import Builder
 from langgraph_checkpoint_s3.format.checkpoint import (
     SECOND,
@@ -21,7 +21,7 @@ from langgraph_checkpoint_s3.format.checkpoint import (
 from langgraph_checkpoint_s3.format.codecs import Compression
 from langgraph_checkpoint_s3.format.container import HEAD_BYTES, OWN_FRAME
 from langgraph_checkpoint_s3.format.frames import Extent, Lender, Value, pack_value
-from langgraph_checkpoint_s3.format.scope import PLAIN, Room
+from langgraph_checkpoint_s3.format.scope import PLAIN, NamespaceScope
 from langgraph_checkpoint_s3.format.serialization import Dumped, dump, worthwhile
 
 
@@ -37,7 +37,7 @@ class Draft:
         known: What its children may borrow, once it is written.
         origin: Where it comes from.
         leaf: The end of its key.
-        room: The namespace that it is in.
+        scope: The namespace that it is in.
     """
 
     key: str
@@ -47,9 +47,9 @@ class Draft:
     known: Known
     origin: Origin
     leaf: str
-    room: Room = PLAIN
+    scope: NamespaceScope = PLAIN
 
-    def whole(self, compression: Compression) -> bytes:
+    def materialized(self, compression: Compression) -> bytes:
         """The object with what it borrows in it. Its own frames stay where `body` has them.
 
         Args:
@@ -57,14 +57,14 @@ class Draft:
         """
         origin = self.origin
         where = origin.checkpoint_ns, origin.checkpoint_id, self.leaf
-        record = open_checkpoint(self.body, len(self.body), *where, self.room)
+        record = open_checkpoint(self.body, len(self.body), *where, self.scope)
         for name, value in record.channels.items():
             raw, at = self.content.channels[name][1], 0
             for extent in value.extents:
                 if record.container.frames[extent.frame].lender is not None:
                     record.container.supply(extent, raw[at : at + extent.length])
                 at += extent.length
-        return record.whole(compression)
+        return record.materialized(compression)
 
 
 def serialize(
@@ -113,9 +113,9 @@ def draft(
     origin: Origin,
     key_of: Callable[[bool, bool], str],
     compression: Compression,
-    rules: Rules,
+    rules: BorrowPolicy,
     known: Known | None = None,
-    room: Room = PLAIN,
+    scope: NamespaceScope = PLAIN,
     sealing: KeyRef | None = None,
 ) -> Draft:
     """Make the object. The metadata comes first in it, so that the object's head holds it.
@@ -128,7 +128,7 @@ def draft(
         compression: How new frames are compressed.
         rules: When to borrow.
         known: The parent; without it, nothing is borrowed.
-        room: The namespace that it is in.
+        scope: The namespace that it is in.
         sealing: What it is encrypted with, if at all.
     """
     if known is not None and known.sealed != (sealing is not None):
@@ -138,7 +138,7 @@ def draft(
     key = key_of(bool(parts), any(len(raw) >= rules.smallest for _, raw in content.channels.values()))
     leaf = key.rpartition("/")[2]
     alone = min(OWN_FRAME, rules.smallest)  # what may be lent isn't in one frame with others
-    builder = Builder(compression, room.seal(sealing, origin.checkpoint_id, leaf))
+    builder = Builder(compression, scope.seal(sealing, origin.checkpoint_id, leaf))
     blobs = [(raw, len(raw) >= OWN_FRAME) for _, raw in (content.metadata, content.rest)]
     for name, (_, raw) in content.channels.items():
         if name in parts:
@@ -168,10 +168,10 @@ def draft(
     body, base = builder.finish(fields)
     lender, serializer = origin.lender(leaf), content.metadata[0]
     next_known = known_of(lender, serializer, versions, large, builder.frames, base, sealing)
-    return Draft(key, body, lenders, content, next_known, origin, leaf, room)
+    return Draft(key, body, lenders, content, next_known, origin, leaf, scope)
 
 
-def _borrowed(content: Content, rules: Rules, known: Known, now: float) -> Parts:
+def _borrowed(content: Content, rules: BorrowPolicy, known: Known, now: float) -> Parts:
     if known.serializer != content.metadata[0]:
         return {}
     both = {

@@ -26,10 +26,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from langgraph_checkpoint_s3.crypto.aead import KeyRef, Seal
+from langgraph_checkpoint_s3.crypto.aead import KeyRef, ObjectCipher
 from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError
 from langgraph_checkpoint_s3.format.codecs import Compression, compress, decompress
-from langgraph_checkpoint_s3.format.frames import Extent, Frame, Value, brief, pack_frames, unpack_frames
+from langgraph_checkpoint_s3.format.frames import Extent, Frame, Value, pack_frames, short_repr, unpack_frames
 from langgraph_checkpoint_s3.format.header import (
     COMPRESSED,
     SEALED,
@@ -72,7 +72,7 @@ class Container:
     frames: tuple[Frame, ...]
     base: int
     data: memoryview
-    seal: Seal | None = None
+    seal: ObjectCipher | None = None
     _stored: dict[int, bytes] = field(default_factory=dict, repr=False)
     _raw: dict[int, bytes] = field(default_factory=dict, repr=False)
     _supplied: dict[Extent, bytes] = field(default_factory=dict, repr=False)
@@ -105,7 +105,7 @@ class Container:
         """Hand in an extent's bytes, where its frame can't be had."""
         self._supplied[extent] = raw
 
-    def whole(self, compression: Compression) -> bytes:
+    def materialized(self, compression: Compression) -> bytes:
         """The object with all frames in it, once what was lent was provided or supplied.
 
         Its own frames stay at the places where other objects may refer to them: what was lent
@@ -128,12 +128,12 @@ class Container:
                     stored = seal.close(packed) if seal else packed
                 frames[number] = replace(frame, stored=len(stored), codec=codec, crc=zlib.crc32(stored))
                 moved.append(stored)
-        room = self.header_bytes
+        scope = self.header_bytes
         kept = {name: value for name, value in self.fields.items() if name != "keys"}
-        flags, header = pack_header({**kept, **pack_frames(moved_in(frames))}, room)
-        if len(header) != room:
+        flags, header = pack_header({**kept, **pack_frames(inline_frames(frames))}, scope)
+        if len(header) != scope:
             raise CorruptObjectError(
-                f"The object can't be rewritten in place: its header has {room} bytes, not {len(header)}"
+                f"The object can't be rewritten in place: its header has {scope} bytes, not {len(header)}"
             )
         flags, header = seal_header(flags, header, seal)
         own_end = self.base + sum(frame.stored for frame in self.frames if frame.lender is None)
@@ -250,7 +250,7 @@ def sealed_with(data: bytes | memoryview) -> KeyRef | None:
 
 
 def open_container(
-    data: bytes | memoryview, size: int, seals: Callable[[KeyRef], Seal] | None = None
+    data: bytes | memoryview, size: int, seals: Callable[[KeyRef], ObjectCipher] | None = None
 ) -> Container:
     """Read an object's header.
 
@@ -285,7 +285,7 @@ def open_container(
     return Container(fields, frames, base, view, seal)
 
 
-def _seal(header: memoryview, seals: Callable[[KeyRef], Seal] | None) -> Seal:
+def _seal(header: memoryview, seals: Callable[[KeyRef], ObjectCipher] | None) -> ObjectCipher:
     """What an object is encrypted with."""
     try:
         ref = header_key(header)
@@ -293,7 +293,7 @@ def _seal(header: memoryview, seals: Callable[[KeyRef], Seal] | None) -> Seal:
         raise CorruptObjectError(f"The object's header can't be read: {error}") from error
     if seals is None:
         raise DecryptionError(
-            f"The object is encrypted, with the key {brief(ref.id)}, and no keys were given: pass "
+            f"The object is encrypted, with the key {short_repr(ref.id)}, and no keys were given: pass "
             "S3Saver(…, encryption=…)"
         )
     return seals(ref)
@@ -308,7 +308,7 @@ def _read_header(
         frames = unpack_frames(fields, own)
         check_frames(frames)
     except (ValueError, TypeError, KeyError, IndexError, RecursionError, MemoryError) as error:
-        return f"{type(error).__name__}({brief(str(error))})"
+        return f"{type(error).__name__}({short_repr(str(error))})"
     return fields, frames
 
 
@@ -325,7 +325,7 @@ def join(flags: int, header: bytes, stored: Iterable[bytes | memoryview]) -> byt
     return b"".join([start, crc.to_bytes(_CRC_BYTES, "big"), header, *stored])
 
 
-def moved_in(frames: Sequence[Frame]) -> list[Frame]:
+def inline_frames(frames: Sequence[Frame]) -> list[Frame]:
     """A table in which the lent frames lie behind the others."""
     end = sum(frame.stored for frame in frames if frame.lender is None)
     settled: list[Frame] = []

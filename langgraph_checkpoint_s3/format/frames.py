@@ -90,7 +90,7 @@ class Frame:
         return self if self.lender else replace(self, offset=base + self.offset, lender=lender, key=key)
 
 
-def brief(value: Any) -> str:
+def short_repr(value: Any) -> str:
     """What a header says, to be shown in an error: never long or deep, however much it is."""
     return _brief.repr(value)
 
@@ -102,7 +102,7 @@ def text(value: Any) -> str:
         ValueError: It isn't a text.
     """
     if not isinstance(value, str):
-        raise ValueError(f"{brief(value)} where a text belongs")
+        raise ValueError(f"{short_repr(value)} where a text belongs")
     return value
 
 
@@ -125,7 +125,7 @@ def _extents(rows: Any, frames: Sequence[Frame]) -> Iterator[Extent]:
     if len(rows) > MOST_EXTENTS:
         raise ValueError(f"a value in {len(rows)} pieces")
     for row in rows:
-        extent = Extent(*map(natural, row))
+        extent = Extent(*map(non_negative_int, row))
         if extent.frame >= len(frames) or extent.start + extent.length > frames[extent.frame].raw:
             raise ValueError("an extent outside of its frame")
         yield extent
@@ -173,22 +173,22 @@ def _frame(row: Any, keys: Sequence[KeyRef], own: KeyRef | None) -> Frame:
     """
     offset, stored, raw, codec, crc, *lender = row
     return Frame(
-        natural(offset),
-        natural(stored),
-        natural(raw),
+        non_negative_int(offset),
+        non_negative_int(stored),
+        non_negative_int(raw),
         text(codec),
-        natural(crc),
-        Lender(text(lender[0]), text(lender[1]), natural(lender[2])) if lender else None,
-        None if not lender else keys[natural(lender[3])] if len(lender) > 3 else own,
+        non_negative_int(crc),
+        Lender(text(lender[0]), text(lender[1]), non_negative_int(lender[2])) if lender else None,
+        None if not lender else keys[non_negative_int(lender[3])] if len(lender) > 3 else own,
     )
 
 
-def natural(number: Any) -> int:
+def non_negative_int(number: Any) -> int:
     """A number from a header, checked.
 
     Raises:
         ValueError: It isn't a natural number.
     """
     if type(number) is not int or number < 0:
-        raise ValueError(f"{brief(number)} where a natural number belongs")
+        raise ValueError(f"{short_repr(number)} where a natural number belongs")
     return number

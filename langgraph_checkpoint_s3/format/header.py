@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgpack
 
-from langgraph_checkpoint_s3.crypto.aead import OVERHEAD, KeyRef, Seal, pack_ref, unpack_ref
+from langgraph_checkpoint_s3.crypto.aead import OVERHEAD, KeyRef, ObjectCipher, pack_ref, unpack_ref
 from langgraph_checkpoint_s3.errors import NotSupportedError
 from langgraph_checkpoint_s3.format.codecs import compress, decompress
 from langgraph_checkpoint_s3.format.limits import MOST_HEADER, MOST_LISTS, unpack
@@ -60,7 +60,7 @@ def unpack_header(header: memoryview, flags: int) -> Any:
     return unpack(header)
 
 
-def seal_header(flags: int, header: bytes, seal: Seal | None) -> tuple[int, bytes]:
+def seal_header(flags: int, header: bytes, seal: ObjectCipher | None) -> tuple[int, bytes]:
     """A header as it lies in the object, with its flags.
 
     Args:
@@ -75,7 +75,7 @@ def seal_header(flags: int, header: bytes, seal: Seal | None) -> tuple[int, byte
     return flags, len(ref).to_bytes(_REF_BYTES, "big") + ref + seal.close(header, _ROLE, flags)
 
 
-def seal_overhead(seal: Seal | None) -> int:
+def seal_overhead(seal: ObjectCipher | None) -> int:
     """How many bytes `seal_header` adds."""
     if seal is None:
         return 0
@@ -97,7 +97,7 @@ def header_key(stored: bytes | memoryview) -> KeyRef:
     return unpack_ref(unpack(stored[_REF_BYTES:end]))
 
 
-def open_header(stored: memoryview, flags: int, seal: Seal) -> memoryview:
+def open_header(stored: memoryview, flags: int, seal: ObjectCipher) -> memoryview:
     """Decrypt a header.
 
     Raises:

@@ -11,13 +11,13 @@ from typing import Any
 from uuid import UUID
 
 from langgraph_checkpoint_s3.errors import InvalidKeyError
-from langgraph_checkpoint_s3.format.key_encoding import Hidden
+from langgraph_checkpoint_s3.format.key_encoding import HashedName
 
 
 def text_of(value: object) -> str | None:
     """Return an id as text; `None` where it can't be one."""
     if isinstance(value, str):
-        return value if isinstance(value, Hidden) else str.__str__(value)
+        return value if isinstance(value, HashedName) else str.__str__(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return int.__repr__(value)
     return str(value) if isinstance(value, UUID) else None

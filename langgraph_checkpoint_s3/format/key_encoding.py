@@ -20,7 +20,7 @@ _ESCAPE: Final = re.compile(r"\.([0-9A-F]{2})")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]*")
 
 
-class Hidden(str):
+class HashedName(str):
     """A name of which only the hash is known. It goes wherever a name goes."""
 
     __slots__ = ()
@@ -39,7 +39,7 @@ def encode_component(text: str, what: str = "component") -> str:
     Raises:
         InvalidKeyError: The text holds a lone surrogate and so has no UTF-8 form.
     """
-    if isinstance(text, Hidden):
+    if isinstance(text, HashedName):
         return HASHED + text
     if _PLAIN.fullmatch(text):
         return text
@@ -55,7 +55,7 @@ def decode_component(encoded: str) -> str:
     if "." not in encoded and _PLAIN.fullmatch(encoded):
         return encoded
     if encoded.startswith(HASHED) and _PLAIN.fullmatch(encoded, len(HASHED)):
-        return Hidden(encoded[len(HASHED) :])
+        return HashedName(encoded[len(HASHED) :])
     if not _COMPONENT.fullmatch(encoded):
         raise ValueError(f"{encoded!r} is not an encoded component")
     raw = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), encoded).encode("latin-1")

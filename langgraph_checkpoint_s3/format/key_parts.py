@@ -9,8 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.format.ids import text_of
-from langgraph_checkpoint_s3.format.key_encoding import COMPONENT, Hidden, decode_component, encode_component
-from langgraph_checkpoint_s3.format.name_hashing import Names, Short
+from langgraph_checkpoint_s3.format.key_encoding import (
+    COMPONENT,
+    HashedName,
+    decode_component,
+    encode_component,
+)
+from langgraph_checkpoint_s3.format.name_hashing import NameHasher, Short
 
 INDEX: Final = (
     ("source", "source", "k", "m"),
@@ -36,7 +41,7 @@ class CheckpointLeaf:
 
     parent: str | None = None
     source: str | None = None
-    step: int | Hidden | None = None
+    step: int | HashedName | None = None
     run: str | None = None
     created: int | None = None
     sealed: bool = False
@@ -59,12 +64,12 @@ class CheckpointLeaf:
             sealed=sealed,
         )
 
-    def hidden(self, names: Names | Short) -> CheckpointLeaf:
+    def hidden(self, names: NameHasher | Short) -> CheckpointLeaf:
         """Return the leaf as keys have it: with hashes of the fields that are secrets, or too long."""
         fields = ((name, field, getattr(self, field)) for name, field, _, _ in INDEX)
         hidden = {field: names.hide(name, str(value)) for name, field, value in fields if value is not None}
         hashed: dict[str, Any] = {
-            field: value for field, value in hidden.items() if isinstance(value, Hidden)
+            field: value for field, value in hidden.items() if isinstance(value, HashedName)
         }
         return replace(self, **hashed) if hashed else self
 
@@ -73,7 +78,7 @@ class CheckpointLeaf:
         fields: list[tuple[str, Any]] = [("p", self.parent)]
         for _, field, letter, hashed in INDEX:
             value = getattr(self, field)
-            fields.append((hashed, str.__str__(value)) if isinstance(value, Hidden) else (letter, value))
+            fields.append((hashed, str.__str__(value)) if isinstance(value, HashedName) else (letter, value))
         # At last what tells apart those of one id: of equal age, the later one sorts later.
         lending = "b" if self.borrows else "l"
         fields.append((lending, "" if self.borrows or self.lends else None))
@@ -96,7 +101,7 @@ class CheckpointLeaf:
             or name not in filter
             or filter[name] == value
             # A hash tells nothing of what isn't a name by its type.
-            or (isinstance(value, Hidden) and type(filter[name]) not in (Hidden, str, int))
+            or (isinstance(value, HashedName) and type(filter[name]) not in (HashedName, str, int))
             for name, value in known
         )
 
@@ -142,11 +147,11 @@ class WritesLeaf:
         text = "/".join(cls.of(task_id, slots).encode() for task_id, slots in tasks)
         return cls(None, f"j{_digest(text)}", sealed)
 
-    def hidden(self, names: Names | Short) -> WritesLeaf:
+    def hidden(self, names: NameHasher | Short) -> WritesLeaf:
         """Return the leaf as keys have it: with hashes of the fields that are secrets, or too long."""
         task = None if self.task is None else names.hide("task_id", self.task)
         slots = self.slots if self.is_special else names.hide("slots", self.slots)
-        if isinstance(slots, Hidden):
+        if isinstance(slots, HashedName):
             slots = f"{'j' if task is None else 'wh'}{slots}"
         return replace(self, task=task, slots=slots)
 
@@ -154,7 +159,7 @@ class WritesLeaf:
         """The leaf as a key ends in it."""
         if self.task is None:
             task = ""
-        elif isinstance(self.task, Hidden):
+        elif isinstance(self.task, HashedName):
             task = f".u{str.__str__(self.task)}"
         else:
             task = f".t{encode_component(self.task, 'task_id')}"
@@ -181,7 +186,7 @@ def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
     if kind == "checkpoint":
         named = {letter: decode_component(fields[letter]) for letter in "pksrc" if letter in fields}
         hashed: dict[str, Any] = {
-            field: Hidden(fields[letter]) for _, field, _, letter in INDEX if letter in fields
+            field: HashedName(fields[letter]) for _, field, _, letter in INDEX if letter in fields
         }
         for letter in "sc":
             if not _NUMBER.fullmatch(named.get(letter, "0")):
@@ -199,7 +204,7 @@ def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
         return WritesLeaf(None, f"j{fields['j']}", "e" in fields)
     if kind == "writes" and ("t" in fields or "u" in fields):
         slots = ".".join(letter + fields[letter] for letter in "wx" if letter in fields)
-        task = decode_component(fields["t"]) if "t" in fields else Hidden(fields["u"])
+        task = decode_component(fields["t"]) if "t" in fields else HashedName(fields["u"])
         return WritesLeaf(task, slots, "e" in fields)
     raise ValueError(f"{text!r} is not a leaf")
 

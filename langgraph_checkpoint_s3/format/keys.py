@@ -41,13 +41,13 @@ from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidKeyError
 from langgraph_checkpoint_s3.format.ids import text_of
 from langgraph_checkpoint_s3.format.key_encoding import (
     HASHED,
-    Hidden,
+    HashedName,
     decode_component,
     encode_component,
     utf8,
 )
 from langgraph_checkpoint_s3.format.key_parts import INDEX, CheckpointLeaf, WritesLeaf, decode_leaf
-from langgraph_checkpoint_s3.format.name_hashing import FIELDS, FOLDERS, Names
+from langgraph_checkpoint_s3.format.name_hashing import FIELDS, FOLDERS, NameHasher
 
 __all__ = [
     "AFTER_SLASH",
@@ -130,7 +130,7 @@ class Layout:
     """
 
     prefix: str
-    names: Names | None = None
+    names: NameHasher | None = None
 
     def thread(self, thread_id: str) -> str:
         """The folder of a thread."""
@@ -241,7 +241,7 @@ class Layout:
                 hidden = names.hide(name, value)
             else:
                 continue
-            if isinstance(hidden, Hidden):
+            if isinstance(hidden, HashedName):
                 shown[name] = hidden
         return shown
 

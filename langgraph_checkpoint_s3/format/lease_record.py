@@ -19,7 +19,7 @@ _MOST_NUMBER: Final = 2**63
 
 
 @dataclass(frozen=True, slots=True)
-class LeaseNote:
+class LeaseRecord:
     """One writing of a lease's object.
 
     Attributes:
@@ -45,7 +45,7 @@ class LeaseNote:
         return json.dumps({"v": _VERSION, **asdict(self)}, separators=(",", ":")).encode()
 
     @classmethod
-    def decode(cls, data: bytes, key: str) -> LeaseNote:
+    def decode(cls, data: bytes, key: str) -> LeaseRecord:
         """Read a document back. Fields that a later writer adds are passed over.
 
         Raises:
@@ -74,4 +74,4 @@ class LeaseNote:
         return note
 
 
-_FIELDS: Final = tuple(each.name for each in fields(LeaseNote))
+_FIELDS: Final = tuple(each.name for each in fields(LeaseRecord))

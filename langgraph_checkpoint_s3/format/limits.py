@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgpack
 
-from langgraph_checkpoint_s3.format.frames import Frame, Value, brief
+from langgraph_checkpoint_s3.format.frames import Frame, Value, short_repr
 from langgraph_checkpoint_s3.format.keys import MAX_KEY_BYTES
 
 MOST_HEADER: Final = 64 * 1024 * 1024
@@ -81,7 +81,7 @@ def check_frames(frames: Sequence[Frame]) -> None:
         # Some stores and proxies take `..` for a way up, and out of the thread.
         named = len(lender.checkpoint_id) + len(lender.leaf) <= MAX_KEY_BYTES
         if not named or not _LEAF.fullmatch(lender.leaf):
-            raise ValueError(f"its lender {brief(lender.leaf)} isn't a checkpoint")
+            raise ValueError(f"its lender {short_repr(lender.leaf)} isn't a checkpoint")
 
 
 def check_values(values: Iterable[Value], frames: Sequence[Frame]) -> None:

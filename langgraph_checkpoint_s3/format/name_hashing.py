@@ -14,13 +14,13 @@ import hmac
 from dataclasses import dataclass
 from typing import Final
 
-from langgraph_checkpoint_s3.format.key_encoding import Hidden, encode_component, utf8
+from langgraph_checkpoint_s3.format.key_encoding import HashedName, encode_component, utf8
 
 _BYTES: Final = 24
 _LONG: Final = b"langgraph-checkpoint-s3 1 long names\0"
 
 
-class Names:
+class NameHasher:
     """Hashes names.
 
     Args:
@@ -33,7 +33,7 @@ class Names:
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
-    def hide(self, what: str, name: str) -> Hidden:
+    def hide(self, what: str, name: str) -> HashedName:
         """Return a name's hash.
 
         Args:
@@ -43,7 +43,7 @@ class Names:
         Raises:
             InvalidKeyError: The name holds a lone surrogate.
         """
-        if isinstance(name, Hidden):
+        if isinstance(name, HashedName):
             return name
         return _hidden(hmac.digest(self._key, _said(what, name), hashlib.sha256))
 
@@ -68,7 +68,7 @@ class Short:
         Raises:
             InvalidKeyError: The name holds a lone surrogate.
         """
-        if isinstance(name, Hidden) or len(encode_component(name, what)) <= self.most:
+        if isinstance(name, HashedName) or len(encode_component(name, what)) <= self.most:
             return name
         return _hidden(hashlib.sha256(_LONG + _said(what, name)).digest())
 
@@ -83,5 +83,5 @@ def _said(what: str, name: str) -> bytes:
     return b"%b\0%b" % (what.encode(), utf8(name, what))
 
 
-def _hidden(digest: bytes) -> Hidden:
-    return Hidden(base64.urlsafe_b64encode(digest[:_BYTES]).decode())
+def _hidden(digest: bytes) -> HashedName:
+    return HashedName(base64.urlsafe_b64encode(digest[:_BYTES]).decode())

@@ -15,7 +15,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError, S3CheckpointError
 from langgraph_checkpoint_s3.format.codecs import Compression
 from langgraph_checkpoint_s3.format.container import Container
-from langgraph_checkpoint_s3.format.frames import Value, brief
+from langgraph_checkpoint_s3.format.frames import Value, short_repr
 
 Dumped: TypeAlias = "tuple[str, bytes]"
 """What the serializer makes of a value: its type and its bytes."""
@@ -56,12 +56,12 @@ def load(serde: SerializerProtocol, container: Container, value: Value) -> Any:
         why = type(error).__name__
     if ENCRYPTED in value.type:
         raise DecryptionError(
-            f"A value is encrypted ({brief(value.type)}), and this serializer can't read it ({why}): use the "
-            "serde that it was written with, and its key"
+            f"A value is encrypted ({short_repr(value.type)}), and this serializer can't read it ({why}): "
+            "use the serde that it was written with, and its key"
         )
     raise CorruptObjectError(
-        f"A value of type {brief(value.type)} can't be loaded (the serializer raises {why}): use the serde "
-        "that it was written with. If it was that one, the object is somebody else's"
+        f"A value of type {short_repr(value.type)} can't be loaded (the serializer raises {why}): use the "
+        "serde that it was written with. If it was that one, the object is somebody else's"
     )
 
 

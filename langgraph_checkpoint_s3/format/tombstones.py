@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 import msgpack
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError
-from langgraph_checkpoint_s3.format.frames import brief, natural
+from langgraph_checkpoint_s3.format.frames import non_negative_int, short_repr
 from langgraph_checkpoint_s3.format.limits import unpack
 
 VERSION: Final = 1
@@ -126,10 +126,10 @@ def decode_tombstones(data: bytes, key: str | None = None) -> Tombstones:
     try:
         fields = unpack(packed)
         if fields["v"] != VERSION:
-            raise ValueError(f"it is of version {brief(fields['v'])}")
-        return Tombstones(tuple(_group(*row) for row in fields["gone"]), natural(fields["last"]))
+            raise ValueError(f"it is of version {short_repr(fields['v'])}")
+        return Tombstones(tuple(_group(*row) for row in fields["gone"]), non_negative_int(fields["last"]))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        reason = f"The thread's tombstones can't be read: {brief(str(error))}"
+        reason = f"The thread's tombstones can't be read: {short_repr(str(error))}"
         raise CorruptObjectError(reason, key=key) from error
 
 
@@ -146,4 +146,4 @@ def _group(number: Any, reason: Any, until: Any, names: Any) -> Group:
     if reason not in get_args(Reason) or not isinstance(names, bytes) or len(names) % _NAME:
         raise ValueError("a group that isn't one")
     cut = (names[start : start + _NAME] for start in range(0, len(names), _NAME))
-    return Group(frozenset(cut), natural(until), reason, natural(number))
+    return Group(frozenset(cut), non_negative_int(until), reason, non_negative_int(number))

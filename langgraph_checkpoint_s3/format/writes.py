@@ -10,15 +10,22 @@ from typing import Any
 from langgraph.checkpoint.base import WRITES_IDX_MAP, PendingWrite
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from langgraph_checkpoint_s3.crypto.aead import Seal
+from langgraph_checkpoint_s3.crypto.aead import ObjectCipher
 from langgraph_checkpoint_s3.errors import CorruptObjectError
 from langgraph_checkpoint_s3.format.builder import Builder
 from langgraph_checkpoint_s3.format.checkpoint import Origin, open_placed
 from langgraph_checkpoint_s3.format.codecs import Compression
 from langgraph_checkpoint_s3.format.container import OWN_FRAME, Container
-from langgraph_checkpoint_s3.format.frames import Value, brief, natural, pack_value, text, unpack_value
+from langgraph_checkpoint_s3.format.frames import (
+    Value,
+    non_negative_int,
+    pack_value,
+    short_repr,
+    text,
+    unpack_value,
+)
 from langgraph_checkpoint_s3.format.limits import check_values
-from langgraph_checkpoint_s3.format.scope import PLAIN, Room
+from langgraph_checkpoint_s3.format.scope import PLAIN, NamespaceScope
 from langgraph_checkpoint_s3.format.serialization import Dumped, dump, load, worthwhile
 
 
@@ -116,7 +123,11 @@ class Task:
 
 
 def encode_tasks(
-    compression: Compression, origin: Origin, leaf: str, tasks: Iterable[Task], seal: Seal | None = None
+    compression: Compression,
+    origin: Origin,
+    leaf: str,
+    tasks: Iterable[Task],
+    seal: ObjectCipher | None = None,
 ) -> bytes:
     """Make the object of what some tasks wrote.
 
@@ -139,7 +150,12 @@ def encode_tasks(
 
 
 def open_writes(
-    data: bytes | memoryview, size: int, checkpoint_ns: str, checkpoint_id: str, leaf: str, room: Room = PLAIN
+    data: bytes | memoryview,
+    size: int,
+    checkpoint_ns: str,
+    checkpoint_id: str,
+    leaf: str,
+    scope: NamespaceScope = PLAIN,
 ) -> WritesRecord:
     """Read a writes object. The arguments are those of `open_checkpoint`.
 
@@ -147,14 +163,14 @@ def open_writes(
         CorruptObjectError: It can't be trusted, or belongs to another checkpoint.
         DecryptionError: It is encrypted, and the key is missing or another one; or it isn't, and must be.
     """
-    container = open_placed(data, size, checkpoint_ns, checkpoint_id, leaf, room)
+    container = open_placed(data, size, checkpoint_ns, checkpoint_id, leaf, scope)
     try:
         rows = [
             WriteRow(text(task), text(path), _slot(idx), text(channel), unpack_value(value, container.frames))
             for task, path, idx, channel, *value in container.fields["writes"]
         ]
         check_values((row.value for row in rows), container.frames)
-        return WritesRecord(container, natural(container.fields["created"]), rows)
+        return WritesRecord(container, non_negative_int(container.fields["created"]), rows)
     except (ValueError, TypeError, KeyError) as error:
         raise CorruptObjectError(f"The object's header isn't one of writes: {error!r}") from error
 
@@ -215,5 +231,5 @@ def settle_writes(
 
 def _slot(idx: Any) -> int:
     if type(idx) is not int:
-        raise ValueError(f"{brief(idx)} where a slot belongs")
+        raise ValueError(f"{short_repr(idx)} where a slot belongs")
     return idx

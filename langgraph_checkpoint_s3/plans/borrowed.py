@@ -15,17 +15,17 @@ from langgraph_checkpoint_s3.format.frames import Frame
 from langgraph_checkpoint_s3.format.keys import Layout
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.data_keys import unlock_keys
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast, together
+from langgraph_checkpoint_s3.plans.plan import Plan, ask_all, gather
 from langgraph_checkpoint_s3.plans.scan import versions
 from langgraph_checkpoint_s3.plans.transfer import Sizes
-from langgraph_checkpoint_s3.s3.requests import Body, GetObject, Missing
+from langgraph_checkpoint_s3.s3.requests import Body, GetObject, NotFound
 
 _GAP = 64 * 1024
 """Bytes between two frames of an object that are rather read than asked around."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Loan:
+class _FrameRef:
     """A frame that is needed, and by whom."""
 
     key: str
@@ -59,7 +59,7 @@ def missing(record: CheckpointRecord) -> list[int]:
     return record.container.missing(record.all_values())
 
 
-def provide(
+def fetch_borrowed(
     context: Context,
     records: Iterable[tuple[str, CheckpointRecord]],
     past: Mapping[str, str] | None = None,
@@ -71,7 +71,7 @@ def provide(
         records: Checkpoints, each with its namespace's folder.
         past: Of which lenders to read which versions, and of no others; by default, all as they are now.
     """
-    loans: list[_Loan] = []
+    loans: list[_FrameRef] = []
     lent = list(records)
     for namespace, record in lent:
         for number in missing(record):
@@ -79,15 +79,15 @@ def provide(
             key = lender_key(namespace, frame)
             if key is None or (past is not None and key not in past):
                 continue
-            loan = _Loan(key, frame, record.container, number)
+            loan = _FrameRef(key, frame, record.container, number)
             stored = context.memory.frame(loan.key, frame)
             if (stored is None or not record.container.provide(number, stored)) and frame.stored:
                 loans.append(loan)
-    if context.vault is not None:
+    if context.key_cache is not None:
         frames = (frame for _, record in lent for frame in record.container.frames)
-        yield from unlock_keys(context.vault, (frame.key for frame in frames if frame.key is not None))
+        yield from unlock_keys(context.key_cache, (frame.key for frame in frames if frame.key is not None))
     spans = list(_spans(loans, context.sizes, past or {}))
-    answers = yield from together(request for _, requests in spans for request in requests)
+    answers = yield from ask_all(request for _, requests in spans for request in requests)
     position = 0
     for group, requests in spans:
         data = _joined(answers[position : position + len(requests)])
@@ -99,7 +99,7 @@ def provide(
                 context.memory.keep_frame(loan.key, loan.frame, stored)
 
 
-def provide_past(context: Context, namespace: str, record: CheckpointRecord) -> Plan[None]:
+def fetch_borrowed_past(context: Context, namespace: str, record: CheckpointRecord) -> Plan[None]:
     """Bring in lent frames from old versions of their lenders, the newest first, as far as there are any.
 
     A lender may have been rewritten, or overwritten, since: the frames' CRCs tell which version is right.
@@ -111,21 +111,21 @@ def provide_past(context: Context, namespace: str, record: CheckpointRecord) -> 
     """
     frames = record.container.frames
     keys = list(dict.fromkeys(key for n in missing(record) if (key := lender_key(namespace, frames[n]))))
-    listed = yield from abreast(versions(key) for key in keys)  # also of keys that go on behind it
+    listed = yield from gather(versions(key) for key in keys)  # also of keys that go on behind it
     old = {
         key: [each.version_id for each in found if each.key == key and not each.marker and not each.latest]
         for key, found in zip(keys, listed, strict=True)
     }
     while missing(record) and any(old.values()):
         past = {key: ids.pop(0) for key, ids in old.items() if ids}
-        yield from provide(context, [(namespace, record)], past)
+        yield from fetch_borrowed(context, [(namespace, record)], past)
 
 
 def _spans(
-    loans: Sequence[_Loan], sizes: Sizes, past: Mapping[str, str]
-) -> Iterator[tuple[list[_Loan], list[GetObject]]]:
+    loans: Sequence[_FrameRef], sizes: Sizes, past: Mapping[str, str]
+) -> Iterator[tuple[list[_FrameRef], list[GetObject]]]:
     """What to ask for: neighbours of one object together, and what is long in parts."""
-    group: list[_Loan] = []
+    group: list[_FrameRef] = []
     end = 0
     for loan in sorted(loans, key=lambda each: (each.key, each.frame.offset)):
         if group and (loan.key != group[0].key or loan.frame.offset > end + _GAP):
@@ -137,7 +137,7 @@ def _spans(
         yield group, _requests(group, end, sizes, past)
 
 
-def _requests(group: Sequence[_Loan], end: int, sizes: Sizes, past: Mapping[str, str]) -> list[GetObject]:
+def _requests(group: Sequence[_FrameRef], end: int, sizes: Sizes, past: Mapping[str, str]) -> list[GetObject]:
     key, first = group[0].key, group[0].frame.offset
     size = end - first if end - first < sizes.multipart_threshold else sizes.part_size
     return [
@@ -146,7 +146,7 @@ def _requests(group: Sequence[_Loan], end: int, sizes: Sizes, past: Mapping[str,
     ]
 
 
-def _joined(answers: Sequence[Body | Missing]) -> bytes:
+def _joined(answers: Sequence[Body | NotFound]) -> bytes:
     """A span's bytes; none where some are missing. That they are the right ones, their CRCs tell."""
     if len(answers) == 1 and isinstance(answers[0], Body):
         return answers[0].data

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from langgraph_checkpoint_s3.crypto.key_cache import Vault
+from langgraph_checkpoint_s3.crypto.key_cache import KeyCache
 from langgraph_checkpoint_s3.errors import InvalidKeyError
-from langgraph_checkpoint_s3.format.borrowing import Rules
+from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy
 from langgraph_checkpoint_s3.format.checkpoint import Origin
 from langgraph_checkpoint_s3.format.codecs import Compression
 from langgraph_checkpoint_s3.format.ids import optional_id, thread_name
-from langgraph_checkpoint_s3.format.key_encoding import Hidden
+from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.format.keys import Layout
-from langgraph_checkpoint_s3.format.scope import Room
-from langgraph_checkpoint_s3.plans.parent_cache import Memory
+from langgraph_checkpoint_s3.format.scope import NamespaceScope
+from langgraph_checkpoint_s3.plans.parent_cache import ParentCache
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Context:
         rules: When to borrow.
         memory: What may be borrowed from.
         borrow: Whether new checkpoints borrow.
-        vault: The keys at hand, if objects are encrypted.
+        key_cache: The keys at hand, if objects are encrypted.
         place: The bucket and prefix that encrypted objects are bound to.
     """
 
@@ -45,10 +45,10 @@ class Context:
     compression: Compression
     sizes: Sizes
     writer: str
-    rules: Rules
-    memory: Memory
+    rules: BorrowPolicy
+    memory: ParentCache
     borrow: bool
-    vault: Vault | None = None
+    key_cache: KeyCache | None = None
     place: str = ""
 
     def origin(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str, now: int) -> Origin:
@@ -64,20 +64,20 @@ class Context:
             InvalidKeyError: Only the thread's hash is known.
         """
         named = thread_id if self.layout.hides(thread_id) else None
-        if isinstance(named, Hidden):
+        if isinstance(named, HashedName):
             raise InvalidKeyError(
                 f"Of the thread {thread_id!r} only the hash is known, for its objects can't be read with "
                 "these keys: it can be looked at and deleted, and nothing can be written to it."
             )
         return Origin(checkpoint_ns, checkpoint_id, now, self.writer, named)
 
-    def room(self, namespace: str) -> Room:
+    def scope(self, namespace: str) -> NamespaceScope:
         """A namespace, for who reads and writes its objects.
 
         Args:
             namespace: Its folder.
         """
-        return Room(namespace, self.vault, self.layout.names, self.place)
+        return NamespaceScope(namespace, self.key_cache, self.layout.names, self.place)
 
 
 def configurable_of(config: object, what: str = "config") -> Mapping[str, Any]:

@@ -17,17 +17,17 @@ from typing import Final
 from langgraph_checkpoint_s3.errors import ConflictError, DecryptionError, InvalidKeyError
 from langgraph_checkpoint_s3.format.container import Container
 from langgraph_checkpoint_s3.format.keys import MAX_KEY_BYTES, CheckpointLeaf, Layout, WritesLeaf
-from langgraph_checkpoint_s3.format.reencrypt import Resealer
+from langgraph_checkpoint_s3.format.reencrypt import Reencryptor
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.data_keys import unlock
-from langgraph_checkpoint_s3.plans.load import Loaded, at, leaf_of, load, namespace_of, open_object
+from langgraph_checkpoint_s3.plans.load import Loaded, error_context, leaf_of, load, namespace_of, open_object
 from langgraph_checkpoint_s3.plans.materialize import unacknowledged, without
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast, together
+from langgraph_checkpoint_s3.plans.plan import Plan, ask_all, gather
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, group, latest
 from langgraph_checkpoint_s3.plans.special_writes import copy_special
 from langgraph_checkpoint_s3.plans.tombstones import borrowers, expect, lending, retract
 from langgraph_checkpoint_s3.plans.transfer import fetch, overwrite, store, windows
-from langgraph_checkpoint_s3.s3.requests import Body, CopyObject, Entry, HeadObject, Missing, Stored
+from langgraph_checkpoint_s3.s3.requests import Body, CopyObject, Entry, HeadObject, NotFound, Stored
 
 _BATCH: Final = 1000
 
@@ -90,7 +90,7 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
                 f"A copied object's key would have {len(each.target)} bytes, and S3 takes {MAX_KEY_BYTES}: "
                 "the target thread_id must be shorter. Nothing was copied."
             )
-        if each.sealed and context.vault is None:
+        if each.sealed and context.key_cache is None:
             raise DecryptionError(
                 "An encrypted thread can be copied only with its key, for its objects are bound to the "
                 "thread and sealed anew for the other one: pass S3Saver(…, encryption=…). Nothing was copied",
@@ -109,7 +109,7 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
         there = {entry.key: entry.etag for folder in found for entry in folder.entries}
         stands = there.keys() - lacking
         stages = [[each for each in stage if each.special or each.target not in stands] for stage in stages]
-    resealer = Resealer(target)
+    resealer = Reencryptor(target)
     for copies in stages:
         stage = yield from _without_special(context, target, copies)
         plain = [each for each in stage if not each.by_client]
@@ -126,7 +126,7 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
 def _without_special(context: Context, target: str, copies: Sequence[_Copy]) -> Plan[list[_Copy]]:
     """Put special writes among those that their task has in the target already; what else is to be copied."""
     special = [each for each in copies if each.special]
-    answers = yield from together(HeadObject(each.target) for each in special)
+    answers = yield from ask_all(HeadObject(each.target) for each in special)
     there = [each for each, answer in zip(special, answers, strict=True) if isinstance(answer, Stored)]
     yield from copy_special(context, target, [each.entry for each in there])
     return [each for each in copies if each not in there]
@@ -140,14 +140,14 @@ def _planned(layout: Layout, entry: Entry, target: str, named: bool) -> _Copy:
 
 
 def _copy(batch: Sequence[_Copy]) -> Plan[None]:
-    answers = yield from together(CopyObject(each.entry.key, each.target) for each in batch)
+    answers = yield from ask_all(CopyObject(each.entry.key, each.target) for each in batch)
     for each, answer in zip(batch, answers, strict=True):
-        if isinstance(answer, Missing):
+        if isinstance(answer, NotFound):
             raise ConflictError("The thread was being deleted while it was copied", key=each.entry.key)
 
 
 def _write_anew(
-    context: Context, resealer: Resealer, batch: Sequence[_Copy], there: Mapping[str, str]
+    context: Context, resealer: Reencryptor, batch: Sequence[_Copy], there: Mapping[str, str]
 ) -> Plan[None]:
     """Read objects, and write them for the target.
 
@@ -164,25 +164,25 @@ def _write_anew(
     yield from unlock(context, bodies)
     made: list[tuple[str, bytes]] = []
     for each, body in zip(batch, bodies, strict=True):
-        if isinstance(body, Missing):
+        if isinstance(body, NotFound):
             raise ConflictError("The thread was being deleted while it was copied", key=each.entry.key)
         if not each.bound:
             made.append((each.target, body.data))
             continue
-        room = context.room(namespace_of(each.target))
-        with at(each.entry.key):
+        scope = context.scope(namespace_of(each.target))
+        with error_context(each.entry.key):
             container = open_object(context, each.entry.key, body).container
-        if not resealer.knows(container, room):
+        if not resealer.knows(container, scope):
             container = yield from _whole(context, each.entry)
-        with at(each.entry.key):
-            made.append((each.target, resealer.seal(container, leaf_of(each.target), room)))
+        with error_context(each.entry.key):
+            made.append((each.target, resealer.seal(container, leaf_of(each.target), scope)))
 
     def write(target: str, body: bytes) -> Plan[object]:
         if target in there:
             return overwrite(target, body, context.sizes, there[target])
         return store(target, body, context.sizes, only_new=True)
 
-    yield from abreast(
+    yield from gather(
         write(target, body) for target, body in made if len(body) < context.sizes.multipart_threshold
     )
     for target, large in made:
@@ -196,8 +196,8 @@ def _whole(context: Context, entry: Entry) -> Plan[Container]:
     [loaded] = yield from load(context, [folder])
     if not isinstance(loaded, Loaded):
         raise ConflictError("The thread was being deleted while it was copied", key=entry.key)
-    with at(entry.key):
-        body = loaded.checkpoint.whole(context.compression)
+    with error_context(entry.key):
+        body = loaded.checkpoint.materialized(context.compression)
         return open_object(context, entry.key, Body(body, "", len(body))).container
 
 

@@ -7,54 +7,56 @@ from functools import partial
 from typing import Any, TypeVar
 
 from langgraph_checkpoint_s3.crypto.aead import DataKey, KeyRef
-from langgraph_checkpoint_s3.crypto.key_cache import Vault
+from langgraph_checkpoint_s3.crypto.key_cache import KeyCache
 from langgraph_checkpoint_s3.errors import DecryptionError, S3CheckpointError
 from langgraph_checkpoint_s3.format.container import sealed_with
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
-from langgraph_checkpoint_s3.s3.requests import Body, Call, Failed, Missing, Tried
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all
+from langgraph_checkpoint_s3.s3.requests import Attempted, Body, Call, Failure, NotFound
 
 T = TypeVar("T")
 
 
 def key_to_write(context: Context) -> Plan[KeyRef | None]:
     """The key to encrypt with; `None` where nothing is encrypted."""
-    if context.vault is None:
+    if context.key_cache is None:
         return None
-    key = context.vault.current
+    key = context.key_cache.current
     if key is None:
-        key = yield from ask(Call(partial(_current, context.vault.provider)))
-        context.vault.keep(key, current=True)
+        key = yield from ask(Call(partial(_current, context.key_cache.provider)))
+        context.key_cache.keep(key, current=True)
     return key.ref
 
 
-def unlock(context: Context, bodies: Iterable[Body | Missing]) -> Plan[None]:
+def unlock(context: Context, bodies: Iterable[Body | NotFound]) -> Plan[None]:
     """Have the keys at hand that objects need, those at least that can be had.
 
     Args:
         context: The saver's.
         bodies: What was read of them, from their beginnings on.
     """
-    if context.vault is not None:
+    if context.key_cache is not None:
         found = (body.data for body in bodies if isinstance(body, Body))
-        yield from unlock_objects(context.vault, found)
+        yield from unlock_objects(context.key_cache, found)
 
 
-def unlock_objects(vault: Vault, objects: Iterable[bytes]) -> Plan[None]:
+def unlock_objects(key_cache: KeyCache, objects: Iterable[bytes]) -> Plan[None]:
     """Have the keys of objects at hand, of which there are at least the beginnings."""
     refs = (sealed_with(data) for data in objects)
-    yield from unlock_keys(vault, (ref for ref in refs if ref is not None))
+    yield from unlock_keys(key_cache, (ref for ref in refs if ref is not None))
 
 
-def unlock_keys(vault: Vault, refs: Iterable[KeyRef]) -> Plan[None]:
+def unlock_keys(key_cache: KeyCache, refs: Iterable[KeyRef]) -> Plan[None]:
     """Have keys at hand, those at least that can be had: who needs another one is told why it isn't there."""
-    lacking = vault.lacking(refs)
-    answers = yield from together(Tried(Call(partial(_unlocked, vault.provider, ref))) for ref in lacking)
+    lacking = key_cache.lacking(refs)
+    answers = yield from ask_all(
+        Attempted(Call(partial(_unlocked, key_cache.provider, ref))) for ref in lacking
+    )
     for ref, answer in zip(lacking, answers, strict=True):
-        if not isinstance(answer, Failed):
-            vault.keep(answer)
+        if not isinstance(answer, Failure):
+            key_cache.keep(answer)
         elif isinstance(answer.error, DecryptionError):
-            vault.keep_failure(ref, answer.error.reason)
+            key_cache.keep_failure(ref, answer.error.reason)
         else:
             raise answer.error
 
@@ -71,12 +73,12 @@ def run_calls(plan: Plan[T]) -> T:
         answers = []
         for request in batch:
             try:
-                call: Any = request.request if isinstance(request, Tried) else request
+                call: Any = request.request if isinstance(request, Attempted) else request
                 answers.append(call.function())
             except S3CheckpointError as error:
-                if not isinstance(request, Tried):
+                if not isinstance(request, Attempted):
                     raise
-                answers.append(Failed(error))
+                answers.append(Failure(error))
 
 
 def _current(provider: Any) -> DataKey:

@@ -17,9 +17,9 @@ from typing import Any, Final, TypeAlias, TypeVar
 from langgraph_checkpoint_s3.errors import AccessDeniedError, InvalidConfigError, StorageUnavailableError
 from langgraph_checkpoint_s3.format.keys import Layout
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.delta_ancestors import surplus
+from langgraph_checkpoint_s3.plans.delta_ancestors import deletable
 from langgraph_checkpoint_s3.plans.materialize import release_all, unacknowledged, without
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask, together
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, gather
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, latest
 from langgraph_checkpoint_s3.plans.tombstones import announce, lending
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects, Deletion, HeadObject, Request, Stored
@@ -102,7 +102,7 @@ def _delete_groups(context: Context, victims: Mapping[str, list[Folder]]) -> Pla
     groups = list(victims.values())
     for start in range(0, len(groups), THREADS_AT_ONCE):
         some = groups[start : start + THREADS_AT_ONCE]
-        yield from abreast(delete_some(context, each) for each in some)
+        yield from gather(delete_some(context, each) for each in some)
 
 
 def prune(context: Context, thread_ids: Sequence[str], strategy: str) -> Plan[None]:
@@ -125,7 +125,7 @@ def prune(context: Context, thread_ids: Sequence[str], strategy: str) -> Plan[No
             keep(context, each, latest) if strategy == "keep_latest" else delete_thread(context, each)
             for each in some
         ]
-        yield from abreast(plans)
+        yield from gather(plans)
 
 
 def keep(context: Context, thread_id: str, stay: Stay, *, dry_run: bool = False) -> Plan[list[Folder]]:
@@ -144,7 +144,7 @@ def keep(context: Context, thread_id: str, stay: Stay, *, dry_run: bool = False)
     never = yield from unacknowledged(context, listed)
     folders = without(listed, never)
     staying = stay(folders)
-    victims = folders if staying is None else (yield from surplus(context, folders, staying))
+    victims = folders if staying is None else (yield from deletable(context, folders, staying))
     if not dry_run and staying is None:
         yield from delete_whole(context, listed)
     elif not dry_run:
@@ -165,7 +165,7 @@ def delete_unacknowledged(context: Context, failed: Sequence[Folder]) -> Plan[No
     """
     yield from release_all(context, failed, "failed")
     entries = [entry for folder in failed for entry in folder.checkpoints]
-    answers = yield from together(HeadObject(entry.key) for entry in entries)
+    answers = yield from ask_all(HeadObject(entry.key) for entry in entries)
     yield from delete_keys(
         [
             entry.key

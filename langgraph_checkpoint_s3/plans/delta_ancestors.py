@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 from langgraph_checkpoint_s3.errors import ConflictError
 from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.load import at, peek
+from langgraph_checkpoint_s3.plans.load import error_context, peek
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.scan import Folder
 
@@ -27,7 +27,7 @@ _Name: TypeAlias = tuple[str, str]
 """A checkpoint: its namespace's folder and its id."""
 
 
-def surplus(context: Context, folders: Sequence[Folder], stay: Iterable[Folder]) -> Plan[list[Folder]]:
+def deletable(context: Context, folders: Sequence[Folder], stay: Iterable[Folder]) -> Plan[list[Folder]]:
     """The checkpoints that can go, in the listing's order. Writes without a checkpoint aren't among them.
 
     Reads the heads of those that stay and descend from one that may go, and of what they are rebuilt from.
@@ -61,7 +61,7 @@ def _needed(
         some = [there[name] for name in names]
         for name, record in zip(names, (yield from _heads(context, some, versions=True)), strict=True):
             stored[name] = frozenset(record.channels)
-            with at(there[name].key):
+            with error_context(there[name].key):
                 paths.append((parents[name], _rebuilt(context, record)))
     window = _FIRST_WINDOW
     while paths:

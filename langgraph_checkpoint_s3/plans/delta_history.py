@@ -17,8 +17,8 @@ from langgraph_checkpoint_s3.format.keys import AFTER_SLASH, encode_rank
 from langgraph_checkpoint_s3.format.writes import settle_writes
 from langgraph_checkpoint_s3.plans.context import Address, Context
 from langgraph_checkpoint_s3.plans.data_keys import unlock
-from langgraph_checkpoint_s3.plans.load import Loaded, at, find, heads, load, open_folder, peek
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast
+from langgraph_checkpoint_s3.plans.load import Loaded, error_context, find, heads, load, open_folder, peek
+from langgraph_checkpoint_s3.plans.plan import Plan, gather
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan
 from langgraph_checkpoint_s3.plans.transfer import fetch
 
@@ -114,7 +114,7 @@ def delta_history(
                 wanted = writes.keys() - seeds.keys()
                 if not wanted:
                     break
-                with at(ancestor.key):
+                with error_context(ancestor.key):
                     for write in reversed(settle_writes(context.serde, ancestor.writes, wanted)):
                         writes[write[1]].append(write)
                 seeds |= yield from _seeds(context, ancestor, wanted)
@@ -132,7 +132,7 @@ def _read(context: Context, folders: Sequence[Folder]) -> Plan[list[Loaded]]:
     checkpoints = [entry for folder in folders for entry in folder.checkpoints]
     pending = [entry for folder in folders for entry in folder.writes]
     plans: list[Plan[Any]] = [heads(context, checkpoints), fetch(pending, context.sizes)]
-    bodies, answers = yield from abreast(plans)
+    bodies, answers = yield from gather(plans)
     yield from unlock(context, answers)
     bodies |= zip((entry.key for entry in pending), answers, strict=True)
     loaded = [open_folder(context, folder, bodies) for folder in folders]
@@ -150,5 +150,5 @@ def _seeds(context: Context, ancestor: Loaded, channels: AbstractSet[str]) -> Pl
         if not isinstance(whole, Loaded):
             raise ConflictError("An ancestor was deleted while a delta channel was being rebuilt; try again")
         ancestor = whole
-    with at(ancestor.key):
+    with error_context(ancestor.key):
         return {channel: ancestor.checkpoint.channel(context.serde, channel) for channel in found}

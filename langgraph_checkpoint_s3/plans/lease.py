@@ -1,12 +1,8 @@
 """A lease's plans: take it, renew it, release it, and try whether the store can keep one.
 
-A lease is one object, changed by compare-and-swap alone (`SwapObject`): who changes it names the ETag that
-it read. Each writing has an owner and a number in it, so no two have the same ETag; and whoever is refused
-reads what is there, and knows by these whether it was its own writing whose reply got lost.
-
-Whether a lease has ended is told by one clock, the store's: `Date` minus `Last-Modified` of one answer.
-Both have whole seconds, and a store has more than one machine; so it ends for others `MARGIN` later than
-for its holder, who counts from before it asked, by a clock that can't be set.
+A lease is one object, changed by compare-and-swap alone (`CompareAndSwap`): each change names the ETag that
+was read before. Each write has an owner and a number in it, so no two have the same ETag. After a refusal,
+the object is read: owner and number tell if it was this writer's own write, whose reply got lost.
 """
 
 from __future__ import annotations
@@ -15,16 +11,16 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError, NotSupportedError, StorageUnavailableError
-from langgraph_checkpoint_s3.format.lease_record import LeaseNote
-from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
+from langgraph_checkpoint_s3.format.lease_record import LeaseRecord
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all
 from langgraph_checkpoint_s3.s3.requests import (
-    Dated,
+    AgedBody,
+    Attempted,
+    CompareAndSwap,
     DeleteObjects,
-    GetDated,
-    Missing,
+    GetWithAge,
+    NotFound,
     Stored,
-    SwapObject,
-    Tried,
 )
 
 MARGIN: Final = 2.0
@@ -62,12 +58,12 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    note: LeaseNote
+    note: LeaseRecord
     etag: str
     left: float
 
 
-def acquire(key: str, note: LeaseNote, *, prove: bool) -> Plan[Held | Taken]:
+def acquire(key: str, note: LeaseRecord, *, prove: bool) -> Plan[Held | Taken]:
     """Take a lease that is free or has ended: one GET and one PUT.
 
     Args:
@@ -85,7 +81,7 @@ def acquire(key: str, note: LeaseNote, *, prove: bool) -> Plan[Held | Taken]:
     if seen is not None:
         note = replace(note, token=max(note.token, seen.note.token + 1))
     try:
-        outcome = yield from ask(SwapObject(key, note.encode(), seen.etag if seen else None))
+        outcome = yield from ask(CompareAndSwap(key, note.encode(), seen.etag if seen else None))
         if isinstance(outcome, Stored):
             etag = outcome.etag
         else:
@@ -112,19 +108,19 @@ def give_back(key: str, owner: str) -> Plan[None]:
         key: The lease's.
         owner: The taking's id.
     """
-    found = yield from ask(Tried(GetDated(key)))
-    if not isinstance(found, Dated):
+    found = yield from ask(Attempted(GetWithAge(key)))
+    if not isinstance(found, AgedBody):
         return
     try:
-        note = LeaseNote.decode(found.data, key)
+        note = LeaseRecord.decode(found.data, key)
     except CorruptObjectError:
         return
     if note.owner == owner and not note.released:
         released = replace(note, write=note.write + 1, released=True)
-        yield from ask(Tried(SwapObject(key, released.encode(), found.etag)))
+        yield from ask(Attempted(CompareAndSwap(key, released.encode(), found.etag)))
 
 
-def renew(key: str, note: LeaseNote, etag: str) -> Plan[Held | Taken]:
+def renew(key: str, note: LeaseRecord, etag: str) -> Plan[Held | Taken]:
     """Write a lease anew that we hold, to renew or to release it: one PUT.
 
     Args:
@@ -136,7 +132,7 @@ def renew(key: str, note: LeaseNote, etag: str) -> Plan[Held | Taken]:
         `Taken` if it was lost.
     """
     for _ in range(_TRIES):
-        outcome = yield from ask(SwapObject(key, note.encode(), etag))
+        outcome = yield from ask(CompareAndSwap(key, note.encode(), etag))
         if isinstance(outcome, Stored):
             return Held(note.token, outcome.etag)
         seen = yield from _look(key)
@@ -156,12 +152,12 @@ def renew(key: str, note: LeaseNote, etag: str) -> Plan[Held | Taken]:
     raise StorageUnavailableError("The lease's object changes at each look", attempts=_TRIES, key=key)
 
 
-def _prove(key: str, note: LeaseNote, etag: str) -> Plan[Held | Taken]:
+def _prove(key: str, note: LeaseRecord, etag: str) -> Plan[Held | Taken]:
     """Try, on a lease that we hold, that unmet conditions are refused and met ones aren't."""
     again = note.encode()
-    answers = yield from together([SwapObject(key, again, None), SwapObject(key, again, _NOBODYS)])
+    answers = yield from ask_all([CompareAndSwap(key, again, None), CompareAndSwap(key, again, _NOBODYS)])
     if any(isinstance(answer, Stored) for answer in answers):
-        yield from ask(Tried(DeleteObjects((key,))))
+        yield from ask(Attempted(DeleteObjects((key,))))
         raise NotSupportedError(
             "The store ignores the conditions of a write (If-None-Match, If-Match), so a lease there would "
             "keep nobody out. Use another store, or run each thread in one process only",
@@ -173,12 +169,12 @@ def _prove(key: str, note: LeaseNote, etag: str) -> Plan[Held | Taken]:
 def _look(key: str) -> Plan[_Seen | None]:
     tries = 0
     while True:
-        found = yield from ask(GetDated(key))
-        if isinstance(found, Missing):
+        found = yield from ask(GetWithAge(key))
+        if isinstance(found, NotFound):
             return None
         tries += 1
         try:
-            note = LeaseNote.decode(found.data, key)
+            note = LeaseRecord.decode(found.data, key)
         except CorruptObjectError:
             # S3 shows an object whole; LocalStack, while it is overwritten, cuts it to the old length.
             if tries == _TRIES:
@@ -187,7 +183,7 @@ def _look(key: str) -> Plan[_Seen | None]:
             return _seen(note, found, key)
 
 
-def _seen(note: LeaseNote, found: Dated, key: str) -> _Seen:
+def _seen(note: LeaseRecord, found: AgedBody, key: str) -> _Seen:
     if note.released:
         return _Seen(note, found.etag, 0)
     if found.age is None:
@@ -197,5 +193,5 @@ def _seen(note: LeaseNote, found: Dated, key: str) -> _Seen:
     return _Seen(note, found.etag, max(0.0, note.ttl + MARGIN - found.age))
 
 
-def _is(seen: LeaseNote, ours: LeaseNote) -> bool:
+def _is(seen: LeaseRecord, ours: LeaseRecord) -> bool:
     return (seen.owner, seen.write) == (ours.owner, ours.write)

@@ -16,8 +16,8 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph_checkpoint_s3.format.ids import text_of
 from langgraph_checkpoint_s3.format.keys import AFTER_SLASH, encode_rank
 from langgraph_checkpoint_s3.plans.context import Address, Context
-from langgraph_checkpoint_s3.plans.load import Absent, Loaded, at, get_tuple, load, peek
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask
+from langgraph_checkpoint_s3.plans.load import Absent, Loaded, error_context, get_tuple, load, peek
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
 from langgraph_checkpoint_s3.plans.scan import PAGE, Folder, Scan
 from langgraph_checkpoint_s3.s3.requests import ListObjects
 
@@ -104,7 +104,7 @@ class Listing:
         layout = self._context.layout
         whole = Scan(layout, thread)
         plans: list[Plan[Any]] = [whole.more(), ask(ListObjects(thread, delimiter="/"))]
-        folders, names = yield from abreast(plans)
+        folders, names = yield from gather(plans)
         # A store whose folders aren't those that it has just shown objects in doesn't know delimiters.
         known = {folder.namespace for folder in folders} <= set(names.prefixes)
         if known and not whole.done and names.token is None and len(names.prefixes) <= _MOST_STREAMS:
@@ -126,7 +126,7 @@ class Listing:
         chosen: list[Folder] = []
         size = 0
         while len(chosen) < window and size < _WINDOW_BYTES:
-            yield from abreast(stream.fill() for stream in streams)
+            yield from gather(stream.fill() for stream in streams)
             first = max(
                 (stream for stream in streams if stream.folders),
                 key=lambda stream: stream.folders[0].checkpoint_id,
@@ -156,7 +156,7 @@ class Listing:
             if record is None:
                 matching.append(folder)  # not found: reading it whole will tell whether it is gone
                 continue
-            with at(folder.key):
+            with error_context(folder.key):
                 if self._matches(record.metadata(self._context.serde)):
                     matching.append(folder)
         return matching

@@ -13,19 +13,19 @@ from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError, S3
 from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord, open_checkpoint
 from langgraph_checkpoint_s3.format.container import HEAD_BYTES, header_length
 from langgraph_checkpoint_s3.format.frames import text
-from langgraph_checkpoint_s3.format.key_encoding import Hidden
+from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout, ParsedKey
-from langgraph_checkpoint_s3.format.scope import Room
+from langgraph_checkpoint_s3.format.scope import NamespaceScope
 from langgraph_checkpoint_s3.format.writes import WritesRecord, open_writes, settle_writes
-from langgraph_checkpoint_s3.plans.borrowed import lender_key, missing, provide, provide_past
+from langgraph_checkpoint_s3.plans.borrowed import fetch_borrowed, fetch_borrowed_past, lender_key, missing
 from langgraph_checkpoint_s3.plans.context import Address, Context
 from langgraph_checkpoint_s3.plans.data_keys import unlock
 from langgraph_checkpoint_s3.plans.parent_cache import Parent
-from langgraph_checkpoint_s3.plans.plan import Plan, together
+from langgraph_checkpoint_s3.plans.plan import Plan, ask_all
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan
 from langgraph_checkpoint_s3.plans.tombstones import lending, name_in, read_tombstones
 from langgraph_checkpoint_s3.plans.transfer import fetch
-from langgraph_checkpoint_s3.s3.requests import Body, Entry, GetObject, Missing
+from langgraph_checkpoint_s3.s3.requests import Body, Entry, GetObject, NotFound
 
 _LATEST_PAGE = 64
 """Keys to list for the latest checkpoint: it and the writes of a wide superstep, as a rule."""
@@ -64,7 +64,7 @@ class Loaded:
         """Its thread, namespace and id, by their names."""
         address, fields = self.folder.address, self.checkpoint.container.fields
         thread_id = self.renamed or address.thread_id
-        if isinstance(thread_id, Hidden):
+        if isinstance(thread_id, HashedName):
             thread_id = text(fields["thread"])
         return Address(thread_id, text(fields["ns"]), address.checkpoint_id)
 
@@ -75,7 +75,7 @@ class Loaded:
     def loads(self, serde: SerializerProtocol) -> CheckpointTuple:
         """The checkpoint as LangGraph knows it, by another serializer than the saver's."""
         address = self.address
-        with at(self.key):
+        with error_context(self.key):
             parent = self.checkpoint.parent
             return CheckpointTuple(
                 config=address.config(),
@@ -190,7 +190,7 @@ def load(context: Context, folders: Sequence[Folder], *, past: bool = False) -> 
     for each in (yield from _load(context, folders)):
         loaded: Loaded | Absent = each or Absent.GONE
         if isinstance(loaded, Loaded) and past:
-            yield from provide_past(context, loaded.folder.namespace, loaded.checkpoint)
+            yield from fetch_borrowed_past(context, loaded.folder.namespace, loaded.checkpoint)
         if isinstance(loaded, Loaded) and missing(loaded.checkpoint):
             loaded = yield from _look_again(context, loaded, past=past)
         found.append(loaded)
@@ -203,7 +203,7 @@ def _load(context: Context, folders: Sequence[Folder]) -> Plan[list[Loaded | Non
     yield from unlock(context, answers)
     bodies = dict(zip((entry.key for entry in entries), answers, strict=True))
     loaded = [open_folder(context, folder, bodies) for folder in folders]
-    yield from provide(context, [(each.folder.namespace, each.checkpoint) for each in loaded if each])
+    yield from fetch_borrowed(context, [(each.folder.namespace, each.checkpoint) for each in loaded if each])
     return loaded
 
 
@@ -222,16 +222,16 @@ def _look_again(context: Context, loaded: Loaded, *, past: bool) -> Plan[Loaded 
     etag: str | None = None
     for _ in range(_TRIES):
         bodies = yield from fetch([replace(entry, etag="")], context.sizes)
-        if isinstance(bodies[0], Missing):
+        if isinstance(bodies[0], NotFound):
             return Absent.GONE
         if bodies[0].etag == etag:
             break
         etag = bodies[0].etag
         yield from unlock(context, bodies)
-        with at(loaded.key):
+        with error_context(loaded.key):
             record = open_body(context, folder, loaded.key, bodies[0])
         loaded = replace(loaded, checkpoint=record, etag=etag)
-        yield from provide(context, [(namespace, record)])
+        yield from fetch_borrowed(context, [(namespace, record)])
         if not missing(record):
             return loaded
     frames = loaded.checkpoint.container.frames
@@ -251,23 +251,23 @@ def _look_again(context: Context, loaded: Loaded, *, past: bool) -> Plan[Loaded 
 
 
 def open_latest(
-    context: Context, folder: Folder, bodies: Mapping[str, Body | Missing]
+    context: Context, folder: Folder, bodies: Mapping[str, Body | NotFound]
 ) -> tuple[str, CheckpointRecord] | None:
     """Of a folder's checkpoints that which was written last, with its key; `None` where one is gone."""
     records: list[tuple[str, CheckpointRecord]] = []
     for entry in folder.checkpoints:
         body = bodies[entry.key]
-        if isinstance(body, Missing):
+        if isinstance(body, NotFound):
             return None
-        with at(entry.key):
+        with error_context(entry.key):
             records.append((entry.key, open_body(context, folder, entry.key, body)))
     return max(records, key=lambda each: (each[1].created, each[0]))  # of one put's, `.c…` is the later one
 
 
 def open_body(context: Context, folder: Folder, key: str, body: Body) -> CheckpointRecord:
     """Read a checkpoint's object in a folder, or its head."""
-    room, where = context.room(folder.namespace), (folder.address.namespace, folder.checkpoint_id)
-    return open_checkpoint(body.data, body.size, *where, leaf_of(key), room)
+    scope, where = context.scope(folder.namespace), (folder.address.namespace, folder.checkpoint_id)
+    return open_checkpoint(body.data, body.size, *where, leaf_of(key), scope)
 
 
 def peek(
@@ -293,19 +293,19 @@ def peek(
     return records
 
 
-def heads(context: Context, entries: Sequence[Entry]) -> Plan[dict[str, Body | Missing]]:
+def heads(context: Context, entries: Sequence[Entry]) -> Plan[dict[str, Body | NotFound]]:
     """Read the beginnings of objects: their headers, and normally their metadata."""
-    answers = yield from together(_head(entry, HEAD_BYTES) for entry in entries)
+    answers = yield from ask_all(_head(entry, HEAD_BYTES) for entry in entries)
     bodies = dict(zip((entry.key for entry in entries), answers, strict=True))
     longer: list[tuple[Entry, int]] = []
     for entry in entries:
         body = bodies[entry.key]
         if isinstance(body, Body):
-            with at(entry.key):
+            with error_context(entry.key):
                 needed = header_length(body.data)
             if len(body.data) < needed <= body.size:
                 longer.append((entry, needed + HEAD_BYTES))
-    answers = yield from together(_head(entry, needed) for entry, needed in longer)
+    answers = yield from ask_all(_head(entry, needed) for entry, needed in longer)
     bodies.update(zip((entry.key for entry, _ in longer), answers, strict=True))
     yield from unlock(context, bodies.values())
     return bodies
@@ -323,7 +323,7 @@ def _head(entry: Entry, length: int) -> GetObject:
     )
 
 
-class at:  # noqa: N801  # used as a statement
+class error_context:  # noqa: N801  # used as a statement
     """Say in an error which object it is about."""
 
     __slots__ = ("_key",)
@@ -341,13 +341,15 @@ class at:  # noqa: N801  # used as a statement
 
 def open_object(context: Context, key: str, body: Body) -> CheckpointRecord | WritesRecord:
     """Read one object by its key."""
-    return open_parsed(context.layout.parse(key), leaf_of(key), body, context.room(namespace_of(key)))
+    return open_parsed(context.layout.parse(key), leaf_of(key), body, context.scope(namespace_of(key)))
 
 
-def open_parsed(parsed: ParsedKey, leaf: str, body: Body, room: Room) -> CheckpointRecord | WritesRecord:
+def open_parsed(
+    parsed: ParsedKey, leaf: str, body: Body, scope: NamespaceScope
+) -> CheckpointRecord | WritesRecord:
     """Read one object, by what its key says, that key's end, and the namespace that it is in."""
     opened = open_checkpoint if isinstance(parsed.leaf, CheckpointLeaf) else open_writes
-    return opened(body.data, body.size, parsed.checkpoint_ns, parsed.checkpoint_id, leaf, room)
+    return opened(body.data, body.size, parsed.checkpoint_ns, parsed.checkpoint_id, leaf, scope)
 
 
 def leaf_of(key: str) -> str:
@@ -360,17 +362,17 @@ def namespace_of(key: str) -> str:
     return key.rsplit("/", 2)[0] + "/"
 
 
-def open_folder(context: Context, folder: Folder, bodies: Mapping[str, Body | Missing]) -> Loaded | None:
+def open_folder(context: Context, folder: Folder, bodies: Mapping[str, Body | NotFound]) -> Loaded | None:
     """Read a folder's objects; `None` where one of them is gone."""
     record = open_latest(context, folder, bodies)
-    room, where = context.room(folder.namespace), (folder.address.namespace, folder.checkpoint_id)
+    scope, where = context.scope(folder.namespace), (folder.address.namespace, folder.checkpoint_id)
     pending: list[WritesRecord] = []
     for entry in folder.writes:
         body = bodies[entry.key]
-        if isinstance(body, Missing):
+        if isinstance(body, NotFound):
             return None
-        with at(entry.key):
-            written = open_writes(body.data, body.size, *where, leaf_of(entry.key), room)
+        with error_context(entry.key):
+            written = open_writes(body.data, body.size, *where, leaf_of(entry.key), scope)
             written.check()
             pending.append(written)
     if record is None:

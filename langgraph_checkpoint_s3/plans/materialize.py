@@ -17,8 +17,8 @@ from langgraph_checkpoint_s3.format.keys import Layout
 from langgraph_checkpoint_s3.format.tombstones import Reason
 from langgraph_checkpoint_s3.plans.borrowed import lender_keys
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.load import Loaded, at, heads, load, open_body
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask
+from langgraph_checkpoint_s3.plans.load import Loaded, error_context, heads, load, open_body
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan
 from langgraph_checkpoint_s3.plans.tombstones import (
     WAIT,
@@ -61,7 +61,7 @@ def release_all(
     namespaces = sorted({folder.namespace for folder in victims if lending([folder])})
     yield from announce(context, Layout.thread_of(namespaces[0]), lenders, reason, now=now)
     yield from ask(Sleep(WAIT))
-    listed = yield from abreast(Scan(context.layout, namespace).rest() for namespace in namespaces)
+    listed = yield from gather(Scan(context.layout, namespace).rest() for namespace in namespaces)
     keys = {entry.key for entry in lenders}
     staying = [each for found in listed for each in borrowers(found) if each[1].key not in keys]
     records = yield from _open(context, staying)
@@ -73,12 +73,12 @@ def release_all(
     ]
     for start in range(0, len(affected), _AT_ONCE):
         some = affected[start : start + _AT_ONCE]
-        found = yield from abreast(_whole(context, folder, entry, keys) for folder, entry in some)
+        found = yield from gather(_whole(context, folder, entry, keys) for folder, entry in some)
         made = [each for each in found if each is not None]
         small = [each for each in made if len(each.body) < context.sizes.multipart_threshold]
         large = [each for each in made if len(each.body) >= context.sizes.multipart_threshold]
         for few in (small, *([each] for each in large)):  # by itself: its upload isn't left behind
-            yield from abreast(_rewrite(context, each, keys) for each in few)
+            yield from gather(_rewrite(context, each, keys) for each in few)
 
 
 def unacknowledged(context: Context, folders: Sequence[Folder]) -> Plan[set[str]]:
@@ -134,7 +134,7 @@ def _open(context: Context, some: Sequence[tuple[Folder, Entry]]) -> Plan[dict[s
         for folder, entry in window:
             body = bodies[entry.key]
             if isinstance(body, Body):
-                with at(entry.key):
+                with error_context(entry.key):
                     records[entry.key] = open_body(context, folder, entry.key, body)
     return records
 
@@ -159,8 +159,8 @@ def _whole(context: Context, folder: Folder, entry: Entry, going: AbstractSet[st
         return None
     if going.isdisjoint(lender_keys(folder.namespace, loaded.checkpoint)):
         return None
-    with at(loaded.key):
-        return _Whole(folder, entry, loaded.etag, loaded.checkpoint.whole(context.compression))
+    with error_context(loaded.key):
+        return _Whole(folder, entry, loaded.etag, loaded.checkpoint.materialized(context.compression))
 
 
 def _rewrite(context: Context, made: _Whole | None, going: AbstractSet[str]) -> Plan[None]:

@@ -32,7 +32,7 @@ class Parent:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class ParentCache:
     """A view of the saver's caches.
 
     Attributes:
@@ -44,7 +44,7 @@ class Memory:
     bodies: BodyCache
 
     @classmethod
-    def none(cls) -> Memory:
+    def none(cls) -> ParentCache:
         """One that remembers nothing: what is read with it comes from the store."""
         return cls(Lru(0), BodyCache(Lru(0)))
 

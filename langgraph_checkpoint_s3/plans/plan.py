@@ -8,8 +8,8 @@ Whoever reads or writes one needs five rules:
 
 1. A plan computes and yields. It has no client, clock, randomness or logging: those are passed in.
 2. It yields a batch and gets a list of as many answers back; what is in one batch may run together.
-3. Only `ask`, `together`, `abreast` and `settled` contain a bare `yield`. Everything else is `yield from`, so
-   that types flow.
+3. Only `ask`, `ask_all`, `gather` and `return_errors` contain a bare `yield`. Everything else is
+   `yield from`, so that types flow.
 4. The driver settles a whole batch, then throws its first error into the plan, which may still
    ask for what cleans up, and lets the error out.
 5. Retries are the clients' business, never a plan's, but for what it sees change under its hands.
@@ -21,7 +21,7 @@ from collections.abc import Generator, Iterable, Sequence
 from typing import Any, TypeAlias, TypeVar, cast, overload
 
 from langgraph_checkpoint_s3.errors import S3CheckpointError
-from langgraph_checkpoint_s3.s3.requests import Failed, Request, Tried
+from langgraph_checkpoint_s3.s3.requests import Attempted, Failure, Request
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -37,7 +37,7 @@ def ask(request: Request[A]) -> Plan[A]:
     return cast("A", answer)
 
 
-def together(requests: Iterable[Request[A]]) -> Plan[list[A]]:
+def ask_all(requests: Iterable[Request[A]]) -> Plan[list[A]]:
     """Send requests at once, as one round trip; no requests are no round trip."""
     batch = list(requests)
     if not batch:
@@ -46,7 +46,7 @@ def together(requests: Iterable[Request[A]]) -> Plan[list[A]]:
     return cast("list[A]", answers)
 
 
-def abreast(plans: Iterable[Plan[T]]) -> Plan[list[T]]:
+def gather(plans: Iterable[Plan[T]]) -> Plan[list[T]]:
     """Run plans side by side: the batches that they are at go out as one.
 
     An error ends all of them. Each may still ask for what cleans up after it.
@@ -86,10 +86,10 @@ def abreast(plans: Iterable[Plan[T]]) -> Plan[list[T]]:
 
 
 @overload
-def settled(plan: Plan[T]) -> Plan[T | S3CheckpointError]: ...
+def return_errors(plan: Plan[T]) -> Plan[T | S3CheckpointError]: ...
 @overload
-def settled(plan: Plan[T], errors: type[E]) -> Plan[T | E]: ...
-def settled(plan: Plan[Any], errors: type[Exception] = S3CheckpointError) -> Plan[Any]:
+def return_errors(plan: Plan[T], errors: type[E]) -> Plan[T | E]: ...
+def return_errors(plan: Plan[Any], errors: type[Exception] = S3CheckpointError) -> Plan[Any]:
     """Run a plan to its result or its error: beside others, it ends nothing but itself.
 
     Args:
@@ -111,7 +111,7 @@ def settled(plan: Plan[Any], errors: type[Exception] = S3CheckpointError) -> Pla
                 return error
             try:
                 answers = yield [
-                    request if isinstance(request, Tried) else Tried(request) for request in batch
+                    request if isinstance(request, Attempted) else Attempted(request) for request in batch
                 ]
             except GeneratorExit:
                 raise
@@ -122,7 +122,7 @@ def settled(plan: Plan[Any], errors: type[Exception] = S3CheckpointError) -> Pla
                     (
                         answer.error
                         for request, answer in zip(batch, answers, strict=True)
-                        if isinstance(answer, Failed) and not isinstance(request, Tried)
+                        if isinstance(answer, Failure) and not isinstance(request, Attempted)
                     ),
                     None,
                 )

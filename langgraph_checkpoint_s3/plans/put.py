@@ -21,7 +21,7 @@ from langgraph_checkpoint_s3.plans.data_keys import key_to_write
 from langgraph_checkpoint_s3.plans.delete import delete_some
 from langgraph_checkpoint_s3.plans.load import Loaded, find, heads, load, open_body
 from langgraph_checkpoint_s3.plans.parent_cache import Parent
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask, settled, together
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, gather, return_errors
 from langgraph_checkpoint_s3.plans.scan import Scan
 from langgraph_checkpoint_s3.plans.special_writes import encode_writes, put_special, special_key
 from langgraph_checkpoint_s3.plans.tombstones import LATE, found, look, name_in, read_tombstones
@@ -29,8 +29,8 @@ from langgraph_checkpoint_s3.plans.transfer import store
 from langgraph_checkpoint_s3.s3.requests import (
     Body,
     HeadObject,
-    Missing,
-    Refused,
+    NotFound,
+    PreconditionFailed,
     Request,
     Stored,
     Tick,
@@ -78,7 +78,7 @@ def put(
     address = Address(parent.thread_id, parent.namespace, required_id(checkpoint.get("id")))
     checkpoint = {**checkpoint, "id": required_id(address.checkpoint_id)}  # as text, also where it was a UUID
     complete = get_checkpoint_metadata(config, metadata)
-    leaf = CheckpointLeaf.of(complete, parent.checkpoint_id, sealed=context.vault is not None)
+    leaf = CheckpointLeaf.of(complete, parent.checkpoint_id, sealed=context.key_cache is not None)
     where = (parent.thread_id, parent.namespace, checkpoint["id"])
     namespace = context.layout.namespace(parent.thread_id, parent.namespace)
     borrow = context.borrow and context.memory.may_borrow
@@ -100,13 +100,13 @@ def put(
             context.compression,
             context.rules,
             None if alone else known,
-            context.room(namespace),
+            context.scope(namespace),
             sealing,
         )
 
     made = make()
     outcome, lost = yield from _store(context, made, namespace, only_new=True)
-    if isinstance(outcome, Refused):
+    if isinstance(outcome, PreconditionFailed):
         if (yield from _is_there(context, address, content)):
             return address.config()
         made = make(created=now)
@@ -118,7 +118,7 @@ def put(
         outcome, _ = yield from store(made.key, made.body, context.sizes, raw=content.size)
     etag, moment = (outcome.etag, outcome.at) if isinstance(outcome, Stored) else ("", None)
     if lost is not None:
-        yield from _complete(context, namespace, made.key, made.whole(context.compression), etag)
+        yield from _complete(context, namespace, made.key, made.materialized(context.compression), etag)
         context.memory.drop(namespace, parent.checkpoint_id)
     elif context.borrow:
         kept = Parent(made.known.stored_at(moment), made.key, etag)
@@ -142,7 +142,7 @@ class _Lost:
 
 def _store(
     context: Context, made: Draft, namespace: str, *, only_new: bool = False
-) -> Plan[tuple[Stored | Refused, _Lost | None]]:
+) -> Plan[tuple[Stored | PreconditionFailed, _Lost | None]]:
     """Write a checkpoint's object. If it borrows, find out in the same round trip if it may.
 
     Returns:
@@ -165,7 +165,7 @@ def _store(
     else:
         tombstones = yield from found(context, thread, answers[0])
     lost = _lost(context, thread, made.key, lenders, tombstones)
-    if lost is None and isinstance(answers[1], Missing):
+    if lost is None and isinstance(answers[1], NotFound):
         lost = _Lost()
     return outcome, lost
 
@@ -194,7 +194,7 @@ def _withdraw(context: Context, namespace: str, key: str) -> Plan[None]:
     if any(entry.key != key for folder in folders for entry in folder.checkpoints):
         return
     late = [folder for folder in folders if folder.checkpoints]
-    outcome = yield from settled(delete_some(context, late))
+    outcome = yield from return_errors(delete_some(context, late))
     kept = f". Its object is passed over by readers, but couldn't be deleted: {outcome}" if outcome else ""
     raise ConflictError(
         "The thread was deleted while this run went on, and isn't brought back: the checkpoint was not "
@@ -220,7 +220,7 @@ def _complete(context: Context, namespace: str, key: str, whole: bytes, etag: st
     Raises:
         ConflictError: It was deleted meanwhile, or is about to be.
     """
-    outcome: Stored | Refused = Refused()
+    outcome: Stored | PreconditionFailed = PreconditionFailed()
     if etag:
         outcome, _ = yield from store(key, whole, context.sizes, expected=etag)
     there = isinstance(outcome, Stored) or (yield from _complete_unsure(context, key, whole))
@@ -262,13 +262,13 @@ def _is_there(context: Context, address: Address, content: Content) -> Plan[bool
     lenders = lender_keys(folder.namespace, loaded.checkpoint)
     if lenders:
         thread = Layout.thread_of(folder.namespace)
-        answers: list[Any] = yield from together(
+        answers: list[Any] = yield from ask_all(
             [look(context, thread), *(HeadObject(lender) for lender in sorted(lenders))]
         )
         tombstones = yield from found(context, thread, answers.pop(0))
         lost = _lost(context, thread, loaded.key, lenders, tombstones)
-        if lost is not None or any(isinstance(each, Missing) for each in answers):
-            whole = loaded.checkpoint.whole(context.compression)
+        if lost is not None or any(isinstance(each, NotFound) for each in answers):
+            whole = loaded.checkpoint.materialized(context.compression)
             yield from _complete(context, folder.namespace, loaded.key, whole, loaded.etag)
     return True
 
@@ -343,7 +343,7 @@ def put_writes(context: Context, calls: Sequence[Written], now: int) -> Plan[Non
     if len(plans) == 1:
         yield from plans[0]
         return
-    for outcome in (yield from abreast(settled(plan) for plan in plans)):
+    for outcome in (yield from gather(return_errors(plan) for plan in plans)):
         if isinstance(outcome, S3CheckpointError):
             raise outcome
 
@@ -361,7 +361,7 @@ def put_task(
 
 
 def _regular_key(context: Context, address: Address, tasks: Sequence[Task]) -> str:
-    sealed = context.vault is not None
+    sealed = context.key_cache is not None
     if len(tasks) == 1:
         leaf = WritesLeaf.of(tasks[0].task_id, tasks[0].writes, sealed=sealed)
     else:

@@ -11,7 +11,7 @@ from langgraph_checkpoint_s3.errors import (
     NotSupportedError,
     StorageUnavailableError,
 )
-from langgraph_checkpoint_s3.plans.plan import Plan, ask, settled, together
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, return_errors
 from langgraph_checkpoint_s3.plans.scan import Pages
 from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING, PutSetting
 from langgraph_checkpoint_s3.s3.requests import (
@@ -20,8 +20,8 @@ from langgraph_checkpoint_s3.s3.requests import (
     DeleteObjects,
     GetObject,
     ListObjects,
+    PreconditionFailed,
     PutObject,
-    Refused,
     Request,
 )
 
@@ -80,7 +80,7 @@ def setup(prefix: str, nonce: str, *, versioning: bool) -> Plan[bool]:
         except GeneratorExit:
             raise
         except BaseException:
-            yield from settled(ask(DeleteObjects(keys)))
+            yield from return_errors(ask(DeleteObjects(keys)))
             raise
         yield from _allowed(DeleteObjects(keys), denied)
     if denied:
@@ -99,7 +99,7 @@ def _try(folder: str, keys: Sequence[str], denied: list[AccessDeniedError], *, l
     """Write the rest of the probe, the first object once more, and look whether all of it reads and lists."""
     # Not in their order: nothing but their names shall bring them into it.
     rest = [PutObject(key, PROBE) for key in (*keys[2::2], *keys[1::2])]
-    again, *_ = yield from together([PutObject(keys[0], PROBE, only_new=True), *rest])
+    again, *_ = yield from ask_all([PutObject(keys[0], PROBE, only_new=True), *rest])
     body = yield from _allowed(GetObject(keys[0]), denied)
     if body is not None and not (isinstance(body, Body) and body.data == PROBE):
         raise StorageUnavailableError("The store doesn't give back what was just written", key=keys[0])
@@ -109,7 +109,7 @@ def _try(folder: str, keys: Sequence[str], denied: list[AccessDeniedError], *, l
             raise StorageUnavailableError("The store doesn't list what was just written", key=min(missing))
         if found != sorted(found):
             raise NotSupportedError("The store lists keys in another order than S3's", key=folder)
-    return isinstance(again, Refused)
+    return isinstance(again, PreconditionFailed)
 
 
 def _create() -> Plan[None]:

@@ -23,10 +23,10 @@ from langgraph_checkpoint_s3.format.writes import (
 )
 from langgraph_checkpoint_s3.plans.context import Address, Context
 from langgraph_checkpoint_s3.plans.data_keys import key_to_write, unlock
-from langgraph_checkpoint_s3.plans.load import at, leaf_of, open_object
+from langgraph_checkpoint_s3.plans.load import error_context, leaf_of, open_object
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.transfer import fetch, fetch_now, store
-from langgraph_checkpoint_s3.s3.requests import Body, Entry, Missing, Stored
+from langgraph_checkpoint_s3.s3.requests import Body, Entry, NotFound, Stored
 
 _TRIES: Final = 16
 """How often somebody else may be quicker. Each time another call is done; and a task runs in one place."""
@@ -38,7 +38,7 @@ def special_key(context: Context, address: Address, task_id: str) -> str:
     Raises:
         InvalidKeyError: It would be too long.
     """
-    leaf = WritesLeaf.special(task_id, sealed=context.vault is not None)
+    leaf = WritesLeaf.special(task_id, sealed=context.key_cache is not None)
     return context.layout.key(address.thread_id, address.namespace, required_id(address.checkpoint_id), leaf)
 
 
@@ -61,7 +61,7 @@ def put_special(context: Context, address: Address, task: Task, now: int) -> Pla
         DecryptionError: What is there is encrypted, and its key is missing.
     """
     key = special_key(context, address, task.task_id)
-    found: Body | Missing | None = context.memory.bodies.whole(key)
+    found: Body | NotFound | None = context.memory.bodies.whole(key)
     fresh = False
     refused: str | None = None
     damaged: Body | None = None
@@ -104,10 +104,10 @@ def put_special(context: Context, address: Address, task: Task, now: int) -> Pla
 def _merged(context: Context, address: Address, key: str, found: Body, task: Task) -> Plan[list[Task]]:
     """Return the tasks to write in the place of the stored object; none where it holds all that already."""
     yield from unlock(context, [found])
-    room = context.room(context.layout.namespace(address.thread_id, address.namespace))
+    scope = context.scope(context.layout.namespace(address.thread_id, address.namespace))
     checkpoint_id = required_id(address.checkpoint_id)
-    with at(key):
-        there = open_writes(found.data, found.size, address.namespace, checkpoint_id, leaf_of(key), room)
+    with error_context(key):
+        there = open_writes(found.data, found.size, address.namespace, checkpoint_id, leaf_of(key), scope)
         return merge_special(there, task)
 
 
@@ -125,9 +125,9 @@ def copy_special(context: Context, thread_id: str, entries: Sequence[Entry]) -> 
     bodies = yield from fetch(entries, context.sizes)
     yield from unlock(context, bodies)
     for entry, body in zip(entries, bodies, strict=True):
-        if isinstance(body, Missing):
+        if isinstance(body, NotFound):
             raise ConflictError("The thread was being deleted while it was copied", key=entry.key)
-        with at(entry.key):
+        with error_context(entry.key):
             record = open_object(context, entry.key, body)
             assert isinstance(record, WritesRecord), "special writes"  # noqa: S101  # for the types
             fields = record.container.fields
@@ -151,7 +151,7 @@ def encode_writes(
     """
     checkpoint_id = required_id(address.checkpoint_id)
     origin = context.origin(address.thread_id, address.namespace, checkpoint_id, now)
-    room = context.room(context.layout.namespace(address.thread_id, address.namespace))
+    scope = context.scope(context.layout.namespace(address.thread_id, address.namespace))
     leaf = leaf_of(key)
-    seal = room.seal((yield from key_to_write(context)), checkpoint_id, leaf)
+    seal = scope.seal((yield from key_to_write(context)), checkpoint_id, leaf)
     return encode_tasks(context.compression, origin, leaf, tasks, seal)

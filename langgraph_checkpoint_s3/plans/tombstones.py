@@ -23,14 +23,14 @@ from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
 from langgraph_checkpoint_s3.plans.scan import Folder
 from langgraph_checkpoint_s3.s3.requests import (
+    Attempted,
     Body,
     Entry,
-    Failed,
+    Failure,
     GetObject,
-    Missing,
+    NotFound,
     PutObject,
     Stored,
-    Tried,
 )
 
 LATE: Final = 2.0
@@ -43,17 +43,17 @@ LONGEST_LOAN: Final = MAX_HORIZON + 24 * 3600
 _FOREVER: Final = 1 << 40
 _TRIES: Final = 16
 
-_Answer: TypeAlias = "Body | Missing | Failed"
+_Answer: TypeAlias = "Body | NotFound | Failure"
 
 
-def look(context: Context, thread: str) -> Tried[Body | Missing]:
+def look(context: Context, thread: str) -> Attempted[Body | NotFound]:
     """Return the request that reads a thread's tombstones; `found` reads its answer.
 
     Args:
         context: The saver's.
         thread: The thread's folder.
     """
-    return Tried(GetObject(context.layout.tombstones(thread), keep=False))
+    return Attempted(GetObject(context.layout.tombstones(thread), keep=False))
 
 
 def found(context: Context, thread: str, answer: _Answer) -> Plan[Tombstones | None]:
@@ -100,7 +100,7 @@ def _found(context: Context, thread: str, answer: _Answer) -> Plan[tuple[_Answer
 def _opened(key: str, answer: _Answer) -> Tombstones | None:
     if isinstance(answer, Body):
         return decode_tombstones(answer.data, key)
-    if isinstance(answer, Missing):
+    if isinstance(answer, NotFound):
         return Tombstones()
     if isinstance(answer.error, AccessDeniedError):
         return None

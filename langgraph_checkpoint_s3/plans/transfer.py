@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.errors import StorageUnavailableError
-from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
     Body,
@@ -17,9 +17,9 @@ from langgraph_checkpoint_s3.s3.requests import (
     Entry,
     GetObject,
     HeadObject,
-    Missing,
+    NotFound,
+    PreconditionFailed,
     PutObject,
-    Refused,
     Request,
     Stored,
     UploadPart,
@@ -56,7 +56,7 @@ def store(
     beside: Sequence[Request[Any]] = (),
     raw: int = 0,
     strict: bool = False,
-) -> Plan[tuple[Stored | Refused, list[Any]]]:
+) -> Plan[tuple[Stored | PreconditionFailed, list[Any]]]:
     """Write an object, in one PUT or as a multipart upload.
 
     An upload that fails is aborted, so that no invisible parts stay behind and cost.
@@ -77,20 +77,20 @@ def store(
     """
     if len(body) < sizes.multipart_threshold:
         put: list[Request[Any]] = [PutObject(key, body, only_new, expected, raw, strict), *beside]
-        return _outcome((yield from together(put)))
+        return _outcome((yield from ask_all(put)))
     upload_id = yield from ask(CreateUpload(key))
     try:
         conditional = only_new or expected is not None
         probes: list[Request[Any]] = [HeadObject(key)] if conditional else []  # for who ignores conditions
         parts = enumerate(_parts(body, sizes.part_size), start=1)
         uploads = [UploadPart(key, upload_id, number, part) for number, part in parts]
-        answers = yield from together([*uploads, *probes])
+        answers = yield from ask_all([*uploads, *probes])
         if conditional and not _is_met(expected, answers.pop()):
-            outcome, heads = _outcome([Refused(), *(yield from together(beside))])
+            outcome, heads = _outcome([PreconditionFailed(), *(yield from ask_all(beside))])
         else:
             complete = CompleteUpload(key, upload_id, tuple(answers), body, only_new, expected, raw)
-            answers = yield from together([complete, *beside])
-            if isinstance(answers[0], Missing):
+            answers = yield from ask_all([complete, *beside])
+            if isinstance(answers[0], NotFound):
                 answers[0] = yield from _completed(complete, sizes)
             outcome, heads = _outcome(answers)
     except GeneratorExit:
@@ -98,7 +98,7 @@ def store(
     except BaseException as error:
         yield from _abort(key, upload_id, error)
         raise
-    if isinstance(outcome, Refused):
+    if isinstance(outcome, PreconditionFailed):
         yield from ask(AbortUpload(key, upload_id))
     return outcome, heads
 
@@ -114,19 +114,19 @@ def overwrite(key: str, body: bytes, sizes: Sizes, etag: str) -> Plan[bool]:
         Whether it was written; if not, the object is gone, or another one.
     """
     outcome, _ = yield from store(key, body, sizes, expected=etag)
-    if isinstance(outcome, Refused):
+    if isinstance(outcome, PreconditionFailed):
         if not _is_met(etag, (yield from ask(HeadObject(key)))):
             return False
         yield from store(key, body, sizes)
     return True
 
 
-def _is_met(expected: str | None, found: Stored | Missing) -> bool:
+def _is_met(expected: str | None, found: Stored | NotFound) -> bool:
     """Whether the object that a write expects, or none, is what is there."""
     return (found.etag if isinstance(found, Stored) else None) == expected
 
 
-def _completed(upload: CompleteUpload, sizes: Sizes) -> Plan[Stored | Refused]:
+def _completed(upload: CompleteUpload, sizes: Sizes) -> Plan[Stored | PreconditionFailed]:
     """What came of an upload that was gone when it was to be completed.
 
     The client library sends again what wasn't answered. So it may have been completed by an attempt whose
@@ -136,7 +136,7 @@ def _completed(upload: CompleteUpload, sizes: Sizes) -> Plan[Stored | Refused]:
     if isinstance(found, Body) and found.data == upload.body:
         return Stored(found.etag)
     if upload.expected is not None or (upload.only_new and isinstance(found, Body)):
-        return Refused()
+        return PreconditionFailed()
     raise StorageUnavailableError(
         "The multipart upload was gone when it was to be completed, and its object isn't there: it was "
         "aborted, or the object deleted or overwritten at once. Try again",
@@ -144,19 +144,19 @@ def _completed(upload: CompleteUpload, sizes: Sizes) -> Plan[Stored | Refused]:
     )
 
 
-def _outcome(answers: Sequence[Any]) -> tuple[Stored | Refused, list[Any]]:
+def _outcome(answers: Sequence[Any]) -> tuple[Stored | PreconditionFailed, list[Any]]:
     return answers[0], list(answers[1:])
 
 
-def fetch(entries: Sequence[Entry], sizes: Sizes) -> Plan[list[Body | Missing]]:
+def fetch(entries: Sequence[Entry], sizes: Sizes) -> Plan[list[Body | NotFound]]:
     """Read whole objects that a listing showed, all of them in one round trip.
 
     Large ones come as parallel ranges. Where one was overwritten meanwhile, its ranges don't
     fit together, and it is read again.
     """
     ranges = [_ranges(entry, sizes) for entry in entries]
-    answers = yield from together(request for requests in ranges for request in requests)
-    bodies: list[Body | Missing] = []
+    answers = yield from ask_all(request for requests in ranges for request in requests)
+    bodies: list[Body | NotFound] = []
     for entry, requests in zip(entries, ranges, strict=True):
         pieces = answers[: len(requests)]
         del answers[: len(requests)]  # the driver has the same list: what was joined is to be freed
@@ -167,7 +167,7 @@ def fetch(entries: Sequence[Entry], sizes: Sizes) -> Plan[list[Body | Missing]]:
     return bodies
 
 
-def fetch_now(key: str, sizes: Sizes) -> Plan[Body | Missing]:
+def fetch_now(key: str, sizes: Sizes) -> Plan[Body | NotFound]:
     """Read a whole object as it is now, whatever a listing or the cache say."""
     return (yield from _fetch_again(GetObject(key), sizes))
 
@@ -187,13 +187,13 @@ def windows(stages: Iterable[Sequence[Entry]]) -> Iterator[list[Entry]]:
             yield window
 
 
-def _fetch_again(now: GetObject, sizes: Sizes) -> Plan[Body | Missing]:
+def _fetch_again(now: GetObject, sizes: Sizes) -> Plan[Body | NotFound]:
     """Read a whole object as it is now, whatever a listing or the cache say."""
     for _ in range(_READ_TRIES):
         head = yield from ask(replace(now, length=sizes.part_size))
-        if isinstance(head, Missing) or len(head.data) == head.size:
+        if isinstance(head, NotFound) or len(head.data) == head.size:
             return head
-        rest = yield from together(
+        rest = yield from ask_all(
             replace(now, first=first, length=sizes.part_size)
             for first in range(len(head.data), head.size, sizes.part_size)
         )
@@ -204,7 +204,7 @@ def _fetch_again(now: GetObject, sizes: Sizes) -> Plan[Body | Missing]:
     return (yield from ask(now))
 
 
-def _ranges(entry: Entry, sizes: Sizes) -> list[Request[Body | Missing]]:
+def _ranges(entry: Entry, sizes: Sizes) -> list[Request[Body | NotFound]]:
     whole = GetObject(
         entry.key, entry.etag, keep=entry.version is None, version=entry.version, listed=entry.size
     )
@@ -217,11 +217,11 @@ def _ranges(entry: Entry, sizes: Sizes) -> list[Request[Body | Missing]]:
     ]
 
 
-def _join(pieces: Sequence[Body | Missing]) -> Body | Missing | None:
+def _join(pieces: Sequence[Body | NotFound]) -> Body | NotFound | None:
     """The object that these pieces are of; `None` where they are of several versions of it."""
     bodies = [piece for piece in pieces if isinstance(piece, Body)]
     if not bodies:
-        return Missing()
+        return NotFound()
     first = bodies[0]
     if len(bodies) == len(pieces) == 1 and len(first.data) == first.size:
         return first

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from langgraph_checkpoint_s3.s3.requests import Deletion, Missing, Request
+from langgraph_checkpoint_s3.s3.requests import Deletion, NotFound, Request
 
 RestoreTier = Literal["Standard", "Bulk", "Expedited"]
 SignedMethod = Literal["GET", "PUT"]
@@ -145,7 +145,7 @@ class ListUploads(Request[UploadPage]):
 
 
 @dataclass(frozen=True, slots=True)
-class InspectObject(Request[ObjectInfo | Missing]):
+class InspectObject(Request[ObjectInfo | NotFound]):
     """Ask what there is to know of an object, or of one of its versions."""
 
     key: str
@@ -153,7 +153,7 @@ class InspectObject(Request[ObjectInfo | Missing]):
 
 
 @dataclass(frozen=True, slots=True)
-class RestoreObject(Request[bool | Missing]):
+class RestoreObject(Request[bool | NotFound]):
     """Restore an archived object for some days; the answer is whether that began with this request.
 
     `False`: it is under way already. `days` is `None` for what Intelligent-Tiering archived: that stays.

@@ -20,16 +20,16 @@ from urllib.parse import urlsplit
 
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
+    CompareAndSwap,
     CompleteUpload,
     CopyObject,
     CreateUpload,
-    GetDated,
     GetObject,
+    GetWithAge,
     HeadObject,
     ListObjects,
     PutObject,
     Request,
-    SwapObject,
     UploadPart,
 )
 
@@ -78,7 +78,7 @@ class Received:
 def told(request: Request[Any], reason: str, received: Received | None) -> str:
     """Say what came in place of an answer, and what to do, for an error."""
     came = ""
-    is_object = isinstance(request, (GetObject, GetDated))
+    is_object = isinstance(request, (GetObject, GetWithAge))
     if received is not None:
         kind = received.content_type or "no content type"
         came = f" (status {received.status}, {kind}"
@@ -125,10 +125,10 @@ def check(request: Request[Any], response: Mapping[str, Any], data: bytes) -> No
         case GetObject(_, _, first, length):
             need(response, "ETag")
             _check_body(first, length, response, data)
-        case GetDated():
+        case GetWithAge():
             need(response, "ETag")
-            _check_body(0, GetDated.MOST, response, data)
-        case PutObject() | SwapObject() | HeadObject() | UploadPart():
+            _check_body(0, GetWithAge.MOST, response, data)
+        case PutObject() | CompareAndSwap() | HeadObject() | UploadPart():
             need(response, "ETag")
         case CopyObject():
             need(response.get("CopyObjectResult") or {}, "ETag")

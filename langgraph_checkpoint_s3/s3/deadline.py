@@ -1,7 +1,7 @@
 """Time limits of batches and of single requests, and the time that a call took.
 
 botocore tries a request again by itself, out of the drivers' sight. Who calls a client of our own making
-names its `Call` here; the client's handler (`watch`) counts its attempts, and lets none begin too late.
+names its `Attempt` here; the client's handler (`watch`) counts its attempts, and lets none begin too late.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _OWN_WORK: Final = 300.0
 """Seconds for what the store moves by itself: S3 sends blanks meanwhile, for minutes where much is moved."""
 
 
-class Patience:
+class IdleDeadline:
     """The time that one batch of requests has; each answer gives it all of that again.
 
     So a batch that gets on is never cut, however large: what is bounded is how long it stands still.
@@ -107,7 +107,7 @@ def allowance(request: Request[Any]) -> float:
 
 
 @dataclass(slots=True)
-class Call:
+class Attempt:
     """One call of a client's method.
 
     Attributes:
@@ -121,7 +121,7 @@ class Call:
         limit: What each attempt may take, its answer's body included.
     """
 
-    patience: Patience
+    patience: IdleDeadline
     attempts: int = 0
     cut: bool = False
     once: bool = False
@@ -136,11 +136,11 @@ class Call:
             self.received = replace(self.received, size=len(data), beginning=data[:BEGINNING])
 
 
-_running: ContextVar[Call | None] = ContextVar("langgraph_checkpoint_s3_call", default=None)
+_running: ContextVar[Attempt | None] = ContextVar("langgraph_checkpoint_s3_call", default=None)
 
 
 @contextmanager
-def calling(call: Call) -> Iterator[None]:
+def calling(call: Attempt) -> Iterator[None]:
     """The client is called meanwhile, in this thread or task.
 
     Raises:

@@ -38,30 +38,30 @@ from langgraph_checkpoint_s3.s3.answer_checks import (
 from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, GetSetting, PutSetting
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
+    AgedBody,
     Body,
+    CompareAndSwap,
     CompleteUpload,
     CopyObject,
     CreateBucket,
     CreateUpload,
-    Dated,
     DeleteObjects,
     Done,
-    GetDated,
     GetObject,
+    GetWithAge,
     HeadObject,
     ListObjects,
-    Missing,
+    NotFound,
+    PreconditionFailed,
     PutObject,
-    Refused,
     Request,
-    SwapObject,
     UploadPart,
 )
 
 IAM_ACTIONS: Final[Mapping[type[Request[Any]], str]] = {
     PutObject: "s3:PutObject",
-    SwapObject: "s3:GetObject and s3:PutObject",
-    GetDated: "s3:GetObject",
+    CompareAndSwap: "s3:GetObject and s3:PutObject",
+    GetWithAge: "s3:GetObject",
     GetObject: "s3:GetObject",
     HeadObject: "s3:GetObject",
     ListObjects: "s3:ListBucket",
@@ -125,7 +125,7 @@ _FOREIGN: Final = ("aiohttp", "urllib3", "aiobotocore", "httpx")
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class Retry:
     """The request is worth sending again, since the client library itself doesn't.
 
     Attributes:
@@ -155,7 +155,7 @@ class Outcome:
     answer: Any
 
 
-def unmakeable(error: Exception, bucket: str) -> S3CheckpointError | None:
+def client_error(error: Exception, bucket: str) -> S3CheckpointError | None:
     """The error for a client that couldn't be made; `None` if it isn't about its settings."""
     told = of_credentials(error, bucket=bucket)
     if told is not None:
@@ -168,14 +168,14 @@ def unmakeable(error: Exception, bucket: str) -> S3CheckpointError | None:
     return None
 
 
-def judge(
+def classify(
     error: Exception,
     request: Request[Any],
     bucket: str,
     *,
     reading: bool = False,
     received: Received | None = None,
-) -> Outcome | Again | Unconditional | S3CheckpointError | None:
+) -> Outcome | Retry | Unconditional | S3CheckpointError | None:
     """What to make of an error.
 
     Args:
@@ -195,11 +195,11 @@ def judge(
     if refused is not None:
         return refused
     if isinstance(error, TooSlowError):  # by `within`: the client library didn't see it
-        return Again(str(error))
+        return Retry(str(error))
     if isinstance(error, NotAnAnswer):
-        return Again(told(request, str(error), received), received.status if received else None)
+        return Retry(told(request, str(error), received), received.status if received else None)
     if isinstance(error, Unfinished):
-        return Again(str(error))
+        return Retry(str(error))
     if isinstance(error, Unlike):
         return NotSupportedError(
             f"The store doesn't list as S3 does, and by that a saver finds the latest checkpoint: {error}. "
@@ -212,7 +212,7 @@ def judge(
     if isinstance(error, boto.ClientError):
         return _of_response(error, request, bucket, received)
     if reading and (isinstance(error, boto.BotoCoreError) or _is_foreign(error)):
-        return Again(f"the body broke off ({type(error).__name__})")
+        return Retry(f"the body broke off ({type(error).__name__})")
     if isinstance(error, _UNMAKEABLE):
         return InvalidConfigError(f"The request can't be made: {error}", bucket=bucket)
     if isinstance(error, boto.BotoCoreError) or _is_foreign(error):
@@ -240,7 +240,7 @@ def _redact(error: Exception) -> None:
 
 def _of_response(
     error: boto.ClientError, request: Request[Any], bucket: str, received: Received | None
-) -> Outcome | Again | Unconditional | S3CheckpointError:
+) -> Outcome | Retry | Unconditional | S3CheckpointError:
     response: Mapping[str, Any] = error.response
     details = response.get("Error", {})
     code, message = str(details.get("Code", "")), str(details.get("Message", ""))
@@ -269,7 +269,7 @@ def _of_response(
         )
     headers = metadata.get("HTTPHeaders") or {}
     if 300 <= status < 400 and code not in _REGION and "x-amz-bucket-region" not in headers:
-        return Again(redirected(request, status, headers.get("location")), status)
+        return Retry(redirected(request, status, headers.get("location")), status)
     if code in _REGION or 300 <= status < 400:
         return InvalidConfigError(
             f"The region doesn't fit the bucket ({code}: {message}): set region", **where
@@ -286,7 +286,7 @@ def _of_response(
         return NotSupportedError(
             f"This store doesn't support {_named(request)} (it answers {status} {code} {message})", **where
         )
-    if isinstance(request, SwapObject) and status == 501:
+    if isinstance(request, CompareAndSwap) and status == 501:
         return NotSupportedError(
             f"This store has no conditional writes, so it can't keep a lease (501 {code} {message})",
             **where,
@@ -306,20 +306,20 @@ def _of_response(
     return Unconditional(refused) if status == 501 and _is_conditional(request) else refused
 
 
-def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Again | None:
+def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Retry | None:
     match request:
-        case GetDated() if code == "NoSuchKey":
-            return Outcome(Missing())
+        case GetWithAge() if code == "NoSuchKey":
+            return Outcome(NotFound())
         case GetObject() | CopyObject() | RestoreObject() if code in ("NoSuchKey", "NoSuchVersion"):
-            return Outcome(Missing())
+            return Outcome(NotFound())
         case HeadObject() | InspectObject() if status == 404:
-            return Outcome(Missing())
-        case SwapObject() if status == 412 or code == "NoSuchKey":  # nothing matches what isn't there
-            return Outcome(Refused())
+            return Outcome(NotFound())
+        case CompareAndSwap() if status == 412 or code == "NoSuchKey":  # nothing matches what isn't there
+            return Outcome(PreconditionFailed())
         case PutObject() | CompleteUpload() if request.expected is not None and code == "NoSuchKey":
-            return Outcome(Refused())
-        case GetDated() if status == 416:
-            return Outcome(Dated(b"", "", None))
+            return Outcome(PreconditionFailed())
+        case GetWithAge() if status == 416:
+            return Outcome(AgedBody(b"", "", None))
         case GetSetting(setting) if code in setting.absent:
             return Outcome(None)
         case RestoreObject() if code == "RestoreAlreadyInProgress":
@@ -331,13 +331,13 @@ def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Again |
         case AbortUpload() if code == "NoSuchUpload":
             return Outcome(Done())
         case CompleteUpload() if code == "NoSuchUpload":
-            return Outcome(Missing())  # completed by an attempt whose reply was lost, perhaps
+            return Outcome(NotFound())  # completed by an attempt whose reply was lost, perhaps
         case ListUploads() if code == "NoSuchUpload":
             return Outcome(UploadPage((), None))  # rclone's way of saying that there are none
     if status == 412 and _is_conditional(request):
-        return Outcome(Refused())
+        return Outcome(PreconditionFailed())
     if status == 409 and code in _CONFLICTS:
-        return Again(f"a conflicting request was in flight ({code})")
+        return Retry(f"a conflicting request was in flight ({code})")
     return None
 
 
@@ -361,7 +361,7 @@ def _denied(code: str, message: str, request: Request[Any], where: Mapping[str, 
     named = _PERFORM.search(message)
     action = named[1] if named else action_of(request)
     hint = ""
-    if isinstance(request, (GetObject, GetDated, HeadObject)):
+    if isinstance(request, (GetObject, GetWithAge, HeadObject)):
         hint = " (an absent object is refused in the same way where s3:ListBucket is missing)"
     return AccessDeniedError(
         f"Access denied: these credentials need {action}{hint}. The store says: {code} {message}",

@@ -18,8 +18,8 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeAlias, TypeVar
 
 from langgraph_checkpoint_s3.request_timeout import within
-from langgraph_checkpoint_s3.s3.deadline import Call, calling
-from langgraph_checkpoint_s3.s3.request_state import Exchange
+from langgraph_checkpoint_s3.s3.deadline import Attempt, calling
+from langgraph_checkpoint_s3.s3.request_state import RequestState
 from langgraph_checkpoint_s3.s3.thread_pool import Threads
 
 Fetched: TypeAlias = "tuple[Any, bytes]"
@@ -31,7 +31,7 @@ THREADS: Final = 1000
 """The most threads that reads race on: more than there are callers, so none waits for one."""
 
 
-def fetch(client: Any, method: str, arguments: Mapping[str, Any], call: Call) -> Fetched:
+def fetch(client: Any, method: str, arguments: Mapping[str, Any], call: Attempt) -> Fetched:
     """Call a client's method, and read the body of its answer."""
     with calling(call):
         response = getattr(client, method)(**arguments)
@@ -44,7 +44,7 @@ def fetch(client: Any, method: str, arguments: Mapping[str, Any], call: Call) ->
     return response, data
 
 
-async def afetch(client: Any, method: str, arguments: Mapping[str, Any], call: Call) -> Fetched:
+async def afetch(client: Any, method: str, arguments: Mapping[str, Any], call: Attempt) -> Fetched:
     """`fetch`, awaited."""
     with calling(call):
         async with within(call.limit):
@@ -59,7 +59,7 @@ async def afetch(client: Any, method: str, arguments: Mapping[str, Any], call: C
     return response, data
 
 
-def race(threads: Threads, exchange: Exchange, send: Callable[[Call], Fetched]) -> Fetched:
+def race(threads: Threads, exchange: RequestState, send: Callable[[Attempt], Fetched]) -> Fetched:
     """What a client answers to an exchange's request.
 
     Args:
@@ -87,13 +87,13 @@ def race(threads: Threads, exchange: Exchange, send: Callable[[Call], Fetched]) 
             call.once = True
 
 
-async def arace(exchange: Exchange, send: Callable[[Call], Coroutine[Any, Any, Fetched]]) -> Fetched:
+async def arace(exchange: RequestState, send: Callable[[Attempt], Coroutine[Any, Any, Fetched]]) -> Fetched:
     """`race`, awaited."""
     after = exchange.hedge_after()
     if after is None:
         return await send(exchange.called)
     first = asyncio.ensure_future(send(exchange.called))
-    runners: dict[asyncio.Future[Any], Call] = {first: exchange.called}
+    runners: dict[asyncio.Future[Any], Attempt] = {first: exchange.called}
     try:
         await asyncio.wait(runners, timeout=after)
         second = None if first.done() else exchange.second()
@@ -122,7 +122,7 @@ def _has_body(response: Any) -> bool:
 class _Runner:
     """A call in a thread. It has no lock: who waits for it may be interrupted, and let it be."""
 
-    def __init__(self, send: Callable[[Call], Fetched], call: Call, bell: SimpleQueue[None]) -> None:
+    def __init__(self, send: Callable[[Attempt], Fetched], call: Attempt, bell: SimpleQueue[None]) -> None:
         self._send = send
         self._call = call
         self._bell = bell
@@ -155,7 +155,7 @@ class _Runner:
 
 
 def _start(
-    threads: Threads, send: Callable[[Call], Fetched], call: Call, bell: SimpleQueue[None]
+    threads: Threads, send: Callable[[Attempt], Fetched], call: Attempt, bell: SimpleQueue[None]
 ) -> _Runner | None:
     runner = _Runner(send, call, bell)
     try:
@@ -171,7 +171,7 @@ def _wait(bell: SimpleQueue[None], seconds: float | None) -> None:
         bell.get(timeout=seconds)
 
 
-def _winner(runners: Mapping[F, Call], exchange: Exchange) -> F | None:
+def _winner(runners: Mapping[F, Attempt], exchange: RequestState) -> F | None:
     """Whose answer or error counts, of those for one request in their order; `None` is not yet."""
     for runner, call in runners.items():
         if runner.done() and exchange.is_answered(runner.exception()):
@@ -180,5 +180,5 @@ def _winner(runners: Mapping[F, Call], exchange: Exchange) -> F | None:
     return None if _running(runners) else next(iter(runners))
 
 
-def _running(runners: Mapping[F, Call]) -> list[F]:
+def _running(runners: Mapping[F, Attempt]) -> list[F]:
     return [runner for runner in runners if not runner.done()]

@@ -1,7 +1,7 @@
 """One request on its way to an answer: the cache before it, its tries, what its errors mean.
 
-Both drivers step through an `Exchange`, one with blocking calls and one with awaited ones; the
-exchange itself does no I/O. What a saver's exchanges share is a `Shared`.
+Both drivers step through an `RequestState`, one with blocking calls and one with awaited ones; the
+exchange itself does no I/O. What a saver's exchanges share is a `SaverState`.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from langgraph_checkpoint_s3.s3.answer_checks import NotAnAnswer, Unfinished
 from langgraph_checkpoint_s3.s3.botocore_fields import passes
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
 from langgraph_checkpoint_s3.s3.circuit_breaker import Breaker
-from langgraph_checkpoint_s3.s3.deadline import Call, Patience, allowance
+from langgraph_checkpoint_s3.s3.deadline import Attempt, IdleDeadline, allowance
 from langgraph_checkpoint_s3.s3.hedging import Hedges, kind_of
 from langgraph_checkpoint_s3.s3.requests import (
+    AgedBody,
     Body,
     CompleteUpload,
-    Dated,
     Deletion,
     GetObject,
+    PreconditionFailed,
     PutObject,
-    Refused,
     Request,
     Stored,
 )
@@ -53,7 +53,7 @@ _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 
 
-class Shared:
+class SaverState:
     """What all exchanges of a saver share: settings, cache, counts, and what is known of the store.
 
     Attributes:
@@ -94,9 +94,9 @@ class Shared:
         """The time in seconds, from somewhere."""
         return self.clock()
 
-    def patience(self, stop: Stop | None = None) -> Patience:
+    def patience(self, stop: Stop | None = None) -> IdleDeadline:
         """The time of a batch that begins now, and of a plan that may be asked to stop."""
-        return Patience(self.config.operation_timeout, self.now, stop)
+        return IdleDeadline(self.config.operation_timeout, self.now, stop)
 
     def failed(self, error: S3CheckpointError) -> None:
         """An operation failed: say on which bucket, and keep nothing that may be damaged."""
@@ -118,9 +118,9 @@ class Shared:
             error.bucket = error.bucket or self.config.bucket
             raise
         except Exception as error:
-            from langgraph_checkpoint_s3.s3.error_mapping import unmakeable  # for when something fails
+            from langgraph_checkpoint_s3.s3.error_mapping import client_error  # for when something fails
 
-            told = unmakeable(error, self.config.bucket)
+            told = client_error(error, self.config.bucket)
             if told is None:
                 raise
             self._unmade = told if isinstance(told, AccessDeniedError) else None
@@ -149,7 +149,7 @@ class Shared:
         )
 
 
-class Exchange:
+class RequestState:
     """One request on its way to an answer: the cache before it, tries, what its errors mean.
 
     Args:
@@ -160,7 +160,7 @@ class Exchange:
     """
 
     def __init__(
-        self, shared: Shared, request: Request[Any], patience: Patience, counts: Counts | None = None
+        self, shared: SaverState, request: Request[Any], patience: IdleDeadline, counts: Counts | None = None
     ) -> None:
         self._shared = shared
         self._counts = shared.counts if counts is None else counts
@@ -182,7 +182,7 @@ class Exchange:
                 self._counts.count("cache_hits")
                 self._settle(known)
         elif self._is_strict and not shared.conditional:
-            self._settle(Refused())
+            self._settle(PreconditionFailed())
 
     def call(self, wire: Wire) -> tuple[str, dict[str, Any]]:
         """The client's method to call, and its arguments.
@@ -215,7 +215,7 @@ class Exchange:
         """Seconds after which the call is slow, and may be made a second time; `None` is never."""
         return self._shared.hedges.after(self._kind)
 
-    def second(self) -> Call | None:
+    def second(self) -> Attempt | None:
         """Begin a second call beside the one that is under way, and slow; `None` if it may not be.
 
         A store that fails, or may do so, isn't asked twice. A second call is one request: nothing retries it.
@@ -234,11 +234,11 @@ class Exchange:
         """Whether a call that ended with this error, or with none, has an answer: absence is one too."""
         if not isinstance(error, Exception):
             return error is None
-        from langgraph_checkpoint_s3.s3.error_mapping import Outcome, judge
+        from langgraph_checkpoint_s3.s3.error_mapping import Outcome, classify
 
-        return isinstance(judge(error, self.request, self._shared.config.bucket), Outcome)
+        return isinstance(classify(error, self.request, self._shared.config.bucket), Outcome)
 
-    def answered_by(self, call: Call) -> None:
+    def answered_by(self, call: Attempt) -> None:
         """Of the calls that were made at once, this one has its answer first."""
         if call is not self.called:
             self._counts.count("hedges_won")
@@ -263,7 +263,7 @@ class Exchange:
             self._counts.count("bytes_received", len(data))
             if request.keep:
                 self._shared.cache.keep(request.key, answer, request.first, request.length)
-        elif isinstance(answer, Dated):
+        elif isinstance(answer, AgedBody):
             self._counts.count("bytes_received", len(data))
         elif isinstance(request, (PutObject, CompleteUpload)) and isinstance(answer, Stored):
             self._shared.cache.keep(request.key, Body(body, answer.etag, len(body)))
@@ -297,16 +297,16 @@ class Exchange:
         Raises:
             S3CheckpointError: It won't be.
         """
-        from langgraph_checkpoint_s3.s3.error_mapping import Again, Outcome, Unconditional, judge
+        from langgraph_checkpoint_s3.s3.error_mapping import Outcome, Retry, Unconditional, classify
 
         self._attempts += max(1, self.called.attempts)
         self._count_retries()
         self._shared.store_time.heard(getattr(error, "response", None), self._shared.clock() - self._sent)
         call, bucket = self.called, self._shared.config.bucket
-        verdict = judge(error, self.request, bucket, reading=call.reading, received=call.received)
+        verdict = classify(error, self.request, bucket, reading=call.reading, received=call.received)
         slow = self.called.limit.overdue
-        if slow and isinstance(verdict, Again):
-            verdict = Again(slow)
+        if slow and isinstance(verdict, Retry):
+            verdict = Retry(slow)
         if isinstance(verdict, Outcome):
             self._shared.breaker.succeeded()
             self._settle(verdict.answer)
@@ -315,12 +315,12 @@ class Exchange:
             if self._conditional:
                 self._shared.without_conditions()
                 if self._is_strict:
-                    self._settle(Refused())
+                    self._settle(PreconditionFailed())
                 else:
                     self._counts.count("retries")
                 return 0
             verdict = verdict.otherwise
-        if isinstance(verdict, Again):
+        if isinstance(verdict, Retry):
             if self._tries < self._shared.config.max_attempts:
                 longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (self._tries - 1))
                 pause = longest * random.uniform(0.5, 1)  # noqa: S311  # spreads retries, hides nothing
@@ -350,7 +350,7 @@ class Exchange:
         """Return if the request is to be refused, rather than sent without its condition."""
         return isinstance(self.request, PutObject) and self.request.strict
 
-    def _call(self, *, once: bool = False) -> Call:
+    def _call(self, *, once: bool = False) -> Attempt:
         config = self._shared.config
         limit = Limit(
             config.connect_timeout + config.read_timeout,
@@ -358,7 +358,7 @@ class Exchange:
             patience=self._patience.remaining,
             clock=self._patience.clock,
         )
-        return Call(self._patience, once=once, limit=limit)
+        return Attempt(self._patience, once=once, limit=limit)
 
     def _count_retries(self) -> None:
         """Count how often the client library sent the request again."""

@@ -51,19 +51,19 @@ class Sleep(Request[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class NotFound:
     """There is no such object (404)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
-    """What went wrong with a request that was `Tried`."""
+class Failure:
+    """What went wrong with a request that was `Attempted`."""
 
     error: S3CheckpointError
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class PreconditionFailed:
     """A condition isn't met (412): an object is there already, or it isn't the expected one any more."""
 
 
@@ -96,7 +96,7 @@ class Body:
 
 
 @dataclass(frozen=True, slots=True)
-class Dated:
+class AgedBody:
     """What a small object holds, and how old that is.
 
     Attributes:
@@ -153,7 +153,7 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class PutObject(Request["Stored | Refused"]):
+class PutObject(Request["Stored | PreconditionFailed"]):
     """Write an object.
 
     Attributes:
@@ -162,8 +162,8 @@ class PutObject(Request["Stored | Refused"]):
         only_new: Whether to write it only where there is none (`If-None-Match: *`).
         expected: The ETag of the object in whose place alone to write it (`If-Match`).
         raw: How many bytes what is in it has, serialized: for the counts alone.
-        strict: Whether the answer is `Refused` where the store is known to have no conditions, and nothing is
-            written. Otherwise it is then written without one.
+        strict: Whether the answer is `PreconditionFailed` where the store is known to have no conditions, and
+            nothing is written. Otherwise it is then written without one.
     """
 
     key: str
@@ -175,7 +175,7 @@ class PutObject(Request["Stored | Refused"]):
 
 
 @dataclass(frozen=True, slots=True)
-class SwapObject(Request["Stored | Refused"]):
+class CompareAndSwap(Request["Stored | PreconditionFailed"]):
     """Write a small object in the place of the expected one. The condition is never left out.
 
     Attributes:
@@ -190,7 +190,7 @@ class SwapObject(Request["Stored | Refused"]):
 
 
 @dataclass(frozen=True, slots=True)
-class GetDated(Request["Dated | Missing"]):
+class GetWithAge(Request["AgedBody | NotFound"]):
     """Read a small object and its age, never from the cache. What is behind `MOST` bytes isn't read."""
 
     MOST: ClassVar[int] = 4096
@@ -199,7 +199,7 @@ class GetDated(Request["Dated | Missing"]):
 
 
 @dataclass(frozen=True, slots=True)
-class GetObject(Request["Body | Missing"]):
+class GetObject(Request["Body | NotFound"]):
     """Read an object.
 
     Attributes:
@@ -223,7 +223,7 @@ class GetObject(Request["Body | Missing"]):
 
 
 @dataclass(frozen=True, slots=True)
-class HeadObject(Request["Stored | Missing"]):
+class HeadObject(Request["Stored | NotFound"]):
     """Ask whether an object is there."""
 
     key: str
@@ -261,7 +261,7 @@ class DeleteObjects(Request[Deletion]):
 
 
 @dataclass(frozen=True, slots=True)
-class CopyObject(Request["Stored | Missing"]):
+class CopyObject(Request["Stored | NotFound"]):
     """Copy an object, or one of its versions, within the bucket, on the server."""
 
     source: str
@@ -287,10 +287,10 @@ class UploadPart(Request[str]):
 
 
 @dataclass(frozen=True, slots=True)
-class CompleteUpload(Request["Stored | Refused | Missing"]):
+class CompleteUpload(Request["Stored | PreconditionFailed | NotFound"]):
     """Make the object out of its parts, given by their ETags in order. `body` and `raw` are for our own use.
 
-    `Missing` is the upload: it was completed already, or aborted.
+    `NotFound` is the upload: it was completed already, or aborted.
     """
 
     key: str
@@ -316,7 +316,7 @@ class CreateBucket(Request[Done]):
 
 
 @dataclass(frozen=True, slots=True)
-class Tried(Request["A_co | Failed"]):
+class Attempted(Request["A_co | Failure"]):
     """Send a request whose error is its answer: it ends nothing but itself."""
 
     request: Request[A_co]

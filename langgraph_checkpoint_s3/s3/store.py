@@ -18,10 +18,10 @@ from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import AccessDeniedError, S3CheckpointError
 from langgraph_checkpoint_s3.s3 import async_client
 from langgraph_checkpoint_s3.s3.coalescing import Joint
-from langgraph_checkpoint_s3.s3.deadline import Patience
+from langgraph_checkpoint_s3.s3.deadline import IdleDeadline
 from langgraph_checkpoint_s3.s3.hedged_call import THREADS, afetch, arace, fetch, race
-from langgraph_checkpoint_s3.s3.request_state import Exchange, Shared
-from langgraph_checkpoint_s3.s3.requests import Body, Call, Failed, Request, Sleep, Tick, Tried
+from langgraph_checkpoint_s3.s3.request_state import RequestState, SaverState
+from langgraph_checkpoint_s3.s3.requests import Attempted, Body, Call, Failure, Request, Sleep, Tick
 from langgraph_checkpoint_s3.s3.stats import Counts
 from langgraph_checkpoint_s3.s3.sync_client import BotoClient
 from langgraph_checkpoint_s3.s3.thread_pool import Stop, Threads
@@ -62,7 +62,7 @@ class Store:
         aio_session: Any = None,
     ) -> None:
         self.config = config
-        self.shared = Shared(config)
+        self.shared = SaverState(config)
         self._boto = BotoClient(config, user_agent, client, session)
         # A client or session handed in may know credentials that the default chain doesn't: then
         # the async methods use it too, in threads, unless there is an asyncio one beside it.
@@ -217,18 +217,18 @@ class Store:
             return [], error
         return _results([_attempt(_result, task) for task in tasks])
 
-    def _send(self, request: Request[Any], patience: Patience, counts: Counts) -> Any:
-        if isinstance(request, Tried):
+    def _send(self, request: Request[Any], patience: IdleDeadline, counts: Counts) -> Any:
+        if isinstance(request, Attempted):
             try:
                 return self._send(request.request, patience, counts)
             except S3CheckpointError as error:
-                return Failed(error)
+                return Failure(error)
         patience.check()
         if isinstance(request, Call):
             return request.function()
         if isinstance(request, (Tick, Sleep)):
             return self.shared.tick() if isinstance(request, Tick) else None
-        exchange = Exchange(self.shared, request, patience, counts)
+        exchange = RequestState(self.shared, request, patience, counts)
         if exchange.settled:  # by the cache: no client is needed
             return exchange.answer
         with self.shared.making():
@@ -248,18 +248,18 @@ class Store:
         return exchange.answer
 
     async def _asend(
-        self, clients: async_client.AioClients, request: Request[Any], patience: Patience, counts: Counts
+        self, clients: async_client.AioClients, request: Request[Any], patience: IdleDeadline, counts: Counts
     ) -> Any:
-        if isinstance(request, Tried):
+        if isinstance(request, Attempted):
             try:
                 return await self._asend(clients, request.request, patience, counts)
             except S3CheckpointError as error:
-                return Failed(error)
+                return Failure(error)
         if isinstance(request, Call):
             return await asyncio.to_thread(request.function)
         if isinstance(request, (Tick, Sleep)):
             return self.shared.tick() if isinstance(request, Tick) else None
-        exchange = Exchange(self.shared, request, patience, counts)
+        exchange = RequestState(self.shared, request, patience, counts)
         if exchange.settled:
             return exchange.answer
         with self.shared.making():
@@ -280,7 +280,7 @@ class Store:
 
 def _pause(batch: Sequence[Request[Any]]) -> float:
     """Return for how many seconds a batch waits before it is sent."""
-    plain = (request.request if isinstance(request, Tried) else request for request in batch)
+    plain = (request.request if isinstance(request, Attempted) else request for request in batch)
     return max((request.seconds for request in plain if isinstance(request, Sleep)), default=0.0)
 
 

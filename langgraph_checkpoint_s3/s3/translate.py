@@ -19,24 +19,24 @@ from langgraph_checkpoint_s3.s3.answer_checks import NotAnAnswer, Received, chec
 from langgraph_checkpoint_s3.s3.botocore_fields import deletion, etag, of_version
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
+    AgedBody,
     Body,
+    CompareAndSwap,
     CompleteUpload,
     CopyObject,
     CreateBucket,
     CreateUpload,
-    Dated,
     DeleteObjects,
     Done,
     Entry,
-    GetDated,
     GetObject,
+    GetWithAge,
     HeadObject,
     ListObjects,
     Page,
     PutObject,
     Request,
     Stored,
-    SwapObject,
     UploadPart,
 )
 from langgraph_checkpoint_s3.s3.store_clock import date_of
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 
 OPERATIONS: Final[Mapping[type[Request[Any]], str]] = {
     PutObject: "PutObject",
-    SwapObject: "PutObject",
-    GetDated: "GetObject",
+    CompareAndSwap: "PutObject",
+    GetWithAge: "GetObject",
     GetObject: "GetObject",
     HeadObject: "HeadObject",
     ListObjects: "ListObjectsV2",
@@ -108,12 +108,12 @@ class Wire:
             case PutObject(key, body):
                 arguments |= self._new | {"Key": key, "Body": body} | _condition(request, conditional)
                 arguments |= self._summed(body)
-            case SwapObject(key, body, expected):
+            case CompareAndSwap(key, body, expected):
                 arguments |= self._new | {"Key": key, "Body": body} | _expecting(expected)
                 arguments |= self._summed(body)
                 arguments.pop("StorageClass", None)  # it lives for seconds, and must be readable at once
-            case GetDated(key):
-                arguments |= {"Key": key} | _range(0, GetDated.MOST)
+            case GetWithAge(key):
+                arguments |= {"Key": key} | _range(0, GetWithAge.MOST)
             case GetObject(key, _, first, length, _, version):
                 arguments |= {"Key": key} | _range(first, length) | of_version(version)
             case HeadObject(key):
@@ -180,9 +180,9 @@ class Wire:
         match request:
             case GetObject():
                 return Body(data, etag(response), _size(response, data))
-            case GetDated():
-                return Dated(data, etag(response), _age(response))
-            case PutObject() | SwapObject() | HeadObject() | CompleteUpload():
+            case GetWithAge():
+                return AgedBody(data, etag(response), _age(response))
+            case PutObject() | CompareAndSwap() | HeadObject() | CompleteUpload():
                 return Stored(etag(response), date_of(response))
             case CopyObject():
                 return Stored(etag(response.get("CopyObjectResult", {})))

@@ -250,7 +250,7 @@ def test_lengths_of_time() -> None:
         604800,
     ]
     for bad in ("", "10", "d", "-1d", "1.5d", "999999999w"):
-        with pytest.raises(runtime.Stop) as stopped:
+        with pytest.raises(runtime.CommandExit) as stopped:
             duration(bad)
         assert stopped.value.code == 2
     assert age("nonsense") == age(None) == age("2026-01-01T00:00:00") == "-"

@@ -15,8 +15,8 @@ from langgraph_checkpoint_s3.s3.bucket_settings import PutSetting
 from langgraph_checkpoint_s3.s3.requests import (
     Body,
     DeleteObjects,
-    GetDated,
     GetObject,
+    GetWithAge,
     ListObjects,
     PutObject,
     Request,
@@ -98,7 +98,7 @@ def test_a_right_answer_after_a_false_one_is_believed(run: Run, front: Front, pl
             GetObject("k", first=2, keep=False),
             Reply(b"abc", 206, {"ETag": '"e"', "Content-Range": "bytes 2-3/12"}),
         ),
-        (GetDated("k"), Reply(b"x" * 5000, headers={"ETag": '"e"'})),
+        (GetWithAge("k"), Reply(b"x" * 5000, headers={"ETag": '"e"'})),
     ],
 )
 def test_other_bytes_than_those_that_were_asked_for(

@@ -13,7 +13,7 @@ from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.format.borrowing import Rules
+from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy
 from langgraph_checkpoint_s3.format.checkpoint import Origin
 from langgraph_checkpoint_s3.format.checkpoint_writer import draft, serialize
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout, WritesLeaf
@@ -54,7 +54,7 @@ def seed(place: Place, saver: S3Saver, count: int, *, tasks: int = 0, delta: str
         leaf = CheckpointLeaf.of(complete, parent)
         content = serialize(saver.serde, checkpoint(values, checkpoint_id=name), complete, parent)
         key = layout.key("thread", "", name, leaf)
-        body = draft(content, {}, origin, key_at(key), "none", Rules(horizon=0)).body
+        body = draft(content, {}, origin, key_at(key), "none", BorrowPolicy(horizon=0)).body
         made.append((key, body))
         for task in range(tasks):
             wrote = {0: (delta or "text", f"{number}.{task}")}

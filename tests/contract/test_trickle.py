@@ -13,7 +13,7 @@ import pytest
 
 from langgraph_checkpoint_s3 import S3Saver, StorageUnavailableError
 from langgraph_checkpoint_s3.admin import aload_signed_url, load_signed_url
-from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all
 from langgraph_checkpoint_s3.s3 import deadline
 from langgraph_checkpoint_s3.s3.requests import (
     Body,
@@ -133,7 +133,7 @@ def test_all_of_a_batch_ends(caller: Caller) -> None:
         saver = caller.on(server, max_attempts=1)
         begun = time.monotonic()
         with pytest.raises(StorageUnavailableError):
-            caller.run(saver, together([GetObject(f"{number}") for number in range(8)]))
+            caller.run(saver, ask_all([GetObject(f"{number}") for number in range(8)]))
         soon(begun)
         assert server.requests == 8
 

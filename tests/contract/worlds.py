@@ -18,17 +18,17 @@ from langgraph_checkpoint_s3.s3.admin_requests import (
 from langgraph_checkpoint_s3.s3.bucket_settings import GetSetting
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
+    CompareAndSwap,
     CompleteUpload,
     CopyObject,
     CreateUpload,
     DeleteObjects,
-    GetDated,
     GetObject,
+    GetWithAge,
     HeadObject,
     ListObjects,
     PutObject,
     Request,
-    SwapObject,
     UploadPart,
 )
 from langgraph_checkpoint_s3.testing.faults import Reply
@@ -44,10 +44,10 @@ WAYS = ("sync", "async", "a client of the user's own")
 NAMED = (bucket_settings.METRICS, bucket_settings.TIERING)
 REQUESTS: dict[str, Request[Any]] = {
     "put": PutObject("k", b"data"),
-    "swap": SwapObject("k", b"data", None),
+    "swap": CompareAndSwap("k", b"data", None),
     "get": GetObject("k", keep=False),
     "get a piece": GetObject("k", first=10, length=10, keep=False),
-    "get dated": GetDated("k"),
+    "get dated": GetWithAge("k"),
     "head": HeadObject("k"),
     "list": ListObjects("p/"),
     "delete": DeleteObjects(("k",)),

@@ -91,8 +91,8 @@ def opened_key(fake: FakeS3, key: str) -> Container:
     """An object."""
     data = fake.objects[key].data
     _, context = make_saver(fake).internals
-    if context.vault is not None:
-        run_calls(unlock_objects(context.vault, [data]))
+    if context.key_cache is not None:
+        run_calls(unlock_objects(context.key_cache, [data]))
     return open_object(context, key, Body(data, "", len(data))).container
 
 

@@ -12,7 +12,7 @@ from langgraph_checkpoint_s3 import (
     Lease,
     S3Saver,
 )
-from langgraph_checkpoint_s3.lease_settings import Pace, Terms
+from langgraph_checkpoint_s3.lease_settings import Clock, LeaseSettings
 from tests.support.fake_s3 import FakeS3
 
 KEY = "checkpoints/.leases/t.lease"
@@ -42,9 +42,9 @@ def time(fake: FakeS3) -> Time:
 
 
 def lease(saver: S3Saver, time: Time, holder: str = "me", *, wait: float = 0.0, thread: str = "t") -> Lease:
-    terms = Terms.of(TTL, wait, holder, auto_renew=False)
+    terms = LeaseSettings.of(TTL, wait, holder, auto_renew=False)
     store: Any = saver._store
-    pace = Pace(lambda: time.now, time.sleep)
+    pace = Clock(lambda: time.now, time.sleep)
     return Lease(store, saver._layout.lease(thread), thread, terms, saver._now, pace)
 
 

@@ -34,7 +34,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     GetObject,
     HeadObject,
     ListObjects,
-    Missing,
+    NotFound,
     Page,
     PutObject,
     Request,
@@ -269,8 +269,8 @@ class TestAStoreThatIsWrong:
         assert not report.ok
 
     def test_an_object_that_is_not_there(self, fake: OddS3) -> None:
-        fake.odd[GetObject] = lambda request, body: body if request.first else Missing()
-        fake.odd[CopyObject] = lambda _, stored: Missing()
+        fake.odd[GetObject] = lambda request, body: body if request.first else NotFound()
+        fake.odd[CopyObject] = lambda _, stored: NotFound()
         assert bad(run(fake)) == {"reads": "missing", "copies": "missing"}
 
     @pytest.mark.parametrize(

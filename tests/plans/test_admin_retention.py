@@ -14,7 +14,7 @@ from langgraph_checkpoint_s3 import (
     S3Saver,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.retention.prune import Pruned, Victim
+from langgraph_checkpoint_s3.admin.retention.prune import Pruned, PrunedCheckpoint
 from langgraph_checkpoint_s3.s3.requests import GetObject
 from tests.plans.borrowers import eager, key_of, lenders, noise, step
 from tests.plans.helpers import ids, put
@@ -313,11 +313,11 @@ def test_a_long_way_back_is_read_in_windows(fake: FakeS3) -> None:
 
 def test_it_tells_what_goes() -> None:
     when = datetime(2026, 1, 31, 9, 30, tzinfo=timezone.utc)
-    one = Victim("t", "", "1", 1, 1536, when)
+    one = PrunedCheckpoint("t", "", "1", 1, 1536, when)
     assert str(Pruned(True, (one,), {})) == (
         "Would delete 1 checkpoint of 1 thread: 1 object, 1.5 KiB\n  t 1: 1.5 KiB, 2026-01-31 09:30 UTC"
     )
-    many = tuple(Victim("t", "sub", str(number), 2, 10, when) for number in range(30))
+    many = tuple(PrunedCheckpoint("t", "sub", str(number), 2, 10, when) for number in range(30))
     told = str(Pruned(False, many, {}))
     assert told.startswith("Deleted 30 checkpoints of 1 thread: 60 objects, 300 B\n  t sub 0: 10 B, ")
     assert told.endswith("\n  and 10 more")

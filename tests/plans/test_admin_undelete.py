@@ -14,7 +14,7 @@ from langgraph_checkpoint_s3 import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.versions.key_history import Trail
+from langgraph_checkpoint_s3.admin.versions.key_history import KeyHistory
 from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions, Version
 from langgraph_checkpoint_s3.s3.requests import Request
 from tests.plans.borrowers import key_of
@@ -235,9 +235,9 @@ class TestTrails:
 
     SECOND = datetime(2026, 1, 1, 12, 0, 5, tzinfo=timezone.utc)
 
-    def trail(self, *versions: tuple[float, bool]) -> Trail:
+    def trail(self, *versions: tuple[float, bool]) -> KeyHistory:
         """Newest first."""
-        return Trail(
+        return KeyHistory(
             "k",
             [
                 Version("k", str(number), 1, "e", self.SECOND + timedelta(seconds=after), number == 0, marker)
@@ -246,9 +246,12 @@ class TestTrails:
         )
 
     def test_markers_of_the_same_second_go_with_the_one_above(self) -> None:
-        assert self.trail((0, True), (0, False), (0, True), (-1, True)).veil == [("k", "0"), ("k", "2")]
-        assert self.trail((0, False), (0, True)).veil == []
-        assert self.trail((0, True)).veil == []
+        assert self.trail((0, True), (0, False), (0, True), (-1, True)).hiding_markers == [
+            ("k", "0"),
+            ("k", "2"),
+        ]
+        assert self.trail((0, False), (0, True)).hiding_markers == []
+        assert self.trail((0, True)).hiding_markers == []
 
     @pytest.mark.parametrize(
         ("versions", "expected"),

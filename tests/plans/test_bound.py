@@ -357,8 +357,8 @@ def test_each_place_has_a_cipher_of_its_own(fake: FakeS3) -> None:
     savers = [make_saver(fake, encryption=KEYS, prefix=prefix) for prefix in ("a/", "b/")]
     for saver in savers:
         put_chain(saver, "t", 1)
-    vaults = [saver.internals[1].vault for saver in savers]
-    ciphers = [next(iter(vault._ciphers.values())) for vault in vaults if vault is not None]
+    vaults = [saver.internals[1].key_cache for saver in savers]
+    ciphers = [next(iter(key_cache._ciphers.values())) for key_cache in vaults if key_cache is not None]
     assert ciphers[0].nonces != ciphers[1].nonces
 
 

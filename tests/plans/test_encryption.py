@@ -20,7 +20,7 @@ from langgraph_checkpoint_s3 import (
 )
 from langgraph_checkpoint_s3.admin import S3Admin, dumps, loads
 from langgraph_checkpoint_s3.format.container import open_container
-from langgraph_checkpoint_s3.format.key_encoding import Hidden
+from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.plans.context import Address
 from langgraph_checkpoint_s3.plans.load import Loaded, find, load
 from tests.plans.borrowers import eager, lenders, noise, step
@@ -319,9 +319,9 @@ def test_threads_are_told_by_their_names(fake: FakeS3) -> None:
     with fake.counted() as count:
         told = list(admin.threads())
     assert count.round_trips == 3
-    [locked] = [each for each in told if isinstance(each, Hidden)]
+    [locked] = [each for each in told if isinstance(each, HashedName)]
     assert sorted(set(told) - {locked}) == names
-    assert {each for each in admin.threads("a/") if not isinstance(each, Hidden)} == {"a/1", "a/2"}
+    assert {each for each in admin.threads("a/") if not isinstance(each, HashedName)} == {"a/1", "a/2"}
     assert len(list(admin.threads(limit=2))) == 2
     assert admin.usage("a/1").checkpoints == 2
     assert admin.usage().threads == 5

@@ -16,7 +16,7 @@ import pytest
 from langgraph_checkpoint_s3 import InvalidKeyError, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin, dumps, loads
 from langgraph_checkpoint_s3.format.ids import id_text, several, text_of
-from langgraph_checkpoint_s3.format.key_encoding import Hidden
+from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from tests.plans.helpers import ids, pending, put
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3
@@ -307,7 +307,7 @@ def test_a_filter_that_is_no_id_is_decided_by_the_metadata(fake: FakeS3) -> None
 
 
 def test_a_hash_stays_one() -> None:
-    hidden = Hidden("abc")
+    hidden = HashedName("abc")
     assert id_text(hidden, "thread_id") is hidden
     assert type(text_of(Loud("a"))) is str
 

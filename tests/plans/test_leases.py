@@ -16,9 +16,9 @@ from langgraph_checkpoint_s3 import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.lease_settings import Pace
+from langgraph_checkpoint_s3.lease_settings import Clock
 from langgraph_checkpoint_s3.plans.lease import MARGIN
-from langgraph_checkpoint_s3.s3.requests import Request, SwapObject
+from langgraph_checkpoint_s3.s3.requests import CompareAndSwap, Request
 from tests.plans.helpers import once, put
 from tests.plans.leasing import KEY, TTL, Time, lease, said, time
 from tests.support.checkpoints import place
@@ -28,7 +28,7 @@ from tests.support.fake_store import make_saver
 __all__ = ["time"]
 
 
-def lost_reply(kind: type[Request[Any]] = SwapObject, *, refused: bool = True) -> Any:
+def lost_reply(kind: type[Request[Any]] = CompareAndSwap, *, refused: bool = True) -> Any:
     """A hook: the first such request has its effect, and its reply is lost; a retry's own 412 comes back."""
 
     def lose(request: Request[Any]) -> None:
@@ -46,11 +46,11 @@ class TestTaking:
             assert not held.lost
             held.check()
         # Once a saver three more make sure of the store; the last is of the release.
-        assert count.kinds == {"GetDated": 1, "SwapObject": 1 + 3 + 1}
+        assert count.kinds == {"GetWithAge": 1, "CompareAndSwap": 1 + 3 + 1}
         with fake.counted() as count, lease(saver, time):
-            assert count.kinds == {"GetDated": 1, "SwapObject": 1}
+            assert count.kinds == {"GetWithAge": 1, "CompareAndSwap": 1}
             before = said(fake)["write"]
-        assert count.kinds == {"GetDated": 1, "SwapObject": 2}
+        assert count.kinds == {"GetWithAge": 1, "CompareAndSwap": 2}
         assert said(fake)["released"]
         assert said(fake)["write"] > before
 
@@ -88,7 +88,7 @@ class TestTaking:
             if len(time.pauses) == 5:
                 first.release()
 
-        second._pace = Pace(lambda: time.now, sleep)
+        second._pace = Clock(lambda: time.now, sleep)
         with second:
             assert len(time.pauses) == 5
             assert second.token > first.token
@@ -240,7 +240,7 @@ class TestLostReplies:
             raise client_error("PreconditionFailed", 412, request)
 
         held = lease(saver, time).acquire()
-        fake.hook = once(SwapObject, overtake, "after")
+        fake.hook = once(CompareAndSwap, overtake, "after")
         with pytest.raises(ConflictError, match="lost") if told else contextlib.nullcontext():
             held.release()
         other.renew()
@@ -262,7 +262,7 @@ class TestLostReplies:
         def overtake(request: Request[Any]) -> None:
             other.acquire()
 
-        fake.hook = once(SwapObject, overtake)
+        fake.hook = once(CompareAndSwap, overtake)
         with pytest.raises(ConflictError, match="the faster one"):
             lease(saver, time).acquire()
         other.renew()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import ConflictError, Lease, S3Saver, StorageUnavailableError
-from langgraph_checkpoint_s3.s3.requests import Request, SwapObject
+from langgraph_checkpoint_s3.s3.requests import CompareAndSwap, Request
 from tests.plans.leasing import KEY, TTL, Time, lease, said, time
 from tests.support.fake_s3 import FakeS3, client_error
 from tests.support.fake_store import make_saver
@@ -84,7 +84,7 @@ def test_one_that_took_long_and_cannot_be_renewed_is_given_back(
     swaps = []
 
     def slow(moment: str, request: Request[Any]) -> None:
-        if isinstance(request, SwapObject) and moment == "before":
+        if isinstance(request, CompareAndSwap) and moment == "before":
             swaps.append(request)
             time.passes(TTL / 2)
             if len(swaps) == 2:
@@ -129,7 +129,7 @@ def test_what_cannot_be_given_back_either_can_be_taken_by_the_same_lease(
 
     def down(moment: str, request: Request[Any]) -> None:
         seen.append(type(request))
-        if SwapObject in seen and moment == "after":
+        if CompareAndSwap in seen and moment == "after":
             raise client_error("InternalError", 500, request)
 
     fake.hook = down
@@ -146,7 +146,7 @@ def test_where_the_store_is_down_nothing_more_is_asked(fake: FakeS3, saver: S3Sa
     fake.hook = Failing(0, "before", ERRORS["500"])
     with fake.counted() as count, pytest.raises(StorageUnavailableError):
         lease(saver, time).acquire()
-    assert count.kinds == {"GetDated": 1}
+    assert count.kinds == {"GetWithAge": 1}
 
 
 def test_another_holders_lease_is_left_alone(fake: FakeS3, saver: S3Saver, time: Time) -> None:
@@ -154,7 +154,7 @@ def test_another_holders_lease_is_left_alone(fake: FakeS3, saver: S3Saver, time:
     other = lease(make_saver(fake), time, "the faster one")
 
     def overtake(moment: str, request: Request[Any]) -> None:
-        if isinstance(request, SwapObject) and moment == "before":
+        if isinstance(request, CompareAndSwap) and moment == "before":
             fake.hook = None
             other.acquire()
             raise client_error("InternalError", 500, request)

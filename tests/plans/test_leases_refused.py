@@ -22,7 +22,7 @@ from langgraph_checkpoint_s3 import (
     NotSupportedError,
     S3Saver,
 )
-from langgraph_checkpoint_s3.s3.requests import GetDated, Request, SwapObject
+from langgraph_checkpoint_s3.s3.requests import CompareAndSwap, GetWithAge, Request
 from tests.plans.helpers import once
 from tests.plans.leasing import KEY, Time, lease, said, time
 from tests.plans.test_admin_retention import admin_of
@@ -61,7 +61,7 @@ class TestRefusal:
         self, fake: FakeS3, saver: S3Saver, time: Time, ignored: str | None
     ) -> None:
         def hook(moment: Any, request: Request[Any]) -> None:
-            if isinstance(request, SwapObject):
+            if isinstance(request, CompareAndSwap):
                 fake.plain = (request.expected is None) == (ignored is None) and moment == "before"
 
         fake.hook = hook
@@ -72,7 +72,7 @@ class TestRefusal:
         def refuse(request: Request[Any]) -> None:
             raise client_error("NotImplemented", 501, request)
 
-        fake.hook = once(SwapObject, refuse)
+        fake.hook = once(CompareAndSwap, refuse)
         with pytest.raises(NotSupportedError, match="no conditional writes"):
             lease(saver, time).acquire()
         assert fake.keys() == []
@@ -102,7 +102,7 @@ class TestRefusal:
         def mend(request: Request[Any]) -> None:
             fake.objects[KEY] = whole
 
-        fake.hook = once(GetDated, mend, "after")
+        fake.hook = once(GetWithAge, mend, "after")
         with pytest.raises(ConflictError, match="holds the lease"):
             lease(saver, time).acquire()
         first.release()
@@ -136,7 +136,7 @@ class TestTheSaversOwn:
         with saver.lease("t", ttl=timedelta(minutes=10)) as held:
             first = said(fake)["write"]
             fake.hook = lambda moment, request: (
-                renewed.set() if moment == "after" and isinstance(request, SwapObject) else None
+                renewed.set() if moment == "after" and isinstance(request, CompareAndSwap) else None
             )
             assert renewed.wait(HANG)
             fake.hook = None
@@ -196,5 +196,5 @@ class TestTheSaversOwn:
             for _ in range(2):
                 with pytest.raises(ConflictError):
                     saver.lease("t").acquire()
-        assert count.kinds["GetDated"] == 2
-        assert GetDated("k").MOST == 4096
+        assert count.kinds["GetWithAge"] == 2
+        assert GetWithAge("k").MOST == 4096

@@ -10,7 +10,7 @@ import pytest
 
 from langgraph_checkpoint_s3 import CorruptObjectError, InvalidKeyError, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin, dumps, loads
-from langgraph_checkpoint_s3.format.key_encoding import Hidden
+from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.format.keys import MAX_SEGMENT_BYTES, TOMBSTONES
 from tests.plans.borrowers import cold, lenders, made_eager, noise, step
 from tests.plans.helpers import get, ids, put
@@ -216,7 +216,7 @@ def test_objects_put_under_another_long_name_by_hand_are_refused(fake: FakeS3) -
     with pytest.raises(CorruptObjectError, match=r"another thread's.*copy_thread"):
         get(make_saver(fake), place(LONGER))
     [hidden] = [each for each in S3Admin(make_saver(fake)).threads() if each != LONG]
-    assert isinstance(hidden, Hidden)
+    assert isinstance(hidden, HashedName)
     with pytest.raises(InvalidKeyError, match="only the hash is known"):
         put(saver, "09", thread=hidden)
     saver.delete_thread(hidden)

@@ -19,6 +19,7 @@ from langgraph_checkpoint_s3.plans import delete
 from langgraph_checkpoint_s3.plans.tombstones import WAIT, name_in
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import (
+    Attempted,
     Call,
     CompleteUpload,
     DeleteObjects,
@@ -28,7 +29,6 @@ from langgraph_checkpoint_s3.s3.requests import (
     Request,
     Stored,
     Tick,
-    Tried,
     UploadPart,
 )
 from tests.plans.borrowers import cold, eager, key_of, layout, lenders, noise, opened, step, succeed
@@ -416,7 +416,7 @@ class Process:
 
 def waits(request: Request[Any]) -> bool:
     """Return if the other process may have its turn before a request: not before what only reads states."""
-    plain = request.request if isinstance(request, Tried) else request
+    plain = request.request if isinstance(request, Attempted) else request
     if isinstance(plain, GetObject):
         return "/.deleted/" in plain.key
     return not isinstance(plain, (Tick, Call))

@@ -19,7 +19,7 @@ from langgraph_checkpoint_s3 import (
     S3Saver,
     StorageUnavailableError,
 )
-from langgraph_checkpoint_s3.format.size_estimate import LIGHT
+from langgraph_checkpoint_s3.format.size_estimate import COALESCE_BELOW
 from langgraph_checkpoint_s3.plans import put as put_plans
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.coalescing import LANES
@@ -258,7 +258,9 @@ def test_heavy_writes_are_objects_of_their_own(fake: FakeS3) -> None:
     config = put(saver, "1")
 
     async def body() -> None:
-        calls = (saver.aput_writes(config, [("c", "x" * LIGHT)], f"{number:02}") for number in range(20))
+        calls = (
+            saver.aput_writes(config, [("c", "x" * COALESCE_BELOW)], f"{number:02}") for number in range(20)
+        )
         await asyncio.gather(*calls)
 
     asyncio.run(body())

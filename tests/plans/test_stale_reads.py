@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import ConflictError
-from langgraph_checkpoint_s3.s3.requests import GetObject, HeadObject, Missing, Request
+from langgraph_checkpoint_s3.s3.requests import GetObject, HeadObject, NotFound, Request
 from tests.plans.borrowers import cold, noise, step
 from tests.plans.helpers import get, ids, once
 from tests.support.checkpoints import place, put_chain
@@ -29,7 +29,7 @@ class StaleS3(FakeS3):
         answer = super().execute(request, conditional=conditional)
         if self.stale.get(type(request), 0) > 0:
             self.stale[type(request)] -= 1
-            return Missing()
+            return NotFound()
         return answer
 
 

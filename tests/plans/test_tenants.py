@@ -17,7 +17,7 @@ from langgraph_checkpoint_s3 import S3CheckpointError, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.format.keys import Layout
 from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions, ListUploads, ListVersions
-from langgraph_checkpoint_s3.s3.requests import CopyObject, DeleteObjects, ListObjects, Request, Tried
+from langgraph_checkpoint_s3.s3.requests import Attempted, CopyObject, DeleteObjects, ListObjects, Request
 from tests.plans.borrowers import noise
 from tests.plans.versioned import set_versioning
 from tests.support.checkpoints import make_checkpoint, place
@@ -147,7 +147,7 @@ LISTS = (ListObjects, ListVersions, ListUploads)
 def named(request: Request[Any]) -> Iterator[str]:
     """The keys that a request is about."""
     match request:
-        case Tried(inner):
+        case Attempted(inner):
             yield from named(inner)
         case DeleteObjects(keys):
             yield from keys
@@ -225,7 +225,7 @@ def test_no_operation_touches_another_tenant(ours: Tenant, theirs: Tenant, same:
         assert kept(copy, owned) == before, name
         assert THEIRS not in repr(result), name
         for request in count.requests:
-            asked = request.request if isinstance(request, Tried) else request
+            asked = request.request if isinstance(request, Attempted) else request
             assert not owned & set(named(asked)), (name, asked)
             if isinstance(asked, LISTS) and level != "prefix":
                 layout = layout_of(ours.prefix)

@@ -11,13 +11,13 @@ from langgraph_checkpoint_s3.s3.requests import (
     CopyObject,
     DeleteObjects,
     Deletion,
-    GetDated,
     GetObject,
+    GetWithAge,
     HeadObject,
     ListObjects,
-    Missing,
+    NotFound,
+    PreconditionFailed,
     PutObject,
-    Refused,
     Request,
     Stored,
 )
@@ -73,8 +73,8 @@ class Bucket(FakeS3):
                 return Deletion(())
             case "copies less", CopyObject() if chance < 0.3:
                 return Stored("1" * 32)
-            case "keeps no notice", GetObject() | GetDated() | HeadObject() if ".deleted/" in key:
-                return Missing()
+            case "keeps no notice", GetObject() | GetWithAge() | HeadObject() if ".deleted/" in key:
+                return NotFound()
             case "lists less", ListObjects() if chance < 0.1:
                 page = super().execute(request)
                 return replace(page, entries=page.entries[:-1])
@@ -82,6 +82,6 @@ class Bucket(FakeS3):
                 conditional = False
         return super().execute(request, conditional=conditional)
 
-    def _complete(self, request: CompleteUpload, conditional: bool) -> Stored | Refused:
+    def _complete(self, request: CompleteUpload, conditional: bool) -> Stored | PreconditionFailed:
         answer = super()._complete(request, conditional)
         return Stored("0" * 32 + "-1") if self.odd_etags and isinstance(answer, Stored) else answer

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Config
-from langgraph_checkpoint_s3.s3.request_state import Exchange, Shared
-from langgraph_checkpoint_s3.s3.requests import Body, Call, Failed, Request, Tried
+from langgraph_checkpoint_s3.s3.request_state import RequestState, SaverState
+from langgraph_checkpoint_s3.s3.requests import Attempted, Body, Call, Failure, Request
 from langgraph_checkpoint_s3.s3.store import Ended, advance
 from tests.simulation.bucket import Bucket
 
@@ -61,7 +61,7 @@ class Store:
         self.bucket = bucket
         self.config = config
         self.offset = offset
-        self.shared = Shared(config)
+        self.shared = SaverState(config)
         self.shared.clock = self.clock
         self.together: list[tuple[Any, Any]] | None = None
 
@@ -124,12 +124,12 @@ class Store:
         failure: BaseException | None = None
         patience = self.shared.patience()
         for request in requests:
-            plain: Any = request.request if isinstance(request, Tried) else request
+            plain: Any = request.request if isinstance(request, Attempted) else request
             try:
                 answers.append(self._answer(plain, patience))
             except S3CheckpointError as error:
-                answers.append(Failed(error))
-                if not isinstance(request, Tried):
+                answers.append(Failure(error))
+                if not isinstance(request, Attempted):
                     failure = failure or error
         return answers, failure
 
@@ -141,7 +141,7 @@ class Store:
         if name_of(request) == "Sleep":
             self.world.now += request.seconds
             return None
-        exchange = Exchange(self.shared, request, patience)
+        exchange = RequestState(self.shared, request, patience)
         while not exchange.settled:
             _, arguments = exchange.call(WIRE)
             try:

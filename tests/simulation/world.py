@@ -17,19 +17,19 @@ from typing import Any, Final
 from botocore.exceptions import ReadTimeoutError
 
 from langgraph_checkpoint_s3 import S3CheckpointError
-from langgraph_checkpoint_s3.s3.request_state import Exchange
+from langgraph_checkpoint_s3.s3.request_state import RequestState
 from langgraph_checkpoint_s3.s3.requests import (
+    Attempted,
     Call,
     CompleteUpload,
     CopyObject,
     DeleteObjects,
-    Failed,
+    Failure,
     GetObject,
     HeadObject,
     ListObjects,
     PutObject,
     Request,
-    Tried,
 )
 from tests.simulation.bucket import Bucket
 from tests.simulation.facts import Op
@@ -138,7 +138,7 @@ class Running:
         self._failures = {}
         self._open = 0
         store, patience = batch.store, batch.store.shared.patience()
-        every = [each.request if isinstance(each, Tried) else each for each in batch.requests]
+        every = [each.request if isinstance(each, Attempted) else each for each in batch.requests]
         for number in sorted(range(len(every)), key=lambda number: _order(every[number])):
             plain: Any = every[number]
             if isinstance(plain, Call):
@@ -151,13 +151,13 @@ class Running:
                 ready = self.world.now + (0.0 if broken else getattr(plain, "seconds", 0.0))
                 self._fly(Flight(self, number, plain, None, False, 1.0, self.world.now, ready))
             else:
-                exchange = Exchange(store.shared, plain, patience)
+                exchange = RequestState(store.shared, plain, patience)
                 if exchange.settled:
                     self._answers[number] = exchange.answer
                 else:
                     self._call(number, plain, exchange)
 
-    def _call(self, number: int, request: Request[Any], exchange: Exchange) -> None:
+    def _call(self, number: int, request: Request[Any], exchange: RequestState) -> None:
         """Make the client's call for a request."""
         try:
             _, arguments = exchange.call(WIRE)
@@ -166,7 +166,7 @@ class Running:
             return
         self.send(number, request, exchange, conditional=arguments["conditional"])
 
-    def send(self, number: int, request: Request[Any], exchange: Exchange, *, conditional: bool) -> None:
+    def send(self, number: int, request: Request[Any], exchange: RequestState, *, conditional: bool) -> None:
         """Send a request, or send it again."""
         slow = (0.03, 0.002) if isinstance(request, _WRITES) else (0.03,)
         weight = self.world.chosen.choice((1.0, 1.0, 1.0, 0.3, *slow))
@@ -179,8 +179,8 @@ class Running:
 
     def _note(self, number: int, error: BaseException) -> None:
         assert self._batch is not None
-        if isinstance(self._batch.requests[number], Tried) and isinstance(error, S3CheckpointError):
-            self._answers[number] = Failed(error)
+        if isinstance(self._batch.requests[number], Attempted) and isinstance(error, S3CheckpointError):
+            self._answers[number] = Failure(error)
         else:
             self._failures[number] = error
 

@@ -44,27 +44,27 @@ from langgraph_checkpoint_s3.s3.admin_requests import Upload as Begun
 from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING, DeleteSetting, GetSetting, PutSetting
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
+    AgedBody,
     Body,
+    CompareAndSwap,
     CompleteUpload,
     CopyObject,
     CreateBucket,
     CreateUpload,
-    Dated,
     DeleteObjects,
     Deletion,
     Done,
     Entry,
-    GetDated,
     GetObject,
+    GetWithAge,
     HeadObject,
     ListObjects,
-    Missing,
+    NotFound,
     Page,
+    PreconditionFailed,
     PutObject,
-    Refused,
     Request,
     Stored,
-    SwapObject,
     UploadPart,
 )
 
@@ -254,22 +254,22 @@ class FakeS3:
             raise client_error("NoSuchBucket", 404, request)
         match request:
             case PutObject(key, body):
-                return self.put(key, body) if self._may(request, conditional) else Refused()
-            case SwapObject(key, body, expected):
+                return self.put(key, body) if self._may(request, conditional) else PreconditionFailed()
+            case CompareAndSwap(key, body, expected):
                 found = self.objects.get(key)
                 if not self.plain and (found.etag if found else None) != expected:
-                    return Refused()
+                    return PreconditionFailed()
                 return self.put(key, body)
-            case GetDated(key):
+            case GetWithAge(key):
                 found = self.objects.get(key)
                 if found is None:
-                    return Missing()
-                return Dated(found.data, found.etag, (self.now - found.modified).total_seconds())
+                    return NotFound()
+                return AgedBody(found.data, found.etag, (self.now - found.modified).total_seconds())
             case GetObject(key, _, first, length, _, version):
                 return self._read(self._version(key, version), first, length)
             case HeadObject(key):
                 found = self.objects.get(key)
-                return Stored(found.etag) if found else Missing()
+                return Stored(found.etag) if found else NotFound()
             case ListObjects():
                 return self._list(request)
             case DeleteObjects(keys):
@@ -281,7 +281,7 @@ class FakeS3:
                 return Deletion(tuple((key, *self.undeletable[key]) for key in stuck))
             case CopyObject(source, target, version):
                 found = self._version(source, version)
-                return self._write(target, found.data, found.etag) if found else Missing()
+                return self._write(target, found.data, found.etag) if found else NotFound()
             case CreateUpload(key):
                 name = f"upload-{self._tick()}"
                 self.uploads[name] = Upload(key, begun=self.now)
@@ -335,7 +335,7 @@ class FakeS3:
             case InspectObject(key, version):
                 found = self._version(key, version)
                 if found is None:
-                    return Missing()
+                    return NotFound()
                 return ObjectInfo(
                     len(found.data),
                     found.etag,
@@ -348,7 +348,7 @@ class FakeS3:
             case RestoreObject(key, days, _, version):
                 found = self._version(key, version)
                 if found is None:
-                    return Missing()
+                    return NotFound()
                 assert (days is None) == (found.archive_status is not None), (
                     "Intelligent-Tiering knows no days"
                 )
@@ -415,9 +415,9 @@ class FakeS3:
         more = len(found) > start + request.max_keys
         return VersionPage(tuple(page), (page[-1].key, page[-1].version_id) if more else None)
 
-    def _read(self, found: StoredObject | None, first: int, length: int | None) -> Body | Missing:
+    def _read(self, found: StoredObject | None, first: int, length: int | None) -> Body | NotFound:
         if found is None:
-            return Missing()
+            return NotFound()
         assert length is None or length > 0, "a range of no bytes"
         if first >= len(found.data) and (first or length is not None):
             return Body(b"", "", 0)  # 416, as the real exchange judges it
@@ -460,12 +460,12 @@ class FakeS3:
             place += 1
         return place
 
-    def _complete(self, request: CompleteUpload, conditional: bool) -> Stored | Refused:
+    def _complete(self, request: CompleteUpload, conditional: bool) -> Stored | PreconditionFailed:
         if request.upload_id not in self.uploads:
             raise client_error("NoSuchUpload", 404, request)
         upload = self._upload(request.key, request.upload_id)
         if not self._may(request, conditional):
-            return Refused()
+            return PreconditionFailed()
         numbers = range(1, len(request.etags) + 1)
         assert numbers, "an upload without parts"
         parts = [upload.parts[number] for number in numbers]

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Config, S3Saver
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.coalescing import Joint
-from langgraph_checkpoint_s3.s3.request_state import Exchange, Shared
-from langgraph_checkpoint_s3.s3.requests import Body, Call, Failed, Request, Sleep, Tick, Tried
+from langgraph_checkpoint_s3.s3.request_state import RequestState, SaverState
+from langgraph_checkpoint_s3.s3.requests import Attempted, Body, Call, Failure, Request, Sleep, Tick
 from tests.support import modes
 from tests.support.fake_s3 import BUCKET, FakeS3
 
@@ -60,7 +60,7 @@ class FakeStore:
     def __init__(self, fake: FakeS3, config: S3Config) -> None:
         self.fake = fake
         self.config = config
-        self.shared = Shared(config)
+        self.shared = SaverState(config)
         self._joint = Joint()
 
     def run(self, plan: Generator[Sequence[Request[Any]], list[Any], T], operation: str = "") -> T:
@@ -136,12 +136,12 @@ class FakeStore:
             plan.close()
 
     def _settle(self, batch: Sequence[Request[Any]]) -> tuple[list[Any], BaseException | None]:
-        plain = [request.request if isinstance(request, Tried) else request for request in batch]
+        plain = [request.request if isinstance(request, Attempted) else request for request in batch]
         patience = self.shared.patience()
         self.fake.seconds += max((each.seconds for each in plain if isinstance(each, Sleep)), default=0.0)
         plain = [self._unsent(request) for request in plain]
         exchanges = [
-            _Called(request) if isinstance(request, Call) else Exchange(self.shared, request, patience)
+            _Called(request) if isinstance(request, Call) else RequestState(self.shared, request, patience)
             for request in plain
         ]
         sent = [number for number, exchange in enumerate(exchanges) if not exchange.settled]
@@ -152,16 +152,16 @@ class FakeStore:
         failures: dict[int, BaseException] = {}
         for number, exchange in enumerate(exchanges):
             if isinstance(exchange, _Called) and exchange.error is not None:
-                if isinstance(batch[number], Tried) and isinstance(exchange.error, S3CheckpointError):
-                    exchange.answer = Failed(exchange.error)
+                if isinstance(batch[number], Attempted) and isinstance(exchange.error, S3CheckpointError):
+                    exchange.answer = Failure(exchange.error)
                 else:
                     failures[number] = exchange.error
         for number in sent:
             try:
                 self._send(exchanges[number])
             except BaseException as error:  # noqa: BLE001  # as the drivers do: all of it is settled
-                if isinstance(batch[number], Tried) and isinstance(error, S3CheckpointError):
-                    exchanges[number].answer = Failed(error)
+                if isinstance(batch[number], Attempted) and isinstance(error, S3CheckpointError):
+                    exchanges[number].answer = Failure(error)
                 else:
                     failures[number] = error
         failure = failures[min(failures)] if failures else None

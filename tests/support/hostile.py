@@ -18,7 +18,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Config
 from langgraph_checkpoint_s3.admin import dumps, loads
-from langgraph_checkpoint_s3.format.borrowing import Rules
+from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy
 from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord, open_checkpoint
 from langgraph_checkpoint_s3.format.codecs import compress
 from langgraph_checkpoint_s3.format.container import MAGIC, VERSION, header_length, open_container
@@ -122,8 +122,8 @@ def read_checkpoint(record: CheckpointRecord) -> None:
     steps: list[Callable[[], Any]] = [
         lambda: record.metadata(SERDE),
         lambda: record.checkpoint(SERDE),
-        lambda: record.known("checkpoint", 0, record.versions(SERDE), Rules(horizon=0)),
-        lambda: record.whole("none"),
+        lambda: record.known("checkpoint", 0, record.versions(SERDE), BorrowPolicy(horizon=0)),
+        lambda: record.materialized("none"),
         record.content,
     ]
     for step in steps:

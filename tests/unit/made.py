@@ -11,7 +11,7 @@ from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from langgraph_checkpoint_s3.format.borrowing import Known, Rules
+from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy, Known
 from langgraph_checkpoint_s3.format.checkpoint import SECOND, CheckpointRecord, Origin, open_checkpoint
 from langgraph_checkpoint_s3.format.checkpoint_writer import Draft, draft, serialize
 from langgraph_checkpoint_s3.format.codecs import Compression
@@ -20,7 +20,7 @@ from langgraph_checkpoint_s3.format.keys import CheckpointLeaf
 
 HOUR = 3600
 DAY = 24 * HOUR
-SMALL = Rules(horizon=DAY, smallest=16, shortest=4, least=8)
+SMALL = BorrowPolicy(horizon=DAY, smallest=16, shortest=4, least=8)
 """Rules by which short values borrow, too."""
 
 
@@ -51,7 +51,7 @@ def encode_checkpoint(
     """A checkpoint's object that borrows nothing."""
     content = serialize(serde, checkpoint, metadata, parent)
     versions = checkpoint["channel_versions"]
-    return draft(content, versions, origin, key_at("checkpoint"), codec, Rules(horizon=DAY)).body
+    return draft(content, versions, origin, key_at("checkpoint"), codec, BorrowPolicy(horizon=DAY)).body
 
 
 def key_at(leaf: str) -> Callable[[bool, bool], str]:
@@ -63,7 +63,7 @@ def key_at(leaf: str) -> Callable[[bool, bool], str]:
 class Shelf:
     """A namespace's checkpoints. They are written one second after the other, if not said otherwise."""
 
-    rules: Rules = SMALL
+    rules: BorrowPolicy = SMALL
     codec: Compression = "zstd"
     serde: SerializerProtocol = field(default_factory=JsonPlusSerializer)
     drafts: dict[str, Draft] = field(default_factory=dict)

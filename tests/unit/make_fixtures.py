@@ -15,7 +15,7 @@ from typing import Any, cast
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from langgraph_checkpoint_s3.format.borrowing import Known, Rules
+from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy, Known
 from langgraph_checkpoint_s3.format.checkpoint import Origin, open_checkpoint
 from langgraph_checkpoint_s3.format.checkpoint_writer import Draft, draft, serialize
 from langgraph_checkpoint_s3.format.container import VERSION
@@ -28,7 +28,7 @@ from tests.unit.strategies import EVERY_CODEC
 FIXTURES = Path(__file__).parent / "fixtures"
 SERDE = JsonPlusSerializer()
 ORIGIN = Origin(expected.NAMESPACE, expected.CHECKPOINT_ID, expected.CREATED, expected.WRITER)
-RULES = Rules(horizon=DAY, smallest=4096)
+RULES = BorrowPolicy(horizon=DAY, smallest=4096)
 
 
 def main() -> None:
@@ -73,7 +73,7 @@ def borrow() -> dict[str, bytes]:
     for number in record.container.missing(record.all_values()):
         frame = record.container.frames[number]
         record.container.provide(number, lender.body[frame.offset : frame.offset + frame.stored])
-    return {"lender": lender.body, "borrowing": borrowing.body, "rewritten": record.whole("zstd")}
+    return {"lender": lender.body, "borrowing": borrowing.body, "rewritten": record.materialized("zstd")}
 
 
 def drafted(origin: Origin, leaf: str, channels: Mapping[str, Any], known: Known | None) -> Draft:

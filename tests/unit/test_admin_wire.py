@@ -27,7 +27,7 @@ from langgraph_checkpoint_s3.s3.admin_requests import (
     VersionPage,
 )
 from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, GetSetting, PutSetting, Setting
-from langgraph_checkpoint_s3.s3.error_mapping import judge
+from langgraph_checkpoint_s3.s3.error_mapping import classify
 from langgraph_checkpoint_s3.s3.requests import Deletion, Done, Request
 from langgraph_checkpoint_s3.s3.translate import Wire
 from tests.unit.admin_requests import DOCUMENTS
@@ -168,6 +168,6 @@ def test_a_listing_is_no_policy() -> None:
 def test_a_store_may_take_a_setting_for_a_new_bucket(code: str) -> None:
     response: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 409}}
     error = ClientError(response, "PutBucketAccelerateConfiguration")
-    verdict = judge(error, PutSetting(bucket_settings.ACCELERATION, {}), "bucket")
+    verdict = classify(error, PutSetting(bucket_settings.ACCELERATION, {}), "bucket")
     assert isinstance(verdict, NotSupportedError)
     assert "takes it for CreateBucket" in verdict.reason

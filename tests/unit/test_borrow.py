@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_checkpoint_s3.format.borrowing import Known, Rules
+from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy, Known
 from langgraph_checkpoint_s3.format.checkpoint import SECOND
 from langgraph_checkpoint_s3.format.frames import Frame, Lender
 from tests.unit.made import DAY, SMALL, Shelf, shares
 
 NOISE = random.Random(6).randbytes(1_000_000)
-FREE = Rules(horizon=DAY, smallest=1, shortest=1, least=1, most_lenders=10**6, most_parts=10**6)
+FREE = BorrowPolicy(horizon=DAY, smallest=1, shortest=1, least=1, most_lenders=10**6, most_parts=10**6)
 """Rules under which only the logarithmic method and the use of frames keep from borrowing."""
-TIGHT = Rules(horizon=8, smallest=64, shortest=16, least=64, most_lenders=3, most_parts=3)
+TIGHT = BorrowPolicy(horizon=8, smallest=64, shortest=16, least=64, most_lenders=3, most_parts=3)
 """Rules that all cut in, again and again."""
 
 BLOBS = st.one_of(
@@ -118,7 +118,7 @@ def written(shelf: Shelf, steps: list[tuple[int, dict[str, Any], bool]]) -> list
 @pytest.mark.parametrize("rules", [SMALL, FREE, TIGHT], ids=["small", "free", "tight"])
 @given(steps=STEPS)
 def test_what_is_read_is_what_was_written(
-    rules: Rules, steps: list[tuple[int, dict[str, Any], bool]]
+    rules: BorrowPolicy, steps: list[tuple[int, dict[str, Any], bool]]
 ) -> None:
     shelf = Shelf(rules)
     names = written(shelf, steps)
@@ -137,8 +137,8 @@ def test_the_lenders_shares_fall_geometrically(steps: list[tuple[int, dict[str, 
                 total += share
 
 
-@pytest.mark.parametrize("rules", [FREE, Rules(horizon=DAY)], ids=["free", "default"])
-def test_two_thousand_appends_stay_cheap_to_write_and_to_read(rules: Rules) -> None:
+@pytest.mark.parametrize("rules", [FREE, BorrowPolicy(horizon=DAY)], ids=["free", "default"])
+def test_two_thousand_appends_stay_cheap_to_write_and_to_read(rules: BorrowPolicy) -> None:
     shelf, count, length = Shelf(rules), 2000, rules.least + 10
     state, total, most = b"", 0, 0
     for number in range(count):

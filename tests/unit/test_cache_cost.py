@@ -11,7 +11,7 @@ import pytest
 
 from langgraph_checkpoint_s3.format.borrowing import Known, KnownValue, Piece
 from langgraph_checkpoint_s3.format.frames import Frame
-from langgraph_checkpoint_s3.plans.parent_cache import Memory, Parent
+from langgraph_checkpoint_s3.plans.parent_cache import Parent, ParentCache
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
 from langgraph_checkpoint_s3.s3.requests import Body
 
@@ -24,12 +24,12 @@ def key(number: int) -> str:
     return f"{folder}/checkpoint.p1f1e7b84-5e37-6ab4-8000-000000000000.kloop.s{number}"
 
 
-def cost(fill: Callable[[Memory], None], capacity: int = 100 * MIB) -> tuple[int, int]:
+def cost(fill: Callable[[ParentCache], None], capacity: int = 100 * MIB) -> tuple[int, int]:
     """The bytes that a filled cache takes, and those that it counts."""
     gc.collect()
     tracemalloc.start()
     try:
-        memory = Memory(Lru(capacity), BodyCache(Lru(capacity)))
+        memory = ParentCache(Lru(capacity), BodyCache(Lru(capacity)))
         before = tracemalloc.get_traced_memory()[0]
         fill(memory)
         gc.collect()
@@ -39,25 +39,25 @@ def cost(fill: Callable[[Memory], None], capacity: int = 100 * MIB) -> tuple[int
     return taken, memory.states.size + memory.bodies.lru.size
 
 
-def bodies(memory: Memory, size: int, count: int) -> None:
+def bodies(memory: ParentCache, size: int, count: int) -> None:
     for number in range(count):
         memory.bodies.keep(key(number), Body(bytes(size), f'"{number:032x}"', size))
 
 
-def ranges(memory: Memory, size: int, count: int) -> None:
+def ranges(memory: ParentCache, size: int, count: int) -> None:
     for number in range(count):
         memory.bodies.keep(
             key(number), Body(bytes(size), f'"{number:032x}"', 10 * size + 1), 100 + number, size
         )
 
 
-def frames(memory: Memory, size: int, count: int) -> None:
+def frames(memory: ParentCache, size: int, count: int) -> None:
     for number in range(count):
         frame = Frame(1000 + number, size, 100_000 + number, "zstd", 10**9 + number)
         memory.keep_frame(key(number), frame, bytes(size))
 
 
-def states(memory: Memory, size: int, count: int, channels: int = 20, pieces: int = 3) -> None:
+def states(memory: ParentCache, size: int, count: int, channels: int = 20, pieces: int = 3) -> None:
     for number in range(count):
         frame = Frame(1000 + number, size, 100_000 + number, "zstd", 10**9 + number)
         values = {
@@ -74,7 +74,7 @@ def states(memory: Memory, size: int, count: int, channels: int = 20, pieces: in
 
 @pytest.mark.parametrize("size", [0, 120, 1000, 100_000])
 @pytest.mark.parametrize("fill", [bodies, ranges, frames, states], ids=lambda each: each.__name__)
-def test_what_is_counted_is_what_it_costs(fill: Callable[[Memory, int, int], None], size: int) -> None:
+def test_what_is_counted_is_what_it_costs(fill: Callable[[ParentCache, int, int], None], size: int) -> None:
     count = 2000 if size < 10_000 else 100
     taken, counted = cost(lambda memory: fill(memory, size, count))
     assert 0.75 < taken / counted < 1.15, taken / counted

@@ -17,7 +17,13 @@ from benchmarks.bucket import Answer, Bucket, Request
 from benchmarks.server import Server
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
-from langgraph_checkpoint_s3.s3.requests import CreateUpload, DeleteObjects, PutObject, SwapObject, UploadPart
+from langgraph_checkpoint_s3.s3.requests import (
+    CompareAndSwap,
+    CreateUpload,
+    DeleteObjects,
+    PutObject,
+    UploadPart,
+)
 from tests.unit.surroundings import TWO_WAYS, WORLDS, client_of, surroundings, write_profile
 
 __all__ = ["surroundings"]
@@ -93,7 +99,7 @@ def write(saver: S3Saver, asynchronous: bool) -> None:
 
     def plan() -> Plan[None]:
         yield from ask(PutObject("k", BODY))
-        yield from ask(SwapObject("l", BODY, None))
+        yield from ask(CompareAndSwap("l", BODY, None))
         upload = yield from ask(CreateUpload("m"))
         yield from ask(UploadPart("m", upload, 1, memoryview(BODY)))
         yield from ask(DeleteObjects(("k",)))

@@ -25,35 +25,35 @@ from langgraph_checkpoint_s3.s3.admin_requests import ListUploads, UploadPage
 from langgraph_checkpoint_s3.s3.bucket_settings import LIFECYCLE, VERSIONING, GetSetting, PutSetting
 from langgraph_checkpoint_s3.s3.error_mapping import (
     IAM_ACTIONS,
-    Again,
     Outcome,
+    Retry,
     Unconditional,
-    judge,
-    unmakeable,
+    classify,
+    client_error,
 )
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
+    AgedBody,
+    Attempted,
     Body,
     Call,
+    CompareAndSwap,
     CompleteUpload,
     CopyObject,
     CreateBucket,
     CreateUpload,
-    Dated,
     DeleteObjects,
     Done,
-    GetDated,
     GetObject,
+    GetWithAge,
     HeadObject,
     ListObjects,
-    Missing,
+    NotFound,
+    PreconditionFailed,
     PutObject,
-    Refused,
     Request,
     Sleep,
-    SwapObject,
     Tick,
-    Tried,
     UploadPart,
 )
 
@@ -65,7 +65,7 @@ COMPLETE = CompleteUpload("k", "u", (), b"")
 COMPLETE_NEW = CompleteUpload("k", "u", (), b"", only_new=True)
 OVER, COMPLETE_OVER = PutObject("k", b"", expected="etag"), CompleteUpload("k", "u", (), b"", expected="etag")
 CREATE_BUCKET = CreateBucket()
-SWAP, DATED = SwapObject("k", b"x", "etag"), GetDated("k")
+SWAP, DATED = CompareAndSwap("k", b"x", "etag"), GetWithAge("k")
 REQUESTS: list[Request[Any]] = [
     PUT, NEW, GET, HEAD, LIST, DELETE, COPY, CREATE, PART, ABORT, COMPLETE, COMPLETE_NEW, CREATE_BUCKET,
     SWAP, DATED, OVER, COMPLETE_OVER,
@@ -80,10 +80,10 @@ def said(status: int, code: str, message: str = "said so", **metadata: Any) -> b
 
 
 def judged(error: Exception, request: Request[Any] = GET, *, reading: bool = False) -> Any:
-    return judge(error, request, "bucket", reading=reading)
+    return classify(error, request, "bucket", reading=reading)
 
 
-MISSING, REFUSED = Outcome(Missing()), Outcome(Refused())
+MISSING, REFUSED = Outcome(NotFound()), Outcome(PreconditionFailed())
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ MISSING, REFUSED = Outcome(Missing()), Outcome(Refused())
     [
         (GET, 404, "NoSuchKey", MISSING),
         (DATED, 404, "NoSuchKey", MISSING),
-        (DATED, 416, "InvalidRange", Outcome(Dated(b"", "", None))),
+        (DATED, 416, "InvalidRange", Outcome(AgedBody(b"", "", None))),
         (SWAP, 412, "PreconditionFailed", REFUSED),
         (SWAP, 404, "NoSuchKey", REFUSED),
         (GET, 404, "NoSuchVersion", MISSING),
@@ -137,7 +137,7 @@ def test_a_store_that_knows_no_conditions_is_asked_without(request_: Request[Any
 @pytest.mark.parametrize("request_", REQUESTS, ids=repr)
 def test_a_conflict_in_flight_is_worth_another_try(request_: Request[Any], code: str) -> None:
     verdict = judged(said(409, code), request_)
-    assert isinstance(verdict, Again)
+    assert isinstance(verdict, Retry)
     assert code in verdict.why
 
 
@@ -250,7 +250,7 @@ def test_missing_credentials_are_access_denied(error: Exception) -> None:
         if "SSO" in type(error).__name__ or "Token" in type(error).__name__
         else "AWS_ACCESS_KEY_ID"
     )
-    for verdict in (judged(error), unmakeable(error, "bucket")):
+    for verdict in (judged(error), client_error(error, "bucket")):
         assert isinstance(verdict, AccessDeniedError)
         assert verdict.action is None
         assert verdict.bucket == "bucket"
@@ -285,7 +285,7 @@ def test_what_settings_make_impossible_is_a_config_error(error: Exception) -> No
     ],
 )
 def test_a_client_that_cannot_be_made_is_a_config_error(error: Exception) -> None:
-    verdict = unmakeable(error, "bucket")
+    verdict = client_error(error, "bucket")
     assert isinstance(verdict, InvalidConfigError)
     assert str(error) in verdict.reason
     assert verdict.bucket == "bucket"
@@ -293,7 +293,7 @@ def test_a_client_that_cannot_be_made_is_a_config_error(error: Exception) -> Non
 
 @pytest.mark.parametrize("error", [RuntimeError("x"), ImportError("x"), KeyError("x"), OSError("x")])
 def test_a_client_that_cannot_be_made_for_another_reason_is_left_alone(error: Exception) -> None:
-    assert unmakeable(error, "bucket") is None
+    assert client_error(error, "bucket") is None
 
 
 BROKEN_OFF: list[Exception] = [
@@ -311,7 +311,7 @@ BROKEN_OFF: list[Exception] = [
 @pytest.mark.parametrize("error", BROKEN_OFF, ids=lambda error: type(error).__name__)
 def test_a_body_that_breaks_off_is_read_again(error: Exception) -> None:
     verdict = judged(error, GET, reading=True)
-    assert isinstance(verdict, Again)
+    assert isinstance(verdict, Retry)
     assert "the body broke off" in verdict.why
 
 
@@ -363,7 +363,9 @@ def test_every_request_has_an_action() -> None:
         if isinstance(value, type) and issubclass(value, Request) and value is not Request
     }
     assert (
-        IAM_ACTIONS.keys() == {type(request) for request in REQUESTS} == defined - {Tried, Call, Tick, Sleep}
+        IAM_ACTIONS.keys()
+        == {type(request) for request in REQUESTS}
+        == defined - {Attempted, Call, Tick, Sleep}
     )
 
 

@@ -14,19 +14,19 @@ from hypothesis import strategies as st
 from langgraph_checkpoint_s3 import S3Config
 from langgraph_checkpoint_s3.plans.load import heads
 from langgraph_checkpoint_s3.plans.transfer import Sizes, fetch
-from langgraph_checkpoint_s3.s3.deadline import Call, calling
+from langgraph_checkpoint_s3.s3.deadline import Attempt, calling
 from langgraph_checkpoint_s3.s3.hedging import BURST, LEAST, MOST, WINDOW, Hedges, Times, kind_of
-from langgraph_checkpoint_s3.s3.request_state import Exchange, Shared
+from langgraph_checkpoint_s3.s3.request_state import RequestState, SaverState
 from langgraph_checkpoint_s3.s3.requests import (
+    CompareAndSwap,
     CopyObject,
     DeleteObjects,
     Entry,
-    GetDated,
     GetObject,
+    GetWithAge,
     HeadObject,
     ListObjects,
     PutObject,
-    SwapObject,
 )
 from langgraph_checkpoint_s3.s3.translate import Wire
 from tests.support.fake_s3 import FakeS3
@@ -37,7 +37,7 @@ from tests.unit.test_patience import Clock, after
 SHARES = st.sampled_from([0.001, 0.01, 0.02, 0.05, 0.1])
 
 
-def learnt(shared: Shared, seconds: float = 1.0, reads: int = LEAST) -> Hedges:
+def learnt(shared: SaverState, seconds: float = 1.0, reads: int = LEAST) -> Hedges:
     """A saver's hedges that have seen so many GETs."""
     for _ in range(reads):
         shared.hedges.answered("small object", seconds)
@@ -106,9 +106,9 @@ class TestTheShare:
         assert sum(hedges.take() for _ in range(100)) == BURST
 
     def test_a_store_that_answers_nothing_any_more_gets_no_more_than_a_burst(self) -> None:
-        shared = Shared(S3Config(bucket="bucket", hedged_reads=0.05))
+        shared = SaverState(S3Config(bucket="bucket", hedged_reads=0.05))
         learnt(shared, reads=10_000)
-        reads = [Exchange(shared, small(), shared.patience()) for _ in range(1000)]
+        reads = [RequestState(shared, small(), shared.patience()) for _ in range(1000)]
         assert sum(read.second() is not None for read in reads) == BURST
 
     def test_a_store_that_gets_slow_is_not_asked_twice_as_much(self) -> None:
@@ -148,8 +148,8 @@ class TestWhatIsSentTwice:
         "request_",
         [
             PutObject("k", b""),
-            SwapObject("k", b"", "e"),
-            GetDated("k"),
+            CompareAndSwap("k", b"", "e"),
+            GetWithAge("k"),
             HeadObject("k"),
             DeleteObjects(("k",)),
             CopyObject("k", "l"),
@@ -158,9 +158,9 @@ class TestWhatIsSentTwice:
     )
     def test_no_writes_and_nothing_that_decides_on_one(self, request_: Any) -> None:
         assert kind_of(request_) is None
-        shared = Shared(S3Config(bucket="bucket", hedged_reads=0.05))
+        shared = SaverState(S3Config(bucket="bucket", hedged_reads=0.05))
         learnt(shared)
-        assert Exchange(shared, request_, shared.patience()).hedge_after() is None
+        assert RequestState(shared, request_, shared.patience()).hedge_after() is None
 
     @pytest.mark.parametrize(
         ("read", "kind"),
@@ -202,25 +202,25 @@ class TestAnExchange:
         return Clock()
 
     @pytest.fixture
-    def shared(self, clock: Clock) -> Shared:
+    def shared(self, clock: Clock) -> SaverState:
         settings: dict[str, Any] = {"hedged_reads": 0.05, "circuit_breaker": 1, "operation_timeout": 10}
-        shared = Shared(S3Config(bucket="bucket", **settings))
+        shared = SaverState(S3Config(bucket="bucket", **settings))
         shared.clock = clock
         return shared
 
-    def read(self, shared: Shared) -> Exchange:
-        exchange = Exchange(shared, small(), shared.patience())
+    def read(self, shared: SaverState) -> RequestState:
+        exchange = RequestState(shared, small(), shared.patience())
         wire: Any = type("Wire", (), {"arguments": lambda *_, **__: {}})()
         exchange.call(wire)
         return exchange
 
-    def test_waits_until_enough_is_known(self, shared: Shared) -> None:
+    def test_waits_until_enough_is_known(self, shared: SaverState) -> None:
         learnt(shared, reads=LEAST - 1)
         assert self.read(shared).hedge_after() is None
         learnt(shared, reads=1)
         assert self.read(shared).hedge_after() == 1
 
-    def test_is_timed_from_the_first_sending(self, shared: Shared, clock: Clock) -> None:
+    def test_is_timed_from_the_first_sending(self, shared: SaverState, clock: Clock) -> None:
         exchange = self.read(shared)
         for _ in range(LEAST):
             clock.now += 3
@@ -228,7 +228,7 @@ class TestAnExchange:
             exchange = self.read(shared)
         assert exchange.hedge_after() == 3
 
-    def test_is_counted_as_a_request(self, shared: Shared) -> None:
+    def test_is_counted_as_a_request(self, shared: SaverState) -> None:
         learnt(shared)
         exchange = self.read(shared)
         call = exchange.second()
@@ -239,7 +239,7 @@ class TestAnExchange:
         stats = shared.stats()
         assert (stats.requests, stats.hedges, stats.hedges_won) == ({"GetObject": 2}, 1, 1)
 
-    def test_that_the_client_tries_again_already_is_not_slow_but_failing(self, shared: Shared) -> None:
+    def test_that_the_client_tries_again_already_is_not_slow_but_failing(self, shared: SaverState) -> None:
         learnt(shared)
         exchange = self.read(shared)
         exchange.called.attempts = 1
@@ -249,7 +249,7 @@ class TestAnExchange:
         exchange.called.attempts = 2
         assert exchange.second() is None
 
-    def test_does_not_ask_a_store_twice_that_is_only_tried(self, shared: Shared, clock: Clock) -> None:
+    def test_does_not_ask_a_store_twice_that_is_only_tried(self, shared: SaverState, clock: Clock) -> None:
         learnt(shared)
         exchange = self.read(shared)
         shared.breaker.failed()
@@ -261,24 +261,24 @@ class TestAnExchange:
         shared.breaker.succeeded()
         assert exchange.second() is not None
 
-    def test_sends_nothing_when_its_time_is_over(self, shared: Shared, clock: Clock) -> None:
+    def test_sends_nothing_when_its_time_is_over(self, shared: SaverState, clock: Clock) -> None:
         learnt(shared)
         exchange = self.read(shared)
         clock.now += 10
         assert exchange.second() is None
         assert shared.stats().hedges == 0
 
-    def test_that_is_second_is_not_tried_again(self, shared: Shared) -> None:
+    def test_that_is_second_is_not_tried_again(self, shared: SaverState) -> None:
         learnt(shared)
         second = self.read(shared).second()
         assert second is not None
         with calling(second), pytest.raises(Exception, match="SlowDown"):
             after(1)
-        with calling(Call(shared.patience())):
+        with calling(Attempt(shared.patience())):
             after(1)
 
     def test_off_is_never(self) -> None:
-        shared = Shared(S3Config(bucket="bucket"))
+        shared = SaverState(S3Config(bucket="bucket"))
         learnt(shared, reads=1000)
         exchange = self.read(shared)
         assert (exchange.hedge_after(), exchange.second()) == (None, None)

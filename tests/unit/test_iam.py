@@ -18,18 +18,18 @@ from langgraph_checkpoint_s3.s3.admin_requests import InspectBucket
 from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, GetSetting, PutSetting
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
+    CompareAndSwap,
     CompleteUpload,
     CopyObject,
     CreateBucket,
     CreateUpload,
     DeleteObjects,
-    GetDated,
     GetObject,
+    GetWithAge,
     HeadObject,
     ListObjects,
     PutObject,
     Request,
-    SwapObject,
     UploadPart,
 )
 from tests.contract.operations import ALL, READS
@@ -45,8 +45,8 @@ BUCKET = "arn:aws:s3:::my-bucket"
 KEY = "agents/t.thread/.ns/00z/checkpoint"
 SAVER_REQUESTS: list[Request[Any]] = [
     PutObject(KEY, b""),
-    SwapObject(KEY, b"", None),
-    GetDated(KEY),
+    CompareAndSwap(KEY, b"", None),
+    GetWithAge(KEY),
     GetObject(KEY),
     GetObject(KEY, version="v"),
     HeadObject(KEY),

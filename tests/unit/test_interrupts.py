@@ -15,7 +15,7 @@ import pytest
 from typing_extensions import Self
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all
 from langgraph_checkpoint_s3.s3 import coalescing, store, thread_pool
 from langgraph_checkpoint_s3.s3.coalescing import Joint
 from langgraph_checkpoint_s3.s3.requests import AbortUpload, Body, GetObject
@@ -187,7 +187,7 @@ def client() -> Client:
 def reading(count: int) -> Plan[int]:
     """A plan that reads, and cleans up if it is interrupted."""
     try:
-        return len((yield from together([GetObject(f"{number}") for number in range(count)])))
+        return len((yield from ask_all([GetObject(f"{number}") for number in range(count)])))
     except KeyboardInterrupt:
         yield from ask(AbortUpload("k", "id"))
         raise

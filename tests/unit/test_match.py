@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from langgraph_checkpoint_s3.format.borrowing import Rules
-from langgraph_checkpoint_s3.format.byte_diff import Run, common_runs
+from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy
+from langgraph_checkpoint_s3.format.byte_diff import CommonRun, common_runs
 
 SERDE = JsonPlusSerializer()
 NOISE = random.Random(5).randbytes(300_000)
 
 
-SHORTEST = Rules(horizon=0).shortest
+SHORTEST = BorrowPolicy(horizon=0).shortest
 
 
 def new_bytes(old: bytes, new: bytes, shortest: int = SHORTEST) -> int:
@@ -81,10 +81,10 @@ def test_one_edit_leaves_no_more_than_itself(front: bytes, edit: bytes, back: by
 
 
 def test_of_a_value_in_its_middle_both_ends_are_shared() -> None:
-    assert common_runs(b"aaaaabbbbbccccc", b"aaaaaXccccc", 5) == [Run(0, 0, 5), Run(10, 6, 5)]
+    assert common_runs(b"aaaaabbbbbccccc", b"aaaaaXccccc", 5) == [CommonRun(0, 0, 5), CommonRun(10, 6, 5)]
     assert common_runs(b"aaaaabbbbbccccc", b"aaaaaXccccc", 6) == []
-    assert common_runs(b"aaaaa", b"aaaaaaa", 1) == [Run(0, 2, 5)]
-    assert common_runs(b"abcabc", b"abc", 1) == [Run(3, 0, 3)]
+    assert common_runs(b"aaaaa", b"aaaaaaa", 1) == [CommonRun(0, 2, 5)]
+    assert common_runs(b"abcabc", b"abc", 1) == [CommonRun(3, 0, 3)]
 
 
 def messages(*numbers: int) -> list[Any]:

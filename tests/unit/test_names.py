@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3.errors import InvalidKeyError
-from langgraph_checkpoint_s3.format.key_encoding import Hidden, decode_component, encode_component
+from langgraph_checkpoint_s3.format.key_encoding import HashedName, decode_component, encode_component
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout, WritesLeaf, decode_leaf
-from langgraph_checkpoint_s3.format.name_hashing import Names
+from langgraph_checkpoint_s3.format.name_hashing import NameHasher
 from tests.support.keys import secret
 
-NAMES = Names(secret("names"))
+NAMES = NameHasher(secret("names"))
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
@@ -20,7 +20,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 def test_equal_names_alone_have_equal_hashes(one: str, other: str) -> None:
     assert (NAMES.hide("thread_id", one) == NAMES.hide("thread_id", other)) == (one == other)
     assert NAMES.hide("thread_id", one) != NAMES.hide("checkpoint_ns", one)
-    assert NAMES.hide("thread_id", one) != Names(secret("other")).hide("thread_id", one)
+    assert NAMES.hide("thread_id", one) != NameHasher(secret("other")).hide("thread_id", one)
 
 
 def test_they_stay_what_they_are() -> None:
@@ -34,7 +34,7 @@ def test_a_hash_goes_through_a_key_and_comes_back(name: str) -> None:
     component = encode_component(hidden)
     assert component.startswith(".h")
     back = decode_component(component)
-    assert (back, type(back)) == (hidden, Hidden)
+    assert (back, type(back)) == (hidden, HashedName)
     assert NAMES.hide("thread_id", back) == hidden
 
 
@@ -71,7 +71,7 @@ def test_a_lone_surrogate_has_no_hash() -> None:
 
 
 def test_no_secret_is_shown() -> None:
-    assert repr(NAMES) == "Names()"
+    assert repr(NAMES) == "NameHasher()"
 
 
 def test_nothing_of_a_name_is_in_a_key() -> None:

@@ -9,8 +9,8 @@ from botocore.exceptions import ClientError
 
 from langgraph_checkpoint_s3 import S3Config, S3Saver, StorageUnavailableError
 from langgraph_checkpoint_s3.plans.transfer import Sizes
-from langgraph_checkpoint_s3.s3.deadline import Call, Patience, calling, watch
-from langgraph_checkpoint_s3.s3.request_state import Exchange, Shared
+from langgraph_checkpoint_s3.s3.deadline import Attempt, IdleDeadline, calling, watch
+from langgraph_checkpoint_s3.s3.request_state import RequestState, SaverState
 from langgraph_checkpoint_s3.s3.requests import AbortUpload, CompleteUpload, GetObject, Request, UploadPart
 from tests.plans.borrowers import noise
 from tests.plans.helpers import get, put
@@ -49,7 +49,7 @@ def after(attempts: int, status: int = 503, error: Exception | None = None) -> N
 
 
 def test_each_answer_gives_all_the_time_again(clock: Clock) -> None:
-    patience = Patience(10, clock)
+    patience = IdleDeadline(10, clock)
     clock.now += 7
     assert patience.left == 3
     patience.answered()
@@ -59,14 +59,14 @@ def test_each_answer_gives_all_the_time_again(clock: Clock) -> None:
 
 
 def test_without_a_limit_there_is_always_time(clock: Clock) -> None:
-    patience = Patience(None, clock)
+    patience = IdleDeadline(None, clock)
     clock.now += 1e9
     assert patience.left > 1e9
 
 
 class TestTheClientsOwnRetries:
     def test_are_counted(self, clock: Clock) -> None:
-        call = Call(Patience(60, clock))
+        call = Attempt(IdleDeadline(60, clock))
         with calling(call):
             for attempts in (1, 2, 3):
                 after(attempts)
@@ -76,7 +76,7 @@ class TestTheClientsOwnRetries:
         after(100)
 
     def test_do_not_begin_when_their_pause_may_end_too_late(self, clock: Clock) -> None:
-        call = Call(Patience(60, clock))
+        call = Attempt(IdleDeadline(60, clock))
         clock.now += 53
         with calling(call):
             after(3)
@@ -87,13 +87,13 @@ class TestTheClientsOwnRetries:
 
     def test_leave_the_error_as_it_was(self, clock: Clock) -> None:
         error = ConnectionResetError("x")
-        with calling(Call(Patience(0.5, clock))), pytest.raises(ConnectionResetError) as caught:
+        with calling(Attempt(IdleDeadline(0.5, clock))), pytest.raises(ConnectionResetError) as caught:
             after(1, error=error)
         assert caught.value is error
 
     @pytest.mark.parametrize("status", [200, 206, 404, 409, 412])
     def test_are_no_matter_where_there_is_an_answer(self, clock: Clock, status: int) -> None:
-        call = Call(Patience(1, clock))
+        call = Attempt(IdleDeadline(1, clock))
         clock.now += 2
         with calling(call):
             after(1, status)
@@ -102,13 +102,13 @@ class TestTheClientsOwnRetries:
 
 class TestAnExchange:
     @pytest.fixture
-    def shared(self, clock: Clock) -> Shared:
-        shared = Shared(S3Config(bucket="bucket", operation_timeout=10, max_attempts=100))
+    def shared(self, clock: Clock) -> SaverState:
+        shared = SaverState(S3Config(bucket="bucket", operation_timeout=10, max_attempts=100))
         shared.clock = clock
         return shared
 
-    def test_sends_nothing_when_its_time_is_over(self, shared: Shared, clock: Clock) -> None:
-        exchange = Exchange(shared, GetObject("k"), shared.patience())
+    def test_sends_nothing_when_its_time_is_over(self, shared: SaverState, clock: Clock) -> None:
+        exchange = RequestState(shared, GetObject("k"), shared.patience())
         clock.now += 10
         wire: Any = None
         with pytest.raises(StorageUnavailableError, match="operation_timeout=10") as caught:
@@ -116,8 +116,8 @@ class TestAnExchange:
         assert (caught.value.attempts, caught.value.seconds, caught.value.key) == (0, 10, "k")
         assert shared.stats().requests == {}
 
-    def test_does_not_wait_longer_than_there_is_time(self, shared: Shared, clock: Clock) -> None:
-        exchange = Exchange(shared, GetObject("k"), shared.patience())
+    def test_does_not_wait_longer_than_there_is_time(self, shared: SaverState, clock: Clock) -> None:
+        exchange = RequestState(shared, GetObject("k"), shared.patience())
         conflict = client_error("OperationAborted", 409)
 
         def keep_trying() -> None:
@@ -131,8 +131,8 @@ class TestAnExchange:
         assert caught.value.attempts > 100  # it wasn't sent by `call`, so each pause is the first one's
         assert caught.value.seconds == clock.now - 1000
 
-    def test_says_how_often_and_how_long(self, shared: Shared, clock: Clock) -> None:
-        exchange = Exchange(shared, GetObject("k"), shared.patience())
+    def test_says_how_often_and_how_long(self, shared: SaverState, clock: Clock) -> None:
+        exchange = RequestState(shared, GetObject("k"), shared.patience())
         exchange.called.attempts = 4
         clock.now += 2.5
         with pytest.raises(

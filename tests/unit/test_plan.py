@@ -8,8 +8,15 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3.errors import ConflictError
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask, settled, together
-from langgraph_checkpoint_s3.s3.requests import Failed, GetObject, HeadObject, ListObjects, Request, Tried
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, gather, return_errors
+from langgraph_checkpoint_s3.s3.requests import (
+    Attempted,
+    Failure,
+    GetObject,
+    HeadObject,
+    ListObjects,
+    Request,
+)
 
 A, B, C, D = (GetObject(name) for name in "abcd")
 
@@ -45,16 +52,16 @@ def test_ask_refuses_a_wrong_number_of_answers() -> None:
 
 
 def test_together_is_one_batch_in_order() -> None:
-    assert run(together([A, B, C]), [1, 2, 3]) == ([[A, B, C]], [1, 2, 3])
-    assert run(together(request for request in (A, B)), [1, 2]) == ([[A, B]], [1, 2])
+    assert run(ask_all([A, B, C]), [1, 2, 3]) == ([[A, B, C]], [1, 2, 3])
+    assert run(ask_all(request for request in (A, B)), [1, 2]) == ([[A, B]], [1, 2])
 
 
 def test_together_of_nothing_asks_nothing() -> None:
-    assert run(together([])) == ([], [])
-    assert run(together(iter([]))) == ([], [])
+    assert run(ask_all([])) == ([], [])
+    assert run(ask_all(iter([]))) == ([], [])
 
 
-@pytest.mark.parametrize("plan", [ask(A), together([A, B])])
+@pytest.mark.parametrize("plan", [ask(A), ask_all([A, B])])
 def test_an_error_comes_out_of_the_helper(plan: Plan[Any]) -> None:
     with pytest.raises(BoomError):
         run(plan, BoomError())
@@ -78,7 +85,7 @@ def test_a_plan_may_clean_up_after_an_error() -> None:
 
 def steps(name: str, *batches: Sequence[Request[Any]], seen: list[Any] | None = None) -> Plan[str]:
     for batch in batches:
-        answers = yield from together(batch)
+        answers = yield from ask_all(batch)
         if seen is not None:
             seen.append((name, answers))
     return name
@@ -91,7 +98,7 @@ def test_abreast_sends_the_batches_of_all_plans_as_one() -> None:
         steps("two", [D], seen=seen),
         steps("three", [B], [A], [D], seen=seen),
     ]
-    batches, results = run(abreast(plans), [1, 2, 3], [4, 5, 6], [7])
+    batches, results = run(gather(plans), [1, 2, 3], [4, 5, 6], [7])
     assert batches == [[A, D, B], [B, C, A], [D]]
     assert results == ["one", "two", "three"]
     assert seen == [
@@ -105,19 +112,19 @@ def test_abreast_sends_the_batches_of_all_plans_as_one() -> None:
 
 
 def test_abreast_of_nothing_or_of_plans_that_ask_nothing_asks_nothing() -> None:
-    assert run(abreast([])) == ([], [])
-    assert run(abreast([steps("a"), steps("b")])) == ([], ["a", "b"])
-    assert run(abreast([steps("a"), steps("b", [A])]), [1]) == ([[A]], ["a", "b"])
+    assert run(gather([])) == ([], [])
+    assert run(gather([steps("a"), steps("b")])) == ([], ["a", "b"])
+    assert run(gather([steps("a"), steps("b", [A])]), [1]) == ([[A]], ["a", "b"])
 
 
 def test_abreast_takes_plans_as_they_come() -> None:
-    assert run(abreast(steps(name, [A]) for name in "xy"), [1, 2]) == ([[A, A]], ["x", "y"])
+    assert run(gather(steps(name, [A]) for name in "xy"), [1, 2]) == ([[A, A]], ["x", "y"])
 
 
 def test_abreast_nests() -> None:
-    inner = abreast([steps("a", [A], [B]), steps("b", [C])])
+    inner = gather([steps("a", [A], [B]), steps("b", [C])])
     plans: list[Plan[Any]] = [inner, steps("c", [D], [D])]
-    batches, results = run(abreast(plans), [1, 2, 3], [4, 5])
+    batches, results = run(gather(plans), [1, 2, 3], [4, 5])
     assert batches == [[A, C, D], [B, D]]
     assert results == [["a", "b"], "c"]
 
@@ -134,7 +141,7 @@ def closing(request: Request[Any], log: list[str], name: str) -> Plan[None]:
 def test_an_error_thrown_into_abreast_is_thrown_into_all_plans() -> None:
     log: list[str] = []
     with pytest.raises(BoomError):
-        run(abreast([closing(A, log, "a"), closing(B, log, "b")]), BoomError())
+        run(gather([closing(A, log, "a"), closing(B, log, "b")]), BoomError())
     assert log == ["a: BoomError", "b: BoomError"]
 
 
@@ -146,7 +153,7 @@ def test_an_error_of_one_plan_is_thrown_into_the_others() -> None:
         raise BoomError
 
     with pytest.raises(BoomError):
-        run(abreast([closing(A, log, "a"), failing(), closing(B, log, "b")]), [1, 2, 3])
+        run(gather([closing(A, log, "a"), failing(), closing(B, log, "b")]), [1, 2, 3])
     assert log == ["a: BoomError", "b: BoomError"]
 
 
@@ -159,7 +166,7 @@ def test_an_error_at_the_very_beginning_ends_the_others() -> None:
 
     started = [closing(A, log, "a"), failing(), closing(B, log, "b")]
     with pytest.raises(BoomError):
-        run(abreast(started))
+        run(gather(started))
     assert log == ["a: BoomError"]  # the last one had not begun
     assert [plan.gi_frame for plan in started] == [None, None, None]  # type: ignore[attr-defined]
 
@@ -181,7 +188,7 @@ def cleaning(request: Request[Any], *after: Request[Any], log: list[Any]) -> Pla
 def test_each_plan_abreast_may_clean_up_after_an_error() -> None:
     log: list[Any] = []
     error = BoomError()
-    plan = abreast([cleaning(A, B, C, log=log), steps("no cleaning", [A], [A]), cleaning(D, C, log=log)])
+    plan = gather([cleaning(A, B, C, log=log), steps("no cleaning", [A], [A]), cleaning(D, C, log=log)])
     assert next(plan) == [A, A, D]
     assert plan.throw(error) == [B]
     assert plan.send(["b"]) == [C]
@@ -194,7 +201,7 @@ def test_each_plan_abreast_may_clean_up_after_an_error() -> None:
 
 def test_abreast_can_be_closed_while_it_cleans_up() -> None:
     started = [cleaning(A, B, log=[]), cleaning(D, C, log=[])]
-    plan = abreast(started)
+    plan = gather(started)
     next(plan)
     assert plan.throw(BoomError()) == [B]
     plan.close()
@@ -203,7 +210,7 @@ def test_abreast_can_be_closed_while_it_cleans_up() -> None:
 
 def test_closing_abreast_closes_all_plans() -> None:
     log: list[str] = []
-    plan = abreast([closing(A, log, "a"), closing(B, log, "b")])
+    plan = gather([closing(A, log, "a"), closing(B, log, "b")])
     next(plan)
     plan.close()
     assert log == ["a: GeneratorExit", "b: GeneratorExit"]
@@ -221,7 +228,7 @@ def test_a_plan_returns_what_it_returns() -> None:
 
 
 def test_settled_gives_a_plans_result() -> None:
-    assert run(settled(together([A, B])), [1, 2]) == ([[Tried(A), Tried(B)]], [1, 2])
+    assert run(return_errors(ask_all([A, B])), [1, 2]) == ([[Attempted(A), Attempted(B)]], [1, 2])
 
 
 def test_settled_gives_a_plans_error_once_it_has_cleaned_up() -> None:
@@ -229,26 +236,29 @@ def test_settled_gives_a_plans_error_once_it_has_cleaned_up() -> None:
 
     def plan() -> Plan[str]:
         try:
-            yield from together([A, B])
+            yield from ask_all([A, B])
         except ConflictError:
             yield from ask(C)
             raise
         return "not reached"
 
-    batches, result = run(settled(plan()), [1, Failed(error)], [3])
-    assert batches == [[Tried(A), Tried(B)], [Tried(C)]]
+    batches, result = run(return_errors(plan()), [1, Failure(error)], [3])
+    assert batches == [[Attempted(A), Attempted(B)], [Attempted(C)]]
     assert result is error
 
 
 def test_settled_leaves_alone_what_a_plan_tries_itself() -> None:
     error = ConflictError("no")
-    plan = together([Tried(A), Tried(B)])
-    assert run(settled(plan), [1, Failed(error)]) == ([[Tried(A), Tried(B)]], [1, Failed(error)])
+    plan = ask_all([Attempted(A), Attempted(B)])
+    assert run(return_errors(plan), [1, Failure(error)]) == (
+        [[Attempted(A), Attempted(B)]],
+        [1, Failure(error)],
+    )
 
 
 def test_settled_lets_other_errors_out() -> None:
     with pytest.raises(BoomError):
-        run(settled(ask(A)), BoomError())
+        run(return_errors(ask(A)), BoomError())
 
 
 def test_settled_plans_beside_each_other_end_only_themselves() -> None:
@@ -258,6 +268,8 @@ def test_settled_plans_beside_each_other_end_only_themselves() -> None:
         yield from ask(first)
         return (yield from ask(D))
 
-    batches, results = run(abreast([settled(twice(A)), settled(twice(B))]), [Failed(error), 1], [2])
-    assert batches == [[Tried(A), Tried(B)], [Tried(D)]]
+    batches, results = run(
+        gather([return_errors(twice(A)), return_errors(twice(B))]), [Failure(error), 1], [2]
+    )
+    assert batches == [[Attempted(A), Attempted(B)], [Attempted(D)]]
     assert results == [error, 2]

@@ -12,11 +12,11 @@ import pytest
 from botocore.exceptions import ResponseStreamingError
 
 from langgraph_checkpoint_s3 import StorageUnavailableError
-from langgraph_checkpoint_s3.plans.plan import ask, together
+from langgraph_checkpoint_s3.plans.plan import ask, ask_all
 from langgraph_checkpoint_s3.s3 import hedged_call
-from langgraph_checkpoint_s3.s3.deadline import Call
+from langgraph_checkpoint_s3.s3.deadline import Attempt
 from langgraph_checkpoint_s3.s3.hedging import LEAST
-from langgraph_checkpoint_s3.s3.requests import Missing
+from langgraph_checkpoint_s3.s3.requests import NotFound
 from tests.support.fake_s3 import client_error
 from tests.support.hanging import HANG
 from tests.unit.racing import END, ONE, TWO, Reads, Reply, Stream, small
@@ -119,13 +119,13 @@ def test_a_losers_error_is_nobodys(reads: Reads) -> None:
 
 
 def test_that_there_is_no_object_is_an_answer(reads: Reads) -> None:
-    assert reads.read(Reply(b"one", after=END), Reply(client_error("NoSuchKey", 404))) == Missing()
+    assert reads.read(Reply(b"one", after=END), Reply(client_error("NoSuchKey", 404))) == NotFound()
     assert reads.hedges == (2, 1, 1)
 
 
 def test_absence_is_one_too_while_the_first_ones_body_is_read(reads: Reads) -> None:
     first, second = Reply(b"one", body_after=END), Reply(client_error("NoSuchKey", 404))
-    assert reads.read(first, second) == Missing()
+    assert reads.read(first, second) == NotFound()
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -161,9 +161,9 @@ def test_a_body_that_breaks_off_is_read_again(
 
 
 def test_a_loser_tries_no_more(reads: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[Call] = []
+    calls: list[Attempt] = []
 
-    def calling(call: Call) -> Any:
+    def calling(call: Attempt) -> Any:
         calls.append(call)
         return nullcontext()
 
@@ -184,7 +184,7 @@ def test_without_a_share_left_a_slow_read_is_sent_once(reads: Reads, monkeypatch
 
 def test_many_at_once(reads: Reads) -> None:
     """A batch of five slow reads, all of which may be sent twice."""
-    plan = together([small(f"{number}") for number in range(5)])
+    plan = ask_all([small(f"{number}") for number in range(5)])
     reads.learn()
     reads.client.again = Reply(b"two")
     assert reads.read(*[Reply(b"one", after=END)] * 5, plan=plan) == [TWO] * 5

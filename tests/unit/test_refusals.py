@@ -17,7 +17,7 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
-from langgraph_checkpoint_s3.s3.error_mapping import judge, unmakeable
+from langgraph_checkpoint_s3.s3.error_mapping import classify, client_error
 from langgraph_checkpoint_s3.s3.requests import GetObject, ListObjects, PutObject
 
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -37,7 +37,7 @@ def refused(code: str, status: int = 400, operation: str = "PutObject") -> boto.
 
 
 def judged(error: Exception, request: Any) -> Any:
-    return judge(error, request, "bucket")
+    return classify(error, request, "bucket")
 
 
 OF_CREDENTIALS = {
@@ -110,7 +110,7 @@ REMEDIES = {
 @pytest.mark.parametrize("operation", FETCHING)
 def test_who_could_not_be_asked_for_credentials(operation: str, code: str) -> None:
     error = refused(code, 403, operation)
-    for verdict in (judged(error, ListObjects("p/")), unmakeable(error, "bucket"), of_kms(error)):
+    for verdict in (judged(error, ListObjects("p/")), client_error(error, "bucket"), of_kms(error)):
         assert type(verdict) is AccessDeniedError
         assert verdict.unauthenticated
         assert f"{operation} was refused ({code}: the reason)" in verdict.reason
@@ -124,7 +124,7 @@ def test_who_could_not_be_asked_for_credentials(operation: str, code: str) -> No
 @pytest.mark.parametrize("operation", FETCHING)
 def test_who_was_asked_for_credentials_and_is_down(operation: str, status: int, code: str) -> None:
     error = refused(code, status, operation)
-    for verdict in (judged(error, ListObjects("p/")), unmakeable(error, "bucket"), of_kms(error)):
+    for verdict in (judged(error, ListObjects("p/")), client_error(error, "bucket"), of_kms(error)):
         assert type(verdict) is StorageUnavailableError
         assert f"{operation} failed with {status} {code}" in verdict.reason
         assert "tried again with the next request" in verdict.reason

@@ -18,7 +18,7 @@ from langgraph_checkpoint_s3.crypto.aead import (
     OVERHEAD,
     DataKey,
     KeyRef,
-    Seal,
+    ObjectCipher,
     cipher,
     derive,
     pack_ref,
@@ -31,10 +31,10 @@ from tests.support.keys import secret
 REF = KeyRef("k1")
 
 
-def seal(thread: str = "t.thread", name: str = "k1", **changes: Any) -> Seal:
+def seal(thread: str = "t.thread", name: str = "k1", **changes: Any) -> ObjectCipher:
     """What an object in a place is sealed with."""
     place = ("s3://bucket/a/", thread, ".ns", "01", "checkpoint.rone")
-    made = Seal(REF, *place, lambda ref, thread: cipher(secret(name), thread))
+    made = ObjectCipher(REF, *place, lambda ref, thread: cipher(secret(name), thread))
     return dataclasses.replace(made, **changes)
 
 
@@ -59,7 +59,7 @@ def test_what_is_sealed_opens(plain: bytes, repeatable: bool) -> None:
     ],
     ids=["thread", "namespace", "checkpoint", "leaf", "kind", "prefix", "bucket", "key"],
 )
-def test_elsewhere_it_does_not_open(other: Seal) -> None:
+def test_elsewhere_it_does_not_open(other: ObjectCipher) -> None:
     sealed = seal().close(b"plain")
     with pytest.raises(DecryptionError, match=r"the key 'k1'.*moved here from another place"):
         other.open(sealed)
@@ -75,7 +75,7 @@ def test_a_header_is_no_frame_and_its_flags_count() -> None:
 def test_a_thread_is_bound_by_the_data_too_not_by_its_key_alone() -> None:
     """Whatever key a thread has."""
     place = ("s3://bucket/a/", "t", ".ns", "01", "checkpoint")
-    one = Seal(REF, *place, lambda ref, thread: cipher(secret("k1"), "any"))
+    one = ObjectCipher(REF, *place, lambda ref, thread: cipher(secret("k1"), "any"))
     with pytest.raises(DecryptionError):
         dataclasses.replace(one, thread="u").open(one.close(b"plain"))
 

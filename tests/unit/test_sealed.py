@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from langgraph_checkpoint_s3.crypto.aead import DataKey, KeyRef
-from langgraph_checkpoint_s3.crypto.key_cache import Vault
+from langgraph_checkpoint_s3.crypto.key_cache import KeyCache
 from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError
-from langgraph_checkpoint_s3.format.borrowing import Rules
+from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy
 from langgraph_checkpoint_s3.format.checkpoint import SECOND, CheckpointRecord, Origin, open_checkpoint
 from langgraph_checkpoint_s3.format.checkpoint_writer import Draft, draft, serialize
 from langgraph_checkpoint_s3.format.container import sealed_with
 from langgraph_checkpoint_s3.format.keys import Layout
-from langgraph_checkpoint_s3.format.name_hashing import Names
-from langgraph_checkpoint_s3.format.scope import PLAIN, Room
+from langgraph_checkpoint_s3.format.name_hashing import NameHasher
+from langgraph_checkpoint_s3.format.scope import PLAIN, NamespaceScope
 from langgraph_checkpoint_s3.format.writes import Task, encode_tasks, open_writes, settle_writes
 from tests.support.keys import Keys, secret
 from tests.unit.made import DAY, SMALL, key_at
@@ -31,21 +31,21 @@ LEAF = "writes.tt.w0.e"
 SECRETS = ("a confidential text", "hidden-channel", "hidden-source", "hidden-parent", "hidden-task")
 
 
-def room(
+def scope(
     folder: str = "agents/t.thread/sub.ns/",
     *,
     where: str = "s3://bucket/agents/",
     required: bool = False,
     **keys: str,
-) -> Room:
+) -> NamespaceScope:
     """A namespace, to somebody with these keys."""
-    vault = Vault(Keys(), required=required)
+    key_cache = KeyCache(Keys(), required=required)
     for name, key in (keys or {"key-one": "key-one"}).items():
-        vault.keep(DataKey(KeyRef(name.replace("_", "-")), secret(key)))
-    return Room(folder, vault, place=where)
+        key_cache.keep(DataKey(KeyRef(name.replace("_", "-")), secret(key)))
+    return NamespaceScope(folder, key_cache, place=where)
 
 
-ROOM = room()
+ROOM = scope()
 
 
 def checkpoint(**values: Any) -> Draft:
@@ -61,7 +61,9 @@ def checkpoint(**values: Any) -> Draft:
     }
     metadata: Any = {"source": "hidden-source", "step": 1}
     content = serialize(SERDE, made, metadata, "hidden-parent")
-    return draft(content, {}, ORIGIN, key_at("checkpoint.e"), "zstd", Rules(horizon=DAY), None, ROOM, KEY)
+    return draft(
+        content, {}, ORIGIN, key_at("checkpoint.e"), "zstd", BorrowPolicy(horizon=DAY), None, ROOM, KEY
+    )
 
 
 def writes() -> bytes:
@@ -73,7 +75,7 @@ def writes() -> bytes:
 
 def read(
     data: bytes,
-    to: Room = ROOM,
+    to: NamespaceScope = ROOM,
     ns: str = "sub",
     checkpoint_id: str = "01",
     leaf: str = "checkpoint.e",
@@ -113,14 +115,14 @@ def test_it_is_compressed_before() -> None:
 
 
 ELSEWHERE = {
-    "thread": (room("agents/u.thread/sub.ns/"), "sub", "01"),
-    "namespace": (room("agents/t.thread/other.ns/"), "other", "01"),
+    "thread": (scope("agents/u.thread/sub.ns/"), "sub", "01"),
+    "namespace": (scope("agents/t.thread/other.ns/"), "other", "01"),
     "checkpoint": (ROOM, "sub", "02"),
 }
 
 
 @pytest.mark.parametrize("where", ELSEWHERE.values(), ids=ELSEWHERE)
-def test_moved_to_another_key_it_does_not_open(where: tuple[Room, str, str]) -> None:
+def test_moved_to_another_key_it_does_not_open(where: tuple[NamespaceScope, str, str]) -> None:
     with pytest.raises(DecryptionError, match=r"'key-one'.*moved here from another place"):
         read(CHECKPOINT, *where)
     with pytest.raises(DecryptionError):
@@ -137,7 +139,7 @@ def test_nor_as_another_kind_of_object() -> None:
 @pytest.mark.parametrize("where", ["s3://bucket/elsewhere/", "s3://another/agents/", ""])
 def test_nor_in_another_bucket_or_prefix(where: str) -> None:
     with pytest.raises(DecryptionError, match=r"moved here from another place.*encrypted_for"):
-        read(CHECKPOINT, room(where=where))
+        read(CHECKPOINT, scope(where=where))
 
 
 def test_nor_under_another_leaf() -> None:
@@ -155,23 +157,23 @@ def test_without_keys() -> None:
 
 def test_with_other_keys() -> None:
     with pytest.raises(DecryptionError, match="The key 'key-one' isn't there"):
-        read(CHECKPOINT, room(key_two="key-two"))
+        read(CHECKPOINT, scope(key_two="key-two"))
 
 
 def test_with_another_key_of_this_name() -> None:
     with pytest.raises(DecryptionError, match="or the key of this name is another one"):
-        read(CHECKPOINT, room(key_one="another"))
+        read(CHECKPOINT, scope(key_one="another"))
 
 
 def test_what_is_plain_is_read_unless_it_must_not_be() -> None:
     made: Any = checkpoint()
-    plain = draft(made.content, {}, ORIGIN, key_at("checkpoint"), "zstd", Rules(horizon=DAY)).body
+    plain = draft(made.content, {}, ORIGIN, key_at("checkpoint"), "zstd", BorrowPolicy(horizon=DAY)).body
     read(plain, leaf="checkpoint")
     with pytest.raises(DecryptionError, match="isn't encrypted, and require_encryption=True refuses it"):
-        read(plain, room(required=True), leaf="checkpoint")
+        read(plain, scope(required=True), leaf="checkpoint")
     data = encode_tasks("zstd", ORIGIN, LEAF, [Task.of(SERDE, {0: ("c", 1)}, "t", "")])
     with pytest.raises(DecryptionError):
-        open_writes(data, len(data), "sub", "01", LEAF, room(required=True))
+        open_writes(data, len(data), "sub", "01", LEAF, scope(required=True))
 
 
 def test_the_flag_can_not_be_taken_off() -> None:
@@ -243,16 +245,16 @@ def test_children_borrow_and_are_written_whole_the_same_each_time() -> None:
     known, rules = record.known("checkpoint.e", ORIGIN.created // SECOND, {}, SMALL), SMALL
     child = draft(content, {}, origin, key_at("checkpoint.p01.e"), "zstd", rules, known, ROOM, KEY)
     assert [lender.checkpoint_id for lender in child.lenders] == ["01"]
-    whole = child.whole("zstd")
-    assert whole == child.whole("zstd")
+    whole = child.materialized("zstd")
+    assert whole == child.materialized("zstd")
     assert read(whole, checkpoint_id="02", leaf=child.leaf).content() == content
     plain = draft(content, {}, origin, key_at("checkpoint.p01"), "zstd", rules, known)
     assert plain.lenders == []  # what is plain doesn't borrow from what is encrypted
 
 
 def test_hashed_names_are_told_by_the_header() -> None:
-    names = Names(secret("names"))
-    where = Room(Layout("agents/", names).namespace("t", "sub"), ROOM.vault, names)
+    names = NameHasher(secret("names"))
+    where = NamespaceScope(Layout("agents/", names).namespace("t", "sub"), ROOM.key_cache, names)
     origin = Origin("sub", "01", 1, "writer/1", "t")
     seal = where.seal(KEY, "01", LEAF)
     data = encode_tasks("zstd", origin, LEAF, [Task.of(SERDE, {0: ("c", 1)}, "task", "")], seal)

@@ -9,7 +9,7 @@ import pytest
 
 from langgraph_checkpoint_s3.request_timeout import RATE, Limit, TooSlowError, limited, within
 from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING, GetSetting
-from langgraph_checkpoint_s3.s3.deadline import Patience, allowance
+from langgraph_checkpoint_s3.s3.deadline import IdleDeadline, allowance
 from langgraph_checkpoint_s3.s3.requests import (
     CompleteUpload,
     CopyObject,
@@ -64,7 +64,7 @@ def test_a_trickle_stretches_nothing() -> None:
 
 def test_where_there_is_less_patience_that_counts() -> None:
     clock = Clock()
-    patience = Patience(4, clock)
+    patience = IdleDeadline(4, clock)
     limit = Limit(25, 1, patience=patience.remaining, clock=clock)
     limit.begin()
     assert limit.left == 5

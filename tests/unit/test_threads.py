@@ -15,7 +15,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all
 from langgraph_checkpoint_s3.s3.coalescing import LANES, Joint
 from langgraph_checkpoint_s3.s3.requests import AbortUpload, GetObject
 from langgraph_checkpoint_s3.s3.thread_pool import Threads
@@ -64,7 +64,7 @@ def client() -> Client:
 
 
 def reads(prefix: str, count: int) -> Plan[list[Any]]:
-    return together([GetObject(f"{prefix}{number}") for number in range(count)])
+    return ask_all([GetObject(f"{prefix}{number}") for number in range(count)])
 
 
 def test_closing_while_a_thread_is_being_started(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from langgraph_checkpoint_s3.format.borrowing import Rules
+from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy
 from langgraph_checkpoint_s3.format.checkpoint import open_checkpoint
 from langgraph_checkpoint_s3.format.container import header_length
 from tests.unit.made import DAY, SMALL, Shelf, Stream
@@ -36,7 +36,7 @@ class Counting(JsonPlusSerializer):
         return self.seen[1:-1]
 
 
-def start(rules: Rules = Rules(horizon=DAY, smallest=4096)) -> tuple[Shelf, Counting]:  # noqa: B008  # it is frozen
+def start(rules: BorrowPolicy = BorrowPolicy(horizon=DAY, smallest=4096)) -> tuple[Shelf, Counting]:  # noqa: B008  # it is frozen
     """A first checkpoint."""
     serde = Counting()
     shelf = Shelf(rules, serde=serde)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from langgraph_checkpoint_s3.format.size_estimate import weigh
+from langgraph_checkpoint_s3.format.size_estimate import estimate_size
 
 
 def odd(**methods: Callable[..., Any]) -> Any:
@@ -63,13 +63,13 @@ ODD: dict[str, Any] = {
 @pytest.mark.parametrize("name", ODD)
 def test_what_cannot_be_weighed_is_light(name: str) -> None:
     value = ODD[name]
-    assert weigh([value]) == 0
-    assert weigh([b"1234", value, "56"]) == 6
+    assert estimate_size([value]) == 0
+    assert estimate_size([b"1234", value, "56"]) == 6
 
 
 def test_who_lies_is_believed() -> None:
-    assert weigh([odd(__len__=lambda _: sys.maxsize)] * 2) == 2 * 512 * sys.maxsize
+    assert estimate_size([odd(__len__=lambda _: sys.maxsize)] * 2) == 2 * 512 * sys.maxsize
 
 
 def test_the_rest_is_weighed_by_length() -> None:
-    assert weigh([b"1234", "56", bytearray(3), [1, 2], {"a": 1}, 5, None]) == 4 + 2 + 3 + 3 * 512
+    assert estimate_size([b"1234", "56", bytearray(3), [1, 2], {"a": 1}, 5, None]) == 4 + 2 + 3 + 3 * 512

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_checkpoint_s3.format.borrowing import Rules
+from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy
 from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord
 from langgraph_checkpoint_s3.format.checkpoint_writer import Draft
 from langgraph_checkpoint_s3.format.codecs import Compression
@@ -43,7 +43,7 @@ def check(shelf: Shelf, name: str, whole: bytes) -> CheckpointRecord:
 
 def rewritten(shelf: Shelf, name: str, compression: Compression = "zstd") -> bytes:
     """The object with what its lenders give in it."""
-    return shelf.read(name).whole(compression)
+    return shelf.read(name).materialized(compression)
 
 
 def line(shelf: Shelf, count: int = 5) -> Draft:
@@ -110,7 +110,7 @@ def test_a_draft_can_be_made_whole_before_anybody_read_it(codec: Compression, ag
     made = line(shelf)
     for name in "0123":
         del shelf.bodies[name]
-    check(shelf, "4", made.whole(again))
+    check(shelf, "4", made.materialized(again))
 
 
 STEPS = st.lists(
@@ -139,12 +139,14 @@ def edited(old: bytes, kind: str, blob: bytes) -> bytes:
 
 
 @given(
-    st.sampled_from([SMALL, MANY, Rules(horizon=DAY, smallest=256, shortest=64, least=64)]),
+    st.sampled_from([SMALL, MANY, BorrowPolicy(horizon=DAY, smallest=256, shortest=64, least=64)]),
     st.sampled_from(EVERY_CODEC),
     STEPS,
     st.sampled_from(["{}", "{:04}", "1f1e7b84-5e37-6ab4-8000-{:012}"]),
 )
-def test_it_always_fits_and_nobody_notices(rules: Rules, codec: Compression, steps: Any, ids: str) -> None:
+def test_it_always_fits_and_nobody_notices(
+    rules: BorrowPolicy, codec: Compression, steps: Any, ids: str
+) -> None:
     shelf = Shelf(rules, codec)
     state: dict[str, bytes] = {"a": NOISE[:2000]}
     names = [ids.format(0)]
@@ -156,7 +158,11 @@ def test_it_always_fits_and_nobody_notices(rules: Rules, codec: Compression, ste
         shelf.put(names[-1], state, names[-2])
     for name in names[1:]:
         check(dataclasses.replace(shelf, bodies=dict(shelf.bodies)), name, rewritten(shelf, name))
-        check(dataclasses.replace(shelf, bodies=dict(shelf.bodies)), name, shelf.drafts[name].whole(codec))
+        check(
+            dataclasses.replace(shelf, bodies=dict(shelf.bodies)),
+            name,
+            shelf.drafts[name].materialized(codec),
+        )
     for name in names:
         check(shelf, name, rewritten(shelf, name))
     for name in names:
@@ -180,7 +186,7 @@ def test_it_fits_with_very_many_frames(content: str, frames: int, large: int) ->
     shelf.put("b", after, "a", versions=dict.fromkeys(values, 1), changed=("large",), at=2)
     assert len(shelf.open("b").container.missing(shelf.open("b").all_values())) == frames
     shelf.bodies["b2"] = shelf.bodies["b"]
-    check(dataclasses.replace(shelf, bodies=dict(shelf.bodies)), "b", shelf.drafts["b"].whole("none"))
+    check(dataclasses.replace(shelf, bodies=dict(shelf.bodies)), "b", shelf.drafts["b"].materialized("none"))
     check(shelf, "b", rewritten(shelf, "b"))
 
 
@@ -197,7 +203,7 @@ def test_it_fits_with_very_many_lenders(size: int) -> None:
     values = {**values, "large": NOISE[:size]}
     made = shelf.put("z", values, "y", versions=dict.fromkeys(values, 1), changed=("large",), at=1.5)
     assert len(made.lenders) == len(names)
-    check(dataclasses.replace(shelf, bodies=dict(shelf.bodies)), "z", made.whole("gzip"))
+    check(dataclasses.replace(shelf, bodies=dict(shelf.bodies)), "z", made.materialized("gzip"))
     check(shelf, "z", rewritten(shelf, "z"))
 
 

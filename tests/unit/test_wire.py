@@ -19,19 +19,21 @@ from langgraph_checkpoint_s3.s3.admin_requests import InspectBucket, Sign
 from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, GetSetting, PutSetting
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
+    AgedBody,
+    Attempted,
     Body,
     Call,
+    CompareAndSwap,
     CompleteUpload,
     CopyObject,
     CreateBucket,
     CreateUpload,
-    Dated,
     DeleteObjects,
     Deletion,
     Done,
     Entry,
-    GetDated,
     GetObject,
+    GetWithAge,
     HeadObject,
     ListObjects,
     Page,
@@ -39,9 +41,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     Request,
     Sleep,
     Stored,
-    SwapObject,
     Tick,
-    Tried,
     UploadPart,
 )
 from langgraph_checkpoint_s3.s3.translate import Wire, method_of, operation_of
@@ -55,9 +55,9 @@ REQUESTS: list[Request[Any]] = [
     PutObject("k", b"data"),
     PutObject("k", b"data", only_new=True),
     PutObject("k", b"data", expected="etag"),
-    SwapObject("k", b"data", None),
-    SwapObject("k", b"data", "etag"),
-    GetDated("k"),
+    CompareAndSwap("k", b"data", None),
+    CompareAndSwap("k", b"data", "etag"),
+    GetWithAge("k"),
     GetObject("k"),
     GetObject("k", "etag", 5, 10),
     HeadObject("k"),
@@ -93,7 +93,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
 }
 OF_THE_BUCKET = (CreateBucket, InspectBucket, GetSetting, PutSetting, DeleteSetting)
-WRITES_NEW = (PutObject, SwapObject, CopyObject, CreateUpload)
+WRITES_NEW = (PutObject, CompareAndSwap, CopyObject, CreateUpload)
 
 
 def wire(endpoint_url: str = AWS, region: str | None = "eu-west-1", **settings: Any) -> Wire:
@@ -134,7 +134,7 @@ def test_every_request_is_an_operation_with_its_method() -> None:
         if isinstance(value, type) and issubclass(value, Request) and value is not Request
     }
     assert {type(request) for request in REQUESTS} == defined - {
-        Tried,
+        Attempted,
         Call,
         Tick,
         Sleep,
@@ -178,7 +178,7 @@ def test_what_new_objects_are_given() -> None:
         expected = (
             ("alias/x", True, "INTELLIGENT_TIERING") if isinstance(request, WRITES_NEW) else (None,) * 3
         )
-        if isinstance(request, SwapObject):  # it is read at once, and replaced soon
+        if isinstance(request, CompareAndSwap):  # it is read at once, and replaced soon
             expected = (*expected[:2], None)
         assert tuple(made.get(name) for name in names) == expected
         assert ("Tagging" in made) == isinstance(request, WRITES_NEW)
@@ -222,9 +222,9 @@ def test_a_condition_is_sent_where_it_is_asked_for_and_known(request_: PutObject
 
 def test_a_swap_is_conditional_whatever_is_known_of_the_store() -> None:
     for conditional in (True, False):
-        new = wire().arguments(SwapObject("k", b"x", None), conditional=conditional)
+        new = wire().arguments(CompareAndSwap("k", b"x", None), conditional=conditional)
         assert (new["IfNoneMatch"], "IfMatch" in new) == ("*", False)
-        swap = wire().arguments(SwapObject("k", b"x", "etag"), conditional=conditional)
+        swap = wire().arguments(CompareAndSwap("k", b"x", "etag"), conditional=conditional)
         assert (swap["IfMatch"], "IfNoneMatch" in swap) == ("etag", False)
 
 
@@ -239,7 +239,7 @@ def test_a_swap_is_conditional_whatever_is_known_of_the_store() -> None:
 def test_the_age_is_by_the_stores_own_clock(headers: dict[str, str], age: float | None) -> None:
     modified = datetime(2026, 1, 1, tzinfo=timezone.utc)
     response = {"ETag": '"e"', "LastModified": modified, "ResponseMetadata": {"HTTPHeaders": headers}}
-    assert wire().answer(GetDated("k"), response, b"x") == Dated(b"x", "e", age)
+    assert wire().answer(GetWithAge("k"), response, b"x") == AgedBody(b"x", "e", age)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,11 @@ from typing import Any, Literal
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.bucket import configure, iam, replication
-from langgraph_checkpoint_s3.admin.bucket.desired_state import Encryption, IntelligentTieringArchive, Wanted
+from langgraph_checkpoint_s3.admin.bucket.desired_state import (
+    BucketSettings,
+    Encryption,
+    IntelligentTieringArchive,
+)
 from langgraph_checkpoint_s3.admin.bucket.iam import Role
 from langgraph_checkpoint_s3.admin.bucket.replication import Replica
 from langgraph_checkpoint_s3.admin.setting_changes import Change
@@ -78,7 +82,7 @@ class BucketSetup(BaseAdmin):
                 refused, it says which ones had been changed before.
             BucketNotFoundError: There is no bucket; see `create_bucket`.
         """
-        wanted = Wanted(
+        wanted = BucketSettings(
             encryption,
             kms_key_id,
             bucket_key,
@@ -105,7 +109,7 @@ class BucketSetup(BaseAdmin):
         intelligent_tiering: IntelligentTieringArchive | Literal[False] | None = None,
     ) -> list[Change]:
         """`configure_bucket`, as a coroutine."""
-        wanted = Wanted(
+        wanted = BucketSettings(
             encryption,
             kms_key_id,
             bucket_key,
@@ -156,7 +160,7 @@ class BucketSetup(BaseAdmin):
             NotSupportedError: The same.
             AccessDeniedError: The same.
         """
-        wanted = Wanted(
+        wanted = BucketSettings(
             encryption,
             kms_key_id,
             bucket_key,
@@ -183,7 +187,7 @@ class BucketSetup(BaseAdmin):
         intelligent_tiering: IntelligentTieringArchive | Literal[False] | None = None,
     ) -> list[Change]:
         """`create_bucket`, as a coroutine."""
-        wanted = Wanted(
+        wanted = BucketSettings(
             encryption,
             kms_key_id,
             bucket_key,

@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from langgraph_checkpoint_s3.admin.bucket.arns import Arns, named_bucket, partition_of
-from langgraph_checkpoint_s3.admin.bucket.desired_state import Part, Wanted
+from langgraph_checkpoint_s3.admin.bucket.desired_state import BucketSettings, SettingChange
 from langgraph_checkpoint_s3.admin.lifecycle.configuration import is_rule_of, merge_rules, rule_id
 from langgraph_checkpoint_s3.admin.setting_changes import Change, replace_setting
 from langgraph_checkpoint_s3.config import S3Config
@@ -19,28 +19,31 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
-from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all
 from langgraph_checkpoint_s3.s3.admin_requests import Sign
 from langgraph_checkpoint_s3.s3.bucket_settings import ACCELERATION, LIFECYCLE, GetSetting
-from langgraph_checkpoint_s3.s3.requests import CreateBucket, Failed, ListObjects, Tried
+from langgraph_checkpoint_s3.s3.requests import Attempted, CreateBucket, Failure, ListObjects
 
 _ABORT: Final = "abort-uploads"
 
 
-def create(config: S3Config, wanted: Wanted, is_aws: Callable[[str], bool]) -> Plan[list[Change]]:
+def create(config: S3Config, wanted: BucketSettings, is_aws: Callable[[str], bool]) -> Plan[list[Change]]:
     """`configure`, of a bucket that is made first if there is none."""
     wanted.check(named_bucket(config.bucket))
     made: list[Change] = []
     # Not by CreateBucket itself: in us-east-1 that resets the ACL of a bucket that is there.
-    found = yield from ask(Tried(ListObjects(config.prefix, max_keys=1)))
-    if isinstance(found, Failed) and isinstance(found.error, BucketNotFoundError):
+    found = yield from ask(Attempted(ListObjects(config.prefix, max_keys=1)))
+    if isinstance(found, Failure) and isinstance(found.error, BucketNotFoundError):
         yield from ask(CreateBucket())
         made.append(Change("bucket", None, config.bucket))
     return (yield from configure(config, wanted, is_aws, made))
 
 
 def configure(
-    config: S3Config, wanted: Wanted, is_aws: Callable[[str], bool], changes: list[Change] | None = None
+    config: S3Config,
+    wanted: BucketSettings,
+    is_aws: Callable[[str], bool],
+    changes: list[Change] | None = None,
 ) -> Plan[list[Change]]:
     """Make a bucket's settings what is wanted; nothing is written where they are.
 
@@ -71,7 +74,9 @@ def configure(
     return done
 
 
-def _configure(prefix: str, wanted: Wanted, parts: Sequence[Part], done: list[Change]) -> Plan[None]:
+def _configure(
+    prefix: str, wanted: BucketSettings, parts: Sequence[SettingChange], done: list[Change]
+) -> Plan[None]:
     documents = yield from _read(parts)
     after = [part.wanted(before) for part, before in zip(parts, documents, strict=True)]
     for part, before, document in zip(parts, documents, after, strict=True):
@@ -83,7 +88,9 @@ def _configure(prefix: str, wanted: Wanted, parts: Sequence[Part], done: list[Ch
             done += yield from replace_setting(part.setting, document, part.name, before=before)
 
 
-def _parts(config: S3Config, wanted: Wanted, is_aws: Callable[[str], bool]) -> Plan[list[Part]]:
+def _parts(
+    config: S3Config, wanted: BucketSettings, is_aws: Callable[[str], bool]
+) -> Plan[list[SettingChange]]:
     tls, aws, region = True, False, config.region
     if wanted.tls_only in (True, "auto") or wanted.block_public_access == "auto":
         # A signed URL tells where the client really goes, however that was set. Nothing is sent for it.
@@ -101,13 +108,13 @@ def _parts(config: S3Config, wanted: Wanted, is_aws: Callable[[str], bool]) -> P
     return wanted.parts(config.prefix, arns, tls=tls, aws=aws)
 
 
-def _read(parts: Sequence[Part]) -> Plan[list[Any]]:
+def _read(parts: Sequence[SettingChange]) -> Plan[list[Any]]:
     """The documents that are there, of all parts at once."""
-    answers = yield from together(Tried(GetSetting(part.setting, part.name)) for part in parts)
+    answers = yield from ask_all(Attempted(GetSetting(part.setting, part.name)) for part in parts)
     failed = [
         (part, answer.error)
         for part, answer in zip(parts, answers, strict=True)
-        if isinstance(answer, Failed)
+        if isinstance(answer, Failure)
     ]
     unknown = [(part, error) for part, error in failed if isinstance(error, NotSupportedError)]
     if unknown:
@@ -132,7 +139,7 @@ def _read(parts: Sequence[Part]) -> Plan[list[Any]]:
     return answers
 
 
-def _first_time(part: Part, document: Any) -> Plan[list[Change]]:
+def _first_time(part: SettingChange, document: Any) -> Plan[list[Change]]:
     """Write a setting of which a store can't be asked whether it knows it."""
     try:
         return (yield from replace_setting(part.setting, document))
@@ -144,7 +151,7 @@ def _first_time(part: Part, document: Any) -> Plan[list[Change]]:
 
 
 def _unknown(
-    unknown: Sequence[tuple[Part, S3CheckpointError]], *, unclear: bool = False
+    unknown: Sequence[tuple[SettingChange, S3CheckpointError]], *, unclear: bool = False
 ) -> NotSupportedError:
     """The error that names settings.
 

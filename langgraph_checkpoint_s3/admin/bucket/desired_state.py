@@ -87,7 +87,7 @@ class IntelligentTieringArchive:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class BucketSettings:
     """What to set up in a bucket. `None` leaves a part as it is. See `BucketSetup.configure_bucket`."""
 
     encryption: Encryption | None
@@ -138,7 +138,7 @@ class Wanted:
                 "intelligent_tiering takes an IntelligentTieringArchive(…), False or None."
             )
 
-    def parts(self, prefix: str, arns: Arns, *, tls: bool, aws: bool) -> list[Part]:
+    def parts(self, prefix: str, arns: Arns, *, tls: bool, aws: bool) -> list[SettingChange]:
         """The settings that this is about, in the order in which they are to be written.
 
         Acceleration comes first: a store that doesn't know it shows that only when it is set. The policy
@@ -151,29 +151,29 @@ class Wanted:
             aws: Whether the store is Amazon's.
         """
         name = name_of(prefix)
-        found: list[Part] = []
+        found: list[SettingChange] = []
         if self.accelerate is not None:
-            found.append(Part(ACCELERATION, "accelerate", _acceleration(self.accelerate)))
+            found.append(SettingChange(ACCELERATION, "accelerate", _acceleration(self.accelerate)))
         if self.tls_only is True or (self.tls_only == "auto" and tls):
             statement = tls_statement(arns)
-            found.append(Part(POLICY, "tls_only", lambda before: merge(before, statement)))
+            found.append(SettingChange(POLICY, "tls_only", lambda before: merge(before, statement)))
         elif self.tls_only is False:
-            found.append(Part(POLICY, "tls_only", lambda before: without(before, TLS_ONLY)))
+            found.append(SettingChange(POLICY, "tls_only", lambda before: without(before, TLS_ONLY)))
         if self.block_public_access is True or (self.block_public_access == "auto" and aws):
-            found.append(Part(PUBLIC_ACCESS, "block_public_access", _all_blocked))
+            found.append(SettingChange(PUBLIC_ACCESS, "block_public_access", _all_blocked))
         if self.encryption is not None:
-            found.append(Part(ENCRYPTION, "encryption", self._encrypted))
+            found.append(SettingChange(ENCRYPTION, "encryption", self._encrypted))
         if self.abort_incomplete_uploads_days is not None:
-            found.append(Part(LIFECYCLE, "abort_incomplete_uploads_days", _unchanged))
+            found.append(SettingChange(LIFECYCLE, "abort_incomplete_uploads_days", _unchanged))
         if self.request_metrics is not None:
             metrics = _for_prefix(prefix, {"Id": name}) if self.request_metrics else None
-            found.append(Part(METRICS, "request_metrics", _like(metrics), name))
+            found.append(SettingChange(METRICS, "request_metrics", _like(metrics), name))
         if self.intelligent_tiering is not None:
             tiering: dict[str, Any] | None = None
             if isinstance(self.intelligent_tiering, IntelligentTieringArchive):
                 tiering = _for_prefix(prefix, {"Id": name, "Status": "Enabled"})
                 tiering["Tierings"] = self.intelligent_tiering.tierings
-            found.append(Part(TIERING, "intelligent_tiering", _like(tiering), name))
+            found.append(SettingChange(TIERING, "intelligent_tiering", _like(tiering), name))
         return found
 
     def _encrypted(self, before: Any) -> Any:
@@ -197,7 +197,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SettingChange:
     """One setting of those that are to be set up.
 
     Attributes:

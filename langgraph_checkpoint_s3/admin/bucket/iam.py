@@ -19,18 +19,18 @@ from langgraph_checkpoint_s3.s3.admin_requests import (
 )
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
+    CompareAndSwap,
     CompleteUpload,
     CopyObject,
     CreateBucket,
     CreateUpload,
     DeleteObjects,
-    GetDated,
     GetObject,
+    GetWithAge,
     HeadObject,
     ListObjects,
     PutObject,
     Request,
-    SwapObject,
     UploadPart,
 )
 
@@ -41,8 +41,8 @@ _READ: Final = (ListObjects, GetObject, HeadObject)
 _RUN: Final = (
     *_READ,
     PutObject,
-    SwapObject,
-    GetDated,
+    CompareAndSwap,
+    GetWithAge,
     CopyObject,
     DeleteObjects,
     CreateUpload,

@@ -13,9 +13,9 @@ from langgraph_checkpoint_s3.admin.lifecycle.rules import rule_id
 from langgraph_checkpoint_s3.admin.setting_changes import Change, replace_setting
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import InvalidConfigError
-from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all
 from langgraph_checkpoint_s3.s3.bucket_settings import ENCRYPTION, REPLICATION, VERSIONING, GetSetting
-from langgraph_checkpoint_s3.s3.requests import Failed, Request, Tried
+from langgraph_checkpoint_s3.s3.requests import Attempted, Failure, Request
 
 _KIND: Final = "replication"
 _ROLE: Final = re.compile(r"arn:([a-z0-9-]+):iam::[0-9]{12}:role/.+")
@@ -76,15 +76,15 @@ def enable(config: S3Config, replica: Replica) -> Plan[list[Change]]:
     _check_encryption(replica, config.server_side_encryption)
     questions: list[Request[Any]] = [GetSetting(VERSIONING), GetSetting(REPLICATION)]
     if config.server_side_encryption in ("auto", "off"):
-        questions.append(Tried(GetSetting(ENCRYPTION)))
-    versioning, before, *default = yield from together(questions)
+        questions.append(Attempted(GetSetting(ENCRYPTION)))
+    versioning, before, *default = yield from ask_all(questions)
     if (versioning or {}).get("Status") != "Enabled":
         raise InvalidConfigError(
             "S3 replicates only between buckets that keep versions: call enable_versioning() on this bucket, "
             "and see that the destination's is on too."
         )
     for document in default:  # the saver leaves the encryption to the bucket
-        if not isinstance(document, Failed):
+        if not isinstance(document, Failure):
             _check_encryption(replica, _algorithm(document))
     there = _rules(before)
     ours = [rule for rule in there if _is_ours(rule, config)]

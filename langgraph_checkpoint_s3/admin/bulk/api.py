@@ -12,7 +12,7 @@ from langgraph_checkpoint_s3.admin.bulk import batches
 from langgraph_checkpoint_s3.admin.bulk.batches import BatchResult
 from langgraph_checkpoint_s3.admin.jobs import Job
 from langgraph_checkpoint_s3.admin.jobs_api import Jobs
-from langgraph_checkpoint_s3.admin.progress import Progress, silent
+from langgraph_checkpoint_s3.admin.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -145,7 +145,7 @@ class Batches(Jobs):
             InvalidKeyError: This is one item rather than many.
             InvalidConfigError: `concurrency` is less than 1.
         """
-        return self._work(batches.delete_all(self._context, items, concurrency, progress or silent))
+        return self._work(batches.delete_all(self._context, items, concurrency, progress or no_progress))
 
     async def abatch_delete(
         self,
@@ -155,12 +155,14 @@ class Batches(Jobs):
         progress: Progress | None = None,
     ) -> list[BatchResult[None]]:
         """`batch_delete`, as a coroutine."""
-        return await self._awork(batches.delete_all(self._context, items, concurrency, progress or silent))
+        return await self._awork(
+            batches.delete_all(self._context, items, concurrency, progress or no_progress)
+        )
 
     def _put_all(
         self, items: Iterable[CheckpointTuple], concurrency: int, progress: Progress | None
     ) -> Job[list[BatchResult[RunnableConfig]]]:
-        return batches.put_all(self._context, items, concurrency, progress or silent, self._saver.clock)
+        return batches.put_all(self._context, items, concurrency, progress or no_progress, self._saver.clock)
 
     @staticmethod
     def _report(progress: Progress | None, done: int, items: Iterable[object]) -> None:

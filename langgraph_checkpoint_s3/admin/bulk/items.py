@@ -11,9 +11,9 @@ from langgraph.checkpoint.base import WRITES_IDX_MAP, CheckpointTuple, PendingWr
 from langgraph_checkpoint_s3.admin.jobs import Job, settle
 from langgraph_checkpoint_s3.errors import InvalidKeyError
 from langgraph_checkpoint_s3.format.ids import required_id
-from langgraph_checkpoint_s3.format.size_estimate import weigh
+from langgraph_checkpoint_s3.format.size_estimate import estimate_size
 from langgraph_checkpoint_s3.plans.context import Address, Context
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast
+from langgraph_checkpoint_s3.plans.plan import Plan, gather
 from langgraph_checkpoint_s3.plans.put import put, put_task
 
 if TYPE_CHECKING:
@@ -89,8 +89,10 @@ class Item:
             )
         parent = Address.of(found.parent_config).checkpoint_id if found.parent_config else None
         address = Address(named.thread_id, named.namespace, checkpoint_id)
-        written = weigh(value for _, _, value in found.pending_writes or ())
-        return cls(found, address, parent, by_task(found.pending_writes), weigh(values.values()), written)
+        written = estimate_size(value for _, _, value in found.pending_writes or ())
+        return cls(
+            found, address, parent, by_task(found.pending_writes), estimate_size(values.values()), written
+        )
 
     def writes(self, context: Context, clock: Callable[[], int]) -> Plan[None]:
         """Put its pending writes.
@@ -104,7 +106,7 @@ class Item:
                 if writes:
                     where, path = self.address.config(), f"~{place:08}"
                     plans.append(put_task(context, where, writes, task.task_id, path, clock()))
-        yield from abreast(plans)
+        yield from gather(plans)
 
     def checkpoint(self, context: Context, clock: Callable[[], int]) -> Plan[RunnableConfig]:
         """Put the checkpoint itself. All channels may have changed: none is taken over unseen."""

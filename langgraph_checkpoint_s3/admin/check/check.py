@@ -11,7 +11,7 @@ from langgraph_checkpoint_s3.admin.check.observations import FIRST, LENGTH, Case
 from langgraph_checkpoint_s3.admin.check.report import CheckReport, Finding
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import AccessDeniedError, NotSupportedError, S3CheckpointError
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast, settled, together
+from langgraph_checkpoint_s3.plans.plan import Plan, ask_all, gather, return_errors
 from langgraph_checkpoint_s3.plans.scan import Pages
 from langgraph_checkpoint_s3.plans.setup import FEW, NAMES, PROBE
 from langgraph_checkpoint_s3.s3.admin_requests import (
@@ -26,17 +26,17 @@ from langgraph_checkpoint_s3.s3.admin_requests import (
 from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING, GetSetting
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
+    Attempted,
     CompleteUpload,
     CopyObject,
     CreateUpload,
     DeleteObjects,
-    Failed,
+    Failure,
     GetObject,
     HeadObject,
     ListObjects,
     PutObject,
     Request,
-    Tried,
     UploadPart,
 )
 
@@ -80,7 +80,7 @@ def check(config: S3Config, nonce: str, clock: Callable[[], datetime]) -> Plan[C
         obstacle = connection_checks.obstacle(case)
         if obstacle is None:
             yield from _ask(case, _second(case))
-            yield from abreast([_ask(case, _third(case)), _list(case)])
+            yield from gather([_ask(case, _third(case)), _list(case)])
             yield from _ask(case, _fourth(case))
     except GeneratorExit:
         raise
@@ -98,7 +98,7 @@ def check(config: S3Config, nonce: str, clock: Callable[[], datetime]) -> Plan[C
 
 def _ask(case: Case, requests: Mapping[str, Request[Any]]) -> Plan[None]:
     """Send requests side by side, and note what each came to."""
-    answers = yield from together(Tried(request) for request in requests.values())
+    answers = yield from ask_all(Attempted(request) for request in requests.values())
     case.answers |= zip(requests, answers, strict=True)
 
 
@@ -138,8 +138,8 @@ def _third(case: Case) -> dict[str, Request[Any]]:
 
 def _list(case: Case) -> Plan[None]:
     """List all of the probe, a few keys at a time."""
-    found = yield from settled(Pages(case.folder, first=FEW, page=FEW).rest())
-    case.answers["list"] = Failed(found) if isinstance(found, S3CheckpointError) else found
+    found = yield from return_errors(Pages(case.folder, first=FEW, page=FEW).rest())
+    case.answers["list"] = Failure(found) if isinstance(found, S3CheckpointError) else found
 
 
 def _fourth(case: Case) -> dict[str, Request[Any]]:

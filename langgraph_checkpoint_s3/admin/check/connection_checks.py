@@ -16,7 +16,7 @@ from langgraph_checkpoint_s3.errors import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.s3.admin_requests import BucketHead
-from langgraph_checkpoint_s3.s3.requests import Failed
+from langgraph_checkpoint_s3.s3.requests import Failure
 
 _SKEW: Final = timedelta(minutes=1)
 _TOLD: Final = timedelta(seconds=1)
@@ -99,7 +99,7 @@ def region(case: Case) -> Finding:
         told, client = head.region, head.client_region or client
     else:  # S3 says it whatever the permissions: with a refusal too
         told = headers_of(head).get("x-amz-bucket-region")
-    if told is None and isinstance(head, Failed):
+    if told is None and isinstance(head, Failure):
         return unseen("region", head.error, f"{case.config.bucket}, without a condition on the prefix,")
     if told is None:
         return Finding("region", "ok", f"The store names none, and takes {client or 'any'}")

@@ -10,7 +10,7 @@ from langgraph_checkpoint_s3.admin.check.report import Finding, lacking, untried
 from langgraph_checkpoint_s3.errors import AccessDeniedError, NotSupportedError
 from langgraph_checkpoint_s3.plans.setup import FOLDERS, NAMES, PROBE
 from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING
-from langgraph_checkpoint_s3.s3.requests import Body, Deletion, Failed, Page, Refused, Stored
+from langgraph_checkpoint_s3.s3.requests import Body, Deletion, Failure, Page, PreconditionFailed, Stored
 
 _FEWER_PROCESSES: Final = "Let no two processes run one thread at once, or use a store that has this"
 _OTHER_STORE: Final = "Use a store, or a kind of bucket, that lists as S3's general purpose buckets do"
@@ -141,7 +141,7 @@ def copies(case: Case) -> Finding:
 def deletes(case: Case) -> Finding:
     """Whether objects can be deleted, and whether all of the probe is gone."""
     answer = case.answers["delete"]
-    if isinstance(answer, Failed):
+    if isinstance(answer, Failure):
         found = lacking("deletes", answer.error, case.objects)
     elif answer.failed:
         _, code, message = answer.failed[0]
@@ -158,7 +158,7 @@ def _versions_left(case: Case) -> str:
     """What stays of the probe in a bucket that keeps versions, if anything does."""
     for name, action in (("versions", "s3:ListBucketVersions"), ("purge", "s3:DeleteObjectVersion")):
         answer = case.answers.get(name)
-        if isinstance(answer, Failed) or (isinstance(answer, Deletion) and answer.failed):
+        if isinstance(answer, Failure) or (isinstance(answer, Deletion) and answer.failed):
             return f"; the probe's versions stay in {case.folder} ({action} removes them)"
     return ""
 
@@ -183,7 +183,7 @@ def conditional_writes(case: Case) -> Finding:
     answer = case.answers.get("again")
     if answer is None:
         return untried("conditional writes", "writes")
-    if isinstance(answer, Refused):
+    if isinstance(answer, PreconditionFailed):
         return Finding("conditional writes", "ok", "The store honours If-None-Match: the first write stays")
     versioning = case.answers[VERSIONING.name]
     versioned = isinstance(versioning, dict) and versioning.get("Status") == "Enabled"
@@ -200,9 +200,9 @@ def conditional_writes(case: Case) -> Finding:
 def conditional_uploads(case: Case) -> Finding:
     """Whether `If-None-Match: *` is honoured at the end of an upload too."""
     answer = case.answers.get("complete")
-    if answer is None or isinstance(answer, Failed):
+    if answer is None or isinstance(answer, Failure):
         return untried("conditional uploads", "multipart")
-    if isinstance(answer, Refused):
+    if isinstance(answer, PreconditionFailed):
         return Finding("conditional uploads", "ok", "The store honours If-None-Match for uploads too")
     if not case.there("copy"):  # nothing was there that it could have refused to replace
         return untried("conditional uploads", "copies")

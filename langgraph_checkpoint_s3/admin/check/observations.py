@@ -1,6 +1,6 @@
 """What the doctor knows when it makes its findings: whose bucket it is, and what was answered. Pure.
 
-Answers come by the names of what was asked, each an answer or a `Failed`. What isn't among them
+Answers come by the names of what was asked, each an answer or a `Failure`. What isn't among them
 wasn't asked: what it needs didn't work.
 
     head      HEAD of the bucket                list      LIST of all objects, a few at a time
@@ -28,7 +28,7 @@ from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import S3CheckpointError
 from langgraph_checkpoint_s3.plans.setup import NAMES, probe_key
 from langgraph_checkpoint_s3.s3.admin_requests import Signed
-from langgraph_checkpoint_s3.s3.requests import Failed, Refused, Stored
+from langgraph_checkpoint_s3.s3.requests import Failure, PreconditionFailed, Stored
 
 FIRST, LENGTH = 20, 9
 """The piece of the probe that is read by itself."""
@@ -110,12 +110,12 @@ class Case:
 
     def there(self, name: str) -> bool:
         """Whether a request that writes an object has left one."""
-        return isinstance(self.answers.get(name), (Stored, Refused))
+        return isinstance(self.answers.get(name), (Stored, PreconditionFailed))
 
     def error(self, name: str) -> S3CheckpointError | None:
         """What went wrong with a request."""
         answer = self.answers.get(name)
-        return answer.error if isinstance(answer, Failed) else None
+        return answer.error if isinstance(answer, Failure) else None
 
 
 def response_of(error: S3CheckpointError) -> Mapping[str, Any]:
@@ -130,6 +130,6 @@ def code_of(error: S3CheckpointError) -> str:
 
 def headers_of(answer: object) -> Mapping[str, str]:
     """The headers of an answer that was an error, by their names in lower case."""
-    metadata = response_of(answer.error).get("ResponseMetadata", {}) if isinstance(answer, Failed) else {}
+    metadata = response_of(answer.error).get("ResponseMetadata", {}) if isinstance(answer, Failure) else {}
     headers: Mapping[str, str] = metadata.get("HTTPHeaders") or {}
     return headers

@@ -17,10 +17,10 @@ from langgraph_checkpoint_s3.admin.lifecycle.policy import OFFLINE
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.ids import thread_name
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
 from langgraph_checkpoint_s3.plans.scan import Scan
 from langgraph_checkpoint_s3.s3.admin_requests import InspectObject, ObjectInfo, RestoreObject, RestoreTier
-from langgraph_checkpoint_s3.s3.requests import Entry, Missing
+from langgraph_checkpoint_s3.s3.requests import Entry, NotFound
 
 _DEEP: Final = frozenset({"DEEP_ARCHIVE", "DEEP_ARCHIVE_ACCESS"})
 _MOST_DAYS: Final = 36_500
@@ -106,7 +106,7 @@ def _survey(
         folders = yield from scan.more()
         entries = [entry for folder in folders for entry in folder.entries]
         suspects = [entry for entry in entries if entry.storage_class in OFFLINE or _tiered(entry)]
-        states = yield from abreast(visit(entry) for entry in suspects)
+        states = yield from gather(visit(entry) for entry in suspects)
         stages["readable"] += len(entries) - len(suspects)
         stages.update(state.stage for state in states if state)
         until += [min(ends)] if (ends := [state.until for state in states if state and state.until]) else []
@@ -116,7 +116,7 @@ def _survey(
 def _look(entry: Entry) -> Plan[_State | None]:
     """Where an object is; `None` if it is gone."""
     info = yield from ask(InspectObject(entry.key))
-    return None if isinstance(info, Missing) else _state(info)
+    return None if isinstance(info, NotFound) else _state(info)
 
 
 def _bring(entry: Entry, days: int, tier: RestoreTier, until: datetime) -> Plan[_State | None]:
@@ -133,7 +133,7 @@ def _bring(entry: Entry, days: int, tier: RestoreTier, until: datetime) -> Plan[
         )
     # What Intelligent-Tiering brings back isn't a copy for some days: it stays.
     answer = yield from ask(RestoreObject(entry.key, None if _tiered(entry) else days, tier))
-    if isinstance(answer, Missing):
+    if isinstance(answer, NotFound):
         return None
     if state.stage == "restored":  # which now has a new date
         return (yield from _look(entry))

@@ -10,7 +10,7 @@ from langgraph_checkpoint_s3.admin.jobs_api import Jobs
 from langgraph_checkpoint_s3.admin.migration import migrate
 from langgraph_checkpoint_s3.admin.migration.migrate import Migrated
 from langgraph_checkpoint_s3.admin.migration.source import Source
-from langgraph_checkpoint_s3.admin.progress import Progress, silent
+from langgraph_checkpoint_s3.admin.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -97,5 +97,5 @@ class Migration(Jobs):
             self._saver.clock,
             verify=verify,
             concurrency=concurrency,
-            progress=progress or silent,
+            progress=progress or no_progress,
         )

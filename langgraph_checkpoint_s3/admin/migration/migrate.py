@@ -25,8 +25,8 @@ from langgraph_checkpoint_s3.format.ids import threads_of
 from langgraph_checkpoint_s3.format.keys import Layout
 from langgraph_checkpoint_s3.plans.context import Address, Context
 from langgraph_checkpoint_s3.plans.load import Loaded, find, load
-from langgraph_checkpoint_s3.plans.parent_cache import Memory
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast
+from langgraph_checkpoint_s3.plans.parent_cache import ParentCache
+from langgraph_checkpoint_s3.plans.plan import Plan, gather
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan
 
 _TOLD: Final = 100
@@ -37,7 +37,7 @@ _FATAL: Final = (AccessDeniedError, BucketNotFoundError, NotSupportedError, Stor
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class MigrationFailure:
     """A checkpoint that wasn't moved, or isn't in the target as the source has it.
 
     Attributes:
@@ -69,7 +69,7 @@ class Migrated:
     checkpoints: int
     skipped: int
     failed: int
-    failures: tuple[Failure, ...]
+    failures: tuple[MigrationFailure, ...]
 
 
 class MigrationError(S3CheckpointError):
@@ -96,7 +96,7 @@ class _Tally:
     checkpoints: int = 0
     skipped: int = 0
     failed: int = 0
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[MigrationFailure] = field(default_factory=list)
 
     def fail(self, address: Address, error: Exception) -> None:
         """Note a failure.
@@ -109,7 +109,7 @@ class _Tally:
         self.failed += 1
         if len(self.failures) < _TOLD:
             place = address.thread_id, address.namespace, address.checkpoint_id or ""
-            self.failures.append(Failure(*place, error))
+            self.failures.append(MigrationFailure(*place, error))
 
     def tell(self) -> None:
         """Tell the user how far it is."""
@@ -223,7 +223,7 @@ def _start(
         if not fresh:
             break
         tally.threads += len(fresh)
-        presents = yield from run(abreast([_present(context, thread.thread_id) for thread in fresh]))
+        presents = yield from run(gather([_present(context, thread.thread_id) for thread in fresh]))
         for thread, present in zip(fresh, presents, strict=True):
             thread.present = present
             if not verify:
@@ -300,7 +300,7 @@ def _move(
     items = [*old, *put]
     answers: Sequence[str | Exception | None] = [None] * len(items)
     if verify:
-        fresh = replace(context, memory=Memory.none(), borrow=False)
+        fresh = replace(context, memory=ParentCache.none(), borrow=False)
         answers = yield from settle([_compare(fresh, item) for item in items])
     for number, (item, answer) in enumerate(zip(items, answers, strict=True)):
         present = number < len(old)

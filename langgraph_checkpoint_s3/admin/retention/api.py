@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
-from langgraph_checkpoint_s3.admin.progress import Progress, silent
+from langgraph_checkpoint_s3.admin.progress import Progress, no_progress
 from langgraph_checkpoint_s3.admin.retention.orphans import Orphans, find_orphans, remove_orphans
 from langgraph_checkpoint_s3.admin.retention.prune import Pruned, Pruning, newest, written_since
 from langgraph_checkpoint_s3.plans.delete import Stay
@@ -198,7 +198,7 @@ class Retention(BaseAdmin):
         pruning = Pruning(self._context, stay, thread_ids, dry_run=dry_run)
         while not pruning.done:
             self._run(pruning.step())
-            (progress or silent)(pruning.count, pruning.total)
+            (progress or no_progress)(pruning.count, pruning.total)
         return pruning.result()
 
     async def _apruned(
@@ -207,5 +207,5 @@ class Retention(BaseAdmin):
         pruning = Pruning(self._context, stay, thread_ids, dry_run=dry_run)
         while not pruning.done:
             await self._arun(pruning.step())
-            (progress or silent)(pruning.count, pruning.total)
+            (progress or no_progress)(pruning.count, pruning.total)
         return pruning.result()

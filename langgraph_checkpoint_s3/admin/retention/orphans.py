@@ -22,7 +22,7 @@ from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delete import delete_keys, delete_unacknowledged
 from langgraph_checkpoint_s3.plans.load import namespace_of
 from langgraph_checkpoint_s3.plans.materialize import unacknowledged
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast, together
+from langgraph_checkpoint_s3.plans.plan import Plan, ask_all, gather
 from langgraph_checkpoint_s3.plans.scan import Folder, Pages, Scan, uploads
 from langgraph_checkpoint_s3.plans.setup import probe_key
 from langgraph_checkpoint_s3.plans.tombstones import LONGEST_LOAN
@@ -166,7 +166,7 @@ def remove_orphans(context: Context, older_than: object, clock: Callable[[], dat
     paths = list(folders)
     for start in range(0, len(paths), _AT_ONCE):
         some = paths[start : start + _AT_ONCE]
-        unchanged = yield from abreast(_as_found(context.layout, path, folders[path]) for path in some)
+        unchanged = yield from gather(_as_found(context.layout, path, folders[path]) for path in some)
         gone = [item for path, same in zip(some, unchanged, strict=True) if same for item in folders[path]]
         yield from delete_keys([item.key for item in gone])
         removed += gone
@@ -183,7 +183,7 @@ def remove_orphans(context: Context, older_than: object, clock: Callable[[], dat
     yield from delete_keys([item.key for item in others])
     uploads = found.of("upload")
     for start in range(0, len(uploads), _AT_ONCE):
-        yield from together(
+        yield from ask_all(
             AbortUpload(item.key, item.upload_id or "") for item in uploads[start : start + _AT_ONCE]
         )
     return Orphans(

@@ -13,7 +13,7 @@ from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.ids import threads_of
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delete import THREADS_AT_ONCE, Stay, keep
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast, settled
+from langgraph_checkpoint_s3.plans.plan import Plan, gather, return_errors
 from langgraph_checkpoint_s3.plans.scan import Folder, latest
 from langgraph_checkpoint_s3.text.humanize import counted, human
 
@@ -21,7 +21,7 @@ _SHOWN: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Victim:
+class PrunedCheckpoint:
     """A checkpoint that goes, with its writes.
 
     Attributes:
@@ -41,7 +41,7 @@ class Victim:
     modified: datetime
 
     @classmethod
-    def of(cls, thread_id: str, folder: Folder) -> Victim:
+    def of(cls, thread_id: str, folder: Folder) -> PrunedCheckpoint:
         """What is to be told of a folder of a thread."""
         address, entries = folder.address, folder.entries
         return cls(
@@ -67,7 +67,7 @@ class Pruned:
     """
 
     dry_run: bool
-    victims: tuple[Victim, ...]
+    victims: tuple[PrunedCheckpoint, ...]
     errors: Mapping[str, Exception]
 
     @property
@@ -137,7 +137,7 @@ class Pruning:
         self._dry_run = dry_run
         self._threads = Threads(context) if named is None else None
         self._queue = deque(named or ())
-        self._victims: list[Victim] = []
+        self._victims: list[PrunedCheckpoint] = []
         self._errors: dict[str, Exception] = {}
 
     @property
@@ -150,14 +150,15 @@ class Pruning:
         if not self._queue and self._threads is not None:
             self._queue += yield from self._threads.page()
         some = [self._queue.popleft() for _ in range(min(len(self._queue), THREADS_AT_ONCE))]
-        outcomes = yield from abreast(
-            settled(keep(self._context, each, self._stay, dry_run=self._dry_run), Exception) for each in some
+        outcomes = yield from gather(
+            return_errors(keep(self._context, each, self._stay, dry_run=self._dry_run), Exception)
+            for each in some
         )
         for thread_id, outcome in zip(some, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 self._errors[thread_id] = outcome
             else:
-                self._victims += [Victim.of(thread_id, folder) for folder in outcome]
+                self._victims += [PrunedCheckpoint.of(thread_id, folder) for folder in outcome]
         self.count += len(some)
 
     def result(self) -> Pruned:

@@ -18,7 +18,7 @@ from langgraph_checkpoint_s3.admin.transfer.files import in_thread, temporary_fi
 from langgraph_checkpoint_s3.admin.versions.versions import address_of
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.ids import thread_name
-from langgraph_checkpoint_s3.format.key_encoding import Hidden
+from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.s3.admin_requests import Signed
 
@@ -228,7 +228,7 @@ class Signing(Moving):
         key = upload.key if isinstance(upload, SignedUpload) else upload
         target = None if thread_id is None else thread_name(thread_id)
         made_for = thread_of(self._context.layout, key)
-        if isinstance(made_for, Hidden) and isinstance(upload, SignedUpload):
+        if isinstance(made_for, HashedName) and isinstance(upload, SignedUpload):
             made_for = upload.thread_id  # of a long name, the key has but the hash
         return Receipt(self._context, key, max_bytes), target or made_for
 

@@ -28,11 +28,11 @@ from langgraph_checkpoint_s3.errors import (
 from langgraph_checkpoint_s3.format.keys import EXPORTS, MAX_KEY_BYTES, Layout, decode_component
 from langgraph_checkpoint_s3.plans.context import Address, Context
 from langgraph_checkpoint_s3.plans.delete import delete_keys
-from langgraph_checkpoint_s3.plans.load import Loaded, at, newest
-from langgraph_checkpoint_s3.plans.plan import Plan, ask, together
+from langgraph_checkpoint_s3.plans.load import Loaded, error_context, newest
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all
 from langgraph_checkpoint_s3.plans.transfer import store
 from langgraph_checkpoint_s3.s3.admin_requests import InspectObject, Sign, Signed, SignedMethod
-from langgraph_checkpoint_s3.s3.requests import Body, GetObject, Missing
+from langgraph_checkpoint_s3.s3.requests import Body, GetObject, NotFound
 
 MAX_EXPIRY: Final = timedelta(days=7)
 """The longest that a signature of version 4 is valid
@@ -90,7 +90,7 @@ def signed_url(context: Context, address: Address, seconds: int, now: datetime) 
     borrows = any(frame.lender for frame in loaded.checkpoint.container.frames)
     sealed = loaded.checkpoint.container.seal is not None  # bound to its thread, which a file names
     if borrows or loaded.folder.writes or sealed:
-        with at(key):
+        with error_context(key):
             objects = _objects(context, loaded, borrows=borrows)
         manifest = manifest_of(context, address.thread_id, now, 1, len(objects) - 1)
         key = _in_exports(context.layout, address.thread_id, f"{_digest(objects)}.zip")
@@ -161,7 +161,7 @@ class Receipt:
             CorruptObjectError: It is too large.
         """
         info = yield from ask(InspectObject(self._key))
-        if isinstance(info, Missing):
+        if isinstance(info, NotFound):
             raise InvalidKeyError(
                 "Nothing was handed in under this key yet, or it was accepted already.", key=self._key
             )
@@ -180,7 +180,7 @@ class Receipt:
             ConflictError: It was handed in again meanwhile.
         """
         starts = range(self._at, self._size, self._piece)[:_AT_ONCE]
-        answers = yield from together(
+        answers = yield from ask_all(
             GetObject(self._key, first=start, length=min(self._piece, self._size - start), keep=False)
             for start in starts
         )
@@ -226,7 +226,7 @@ def _objects(context: Context, loaded: Loaded, *, borrows: bool) -> list[tuple[s
     """A checkpoint's objects, by their keys below the thread's folder: writes first."""
     thread = context.layout.thread(loaded.folder.address.thread_id)
     record = loaded.checkpoint
-    body = record.whole(context.compression) if borrows else bytes(record.container.data)
+    body = record.materialized(context.compression) if borrows else bytes(record.container.data)
     objects = [
         (entry.key, bytes(writes.container.data))
         for entry, writes in zip(loaded.folder.writes, loaded.writes, strict=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
-from langgraph_checkpoint_s3.admin.progress import Progress, silent
+from langgraph_checkpoint_s3.admin.progress import Progress, no_progress
 from langgraph_checkpoint_s3.admin.transfer.export_import import Export, Exported, Import, Imported
 from langgraph_checkpoint_s3.admin.transfer.files import FileOrPath, Sink, Source, in_thread, temporary_file
 from langgraph_checkpoint_s3.admin.transfer.rebase import must_be_rehoused, target_of
@@ -55,7 +55,7 @@ class Moving(BaseAdmin):
             sink.open(manifest)
             while not export.done:
                 sink.add(self._run(export.more()))
-                (progress or silent)(export.count, export.total)
+                (progress or no_progress)(export.count, export.total)
             sink.finish()
         finally:
             sink.close()
@@ -72,7 +72,7 @@ class Moving(BaseAdmin):
             await in_thread(sink.open, manifest)
             while not export.done:
                 await in_thread(sink.add, await self._arun(export.more()))
-                (progress or silent)(export.count, export.total)
+                (progress or no_progress)(export.count, export.total)
             await in_thread(sink.finish)
         finally:
             await in_thread(sink.close)
@@ -137,7 +137,7 @@ class Moving(BaseAdmin):
             self._run(arriving.begin())
             while not arriving.done:
                 self._run(arriving.write(source.read(arriving.window)))
-                (progress or silent)(arriving.count, arriving.total)
+                (progress or no_progress)(arriving.count, arriving.total)
         finally:
             source.close()
         return arriving.result
@@ -152,7 +152,7 @@ class Moving(BaseAdmin):
             await self._arun(arriving.begin())
             while not arriving.done:
                 await self._arun(arriving.write(await in_thread(source.read, arriving.window)))
-                (progress or silent)(arriving.count, arriving.total)
+                (progress or no_progress)(arriving.count, arriving.total)
         finally:
             await in_thread(source.close)
         return arriving.result
@@ -202,7 +202,7 @@ class Moving(BaseAdmin):
             with temporary_file() as file:
                 there.export_thread(name, file)
                 done.append(self.import_thread(file, name))
-            (progress or silent)(len(done), len(names))
+            (progress or no_progress)(len(done), len(names))
         return done
 
     async def aimport_threads(
@@ -228,12 +228,12 @@ class Moving(BaseAdmin):
                 done.append(await self.aimport_thread(file, name))
             finally:
                 await in_thread(file.close)
-            (progress or silent)(len(done), len(names))
+            (progress or no_progress)(len(done), len(names))
         return done
 
     def _arriving(self, source: Source, thread_id: str | None, handed_in: bool) -> Import:
         """Check a file, and have its objects as they are to be in the thread."""
-        opened = source.open(self._context.vault)
+        opened = source.open(self._context.key_cache)
         name = target_of(self._context, opened, thread_id)
         if must_be_rehoused(self._context, opened, name, handed_in=handed_in):
             source.rehouse(self._context, name)

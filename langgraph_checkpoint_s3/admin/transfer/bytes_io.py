@@ -15,9 +15,9 @@ from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from langgraph_checkpoint_s3.admin.transfer.portable_file import Manifest, PortableFile, check_object, pack
-from langgraph_checkpoint_s3.crypto.key_cache import Vault
+from langgraph_checkpoint_s3.crypto.key_cache import KeyCache
 from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError, InvalidConfigError
-from langgraph_checkpoint_s3.format.borrowing import Rules
+from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy
 from langgraph_checkpoint_s3.format.checkpoint import Origin
 from langgraph_checkpoint_s3.format.checkpoint_writer import draft, serialize
 from langgraph_checkpoint_s3.format.codecs import CODECS, Compression
@@ -30,7 +30,7 @@ from langgraph_checkpoint_s3.plans.borrowed import missing
 from langgraph_checkpoint_s3.plans.context import Address, Context
 from langgraph_checkpoint_s3.plans.data_keys import key_to_write, run_calls
 from langgraph_checkpoint_s3.plans.load import Loaded, leaf_of, open_folder, open_object
-from langgraph_checkpoint_s3.plans.parent_cache import Memory
+from langgraph_checkpoint_s3.plans.parent_cache import ParentCache
 from langgraph_checkpoint_s3.plans.scan import group
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import Body, Entry
@@ -82,18 +82,18 @@ def loads(
         raise InvalidConfigError(f"loads takes bytes, not {type(data).__name__}.")
     data = bytes(data)
     thread_id = None if thread_id is None else thread_name(thread_id)
-    vault = Vault(encryption) if encryption is not None else None
+    key_cache = KeyCache(encryption) if encryption is not None else None
     if data.startswith(MAGIC):
         loaded = _load([(_name(data), data)], "", max_bytes, _context(None))
     else:
-        opened = PortableFile(io.BytesIO(data), vault)
+        opened = PortableFile(io.BytesIO(data), key_cache)
         if len({member.folder for member in opened.members}) > 1:
             raise InvalidConfigError(
                 f"The file is of a thread with {opened.manifest.checkpoints} checkpoints: bring it into a "
                 "bucket with S3Admin.import_thread."
             )
         objects = [(member.name, opened.read(member)) for member in opened.members]
-        loaded = _load(objects, opened.manifest.thread, max_bytes, _context(vault, opened.manifest.place))
+        loaded = _load(objects, opened.manifest.thread, max_bytes, _context(key_cache, opened.manifest.place))
     if thread_id is not None:
         loaded = replace(loaded, renamed=thread_id)
     return loaded.loads(maybe_add_typed_methods(serde or JsonPlusSerializer()))
@@ -128,10 +128,10 @@ def dumps(
     checkpoint_id = required_id(checkpoint.checkpoint.get("id"))
     parent = Address.of(checkpoint.parent_config).checkpoint_id if checkpoint.parent_config else None
     now = time.time_ns()
-    vault = Vault(encryption) if encryption is not None else None
-    context = _context(vault)
+    key_cache = KeyCache(encryption) if encryption is not None else None
+    context = _context(key_cache)
     key = run_calls(key_to_write(context))
-    room = context.room(_LAYOUT.namespace(address.thread_id, address.namespace))
+    scope = context.scope(_LAYOUT.namespace(address.thread_id, address.namespace))
     sealed = key is not None
 
     def origin(number: int) -> Origin:
@@ -144,17 +144,17 @@ def dumps(
     objects: dict[str, bytes] = {}
     for number, (leaf_of_writes, tasks) in enumerate(_written(serde, checkpoint, sealed=sealed), start=1):
         member = name(leaf_of_writes)
-        seal = room.seal(key, checkpoint_id, leaf_of(member))
+        seal = scope.seal(key, checkpoint_id, leaf_of(member))
         objects[member] = encode_tasks(compression, origin(number), leaf_of(member), tasks, seal)
     leaf = CheckpointLeaf.of(checkpoint.metadata, parent, sealed=sealed)
     content = serialize(serde, checkpoint.checkpoint, checkpoint.metadata, parent)
     versions = checkpoint.checkpoint.get("channel_versions") or {}
-    rules = Rules(horizon=0)
+    rules = BorrowPolicy(horizon=0)
 
     def key_of(borrows: bool, lends: bool) -> str:
         return name(replace(leaf, borrows=borrows, lends=lends))
 
-    made = draft(content, versions, origin(0), key_of, compression, rules, room=room, sealing=key)
+    made = draft(content, versions, origin(0), key_of, compression, rules, scope=scope, sealing=key)
     when = datetime.now(timezone.utc).isoformat()
     manifest = Manifest(address.thread_id, when, _WRITER, 1, len(objects))
     return pack(manifest, [*objects.items(), (made.key, made.body)])
@@ -209,11 +209,11 @@ def _name(data: bytes) -> str:
     return folder.removeprefix(_LAYOUT.thread("")) + leaf
 
 
-def _context(vault: Vault | None, place: str = "") -> Context:
+def _context(key_cache: KeyCache | None, place: str = "") -> Context:
     """Context for plans that run without a bucket.
 
     Args:
-        vault: The keys at hand.
+        key_cache: The keys at hand.
         place: The bucket and prefix that encrypted objects are bound to.
     """
     return Context(
@@ -222,10 +222,10 @@ def _context(vault: Vault | None, place: str = "") -> Context:
         "none",
         Sizes(MAX_BYTES, MAX_BYTES),
         _WRITER,
-        Rules(horizon=0),
-        Memory.none(),
+        BorrowPolicy(horizon=0),
+        ParentCache.none(),
         borrow=False,
-        vault=vault,
+        key_cache=key_cache,
         place=place,
     )
 

@@ -24,13 +24,13 @@ from langgraph_checkpoint_s3.format.keys import MAX_KEY_BYTES
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.copy_thread import stages_of
 from langgraph_checkpoint_s3.plans.data_keys import unlock
-from langgraph_checkpoint_s3.plans.load import at, heads, open_object
+from langgraph_checkpoint_s3.plans.load import error_context, heads, open_object
 from langgraph_checkpoint_s3.plans.materialize import unacknowledged, without
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast
+from langgraph_checkpoint_s3.plans.plan import Plan, gather
 from langgraph_checkpoint_s3.plans.scan import Scan, group
 from langgraph_checkpoint_s3.plans.tombstones import expect, retract
 from langgraph_checkpoint_s3.plans.transfer import fetch, store, windows
-from langgraph_checkpoint_s3.s3.requests import Body, Entry, Missing, Stored
+from langgraph_checkpoint_s3.s3.requests import Body, Entry, NotFound, Stored
 
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -136,12 +136,12 @@ class Export:
         bodies = yield from fetch(window, self._context.sizes)
         yield from unlock(self._context, bodies)
         for entry, body in zip(window, bodies, strict=True):
-            if isinstance(body, Missing):
+            if isinstance(body, NotFound):
                 raise ConflictError(
                     "The thread was being deleted or pruned while it was exported; export it again",
                     key=entry.key,
                 )
-            with at(entry.key):
+            with error_context(entry.key):
                 check_object(open_object(self._context, entry.key, body).container)
             objects.append((entry.key.removeprefix(self._folder), body.data))
             self._bytes += len(body.data)
@@ -234,7 +234,7 @@ class Import:
         pairs = list(zip(self._windows[0], bodies, strict=True))
         new = [(entry, body) for entry, body in pairs if entry.key not in self._there]
         sizes = self._context.sizes
-        outcomes = yield from abreast(store(entry.key, body, sizes, only_new=True) for entry, body in new)
+        outcomes = yield from gather(store(entry.key, body, sizes, only_new=True) for entry, body in new)
         stored = [isinstance(outcome, Stored) for outcome, _ in outcomes]
         written = {entry.key for (entry, _), done in zip(new, stored, strict=True) if done}
         yield from self._compare(
@@ -276,7 +276,7 @@ class Import:
         unsure = [(replace(entry, etag=""), body) for entry, body, differs in judged if differs is None]
         answers = yield from fetch([entry for entry, _ in unsure], self._context.sizes)
         for (entry, body), found in zip(unsure, answers, strict=True):
-            if isinstance(found, Missing):
+            if isinstance(found, NotFound):
                 raise ConflictError(
                     "The thread was being deleted while it was imported; import it again", key=entry.key
                 )
@@ -285,11 +285,11 @@ class Import:
         self._kept += kept
 
 
-def _lent(context: Context, key: str, body: Body | Missing) -> set[tuple[int, int, int]]:
+def _lent(context: Context, key: str, body: Body | NotFound) -> set[tuple[int, int, int]]:
     """The places of an object's frames, by its head; none where it is gone."""
-    if isinstance(body, Missing):
+    if isinstance(body, NotFound):
         return set()
-    with at(key):
+    with error_context(key):
         container = open_object(context, key, body).container
     return {
         (container.base + frame.offset, frame.stored, frame.crc)

@@ -17,7 +17,7 @@ from langgraph_checkpoint_s3.admin.transfer.portable_file import (
     PortableWriter,
 )
 from langgraph_checkpoint_s3.admin.transfer.rebase import Rehoused
-from langgraph_checkpoint_s3.crypto.key_cache import Vault
+from langgraph_checkpoint_s3.crypto.key_cache import KeyCache
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.plans.context import Context
 
@@ -107,11 +107,11 @@ class Source:
         if self._given is not None and not self._given.seekable():
             raise InvalidConfigError("The file must be one that can seek: it is read twice. Save it first.")
 
-    def open(self, vault: Vault | None = None) -> PortableFile:
+    def open(self, key_cache: KeyCache | None = None) -> PortableFile:
         """Open it, and check all that is in it.
 
         Args:
-            vault: The keys at hand, for encrypted objects.
+            key_cache: The keys at hand, for encrypted objects.
 
         Raises:
             CorruptObjectError: It can't be trusted.
@@ -120,7 +120,7 @@ class Source:
             self._opened = self._path.open("rb")
         file = self._opened or self._given
         assert file is not None  # noqa: S101  # for mypy
-        self._portable = PortableFile(file, vault)
+        self._portable = PortableFile(file, key_cache)
         self.loans = self._portable.check()
         return self._portable
 

@@ -39,14 +39,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO, Final, NamedTuple
 
-from langgraph_checkpoint_s3.crypto.key_cache import Vault
+from langgraph_checkpoint_s3.crypto.key_cache import KeyCache
 from langgraph_checkpoint_s3.errors import CorruptObjectError, S3CheckpointError
 from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord
 from langgraph_checkpoint_s3.format.container import Container, sealed_with
 from langgraph_checkpoint_s3.format.frames import text
-from langgraph_checkpoint_s3.format.key_encoding import Hidden
+from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.format.keys import THREAD_SUFFIX, CheckpointLeaf, Layout, ParsedKey
-from langgraph_checkpoint_s3.format.scope import Room
+from langgraph_checkpoint_s3.format.scope import NamespaceScope
 from langgraph_checkpoint_s3.format.writes import WritesRecord
 from langgraph_checkpoint_s3.plans.borrowed import lender_key
 from langgraph_checkpoint_s3.plans.context import Context
@@ -101,7 +101,7 @@ class Manifest:
     @property
     def thread(self) -> str:
         """The thread, as layouts take it."""
-        return Hidden(self.thread_id) if self.hashed else self.thread_id
+        return HashedName(self.thread_id) if self.hashed else self.thread_id
 
     def pack(self) -> bytes:
         """The manifest's bytes."""
@@ -147,7 +147,7 @@ def manifest_of(context: Context, thread_id: str, now: datetime, checkpoints: in
     names = context.layout.names
     name = thread_id if names is None else str.__str__(names.hide("thread_id", thread_id))
     counts = checkpoints, writes
-    place = context.place if context.vault is not None else ""
+    place = context.place if context.key_cache is not None else ""
     return Manifest(name, now.isoformat(), context.writer, *counts, names is not None, place)
 
 
@@ -227,14 +227,14 @@ class PortableFile:
 
     Args:
         file: It. Must be seekable, and stay open.
-        vault: The keys at hand, for encrypted objects.
+        key_cache: The keys at hand, for encrypted objects.
 
     Raises:
         CorruptObjectError: It can't be trusted.
     """
 
-    def __init__(self, file: BinaryIO, vault: Vault | None = None) -> None:
-        self._vault = vault
+    def __init__(self, file: BinaryIO, key_cache: KeyCache | None = None) -> None:
+        self._vault = key_cache
         with _reading():
             self._archive = zipfile.ZipFile(file)
             size = file.seek(0, io.SEEK_END)
@@ -289,9 +289,9 @@ class PortableFile:
         if self._vault is not None:
             run_calls(unlock_objects(self._vault, [body]))
         folder = namespace_of(Layout("").thread(self.manifest.thread) + member.name)
-        room = Room(folder, self._vault, place=self.manifest.place)
+        scope = NamespaceScope(folder, self._vault, place=self.manifest.place)
         try:
-            record = open_parsed(member.parsed, leaf_of(member.name), found, room)
+            record = open_parsed(member.parsed, leaf_of(member.name), found, scope)
             check_object(record.container)
         except S3CheckpointError as error:
             error.key = member.name

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 from langgraph_checkpoint_s3.admin.transfer.portable_file import Loan, Member, PortableFile, loans_of
 from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidKeyError, NotSupportedError
-from langgraph_checkpoint_s3.format.key_encoding import Hidden
-from langgraph_checkpoint_s3.format.reencrypt import Resealer
+from langgraph_checkpoint_s3.format.key_encoding import HashedName
+from langgraph_checkpoint_s3.format.reencrypt import Reencryptor
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.load import at, leaf_of, namespace_of, open_object
+from langgraph_checkpoint_s3.plans.load import error_context, leaf_of, namespace_of, open_object
 from langgraph_checkpoint_s3.s3.requests import Body
 
 
@@ -30,9 +30,9 @@ def target_of(context: Context, file: PortableFile, thread_id: str | None) -> st
         InvalidKeyError: Only its name's hash is known, and the file is of another thread.
     """
     said = file.manifest.thread
-    if thread_id is None or (isinstance(thread_id, Hidden) and _same_folder(context, said, thread_id)):
+    if thread_id is None or (isinstance(thread_id, HashedName) and _same_folder(context, said, thread_id)):
         return said
-    if isinstance(thread_id, Hidden):
+    if isinstance(thread_id, HashedName):
         raise InvalidKeyError(
             "Keys have but the hash of the thread's name, and objects name their thread: pass its thread_id. "
             "Nothing was written."
@@ -58,7 +58,7 @@ def must_be_rehoused(
     """
     sealed = [member.parsed.leaf.sealed for member in file.members]
     hashed = context.layout.names is not None
-    if (context.vault is not None and not all(sealed)) or file.manifest.hashed != hashed:
+    if (context.key_cache is not None and not all(sealed)) or file.manifest.hashed != hashed:
         raise NotSupportedError(
             "The file's objects are not encrypted, or their names not hashed, as this saver's are: import it "
             "with a saver that is as the exporting one was, and migrate from that to this one. Nothing was "
@@ -112,7 +112,7 @@ class Rehoused:
         self._file = file
         self._context = context
         self._folder = context.layout.thread(thread_id)
-        self._resealer = Resealer(thread_id)
+        self._resealer = Reencryptor(thread_id)
         self.loans: list[Loan] = []
         self.members: Sequence[Member] = [self._look(member) for member in file.members]
 
@@ -124,14 +124,14 @@ class Rehoused:
         """
         _, record = self._file.open(member)
         container = record.container
-        room = self._context.room(namespace_of(self._folder + member.name))
-        with at(member.name):
-            if not self._resealer.knows(container, room):
+        scope = self._context.scope(namespace_of(self._folder + member.name))
+        with error_context(member.name):
+            if not self._resealer.knows(container, scope):
                 raise CorruptObjectError(
                     "The object borrows from another one that isn't in the file before it, and can't be "
                     "written for another place"
                 )
-            return self._resealer.seal(container, leaf_of(member.name), room)
+            return self._resealer.seal(container, leaf_of(member.name), scope)
 
     def _look(self, member: Member) -> Member:
         body = self.read(member)

@@ -17,7 +17,7 @@ from langgraph_checkpoint_s3.admin.usage.graph import lanes
 from langgraph_checkpoint_s3.admin.usage.usage import checkpoint_sizes
 from langgraph_checkpoint_s3.plans.context import Address, Context
 from langgraph_checkpoint_s3.plans.list_checkpoints import Listing
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast
+from langgraph_checkpoint_s3.plans.plan import Plan, gather
 from langgraph_checkpoint_s3.text.humanize import age, counted, human
 from langgraph_checkpoint_s3.text.sanitize import clean
 
@@ -210,7 +210,7 @@ def history(context: Context, address: Address, limit: int | None) -> Plan[Histo
         _entries(Listing(context, address, None, None, one_more)),
         checkpoint_sizes(context, address.thread_id),
     ]
-    entries, sizes = yield from abreast(plans)
+    entries, sizes = yield from gather(plans)
     # By folders, for keys may have but a namespace's hash.
     folder = partial(context.layout.checkpoint, address.thread_id)
     stored = {folder(each.checkpoint_ns, each.checkpoint_id): each.bytes for each in sizes}

@@ -15,7 +15,7 @@ from langgraph_checkpoint_s3.errors import (
     InvalidConfigError,
     NotSupportedError,
 )
-from langgraph_checkpoint_s3.format.key_encoding import HASHED, Hidden
+from langgraph_checkpoint_s3.format.key_encoding import HASHED, HashedName
 from langgraph_checkpoint_s3.format.keys import (
     EXPORTS,
     THREAD_SUFFIX,
@@ -24,7 +24,7 @@ from langgraph_checkpoint_s3.format.keys import (
 )
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.load import heads, open_object
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast, ask
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
 from langgraph_checkpoint_s3.plans.scan import PAGE, Pages, Scan
 from langgraph_checkpoint_s3.s3.requests import Body, Entry, ListObjects
 from langgraph_checkpoint_s3.text.humanize import counted, human
@@ -226,12 +226,12 @@ class Threads:
             if not self._begin and not self._found:
                 yield from self._sure(begin)
         found = [name for name in map(self._thread, page.prefixes) if name is not None]
-        hidden = [name for name in found if isinstance(name, Hidden)]
+        hidden = [name for name in found if isinstance(name, HashedName)]
         if hidden:
-            told = yield from abreast([_name(self._context, name) for name in hidden])
+            told = yield from gather([_name(self._context, name) for name in hidden])
             names: dict[str, str] = dict(zip(hidden, told, strict=True))
             found = [names.get(name, name) for name in found]
-            found = [name for name in found if isinstance(name, Hidden) or name.startswith(self._prefix)]
+            found = [name for name in found if isinstance(name, HashedName) or name.startswith(self._prefix)]
         found = found[: self._left]
         if self._left is not None:
             self._left -= len(found)

@@ -15,7 +15,7 @@ from langgraph_checkpoint_s3.s3.requests import Entry
 
 
 @dataclass(frozen=True, slots=True)
-class Trail:
+class KeyHistory:
     """All versions and delete markers of one key, newest first; there is at least one."""
 
     key: str
@@ -38,7 +38,7 @@ class Trail:
         return self.newest is not None and self.current is None
 
     @property
-    def veil(self) -> list[tuple[str, str]]:
+    def hiding_markers(self) -> list[tuple[str, str]]:
         """The markers to remove so that the newest version is seen again: keys and version ids.
 
         S3's times are whole seconds, and it lists markers apart from versions. So one of the same second
@@ -68,12 +68,12 @@ class Trail:
         return bool(then) and not max(then, key=lambda each: (each.modified, each.marker)).marker
 
 
-def trails(layout: Layout, prefix: str) -> Plan[list[Trail]]:
+def key_histories(layout: Layout, prefix: str) -> Plan[list[KeyHistory]]:
     """The versions below a prefix, key by key, in the keys' order. Keys of no saver's are passed over."""
     found: dict[str, list[Version]] = {}
     for version in (yield from versions(prefix)):
         found.setdefault(version.key, []).append(version)
-    return [Trail(key, each) for key, each in found.items() if _is_ours(layout, key)]
+    return [KeyHistory(key, each) for key, each in found.items() if _is_ours(layout, key)]
 
 
 def _is_ours(layout: Layout, key: str) -> bool:

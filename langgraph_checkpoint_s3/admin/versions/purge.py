@@ -15,7 +15,7 @@ from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError, No
 from langgraph_checkpoint_s3.format.keys import Layout
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delete import delete_keys, delete_versions
-from langgraph_checkpoint_s3.plans.plan import Plan, abreast, settled, together
+from langgraph_checkpoint_s3.plans.plan import Plan, ask_all, gather, return_errors
 from langgraph_checkpoint_s3.plans.scan import Pages, group, uploads, versions
 from langgraph_checkpoint_s3.plans.tombstones import announce, lending
 from langgraph_checkpoint_s3.s3.admin_requests import Upload, Version
@@ -120,7 +120,7 @@ def _is_ours(layout: Layout, key: str) -> bool:
 def _remove(found: _Found) -> Plan[None]:
     for start in range(0, len(found.uploads), _AT_ONCE):
         some = found.uploads[start : start + _AT_ONCE]
-        yield from together(AbortUpload(each.key, each.upload_id) for each in some)
+        yield from ask_all(AbortUpload(each.key, each.upload_id) for each in some)
     # Some stores call a version `null` the latest one still when there is a marker above it.
     veiled = {each.key for each in found.versions if each.latest and each.marker}
     current = [each for each in found.versions if each.latest and not each.marker and each.key not in veiled]
@@ -139,14 +139,14 @@ def _remove(found: _Found) -> Plan[None]:
 
 
 def _look(folders: Sequence[str]) -> Plan[_Found]:
-    kept = yield from abreast(settled(versions(folder), NotSupportedError) for folder in folders)
-    begun = yield from abreast(settled(uploads(folder), NotSupportedError) for folder in folders)
+    kept = yield from gather(return_errors(versions(folder), NotSupportedError) for folder in folders)
+    begun = yield from gather(return_errors(uploads(folder), NotSupportedError) for folder in folders)
     found = [each for some in kept if not isinstance(some, NotSupportedError) for each in some]
     unfinished = [each for some in begun if not isinstance(some, NotSupportedError) for each in some]
     unseen = ["uploads"] if any(isinstance(some, NotSupportedError) for some in begun) else []
     if not found:  # a store may also take the question for another one, and answer with no versions at all
         found = [
-            each for some in (yield from abreast(_objects(folder) for folder in folders)) for each in some
+            each for some in (yield from gather(_objects(folder) for folder in folders)) for each in some
         ]
         if found or any(isinstance(some, NotSupportedError) for some in kept):
             unseen.insert(0, "versions")

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from langgraph_checkpoint_s3.admin.versions.key_history import Trail, entry_of, trails
+from langgraph_checkpoint_s3.admin.versions.key_history import KeyHistory, entry_of, key_histories
 from langgraph_checkpoint_s3.admin.versions.versions import as_of, folder_of, is_checkpoint, read
 from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError, InvalidKeyError
 from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord, Content
@@ -26,11 +26,11 @@ from langgraph_checkpoint_s3.format.keys import CheckpointLeaf
 from langgraph_checkpoint_s3.plans.context import Address, Context
 from langgraph_checkpoint_s3.plans.data_keys import key_to_write
 from langgraph_checkpoint_s3.plans.delete import delete_versions
-from langgraph_checkpoint_s3.plans.load import Loaded, at, heads, load, open_body
+from langgraph_checkpoint_s3.plans.load import Loaded, error_context, heads, load, open_body
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.scan import Folder
 from langgraph_checkpoint_s3.plans.transfer import store
-from langgraph_checkpoint_s3.s3.requests import Body, Entry, Missing
+from langgraph_checkpoint_s3.s3.requests import Body, Entry, NotFound
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -51,7 +51,7 @@ def restore_version(context: Context, address: Address, version_id: str, now: in
             Nothing was changed.
         ConflictError: Somebody deleted versions meanwhile.
     """
-    found = yield from trails(context.layout, folder_of(context, address))
+    found = yield from key_histories(context.layout, folder_of(context, address))
     folder = as_of(context, found, version_id)
     if folder is None:
         raise InvalidKeyError(
@@ -59,7 +59,7 @@ def restore_version(context: Context, address: Address, version_id: str, now: in
             key=folder_of(context, address),
         )
     wanted = yield from read(context, folder.only(*folder.checkpoints))
-    with at(wanted.key):
+    with error_context(wanted.key):
         content = wanted.checkpoint.content()
     standing = {
         each.key: replace(entry_of(each.current), version=None)
@@ -69,7 +69,9 @@ def restore_version(context: Context, address: Address, version_id: str, now: in
     shown = yield from _shows(context, folder.only(*standing.values()), content)
     made = None if shown else (yield from _make(context, found, standing, wanted, content, now))
     writes = {entry.key for entry in folder.writes}
-    yield from delete_versions([marker for each in found if each.key in writes for marker in each.veil])
+    yield from delete_versions(
+        [marker for each in found if each.key in writes for marker in each.hiding_markers]
+    )
     if made is not None:
         yield from store(*made, context.sizes)
     context.memory.clear()  # a child must not borrow from what doesn't count any more
@@ -89,7 +91,7 @@ def _shows(context: Context, folder: Folder, content: Content) -> Plan[bool]:
 
 def _make(
     context: Context,
-    found: Sequence[Trail],
+    found: Sequence[KeyHistory],
     standing: Mapping[str, Entry],
     wanted: Loaded,
     content: Content,
@@ -106,10 +108,10 @@ def _make(
         now: The time, in ns since 1970.
     """
     record, key, folder = wanted.checkpoint, wanted.key, wanted.folder
-    with at(key):
+    with error_context(key):
         body = bytes(record.container.data)
         if any(frame.lender for frame in record.container.frames):
-            body = record.whole(context.compression)
+            body = record.materialized(context.compression)
     own = next(each for each in found if each.key == key)
     newest = yield from _newest(context, folder, own)
     replaceable = newest is None or _lends(newest.container) <= _lends(
@@ -124,7 +126,7 @@ def _make(
     return key, body
 
 
-def _newest(context: Context, folder: Folder, own: Trail) -> Plan[CheckpointRecord | None]:
+def _newest(context: Context, folder: Folder, own: KeyHistory) -> Plan[CheckpointRecord | None]:
     """The newest version of a key; `None` where it can't be read, so that nobody borrows from it either."""
     entries = [entry_of(own.newest)] if own.newest else []
     try:
@@ -137,9 +139,9 @@ def _open(context: Context, folder: Folder, entries: Sequence[Entry]) -> Plan[di
     bodies = yield from heads(context, entries)
     records: dict[str, CheckpointRecord] = {}
     for key, body in bodies.items():
-        if isinstance(body, Missing):
+        if isinstance(body, NotFound):
             raise ConflictError("The checkpoint was deleted while it was being restored; try again", key=key)
-        with at(key):
+        with error_context(key):
             records[key] = open_body(context, folder, key, body)
     return records
 
@@ -166,6 +168,8 @@ def _beside(context: Context, wanted: Loaded, content: Content, created: int) ->
 
     address = wanted.address
     origin = context.origin(address.thread_id, address.namespace, parsed.checkpoint_id, created)
-    room = context.room(wanted.folder.namespace)
-    made = draft(content, {}, origin, key_of, context.compression, context.rules, room=room, sealing=sealing)
+    scope = context.scope(wanted.folder.namespace)
+    made = draft(
+        content, {}, origin, key_of, context.compression, context.rules, scope=scope, sealing=sealing
+    )
     return made.key, made.body

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from langgraph_checkpoint_s3.admin.versions.key_history import Trail, entry_of, trails
+from langgraph_checkpoint_s3.admin.versions.key_history import KeyHistory, entry_of, key_histories
 from langgraph_checkpoint_s3.admin.versions.versions import versioning_status
 from langgraph_checkpoint_s3.errors import InvalidConfigError, NotSupportedError
 from langgraph_checkpoint_s3.plans.context import Context
@@ -62,7 +62,7 @@ def undelete_thread(
             f"before={before!r} has no time zone, so it names no moment: use datetime.now(timezone.utc), or "
             "before.astimezone()"
         )
-    found = yield from trails(context.layout, context.layout.thread(thread_id))
+    found = yield from key_histories(context.layout, context.layout.thread(thread_id))
     hidden = [each for each in found if each.hidden and (before is None or each.existed(before))]
     if not hidden and not _kept(found):
         yield from _check_versioning()
@@ -71,7 +71,7 @@ def undelete_thread(
     checkpoints = [entry for folder in folders for entry in folder.checkpoints]
     if not dry_run:
         tombstones = yield from read_tombstones(context, context.layout.thread(thread_id))
-        veils = {each.key: each.veil for each in hidden}
+        veils = {each.key: each.hiding_markers for each in hidden}
         _, *later = stages_of(folders)
         for stage in (writes, *later):
             yield from delete_versions([marker for entry in stage for marker in veils[entry.key]])
@@ -88,7 +88,7 @@ def undelete_thread(
     )
 
 
-def _kept(found: Sequence[Trail]) -> bool:
+def _kept(found: Sequence[KeyHistory]) -> bool:
     """Whether there is a version to see that only versioning makes."""
     return any(each.marker or each.version_id != "null" for trail in found for each in trail.versions)
 

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 from langgraph.checkpoint.base import CheckpointTuple
 
 from langgraph_checkpoint_s3.admin.setting_changes import Change, replace_setting
-from langgraph_checkpoint_s3.admin.versions.key_history import Trail, entry_of, trails
+from langgraph_checkpoint_s3.admin.versions.key_history import KeyHistory, entry_of, key_histories
 from langgraph_checkpoint_s3.errors import ConflictError, InvalidKeyError
 from langgraph_checkpoint_s3.format.ids import required_id
 from langgraph_checkpoint_s3.plans.context import Address, Context
@@ -114,7 +114,7 @@ def get_version(context: Context, address: Address, version_id: str) -> Plan[Che
         CorruptObjectError: It is damaged, or borrows what is gone with all of its versions.
         ConflictError: It was deleted for good meanwhile.
     """
-    found = yield from trails(context.layout, folder_of(context, address))
+    found = yield from key_histories(context.layout, folder_of(context, address))
     folder = as_of(context, found, version_id)
     return None if folder is None else (yield from read(context, folder)).tuple(context)
 
@@ -129,7 +129,7 @@ def is_checkpoint(key: str) -> bool:
     return key.rpartition("/")[2].partition(".")[0] == _CHECKPOINT
 
 
-def as_of(context: Context, found: Sequence[Trail], version_id: str) -> Folder | None:
+def as_of(context: Context, found: Sequence[KeyHistory], version_id: str) -> Folder | None:
     """A checkpoint's folder with a version in it, and with the newest that there ever was of its writes.
 
     There may be several versions `null`, of as many objects; which one counts, they say when they are read.
