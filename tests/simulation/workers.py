@@ -156,8 +156,11 @@ class Worker:
 
         def conflicts(op: Op) -> bool:
             self.known.pop((thread, ns), None)
-            lost = parent is not None and self.model.deleted_since(thread, known.seen)
-            return lost or self.model.taken(where, op)
+            if parent is None:
+                return self.model.taken(where, op)
+            # A parent that was never acknowledged may have been shown before its put was refused.
+            kept = any(made.op.done for made in self.model.made((thread, ns, parent["id"])))
+            return not kept or self.model.deleted_since(thread, known.seen) or self.model.taken(where, op)
 
         return Action(
             f"put {thread}/{ns} {old}→{new} ({run})",
