@@ -15,7 +15,12 @@ from langgraph.checkpoint.base import (
 )
 
 from langgraph_checkpoint_s3.base import BaseS3Saver
-from langgraph_checkpoint_s3.format.ids import several, thread_name, unique_run_ids, unique_thread_ids
+from langgraph_checkpoint_s3.format.ids import (
+    require_iterable,
+    thread_name,
+    unique_run_ids,
+    unique_thread_ids,
+)
 from langgraph_checkpoint_s3.format.serialization import COALESCE_BELOW, estimate_size
 from langgraph_checkpoint_s3.plans import delete, load, put
 from langgraph_checkpoint_s3.plans.context import Address, before_of
@@ -386,7 +391,7 @@ class S3Saver(BaseS3Saver):
         from langgraph_checkpoint_s3.plans import delta_history
 
         return delta_history.delta_history(
-            self._context(), Address.of(config), list(several(channels, "channels"))
+            self._context(), Address.of(config), list(require_iterable(channels, "channels"))
         )
 
     def _copy(self, source: str, target: str) -> Plan[None]:

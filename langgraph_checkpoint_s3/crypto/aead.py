@@ -85,11 +85,7 @@ class ObjectCipher:
     deterministic: bool = False
 
     def encrypt(self, plaintext: bytes | memoryview, *context: str | int) -> bytes:
-        """Encrypt bytes.
-
-        Args:
-            plaintext: The bytes.
-            *context: Further associated data.
+        """Encrypt bytes, with the context as further associated data.
 
         Raises:
             NotSupportedError: They are too many.
@@ -107,14 +103,10 @@ class ObjectCipher:
         return nonce + cipher.aead.encrypt(nonce, plaintext, associated_data)
 
     def decrypt(self, encrypted: bytes | memoryview, *context: str | int) -> bytes:
-        """Decrypt bytes that `encrypt` returned.
-
-        Args:
-            encrypted: The bytes.
-            *context: The same as for `encrypt`.
+        """Decrypt what `encrypt` returned for the same context.
 
         Raises:
-            DecryptionError: The key is missing, or they weren't encrypted for this place with this key.
+            DecryptionError: The key is missing, or another key or place was used for `encrypt`.
         """
         cipher = self._thread_cipher()
         view = memoryview(encrypted)
@@ -164,12 +156,7 @@ def derive_key(secret: bytes, purpose: str, name: str = "") -> bytes:
 
 
 def make_thread_cipher(secret: bytes, thread: str) -> ThreadCipher:
-    """Return a thread's cipher for a data key.
-
-    Args:
-        secret: The data key.
-        thread: The thread's folder, with its bucket and prefix.
-    """
+    """Return a data key's cipher for a thread, given by its folder with bucket and prefix."""
     key, nonce_key = derive_key(secret, "thread", thread), derive_key(secret, "nonces", thread)
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 

@@ -70,11 +70,7 @@ class KeyCache:
         ]
 
     def add(self, key: DataKey, *, current: bool = False) -> None:
-        """Store a key.
-
-        Args:
-            key: The key.
-            current: Whether it is the one to write with.
+        """Store a key, perhaps as the one to write with.
 
         Raises:
             InvalidConfigError: It can't be a key, or `cryptography` isn't installed.
@@ -96,15 +92,7 @@ class KeyCache:
     def object_cipher(
         self, ref: KeyRef, place: str, namespace: str, checkpoint_id: str, leaf: str
     ) -> ObjectCipher:
-        """Return the cipher of an object.
-
-        Args:
-            ref: The data key.
-            place: Its bucket and prefix.
-            namespace: The folder of its namespace.
-            checkpoint_id: The checkpoint.
-            leaf: The end of its key.
-        """
+        """Return the cipher of an object in a place (bucket and prefix) and a namespace's folder."""
         thread, folder = namespace.rstrip("/").split("/")[-2:]
         return ObjectCipher(ref, place, thread, folder, checkpoint_id, leaf, self._thread_cipher)
 

@@ -59,15 +59,12 @@ class Builder:
         return self._borrowed[frame]
 
     def add(self, codec: str, packed: bytes | memoryview, raw: int) -> int:
-        """Add a frame that is compressed already.
+        """Add a frame that is compressed already, and return its index in the table.
 
         Args:
             codec: Its codec.
             packed: Its compressed bytes.
             raw: Its length decompressed.
-
-        Returns:
-            Its index in the table.
         """
         stored = self._cipher.encrypt(packed) if self._cipher else bytes(packed)
         self.frames.append(Frame(self._offset, len(stored), raw, codec, zlib.crc32(stored)))
@@ -80,7 +77,7 @@ class Builder:
 
         Args:
             fields: Its header, without the table of frames.
-            at_least: The header's length at least.
+            at_least: Length to which the header is filled up with zeros.
         """
         space = at_least
         if self._borrowed:

@@ -53,19 +53,11 @@ class Origin:
     thread_id: str | None = None
 
     def lender(self, leaf: str) -> Lender:
-        """Return the object as those that borrow from it refer to it.
-
-        Args:
-            leaf: The end of its key.
-        """
+        """Return the object with this leaf as its borrowers refer to it."""
         return Lender(self.checkpoint_id, leaf, self.created // SECOND)
 
     def fields(self, leaf: str) -> dict[str, Any]:
-        """Return the header's fields.
-
-        Args:
-            leaf: The end of its key.
-        """
+        """Return the header's fields for the object with this leaf."""
         thread = {} if self.thread_id is None else {"thread": self.thread_id}
         return {
             **thread,

@@ -216,10 +216,7 @@ def _source(frame: Frame) -> str:
 
 
 def header_length(data: bytes | memoryview) -> int:
-    """Return the length of an object's preamble and header.
-
-    Args:
-        data: The object's first 16 bytes or more.
+    """Return the length of an object's preamble and header, from its first 16 bytes or more.
 
     Raises:
         CorruptObjectError: It isn't one of our objects, or its version isn't supported.
@@ -238,11 +235,7 @@ def header_length(data: bytes | memoryview) -> int:
 
 
 def object_key_ref(data: bytes | memoryview) -> KeyRef | None:
-    """Return the key that an object is encrypted with; `None` if it isn't, or can't be read at all.
-
-    Args:
-        data: The object's beginning.
-    """
+    """Return the key of an object, from its beginning; `None` if it isn't encrypted, or can't be read."""
     view = memoryview(data)
     if len(view) <= _PREAMBLE.size or bytes(view[:4]) != MAGIC or not view[_FLAGS_AT] & ENCRYPTED:
         return None
@@ -318,13 +311,7 @@ def _read_header(
 
 
 def join(flags: int, header: bytes, stored: Iterable[bytes | memoryview]) -> bytes:
-    """Return an object's bytes.
-
-    Args:
-        flags: The header's flags.
-        header: The header as the object stores it.
-        stored: The frames.
-    """
+    """Return an object's bytes. Header and frames are as the object stores them."""
     start = _PREAMBLE.pack(MAGIC, VERSION, flags, 0, len(header), 0)[:-_CRC_BYTES]
     crc = zlib.crc32(header, zlib.crc32(start))
     return b"".join([start, crc.to_bytes(_CRC_BYTES, "big"), header, *stored])

@@ -132,12 +132,7 @@ def _extents(rows: Any, frames: Sequence[Frame]) -> Iterator[Extent]:
 
 
 def pack_frames(frames: Iterable[Frame], own: KeyRef | None = None) -> dict[str, Any]:
-    """Return the header's fields for frames: their table, and the keys that differ from the object's own.
-
-    Args:
-        frames: The frames.
-        own: The key that the object itself is encrypted with.
-    """
+    """Return the header's fields for frames: their table, and the keys that differ from the object's own."""
     keys: dict[KeyRef, int] = {}
     rows: list[list[Any]] = []
     for frame in frames:
@@ -150,9 +145,7 @@ def pack_frames(frames: Iterable[Frame], own: KeyRef | None = None) -> dict[str,
 def unpack_frames(fields: Mapping[str, Any], own: KeyRef | None = None) -> tuple[Frame, ...]:
     """Return the frames of a header, once they are checked.
 
-    Args:
-        fields: The header.
-        own: The key that the object itself is encrypted with; what it borrows is encrypted then, too.
+    If the object has a key of its own, borrowed frames without one are encrypted with the same key.
 
     Raises:
         ValueError: They aren't frames.

@@ -29,11 +29,7 @@ _CONTEXT: Final = "header"
 
 
 def pack_header(fields: Mapping[str, Any], at_least: int | None = None) -> tuple[int, bytes]:
-    """Return a header's flags and bytes.
-
-    Args:
-        fields: Its fields.
-        at_least: Its length at least, if that matters and it can be compressed: zeros fill it up.
+    """Return a header's flags and bytes. Zeros fill it up to `at_least` bytes, if it can be compressed.
 
     Raises:
         NotSupportedError: It holds more than a reader accepts.
@@ -63,13 +59,7 @@ def unpack_header(header: memoryview, flags: int) -> Any:
 
 
 def encrypt_header(flags: int, header: bytes, cipher: ObjectCipher | None) -> tuple[int, bytes]:
-    """Return a header's flags and bytes as the object stores them.
-
-    Args:
-        flags: Its flags.
-        header: Its bytes.
-        cipher: The object's cipher; `None` leaves the header as it is.
-    """
+    """Return a header's flags and bytes as the object stores them: unchanged without a cipher."""
     if cipher is None:
         return flags, header
     flags |= ENCRYPTED
@@ -92,10 +82,7 @@ def encryption_overhead(cipher: ObjectCipher | None) -> int:
 
 
 def header_key_ref(stored: bytes | memoryview) -> KeyRef:
-    """Return the key that an encrypted header needs.
-
-    Args:
-        stored: The header as the object stores it, or its beginning.
+    """Return the key of an encrypted header, of which the beginning suffices.
 
     Raises:
         ValueError: It can't be read.

@@ -76,7 +76,7 @@ def required_id(checkpoint_id: object) -> str:
     return text
 
 
-def several(values: Any, what: str) -> Iterable[Any]:
+def require_iterable(values: Any, what: str) -> Iterable[Any]:
     """Return an argument that takes several values, unless it is a single one.
 
     Args:
@@ -97,9 +97,9 @@ def unique_thread_ids(thread_ids: Any) -> Iterator[str]:
     """Return thread ids as text, without duplicates. A list is checked at once, an iterator as it is used.
 
     Raises:
-        InvalidKeyError: It isn't several, or one of them can't be an id.
+        InvalidKeyError: The argument is a single id, or an item of it can't be an id.
     """
-    names = _unique(thread_name(each) for each in several(thread_ids, "thread_ids"))
+    names = _unique(thread_name(each) for each in require_iterable(thread_ids, "thread_ids"))
     return iter(list(names)) if isinstance(thread_ids, Sized) else names
 
 
@@ -107,9 +107,9 @@ def unique_run_ids(run_ids: Any) -> list[str]:
     """Return run ids as text, without duplicates.
 
     Raises:
-        InvalidKeyError: They aren't several, or one of them can't be an id.
+        InvalidKeyError: The argument is a single id, or an item of it can't be an id.
     """
-    return list(_unique(id_text(each, "run_id") for each in several(run_ids, "run_ids")))
+    return list(_unique(id_text(each, "run_id") for each in require_iterable(run_ids, "run_ids")))
 
 
 def _unique(ids: Iterable[str]) -> Iterator[str]:

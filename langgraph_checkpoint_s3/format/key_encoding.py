@@ -25,14 +25,7 @@ class HashedName(str):
 
 
 def encode_component(text: str, kind: str = "component") -> str:
-    """Encode any text with the characters that are safe in a key.
-
-    Args:
-        text: Any text that has a UTF-8 form.
-        kind: The kind of text, for the error message.
-
-    Returns:
-        An injective encoding: `a/b` becomes `a.2Fb`.
+    """Encode any text, injectively, with characters that are safe in a key: `a/b` becomes `a.2Fb`.
 
     Raises:
         InvalidKeyError: The text holds a lone surrogate and so has no UTF-8 form.

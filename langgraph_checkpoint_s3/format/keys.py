@@ -166,17 +166,15 @@ class CheckpointLeaf:
     def may_match(self, filter: Mapping[str, Any]) -> bool:
         """Return whether this checkpoint can match the filter, by its key alone.
 
-        `False` is final; after `True`, the metadata must be compared.
-
-        Args:
-            filter: The filter, as `Layout.index_filter` returns it.
+        `False` is final; after `True`, the metadata must be compared. The filter is one of
+        `Layout.index_filter`.
         """
         fields = ((name, getattr(self, field)) for name, field, _, _ in _INDEX)
         return all(
             value is None
             or name not in filter
             or filter[name] == value
-            # Other types may equal a hashed value all the same (3.0 == 3), which its hash doesn't show.
+            # A value of another type may equal a hashed one (Decimal(3) == 3), which the hash can't show.
             or (isinstance(value, HashedName) and type(filter[name]) not in (HashedName, str, int))
             for name, value in fields
         )
@@ -207,12 +205,7 @@ class WritesLeaf:
 
     @classmethod
     def of_several(cls, tasks: Iterable[tuple[str, Iterable[int]]], *, encrypted: bool = False) -> WritesLeaf:
-        """Return the leaf for several tasks' writes in one object. Equal arguments give equal keys.
-
-        Args:
-            tasks: Each task, with its slots.
-            encrypted: Whether the object is encrypted.
-        """
+        """Return the leaf for writes of several tasks, each with its slots. Equal calls get equal keys."""
         text = "/".join(cls.of(task_id, slots).encode() for task_id, slots in tasks)
         return cls(None, f"j{_digest(text)}", encrypted)
 
@@ -342,11 +335,7 @@ class Layout:
         return key
 
     def tombstones(self, thread: str) -> str:
-        """Return the key of a thread's tombstones, which doesn't show the thread's name.
-
-        Args:
-            thread: The thread's folder.
-        """
+        """Return the key of a thread's tombstones, given the thread's folder. It doesn't show its name."""
         name = thread[len(self.prefix) :]
         return f"{self.prefix}{TOMBSTONES}{hashlib.sha256(name.encode()).hexdigest()[:_TOMBSTONE_NAME]}"
 

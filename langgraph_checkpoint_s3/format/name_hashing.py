@@ -58,15 +58,7 @@ class LongNameHasher:
     max_length: int
 
     def hash(self, kind: str, name: str) -> str:
-        """Return a name, or its hash if it is too long.
-
-        Args:
-            kind: The kind of name. Equal names of different kinds have different hashes.
-            name: The name. A hash is returned as it is.
-
-        Raises:
-            InvalidKeyError: The name holds a lone surrogate.
-        """
+        """Return a name, or its hash if it is too long. Otherwise it is like `NameHasher.hash`."""
         if isinstance(name, HashedName) or len(encode_component(name, kind)) <= self.max_length:
             return name
         return _hashed_name(hashlib.sha256(_LONG + _message(kind, name)).digest())

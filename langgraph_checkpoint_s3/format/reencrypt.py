@@ -43,12 +43,7 @@ class Reencryptor:
         self._frames: dict[tuple[str, str, str, int], Frame] = {}
 
     def has_lenders(self, container: Container, scope: NamespaceScope) -> bool:
-        """Return whether all lenders of an object were written before.
-
-        Args:
-            container: The object.
-            scope: The target namespace.
-        """
+        """Return whether all lenders of an object were written to the target namespace before."""
         borrowed = (frame for frame in container.frames if frame.lender is not None)
         return all(_place(scope, frame) in self._frames for frame in borrowed)
 

@@ -36,12 +36,7 @@ def dump(serde: SerializerProtocol, value: Any) -> Dumped:
 
 
 def compression_for(kinds: Iterable[str], default: Compression) -> Compression:
-    """Return the compression for values: `none` if the serializer encrypts them.
-
-    Args:
-        kinds: The serializer's types for the values.
-        default: The compression otherwise.
-    """
+    """Return the compression for values of these types: `none` if the serializer encrypts them."""
     return "none" if any(ENCRYPTED_TYPE in kind for kind in kinds) else default
 
 

@@ -106,11 +106,7 @@ class Tombstones:
 
 
 def decode_tombstones(data: bytes, key: str | None = None) -> Tombstones:
-    """Parse a tombstones object.
-
-    Args:
-        data: The whole object.
-        key: Its key, for the error message.
+    """Parse a tombstones object. Its key is for the error message.
 
     Raises:
         CorruptObjectError: It isn't one, is damaged, or was written by a later version of the package.
@@ -133,11 +129,7 @@ def decode_tombstones(data: bytes, key: str | None = None) -> Tombstones:
 
 
 def name_of(path: str) -> bytes:
-    """Return the name of an object in tombstones, a digest.
-
-    Args:
-        path: Its key below its thread's folder.
-    """
+    """Return the name of an object in tombstones: a digest of its key below its thread's folder."""
     return hashlib.sha256(path.encode()).digest()[:_NAME]
 
 

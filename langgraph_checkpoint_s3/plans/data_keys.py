@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from langgraph_checkpoint_s3.crypto.key_cache import KeyCache
-from langgraph_checkpoint_s3.crypto.provider import DataKey, KeyRef
+from langgraph_checkpoint_s3.crypto.provider import DataKey, KeyProvider, KeyRef
 from langgraph_checkpoint_s3.errors import DecryptionError, S3CheckpointError
 from langgraph_checkpoint_s3.format.container import object_key_ref
 from langgraph_checkpoint_s3.plans.context import Context
@@ -81,19 +81,18 @@ def run_calls(plan: Plan[T]) -> T:
                 answers.append(Failure(error))
 
 
-def _current(provider: Any) -> DataKey:
+def _current(provider: KeyProvider) -> DataKey:
     try:
-        found: DataKey = provider.current()
+        return provider.current()
     except S3CheckpointError:
         raise
     except Exception as error:
         raise DecryptionError(
             f"The key provider gave no key to write with ({type(error).__name__}); nothing was written"
         ) from error
-    return found
 
 
-def _unlocked(provider: Any, ref: KeyRef) -> DataKey:
+def _unlocked(provider: KeyProvider, ref: KeyRef) -> DataKey:
     try:
         return DataKey(ref, provider.unlock(ref))
     except S3CheckpointError:
