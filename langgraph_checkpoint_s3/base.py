@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from langgraph_checkpoint_s3.config import S3Config, unknown_setting
-from langgraph_checkpoint_s3.crypto.aead import SECRET_BYTES, derive
+from langgraph_checkpoint_s3.crypto.aead import derive_key
 from langgraph_checkpoint_s3.crypto.key_cache import KeyCache
+from langgraph_checkpoint_s3.crypto.provider import SECRET_BYTES
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.fork_safety import renew_after_fork
 from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy
@@ -306,7 +307,7 @@ def _vault(config: S3Config, encryption: KeyProvider | None) -> KeyCache | None:
             f"encryption={type(encryption).__name__}(…) is no key provider: pass a KeyRing, KmsKeys, or a "
             "KeyProvider of your own."
         )
-    derive(bytes(SECRET_BYTES), "check")  # that the library is there
+    derive_key(bytes(SECRET_BYTES), "check")  # that the library is there
     return KeyCache(encryption, required=config.require_encryption or config.private_keys)
 
 
@@ -320,7 +321,7 @@ def _names(config: S3Config, encryption: KeyProvider | None) -> NameHasher | Non
             "private_keys=True needs a key to hash names with: give the key provider a names_key. It can "
             "never be changed for a prefix: with another one, nothing is found."
         )
-    return NameHasher(derive(secret, "names"))
+    return NameHasher(derive_key(secret, "names"))
 
 
 def _split(keywords: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

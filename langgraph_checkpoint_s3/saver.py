@@ -15,8 +15,13 @@ from langgraph.checkpoint.base import (
 )
 
 from langgraph_checkpoint_s3.base import BaseS3Saver
-from langgraph_checkpoint_s3.format.ids import runs_of, several, thread_name, threads_of
-from langgraph_checkpoint_s3.format.size_estimate import COALESCE_BELOW, estimate_size
+from langgraph_checkpoint_s3.format.ids import (
+    require_iterable,
+    thread_name,
+    unique_run_ids,
+    unique_thread_ids,
+)
+from langgraph_checkpoint_s3.format.serialization import COALESCE_BELOW, estimate_size
 from langgraph_checkpoint_s3.plans import delete, load, put
 from langgraph_checkpoint_s3.plans.context import Address, before_of
 from langgraph_checkpoint_s3.plans.plan import Plan
@@ -246,11 +251,11 @@ class S3Saver(BaseS3Saver):
             InvalidKeyError: It isn't a list of ids. Nothing was sent.
             S3CheckpointError: Something couldn't be deleted; the message says how much was.
         """
-        self._store.run(delete.delete_for_runs(self._context(), runs_of(run_ids)))
+        self._store.run(delete.delete_for_runs(self._context(), unique_run_ids(run_ids)))
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """`delete_for_runs`, as a coroutine."""
-        await self._store.arun(delete.delete_for_runs(self._context(), runs_of(run_ids)))
+        await self._store.arun(delete.delete_for_runs(self._context(), unique_run_ids(run_ids)))
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy a thread's checkpoints and writes, on the server, in parallel.
@@ -386,7 +391,7 @@ class S3Saver(BaseS3Saver):
         from langgraph_checkpoint_s3.plans import delta_history
 
         return delta_history.delta_history(
-            self._context(), Address.of(config), list(several(channels, "channels"))
+            self._context(), Address.of(config), list(require_iterable(channels, "channels"))
         )
 
     def _copy(self, source: str, target: str) -> Plan[None]:
@@ -395,4 +400,4 @@ class S3Saver(BaseS3Saver):
         return copy_thread.copy_thread(self._context(), thread_name(source), thread_name(target))
 
     def _prune(self, thread_ids: Sequence[str], strategy: str) -> Plan[None]:
-        return delete.prune(self._context(), list(threads_of(thread_ids)), strategy)
+        return delete.prune(self._context(), list(unique_thread_ids(thread_ids)), strategy)

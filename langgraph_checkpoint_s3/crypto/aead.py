@@ -1,14 +1,13 @@
-"""How an object's bytes are encrypted: AES-256-GCM, bound to the place that the object has.
+"""AES-256-GCM for an object's bytes, bound to the place of the object.
 
-Each frame is sealed after it was compressed, and the header as a whole. What is sealed is twelve bytes
-(the nonce), the ciphertext and its tag of sixteen bytes. The place (bucket and prefix, thread, namespace,
-checkpoint, the end of the key) and the format's version are its associated data: moved to another key, an
-object doesn't decrypt. Every thread of a place has an AES key of its own, derived from the data key, so that
-however much is written nowhere do random nonces become too many for one key. Where the same bytes must come
-out again, in copies and what is rewritten in its place, the nonce is made of what is encrypted, with a key of
-its own.
+Each frame is encrypted after it was compressed, and the header as a whole. The result is twelve bytes (the
+nonce), the ciphertext and its tag of sixteen bytes. The associated data are the place (bucket and prefix,
+thread, namespace, checkpoint, the end of the key) and the format's version: moved to another key, an object
+doesn't decrypt.
 
-A *data key* is what a key provider gives, 32 bytes; its `KeyRef` stands in the open in each object.
+Every thread of a place has an AES key of its own, derived from the data key. However much is written in a
+bucket, no single AES key sees too many random nonces. Copies and objects rewritten in place must come out as
+the same bytes again: their nonces are derived from the plaintext with a separate key.
 """
 
 from __future__ import annotations
@@ -16,81 +15,54 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import msgpack
 
+from langgraph_checkpoint_s3.crypto.provider import MAX_KEY_ID, MAX_WRAPPED_KEY, SECRET_BYTES, KeyRef
 from langgraph_checkpoint_s3.errors import DecryptionError, InvalidConfigError, NotSupportedError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-SECRET_BYTES: Final = 32
-OVERHEAD: Final = 12 + 16
-"""Bytes that sealing adds."""
-
-MOST_NAME: Final = 2048
-"""Characters of a key's name."""
-MOST_WRAPPED: Final = 6 * 1024
-"""Bytes of a wrapped data key, which is KMS's limit."""
-
 _NONCE_BYTES: Final = 12
-_MOST: Final = 2**31 - 1
-"""Bytes that `cryptography` encrypts at once."""
+_TAG_BYTES: Final = 16
+OVERHEAD: Final = _NONCE_BYTES + _TAG_BYTES
+"""Bytes that encryption adds."""
 
-
-class KeyRef(NamedTuple):
-    """Which data key something is encrypted with. It is no secret.
-
-    Attributes:
-        id: The master key's name: one of a key ring, or a KMS key's ARN.
-        wrapped: The data key as the master key has encrypted it; empty if the master key is the data key.
-    """
-
-    id: str
-    wrapped: bytes = b""
+_MAX_PLAINTEXT: Final = 2**31 - 1
+"""Most bytes that `cryptography` encrypts at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class DataKey:
-    """A key to encrypt with.
+class ThreadCipher:
+    """Cipher of one thread for one data key.
 
     Attributes:
-        ref: How objects refer to it.
-        secret: Its 32 bytes.
-    """
-
-    ref: KeyRef
-    secret: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Cipher:
-    """A thread's cipher for a data key.
-
-    Attributes:
-        aead: Encrypts and decrypts.
-        nonces: The key of nonces that aren't drawn.
+        aead: The thread's AES key.
+        nonce_key: The key of nonces that are derived rather than random.
     """
 
     aead: AESGCM
-    nonces: bytes = field(repr=False)
+    nonce_key: bytes = field(repr=False)
 
-    def nonce(self, plain: bytes | memoryview, bound: bytes) -> bytes:
-        """The nonce of bytes and of what they are bound to: as good as drawn, and the same each time.
+    def derive_nonce(self, plaintext: bytes | memoryview, associated_data: bytes) -> bytes:
+        """Return a nonce that depends on the arguments alone, and is as good as a random one.
 
-        With it the ciphertext shows that the same was encrypted again in the same place, and nothing else.
+        With it, the ciphertext reveals that the same was encrypted again in the same place, and nothing else.
         """
-        made = hmac.new(self.nonces, len(bound).to_bytes(8, "big") + bound, hashlib.sha256)
-        made.update(plain)
-        return made.digest()[:_NONCE_BYTES]
+        # The length keeps the two apart: else b"a" + b"bc" and b"ab" + b"c" would share a nonce.
+        mac = hmac.new(self.nonce_key, len(associated_data).to_bytes(8, "big"), hashlib.sha256)
+        mac.update(associated_data)
+        mac.update(plaintext)
+        return mac.digest()[:_NONCE_BYTES]
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectCipher:
-    """What one object is sealed with.
+    """Cipher of one object.
 
     Attributes:
         ref: The data key.
@@ -99,8 +71,8 @@ class ObjectCipher:
         namespace: The namespace, as the key has it.
         checkpoint_id: The checkpoint.
         leaf: The end of the key.
-        ciphers: Gives a thread's cipher for a data key, and the key of its repeatable nonces.
-        repeatable: Whether the same bytes become the same each time.
+        get_thread_cipher: Returns the cipher for a data key and a thread (with its place).
+        deterministic: Whether the same plaintext gives the same bytes each time.
     """
 
     ref: KeyRef
@@ -109,42 +81,38 @@ class ObjectCipher:
     namespace: str
     checkpoint_id: str
     leaf: str
-    ciphers: Callable[[KeyRef, str], Cipher] = field(repr=False)
-    repeatable: bool = False
+    get_thread_cipher: Callable[[KeyRef, str], ThreadCipher] = field(repr=False)
+    deterministic: bool = False
 
-    def close(self, plain: bytes | memoryview, *more: Any) -> bytes:
-        """Encrypt.
-
-        Args:
-            plain: The bytes.
-            *more: What else they are bound to.
+    def encrypt(self, plaintext: bytes | memoryview, *context: str | int) -> bytes:
+        """Encrypt bytes, with the context as further associated data.
 
         Raises:
             NotSupportedError: They are too many.
         """
-        if len(plain) > _MOST:
+        if len(plaintext) > _MAX_PLAINTEXT:
             raise NotSupportedError(
-                f"A value of {len(plain)} bytes, compressed, can't be encrypted: {_MOST} are the most. "
-                "Nothing was written"
+                f"A value of {len(plaintext)} bytes, compressed, can't be encrypted: {_MAX_PLAINTEXT} are "
+                "the most. Nothing was written"
             )
-        cipher, bound = self._cipher(), self._bound(more)
-        nonce = cipher.nonce(plain, bound) if self.repeatable else os.urandom(_NONCE_BYTES)
-        return nonce + cipher.aead.encrypt(nonce, plain, bound)
+        cipher, associated_data = self._thread_cipher(), self._associated_data(context)
+        if self.deterministic:
+            nonce = cipher.derive_nonce(plaintext, associated_data)
+        else:
+            nonce = os.urandom(_NONCE_BYTES)
+        return nonce + cipher.aead.encrypt(nonce, plaintext, associated_data)
 
-    def open(self, sealed: bytes | memoryview, *more: Any) -> bytes:
-        """Decrypt.
-
-        Args:
-            sealed: What `close` made.
-            *more: As for `close`.
+    def decrypt(self, encrypted: bytes | memoryview, *context: str | int) -> bytes:
+        """Decrypt what `encrypt` returned for the same context.
 
         Raises:
-            DecryptionError: The key is missing, or they aren't what `close` made in this place.
+            DecryptionError: The key is missing, or another key or place was used for `encrypt`.
         """
-        cipher = self._cipher()
-        view = memoryview(sealed)
+        cipher = self._thread_cipher()
+        view = memoryview(encrypted)
+        nonce, ciphertext = bytes(view[:_NONCE_BYTES]), view[_NONCE_BYTES:]
         try:
-            return cipher.aead.decrypt(bytes(view[:_NONCE_BYTES]), view[_NONCE_BYTES:], self._bound(more))
+            return cipher.aead.decrypt(nonce, ciphertext, self._associated_data(context))
         except Exception as error:  # noqa: BLE001  # InvalidTag, and ValueError where it is short
             raise DecryptionError(
                 f"The object doesn't decrypt with the key {self.ref.id!r} ({type(error).__name__}) as one of "
@@ -153,26 +121,26 @@ class ObjectCipher:
                 "written, say which by the setting encrypted_for"
             ) from None
 
-    def lender(self, checkpoint_id: str, leaf: str, ref: KeyRef) -> ObjectCipher:
-        """Return what the frames of another checkpoint of the namespace are sealed with."""
+    def for_lender(self, checkpoint_id: str, leaf: str, ref: KeyRef) -> ObjectCipher:
+        """Return the cipher of another checkpoint of the same namespace, whose frames are borrowed."""
         return replace(self, checkpoint_id=checkpoint_id, leaf=leaf, ref=ref)
 
-    def _cipher(self) -> Cipher:
-        return self.ciphers(self.ref, self.place + self.thread)
+    def _thread_cipher(self) -> ThreadCipher:
+        return self.get_thread_cipher(self.ref, self.place + self.thread)
 
-    def _bound(self, more: tuple[Any, ...]) -> bytes:
+    def _associated_data(self, context: Sequence[str | int]) -> bytes:
         place = (self.place, self.thread, self.namespace, self.checkpoint_id, self.leaf)
-        bound: bytes = msgpack.packb(("LGS3", 1, *place, *more), use_bin_type=True)
-        return bound
+        packed: bytes = msgpack.packb(("LGS3", 1, *place, *context), use_bin_type=True)
+        return packed
 
 
-def derive(secret: bytes, purpose: str, name: str = "") -> bytes:
-    """A key for one purpose, from another one (HKDF-SHA256).
+def derive_key(secret: bytes, purpose: str, name: str = "") -> bytes:
+    """Derive a key for one purpose from another one (HKDF-SHA256).
 
     Raises:
         InvalidConfigError: `cryptography` isn't installed, or the secret hasn't 32 bytes.
     """
-    given: object = secret
+    given: object = secret  # a provider of the user's own may return anything
     if not isinstance(given, bytes) or len(given) != SECRET_BYTES:
         raise InvalidConfigError(f"A key provider gave something else than {SECRET_BYTES} bytes for a key.")
     try:
@@ -187,33 +155,23 @@ def derive(secret: bytes, purpose: str, name: str = "") -> bytes:
     return HKDF(SHA256(), SECRET_BYTES, salt=None, info=info).derive(secret)
 
 
-def cipher(secret: bytes, thread: str) -> Cipher:
-    """Return a thread's cipher for a data key.
-
-    Args:
-        secret: The data key.
-        thread: The thread's folder, with its bucket and prefix.
-    """
-    key, nonces = derive(secret, "thread", thread), derive(secret, "nonces", thread)
+def make_thread_cipher(secret: bytes, thread: str) -> ThreadCipher:
+    """Return a data key's cipher for a thread, given by its folder with bucket and prefix."""
+    key, nonce_key = derive_key(secret, "thread", thread), derive_key(secret, "nonces", thread)
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    return Cipher(AESGCM(key), nonces)
+    return ThreadCipher(AESGCM(key), nonce_key)
 
 
-def pack_ref(ref: KeyRef) -> list[Any]:
-    """A reference as headers write it."""
-    return [ref.id, ref.wrapped]
-
-
-def unpack_ref(row: Any) -> KeyRef:
-    """A reference as headers write it, checked.
+def unpack_key_ref(row: Any) -> KeyRef:
+    """Return a reference from a header, once it is checked.
 
     Raises:
         ValueError: It isn't one.
     """
-    name, wrapped = row
-    if not isinstance(name, str) or not isinstance(wrapped, bytes):
+    key_id, wrapped = row
+    if not isinstance(key_id, str) or not isinstance(wrapped, bytes):
         raise ValueError("something else where a key's name belongs")
-    if len(name) > MOST_NAME or len(wrapped) > MOST_WRAPPED:
+    if len(key_id) > MAX_KEY_ID or len(wrapped) > MAX_WRAPPED_KEY:
         raise ValueError("a key's name that is too long")
-    return KeyRef(name, wrapped)
+    return KeyRef(key_id, wrapped)

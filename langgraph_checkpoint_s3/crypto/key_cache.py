@@ -1,6 +1,7 @@
-"""The keys that a saver has at hand: what its provider gave, for as long as it may be kept.
+"""In-memory cache of data keys. Entries expire after the provider's `cache_seconds`.
 
-It asks nobody: plans do that (`plans/data_keys.py`), since a provider may have to ask a network.
+The cache never calls the provider for a key: plans do (`plans/data_keys.py`), since a provider may use the
+network.
 """
 
 from __future__ import annotations
@@ -9,39 +10,40 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Final
 
-from langgraph_checkpoint_s3.crypto.aead import Cipher, DataKey, KeyRef, ObjectCipher, cipher
+from langgraph_checkpoint_s3.crypto.aead import ObjectCipher, ThreadCipher, make_thread_cipher
+from langgraph_checkpoint_s3.crypto.provider import DataKey, KeyProvider, KeyRef
 from langgraph_checkpoint_s3.errors import DecryptionError
 from langgraph_checkpoint_s3.fork_safety import renew_after_fork
 
-_MOST_KEYS: Final = 4096
-_MOST_CIPHERS: Final = 4096
+_MAX_KEYS: Final = 4096
+_MAX_CIPHERS: Final = 4096
 
 
 class KeyCache:
     """Data keys by their references.
 
     Args:
-        provider: Where keys come from, a `KeyProvider`.
-        required: Whether what isn't encrypted is refused.
-        clock: Seconds that only grow.
+        provider: Source of the keys.
+        required: Whether objects that aren't encrypted are refused.
+        clock: Monotonic time in seconds.
     """
 
     def __init__(
-        self, provider: Any, *, required: bool = False, clock: Callable[[], float] = time.monotonic
+        self, provider: KeyProvider, *, required: bool = False, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.provider = provider
         self.required = required
         self._clock = clock
         self._keys: OrderedDict[KeyRef, tuple[float, DataKey | str]] = OrderedDict()
-        self._ciphers: OrderedDict[tuple[KeyRef, str], Cipher] = OrderedDict()
+        self._ciphers: OrderedDict[tuple[KeyRef, str], ThreadCipher] = OrderedDict()
         self._current: tuple[float, DataKey] | None = None
         self.after_fork()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Keep the keys."""
+        """Replace the lock, which another thread may have held. The keys are kept."""
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -49,54 +51,53 @@ class KeyCache:
 
     @property
     def current(self) -> DataKey | None:
-        """The key to write with, if it may still be used."""
+        """The key to write with, unless it has expired."""
+        oldest = self._oldest_valid()
         with self._lock:
-            if self._current is not None and self._is_fresh(self._current[0]):
+            if self._current is not None and self._current[0] > oldest:
                 return self._current[1]
         return None
 
-    def lacking(self, refs: Iterable[KeyRef]) -> list[KeyRef]:
-        """Those of the references whose keys are to be asked for."""
+    def missing(self, refs: Iterable[KeyRef]) -> list[KeyRef]:
+        """Return the references whose keys must be fetched: unknown, expired, or failed the last time."""
+        oldest = self._oldest_valid()
         with self._lock:
-            return [
-                ref
-                for ref in dict.fromkeys(refs)
-                if ref not in self._keys
-                or isinstance(self._keys[ref][1], str)
-                or not self._is_fresh(self._keys[ref][0])
-            ]
+            found = {ref: self._keys.get(ref) for ref in refs}
+        return [
+            ref
+            for ref, entry in found.items()
+            if entry is None or isinstance(entry[1], str) or not entry[0] > oldest
+        ]
 
-    def keep(self, key: DataKey, *, current: bool = False) -> None:
-        """Remember a key, perhaps as the one to write with."""
-        cipher(key.secret, "")  # tells at once what is wrong with it
+    def add(self, key: DataKey, *, current: bool = False) -> None:
+        """Store a key, perhaps as the one to write with.
+
+        Raises:
+            InvalidConfigError: It can't be a key, or `cryptography` isn't installed.
+        """
+        make_thread_cipher(key.secret, "")  # raises if the key isn't one, before anything uses it
         with self._lock:
             now = self._clock()
-            self._remember(key.ref, (now, key))
+            self._store(key.ref, (now, key))
             if current:
                 self._current = (now, key)
 
-    def keep_failure(self, ref: KeyRef, why: str) -> None:
-        """Remember why there is no key, for who is about to need it."""
+    def add_failure(self, ref: KeyRef, reason: str) -> None:
+        """Store why a key couldn't be fetched. Ciphers that were made of it earlier are dropped."""
         with self._lock:
             for each in [each for each in self._ciphers if each[0] == ref]:
                 del self._ciphers[each]
-            self._remember(ref, (self._clock(), why))
+            self._store(ref, (self._clock(), reason))
 
-    def seal(self, ref: KeyRef, place: str, namespace: str, checkpoint_id: str, leaf: str) -> ObjectCipher:
-        """Return what an object is sealed with.
-
-        Args:
-            ref: The data key.
-            place: Its bucket and prefix.
-            namespace: The folder of its namespace.
-            checkpoint_id: The checkpoint.
-            leaf: The end of its key.
-        """
+    def object_cipher(
+        self, ref: KeyRef, place: str, namespace: str, checkpoint_id: str, leaf: str
+    ) -> ObjectCipher:
+        """Return the cipher of an object in a place (bucket and prefix) and a namespace's folder."""
         thread, folder = namespace.rstrip("/").split("/")[-2:]
-        return ObjectCipher(ref, place, thread, folder, checkpoint_id, leaf, self._cipher)
+        return ObjectCipher(ref, place, thread, folder, checkpoint_id, leaf, self._thread_cipher)
 
-    def _cipher(self, ref: KeyRef, thread: str) -> Cipher:
-        """A thread's cipher. A key that was there when a plan began is used until it ends."""
+    def _thread_cipher(self, ref: KeyRef, thread: str) -> ThreadCipher:
+        # Expiry isn't checked here: a plan that began with a key ends with it.
         with self._lock:
             found = self._ciphers.get((ref, thread))
             if found is not None:
@@ -105,18 +106,22 @@ class KeyCache:
             _, key = self._keys.get(ref, (0.0, "it wasn't asked for"))
         if isinstance(key, str):
             raise DecryptionError(f"The key {ref.id!r} isn't there: {key}")
-        made = cipher(key.secret, thread)
+        made = make_thread_cipher(key.secret, thread)
         with self._lock:
             self._ciphers[ref, thread] = made
-            if len(self._ciphers) > _MOST_CIPHERS:
+            if len(self._ciphers) > _MAX_CIPHERS:
                 self._ciphers.popitem(last=False)
         return made
 
-    def _remember(self, ref: KeyRef, known: tuple[float, DataKey | str]) -> None:
-        self._keys[ref] = known
+    def _store(self, ref: KeyRef, entry: tuple[float, DataKey | str]) -> None:
+        self._keys[ref] = entry
         self._keys.move_to_end(ref)
-        if len(self._keys) > _MOST_KEYS:
+        if len(self._keys) > _MAX_KEYS:
             self._keys.popitem(last=False)
 
-    def _is_fresh(self, since: float) -> bool:
-        return self._clock() - since < float(self.provider.cache_seconds)
+    def _oldest_valid(self) -> float:
+        """Return the time before which entries have expired.
+
+        Never called under the lock: `cache_seconds` may be a property of the user's own, of any behaviour.
+        """
+        return self._clock() - float(self.provider.cache_seconds)

@@ -1,7 +1,6 @@
 """Keys from AWS KMS, which makes data keys, and wraps and unwraps them under a key that never leaves it.
 
-Blocking, by boto3: the saver asks in a worker thread. The saver also keeps what it is given for
-`cache_seconds`; here only those who ask for the same at the same time share one request.
+Requests are blocking, by boto3: the saver calls in a worker thread, and caches the keys for `cache_seconds`.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from langgraph_checkpoint_s3.crypto.aead import MOST_WRAPPED, SECRET_BYTES, DataKey, KeyRef
+from langgraph_checkpoint_s3.crypto.provider import MAX_WRAPPED_KEY, SECRET_BYTES, DataKey, KeyRef
 from langgraph_checkpoint_s3.encryption.kms_client import KmsClient
 from langgraph_checkpoint_s3.encryption.ring import from_base64
 from langgraph_checkpoint_s3.errors import (
@@ -29,39 +28,40 @@ _ARN: Final = re.compile(r"(arn:aws[a-z-]*:kms):([a-z0-9-]+):([0-9]+):((?:key|al
 
 
 class KmsKeys:
-    """Envelope encryption by AWS KMS: each data key is made by it, and lies wrapped in the objects.
+    """Envelope encryption by AWS KMS: it makes the data keys, which are stored wrapped in the objects.
 
     Costs, as of 2026: 1 USD a month for a customer managed key, and 0.03 USD for 10,000 requests, of
     which 20,000 a month are free (https://aws.amazon.com/kms/pricing/). A saver that writes makes a
-    request each `cache_seconds`; one that reads makes one for each data key that it meets. So have
-    few savers a process. A request is given up after 5 attempts, each of which waits 10 s for an answer.
+    request every `cache_seconds`; one that reads makes one for each data key that it finds. So have
+    few savers per process. A request fails after 5 attempts, each of which waits 10 s for an answer.
 
     IAM actions, on the master keys: `kms:GenerateDataKey` to write, `kms:Decrypt` to read,
     `kms:GenerateDataKeyWithoutPlaintext` for `new_names_key`.
 
-    Automatic rotation within KMS needs nothing here: the key's ARN stays, and KMS keeps the old
-    material. To change to another master key, add the old one's ARN to `also_read` wherever objects are read,
-    and the new one's too; then change `key_id`.
+    Automatic rotation by KMS needs no change: the key's ARN stays, and KMS keeps the old material. To change
+    to another master key, add both ARNs to `also_read` wherever objects are read; then change `key_id`.
 
     Args:
-        key_id: The master key to write with: the ARN or id of a key, or an alias. An alias shouldn't be
-            pointed elsewhere before the old key's ARN is in `also_read`.
-        also_read: ARNs or ids (no aliases) of other master keys that may be asked to unwrap. Data keys of
-            any other are refused, and nothing is sent. Default: none. In the same region as `key_id`.
+        key_id: The master key to write with: the ARN or id of a key, or an alias. Before an alias is pointed
+            to another key, add the old key's ARN to `also_read`.
+        also_read: ARNs or ids (no aliases) of other master keys that may unwrap, in the same region as
+            `key_id`. Data keys of any other are rejected without a request. Default: none.
         client: A boto3 KMS client to use as it is. Default: one of our own, made on first use.
         session: A `boto3.Session` to make the client from.
         region: The keys' region. Default: the one in their ARNs, else AWS's own chain.
         endpoint_url: Another address for KMS, such as a VPC endpoint's.
-        encryption_context: What KMS binds the data keys to; shows up in CloudTrail, and policies can ask for
-            it. Not secret, and must never change: with another one nothing can be unwrapped.
-        cache_seconds: How long a saver may keep an unwrapped key, in seconds; 0 asks each time. Longer is
-            cheaper; so long after access to the master key is withdrawn, a running process still reads and
-            writes, and so much is encrypted with one data key. Default: 5 minutes, or 12 requests an hour.
-        names_key: What `new_names_key()` returned once, or its base64; for `private_keys`. It is unwrapped
-            where a saver is made, which blocks for the first one.
+        encryption_context: The context that KMS binds the data keys to. It shows up in CloudTrail, and
+            policies can require it. Not secret, and must never change: with another one nothing can be
+            unwrapped.
+        cache_seconds: How long a saver may keep an unwrapped key, in seconds; 0 makes a request each time.
+            Longer is cheaper, but more is encrypted with one data key, and a running process still reads and
+            writes for that long after access to the master key is withdrawn. Default: 5 minutes, or 12
+            requests an hour.
+        names_key: The bytes that `new_names_key()` returned, or their base64; for `private_keys`. It is
+            unwrapped when a saver is made, which blocks for the first one.
 
     Raises:
-        InvalidConfigError: An argument can't be.
+        InvalidConfigError: An argument is invalid.
     """
 
     def __init__(
@@ -82,13 +82,13 @@ class KmsKeys:
         self._context = _checked_context(encryption_context)
         self.cache_seconds = _checked_seconds(cache_seconds)
         wrapped = from_base64(names_key) if isinstance(names_key, str) else names_key
-        if names_key is not None and not (isinstance(wrapped, bytes) and 0 < len(wrapped) <= MOST_WRAPPED):
+        if names_key is not None and not (isinstance(wrapped, bytes) and 0 < len(wrapped) <= MAX_WRAPPED_KEY):
             raise InvalidConfigError("names_key must be what new_names_key() returned, or its base64")
         self._wrapped_names = wrapped
         self._names: bytes | None = None
 
     def current(self) -> DataKey:
-        """A new data key (`kms:GenerateDataKey`).
+        """Return a new data key (`kms:GenerateDataKey`).
 
         Raises:
             AccessDeniedError: The credentials lack the action.
@@ -101,21 +101,21 @@ class KmsKeys:
         """Unwrap a data key (`kms:Decrypt`).
 
         Raises:
-            DecryptionError: It was wrapped under a key that isn't allowed here, is gone or disabled,
-                with another encryption context, or not by KMS.
+            DecryptionError: It was wrapped under a key that isn't in `key_id` or `also_read`, is deleted or
+                disabled, with another encryption context, or not by KMS.
             AccessDeniedError: The credentials lack the action.
             StorageUnavailableError: KMS can't be reached, or keeps failing.
         """
-        if not 0 < len(ref.wrapped) <= MOST_WRAPPED:
+        if not 0 < len(ref.wrapped) <= MAX_WRAPPED_KEY:
             raise DecryptionError(
                 f"The object is sealed with key {ref.id[:200]!r}, which isn't one of AWS KMS. "
                 "Read it with its own provider"
             )
-        key = self._allowed(ref.id)
+        key = self._configured_key(ref.id)
         return self._client.once(ref, lambda: self._decrypt(key, ref.wrapped, ref.id))
 
     def names_key(self) -> bytes | None:
-        """The names key, unwrapped the first time (`kms:Decrypt`); `None` if none was given.
+        """Return the names key, unwrapped the first time (`kms:Decrypt`); `None` if none was given.
 
         Raises:
             S3CheckpointError: As `unlock` does.
@@ -128,9 +128,9 @@ class KmsKeys:
         return self._names
 
     def new_names_key(self) -> bytes:
-        """A new wrapped names key, to be kept and passed as `names_key` ever after.
+        """Return a new wrapped names key. Keep it, and pass it as `names_key` from then on.
 
-        Not secret without access to the master key, but lost with it. Needs
+        It isn't secret, since it is wrapped by the master key. If that key is lost, so is this one. Needs
         `kms:GenerateDataKeyWithoutPlaintext`.
 
         Raises:
@@ -142,7 +142,7 @@ class KmsKeys:
         return bytes(answer["CiphertextBlob"])
 
     def close(self) -> None:
-        """Close the client's connections, if it is of our own making. The next use makes a new one."""
+        """Close the connections, unless the client is the user's own. The next use makes a new one."""
         self._client.close()
 
     def __repr__(self) -> str:
@@ -162,23 +162,23 @@ class KmsKeys:
         answer = self._ask("generate_data_key", key, KeySpec="AES_256", KeyId=key)
         return DataKey(KeyRef(str(answer["KeyId"]), bytes(answer["CiphertextBlob"])), _plaintext(answer, key))
 
-    def _allowed(self, id: str) -> str:
-        """Our own name for the key that an object names: KMS is asked by no other."""
+    def _configured_key(self, id: str) -> str:
+        """Return the configured name of the key that an object names. KMS is never asked by another name."""
         for key in self._keys:
-            if _same(key, id):
+            if _same_key(key, id):
                 return key
         if _is_alias(self._keys[0]) and _is_key_arn(id):
-            return self._keys[0]  # KMS refuses if that isn't what it points to
+            return self._keys[0]  # KMS rejects it if the alias points to another key
         raise DecryptionError(
             f"The object's data key is wrapped under {id[:200]!r}, which isn't key_id ({self._keys[0]!r}) "
             "or in also_read. If it is a master key of yours, add its ARN to also_read"
         )
 
     def _decrypt(self, key: str, wrapped: bytes, id: str) -> bytes:
-        called = id if _same(key, id) else f"{id[:200]} (asked as {key})"
-        answer = self._ask("decrypt", called, CiphertextBlob=wrapped, KeyId=key)
+        shown = id if _same_key(key, id) else f"{id[:200]} (asked as {key})"
+        answer = self._ask("decrypt", shown, CiphertextBlob=wrapped, KeyId=key)
         unwrapped_by = str(answer["KeyId"])
-        if not _same(unwrapped_by, id):
+        if not _same_key(unwrapped_by, id):
             del answer  # error reporters show a frame's variables
             raise DecryptionError(
                 f"KMS unwrapped the data key with {unwrapped_by!r}; the object names {id[:200]!r}"
@@ -186,7 +186,7 @@ class KmsKeys:
         return _plaintext(answer, id)
 
     def _decrypt_names(self, wrapped: bytes) -> bytes:
-        """Try our keys one by one: the blob doesn't say which of them wrapped it."""
+        """Unwrap the names key with one key after another: the blob doesn't say which of them wrapped it."""
         errors: list[S3CheckpointError] = []
         for key in self._keys:
             try:
@@ -259,8 +259,8 @@ def _is_key_arn(key: str) -> bool:
     return match is not None and match[4].startswith("key/")
 
 
-def _same(one: str, other: str) -> bool:
-    """Whether two names mean one master key. Replicas of a multi-Region key do."""
+def _same_key(one: str, other: str) -> bool:
+    """Return whether two names mean one master key, as those of a multi-Region key's replicas do."""
     if one == other:
         return True
     a, b = _ARN.fullmatch(one), _ARN.fullmatch(other)

@@ -1,4 +1,4 @@
-"""How AWS KMS is asked: one client a process, one request for all who ask the same, and its errors."""
+"""Client of AWS KMS: one per process, with concurrent equal requests sent once, and errors mapped to ours."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ACTIONS: Final = {
 }
 """The IAM action that each operation needs."""
 
-_OF_THE_KEY: Final = {
+_KEY_ERRORS: Final = {
     "NotFoundException": "KMS knows no such key: check the account, and that the region is the key's",
     "InvalidArnException": "KMS takes it for no key's ARN, or for one of another region",
     "DisabledException": "It is disabled: enable it (kms:EnableKey)",
@@ -42,12 +42,12 @@ _OF_THE_KEY: Final = {
     "ValidationException": "KMS takes the request for invalid: check the key's name",
     "InvalidKeyId": "It is no key's id, ARN or alias",
 }
-_AGAIN: Final = (
+_TRANSIENT: Final = (
     *("Throttling", "LimitExceeded", "KMSInternal", "DependencyTimeout", "KeyUnavailable", "RequestTimeout"),
     *("CloudHsmCluster", "XksProxy", "ServiceUnavailable", "Internal"),
 )
-"""How the codes begin of what may be another one the next time."""
-_WRAPPED: Final = {
+"""Prefixes of error codes that may not recur."""
+_UNWRAP_ERRORS: Final = {
     "InvalidCiphertextException": "it is damaged, or was wrapped with another encryption_context",
     "IncorrectKeyException": "another master key wrapped it. If an alias pointed to that "
     "one before, add its ARN to also_read",
@@ -55,13 +55,13 @@ _WRAPPED: Final = {
 
 
 class KmsClient:
-    """A client of AWS KMS, made on first use, and anew in a forked process.
+    """Client of AWS KMS, made on first use, and again in a forked process.
 
     Args:
         region: The keys' region; `None` leaves it to AWS's own chain.
         endpoint_url: Another address.
-        client: A client of the user's own, to use as it is.
-        session: A `boto3.Session` of the user's own, to make the client from.
+        client: The user's own client, used as it is.
+        session: The user's own `boto3.Session`, to make the client from.
     """
 
     def __init__(self, region: str | None, endpoint_url: str | None, client: Any, session: Any) -> None:
@@ -76,58 +76,60 @@ class KmsClient:
 
         Args:
             operation: The client's method.
-            key: What errors call the master key.
-            **arguments: The method's.
+            key: The master key's name in error messages.
+            **arguments: The method's arguments.
         """
         client: Any = None
         try:
             process = self._process()
             with process.lock, held_up():
                 client = process.client = process.client or self._given or self._make()
-            with _quiet, limited(Limit(_CONNECT_TIMEOUT + _READ_TIMEOUT)):
+            with _no_logging, limited(Limit(_CONNECT_TIMEOUT + _READ_TIMEOUT)):
                 answer: Mapping[str, Any] = getattr(client, operation)(**arguments)
         except Exception as error:
-            meant = _judge(error, operation, key)
-            if meant is None:
+            mapped = _map_error(error, operation, key)
+            if mapped is None:
                 raise
-            if client is not None and isinstance(meant, AccessDeniedError) and meant.unauthenticated:
-                self._refused(client)
-            raise meant from error
+            if client is not None and isinstance(mapped, AccessDeniedError) and mapped.unauthenticated:
+                self._renew_credentials(client)
+            raise mapped from error
         return answer
 
-    def _refused(self, client: Any) -> None:
-        """Look for other credentials before the next request: this client's were refused, or it has none."""
+    def _renew_credentials(self, client: Any) -> None:
+        """Look for other credentials before the next request: the client has none, or they were rejected."""
         if client is self._given:
             return
         look_again(client)
-        if self._session is not None and lacks_credentials(client):  # the session found none then
+        if self._session is not None and lacks_credentials(client):  # the session had found none
             process = self._process()
             with process.lock:
                 if process.client is client and process.seldom.may():
                     process.client = None
 
-    def once(self, what: object, do: Callable[[], T]) -> T:
-        """Do it, or wait for the thread that is at it already, and share its result or error."""
+    def once(self, key: object, function: Callable[[], T]) -> T:
+        """Call a function. A thread that calls with the same key meanwhile waits, and shares the outcome."""
         process = self._process()
         mine: Future[T] = Future()
         with process.lock:
-            flight: Future[T] = process.flights.setdefault(what, mine)
-        if flight is mine:
+            running: Future[T] = process.running.setdefault(key, mine)
+        if running is mine:
             try:
-                flight.set_result(do())
-            except Exception as error:  # noqa: BLE001  # raised below, and wherever it is waited for
-                flight.set_exception(error)
+                running.set_result(function())
+            except Exception as error:  # noqa: BLE001  # raised below, and in the threads that wait
+                running.set_exception(error)
             finally:
                 with process.lock:
-                    del process.flights[what]
-                flight.cancel()  # if it isn't done: Ctrl-C is for the thread that got it
+                    del process.running[key]
+                # Only a future that isn't done is cancelled: after a KeyboardInterrupt here, which isn't for
+                # the threads that wait. One of them takes over.
+                running.cancel()
         try:
-            return flight.result()
+            return running.result()
         except CancelledError:
-            return self.once(what, do)
+            return self.once(key, function)
 
     def close(self) -> None:
-        """Close the connections, if the client is of our own making. The next use makes a new one."""
+        """Close the connections, unless the client is the user's own. The next use makes a new one."""
         process = self._processes.pop(os.getpid(), None)
         if process is not None and process.client is not None and self._given is None:
             process.client.close()
@@ -157,43 +159,47 @@ class KmsClient:
 
 
 class _Process:
-    """What a forked process must not share: sockets, and what a thread of its parent's may have held."""
+    """State of one process. A forked one mustn't share its parent's sockets, nor locks that are held."""
 
     def __init__(self) -> None:
         self.client: Any = None
         self.seldom = Seldom()
         self.lock = threading.Lock()
-        self.flights: dict[object, Future[Any]] = {}
+        self.running: dict[object, Future[Any]] = {}
 
 
-class _Quiet(threading.local):
-    """Keeps botocore from logging KMS's answers at level DEBUG: data keys stand in them in plaintext."""
+class _NoLogging(threading.local):
+    """Suppresses botocore's DEBUG logs of KMS's answers, which have data keys in plaintext.
+
+    The filter is installed with the first request, and lets everything through outside of one.
+    """
 
     active = False
 
     def __enter__(self) -> None:
+        logging.getLogger("botocore.parsers").addFilter(_suppress)  # does nothing if it is there
         self.active = True
 
     def __exit__(self, *_: object) -> None:
         self.active = False
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not self.active
+
+_no_logging: Final = _NoLogging()
 
 
-_quiet: Final = _Quiet()
-logging.getLogger("botocore.parsers").addFilter(_quiet.filter)
+def _suppress(_record: logging.LogRecord) -> bool:
+    return not _no_logging.active
 
 
-def _judge(error: Exception, operation: str, key: str) -> S3CheckpointError | None:
-    """What an error of botocore's means; `None` if it is none."""
+def _map_error(error: Exception, operation: str, key: str) -> S3CheckpointError | None:
+    """Return our error for one of botocore's; `None` for any other."""
     from botocore import exceptions as boto
 
     action = ACTIONS[operation]
-    told = of_credentials(error)
-    if told is not None:
-        told.reason = f"{told.reason}. It was for {action} with {key}"
-        return told
+    without_credentials = of_credentials(error)
+    if without_credentials is not None:
+        without_credentials.reason = f"{without_credentials.reason}. It was for {action} with {key}"
+        return without_credentials
     if isinstance(error, boto.ClientError):
         return _of_response(error.response, operation, key)
     settings = (
@@ -205,9 +211,9 @@ def _judge(error: Exception, operation: str, key: str) -> S3CheckpointError | No
             f"KMS can't be asked with these settings ({error}): check the key, region and endpoint_url"
         )
     if isinstance(error, boto.HTTPClientError):  # botocore keeps the request in it, session token included
-        for held in (vars(error), error.kwargs):
+        for attributes in (vars(error), error.kwargs):
             for name in ("request", "response"):
-                held.pop(name, None)  # type: ignore[misc]  # more than its types know
+                attributes.pop(name, None)  # type: ignore[misc]  # more than its types know
     if isinstance(error, (boto.BotoCoreError, OSError)):
         return StorageUnavailableError(
             f"AWS KMS can't be reached ({type(error).__name__}: {error}) for {action} with {key}. Check "
@@ -231,19 +237,15 @@ def _of_response(response: Any, operation: str, key: str) -> S3CheckpointError:
             action=action,
             request_ids=ids,
         )
-    if code in _WRAPPED:
+    if code in _UNWRAP_ERRORS:
         return DecryptionError(
-            f"KMS can't unwrap the data key with {key}: {_WRAPPED[code]}. {said}", request_ids=ids
+            f"KMS can't unwrap the data key with {key}: {_UNWRAP_ERRORS[code]}. {said}", request_ids=ids
         )
-    if code in _OF_THE_KEY:
-        kind = DecryptionError if operation == "decrypt" else InvalidConfigError
-        return kind(f"The KMS key {key} can't be used. {_OF_THE_KEY[code]}. {said}", request_ids=ids)
-    if 400 <= status < 500 and status != 429 and not code.startswith(_AGAIN):
-        why = (
-            _OF_THE_KEY["InvalidKeyId"]
-            if code.startswith("InvalidKeyId")
-            else "Check the key, its policy and state"
-        )
+    why = _KEY_ERRORS.get(code)
+    if why is None and 400 <= status < 500 and status != 429 and not code.startswith(_TRANSIENT):
+        other = "Check the key, its policy and state"
+        why = _KEY_ERRORS["InvalidKeyId"] if code.startswith("InvalidKeyId") else other
+    if why is not None:
         kind = DecryptionError if operation == "decrypt" else InvalidConfigError
         return kind(f"The KMS key {key} can't be used. {why}. {said}", request_ids=ids)
     attempts = int(metadata.get("RetryAttempts", 0)) + 1

@@ -1,13 +1,13 @@
-"""What a checkpoint borrows from earlier ones, so that a thread's storage grows with its state.
+"""Borrowing from earlier checkpoints, so that a thread's storage grows with its state.
 
-A checkpoint that this process wrote or read is `Known`: its large values' bytes, and in which
-frames of which objects they lie. When its child is written, each value becomes a list of *parts*:
-bytes that are new, and bytes that lie in a frame already and are borrowed from there.
+A checkpoint that this process wrote or read is `Known`: the bytes of its large values, and the frames of
+objects that have them. When its child is written, each value becomes a list of *parts*: new bytes, and bytes
+that are borrowed from an existing frame.
 
-What keeps that list short is the logarithmic method, known from search indexes: what is borrowed
-from one lender is written anew as soon as it is no more than what is new and what smaller lenders
-give. So the lenders' shares of a value at least double from one to the next, there are
-about log2(size) of them, and a byte is written anew about as often.
+The logarithmic method, known from search indexes, keeps that list short: a lender's share is written again
+as soon as it is no more than the new bytes and the shares of smaller lenders together. So the lenders' shares
+of a value at least double from one to the next: there are about log2(size) of them, and a byte is rewritten
+about as often.
 """
 
 from __future__ import annotations
@@ -17,51 +17,51 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from langgraph_checkpoint_s3.crypto.aead import KeyRef
+from langgraph_checkpoint_s3.crypto.provider import KeyRef
 from langgraph_checkpoint_s3.format.byte_diff import CommonRun, common_runs
 from langgraph_checkpoint_s3.format.frames import Frame, Lender, Value
-from langgraph_checkpoint_s3.format.limits import MOST_LENT
+from langgraph_checkpoint_s3.format.limits import MAX_BORROWED_FRAMES
 
 MAX_HORIZON: Final = 7 * 24 * 3600
-"""The most seconds by which anybody's lender is older than its borrower."""
+"""Longest possible horizon, in seconds: no lender is older than its borrower by more."""
 
-_SAME: Final = 5
-"""Seconds by which clocks may differ, and a PUT may take, without anybody's minding."""
-_SKEW: Final = 60
-"""Seconds by which a lender may be from the future: clocks that nearly agree aren't corrected."""
+_CLOCK_TOLERANCE: Final = 5
+"""Seconds by which the writer's clock may differ from the store's, the PUT's duration included."""
+_MAX_FUTURE: Final = 60
+"""Seconds by which a lender may be from the future: small differences of clocks aren't corrected."""
 _ITEM_BYTES: Final = 220
-"""What a value, a piece of one, or a channel's version costs besides its bytes, about."""
-_WELL_USED: Final = 2
-"""A frame is borrowed only if a value uses at least one part in so many of it: it is read whole."""
+"""Approximate memory of a value, a piece of one, or a channel's version, besides its bytes."""
+_MIN_USE: Final = 2
+"""A frame is borrowed only if a value uses at least one part in so many of it, since it is read whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class BorrowPolicy:
-    """When to borrow.
+    """Limits of borrowing.
 
     Attributes:
-        horizon: By how many seconds a lender may be older than its borrower.
-        smallest: Bytes of a serialized value from which it may be borrowed.
-        shortest: Bytes of a run from which it may be borrowed.
-        least: Bytes from which a lender is worth a request when the checkpoint is read.
-        most_lenders: How many lenders a checkpoint may have.
-        most_parts: How many runs of a value may be borrowed.
-        most_frames: How many frames a checkpoint may borrow; with more of them, it borrows nothing.
+        horizon: Most seconds by which a lender may be older than its borrower.
+        min_value: Serialized size from which a value may be borrowed.
+        min_run: Shortest run that may be borrowed, in bytes.
+        min_share: Fewest bytes that make a lender worth a request when the checkpoint is read.
+        max_lenders: Most lenders of a checkpoint.
+        max_runs: Most runs of a value that may be borrowed.
+        max_frames: Most frames that a checkpoint may borrow; with more, it borrows nothing.
     """
 
     horizon: float
-    smallest: int = 16 * 1024
-    shortest: int = 256
-    least: int = 1024
-    most_lenders: int = 20
-    most_parts: int = 64
-    most_frames: int = MOST_LENT
+    min_value: int = 16 * 1024
+    min_run: int = 256
+    min_share: int = 1024
+    max_lenders: int = 20
+    max_runs: int = 64
+    max_frames: int = MAX_BORROWED_FRAMES
 
 
 class Piece(NamedTuple):
-    """Bytes that lie in a frame of an object. The frame is named as another object would: as lent."""
+    """Bytes in a frame of an object. The frame is a borrowed one, as another object would refer to it."""
 
     frame: Frame
     start: int
@@ -70,7 +70,7 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class KnownValue:
-    """A serialized value, and where its bytes lie, in order."""
+    """A serialized value, and the pieces that add up to it."""
 
     type: str
     raw: bytes = field(repr=False)
@@ -83,157 +83,156 @@ class Known:
 
     Attributes:
         checkpoint_id: The checkpoint.
-        serializer: What the serializer calls what it made of the metadata. Another one may
-            encrypt, or not: nothing is borrowed then.
-        sealed: Whether its object is encrypted: only such ones borrow from it then, and else none.
+        serializer: The serializer's type for the metadata. Nothing is borrowed where another one is written
+            with, since only one of them may encrypt.
+        encrypted: Whether its object is encrypted. Only an object that is so, too, borrows from it.
         versions: The channels' versions.
         values: The values that are large enough.
     """
 
     checkpoint_id: str
     serializer: str
-    sealed: bool
+    encrypted: bool
     versions: Mapping[str, Any]
     values: Mapping[str, KnownValue]
 
+    @classmethod
+    def of(
+        cls,
+        lender: Lender,
+        serializer: str,
+        versions: Mapping[str, Any],
+        values: Mapping[str, tuple[Value, bytes]],
+        frames: Sequence[Frame],
+        base: int,
+        key: KeyRef | None = None,
+    ) -> Known:
+        """Return what others may borrow from a checkpoint that was read or written.
+
+        Args:
+            lender: Its object.
+            serializer: The serializer's type for the metadata.
+            versions: The channels' versions.
+            values: The values that are large enough, and their bytes.
+            frames: The object's frames.
+            base: The offset of the first one.
+            key: The key that the object is encrypted with, if it is.
+        """
+        borrowed = [frame.as_borrowed(base, lender, key) for frame in frames]
+        known = {
+            name: KnownValue(
+                value.type,
+                raw,
+                [Piece(borrowed[extent.frame], extent.start, extent.length) for extent in value.extents],
+            )
+            for name, (value, raw) in values.items()
+        }
+        kept = {name: versions[name] for name in values if name in versions}
+        return cls(lender.checkpoint_id, serializer, key is not None, kept, known)
+
     @property
     def size(self) -> int:
-        """The bytes that it takes, about: the values', and those of what is known of them."""
+        """Approximate memory that it takes, in bytes."""
         values = sum(
             sys.getsizeof(value.raw) + _ITEM_BYTES * (1 + len(value.pieces)) for value in self.values.values()
         )
         return values + _ITEM_BYTES * (2 + len(self.versions))
 
-    def stored_at(self, moment: datetime | None) -> Known:
-        """Return it, lent by the time that the store has told, where its writer's clock said another one.
+    def with_store_time(self, moment: datetime | None) -> Known:
+        """Return it with the store's time of writing, where the writer's clock differs much.
+
+        The horizon counts from that time, and all writers see the same store's clock.
 
         Args:
-            moment: The store's time when it was written; `None` where that isn't known.
+            moment: The time of its writing by the store's clock; `None` if that isn't known.
         """
         frames = (piece.frame for value in self.values.values() for piece in value.pieces)
         own = {each.lender for each in frames if each.lender and each.lender[0] == self.checkpoint_id}
-        if moment is None or all(abs(moment.timestamp() - each.created) <= _SAME for each in own):
+        if moment is None or all(abs(moment.timestamp() - each.created) <= _CLOCK_TOLERANCE for each in own):
             return self
-        seconds = int(moment.timestamp())
+        created = int(moment.timestamp())
 
-        def told(piece: Piece) -> Piece:
+        def corrected(piece: Piece) -> Piece:
             lender = piece.frame.lender
             if lender is None or lender not in own:
                 return piece
-            return piece._replace(frame=replace(piece.frame, lender=lender._replace(created=seconds)))
+            return piece._replace(frame=replace(piece.frame, lender=lender._replace(created=created)))
 
         values = {
-            name: replace(value, pieces=[told(piece) for piece in value.pieces])
+            name: replace(value, pieces=[corrected(piece) for piece in value.pieces])
             for name, value in self.values.items()
         }
         return replace(self, values=values)
 
 
-def known_of(
-    lender: Lender,
-    serializer: str,
-    versions: Mapping[str, Any],
-    values: Mapping[str, tuple[Value, bytes]],
-    frames: Sequence[Frame],
-    base: int,
-    key: KeyRef | None = None,
-) -> Known:
-    """What others may borrow from a checkpoint that was read or written.
-
-    Args:
-        lender: Its object.
-        serializer: What the serializer calls what it made of the metadata.
-        versions: The channels' versions.
-        values: The values that are large enough, and their bytes.
-        frames: The object's frames.
-        base: Where the first one begins.
-        key: What the object is encrypted with, if it is.
-    """
-    return Known(
-        lender.checkpoint_id,
-        serializer,
-        key is not None,
-        {name: versions[name] for name in values if name in versions},
-        {
-            name: KnownValue(
-                value.type,
-                raw,
-                [
-                    Piece(frames[extent.frame].lent(base, lender, key), extent.start, extent.length)
-                    for extent in value.extents
-                ],
-            )
-            for name, (value, raw) in values.items()
-        },
-    )
-
-
 class Part(NamedTuple):
-    """A stretch of a value about to be written: new bytes, or a piece that lies in a frame already."""
+    """A part of a value about to be written: new bytes, or a piece of an existing frame."""
 
     length: int
     piece: Piece | None = None
 
 
-Parts = Mapping[str, Sequence[Part]]
+Parts: TypeAlias = Mapping[str, Sequence[Part]]
+"""The parts of each channel's value that borrows."""
 
 
-def compose(values: Mapping[str, tuple[KnownValue, bytes]], rules: BorrowPolicy, now: float) -> Parts:
-    """Decide what of a checkpoint's values is borrowed, and what is written anew.
+def choose_parts(values: Mapping[str, tuple[KnownValue, bytes]], policy: BorrowPolicy, now: float) -> Parts:
+    """Decide which bytes of a checkpoint's values are borrowed, and which are written.
 
     Args:
-        values: For each channel what its parent had and the bytes that it has now, which are
-            the same object if it is unchanged.
-        rules: When to borrow.
+        values: For each channel its parent's value and its new bytes. These are the same object if the value
+            is unchanged.
+        policy: The limits of borrowing.
         now: The time, in seconds since 1970.
 
     Returns:
         The parts of each value that borrows at all, in order.
     """
-    composed = ((name, _compose(old, raw, rules, now)) for name, (old, raw) in values.items())
-    parts = {name: each for name, each in composed if each}
+    chosen = ((name, _value_parts(old, raw, policy, now)) for name, (old, raw) in values.items())
+    parts = {name: each for name, each in chosen if each}
+    # A lender costs the same request however many values borrow from it, so its shares are added up here.
     shares = _shares(part for each in parts.values() for part in each)
-    by_size = sorted(shares, key=lambda lender: (shares[lender], lender))
-    too_many = by_size[: max(0, len(by_size) - rules.most_lenders)]
-    poor = {*too_many, *(lender for lender in by_size if shares[lender] < rules.least)}
-    settled = {name: _without(each, lambda piece: _lender(piece) in poor) for name, each in parts.items()}
-    borrowed = {name: each for name, each in settled.items() if any(part.piece for part in each)}
+    by_share = sorted(shares, key=lambda lender: (shares[lender], lender))
+    too_many = by_share[: max(0, len(by_share) - policy.max_lenders)]
+    dropped = {*too_many, *(lender for lender in by_share if shares[lender] < policy.min_share)}
+    parts = {name: _rewrite(each, lambda piece: _lender(piece) in dropped) for name, each in parts.items()}
+    borrowed = {name: each for name, each in parts.items() if any(part.piece for part in each)}
     frames = {part.piece.frame for each in borrowed.values() for part in each if part.piece}
-    return borrowed if len(frames) <= rules.most_frames else {}
+    return borrowed if len(frames) <= policy.max_frames else {}
 
 
-def _lends(lender: Lender, now: float, horizon: float) -> bool:
-    """Return if a lender is young enough. One from the future isn't: its writer's clock was ahead."""
-    return -min(horizon, _SKEW) <= now - lender.created <= horizon
-
-
-def _compose(old: KnownValue, raw: bytes, rules: BorrowPolicy, now: float) -> list[Part]:
+def _value_parts(old: KnownValue, raw: bytes, policy: BorrowPolicy, now: float) -> list[Part]:
     unchanged = raw is old.raw
-    runs = [CommonRun(0, 0, len(raw))] if unchanged else common_runs(old.raw, raw, rules.shortest)
+    runs = [CommonRun(0, 0, len(raw))] if unchanged else common_runs(old.raw, raw, policy.min_run)
     if not runs:
         return []
-    parts = list(_parts(old.pieces, runs, len(raw)))
-    parts = _without(
-        parts,
-        lambda piece: piece.length < rules.shortest or not _lends(_lender(piece), now, rules.horizon),
+    parts = _rewrite(
+        _split(old.pieces, runs, len(raw)),
+        lambda piece: piece.length < policy.min_run or not _may_lend(_lender(piece), now, policy.horizon),
     )
     lengths = sorted((part.length for part in parts if part.piece is not None), reverse=True)
-    if len(lengths) > rules.most_parts:
-        shortest = lengths[rules.most_parts]
-        parts = _without(parts, lambda piece: piece.length <= shortest)
+    if len(lengths) > policy.max_runs:
+        # All that are as short as the first one too many go, so that the choice doesn't depend on order.
+        longest_dropped = lengths[policy.max_runs]
+        parts = _rewrite(parts, lambda piece: piece.length <= longest_dropped)
     used = Counter[Frame]()
     for part in parts:
         if part.piece is not None:
             used[part.piece.frame] += part.length
-    parts = _without(parts, lambda piece: _WELL_USED * used[piece.frame] < piece.frame.raw)
+    parts = _rewrite(parts, lambda piece: _MIN_USE * used[piece.frame] < piece.frame.raw)
     absorbed = _absorbed(parts)
-    return _without(parts, lambda piece: _lender(piece) in absorbed)
+    return _rewrite(parts, lambda piece: _lender(piece) in absorbed)
 
 
-def _parts(pieces: Sequence[Piece], runs: Iterable[CommonRun], size: int) -> Iterator[Part]:
-    """Cut a new value into what is new and what lies in the old one's pieces."""
+def _may_lend(lender: Lender, now: float, horizon: float) -> bool:
+    """Return whether a lender is young enough. One from the future isn't: its writer's clock was ahead."""
+    return -min(horizon, _MAX_FUTURE) <= now - lender.created <= horizon
+
+
+def _split(pieces: Sequence[Piece], runs: Iterable[CommonRun], size: int) -> Iterator[Part]:
+    """Split a new value into new bytes and pieces of the old one. Both are walked in parallel."""
     at = 0
-    number, begin = 0, 0  # a piece, and where it begins in the old value
+    number, begin = 0, 0  # the current piece, and its offset in the old value
     for run in runs:
         if run.new > at:
             yield Part(run.new - at)
@@ -252,46 +251,49 @@ def _parts(pieces: Sequence[Piece], runs: Iterable[CommonRun], size: int) -> Ite
 
 
 def _absorbed(parts: Sequence[Part]) -> set[Lender]:
-    """The lenders whose shares are to be written anew, by the logarithmic method."""
+    """Return the lenders whose shares are to be written again, by the logarithmic method."""
     shares = _shares(parts)
     total = sum(part.length for part in parts if part.piece is None)
     ascending = sorted(shares, key=lambda lender: (shares[lender], lender))
     last = 0
     for number, lender in enumerate(ascending, start=1):
         if shares[lender] <= total:
+            # All smaller ones are absorbed with it, even those that were larger than the total before them:
+            # else their shares wouldn't double up to the next lender's.
             last = number
         total += shares[lender]
     return set(ascending[:last])
 
 
-def _shares(parts: Iterable[Part]) -> dict[Lender, int]:
-    """How many bytes each lender gives."""
+def _shares(parts: Iterable[Part]) -> Counter[Lender]:
+    """Return how many bytes each lender lends."""
     shares = Counter[Lender]()
     for part in parts:
         if part.piece is not None:
             shares[_lender(part.piece)] += part.length
-    return dict(shares)
+    return shares
 
 
 def _lender(piece: Piece) -> Lender:
-    assert piece.frame.lender is not None, "a piece names its frame as lent"  # noqa: S101  # for the types
+    assert piece.frame.lender is not None, "a piece's frame is a borrowed one"  # noqa: S101  # for the types
     return piece.frame.lender
 
 
-def _without(parts: Iterable[Part], unfit: Callable[[Piece], bool]) -> list[Part]:
-    """The parts with some pieces written anew instead; neighbours that can be one, made one."""
-    joined: list[Part] = []
+def _rewrite(parts: Iterable[Part], unfit: Callable[[Piece], bool]) -> list[Part]:
+    """Replace unfit pieces by new bytes, and merge adjacent parts where possible."""
+    merged: list[Part] = []
     for each in parts:
         part = Part(each.length) if each.piece is not None and unfit(each.piece) else each
-        last = joined[-1] if joined else None
-        if last is not None and (together := _together(last, part)) is not None:
-            joined[-1] = together
+        together = _merge(merged[-1], part) if merged else None
+        if together is not None:
+            merged[-1] = together
         elif part.length:
-            joined.append(part)
-    return joined
+            merged.append(part)
+    return merged
 
 
-def _together(one: Part, other: Part) -> Part | None:
+def _merge(one: Part, other: Part) -> Part | None:
+    """Return two adjacent parts as one; `None` if they are of different kinds, or not adjacent in a frame."""
     length = one.length + other.length
     if one.piece is None or other.piece is None:
         return Part(length) if one.piece is other.piece else None

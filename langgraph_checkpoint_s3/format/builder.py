@@ -1,4 +1,4 @@
-"""Assemble an object: bytes become frames, a header and frames become the container of `container.py`."""
+"""Assembly of an object: bytes become frames; a header and frames become the container of `container.py`."""
 
 from __future__ import annotations
 
@@ -10,96 +10,86 @@ from langgraph_checkpoint_s3.crypto.aead import ObjectCipher
 from langgraph_checkpoint_s3.format.codecs import Compression, compress
 from langgraph_checkpoint_s3.format.container import PREAMBLE_BYTES, inline_frames, join
 from langgraph_checkpoint_s3.format.frames import Extent, Frame, pack_frames
-from langgraph_checkpoint_s3.format.header import pack_header, seal_header
+from langgraph_checkpoint_s3.format.header import encrypt_header, pack_header
 
 _SPARE_BYTES: Final = 4
-"""What a lent frame's row may need more when the frame is moved in, and is compressed anew."""
+"""Bytes by which a borrowed frame's row may grow when the frame is inlined and compressed again."""
 
 
 class Builder:
-    """Packs bytes into frames, then everything into an object.
+    """Packs bytes into frames, and everything into an object.
 
     Args:
-        compression: How frames are compressed.
-        seal: What it is encrypted with, if at all.
+        compression: The compression of frames.
+        cipher: The object's cipher, if it is to be encrypted.
     """
 
-    def __init__(self, compression: Compression, seal: ObjectCipher | None = None) -> None:
+    def __init__(self, compression: Compression, cipher: ObjectCipher | None = None) -> None:
         self._compression = compression
-        self._seal = seal
-        self._lent: dict[Frame, int] = {}
+        self._cipher = cipher
+        self._borrowed: dict[Frame, int] = {}
         self._stored: list[bytes] = []
         self._offset = 0
         self.frames: list[Frame] = []
 
     def pack(self, blobs: Iterable[tuple[bytes, bool]]) -> list[tuple[Extent, ...]]:
-        """Add bytes, each of them in a frame of its own or (`False`) in one together with others, the first.
+        """Add bytes, each with `True` for a frame of its own. The others share one frame, the first.
 
         Returns:
-            Where each of them is, in the order given: in one extent, or none if it is empty.
+            The extents of each blob, in the order given: one, or none if it is empty.
         """
-        sent = list(blobs)
-        extents: dict[int, tuple[Extent, ...]] = {}
-        small = [(place, blob) for place, (blob, own) in enumerate(sent) if not own]
-        frame = self._add(b"".join([blob for _, blob in small]), small=True) if small else -1
+        given = list(blobs)
+        shared = [blob for blob, own in given if not own]
+        frame = self._compress(b"".join(shared), small=True) if shared else -1
+        extents: list[tuple[Extent, ...]] = []
         start = 0
-        for place, blob in small:
-            extents[place] = (Extent(frame, start, len(blob)),) if blob else ()
-            start += len(blob)
-        for place, (blob, own) in enumerate(sent):
+        for blob, own in given:
             if own:
-                extents[place] = (Extent(self._add(blob), 0, len(blob)),)
-        return [extents[place] for place in range(len(sent))]
+                extents.append((Extent(self._compress(blob), 0, len(blob)),))
+            else:
+                extents.append((Extent(frame, start, len(blob)),) if blob else ())
+                start += len(blob)
+        return extents
 
-    def lend(self, frame: Frame) -> int:
-        """Refer to a frame in another object."""
-        if frame not in self._lent:
-            self._lent[frame] = len(self.frames)
+    def borrow(self, frame: Frame) -> int:
+        """Refer to a frame of another object, and return its index in the table."""
+        if frame not in self._borrowed:
+            self._borrowed[frame] = len(self.frames)
             self.frames.append(frame)
-        return self._lent[frame]
-
-    def finish(
-        self,
-        fields: Mapping[str, Any],
-        *,
-        at_least: int | None = None,
-    ) -> tuple[bytes, int]:
-        """Return the object's bytes, and where its first frame begins.
-
-        The header has room for the table that it gets when lent frames are moved in.
-
-        Args:
-            fields: Its header, without the table of frames.
-            at_least: How many bytes the header must have.
-        """
-        scope = at_least
-        if self._lent:
-            _, moved = pack_header({**fields, **pack_frames(inline_frames(self.frames))}, 0)
-            scope = len(moved) + _SPARE_BYTES * len(self._lent)
-        own = self._seal.ref if self._seal else None
-        flags, header = pack_header({**fields, **pack_frames(self.frames, own)}, scope)
-        flags, header = seal_header(flags, header, self._seal)
-        return join(flags, header, self._stored), PREAMBLE_BYTES + len(header)
-
-    def _add(self, raw: bytes, *, small: bool = False) -> int:
-        codec, packed = compress(
-            raw, "zstd-d1" if small and self._compression == "zstd" else self._compression
-        )
-        return self.add(codec, packed, len(raw))
+        return self._borrowed[frame]
 
     def add(self, codec: str, packed: bytes | memoryview, raw: int) -> int:
-        """Add a frame that is compressed already.
+        """Add a frame that is compressed already, and return its index in the table.
 
         Args:
-            codec: How.
-            packed: Its bytes.
-            raw: How many they are decompressed.
-
-        Returns:
-            Its place in the table.
+            codec: Its codec.
+            packed: Its compressed bytes.
+            raw: Its length decompressed.
         """
-        stored = self._seal.close(packed) if self._seal else bytes(packed)
+        stored = self._cipher.encrypt(packed) if self._cipher else bytes(packed)
         self.frames.append(Frame(self._offset, len(stored), raw, codec, zlib.crc32(stored)))
         self._stored.append(stored)
         self._offset += len(stored)
         return len(self.frames) - 1
+
+    def finish(self, fields: Mapping[str, Any], *, at_least: int | None = None) -> tuple[bytes, int]:
+        """Return the object's bytes, and the offset of its first frame.
+
+        Args:
+            fields: Its header, without the table of frames.
+            at_least: Length to which the header is filled up with zeros.
+        """
+        space = at_least
+        if self._borrowed:
+            # Inlining what is borrowed must not move the object's own frames, so the header gets space for
+            # the table that it will have then.
+            _, inlined = pack_header({**fields, **pack_frames(inline_frames(self.frames))}, 0)
+            space = len(inlined) + _SPARE_BYTES * len(self._borrowed)
+        own = self._cipher.ref if self._cipher else None
+        flags, header = pack_header({**fields, **pack_frames(self.frames, own)}, space)
+        flags, header = encrypt_header(flags, header, self._cipher)
+        return join(flags, header, self._stored), PREAMBLE_BYTES + len(header)
+
+    def _compress(self, raw: bytes, *, small: bool = False) -> int:
+        codec = "zstd-d1" if small and self._compression == "zstd" else self._compression
+        return self.add(*compress(raw, codec), len(raw))

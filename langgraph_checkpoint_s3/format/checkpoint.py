@@ -1,21 +1,21 @@
-"""What an object means that holds a checkpoint. Between LangGraph's values and bytes.
+"""A checkpoint's object, read: from bytes to LangGraph's values.
 
-Values, metadata included, go through the saver's serializer (`dumps_typed`, `loads_typed`). What
-is read stays serialized until it is asked for, so that whoever needs a checkpoint's metadata, or
-one channel of it, pays for that alone.
+Values, metadata included, go through the saver's serializer (`dumps_typed`, `loads_typed`). They stay
+serialized until they are requested, so that a caller that needs only the metadata, or one channel, doesn't
+deserialize the rest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError
-from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy, Known, known_of
+from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy, Known
 from langgraph_checkpoint_s3.format.codecs import Compression
 from langgraph_checkpoint_s3.format.container import Container, open_container
 from langgraph_checkpoint_s3.format.frames import (
@@ -30,20 +30,20 @@ from langgraph_checkpoint_s3.format.limits import check_values
 from langgraph_checkpoint_s3.format.scope import PLAIN, NamespaceScope
 from langgraph_checkpoint_s3.format.serialization import Dumped, load, load_map
 
-SECOND = 1_000_000_000
-"""In ns."""
+SECOND: Final = 1_000_000_000
+"""One second in ns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What every object says of where it comes from.
+    """Origin of an object: the header's fields that every object has.
 
     Attributes:
         checkpoint_ns: The namespace.
         checkpoint_id: The checkpoint that it is, or that its writes belong to.
-        created: When it was written, in ns since 1970; never twice the same in one process.
+        created: The time of its writing, in ns since 1970; unique within a process.
         writer: The package and version that wrote it.
-        thread_id: The thread, for who can't tell it from the key: where names are hashed there.
+        thread_id: The thread, if the key has only its hash.
     """
 
     checkpoint_ns: str
@@ -53,19 +53,11 @@ class Origin:
     thread_id: str | None = None
 
     def lender(self, leaf: str) -> Lender:
-        """How others refer to it, if they borrow from it.
-
-        Args:
-            leaf: The end of its key.
-        """
+        """Return the object with this leaf as its borrowers refer to it."""
         return Lender(self.checkpoint_id, leaf, self.created // SECOND)
 
     def fields(self, leaf: str) -> dict[str, Any]:
-        """Return the header's fields that say so.
-
-        Args:
-            leaf: The end of its key.
-        """
+        """Return the header's fields for the object with this leaf."""
         thread = {} if self.thread_id is None else {"thread": self.thread_id}
         return {
             **thread,
@@ -84,7 +76,7 @@ class Content:
     Attributes:
         parent: The parent's id.
         metadata: LangGraph's metadata.
-        rest: LangGraph's checkpoint, without its channel values.
+        rest: LangGraph's checkpoint without its channel values.
         channels: The channel values.
     """
 
@@ -95,13 +87,13 @@ class Content:
 
     @property
     def size(self) -> int:
-        """How many bytes it has."""
+        """Its size in bytes."""
         return sum(len(raw) for _, raw in (self.metadata, self.rest, *self.channels.values()))
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRecord:
-    """A checkpoint's object that was read."""
+    """A checkpoint's object, as it was read."""
 
     container: Container
     created: int
@@ -111,27 +103,24 @@ class CheckpointRecord:
     channels: Mapping[str, Value]
 
     def metadata(self, serde: SerializerProtocol) -> CheckpointMetadata:
-        """LangGraph's metadata."""
+        """Return LangGraph's metadata."""
         return cast("CheckpointMetadata", load_map(serde, self.container, self.metadata_value))
 
     def checkpoint(self, serde: SerializerProtocol) -> Checkpoint:
-        """LangGraph's checkpoint, with all channel values."""
+        """Return LangGraph's checkpoint, with all channel values."""
         values = {name: self.channel(serde, name) for name in self.channels}
-        return cast(
-            "Checkpoint",
-            {**self._rest(serde), "channel_values": values},
-        )
+        return cast("Checkpoint", {**self._rest(serde), "channel_values": values})
 
     def versions(self, serde: SerializerProtocol) -> Mapping[str, Any]:
-        """The channels' versions."""
+        """Return the channels' versions."""
         return self._rest(serde).get("channel_versions") or {}
 
     def channel(self, serde: SerializerProtocol, name: str) -> Any:
-        """One channel's value."""
+        """Return one channel's value."""
         return load(serde, self.container, self.channels[name])
 
     def content(self) -> Content:
-        """All of it, serialized."""
+        """Return all of it, serialized."""
         dumped = {name: self._dumped(value) for name, value in self.channels.items()}
         return Content(
             self.parent, self._dumped(self.metadata_value), self._dumped(self.checkpoint_value), dumped
@@ -139,48 +128,51 @@ class CheckpointRecord:
 
     @property
     def size(self) -> int:
-        """How many bytes its channels have."""
+        """Size of its channels in bytes."""
         return sum(value.size for value in self.channels.values())
 
     def all_values(self) -> list[Value]:
-        """Everything that is in frames."""
+        """Return everything that is in frames."""
         return [self.metadata_value, self.checkpoint_value, *self.channels.values()]
 
-    def known(self, leaf: str, written: int, versions: Mapping[str, Any], rules: BorrowPolicy) -> Known:
+    def known(self, leaf: str, written: int, versions: Mapping[str, Any], policy: BorrowPolicy) -> Known:
         """Return what its children may borrow.
 
         Args:
             leaf: The end of its object's key.
-            written: When the store says that it was written, in seconds since 1970.
+            written: The time of its writing by the store's clock, in seconds since 1970.
             versions: The channels' versions.
-            rules: When to borrow.
-            written: When its object was written by the store's clock, in seconds since 1970; by default, what
-                its writer says.
+            policy: The limits of borrowing.
         """
         container = self.container
         values = {
             name: (value, container.bytes_of(value))
             for name, value in self.channels.items()
-            if value.size >= rules.smallest and container.has_frames(value)
+            if value.size >= policy.min_value and container.has_frames(value)
         }
         lender = Lender(container.fields["id"], leaf, written)
         serializer = self.metadata_value.type
-        key = container.seal.ref if container.seal else None
+        key = container.cipher.ref if container.cipher else None
         frames, base = container.frames, container.base
-        return known_of(lender, serializer, versions, values, frames, base, key)
+        return Known.of(lender, serializer, versions, values, frames, base, key)
 
     def materialized(self, compression: Compression) -> bytes:
-        """The object with all that it borrows in it, where others that borrow from it still find it.
+        """Return a self-contained copy. Existing frame offsets are preserved, so borrowers stay valid.
 
         Args:
-            compression: For what its lenders don't give any more, and was supplied.
+            compression: The compression of borrowed frames that aren't available any more, and of which only
+                the values' extents were added.
+
+        Raises:
+            CorruptObjectError: Bytes that it borrows are missing.
         """
+        # A part of a borrowed value that was never read would become zeros.
         if self.container.missing(self.all_values()):
             raise CorruptObjectError("The checkpoint can't be written whole: some of its bytes weren't read")
         return self.container.materialized(compression)
 
     def _rest(self, serde: SerializerProtocol) -> Mapping[str, Any]:
-        """LangGraph's checkpoint, without its channel values."""
+        """Return LangGraph's checkpoint without its channel values."""
         rest = load_map(serde, self.container, self.checkpoint_value)
         versions = rest.get("channel_versions") or {}
         if rest.get("id") != self.container.fields["id"] or not isinstance(versions, Mapping):
@@ -199,21 +191,21 @@ def open_checkpoint(
     leaf: str,
     scope: NamespaceScope = PLAIN,
 ) -> CheckpointRecord:
-    """Read a checkpoint's object, or its head.
+    """Read a checkpoint's object, or the beginning of it.
 
     Args:
         data: The object's bytes from its beginning.
         size: The whole object's length.
-        checkpoint_ns: The namespace that its key says.
-        checkpoint_id: The checkpoint that its key says.
+        checkpoint_ns: The namespace in its key.
+        checkpoint_id: The checkpoint in its key.
         leaf: The end of its key.
-        scope: The namespace.
+        scope: The settings of the namespace.
 
     Raises:
-        CorruptObjectError: It can't be trusted, or belongs to another checkpoint.
+        CorruptObjectError: It is damaged or forged, or belongs to another checkpoint.
         DecryptionError: It is encrypted, and the key is missing or another one; or it isn't, and must be.
     """
-    container = open_placed(data, size, checkpoint_ns, checkpoint_id, leaf, scope)
+    container = open_verified(data, size, checkpoint_ns, checkpoint_id, leaf, scope)
     fields, frames = container.fields, container.frames
     try:
         record = CheckpointRecord(
@@ -230,7 +222,7 @@ def open_checkpoint(
     return record
 
 
-def open_placed(
+def open_verified(
     data: bytes | memoryview,
     size: int,
     checkpoint_ns: str,
@@ -238,20 +230,17 @@ def open_placed(
     leaf: str,
     scope: NamespaceScope,
 ) -> Container:
-    """Read an object, or its head, and see that it is what lies under its key.
+    """Read an object, or the beginning of it, and check that it belongs under its key.
 
     Raises:
-        CorruptObjectError: It can't be trusted, or belongs under another key.
+        CorruptObjectError: It is damaged or forged, or belongs under another key.
         DecryptionError: It is encrypted, and the key is missing or another one; or it isn't, and must be.
     """
-    container = open_container(data, size, scope.seals(checkpoint_id, leaf))
+    container = open_container(data, size, scope.cipher_factory(checkpoint_id, leaf))
     scope.check(container)
     found = tuple(container.fields.get(name) for name in ("ns", "id", "leaf"))
-    if found != (
-        scope.plain(checkpoint_ns, found[0], sealed=container.seal is not None),
-        checkpoint_id,
-        leaf,
-    ):
+    namespace = scope.namespace_name(checkpoint_ns, found[0], encrypted=container.cipher is not None)
+    if found != (namespace, checkpoint_id, leaf):
         raise CorruptObjectError(
             f"The object lies under another one's key: it is {short_repr(found[2])} of checkpoint "
             f"{short_repr(found[1])} in namespace {short_repr(found[0])}"

@@ -1,4 +1,4 @@
-"""A checkpoint's object about to be written: what is new of it, and what it borrows."""
+"""A checkpoint's object, about to be written: from LangGraph's values to bytes, new or borrowed."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from typing import Any
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from langgraph_checkpoint_s3.crypto.aead import KeyRef
-from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy, Known, Part, Parts, compose, known_of
-from langgraph_checkpoint_s3.format.builder import Builder
-from langgraph_checkpoint_s3.format.checkpoint import (
-    SECOND,
-    Content,
-    Origin,
-    open_checkpoint,
+from langgraph_checkpoint_s3.crypto.provider import KeyRef
+from langgraph_checkpoint_s3.format.borrowing import (
+    BorrowPolicy,
+    Known,
+    KnownValue,
+    Part,
+    Parts,
+    choose_parts,
 )
+from langgraph_checkpoint_s3.format.builder import Builder
+from langgraph_checkpoint_s3.format.checkpoint import SECOND, Content, Origin, open_checkpoint
 from langgraph_checkpoint_s3.format.codecs import Compression
 from langgraph_checkpoint_s3.format.container import HEAD_BYTES, OWN_FRAME
 from langgraph_checkpoint_s3.format.frames import Extent, Lender, Value, pack_value
 from langgraph_checkpoint_s3.format.scope import PLAIN, NamespaceScope
-from langgraph_checkpoint_s3.format.serialization import Dumped, dump, worthwhile
+from langgraph_checkpoint_s3.format.serialization import Dumped, compression_for, dump
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +32,14 @@ class Draft:
     """A checkpoint's object, about to be written.
 
     Attributes:
-        key: Where it is to lie.
+        key: Its key.
         body: Its bytes.
         lenders: The objects that it borrows from.
-        content: What is in it, and in what it borrows.
+        content: The checkpoint, with what it borrows.
         known: What its children may borrow, once it is written.
-        origin: Where it comes from.
+        origin: Its origin.
         leaf: The end of its key.
-        scope: The namespace that it is in.
+        scope: The settings of its namespace.
     """
 
     key: str
@@ -50,10 +52,10 @@ class Draft:
     scope: NamespaceScope = PLAIN
 
     def materialized(self, compression: Compression) -> bytes:
-        """The object with what it borrows in it. Its own frames stay where `body` has them.
+        """Return a self-contained copy. The offsets of its own frames are those in `body`.
 
         Args:
-            compression: For what it borrowed.
+            compression: The compression of what it borrowed.
         """
         origin = self.origin
         where = origin.checkpoint_ns, origin.checkpoint_id, self.leaf
@@ -62,7 +64,7 @@ class Draft:
             raw, at = self.content.channels[name][1], 0
             for extent in value.extents:
                 if record.container.frames[extent.frame].lender is not None:
-                    record.container.supply(extent, raw[at : at + extent.length])
+                    record.container.add_extent(extent, raw[at : at + extent.length])
                 at += extent.length
         return record.materialized(compression)
 
@@ -78,32 +80,29 @@ def serialize(
     """Serialize a checkpoint.
 
     Args:
-        serde: Turns values into bytes.
+        serde: The serializer.
         checkpoint: The checkpoint.
         metadata: Its metadata.
         parent: The parent's id.
-        known: The parent. A channel that isn't among the changed ones, and has the parent's version,
-            is taken over from it unseen.
-        changed: The channels that are said to have changed; all of them by default.
+        known: The parent. The bytes of a channel that isn't among the changed ones, and has the parent's
+            version, are taken from it without serializing the value.
+        changed: The channels that LangGraph reports as changed; all of them by default.
     """
     rest: dict[str, Any] = {**checkpoint}
     values: dict[str, Any] = rest.pop("channel_values")
     versions: Mapping[str, Any] = rest.get("channel_versions") or {}
     dumped_metadata = dump(serde, metadata)
-    if known is None or changed is None or known.serializer != dumped_metadata[0]:
-        same: set[str] = set()
-    else:
+    same: Mapping[str, KnownValue] = {}
+    if known is not None and changed is not None and known.serializer == dumped_metadata[0]:
         same = {
-            name
+            name: known.values[name]
             for name in known.versions
             if name in versions and name not in changed and versions[name] == known.versions[name]
         }
-    channels: dict[str, Dumped] = {}
-    for name, value in values.items():
-        if known is not None and name in same:
-            channels[name] = (known.values[name].type, known.values[name].raw)
-        else:
-            channels[name] = dump(serde, value)
+    channels: dict[str, Dumped] = {
+        name: (same[name].type, same[name].raw) if name in same else dump(serde, value)
+        for name, value in values.items()
+    }
     return Content(parent, dumped_metadata, dump(serde, rest), channels)
 
 
@@ -113,40 +112,40 @@ def draft(
     origin: Origin,
     key_of: Callable[[bool, bool], str],
     compression: Compression,
-    rules: BorrowPolicy,
+    policy: BorrowPolicy,
     known: Known | None = None,
     scope: NamespaceScope = PLAIN,
-    sealing: KeyRef | None = None,
+    key_ref: KeyRef | None = None,
 ) -> Draft:
-    """Make the object. The metadata comes first in it, so that the object's head holds it.
+    """Encode a checkpoint's object. The metadata comes first, so that it is in the object's first bytes.
 
     Args:
         content: The checkpoint.
         versions: The channels' versions.
-        origin: Where it comes from.
-        key_of: Returns the object's key, given if it borrows and if others may borrow from it.
-        compression: How new frames are compressed.
-        rules: When to borrow.
+        origin: The object's origin.
+        key_of: Returns the object's key, given whether it borrows and whether others may borrow from it.
+        compression: The compression of new frames.
+        policy: The limits of borrowing.
         known: The parent; without it, nothing is borrowed.
-        scope: The namespace that it is in.
-        sealing: What it is encrypted with, if at all.
+        scope: The settings of the namespace.
+        key_ref: The key to encrypt with, if at all.
     """
-    if known is not None and known.sealed != (sealing is not None):
+    if known is not None and known.encrypted != (key_ref is not None):
         known = None
-    compression = worthwhile(compression, [content.metadata[0]])
-    parts = _borrowed(content, rules, known, origin.created / SECOND) if known and known.values else {}
-    key = key_of(bool(parts), any(len(raw) >= rules.smallest for _, raw in content.channels.values()))
+    compression = compression_for([content.metadata[0]], compression)
+    parts = _choose_parts(content, policy, known, origin.created / SECOND) if known and known.values else {}
+    key = key_of(bool(parts), any(len(raw) >= policy.min_value for _, raw in content.channels.values()))
     leaf = key.rpartition("/")[2]
-    alone = min(OWN_FRAME, rules.smallest)  # what may be lent isn't in one frame with others
-    builder = Builder(compression, scope.seal(sealing, origin.checkpoint_id, leaf))
+    own_frame = min(OWN_FRAME, policy.min_value)  # a value that may be borrowed doesn't share a frame
+    builder = Builder(compression, scope.cipher(key_ref, origin.checkpoint_id, leaf))
     blobs = [(raw, len(raw) >= OWN_FRAME) for _, raw in (content.metadata, content.rest)]
     for name, (_, raw) in content.channels.items():
         if name in parts:
             new = _new_bytes(parts[name], raw)
-            blobs.append((new, len(new) >= rules.least))
+            blobs.append((new, len(new) >= policy.min_share))
         else:
-            blobs.append((raw, len(raw) >= alone))
-    # The object's head is to hold the metadata: many small values come behind it.
+            blobs.append((raw, len(raw) >= own_frame))
+    # HEAD_BYTES are to hold the metadata. So many small values get a frame of their own, after its frame.
     first = 2 if sum(len(blob) for blob, own in blobs if not own) > HEAD_BYTES // 2 else len(blobs)
     metadata, rest, *places = builder.pack(blobs[:first]) + builder.pack(blobs[first:])
     values: dict[str, Value] = {}
@@ -155,7 +154,7 @@ def draft(
     large = {
         name: (value, content.channels[name][1])
         for name, value in values.items()
-        if value.size >= rules.smallest
+        if value.size >= policy.min_value
     }
     lenders = sorted({frame.lender for frame in builder.frames if frame.lender})
     fields = {
@@ -167,23 +166,23 @@ def draft(
     }
     body, base = builder.finish(fields)
     lender, serializer = origin.lender(leaf), content.metadata[0]
-    next_known = known_of(lender, serializer, versions, large, builder.frames, base, sealing)
+    next_known = Known.of(lender, serializer, versions, large, builder.frames, base, key_ref)
     return Draft(key, body, lenders, content, next_known, origin, leaf, scope)
 
 
-def _borrowed(content: Content, rules: BorrowPolicy, known: Known, now: float) -> Parts:
+def _choose_parts(content: Content, policy: BorrowPolicy, known: Known, now: float) -> Parts:
     if known.serializer != content.metadata[0]:
         return {}
     both = {
         name: (known.values[name], raw)
         for name, (kind, raw) in content.channels.items()
-        if name in known.values and known.values[name].type == kind and len(raw) >= rules.smallest
+        if name in known.values and known.values[name].type == kind and len(raw) >= policy.min_value
     }
-    return compose(both, rules, now) if both else {}
+    return choose_parts(both, policy, now) if both else {}
 
 
 def _new_bytes(parts: Iterable[Part], raw: bytes) -> bytes:
-    """What is new of a value, joined."""
+    """Return a value's new bytes, joined."""
     new: list[bytes] = []
     at = 0
     for part in parts:
@@ -194,7 +193,7 @@ def _new_bytes(parts: Iterable[Part], raw: bytes) -> bytes:
 
 
 def _extents(builder: Builder, parts: Iterable[Part], place: Sequence[Extent]) -> tuple[Extent, ...]:
-    """A value's extents, its new bytes being where `place` says."""
+    """Return a value's extents. Its new bytes are in the extent `place`, if there are any."""
     extents: list[Extent] = []
     frame, start = place[0][:2] if place else (0, 0)
     for part in parts:
@@ -202,6 +201,6 @@ def _extents(builder: Builder, parts: Iterable[Part], place: Sequence[Extent]) -
             extents.append(Extent(frame, start, part.length))
             start += part.length
         else:
-            number = builder.lend(part.piece.frame)
+            number = builder.borrow(part.piece.frame)
             extents.append(Extent(number, part.piece.start, part.piece.length))
     return tuple(extents)

@@ -1,4 +1,4 @@
-"""How a frame's bytes are compressed. The codec's name is in the object, so a bucket may mix them."""
+"""Compression of frames. The codec's name is in the object, so a bucket may mix them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Compression = Literal["zstd", "gzip", "none"]
 CODECS: Final[tuple[str, ...]] = get_args(Compression)
 
 Codec = Literal["zstd", "gzip", "none", "zstd-d1"]
-"""The codecs that there are. `zstd-d1` is zstd with the dictionary below, for what is small."""
+"""All codecs. `zstd-d1` is zstd with the dictionary below, for small frames."""
 
 _ZSTD_LEVEL: Final = 3
 _SMALL_LEVEL: Final = 9
@@ -28,19 +28,19 @@ _SMALL: Final = 8 * 1024
 _GZIP_LEVEL: Final = 6
 _GZIP_CONTAINER: Final = 31  # zlib's wbits for a gzip header and trailer
 _TOO_SMALL: Final = 64
-"""Bytes below which no codec earns its own header back."""
+"""Bytes below which no codec saves more than its own header."""
 _LARGE: Final = 4 * 1024 * 1024
-"""Bytes from which samples tell whether compressing is worth a try: in vain it takes as long, and a copy."""
+"""Bytes from which samples are compressed first: a vain attempt takes as long, and needs a copy."""
 _SAMPLES: Final = 16
 _SAMPLE: Final = 4 * 1024
-_WORTHWHILE: Final = 0.98
-"""What the samples become at most, if it is."""
-MOST_RATIO: Final = 1032
-"""How many bytes one stored byte may become: what deflate does at best (258 bytes for two bits). zstd makes
-32,768 of one, also for who writes little in order to fill a reader's memory."""
+_MAX_SAMPLE_RATIO: Final = 0.98
+"""Compressed share of the samples at most; otherwise the value isn't compressed."""
+MAX_RATIO: Final = 1032
+"""Most bytes that one stored byte may decompress to: deflate's best ratio (258 bytes for two bits). zstd
+reaches 32,768, with which a small forged object could fill a reader's memory."""
 
-# What tends to be in headers, metadata and checkpoints. They are most of what a small object holds, short
-# and much alike: with a dictionary they become half as long. It is a part of the format, and never changes.
+# Common content of headers, metadata and checkpoints. They are most of a small object, short and much alike:
+# with a dictionary they become half as long. It is a part of the format, and never changes.
 _DICTIONARY: Final = (
     b"msgpack\xa4null\xa5bytes\xa4json\xa6pickle\xa4none\xa4gzip kinput.s-1 kupdate.s kfork.s "
     b"__pregel_tasks __interrupt__ __error__ __resume__ __no_writes__ branch:to:agent tools "
@@ -71,8 +71,8 @@ _DICTIONARY: Final = (
 )
 
 
-class _Packers(threading.local):
-    """What compresses small frames, one for each thread: to make one takes longer than they do."""
+class _Compressors(threading.local):
+    """Compressors for small frames, per thread. Creating one takes longer than compressing such a frame."""
 
     def __init__(self, dictionary: zstd.ZstdDict) -> None:
         self.plain = zstd.ZstdCompressor(level=_SMALL_LEVEL)
@@ -80,16 +80,16 @@ class _Packers(threading.local):
 
 
 class _Shared:
-    """Dictionary that all threads share. zstd locks it while one of them prepares it for its own use."""
+    """The dictionary, which all threads share. zstd locks it while a thread prepares it for use."""
 
     def __init__(self) -> None:
         self.after_fork()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Make it anew."""
+        """Create it again, since another thread may have held the dictionary's lock."""
         self.dictionary = zstd.ZstdDict(_DICTIONARY, is_raw=True)
-        self.packers = _Packers(self.dictionary)
+        self.compressors = _Compressors(self.dictionary)
 
 
 _shared: Final = _Shared()
@@ -99,9 +99,9 @@ def compress(raw: bytes, codec: Codec) -> tuple[str, bytes]:
     """Compress a frame.
 
     Returns:
-        The codec that was used and the bytes: `none` and `raw` itself where compressing
-        doesn't make it smaller, as with what is already compressed or encrypted. What becomes
-        too small for `MOST_RATIO` is filled up with zeros, which a reader passes over.
+        The codec used, and the bytes: `none` and `raw` itself if compression doesn't make it smaller, as
+        with compressed or encrypted data. If the bytes exceed `MAX_RATIO`, zeros fill them up, which a reader
+        ignores.
     """
     if codec == "none" or len(raw) < _TOO_SMALL or (len(raw) >= _LARGE and not _worth_trying(raw)):
         return "none", raw
@@ -110,37 +110,37 @@ def compress(raw: bytes, codec: Codec) -> tuple[str, bytes]:
         packed = gzip.compress(raw) + gzip.flush()
     else:
         if len(raw) <= _SMALL:
-            packers = _shared.packers
-            packer = packers.with_dictionary if codec == "zstd-d1" else packers.plain
-            packed = packer.compress(raw, packer.FLUSH_FRAME)
+            compressors = _shared.compressors
+            compressor = compressors.with_dictionary if codec == "zstd-d1" else compressors.plain
+            packed = compressor.compress(raw, compressor.FLUSH_FRAME)
         else:
             dictionary = _shared.dictionary if codec == "zstd-d1" else None
             packed = zstd.compress(raw, level=_ZSTD_LEVEL, zstd_dict=dictionary)
-        packed = packed.ljust(-(-len(raw) // MOST_RATIO), b"\0")
+        packed = packed.ljust(-(-len(raw) // MAX_RATIO), b"\0")
     return (codec, packed) if len(packed) < len(raw) else ("none", raw)
 
 
 def _worth_trying(raw: bytes) -> bool:
-    """Whether a few short stretches of something large become smaller, together."""
+    """Return whether a few short samples of a large value become smaller, together."""
     sample = b"".join([raw[at : at + _SAMPLE] for at in range(0, len(raw), len(raw) // _SAMPLES)])
-    return len(zstd.compress(sample, level=1)) <= _WORTHWHILE * len(sample)
+    return len(zstd.compress(sample, level=1)) <= _MAX_SAMPLE_RATIO * len(sample)
 
 
 def decompress(stored: bytes | memoryview, codec: str, raw_length: int) -> bytes:
-    """Decompress a frame, never into more than `raw_length` bytes. What follows it is passed over.
+    """Decompress a frame, never into more than `raw_length` bytes. Bytes after it are ignored.
 
-    Memory is taken for what comes out, not for what is announced; and what may come out is bounded by what is
-    there, so it takes a large object to fill a reader's memory.
+    Memory is allocated for the output, not for the announced length. The output is bounded by the input, so
+    only a large object can fill a reader's memory.
 
     Raises:
-        ValueError: The codec is unknown, more is announced than `MOST_RATIO` allows, or the bytes don't
+        ValueError: The codec is unknown, `raw_length` is more than `MAX_RATIO` allows, or the bytes don't
             decompress to exactly that length.
     """
-    most = len(stored) * MOST_RATIO
+    most = len(stored) * MAX_RATIO
     if raw_length > most:
         raise ValueError(f"it holds {most} bytes at most where {raw_length} were announced")
     try:
-        # One byte more is asked for than announced, so that too much shows as too much.
+        # One byte more than announced is requested, so that a longer output is noticed.
         if codec == "none":
             raw = bytes(stored)
         elif codec in ("zstd", "zstd-d1"):

@@ -1,4 +1,4 @@
-"""What a header's rows say: frames, the values in them, and whose they are."""
+"""The rows of a header: frames, the objects that they are in, and the values in them."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from dataclasses import dataclass, replace
 from reprlib import Repr
 from typing import Any, Final, NamedTuple
 
-from langgraph_checkpoint_s3.crypto.aead import KeyRef, pack_ref, unpack_ref
+from langgraph_checkpoint_s3.crypto.aead import unpack_key_ref
+from langgraph_checkpoint_s3.crypto.provider import KeyRef
 
-_brief = Repr()
-_brief.maxlevel, _brief.maxstring, _brief.maxother = 2, 80, 80
+_repr = Repr()
+_repr.maxlevel, _repr.maxstring, _repr.maxother = 2, 80, 80
 
-
-MOST_EXTENTS: Final = 1024
-"""Of a value. A writer borrows 64 runs, and makes 129 extents at most."""
+MAX_EXTENTS: Final = 1024
+"""Most extents of a value. A writer borrows 64 runs, and makes 129 extents at most."""
 
 
 class Extent(NamedTuple):
     """A slice of a frame's raw bytes.
 
     Attributes:
-        frame: The frame's place in the table.
-        start: Where in the frame it begins.
-        length: How many bytes it has.
+        frame: The frame's index in the table.
+        start: Its offset in the frame.
+        length: Its length.
     """
 
     frame: int
@@ -32,14 +32,14 @@ class Extent(NamedTuple):
 
 
 class Value(NamedTuple):
-    """Where a serialized value's bytes are."""
+    """A serialized value: the serializer's type for it, and where its bytes are."""
 
     type: str
     extents: tuple[Extent, ...]
 
     @property
     def size(self) -> int:
-        """How many bytes it has."""
+        """Its length in bytes."""
         return sum(extent.length for extent in self.extents)
 
 
@@ -49,7 +49,7 @@ class Lender(NamedTuple):
     Attributes:
         checkpoint_id: The checkpoint.
         leaf: The end of its object's key.
-        created: When it was written, in seconds since 1970.
+        created: The time of its writing, in seconds since 1970.
     """
 
     checkpoint_id: str
@@ -59,16 +59,16 @@ class Lender(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Where a run of stored bytes is, and how to trust it.
+    """A run of bytes that is compressed as one: where it is stored, and its checksum.
 
     Attributes:
-        offset: From the first frame's beginning; in a lender, from the object's beginning.
+        offset: Its offset from the first frame; in a lender, from the object's beginning.
         stored: Its length in the object.
         raw: Its length decompressed.
-        codec: How it is compressed.
+        codec: The codec that it is compressed with.
         crc: CRC-32 of the stored bytes.
-        lender: The object that it lies in; `None` for this object itself.
-        key: What a lent frame is encrypted with; `None` if it isn't, and for this object's own.
+        lender: The object that has it; `None` for this object itself.
+        key: The key of a borrowed frame; `None` if it isn't encrypted, and for this object's own frames.
     """
 
     offset: int
@@ -79,24 +79,24 @@ class Frame:
     lender: Lender | None = None
     key: KeyRef | None = None
 
-    def lent(self, base: int, lender: Lender, key: KeyRef | None = None) -> Frame:
-        """How other objects refer to it.
+    def as_borrowed(self, base: int, lender: Lender, key: KeyRef | None = None) -> Frame:
+        """Return the frame as other objects refer to it. One that is borrowed already stays as it is.
 
         Args:
-            base: Where the first frame of its object begins.
+            base: The offset of the first frame in its object.
             lender: Its object.
-            key: What its object is encrypted with.
+            key: The key that its object is encrypted with.
         """
         return self if self.lender else replace(self, offset=base + self.offset, lender=lender, key=key)
 
 
 def short_repr(value: Any) -> str:
-    """What a header says, to be shown in an error: never long or deep, however much it is."""
-    return _brief.repr(value)
+    """Return a value from a header for an error message: never long or deep, however large it is."""
+    return _repr.repr(value)
 
 
 def text(value: Any) -> str:
-    """A text from a header, checked.
+    """Return a text from a header, once it is checked.
 
     Raises:
         ValueError: It isn't a text.
@@ -107,22 +107,22 @@ def text(value: Any) -> str:
 
 
 def pack_value(value: Value) -> list[Any]:
-    """A value as the header writes it."""
+    """Return a value as the header has it."""
     return [value.type, [list(extent) for extent in value.extents]]
 
 
 def unpack_value(row: Any, frames: Sequence[Frame]) -> Value:
-    """A value as the header wrote it, checked.
+    """Return a value from a header, once it is checked.
 
     Raises:
-        ValueError: It isn't a value, or lies outside of its frames.
+        ValueError: It isn't a value, or exceeds its frames.
     """
     kind, extents = row
     return Value(text(kind), tuple(_extents(extents, frames)))
 
 
 def _extents(rows: Any, frames: Sequence[Frame]) -> Iterator[Extent]:
-    if len(rows) > MOST_EXTENTS:
+    if len(rows) > MAX_EXTENTS:
         raise ValueError(f"a value in {len(rows)} pieces")
     for row in rows:
         extent = Extent(*map(non_negative_int, row))
@@ -132,45 +132,33 @@ def _extents(rows: Any, frames: Sequence[Frame]) -> Iterator[Extent]:
 
 
 def pack_frames(frames: Iterable[Frame], own: KeyRef | None = None) -> dict[str, Any]:
-    """What the header says of frames: their table, and the keys of lent ones that are others than its own.
-
-    Args:
-        frames: The frames.
-        own: What the object itself is encrypted with.
-    """
+    """Return the header's fields for frames: their table, and the keys that differ from the object's own."""
     keys: dict[KeyRef, int] = {}
     rows: list[list[Any]] = []
     for frame in frames:
         rows.append([frame.offset, frame.stored, frame.raw, frame.codec, frame.crc, *(frame.lender or ())])
         if frame.key is not None and frame.key != own:
             rows[-1].append(keys.setdefault(frame.key, len(keys)))
-    return {"frames": rows, **({"keys": [pack_ref(key) for key in keys]} if keys else {})}
+    return {"frames": rows, **({"keys": list(keys)} if keys else {})}
 
 
 def unpack_frames(fields: Mapping[str, Any], own: KeyRef | None = None) -> tuple[Frame, ...]:
-    """The frames that a header says, checked.
+    """Return the frames of a header, once they are checked.
 
-    Args:
-        fields: The header.
-        own: What the object itself is encrypted with; then what it borrows is, too.
+    If the object has a key of its own, borrowed frames without one are encrypted with the same key.
 
     Raises:
         ValueError: They aren't frames.
     """
     if not isinstance(fields, Mapping):
         raise ValueError("it isn't a map")
-    keys = [unpack_ref(row) for row in fields.get("keys", ())]
+    keys = [unpack_key_ref(row) for row in fields.get("keys", ())]
     if keys and own is None:
         raise ValueError("keys, of an object that isn't encrypted")
     return tuple(_frame(row, keys, own) for row in fields["frames"])
 
 
 def _frame(row: Any, keys: Sequence[KeyRef], own: KeyRef | None) -> Frame:
-    """A frame as the header wrote it, checked.
-
-    Raises:
-        ValueError: It isn't a frame.
-    """
     offset, stored, raw, codec, crc, *lender = row
     return Frame(
         non_negative_int(offset),
@@ -184,7 +172,7 @@ def _frame(row: Any, keys: Sequence[KeyRef], own: KeyRef | None) -> Frame:
 
 
 def non_negative_int(number: Any) -> int:
-    """A number from a header, checked.
+    """Return a number from a header, once it is checked.
 
     Raises:
         ValueError: It isn't a natural number.

@@ -1,7 +1,7 @@
-"""An object's header as bytes: msgpack, compressed where that makes it shorter, and encrypted if wanted.
+"""An object's header: msgpack, compressed where that makes it shorter, and encrypted if wanted.
 
-An encrypted one begins with what must be known to decrypt it: two bytes with the length of the key's
-reference, and that, as msgpack. The rest is sealed, with the flags as associated data.
+An encrypted header begins with what is needed to decrypt it: the length of the key's reference (two bytes),
+and the reference, as msgpack. The rest is ciphertext, with the flags as associated data.
 """
 
 from __future__ import annotations
@@ -11,82 +11,78 @@ from typing import Any, Final
 
 import msgpack
 
-from langgraph_checkpoint_s3.crypto.aead import OVERHEAD, KeyRef, ObjectCipher, pack_ref, unpack_ref
+from langgraph_checkpoint_s3.crypto.aead import OVERHEAD, ObjectCipher, unpack_key_ref
+from langgraph_checkpoint_s3.crypto.provider import KeyRef
 from langgraph_checkpoint_s3.errors import NotSupportedError
 from langgraph_checkpoint_s3.format.codecs import compress, decompress
-from langgraph_checkpoint_s3.format.limits import MOST_HEADER, MOST_LISTS, unpack
+from langgraph_checkpoint_s3.format.limits import MAX_HEADER, MAX_LISTS, unpack
 
 COMPRESSED: Final = 1
-"""The flag that says that a header is compressed."""
-SEALED: Final = 2
-"""The flag that says that the header and the frames are encrypted."""
+"""Flag: the header is compressed."""
+ENCRYPTED: Final = 2
+"""Flag: the header and the frames are encrypted."""
 
 _LENGTH_BYTES: Final = 4
 _REF_BYTES: Final = 2
-_ROLE: Final = "header"
+_CONTEXT: Final = "header"
+"""Associated data that keeps a header from being passed off as a frame, and the reverse."""
 
 
 def pack_header(fields: Mapping[str, Any], at_least: int | None = None) -> tuple[int, bytes]:
-    """A header's bytes, with its flags.
-
-    Args:
-        fields: What it says.
-        at_least: How many bytes it must have, if that matters and it can be compressed: zeros follow then.
+    """Return a header's flags and bytes. Zeros fill it up to `at_least` bytes, if it can be compressed.
 
     Raises:
-        NotSupportedError: It says more than a reader takes.
+        NotSupportedError: It holds more than a reader accepts.
     """
     raw: bytes = msgpack.packb(fields, use_bin_type=True)
-    if len(raw) > MOST_LISTS:
-        _check_long(raw)
-    codec, stored = compress(raw, "zstd-d1")
-    packed = len(raw).to_bytes(_LENGTH_BYTES, "big") + stored
+    if len(raw) > MAX_LISTS:
+        _check_readable(raw)
+    codec, compressed = compress(raw, "zstd-d1")
+    packed = len(raw).to_bytes(_LENGTH_BYTES, "big") + compressed
     if codec == "none" or (at_least is None and len(packed) >= len(raw)):
         return 0, raw
     return COMPRESSED, packed.ljust(at_least or 0, b"\0")
 
 
 def unpack_header(header: memoryview, flags: int) -> Any:
-    """What `pack_header` was given.
+    """Return the fields that `pack_header` was given.
 
     Raises:
         ValueError: It can't be read.
     """
     if flags & COMPRESSED:
         length = int.from_bytes(header[:_LENGTH_BYTES], "big")
-        if length > MOST_HEADER:
+        if length > MAX_HEADER:
             raise ValueError(f"it announces {length} bytes")
         header = memoryview(decompress(header[_LENGTH_BYTES:], "zstd-d1", length))
     return unpack(header)
 
 
-def seal_header(flags: int, header: bytes, seal: ObjectCipher | None) -> tuple[int, bytes]:
-    """A header as it lies in the object, with its flags.
-
-    Args:
-        flags: Its flags.
-        header: Its bytes.
-        seal: What to encrypt it with, if at all.
-    """
-    if seal is None:
+def encrypt_header(flags: int, header: bytes, cipher: ObjectCipher | None) -> tuple[int, bytes]:
+    """Return a header's flags and bytes as the object stores them: unchanged without a cipher."""
+    if cipher is None:
         return flags, header
-    flags |= SEALED
-    ref: bytes = msgpack.packb(pack_ref(seal.ref), use_bin_type=True)
-    return flags, len(ref).to_bytes(_REF_BYTES, "big") + ref + seal.close(header, _ROLE, flags)
+    flags |= ENCRYPTED
+    return flags, _key_ref_prefix(cipher) + cipher.encrypt(header, _CONTEXT, flags)
 
 
-def seal_overhead(seal: ObjectCipher | None) -> int:
-    """How many bytes `seal_header` adds."""
-    if seal is None:
-        return 0
-    return _REF_BYTES + len(msgpack.packb(pack_ref(seal.ref), use_bin_type=True)) + OVERHEAD
+def decrypt_header(stored: memoryview, flags: int, cipher: ObjectCipher) -> memoryview:
+    """Decrypt a header.
+
+    Raises:
+        DecryptionError: The key is missing, or `encrypt_header` didn't make it for this place.
+    """
+    start = _REF_BYTES + int.from_bytes(stored[:_REF_BYTES], "big")
+    return memoryview(cipher.decrypt(stored[start:], _CONTEXT, flags))
 
 
-def header_key(stored: bytes | memoryview) -> KeyRef:
-    """Which key an encrypted header needs.
+def encryption_overhead(cipher: ObjectCipher | None) -> int:
+    """Return how many bytes `encrypt_header` adds."""
+    return 0 if cipher is None else len(_key_ref_prefix(cipher)) + OVERHEAD
 
-    Args:
-        stored: The header as it lies in the object, or its beginning.
+
+def header_key_ref(stored: bytes | memoryview) -> KeyRef:
+    """Return the key of an encrypted header, of which the beginning suffices.
 
     Raises:
         ValueError: It can't be read.
@@ -94,20 +90,15 @@ def header_key(stored: bytes | memoryview) -> KeyRef:
     end = _REF_BYTES + int.from_bytes(stored[:_REF_BYTES], "big")
     if len(stored) < end:
         raise ValueError("its key's name is cut off")
-    return unpack_ref(unpack(stored[_REF_BYTES:end]))
+    return unpack_key_ref(unpack(stored[_REF_BYTES:end]))
 
 
-def open_header(stored: memoryview, flags: int, seal: ObjectCipher) -> memoryview:
-    """Decrypt a header.
-
-    Raises:
-        DecryptionError: The key is missing, or it isn't what `seal_header` made here.
-    """
-    start = _REF_BYTES + int.from_bytes(stored[:_REF_BYTES], "big")
-    return memoryview(seal.open(stored[start:], _ROLE, flags))
+def _key_ref_prefix(cipher: ObjectCipher) -> bytes:
+    ref: bytes = msgpack.packb(cipher.ref, use_bin_type=True)
+    return len(ref).to_bytes(_REF_BYTES, "big") + ref
 
 
-def _check_long(raw: bytes) -> None:
+def _check_readable(raw: bytes) -> None:
     try:
         unpack(raw)
     except ValueError as error:

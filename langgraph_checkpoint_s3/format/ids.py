@@ -1,7 +1,7 @@
-"""Ids as text: the one entrance for what names a thread, namespace, checkpoint, run or task.
+"""Ids of threads, namespaces, checkpoints, runs and tasks, checked and converted to text.
 
-UUIDs and whole numbers stand for their text, as with LangGraph itself, and a `str` Enum for its value.
-Anything else, and one id where a list of them belongs, is refused before anything is sent.
+UUIDs and whole numbers are converted to text, as in LangGraph itself, and a `str` Enum to its value. Anything
+else, and one id where a list of ids belongs, is rejected before any request.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from langgraph_checkpoint_s3.format.key_encoding import HashedName
 
 
 def text_of(value: object) -> str | None:
-    """Return an id as text; `None` where it can't be one."""
+    """Return an id as text; `None` if it can't be one."""
     if isinstance(value, str):
         return value if isinstance(value, HashedName) else str.__str__(value)
     if isinstance(value, int) and not isinstance(value, bool):
@@ -24,11 +24,11 @@ def text_of(value: object) -> str | None:
 
 
 def id_text(value: object, what: str) -> str:
-    """An id as text. It may be empty.
+    """Return an id as text. It may be empty.
 
     Args:
-        value: What was given.
-        what: What it is called, for the error.
+        value: The id.
+        what: Its name, for the error message.
 
     Raises:
         InvalidKeyError: It isn't text, a UUID or a whole number.
@@ -42,7 +42,7 @@ def id_text(value: object, what: str) -> str:
 
 
 def thread_name(thread_id: object) -> str:
-    """A thread id as text.
+    """Return a thread id as text.
 
     Raises:
         InvalidKeyError: It is missing, empty or something else.
@@ -56,7 +56,7 @@ def thread_name(thread_id: object) -> str:
 
 
 def optional_id(value: object, what: str) -> str | None:
-    """An id as text, or `None` where none was given.
+    """Return an id as text; `None` stays.
 
     Raises:
         InvalidKeyError: It can't be one.
@@ -65,7 +65,7 @@ def optional_id(value: object, what: str) -> str | None:
 
 
 def required_id(checkpoint_id: object) -> str:
-    """A checkpoint id that a call can't do without.
+    """Return a checkpoint id as text, for a call that needs one.
 
     Raises:
         InvalidKeyError: It is missing, empty or can't be one.
@@ -76,15 +76,15 @@ def required_id(checkpoint_id: object) -> str:
     return text
 
 
-def several(values: Any, what: str) -> Iterable[Any]:
-    """Return an argument that takes many ids, and refuse a single one.
+def require_iterable(values: Any, what: str) -> Iterable[Any]:
+    """Return an argument that takes several values, unless it is a single one.
 
     Args:
-        values: What was given.
-        what: What it is called, for the error.
+        values: The argument.
+        what: Its name, for the error message.
 
     Raises:
-        InvalidKeyError: It is one, or can't be iterated over.
+        InvalidKeyError: It is a single value, or not iterable.
     """
     one = isinstance(values, (str, bytes, bytearray, memoryview, Mapping)) or _is_named_tuple(values)
     if one or not isinstance(values, Iterable):
@@ -93,23 +93,23 @@ def several(values: Any, what: str) -> Iterable[Any]:
     return values
 
 
-def threads_of(thread_ids: Any) -> Iterator[str]:
-    """Thread ids as text, each once. Of a list all are checked at once; an iterator is taken from as needed.
+def unique_thread_ids(thread_ids: Any) -> Iterator[str]:
+    """Return thread ids as text, without duplicates. A list is checked at once, an iterator as it is used.
 
     Raises:
-        InvalidKeyError: It isn't several, or one of them can't be an id.
+        InvalidKeyError: The argument is a single id, or an item of it can't be an id.
     """
-    names = _unique(thread_name(each) for each in several(thread_ids, "thread_ids"))
+    names = _unique(thread_name(each) for each in require_iterable(thread_ids, "thread_ids"))
     return iter(list(names)) if isinstance(thread_ids, Sized) else names
 
 
-def runs_of(run_ids: Any) -> list[str]:
-    """Run ids as text, each once.
+def unique_run_ids(run_ids: Any) -> list[str]:
+    """Return run ids as text, without duplicates.
 
     Raises:
-        InvalidKeyError: They aren't several, or one of them can't be an id.
+        InvalidKeyError: The argument is a single id, or an item of it can't be an id.
     """
-    return list(_unique(id_text(each, "run_id") for each in several(run_ids, "run_ids")))
+    return list(_unique(id_text(each, "run_id") for each in require_iterable(run_ids, "run_ids")))
 
 
 def _unique(ids: Iterable[str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Any text as a part of a key: letters that no store, SDK or URL changes."""
+"""Encoding of text as a part of a key, with characters that no store, SDK or URL changes."""
 
 from __future__ import annotations
 
@@ -8,33 +8,24 @@ from typing import Final
 from langgraph_checkpoint_s3.errors import InvalidKeyError
 
 HASHED: Final = ".h"
-"""What a hash begins with in a key; no encoded name does."""
+"""Prefix of a hash in a key. No encoded text begins so."""
 
-_ESCAPED: Final = [
-    chr(byte) if re.match(r"[A-Za-z0-9_-]", chr(byte)) else f".{byte:02X}" for byte in range(256)
-]
 COMPONENT: Final = r"(?:[A-Za-z0-9_-]|\.[0-9A-F]{2})*"
-"""What `encode_component` gives, as a regular expression."""
+"""Regular expression for what `encode_component` returns."""
 _COMPONENT: Final = re.compile(COMPONENT)
-_ESCAPE: Final = re.compile(r"\.([0-9A-F]{2})")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]*")
+_ESCAPE: Final = re.compile(r"\.([0-9A-F]{2})")
+_ESCAPED: Final = [chr(byte) if _PLAIN.fullmatch(chr(byte)) else f".{byte:02X}" for byte in range(256)]
 
 
 class HashedName(str):
-    """A name of which only the hash is known. It goes wherever a name goes."""
+    """A name of which only the hash is known. It is accepted wherever a name is."""
 
     __slots__ = ()
 
 
-def encode_component(text: str, what: str = "component") -> str:
-    """Write any text with the characters that a key may safely hold.
-
-    Args:
-        text: Any text that has a UTF-8 form.
-        what: What the text is, for the error.
-
-    Returns:
-        An injective encoding of it: `a/b` becomes `a.2Fb`.
+def encode_component(text: str, kind: str = "component") -> str:
+    """Encode any text, injectively, with characters that are safe in a key: `a/b` becomes `a.2Fb`.
 
     Raises:
         InvalidKeyError: The text holds a lone surrogate and so has no UTF-8 form.
@@ -43,14 +34,14 @@ def encode_component(text: str, what: str = "component") -> str:
         return HASHED + text
     if _PLAIN.fullmatch(text):
         return text
-    return "".join([_ESCAPED[byte] for byte in utf8(text, what)])
+    return "".join([_ESCAPED[byte] for byte in utf8(text, kind)])
 
 
 def decode_component(encoded: str) -> str:
-    """Turn `encode_component`'s answer back into the text.
+    """Decode what `encode_component` returned.
 
     Raises:
-        ValueError: The text isn't an encoding.
+        ValueError: The text isn't such an encoding.
     """
     if "." not in encoded and _PLAIN.fullmatch(encoded):
         return encoded
@@ -60,13 +51,13 @@ def decode_component(encoded: str) -> str:
         raise ValueError(f"{encoded!r} is not an encoded component")
     raw = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), encoded).encode("latin-1")
     text = raw.decode("utf-8")
-    if encode_component(text) != encoded:  # one text has one spelling only
+    if encode_component(text) != encoded:  # a text has one encoding only: `.41` isn't one of "A"
         raise ValueError(f"{encoded!r} is not an encoded component")
     return text
 
 
-def utf8(text: str, what: str) -> bytes:
-    """A text's bytes.
+def utf8(text: str, kind: str) -> bytes:
+    """Return a text's bytes.
 
     Raises:
         InvalidKeyError: It holds a lone surrogate.
@@ -75,5 +66,5 @@ def utf8(text: str, what: str) -> bytes:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise InvalidKeyError(
-            f"The {what} {text!r} holds a lone surrogate, which has no UTF-8 form and so can't be in a key."
+            f"The {kind} {text!r} holds a lone surrogate, which has no UTF-8 form and so can't be in a key."
         ) from error

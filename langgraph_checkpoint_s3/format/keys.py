@@ -1,4 +1,4 @@
-"""Where everything lies in the bucket: how thread, namespace and checkpoint become a key, and back.
+"""Layout of the bucket: how thread, namespace and checkpoint become a key, and back.
 
     {prefix}{thread}.thread/{namespace}.ns/{rank}/checkpoint.p{parent}.k{source}.s{step}.r{run}
     {prefix}{thread}.thread/{namespace}.ns/{rank}/writes.t{task}.w{slots}
@@ -8,90 +8,78 @@
     |------------- Layout.namespace -------------|
     |------------------- Layout.checkpoint -----------|---------------- a leaf ---------------|
 
-A *component* keeps `A-Z a-z 0-9 _ -` and writes every other byte of its UTF-8 as `.` and two
-upper-case hex digits. A `.` and a lower-case letter starts a field. So the two can't be
-confused, no component can spell another one's ending, and keys consist of characters that no
-store, SDK or URL changes.
+A *component* keeps `A-Z a-z 0-9 _ -` and encodes every other byte of its UTF-8 as `.` and two upper-case hex
+digits. A `.` and a lower-case letter start a field. So the two can't be confused, no component can contain
+the ending of another one, and keys consist of characters that no store, SDK or URL changes.
 
-The *rank* of a checkpoint id turns "newest first" into S3's ascending order: each byte of the
-id as 255 minus it, in hex, then `z`, so that an id sorts before its own prefixes. A LIST
-therefore begins with the newest checkpoint, `before` is a `StartAfter`, and a checkpoint's
-writes come right behind it.
+The *rank* of a checkpoint id turns "newest first" into S3's ascending order: each byte of the id as 255 minus
+it, in hex, then `z`, so that an id sorts before its own prefixes. A LIST therefore begins with the newest
+checkpoint, `before` is a `StartAfter`, and a checkpoint's writes come right after it.
 
-The checkpoint's leaf is an index: parent, source, step and run can be read from a LIST alone.
-A field that is absent (or not of its usual type) is left out. An encrypted object's leaf holds `.e`, one that
-later checkpoints may borrow from `.l`, and one that borrows itself `.b` instead.
+The *leaf* is the end of a key. A checkpoint's leaf is an index: parent, source, step and run can be read from
+a LIST alone. A field that is absent (or not of its usual type) is left out. An encrypted object's leaf has
+`.e`, one that later checkpoints may borrow from `.l`, and one that borrows itself `.b` instead.
 
-Where names are secrets (`name_hashing.py`), thread and namespace are `.h` and a hash, and the leaf's fields
-but the parent too, under other letters: `m` for the source, `n` for the step, `q` for the run, `u` for the
-task.
-So are names that are too long: what stands between two slashes has at most 255 bytes, for it is a file's name
-for stores that keep files. The objects' headers have the name.
+Where names are secret (`name_hashing.py`), thread and namespace are `.h` and a hash, and so are the leaf's
+fields except the parent, under other letters: `m` for the source, `n` for the step, `q` for the run, `u` for
+the task. Names that are too long are hashed as well: between two slashes a key has at most 255 bytes, since
+that is a file's name in stores on file systems. The objects' headers have the name.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidKeyError
 from langgraph_checkpoint_s3.format.ids import text_of
 from langgraph_checkpoint_s3.format.key_encoding import (
+    COMPONENT,
     HASHED,
     HashedName,
     decode_component,
     encode_component,
     utf8,
 )
-from langgraph_checkpoint_s3.format.key_parts import INDEX, CheckpointLeaf, WritesLeaf, decode_leaf
-from langgraph_checkpoint_s3.format.name_hashing import FIELDS, FOLDERS, NameHasher
-
-__all__ = [
-    "AFTER_SLASH",
-    "EXPORTS",
-    "LEASES",
-    "MAX_KEY_BYTES",
-    "MAX_SEGMENT_BYTES",
-    "NAMESPACE_SUFFIX",
-    "THREAD_SUFFIX",
-    "TOMBSTONES",
-    "CheckpointLeaf",
-    "Layout",
-    "ParsedKey",
-    "WritesLeaf",
-    "decode_component",
-    "decode_leaf",
-    "decode_rank",
-    "encode_component",
-    "encode_rank",
-]
+from langgraph_checkpoint_s3.format.name_hashing import LONG_FIELDS, LONG_FOLDERS, LongNameHasher, NameHasher
 
 MAX_KEY_BYTES: Final = 1024
 """S3's limit for a key (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html)."""
 
 MAX_SEGMENT_BYTES: Final = 255
-"""What file systems take for a name, and so what stores on them take between two slashes of a key."""
+"""Longest name of file systems, and so of what is between two slashes of a key in stores on them."""
 
 THREAD_SUFFIX: Final = ".thread"
 NAMESPACE_SUFFIX: Final = ".ns"
 EXPORTS: Final = ".exports/"
-"""The folder, below the prefix, of what isn't a thread's own: exports, and what was handed in."""
+"""The folder, below the prefix, of exports and uploads."""
 LEASES: Final = ".leases/"
 """The folder, below the prefix, of the threads' leases."""
 TOMBSTONES: Final = ".deleted/"
-"""The folder, below the prefix, of the records of what was deleted."""
+"""The folder, below the prefix, of the threads' tombstones."""
 AFTER_SLASH: Final = "0"
-"""The character behind `/`: a key's folder followed by it sorts after all that is in the folder."""
+"""The character after `/`. A folder's name with it instead of its `/` sorts after all keys in the folder."""
+_INDEX: Final = (
+    ("source", "source", "k", "m"),
+    ("step", "step", "s", "n"),
+    ("run_id", "run", "r", "q"),
+)
+"""Metadata in a leaf: its name, the leaf's field, and the field's letters, plain and hashed."""
+_MAX_SLOTS_TEXT: Final = 48
+_DIGEST: Final = 32
+_SPECIAL: Final = "x"
+_FIELD: Final = re.compile(rf"\.([a-z])({COMPONENT})")
+_NUMBER: Final = re.compile(r"0|-?[1-9][0-9]*")
 _TOMBSTONE_NAME: Final = 40
 _RANK: Final = re.compile(r"(?:[0-9a-f]{2})*z")
 _COMPLEMENT: Final = bytes(255 - byte for byte in range(256))
 
 
 def encode_rank(checkpoint_id: str) -> str:
-    """Write a checkpoint id so that newer (greater) ids sort first.
+    """Encode a checkpoint id so that newer (greater) ids sort first.
 
     Raises:
         InvalidKeyError: The id holds a lone surrogate.
@@ -100,7 +88,7 @@ def encode_rank(checkpoint_id: str) -> str:
 
 
 def decode_rank(rank: str) -> str:
-    """Turn `encode_rank`'s answer back into the checkpoint id.
+    """Return the checkpoint id of a rank.
 
     Raises:
         ValueError: The text isn't a rank.
@@ -111,8 +99,191 @@ def decode_rank(rank: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointLeaf:
+    """The end of a checkpoint's key. A field that is `None` isn't in the key.
+
+    Attributes:
+        parent: The parent's id.
+        source: The metadata's source.
+        step: The metadata's step.
+        run: The run's id.
+        created: The time of writing, where one id was put again with other content and needs another key.
+        encrypted: Whether the object is encrypted.
+        lends: Whether later checkpoints may borrow from it.
+        borrows: Whether it borrows, or did until it was rewritten. It may lend then, too.
+    """
+
+    parent: str | None = None
+    source: str | None = None
+    step: int | HashedName | None = None
+    run: str | None = None
+    created: int | None = None
+    encrypted: bool = False
+    lends: bool = False
+    borrows: bool = False
+
+    @classmethod
+    def of(
+        cls, metadata: Mapping[str, Any], parent: str | None, *, encrypted: bool = False
+    ) -> CheckpointLeaf:
+        """Return the leaf for this metadata.
+
+        Only exact `str` and `int` values are included: then a field equals the metadata's value, and a filter
+        can be decided by it. A run is included as text, since ids are compared as such.
+        """
+        source, step, run = (metadata.get(name) for name in ("source", "step", "run_id"))
+        return cls(
+            parent=parent,
+            source=source if type(source) is str else None,
+            step=step if type(step) is int else None,
+            run=text_of(run),
+            encrypted=encrypted,
+        )
+
+    def hashed(self, names: NameHasher | LongNameHasher) -> CheckpointLeaf:
+        """Return the leaf as keys have it, with hashes of the fields that are secret, or too long."""
+        fields = ((name, field, getattr(self, field)) for name, field, _, _ in _INDEX)
+        found = {field: names.hash(name, str(value)) for name, field, value in fields if value is not None}
+        hashed: dict[str, Any] = {
+            field: value for field, value in found.items() if isinstance(value, HashedName)
+        }
+        return replace(self, **hashed) if hashed else self
+
+    def encode(self) -> str:
+        """Return the end of the key."""
+        fields: list[tuple[str, Any]] = [("p", self.parent)]
+        for _, field, letter, hashed in _INDEX:
+            value = getattr(self, field)
+            fields.append((hashed, str.__str__(value)) if isinstance(value, HashedName) else (letter, value))
+        lending = "b" if self.borrows else "l"
+        fields.append((lending, "" if self.borrows or self.lends else None))
+        fields.append(("e", "" if self.encrypted else None))
+        fields.append(("c", self.created))  # last: of two objects with one id, the newer sorts later
+        return "checkpoint" + "".join(
+            f".{letter}{encode_component(str(value))}" for letter, value in fields if value is not None
+        )
+
+    def may_match(self, filter: Mapping[str, Any]) -> bool:
+        """Return whether this checkpoint can match the filter, by its key alone.
+
+        `False` is final; after `True`, the metadata must be compared. The filter is one of
+        `Layout.index_filter`.
+        """
+        fields = ((name, getattr(self, field)) for name, field, _, _ in _INDEX)
+        return all(
+            value is None
+            or name not in filter
+            or filter[name] == value
+            # A value of another type may equal a hashed one (Decimal(3) == 3), which the hash can't show.
+            or (isinstance(value, HashedName) and type(filter[name]) not in (HashedName, str, int))
+            for name, value in fields
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WritesLeaf:
+    """The end of a writes object's key.
+
+    Attributes:
+        task: The task; `None` where the object has the writes of several tasks.
+        slots: The slots that it fills; a digest of them for several tasks. A task's special slots share one
+            object, whichever of them are filled: `x`.
+        encrypted: Whether the object is encrypted.
+    """
+
+    task: str | None
+    slots: str
+    encrypted: bool = False
+
+    @classmethod
+    def of(cls, task_id: str, slots: Iterable[int], *, encrypted: bool = False) -> WritesLeaf:
+        """Return the leaf for the regular writes of one `put_writes` call.
+
+        Equal calls get equal keys, so that a conditional PUT keeps the first one.
+        """
+        return cls(task_id, f"w{_ranges(sorted(set(slots)))}", encrypted)
+
+    @classmethod
+    def of_several(cls, tasks: Iterable[tuple[str, Iterable[int]]], *, encrypted: bool = False) -> WritesLeaf:
+        """Return the leaf for writes of several tasks, each with its slots. Equal calls get equal keys."""
+        text = "/".join(cls.of(task_id, slots).encode() for task_id, slots in tasks)
+        return cls(None, f"j{_digest(text)}", encrypted)
+
+    @classmethod
+    def special(cls, task_id: str, *, encrypted: bool = False) -> WritesLeaf:
+        """Return the leaf for all writes of a task to special channels."""
+        return cls(task_id, _SPECIAL, encrypted)
+
+    @property
+    def is_special(self) -> bool:
+        """Whether it is the leaf of a task's special writes."""
+        return self.slots == _SPECIAL
+
+    def hashed(self, names: NameHasher | LongNameHasher) -> WritesLeaf:
+        """Return the leaf as keys have it, with hashes of the fields that are secret, or too long."""
+        task = None if self.task is None else names.hash("task_id", self.task)
+        slots = self.slots if self.is_special else names.hash("slots", self.slots)
+        if isinstance(slots, HashedName):
+            slots = f"{'j' if task is None else 'wh'}{slots}"
+        return replace(self, task=task, slots=slots)
+
+    def encode(self) -> str:
+        """Return the end of the key."""
+        if self.task is None:
+            task = ""
+        elif isinstance(self.task, HashedName):
+            task = f".u{str.__str__(self.task)}"
+        else:
+            task = f".t{encode_component(self.task, 'task_id')}"
+        return f"writes{task}.{self.slots}{'.e' if self.encrypted else ''}"
+
+
+def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
+    """Parse the end of a key.
+
+    Unknown fields, which a later version may add, are ignored.
+
+    Raises:
+        ValueError: It is not a leaf.
+    """
+    kind, dot, _ = text.partition(".")
+    end = len(kind)
+    fields: dict[str, str] = {}
+    while dot and end < len(text):
+        match = _FIELD.match(text, end)
+        if match is None:
+            raise ValueError(f"{text!r} is not a leaf")
+        fields.setdefault(match[1], match[2])
+        end = match.end()
+    if kind == "checkpoint":
+        named = {letter: decode_component(fields[letter]) for letter in "pksrc" if letter in fields}
+        hashed: dict[str, Any] = {
+            field: HashedName(fields[letter]) for _, field, _, letter in _INDEX if letter in fields
+        }
+        for letter in "sc":
+            if not _NUMBER.fullmatch(named.get(letter, "0")):
+                raise ValueError(f"{named[letter]!r} is not a number: not a leaf")
+        step, created = (int(named[letter]) if letter in named else None for letter in "sc")
+        borrows = "b" in fields
+        leaf = CheckpointLeaf(
+            *(named.get("p"), named.get("k"), step, named.get("r"), created),
+            encrypted="e" in fields,
+            lends=borrows or "l" in fields,
+            borrows=borrows,
+        )
+        return replace(leaf, **hashed) if hashed else leaf
+    if kind == "writes" and "j" in fields:
+        return WritesLeaf(None, f"j{fields['j']}", "e" in fields)
+    if kind == "writes" and ("t" in fields or "u" in fields):
+        slots = ".".join(letter + fields[letter] for letter in "wx" if letter in fields)
+        task = decode_component(fields["t"]) if "t" in fields else HashedName(fields["u"])
+        return WritesLeaf(task, slots, "e" in fields)
+    raise ValueError(f"{text!r} is not a leaf")
+
+
+@dataclass(frozen=True, slots=True)
 class ParsedKey:
-    """A key read back: which checkpoint it belongs to, and its leaf."""
+    """A parsed key: the checkpoint that it belongs to, and its leaf."""
 
     thread_id: str
     checkpoint_ns: str
@@ -126,31 +297,31 @@ class Layout:
 
     Attributes:
         prefix: Empty, or ends in `/`.
-        names: How names are hashed, if they are.
+        names: The hasher of names, if they are secret.
     """
 
     prefix: str
     names: NameHasher | None = None
 
     def thread(self, thread_id: str) -> str:
-        """The folder of a thread."""
+        """Return the folder of a thread."""
         return f"{self.prefix}{self._component(thread_id, 'thread_id')}{THREAD_SUFFIX}/"
 
     def namespace(self, thread_id: str, checkpoint_ns: str) -> str:
-        """The folder of a namespace; that of the root namespace (`""`) is `.ns`, unless names are hashed."""
+        """Return the folder of a namespace. The root namespace (`""`) is `.ns`, unless names are hashed."""
         namespace = self._component(checkpoint_ns, "checkpoint_ns")
         return f"{self.thread(thread_id)}{namespace}{NAMESPACE_SUFFIX}/"
 
     def checkpoint(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str) -> str:
-        """The folder of a checkpoint, which holds it and its writes."""
+        """Return the folder of a checkpoint, which has its object and its writes."""
         return f"{self.namespace(thread_id, checkpoint_ns)}{encode_rank(checkpoint_id)}/"
 
     def exports(self, thread_id: str) -> str:
-        """The folder of what was exported from a thread or handed in for it; no thread can spell it."""
+        """Return the folder of a thread's exports and uploads. It can't be a thread's folder."""
         return f"{self.prefix}{EXPORTS}{self._component(thread_id, 'thread_id')}/"
 
     def lease(self, thread_id: str) -> str:
-        """The key of a thread's lease; no thread can spell it, and none's begins with another's.
+        """Return the key of a thread's lease, which is in no thread's folder.
 
         Raises:
             InvalidKeyError: It would be longer than S3 takes.
@@ -164,11 +335,7 @@ class Layout:
         return key
 
     def tombstones(self, thread: str) -> str:
-        """Return the key of a thread's tombstones. It doesn't show the thread's name.
-
-        Args:
-            thread: The thread's folder.
-        """
+        """Return the key of a thread's tombstones, given the thread's folder. It doesn't show its name."""
         name = thread[len(self.prefix) :]
         return f"{self.prefix}{TOMBSTONES}{hashlib.sha256(name.encode()).hexdigest()[:_TOMBSTONE_NAME]}"
 
@@ -179,7 +346,7 @@ class Layout:
 
     @staticmethod
     def sibling(namespace: str, checkpoint_id: str, leaf: str) -> str:
-        """The key of an object in a namespace's folder, by its checkpoint and the end of its key."""
+        """Return the key of an object in a namespace's folder, by its checkpoint and the end of its key."""
         return f"{namespace}{encode_rank(checkpoint_id)}/{leaf}"
 
     def key(
@@ -188,10 +355,10 @@ class Layout:
         """Return the key of an object.
 
         Raises:
-            InvalidKeyError: It, or a part of it, would be longer than stores take; the message names the
+            InvalidKeyError: It, or a part of it, would be longer than stores accept. The message names the
                 longest part.
         """
-        end = leaf.hidden(self.names or FIELDS).encode()
+        end = leaf.hashed(self.names or LONG_FIELDS).encode()
         rank = encode_rank(checkpoint_id)
         key = f"{self.namespace(thread_id, checkpoint_ns)}{rank}/{end}"
         if len(key) <= MAX_KEY_BYTES and len(rank) <= MAX_SEGMENT_BYTES and len(end) <= MAX_SEGMENT_BYTES:
@@ -218,42 +385,42 @@ class Layout:
             "that."
         )
 
-    def hides(self, thread_id: str) -> bool:
-        """Return if keys have only the thread's hash. Objects name the thread then."""
+    def hashes_thread(self, thread_id: str) -> bool:
+        """Return whether keys have only the thread's hash. Objects name the thread then."""
         return self._component(thread_id, "thread_id").startswith(HASHED)
 
     def run(self, run_id: str) -> str:
-        """A run as the keys' leaves have it."""
-        return (self.names or FIELDS).hide("run_id", run_id)
+        """Return a run as leaves have it."""
+        return (self.names or LONG_FIELDS).hash("run_id", run_id)
 
     def index_filter(self, filter: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A filter as the keys' leaves have it. What equals no name by its type, they can't decide."""
-        plain = _by_text(filter)
-        names = self.names or FIELDS
-        shown = dict(plain) if self.names is None else {}
-        for name, field, _, _ in INDEX:
+        """Return the part of a filter that leaves can decide, with hashes where they have hashes."""
+        plain = _run_as_text(filter)
+        names = self.names or LONG_FIELDS
+        found = dict(plain) if self.names is None else {}
+        for name, field, _, _ in _INDEX:
             value = plain.get(name)
             if field == "step" and (
                 isinstance(value, int) or (isinstance(value, float) and value.is_integer())
             ):
-                hidden = names.hide(name, str(int(value)))
+                hashed = names.hash(name, str(int(value)))
             elif field != "step" and type(value) is str:
-                hidden = names.hide(name, value)
+                hashed = names.hash(name, value)
             else:
                 continue
-            if isinstance(hidden, HashedName):
-                shown[name] = hidden
-        return shown
+            if isinstance(hashed, HashedName):
+                found[name] = hashed
+        return found
 
     def holds(self, key: str) -> bool:
-        """Whether a key is in a thread's folder of this prefix, and not of a saver below it."""
+        """Return whether a key is in a thread's folder of this prefix, rather than of a saver below it."""
         if not key.startswith(self.prefix) or key.endswith("/"):
-            return False  # consoles make empty objects that end in "/" to show folders
+            return False  # consoles create empty objects that end in "/" as folders
         thread, slash, _ = key[len(self.prefix) :].partition("/")
         return bool(slash) and thread.endswith(THREAD_SUFFIX)
 
     def parse(self, key: str) -> ParsedKey:
-        """Read back a key that `holds` admits.
+        """Parse a key for which `holds` is true.
 
         Raises:
             CorruptObjectError: No saver wrote it.
@@ -277,14 +444,32 @@ class Layout:
                 key=key,
             ) from error
 
-    def _component(self, name: str, what: str) -> str:
-        return encode_component((self.names or FOLDERS).hide(what, name), what)
+    def _component(self, name: str, kind: str) -> str:
+        return encode_component((self.names or LONG_FOLDERS).hash(kind, name), kind)
 
 
-def _by_text(filter: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a filter with its run as text, as a leaf names it; without it where it can't be an id."""
+def _run_as_text(filter: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a filter with its run as text; without the run where it can't be an id."""
     if filter.get("run_id") is None:
         return filter
     run = text_of(filter["run_id"])
     others = {name: value for name, value in filter.items() if name != "run_id"}
     return others if run is None else {**others, "run_id": run}
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Return ascending numbers as `0-3_7`; a digest of that where it would be long."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    text = "_".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+    if len(text) > _MAX_SLOTS_TEXT:
+        return f"h{_digest(text)}"
+    return text
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]

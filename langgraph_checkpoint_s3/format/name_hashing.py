@@ -1,9 +1,8 @@
-"""Names as hashes: those that are secrets, by a key; and those that are too long for a bucket's keys.
+"""Hashes of names: keyed ones for secret names, and unkeyed ones for names that are too long for a key.
 
-A thread `customer@example.com` whose name is a secret lies in a folder `.hR0…q8.thread/`. The same name
-always has the same hash, so what a saver is asked for it finds as ever; who lists the bucket learns how many
-threads there are, and no more of them. The name is in the objects' headers. Checkpoint ids aren't hashed:
-they carry the order.
+A thread `customer@example.com` whose name is secret lies in a folder `.hR0…q8.thread/`. A name always has the
+same hash, so everything is found as before; a listing of the bucket shows how many threads there are, but not
+their names. The name is in the objects' headers. Checkpoint ids aren't hashed, since they carry the order.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _LONG: Final = b"langgraph-checkpoint-s3 1 long names\0"
 
 
 class NameHasher:
-    """Hashes names.
+    """Hashes names with a key.
 
     Args:
         key: The secret, 32 bytes. With another one, nothing is found.
@@ -33,55 +32,47 @@ class NameHasher:
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
-    def hide(self, what: str, name: str) -> HashedName:
+    def hash(self, kind: str, name: str) -> HashedName:
         """Return a name's hash.
 
         Args:
-            what: What it is the name of. Equal names of different things have different hashes.
-            name: The name; one that is a hash already stays.
+            kind: The kind of name. Equal names of different kinds have different hashes.
+            name: The name. A hash is returned as it is.
 
         Raises:
             InvalidKeyError: The name holds a lone surrogate.
         """
         if isinstance(name, HashedName):
             return name
-        return _hidden(hmac.digest(self._key, _said(what, name), hashlib.sha256))
+        return _hashed_name(hmac.digest(self._key, _message(kind, name), hashlib.sha256))
 
 
 @dataclass(frozen=True, slots=True)
-class Short:
-    """Hashes names that are longer than a part of a key may be, by no key, and leaves others as they are.
+class LongNameHasher:
+    """Hashes long names, without a key, and leaves others as they are.
 
     Attributes:
-        most: The most characters that a name may have, as keys write it.
+        max_length: The most characters that a name may have, as keys encode it.
     """
 
-    most: int
+    max_length: int
 
-    def hide(self, what: str, name: str) -> str:
-        """Return a name, or its hash if it is too long.
-
-        Args:
-            what: What it is the name of. Equal names of different things have different hashes.
-            name: The name; one that is a hash already stays.
-
-        Raises:
-            InvalidKeyError: The name holds a lone surrogate.
-        """
-        if isinstance(name, HashedName) or len(encode_component(name, what)) <= self.most:
+    def hash(self, kind: str, name: str) -> str:
+        """Return a name, or its hash if it is too long. Otherwise it is like `NameHasher.hash`."""
+        if isinstance(name, HashedName) or len(encode_component(name, kind)) <= self.max_length:
             return name
-        return _hidden(hashlib.sha256(_LONG + _said(what, name)).digest())
+        return _hashed_name(hashlib.sha256(_LONG + _message(kind, name)).digest())
 
 
-FOLDERS: Final = Short(200)
-"""Threads and namespaces: with what follows in its segment, each is a file's name for some stores."""
-FIELDS: Final = Short(40)
-"""Fields of a leaf. All of them fit into a segment, beside a parent's id of 90 characters."""
+LONG_FOLDERS: Final = LongNameHasher(200)
+"""For threads and namespaces. With its suffix, each is a file's name for some stores: 255 bytes at most."""
+LONG_FIELDS: Final = LongNameHasher(40)
+"""For fields of a leaf. All of them fit into 255 bytes, beside a parent's id of 90 characters."""
 
 
-def _said(what: str, name: str) -> bytes:
-    return b"%b\0%b" % (what.encode(), utf8(name, what))
+def _message(kind: str, name: str) -> bytes:
+    return b"%b\0%b" % (kind.encode(), utf8(name, kind))
 
 
-def _hidden(digest: bytes) -> HashedName:
+def _hashed_name(digest: bytes) -> HashedName:
     return HashedName(base64.urlsafe_b64encode(digest[:_BYTES]).decode())

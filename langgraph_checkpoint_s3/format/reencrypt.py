@@ -1,12 +1,12 @@
-"""Writes objects anew for another place: what they say stays, and so does what borrows from what.
+"""Objects written again for another place: the contents stay, and so do the references between objects.
 
-What is encrypted is bound to its place, and sealed for the new one. Where keys have but a thread's hash, the
-object names the thread, and then the new one.
+Encrypted objects are bound to their place, and so encrypted for the new one. Where keys have only a thread's
+hash, objects name their thread, and then the new one.
 
-The same object becomes the same bytes each time, and its own frames stay at their places when it was
-rewritten meanwhile: who copies again doesn't break what borrows from the first copy. So what is encrypted
-keeps its data key; its nonces are made, not drawn; and room is left in the header, as much as in the other
-one.
+An object becomes the same bytes each time. Its own frames stay at their offsets even if it was rewritten in
+the meantime, so that copying again doesn't break what borrows from the first copy. For that, an encrypted
+object keeps its data key, nonces are derived instead of random, and the header gets spare space in proportion
+to the old one.
 """
 
 from __future__ import annotations
@@ -23,61 +23,59 @@ from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.format.scope import NamespaceScope
 
 _FRAME_BYTES: Final = 4
-"""What a frame's row may need more, lying elsewhere and with another CRC."""
+"""Bytes by which a frame's row may grow, with another offset and CRC."""
 _THREAD_BYTES: Final = 16
-"""What a thread's name may need in a header besides its letters."""
+"""Bytes that a thread's name needs in a header besides its characters."""
 
 
 class Reencryptor:
-    """Writes a thread's objects for another place, lenders before those that borrow from them.
+    """Writes a thread's objects for another place. Lenders must come before their borrowers.
 
-    A frame that is written anew has other bytes, or lies elsewhere. So it remembers each one.
+    A frame that is written again has other bytes or another offset. So the new place of each one is kept, for
+    the objects that borrow it.
 
     Args:
-        thread_id: The thread there; a hash if nothing else is known, and then objects go on to name theirs.
+        thread_id: The thread there. If only its hash is known, objects keep the name that they have.
     """
 
     def __init__(self, thread_id: str) -> None:
         self._thread_id = thread_id
-        self._moved: dict[tuple[str, str, str, int], Frame] = {}
+        self._frames: dict[tuple[str, str, str, int], Frame] = {}
 
-    def knows(self, container: Container, scope: NamespaceScope) -> bool:
-        """Return whether all that lends to an object was written before.
+    def has_lenders(self, container: Container, scope: NamespaceScope) -> bool:
+        """Return whether all lenders of an object were written to the target namespace before."""
+        borrowed = (frame for frame in container.frames if frame.lender is not None)
+        return all(_place(scope, frame) in self._frames for frame in borrowed)
 
-        Args:
-            container: The object.
-            scope: The namespace that it goes to.
-        """
-        lent = (frame for frame in container.frames if frame.lender is not None)
-        return all(_place(scope, frame) in self._moved for frame in lent)
-
-    def seal(self, container: Container, leaf: str, scope: NamespaceScope) -> bytes:
-        """Return an object, as it is written in the other place.
+    def reencrypt(self, container: Container, leaf: str, scope: NamespaceScope) -> bytes:
+        """Return an object's bytes for the other place.
 
         Args:
-            container: The object, all of it. All that lends to it was written before.
+            container: The whole object. All of its lenders were written before.
             leaf: The end of its key.
-            scope: The namespace that it goes to.
+            scope: The target namespace.
 
         Raises:
             CorruptObjectError: It is damaged.
         """
-        key = container.seal.ref if container.seal else None
-        unlike = ("frames", "keys", "thread")
-        fields = {name: value for name, value in container.fields.items() if name not in unlike}
-        seal = scope.seal(key, fields["id"], leaf)
-        assert (seal is None) == (key is None), "there was a key to read it"  # noqa: S101  # for the types
+        key = container.cipher.ref if container.cipher else None
+        replaced = ("frames", "keys", "thread")
+        fields = {name: value for name, value in container.fields.items() if name not in replaced}
+        cipher = scope.cipher(key, fields["id"], leaf)
+        assert (cipher is None) == (key is None), "the object was read with a key"  # noqa: S101  # for the types
+        # The header's length must depend on nothing that a rewriting of the source changes: not on the table
+        # of frames, which then has other offsets and CRCs, but on the space that the source's header has.
         space = container.header_bytes + _FRAME_BYTES * len(container.frames)
-        if scope.hides_thread:
+        if scope.hashes_thread:
             known = not isinstance(self._thread_id, HashedName)
             fields["thread"] = self._thread_id if known else container.fields["thread"]
             space += len(fields["thread"].encode()) + _THREAD_BYTES
-        builder = Builder("none", seal and replace(seal, repeatable=True))
+        builder = Builder("none", cipher and replace(cipher, deterministic=True))
         for number, frame in enumerate(container.frames):
             if frame.lender is None:
                 builder.add(frame.codec, container.packed(number), frame.raw)
             else:
-                builder.lend(self._moved[_place(scope, frame)])
+                builder.borrow(self._frames[_place(scope, frame)])
         if len(builder.frames) != len(container.frames):
             raise CorruptObjectError("The object borrows a frame twice")
         is_checkpoint = leaf.startswith("checkpoint")
@@ -86,10 +84,10 @@ class Reencryptor:
             if old.lender is None and is_checkpoint:
                 lender = Lender(fields["id"], leaf, fields["created"] // SECOND)
                 place = scope.folder, lender.checkpoint_id, leaf, container.base + old.offset
-                self._moved[place] = new.lent(base, lender, key)
+                self._frames[place] = new.as_borrowed(base, lender, key)
         return body
 
 
 def _place(scope: NamespaceScope, frame: Frame) -> tuple[str, str, str, int]:
-    assert frame.lender is not None, "a lent frame"  # noqa: S101  # for the types
+    assert frame.lender is not None, "a borrowed frame"  # noqa: S101  # for the types
     return scope.folder, *frame.lender[:2], frame.offset

@@ -1,4 +1,4 @@
-"""A namespace as those see it who read and write its objects: where, by which keys, and under which names."""
+"""Encryption and name-hashing settings for the objects of one namespace."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from langgraph_checkpoint_s3.crypto.aead import KeyRef, ObjectCipher
+from langgraph_checkpoint_s3.crypto.aead import ObjectCipher
 from langgraph_checkpoint_s3.crypto.key_cache import KeyCache
+from langgraph_checkpoint_s3.crypto.provider import KeyRef
 from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError
 from langgraph_checkpoint_s3.format.key_encoding import HASHED, HashedName, encode_component
 from langgraph_checkpoint_s3.format.keys import THREAD_SUFFIX
-from langgraph_checkpoint_s3.format.name_hashing import FOLDERS, NameHasher, Short
+from langgraph_checkpoint_s3.format.name_hashing import LONG_FOLDERS, LongNameHasher, NameHasher
 
 if TYPE_CHECKING:
     from langgraph_checkpoint_s3.format.container import Container
@@ -23,8 +24,8 @@ class NamespaceScope:
 
     Attributes:
         folder: The namespace's folder.
-        key_cache: The keys at hand, if there are any.
-        names: How names are hashed in the bucket's keys, if they are.
+        key_cache: The cache of data keys, if there are keys.
+        names: The hasher of names in the bucket's keys, if they are secret.
         place: The bucket and prefix that encrypted objects are bound to.
     """
 
@@ -34,71 +35,71 @@ class NamespaceScope:
     place: str = ""
 
     @property
-    def hides_thread(self) -> bool:
-        """Return if keys have only the thread's hash, so that its objects name the thread."""
+    def hashes_thread(self) -> bool:
+        """Whether keys have only the thread's hash, so that its objects name the thread."""
         return self._thread.startswith(HASHED)
 
     @property
     def _thread(self) -> str:
-        """The thread, as keys have it."""
         return self.folder.rpartition(THREAD_SUFFIX)[0].rpartition("/")[2]
 
-    def seal(self, key: KeyRef | None, checkpoint_id: str, leaf: str) -> ObjectCipher | None:
-        """What an object is encrypted with, if there is a key for it."""
+    def cipher(self, key: KeyRef | None, checkpoint_id: str, leaf: str) -> ObjectCipher | None:
+        """Return the cipher of an object; `None` without a key."""
         if key is None or self.key_cache is None:
             return None
-        return self.key_cache.seal(key, self.place, self.folder, checkpoint_id, leaf)
+        return self.key_cache.object_cipher(key, self.place, self.folder, checkpoint_id, leaf)
 
-    def seals(self, checkpoint_id: str, leaf: str) -> Callable[[KeyRef], ObjectCipher] | None:
-        """Gives what an object is encrypted with, once its key is known."""
+    def cipher_factory(self, checkpoint_id: str, leaf: str) -> Callable[[KeyRef], ObjectCipher] | None:
+        """Return a function from a key to an object's cipher; `None` if there are no keys."""
         key_cache = self.key_cache
         if key_cache is None:
             return None
-        return lambda ref: key_cache.seal(ref, self.place, self.folder, checkpoint_id, leaf)
+        return lambda key: key_cache.object_cipher(key, self.place, self.folder, checkpoint_id, leaf)
 
     def check(self, container: Container) -> None:
-        """Check that an object may be as it is here.
+        """Check that an object is encrypted if it must be, and belongs to the thread of this folder.
 
         Raises:
             DecryptionError: It isn't encrypted, and must be.
-            CorruptObjectError: It says another thread than its key.
+            CorruptObjectError: It names another thread than its key.
         """
-        if container.seal is None and self.key_cache is not None and self.key_cache.required:
+        encrypted = container.cipher is not None
+        if not encrypted and self.key_cache is not None and self.key_cache.required:
             raise DecryptionError(
                 "The object isn't encrypted, and require_encryption=True refuses it: somebody without a key "
                 "wrote it. Read it without that setting, if you trust who did"
             )
-        names = self._names(sealed=container.seal is not None)
-        if names is None or (self.names is None and not self.hides_thread):
+        names = self._names(encrypted=encrypted)
+        if names is None or (self.names is None and not self.hashes_thread):
             return
         said = container.fields.get("thread")
-        if not isinstance(said, str) or encode_component(names.hide("thread_id", said)) != self._thread:
+        if not isinstance(said, str) or encode_component(names.hash("thread_id", said)) != self._thread:
             raise CorruptObjectError(
                 "The object lies under another one's key: it is another thread's. copy_thread copies a thread"
             )
 
-    def plain(self, name: str, said: Any, *, sealed: bool) -> str:
-        """A namespace's name, where the bucket's key has but its hash.
+    def namespace_name(self, name: str, said: Any, *, encrypted: bool) -> str:
+        """Return a namespace's name. Where the key has only its hash, the object is asked for it.
 
         Args:
-            name: What is known of it.
-            said: What the object says, which is taken if its hash is right.
-            sealed: Whether the object is encrypted.
+            name: The name, or its hash.
+            said: The name that the object gives. It is used if it has that hash.
+            encrypted: Whether the object is encrypted.
         """
         if not isinstance(name, HashedName) or not isinstance(said, str):
             return name
-        names = self._names(sealed=sealed)
-        if names is None or encode_component(names.hide("checkpoint_ns", said)) == encode_component(name):
+        names = self._names(encrypted=encrypted)
+        if names is None or encode_component(names.hash("checkpoint_ns", said)) == encode_component(name):
             return said
         return name
 
-    def _names(self, *, sealed: bool) -> NameHasher | Short | None:
-        """Return the hash by which an object's names are compared with its key.
+    def _names(self, *, encrypted: bool) -> NameHasher | LongNameHasher | None:
+        """Return the hasher with which an object's names are compared with its key.
 
-        `None`: they aren't compared. Without the names' key nothing is lost, for what is sealed is sealed
-        for this hash.
+        `None` skips the comparison, where the hasher's key is unknown. Nothing is lost: an encrypted object
+        is bound to the hash in its key.
         """
-        return self.names or (None if sealed else FOLDERS)
+        return self.names or (None if encrypted else LONG_FOLDERS)
 
 
 PLAIN: Final = NamespaceScope()

@@ -1,13 +1,13 @@
-"""Values to bytes and back: what a serializer makes of them, and what it means if it can't.
+"""Serialization of values, estimates of their size, and a serializer's failures as this package's errors.
 
-Who can write to the bucket decides what the serializer gets. So whatever it raises becomes a
-`CorruptObjectError` or a `DecryptionError`. Neither has the serializer's own error as its cause or
-context: that may hold the value.
+Anyone who can write to the bucket controls what gets deserialized. So whatever the serializer raises becomes
+a `CorruptObjectError` or a `DecryptionError`. Neither has the serializer's own error as its cause or context,
+since that may hold the value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from typing import Any, Final, TypeAlias
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -18,34 +18,34 @@ from langgraph_checkpoint_s3.format.container import Container
 from langgraph_checkpoint_s3.format.frames import Value, short_repr
 
 Dumped: TypeAlias = "tuple[str, bytes]"
-"""What the serializer makes of a value: its type and its bytes."""
+"""A serialized value: the serializer's type for it, and its bytes."""
 
-ENCRYPTED: Final = "+"
-"""What LangGraph's serializer that encrypts puts into a value's type, before the cipher's name."""
+ENCRYPTED_TYPE: Final = "+"
+"""Character that LangGraph's `EncryptedSerializer` puts into a value's type, before the cipher's name."""
+
+COALESCE_BELOW: Final = 64 * 1024
+"""Bytes below which tasks' writes may share an object: one more of them hardly delays it."""
+_ITEM_BYTES: Final = 512
+"""Estimated size of an item of a list or map: a short message."""
 
 
 def dump(serde: SerializerProtocol, value: Any) -> Dumped:
     """Serialize a value."""
     kind, raw = serde.dumps_typed(value)
-    return kind, raw if type(raw) is bytes else bytes(raw)  # a bytearray may change under our hands
+    return kind, raw if type(raw) is bytes else bytes(raw)  # a bytearray may change later
 
 
-def worthwhile(compression: Compression, kinds: Iterable[str]) -> Compression:
-    """How to compress values: not at all what a serializer has encrypted.
-
-    Args:
-        compression: How it is done else.
-        kinds: The values' types, as the serializer calls them.
-    """
-    return "none" if any(ENCRYPTED in kind for kind in kinds) else compression
+def compression_for(kinds: Iterable[str], default: Compression) -> Compression:
+    """Return the compression for values of these types: `none` if the serializer encrypts them."""
+    return "none" if any(ENCRYPTED_TYPE in kind for kind in kinds) else default
 
 
 def load(serde: SerializerProtocol, container: Container, value: Value) -> Any:
-    """Turn a value's bytes into what they stand for.
+    """Deserialize a value.
 
     Raises:
-        CorruptObjectError: They are damaged, or the serializer can't read them.
-        DecryptionError: They are encrypted, and the serializer can't read them.
+        CorruptObjectError: It is damaged, or the serializer can't read it.
+        DecryptionError: The serializer encrypts, and can't read it.
     """
     raw = container.bytes_of(value)
     try:
@@ -54,7 +54,7 @@ def load(serde: SerializerProtocol, container: Container, value: Value) -> Any:
         raise
     except Exception as error:  # noqa: BLE001  # whatever a serializer raises
         why = type(error).__name__
-    if ENCRYPTED in value.type:
+    if ENCRYPTED_TYPE in value.type:
         raise DecryptionError(
             f"A value is encrypted ({short_repr(value.type)}), and this serializer can't read it ({why}): "
             "use the serde that it was written with, and its key"
@@ -66,13 +66,30 @@ def load(serde: SerializerProtocol, container: Container, value: Value) -> Any:
 
 
 def load_map(serde: SerializerProtocol, container: Container, value: Value) -> Mapping[str, Any]:
-    """Turn a value's bytes into a map, as metadata and checkpoints are.
+    """Deserialize a value that must be a map, such as metadata.
 
     Raises:
-        CorruptObjectError: They can't be read, or are something else.
-        DecryptionError: They are encrypted, and the serializer can't read them.
+        CorruptObjectError: It can't be read, or isn't a map.
+        DecryptionError: The serializer encrypts, and can't read it.
     """
     found = load(serde, container, value)
     if not isinstance(found, Mapping):
         raise CorruptObjectError("The object holds something else than its header says")
     return found
+
+
+def estimate_size(values: Iterable[Any]) -> int:
+    """Return a rough size of values in bytes, without a look into them.
+
+    Large ones are encoded in a thread, off the event loop.
+    """
+    return sum(map(_estimate, values))
+
+
+def _estimate(value: Any) -> int:
+    try:
+        if not isinstance(value, Sized):
+            return 0
+        return len(value) * (1 if isinstance(value, (str, bytes, bytearray)) else _ITEM_BYTES)
+    except Exception:  # noqa: BLE001  # `len` may raise anything, as for a 0-d array; an estimate mustn't fail
+        return 0

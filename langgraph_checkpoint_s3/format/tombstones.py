@@ -1,8 +1,8 @@
 """A thread's tombstones: the names of deleted objects that others may have been about to borrow from.
 
-A deletion writes them before it deletes. They settle what a missing lender means. If it has a tombstone, the
-borrower was never acknowledged, since every acknowledged one was rewritten before. If it has none, something
-was lost.
+A deletion writes them before it deletes, so that a missing lender can be explained. If it has a tombstone,
+the borrower was never acknowledged, since every acknowledged one was rewritten before. If it has none,
+something was lost.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from langgraph_checkpoint_s3.format.limits import unpack
 
 VERSION: Final = 1
 _NAME: Final = 8
-"""Bytes of a name's digest. Of a million names, two share one with a probability of 3 in 100 million."""
+"""Bytes of a name's digest. Among a million names, a collision has a probability of 3 in 100 million."""
 _DIGEST: Final = 32
-"""Bytes of the digest that the object ends with."""
+"""Bytes of the digest at the object's end."""
 
 Reason: TypeAlias = Literal["some", "thread", "failed", "coming"]
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Names that were written down by one deletion.
+    """Tombstones of one deletion.
 
     Attributes:
-        names: The objects, as `name_of` has them.
-        until: Seconds since 1970 from which on nobody can be about to borrow from them.
-        reason: Why they are gone: `some` of a thread's checkpoints were deleted; the whole `thread` was;
-            a put had `failed` and left them; or they are `coming`, by a copy or an import.
-        number: How many groups were written before it, and this one.
+        names: The objects, as `name_of` returns them.
+        until: The time, in seconds since 1970, after which no process can be about to borrow from them.
+        reason: The reason: `some` of a thread's checkpoints were deleted; the whole `thread` was; a put had
+            `failed` and left them; or they are `coming`, by a copy or an import.
+        number: The group's number. A thread's groups are numbered from 1.
     """
 
     names: frozenset[bytes]
@@ -50,29 +50,29 @@ class Tombstones:
     """Contents of a thread's tombstones object. An absent object means `Tombstones()`.
 
     Attributes:
-        groups: What was written down, the oldest first.
-        last: The number of the group that was written last, even if it is gone.
+        groups: The groups, oldest first.
+        last: The number of the newest group, even if it was removed.
     """
 
     groups: tuple[Group, ...] = ()
     last: int = 0
 
     def named(self, names: Iterable[bytes]) -> frozenset[bytes]:
-        """Return those of some names that have a tombstone."""
+        """Return the names that have a tombstone."""
         wanted = frozenset(names)
         return frozenset().union(*(wanted & group.names for group in self.groups))
 
     def reasons(self, names: Iterable[bytes]) -> frozenset[Reason]:
-        """Return why some names have tombstones; nothing if none of them has."""
+        """Return the reasons of the names' tombstones."""
         wanted = frozenset(names)
         return frozenset(group.reason for group in self.groups if not wanted.isdisjoint(group.names))
 
     def plus(self, group: Group, now: int) -> Tombstones:
-        """Return these and another group, which gets the next number, without those that nobody needs.
+        """Return these and another group, which gets the next number. Groups no longer needed are removed.
 
         Args:
-            group: What is about to be deleted.
-            now: A time, in seconds since 1970, that has passed for sure.
+            group: The objects about to be deleted.
+            now: A lower bound of the time, in seconds since 1970.
         """
         kept = (
             each
@@ -82,22 +82,21 @@ class Tombstones:
         number = self.last + 1
         return Tombstones((*kept, replace(group, number=number)), number)
 
-    def minus(self, came: frozenset[bytes], last: int, there: frozenset[bytes]) -> Tombstones:
-        """Return these without some names, whose objects are there.
+    def minus(self, written: frozenset[bytes], last: int, existing: frozenset[bytes]) -> Tombstones:
+        """Return these without the names of objects that exist.
 
         Args:
-            came: The names of those that came after deletions that are over.
-            last: The number of the last such deletion: of a later one, they stay.
-            there: The names of all that are there, to be taken from what was `coming`.
+            written: The names of objects that were written after deletions that have ended.
+            last: The number of the last such deletion. Tombstones of a later one stay.
+            existing: The names of all objects that exist. They are no longer `coming`.
         """
-        gone = (
-            there if each.reason == "coming" else came if each.number <= last else frozenset()
-            for each in self.groups
-        )
-        left = (
-            replace(each, names=each.names - names) for each, names in zip(self.groups, gone, strict=True)
-        )
-        return replace(self, groups=tuple(each for each in left if each.names))
+
+        def remaining(group: Group) -> Group:
+            if group.reason == "coming":
+                return replace(group, names=group.names - existing)
+            return replace(group, names=group.names - written) if group.number <= last else group
+
+        return replace(self, groups=tuple(each for each in map(remaining, self.groups) if each.names))
 
     def encode(self) -> bytes:
         """Return the object's bytes."""
@@ -107,14 +106,10 @@ class Tombstones:
 
 
 def decode_tombstones(data: bytes, key: str | None = None) -> Tombstones:
-    """Read the object.
-
-    Args:
-        data: All of it.
-        key: Its key, for the error.
+    """Parse a tombstones object. Its key is for the error message.
 
     Raises:
-        CorruptObjectError: It isn't one, it is damaged, or a later version of the package wrote it.
+        CorruptObjectError: It isn't one, is damaged, or was written by a later version of the package.
     """
     packed = data[:-_DIGEST]
     if hashlib.sha256(packed).digest() != data[-_DIGEST:]:
@@ -134,11 +129,7 @@ def decode_tombstones(data: bytes, key: str | None = None) -> Tombstones:
 
 
 def name_of(path: str) -> bytes:
-    """Return what stands for an object in tombstones.
-
-    Args:
-        path: Its key below its thread's folder.
-    """
+    """Return the name of an object in tombstones: a digest of its key below its thread's folder."""
     return hashlib.sha256(path.encode()).digest()[:_NAME]
 
 

@@ -1,4 +1,10 @@
-"""What tasks wrote: one object for a task's writes, or for those of several that wrote at once."""
+"""Writes objects: the pending writes of a task, or of several tasks that wrote at once.
+
+Each write has a *slot*, LangGraph's `idx`. Regular writes have their positions in the call, from 0 on. Writes
+to special channels (errors, interrupts, resumes) have fixed negative slots, from `WRITES_IDX_MAP`. Of several
+values for a slot, the first counts if it is regular, and the last if it is special: as in LangGraph's own
+savers.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +19,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph_checkpoint_s3.crypto.aead import ObjectCipher
 from langgraph_checkpoint_s3.errors import CorruptObjectError
 from langgraph_checkpoint_s3.format.builder import Builder
-from langgraph_checkpoint_s3.format.checkpoint import Origin, open_placed
+from langgraph_checkpoint_s3.format.checkpoint import Origin, open_verified
 from langgraph_checkpoint_s3.format.codecs import Compression
 from langgraph_checkpoint_s3.format.container import OWN_FRAME, Container
 from langgraph_checkpoint_s3.format.frames import (
@@ -26,12 +32,12 @@ from langgraph_checkpoint_s3.format.frames import (
 )
 from langgraph_checkpoint_s3.format.limits import check_values
 from langgraph_checkpoint_s3.format.scope import PLAIN, NamespaceScope
-from langgraph_checkpoint_s3.format.serialization import Dumped, dump, load, worthwhile
+from langgraph_checkpoint_s3.format.serialization import Dumped, compression_for, dump, load
 
 
 @dataclass(frozen=True, slots=True)
 class WriteRow:
-    """One write of a task, its value still serialized."""
+    """One write of a task, still serialized."""
 
     task_id: str
     task_path: str
@@ -42,19 +48,19 @@ class WriteRow:
 
 @dataclass(frozen=True, slots=True)
 class WritesRecord:
-    """A writes object that was read."""
+    """A writes object, as it was read."""
 
     container: Container
     created: int
     rows: Sequence[WriteRow]
 
     @property
-    def is_sealed(self) -> bool:
-        """Return if the object is encrypted."""
-        return self.container.seal is not None
+    def is_encrypted(self) -> bool:
+        """Whether the object is encrypted."""
+        return self.container.cipher is not None
 
     def tasks(self) -> list[Task]:
-        """Return the writes by task and its path, still serialized.
+        """Return the writes, still serialized, by task and task path.
 
         Raises:
             CorruptObjectError: A frame is damaged.
@@ -66,7 +72,7 @@ class WritesRecord:
         return [Task(*task, slots) for task, slots in writes.items()]
 
     def check(self) -> None:
-        """Decode all frames, while it is known which object an error would be about.
+        """Decode all frames, while the caller still knows the object's key for an error message.
 
         Raises:
             CorruptObjectError: One is damaged.
@@ -76,7 +82,7 @@ class WritesRecord:
 
 
 def number_writes(writes: Iterable[tuple[str, Any]]) -> dict[int, tuple[str, Any]]:
-    """Give each write its slot: its position, or the fixed one of a special channel (the last one counts)."""
+    """Return writes by slot. Of several to one special channel, the last is kept."""
     return {
         WRITES_IDX_MAP.get(channel, place): (channel, value) for place, (channel, value) in enumerate(writes)
     }
@@ -84,12 +90,12 @@ def number_writes(writes: Iterable[tuple[str, Any]]) -> dict[int, tuple[str, Any
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Task:
-    """What a task wrote, serialized.
+    """Writes of a task, serialized.
 
     Attributes:
         task_id: The task.
         task_path: Its place in the graph.
-        writes: By slot, as `number_writes` gives them: the channel and the value.
+        writes: The channel and the value of each write, by slot.
     """
 
     task_id: str
@@ -100,17 +106,17 @@ class Task:
     def of(
         cls, serde: SerializerProtocol, writes: Mapping[int, tuple[str, Any]], task_id: str, task_path: str
     ) -> Task:
-        """Serialize what a task wrote."""
+        """Serialize a task's writes."""
         dumped = {idx: (channel, dump(serde, value)) for idx, (channel, value) in writes.items()}
         return cls(task_id, task_path, dumped)
 
     @property
     def size(self) -> int:
-        """How many bytes the values have."""
+        """Size of the values in bytes."""
         return sum(len(raw) for _, (_, raw) in self.writes.values())
 
     def special(self) -> Task:
-        """What it wrote to special channels alone, whose last value counts."""
+        """Return the task with its writes to special channels only."""
         return replace(self, writes={idx: write for idx, write in self.writes.items() if idx < 0})
 
     def without(self, slots: Collection[int]) -> Task:
@@ -118,7 +124,7 @@ class Task:
         return replace(self, writes={idx: write for idx, write in self.writes.items() if idx not in slots})
 
     def regular(self) -> Task:
-        """Return the task with its regular writes alone, of which the first value counts."""
+        """Return the task with its regular writes only."""
         return replace(self, writes={idx: write for idx, write in self.writes.items() if idx >= 0})
 
 
@@ -127,19 +133,19 @@ def encode_tasks(
     origin: Origin,
     leaf: str,
     tasks: Iterable[Task],
-    seal: ObjectCipher | None = None,
+    cipher: ObjectCipher | None = None,
 ) -> bytes:
-    """Make the object of what some tasks wrote.
+    """Encode the object with some tasks' writes.
 
     Args:
-        compression: How it is compressed.
-        origin: Where it comes from.
+        compression: Its compression.
+        origin: Its origin.
         leaf: The end of its key.
         tasks: The tasks.
-        seal: What it is encrypted with, if at all.
+        cipher: The object's cipher, if it is to be encrypted.
     """
     rows = [(task, idx, channel, *dumped) for task in tasks for idx, (channel, dumped) in task.writes.items()]
-    builder = Builder(worthwhile(compression, (kind for *_, kind, _ in rows)), seal)
+    builder = Builder(compression_for((kind for *_, kind, _ in rows), compression), cipher)
     places = builder.pack((raw, len(raw) >= OWN_FRAME) for *_, raw in rows)
     packed = [
         [task.task_id, task.task_path, idx, channel, *pack_value(Value(kind, place))]
@@ -160,10 +166,10 @@ def open_writes(
     """Read a writes object. The arguments are those of `open_checkpoint`.
 
     Raises:
-        CorruptObjectError: It can't be trusted, or belongs to another checkpoint.
+        CorruptObjectError: It is damaged or forged, or belongs to another checkpoint.
         DecryptionError: It is encrypted, and the key is missing or another one; or it isn't, and must be.
     """
-    container = open_placed(data, size, checkpoint_ns, checkpoint_id, leaf, scope)
+    container = open_verified(data, size, checkpoint_ns, checkpoint_id, leaf, scope)
     try:
         rows = [
             WriteRow(text(task), text(path), _slot(idx), text(channel), unpack_value(value, container.frames))
@@ -176,51 +182,51 @@ def open_writes(
 
 
 def merge_special(record: WritesRecord, task: Task) -> list[Task]:
-    """Merge a task's new special writes over those that are stored: the other slots keep their values.
+    """Merge a task's new special writes with the stored ones. Slots without a new write keep their value.
 
     Args:
-        record: The object of its special writes, as it is.
-        task: What it writes to special channels.
+        record: The current object of its special writes.
+        task: The task with its new special writes.
 
     Returns:
-        What belongs into the object instead; nothing where it says all that already.
+        The new contents of the object; nothing if it has them already.
 
     Raises:
         CorruptObjectError: The object is damaged.
     """
-    there = {(old.task_path, idx): write for old in record.tasks() for idx, write in old.writes.items()}
-    mine = {(task.task_path, idx): write for idx, write in task.writes.items()}
-    if mine.items() <= there.items():
+    stored = {(old.task_path, idx): write for old in record.tasks() for idx, write in old.writes.items()}
+    new = {(task.task_path, idx): write for idx, write in task.writes.items()}
+    if new.items() <= stored.items():
         return []
     merged: dict[str, dict[int, tuple[str, Dumped]]] = {task.task_path: dict(task.writes)}
-    for (path, idx), write in there.items():
-        if idx not in task.writes:
+    for (path, idx), write in stored.items():
+        if idx not in task.writes:  # a slot has one value, whatever the task's path
             merged.setdefault(path, {})[idx] = write
     return [Task(task.task_id, path, writes) for path, writes in merged.items()]
 
 
-def settle_writes(
+def resolve_writes(
     serde: SerializerProtocol, records: Iterable[WritesRecord], channels: AbstractSet[str] | None = None
 ) -> list[PendingWrite]:
-    """The pending writes that a checkpoint's writes objects amount to, in `writes_sort_key` order.
+    """Return the pending writes of a checkpoint, in `writes_sort_key` order.
 
     Args:
-        serde: Turns bytes into values.
-        records: The objects, in any order.
-        channels: The channels whose writes are wanted; all of them by default.
-
-    Of several values for one regular slot of a task the first counts. A conditional PUT already decides
-    between equal sets of slots; between overlapping ones, the time of writing does. Of special slots the last
-    value counts, and there is but one: they share an object, in which the store has decided. Two such objects
-    are there only where encryption was turned on between, and then the encrypted one is the later.
+        serde: The serializer.
+        records: The checkpoint's writes objects, in any order.
+        channels: The channels whose writes are returned; all of them by default.
     """
     chosen: dict[tuple[str, int], tuple[WritesRecord, WriteRow]] = {}
     for record in sorted(records, key=lambda record: record.created):
         for row in record.rows:
             slot = (row.task_id, row.idx)
-            if slot not in chosen or (row.idx < 0 and record.is_sealed >= chosen[slot][0].is_sealed):
+            # Regular slots: the first value counts. A conditional PUT has decided between equal sets of
+            # slots; between overlapping sets, the time of writing decides.
+            # Special slots: the last value counts. They share one object, in which the store has decided.
+            # There are two such objects only if encryption was turned on in between; then the encrypted one
+            # is the later one, whatever the writers' clocks say.
+            if slot not in chosen or (row.idx < 0 and record.is_encrypted >= chosen[slot][0].is_encrypted):
                 chosen[slot] = (record, row)
-    # What `writes_sort_key` does, which langgraph-checkpoint has from 4.3 on.
+    # The order of `writes_sort_key`, which langgraph-checkpoint has only from 4.3 on.
     ordered = sorted(chosen.values(), key=lambda pair: (pair[1].task_path, pair[1].task_id, pair[1].idx))
     return [
         (row.task_id, row.channel, load(serde, record.container, row.value))

@@ -81,7 +81,7 @@ def fetch_borrowed(
                 continue
             loan = _FrameRef(key, frame, record.container, number)
             stored = context.memory.frame(loan.key, frame)
-            if (stored is None or not record.container.provide(number, stored)) and frame.stored:
+            if (stored is None or not record.container.add_frame(number, stored)) and frame.stored:
                 loans.append(loan)
     if context.key_cache is not None:
         frames = (frame for _, record in lent for frame in record.container.frames)
@@ -95,7 +95,7 @@ def fetch_borrowed(
         for loan in group:
             start = loan.frame.offset - requests[0].first
             stored = data[start : start + loan.frame.stored]
-            if loan.container.provide(loan.number, stored):
+            if loan.container.add_frame(loan.number, stored):
                 context.memory.keep_frame(loan.key, loan.frame, stored)
 
 

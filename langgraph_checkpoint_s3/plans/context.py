@@ -63,7 +63,7 @@ class Context:
         Raises:
             InvalidKeyError: Only the thread's hash is known.
         """
-        named = thread_id if self.layout.hides(thread_id) else None
+        named = thread_id if self.layout.hashes_thread(thread_id) else None
         if isinstance(named, HashedName):
             raise InvalidKeyError(
                 f"Of the thread {thread_id!r} only the hash is known, for its objects can't be read with "

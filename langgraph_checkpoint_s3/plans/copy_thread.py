@@ -79,7 +79,7 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
     listed = yield from Scan(layout, old).rest()
     never = yield from unacknowledged(context, listed)
     folders = without(listed, never)
-    named = layout.hides(target)
+    named = layout.hashes_thread(target)
     stages = [
         [_planned(layout, entry, new + entry.key[len(old) :], named) for entry in entries]
         for entries in stages_of(folders)
@@ -136,7 +136,7 @@ def _planned(layout: Layout, entry: Entry, target: str, named: bool) -> _Copy:
     leaf = layout.parse(entry.key).leaf
     special = isinstance(leaf, WritesLeaf) and leaf.is_special
     borrows = isinstance(leaf, CheckpointLeaf) and leaf.borrows
-    return _Copy(entry, target, leaf.sealed, leaf.sealed or named, borrows, special)
+    return _Copy(entry, target, leaf.encrypted, leaf.encrypted or named, borrows, special)
 
 
 def _copy(batch: Sequence[_Copy]) -> Plan[None]:
@@ -172,10 +172,10 @@ def _write_anew(
         scope = context.scope(namespace_of(each.target))
         with error_context(each.entry.key):
             container = open_object(context, each.entry.key, body).container
-        if not resealer.knows(container, scope):
+        if not resealer.has_lenders(container, scope):
             container = yield from _whole(context, each.entry)
         with error_context(each.entry.key):
-            made.append((each.target, resealer.seal(container, leaf_of(each.target), scope)))
+            made.append((each.target, resealer.reencrypt(container, leaf_of(each.target), scope)))
 
     def write(target: str, body: bytes) -> Plan[object]:
         if target in there:

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any, TypeVar
 
-from langgraph_checkpoint_s3.crypto.aead import DataKey, KeyRef
 from langgraph_checkpoint_s3.crypto.key_cache import KeyCache
+from langgraph_checkpoint_s3.crypto.provider import DataKey, KeyProvider, KeyRef
 from langgraph_checkpoint_s3.errors import DecryptionError, S3CheckpointError
-from langgraph_checkpoint_s3.format.container import sealed_with
+from langgraph_checkpoint_s3.format.container import object_key_ref
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all
 from langgraph_checkpoint_s3.s3.requests import Attempted, Body, Call, Failure, NotFound
@@ -24,7 +24,7 @@ def key_to_write(context: Context) -> Plan[KeyRef | None]:
     key = context.key_cache.current
     if key is None:
         key = yield from ask(Call(partial(_current, context.key_cache.provider)))
-        context.key_cache.keep(key, current=True)
+        context.key_cache.add(key, current=True)
     return key.ref
 
 
@@ -42,21 +42,21 @@ def unlock(context: Context, bodies: Iterable[Body | NotFound]) -> Plan[None]:
 
 def unlock_objects(key_cache: KeyCache, objects: Iterable[bytes]) -> Plan[None]:
     """Have the keys of objects at hand, of which there are at least the beginnings."""
-    refs = (sealed_with(data) for data in objects)
+    refs = (object_key_ref(data) for data in objects)
     yield from unlock_keys(key_cache, (ref for ref in refs if ref is not None))
 
 
 def unlock_keys(key_cache: KeyCache, refs: Iterable[KeyRef]) -> Plan[None]:
     """Have keys at hand, those at least that can be had: who needs another one is told why it isn't there."""
-    lacking = key_cache.lacking(refs)
+    lacking = key_cache.missing(refs)
     answers = yield from ask_all(
         Attempted(Call(partial(_unlocked, key_cache.provider, ref))) for ref in lacking
     )
     for ref, answer in zip(lacking, answers, strict=True):
         if not isinstance(answer, Failure):
-            key_cache.keep(answer)
+            key_cache.add(answer)
         elif isinstance(answer.error, DecryptionError):
-            key_cache.keep_failure(ref, answer.error.reason)
+            key_cache.add_failure(ref, answer.error.reason)
         else:
             raise answer.error
 
@@ -81,19 +81,18 @@ def run_calls(plan: Plan[T]) -> T:
                 answers.append(Failure(error))
 
 
-def _current(provider: Any) -> DataKey:
+def _current(provider: KeyProvider) -> DataKey:
     try:
-        found: DataKey = provider.current()
+        return provider.current()
     except S3CheckpointError:
         raise
     except Exception as error:
         raise DecryptionError(
             f"The key provider gave no key to write with ({type(error).__name__}); nothing was written"
         ) from error
-    return found
 
 
-def _unlocked(provider: Any, ref: KeyRef) -> DataKey:
+def _unlocked(provider: KeyProvider, ref: KeyRef) -> DataKey:
     try:
         return DataKey(ref, provider.unlock(ref))
     except S3CheckpointError:

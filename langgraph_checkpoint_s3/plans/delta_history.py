@@ -14,7 +14,7 @@ from langgraph.checkpoint.base import DeltaChannelHistory, PendingWrite
 
 from langgraph_checkpoint_s3.errors import ConflictError
 from langgraph_checkpoint_s3.format.keys import AFTER_SLASH, encode_rank
-from langgraph_checkpoint_s3.format.writes import settle_writes
+from langgraph_checkpoint_s3.format.writes import resolve_writes
 from langgraph_checkpoint_s3.plans.context import Address, Context
 from langgraph_checkpoint_s3.plans.data_keys import unlock
 from langgraph_checkpoint_s3.plans.load import Loaded, error_context, find, heads, load, open_folder, peek
@@ -115,7 +115,7 @@ def delta_history(
                 if not wanted:
                     break
                 with error_context(ancestor.key):
-                    for write in reversed(settle_writes(context.serde, ancestor.writes, wanted)):
+                    for write in reversed(resolve_writes(context.serde, ancestor.writes, wanted)):
                         writes[write[1]].append(write)
                 seeds |= yield from _seeds(context, ancestor, wanted)
             window = min(2 * window, _LAST_WINDOW)

@@ -147,7 +147,7 @@ class Listing:
             return False
         if self._before and folder.checkpoint_id >= self._before:
             return False
-        return folder.leaf is None or folder.leaf.admits(self._indexed)
+        return folder.leaf is None or folder.leaf.may_match(self._indexed)
 
     def _matching(self, folders: Sequence[Folder]) -> Plan[list[Folder]]:
         """Those whose metadata matches, by the heads of their objects."""

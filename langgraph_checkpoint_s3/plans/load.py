@@ -16,7 +16,7 @@ from langgraph_checkpoint_s3.format.frames import text
 from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout, ParsedKey
 from langgraph_checkpoint_s3.format.scope import NamespaceScope
-from langgraph_checkpoint_s3.format.writes import WritesRecord, open_writes, settle_writes
+from langgraph_checkpoint_s3.format.writes import WritesRecord, open_writes, resolve_writes
 from langgraph_checkpoint_s3.plans.borrowed import fetch_borrowed, fetch_borrowed_past, lender_key, missing
 from langgraph_checkpoint_s3.plans.context import Address, Context
 from langgraph_checkpoint_s3.plans.data_keys import unlock
@@ -84,7 +84,7 @@ class Loaded:
                 parent_config=(
                     Address(address.thread_id, address.checkpoint_ns, parent).config() if parent else None
                 ),
-                pending_writes=settle_writes(serde, self.writes),
+                pending_writes=resolve_writes(serde, self.writes),
             )
 
 

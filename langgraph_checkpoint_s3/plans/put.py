@@ -78,7 +78,7 @@ def put(
     address = Address(parent.thread_id, parent.namespace, required_id(checkpoint.get("id")))
     checkpoint = {**checkpoint, "id": required_id(address.checkpoint_id)}  # as text, also where it was a UUID
     complete = get_checkpoint_metadata(config, metadata)
-    leaf = CheckpointLeaf.of(complete, parent.checkpoint_id, sealed=context.key_cache is not None)
+    leaf = CheckpointLeaf.of(complete, parent.checkpoint_id, encrypted=context.key_cache is not None)
     where = (parent.thread_id, parent.namespace, checkpoint["id"])
     namespace = context.layout.namespace(parent.thread_id, parent.namespace)
     borrow = context.borrow and context.memory.may_borrow
@@ -121,7 +121,7 @@ def put(
         yield from _complete(context, namespace, made.key, made.materialized(context.compression), etag)
         context.memory.drop(namespace, parent.checkpoint_id)
     elif context.borrow:
-        kept = Parent(made.known.stored_at(moment), made.key, etag)
+        kept = Parent(made.known.with_store_time(moment), made.key, etag)
         context.memory.keep(namespace, kept, instead_of=parent.checkpoint_id)
     return address.config()
 
@@ -363,7 +363,7 @@ def put_task(
 def _regular_key(context: Context, address: Address, tasks: Sequence[Task]) -> str:
     sealed = context.key_cache is not None
     if len(tasks) == 1:
-        leaf = WritesLeaf.of(tasks[0].task_id, tasks[0].writes, sealed=sealed)
+        leaf = WritesLeaf.of(tasks[0].task_id, tasks[0].writes, encrypted=sealed)
     else:
-        leaf = WritesLeaf.of_several(((task.task_id, task.writes) for task in tasks), sealed=sealed)
+        leaf = WritesLeaf.of_several(((task.task_id, task.writes) for task in tasks), encrypted=sealed)
     return context.layout.key(address.thread_id, address.namespace, required_id(address.checkpoint_id), leaf)

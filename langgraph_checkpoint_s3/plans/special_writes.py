@@ -38,7 +38,7 @@ def special_key(context: Context, address: Address, task_id: str) -> str:
     Raises:
         InvalidKeyError: It would be too long.
     """
-    leaf = WritesLeaf.special(task_id, sealed=context.key_cache is not None)
+    leaf = WritesLeaf.special(task_id, encrypted=context.key_cache is not None)
     return context.layout.key(address.thread_id, address.namespace, required_id(address.checkpoint_id), leaf)
 
 
@@ -153,5 +153,5 @@ def encode_writes(
     origin = context.origin(address.thread_id, address.namespace, checkpoint_id, now)
     scope = context.scope(context.layout.namespace(address.thread_id, address.namespace))
     leaf = leaf_of(key)
-    seal = scope.seal((yield from key_to_write(context)), checkpoint_id, leaf)
+    seal = scope.cipher((yield from key_to_write(context)), checkpoint_id, leaf)
     return encode_tasks(context.compression, origin, leaf, tasks, seal)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import DecryptionError
-from langgraph_checkpoint_s3.crypto.aead import DataKey, KeyRef
+from langgraph_checkpoint_s3.crypto.provider import DataKey, KeyRef
 from tests.contract.front import Front
 from tests.contract.support import (
     MIB,

@@ -16,7 +16,7 @@ from botocore.config import Config
 
 from langgraph_checkpoint_s3 import DecryptionError, InvalidConfigError, StorageUnavailableError
 from langgraph_checkpoint_s3.encryption import KmsKeys
-from langgraph_checkpoint_s3.format.container import sealed_with
+from langgraph_checkpoint_s3.format.container import object_key_ref
 from tests.contract.front import HangUp, Park
 from tests.contract.support import MakeCalls, Place, at, build_thread
 from tests.contract.test_secrets import told
@@ -48,7 +48,7 @@ class TestKms:
         self, make_calls: MakeCalls, keys: KmsKeys, place: Place, kms: Any
     ) -> None:
         build_thread(make_calls(encryption=keys))
-        refs = {sealed_with(place.read(key)) for key in place.objects()}
+        refs = {object_key_ref(place.read(key)) for key in place.objects()}
         [ref] = refs
         assert ref is not None
         assert ref.id == keys._keys[0]
@@ -123,7 +123,10 @@ class TestKms:
         calls = make_calls(encryption=both)
         assert len(calls.list(at())) == 3
         build_thread(calls, "u")
-        assert {found.id for key in place.objects() if (found := sealed_with(place.read(key)))} == {old, new}
+        assert {found.id for key in place.objects() if (found := object_key_ref(place.read(key)))} == {
+            old,
+            new,
+        }
         only = KmsKeys(new, endpoint_url=place.server.endpoint_url)
         with pytest.raises(DecryptionError, match="add its ARN to also_read") as caught:
             make_calls(encryption=only).get_tuple(at())

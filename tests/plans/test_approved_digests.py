@@ -90,7 +90,7 @@ def _keys(settings: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("fips")
 def test_what_several_tasks_wrote_at_once() -> None:
-    from langgraph_checkpoint_s3.format.key_parts import WritesLeaf
+    from langgraph_checkpoint_s3.format.keys import WritesLeaf
 
     assert len(WritesLeaf.of_several([("a", range(3)), ("b", [0])]).slots) == 1 + 32
 

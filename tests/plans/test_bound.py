@@ -173,18 +173,18 @@ def test_a_lent_frame_is_bound_to_its_lenders_leaf(fake: FakeS3) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tests.plans.borrowers.make_saver", lambda fake: make_saver(fake, **WAYS["encrypted"]))
         container = opened_key(fake, key)
-    seal = container.seal
+    cipher = container.cipher
     [number] = [n for n, frame in enumerate(container.frames) if frame.lender]
     frame = container.frames[number]
     assert frame.lender is not None
-    assert seal is not None
+    assert cipher is not None
     [lender] = [each for each in fake.objects if each.endswith(frame.lender.leaf)]
     stored = fake.objects[lender].data[frame.offset : frame.offset + frame.stored]
-    ref = frame.key or seal.ref
-    assert seal.lender(frame.lender.checkpoint_id, frame.lender.leaf, ref).open(stored)
+    ref = frame.key or cipher.ref
+    assert cipher.for_lender(frame.lender.checkpoint_id, frame.lender.leaf, ref).decrypt(stored)
     for place_of_it in (("02", frame.lender.leaf), (frame.lender.checkpoint_id, "checkpoint.rtwo.e")):
         with pytest.raises(DecryptionError):
-            seal.lender(*place_of_it, ref).open(stored)
+            cipher.for_lender(*place_of_it, ref).decrypt(stored)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -359,7 +359,7 @@ def test_each_place_has_a_cipher_of_its_own(fake: FakeS3) -> None:
         put_chain(saver, "t", 1)
     vaults = [saver.internals[1].key_cache for saver in savers]
     ciphers = [next(iter(key_cache._ciphers.values())) for key_cache in vaults if key_cache is not None]
-    assert ciphers[0].nonces != ciphers[1].nonces
+    assert ciphers[0].nonce_key != ciphers[1].nonce_key
 
 
 def test_a_key_ring_of_ones_own(fake: FakeS3) -> None:

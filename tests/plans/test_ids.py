@@ -15,7 +15,7 @@ import pytest
 
 from langgraph_checkpoint_s3 import InvalidKeyError, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin, dumps, loads
-from langgraph_checkpoint_s3.format.ids import id_text, several, text_of
+from langgraph_checkpoint_s3.format.ids import id_text, require_iterable, text_of
 from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from tests.plans.helpers import ids, pending, put
 from tests.support.checkpoints import make_checkpoint, place, put_chain
@@ -332,6 +332,6 @@ def test_several_says_what_to_do() -> None:
     with pytest.raises(
         InvalidKeyError, match=r"run_ids must be a list, and this is str: put it in a list, \['ab'\]"
     ):
-        several("ab", "run_ids")
+        require_iterable("ab", "run_ids")
     with pytest.raises(InvalidKeyError, match=r"thread_ids must be a list, and this is NoneType\.$"):
-        several(None, "thread_ids")
+        require_iterable(None, "thread_ids")

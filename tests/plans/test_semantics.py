@@ -19,7 +19,7 @@ from langgraph_checkpoint_s3 import (
     S3Saver,
     StorageUnavailableError,
 )
-from langgraph_checkpoint_s3.format.size_estimate import COALESCE_BELOW
+from langgraph_checkpoint_s3.format.serialization import COALESCE_BELOW
 from langgraph_checkpoint_s3.plans import put as put_plans
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.coalescing import LANES

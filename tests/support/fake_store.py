@@ -202,7 +202,7 @@ def make_saver(fake: FakeS3, *, sizes: Sizes | None = None, serde: Any = None, *
     saver = S3Saver(serde=serde, **settings)
     store: Any = FakeStore(fake, saver.config)
     saver._store = store
-    saver._rules = replace(saver._rules, smallest=SMALLEST)
+    saver._rules = replace(saver._rules, min_value=SMALLEST)
     store.shared.store_time.local = lambda: int(fake.now.timestamp() * 1_000_000_000)
     if sizes is not None:
         saver._sizes = sizes

@@ -23,7 +23,7 @@ from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord, open_che
 from langgraph_checkpoint_s3.format.codecs import compress
 from langgraph_checkpoint_s3.format.container import MAGIC, VERSION, header_length, open_container
 from langgraph_checkpoint_s3.format.keys import Layout, decode_leaf, decode_rank
-from langgraph_checkpoint_s3.format.writes import open_writes, settle_writes
+from langgraph_checkpoint_s3.format.writes import open_writes, resolve_writes
 from langgraph_checkpoint_s3.plans.borrowed import missing
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3
@@ -110,7 +110,7 @@ def read_object(data: bytes, checkpoint_id: str = "1", leaf: str = "") -> None:
     try:
         record = open_writes(data, len(data), "", checkpoint_id, leaf or "writes.tt.w0")
         record.check()
-        settle_writes(SERDE, [record])
+        resolve_writes(SERDE, [record])
     except S3CheckpointError:
         return
 
@@ -118,7 +118,7 @@ def read_object(data: bytes, checkpoint_id: str = "1", leaf: str = "") -> None:
 def read_checkpoint(record: CheckpointRecord) -> None:
     """All that the plans do with a checkpoint's object."""
     for number in missing(record):
-        record.container.provide(number, b"x")
+        record.container.add_frame(number, b"x")
     steps: list[Callable[[], Any]] = [
         lambda: record.metadata(SERDE),
         lambda: record.checkpoint(SERDE),

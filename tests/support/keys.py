@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections import Counter
 
-from langgraph_checkpoint_s3.crypto.aead import DataKey, KeyRef
+from langgraph_checkpoint_s3.crypto.provider import DataKey, KeyRef
 
 
 def secret(name: str) -> bytes:

@@ -20,7 +20,7 @@ from langgraph_checkpoint_s3.format.keys import CheckpointLeaf
 
 HOUR = 3600
 DAY = 24 * HOUR
-SMALL = BorrowPolicy(horizon=DAY, smallest=16, shortest=4, least=8)
+SMALL = BorrowPolicy(horizon=DAY, min_value=16, min_run=4, min_share=8)
 """Rules by which short values borrow, too."""
 
 
@@ -147,7 +147,7 @@ class Shelf:
         record = self.open(name)
         container = record.container
         for number in container.missing(record.all_values()):
-            assert container.provide(number, self.lent(container.frames[number]))
+            assert container.add_frame(number, self.lent(container.frames[number]))
         assert container.missing(record.all_values()) == []
         return record
 

@@ -28,7 +28,7 @@ from tests.unit.strategies import EVERY_CODEC
 FIXTURES = Path(__file__).parent / "fixtures"
 SERDE = JsonPlusSerializer()
 ORIGIN = Origin(expected.NAMESPACE, expected.CHECKPOINT_ID, expected.CREATED, expected.WRITER)
-RULES = BorrowPolicy(horizon=DAY, smallest=4096)
+RULES = BorrowPolicy(horizon=DAY, min_value=4096)
 
 
 def main() -> None:
@@ -72,7 +72,7 @@ def borrow() -> dict[str, bytes]:
     )
     for number in record.container.missing(record.all_values()):
         frame = record.container.frames[number]
-        record.container.provide(number, lender.body[frame.offset : frame.offset + frame.stored])
+        record.container.add_frame(number, lender.body[frame.offset : frame.offset + frame.stored])
     return {"lender": lender.body, "borrowing": borrowing.body, "rewritten": record.materialized("zstd")}
 
 

@@ -18,9 +18,9 @@ from langgraph_checkpoint_s3.format.frames import Frame, Lender
 from tests.unit.made import DAY, SMALL, Shelf, shares
 
 NOISE = random.Random(6).randbytes(1_000_000)
-FREE = BorrowPolicy(horizon=DAY, smallest=1, shortest=1, least=1, most_lenders=10**6, most_parts=10**6)
+FREE = BorrowPolicy(horizon=DAY, min_value=1, min_run=1, min_share=1, max_lenders=10**6, max_runs=10**6)
 """Rules under which only the logarithmic method and the use of frames keep from borrowing."""
-TIGHT = BorrowPolicy(horizon=8, smallest=64, shortest=16, least=64, most_lenders=3, most_parts=3)
+TIGHT = BorrowPolicy(horizon=8, min_value=64, min_run=16, min_share=64, max_lenders=3, max_runs=3)
 """Rules that all cut in, again and again."""
 
 BLOBS = st.one_of(
@@ -65,25 +65,25 @@ def check(shelf: Shelf, name: str, values: dict[str, bytes], known: Known | None
     assert shelf.known(name, record.versions(shelf.serde), record) == made.known
     frames = record.container.frames
     assert made.lenders == sorted({frame.lender for frame in frames if frame.lender})
-    assert len(made.lenders) <= rules.most_lenders
+    assert len(made.lenders) <= rules.max_lenders
     assert all(abs(record.created // SECOND - lender.created) <= rules.horizon for lender in made.lenders)
     given = Counter[Lender]()
     for channel, value in record.channels.items():
         lent = [extent for extent in value.extents if frames[extent.frame].lender]
-        assert len(lent) <= rules.most_parts
-        assert not lent or value.size >= rules.smallest
+        assert len(lent) <= rules.max_runs
+        assert not lent or value.size >= rules.min_value
         for extent in lent:
             lender = frames[extent.frame].lender
             assert lender
             assert known
-            assert extent.length >= rules.shortest
+            assert extent.length >= rules.min_run
             assert record.container.bytes_of(value._replace(extents=(extent,))) in known.values[channel].raw
             given[lender] += extent.length
         used = Counter[Frame]()
         for extent in lent:
             used[frames[extent.frame]] += extent.length
         assert all(2 * used[frame] >= frame.raw for frame in used), "a frame that is hardly used"
-    assert all(given[lender] >= rules.least for lender in given)
+    assert all(given[lender] >= rules.min_share for lender in given)
 
 
 def written(shelf: Shelf, steps: list[tuple[int, dict[str, Any], bool]]) -> list[str]:
@@ -139,7 +139,7 @@ def test_the_lenders_shares_fall_geometrically(steps: list[tuple[int, dict[str, 
 
 @pytest.mark.parametrize("rules", [FREE, BorrowPolicy(horizon=DAY)], ids=["free", "default"])
 def test_two_thousand_appends_stay_cheap_to_write_and_to_read(rules: BorrowPolicy) -> None:
-    shelf, count, length = Shelf(rules), 2000, rules.least + 10
+    shelf, count, length = Shelf(rules), 2000, rules.min_share + 10
     state, total, most = b"", 0, 0
     for number in range(count):
         state += NOISE[number * length % 900_000 :][:length]
@@ -203,7 +203,7 @@ def test_a_checkpoint_that_is_not_known_lends_nothing() -> None:
 
 
 def test_of_too_many_lenders_the_smallest_are_written_anew() -> None:
-    shelf = Shelf(dataclasses.replace(SMALL, most_lenders=3))
+    shelf = Shelf(dataclasses.replace(SMALL, max_lenders=3))
     values: dict[str, bytes] = {}
     found = []
     for number, size in enumerate((900, 300, 700, 500, 600)):  # one channel more each time
@@ -219,7 +219,7 @@ def test_of_too_many_runs_the_shortest_are_written_anew() -> None:
     old = NOISE[:11_000]
     new = old[:4000] + b"|" + old[4200:7200] + b"|" + old[7400:9400] + b"|" + old[10_000:]
     for most, lent in ((5, [4000, 3000, 2000, 1000]), (3, [4000, 3000, 2000]), (2, [4000, 3000]), (0, [])):
-        shelf = Shelf(dataclasses.replace(SMALL, most_parts=most))
+        shelf = Shelf(dataclasses.replace(SMALL, max_runs=most))
         shelf.put("1", {"a": old})
         shelf.put("2", {"a": new}, "1")
         assert [length for name, length in lengths(shelf, "2") if name == "1"] == lent
@@ -237,7 +237,7 @@ def test_what_is_written_anew_is_not_used_of_a_frame() -> None:
     """Runs of 2,000, 2,000 and 1,500 bytes, of which the rules allow two: less than half of the frame."""
     old = NOISE[:10_000]
     for most, lenders in ((3, 1), (2, 0)):
-        shelf = Shelf(dataclasses.replace(SMALL, most_parts=most))
+        shelf = Shelf(dataclasses.replace(SMALL, max_runs=most))
         shelf.put("1", {"a": old})
         made = shelf.put("2", {"a": old[:2000] + old[2600:4600] + old[5200:6700]}, "1")
         assert len(made.lenders) == lenders
@@ -245,14 +245,14 @@ def test_what_is_written_anew_is_not_used_of_a_frame() -> None:
 
 def test_little_is_not_worth_a_request() -> None:
     for least, lenders in ((300, 1), (301, 0)):
-        shelf = Shelf(dataclasses.replace(SMALL, least=least))
+        shelf = Shelf(dataclasses.replace(SMALL, min_share=least))
         shelf.put("1", {"a": NOISE[:300]})
         assert len(shelf.put("2", {"a": NOISE[:320]}, "1").lenders) == lenders
 
 
 def test_a_small_value_is_not_borrowed() -> None:
     for smallest, lenders in ((300, 1), (301, 0)):
-        shelf = Shelf(dataclasses.replace(SMALL, smallest=smallest))
+        shelf = Shelf(dataclasses.replace(SMALL, min_value=smallest))
         first = shelf.put("1", {"a": NOISE[:300]})
         assert len(first.known.values) == lenders
         assert len(shelf.put("2", {"a": NOISE[:300]}, "1").lenders) == lenders

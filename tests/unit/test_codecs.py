@@ -41,7 +41,7 @@ def test_what_was_compressed_before_leaves_no_trace(codec: Codec) -> None:
     chance = random.Random(3)
     for size in [chance.choice([70, 300, 2000, codecs._SMALL]) for _ in range(200)]:
         raw = b"".join(chance.choices(words, k=size))[:size]
-        new = codecs._Packers(codecs._shared.dictionary)
+        new = codecs._Compressors(codecs._shared.dictionary)
         packer = new.with_dictionary if codec == "zstd-d1" else new.plain
         assert compress(raw, codec) == (codec, packer.compress(raw, packer.FLUSH_FRAME))
 
@@ -58,7 +58,7 @@ def test_threads_compress_side_by_side() -> None:
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(work, range(4)))
         packers = set(
-            pool.map(lambda _: (together.wait(HANG), id(codecs._shared.packers.plain))[1], range(4))
+            pool.map(lambda _: (together.wait(HANG), id(codecs._shared.compressors.plain))[1], range(4))
         )
     assert len(packers) == 4
 

@@ -15,7 +15,7 @@ from langgraph_checkpoint_s3.format.codecs import _DICTIONARY, CODECS
 from langgraph_checkpoint_s3.format.container import VERSION
 from langgraph_checkpoint_s3.format.frames import Lender
 from langgraph_checkpoint_s3.format.header import COMPRESSED
-from langgraph_checkpoint_s3.format.writes import WritesRecord, open_writes, settle_writes
+from langgraph_checkpoint_s3.format.writes import WritesRecord, open_writes, resolve_writes
 from tests.unit import expected
 from tests.unit.make_fixtures import FIXTURES
 
@@ -97,7 +97,7 @@ def test_writes_load(fixtures: Path, codec: str) -> None:
         (expected.TASK_ID, expected.TASK_PATH, slot, channel)
         for slot, (channel, _) in expected.WRITES.items()
     ]
-    assert settle_writes(SERDE, [record]) == [
+    assert resolve_writes(SERDE, [record]) == [
         (expected.TASK_ID, *expected.WRITES[slot]) for slot in sorted(expected.WRITES)
     ]
 
@@ -138,7 +138,7 @@ def test_a_checkpoint_that_borrows_loads(fixtures: Path) -> None:
         assert frame.lender == Lender(
             expected.LENDER_ID, expected.LENDER_LEAF, expected.LENDER_CREATED // 10**9
         )
-        assert record.container.provide(number, lender[frame.offset : frame.offset + frame.stored])
+        assert record.container.add_frame(number, lender[frame.offset : frame.offset + frame.stored])
     assert record.checkpoint(SERDE) == {**expected.CHECKPOINT, "channel_values": expected.BORROWED}
 
 

@@ -123,7 +123,7 @@ def test_a_beginning_is_enough_for_what_lies_in_it() -> None:
     with pytest.raises(CorruptObjectError, match="Frame 1 is cut off"):
         head.bytes_of(second)
     frame = head.frames[1]
-    assert head.provide(1, data[head.base + frame.offset :])
+    assert head.add_frame(1, data[head.base + frame.offset :])
     assert head.missing([second]) == []
     assert head.has_frames(second)
     assert head.bytes_of(second) == NOISE
@@ -135,12 +135,12 @@ def test_what_is_provided_must_be_the_frame() -> None:
     data, _ = builder.finish({})
     for wrong in (b"", NOISE[:-1], NOISE + b"x", bytes(len(NOISE))):
         head = open_container(data[: header_length(data)], len(data))
-        assert not head.provide(0, wrong)
+        assert not head.add_frame(0, wrong)
         assert head.missing([value]) == [0]
         with pytest.raises(CorruptObjectError, match="Frame 0 is cut off"):
             head.bytes_of(value)
-        assert head.provide(0, NOISE)
-        assert not head.provide(0, wrong)
+        assert head.add_frame(0, NOISE)
+        assert not head.add_frame(0, wrong)
         assert head.bytes_of(value) == NOISE
 
 
@@ -160,7 +160,7 @@ def test_a_borrowed_frame_is_read_when_it_is_provided() -> None:
     assert container.missing([own, lent]) == [1]
     with pytest.raises(CorruptObjectError, match="Frame 1 of its lender 0 is cut off"):
         container.bytes_of(lent)
-    assert container.provide(1, b"lent")
+    assert container.add_frame(1, b"lent")
     assert container.missing([lent]) == []
     assert container.bytes_of(lent) == b"entm"
 
@@ -174,7 +174,7 @@ def test_a_borrowed_frame_is_never_taken_from_the_object_itself() -> None:
 def test_a_borrowed_frame_that_differs_is_refused(stored: bytes) -> None:
     container = borrower(b"lent")
     value = Value("x", (Extent(1, 0, 4),))
-    assert not container.provide(1, stored)
+    assert not container.add_frame(1, stored)
     assert container.missing([value]) == [1]
     with pytest.raises(CorruptObjectError, match="Frame 1 of its lender 0 is cut off"):
         container.bytes_of(value)
@@ -182,7 +182,7 @@ def test_a_borrowed_frame_that_differs_is_refused(stored: bytes) -> None:
 
 def test_a_borrowed_frame_that_unpacks_to_something_else_names_its_lender() -> None:
     container = borrower(b"lent", codec="zstd")
-    assert container.provide(1, b"lent")
+    assert container.add_frame(1, b"lent")
     with pytest.raises(CorruptObjectError, match="Frame 1 of its lender 0 can't be read"):
         container.bytes_of(Value("x", (Extent(1, 0, 4),)))
 
@@ -191,7 +191,7 @@ def test_an_extent_that_is_supplied_needs_no_frame() -> None:
     container = borrower(b"lent")
     extent = Extent(1, 1, 3)
     value = Value("x", (Extent(0, 0, 4), extent))
-    container.supply(extent, b"ent")
+    container.add_extent(extent, b"ent")
     assert container.missing([value]) == []
     assert container.bytes_of(value) == b"metaent"
     other = Value("x", (Extent(1, 0, 2),))
@@ -202,17 +202,17 @@ def test_a_frame_is_lent_from_where_its_object_has_it() -> None:
     builder = Builder("none")
     packed(builder, (b"first", True), (b"second", True))
     data, base = builder.finish({})
-    frame = builder.frames[1].lent(base, LENDER)
+    frame = builder.frames[1].as_borrowed(base, LENDER)
     assert data[frame.offset :] == b"second"
     assert frame == Frame(base + 5, 6, 6, "none", zlib.crc32(b"second"), LENDER)
-    assert frame.lent(base, Lender("1", "checkpoint", 13)) is frame  # by the object that it lies in
+    assert frame.as_borrowed(base, Lender("1", "checkpoint", 13)) is frame  # by the object that it lies in
 
 
 def test_a_lent_frame_is_named_once() -> None:
     builder = Builder("none")
     frames = [Frame(offset, 4, 4, "none", 0, LENDER) for offset in (100, 104)]
     packed(builder, (b"own", True))
-    assert [builder.lend(frame) for frame in (*frames, *frames)] == [1, 2, 1, 2]
+    assert [builder.borrow(frame) for frame in (*frames, *frames)] == [1, 2, 1, 2]
     container = opened(builder.finish({})[0])
     assert container.frames == (*builder.frames[:1], *frames)
 

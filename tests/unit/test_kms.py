@@ -7,6 +7,8 @@ import copy
 import logging
 import os
 import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -378,3 +380,11 @@ def test_botocore_logs_no_data_key(kms: FakeKms, caplog: pytest.LogCaptureFixtur
     assert "the data key" not in caplog.text
     logging.getLogger("botocore.parsers").debug("another answer")
     assert "another answer" in caplog.text
+
+
+def test_importing_touches_no_logger() -> None:
+    code = (
+        "import logging, langgraph_checkpoint_s3.encryption\n"
+        "assert not logging.getLogger('botocore.parsers').filters"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=HANG)

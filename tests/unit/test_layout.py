@@ -19,7 +19,7 @@ from langgraph_checkpoint_s3.format.keys import (
     WritesLeaf,
     encode_rank,
 )
-from langgraph_checkpoint_s3.format.name_hashing import FIELDS
+from langgraph_checkpoint_s3.format.name_hashing import LONG_FIELDS
 from tests.unit.strategies import HOSTILE, IDS, PREFIXES, TEXT
 
 MAYBE = st.none() | IDS
@@ -47,7 +47,7 @@ def test_a_key_reads_back(address: Address, leaf: CheckpointLeaf | WritesLeaf) -
     layout = Layout(prefix)
     key = layout.key(thread, ns, checkpoint_id, leaf)
     assert layout.holds(key)
-    assert layout.parse(key) == ParsedKey(thread, ns, checkpoint_id, leaf.hidden(FIELDS))
+    assert layout.parse(key) == ParsedKey(thread, ns, checkpoint_id, leaf.hashed(LONG_FIELDS))
     assert key.startswith(folder(address))
 
 
@@ -161,7 +161,7 @@ def test_what_stands_between_two_slashes_ends_at_255_bytes() -> None:
     assert layout.key("t", "", "i", CheckpointLeaf("p" * 243))
     with pytest.raises(InvalidKeyError, match=r"256 bytes.*255.*is the parent checkpoint_id, with 244 bytes"):
         layout.key("t", "", "i", CheckpointLeaf("p" * 244))
-    everything = CheckpointLeaf("p" * 90, "s" * 99, 10**99, "r" * 99, 2**63, sealed=True)
+    everything = CheckpointLeaf("p" * 90, "s" * 99, 10**99, "r" * 99, 2**63, encrypted=True)
     assert layout.key("t", "", "i", everything)
     assert layout.key("t", "", "i", WritesLeaf.of("t" * 999, [*range(0, 99, 2), *range(-99, 0, 2)]))
 
@@ -220,8 +220,8 @@ def test_a_long_name_is_written_as_its_hash() -> None:
     leaf = WritesLeaf.of("t" * 41, range(0, 99, 2))
     task, slots = "EvH-izfVRvLbM6Ru-WECmxDWdWsj5h1u", "f683d3beabc3afb673e1fe785e3f8c65"
     assert layout.key("t", "", "1", leaf).partition("cez/")[2] == f"writes.u{task}.wh{slots}"
-    assert layout.hides("x" * 201)
-    assert not layout.hides("x" * 200)
+    assert layout.hashes_thread("x" * 201)
+    assert not layout.hashes_thread("x" * 200)
 
 
 LONG_LEAF = CheckpointLeaf("p", "s" * 50, 10**50, "r" * 50)
@@ -237,7 +237,7 @@ def test_a_filter_finds_what_is_hashed(leaf: CheckpointLeaf, name: str, value: o
     layout = Layout("")
     shown = layout.parse(layout.key("t", "", "1", leaf)).leaf
     assert isinstance(shown, CheckpointLeaf)
-    admitted = shown.admits(layout.index_filter({name: value}))
+    admitted = shown.may_match(layout.index_filter({name: value}))
     if metadata[name] == value:
         assert admitted
     elif type(value) in (str, int):

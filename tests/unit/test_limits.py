@@ -16,10 +16,10 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph_checkpoint_s3 import CorruptObjectError, NotSupportedError
 from langgraph_checkpoint_s3.format import limits
 from langgraph_checkpoint_s3.format.checkpoint import Origin, open_checkpoint
-from langgraph_checkpoint_s3.format.codecs import MOST_RATIO, compress, decompress
-from langgraph_checkpoint_s3.format.frames import MOST_EXTENTS
+from langgraph_checkpoint_s3.format.codecs import MAX_RATIO, compress, decompress
+from langgraph_checkpoint_s3.format.frames import MAX_EXTENTS
 from langgraph_checkpoint_s3.format.header import pack_header, unpack_header
-from langgraph_checkpoint_s3.format.limits import MOST_HEADER, MOST_LENDERS, MOST_LENT, MOST_LISTS
+from langgraph_checkpoint_s3.format.limits import MAX_BORROWED_FRAMES, MAX_HEADER, MAX_LENDERS, MAX_LISTS
 from langgraph_checkpoint_s3.format.writes import Task, encode_tasks
 from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3
@@ -68,17 +68,17 @@ def test_one_large_frame_cannot_be_used_over_and_over(of: str) -> None:
 
 
 def test_a_value_has_not_more_pieces_than_a_writer_makes() -> None:
-    refused(crafted(channels={"a": ["x", [[0, 0, 0]] * (MOST_EXTENTS + 1)]}), "in 1025 pieces")
-    data = crafted(channels={"a": ["x", [[0, 0, 0]] * MOST_EXTENTS]})
+    refused(crafted(channels={"a": ["x", [[0, 0, 0]] * (MAX_EXTENTS + 1)]}), "in 1025 pieces")
+    data = crafted(channels={"a": ["x", [[0, 0, 0]] * MAX_EXTENTS]})
     assert as_checkpoint(data, len(data)).channels["a"].size == 0
-    assert 2 * SMALL.most_parts + 1 < MOST_EXTENTS
+    assert 2 * SMALL.max_runs + 1 < MAX_EXTENTS
 
 
 @pytest.mark.parametrize("inner", [b"\x90", b"\x80"])
 def test_a_header_full_of_lists_is_refused_while_it_is_read(
     inner: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "MOST_LISTS", MOST_LISTS // 64)
+    monkeypatch.setattr(limits, "MAX_LISTS", MAX_LISTS // 64)
     count = MIB
     raw = b"\xdd" + count.to_bytes(4, "big") + inner * count
     header = len(raw).to_bytes(4, "big") + compress(raw, "zstd-d1")[1]
@@ -89,20 +89,20 @@ def test_a_header_full_of_lists_is_refused_while_it_is_read(
 
 def test_a_header_too_long_is_refused_packed_or_not() -> None:
     with pytest.raises(ValueError, match="are the most"):
-        unpack_header(memoryview(bytes(MOST_HEADER + 1)), 0)
+        unpack_header(memoryview(bytes(MAX_HEADER + 1)), 0)
 
 
 def test_what_a_reader_would_refuse_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MOST_LISTS", 3000)
-    monkeypatch.setattr("langgraph_checkpoint_s3.format.header.MOST_LISTS", 3000)
+    monkeypatch.setattr(limits, "MAX_LISTS", 3000)
+    monkeypatch.setattr("langgraph_checkpoint_s3.format.header.MAX_LISTS", 3000)
     serde, origin = JsonPlusSerializer(), Origin("", "1", 1, "w")
     writes: dict[int, Any] = dict.fromkeys(range(1400), ("a", None))
     assert encode_tasks("zstd", origin, "writes.tt.w0", [Task.of(serde, writes, "t", "p")])
     writes |= dict.fromkeys(range(1400, 1600), ("a", None))
     with pytest.raises(NotSupportedError, match=r"so many channels or writes.* 3000 lists"):
         encode_tasks("zstd", origin, "writes.tt.w0", [Task.of(serde, writes, "t", "p")])
-    assert MOST_LISTS * 16 == MOST_HEADER
-    monkeypatch.setattr(limits, "MOST_HEADER", 50_000)
+    assert MAX_LISTS * 16 == MAX_HEADER
+    monkeypatch.setattr(limits, "MAX_HEADER", 50_000)
     with pytest.raises(NotSupportedError, match="50000 are the most"):
         pack_header({"a": "x" * 50_000})
 
@@ -119,12 +119,12 @@ def borrowing(*rows: list[Any]) -> bytes:
 
 
 def test_a_checkpoint_borrows_of_so_many_objects_only() -> None:
-    data = borrowing(*(lent(number) for number in range(MOST_LENDERS)))
+    data = borrowing(*(lent(number) for number in range(MAX_LENDERS)))
     assert as_checkpoint(data, len(data)).container.frames[1].lender
-    refused(borrowing(*(lent(number) for number in range(MOST_LENDERS + 1))), "borrows 65 frames from 65")
-    many = [lent(number, lender="0") for number in range(MOST_LENT + 1)]
+    refused(borrowing(*(lent(number) for number in range(MAX_LENDERS + 1))), "borrows 65 frames from 65")
+    many = [lent(number, lender="0") for number in range(MAX_BORROWED_FRAMES + 1)]
     refused(borrowing(*many), "borrows 65537 frames from 1 objects")
-    assert SMALL.most_lenders < MOST_LENDERS
+    assert SMALL.max_lenders < MAX_LENDERS
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_what_no_lender_is_is_not_asked_for(bad: list[Any], why: str) -> None:
 
 def test_a_checkpoint_of_very_many_borrowed_frames_is_written_whole() -> None:
     shelf = Shelf()
-    object.__setattr__(shelf, "rules", SMALL.__class__(24 * 3600, 16, 4, 8, most_frames=3))
+    object.__setattr__(shelf, "rules", SMALL.__class__(24 * 3600, 16, 4, 8, max_frames=3))
     values = {name: name.encode() * 100 for name in "abc"}
     shelf.put("1", values, versions=dict.fromkeys(values, 1))
     assert shelf.put("2", values, "1", versions=dict.fromkeys(values, 1), changed=()).lenders
@@ -170,7 +170,7 @@ def test_a_checkpoint_of_very_many_borrowed_frames_is_written_whole() -> None:
 def test_what_a_frame_announces_is_not_set_aside(codec: Any) -> None:
     _, stored = compress(b"x" * 1000, codec)
     with at_most(MIB), pytest.raises(ValueError, match="holds 1000 bytes where"):
-        decompress(stored, codec, len(stored) * MOST_RATIO)
+        decompress(stored, codec, len(stored) * MAX_RATIO)
     with pytest.raises(ValueError, match="bytes at most where 34359738368 were announced"):
         decompress(stored, codec, 2**35)
 
@@ -210,7 +210,7 @@ def test_a_small_frame_that_becomes_much_takes_little_memory() -> None:
 def test_an_honest_state_of_zeros_stays_within_the_limit(codec: Any, size: int) -> None:
     used, stored = compress(bytes(size), codec)
     assert used == codec
-    assert len(stored) * MOST_RATIO >= size
+    assert len(stored) * MAX_RATIO >= size
     assert len(stored) < max(100, size // 900)
     assert decompress(stored, codec, size) == bytes(size)
 

@@ -19,7 +19,7 @@ SERDE = JsonPlusSerializer()
 NOISE = random.Random(5).randbytes(300_000)
 
 
-SHORTEST = BorrowPolicy(horizon=0).shortest
+SHORTEST = BorrowPolicy(horizon=0).min_run
 
 
 def new_bytes(old: bytes, new: bytes, shortest: int = SHORTEST) -> int:

@@ -31,7 +31,7 @@ from langgraph_checkpoint_s3.format.writes import (
     encode_tasks,
     number_writes,
     open_writes,
-    settle_writes,
+    resolve_writes,
 )
 from tests.unit.made import Stream, encode_checkpoint
 from tests.unit.strategies import IDS, TEXT, VALUES
@@ -234,7 +234,7 @@ def test_writes_come_back(codec: Compression, writes: list[tuple[str, Any]], tas
     assert [(row.task_id, row.task_path, row.idx, row.channel) for row in record.rows] == [
         (task, path, number, channel) for number, (channel, _) in enumerate(writes)
     ]
-    assert settle_writes(SERDE, [record]) == [(task, channel, value) for channel, value in writes]
+    assert resolve_writes(SERDE, [record]) == [(task, channel, value) for channel, value in writes]
 
 
 def test_writes_are_numbered_as_langgraph_does() -> None:
@@ -275,7 +275,7 @@ def test_pending_writes_come_in_the_order_of_tasks() -> None:
         ("t0", "a", 4),
     ]
     for order in itertools.permutations(records):
-        assert settle_writes(SERDE, order) == expected
+        assert resolve_writes(SERDE, order) == expected
 
 
 def test_of_a_regular_slot_the_first_counts_and_of_a_special_one_the_last() -> None:
@@ -286,7 +286,7 @@ def test_of_a_regular_slot_the_first_counts_and_of_a_special_one_the_last() -> N
         written({-4: (RESUME, "fourth")}, 4),
     ]
     for order in itertools.permutations(records):
-        assert settle_writes(SERDE, order) == [
+        assert resolve_writes(SERDE, order) == [
             ("t", RESUME, "fourth"),
             ("t", ERROR, "third"),
             ("t", "a", "first"),
@@ -297,7 +297,7 @@ def test_of_a_regular_slot_the_first_counts_and_of_a_special_one_the_last() -> N
 
 def test_the_same_slots_of_two_tasks_are_two() -> None:
     records = [written({0: ("a", 1)}, 1, "t1"), written({0: ("a", 2)}, 2, "t2")]
-    assert settle_writes(SERDE, records) == [("t1", "a", 1), ("t2", "a", 2)]
+    assert resolve_writes(SERDE, records) == [("t1", "a", 1), ("t2", "a", 2)]
 
 
 @given(
@@ -314,7 +314,7 @@ def test_slots_settle_whatever_the_order_of_reading(calls: list[dict[int, int]],
         for time, call in enumerate(calls)
     ]
     shuffled = [records[place] for place in order if place < len(records)]
-    assert settle_writes(SERDE, shuffled) == [("t", f"c{slot}", expected[slot]) for slot in sorted(expected)]
+    assert resolve_writes(SERDE, shuffled) == [("t", f"c{slot}", expected[slot]) for slot in sorted(expected)]
 
 
 def test_only_the_channels_asked_for_are_loaded() -> None:
@@ -325,10 +325,10 @@ def test_only_the_channels_asked_for_are_loaded() -> None:
             return value
 
     records = [written({0: ("a", 1), 1: ("b", "unwanted")}), written({0: ("a", 2), 2: ("c", 3)}, 2)]
-    assert settle_writes(Careful(), records, {"a", "c"}) == [("t", "a", 1), ("t", "c", 3)]
-    assert settle_writes(Careful(), records, set()) == []
+    assert resolve_writes(Careful(), records, {"a", "c"}) == [("t", "a", 1), ("t", "c", 3)]
+    assert resolve_writes(Careful(), records, set()) == []
 
 
 def test_a_slot_that_went_to_another_channel_hides_a_later_one() -> None:
     records = [written({0: ("a", 1)}, 1), written({0: ("b", 2)}, 2)]
-    assert settle_writes(SERDE, records, {"b"}) == []
+    assert resolve_writes(SERDE, records, {"b"}) == []

@@ -8,7 +8,7 @@ import pytest
 from botocore import exceptions as boto
 
 from langgraph_checkpoint_s3.aws import CREDENTIALS, FETCHING
-from langgraph_checkpoint_s3.crypto.aead import KeyRef
+from langgraph_checkpoint_s3.crypto.provider import KeyRef
 from langgraph_checkpoint_s3.encryption import KmsKeys
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,

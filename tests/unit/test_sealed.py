@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from langgraph_checkpoint_s3.crypto.aead import DataKey, KeyRef
 from langgraph_checkpoint_s3.crypto.key_cache import KeyCache
+from langgraph_checkpoint_s3.crypto.provider import DataKey, KeyRef
 from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError
 from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy
 from langgraph_checkpoint_s3.format.checkpoint import SECOND, CheckpointRecord, Origin, open_checkpoint
 from langgraph_checkpoint_s3.format.checkpoint_writer import Draft, draft, serialize
-from langgraph_checkpoint_s3.format.container import sealed_with
+from langgraph_checkpoint_s3.format.container import object_key_ref
 from langgraph_checkpoint_s3.format.keys import Layout
 from langgraph_checkpoint_s3.format.name_hashing import NameHasher
 from langgraph_checkpoint_s3.format.scope import PLAIN, NamespaceScope
-from langgraph_checkpoint_s3.format.writes import Task, encode_tasks, open_writes, settle_writes
+from langgraph_checkpoint_s3.format.writes import Task, encode_tasks, open_writes, resolve_writes
 from tests.support.keys import Keys, secret
 from tests.unit.made import DAY, SMALL, key_at
 
@@ -41,7 +41,7 @@ def scope(
     """A namespace, to somebody with these keys."""
     key_cache = KeyCache(Keys(), required=required)
     for name, key in (keys or {"key-one": "key-one"}).items():
-        key_cache.keep(DataKey(KeyRef(name.replace("_", "-")), secret(key)))
+        key_cache.add(DataKey(KeyRef(name.replace("_", "-")), secret(key)))
     return NamespaceScope(folder, key_cache, place=where)
 
 
@@ -68,7 +68,7 @@ def checkpoint(**values: Any) -> Draft:
 
 def writes() -> bytes:
     """The object of a task's writes, encrypted."""
-    seal = ROOM.seal(KEY, "01", LEAF)
+    seal = ROOM.cipher(KEY, "01", LEAF)
     found = {0: ("hidden-channel", "a confidential text")}
     return encode_tasks("zstd", ORIGIN, LEAF, [Task.of(SERDE, found, "hidden-task", "hidden-path")], seal)
 
@@ -97,7 +97,7 @@ def test_it_is_read_back() -> None:
     assert record.metadata(SERDE) == {"source": "hidden-source", "step": 1}
     assert record.parent == "hidden-parent"
     found = open_writes(WRITES, len(WRITES), "sub", "01", LEAF, ROOM)
-    assert settle_writes(SERDE, [found]) == [("hidden-task", "hidden-channel", "a confidential text")]
+    assert resolve_writes(SERDE, [found]) == [("hidden-task", "hidden-channel", "a confidential text")]
 
 
 @pytest.mark.parametrize("data", [CHECKPOINT, WRITES], ids=["checkpoint", "writes"])
@@ -106,7 +106,7 @@ def test_nothing_of_it_shows_but_the_keys_name(data: bytes) -> None:
         assert each.encode() not in data
     assert b"writer/1" not in data
     assert b"key-one" in data
-    assert sealed_with(data) == KEY
+    assert object_key_ref(data) == KEY
 
 
 def test_it_is_compressed_before() -> None:
@@ -212,7 +212,7 @@ def test_whatever_claims_to_be_encrypted(flags: int, length: int, junk: bytes) -
     header = length.to_bytes(2, "big") + junk
     start = CHECKPOINT[:5] + bytes([flags, 0, 0]) + len(header).to_bytes(4, "big")
     data = start + zlib.crc32(header, zlib.crc32(start)).to_bytes(4, "big") + header
-    sealed_with(data)
+    object_key_ref(data)
     with pytest.raises((CorruptObjectError, DecryptionError)):
         read(data)
 
@@ -256,15 +256,15 @@ def test_hashed_names_are_told_by_the_header() -> None:
     names = NameHasher(secret("names"))
     where = NamespaceScope(Layout("agents/", names).namespace("t", "sub"), ROOM.key_cache, names)
     origin = Origin("sub", "01", 1, "writer/1", "t")
-    seal = where.seal(KEY, "01", LEAF)
+    seal = where.cipher(KEY, "01", LEAF)
     data = encode_tasks("zstd", origin, LEAF, [Task.of(SERDE, {0: ("c", 1)}, "task", "")], seal)
-    hidden = names.hide("checkpoint_ns", "sub")
+    hidden = names.hash("checkpoint_ns", "sub")
     assert open_writes(data, len(data), hidden, "01", LEAF, where).container.fields["thread"] == "t"
     other = Origin("sub", "01", 1, "writer/1", "u")
     data = encode_tasks(
-        "zstd", other, LEAF, [Task.of(SERDE, {0: ("c", 1)}, "task", "")], where.seal(KEY, "01", LEAF)
+        "zstd", other, LEAF, [Task.of(SERDE, {0: ("c", 1)}, "task", "")], where.cipher(KEY, "01", LEAF)
     )
     with pytest.raises(CorruptObjectError, match="another thread's"):
         open_writes(data, len(data), hidden, "01", LEAF, where)
     with pytest.raises(CorruptObjectError, match="under another one's key"):
-        open_writes(data, len(data), names.hide("checkpoint_ns", "other"), "01", LEAF, where)
+        open_writes(data, len(data), names.hash("checkpoint_ns", "other"), "01", LEAF, where)

@@ -36,7 +36,7 @@ class Counting(JsonPlusSerializer):
         return self.seen[1:-1]
 
 
-def start(rules: BorrowPolicy = BorrowPolicy(horizon=DAY, smallest=4096)) -> tuple[Shelf, Counting]:  # noqa: B008  # it is frozen
+def start(rules: BorrowPolicy = BorrowPolicy(horizon=DAY, min_value=4096)) -> tuple[Shelf, Counting]:  # noqa: B008  # it is frozen
     """A first checkpoint."""
     serde = Counting()
     shelf = Shelf(rules, serde=serde)
@@ -189,8 +189,8 @@ def test_what_was_not_read_is_not_known() -> None:
     lent = shelf.open("2")
     assert shelf.known("2", versions, lent).values == {}
     [first, second] = lent.container.missing(lent.all_values())
-    assert lent.container.provide(second, shelf.lent(lent.container.frames[second]))
+    assert lent.container.add_frame(second, shelf.lent(lent.container.frames[second]))
     known = shelf.known("2", versions, lent)
     assert list(known.values) == list(known.versions) == ["second"]
-    assert lent.container.provide(first, shelf.lent(lent.container.frames[first]))
+    assert lent.container.add_frame(first, shelf.lent(lent.container.frames[first]))
     assert list(shelf.known("2", versions, lent).values) == ["first", "second"]

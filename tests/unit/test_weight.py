@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from langgraph_checkpoint_s3.format.size_estimate import estimate_size
+from langgraph_checkpoint_s3.format.serialization import estimate_size
 
 
 def odd(**methods: Callable[..., Any]) -> Any:

@@ -19,7 +19,7 @@ from tests.unit.made import DAY, SMALL, Shelf
 from tests.unit.strategies import EVERY_CODEC
 
 NOISE = random.Random(10).randbytes(1_000_000)
-MANY = dataclasses.replace(SMALL, most_lenders=1000)
+MANY = dataclasses.replace(SMALL, max_lenders=1000)
 """Rules by which there may be very many lenders."""
 
 
@@ -139,7 +139,7 @@ def edited(old: bytes, kind: str, blob: bytes) -> bytes:
 
 
 @given(
-    st.sampled_from([SMALL, MANY, BorrowPolicy(horizon=DAY, smallest=256, shortest=64, least=64)]),
+    st.sampled_from([SMALL, MANY, BorrowPolicy(horizon=DAY, min_value=256, min_run=64, min_share=64)]),
     st.sampled_from(EVERY_CODEC),
     STEPS,
     st.sampled_from(["{}", "{:04}", "1f1e7b84-5e37-6ab4-8000-{:012}"]),

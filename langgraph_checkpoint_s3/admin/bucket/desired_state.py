@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 from langgraph_checkpoint_s3.admin.bucket.arns import Arns
 from langgraph_checkpoint_s3.admin.bucket.tls_policy import TLS_ONLY, merge, tls_statement, without
 from langgraph_checkpoint_s3.errors import InvalidConfigError
-from langgraph_checkpoint_s3.format.keys import encode_component
+from langgraph_checkpoint_s3.format.key_encoding import encode_component
 from langgraph_checkpoint_s3.s3.bucket_settings import (
     ACCELERATION,
     ENCRYPTION,

@@ -13,7 +13,7 @@ from langgraph_checkpoint_s3.admin.bulk.items import Item, put_items
 from langgraph_checkpoint_s3.admin.jobs import Job, attempts, settle
 from langgraph_checkpoint_s3.admin.progress import Progress
 from langgraph_checkpoint_s3.errors import InvalidConfigError, InvalidKeyError
-from langgraph_checkpoint_s3.format.ids import several, thread_name
+from langgraph_checkpoint_s3.format.ids import require_iterable, thread_name
 from langgraph_checkpoint_s3.plans.context import Address, Context
 from langgraph_checkpoint_s3.plans.delete import delete_some, delete_thread
 from langgraph_checkpoint_s3.plans.load import get_tuple
@@ -68,7 +68,7 @@ def windows(items: Iterable[T], size: int) -> Iterator[list[T]]:
         InvalidConfigError: A window of nothing.
     """
     check_concurrency(size)
-    iterator = iter(several(items, "The items"))
+    iterator = iter(require_iterable(items, "The items"))
     taken = size
     while taken == size:
         window: list[T] = []

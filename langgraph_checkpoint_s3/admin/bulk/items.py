@@ -11,7 +11,7 @@ from langgraph.checkpoint.base import WRITES_IDX_MAP, CheckpointTuple, PendingWr
 from langgraph_checkpoint_s3.admin.jobs import Job, settle
 from langgraph_checkpoint_s3.errors import InvalidKeyError
 from langgraph_checkpoint_s3.format.ids import required_id
-from langgraph_checkpoint_s3.format.size_estimate import estimate_size
+from langgraph_checkpoint_s3.format.serialization import estimate_size
 from langgraph_checkpoint_s3.plans.context import Address, Context
 from langgraph_checkpoint_s3.plans.plan import Plan, gather
 from langgraph_checkpoint_s3.plans.put import put, put_task

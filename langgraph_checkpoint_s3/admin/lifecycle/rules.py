@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from langgraph_checkpoint_s3.format.keys import encode_component
+from langgraph_checkpoint_s3.format.key_encoding import encode_component
 
 Rule: TypeAlias = Mapping[str, Any]
 """A lifecycle rule, as botocore has it."""

@@ -21,7 +21,7 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
-from langgraph_checkpoint_s3.format.ids import threads_of
+from langgraph_checkpoint_s3.format.ids import unique_thread_ids
 from langgraph_checkpoint_s3.format.keys import Layout
 from langgraph_checkpoint_s3.plans.context import Address, Context
 from langgraph_checkpoint_s3.plans.load import Loaded, find, load
@@ -155,7 +155,7 @@ def migrate(
         InvalidConfigError: The source can't list its threads.
     """
     check_concurrency(concurrency)
-    queue = None if thread_ids is None else threads_of(thread_ids)
+    queue = None if thread_ids is None else unique_thread_ids(thread_ids)
     tally = _Tally(progress)
     known: dict[str, set[str]] = {}
     if queue is None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from langgraph_checkpoint_s3.admin.usage.usage import Threads
 from langgraph_checkpoint_s3.errors import InvalidConfigError
-from langgraph_checkpoint_s3.format.ids import threads_of
+from langgraph_checkpoint_s3.format.ids import unique_thread_ids
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delete import THREADS_AT_ONCE, Stay, keep
 from langgraph_checkpoint_s3.plans.plan import Plan, gather, return_errors
@@ -129,7 +129,7 @@ class Pruning:
     def __init__(
         self, context: Context, stay: Stay, thread_ids: Iterable[str] | None, *, dry_run: bool
     ) -> None:
-        named = None if thread_ids is None else list(threads_of(thread_ids))
+        named = None if thread_ids is None else list(unique_thread_ids(thread_ids))
         self.total = None if named is None else len(named)
         self.count = 0
         self._context = context

@@ -25,7 +25,8 @@ from langgraph_checkpoint_s3.errors import (
     InvalidConfigError,
     InvalidKeyError,
 )
-from langgraph_checkpoint_s3.format.keys import EXPORTS, MAX_KEY_BYTES, Layout, decode_component
+from langgraph_checkpoint_s3.format.key_encoding import decode_component
+from langgraph_checkpoint_s3.format.keys import EXPORTS, MAX_KEY_BYTES, Layout
 from langgraph_checkpoint_s3.plans.context import Address, Context
 from langgraph_checkpoint_s3.plans.delete import delete_keys
 from langgraph_checkpoint_s3.plans.load import Loaded, error_context, newest
@@ -88,7 +89,7 @@ def signed_url(context: Context, address: Address, seconds: int, now: datetime) 
     loaded = yield from _load(context, address)
     key = loaded.key
     borrows = any(frame.lender for frame in loaded.checkpoint.container.frames)
-    sealed = loaded.checkpoint.container.seal is not None  # bound to its thread, which a file names
+    sealed = loaded.checkpoint.container.cipher is not None  # bound to its thread, which a file names
     if borrows or loaded.folder.writes or sealed:
         with error_context(key):
             objects = _objects(context, loaded, borrows=borrows)

@@ -11,7 +11,7 @@ from langgraph_checkpoint_s3.admin.transfer.files import FileOrPath, Sink, Sourc
 from langgraph_checkpoint_s3.admin.transfer.rebase import must_be_rehoused, target_of
 from langgraph_checkpoint_s3.admin.usage.usage import Threads
 from langgraph_checkpoint_s3.errors import InvalidConfigError
-from langgraph_checkpoint_s3.format.ids import thread_name, threads_of
+from langgraph_checkpoint_s3.format.ids import thread_name, unique_thread_ids
 from langgraph_checkpoint_s3.saver import S3Saver
 
 
@@ -251,4 +251,4 @@ def _admin_of(source: S3Saver) -> Moving:
 
 def _all(thread_ids: Iterable[str] | None) -> list[str] | None:
     """Return the threads that are named, each once."""
-    return None if thread_ids is None else list(threads_of(thread_ids))
+    return None if thread_ids is None else list(unique_thread_ids(thread_ids))

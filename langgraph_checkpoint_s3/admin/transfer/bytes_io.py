@@ -21,7 +21,7 @@ from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy
 from langgraph_checkpoint_s3.format.checkpoint import Origin
 from langgraph_checkpoint_s3.format.checkpoint_writer import draft, serialize
 from langgraph_checkpoint_s3.format.codecs import CODECS, Compression
-from langgraph_checkpoint_s3.format.container import MAGIC, open_container, sealed_with
+from langgraph_checkpoint_s3.format.container import MAGIC, object_key_ref, open_container
 from langgraph_checkpoint_s3.format.frames import text
 from langgraph_checkpoint_s3.format.ids import required_id, thread_name
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout, WritesLeaf, decode_leaf
@@ -144,9 +144,9 @@ def dumps(
     objects: dict[str, bytes] = {}
     for number, (leaf_of_writes, tasks) in enumerate(_written(serde, checkpoint, sealed=sealed), start=1):
         member = name(leaf_of_writes)
-        seal = scope.seal(key, checkpoint_id, leaf_of(member))
+        seal = scope.cipher(key, checkpoint_id, leaf_of(member))
         objects[member] = encode_tasks(compression, origin(number), leaf_of(member), tasks, seal)
-    leaf = CheckpointLeaf.of(checkpoint.metadata, parent, sealed=sealed)
+    leaf = CheckpointLeaf.of(checkpoint.metadata, parent, encrypted=sealed)
     content = serialize(serde, checkpoint.checkpoint, checkpoint.metadata, parent)
     versions = checkpoint.checkpoint.get("channel_versions") or {}
     rules = BorrowPolicy(horizon=0)
@@ -154,7 +154,7 @@ def dumps(
     def key_of(borrows: bool, lends: bool) -> str:
         return name(replace(leaf, borrows=borrows, lends=lends))
 
-    made = draft(content, versions, origin(0), key_of, compression, rules, scope=scope, sealing=key)
+    made = draft(content, versions, origin(0), key_of, compression, rules, scope=scope, key_ref=key)
     when = datetime.now(timezone.utc).isoformat()
     manifest = Manifest(address.thread_id, when, _WRITER, 1, len(objects))
     return pack(manifest, [*objects.items(), (made.key, made.body)])
@@ -173,9 +173,9 @@ def _written(
             special[task_id] = [*(each.without(last.writes) for each in before), last]
         if max(writes) >= 0:
             regular = task.regular()
-            yield WritesLeaf.of(task_id, regular.writes, sealed=sealed), [regular]
+            yield WritesLeaf.of(task_id, regular.writes, encrypted=sealed), [regular]
     for task_id, tasks in special.items():
-        yield WritesLeaf.special(task_id, sealed=sealed), tasks
+        yield WritesLeaf.special(task_id, encrypted=sealed), tasks
 
 
 def _runs(writes: Iterable[PendingWrite]) -> list[tuple[str, dict[int, tuple[str, Any]]]]:
@@ -193,7 +193,7 @@ def _runs(writes: Iterable[PendingWrite]) -> list[tuple[str, dict[int, tuple[str
 
 def _name(data: bytes) -> str:
     """A name for a checkpoint's object, by what it says of itself."""
-    if sealed_with(data) is not None:
+    if object_key_ref(data) is not None:
         raise DecryptionError(
             "An encrypted object can't be loaded by itself, for it is bound to its thread: hand over what "
             "S3Admin.signed_url leads to, which names it"

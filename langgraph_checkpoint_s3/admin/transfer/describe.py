@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from langgraph_checkpoint_s3.admin.transfer.portable_file import PortableFile
 from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidConfigError
-from langgraph_checkpoint_s3.format.container import MAGIC, header_length, open_container, sealed_with
+from langgraph_checkpoint_s3.format.container import MAGIC, header_length, object_key_ref, open_container
 from langgraph_checkpoint_s3.format.keys import Layout, ParsedKey
 
 _SECOND: Final = 1_000_000_000
@@ -74,7 +74,7 @@ def describe(data: bytes) -> Description:
 
 def _object(data: bytes) -> Description:
     header_length(data)
-    key = sealed_with(data)
+    key = object_key_ref(data)
     if key is not None:
         return Description("object", len(data), None, encrypted=True, keys=(key.id,))
     container = open_container(data, len(data))

@@ -42,7 +42,7 @@ from typing import Any, BinaryIO, Final, NamedTuple
 from langgraph_checkpoint_s3.crypto.key_cache import KeyCache
 from langgraph_checkpoint_s3.errors import CorruptObjectError, S3CheckpointError
 from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord
-from langgraph_checkpoint_s3.format.container import Container, sealed_with
+from langgraph_checkpoint_s3.format.container import Container, object_key_ref
 from langgraph_checkpoint_s3.format.frames import text
 from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.format.keys import THREAD_SUFFIX, CheckpointLeaf, Layout, ParsedKey
@@ -145,7 +145,7 @@ class Manifest:
 def manifest_of(context: Context, thread_id: str, now: datetime, checkpoints: int, writes: int) -> Manifest:
     """The manifest of what a saver exports. A thread's name that is a secret isn't in it."""
     names = context.layout.names
-    name = thread_id if names is None else str.__str__(names.hide("thread_id", thread_id))
+    name = thread_id if names is None else str.__str__(names.hash("thread_id", thread_id))
     counts = checkpoints, writes
     place = context.place if context.key_cache is not None else ""
     return Manifest(name, now.isoformat(), context.writer, *counts, names is not None, place)
@@ -261,7 +261,7 @@ class PortableFile:
 
     def keys(self) -> tuple[str, ...]:
         """The names of the keys that its objects are encrypted with, which stand in the open."""
-        refs = (sealed_with(self._read(member.name)) for member in self.members)
+        refs = (object_key_ref(self._read(member.name)) for member in self.members)
         return tuple(dict.fromkeys(ref.id for ref in refs if ref is not None))
 
     def check(self) -> list[Loan]:

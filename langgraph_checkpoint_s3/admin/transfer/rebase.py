@@ -56,7 +56,7 @@ def must_be_rehoused(
         NotSupportedError: They can't go into it at all: the saver encrypts, or hashes names, and they aren't
             so.
     """
-    sealed = [member.parsed.leaf.sealed for member in file.members]
+    sealed = [member.parsed.leaf.encrypted for member in file.members]
     hashed = context.layout.names is not None
     if (context.key_cache is not None and not all(sealed)) or file.manifest.hashed != hashed:
         raise NotSupportedError(
@@ -73,7 +73,7 @@ def must_be_rehoused(
             "written"
         )
     bound = any(sealed) and (file.manifest.place != context.place or not there)
-    return bound or (context.layout.hides(thread_id) and not there)
+    return bound or (context.layout.hashes_thread(thread_id) and not there)
 
 
 def _check_names(context: Context, file: PortableFile) -> None:
@@ -81,7 +81,7 @@ def _check_names(context: Context, file: PortableFile) -> None:
     if names is None:
         return
     said = file.open(file.members[0])[1].container.fields.get("thread")
-    if not isinstance(said, str) or names.hide("thread_id", said) != file.manifest.thread:
+    if not isinstance(said, str) or names.hash("thread_id", said) != file.manifest.thread:
         raise NotSupportedError(
             "The file's names are hashed with another names_key than this saver's, by which nothing would be "
             "found: import it with the one that it was exported with, and migrate that. Nothing was written"
@@ -126,12 +126,12 @@ class Rehoused:
         container = record.container
         scope = self._context.scope(namespace_of(self._folder + member.name))
         with error_context(member.name):
-            if not self._resealer.knows(container, scope):
+            if not self._resealer.has_lenders(container, scope):
                 raise CorruptObjectError(
                     "The object borrows from another one that isn't in the file before it, and can't be "
                     "written for another place"
                 )
-            return self._resealer.seal(container, leaf_of(member.name), scope)
+            return self._resealer.reencrypt(container, leaf_of(member.name), scope)
 
     def _look(self, member: Member) -> Member:
         body = self.read(member)

@@ -15,13 +15,13 @@ from langgraph_checkpoint_s3.errors import (
     InvalidConfigError,
     NotSupportedError,
 )
-from langgraph_checkpoint_s3.format.key_encoding import HASHED, HashedName
-from langgraph_checkpoint_s3.format.keys import (
-    EXPORTS,
-    THREAD_SUFFIX,
+from langgraph_checkpoint_s3.format.key_encoding import (
+    HASHED,
+    HashedName,
     decode_component,
     encode_component,
 )
+from langgraph_checkpoint_s3.format.keys import EXPORTS, THREAD_SUFFIX
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.load import heads, open_object
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather

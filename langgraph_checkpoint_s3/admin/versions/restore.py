@@ -160,7 +160,7 @@ def _beside(context: Context, wanted: Loaded, content: Content, created: int) ->
     parsed = context.layout.parse(wanted.key)
     assert isinstance(parsed.leaf, CheckpointLeaf), "a checkpoint's key"  # noqa: S101  # for the types
     sealing = yield from key_to_write(context)
-    leaf = replace(parsed.leaf, created=created, sealed=sealing is not None)
+    leaf = replace(parsed.leaf, created=created, encrypted=sealing is not None)
 
     def key_of(borrows: bool, lends: bool) -> str:
         flagged = replace(leaf, borrows=borrows, lends=lends and context.borrow)
@@ -170,6 +170,6 @@ def _beside(context: Context, wanted: Loaded, content: Content, created: int) ->
     origin = context.origin(address.thread_id, address.namespace, parsed.checkpoint_id, created)
     scope = context.scope(wanted.folder.namespace)
     made = draft(
-        content, {}, origin, key_of, context.compression, context.rules, scope=scope, sealing=sealing
+        content, {}, origin, key_of, context.compression, context.rules, scope=scope, key_ref=sealing
     )
     return made.key, made.body
