@@ -18,7 +18,7 @@ from langgraph_checkpoint_s3.base import BaseS3Saver
 from langgraph_checkpoint_s3.format.ids import runs_of, several, thread_name, threads_of
 from langgraph_checkpoint_s3.format.size_estimate import COALESCE_BELOW, estimate_size
 from langgraph_checkpoint_s3.plans import delete, load, put
-from langgraph_checkpoint_s3.plans.context import Address, before_of
+from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan
 
 if TYPE_CHECKING:
@@ -80,11 +80,11 @@ class S3Saver(BaseS3Saver):
             CorruptObjectError: An object is damaged, or not ours.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        return self._store.run(load.get_tuple(self._context(), Address.of(config)))
+        return self._store.run(load.get_tuple(self._context(), Place.of(config)))
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """`get_tuple`, as a coroutine."""
-        return await self._store.arun(load.get_tuple(self._context(), Address.of(config)))
+        return await self._store.arun(load.get_tuple(self._context(), Place.of(config)))
 
     def list(
         self,
@@ -348,8 +348,7 @@ class S3Saver(BaseS3Saver):
     ) -> Listing:
         from langgraph_checkpoint_s3.plans.list_checkpoints import Listing
 
-        address = None if config is None or config == {} else Address.of(config)
-        return Listing(self._context(), address, filter, before_of(before), limit)
+        return Listing(self._context(), config, filter, before, limit)
 
     def _pages(self, listing: Listing) -> Iterator[CheckpointTuple]:
         while not listing.done:
@@ -371,12 +370,12 @@ class S3Saver(BaseS3Saver):
 
     def _joint(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
-    ) -> tuple[Callable[[], tuple[Address, Written]], Callable[[Sequence[Written]], Plan[None]], str]:
+    ) -> tuple[Callable[[], tuple[Place, Written]], Callable[[Sequence[Written]], Plan[None]], str]:
         context = self._context()
 
-        def make() -> tuple[Address, Written]:
+        def make() -> tuple[Place, Written]:
             call = put.written(context, config, writes, task_id, task_path)
-            return call.address, call
+            return call.place, call
 
         return make, lambda calls: put.put_writes(context, calls, self._now()), "put_writes"
 
@@ -386,7 +385,7 @@ class S3Saver(BaseS3Saver):
         from langgraph_checkpoint_s3.plans import delta_history
 
         return delta_history.delta_history(
-            self._context(), Address.of(config), list(several(channels, "channels"))
+            self._context(), Place.of(config), list(several(channels, "channels"))
         )
 
     def _copy(self, source: str, target: str) -> Plan[None]:

@@ -80,7 +80,7 @@ def fetch_borrowed(
             if key is None or (past is not None and key not in past):
                 continue
             loan = _FrameRef(key, frame, record.container, number)
-            stored = context.memory.frame(loan.key, frame)
+            stored = context.parent_cache.frame(loan.key, frame)
             if (stored is None or not record.container.provide(number, stored)) and frame.stored:
                 loans.append(loan)
     if context.key_cache is not None:
@@ -96,7 +96,7 @@ def fetch_borrowed(
             start = loan.frame.offset - requests[0].first
             stored = data[start : start + loan.frame.stored]
             if loan.container.provide(loan.number, stored):
-                context.memory.keep_frame(loan.key, loan.frame, stored)
+                context.parent_cache.keep_frame(loan.key, loan.frame, stored)
 
 
 def fetch_borrowed_past(context: Context, namespace: str, record: CheckpointRecord) -> Plan[None]:

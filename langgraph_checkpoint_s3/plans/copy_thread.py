@@ -20,8 +20,9 @@ from langgraph_checkpoint_s3.format.keys import MAX_KEY_BYTES, CheckpointLeaf, L
 from langgraph_checkpoint_s3.format.reencrypt import Reencryptor
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.data_keys import unlock
-from langgraph_checkpoint_s3.plans.load import Loaded, error_context, leaf_of, load, namespace_of, open_object
+from langgraph_checkpoint_s3.plans.load import Loaded, error_context, load, open_object
 from langgraph_checkpoint_s3.plans.materialize import unacknowledged, without
+from langgraph_checkpoint_s3.plans.place import leaf_of, namespace_of
 from langgraph_checkpoint_s3.plans.plan import Plan, ask_all, gather
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, group, latest
 from langgraph_checkpoint_s3.plans.special_writes import copy_special
@@ -205,12 +206,7 @@ def stages_of(folders: Sequence[Folder]) -> Iterator[list[Entry]]:
     """A thread's objects in the order in which to write them elsewhere. Those of one stage go together."""
     stored = [folder for folder in folders if folder.checkpoints]
     last = latest(stored)
-    addresses = {folder.address for folder in last}
+    paths = {folder.path for folder in last}
     yield [entry for folder in stored for entry in folder.writes]
-    yield [
-        entry
-        for folder in reversed(stored)
-        if folder.address not in addresses
-        for entry in folder.checkpoints
-    ]
+    yield [entry for folder in reversed(stored) if folder.path not in paths for entry in folder.checkpoints]
     yield [entry for folder in last for entry in folder.checkpoints]

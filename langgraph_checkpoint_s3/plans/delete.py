@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, TypeVar
 
 from langgraph_checkpoint_s3.errors import AccessDeniedError, InvalidConfigError, StorageUnavailableError
-from langgraph_checkpoint_s3.format.keys import Layout
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delta_ancestors import deletable
 from langgraph_checkpoint_s3.plans.materialize import release_all, unacknowledged, without
@@ -55,7 +54,7 @@ def delete_whole(context: Context, folders: Sequence[Folder]) -> Plan[None]:
         new = [entry for entry in lending(folders) if entry.key not in named]
         if not new:
             break
-        thread = Layout.thread_of(folders[0].namespace)
+        thread = folders[0].thread
         yield from announce(context, thread, new, "thread")
         named |= {entry.key for entry in new}
         folders = yield from Scan(context.layout, thread).rest()
@@ -87,7 +86,7 @@ def delete_for_runs(context: Context, run_ids: Collection[str]) -> Plan[None]:
     while runs and not scan.done:
         last = ""
         for folder in (yield from scan.more()):
-            last = Layout.thread_of(folder.namespace)
+            last = folder.thread
             if any(leaf.run in runs for leaf in folder.leaves):
                 waiting.setdefault(last, []).append(folder)
         if len(waiting) > THREADS_AT_ONCE:

@@ -15,9 +15,10 @@ from langgraph.checkpoint.base import DeltaChannelHistory, PendingWrite
 from langgraph_checkpoint_s3.errors import ConflictError
 from langgraph_checkpoint_s3.format.keys import AFTER_SLASH, encode_rank
 from langgraph_checkpoint_s3.format.writes import settle_writes
-from langgraph_checkpoint_s3.plans.context import Address, Context
+from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.data_keys import unlock
 from langgraph_checkpoint_s3.plans.load import Loaded, error_context, find, heads, load, open_folder, peek
+from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan, gather
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan
 from langgraph_checkpoint_s3.plans.transfer import fetch
@@ -39,8 +40,7 @@ class Chain:
 
     def __init__(self, context: Context, target: Folder) -> None:
         self._context = context
-        address = target.address
-        self._namespace = context.layout.namespace(address.thread_id, address.namespace)
+        self._namespace = target.namespace
         self._listed = {target.checkpoint_id: target}
         self._seen = {target.checkpoint_id}
         self._last = target
@@ -95,7 +95,7 @@ class Chain:
 
 
 def delta_history(
-    context: Context, address: Address, channels: Sequence[str]
+    context: Context, place: Place, channels: Sequence[str]
 ) -> Plan[Mapping[str, DeltaChannelHistory]]:
     """For each channel the writes of the ancestors, oldest first, back to the nearest stored value.
 
@@ -104,7 +104,7 @@ def delta_history(
     """
     writes: dict[str, list[PendingWrite]] = {channel: [] for channel in channels}  # newest first
     seeds: dict[str, Any] = {}
-    target = (yield from find(context, address)) if channels else None
+    target = (yield from find(context, place)) if channels else None
     if target is not None:
         chain = Chain(context, target)
         window = _FIRST_WINDOW

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import CheckpointTuple
 
-from langgraph_checkpoint_s3.format.ids import text_of
+from langgraph_checkpoint_s3.format.ids import optional_id, text_of
 from langgraph_checkpoint_s3.format.keys import AFTER_SLASH, encode_rank
-from langgraph_checkpoint_s3.plans.context import Address, Context
+from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.load import Absent, Loaded, error_context, get_tuple, load, peek
+from langgraph_checkpoint_s3.plans.place import Place, configurable_of
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
 from langgraph_checkpoint_s3.plans.scan import PAGE, Folder, Scan
 from langgraph_checkpoint_s3.s3.requests import ListObjects
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
 
 _FIRST_WINDOW = 8
 _LAST_WINDOW = 64
@@ -34,25 +38,35 @@ class Listing:
 
     Args:
         context: The saver's.
-        address: The thread, and what else the config says; `None` lists all threads.
+        config: The thread, and optionally a namespace and a checkpoint. `None` lists all threads.
         filter: Metadata that must be equal.
-        before: The id that all listed ones are less than.
-        limit: How many to give at most.
+        before: A config; only checkpoints with a smaller id than its checkpoint_id are listed.
+        limit: The maximum number of checkpoints.
+
+    Raises:
+        InvalidKeyError: A config isn't valid.
     """
 
     def __init__(
         self,
         context: Context,
-        address: Address | None,
+        config: Mapping[str, Any] | RunnableConfig | None,
         filter: Mapping[str, Any] | None,
-        before: str | None,
+        before: Mapping[str, Any] | RunnableConfig | None,
         limit: int | None,
     ) -> None:
         self._context = context
-        self._address = address
+        self._place: Place | None = None
+        self._all_namespaces = False
+        if config is not None and config != {}:
+            self._place = Place.of(config)
+            self._all_namespaces = configurable_of(config).get("checkpoint_ns") is None
         self._filter = dict(filter or {})
         self._indexed = context.layout.index_filter(self._filter)
-        self._before = before
+        self._before: str | None = None
+        if before is not None:
+            before_id = configurable_of(before, "before").get("checkpoint_id")
+            self._before = optional_id(before_id, "checkpoint_id") or None
         self._left = limit
         self._window = _FIRST_WINDOW
         self._largest = 0  # of the states so far: their objects may borrow most of them
@@ -76,7 +90,7 @@ class Listing:
             if loaded is Absent.UNACKNOWLEDGED:
                 continue
             if not isinstance(loaded, Loaded):  # deleted meanwhile, unless it is listed still
-                shown = yield from get_tuple(self._context, folder.address)
+                shown = yield from get_tuple(self._context, folder.place)
             else:
                 self._largest = max(self._largest, loaded.checkpoint.size)
                 shown = loaded.tuple(self._context)
@@ -89,17 +103,16 @@ class Listing:
 
     def _begin(self) -> Plan[list[_Stream]]:
         """The streams of folders, each newest first, whose merger is the answer."""
-        layout, address = self._context.layout, self._address
-        if address is None:
+        layout, place = self._context.layout, self._place
+        if place is None:
             return [_Stream.of((yield from Scan(layout, layout.prefix).rest()))]
-        if address.checkpoint_ns is None:
-            return (yield from self._all_namespaces(layout.thread(address.thread_id)))
-        if address.checkpoint_id is not None:
-            folder = layout.checkpoint(address.thread_id, address.checkpoint_ns, address.checkpoint_id)
-            return [_Stream(Scan(layout, folder))]
-        return [self._namespace(layout.namespace(address.thread_id, address.checkpoint_ns))]
+        if self._all_namespaces:
+            return (yield from self._thread(layout.thread(place.thread_id)))
+        if place.checkpoint_id is not None:
+            return [_Stream(Scan(layout, place.folder(layout)))]
+        return [self._namespace(place.namespace(layout))]
 
-    def _all_namespaces(self, thread: str) -> Plan[list[_Stream]]:
+    def _thread(self, thread: str) -> Plan[list[_Stream]]:
         """A small thread is listed at once; of a large one, each namespace, unless they are many."""
         layout = self._context.layout
         whole = Scan(layout, thread)
@@ -142,7 +155,7 @@ class Listing:
         return chosen
 
     def _admits(self, folder: Folder) -> bool:
-        wanted = self._address.checkpoint_id if self._address else None
+        wanted = self._place.checkpoint_id if self._place else None
         if not folder.checkpoints or (wanted is not None and folder.checkpoint_id != wanted):
             return False
         if self._before and folder.checkpoint_id >= self._before:

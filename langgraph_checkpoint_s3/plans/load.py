@@ -14,16 +14,17 @@ from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord, open_che
 from langgraph_checkpoint_s3.format.container import HEAD_BYTES, header_length
 from langgraph_checkpoint_s3.format.frames import text
 from langgraph_checkpoint_s3.format.key_encoding import HashedName
-from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout, ParsedKey
+from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, ParsedKey
 from langgraph_checkpoint_s3.format.scope import NamespaceScope
 from langgraph_checkpoint_s3.format.writes import WritesRecord, open_writes, settle_writes
 from langgraph_checkpoint_s3.plans.borrowed import fetch_borrowed, fetch_borrowed_past, lender_key, missing
-from langgraph_checkpoint_s3.plans.context import Address, Context
+from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.data_keys import unlock
 from langgraph_checkpoint_s3.plans.parent_cache import Parent
+from langgraph_checkpoint_s3.plans.place import Place, leaf_of, namespace_of
 from langgraph_checkpoint_s3.plans.plan import Plan, ask_all
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan
-from langgraph_checkpoint_s3.plans.tombstones import lending, name_in, read_tombstones
+from langgraph_checkpoint_s3.plans.tombstones import lending, read_tombstones, tombstone_name
 from langgraph_checkpoint_s3.plans.transfer import fetch
 from langgraph_checkpoint_s3.s3.requests import Body, Entry, GetObject, NotFound
 
@@ -60,13 +61,13 @@ class Loaded:
     renamed: str | None = None
 
     @property
-    def address(self) -> Address:
+    def place(self) -> Place:
         """Its thread, namespace and id, by their names."""
-        address, fields = self.folder.address, self.checkpoint.container.fields
-        thread_id = self.renamed or address.thread_id
+        place, fields = self.folder.place, self.checkpoint.container.fields
+        thread_id = self.renamed or place.thread_id
         if isinstance(thread_id, HashedName):
             thread_id = text(fields["thread"])
-        return Address(thread_id, text(fields["ns"]), address.checkpoint_id)
+        return Place(thread_id, text(fields["ns"]), place.checkpoint_id)
 
     def tuple(self, context: Context) -> CheckpointTuple:
         """The checkpoint as LangGraph knows it."""
@@ -74,27 +75,25 @@ class Loaded:
 
     def loads(self, serde: SerializerProtocol) -> CheckpointTuple:
         """The checkpoint as LangGraph knows it, by another serializer than the saver's."""
-        address = self.address
+        place = self.place
         with error_context(self.key):
             parent = self.checkpoint.parent
             return CheckpointTuple(
-                config=address.config(),
+                config=place.config(),
                 checkpoint=self.checkpoint.checkpoint(serde),
                 metadata=self.checkpoint.metadata(serde),
-                parent_config=(
-                    Address(address.thread_id, address.checkpoint_ns, parent).config() if parent else None
-                ),
+                parent_config=(place.with_id(parent).config() if parent else None),
                 pending_writes=settle_writes(serde, self.writes),
             )
 
 
-def get_tuple(context: Context, address: Address) -> Plan[CheckpointTuple | None]:
-    """Return the checkpoint that an address names, or a namespace's latest one. One LIST, then its objects.
+def get_tuple(context: Context, place: Place) -> Plan[CheckpointTuple | None]:
+    """Return the checkpoint that a place names, or a namespace's latest one. One LIST, then its objects.
 
     Raises:
         ConflictError: It changed each time between being listed and being read.
     """
-    loaded = yield from newest(context, address)
+    loaded = yield from newest(context, place)
     if loaded is None:
         return None
     found = loaded.tuple(context)
@@ -102,8 +101,8 @@ def get_tuple(context: Context, address: Address) -> Plan[CheckpointTuple | None
     return found
 
 
-def newest(context: Context, address: Address) -> Plan[Loaded | None]:
-    """Read the checkpoint that an address names, or a namespace's latest one.
+def newest(context: Context, place: Place) -> Plan[Loaded | None]:
+    """Read the checkpoint that a place names, or a namespace's latest one.
 
     One that was never acknowledged, and lacks a lender, is passed over.
 
@@ -113,7 +112,7 @@ def newest(context: Context, address: Address) -> Plan[Loaded | None]:
     unacknowledged: set[tuple[str, str]] = set()
     tries = _TRIES
     while tries:
-        folder = yield from find(context, address, unacknowledged)
+        folder = yield from find(context, place, unacknowledged)
         if folder is None:
             return None
         [loaded] = yield from load(context, [folder])
@@ -125,25 +124,23 @@ def newest(context: Context, address: Address) -> Plan[Loaded | None]:
             tries -= 1
     raise ConflictError(
         "The checkpoint was deleted or replaced each time it was about to be read; try again",
-        key=context.layout.namespace(address.thread_id, address.namespace),
+        key=place.namespace(context.layout),
     )
 
 
-def find(
-    context: Context, address: Address, without: Collection[tuple[str, str]] = ()
-) -> Plan[Folder | None]:
-    """Return the folder of the checkpoint that an address names, or of a namespace's latest one.
+def find(context: Context, place: Place, without: Collection[tuple[str, str]] = ()) -> Plan[Folder | None]:
+    """Return the folder of the checkpoint that a place names, or of a namespace's latest one.
 
     Args:
         context: The saver's.
-        address: What to find.
+        place: What to find.
         without: Objects to pass over, each by its key and ETag.
     """
     layout = context.layout
-    if address.checkpoint_id is None:
-        scan = Scan(layout, layout.namespace(address.thread_id, address.namespace), page=_LATEST_PAGE)
+    if place.checkpoint_id is None:
+        scan = Scan(layout, place.namespace(layout), page=_LATEST_PAGE)
     else:
-        scan = Scan(layout, layout.checkpoint(address.thread_id, address.namespace, address.checkpoint_id))
+        scan = Scan(layout, place.folder(layout))
     while not scan.done:
         for folder in (yield from scan.more()):
             if any((entry.key, entry.etag) not in without for entry in folder.checkpoints):
@@ -157,18 +154,18 @@ def _remember(context: Context, loaded: Loaded, checkpoint: Checkpoint) -> None:
     What this process wrote itself, and nobody changed, it knows already, and more of it.
     """
     record, namespace = loaded.checkpoint, loaded.folder.namespace
-    if not context.borrow or record.size > context.memory.capacity:
+    if not context.borrow or record.size > context.parent_cache.capacity:
         return
-    remembered = context.memory.parent(namespace, loaded.folder.checkpoint_id)
+    remembered = context.parent_cache.parent(namespace, loaded.folder.checkpoint_id)
     listed = [(each.key, each.etag) for each in loaded.folder.checkpoints if each.key == loaded.key]
     if remembered is not None and (remembered.key, remembered.etag) in listed:
         return
     versions = checkpoint.get("channel_versions") or {}
     for entry in lending([loaded.folder]):
         if entry.key == loaded.key:
-            leaf, written = loaded.key.rpartition("/")[2], int(entry.modified.timestamp())
-            context.memory.keep(
-                namespace, Parent(record.known(leaf, written, versions, context.rules), loaded.key)
+            leaf, written = leaf_of(loaded.key), int(entry.modified.timestamp())
+            context.parent_cache.keep(
+                namespace, Parent(record.known(leaf, written, versions, context.policy), loaded.key)
             )
 
 
@@ -236,9 +233,9 @@ def _look_again(context: Context, loaded: Loaded, *, past: bool) -> Plan[Loaded 
             return loaded
     frames = loaded.checkpoint.container.frames
     lacking = {key for n in missing(loaded.checkpoint) if (key := lender_key(namespace, frames[n]))}
-    thread = Layout.thread_of(namespace)
+    thread = folder.thread
     tombstones = yield from read_tombstones(context, thread)
-    if past or tombstones is None or not tombstones.named(name_in(thread, key) for key in lacking):
+    if past or tombstones is None or not tombstones.named(tombstone_name(key) for key in lacking):
         lender = min(lacking, default="an object without a name")  # where the header is forged
         raise CorruptObjectError(
             f"The checkpoint borrows from {lender}, and that object is gone or damaged", key=loaded.key
@@ -266,7 +263,7 @@ def open_latest(
 
 def open_body(context: Context, folder: Folder, key: str, body: Body) -> CheckpointRecord:
     """Read a checkpoint's object in a folder, or its head."""
-    scope, where = context.scope(folder.namespace), (folder.address.namespace, folder.checkpoint_id)
+    scope, where = context.scope(folder.namespace), (folder.place.checkpoint_ns, folder.checkpoint_id)
     return open_checkpoint(body.data, body.size, *where, leaf_of(key), scope)
 
 
@@ -352,20 +349,10 @@ def open_parsed(
     return opened(body.data, body.size, parsed.checkpoint_ns, parsed.checkpoint_id, leaf, scope)
 
 
-def leaf_of(key: str) -> str:
-    """Return the end of an object's key."""
-    return key.rpartition("/")[2]
-
-
-def namespace_of(key: str) -> str:
-    """The folder of the namespace that an object is in."""
-    return key.rsplit("/", 2)[0] + "/"
-
-
 def open_folder(context: Context, folder: Folder, bodies: Mapping[str, Body | NotFound]) -> Loaded | None:
     """Read a folder's objects; `None` where one of them is gone."""
     record = open_latest(context, folder, bodies)
-    scope, where = context.scope(folder.namespace), (folder.address.namespace, folder.checkpoint_id)
+    scope, where = context.scope(folder.namespace), (folder.place.checkpoint_ns, folder.checkpoint_id)
     pending: list[WritesRecord] = []
     for entry in folder.writes:
         body = bodies[entry.key]

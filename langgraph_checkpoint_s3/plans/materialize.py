@@ -13,7 +13,6 @@ from typing import Final
 
 from langgraph_checkpoint_s3.errors import ConflictError
 from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord
-from langgraph_checkpoint_s3.format.keys import Layout
 from langgraph_checkpoint_s3.format.tombstones import Reason
 from langgraph_checkpoint_s3.plans.borrowed import lender_keys
 from langgraph_checkpoint_s3.plans.context import Context
@@ -25,8 +24,8 @@ from langgraph_checkpoint_s3.plans.tombstones import (
     announce,
     borrowers,
     lending,
-    name_in,
     read_tombstones,
+    tombstone_name,
 )
 from langgraph_checkpoint_s3.plans.transfer import overwrite
 from langgraph_checkpoint_s3.s3.requests import Body, Entry, Sleep
@@ -59,7 +58,7 @@ def release_all(
     if not lenders:
         return
     namespaces = sorted({folder.namespace for folder in victims if lending([folder])})
-    yield from announce(context, Layout.thread_of(namespaces[0]), lenders, reason, now=now)
+    yield from announce(context, victims[0].thread, lenders, reason, now=now)
     yield from ask(Sleep(WAIT))
     listed = yield from gather(Scan(context.layout, namespace).rest() for namespace in namespaces)
     keys = {entry.key for entry in lenders}
@@ -95,7 +94,7 @@ def unacknowledged(context: Context, folders: Sequence[Folder]) -> Plan[set[str]
     suspects = borrowers(folders)
     if not suspects:
         return set()
-    thread = Layout.thread_of(suspects[0][0].namespace)
+    thread = suspects[0][0].thread
     tombstones = yield from read_tombstones(context, thread)
     if tombstones is None or not tombstones.groups:
         return set()
@@ -107,7 +106,7 @@ def unacknowledged(context: Context, folders: Sequence[Folder]) -> Plan[set[str]
         entry.key
         for folder, entry in suspects
         if (record := records.get(entry.key)) is not None
-        and tombstones.named(name_in(thread, key) for key in lender_keys(folder.namespace, record) - there)
+        and tombstones.named(tombstone_name(key) for key in lender_keys(folder.namespace, record) - there)
     }
 
 

@@ -16,15 +16,16 @@ from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout, WritesLe
 from langgraph_checkpoint_s3.format.tombstones import Tombstones
 from langgraph_checkpoint_s3.format.writes import Task, number_writes
 from langgraph_checkpoint_s3.plans.borrowed import lender_keys
-from langgraph_checkpoint_s3.plans.context import Address, Context
+from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.data_keys import key_to_write
 from langgraph_checkpoint_s3.plans.delete import delete_some
 from langgraph_checkpoint_s3.plans.load import Loaded, find, heads, load, open_body
 from langgraph_checkpoint_s3.plans.parent_cache import Parent
+from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, gather, return_errors
 from langgraph_checkpoint_s3.plans.scan import Scan
 from langgraph_checkpoint_s3.plans.special_writes import encode_writes, put_special, special_key
-from langgraph_checkpoint_s3.plans.tombstones import LATE, found, look, name_in, read_tombstones
+from langgraph_checkpoint_s3.plans.tombstones import LATE, found, look, read_tombstones, tombstone_name
 from langgraph_checkpoint_s3.plans.transfer import store
 from langgraph_checkpoint_s3.s3.requests import (
     Body,
@@ -74,15 +75,14 @@ def put(
     Raises:
         ConflictError: The thread was deleted meanwhile, by `delete_thread`, as far as that shows.
     """
-    parent = Address.of(config)
-    address = Address(parent.thread_id, parent.namespace, required_id(checkpoint.get("id")))
-    checkpoint = {**checkpoint, "id": required_id(address.checkpoint_id)}  # as text, also where it was a UUID
+    parent = Place.of(config)
+    place = parent.with_id(required_id(checkpoint.get("id")))
+    checkpoint = {**checkpoint, "id": place.id}  # as text, also where it was a UUID
     complete = get_checkpoint_metadata(config, metadata)
     leaf = CheckpointLeaf.of(complete, parent.checkpoint_id, sealed=context.key_cache is not None)
-    where = (parent.thread_id, parent.namespace, checkpoint["id"])
-    namespace = context.layout.namespace(parent.thread_id, parent.namespace)
-    borrow = context.borrow and context.memory.may_borrow
-    remembered = context.memory.parent(namespace, parent.checkpoint_id or "") if borrow else None
+    namespace = place.namespace(context.layout)
+    borrow = context.borrow and context.parent_cache.may_borrow
+    remembered = context.parent_cache.parent(namespace, parent.checkpoint_id or "") if borrow else None
     known = remembered.known if remembered else None
     content = serialize(context.serde, checkpoint, complete, parent.checkpoint_id, known, changed)
     sealing = yield from key_to_write(context)
@@ -90,15 +90,15 @@ def put(
     def make(created: int | None = None, *, alone: bool = False) -> Draft:
         def key_of(borrows: bool, lends: bool) -> str:
             lends = lends and context.borrow
-            return context.layout.key(*where, replace(leaf, created=created, borrows=borrows, lends=lends))
+            return place.key(context.layout, replace(leaf, created=created, borrows=borrows, lends=lends))
 
         return draft(
             content,
             checkpoint.get("channel_versions") or {},
-            context.origin(parent.thread_id, parent.namespace, checkpoint["id"], now),
+            context.origin(place, now),
             key_of,
             context.compression,
-            context.rules,
+            context.policy,
             None if alone else known,
             context.scope(namespace),
             sealing,
@@ -107,8 +107,8 @@ def put(
     made = make()
     outcome, lost = yield from _store(context, made, namespace, only_new=True)
     if isinstance(outcome, PreconditionFailed):
-        if (yield from _is_there(context, address, content)):
-            return address.config()
+        if (yield from _is_there(context, place, content)):
+            return place.config()
         made = make(created=now)
         outcome, lost = yield from _store(context, made, namespace)
     if lost is not None and lost.thread:
@@ -119,11 +119,11 @@ def put(
     etag, moment = (outcome.etag, outcome.at) if isinstance(outcome, Stored) else ("", None)
     if lost is not None:
         yield from _complete(context, namespace, made.key, made.materialized(context.compression), etag)
-        context.memory.drop(namespace, parent.checkpoint_id)
+        context.parent_cache.drop(namespace, parent.checkpoint_id)
     elif context.borrow:
         kept = Parent(made.known.stored_at(moment), made.key, etag)
-        context.memory.keep(namespace, kept, instead_of=parent.checkpoint_id)
-    return address.config()
+        context.parent_cache.keep(namespace, kept, instead_of=parent.checkpoint_id)
+    return place.config()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +175,10 @@ def _lost(
 ) -> _Lost | None:
     """Return why a checkpoint may not borrow from its lenders, as far as tombstones tell."""
     if tombstones is None:
-        context.memory.never_borrow()
+        context.parent_cache.never_borrow()
         return _Lost()
-    reasons = tombstones.reasons([name_in(thread, lender) for lender in lenders])
-    own = tombstones.named([name_in(thread, key)])
+    reasons = tombstones.reasons([tombstone_name(lender) for lender in lenders])
+    own = tombstones.named([tombstone_name(key)])
     return _Lost("thread" in reasons, bool(own)) if reasons else None
 
 
@@ -226,7 +226,7 @@ def _complete(context: Context, namespace: str, key: str, whole: bytes, etag: st
     there = isinstance(outcome, Stored) or (yield from _complete_unsure(context, key, whole))
     thread = Layout.thread_of(namespace)
     tombstones = yield from read_tombstones(context, thread)
-    reasons = tombstones.reasons([name_in(thread, key)]) if tombstones else frozenset()
+    reasons = tombstones.reasons([tombstone_name(key)]) if tombstones else frozenset()
     # Whoever removes what failed puts left has named it before looking at it for the last time. And if it is
     # gone because it was pruned, or its run deleted, that is as if it had been there just before.
     if "failed" in reasons or not (there or "some" in reasons):
@@ -248,9 +248,9 @@ def _complete_unsure(context: Context, key: str, whole: bytes) -> Plan[bool]:
     return False
 
 
-def _is_there(context: Context, address: Address, content: Content) -> Plan[bool]:
+def _is_there(context: Context, place: Place, content: Content) -> Plan[bool]:
     """Return if a checkpoint is there already, just so. If it may not borrow what it does, complete it."""
-    folder = yield from find(context, address)
+    folder = yield from find(context, place)
     if folder is None:
         return False
     try:
@@ -261,7 +261,7 @@ def _is_there(context: Context, address: Address, content: Content) -> Plan[bool
         return False  # its lenders are gone, say; what comes beside it will count
     lenders = lender_keys(folder.namespace, loaded.checkpoint)
     if lenders:
-        thread = Layout.thread_of(folder.namespace)
+        thread = folder.thread
         answers: list[Any] = yield from ask_all(
             [look(context, thread), *(HeadObject(lender) for lender in sorted(lenders))]
         )
@@ -278,11 +278,11 @@ class Written:
     """A call of `put_writes`, checked and serialized: nothing but the store can refuse it any more.
 
     Attributes:
-        address: The checkpoint.
+        place: The checkpoint.
         task: What the task wrote.
     """
 
-    address: Address
+    place: Place
     task: Task
 
 
@@ -298,16 +298,16 @@ def written(
     Raises:
         InvalidKeyError: An id is missing or can't be one, or the key would be too long.
     """
-    address = Address.of(config)
-    required_id(address.checkpoint_id)
+    place = Place.of(config)
+    required_id(place.checkpoint_id)
     task_id, task_path = id_text(task_id, "task_id"), id_text(task_path, "task_path")
     numbered = number_writes((id_text(channel, "channel"), value) for channel, value in writes)
     task = Task.of(context.serde, numbered, task_id, task_path)
     if min(task.writes, default=-1) < 0:
-        special_key(context, address, task_id)
+        special_key(context, place, task_id)
     if max(task.writes, default=-1) >= 0:
-        _regular_key(context, address, [task.regular()])
-    return Written(address, task)
+        _regular_key(context, place, [task.regular()])
+    return Written(place, task)
 
 
 def put_writes(context: Context, calls: Sequence[Written], now: int) -> Plan[None]:
@@ -322,7 +322,7 @@ def put_writes(context: Context, calls: Sequence[Written], now: int) -> Plan[Non
         calls: What was called, all for one checkpoint.
         now: The time, in ns since 1970.
     """
-    address = calls[0].address
+    place = calls[0].place
     tasks = [call.task for call in calls]
     regular = [task for task in (task.regular() for task in tasks) if task.writes]
     special: dict[str, Task] = {}
@@ -331,10 +331,10 @@ def put_writes(context: Context, calls: Sequence[Written], now: int) -> Plan[Non
         if task.writes:
             both = {**before.writes, **task.writes} if before else task.writes
             special[task.task_id] = replace(task, writes=both)
-    plans: list[Plan[object]] = [put_special(context, address, task, now) for task in special.values()]
+    plans: list[Plan[object]] = [put_special(context, place, task, now) for task in special.values()]
     if regular:
-        key = _regular_key(context, address, regular)
-        body = yield from encode_writes(context, address, key, regular, now)
+        key = _regular_key(context, place, regular)
+        body = yield from encode_writes(context, place, key, regular, now)
         plain = store(key, body, context.sizes, only_new=True, raw=sum(task.size for task in regular))
         if len(body) < context.sizes.multipart_threshold:
             plans.append(plain)
@@ -360,10 +360,10 @@ def put_task(
     yield from put_writes(context, [written(context, config, writes, task_id, task_path)], now)
 
 
-def _regular_key(context: Context, address: Address, tasks: Sequence[Task]) -> str:
+def _regular_key(context: Context, place: Place, tasks: Sequence[Task]) -> str:
     sealed = context.key_cache is not None
     if len(tasks) == 1:
         leaf = WritesLeaf.of(tasks[0].task_id, tasks[0].writes, sealed=sealed)
     else:
         leaf = WritesLeaf.of_several(((task.task_id, task.writes) for task in tasks), sealed=sealed)
-    return context.layout.key(address.thread_id, address.namespace, required_id(address.checkpoint_id), leaf)
+    return place.key(context.layout, leaf)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from langgraph_checkpoint_s3.errors import StorageUnavailableError
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout
-from langgraph_checkpoint_s3.plans.context import Address
+from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
 from langgraph_checkpoint_s3.s3.requests import Entry, ListObjects, Page
 
@@ -45,16 +45,20 @@ class Folder:
         """Its namespace's folder."""
         return self.path.rpartition("/")[0] + "/"
 
+    @property
+    def thread(self) -> str:
+        """Its thread's folder."""
+        return self.path.rsplit("/", 2)[0] + "/"
+
     @cached_property
-    def address(self) -> Address:
+    def place(self) -> Place:
         """Its thread, namespace and id, all of them set."""
-        parsed = self._layout.parse(self.entries[0].key)
-        return Address(parsed.thread_id, parsed.checkpoint_ns, parsed.checkpoint_id)
+        return Place.of_key(self._layout, self.key)
 
     @property
     def checkpoint_id(self) -> str:
         """Its checkpoint's id."""
-        return self.address.checkpoint_id or ""
+        return self.place.id
 
     @property
     def key(self) -> str:
@@ -221,7 +225,7 @@ def latest(folders: Iterable[Folder]) -> list[Folder]:
     """Of each namespace's checkpoints the newest one. Folders without a checkpoint don't count."""
     newest: dict[str, Folder] = {}
     for folder in folders:
-        name = folder.address.namespace
+        name = folder.namespace
         if folder.checkpoints and folder.checkpoint_id >= newest.get(name, folder).checkpoint_id:
             newest[name] = folder
     return list(newest.values())

@@ -12,7 +12,6 @@ from typing import Final
 
 from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError
 from langgraph_checkpoint_s3.format.frames import text
-from langgraph_checkpoint_s3.format.ids import required_id
 from langgraph_checkpoint_s3.format.keys import WritesLeaf
 from langgraph_checkpoint_s3.format.writes import (
     Task,
@@ -21,9 +20,10 @@ from langgraph_checkpoint_s3.format.writes import (
     merge_special,
     open_writes,
 )
-from langgraph_checkpoint_s3.plans.context import Address, Context
+from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.data_keys import key_to_write, unlock
-from langgraph_checkpoint_s3.plans.load import error_context, leaf_of, open_object
+from langgraph_checkpoint_s3.plans.load import error_context, open_object
+from langgraph_checkpoint_s3.plans.place import Place, leaf_of, namespace_of
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.transfer import fetch, fetch_now, store
 from langgraph_checkpoint_s3.s3.requests import Body, Entry, NotFound, Stored
@@ -32,17 +32,17 @@ _TRIES: Final = 16
 """How often somebody else may be quicker. Each time another call is done; and a task runs in one place."""
 
 
-def special_key(context: Context, address: Address, task_id: str) -> str:
+def special_key(context: Context, place: Place, task_id: str) -> str:
     """The key of the object of a task's special writes.
 
     Raises:
         InvalidKeyError: It would be too long.
     """
     leaf = WritesLeaf.special(task_id, sealed=context.key_cache is not None)
-    return context.layout.key(address.thread_id, address.namespace, required_id(address.checkpoint_id), leaf)
+    return place.key(context.layout, leaf)
 
 
-def put_special(context: Context, address: Address, task: Task, now: int) -> Plan[None]:
+def put_special(context: Context, place: Place, task: Task, now: int) -> Plan[None]:
     """Write a task's special slots; its other ones stay as they are.
 
     One PUT, where it is the task's first such call, or nobody else wrote since this process wrote or read.
@@ -51,7 +51,7 @@ def put_special(context: Context, address: Address, task: Task, now: int) -> Pla
 
     Args:
         context: The saver's.
-        address: The checkpoint.
+        place: The checkpoint.
         task: What the task wrote to special channels.
         now: The time, in ns since 1970.
 
@@ -60,8 +60,8 @@ def put_special(context: Context, address: Address, task: Task, now: int) -> Pla
         CorruptObjectError: What is there can't be read, and so can't be kept.
         DecryptionError: What is there is encrypted, and its key is missing.
     """
-    key = special_key(context, address, task.task_id)
-    found: Body | NotFound | None = context.memory.bodies.whole(key)
+    key = special_key(context, place, task.task_id)
+    found: Body | NotFound | None = context.parent_cache.bodies.whole(key)
     fresh = False
     refused: str | None = None
     damaged: Body | None = None
@@ -69,13 +69,13 @@ def put_special(context: Context, address: Address, task: Task, now: int) -> Pla
         tasks: Sequence[Task] = [task]
         if isinstance(found, Body):
             try:
-                tasks = yield from _merged(context, address, key, found, task)
+                tasks = yield from _merged(context, place, key, found, task)
             except CorruptObjectError:
                 if found == damaged:
                     raise
                 tasks, damaged, fresh = [], found, False  # on its way here, perhaps: it is read once more
         if tasks:
-            body = yield from encode_writes(context, address, key, tasks, now)
+            body = yield from encode_writes(context, place, key, tasks, now)
             # A store that refuses the ETag that it shows doesn't compare rightly: there, nothing else helps.
             expected = found.etag if isinstance(found, Body) and found.etag != refused else None
             outcome, _ = yield from store(
@@ -101,13 +101,18 @@ def put_special(context: Context, address: Address, task: Task, now: int) -> Pla
     )
 
 
-def _merged(context: Context, address: Address, key: str, found: Body, task: Task) -> Plan[list[Task]]:
+def _merged(context: Context, place: Place, key: str, found: Body, task: Task) -> Plan[list[Task]]:
     """Return the tasks to write in the place of the stored object; none where it holds all that already."""
     yield from unlock(context, [found])
-    scope = context.scope(context.layout.namespace(address.thread_id, address.namespace))
-    checkpoint_id = required_id(address.checkpoint_id)
     with error_context(key):
-        there = open_writes(found.data, found.size, address.namespace, checkpoint_id, leaf_of(key), scope)
+        there = open_writes(
+            found.data,
+            found.size,
+            place.checkpoint_ns,
+            place.id,
+            leaf_of(key),
+            context.scope(namespace_of(key)),
+        )
         return merge_special(there, task)
 
 
@@ -131,27 +136,22 @@ def copy_special(context: Context, thread_id: str, entries: Sequence[Entry]) -> 
             record = open_object(context, entry.key, body)
             assert isinstance(record, WritesRecord), "special writes"  # noqa: S101  # for the types
             fields = record.container.fields
-            address = Address(thread_id, text(fields["ns"]), text(fields["id"]))
+            place = Place(thread_id, text(fields["ns"]), text(fields["id"]))
             tasks = record.tasks()
         for task in tasks:
-            yield from put_special(context, address, task, record.created)
+            yield from put_special(context, place, task, record.created)
 
 
-def encode_writes(
-    context: Context, address: Address, key: str, tasks: Sequence[Task], now: int
-) -> Plan[bytes]:
+def encode_writes(context: Context, place: Place, key: str, tasks: Sequence[Task], now: int) -> Plan[bytes]:
     """Make the object of what tasks wrote.
 
     Args:
         context: The saver's.
-        address: The checkpoint.
+        place: The checkpoint.
         key: The object.
         tasks: The tasks.
         now: The time, in ns since 1970.
     """
-    checkpoint_id = required_id(address.checkpoint_id)
-    origin = context.origin(address.thread_id, address.namespace, checkpoint_id, now)
-    scope = context.scope(context.layout.namespace(address.thread_id, address.namespace))
-    leaf = leaf_of(key)
-    seal = scope.seal((yield from key_to_write(context)), checkpoint_id, leaf)
-    return encode_tasks(context.compression, origin, leaf, tasks, seal)
+    scope, leaf = context.scope(namespace_of(key)), leaf_of(key)
+    seal = scope.seal((yield from key_to_write(context)), place.id, leaf)
+    return encode_tasks(context.compression, context.origin(place, now), leaf, tasks, seal)

@@ -20,6 +20,7 @@ from langgraph_checkpoint_s3.errors import AccessDeniedError, ConflictError, Cor
 from langgraph_checkpoint_s3.format.borrowing import MAX_HORIZON
 from langgraph_checkpoint_s3.format.tombstones import Group, Reason, Tombstones, decode_tombstones, name_of
 from langgraph_checkpoint_s3.plans.context import Context
+from langgraph_checkpoint_s3.plans.place import thread_of
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
 from langgraph_checkpoint_s3.plans.scan import Folder
 from langgraph_checkpoint_s3.s3.requests import (
@@ -107,14 +108,9 @@ def _opened(key: str, answer: _Answer) -> Tombstones | None:
     raise answer.error
 
 
-def name_in(thread: str, key: str) -> bytes:
-    """Return what stands for an object of a thread in its tombstones.
-
-    Args:
-        thread: The thread's folder.
-        key: The object.
-    """
-    return name_of(key.removeprefix(thread))
+def tombstone_name(key: str) -> bytes:
+    """Return the name that an object has in its thread's tombstones."""
+    return name_of(key.removeprefix(thread_of(key)))
 
 
 def lending(folders: Iterable[Folder]) -> list[Entry]:
@@ -153,7 +149,7 @@ def announce(
     Raises:
         ConflictError: Others write them too, again and again.
     """
-    names = frozenset(name_in(thread, entry.key) for entry in entries)
+    names = frozenset(tombstone_name(entry.key) for entry in entries)
     until = int(max(entry.modified.timestamp() for entry in entries)) + LONGEST_LOAN
     yield from _change(context, thread, lambda old: old.plus(Group(names, until, reason), now))
 
@@ -174,7 +170,7 @@ def expect(context: Context, thread: str, keys: Iterable[str]) -> Plan[int]:
     Raises:
         ConflictError: Others write them too, again and again.
     """
-    group = Group(frozenset(name_in(thread, key) for key in keys), _FOREVER, "coming")
+    group = Group(frozenset(tombstone_name(key) for key in keys), _FOREVER, "coming")
     return (yield from _change(context, thread, lambda old: old.plus(group, 0)))
 
 
@@ -194,8 +190,8 @@ def retract(
     Raises:
         ConflictError: Others write them too, again and again.
     """
-    back = frozenset(name_in(thread, key) for key in came)
-    there = back | {name_in(thread, key) for key in stood}
+    back = frozenset(tombstone_name(key) for key in came)
+    there = back | {tombstone_name(key) for key in stood}
     yield from _change(context, thread, lambda old: old.minus(back, last, there))
 
 

@@ -15,7 +15,7 @@ from langgraph.checkpoint.base import Checkpoint
 from langgraph_checkpoint_s3 import ConflictError, CorruptObjectError, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.format.tombstones import Group, Tombstones, decode_tombstones, name_of
-from langgraph_checkpoint_s3.plans.tombstones import WAIT, name_in
+from langgraph_checkpoint_s3.plans.tombstones import WAIT, tombstone_name
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import (
     CopyObject,
@@ -251,7 +251,7 @@ def test_two_who_delete_at_once_both_leave_their_names(
         deleter.delete_for_runs(["run-1"])
     thread = layout().thread("t")
     tombstones = decode_tombstones(fake.objects[layout().tombstones(thread)].data)
-    assert all(tombstones.named([name_in(thread, key)]) for key in doomed)
+    assert all(tombstones.named([tombstone_name(key)]) for key in doomed)
     assert told(fake) == {name: each for name, each in before.items() if name > "2"}
 
 

@@ -43,10 +43,10 @@ class PrunedCheckpoint:
     @classmethod
     def of(cls, thread_id: str, folder: Folder) -> PrunedCheckpoint:
         """What is to be told of a folder of a thread."""
-        address, entries = folder.address, folder.entries
+        address, entries = folder.place, folder.entries
         return cls(
             thread_id,
-            address.namespace,
+            address.checkpoint_ns,
             folder.checkpoint_id,
             len(entries),
             sum(entry.size for entry in entries),

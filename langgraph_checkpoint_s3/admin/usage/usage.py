@@ -306,7 +306,7 @@ def checkpoint_sizes(context: Context, thread_id: str) -> Plan[list[CheckpointSi
     folders = yield from Scan(context.layout, context.layout.thread(thread_id)).rest()
     return [
         CheckpointSize(
-            folder.address.namespace,
+            folder.place.checkpoint_ns,
             folder.checkpoint_id,
             len(folder.entries),
             sum(entry.size for entry in folder.entries),

@@ -86,7 +86,7 @@ def purge_thread(context: Context, thread_id: str, *, dry_run: bool) -> Plan[Pur
         lenders = lending(group(layout, sorted(there, key=lambda entry: entry.key)))
         if lenders:
             yield from announce(context, folders[0], lenders, "thread")
-        context.memory.clear()
+        context.parent_cache.clear()
         for _ in range(_ROUNDS):
             if not found.versions and not found.uploads:
                 break
