@@ -17,7 +17,7 @@ from langgraph.checkpoint.base import CheckpointMetadata
 from benchmarks.changes import CASES
 from benchmarks.instant import Instant, checkpoint_of
 from benchmarks.measured import Measured, paired
-from langgraph_checkpoint_s3.plans import load
+from langgraph_checkpoint_s3.plans import get_tuple
 from langgraph_checkpoint_s3.plans import put as put_plans
 from langgraph_checkpoint_s3.plans.place import Place
 
@@ -69,7 +69,7 @@ def operations(size: int, *, borrow: bool) -> Iterator[Operation]:
 
     def put() -> None:
         if known:
-            bucket.context.parent_cache.keep(namespace, known)  # who writes a child forgets its parent
+            bucket.context.parent_cache.add(namespace, known)  # who writes a child forgets its parent
         bucket.run(put_plans.put(bucket.context, where, second, _METADATA, ["messages"], now()))
 
     def put_writes() -> None:
@@ -87,7 +87,7 @@ def operations(size: int, *, borrow: bool) -> Iterator[Operation]:
         reading.run(put_plans.put(reading.context, _CONFIG, second, _METADATA, ["messages"], now()))
 
         def get(reading: Instant = reading) -> None:
-            assert reading.run(load.get_tuple(reading.context, Place.of(_CONFIG)))
+            assert reading.run(get_tuple.get_tuple(reading.context, Place.of(_CONFIG)))
 
         yield Operation(what, get, lambda: _unpack(serde, packed))
 

@@ -17,7 +17,7 @@ from langgraph.checkpoint.base import (
 from langgraph_checkpoint_s3.base import BaseS3Saver
 from langgraph_checkpoint_s3.format.ids import runs_of, several, thread_name, threads_of
 from langgraph_checkpoint_s3.format.size_estimate import COALESCE_BELOW, estimate_size
-from langgraph_checkpoint_s3.plans import delete, load, put
+from langgraph_checkpoint_s3.plans import delete, get_tuple, put
 from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
     from langgraph_checkpoint_s3.plans.list_checkpoints import Listing
-    from langgraph_checkpoint_s3.plans.put import Written
+    from langgraph_checkpoint_s3.plans.put import PreparedWrites
 
 
 class S3Saver(BaseS3Saver):
@@ -80,11 +80,11 @@ class S3Saver(BaseS3Saver):
             CorruptObjectError: An object is damaged, or not ours.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        return self._store.run(load.get_tuple(self._context(), Place.of(config)))
+        return self._store.run(get_tuple.get_tuple(self._context(), Place.of(config)))
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """`get_tuple`, as a coroutine."""
-        return await self._store.arun(load.get_tuple(self._context(), Place.of(config)))
+        return await self._store.arun(get_tuple.get_tuple(self._context(), Place.of(config)))
 
     def list(
         self,
@@ -370,11 +370,13 @@ class S3Saver(BaseS3Saver):
 
     def _joint(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
-    ) -> tuple[Callable[[], tuple[Place, Written]], Callable[[Sequence[Written]], Plan[None]], str]:
+    ) -> tuple[
+        Callable[[], tuple[Place, PreparedWrites]], Callable[[Sequence[PreparedWrites]], Plan[None]], str
+    ]:
         context = self._context()
 
-        def make() -> tuple[Place, Written]:
-            call = put.written(context, config, writes, task_id, task_path)
+        def make() -> tuple[Place, PreparedWrites]:
+            call = put.prepare_writes(context, config, writes, task_id, task_path)
             return call.place, call
 
         return make, lambda calls: put.put_writes(context, calls, self._now()), "put_writes"

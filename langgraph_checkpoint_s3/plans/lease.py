@@ -1,8 +1,8 @@
-"""A lease's plans: take it, renew it, release it, and try whether the store can keep one.
+"""Plans of a lease: acquire, renew and release it, and check that the store can keep one.
 
-A lease is one object, changed by compare-and-swap alone (`CompareAndSwap`): each change names the ETag that
-was read before. Each write has an owner and a number in it, so no two have the same ETag. After a refusal,
-the object is read: owner and number tell if it was this writer's own write, whose reply got lost.
+A lease is one object that is only changed by compare-and-swap. Each version contains its owner and a number,
+so no two versions have the same ETag. After a 412 the object is read: owner and number tell whether it is
+this process's own write, whose response was lost.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from langgraph_checkpoint_s3.s3.requests import (
 )
 
 MARGIN: Final = 2.0
-"""Seconds by which a lease outlives its ttl for everybody but its holder."""
-_NOBODYS: Final = "0" * 32
-"""An ETag that no object has."""
+"""Seconds for which other processes wait beyond a lease's ttl."""
+_NO_ETAG: Final = "0" * 32
+"""An ETag that matches no object."""
 _TRIES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The lease is ours.
+    """A lease that this process holds.
 
     Attributes:
         token: The fencing token.
-        etag: The object's, which the next change must name.
+        etag: The object's ETag, for the next compare-and-swap.
     """
 
     token: int
@@ -45,11 +45,11 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The lease isn't ours.
+    """A lease that this process doesn't hold.
 
     Attributes:
-        holder: Whose it is, or was last; empty if its object is gone.
-        left: For how many seconds, unless it is renewed; 0 if it can be taken.
+        holder: The name of its current or last holder; empty if the object is gone.
+        left: The seconds until it can be acquired unless it is renewed; 0 if it can be now.
     """
 
     holder: str
@@ -64,18 +64,18 @@ class _Seen:
 
 
 def acquire(key: str, note: LeaseRecord, *, prove: bool) -> Plan[Held | Taken]:
-    """Take a lease that is free or has ended: one GET and one PUT.
+    """Acquire a lease that is free or has expired: one GET and one PUT.
 
     Args:
-        key: The lease's.
-        note: What to write; the token in it is the least that it may be.
-        prove: Whether to try first that the store heeds conditions, with three more PUTs.
+        key: The lease's key.
+        note: The record to write. Its token is a minimum.
+        prove: Whether to check that the store honours conditions, with three more PUTs.
 
     Raises:
-        NotSupportedError: It doesn't, or doesn't tell its time.
+        NotSupportedError: The store ignores conditions, or doesn't return its time.
         CorruptObjectError: The object isn't a lease.
     """
-    seen = yield from _look(key)
+    seen = yield from _read(key)
     if seen is not None and seen.left > 0 and seen.note.owner != note.owner:
         return Taken(seen.note.holder, seen.left)
     if seen is not None:
@@ -85,10 +85,10 @@ def acquire(key: str, note: LeaseRecord, *, prove: bool) -> Plan[Held | Taken]:
         if isinstance(outcome, Stored):
             etag = outcome.etag
         else:
-            winner = yield from _look(key)
+            winner = yield from _read(key)
             if winner is None:
                 return Taken("", 0)
-            if not _is(winner.note, note):
+            if not _same_write(winner.note, note):
                 return Taken(winner.note.holder, winner.left)
             etag = winner.etag
         if prove:
@@ -96,17 +96,17 @@ def acquire(key: str, note: LeaseRecord, *, prove: bool) -> Plan[Held | Taken]:
     except GeneratorExit:
         raise
     except BaseException:
-        yield from give_back(key, note.owner)  # it may be written, and nobody would renew or release it
+        yield from give_back(key, note.owner)  # it may have been written, and nobody else would release it
         raise
     return Held(note.token, etag)
 
 
 def give_back(key: str, owner: str) -> Plan[None]:
-    """Release a lease that this taking may have written, as far as that can be done: one GET, and one PUT.
+    """Release a lease that may have been acquired, ignoring errors: one GET and one PUT.
 
     Args:
-        key: The lease's.
-        owner: The taking's id.
+        key: The lease's key.
+        owner: The owner id that was to acquire it.
     """
     found = yield from ask(Attempted(GetWithAge(key)))
     if not isinstance(found, AgedBody):
@@ -121,28 +121,28 @@ def give_back(key: str, owner: str) -> Plan[None]:
 
 
 def renew(key: str, note: LeaseRecord, etag: str) -> Plan[Held | Taken]:
-    """Write a lease anew that we hold, to renew or to release it: one PUT.
+    """Renew or release a lease that this process holds: one PUT.
 
     Args:
-        key: The lease's.
-        note: What to write.
-        etag: The object's, as far as is known: if a reply got lost, it is found again.
+        key: The lease's key.
+        note: The record to write.
+        etag: The object's last known ETag. If a response was lost, the object is read to find it.
 
     Returns:
-        `Taken` if it was lost.
+        `Taken` if another process has acquired it, or it is gone.
     """
     for _ in range(_TRIES):
         outcome = yield from ask(CompareAndSwap(key, note.encode(), etag))
         if isinstance(outcome, Stored):
             return Held(note.token, outcome.etag)
-        seen = yield from _look(key)
+        seen = yield from _read(key)
         if seen is None:
             return Taken("", 0)
-        if _is(seen.note, note):
+        if _same_write(seen.note, note):
             return Held(note.token, seen.etag)
         if seen.note.owner != note.owner or seen.note.released:
             return Taken(seen.note.holder, seen.left)
-        if seen.etag == etag:
+        if seen.etag == etag:  # a 412, though nothing has changed
             raise NotSupportedError(
                 "The store refuses a write with If-Match, though the ETag is the one that it shows: it can't "
                 "keep a lease",
@@ -153,9 +153,9 @@ def renew(key: str, note: LeaseRecord, etag: str) -> Plan[Held | Taken]:
 
 
 def _prove(key: str, note: LeaseRecord, etag: str) -> Plan[Held | Taken]:
-    """Try, on a lease that we hold, that unmet conditions are refused and met ones aren't."""
+    """Check on a lease that this process holds that the store refuses unmet conditions, and no others."""
     again = note.encode()
-    answers = yield from ask_all([CompareAndSwap(key, again, None), CompareAndSwap(key, again, _NOBODYS)])
+    answers = yield from ask_all([CompareAndSwap(key, again, None), CompareAndSwap(key, again, _NO_ETAG)])
     if any(isinstance(answer, Stored) for answer in answers):
         yield from ask(Attempted(DeleteObjects((key,))))
         raise NotSupportedError(
@@ -166,7 +166,7 @@ def _prove(key: str, note: LeaseRecord, etag: str) -> Plan[Held | Taken]:
     return (yield from renew(key, replace(note, write=note.write + 1), etag))
 
 
-def _look(key: str) -> Plan[_Seen | None]:
+def _read(key: str) -> Plan[_Seen | None]:
     tries = 0
     while True:
         found = yield from ask(GetWithAge(key))
@@ -176,14 +176,14 @@ def _look(key: str) -> Plan[_Seen | None]:
         try:
             note = LeaseRecord.decode(found.data, key)
         except CorruptObjectError:
-            # S3 shows an object whole; LocalStack, while it is overwritten, cuts it to the old length.
+            # LocalStack truncates an object to its old length while it is overwritten. S3 doesn't.
             if tries == _TRIES:
                 raise
         else:
-            return _seen(note, found, key)
+            return _with_time_left(note, found, key)
 
 
-def _seen(note: LeaseRecord, found: AgedBody, key: str) -> _Seen:
+def _with_time_left(note: LeaseRecord, found: AgedBody, key: str) -> _Seen:
     if note.released:
         return _Seen(note, found.etag, 0)
     if found.age is None:
@@ -193,5 +193,5 @@ def _seen(note: LeaseRecord, found: AgedBody, key: str) -> _Seen:
     return _Seen(note, found.etag, max(0.0, note.ttl + MARGIN - found.age))
 
 
-def _is(seen: LeaseRecord, ours: LeaseRecord) -> bool:
+def _same_write(seen: LeaseRecord, ours: LeaseRecord) -> bool:
     return (seen.owner, seen.write) == (ours.owner, ours.write)

@@ -1,8 +1,7 @@
-"""A task's special writes: its error, interrupts and resumes. They share one object; the last value counts.
+"""Special writes of a task: its error, interrupts and resumes. They share one object; the last value wins.
 
-Which one is the last, the store decides, by the order in which it takes the objects, and nobody's clock.
-Who comes second reads what is there, puts his own values into it, and writes that in its place alone
-(`If-Match`).
+The store's order of writes decides which is the last, so no clocks are compared. A second writer reads the
+object, merges its own values into it, and replaces exactly that object (`If-Match`).
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ from langgraph_checkpoint_s3.plans.transfer import fetch, fetch_now, store
 from langgraph_checkpoint_s3.s3.requests import Body, Entry, NotFound, Stored
 
 _TRIES: Final = 16
-"""How often somebody else may be quicker. Each time another call is done; and a task runs in one place."""
+"""Attempts, each lost to another writer. A task normally runs in one process, so one or two are enough."""
 
 
 def special_key(context: Context, place: Place, task_id: str) -> str:
-    """The key of the object of a task's special writes.
+    """Return the key of the object of a task's special writes.
 
     Raises:
         InvalidKeyError: It would be too long.
@@ -43,22 +42,21 @@ def special_key(context: Context, place: Place, task_id: str) -> str:
 
 
 def put_special(context: Context, place: Place, task: Task, now: int) -> Plan[None]:
-    """Write a task's special slots; its other ones stay as they are.
+    """Store special writes of a task. Its other special writes are kept.
 
-    One PUT, where it is the task's first such call, or nobody else wrote since this process wrote or read.
-    Else that is refused, and costs a GET and a PUT more; or the GET alone where nothing changes, as after a
-    reply that was lost.
+    One PUT, if it is the task's first or no other process wrote since this one wrote or read the object.
+    Otherwise the PUT is refused, which costs a GET and another PUT.
 
     Args:
         context: The saver's.
         place: The checkpoint.
-        task: What the task wrote to special channels.
+        task: The task's special writes.
         now: The time, in ns since 1970.
 
     Raises:
-        ConflictError: Others wrote special slots of this task each time in between.
-        CorruptObjectError: What is there can't be read, and so can't be kept.
-        DecryptionError: What is there is encrypted, and its key is missing.
+        ConflictError: Other processes stored special writes of this task between each read and write.
+        CorruptObjectError: The stored object can't be read, so its values can't be kept.
+        DecryptionError: The stored object is encrypted, and its key is missing.
     """
     key = special_key(context, place, task.task_id)
     found: Body | NotFound | None = context.parent_cache.bodies.whole(key)
@@ -73,10 +71,12 @@ def put_special(context: Context, place: Place, task: Task, now: int) -> Plan[No
             except CorruptObjectError:
                 if found == damaged:
                     raise
-                tasks, damaged, fresh = [], found, False  # on its way here, perhaps: it is read once more
+                # Perhaps damaged in transit, or in the cache: read it once more.
+                tasks, damaged, fresh = [], found, False
         if tasks:
             body = yield from encode_writes(context, place, key, tasks, now)
-            # A store that refuses the ETag that it shows doesn't compare rightly: there, nothing else helps.
+            # A store that refuses the ETag that it has just returned compares ETags wrongly. The only way on
+            # is a write without a condition.
             expected = found.etag if isinstance(found, Body) and found.etag != refused else None
             outcome, _ = yield from store(
                 key,
@@ -85,13 +85,13 @@ def put_special(context: Context, place: Place, task: Task, now: int) -> Plan[No
                 only_new=not isinstance(found, Body),
                 expected=expected,
                 raw=sum(each.size for each in tasks),
-                strict=not fresh,
+                strict=not fresh,  # a cached object may be stale, and only the condition would tell
             )
             if isinstance(outcome, Stored):
                 return
             refused = expected
         elif fresh:
-            return
+            return  # it holds all of this already, as after a PUT whose response was lost
         found = yield from fetch_now(key, context.sizes)
         fresh = True
     raise ConflictError(
@@ -102,7 +102,7 @@ def put_special(context: Context, place: Place, task: Task, now: int) -> Plan[No
 
 
 def _merged(context: Context, place: Place, key: str, found: Body, task: Task) -> Plan[list[Task]]:
-    """Return the tasks to write in the place of the stored object; none where it holds all that already."""
+    """Return the tasks of the merged object. There are none if the stored object has all values already."""
     yield from unlock(context, [found])
     with error_context(key):
         there = open_writes(
@@ -117,12 +117,12 @@ def _merged(context: Context, place: Place, key: str, found: Body, task: Task) -
 
 
 def copy_special(context: Context, thread_id: str, entries: Sequence[Entry]) -> Plan[None]:
-    """Write tasks' special slots into another thread, which has some of these tasks already.
+    """Merge special writes into another thread, which has special writes of the same tasks.
 
     Args:
         context: The saver's.
         thread_id: The other thread.
-        entries: The objects of the special writes.
+        entries: The objects to copy.
 
     Raises:
         ConflictError: One of them is gone.
@@ -143,13 +143,13 @@ def copy_special(context: Context, thread_id: str, entries: Sequence[Entry]) -> 
 
 
 def encode_writes(context: Context, place: Place, key: str, tasks: Sequence[Task], now: int) -> Plan[bytes]:
-    """Make the object of what tasks wrote.
+    """Return the bytes of an object of writes.
 
     Args:
         context: The saver's.
         place: The checkpoint.
-        key: The object.
-        tasks: The tasks.
+        key: The object's key.
+        tasks: The tasks, with their writes.
         now: The time, in ns since 1970.
     """
     scope, leaf = context.scope(namespace_of(key)), leaf_of(key)

@@ -16,7 +16,7 @@ from langgraph.checkpoint.base import Checkpoint
 from langgraph_checkpoint_s3 import ConflictError, CorruptObjectError, S3Saver
 from langgraph_checkpoint_s3.format.tombstones import Group, Reason, decode_tombstones
 from langgraph_checkpoint_s3.plans import delete
-from langgraph_checkpoint_s3.plans.tombstones import WAIT, tombstone_name
+from langgraph_checkpoint_s3.plans.tombstones import DELETION_WAIT, tombstone_name
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import (
     Attempted,
@@ -221,7 +221,9 @@ def test_a_put_to_a_thread_that_was_deleted_is_refused(fake: FakeS3, asynchronou
     with pytest.raises(ConflictError, match="isn't brought back"):
         act()
     assert fake.keys("/checkpoint") == []
-    assert fake.seconds >= seconds + WAIT  # who read it meanwhile, and borrowed from it, was rewritten
+    assert (
+        fake.seconds >= seconds + DELETION_WAIT
+    )  # who read it meanwhile, and borrowed from it, was rewritten
     assert make_saver(fake).get_tuple(place("t")) is None
     assert list(make_saver(fake).list(None)) == []
 

@@ -16,7 +16,7 @@ from langgraph_checkpoint_s3.errors import InvalidConfigError, InvalidKeyError
 from langgraph_checkpoint_s3.format.ids import several, thread_name
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delete import delete_some, delete_thread
-from langgraph_checkpoint_s3.plans.load import get_tuple
+from langgraph_checkpoint_s3.plans.get_tuple import get_tuple
 from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.scan import Scan

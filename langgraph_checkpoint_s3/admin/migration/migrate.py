@@ -24,7 +24,8 @@ from langgraph_checkpoint_s3.errors import (
 from langgraph_checkpoint_s3.format.ids import threads_of
 from langgraph_checkpoint_s3.format.keys import Layout
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.load import Loaded, find, load
+from langgraph_checkpoint_s3.plans.get_tuple import find_folder
+from langgraph_checkpoint_s3.plans.load import Loaded, load
 from langgraph_checkpoint_s3.plans.parent_cache import ParentCache
 from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan, gather
@@ -322,11 +323,11 @@ def _compare(fresh: Context, item: Item) -> Plan[str | None]:
         fresh: The saver's context, with a memory of nothing.
         item: The source's.
     """
-    folder = yield from find(fresh, item.address)
+    folder = yield from find_folder(fresh, item.address)
     [loaded] = (yield from load(fresh, [_uncached(folder)])) if folder else [None]
     if not isinstance(loaded, Loaded):
         return "it isn't there"
-    return difference(item, loaded.tuple(fresh))
+    return difference(item, loaded.tuple(fresh.serde))
 
 
 def _uncached(folder: Folder) -> Folder:

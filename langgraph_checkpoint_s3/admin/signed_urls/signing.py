@@ -28,7 +28,8 @@ from langgraph_checkpoint_s3.errors import (
 from langgraph_checkpoint_s3.format.keys import EXPORTS, MAX_KEY_BYTES, Layout, decode_component
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delete import delete_keys
-from langgraph_checkpoint_s3.plans.load import Loaded, error_context, newest
+from langgraph_checkpoint_s3.plans.get_tuple import load_place
+from langgraph_checkpoint_s3.plans.load import Loaded, error_context
 from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all
 from langgraph_checkpoint_s3.plans.transfer import store
@@ -214,7 +215,7 @@ def set_expiry(context: Context, days: int | None) -> Plan[list[Change]]:
 
 
 def _load(context: Context, address: Place) -> Plan[Loaded]:
-    loaded = yield from newest(context, address)
+    loaded = yield from load_place(context, address)
     if loaded is None:
         raise InvalidKeyError(
             f"There is no checkpoint {address.checkpoint_id!r} in namespace {address.checkpoint_ns!r} of "

@@ -97,7 +97,7 @@ def loads(
         loaded = _load(objects, opened.manifest.thread, max_bytes, _context(key_cache, opened.manifest.place))
     if thread_id is not None:
         loaded = replace(loaded, renamed=thread_id)
-    return loaded.loads(maybe_add_typed_methods(serde or JsonPlusSerializer()))
+    return loaded.tuple(maybe_add_typed_methods(serde or JsonPlusSerializer()))
 
 
 def dumps(

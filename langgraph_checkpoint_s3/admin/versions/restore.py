@@ -26,7 +26,7 @@ from langgraph_checkpoint_s3.format.keys import CheckpointLeaf
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.data_keys import key_to_write
 from langgraph_checkpoint_s3.plans.delete import delete_versions
-from langgraph_checkpoint_s3.plans.load import Loaded, error_context, heads, load, open_body
+from langgraph_checkpoint_s3.plans.load import Loaded, error_context, load, open_body, read_heads
 from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.scan import Folder
@@ -137,7 +137,7 @@ def _newest(context: Context, folder: Folder, own: KeyHistory) -> Plan[Checkpoin
 
 
 def _open(context: Context, folder: Folder, entries: Sequence[Entry]) -> Plan[dict[str, CheckpointRecord]]:
-    bodies = yield from heads(context, entries)
+    bodies = yield from read_heads(context, entries)
     records: dict[str, CheckpointRecord] = {}
     for key, body in bodies.items():
         if isinstance(body, NotFound):

@@ -117,7 +117,7 @@ def get_version(context: Context, address: Place, version_id: str) -> Plan[Check
     """
     found = yield from key_histories(context.layout, folder_of(context, address))
     folder = as_of(context, found, version_id)
-    return None if folder is None else (yield from read(context, folder)).tuple(context)
+    return None if folder is None else (yield from read(context, folder)).tuple(context.serde)
 
 
 def folder_of(context: Context, address: Place) -> str:
