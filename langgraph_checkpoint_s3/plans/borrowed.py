@@ -35,12 +35,7 @@ class _FrameRef:
 
 
 def lender_key(namespace: str, frame: Frame) -> str | None:
-    """Return the key of the object that a frame is borrowed from; `None` if it isn't borrowed.
-
-    Args:
-        namespace: The folder of the borrower's namespace.
-        frame: The frame.
-    """
+    """Return the key of the object that a frame is borrowed from, in the borrower's namespace's folder."""
     return Layout.sibling(namespace, *frame.lender[:2]) if frame.lender else None
 
 
@@ -52,6 +47,12 @@ def lender_keys(namespace: str, record: CheckpointRecord) -> set[str]:
 def missing(record: CheckpointRecord) -> list[int]:
     """Return the numbers of the borrowed frames that a checkpoint still lacks."""
     return record.container.missing(record.all_values())
+
+
+def missing_lenders(namespace: str, record: CheckpointRecord) -> list[str]:
+    """Return the keys of the objects with the frames that a checkpoint still lacks."""
+    frames = record.container.frames
+    return list(dict.fromkeys(key for n in missing(record) if (key := lender_key(namespace, frames[n]))))
 
 
 def fetch_borrowed(
@@ -98,14 +99,8 @@ def fetch_borrowed_past(context: Context, namespace: str, record: CheckpointReco
     """Read missing borrowed frames from old versions of the lenders, newest first.
 
     A lender may have been rewritten or overwritten since. The frames' CRCs tell which version is right.
-
-    Args:
-        context: The saver's.
-        namespace: The folder of the checkpoint's namespace.
-        record: The checkpoint.
     """
-    frames = record.container.frames
-    keys = list(dict.fromkeys(key for n in missing(record) if (key := lender_key(namespace, frames[n]))))
+    keys = missing_lenders(namespace, record)
     listed = yield from gather(versions(key) for key in keys)  # including longer keys that begin with it
     old = {
         key: [each.version_id for each in found if each.key == key and not each.marker and not each.latest]

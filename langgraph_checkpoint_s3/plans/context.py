@@ -50,11 +50,7 @@ class Context:
     location: str = ""
 
     def origin(self, place: Place, now: int) -> Origin:
-        """Return what a new object records about its origin.
-
-        Args:
-            place: The checkpoint.
-            now: The time, in ns since 1970.
+        """Return what a new object records about its origin. `now` is in ns since 1970.
 
         Raises:
             InvalidKeyError: Only the hash of the thread's name is known.
@@ -69,9 +65,5 @@ class Context:
         return Origin(place.checkpoint_ns, place.id, now, self.writer, named)
 
     def scope(self, namespace: str) -> NamespaceScope:
-        """Return the encryption and name-hashing settings of a namespace.
-
-        Args:
-            namespace: Its folder.
-        """
+        """Return the encryption and name-hashing settings of a namespace, given its folder."""
         return NamespaceScope(namespace, self.key_cache, self.layout.names, self.location)

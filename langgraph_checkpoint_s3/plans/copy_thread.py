@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from langgraph_checkpoint_s3.errors import ConflictError, DecryptionError, InvalidKeyError
@@ -21,7 +22,7 @@ from langgraph_checkpoint_s3.plans.data_keys import unlock
 from langgraph_checkpoint_s3.plans.load import Loaded, error_context, load, open_object
 from langgraph_checkpoint_s3.plans.materialize import unacknowledged, without_checkpoints
 from langgraph_checkpoint_s3.plans.place import leaf_of, namespace_of
-from langgraph_checkpoint_s3.plans.plan import Plan, ask_all, gather
+from langgraph_checkpoint_s3.plans.plan import Plan, ask_all
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, group, latest
 from langgraph_checkpoint_s3.plans.special_writes import copy_special
 from langgraph_checkpoint_s3.plans.tombstones import (
@@ -30,7 +31,7 @@ from langgraph_checkpoint_s3.plans.tombstones import (
     lenders_among,
     remove_tombstones,
 )
-from langgraph_checkpoint_s3.plans.transfer import fetch, overwrite, store, windows
+from langgraph_checkpoint_s3.plans.transfer import fetch, overwrite, store, windows, write_all
 from langgraph_checkpoint_s3.s3.requests import Body, CopyObject, Entry, HeadObject, NotFound, Stored
 
 _BATCH: Final = 1000
@@ -89,7 +90,7 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
         [_planned(layout, entry, new + entry.key[len(old) :], named) for entry in entries]
         for entries in copy_stages(folders)
     ]
-    for each in (each for stage in stages for each in stage):
+    for each in chain.from_iterable(stages):
         if len(each.target) > MAX_KEY_BYTES:
             raise InvalidKeyError(
                 f"A copied object's key would have {len(each.target)} bytes, and S3 takes {MAX_KEY_BYTES}: "
@@ -187,14 +188,7 @@ def _copy_by_client(
             return overwrite(target, body, context.sizes, there[target])
         return store(target, body, context.sizes, only_new=True)
 
-    yield from gather(
-        write(target, body) for target, body in made if len(body) < context.sizes.multipart_threshold
-    )
-    for target, large in made:
-        if (
-            len(large) >= context.sizes.multipart_threshold
-        ):  # alone: an error beside its CreateUpload would lose the upload's id
-            yield from write(target, large)
+    yield from write_all(((len(body), write(target, body)) for target, body in made), context.sizes)
 
 
 def _materialize(context: Context, entry: Entry) -> Plan[Container]:

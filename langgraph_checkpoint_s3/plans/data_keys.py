@@ -29,11 +29,9 @@ def key_to_write(context: Context) -> Plan[KeyRef | None]:
 
 
 def unlock(context: Context, bodies: Iterable[Body | NotFound]) -> Plan[None]:
-    """Fetch the keys of objects into the key cache, as far as the provider has them.
+    """Fetch the keys of objects, given them or their beginnings, into the key cache.
 
-    Args:
-        context: The saver's.
-        bodies: The objects, or their beginnings.
+    If the provider lacks a key, opening its object fails with the reason.
     """
     if context.key_cache is not None:
         found = (body.data for body in bodies if isinstance(body, Body))

@@ -67,13 +67,7 @@ def _delete_listed(context: Context, folders: Sequence[Folder]) -> Plan[None]:
 
 
 def delete_some(context: Context, victims: Sequence[Folder], *, now: int = 0) -> Plan[None]:
-    """Delete some of a thread's checkpoints, after making those that stay independent of them.
-
-    Args:
-        context: The saver's.
-        victims: The checkpoints to delete.
-        now: As for `add_tombstones`.
-    """
+    """Delete some of a thread's checkpoints, after making those that stay independent of them."""
     yield from materialize_borrowers(context, victims, now=now)
     yield from delete_folders(victims)
 

@@ -53,36 +53,36 @@ def _needed(
     wanted: dict[Place, set[str]] = {}
     # Channels whose values are still to be found, each set with the ancestor at which to go on.
     paths: list[tuple[Place | None, AbstractSet[str]]] = []
-    concerned = [name for name in _descendants(parents, there.keys() - kept) if name in kept]
+    concerned = [place for place in _descendants(parents, there.keys() - kept) if place in kept]
     for start in range(0, len(concerned), _AT_ONCE):
-        names = concerned[start : start + _AT_ONCE]
-        some = [there[name] for name in names]
-        for name, record in zip(names, (yield from _heads(context, some, versions=True)), strict=True):
-            stored[name] = frozenset(record.channels)
-            with error_context(there[name].key):
-                paths.append((parents[name], _rebuilt(context, record)))
+        places = concerned[start : start + _AT_ONCE]
+        some = [there[place] for place in places]
+        for place, record in zip(places, (yield from _heads(context, some, versions=True)), strict=True):
+            stored[place] = frozenset(record.channels)
+            with error_context(there[place].key):
+                paths.append((parents[place], _rebuilt(context, record)))
     window = _FIRST_WINDOW
     while paths:
         unread: list[Place] = []
         while paths:
-            place, channels = paths.pop()
-            if place is None or place not in there:
+            ancestor, channels = paths.pop()
+            if ancestor is None or ancestor not in there:
                 continue
-            new = channels - wanted.get(place, set())
+            new = channels - wanted.get(ancestor, set())
             if not new:
                 continue
-            wanted.setdefault(place, set()).update(new)
-            if place in stored:
-                paths.append((parents[place], new - stored[place]))
+            wanted.setdefault(ancestor, set()).update(new)
+            if ancestor in stored:
+                paths.append((parents[ancestor], new - stored[ancestor]))
             else:
-                unread.append(place)
+                unread.append(ancestor)
         # Values are usually many steps up, so the next ancestors are read in the same round trip.
-        names = _upwards(parents, unread, there.keys() - stored.keys(), window)
-        for start in range(0, len(names), _AT_ONCE):
-            part = names[start : start + _AT_ONCE]
-            records = yield from _heads(context, [there[name] for name in part])
-            stored |= {name: frozenset(record.channels) for name, record in zip(part, records, strict=True)}
-        paths = [(parents[name], wanted[name] - stored[name]) for name in unread]
+        places = _upwards(parents, unread, there.keys() - stored.keys(), window)
+        for start in range(0, len(places), _AT_ONCE):
+            part = places[start : start + _AT_ONCE]
+            records = yield from _heads(context, [there[place] for place in part])
+            stored |= {place: frozenset(record.channels) for place, record in zip(part, records, strict=True)}
+        paths = [(parents[place], wanted[place] - stored[place]) for place in unread]
         window = min(2 * window, _LAST_WINDOW)
     return wanted.keys()
 
@@ -99,17 +99,17 @@ def _parents(context: Context, there: Mapping[Place, Folder]) -> Plan[dict[Place
     """Return each checkpoint's parent. If an id was put twice, the objects tell which one counts."""
     parents: dict[Place, Place | None] = {}
     unclear: list[Place] = []
-    for name, folder in there.items():
+    for place, folder in there.items():
         named = {leaf.parent for leaf in folder.leaves}
         if len(named) == 1:
-            parents[name] = _parent(name, named.pop())
+            parents[place] = _parent(place, named.pop())
         else:
-            unclear.append(name)
+            unclear.append(place)
     for start in range(0, len(unclear), _AT_ONCE):
-        names = unclear[start : start + _AT_ONCE]
-        records = yield from _heads(context, [there[name] for name in names])
-        for name, record in zip(names, records, strict=True):
-            parents[name] = _parent(name, record.parent)
+        places = unclear[start : start + _AT_ONCE]
+        records = yield from _heads(context, [there[place] for place in places])
+        for place, record in zip(places, records, strict=True):
+            parents[place] = _parent(place, record.parent)
     return parents
 
 
@@ -130,9 +130,9 @@ def _parent(child: Place, parent_id: str | None) -> Place | None:
 
 def _descendants(parents: Mapping[Place, Place | None], ancestors: Iterable[Place]) -> list[Place]:
     children: dict[Place, list[Place]] = {}
-    for name, parent in parents.items():
+    for place, parent in parents.items():
         if parent is not None:
-            children.setdefault(parent, []).append(name)
+            children.setdefault(parent, []).append(place)
     found: dict[Place, None] = {}
     left = list(ancestors)
     while left:
@@ -149,10 +149,10 @@ def _upwards(
     """Return the starts and, for each, its next ancestors: at most `count` checkpoints per start."""
     found: dict[Place, None] = {}
     for start in starts:
-        name: Place | None = start
+        place: Place | None = start
         for _ in range(count):
-            if name is None or name not in among or name in found:
+            if place is None or place not in among or place in found:
                 break
-            found[name] = None
-            name = parents[name]
+            found[place] = None
+            place = parents[place]
     return list(found)

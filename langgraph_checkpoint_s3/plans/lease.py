@@ -58,17 +58,17 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    note: LeaseRecord
+    record: LeaseRecord
     etag: str
     left: float
 
 
-def acquire(key: str, note: LeaseRecord, *, prove: bool) -> Plan[Held | Taken]:
+def acquire(key: str, record: LeaseRecord, *, prove: bool) -> Plan[Held | Taken]:
     """Acquire a lease that is free or has expired: one GET and one PUT.
 
     Args:
         key: The lease's key.
-        note: The record to write. Its token is a minimum.
+        record: The record to write. Its token is a minimum.
         prove: Whether to check that the store honours conditions, with three more PUTs.
 
     Raises:
@@ -76,29 +76,29 @@ def acquire(key: str, note: LeaseRecord, *, prove: bool) -> Plan[Held | Taken]:
         CorruptObjectError: The object isn't a lease.
     """
     seen = yield from _read(key)
-    if seen is not None and seen.left > 0 and seen.note.owner != note.owner:
-        return Taken(seen.note.holder, seen.left)
+    if seen is not None and seen.left > 0 and seen.record.owner != record.owner:
+        return Taken(seen.record.holder, seen.left)
     if seen is not None:
-        note = replace(note, token=max(note.token, seen.note.token + 1))
+        record = replace(record, token=max(record.token, seen.record.token + 1))
     try:
-        outcome = yield from ask(CompareAndSwap(key, note.encode(), seen.etag if seen else None))
+        outcome = yield from ask(CompareAndSwap(key, record.encode(), seen.etag if seen else None))
         if isinstance(outcome, Stored):
             etag = outcome.etag
         else:
             winner = yield from _read(key)
             if winner is None:
                 return Taken("", 0)
-            if not _same_write(winner.note, note):
-                return Taken(winner.note.holder, winner.left)
+            if not _same_write(winner.record, record):
+                return Taken(winner.record.holder, winner.left)
             etag = winner.etag
         if prove:
-            return (yield from _prove(key, note, etag))
+            return (yield from _prove(key, record, etag))
     except GeneratorExit:
         raise
     except BaseException:
-        yield from give_back(key, note.owner)  # it may have been written, and nobody else would release it
+        yield from give_back(key, record.owner)  # it may have been written, and nobody else would release it
         raise
-    return Held(note.token, etag)
+    return Held(record.token, etag)
 
 
 def give_back(key: str, owner: str) -> Plan[None]:
@@ -112,36 +112,36 @@ def give_back(key: str, owner: str) -> Plan[None]:
     if not isinstance(found, AgedBody):
         return
     try:
-        note = LeaseRecord.decode(found.data, key)
+        record = LeaseRecord.decode(found.data, key)
     except CorruptObjectError:
         return
-    if note.owner == owner and not note.released:
-        released = replace(note, write=note.write + 1, released=True)
+    if record.owner == owner and not record.released:
+        released = replace(record, write=record.write + 1, released=True)
         yield from ask(Attempted(CompareAndSwap(key, released.encode(), found.etag)))
 
 
-def renew(key: str, note: LeaseRecord, etag: str) -> Plan[Held | Taken]:
+def renew(key: str, record: LeaseRecord, etag: str) -> Plan[Held | Taken]:
     """Renew or release a lease that this process holds: one PUT.
 
     Args:
         key: The lease's key.
-        note: The record to write.
+        record: The record to write.
         etag: The object's last known ETag. If a response was lost, the object is read to find it.
 
     Returns:
         `Taken` if another process has acquired it, or it is gone.
     """
     for _ in range(_TRIES):
-        outcome = yield from ask(CompareAndSwap(key, note.encode(), etag))
+        outcome = yield from ask(CompareAndSwap(key, record.encode(), etag))
         if isinstance(outcome, Stored):
-            return Held(note.token, outcome.etag)
+            return Held(record.token, outcome.etag)
         seen = yield from _read(key)
         if seen is None:
             return Taken("", 0)
-        if _same_write(seen.note, note):
-            return Held(note.token, seen.etag)
-        if seen.note.owner != note.owner or seen.note.released:
-            return Taken(seen.note.holder, seen.left)
+        if _same_write(seen.record, record):
+            return Held(record.token, seen.etag)
+        if seen.record.owner != record.owner or seen.record.released:
+            return Taken(seen.record.holder, seen.left)
         if seen.etag == etag:  # a 412, though nothing has changed
             raise NotSupportedError(
                 "The store refuses a write with If-Match, though the ETag is the one that it shows: it can't "
@@ -152,9 +152,9 @@ def renew(key: str, note: LeaseRecord, etag: str) -> Plan[Held | Taken]:
     raise StorageUnavailableError("The lease's object changes at each look", attempts=_TRIES, key=key)
 
 
-def _prove(key: str, note: LeaseRecord, etag: str) -> Plan[Held | Taken]:
+def _prove(key: str, record: LeaseRecord, etag: str) -> Plan[Held | Taken]:
     """Check on a lease that this process holds that the store refuses unmet conditions, and no others."""
-    again = note.encode()
+    again = record.encode()
     answers = yield from ask_all([CompareAndSwap(key, again, None), CompareAndSwap(key, again, _NO_ETAG)])
     if any(isinstance(answer, Stored) for answer in answers):
         yield from ask(Attempted(DeleteObjects((key,))))
@@ -163,7 +163,7 @@ def _prove(key: str, note: LeaseRecord, etag: str) -> Plan[Held | Taken]:
             "keep nobody out. Use another store, or run each thread in one process only",
             key=key,
         )
-    return (yield from renew(key, replace(note, write=note.write + 1), etag))
+    return (yield from renew(key, replace(record, write=record.write + 1), etag))
 
 
 def _read(key: str) -> Plan[_Seen | None]:
@@ -174,23 +174,23 @@ def _read(key: str) -> Plan[_Seen | None]:
             return None
         tries += 1
         try:
-            note = LeaseRecord.decode(found.data, key)
+            record = LeaseRecord.decode(found.data, key)
         except CorruptObjectError:
             # LocalStack truncates an object to its old length while it is overwritten. S3 doesn't.
             if tries == _TRIES:
                 raise
         else:
-            return _with_time_left(note, found, key)
+            return _with_time_left(record, found, key)
 
 
-def _with_time_left(note: LeaseRecord, found: AgedBody, key: str) -> _Seen:
-    if note.released:
-        return _Seen(note, found.etag, 0)
+def _with_time_left(record: LeaseRecord, found: AgedBody, key: str) -> _Seen:
+    if record.released:
+        return _Seen(record, found.etag, 0)
     if found.age is None:
         raise NotSupportedError(
             "The store's answers lack Date or Last-Modified, so nobody can tell when a lease ends", key=key
         )
-    return _Seen(note, found.etag, max(0.0, note.ttl + MARGIN - found.age))
+    return _Seen(record, found.etag, max(0.0, record.ttl + MARGIN - found.age))
 
 
 def _same_write(seen: LeaseRecord, ours: LeaseRecord) -> bool:

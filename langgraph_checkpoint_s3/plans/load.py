@@ -20,7 +20,12 @@ from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, ParsedKey
 from langgraph_checkpoint_s3.format.scope import NamespaceScope
 from langgraph_checkpoint_s3.format.writes import WritesRecord, open_writes, settle_writes
-from langgraph_checkpoint_s3.plans.borrowed import fetch_borrowed, fetch_borrowed_past, lender_key, missing
+from langgraph_checkpoint_s3.plans.borrowed import (
+    fetch_borrowed,
+    fetch_borrowed_past,
+    missing,
+    missing_lenders,
+)
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.data_keys import unlock
 from langgraph_checkpoint_s3.plans.place import Place, leaf_of, namespace_of
@@ -78,7 +83,7 @@ class Loaded:
                 config=place.config(),
                 checkpoint=self.checkpoint.checkpoint(serde),
                 metadata=self.checkpoint.metadata(serde),
-                parent_config=(place.with_id(parent).config() if parent else None),
+                parent_config=place.with_id(parent).config() if parent else None,
                 pending_writes=settle_writes(serde, self.writes),
             )
 
@@ -145,19 +150,17 @@ def _reload(context: Context, loaded: Loaded, *, past: bool) -> Plan[Loaded | Ab
         yield from fetch_borrowed(context, [(namespace, record)])
         if not missing(record):
             return loaded
-    frames = loaded.checkpoint.container.frames
-    lacking = {key for n in missing(loaded.checkpoint) if (key := lender_key(namespace, frames[n]))}
-    thread = folder.thread
-    tombstones = yield from read_tombstones(context, thread)
-    if past or tombstones is None or not tombstones.named(tombstone_name(key) for key in lacking):
+    lacking = missing_lenders(namespace, loaded.checkpoint)
+    tombstones = yield from read_tombstones(context, folder.thread)
+    if past or tombstones is None or not tombstones.named(map(tombstone_name, lacking)):
         lender = min(lacking, default="an object without a name")  # only a forged header names none
         raise CorruptObjectError(
             f"The checkpoint borrows from {lender}, and that object is gone or damaged", key=loaded.key
         )
-    others = [each for each in folder.checkpoints if each.key != loaded.key]
-    if not others:
+    others = folder.without(entry)
+    if not others.checkpoints:
         return Absent.UNACKNOWLEDGED
-    [other] = yield from load(context, [folder.without(entry)])
+    [other] = yield from load(context, [others])
     return other
 
 
@@ -266,19 +269,19 @@ def open_parsed(
 
 def open_folder(context: Context, folder: Folder, bodies: Mapping[str, Body | NotFound]) -> Loaded | None:
     """Open a folder's objects; return `None` if one of them is gone."""
-    record = open_latest(context, folder, bodies)
+    latest = open_latest(context, folder, bodies)
     scope, where = context.scope(folder.namespace), (folder.place.checkpoint_ns, folder.checkpoint_id)
-    pending: list[WritesRecord] = []
+    writes: list[WritesRecord] = []
     for entry in folder.writes:
         body = bodies[entry.key]
         if isinstance(body, NotFound):
             return None
         with error_context(entry.key):
-            written = open_writes(body.data, body.size, *where, leaf_of(entry.key), scope)
-            written.check()
-            pending.append(written)
-    if record is None:
+            record = open_writes(body.data, body.size, *where, leaf_of(entry.key), scope)
+            record.check()
+            writes.append(record)
+    if latest is None:
         return None
-    key, checkpoint = record
+    key, checkpoint = latest
     body = bodies[key]
-    return Loaded(folder, key, body.etag if isinstance(body, Body) else "", checkpoint, pending)
+    return Loaded(folder, key, body.etag if isinstance(body, Body) else "", checkpoint, writes)

@@ -27,7 +27,7 @@ from langgraph_checkpoint_s3.plans.tombstones import (
     read_tombstones,
     tombstone_name,
 )
-from langgraph_checkpoint_s3.plans.transfer import overwrite
+from langgraph_checkpoint_s3.plans.transfer import overwrite, write_all
 from langgraph_checkpoint_s3.s3.requests import Body, Entry, Sleep
 
 _AT_ONCE: Final = 16
@@ -74,12 +74,8 @@ def materialize_borrowers(
     for start in range(0, len(affected), _AT_ONCE):
         some = affected[start : start + _AT_ONCE]
         found = yield from gather(_materialize(context, folder, entry, keys) for folder, entry in some)
-        made = [each for each in found if each is not None]
-        small = [each for each in made if len(each.body) < context.sizes.multipart_threshold]
-        large = [each for each in made if len(each.body) >= context.sizes.multipart_threshold]
-        # Large ones alone: an error beside a CreateUpload would lose the upload's id.
-        for few in (small, *([each] for each in large)):
-            yield from gather(_rewrite(context, each, keys) for each in few)
+        writes = [(len(each.body), _rewrite(context, each, keys)) for each in found if each is not None]
+        yield from write_all(writes, context.sizes)
 
 
 def unacknowledged(context: Context, folders: Sequence[Folder]) -> Plan[set[str]]:
@@ -87,10 +83,7 @@ def unacknowledged(context: Context, folders: Sequence[Folder]) -> Plan[set[str]
 
     Puts leave them that failed, or were killed, while their lenders were deleted. Nothing is sent if nothing
     borrows, and one GET if the thread has no tombstones. Otherwise the heads of the borrowers are read.
-
-    Args:
-        context: The saver's.
-        folders: All folders of one thread.
+    `folders` are all of one thread.
     """
     suspects = borrowers_among(folders)
     if not suspects:

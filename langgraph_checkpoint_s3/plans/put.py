@@ -216,9 +216,9 @@ def _rewrite(context: Context, key: str, whole: bytes, etag: str) -> Plan[None]:
 
     Args:
         context: The saver's.
-        key: The object.
+        key: The object's key.
         whole: The new bytes.
-        etag: The ETag of the object as it was written; `""` if the store didn't return it.
+        etag: The ETag of the borrowing object; `""` if the store didn't return it.
 
     Raises:
         ConflictError: It was deleted meanwhile, or is about to be.
@@ -324,10 +324,7 @@ def put_writes(context: Context, calls: Sequence[PreparedWrites], now: int) -> P
     Regular writes are first-wins, so their object is created only if there is none with the same slots.
     Special writes are last-wins, in the order in which the store accepts them. All objects are sent at once.
 
-    Args:
-        context: The saver's.
-        calls: The calls, all for one checkpoint.
-        now: The time, in ns since 1970.
+    All calls are for one checkpoint.
     """
     place = calls[0].place
     tasks = [call.task for call in calls]
@@ -346,7 +343,7 @@ def put_writes(context: Context, calls: Sequence[PreparedWrites], now: int) -> P
         if len(body) < context.sizes.multipart_threshold:
             plans.append(plain)
         else:
-            yield from plain  # alone: an error beside its CreateUpload would lose the upload's id
+            yield from plain  # alone, for the reason that `write_all` gives
     if len(plans) == 1:
         yield from plans[0]
         return

@@ -25,7 +25,7 @@ from langgraph_checkpoint_s3.plans.load import error_context, open_object
 from langgraph_checkpoint_s3.plans.place import Place, leaf_of, namespace_of
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.transfer import fetch, fetch_now, store
-from langgraph_checkpoint_s3.s3.requests import Body, Entry, NotFound, Stored
+from langgraph_checkpoint_s3.s3.requests import Body, Entry, GetObject, NotFound, Stored
 
 _TRIES: Final = 16
 """Attempts, each lost to another writer. A task normally runs in one process, so one or two are enough."""
@@ -46,12 +46,6 @@ def put_special(context: Context, place: Place, task: Task, now: int) -> Plan[No
 
     One PUT, if it is the task's first or no other process wrote since this one wrote or read the object.
     Otherwise the PUT is refused, which costs a GET and another PUT.
-
-    Args:
-        context: The saver's.
-        place: The checkpoint.
-        task: The task's special writes.
-        now: The time, in ns since 1970.
 
     Raises:
         ConflictError: Other processes stored special writes of this task between each read and write.
@@ -92,7 +86,7 @@ def put_special(context: Context, place: Place, task: Task, now: int) -> Plan[No
             refused = expected
         elif fresh:
             return  # it holds all of this already, as after a PUT whose response was lost
-        found = yield from fetch_now(key, context.sizes)
+        found = yield from fetch_now(GetObject(key), context.sizes)
         fresh = True
     raise ConflictError(
         "Others wrote errors, interrupts or resumes of this task each time in between, and this call's "
@@ -117,12 +111,7 @@ def _merged(context: Context, place: Place, key: str, found: Body, task: Task) -
 
 
 def copy_special(context: Context, thread_id: str, entries: Sequence[Entry]) -> Plan[None]:
-    """Merge special writes into another thread, which has special writes of the same tasks.
-
-    Args:
-        context: The saver's.
-        thread_id: The other thread.
-        entries: The objects to copy.
+    """Merge objects of special writes into another thread, which has special writes of the same tasks.
 
     Raises:
         ConflictError: One of them is gone.
@@ -143,15 +132,7 @@ def copy_special(context: Context, thread_id: str, entries: Sequence[Entry]) -> 
 
 
 def encode_writes(context: Context, place: Place, key: str, tasks: Sequence[Task], now: int) -> Plan[bytes]:
-    """Return the bytes of an object of writes.
-
-    Args:
-        context: The saver's.
-        place: The checkpoint.
-        key: The object's key.
-        tasks: The tasks, with their writes.
-        now: The time, in ns since 1970.
-    """
+    """Return the bytes of an object of writes, given its checkpoint and key."""
     scope, leaf = context.scope(namespace_of(key)), leaf_of(key)
     seal = scope.seal((yield from key_to_write(context)), place.id, leaf)
     return encode_tasks(context.compression, context.origin(place, now), leaf, tasks, seal)

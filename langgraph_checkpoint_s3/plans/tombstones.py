@@ -51,12 +51,7 @@ _Answer: TypeAlias = "Body | NotFound | Failure"
 
 
 def tombstones_request(context: Context, thread: str) -> Attempted[Body | NotFound]:
-    """Return the request for a thread's tombstones. Pass its answer to `parse_tombstones`.
-
-    Args:
-        context: The saver's.
-        thread: The thread's folder.
-    """
+    """Return the request for the tombstones of a thread (a folder), for `parse_tombstones`."""
     return Attempted(GetObject(context.layout.tombstones(thread), keep=False))
 
 
@@ -65,11 +60,6 @@ def parse_tombstones(context: Context, thread: str, answer: _Answer) -> Plan[Tom
 
     Without `s3:ListBucket`, S3 answers 403 for an object that doesn't exist
     (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html).
-
-    Args:
-        context: The saver's.
-        thread: The thread's folder.
-        answer: The answer to `tombstones_request`.
 
     Raises:
         CorruptObjectError: They are damaged.
@@ -165,11 +155,6 @@ def add_coming(context: Context, thread: str, keys: Iterable[str]) -> Plan[int]:
 
     `remove_tombstones` removes them at the end. If the operation is interrupted, readers skip the checkpoints
     that borrow from objects which were not created.
-
-    Args:
-        context: The saver's.
-        thread: The thread's folder.
-        keys: The objects.
 
     Returns:
         The number to pass to `remove_tombstones`.

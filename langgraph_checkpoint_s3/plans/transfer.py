@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.errors import StorageUnavailableError
-from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, gather
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
     Body,
@@ -77,7 +77,8 @@ def store(
     """
     if len(body) < sizes.multipart_threshold:
         put: list[Request[Any]] = [PutObject(key, body, only_new, expected, raw, strict), *beside]
-        return _outcome((yield from ask_all(put)))
+        outcome, *heads = yield from ask_all(put)
+        return outcome, heads
     upload_id = yield from ask(CreateUpload(key))
     try:
         conditional = only_new or expected is not None
@@ -87,13 +88,12 @@ def store(
         uploads = [UploadPart(key, upload_id, number, part) for number, part in parts]
         answers = yield from ask_all([*uploads, *probes])
         if conditional and not _is_met(expected, answers.pop()):
-            outcome, heads = _outcome([PreconditionFailed(), *(yield from ask_all(beside))])
+            outcome, heads = PreconditionFailed(), (yield from ask_all(beside))
         else:
             complete = CompleteUpload(key, upload_id, tuple(answers), body, only_new, expected, raw)
-            answers = yield from ask_all([complete, *beside])
-            if isinstance(answers[0], NotFound):
-                answers[0] = yield from _completed(complete, sizes)
-            outcome, heads = _outcome(answers)
+            outcome, *heads = yield from ask_all([complete, *beside])
+            if isinstance(outcome, NotFound):
+                outcome = yield from _completed(complete, sizes)
     except GeneratorExit:
         raise
     except BaseException as error:
@@ -120,6 +120,24 @@ def overwrite(key: str, body: bytes, sizes: Sizes, etag: str) -> Plan[bool]:
     return True
 
 
+def write_all(writes: Iterable[tuple[int, Plan[Any]]], sizes: Sizes) -> Plan[None]:
+    """Run plans that write objects: small ones side by side, multipart uploads one after another.
+
+    An error in the same batch as a CreateUpload would lose the upload's id, and so leave its parts behind.
+
+    Args:
+        writes: The plans, each with the size of its object.
+        sizes: When to upload in parts.
+    """
+    small: list[Plan[Any]] = []
+    large: list[Plan[Any]] = []
+    for size, plan in writes:
+        (small if size < sizes.multipart_threshold else large).append(plan)
+    yield from gather(small)
+    for plan in large:
+        yield from plan
+
+
 def _is_met(expected: str | None, found: Stored | NotFound) -> bool:
     """Return whether the store has the object that a write expects, or none if it expects none."""
     return (found.etag if isinstance(found, Stored) else None) == expected
@@ -131,7 +149,7 @@ def _completed(upload: CompleteUpload, sizes: Sizes) -> Plan[Stored | Preconditi
     The client library repeats requests. So an attempt whose response was lost may have completed it, or
     another process aborted it. The stored bytes tell: no other object has the same ones.
     """
-    found = yield from _fetch_again(GetObject(upload.key), sizes)
+    found = yield from fetch_now(GetObject(upload.key), sizes)
     if isinstance(found, Body) and found.data == upload.body:
         return Stored(found.etag)
     if upload.expected is not None or (upload.only_new and isinstance(found, Body)):
@@ -141,10 +159,6 @@ def _completed(upload: CompleteUpload, sizes: Sizes) -> Plan[Stored | Preconditi
         "aborted, or the object deleted or overwritten at once. Try again",
         key=upload.key,
     )
-
-
-def _outcome(answers: Sequence[Any]) -> tuple[Stored | PreconditionFailed, list[Any]]:
-    return answers[0], list(answers[1:])
 
 
 def fetch(entries: Sequence[Entry], sizes: Sizes) -> Plan[list[Body | NotFound]]:
@@ -161,14 +175,9 @@ def fetch(entries: Sequence[Entry], sizes: Sizes) -> Plan[list[Body | NotFound]]
         del answers[: len(requests)]  # the driver holds this list: free the pieces once they are joined
         body = _join(pieces)
         if body is None:
-            body = yield from _fetch_again(GetObject(entry.key, version=entry.version), sizes)
+            body = yield from fetch_now(GetObject(entry.key, version=entry.version), sizes)
         bodies.append(body)
     return bodies
-
-
-def fetch_now(key: str, sizes: Sizes) -> Plan[Body | NotFound]:
-    """Read a whole object from the store, past the cache."""
-    return (yield from _fetch_again(GetObject(key), sizes))
 
 
 def windows(stages: Iterable[Sequence[Entry]]) -> Iterator[list[Entry]]:
@@ -186,8 +195,8 @@ def windows(stages: Iterable[Sequence[Entry]]) -> Iterator[list[Entry]]:
             yield window
 
 
-def _fetch_again(now: GetObject, sizes: Sizes) -> Plan[Body | NotFound]:
-    """Read a whole object from the store; in parts, if it is larger than one."""
+def fetch_now(now: GetObject, sizes: Sizes) -> Plan[Body | NotFound]:
+    """Read a whole object from the store, past listings and the cache; in parts, if it is larger than one."""
     for _ in range(_READ_TRIES):
         head = yield from ask(replace(now, length=sizes.part_size))
         if isinstance(head, NotFound) or len(head.data) == head.size:
@@ -234,16 +243,11 @@ def _abort(key: str, upload_id: str, error: BaseException) -> Plan[None]:
     try:
         yield from ask(AbortUpload(key, upload_id))
     except Exception as second:  # noqa: BLE001  # the first error is the one to raise
-        _add_note(
-            error,
-            f"The multipart upload {upload_id} of {key} could not be aborted either ({second}); "
-            "a lifecycle rule that aborts incomplete uploads frees its parts.",
-        )
-
-
-def _add_note(error: BaseException, note: str) -> None:
-    if hasattr(error, "add_note"):  # Python 3.11
-        error.add_note(note)
+        if hasattr(error, "add_note"):  # Python 3.11
+            error.add_note(
+                f"The multipart upload {upload_id} of {key} could not be aborted either ({second}); "
+                "a lifecycle rule that aborts incomplete uploads frees its parts."
+            )
 
 
 def _parts(body: bytes, part_size: int) -> Iterator[memoryview]:
