@@ -22,7 +22,7 @@ from langgraph_checkpoint_s3.plans.data_keys import unlock
 from langgraph_checkpoint_s3.plans.load import Loaded, error_context, load, open_object
 from langgraph_checkpoint_s3.plans.materialize import unacknowledged, without_checkpoints
 from langgraph_checkpoint_s3.plans.place import leaf_of, namespace_of
-from langgraph_checkpoint_s3.plans.plan import Plan, ask_all
+from langgraph_checkpoint_s3.plans.plan import Plan, ask_all, batched
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, group, latest
 from langgraph_checkpoint_s3.plans.special_writes import copy_special
 from langgraph_checkpoint_s3.plans.tombstones import (
@@ -59,7 +59,7 @@ class _Copy:
 
     @property
     def by_client(self) -> bool:
-        """Whether the client reads and writes it. Otherwise the server copies it."""
+        """`True` if the client reads and writes it, `False` if the server copies it."""
         return self.bound or self.borrows
 
 
@@ -119,11 +119,11 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
     for copies in stages:
         stage = yield from _without_special(context, target, copies)
         plain = [each for each in stage if not each.by_client]
-        for start in range(0, len(plain), _BATCH):
-            yield from _copy_by_server(plain[start : start + _BATCH])
-        anew = {each.entry.key: each for each in stage if each.by_client}
-        for window in windows([[each.entry for each in anew.values()]]):
-            yield from _copy_by_client(context, resealer, [anew[entry.key] for entry in window], there)
+        for some in batched(plain, _BATCH):
+            yield from _copy_by_server(some)
+        others = {each.entry.key: each for each in stage if each.by_client}
+        for window in windows([[each.entry for each in others.values()]]):
+            yield from _copy_by_client(context, resealer, [others[entry.key] for entry in window], there)
     if number is not None:
         written = [key for key in lenders if key not in complete]
         yield from remove_tombstones(context, new, written, number, present=lenders)

@@ -21,7 +21,7 @@ from langgraph_checkpoint_s3.plans.materialize import (
     unacknowledged,
     without_checkpoints,
 )
-from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, gather
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, batched, gather
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, latest
 from langgraph_checkpoint_s3.plans.tombstones import add_tombstones, lenders_among
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects, Deletion, HeadObject, Request, Stored
@@ -96,9 +96,7 @@ def delete_for_runs(context: Context, run_ids: Collection[str]) -> Plan[None]:
 
 def _delete_groups(context: Context, victims: Mapping[str, list[Folder]]) -> Plan[None]:
     """Delete some checkpoints of each of many threads."""
-    groups = list(victims.values())
-    for start in range(0, len(groups), THREADS_AT_ONCE):
-        some = groups[start : start + THREADS_AT_ONCE]
+    for some in batched(list(victims.values()), THREADS_AT_ONCE):
         yield from gather(delete_some(context, each) for each in some)
 
 
@@ -115,9 +113,7 @@ def prune(context: Context, thread_ids: Sequence[str], strategy: str) -> Plan[No
         raise InvalidConfigError(
             f"prune has no strategy {strategy!r}: it knows 'keep_latest' and 'delete' (or 'delete_all')."
         )
-    unique = list(dict.fromkeys(thread_ids))
-    for start in range(0, len(unique), THREADS_AT_ONCE):
-        some = unique[start : start + THREADS_AT_ONCE]
+    for some in batched(list(dict.fromkeys(thread_ids)), THREADS_AT_ONCE):
         plans: list[Plan[Any]] = [
             prune_thread(context, each, latest) if strategy == "keep_latest" else delete_thread(context, each)
             for each in some
@@ -147,6 +143,8 @@ def prune_thread(
     if not dry_run and kept is None:
         yield from _delete_listed(context, listed)
     elif not dry_run:
+        # The newest object's time has passed by the store's clock. But while objects of failed puts are left,
+        # even expired tombstones must stay: they tell readers why lenders are missing.
         written = (entry.modified.timestamp() for folder in listed for entry in folder.entries)
         yield from delete_some(context, victims, now=0 if never else int(max(written, default=0)))
     return victims
@@ -188,7 +186,7 @@ def delete_keys(keys: Sequence[str]) -> Plan[None]:
 
 def delete_versions(versions: Sequence[tuple[str, str]]) -> Plan[None]:
     """Delete versions or delete markers permanently, in this order, each a key and a version id."""
-    from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions  # for those who use it alone
+    from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions  # unused in most processes
 
     yield from _in_batches(DeleteVersions, versions, "s3:DeleteObjectVersion")
 
@@ -196,14 +194,14 @@ def delete_versions(versions: Sequence[tuple[str, str]]) -> Plan[None]:
 def _in_batches(
     request: Callable[[tuple[T, ...]], Request[Deletion]], targets: Sequence[T], action: str
 ) -> Plan[None]:
-    for start in range(0, len(targets), _BATCH):
-        batch = tuple(targets[start : start + _BATCH])
-        answer = yield from ask(request(batch))
+    tried = 0
+    for batch in batched(targets, _BATCH):
+        answer = yield from ask(request(tuple(batch)))
+        tried += len(batch)
         failed = [each for each in answer.failed if each[1] not in _GONE]
         if not failed:
             continue
         key, code, message = failed[0]
-        tried = start + len(batch)
         reason = (
             f"{len(failed)} of {tried} objects could not be deleted ({code}: {message}); the other "
             f"{tried - len(failed)} were. Deleting again goes on where this stopped"

@@ -17,7 +17,7 @@ from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.load import error_context, load_heads
 from langgraph_checkpoint_s3.plans.place import Place
-from langgraph_checkpoint_s3.plans.plan import Plan
+from langgraph_checkpoint_s3.plans.plan import Plan, batched
 from langgraph_checkpoint_s3.plans.scan import Folder
 
 _AT_ONCE: Final = 256
@@ -54,8 +54,7 @@ def _needed(
     # Channels whose values are still to be found, each set with the ancestor at which to go on.
     paths: list[tuple[Place | None, AbstractSet[str]]] = []
     concerned = [place for place in _descendants(parents, there.keys() - kept) if place in kept]
-    for start in range(0, len(concerned), _AT_ONCE):
-        places = concerned[start : start + _AT_ONCE]
+    for places in batched(concerned, _AT_ONCE):
         some = [there[place] for place in places]
         for place, record in zip(places, (yield from _heads(context, some, versions=True)), strict=True):
             stored[place] = frozenset(record.channels)
@@ -77,9 +76,7 @@ def _needed(
             else:
                 unread.append(ancestor)
         # Values are usually many steps up, so the next ancestors are read in the same round trip.
-        places = _upwards(parents, unread, there.keys() - stored.keys(), window)
-        for start in range(0, len(places), _AT_ONCE):
-            part = places[start : start + _AT_ONCE]
+        for part in batched(_upwards(parents, unread, there.keys() - stored.keys(), window), _AT_ONCE):
             records = yield from _heads(context, [there[place] for place in part])
             stored |= {place: frozenset(record.channels) for place, record in zip(part, records, strict=True)}
         paths = [(parents[place], wanted[place] - stored[place]) for place in unread]
@@ -105,8 +102,7 @@ def _parents(context: Context, there: Mapping[Place, Folder]) -> Plan[dict[Place
             parents[place] = _parent(place, named.pop())
         else:
             unclear.append(place)
-    for start in range(0, len(unclear), _AT_ONCE):
-        places = unclear[start : start + _AT_ONCE]
+    for places in batched(unclear, _AT_ONCE):
         records = yield from _heads(context, [there[place] for place in places])
         for place, record in zip(places, records, strict=True):
             parents[place] = _parent(place, record.parent)

@@ -69,13 +69,13 @@ class Listing:
             self._before = optional_id(before_id, "checkpoint_id") or None
         self._left = limit
         self._window = _FIRST_WINDOW
-        self._largest = 0  # size of a state so far; objects may be small because they borrow
+        self._largest = 0  # state so far, in bytes; an object that borrows is smaller than its state
         self._streams: list[_Stream] | None = None
         self._exhausted = False
 
     @property
     def done(self) -> bool:
-        """Whether all checkpoints were returned."""
+        """`True` once all checkpoints were returned."""
         return self._exhausted or (self._left is not None and self._left <= 0)
 
     def page(self) -> Plan[list[CheckpointTuple]]:
@@ -149,12 +149,12 @@ class Listing:
                 self._exhausted = True
                 break
             folder = first.folders.popleft()
-            if self._admits(folder):
+            if self._may_match(folder):
                 chosen.append(folder)
                 size += max(self._largest, sum(entry.size for entry in folder.entries))
         return chosen
 
-    def _admits(self, folder: Folder) -> bool:
+    def _may_match(self, folder: Folder) -> bool:
         wanted = self._place.checkpoint_id if self._place else None
         if not folder.checkpoints or (wanted is not None and folder.checkpoint_id != wanted):
             return False

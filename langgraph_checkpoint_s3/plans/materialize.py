@@ -17,7 +17,7 @@ from langgraph_checkpoint_s3.format.tombstones import Reason
 from langgraph_checkpoint_s3.plans.borrowed import lender_keys
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.load import Loaded, error_context, load, open_body, read_heads
-from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, batched, gather
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan
 from langgraph_checkpoint_s3.plans.tombstones import (
     DELETION_WAIT,
@@ -71,8 +71,7 @@ def materialize_borrowers(
         if (record := records.get(entry.key)) is not None
         and not keys.isdisjoint(lender_keys(folder.namespace, record))
     ]
-    for start in range(0, len(affected), _AT_ONCE):
-        some = affected[start : start + _AT_ONCE]
+    for some in batched(affected, _AT_ONCE):
         found = yield from gather(_materialize(context, folder, entry, keys) for folder, entry in some)
         writes = [(len(each.body), _rewrite(context, each, keys)) for each in found if each is not None]
         yield from write_all(writes, context.sizes)
@@ -118,12 +117,11 @@ def without_checkpoints(folders: Iterable[Folder], keys: AbstractSet[str]) -> li
 
 
 def _read_records(
-    context: Context, some: Sequence[tuple[Folder, Entry]]
+    context: Context, checkpoints: Sequence[tuple[Folder, Entry]]
 ) -> Plan[dict[str, CheckpointRecord]]:
     """Read the heads of checkpoints, by key. Checkpoints that are gone are left out."""
     records: dict[str, CheckpointRecord] = {}
-    for start in range(0, len(some), _HEADS_AT_ONCE):
-        window = some[start : start + _HEADS_AT_ONCE]
+    for window in batched(checkpoints, _HEADS_AT_ONCE):
         bodies = yield from read_heads(context, [entry for _, entry in window])
         for folder, entry in window:
             body = bodies[entry.key]

@@ -71,7 +71,7 @@ class ParentCache:
 
     @property
     def may_borrow(self) -> bool:
-        """Whether this process can read tombstones, without which it must not borrow."""
+        """`False` if this process can't read tombstones, without which it must not borrow."""
         return not self.states.recall(_NO_TOMBSTONES)
 
     def disable_borrowing(self) -> None:

@@ -59,7 +59,7 @@ class Place:
         Raises:
             InvalidKeyError: None is given.
         """
-        return self.checkpoint_id or required_id(self.checkpoint_id)
+        return required_id(None) if self.checkpoint_id is None else self.checkpoint_id
 
     def with_id(self, checkpoint_id: str | None) -> Place:
         """Return another checkpoint of the same namespace."""

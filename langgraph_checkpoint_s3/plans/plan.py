@@ -17,7 +17,7 @@ Five rules:
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar, cast, overload
 
@@ -45,6 +45,11 @@ def ask_all(requests: Iterable[Request[A]]) -> Plan[list[A]]:
         return []
     answers = yield batch
     return cast("list[A]", answers)
+
+
+def batched(items: Sequence[A], size: int) -> Iterator[Sequence[A]]:
+    """Split a sequence into slices of at most `size` items."""
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 @dataclass(frozen=True, slots=True)

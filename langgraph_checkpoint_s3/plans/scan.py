@@ -174,7 +174,7 @@ class Scan:
 
     @property
     def done(self) -> bool:
-        """Whether everything was read."""
+        """`True` once everything was read."""
         return self._pages.done
 
     def more(self) -> Plan[list[Folder]]:
@@ -231,7 +231,7 @@ def latest(folders: Iterable[Folder]) -> list[Folder]:
 
 def uploads(prefix: str) -> Plan[list[Upload]]:
     """List the unfinished multipart uploads of the keys below a prefix."""
-    from langgraph_checkpoint_s3.s3.admin_requests import ListUploads
+    from langgraph_checkpoint_s3.s3.admin_requests import ListUploads  # unused in most processes
 
     page = yield from ask(ListUploads(prefix))
     found = list(page.uploads)
@@ -243,7 +243,7 @@ def uploads(prefix: str) -> Plan[list[Upload]]:
 
 def versions(prefix: str) -> Plan[list[Version]]:
     """List the versions and delete markers of the keys below a prefix, by key, the newest first."""
-    from langgraph_checkpoint_s3.s3.admin_requests import ListVersions
+    from langgraph_checkpoint_s3.s3.admin_requests import ListVersions  # unused in most processes
 
     page = yield from ask(ListVersions(prefix, PAGE))
     found = list(page.versions)
