@@ -24,7 +24,7 @@ from langgraph_checkpoint_s3.s3.requests import (
 )
 
 MARGIN: Final = 2.0
-"""Seconds for which other processes wait beyond a lease's ttl."""
+"""Seconds for which other processes wait beyond a ttl, since the store's headers have whole seconds."""
 _NO_ETAG: Final = "0" * 32
 """An ETag that matches no object."""
 _TRIES: Final = 5

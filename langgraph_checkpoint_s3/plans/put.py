@@ -124,7 +124,7 @@ def put(
     etag, moment = (outcome.etag, outcome.at) if isinstance(outcome, Stored) else ("", None)
     if problem is not None:
         yield from _rewrite(context, made.key, made.materialized(context.compression), etag)
-        context.parent_cache.drop(namespace, parent.checkpoint_id)
+        context.parent_cache.drop(namespace, parent.checkpoint_id)  # its lenders are going
     elif context.borrow:
         stored = Parent(made.known.stored_at(moment), made.key, etag)
         context.parent_cache.add(namespace, stored, replaces=parent.checkpoint_id)

@@ -196,7 +196,7 @@ def windows(stages: Iterable[Sequence[Entry]]) -> Iterator[list[Entry]]:
 
 
 def fetch_now(now: GetObject, sizes: Sizes) -> Plan[Body | NotFound]:
-    """Read a whole object from the store, past listings and the cache; in parts, if it is larger than one."""
+    """Read a whole object from the store, bypassing the cache; in parts, if it is larger than one."""
     for _ in range(_READ_TRIES):
         head = yield from ask(replace(now, length=sizes.part_size))
         if isinstance(head, NotFound) or len(head.data) == head.size:
