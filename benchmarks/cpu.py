@@ -17,9 +17,9 @@ from langgraph.checkpoint.base import CheckpointMetadata
 from benchmarks.changes import CASES
 from benchmarks.instant import Instant, checkpoint_of
 from benchmarks.measured import Measured, paired
-from langgraph_checkpoint_s3.plans import load
+from langgraph_checkpoint_s3.plans import get_tuple
 from langgraph_checkpoint_s3.plans import put as put_plans
-from langgraph_checkpoint_s3.plans.context import Address
+from langgraph_checkpoint_s3.plans.place import Place
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -65,11 +65,11 @@ def operations(size: int, *, borrow: bool) -> Iterator[Operation]:
     namespace = bucket.context.layout.namespace("1", "")
     first, second = checkpoint_of(parent, 1), checkpoint_of(child, 2)
     where = bucket.run(put_plans.put(bucket.context, _CONFIG, first, _METADATA, ["messages"], now()))
-    known = bucket.context.memory.parent(namespace, first["id"])
+    known = bucket.context.parent_cache.parent(namespace, first["id"])
 
     def put() -> None:
         if known:
-            bucket.context.memory.keep(namespace, known)  # who writes a child forgets its parent
+            bucket.context.parent_cache.add(namespace, known)  # who writes a child forgets its parent
         bucket.run(put_plans.put(bucket.context, where, second, _METADATA, ["messages"], now()))
 
     def put_writes() -> None:
@@ -87,7 +87,7 @@ def operations(size: int, *, borrow: bool) -> Iterator[Operation]:
         reading.run(put_plans.put(reading.context, _CONFIG, second, _METADATA, ["messages"], now()))
 
         def get(reading: Instant = reading) -> None:
-            assert reading.run(load.get_tuple(reading.context, Address.of(_CONFIG)))
+            assert reading.run(get_tuple.get_tuple(reading.context, Place.of(_CONFIG)))
 
         yield Operation(what, get, lambda: _unpack(serde, packed))
 

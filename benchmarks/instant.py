@@ -90,7 +90,7 @@ class Instant:
         raise AssertionError(f"{type(request).__name__} isn't known here")
 
     def _get(self, request: GetObject) -> Body:
-        bodies = self.context.memory.bodies
+        bodies = self.context.parent_cache.bodies
         known = bodies.recall(request) if self._cached else None
         if known is None:
             whole = self.objects[request.key]

@@ -144,7 +144,7 @@ class Mover:
 
     def forget(self) -> None:
         """Have the saver forget all that it remembers; its connections stay."""
-        self._saver.internals[1].memory.clear()
+        self._saver.internals[1].parent_cache.clear()
 
     def _close(self) -> None:
         if self._loop:

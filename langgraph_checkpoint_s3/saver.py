@@ -22,15 +22,15 @@ from langgraph_checkpoint_s3.format.ids import (
     unique_thread_ids,
 )
 from langgraph_checkpoint_s3.format.serialization import COALESCE_BELOW, estimate_size
-from langgraph_checkpoint_s3.plans import delete, load, put
-from langgraph_checkpoint_s3.plans.context import Address, before_of
+from langgraph_checkpoint_s3.plans import delete, get_tuple, put
+from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
     from langgraph_checkpoint_s3.plans.list_checkpoints import Listing
-    from langgraph_checkpoint_s3.plans.put import Written
+    from langgraph_checkpoint_s3.plans.put import PreparedWrites
 
 
 class S3Saver(BaseS3Saver):
@@ -85,11 +85,11 @@ class S3Saver(BaseS3Saver):
             CorruptObjectError: An object is damaged, or not ours.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        return self._store.run(load.get_tuple(self._context(), Address.of(config)))
+        return self._store.run(get_tuple.get_tuple(self._context(), Place.of(config)))
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """`get_tuple`, as a coroutine."""
-        return await self._store.arun(load.get_tuple(self._context(), Address.of(config)))
+        return await self._store.arun(get_tuple.get_tuple(self._context(), Place.of(config)))
 
     def list(
         self,
@@ -353,8 +353,7 @@ class S3Saver(BaseS3Saver):
     ) -> Listing:
         from langgraph_checkpoint_s3.plans.list_checkpoints import Listing
 
-        address = None if config is None or config == {} else Address.of(config)
-        return Listing(self._context(), address, filter, before_of(before), limit)
+        return Listing(self._context(), config, filter, before, limit)
 
     def _pages(self, listing: Listing) -> Iterator[CheckpointTuple]:
         while not listing.done:
@@ -376,12 +375,14 @@ class S3Saver(BaseS3Saver):
 
     def _joint(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
-    ) -> tuple[Callable[[], tuple[Address, Written]], Callable[[Sequence[Written]], Plan[None]], str]:
+    ) -> tuple[
+        Callable[[], tuple[Place, PreparedWrites]], Callable[[Sequence[PreparedWrites]], Plan[None]], str
+    ]:
         context = self._context()
 
-        def make() -> tuple[Address, Written]:
-            call = put.written(context, config, writes, task_id, task_path)
-            return call.address, call
+        def make() -> tuple[Place, PreparedWrites]:
+            call = put.prepare_writes(context, config, writes, task_id, task_path)
+            return call.place, call
 
         return make, lambda calls: put.put_writes(context, calls, self._now()), "put_writes"
 
@@ -391,7 +392,7 @@ class S3Saver(BaseS3Saver):
         from langgraph_checkpoint_s3.plans import delta_history
 
         return delta_history.delta_history(
-            self._context(), Address.of(config), list(require_iterable(channels, "channels"))
+            self._context(), Place.of(config), list(require_iterable(channels, "channels"))
         )
 
     def _copy(self, source: str, target: str) -> Plan[None]:

@@ -1,7 +1,8 @@
-"""What each operation asks of S3, in what order. No I/O: a plan yields requests and is sent answers.
+"""The saver's operations as plans: which requests they send, in which order. No I/O.
 
-`plan.py` says what a plan is. `transfer.py` moves whole objects (multipart, ranges), `scan.py` lists
-and groups keys by checkpoint; the others are the saver's operations: `put.py` (put, put_writes),
-`load.py` (get_tuple), `list_checkpoints.py` (list), `delta_history.py` (delta channels), `delete.py`
-(delete_thread, delete_for_runs, prune), `copy_thread.py` (copy_thread) and `setup.py`.
+`plan.py` defines plans, `context.py` and `place.py` their common arguments. `scan.py` lists and groups keys,
+`transfer.py` moves whole objects, `load.py` and `borrowed.py` read checkpoints, and `tombstones.py` and
+`materialize.py` protect borrowers from deletions. The operations are `put.py` with `special_writes.py`,
+`get_tuple.py`, `list_checkpoints.py`, `delta_history.py`, `delete.py` with `delta_ancestors.py`,
+`copy_thread.py`, `lease.py` and `setup.py`.
 """

@@ -1,7 +1,7 @@
-"""Reads what checkpoints borrow: the frames that lie in earlier checkpoints' objects.
+"""Borrowed frames: those that are stored in the objects of earlier checkpoints.
 
-All of them come in one round trip, by object. Where one is gone, the reader looks again (`load.py`): the
-borrower may have been rewritten just before its lender was deleted.
+They are read in one round trip. If one is missing, `load.py` reads the borrower again, since it may have been
+rewritten just before its lender was deleted.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import Body, GetObject, NotFound
 
 _GAP = 64 * 1024
-"""Bytes between two frames of an object that are rather read than asked around."""
+"""Two frames of an object with a gap of at most this many bytes are read in one request."""
 
 
 @dataclass(frozen=True, slots=True)
 class _FrameRef:
-    """A frame that is needed, and by whom."""
+    """A borrowed frame, and the container that needs it."""
 
     key: str
     frame: Frame
@@ -35,28 +35,24 @@ class _FrameRef:
 
 
 def lender_key(namespace: str, frame: Frame) -> str | None:
-    """The key of the object that a frame lies in, if it is lent.
-
-    Args:
-        namespace: The borrower's namespace's folder.
-        frame: The frame.
-    """
+    """Return the key of the object that a frame is borrowed from, in the borrower's namespace's folder."""
     return Layout.sibling(namespace, *frame.lender[:2]) if frame.lender else None
 
 
 def lender_keys(namespace: str, record: CheckpointRecord) -> set[str]:
-    """Return the keys of the objects that a checkpoint borrows from.
-
-    Args:
-        namespace: Its namespace's folder.
-        record: The checkpoint.
-    """
+    """Return the keys of the objects that a checkpoint borrows from, given its namespace's folder."""
     return {key for frame in record.container.frames if (key := lender_key(namespace, frame)) is not None}
 
 
 def missing(record: CheckpointRecord) -> list[int]:
-    """The lent frames that a checkpoint still needs."""
+    """Return the numbers of the borrowed frames that a checkpoint still lacks."""
     return record.container.missing(record.all_values())
+
+
+def missing_lenders(namespace: str, record: CheckpointRecord) -> list[str]:
+    """Return the keys of the objects with the frames that a checkpoint still lacks."""
+    frames = record.container.frames
+    return list(dict.fromkeys(key for n in missing(record) if (key := lender_key(namespace, frames[n]))))
 
 
 def fetch_borrowed(
@@ -64,12 +60,12 @@ def fetch_borrowed(
     records: Iterable[tuple[str, CheckpointRecord]],
     past: Mapping[str, str] | None = None,
 ) -> Plan[None]:
-    """Bring in lent frames, as far as they are there and sound.
+    """Read the frames that checkpoints borrow, as far as they exist and are intact.
 
     Args:
         context: The saver's.
-        records: Checkpoints, each with its namespace's folder.
-        past: Of which lenders to read which versions, and of no others; by default, all as they are now.
+        records: The checkpoints, each with its namespace's folder.
+        past: The version to read of each lender, by key; others aren't read. By default, all current ones.
     """
     loans: list[_FrameRef] = []
     lent = list(records)
@@ -80,7 +76,7 @@ def fetch_borrowed(
             if key is None or (past is not None and key not in past):
                 continue
             loan = _FrameRef(key, frame, record.container, number)
-            stored = context.memory.frame(loan.key, frame)
+            stored = context.parent_cache.frame(loan.key, frame)
             if (stored is None or not record.container.add_frame(number, stored)) and frame.stored:
                 loans.append(loan)
     if context.key_cache is not None:
@@ -90,28 +86,22 @@ def fetch_borrowed(
     answers = yield from ask_all(request for _, requests in spans for request in requests)
     position = 0
     for group, requests in spans:
-        data = _joined(answers[position : position + len(requests)])
+        data = _join(answers[position : position + len(requests)])
         position += len(requests)
         for loan in group:
             start = loan.frame.offset - requests[0].first
             stored = data[start : start + loan.frame.stored]
             if loan.container.add_frame(loan.number, stored):
-                context.memory.keep_frame(loan.key, loan.frame, stored)
+                context.parent_cache.add_frame(loan.key, loan.frame, stored)
 
 
 def fetch_borrowed_past(context: Context, namespace: str, record: CheckpointRecord) -> Plan[None]:
-    """Bring in lent frames from old versions of their lenders, the newest first, as far as there are any.
+    """Read missing borrowed frames from old versions of the lenders, newest first.
 
-    A lender may have been rewritten, or overwritten, since: the frames' CRCs tell which version is right.
-
-    Args:
-        context: The saver's.
-        namespace: The checkpoint's namespace's folder.
-        record: The checkpoint.
+    A lender may have been rewritten or overwritten since. The frames' CRCs tell which version is right.
     """
-    frames = record.container.frames
-    keys = list(dict.fromkeys(key for n in missing(record) if (key := lender_key(namespace, frames[n]))))
-    listed = yield from gather(versions(key) for key in keys)  # also of keys that go on behind it
+    keys = missing_lenders(namespace, record)
+    listed = yield from gather(versions(key) for key in keys)  # including longer keys that begin with it
     old = {
         key: [each.version_id for each in found if each.key == key and not each.marker and not each.latest]
         for key, found in zip(keys, listed, strict=True)
@@ -124,7 +114,7 @@ def fetch_borrowed_past(context: Context, namespace: str, record: CheckpointReco
 def _spans(
     loans: Sequence[_FrameRef], sizes: Sizes, past: Mapping[str, str]
 ) -> Iterator[tuple[list[_FrameRef], list[GetObject]]]:
-    """What to ask for: neighbours of one object together, and what is long in parts."""
+    """Group frames that are close together in an object, with the requests for each group."""
     group: list[_FrameRef] = []
     end = 0
     for loan in sorted(loans, key=lambda each: (each.key, each.frame.offset)):
@@ -146,8 +136,8 @@ def _requests(group: Sequence[_FrameRef], end: int, sizes: Sizes, past: Mapping[
     ]
 
 
-def _joined(answers: Sequence[Body | NotFound]) -> bytes:
-    """A span's bytes; none where some are missing. That they are the right ones, their CRCs tell."""
+def _join(answers: Sequence[Body | NotFound]) -> bytes:
+    """Join the parts of a group; no bytes if one is missing. CRCs later tell whether they are right."""
     if len(answers) == 1 and isinstance(answers[0], Body):
         return answers[0].data
     parts = [answer.data for answer in answers if isinstance(answer, Body)]

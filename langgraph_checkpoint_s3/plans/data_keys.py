@@ -1,24 +1,24 @@
-"""Asks the key provider for what is about to be needed: the key to write with, and those of what was read."""
+"""Requests to the key provider: the key to write with, and the keys of objects that were read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from langgraph_checkpoint_s3.crypto.key_cache import KeyCache
 from langgraph_checkpoint_s3.crypto.provider import DataKey, KeyProvider, KeyRef
 from langgraph_checkpoint_s3.errors import DecryptionError, S3CheckpointError
 from langgraph_checkpoint_s3.format.container import object_key_ref
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all
+from langgraph_checkpoint_s3.plans.plan import Ended, Plan, advance, ask, ask_all
 from langgraph_checkpoint_s3.s3.requests import Attempted, Body, Call, Failure, NotFound
 
 T = TypeVar("T")
 
 
 def key_to_write(context: Context) -> Plan[KeyRef | None]:
-    """The key to encrypt with; `None` where nothing is encrypted."""
+    """Return the key to encrypt with; `None` if the saver doesn't encrypt."""
     if context.key_cache is None:
         return None
     key = context.key_cache.current
@@ -29,11 +29,9 @@ def key_to_write(context: Context) -> Plan[KeyRef | None]:
 
 
 def unlock(context: Context, bodies: Iterable[Body | NotFound]) -> Plan[None]:
-    """Have the keys at hand that objects need, those at least that can be had.
+    """Fetch the keys of objects, given them or their beginnings, into the key cache.
 
-    Args:
-        context: The saver's.
-        bodies: What was read of them, from their beginnings on.
+    If the provider lacks a key, opening its object fails with the reason.
     """
     if context.key_cache is not None:
         found = (body.data for body in bodies if isinstance(body, Body))
@@ -41,13 +39,13 @@ def unlock(context: Context, bodies: Iterable[Body | NotFound]) -> Plan[None]:
 
 
 def unlock_objects(key_cache: KeyCache, objects: Iterable[bytes]) -> Plan[None]:
-    """Have the keys of objects at hand, of which there are at least the beginnings."""
+    """Fetch the keys of objects into the key cache, given the objects or their beginnings."""
     refs = (object_key_ref(data) for data in objects)
     yield from unlock_keys(key_cache, (ref for ref in refs if ref is not None))
 
 
 def unlock_keys(key_cache: KeyCache, refs: Iterable[KeyRef]) -> Plan[None]:
-    """Have keys at hand, those at least that can be had: who needs another one is told why it isn't there."""
+    """Fetch keys into the key cache. For a key that isn't available, the cache keeps the reason."""
     lacking = key_cache.missing(refs)
     answers = yield from ask_all(
         Attempted(Call(partial(_unlocked, key_cache.provider, ref))) for ref in lacking
@@ -62,16 +60,11 @@ def unlock_keys(key_cache: KeyCache, refs: Iterable[KeyRef]) -> Plan[None]:
 
 
 def run_calls(plan: Plan[T]) -> T:
-    """Run a plan that asks for keys alone, here and now."""
+    """Run a plan that only asks for keys, in this thread."""
     answers: list[Any] | None = None
-    while True:
-        try:
-            batch: Any = next(plan) if answers is None else plan.send(answers)
-        except StopIteration as stop:
-            found: T = stop.value
-            return found
+    while not isinstance(step := advance(plan, answers), Ended):
         answers = []
-        for request in batch:
+        for request in step:
             try:
                 call: Any = request.request if isinstance(request, Attempted) else request
                 answers.append(call.function())
@@ -79,6 +72,7 @@ def run_calls(plan: Plan[T]) -> T:
                 if not isinstance(request, Attempted):
                     raise
                 answers.append(Failure(error))
+    return cast("T", step.result)
 
 
 def _current(provider: KeyProvider) -> DataKey:

@@ -1,124 +1,118 @@
-"""What can go when some checkpoints stay: all others, but for what their delta channels are rebuilt from.
+"""The checkpoints that can be deleted when some are kept: all others, except for ancestors that those need.
 
 LangGraph counts, for each delta channel, the updates since its last stored value. A channel with a count
-and a version, but no value of its own, is rebuilt from the writes of its ancestors, back to the nearest
-one with a value. Each of those must stay, for every checkpoint that does: so what each wants goes up from
-child to parent, through those that stay and those that then have to, until it is found.
+and a version, but no value of its own, is rebuilt from the writes of the checkpoint's ancestors, back to the
+nearest one with a value. All of these ancestors must stay. So the search for each kept checkpoint's channels
+goes from child to parent until it has found their values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Final, TypeAlias
+from typing import Final
 
 from langgraph_checkpoint_s3.errors import ConflictError
 from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.load import error_context, peek
-from langgraph_checkpoint_s3.plans.plan import Plan
+from langgraph_checkpoint_s3.plans.load import error_context, load_heads
+from langgraph_checkpoint_s3.plans.place import Place
+from langgraph_checkpoint_s3.plans.plan import Plan, batched
 from langgraph_checkpoint_s3.plans.scan import Folder
 
 _AT_ONCE: Final = 256
 _FIRST_WINDOW: Final = 8
 _LAST_WINDOW: Final = 256
 
-_Name: TypeAlias = tuple[str, str]
-"""A checkpoint: its namespace's folder and its id."""
 
+def deletable(context: Context, folders: Sequence[Folder], keep: Iterable[Folder]) -> Plan[list[Folder]]:
+    """Return the checkpoints that can be deleted, in the listing's order, except for writes without one.
 
-def deletable(context: Context, folders: Sequence[Folder], stay: Iterable[Folder]) -> Plan[list[Folder]]:
-    """The checkpoints that can go, in the listing's order. Writes without a checkpoint aren't among them.
-
-    Reads the heads of those that stay and descend from one that may go, and of what they are rebuilt from.
+    The heads of kept checkpoints that descend from others are read, and those of the ancestors they need.
 
     Args:
         context: The saver's.
         folders: All folders of the namespaces concerned.
-        stay: Those of them that stay in any case.
+        keep: The folders to keep in any case.
 
     Raises:
         ConflictError: One of them was deleted meanwhile.
     """
-    there = {_name(folder): folder for folder in folders if folder.checkpoints}
-    kept = {_name(folder) for folder in stay} & there.keys()
+    there = {folder.place: folder for folder in folders if folder.checkpoints}
+    kept = {folder.place for folder in keep} & there.keys()
     needed = (yield from _needed(context, there, kept)) if 0 < len(kept) < len(there) else set()
-    return [folder for name, folder in there.items() if name not in kept and name not in needed]
+    return [folder for place, folder in there.items() if place not in kept and place not in needed]
 
 
 def _needed(
-    context: Context, there: Mapping[_Name, Folder], kept: AbstractSet[_Name]
-) -> Plan[AbstractSet[_Name]]:
-    """The checkpoints that the delta channels of the kept ones are rebuilt from."""
+    context: Context, there: Mapping[Place, Folder], kept: AbstractSet[Place]
+) -> Plan[AbstractSet[Place]]:
+    """Return the checkpoints that the delta channels of the kept ones are rebuilt from."""
     parents = yield from _parents(context, there)
-    stored: dict[_Name, AbstractSet[str]] = {}
-    wanted: dict[_Name, set[str]] = {}
-    # What is looked for, and where to go on looking for it.
-    paths: list[tuple[_Name | None, AbstractSet[str]]] = []
-    concerned = [name for name in _descendants(parents, there.keys() - kept) if name in kept]
-    for start in range(0, len(concerned), _AT_ONCE):
-        names = concerned[start : start + _AT_ONCE]
-        some = [there[name] for name in names]
-        for name, record in zip(names, (yield from _heads(context, some, versions=True)), strict=True):
-            stored[name] = frozenset(record.channels)
-            with error_context(there[name].key):
-                paths.append((parents[name], _rebuilt(context, record)))
+    stored: dict[Place, AbstractSet[str]] = {}
+    wanted: dict[Place, set[str]] = {}
+    # Channels whose values are still to be found, each set with the ancestor at which to go on.
+    paths: list[tuple[Place | None, AbstractSet[str]]] = []
+    concerned = [place for place in _descendants(parents, there.keys() - kept) if place in kept]
+    for places in batched(concerned, _AT_ONCE):
+        some = [there[place] for place in places]
+        for place, record in zip(places, (yield from _heads(context, some, versions=True)), strict=True):
+            stored[place] = frozenset(record.channels)
+            with error_context(there[place].key):
+                paths.append((parents[place], _rebuilt(context, record)))
     window = _FIRST_WINDOW
     while paths:
-        unread: list[_Name] = []
+        unread: list[Place] = []
         while paths:
-            place, channels = paths.pop()
-            if place is None or place not in there:
+            ancestor, channels = paths.pop()
+            if ancestor is None or ancestor not in there:
                 continue
-            new = channels - wanted.get(place, set())
+            new = channels - wanted.get(ancestor, set())
             if not new:
                 continue
-            wanted.setdefault(place, set()).update(new)
-            if place in stored:
-                paths.append((parents[place], new - stored[place]))
+            wanted.setdefault(ancestor, set()).update(new)
+            if ancestor in stored:
+                paths.append((parents[ancestor], new - stored[ancestor]))
             else:
-                unread.append(place)
-        # The way is long, as a rule: the next ones up are read as well.
-        names = _upwards(parents, unread, there.keys() - stored.keys(), window)
-        for start in range(0, len(names), _AT_ONCE):
-            part = names[start : start + _AT_ONCE]
-            records = yield from _heads(context, [there[name] for name in part])
-            stored |= {name: frozenset(record.channels) for name, record in zip(part, records, strict=True)}
-        paths = [(parents[name], wanted[name] - stored[name]) for name in unread]
+                unread.append(ancestor)
+        # Values are usually many steps up, so the next ancestors are read in the same round trip.
+        for part in batched(_upwards(parents, unread, there.keys() - stored.keys(), window), _AT_ONCE):
+            records = yield from _heads(context, [there[place] for place in part])
+            stored |= {place: frozenset(record.channels) for place, record in zip(part, records, strict=True)}
+        paths = [(parents[place], wanted[place] - stored[place]) for place in unread]
         window = min(2 * window, _LAST_WINDOW)
     return wanted.keys()
 
 
 def _rebuilt(context: Context, record: CheckpointRecord) -> AbstractSet[str]:
-    """The delta channels of a checkpoint that have no value of their own."""
+    """Return the delta channels of a checkpoint that have no stored value of their own."""
     counters = record.metadata(context.serde).get("counters_since_delta_snapshot") or {}
     if not counters:
         return frozenset()
     return (record.versions(context.serde).keys() & counters) - record.channels.keys()
 
 
-def _parents(context: Context, there: Mapping[_Name, Folder]) -> Plan[dict[_Name, _Name | None]]:
-    """Each checkpoint's parent. Of one that was put twice, the objects say which one counts."""
-    parents: dict[_Name, _Name | None] = {}
-    unclear: list[_Name] = []
-    for name, folder in there.items():
+def _parents(context: Context, there: Mapping[Place, Folder]) -> Plan[dict[Place, Place | None]]:
+    """Return each checkpoint's parent. If an id was put twice, the objects tell which one counts."""
+    parents: dict[Place, Place | None] = {}
+    unclear: list[Place] = []
+    for place, folder in there.items():
         named = {leaf.parent for leaf in folder.leaves}
         if len(named) == 1:
-            parents[name] = _beside(name, named.pop())
+            parents[place] = _parent(place, named.pop())
         else:
-            unclear.append(name)
-    for start in range(0, len(unclear), _AT_ONCE):
-        names = unclear[start : start + _AT_ONCE]
-        records = yield from _heads(context, [there[name] for name in names])
-        for name, record in zip(names, records, strict=True):
-            parents[name] = _beside(name, record.parent)
+            unclear.append(place)
+    for places in batched(unclear, _AT_ONCE):
+        records = yield from _heads(context, [there[place] for place in places])
+        for place, record in zip(places, records, strict=True):
+            parents[place] = _parent(place, record.parent)
     return parents
 
 
 def _heads(
     context: Context, folders: Sequence[Folder], *, versions: bool = False
 ) -> Plan[list[CheckpointRecord]]:
-    records = yield from peek(context, folders, versions=versions)
+    records = yield from load_heads(context, folders, versions=versions)
     found = [record for record in records if record is not None]
     if len(found) < len(folders):
         key = folders[records.index(None)].key
@@ -126,20 +120,16 @@ def _heads(
     return found
 
 
-def _name(folder: Folder) -> _Name:
-    return folder.namespace, folder.checkpoint_id
+def _parent(child: Place, parent_id: str | None) -> Place | None:
+    return None if parent_id is None else child.with_id(parent_id)
 
 
-def _beside(name: _Name, checkpoint_id: str | None) -> _Name | None:
-    return None if checkpoint_id is None else (name[0], checkpoint_id)
-
-
-def _descendants(parents: Mapping[_Name, _Name | None], ancestors: Iterable[_Name]) -> list[_Name]:
-    children: dict[_Name, list[_Name]] = {}
-    for name, parent in parents.items():
+def _descendants(parents: Mapping[Place, Place | None], ancestors: Iterable[Place]) -> list[Place]:
+    children: dict[Place, list[Place]] = {}
+    for place, parent in parents.items():
         if parent is not None:
-            children.setdefault(parent, []).append(name)
-    found: dict[_Name, None] = {}
+            children.setdefault(parent, []).append(place)
+    found: dict[Place, None] = {}
     left = list(ancestors)
     while left:
         for child in children.get(left.pop(), ()):
@@ -150,15 +140,15 @@ def _descendants(parents: Mapping[_Name, _Name | None], ancestors: Iterable[_Nam
 
 
 def _upwards(
-    parents: Mapping[_Name, _Name | None], starts: Iterable[_Name], among: Collection[_Name], count: int
-) -> list[_Name]:
-    """These, and of each the next ancestors, so many in all."""
-    found: dict[_Name, None] = {}
+    parents: Mapping[Place, Place | None], starts: Iterable[Place], among: Collection[Place], count: int
+) -> list[Place]:
+    """Return the starts and, for each, its next ancestors: at most `count` checkpoints per start."""
+    found: dict[Place, None] = {}
     for start in starts:
-        name: _Name | None = start
+        place: Place | None = start
         for _ in range(count):
-            if name is None or name not in among or name in found:
+            if place is None or place not in among or place in found:
                 break
-            found[name] = None
-            name = parents[name]
+            found[place] = None
+            place = parents[place]
     return list(found)

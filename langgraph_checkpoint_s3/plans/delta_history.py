@@ -1,7 +1,7 @@
-"""`get_delta_channel_history`: what a delta channel is rebuilt from.
+"""`get_delta_channel_history`: the writes and values from which delta channels are rebuilt.
 
-The walk goes from parent to parent by the keys of a listing alone, and reads the ancestors'
-heads and writes in windows that double: a depth of d costs about log2(d) round trips, not d.
+The keys of a listing tell the ancestors. Their heads and writes are read in windows that double, so a depth
+of d costs about log2(d) round trips.
 """
 
 from __future__ import annotations
@@ -15,9 +15,18 @@ from langgraph.checkpoint.base import DeltaChannelHistory, PendingWrite
 from langgraph_checkpoint_s3.errors import ConflictError
 from langgraph_checkpoint_s3.format.keys import AFTER_SLASH, encode_rank
 from langgraph_checkpoint_s3.format.writes import resolve_writes
-from langgraph_checkpoint_s3.plans.context import Address, Context
+from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.data_keys import unlock
-from langgraph_checkpoint_s3.plans.load import Loaded, error_context, find, heads, load, open_folder, peek
+from langgraph_checkpoint_s3.plans.get_tuple import find_folder
+from langgraph_checkpoint_s3.plans.load import (
+    Loaded,
+    error_context,
+    load,
+    load_heads,
+    open_folder,
+    read_heads,
+)
+from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan, gather
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan
 from langgraph_checkpoint_s3.plans.transfer import fetch
@@ -26,7 +35,7 @@ _FIRST_WINDOW: Final = 8
 _LAST_WINDOW: Final = 256
 _FIRST_PAGE: Final = 128
 _END: Final = "~"
-"""Sorts behind every rank."""
+"""Sorts after every rank."""
 
 
 class Chain:
@@ -34,13 +43,12 @@ class Chain:
 
     Args:
         context: The saver's.
-        target: The checkpoint; its own folder isn't among the ancestors.
+        target: The checkpoint.
     """
 
     def __init__(self, context: Context, target: Folder) -> None:
         self._context = context
-        address = target.address
-        self._namespace = context.layout.namespace(address.thread_id, address.namespace)
+        self._namespace = target.namespace
         self._listed = {target.checkpoint_id: target}
         self._seen = {target.checkpoint_id}
         self._last = target
@@ -50,7 +58,7 @@ class Chain:
         self._scan = self._scan_from(self._low + AFTER_SLASH)
 
     def next(self, count: int) -> Plan[list[Folder]]:
-        """Up to `count` further ancestors. The chain ends at a checkpoint that isn't there (any more)."""
+        """Return up to `count` further ancestors. The chain ends at a checkpoint that doesn't exist."""
         folders: list[Folder] = []
         while len(folders) < count and not self.done:
             parent_id = yield from self._parent_id(self._last)
@@ -66,15 +74,15 @@ class Chain:
     def _parent_id(self, folder: Folder) -> Plan[str | None]:
         if folder.leaf is not None:
             return folder.leaf.parent
-        # It was put twice, with different metadata: the objects say which one counts.
-        [record] = yield from peek(self._context, [folder])
+        # The id was put twice with different content. The objects tell which one counts.
+        [record] = yield from load_heads(self._context, [folder])
         return record.parent if record else None
 
     def _folder(self, checkpoint_id: str) -> Plan[Folder | None]:
         rank = encode_rank(checkpoint_id)
         if self._high < rank and not self._scan.done:
-            yield from self._read_on()  # ancestors are neighbours, as a rule
-        if not self._low <= rank <= self._high:  # else begin anew where it must be
+            yield from self._read_on()  # ancestors are normally close together
+        if not self._low <= rank <= self._high:  # start a new listing at its key
             self._scan = self._scan_from(rank)
             self._low, self._high = rank, ""
             while self._high < rank and not self._scan.done:
@@ -95,16 +103,16 @@ class Chain:
 
 
 def delta_history(
-    context: Context, address: Address, channels: Sequence[str]
+    context: Context, place: Place, channels: Sequence[str]
 ) -> Plan[Mapping[str, DeltaChannelHistory]]:
-    """For each channel the writes of the ancestors, oldest first, back to the nearest stored value.
+    """Return the ancestors' writes of each channel, oldest first, back to the nearest stored value.
 
     Raises:
         ConflictError: An ancestor was deleted meanwhile.
     """
     writes: dict[str, list[PendingWrite]] = {channel: [] for channel in channels}  # newest first
     seeds: dict[str, Any] = {}
-    target = (yield from find(context, address)) if channels else None
+    target = (yield from find_folder(context, place)) if channels else None
     if target is not None:
         chain = Chain(context, target)
         window = _FIRST_WINDOW
@@ -131,7 +139,7 @@ def _read(context: Context, folders: Sequence[Folder]) -> Plan[list[Loaded]]:
     """Read ancestors' heads and all of their writes, in one round trip."""
     checkpoints = [entry for folder in folders for entry in folder.checkpoints]
     pending = [entry for folder in folders for entry in folder.writes]
-    plans: list[Plan[Any]] = [heads(context, checkpoints), fetch(pending, context.sizes)]
+    plans: list[Plan[Any]] = [read_heads(context, checkpoints), fetch(pending, context.sizes)]
     bodies, answers = yield from gather(plans)
     yield from unlock(context, answers)
     bodies |= zip((entry.key for entry in pending), answers, strict=True)
@@ -142,7 +150,7 @@ def _read(context: Context, folders: Sequence[Folder]) -> Plan[list[Loaded]]:
 
 
 def _seeds(context: Context, ancestor: Loaded, channels: AbstractSet[str]) -> Plan[dict[str, Any]]:
-    """Those of the channels whose value this ancestor holds."""
+    """Return the stored values of channels that an ancestor has."""
     found = channels & ancestor.checkpoint.channels.keys()
     values = [ancestor.checkpoint.channels[channel] for channel in found]
     if ancestor.checkpoint.container.missing(values):

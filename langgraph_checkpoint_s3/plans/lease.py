@@ -1,8 +1,8 @@
-"""A lease's plans: take it, renew it, release it, and try whether the store can keep one.
+"""Plans of a lease: acquire, renew and release it, and check that the store can keep one.
 
-A lease is one object, changed by compare-and-swap alone (`CompareAndSwap`): each change names the ETag that
-was read before. Each write has an owner and a number in it, so no two have the same ETag. After a refusal,
-the object is read: owner and number tell if it was this writer's own write, whose reply got lost.
+A lease is one object that is only changed by compare-and-swap. Each version contains its owner and a number,
+so no two versions have the same ETag. After a 412 the object is read: owner and number tell whether it is
+this process's own write, whose response was lost.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from langgraph_checkpoint_s3.s3.requests import (
 )
 
 MARGIN: Final = 2.0
-"""Seconds by which a lease outlives its ttl for everybody but its holder."""
-_NOBODYS: Final = "0" * 32
-"""An ETag that no object has."""
+"""Seconds for which other processes wait beyond a ttl, since the store's headers have whole seconds."""
+_NO_ETAG: Final = "0" * 32
+"""An ETag that matches no object."""
 _TRIES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The lease is ours.
+    """A lease that this process holds.
 
     Attributes:
         token: The fencing token.
-        etag: The object's, which the next change must name.
+        etag: The object's ETag, for the next compare-and-swap.
     """
 
     token: int
@@ -45,11 +45,11 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The lease isn't ours.
+    """A lease that this process doesn't hold.
 
     Attributes:
-        holder: Whose it is, or was last; empty if its object is gone.
-        left: For how many seconds, unless it is renewed; 0 if it can be taken.
+        holder: The name of its current or last holder; empty if the object is gone.
+        left: The seconds until it can be acquired unless it is renewed; 0 if it can be now.
     """
 
     holder: str
@@ -58,91 +58,91 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    note: LeaseRecord
+    record: LeaseRecord
     etag: str
     left: float
 
 
-def acquire(key: str, note: LeaseRecord, *, prove: bool) -> Plan[Held | Taken]:
-    """Take a lease that is free or has ended: one GET and one PUT.
+def acquire(key: str, record: LeaseRecord, *, prove: bool) -> Plan[Held | Taken]:
+    """Acquire a lease that is free or has expired: one GET and one PUT.
 
     Args:
-        key: The lease's.
-        note: What to write; the token in it is the least that it may be.
-        prove: Whether to try first that the store heeds conditions, with three more PUTs.
+        key: The lease's key.
+        record: The record to write. Its token is a minimum.
+        prove: Whether to check that the store honours conditions, with three more PUTs.
 
     Raises:
-        NotSupportedError: It doesn't, or doesn't tell its time.
+        NotSupportedError: The store ignores conditions, or doesn't return its time.
         CorruptObjectError: The object isn't a lease.
     """
-    seen = yield from _look(key)
-    if seen is not None and seen.left > 0 and seen.note.owner != note.owner:
-        return Taken(seen.note.holder, seen.left)
+    seen = yield from _read(key)
+    if seen is not None and seen.left > 0 and seen.record.owner != record.owner:
+        return Taken(seen.record.holder, seen.left)
     if seen is not None:
-        note = replace(note, token=max(note.token, seen.note.token + 1))
+        record = replace(record, token=max(record.token, seen.record.token + 1))
     try:
-        outcome = yield from ask(CompareAndSwap(key, note.encode(), seen.etag if seen else None))
+        outcome = yield from ask(CompareAndSwap(key, record.encode(), seen.etag if seen else None))
         if isinstance(outcome, Stored):
             etag = outcome.etag
         else:
-            winner = yield from _look(key)
+            winner = yield from _read(key)
             if winner is None:
                 return Taken("", 0)
-            if not _is(winner.note, note):
-                return Taken(winner.note.holder, winner.left)
+            if not _same_write(winner.record, record):
+                return Taken(winner.record.holder, winner.left)
             etag = winner.etag
         if prove:
-            return (yield from _prove(key, note, etag))
+            return (yield from _prove(key, record, etag))
     except GeneratorExit:
         raise
     except BaseException:
-        yield from give_back(key, note.owner)  # it may be written, and nobody would renew or release it
+        yield from give_back(key, record.owner)  # it may have been written, and nobody else would release it
         raise
-    return Held(note.token, etag)
+    return Held(record.token, etag)
 
 
 def give_back(key: str, owner: str) -> Plan[None]:
-    """Release a lease that this taking may have written, as far as that can be done: one GET, and one PUT.
+    """Release a lease that may have been acquired, ignoring errors: one GET and one PUT.
 
     Args:
-        key: The lease's.
-        owner: The taking's id.
+        key: The lease's key.
+        owner: The owner id that was to acquire it.
     """
     found = yield from ask(Attempted(GetWithAge(key)))
     if not isinstance(found, AgedBody):
         return
     try:
-        note = LeaseRecord.decode(found.data, key)
+        record = LeaseRecord.decode(found.data, key)
     except CorruptObjectError:
         return
-    if note.owner == owner and not note.released:
-        released = replace(note, write=note.write + 1, released=True)
+    if record.owner == owner and not record.released:
+        released = replace(record, write=record.write + 1, released=True)
         yield from ask(Attempted(CompareAndSwap(key, released.encode(), found.etag)))
 
 
-def renew(key: str, note: LeaseRecord, etag: str) -> Plan[Held | Taken]:
-    """Write a lease anew that we hold, to renew or to release it: one PUT.
+def renew(key: str, record: LeaseRecord, etag: str) -> Plan[Held | Taken]:
+    """Renew or release a lease that this process holds: one PUT.
 
     Args:
-        key: The lease's.
-        note: What to write.
-        etag: The object's, as far as is known: if a reply got lost, it is found again.
+        key: The lease's key.
+        record: The record to write.
+        etag: The object's last known ETag. If a response was lost, the object is read to find it.
 
     Returns:
-        `Taken` if it was lost.
+        `Taken` if another process has acquired it, or it is gone.
     """
     for _ in range(_TRIES):
-        outcome = yield from ask(CompareAndSwap(key, note.encode(), etag))
+        outcome = yield from ask(CompareAndSwap(key, record.encode(), etag))
         if isinstance(outcome, Stored):
-            return Held(note.token, outcome.etag)
-        seen = yield from _look(key)
+            return Held(record.token, outcome.etag)
+        seen = yield from _read(key)
         if seen is None:
             return Taken("", 0)
-        if _is(seen.note, note):
-            return Held(note.token, seen.etag)
-        if seen.note.owner != note.owner or seen.note.released:
-            return Taken(seen.note.holder, seen.left)
-        if seen.etag == etag:
+        if _same_write(seen.record, record):
+            return Held(record.token, seen.etag)
+        if seen.record.owner != record.owner or seen.record.released:
+            return Taken(seen.record.holder, seen.left)
+        if seen.etag == etag:  # a 412, though nothing has changed
             raise NotSupportedError(
                 "The store refuses a write with If-Match, though the ETag is the one that it shows: it can't "
                 "keep a lease",
@@ -152,10 +152,10 @@ def renew(key: str, note: LeaseRecord, etag: str) -> Plan[Held | Taken]:
     raise StorageUnavailableError("The lease's object changes at each look", attempts=_TRIES, key=key)
 
 
-def _prove(key: str, note: LeaseRecord, etag: str) -> Plan[Held | Taken]:
-    """Try, on a lease that we hold, that unmet conditions are refused and met ones aren't."""
-    again = note.encode()
-    answers = yield from ask_all([CompareAndSwap(key, again, None), CompareAndSwap(key, again, _NOBODYS)])
+def _prove(key: str, record: LeaseRecord, etag: str) -> Plan[Held | Taken]:
+    """Check on a lease that this process holds that the store refuses unmet conditions, and no others."""
+    again = record.encode()
+    answers = yield from ask_all([CompareAndSwap(key, again, None), CompareAndSwap(key, again, _NO_ETAG)])
     if any(isinstance(answer, Stored) for answer in answers):
         yield from ask(Attempted(DeleteObjects((key,))))
         raise NotSupportedError(
@@ -163,10 +163,10 @@ def _prove(key: str, note: LeaseRecord, etag: str) -> Plan[Held | Taken]:
             "keep nobody out. Use another store, or run each thread in one process only",
             key=key,
         )
-    return (yield from renew(key, replace(note, write=note.write + 1), etag))
+    return (yield from renew(key, replace(record, write=record.write + 1), etag))
 
 
-def _look(key: str) -> Plan[_Seen | None]:
+def _read(key: str) -> Plan[_Seen | None]:
     tries = 0
     while True:
         found = yield from ask(GetWithAge(key))
@@ -174,24 +174,24 @@ def _look(key: str) -> Plan[_Seen | None]:
             return None
         tries += 1
         try:
-            note = LeaseRecord.decode(found.data, key)
+            record = LeaseRecord.decode(found.data, key)
         except CorruptObjectError:
-            # S3 shows an object whole; LocalStack, while it is overwritten, cuts it to the old length.
+            # LocalStack truncates an object to its old length while it is overwritten. S3 doesn't.
             if tries == _TRIES:
                 raise
         else:
-            return _seen(note, found, key)
+            return _with_time_left(record, found, key)
 
 
-def _seen(note: LeaseRecord, found: AgedBody, key: str) -> _Seen:
-    if note.released:
-        return _Seen(note, found.etag, 0)
+def _with_time_left(record: LeaseRecord, found: AgedBody, key: str) -> _Seen:
+    if record.released:
+        return _Seen(record, found.etag, 0)
     if found.age is None:
         raise NotSupportedError(
             "The store's answers lack Date or Last-Modified, so nobody can tell when a lease ends", key=key
         )
-    return _Seen(note, found.etag, max(0.0, note.ttl + MARGIN - found.age))
+    return _Seen(record, found.etag, max(0.0, record.ttl + MARGIN - found.age))
 
 
-def _is(seen: LeaseRecord, ours: LeaseRecord) -> bool:
+def _same_write(seen: LeaseRecord, ours: LeaseRecord) -> bool:
     return (seen.owner, seen.write) == (ours.owner, ours.write)

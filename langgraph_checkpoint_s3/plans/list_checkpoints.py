@@ -1,71 +1,85 @@
 """`list`: checkpoints newest first, filtered, a page at a time.
 
-The saver's `list` and `alist` loop over `Listing.page`. What a key tells (id, source, step, run)
-is decided before anything is read; other metadata by the objects' heads; and only what is going
-to be shown is read whole, in windows that grow.
+The saver's `list` and `alist` loop over `Listing.page`. Filters on id, source, step and run are decided by
+keys, and others by the heads of objects. Only checkpoints that match are read whole, in growing windows.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import CheckpointTuple
 
-from langgraph_checkpoint_s3.format.ids import text_of
+from langgraph_checkpoint_s3.format.ids import optional_id, text_of
 from langgraph_checkpoint_s3.format.keys import AFTER_SLASH, encode_rank
-from langgraph_checkpoint_s3.plans.context import Address, Context
-from langgraph_checkpoint_s3.plans.load import Absent, Loaded, error_context, get_tuple, load, peek
+from langgraph_checkpoint_s3.plans.context import Context
+from langgraph_checkpoint_s3.plans.get_tuple import get_tuple
+from langgraph_checkpoint_s3.plans.load import Absent, Loaded, error_context, load, load_heads
+from langgraph_checkpoint_s3.plans.place import Place, configurable_of
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
 from langgraph_checkpoint_s3.plans.scan import PAGE, Folder, Scan
 from langgraph_checkpoint_s3.s3.requests import ListObjects
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
 
 _FIRST_WINDOW = 8
 _LAST_WINDOW = 64
 _WINDOW_BYTES = 32 * 1024 * 1024
 _MOST_STREAMS = 16
-"""Up to so many namespaces are listed side by side; beyond, the whole thread is."""
+"""Up to this many namespaces are listed side by side. With more, the whole thread is listed."""
 _IN_THE_KEY = frozenset({"source", "step", "run_id"})
 
 
 class Listing:
-    """One call of `list`.
+    """A call of `list`.
 
     Args:
         context: The saver's.
-        address: The thread, and what else the config says; `None` lists all threads.
+        config: The thread, and optionally a namespace and a checkpoint. `None` lists all threads.
         filter: Metadata that must be equal.
-        before: The id that all listed ones are less than.
-        limit: How many to give at most.
+        before: A config; only checkpoints with a smaller id than its checkpoint_id are listed.
+        limit: The maximum number of checkpoints.
+
+    Raises:
+        InvalidKeyError: A config isn't valid.
     """
 
     def __init__(
         self,
         context: Context,
-        address: Address | None,
+        config: Mapping[str, Any] | RunnableConfig | None,
         filter: Mapping[str, Any] | None,
-        before: str | None,
+        before: Mapping[str, Any] | RunnableConfig | None,
         limit: int | None,
     ) -> None:
         self._context = context
-        self._address = address
+        self._place: Place | None = None
+        self._all_namespaces = False
+        if config is not None and config != {}:
+            self._place = Place.of(config)
+            self._all_namespaces = configurable_of(config).get("checkpoint_ns") is None
         self._filter = dict(filter or {})
         self._indexed = context.layout.index_filter(self._filter)
-        self._before = before
+        self._before: str | None = None
+        if before is not None:
+            before_id = configurable_of(before, "before").get("checkpoint_id")
+            self._before = optional_id(before_id, "checkpoint_id") or None
         self._left = limit
         self._window = _FIRST_WINDOW
-        self._largest = 0  # of the states so far: their objects may borrow most of them
+        self._largest = 0  # state so far, in bytes; an object that borrows is smaller than its state
         self._streams: list[_Stream] | None = None
         self._exhausted = False
 
     @property
     def done(self) -> bool:
-        """Whether there is nothing more to come."""
+        """`True` once all checkpoints were returned."""
         return self._exhausted or (self._left is not None and self._left <= 0)
 
     def page(self) -> Plan[list[CheckpointTuple]]:
-        """The next checkpoints. None at all may come, before `done` too."""
+        """Return the next checkpoints. There may be none even if more follow."""
         if self._streams is None:
             self._streams = yield from self._begin()
         folders = yield from self._candidates(self._streams)
@@ -75,11 +89,11 @@ class Listing:
         for folder, loaded in zip(folders, (yield from load(self._context, folders)), strict=True):
             if loaded is Absent.UNACKNOWLEDGED:
                 continue
-            if not isinstance(loaded, Loaded):  # deleted meanwhile, unless it is listed still
-                shown = yield from get_tuple(self._context, folder.address)
+            if not isinstance(loaded, Loaded):  # deleted or replaced meanwhile
+                shown = yield from get_tuple(self._context, folder.place)
             else:
                 self._largest = max(self._largest, loaded.checkpoint.size)
-                shown = loaded.tuple(self._context)
+                shown = loaded.tuple(self._context.serde)
             if shown is not None and self._matches(shown.metadata):
                 found.append(shown)
         if self._left is not None:
@@ -88,24 +102,23 @@ class Listing:
         return found
 
     def _begin(self) -> Plan[list[_Stream]]:
-        """The streams of folders, each newest first, whose merger is the answer."""
-        layout, address = self._context.layout, self._address
-        if address is None:
+        """Return the streams of folders, each newest first, to be merged."""
+        layout, place = self._context.layout, self._place
+        if place is None:
             return [_Stream.of((yield from Scan(layout, layout.prefix).rest()))]
-        if address.checkpoint_ns is None:
-            return (yield from self._all_namespaces(layout.thread(address.thread_id)))
-        if address.checkpoint_id is not None:
-            folder = layout.checkpoint(address.thread_id, address.checkpoint_ns, address.checkpoint_id)
-            return [_Stream(Scan(layout, folder))]
-        return [self._namespace(layout.namespace(address.thread_id, address.checkpoint_ns))]
+        if self._all_namespaces:
+            return (yield from self._thread(layout.thread(place.thread_id)))
+        if place.checkpoint_id is not None:
+            return [_Stream(Scan(layout, place.folder(layout)))]
+        return [self._namespace(place.namespace(layout))]
 
-    def _all_namespaces(self, thread: str) -> Plan[list[_Stream]]:
-        """A small thread is listed at once; of a large one, each namespace, unless they are many."""
+    def _thread(self, thread: str) -> Plan[list[_Stream]]:
+        """List a small thread at once, and a large one by namespace, unless it has many."""
         layout = self._context.layout
         whole = Scan(layout, thread)
         plans: list[Plan[Any]] = [whole.more(), ask(ListObjects(thread, delimiter="/"))]
         folders, names = yield from gather(plans)
-        # A store whose folders aren't those that it has just shown objects in doesn't know delimiters.
+        # If the prefixes lack a folder whose objects were just listed, the store ignores delimiters.
         known = {folder.namespace for folder in folders} <= set(names.prefixes)
         if known and not whole.done and names.token is None and len(names.prefixes) <= _MOST_STREAMS:
             return [self._namespace(prefix) for prefix in names.prefixes]
@@ -113,15 +126,15 @@ class Listing:
 
     def _namespace(self, prefix: str) -> _Stream:
         start_after = prefix + encode_rank(self._before) + AFTER_SLASH if self._before else None
-        # A checkpoint has two or three objects, as a rule.
+        # A checkpoint normally has two or three objects.
         page = PAGE if self._left is None or self._filter else min(PAGE, max(64, 4 * self._left))
         return _Stream(Scan(self._context.layout, prefix, start_after=start_after, page=page))
 
     def _candidates(self, streams: Sequence[_Stream]) -> Plan[list[Folder]]:
-        """The next window of folders that can match, as far as their keys tell."""
+        """Return the next window of folders that can match, judging by their keys."""
         window = self._window
         if self._left is not None and self._filter.keys() <= _IN_THE_KEY:
-            window = min(self._left, _LAST_WINDOW)  # the keys decide: no more than these are needed
+            window = min(self._left, _LAST_WINDOW)  # the keys decide, so no more are needed
         self._window = min(2 * self._window, _LAST_WINDOW)
         chosen: list[Folder] = []
         size = 0
@@ -136,13 +149,13 @@ class Listing:
                 self._exhausted = True
                 break
             folder = first.folders.popleft()
-            if self._admits(folder):
+            if self._may_match(folder):
                 chosen.append(folder)
                 size += max(self._largest, sum(entry.size for entry in folder.entries))
         return chosen
 
-    def _admits(self, folder: Folder) -> bool:
-        wanted = self._address.checkpoint_id if self._address else None
+    def _may_match(self, folder: Folder) -> bool:
+        wanted = self._place.checkpoint_id if self._place else None
         if not folder.checkpoints or (wanted is not None and folder.checkpoint_id != wanted):
             return False
         if self._before and folder.checkpoint_id >= self._before:
@@ -150,11 +163,11 @@ class Listing:
         return folder.leaf is None or folder.leaf.may_match(self._indexed)
 
     def _matching(self, folders: Sequence[Folder]) -> Plan[list[Folder]]:
-        """Those whose metadata matches, by the heads of their objects."""
+        """Return the folders whose metadata matches, according to the heads of their objects."""
         matching: list[Folder] = []
-        for folder, record in zip(folders, (yield from peek(self._context, folders)), strict=True):
+        for folder, record in zip(folders, (yield from load_heads(self._context, folders)), strict=True):
             if record is None:
-                matching.append(folder)  # not found: reading it whole will tell whether it is gone
+                matching.append(folder)  # reading it whole will tell whether it is gone
                 continue
             with error_context(folder.key):
                 if self._matches(record.metadata(self._context.serde)):
@@ -166,14 +179,14 @@ class Listing:
 
 
 def _equal(name: str, found: Any, wanted: Any) -> bool:
-    """Return if metadata matches a filter. A run is the same as a UUID and as its text."""
+    """Return whether metadata matches a filter. A run id may be a UUID or its text."""
     if found == wanted:
         return True
     return name == "run_id" and text_of(found) is not None and text_of(found) == text_of(wanted)
 
 
 class _Stream:
-    """Folders of one namespace, newest first, listed as they are used up."""
+    """Folders of one namespace, newest first, listed as needed."""
 
     def __init__(self, scan: Scan | None, folders: Sequence[Folder] = ()) -> None:
         self.folders = deque(folders)
@@ -181,10 +194,10 @@ class _Stream:
 
     @classmethod
     def of(cls, folders: list[Folder]) -> _Stream:
-        """All there is, from any number of namespaces."""
+        """Return a stream of listed folders, of any number of namespaces."""
         return cls(None, sorted(folders, key=lambda folder: folder.checkpoint_id, reverse=True))
 
     def fill(self) -> Plan[None]:
-        """List on until there is a folder, or nothing left."""
+        """List on until there is a folder or the listing ends."""
         while not self.folders and self._scan is not None and not self._scan.done:
             self.folders.extend((yield from self._scan.more()))

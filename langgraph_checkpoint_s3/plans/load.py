@@ -1,55 +1,61 @@
-"""`get_tuple`, and what every reader shares: from folders of a listing to checkpoint tuples."""
+"""Reading checkpoints: from the folders of a listing to checkpoint tuples.
+
+Objects are read and checked (`Loaded`), and deserialized only by `Loaded.tuple`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from langgraph.checkpoint.base import Checkpoint, CheckpointTuple
+from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError, S3CheckpointError
+from langgraph_checkpoint_s3.errors import CorruptObjectError, S3CheckpointError
 from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord, open_checkpoint
 from langgraph_checkpoint_s3.format.container import HEAD_BYTES, header_length
 from langgraph_checkpoint_s3.format.frames import text
 from langgraph_checkpoint_s3.format.key_encoding import HashedName
-from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout, ParsedKey
+from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, ParsedKey
 from langgraph_checkpoint_s3.format.scope import NamespaceScope
 from langgraph_checkpoint_s3.format.writes import WritesRecord, open_writes, resolve_writes
-from langgraph_checkpoint_s3.plans.borrowed import fetch_borrowed, fetch_borrowed_past, lender_key, missing
-from langgraph_checkpoint_s3.plans.context import Address, Context
+from langgraph_checkpoint_s3.plans.borrowed import (
+    fetch_borrowed,
+    fetch_borrowed_past,
+    missing,
+    missing_lenders,
+)
+from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.data_keys import unlock
-from langgraph_checkpoint_s3.plans.parent_cache import Parent
+from langgraph_checkpoint_s3.plans.place import Place, leaf_of, namespace_of
 from langgraph_checkpoint_s3.plans.plan import Plan, ask_all
-from langgraph_checkpoint_s3.plans.scan import Folder, Scan
-from langgraph_checkpoint_s3.plans.tombstones import lending, name_in, read_tombstones
+from langgraph_checkpoint_s3.plans.scan import Folder
+from langgraph_checkpoint_s3.plans.tombstones import read_tombstones, tombstone_name
 from langgraph_checkpoint_s3.plans.transfer import fetch
 from langgraph_checkpoint_s3.s3.requests import Body, Entry, GetObject, NotFound
 
-_LATEST_PAGE = 64
-"""Keys to list for the latest checkpoint: it and the writes of a wide superstep, as a rule."""
 _TRIES = 4
 
 
 class Absent(Enum):
-    """The reason why a checkpoint that was listed isn't shown."""
+    """The reason why a listed checkpoint can't be returned."""
 
-    GONE = "it was deleted meanwhile"
-    UNACKNOWLEDGED = "its put failed while what it borrows was deleted, so it was never acknowledged"
+    GONE = "it was deleted after the listing"
+    UNACKNOWLEDGED = "it lacks a lender that has a tombstone, so its put was never acknowledged"
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A folder's objects, read and checked but still serialized.
+    """The objects of a folder, read and checked but still serialized.
 
     Attributes:
         folder: The folder.
-        key: The checkpoint's own.
-        etag: The ETag of the object that was read.
+        key: The key of the checkpoint's object.
+        etag: The ETag of that object.
         checkpoint: The checkpoint.
         writes: Its writes.
-        renamed: The thread that tuples are to name instead.
+        renamed: A thread id to use in tuples, instead of the stored one.
     """
 
     folder: Folder
@@ -60,162 +66,72 @@ class Loaded:
     renamed: str | None = None
 
     @property
-    def address(self) -> Address:
-        """Its thread, namespace and id, by their names."""
-        address, fields = self.folder.address, self.checkpoint.container.fields
-        thread_id = self.renamed or address.thread_id
+    def place(self) -> Place:
+        """Its place. Names that are hashed in keys are taken from the object."""
+        place, fields = self.folder.place, self.checkpoint.container.fields
+        thread_id = self.renamed or place.thread_id
         if isinstance(thread_id, HashedName):
             thread_id = text(fields["thread"])
-        return Address(thread_id, text(fields["ns"]), address.checkpoint_id)
+        return Place(thread_id, text(fields["ns"]), place.checkpoint_id)
 
-    def tuple(self, context: Context) -> CheckpointTuple:
-        """The checkpoint as LangGraph knows it."""
-        return self.loads(context.serde)
-
-    def loads(self, serde: SerializerProtocol) -> CheckpointTuple:
-        """The checkpoint as LangGraph knows it, by another serializer than the saver's."""
-        address = self.address
+    def tuple(self, serde: SerializerProtocol) -> CheckpointTuple:
+        """Deserialize the checkpoint and its writes."""
+        place = self.place
         with error_context(self.key):
             parent = self.checkpoint.parent
             return CheckpointTuple(
-                config=address.config(),
+                config=place.config(),
                 checkpoint=self.checkpoint.checkpoint(serde),
                 metadata=self.checkpoint.metadata(serde),
-                parent_config=(
-                    Address(address.thread_id, address.checkpoint_ns, parent).config() if parent else None
-                ),
+                parent_config=place.with_id(parent).config() if parent else None,
                 pending_writes=resolve_writes(serde, self.writes),
             )
 
 
-def get_tuple(context: Context, address: Address) -> Plan[CheckpointTuple | None]:
-    """Return the checkpoint that an address names, or a namespace's latest one. One LIST, then its objects.
-
-    Raises:
-        ConflictError: It changed each time between being listed and being read.
-    """
-    loaded = yield from newest(context, address)
-    if loaded is None:
-        return None
-    found = loaded.tuple(context)
-    _remember(context, loaded, found.checkpoint)
-    return found
-
-
-def newest(context: Context, address: Address) -> Plan[Loaded | None]:
-    """Read the checkpoint that an address names, or a namespace's latest one.
-
-    One that was never acknowledged, and lacks a lender, is passed over.
-
-    Raises:
-        ConflictError: It changed each time between being listed and being read.
-    """
-    unacknowledged: set[tuple[str, str]] = set()
-    tries = _TRIES
-    while tries:
-        folder = yield from find(context, address, unacknowledged)
-        if folder is None:
-            return None
-        [loaded] = yield from load(context, [folder])
-        if isinstance(loaded, Loaded):
-            return loaded
-        if loaded is Absent.UNACKNOWLEDGED:
-            unacknowledged |= {(entry.key, entry.etag) for entry in folder.checkpoints}
-        else:
-            tries -= 1
-    raise ConflictError(
-        "The checkpoint was deleted or replaced each time it was about to be read; try again",
-        key=context.layout.namespace(address.thread_id, address.namespace),
-    )
-
-
-def find(
-    context: Context, address: Address, without: Collection[tuple[str, str]] = ()
-) -> Plan[Folder | None]:
-    """Return the folder of the checkpoint that an address names, or of a namespace's latest one.
-
-    Args:
-        context: The saver's.
-        address: What to find.
-        without: Objects to pass over, each by its key and ETag.
-    """
-    layout = context.layout
-    if address.checkpoint_id is None:
-        scan = Scan(layout, layout.namespace(address.thread_id, address.namespace), page=_LATEST_PAGE)
-    else:
-        scan = Scan(layout, layout.checkpoint(address.thread_id, address.namespace, address.checkpoint_id))
-    while not scan.done:
-        for folder in (yield from scan.more()):
-            if any((entry.key, entry.etag) not in without for entry in folder.checkpoints):
-                return folder
-    return None
-
-
-def _remember(context: Context, loaded: Loaded, checkpoint: Checkpoint) -> None:
-    """Keep a checkpoint in memory, so that its children may borrow from it.
-
-    What this process wrote itself, and nobody changed, it knows already, and more of it.
-    """
-    record, namespace = loaded.checkpoint, loaded.folder.namespace
-    if not context.borrow or record.size > context.memory.capacity:
-        return
-    remembered = context.memory.parent(namespace, loaded.folder.checkpoint_id)
-    listed = [(each.key, each.etag) for each in loaded.folder.checkpoints if each.key == loaded.key]
-    if remembered is not None and (remembered.key, remembered.etag) in listed:
-        return
-    versions = checkpoint.get("channel_versions") or {}
-    for entry in lending([loaded.folder]):
-        if entry.key == loaded.key:
-            leaf, written = loaded.key.rpartition("/")[2], int(entry.modified.timestamp())
-            context.memory.keep(
-                namespace, Parent(record.known(leaf, written, versions, context.rules), loaded.key)
-            )
-
-
 def load(context: Context, folders: Sequence[Folder], *, past: bool = False) -> Plan[list[Loaded | Absent]]:
-    """Read folders, all of them in one round trip; a second one where frames are borrowed.
+    """Read folders in one round trip, and a second one for borrowed frames.
 
     Args:
         context: The saver's.
         folders: The folders. Their entries may be old versions.
-        past: If lenders may have been deleted or overwritten since: then their old versions are read.
+        past: Whether to look for lenders among old versions too.
 
     Returns:
-        One for each folder.
+        One result for each folder.
 
     Raises:
-        CorruptObjectError: An object can't be trusted, or a lender is gone that nobody deleted on purpose.
+        CorruptObjectError: An object is damaged, or a lender is missing that has no tombstone.
     """
-    found: list[Loaded | Absent] = []
-    for each in (yield from _load(context, folders)):
-        loaded: Loaded | Absent = each or Absent.GONE
-        if isinstance(loaded, Loaded) and past:
-            yield from fetch_borrowed_past(context, loaded.folder.namespace, loaded.checkpoint)
-        if isinstance(loaded, Loaded) and missing(loaded.checkpoint):
-            loaded = yield from _look_again(context, loaded, past=past)
-        found.append(loaded)
-    return found
-
-
-def _load(context: Context, folders: Sequence[Folder]) -> Plan[list[Loaded | None]]:
     entries = [entry for folder in folders for entry in folder.entries]
     answers = yield from fetch(entries, context.sizes)
     yield from unlock(context, answers)
     bodies = dict(zip((entry.key for entry in entries), answers, strict=True))
-    loaded = [open_folder(context, folder, bodies) for folder in folders]
-    yield from fetch_borrowed(context, [(each.folder.namespace, each.checkpoint) for each in loaded if each])
-    return loaded
+    opened = [open_folder(context, folder, bodies) for folder in folders]
+    yield from fetch_borrowed(context, [(each.folder.namespace, each.checkpoint) for each in opened if each])
+    found: list[Loaded | Absent] = []
+    for loaded in opened:
+        if loaded is None:
+            found.append(Absent.GONE)
+            continue
+        if past:
+            yield from fetch_borrowed_past(context, loaded.folder.namespace, loaded.checkpoint)
+        if missing(loaded.checkpoint):
+            found.append((yield from _reload(context, loaded, past=past)))
+        else:
+            found.append(loaded)
+    return found
 
 
-def _look_again(context: Context, loaded: Loaded, *, past: bool) -> Plan[Loaded | Absent]:
-    """Read a checkpoint again whose lenders aren't what it says.
+def _reload(context: Context, loaded: Loaded, *, past: bool) -> Plan[Loaded | Absent]:
+    """Read a checkpoint again, some of whose lenders are missing.
 
-    If it was rewritten just before they were deleted, it is whole now. If it stayed as it is, their
-    tombstones say that it was never acknowledged: then another object of the same id counts, if there is
-    one. An old version (`past`) was acknowledged, as far as anybody knows.
+    A deletion rewrites a borrower before it deletes the lenders, so the object is whole now if it was
+    acknowledged. If it is unchanged and the lenders have tombstones, its put was never acknowledged; see
+    "Deleting and borrowing" in docs/design.md. Another object of the same id then counts, if there is one.
+    Old versions (`past`) get no such excuse: they may have been acknowledged.
 
     Raises:
-        CorruptObjectError: A lender has no tombstone: it was lost, or is damaged.
+        CorruptObjectError: A missing lender has no tombstone, so it was lost or is damaged.
     """
     folder, namespace = loaded.folder, loaded.folder.namespace
     [entry] = [entry for entry in folder.checkpoints if entry.key == loaded.key]
@@ -225,7 +141,7 @@ def _look_again(context: Context, loaded: Loaded, *, past: bool) -> Plan[Loaded 
         if isinstance(bodies[0], NotFound):
             return Absent.GONE
         if bodies[0].etag == etag:
-            break
+            break  # it doesn't change any more
         etag = bodies[0].etag
         yield from unlock(context, bodies)
         with error_context(loaded.key):
@@ -234,26 +150,24 @@ def _look_again(context: Context, loaded: Loaded, *, past: bool) -> Plan[Loaded 
         yield from fetch_borrowed(context, [(namespace, record)])
         if not missing(record):
             return loaded
-    frames = loaded.checkpoint.container.frames
-    lacking = {key for n in missing(loaded.checkpoint) if (key := lender_key(namespace, frames[n]))}
-    thread = Layout.thread_of(namespace)
-    tombstones = yield from read_tombstones(context, thread)
-    if past or tombstones is None or not tombstones.named(name_in(thread, key) for key in lacking):
-        lender = min(lacking, default="an object without a name")  # where the header is forged
+    lacking = missing_lenders(namespace, loaded.checkpoint)
+    tombstones = yield from read_tombstones(context, folder.thread)
+    if past or tombstones is None or not tombstones.named(map(tombstone_name, lacking)):
+        lender = min(lacking, default="an object without a name")  # only a forged header names none
         raise CorruptObjectError(
             f"The checkpoint borrows from {lender}, and that object is gone or damaged", key=loaded.key
         )
-    others = [each for each in folder.checkpoints if each.key != loaded.key]
-    if not others:
+    others = folder.without(entry)
+    if not others.checkpoints:
         return Absent.UNACKNOWLEDGED
-    [other] = yield from load(context, [folder.without(entry)])
+    [other] = yield from load(context, [others])
     return other
 
 
 def open_latest(
     context: Context, folder: Folder, bodies: Mapping[str, Body | NotFound]
 ) -> tuple[str, CheckpointRecord] | None:
-    """Of a folder's checkpoints that which was written last, with its key; `None` where one is gone."""
+    """Return a folder's checkpoint that was written last, with its key; `None` if an object is gone."""
     records: list[tuple[str, CheckpointRecord]] = []
     for entry in folder.checkpoints:
         body = bodies[entry.key]
@@ -265,19 +179,20 @@ def open_latest(
 
 
 def open_body(context: Context, folder: Folder, key: str, body: Body) -> CheckpointRecord:
-    """Read a checkpoint's object in a folder, or its head."""
-    scope, where = context.scope(folder.namespace), (folder.address.namespace, folder.checkpoint_id)
+    """Open a checkpoint's object, or its head."""
+    scope, where = context.scope(folder.namespace), (folder.place.checkpoint_ns, folder.checkpoint_id)
     return open_checkpoint(body.data, body.size, *where, leaf_of(key), scope)
 
 
-def peek(
+def load_heads(
     context: Context, folders: Sequence[Folder], *, versions: bool = False
 ) -> Plan[list[CheckpointRecord | None]]:
-    """Of each folder the checkpoint's header, metadata and (if wanted) versions; `None` where it is gone.
+    """Read each folder's checkpoint as far as its header, metadata and (optionally) channel versions.
 
-    Its object's head holds them, as a rule; where it doesn't, the object is read whole.
+    The head of the object normally holds them. If not, the whole object is read. The result is `None` for a
+    checkpoint that is gone.
     """
-    bodies = yield from heads(context, [entry for folder in folders for entry in folder.checkpoints])
+    bodies = yield from read_heads(context, [entry for folder in folders for entry in folder.checkpoints])
     latest = (open_latest(context, folder, bodies) for folder in folders)
     records = [each[1] if each else None for each in latest]
     partial = [
@@ -293,8 +208,8 @@ def peek(
     return records
 
 
-def heads(context: Context, entries: Sequence[Entry]) -> Plan[dict[str, Body | NotFound]]:
-    """Read the beginnings of objects: their headers, and normally their metadata."""
+def read_heads(context: Context, entries: Sequence[Entry]) -> Plan[dict[str, Body | NotFound]]:
+    """Read the heads of objects: their headers, and normally their metadata. Return them by key."""
     answers = yield from ask_all(_head(entry, HEAD_BYTES) for entry in entries)
     bodies = dict(zip((entry.key for entry in entries), answers, strict=True))
     longer: list[tuple[Entry, int]] = []
@@ -324,7 +239,7 @@ def _head(entry: Entry, length: int) -> GetObject:
 
 
 class error_context:  # noqa: N801  # used as a statement
-    """Say in an error which object it is about."""
+    """Add the object's key to an error that has none."""
 
     __slots__ = ("_key",)
 
@@ -340,43 +255,33 @@ class error_context:  # noqa: N801  # used as a statement
 
 
 def open_object(context: Context, key: str, body: Body) -> CheckpointRecord | WritesRecord:
-    """Read one object by its key."""
+    """Open an object, given its key."""
     return open_parsed(context.layout.parse(key), leaf_of(key), body, context.scope(namespace_of(key)))
 
 
 def open_parsed(
     parsed: ParsedKey, leaf: str, body: Body, scope: NamespaceScope
 ) -> CheckpointRecord | WritesRecord:
-    """Read one object, by what its key says, that key's end, and the namespace that it is in."""
+    """Open an object, given its parsed key, its leaf and its namespace's scope."""
     opened = open_checkpoint if isinstance(parsed.leaf, CheckpointLeaf) else open_writes
     return opened(body.data, body.size, parsed.checkpoint_ns, parsed.checkpoint_id, leaf, scope)
 
 
-def leaf_of(key: str) -> str:
-    """Return the end of an object's key."""
-    return key.rpartition("/")[2]
-
-
-def namespace_of(key: str) -> str:
-    """The folder of the namespace that an object is in."""
-    return key.rsplit("/", 2)[0] + "/"
-
-
 def open_folder(context: Context, folder: Folder, bodies: Mapping[str, Body | NotFound]) -> Loaded | None:
-    """Read a folder's objects; `None` where one of them is gone."""
-    record = open_latest(context, folder, bodies)
-    scope, where = context.scope(folder.namespace), (folder.address.namespace, folder.checkpoint_id)
-    pending: list[WritesRecord] = []
+    """Open a folder's objects; return `None` if one of them is gone."""
+    latest = open_latest(context, folder, bodies)
+    scope, where = context.scope(folder.namespace), (folder.place.checkpoint_ns, folder.checkpoint_id)
+    writes: list[WritesRecord] = []
     for entry in folder.writes:
         body = bodies[entry.key]
         if isinstance(body, NotFound):
             return None
         with error_context(entry.key):
-            written = open_writes(body.data, body.size, *where, leaf_of(entry.key), scope)
-            written.check()
-            pending.append(written)
-    if record is None:
+            record = open_writes(body.data, body.size, *where, leaf_of(entry.key), scope)
+            record.check()
+            writes.append(record)
+    if latest is None:
         return None
-    key, checkpoint = record
+    key, checkpoint = latest
     body = bodies[key]
-    return Loaded(folder, key, body.etag if isinstance(body, Body) else "", checkpoint, pending)
+    return Loaded(folder, key, body.etag if isinstance(body, Body) else "", checkpoint, writes)

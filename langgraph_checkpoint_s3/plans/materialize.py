@@ -1,7 +1,7 @@
-"""Before a deletion: write tombstones, wait, and inline the borrowed bytes of every checkpoint that stays.
+"""Preparation of a deletion: write tombstones, wait, and rewrite whole what stays and borrows from what goes.
 
-A rewritten object keeps its key, and its own frames keep their places in it, because others may borrow those.
-A crash between any two requests leaves everything readable: nothing is deleted here.
+A rewritten object keeps its key, and its own frames keep their offsets, because others may borrow them.
+Nothing is deleted here, so a crash between any two requests leaves everything readable.
 """
 
 from __future__ import annotations
@@ -13,22 +13,21 @@ from typing import Final
 
 from langgraph_checkpoint_s3.errors import ConflictError
 from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord
-from langgraph_checkpoint_s3.format.keys import Layout
 from langgraph_checkpoint_s3.format.tombstones import Reason
 from langgraph_checkpoint_s3.plans.borrowed import lender_keys
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.load import Loaded, error_context, heads, load, open_body
-from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
+from langgraph_checkpoint_s3.plans.load import Loaded, error_context, load, open_body, read_heads
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, batched, gather
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan
 from langgraph_checkpoint_s3.plans.tombstones import (
-    WAIT,
-    announce,
-    borrowers,
-    lending,
-    name_in,
+    DELETION_WAIT,
+    add_tombstones,
+    borrowers_among,
+    lenders_among,
     read_tombstones,
+    tombstone_name,
 )
-from langgraph_checkpoint_s3.plans.transfer import overwrite
+from langgraph_checkpoint_s3.plans.transfer import overwrite, write_all
 from langgraph_checkpoint_s3.s3.requests import Body, Entry, Sleep
 
 _AT_ONCE: Final = 16
@@ -36,101 +35,94 @@ _HEADS_AT_ONCE: Final = 256
 _TRIES: Final = 4
 
 
-def release_all(
+def materialize_borrowers(
     context: Context, victims: Sequence[Folder], reason: Reason = "some", *, now: int = 0
 ) -> Plan[None]:
-    """Make everything that stays of a thread independent of what is to go.
+    """Make everything that stays of a thread independent of what is to be deleted.
 
-    Where nothing that goes can lend, which the keys tell, nothing is sent. Otherwise tombstones are written
-    (a GET and a PUT), `WAIT` seconds pass, and each namespace concerned is listed again. The heads of those
-    objects that borrow, as their keys tell, are read; what borrows from what goes is read, and rewritten
-    whole.
+    If the keys tell that no victim can lend, nothing is sent. Otherwise: write tombstones (a GET and a PUT),
+    wait `DELETION_WAIT` seconds, list the namespaces again, read the heads of the objects that borrow, and
+    rewrite those that borrow from victims.
 
     Args:
         context: The saver's.
-        victims: The folders that are to go, all of one thread.
-        reason: Why they go.
-        now: As for `announce`.
+        victims: The folders to be deleted, all of one thread.
+        reason: The reason, for the tombstones.
+        now: As for `add_tombstones`.
 
     Raises:
-        ConflictError: A checkpoint changed each time that it was about to be rewritten.
+        ConflictError: A checkpoint changed each time before it could be rewritten.
     """
-    lenders = lending(victims)
+    lenders = lenders_among(victims)
     if not lenders:
         return
-    namespaces = sorted({folder.namespace for folder in victims if lending([folder])})
-    yield from announce(context, Layout.thread_of(namespaces[0]), lenders, reason, now=now)
-    yield from ask(Sleep(WAIT))
+    namespaces = sorted({folder.namespace for folder in victims if lenders_among([folder])})
+    # The order matters. A put that read no tombstones has landed by the end of the wait, so the listing
+    # shows it. A later put reads the tombstones. See "Deleting and borrowing" in docs/design.md.
+    yield from add_tombstones(context, victims[0].thread, lenders, reason, now=now)
+    yield from ask(Sleep(DELETION_WAIT))
     listed = yield from gather(Scan(context.layout, namespace).rest() for namespace in namespaces)
     keys = {entry.key for entry in lenders}
-    staying = [each for found in listed for each in borrowers(found) if each[1].key not in keys]
-    records = yield from _open(context, staying)
+    staying = [each for found in listed for each in borrowers_among(found) if each[1].key not in keys]
+    records = yield from _read_records(context, staying)
     affected = [
-        each
-        for each in staying
-        if (record := records.get(each[1].key)) is not None
-        and not keys.isdisjoint(lender_keys(each[0].namespace, record))
+        (folder, entry)
+        for folder, entry in staying
+        if (record := records.get(entry.key)) is not None
+        and not keys.isdisjoint(lender_keys(folder.namespace, record))
     ]
-    for start in range(0, len(affected), _AT_ONCE):
-        some = affected[start : start + _AT_ONCE]
-        found = yield from gather(_whole(context, folder, entry, keys) for folder, entry in some)
-        made = [each for each in found if each is not None]
-        small = [each for each in made if len(each.body) < context.sizes.multipart_threshold]
-        large = [each for each in made if len(each.body) >= context.sizes.multipart_threshold]
-        for few in (small, *([each] for each in large)):  # by itself: its upload isn't left behind
-            yield from gather(_rewrite(context, each, keys) for each in few)
+    for some in batched(affected, _AT_ONCE):
+        found = yield from gather(_materialize(context, folder, entry, keys) for folder, entry in some)
+        writes = [(len(each.body), _rewrite(context, each, keys)) for each in found if each is not None]
+        yield from write_all(writes, context.sizes)
 
 
 def unacknowledged(context: Context, folders: Sequence[Folder]) -> Plan[set[str]]:
     """Return the keys of the checkpoints that were never acknowledged, and lack a lender.
 
-    They are what a put left that failed, or was killed, while the objects were deleted that it borrows from.
-    Where nothing borrows nothing is sent; where the thread has no tombstones, that is one GET; else the heads
-    of those that borrow are read.
-
-    Args:
-        context: The saver's.
-        folders: All folders of one thread.
+    Puts leave them that failed, or were killed, while their lenders were deleted. Nothing is sent if nothing
+    borrows, and one GET if the thread has no tombstones. Otherwise the heads of the borrowers are read.
+    `folders` are all of one thread.
     """
-    suspects = borrowers(folders)
+    suspects = borrowers_among(folders)
     if not suspects:
         return set()
-    thread = Layout.thread_of(suspects[0][0].namespace)
-    tombstones = yield from read_tombstones(context, thread)
+    tombstones = yield from read_tombstones(context, suspects[0][0].thread)
     if tombstones is None or not tombstones.groups:
         return set()
-    # As they are now, and not as this process remembers them: they may have been rewritten since.
+    # Without an ETag, so that they are read from the store: they may have been rewritten since.
     fresh = [(folder, replace(entry, etag="")) for folder, entry in suspects]
-    records = yield from _open(context, fresh)
+    records = yield from _read_records(context, fresh)
     there = {entry.key for folder in folders for entry in folder.checkpoints}
     return {
         entry.key
         for folder, entry in suspects
         if (record := records.get(entry.key)) is not None
-        and tombstones.named(name_in(thread, key) for key in lender_keys(folder.namespace, record) - there)
+        and tombstones.named(map(tombstone_name, lender_keys(folder.namespace, record) - there))
     }
 
 
-def without(folders: Iterable[Folder], keys: AbstractSet[str]) -> list[Folder]:
-    """Return folders without some checkpoints' objects; one that has none left goes with its writes."""
+def without_checkpoints(folders: Iterable[Folder], keys: AbstractSet[str]) -> list[Folder]:
+    """Return folders without some checkpoint objects. A folder that loses all of them is left out."""
     left: list[Folder] = []
     for folder in folders:
-        kept = folder
-        if any(entry.key in keys for entry in folder.checkpoints):
-            kept = folder.only(*(entry for entry in folder.checkpoints if entry.key not in keys))
-            if not kept.checkpoints:
-                continue
-            kept.writes += folder.writes
-        left.append(kept)
+        kept = [entry for entry in folder.checkpoints if entry.key not in keys]
+        if len(kept) == len(folder.checkpoints):
+            left.append(folder)
+        elif kept:
+            some = folder.only(*kept)
+            some.writes += folder.writes
+            left.append(some)
     return left
 
 
-def _open(context: Context, some: Sequence[tuple[Folder, Entry]]) -> Plan[dict[str, CheckpointRecord]]:
-    """Read the heads of checkpoints. What is gone is left out."""
+def _read_records(
+    context: Context, checkpoints: Sequence[tuple[Folder, Entry]]
+) -> Plan[dict[str, CheckpointRecord]]:
+    """Read the heads of checkpoints, by key. Checkpoints that are gone are left out."""
     records: dict[str, CheckpointRecord] = {}
-    for start in range(0, len(some), _HEADS_AT_ONCE):
-        window = some[start : start + _HEADS_AT_ONCE]
-        bodies = yield from heads(context, [entry for _, entry in window])
+    for window in batched(checkpoints, _HEADS_AT_ONCE):
+        bodies = yield from read_heads(context, [entry for _, entry in window])
         for folder, entry in window:
             body = bodies[entry.key]
             if isinstance(body, Body):
@@ -140,8 +132,8 @@ def _open(context: Context, some: Sequence[tuple[Folder, Entry]]) -> Plan[dict[s
 
 
 @dataclass(frozen=True, slots=True)
-class _Whole:
-    """A checkpoint with what it borrows in it, and the ETag of what was read."""
+class _Materialized:
+    """A checkpoint's new bytes, without borrowing, and the ETag of the object that they replace."""
 
     folder: Folder
     entry: Entry
@@ -149,10 +141,12 @@ class _Whole:
     body: bytes
 
 
-def _whole(context: Context, folder: Folder, entry: Entry, going: AbstractSet[str]) -> Plan[_Whole | None]:
-    """Read a checkpoint with what it borrows; `None` if nothing is to be written.
+def _materialize(
+    context: Context, folder: Folder, entry: Entry, going: AbstractSet[str]
+) -> Plan[_Materialized | None]:
+    """Read a checkpoint and all that it borrows. Return `None` if it needn't be rewritten.
 
-    What was deleted, or lacks a lender already and so was never acknowledged, is left alone.
+    That is so if it was deleted, doesn't borrow from `going` any more, or was never acknowledged.
     """
     [loaded] = yield from load(context, [folder.only(entry)])
     if not isinstance(loaded, Loaded):
@@ -160,19 +154,19 @@ def _whole(context: Context, folder: Folder, entry: Entry, going: AbstractSet[st
     if going.isdisjoint(lender_keys(folder.namespace, loaded.checkpoint)):
         return None
     with error_context(loaded.key):
-        return _Whole(folder, entry, loaded.etag, loaded.checkpoint.materialized(context.compression))
+        return _Materialized(folder, entry, loaded.etag, loaded.checkpoint.materialized(context.compression))
 
 
-def _rewrite(context: Context, made: _Whole | None, going: AbstractSet[str]) -> Plan[None]:
-    """Write a checkpoint whole in the place of what was read (`If-Match`).
+def _rewrite(context: Context, made: _Materialized | None, going: AbstractSet[str]) -> Plan[None]:
+    """Replace the object that was read, and no other (`If-Match`): what was deleted must stay deleted.
 
-    If somebody else rewrote it meanwhile, it is read again: it then borrows nothing, as a rule.
+    If another process rewrote it meanwhile, it is read again. Normally it then borrows nothing.
     """
     for _ in range(_TRIES):
         if made is None or (yield from overwrite(made.entry.key, made.body, context.sizes, made.etag)):
             return
         entry = made.entry
-        made = yield from _whole(context, made.folder, replace(entry, etag=""), going)
+        made = yield from _materialize(context, made.folder, replace(entry, etag=""), going)
     if made is not None:
         raise ConflictError(
             "A checkpoint that borrows from what is to be deleted changed each time that it was about to be "

@@ -1,6 +1,6 @@
-"""What a saver remembers in order to borrow: the checkpoints whose children it may write, and frames.
+"""Cache of recently seen checkpoints, used to encode their children, and of frames.
 
-It holds nothing that correctness depends on: what isn't here is written whole, or read again.
+Correctness never depends on it: without a cached parent a checkpoint is written whole, and frames are read.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from langgraph_checkpoint_s3.format.borrowing import Known
 from langgraph_checkpoint_s3.format.frames import Frame
 from langgraph_checkpoint_s3.s3.cache import ITEM_BYTES, BodyCache, Lru
 
-_BLIND: Final = "blind"
+_NO_TOMBSTONES: Final = "no tombstones"
 
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """A checkpoint that is remembered, whose children may borrow.
+    """A cached checkpoint, from which its children may borrow.
 
     Attributes:
-        known: What they may borrow.
-        key: Its object.
-        etag: What that was when this process wrote it; `""` of one that was read, or where it isn't said.
+        known: The values and frames to borrow.
+        key: The checkpoint's object.
+        etag: The object's ETag if this process wrote it and the store returned one, else `""`.
     """
 
     known: Known
@@ -33,11 +33,11 @@ class Parent:
 
 @dataclass(frozen=True, slots=True)
 class ParentCache:
-    """A view of the saver's caches.
+    """The part of a saver's caches that plans use.
 
     Attributes:
-        states: Where checkpoints are held.
-        bodies: Where objects and frames are held.
+        states: The cache of checkpoints.
+        bodies: The cache of objects and frames.
     """
 
     states: Lru
@@ -45,51 +45,54 @@ class ParentCache:
 
     @classmethod
     def none(cls) -> ParentCache:
-        """One that remembers nothing: what is read with it comes from the store."""
+        """Return a cache that holds nothing, so that everything is read from the store."""
         return cls(Lru(0), BodyCache(Lru(0)))
 
     @property
     def capacity(self) -> int:
-        """How many bytes a checkpoint's values may have."""
+        """The maximum size of a checkpoint's values, in bytes."""
         return self.states.capacity
 
     def parent(self, namespace: str, checkpoint_id: str) -> Parent | None:
-        """A checkpoint, by its namespace's folder and its id."""
+        """Return a checkpoint, by its namespace's folder and its id."""
         found: Parent | None = self.states.recall((namespace, checkpoint_id))
         return found
 
     def drop(self, namespace: str, checkpoint_id: str | None) -> None:
-        """Forget a checkpoint."""
+        """Drop a checkpoint."""
         self.states.drop((namespace, checkpoint_id))
 
-    def keep(self, namespace: str, parent: Parent, instead_of: str | None = None) -> None:
-        """Remember a checkpoint, instead of its own parent, most of whose bytes it has."""
-        if instead_of is not None:
-            self.drop(namespace, instead_of)
+    def add(self, namespace: str, parent: Parent, replaces: str | None = None) -> None:
+        """Add a checkpoint, optionally in place of its own parent, whose bytes it mostly shares."""
+        if replaces is not None:
+            self.drop(namespace, replaces)
         if parent.known.values:
             self.states.keep((namespace, parent.known.checkpoint_id), parent, parent.known.size)
 
     @property
     def may_borrow(self) -> bool:
-        """Return if this process may read tombstones, without which nothing can be borrowed."""
-        return not self.states.recall(_BLIND)
+        """`False` if this process can't read tombstones, without which it must not borrow."""
+        return not self.states.recall(_NO_TOMBSTONES)
 
-    def never_borrow(self) -> None:
-        """Note that this process may not read tombstones where there are none."""
-        self.states.keep(_BLIND, item=True, size=0)
+    def disable_borrowing(self) -> None:
+        """Record that this process can't tell absent tombstones from forbidden ones."""
+        self.states.keep(_NO_TOMBSTONES, item=True, size=0)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop everything."""
         self.states.clear()
         self.bodies.clear()
 
     def frame(self, key: str, frame: Frame) -> bytes | None:
-        """A frame that another object lends, as it is stored; or what another version of that had there."""
+        """Return the stored bytes of a frame of another object.
+
+        They may be of another version of that object, so the caller checks the CRC.
+        """
         found: bytes | None = self.bodies.lru.recall((key, frame))
         if found is None and (body := self.bodies.whole(key)) is not None:
             found = body.data[frame.offset : frame.offset + frame.stored]
         return found
 
-    def keep_frame(self, key: str, frame: Frame, stored: bytes) -> None:
-        """Remember a frame."""
+    def add_frame(self, key: str, frame: Frame, stored: bytes) -> None:
+        """Add a frame."""
         self.bodies.lru.keep((key, frame), stored, ITEM_BYTES + sys.getsizeof(stored) + sys.getsizeof(key))

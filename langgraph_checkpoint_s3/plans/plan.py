@@ -1,23 +1,24 @@
-"""What a plan is: a generator that yields batches of requests and is sent the answers to each.
+"""Plans: generators that yield batches of requests and are sent the answers to each batch.
 
     def put_two(first: PutObject, second: PutObject) -> Plan[bool]:
-        one, two = yield from together([first, second])     # one round trip
+        one, two = yield from ask_all([first, second])     # one round trip
         return isinstance(one, Stored) and isinstance(two, Stored)
 
-Whoever reads or writes one needs five rules:
+Five rules:
 
-1. A plan computes and yields. It has no client, clock, randomness or logging: those are passed in.
-2. It yields a batch and gets a list of as many answers back; what is in one batch may run together.
-3. Only `ask`, `ask_all`, `gather` and `return_errors` contain a bare `yield`. Everything else is
-   `yield from`, so that types flow.
-4. The driver settles a whole batch, then throws its first error into the plan, which may still
-   ask for what cleans up, and lets the error out.
-5. Retries are the clients' business, never a plan's, but for what it sees change under its hands.
+1. A plan computes and yields. It has no client, clock, randomness or logging; those are passed in.
+2. It yields a batch and gets a list of as many answers. The requests of a batch may run concurrently.
+3. Only `ask`, `ask_all`, `gather` and `return_errors` contain a bare `yield`. All other code uses
+   `yield from`, which preserves types.
+4. The driver waits for all requests of a batch, then throws the batch's first error into the plan. The plan
+   may still send requests to clean up before it lets the error propagate.
+5. Retries are left to the clients. A plan only starts over where another process changed what it read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar, cast, overload
 
 from langgraph_checkpoint_s3.errors import S3CheckpointError
@@ -28,7 +29,7 @@ A = TypeVar("A")
 E = TypeVar("E", bound=Exception)
 
 Plan: TypeAlias = Generator[Sequence[Request[Any]], list[Any], T]
-"""A computation that ends in a `T` and asks S3 on its way."""
+"""A generator of request batches that returns a `T`."""
 
 
 def ask(request: Request[A]) -> Plan[A]:
@@ -38,7 +39,7 @@ def ask(request: Request[A]) -> Plan[A]:
 
 
 def ask_all(requests: Iterable[Request[A]]) -> Plan[list[A]]:
-    """Send requests at once, as one round trip; no requests are no round trip."""
+    """Send requests concurrently, in one round trip. Without requests there is no round trip."""
     batch = list(requests)
     if not batch:
         return []
@@ -46,43 +47,73 @@ def ask_all(requests: Iterable[Request[A]]) -> Plan[list[A]]:
     return cast("list[A]", answers)
 
 
-def gather(plans: Iterable[Plan[T]]) -> Plan[list[T]]:
-    """Run plans side by side: the batches that they are at go out as one.
+def batched(items: Sequence[A], size: int) -> Iterator[Sequence[A]]:
+    """Split a sequence into slices of at most `size` items."""
+    return (items[start : start + size] for start in range(0, len(items), size))
 
-    An error ends all of them. Each may still ask for what cleans up after it.
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The result of a plan that has ended."""
+
+    result: Any
+
+
+def advance(
+    plan: Plan[Any], answers: list[Any] | None = None, failure: BaseException | None = None
+) -> Sequence[Request[Any]] | Ended:
+    """Resume a plan, and return its next batch or its result.
+
+    Args:
+        plan: The plan.
+        answers: The answers to its last batch; `None` starts it.
+        failure: An error to throw into it instead.
+    """
+    try:
+        if failure is not None:
+            return plan.throw(failure)
+        return next(plan) if answers is None else plan.send(answers)
+    except StopIteration as stop:
+        return Ended(stop.value)
+
+
+def gather(plans: Iterable[Plan[T]]) -> Plan[list[T]]:
+    """Run plans side by side, merging their current batches into one.
+
+    An error ends all of them, after each has had the chance to clean up.
     """
     running = list(plans)
-    results: dict[int, T] = {}
+    results: list[Any] = [None] * len(running)
     batches: dict[int, Sequence[Request[Any]]] = {}
 
-    def advance(number: int, answers: list[Any] | None) -> None:
-        try:
-            batches[number] = next(running[number]) if answers is None else running[number].send(answers)
-        except StopIteration as stop:
+    def resume(number: int, answers: list[Any] | None) -> None:
+        step = advance(running[number], answers)
+        if isinstance(step, Ended):
             batches.pop(number, None)
-            results[number] = stop.value
+            results[number] = step.result
+        else:
+            batches[number] = step
 
     try:
         for number in range(len(running)):
-            advance(number, None)
+            resume(number, None)
         while batches:
-            order = list(batches)
-            answers = yield [request for number in order for request in batches[number]]
+            current = list(batches.items())
+            answers = yield [request for _, batch in current for request in batch]
             position = 0
-            for number in order:
-                size = len(batches[number])
-                advance(number, answers[position : position + size])
-                position += size
+            for number, batch in current:
+                resume(number, answers[position : position + len(batch)])
+                position += len(batch)
     except GeneratorExit:
         raise
     except BaseException as error:
         for number in batches:
-            yield from _end(running[number], error)
+            yield from _clean_up(running[number], error)
         raise
     finally:
         for plan in running:
             plan.close()
-    return [results[number] for number in range(len(running))]
+    return results
 
 
 @overload
@@ -90,38 +121,35 @@ def return_errors(plan: Plan[T]) -> Plan[T | S3CheckpointError]: ...
 @overload
 def return_errors(plan: Plan[T], errors: type[E]) -> Plan[T | E]: ...
 def return_errors(plan: Plan[Any], errors: type[Exception] = S3CheckpointError) -> Plan[Any]:
-    """Run a plan to its result or its error: beside others, it ends nothing but itself.
+    """Run a plan, and return its result or its error. In `gather`, its error then ends no other plan.
 
     Args:
         plan: The plan.
-        errors: Which of its errors are a result; `Exception` are those of a user's serializer too.
+        errors: The errors to return. `Exception` includes those of a user's serializer.
     """
     answers: list[Any] | None = None
     failure: BaseException | None = None
     try:
         while True:
             try:
-                if failure is not None:
-                    batch = plan.throw(failure)
-                else:
-                    batch = next(plan) if answers is None else plan.send(answers)
-            except StopIteration as stop:
-                return stop.value
+                step = advance(plan, answers, failure)
             except errors as error:
                 return error
+            if isinstance(step, Ended):
+                return step.result
             try:
                 answers = yield [
-                    request if isinstance(request, Attempted) else Attempted(request) for request in batch
+                    request if isinstance(request, Attempted) else Attempted(request) for request in step
                 ]
             except GeneratorExit:
                 raise
-            except BaseException as error:  # noqa: BLE001  # thrown on into the plan
+            except BaseException as error:  # noqa: BLE001  # thrown into the plan
                 failure = error
             else:
                 failure = next(
                     (
                         answer.error
-                        for request, answer in zip(batch, answers, strict=True)
+                        for request, answer in zip(step, answers, strict=True)
                         if isinstance(answer, Failure) and not isinstance(request, Attempted)
                     ),
                     None,
@@ -130,18 +158,20 @@ def return_errors(plan: Plan[Any], errors: type[Exception] = S3CheckpointError) 
         plan.close()
 
 
-def _end(plan: Plan[Any], error: BaseException) -> Plan[None]:
-    """Tell a plan of an error, and let it clean up."""
-    failure: BaseException | None = error
+def _clean_up(plan: Plan[Any], error: BaseException) -> Plan[None]:
+    """Throw an error into a plan, and send what it still asks for."""
     answers: list[Any] = []
+    failure: BaseException | None = error
     while True:
         try:
-            batch = plan.throw(failure) if failure is not None else plan.send(answers)
-        except BaseException:  # noqa: BLE001  # it has ended; the first error is the one to tell
+            step = advance(plan, answers, failure)
+        except BaseException:  # noqa: BLE001  # it has ended; the first error is the one to raise
+            return
+        if isinstance(step, Ended):
             return
         try:
-            answers, failure = (yield batch), None
+            answers, failure = (yield step), None
         except GeneratorExit:
             raise
-        except BaseException as second:  # noqa: BLE001  # of what it asked for
+        except BaseException as second:  # noqa: BLE001  # one of its clean-up requests failed
             failure = second

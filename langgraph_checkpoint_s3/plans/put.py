@@ -1,4 +1,4 @@
-"""`put` and `put_writes`: as a rule one object each, one PUT, one round trip."""
+"""`put` and `put_writes`: normally one object, one PUT and one round trip each."""
 
 from __future__ import annotations
 
@@ -16,15 +16,23 @@ from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout, WritesLe
 from langgraph_checkpoint_s3.format.tombstones import Tombstones
 from langgraph_checkpoint_s3.format.writes import Task, number_writes
 from langgraph_checkpoint_s3.plans.borrowed import lender_keys
-from langgraph_checkpoint_s3.plans.context import Address, Context
+from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.data_keys import key_to_write
 from langgraph_checkpoint_s3.plans.delete import delete_some
-from langgraph_checkpoint_s3.plans.load import Loaded, find, heads, load, open_body
+from langgraph_checkpoint_s3.plans.get_tuple import find_folder
+from langgraph_checkpoint_s3.plans.load import Loaded, load, open_body, read_heads
 from langgraph_checkpoint_s3.plans.parent_cache import Parent
+from langgraph_checkpoint_s3.plans.place import Place, namespace_of, thread_of
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, gather, return_errors
 from langgraph_checkpoint_s3.plans.scan import Scan
 from langgraph_checkpoint_s3.plans.special_writes import encode_writes, put_special, special_key
-from langgraph_checkpoint_s3.plans.tombstones import LATE, found, look, name_in, read_tombstones
+from langgraph_checkpoint_s3.plans.tombstones import (
+    PUT_LIMIT,
+    parse_tombstones,
+    read_tombstones,
+    tombstone_name,
+    tombstones_request,
+)
 from langgraph_checkpoint_s3.plans.transfer import store
 from langgraph_checkpoint_s3.s3.requests import (
     Body,
@@ -48,92 +56,88 @@ def put(
     changed: Collection[str],
     now: int,
 ) -> Plan[RunnableConfig]:
-    """Write a checkpoint: a single PUT is atomic, so the object is its own commit.
+    """Write a checkpoint. One atomic PUT, so the object is its own commit.
 
-    The PUT is conditional, because others may borrow from what is there under the same id: what differs
-    from it gets a key of its own beside it.
-
-    Whatever it shares with its parent is borrowed, if this process knows the parent. Another process may be
-    deleting the lenders. So the thread's tombstones are read beside the PUT, in the same round trip, and
-    the oldest lender is asked for, in case it was deleted by something else than this package. If a lender
-    is gone or about to go, the checkpoint is written again, whole, before it is acknowledged. If it went
-    with the whole thread, the thread isn't brought back: the checkpoint is taken out again. A put that
-    fails on its way leaves an object that can be read, or that readers pass over: see `tombstones.py`.
+    If this process knows the parent, the checkpoint borrows what it shares with it. Another process may be
+    deleting the lenders meanwhile, so the thread's tombstones and the oldest lender are asked for beside the
+    PUT. If a lender is gone or about to go, the checkpoint is rewritten whole before it is acknowledged. If
+    its thread was deleted, the checkpoint is deleted too. The protocol is in `tombstones.py`.
 
     Args:
         context: The saver's.
-        config: Where to; its checkpoint_id is the parent.
-        checkpoint: The checkpoint with all of its channel values.
-        metadata: Completed from the config, as LangGraph's other savers do.
+        config: The thread and namespace; its checkpoint_id is the parent.
+        checkpoint: The checkpoint, with all of its channel values.
+        metadata: Its metadata, to be completed from the config as LangGraph's savers do.
         changed: The channels that have changed since the parent.
         now: The time, in ns since 1970.
 
     Returns:
-        The config that points at it.
+        The config of the new checkpoint.
 
     Raises:
-        ConflictError: The thread was deleted meanwhile, by `delete_thread`, as far as that shows.
+        ConflictError: The thread was deleted by `delete_thread` meanwhile.
     """
-    parent = Address.of(config)
-    address = Address(parent.thread_id, parent.namespace, required_id(checkpoint.get("id")))
-    checkpoint = {**checkpoint, "id": required_id(address.checkpoint_id)}  # as text, also where it was a UUID
+    parent = Place.of(config)
+    place = parent.with_id(required_id(checkpoint.get("id")))
+    checkpoint = {**checkpoint, "id": place.id}  # as text, even if it was a UUID
     complete = get_checkpoint_metadata(config, metadata)
     leaf = CheckpointLeaf.of(complete, parent.checkpoint_id, encrypted=context.key_cache is not None)
-    where = (parent.thread_id, parent.namespace, checkpoint["id"])
-    namespace = context.layout.namespace(parent.thread_id, parent.namespace)
-    borrow = context.borrow and context.memory.may_borrow
-    remembered = context.memory.parent(namespace, parent.checkpoint_id or "") if borrow else None
-    known = remembered.known if remembered else None
+    namespace = place.namespace(context.layout)
+    borrow = context.borrow and context.parent_cache.may_borrow
+    cached = context.parent_cache.parent(namespace, parent.checkpoint_id or "") if borrow else None
+    known = cached.known if cached else None
     content = serialize(context.serde, checkpoint, complete, parent.checkpoint_id, known, changed)
     sealing = yield from key_to_write(context)
 
     def make(created: int | None = None, *, alone: bool = False) -> Draft:
         def key_of(borrows: bool, lends: bool) -> str:
             lends = lends and context.borrow
-            return context.layout.key(*where, replace(leaf, created=created, borrows=borrows, lends=lends))
+            return place.key(context.layout, replace(leaf, created=created, borrows=borrows, lends=lends))
 
         return draft(
             content,
             checkpoint.get("channel_versions") or {},
-            context.origin(parent.thread_id, parent.namespace, checkpoint["id"], now),
+            context.origin(place, now),
             key_of,
             context.compression,
-            context.rules,
+            context.policy,
             None if alone else known,
             context.scope(namespace),
             sealing,
         )
 
+    # An existing object of this id is never overwritten, because others may borrow from it. Different
+    # content gets a key of its own (`created` is a part of it) and counts as the later one.
     made = make()
-    outcome, lost = yield from _store(context, made, namespace, only_new=True)
+    outcome, problem = yield from _store(context, made, only_new=True)
     if isinstance(outcome, PreconditionFailed):
-        if (yield from _is_there(context, address, content)):
-            return address.config()
+        if (yield from _is_stored(context, place, content)):
+            return place.config()
         made = make(created=now)
-        outcome, lost = yield from _store(context, made, namespace)
-    if lost is not None and lost.thread:
-        yield from _withdraw(context, namespace, made.key)
-    if lost is not None and lost.own:
-        made, lost = make(created=now, alone=True), None
+        outcome, problem = yield from _store(context, made)
+    if problem is not None and problem.thread:
+        yield from _undo(context, made.key)
+    if problem is not None and problem.own:
+        # Its own name has a tombstone, so its children couldn't borrow from it. It gets another key instead.
+        made, problem = make(created=now, alone=True), None
         outcome, _ = yield from store(made.key, made.body, context.sizes, raw=content.size)
     etag, moment = (outcome.etag, outcome.at) if isinstance(outcome, Stored) else ("", None)
-    if lost is not None:
-        yield from _complete(context, namespace, made.key, made.materialized(context.compression), etag)
-        context.memory.drop(namespace, parent.checkpoint_id)
+    if problem is not None:
+        yield from _rewrite(context, made.key, made.materialized(context.compression), etag)
+        context.parent_cache.drop(namespace, parent.checkpoint_id)  # its lenders are going
     elif context.borrow:
-        kept = Parent(made.known.with_store_time(moment), made.key, etag)
-        context.memory.keep(namespace, kept, instead_of=parent.checkpoint_id)
-    return address.config()
+        stored = Parent(made.known.with_store_time(moment), made.key, etag)
+        context.parent_cache.add(namespace, stored, replaces=parent.checkpoint_id)
+    return place.config()
 
 
 @dataclass(frozen=True, slots=True)
-class _Lost:
-    """The reason why a checkpoint may not borrow: a lender is gone, or about to go, or that can't be known.
+class _LenderProblem:
+    """A lender is gone or about to go, or that can't be determined. So the checkpoint must not borrow.
 
     Attributes:
-        thread: If a lender went with its whole thread.
-        own: If an object of the checkpoint's own key was deleted, too, maybe long ago. Then it is written
-            beside that, where no tombstone names it, and its children can borrow from it.
+        thread: Whether a lender was deleted with its whole thread.
+        own: Whether an object with the checkpoint's own key was deleted too, perhaps long ago.
     """
 
     thread: bool = False
@@ -141,56 +145,59 @@ class _Lost:
 
 
 def _store(
-    context: Context, made: Draft, namespace: str, *, only_new: bool = False
-) -> Plan[tuple[Stored | PreconditionFailed, _Lost | None]]:
-    """Write a checkpoint's object. If it borrows, find out in the same round trip if it may.
+    context: Context, made: Draft, *, only_new: bool = False
+) -> Plan[tuple[Stored | PreconditionFailed, _LenderProblem | None]]:
+    """Write a checkpoint's object, and check its lenders in the same round trip.
 
     Returns:
-        What came of the PUT, and why the object must not stay as it is, if so.
+        The outcome of the PUT, and the reason why the object must not stay as it is, if there is one.
     """
     size = made.content.size
     if not made.lenders:
         outcome, _ = yield from store(made.key, made.body, context.sizes, only_new=only_new, raw=size)
         return outcome, None
+    namespace, thread = namespace_of(made.key), thread_of(made.key)
     lenders = {Layout.sibling(namespace, *each[:2]): each.created for each in made.lenders}
+    # Lifecycle rules and people delete without tombstones. They take the oldest lender first, or all at once.
     oldest = min(lenders, key=lambda key: (lenders[key], key))
-    thread = Layout.thread_of(namespace)
-    beside: list[Request[Any]] = [look(context, thread), HeadObject(oldest)]
+    beside: list[Request[Any]] = [tombstones_request(context, thread), HeadObject(oldest)]
     begun = yield from ask(Tick())
     outcome, answers = yield from store(
         made.key, made.body, context.sizes, only_new=only_new, beside=beside, raw=size
     )
-    if isinstance(outcome, Stored) and (yield from ask(Tick())) - begun > LATE:
+    if isinstance(outcome, Stored) and (yield from ask(Tick())) - begun > PUT_LIMIT:
+        # The PUT may have landed after a deletion listed for the last time. Tombstones that are read now
+        # name whatever such a deletion takes.
         tombstones = yield from read_tombstones(context, thread)
     else:
-        tombstones = yield from found(context, thread, answers[0])
-    lost = _lost(context, thread, made.key, lenders, tombstones)
-    if lost is None and isinstance(answers[1], NotFound):
-        lost = _Lost()
-    return outcome, lost
+        tombstones = yield from parse_tombstones(context, thread, answers[0])
+    problem = _problem(context, made.key, lenders, tombstones)
+    if problem is None and isinstance(answers[1], NotFound):
+        problem = _LenderProblem()
+    return outcome, problem
 
 
-def _lost(
-    context: Context, thread: str, key: str, lenders: Iterable[str], tombstones: Tombstones | None
-) -> _Lost | None:
-    """Return why a checkpoint may not borrow from its lenders, as far as tombstones tell."""
+def _problem(
+    context: Context, key: str, lenders: Iterable[str], tombstones: Tombstones | None
+) -> _LenderProblem | None:
+    """Return why a checkpoint may not borrow from its lenders, according to the tombstones."""
     if tombstones is None:
-        context.memory.never_borrow()
-        return _Lost()
-    reasons = tombstones.reasons([name_in(thread, lender) for lender in lenders])
-    own = tombstones.named([name_in(thread, key)])
-    return _Lost("thread" in reasons, bool(own)) if reasons else None
+        context.parent_cache.disable_borrowing()
+        return _LenderProblem()
+    reasons = tombstones.reasons([tombstone_name(lender) for lender in lenders])
+    own = tombstones.named([tombstone_name(key)])
+    return _LenderProblem("thread" in reasons, bool(own)) if reasons else None
 
 
-def _withdraw(context: Context, namespace: str, key: str) -> Plan[None]:
-    """Take a checkpoint out again that came after its thread's deletion, if nothing else is left of that.
+def _undo(context: Context, key: str) -> Plan[None]:
+    """Delete a checkpoint that was written after its thread's deletion, if it is all that is left.
 
-    Others may have read it, and borrow from it: so it is deleted as any single checkpoint is.
+    Other processes may have read it, and borrow from it. So it is deleted as any single checkpoint is.
 
     Raises:
-        ConflictError: It was taken out, or had gone with the thread.
+        ConflictError: It was deleted, here or with the thread.
     """
-    folders = yield from Scan(context.layout, Layout.thread_of(namespace)).rest()
+    folders = yield from Scan(context.layout, thread_of(key)).rest()
     if any(entry.key != key for folder in folders for entry in folder.checkpoints):
         return
     late = [folder for folder in folders if folder.checkpoints]
@@ -204,18 +211,14 @@ def _withdraw(context: Context, namespace: str, key: str) -> Plan[None]:
     )
 
 
-def _complete(context: Context, namespace: str, key: str, whole: bytes, etag: str) -> Plan[None]:
-    """Write a checkpoint whole in the place of its object that borrows, which isn't acknowledged yet.
-
-    Of an upload in parts some stores say no ETag, or a wrong one. So what is refused is looked at: if it is
-    there and borrows, it is written without a condition.
+def _rewrite(context: Context, key: str, whole: bytes, etag: str) -> Plan[None]:
+    """Replace a borrowing object that isn't acknowledged yet by one that borrows nothing.
 
     Args:
         context: The saver's.
-        namespace: Its namespace's folder.
-        key: Its object.
-        whole: What to write.
-        etag: The ETag of the object, as it was written; `""` where that isn't known.
+        key: The object's key.
+        whole: The new bytes.
+        etag: The ETag of the borrowing object; `""` if the store didn't return it.
 
     Raises:
         ConflictError: It was deleted meanwhile, or is about to be.
@@ -223,12 +226,13 @@ def _complete(context: Context, namespace: str, key: str, whole: bytes, etag: st
     outcome: Stored | PreconditionFailed = PreconditionFailed()
     if etag:
         outcome, _ = yield from store(key, whole, context.sizes, expected=etag)
-    there = isinstance(outcome, Stored) or (yield from _complete_unsure(context, key, whole))
-    thread = Layout.thread_of(namespace)
-    tombstones = yield from read_tombstones(context, thread)
-    reasons = tombstones.reasons([name_in(thread, key)]) if tombstones else frozenset()
-    # Whoever removes what failed puts left has named it before looking at it for the last time. And if it is
-    # gone because it was pruned, or its run deleted, that is as if it had been there just before.
+    # Some stores return no ETag for a multipart upload, or a wrong one. So a refusal is looked into.
+    there = isinstance(outcome, Stored) or (yield from _rewrite_existing(context, key, whole))
+    tombstones = yield from read_tombstones(context, thread_of(key))
+    reasons = tombstones.reasons([tombstone_name(key)]) if tombstones else frozenset()
+    # `delete_unacknowledged` writes its tombstones before it looks at the object for the last time. So if
+    # they aren't there now, it will see that the object has changed. An object that was pruned, or deleted
+    # with its run, counts as deleted just after this put.
     if "failed" in reasons or not (there or "some" in reasons):
         raise ConflictError(
             "The checkpoint was deleted while it was being written, or its whole thread was: it was not kept",
@@ -236,11 +240,11 @@ def _complete(context: Context, namespace: str, key: str, whole: bytes, etag: st
         )
 
 
-def _complete_unsure(context: Context, key: str, whole: bytes) -> Plan[bool]:
-    """Write a checkpoint whole if its object is there and borrows. Return if it is there."""
+def _rewrite_existing(context: Context, key: str, whole: bytes) -> Plan[bool]:
+    """Write a checkpoint whole if its object exists and borrows. Return whether it exists."""
     for folder in (yield from Scan(context.layout, key).rest()):
         there = [replace(entry, etag="") for entry in folder.checkpoints if entry.key == key]
-        body = (yield from heads(context, there)).get(key)
+        body = (yield from read_heads(context, there)).get(key)
         if isinstance(body, Body):
             if lender_keys(folder.namespace, open_body(context, folder, key, body)):
                 yield from store(key, whole, context.sizes)
@@ -248,9 +252,13 @@ def _complete_unsure(context: Context, key: str, whole: bytes) -> Plan[bool]:
     return False
 
 
-def _is_there(context: Context, address: Address, content: Content) -> Plan[bool]:
-    """Return if a checkpoint is there already, just so. If it may not borrow what it does, complete it."""
-    folder = yield from find(context, address)
+def _is_stored(context: Context, place: Place, content: Content) -> Plan[bool]:
+    """Return whether a checkpoint is stored already with this content.
+
+    It may be an earlier attempt's that was never acknowledged. So if it borrows, its lenders are checked as
+    those of a new object are, and it is rewritten whole if need be.
+    """
+    folder = yield from find_folder(context, place)
     if folder is None:
         return False
     try:
@@ -258,71 +266,67 @@ def _is_there(context: Context, address: Address, content: Content) -> Plan[bool
         if not isinstance(loaded, Loaded) or loaded.checkpoint.content() != content:
             return False
     except CorruptObjectError:
-        return False  # its lenders are gone, say; what comes beside it will count
+        return False  # its lenders are lost, for example; the object written beside it will count
     lenders = lender_keys(folder.namespace, loaded.checkpoint)
     if lenders:
-        thread = Layout.thread_of(folder.namespace)
+        thread = folder.thread
         answers: list[Any] = yield from ask_all(
-            [look(context, thread), *(HeadObject(lender) for lender in sorted(lenders))]
+            [tombstones_request(context, thread), *(HeadObject(lender) for lender in sorted(lenders))]
         )
-        tombstones = yield from found(context, thread, answers.pop(0))
-        lost = _lost(context, thread, loaded.key, lenders, tombstones)
-        if lost is not None or any(isinstance(each, NotFound) for each in answers):
+        tombstones = yield from parse_tombstones(context, thread, answers.pop(0))
+        problem = _problem(context, loaded.key, lenders, tombstones)
+        if problem is not None or any(isinstance(each, NotFound) for each in answers):
             whole = loaded.checkpoint.materialized(context.compression)
-            yield from _complete(context, folder.namespace, loaded.key, whole, loaded.etag)
+            yield from _rewrite(context, loaded.key, whole, loaded.etag)
     return True
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """A call of `put_writes`, checked and serialized: nothing but the store can refuse it any more.
+class PreparedWrites:
+    """A call of `put_writes`, validated and serialized.
 
     Attributes:
-        address: The checkpoint.
-        task: What the task wrote.
+        place: The checkpoint.
+        task: The task's writes.
     """
 
-    address: Address
+    place: Place
     task: Task
 
 
-def written(
+def prepare_writes(
     context: Context,
     config: RunnableConfig,
     writes: Sequence[tuple[str, Any]],
     task_id: str,
     task_path: str,
-) -> Written:
-    """Check and serialize what a task wrote.
+) -> PreparedWrites:
+    """Validate and serialize the writes of a task.
 
     Raises:
-        InvalidKeyError: An id is missing or can't be one, or the key would be too long.
+        InvalidKeyError: An id is missing or invalid, or the key would be too long.
     """
-    address = Address.of(config)
-    required_id(address.checkpoint_id)
+    place = Place.of(config)
+    required_id(place.checkpoint_id)  # a missing one is reported before other invalid arguments
     task_id, task_path = id_text(task_id, "task_id"), id_text(task_path, "task_path")
     numbered = number_writes((id_text(channel, "channel"), value) for channel, value in writes)
     task = Task.of(context.serde, numbered, task_id, task_path)
     if min(task.writes, default=-1) < 0:
-        special_key(context, address, task_id)
+        special_key(context, place, task_id)
     if max(task.writes, default=-1) >= 0:
-        _regular_key(context, address, [task.regular()])
-    return Written(address, task)
+        _regular_key(context, place, [task.regular()])
+    return PreparedWrites(place, task)
 
 
-def put_writes(context: Context, calls: Sequence[Written], now: int) -> Plan[None]:
-    """Write what some tasks of one checkpoint wrote: regular writes together, special ones by task.
+def put_writes(context: Context, calls: Sequence[PreparedWrites], now: int) -> Plan[None]:
+    """Store the writes of tasks of one checkpoint: regular ones in one object, special ones in one per task.
 
-    Regular slots are first-wins, so their object is written only if no equal set of slots is there
-    yet; special ones are last-wins, and the last is the one that the store takes last. All of it goes out at
-    once. Special writes of a task that has some already cost a GET and a PUT more.
+    Regular writes are first-wins, so their object is created only if there is none with the same slots.
+    Special writes are last-wins, in the order in which the store accepts them. All objects are sent at once.
 
-    Args:
-        context: The saver's.
-        calls: What was called, all for one checkpoint.
-        now: The time, in ns since 1970.
+    All calls are for one checkpoint.
     """
-    address = calls[0].address
+    place = calls[0].place
     tasks = [call.task for call in calls]
     regular = [task for task in (task.regular() for task in tasks) if task.writes]
     special: dict[str, Task] = {}
@@ -331,15 +335,15 @@ def put_writes(context: Context, calls: Sequence[Written], now: int) -> Plan[Non
         if task.writes:
             both = {**before.writes, **task.writes} if before else task.writes
             special[task.task_id] = replace(task, writes=both)
-    plans: list[Plan[object]] = [put_special(context, address, task, now) for task in special.values()]
+    plans: list[Plan[object]] = [put_special(context, place, task, now) for task in special.values()]
     if regular:
-        key = _regular_key(context, address, regular)
-        body = yield from encode_writes(context, address, key, regular, now)
+        key = _regular_key(context, place, regular)
+        body = yield from encode_writes(context, place, key, regular, now)
         plain = store(key, body, context.sizes, only_new=True, raw=sum(task.size for task in regular))
         if len(body) < context.sizes.multipart_threshold:
             plans.append(plain)
         else:
-            yield from plain  # by itself: its upload isn't left behind
+            yield from plain  # alone, for the reason that `write_all` gives
     if len(plans) == 1:
         yield from plans[0]
         return
@@ -356,14 +360,14 @@ def put_task(
     task_path: str,
     now: int,
 ) -> Plan[None]:
-    """Write what a task wrote, as objects of its own."""
-    yield from put_writes(context, [written(context, config, writes, task_id, task_path)], now)
+    """Store the writes of one task, in objects of their own."""
+    yield from put_writes(context, [prepare_writes(context, config, writes, task_id, task_path)], now)
 
 
-def _regular_key(context: Context, address: Address, tasks: Sequence[Task]) -> str:
+def _regular_key(context: Context, place: Place, tasks: Sequence[Task]) -> str:
     sealed = context.key_cache is not None
     if len(tasks) == 1:
         leaf = WritesLeaf.of(tasks[0].task_id, tasks[0].writes, encrypted=sealed)
     else:
         leaf = WritesLeaf.of_several(((task.task_id, task.writes) for task in tasks), encrypted=sealed)
-    return context.layout.key(address.thread_id, address.namespace, required_id(address.checkpoint_id), leaf)
+    return place.key(context.layout, leaf)

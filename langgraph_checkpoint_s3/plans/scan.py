@@ -1,6 +1,6 @@
-"""Lists keys, page by page, and groups them by checkpoint. The one place that leans on a listing's order.
+"""Listings: keys page by page, grouped by checkpoint. Only this module relies on their order.
 
-That order is checked with each page (`s3/answer_checks.py`): a store that lists in another one is refused.
+`s3/answer_checks.py` checks the order of each page, and refuses stores that list in another one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from langgraph_checkpoint_s3.errors import StorageUnavailableError
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout
-from langgraph_checkpoint_s3.plans.context import Address
+from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
 from langgraph_checkpoint_s3.s3.requests import Entry, ListObjects, Page
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from langgraph_checkpoint_s3.s3.admin_requests import Upload, Version
 
 PAGE = 1000
-"""The most keys that S3 lists at once."""
+"""The maximum size of a page."""
 _MOST_EMPTY = 100
-"""So many pages without a key, one after another, are a list without an end."""
+"""A listing with this many pages in a row without a key counts as endless."""
 
 
 class Folder:
-    """All that a listing shows of one checkpoint. Its key is read only as far as somebody asks.
+    """The objects of one checkpoint, as a listing shows them. Keys are parsed lazily.
 
     Attributes:
-        path: What its keys begin with.
-        checkpoints: Its object. There are several only if one id was put with different metadata;
-            then the latest counts. There is none if only writes have arrived, or stayed.
+        path: The checkpoint's folder, without the final `/`.
+        checkpoints: The checkpoint's object. There are several if one id was put with different content; the
+            latest counts. There is none if only writes have arrived, or remained.
         writes: The objects of its tasks' writes.
     """
 
@@ -45,63 +45,67 @@ class Folder:
         """Its namespace's folder."""
         return self.path.rpartition("/")[0] + "/"
 
+    @property
+    def thread(self) -> str:
+        """Its thread's folder."""
+        return self.path.rsplit("/", 2)[0] + "/"
+
     @cached_property
-    def address(self) -> Address:
-        """Its thread, namespace and id, all of them set."""
-        parsed = self._layout.parse(self.entries[0].key)
-        return Address(parsed.thread_id, parsed.checkpoint_ns, parsed.checkpoint_id)
+    def place(self) -> Place:
+        """Its place, including the checkpoint's id."""
+        return Place.of_key(self._layout, self.key)
 
     @property
     def checkpoint_id(self) -> str:
-        """Its checkpoint's id."""
-        return self.address.checkpoint_id or ""
+        """The checkpoint's id."""
+        return self.place.id
 
     @property
     def key(self) -> str:
-        """The key to name in an error about it."""
+        """The key of its first object, for errors."""
         return self.entries[0].key
 
     @cached_property
     def leaves(self) -> list[CheckpointLeaf]:
-        """What the keys tell of the checkpoint: one leaf, or several."""
+        """The parsed leaf of each of `checkpoints`."""
         leaves = (self._layout.parse(entry.key).leaf for entry in self.checkpoints)
         return [leaf for leaf in leaves if isinstance(leaf, CheckpointLeaf)]
 
     @property
     def leaf(self) -> CheckpointLeaf | None:
-        """What the key tells of the checkpoint, if there is exactly one."""
+        """The leaf of the checkpoint's object, if there is exactly one."""
         return self.leaves[0] if len(self.leaves) == 1 else None
 
     def only(self, *checkpoints: Entry) -> Folder:
-        """Some of its checkpoint's objects alone, without the writes."""
+        """Return a folder with these checkpoint objects alone, without writes."""
         folder = Folder(self._layout, self.path)
         folder.checkpoints += checkpoints
         return folder
 
     def without(self, checkpoint: Entry) -> Folder:
-        """Return the folder without one of its checkpoint's objects."""
+        """Return the folder without one of its checkpoint objects."""
         folder = self.only(*(each for each in self.checkpoints if each is not checkpoint))
         folder.writes += self.writes
         return folder
 
     @property
     def entries(self) -> list[Entry]:
-        """All of its objects."""
+        """All of its objects, checkpoints first."""
         return [*self.checkpoints, *self.writes]
 
 
 class Pages:
-    """Reads a listing page by page: what every list of objects is read by.
+    """A listing, read page by page.
 
-    Each page is asked for with the last name of the one before it, so that it is known to go on behind that.
+    Each request names the last key of the page before it, so that the order can be checked across pages.
 
     Args:
-        prefix: What to list.
-        start_after: The key behind which to begin.
-        first: How many keys to ask for at first; by default as many as later. Later pages are larger: whoever
-            reads on after the first one tends to want it all.
-        page: How many to ask for later; by default as many as S3 lists at once.
-        delimiter: What to fold names by.
+        prefix: The prefix of the keys.
+        start_after: List only keys greater than this one.
+        first: The size of the first page; by default that of the others. A small one suits callers that
+            often need no more.
+        page: The size of the other pages; by default the maximum.
+        delimiter: The delimiter by which to group keys into common prefixes.
     """
 
     def __init__(
@@ -123,10 +127,10 @@ class Pages:
         self._empty = 0
 
     def more(self) -> Plan[Page]:
-        """Read the next page. One without a name may come, before `done` too.
+        """Read the next page. It may be empty even if more follow.
 
         Raises:
-            StorageUnavailableError: There come such pages without an end.
+            StorageUnavailableError: There were too many empty pages in a row.
         """
         page = yield from ask(ListObjects(self._prefix, self._next, self._last, self._token, self._delimiter))
         self._next = self._page
@@ -144,7 +148,7 @@ class Pages:
         return page
 
     def rest(self) -> Plan[list[Entry]]:
-        """Read all the objects that are left."""
+        """Read the remaining objects."""
         entries: list[Entry] = []
         while not self.done:
             entries += (yield from self.more()).entries
@@ -152,13 +156,13 @@ class Pages:
 
 
 class Scan:
-    """Reads a listing page by page and gives whole folders, newest first within a namespace.
+    """A listing, read as complete folders, newest first within a namespace.
 
     Args:
         layout: The saver's keys.
-        prefix: What to list: a thread's, namespace's or checkpoint's folder, or all.
-        start_after: The key behind which to begin.
-        page: How many keys to ask for at first; later pages are as `Pages` has them.
+        prefix: The folder of a thread, namespace or checkpoint, or the saver's prefix.
+        start_after: List only keys greater than this one.
+        page: The size of the first page.
     """
 
     def __init__(
@@ -170,18 +174,18 @@ class Scan:
 
     @property
     def done(self) -> bool:
-        """Return if nothing more is to come."""
+        """`True` once everything was read."""
         return self._pages.done
 
     def more(self) -> Plan[list[Folder]]:
-        """The folders that the next page completes. None at all may come, before `done` too."""
+        """Read the next page, and return the folders that it completes. There may be none."""
         page = yield from self._pages.more()
         folders = group(self._layout, page.entries, self._open)
         self._open = None if self.done or not folders else folders.pop()
         return folders
 
     def rest(self) -> Plan[list[Folder]]:
-        """All the folders that are left."""
+        """Read the remaining folders."""
         folders: list[Folder] = []
         while not self.done:
             folders += yield from self.more()
@@ -189,17 +193,15 @@ class Scan:
 
 
 def group(layout: Layout, entries: Iterable[Entry], last: Folder | None = None) -> list[Folder]:
-    """Put the entries of one checkpoint together, in the listing's order.
-
-    Keys that aren't in a thread's folder are somebody else's, and passed over.
+    """Group entries by checkpoint, in the listing's order. Keys outside of threads' folders are skipped.
 
     Args:
         layout: The saver's keys.
         entries: A page.
-        last: The folder that the page before ended in, which this one may go on with.
+        last: The last folder of the page before, which this page may continue.
 
     Raises:
-        CorruptObjectError: A key in a thread's folder is neither a checkpoint's nor of writes.
+        CorruptObjectError: A key in a thread's folder isn't one of a checkpoint or of writes.
     """
     folders = [last] if last else []
     for entry in entries:
@@ -218,10 +220,10 @@ def group(layout: Layout, entries: Iterable[Entry], last: Folder | None = None) 
 
 
 def latest(folders: Iterable[Folder]) -> list[Folder]:
-    """Of each namespace's checkpoints the newest one. Folders without a checkpoint don't count."""
+    """Return the newest checkpoint of each namespace. Folders without a checkpoint don't count."""
     newest: dict[str, Folder] = {}
     for folder in folders:
-        name = folder.address.namespace
+        name = folder.namespace
         if folder.checkpoints and folder.checkpoint_id >= newest.get(name, folder).checkpoint_id:
             newest[name] = folder
     return list(newest.values())
@@ -229,7 +231,7 @@ def latest(folders: Iterable[Folder]) -> list[Folder]:
 
 def uploads(prefix: str) -> Plan[list[Upload]]:
     """List the unfinished multipart uploads of the keys below a prefix."""
-    from langgraph_checkpoint_s3.s3.admin_requests import ListUploads
+    from langgraph_checkpoint_s3.s3.admin_requests import ListUploads  # unused in most processes
 
     page = yield from ask(ListUploads(prefix))
     found = list(page.uploads)
@@ -240,8 +242,8 @@ def uploads(prefix: str) -> Plan[list[Upload]]:
 
 
 def versions(prefix: str) -> Plan[list[Version]]:
-    """All versions and delete markers of the keys below a prefix, by key, the newest first."""
-    from langgraph_checkpoint_s3.s3.admin_requests import ListVersions
+    """List the versions and delete markers of the keys below a prefix, by key, the newest first."""
+    from langgraph_checkpoint_s3.s3.admin_requests import ListVersions  # unused in most processes
 
     page = yield from ask(ListVersions(prefix, PAGE))
     found = list(page.versions)

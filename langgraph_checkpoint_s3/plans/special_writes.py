@@ -1,8 +1,7 @@
-"""A task's special writes: its error, interrupts and resumes. They share one object; the last value counts.
+"""Special writes of a task: its error, interrupts and resumes. They share one object; the last value wins.
 
-Which one is the last, the store decides, by the order in which it takes the objects, and nobody's clock.
-Who comes second reads what is there, puts his own values into it, and writes that in its place alone
-(`If-Match`).
+The store's order of writes decides which is the last, so no clocks are compared. A second writer reads the
+object, merges its own values into it, and replaces exactly that object (`If-Match`).
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from typing import Final
 
 from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError
 from langgraph_checkpoint_s3.format.frames import text
-from langgraph_checkpoint_s3.format.ids import required_id
 from langgraph_checkpoint_s3.format.keys import WritesLeaf
 from langgraph_checkpoint_s3.format.writes import (
     Task,
@@ -21,47 +19,41 @@ from langgraph_checkpoint_s3.format.writes import (
     merge_special,
     open_writes,
 )
-from langgraph_checkpoint_s3.plans.context import Address, Context
+from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.data_keys import key_to_write, unlock
-from langgraph_checkpoint_s3.plans.load import error_context, leaf_of, open_object
+from langgraph_checkpoint_s3.plans.load import error_context, open_object
+from langgraph_checkpoint_s3.plans.place import Place, leaf_of, namespace_of
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.transfer import fetch, fetch_now, store
-from langgraph_checkpoint_s3.s3.requests import Body, Entry, NotFound, Stored
+from langgraph_checkpoint_s3.s3.requests import Body, Entry, GetObject, NotFound, Stored
 
 _TRIES: Final = 16
-"""How often somebody else may be quicker. Each time another call is done; and a task runs in one place."""
+"""Attempts, each lost to another writer. A task normally runs in one process, so one or two are enough."""
 
 
-def special_key(context: Context, address: Address, task_id: str) -> str:
-    """The key of the object of a task's special writes.
+def special_key(context: Context, place: Place, task_id: str) -> str:
+    """Return the key of the object of a task's special writes.
 
     Raises:
         InvalidKeyError: It would be too long.
     """
     leaf = WritesLeaf.special(task_id, encrypted=context.key_cache is not None)
-    return context.layout.key(address.thread_id, address.namespace, required_id(address.checkpoint_id), leaf)
+    return place.key(context.layout, leaf)
 
 
-def put_special(context: Context, address: Address, task: Task, now: int) -> Plan[None]:
-    """Write a task's special slots; its other ones stay as they are.
+def put_special(context: Context, place: Place, task: Task, now: int) -> Plan[None]:
+    """Store special writes of a task. Its other special writes are kept.
 
-    One PUT, where it is the task's first such call, or nobody else wrote since this process wrote or read.
-    Else that is refused, and costs a GET and a PUT more; or the GET alone where nothing changes, as after a
-    reply that was lost.
-
-    Args:
-        context: The saver's.
-        address: The checkpoint.
-        task: What the task wrote to special channels.
-        now: The time, in ns since 1970.
+    One PUT, if it is the task's first or no other process wrote since this one wrote or read the object.
+    Otherwise the PUT is refused, which costs a GET and another PUT.
 
     Raises:
-        ConflictError: Others wrote special slots of this task each time in between.
-        CorruptObjectError: What is there can't be read, and so can't be kept.
-        DecryptionError: What is there is encrypted, and its key is missing.
+        ConflictError: Other processes stored special writes of this task between each read and write.
+        CorruptObjectError: The stored object can't be read, so its values can't be kept.
+        DecryptionError: The stored object is encrypted, and its key is missing.
     """
-    key = special_key(context, address, task.task_id)
-    found: Body | NotFound | None = context.memory.bodies.whole(key)
+    key = special_key(context, place, task.task_id)
+    found: Body | NotFound | None = context.parent_cache.bodies.whole(key)
     fresh = False
     refused: str | None = None
     damaged: Body | None = None
@@ -69,14 +61,16 @@ def put_special(context: Context, address: Address, task: Task, now: int) -> Pla
         tasks: Sequence[Task] = [task]
         if isinstance(found, Body):
             try:
-                tasks = yield from _merged(context, address, key, found, task)
+                tasks = yield from _merged(context, place, key, found, task)
             except CorruptObjectError:
                 if found == damaged:
                     raise
-                tasks, damaged, fresh = [], found, False  # on its way here, perhaps: it is read once more
+                # Perhaps damaged in transit, or in the cache: read it once more.
+                tasks, damaged, fresh = [], found, False
         if tasks:
-            body = yield from encode_writes(context, address, key, tasks, now)
-            # A store that refuses the ETag that it shows doesn't compare rightly: there, nothing else helps.
+            body = yield from encode_writes(context, place, key, tasks, now)
+            # A store that refuses the ETag that it has just returned compares ETags wrongly. The only way on
+            # is a write without a condition.
             expected = found.etag if isinstance(found, Body) and found.etag != refused else None
             outcome, _ = yield from store(
                 key,
@@ -85,14 +79,14 @@ def put_special(context: Context, address: Address, task: Task, now: int) -> Pla
                 only_new=not isinstance(found, Body),
                 expected=expected,
                 raw=sum(each.size for each in tasks),
-                strict=not fresh,
+                strict=not fresh,  # a cached object may be stale, and only the condition would tell
             )
             if isinstance(outcome, Stored):
                 return
             refused = expected
         elif fresh:
-            return
-        found = yield from fetch_now(key, context.sizes)
+            return  # it holds all of this already, as after a PUT whose response was lost
+        found = yield from fetch_now(GetObject(key), context.sizes)
         fresh = True
     raise ConflictError(
         "Others wrote errors, interrupts or resumes of this task each time in between, and this call's "
@@ -101,23 +95,23 @@ def put_special(context: Context, address: Address, task: Task, now: int) -> Pla
     )
 
 
-def _merged(context: Context, address: Address, key: str, found: Body, task: Task) -> Plan[list[Task]]:
-    """Return the tasks to write in the place of the stored object; none where it holds all that already."""
+def _merged(context: Context, place: Place, key: str, found: Body, task: Task) -> Plan[list[Task]]:
+    """Return the tasks of the merged object. There are none if the stored object has all values already."""
     yield from unlock(context, [found])
-    scope = context.scope(context.layout.namespace(address.thread_id, address.namespace))
-    checkpoint_id = required_id(address.checkpoint_id)
     with error_context(key):
-        there = open_writes(found.data, found.size, address.namespace, checkpoint_id, leaf_of(key), scope)
+        there = open_writes(
+            found.data,
+            found.size,
+            place.checkpoint_ns,
+            place.id,
+            leaf_of(key),
+            context.scope(namespace_of(key)),
+        )
         return merge_special(there, task)
 
 
 def copy_special(context: Context, thread_id: str, entries: Sequence[Entry]) -> Plan[None]:
-    """Write tasks' special slots into another thread, which has some of these tasks already.
-
-    Args:
-        context: The saver's.
-        thread_id: The other thread.
-        entries: The objects of the special writes.
+    """Merge objects of special writes into another thread, which has special writes of the same tasks.
 
     Raises:
         ConflictError: One of them is gone.
@@ -131,27 +125,14 @@ def copy_special(context: Context, thread_id: str, entries: Sequence[Entry]) -> 
             record = open_object(context, entry.key, body)
             assert isinstance(record, WritesRecord), "special writes"  # noqa: S101  # for the types
             fields = record.container.fields
-            address = Address(thread_id, text(fields["ns"]), text(fields["id"]))
+            place = Place(thread_id, text(fields["ns"]), text(fields["id"]))
             tasks = record.tasks()
         for task in tasks:
-            yield from put_special(context, address, task, record.created)
+            yield from put_special(context, place, task, record.created)
 
 
-def encode_writes(
-    context: Context, address: Address, key: str, tasks: Sequence[Task], now: int
-) -> Plan[bytes]:
-    """Make the object of what tasks wrote.
-
-    Args:
-        context: The saver's.
-        address: The checkpoint.
-        key: The object.
-        tasks: The tasks.
-        now: The time, in ns since 1970.
-    """
-    checkpoint_id = required_id(address.checkpoint_id)
-    origin = context.origin(address.thread_id, address.namespace, checkpoint_id, now)
-    scope = context.scope(context.layout.namespace(address.thread_id, address.namespace))
-    leaf = leaf_of(key)
-    seal = scope.cipher((yield from key_to_write(context)), checkpoint_id, leaf)
-    return encode_tasks(context.compression, origin, leaf, tasks, seal)
+def encode_writes(context: Context, place: Place, key: str, tasks: Sequence[Task], now: int) -> Plan[bytes]:
+    """Return the bytes of an object of writes, given its checkpoint and key."""
+    scope, leaf = context.scope(namespace_of(key)), leaf_of(key)
+    seal = scope.cipher((yield from key_to_write(context)), place.id, leaf)
+    return encode_tasks(context.compression, context.origin(place, now), leaf, tasks, seal)

@@ -1,4 +1,4 @@
-"""Moves whole objects: small ones in one request, large ones as parallel parts and ranges."""
+"""Transfer of whole objects: small ones in one request, large ones as parallel parts and ranges."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.errors import StorageUnavailableError
-from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, gather
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
     Body,
@@ -32,13 +32,13 @@ _WINDOW_BYTES: Final = 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """When an object is moved in pieces, and how large they are, in bytes.
+    """Size limits of transfers, in bytes.
 
     Attributes:
-        multipart_threshold: From which size on it is.
-        part_size: Of a piece.
-        remembered: How large an object is at most whose pieces are worth remembering: those of a larger one
-            would drive out each other, and all else.
+        multipart_threshold: The size from which an object is transferred in parts.
+        part_size: The size of a part.
+        remembered: The largest object whose parts are cached. Those of a larger one would evict each other,
+            and everything else.
     """
 
     multipart_threshold: int
@@ -59,40 +59,41 @@ def store(
 ) -> Plan[tuple[Stored | PreconditionFailed, list[Any]]]:
     """Write an object, in one PUT or as a multipart upload.
 
-    An upload that fails is aborted, so that no invisible parts stay behind and cost.
+    A multipart upload that fails is aborted, since its parts would stay, invisible, and cost.
 
     Args:
         key: The object.
         body: Its bytes.
         sizes: When to upload in parts.
-        only_new: Whether to write it only where there is none.
-        expected: The ETag of the object in whose place alone to write it.
-        beside: What to ask for at the moment of writing.
-        raw: How many bytes what is in it has, serialized.
-        strict: Whether to be refused, rather than to write without a condition, where the store is known to
-            have none. What goes up in parts looks first what is there.
+        only_new: Write it only if there is no such object.
+        expected: Write it only if the object has this ETag.
+        beside: Requests to send along with the one that creates the object.
+        raw: The size of its content before compression.
+        strict: If the store is known to ignore conditions, refuse the write instead of writing without one.
+            Multipart uploads instead check the object first.
 
     Returns:
-        What came of it, and the answers to what was asked.
+        The outcome, and the answers to `beside`.
     """
     if len(body) < sizes.multipart_threshold:
         put: list[Request[Any]] = [PutObject(key, body, only_new, expected, raw, strict), *beside]
-        return _outcome((yield from ask_all(put)))
+        outcome, *heads = yield from ask_all(put)
+        return outcome, heads
     upload_id = yield from ask(CreateUpload(key))
     try:
         conditional = only_new or expected is not None
-        probes: list[Request[Any]] = [HeadObject(key)] if conditional else []  # for who ignores conditions
+        # Some stores ignore conditions when they complete an upload. So the object is looked at as well.
+        probes: list[Request[Any]] = [HeadObject(key)] if conditional else []
         parts = enumerate(_parts(body, sizes.part_size), start=1)
         uploads = [UploadPart(key, upload_id, number, part) for number, part in parts]
         answers = yield from ask_all([*uploads, *probes])
         if conditional and not _is_met(expected, answers.pop()):
-            outcome, heads = _outcome([PreconditionFailed(), *(yield from ask_all(beside))])
+            outcome, heads = PreconditionFailed(), (yield from ask_all(beside))
         else:
             complete = CompleteUpload(key, upload_id, tuple(answers), body, only_new, expected, raw)
-            answers = yield from ask_all([complete, *beside])
-            if isinstance(answers[0], NotFound):
-                answers[0] = yield from _completed(complete, sizes)
-            outcome, heads = _outcome(answers)
+            outcome, *heads = yield from ask_all([complete, *beside])
+            if isinstance(outcome, NotFound):
+                outcome = yield from _completed(complete, sizes)
     except GeneratorExit:
         raise
     except BaseException as error:
@@ -104,35 +105,51 @@ def store(
 
 
 def overwrite(key: str, body: bytes, sizes: Sizes, etag: str) -> Plan[bool]:
-    """Write an object in the place of the one with this ETag, and of no other one.
-
-    Who is refused may have been refused for his own first try, whose reply got lost; then the object
-    isn't what it was either. A store that refuses what it shows doesn't compare ETags rightly: there
-    it is written all the same.
+    """Replace the object that has this ETag, and no other.
 
     Returns:
-        Whether it was written; if not, the object is gone, or another one.
+        Whether it was replaced. If not, the object is gone or has changed.
     """
     outcome, _ = yield from store(key, body, sizes, expected=etag)
     if isinstance(outcome, PreconditionFailed):
+        # A 412 can follow our own first attempt if its response was lost. The object then differs as well,
+        # and False makes the caller read it again.
         if not _is_met(etag, (yield from ask(HeadObject(key)))):
             return False
-        yield from store(key, body, sizes)
+        yield from store(key, body, sizes)  # the store compares ETags wrongly: it refused the right one
     return True
 
 
+def write_all(writes: Iterable[tuple[int, Plan[Any]]], sizes: Sizes) -> Plan[None]:
+    """Run plans that write objects: small ones side by side, multipart uploads one after another.
+
+    An error in the same batch as a CreateUpload would lose the upload's id, and so leave its parts behind.
+
+    Args:
+        writes: The plans, each with the size of its object.
+        sizes: When to upload in parts.
+    """
+    small: list[Plan[Any]] = []
+    large: list[Plan[Any]] = []
+    for size, plan in writes:
+        (small if size < sizes.multipart_threshold else large).append(plan)
+    yield from gather(small)
+    for plan in large:
+        yield from plan
+
+
 def _is_met(expected: str | None, found: Stored | NotFound) -> bool:
-    """Whether the object that a write expects, or none, is what is there."""
+    """Return whether the store has the object that a write expects, or none if it expects none."""
     return (found.etag if isinstance(found, Stored) else None) == expected
 
 
 def _completed(upload: CompleteUpload, sizes: Sizes) -> Plan[Stored | PreconditionFailed]:
-    """What came of an upload that was gone when it was to be completed.
+    """Return the outcome of an upload that didn't exist any more when it was to be completed.
 
-    The client library sends again what wasn't answered. So it may have been completed by an attempt whose
-    reply was lost, or somebody aborted it. What lies there tells: no other object has the same bytes.
+    The client library repeats requests. So an attempt whose response was lost may have completed it, or
+    another process aborted it. The stored bytes tell: no other object has the same ones.
     """
-    found = yield from _fetch_again(GetObject(upload.key), sizes)
+    found = yield from fetch_now(GetObject(upload.key), sizes)
     if isinstance(found, Body) and found.data == upload.body:
         return Stored(found.etag)
     if upload.expected is not None or (upload.only_new and isinstance(found, Body)):
@@ -144,36 +161,27 @@ def _completed(upload: CompleteUpload, sizes: Sizes) -> Plan[Stored | Preconditi
     )
 
 
-def _outcome(answers: Sequence[Any]) -> tuple[Stored | PreconditionFailed, list[Any]]:
-    return answers[0], list(answers[1:])
-
-
 def fetch(entries: Sequence[Entry], sizes: Sizes) -> Plan[list[Body | NotFound]]:
-    """Read whole objects that a listing showed, all of them in one round trip.
+    """Read whole objects of a listing, all of them in one round trip.
 
-    Large ones come as parallel ranges. Where one was overwritten meanwhile, its ranges don't
-    fit together, and it is read again.
+    Large ones are read as parallel ranges. If one is overwritten meanwhile, its ranges have different ETags,
+    and it is read again.
     """
     ranges = [_ranges(entry, sizes) for entry in entries]
     answers = yield from ask_all(request for requests in ranges for request in requests)
     bodies: list[Body | NotFound] = []
     for entry, requests in zip(entries, ranges, strict=True):
         pieces = answers[: len(requests)]
-        del answers[: len(requests)]  # the driver has the same list: what was joined is to be freed
+        del answers[: len(requests)]  # the driver holds this list: free the pieces once they are joined
         body = _join(pieces)
         if body is None:
-            body = yield from _fetch_again(GetObject(entry.key, version=entry.version), sizes)
+            body = yield from fetch_now(GetObject(entry.key, version=entry.version), sizes)
         bodies.append(body)
     return bodies
 
 
-def fetch_now(key: str, sizes: Sizes) -> Plan[Body | NotFound]:
-    """Read a whole object as it is now, whatever a listing or the cache say."""
-    return (yield from _fetch_again(GetObject(key), sizes))
-
-
 def windows(stages: Iterable[Sequence[Entry]]) -> Iterator[list[Entry]]:
-    """What is moved at once: no two stages together, and few bytes, but for an object that is larger."""
+    """Split each stage into windows of limited count and size. An object above the limit is one by itself."""
     for stage in stages:
         window: list[Entry] = []
         size = 0
@@ -187,8 +195,8 @@ def windows(stages: Iterable[Sequence[Entry]]) -> Iterator[list[Entry]]:
             yield window
 
 
-def _fetch_again(now: GetObject, sizes: Sizes) -> Plan[Body | NotFound]:
-    """Read a whole object as it is now, whatever a listing or the cache say."""
+def fetch_now(now: GetObject, sizes: Sizes) -> Plan[Body | NotFound]:
+    """Read a whole object from the store, bypassing the cache; in parts, if it is larger than one."""
     for _ in range(_READ_TRIES):
         head = yield from ask(replace(now, length=sizes.part_size))
         if isinstance(head, NotFound) or len(head.data) == head.size:
@@ -200,7 +208,7 @@ def _fetch_again(now: GetObject, sizes: Sizes) -> Plan[Body | NotFound]:
         body = _join([head, *rest])
         if body is not None:
             return body
-    # Somebody overwrites it faster than it can be read in pieces.
+    # It is overwritten faster than it can be read in parts.
     return (yield from ask(now))
 
 
@@ -218,7 +226,7 @@ def _ranges(entry: Entry, sizes: Sizes) -> list[Request[Body | NotFound]]:
 
 
 def _join(pieces: Sequence[Body | NotFound]) -> Body | NotFound | None:
-    """The object that these pieces are of; `None` where they are of several versions of it."""
+    """Join the pieces of an object. Return `None` if they are of different versions of it."""
     bodies = [piece for piece in pieces if isinstance(piece, Body)]
     if not bodies:
         return NotFound()
@@ -234,21 +242,16 @@ def _join(pieces: Sequence[Body | NotFound]) -> Body | NotFound | None:
 def _abort(key: str, upload_id: str, error: BaseException) -> Plan[None]:
     try:
         yield from ask(AbortUpload(key, upload_id))
-    except Exception as second:  # noqa: BLE001  # the first error is the one to tell
-        _add_note(
-            error,
-            f"The multipart upload {upload_id} of {key} could not be aborted either ({second}); "
-            "a lifecycle rule that aborts incomplete uploads frees its parts.",
-        )
-
-
-def _add_note(error: BaseException, note: str) -> None:
-    if hasattr(error, "add_note"):  # Python 3.11
-        error.add_note(note)
+    except Exception as second:  # noqa: BLE001  # the first error is the one to raise
+        if hasattr(error, "add_note"):  # Python 3.11
+            error.add_note(
+                f"The multipart upload {upload_id} of {key} could not be aborted either ({second}); "
+                "a lifecycle rule that aborts incomplete uploads frees its parts."
+            )
 
 
 def _parts(body: bytes, part_size: int) -> Iterator[memoryview]:
-    """Views: they are copied one by one, when each is sent."""
+    """Split a body into parts. They are views, each copied only when it is sent."""
     view = memoryview(body)
     for start in range(0, len(body), part_size):
         yield view[start : start + part_size]

@@ -9,7 +9,7 @@ from langgraph.checkpoint.base import Checkpoint
 
 from langgraph_checkpoint_s3 import S3Saver, StorageUnavailableError
 from langgraph_checkpoint_s3.format.keys import encode_rank
-from langgraph_checkpoint_s3.plans.tombstones import expect
+from langgraph_checkpoint_s3.plans.tombstones import add_coming
 from langgraph_checkpoint_s3.s3.requests import CopyObject, PutObject, Request
 from tests.plans.borrowers import eager, key_of, layout, lenders, noise, step
 from tests.support.checkpoints import place
@@ -104,7 +104,7 @@ def test_what_a_cut_copy_left_without_its_lender_is_replaced(
     step(saver, "2", first, run="new", n=2)
     make_saver(fake).copy_thread("t", "u")
     lender = key_of(fake, "1", "u")
-    saver._store.run(expect(saver._context(), layout().thread("u"), [lender]))
+    saver._store.run(add_coming(saver._context(), layout().thread("u"), [lender]))
     fake.delete(lender)
     make_saver(fake).delete_for_runs(["old"])
     assert not values(fake, "u")

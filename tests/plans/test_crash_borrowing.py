@@ -10,7 +10,7 @@ from langgraph.checkpoint.base import Checkpoint
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.materialize import release_all
+from langgraph_checkpoint_s3.plans.materialize import materialize_borrowers
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.scan import Scan
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects, HeadObject, Request
@@ -82,7 +82,7 @@ def on_a_rewritten_one(saver: S3Saver) -> None:
 
 def _release(context: Context) -> Plan[None]:
     folders = yield from Scan(context.layout, context.layout.thread("t")).rest()
-    yield from release_all(context, [each for each in folders if each.checkpoint_id < "3"])
+    yield from materialize_borrowers(context, [each for each in folders if each.checkpoint_id < "3"])
 
 
 @cached

@@ -21,8 +21,9 @@ from langgraph_checkpoint_s3 import (
 from langgraph_checkpoint_s3.admin import S3Admin, dumps, loads
 from langgraph_checkpoint_s3.format.container import open_container
 from langgraph_checkpoint_s3.format.key_encoding import HashedName
-from langgraph_checkpoint_s3.plans.context import Address
-from langgraph_checkpoint_s3.plans.load import Loaded, find, load
+from langgraph_checkpoint_s3.plans.get_tuple import find_folder
+from langgraph_checkpoint_s3.plans.load import Loaded, load
+from langgraph_checkpoint_s3.plans.place import Place
 from tests.plans.borrowers import eager, lenders, noise, step
 from tests.plans.helpers import get, put
 from tests.plans.test_admin_retention import admin_of
@@ -164,7 +165,7 @@ def lenders_with(fake: FakeS3, keys: Any, checkpoint_id: str) -> list[str]:
     """The checkpoints that one borrows from."""
     saver = saver_with(fake, keys)
     store, context = saver.internals
-    folder = store.run(find(context, Address("t", "", checkpoint_id)))
+    folder = store.run(find_folder(context, Place("t", "", checkpoint_id)))
     assert folder is not None
     [loaded] = store.run(load(context, [folder]))
     assert isinstance(loaded, Loaded)

@@ -16,7 +16,7 @@ from langgraph.checkpoint.base import Checkpoint
 from langgraph_checkpoint_s3 import ConflictError, CorruptObjectError, S3Saver
 from langgraph_checkpoint_s3.format.tombstones import Group, Reason, decode_tombstones
 from langgraph_checkpoint_s3.plans import delete
-from langgraph_checkpoint_s3.plans.tombstones import WAIT, name_in
+from langgraph_checkpoint_s3.plans.tombstones import DELETION_WAIT, tombstone_name
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import (
     Attempted,
@@ -221,7 +221,9 @@ def test_a_put_to_a_thread_that_was_deleted_is_refused(fake: FakeS3, asynchronou
     with pytest.raises(ConflictError, match="isn't brought back"):
         act()
     assert fake.keys("/checkpoint") == []
-    assert fake.seconds >= seconds + WAIT  # who read it meanwhile, and borrowed from it, was rewritten
+    assert (
+        fake.seconds >= seconds + DELETION_WAIT
+    )  # who read it meanwhile, and borrowed from it, was rewritten
     assert make_saver(fake).get_tuple(place("t")) is None
     assert list(make_saver(fake).list(None)) == []
 
@@ -287,7 +289,7 @@ def test_a_completed_checkpoint_that_somebody_took_for_a_failed_puts_is_refused(
     def name(moment: Moment, request: Request[Any]) -> None:
         if isinstance(request, PutObject) and moment == "after" and next(puts) == 1:  # the completion
             thread = layout().thread("t")
-            group = Group(frozenset({name_in(thread, request.key)}), 1 << 40, reason)
+            group = Group(frozenset({tombstone_name(request.key)}), 1 << 40, reason)
             key = layout().tombstones(thread)
             fake.put(key, decode_tombstones(fake.objects[key].data).plus(group, 0).encode())
 

@@ -15,7 +15,7 @@ from langgraph.checkpoint.base import Checkpoint
 from langgraph_checkpoint_s3 import ConflictError, CorruptObjectError, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.format.tombstones import Group, Tombstones, decode_tombstones, name_of
-from langgraph_checkpoint_s3.plans.tombstones import WAIT, name_in
+from langgraph_checkpoint_s3.plans.tombstones import DELETION_WAIT, tombstone_name
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import (
     CopyObject,
@@ -88,7 +88,7 @@ def test_pruning_rewrites_before_it_deletes(fake: FakeS3, saver: S3Saver) -> Non
         {"DeleteObjects"},
     ]
     assert [len(batch) for batch in count.batches] == [1, 1, 1, 1, 1, 1, 2, 1, 1]
-    assert fake.seconds == WAIT
+    assert fake.seconds == DELETION_WAIT
     assert told(fake) == {"5": before["5"]}
     assert sources(fake) == {"5": []}
 
@@ -109,7 +109,7 @@ def test_deleting_a_run_rewrites_who_borrows_from_it_before_it_deletes(fake: Fak
         {"DeleteObjects"},
     ]
     assert [len(batch) for batch in count.batches[:5] + count.batches[6:]] == [1, 1, 1, 1, 4, 3, 1]
-    assert fake.seconds == WAIT
+    assert fake.seconds == DELETION_WAIT
     assert told(fake) == {name: each for name, each in before.items() if name != "1"}
     assert sources(fake) == {"2": [], "3": [], "4": [], "5": ["2", "3"]}
 
@@ -251,7 +251,7 @@ def test_two_who_delete_at_once_both_leave_their_names(
         deleter.delete_for_runs(["run-1"])
     thread = layout().thread("t")
     tombstones = decode_tombstones(fake.objects[layout().tombstones(thread)].data)
-    assert all(tombstones.named([name_in(thread, key)]) for key in doomed)
+    assert all(tombstones.named([tombstone_name(key)]) for key in doomed)
     assert told(fake) == {name: each for name, each in before.items() if name > "2"}
 
 

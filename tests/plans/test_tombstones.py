@@ -11,7 +11,7 @@ import pytest
 
 from langgraph_checkpoint_s3 import CorruptObjectError
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.plans.tombstones import WAIT
+from langgraph_checkpoint_s3.plans.tombstones import DELETION_WAIT
 from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions
 from langgraph_checkpoint_s3.s3.requests import Request
 from tests.plans.borrowers import cold, layout, noise, step
@@ -68,7 +68,7 @@ def test_up_to_64_threads_wait_together(fake: FakeS3, threads: int, waits: int, 
         make_saver(fake).prune(names)
     else:
         make_saver(fake).delete_for_runs(["old"])
-    assert fake.seconds == waits * WAIT
+    assert fake.seconds == waits * DELETION_WAIT
     for name in names:
         assert cold(fake, thread=name) == third["channel_values"]
 

@@ -54,7 +54,7 @@ def ranges(memory: ParentCache, size: int, count: int) -> None:
 def frames(memory: ParentCache, size: int, count: int) -> None:
     for number in range(count):
         frame = Frame(1000 + number, size, 100_000 + number, "zstd", 10**9 + number)
-        memory.keep_frame(key(number), frame, bytes(size))
+        memory.add_frame(key(number), frame, bytes(size))
 
 
 def states(memory: ParentCache, size: int, count: int, channels: int = 20, pieces: int = 3) -> None:
@@ -69,7 +69,7 @@ def states(memory: ParentCache, size: int, count: int, channels: int = 20, piece
             f"channel-{each}": f"{number:032}.{each / 7:.16f}" for each in range(channels)
         }
         known = Known(f"1f1e7b84-5e37-6ab4-8000-{number:012d}", "msgpack", False, versions, values)
-        memory.keep(f"checkpoints/{number}.thread/.ns/", Parent(known, key(number), f'"{number:032x}"'))
+        memory.add(f"checkpoints/{number}.thread/.ns/", Parent(known, key(number), f'"{number:032x}"'))
 
 
 @pytest.mark.parametrize("size", [0, 120, 1000, 100_000])

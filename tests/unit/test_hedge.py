@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3 import S3Config
-from langgraph_checkpoint_s3.plans.load import heads
+from langgraph_checkpoint_s3.plans.load import read_heads
 from langgraph_checkpoint_s3.plans.transfer import Sizes, fetch
 from langgraph_checkpoint_s3.s3.deadline import Attempt, calling
 from langgraph_checkpoint_s3.s3.hedging import BURST, LEAST, MOST, WINDOW, Hedges, Times, kind_of
@@ -188,7 +188,7 @@ class TestWhatIsSentTwice:
         sizes = Sizes(10, 5)
         for plan in (
             fetch([entry], sizes),
-            heads(make_saver(FakeS3()).internals[1], [entry]),
+            read_heads(make_saver(FakeS3()).internals[1], [entry]),
             fetch([replace(entry, size=11)], sizes),
         ):
             for request in next(plan):

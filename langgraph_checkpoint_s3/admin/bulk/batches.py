@@ -14,9 +14,10 @@ from langgraph_checkpoint_s3.admin.jobs import Job, attempts, settle
 from langgraph_checkpoint_s3.admin.progress import Progress
 from langgraph_checkpoint_s3.errors import InvalidConfigError, InvalidKeyError
 from langgraph_checkpoint_s3.format.ids import require_iterable, thread_name
-from langgraph_checkpoint_s3.plans.context import Address, Context
+from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delete import delete_some, delete_thread
-from langgraph_checkpoint_s3.plans.load import get_tuple
+from langgraph_checkpoint_s3.plans.get_tuple import get_tuple
+from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.scan import Scan
 
@@ -122,7 +123,7 @@ def put_all(
 
 def read_one(context: Context, config: RunnableConfig) -> Plan[CheckpointTuple | None]:
     """`get_tuple`, in which a config that can't be is an error of the plan's own."""
-    return (yield from get_tuple(context, Address.of(config)))
+    return (yield from get_tuple(context, Place.of(config)))
 
 
 def delete_all(
@@ -149,21 +150,21 @@ def delete_all(
     return results
 
 
-def _target(item: str | RunnableConfig) -> str | Address:
+def _target(item: str | RunnableConfig) -> str | Place:
     """The thread, or the checkpoint, that is to go."""
     if not isinstance(item, Mapping):
         return thread_name(item)
-    address = Address.of(item)
-    if address.checkpoint_id is None:
+    place = Place.of(item)
+    if place.checkpoint_id is None:
         raise InvalidKeyError(
             "This config names no checkpoint_id, so it may mean a thread, a namespace or its latest "
             "checkpoint. To delete a thread, give its id as a string."
         )
-    return Address(address.thread_id, address.namespace, address.checkpoint_id)
+    return place
 
 
 def _tasks(
-    context: Context, targets: Sequence[str | Address | Exception]
+    context: Context, targets: Sequence[str | Place | Exception]
 ) -> Iterator[tuple[list[int], Plan[None]]]:
     """What to do, with the numbers of the targets that it is for. A thread takes all in it along."""
     threads = {target for target in targets if isinstance(target, str)}
@@ -171,25 +172,21 @@ def _tasks(
     for number, target in enumerate(targets):
         if isinstance(target, str):
             numbers.setdefault((target, None), []).append(number)
-        elif isinstance(target, Address):
-            ns = None if target.thread_id in threads else target.namespace
+        elif isinstance(target, Place):
+            ns = None if target.thread_id in threads else target.checkpoint_ns
             numbers.setdefault((target.thread_id, ns), []).append(number)
     for (thread_id, namespace), of in numbers.items():
         if namespace is None:
             yield of, delete_thread(context, thread_id)
         else:
-            addresses = [target for target in map(targets.__getitem__, of) if isinstance(target, Address)]
-            yield of, _delete_checkpoints(context, addresses)
+            places = [target for target in map(targets.__getitem__, of) if isinstance(target, Place)]
+            yield of, _delete_checkpoints(context, places)
 
 
-def _delete_checkpoints(context: Context, addresses: Sequence[Address]) -> Plan[None]:
+def _delete_checkpoints(context: Context, places: Sequence[Place]) -> Plan[None]:
     """Delete checkpoints of one namespace, with their writes; what borrows from them is rewritten before."""
     layout = context.layout
-    thread_id, namespace = addresses[0].thread_id, addresses[0].namespace
-    going = {
-        layout.checkpoint(thread_id, namespace, address.checkpoint_id or "").rstrip("/")
-        for address in addresses
-    }
-    folders = yield from Scan(layout, layout.namespace(thread_id, namespace)).rest()
+    going = {place.folder(layout).rstrip("/") for place in places}
+    folders = yield from Scan(layout, places[0].namespace(layout)).rest()
     victims = [folder for folder in folders if folder.path in going]
     yield from delete_some(context, victims)

@@ -12,7 +12,8 @@ from langgraph_checkpoint_s3.admin.jobs import Job, settle
 from langgraph_checkpoint_s3.errors import InvalidKeyError
 from langgraph_checkpoint_s3.format.ids import required_id
 from langgraph_checkpoint_s3.format.serialization import estimate_size
-from langgraph_checkpoint_s3.plans.context import Address, Context
+from langgraph_checkpoint_s3.plans.context import Context
+from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan, gather
 from langgraph_checkpoint_s3.plans.put import put, put_task
 
@@ -62,7 +63,7 @@ class Item:
     """
 
     found: CheckpointTuple
-    address: Address
+    address: Place
     parent: str | None
     tasks: Sequence[TaskWrites]
     weight: int
@@ -81,14 +82,14 @@ class Item:
         values = found.checkpoint.get("channel_values")
         if not isinstance(values, Mapping):
             raise TypeError("The checkpoint has no mapping of channel_values")
-        named = Address.of(found.config)
+        named = Place.of(found.config)
         checkpoint_id = required_id(found.checkpoint.get("id"))
         if named.checkpoint_id not in (None, checkpoint_id):
             raise InvalidKeyError(
                 f"The config names checkpoint {named.checkpoint_id}, and the checkpoint is {checkpoint_id}."
             )
-        parent = Address.of(found.parent_config).checkpoint_id if found.parent_config else None
-        address = Address(named.thread_id, named.namespace, checkpoint_id)
+        parent = Place.of(found.parent_config).checkpoint_id if found.parent_config else None
+        address = named.with_id(checkpoint_id)
         written = estimate_size(value for _, _, value in found.pending_writes or ())
         return cls(
             found, address, parent, by_task(found.pending_writes), estimate_size(values.values()), written
@@ -110,7 +111,7 @@ class Item:
 
     def checkpoint(self, context: Context, clock: Callable[[], int]) -> Plan[RunnableConfig]:
         """Put the checkpoint itself. All channels may have changed: none is taken over unseen."""
-        where = Address(self.address.thread_id, self.address.namespace, self.parent).config()
+        where = self.address.with_id(self.parent).config()
         checkpoint, metadata = self.found.checkpoint, self.found.metadata or {}
         return put(context, where, checkpoint, metadata, checkpoint.get("channel_versions") or {}, clock())
 
@@ -148,12 +149,12 @@ def _generations(items: Sequence[Item], *, lines: bool) -> Iterator[list[int]]:
         items: The checkpoints.
         lines: Whether anything borrows; otherwise only what comes twice has to wait.
     """
-    generations: dict[Address, int] = {}
+    generations: dict[Place, int] = {}
     groups: list[list[int]] = []
     for number, item in enumerate(items):
         before = [item.address]
         if lines and item.parent:
-            before.append(Address(item.address.thread_id, item.address.namespace, item.parent))
+            before.append(item.address.with_id(item.parent))
         generation = 1 + max(generations.get(address, -1) for address in before)
         generations[item.address] = generation
         if generation == len(groups):

@@ -23,9 +23,11 @@ from langgraph_checkpoint_s3.errors import (
 )
 from langgraph_checkpoint_s3.format.ids import unique_thread_ids
 from langgraph_checkpoint_s3.format.keys import Layout
-from langgraph_checkpoint_s3.plans.context import Address, Context
-from langgraph_checkpoint_s3.plans.load import Loaded, find, load
+from langgraph_checkpoint_s3.plans.context import Context
+from langgraph_checkpoint_s3.plans.get_tuple import find_folder
+from langgraph_checkpoint_s3.plans.load import Loaded, load
 from langgraph_checkpoint_s3.plans.parent_cache import ParentCache
+from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan, gather
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan
 
@@ -98,7 +100,7 @@ class _Tally:
     failed: int = 0
     failures: list[MigrationFailure] = field(default_factory=list)
 
-    def fail(self, address: Address, error: Exception) -> None:
+    def fail(self, address: Place, error: Exception) -> None:
         """Note a failure.
 
         Raises:
@@ -108,7 +110,7 @@ class _Tally:
             raise error
         self.failed += 1
         if len(self.failures) < _TOLD:
-            place = address.thread_id, address.namespace, address.checkpoint_id or ""
+            place = address.thread_id, address.checkpoint_ns, address.checkpoint_id or ""
             self.failures.append(MigrationFailure(*place, error))
 
     def tell(self) -> None:
@@ -132,11 +134,11 @@ class _Thread:
     todo: list[tuple[str, str]] = field(default_factory=list)
     present: set[str] = field(default_factory=set)
 
-    def next(self, layout: Layout) -> tuple[Address, bool]:
+    def next(self, layout: Layout) -> tuple[Place, bool]:
         """The oldest checkpoint that is left, and whether it was there before."""
         checkpoint_id, ns = self.todo.pop()
         folder = layout.checkpoint(self.thread_id, ns, checkpoint_id)
-        return Address(self.thread_id, ns, checkpoint_id), folder in self.present
+        return Place(self.thread_id, ns, checkpoint_id), folder in self.present
 
 
 def migrate(
@@ -270,7 +272,7 @@ def _present(context: Context, thread_id: str) -> Plan[set[str]]:
 
 def _move(
     context: Context,
-    places: Sequence[tuple[Address, bool]],
+    places: Sequence[tuple[Place, bool]],
     clock: Callable[[], int],
     tally: _Tally,
     *,
@@ -300,7 +302,7 @@ def _move(
     items = [*old, *put]
     answers: Sequence[str | Exception | None] = [None] * len(items)
     if verify:
-        fresh = replace(context, memory=ParentCache.none(), borrow=False)
+        fresh = replace(context, parent_cache=ParentCache.none(), borrow=False)
         answers = yield from settle([_compare(fresh, item) for item in items])
     for number, (item, answer) in enumerate(zip(items, answers, strict=True)):
         present = number < len(old)
@@ -321,11 +323,11 @@ def _compare(fresh: Context, item: Item) -> Plan[str | None]:
         fresh: The saver's context, with a memory of nothing.
         item: The source's.
     """
-    folder = yield from find(fresh, item.address)
+    folder = yield from find_folder(fresh, item.address)
     [loaded] = (yield from load(fresh, [_uncached(folder)])) if folder else [None]
     if not isinstance(loaded, Loaded):
         return "it isn't there"
-    return difference(item, loaded.tuple(fresh))
+    return difference(item, loaded.tuple(fresh.serde))
 
 
 def _uncached(folder: Folder) -> Folder:

@@ -9,7 +9,7 @@ from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.progress import Progress, no_progress
 from langgraph_checkpoint_s3.admin.retention.orphans import Orphans, find_orphans, remove_orphans
 from langgraph_checkpoint_s3.admin.retention.prune import Pruned, Pruning, newest, written_since
-from langgraph_checkpoint_s3.plans.delete import Stay
+from langgraph_checkpoint_s3.plans.delete import KeepRule
 from langgraph_checkpoint_s3.plans.plan import Plan
 
 _A_DAY = timedelta(days=1)
@@ -193,7 +193,7 @@ class Retention(BaseAdmin):
         return plan(self._context, older_than, self._now)
 
     def _pruned(
-        self, stay: Stay, thread_ids: Iterable[str] | None, dry_run: bool, progress: Progress | None
+        self, stay: KeepRule, thread_ids: Iterable[str] | None, dry_run: bool, progress: Progress | None
     ) -> Pruned:
         pruning = Pruning(self._context, stay, thread_ids, dry_run=dry_run)
         while not pruning.done:
@@ -202,7 +202,7 @@ class Retention(BaseAdmin):
         return pruning.result()
 
     async def _apruned(
-        self, stay: Stay, thread_ids: Iterable[str] | None, dry_run: bool, progress: Progress | None
+        self, stay: KeepRule, thread_ids: Iterable[str] | None, dry_run: bool, progress: Progress | None
     ) -> Pruned:
         pruning = Pruning(self._context, stay, thread_ids, dry_run=dry_run)
         while not pruning.done:

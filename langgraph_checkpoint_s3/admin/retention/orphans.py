@@ -20,8 +20,8 @@ from langgraph_checkpoint_s3.errors import InvalidConfigError, NotSupportedError
 from langgraph_checkpoint_s3.format.keys import EXPORTS, TOMBSTONES, Layout
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delete import delete_keys, delete_unacknowledged
-from langgraph_checkpoint_s3.plans.load import namespace_of
 from langgraph_checkpoint_s3.plans.materialize import unacknowledged
+from langgraph_checkpoint_s3.plans.place import thread_of
 from langgraph_checkpoint_s3.plans.plan import Plan, ask_all, gather
 from langgraph_checkpoint_s3.plans.scan import Folder, Pages, Scan, uploads
 from langgraph_checkpoint_s3.plans.setup import probe_key
@@ -124,7 +124,7 @@ def find_orphans(context: Context, older_than: object, clock: Callable[[], datet
         for folder in folders:
             if not folder.checkpoints and all(now - each.modified >= older_than for each in folder.writes):
                 items += [_orphan("writes", each, now) for each in folder.writes]
-            thread = Layout.thread_of(folder.namespace)
+            thread = folder.thread
             if layout.tombstones(thread) in known:
                 threads.setdefault(thread, []).append(folder)
     assert now is not None, "there is a first page"  # noqa: S101  # for the types
@@ -172,7 +172,7 @@ def remove_orphans(context: Context, older_than: object, clock: Callable[[], dat
         removed += gone
     checkpoints = found.of("checkpoint")
     keys = {item.key for item in checkpoints}
-    for thread in sorted({Layout.thread_of(namespace_of(key)) for key in keys}):
+    for thread in sorted({thread_of(key) for key in keys}):
         listed = yield from Scan(context.layout, thread).rest()
         never = keys & (yield from unacknowledged(context, listed))
         failed = (

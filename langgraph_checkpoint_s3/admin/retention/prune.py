@@ -12,7 +12,7 @@ from langgraph_checkpoint_s3.admin.usage.usage import Threads
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.ids import unique_thread_ids
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.delete import THREADS_AT_ONCE, Stay, keep
+from langgraph_checkpoint_s3.plans.delete import THREADS_AT_ONCE, KeepRule, prune_thread
 from langgraph_checkpoint_s3.plans.plan import Plan, gather, return_errors
 from langgraph_checkpoint_s3.plans.scan import Folder, latest
 from langgraph_checkpoint_s3.text.humanize import counted, human
@@ -43,10 +43,10 @@ class PrunedCheckpoint:
     @classmethod
     def of(cls, thread_id: str, folder: Folder) -> PrunedCheckpoint:
         """What is to be told of a folder of a thread."""
-        address, entries = folder.address, folder.entries
+        address, entries = folder.place, folder.entries
         return cls(
             thread_id,
-            address.namespace,
+            address.checkpoint_ns,
             folder.checkpoint_id,
             len(entries),
             sum(entry.size for entry in entries),
@@ -127,7 +127,7 @@ class Pruning:
     """
 
     def __init__(
-        self, context: Context, stay: Stay, thread_ids: Iterable[str] | None, *, dry_run: bool
+        self, context: Context, stay: KeepRule, thread_ids: Iterable[str] | None, *, dry_run: bool
     ) -> None:
         named = None if thread_ids is None else list(unique_thread_ids(thread_ids))
         self.total = None if named is None else len(named)
@@ -151,7 +151,7 @@ class Pruning:
             self._queue += yield from self._threads.page()
         some = [self._queue.popleft() for _ in range(min(len(self._queue), THREADS_AT_ONCE))]
         outcomes = yield from gather(
-            return_errors(keep(self._context, each, self._stay, dry_run=self._dry_run), Exception)
+            return_errors(prune_thread(self._context, each, self._stay, dry_run=self._dry_run), Exception)
             for each in some
         )
         for thread_id, outcome in zip(some, outcomes, strict=True):
@@ -166,7 +166,7 @@ class Pruning:
         return Pruned(self._dry_run, tuple(self._victims), dict(self._errors))
 
 
-def written_since(age: object, clock: Callable[[], datetime], *, keep_latest: bool) -> Stay:
+def written_since(age: object, clock: Callable[[], datetime], *, keep_latest: bool) -> KeepRule:
     """The rule that what was written since a moment stays.
 
     Of a thread that something stays of, each namespace's latest checkpoint stays too, and with
@@ -194,7 +194,7 @@ def written_since(age: object, clock: Callable[[], datetime], *, keep_latest: bo
     return stay
 
 
-def newest(count: object) -> Stay:
+def newest(count: object) -> KeepRule:
     """The rule that so many of each namespace's checkpoints stay, the newest.
 
     Raises:

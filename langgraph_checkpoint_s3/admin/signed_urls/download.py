@@ -32,7 +32,7 @@ from langgraph_checkpoint_s3.errors import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.format.keys import ParsedKey
-from langgraph_checkpoint_s3.plans.context import Address
+from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.request_timeout import Limit, Limited, limited
 
 if TYPE_CHECKING:
@@ -112,8 +112,8 @@ def load_downloaded(
     named = address.key()
     thread_id = named.thread_id if named else None
     found = loads(data, serde=serde, thread_id=thread_id, max_bytes=max_bytes, encryption=encryption)
-    at = Address.of({"configurable": {**found.config["configurable"], "thread_id": "-"}})
-    if named is not None and (at.namespace, at.checkpoint_id) != (named.checkpoint_ns, named.checkpoint_id):
+    at = Place.of({"configurable": {**found.config["configurable"], "thread_id": "-"}})
+    if named is not None and at != Place("-", named.checkpoint_ns, named.checkpoint_id):
         raise CorruptObjectError("The object lies under another one's key", key=address.path)
     return found
 

@@ -27,9 +27,11 @@ from langgraph_checkpoint_s3.errors import (
 )
 from langgraph_checkpoint_s3.format.key_encoding import decode_component
 from langgraph_checkpoint_s3.format.keys import EXPORTS, MAX_KEY_BYTES, Layout
-from langgraph_checkpoint_s3.plans.context import Address, Context
+from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delete import delete_keys
-from langgraph_checkpoint_s3.plans.load import Loaded, error_context, newest
+from langgraph_checkpoint_s3.plans.get_tuple import load_place
+from langgraph_checkpoint_s3.plans.load import Loaded, error_context
+from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all
 from langgraph_checkpoint_s3.plans.transfer import store
 from langgraph_checkpoint_s3.s3.admin_requests import InspectObject, Sign, Signed, SignedMethod
@@ -77,7 +79,7 @@ def seconds_of(expires_in: timedelta) -> int:
     return int(expires_in.total_seconds())
 
 
-def signed_url(context: Context, address: Address, seconds: int, now: datetime) -> Plan[Signed]:
+def signed_url(context: Context, address: Place, seconds: int, now: datetime) -> Plan[Signed]:
     """A URL that leads to a checkpoint, which is exported first if its object isn't all of it.
 
     Raises:
@@ -213,11 +215,11 @@ def set_expiry(context: Context, days: int | None) -> Plan[list[Change]]:
     return (yield from merge_rules(is_rule_of(prefix, _RULE), rules))
 
 
-def _load(context: Context, address: Address) -> Plan[Loaded]:
-    loaded = yield from newest(context, address)
+def _load(context: Context, address: Place) -> Plan[Loaded]:
+    loaded = yield from load_place(context, address)
     if loaded is None:
         raise InvalidKeyError(
-            f"There is no checkpoint {address.checkpoint_id!r} in namespace {address.namespace!r} of "
+            f"There is no checkpoint {address.checkpoint_id!r} in namespace {address.checkpoint_ns!r} of "
             f"thread {address.thread_id!r}: a URL to it would lead nowhere."
         )
     return loaded
@@ -225,7 +227,7 @@ def _load(context: Context, address: Address) -> Plan[Loaded]:
 
 def _objects(context: Context, loaded: Loaded, *, borrows: bool) -> list[tuple[str, bytes]]:
     """A checkpoint's objects, by their keys below the thread's folder: writes first."""
-    thread = context.layout.thread(loaded.folder.address.thread_id)
+    thread = context.layout.thread(loaded.folder.place.thread_id)
     record = loaded.checkpoint
     body = record.materialized(context.compression) if borrows else bytes(record.container.data)
     objects = [

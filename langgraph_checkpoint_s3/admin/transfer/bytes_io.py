@@ -27,10 +27,11 @@ from langgraph_checkpoint_s3.format.ids import required_id, thread_name
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout, WritesLeaf, decode_leaf
 from langgraph_checkpoint_s3.format.writes import Task, encode_tasks
 from langgraph_checkpoint_s3.plans.borrowed import missing
-from langgraph_checkpoint_s3.plans.context import Address, Context
+from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.data_keys import key_to_write, run_calls
-from langgraph_checkpoint_s3.plans.load import Loaded, leaf_of, open_folder, open_object
+from langgraph_checkpoint_s3.plans.load import Loaded, open_folder, open_object
 from langgraph_checkpoint_s3.plans.parent_cache import ParentCache
+from langgraph_checkpoint_s3.plans.place import Place, leaf_of
 from langgraph_checkpoint_s3.plans.scan import group
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import Body, Entry
@@ -96,7 +97,7 @@ def loads(
         loaded = _load(objects, opened.manifest.thread, max_bytes, _context(key_cache, opened.manifest.place))
     if thread_id is not None:
         loaded = replace(loaded, renamed=thread_id)
-    return loaded.loads(maybe_add_typed_methods(serde or JsonPlusSerializer()))
+    return loaded.tuple(maybe_add_typed_methods(serde or JsonPlusSerializer()))
 
 
 def dumps(
@@ -124,22 +125,21 @@ def dumps(
     if compression not in CODECS:
         raise InvalidConfigError(f"compression={compression!r} is none of {', '.join(CODECS)}.")
     serde = maybe_add_typed_methods(serde or JsonPlusSerializer())
-    address = Address.of(checkpoint.config)
     checkpoint_id = required_id(checkpoint.checkpoint.get("id"))
-    parent = Address.of(checkpoint.parent_config).checkpoint_id if checkpoint.parent_config else None
+    place = Place.of(checkpoint.config).with_id(checkpoint_id)
+    parent = Place.of(checkpoint.parent_config).checkpoint_id if checkpoint.parent_config else None
     now = time.time_ns()
     key_cache = KeyCache(encryption) if encryption is not None else None
     context = _context(key_cache)
     key = run_calls(key_to_write(context))
-    scope = context.scope(_LAYOUT.namespace(address.thread_id, address.namespace))
+    scope = context.scope(place.namespace(_LAYOUT))
     sealed = key is not None
 
     def origin(number: int) -> Origin:
-        return context.origin(address.thread_id, address.namespace, checkpoint_id, now + number)
+        return context.origin(place, now + number)
 
     def name(leaf: CheckpointLeaf | WritesLeaf) -> str:
-        key = _LAYOUT.key(address.thread_id, address.namespace, checkpoint_id, leaf)
-        return key.removeprefix(_LAYOUT.thread(address.thread_id))
+        return place.key(_LAYOUT, leaf).removeprefix(_LAYOUT.thread(place.thread_id))
 
     objects: dict[str, bytes] = {}
     for number, (leaf_of_writes, tasks) in enumerate(_written(serde, checkpoint, sealed=sealed), start=1):
@@ -156,7 +156,7 @@ def dumps(
 
     made = draft(content, versions, origin(0), key_of, compression, rules, scope=scope, key_ref=key)
     when = datetime.now(timezone.utc).isoformat()
-    manifest = Manifest(address.thread_id, when, _WRITER, 1, len(objects))
+    manifest = Manifest(place.thread_id, when, _WRITER, 1, len(objects))
     return pack(manifest, [*objects.items(), (made.key, made.body)])
 
 
@@ -226,7 +226,7 @@ def _context(key_cache: KeyCache | None, place: str = "") -> Context:
         ParentCache.none(),
         borrow=False,
         key_cache=key_cache,
-        place=place,
+        location=place,
     )
 
 

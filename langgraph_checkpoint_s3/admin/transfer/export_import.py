@@ -22,13 +22,13 @@ from langgraph_checkpoint_s3.admin.transfer.portable_file import (
 from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError, InvalidKeyError
 from langgraph_checkpoint_s3.format.keys import MAX_KEY_BYTES
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.copy_thread import stages_of
+from langgraph_checkpoint_s3.plans.copy_thread import copy_stages
 from langgraph_checkpoint_s3.plans.data_keys import unlock
-from langgraph_checkpoint_s3.plans.load import error_context, heads, open_object
-from langgraph_checkpoint_s3.plans.materialize import unacknowledged, without
+from langgraph_checkpoint_s3.plans.load import error_context, open_object, read_heads
+from langgraph_checkpoint_s3.plans.materialize import unacknowledged, without_checkpoints
 from langgraph_checkpoint_s3.plans.plan import Plan, gather
 from langgraph_checkpoint_s3.plans.scan import Scan, group
-from langgraph_checkpoint_s3.plans.tombstones import expect, retract
+from langgraph_checkpoint_s3.plans.tombstones import add_coming, remove_tombstones
 from langgraph_checkpoint_s3.plans.transfer import fetch, store, windows
 from langgraph_checkpoint_s3.s3.requests import Body, Entry, NotFound, Stored
 
@@ -112,8 +112,8 @@ class Export:
         """
         listed = yield from Scan(self._context.layout, self._folder).rest()
         never = yield from unacknowledged(self._context, listed)
-        folders = without(listed, never)
-        stages = list(stages_of(folders))
+        folders = without_checkpoints(listed, never)
+        stages = list(copy_stages(folders))
         if not any(stages):
             raise InvalidKeyError(
                 f"There is no thread {self._thread_id!r} to export under this prefix.", key=self._folder
@@ -173,7 +173,7 @@ class Import:
         self._number: int | None = None
         self._there: dict[str, Entry] = {}
         entries = [Entry(key, self._members[key].size, "", _NEVER) for key in sorted(self._members)]
-        self._windows = deque(windows(stages_of(group(context.layout, entries))))
+        self._windows = deque(windows(copy_stages(group(context.layout, entries))))
         self._came: set[str] = set()
         self._kept: list[str] = []
         self.count = 0
@@ -223,7 +223,7 @@ class Import:
         if self._loans and self._lending <= self._there.keys():
             self._number = 0  # nothing is to come, but an earlier import may have been cut short
         elif self._loans:
-            self._number = yield from expect(self._context, self._folder, self._lending)
+            self._number = yield from add_coming(self._context, self._folder, self._lending)
 
     def write(self, bodies: Sequence[bytes]) -> Plan[None]:
         """Write the window's objects, at once, but for those that are there.
@@ -245,7 +245,9 @@ class Import:
         self.count += len(pairs)
         if self.done and self._number is not None:
             came = self._lending & self._came
-            yield from retract(self._context, self._folder, came, self._number, stood=self._lending)
+            yield from remove_tombstones(
+                self._context, self._folder, came, self._number, present=self._lending
+            )
 
     def _check_lenders(self) -> Plan[None]:
         """Make sure that what is there, and isn't written, lends what is about to be borrowed from it."""
@@ -260,7 +262,7 @@ class Import:
             if key in self._there and self._folder + borrower not in self._there:
                 needed.setdefault(key, set()).add(place)
         for window in windows([[self._there[key] for key in needed]]):
-            bodies = yield from heads(self._context, window)
+            bodies = yield from read_heads(self._context, window)
             for entry in window:
                 if not needed[entry.key] <= _lent(self._context, entry.key, bodies[entry.key]):
                     raise ConflictError(

@@ -51,7 +51,8 @@ from langgraph_checkpoint_s3.format.writes import WritesRecord
 from langgraph_checkpoint_s3.plans.borrowed import lender_key
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.data_keys import run_calls, unlock_objects
-from langgraph_checkpoint_s3.plans.load import leaf_of, namespace_of, open_parsed
+from langgraph_checkpoint_s3.plans.load import open_parsed
+from langgraph_checkpoint_s3.plans.place import leaf_of, namespace_of
 from langgraph_checkpoint_s3.s3.requests import Body
 
 FORMAT: Final = "langgraph-checkpoint-s3/thread"
@@ -147,7 +148,7 @@ def manifest_of(context: Context, thread_id: str, now: datetime, checkpoints: in
     names = context.layout.names
     name = thread_id if names is None else str.__str__(names.hash("thread_id", thread_id))
     counts = checkpoints, writes
-    place = context.place if context.key_cache is not None else ""
+    place = context.location if context.key_cache is not None else ""
     return Manifest(name, now.isoformat(), context.writer, *counts, names is not None, place)
 
 

@@ -14,7 +14,8 @@ from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidKeyError, 
 from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.format.reencrypt import Reencryptor
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.load import error_context, leaf_of, namespace_of, open_object
+from langgraph_checkpoint_s3.plans.load import error_context, open_object
+from langgraph_checkpoint_s3.plans.place import leaf_of, namespace_of
 from langgraph_checkpoint_s3.s3.requests import Body
 
 
@@ -66,13 +67,13 @@ def must_be_rehoused(
         )
     _check_names(context, file)
     there = _same_folder(context, file.manifest.thread, thread_id)
-    if handed_in and any(sealed) and not (there and file.manifest.place in ("", context.place)):
+    if handed_in and any(sealed) and not (there and file.manifest.place in ("", context.location)):
         raise NotSupportedError(
             "What was handed in is encrypted for another thread, prefix or bucket, and isn't sealed anew for "
             "this one: if you know where it is from, fetch it and bring it in by import_thread. Nothing was "
             "written"
         )
-    bound = any(sealed) and (file.manifest.place != context.place or not there)
+    bound = any(sealed) and (file.manifest.place != context.location or not there)
     return bound or (context.layout.hashes_thread(thread_id) and not there)
 
 

@@ -15,7 +15,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 
 from langgraph_checkpoint_s3.admin.usage.graph import lanes
 from langgraph_checkpoint_s3.admin.usage.usage import checkpoint_sizes
-from langgraph_checkpoint_s3.plans.context import Address, Context
+from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.list_checkpoints import Listing
 from langgraph_checkpoint_s3.plans.plan import Plan, gather
 from langgraph_checkpoint_s3.text.humanize import age, counted, human
@@ -197,25 +197,27 @@ def entry_of(found: CheckpointTuple, stored: int | None = None) -> HistoryEntry:
     )
 
 
-def history(context: Context, address: Address, limit: int | None) -> Plan[History]:
+def history(context: Context, thread_id: str, checkpoint_ns: str | None, limit: int | None) -> Plan[History]:
     """A thread's history: its checkpoints' objects, and beside them a listing of all of them for their sizes.
 
     Args:
         context: The saver's.
-        address: The thread, and the namespace if it is to be one alone.
+        thread_id: The thread.
+        checkpoint_ns: The namespace; `None` is all of them.
         limit: How many checkpoints at most.
     """
     one_more = None if limit is None else limit + 1  # tells whether there are more
+    config = {"configurable": {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns}}
     plans: list[Plan[Any]] = [
-        _entries(Listing(context, address, None, None, one_more)),
-        checkpoint_sizes(context, address.thread_id),
+        _entries(Listing(context, config, None, None, one_more)),
+        checkpoint_sizes(context, thread_id),
     ]
     entries, sizes = yield from gather(plans)
     # By folders, for keys may have but a namespace's hash.
-    folder = partial(context.layout.checkpoint, address.thread_id)
+    folder = partial(context.layout.checkpoint, thread_id)
     stored = {folder(each.checkpoint_ns, each.checkpoint_id): each.bytes for each in sizes}
     kept = tuple(replace(entry, bytes=stored.get(folder(*entry.place))) for entry in entries[:limit])
-    return History(address.thread_id, kept, len(entries) > len(kept))
+    return History(thread_id, kept, len(entries) > len(kept))
 
 
 def _entries(listing: Listing) -> Plan[list[HistoryEntry]]:

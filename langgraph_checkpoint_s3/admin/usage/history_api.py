@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.usage.history import History, history
-from langgraph_checkpoint_s3.plans.context import Address
+from langgraph_checkpoint_s3.format.ids import thread_name
 from langgraph_checkpoint_s3.plans.plan import Plan
 
 
@@ -50,5 +50,4 @@ class Histories(BaseAdmin):
         return await self._arun(self._history(thread_id, checkpoint_ns, limit))
 
     def _history(self, thread_id: str, checkpoint_ns: str | None, limit: int | None) -> Plan[History]:
-        configurable = {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns}
-        return history(self._context, Address.of({"configurable": configurable}), limit)
+        return history(self._context, thread_name(thread_id), checkpoint_ns, limit)

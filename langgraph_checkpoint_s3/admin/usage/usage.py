@@ -23,7 +23,7 @@ from langgraph_checkpoint_s3.format.key_encoding import (
 )
 from langgraph_checkpoint_s3.format.keys import EXPORTS, THREAD_SUFFIX
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.load import heads, open_object
+from langgraph_checkpoint_s3.plans.load import open_object, read_heads
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
 from langgraph_checkpoint_s3.plans.scan import PAGE, Pages, Scan
 from langgraph_checkpoint_s3.s3.requests import Body, Entry, ListObjects
@@ -262,7 +262,7 @@ def _name(context: Context, thread_id: str) -> Plan[str]:
     page = yield from ask(ListObjects(context.layout.thread(thread_id), 1))
     for entry in page.entries:
         with suppress(CorruptObjectError, DecryptionError):
-            body = (yield from heads(context, [entry]))[entry.key]
+            body = (yield from read_heads(context, [entry]))[entry.key]
             if isinstance(body, Body):
                 said = open_object(context, entry.key, body).container.fields.get("thread")
                 return said if isinstance(said, str) else thread_id
@@ -306,7 +306,7 @@ def checkpoint_sizes(context: Context, thread_id: str) -> Plan[list[CheckpointSi
     folders = yield from Scan(context.layout, context.layout.thread(thread_id)).rest()
     return [
         CheckpointSize(
-            folder.address.namespace,
+            folder.place.checkpoint_ns,
             folder.checkpoint_id,
             len(folder.entries),
             sum(entry.size for entry in folder.entries),

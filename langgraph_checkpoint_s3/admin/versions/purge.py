@@ -17,7 +17,7 @@ from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delete import delete_keys, delete_versions
 from langgraph_checkpoint_s3.plans.plan import Plan, ask_all, gather, return_errors
 from langgraph_checkpoint_s3.plans.scan import Pages, group, uploads, versions
-from langgraph_checkpoint_s3.plans.tombstones import announce, lending
+from langgraph_checkpoint_s3.plans.tombstones import add_tombstones, lenders_among
 from langgraph_checkpoint_s3.s3.admin_requests import Upload, Version
 from langgraph_checkpoint_s3.s3.requests import AbortUpload, Entry
 
@@ -83,10 +83,10 @@ def purge_thread(context: Context, thread_id: str, *, dry_run: bool) -> Plan[Pur
             for each in found.versions
             if not each.marker and _is_ours(layout, each.key)
         ]
-        lenders = lending(group(layout, sorted(there, key=lambda entry: entry.key)))
+        lenders = lenders_among(group(layout, sorted(there, key=lambda entry: entry.key)))
         if lenders:
-            yield from announce(context, folders[0], lenders, "thread")
-        context.memory.clear()
+            yield from add_tombstones(context, folders[0], lenders, "thread")
+        context.parent_cache.clear()
         for _ in range(_ROUNDS):
             if not found.versions and not found.uploads:
                 break

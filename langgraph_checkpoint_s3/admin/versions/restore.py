@@ -23,10 +23,11 @@ from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord, Content
 from langgraph_checkpoint_s3.format.checkpoint_writer import draft
 from langgraph_checkpoint_s3.format.container import Container
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf
-from langgraph_checkpoint_s3.plans.context import Address, Context
+from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.data_keys import key_to_write
 from langgraph_checkpoint_s3.plans.delete import delete_versions
-from langgraph_checkpoint_s3.plans.load import Loaded, error_context, heads, load, open_body
+from langgraph_checkpoint_s3.plans.load import Loaded, error_context, load, open_body, read_heads
+from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.scan import Folder
 from langgraph_checkpoint_s3.plans.transfer import store
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
 
-def restore_version(context: Context, address: Address, version_id: str, now: int) -> Plan[RunnableConfig]:
+def restore_version(context: Context, address: Place, version_id: str, now: int) -> Plan[RunnableConfig]:
     """Make a version the current one again, after those of its writes that were deleted.
 
     Args:
@@ -74,7 +75,7 @@ def restore_version(context: Context, address: Address, version_id: str, now: in
     )
     if made is not None:
         yield from store(*made, context.sizes)
-    context.memory.clear()  # a child must not borrow from what doesn't count any more
+    context.parent_cache.clear()  # a child must not borrow from what doesn't count any more
     return address.config()
 
 
@@ -136,7 +137,7 @@ def _newest(context: Context, folder: Folder, own: KeyHistory) -> Plan[Checkpoin
 
 
 def _open(context: Context, folder: Folder, entries: Sequence[Entry]) -> Plan[dict[str, CheckpointRecord]]:
-    bodies = yield from heads(context, entries)
+    bodies = yield from read_heads(context, entries)
     records: dict[str, CheckpointRecord] = {}
     for key, body in bodies.items():
         if isinstance(body, NotFound):
@@ -164,12 +165,11 @@ def _beside(context: Context, wanted: Loaded, content: Content, created: int) ->
 
     def key_of(borrows: bool, lends: bool) -> str:
         flagged = replace(leaf, borrows=borrows, lends=lends and context.borrow)
-        return context.layout.key(parsed.thread_id, parsed.checkpoint_ns, parsed.checkpoint_id, flagged)
+        return wanted.folder.place.key(context.layout, flagged)
 
-    address = wanted.address
-    origin = context.origin(address.thread_id, address.namespace, parsed.checkpoint_id, created)
+    origin = context.origin(wanted.place, created)
     scope = context.scope(wanted.folder.namespace)
     made = draft(
-        content, {}, origin, key_of, context.compression, context.rules, scope=scope, key_ref=sealing
+        content, {}, origin, key_of, context.compression, context.policy, scope=scope, key_ref=sealing
     )
     return made.key, made.body

@@ -10,11 +10,11 @@ from langgraph_checkpoint_s3.admin.versions.key_history import KeyHistory, entry
 from langgraph_checkpoint_s3.admin.versions.versions import versioning_status
 from langgraph_checkpoint_s3.errors import InvalidConfigError, NotSupportedError
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.copy_thread import stages_of
+from langgraph_checkpoint_s3.plans.copy_thread import copy_stages
 from langgraph_checkpoint_s3.plans.delete import delete_versions
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.scan import group
-from langgraph_checkpoint_s3.plans.tombstones import lending, read_tombstones, retract
+from langgraph_checkpoint_s3.plans.tombstones import lenders_among, read_tombstones, remove_tombstones
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +72,12 @@ def undelete_thread(
     if not dry_run:
         tombstones = yield from read_tombstones(context, context.layout.thread(thread_id))
         veils = {each.key: each.hiding_markers for each in hidden}
-        _, *later = stages_of(folders)
+        _, *later = copy_stages(folders)
         for stage in (writes, *later):
             yield from delete_versions([marker for entry in stage for marker in veils[entry.key]])
-        back = [entry.key for entry in lending(folders)]
+        back = [entry.key for entry in lenders_among(folders)]
         if back and tombstones is not None:
-            yield from retract(context, context.layout.thread(thread_id), back, tombstones.last)
+            yield from remove_tombstones(context, context.layout.thread(thread_id), back, tombstones.last)
     return Undeleted(
         thread_id,
         len(checkpoints),

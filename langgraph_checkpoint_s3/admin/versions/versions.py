@@ -16,8 +16,9 @@ from langgraph_checkpoint_s3.admin.setting_changes import Change, replace_settin
 from langgraph_checkpoint_s3.admin.versions.key_history import KeyHistory, entry_of, key_histories
 from langgraph_checkpoint_s3.errors import ConflictError, InvalidKeyError
 from langgraph_checkpoint_s3.format.ids import required_id
-from langgraph_checkpoint_s3.plans.context import Address, Context
+from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.load import Loaded, load
+from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
 from langgraph_checkpoint_s3.plans.scan import Folder, group, versions
 from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING, GetSetting
@@ -55,14 +56,14 @@ class CheckpointVersion:
     storage_class: str
 
 
-def address_of(thread_id: object, checkpoint_id: object, checkpoint_ns: object) -> Address:
+def address_of(thread_id: object, checkpoint_id: object, checkpoint_ns: object) -> Place:
     """The address of one checkpoint.
 
     Raises:
         InvalidKeyError: An id is missing, or isn't text.
     """
     names = {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns, "checkpoint_id": checkpoint_id}
-    address = Address.of({"configurable": names})
+    address = Place.of({"configurable": names})
     required_id(address.checkpoint_id)
     return address
 
@@ -86,7 +87,7 @@ def _status(document: dict[str, str] | None) -> str | None:
     return (document or {}).get("Status")
 
 
-def checkpoint_versions(context: Context, address: Address) -> Plan[list[CheckpointVersion]]:
+def checkpoint_versions(context: Context, address: Place) -> Plan[list[CheckpointVersion]]:
     """The versions of a checkpoint's own objects, newest first."""
     found = yield from versions(folder_of(context, address) + _CHECKPOINT)
     found.sort(key=lambda each: each.key, reverse=True)  # of one second's, `.c…` is the later one
@@ -106,7 +107,7 @@ def checkpoint_versions(context: Context, address: Address) -> Plan[list[Checkpo
     ]
 
 
-def get_version(context: Context, address: Address, version_id: str) -> Plan[CheckpointTuple | None]:
+def get_version(context: Context, address: Place, version_id: str) -> Plan[CheckpointTuple | None]:
     """A version of a checkpoint, with its writes; `None` if there is no such version.
 
     Raises:
@@ -116,12 +117,12 @@ def get_version(context: Context, address: Address, version_id: str) -> Plan[Che
     """
     found = yield from key_histories(context.layout, folder_of(context, address))
     folder = as_of(context, found, version_id)
-    return None if folder is None else (yield from read(context, folder)).tuple(context)
+    return None if folder is None else (yield from read(context, folder)).tuple(context.serde)
 
 
-def folder_of(context: Context, address: Address) -> str:
+def folder_of(context: Context, address: Place) -> str:
     """The folder of a checkpoint."""
-    return context.layout.checkpoint(address.thread_id, address.namespace, address.checkpoint_id or "")
+    return address.folder(context.layout)
 
 
 def is_checkpoint(key: str) -> bool:

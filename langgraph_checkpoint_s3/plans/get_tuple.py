@@ -1,0 +1,100 @@
+"""`get_tuple`: find a checkpoint by a listing, and read it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from langgraph.checkpoint.base import Checkpoint, CheckpointTuple
+
+from langgraph_checkpoint_s3.errors import ConflictError
+from langgraph_checkpoint_s3.plans.context import Context
+from langgraph_checkpoint_s3.plans.load import Absent, Loaded, load
+from langgraph_checkpoint_s3.plans.parent_cache import Parent
+from langgraph_checkpoint_s3.plans.place import Place, leaf_of
+from langgraph_checkpoint_s3.plans.plan import Plan
+from langgraph_checkpoint_s3.plans.scan import Folder, Scan
+from langgraph_checkpoint_s3.plans.tombstones import lenders_among
+
+_LATEST_PAGE = 64
+"""Keys to list for the latest checkpoint. It and the writes of a wide superstep normally fit."""
+_TRIES = 4
+
+
+def get_tuple(context: Context, place: Place) -> Plan[CheckpointTuple | None]:
+    """Return the checkpoint at a place, or the latest one of a namespace. One LIST, then its objects.
+
+    Raises:
+        ConflictError: It changed each time between the listing and the read.
+    """
+    loaded = yield from load_place(context, place)
+    if loaded is None:
+        return None
+    found = loaded.tuple(context.serde)
+    _remember(context, loaded, found.checkpoint)
+    return found
+
+
+def load_place(context: Context, place: Place) -> Plan[Loaded | None]:
+    """Read the checkpoint at a place, or the latest one of a namespace.
+
+    A checkpoint that was never acknowledged and lacks a lender is skipped.
+
+    Raises:
+        ConflictError: It changed each time between the listing and the read.
+    """
+    skipped: set[tuple[str, str]] = set()
+    tries = _TRIES
+    while tries:
+        folder = yield from find_folder(context, place, skipped)
+        if folder is None:
+            return None
+        [loaded] = yield from load(context, [folder])
+        if isinstance(loaded, Loaded):
+            return loaded
+        if loaded is Absent.UNACKNOWLEDGED:
+            # By ETag: if the put completes the object meanwhile, the next listing shows another one.
+            skipped |= {(entry.key, entry.etag) for entry in folder.checkpoints}
+        else:
+            tries -= 1
+    raise ConflictError(
+        "The checkpoint was deleted or replaced each time it was about to be read; try again",
+        key=place.namespace(context.layout),
+    )
+
+
+def find_folder(
+    context: Context, place: Place, skipped: Collection[tuple[str, str]] = ()
+) -> Plan[Folder | None]:
+    """Return the folder of the checkpoint at a place, or of the latest one of a namespace.
+
+    Args:
+        context: The saver's.
+        place: The checkpoint or namespace.
+        skipped: Objects to skip, by key and ETag.
+    """
+    if place.checkpoint_id is None:
+        scan = Scan(context.layout, place.namespace(context.layout), page=_LATEST_PAGE)
+    else:
+        scan = Scan(context.layout, place.folder(context.layout))
+    while not scan.done:
+        for folder in (yield from scan.more()):
+            if any((entry.key, entry.etag) not in skipped for entry in folder.checkpoints):
+                return folder
+    return None
+
+
+def _remember(context: Context, loaded: Loaded, checkpoint: Checkpoint) -> None:
+    """Cache a checkpoint, so that its children may borrow from it."""
+    record, folder, key = loaded.checkpoint, loaded.folder, loaded.key
+    if not context.borrow or record.size > context.parent_cache.capacity:
+        return
+    cached = context.parent_cache.parent(folder.namespace, folder.checkpoint_id)
+    own = [entry for entry in folder.checkpoints if entry.key == key]
+    if cached is not None and (cached.key, cached.etag) in [(entry.key, entry.etag) for entry in own]:
+        return  # this process wrote it, and so knows more about it than the object tells
+    versions = checkpoint.get("channel_versions") or {}
+    for entry in lenders_among([folder]):
+        if entry in own:
+            written = int(entry.modified.timestamp())
+            known = record.known(leaf_of(key), written, versions, context.policy)
+            context.parent_cache.add(folder.namespace, Parent(known, key))
