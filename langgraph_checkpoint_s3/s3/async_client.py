@@ -27,10 +27,10 @@ from langgraph_checkpoint_s3.s3.sync_client import (
     client_arguments,
     name_client,
     prepare,
+    translator_for,
     tune,
-    wire_of,
 )
-from langgraph_checkpoint_s3.s3.translate import Wire
+from langgraph_checkpoint_s3.s3.translate import Translator
 
 
 def available() -> bool:
@@ -45,7 +45,7 @@ class _Holder:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     lifetime: AsyncGenerator[Any, None] | None = None
     closer: weakref.finalize[[asyncio.AbstractEventLoop, AsyncGenerator[Any, None]], AioClients] | None = None
-    made: tuple[Any, Wire] | None = None
+    made: tuple[Any, Translator] | None = None
 
 
 class AioClients:
@@ -79,7 +79,7 @@ class AioClients:
         self._holders = {}
         self._session = None
 
-    async def get(self) -> tuple[Any, Wire]:
+    async def get(self) -> tuple[Any, Translator]:
         """The running loop's client and its wire format."""
         loop = asyncio.get_running_loop()
         with self._lock:
@@ -120,7 +120,7 @@ class AioClients:
         await anext(holder.lifetime)
         holder.closer = weakref.finalize(self, _close_soon, loop, holder.lifetime)
         holder.closer.atexit = False
-        holder.made = (client, wire_of(self._config, client))
+        holder.made = (client, translator_for(self._config, client))
 
     def _forget_closed_loops(self) -> None:
         for loop in [loop for loop in self._holders if loop.is_closed()]:

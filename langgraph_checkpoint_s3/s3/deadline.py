@@ -18,7 +18,7 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from langgraph_checkpoint_s3.request_timeout import RATE, Limit, between_attempts, limited
-from langgraph_checkpoint_s3.s3.answer_checks import BEGINNING, NotAnAnswer, Received
+from langgraph_checkpoint_s3.s3.answer_checks import BEGINNING, InvalidResponse, Received
 from langgraph_checkpoint_s3.s3.requests import (
     CompleteUpload,
     CopyObject,
@@ -144,7 +144,7 @@ def calling(call: Attempt) -> Iterator[None]:
     """The client is called meanwhile, in this thread or task.
 
     Raises:
-        NotAnAnswer: Something came that botocore can't parse.
+        InvalidResponse: Something came that botocore can't parse.
     """
     token = _running.set(call)
     try:
@@ -152,7 +152,7 @@ def calling(call: Attempt) -> Iterator[None]:
             yield
     except Exception as error:
         if call.received is not None and not call.reading and _is_of_the_parser(error):
-            raise NotAnAnswer("it can't be parsed") from error
+            raise InvalidResponse("it can't be parsed") from error
         raise
     finally:
         _running.reset(token)

@@ -24,8 +24,7 @@ from langgraph_checkpoint_s3.errors import (
 )
 from langgraph_checkpoint_s3.fork_safety import renew_after_fork
 from langgraph_checkpoint_s3.request_timeout import Limit
-from langgraph_checkpoint_s3.s3.answer_checks import NotAnAnswer, Unfinished
-from langgraph_checkpoint_s3.s3.botocore_fields import passes
+from langgraph_checkpoint_s3.s3.answer_checks import InvalidResponse, PartlyDone
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
 from langgraph_checkpoint_s3.s3.circuit_breaker import Breaker
 from langgraph_checkpoint_s3.s3.deadline import Attempt, IdleDeadline, allowance
@@ -45,7 +44,7 @@ from langgraph_checkpoint_s3.s3.stats import Counts, Stats
 from langgraph_checkpoint_s3.s3.store_clock import StoreClock, since_boot
 from langgraph_checkpoint_s3.s3.telemetry import operation
 from langgraph_checkpoint_s3.s3.thread_pool import Stop
-from langgraph_checkpoint_s3.s3.translate import Wire, method_of, operation_of
+from langgraph_checkpoint_s3.s3.translate import Translator, is_transient, method_of
 
 logger = logging.getLogger("langgraph_checkpoint_s3")
 
@@ -184,7 +183,7 @@ class RequestState:
         elif self._is_strict and not shared.conditional:
             self._settle(PreconditionFailed())
 
-    def call(self, wire: Wire) -> tuple[str, dict[str, Any]]:
+    def call(self, translator: Translator) -> tuple[str, dict[str, Any]]:
         """The client's method to call, and its arguments.
 
         Raises:
@@ -206,8 +205,8 @@ class RequestState:
         self.called = self._call()
         self._conditional = self._shared.conditional
         if self.request.is_sent:
-            self._counts.request(operation_of(self.request))
-        arguments = wire.arguments(self.request, conditional=self._conditional)
+            self._counts.request(self.request.operation)
+        arguments = translator.arguments(self.request, conditional=self._conditional)
         self._sent = self._shared.clock()
         return method_of(self.request), arguments
 
@@ -225,7 +224,7 @@ class RequestState:
         failing = failed or shared.breaker.state not in ("off", "closed")
         if failing or not self._patience.left or not shared.hedges.take():
             return None
-        self._counts.request(operation_of(self.request))
+        self._counts.request(self.request.operation)
         self._counts.count("hedges")
         logger.debug("%s: slow, and sent a second time", type(self.request).__name__)
         return self._call(once=True)
@@ -243,16 +242,16 @@ class RequestState:
         if call is not self.called:
             self._counts.count("hedges_won")
 
-    def succeeded(self, wire: Wire, response: Mapping[str, Any], data: bytes) -> None:
+    def succeeded(self, translator: Translator, response: Mapping[str, Any], data: bytes) -> None:
         """Take what the store answered, as it seems. What is raised is for `failed`, as a call's errors are.
 
         Raises:
-            NotAnAnswer: It didn't answer.
-            Unlike: It listed in another way than S3.
-            Unfinished: It left a part undone, which `request` now is.
+            InvalidResponse: It didn't answer.
+            UnsupportedListing: It listed in another way than S3.
+            PartlyDone: It left a part undone, which `request` now is.
             S3CheckpointError: It answered something else.
         """
-        request, answer = self.request, wire.answer(self.request, response, data, self.called.received)
+        request, answer = self.request, translator.answer(self.request, response, data, self.called.received)
         self._shared.breaker.succeeded()
         self._shared.store_time.heard(response, self._shared.clock() - self._sent)
         self._shared.hedges.answered(self._kind, self._shared.clock() - self._sent)
@@ -279,13 +278,13 @@ class RequestState:
         """Return what a deletion came to in all of its tries: single keys may fail as whole requests do."""
         if not answer.failed and not self._left:
             return answer
-        again = {key for key, code, _ in answer.failed if passes(code)}
+        again = {key for key, code, _ in answer.failed if is_transient(code)}
         self._left += [each for each in answer.failed if each[0] not in again]
         rest = [each for each in answer.failed if each[0] in again]
         if rest and self._tries < self._shared.config.max_attempts:
             self._patience.answered()
             self.request = self.request.only(again)  # type: ignore[attr-defined]  # a deletion has it
-            raise Unfinished(f"{len(again)} objects weren't deleted ({rest[0][1]})")
+            raise PartlyDone(f"{len(again)} objects weren't deleted ({rest[0][1]})")
         return Deletion((*self._left, *rest))
 
     def failed(self, error: Exception) -> float:
@@ -329,7 +328,7 @@ class RequestState:
                     logger.info("%s: %s; again in %.2f s", type(self.request).__name__, verdict.why, pause)
                     return pause
                 raise self._given_up(verdict.why, late=True, status=verdict.status) from error
-            if isinstance(error, NotAnAnswer):
+            if isinstance(error, InvalidResponse):
                 self._shared.breaker.failed()
             verdict = self._given_up(verdict.why, status=verdict.status)
         elif isinstance(verdict, StorageUnavailableError):

@@ -232,12 +232,12 @@ class Store:
         if exchange.settled:  # by the cache: no client is needed
             return exchange.answer
         with self.shared.making():
-            client, wire = self._boto.get()
+            client, translator = self._boto.get()
         while not exchange.settled:
             patience.check()
-            send = functools.partial(fetch, client, *exchange.call(wire))
+            send = functools.partial(fetch, client, *exchange.call(translator))
             try:
-                exchange.succeeded(wire, *race(self._racers, exchange, send))
+                exchange.succeeded(translator, *race(self._racers, exchange, send))
             except Exception as error:  # noqa: BLE001  # judged by the exchange
                 try:
                     patience.sleep(exchange.failed(error))
@@ -263,11 +263,11 @@ class Store:
         if exchange.settled:
             return exchange.answer
         with self.shared.making():
-            client, wire = await clients.get()
+            client, translator = await clients.get()
         while not exchange.settled:
-            send = functools.partial(afetch, client, *exchange.call(wire))
+            send = functools.partial(afetch, client, *exchange.call(translator))
             try:
-                exchange.succeeded(wire, *await arace(exchange, send))
+                exchange.succeeded(translator, *await arace(exchange, send))
             except Exception as error:  # noqa: BLE001  # judged by the exchange
                 try:
                     await asyncio.sleep(exchange.failed(error))

@@ -21,7 +21,7 @@ from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.fork_safety import held_up, leave_to_parent, renew_after_fork
 from langgraph_checkpoint_s3.request_timeout import limit_connections
 from langgraph_checkpoint_s3.s3.deadline import see, stop_circling, watch
-from langgraph_checkpoint_s3.s3.translate import Wire, md5_of
+from langgraph_checkpoint_s3.s3.translate import Translator, md5_of
 from langgraph_checkpoint_s3.validation import is_aws
 
 DEFAULT_REGION: Final = "us-east-1"
@@ -173,11 +173,13 @@ def listen(client: Any) -> None:
     events.register_first("needs-retry.s3", stop_circling, unique_id="langgraph-checkpoint-s3-circle")
 
 
-def wire_of(config: S3Config, client: Any) -> Wire:
+def translator_for(config: S3Config, client: Any) -> Translator:
     """The wire format for a client."""
     # Where no checksum goes with each object, an MD5 does: buckets with Object Lock want either.
     md5 = client.meta.config.request_checksum_calculation == "when_required"
-    return Wire(config, client.meta.endpoint_url, client.meta.region_name, credentials_of(client), md5=md5)
+    return Translator(
+        config, client.meta.endpoint_url, client.meta.region_name, credentials_of(client), md5=md5
+    )
 
 
 class BotoClient:
@@ -195,7 +197,7 @@ class BotoClient:
         self._user_agent = user_agent
         self._given = client
         self._session = session
-        self._made: tuple[Any, Wire] | None = None
+        self._made: tuple[Any, Translator] | None = None
         self.after_fork()
         renew_after_fork(self)
 
@@ -207,7 +209,7 @@ class BotoClient:
             leave_to_parent(self._made)
             self._made = None
 
-    def get(self) -> tuple[Any, Wire]:
+    def get(self) -> tuple[Any, Translator]:
         """The client and its wire format."""
         made = self._made
         if made is None:
@@ -218,7 +220,7 @@ class BotoClient:
                         client = self._given or self._make()
                     if client is self._given:
                         listen(client)
-                    made = self._made = (client, wire_of(self._config, client))
+                    made = self._made = (client, translator_for(self._config, client))
         return made
 
     def refused(self, client: Any) -> None:

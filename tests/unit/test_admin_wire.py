@@ -29,15 +29,15 @@ from langgraph_checkpoint_s3.s3.admin_requests import (
 from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, GetSetting, PutSetting, Setting
 from langgraph_checkpoint_s3.s3.error_mapping import classify
 from langgraph_checkpoint_s3.s3.requests import Deletion, Done, Request
-from langgraph_checkpoint_s3.s3.translate import Wire
+from langgraph_checkpoint_s3.s3.translate import Translator
 from tests.unit.admin_requests import DOCUMENTS
 
 AWS = "https://s3.eu-west-1.amazonaws.com"
 WHEN = datetime(2026, 1, 2, tzinfo=timezone.utc)
 
 
-def wire() -> Wire:
-    return Wire(S3Config(bucket="bucket"), AWS, "eu-west-1")
+def wire() -> Translator:
+    return Translator(S3Config(bucket="bucket"), AWS, "eu-west-1")
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ class Ending:
 
 
 def test_a_signed_url_says_whether_it_outlives_its_credentials() -> None:
-    signing = Wire(S3Config(bucket="bucket", expected_bucket_owner="012345678901"), AWS, None, Ending())
+    signing = Translator(S3Config(bucket="bucket", expected_bucket_owner="012345678901"), AWS, None, Ending())
     made = signing.arguments(Sign("PUT", "k", 60))
     assert made == {
         "ClientMethod": "put_object",

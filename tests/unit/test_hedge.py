@@ -28,7 +28,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     ListObjects,
     PutObject,
 )
-from langgraph_checkpoint_s3.s3.translate import Wire
+from langgraph_checkpoint_s3.s3.translate import Translator
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
 from tests.unit.racing import small
@@ -210,7 +210,7 @@ class TestAnExchange:
 
     def read(self, shared: SaverState) -> RequestState:
         exchange = RequestState(shared, small(), shared.patience())
-        wire: Any = type("Wire", (), {"arguments": lambda *_, **__: {}})()
+        wire: Any = type("Translator", (), {"arguments": lambda *_, **__: {}})()
         exchange.call(wire)
         return exchange
 
@@ -224,7 +224,7 @@ class TestAnExchange:
         exchange = self.read(shared)
         for _ in range(LEAST):
             clock.now += 3
-            exchange.succeeded(Wire(shared.config, "http://s3", None), {"ETag": "e"}, b"")
+            exchange.succeeded(Translator(shared.config, "http://s3", None), {"ETag": "e"}, b"")
             exchange = self.read(shared)
         assert exchange.hedge_after() == 3
 

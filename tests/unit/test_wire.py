@@ -44,7 +44,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     Tick,
     UploadPart,
 )
-from langgraph_checkpoint_s3.s3.translate import Wire, method_of, operation_of
+from langgraph_checkpoint_s3.s3.translate import Translator, method_of
 from langgraph_checkpoint_s3.validation import is_aws
 from tests.unit.admin_requests import ADMIN_REQUESTS
 
@@ -96,8 +96,8 @@ OF_THE_BUCKET = (CreateBucket, InspectBucket, GetSetting, PutSetting, DeleteSett
 WRITES_NEW = (PutObject, CompareAndSwap, CopyObject, CreateUpload)
 
 
-def wire(endpoint_url: str = AWS, region: str | None = "eu-west-1", **settings: Any) -> Wire:
-    return Wire(S3Config(bucket="bucket", **settings), endpoint_url, region)
+def wire(endpoint_url: str = AWS, region: str | None = "eu-west-1", **settings: Any) -> Translator:
+    return Translator(S3Config(bucket="bucket", **settings), endpoint_url, region)
 
 
 def arguments(request: Request[Any], **settings: Any) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def arguments(request: Request[Any], **settings: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("request_", REQUESTS, ids=repr)
 def test_s3_knows_every_argument(request_: Request[Any], endpoint_url: str, settings: dict[str, Any]) -> None:
     made = wire(endpoint_url, **settings).arguments(request_)
-    shape = SERVICE.operation_model(operation_of(request_)).input_shape
+    shape = SERVICE.operation_model(request_.operation).input_shape
     assert shape is not None
     handle_copy_source_param(made)  # botocore takes a dictionary too
     report = ParamValidator().validate(made, shape)
@@ -141,8 +141,8 @@ def test_every_request_is_an_operation_with_its_method() -> None:
         Sign,
     }  # no operations
     for request in REQUESTS:
-        assert operation_of(request) in SERVICE.operation_names
-        assert method_of(request) == xform_name(operation_of(request))
+        assert request.operation in SERVICE.operation_names
+        assert method_of(request) == xform_name(request.operation)
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=repr)
