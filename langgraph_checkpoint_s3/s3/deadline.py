@@ -111,7 +111,7 @@ class Attempt:
     """One call of a client's method.
 
     Attributes:
-        patience: What its attempts may take.
+        deadline: What its attempts may take.
         attempts: How often the request was sent so far; 0 for a client that isn't of our making.
         cut: Whether another attempt would have come too late.
         once: Whether no other attempt is to begin, since another call's answer is there or is on its way.
@@ -121,7 +121,7 @@ class Attempt:
         limit: What each attempt may take, its answer's body included.
     """
 
-    patience: IdleDeadline
+    deadline: IdleDeadline
     attempts: int = 0
     cut: bool = False
     once: bool = False
@@ -183,7 +183,7 @@ def watch(
     if caught_exception is None and status < 500 and status != _TOO_MANY:
         return
     between_attempts()
-    if not call.once and min(_LONGEST_PAUSE, 2.0 ** (attempts - 1)) < call.patience.left:
+    if not call.once and min(_LONGEST_PAUSE, 2.0 ** (attempts - 1)) < call.deadline.left:
         return
     call.cut = True
     if caught_exception is not None:

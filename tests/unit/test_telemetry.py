@@ -21,7 +21,7 @@ from tests.support.fake_s3 import FakeS3
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.s3.telemetry import instruments, operation
 saver = S3Saver("bucket")
-with saver._store.shared.operation("put") as counts:
+with saver._store.saver_state.operation("put") as counts:
     counts.count("retries")
 assert saver.stats().operations == {{"put": 1}}
 assert saver.stats().retries == 1
