@@ -1,4 +1,4 @@
-"""A bucket's settings: S3's operations of each, where its document is, and how its absence is told.
+"""A bucket's settings: S3's operations of each, where its document is, and how S3 answers if it is absent.
 
 S3 has three operations for each setting, which differ in their names only. So there are three requests
 (`GetSetting`, `PutSetting`, `DeleteSetting`), and a table of `Setting`s. Documents are S3's own, in
