@@ -24,7 +24,7 @@ from langgraph_checkpoint_s3.s3.request_state import RequestState, SaverState
 from langgraph_checkpoint_s3.s3.requests import Attempted, Body, Call, Failure, Request, Sleep, Tick
 from langgraph_checkpoint_s3.s3.stats import Counts
 from langgraph_checkpoint_s3.s3.sync_client import BotoClient
-from langgraph_checkpoint_s3.s3.thread_pool import Stop, Threads
+from langgraph_checkpoint_s3.s3.thread_pool import Stop, Threads, outcome_of, split
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -186,7 +186,7 @@ class Store:
             return self._send(request, deadline, counts)
 
         if len(batch) == 1:
-            return _results([_attempt(send, batch[0])])
+            return split([outcome_of(send, batch[0])])
         return self._threads.each(send, batch, self.config.max_concurrency)
 
     async def _asend_batch(
@@ -217,7 +217,7 @@ class Store:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             return [], error
-        return _results([_attempt(_result, task) for task in tasks])
+        return split([outcome_of(task.result) for task in tasks])
 
     def _send(self, request: Request[Any], deadline: IdleDeadline, counts: Counts) -> Any:
         if isinstance(request, Attempted):
@@ -332,20 +332,3 @@ async def _step_in_thread(
         if thread.exception() is None and not isinstance(thread.result(), Ended):
             return advance(plan, None, cancelled)
         raise
-
-
-def _attempt(function: Any, argument: Any) -> tuple[Any, BaseException | None]:
-    try:
-        return function(argument), None
-    except BaseException as error:  # noqa: BLE001  # thrown into the plan
-        return None, error
-
-
-def _results(pairs: Sequence[tuple[Any, BaseException | None]]) -> tuple[list[Any], BaseException | None]:
-    """Return a batch's answers, and its first error."""
-    failure = next((error for _, error in pairs if error is not None), None)
-    return [answer for answer, _ in pairs], failure
-
-
-def _result(future: asyncio.Future[Any]) -> Any:
-    return future.result()

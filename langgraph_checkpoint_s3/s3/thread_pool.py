@@ -119,7 +119,7 @@ class Threads:
         done: asyncio.Future[Outcome] = loop.create_future()
 
         def job() -> None:
-            outcome = _attempt(function)
+            outcome = outcome_of(function)
             with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits
                 loop.call_soon_threadsafe(_set_outcome, done, outcome)
 
@@ -228,7 +228,7 @@ class _Batch:
                 number = self._todo.popleft()
             except IndexError:
                 return
-            outcome = _attempt(partial(self._function, self._items[number]))
+            outcome = outcome_of(self._function, self._items[number])
             self._outcomes[number] = outcome
             if interruptible and outcome[1] is not None and not isinstance(outcome[1], Exception):
                 raise outcome[1]
@@ -254,9 +254,7 @@ class _Batch:
 
     def results(self) -> tuple[list[Any], BaseException | None]:
         """Return the results of all calls, and the first error."""
-        outcomes = [self._outcomes[number] for number in range(len(self._items))]
-        failure = next((error for _, error in outcomes if error is not None), None)
-        return [answer for answer, _ in outcomes], failure
+        return split([self._outcomes[number] for number in range(len(self._items))])
 
     def _help(self, number: int) -> None:
         if not self._begun.setdefault(number, True):
@@ -304,8 +302,15 @@ def _set_outcome(done: asyncio.Future[Outcome], outcome: Outcome) -> None:
         done.set_result(outcome)
 
 
-def _attempt(function: Callable[[], Any]) -> Outcome:
+def outcome_of(function: Callable[..., Any], *arguments: Any) -> Outcome:
+    """Call a function."""
     try:
-        return function(), None
+        return function(*arguments), None
     except BaseException as error:  # noqa: BLE001  # thrown into the plan
         return None, error
+
+
+def split(outcomes: Sequence[Outcome]) -> tuple[list[Any], BaseException | None]:
+    """Return the results of calls, and the first error."""
+    failure = next((error for _, error in outcomes if error is not None), None)
+    return [result for result, _ in outcomes], failure
