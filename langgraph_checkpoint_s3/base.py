@@ -126,7 +126,7 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
         )
         self._rules = BorrowPolicy(horizon=self.config.borrow_horizon)
         self._store = Store(self.config, _WRITER, client=client, session=session, aio_session=aio_session)
-        self._now = _Clock(lambda: self._store.shared.store_time())  # noqa: PLW0108  # the store may change
+        self._now = _Clock(lambda: self._store.saver_state.store_time())  # noqa: PLW0108  # the store may change
 
     @classmethod
     def from_conn_string(cls, conn_string: str, **keywords: Any) -> Self:
@@ -180,7 +180,7 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
 
     def stats(self) -> Stats:
         """What this saver has done in this process: operations, requests, bytes, retries, cache hits."""
-        return self._store.shared.stats()
+        return self._store.saver_state.stats()
 
     def setup(self) -> None:
         """Make the bucket ready: create it if it is missing, and try all that the saver will need.
@@ -276,7 +276,7 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
             self._sizes,
             _WRITER,
             self._rules,
-            ParentCache(self._store.shared.states, self._store.shared.cache),
+            ParentCache(self._store.saver_state.states, self._store.saver_state.cache),
             self.config.borrow,
             self._vault,
             self.config.place,
@@ -289,7 +289,7 @@ class BaseS3Saver(Closing, BaseCheckpointSaver[str]):
 
     def _note_conditional(self, honoured: bool) -> None:
         if not honoured:
-            self._store.shared.without_conditions()
+            self._store.saver_state.without_conditions()
 
 
 def _vault(config: S3Config, encryption: KeyProvider | None) -> KeyCache | None:

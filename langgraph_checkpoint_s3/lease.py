@@ -257,12 +257,12 @@ class Lease:
         # The time is the least token, so that tokens grow even if the object was deleted in between.
         note = self._note(self._now() // 1_000_000)
         sent = self._pace.clock()  # before it is asked for: the holder's count ends first
-        outcome = yield from plans.acquire(self._key, note, prove=not self._store.shared.compares)
+        outcome = yield from plans.acquire(self._key, note, prove=not self._store.saver_state.compares)
         if isinstance(
             outcome, Held
         ):  # noted at once, so that whatever comes between now and then gives it back
             self._held, self._token, self._until = outcome, outcome.token, sent + self._terms.ttl
-            self._store.shared.compares = True
+            self._store.saver_state.compares = True
         return outcome
 
     def _undo(self) -> Plan[None] | None:

@@ -199,7 +199,7 @@ class S3Saver(BaseS3Saver):
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
         if estimate_size(value for _, value in writes) < COALESCE_BELOW:
-            self._store.run_joint(*self._joint(config, writes, task_id, task_path))
+            self._store.run_coalesced(*self._joint(config, writes, task_id, task_path))
         else:
             plan = put.put_task(self._context(), config, writes, task_id, task_path, self._now())
             self._store.run(plan, "put_writes")
@@ -210,7 +210,7 @@ class S3Saver(BaseS3Saver):
         """`put_writes`, as a coroutine."""
         weight = estimate_size(value for _, value in writes)
         if weight < COALESCE_BELOW:
-            await self._store.arun_joint(*self._joint(config, writes, task_id, task_path))
+            await self._store.arun_coalesced(*self._joint(config, writes, task_id, task_path))
         else:
             plan = put.put_task(self._context(), config, writes, task_id, task_path, self._now())
             await self._store.arun(plan, "put_writes", weight=weight)

@@ -62,5 +62,5 @@ class BaseAdmin(Closing):
 
     def _now(self) -> datetime:
         """The time by the store's clock, which `LastModified` is compared with."""
-        now = self._saver.internals[0].shared.store_time()
+        now = self._saver.internals[0].saver_state.store_time()
         return datetime.fromtimestamp(now / 1_000_000_000, timezone.utc)

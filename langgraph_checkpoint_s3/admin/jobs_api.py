@@ -88,7 +88,7 @@ class Jobs(BaseAdmin):
         """Results, once the store was told of the errors among them, as it is of those that end a plan."""
         for answer in answers:
             if isinstance(answer, S3CheckpointError):
-                self._saver.internals[0].shared.failed(answer)
+                self._saver.internals[0].saver_state.failed(answer)
         clear_tracebacks(answers)
         return answers
 

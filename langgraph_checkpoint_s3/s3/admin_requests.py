@@ -1,4 +1,4 @@
-"""What the admin module asks of S3 beyond what a saver does, and what is answered."""
+"""Requests that only the admin module sends, and their answers. See `requests.py`."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Version:
 
     Attributes:
         key: The object.
-        version_id: Which one; `null` where it was written without versioning.
+        version_id: The version's id; `null` if it was written without versioning.
         size: Its length in bytes; 0 for a delete marker.
         etag: Its ETag; empty for a delete marker.
         modified: When it was written.
-        latest: Whether it is the one that is there now.
+        latest: Whether it is the current version.
         marker: Whether it is a delete marker.
-        storage_class: Where it lies.
+        storage_class: Its storage class.
     """
 
     key: str
@@ -65,16 +65,16 @@ class UploadPage:
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """What HEAD tells of an object.
+    """The answer to a HEAD of an object.
 
     Attributes:
         size: Its length in bytes.
         etag: Its ETag.
         modified: When it was written.
-        storage_class: Where it lies.
+        storage_class: Its storage class.
         encryption: Its server-side encryption, such as `AES256`; `None` where the store names none.
-        restore: S3's `x-amz-restore` header, of an object that is or was being restored.
-        archive_status: Of Intelligent-Tiering's archive tiers, which one it is in.
+        restore: The `x-amz-restore` header, of an object that is being restored or was.
+        archive_status: The archive tier of Intelligent-Tiering that it is in.
     """
 
     size: int
@@ -88,12 +88,12 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True)
 class BucketHead:
-    """What HEAD tells of a bucket.
+    """The answer to a HEAD of the bucket.
 
     Attributes:
         region: Its region; `None` where the store doesn't say.
         date: The store's clock, to the second; `None` where it doesn't say.
-        client_region: The region that the client asks in.
+        client_region: The client's region.
     """
 
     region: str | None
@@ -106,9 +106,9 @@ class Signed:
     """A signed URL.
 
     Attributes:
-        url: The URL. Whoever has it may do what it says: it is kept out of reprs and logs.
-        outlives_credentials: Whether the credentials are known to end before the URL does.
-        temporary: Whether the credentials are temporary ones, whose end isn't known here.
+        url: The URL. It grants access by itself, so it is kept out of reprs and logs.
+        outlives_credentials: Whether the credentials are known to expire before the URL does.
+        temporary: Whether the credentials are temporary, with an expiry that isn't known here.
     """
 
     url: str = field(repr=False)
@@ -120,6 +120,9 @@ class Signed:
 class ListVersions(Request[VersionPage]):
     """List all versions of the keys below a prefix."""
 
+    operation: ClassVar[str] = "ListObjectVersions"
+    action: ClassVar[str] = "s3:ListBucketVersions"
+
     prefix: str
     max_keys: int = 1000
     marker: tuple[str, str] | None = None
@@ -129,10 +132,13 @@ class ListVersions(Request[VersionPage]):
 class DeleteVersions(Request[Deletion]):
     """Delete up to 1,000 versions or delete markers for good, each a key and a version id."""
 
+    operation: ClassVar[str] = "DeleteObjects"
+    action: ClassVar[str] = "s3:DeleteObjectVersion"
+
     versions: tuple[tuple[str, str], ...]
 
     def only(self, keys: Collection[str]) -> DeleteVersions:
-        """Return the same for all versions of some of the keys: that one is gone already is no failure."""
+        """Return the same for all versions of some of the keys. Deleting one again is no failure."""
         return DeleteVersions(tuple(each for each in self.versions if each[0] in keys))
 
 
@@ -140,13 +146,19 @@ class DeleteVersions(Request[Deletion]):
 class ListUploads(Request[UploadPage]):
     """List the unfinished multipart uploads below a prefix."""
 
+    operation: ClassVar[str] = "ListMultipartUploads"
+    action: ClassVar[str] = "s3:ListBucketMultipartUploads"
+
     prefix: str
     marker: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class InspectObject(Request[ObjectInfo | NotFound]):
-    """Ask what there is to know of an object, or of one of its versions."""
+    """Read the metadata of an object, or of one of its versions."""
+
+    operation: ClassVar[str] = "HeadObject"
+    action: ClassVar[str] = "s3:GetObject"
 
     key: str
     version: str | None = None
@@ -156,8 +168,12 @@ class InspectObject(Request[ObjectInfo | NotFound]):
 class RestoreObject(Request[bool | NotFound]):
     """Restore an archived object for some days; the answer is whether that began with this request.
 
-    `False`: it is under way already. `days` is `None` for what Intelligent-Tiering archived: that stays.
+    `False`: it is under way already. `days` is `None` for objects that Intelligent-Tiering archived: those
+    stay restored.
     """
+
+    operation: ClassVar[str] = "RestoreObject"
+    action: ClassVar[str] = "s3:RestoreObject"
 
     key: str
     days: int | None
@@ -167,7 +183,10 @@ class RestoreObject(Request[bool | NotFound]):
 
 @dataclass(frozen=True, slots=True)
 class InspectBucket(Request[BucketHead]):
-    """Ask for a bucket's region and the store's time."""
+    """Read the bucket's region and the store's time."""
+
+    operation: ClassVar[str] = "HeadBucket"
+    action: ClassVar[str] = "s3:ListBucket"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +194,14 @@ class Sign(Request[Signed]):
     """Sign a URL. Nothing is sent.
 
     Attributes:
-        method: What the URL allows.
+        method: The method that the URL allows.
         key: The object.
         seconds: How long it is valid.
     """
 
     is_sent: ClassVar[bool] = False
+    operation: ClassVar[str] = "GeneratePresignedUrl"
+    action: ClassVar[str] = "s3:GetObject"
 
     method: SignedMethod
     key: str

@@ -1,4 +1,4 @@
-"""The admin module's requests in botocore's words, and its answers. `translate.py` hands them on to here."""
+"""Codecs of the admin module's requests. See `translate.py`, which imports this for them only."""
 
 from __future__ import annotations
 
@@ -18,171 +18,47 @@ from langgraph_checkpoint_s3.s3.admin_requests import (
     ObjectInfo,
     RestoreObject,
     Sign,
+    Signed,
     Upload,
     UploadPage,
     Version,
     VersionPage,
 )
 from langgraph_checkpoint_s3.s3.answer_checks import (
-    NotAnAnswer,
-    Received,
+    InvalidResponse,
     need,
     need_below,
     need_no_page,
     need_progress,
 )
-from langgraph_checkpoint_s3.s3.botocore_fields import deletion, etag, of_version
 from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, GetSetting, PutSetting
 from langgraph_checkpoint_s3.s3.requests import Done, Request
+from langgraph_checkpoint_s3.s3.translate import (
+    Codec,
+    Response,
+    Translator,
+    deletion,
+    etag,
+    of_version,
+    register,
+)
 
-_OPERATIONS: Final[Mapping[type[Request[Any]], str]] = {
-    ListVersions: "ListObjectVersions",
-    DeleteVersions: "DeleteObjects",
-    ListUploads: "ListMultipartUploads",
-    InspectObject: "HeadObject",
-    RestoreObject: "RestoreObject",
-    InspectBucket: "HeadBucket",
-    Sign: "GeneratePresignedUrl",
-}
-IAM_ACTIONS: Final[Mapping[type[Request[Any]], str]] = {
-    ListVersions: "s3:ListBucketVersions",
-    DeleteVersions: "s3:DeleteObjectVersion",
-    ListUploads: "s3:ListBucketMultipartUploads",
-    InspectObject: "s3:GetObject",
-    RestoreObject: "s3:RestoreObject",
-    InspectBucket: "s3:ListBucket",
-    Sign: "s3:GetObject",
-}
-"""What each request needs, but for settings, which know theirs."""
-
-_SIGNED: Final = {"GET": "get_object", "PUT": "put_object"}
-_OF_THE_BUCKET: Final = (InspectBucket, GetSetting, PutSetting, DeleteSetting)
+CODECS: Final[dict[type[Request[Any]], Codec]] = {}
+"""The codecs of the admin module's requests."""
 
 
-def operation(request: Request[Any]) -> str:
-    """S3's name of the operation."""
-    match request:
-        case GetSetting(setting):
-            return setting.get
-        case PutSetting(setting):
-            return setting.put
-        case DeleteSetting(setting):
-            return setting.delete or ""
-    return _OPERATIONS[type(request)]
+def _versions_arguments(to: Translator, listing: ListVersions) -> dict[str, Any]:
+    arguments = {**to.common, "Prefix": listing.prefix, "MaxKeys": listing.max_keys}
+    if listing.marker:
+        arguments |= {"KeyMarker": listing.marker[0], "VersionIdMarker": listing.marker[1]}
+    return arguments
 
 
-def action(request: Request[Any]) -> str:
-    """The IAM action that a request needs."""
-    match request:
-        case GetSetting(setting):
-            return setting.read_action
-        case PutSetting(setting) | DeleteSetting(setting):
-            return setting.write_action
-    return IAM_ACTIONS[type(request)]
-
-
-def arguments(request: Request[Any], bucket: Mapping[str, Any], payer: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of the client's method.
-
-    Args:
-        request: The request.
-        bucket: Those that name the bucket.
-        payer: Those that say who pays.
-    """
-    made: dict[str, Any] = dict(bucket)
-    if not isinstance(request, _OF_THE_BUCKET):
-        made |= payer
-    match request:
-        case ListVersions(prefix, max_keys, marker):
-            made |= {"Prefix": prefix, "MaxKeys": max_keys}
-            if marker:
-                made |= {"KeyMarker": marker[0], "VersionIdMarker": marker[1]}
-        case DeleteVersions(versions):
-            objects = [{"Key": key, "VersionId": version} for key, version in versions]
-            made |= {"Delete": {"Objects": objects}}
-        case ListUploads(prefix, marker):
-            made |= {"Prefix": prefix}
-            if marker:
-                made |= {"KeyMarker": marker[0], "UploadIdMarker": marker[1]}
-        case InspectObject(key, version):
-            made |= {"Key": key} | of_version(version)
-        case RestoreObject(key, days, tier, version):
-            made |= {"Key": key} | of_version(version)
-            made["RestoreRequest"] = {"GlacierJobParameters": {"Tier": tier}}
-            if days is not None:
-                made["RestoreRequest"]["Days"] = days
-        case Sign(method, key, seconds):
-            # Who follows a URL needn't know who the bucket belongs to.
-            signed = {"Bucket": bucket["Bucket"], "Key": key, **payer}
-            return {"ClientMethod": _SIGNED[method], "Params": signed, "ExpiresIn": seconds}
-        case GetSetting(_, name) | DeleteSetting(_, name):
-            made |= _named(name)
-        case PutSetting(setting, document, name, more):
-            made |= {setting.argument: document, **_named(name), **more}
-    return made
-
-
-def answer(request: Request[Any], response: Mapping[str, Any], received: Received | None = None) -> Any:
-    """What a response means.
-
-    Args:
-        request: The request.
-        response: The response, as botocore parsed it.
-        received: What was seen of it before it was parsed.
-
-    Raises:
-        NotAnAnswer: It isn't S3's.
-        NotSupportedError: It is an answer to something else: the store doesn't know the request.
-    """
-    match request:
-        case ListVersions(prefix, _, marker):
-            need(response, "IsTruncated", "Name")
-            need_below(prefix, [*response.get("Versions", ()), *response.get("DeleteMarkers", ())])
-            need_progress(marker, response, "NextVersionIdMarker")
-            return _versions(response)
-        case DeleteVersions(versions):
-            return deletion(response, versions)
-        case ListUploads(prefix, marker):
-            need(response, "IsTruncated", "Bucket")
-            need_below(prefix, response.get("Uploads", ()))
-            need_progress(marker, response, "NextUploadIdMarker")
-            return _uploads(response)
-        case InspectObject():
-            need(response, "ETag")
-            return _info(response)
-        case InspectBucket():
-            return _bucket(response)
-        case GetSetting():
-            return _document(request, response, received)
-    need_no_page(received)
-    return True if isinstance(request, RestoreObject) else Done()
-
-
-def _named(name: str | None) -> dict[str, str]:
-    return {} if name is None else {"Id": name}
-
-
-def _document(request: GetSetting, response: Mapping[str, Any], received: Received | None) -> Any:
-    setting = request.setting
-    if received is not None and not (received.root or received.beginning.lstrip().startswith(b"{")):
-        raise NotAnAnswer("it has no document")
-    if setting.member is not None:
-        document = response.get(setting.member)
-    else:
-        document = {name: value for name, value in response.items() if name != "ResponseMetadata"}
-    # Where "none" is an error, an empty answer isn't this setting's; and a policy is JSON, not a listing.
-    listing = isinstance(document, str) and not document.lstrip().startswith("{")
-    need_no_page(received)
-    # What doesn't know the question takes it for the one for a listing: a `ListBucketResult`.
-    other = received is not None and received.root.endswith("Result")
-    if (not document and (setting.absent or other)) or listing:
-        raise NotSupportedError(
-            f"The store doesn't know a bucket's {setting.name}: it answers {setting.get} with something else"
-        )
-    return document or None
-
-
-def _versions(response: Mapping[str, Any]) -> VersionPage:
+def _versions(_: Translator, listing: ListVersions, response: Response) -> VersionPage:
+    fields = response.fields
+    need(fields, "IsTruncated", "Name")
+    need_below(listing.prefix, [*fields.get("Versions", ()), *fields.get("DeleteMarkers", ())])
+    need_progress(listing.marker, fields, "NextVersionIdMarker")
     found = [
         Version(
             item["Key"],
@@ -195,43 +71,159 @@ def _versions(response: Mapping[str, Any]) -> VersionPage:
             item.get("StorageClass") or "STANDARD",
         )
         for name, marker in (("Versions", False), ("DeleteMarkers", True))
-        for item in response.get(name, ())
+        for item in fields.get(name, ())
     ]
     # S3 answers with versions and markers in two lists. Within a key, the newest is the latest one.
     found.sort(key=lambda each: (each.key, not each.latest, -each.modified.timestamp()))
-    return VersionPage(tuple(found), _marker(response, "NextVersionIdMarker"))
+    return VersionPage(tuple(found), _marker(fields, "NextVersionIdMarker"))
 
 
-def _uploads(response: Mapping[str, Any]) -> UploadPage:
-    uploads = tuple(
-        Upload(item["Key"], item["UploadId"], item["Initiated"]) for item in response.get("Uploads", ())
-    )
-    return UploadPage(uploads, _marker(response, "NextUploadIdMarker"))
-
-
-def _marker(response: Mapping[str, Any], second: str) -> tuple[str, str] | None:
-    if not response.get("IsTruncated"):
+def _marker(fields: Mapping[str, Any], second: str) -> tuple[str, str] | None:
+    if not fields.get("IsTruncated"):
         return None
-    return str(response.get("NextKeyMarker") or ""), str(response.get(second) or "")
+    return str(fields.get("NextKeyMarker") or ""), str(fields.get(second) or "")
 
 
-def _info(response: Mapping[str, Any]) -> ObjectInfo:
+register(CODECS, ListVersions, _versions_arguments, _versions)
+
+
+def _delete_arguments(to: Translator, delete: DeleteVersions) -> dict[str, Any]:
+    objects = [{"Key": key, "VersionId": version} for key, version in delete.versions]
+    return {**to.common, "Delete": {"Objects": objects}}
+
+
+register(
+    CODECS,
+    DeleteVersions,
+    _delete_arguments,
+    lambda _, delete, response: deletion(response.fields, delete.versions),
+)
+
+
+def _uploads_arguments(to: Translator, listing: ListUploads) -> dict[str, Any]:
+    arguments = {**to.common, "Prefix": listing.prefix}
+    if listing.marker:
+        arguments |= {"KeyMarker": listing.marker[0], "UploadIdMarker": listing.marker[1]}
+    return arguments
+
+
+def _uploads(_: Translator, listing: ListUploads, response: Response) -> UploadPage:
+    fields = response.fields
+    need(fields, "IsTruncated", "Bucket")
+    need_below(listing.prefix, fields.get("Uploads", ()))
+    need_progress(listing.marker, fields, "NextUploadIdMarker")
+    uploads = (Upload(item["Key"], item["UploadId"], item["Initiated"]) for item in fields.get("Uploads", ()))
+    return UploadPage(tuple(uploads), _marker(fields, "NextUploadIdMarker"))
+
+
+register(CODECS, ListUploads, _uploads_arguments, _uploads)
+
+
+def _object_info(_: Translator, __: InspectObject, response: Response) -> ObjectInfo:
+    fields = response.fields
+    need(fields, "ETag")
     return ObjectInfo(
-        response.get("ContentLength", 0),
-        etag(response),
-        response["LastModified"],
-        response.get("StorageClass") or "STANDARD",
-        response.get("ServerSideEncryption"),
-        response.get("Restore"),
-        response.get("ArchiveStatus"),
+        fields.get("ContentLength", 0),
+        etag(fields),
+        fields["LastModified"],
+        fields.get("StorageClass") or "STANDARD",
+        fields.get("ServerSideEncryption"),
+        fields.get("Restore"),
+        fields.get("ArchiveStatus"),
     )
 
 
-def _bucket(response: Mapping[str, Any]) -> BucketHead:
-    headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    date: datetime | None = None
+register(
+    CODECS,
+    InspectObject,
+    lambda to, inspect: {**to.common, "Key": inspect.key, **of_version(inspect.version)},
+    _object_info,
+)
+
+
+def _restore_arguments(to: Translator, restore: RestoreObject) -> dict[str, Any]:
+    wanted: dict[str, Any] = {"GlacierJobParameters": {"Tier": restore.tier}}
+    if restore.days is not None:
+        wanted["Days"] = restore.days
+    return {**to.common, "Key": restore.key, **of_version(restore.version), "RestoreRequest": wanted}
+
+
+def _restored(_: Translator, __: RestoreObject, response: Response) -> bool:
+    need_no_page(response.received)
+    return True
+
+
+register(CODECS, RestoreObject, _restore_arguments, _restored)
+
+
+def _bucket_head(to: Translator, _: InspectBucket, response: Response) -> BucketHead:
+    headers = response.fields.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    date: datetime | None
     try:
         date = parsedate_to_datetime(headers["date"])
     except (KeyError, ValueError, TypeError):
         date = None
-    return BucketHead(response.get("BucketRegion") or headers.get("x-amz-bucket-region"), date)
+    region = response.fields.get("BucketRegion") or headers.get("x-amz-bucket-region")
+    return BucketHead(region, date, to.region)
+
+
+register(CODECS, InspectBucket, lambda to, _: dict(to.bucket), _bucket_head)
+
+
+def _sign_arguments(to: Translator, sign: Sign) -> dict[str, Any]:
+    # Without the expected owner: clients that follow a URL needn't know it.
+    signed = {"Bucket": to.bucket["Bucket"], "Key": sign.key, **to.payer}
+    method = {"GET": "get_object", "PUT": "put_object"}[sign.method]
+    return {"ClientMethod": method, "Params": signed, "ExpiresIn": sign.seconds}
+
+
+def _signed(to: Translator, sign: Sign, response: Response) -> Signed:
+    url = response.fields
+    # Credentials that botocore refreshes know when they expire; other temporary ones don't.
+    ends_within = getattr(to.credentials, "refresh_needed", None)
+    if ends_within is not None and getattr(to.credentials, "end_is_known", True):
+        return Signed(url, bool(ends_within(sign.seconds)))
+    return Signed(url, temporary="X-Amz-Security-Token=" in url)
+
+
+register(CODECS, Sign, _sign_arguments, _signed)
+
+
+def _of_setting(to: Translator, id: str | None) -> dict[str, Any]:
+    return dict(to.bucket) if id is None else {**to.bucket, "Id": id}
+
+
+def _document(_: Translator, get: GetSetting, response: Response) -> Any:
+    setting, fields, received = get.setting, response.fields, response.received
+    if received is not None and not (received.root or received.beginning.lstrip().startswith(b"{")):
+        raise InvalidResponse("it has no document")
+    if setting.member is not None:
+        document = fields.get(setting.member)
+    else:
+        document = {name: value for name, value in fields.items() if name != "ResponseMetadata"}
+    # A policy is JSON: any other text is a listing's.
+    listing = isinstance(document, str) and not document.lstrip().startswith("{")
+    need_no_page(received)
+    # A store that doesn't know the operation takes it for a listing, and answers with a `ListBucketResult`.
+    other = received is not None and received.root.endswith("Result")
+    # An empty answer can't be the setting's either if S3 tells its absence by an error code.
+    if (not document and (setting.absent or other)) or listing:
+        raise NotSupportedError(
+            f"The store doesn't know a bucket's {setting.name}: it answers {setting.get} with something else"
+        )
+    return document or None
+
+
+def _changed(_: Translator, __: PutSetting | DeleteSetting, response: Response) -> Done:
+    need_no_page(response.received)
+    return Done()
+
+
+register(CODECS, GetSetting, lambda to, get: _of_setting(to, get.id), _document)
+register(
+    CODECS,
+    PutSetting,
+    lambda to, put: {**_of_setting(to, put.id), put.setting.argument: put.document, **put.more},
+    _changed,
+)
+register(CODECS, DeleteSetting, lambda to, delete: _of_setting(to, delete.id), _changed)

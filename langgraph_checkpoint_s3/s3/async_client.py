@@ -1,22 +1,22 @@
 """The asyncio client: aiobotocore, one client for each event loop that uses the saver.
 
-A client belongs to the loop that it was first used on, while a saver outlives loops: `asyncio.run`
-may be called many times, and several loops may run in several threads. Each client is therefore
-held by an async generator of its loop, which the loop itself closes when it shuts down
-(`asyncio.run`, uvicorn and pytest do that), and which is closed when the saver is dropped, so
-nothing is left open. Only a loop that is closed without shutting down its generators needs an
-`aclose()` before that.
+A client belongs to the loop that it was first used on, while a saver outlives loops: `asyncio.run` may be
+called many times, and several loops may run in several threads. So each client is held by an async generator
+of its loop. The loop closes it when it shuts down (`asyncio.run`, uvicorn and pytest do that), and it is
+closed when the saver is garbage-collected. Only before a loop that is closed without shutting down its
+generators, call `aclose()`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import threading
 import weakref
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from langgraph_checkpoint_s3.aws import Seldom, lacks_credentials, look_again, region_of
 from langgraph_checkpoint_s3.config import S3Config
@@ -27,25 +27,25 @@ from langgraph_checkpoint_s3.s3.sync_client import (
     client_arguments,
     name_client,
     prepare,
+    translator_for,
     tune,
-    wire_of,
 )
-from langgraph_checkpoint_s3.s3.translate import Wire
+from langgraph_checkpoint_s3.s3.translate import Translator
 
 
 def available() -> bool:
-    """Whether aiobotocore is installed (the extra `aio`)."""
+    """Return whether aiobotocore is installed (the extra `aio`)."""
     return importlib.util.find_spec("aiobotocore") is not None
 
 
 @dataclass(slots=True)
 class _Holder:
-    """One loop's client."""
+    """One loop's client, and what closes it."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     lifetime: AsyncGenerator[Any, None] | None = None
     closer: weakref.finalize[[asyncio.AbstractEventLoop, AsyncGenerator[Any, None]], AioClients] | None = None
-    made: tuple[Any, Wire] | None = None
+    made: tuple[Any, Translator] | None = None
 
 
 class AioClients:
@@ -53,8 +53,8 @@ class AioClients:
 
     Args:
         config: The saver's.
-        user_agent: What to say to the store of who calls.
-        session: An `aiobotocore` or `aioboto3` session of the user's own.
+        user_agent: The text that is added to the `User-Agent` header.
+        session: An `aiobotocore` or `aioboto3` session passed in by the user.
     """
 
     def __init__(self, config: S3Config, user_agent: str, session: Any = None) -> None:
@@ -68,7 +68,7 @@ class AioClients:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Leave clients and loops to the parent: what closed them here would close them there."""
+        """Leave clients and loops to the parent: closing them here would close its connections."""
         self._lock = threading.Lock()
         self._making = threading.Lock()
         for holder in list(self._holders.values()):
@@ -79,8 +79,8 @@ class AioClients:
         self._holders = {}
         self._session = None
 
-    async def get(self) -> tuple[Any, Wire]:
-        """The running loop's client and its wire format."""
+    async def get(self) -> tuple[Any, Translator]:
+        """Return the running loop's client and its translator."""
         loop = asyncio.get_running_loop()
         with self._lock:
             holder = self._holders.get(loop)
@@ -97,14 +97,14 @@ class AioClients:
     async def refused(self, client: Any) -> None:
         """Look for other credentials before the next request: this client's were refused, or it has none."""
         look_again(client)
-        if self._given is not None and lacks_credentials(client):  # the session found none then
+        if self._given is not None and lacks_credentials(client):  # the session had none
             with self._lock:
                 holder = self._holders.get(asyncio.get_running_loop())
                 if holder is None or holder.made is None or holder.made[0] is not client:
                     return
                 if not self._seldom.may():
                     return
-            await self.aclose()  # what can't sign has nothing under way
+            await self.aclose()  # without credentials, it has no requests under way
 
     async def aclose(self) -> None:
         """Close the running loop's client; other loops close theirs when they end."""
@@ -114,13 +114,13 @@ class AioClients:
             await holder.lifetime.aclose()
 
     async def _open(self, loop: asyncio.AbstractEventLoop, holder: _Holder) -> None:
-        # Importing and making a client reads dozens of files: never on the loop.
+        # Importing and making a client reads dozens of files, which would block the loop.
         client = await asyncio.to_thread(self._make)
         holder.lifetime = _keep(client, loop, self._holders, self._lock)
         await anext(holder.lifetime)
         holder.closer = weakref.finalize(self, _close_soon, loop, holder.lifetime)
         holder.closer.atexit = False
-        holder.made = (client, wire_of(self._config, client))
+        holder.made = (client, translator_for(self._config, client))
 
     def _forget_closed_loops(self) -> None:
         for loop in [loop for loop in self._holders if loop.is_closed()]:
@@ -128,9 +128,9 @@ class AioClients:
 
     def _make(self) -> Any:
         """Make a client. Its connections begin with its first request, on the loop that sends it."""
-        with self._making, held_up():  # a session isn't made for several threads
-            # Making one awaits nothing that waits, so it needs no loop; a loop in this thread would
-            # bring guards against blocking calls (blockbuster) with it.
+        with self._making, held_up():  # sessions aren't thread-safe
+            # Making a client awaits nothing that suspends, so one step runs it to its end without a loop.
+            # With a loop, guards against blocking calls (blockbuster) would object to the files it reads.
             coroutine = self._create()
             try:
                 coroutine.send(None)
@@ -141,7 +141,8 @@ class AioClients:
                     raise
             finally:
                 coroutine.close()
-            # It does wait, or missed a loop: a session of the user's own fetches its credentials, perhaps.
+            # A session passed in may suspend, or need a loop, for example to fetch credentials. Its coroutine
+            # can't go on where it stopped, since it was started without a loop.
             return asyncio.run(self._create())
 
     async def _create(self) -> Any:
@@ -164,30 +165,30 @@ class AioClients:
         return client
 
     def _own_session(self) -> Any:
-        """Return the session of this process."""
+        """Return this process's session."""
         if self._session is None:
             self._session = _new_session(self._config.region)
         return self._session
 
 
 def _follow_no_redirects(client: Any) -> None:
-    """Have a client follow no redirects, which aiohttp does to any host, with all headers and the body.
+    """Make a client follow no redirects: aiohttp follows them to any host, with all headers and the body.
 
-    botocore has its own way for a bucket in another region: by the region's name, never by an address.
+    botocore itself handles a bucket in another region, by the region's name and not by an address.
     """
-    endpoint = getattr(client, "_endpoint", None)  # botocore shows it nowhere else
-    if endpoint is None:  # what only looks like a client has its own ways
+    endpoint = getattr(client, "_endpoint", None)  # there is no public attribute
+    if endpoint is None:  # a test double, say
         return
     http = endpoint.http_session
     opened = http._get_session  # noqa: SLF001  # aiobotocore has no setting for it
 
-    async def direct(proxy_url: Any) -> _Direct:
-        return _Direct(await opened(proxy_url))
+    async def without_redirects(proxy_url: Any) -> _WithoutRedirects:
+        return _WithoutRedirects(await opened(proxy_url))
 
-    http._get_session = direct  # noqa: SLF001  # likewise
+    http._get_session = without_redirects  # noqa: SLF001  # likewise
 
 
-class _Direct:
+class _WithoutRedirects:
     """An aiohttp session that follows no redirects."""
 
     def __init__(self, session: Any) -> None:
@@ -203,7 +204,7 @@ async def _keep(
     holders: dict[asyncio.AbstractEventLoop, _Holder],
     lock: threading.Lock,
 ) -> AsyncGenerator[Any, None]:
-    """A client's lifetime. It doesn't know the saver, whose being dropped is to end it."""
+    """Hold a client until it is closed. No reference to the saver: its garbage collection ends this."""
     try:
         yield client
     finally:
@@ -213,15 +214,28 @@ async def _keep(
 
 
 def _forget(holders: dict[asyncio.AbstractEventLoop, _Holder], loop: asyncio.AbstractEventLoop) -> None:
-    """Let go of a loop: its client and its closer would keep it in memory."""
+    """Drop a loop's holder: its client and its finalizer would keep the loop in memory."""
     holder = holders.pop(loop, None)
     if holder is not None and holder.closer is not None:
         holder.closer.detach()
 
 
+_closing: Final[set[asyncio.Task[None]]] = set()
+"""Tasks that close clients. A loop itself has only weak references to its tasks."""
+
+
 def _close_soon(loop: asyncio.AbstractEventLoop, lifetime: AsyncGenerator[Any, None]) -> None:
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(lambda: loop.create_task(lifetime.aclose()))
+    """Close a client on its loop, from any thread."""
+
+    def start() -> None:
+        for task in [each for each in _closing if each.get_loop().is_closed()]:
+            _closing.discard(task)  # its loop was closed in the midst of it
+        task = loop.create_task(lifetime.aclose())
+        _closing.add(task)
+        task.add_done_callback(_closing.discard)
+
+    with contextlib.suppress(RuntimeError):  # the loop is closed, and has closed its generators
+        loop.call_soon_threadsafe(start)
 
 
 def _new_session(region: str | None) -> Any:

@@ -1,8 +1,8 @@
 """AWS credentials for the asyncio client, from botocore's blocking chain.
 
-aiobotocore's own chain reads files, and refreshes an assumed role by making a client, on the
-running loop. This one does both in a thread, and finds the same credentials as the blocking client.
-Imported only where aiobotocore is.
+aiobotocore's own chain blocks the running loop: it reads files, and makes a client to refresh an assumed
+role. This one does both in a thread, and finds the same credentials as the blocking client. Imported only
+where aiobotocore is installed.
 """
 
 from __future__ import annotations
@@ -15,43 +15,43 @@ from aiobotocore.credentials import AioCredentials
 from langgraph_checkpoint_s3.credentials import Chain, FoundCredentials
 
 
-class LentCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore is untyped
-    """Blocking credentials, for aiobotocore to await."""
+class AwaitableCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore is untyped
+    """Blocking credentials as awaitable ones."""
 
-    def __init__(self, lent: FoundCredentials) -> None:
-        super().__init__("", "", None, method=lent.method)  # who wants the keys awaits them
-        self._lent = lent
+    def __init__(self, found: FoundCredentials) -> None:
+        super().__init__("", "", None, method=found.method)  # aiobotocore awaits the keys before each use
+        self._found = found
 
     @property
     def end_is_known(self) -> bool:
-        """Whether it is known when they end."""
-        return self._lent.end_is_known
+        """Whether it is known when they expire."""
+        return self._found.end_is_known
 
     def refresh_needed(self, refresh_in: float | None = None) -> bool:
-        """Return whether they end within so many seconds, as far as that is known."""
-        return self._lent.refresh_needed(refresh_in)
+        """Return whether they are known to expire within so many seconds."""
+        return self._found.refresh_needed(refresh_in)
 
     def forget(self) -> None:
-        """They were refused, or couldn't be fetched: look for others before the next request."""
-        self._lent.forget()
+        """Look for other credentials before the next request: these were refused, or couldn't be fetched."""
+        self._found.forget()
 
     async def get_frozen_credentials(self) -> Any:
-        """Return the credentials of this moment; what must be fetched for them is, in a thread."""
-        if self._lent.wait:
-            return await asyncio.to_thread(self._lent.get_frozen_credentials)
-        return self._lent.get_frozen_credentials()
+        """Return the present credentials. If they must be fetched, that is done in a thread."""
+        if self._found.wait:
+            return await asyncio.to_thread(self._found.get_frozen_credentials)
+        return self._found.get_frozen_credentials()
 
 
 class BlockingChain:
-    """Stands in for aiobotocore's credential provider. To be asked in a thread.
+    """A replacement of aiobotocore's credential provider. Call it in a thread.
 
     Args:
-        region: Where roles are assumed, if that isn't said elsewhere.
+        region: The region to assume roles in, unless a profile names one.
     """
 
     def __init__(self, region: str | None) -> None:
         self._chain = Chain(region)
 
-    async def load_credentials(self) -> LentCredentials:
-        """Credentials that AWS's chain (environment, profile, role) finds, or will find."""
-        return LentCredentials(self._chain.load_credentials())
+    async def load_credentials(self) -> AwaitableCredentials:
+        """Return credentials that AWS's chain (environment, profile, role) finds, or will find."""
+        return AwaitableCredentials(self._chain.load_credentials())

@@ -1,15 +1,16 @@
-"""A bucket's settings: for each, S3's operations, where its document is, and what "none" looks like.
+"""A bucket's settings: S3's operations of each, where its document is, and how S3 answers if it is absent.
 
-S3 has three operations for each setting, and they differ in names alone. So there are three requests
-(`GetSetting`, `PutSetting`, `DeleteSetting`), and this table says the rest. Documents are S3's own,
-as botocore has them.
+S3 has three operations for each setting, which differ in their names only. So there are three requests
+(`GetSetting`, `PutSetting`, `DeleteSetting`), and a table of `Setting`s. Documents are S3's own, in
+botocore's form.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from operator import attrgetter
+from typing import Any, ClassVar, Final
 
 from langgraph_checkpoint_s3.s3.requests import Done, Request
 
@@ -19,13 +20,13 @@ class Setting:
     """One of a bucket's settings.
 
     Attributes:
-        name: What to call it in messages.
+        name: Its name in messages.
         get: The operation that reads it.
         put: The operation that replaces it.
         delete: The operation that removes it; `None` where there is none.
         argument: The argument of `put` that takes the document.
         member: The member of `get`'s answer that is the document; `None` where the answer itself is.
-        absent: The error codes that mean that there is none. Without one, "none" is an empty answer.
+        absent: The error codes that mean that there is none; if empty, an empty answer means it.
         read_action: The IAM action that `get` needs.
         write_action: The IAM action that `put` and `delete` need.
     """
@@ -160,8 +161,12 @@ class GetSetting(Request["Any"]):
 
     Attributes:
         setting: The setting.
-        id: Which one, of those that a bucket may have several of (metrics, tiering).
+        id: Its id, for settings that a bucket may have several of (metrics, tiering).
     """
+
+    # Properties, since they depend on the setting.
+    operation: ClassVar[Any] = property(attrgetter("setting.get"))
+    action: ClassVar[Any] = property(attrgetter("setting.read_action"))
 
     setting: Setting
     id: str | None = None
@@ -174,9 +179,12 @@ class PutSetting(Request[Done]):
     Attributes:
         setting: The setting.
         document: Its new document.
-        id: Which one, of those that a bucket may have several of.
+        id: Its id, for settings that a bucket may have several of.
         more: Further arguments of the operation.
     """
+
+    operation: ClassVar[Any] = property(attrgetter("setting.put"))
+    action: ClassVar[Any] = property(attrgetter("setting.write_action"))
 
     setting: Setting
     document: Any
@@ -187,6 +195,9 @@ class PutSetting(Request[Done]):
 @dataclass(frozen=True, slots=True)
 class DeleteSetting(Request[Done]):
     """Remove a setting. Only after a `GetSetting` that found one: some stores take it for DeleteBucket."""
+
+    operation: ClassVar[Any] = property(attrgetter("setting.delete"))
+    action: ClassVar[Any] = property(attrgetter("setting.write_action"))
 
     setting: Setting
     id: str | None = None

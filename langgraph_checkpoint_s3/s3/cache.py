@@ -1,8 +1,8 @@
-"""Remembers what was read or written lately, bounded in bytes, those of what holds it included.
+"""Caches of recently used items and object bodies, bounded in bytes, their own overhead included.
 
-A listing tells each object's ETag, so a body from here is exactly what S3 would give: what
-another process overwrote has another ETag and is read anew. Bodies are held as they are stored, so
-that nothing a graph does to a loaded value can reach what is here.
+A listing has each object's ETag, so a cached body is exactly what S3 would return: an object that another
+process overwrote has another ETag, and is read again. Bodies are cached as they are stored, so a graph that
+changes a loaded value can't change the cache.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from langgraph_checkpoint_s3.fork_safety import renew_after_fork
 from langgraph_checkpoint_s3.s3.requests import Body, GetObject
 
 ENTRY_BYTES: Final = 200
-"""What an entry costs besides what is in it, about: its places in tables, and its tuples."""
+"""The approximate overhead of an entry in bytes: its places in tables, and its tuples."""
 ITEM_BYTES: Final = 180
-"""What a body or a frame costs besides its bytes, about: the object, its numbers, its ETag."""
+"""The approximate overhead of a body or frame in bytes: the object, its numbers, its ETag."""
 
 
 class Lru:
-    """Keeps what was used lately, up to so many bytes. Safe to use from many threads.
+    """A cache that drops the least recently used items. Safe to use from many threads.
 
     Args:
-        capacity: The most bytes to hold; 0 holds nothing.
+        capacity: The most bytes to hold; 0 caches nothing.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -36,7 +36,7 @@ class Lru:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Keep what is here. A thread of the parent may have been about to count it."""
+        """Keep the items, and add up their sizes: a thread of the parent may have been changing the sum."""
         self._lock = threading.Lock()
         self._size = sum(size for _, size in self._items.values())
 
@@ -46,7 +46,7 @@ class Lru:
         return self._size
 
     def recall(self, slot: Hashable) -> Any:
-        """What is in a slot; `None` if nothing is."""
+        """Return the item of a slot; `None` if there is none."""
         with self._lock:
             item = self._items.get(slot)
             if item is None:
@@ -55,12 +55,12 @@ class Lru:
             return item[0]
 
     def keep(self, slot: Hashable, item: Any, size: int) -> None:
-        """Put something into a slot, if it isn't larger than all there may be.
+        """Put an item into a slot, unless it is larger than the whole cache.
 
         Args:
             slot: The slot.
-            item: What to put there.
-            size: The bytes of both; what an entry costs besides is added.
+            item: The item.
+            size: The size of both in bytes, without `ENTRY_BYTES`.
         """
         size += ENTRY_BYTES
         with self._lock:
@@ -78,7 +78,7 @@ class Lru:
             self._drop(slot)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop everything."""
         with self._lock:
             self._items.clear()
             self._size = 0
@@ -89,17 +89,17 @@ class Lru:
 
 
 class BodyCache:
-    """The bodies of objects, by key, ETag and range.
+    """A cache of objects' bodies, by key, ETag and range.
 
     Args:
-        lru: Where they are held.
+        lru: The cache that holds them.
     """
 
     def __init__(self, lru: Lru) -> None:
         self.lru = lru
 
     def recall(self, request: GetObject) -> Body | None:
-        """The answer to a request for a known version of an object, if it is here."""
+        """Return the cached answer to a request that names an ETag; `None` if there is none."""
         if request.etag is None:
             return None
         found: Body | None = self.lru.recall((request.key, request.etag, request.first, request.length))
@@ -112,23 +112,23 @@ class BodyCache:
         return Body(whole.data[request.first : end], whole.etag, whole.size)
 
     def keep(self, key: str, body: Body, first: int = 0, length: int | None = None) -> None:
-        """Remember the answer to a request, or what was written."""
+        """Cache the answer to a request, or an object that was written."""
         if not body.etag or len(body.data) > self.lru.capacity:
             return
         if first == 0 and len(body.data) == body.size:
             length = None  # the range was the whole object
             self.lru.keep((key,), body.etag, sys.getsizeof(key))
-            held = 0
+            key_size = 0  # the entry above has it
         else:
-            held = sys.getsizeof(key)  # by no other entry
-        self.lru.keep((key, body.etag, first, length), body, held + ITEM_BYTES + sys.getsizeof(body.data))
+            key_size = sys.getsizeof(key)
+        self.lru.keep((key, body.etag, first, length), body, key_size + ITEM_BYTES + sys.getsizeof(body.data))
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop everything."""
         self.lru.clear()
 
     def whole(self, key: str) -> Body | None:
-        """The last of an object's versions that passed here whole, if it is still here."""
+        """Return the latest whole body of an object that was cached; `None` if it is gone."""
         etag = self.lru.recall((key,))
         found: Body | None = self.lru.recall((key, etag, 0, None)) if etag else None
         return found

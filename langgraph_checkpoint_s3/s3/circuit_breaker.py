@@ -1,7 +1,7 @@
-"""A circuit breaker: after some failures in a row nothing is sent for a while, and then one request to try.
+"""A circuit breaker: after some failures in a row nothing is sent for a while, then a single trial request.
 
-Both drivers share a saver's one. A request that is let through and never comes to an end (its task was
-cancelled, say) blocks nothing: after another cool-down the next one is let through.
+Both drivers share a saver's breaker. A trial that never ends, for example because its task was cancelled,
+blocks nothing: after another cool-down the next request becomes the trial.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ logger = logging.getLogger("langgraph_checkpoint_s3")
 
 
 class Breaker:
-    """Counts failures in a row, and says whether to send.
+    """Counts failures in a row, and decides whether to send.
 
     Args:
-        limit: The number of failures in a row that open it; 0 never does.
-        cooldown: Seconds for which it then stays open, and between one trial and the next.
-        clock: Tells the time in seconds.
-        name: What to call the store in the log.
+        limit: The number of failures in a row that open it; with 0 it never opens.
+        cooldown: Seconds that it then stays open, and between one trial and the next.
+        clock: Returns the time in seconds.
+        name: The store's name in the log.
     """
 
     def __init__(self, limit: int, cooldown: float, clock: Callable[[], float], name: str) -> None:
@@ -34,36 +34,36 @@ class Breaker:
         self._clock = clock
         self._name = name
         self._failures = 0
-        self._opens_at = 0.0  # for a trial, once it is open
+        self._trial_at = 0.0  # the earliest time of the next trial, while it is open
         self._trying = False
         self.after_fork()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Keep what is known of the store."""
+        """Replace the lock, which a thread of the parent may hold."""
         self._lock = threading.Lock()
 
     @property
     def state(self) -> State:
-        """`closed` sends, `open` doesn't, `half-open` tries or is about to; `off` is none at all."""
+        """`closed` sends, `open` doesn't, `half-open` has a trial under way or due, `off` is no breaker."""
         with self._lock:
             return self._state()
 
     def wait(self) -> float:
-        """Seconds to the next trial; 0 lets this request through. Called once for each request."""
+        """Return the seconds to the next trial; 0 lets this request through. Call it once a request."""
         with self._lock:
             if not self._is_open():
                 return 0
             now = self._clock()
-            if now < self._opens_at:
-                return self._opens_at - now
-            self._trying, self._opens_at = True, now + self._cooldown
+            if now < self._trial_at:
+                return self._trial_at - now
+            self._trying, self._trial_at = True, now + self._cooldown
         logger.info("The circuit breaker for %s is half-open: one request is sent to try", self._name)
         return 0
 
     def succeeded(self) -> None:
-        """The store answered."""
-        if not self._failures:  # nearly always: no lock is needed to see that
+        """Note that the store answered."""
+        if not self._failures:  # nearly always, and reading it needs no lock
             return
         with self._lock:
             was_open = self._is_open()
@@ -72,14 +72,14 @@ class Breaker:
             logger.warning("The circuit breaker for %s is closed: the store answers again", self._name)
 
     def failed(self) -> None:
-        """The store couldn't be reached, or kept failing."""
+        """Note that the store couldn't be reached, or kept failing."""
         if not self._limit:
             return
         with self._lock:
             self._failures += 1
             opened = self._failures == self._limit or self._trying
             if opened:
-                self._trying, self._opens_at = False, self._clock() + self._cooldown
+                self._trying, self._trial_at = False, self._clock() + self._cooldown
         if opened:
             logger.warning(
                 "The circuit breaker for %s is open after %d failures in a row: nothing is sent for %g s",
@@ -96,4 +96,4 @@ class Breaker:
             return "off"
         if not self._is_open():
             return "closed"
-        return "half-open" if self._trying or self._clock() >= self._opens_at else "open"
+        return "half-open" if self._trying or self._clock() >= self._trial_at else "open"

@@ -1,12 +1,13 @@
-"""Calls that would wait for a connection wait for one another instead, and are sent as one.
+"""Coalesce concurrent `put_writes` calls: a few run at once; later calls queue and go out as one batch.
 
-A superstep of many tasks ends in as many calls at once. The first few of them are sent as they come.
-What comes while those are under way waits in a line, and the first that is done takes the whole line
-along. So nobody waits longer than for one that was before him, and fifty calls are a handful of requests.
+A superstep of many tasks ends in as many calls at once. The first `MAX_SENDING` are sent at once, each by
+itself. Later calls wait in a queue. The first of those to end hands the whole queue to one of its calls, the
+leader, which sends all of their items together. So no call waits longer than for one that came before it,
+and fifty calls are a handful of requests.
 
-Ctrl-C may come at any step. So leaving a line is one function for all ways to leave it (done, failed,
-cancelled, interrupted), whose steps may be done again from the first. And a line lives as long as a call
-stands in it: an event loop that is closed in the midst of calls leaves nothing here.
+Ctrl-C may come at any step. So a call leaves its queue by one function, however it ended (done, failed,
+cancelled, interrupted), and each step of that function may be repeated. A queue lives as long as a call is in
+it, so an event loop that is closed in the midst of calls leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -23,172 +24,177 @@ from weakref import WeakValueDictionary
 from langgraph_checkpoint_s3.errors import S3CheckpointError
 from langgraph_checkpoint_s3.fork_safety import renew_after_fork
 
-LANES: Final = 8
+MAX_SENDING: Final = 8
 """Calls of one kind that are under way at once. LangGraph's blocking methods come from cores + 4 threads,
-which should seldom wait here; and what goes together should be few requests."""
+which should seldom wait here; and calls that end together should be few requests."""
 
 
 class _Call:
     """One call.
 
     Attributes:
-        item: What to send.
-        wake: Wakes who waits for it. It may be called too often.
-        turn: The calls that this one is to send, itself the first; `None` while it waits, or others send it.
-        settled: Whether it was sent, or failed.
-        failure: What its own sending failed with.
-        error: What the sending by another one failed with.
-        gone: Whether nobody is interested in it any more.
+        item: Its item.
+        wake: Wakes the waiting caller; it may be called too often.
+        batch: The calls that this one, as their leader, is to send, itself the first; `None` while it waits,
+            or another one sends it.
+        done: Whether its item was sent, or failed.
+        failure: The error of its own sending.
+        error: The error of the leader that sent it.
+        left: Whether it has left the queue.
     """
 
     def __init__(self, item: Any, wake: Callable[[], object]) -> None:
         self.item = item
         self.wake = wake
-        self.turn: list[_Call] | None = None
-        self.settled = False
+        self.batch: list[_Call] | None = None
+        self.done = False
         self.failure: Exception | None = None
         self.error: Exception | None = None
-        self.gone = False
+        self.left = False
 
     @property
-    def waits(self) -> bool:
-        """Return if there is nothing to do for it yet."""
-        return self.turn is None and not self.settled
+    def is_waiting(self) -> bool:
+        """Whether there is nothing to do for it yet."""
+        return self.batch is None and not self.done
 
     @property
     def items(self) -> list[Any]:
-        """Return the items that it is to send."""
-        return [each.item for each in self.turn or () if not each.gone]
+        """The items that it is to send. Calls that were cancelled meanwhile are left out."""
+        return [each.item for each in self.batch or () if not each.left]
 
 
-class _Line:
-    """The calls of one kind that are under way, and those that wait."""
+class _Queue:
+    """The calls of one kind that are sending, and those that wait."""
 
     def __init__(self) -> None:
         self.sending: list[_Call] = []
         self.waiting: list[_Call] = []
 
 
-class Joint:
-    """The lines of one saver, by what may be sent together."""
+class Coalescer:
+    """The queues of one saver."""
 
     def __init__(self) -> None:
         self.after_fork()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Forget all calls: they are the parent's."""
-        self._lock = threading.RLock()  # a dropped coroutine leaves its line whenever memory is tidied up
-        self._lines: WeakValueDictionary[Hashable, _Line] = WeakValueDictionary()
+        """Forget all calls, which are the parent's."""
+        # Reentrant: the garbage collector may drop a coroutine at any step, which then leaves its queue.
+        self._lock = threading.RLock()
+        self._queues: WeakValueDictionary[Hashable, _Queue] = WeakValueDictionary()
 
     def run(self, key: Hashable, item: Any, send: Callable[[Sequence[Any]], None]) -> None:
         """Send an item, or have it sent together with others.
 
         Args:
-            key: What may be sent together.
-            item: What to send.
-            send: Sends some items, and returns when all are stored.
+            key: Items with the same key may be sent together.
+            item: The item.
+            send: Sends some items, and returns once all are stored.
 
         Raises:
-            Exception: What `send` raised for the items that this one was among.
+            Exception: The error of the `send` that this item was among.
         """
-        bell: SimpleQueue[None] = SimpleQueue()
-        call = _Call(item, lambda: bell.put(None))
-        with self._standing(self._line(None, key), call):
-            while call.waits:
-                bell.get()
-            if call.turn is not None:
+        woken: SimpleQueue[None] = SimpleQueue()
+        call = _Call(item, lambda: woken.put(None))
+        with self._queued(self._queue(None, key), call):
+            while call.is_waiting:
+                woken.get()
+            if call.batch is not None:
                 send(call.items)
-                call.settled = True
+                call.done = True
         if call.error is not None:
             raise call.error
 
     async def arun(self, key: Hashable, item: Any, send: Callable[[Sequence[Any]], Awaitable[None]]) -> None:
         """`run`, as a coroutine. Only calls of one event loop are sent together."""
         loop = asyncio.get_running_loop()
-        bell = loop.create_future()
+        woken = loop.create_future()
 
         def wake() -> None:
-            if not bell.done() and not loop.is_closed():
-                bell.set_result(None)
+            if not woken.done() and not loop.is_closed():
+                woken.set_result(None)
 
         call = _Call(item, wake)
-        with self._standing(self._line(loop, key), call):
-            if call.waits:
-                await bell
-            if call.turn is not None:
+        with self._queued(self._queue(loop, key), call):
+            if call.is_waiting:
+                await woken
+            if call.batch is not None:
                 await send(call.items)
-                call.settled = True
+                call.done = True
         if call.error is not None:
             raise call.error
 
-    def _line(self, loop: asyncio.AbstractEventLoop | None, key: Hashable) -> _Line:
-        """The line of a kind. No other loop has this one's id: a call in the line holds its loop."""
+    def _queue(self, loop: asyncio.AbstractEventLoop | None, key: Hashable) -> _Queue:
+        """Return the queue of a key, on this loop."""
         with self._lock:
-            line = self._lines.get((id(loop), key))
-            if line is None:
-                line = self._lines[id(loop), key] = _Line()
-            return line
+            # A loop's id isn't reused while its queue lives: the calls in the queue keep the loop alive.
+            queue = self._queues.get((id(loop), key))
+            if queue is None:
+                queue = self._queues[id(loop), key] = _Queue()
+            return queue
 
     @contextmanager
-    def _standing(self, line: _Line, call: _Call) -> Iterator[None]:
-        """Let a call stand in a line meanwhile."""
+    def _queued(self, queue: _Queue, call: _Call) -> Iterator[None]:
+        """Keep a call in a queue meanwhile."""
         try:
             try:
-                self._enter(line, call)
+                self._enter(queue, call)
                 yield
             except Exception as error:
                 call.failure = error
                 raise
             finally:
-                self._leave(line, call)
+                self._leave(queue, call)
         finally:
-            self._leave(line, call)  # once more, if Ctrl-C came in the midst of the first time
-            call.failure = None  # which holds this frame
+            self._leave(queue, call)  # once more, if Ctrl-C came in the midst of the first time
+            call.failure = None  # its traceback holds this frame: no reference cycle
 
-    def _enter(self, line: _Line, call: _Call) -> None:
+    def _enter(self, queue: _Queue, call: _Call) -> None:
         with self._lock:
-            if len(line.sending) < LANES:
-                call.turn = [call]
-                line.sending.append(call)
+            if len(queue.sending) < MAX_SENDING:
+                call.batch = [call]
+                queue.sending.append(call)
             else:
-                line.waiting.append(call)
+                queue.waiting.append(call)
 
-    def _leave(self, line: _Line, call: _Call) -> None:
-        if call.gone:
+    def _leave(self, queue: _Queue, call: _Call) -> None:
+        if call.left:
             return
         with self._lock:
-            if call in line.waiting:
-                line.waiting.remove(call)
-            if call in line.sending:
-                self._pass_on(line, call)
-                line.sending.remove(call)
-            for each in (*(call.turn or ()), *line.sending):
+            if call in queue.waiting:
+                queue.waiting.remove(call)
+            if call in queue.sending:
+                self._pass_on(queue, call)
+                queue.sending.remove(call)
+            for each in (*(call.batch or ()), *queue.sending):
                 if each is not call:
                     each.wake()
-            call.gone = True
+            call.left = True  # the last step: until here an interrupted call leaves once more
 
-    def _pass_on(self, line: _Line, call: _Call) -> None:
-        """Tell those whom a call sent what came of it, and give its lane to who is next."""
-        others = [each for each in call.turn or () if each is not call and not each.gone]
-        if call.settled or call.failure is not None:
+    def _pass_on(self, queue: _Queue, call: _Call) -> None:
+        """Tell the calls that a leader sent their outcome, and make the next leader."""
+        others = [each for each in call.batch or () if each is not call and not each.left]
+        if call.done or call.failure is not None:
             for each in others:
-                each.error = None if call.failure is None else _twin(call.failure)
-                each.settled = True
+                each.error = None if call.failure is None else _copy_error(call.failure)
+                each.done = True
             others = []
-        first = others or line.waiting  # where who sent them was only stopped, they go on
-        if first:
-            first[0].turn = first
-            if first[0] not in line.sending:
-                line.sending.append(first[0])
-            if first is line.waiting:
-                line.waiting = []
+        # A leader that was cancelled or interrupted may have sent nothing: its batch is sent without it.
+        batch = others or queue.waiting
+        if batch:
+            leader = batch[0]
+            leader.batch = batch
+            if leader not in queue.sending:
+                queue.sending.append(leader)
+            if batch is queue.waiting:
+                queue.waiting = []
 
 
-def _twin(error: Exception) -> Exception:
-    """An error for one more to raise: a traceback is one thread's."""
+def _copy_error(error: Exception) -> Exception:
+    """Return a copy for another thread to raise, as a traceback belongs to one."""
     if not isinstance(error, S3CheckpointError):
         return error
-    twin = copy.copy(error)
-    twin.__cause__ = error.__cause__
-    return twin
+    other = copy.copy(error)
+    other.__cause__ = error.__cause__
+    return other

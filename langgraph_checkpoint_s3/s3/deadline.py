@@ -1,7 +1,8 @@
-"""Time limits of batches and of single requests, and the time that a call took.
+"""Time limits of batches and of single requests, and the attempts of a attempt.
 
-botocore tries a request again by itself, out of the drivers' sight. Who calls a client of our own making
-names its `Attempt` here; the client's handler (`watch`) counts its attempts, and lets none begin too late.
+botocore retries a request by itself, unseen by the drivers. So each call runs in a context (`calling`) with
+an `Attempt`. Handlers on the client (`watch`, `see`) count the attempts there, keep what was received, and
+let none begin that would end too late.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from langgraph_checkpoint_s3.request_timeout import RATE, Limit, between_attempts, limited
-from langgraph_checkpoint_s3.s3.answer_checks import BEGINNING, NotAnAnswer, Received
+from langgraph_checkpoint_s3.s3.answer_checks import BEGINNING, InvalidResponse, Received
 from langgraph_checkpoint_s3.s3.requests import (
     CompleteUpload,
     CopyObject,
@@ -33,23 +34,23 @@ from langgraph_checkpoint_s3.s3.thread_pool import Stop
 logger = logging.getLogger("langgraph_checkpoint_s3")
 
 _LONGEST_PAUSE: Final = 20.0
-"""Of botocore's: before attempt n + 1 it waits up to 2 ** (n - 1) seconds, and never longer than this."""
+"""botocore waits up to 2 ** (n - 1) seconds before attempt n + 1, but never longer than this."""
 _TOO_MANY: Final = 429
 _ENTRY_BYTES: Final = 512
-"""What a key in a listing comes to, roughly, or its deletion to as much work."""
+"""The approximate size of a key in a listing; its deletion counts as much."""
 _OWN_WORK: Final = 300.0
-"""Seconds for what the store moves by itself: S3 sends blanks meanwhile, for minutes where much is moved."""
+"""Seconds for work inside the store, such as a copy: meanwhile S3 sends blanks, if need be for minutes."""
 
 
 class IdleDeadline:
-    """The time that one batch of requests has; each answer gives it all of that again.
+    """The deadline of one batch of requests; each answer moves it on by the full time.
 
-    So a batch that gets on is never cut, however large: what is bounded is how long it stands still.
+    So a batch that makes progress is never cut, however large it is. Only idle time is limited.
 
     Args:
         seconds: The time; `None` is without end.
-        clock: Tells the time in seconds.
-        stop: What may ask the plan of the batch to stop.
+        clock: Returns the time in seconds.
+        stop: The request to stop that the plan of the batch may get.
     """
 
     def __init__(self, seconds: float | None, clock: Callable[[], float], stop: Stop | None = None) -> None:
@@ -59,19 +60,19 @@ class IdleDeadline:
         self._stop = stop
 
     def check(self) -> None:
-        """Raise `CancelledError` if nothing is to be sent any more."""
+        """Raise `CancelledError` if the plan was asked to stop."""
         if self._stop is not None:
             self._stop.check()
 
     def sleep(self, seconds: float) -> None:
-        """Wait, but not for who is asked to stop."""
+        """Wait, or until the plan is asked to stop."""
         if self._stop is None:
             time.sleep(seconds)
         else:
             self._stop.sleep(seconds)
 
     def answered(self) -> None:
-        """An answer came."""
+        """Note an answer: the full time is left again."""
         self._since = self.clock()
 
     @property
@@ -81,18 +82,18 @@ class IdleDeadline:
 
     @property
     def left(self) -> float:
-        """Seconds that are left; none is 0."""
+        """Seconds that are left, at least 0."""
         return max(0.0, self.remaining())
 
     def remaining(self) -> float:
-        """Tell the seconds that are left; it is negative once the time is over."""
+        """Return the seconds that are left; negative once the deadline has passed."""
         return self._seconds - self.waited
 
 
 def allowance(request: Request[Any]) -> float:
-    """Return the seconds that a request may take for its size, besides the time that each has.
+    """Return the seconds that a request may take for its size, besides the time that each one has.
 
-    What is read of an object counts as it comes.
+    The bytes of an object that is read are counted as they come.
     """
     match request:
         case PutObject() | UploadPart():
@@ -111,17 +112,17 @@ class Attempt:
     """One call of a client's method.
 
     Attributes:
-        patience: What its attempts may take.
-        attempts: How often the request was sent so far; 0 for a client that isn't of our making.
-        cut: Whether another attempt would have come too late.
-        once: Whether no other attempt is to begin, since another call's answer is there or is on its way.
-        reading: Whether its answer has begun, and the body of that is read.
-        failure: What was wrong with its last attempt.
-        received: What came last, before it was parsed; `None` if nothing did yet.
-        limit: What each attempt may take, its answer's body included.
+        deadline: The deadline of its batch.
+        attempts: How often the client library has sent the request; 0 for a client that a user passed in.
+        cut: Whether it was ended because a further attempt would have been too late.
+        once: Whether no further attempt may begin, as another call is answered or about to be.
+        reading: Whether the response has come, and its body is being read.
+        failure: The fault of its last attempt.
+        received: Facts about the last response; `None` before the first.
+        limit: The time limit of each attempt, its response's body included.
     """
 
-    patience: IdleDeadline
+    deadline: IdleDeadline
     attempts: int = 0
     cut: bool = False
     once: bool = False
@@ -131,7 +132,7 @@ class Attempt:
     limit: Limit = field(default_factory=lambda: Limit(math.inf))
 
     def read(self, data: bytes) -> None:
-        """Note that the answer's body was read."""
+        """Note the response's body."""
         if self.received is not None:
             self.received = replace(self.received, size=len(data), beginning=data[:BEGINNING])
 
@@ -140,28 +141,28 @@ _running: ContextVar[Attempt | None] = ContextVar("langgraph_checkpoint_s3_call"
 
 
 @contextmanager
-def calling(call: Attempt) -> Iterator[None]:
-    """The client is called meanwhile, in this thread or task.
+def calling(attempt: Attempt) -> Iterator[None]:
+    """Let the client's handlers find a call's `Attempt`, in this thread or task.
 
     Raises:
-        NotAnAnswer: Something came that botocore can't parse.
+        InvalidResponse: botocore can't parse the response.
     """
-    token = _running.set(call)
+    token = _running.set(attempt)
     try:
-        with limited(call.limit):
+        with limited(attempt.limit):
             yield
     except Exception as error:
-        if call.received is not None and not call.reading and _is_of_the_parser(error):
-            raise NotAnAnswer("it can't be parsed") from error
+        if attempt.received is not None and not attempt.reading and _is_parser_error(error):
+            raise InvalidResponse("it can't be parsed") from error
         raise
     finally:
         _running.reset(token)
 
 
-def _is_of_the_parser(error: Exception) -> bool:
-    from botocore.parsers import ResponseParserError  # it costs time, and is there once something came
+def _is_parser_error(error: Exception) -> bool:
+    from botocore.parsers import ResponseParserError  # slow to import, and loaded once a response has come
 
-    return isinstance(error, (ResponseParserError, ValueError))  # of a number or a time that is none
+    return isinstance(error, (ResponseParserError, ValueError))  # a number or a time that is none
 
 
 def watch(
@@ -169,23 +170,23 @@ def watch(
 ) -> None:
     """Handle botocore's `needs-retry`, which it emits after each attempt.
 
-    Its pauses can't be shortened. So after a failure none begins that may end too late; the failure is then
-    told at once, as it is after the last attempt.
+    botocore's pauses can't be shortened. So none begins that may end after the deadline: the failure is then
+    raised at once, as it is after the last attempt.
     """
-    call = _running.get()
-    if call is None:
+    attempt = _running.get()
+    if attempt is None:
         return
-    call.attempts = attempts
+    attempt.attempts = attempts
     if attempts > 1:
-        logger.info("%s: %s; the client library's attempt %d", operation.name, call.failure, attempts)
+        logger.info("%s: %s; the client library's attempt %d", operation.name, attempt.failure, attempts)
     status = response[0].status_code if response is not None else 200
-    call.failure = str(status) if caught_exception is None else type(caught_exception).__name__
+    attempt.failure = str(status) if caught_exception is None else type(caught_exception).__name__
     if caught_exception is None and status < 500 and status != _TOO_MANY:
         return
     between_attempts()
-    if not call.once and min(_LONGEST_PAUSE, 2.0 ** (attempts - 1)) < call.patience.left:
+    if not attempt.once and min(_LONGEST_PAUSE, 2.0 ** (attempts - 1)) < attempt.deadline.left:
         return
-    call.cut = True
+    attempt.cut = True
     if caught_exception is not None:
         raise caught_exception
     parsed = response[1]
@@ -194,25 +195,25 @@ def watch(
 
 
 def see(response_dict: Mapping[str, Any], **_: Any) -> None:
-    """Handle botocore's `before-parse`: keep what an error may have to show. The answer stays as it is."""
-    call = _running.get()
-    if call is None:
+    """Handle botocore's `before-parse`: note facts about the response, for errors' texts."""
+    attempt = _running.get()
+    if attempt is None:
         return
     body = response_dict["body"]
-    seen = body if isinstance(body, bytes) else None  # an object's isn't read yet
-    call.received = Received(
+    read = body if isinstance(body, bytes) else None  # an object's is a stream, read later
+    attempt.received = Received(
         response_dict["status_code"],
         str(response_dict["headers"].get("content-type") or ""),
-        None if seen is None else len(seen),
-        (seen or b"")[:BEGINNING],
+        None if read is None else len(read),
+        (read or b"")[:BEGINNING],
     )
 
 
 def stop_circling(response: Any = None, operation: Any = None, **_: Any) -> None:
-    """Handle botocore's `needs-retry`: end a redirect that names no region.
+    """Handle botocore's `needs-retry`: fail on a redirect that names no region.
 
-    botocore then asks for the bucket's region by a HeadBucket; where that is redirected too, it asks again,
-    until the stack is full.
+    botocore asks for the bucket's region by a HeadBucket then. If that is redirected too, it asks again,
+    until the stack overflows.
     """
     if _running.get() is None or response is None or operation.name != "HeadBucket":
         return

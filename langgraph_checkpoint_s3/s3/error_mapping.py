@@ -1,7 +1,7 @@
-"""Judges what went wrong with a request: an outcome, worth another try, or an error of ours.
+"""Classify a request's error: an outcome, worth another try, or one of this package's errors.
 
-One table for both clients: aiobotocore raises botocore's errors, and what escapes it is an
-`OSError` or one of the HTTP library's own.
+One classification serves both clients: aiobotocore raises botocore's errors, except for an `OSError` or an
+error of its HTTP library that it doesn't catch. Imported when something fails.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from langgraph_checkpoint_s3.errors import (
 from langgraph_checkpoint_s3.request_timeout import TooSlowError
 from langgraph_checkpoint_s3.s3.admin_requests import InspectObject, ListUploads, RestoreObject, UploadPage
 from langgraph_checkpoint_s3.s3.answer_checks import (
-    NotAnAnswer,
+    InvalidResponse,
+    PartlyDone,
     Received,
-    Unfinished,
-    Unlike,
-    redirected,
-    told,
+    UnsupportedListing,
+    describe_invalid,
+    describe_redirect,
 )
 from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, GetSetting, PutSetting
 from langgraph_checkpoint_s3.s3.requests import (
@@ -44,36 +44,16 @@ from langgraph_checkpoint_s3.s3.requests import (
     CompleteUpload,
     CopyObject,
     CreateBucket,
-    CreateUpload,
-    DeleteObjects,
     Done,
     GetObject,
     GetWithAge,
     HeadObject,
-    ListObjects,
     NotFound,
     PreconditionFailed,
     PutObject,
     Request,
-    UploadPart,
 )
-
-IAM_ACTIONS: Final[Mapping[type[Request[Any]], str]] = {
-    PutObject: "s3:PutObject",
-    CompareAndSwap: "s3:GetObject and s3:PutObject",
-    GetWithAge: "s3:GetObject",
-    GetObject: "s3:GetObject",
-    HeadObject: "s3:GetObject",
-    ListObjects: "s3:ListBucket",
-    DeleteObjects: "s3:DeleteObject",
-    CopyObject: "s3:GetObject and s3:PutObject",
-    CreateUpload: "s3:PutObject",
-    UploadPart: "s3:PutObject",
-    CompleteUpload: "s3:PutObject",
-    AbortUpload: "s3:AbortMultipartUpload",
-    CreateBucket: "s3:CreateBucket",
-}
-"""What each of a saver's requests needs (https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html)."""
+from langgraph_checkpoint_s3.s3.translate import CODECS
 
 _REGION: Final = frozenset(
     {
@@ -92,7 +72,7 @@ _SETTINGS: Final = frozenset(
         "InvalidTag",
     }
 )
-_KEYS: Final[Mapping[str, str]] = {
+_KMS_FAULTS: Final[Mapping[str, str]] = {
     "NotFoundException": "KMS knows no such key: check kms_key_id, its account, and that its region is "
     "the bucket's",
     "InvalidArnException": "It is no key's ARN, or one of another region than the bucket's: check kms_key_id",
@@ -103,34 +83,34 @@ _KEYS: Final[Mapping[str, str]] = {
     "InvalidKeyUsageException": "The key isn't a symmetric one for encryption: take another one",
     "ValidationException": "KMS takes the request for invalid: check kms_key_id",
 }
-"""What is wrong with a key in KMS, by the code behind `KMS.`, and what to do."""
-_KMS_AGAIN: Final = ("Throttling", "KMSInternal", "DependencyTimeout", "LimitExceeded", "KeyUnavailable")
-"""How the codes of KMS begin that may be another one the next time."""
+"""Faults of a KMS key, by the error code behind `KMS.`, with their remedy."""
+_KMS_TRANSIENT: Final = ("Throttling", "KMSInternal", "DependencyTimeout", "LimitExceeded", "KeyUnavailable")
+"""Prefixes of KMS's codes of transient errors."""
 _CONFLICTS: Final = frozenset({"ConditionalRequestConflict", "OperationAborted"})
-_TOLD: Final = frozenset(
+_SAFE_DETAILS: Final = frozenset(
     {
         *("Code", "Message", "Key", "Bucket", "BucketName", "Region", "Endpoint", "Resource", "Condition"),
         *("StorageClass", "AccessTier", "UploadId", "Method", "ResourceType", "Header", "ArgumentName"),
     }
 )
-"""What stays of the details in an error of botocore's."""
+"""Details of a botocore error that are kept. Others may hold what was signed."""
 _PERFORM: Final = re.compile(r"not authorized to perform: ([A-Za-z0-9]+:[A-Za-z0-9*]+)")
-_UNMAKEABLE: Final = (
+_INVALID_SETTINGS: Final = (
     *(boto.ParamValidationError, boto.InvalidRegionError, boto.NoRegionError),
     *(boto.ProfileNotFound, boto.ConfigNotFound, boto.ConfigParseError, boto.InvalidConfigError),
     *(boto.UnsupportedS3ArnError, boto.UnsupportedS3ConfigurationError, boto.EndpointProviderError),
     boto.UnsupportedS3AccesspointConfigurationError,
 )
-_FOREIGN: Final = ("aiohttp", "urllib3", "aiobotocore", "httpx")
+_NETWORK_MODULES: Final = ("aiohttp", "urllib3", "aiobotocore", "httpx")
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The request is worth sending again, since the client library itself doesn't.
+    """The request is worth sending again; the client library doesn't.
 
     Attributes:
-        why: What was wrong, for the log, and for the error where it stays so.
-        status: The status of what came, if something did.
+        why: The fault, for the log, and for the error once tries run out.
+        status: The status of the response, if there was one.
     """
 
     why: str
@@ -139,10 +119,10 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Unconditional:
-    """The store seems not to know conditional writes: the request is to be sent without the condition.
+    """The store seems not to know conditional writes: send the request without the condition.
 
     Attributes:
-        otherwise: What to raise if it was sent without one.
+        otherwise: The error to raise if it was sent without one.
     """
 
     otherwise: S3CheckpointError
@@ -150,16 +130,16 @@ class Unconditional:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The error is an answer."""
+    """The error is an answer, such as absence."""
 
     answer: Any
 
 
 def client_error(error: Exception, bucket: str) -> S3CheckpointError | None:
-    """The error for a client that couldn't be made; `None` if it isn't about its settings."""
-    told = of_credentials(error, bucket=bucket)
-    if told is not None:
-        return told
+    """Return the error for a client that couldn't be made; `None` if it isn't about settings."""
+    missing = of_credentials(error, bucket=bucket)
+    if missing is not None:
+        return missing
     if isinstance(error, (boto.BotoCoreError, ValueError)):
         return InvalidConfigError(
             f"The S3 client can't be made with these settings (region, endpoint, profile): {error}",
@@ -176,31 +156,31 @@ def classify(
     reading: bool = False,
     received: Received | None = None,
 ) -> Outcome | Retry | Unconditional | S3CheckpointError | None:
-    """What to make of an error.
+    """Decide what an error means.
 
     Args:
-        error: What was raised.
-        request: What for.
+        error: The error that was raised.
+        request: The request.
         bucket: The bucket, for errors.
-        reading: Whether the answer's body was being read. The client library retries what goes
-            wrong before that, and nothing after.
-        received: What came last.
+        reading: Whether the response's body was being read. The client library retries what fails
+            before that, and nothing after.
+        received: Facts about the last response.
 
     Returns:
-        What to do, or the error to raise; `None` if it isn't one of S3 or the way there, but of
+        What to do, or the error to raise; `None` if it comes neither from S3 nor from the network, but from
         somebody's code.
     """
-    _redact(error)
+    _redact(error)  # before anything else: the error becomes the cause of ours
     refused = of_credentials(error, bucket=bucket, key=_key(request))
     if refused is not None:
         return refused
-    if isinstance(error, TooSlowError):  # by `within`: the client library didn't see it
+    # Our own errors first: the client library hasn't seen these, so it hasn't tried again.
+    if isinstance(error, (TooSlowError, PartlyDone)):
         return Retry(str(error))
-    if isinstance(error, NotAnAnswer):
-        return Retry(told(request, str(error), received), received.status if received else None)
-    if isinstance(error, Unfinished):
-        return Retry(str(error))
-    if isinstance(error, Unlike):
+    if isinstance(error, InvalidResponse):
+        reason = describe_invalid(request, str(error), received)
+        return Retry(reason, received.status if received else None)
+    if isinstance(error, UnsupportedListing):
         return NotSupportedError(
             f"The store doesn't list as S3 does, and by that a saver finds the latest checkpoint: {error}. "
             "Use a store, or a kind of bucket, that lists keys in ascending order, by their bytes",
@@ -211,11 +191,11 @@ def classify(
         return error
     if isinstance(error, boto.ClientError):
         return _of_response(error, request, bucket, received)
-    if reading and (isinstance(error, boto.BotoCoreError) or _is_foreign(error)):
+    if reading and (isinstance(error, boto.BotoCoreError) or _is_network_error(error)):
         return Retry(f"the body broke off ({type(error).__name__})")
-    if isinstance(error, _UNMAKEABLE):
+    if isinstance(error, _INVALID_SETTINGS):
         return InvalidConfigError(f"The request can't be made: {error}", bucket=bucket)
-    if isinstance(error, boto.BotoCoreError) or _is_foreign(error):
+    if isinstance(error, boto.BotoCoreError) or _is_network_error(error):
         reason = f"{type(error).__name__}: {error}"
         reason = f"The store can't be reached ({reason}). Check endpoint_url, region and network"
         return StorageUnavailableError(reason, bucket=bucket, key=_key(request))
@@ -223,15 +203,15 @@ def classify(
 
 
 def _redact(error: Exception) -> None:
-    """Take out of botocore's error, which is the cause of ours, what it holds of the request.
+    """Remove from botocore's error, which is the cause of ours, what may be secret.
 
-    Of a request that it refuses, S3 sends back the session token, or all that was signed. Of one that
-    gets no answer, botocore keeps the headers.
+    In an error, S3 sends back the session token or all that was signed. botocore's errors of requests without
+    a response keep the request's headers.
     """
     if isinstance(error, boto.ClientError):
         response: Any = error.response
         details: Mapping[str, Any] = response.get("Error", {})
-        response["Error"] = {name: value for name, value in details.items() if name in _TOLD}
+        response["Error"] = {name: value for name, value in details.items() if name in _SAFE_DETAILS}
     elif isinstance(error, boto.HTTPClientError):
         for held in (vars(error), error.kwargs):
             for name in ("request", "response"):
@@ -249,6 +229,7 @@ def _of_response(
     outcome = _outcome(code, status, request)
     if outcome is not None:
         return outcome
+    # The order matters: specific codes come before the statuses that they share with others.
     ids = tuple(metadata[name] for name in ("RequestId", "HostId") if metadata.get(name))
     where: dict[str, Any] = {"bucket": bucket, "key": _key(request), "request_ids": ids}
     if code == "NoSuchBucket":
@@ -267,9 +248,10 @@ def _of_response(
             "(s3:RestoreObject), then try again",
             **where,
         )
+    # A redirect of S3's names a region. Any other is a proxy's or a portal's, and may be gone soon.
     headers = metadata.get("HTTPHeaders") or {}
     if 300 <= status < 400 and code not in _REGION and "x-amz-bucket-region" not in headers:
-        return Retry(redirected(request, status, headers.get("location")), status)
+        return Retry(describe_redirect(request, status, headers.get("location")), status)
     if code in _REGION or 300 <= status < 400:
         return InvalidConfigError(
             f"The region doesn't fit the bucket ({code}: {message}): set region", **where
@@ -282,7 +264,8 @@ def _of_response(
         return InvalidConfigError(f"The store refuses a setting ({code}: {message})", **where)
     if code == "AccessDenied" or status in (401, 403):
         return _denied(code, message, request, where)
-    if status in (405, 501) and type(request) not in IAM_ACTIONS:
+    # Every store has the operations of a saver's requests: where one of those is refused, a header is meant.
+    if status in (405, 501) and type(request) not in CODECS:
         return NotSupportedError(
             f"This store doesn't support {_named(request)} (it answers {status} {code} {message})", **where
         )
@@ -294,8 +277,8 @@ def _of_response(
     attempts = int(metadata.get("RetryAttempts", 0)) + 1
     hint = ": the store doesn't offer this" if status == 501 else ""
     page = received is not None and received.beginning and received.root != "Error"
-    if page:  # a 200 whose document isn't XML counts as a 500 with botocore
-        message = told(request, "it is no document of S3's", received)
+    if page:  # botocore reports a 200 whose document isn't XML as a 500
+        message = describe_invalid(request, "it is no document of S3's", received)
     refused = StorageUnavailableError(
         f"The store refused {_named(request)} with {status} {code}{hint} ({message}), after "
         f"{attempts} attempt{'s' if attempts > 1 else ''}",
@@ -303,10 +286,12 @@ def _of_response(
         status=status,
         **where,
     )
+    # 501 for a conditional write is how a store says that it doesn't know the header.
     return Unconditional(refused) if status == 501 and _is_conditional(request) else refused
 
 
 def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Retry | None:
+    """Return the answer that an error is for this request; `None` if it is an error."""
     match request:
         case GetWithAge() if code == "NoSuchKey":
             return Outcome(NotFound())
@@ -319,13 +304,13 @@ def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Retry |
         case PutObject() | CompleteUpload() if request.expected is not None and code == "NoSuchKey":
             return Outcome(PreconditionFailed())
         case GetWithAge() if status == 416:
-            return Outcome(AgedBody(b"", "", None))
+            return Outcome(AgedBody(b"", "", None))  # the object is empty
         case GetSetting(setting) if code in setting.absent:
             return Outcome(None)
         case RestoreObject() if code == "RestoreAlreadyInProgress":
             return Outcome(False)
         case GetObject() if status == 416:
-            return Outcome(Body(b"", "", 0))  # it is shorter than it was listed
+            return Outcome(Body(b"", "", 0))  # the object is shorter now than it was listed
         case CreateBucket() if code == "BucketAlreadyOwnedByYou":
             return Outcome(Done())
         case AbortUpload() if code == "NoSuchUpload":
@@ -333,7 +318,7 @@ def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Retry |
         case CompleteUpload() if code == "NoSuchUpload":
             return Outcome(NotFound())  # completed by an attempt whose reply was lost, perhaps
         case ListUploads() if code == "NoSuchUpload":
-            return Outcome(UploadPage((), None))  # rclone's way of saying that there are none
+            return Outcome(UploadPage((), None))  # rclone's answer if there are none
     if status == 412 and _is_conditional(request):
         return Outcome(PreconditionFailed())
     if status == 409 and code in _CONFLICTS:
@@ -342,13 +327,13 @@ def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Retry |
 
 
 def _wrong_key(code: str) -> str | None:
-    """Return the fault of a KMS key; `None` if the code isn't about that, or may be gone the next time."""
+    """Return the fault of a KMS key; `None` if the code isn't about a key, or is transient."""
     if code.startswith("InvalidKeyId"):
-        return _KEYS["InvalidKeyId"]
+        return _KMS_FAULTS["InvalidKeyId"]
     of_kms, _, rest = code.rpartition("KMS.")
-    if of_kms or rest == code or rest.startswith(_KMS_AGAIN):
+    if of_kms or rest == code or rest.startswith(_KMS_TRANSIENT):
         return None
-    return _KEYS.get(rest, "Check kms_key_id, its policy and its state")
+    return _KMS_FAULTS.get(rest, "Check kms_key_id, its policy and its state")
 
 
 def _is_conditional(request: Request[Any]) -> bool:
@@ -358,8 +343,8 @@ def _is_conditional(request: Request[Any]) -> bool:
 
 
 def _denied(code: str, message: str, request: Request[Any], where: Mapping[str, Any]) -> AccessDeniedError:
-    named = _PERFORM.search(message)
-    action = named[1] if named else action_of(request)
+    named = _PERFORM.search(message)  # it may be another service's, such as kms:Decrypt
+    action = named[1] if named else request.action
     hint = ""
     if isinstance(request, (GetObject, GetWithAge, HeadObject)):
         hint = " (an absent object is refused in the same way where s3:ListBucket is missing)"
@@ -370,27 +355,19 @@ def _denied(code: str, message: str, request: Request[Any], where: Mapping[str, 
     )
 
 
-def action_of(request: Request[Any]) -> str:
-    """The IAM action that a request needs."""
-    known = IAM_ACTIONS.get(type(request))
-    if known is not None:
-        return known
-    from langgraph_checkpoint_s3.s3 import admin_translate  # for those who use it alone
-
-    return admin_translate.action(request)
-
-
 def _named(request: Request[Any]) -> str:
-    """A request as messages call it."""
+    """Return a request's name in messages."""
     match request:
         case GetSetting(setting) | PutSetting(setting) | DeleteSetting(setting):
             return f"a bucket's {setting.name} ({type(request).__name__})"
     return type(request).__name__
 
 
-def _is_foreign(error: Exception) -> bool:
+def _is_network_error(error: Exception) -> bool:
     # Before Python 3.11, asyncio's TimeoutError is no OSError.
-    return isinstance(error, (OSError, asyncio.TimeoutError)) or type(error).__module__.startswith(_FOREIGN)
+    return isinstance(error, (OSError, asyncio.TimeoutError)) or type(error).__module__.startswith(
+        _NETWORK_MODULES
+    )
 
 
 def _key(request: Request[Any]) -> str | None:

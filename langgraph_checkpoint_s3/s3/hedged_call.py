@@ -1,10 +1,10 @@
-"""Reads, and where the answer is slow to come, the same once more beside it: the first good answer wins.
+"""Hedged reads: send a slow read a second time, and take the first good response.
 
-What wins is a whole answer, its body included. Of two errors the first request's is told, as it would have
-been without a second one. A loser is cancelled on an event loop, and its connection closed; nothing of it is
-left when the winner's answer is given. A thread can't be cancelled: there it tries no more, and what it
-still gets is read, so that its connection can be used again, and dropped. That is why only what is small is
-ever read twice. When it is, and whether, is the exchange's to say.
+Response and body together decide: a call wins once it is read whole. Of two errors the first call's is
+raised, as it would have been without a second one. On an event loop the other call is cancelled and its
+connection closed before the answer is returned. A thread can't be cancelled: the other call gets no further
+attempt, and what it still receives is read, so that its connection can be reused, and dropped. For that
+reason only small reads are hedged. `hedging.py` decides when.
 """
 
 from __future__ import annotations
@@ -23,94 +23,97 @@ from langgraph_checkpoint_s3.s3.request_state import RequestState
 from langgraph_checkpoint_s3.s3.thread_pool import Threads
 
 Fetched: TypeAlias = "tuple[Any, bytes]"
-"""What a client answered, and the body of that."""
+"""A client's response, and its body."""
 
-F = TypeVar("F", "_Runner", "asyncio.Future[Any]")
+C = TypeVar("C", "_ThreadCall", "asyncio.Future[Any]")
 
 THREADS: Final = 1000
-"""The most threads that reads race on: more than there are callers, so none waits for one."""
+"""The most threads for hedged reads: more than there are callers, so that none waits for a thread."""
 
 
-def fetch(client: Any, method: str, arguments: Mapping[str, Any], call: Attempt) -> Fetched:
-    """Call a client's method, and read the body of its answer."""
-    with calling(call):
+def fetch(client: Any, method: str, arguments: Mapping[str, Any], attempt: Attempt) -> Fetched:
+    """Call a client's method, and read the body of its response."""
+    with calling(attempt):
         response = getattr(client, method)(**arguments)
         if not _has_body(response):
             return response, b""
-        call.reading = True
+        attempt.reading = True
         with response["Body"]:
             data = response["Body"].read()
-    call.read(data)
+    attempt.read(data)
     return response, data
 
 
-async def afetch(client: Any, method: str, arguments: Mapping[str, Any], call: Attempt) -> Fetched:
-    """`fetch`, awaited."""
-    with calling(call):
-        async with within(call.limit):
+async def afetch(client: Any, method: str, arguments: Mapping[str, Any], attempt: Attempt) -> Fetched:
+    """`fetch`, as a coroutine."""
+    with calling(attempt):
+        async with within(attempt.limit):
             response = await getattr(client, method)(**arguments)
             if not _has_body(response):
                 return response, b""
-            call.reading = True
+            attempt.reading = True
             async with response["Body"]:
-                call.limit.follow(_arrived(response["Body"]))
+                attempt.limit.follow(_received_bytes(response["Body"]))
                 data = await response["Body"].read()
-    call.read(data)
+    attempt.read(data)
     return response, data
 
 
-def race(threads: Threads, exchange: RequestState, send: Callable[[Attempt], Fetched]) -> Fetched:
-    """What a client answers to an exchange's request.
+def call_hedged(threads: Threads, state: RequestState, send: Callable[[Attempt], Fetched]) -> Fetched:
+    """Send a request, hedged if it is a slow read.
 
     Args:
-        threads: Those to race on. None is needed before a read may be sent twice.
-        exchange: The request's.
-        send: Calls the client, and reads its answer.
+        threads: The threads for hedged reads. None is used while too few reads were timed.
+        state: The request's.
+        send: Calls the client, and reads its response.
     """
-    after = exchange.hedge_after()
-    bell: SimpleQueue[None] = SimpleQueue()
-    first = None if after is None else _start(threads, send, exchange.called, bell)
+    after = state.hedge_after()
+    ended: SimpleQueue[None] = SimpleQueue()
+    first = None if after is None else _start(threads, send, state.attempt, ended)
     if first is None:
-        return send(exchange.called)
-    runners = {first: exchange.called}
+        return send(state.attempt)
+    calls = {first: state.attempt}
     try:
-        _wait(bell, after)
-        second = None if first.done() else exchange.second()
-        other = None if second is None else _start(threads, send, second, bell)
+        _wait(ended, after)
+        second = None if first.done() else state.second_attempt()
+        other = None if second is None else _start(threads, send, second, ended)
         if second is not None and other is not None:
-            runners[other] = second
-        while (winner := _winner(runners, exchange)) is None:
-            _wait(bell, None)
+            calls[other] = second
+        while (winner := _winner(calls, state)) is None:
+            _wait(ended, None)
         return winner.result()
     finally:
-        for call in runners.values():
-            call.once = True
+        for attempt in calls.values():
+            attempt.once = True
 
 
-async def arace(exchange: RequestState, send: Callable[[Attempt], Coroutine[Any, Any, Fetched]]) -> Fetched:
-    """`race`, awaited."""
-    after = exchange.hedge_after()
+async def acall_hedged(
+    state: RequestState, send: Callable[[Attempt], Coroutine[Any, Any, Fetched]]
+) -> Fetched:
+    """`call_hedged`, as a coroutine."""
+    after = state.hedge_after()
     if after is None:
-        return await send(exchange.called)
-    first = asyncio.ensure_future(send(exchange.called))
-    runners: dict[asyncio.Future[Any], Attempt] = {first: exchange.called}
+        return await send(state.attempt)
+    first = asyncio.ensure_future(send(state.attempt))
+    calls: dict[asyncio.Future[Any], Attempt] = {first: state.attempt}
     try:
-        await asyncio.wait(runners, timeout=after)
-        second = None if first.done() else exchange.second()
+        await asyncio.wait(calls, timeout=after)
+        second = None if first.done() else state.second_attempt()
         if second is not None:
-            runners[asyncio.ensure_future(send(second))] = second
-        while (winner := _winner(runners, exchange)) is None:
-            await asyncio.wait(_running(runners), return_when=asyncio.FIRST_COMPLETED)
+            calls[asyncio.ensure_future(send(second))] = second
+        while (winner := _winner(calls, state)) is None:
+            await asyncio.wait(_pending(calls), return_when=asyncio.FIRST_COMPLETED)
         fetched: Fetched = winner.result()
         return fetched
     finally:
-        for runner in runners:
-            runner.cancel()
-        await asyncio.gather(*runners, return_exceptions=True)  # for all of them, even if cancelled itself
+        for call in calls:
+            call.cancel()
+        # Waits for all of them, even if this task is cancelled meanwhile: none outlives the operation.
+        await asyncio.gather(*calls, return_exceptions=True)
 
 
-def _arrived(body: Any) -> Callable[[], int]:
-    """Counter of the bytes of an asyncio client's body that have come so far."""
+def _received_bytes(body: Any) -> Callable[[], int]:
+    """Return a function that tells how many bytes of an asyncio client's body have come."""
     content = getattr(getattr(body, "raw_stream", None), "content", None)
     return lambda: int(getattr(content, "total_bytes", 0))  # aiohttp's
 
@@ -119,13 +122,18 @@ def _has_body(response: Any) -> bool:
     return isinstance(response, dict) and "Body" in response  # a signed URL is text
 
 
-class _Runner:
-    """A call in a thread. It has no lock: who waits for it may be interrupted, and let it be."""
+class _ThreadCall:
+    """A call in a thread, with a future's methods.
 
-    def __init__(self, send: Callable[[Attempt], Fetched], call: Attempt, bell: SimpleQueue[None]) -> None:
+    It has no lock: Ctrl-C may interrupt the waiting thread at any step, which must not leave one held.
+    """
+
+    def __init__(
+        self, send: Callable[[Attempt], Fetched], attempt: Attempt, ended: SimpleQueue[None]
+    ) -> None:
         self._send = send
-        self._call = call
-        self._bell = bell
+        self._attempt = attempt
+        self._ended = ended
         self._fetched: Fetched | None = None
         self._error: BaseException | None = None
         self._done = False
@@ -133,14 +141,14 @@ class _Runner:
     def run(self) -> None:
         """Make the call."""
         try:
-            self._fetched = self._send(self._call)
-        except BaseException as error:  # noqa: BLE001  # for who waits
+            self._fetched = self._send(self._attempt)
+        except BaseException as error:  # noqa: BLE001  # for the waiting thread
             self._error = error
         self._done = True
-        self._bell.put(None)
+        self._ended.put(None)
 
     def done(self) -> bool:
-        """Return if the call has ended."""
+        """Return whether the call has ended."""
         return self._done
 
     def exception(self) -> BaseException | None:
@@ -155,30 +163,30 @@ class _Runner:
 
 
 def _start(
-    threads: Threads, send: Callable[[Attempt], Fetched], call: Attempt, bell: SimpleQueue[None]
-) -> _Runner | None:
-    runner = _Runner(send, call, bell)
+    threads: Threads, send: Callable[[Attempt], Fetched], attempt: Attempt, ended: SimpleQueue[None]
+) -> _ThreadCall | None:
+    call = _ThreadCall(send, attempt, ended)
     try:
-        threads.start(partial(copy_context().run, runner.run))
+        threads.start(partial(copy_context().run, call.run))
     except RuntimeError:  # the interpreter is ending, or there can be no more threads
         return None
-    return runner
+    return call
 
 
-def _wait(bell: SimpleQueue[None], seconds: float | None) -> None:
+def _wait(ended: SimpleQueue[None], seconds: float | None) -> None:
     """Wait until one more call has ended."""
     with contextlib.suppress(Empty):
-        bell.get(timeout=seconds)
+        ended.get(timeout=seconds)
 
 
-def _winner(runners: Mapping[F, Attempt], exchange: RequestState) -> F | None:
-    """Whose answer or error counts, of those for one request in their order; `None` is not yet."""
-    for runner, call in runners.items():
-        if runner.done() and exchange.is_answered(runner.exception()):
-            exchange.answered_by(call)
-            return runner
-    return None if _running(runners) else next(iter(runners))
+def _winner(calls: Mapping[C, Attempt], state: RequestState) -> C | None:
+    """Return the call whose answer or error counts; `None` while that is open."""
+    for call, attempt in calls.items():
+        if call.done() and state.is_answered(call.exception()):
+            state.answered_by(attempt)
+            return call
+    return None if _pending(calls) else next(iter(calls))
 
 
-def _running(runners: Mapping[F, Attempt]) -> list[F]:
-    return [runner for runner in runners if not runner.done()]
+def _pending(calls: Mapping[C, Attempt]) -> list[C]:
+    return [call for call in calls if not call.done()]

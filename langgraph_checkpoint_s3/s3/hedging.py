@@ -1,12 +1,11 @@
 """When a read is slow enough to be sent a second time, and whether it may be. Pure: no I/O and no clock.
 
-One number says both. With a share of 0.05, a read is slow once it has waited longer than 95 % of the latest
-ones of its kind, and at most 5 % of the reads that were answered are sent twice.
+One number, the share, decides both. With 0.05, a read is slow once it has waited longer than 95 % of the
+latest reads of its kind, and at most 5 % of the answered reads are sent twice.
 
-What counts is the time until an answer was read whole. Of a read that was sent twice it is the time from the
-first sending to whichever answer came first. That is less than what the first would have taken, but more than
-what was slow when the second was sent: so it stays on its side of the quantile, and hedging doesn't make its
-own measure shorter.
+A read's time ends when its answer is read whole. For a hedged read it begins with the first sending and ends
+with whichever answer came first. That is less than the first alone would have taken, but more than what
+counted as slow at that moment. So it stays above the quantile, and hedging doesn't lower its own threshold.
 """
 
 from __future__ import annotations
@@ -20,31 +19,31 @@ from langgraph_checkpoint_s3.fork_safety import renew_after_fork
 from langgraph_checkpoint_s3.s3.requests import GetObject, ListObjects, Request
 
 WINDOW: Final = 500
-"""How many of the latest reads of a kind are remembered."""
+"""Reads of one kind that are remembered."""
 LEAST: Final = 100
-"""How many must be known before any is called slow."""
+"""Reads of one kind that must be known before any counts as slow."""
 BURST: Final = 10.0
-"""The most second requests that quiet times save up for."""
+"""The most second requests that may be saved up while none is needed."""
 MOST: Final = 1024 * 1024
-"""The most bytes that are read twice. What is larger takes its time for its size, not by mischance."""
+"""The most bytes that are read twice. A larger read is slow because of its size."""
 _SMALL: Final = 64 * 1024
 _SHORT_PAGE: Final = 100
 
 
 class Times:
-    """How long the latest reads of one kind took.
+    """Times of the latest reads of one kind.
 
     Args:
-        share: Which part of them is called slow.
+        share: The part of them that counts as slow.
     """
 
     def __init__(self, share: float) -> None:
         self._share = share
         self._latest: deque[float] = deque()
-        self._sorted: list[float] = []
+        self._sorted: list[float] = []  # the same times: a quantile is then one index
 
     def add(self, seconds: float) -> None:
-        """One more took so long."""
+        """Add the time of a read."""
         if len(self._latest) == WINDOW:
             del self._sorted[bisect_left(self._sorted, self._latest.popleft())]
         self._latest.append(seconds)
@@ -52,18 +51,18 @@ class Times:
 
     @property
     def slow(self) -> float | None:
-        """The seconds that no more than the share took longer than; `None` while too few are known."""
+        """The seconds that at most the share exceeded; `None` while too few are known."""
         count = len(self._sorted)
         return None if count < LEAST else self._sorted[count - 1 - int(count * self._share)]
 
 
 class Hedges:
-    """A saver's second requests. Both drivers share it; safe to use from many threads.
+    """The budget of a saver's second requests. Safe to use from many threads.
 
-    Only answers pay for second requests: a store that gives none gets `BURST` of them, and then no more.
+    Only answers add to it: a store that stops answering gets at most `BURST` second requests.
 
     Args:
-        share: Which part of reads may be sent twice; 0 is none, and then nothing is remembered.
+        share: The part of reads that may be sent twice; with 0 nothing is remembered.
     """
 
     def __init__(self, share: float) -> None:
@@ -73,12 +72,12 @@ class Hedges:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Learn anew what is slow: a thread of the parent may have been about to note a time."""
+        """Forget the times: a thread of the parent may have been in the midst of adding one."""
         self._lock = threading.Lock()
         self._times: dict[str, Times] = {}
 
     def after(self, kind: str | None) -> float | None:
-        """Seconds after which a read of a kind is slow; `None` while that isn't known."""
+        """Return the seconds after which a read of a kind is slow; `None` while that isn't known."""
         if not self._share or kind is None:
             return None
         with self._lock:
@@ -86,7 +85,7 @@ class Hedges:
             return None if times is None else times.slow
 
     def take(self) -> bool:
-        """Whether a read may be sent a second time now. Called once for each that is slow."""
+        """Take a second request out of the budget; return whether there was one."""
         with self._lock:
             if self._saved < 1:
                 return False
@@ -94,7 +93,7 @@ class Hedges:
             return True
 
     def answered(self, kind: str | None, seconds: float) -> None:
-        """A read of a kind was answered, so long after it was first sent."""
+        """Note that a read of a kind was answered, so many seconds after it was first sent."""
         if not self._share or kind is None:
             return
         with self._lock:
@@ -103,11 +102,11 @@ class Hedges:
 
 
 def kind_of(request: Request[Any]) -> str | None:
-    """What a request's time is compared with; `None` if it is never sent twice.
+    """Return the kind of reads that a request's time is compared with; `None` if it is never sent twice.
 
-    Listings, and reads that are known to be of `MOST` bytes at most: they make up the time of `get_tuple` and
-    `list`. A HEAD goes beside a PUT that takes longer, and a lease's own read (`GetDated`) is rare, and is
-    about time itself. What writes is never sent twice.
+    Hedged are listings and reads known to be of `MOST` bytes at most: `get_tuple` and `list` consist of them.
+    A HEAD isn't: it runs beside a PUT that takes longer. Nor is a lease's read (`GetWithAge`), which is rare
+    and measures time. Writes are never sent twice.
     """
     match request:
         case ListObjects(max_keys=most):

@@ -1,7 +1,7 @@
-"""One request on its way to an answer: the cache before it, its tries, what its errors mean.
+"""The state of one request (`RequestState`), and of all requests of one saver (`SaverState`). No I/O.
 
-Both drivers step through an `RequestState`, one with blocking calls and one with awaited ones; the
-exchange itself does no I/O. What a saver's exchanges share is a `SaverState`.
+Both drivers step through a `RequestState`, one with blocking calls and one with awaited ones: the cache is
+asked first, then the request is sent, and an error is classified as an answer, another try or the end.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ from langgraph_checkpoint_s3.errors import (
 )
 from langgraph_checkpoint_s3.fork_safety import renew_after_fork
 from langgraph_checkpoint_s3.request_timeout import Limit
-from langgraph_checkpoint_s3.s3.answer_checks import NotAnAnswer, Unfinished
-from langgraph_checkpoint_s3.s3.botocore_fields import passes
+from langgraph_checkpoint_s3.s3.answer_checks import InvalidResponse, PartlyDone
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
 from langgraph_checkpoint_s3.s3.circuit_breaker import Breaker
 from langgraph_checkpoint_s3.s3.deadline import Attempt, IdleDeadline, allowance
@@ -45,7 +44,7 @@ from langgraph_checkpoint_s3.s3.stats import Counts, Stats
 from langgraph_checkpoint_s3.s3.store_clock import StoreClock, since_boot
 from langgraph_checkpoint_s3.s3.telemetry import operation
 from langgraph_checkpoint_s3.s3.thread_pool import Stop
-from langgraph_checkpoint_s3.s3.translate import Wire, method_of, operation_of
+from langgraph_checkpoint_s3.s3.translate import Translator, is_transient, method_of
 
 logger = logging.getLogger("langgraph_checkpoint_s3")
 
@@ -54,10 +53,10 @@ _LONGEST_PAUSE: Final = 2.0
 
 
 class SaverState:
-    """What all exchanges of a saver share: settings, cache, counts, and what is known of the store.
+    """State shared by all requests of a saver: its settings, caches and counts, and facts about the store.
 
     Attributes:
-        conditional: Whether `If-None-Match: *` isn't known to be refused.
+        conditional: Whether the store may know conditional writes; `False` once it refused one as unknown.
         compares: Whether the store was seen to refuse writes whose condition isn't met, as leases need.
         store_time: The time by the store's clock, in ns since 1970.
     """
@@ -76,72 +75,79 @@ class SaverState:
         )
         self.hedges = Hedges(config.hedged_reads)
         self.counts = Counts()
-        self._unmade: S3CheckpointError | None = None
+        self._client_error: S3CheckpointError | None = None
         self._seldom = Seldom()
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self.after_fork()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Keep what is known of the store."""
+        """Replace the lock, which a thread of the parent may hold."""
         self._lock = threading.Lock()
 
     def operation(self, name: str) -> AbstractContextManager[Counts]:
-        """An operation runs meanwhile; its counts."""
+        """Return a context in which an operation runs. It yields the operation's counts."""
         return operation(name, self.config.bucket, self.counts)
 
     def now(self) -> float:
-        """The time in seconds, from somewhere."""
+        """Return the monotonic time, in seconds."""
         return self.clock()
 
-    def patience(self, stop: Stop | None = None) -> IdleDeadline:
-        """The time of a batch that begins now, and of a plan that may be asked to stop."""
+    def deadline(self, stop: Stop | None = None) -> IdleDeadline:
+        """Return the deadline of a batch that begins now.
+
+        Args:
+            stop: What may ask the batch's plan to stop.
+        """
         return IdleDeadline(self.config.operation_timeout, self.now, stop)
 
     def failed(self, error: S3CheckpointError) -> None:
-        """An operation failed: say on which bucket, and keep nothing that may be damaged."""
+        """Name the bucket in an operation's error, and clear caches that may be damaged."""
         error.bucket = error.bucket or self.config.bucket
         if isinstance(error, CorruptObjectError):
             self.states.clear()
-            self.cache.clear()  # it may have been damaged on its way, and be sound where it lies
+            self.cache.clear()  # an object may have been damaged on its way here, and be intact in the store
 
     @contextmanager
-    def making(self) -> Iterator[None]:
-        """Say what is wrong where a client can't be made; for want of credentials it isn't tried always."""
-        unmade = self._unmade
-        if unmade is not None and not self._seldom.may():
-            raise unmade.with_traceback(None)
+    def creating_client(self) -> Iterator[None]:
+        """Map errors of making a client.
+
+        Without credentials every attempt may take seconds, so it isn't repeated with each request.
+        """
+        known = self._client_error
+        if known is not None and not self._seldom.may():
+            raise known.with_traceback(None)
         try:
             yield
-            self._unmade = None
+            self._client_error = None
         except S3CheckpointError as error:
             error.bucket = error.bucket or self.config.bucket
             raise
         except Exception as error:
-            from langgraph_checkpoint_s3.s3.error_mapping import client_error  # for when something fails
+            from langgraph_checkpoint_s3.s3.error_mapping import client_error  # needed only on errors
 
-            told = client_error(error, self.config.bucket)
-            if told is None:
+            mapped = client_error(error, self.config.bucket)
+            if mapped is None:
                 raise
-            self._unmade = told if isinstance(told, AccessDeniedError) else None
-            raise told from error
+            self._client_error = mapped if isinstance(mapped, AccessDeniedError) else None
+            raise mapped from error
 
     def stats(self) -> Stats:
-        """The counts so far."""
+        """Return the counts so far."""
         return self.counts.stats(self.breaker.state)
 
-    def tell_once(self, level: int, line: str, *arguments: object) -> None:
-        """Write a line into the log, the first time."""
+    def log_once(self, level: int, message: str, *arguments: object) -> None:
+        """Log a message, unless it was logged before."""
         with self._lock:
-            told = line in self._told
-            self._told.add(line)
-        if not told:
-            logger.log(level, line, *arguments)
+            logged = message in self._logged
+            self._logged.add(message)
+        if not logged:
+            logger.log(level, message, *arguments)
 
     def without_conditions(self) -> None:
-        """The store has no conditional writes: say so once, and ask it for none any more."""
+        """Stop sending conditional writes, which the store doesn't know, and warn once."""
         self.conditional = False
-        self.tell_once(
+        self.log_once(
             logging.WARNING,
             "The store behind bucket %s has no conditional writes (If-None-Match): where two processes "
             "write the same task's results at once, the last one wins, not the first.",
@@ -150,220 +156,239 @@ class SaverState:
 
 
 class RequestState:
-    """One request on its way to an answer: the cache before it, tries, what its errors mean.
+    """One request until it is answered: its tries, and what their errors mean.
 
     Args:
-        shared: What the saver's exchanges share.
+        saver_state: The state of the saver.
         request: The request.
-        patience: The time of the batch that it is in.
-        counts: The operation's; by default, those of all.
+        deadline: The deadline of its batch.
+        counts: The operation's counts; by default the saver's.
+
+    Attributes:
+        request: The request, or what is left to do of it.
+        attempt: The present call of the client.
+        answer: The answer, once it is `done`.
+        done: Whether it is answered.
     """
 
     def __init__(
-        self, shared: SaverState, request: Request[Any], patience: IdleDeadline, counts: Counts | None = None
+        self,
+        saver_state: SaverState,
+        request: Request[Any],
+        deadline: IdleDeadline,
+        counts: Counts | None = None,
     ) -> None:
-        self._shared = shared
-        self._counts = shared.counts if counts is None else counts
-        self.request = request  # or what is still to be done of it
-        self._patience = patience
+        self._saver = saver_state
+        self._counts = saver_state.counts if counts is None else counts
+        self.request = request
+        self._deadline = deadline
         self._tries = 0
-        self._attempts = 0  # of all tries: the client library makes several of one
+        self._attempts = 0  # in all tries: the client library may send several times in one
         self._conditional = True
-        self._begun = shared.clock()
+        self._begun = saver_state.clock()
         self._sent = self._begun
         self._kind = kind_of(request)
-        self._left: list[tuple[str, str, str]] = []  # of a deletion, what isn't tried again
-        self.called = self._call()
+        self._left: list[tuple[str, str, str]] = []  # of a deletion: keys that failed for good
+        self.attempt = self._new_attempt()
         self.answer: Any = None
-        self.settled = False
+        self.done = False
         if isinstance(request, GetObject):
-            known = shared.cache.recall(request)
+            known = saver_state.cache.recall(request)
             if known is not None:
                 self._counts.count("cache_hits")
-                self._settle(known)
-        elif self._is_strict and not shared.conditional:
-            self._settle(PreconditionFailed())
+                self._finish(known)
+        elif self._is_strict and not saver_state.conditional:
+            self._finish(PreconditionFailed())
 
-    def call(self, wire: Wire) -> tuple[str, dict[str, Any]]:
-        """The client's method to call, and its arguments.
+    def prepare(self, translator: Translator) -> tuple[str, dict[str, Any]]:
+        """Begin another try: return the client's method to call, and its arguments.
 
         Raises:
-            StorageUnavailableError: Its time was over before it could be sent, or the circuit is open.
+            StorageUnavailableError: The deadline passed before it could be sent, or the circuit is open.
         """
-        wait = self._shared.breaker.wait() if not self._tries else 0
+        wait = self._saver.breaker.wait() if not self._tries else 0  # asked once: it may let one request try
         if wait:
             raise StorageUnavailableError(
                 "Not sent: the store failed too often in a row, and the circuit breaker is open. It tries "
                 f"again in {wait:.1f} s",
                 attempts=0,
                 seconds=0.0,
-                bucket=self._shared.config.bucket,
+                bucket=self._saver.config.bucket,
                 key=getattr(self.request, "key", None),
             )
-        if not self._patience.left:
-            raise self._given_up(f"nothing was answered for {self._patience.waited:.1f} s", late=True)
+        if not self._deadline.left:
+            raise self._given_up(f"nothing was answered for {self._deadline.waited:.1f} s", late=True)
         self._tries += 1
-        self.called = self._call()
-        self._conditional = self._shared.conditional
+        self.attempt = self._new_attempt()
+        self._conditional = self._saver.conditional
         if self.request.is_sent:
-            self._counts.request(operation_of(self.request))
-        arguments = wire.arguments(self.request, conditional=self._conditional)
-        self._sent = self._shared.clock()
+            self._counts.request(self.request.operation)
+        arguments = translator.arguments(self.request, conditional=self._conditional)
+        self._sent = self._saver.clock()
         return method_of(self.request), arguments
 
     def hedge_after(self) -> float | None:
-        """Seconds after which the call is slow, and may be made a second time; `None` is never."""
-        return self._shared.hedges.after(self._kind)
+        """Return the seconds after which the call is slow enough to be hedged; `None` is never."""
+        return self._saver.hedges.after(self._kind)
 
-    def second(self) -> Attempt | None:
-        """Begin a second call beside the one that is under way, and slow; `None` if it may not be.
+    def second_attempt(self) -> Attempt | None:
+        """Begin a hedge beside the call that is slow; return `None` if there may be none.
 
-        A store that fails, or may do so, isn't asked twice. A second call is one request: nothing retries it.
+        A store that fails, or may be failing, isn't sent more. A hedge is one request: nothing retries it.
         """
-        shared = self._shared
-        failed = self.called.attempts > self.called.reading  # the attempt whose answer is read didn't
-        failing = failed or shared.breaker.state not in ("off", "closed")
-        if failing or not self._patience.left or not shared.hedges.take():
+        saver = self._saver
+        failed = self.attempt.attempts > self.attempt.reading  # the attempt whose body is read didn't fail
+        failing = failed or saver.breaker.state not in ("off", "closed")
+        if failing or not self._deadline.left or not saver.hedges.take():
             return None
-        self._counts.request(operation_of(self.request))
+        self._counts.request(self.request.operation)
         self._counts.count("hedges")
         logger.debug("%s: slow, and sent a second time", type(self.request).__name__)
-        return self._call(once=True)
+        return self._new_attempt(once=True)
 
     def is_answered(self, error: BaseException | None) -> bool:
-        """Whether a call that ended with this error, or with none, has an answer: absence is one too."""
+        """Return whether a call that ended with this error, or with none, has an answer, such as absence."""
         if not isinstance(error, Exception):
             return error is None
         from langgraph_checkpoint_s3.s3.error_mapping import Outcome, classify
 
-        return isinstance(classify(error, self.request, self._shared.config.bucket), Outcome)
+        return isinstance(classify(error, self.request, self._saver.config.bucket), Outcome)
 
-    def answered_by(self, call: Attempt) -> None:
-        """Of the calls that were made at once, this one has its answer first."""
-        if call is not self.called:
+    def answered_by(self, attempt: Attempt) -> None:
+        """Note which of two calls was answered first."""
+        if attempt is not self.attempt:
             self._counts.count("hedges_won")
 
-    def succeeded(self, wire: Wire, response: Mapping[str, Any], data: bytes) -> None:
-        """Take what the store answered, as it seems. What is raised is for `failed`, as a call's errors are.
+    def succeeded(self, translator: Translator, response: Mapping[str, Any], data: bytes) -> None:
+        """Read a response. Errors that this raises are for `failed`, as a call's are.
 
         Raises:
-            NotAnAnswer: It didn't answer.
-            Unlike: It listed in another way than S3.
-            Unfinished: It left a part undone, which `request` now is.
-            S3CheckpointError: It answered something else.
+            InvalidResponse: It isn't S3's.
+            UnsupportedListing: It is a list, but not in S3's order.
+            PartlyDone: A part was left undone; `request` is that part now.
+            S3CheckpointError: The store took the request for another one.
         """
-        request, answer = self.request, wire.answer(self.request, response, data, self.called.received)
-        self._shared.breaker.succeeded()
-        self._shared.store_time.heard(response, self._shared.clock() - self._sent)
-        self._shared.hedges.answered(self._kind, self._shared.clock() - self._sent)
+        saver, request = self._saver, self.request
+        answer: Any = translator.answer(request, response, data, self.attempt.received)
+        seconds = saver.clock() - self._sent
+        saver.breaker.succeeded()
+        saver.store_time.heard(response, seconds)
+        saver.hedges.answered(self._kind, seconds)
         if isinstance(answer, Deletion):
             answer = self._all_of(answer)
         body: bytes = getattr(request, "body", b"")
         if isinstance(request, GetObject) and isinstance(answer, Body):
             self._counts.count("bytes_received", len(data))
             if request.keep:
-                self._shared.cache.keep(request.key, answer, request.first, request.length)
+                saver.cache.keep(request.key, answer, request.first, request.length)
         elif isinstance(answer, AgedBody):
             self._counts.count("bytes_received", len(data))
         elif isinstance(request, (PutObject, CompleteUpload)) and isinstance(answer, Stored):
-            self._shared.cache.keep(request.key, Body(body, answer.etag, len(body)))
-        if body and not isinstance(request, CompleteUpload):
+            saver.cache.keep(request.key, Body(body, answer.etag, len(body)))
+        if body and not isinstance(request, CompleteUpload):  # whose parts were counted
             self._counts.count("bytes_sent", len(body))
         if isinstance(answer, Stored) and (raw := getattr(request, "raw", 0)):
             self._counts.count("bytes_raw", raw)
             self._counts.count("bytes_stored", len(body))
         self._count_retries()
-        self._settle(answer)
+        self._finish(answer)
 
     def _all_of(self, answer: Deletion) -> Deletion:
-        """Return what a deletion came to in all of its tries: single keys may fail as whole requests do."""
+        """Return the result of all tries of a deletion.
+
+        DeleteObjects succeeds as a whole while single keys fail. Transient failures of keys are retried, as
+        those of whole requests are.
+        """
         if not answer.failed and not self._left:
             return answer
-        again = {key for key, code, _ in answer.failed if passes(code)}
+        again = {key for key, code, _ in answer.failed if is_transient(code)}
         self._left += [each for each in answer.failed if each[0] not in again]
         rest = [each for each in answer.failed if each[0] in again]
-        if rest and self._tries < self._shared.config.max_attempts:
-            self._patience.answered()
+        if rest and self._tries < self._saver.config.max_attempts:
+            self._deadline.answered()
             self.request = self.request.only(again)  # type: ignore[attr-defined]  # a deletion has it
-            raise Unfinished(f"{len(again)} objects weren't deleted ({rest[0][1]})")
+            raise PartlyDone(f"{len(again)} objects weren't deleted ({rest[0][1]})")
         return Deletion((*self._left, *rest))
 
     def failed(self, error: Exception) -> float:
-        """The request failed, or the reading of its answer's body.
+        """Classify the error of a call, or of reading its response.
 
         Returns:
-            How many seconds to wait before it is sent again, if it isn't settled now.
+            Seconds to wait before the next try. If the error was an answer, the request is `done` now.
 
         Raises:
-            S3CheckpointError: It won't be.
+            S3CheckpointError: There is no next try.
         """
         from langgraph_checkpoint_s3.s3.error_mapping import Outcome, Retry, Unconditional, classify
 
-        self._attempts += max(1, self.called.attempts)
+        saver, attempt = self._saver, self.attempt
+        self._attempts += max(1, attempt.attempts)
         self._count_retries()
-        self._shared.store_time.heard(getattr(error, "response", None), self._shared.clock() - self._sent)
-        call, bucket = self.called, self._shared.config.bucket
-        verdict = classify(error, self.request, bucket, reading=call.reading, received=call.received)
-        slow = self.called.limit.overdue
-        if slow and isinstance(verdict, Retry):
+        saver.store_time.heard(getattr(error, "response", None), saver.clock() - self._sent)
+        verdict = classify(
+            error, self.request, saver.config.bucket, reading=attempt.reading, received=attempt.received
+        )
+        slow = attempt.limit.overdue
+        if slow and isinstance(verdict, Retry):  # the time limit cut the connection: that's the reason
             verdict = Retry(slow)
         if isinstance(verdict, Outcome):
-            self._shared.breaker.succeeded()
-            self._settle(verdict.answer)
+            saver.breaker.succeeded()
+            self._finish(verdict.answer)
             return 0
         if isinstance(verdict, Unconditional):
             if self._conditional:
-                self._shared.without_conditions()
+                saver.without_conditions()
                 if self._is_strict:
-                    self._settle(PreconditionFailed())
+                    self._finish(PreconditionFailed())
                 else:
                     self._counts.count("retries")
                 return 0
             verdict = verdict.otherwise
         if isinstance(verdict, Retry):
-            if self._tries < self._shared.config.max_attempts:
+            if self._tries < saver.config.max_attempts:
                 longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (self._tries - 1))
                 pause = longest * random.uniform(0.5, 1)  # noqa: S311  # spreads retries, hides nothing
-                if pause < self._patience.left:
+                if pause < self._deadline.left:
                     self._counts.count("retries")
                     logger.info("%s: %s; again in %.2f s", type(self.request).__name__, verdict.why, pause)
                     return pause
                 raise self._given_up(verdict.why, late=True, status=verdict.status) from error
-            if isinstance(error, NotAnAnswer):
-                self._shared.breaker.failed()
+            if isinstance(error, InvalidResponse):  # something else than the store answers, again and again
+                saver.breaker.failed()
             verdict = self._given_up(verdict.why, status=verdict.status)
         elif isinstance(verdict, StorageUnavailableError):
+            # Only an unreachable or overloaded store counts: another refusal shows that it works.
             if verdict.status is None or verdict.status >= 500 or verdict.status == 429:
-                self._shared.breaker.failed()
+                saver.breaker.failed()
             else:
-                self._shared.breaker.succeeded()
+                saver.breaker.succeeded()
             why = verdict.reason if verdict.status or not slow else f"{slow}. {verdict.reason}"
-            verdict = self._given_up(why, of=verdict, late=self.called.cut)
+            verdict = self._given_up(why, of=verdict, late=attempt.cut)
         elif verdict is not None:
-            self._shared.breaker.succeeded()  # it answered, if not what was hoped for
+            saver.breaker.succeeded()  # the store answered, if only with a refusal
         if verdict is None or verdict is error:
             raise error
         raise verdict from error
 
     @property
     def _is_strict(self) -> bool:
-        """Return if the request is to be refused, rather than sent without its condition."""
+        """Whether to refuse the request rather than send it without its condition."""
         return isinstance(self.request, PutObject) and self.request.strict
 
-    def _call(self, *, once: bool = False) -> Attempt:
-        config = self._shared.config
+    def _new_attempt(self, *, once: bool = False) -> Attempt:
+        config = self._saver.config
         limit = Limit(
             config.connect_timeout + config.read_timeout,
             allowance(self.request),
-            patience=self._patience.remaining,
-            clock=self._patience.clock,
+            patience=self._deadline.remaining,
+            clock=self._deadline.clock,
         )
-        return Attempt(self._patience, once=once, limit=limit)
+        return Attempt(self._deadline, once=once, limit=limit)
 
     def _count_retries(self) -> None:
-        """Count how often the client library sent the request again."""
-        if self.called.attempts > 1:
-            self._counts.count("retries", self.called.attempts - 1)
+        """Count the client library's own retries."""
+        if self.attempt.attempts > 1:
+            self._counts.count("retries", self.attempt.attempts - 1)
 
     def _given_up(
         self,
@@ -373,24 +398,25 @@ class RequestState:
         late: bool = False,
         status: int | None = None,
     ) -> StorageUnavailableError:
-        """The error to end with: how often it was tried, for how long, and why no longer."""
-        if of is not None and not self.called.attempts:
-            self._attempts += (of.attempts or 1) - 1  # a client of the user's own says it in its answer alone
-        seconds = self._shared.clock() - self._begun
+        """Return the error to end with: the attempts, their time, and the reason."""
+        if of is not None and not self.attempt.attempts:
+            # A client that a user passed in isn't watched: its response alone says how often it tried.
+            self._attempts += (of.attempts or 1) - 1
+        seconds = self._saver.clock() - self._begun
         times = f"{self._attempts} attempt{'' if self._attempts == 1 else 's'} in {seconds:.1f} s"
-        limit = f" (operation_timeout={self._shared.config.operation_timeout:g})" if late else ""
-        refused = of is not None and of.status is not None  # which says its attempts itself
+        limit = f" (operation_timeout={self._saver.config.operation_timeout:g})" if late else ""
+        refused = of is not None and of.status is not None  # its text has the attempts already
         return StorageUnavailableError(
             f"{why} in {seconds:.1f} s{limit}" if refused else f"Given up after {times}{limit}: {why}",
             attempts=self._attempts,
             seconds=seconds,
             status=of.status if of else status,
-            bucket=self._shared.config.bucket,
+            bucket=self._saver.config.bucket,
             key=of.key if of else getattr(self.request, "key", None),
             request_ids=of.request_ids if of else (),
         )
 
-    def _settle(self, answer: Any) -> None:
+    def _finish(self, answer: Any) -> None:
         self.answer = answer
-        self.settled = True
-        self._patience.answered()
+        self.done = True
+        self._deadline.answered()

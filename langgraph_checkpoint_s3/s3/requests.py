@@ -1,4 +1,7 @@
-"""What can be asked of S3, and what it answers. Plain frozen data: plans yield it, drivers send it.
+"""Requests to S3 and their answers, as frozen data: plans yield requests, the store sends them.
+
+A request declares its S3 operation and the IAM action that it needs. Its arguments for botocore, and how its
+answer is read, are registered in `translate.py`; those of the admin requests in `admin_translate.py`.
 
 Outcomes that a plan decides on (an absent object, a condition that isn't met) are answers;
 everything else that goes wrong is an exception.
@@ -22,28 +25,33 @@ class Request(Generic[A_co]):
 
     Attributes:
         is_sent: Whether anything is sent for it.
+        operation: S3's name of the operation; empty if it is none of S3's.
+        action: The IAM action that it needs, or several joined by " and "
+            (https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html).
     """
 
     is_sent: ClassVar[bool] = True
+    operation: ClassVar[str] = ""
+    action: ClassVar[str] = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Call(Request[A_co]):
-    """Something else that may block, such as asking for a key: it is called in a thread. No request to S3."""
+    """A function that may block, such as asking for a key. It is called in a thread. No request to S3."""
 
     function: Callable[[], A_co]
 
 
 @dataclass(frozen=True, slots=True)
 class Tick(Request[float]):
-    """Read a clock that never jumps: seconds from some moment on. Nothing is sent."""
+    """Read a monotonic clock, in seconds. Nothing is sent."""
 
     is_sent: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, slots=True)
 class Sleep(Request[None]):
-    """Wait for so many seconds. Nothing is sent. Those of one batch wait together."""
+    """Wait for some seconds. Nothing is sent. A batch waits once, for the longest of its sleeps."""
 
     is_sent: ClassVar[bool] = False
 
@@ -57,7 +65,7 @@ class NotFound:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What went wrong with a request that was `Attempted`."""
+    """The error of a request that was `Attempted`."""
 
     error: S3CheckpointError
 
@@ -73,7 +81,7 @@ class Stored:
 
     Attributes:
         etag: Its ETag.
-        at: The store's time when it said so; `None` where it doesn't tell.
+        at: The store's time of the answer; `None` where the store doesn't say.
     """
 
     etag: str
@@ -82,7 +90,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What was read of an object.
+    """An object, or a range of it.
 
     Attributes:
         data: The bytes asked for.
@@ -97,12 +105,12 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class AgedBody:
-    """What a small object holds, and how old that is.
+    """A small object and its age.
 
     Attributes:
         data: Its bytes.
         etag: Its ETag.
-        age: Seconds since it was written, by the store's own clock; `None` where that isn't said.
+        age: Seconds since it was written, by the store's own clock; `None` where the store doesn't say.
     """
 
     data: bytes
@@ -119,8 +127,8 @@ class Entry:
         size: Its length in bytes.
         etag: Its ETag.
         modified: When it was written.
-        storage_class: Where it lies; what a store doesn't say is `STANDARD`.
-        version: One of its versions; `None` is the one that is there now.
+        storage_class: Its storage class; `STANDARD` where the store names none.
+        version: One of its versions; `None` is the current one.
     """
 
     key: str
@@ -142,14 +150,14 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """What a batch deletion did: per key that stayed, S3's code and message."""
+    """The result of a batch deletion: key, S3's code and message of each object that wasn't deleted."""
 
     failed: tuple[tuple[str, str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """It was done; there is nothing to tell."""
+    """The answer of a request that returns nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +167,15 @@ class PutObject(Request["Stored | PreconditionFailed"]):
     Attributes:
         key: The object.
         body: Its bytes.
-        only_new: Whether to write it only where there is none (`If-None-Match: *`).
-        expected: The ETag of the object in whose place alone to write it (`If-Match`).
-        raw: How many bytes what is in it has, serialized: for the counts alone.
+        only_new: Whether to write only if there is no object (`If-None-Match: *`).
+        expected: The ETag of the only object that may be replaced (`If-Match`).
+        raw: The serialized size of the content before compression, in bytes. Only counted.
         strict: Whether the answer is `PreconditionFailed` where the store is known to have no conditions, and
-            nothing is written. Otherwise it is then written without one.
+            nothing is written. Otherwise the object is then written without one.
     """
+
+    operation: ClassVar[str] = "PutObject"
+    action: ClassVar[str] = "s3:PutObject"
 
     key: str
     body: bytes = field(repr=False)
@@ -176,13 +187,16 @@ class PutObject(Request["Stored | PreconditionFailed"]):
 
 @dataclass(frozen=True, slots=True)
 class CompareAndSwap(Request["Stored | PreconditionFailed"]):
-    """Write a small object in the place of the expected one. The condition is never left out.
+    """Replace a small object if it is the expected one. The condition is never left out.
 
     Attributes:
         key: The object.
-        body: What to write.
-        expected: The ETag that is there (`If-Match`); `None` is that there is nothing (`If-None-Match: *`).
+        body: Its new bytes.
+        expected: The present ETag (`If-Match`); `None` if there is no object (`If-None-Match: *`).
     """
+
+    operation: ClassVar[str] = "PutObject"
+    action: ClassVar[str] = "s3:GetObject and s3:PutObject"
 
     key: str
     body: bytes
@@ -191,9 +205,11 @@ class CompareAndSwap(Request["Stored | PreconditionFailed"]):
 
 @dataclass(frozen=True, slots=True)
 class GetWithAge(Request["AgedBody | NotFound"]):
-    """Read a small object and its age, never from the cache. What is behind `MOST` bytes isn't read."""
+    """Read a small object and its age, never from the cache. Bytes beyond `MOST` aren't read."""
 
     MOST: ClassVar[int] = 4096
+    operation: ClassVar[str] = "GetObject"
+    action: ClassVar[str] = "s3:GetObject"
 
     key: str
 
@@ -204,14 +220,17 @@ class GetObject(Request["Body | NotFound"]):
 
     Attributes:
         key: The object.
-        etag: The version a listing showed. The answer comes from the cache where it has that one;
-            otherwise whatever is there now is read.
+        etag: The ETag of a listing. The answer comes from the cache if that has the object with this ETag;
+            otherwise the current object is read.
         first: The first byte wanted.
         length: How many bytes are wanted; `None` is all of them.
-        keep: Whether the answer is worth remembering.
-        version: The version wanted; `None` is the one that is there now.
-        listed: The whole object's length in that listing. What is there now may have another.
+        keep: Whether to cache the answer.
+        version: The version wanted; `None` is the current one.
+        listed: The whole object's length in that listing. The current object may have another.
     """
+
+    operation: ClassVar[str] = "GetObject"
+    action: ClassVar[str] = "s3:GetObject"
 
     key: str
     etag: str | None = None
@@ -224,7 +243,10 @@ class GetObject(Request["Body | NotFound"]):
 
 @dataclass(frozen=True, slots=True)
 class HeadObject(Request["Stored | NotFound"]):
-    """Ask whether an object is there."""
+    """Check whether an object exists."""
+
+    operation: ClassVar[str] = "HeadObject"
+    action: ClassVar[str] = "s3:GetObject"
 
     key: str
 
@@ -234,13 +256,16 @@ class ListObjects(Request[Page]):
     """List keys below a prefix, in ascending order.
 
     Attributes:
-        prefix: What they begin with.
-        max_keys: How many to list at most.
-        start_after: What they are all greater than. Where there is a `token` this isn't sent, and the answer
-            is held against it all the same.
-        token: What the page before gave to go on with.
-        delimiter: Folds the keys that hold it behind the prefix into `Page.prefixes`.
+        prefix: The prefix.
+        max_keys: The most keys of a page.
+        start_after: A key; only greater ones are listed. It isn't sent along with a `token`, but the answer
+            is checked against it all the same.
+        token: `Page.token` of the page before.
+        delimiter: Keys with it behind the prefix are folded into `Page.prefixes`.
     """
+
+    operation: ClassVar[str] = "ListObjectsV2"
+    action: ClassVar[str] = "s3:ListBucket"
 
     prefix: str
     max_keys: int = 1000
@@ -251,7 +276,10 @@ class ListObjects(Request[Page]):
 
 @dataclass(frozen=True, slots=True)
 class DeleteObjects(Request[Deletion]):
-    """Delete up to 1,000 objects. That one is absent already is no failure."""
+    """Delete up to 1,000 objects. An absent object is no failure."""
+
+    operation: ClassVar[str] = "DeleteObjects"
+    action: ClassVar[str] = "s3:DeleteObject"
 
     keys: tuple[str, ...]
 
@@ -264,6 +292,9 @@ class DeleteObjects(Request[Deletion]):
 class CopyObject(Request["Stored | NotFound"]):
     """Copy an object, or one of its versions, within the bucket, on the server."""
 
+    operation: ClassVar[str] = "CopyObject"
+    action: ClassVar[str] = "s3:GetObject and s3:PutObject"
+
     source: str
     target: str
     version: str | None = None
@@ -273,12 +304,18 @@ class CopyObject(Request["Stored | NotFound"]):
 class CreateUpload(Request[str]):
     """Begin a multipart upload; the answer is its id."""
 
+    operation: ClassVar[str] = "CreateMultipartUpload"
+    action: ClassVar[str] = "s3:PutObject"
+
     key: str
 
 
 @dataclass(frozen=True, slots=True)
 class UploadPart(Request[str]):
-    """Send a part, counted from 1; the answer is its ETag."""
+    """Upload a part, numbered from 1; the answer is its ETag."""
+
+    operation: ClassVar[str] = "UploadPart"
+    action: ClassVar[str] = "s3:PutObject"
 
     key: str
     upload_id: str
@@ -288,10 +325,13 @@ class UploadPart(Request[str]):
 
 @dataclass(frozen=True, slots=True)
 class CompleteUpload(Request["Stored | PreconditionFailed | NotFound"]):
-    """Make the object out of its parts, given by their ETags in order. `body` and `raw` are for our own use.
+    """Make the object out of its parts, given by their ETags in order. `body` and `raw` aren't sent.
 
-    `NotFound` is the upload: it was completed already, or aborted.
+    The answer `NotFound` is about the upload: it was completed already, or aborted.
     """
+
+    operation: ClassVar[str] = "CompleteMultipartUpload"
+    action: ClassVar[str] = "s3:PutObject"
 
     key: str
     upload_id: str
@@ -304,7 +344,10 @@ class CompleteUpload(Request["Stored | PreconditionFailed | NotFound"]):
 
 @dataclass(frozen=True, slots=True)
 class AbortUpload(Request[Done]):
-    """Give an upload up and free its parts."""
+    """Abort an upload and free its parts."""
+
+    operation: ClassVar[str] = "AbortMultipartUpload"
+    action: ClassVar[str] = "s3:AbortMultipartUpload"
 
     key: str
     upload_id: str
@@ -312,11 +355,14 @@ class AbortUpload(Request[Done]):
 
 @dataclass(frozen=True, slots=True)
 class CreateBucket(Request[Done]):
-    """Create the bucket in the client's region. That it is ours already is no failure."""
+    """Create the bucket in the client's region. A bucket that is ours already is no failure."""
+
+    operation: ClassVar[str] = "CreateBucket"
+    action: ClassVar[str] = "s3:CreateBucket"
 
 
 @dataclass(frozen=True, slots=True)
 class Attempted(Request["A_co | Failure"]):
-    """Send a request whose error is its answer: it ends nothing but itself."""
+    """Send a request whose error is its answer: it doesn't end the batch."""
 
     request: Request[A_co]

@@ -1,4 +1,4 @@
-"""What is counted: for one operation, and with it for all of a saver's in this process."""
+"""Counts of one operation, and of all of a saver's operations in this process."""
 
 from __future__ import annotations
 
@@ -6,14 +6,27 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from langgraph_checkpoint_s3.fork_safety import renew_after_fork
 from langgraph_checkpoint_s3.s3.circuit_breaker import State
 
+Number: TypeAlias = Literal[
+    "cache_hits",
+    "bytes_sent",
+    "bytes_received",
+    "hedges",
+    "hedges_won",
+    "retries",
+    "bytes_raw",
+    "bytes_stored",
+]
+"""The numbers in `Stats` that an operation adds to."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What a saver has done so far, in this process.
+    """Counts of what a saver has done so far, in this process.
 
     Attributes:
         requests: How many requests of each of S3's operations were made; the client library's own
@@ -51,11 +64,11 @@ class Counts:
     """Counts of one operation, or of all. Safe to use from many threads.
 
     Args:
-        all: Those of all operations, if these are one's.
+        all: The counts of all operations, if these are one operation's.
 
     Attributes:
         requests: The requests, by S3's operations.
-        numbers: Everything else, by the names that `Stats` has.
+        numbers: Everything else, by its name in `Stats`.
     """
 
     def __init__(self, all: Counts | None = None) -> None:
@@ -69,37 +82,37 @@ class Counts:
             renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Count on."""
+        """Replace the lock, which a thread of the parent may hold. The counts go on."""
         self._lock = threading.Lock()
 
     @property
     def lock(self) -> threading.Lock:
-        """Return the lock that is held while they change."""
+        """The lock that is held while they change."""
         return self._lock if self._all is None else self._all.lock
 
-    def count(self, name: str, by: int = 1) -> None:
+    def count(self, name: Number, by: int = 1) -> None:
         """Add to a number."""
         with self.lock:
             self.numbers[name] += by
             if self._all is not None:
                 self._all.numbers[name] += by
 
-    def request(self, kind: str) -> None:
-        """A request of this kind is sent."""
+    def request(self, operation: str) -> None:
+        """Count a request of one of S3's operations."""
         with self.lock:
-            self.requests[kind] += 1
+            self.requests[operation] += 1
             if self._all is not None:
-                self._all.requests[kind] += 1
+                self._all.requests[operation] += 1
 
     def ended(self, operation: str, error: BaseException | None) -> None:
-        """An operation came to its end."""
+        """Count an operation that has ended."""
         with self.lock:
             self._operations[operation] += 1
             if error is not None:
                 self._errors[operation] += 1
 
     def stats(self, circuit: State) -> Stats:
-        """All of them.
+        """Return all counts.
 
         Args:
             circuit: The circuit breaker's state.

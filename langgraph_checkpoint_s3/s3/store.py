@@ -1,8 +1,8 @@
-"""Runs plans: `Store.run` with boto3 on threads, `Store.arun` with aiobotocore as tasks.
+"""Run plans on a bucket: `Store.run` with boto3 in threads, `Store.arun` with aiobotocore in tasks.
 
-Each operation has at most `max_concurrency` requests under way, whatever others do. Both settle a whole batch
-before they go on, throw its first error into the plan, and let the plan ask for what cleans up. What a
-request needs beyond the sending is in `request_state.py`.
+Each operation has at most `max_concurrency` requests under way, whatever others do. Both drivers wait for all
+requests of a batch, then throw its first error into the plan, and send what the plan asks for to clean up.
+The state of single requests is in `request_state.py`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import Any, Final, TypeAlias, TypeVar, cast
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import AccessDeniedError, S3CheckpointError
 from langgraph_checkpoint_s3.s3 import async_client
-from langgraph_checkpoint_s3.s3.coalescing import Joint
+from langgraph_checkpoint_s3.s3.coalescing import Coalescer
 from langgraph_checkpoint_s3.s3.deadline import IdleDeadline
-from langgraph_checkpoint_s3.s3.hedged_call import THREADS, afetch, arace, fetch, race
+from langgraph_checkpoint_s3.s3.hedged_call import THREADS, acall_hedged, afetch, call_hedged, fetch
 from langgraph_checkpoint_s3.s3.request_state import RequestState, SaverState
 from langgraph_checkpoint_s3.s3.requests import Attempted, Body, Call, Failure, Request, Sleep, Tick
 from langgraph_checkpoint_s3.s3.stats import Counts
 from langgraph_checkpoint_s3.s3.sync_client import BotoClient
-from langgraph_checkpoint_s3.s3.thread_pool import Stop, Threads
+from langgraph_checkpoint_s3.s3.thread_pool import Stop, Threads, outcome_of, split
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -35,21 +35,21 @@ _IN_THREADS: Final = (
     "The coroutines run boto3 in threads: aiobotocore isn't installed (the extra `aio`), or a client or "
     "session without an aio_session was handed in"
 )
-_HEAVY: Final = 256 * 1024
-"""Bytes whose encoding or decoding would hold up an event loop for milliseconds."""
-_MOST_THREADS: Final = 256
-"""Threads of one saver, for all of its operations together, besides the callers' own."""
+_BLOCKING_SIZE: Final = 256 * 1024
+"""Bytes whose encoding or decoding would block an event loop for milliseconds."""
+_MAX_THREADS: Final = 256
+"""Threads of one saver for all of its operations, besides the callers' own."""
 
 
 class Store:
-    """One bucket as one saver uses it: its clients, its cache, and how plans run on them.
+    """A saver's bucket: its clients and its state, and the drivers that run plans on them.
 
     Args:
         config: The saver's.
-        user_agent: What to say to the store of who calls.
-        client: A boto3 S3 client of the user's own.
-        session: A `boto3.Session` of the user's own.
-        aio_session: An `aiobotocore` or `aioboto3` session of the user's own.
+        user_agent: The text that is added to the `User-Agent` header.
+        client: A boto3 S3 client passed in by the user.
+        session: A `boto3.Session` passed in by the user.
+        aio_session: An `aiobotocore` or `aioboto3` session passed in by the user.
     """
 
     def __init__(
@@ -62,24 +62,24 @@ class Store:
         aio_session: Any = None,
     ) -> None:
         self.config = config
-        self.shared = SaverState(config)
+        self.saver_state = SaverState(config)
         self._boto = BotoClient(config, user_agent, client, session)
-        # A client or session handed in may know credentials that the default chain doesn't: then
-        # the async methods use it too, in threads, unless there is an asyncio one beside it.
+        # A client or session passed in may have credentials that the default chain doesn't find. So the async
+        # methods use it too, in threads, unless an asyncio session came with it.
         native = aio_session is not None or (client is None and session is None and async_client.available())
         self._aio = async_client.AioClients(config, user_agent, aio_session) if native else None
-        self._threads = Threads(max(_MOST_THREADS, config.max_concurrency), "langgraph-checkpoint-s3")
-        self._racers = Threads(THREADS, "langgraph-checkpoint-s3-race")
-        self._joint = Joint()
+        self._threads = Threads(max(_MAX_THREADS, config.max_concurrency), "langgraph-checkpoint-s3")
+        self._hedge_threads = Threads(THREADS, "langgraph-checkpoint-s3-hedge")
+        self._coalescer = Coalescer()
 
     def run(self, plan: _Plan[T], operation: str = "") -> T:
         """Run a plan to its end, blocking.
 
         Args:
             plan: The plan.
-            operation: What it is called in counts and telemetry; as the plan is, if not said.
+            operation: Its name in counts and telemetry; by default the plan's.
         """
-        with self.shared.operation(operation or name_of(plan)) as counts:
+        with self.saver_state.operation(operation or name_of(plan)) as counts:
             return self._run(plan, counts, None)
 
     async def arun(self, plan: _Plan[T], operation: str = "", *, weight: int = 0) -> T:
@@ -88,31 +88,33 @@ class Store:
         Args:
             plan: The plan.
             operation: As for `run`.
-            weight: About how many bytes its first step has to encode. Steps that encode or decode
-                much are computed in a thread, so that other tasks of the loop go on.
+            weight: About how many bytes its first step encodes. Steps that encode or decode much run in a
+                thread, so that they don't block the loop's other tasks.
         """
-        with self.shared.operation(operation or name_of(plan)) as counts:
+        with self.saver_state.operation(operation or name_of(plan)) as counts:
             return await self._arun(plan, counts, weight)
 
-    def run_joint(self, make: _Make[Item], plan: Callable[[Sequence[Item]], _Plan[None]], name: str) -> None:
-        """Run a plan for an item, together with others that wait meanwhile.
-
-        Args:
-            make: Makes the item, and says whose items may be in one plan.
-            plan: Makes the plan for some items.
-            name: What a call is called in counts and telemetry. What is sent counts with who sends it.
-        """
-        with self.shared.operation(name) as counts:
-            key, item = make()
-            self._joint.run(key, item, lambda items: self._run(plan(items), counts, None))
-
-    async def arun_joint(
+    def run_coalesced(
         self, make: _Make[Item], plan: Callable[[Sequence[Item]], _Plan[None]], name: str
     ) -> None:
-        """`run_joint`, as a coroutine."""
-        with self.shared.operation(name) as counts:
+        """Run one plan for an item and for those of calls that come meanwhile.
+
+        Args:
+            make: Returns a key and the item; items with the same key may be in one plan.
+            plan: Returns the plan for some items.
+            name: The operation's name in counts and telemetry. Requests count for the call that sends them.
+        """
+        with self.saver_state.operation(name) as counts:
             key, item = make()
-            await self._joint.arun(key, item, lambda items: self._arun(plan(items), counts, 0))
+            self._coalescer.run(key, item, lambda items: self._run(plan(items), counts, None))
+
+    async def arun_coalesced(
+        self, make: _Make[Item], plan: Callable[[Sequence[Item]], _Plan[None]], name: str
+    ) -> None:
+        """`run_coalesced`, as a coroutine."""
+        with self.saver_state.operation(name) as counts:
+            key, item = make()
+            await self._coalescer.arun(key, item, lambda items: self._arun(plan(items), counts, 0))
 
     def _run(self, plan: _Plan[T], counts: Counts, stop: Stop | None) -> T:
         answers: list[Any] | None = None
@@ -123,13 +125,13 @@ class Store:
                 if isinstance(step, Ended):
                     return cast("T", step.result)
                 try:
-                    answers, failure = self._settle(step, counts, stop)
+                    answers, failure = self._send_batch(step, counts, stop)
                 except BaseException as error:  # noqa: BLE001  # Ctrl-C between two requests: the plan cleans up
                     answers, failure = [], error
                 if stop is not None:
                     failure = stop.due() or failure
         except S3CheckpointError as error:
-            self.shared.failed(error)
+            self.saver_state.failed(error)
             raise
         finally:
             plan.close()
@@ -137,31 +139,31 @@ class Store:
     async def _arun(self, plan: _Plan[T], counts: Counts, weight: int) -> T:
         clients = self._aio
         if clients is None:
-            self.shared.tell_once(logging.INFO, _IN_THREADS)
+            self.saver_state.log_once(logging.INFO, _IN_THREADS)
             stop = Stop()
             return await self._threads.awaited(functools.partial(self._run, plan, counts, stop), stop.ask)
         answers: list[Any] | None = None
         failure: BaseException | None = None
         try:
             while True:
-                if weight < _HEAVY:
+                if weight < _BLOCKING_SIZE:
                     step = advance(plan, answers, failure)
                 else:
                     step = await _step_in_thread(plan, answers, failure)
                 if isinstance(step, Ended):
                     return cast("T", step.result)
-                answers, failure = await self._asettle(clients, step, counts)
+                answers, failure = await self._asend_batch(clients, step, counts)
                 weight = sum(len(answer.data) for answer in answers if isinstance(answer, Body))
         except S3CheckpointError as error:
-            self.shared.failed(error)
+            self.saver_state.failed(error)
             raise
         finally:
             plan.close()
 
     def close(self) -> None:
-        """Close the blocking client and its threads. They come back with the next use."""
+        """Close the blocking client and its threads. The next use makes new ones."""
         self._threads.close()
-        self._racers.close()
+        self._hedge_threads.close()
         self._boto.close()
 
     async def aclose(self) -> None:
@@ -170,24 +172,24 @@ class Store:
             await self._aio.aclose()
         await asyncio.to_thread(self.close)
 
-    def _settle(
+    def _send_batch(
         self, batch: Sequence[Request[Any]], counts: Counts, stop: Stop | None
     ) -> tuple[list[Any], BaseException | None]:
         if pause := _pause(batch):
             try:
-                self.shared.patience(stop).sleep(pause)
+                self.saver_state.deadline(stop).sleep(pause)
             except BaseException as error:  # noqa: BLE001  # Ctrl-C: thrown into the plan
                 return [], error
-        patience = self.shared.patience(stop)
+        deadline = self.saver_state.deadline(stop)
 
         def send(request: Request[Any]) -> Any:
-            return self._send(request, patience, counts)
+            return self._send(request, deadline, counts)
 
         if len(batch) == 1:
-            return _results([_attempt(send, batch[0])])
+            return split([outcome_of(send, batch[0])])
         return self._threads.each(send, batch, self.config.max_concurrency)
 
-    async def _asettle(
+    async def _asend_batch(
         self, clients: async_client.AioClients, batch: Sequence[Request[Any]], counts: Counts
     ) -> tuple[list[Any], BaseException | None]:
         if pause := _pause(batch):
@@ -195,103 +197,103 @@ class Store:
                 await asyncio.sleep(pause)
             except BaseException as error:  # noqa: BLE001  # cancelled: thrown into the plan
                 return [], error
-        patience = self.shared.patience()
+        deadline = self.saver_state.deadline()
         if len(batch) == 1:
             try:
-                return [await self._asend(clients, batch[0], patience, counts)], None
+                return [await self._asend(clients, batch[0], deadline, counts)], None
             except BaseException as error:  # noqa: BLE001  # thrown into the plan
                 return [], error
         limit = asyncio.Semaphore(self.config.max_concurrency)
 
         async def send(request: Request[Any]) -> Any:
             async with limit:
-                return await self._asend(clients, request, patience, counts)
+                return await self._asend(clients, request, deadline, counts)
 
         tasks = [asyncio.ensure_future(send(request)) for request in batch]
         try:
             await asyncio.wait(tasks)
-        except BaseException as error:  # noqa: BLE001  # cancelled: what has begun is settled all the same
+        except BaseException as error:  # noqa: BLE001  # cancelled: no request outlives the batch
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             return [], error
-        return _results([_attempt(_result, task) for task in tasks])
+        return split([outcome_of(task.result) for task in tasks])
 
-    def _send(self, request: Request[Any], patience: IdleDeadline, counts: Counts) -> Any:
+    def _send(self, request: Request[Any], deadline: IdleDeadline, counts: Counts) -> Any:
         if isinstance(request, Attempted):
             try:
-                return self._send(request.request, patience, counts)
+                return self._send(request.request, deadline, counts)
             except S3CheckpointError as error:
                 return Failure(error)
-        patience.check()
+        deadline.check()
         if isinstance(request, Call):
             return request.function()
         if isinstance(request, (Tick, Sleep)):
-            return self.shared.tick() if isinstance(request, Tick) else None
-        exchange = RequestState(self.shared, request, patience, counts)
-        if exchange.settled:  # by the cache: no client is needed
-            return exchange.answer
-        with self.shared.making():
-            client, wire = self._boto.get()
-        while not exchange.settled:
-            patience.check()
-            send = functools.partial(fetch, client, *exchange.call(wire))
+            return self.saver_state.tick() if isinstance(request, Tick) else None
+        state = RequestState(self.saver_state, request, deadline, counts)
+        if state.done:  # by the cache: there may be no client yet
+            return state.answer
+        with self.saver_state.creating_client():
+            client, translator = self._boto.get()
+        while not state.done:
+            deadline.check()
+            send = functools.partial(fetch, client, *state.prepare(translator))
             try:
-                exchange.succeeded(wire, *race(self._racers, exchange, send))
-            except Exception as error:  # noqa: BLE001  # judged by the exchange
+                state.succeeded(translator, *call_hedged(self._hedge_threads, state, send))
+            except Exception as error:  # noqa: BLE001  # classified by the state
                 try:
-                    patience.sleep(exchange.failed(error))
+                    deadline.sleep(state.failed(error))
                 except AccessDeniedError as refusal:
                     if refusal.unauthenticated:
                         self._boto.refused(client)
                     raise
-        return exchange.answer
+        return state.answer
 
     async def _asend(
-        self, clients: async_client.AioClients, request: Request[Any], patience: IdleDeadline, counts: Counts
+        self, clients: async_client.AioClients, request: Request[Any], deadline: IdleDeadline, counts: Counts
     ) -> Any:
         if isinstance(request, Attempted):
             try:
-                return await self._asend(clients, request.request, patience, counts)
+                return await self._asend(clients, request.request, deadline, counts)
             except S3CheckpointError as error:
                 return Failure(error)
         if isinstance(request, Call):
             return await asyncio.to_thread(request.function)
         if isinstance(request, (Tick, Sleep)):
-            return self.shared.tick() if isinstance(request, Tick) else None
-        exchange = RequestState(self.shared, request, patience, counts)
-        if exchange.settled:
-            return exchange.answer
-        with self.shared.making():
-            client, wire = await clients.get()
-        while not exchange.settled:
-            send = functools.partial(afetch, client, *exchange.call(wire))
+            return self.saver_state.tick() if isinstance(request, Tick) else None
+        state = RequestState(self.saver_state, request, deadline, counts)
+        if state.done:
+            return state.answer
+        with self.saver_state.creating_client():
+            client, translator = await clients.get()
+        while not state.done:
+            send = functools.partial(afetch, client, *state.prepare(translator))
             try:
-                exchange.succeeded(wire, *await arace(exchange, send))
-            except Exception as error:  # noqa: BLE001  # judged by the exchange
+                state.succeeded(translator, *await acall_hedged(state, send))
+            except Exception as error:  # noqa: BLE001  # classified by the state
                 try:
-                    await asyncio.sleep(exchange.failed(error))
+                    await asyncio.sleep(state.failed(error))
                 except AccessDeniedError as refusal:
                     if refusal.unauthenticated:
                         await clients.refused(client)
                     raise
-        return exchange.answer
+        return state.answer
 
 
 def _pause(batch: Sequence[Request[Any]]) -> float:
-    """Return for how many seconds a batch waits before it is sent."""
+    """Return the seconds that a batch waits before it is sent."""
     plain = (request.request if isinstance(request, Attempted) else request for request in batch)
     return max((request.seconds for request in plain if isinstance(request, Sleep)), default=0.0)
 
 
 def name_of(plan: Any) -> str:
-    """What a plan is called by default."""
+    """Return a plan's name, for counts and telemetry."""
     return str(getattr(plan, "__name__", "plan")).strip("_")
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A plan's result. `StopIteration` itself can't leave a coroutine or a future."""
+    """The result of a plan that has ended. A coroutine or future can't raise `StopIteration` for it."""
 
     result: Any
 
@@ -301,7 +303,13 @@ def advance(
     answers: list[Any] | None,
     failure: BaseException | None,
 ) -> Sequence[Request[Any]] | Ended:
-    """Send a plan what it waits for, on to its next batch or its end."""
+    """Run a plan to its next batch or its end.
+
+    Args:
+        plan: The plan.
+        answers: The answers to its last batch; `None` before the first.
+        failure: The error to throw into it instead.
+    """
     try:
         if failure is not None:
             return plan.throw(failure)
@@ -315,7 +323,7 @@ async def _step_in_thread(
     answers: list[Any] | None,
     failure: BaseException | None,
 ) -> Sequence[Request[Any]] | Ended:
-    """`advance`, without holding up the loop."""
+    """`advance`, in a thread."""
     thread = asyncio.ensure_future(asyncio.to_thread(advance, plan, answers, failure))
     try:
         return await asyncio.shield(thread)
@@ -324,20 +332,3 @@ async def _step_in_thread(
         if thread.exception() is None and not isinstance(thread.result(), Ended):
             return advance(plan, None, cancelled)
         raise
-
-
-def _attempt(function: Any, argument: Any) -> tuple[Any, BaseException | None]:
-    try:
-        return function(argument), None
-    except BaseException as error:  # noqa: BLE001  # thrown into the plan
-        return None, error
-
-
-def _results(pairs: Sequence[tuple[Any, BaseException | None]]) -> tuple[list[Any], BaseException | None]:
-    """A settled batch: its answers, and the first error of one that failed."""
-    failure = next((error for _, error in pairs if error is not None), None)
-    return [answer for answer, _ in pairs], failure
-
-
-def _result(future: asyncio.Future[Any]) -> Any:
-    return future.result()

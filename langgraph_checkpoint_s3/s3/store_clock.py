@@ -1,7 +1,7 @@
-"""The store's clock, as the `Date` of its answers tells it.
+"""The store's clock, known from the `Date` header of its responses.
 
-`LastModified` is the store's time. What is compared with it, or with what other machines wrote, has to be the
-store's time too, however wrong this machine's clock is.
+`LastModified` is the store's time. A time that is compared with it, or with times that other machines wrote,
+has to be the store's as well, however wrong this machine's clock is.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Any, Final
 
 _SECOND: Final = 1_000_000_000
 _SAME: Final = 2 * _SECOND
-"""What a `Date` can't tell: it has whole seconds, and servers of one store differ a little."""
+"""Differences below this are ignored: a `Date` has whole seconds, and a store's servers differ a little."""
 
 
 class StoreClock:
-    """The time by the store's clock, in ns since 1970; this machine's until an answer has come.
+    """The time by the store's clock, in ns since 1970; this machine's until the first response.
 
     Attributes:
         local: This machine's clock.
-        ahead: By how much the store's is ahead of it, in ns. Less than 2 s count as nothing.
+        ahead: The store's time minus this machine's, in ns. Less than 2 s count as 0.
     """
 
     def __init__(self) -> None:
@@ -33,18 +33,19 @@ class StoreClock:
         self._range = (-sys.maxsize, sys.maxsize)
 
     def __call__(self) -> int:
-        """The time."""
+        """Return the time."""
         return self.local() + self.ahead
 
     def heard(self, response: object, seconds: float) -> None:
-        """Take an answer's `Date` into account, if it says one.
+        """Take a response's `Date` into account, if it has one.
 
-        It was written while the request was under way. So the difference is known to within that time and
-        a second, better with each answer. The least that it can be is taken: a slow answer is no wrong clock.
+        The store wrote it while the request was under way. So each response bounds the difference of the
+        clocks, by the request's time and a second; the bounds of all responses are intersected. The smallest
+        difference within them counts, so that a slow response isn't taken for a wrong clock.
 
         Args:
-            response: What botocore makes of an answer.
-            seconds: How long ago its request was sent.
+            response: The response, as botocore parsed it.
+            seconds: The time since its request was sent.
         """
         date = _date(response)
         if not date or date == self._last:
@@ -57,7 +58,7 @@ class StoreClock:
         now = self.local()
         least, most = said - now, said + _SECOND - now + int(seconds * _SECOND)
         known_least, known_most = self._range
-        if least <= known_most and known_least <= most:  # or one of the clocks was set
+        if least <= known_most and known_least <= most:  # otherwise one of the clocks was set: begin anew
             least, most = max(least, known_least), min(most, known_most)
         self._range = least, most
         difference = max(least, 0) or min(most, 0)
@@ -65,14 +66,14 @@ class StoreClock:
 
 
 def since_boot() -> float:
-    """Return seconds from some moment on, including the time for which the machine was suspended."""
+    """Return the monotonic time in seconds, including time that the machine was suspended."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
 
 
 def date_of(response: object) -> datetime | None:
-    """The store's time when it answered, if it says one."""
+    """Return the store's time of a response; `None` if it has none."""
     date = _date(response)
     try:
         moment = parsedate_to_datetime(date) if date else None

@@ -21,27 +21,27 @@ from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.fork_safety import held_up, leave_to_parent, renew_after_fork
 from langgraph_checkpoint_s3.request_timeout import limit_connections
 from langgraph_checkpoint_s3.s3.deadline import see, stop_circling, watch
-from langgraph_checkpoint_s3.s3.translate import Wire, md5_of
+from langgraph_checkpoint_s3.s3.translate import Translator, md5_of
 from langgraph_checkpoint_s3.validation import is_aws
 
 DEFAULT_REGION: Final = "us-east-1"
 _PAYER: Final = "x-amz-request-payer"
 _SPARE_CONNECTIONS: Final = 256
-"""Besides one operation's own: LangGraph calls a saver from many threads and tasks at once."""
+"""Connections beyond one operation's: LangGraph calls a saver from many threads and tasks at once."""
 
 
 def client_arguments(config: S3Config, user_agent: str) -> dict[str, Any]:
-    """The arguments of `create_client` but for the client library's own `Config` class."""
+    """Return the arguments of `create_client`, with `config` as a dictionary for the library's `Config`."""
     config = config.placed()
     by_path = bool(config.endpoint_url) if config.force_path_style is None else config.force_path_style
     s3: dict[str, Any] = {"addressing_style": "path"} if by_path else {}
-    if config.force_path_style is False:  # with an address of its own, botocore's default is the path
+    if config.force_path_style is False:  # botocore's default for a custom endpoint is the path style
         s3["addressing_style"] = "virtual"
     if config.use_accelerate:
         s3["use_accelerate_endpoint"] = True
     settings: dict[str, Any] = {
         "s3": s3,
-        # The default mode, legacy, takes 10 s to give up on a persistent SlowDown; this one 1.4 s.
+        # The default mode, legacy, gives up on a persistent SlowDown after 10 s; standard after 1.4 s.
         "retries": {"mode": "standard", "total_max_attempts": config.max_attempts},
         "connect_timeout": config.connect_timeout,
         "read_timeout": config.read_timeout,
@@ -52,9 +52,9 @@ def client_arguments(config: S3Config, user_agent: str) -> dict[str, Any]:
 
 
 def parse_timestamp(text: Any) -> datetime:
-    """Parse S3's timestamps, of which a LIST page has a thousand.
+    """Parse a timestamp of S3's. A LIST page has a thousand.
 
-    With it instead of dateutil a page takes a third to a half of the CPU time.
+    With this instead of dateutil a page takes a third to a half of the CPU time.
     """
     try:
         return datetime.fromisoformat(text.replace("Z", "+00:00"))
@@ -66,19 +66,19 @@ def parse_timestamp(text: Any) -> datetime:
 
 
 def drop_expect(model: Any, params: Mapping[str, Any], **_: Any) -> None:
-    """Send a PUT's body at once rather than after a round trip's `100 Continue`.
+    """Remove a PUT's `Expect: 100-continue`, which costs a round trip before the body is sent.
 
-    The parts of an upload keep it: they are large enough for an early refusal to pay.
+    Parts of an upload keep it: they are large enough to profit from an early refusal.
     """
     if model.name == "PutObject":
         params["headers"].pop("Expect", None)
 
 
 def add_md5(model: Any, params: Mapping[str, Any], **_: Any) -> None:
-    """Send `Content-MD5` where a checksum is required, for other stores than AWS.
+    """Send `Content-MD5` where a checksum is required, to other stores than AWS.
 
-    botocore sends a CRC instead since 1.36, and stores that aren't so new refuse that (`MissingContentMD5`):
-    MinIO until January 2025, say, every DeleteObjects.
+    Since 1.36 botocore sends a CRC instead, which older stores refuse (`MissingContentMD5`). MinIO, for
+    example, refused every DeleteObjects until January 2025.
     """
     body = params["body"]
     if model.http_checksum.get("requestChecksumRequired") and isinstance(body, bytes):
@@ -88,12 +88,12 @@ def add_md5(model: Any, params: Mapping[str, Any], **_: Any) -> None:
 
 
 def ease_checksums(client: Any, session: Any) -> None:
-    """Ask another store than AWS for checksums only where they're required, unless somebody said otherwise.
+    """Use checksums with other stores than AWS only where they're required, unless the user set otherwise.
 
     Some stores reject the trailing checksum, or answer a range with the whole object's.
 
     Args:
-        client: A client of our own making: it knows what address all of AWS's settings led to.
+        client: A client made here. It knows the address that all of AWS's settings led to.
         session: The session that made it.
     """
     if is_aws(client.meta.endpoint_url):
@@ -109,41 +109,41 @@ def ease_checksums(client: Any, session: Any) -> None:
 
 @functools.cache
 def model_loader() -> Any:
-    """The service models of botocore, parsed once a process: most of what making a client costs."""
+    """Return the loader of botocore's service models, whose parsing is most of a client's cost."""
     from botocore.session import Session
 
     return Session().get_component("data_loader")
 
 
 def prepare(session: Any) -> None:
-    """Adapt a session of our own making, before it makes a client."""
+    """Adapt a session made here, before it makes a client."""
     session.register_component("data_loader", model_loader())
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_timestamp)
 
 
 def name_client(session: Any, settings: dict[str, Any]) -> None:
-    """Say who calls once a client: botocore otherwise puts its `User-Agent` together twice for each request.
+    """Set the `User-Agent` once a client: botocore otherwise composes it twice for each request.
 
-    That is a tenth of a request's CPU time. The text is the session's own; what it leaves out is a list of
-    the features that a request uses, and an application's name for itself: who has set one keeps botocore's.
+    That is a tenth of a request's CPU time. The text is the session's own, without the list of features that
+    a request uses. Where the user has set an application's name, botocore's composition stays, for the name.
     """
     if not session.get_config_variable("user_agent_appid"):
         settings["user_agent"] = session.user_agent()
 
 
 def sign_with_version_4(signature_version: Any, **_: Any) -> str | None:
-    """Sign URLs with version 4, as requests are: botocore's default for URLs is version 2 in old regions."""
+    """Sign URLs with version 4, as requests are: in old regions botocore's default for URLs is version 2."""
     return "s3v4-query" if signature_version in ("v4-query", "s3v4-query") else None
 
 
 def sign_for_the_region(context: Any, **_: Any) -> None:
-    """Sign URLs for the region's address: for a day, AWS redirects from the global one to a new bucket's."""
+    """Sign URLs for the region's address: AWS redirects the global one during a new bucket's first day."""
     if isinstance(context, dict) and context.get("is_presign_request"):
         context["use_global_endpoint"] = False
 
 
 def sign_payer(request: Any, **_: Any) -> None:
-    """Say in a signed URL's query who pays: who follows it sends no headers."""
+    """Put `x-amz-request-payer` into a signed URL's query: its clients send no headers of ours."""
     payer = request.headers.get(_PAYER) if request.context.get("is_presign_request") else None
     if payer:
         del request.headers[_PAYER]
@@ -151,7 +151,7 @@ def sign_payer(request: Any, **_: Any) -> None:
 
 
 def tune(client: Any, session: Any) -> None:
-    """Adapt a client of our own making; those that users hand in stay as they are, but for `listen`."""
+    """Adapt a client made here. One that a user passed in stays as it is, except for `listen`."""
     ease_checksums(client, session)
     events = client.meta.events
     listen(client)
@@ -167,27 +167,29 @@ def tune(client: Any, session: Any) -> None:
 
 
 def listen(client: Any) -> None:
-    """See what a client is answered while a saver calls it. What others do with it doesn't change."""
+    """Register the handlers that note a client's responses. They do nothing unless a saver calls it."""
     events = client.meta.events
     events.register_last("before-parse.s3", see, unique_id="langgraph-checkpoint-s3-see")
     events.register_first("needs-retry.s3", stop_circling, unique_id="langgraph-checkpoint-s3-circle")
 
 
-def wire_of(config: S3Config, client: Any) -> Wire:
-    """The wire format for a client."""
-    # Where no checksum goes with each object, an MD5 does: buckets with Object Lock want either.
+def translator_for(config: S3Config, client: Any) -> Translator:
+    """Return the translator for a client."""
+    # Buckets with Object Lock require a checksum or an MD5 with each object.
     md5 = client.meta.config.request_checksum_calculation == "when_required"
-    return Wire(config, client.meta.endpoint_url, client.meta.region_name, credentials_of(client), md5=md5)
+    return Translator(
+        config, client.meta.endpoint_url, client.meta.region_name, credentials_of(client), md5=md5
+    )
 
 
 class BotoClient:
-    """The client and its wire format, made on first use, and anew in a forked process.
+    """The client and its translator, made on first use, and again in a forked process.
 
     Args:
         config: The saver's.
-        user_agent: What to say to the store of who calls.
-        client: A client of the user's own, to use as it is.
-        session: A `boto3.Session` of the user's own, to make the client from.
+        user_agent: The text that is added to the `User-Agent` header.
+        client: A client passed in by the user, which is used as it is.
+        session: A `boto3.Session` passed in by the user, to make the client with.
     """
 
     def __init__(self, config: S3Config, user_agent: str, client: Any = None, session: Any = None) -> None:
@@ -195,20 +197,20 @@ class BotoClient:
         self._user_agent = user_agent
         self._given = client
         self._session = session
-        self._made: tuple[Any, Wire] | None = None
+        self._made: tuple[Any, Translator] | None = None
         self.after_fork()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Leave the client to the parent, whose connections it has. One that was handed in stays."""
+        """Leave the client to the parent, whose connections it has. A user's client stays."""
         self._lock = threading.Lock()
         self._seldom = Seldom()
         if self._made is not None and self._given is None:
             leave_to_parent(self._made)
             self._made = None
 
-    def get(self) -> tuple[Any, Wire]:
-        """The client and its wire format."""
+    def get(self) -> tuple[Any, Translator]:
+        """Return the client and its translator."""
         made = self._made
         if made is None:
             with self._lock:
@@ -218,19 +220,19 @@ class BotoClient:
                         client = self._given or self._make()
                     if client is self._given:
                         listen(client)
-                    made = self._made = (client, wire_of(self._config, client))
+                    made = self._made = (client, translator_for(self._config, client))
         return made
 
     def refused(self, client: Any) -> None:
         """Look for other credentials before the next request: this client's were refused, or it has none."""
         look_again(client)
-        if self._session is not None and lacks_credentials(client):  # the session found none then
+        if self._session is not None and lacks_credentials(client):  # the session had none
             with self._lock:
                 if self._made is not None and self._made[0] is client and self._seldom.may():
                     self._made = None
 
     def close(self) -> None:
-        """Close the client's connections, if it is of our own making. The next use makes a new one."""
+        """Close the client's connections, unless it is a user's. The next use makes a new client."""
         with self._lock:
             made, self._made = self._made, None
         if made is not None and self._given is None:

@@ -1,8 +1,8 @@
-"""OpenTelemetry's spans and metrics of a saver's operations, where the application uses OpenTelemetry.
+"""OpenTelemetry spans and metrics of a saver's operations, where the application uses OpenTelemetry.
 
-Nothing is imported for it: who exports telemetry has imported `opentelemetry` before, and for everybody else
-looking that up is all that it takes. `docs/telemetry.md` lists what there is. No thread's name, key or
-value is in any of it, and no error's text.
+An application that exports telemetry has imported `opentelemetry` already. In all others this module only
+looks that up, and imports nothing. `docs/telemetry.md` lists the spans and metrics. They hold no thread's
+name, no key or value, and no error's text.
 """
 
 from __future__ import annotations
@@ -10,20 +10,21 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from langgraph_checkpoint_s3.s3.stats import Counts
+from langgraph_checkpoint_s3.aws import Seldom
+from langgraph_checkpoint_s3.s3.stats import Counts, Number
 from langgraph_checkpoint_s3.version import __version__
 
 logger = logging.getLogger("langgraph_checkpoint_s3")
 
 SCOPE: Final = "langgraph_checkpoint_s3"
-"""What spans, metrics and attributes are called by, and the instrumentation's own name."""
+"""The instrumentation's name, and the prefix of the names of metrics and attributes."""
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-_COUNTERS: Final = {
+_COUNTERS: Final[Mapping[Number, tuple[str, str]]] = {
     "cache_hits": ("{read}", "Reads that the cache answered."),
     "retries": ("{request}", "Requests that were sent again."),
     "hedges": ("{request}", "Slow reads that were sent a second time."),
@@ -35,7 +36,7 @@ _COUNTERS: Final = {
 
 
 class Instruments:
-    """The tracer and the metrics' instruments. They follow whichever providers the application sets."""
+    """The tracer and the metrics' instruments, of the application's providers."""
 
     def __init__(self) -> None:
         from opentelemetry import metrics, trace
@@ -50,13 +51,13 @@ class Instruments:
         except TypeError:  # before version 1.30
             self.duration = meter.create_histogram(*named)
         self.requests = meter.create_counter(f"{SCOPE}.requests", "{request}", "Requests to S3.")
-        self.counters = {
+        self.counters: dict[str, Any] = {
             name: meter.create_counter(f"{SCOPE}.{name}", unit, description)
             for name, (unit, description) in _COUNTERS.items()
         }
 
     def measure(self, operation: str, seconds: float, counts: Counts, error: str | None) -> None:
-        """Record what an operation came to."""
+        """Record the metrics of an operation that has ended."""
         named = {f"{SCOPE}.operation": operation}
         self.duration.record(seconds, named if error is None else {**named, "error.type": error})
         for kind, number in counts.requests.items():
@@ -67,58 +68,63 @@ class Instruments:
 
 
 _instruments: Instruments | None = None
-_unusable = False
+_retry: Seldom | None = None
+"""Limits further tries after a failed one, such as while `opentelemetry` is still being imported."""
 
 
 def instruments() -> Instruments | None:
-    """Them, if the application uses OpenTelemetry."""
-    global _instruments, _unusable  # noqa: PLW0603  # one for the process
-    if _instruments is None and not _unusable and sys.modules.get("opentelemetry.trace") is not None:
+    """Return the process's instruments, if the application uses OpenTelemetry."""
+    global _instruments, _retry  # noqa: PLW0603  # one for the process
+    if _instruments is not None or sys.modules.get("opentelemetry.trace") is None:
+        return _instruments
+    if _retry is None or _retry.may():
         try:
             _instruments = Instruments()
-        except Exception:
-            _unusable = True  # no checkpoint is lost for want of a metric
-            logger.warning("OpenTelemetry can't be used: there are no spans and metrics", exc_info=True)
+        except Exception:  # no checkpoint is lost for want of a metric
+            if _retry is None:
+                _retry = Seldom()
+                _retry.may()
+                logger.warning("OpenTelemetry can't be used: there are no spans and metrics", exc_info=True)
     return _instruments
 
 
 @contextmanager
 def operation(name: str, bucket: str, all: Counts) -> Iterator[Counts]:
-    """An operation runs meanwhile, within a span if there are any.
+    """Count an operation, within a span if the application uses OpenTelemetry.
 
     Args:
-        name: The operation's.
-        bucket: The bucket that it is about.
+        name: The operation's name.
+        bucket: The bucket's name.
         all: The counts of all operations.
 
     Yields:
         The operation's own counts.
     """
-    counts, told, error = Counts(all), instruments(), None
+    counts, used, error = Counts(all), instruments(), None
     begun = time.perf_counter()
     try:
-        if told is None:
+        if used is None:
             yield counts
         else:
-            with _span(told, name, bucket, counts):
+            with _span(used, name, bucket, counts):
                 yield counts
     except BaseException as caught:
         error = caught
         raise
     finally:
         all.ended(name, error)
-        if told is not None:
+        if used is not None:
             kind = None if error is None else type(error).__name__
-            told.measure(name, time.perf_counter() - begun, counts, kind)
+            used.measure(name, time.perf_counter() - begun, counts, kind)
 
 
 @contextmanager
-def _span(told: Instruments, name: str, bucket: str, counts: Counts) -> Iterator[None]:
+def _span(used: Instruments, name: str, bucket: str, counts: Counts) -> Iterator[None]:
     attributes = {"rpc.system": "aws-api", "rpc.service": "S3", "aws.s3.bucket": bucket}
-    # An error's text may hold a value: what a serializer raises does, for one.
-    with told.tracer.start_as_current_span(
+    # OpenTelemetry would record the error's text, which may hold a value: a serializer's errors do.
+    with used.tracer.start_as_current_span(
         f"S3Saver.{name}",
-        kind=told.kind,
+        kind=used.kind,
         attributes=attributes,
         record_exception=False,
         set_status_on_exception=False,
@@ -127,7 +133,7 @@ def _span(told: Instruments, name: str, bucket: str, counts: Counts) -> Iterator
             yield
         except BaseException as error:
             span.set_attribute("error.type", type(error).__name__)
-            span.set_status(told.failed, type(error).__name__)
+            span.set_status(used.failed, type(error).__name__)
             raise
         finally:
             if span.is_recording():
@@ -135,7 +141,7 @@ def _span(told: Instruments, name: str, bucket: str, counts: Counts) -> Iterator
 
 
 def _attributes(counts: Counts) -> dict[str, Any]:
-    """What a span says of an operation's counts."""
+    """Return a span's attributes for an operation's counts."""
     found: dict[str, Any] = {f"{SCOPE}.requests": counts.requests.total()}
     found |= {f"{SCOPE}.requests.{kind}": number for kind, number in counts.requests.items()}
     return found | {f"{SCOPE}.{name}": number for name, number in counts.numbers.items()}

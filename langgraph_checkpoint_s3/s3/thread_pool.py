@@ -1,8 +1,8 @@
-"""Threads for requests that are sent at once: begun when they are needed, and gone when they aren't.
+"""A thread pool for concurrent requests. Threads start when they are needed, and end when they are idle.
 
-Who waits here may be interrupted at any moment: Ctrl-C reaches the main thread between any two steps. So who
-waits takes no lock that a thread needs in order to end, and counts nothing: what is done is written down
-where it can be looked up again, and `SimpleQueue` only wakes who looks.
+Ctrl-C may interrupt the waiting main thread between any two steps. So a waiting thread holds no lock that a
+worker needs in order to end, and keeps no counters that an interrupt could leave wrong. Each call's outcome
+is recorded where it can be looked up again; a `SimpleQueue` only wakes the waiting thread.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from langgraph_checkpoint_s3.fork_safety import renew_after_fork
 
 T = TypeVar("T")
 Outcome: TypeAlias = "tuple[Any, BaseException | None]"
-"""What came of a call: what it returned, or its error."""
+"""The outcome of a call: its result, or its error."""
 
 logger = logging.getLogger("langgraph_checkpoint_s3")
 
@@ -31,12 +31,12 @@ IDLE: Final = 10.0
 
 
 class Threads:
-    """Some threads, made when they are needed. They hold up neither a process's end nor a fork.
+    """A pool of daemon threads. They delay neither the process's end nor a fork.
 
     Args:
-        most: How many at most; who comes later waits.
-        name: What their names begin with.
-        idle: Seconds after which one without work ends.
+        most: The most threads; further jobs wait.
+        name: The prefix of the threads' names.
+        idle: Seconds after which an idle thread ends.
     """
 
     def __init__(self, most: int, name: str, idle: float = IDLE) -> None:
@@ -48,14 +48,14 @@ class Threads:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Have none: the parent's aren't here."""
+        """Begin without threads: the parent's don't exist here."""
         self._lock = threading.Lock()
         self._workers: set[_Worker] = set()
         self._idle: list[_Worker] = []
         self._waiting: deque[Callable[[], object]] = deque()
 
     def start(self, job: Callable[[], object]) -> None:
-        """Call a function in one of them, which must not raise.
+        """Call a function in a thread. It must not raise.
 
         Raises:
             RuntimeError: There can be no more threads, or the interpreter is ending.
@@ -81,18 +81,18 @@ class Threads:
     def each(
         self, function: Callable[[T], Any], items: Sequence[T], most: int
     ) -> tuple[list[Any], BaseException | None]:
-        """Call a function with each item, some of them at once, and wait until all of that is settled.
+        """Call a function with each item, some at once, and wait for all calls.
 
-        This thread does its share. So all of it is done also where there are no threads left.
+        The calling thread makes calls too, so all are made even if no thread can be started.
 
         Args:
             function: The function.
             items: The items.
-            most: How many calls are under way at once, at most.
+            most: The most calls at once.
 
         Returns:
-            What the calls returned, and the error of the first that failed. Who is interrupted gets that as
-            the error, once those calls are settled that had begun; the others aren't made.
+            The results, and the error of the first call that failed. If the calling thread is interrupted,
+            that is the error, once the calls that had begun have ended; the others aren't made.
         """
         batch = _Batch(function, items, min(most, len(items)) - 1)
         try:
@@ -104,24 +104,24 @@ class Threads:
             batch.work(interruptible=True)
             batch.end(drop=False)
             return batch.results()
-        except BaseException as error:  # noqa: BLE001  # Ctrl-C: it is told once all is settled
+        except BaseException as error:  # noqa: BLE001  # Ctrl-C: returned once all calls have ended
             batch.drop()
             return [], error
 
     async def awaited(self, function: Callable[[], T], stop: Callable[[], None]) -> T:
-        """Call a function in one of them, and wait for it.
+        """Call a function in a thread, and await it.
 
         Args:
             function: The function.
-            stop: Asks it to stop, when this is cancelled. It is waited for all the same.
+            stop: Asks the function to stop, when this is cancelled. Its end is awaited all the same.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Outcome] = loop.create_future()
 
         def job() -> None:
-            outcome = _attempt(function)
+            outcome = outcome_of(function)
             with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits
-                loop.call_soon_threadsafe(_tell, done, outcome)
+                loop.call_soon_threadsafe(_set_outcome, done, outcome)
 
         self.start(partial(copy_context().run, job))
         cancelled: asyncio.CancelledError | None = None
@@ -140,7 +140,7 @@ class Threads:
         return returned
 
     def close(self) -> None:
-        """Wait for what they do, and end them. They come back with the next use."""
+        """Wait for the threads' jobs, and end the threads. The next use starts new ones."""
         with self._lock:
             workers, self._workers = self._workers, set()
             idle, self._idle = self._idle, []
@@ -149,12 +149,12 @@ class Threads:
             for worker in idle:
                 worker.box.put(None)
         for worker in workers:
-            # One that is only being started has its job after this, and ends by itself then.
+            # A thread that is just being started takes its job after this, and then ends by itself.
             if worker.thread is not threading.current_thread() and worker.thread.ident is not None:
                 worker.thread.join()
 
     def next_job(self, worker: _Worker) -> Callable[[], object] | None:
-        """Wait for a thread's next job; `None` is its end."""
+        """Wait for a thread's next job; `None` ends the thread."""
         with self._lock:
             if self._waiting:
                 return self._waiting.popleft()
@@ -169,7 +169,7 @@ class Threads:
             if worker in self._idle:
                 self._idle.remove(worker)
             with contextlib.suppress(Empty):
-                return worker.box.get_nowait()  # it has come just now
+                return worker.box.get_nowait()  # it came between the timeout and the lock
             self._workers.discard(worker)
         return None
 
@@ -179,7 +179,7 @@ class Threads:
 
 
 class _Worker:
-    """A thread, and where its next job comes."""
+    """A thread, and the box for its next job."""
 
     def __init__(self, pool: Threads, name: str, job: Callable[[], object]) -> None:
         self.box: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
@@ -195,15 +195,16 @@ class _Worker:
                 job()
             except BaseException:
                 logger.exception("A thread's job failed")
-            del job  # and what it holds, while the thread waits
+            del job  # frees its data while the thread waits
             job = self._pool.next_job(self)
 
 
 class _Batch:
-    """Calls that are settled together, by the thread that waits for them and by helpers.
+    """Calls that the waiting thread and its helpers make together.
 
-    A helper that begins says so in `_begun`, once and for all. So does who waits, in its place, of one that
-    is to begin no more. Whoever is there first counts: `dict.setdefault` is one step.
+    `_begun` records for each helper whether it has begun, by `dict.setdefault`, which is atomic. A helper
+    enters `True` when it begins. The waiting thread enters `False` for helpers that haven't, so that they
+    don't begin later. The first entry counts.
     """
 
     def __init__(self, function: Callable[[Any], Any], items: Sequence[Any], helpers: int) -> None:
@@ -214,10 +215,10 @@ class _Batch:
         self._helpers = range(helpers)
         self._begun: dict[int, bool] = {}
         self._ended: set[int] = set()
-        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._woken: SimpleQueue[None] = SimpleQueue()
 
     def helpers(self) -> list[Callable[[], object]]:
-        """Make what helps, to be called in other threads."""
+        """Return the helpers, to be called in other threads."""
         return [partial(copy_context().run, self._help, number) for number in self._helpers]
 
     def work(self, *, interruptible: bool = False) -> None:
@@ -227,7 +228,7 @@ class _Batch:
                 number = self._todo.popleft()
             except IndexError:
                 return
-            outcome = _attempt(partial(self._function, self._items[number]))
+            outcome = outcome_of(self._function, self._items[number])
             self._outcomes[number] = outcome
             if interruptible and outcome[1] is not None and not isinstance(outcome[1], Exception):
                 raise outcome[1]
@@ -236,16 +237,16 @@ class _Batch:
         """Wait until no call is under way.
 
         Args:
-            drop: Whether calls that haven't begun are dropped.
+            drop: Whether to drop calls that haven't begun.
         """
         if drop:
             self._todo.clear()
         begun = [number for number in self._helpers if self._begun.setdefault(number, False)]
         while not self._ended.issuperset(begun):
-            self._bell.get()
+            self._woken.get()
 
     def drop(self) -> None:
-        """Drop the calls to come, and wait for those under way, however often this is interrupted."""
+        """Drop the calls to come, and wait for those under way, even if this is interrupted again."""
         while True:
             with contextlib.suppress(BaseException):
                 self.end(drop=True)
@@ -253,9 +254,7 @@ class _Batch:
 
     def results(self) -> tuple[list[Any], BaseException | None]:
         """Return the results of all calls, and the first error."""
-        outcomes = [self._outcomes[number] for number in range(len(self._items))]
-        failure = next((error for _, error in outcomes if error is not None), None)
-        return [answer for answer, _ in outcomes], failure
+        return split([self._outcomes[number] for number in range(len(self._items))])
 
     def _help(self, number: int) -> None:
         if not self._begun.setdefault(number, True):
@@ -264,47 +263,54 @@ class _Batch:
             self.work()
         finally:
             self._ended.add(number)
-            self._bell.put(None)
+            self._woken.put(None)
 
 
 class Stop:
-    """Asks a plan that runs in a thread to stop: it is told so once, at its next step, and may clean up."""
+    """A request to stop a plan that runs in a thread. It is raised once; the plan may then clean up."""
 
     def __init__(self) -> None:
         self._asked = threading.Event()
-        self._told = False
+        self._raised = False
 
     def ask(self) -> None:
-        """Ask it to stop."""
+        """Ask the plan to stop."""
         self._asked.set()
 
     def due(self) -> asyncio.CancelledError | None:
-        """Give what to tell the plan now, if anything; it is told then."""
-        if self._told or not self._asked.is_set():
+        """Return the error to throw into the plan, the first time after `ask`."""
+        if self._raised or not self._asked.is_set():
             return None
-        self._told = True
+        self._raised = True
         return asyncio.CancelledError()
 
     def check(self) -> None:
-        """Raise `CancelledError` if a request shouldn't be sent any more."""
-        if self._asked.is_set() and not self._told:
+        """Raise `CancelledError` between `ask` and `due`. After that, the plan's clean-up may send."""
+        if self._asked.is_set() and not self._raised:
             raise asyncio.CancelledError
 
     def sleep(self, seconds: float) -> None:
-        """Wait for some seconds, or until it is asked to stop."""
-        if self._told:
+        """Wait for some seconds, or until `ask`."""
+        if self._raised:
             threading.Event().wait(seconds)
         else:
             self._asked.wait(seconds)
 
 
-def _tell(done: asyncio.Future[Outcome], outcome: Outcome) -> None:
+def _set_outcome(done: asyncio.Future[Outcome], outcome: Outcome) -> None:
     if not done.done():
         done.set_result(outcome)
 
 
-def _attempt(function: Callable[[], Any]) -> Outcome:
+def outcome_of(function: Callable[..., Any], *arguments: Any) -> Outcome:
+    """Call a function."""
     try:
-        return function(), None
+        return function(*arguments), None
     except BaseException as error:  # noqa: BLE001  # thrown into the plan
         return None, error
+
+
+def split(outcomes: Sequence[Outcome]) -> tuple[list[Any], BaseException | None]:
+    """Return the results of calls, and the first error."""
+    failure = next((error for _, error in outcomes if error is not None), None)
+    return [result for result, _ in outcomes], failure

@@ -1,22 +1,31 @@
-"""Says requests in botocore's words and reads its answers. Shared by both clients; no I/O."""
+"""Requests as arguments of botocore, and botocore's responses as answers. Shared by both clients; no I/O.
+
+Each request type has one entry (`register`): a function for its arguments, and one that checks its response
+and reads it. Those of the admin requests are in `admin_translate.py`, which is imported for them only.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode
 
 from botocore import xform_name
 
 from langgraph_checkpoint_s3.config import S3Config
-from langgraph_checkpoint_s3.s3.answer_checks import NotAnAnswer, Received, check
-from langgraph_checkpoint_s3.s3.botocore_fields import deletion, etag, of_version
+from langgraph_checkpoint_s3.s3.answer_checks import (
+    InvalidResponse,
+    Received,
+    need,
+    need_body,
+    need_page,
+)
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
     AgedBody,
@@ -27,6 +36,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     CreateBucket,
     CreateUpload,
     DeleteObjects,
+    Deletion,
     Done,
     Entry,
     GetObject,
@@ -42,38 +52,68 @@ from langgraph_checkpoint_s3.s3.requests import (
 from langgraph_checkpoint_s3.s3.store_clock import date_of
 from langgraph_checkpoint_s3.validation import is_aws
 
-if TYPE_CHECKING:
-    from langgraph_checkpoint_s3.s3.admin_requests import Sign, Signed
+A = TypeVar("A")
+R = TypeVar("R", bound=Request[Any])
+_Arguments: TypeAlias = dict[str, Any]
 
-OPERATIONS: Final[Mapping[type[Request[Any]], str]] = {
-    PutObject: "PutObject",
-    CompareAndSwap: "PutObject",
-    GetWithAge: "GetObject",
-    GetObject: "GetObject",
-    HeadObject: "HeadObject",
-    ListObjects: "ListObjectsV2",
-    DeleteObjects: "DeleteObjects",
-    CopyObject: "CopyObject",
-    CreateUpload: "CreateMultipartUpload",
-    UploadPart: "UploadPart",
-    CompleteUpload: "CompleteMultipartUpload",
-    AbortUpload: "AbortMultipartUpload",
-    CreateBucket: "CreateBucket",
-}
-"""For each of a saver's requests, S3's name of the operation."""
+UNNAMED: Final = "Unnamed"
+"""Stands in for S3's error code of a key that the answer to a deletion doesn't mention."""
 
 _TOTAL: Final = re.compile(r"/(\d+)$")
+_TRANSIENT: Final = frozenset(
+    {
+        *("InternalError", "InternalServerError", "InternalFailure", "ServiceUnavailable", "Unavailable"),
+        *("SlowDown", "Throttling", "ThrottlingException", "RequestThrottled", "RequestThrottledException"),
+        *("RequestLimitExceeded", "BandwidthLimitExceeded", "TooManyRequests", "TooManyRequestsException"),
+        *("RequestTimeout", "RequestTimeoutException", "OperationTimedOut", "OperationAborted"),
+        *("ConditionalRequestConflict", "500", "502", "503", "504", UNNAMED),
+    }
+)
 
 
-class Wire:
-    """The settings that go with requests to one bucket, for one client.
+@dataclass(slots=True)
+class Response:
+    """A client's response.
+
+    Attributes:
+        fields: The response, as botocore parsed it; of a signed URL, its text.
+        data: The body, if it is an object's.
+        received: Facts about the response before it was parsed, where they are known.
+    """
+
+    fields: Any
+    data: bytes = b""
+    received: Received | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """How requests of one type are sent, and their responses read.
+
+    Attributes:
+        arguments: Returns the arguments of the client's method.
+        answer: Checks a response, and returns the answer.
+    """
+
+    arguments: Callable[[Translator, Any], _Arguments]
+    answer: Callable[[Translator, Any, Response], Any]
+
+
+class Translator:
+    """Translates requests to one bucket for one client, and the responses to them.
 
     Args:
         config: The saver's.
         endpoint_url: The address that the client really uses.
         region: The client's region.
         credentials: The client's credentials, where they can be seen.
-        md5: Whether an MD5 goes with what is written, for want of another checksum.
+        md5: Whether an MD5 is sent with each body, for want of another checksum.
+
+    Attributes:
+        bucket: The arguments that name the bucket.
+        common: The arguments of every request to objects: `bucket`, and who pays.
+        new: The arguments of every request that creates an object: encryption, class, tags.
+        owner: The account that the bucket has to belong to.
     """
 
     def __init__(
@@ -85,153 +125,89 @@ class Wire:
         *,
         md5: bool = False,
     ) -> None:
+        # Checked once more: only the client knows whether its address is AWS's.
+        config.check_names(on_aws=is_aws(endpoint_url))
+        self.region = region
+        self.credentials = credentials
+        self.owner = config.expected_bucket_owner
+        self.bucket = {"Bucket": config.bucket}
+        if self.owner:
+            self.bucket["ExpectedBucketOwner"] = self.owner
+        self.payer = {"RequestPayer": "requester"} if config.requester_pays else {}
+        self.common: _Arguments = self.bucket | self.payer
+        self.new = self.common | _new_object(config)
         self._md5 = md5
-        self._region = region
-        self._credentials = credentials
-        self._bucket = {"Bucket": config.bucket}
-        if config.expected_bucket_owner:
-            self._bucket["ExpectedBucketOwner"] = config.expected_bucket_owner
-        self._payer = {"RequestPayer": "requester"} if config.requester_pays else {}
-        config.check_names(on_aws=is_aws(endpoint_url))  # whatever the settings alone had one think
-        self._new = _new_object(config)
-        self._copied = {**self._new, "TaggingDirective": "REPLACE"} if config.object_tags else self._new
-        self._owner = config.expected_bucket_owner
 
-    def arguments(self, request: Request[Any], *, conditional: bool = True) -> dict[str, Any]:
-        """The arguments of the client's method. `conditional` says whether the store knows conditions."""
-        if type(request) not in OPERATIONS:
-            from langgraph_checkpoint_s3.s3 import admin_translate  # for those who use it alone
-
-            return admin_translate.arguments(request, self._bucket, self._payer)
-        arguments: dict[str, Any] = self._bucket | self._payer
-        match request:
-            case PutObject(key, body):
-                arguments |= self._new | {"Key": key, "Body": body} | _condition(request, conditional)
-                arguments |= self._summed(body)
-            case CompareAndSwap(key, body, expected):
-                arguments |= self._new | {"Key": key, "Body": body} | _expecting(expected)
-                arguments |= self._summed(body)
-                arguments.pop("StorageClass", None)  # it lives for seconds, and must be readable at once
-            case GetWithAge(key):
-                arguments |= {"Key": key} | _range(0, GetWithAge.MOST)
-            case GetObject(key, _, first, length, _, version):
-                arguments |= {"Key": key} | _range(first, length) | of_version(version)
-            case HeadObject(key):
-                arguments |= {"Key": key}
-            case ListObjects():
-                arguments |= _listing(request)
-            case DeleteObjects(keys):
-                arguments |= {"Delete": {"Objects": [{"Key": key} for key in keys]}}
-            case CopyObject(source, target, version):
-                arguments |= self._copied | {"Key": target}
-                copied = {"Bucket": self._bucket["Bucket"], "Key": source} | of_version(version)
-                arguments["CopySource"] = copied
-                if self._owner:
-                    arguments["ExpectedSourceBucketOwner"] = self._owner
-            case CreateUpload(key):
-                arguments |= self._new | {"Key": key}
-            case UploadPart(key, upload_id, number, body):
-                arguments |= {"Key": key, "UploadId": upload_id, "PartNumber": number, "Body": _file(body)}
-                arguments |= self._summed(body)
-            case CompleteUpload(key, upload_id, etags):
-                parts = [{"ETag": etag, "PartNumber": number} for number, etag in enumerate(etags, start=1)]
-                arguments |= {"Key": key, "UploadId": upload_id, "MultipartUpload": {"Parts": parts}}
-                arguments |= _condition(request, conditional)
-            case AbortUpload(key, upload_id):
-                arguments |= {"Key": key, "UploadId": upload_id}
-            case CreateBucket():
-                arguments = _new_bucket(self._bucket["Bucket"], self._region)
-        return arguments
-
-    def _summed(self, body: bytes | memoryview) -> dict[str, str]:
-        """The MD5 of what is written, where no other checksum goes with it."""
-        digest = md5_of(body) if self._md5 else None
-        return {"ContentMD5": digest} if digest else {}
-
-    def answer(
-        self,
-        request: Request[Any],
-        response: Mapping[str, Any],
-        data: bytes,
-        received: Received | None = None,
-    ) -> Any:
-        """Return what a response means, once it is known to be S3's.
+    def arguments(self, request: Request[Any], *, conditional: bool = True) -> _Arguments:
+        """Return the arguments of the client's method.
 
         Args:
             request: The request.
-            response: The response, as botocore parsed it.
-            data: Its body, where that is an object's.
-            received: What was seen of it before it was parsed.
+            conditional: Whether the store knows conditional writes; without, conditions are left out.
+        """
+        if not conditional and isinstance(request, (PutObject, CompleteUpload)):
+            request = replace(request, only_new=False, expected=None)
+        return _codec_of(request).arguments(self, request)
+
+    def answer(
+        self,
+        request: Request[A],
+        fields: Mapping[str, Any],
+        data: bytes,
+        received: Received | None = None,
+    ) -> A:
+        """Check that a response is S3's, and return the answer that it is.
+
+        Args:
+            request: The request.
+            fields: The response, as botocore parsed it.
+            data: Its body, if that is an object's.
+            received: Facts about the response before it was parsed.
 
         Raises:
-            NotAnAnswer: It isn't S3's answer to the request.
-            Unlike: It is a list, and not as S3 lists.
-            NotSupportedError: The store takes the request for another one.
+            InvalidResponse: It isn't S3's response to the request.
+            UnsupportedListing: It is a list, but not in S3's order.
+            NotSupportedError: The store took the request for another one.
         """
         try:
-            check(request, response, data)
-            return self._read(request, response, data, received)
+            # An unchecked cast: the table is keyed by type, so mypy can't relate a codec's answer to `A`.
+            answer: A = _codec_of(request).answer(self, request, Response(fields, data, received))
         except KeyError as missing:
-            raise NotAnAnswer(f"it has no {missing.args[0]}") from missing
+            raise InvalidResponse(f"it has no {missing.args[0]}") from missing
+        return answer
 
-    def _read(
-        self, request: Request[Any], response: Mapping[str, Any], data: bytes, received: Received | None
-    ) -> Any:
-        match request:
-            case GetObject():
-                return Body(data, etag(response), _size(response, data))
-            case GetWithAge():
-                return AgedBody(data, etag(response), _age(response))
-            case PutObject() | CompareAndSwap() | HeadObject() | CompleteUpload():
-                return Stored(etag(response), date_of(response))
-            case CopyObject():
-                return Stored(etag(response.get("CopyObjectResult", {})))
-            case ListObjects():
-                return _page(response)
-            case DeleteObjects(keys):
-                return deletion(response, [(key, None) for key in keys])
-            case CreateUpload():
-                return response["UploadId"]
-            case UploadPart():
-                return response["ETag"]
-            case CreateBucket() | AbortUpload():
-                return Done()
-        return self._admin_answer(request, response, received)
-
-    def _admin_answer(
-        self, request: Request[Any], response: Mapping[str, Any], received: Received | None
-    ) -> Any:
-        from langgraph_checkpoint_s3.s3 import admin_translate
-        from langgraph_checkpoint_s3.s3.admin_requests import InspectBucket, Sign
-
-        if isinstance(request, Sign):
-            return self._signed(request, response)
-        answer = admin_translate.answer(request, response, received)
-        return replace(answer, client_region=self._region) if isinstance(request, InspectBucket) else answer
-
-    def _signed(self, request: Sign, url: Any) -> Signed:
-        from langgraph_checkpoint_s3.s3.admin_requests import Signed
-
-        # What botocore refreshes knows when it ends; other temporary credentials don't.
-        ends_within = getattr(self._credentials, "refresh_needed", None)
-        if ends_within is not None and getattr(self._credentials, "end_is_known", True):
-            return Signed(url, bool(ends_within(request.seconds)))
-        return Signed(url, temporary="X-Amz-Security-Token=" in url)
+    def body(self, body: bytes | memoryview) -> _Arguments:
+        """Return the arguments for a body: itself, and its MD5 where no other checksum is sent with it."""
+        digest = md5_of(body) if self._md5 else None
+        return {"Body": body, "ContentMD5": digest} if digest else {"Body": body}
 
 
-def operation_of(request: Request[Any]) -> str:
-    """S3's name of the operation that a request is."""
-    known = OPERATIONS.get(type(request))
-    if known is not None:
-        return known
-    from langgraph_checkpoint_s3.s3 import admin_translate
+CODECS: Final[dict[type[Request[Any]], Codec]] = {}
+"""The codecs of a saver's requests; `admin_translate.py` has the others."""
 
-    return admin_translate.operation(request)
+
+def _codec_of(request: Request[Any]) -> Codec:
+    codec = CODECS.get(type(request))
+    if codec is None:
+        from langgraph_checkpoint_s3.s3 import admin_translate  # a saver's process doesn't need it
+
+        codec = admin_translate.CODECS[type(request)]
+    return codec
+
+
+def register(
+    codecs: dict[type[Request[Any]], Codec],
+    request: type[R],
+    arguments: Callable[[Translator, R], _Arguments],
+    answer: Callable[[Translator, R, Response], object],
+) -> None:
+    """Add a request type's codec. See `Codec`."""
+    codecs[request] = Codec(arguments, answer)
 
 
 def method_of(request: Request[Any]) -> str:
-    """The client's method for a request."""
-    name: str = xform_name(operation_of(request))
+    """Return the name of the client's method for a request."""
+    name: str = xform_name(request.operation)
     return name
 
 
@@ -244,10 +220,53 @@ def md5_of(body: bytes | memoryview) -> str | None:
     return base64.b64encode(digest).decode()
 
 
-def _new_object(config: S3Config) -> dict[str, Any]:
+def is_transient(code: str) -> bool:
+    """Return whether an error code of one key in a deletion is worth another try."""
+    return code in _TRANSIENT
+
+
+def of_version(version: str | None) -> dict[str, str]:
+    """Return the argument that names a version."""
+    return {} if version is None else {"VersionId": version}
+
+
+def etag(fields: Mapping[str, Any]) -> str:
+    """Return the ETag without quotes, which some stores leave out."""
+    return str(fields.get("ETag", "")).strip('"')
+
+
+def deletion(fields: Mapping[str, Any], targets: Iterable[tuple[str, str | None]]) -> Deletion:
+    """Return the keys that DeleteObjects didn't delete.
+
+    The request asks S3 to name deleted keys too, since silence about a key is no evidence.
+
+    Args:
+        fields: The response.
+        targets: The keys to delete, each with its version or `None`.
+
+    Raises:
+        InvalidResponse: It names none of them.
+    """
+    failed = [
+        (str(error.get("Key")), str(error.get("Code")), str(error.get("Message")))
+        for error in fields.get("Errors", ())
+    ]
+    named = {(item.get("Key"), item.get("VersionId")) for item in fields.get("Deleted", ())}
+    if not failed and not named:
+        raise InvalidResponse("it names nothing that was deleted, or that failed to be")
+    refused = {key for key, _, _ in failed}
+    failed += [
+        (key, UNNAMED, "the store doesn't say whether it was")
+        for key, version in targets
+        if not (key in refused or (key, version) in named or (key, None) in named)
+    ]
+    return Deletion(tuple(failed))
+
+
+def _new_object(config: S3Config) -> _Arguments:
     mode = config.server_side_encryption
     # S3 encrypts everything anyway. A header would override the bucket's default, which may be a key in KMS.
-    arguments: dict[str, Any] = {} if mode in ("auto", "off") else {"ServerSideEncryption": mode}
+    arguments: _Arguments = {} if mode in ("auto", "off") else {"ServerSideEncryption": mode}
     if config.kms_key_id:
         arguments["SSEKMSKeyId"] = config.kms_key_id
     if config.bucket_key_enabled is not None:
@@ -260,29 +279,13 @@ def _new_object(config: S3Config) -> dict[str, Any]:
     return arguments
 
 
-def _new_bucket(bucket: str, region: str | None) -> dict[str, Any]:
-    if region in (None, "us-east-1", "aws-global"):
-        return {"Bucket": bucket}
-    return {"Bucket": bucket, "CreateBucketConfiguration": {"LocationConstraint": region}}
-
-
-def _condition(request: PutObject | CompleteUpload, conditional: bool) -> dict[str, str]:
-    there = conditional and (request.only_new or request.expected is not None)
-    return _expecting(request.expected) if there else {}
+def _condition(request: PutObject | CompleteUpload) -> dict[str, str]:
+    return _expecting(request.expected) if request.only_new or request.expected is not None else {}
 
 
 def _expecting(expected: str | None) -> dict[str, str]:
     # Ceph compares the bare text; the others take an ETag with or without its quotes.
     return {"IfNoneMatch": "*"} if expected is None else {"IfMatch": expected}
-
-
-def _age(response: Mapping[str, Any]) -> float | None:
-    headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    try:
-        age: float = (parsedate_to_datetime(headers["date"]) - response["LastModified"]).total_seconds()
-    except (KeyError, TypeError, ValueError):
-        return None
-    return age
 
 
 def _range(first: int, length: int | None) -> dict[str, str]:
@@ -291,18 +294,91 @@ def _range(first: int, length: int | None) -> dict[str, str]:
     return {"Range": f"bytes={first}-{first + length - 1}"}
 
 
-def _listing(request: ListObjects) -> dict[str, Any]:
-    arguments: dict[str, Any] = {"Prefix": request.prefix, "MaxKeys": request.max_keys}
-    if request.token is not None:
-        arguments["ContinuationToken"] = request.token
-    elif request.start_after is not None:
-        arguments["StartAfter"] = request.start_after
-    if request.delimiter is not None:
-        arguments["Delimiter"] = request.delimiter
+def _stored(_: Translator, __: Request[Any], response: Response) -> Stored:
+    need(response.fields, "ETag")
+    return Stored(etag(response.fields), date_of(response.fields))
+
+
+def _done(_: Translator, __: Request[Any], ___: Response) -> Done:
+    return Done()
+
+
+register(
+    CODECS,
+    PutObject,
+    lambda to, put: {**to.new, "Key": put.key, **to.body(put.body), **_condition(put)},
+    _stored,
+)
+
+
+def _swap_arguments(to: Translator, swap: CompareAndSwap) -> _Arguments:
+    arguments = {**to.new, "Key": swap.key, **to.body(swap.body), **_expecting(swap.expected)}
+    arguments.pop("StorageClass", None)  # a lease lives for seconds, and must be readable at once
     return arguments
 
 
-def _page(response: Mapping[str, Any]) -> Page:
+register(CODECS, CompareAndSwap, _swap_arguments, _stored)
+
+
+def _body(_: Translator, get: GetObject, response: Response) -> Body:
+    fields, data = response.fields, response.data
+    need(fields, "ETag")
+    need_body(get.first, get.length, fields, data)
+    total = _TOTAL.search(fields.get("ContentRange") or "")
+    return Body(data, etag(fields), int(total[1]) if total else len(data))
+
+
+register(
+    CODECS,
+    GetObject,
+    lambda to, get: {
+        **to.common,
+        "Key": get.key,
+        **_range(get.first, get.length),
+        **of_version(get.version),
+    },
+    _body,
+)
+
+
+def _aged_body(_: Translator, __: GetWithAge, response: Response) -> AgedBody:
+    fields = response.fields
+    need(fields, "ETag")
+    need_body(0, GetWithAge.MOST, fields, response.data)
+    headers = fields.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    age: float | None
+    try:
+        age = (parsedate_to_datetime(headers["date"]) - fields["LastModified"]).total_seconds()
+    except (KeyError, TypeError, ValueError):
+        age = None
+    return AgedBody(response.data, etag(fields), age)
+
+
+register(
+    CODECS,
+    GetWithAge,
+    lambda to, get: {**to.common, "Key": get.key, **_range(0, GetWithAge.MOST)},
+    _aged_body,
+)
+
+register(CODECS, HeadObject, lambda to, head: {**to.common, "Key": head.key}, _stored)
+
+
+def _list_arguments(to: Translator, listing: ListObjects) -> _Arguments:
+    arguments: _Arguments = {**to.common, "Prefix": listing.prefix, "MaxKeys": listing.max_keys}
+    if listing.token is not None:
+        arguments["ContinuationToken"] = listing.token
+    elif listing.start_after is not None:
+        arguments["StartAfter"] = listing.start_after
+    if listing.delimiter is not None:
+        arguments["Delimiter"] = listing.delimiter
+    return arguments
+
+
+def _page(_: Translator, listing: ListObjects, response: Response) -> Page:
+    fields = response.fields
+    need(fields, "IsTruncated", "Name", "KeyCount")
+    need_page(listing, fields)
     return Page(
         tuple(
             Entry(
@@ -312,21 +388,100 @@ def _page(response: Mapping[str, Any]) -> Page:
                 item["LastModified"],
                 item.get("StorageClass") or "STANDARD",
             )
-            for item in response.get("Contents", ())
+            for item in fields.get("Contents", ())
         ),
-        tuple(item["Prefix"] for item in response.get("CommonPrefixes", ())),
-        response.get("NextContinuationToken") if response.get("IsTruncated", True) else None,
+        tuple(item["Prefix"] for item in fields.get("CommonPrefixes", ())),
+        fields.get("NextContinuationToken") if fields.get("IsTruncated", True) else None,
     )
 
 
-def _file(body: bytes | memoryview) -> BytesIO:
-    """A part as botocore would wrap it. Of one that shares its bytes aiohttp would make a second copy."""
+register(CODECS, ListObjects, _list_arguments, _page)
+
+register(
+    CODECS,
+    DeleteObjects,
+    lambda to, delete: {**to.common, "Delete": {"Objects": [{"Key": key} for key in delete.keys]}},
+    lambda _, delete, response: deletion(response.fields, [(key, None) for key in delete.keys]),
+)
+
+
+def _copy_arguments(to: Translator, copy: CopyObject) -> _Arguments:
+    source = {"Bucket": to.bucket["Bucket"], "Key": copy.source, **of_version(copy.version)}
+    arguments = {**to.new, "Key": copy.target, "CopySource": source}
+    if "Tagging" in arguments:
+        arguments["TaggingDirective"] = "REPLACE"
+    if to.owner:
+        arguments["ExpectedSourceBucketOwner"] = to.owner
+    return arguments
+
+
+def _copied(_: Translator, __: CopyObject, response: Response) -> Stored:
+    result = response.fields.get("CopyObjectResult") or {}
+    need(result, "ETag")
+    return Stored(etag(result))
+
+
+register(CODECS, CopyObject, _copy_arguments, _copied)
+
+
+def _upload_id(_: Translator, __: CreateUpload, response: Response) -> str:
+    need(response.fields, "UploadId")
+    return str(response.fields["UploadId"])
+
+
+register(CODECS, CreateUpload, lambda to, create: {**to.new, "Key": create.key}, _upload_id)
+
+
+def _part_arguments(to: Translator, part: UploadPart) -> _Arguments:
+    upload = {"Key": part.key, "UploadId": part.upload_id, "PartNumber": part.number}
+    # A file, as botocore would make of it. Of one that shares its bytes aiohttp would make a second copy.
     file = BytesIO()
-    file.write(body)
+    file.write(part.body)
     file.seek(0)
-    return file
+    return {**to.common, **upload, **to.body(part.body), "Body": file}
 
 
-def _size(response: Mapping[str, Any], data: bytes) -> int:
-    match = _TOTAL.search(response.get("ContentRange") or "")
-    return int(match[1]) if match else len(data)
+def _part_etag(_: Translator, __: UploadPart, response: Response) -> str:
+    need(response.fields, "ETag")
+    return str(response.fields["ETag"])
+
+
+register(CODECS, UploadPart, _part_arguments, _part_etag)
+
+
+def _complete_arguments(to: Translator, complete: CompleteUpload) -> _Arguments:
+    parts = [{"ETag": etag, "PartNumber": number} for number, etag in enumerate(complete.etags, start=1)]
+    upload = {"Key": complete.key, "UploadId": complete.upload_id, "MultipartUpload": {"Parts": parts}}
+    return {**to.common, **upload, **_condition(complete)}
+
+
+def _completed(_: Translator, __: CompleteUpload, response: Response) -> Stored:
+    need(response.fields, "ETag", "Location", "Bucket", "Key")  # some stores name no ETag
+    return Stored(etag(response.fields), date_of(response.fields))
+
+
+register(CODECS, CompleteUpload, _complete_arguments, _completed)
+
+
+def _aborted(_: Translator, __: AbortUpload, response: Response) -> Done:
+    if response.fields.get("ResponseMetadata", {}).get("HTTPStatusCode", 204) != 204:
+        raise InvalidResponse("its status isn't 204")
+    return Done()
+
+
+register(
+    CODECS,
+    AbortUpload,
+    lambda to, abort: {**to.common, "Key": abort.key, "UploadId": abort.upload_id},
+    _aborted,
+)
+
+
+def _create_arguments(to: Translator, _: CreateBucket) -> _Arguments:
+    arguments: _Arguments = {"Bucket": to.bucket["Bucket"]}
+    if to.region not in (None, "us-east-1", "aws-global"):
+        arguments["CreateBucketConfiguration"] = {"LocationConstraint": to.region}
+    return arguments
+
+
+register(CODECS, CreateBucket, _create_arguments, _done)

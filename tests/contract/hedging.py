@@ -17,7 +17,7 @@ def learn(saver: S3Saver, seconds: float, *, saved: float | None = 10) -> None:
 
     `None` is as many as it takes: where the machine is busy, reads are slow that nobody slows down.
     """
-    hedges = saver._store.shared.hedges
+    hedges = saver._store.saver_state.hedges
     for kind in KINDS:
         for _ in range(LEAST):
             hedges.answered(kind, seconds)

@@ -117,7 +117,7 @@ class TestNothingBlocks:
             await saver.asetup()
             config = await saver.aput(at(), checkpoint({"raw": noise(6 * MIB)}), metadata(), {})
             await saver.aput_writes(config, [("a", 1)], "task")
-            saver._store.shared.cache.clear()
+            saver._store.saver_state.cache.clear()
             assert await saver.aget_tuple(at())
             assert [shown async for shown in saver.alist(at(), filter={"x": 1})] == []
             await saver.aget_delta_channel_history(config=at(), channels=["a"])

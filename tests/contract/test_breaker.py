@@ -14,7 +14,7 @@ def test_an_open_circuit_sends_nothing_until_one_request_gets_through(
     make_calls: MakeCalls, place: Place
 ) -> None:
     calls = make_calls(max_attempts=1, circuit_breaker=2, operation_timeout=None)
-    clock = calls.saver._store.shared.clock = Clock()
+    clock = calls.saver._store.saver_state.clock = Clock()
     place.front.fail("*", Answer(503, "SlowDown"), times=3)
     for _ in range(2):
         with pytest.raises(StorageUnavailableError, match="SlowDown"):
@@ -43,8 +43,8 @@ def test_what_the_store_answers_opens_nothing(make_calls: MakeCalls, place: Plac
         with pytest.raises(AccessDeniedError):
             calls.get_tuple(at())
     assert calls.saver.stats().circuit == "closed"
-    clock = calls.saver._store.shared.clock = Clock()
-    calls.saver._store.shared.breaker.failed()
+    clock = calls.saver._store.saver_state.clock = Clock()
+    calls.saver._store.saver_state.breaker.failed()
     clock.now += 10
     place.front.fail("*", Answer(403, "AccessDenied"))
     with pytest.raises(AccessDeniedError):

@@ -43,7 +43,7 @@ def use(calls: Calls) -> None:
     calls.put_writes(config, [("a", 1)], "task")
     assert calls.get_tuple(at()).pending_writes == [("task", "a", 1)]
     assert len(calls.list(at())) == 1
-    calls.saver._store.shared.cache.clear()
+    calls.saver._store.saver_state.cache.clear()
     assert calls.get_tuple(at())
     calls.delete_thread("thread")
 
@@ -191,7 +191,7 @@ class TestForks:
             asyncio.run(use())
             saver.put(at("parent"), checkpoint(), metadata(), {})
             assert list(saver.list(None))
-            saver._store.shared.cache.clear()
+            saver._store.saver_state.cache.clear()
             children = []
             for number in range(3):
                 pid = os.fork()

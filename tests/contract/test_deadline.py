@@ -15,7 +15,7 @@ from tests.contract.support import Calls, MakeCalls, Place
 
 def a_second_each(calls: Calls, place: Place) -> None:
     """Each request that arrives takes a second of the operations' clock, whatever the machine's says."""
-    calls.saver._store.shared.clock = lambda: float(len(place.front.log))
+    calls.saver._store.saver_state.clock = lambda: float(len(place.front.log))
 
 
 @pytest.fixture

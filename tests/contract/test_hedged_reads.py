@@ -66,7 +66,7 @@ def test_what_hangs_is_answered_by_a_second_request(
         assert connections_in_use(calls) == 0
     released.set()
     calls.saver.close()
-    assert not [each for each in threading.enumerate() if "race" in each.name]
+    assert not [each for each in threading.enumerate() if "hedge" in each.name]
     assert calls.get_tuple(at()).checkpoint["channel_values"] == values
 
 

@@ -21,6 +21,7 @@ from opentelemetry.trace import StatusCode
 
 from langgraph_checkpoint_s3 import BucketNotFoundError, S3Saver, StorageUnavailableError
 from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.aws import Seldom
 from langgraph_checkpoint_s3.s3 import telemetry
 from langgraph_checkpoint_s3.s3.stats import Counts
 from tests.contract.front import Answer
@@ -329,12 +330,26 @@ class TestOtherVersions:
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        monkeypatch.setattr(telemetry, "_unusable", False)
+        monkeypatch.setattr(telemetry, "_retry", None)
         monkeypatch.delattr(metrics, "get_meter")
         saver = make_saver()
         build_thread(saver)
         assert saver.get_tuple(at())
         assert caplog.text.count("OpenTelemetry can't be used") == 1
+        assert not ended(spans)
+
+    def test_a_failed_start_is_tried_again(
+        self, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = [0.0]
+        monkeypatch.setattr(telemetry, "Seldom", lambda: Seldom(lambda: now[0]))
+        monkeypatch.setattr(telemetry, "_retry", None)
+        with monkeypatch.context() as broken:
+            broken.delattr(metrics, "get_meter")
+            assert telemetry.instruments() is None
+        assert telemetry.instruments() is None  # not at once
+        now[0] += Seldom.SECONDS
+        assert telemetry.instruments() is not None
         assert not ended(spans)
 
 

@@ -87,7 +87,7 @@ class OnServer(S3Saver):
     def close(self) -> None:
         """Close its threads. The clients serve other tests."""
         self._store._threads.close()
-        self._store._racers.close()
+        self._store._hedge_threads.close()
 
 
 class InMemory(OnServer):

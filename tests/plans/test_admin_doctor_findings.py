@@ -179,11 +179,11 @@ class TestAStoreThatDoesLess:
         assert report.ok
         assert [record.levelname for record in caplog.records] == ["WARNING"], "it is said once"
         store: Any = saver._store
-        assert not store.shared.conditional, "the saver asks for none any more, as after setup()"
+        assert not store.saver_state.conditional, "the saver asks for none any more, as after setup()"
 
     def test_one_that_refuses_conditions(self, fake: OddS3) -> None:
         def hook(moment: Moment, request: Request[Any]) -> None:
-            if moment == "before" and getattr(request, "only_new", False) and store.shared.conditional:
+            if moment == "before" and getattr(request, "only_new", False) and store.saver_state.conditional:
                 raise client_error("NotImplemented", 501, request)
 
         saver = make_saver(fake)
@@ -192,7 +192,7 @@ class TestAStoreThatDoesLess:
         report = S3Admin(saver).check()
         assert report["writes"].status == "ok"
         assert report["conditional writes"].status == report["conditional uploads"].status == "not supported"
-        assert not store.shared.conditional
+        assert not store.saver_state.conditional
 
     def test_one_that_has_been_mended(self, fake: OddS3) -> None:
         fake.plain = True
@@ -202,7 +202,7 @@ class TestAStoreThatDoesLess:
         fake.plain = False
         assert admin.check()["conditional writes"].status == "ok"
         store: Any = saver._store
-        assert store.shared.conditional
+        assert store.saver_state.conditional
 
     def test_one_that_ignores_them_in_a_bucket_with_versions(self, fake: OddS3) -> None:
         on(fake)

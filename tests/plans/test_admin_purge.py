@@ -217,7 +217,7 @@ class TestPurging:
         saver = make_saver(fake)
         family(saver)
         get(saver, place("t"))
-        shared = saver._store.shared
+        shared = saver._store.saver_state
         assert shared.cache.lru.size
         assert shared.states.size
         admin = S3Admin(saver)

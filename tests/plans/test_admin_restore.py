@@ -199,7 +199,7 @@ class TestRestoring:
         assert shown(get(saver, place("t"))) != first
         admin.restore_checkpoint_version("t", "1", data_of(admin, "1")[1])
         assert shown(get(saver, place("t"))) == first
-        assert saver._store.shared.states.size > 0  # of what was just read
+        assert saver._store.saver_state.states.size > 0  # of what was just read
         child = step(saver, "2", get(saver, place("t")).checkpoint, n=1)
         assert get(make_saver(fake), place("t")).checkpoint["channel_values"] == child["channel_values"]
 

@@ -26,7 +26,7 @@ SKEWS = [timedelta(0), 2 * HOUR, -2 * HOUR, 24 * 365 * HOUR]
 def skewed(saver: S3Saver, fake: FakeS3, by: timedelta) -> S3Saver:
     """Set the clock of a saver's machine wrong."""
     store: Any = saver._store
-    store.shared.store_time.local = lambda: int((fake.now + by).timestamp() * 1_000_000_000)
+    store.saver_state.store_time.local = lambda: int((fake.now + by).timestamp() * 1_000_000_000)
     return saver
 
 

@@ -80,7 +80,7 @@ def test_each_request_of_a_taking_may_fail(
 def test_one_that_took_long_and_cannot_be_renewed_is_given_back(
     fake: FakeS3, saver: S3Saver, time: Time, asynchronous: bool
 ) -> None:
-    saver._store.shared.compares = True
+    saver._store.saver_state.compares = True
     swaps = []
 
     def slow(moment: str, request: Request[Any]) -> None:

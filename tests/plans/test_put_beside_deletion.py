@@ -401,7 +401,7 @@ class Process:
                     for number in reversed(numbers) if self.backwards else numbers:
                         if waits(batch[number]):
                             yield
-                        [served[number]], failure = self.store._settle([batch[number]])
+                        [served[number]], failure = self.store._send_batch([batch[number]])
                         assert failure is None
                         self.at[name].append((next(times), batch[number]))
                     answers = [served[number] for number in numbers]

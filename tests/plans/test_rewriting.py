@@ -183,7 +183,7 @@ def test_a_store_that_cannot_compare_gets_a_plain_put(
     saver = make_saver(fake, sizes=sizes)
 
     def refuse(request: Request[Any]) -> None:
-        if saver._store.shared.conditional:
+        if saver._store.saver_state.conditional:
             raise client_error(code, status, request)
 
     fake.hook = at_the_rewriting(refuse, times=99)

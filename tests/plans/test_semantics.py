@@ -22,7 +22,7 @@ from langgraph_checkpoint_s3 import (
 from langgraph_checkpoint_s3.format.serialization import COALESCE_BELOW
 from langgraph_checkpoint_s3.plans import put as put_plans
 from langgraph_checkpoint_s3.plans.transfer import Sizes
-from langgraph_checkpoint_s3.s3.coalescing import LANES
+from langgraph_checkpoint_s3.s3.coalescing import MAX_SENDING
 from langgraph_checkpoint_s3.s3.requests import (
     CreateUpload,
     GetObject,
@@ -226,7 +226,7 @@ def test_what_several_tasks_wrote_is_copied_and_deleted_with_the_rest(fake: Fake
     assert not fake.objects
 
 
-@pytest.mark.parametrize("calls", [LANES, LANES + 1, 50])
+@pytest.mark.parametrize("calls", [MAX_SENDING, MAX_SENDING + 1, 50])
 def test_many_at_once_are_a_handful_of_objects(fake: FakeS3, calls: int) -> None:
     saver = make_saver(fake)
     config = put(saver, "1")
@@ -237,7 +237,7 @@ def test_many_at_once_are_a_handful_of_objects(fake: FakeS3, calls: int) -> None
         )
 
     asyncio.run(body())
-    assert len(fake.objects) == 1 + min(calls, LANES + 1)
+    assert len(fake.objects) == 1 + min(calls, MAX_SENDING + 1)
     assert pending(make_saver(fake), config) == [(f"{number:02}", "c", number) for number in range(calls)]
 
 

@@ -342,7 +342,7 @@ class TestAStoreWithoutConditions:
     def test_that_refuses_them(self, fake: FakeS3, write: Write) -> None:
         def refuse(moment: Moment, request: Request[Any]) -> None:
             conditional = isinstance(request, PutObject) and (request.only_new or request.expected)
-            if moment == "before" and conditional and saver._store.shared.conditional:
+            if moment == "before" and conditional and saver._store.saver_state.conditional:
                 raise client_error("NotImplemented", 501, request)
 
         fake.plain = True

@@ -12,24 +12,13 @@ from langgraph_checkpoint_s3.s3.request_state import RequestState, SaverState
 from langgraph_checkpoint_s3.s3.requests import Attempted, Body, Call, Failure, Request
 from langgraph_checkpoint_s3.s3.store import Ended, advance
 from tests.simulation.bucket import Bucket
+from tests.support.fake_store import FakeTranslator
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
-class Wire:
-    """Stands in for the real one: a fake's answer needs no reading."""
-
-    def arguments(self, request: Request[Any], *, conditional: bool = True) -> dict[str, Any]:
-        return {"conditional": conditional}
-
-    def answer(
-        self, request: Request[Any], response: dict[str, Any], data: bytes, received: object = None
-    ) -> Any:
-        return response["answer"]
-
-
-WIRE: Final[Any] = Wire()
+TRANSLATOR: Final[Any] = FakeTranslator()
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +50,8 @@ class Store:
         self.bucket = bucket
         self.config = config
         self.offset = offset
-        self.shared = SaverState(config)
-        self.shared.clock = self.clock
+        self.saver_state = SaverState(config)
+        self.saver_state.clock = self.clock
         self.together: list[tuple[Any, Any]] | None = None
 
     def clock(self) -> float:
@@ -97,17 +86,17 @@ class Store:
                 except asyncio.CancelledError as error:
                     answers, failure = [], error
         except S3CheckpointError as error:
-            self.shared.failed(error)
+            self.saver_state.failed(error)
             raise
         finally:
             plan.close()
 
-    def run_joint(self, make: Any, plan: Any, name: str) -> None:
+    def run_coalesced(self, make: Any, plan: Any, name: str) -> None:
         """Run a plan for one item."""
         self.run(plan([make()[1]]), name)
 
-    async def arun_joint(self, make: Any, plan: Any, name: str) -> None:
-        """`run_joint`, as a coroutine."""
+    async def arun_coalesced(self, make: Any, plan: Any, name: str) -> None:
+        """`run_coalesced`, as a coroutine."""
         if self.together is not None:
             self.together.append((make()[1], plan))
         else:
@@ -122,18 +111,18 @@ class Store:
     def _at_once(self, requests: Sequence[Request[Any]]) -> tuple[list[Any], BaseException | None]:
         answers: list[Any] = []
         failure: BaseException | None = None
-        patience = self.shared.patience()
+        deadline = self.saver_state.deadline()
         for request in requests:
             plain: Any = request.request if isinstance(request, Attempted) else request
             try:
-                answers.append(self._answer(plain, patience))
+                answers.append(self._answer(plain, deadline))
             except S3CheckpointError as error:
                 answers.append(Failure(error))
                 if not isinstance(request, Attempted):
                     failure = failure or error
         return answers, failure
 
-    def _answer(self, request: Any, patience: Any) -> Any:
+    def _answer(self, request: Any, deadline: Any) -> Any:
         if isinstance(request, Call):
             return request.function()
         if name_of(request) == "Tick":
@@ -141,16 +130,16 @@ class Store:
         if name_of(request) == "Sleep":
             self.world.now += request.seconds
             return None
-        exchange = RequestState(self.shared, request, patience)
-        while not exchange.settled:
-            _, arguments = exchange.call(WIRE)
+        state = RequestState(self.saver_state, request, deadline)
+        while not state.done:
+            _, arguments = state.prepare(TRANSLATOR)
             try:
                 answer = self.bucket.execute(request, conditional=arguments["conditional"])
-            except Exception as error:  # noqa: BLE001  # judged by the exchange
-                exchange.failed(error)
+            except Exception as error:  # noqa: BLE001  # classified by the state
+                state.failed(error)
             else:
-                exchange.succeeded(WIRE, {"answer": answer}, data_of(answer))
-        return exchange.answer
+                state.succeeded(TRANSLATOR, {"answer": answer}, data_of(answer))
+        return state.answer
 
 
 def name_of(request: object) -> str:

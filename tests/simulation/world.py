@@ -33,7 +33,7 @@ from langgraph_checkpoint_s3.s3.requests import (
 )
 from tests.simulation.bucket import Bucket
 from tests.simulation.facts import Op
-from tests.simulation.store import WIRE, Batch, data_of, name_of
+from tests.simulation.store import TRANSLATOR, Batch, data_of, name_of
 from tests.support.fake_s3 import client_error
 
 STALE: Final = 900.0
@@ -52,7 +52,7 @@ class Flight:
         running: The operation.
         number: Its place in the batch.
         request: The request.
-        exchange: Its exchange; `None` for what isn't sent.
+        state: Its state; `None` for what isn't sent.
         conditional: Whether its condition goes along.
         weight: How soon it tends to get on, beside others.
         since: When it was sent.
@@ -65,7 +65,7 @@ class Flight:
     running: Running
     number: int
     request: Request[Any]
-    exchange: Any
+    state: Any
     conditional: bool
     weight: float
     since: float
@@ -137,7 +137,7 @@ class Running:
         self._answers = [None] * len(batch.requests)
         self._failures = {}
         self._open = 0
-        store, patience = batch.store, batch.store.shared.patience()
+        store, deadline = batch.store, batch.store.saver_state.deadline()
         every = [each.request if isinstance(each, Attempted) else each for each in batch.requests]
         for number in sorted(range(len(every)), key=lambda number: _order(every[number])):
             plain: Any = every[number]
@@ -151,26 +151,26 @@ class Running:
                 ready = self.world.now + (0.0 if broken else getattr(plain, "seconds", 0.0))
                 self._fly(Flight(self, number, plain, None, False, 1.0, self.world.now, ready))
             else:
-                exchange = RequestState(store.shared, plain, patience)
-                if exchange.settled:
-                    self._answers[number] = exchange.answer
+                state = RequestState(store.saver_state, plain, deadline)
+                if state.done:
+                    self._answers[number] = state.answer
                 else:
-                    self._call(number, plain, exchange)
+                    self._call(number, plain, state)
 
-    def _call(self, number: int, request: Request[Any], exchange: RequestState) -> None:
+    def _call(self, number: int, request: Request[Any], state: RequestState) -> None:
         """Make the client's call for a request."""
         try:
-            _, arguments = exchange.call(WIRE)
+            _, arguments = state.prepare(TRANSLATOR)
         except S3CheckpointError as error:
             self._note(number, error)
             return
-        self.send(number, request, exchange, conditional=arguments["conditional"])
+        self.send(number, request, state, conditional=arguments["conditional"])
 
-    def send(self, number: int, request: Request[Any], exchange: RequestState, *, conditional: bool) -> None:
+    def send(self, number: int, request: Request[Any], state: RequestState, *, conditional: bool) -> None:
         """Send a request, or send it again."""
         slow = (0.03, 0.002) if isinstance(request, _WRITES) else (0.03,)
         weight = self.world.chosen.choice((1.0, 1.0, 1.0, 0.3, *slow))
-        self._fly(Flight(self, number, request, exchange, conditional, weight, self.world.now))
+        self._fly(Flight(self, number, request, state, conditional, weight, self.world.now))
 
     def _fly(self, flight: Flight) -> None:
         self._open += 1
@@ -185,26 +185,26 @@ class Running:
             self._failures[number] = error
 
     def answer(self, flight: Flight) -> None:
-        """Give a request's answer to its exchange."""
+        """Give a request's answer to its state."""
         assert self._batch is not None
         self._open -= 1
-        number, exchange, outcome = flight.number, flight.exchange, flight.outcome
-        if exchange is None:
+        number, state, outcome = flight.number, flight.state, flight.outcome
+        if state is None:
             clock = self._batch.store.clock()
             self._answers[number] = clock if name_of(flight.request) == "Tick" else None
         else:
             try:
                 if isinstance(outcome, Exception):
-                    exchange.failed(outcome)
+                    state.failed(outcome)
                 else:
-                    exchange.succeeded(WIRE, {"answer": outcome}, data_of(outcome))
+                    state.succeeded(TRANSLATOR, {"answer": outcome}, data_of(outcome))
             except Exception as error:  # noqa: BLE001  # as the drivers do
                 self._note(number, error)
             else:
-                if exchange.settled:
-                    self._answers[number] = exchange.answer
+                if state.done:
+                    self._answers[number] = state.answer
                 else:
-                    self._call(number, flight.request, exchange)
+                    self._call(number, flight.request, state)
         if not self._open:
             self._go(self._settled(), None)
 
@@ -212,7 +212,7 @@ class Running:
         """A request's answer doesn't come: the client library sends it again, or gives up."""
         if self.world.chosen.random() < _AGAIN:
             self._open -= 1
-            self.send(flight.number, flight.request, flight.exchange, conditional=flight.conditional)
+            self.send(flight.number, flight.request, flight.state, conditional=flight.conditional)
         else:
             flight.outcome = error
             self.answer(flight)
@@ -329,7 +329,7 @@ class World:
             self.land(flight)
             error = client_error("SlowDown", 503, flight.request)
             running.lose(flight, error if fault == "refused" else ReadTimeoutError(endpoint_url="https://s3"))
-        elif not flight.arrived and flight.exchange is not None:
+        elif not flight.arrived and flight.state is not None:
             self._arrive(flight, bucket)
         else:
             self.land(flight)
@@ -340,7 +340,7 @@ class World:
         flight.arrived = True
         try:
             flight.outcome = bucket.execute(flight.request, conditional=flight.conditional)
-        except Exception as error:  # noqa: BLE001  # judged by the exchange
+        except Exception as error:  # noqa: BLE001  # classified by the state
             flight.outcome = error
         running = flight.running
         if flight.awaited:
@@ -357,7 +357,7 @@ class World:
 
     def abandon(self, flight: Flight) -> None:
         """Nobody waits for a request any more. If it hasn't arrived, it may do so much later, or never."""
-        if flight.arrived or flight.exchange is None or self.chosen.random() < 0.4:
+        if flight.arrived or flight.state is None or self.chosen.random() < 0.4:
             self.land(flight)
             flight.awaited = False
             return
@@ -365,7 +365,7 @@ class World:
             flight.running,
             flight.number,
             flight.request,
-            flight.exchange,
+            flight.state,
             flight.conditional,
             self.chosen.choice((1.0, 0.1, 0.01)),
             flight.since,
@@ -384,7 +384,7 @@ class World:
             getattr(flight.request, "only_new", False) or getattr(flight.request, "expected", None)
         ):
             kinds.append("conflicting")
-        if flight.exchange is None:
+        if flight.state is None:
             kinds = []
         if self.deadly or not kinds:
             kinds += ["cancel", "kill"]

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Config, S3Saver
 from langgraph_checkpoint_s3.plans.transfer import Sizes
-from langgraph_checkpoint_s3.s3.coalescing import Joint
+from langgraph_checkpoint_s3.s3.coalescing import Coalescer
 from langgraph_checkpoint_s3.s3.request_state import RequestState, SaverState
 from langgraph_checkpoint_s3.s3.requests import Attempted, Body, Call, Failure, Request, Sleep, Tick
+from langgraph_checkpoint_s3.s3.store import Ended, advance
 from tests.support import modes
 from tests.support.fake_s3 import BUCKET, FakeS3
 
@@ -25,8 +26,8 @@ _STAMPS = itertools.count()
 """What is added to the bucket's time, so that no two objects are written at once."""
 
 
-class _FakeWire:
-    """Stands in for `Wire`: a fake's answer needs no reading."""
+class FakeTranslator:
+    """Stands in for `Translator`: a fake's answer needs no reading."""
 
     def arguments(self, request: Request[Any], *, conditional: bool = True) -> dict[str, Any]:
         return {"conditional": conditional}
@@ -37,10 +38,10 @@ class _FakeWire:
         return response["answer"]
 
 
-class _Called:
+class _CalledFunction:
     """What isn't for S3, done."""
 
-    settled = True
+    done = True
 
     def __init__(self, request: Call[Any]) -> None:
         self.answer: Any = None
@@ -52,7 +53,7 @@ class _Called:
 
 
 class FakeStore:
-    """Stands in for `Store`: runs plans on a fake, through the real exchange and cache, without a pause.
+    """Stands in for `Store`: runs plans on a fake, through the real state and cache, without a pause.
 
     A batch is settled as the real drivers do it: all of it is sent, then the first error counts.
     """
@@ -60,8 +61,8 @@ class FakeStore:
     def __init__(self, fake: FakeS3, config: S3Config) -> None:
         self.fake = fake
         self.config = config
-        self.shared = SaverState(config)
-        self._joint = Joint()
+        self.saver_state = SaverState(config)
+        self._coalescer = Coalescer()
 
     def run(self, plan: Generator[Sequence[Request[Any]], list[Any], T], operation: str = "") -> T:
         """Run a plan to its end."""
@@ -88,7 +89,7 @@ class FakeStore:
         finally:
             steps.close()
 
-    def run_joint(
+    def run_coalesced(
         self,
         make: Callable[[], tuple[Hashable, Any]],
         plan: Callable[[Sequence[Any]], Generator[Any, Any, None]],
@@ -96,17 +97,17 @@ class FakeStore:
     ) -> None:
         """Run a plan for an item, together with others that wait meanwhile."""
         key, item = make()
-        self._joint.run(key, item, lambda items: self.run(plan(items), name))
+        self._coalescer.run(key, item, lambda items: self.run(plan(items), name))
 
-    async def arun_joint(
+    async def arun_coalesced(
         self,
         make: Callable[[], tuple[Hashable, Any]],
         plan: Callable[[Sequence[Any]], Generator[Any, Any, None]],
         name: str,
     ) -> None:
-        """`run_joint`, as a coroutine."""
+        """`run_coalesced`, as a coroutine."""
         key, item = make()
-        await self._joint.arun(key, item, lambda items: self.arun(plan(items), name))
+        await self._coalescer.arun(key, item, lambda items: self.arun(plan(items), name))
 
     def close(self) -> None:
         pass
@@ -120,52 +121,50 @@ class FakeStore:
         try:
             while True:
                 yield
-                try:
-                    if failure is not None:
-                        batch = plan.throw(failure)
-                    else:
-                        batch = next(plan) if answers is None else plan.send(answers)
-                except StopIteration as stop:
-                    return stop.value  # type: ignore[no-any-return]
-                assert batch, "a plan yielded an empty batch"
-                answers, failure = self._settle(batch)
+                step = advance(plan, answers, failure)
+                if isinstance(step, Ended):
+                    return step.result  # type: ignore[no-any-return]
+                assert step, "a plan yielded an empty batch"
+                answers, failure = self._send_batch(step)
         except S3CheckpointError as error:
             error.bucket = error.bucket or self.config.bucket
             raise
         finally:
             plan.close()
 
-    def _settle(self, batch: Sequence[Request[Any]]) -> tuple[list[Any], BaseException | None]:
+    def _send_batch(self, batch: Sequence[Request[Any]]) -> tuple[list[Any], BaseException | None]:
         plain = [request.request if isinstance(request, Attempted) else request for request in batch]
-        patience = self.shared.patience()
+        deadline = self.saver_state.deadline()
         self.fake.seconds += max((each.seconds for each in plain if isinstance(each, Sleep)), default=0.0)
         plain = [self._unsent(request) for request in plain]
-        exchanges = [
-            _Called(request) if isinstance(request, Call) else RequestState(self.shared, request, patience)
+        states = [
+            _CalledFunction(request)
+            if isinstance(request, Call)
+            else RequestState(self.saver_state, request, deadline)
             for request in plain
         ]
-        sent = [number for number, exchange in enumerate(exchanges) if not exchange.settled]
+        sent = [number for number, state in enumerate(states) if not state.done]
         if sent:
             self.fake.count([plain[number] for number in sent])
         if self.fake.shuffle is not None:
             self.fake.shuffle.shuffle(sent)
         failures: dict[int, BaseException] = {}
-        for number, exchange in enumerate(exchanges):
-            if isinstance(exchange, _Called) and exchange.error is not None:
-                if isinstance(batch[number], Attempted) and isinstance(exchange.error, S3CheckpointError):
-                    exchange.answer = Failure(exchange.error)
+        for number, state in enumerate(states):
+            if isinstance(state, _CalledFunction) and state.error is not None:
+                if isinstance(batch[number], Attempted) and isinstance(state.error, S3CheckpointError):
+                    state.answer = Failure(state.error)
                 else:
-                    failures[number] = exchange.error
+                    failures[number] = state.error
         for number in sent:
             try:
-                self._send(exchanges[number])
+                self._send(states[number])
             except BaseException as error:  # noqa: BLE001  # as the drivers do: all of it is settled
                 if isinstance(batch[number], Attempted) and isinstance(error, S3CheckpointError):
-                    exchanges[number].answer = Failure(error)
+                    states[number].answer = Failure(error)
                 else:
                     failures[number] = error
         failure = failures[min(failures)] if failures else None
-        return [exchange.answer for exchange in exchanges], failure
+        return [state.answer for state in states], failure
 
     def _unsent(self, request: Request[Any]) -> Request[Any]:
         """Return what stands for a request that isn't for S3."""
@@ -173,18 +172,18 @@ class FakeStore:
             return Call(lambda: self.fake.seconds)
         return Call(lambda: None) if isinstance(request, Sleep) else request
 
-    def _send(self, exchange: Any) -> None:
-        wire: Any = _FakeWire()
-        while not exchange.settled:
-            _, arguments = exchange.call(wire)
+    def _send(self, state: Any) -> None:
+        translator: Any = FakeTranslator()
+        while not state.done:
+            _, arguments = state.prepare(translator)
             try:
-                answer = self.fake.execute(exchange.request, conditional=arguments["conditional"])
+                answer = self.fake.execute(state.request, conditional=arguments["conditional"])
                 data = answer.data if isinstance(answer, Body) else b""
                 date = format_datetime(self.fake.now, usegmt=True)
                 metadata = {"HTTPHeaders": {"date": date}}
-                exchange.succeeded(wire, {"answer": answer, "ResponseMetadata": metadata}, data)
-            except Exception as error:  # noqa: BLE001  # judged by the exchange
-                exchange.failed(error)
+                state.succeeded(translator, {"answer": answer, "ResponseMetadata": metadata}, data)
+            except Exception as error:  # noqa: BLE001  # classified by the state
+                state.failed(error)
 
 
 def make_saver(fake: FakeS3, *, sizes: Sizes | None = None, serde: Any = None, **settings: Any) -> S3Saver:
@@ -203,7 +202,7 @@ def make_saver(fake: FakeS3, *, sizes: Sizes | None = None, serde: Any = None, *
     store: Any = FakeStore(fake, saver.config)
     saver._store = store
     saver._rules = replace(saver._rules, min_value=SMALLEST)
-    store.shared.store_time.local = lambda: int(fake.now.timestamp() * 1_000_000_000)
+    store.saver_state.store_time.local = lambda: int(fake.now.timestamp() * 1_000_000_000)
     if sizes is not None:
         saver._sizes = sizes
     return saver

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions, InspectObject, ListVersions
-from langgraph_checkpoint_s3.s3.error_mapping import action_of
 from langgraph_checkpoint_s3.s3.requests import (
     CopyObject,
     DeleteObjects,
@@ -38,7 +37,7 @@ def allowed(policy: Mapping[str, Any], question: Question) -> bool:
 def questions(request: Request[Any], bucket: str) -> Iterator[Question]:
     """What IAM is asked about a request to a bucket, given by its ARN."""
     context = {"s3:prefix": request.prefix} if isinstance(request, (ListObjects, ListVersions)) else {}
-    for action in action_of(request).split(" and "):
+    for action in request.action.split(" and "):
         if action == "iam:PassRole":
             yield Question(action, ROLE, {"iam:PassedToService": "s3.amazonaws.com"})
             continue

@@ -164,7 +164,7 @@ class Reads:
     def learn(self) -> None:
         """From now on, what takes more than a millisecond is slow."""
         for _ in range(LEAST):
-            self.store.shared.hedges.answered("small object", 0.001)
+            self.store.saver_state.hedges.answered("small object", 0.001)
 
     def read(self, *replies: Reply, plan: Any = None) -> Any:
         self.client.replies = list(replies)
@@ -192,7 +192,7 @@ class Reads:
     @property
     def failures(self) -> int:
         """How many failures the circuit breaker has seen in a row."""
-        return self.store.shared.breaker._failures
+        return self.store.saver_state.breaker._failures
 
     @property
     def open(self) -> list[bytes | Exception]:

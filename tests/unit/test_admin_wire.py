@@ -29,15 +29,15 @@ from langgraph_checkpoint_s3.s3.admin_requests import (
 from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, GetSetting, PutSetting, Setting
 from langgraph_checkpoint_s3.s3.error_mapping import classify
 from langgraph_checkpoint_s3.s3.requests import Deletion, Done, Request
-from langgraph_checkpoint_s3.s3.translate import Wire
+from langgraph_checkpoint_s3.s3.translate import Translator
 from tests.unit.admin_requests import DOCUMENTS
 
 AWS = "https://s3.eu-west-1.amazonaws.com"
 WHEN = datetime(2026, 1, 2, tzinfo=timezone.utc)
 
 
-def wire() -> Wire:
-    return Wire(S3Config(bucket="bucket"), AWS, "eu-west-1")
+def translator() -> Translator:
+    return Translator(S3Config(bucket="bucket"), AWS, "eu-west-1")
 
 
 @pytest.mark.parametrize(
@@ -111,13 +111,13 @@ def wire() -> Wire:
     ],
 )
 def test_what_an_answer_means(request_: Request[Any], response: dict[str, Any], expected: object) -> None:
-    assert wire().answer(request_, response, b"") == expected
+    assert translator().answer(request_, response, b"") == expected
 
 
 def test_what_is_restored_for_good_has_no_days() -> None:
     tier = {"GlacierJobParameters": {"Tier": "Standard"}}
-    assert wire().arguments(RestoreObject("k", 3))["RestoreRequest"] == {"Days": 3, **tier}
-    assert wire().arguments(RestoreObject("k", None))["RestoreRequest"] == tier
+    assert translator().arguments(RestoreObject("k", 3))["RestoreRequest"] == {"Days": 3, **tier}
+    assert translator().arguments(RestoreObject("k", None))["RestoreRequest"] == tier
 
 
 def test_every_setting_is_in_the_table() -> None:
@@ -133,7 +133,7 @@ class Ending:
 
 
 def test_a_signed_url_says_whether_it_outlives_its_credentials() -> None:
-    signing = Wire(S3Config(bucket="bucket", expected_bucket_owner="012345678901"), AWS, None, Ending())
+    signing = Translator(S3Config(bucket="bucket", expected_bucket_owner="012345678901"), AWS, None, Ending())
     made = signing.arguments(Sign("PUT", "k", 60))
     assert made == {
         "ClientMethod": "put_object",
@@ -144,7 +144,7 @@ def test_a_signed_url_says_whether_it_outlives_its_credentials() -> None:
     url: Any = "https://host/k?X-Amz-Security-Token=t"
     assert signing.answer(Sign("GET", "k", 3600), url, b"") == Signed(url)
     assert signing.answer(Sign("GET", "k", 3601), url, b"") == Signed(url, outlives_credentials=True)
-    assert wire().answer(Sign("GET", "k", 60), url, b"") == Signed(url, temporary=True)
+    assert translator().answer(Sign("GET", "k", 60), url, b"") == Signed(url, temporary=True)
     assert signing.answer(Sign("GET", "k", 60), plain, b"") == Signed(plain)
     assert "host" not in repr(Signed(url))
 
@@ -154,14 +154,14 @@ def test_a_signed_url_says_whether_it_outlives_its_credentials() -> None:
 )
 def test_a_store_that_answers_with_something_else_does_not_know_the_setting(setting: Setting) -> None:
     with pytest.raises(NotSupportedError, match=f"doesn't know a bucket's {setting.name}"):
-        wire().answer(GetSetting(setting), {"ResponseMetadata": {}}, b"")
+        translator().answer(GetSetting(setting), {"ResponseMetadata": {}}, b"")
 
 
 def test_a_listing_is_no_policy() -> None:
     """A store that doesn't know the question for it answers with the bucket's listing."""
     listing = '<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult></ListBucketResult>'
     with pytest.raises(NotSupportedError, match="doesn't know a bucket's bucket policy"):
-        wire().answer(GetSetting(bucket_settings.POLICY), {"Policy": listing}, b"")
+        translator().answer(GetSetting(bucket_settings.POLICY), {"Policy": listing}, b"")
 
 
 @pytest.mark.parametrize("code", ["BucketAlreadyExists", "BucketAlreadyOwnedByYou"])

@@ -9,8 +9,9 @@ import hashlib
 import io
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any
+from unittest.mock import MagicMock
 
 import botocore
 import pytest
@@ -23,6 +24,7 @@ from benchmarks.bucket import Answer, Bucket, Request
 from benchmarks.server import Server
 from langgraph_checkpoint_s3 import InvalidConfigError, S3Saver, __version__
 from langgraph_checkpoint_s3.plans.plan import ask
+from langgraph_checkpoint_s3.s3 import async_client
 from langgraph_checkpoint_s3.s3.admin_requests import Sign
 from langgraph_checkpoint_s3.s3.requests import Body, DeleteObjects, GetObject
 from langgraph_checkpoint_s3.s3.store import Store
@@ -191,3 +193,29 @@ def test_other_stores_than_aws_get_an_md5_where_a_checksum_is_required(url: str 
     digest = base64.b64encode(hashlib.md5(sent["body"], usedforsecurity=False).digest())
     assert sent.get("Content-MD5") == (digest if url else None)
     assert sent["x-amz-checksum-crc32"]
+
+
+async def lifetime() -> AsyncGenerator[None, None]:
+    yield
+
+
+def test_a_loop_that_is_closed_just_then_has_closed_its_client() -> None:
+    loop = MagicMock()
+    loop.is_closed.return_value = False
+    loop.call_soon_threadsafe.side_effect = RuntimeError("Event loop is closed")
+    async_client._close_soon(loop, lifetime())
+
+
+def test_what_closes_a_client_is_held_until_it_has() -> None:
+    async def use() -> None:
+        held = lifetime()
+        await anext(held)
+        async_client._close_soon(asyncio.get_running_loop(), held)
+        await asyncio.sleep(0)
+        [task] = async_client._closing
+        await task
+        await asyncio.sleep(0)
+        assert not async_client._closing
+        assert [each async for each in held] == []
+
+    asyncio.run(use())

@@ -61,7 +61,7 @@ def test_what_has_a_lock_is_told_of_a_fork(path: str, name: str) -> None:
 
 
 def test_the_classes_are_found() -> None:
-    assert {"Lru", "BotoClient", "AioClients", "Joint", "Threads", "KeyCache", "Lease"} <= {
+    assert {"Lru", "BotoClient", "AioClients", "Coalescer", "Threads", "KeyCache", "Lease"} <= {
         name for _, name in makers()
     }
 

@@ -28,7 +28,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     ListObjects,
     PutObject,
 )
-from langgraph_checkpoint_s3.s3.translate import Wire
+from langgraph_checkpoint_s3.s3.translate import Translator
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
 from tests.unit.racing import small
@@ -37,11 +37,11 @@ from tests.unit.test_patience import Clock, after
 SHARES = st.sampled_from([0.001, 0.01, 0.02, 0.05, 0.1])
 
 
-def learnt(shared: SaverState, seconds: float = 1.0, reads: int = LEAST) -> Hedges:
+def learnt(saver_state: SaverState, seconds: float = 1.0, reads: int = LEAST) -> Hedges:
     """A saver's hedges that have seen so many GETs."""
     for _ in range(reads):
-        shared.hedges.answered("small object", seconds)
-    return shared.hedges
+        saver_state.hedges.answered("small object", seconds)
+    return saver_state.hedges
 
 
 class TestTimes:
@@ -106,10 +106,10 @@ class TestTheShare:
         assert sum(hedges.take() for _ in range(100)) == BURST
 
     def test_a_store_that_answers_nothing_any_more_gets_no_more_than_a_burst(self) -> None:
-        shared = SaverState(S3Config(bucket="bucket", hedged_reads=0.05))
-        learnt(shared, reads=10_000)
-        reads = [RequestState(shared, small(), shared.patience()) for _ in range(1000)]
-        assert sum(read.second() is not None for read in reads) == BURST
+        saver_state = SaverState(S3Config(bucket="bucket", hedged_reads=0.05))
+        learnt(saver_state, reads=10_000)
+        reads = [RequestState(saver_state, small(), saver_state.deadline()) for _ in range(1000)]
+        assert sum(read.second_attempt() is not None for read in reads) == BURST
 
     def test_a_store_that_gets_slow_is_not_asked_twice_as_much(self) -> None:
         hedges, taken = Hedges(0.05), 0
@@ -158,9 +158,9 @@ class TestWhatIsSentTwice:
     )
     def test_no_writes_and_nothing_that_decides_on_one(self, request_: Any) -> None:
         assert kind_of(request_) is None
-        shared = SaverState(S3Config(bucket="bucket", hedged_reads=0.05))
-        learnt(shared)
-        assert RequestState(shared, request_, shared.patience()).hedge_after() is None
+        saver_state = SaverState(S3Config(bucket="bucket", hedged_reads=0.05))
+        learnt(saver_state)
+        assert RequestState(saver_state, request_, saver_state.deadline()).hedge_after() is None
 
     @pytest.mark.parametrize(
         ("read", "kind"),
@@ -202,84 +202,88 @@ class TestAnExchange:
         return Clock()
 
     @pytest.fixture
-    def shared(self, clock: Clock) -> SaverState:
+    def saver_state(self, clock: Clock) -> SaverState:
         settings: dict[str, Any] = {"hedged_reads": 0.05, "circuit_breaker": 1, "operation_timeout": 10}
-        shared = SaverState(S3Config(bucket="bucket", **settings))
-        shared.clock = clock
-        return shared
+        saver_state = SaverState(S3Config(bucket="bucket", **settings))
+        saver_state.clock = clock
+        return saver_state
 
-    def read(self, shared: SaverState) -> RequestState:
-        exchange = RequestState(shared, small(), shared.patience())
-        wire: Any = type("Wire", (), {"arguments": lambda *_, **__: {}})()
-        exchange.call(wire)
-        return exchange
+    def read(self, saver_state: SaverState) -> RequestState:
+        state = RequestState(saver_state, small(), saver_state.deadline())
+        translator: Any = type("Translator", (), {"arguments": lambda *_, **__: {}})()
+        state.prepare(translator)
+        return state
 
-    def test_waits_until_enough_is_known(self, shared: SaverState) -> None:
-        learnt(shared, reads=LEAST - 1)
-        assert self.read(shared).hedge_after() is None
-        learnt(shared, reads=1)
-        assert self.read(shared).hedge_after() == 1
+    def test_waits_until_enough_is_known(self, saver_state: SaverState) -> None:
+        learnt(saver_state, reads=LEAST - 1)
+        assert self.read(saver_state).hedge_after() is None
+        learnt(saver_state, reads=1)
+        assert self.read(saver_state).hedge_after() == 1
 
-    def test_is_timed_from_the_first_sending(self, shared: SaverState, clock: Clock) -> None:
-        exchange = self.read(shared)
+    def test_is_timed_from_the_first_sending(self, saver_state: SaverState, clock: Clock) -> None:
+        state = self.read(saver_state)
         for _ in range(LEAST):
             clock.now += 3
-            exchange.succeeded(Wire(shared.config, "http://s3", None), {"ETag": "e"}, b"")
-            exchange = self.read(shared)
-        assert exchange.hedge_after() == 3
+            state.succeeded(Translator(saver_state.config, "http://s3", None), {"ETag": "e"}, b"")
+            state = self.read(saver_state)
+        assert state.hedge_after() == 3
 
-    def test_is_counted_as_a_request(self, shared: SaverState) -> None:
-        learnt(shared)
-        exchange = self.read(shared)
-        call = exchange.second()
+    def test_is_counted_as_a_request(self, saver_state: SaverState) -> None:
+        learnt(saver_state)
+        state = self.read(saver_state)
+        call = state.second_attempt()
         assert call is not None
-        exchange.answered_by(exchange.called)
-        assert shared.stats().hedges_won == 0
-        exchange.answered_by(call)
-        stats = shared.stats()
+        state.answered_by(state.attempt)
+        assert saver_state.stats().hedges_won == 0
+        state.answered_by(call)
+        stats = saver_state.stats()
         assert (stats.requests, stats.hedges, stats.hedges_won) == ({"GetObject": 2}, 1, 1)
 
-    def test_that_the_client_tries_again_already_is_not_slow_but_failing(self, shared: SaverState) -> None:
-        learnt(shared)
-        exchange = self.read(shared)
-        exchange.called.attempts = 1
-        assert exchange.second() is None
-        exchange.called.reading = True  # it was that attempt's answer, and the body is slow to come
-        assert exchange.second() is not None
-        exchange.called.attempts = 2
-        assert exchange.second() is None
+    def test_that_the_client_tries_again_already_is_not_slow_but_failing(
+        self, saver_state: SaverState
+    ) -> None:
+        learnt(saver_state)
+        state = self.read(saver_state)
+        state.attempt.attempts = 1
+        assert state.second_attempt() is None
+        state.attempt.reading = True  # it was that attempt's answer, and the body is slow to come
+        assert state.second_attempt() is not None
+        state.attempt.attempts = 2
+        assert state.second_attempt() is None
 
-    def test_does_not_ask_a_store_twice_that_is_only_tried(self, shared: SaverState, clock: Clock) -> None:
-        learnt(shared)
-        exchange = self.read(shared)
-        shared.breaker.failed()
-        assert exchange.second() is None
+    def test_does_not_ask_a_store_twice_that_is_only_tried(
+        self, saver_state: SaverState, clock: Clock
+    ) -> None:
+        learnt(saver_state)
+        state = self.read(saver_state)
+        saver_state.breaker.failed()
+        assert state.second_attempt() is None
         clock.now += 10
-        exchange = self.read(shared)
-        assert shared.breaker.state == "half-open"
-        assert exchange.second() is None
-        shared.breaker.succeeded()
-        assert exchange.second() is not None
+        state = self.read(saver_state)
+        assert saver_state.breaker.state == "half-open"
+        assert state.second_attempt() is None
+        saver_state.breaker.succeeded()
+        assert state.second_attempt() is not None
 
-    def test_sends_nothing_when_its_time_is_over(self, shared: SaverState, clock: Clock) -> None:
-        learnt(shared)
-        exchange = self.read(shared)
+    def test_sends_nothing_when_its_time_is_over(self, saver_state: SaverState, clock: Clock) -> None:
+        learnt(saver_state)
+        state = self.read(saver_state)
         clock.now += 10
-        assert exchange.second() is None
-        assert shared.stats().hedges == 0
+        assert state.second_attempt() is None
+        assert saver_state.stats().hedges == 0
 
-    def test_that_is_second_is_not_tried_again(self, shared: SaverState) -> None:
-        learnt(shared)
-        second = self.read(shared).second()
+    def test_that_is_second_is_not_tried_again(self, saver_state: SaverState) -> None:
+        learnt(saver_state)
+        second = self.read(saver_state).second_attempt()
         assert second is not None
         with calling(second), pytest.raises(Exception, match="SlowDown"):
             after(1)
-        with calling(Attempt(shared.patience())):
+        with calling(Attempt(saver_state.deadline())):
             after(1)
 
     def test_off_is_never(self) -> None:
-        shared = SaverState(S3Config(bucket="bucket"))
-        learnt(shared, reads=1000)
-        exchange = self.read(shared)
-        assert (exchange.hedge_after(), exchange.second()) == (None, None)
-        assert shared.hedges._times == {}
+        saver_state = SaverState(S3Config(bucket="bucket"))
+        learnt(saver_state, reads=1000)
+        state = self.read(saver_state)
+        assert (state.hedge_after(), state.second_attempt()) == (None, None)
+        assert saver_state.hedges._times == {}

@@ -13,7 +13,7 @@ import pytest
 from langgraph_checkpoint_s3 import InvalidConfigError, S3Config, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.bucket.iam import Role, iam_policy
-from langgraph_checkpoint_s3.s3 import bucket_settings, error_mapping
+from langgraph_checkpoint_s3.s3 import bucket_settings, translate
 from langgraph_checkpoint_s3.s3.admin_requests import InspectBucket
 from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, GetSetting, PutSetting
 from langgraph_checkpoint_s3.s3.requests import (
@@ -132,7 +132,7 @@ class TestEveryRequest:
         assert any(permitted(policy(role, replication_role=ROLE), sent) for role in ROLES)
 
     def test_these_are_all_there_are(self) -> None:
-        assert {type(each) for each in SAVER_REQUESTS} == set(error_mapping.IAM_ACTIONS)
+        assert {type(each) for each in SAVER_REQUESTS} == set(translate.CODECS)
         setting = {each.setting for each in ADMIN_REQUESTS if isinstance(each, GetSetting)}
         assert setting == set(bucket_settings.ALL)
 

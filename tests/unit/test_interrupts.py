@@ -17,7 +17,7 @@ from typing_extensions import Self
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all
 from langgraph_checkpoint_s3.s3 import coalescing, store, thread_pool
-from langgraph_checkpoint_s3.s3.coalescing import Joint
+from langgraph_checkpoint_s3.s3.coalescing import Coalescer
 from langgraph_checkpoint_s3.s3.requests import AbortUpload, Body, GetObject
 from langgraph_checkpoint_s3.s3.thread_pool import Threads
 
@@ -100,22 +100,22 @@ def test_a_batch_can_be_interrupted_at_every_line() -> None:
 
 def test_a_joint_call_can_be_interrupted_at_every_line() -> None:
     """While the lanes are free, and while it waits in a line that others move up."""
-    lines = Joint()
+    lines = Coalescer()
     stored: list[int] = []
 
     def send(items: Sequence[int]) -> None:
         stored.extend(items)
 
     def check(where: str) -> None:
-        left = [line for line in lines._lines.values() if line.sending or line.waiting]
+        left = [line for line in lines._queues.values() if line.sending or line.waiting]
         assert not left, f"interrupted at {where}, it holds a lane"
 
     assert at_every_line(lambda: lines.run("a", 1, send), check) > 20
 
 
 def test_who_waits_in_a_line_can_be_interrupted_at_every_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coalescing, "LANES", 1)
-    lines = Joint()
+    monkeypatch.setattr(coalescing, "MAX_SENDING", 1)
+    lines = Coalescer()
 
     def body() -> None:
         gate, begun = threading.Event(), threading.Semaphore(0)
@@ -135,7 +135,7 @@ def test_who_waits_in_a_line_can_be_interrupted_at_every_line(monkeypatch: pytes
 
         def open_up() -> None:
             late.start()
-            while sum(len(line.waiting) for line in lines._lines.values()) < 2 and not left.is_set():
+            while sum(len(line.waiting) for line in lines._queues.values()) < 2 and not left.is_set():
                 pass
             gate.set()
 
@@ -152,7 +152,7 @@ def test_who_waits_in_a_line_can_be_interrupted_at_every_line(monkeypatch: pytes
             assert {0, "late"} <= set(stored)
 
     def check(where: str) -> None:
-        left = [line for line in lines._lines.values() if line.sending or line.waiting]
+        left = [line for line in lines._queues.values() if line.sending or line.waiting]
         assert not left, f"interrupted at {where}, it holds a lane"
 
     assert at_every_line(body, check) > 20

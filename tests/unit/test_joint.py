@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import AccessDeniedError
-from langgraph_checkpoint_s3.s3.coalescing import LANES, Joint
+from langgraph_checkpoint_s3.s3.coalescing import MAX_SENDING, Coalescer
 from tests.support.hanging import HANG
 
 MANY = 50
@@ -37,40 +37,42 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def waiting(joint: Joint) -> int:
+def waiting(joint: Coalescer) -> int:
     """Count the threads whose calls wait."""
-    line = joint._lines.get((id(None), "a"))
+    line = joint._queues.get((id(None), "a"))
     return 0 if line is None else len(line.waiting)
 
 
-def start(joint: Joint, gate: Gate, items: Sequence[Any], key: str = "a") -> list[asyncio.Task[None]]:
+def start(joint: Coalescer, gate: Gate, items: Sequence[Any], key: str = "a") -> list[asyncio.Task[None]]:
     return [asyncio.ensure_future(joint.arun(key, item, gate.send)) for item in items]
 
 
-def run(body: Callable[[Joint, Gate], Awaitable[None]]) -> None:
-    joint = Joint()
+def run(body: Callable[[Coalescer, Gate], Awaitable[None]]) -> None:
+    joint = Coalescer()
 
     async def whole() -> None:
         await body(joint, Gate())
         gc.collect()
-        assert not joint._lines  # nothing is left behind
+        assert not joint._queues  # nothing is left behind
 
     asyncio.run(whole())
 
 
 def test_the_first_go_at_once_and_the_rest_as_one() -> None:
-    async def body(joint: Joint, gate: Gate) -> None:
+    async def body(joint: Coalescer, gate: Gate) -> None:
         tasks = start(joint, gate, range(MANY))
         await settle()
-        assert gate.sent == [[number] for number in range(LANES)]
+        assert gate.sent == [[number] for number in range(MAX_SENDING)]
         gate.waiting[0].set_result(None)
         await settle()
-        assert gate.sent[LANES:] == [list(range(LANES, MANY))]
+        assert gate.sent[MAX_SENDING:] == [list(range(MAX_SENDING, MANY))]
         assert [task.done() for task in tasks] == [True] + [False] * (MANY - 1)
-        gate.waiting[LANES].set_result(None)
+        gate.waiting[MAX_SENDING].set_result(None)
         await settle()
-        assert [task.done() for task in tasks] == [True] + [False] * (LANES - 1) + [True] * (MANY - LANES)
-        for each in gate.waiting[1:LANES]:
+        assert [task.done() for task in tasks] == [True] + [False] * (MAX_SENDING - 1) + [True] * (
+            MANY - MAX_SENDING
+        )
+        for each in gate.waiting[1:MAX_SENDING]:
             each.set_result(None)
         await asyncio.gather(*tasks)
 
@@ -78,8 +80,8 @@ def test_the_first_go_at_once_and_the_rest_as_one() -> None:
 
 
 def test_other_keys_have_lanes_of_their_own() -> None:
-    async def body(joint: Joint, gate: Gate) -> None:
-        tasks = start(joint, gate, range(LANES)) + start(joint, gate, ["other"], "b")
+    async def body(joint: Coalescer, gate: Gate) -> None:
+        tasks = start(joint, gate, range(MAX_SENDING)) + start(joint, gate, ["other"], "b")
         await settle()
         assert gate.sent[-1] == ["other"]
         for each in gate.waiting:
@@ -90,20 +92,20 @@ def test_other_keys_have_lanes_of_their_own() -> None:
 
 
 def test_an_error_is_that_of_all_that_were_sent_together_and_of_no_other() -> None:
-    async def body(joint: Joint, gate: Gate) -> None:
-        tasks = start(joint, gate, range(LANES + 3))
+    async def body(joint: Coalescer, gate: Gate) -> None:
+        tasks = start(joint, gate, range(MAX_SENDING + 3))
         await settle()
         gate.waiting[0].set_result(None)
         await settle()
         cause = ValueError("cause")
         error = AccessDeniedError("no", action="s3:PutObject", key="k")
         error.__cause__ = cause
-        gate.waiting[LANES].set_exception(error)
-        for each in gate.waiting[1:LANES]:
+        gate.waiting[MAX_SENDING].set_exception(error)
+        for each in gate.waiting[1:MAX_SENDING]:
             each.set_result(None)
         found = await asyncio.gather(*tasks, return_exceptions=True)
-        assert found[:LANES] == [None] * LANES
-        errors = [each for each in found[LANES:] if isinstance(each, AccessDeniedError)]
+        assert found[:MAX_SENDING] == [None] * MAX_SENDING
+        errors = [each for each in found[MAX_SENDING:] if isinstance(each, AccessDeniedError)]
         assert len({id(each) for each in errors}) == 3
         for told in errors:
             assert (str(told), told.action, told.__cause__) == (str(error), "s3:PutObject", cause)
@@ -116,52 +118,55 @@ def test_an_error_is_that_of_all_that_were_sent_together_and_of_no_other() -> No
 
 
 def test_who_is_cancelled_in_the_line_is_not_sent() -> None:
-    async def body(joint: Joint, gate: Gate) -> None:
-        tasks = start(joint, gate, range(LANES + 3))
+    async def body(joint: Coalescer, gate: Gate) -> None:
+        tasks = start(joint, gate, range(MAX_SENDING + 3))
         await settle()
-        tasks[LANES].cancel()
+        tasks[MAX_SENDING].cancel()
         gate.waiting[0].set_result(None)  # before the cancelled one has noticed
         await settle()
-        assert gate.sent[LANES:] == [[LANES + 1, LANES + 2]]
+        assert gate.sent[MAX_SENDING:] == [[MAX_SENDING + 1, MAX_SENDING + 2]]
         for each in gate.waiting[1:]:
             each.set_result(None)
         found = await asyncio.gather(*tasks, return_exceptions=True)
         assert [isinstance(each, asyncio.CancelledError) for each in found] == [
-            number == LANES for number in range(LANES + 3)
+            number == MAX_SENDING for number in range(MAX_SENDING + 3)
         ]
 
     run(body)
 
 
 def test_the_others_are_sent_where_who_sends_them_is_cancelled() -> None:
-    async def body(joint: Joint, gate: Gate) -> None:
-        tasks = start(joint, gate, range(LANES + 3))
+    async def body(joint: Coalescer, gate: Gate) -> None:
+        tasks = start(joint, gate, range(MAX_SENDING + 3))
         await settle()
         gate.waiting[0].set_result(None)
         await settle()
-        tasks[LANES].cancel()
+        tasks[MAX_SENDING].cancel()
         await settle()
-        assert gate.sent[LANES:] == [[LANES, LANES + 1, LANES + 2], [LANES + 1, LANES + 2]]
+        assert gate.sent[MAX_SENDING:] == [
+            [MAX_SENDING, MAX_SENDING + 1, MAX_SENDING + 2],
+            [MAX_SENDING + 1, MAX_SENDING + 2],
+        ]
         for each in gate.waiting:
             if not each.done():
                 each.set_result(None)
         found = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [number for number, each in enumerate(found) if each is not None] == [LANES]
+        assert [number for number, each in enumerate(found) if each is not None] == [MAX_SENDING]
 
     run(body)
 
 
 def test_the_turn_goes_on_where_who_has_it_is_cancelled_before_he_knows() -> None:
-    async def body(joint: Joint, gate: Gate) -> None:
-        tasks = start(joint, gate, range(LANES + 2))
+    async def body(joint: Coalescer, gate: Gate) -> None:
+        tasks = start(joint, gate, range(MAX_SENDING + 2))
         await settle()
         gate.waiting[0].set_result(None)
         for _ in range(5):
-            if any(line.waiting for line in joint._lines.values()):
+            if any(line.waiting for line in joint._queues.values()):
                 await asyncio.sleep(0)
-        tasks[LANES].cancel()  # it has the turn, and hasn't run since
+        tasks[MAX_SENDING].cancel()  # it has the turn, and hasn't run since
         await settle()
-        assert gate.sent[-1] == [LANES + 1]
+        assert gate.sent[-1] == [MAX_SENDING + 1]
         for each in gate.waiting:
             if not each.done():
                 each.set_result(None)
@@ -171,12 +176,12 @@ def test_the_turn_goes_on_where_who_has_it_is_cancelled_before_he_knows() -> Non
 
 
 def test_the_line_moves_up_where_all_who_have_the_turn_are_cancelled() -> None:
-    async def body(joint: Joint, gate: Gate) -> None:
+    async def body(joint: Coalescer, gate: Gate) -> None:
         def cancel() -> None:
-            for task in tasks[LANES:]:
+            for task in tasks[MAX_SENDING:]:
                 task.cancel()
 
-        tasks = start(joint, gate, range(LANES + 2))
+        tasks = start(joint, gate, range(MAX_SENDING + 2))
         await settle()
         gate.waiting[0].set_result(None)  # gives the turn to the two that wait,
         late = start(joint, gate, ["late"])  # behind whom another one comes,
@@ -195,7 +200,7 @@ def test_the_line_moves_up_where_all_who_have_the_turn_are_cancelled() -> None:
 def test_whatever_is_cancelled_or_fails_each_other_call_is_sent_once_it_returns(seed: int) -> None:
     dice = random.Random(seed)
 
-    async def body(joint: Joint, _: Gate) -> None:
+    async def body(joint: Coalescer, _: Gate) -> None:
         stored: set[int] = set()
 
         async def send(items: Sequence[int]) -> None:
@@ -222,12 +227,12 @@ def test_whatever_is_cancelled_or_fails_each_other_call_is_sent_once_it_returns(
 
 
 def test_in_threads_each_call_returns_when_its_own_is_stored() -> None:
-    joint = Joint()
+    joint = Coalescer()
     first, lock = threading.Semaphore(0), threading.Lock()
     stored: list[list[int]] = []
 
     def send(items: Sequence[int]) -> None:
-        if items[0] < LANES and len(items) == 1:
+        if items[0] < MAX_SENDING and len(items) == 1:
             first.acquire()
         with lock:
             stored.append(list(items))
@@ -238,27 +243,27 @@ def test_in_threads_each_call_returns_when_its_own_is_stored() -> None:
             return any(number in items for items in stored)
 
     with ThreadPoolExecutor(MANY) as pool:
-        early = [pool.submit(call, number) for number in range(LANES)]
-        late = [pool.submit(call, number) for number in range(LANES, MANY)]
-        while waiting(joint) < MANY - LANES:
+        early = [pool.submit(call, number) for number in range(MAX_SENDING)]
+        late = [pool.submit(call, number) for number in range(MAX_SENDING, MANY)]
+        while waiting(joint) < MANY - MAX_SENDING:
             pass
-        first.release(LANES)
+        first.release(MAX_SENDING)
         assert all(each.result(HANG) for each in early + late)
-    assert sorted(map(len, stored)) == [1] * LANES + [MANY - LANES]
+    assert sorted(map(len, stored)) == [1] * MAX_SENDING + [MANY - MAX_SENDING]
     gc.collect()
-    assert not joint._lines
+    assert not joint._queues
 
 
 def test_in_threads_the_others_are_sent_where_who_sends_them_is_stopped() -> None:
     """Ctrl-C reaches one thread; the rest of its line must not hang."""
-    joint = Joint()
+    joint = Coalescer()
     gate = threading.Event()
     sent: list[list[int]] = []
 
     def send(items: Sequence[int]) -> None:
         gate.wait()
         sent.append(list(items))
-        if items[0] >= LANES and len(sent) == LANES + 1:
+        if items[0] >= MAX_SENDING and len(sent) == MAX_SENDING + 1:
             raise KeyboardInterrupt
 
     def call(number: int) -> type[BaseException] | None:
@@ -268,13 +273,13 @@ def test_in_threads_the_others_are_sent_where_who_sends_them_is_stopped() -> Non
             return type(error)
         return None
 
-    with ThreadPoolExecutor(LANES + 3) as pool:
-        futures = [pool.submit(call, number) for number in range(LANES + 3)]
+    with ThreadPoolExecutor(MAX_SENDING + 3) as pool:
+        futures = [pool.submit(call, number) for number in range(MAX_SENDING + 3)]
         while waiting(joint) < 3:
             pass
         gate.set()
         found = [future.result(60) for future in futures]
     assert found.count(KeyboardInterrupt) <= 1
-    assert {number for items in sent for number in items} == set(range(LANES + 3))
+    assert {number for items in sent for number in items} == set(range(MAX_SENDING + 3))
     gc.collect()
-    assert not joint._lines
+    assert not joint._queues

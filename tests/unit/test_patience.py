@@ -49,19 +49,19 @@ def after(attempts: int, status: int = 503, error: Exception | None = None) -> N
 
 
 def test_each_answer_gives_all_the_time_again(clock: Clock) -> None:
-    patience = IdleDeadline(10, clock)
+    deadline = IdleDeadline(10, clock)
     clock.now += 7
-    assert patience.left == 3
-    patience.answered()
-    assert patience.left == 10
+    assert deadline.left == 3
+    deadline.answered()
+    assert deadline.left == 10
     clock.now += 11
-    assert (patience.left, patience.waited) == (0, 11)
+    assert (deadline.left, deadline.waited) == (0, 11)
 
 
 def test_without_a_limit_there_is_always_time(clock: Clock) -> None:
-    patience = IdleDeadline(None, clock)
+    deadline = IdleDeadline(None, clock)
     clock.now += 1e9
-    assert patience.left > 1e9
+    assert deadline.left > 1e9
 
 
 class TestTheClientsOwnRetries:
@@ -102,27 +102,27 @@ class TestTheClientsOwnRetries:
 
 class TestAnExchange:
     @pytest.fixture
-    def shared(self, clock: Clock) -> SaverState:
-        shared = SaverState(S3Config(bucket="bucket", operation_timeout=10, max_attempts=100))
-        shared.clock = clock
-        return shared
+    def saver_state(self, clock: Clock) -> SaverState:
+        saver_state = SaverState(S3Config(bucket="bucket", operation_timeout=10, max_attempts=100))
+        saver_state.clock = clock
+        return saver_state
 
-    def test_sends_nothing_when_its_time_is_over(self, shared: SaverState, clock: Clock) -> None:
-        exchange = RequestState(shared, GetObject("k"), shared.patience())
+    def test_sends_nothing_when_its_time_is_over(self, saver_state: SaverState, clock: Clock) -> None:
+        state = RequestState(saver_state, GetObject("k"), saver_state.deadline())
         clock.now += 10
-        wire: Any = None
+        translator: Any = None
         with pytest.raises(StorageUnavailableError, match="operation_timeout=10") as caught:
-            exchange.call(wire)
+            state.prepare(translator)
         assert (caught.value.attempts, caught.value.seconds, caught.value.key) == (0, 10, "k")
-        assert shared.stats().requests == {}
+        assert saver_state.stats().requests == {}
 
-    def test_does_not_wait_longer_than_there_is_time(self, shared: SaverState, clock: Clock) -> None:
-        exchange = RequestState(shared, GetObject("k"), shared.patience())
+    def test_does_not_wait_longer_than_there_is_time(self, saver_state: SaverState, clock: Clock) -> None:
+        state = RequestState(saver_state, GetObject("k"), saver_state.deadline())
         conflict = client_error("OperationAborted", 409)
 
         def keep_trying() -> None:
             while True:
-                clock.now += exchange.failed(conflict)
+                clock.now += state.failed(conflict)
 
         with pytest.raises(StorageUnavailableError, match="operation_timeout=10") as caught:
             keep_trying()
@@ -131,14 +131,14 @@ class TestAnExchange:
         assert caught.value.attempts > 100  # it wasn't sent by `call`, so each pause is the first one's
         assert caught.value.seconds == clock.now - 1000
 
-    def test_says_how_often_and_how_long(self, shared: SaverState, clock: Clock) -> None:
-        exchange = RequestState(shared, GetObject("k"), shared.patience())
-        exchange.called.attempts = 4
+    def test_says_how_often_and_how_long(self, saver_state: SaverState, clock: Clock) -> None:
+        state = RequestState(saver_state, GetObject("k"), saver_state.deadline())
+        state.attempt.attempts = 4
         clock.now += 2.5
         with pytest.raises(
             StorageUnavailableError, match=r"Given up after 4 attempts in 2\.5 s: .*reached"
         ) as caught:
-            exchange.failed(ConnectionResetError("x"))
+            state.failed(ConnectionResetError("x"))
         assert (caught.value.attempts, caught.value.seconds) == (4, 2.5)
 
 
@@ -152,7 +152,7 @@ class TestAnUpload:
     @pytest.fixture
     def saver(self, fake: FakeS3, clock: Clock) -> S3Saver:
         saver = make_saver(fake, sizes=self.SIZES, operation_timeout=60)
-        saver._store.shared.clock = clock
+        saver._store.saver_state.clock = clock
         return saver
 
     def test_may_take_as_long_as_it_gets_on(self, fake: FakeS3, saver: S3Saver, clock: Clock) -> None:

@@ -29,7 +29,7 @@ BROKEN = client_error("InternalError", 500)
 def loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop | None]:
     if request.param == "sync":
         yield None
-        assert not [each.name for each in threading.enumerate() if "race" in each.name]
+        assert not [each.name for each in threading.enumerate() if "hedge" in each.name]
         return
     made = asyncio.new_event_loop()
     told: list[Any] = []
@@ -177,7 +177,7 @@ def test_without_a_share_left_a_slow_read_is_sent_once(reads: Reads, monkeypatch
         reads.client.event("asked").set()
         return False
 
-    monkeypatch.setattr(reads.store.shared.hedges, "take", take)
+    monkeypatch.setattr(reads.store.saver_state.hedges, "take", take)
     assert reads.read(Reply(b"one", after="asked")) == ONE
     assert reads.hedges == (1, 0, 0)
 
@@ -201,7 +201,7 @@ def test_off_or_too_early_it_costs_no_thread(loop: asyncio.AbstractEventLoop | N
     reads.read(
         Reply(b"one", after="more"), Reply(b"two", tells="more"), plan=ask(small("more"))
     ) if share else 0
-    assert ("race" in reads.client.threads[-1]) == (bool(share) and loop is None)
+    assert ("hedge" in reads.client.threads[-1]) == (bool(share) and loop is None)
     reads.end()
 
 
@@ -215,7 +215,7 @@ class TestThreads:
         self, reads: Reads, monkeypatch: pytest.MonkeyPatch, ending: int
     ) -> None:
         """Neither for the first, nor for the second one."""
-        real = reads.store._racers.start
+        real = reads.store._hedge_threads.start
         left = [real] * ending
 
         def start(*arguments: Any) -> Any:
@@ -224,10 +224,10 @@ class TestThreads:
                 raise RuntimeError("can't start new thread")
             return left.pop()(*arguments)
 
-        monkeypatch.setattr(reads.store._racers, "start", start)
+        monkeypatch.setattr(reads.store._hedge_threads, "start", start)
         assert reads.read(Reply(b"one", after="asked")) == ONE
         assert reads.client.calls == 1
-        assert ("race" in reads.client.threads[0]) == bool(ending)
+        assert ("hedge" in reads.client.threads[0]) == bool(ending)
 
     def test_ctrl_c_drops_both(self, reads: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
         waited = []
@@ -281,7 +281,7 @@ class TestTasks:
         assert (len(reads.client.streams), reads.open) in [(1, []), (2, [])]
 
     def test_a_cancelled_read_cancels_the_only_one(self, reads: Reads) -> None:
-        reads.store.shared.hedges._saved = 0
+        reads.store.saver_state.hedges._saved = 0
         self.cancel(reads, "one", Reply(b"one", after=END, tells="one"))
         assert (reads.client.cancelled, reads.client.streams) == (1, [])
 

@@ -64,12 +64,12 @@ def test_a_trickle_stretches_nothing() -> None:
 
 def test_where_there_is_less_patience_that_counts() -> None:
     clock = Clock()
-    patience = IdleDeadline(4, clock)
-    limit = Limit(25, 1, patience=patience.remaining, clock=clock)
+    deadline = IdleDeadline(4, clock)
+    limit = Limit(25, 1, patience=deadline.remaining, clock=clock)
     limit.begin()
     assert limit.left == 5
     clock.now += 3
-    patience.answered()  # another request of the batch: this one may take longer
+    deadline.answered()  # another request of the batch: this one may take longer
     assert limit.left == 5
     clock.now += 6
     assert limit.left == -1

@@ -6,11 +6,12 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
+from typing import get_args
 
 import pytest
 
 from langgraph_checkpoint_s3.s3 import telemetry
-from langgraph_checkpoint_s3.s3.stats import Counts, Stats
+from langgraph_checkpoint_s3.s3.stats import Counts, Number, Stats
 from langgraph_checkpoint_s3.s3.telemetry import operation
 
 PROGRAM = """
@@ -21,7 +22,7 @@ from tests.support.fake_s3 import FakeS3
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.s3.telemetry import instruments, operation
 saver = S3Saver("bucket")
-with saver._store.shared.operation("put") as counts:
+with saver._store.saver_state.operation("put") as counts:
     counts.count("retries")
 assert saver.stats().operations == {{"put": 1}}
 assert saver.stats().retries == 1
@@ -81,6 +82,7 @@ def test_no_count_is_lost_between_threads() -> None:
 
 
 def test_every_number_has_its_place() -> None:
-    """Who counts a name that `Stats` doesn't have would break it."""
+    """A number that `Stats` doesn't have would break it."""
     numbers = set(telemetry._COUNTERS) | {"hedges_won"}
+    assert numbers == set(get_args(Number))
     assert numbers <= set(Stats.__dataclass_fields__)

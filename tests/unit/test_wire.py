@@ -44,7 +44,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     Tick,
     UploadPart,
 )
-from langgraph_checkpoint_s3.s3.translate import Wire, method_of, operation_of
+from langgraph_checkpoint_s3.s3.translate import Translator, method_of
 from langgraph_checkpoint_s3.validation import is_aws
 from tests.unit.admin_requests import ADMIN_REQUESTS
 
@@ -96,20 +96,20 @@ OF_THE_BUCKET = (CreateBucket, InspectBucket, GetSetting, PutSetting, DeleteSett
 WRITES_NEW = (PutObject, CompareAndSwap, CopyObject, CreateUpload)
 
 
-def wire(endpoint_url: str = AWS, region: str | None = "eu-west-1", **settings: Any) -> Wire:
-    return Wire(S3Config(bucket="bucket", **settings), endpoint_url, region)
+def translator(endpoint_url: str = AWS, region: str | None = "eu-west-1", **settings: Any) -> Translator:
+    return Translator(S3Config(bucket="bucket", **settings), endpoint_url, region)
 
 
 def arguments(request: Request[Any], **settings: Any) -> dict[str, Any]:
-    return wire(**settings).arguments(request)
+    return translator(**settings).arguments(request)
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 @pytest.mark.parametrize("endpoint_url", [AWS, ELSEWHERE])
 @pytest.mark.parametrize("request_", REQUESTS, ids=repr)
 def test_s3_knows_every_argument(request_: Request[Any], endpoint_url: str, settings: dict[str, Any]) -> None:
-    made = wire(endpoint_url, **settings).arguments(request_)
-    shape = SERVICE.operation_model(operation_of(request_)).input_shape
+    made = translator(endpoint_url, **settings).arguments(request_)
+    shape = SERVICE.operation_model(request_.operation).input_shape
     assert shape is not None
     handle_copy_source_param(made)  # botocore takes a dictionary too
     report = ParamValidator().validate(made, shape)
@@ -141,8 +141,8 @@ def test_every_request_is_an_operation_with_its_method() -> None:
         Sign,
     }  # no operations
     for request in REQUESTS:
-        assert operation_of(request) in SERVICE.operation_names
-        assert method_of(request) == xform_name(operation_of(request))
+        assert request.operation in SERVICE.operation_names
+        assert method_of(request) == xform_name(request.operation)
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=repr)
@@ -164,7 +164,7 @@ def test_every_request_names_the_bucket(request_: Request[Any]) -> None:
     ],
 )
 def test_new_objects_are_encrypted_as_set(endpoint_url: str, mode: str, sent: str | None) -> None:
-    client = wire(endpoint_url, server_side_encryption=mode)
+    client = translator(endpoint_url, server_side_encryption=mode)
     for request in REQUESTS:
         found = client.arguments(request).get("ServerSideEncryption")
         assert found == (sent if isinstance(request, WRITES_NEW) else None)
@@ -211,20 +211,20 @@ def test_the_requester_pays_for_objects() -> None:
 @pytest.mark.parametrize("request_", [PutObject("k", b"x"), CompleteUpload("k", "u", ("e",), b"x")])
 def test_a_condition_is_sent_where_it_is_asked_for_and_known(request_: PutObject | CompleteUpload) -> None:
     new = replace(request_, only_new=True)
-    assert wire().arguments(new)["IfNoneMatch"] == "*"
-    assert "IfNoneMatch" not in wire().arguments(new, conditional=False)
-    assert not wire().arguments(request_).keys() & {"IfMatch", "IfNoneMatch"}
+    assert translator().arguments(new)["IfNoneMatch"] == "*"
+    assert "IfNoneMatch" not in translator().arguments(new, conditional=False)
+    assert not translator().arguments(request_).keys() & {"IfMatch", "IfNoneMatch"}
     over = replace(request_, expected="etag")
-    assert wire().arguments(over)["IfMatch"] == "etag"
-    assert "IfNoneMatch" not in wire().arguments(over)
-    assert "IfMatch" not in wire().arguments(over, conditional=False)
+    assert translator().arguments(over)["IfMatch"] == "etag"
+    assert "IfNoneMatch" not in translator().arguments(over)
+    assert "IfMatch" not in translator().arguments(over, conditional=False)
 
 
 def test_a_swap_is_conditional_whatever_is_known_of_the_store() -> None:
     for conditional in (True, False):
-        new = wire().arguments(CompareAndSwap("k", b"x", None), conditional=conditional)
+        new = translator().arguments(CompareAndSwap("k", b"x", None), conditional=conditional)
         assert (new["IfNoneMatch"], "IfMatch" in new) == ("*", False)
-        swap = wire().arguments(CompareAndSwap("k", b"x", "etag"), conditional=conditional)
+        swap = translator().arguments(CompareAndSwap("k", b"x", "etag"), conditional=conditional)
         assert (swap["IfMatch"], "IfNoneMatch" in swap) == ("etag", False)
 
 
@@ -239,7 +239,7 @@ def test_a_swap_is_conditional_whatever_is_known_of_the_store() -> None:
 def test_the_age_is_by_the_stores_own_clock(headers: dict[str, str], age: float | None) -> None:
     modified = datetime(2026, 1, 1, tzinfo=timezone.utc)
     response = {"ETag": '"e"', "LastModified": modified, "ResponseMetadata": {"HTTPHeaders": headers}}
-    assert wire().answer(GetWithAge("k"), response, b"x") == AgedBody(b"x", "e", age)
+    assert translator().answer(GetWithAge("k"), response, b"x") == AgedBody(b"x", "e", age)
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_bodies_keys_and_parts_are_sent_as_they_are() -> None:
     [("eu-west-1", "eu-west-1"), ("us-east-1", None), (None, None), ("aws-global", None)],
 )
 def test_a_new_bucket_is_in_the_clients_region(region: str | None, constraint: str | None) -> None:
-    made = wire(region=region).arguments(CreateBucket())
+    made = translator(region=region).arguments(CreateBucket())
     assert made.get("CreateBucketConfiguration", {}).get("LocationConstraint") == constraint
 
 
@@ -381,4 +381,4 @@ NOW = datetime(2025, 1, 1, tzinfo=timezone.utc)
 def test_what_an_answer_means(
     request_: Request[Any], response: dict[str, Any], data: bytes, expected: object
 ) -> None:
-    assert wire().answer(request_, response, data) == expected
+    assert translator().answer(request_, response, data) == expected

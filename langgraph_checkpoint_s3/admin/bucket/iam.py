@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 from langgraph_checkpoint_s3.admin.bucket.arns import Arns, named_bucket, partition_of
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import InvalidConfigError
-from langgraph_checkpoint_s3.s3 import admin_translate, bucket_settings, error_mapping
+from langgraph_checkpoint_s3.s3 import bucket_settings
 from langgraph_checkpoint_s3.s3.admin_requests import (
     DeleteVersions,
     InspectBucket,
@@ -58,7 +58,6 @@ REQUESTS: Final[Mapping[Role, tuple[type[Request[Any]], ...]]] = {
 }
 """What each role sends. The bucket's settings come on top, and are administration's alone."""
 
-_ACTIONS: Final = {**error_mapping.IAM_ACTIONS, **admin_translate.IAM_ACTIONS}
 _BY_PREFIX: Final = frozenset({"s3:ListBucket", "s3:ListBucketVersions"})
 """Actions on the bucket whose requests say a prefix, which can be held against a condition."""
 _DELETIONS: Final = frozenset({"s3:DeleteObject", "s3:DeleteObjectVersion"})
@@ -83,7 +82,7 @@ def iam_policy(
     _check(features)
     arns = Arns.of(config.bucket, partition or partition_of(config.region))
     sent = {request for role in features for request in REQUESTS[role]}
-    actions = set(_split(_ACTIONS[request] for request in sent - {InspectBucket}))
+    actions = set(_split(request.action for request in sent - {InspectBucket}))
     if ListVersions in sent:
         actions.add("s3:GetObjectVersion")  # in the place of s3:GetObject, for old ones
     if config.object_tags and PutObject in sent:
@@ -94,7 +93,7 @@ def iam_policy(
     if "administration" in features:
         named_bucket(config.bucket)
         # HeadBucket says no prefix, so this can't be narrowed to one.
-        on_bucket |= {_ACTIONS[InspectBucket], *_split(_setting_actions())} - {"iam:PassRole"}
+        on_bucket |= {InspectBucket.action, *_split(_setting_actions())} - {"iam:PassRole"}
     within = f"{config.prefix}*"
     narrowed = bool(config.prefix) and not whole_bucket
     by_prefix = ("StringLike", "s3:prefix", within) if narrowed else ()
