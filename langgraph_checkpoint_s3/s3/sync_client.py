@@ -32,7 +32,7 @@ _SPARE_CONNECTIONS: Final = 256
 
 def client_arguments(config: S3Config, user_agent: str) -> dict[str, Any]:
     """The arguments of `create_client` but for the client library's own `Config` class."""
-    config = config.placed()
+    config = config.with_store_variables()
     by_path = bool(config.endpoint_url) if config.force_path_style is None else config.force_path_style
     s3: dict[str, Any] = {"addressing_style": "path"} if by_path else {}
     if config.force_path_style is False:  # with an address of its own, botocore's default is the path

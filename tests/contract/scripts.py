@@ -41,7 +41,7 @@ async def use(thread="thread"):
     assert found.pending_writes == [("task", "a", 1)], found
     assert [shown async for shown in saver.alist(at(thread))]
     # Without its cache, several at once:
-    saver._store.shared.cache.clear()
+    inside.shared(saver).cache.clear()
     assert await saver.aget_tuple(at(thread))
 """
 

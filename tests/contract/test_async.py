@@ -28,6 +28,7 @@ from tests.contract.support import (
     metadata,
     noise,
 )
+from tests.support import inside
 
 
 class TestNothingBlocks:
@@ -117,7 +118,7 @@ class TestNothingBlocks:
             await saver.asetup()
             config = await saver.aput(at(), checkpoint({"raw": noise(6 * MIB)}), metadata(), {})
             await saver.aput_writes(config, [("a", 1)], "task")
-            saver._store.shared.cache.clear()
+            inside.shared(saver).cache.clear()
             assert await saver.aget_tuple(at())
             assert [shown async for shown in saver.alist(at(), filter={"x": 1})] == []
             await saver.aget_delta_channel_history(config=at(), channels=["a"])

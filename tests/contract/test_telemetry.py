@@ -33,6 +33,7 @@ from tests.contract.support import (
     checkpoint,
     metadata,
 )
+from tests.support import inside
 
 SECRET = "customer-42"
 EXPORTER = InMemorySpanExporter()
@@ -156,7 +157,7 @@ class TestLog:
     ) -> None:
         caplog.set_level(logging.INFO, "langgraph_checkpoint_s3")
         saver = make_saver()
-        monkeypatch.setattr(saver._store, "_aio", None)
+        monkeypatch.setattr(inside.store(saver), "_aio", None)
 
         async def twice() -> None:
             await saver.aget_tuple(at())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Generator, Hashable, Sequence
-from dataclasses import replace
 from email.utils import format_datetime
 from typing import Any, TypeVar
 
@@ -14,7 +13,7 @@ from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.coalescing import Joint
 from langgraph_checkpoint_s3.s3.request_state import RequestState, SaverState
 from langgraph_checkpoint_s3.s3.requests import Attempted, Body, Call, Failure, Request, Sleep, Tick
-from tests.support import modes
+from tests.support import inside, modes
 from tests.support.fake_s3 import BUCKET, FakeS3
 
 T = TypeVar("T")
@@ -201,9 +200,9 @@ def make_saver(fake: FakeS3, *, sizes: Sizes | None = None, serde: Any = None, *
         settings.update(modes.settings())
     saver = S3Saver(serde=serde, **settings)
     store: Any = FakeStore(fake, saver.config)
-    saver._store = store
-    saver._rules = replace(saver._rules, smallest=SMALLEST)
+    inside.set_store(saver, store)
+    inside.set_borrowing(saver, smallest=SMALLEST)
     store.shared.store_time.local = lambda: int(fake.now.timestamp() * 1_000_000_000)
     if sizes is not None:
-        saver._sizes = sizes
+        inside.set_sizes(saver, sizes)
     return saver

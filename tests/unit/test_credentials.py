@@ -18,6 +18,7 @@ from langgraph_checkpoint_s3.credentials import FoundCredentials
 from langgraph_checkpoint_s3.encryption import KmsKeys
 from langgraph_checkpoint_s3.plans.plan import ask
 from langgraph_checkpoint_s3.s3.requests import PutObject
+from tests.support import inside
 from tests.unit.fake_aws import GOOD, KEY, FakeAws, serving
 from tests.unit.surroundings import WORLDS, sessions, surroundings
 
@@ -117,7 +118,7 @@ def mend(
 
 def put(saver: S3Saver, times: int = 1) -> None:
     for _ in range(times):
-        saver._store.run(ask(PutObject("k", b"")))
+        inside.store(saver).run(ask(PutObject("k", b"")))
 
 
 def outcomes(saver: S3Saver, asynchronous: bool, steps: list[Callable[[], None]]) -> list[Exception | None]:
@@ -128,7 +129,7 @@ def outcomes(saver: S3Saver, asynchronous: bool, steps: list[Callable[[], None]]
         for step in steps:
             await asyncio.to_thread(step)
             try:
-                await saver._store.arun(ask(PutObject("k", b"")))
+                await inside.store(saver).arun(ask(PutObject("k", b"")))
             except Exception as error:  # noqa: BLE001  # looked at
                 found.append(error)
             else:
@@ -186,7 +187,7 @@ def test_a_client_of_the_users_is_left_alone(aws: FakeAws) -> None:
         for _ in range(2):
             with pytest.raises(AccessDeniedError):
                 put(saver)
-        assert saver._store._boto.get()[0] is client
+        assert inside.store(saver)._boto.get()[0] is client
     client.close()
 
 
