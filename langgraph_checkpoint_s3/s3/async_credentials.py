@@ -12,32 +12,32 @@ from typing import Any
 
 from aiobotocore.credentials import AioCredentials
 
-from langgraph_checkpoint_s3.credentials import Chain, FoundCredentials
+from langgraph_checkpoint_s3.credentials import CredentialChain, RenewableCredentials
 
 
 class LentCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore is untyped
     """Blocking credentials, for aiobotocore to await."""
 
-    def __init__(self, lent: FoundCredentials) -> None:
+    def __init__(self, lent: RenewableCredentials) -> None:
         super().__init__("", "", None, method=lent.method)  # who wants the keys awaits them
         self._lent = lent
 
     @property
-    def end_is_known(self) -> bool:
+    def has_known_expiry(self) -> bool:
         """Whether it is known when they end."""
-        return self._lent.end_is_known
+        return self._lent.has_known_expiry
 
     def refresh_needed(self, refresh_in: float | None = None) -> bool:
         """Return whether they end within so many seconds, as far as that is known."""
         return self._lent.refresh_needed(refresh_in)
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """They were refused, or couldn't be fetched: look for others before the next request."""
-        self._lent.forget()
+        self._lent.invalidate()
 
     async def get_frozen_credentials(self) -> Any:
         """Return the credentials of this moment; what must be fetched for them is, in a thread."""
-        if self._lent.wait:
+        if self._lent.may_block:
             return await asyncio.to_thread(self._lent.get_frozen_credentials)
         return self._lent.get_frozen_credentials()
 
@@ -50,7 +50,7 @@ class BlockingChain:
     """
 
     def __init__(self, region: str | None) -> None:
-        self._chain = Chain(region)
+        self._chain = CredentialChain(region)
 
     async def load_credentials(self) -> LentCredentials:
         """Credentials that AWS's chain (environment, profile, role) finds, or will find."""

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from langgraph_checkpoint_s3.request_timeout import RATE, Limit, between_attempts, limited
+from langgraph_checkpoint_s3.request_timeout import RATE, TimeLimit, end_attempt, limit_requests
 from langgraph_checkpoint_s3.s3.answer_checks import BEGINNING, NotAnAnswer, Received
 from langgraph_checkpoint_s3.s3.requests import (
     CompleteUpload,
@@ -128,7 +128,7 @@ class Attempt:
     reading: bool = False
     failure: str = ""
     received: Received | None = None
-    limit: Limit = field(default_factory=lambda: Limit(math.inf))
+    limit: TimeLimit = field(default_factory=lambda: TimeLimit(math.inf))
 
     def read(self, data: bytes) -> None:
         """Note that the answer's body was read."""
@@ -148,7 +148,7 @@ def calling(call: Attempt) -> Iterator[None]:
     """
     token = _running.set(call)
     try:
-        with limited(call.limit):
+        with limit_requests(call.limit):
             yield
     except Exception as error:
         if call.received is not None and not call.reading and _is_of_the_parser(error):
@@ -182,7 +182,7 @@ def watch(
     call.failure = str(status) if caught_exception is None else type(caught_exception).__name__
     if caught_exception is None and status < 500 and status != _TOO_MANY:
         return
-    between_attempts()
+    end_attempt()
     if not call.once and min(_LONGEST_PAUSE, 2.0 ** (attempts - 1)) < call.patience.left:
         return
     call.cut = True

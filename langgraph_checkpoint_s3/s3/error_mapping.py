@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from botocore import exceptions as boto
 
-from langgraph_checkpoint_s3.aws import of_credentials
+from langgraph_checkpoint_s3.aws import credentials_error
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
     BucketNotFoundError,
@@ -157,7 +157,7 @@ class Outcome:
 
 def client_error(error: Exception, bucket: str) -> S3CheckpointError | None:
     """The error for a client that couldn't be made; `None` if it isn't about its settings."""
-    told = of_credentials(error, bucket=bucket)
+    told = credentials_error(error, bucket=bucket)
     if told is not None:
         return told
     if isinstance(error, (boto.BotoCoreError, ValueError)):
@@ -191,10 +191,10 @@ def classify(
         somebody's code.
     """
     _redact(error)
-    refused = of_credentials(error, bucket=bucket, key=_key(request))
+    refused = credentials_error(error, bucket=bucket, key=_key(request))
     if refused is not None:
         return refused
-    if isinstance(error, TooSlowError):  # by `within`: the client library didn't see it
+    if isinstance(error, TooSlowError):  # by `LimitTimer`: the client library didn't see it
         return Retry(str(error))
     if isinstance(error, NotAnAnswer):
         return Retry(told(request, str(error), received), received.status if received else None)

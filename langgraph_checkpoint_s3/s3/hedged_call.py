@@ -17,7 +17,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeAlias, TypeVar
 
-from langgraph_checkpoint_s3.request_timeout import within
+from langgraph_checkpoint_s3.request_timeout import LimitTimer
 from langgraph_checkpoint_s3.s3.deadline import Attempt, calling
 from langgraph_checkpoint_s3.s3.request_state import RequestState
 from langgraph_checkpoint_s3.s3.thread_pool import Threads
@@ -47,13 +47,13 @@ def fetch(client: Any, method: str, arguments: Mapping[str, Any], call: Attempt)
 async def afetch(client: Any, method: str, arguments: Mapping[str, Any], call: Attempt) -> Fetched:
     """`fetch`, awaited."""
     with calling(call):
-        async with within(call.limit):
+        async with LimitTimer(call.limit):
             response = await getattr(client, method)(**arguments)
             if not _has_body(response):
                 return response, b""
             call.reading = True
             async with response["Body"]:
-                call.limit.follow(_arrived(response["Body"]))
+                call.limit.count_with(_arrived(response["Body"]))
                 data = await response["Body"].read()
     call.read(data)
     return response, data

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
-from langgraph_checkpoint_s3.aws import Seldom
+from langgraph_checkpoint_s3.aws import Throttle
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
@@ -23,7 +23,7 @@ from langgraph_checkpoint_s3.errors import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.fork_safety import renew_after_fork
-from langgraph_checkpoint_s3.request_timeout import Limit
+from langgraph_checkpoint_s3.request_timeout import TimeLimit
 from langgraph_checkpoint_s3.s3.answer_checks import NotAnAnswer, Unfinished
 from langgraph_checkpoint_s3.s3.botocore_fields import passes
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
@@ -77,7 +77,7 @@ class SaverState:
         self.hedges = Hedges(config.hedged_reads)
         self.counts = Counts()
         self._unmade: S3CheckpointError | None = None
-        self._seldom = Seldom()
+        self._throttle = Throttle()
         self._told: set[str] = set()
         self.after_fork()
         renew_after_fork(self)
@@ -109,7 +109,7 @@ class SaverState:
     def making(self) -> Iterator[None]:
         """Say what is wrong where a client can't be made; for want of credentials it isn't tried always."""
         unmade = self._unmade
-        if unmade is not None and not self._seldom.may():
+        if unmade is not None and not self._throttle.allow():
             raise unmade.with_traceback(None)
         try:
             yield
@@ -304,7 +304,7 @@ class RequestState:
         self._shared.store_time.heard(getattr(error, "response", None), self._shared.clock() - self._sent)
         call, bucket = self.called, self._shared.config.bucket
         verdict = classify(error, self.request, bucket, reading=call.reading, received=call.received)
-        slow = self.called.limit.overdue
+        slow = self.called.limit.failure
         if slow and isinstance(verdict, Retry):
             verdict = Retry(slow)
         if isinstance(verdict, Outcome):
@@ -352,10 +352,10 @@ class RequestState:
 
     def _call(self, *, once: bool = False) -> Attempt:
         config = self._shared.config
-        limit = Limit(
+        limit = TimeLimit(
             config.connect_timeout + config.read_timeout,
             allowance(self.request),
-            patience=self._patience.remaining,
+            cap=self._patience.remaining,
             clock=self._patience.clock,
         )
         return Attempt(self._patience, once=once, limit=limit)

@@ -214,7 +214,7 @@ class Wire:
 
         # What botocore refreshes knows when it ends; other temporary credentials don't.
         ends_within = getattr(self._credentials, "refresh_needed", None)
-        if ends_within is not None and getattr(self._credentials, "end_is_known", True):
+        if ends_within is not None and getattr(self._credentials, "has_known_expiry", True):
             return Signed(url, bool(ends_within(request.seconds)))
         return Signed(url, temporary="X-Amz-Security-Token=" in url)
 

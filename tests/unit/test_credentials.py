@@ -13,8 +13,8 @@ import pytest
 from botocore.exceptions import NoCredentialsError
 
 from langgraph_checkpoint_s3 import AccessDeniedError, S3Saver, StorageUnavailableError
-from langgraph_checkpoint_s3.aws import Seldom
-from langgraph_checkpoint_s3.credentials import FoundCredentials
+from langgraph_checkpoint_s3.aws import Throttle
+from langgraph_checkpoint_s3.credentials import RenewableCredentials
 from langgraph_checkpoint_s3.encryption import KmsKeys
 from langgraph_checkpoint_s3.plans.plan import ask
 from langgraph_checkpoint_s3.s3.requests import PutObject
@@ -217,7 +217,7 @@ def test_kms_by_a_session_of_the_users(aws: FakeAws) -> None:
 def test_a_loop_of_failures_does_not_look_each_time(
     asynchronous: bool, how: str, aws: FakeAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Seldom, "SECONDS", 3600)
+    monkeypatch.setattr(Throttle, "SECONDS", 3600)
     aws.metadata = False
     with S3Saver("bucket", **(sessions() if how == "a session" else {})) as saver:
         failed = outcomes(saver, asynchronous, [nothing])
@@ -234,7 +234,7 @@ def test_a_client_that_cannot_be_made_is_not_tried_each_time(
     asynchronous: bool, aws: FakeAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a session of the user's own, whose process fails."""
-    monkeypatch.setattr(Seldom, "SECONDS", 3600)
+    monkeypatch.setattr(Throttle, "SECONDS", 3600)
     aws.metadata = False
     runs = tmp_path / "runs"
     program = tmp_path / "program"
@@ -250,7 +250,7 @@ def test_a_client_that_cannot_be_made_is_not_tried_each_time(
 
 
 def test_kms_does_not_look_each_time(aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Seldom, "SECONDS", 3600)
+    monkeypatch.setattr(Throttle, "SECONDS", 3600)
     aws.metadata = False
     keys = KmsKeys(KEY)
     counts = []
@@ -267,9 +267,9 @@ def test_they_are_looked_for_at_once_and_then_once_a_second() -> None:
     def find() -> None:
         looked.append(now[0])
 
-    found = FoundCredentials(find, lambda: now[0])
+    found = RenewableCredentials(find, lambda: now[0])
     for now[0] in (100.0, 100.5, 100.99, 101.0, 101.5, 103.0):
-        found.forget()
+        found.invalidate()
         with pytest.raises(NoCredentialsError):
             found.get_frozen_credentials()
     assert looked == [100.0, 100.0, 101.0, 103.0]  # the first of them when it was made
@@ -284,22 +284,22 @@ def test_what_was_refused_stays_until_something_else_is_found() -> None:
             raise each
         return each
 
-    found = FoundCredentials(find, lambda: now[0])
+    found = RenewableCredentials(find, lambda: now[0])
     assert found.get_frozen_credentials().access_key == "old"
-    found.forget()
+    found.invalidate()
     with pytest.raises(RuntimeError):
         found.get_frozen_credentials()
     with pytest.raises(RuntimeError):  # it isn't asked again so soon
         found.get_frozen_credentials()
     now[0] = 2
-    found.forget()
+    found.invalidate()
     with pytest.raises(NoCredentialsError):
         found.get_frozen_credentials()
     finds.append(boto3.Session("new", "s").get_credentials())
     now[0] = 4
-    found.forget()
+    found.invalidate()
     assert found.get_frozen_credentials().access_key == "new"
-    assert not found.wait
+    assert not found.may_block
 
 
 # Who failed is told

@@ -15,7 +15,7 @@ from langgraph_checkpoint_s3.s3.cache import Lru
 ROOT = Path(langgraph_checkpoint_s3.__file__).parent
 LOCKS = {"Lock", "RLock", "Condition", "Event", "Semaphore", "local", "Thread", "SimpleQueue", "LifoQueue"}
 PASSING = {
-    "fork_safety.py": {"_Gate"},  # the fork's own
+    "fork_safety.py": {"_ForkLock"},  # the fork's own
     "encryption/kms_client.py": {"_Process", "_Quiet"},  # one for each process; and one for each thread
     "format/codecs.py": {"_Packers"},  # made anew by their owner
     "s3/store.py": {"Store"},  # its parts are told
@@ -68,13 +68,13 @@ def test_the_classes_are_found() -> None:
 
 def test_being_told_keeps_nothing_alive() -> None:
     gc.collect()
-    before = len(fork_safety._known)
+    before = len(fork_safety._owners)
     for _ in range(10):
         with S3Saver("bucket", client=object()) as saver:
-            assert len(fork_safety._known) > before
+            assert len(fork_safety._owners) > before
         del saver
     gc.collect()
-    assert len(fork_safety._known) <= before
+    assert len(fork_safety._owners) <= before
 
 
 def test_a_cache_counts_anew_what_it_holds() -> None:
@@ -88,8 +88,8 @@ def test_a_cache_counts_anew_what_it_holds() -> None:
 
 
 def test_a_fork_waits_for_nobody_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = fork_safety._Gate()
-    monkeypatch.setattr(fork_safety._Gate, "LONGEST", 0.01)
+    gate = fork_safety._ForkLock()
+    monkeypatch.setattr(fork_safety._ForkLock, "MAX_WAIT", 0.01)
     with pytest.MonkeyPatch.context() as patch:
         taken: list[float] = []
 
