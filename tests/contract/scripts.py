@@ -30,6 +30,7 @@ import asyncio, gc, sys
 from blockbuster import blockbuster_ctx
 from langgraph_checkpoint_s3 import S3Saver
 from tests.contract.support import at, checkpoint, metadata
+from tests.support import inside
 
 bucket, url = sys.argv[1:]
 saver = S3Saver(bucket, endpoint_url=url, region="us-east-1", max_attempts=2)
