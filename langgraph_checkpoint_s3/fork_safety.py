@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, Protocol
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 class ForkAware(Protocol):
@@ -41,6 +43,30 @@ def delay_forks() -> Iterator[None]:
     """Delay forks until the body is done. A fork amid an import leaves that module's import lock taken."""
     with _fork_lock.lock:
         yield
+
+
+class cached_property(Generic[T]):  # noqa: N801  # named as that of functools
+    """`functools.cached_property` without its lock, which all instances share before Python 3.12.
+
+    If another thread held that lock during a fork, the child would wait for it forever. Without a lock, two
+    threads may compute the same value.
+
+    Args:
+        compute: The method that computes the value.
+    """
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self._compute = compute
+        self.__doc__ = compute.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> T:
+        value = self._compute(instance)
+        # As this is no data descriptor, the instance's attribute is found first from now on.
+        instance.__dict__[self._name] = value
+        return value
 
 
 class _ForkLock:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import ast
 import gc
+import threading
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import langgraph_checkpoint_s3
 from langgraph_checkpoint_s3 import S3Saver, fork_safety
+from langgraph_checkpoint_s3.format.keys import Layout
+from langgraph_checkpoint_s3.plans.context import Address
+from langgraph_checkpoint_s3.plans.scan import Folder
 from langgraph_checkpoint_s3.s3.cache import Lru
+from langgraph_checkpoint_s3.s3.requests import Entry
 
 ROOT = Path(langgraph_checkpoint_s3.__file__).parent
 LOCKS = {"Lock", "RLock", "Condition", "Event", "Semaphore", "local", "Thread", "SimpleQueue", "LifoQueue"}
+BEFORE_PYTHON_3_12 = "functools import cached_property"  # it has a lock that all instances share
 PASSING = {
     "fork_safety.py": {"_ForkLock"},  # the fork's own
     "encryption/kms_client.py": {"_Process", "_Quiet"},  # one for each process; and one for each thread
@@ -58,6 +66,33 @@ def test_what_has_a_lock_is_told_of_a_fork(path: str, name: str) -> None:
     ]
     assert "after_fork" in {each.name for each in made.body if isinstance(each, ast.FunctionDef)}
     assert "renew_after_fork(self)" in ast.unparse(made)
+
+
+def test_no_cached_property_has_a_lock() -> None:
+    for path in ROOT.rglob("*.py"):
+        if path.parent.name != "cli":
+            assert BEFORE_PYTHON_3_12 not in path.read_text(encoding="utf-8"), path
+
+
+def test_no_folder_waits_for_another_ones_key_to_be_read() -> None:
+    """A thread that reads one while the process forks leaves its child nothing to wait for."""
+
+    class Slow(Layout):
+        def parse(self, key: str) -> Any:
+            if key == first.key:
+                thread = threading.Thread(target=lambda: read.append(second.address), daemon=True)
+                thread.start()
+                thread.join(5)
+                assert not thread.is_alive()
+            return super().parse(key)
+
+    read: list[Address] = []
+    layout = Slow("p/")
+    first, second = (Folder(layout, layout.checkpoint(name, "", "1")) for name in "ab")
+    for folder in (first, second):
+        folder.checkpoints.append(Entry(f"{folder.path}checkpoint", 0, "", datetime.now(timezone.utc)))
+    assert first.address is first.address
+    assert [address.thread_id for address in (first.address, *read)] == ["a", "b"]
 
 
 def test_the_classes_are_found() -> None:

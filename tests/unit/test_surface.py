@@ -112,7 +112,7 @@ ALLOWED: dict[str, set[str]] = {
     "text": set(),
     "crypto": {"crypto", "errors", "fork_safety"},
     "format": {"crypto", "errors", "fork_safety", "format"},
-    "plans": {"config", "crypto", "errors", "format", "plans", *REQUESTS},
+    "plans": {"config", "crypto", "errors", "fork_safety", "format", "plans", *REQUESTS},
     "plans.parent_cache": {"format", "s3.cache"},
     "s3": {
         *("aws", "credentials", "errors", "config", "fork_safety", "format"),
