@@ -220,7 +220,7 @@ class Lease:
         return self
 
     def renew(self) -> None:
-        """Extend it by another `ttl`, with one PUT (`s3:PutObject`). Only needed without `auto_renew`.
+        """Extend it by another `ttl`, with one PUT (`s3:PutObject`). Without `auto_renew`, call it in time.
 
         Raises:
             ConflictError: It was lost.
@@ -237,7 +237,7 @@ class Lease:
             self._renewed(sent, await self._store.arun(plan, "renew"))
 
     def release(self) -> None:
-        """Release it with one PUT (`s3:PutObject`), so that others needn't wait. No effect if it isn't held.
+        """Release it with one PUT (`s3:PutObject`), so that others needn't wait, if it is held.
 
         Raises:
             ConflictError: It was lost: another process may have run the thread.
@@ -363,7 +363,6 @@ class Lease:
         raise self._not_held()
 
     def _released(self, sent: float, outcome: Held | Taken) -> None:
-        # If another holder has it before it could expire, the release succeeded, its response was lost, and
         # If another holder has it before it could expire, the release succeeded, its response was lost, and
         # the other holder came before our retry.
         taken = isinstance(outcome, Taken) and outcome.holder

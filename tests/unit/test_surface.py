@@ -106,7 +106,7 @@ def is_module(below: str) -> bool:
     return (ROOT / below.replace(".", "/")).with_suffix(".py").exists()
 
 
-ROOMS = {"crypto", "encryption", "format", "plans", "s3", "text"}
+PACKAGES = {"crypto", "encryption", "format", "plans", "s3", "text"}
 REQUESTS = {"s3.requests", "s3.admin_requests", "s3.bucket_settings"}
 ALLOWED: dict[str, set[str]] = {
     "text": set(),
@@ -153,29 +153,29 @@ ADMIN_PLANS = re.compile(
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_imports_go_one_way(path: Path) -> None:
-    room = name_of(path).partition(".")[0]
+    package = name_of(path).partition(".")[0]
     if ADMIN_PLANS.fullmatch(name_of(path)):
-        room = "admin plans"
-    if room in OUTER:
+        package = "admin plans"
+    if package in OUTER:
         return
-    may = ALLOWED.get(name_of(path), ALLOWED[room])
+    may = ALLOWED.get(name_of(path), ALLOWED[package])
     for name in imported(path):
-        if name in ROOMS or name == "":  # `from package.room import module`: the module is checked
+        if name in PACKAGES or name == "":  # `from package.subpackage import module`: the module is checked
             continue
         assert any(name == allowed or name.startswith(f"{allowed}.") for allowed in may), (
             f"{name_of(path)} imports {name}"
         )
-        if room == "admin plans" and name.startswith("admin."):
+        if package == "admin plans" and name.startswith("admin."):
             assert name.count(".") == 1 or ADMIN_PLANS.fullmatch(name), f"{name_of(path)} imports {name}"
 
 
-def test_rooms_are_imported_by_their_modules() -> None:
+def test_packages_are_imported_by_their_modules() -> None:
     """`from package import plans` would slip through the rule above."""
     for path in MODULES:
         found = list(imported(path))
-        for room in ROOMS & set(found):
-            assert any(name.startswith(f"{room}.") for name in found), (
-                f"{name_of(path)} imports all of {room}"
+        for package in PACKAGES & set(found):
+            assert any(name.startswith(f"{package}.") for name in found), (
+                f"{name_of(path)} imports all of {package}"
             )
 
 
