@@ -135,7 +135,7 @@ class S3Config:
             waits forever.
         circuit_breaker: The number of consecutive failed requests after which operations fail at once,
             without sending anything, for a while. 0 turns it off.
-        circuit_breaker_cooldown: Seconds for which nothing is sent then, before one request tries.
+        circuit_breaker_cooldown: Seconds for which nothing is sent after that, before one trial request.
         hedged_reads: The share of small reads and of listings, 0 to 0.1, that may be sent a second time:
             those that are slower than all but this share of recent ones. 0 turns it off, 0.05 is usual.
         cache_bytes: Bytes of memory for cached objects, including overhead, and as many again for
