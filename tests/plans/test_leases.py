@@ -55,11 +55,6 @@ class TestTaking:
         assert said(fake)["released"]
         assert said(fake)["write"] > before
 
-    def test_its_operations_are_counted_by_what_they_do(self, saver: S3Saver, time: Time) -> None:
-        with lease(saver, time) as held:
-            held.renew()
-        assert saver.stats().operations == {"acquire": 1, "renew": 1, "release": 1}
-
     def test_the_second_is_told_who_holds_it_and_until_when(self, saver: S3Saver, time: Time) -> None:
         with lease(saver, time, "the first"):
             time.passes(10)
