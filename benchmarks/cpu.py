@@ -61,7 +61,7 @@ def operations(size: int, *, borrow: bool) -> Iterator[Operation]:
     parent, child = case.start(size), None
     child = case.change(parent, 1)
     bucket = Instant(borrow=borrow)
-    serde, now = bucket.saver.serde, bucket.saver.clock
+    serde, now = bucket.saver.serde, bucket.now
     namespace = bucket.context.layout.namespace("1", "")
     first, second = checkpoint_of(parent, 1), checkpoint_of(child, 2)
     where = bucket.run(put_plans.put(bucket.context, _CONFIG, first, _METADATA, ["messages"], now()))

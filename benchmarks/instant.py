@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from datetime import datetime, timezone
 from typing import Any, Final, TypeVar
 
@@ -26,6 +26,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     Stored,
     Tick,
 )
+from langgraph_checkpoint_s3.saver import internals_of
 
 T = TypeVar("T")
 
@@ -53,7 +54,12 @@ class Instant:
     @property
     def context(self) -> Context:
         """What plans are given."""
-        return self.saver.internals[1]
+        return internals_of(self.saver).context
+
+    @property
+    def now(self) -> Callable[[], int]:
+        """The saver's clock."""
+        return internals_of(self.saver).now
 
     def run(self, plan: Generator[Sequence[Request[Any]], list[Any], T]) -> T:
         """Run a plan to its end."""
@@ -122,7 +128,7 @@ def write_thread(thread: str, count: int) -> tuple[list[str], dict[str, bytes]]:
     message = AIMessage("An answer of some length. " * 15, id="answer")
     for step in range(count):
         checkpoint = checkpoint_of([message], step + 1)
-        now = bucket.saver.clock
+        now = bucket.now
         where = bucket.run(
             put.put(
                 bucket.context,

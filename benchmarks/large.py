@@ -25,6 +25,7 @@ from benchmarks.savers import OURS
 from benchmarks.served import Served
 from langgraph_checkpoint_s3 import S3Config, S3Saver
 from langgraph_checkpoint_s3.s3.sync_client import client_arguments, ease_checksums
+from langgraph_checkpoint_s3.saver import internals_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -144,7 +145,7 @@ class Mover:
 
     def forget(self) -> None:
         """Have the saver forget all that it remembers; its connections stay."""
-        self._saver.internals[1].parent_cache.clear()
+        internals_of(self._saver).context.parent_cache.clear()
 
     def _close(self) -> None:
         if self._loop:

@@ -49,7 +49,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Lease":  # imported when it is used: a cold start goes without
+    if name == "Lease":  # imported on first use, so that cold starts don't pay for it
         from langgraph_checkpoint_s3.lease import Lease
 
         return Lease

@@ -1,31 +1,36 @@
-"""`S3Config`: every setting of a saver, checked, from keywords, a URI or the environment."""
+"""`S3Config`: all settings of a saver, validated, from keywords, a URI or environment variables."""
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Final, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, TypeVar, get_type_hints
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.borrowing import MAX_HORIZON
-from langgraph_checkpoint_s3.format.codecs import CODECS, Compression
+from langgraph_checkpoint_s3.format.codecs import Compression
 from langgraph_checkpoint_s3.validation import (
     check_bucket,
     check_endpoint,
+    check_range,
     check_region,
     check_storage_class,
     check_tags,
     check_type,
-    in_range,
     is_arn,
     is_aws,
+    non_optional,
     normalize_prefix,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 T = TypeVar("T")
 
@@ -33,22 +38,22 @@ ServerSideEncryption = Literal["auto", "AES256", "aws:kms", "aws:kms:dsse", "off
 
 MIB: Final = 1024 * 1024
 MIN_PART: Final = 5 * MIB
-"""S3's least size of a part, but for an upload's last."""
+"""S3's minimum size of a part, except for the last one of an upload."""
 MAX_PUT: Final = 5 * 1024 * MIB
-"""S3's largest single PUT, and largest part."""
+"""S3's maximum size of a single PUT, and of a part."""
 
 DEFAULT_PREFIX: Final = "checkpoints/"
 
-_PLACES: Final = {"S3_ENDPOINT_URL": "endpoint_url", "S3_FORCE_PATH_STYLE": "force_path_style"}
-"""The variables that hold however a saver is made: where the store is, rather than what to keep in it."""
+_STORE_VARIABLES: Final = {"S3_ENDPOINT_URL": "endpoint_url", "S3_FORCE_PATH_STYLE": "force_path_style"}
+"""Environment variables that say where the store is. They hold even without `from_env`."""
 _ENVIRONMENT: Final = {
     "S3_BUCKET_NAME": "bucket",
     "S3_KEY_PREFIX": "prefix",
     "AWS_REGION": "region",
-    **_PLACES,
+    **_STORE_VARIABLES,
 }
-_ENDPOINTS: Final = ("S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-"""The variables that may lead to another store than AWS."""
+_ENDPOINT_VARIABLES: Final = ("S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+"""Environment variables that may point to a store other than AWS."""
 _KMS_KEY: Final = re.compile(r"[!-~]{1,2048}")
 _PLACE: Final = re.compile(r"s3://[A-Za-z0-9:._-]+/(?:[A-Za-z0-9_.=-]+/)*")
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
@@ -58,7 +63,7 @@ _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 
 def unknown_setting(name: str, known: Iterable[str]) -> InvalidConfigError:
-    """The error for a setting that there isn't, with the known one that looks most like it."""
+    """Return the error for an unknown setting, with the known name that is most similar."""
     names = sorted(known)
     if "access_key" in name or "session_token" in name or name in ("credentials", "profile_name"):
         hint = " No setting takes credentials: pass session=boto3.Session(…), or see AWS's own chain."
@@ -68,13 +73,13 @@ def unknown_setting(name: str, known: Iterable[str]) -> InvalidConfigError:
     return InvalidConfigError(f"There is no setting {name!r}.{hint} There are: {', '.join(names)}.")
 
 
-def _by_name(kind: type[T]) -> type[T]:
-    """Have a dataclass say what is wrong with its keywords in an `InvalidConfigError`, not a `TypeError`."""
-    make: Any = kind.__init__
-    known = [setting.name for setting in fields(kind)]  # type: ignore[arg-type]  # it is a dataclass
+def _checked_keywords(cls: type[T]) -> type[T]:
+    """Make a dataclass raise `InvalidConfigError` instead of `TypeError` for wrong keywords."""
+    init: Any = cls.__init__
+    known = [setting.name for setting in fields(cls)]  # type: ignore[arg-type]  # it is a dataclass
 
-    @functools.wraps(make)
-    def made(self: Any, *positional: Any, **settings: Any) -> None:
+    @functools.wraps(init)
+    def checked(self: Any, *positional: Any, **settings: Any) -> None:
         if positional:
             raise InvalidConfigError("Settings are given by name, as in S3Config(bucket='my-bucket').")
         for name in settings:
@@ -82,72 +87,73 @@ def _by_name(kind: type[T]) -> type[T]:
                 raise unknown_setting(name, known)
         if "bucket" not in settings:
             raise InvalidConfigError("The bucket is missing.")
-        make(self, **settings)
+        init(self, **settings)
 
-    kind.__init__ = made  # type: ignore[method-assign]  # it wraps the dataclass's own
-    return kind
+    cls.__init__ = checked  # type: ignore[method-assign]  # it wraps the dataclass's own
+    return cls
 
 
-@_by_name
+@_checked_keywords
 @dataclass(frozen=True, kw_only=True)
 class S3Config:
-    """Every setting of a saver. Frozen, and checked when it is made.
+    """All settings of a saver. Frozen, and validated when it is made.
 
     Attributes:
         bucket: The bucket's name, or the ARN or alias of an access point.
-        prefix: What all keys begin with; `/` is added at its end. Letters, digits and `_ . = - /`.
-            No segment of it may end in `.thread`. Savers with different prefixes never see each
-            other's threads, even where one prefix lies below the other.
+        prefix: The prefix of all keys; a `/` is appended. Letters, digits and `_ . = - /`.
+            No segment may end in `.thread`. Savers with different prefixes never see each
+            other's threads, even if one prefix lies below the other.
         region: The bucket's region. Default: AWS's own chain (`AWS_REGION`, `AWS_DEFAULT_REGION`,
             profile), then `us-east-1`.
-        endpoint_url: The address of an S3-compatible store. Default: `S3_ENDPOINT_URL`, then AWS's own
+        endpoint_url: The URL of an S3-compatible store. Default: `S3_ENDPOINT_URL`, then AWS's own
             chain (`AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, profile), then AWS.
         force_path_style: Whether the bucket goes into the URL's path rather than its host name.
-            Default: `S3_FORCE_PATH_STYLE`, then exactly if there is an address.
-        compression: `zstd` (level 3), `gzip` or `none`, for what is written. Reading knows all.
+            Default: `S3_FORCE_PATH_STYLE`, then true if there is an endpoint.
+        compression: Compression of what is written: `zstd` (level 3), `gzip` or `none`. All are read.
         server_side_encryption: `AES256`, `aws:kms` or `aws:kms:dsse`, each of which overrides the
-            bucket's default. `auto`, and `off`, send no header: the bucket's default holds, and S3
+            bucket's default. `auto` and `off` send no header: the bucket's default applies, and S3
             encrypts everything anyway.
         kms_key_id: The KMS key for `aws:kms` and `aws:kms:dsse`: an id, ARN or alias. Default:
             the account's `aws/s3` key.
         bucket_key_enabled: Whether an S3 Bucket Key saves KMS requests, with `aws:kms`. Default:
             the bucket's setting.
-        versioning: Whether `setup()` turns the bucket's versioning on.
-        multipart_threshold: Bytes from which an object is moved in parts. At least 5 MiB.
+        versioning: Whether `setup()` turns on the bucket's versioning.
+        multipart_threshold: Bytes from which an object is transferred in parts. At least 5 MiB.
         multipart_part_size: Bytes of a part, 5 MiB to 5 GiB.
-        storage_class: Of new objects, such as `INTELLIGENT_TIERING`; none that must be restored before
-            it can be read. Default: the bucket's.
+        storage_class: Storage class of new objects, such as `INTELLIGENT_TIERING`. Classes that need a
+            restore before reading are rejected. Default: the bucket's.
         object_tags: Tags of new objects, at most 10. They need `s3:PutObjectTagging`.
-        max_concurrency: How many requests one operation has under way at once, whatever others do.
+        max_concurrency: Maximum number of concurrent requests of one operation. Operations don't
+            share it.
         connect_timeout: Seconds to wait for a connection.
-        read_timeout: Seconds to wait for each piece of an answer. A request and its whole answer have this
-            and `connect_timeout` together, a second more for each 16 KiB, and 300 s more for what the
-            store copies or puts together by itself.
-        max_attempts: How often a request is sent before it is given up.
-        operation_timeout: Seconds that an operation waits for a round trip to get on: no request or
-            retry begins when nothing was answered for so long. Each answer gives it the whole time
-            again, so large states aren't cut. `None` is without end.
-        circuit_breaker: After how many requests given up in a row nothing is sent for a while, and
-            operations fail at once instead. 0 is never.
-        circuit_breaker_cooldown: Seconds for which nothing is sent then, before one request tries.
+        read_timeout: Seconds to wait for each piece of a response. A request and its whole response have
+            `connect_timeout` and `read_timeout` together, plus a second for each 16 KiB, plus 300 s for
+            copies and completed uploads, which the store does by itself.
+        max_attempts: How often a request is sent before it fails.
+        operation_timeout: Seconds without a response after which an operation sends no more requests or
+            retries. Each response starts the time again, so large states aren't cut off. `None`
+            waits forever.
+        circuit_breaker: The number of consecutive failed requests after which operations fail at once,
+            without sending anything, for a while. 0 turns it off.
+        circuit_breaker_cooldown: Seconds for which nothing is sent after that, before one trial request.
         hedged_reads: The share of small reads and of listings, 0 to 0.1, that may be sent a second time:
-            those that wait longer than all but this share of the latest ones did. 0 is never, 0.05 usual.
-        cache_bytes: Bytes of memory for objects, what holds them included, and as many again for
-            serialized states to borrow from; 0 keeps none, and then nothing is borrowed.
-        borrow: Whether a checkpoint borrows what it shares with its parent from earlier
-            checkpoints' objects, rather than holding it again. Reading knows both kinds.
+            those that are slower than all but this share of recent ones. 0 turns it off, 0.05 is usual.
+        cache_bytes: Bytes of memory for cached objects, including overhead, and as many again for
+            serialized states to borrow from. 0 turns off both, and borrowing.
+        borrow: Whether a checkpoint borrows the bytes that it shares with its parent from earlier
+            checkpoints' objects, rather than storing them again. Both kinds can always be read.
         borrow_horizon: Seconds by which an object may be older than one that borrows from it, at
             most 7 days. Deletion by age must wait that much longer.
         expected_bucket_owner: The account id (12 digits) that the bucket must belong to.
         use_accelerate: Whether to use S3 Transfer Acceleration.
         requester_pays: Whether the requester pays, rather than the bucket's owner.
-        require_encryption: Whether objects that aren't encrypted on the client's side are refused. Needs
+        require_encryption: Whether to reject objects that aren't encrypted on the client's side. Needs
             `S3Saver(…, encryption=…)`.
-        private_keys: Whether threads, namespaces, runs, tasks, sources and steps are in the bucket's keys as
-            keyed hashes rather than by their names. Needs `encryption` with a `names_key`, and
-            implies `require_encryption`. Use a prefix in which nothing else lies.
+        private_keys: Whether the bucket's keys hold threads, namespaces, runs, tasks, sources and steps as
+            keyed hashes rather than as names. Needs `encryption` with a `names_key`, and
+            implies `require_encryption`. Use a prefix that holds nothing else.
         encrypted_for: The bucket and prefix that objects encrypted with `encryption` are bound to, as
-            `s3://bucket/prefix/`. Default: the saver's own. Name it where the same objects are reached by
+            `s3://bucket/prefix/`. Default: the saver's own. Set it to reach the same objects by
             another name: through an access point, or in a replica.
 
     Raises:
@@ -187,71 +193,70 @@ class S3Config:
     encrypted_for: str | None = None
 
     def __post_init__(self) -> None:
-        for setting in fields(self):
-            check_type(setting.name, str(setting.type), getattr(self, setting.name))
+        for name, hint in _types().items():
+            check_type(name, hint, getattr(self, name))
         object.__setattr__(self, "prefix", normalize_prefix(self.prefix))
         object.__setattr__(self, "object_tags", dict(self.object_tags))
         self._check_names()
         self._check_encryption()
-        in_range("multipart_threshold", self.multipart_threshold, MIN_PART, MAX_PUT)
-        in_range("multipart_part_size", self.multipart_part_size, MIN_PART, MAX_PUT)
-        in_range("max_concurrency", self.max_concurrency, 1, 1000)
-        in_range("connect_timeout", self.connect_timeout, 0.001, 3600)
-        in_range("read_timeout", self.read_timeout, 0.001, 3600)
-        in_range("max_attempts", self.max_attempts, 1, 100)
+        check_range("multipart_threshold", self.multipart_threshold, MIN_PART, MAX_PUT)
+        check_range("multipart_part_size", self.multipart_part_size, MIN_PART, MAX_PUT)
+        check_range("max_concurrency", self.max_concurrency, 1, 1000)
+        check_range("connect_timeout", self.connect_timeout, 0.001, 3600)
+        check_range("read_timeout", self.read_timeout, 0.001, 3600)
+        check_range("max_attempts", self.max_attempts, 1, 100)
         if self.operation_timeout is not None:
-            in_range("operation_timeout", self.operation_timeout, 0.001, 86_400)
-        in_range("circuit_breaker", self.circuit_breaker, 0, 1000)
-        in_range("circuit_breaker_cooldown", self.circuit_breaker_cooldown, 0.001, 3600)
-        in_range("hedged_reads", self.hedged_reads, 0, 0.1)
-        in_range("cache_bytes", self.cache_bytes, 0, None)
-        in_range("borrow_horizon", self.borrow_horizon, 0, MAX_HORIZON)
+            check_range("operation_timeout", self.operation_timeout, 0.001, 86_400)
+        check_range("circuit_breaker", self.circuit_breaker, 0, 1000)
+        check_range("circuit_breaker_cooldown", self.circuit_breaker_cooldown, 0.001, 3600)
+        check_range("hedged_reads", self.hedged_reads, 0, 0.1)
+        check_range("cache_bytes", self.cache_bytes, 0, None)
+        check_range("borrow_horizon", self.borrow_horizon, 0, MAX_HORIZON)
 
     @property
     def place(self) -> str:
         """The bucket and prefix that encrypted objects are bound to."""
         return self.encrypted_for or f"s3://{self.bucket}/{self.prefix}"
 
-    def replace(self, **settings: Any) -> S3Config:
-        """This configuration with some settings changed.
+    def replace(self, **settings: Unpack[S3SettingsWithBucket]) -> S3Config:
+        """Return a copy with some settings changed.
 
         Raises:
             InvalidConfigError: A setting is unknown, of the wrong type or out of range.
         """
-        return type(self)(**{**{each.name: getattr(self, each.name) for each in fields(self)}, **settings})
+        return dataclasses.replace(self, **settings)
 
-    def placed(self) -> S3Config:
-        """Add what `S3_ENDPOINT_URL` and `S3_FORCE_PATH_STYLE` say, where this configuration says nothing.
+    def with_store_variables(self) -> S3Config:
+        """Fill in `S3_ENDPOINT_URL` and `S3_FORCE_PATH_STYLE` where their settings are unset.
 
         Raises:
-            InvalidConfigError: What they say can't be, or doesn't go with the rest.
+            InvalidConfigError: A value is malformed, or doesn't go with the other settings.
         """
         found = {
             setting: parse_setting(setting, os.environ[variable], shown=variable)
-            for variable, setting in _PLACES.items()
+            for variable, setting in _STORE_VARIABLES.items()
             if getattr(self, setting) is None and os.environ.get(variable)
         }
         return self.replace(**found) if found else self
 
     @classmethod
-    def from_conn_string(cls, conn_string: str, **settings: Any) -> S3Config:
-        """Read `s3://bucket/prefix?setting=value&…`.
+    def from_conn_string(cls, conn_string: str, **settings: Unpack[S3SettingsWithBucket]) -> S3Config:
+        """Read settings from `s3://bucket/prefix?setting=value&…`.
 
         Args:
-            conn_string: The bucket, the prefix (`checkpoints/` if there is none) and any other
-                settings by their names; tags as `tag.NAME=VALUE`. No credentials: those come from
-                AWS's own chain.
-            **settings: Settings that win over the URI's.
+            conn_string: The bucket, the prefix (`checkpoints/` by default) and any other settings by
+                name; tags as `tag.NAME=VALUE`. No credentials: those come from AWS's own chain.
+            **settings: Settings that override the URI's.
 
         Raises:
-            InvalidConfigError: It isn't such a URI, or a setting in it is unknown or out of range.
+            InvalidConfigError: The URI is malformed, or a setting in it is unknown or out of range.
         """
         if not str(conn_string).startswith("s3://"):
             raise InvalidConfigError("A connection string looks like s3://bucket/prefix?region=eu-west-1.")
         try:
             parts = urlsplit(conn_string)
             pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-        except ValueError:  # whose text would repeat what may be a password
+        except ValueError:  # its text may contain a password
             raise InvalidConfigError(
                 "The connection string isn't a URI like s3://bucket/prefix?name=value&name=value."
             ) from None
@@ -280,14 +285,16 @@ class S3Config:
         return cls(**{**found, **settings})
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None, **settings: Any) -> S3Config:
+    def from_env(
+        cls, environ: Mapping[str, str] | None = None, **settings: Unpack[S3SettingsWithBucket]
+    ) -> S3Config:
         """Read `S3_BUCKET_NAME`, `S3_KEY_PREFIX`, `AWS_REGION`, `S3_ENDPOINT_URL`, `S3_FORCE_PATH_STYLE`.
 
         Credentials come from AWS's own variables, profiles and roles.
 
         Args:
-            environ: Where to read; the process's environment by default. An empty value is none.
-            **settings: Settings that win over the environment's.
+            environ: The variables; the process's environment by default. Empty values are ignored.
+            **settings: Settings that override the environment's.
 
         Raises:
             InvalidConfigError: `S3_BUCKET_NAME` is missing, or a value is out of range.
@@ -298,7 +305,7 @@ class S3Config:
             for variable, setting in _ENVIRONMENT.items()
             if environ.get(variable)
         }
-        merged = {**found, **settings}
+        merged: dict[str, Any] = {**found, **settings}
         if "bucket" not in merged:
             raise InvalidConfigError("The environment variable S3_BUCKET_NAME is not set.")
         return cls(**merged)
@@ -308,7 +315,7 @@ class S3Config:
             check_endpoint(self.endpoint_url)
         if self.region is not None:
             check_region(self.region)
-        endpoint = self.endpoint_url or next(filter(None, map(os.environ.get, _ENDPOINTS)), None)
+        endpoint = self.endpoint_url or next(filter(None, map(os.environ.get, _ENDPOINT_VARIABLES)), None)
         self.check_names(on_aws=endpoint is None or is_aws(endpoint))
         if self.expected_bucket_owner is not None and not _ACCOUNT.fullmatch(self.expected_bucket_owner):
             raise InvalidConfigError("expected_bucket_owner must be an account id of 12 digits.")
@@ -326,10 +333,10 @@ class S3Config:
             )
 
     def check_names(self, *, on_aws: bool) -> None:
-        """Check the bucket's name and the storage class by the rules of the store that is really used.
+        """Check the bucket's name and the storage class by the rules of the store that is used.
 
         Raises:
-            InvalidConfigError: It doesn't take them.
+            InvalidConfigError: The store doesn't accept one of them.
         """
         check_bucket(self.bucket, on_aws=on_aws)
         if self.storage_class is not None:
@@ -343,13 +350,6 @@ class S3Config:
                     f"encrypted_for={self.encrypted_for!r} must be like s3://bucket/prefix/."
                 )
             object.__setattr__(self, "encrypted_for", place)
-        if self.compression not in CODECS:
-            raise InvalidConfigError(f"compression={self.compression!r} is none of {', '.join(CODECS)}.")
-        modes = get_args(ServerSideEncryption)
-        if self.server_side_encryption not in modes:
-            raise InvalidConfigError(
-                f"server_side_encryption={self.server_side_encryption!r} is none of {', '.join(modes)}."
-            )
         if self.kms_key_id is not None and not self.server_side_encryption.startswith("aws:kms"):
             raise InvalidConfigError(
                 "kms_key_id goes with server_side_encryption='aws:kms' or 'aws:kms:dsse' only."
@@ -360,33 +360,77 @@ class S3Config:
             raise InvalidConfigError("bucket_key_enabled goes with server_side_encryption='aws:kms' only.")
 
 
+class S3Settings(TypedDict, total=False):
+    """Types of the settings of `S3Config` except `bucket`, for editors and type checkers."""
+
+    prefix: str
+    region: str | None
+    endpoint_url: str | None
+    force_path_style: bool | None
+    compression: Compression
+    server_side_encryption: ServerSideEncryption
+    kms_key_id: str | None
+    bucket_key_enabled: bool | None
+    versioning: bool
+    multipart_threshold: int
+    multipart_part_size: int
+    storage_class: str | None
+    object_tags: Mapping[str, str]
+    max_concurrency: int
+    connect_timeout: float
+    read_timeout: float
+    max_attempts: int
+    operation_timeout: float | None
+    circuit_breaker: int
+    circuit_breaker_cooldown: float
+    hedged_reads: float
+    cache_bytes: int
+    borrow: bool
+    borrow_horizon: float
+    expected_bucket_owner: str | None
+    use_accelerate: bool
+    requester_pays: bool
+    require_encryption: bool
+    private_keys: bool
+    encrypted_for: str | None
+
+
+class S3SettingsWithBucket(S3Settings, total=False):
+    """Types of all settings of `S3Config`."""
+
+    bucket: str
+
+
+@functools.cache
+def _types() -> dict[str, Any]:
+    """Return the settings' types. Evaluating the annotations takes too long for every saver."""
+    return get_type_hints(S3Config)
+
+
 def parse_setting(name: str, text: str, shown: str | None = None) -> Any:
-    """Read a setting that came as text.
+    """Parse a setting given as text.
 
     Args:
         name: The setting.
         text: Its value: numbers in digits, booleans as true, false, 1, 0, yes, no, on or off.
-        shown: What to call it in an error, if not by its name.
+        shown: The name for error messages, if it isn't the setting's.
 
     Raises:
-        InvalidConfigError: There is no such setting, or the text isn't a value of it.
+        InvalidConfigError: The setting is unknown, or the text isn't a value of its type.
     """
-    kinds = {setting.name: str(setting.type) for setting in fields(S3Config)}
-    kind = kinds.get(name)
     shown = shown or name
     if name == "object_tags":
         raise InvalidConfigError("object_tags are given one by one here, as tag.NAME=VALUE.")
-    if kind is None:
-        raise unknown_setting(shown, kinds)
-    if kind.startswith("bool"):
+    if name not in _types():
+        raise unknown_setting(shown, _types())
+    kind = non_optional(_types()[name])
+    if kind is bool:
         if text.lower() not in _TRUE | _FALSE:
             raise InvalidConfigError(f"{shown}={text!r} is neither true nor false.")
         return text.lower() in _TRUE
-    try:
-        if kind.startswith("int"):
-            return int(text)
-        if kind.startswith("float"):
-            return float(text)
-    except ValueError:
-        raise InvalidConfigError(f"{shown}={text!r} is not a number.") from None
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            raise InvalidConfigError(f"{shown}={text!r} is not a number.") from None
     return text

@@ -1,6 +1,6 @@
-"""AWS credentials for clients of our own making, that are looked for again when they were refused or missing.
+"""AWS credentials that are resolved again after they were rejected or missing, for clients made here.
 
-Imported only where a client is made.
+Imported only when a client is made.
 """
 
 from __future__ import annotations
@@ -13,105 +13,105 @@ from typing import Any
 from botocore.exceptions import NoCredentialsError
 from botocore.session import Session
 
-from langgraph_checkpoint_s3.aws import Seldom, region_of
+from langgraph_checkpoint_s3.aws import Throttle, region_of
 from langgraph_checkpoint_s3.fork_safety import renew_after_fork
 
 
-class FoundCredentials:
-    """Credentials from AWS's chain (environment, profile, role), looked for again after they were refused.
+class RenewableCredentials:
+    """Credentials from AWS's chain (environment, profile, role), resolved again after they were rejected.
 
-    That happens at once, and then at most once a second. A new session is asked each time, since one keeps
-    what it found, and never reads a file again. Botocore asks nothing of credentials but what is here.
+    That happens at once, and then at most once a second. Each time a new session resolves them, because a
+    session caches its result and never reads a file again. Botocore uses only the attributes defined here.
 
     Args:
-        find: Asks AWS's chain.
-        clock: Tells the time in seconds.
+        resolve: Resolves credentials through AWS's chain.
+        clock: Returns the time in seconds.
     """
 
-    def __init__(self, find: Callable[[], Any], clock: Callable[[], float] = time.monotonic) -> None:
-        self._find = find
+    def __init__(self, resolve: Callable[[], Any], clock: Callable[[], float] = time.monotonic) -> None:
+        self._resolve = resolve
         self.after_fork()
         renew_after_fork(self)
-        self._seldom = Seldom(clock)
-        self._refused = False
+        self._throttle = Throttle(clock)
+        self._invalid = False
         self._problem: Exception | None = None
         self._found: Any = None
-        self._ask()
+        self._update()
 
     def after_fork(self) -> None:
-        """Wait for nobody who looked for credentials in the parent."""
+        """Replace the lock, which a thread of the parent may have held."""
         self._lock = threading.Lock()
 
     @property
     def method(self) -> str | None:
-        """Return the name of the method that found them."""
+        """Name of the method that found them."""
         return getattr(self._found, "method", None)
 
     def get_deferred_property(self, name: str) -> Callable[[], Any]:
-        """Return what tells a property later on, such as the account."""
+        """Return a function that reads a property later, such as the account."""
         return lambda: getattr(self._found, name, None)
 
     @property
-    def end_is_known(self) -> bool:
-        """Return if the time of their end is known."""
+    def has_known_expiry(self) -> bool:
+        """Whether the time of their expiry is known."""
         return hasattr(self._found, "refresh_needed")
 
     @property
-    def wait(self) -> bool:
-        """Return if the next look may block: they must be found, or fetched anew."""
-        return self._found is None or self._refused or self.refresh_needed()
+    def may_block(self) -> bool:
+        """Whether `get_frozen_credentials` may block, to resolve or refresh them."""
+        return self._found is None or self._invalid or self.refresh_needed()
 
     def refresh_needed(self, refresh_in: float | None = None) -> bool:
-        """Return whether they end within so many seconds, as far as that is known."""
+        """Return whether they are known to expire within a number of seconds, botocore's own by default."""
         known = getattr(self._found, "refresh_needed", None)
         return known is not None and bool(known(refresh_in))
 
-    def forget(self) -> None:
-        """They were refused, or couldn't be fetched: look for others before the next request."""
-        self._refused = True
+    def invalidate(self) -> None:
+        """Resolve them again before the next request, because they were rejected or couldn't be fetched."""
+        self._invalid = True
 
     def get_frozen_credentials(self) -> Any:
-        """Return the credentials of this moment.
+        """Return the current credentials.
 
         Raises:
-            BotoCoreError: There are none.
+            BotoCoreError: There are no credentials.
         """
         found = self._found
-        if found is None or self._refused:
+        if found is None or self._invalid:
             with self._lock:
-                found = self._look()
+                found = self._current()
         return found.get_frozen_credentials()
 
-    def _look(self) -> Any:
-        if self._refused and self._seldom.may():
-            self._refused = False
-            self._ask()
+    def _current(self) -> Any:
+        if self._invalid and self._throttle.allow():
+            self._invalid = False
+            self._update()
         if self._found is None:
             raise (self._problem or NoCredentialsError()).with_traceback(None)
         return self._found
 
-    def _ask(self) -> None:
+    def _update(self) -> None:
         try:
-            self._found, self._problem = self._find(), None
-        except Exception as error:  # noqa: BLE001  # told to who sends a request
+            self._found, self._problem = self._resolve(), None
+        except Exception as error:  # noqa: BLE001  # raised by the next request
             self._found, self._problem = None, error
 
 
-class Chain:
-    """Stands in for botocore's credential provider.
+class CredentialChain:
+    """Replacement for botocore's credential provider component.
 
     Args:
-        region: Where roles are assumed, if that isn't said elsewhere.
+        region: The region to assume roles in, unless the environment or profile sets one.
     """
 
     def __init__(self, region: str | None) -> None:
         self._region = region
 
-    def load_credentials(self) -> FoundCredentials:
-        """Return what AWS's chain finds, or will find."""
-        return FoundCredentials(self._ask)
+    def load_credentials(self) -> RenewableCredentials:
+        """Return credentials of AWS's chain, whether or not there are any yet."""
+        return RenewableCredentials(self._resolve)
 
-    def _ask(self) -> Any:
+    def _resolve(self) -> Any:
         session = Session()
         if self._region is not None:
             session.set_config_variable("region", self._region)
@@ -119,11 +119,11 @@ class Chain:
 
 
 def new_session(region: str | None) -> Session:
-    """Return a session of our own, whose credentials are looked for again when they were refused.
+    """Make a session with `RenewableCredentials`.
 
     Args:
-        region: What a setting says of the region.
+        region: The region that the user set, if any.
     """
     session = Session()
-    session.register_component("credential_provider", Chain(region_of(region, session)))
+    session.register_component("credential_provider", CredentialChain(region_of(region, session)))
     return session

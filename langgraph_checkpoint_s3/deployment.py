@@ -1,10 +1,10 @@
-"""The checkpointer for `langgraph.json`: what LangGraph's server loads by its path.
+"""The checkpointer for `langgraph.json`, which LangGraph's server loads by its path.
 
 ```json
 {"checkpointer": {"path": "langgraph_checkpoint_s3.deployment.checkpointer"}}
 ```
 
-`docs/deployment.md` has a whole `langgraph.json`, and what to do for other settings.
+`docs/deployment.md` has a complete `langgraph.json`, and explains other settings.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ __all__ = ["checkpointer"]
 
 @contextlib.asynccontextmanager
 async def checkpointer() -> AsyncIterator[S3Saver]:
-    """A saver from the environment, whose connections are closed at the end.
+    """Make a saver from environment variables, and close its connections at the end.
 
     LangGraph's server enters it once for each event loop that runs graphs, and leaves it when it stops.
-    Nothing is sent before the first use. Reads what `S3Saver.from_env` reads: `S3_BUCKET_NAME`,
+    Nothing is sent before the first use. Like `S3Saver.from_env`, it reads `S3_BUCKET_NAME`,
     `S3_KEY_PREFIX`, `AWS_REGION`, `S3_ENDPOINT_URL` and `S3_FORCE_PATH_STYLE`. Credentials come from AWS's
-    own variables, profiles and roles; the role needs what `S3Saver` names.
+    own variables, profiles and roles; the role needs the permissions that `S3Saver` lists.
 
     Yields:
         The saver.

@@ -1,39 +1,55 @@
-"""The errors of this package, and what each of them tells its reader.
+"""The package's exceptions.
 
     S3CheckpointError
-    ├── InvalidConfigError        also ValueError           a setting that can't be
-    ├── InvalidKeyError           also ValueError           a thread, namespace or id that can't be a key
-    ├── BucketNotFoundError       also LookupError          the bucket isn't there
+    ├── InvalidConfigError        also ValueError           a setting is wrong
+    ├── InvalidKeyError           also ValueError           an id can't become part of a key
+    ├── BucketNotFoundError       also LookupError          the bucket doesn't exist
     ├── AccessDeniedError         also PermissionError      names the missing IAM action
-    ├── CheckpointArchivedError                             in Glacier: says how to restore
-    ├── CorruptObjectError                                  an object that can't be trusted
+    ├── CheckpointArchivedError                             in Glacier: must be restored first
+    ├── CorruptObjectError                                  an object is damaged or foreign
     ├── DecryptionError                                     a key is missing or wrong
-    ├── ConflictError                                       a condition or lease held by another
-    ├── NotSupportedError         also NotImplementedError  the store doesn't offer this
-    └── StorageUnavailableError   also ConnectionError      attempts exhausted, or the store refused
+    ├── ConflictError                                       another process changed or holds it
+    ├── NotSupportedError         also NotImplementedError  the store lacks a feature
+    └── StorageUnavailableError   also ConnectionError      retries exhausted, or the store refused
 
-Whoever catches the built-in class that an error also is needs no import from here. Where an
-error came from S3, botocore's own is its `__cause__`.
+Several are also built-in exceptions, which can be caught without an import from here. The `__cause__` of an
+error that came from S3 is botocore's own exception.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias
+
+ErrorKind: TypeAlias = Literal[
+    "error",
+    "invalid_config",
+    "invalid_key",
+    "bucket_not_found",
+    "access_denied",
+    "archived",
+    "corrupt_object",
+    "decryption",
+    "conflict",
+    "not_supported",
+    "unavailable",
+    "migration",
+]
+"""Values of `S3CheckpointError.kind`: one for each class. `migration` is that of `admin.MigrationError`."""
 
 
 class S3CheckpointError(Exception):
-    """Base class of every error that this package raises on purpose.
+    """Base class of all exceptions that this package raises.
 
     Attributes:
-        kind: A stable word for the class of error, for logs, metrics and `match`.
-        reason: What happened and what to do, without the place.
-        bucket: The bucket, where there is one.
-        key: The object's key, where there is one.
+        kind: A stable name of the class of error, for logs, metrics and `match`.
+        reason: The message without the bucket, key and request ids.
+        bucket: The bucket, if the error is about one.
+        key: The object's key, if the error is about one.
         request_ids: S3's `x-amz-request-id` and `x-amz-id-2`, which AWS support asks for.
     """
 
-    kind: ClassVar[str] = "error"
+    kind: ClassVar[ErrorKind] = "error"
 
     def __init__(
         self,
@@ -64,13 +80,13 @@ class InvalidConfigError(S3CheckpointError, ValueError):
 
 
 class InvalidKeyError(S3CheckpointError, ValueError):
-    """A thread, namespace, checkpoint or task id is missing or can't become a key. Nothing was sent."""
+    """A thread, namespace, checkpoint or task id is missing or can't be part of a key. Nothing was sent."""
 
     kind = "invalid_key"
 
 
 class BucketNotFoundError(S3CheckpointError, LookupError):
-    """The bucket doesn't exist, or not in this account or region. `setup()` can create it."""
+    """The bucket doesn't exist, or is in another account or region. `setup()` can create it."""
 
     kind = "bucket_not_found"
 
@@ -80,7 +96,7 @@ class AccessDeniedError(S3CheckpointError, PermissionError):
 
     Attributes:
         action: The IAM action that the refused request needs, such as `s3:PutObject`.
-        unauthenticated: Whether the credentials themselves are missing, wrong or expired, so that no
+        unauthenticated: Whether the credentials themselves are missing, wrong or expired. Then no
             permission would help.
     """
 
@@ -102,46 +118,46 @@ class AccessDeniedError(S3CheckpointError, PermissionError):
 
 
 class CheckpointArchivedError(S3CheckpointError):
-    """The object lies in an offline archive class (Glacier) and must be restored before it can be read."""
+    """The object is in an archive class (Glacier) and must be restored before it can be read."""
 
     kind = "archived"
 
 
 class CorruptObjectError(S3CheckpointError):
-    """An object under one of our keys isn't ours, is damaged, or is of an unknown version.
+    """An object is damaged, of an unknown format version, or wasn't written by this package.
 
-    It is raised rather than skipped: a checkpoint that silently reads as absent or empty
-    makes an agent start again.
+    Such objects aren't skipped: if a checkpoint silently read as absent or empty, the agent would start
+    again.
     """
 
     kind = "corrupt_object"
 
 
 class DecryptionError(S3CheckpointError):
-    """An object can't be decrypted with the keys at hand."""
+    """An object can't be decrypted with the available keys."""
 
     kind = "decryption"
 
 
 class ConflictError(S3CheckpointError):
-    """A condition isn't met because somebody else holds or changed the object."""
+    """A condition isn't met because another process holds or changed the object."""
 
     kind = "conflict"
 
 
 class NotSupportedError(S3CheckpointError, NotImplementedError):
-    """The store doesn't offer what was asked for. Nothing was changed."""
+    """The store doesn't support the operation. Nothing was changed."""
 
     kind = "not_supported"
 
 
 class StorageUnavailableError(S3CheckpointError, ConnectionError):
-    """S3 couldn't be reached, kept failing, or refused a request for a reason of its own.
+    """S3 couldn't be reached, kept failing, or refused a request for another reason.
 
     Attributes:
-        attempts: How often the request was sent, where that is known.
-        seconds: How long it was tried, where it was.
-        status: The last HTTP status, where there was an answer.
+        attempts: How often the request was sent, if known.
+        seconds: How long it was tried, if it was.
+        status: The last HTTP status, if there was a response.
     """
 
     kind = "unavailable"

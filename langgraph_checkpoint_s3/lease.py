@@ -1,4 +1,4 @@
-"""`Lease`, which `S3Saver.lease` gives: an optional lock for a thread, across machines."""
+"""`Lease`, made by `S3Saver.lease`: an optional lock for a thread, across machines."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import asyncio
 import contextlib
 import logging
 import math
+import os
 import random
+import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 from langgraph_checkpoint_s3.errors import ConflictError, InvalidConfigError, S3CheckpointError
 from langgraph_checkpoint_s3.fork_safety import renew_after_fork
 from langgraph_checkpoint_s3.format.lease_record import LeaseRecord
-from langgraph_checkpoint_s3.lease_settings import Clock, LeaseSettings
 from langgraph_checkpoint_s3.plans import lease as plans
 from langgraph_checkpoint_s3.plans.lease import Held, Taken
 from langgraph_checkpoint_s3.plans.plan import Plan
@@ -28,18 +32,67 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("langgraph_checkpoint_s3")
 
-_FIRST_PAUSE: Final = 0.1
-_LONGEST_PAUSE: Final = 2.0
+_MIN_PAUSE: Final = 0.1
+_MAX_PAUSE: Final = 2.0
+_MIN_TTL: Final = 1.0
+_MAX_TTL: Final = 7 * 86400.0
+_MAX_HOLDER: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseSettings:
+    """Validated arguments of `S3Saver.lease`.
+
+    Attributes:
+        ttl: Seconds until it expires unless it is renewed.
+        wait: Seconds to keep trying to acquire it.
+        holder: The holder's name, shown to other callers.
+        auto_renew: Whether it is renewed in the background.
+    """
+
+    ttl: float
+    wait: float
+    holder: str
+    auto_renew: bool
+
+    @classmethod
+    def of(
+        cls, ttl: float | timedelta, wait: float | timedelta, holder: Any, auto_renew: bool
+    ) -> LeaseSettings:
+        """Validate the arguments.
+
+        Raises:
+            InvalidConfigError: One is of the wrong type or out of range.
+        """
+        ttl_seconds = _seconds("ttl", ttl)
+        if not _MIN_TTL <= ttl_seconds <= _MAX_TTL:
+            raise InvalidConfigError(f"ttl={ttl!r} must be from 1 second to 7 days.")
+        wait_seconds = _seconds("wait", wait)
+        if wait_seconds < 0:
+            raise InvalidConfigError(f"wait={wait!r} must not be negative.")
+        if holder is None:
+            holder = f"{socket.gethostname()} pid {os.getpid()}"[:_MAX_HOLDER]
+        if not isinstance(holder, str) or not 0 < len(holder) <= _MAX_HOLDER:
+            raise InvalidConfigError(f"holder={holder!r} must be a name of 1 to {_MAX_HOLDER} characters.")
+        return cls(ttl_seconds, wait_seconds, holder, auto_renew)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Monotonic time in seconds, and sleeping. Tests replace both."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
 
 
 class Lease:
-    """A lock for one thread, across processes and machines, that ends by itself. See `S3Saver.lease`.
+    """A lock for one thread, across processes and machines, that expires by itself. See `S3Saver.lease`.
 
         with saver.lease("customer-42", ttl=60, wait=300) as lease:
             graph.invoke(inputs, config)
 
-    One object is one holder: two leases exclude each other in the same process, too. Its methods may
-    be called from any thread; those that begin with `a`, from one event loop.
+    Each object is one holder: two leases exclude each other in the same process, too. Blocking methods may
+    be called from any thread; those whose names begin with `a`, from one event loop.
     """
 
     def __init__(
@@ -47,31 +100,31 @@ class Lease:
         store: Store,
         key: str,
         thread_id: str,
-        terms: LeaseSettings,
+        settings: LeaseSettings,
         now: Callable[[], int],
-        pace: Clock | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._store = store
         self._key = key
         self._thread_id = thread_id
-        self._terms = terms
+        self._settings = settings
         self._now = now
-        self._pace = pace or Clock()
+        self._clock = clock or Clock()
         self._owner = uuid.uuid4().hex
         self._writes = 0
         self._held: Held | None = None
         self._token = 0
-        self._until = -math.inf
+        self._expires_at = -math.inf
         self._deadline = 0.0
-        self._pause = _FIRST_PAUSE
-        self._lost: str | None = None
+        self._next_pause = _MIN_PAUSE
+        self._lost_because: str | None = None
         self._make_locks()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Hold nothing: a lease is its process's. Its thread isn't here, nor is the loop of its task."""
+        """Hold nothing: the lease stays with the parent, as do the thread and event loop that renew it."""
         if self._held is not None:
-            self._lost = "it is held by the process that this one was forked from"
+            self._lost_because = "it is held by the process that this one was forked from"
         self._held = None
         self._make_locks()
 
@@ -84,57 +137,57 @@ class Lease:
 
     @property
     def token(self) -> int:
-        """The fencing token: greater than that of each earlier holder of this thread; 0 before it is taken.
+        """Fencing token: greater than that of every earlier holder of this thread; 0 before `acquire`.
 
-        Hand it to what the run changes elsewhere: whoever remembers the greatest token that it
-        has seen, and refuses smaller ones, is safe from a holder who was paused and doesn't know it.
+        Pass it to the other systems that a run writes to. A system that remembers the greatest token it has
+        seen, and rejects smaller ones, is safe from a holder that was paused and lost the lease.
         """
         return self._token
 
     @property
     def holder(self) -> str:
-        """The name under which others see it."""
-        return self._terms.holder
+        """Name of the holder, shown to other callers."""
+        return self._settings.holder
 
     @property
     def remaining(self) -> float:
-        """For how many seconds it surely holds, unless it is renewed; 0 if it isn't held."""
-        if self._held is None or self._lost is not None:
+        """Seconds for which it is certainly held without another renewal; 0 if it isn't held."""
+        if self._held is None or self._lost_because is not None:
             return 0.0
-        return max(0.0, self._until - self._pace.clock())
+        return max(0.0, self._expires_at - self._clock.monotonic())
 
     @property
     def lost(self) -> bool:
-        """Whether somebody else has taken it meanwhile, as far as this process has seen."""
-        return self._lost is not None
+        """Whether another holder has taken it over, as far as this process knows."""
+        return self._lost_because is not None
 
     def check(self) -> None:
-        """Make sure that it is held now, as far as this process can know. Sends nothing.
+        """Raise an error unless it is held now, as far as this process knows. Sends nothing.
 
         Raises:
-            ConflictError: It was lost, has ended, or isn't held.
+            ConflictError: It was lost, has expired, or isn't held.
         """
         if self.remaining <= 0:
-            raise self._gone()
+            raise self._not_held()
 
     def acquire(self) -> Self:
-        """Take it, as `with` does; `release` gives it back. Needs `s3:GetObject` and `s3:PutObject`.
+        """Acquire it, as `with` does. Needs `s3:GetObject` and `s3:PutObject`.
 
         Raises:
-            ConflictError: Somebody else holds it, and did so for all of `wait`; the message names him.
+            ConflictError: Another holder had it for all of `wait`; the message names the holder.
             NotSupportedError: The store ignores conditional writes.
             S3CheckpointError: The store can't be reached or refuses.
         """
-        self._begin()
+        self._start()
         try:
-            while (pause := self._judge(self._store.run(self._acquire()))) is not None:
-                self._pace.sleep(pause)
-            if self._until_renewal() == 0:  # it took long
+            while (pause := self._pause_after(self._store.run(self._acquire(), "acquire"))) is not None:
+                self._clock.sleep(pause)
+            if self._until_renewal() == 0:  # acquiring took long
                 self.renew()
-            if self._terms.auto_renew:
+            if self._settings.auto_renew:
                 self._stop = threading.Event()
                 thread = threading.Thread(
-                    target=self._renewing,
+                    target=self._keep_renewing,
                     args=(self._stop,),
                     name="langgraph-checkpoint-s3-lease",
                     daemon=True,
@@ -144,50 +197,51 @@ class Lease:
         except BaseException:
             self._stop.set()
             if (plan := self._undo()) is not None:
-                self._store.run(plan)
+                self._store.run(plan, "release")
             raise
         return self
 
     async def aacquire(self) -> Self:
         """`acquire`, as a coroutine."""
-        self._begin()
+        self._start()
         try:
-            while (pause := self._judge(await self._store.arun(self._acquire()))) is not None:  # noqa: ASYNC110  # S3 tells nobody
+            outcome = await self._store.arun(self._acquire(), "acquire")
+            while (pause := self._pause_after(outcome)) is not None:
                 await asyncio.sleep(pause)
+                outcome = await self._store.arun(self._acquire(), "acquire")
             if self._until_renewal() == 0:
                 await self.arenew()
-            if self._terms.auto_renew:
-                self._task = asyncio.create_task(self._arenewing())
+            if self._settings.auto_renew:
+                self._task = asyncio.create_task(self._akeep_renewing())
         except BaseException:
             if (plan := self._undo()) is not None:
-                await self._store.arun(plan)
+                await self._store.arun(plan, "release")
             raise
         return self
 
     def renew(self) -> None:
-        """Let it hold for another `ttl`: one PUT (`s3:PutObject`). Without `auto_renew`, call it in time.
+        """Extend it by another `ttl`, with one PUT (`s3:PutObject`). Without `auto_renew`, call it in time.
 
         Raises:
             ConflictError: It was lost.
-            S3CheckpointError: The store can't be reached or refuses; it still holds for `remaining`.
+            S3CheckpointError: The store can't be reached or refuses. It is still held for `remaining`.
         """
         with self._lock:
-            plan = self._renew()
-            self._renewed(*self._timed(self._store.run, plan))
+            plan, sent = self._renew()
+            self._renewed(sent, self._store.run(plan, "renew"))
 
     async def arenew(self) -> None:
         """`renew`, as a coroutine."""
         async with self._alock:
-            plan = self._renew()
-            sent = self._pace.clock()
-            self._renewed(sent, await self._store.arun(plan))
+            plan, sent = self._renew()
+            self._renewed(sent, await self._store.arun(plan, "renew"))
 
     def release(self) -> None:
-        """Give it back, so that others needn't wait: one PUT (`s3:PutObject`). What isn't held needs none.
+        """Release it with one PUT (`s3:PutObject`), so that others needn't wait, if it is held.
 
         Raises:
-            ConflictError: It was lost meanwhile: another process may have run the thread.
-            S3CheckpointError: The store can't be reached or refuses; the lease ends by itself.
+            ConflictError: It was lost: another process may have run the thread.
+            S3CheckpointError: The store can't be reached or refuses. The lease expires by itself.
         """
         self._stop.set()
         if self._thread is not None:
@@ -195,9 +249,9 @@ class Lease:
             self._thread = None
         with self._lock:
             if self._held is not None:
-                plan = self._renew(released=True)
+                plan, sent = self._renew(released=True)
                 try:
-                    self._released(*self._timed(self._store.run, plan))
+                    self._released(sent, self._store.run(plan, "release"))
                 finally:
                     self._end()
 
@@ -209,10 +263,9 @@ class Lease:
             self._task = None
         async with self._alock:
             if self._held is not None:
-                plan = self._renew(released=True)
-                sent = self._pace.clock()
+                plan, sent = self._renew(released=True)
                 try:
-                    self._released(sent, await self._store.arun(plan))
+                    self._released(sent, await self._store.arun(plan, "release"))
                 finally:
                     self._end()
 
@@ -222,7 +275,7 @@ class Lease:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._yielding_to(error):
+        with self._after_body(error):
             self.release()
 
     async def __aenter__(self) -> Self:
@@ -231,64 +284,66 @@ class Lease:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._yielding_to(error):
+        with self._after_body(error):
             await self.arelease()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._thread_id!r}, holder={self.holder!r}, token={self._token})"
 
-    def _begin(self) -> None:
+    def _start(self) -> None:
         if self._held is not None:
             raise InvalidConfigError("This lease is held already. Another holder needs a lease of its own.")
-        self._lost, self._pause = None, _FIRST_PAUSE
-        self._deadline = self._pace.clock() + self._terms.wait
+        self._lost_because, self._next_pause = None, _MIN_PAUSE
+        self._deadline = self._clock.monotonic() + self._settings.wait
 
     def _end(self) -> None:
         self._held = None
         self._owner = uuid.uuid4().hex
 
-    def _note(self, token: int, *, released: bool = False) -> LeaseRecord:
-        self._writes += 4  # a taking may make as many writings: two of a proof, and one that gives it back
+    def _record(self, token: int, *, released: bool = False) -> LeaseRecord:
+        # `plans.acquire` may write up to four records and counts them from here: the acquisition itself, two
+        # that check conditional writes, and a release.
+        self._writes += 4
         return LeaseRecord(
-            self._owner, self.holder, token, self._terms.ttl, self._writes, self._now(), released
+            self._owner, self.holder, token, self._settings.ttl, self._writes, self._now(), released
         )
 
     def _acquire(self) -> Plan[Held | Taken]:
-        # The time is the least token, so that tokens grow even if the object was deleted in between.
-        note = self._note(self._now() // 1_000_000)
-        sent = self._pace.clock()  # before it is asked for: the holder's count ends first
-        outcome = yield from plans.acquire(self._key, note, prove=not self._store.saver_state.compares)
-        if isinstance(
-            outcome, Held
-        ):  # noted at once, so that whatever comes between now and then gives it back
-            self._held, self._token, self._until = outcome, outcome.token, sent + self._terms.ttl
+        # The time is the minimum token, so that tokens grow even if the object was deleted in between.
+        record = self._record(self._now() // 1_000_000)
+        # Taken before the request, so that the lease expires for its holder before it does for others.
+        sent = self._clock.monotonic()
+        outcome = yield from plans.acquire(self._key, record, prove=not self._store.saver_state.compares)
+        if isinstance(outcome, Held):
+            # Set here, not by the caller, so that an interruption in between still releases it.
+            self._held, self._token, self._expires_at = outcome, outcome.token, sent + self._settings.ttl
             self._store.saver_state.compares = True
         return outcome
 
     def _undo(self) -> Plan[None] | None:
-        """Hold nothing after a taking that failed; the plan that gives back what was written, if any was.
+        """Reset after a failed acquisition, and return the plan that releases what was written, if anything.
 
-        The owner stays: this lease may take over what it couldn't give back.
+        The owner id stays, so that this object can acquire a lease that it couldn't release.
         """
-        held, self._held, self._until = self._held, None, -math.inf
+        held, self._held, self._expires_at = self._held, None, -math.inf
         return None if held is None else plans.give_back(self._key, self._owner)
 
-    def _renew(self, *, released: bool = False) -> Plan[Held | Taken]:
-        if self._held is None or self._lost is not None:
-            raise self._gone()
-        return plans.renew(self._key, self._note(self._token, released=released), self._held.etag)
+    def _renew(self, *, released: bool = False) -> tuple[Plan[Held | Taken], float]:
+        """Return the plan of a renewal or release, and the time from which the new `ttl` counts."""
+        if self._held is None or self._lost_because is not None:
+            raise self._not_held()
+        record = self._record(self._token, released=released)
+        return plans.renew(self._key, record, self._held.etag), self._clock.monotonic()
 
-    def _timed(
-        self, run: Callable[[Plan[Held | Taken]], Held | Taken], plan: Plan[Held | Taken]
-    ) -> tuple[float, Held | Taken]:
-        sent = self._pace.clock()  # before it is asked for: the holder's count ends first
-        return sent, run(plan)
+    def _pause_after(self, outcome: Held | Taken) -> float | None:
+        """Return the seconds until the next attempt to acquire it; `None` if it is acquired.
 
-    def _judge(self, outcome: Held | Taken) -> float | None:
-        """What came of a try to take it: `None` if it is ours, or how long to wait before the next one."""
+        Raises:
+            ConflictError: The time to wait is over.
+        """
         if isinstance(outcome, Held):
             return None
-        left = self._deadline - self._pace.clock()
+        left = self._deadline - self._clock.monotonic()
         if left <= 0:
             ends = f"it ends in {outcome.left:.0f} s unless it is renewed"
             raise ConflictError(
@@ -297,25 +352,26 @@ class Lease:
                 bucket=self._store.config.bucket,
                 key=self._key,
             )
-        longest, self._pause = self._pause, min(_LONGEST_PAUSE, self._pause * 2)
-        return min(left, longest * random.uniform(0.5, 1))  # noqa: S311  # spreads tries, hides nothing
+        longest, self._next_pause = self._next_pause, min(_MAX_PAUSE, self._next_pause * 2)
+        return min(left, longest * random.uniform(0.5, 1))  # noqa: S311  # jitter, no secret
 
     def _renewed(self, sent: float, outcome: Held | Taken) -> None:
         if isinstance(outcome, Held):
-            self._held, self._until = outcome, sent + self._terms.ttl
+            self._held, self._expires_at = outcome, sent + self._settings.ttl
             return
-        self._lost = f"{outcome.holder} took it over" if outcome.holder else "its object was deleted"
-        raise self._gone()
+        self._lost_because = f"{outcome.holder} took it over" if outcome.holder else "its object was deleted"
+        raise self._not_held()
 
     def _released(self, sent: float, outcome: Held | Taken) -> None:
-        # Somebody has it before it could end: then it was released, the reply got lost, and he was faster
-        # than our second try.
-        if not (isinstance(outcome, Taken) and outcome.holder and self._pace.clock() < self._until):
+        # If another holder has it before it could expire, the release succeeded, its response was lost, and
+        # the other holder came before our retry.
+        taken = isinstance(outcome, Taken) and outcome.holder
+        if not (taken and self._clock.monotonic() < self._expires_at):
             self._renewed(sent, outcome)
 
-    def _gone(self) -> ConflictError:
-        if self._lost is not None:
-            why = f"was lost: {self._lost}. Another process may have run the thread meanwhile"
+    def _not_held(self) -> ConflictError:
+        if self._lost_because is not None:
+            why = f"was lost: {self._lost_because}. Another process may have run the thread meanwhile"
         elif self._held is None:
             why = "isn't held"
         else:
@@ -326,46 +382,49 @@ class Lease:
             key=self._key,
         )
 
-    def _renewing(self, stop: threading.Event) -> None:
-        pause = self._until_renewal()
-        while not stop.wait(pause):
+    def _keep_renewing(self, stop: threading.Event) -> None:
+        pause: float | None = self._until_renewal()
+        while pause is not None and not stop.wait(pause):
             try:
                 self.renew()
-            except Exception as error:  # noqa: BLE001  # it has no caller: it is said, and shows in `remaining`
-                if (again := self._failed(error)) is None:
-                    return
-                pause = again
+            except Exception as error:  # noqa: BLE001  # there is no caller: it is logged
+                pause = self._pause_after_failure(error)
             else:
                 pause = self._until_renewal()
 
-    async def _arenewing(self) -> None:
-        pause = self._until_renewal()
-        while True:
+    async def _akeep_renewing(self) -> None:
+        pause: float | None = self._until_renewal()
+        while pause is not None:
             await asyncio.sleep(pause)
             try:
                 await self.arenew()
             except Exception as error:  # noqa: BLE001  # as above
-                if (again := self._failed(error)) is None:
-                    return
-                pause = again
+                pause = self._pause_after_failure(error)
             else:
                 pause = self._until_renewal()
 
     def _until_renewal(self) -> float:
-        """Seconds until a third of the ttl is over."""
-        return max(0.0, self.remaining - self._terms.ttl * 2 / 3)
+        """Return the seconds until a third of the ttl is over."""
+        return max(0.0, self.remaining - self._settings.ttl * 2 / 3)
 
-    def _failed(self, error: Exception) -> float | None:
-        """A renewal in the background failed: how long to wait before the next; `None` is for good."""
+    def _pause_after_failure(self, error: Exception) -> float | None:
+        """Log a failed renewal. Return the seconds until the next attempt, or `None` if it is lost."""
         logger.warning("The lease of a thread wasn't renewed (%s): %s", self._key, error)
-        return None if self.lost else self._terms.ttl / 10
+        return None if self.lost else self._settings.ttl / 10
 
     @contextlib.contextmanager
-    def _yielding_to(self, error: BaseException | None) -> Iterator[None]:
-        """Where the body has failed already, its error is the one to tell."""
+    def _after_body(self, error: BaseException | None) -> Iterator[None]:
+        """If the body of the `with` failed, log an error of the release and let the body's error through."""
         try:
             yield
         except S3CheckpointError as second:
             if error is None:
                 raise
             logger.warning("Releasing a lease failed (%s): %s", self._key, second)
+
+
+def _seconds(name: str, value: float | timedelta) -> float:
+    seconds: Any = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or math.isnan(seconds):
+        raise InvalidConfigError(f"{name}={value!r} must be seconds, or a timedelta.")
+    return float(seconds)

@@ -1,4 +1,4 @@
-"""A saver as a notebook shows it: a small table."""
+"""HTML table of a saver, for notebooks."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import fields
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.s3.stats import Stats
 
-_FIRST = ("bucket", "prefix", "endpoint_url")
+_SHOWN_FIRST = ("bucket", "prefix", "endpoint_url")
 
 
-def table(name: str, config: S3Config, stats: Stats) -> str:
-    """Where a saver is, its settings that aren't default, and what it has done. Sends nothing.
+def saver_table(name: str, config: S3Config, stats: Stats) -> str:
+    """Return a table of the bucket, the settings that aren't default, and the counters that aren't zero.
 
     Args:
-        name: The saver's class.
-        config: Its settings.
-        stats: What it has done in this process.
+        name: The caption: the saver's class.
+        config: The saver's settings.
+        stats: The saver's counters.
     """
     default = S3Config(bucket=config.bucket)
     rows: list[tuple[str, object]] = [
@@ -27,20 +27,20 @@ def table(name: str, config: S3Config, stats: Stats) -> str:
     ]
     for setting in fields(S3Config):
         value = getattr(config, setting.name)
-        if setting.name not in _FIRST and value != getattr(default, setting.name):
+        if setting.name not in _SHOWN_FIRST and value != getattr(default, setting.name):
             rows.append((setting.name, repr(value)))
     for setting in fields(Stats):
         value = getattr(stats, setting.name)
         if isinstance(value, str):
-            done = "" if value == "off" else value
+            shown = "" if value == "off" else value
         elif isinstance(value, int):
-            done = f"{value:,}" if value else ""
+            shown = f"{value:,}" if value else ""
         else:
-            done = ", ".join(f"{count:,} {what}" for what, count in sorted(value.items()))
-        if done:
-            rows.append((setting.name.replace("_", " "), done))
+            shown = ", ".join(f"{count:,} {kind}" for kind, count in sorted(value.items()))
+        if shown:
+            rows.append((setting.name.replace("_", " "), shown))
     body = "".join(
-        f'<tr><th scope="row">{html.escape(what)}</th><td>{html.escape(str(value))}</td></tr>'
-        for what, value in rows
+        f'<tr><th scope="row">{html.escape(label)}</th><td>{html.escape(str(value))}</td></tr>'
+        for label, value in rows
     )
     return f"<table><caption>{html.escape(name)}</caption><tbody>{body}</tbody></table>"

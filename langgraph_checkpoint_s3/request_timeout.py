@@ -1,12 +1,11 @@
-"""A limit in wall-clock time for a request and its answer, which no trickle stretches.
+"""Wall-clock time limits for requests, which slow responses can't extend.
 
-A socket's own timeout counts from each piece that comes: one byte each half second keeps it waiting for ever.
-Here all that a request waits for has one limit together: its headers and body on their way out, the answer's
-headers, and the answer's body. It is a fixed time, and a second more for each `RATE` bytes: what is large
-takes longer, and what gets on more slowly than that is cut.
+A socket's own timeout starts again with each piece of data: one byte every half second keeps it waiting
+forever. The limits here cover sending a request, waiting, and reading the whole response. A limit is a fixed
+time plus a second for each `RATE` bytes, so large responses get longer, and slower ones than that are cut.
 
-Blocking connections look at the limit before each wait on their socket (`Limited`), and coroutines have a
-timer (`within`). Neither costs a thread.
+Blocking connections check the limit before each wait on their socket (`LimitedConnection`), coroutines use a
+timer (`LimitTimer`). Neither costs a thread.
 """
 
 from __future__ import annotations
@@ -22,26 +21,26 @@ from contextvars import ContextVar
 from queue import LifoQueue
 from typing import Any, Final, TypeVar
 
-from langgraph_checkpoint_s3.fork_safety import leave_to_parent, renew_after_fork
+from langgraph_checkpoint_s3.fork_safety import keep_for_parent, renew_after_fork
 
 T = TypeVar("T")
 
 RATE: Final = 16 * 1024
-"""The least bytes a second beyond the fixed time. Sixteen parts at once have it on a line of 2 MBit/s."""
+"""Minimum bytes a second beyond the fixed time. A connection of 2 MBit/s reaches it for 16 parts at once."""
 
 
 class TooSlowError(OSError):
-    """A request, or its answer, took longer than its limit."""
+    """A request or its response exceeded its time limit."""
 
 
-class Limit:
-    """The time that one request at a time may take; each of its attempts has it anew.
+class TimeLimit:
+    """Time limit of one request at a time. Each attempt has the whole time again.
 
     Args:
-        seconds: The fixed time, from the beginning of an attempt to the end of its answer.
-        allowance: Seconds more, for what it sends or what the store has to do.
-        patience: Tells the seconds that all attempts have together from now on, where those are fewer.
-        clock: Tells the time in seconds.
+        seconds: The fixed time, from the start of an attempt to the end of its response.
+        allowance: Additional seconds, for what the request sends or the store has to do.
+        cap: Returns the seconds that are left for all attempts together. Caps the fixed time.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
@@ -49,73 +48,73 @@ class Limit:
         seconds: float,
         allowance: float = 0.0,
         *,
-        patience: Callable[[], float] | None = None,
+        cap: Callable[[], float] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._seconds = seconds
         self._allowance = allowance
-        self._patience = patience
+        self._cap = cap
         self._clock = clock
-        self._begun: float | None = None
+        self._started: float | None = None
         self._received = 0
-        self._arrived: Callable[[], int] = _nothing
-        self.overdue = ""
+        self._received_elsewhere: Callable[[], int] = _zero
+        self.failure = ""
 
-    def begin(self) -> None:
-        """Begin an attempt."""
-        self._begun, self._received, self.overdue = self._clock(), 0, ""
-        self._arrived = _nothing
+    def start(self) -> None:
+        """Start an attempt."""
+        self._started, self._received, self.failure = self._clock(), 0, ""
+        self._received_elsewhere = _zero
 
-    def pause(self) -> None:
-        """End an attempt: until the next one, nothing is waited for."""
-        self._begun = None
+    def stop(self) -> None:
+        """End an attempt. Nothing is limited until the next one starts."""
+        self._started = None
 
-    def received(self, count: int) -> None:
-        """Count bytes of the answer."""
+    def add_received(self, count: int) -> None:
+        """Count bytes of the response."""
         self._received += count
 
-    def follow(self, arrived: Callable[[], int]) -> None:
-        """Count the bytes of an answer that something else tells."""
-        self._arrived = arrived
+    def count_with(self, received: Callable[[], int]) -> None:
+        """Also count the bytes that a function returns, for responses read without a `LimitedSocket`."""
+        self._received_elsewhere = received
 
     @property
-    def left(self) -> float:
-        """Seconds that are left; infinite between attempts."""
-        if self._begun is None:
+    def remaining(self) -> float:
+        """Seconds left; infinite between attempts."""
+        if self._started is None:
             return math.inf
-        return self._fixed(self._clock() - self._begun) + self._allowance + self._count / RATE
+        return self._fixed(self._clock() - self._started) + self._allowance + self._count / RATE
 
     @property
-    def next_look(self) -> float:
-        """Seconds for which the limit can't end, whatever begins meanwhile."""
-        left = self._fixed(0.0) if self._begun is None else self.left
-        return max(left, 0.001)
+    def check_after(self) -> float:
+        """Seconds until the limit can expire at the earliest, even if an attempt starts meanwhile."""
+        remaining = self._fixed(0.0) if self._started is None else self.remaining
+        return max(remaining, 0.001)
 
-    def cut(self) -> TooSlowError:
-        """Note that it was cut, and say so."""
-        taken = 0.0 if self._begun is None else self._clock() - self._begun
-        self.overdue = f"the request was cut after {taken:.1f} s, with {self._count} bytes of an answer"
-        return TooSlowError(self.overdue)
+    def expire(self) -> TooSlowError:
+        """Record that the limit expired, and return the error for it."""
+        taken = 0.0 if self._started is None else self._clock() - self._started
+        self.failure = f"the request was cut after {taken:.1f} s, with {self._count} bytes of an answer"
+        return TooSlowError(self.failure)
 
     @property
     def _count(self) -> int:
-        return self._received + self._arrived()
+        return self._received + self._received_elsewhere()
 
     def _fixed(self, taken: float) -> float:
-        left = self._seconds - taken
-        return left if self._patience is None else min(left, self._patience())
+        remaining = self._seconds - taken
+        return remaining if self._cap is None else min(remaining, self._cap())
 
 
-def _nothing() -> int:
+def _zero() -> int:
     return 0
 
 
-_limit: ContextVar[Limit | None] = ContextVar("langgraph_checkpoint_s3_limit", default=None)
+_limit: ContextVar[TimeLimit | None] = ContextVar("langgraph_checkpoint_s3_limit", default=None)
 
 
 @contextmanager
-def limited(limit: Limit) -> Iterator[None]:
-    """Have requests that this thread or task sends meanwhile keep a limit, on connections that know of it."""
+def limit_requests(limit: TimeLimit) -> Iterator[None]:
+    """Apply a limit to the requests of this thread or task, on connections that support it."""
     token = _limit.set(limit)
     try:
         yield
@@ -123,55 +122,57 @@ def limited(limit: Limit) -> Iterator[None]:
         _limit.reset(token)
 
 
-def between_attempts() -> None:
+def end_attempt() -> None:
     """End an attempt of the request that this thread or task sends."""
     limit = _limit.get()
     if limit is not None:
-        limit.pause()
+        limit.stop()
 
 
-class within:  # noqa: N801  # used as asyncio's `timeout` is
-    """Cut what is awaited meanwhile when a limit ends, by a `TooSlowError`.
+class LimitTimer:
+    """Async context manager that cancels its body when a limit expires, and raises `TooSlowError`.
 
     Args:
         limit: The limit.
     """
 
-    def __init__(self, limit: Limit) -> None:
+    def __init__(self, limit: TimeLimit) -> None:
         self._limit = limit
-        self._cut = False
+        self._expired = False
 
     async def __aenter__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._task: Any = asyncio.current_task()
-        self._asked = getattr(self._task, "cancelling", int)()  # from Python 3.11 on
-        self._timer = self._loop.call_later(self._limit.next_look, self._look)
+        # `cancelling` and `uncancel` exist from Python 3.11 on.
+        self._cancelling = getattr(self._task, "cancelling", int)()
+        self._timer = self._loop.call_later(self._limit.check_after, self._check)
 
     async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         self._timer.cancel()
-        if not self._cut:
+        if not self._expired:
             return
-        others = getattr(self._task, "uncancel", int)() > self._asked
+        # As in asyncio.timeout: if others cancelled the task as well, it stays cancelled.
+        others = getattr(self._task, "uncancel", int)() > self._cancelling
         if kind is asyncio.CancelledError and not others:
-            raise self._limit.cut() from None
+            raise self._limit.expire() from None
 
-    def _look(self) -> None:
-        if self._limit.left > 0:
-            self._timer = self._loop.call_later(self._limit.next_look, self._look)
+    def _check(self) -> None:
+        if self._limit.remaining > 0:
+            self._timer = self._loop.call_later(self._limit.check_after, self._check)
         else:
-            self._cut = True
+            self._expired = True
             self._task.cancel()
 
 
-class TimedSocket:
-    """A connection's socket, each of whose waits ends with the limit of the request on it.
+class LimitedSocket:
+    """Wrapper of a connection's socket, whose waits end with the limit of the current request.
 
     Args:
         sock: The socket.
         limit: The limit, if there is one.
     """
 
-    def __init__(self, sock: Any, limit: Limit | None) -> None:
+    def __init__(self, sock: Any, limit: TimeLimit | None) -> None:
         self._sock = sock
         self._timeout: float | None = sock.gettimeout()
         self.limit = limit
@@ -180,86 +181,74 @@ class TimedSocket:
         return getattr(self._sock, name)
 
     def fileno(self) -> int:
-        """Give the file's number."""
+        """Return the file descriptor."""
         number: int = self._sock.fileno()
         return number
 
     def settimeout(self, seconds: float | None) -> None:
-        """Set the longest wait for a single piece."""
+        """Set the timeout of a single wait."""
         self._timeout = seconds
         self._sock.settimeout(seconds)
 
     def gettimeout(self) -> float | None:
-        """Give the longest wait for a single piece."""
+        """Return the timeout of a single wait."""
         return self._timeout
 
     def sendall(self, data: Any, *flags: int) -> None:
-        """Send everything."""
-        self.waited(self._sock.sendall, data, *flags)
+        """Send all of the data."""
+        self.wait(self._sock.sendall, data, *flags)
 
     def send(self, data: Any, *flags: int) -> int:
-        """Send something."""
-        sent: int = self.waited(self._sock.send, data, *flags)
+        """Send some of the data."""
+        sent: int = self.wait(self._sock.send, data, *flags)
         return sent
 
     def recv(self, size: int, *flags: int) -> bytes:
-        """Receive something."""
-        data: bytes = self.waited(self._sock.recv, size, *flags)
-        self._count(len(data))
+        """Receive some data."""
+        data: bytes = self.wait(self._sock.recv, size, *flags)
+        self.count(len(data))
         return data
 
     def recv_into(self, buffer: Any, *arguments: int) -> int:
-        """Receive something into a buffer."""
-        return self._count(self.waited(self._sock.recv_into, buffer, *arguments))
+        """Receive some data into a buffer."""
+        return self.count(self.wait(self._sock.recv_into, buffer, *arguments))
 
     def makefile(self, mode: str = "r", buffering: int | None = None, **more: Any) -> Any:
-        """Make a file to read answers from, as `http.client` does."""
+        """Return a file, as `http.client` makes one to read responses from."""
         if mode != "rb":
             return self._sock.makefile(mode, buffering, **more)
-        reader = _Reader(self, self._sock.makefile("rb", buffering=0))
+        reader = _SocketReader(self, self._sock.makefile("rb", buffering=0))
         if buffering == 0:
             return reader
         return io.BufferedReader(reader, buffering if buffering and buffering > 0 else io.DEFAULT_BUFFER_SIZE)
 
-    def waited(self, wait: Callable[..., T], *arguments: Any) -> T:
-        """Call what waits for the socket, no longer than the limit allows."""
+    def wait(self, call: Callable[..., T], *arguments: Any) -> T:
+        """Call a blocking function of the socket, no longer than the limit allows."""
         if self.limit is None:
-            return wait(*arguments)
-        left = self.limit.left
-        if left <= 0:
-            raise TimeoutError(str(self.limit.cut()))
-        sooner = self._timeout is None or left < self._timeout
-        self._sock.settimeout(left if sooner and left != math.inf else self._timeout)
+            return call(*arguments)
+        remaining = self.limit.remaining
+        if remaining <= 0:
+            raise TimeoutError(str(self.limit.expire()))
+        sooner = self._timeout is None or remaining < self._timeout
+        self._sock.settimeout(remaining if sooner and remaining != math.inf else self._timeout)
         try:
-            return wait(*arguments)
+            return call(*arguments)
         except TimeoutError:
             if sooner:
-                self.limit.cut()
+                self.limit.expire()
             raise
 
-    def _count(self, count: int) -> int:
+    def count(self, received: int) -> int:
+        """Count received bytes, and return their number."""
         if self.limit is not None:
-            self.limit.received(count)
-        return count
+            self.limit.add_received(received)
+        return received
 
 
-class _Idle(LifoQueue[Any]):
-    """Idle connections of a pool. urllib3 looks through them at the process's end, a forked one's too."""
+class _SocketReader(io.RawIOBase):
+    """Raw file of a socket, read within the socket's limit."""
 
-    def __init__(self, maxsize: int = 0) -> None:
-        super().__init__(maxsize)
-        renew_after_fork(self)
-
-    def after_fork(self) -> None:
-        """Have none: they are the parent's."""
-        leave_to_parent(self.queue)
-        super().__init__(self.maxsize)
-
-
-class _Reader(io.RawIOBase):
-    """A socket's file that is read with the socket's limit."""
-
-    def __init__(self, sock: TimedSocket, raw: Any) -> None:
+    def __init__(self, sock: LimitedSocket, raw: Any) -> None:
         super().__init__()
         self._sock = sock
         self._raw = raw
@@ -271,7 +260,7 @@ class _Reader(io.RawIOBase):
         return self._sock.fileno()
 
     def readinto(self, buffer: Any) -> int:
-        return self._sock._count(self._sock.waited(self._raw.readinto, buffer) or 0)  # noqa: SLF001  # its file
+        return self._sock.count(self._sock.wait(self._raw.readinto, buffer) or 0)
 
     def close(self) -> None:
         if not self.closed:
@@ -279,79 +268,90 @@ class _Reader(io.RawIOBase):
         super().close()
 
 
-class Limited:
-    """Mixin that makes connections of `http.client` or urllib3 keep the limit of each request."""
+class _IdleConnections(LifoQueue[Any]):
+    """Idle connections of a pool. In a forked process there are none: they are the parent's.
+
+    urllib3 closes the queue's connections when the process ends, so they must not stay in it.
+    """
+
+    def __init__(self, maxsize: int = 0) -> None:
+        super().__init__(maxsize)
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        keep_for_parent(self.queue)
+        super().__init__(self.maxsize)
+
+
+class LimitedConnection:
+    """Mixin that applies limits to connections of `http.client` or urllib3."""
 
     sock: Any
-    _limit: Limit | None = None
+    _limit: TimeLimit | None = None
 
     def connect(self) -> None:
         """Open the connection."""
-        super().connect()  # type: ignore[misc]  # it goes before a class of connections
-        if self.sock is not None and not isinstance(self.sock, TimedSocket):
-            self.sock = TimedSocket(self.sock, self._limit)
+        super().connect()  # type: ignore[misc]  # a connection class follows in the MRO
+        if self.sock is not None and not isinstance(self.sock, LimitedSocket):
+            self.sock = LimitedSocket(self.sock, self._limit)
 
     def putrequest(self, *arguments: Any, **more: Any) -> Any:
-        """Begin a request."""
+        """Start a request."""
         self._limit = _limit.get()
         if self._limit is not None:
-            self._limit.begin()
-        if isinstance(self.sock, TimedSocket):
+            self._limit.start()
+        if isinstance(self.sock, LimitedSocket):
             self.sock.limit = self._limit
         return super().putrequest(*arguments, **more)  # type: ignore[misc]  # likewise
 
 
 @functools.cache
-def _pools() -> dict[str, Any]:
-    """Botocore's pools of connections, with such connections in them."""
+def _pool_classes() -> dict[str, Any]:
+    """Return subclasses of botocore's connection pools, by scheme, whose connections support limits."""
     from botocore import awsrequest
 
-    class Plain(Limited, awsrequest.AWSHTTPConnection):  # type: ignore[misc]  # botocore has no types
-        """A connection."""
+    class HTTPConnection(LimitedConnection, awsrequest.AWSHTTPConnection):  # type: ignore[misc]  # untyped
+        pass
 
-    class Secure(Limited, awsrequest.AWSHTTPSConnection):  # type: ignore[misc]  # likewise
-        """A connection by TLS."""
+    class HTTPSConnection(LimitedConnection, awsrequest.AWSHTTPSConnection):  # type: ignore[misc]  # untyped
+        pass
 
-    class PlainPool(awsrequest.AWSHTTPConnectionPool):
-        """A pool of connections."""
+    class HTTPConnectionPool(awsrequest.AWSHTTPConnectionPool):
+        ConnectionCls = HTTPConnection
+        QueueCls = _IdleConnections
 
-        ConnectionCls = Plain
-        QueueCls = _Idle
+    class HTTPSConnectionPool(awsrequest.AWSHTTPSConnectionPool):
+        ConnectionCls = HTTPSConnection
+        QueueCls = _IdleConnections
 
-    class SecurePool(awsrequest.AWSHTTPSConnectionPool):
-        """A pool of connections by TLS."""
-
-        ConnectionCls = Secure
-        QueueCls = _Idle
-
-    return {"http": PlainPool, "https": SecurePool}
+    return {"http": HTTPConnectionPool, "https": HTTPSConnectionPool}
 
 
 def limit_connections(client: Any) -> None:
-    """Have a boto3 client's connections keep limits. For one that hasn't connected yet."""
-    session = _session(client)
+    """Make the connections of a boto3 client support limits. To be called before it connects."""
+    session = _http_session(client)
     if hasattr(session, "_pool_classes_by_scheme") and hasattr(session, "_manager"):
-        pools = _pools()
+        pools = _pool_classes()
         session._pool_classes_by_scheme = pools  # noqa: SLF001  # botocore has no setting for it
         session._manager.pool_classes_by_scheme = pools  # noqa: SLF001  # likewise
 
 
 def limit_attempts(client: Any) -> None:
-    """Have an aiobotocore client's attempts begin the limit that `within` looks at."""
-    session = _session(client)
+    """Make each attempt of an aiobotocore client start the limit that a `LimitTimer` checks."""
+    session = _http_session(client)
     send = getattr(session, "send", None)
     if send is None:
         return
 
-    async def begin_and_send(request: Any) -> Any:
+    async def start_and_send(request: Any) -> Any:
         limit = _limit.get()
         if limit is not None:
-            limit.begin()
+            limit.start()
         return await send(request)
 
-    session.send = begin_and_send
+    session.send = start_and_send
 
 
-def _session(client: Any) -> Any:
-    """A client's HTTP session, which botocore shows nowhere else."""
+def _http_session(client: Any) -> Any:
+    # botocore exposes it nowhere else.
     return getattr(getattr(client, "_endpoint", None), "http_session", None)

@@ -1,12 +1,17 @@
-"""`S3Saver`: LangGraph's checkpointer. Each method names its plan; the store runs it."""
+"""`S3Saver`, LangGraph's checkpointer. Each method builds a plan, and the store runs it."""
 
 from __future__ import annotations
 
 import random
+import threading
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
@@ -14,29 +19,82 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
 )
 
-from langgraph_checkpoint_s3.base import BaseS3Saver
+from langgraph_checkpoint_s3.config import S3Config, unknown_setting
+from langgraph_checkpoint_s3.crypto.aead import derive_key
+from langgraph_checkpoint_s3.crypto.key_cache import KeyCache
+from langgraph_checkpoint_s3.crypto.provider import SECRET_BYTES
+from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.fork_safety import renew_after_fork
+from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy
 from langgraph_checkpoint_s3.format.ids import (
     require_iterable,
     thread_name,
     unique_run_ids,
     unique_thread_ids,
 )
+from langgraph_checkpoint_s3.format.keys import Layout
+from langgraph_checkpoint_s3.format.name_hashing import NameHasher
 from langgraph_checkpoint_s3.format.serialization import COALESCE_BELOW, estimate_size
 from langgraph_checkpoint_s3.plans import delete, get_tuple, put
+from langgraph_checkpoint_s3.plans.context import Context
+from langgraph_checkpoint_s3.plans.parent_cache import ParentCache
 from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan
+from langgraph_checkpoint_s3.plans.transfer import Sizes
+from langgraph_checkpoint_s3.s3.stats import Stats
+from langgraph_checkpoint_s3.s3.store import Store
+from langgraph_checkpoint_s3.version import __version__
 
 if TYPE_CHECKING:
-    from langchain_core.runnables import RunnableConfig
+    from types import TracebackType
 
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.checkpoint.serde.base import SerializerProtocol
+    from typing_extensions import Self, Unpack
+
+    from langgraph_checkpoint_s3.config import S3Settings, S3SettingsWithBucket
+    from langgraph_checkpoint_s3.crypto.provider import KeyProvider
+    from langgraph_checkpoint_s3.lease import Lease
     from langgraph_checkpoint_s3.plans.list_checkpoints import Listing
     from langgraph_checkpoint_s3.plans.put import PreparedWrites
 
+_WRITER: Final = f"langgraph-checkpoint-s3/{__version__}"
+_OWN_KEYWORDS: Final = frozenset({"serde", "client", "session", "aio_session", "encryption"})
+_MAX_CLOCK_LEAD: Final = 2_000_000_000
 
-class S3Saver(BaseS3Saver):
-    """Keeps LangGraph's checkpoints in Amazon S3, or in any S3-compatible store.
 
-    One object serves the blocking and the asyncio methods, any number of threads and event loops:
+class Closing:
+    """Mixin for `with` and `async with`, which call `close` and `aclose` at the end."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def close(self) -> None:
+        """Close what is open."""
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        """`close`, as a coroutine."""
+        raise NotImplementedError
+
+
+class S3Saver(Closing, BaseCheckpointSaver[str]):
+    """LangGraph checkpointer that stores checkpoints in Amazon S3 or an S3-compatible store.
+
+    One object serves the blocking and the async methods, any number of threads and event loops:
 
         from langgraph_checkpoint_s3 import S3Saver
 
@@ -45,51 +103,195 @@ class S3Saver(BaseS3Saver):
         graph.invoke(inputs, {"configurable": {"thread_id": "1"}})
 
     It needs no `with`, but `with S3Saver(…) as saver` (or `async with`) closes its connections.
-    Nothing is sent before the first use. The bucket must exist; `setup()` makes it and checks what
-    the saver will need. Its run-time role needs `s3:GetObject`, `s3:PutObject`, `s3:DeleteObject`
-    and `s3:AbortMultipartUpload` on `BUCKET/PREFIX*`, and `s3:ListBucket` on the bucket; each method names
-    its own. With a KMS key it also needs `kms:GenerateDataKey` and `kms:Decrypt` on that, with `object_tags`
+    Nothing is sent before the first use. The bucket must exist; `setup()` creates it and checks
+    permissions. The run-time role needs `s3:GetObject`, `s3:PutObject`, `s3:DeleteObject` and
+    `s3:AbortMultipartUpload` on `BUCKET/PREFIX*`, and `s3:ListBucket` on the bucket; each method lists
+    its own. A KMS key also needs `kms:GenerateDataKey` and `kms:Decrypt`, and `object_tags` needs
     `s3:PutObjectTagging`.
 
     Args:
         bucket: The bucket's name.
-        config: All settings at once, instead of or below the keywords.
-        serde: Turns values into bytes and back. Default: LangGraph's `JsonPlusSerializer`.
-        client: A boto3 S3 client of your own, used as it is. The async methods then run it in
-            threads, unless `aio_session` is there too. The same holds for `session`.
-        session: A `boto3.Session` of your own.
-        aio_session: An `aiobotocore` (or `aioboto3`) session of your own, for the async methods.
-        encryption: Where keys come from, if objects are to be encrypted here: a `KeyRing`, `KmsKeys` or any
+        config: All settings in one object. Settings given as keywords override it.
+        serde: The serializer of values. Default: LangGraph's `JsonPlusSerializer`.
+        client: A boto3 S3 client to use as it is. The async methods then run it in threads, unless
+            `aio_session` is given too.
+        session: A `boto3.Session` to make clients from. The async methods then use threads as well,
+            unless `aio_session` is given too.
+        aio_session: An `aiobotocore` (or `aioboto3`) session for the async methods.
+        encryption: The key provider for client-side encryption: a `KeyRing`, `KmsKeys` or any
             `KeyProvider` of `langgraph_checkpoint_s3.encryption`. Needs the extra `crypto`.
-        **settings: Any other setting of `S3Config`, by its name.
+        **settings: Any other setting of `S3Config`, by name.
 
     Raises:
         InvalidConfigError: A setting is unknown, missing or out of range.
     """
 
-    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """The checkpoint that the config names, or its namespace's latest one; `None` if there is none.
+    def __init__(
+        self,
+        bucket: str | None = None,
+        *,
+        config: S3Config | None = None,
+        serde: SerializerProtocol | None = None,
+        client: Any = None,
+        session: Any = None,
+        aio_session: Any = None,
+        encryption: KeyProvider | None = None,
+        **settings: Unpack[S3Settings],
+    ) -> None:
+        super().__init__(serde=serde)
+        _check_keywords(settings)
+        given: dict[str, Any] = {**settings}
+        if bucket is not None:
+            given["bucket"] = bucket
+        self.config = config.replace(**given) if config else S3Config(**given)
+        self._key_cache = _key_cache(self.config, encryption)
+        self._layout = Layout(self.config.prefix, _name_hasher(self.config, encryption))
+        self._sizes = Sizes(
+            self.config.multipart_threshold, self.config.multipart_part_size, self.config.cache_bytes
+        )
+        self._borrow_policy = BorrowPolicy(horizon=self.config.borrow_horizon)
+        self._store = Store(self.config, _WRITER, client=client, session=session, aio_session=aio_session)
+        # A lambda because tests replace the store.
+        self._now: Callable[[], int] = _UniqueClock(lambda: self._store.saver_state.store_time())  # noqa: PLW0108
 
-        One LIST, then one GET for the checkpoint and each task that wrote, at once. What this
-        process wrote or read before costs no GET. Needs `s3:ListBucket` and `s3:GetObject`.
+    @classmethod
+    def from_conn_string(
+        cls,
+        conn_string: str,
+        *,
+        serde: SerializerProtocol | None = None,
+        client: Any = None,
+        session: Any = None,
+        aio_session: Any = None,
+        encryption: KeyProvider | None = None,
+        **settings: Unpack[S3SettingsWithBucket],
+    ) -> Self:
+        """Make a saver from `s3://bucket/prefix?setting=value&…`.
+
+        Args:
+            conn_string: Bucket, prefix and any setting of `S3Config` by name, such as
+                `s3://my-bucket/agents?region=eu-west-1`. No credentials.
+            serde: As for `S3Saver`.
+            client: As for `S3Saver`.
+            session: As for `S3Saver`.
+            aio_session: As for `S3Saver`.
+            encryption: As for `S3Saver`.
+            **settings: Settings that override the string's.
+
+        Raises:
+            InvalidConfigError: The string is malformed, or a setting is unknown or out of range.
+        """
+        _check_keywords(settings)
+        return cls(
+            config=S3Config.from_conn_string(conn_string, **settings),
+            serde=serde,
+            client=client,
+            session=session,
+            aio_session=aio_session,
+            encryption=encryption,
+        )
+
+    @classmethod
+    def from_env(
+        cls,
+        *,
+        serde: SerializerProtocol | None = None,
+        client: Any = None,
+        session: Any = None,
+        aio_session: Any = None,
+        encryption: KeyProvider | None = None,
+        **settings: Unpack[S3SettingsWithBucket],
+    ) -> Self:
+        """Make a saver from environment variables.
+
+        Reads `S3_BUCKET_NAME`, `S3_KEY_PREFIX`, `AWS_REGION`, `S3_ENDPOINT_URL` and
+        `S3_FORCE_PATH_STYLE`. Credentials come from AWS's own variables, profiles and roles.
+
+        Args:
+            serde: As for `S3Saver`.
+            client: As for `S3Saver`.
+            session: As for `S3Saver`.
+            aio_session: As for `S3Saver`.
+            encryption: As for `S3Saver`.
+            **settings: Settings that override the environment's.
+
+        Raises:
+            InvalidConfigError: `S3_BUCKET_NAME` is missing, or a value is out of range.
+        """
+        _check_keywords(settings)
+        if session is not None or aio_session is not None:
+            # The session may have a region of its own, which wins over AWS_REGION.
+            settings.setdefault("region", None)
+        return cls(
+            config=S3Config.from_env(**settings),
+            serde=serde,
+            client=client,
+            session=session,
+            aio_session=aio_session,
+            encryption=encryption,
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.config.bucket!r}, prefix={self.config.prefix!r})"
+
+    def _repr_html_(self) -> str:
+        """Return settings and `stats` as a table, for notebooks. Sends nothing."""
+        from langgraph_checkpoint_s3.notebook import saver_table
+
+        return saver_table(type(self).__name__, self.config, self.stats())
+
+    def close(self) -> None:
+        """Close connections and threads. The saver stays usable: its next use opens new ones."""
+        self._store.close()
+
+    async def aclose(self) -> None:
+        """Close the running event loop's connections, and those of the blocking methods."""
+        await self._store.aclose()
+
+    def stats(self) -> Stats:
+        """Return counters of this saver in this process: operations, requests, bytes, retries, cache hits."""
+        return self._store.saver_state.stats()
+
+    def setup(self) -> None:
+        """Create the bucket if it is missing, and check permissions. Optional, and safe to repeat.
+
+        Writes, reads, lists and deletes one small probe object. Needs the run-time role's permissions,
+        `s3:CreateBucket` if there is no bucket, and `s3:PutBucketVersioning` with `versioning=True`.
+
+        Raises:
+            BucketNotFoundError: The bucket doesn't exist and can't be created.
+            AccessDeniedError: Permissions are missing; the message names them all.
+            StorageUnavailableError: The store can't be reached, or doesn't return what was written.
+        """
+        self._note_conditional(self._store.run(self._setup(), "setup"))
+
+    async def asetup(self) -> None:
+        """`setup`, as a coroutine."""
+        self._note_conditional(await self._store.arun(self._setup(), "setup"))
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Return the checkpoint that the config names, or else the latest of its namespace.
+
+        One LIST, then one concurrent GET for the checkpoint and for each task that has writes. Objects
+        that this process wrote or read before need no GET. Needs `s3:ListBucket` and `s3:GetObject`.
 
         Args:
             config: `thread_id`, and optionally `checkpoint_ns` (the root by default) and
                 `checkpoint_id`.
 
         Returns:
-            The checkpoint, its `pending_writes` in `writes_sort_key` order.
+            The checkpoint, its `pending_writes` in `writes_sort_key` order; `None` if there is none.
 
         Raises:
-            InvalidKeyError: There is no thread_id.
-            CorruptObjectError: An object is damaged, or not ours.
+            InvalidKeyError: The config has no thread_id.
+            CorruptObjectError: An object is damaged, or was written by something else.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        return self._store.run(get_tuple.get_tuple(self._context(), Place.of(config)))
+        return self._store.run(get_tuple.get_tuple(self._context(), Place.of(config)), "get_tuple")
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """`get_tuple`, as a coroutine."""
-        return await self._store.arun(get_tuple.get_tuple(self._context(), Place.of(config)))
+        return await self._store.arun(get_tuple.get_tuple(self._context(), Place.of(config)), "get_tuple")
 
     def list(
         self,
@@ -99,22 +301,22 @@ class S3Saver(BaseS3Saver):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
-        """Checkpoints, newest first. Needs `s3:ListBucket` and `s3:GetObject`.
+        """Iterate over checkpoints, newest first. Needs `s3:ListBucket` and `s3:GetObject`.
 
         Args:
-            config: The thread; a namespace (all of them if it names none) and a checkpoint id
-                narrow it down. `None` lists all threads, and lists the whole prefix to do so.
-            filter: Metadata that must be equal. `source`, `step` and `run_id` are decided by the
+            config: The thread, optionally narrowed to a namespace (all by default) and a checkpoint
+                id. `None` lists all threads, which lists the whole prefix.
+            filter: Metadata that must be equal. `source`, `step` and `run_id` are read from the
                 keys, without reading an object.
             before: Only checkpoints with an id less than this one's.
-            limit: How many at most, counted after the filter.
+            limit: The maximum number of checkpoints, counted after the filter.
 
         Returns:
-            The checkpoints, read in windows as the iteration goes on.
+            The checkpoints, read in windows during the iteration.
 
         Raises:
             InvalidKeyError: The config has no thread_id.
-            CorruptObjectError: An object is damaged, or not ours.
+            CorruptObjectError: An object is damaged, or was written by something else.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
         return self._pages(self._listing(config, filter, before, limit))
@@ -137,32 +339,34 @@ class S3Saver(BaseS3Saver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """Store a checkpoint in one PUT (a parallel multipart upload where it is large).
+        """Store a checkpoint in one PUT, or in a parallel multipart upload if it is large.
 
-        If this process wrote or read the parent, what the two share isn't stored again but
-        borrowed from earlier objects of the same thread and namespace. A HEAD beside the PUT, for the
-        parent (at every eighth put and behind a read, for each of them), makes sure that they are there.
+        If this process wrote or read the parent, the bytes that both share aren't stored again: they are
+        borrowed from earlier objects of the same thread and namespace. A HEAD alongside the PUT checks
+        that the parent still exists. On every eighth put, and after a read, there is one HEAD for each
+        object that is borrowed from.
 
-        Needs `s3:PutObject`, `s3:GetObject` and `s3:ListBucket` (of which HEADs make use), for large ones
-        `s3:AbortMultipartUpload`, and `s3:DeleteObject` to take out what came after its thread's deletion.
+        Needs `s3:PutObject`, `s3:GetObject` and `s3:ListBucket` (which HEAD uses), for large objects
+        `s3:AbortMultipartUpload`, and `s3:DeleteObject` to remove a checkpoint that arrived after its
+        thread was deleted.
 
         Args:
             config: The thread and namespace; its checkpoint_id is the parent's.
             checkpoint: The checkpoint, with all of its channel values.
             metadata: Its metadata.
-            new_versions: The channels that have changed since the parent. One that isn't among them
-                and has the parent's version is taken over from it.
+            new_versions: The channels that have changed since the parent. Any other channel whose
+                version equals the parent's is taken over from the parent.
 
         Returns:
-            The config that points at it. When this returns, it is durable.
+            The config of the stored checkpoint, which is durable by then.
 
         Raises:
-            InvalidKeyError: There is no thread_id, or the key would be too long. Nothing was sent.
-            ConflictError: The thread was deleted while this run went on, and isn't brought back; as far as
-                that shows, which is where the checkpoint borrows.
+            InvalidKeyError: The config has no thread_id, or the key would be too long. Nothing was sent.
+            ConflictError: The thread was deleted during this run, and isn't brought back. Detected only
+                if the checkpoint borrows.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        return self._store.run(self._put(config, checkpoint, metadata, new_versions))
+        return self._store.run(self._put(config, checkpoint, metadata, new_versions), "put")
 
     async def aput(
         self,
@@ -174,28 +378,30 @@ class S3Saver(BaseS3Saver):
         """`put`, as a coroutine."""
         return await self._store.arun(
             self._put(config, checkpoint, metadata, new_versions),
+            "put",
             weight=estimate_size(checkpoint["channel_values"].values()),
         )
 
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        """Store what a task wrote, in one PUT. What many tasks wrote at once shares some PUTs.
+        """Store a task's writes in one PUT. Concurrent calls share PUTs.
 
-        The first value of a regular write stays, also across processes (`If-None-Match: *`); of special ones
-        (errors, interrupts, resumes) the last, by the store's order. A task's special writes share an object:
-        where another process wrote to it, one more costs a GET and a PUT more. Needs `s3:PutObject`,
-        `s3:GetObject`; from `multipart_threshold` bytes on also `s3:ListBucket`, `s3:AbortMultipartUpload`.
+        Of regular writes the first value stays, also across processes (`If-None-Match: *`). Of special
+        ones (errors, interrupts, resumes) the last one in the store's order wins. A task's special writes
+        share an object: if another process wrote to it, one more GET and PUT are needed. Needs
+        `s3:PutObject` and `s3:GetObject`; from `multipart_threshold` bytes on also `s3:ListBucket` and
+        `s3:AbortMultipartUpload`.
 
         Args:
-            config: The checkpoint; it may be put later.
+            config: The checkpoint, which may be put later.
             writes: Channels and values.
             task_id: The task.
-            task_path: Its place in the graph, by which the pending writes are ordered.
+            task_path: Its path in the graph, by which pending writes are sorted.
 
         Raises:
             InvalidKeyError: There is no thread_id or checkpoint_id, or the key would be too long.
-            ConflictError: Others wrote special writes of this task each time in between.
+            ConflictError: Each attempt was overtaken by another process's special writes of this task.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
         if estimate_size(value for _, value in writes) < COALESCE_BELOW:
@@ -216,56 +422,59 @@ class S3Saver(BaseS3Saver):
             await self._store.arun(plan, "put_writes", weight=weight)
 
     def delete_thread(self, thread_id: str) -> None:
-        """Delete all of a thread's checkpoints and writes.
+        """Delete all checkpoints and writes of a thread.
 
-        One LIST and one DeleteObjects per 1,000 objects. With versioning on, S3 keeps the old
-        versions. If it is cut short, what is left is whole; deleting again goes on. What another process is
-        just writing to the thread may come later: take the thread's `lease` to wait for its run.
-        Needs `s3:ListBucket` and `s3:DeleteObject`.
+        One LIST and one DeleteObjects per 1,000 objects. In a versioned bucket, S3 keeps the old versions.
+        An interrupted deletion leaves only whole checkpoints; call it again to finish. A process that is
+        writing to the thread at the same time may write after the deletion: take the thread's `lease` to
+        wait for its run. Needs `s3:ListBucket` and `s3:DeleteObject`.
 
         Args:
-            thread_id: The thread. One that isn't there is none to delete.
+            thread_id: The thread. If it doesn't exist, nothing is deleted.
 
         Raises:
             InvalidKeyError: The thread_id is empty.
             S3CheckpointError: Something couldn't be deleted; the message says how much was.
         """
-        self._store.run(delete.delete_thread(self._context(), thread_name(thread_id)))
+        self._store.run(delete.delete_thread(self._context(), thread_name(thread_id)), "delete_thread")
 
     async def adelete_thread(self, thread_id: str) -> None:
         """`delete_thread`, as a coroutine."""
-        await self._store.arun(delete.delete_thread(self._context(), thread_name(thread_id)))
+        await self._store.arun(delete.delete_thread(self._context(), thread_name(thread_id)), "delete_thread")
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """Delete the checkpoints that these runs made, with their writes, in all threads.
+        """Delete the checkpoints of these runs, with their writes, in all threads.
 
-        Lists the whole prefix, and reads only the heads of what may borrow from what goes. What
-        does, or has its parent there, is rewritten first, with what it borrows in it. Delta channels that
-        were rebuilt from what goes can't be any more, as with every saver. Needs `s3:ListBucket`,
-        `s3:DeleteObject`, `s3:GetObject`, `s3:PutObject` and `s3:AbortMultipartUpload`.
+        Lists the whole prefix, and reads only the headers of objects that may borrow from deleted ones.
+        Checkpoints that do, or whose parent is deleted, are first rewritten without borrowing. Delta
+        channels that are rebuilt from deleted checkpoints can't be rebuilt afterwards, as with every
+        saver. Needs `s3:ListBucket`, `s3:DeleteObject`, `s3:GetObject`, `s3:PutObject` and
+        `s3:AbortMultipartUpload`.
 
         Args:
-            run_ids: The runs, as in the metadata's `run_id`. UUIDs stand for their text.
+            run_ids: The runs, as in the metadata's `run_id`. UUIDs are converted to text.
 
         Raises:
-            InvalidKeyError: It isn't a list of ids. Nothing was sent.
+            InvalidKeyError: This isn't a list of ids. Nothing was sent.
             S3CheckpointError: Something couldn't be deleted; the message says how much was.
         """
-        self._store.run(delete.delete_for_runs(self._context(), unique_run_ids(run_ids)))
+        self._store.run(delete.delete_for_runs(self._context(), unique_run_ids(run_ids)), "delete_for_runs")
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """`delete_for_runs`, as a coroutine."""
-        await self._store.arun(delete.delete_for_runs(self._context(), unique_run_ids(run_ids)))
+        await self._store.arun(
+            delete.delete_for_runs(self._context(), unique_run_ids(run_ids)), "delete_for_runs"
+        )
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """Copy a thread's checkpoints and writes, on the server, in parallel.
+        """Copy a thread's checkpoints and writes with server-side copies, in parallel.
 
-        What the target thread already held stays. Copying a thread that isn't there, or onto
-        itself, does nothing. Needs `s3:ListBucket`, `s3:GetObject` and `s3:PutObject`; with tags on the
-        source's objects also `s3:GetObjectTagging` and `s3:PutObjectTagging`.
+        Existing checkpoints of the target thread stay. Copying a thread that doesn't exist, or onto
+        itself, does nothing. Needs `s3:ListBucket`, `s3:GetObject` and `s3:PutObject`; if the source's
+        objects have tags, also `s3:GetObjectTagging` and `s3:PutObjectTagging`.
 
-        Encrypted objects are bound to their thread. So they are read, sealed anew for the target, with the
-        data keys that they have, and written: a GET and a PUT each.
+        Encrypted objects are bound to their thread. They are downloaded, encrypted again for the target
+        with the same data keys, and uploaded: a GET and a PUT each.
 
         Args:
             source_thread_id: The thread to copy.
@@ -273,56 +482,57 @@ class S3Saver(BaseS3Saver):
 
         Raises:
             InvalidKeyError: A thread_id is empty, or the target's keys would be too long.
-            DecryptionError: There are encrypted objects, and their key is missing. If it isn't that of one
-                object alone, nothing was copied.
-            ConflictError: The source was being deleted meanwhile.
+            DecryptionError: Objects are encrypted and their key is missing. Unless it is the key of a
+                single object, nothing was copied.
+            ConflictError: The source was being deleted at the same time.
             S3CheckpointError: The store can't be reached or refuses.
         """
-        self._store.run(self._copy(source_thread_id, target_thread_id))
+        self._store.run(self._copy(source_thread_id, target_thread_id), "copy_thread")
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """`copy_thread`, as a coroutine."""
-        await self._store.arun(self._copy(source_thread_id, target_thread_id))
+        await self._store.arun(self._copy(source_thread_id, target_thread_id), "copy_thread")
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """Delete what is old of these threads. Needs what `delete_for_runs` needs.
+        """Delete old checkpoints of these threads. Needs what `delete_for_runs` needs.
+
+        A kept checkpoint that borrows from a deleted one is first rewritten without borrowing.
 
         Args:
             thread_ids: The threads.
-            strategy: `keep_latest` keeps the latest checkpoint of each namespace, and what its
-                delta channels are rebuilt from; `delete` (or `delete_all`) deletes the threads.
-                What stays and borrows from what goes is first rewritten, with what it borrows in it.
+            strategy: `keep_latest` keeps the latest checkpoint of each namespace, and the checkpoints
+                that its delta channels are rebuilt from. `delete` (or `delete_all`) deletes the threads.
 
         Raises:
-            InvalidKeyError: It isn't a list of thread ids. Nothing was sent.
+            InvalidKeyError: This isn't a list of thread ids. Nothing was sent.
             InvalidConfigError: The strategy is unknown.
             S3CheckpointError: Something couldn't be deleted; the message says how much was.
         """
-        self._store.run(self._prune(thread_ids, strategy))
+        self._store.run(self._prune(thread_ids, strategy), "prune")
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """`prune`, as a coroutine."""
-        await self._store.arun(self._prune(thread_ids, strategy))
+        await self._store.arun(self._prune(thread_ids, strategy), "prune")
 
     def get_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
-        """For each channel, the ancestors' writes, oldest first, back to the nearest stored value.
+        """Return each channel's writes in the ancestors, back to the nearest stored value.
 
-        LIST pages and GETs in windows that double: a depth of d takes about 2 + log2(d) round trips.
+        LIST pages, and GETs in windows that double: a depth of d takes about 2 + log2(d) round trips.
         Needs `s3:ListBucket` and `s3:GetObject`.
 
         Args:
-            config: The checkpoint: its thread, namespace and id; without an id the latest one.
+            config: The thread, namespace and checkpoint id; without an id the latest checkpoint.
             channels: The delta channels.
 
         Returns:
-            By channel, a dict of `writes` (the ancestors', oldest first) and, where an ancestor has the
+            By channel, a dict of `writes` (the ancestors', oldest first) and, if an ancestor has the
             channel's value stored, `seed`: that value.
 
         Raises:
             InvalidKeyError: The config has no thread_id.
-            ConflictError: An ancestor was deleted meanwhile.
+            ConflictError: An ancestor was deleted at the same time.
             S3CheckpointError: The store can't be reached or refuses.
         """
         return self._store.run(self._history(config, channels), "get_delta_channel_history")
@@ -334,9 +544,9 @@ class S3Saver(BaseS3Saver):
         return await self._store.arun(self._history(config, channels), "get_delta_channel_history")
 
     def get_next_version(self, current: str | float | None, channel: None = None) -> str:
-        """The next version of a channel: a counter that sorts as text, and a random part.
+        """Return the next version of a channel: a counter that sorts as text, and a random part.
 
-        Goes on from `current` (`None` is none yet), whichever saver made it. `channel` is unused.
+        Counts on from `current` (`None` is none yet), whichever saver made it. `channel` is unused.
         """
         if current is None:
             number = 0
@@ -346,14 +556,81 @@ class S3Saver(BaseS3Saver):
             number = int(current)
         return f"{number + 1:032}.{random.random():016}"  # noqa: S311  # tells forks apart, no secret
 
-    # What few processes use is imported when it is used: a cold start goes without.
+    def lease(
+        self,
+        thread_id: str,
+        *,
+        ttl: float | timedelta = 60.0,
+        wait: float | timedelta = 0.0,
+        holder: str | None = None,
+        auto_renew: bool = True,
+    ) -> Lease:
+        """Return a lock for a thread, across machines, that expires if its holder dies.
 
-    def _listing(
-        self, config: RunnableConfig | None, filter: Any, before: RunnableConfig | None, limit: int | None
-    ) -> Listing:
-        from langgraph_checkpoint_s3.plans.list_checkpoints import Listing
+            with saver.lease("customer-42", wait=300) as lease:
+                graph.invoke(inputs, config)
 
-        return Listing(self._context(), config, filter, before, limit)
+        It is advisory: it excludes only callers that take it too. Entering it sends one GET and one PUT
+        (and, once per saver, three PUTs that check that the store honours conditional writes); each
+        renewal and the release send one PUT. Needs `s3:GetObject` and `s3:PutObject`. A holder that is
+        paused for longer than `ttl` loses it without noticing at once: call `Lease.check` before
+        anything that matters, and pass `Lease.token` to other systems so that they can reject such a
+        holder.
+
+        Args:
+            thread_id: The thread.
+            ttl: Seconds (or a timedelta), from 1 s to 7 days, until it expires unless it is renewed.
+                Others can take it over 2 s later.
+            wait: Seconds (or a timedelta) to keep trying to acquire it; `math.inf` waits forever.
+            holder: A name that is shown to other callers. Default: host and process id.
+            auto_renew: Renew it in the background at each third of `ttl`.
+
+        Returns:
+            The lease, for use with `with`. If it was lost meanwhile, leaving the `with` raises a
+            `ConflictError`.
+
+        Raises:
+            InvalidKeyError: The thread_id is empty or too long.
+            InvalidConfigError: A value is out of range.
+            ConflictError: On entering: another holder has it.
+            NotSupportedError: On entering: the store ignores conditional writes.
+        """
+        from langgraph_checkpoint_s3.lease import Lease, LeaseSettings
+
+        settings = LeaseSettings.of(ttl, wait, holder, auto_renew)
+        name = thread_name(thread_id)
+        return Lease(self._store, self._layout.lease(name), name, settings, self._now)
+
+    def alease(
+        self,
+        thread_id: str,
+        *,
+        ttl: float | timedelta = 60.0,
+        wait: float | timedelta = 0.0,
+        holder: str | None = None,
+        auto_renew: bool = True,
+    ) -> Lease:
+        """`lease`, for `async with`. A task of the event loop renews it, so don't block the loop for long."""
+        return self.lease(thread_id, ttl=ttl, wait=wait, holder=holder, auto_renew=auto_renew)
+
+    def _context(self) -> Context:
+        # Made for each call: `with_allowlist` clones the saver with another serializer.
+        return Context(
+            self._layout,
+            self.serde,
+            self.config.compression,
+            self._sizes,
+            _WRITER,
+            self._borrow_policy,
+            ParentCache(self._store.saver_state.states, self._store.saver_state.cache),
+            self.config.borrow,
+            self._key_cache,
+            self.config.place,
+        )
+
+    def _note_conditional(self, honoured: bool) -> None:
+        if not honoured:
+            self._store.saver_state.without_conditions()
 
     def _pages(self, listing: Listing) -> Iterator[CheckpointTuple]:
         while not listing.done:
@@ -361,8 +638,8 @@ class S3Saver(BaseS3Saver):
 
     async def _apages(self, listing: Listing) -> AsyncIterator[CheckpointTuple]:
         while not listing.done:
-            for shown in await self._store.arun(listing.page(), "list"):
-                yield shown
+            for each in await self._store.arun(listing.page(), "list"):
+                yield each
 
     def _put(
         self,
@@ -386,6 +663,18 @@ class S3Saver(BaseS3Saver):
 
         return make, lambda calls: put.put_writes(context, calls, self._now()), "put_writes"
 
+    def _prune(self, thread_ids: Sequence[str], strategy: str) -> Plan[None]:
+        return delete.prune(self._context(), list(unique_thread_ids(thread_ids)), strategy)
+
+    # The plans below are imported on first use, so that cold starts don't pay for them.
+
+    def _listing(
+        self, config: RunnableConfig | None, filter: Any, before: RunnableConfig | None, limit: int | None
+    ) -> Listing:
+        from langgraph_checkpoint_s3.plans.list_checkpoints import Listing
+
+        return Listing(self._context(), config, filter, before, limit)
+
     def _history(
         self, config: RunnableConfig, channels: Sequence[str]
     ) -> Plan[Mapping[str, DeltaChannelHistory]]:
@@ -400,5 +689,93 @@ class S3Saver(BaseS3Saver):
 
         return copy_thread.copy_thread(self._context(), thread_name(source), thread_name(target))
 
-    def _prune(self, thread_ids: Sequence[str], strategy: str) -> Plan[None]:
-        return delete.prune(self._context(), list(unique_thread_ids(thread_ids)), strategy)
+    def _setup(self) -> Plan[bool]:
+        from langgraph_checkpoint_s3.plans import setup
+
+        return setup.setup(self.config.prefix, uuid.uuid4().hex, versioning=self.config.versioning)
+
+
+class Internals(NamedTuple):
+    """The parts of a saver that `S3Admin` works with.
+
+    Attributes:
+        store: Runs plans.
+        context: What plans need to know of the saver.
+        now: The store's time in ns since 1970, strictly increasing.
+    """
+
+    store: Store
+    context: Context
+    now: Callable[[], int]
+
+
+def internals_of(saver: S3Saver) -> Internals:
+    """Return a saver's internals. For `S3Admin` alone: the only access to them from outside the class."""
+    return Internals(saver._store, saver._context(), saver._now)  # noqa: SLF001
+
+
+class _UniqueClock:
+    """Strictly increasing time in ns since 1970, so that no two writes have the same time.
+
+    It steps back only if it was seconds ahead. That happens before the store's first response, which
+    corrects a wrong local clock.
+
+    Args:
+        source: Returns the store's time.
+    """
+
+    def __init__(self, source: Callable[[], int]) -> None:
+        self._source = source
+        self._last = 0
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        self._lock = threading.Lock()
+
+    def __call__(self) -> int:
+        with self._lock:
+            now = self._source()
+            self._last = now if self._last - now > _MAX_CLOCK_LEAD else max(self._last + 1, now)
+            return self._last
+
+
+def _key_cache(config: S3Config, encryption: KeyProvider | None) -> KeyCache | None:
+    if encryption is None:
+        if config.require_encryption or config.private_keys:
+            raise InvalidConfigError(
+                "require_encryption and private_keys need keys: pass S3Saver(…, encryption=KeyRing(…))."
+            )
+        return None
+    from langgraph_checkpoint_s3.crypto.provider import KeyProvider
+
+    if not isinstance(encryption, KeyProvider):
+        raise InvalidConfigError(
+            f"encryption={type(encryption).__name__}(…) is no key provider: pass a KeyRing, KmsKeys, or a "
+            "KeyProvider of your own."
+        )
+    derive_key(bytes(SECRET_BYTES), "check")  # raises now, not later, if the cryptography library is missing
+    return KeyCache(encryption, required=config.require_encryption or config.private_keys)
+
+
+def _name_hasher(config: S3Config, encryption: KeyProvider | None) -> NameHasher | None:
+    if not config.private_keys or encryption is None:
+        return None
+    secret = encryption.names_key()
+    if secret is None:
+        raise InvalidConfigError(
+            "private_keys=True needs a key to hash names with: give the key provider a names_key. It can "
+            "never be changed for a prefix: with another one, nothing is found."
+        )
+    return NameHasher(derive_key(secret, "names"))
+
+
+def _check_keywords(settings: Mapping[str, Any]) -> None:
+    if "config" in settings:
+        raise InvalidConfigError(
+            "config doesn't go with from_conn_string or from_env; use S3Saver(config=…)."
+        )
+    known = _OWN_KEYWORDS | {setting.name for setting in fields(S3Config)}
+    for name in settings:
+        if name not in known:
+            raise unknown_setting(name, known)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
-from langgraph_checkpoint_s3.base import Closing
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.plan import Plan
-from langgraph_checkpoint_s3.s3.store import name_of
-from langgraph_checkpoint_s3.saver import S3Saver
+from langgraph_checkpoint_s3.s3.store import Store, name_of
+from langgraph_checkpoint_s3.saver import Closing, S3Saver, internals_of
 
 T = TypeVar("T")
 
@@ -52,15 +51,19 @@ class BaseAdmin(Closing):
 
     @property
     def _context(self) -> Context:
-        return self._saver.internals[1]
+        return internals_of(self._saver).context
+
+    @property
+    def _store(self) -> Store:
+        return internals_of(self._saver).store
 
     def _run(self, plan: Plan[T], operation: str = "") -> T:
-        return self._saver.internals[0].run(plan, operation or operation_of(plan))
+        return self._store.run(plan, operation or operation_of(plan))
 
     async def _arun(self, plan: Plan[T]) -> T:
-        return await self._saver.internals[0].arun(plan, operation_of(plan))
+        return await self._store.arun(plan, operation_of(plan))
 
     def _now(self) -> datetime:
         """The time by the store's clock, which `LastModified` is compared with."""
-        now = self._saver.internals[0].saver_state.store_time()
+        now = self._store.saver_state.store_time()
         return datetime.fromtimestamp(now / 1_000_000_000, timezone.utc)

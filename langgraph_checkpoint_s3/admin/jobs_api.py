@@ -57,7 +57,7 @@ class Jobs(BaseAdmin):
 
     async def _asettle(self, plans: Sequence[Plan[T]], weight: int = 0) -> list[T | Exception]:
         """`_settle`, as a coroutine."""
-        store = self._saver.internals[0]
+        store = self._store
         return self._told(await store.arun(_side_by_side(plans), "admin.batch", weight=weight))
 
     def _take(self, step: Run | Settle | ReadIds | ReadTuple, source: Source | None) -> Any:
@@ -75,7 +75,7 @@ class Jobs(BaseAdmin):
     async def _atake(self, step: Run | Settle | ReadIds | ReadTuple, source: Source | None) -> Any:
         match step:
             case Run(plan, weight):
-                return await self._saver.internals[0].arun(plan, operation_of(plan), weight=weight)
+                return await self._store.arun(plan, operation_of(plan), weight=weight)
             case Settle(plans, weight):
                 return await self._asettle(plans, weight)
             case ReadIds(config, note) if source is not None:
@@ -88,7 +88,7 @@ class Jobs(BaseAdmin):
         """Results, once the store was told of the errors among them, as it is of those that end a plan."""
         for answer in answers:
             if isinstance(answer, S3CheckpointError):
-                self._saver.internals[0].saver_state.failed(answer)
+                self._store.saver_state.failed(answer)
         clear_tracebacks(answers)
         return answers
 

@@ -9,7 +9,13 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
 from typing import Any, Final, TypeVar
 
-from langgraph_checkpoint_s3.aws import Seldom, lacks_credentials, look_again, of_credentials, region_of
+from langgraph_checkpoint_s3.aws import (
+    Throttle,
+    credentials_error,
+    lacks_credentials,
+    refresh_credentials,
+    region_of,
+)
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
     DecryptionError,
@@ -17,8 +23,8 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
-from langgraph_checkpoint_s3.fork_safety import held_up
-from langgraph_checkpoint_s3.request_timeout import Limit, limit_connections, limited
+from langgraph_checkpoint_s3.fork_safety import delay_forks
+from langgraph_checkpoint_s3.request_timeout import TimeLimit, limit_connections, limit_requests
 
 T = TypeVar("T")
 
@@ -82,9 +88,9 @@ class KmsClient:
         client: Any = None
         try:
             process = self._process()
-            with process.lock, held_up():
+            with process.lock, delay_forks():
                 client = process.client = process.client or self._given or self._make()
-            with _no_logging, limited(Limit(_CONNECT_TIMEOUT + _READ_TIMEOUT)):
+            with _no_logging, limit_requests(TimeLimit(_CONNECT_TIMEOUT + _READ_TIMEOUT)):
                 answer: Mapping[str, Any] = getattr(client, operation)(**arguments)
         except Exception as error:
             mapped = _map_error(error, operation, key)
@@ -99,11 +105,11 @@ class KmsClient:
         """Look for other credentials before the next request: the client has none, or they were rejected."""
         if client is self._given:
             return
-        look_again(client)
+        refresh_credentials(client)
         if self._session is not None and lacks_credentials(client):  # the session had found none
             process = self._process()
             with process.lock:
-                if process.client is client and process.seldom.may():
+                if process.client is client and process.throttle.allow():
                     process.client = None
 
     def once(self, key: object, function: Callable[[], T]) -> T:
@@ -163,7 +169,7 @@ class _Process:
 
     def __init__(self) -> None:
         self.client: Any = None
-        self.seldom = Seldom()
+        self.throttle = Throttle()
         self.lock = threading.Lock()
         self.running: dict[object, Future[Any]] = {}
 
@@ -196,7 +202,7 @@ def _map_error(error: Exception, operation: str, key: str) -> S3CheckpointError 
     from botocore import exceptions as boto
 
     action = ACTIONS[operation]
-    without_credentials = of_credentials(error)
+    without_credentials = credentials_error(error)
     if without_credentials is not None:
         without_credentials.reason = f"{without_credentials.reason}. It was for {action} with {key}"
         return without_credentials

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from langgraph_checkpoint_s3.errors import StorageUnavailableError
+from langgraph_checkpoint_s3.fork_safety import cached_property
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout
 from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan, ask

@@ -181,7 +181,7 @@ def _signed(to: Translator, sign: Sign, response: Response) -> Signed:
     url = response.fields
     # Credentials that botocore refreshes know when they expire; other temporary ones don't.
     ends_within = getattr(to.credentials, "refresh_needed", None)
-    if ends_within is not None and getattr(to.credentials, "end_is_known", True):
+    if ends_within is not None and getattr(to.credentials, "has_known_expiry", True):
         return Signed(url, bool(ends_within(sign.seconds)))
     return Signed(url, temporary="X-Amz-Security-Token=" in url)
 

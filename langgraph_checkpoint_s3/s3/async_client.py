@@ -18,9 +18,9 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from langgraph_checkpoint_s3.aws import Seldom, lacks_credentials, look_again, region_of
+from langgraph_checkpoint_s3.aws import Throttle, lacks_credentials, refresh_credentials, region_of
 from langgraph_checkpoint_s3.config import S3Config
-from langgraph_checkpoint_s3.fork_safety import held_up, leave_to_parent, renew_after_fork
+from langgraph_checkpoint_s3.fork_safety import delay_forks, keep_for_parent, renew_after_fork
 from langgraph_checkpoint_s3.request_timeout import limit_attempts
 from langgraph_checkpoint_s3.s3.sync_client import (
     DEFAULT_REGION,
@@ -62,7 +62,7 @@ class AioClients:
         self._user_agent = user_agent
         self._given = session
         self._session: Any = None
-        self._seldom = Seldom()
+        self._throttle = Throttle()
         self._holders: dict[asyncio.AbstractEventLoop, _Holder] = {}
         self.after_fork()
         renew_after_fork(self)
@@ -75,7 +75,7 @@ class AioClients:
             if holder.closer is not None:
                 holder.closer.detach()
         if self._holders or self._session is not None:
-            leave_to_parent((self._holders, self._session))
+            keep_for_parent((self._holders, self._session))
         self._holders = {}
         self._session = None
 
@@ -96,13 +96,13 @@ class AioClients:
 
     async def refused(self, client: Any) -> None:
         """Look for other credentials before the next request: this client's were refused, or it has none."""
-        look_again(client)
+        refresh_credentials(client)
         if self._given is not None and lacks_credentials(client):  # the session had none
             with self._lock:
                 holder = self._holders.get(asyncio.get_running_loop())
                 if holder is None or holder.made is None or holder.made[0] is not client:
                     return
-                if not self._seldom.may():
+                if not self._throttle.allow():
                     return
             await self.aclose()  # without credentials, it has no requests under way
 
@@ -128,7 +128,7 @@ class AioClients:
 
     def _make(self) -> Any:
         """Make a client. Its connections begin with its first request, on the loop that sends it."""
-        with self._making, held_up():  # sessions aren't thread-safe
+        with self._making, delay_forks():  # sessions aren't thread-safe
             # Making a client awaits nothing that suspends, so one step runs it to its end without a loop.
             # With a loop, guards against blocking calls (blockbuster) would object to the files it reads.
             coroutine = self._create()

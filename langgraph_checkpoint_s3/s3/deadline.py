@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from langgraph_checkpoint_s3.request_timeout import RATE, Limit, between_attempts, limited
+from langgraph_checkpoint_s3.request_timeout import RATE, TimeLimit, end_attempt, limit_requests
 from langgraph_checkpoint_s3.s3.answer_checks import BEGINNING, InvalidResponse, Received
 from langgraph_checkpoint_s3.s3.requests import (
     CompleteUpload,
@@ -129,7 +129,7 @@ class Attempt:
     reading: bool = False
     failure: str = ""
     received: Received | None = None
-    limit: Limit = field(default_factory=lambda: Limit(math.inf))
+    limit: TimeLimit = field(default_factory=lambda: TimeLimit(math.inf))
 
     def read(self, data: bytes) -> None:
         """Note the response's body."""
@@ -149,7 +149,7 @@ def calling(attempt: Attempt) -> Iterator[None]:
     """
     token = _running.set(attempt)
     try:
-        with limited(attempt.limit):
+        with limit_requests(attempt.limit):
             yield
     except Exception as error:
         if attempt.received is not None and not attempt.reading and _is_parser_error(error):
@@ -183,7 +183,7 @@ def watch(
     attempt.failure = str(status) if caught_exception is None else type(caught_exception).__name__
     if caught_exception is None and status < 500 and status != _TOO_MANY:
         return
-    between_attempts()
+    end_attempt()
     if not attempt.once and min(_LONGEST_PAUSE, 2.0 ** (attempts - 1)) < attempt.deadline.left:
         return
     attempt.cut = True

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from botocore import exceptions as boto
 
-from langgraph_checkpoint_s3.aws import of_credentials
+from langgraph_checkpoint_s3.aws import credentials_error
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
     BucketNotFoundError,
@@ -137,7 +137,7 @@ class Outcome:
 
 def client_error(error: Exception, bucket: str) -> S3CheckpointError | None:
     """Return the error for a client that couldn't be made; `None` if it isn't about settings."""
-    missing = of_credentials(error, bucket=bucket)
+    missing = credentials_error(error, bucket=bucket)
     if missing is not None:
         return missing
     if isinstance(error, (boto.BotoCoreError, ValueError)):
@@ -171,7 +171,7 @@ def classify(
         somebody's code.
     """
     _redact(error)  # before anything else: the error becomes the cause of ours
-    refused = of_credentials(error, bucket=bucket, key=_key(request))
+    refused = credentials_error(error, bucket=bucket, key=_key(request))
     if refused is not None:
         return refused
     # Our own errors first: the client library hasn't seen these, so it hasn't tried again.

@@ -17,7 +17,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeAlias, TypeVar
 
-from langgraph_checkpoint_s3.request_timeout import within
+from langgraph_checkpoint_s3.request_timeout import LimitTimer
 from langgraph_checkpoint_s3.s3.deadline import Attempt, calling
 from langgraph_checkpoint_s3.s3.request_state import RequestState
 from langgraph_checkpoint_s3.s3.thread_pool import Threads
@@ -47,13 +47,13 @@ def fetch(client: Any, method: str, arguments: Mapping[str, Any], attempt: Attem
 async def afetch(client: Any, method: str, arguments: Mapping[str, Any], attempt: Attempt) -> Fetched:
     """`fetch`, as a coroutine."""
     with calling(attempt):
-        async with within(attempt.limit):
+        async with LimitTimer(attempt.limit):
             response = await getattr(client, method)(**arguments)
             if not _has_body(response):
                 return response, b""
             attempt.reading = True
             async with response["Body"]:
-                attempt.limit.follow(_received_bytes(response["Body"]))
+                attempt.limit.count_with(_received_bytes(response["Body"]))
                 data = await response["Body"].read()
     attempt.read(data)
     return response, data

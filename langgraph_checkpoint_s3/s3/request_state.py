@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
-from langgraph_checkpoint_s3.aws import Seldom
+from langgraph_checkpoint_s3.aws import Throttle
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
@@ -23,7 +23,7 @@ from langgraph_checkpoint_s3.errors import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.fork_safety import renew_after_fork
-from langgraph_checkpoint_s3.request_timeout import Limit
+from langgraph_checkpoint_s3.request_timeout import TimeLimit
 from langgraph_checkpoint_s3.s3.answer_checks import InvalidResponse, PartlyDone
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
 from langgraph_checkpoint_s3.s3.circuit_breaker import Breaker
@@ -76,7 +76,7 @@ class SaverState:
         self.hedges = Hedges(config.hedged_reads)
         self.counts = Counts()
         self._client_error: S3CheckpointError | None = None
-        self._seldom = Seldom()
+        self._seldom = Throttle()
         self._logged: set[str] = set()
         self.after_fork()
         renew_after_fork(self)
@@ -115,7 +115,7 @@ class SaverState:
         Without credentials every attempt may take seconds, so it isn't repeated with each request.
         """
         known = self._client_error
-        if known is not None and not self._seldom.may():
+        if known is not None and not self._seldom.allow():
             raise known.with_traceback(None)
         try:
             yield
@@ -328,7 +328,7 @@ class RequestState:
         verdict = classify(
             error, self.request, saver.config.bucket, reading=attempt.reading, received=attempt.received
         )
-        slow = attempt.limit.overdue
+        slow = attempt.limit.failure
         if slow and isinstance(verdict, Retry):  # the time limit cut the connection: that's the reason
             verdict = Retry(slow)
         if isinstance(verdict, Outcome):
@@ -377,10 +377,10 @@ class RequestState:
 
     def _new_attempt(self, *, once: bool = False) -> Attempt:
         config = self._saver.config
-        limit = Limit(
+        limit = TimeLimit(
             config.connect_timeout + config.read_timeout,
             allowance(self.request),
-            patience=self._deadline.remaining,
+            cap=self._deadline.remaining,
             clock=self._deadline.clock,
         )
         return Attempt(self._deadline, once=once, limit=limit)

@@ -10,15 +10,15 @@ from datetime import datetime
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.aws import (
-    Seldom,
-    core_of,
+    Throttle,
+    botocore_session,
     credentials_of,
     lacks_credentials,
-    look_again,
+    refresh_credentials,
     region_of,
 )
 from langgraph_checkpoint_s3.config import S3Config
-from langgraph_checkpoint_s3.fork_safety import held_up, leave_to_parent, renew_after_fork
+from langgraph_checkpoint_s3.fork_safety import delay_forks, keep_for_parent, renew_after_fork
 from langgraph_checkpoint_s3.request_timeout import limit_connections
 from langgraph_checkpoint_s3.s3.deadline import see, stop_circling, watch
 from langgraph_checkpoint_s3.s3.translate import Translator, md5_of
@@ -32,7 +32,7 @@ _SPARE_CONNECTIONS: Final = 256
 
 def client_arguments(config: S3Config, user_agent: str) -> dict[str, Any]:
     """Return the arguments of `create_client`, with `config` as a dictionary for the library's `Config`."""
-    config = config.placed()
+    config = config.with_store_variables()
     by_path = bool(config.endpoint_url) if config.force_path_style is None else config.force_path_style
     s3: dict[str, Any] = {"addressing_style": "path"} if by_path else {}
     if config.force_path_style is False:  # botocore's default for a custom endpoint is the path style
@@ -98,7 +98,7 @@ def ease_checksums(client: Any, session: Any) -> None:
     """
     if is_aws(client.meta.endpoint_url):
         return
-    core = core_of(session)
+    core = botocore_session(session)
     profile = core.get_scoped_config() if core else {}
     default = core.get_default_client_config() if core else None
     for name in ("request_checksum_calculation", "response_checksum_validation"):
@@ -204,9 +204,9 @@ class BotoClient:
     def after_fork(self) -> None:
         """Leave the client to the parent, whose connections it has. A user's client stays."""
         self._lock = threading.Lock()
-        self._seldom = Seldom()
+        self._throttle = Throttle()
         if self._made is not None and self._given is None:
-            leave_to_parent(self._made)
+            keep_for_parent(self._made)
             self._made = None
 
     def get(self) -> tuple[Any, Translator]:
@@ -216,7 +216,7 @@ class BotoClient:
             with self._lock:
                 made = self._made
                 if made is None:
-                    with held_up():
+                    with delay_forks():
                         client = self._given or self._make()
                     if client is self._given:
                         listen(client)
@@ -225,10 +225,10 @@ class BotoClient:
 
     def refused(self, client: Any) -> None:
         """Look for other credentials before the next request: this client's were refused, or it has none."""
-        look_again(client)
+        refresh_credentials(client)
         if self._session is not None and lacks_credentials(client):  # the session had none
             with self._lock:
-                if self._made is not None and self._made[0] is client and self._seldom.may():
+                if self._made is not None and self._made[0] is client and self._throttle.allow():
                     self._made = None
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from langgraph_checkpoint_s3.aws import Seldom
+from langgraph_checkpoint_s3.aws import Throttle
 from langgraph_checkpoint_s3.s3.stats import Counts, Number
 from langgraph_checkpoint_s3.version import __version__
 
@@ -68,7 +68,7 @@ class Instruments:
 
 
 _instruments: Instruments | None = None
-_retry: Seldom | None = None
+_retry: Throttle | None = None
 """Limits further tries after a failed one, such as while `opentelemetry` is still being imported."""
 
 
@@ -77,13 +77,13 @@ def instruments() -> Instruments | None:
     global _instruments, _retry  # noqa: PLW0603  # one for the process
     if _instruments is not None or sys.modules.get("opentelemetry.trace") is None:
         return _instruments
-    if _retry is None or _retry.may():
+    if _retry is None or _retry.allow():
         try:
             _instruments = Instruments()
         except Exception:  # no checkpoint is lost for want of a metric
             if _retry is None:
-                _retry = Seldom()
-                _retry.may()
+                _retry = Throttle()
+                _retry.allow()
                 logger.warning("OpenTelemetry can't be used: there are no spans and metrics", exc_info=True)
     return _instruments
 

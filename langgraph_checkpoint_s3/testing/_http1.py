@@ -1,4 +1,4 @@
-"""HTTP/1.1 as the fault server needs it: heads taken apart, bodies as they are on the wire, answers."""
+"""Minimal HTTP/1.1 for the fault server: parsing of heads, raw bodies, responses."""
 
 from __future__ import annotations
 
@@ -6,32 +6,31 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 LIMIT = 1024 * 1024
-"""Bytes that a head may have."""
+"""Maximum bytes of a head."""
 
 _LINE = b"\r\n"
 
 
 def parse(head: bytes) -> tuple[str, dict[str, str]]:
-    """A head's first line, and its headers by their names in small letters."""
+    """Return a head's first line, and its headers by lower-case name."""
     line, *rest = head.decode("latin-1").rstrip("\r\n").split("\r\n")
     pairs = (header.partition(":") for header in rest)
     return line, {name.lower(): value.strip() for name, _, value in pairs}
 
 
 def without(head: bytes, name: bytes) -> bytes:
-    """The head without the lines that begin with this name, which is in small letters."""
+    """Return the head without a header, which is given in lower case."""
     return _LINE.join(line for line in head.split(_LINE) if not line.lower().startswith(name))
 
 
 async def read_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:
-    """A body as it is on the wire."""
+    """Read a body as it is on the wire, chunk framing included."""
     if headers.get("transfer-encoding", "").lower() == "chunked":
         return b"".join([chunk async for chunk in _chunks(reader)])
     return await reader.readexactly(int(headers.get("content-length", 0)))
 
 
 async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """The body as it is on the wire, chunk by chunk."""
     size = -1
     while size:
         line = await reader.readline()
@@ -41,18 +40,18 @@ async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
 
 
 class Upstream:
-    """One connection to the server, for one of the client's."""
+    """Connection to the server on behalf of one of the client's connections."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._address = address
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def exchange(self, head: bytes, body: bytes, method: str) -> tuple[bytes, bytes]:
-        """Send a request; the answer's head and body."""
+        """Send a request, and return the response's head and body."""
         try:
             reader, answer = await self._ask(head + body)
         except (asyncio.IncompleteReadError, ConnectionError):
-            # The server may have closed a connection that was idle.
+            # The server may have closed an idle connection.
             self.close()
             reader, answer = await self._ask(head + body)
         line, headers = parse(answer)
@@ -66,7 +65,7 @@ class Upstream:
             self.close()
         if headers.get("connection", "").lower() == "close":
             self.close()
-        # moto says Server twice, which aiohttp refuses in development mode.
+        # moto sends two Server headers, which aiohttp rejects in development mode.
         return without(answer, b"server:"), content
 
     async def _ask(self, request: bytes) -> tuple[asyncio.StreamReader, bytes]:
@@ -85,7 +84,7 @@ class Upstream:
 
 
 def answer(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> bytes:
-    """An answer that is an XML document, and says that the connection is closed then."""
+    """Return a response with an XML document, after which the connection is closed."""
     extra = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
     head = (
         f"HTTP/1.1 {status} Fault\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n"

@@ -1,7 +1,7 @@
-"""Start a server as a child process, wait until it is ready, and be sure that it ends.
+"""Server processes: started, awaited until they are ready, and reliably stopped.
 
-A child's output goes to a file, so that it can neither block on a full pipe nor be lost when it dies.
-It is stopped by its process id, never by name, and on Linux the kernel ends it with its parent.
+A child's output goes to a file, so that it neither blocks on a full pipe nor is lost when the child dies.
+On Linux the kernel ends the child with its parent.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _T = TypeVar("_T")
 _POLL_SECONDS = 0.02
 _LOG_TAIL = 4000
 
-# Run by a small Python that then becomes the server: PR_SET_PDEATHSIG (1) outlives exec. The second
-# line is for a parent that was gone before the first one ran.
+# Run by a Python process that then becomes the server: PR_SET_PDEATHSIG (1) survives exec. The check of
+# getppid is for a parent that ended before prctl ran.
 _END_WITH_PARENT = """\
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, ctypes.c_ulong(signal.SIGKILL))
@@ -33,23 +33,23 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 
 class ServerError(RuntimeError):
-    """A server didn't start, or ended early. The message carries the end of its output."""
+    """A server didn't start, or ended early. The message has the end of its output."""
 
 
 @dataclass(frozen=True)
 class Child:
-    """A server process that is running, or was."""
+    """Server process, running or ended."""
 
     name: str
     process: subprocess.Popen[bytes]
     log: Path
 
     def output(self) -> str:
-        """What the process has printed so far."""
+        """Return what the process has printed so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def error(self, what: str) -> ServerError:
-        """An error about this process, with the end of its output."""
+        """Return an error about this process, with the end of its output."""
         tail = self.output()[-_LOG_TAIL:].strip() or "(it printed nothing)"
         return ServerError(f"{self.name} {what}. Its output:\n{tail}")
 
@@ -57,16 +57,16 @@ class Child:
         """Call `ready` until it returns something other than None.
 
         Args:
-            ready: Looks whether the server is there; called every few milliseconds.
-            what: What is waited for, for the error message.
+            ready: Returns None until the server is ready; called every few milliseconds.
+            what: The condition, for the error message.
             timeout: Seconds to wait at most.
 
         Raises:
-            ServerError: The process ended, or the time is over.
+            ServerError: The process ended, or the timeout passed.
         """
         deadline = time.monotonic() + timeout
         while True:
-            # Asked first, so that a process that ended can't be mistaken for a ready one.
+            # Polled first, so that a process that ended isn't mistaken for a ready one.
             ended = self.process.poll()
             if ended is not None:
                 raise self.error(f"ended with status {ended} while starting")
@@ -90,11 +90,11 @@ def child(
     """Run `command` for as long as the body runs.
 
     Args:
-        name: What error messages call it.
-        command: The program and its arguments.
-        log: The file that takes its output.
-        env: Its environment; the parent's own by default.
-        grace: Seconds between asking it to end and killing it.
+        name: Its name in error messages.
+        command: Program and arguments.
+        log: The file for its output.
+        env: Its environment; the parent's by default.
+        grace: Seconds between SIGTERM and SIGKILL.
     """
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - the callers' own commands
@@ -103,7 +103,7 @@ def child(
             stdout=output,
             stderr=subprocess.STDOUT,
             env=None if env is None else dict(env),
-            # Ctrl-C reaches the parent only, which then stops the child in its own time.
+            # Ctrl-C then reaches only the parent, which stops the child.
             start_new_session=True,
         )
     try:
@@ -113,8 +113,8 @@ def child(
 
 
 def _guard() -> list[str]:
-    # The kernel's signal is tied to the *thread* that started the child, so only the main thread,
-    # which lives as long as the process, may ask for it.
+    # The kernel sends the signal when the *thread* that started the child ends. Only the main thread lives
+    # as long as the process.
     if (
         sys.platform != "linux"
         or not sys.executable
@@ -131,6 +131,6 @@ def _stop(process: subprocess.Popen[bytes], grace: float) -> None:
     except subprocess.TimeoutExpired:
         pass
     finally:
-        # Also when a second Ctrl-C cuts the wait short: nothing may stay behind.
+        # Also after a second Ctrl-C during the wait.
         process.kill()
         process.wait()

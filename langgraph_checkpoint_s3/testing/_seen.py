@@ -1,4 +1,4 @@
-"""Reads from an HTTP request which of S3's operations it is."""
+"""The S3 operation of an HTTP request."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _SETTINGS = {
 
 @dataclass(slots=True)
 class Seen:
-    """A request that came by.
+    """A request that the fault server received.
 
     Attributes:
-        operation: Which of S3's operations it is, such as `PutObject` or `ListObjectsV2`.
-        key: The object's key; empty where the request is for the bucket.
-        query: The parameters of its URL.
-        headers: Its HTTP headers, their names in small letters.
-        size: Bytes of its body, as they were on the wire.
-        begun: When it came, as `time.monotonic` has it.
-        ended: When the last of its answer was ready to be sent; 0 while it is under way.
-        status: The HTTP status of its answer; 0 where there is none.
+        operation: The S3 operation, such as `PutObject` or `ListObjectsV2`.
+        key: The object's key; empty for requests about the bucket.
+        query: Parameters of the URL.
+        headers: HTTP headers by lower-case name.
+        size: Bytes of the body on the wire.
+        begun: When it arrived, by `time.monotonic`.
+        ended: When its response was ready to be sent; 0 until then.
+        status: HTTP status of the response; 0 if there is none.
     """
 
     operation: str
@@ -47,7 +47,7 @@ class Seen:
 
 
 def read_request(method: str, target: str, headers: Mapping[str, str]) -> Seen:
-    """What a request with this method and path-style target is."""
+    """Parse a request with a path-style target."""
     path, _, text = target.partition("?")
     _, _, key = unquote(path).lstrip("/").partition("/")
     query = {name: values[0] for name, values in parse_qs(text, keep_blank_values=True).items()}

@@ -1,7 +1,7 @@
-"""A fault server: a front before an S3 server, on the loopback address, that fails, delays or cuts answers.
+"""A proxy for an S3 server, on the loopback address, that fails, delays or truncates responses.
 
-It sees what really goes over the wire, the SDK's own retries and `Expect: 100-continue` too, so what an
-application does when S3 is slow, refuses or is down can be tried with nothing patched.
+It works on the wire, and so also sees the SDK's own retries and `Expect: 100-continue`. Tests can try what an
+application does when S3 is slow, denies access or is down, without patching anything.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class _Rule:
     left: int | None
     within: str
 
-    def takes(self, seen: Seen) -> bool:
-        """Whether this rule is for the request, which then counts."""
+    def applies(self, seen: Seen) -> bool:
+        """Return whether this rule applies to the request; if so, count it."""
         if self.operation not in (seen.operation, "*") or self.within not in seen.key or self.left == 0:
             return False
         if self.left is not None:
@@ -46,7 +46,7 @@ class _Rule:
 
 
 class FaultServer:
-    """Passes requests on to an S3 server, and does to them what it was told.
+    """Proxy that forwards requests to an S3 server, and injects faults.
 
     ```python
     with local_s3("./data") as server, FaultServer(server.endpoint_url) as faults:
@@ -55,23 +55,24 @@ class FaultServer:
         ...
     ```
 
-    It listens on a free port of 127.0.0.1, in a thread of its own, while the body of its `with` runs. The
-    client has to use path-style addressing, and signs for this server: the one behind has to take the
-    `Host` header as it comes, which `local_s3`, moto, LocalStack and Ceph do. An answer of 500 of the server
-    behind is asked for once more, so that only the faults you plan are seen.
+    It listens on a free port of 127.0.0.1, in a thread of its own, while the body of its `with` runs. Clients
+    must use path-style addressing. They sign requests for this server, so the upstream server must accept
+    any `Host` header, as `local_s3`, moto, LocalStack and Ceph do. A request that the upstream server answers
+    with status 500 is sent once more, so that clients only see injected faults.
 
     Args:
-        upstream: The URL of the server behind, which speaks plain HTTP: `http://host:port`.
-        tls: What to speak TLS with to the client; `None` is plain HTTP.
+        upstream: The URL of the S3 server, by plain HTTP: `http://host:port`.
+        tls: The TLS context for clients; `None` is plain HTTP.
 
     Attributes:
-        schedule: Says what to do to each request that no rule of `fail` is for; `None` lets them through.
-        log: The requests that came by, in their order. It grows until `reset`.
-        port: The port it listens on.
+        schedule: A function that returns the fault for each request that no rule of `fail` applies to.
+            `None` forwards them all.
+        log: The requests received, in order. It grows until `reset`.
+        port: The port that it listens on.
 
     Raises:
-        ValueError: `upstream` is no such URL.
-        ServerError: It doesn't start, or doesn't end, within 10 s.
+        ValueError: `upstream` is malformed.
+        ServerError: It doesn't start or stop within 60 s.
     """
 
     def __init__(self, upstream: str, tls: ssl.SSLContext | None = None) -> None:
@@ -93,7 +94,7 @@ class FaultServer:
 
     @property
     def url(self) -> str:
-        """The URL to give to an S3 client as its endpoint."""
+        """The endpoint URL for S3 clients."""
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
@@ -111,33 +112,33 @@ class FaultServer:
             raise ServerError(f"the fault server is still there after {_SECONDS:g} s")
 
     def reset(self) -> None:
-        """Forget what came by, and all faults."""
+        """Clear the log and all faults."""
         with self._lock:
             self._rules.clear()
             self.schedule = None
             self.log = []
 
     def fail(self, operation: str, fault: Fault, *, times: int | None = 1, within: str = "") -> None:
-        """Do this to the next requests of an operation.
+        """Inject a fault into the next requests of an operation.
 
-        Of several rules that fit a request, the one that was made first and has times left is used.
+        If several rules apply to a request, the oldest one with times left is used.
 
         Args:
-            operation: The operation by S3's name, such as `PutObject`, `GetObject`, `ListObjectsV2`,
+            operation: The S3 operation, such as `PutObject`, `GetObject`, `ListObjectsV2`,
                 `HeadObject` or `DeleteObjects`; `*` is any.
-            fault: What to do.
-            times: To how many requests; `None` is all until `reset`. A client's retries count.
-            within: A text that the object's key contains.
+            fault: The fault.
+            times: The number of requests; `None` is all until `reset`. Retries of the client count.
+            within: A substring of the object's key.
         """
         with self._lock:
             self._rules.append(_Rule(operation, fault, times, within))
 
     @contextlib.contextmanager
-    def down(self, fault: Fault = HangUp()) -> Iterator[None]:  # noqa: B008 - it is frozen
-        """Do this to every request while the body runs, whatever else is planned: S3 is down.
+    def down(self, fault: Fault = HangUp()) -> Iterator[None]:  # noqa: B008  # it is frozen
+        """Inject a fault into every request while the body runs, before all other rules: S3 is down.
 
         Args:
-            fault: What to do; to hang up at once by default.
+            fault: The fault. By default, connections are closed at once.
         """
         rule = _Rule("*", fault, None, "")
         with self._lock:
@@ -146,11 +147,11 @@ class FaultServer:
             yield
         finally:
             with self._lock:
-                if rule in self._rules:  # `reset` may have been called meanwhile
+                if rule in self._rules:  # unless `reset` was called
                     self._rules.remove(rule)
 
     def counts(self) -> dict[str, int]:
-        """How many requests of each operation came by since the start or the last `reset`."""
+        """Return the number of requests by operation, since the start or the last `reset`."""
         return dict(Counter(seen.operation for seen in self.log))
 
     def _run(self) -> None:
@@ -174,20 +175,20 @@ class FaultServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream = Upstream(self._upstream)
         task: asyncio.Task[None] | None = asyncio.current_task()
-        self._tasks.add(task)  # a loop by itself knows its tasks weakly
+        self._tasks.add(task)  # the loop only has weak references
         try:
             with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
-                while await self._one(reader, writer, upstream):
+                while await self._serve_one(reader, writer, upstream):
                     pass
         except asyncio.CancelledError:
-            # The front is closing: nobody waits for this task, nor for TLS to take leave of a silent client.
+            # The server stops: don't wait for the TLS shutdown of a silent client.
             writer.transport.abort()
         finally:
             self._tasks.discard(task)
             upstream.close()
             writer.close()
 
-    async def _one(
+    async def _serve_one(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upstream: Upstream
     ) -> bool:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -197,10 +198,10 @@ class FaultServer:
         self.log.append(seen)
         fault = self._fault(seen)
         alive = False
-        last = b""  # of the answer: who has it may look at what was seen
+        last = b""  # sent after `seen` is complete, because the client may then look at the log
         try:
             body = b""
-            # An early refusal doesn't ask for the body.
+            # An error without effect comes before `100 Continue`, so the body isn't sent.
             if not (isinstance(fault, Answer) and not fault.applied and "expect" in headers):
                 if "expect" in headers:
                     writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -210,7 +211,7 @@ class FaultServer:
                 if fault.applied:
                     await upstream.exchange(without(head, b"expect:"), body, method)
                 seen.status = fault.status
-                last = _refusal(fault, method)
+                last = _error_response(fault, method)
             elif isinstance(fault, Reply):
                 seen.status = fault.status
                 last = answer(fault.status, b"" if method == "HEAD" else fault.body, fault.headers)
@@ -219,24 +220,24 @@ class FaultServer:
             else:
                 if isinstance(fault, Hold):
                     await asyncio.sleep(fault.seconds)
-                await self._let_through()
-                asked = without(head, b"expect:")
-                told, content = await upstream.exchange(asked, body, method)
-                if told.split(b" ", 2)[1] == b"500":  # rclone's, of one PUT in some hundreds; none of ours
-                    told, content = await upstream.exchange(asked, body, method)
-                seen.status = int(told.split(b" ", 2)[1])
+                await self._before_forwarding()
+                request_head = without(head, b"expect:")
+                response_head, content = await upstream.exchange(request_head, body, method)
+                if response_head.split(b" ", 2)[1] == b"500":  # rclone fails about one PUT in some hundreds
+                    response_head, content = await upstream.exchange(request_head, body, method)
+                seen.status = int(response_head.split(b" ", 2)[1])
                 if fault == HangUp(applied=True):
                     return False
-                alive = b"connection: close" not in told.lower()
+                alive = b"connection: close" not in response_head.lower()
                 if isinstance(fault, BreakOff):
                     content = content[: fault.after]
                     alive = False
                 if isinstance(fault, Flip):
                     at = fault.offset % max(1, len(content))
                     content = content and content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :]
-                last = told + content
+                last = response_head + content
                 if isinstance(fault, Park):
-                    sent = len(told) + len(content) // 2 if fault.begun else 0
+                    sent = len(response_head) + len(content) // 2 if fault.begun else 0
                     writer.write(last[:sent])
                     last = last[sent:]
                     await _until(fault.until)
@@ -246,24 +247,24 @@ class FaultServer:
         await writer.drain()
         return alive
 
-    async def _let_through(self) -> None:
-        """Called before a request goes to the server behind."""
+    async def _before_forwarding(self) -> None:
+        """Hook for subclasses, called before a request goes to the upstream server."""
 
     def _fault(self, seen: Seen) -> Fault | None:
         with self._lock:
             for rule in self._rules:
-                if rule.takes(seen):
+                if rule.applies(seen):
                     return rule.fault
             schedule = self.schedule
         return schedule(seen) if schedule is not None else None
 
 
 async def _until(event: threading.Event) -> None:
-    while not event.is_set():  # noqa: ASYNC110  # it is set in another thread
+    while not event.is_set():  # noqa: ASYNC110  # another thread sets it
         await asyncio.sleep(0.01)
 
 
-def _refusal(fault: Answer, method: str) -> bytes:
+def _error_response(fault: Answer, method: str) -> bytes:
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>'
         f"<Error><Code>{fault.code}</Code><Message>{fault.message}</Message>"

@@ -1,4 +1,4 @@
-"""What a `FaultServer` can do to a request, and what it saw of one.
+"""Faults that a `FaultServer` injects, and its record of a request.
 
 ```python
 faults.fail("PutObject", Answer(503, "SlowDown"), times=2)
@@ -19,16 +19,16 @@ __all__ = ["Answer", "BreakOff", "Fault", "Flip", "HangUp", "Hold", "Park", "Rep
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Answer with an S3 error in the server's place.
+    """Respond with an S3 error instead of the server.
 
     Attributes:
         status: The HTTP status, such as 503.
-        code: S3's name of the error, such as `SlowDown`, `AccessDenied` or `NoSuchKey`.
-        message: S3's text for it.
-        headers: HTTP headers besides, such as `Retry-After`.
-        details: XML elements to put into the error's document.
-        applied: Whether the request reaches the server first: what was asked for is then done, and only
-            the caller doesn't know.
+        code: S3's error code, such as `SlowDown`, `AccessDenied` or `NoSuchKey`.
+        message: The error's message.
+        headers: Additional HTTP headers, such as `Retry-After`.
+        details: XML elements to add to the error document.
+        applied: Whether the request reaches the server first. Then it takes effect, although the client
+            gets an error.
     """
 
     status: int
@@ -41,12 +41,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Answer with this document in the server's place, which the request doesn't reach.
+    """Respond with this body instead of the server. The request doesn't reach the server.
 
     Attributes:
-        body: The document.
+        body: The response's body.
         status: The HTTP status.
-        headers: HTTP headers besides, such as `ETag`.
+        headers: Additional HTTP headers, such as `ETag`.
     """
 
     body: bytes
@@ -56,10 +56,10 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class BreakOff:
-    """Let the request through, send a part of the answer's body, and hang up.
+    """Forward the request, send part of the response's body, and close the connection.
 
     Attributes:
-        after: How many bytes of the body to send.
+        after: Bytes of the body to send.
     """
 
     after: int
@@ -67,7 +67,7 @@ class BreakOff:
 
 @dataclass(frozen=True, slots=True)
 class HangUp:
-    """Hang up without an answer.
+    """Close the connection without a response.
 
     Attributes:
         applied: Whether the request reaches the server first.
@@ -78,10 +78,10 @@ class HangUp:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """Let the request through and invert one byte of the answer's body.
+    """Forward the request, and invert one byte of the response's body.
 
     Attributes:
-        offset: Which byte; beyond the end it goes round.
+        offset: Offset of the byte, modulo the length.
     """
 
     offset: int
@@ -89,10 +89,10 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Wait before the request is let through.
+    """Wait before forwarding the request.
 
     Attributes:
-        seconds: How long.
+        seconds: The time to wait.
     """
 
     seconds: float
@@ -100,11 +100,11 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Park:
-    """Let the request through, and answer when the test says so: what a slow answer meets, without sleeping.
+    """Forward the request, and hold back its response until an event is set: a slow response without sleep.
 
     Attributes:
-        until: The answer is sent when this is set.
-        begun: Whether half of the answer is sent before.
+        until: The event to wait for.
+        begun: Whether to send half of the response before.
     """
 
     until: threading.Event
@@ -112,7 +112,7 @@ class Park:
 
 
 Fault = Answer | Reply | BreakOff | HangUp | Flip | Hold | Park
-"""Any of them."""
+"""Any fault."""
 
 Schedule = Callable[[Seen], Fault | None]
-"""Says what to do to a request; `None` lets it through. Called on the fault server's own thread."""
+"""Returns the fault for a request; `None` forwards it. Called on the fault server's own thread."""

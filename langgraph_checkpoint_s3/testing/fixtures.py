@@ -1,12 +1,12 @@
-"""Fixtures for pytest: a saver on a local S3 server, and faults on the way there.
+"""Fixtures for pytest: a saver on a local S3 server, with fault injection.
 
-In the `conftest.py` beside your tests' root, as pytest wants it:
+Enable them in the top-level `conftest.py`:
 
 ```python
 pytest_plugins = ["langgraph_checkpoint_s3.testing.fixtures"]
 ```
 
-Nothing is loaded without that line. The server needs the extra `local`.
+Nothing is loaded without this line. The server needs the extra `local`.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ _BUCKET = "checkpoints"
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalS3]:
-    """A local S3 server with a bucket `checkpoints`, one for the whole run; in pytest's temporary folder."""
+    """Local S3 server with a bucket `checkpoints`, for the whole session, in pytest's temporary directory."""
     with local_s3(tmp_path_factory.mktemp("s3"), buckets=[_BUCKET]) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def s3_fault_server(s3_server: LocalS3) -> Iterator[FaultServer]:
-    """What `s3_faults` is, without being reset: for your own fixtures of a larger scope."""
+    """The server of `s3_faults`, without resets, for your own fixtures of a wider scope."""
     with FaultServer(s3_server.endpoint_url) as server:
         yield server
 
 
 @pytest.fixture
 def s3_faults(s3_fault_server: FaultServer) -> Iterator[FaultServer]:
-    """The fault server on the way to `s3_server`, with nothing planned and nothing in its log."""
+    """Fault server in front of `s3_server`, without faults and with an empty log."""
     s3_fault_server.reset()
     yield s3_fault_server
     s3_fault_server.reset()
@@ -53,10 +53,10 @@ def s3_faults(s3_fault_server: FaultServer) -> Iterator[FaultServer]:
 def s3_environment(
     s3_server: LocalS3, s3_faults: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, str]:
-    """Point the environment at `s3_server`, by way of `s3_faults`, with a prefix of the test's own.
+    """Point the environment at `s3_server` through `s3_faults`, with a prefix of the test's own.
 
-    So `S3Saver.from_env()` in the code under test has an empty store, and no test can reach a real one:
-    what else the environment says for AWS and S3 is taken out, for the test.
+    `S3Saver.from_env()` in the code under test then has an empty store. All other variables of AWS and S3
+    are removed for the test, so that it can't reach a real store.
 
     Returns:
         The variables that were set.
@@ -80,7 +80,7 @@ def s3_environment(
 
 @pytest.fixture
 def s3_saver(s3_environment: dict[str, str]) -> Iterator[S3Saver]:
-    """A saver with an empty store on `s3_server`, by way of `s3_faults`. For blocking and async tests."""
-    del s3_environment  # which from_env reads
+    """Saver with an empty store on `s3_server`, through `s3_faults`. For blocking and async tests."""
+    del s3_environment  # read by from_env
     with S3Saver.from_env() as saver:
         yield saver

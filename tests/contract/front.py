@@ -66,7 +66,7 @@ class Front(FaultServer):
             most = max(most, now)
         return most
 
-    async def _let_through(self) -> None:
+    async def _before_forwarding(self) -> None:
         """Wait until no more requests come, if round trips are counted."""
         if self._rounds is None:
             return

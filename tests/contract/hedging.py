@@ -8,6 +8,7 @@ from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.s3.hedging import LEAST
 from langgraph_checkpoint_s3.testing.faults import Seen
 from tests.contract.front import Fault, Hold, Park
+from tests.support import inside
 
 KINDS = ("small object", "object", "short listing", "listing")
 
@@ -17,7 +18,7 @@ def learn(saver: S3Saver, seconds: float, *, saved: float | None = 10) -> None:
 
     `None` is as many as it takes: where the machine is busy, reads are slow that nobody slows down.
     """
-    hedges = saver._store.saver_state.hedges
+    hedges = inside.shared(saver).hedges
     for kind in KINDS:
         for _ in range(LEAST):
             hedges.answered(kind, seconds)

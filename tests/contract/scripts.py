@@ -30,6 +30,7 @@ import asyncio, gc, sys
 from blockbuster import blockbuster_ctx
 from langgraph_checkpoint_s3 import S3Saver
 from tests.contract.support import at, checkpoint, metadata
+from tests.support import inside
 
 bucket, url = sys.argv[1:]
 saver = S3Saver(bucket, endpoint_url=url, region="us-east-1", max_attempts=2)
@@ -41,7 +42,7 @@ async def use(thread="thread"):
     assert found.pending_writes == [("task", "a", 1)], found
     assert [shown async for shown in saver.alist(at(thread))]
     # Without its cache, several at once:
-    saver._store.saver_state.cache.clear()
+    inside.shared(saver).cache.clear()
     assert await saver.aget_tuple(at(thread))
 """
 

@@ -28,6 +28,7 @@ from tests.contract.support import (
     metadata,
     noise,
 )
+from tests.support import inside
 
 
 class TestNothingBlocks:
@@ -100,12 +101,12 @@ class TestNothingBlocks:
                 import os
                 del os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
 
-                async def several():
+                async def require_iterable():
                     await asyncio.gather(*(use(f"thread-{number}") for number in range(3)))
 
                 for _ in range(3):
                     with blockbuster_ctx():
-                        asyncio.run(several())
+                        asyncio.run(require_iterable())
                 """,
                 AWS_CONFIG_FILE=str(config),
             )
@@ -117,7 +118,7 @@ class TestNothingBlocks:
             await saver.asetup()
             config = await saver.aput(at(), checkpoint({"raw": noise(6 * MIB)}), metadata(), {})
             await saver.aput_writes(config, [("a", 1)], "task")
-            saver._store.saver_state.cache.clear()
+            inside.shared(saver).cache.clear()
             assert await saver.aget_tuple(at())
             assert [shown async for shown in saver.alist(at(), filter={"x": 1})] == []
             await saver.aget_delta_channel_history(config=at(), channels=["a"])

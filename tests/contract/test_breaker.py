@@ -7,6 +7,7 @@ import pytest
 from langgraph_checkpoint_s3 import AccessDeniedError, StorageUnavailableError
 from tests.contract.front import Answer
 from tests.contract.support import MakeCalls, Place, at, checkpoint, metadata
+from tests.support import inside
 from tests.unit.test_patience import Clock
 
 
@@ -14,7 +15,7 @@ def test_an_open_circuit_sends_nothing_until_one_request_gets_through(
     make_calls: MakeCalls, place: Place
 ) -> None:
     calls = make_calls(max_attempts=1, circuit_breaker=2, operation_timeout=None)
-    clock = calls.saver._store.saver_state.clock = Clock()
+    clock = inside.shared(calls.saver).clock = Clock()
     place.front.fail("*", Answer(503, "SlowDown"), times=3)
     for _ in range(2):
         with pytest.raises(StorageUnavailableError, match="SlowDown"):
@@ -43,8 +44,8 @@ def test_what_the_store_answers_opens_nothing(make_calls: MakeCalls, place: Plac
         with pytest.raises(AccessDeniedError):
             calls.get_tuple(at())
     assert calls.saver.stats().circuit == "closed"
-    clock = calls.saver._store.saver_state.clock = Clock()
-    calls.saver._store.saver_state.breaker.failed()
+    clock = inside.shared(calls.saver).clock = Clock()
+    inside.shared(calls.saver).breaker.failed()
     clock.now += 10
     place.front.fail("*", Answer(403, "AccessDenied"))
     with pytest.raises(AccessDeniedError):

@@ -17,6 +17,7 @@ from langgraph_checkpoint_s3 import AccessDeniedError, S3Saver
 from tests.contract.front import Front
 from tests.contract.scripts import ROOT, assert_clean, script
 from tests.contract.support import Calls, MakeSaver, Place, at, build_thread, checkpoint, guarded, metadata
+from tests.support import inside
 from tests.support.hanging import HANG
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def use(calls: Calls) -> None:
     calls.put_writes(config, [("a", 1)], "task")
     assert calls.get_tuple(at()).pending_writes == [("task", "a", 1)]
     assert len(calls.list(at())) == 1
-    calls.saver._store.saver_state.cache.clear()
+    inside.shared(calls.saver).cache.clear()
     assert calls.get_tuple(at())
     calls.delete_thread("thread")
 
@@ -153,7 +154,7 @@ class TestClosing:
     def test_aclose_closes_the_blocking_client_too(self, make_saver: MakeSaver) -> None:
         saver = make_saver(cache_bytes=0)
         build_thread(saver)
-        assert saver._store._boto._made is not None
+        assert inside.store(saver)._boto._made is not None
 
         async def main() -> None:
             async with saver as entered:
@@ -161,7 +162,7 @@ class TestClosing:
                 assert await saver.aget_tuple(at())
 
         guarded(main())
-        assert saver._store._boto._made is None
+        assert inside.store(saver)._boto._made is None
         assert saver.get_tuple(at())
 
     def test_a_saver_that_was_never_used_closes(self, make_saver: MakeSaver, front: Front) -> None:
@@ -191,7 +192,7 @@ class TestForks:
             asyncio.run(use())
             saver.put(at("parent"), checkpoint(), metadata(), {})
             assert list(saver.list(None))
-            saver._store.saver_state.cache.clear()
+            inside.shared(saver).cache.clear()
             children = []
             for number in range(3):
                 pid = os.fork()

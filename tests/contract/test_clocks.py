@@ -10,6 +10,7 @@ import pytest
 
 from langgraph_checkpoint_s3 import BucketNotFoundError
 from tests.contract.support import MakeCalls, at, checkpoint, metadata
+from tests.support import inside
 
 HOURS = 7200
 NANO = 1_000_000_000
@@ -17,7 +18,7 @@ NANO = 1_000_000_000
 
 def wrong(calls: Any) -> Any:
     """Set the clock of a saver's machine two hours ahead; the store's, as the saver knows it."""
-    clock = calls.saver.internals[0].saver_state.store_time
+    clock = inside.shared(calls.saver).store_time
     clock.local = lambda: time.time_ns() + HOURS * NANO
     return clock
 
@@ -48,13 +49,13 @@ def test_an_ordinary_machine_is_left_alone(make_calls: MakeCalls) -> None:
     calls = make_calls()
     calls.put(at(), checkpoint(), metadata(), {})
     assert calls.get_tuple(at())
-    assert calls.saver.internals[0].saver_state.store_time.ahead == 0
+    assert inside.shared(calls.saver).store_time.ahead == 0
 
 
 def test_prune_takes_nothing_that_is_seconds_old(make_calls: MakeCalls, make_admin: MakeCalls) -> None:
     make_calls().put(at(), checkpoint(), metadata(), {})
     admin = make_admin()
-    admin.saver.saver.internals[0].saver_state.store_time.local = lambda: time.time_ns() + HOURS * NANO
+    inside.shared(admin.saver.saver).store_time.local = lambda: time.time_ns() + HOURS * NANO
     pruned = admin.prune_older_than(timedelta(hours=1), keep_latest=False, dry_run=False)
     assert not pruned.victims
     assert not admin.remove_orphans(timedelta(hours=1), dry_run=False).items

@@ -11,11 +11,12 @@ from langgraph_checkpoint_s3 import StorageUnavailableError
 from tests.contract.front import Answer, Fault, Park
 from tests.contract.operations import ALL
 from tests.contract.support import Calls, MakeCalls, Place
+from tests.support import inside
 
 
 def a_second_each(calls: Calls, place: Place) -> None:
     """Each request that arrives takes a second of the operations' clock, whatever the machine's says."""
-    calls.saver._store.saver_state.clock = lambda: float(len(place.front.log))
+    inside.shared(calls.saver).clock = lambda: float(len(place.front.log))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from tests.contract.front import Hold, Park
 from tests.contract.hedging import Every, Released, learn
 from tests.contract.scripts import assert_clean, script
 from tests.contract.support import Calls, MakeCalls, MakeSaver, Place, at, checkpoint, metadata, noise
+from tests.support import inside
 
 READS = 20
 """Calls of `get_tuple`; each is a listing and a read."""
@@ -71,7 +72,8 @@ def test_what_hangs_is_answered_by_a_second_request(
 
 
 def connections_in_use(calls: Calls) -> int:
-    [holder] = calls.saver._store._aio._holders.values()
+    store: Any = inside.store(calls.saver)
+    [holder] = store._aio._holders.values()
     [session] = holder.made[0]._endpoint.http_session._sessions.values()
     return len(session.connector._acquired)
 

@@ -20,6 +20,7 @@ from langgraph_checkpoint_s3.format.container import object_key_ref
 from tests.contract.front import HangUp, Park
 from tests.contract.support import MakeCalls, Place, at, build_thread
 from tests.contract.test_secrets import told
+from tests.support import inside
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ class TestKms:
         now = 0.0
         writer, reader = make_calls(encryption=counted), make_calls(encryption=counted)
         for each in (writer, reader):
-            each.saver._vault._clock = lambda: now
+            inside.key_cache(each.saver)._clock = lambda: now
         build_thread(writer)
         now = 59
         build_thread(writer)

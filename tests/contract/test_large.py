@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests.contract.support import (
     metadata,
     noise,
 )
+from tests.support import inside
 
 SIZE = 44 * MIB
 
@@ -104,7 +106,7 @@ class TestLargeStates:
         place.front.fail("UploadPart", Answer(503, "SlowDown"))
         calls.put(at(), checkpoint(state), metadata(), {})
         assert place.front.counts()["UploadPart"] == 2
-        calls.saver._store.saver_state.cache.clear()
+        inside.shared(calls.saver).cache.clear()
         assert calls.get_tuple(at()).checkpoint["channel_values"] == state
 
     def test_a_large_write_is_first_wins_too(
@@ -158,7 +160,8 @@ class TestLargeStates:
         if reader.asynchronous:
             pytest.skip("the writer would block the reader's loop")
         exchanged: list[int] = []
-        real = reader.saver._store.saver_state.cache.keep
+        cache: Any = inside.shared(reader.saver).cache
+        real = cache.keep
 
         def keep(*args: object, **kwargs: object) -> None:
             real(*args, **kwargs)
@@ -168,7 +171,7 @@ class TestLargeStates:
                     Bucket=place.bucket, Key=key, CopySource={"Bucket": place.bucket, "Key": other}
                 )
 
-        reader.saver._store.saver_state.cache.keep = keep
+        cache.keep = keep
         found = reader.get_tuple(at()).checkpoint["channel_values"]["raw"]
         assert exchanged
         assert digest(found) == digest(replacement["channel_values"]["raw"])  # type: ignore[index]

@@ -87,6 +87,13 @@ class TestLeases:
         assert others.list(None) == []
         do(others, second, "release")
 
+    def test_operations_are_counted_by_what_they_do(self, make_calls: MakeCalls) -> None:
+        calls = make_calls()
+        lease = calls.saver.lease("thread", auto_renew=False)
+        for name in ("acquire", "renew", "release"):
+            do(calls, lease, name)
+        assert calls.saver.stats().operations == {"acquire": 1, "renew": 1, "release": 1}
+
     def test_lost_replies(self, make_calls: MakeCalls, place: Place, front: Front) -> None:
         """The client's own retry is refused: the lease is found to be ours all the same."""
         skip_without_conditions(place)

@@ -25,6 +25,7 @@ from tests.contract.support import (
     metadata,
     noise,
 )
+from tests.support import inside
 from tests.support.hanging import HANG
 
 
@@ -138,7 +139,7 @@ class TestLoops:
 
         async def use() -> int:
             await asyncio.gather(*(saver.aget_tuple(at(f"{number}")) for number in range(20)))
-            clients = saver._store._aio
+            clients = inside.store(saver)._aio
             assert clients is not None
             return len(clients._holders)
 
@@ -205,13 +206,13 @@ class TestCancellation:
             from tests.contract.support import noise
             signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
             saver = S3Saver(bucket, endpoint_url=url, region="us-east-1", multipart_part_size=5 * 1024**2)
-            real = saver._store._send
+            real = inside.store(saver)._send
             def send(request, *more):
                 if type(request).__name__ == "UploadPart" and request.number == 1:
                     _thread.interrupt_main()
                     time.sleep(0.2)
                 return real(request, *more)
-            saver._store._send = send
+            inside.store(saver)._send = send
             try:
                 saver.put(at(), checkpoint({"raw": noise(11 * 1024**2)}), metadata(), {})
             except KeyboardInterrupt:
@@ -228,7 +229,7 @@ class TestCancellation:
         """The client is being made in a thread when its caller goes away."""
         saver = make_saver()
         begun, go_on = threading.Semaphore(0), threading.Semaphore(0)
-        clients: Any = saver._store._aio
+        clients: Any = inside.store(saver)._aio
         make = clients._make
 
         def slowly() -> Any:

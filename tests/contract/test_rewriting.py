@@ -8,6 +8,7 @@ import pytest
 
 from langgraph_checkpoint_s3.plans.transfer import Sizes, overwrite
 from tests.contract.support import MIB, Calls, Place, at, checkpoint, metadata, noise
+from tests.support import inside
 
 SIZES = Sizes(multipart_threshold=6 * MIB, part_size=5 * MIB)
 BODIES = pytest.mark.parametrize("body", [b"another one", noise(7 * MIB)], ids=["one PUT", "in parts"])
@@ -15,7 +16,7 @@ BODIES = pytest.mark.parametrize("body", [b"another one", noise(7 * MIB)], ids=[
 
 def replace(calls: Calls, key: str, body: bytes, etag: str) -> bool:
     plan = overwrite(key, body, SIZES, etag)
-    store: Any = calls.saver._store
+    store: Any = inside.store(calls.saver)
     done: bool = calls.run(store.arun(plan)) if calls.asynchronous else store.run(plan)
     return done
 

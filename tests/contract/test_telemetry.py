@@ -21,7 +21,7 @@ from opentelemetry.trace import StatusCode
 
 from langgraph_checkpoint_s3 import BucketNotFoundError, S3Saver, StorageUnavailableError
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.aws import Seldom
+from langgraph_checkpoint_s3.aws import Throttle
 from langgraph_checkpoint_s3.s3 import telemetry
 from langgraph_checkpoint_s3.s3.stats import Counts
 from tests.contract.front import Answer
@@ -34,6 +34,7 @@ from tests.contract.support import (
     checkpoint,
     metadata,
 )
+from tests.support import inside
 
 SECRET = "customer-42"
 EXPORTER = InMemorySpanExporter()
@@ -157,7 +158,7 @@ class TestLog:
     ) -> None:
         caplog.set_level(logging.INFO, "langgraph_checkpoint_s3")
         saver = make_saver()
-        monkeypatch.setattr(saver._store, "_aio", None)
+        monkeypatch.setattr(inside.store(saver), "_aio", None)
 
         async def twice() -> None:
             await saver.aget_tuple(at())
@@ -342,13 +343,13 @@ class TestOtherVersions:
         self, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         now = [0.0]
-        monkeypatch.setattr(telemetry, "Seldom", lambda: Seldom(lambda: now[0]))
+        monkeypatch.setattr(telemetry, "Throttle", lambda: Throttle(lambda: now[0]))
         monkeypatch.setattr(telemetry, "_retry", None)
         with monkeypatch.context() as broken:
             broken.delattr(metrics, "get_meter")
             assert telemetry.instruments() is None
         assert telemetry.instruments() is None  # not at once
-        now[0] += Seldom.SECONDS
+        now[0] += Throttle.SECONDS
         assert telemetry.instruments() is not None
         assert not ended(spans)
 

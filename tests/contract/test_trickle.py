@@ -26,6 +26,7 @@ from langgraph_checkpoint_s3.s3.requests import (
 from tests.contract.support import Calls, at
 from tests.contract.test_async import self_signed
 from tests.contract.trickle import Part, Trickle
+from tests.support import inside
 from tests.support.hanging import HANG
 
 ENDLESS = bytes(10_000)
@@ -68,7 +69,9 @@ class Caller:
 
     def run(self, saver: S3Saver, plan: Plan[Any]) -> Any:
         [calls] = [each for each in self.savers if each.saver is saver]
-        return calls.run(saver._store.arun(plan)) if self.asynchronous else saver._store.run(plan)
+        return (
+            calls.run(inside.store(saver).arun(plan)) if self.asynchronous else inside.store(saver).run(plan)
+        )
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from langgraph_checkpoint_s3 import CorruptObjectError, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin, load_signed_url, loads
 from tests.contract.scripts import assert_clean, script
 from tests.contract.support import Calls, MakeCalls, MakeSaver, Place, at, checkpoint, metadata
+from tests.support import inside
 
 
 @dataclass
@@ -76,7 +77,7 @@ class TestStrictness:
         clone = saver.with_allowlist([ALLOWED])
         fill(saver)
         assert isinstance(clone, S3Saver)
-        assert clone._store is saver._store
+        assert inside.store(clone) is inside.store(saver)
         before = saver.stats().cache_hits
         assert clone.get_tuple(at())
         assert saver.stats().cache_hits == before + 1

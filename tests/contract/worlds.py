@@ -33,6 +33,7 @@ from langgraph_checkpoint_s3.s3.requests import (
 )
 from langgraph_checkpoint_s3.testing.faults import Reply
 from tests.contract.support import Calls, Place
+from tests.support import inside
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -101,7 +102,7 @@ def listing(
 
 
 def run_plan(calls: Calls, plan: Any) -> Any:
-    store = calls.saver._store
+    store = inside.store(calls.saver)
     return calls.run(store.arun(plan)) if calls.asynchronous else store.run(plan)
 
 

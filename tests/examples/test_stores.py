@@ -17,6 +17,7 @@ from langgraph_checkpoint_s3.plans.plan import ask
 from langgraph_checkpoint_s3.s3.admin_requests import Sign
 from langgraph_checkpoint_s3.testing import LocalS3
 from tests.servers import Server, running
+from tests.support import inside
 
 PAGE = (Path(__file__).parents[2] / "docs" / "stores.md").read_text(encoding="utf-8")
 
@@ -61,7 +62,7 @@ def test_where_a_connection_string_leads(name: str) -> None:
     assert (config.bucket, config.prefix) == ("my-bucket", "agents/")
     assert config.server_side_encryption == "auto"
     with S3Saver.from_conn_string(uri) as saver:
-        url = urlsplit(saver._store.run(ask(Sign("GET", "agents/k", 60))).url)
+        url = urlsplit(inside.store(saver).run(ask(Sign("GET", "agents/k", 60))).url)
     begins, region = PLACES[name]
     assert f"{url.scheme}://{url.netloc.lower()}{url.path}" == f"{begins}agents/k"
     assert parse_qs(url.query)["X-Amz-Credential"][0].split("/")[2:] == [region, "s3", "aws4_request"]

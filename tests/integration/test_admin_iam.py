@@ -19,6 +19,7 @@ from langgraph_checkpoint_s3.s3.bucket_settings import LIFECYCLE, POLICY, GetSet
 from langgraph_checkpoint_s3.s3.requests import CopyObject, DeleteObjects, Deletion, GetObject, Request
 from tests.contract.operations import ALL, READS, WRITES, Call
 from tests.contract.support import MIB, Calls, MakeSaver, Place, at, build_thread, checkpoint, metadata, noise
+from tests.support import inside
 
 PREFIX = "agents/"
 LARGE = noise(6 * MIB)
@@ -112,7 +113,7 @@ def refused(make: MakeStranger, operations: dict[str, Call], **where: Any) -> di
 def granted(calls: Calls, request: Request[Any]) -> bool:
     """Whether a request is permitted, for every object that it is about."""
     try:
-        answer = calls.saver._store.run(ask(request))
+        answer = inside.store(calls.saver).run(ask(request))
     except AccessDeniedError:
         return False
     codes = {code for _, code, _ in answer.failed} if isinstance(answer, Deletion) else set()
@@ -196,7 +197,7 @@ class TestRetention:
     def test_it_reaches_old_versions(self, owner: S3Admin, stranger: MakeStranger, place: Place) -> None:
         place.client.put_bucket_versioning(Bucket=place.bucket, VersioningConfiguration={"Status": "Enabled"})
         owner.saver.delete_thread("thread")
-        old = owner.saver._store.run(ask(ListVersions(f"{PREFIX}thread.thread/"))).versions
+        old = inside.store(owner.saver).run(ask(ListVersions(f"{PREFIX}thread.thread/"))).versions
         requests: list[Request[Any]] = [
             ListVersions(PREFIX),
             ListUploads(PREFIX),
@@ -208,5 +209,5 @@ class TestRetention:
         assert not any(granted(calls, request) for request in requests)
         grant(place, owner.iam_policy(("retention",), whole_bucket=True))
         assert all(granted(calls, request) for request in requests)
-        assert not owner.saver._store.run(ask(ListVersions(f"{PREFIX}thread.thread/"))).versions
+        assert not inside.store(owner.saver).run(ask(ListVersions(f"{PREFIX}thread.thread/"))).versions
         assert refused(stranger, RUNTIME) == {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from collections.abc import Iterable
 from typing import Any
@@ -16,6 +15,7 @@ from langgraph_checkpoint_s3.format.keys import Layout, encode_rank
 from langgraph_checkpoint_s3.plans.data_keys import run_calls, unlock_objects
 from langgraph_checkpoint_s3.plans.load import open_object
 from langgraph_checkpoint_s3.s3.requests import Body, HeadObject, Request
+from tests.support import inside
 from tests.support.checkpoints import make_checkpoint, place
 from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
@@ -23,7 +23,7 @@ from tests.support.fake_store import make_saver
 
 def layout() -> Layout:
     """Where keys are."""
-    return make_saver(FakeS3())._layout
+    return inside.layout(make_saver(FakeS3()))
 
 
 def eager(fake: FakeS3, *, most_lenders: int = 3, **settings: Any) -> S3Saver:
@@ -33,9 +33,7 @@ def eager(fake: FakeS3, *, most_lenders: int = 3, **settings: Any) -> S3Saver:
 
 def made_eager(saver: S3Saver, most_lenders: int = 3) -> S3Saver:
     """The same of any saver."""
-    saver._rules = dataclasses.replace(
-        saver._rules, min_value=16, min_run=4, min_share=8, max_lenders=most_lenders
-    )
+    inside.set_borrowing(saver, smallest=16, shortest=4, least=8, most_lenders=most_lenders)
     return saver
 
 
@@ -90,7 +88,7 @@ def opened(fake: FakeS3, checkpoint_id: str, thread: str = "t", ns: str = "") ->
 def opened_key(fake: FakeS3, key: str) -> Container:
     """An object."""
     data = fake.objects[key].data
-    _, context = make_saver(fake).internals
+    context = inside.context(make_saver(fake))
     if context.key_cache is not None:
         run_calls(unlock_objects(context.key_cache, [data]))
     return open_object(context, key, Body(data, "", len(data))).container
@@ -109,7 +107,7 @@ def size(fake: FakeS3, checkpoint_id: str) -> int:
 
 def abandon(saver: S3Saver, checkpoint_id: str, parent: Checkpoint, **changed: Any) -> Checkpoint:
     """Put a child whose process is killed when its PUT has landed: it is never acknowledged."""
-    store: Any = saver._store
+    store: Any = inside.store(saver)
     fake: FakeS3 = store.fake
     hook = fake.hook
 

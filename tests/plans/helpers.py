@@ -13,6 +13,7 @@ from langgraph_checkpoint_s3 import (
 from langgraph_checkpoint_s3.s3.requests import (
     Request,
 )
+from tests.support import inside
 from tests.support.checkpoints import make_checkpoint, place
 from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
@@ -35,7 +36,7 @@ def put(
 
 def overwrite(saver: S3Saver, checkpoint_id: str, parent: str | None = None, **keywords: Any) -> Any:
     """Put a checkpoint in the place of another one's object, as nobody does who knows who borrows from it."""
-    store: Any = saver._store
+    store: Any = inside.store(saver)
     elsewhere = FakeS3()
     config = put(make_saver(elsewhere, config=saver.config), checkpoint_id, parent, **keywords)
     [key] = elsewhere.keys()

@@ -12,7 +12,8 @@ from langgraph_checkpoint_s3 import (
     Lease,
     S3Saver,
 )
-from langgraph_checkpoint_s3.lease_settings import Clock, LeaseSettings
+from langgraph_checkpoint_s3.lease import Clock, LeaseSettings
+from tests.support import inside
 from tests.support.fake_s3 import FakeS3
 
 KEY = "checkpoints/.leases/t.lease"
@@ -42,10 +43,10 @@ def time(fake: FakeS3) -> Time:
 
 
 def lease(saver: S3Saver, time: Time, holder: str = "me", *, wait: float = 0.0, thread: str = "t") -> Lease:
-    terms = LeaseSettings.of(TTL, wait, holder, auto_renew=False)
-    store: Any = saver._store
-    pace = Clock(lambda: time.now, time.sleep)
-    return Lease(store, saver._layout.lease(thread), thread, terms, saver._now, pace)
+    settings = LeaseSettings.of(TTL, wait, holder, auto_renew=False)
+    store: Any = inside.store(saver)
+    clock = Clock(lambda: time.now, time.sleep)
+    return Lease(store, inside.layout(saver).lease(thread), thread, settings, inside.clock(saver), clock)
 
 
 def said(fake: FakeS3) -> dict[str, Any]:

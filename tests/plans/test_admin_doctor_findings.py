@@ -41,6 +41,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     UploadPart,
 )
 from tests.plans.odd_s3 import ABORT, GOOD, OddS3, bad, on, run, run_and_leave
+from tests.support import inside
 from tests.support.fake_s3 import Moment, client_error
 from tests.support.fake_store import make_saver
 
@@ -178,7 +179,7 @@ class TestAStoreThatDoesLess:
         assert "versioning" not in report["conditional writes"].detail
         assert report.ok
         assert [record.levelname for record in caplog.records] == ["WARNING"], "it is said once"
-        store: Any = saver._store
+        store: Any = inside.store(saver)
         assert not store.saver_state.conditional, "the saver asks for none any more, as after setup()"
 
     def test_one_that_refuses_conditions(self, fake: OddS3) -> None:
@@ -187,7 +188,7 @@ class TestAStoreThatDoesLess:
                 raise client_error("NotImplemented", 501, request)
 
         saver = make_saver(fake)
-        store: Any = saver._store
+        store: Any = inside.store(saver)
         fake.hook = hook
         report = S3Admin(saver).check()
         assert report["writes"].status == "ok"
@@ -201,7 +202,7 @@ class TestAStoreThatDoesLess:
         assert admin.check()["conditional writes"].status == "not supported"
         fake.plain = False
         assert admin.check()["conditional writes"].status == "ok"
-        store: Any = saver._store
+        store: Any = inside.store(saver)
         assert store.saver_state.conditional
 
     def test_one_that_ignores_them_in_a_bucket_with_versions(self, fake: OddS3) -> None:

@@ -34,6 +34,7 @@ from tests.plans.versioned import (
     short,
     told,
 )
+from tests.support import inside
 from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
@@ -217,7 +218,7 @@ class TestPurging:
         saver = make_saver(fake)
         family(saver)
         get(saver, place("t"))
-        shared = saver._store.saver_state
+        shared = inside.shared(saver)
         assert shared.cache.lru.size
         assert shared.states.size
         admin = S3Admin(saver)

@@ -28,6 +28,7 @@ from tests.plans.versioned import (
     short,
     told,
 )
+from tests.support import inside
 from tests.support.checkpoints import place, shown
 from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
@@ -137,8 +138,8 @@ class TestRestoring:
         saver = make_saver(fake)
         put(saver, "1", values={"v": "first"}, step=1)
         before = told(fake)
-        later: Any = saver._now
-        saver._now = lambda: later() + 10**15  # type: ignore[assignment]
+        later: Any = inside.clock(saver)
+        inside.set_clock(saver, lambda: later() + 10**15)
         put(saver, "1", values={"v": "second"}, step=1 if overwritten else 2)
         assert len(fake.keys("checkpoint")) == (1 if overwritten else 2)
         admin.restore_checkpoint_version("t", "1", data_of(admin, "1")[1])
@@ -199,7 +200,7 @@ class TestRestoring:
         assert shown(get(saver, place("t"))) != first
         admin.restore_checkpoint_version("t", "1", data_of(admin, "1")[1])
         assert shown(get(saver, place("t"))) == first
-        assert saver._store.saver_state.states.size > 0  # of what was just read
+        assert inside.shared(saver).states.size > 0  # of what was just read
         child = step(saver, "2", get(saver, place("t")).checkpoint, n=1)
         assert get(make_saver(fake), place("t")).checkpoint["channel_values"] == child["channel_values"]
 

@@ -19,6 +19,7 @@ from tests.plans.borrowers import eager
 from tests.plans.oracle import COUNTERS, EDITS, derive
 from tests.plans.test_admin_retention import admin_of, counters, named
 from tests.plans.test_delta_channels import config, counting
+from tests.support import inside
 from tests.support.checkpoints import make_checkpoint, place, shown
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
@@ -124,7 +125,7 @@ def staying(history: History, rule: Any) -> set[Any]:
     if isinstance(rule, int):
         return {name for names in spaces.values() for name in sorted(names)[-rule:]}
     moment, keep_latest = rule
-    layout = history.saver.internals[1].layout
+    layout = inside.layout(history.saver)
     fresh = {
         name
         for name in history.made

@@ -26,6 +26,7 @@ from langgraph_checkpoint_s3.format.keys import Layout
 from langgraph_checkpoint_s3.s3.requests import Entry, ListObjects, Page
 from langgraph_checkpoint_s3.text.humanize import counted, human
 from tests.plans.helpers import put
+from tests.support import inside
 from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
@@ -52,7 +53,7 @@ def reclass(fake: FakeS3, key: str, storage_class: str, size: int | None = None)
 def test_threads_are_listed_a_thousand_a_request_whatever_they_hold(fake: FakeS3, admin: S3Admin) -> None:
     names = [f"thread-{number:04}" for number in range(2_500)]
     for name in names:
-        fake.put(admin.saver.internals[1].layout.thread(name) + ".ns/cez/checkpoint", b"x")
+        fake.put(inside.layout(admin.saver).thread(name) + ".ns/cez/checkpoint", b"x")
     put_chain(make_saver(fake), "thread-0000", 20, ns="sub", writes=2)
     with fake.counted() as count:
         assert list(admin.threads()) == names
@@ -133,7 +134,7 @@ names = st.text("aAbé💥./ %~_-", min_size=1, max_size=4)
 def test_a_prefix_is_one_of_the_id(threads: set[str], prefix: str, page: int) -> None:
     fake = FakeS3()
     saver = make_saver(fake)
-    layout = saver.internals[1].layout
+    layout = inside.layout(saver)
     for name in threads:
         fake.put(layout.thread(name) + ".ns/cez/checkpoint", b"x")
     expected = sorted((name for name in threads if name.startswith(prefix)), key=layout.thread)
@@ -219,7 +220,7 @@ def test_what_no_saver_wrote_is_an_error_that_names_it(fake: FakeS3, admin: S3Ad
 
 
 def test_more_objects_take_no_more_memory() -> None:
-    context: Any = make_saver(FakeS3()).internals[1]
+    context: Any = inside.context(make_saver(FakeS3()))
     assert isinstance(context.layout, Layout)
     when = datetime(2026, 1, 1, tzinfo=timezone.utc)
 

@@ -19,6 +19,7 @@ from langgraph_checkpoint_s3.format.checkpoint import SECOND
 from langgraph_checkpoint_s3.s3.requests import GetObject, HeadObject
 from tests.plans.borrowers import cold, eager, key_of, layout, lenders, noise, opened, size, step, succeed
 from tests.plans.helpers import get, put
+from tests.support import inside
 from tests.support.checkpoints import place
 from tests.support.fake_s3 import Count, FakeS3
 from tests.support.fake_store import make_saver
@@ -310,9 +311,9 @@ def test_nothing_depends_on_what_is_older_than_the_horizon(fake: FakeS3) -> None
 def test_a_lender_of_another_age_is_none(fake: FakeS3, seconds: float) -> None:
     """Also one from the future: some clock is wrong then."""
     saver = make_saver(fake)
-    real: Any = saver._now
+    real: Any = inside.clock(saver)
     first = step(saver, "1", documents=DOCUMENTS)
-    saver._now = lambda: real() + int(seconds) * SECOND  # type: ignore[assignment]
+    inside.set_clock(saver, lambda: real() + int(seconds) * SECOND)
     step(saver, "2", first, n=2)
     assert lenders(fake, "2") == []
     assert cold(fake) == {"documents": DOCUMENTS, "n": 2}
@@ -321,7 +322,7 @@ def test_a_lender_of_another_age_is_none(fake: FakeS3, seconds: float) -> None:
 def test_a_horizon_of_nothing_borrows_nothing(fake: FakeS3) -> None:
     saver = make_saver(fake, borrow_horizon=0)
     now = itertools.count(50 * SECOND + 1)
-    saver._now = now.__next__  # type: ignore[assignment]
+    inside.set_clock(saver, now.__next__)
     put(saver, "1", values={"documents": DOCUMENTS})
     put(saver, "2", "1", values={"documents": DOCUMENTS})
     assert lenders(fake, "2") == []

@@ -25,6 +25,7 @@ from langgraph_checkpoint_s3.encryption import KeyRing
 from langgraph_checkpoint_s3.format.keys import TOMBSTONES
 from tests.plans.borrowers import eager, made_eager, noise, opened_key, step
 from tests.plans.helpers import get, put
+from tests.support import inside
 from tests.support.checkpoints import place, put_chain, shown
 from tests.support.fake_s3 import BUCKET, FakeS3
 from tests.support.fake_store import make_saver
@@ -161,7 +162,7 @@ def test_under_another_leaf_it_is_refused(fake: FakeS3, way: str, old: str, new:
 def test_with_hashed_names_under_another_ones_hash(fake: FakeS3) -> None:
     way = WAYS["hashed names"]
     saver = thread(fake, **way)
-    names = saver.internals[1].layout
+    names = inside.layout(saver)
     renamed(fake, f".q{names.run('one')}", f".q{names.run('two')}")
     with pytest.raises(DecryptionError):
         get(make_saver(fake, **way), place("chat", "01"))
@@ -357,7 +358,7 @@ def test_each_place_has_a_cipher_of_its_own(fake: FakeS3) -> None:
     savers = [make_saver(fake, encryption=KEYS, prefix=prefix) for prefix in ("a/", "b/")]
     for saver in savers:
         put_chain(saver, "t", 1)
-    vaults = [saver.internals[1].key_cache for saver in savers]
+    vaults = [inside.context(saver).key_cache for saver in savers]
     ciphers = [next(iter(key_cache._ciphers.values())) for key_cache in vaults if key_cache is not None]
     assert ciphers[0].nonce_key != ciphers[1].nonce_key
 

@@ -15,6 +15,7 @@ from langgraph_checkpoint_s3.plans.load import open_object
 from langgraph_checkpoint_s3.s3.requests import Body, CreateUpload
 from tests.plans.borrowers import eager, lenders, noise, step
 from tests.plans.helpers import ids, pending, put
+from tests.support import inside
 from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
@@ -25,7 +26,7 @@ SKEWS = [timedelta(0), 2 * HOUR, -2 * HOUR, 24 * 365 * HOUR]
 
 def skewed(saver: S3Saver, fake: FakeS3, by: timedelta) -> S3Saver:
     """Set the clock of a saver's machine wrong."""
-    store: Any = saver._store
+    store: Any = inside.store(saver)
     store.saver_state.store_time.local = lambda: int((fake.now + by).timestamp() * 1_000_000_000)
     return saver
 
@@ -37,7 +38,7 @@ def admin_of(fake: FakeS3, by: timedelta) -> S3Admin:
 def created(fake: FakeS3, key: str) -> datetime:
     """Return the time at which an object says it was written."""
     data = fake.objects[key].data
-    context = make_saver(fake)._context()
+    context = inside.context(make_saver(fake))
     body = Body(data, "", len(data))
     run_calls(unlock(context, [body]))
     record = open_object(context, key, body)
@@ -71,7 +72,7 @@ class TestOrphans:
     def left_behind(self, fake: FakeS3) -> None:
         """Writes whose checkpoint may come, an upload that goes on, and what a check left."""
         make_saver(fake).put_writes(place("t", "1"), [("c", 1)], "task")
-        layout = make_saver(fake)._layout
+        layout = inside.layout(make_saver(fake))
         fake.execute(CreateUpload(layout.thread("t") + "x"))
 
     def test_are_not_what_is_seconds_old(self, fake: FakeS3, by: timedelta) -> None:

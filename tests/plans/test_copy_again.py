@@ -12,6 +12,7 @@ from langgraph_checkpoint_s3.format.keys import encode_rank
 from langgraph_checkpoint_s3.plans.tombstones import add_coming
 from langgraph_checkpoint_s3.s3.requests import CopyObject, PutObject, Request
 from tests.plans.borrowers import eager, key_of, layout, lenders, noise, step
+from tests.support import inside
 from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
@@ -104,7 +105,7 @@ def test_what_a_cut_copy_left_without_its_lender_is_replaced(
     step(saver, "2", first, run="new", n=2)
     make_saver(fake).copy_thread("t", "u")
     lender = key_of(fake, "1", "u")
-    saver._store.run(add_coming(saver._context(), layout().thread("u"), [lender]))
+    inside.store(saver).run(add_coming(inside.context(saver), layout().thread("u"), [lender]))
     fake.delete(lender)
     make_saver(fake).delete_for_runs(["old"])
     assert not values(fake, "u")
@@ -123,4 +124,4 @@ def test_what_a_cut_copy_left_without_its_lender_is_replaced(
 def thread_folder(thread: str) -> str:
     """A thread's folder's name."""
     saver: S3Saver = make_saver(FakeS3())
-    return saver._layout.thread(thread).split("/")[-2]
+    return inside.layout(saver).thread(thread).split("/")[-2]

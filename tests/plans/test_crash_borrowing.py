@@ -17,6 +17,7 @@ from langgraph_checkpoint_s3.s3.requests import DeleteObjects, HeadObject, Reque
 from tests.plans.borrowers import eager, lenders, noise, succeed
 from tests.plans.crashes import SMALL, Scenario, batches_of, sweep
 from tests.plans.helpers import once
+from tests.support import inside
 from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.modes import cached
@@ -61,7 +62,7 @@ def go_on(saver: S3Saver, *checkpoints: Checkpoint, parent: Checkpoint = LINE[4]
 
 def elsewhere(saver: S3Saver) -> S3Saver:
     """Another process."""
-    store: Any = saver._store
+    store: Any = inside.store(saver)
     return one_by_one(store.fake)
 
 
@@ -76,7 +77,7 @@ def on_a_rewritten_one(saver: S3Saver) -> None:
     """Go on from what this process put, and somebody rewrote who is about to delete its lenders."""
     go_on(saver, LINE[5])
     other = elsewhere(saver)
-    other._store.run(_release(other._context()))
+    inside.store(other).run(_release(inside.context(other)))
     put(saver, LINE[6], LINE[5])
 
 

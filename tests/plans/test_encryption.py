@@ -27,6 +27,7 @@ from langgraph_checkpoint_s3.plans.place import Place
 from tests.plans.borrowers import eager, lenders, noise, step
 from tests.plans.helpers import get, put
 from tests.plans.test_admin_retention import admin_of
+from tests.support import inside
 from tests.support.checkpoints import place, put_chain, shown
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
@@ -164,7 +165,7 @@ def test_rotation_without_downtime(fake: FakeS3) -> None:
 def lenders_with(fake: FakeS3, keys: Any, checkpoint_id: str) -> list[str]:
     """The checkpoints that one borrows from."""
     saver = saver_with(fake, keys)
-    store, context = saver.internals
+    store, context = inside.store(saver), inside.context(saver)
     folder = store.run(find_folder(context, Place("t", "", checkpoint_id)))
     assert folder is not None
     [loaded] = store.run(load(context, [folder]))

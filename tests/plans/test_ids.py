@@ -18,6 +18,7 @@ from langgraph_checkpoint_s3.admin import S3Admin, dumps, loads
 from langgraph_checkpoint_s3.format.ids import id_text, require_iterable, text_of
 from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from tests.plans.helpers import ids, pending, put
+from tests.support import inside
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
@@ -244,7 +245,7 @@ class TestWhatStandsForItsText:
         assert type(config["configurable"]["thread_id"]) is str
         for name in (given, text):
             assert ids(make_saver(fake), place(name)) == ["1"]
-        assert list(S3Admin(make_saver(fake)).threads()) == [text] or make_saver(fake)._layout.names
+        assert list(S3Admin(make_saver(fake)).threads()) == [text] or inside.layout(make_saver(fake)).names
         make_saver(fake).copy_thread(given, "copy")
         make_saver(fake).delete_thread(given)
         assert ids(make_saver(fake), place(text)) == []

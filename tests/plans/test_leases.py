@@ -16,11 +16,12 @@ from langgraph_checkpoint_s3 import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.lease_settings import Clock
+from langgraph_checkpoint_s3.lease import Clock
 from langgraph_checkpoint_s3.plans.lease import MARGIN
 from langgraph_checkpoint_s3.s3.requests import CompareAndSwap, Request
 from tests.plans.helpers import once, put
 from tests.plans.leasing import KEY, TTL, Time, lease, said, time
+from tests.support import inside
 from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3, client_error
 from tests.support.fake_store import make_saver
@@ -68,7 +69,7 @@ class TestTaking:
 
     def test_tokens_only_grow(self, fake: FakeS3, saver: S3Saver, time: Time) -> None:
         ticks = iter(range(10**18, 10**19, 10**7))  # 10 ms apart
-        saver._now = lambda: next(ticks)  # type: ignore[assignment]
+        inside.set_clock(saver, lambda: next(ticks))
         tokens = []
         for number in range(6):
             with lease(saver, time) as held:
@@ -88,7 +89,7 @@ class TestTaking:
             if len(time.pauses) == 5:
                 first.release()
 
-        second._pace = Clock(lambda: time.now, sleep)
+        second._clock = Clock(lambda: time.now, sleep)
         with second:
             assert len(time.pauses) == 5
             assert second.token > first.token
@@ -120,7 +121,7 @@ class TestTaking:
         with lease(saver, time, thread="t2"), lease(saver, time, thread="t.lease"):
             assert S3Admin(saver).purge_thread("t").versions == 2
             S3Admin(saver).purge_thread("t", dry_run=False)
-            left = [saver._layout.lease(name) for name in ("t.lease", "t2")]
+            left = [inside.layout(saver).lease(name) for name in ("t.lease", "t2")]
             assert fake.keys() == left
 
 
@@ -147,7 +148,7 @@ class TestTheEnd:
 
     def test_for_its_holder_it_ends_first(self, saver: S3Saver, time: Time) -> None:
         """However long the request was on its way, and however late its reply."""
-        store: Any = saver._store
+        store: Any = inside.store(saver)
         store.fake.hook = lambda moment, request: time.passes(3)
         first = lease(saver, time).acquire()
         store.fake.hook = None

@@ -11,6 +11,7 @@ import pytest
 from langgraph_checkpoint_s3 import ConflictError, Lease, S3Saver, StorageUnavailableError
 from langgraph_checkpoint_s3.s3.requests import CompareAndSwap, Request
 from tests.plans.leasing import KEY, TTL, Time, lease, said, time
+from tests.support import inside
 from tests.support.fake_s3 import FakeS3, client_error
 from tests.support.fake_store import make_saver
 
@@ -80,7 +81,7 @@ def test_each_request_of_a_taking_may_fail(
 def test_one_that_took_long_and_cannot_be_renewed_is_given_back(
     fake: FakeS3, saver: S3Saver, time: Time, asynchronous: bool
 ) -> None:
-    saver._store.saver_state.compares = True
+    inside.shared(saver).compares = True
     swaps = []
 
     def slow(moment: str, request: Request[Any]) -> None:
@@ -104,7 +105,7 @@ def test_where_no_thread_can_renew_it_is_given_back(
     fake: FakeS3, saver: S3Saver, time: Time, monkeypatch: pytest.MonkeyPatch, asynchronous: bool
 ) -> None:
     mine = lease(saver, time)
-    mine._terms = type(mine._terms).of(TTL, 0.0, "me", auto_renew=True)
+    mine._settings = type(mine._settings).of(TTL, 0.0, "me", auto_renew=True)
 
     def refuse(*_: Any, **__: Any) -> None:
         for each in _:

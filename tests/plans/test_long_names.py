@@ -14,6 +14,7 @@ from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.format.keys import MAX_SEGMENT_BYTES, TOMBSTONES
 from tests.plans.borrowers import cold, lenders, made_eager, noise, step
 from tests.plans.helpers import get, ids, put
+from tests.support import inside
 from tests.support.checkpoints import place, put_chain, shown
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
@@ -209,7 +210,7 @@ def test_it_is_handed_out_and_in(fake: FakeS3) -> None:
 
 def test_objects_put_under_another_long_name_by_hand_are_refused(fake: FakeS3) -> None:
     saver = filled(fake, LONG)
-    _, context = saver.internals
+    context = inside.context(saver)
     old, new = context.layout.thread(LONG), context.layout.thread(LONGER)
     for key in list(fake.objects):
         fake.put(new + key.removeprefix(old), fake.objects[key].data)
@@ -225,7 +226,7 @@ def test_objects_put_under_another_long_name_by_hand_are_refused(fake: FakeS3) -
 
 def test_objects_put_under_another_long_namespace_by_hand_are_refused(fake: FakeS3) -> None:
     saver = filled(fake, SHORT, NESTED)
-    _, context = saver.internals
+    context = inside.context(saver)
     old, new = context.layout.namespace(SHORT, NESTED), context.layout.namespace(SHORT, NESTED + "x")
     for key in list(fake.objects):
         fake.put(new + key.removeprefix(old), fake.objects[key].data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +15,7 @@ from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import CompleteUpload, PutObject, Request
 from tests.plans.borrowers import cold, lenders, noise, opened_key, step
 from tests.plans.helpers import get, ids, once, put
+from tests.support import inside
 from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3, client_error
 from tests.support.fake_store import make_saver
@@ -221,7 +221,7 @@ def test_thresholds_may_differ_between_two_puts(fake: FakeS3) -> None:
     """What is borrowed is no part of the content."""
     first = step(make_saver(fake), "1", documents=DOCUMENTS)
     eager = make_saver(fake)
-    eager._rules = dataclasses.replace(eager._rules, min_value=16, min_run=4, min_share=8)
+    inside.set_borrowing(eager, smallest=16, shortest=4, least=8)
     get(eager, place("t"))
     second = step(eager, "2", first, n="x" * 20)
     again(make_saver(fake), second, "1")

@@ -33,6 +33,7 @@ from langgraph_checkpoint_s3.s3.requests import (
 )
 from tests.plans.borrowers import cold, eager, key_of, layout, lenders, noise, opened, step, succeed
 from tests.plans.helpers import get, once, put
+from tests.support import inside
 from tests.support.checkpoints import place
 from tests.support.fake_s3 import Count, FakeS3, Moment, client_error
 from tests.support.fake_store import FakeStore, make_saver
@@ -381,7 +382,7 @@ class Process:
     """
 
     def __init__(self, saver: S3Saver, plans: Iterator[tuple[str, Any]], *, backwards: bool = False) -> None:
-        store: Any = saver._store
+        store: Any = inside.store(saver)
         self.store: FakeStore = store
         self.plans = plans
         self.backwards = backwards
@@ -467,7 +468,7 @@ class Race:
         fourth = succeed("04", third, n=4)
         self.children = {"03": third, "04": fourth, "05": succeed("05", fourth, n=5)}
         self.putter = Process(self.saver, self.puts(), backwards=backwards)
-        self.deleter = Process(other, iter([(what, OTHERS[what][0](other._context()))]))
+        self.deleter = Process(other, iter([(what, OTHERS[what][0](inside.context(other)))]))
         interleave(schedule, self.putter, self.deleter)
         assert not self.deleter.errors
 
@@ -475,7 +476,7 @@ class Race:
         """The puts, of which each begins when the one before is acknowledged."""
         for parent, (name, child) in zip(self.children, list(self.children.items())[1:], strict=False):
             versions: Any = {"n": child["channel_versions"]["n"]}
-            yield name, self.saver._put(place("t", parent), child, {"run_id": "new"}, versions)
+            yield name, inside.put_plan(self.saver, place("t", parent), child, {"run_id": "new"}, versions)
 
     def shown(self) -> dict[str, Any]:
         """All that a process that has just begun lists, which must be what it gets, too."""

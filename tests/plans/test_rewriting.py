@@ -18,6 +18,7 @@ from langgraph_checkpoint_s3.s3.requests import (
 )
 from tests.plans.borrowers import cold, key_of, lenders, noise, step
 from tests.plans.helpers import once, put
+from tests.support import inside
 from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
 
@@ -183,7 +184,7 @@ def test_a_store_that_cannot_compare_gets_a_plain_put(
     saver = make_saver(fake, sizes=sizes)
 
     def refuse(request: Request[Any]) -> None:
-        if saver._store.saver_state.conditional:
+        if inside.shared(saver).conditional:
             raise client_error(code, status, request)
 
     fake.hook = at_the_rewriting(refuse, times=99)
@@ -208,7 +209,7 @@ def test_an_upload_that_somebody_aborted_and_nothing_in_its_place(fake: FakeS3) 
         if not there:
             fake.delete(key)
         fake.hook = once(CompleteUpload, abort)
-        done = saver._store.run(overwrite(key, noise(5_000), IN_PARTS, before.etag))
+        done = inside.store(saver).run(overwrite(key, noise(5_000), IN_PARTS, before.etag))
         assert done is there  # written by a second upload; or there is nothing to replace
         assert (key in fake.objects) is there
         before = fake.objects.get(key, before)

@@ -32,6 +32,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     Request,
 )
 from tests.plans.helpers import get, ids, once, pending, put
+from tests.support import inside
 from tests.support.checkpoints import address, make_checkpoint, place
 from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
@@ -165,11 +166,13 @@ def test_in_a_mixed_call_each_keeps_its_own_rule(saver: S3Saver, fake: FakeS3) -
 
 def joint(saver: S3Saver, *calls: tuple[Any, str], at: str = "1") -> None:
     """What several tasks write, as it is where they write at once and more than a few of them."""
-    context = saver.internals[1]
+    context = inside.context(saver)
     written = [
         put_plans.prepare_writes(context, place("t", at), writes, task, f"~{task}") for writes, task in calls
     ]
-    saver.internals[0].run(put_plans.put_writes(context, written, saver.clock()))
+        put_plans.prepare_writes(context, place("t", at), writes, task, f"~{task}") for writes, task in calls
+    ]
+    inside.store(saver).run(put_plans.put_writes(context, written, inside.clock(saver)()))
 
 
 def test_what_several_tasks_wrote_at_once_is_one_object_and_reads_as_several(fake: FakeS3) -> None:

@@ -16,6 +16,7 @@ from langgraph_checkpoint_s3.plans import special_writes
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import GetObject, PutObject, Request
 from tests.plans.helpers import once, pending, put
+from tests.support import inside
 from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
@@ -46,8 +47,8 @@ def write(request: pytest.FixtureRequest) -> Write:
 def ahead(fake: FakeS3, seconds: int) -> S3Saver:
     """A saver whose clock is so many seconds ahead."""
     saver = make_saver(fake)
-    right = saver._now
-    saver._now = lambda: right() + seconds * SECOND  # type: ignore[assignment]
+    right = inside.clock(saver)
+    inside.set_clock(saver, lambda: right() + seconds * SECOND)
     return saver
 
 
@@ -323,7 +324,8 @@ class TestAStoreWithoutConditions:
         put(make_saver(fake), "1")
         for writes in ([(RESUME, "a"), (INTERRUPT, "a")], [(INTERRUPT, "b")], [(ERROR, "c")]):
             saver = self.known(fake)
-            saver._sizes = sizes or saver._sizes
+            if sizes is not None:
+                inside.set_sizes(saver, sizes)
             with fake.counted() as count:
                 write(saver, writes)
             if sizes is None:
@@ -342,7 +344,7 @@ class TestAStoreWithoutConditions:
     def test_that_refuses_them(self, fake: FakeS3, write: Write) -> None:
         def refuse(moment: Moment, request: Request[Any]) -> None:
             conditional = isinstance(request, PutObject) and (request.only_new or request.expected)
-            if moment == "before" and conditional and saver._store.saver_state.conditional:
+            if moment == "before" and conditional and inside.shared(saver).conditional:
                 raise client_error("NotImplemented", 501, request)
 
         fake.plain = True
@@ -372,8 +374,8 @@ def test_where_encryption_was_turned_on_between_the_encrypted_one_is_the_later(
 ) -> None:
     put(make_saver(fake, encryption=None), "1")
     early = make_saver(fake, encryption=None)
-    right = early._now
-    early._now = lambda: right() + 7200 * SECOND  # type: ignore[assignment]
+    right = inside.clock(early)
+    inside.set_clock(early, lambda: right() + 7200 * SECOND)
     write(early, [(INTERRUPT, "plain"), (RESUME, "plain")])
     write(make_saver(fake, encryption=Keys("k")), [(INTERRUPT, "sealed")])
     found = pending(make_saver(fake, encryption=Keys("k")), place("t", "1"))

@@ -29,6 +29,7 @@ from langgraph_checkpoint_s3.plans.scan import Scan
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from tests.plans.borrowers import eager
 from tests.plans.oracle import COUNTERS, EDITS, Model, derive
+from tests.support import inside
 from tests.support.checkpoints import make_checkpoint, place, shown
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
@@ -138,7 +139,7 @@ class Histories(RuleBasedStateMachine):
         clock = itertools.count(1)
         for saver in self.savers:  # processes of one machine: they see one clock
             now: Any = clock.__next__
-            saver._now = now
+            inside.set_clock(saver, now)
         self.loop = asyncio.new_event_loop()
         self.patches = ExitStack()
         for patch in self.small_pages:

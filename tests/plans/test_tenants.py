@@ -20,6 +20,7 @@ from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions, ListUpload
 from langgraph_checkpoint_s3.s3.requests import Attempted, CopyObject, DeleteObjects, ListObjects, Request
 from tests.plans.borrowers import noise
 from tests.plans.versioned import set_versioning
+from tests.support import inside
 from tests.support.checkpoints import make_checkpoint, place
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
@@ -33,7 +34,7 @@ Level = Literal["namespace", "thread", "prefix"]
 
 
 def layout_of(prefix: str) -> Layout:
-    return make_saver(FakeS3(), prefix=prefix)._layout
+    return inside.layout(make_saver(FakeS3(), prefix=prefix))
 
 
 class Tenant(NamedTuple):

@@ -18,6 +18,7 @@ from tests.simulation.processes import Process
 from tests.simulation.store import Store
 from tests.simulation.workers import DELETIONS
 from tests.simulation.world import World
+from tests.support import inside
 from tests.support.checkpoints import place
 from tests.support.fake_store import make_saver
 from tests.support.keys import Keys
@@ -138,7 +139,7 @@ class History:
             }
         saver = make_saver(self.bucket, sizes=sizes, operation_timeout=None, **settings)
         store: Any = Store(self.world, self.bucket, saver.config, offset=1000.0 * self.chosen.random())
-        saver._store = store
+        inside.set_store(saver, store)
         last = 0
 
         def now() -> int:
@@ -147,7 +148,7 @@ class History:
             return last
 
         clock: Any = now
-        saver._now = clock
+        inside.set_clock(saver, clock)
         return saver
 
     def new_id(self) -> str:
@@ -325,7 +326,7 @@ class History:
 
     def damage(self, error: Exception, what: str, otherwise: str) -> Violation:
         """Classify a checkpoint that can't be read: acknowledged, or in the way of one that was."""
-        layout, step = self.processes[0].saver._layout, self.world.step
+        layout, step = inside.layout(self.processes[0].saver), self.world.step
         if isinstance(error, CorruptObjectError):
             for where in self.model.places():
                 if (error.key or "").startswith(layout.checkpoint(*where)):
@@ -346,7 +347,7 @@ class History:
             f"{len(self.processes)} processes, {first}",
             *(f"  {number}: {each}" for number, each in enumerate(self.settings)),
         ]
-        layout = self.processes[0].saver._layout
+        layout = inside.layout(self.processes[0].saver)
         for now, who, what, request, answer in self.world.trace:
             said = f" {describe(request, answer, layout)}" if request is not None else ""
             lines.append(f"{now:9.3f} {who:45} {what}{said}")

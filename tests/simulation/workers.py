@@ -18,6 +18,7 @@ from tests.simulation.actions import Action, Judge, Known, evolve, nothing, succ
 from tests.simulation.facts import Content, Op, Place, Values, Violation, place_of
 from tests.simulation.oracle import Oracle
 from tests.simulation.world import Running, World
+from tests.support import inside
 from tests.support.checkpoints import place
 
 if TYPE_CHECKING:
@@ -261,7 +262,7 @@ class Worker:
         thread, ns, wanted = where
         value = self.history.new_id()
         tasks = {task: (("w", f"{task} {value}"), ("v", value)) for task in JOINT}
-        store: Any = self.saver._store
+        store: Any = inside.store(self.saver)
 
         async def run() -> None:
             waiting = store.together = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Generator, Hashable, Sequence
-from dataclasses import replace
 from email.utils import format_datetime
 from typing import Any, TypeVar
 
@@ -15,7 +14,7 @@ from langgraph_checkpoint_s3.s3.coalescing import Coalescer
 from langgraph_checkpoint_s3.s3.request_state import RequestState, SaverState
 from langgraph_checkpoint_s3.s3.requests import Attempted, Body, Call, Failure, Request, Sleep, Tick
 from langgraph_checkpoint_s3.s3.store import Ended, advance
-from tests.support import modes
+from tests.support import inside, modes
 from tests.support.fake_s3 import BUCKET, FakeS3
 
 T = TypeVar("T")
@@ -200,9 +199,9 @@ def make_saver(fake: FakeS3, *, sizes: Sizes | None = None, serde: Any = None, *
         settings.update(modes.settings())
     saver = S3Saver(serde=serde, **settings)
     store: Any = FakeStore(fake, saver.config)
-    saver._store = store
-    saver._rules = replace(saver._rules, min_value=SMALLEST)
+    inside.set_store(saver, store)
+    inside.set_borrowing(saver, smallest=SMALLEST)
     store.saver_state.store_time.local = lambda: int(fake.now.timestamp() * 1_000_000_000)
     if sizes is not None:
-        saver._sizes = sizes
+        inside.set_sizes(saver, sizes)
     return saver

@@ -14,6 +14,7 @@ from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.plans.plan import ask
 from langgraph_checkpoint_s3.s3.hedging import LEAST
 from langgraph_checkpoint_s3.s3.requests import Body, GetObject
+from tests.support import inside
 from tests.support.hanging import HANG
 
 END = "end"
@@ -159,7 +160,7 @@ class Reads:
         arguments: dict[str, Any] = {"client": self.client} if loop is None else {"aio_session": self.client}
         settings = {"hedged_reads": 0.05, "circuit_breaker": 2, "max_attempts": 1, **settings}
         self.saver = S3Saver("bucket", **settings, **arguments)
-        self.store = self.saver._store
+        self.store = inside.store(self.saver)
 
     def learn(self) -> None:
         """From now on, what takes more than a millisecond is slow."""

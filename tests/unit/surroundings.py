@@ -14,6 +14,7 @@ from aiobotocore.session import AioSession
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.cli.runtime import open_saver
 from langgraph_checkpoint_s3.s3.sync_client import model_loader
+from tests.support import inside
 
 VARIABLES = (
     *("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"),
@@ -73,11 +74,11 @@ WORLDS = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "as
 def client_of(saver: S3Saver, asynchronous: bool) -> Any:
     """The client that a saver would use, looked at."""
     if not asynchronous:
-        return saver._store._boto.get()[0]
+        return inside.store(saver)._boto.get()[0]
 
     async def made() -> Any:
-        assert saver._store._aio is not None
-        client, _ = await saver._store._aio.get()
+        store: Any = inside.store(saver)
+        client, _ = await store._aio.get()
         await saver.aclose()
         return client
 

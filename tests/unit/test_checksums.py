@@ -24,6 +24,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     PutObject,
     UploadPart,
 )
+from tests.support import inside
 from tests.unit.surroundings import TWO_WAYS, WORLDS, client_of, surroundings, write_profile
 
 __all__ = ["surroundings"]
@@ -105,9 +106,9 @@ def write(saver: S3Saver, asynchronous: bool) -> None:
         yield from ask(DeleteObjects(("k",)))
 
     if asynchronous:
-        asyncio.run(saver._store.arun(plan()))
+        asyncio.run(inside.store(saver).arun(plan()))
     else:
-        saver._store.run(plan())
+        inside.store(saver).run(plan())
 
 
 def sums(heard: list[Request]) -> dict[str, tuple[bool, bool]]:

@@ -28,6 +28,7 @@ from langgraph_checkpoint_s3.s3 import async_client
 from langgraph_checkpoint_s3.s3.admin_requests import Sign
 from langgraph_checkpoint_s3.s3.requests import Body, DeleteObjects, GetObject
 from langgraph_checkpoint_s3.s3.store import Store
+from tests.support import inside
 
 CONFIG: Any = {"configurable": {"thread_id": "1"}}
 
@@ -67,14 +68,14 @@ def test_an_impossible_region_is_a_config_error(
         S3Saver("bucket", region=region)
     monkeypatch.setenv("AWS_REGION", region)
     with S3Saver("bucket") as saver, pytest.raises(InvalidConfigError, match="region"):
-        run(saver._store, GetObject("k"))
+        run(inside.store(saver), GetObject("k"))
 
 
 @BOTH
 def test_an_unknown_profile_is_a_config_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
     with S3Saver("bucket") as saver, pytest.raises(InvalidConfigError, match="no-such-profile"):
-        run(saver._store, GetObject("k"))
+        run(inside.store(saver), GetObject("k"))
 
 
 @BOTH
@@ -83,7 +84,7 @@ def test_an_impossible_endpoint_of_the_environment_is_a_config_error(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "localhost")
     with S3Saver("bucket") as saver, pytest.raises(InvalidConfigError, match="localhost"):
-        run(saver._store, GetObject("k"))
+        run(inside.store(saver), GetObject("k"))
 
 
 HEAD = b'HTTP/1.1 200 OK\r\nContent-Length: 8\r\nETag: "e"\r\nConnection: close\r\n\r\n'
@@ -110,7 +111,7 @@ def server(*answers: bytes) -> Iterator[str]:
 @BOTH
 def test_a_body_that_breaks_off_is_read_again(run: Run) -> None:
     with server(HEAD + b"who", HEAD + b"whole it") as url, S3Saver("bucket", endpoint_url=url) as saver:
-        assert run(saver._store, GetObject("k")) == Body(b"whole it", "e", 8)
+        assert run(inside.store(saver), GetObject("k")) == Body(b"whole it", "e", 8)
         assert saver.stats().requests == {"GetObject": 2}
 
 
@@ -128,7 +129,7 @@ def test_a_body_that_breaks_off_is_read_again(run: Run) -> None:
 )
 def test_where_the_bucket_is_in_the_address(settings: dict[str, Any], begins: str) -> None:
     with S3Saver("bucket", region="eu-west-1", **settings) as saver:
-        signed = saver._store.run(ask(Sign("GET", "k", 60)))
+        signed = inside.store(saver).run(ask(Sign("GET", "k", 60)))
     assert signed.url.startswith(begins)
 
 
@@ -149,7 +150,7 @@ def test_who_calls_is_said_once_a_client(
     if app_id is not None:
         monkeypatch.setenv("AWS_SDK_UA_APP_ID", app_id)
     with Server() as server, S3Saver("bucket", endpoint_url=server.endpoint_url) as saver:
-        run(saver._store, GetObject("k"))
+        run(inside.store(saver), GetObject("k"))
     assert bool(built) == (app_id is not None)
 
 
@@ -164,7 +165,7 @@ def test_the_store_is_told_the_library_and_the_saver(run: Run, monkeypatch: pyte
 
     monkeypatch.setattr(Bucket, "answer", listen)
     with Server() as server, S3Saver("bucket", endpoint_url=server.endpoint_url) as saver:
-        run(saver._store, GetObject("k"))
+        run(inside.store(saver), GetObject("k"))
     assert f"otocore/{botocore.__version__} " in f"{heard[0]} "
     assert "Python/" in heard[0]
     assert heard[0].endswith(f" langgraph-checkpoint-s3/{__version__}")
@@ -187,9 +188,9 @@ def test_other_stores_than_aws_get_an_md5_where_a_checksum_is_required(url: str 
         )
 
     with S3Saver("bucket", endpoint_url=url) as saver:
-        client, _ = saver._store._boto.get()
+        client, _ = inside.store(saver)._boto.get()
         client.meta.events.register("before-send.s3", answer)
-        saver._store.run(ask(DeleteObjects(("k",))))
+        inside.store(saver).run(ask(DeleteObjects(("k",))))
     digest = base64.b64encode(hashlib.md5(sent["body"], usedforsecurity=False).digest())
     assert sent.get("Content-MD5") == (digest if url else None)
     assert sent["x-amz-checksum-crc32"]

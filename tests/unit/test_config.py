@@ -7,16 +7,18 @@ import dataclasses
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
-from langgraph_checkpoint_s3 import InvalidConfigError, S3Config
+from langgraph_checkpoint_s3 import InvalidConfigError, S3Config, S3Saver
 from langgraph_checkpoint_s3.config import (
     DEFAULT_PREFIX,
     MAX_PUT,
     MIB,
     MIN_PART,
+    S3Settings,
+    S3SettingsWithBucket,
     parse_setting,
 )
 from langgraph_checkpoint_s3.validation import normalize_prefix
@@ -208,7 +210,7 @@ def test_a_replacement_leaves_the_original() -> None:
     assert (config.region, other.region) == ("a", "b")
     assert other.replace(region="a") == config
     with pytest.raises(InvalidConfigError, match="no setting 'regoin'"):
-        config.replace(regoin="x")
+        config.replace(regoin="x")  # type: ignore[call-arg]
     with pytest.raises(InvalidConfigError, match="max_attempts=0"):
         config.replace(max_attempts=0)
 
@@ -281,3 +283,34 @@ def test_the_limits_themselves_are_in() -> None:
 def test_a_path_is_no_connection_string() -> None:
     with pytest.raises(InvalidConfigError, match="looks like s3://"):
         S3Config.from_conn_string(Path("s3://bucket"))  # type: ignore[arg-type]
+
+
+def test_the_types_of_keywords_are_those_of_the_settings() -> None:
+    settings = get_type_hints(S3Config)
+    assert get_type_hints(S3SettingsWithBucket) == settings
+    assert get_type_hints(S3Settings) == {name: kind for name, kind in settings.items() if name != "bucket"}
+    assert not S3SettingsWithBucket.__required_keys__
+
+
+def test_type_checkers_accept_settings_and_reject_misspelt_ones() -> None:
+    """Mypy checks this by the comments: it reports those that aren't needed, as well as other errors."""
+    settings: S3Settings = {"region": "eu-west-1", "operation_timeout": None}
+    own = S3Saver("bucket", client=None, **settings)
+    assert S3Saver("bucket", compression="gzip", object_tags={"a": "b"}).config.compression == "gzip"
+    assert S3Saver(config=own.config.replace(bucket="other", borrow=False)).config.bucket == "other"
+    assert S3Saver.from_conn_string("s3://bucket", serde=None, max_attempts=3).config.max_attempts == 3
+    assert S3Saver.from_env(bucket="bucket", session=None, hedged_reads=0.05).config.hedged_reads == 0.05
+    assert S3Config.from_env(bucket="bucket", cache_bytes=0).cache_bytes == 0
+    wrong: list[Callable[[], object]] = [
+        lambda: S3Saver("bucket", regoin="eu-west-1"),  # type: ignore[call-arg]
+        lambda: S3Saver("bucket", compression="brotli"),  # type: ignore[arg-type]
+        lambda: S3Saver("bucket", max_attempts="3"),  # type: ignore[arg-type]
+        lambda: S3Saver.from_conn_string("s3://bucket", regoin="eu-west-1"),  # type: ignore[call-arg]
+        lambda: S3Saver.from_env(bucket="bucket", cache_bytes="1"),  # type: ignore[arg-type]
+        lambda: own.config.replace(max_attemps=3),  # type: ignore[call-arg]
+        lambda: S3Config.from_conn_string("s3://bucket", borow=True),  # type: ignore[call-arg]
+        lambda: S3Config.from_env(bucket="bucket", borow=True),  # type: ignore[call-arg]
+    ]
+    for make in wrong:
+        with pytest.raises(InvalidConfigError):
+            make()

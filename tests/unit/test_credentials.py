@@ -13,11 +13,12 @@ import pytest
 from botocore.exceptions import NoCredentialsError
 
 from langgraph_checkpoint_s3 import AccessDeniedError, S3Saver, StorageUnavailableError
-from langgraph_checkpoint_s3.aws import Seldom
-from langgraph_checkpoint_s3.credentials import FoundCredentials
+from langgraph_checkpoint_s3.aws import Throttle
+from langgraph_checkpoint_s3.credentials import RenewableCredentials
 from langgraph_checkpoint_s3.encryption import KmsKeys
 from langgraph_checkpoint_s3.plans.plan import ask
 from langgraph_checkpoint_s3.s3.requests import PutObject
+from tests.support import inside
 from tests.unit.fake_aws import GOOD, KEY, FakeAws, serving
 from tests.unit.surroundings import WORLDS, sessions, surroundings
 
@@ -117,7 +118,7 @@ def mend(
 
 def put(saver: S3Saver, times: int = 1) -> None:
     for _ in range(times):
-        saver._store.run(ask(PutObject("k", b"")))
+        inside.store(saver).run(ask(PutObject("k", b"")))
 
 
 def outcomes(saver: S3Saver, asynchronous: bool, steps: list[Callable[[], None]]) -> list[Exception | None]:
@@ -128,7 +129,7 @@ def outcomes(saver: S3Saver, asynchronous: bool, steps: list[Callable[[], None]]
         for step in steps:
             await asyncio.to_thread(step)
             try:
-                await saver._store.arun(ask(PutObject("k", b"")))
+                await inside.store(saver).arun(ask(PutObject("k", b"")))
             except Exception as error:  # noqa: BLE001  # looked at
                 found.append(error)
             else:
@@ -186,7 +187,7 @@ def test_a_client_of_the_users_is_left_alone(aws: FakeAws) -> None:
         for _ in range(2):
             with pytest.raises(AccessDeniedError):
                 put(saver)
-        assert saver._store._boto.get()[0] is client
+        assert inside.store(saver)._boto.get()[0] is client
     client.close()
 
 
@@ -216,7 +217,7 @@ def test_kms_by_a_session_of_the_users(aws: FakeAws) -> None:
 def test_a_loop_of_failures_does_not_look_each_time(
     asynchronous: bool, how: str, aws: FakeAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Seldom, "SECONDS", 3600)
+    monkeypatch.setattr(Throttle, "SECONDS", 3600)
     aws.metadata = False
     with S3Saver("bucket", **(sessions() if how == "a session" else {})) as saver:
         failed = outcomes(saver, asynchronous, [nothing])
@@ -233,7 +234,7 @@ def test_a_client_that_cannot_be_made_is_not_tried_each_time(
     asynchronous: bool, aws: FakeAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a session of the user's own, whose process fails."""
-    monkeypatch.setattr(Seldom, "SECONDS", 3600)
+    monkeypatch.setattr(Throttle, "SECONDS", 3600)
     aws.metadata = False
     runs = tmp_path / "runs"
     program = tmp_path / "program"
@@ -249,7 +250,7 @@ def test_a_client_that_cannot_be_made_is_not_tried_each_time(
 
 
 def test_kms_does_not_look_each_time(aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Seldom, "SECONDS", 3600)
+    monkeypatch.setattr(Throttle, "SECONDS", 3600)
     aws.metadata = False
     keys = KmsKeys(KEY)
     counts = []
@@ -266,9 +267,9 @@ def test_they_are_looked_for_at_once_and_then_once_a_second() -> None:
     def find() -> None:
         looked.append(now[0])
 
-    found = FoundCredentials(find, lambda: now[0])
+    found = RenewableCredentials(find, lambda: now[0])
     for now[0] in (100.0, 100.5, 100.99, 101.0, 101.5, 103.0):
-        found.forget()
+        found.invalidate()
         with pytest.raises(NoCredentialsError):
             found.get_frozen_credentials()
     assert looked == [100.0, 100.0, 101.0, 103.0]  # the first of them when it was made
@@ -283,22 +284,22 @@ def test_what_was_refused_stays_until_something_else_is_found() -> None:
             raise each
         return each
 
-    found = FoundCredentials(find, lambda: now[0])
+    found = RenewableCredentials(find, lambda: now[0])
     assert found.get_frozen_credentials().access_key == "old"
-    found.forget()
+    found.invalidate()
     with pytest.raises(RuntimeError):
         found.get_frozen_credentials()
     with pytest.raises(RuntimeError):  # it isn't asked again so soon
         found.get_frozen_credentials()
     now[0] = 2
-    found.forget()
+    found.invalidate()
     with pytest.raises(NoCredentialsError):
         found.get_frozen_credentials()
     finds.append(boto3.Session("new", "s").get_credentials())
     now[0] = 4
-    found.forget()
+    found.invalidate()
     assert found.get_frozen_credentials().access_key == "new"
-    assert not found.wait
+    assert not found.may_block
 
 
 # Who failed is told

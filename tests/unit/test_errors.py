@@ -6,12 +6,13 @@ import copy
 import pickle
 import re
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 import langgraph_checkpoint_s3
 from langgraph_checkpoint_s3 import errors
+from langgraph_checkpoint_s3.admin import MigrationError
 from langgraph_checkpoint_s3.errors import AccessDeniedError, S3CheckpointError, StorageUnavailableError
 
 KINDS = {
@@ -59,6 +60,7 @@ def test_an_error_is_also_the_builtin_that_is_drawn(name: str, builtin: str | No
 
 def test_kinds_are_stable_and_unique() -> None:
     assert {error.__name__: error.kind for error in ALL} == KINDS
+    assert get_args(errors.ErrorKind) == (*KINDS.values(), MigrationError.kind)
     assert len(set(KINDS.values())) == len(KINDS)
 
 

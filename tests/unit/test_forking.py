@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import ast
 import gc
+import threading
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import langgraph_checkpoint_s3
 from langgraph_checkpoint_s3 import S3Saver, fork_safety
+from langgraph_checkpoint_s3.format.keys import Layout
+from langgraph_checkpoint_s3.plans.place import Place
+from langgraph_checkpoint_s3.plans.scan import Folder
 from langgraph_checkpoint_s3.s3.cache import Lru
+from langgraph_checkpoint_s3.s3.requests import Entry
 
 ROOT = Path(langgraph_checkpoint_s3.__file__).parent
 LOCKS = {"Lock", "RLock", "Condition", "Event", "Semaphore", "local", "Thread", "SimpleQueue", "LifoQueue"}
+BEFORE_PYTHON_3_12 = "functools import cached_property"  # it has a lock that all instances share
 PASSING = {
-    "fork_safety.py": {"_Gate"},  # the fork's own
+    "fork_safety.py": {"_ForkLock"},  # the fork's own
     "encryption/kms_client.py": {"_Process", "_Quiet"},  # one for each process; and one for each thread
     "format/codecs.py": {"_Packers"},  # made anew by their owner
     "s3/store.py": {"Store"},  # its parts are told
@@ -60,6 +68,33 @@ def test_what_has_a_lock_is_told_of_a_fork(path: str, name: str) -> None:
     assert "renew_after_fork(self)" in ast.unparse(made)
 
 
+def test_no_cached_property_has_a_lock() -> None:
+    for path in ROOT.rglob("*.py"):
+        if path.parent.name != "cli":
+            assert BEFORE_PYTHON_3_12 not in path.read_text(encoding="utf-8"), path
+
+
+def test_no_folder_waits_for_another_ones_key_to_be_read() -> None:
+    """A thread that reads one while the process forks leaves its child nothing to wait for."""
+
+    class Slow(Layout):
+        def parse(self, key: str) -> Any:
+            if key == first.key:
+                thread = threading.Thread(target=lambda: read.append(second.place), daemon=True)
+                thread.start()
+                thread.join(5)
+                assert not thread.is_alive()
+            return super().parse(key)
+
+    read: list[Place] = []
+    layout = Slow("p/")
+    first, second = (Folder(layout, layout.checkpoint(name, "", "1")) for name in "ab")
+    for folder in (first, second):
+        folder.checkpoints.append(Entry(f"{folder.path}checkpoint", 0, "", datetime.now(timezone.utc)))
+    assert first.place is first.place
+    assert [place.thread_id for place in (first.place, *read)] == ["a", "b"]
+
+
 def test_the_classes_are_found() -> None:
     assert {"Lru", "BotoClient", "AioClients", "Coalescer", "Threads", "KeyCache", "Lease"} <= {
         name for _, name in makers()
@@ -68,13 +103,13 @@ def test_the_classes_are_found() -> None:
 
 def test_being_told_keeps_nothing_alive() -> None:
     gc.collect()
-    before = len(fork_safety._known)
+    before = len(fork_safety._owners)
     for _ in range(10):
         with S3Saver("bucket", client=object()) as saver:
-            assert len(fork_safety._known) > before
+            assert len(fork_safety._owners) > before
         del saver
     gc.collect()
-    assert len(fork_safety._known) <= before
+    assert len(fork_safety._owners) <= before
 
 
 def test_a_cache_counts_anew_what_it_holds() -> None:
@@ -88,8 +123,8 @@ def test_a_cache_counts_anew_what_it_holds() -> None:
 
 
 def test_a_fork_waits_for_nobody_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = fork_safety._Gate()
-    monkeypatch.setattr(fork_safety._Gate, "LONGEST", 0.01)
+    gate = fork_safety._ForkLock()
+    monkeypatch.setattr(fork_safety._ForkLock, "MAX_WAIT", 0.01)
     with pytest.MonkeyPatch.context() as patch:
         taken: list[float] = []
 

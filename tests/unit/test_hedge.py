@@ -29,6 +29,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     PutObject,
 )
 from langgraph_checkpoint_s3.s3.translate import Translator
+from tests.support import inside
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
 from tests.unit.racing import small
@@ -188,7 +189,7 @@ class TestWhatIsSentTwice:
         sizes = Sizes(10, 5)
         for plan in (
             fetch([entry], sizes),
-            read_heads(make_saver(FakeS3()).internals[1], [entry]),
+            read_heads(inside.context(make_saver(FakeS3())), [entry]),
             fetch([replace(entry, size=11)], sizes),
         ):
             for request in next(plan):

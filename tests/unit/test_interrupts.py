@@ -20,6 +20,7 @@ from langgraph_checkpoint_s3.s3 import coalescing, store, thread_pool
 from langgraph_checkpoint_s3.s3.coalescing import Coalescer
 from langgraph_checkpoint_s3.s3.requests import AbortUpload, Body, GetObject
 from langgraph_checkpoint_s3.s3.thread_pool import Threads
+from tests.support import inside
 
 HERE = {Path(module.__file__ or "").resolve() for module in (store, coalescing, thread_pool)}
 
@@ -201,17 +202,17 @@ def test_a_client_that_is_interrupted_ends_the_batch_and_the_plan_cleans_up(
     client.fails_at = number
     with S3Saver("bucket", client=client, max_concurrency=concurrency) as saver:
         with pytest.raises(KeyboardInterrupt):
-            saver._store.run(reading(6))
+            inside.store(saver).run(reading(6))
         assert client.calls[-1] == "abort"
-        assert saver._store.run(reading(6)) == 6
+        assert inside.store(saver).run(reading(6)) == 6
 
 
 def test_an_operation_can_be_interrupted_at_every_line(client: Client) -> None:
     with S3Saver("bucket", client=client, cache_bytes=0, max_concurrency=3) as saver:
-        assert saver._store.run(reading(4)) == 4
+        assert inside.store(saver).run(reading(4)) == 4
 
         def check(where: str) -> None:
-            assert saver._store.run(reading(4)) == 4, where
-            assert saver._store.run(ask(GetObject("k"))) == Body(b"data", "e", 4)
+            assert inside.store(saver).run(reading(4)) == 4, where
+            assert inside.store(saver).run(ask(GetObject("k"))) == Body(b"data", "e", 4)
 
-        assert at_every_line(lambda: saver._store.run(reading(4)), check) > 50  # type: ignore[arg-type]
+        assert at_every_line(lambda: inside.store(saver).run(reading(4)), check) > 50  # type: ignore[arg-type]

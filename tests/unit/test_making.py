@@ -66,18 +66,18 @@ def test_a_config_beside_a_uri_or_the_environment_is_refused(monkeypatch: pytest
     monkeypatch.setenv("S3_BUCKET_NAME", "bucket")
     config = S3Config(bucket="bucket")
     with pytest.raises(InvalidConfigError, match="config"):
-        S3Saver.from_conn_string("s3://bucket", config=config)
+        S3Saver.from_conn_string("s3://bucket", config=config)  # type: ignore[call-arg]
     with pytest.raises(InvalidConfigError, match="config"):
-        S3Saver.from_env(config=config)
+        S3Saver.from_env(config=config)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: S3Saver("bucket", prefx="a"),
-        lambda: S3Saver(config=S3Config(bucket="bucket"), prefx="a"),
-        lambda: S3Saver.from_conn_string("s3://bucket", prefx="a"),
-        lambda: S3Saver.from_env(bucket="bucket", prefx="a"),
+        lambda: S3Saver("bucket", prefx="a"),  # type: ignore[call-arg]
+        lambda: S3Saver(config=S3Config(bucket="bucket"), prefx="a"),  # type: ignore[call-arg]
+        lambda: S3Saver.from_conn_string("s3://bucket", prefx="a"),  # type: ignore[call-arg]
+        lambda: S3Saver.from_env(bucket="bucket", prefx="a"),  # type: ignore[call-arg]
     ],
 )
 def test_an_unknown_keyword_is_refused_by_name(make: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from langgraph_checkpoint_s3 import S3Config, S3Saver, Stats
-from langgraph_checkpoint_s3.notebook import table
+from langgraph_checkpoint_s3.notebook import saver_table
 from tests.support.checkpoints import put_chain
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
@@ -40,7 +40,7 @@ def test_settings_are_text() -> None:
 
 def test_what_was_done_is_counted() -> None:
     stats = Stats(operations={"put": 1200, "get_tuple": 2}, cache_hits=3, circuit="open")
-    shown = table("S3Saver", S3Config(bucket="bucket"), stats)
+    shown = saver_table("S3Saver", S3Config(bucket="bucket"), stats)
     assert '<th scope="row">operations</th><td>2 get_tuple, 1,200 put</td>' in shown
     assert '<th scope="row">cache hits</th><td>3</td>' in shown
     assert '<th scope="row">circuit</th><td>open</td>' in shown

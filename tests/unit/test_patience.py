@@ -14,6 +14,7 @@ from langgraph_checkpoint_s3.s3.request_state import RequestState, SaverState
 from langgraph_checkpoint_s3.s3.requests import AbortUpload, CompleteUpload, GetObject, Request, UploadPart
 from tests.plans.borrowers import noise
 from tests.plans.helpers import get, put
+from tests.support import inside
 from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
@@ -152,7 +153,7 @@ class TestAnUpload:
     @pytest.fixture
     def saver(self, fake: FakeS3, clock: Clock) -> S3Saver:
         saver = make_saver(fake, sizes=self.SIZES, operation_timeout=60)
-        saver._store.saver_state.clock = clock
+        inside.shared(saver).clock = clock
         return saver
 
     def test_may_take_as_long_as_it_gets_on(self, fake: FakeS3, saver: S3Saver, clock: Clock) -> None:

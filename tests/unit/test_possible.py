@@ -12,7 +12,8 @@ from botocore.session import Session
 from langgraph_checkpoint_s3 import InvalidConfigError, S3Config, S3Saver
 from langgraph_checkpoint_s3.plans.plan import ask
 from langgraph_checkpoint_s3.s3.requests import PutObject
-from langgraph_checkpoint_s3.validation import ARCHIVES, CLASSES, OTHER_BUCKETS
+from langgraph_checkpoint_s3.validation import ARCHIVE_CLASSES, OTHER_CLASSES, STORAGE_CLASSES
+from tests.support import inside
 from tests.unit.surroundings import MAKES, surroundings, write_profile
 
 __all__ = ["surroundings"]
@@ -116,26 +117,26 @@ def test_what_the_client_resolved_has_the_last_word(monkeypatch: pytest.MonkeyPa
         S3Saver("My_Bucket", client=boto3.client("s3", region_name="eu-west-1")),
     ):
         with pytest.raises(InvalidConfigError, match=r"If the store isn't AWS, set endpoint_url"):
-            saver._store.run(ask(PutObject("k", b"")))
+            inside.store(saver).run(ask(PutObject("k", b"")))
         saver.close()
 
 
 def test_an_endpoint_of_a_profile_is_another_store(tmp_path: Any) -> None:
     write_profile(tmp_path, endpoint_url=ELSEWHERE)
     with S3Saver("bucket") as saver:
-        saver._store._boto.get()
+        inside.store(saver)._boto.get()
 
 
 # Storage classes
 
 
 @pytest.mark.parametrize("place", [{}, {"endpoint_url": AWS}, {"endpoint_url": ELSEWHERE}], ids=str)
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("name", STORAGE_CLASSES)
 def test_a_storage_class(name: str, place: Any) -> None:
     assert S3Config(bucket="bucket", storage_class=name, **place).storage_class == name
 
 
-@pytest.mark.parametrize("name", ARCHIVES)
+@pytest.mark.parametrize("name", ARCHIVE_CLASSES)
 def test_no_archive(name: str) -> None:
     for place in ({}, {"endpoint_url": AWS}, {"endpoint_url": ELSEWHERE}):
         with pytest.raises(
@@ -144,7 +145,7 @@ def test_no_archive(name: str) -> None:
             S3Config(bucket="bucket", storage_class=name, **place)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["FOO", "standard", "Standard_IA", "STANDARD ", *OTHER_BUCKETS])
+@pytest.mark.parametrize("name", ["FOO", "standard", "Standard_IA", "STANDARD ", *OTHER_CLASSES])
 def test_no_storage_class_of_aws(name: str) -> None:
     with pytest.raises(InvalidConfigError, match=r"storage_class=.*STANDARD_IA, ONEZONE_IA"):
         S3Config(bucket="bucket", storage_class=name)
@@ -160,7 +161,7 @@ def test_no_storage_class_anywhere(name: str) -> None:
 
 def test_every_class_that_s3_has_is_known() -> None:
     known = Session().get_service_model("s3").shape_for("StorageClass").enum  # type: ignore[attr-defined]
-    assert set(known) == {*CLASSES, *ARCHIVES, *OTHER_BUCKETS}
+    assert set(known) == {*STORAGE_CLASSES, *ARCHIVE_CLASSES, *OTHER_CLASSES}
 
 
 # Tags
@@ -234,7 +235,7 @@ def test_an_exported_endpoint_does_not_go_with_acceleration(monkeypatch: pytest.
         S3Saver("bucket", use_accelerate=True) as saver,
         pytest.raises(InvalidConfigError, match="use_accelerate"),
     ):
-        saver._store.run(ask(PutObject("k", b"")))
+        inside.store(saver).run(ask(PutObject("k", b"")))
 
 
 # Keywords
@@ -258,9 +259,9 @@ def test_an_unknown_keyword_is_answered_with_what_was_meant(name: str, meant: st
         lambda: S3Config(**{"bucket": "bucket", name: "x"}),  # type: ignore[arg-type]
         lambda: S3Config(**{name: "x"}),  # type: ignore[arg-type]
         lambda: S3Config.from_conn_string(f"s3://bucket?{name}=x"),
-        lambda: S3Config.from_conn_string("s3://bucket", **{name: "x"}),
+        lambda: config.from_conn_string("s3://bucket", **{name: "x"}),
         lambda: config.from_env(**{name: "x"}),
-        lambda: S3Config(bucket="bucket").replace(**{name: "x"}),
+        lambda: config(bucket="bucket").replace(**{name: "x"}),
         lambda: saver("bucket", **{name: "x"}),
     ]
     for make in makes:

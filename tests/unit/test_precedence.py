@@ -15,6 +15,7 @@ from langgraph_checkpoint_s3 import InvalidConfigError, S3Saver
 from langgraph_checkpoint_s3.encryption import KmsKeys
 from langgraph_checkpoint_s3.plans.plan import ask
 from langgraph_checkpoint_s3.s3.requests import PutObject
+from tests.support import inside
 from tests.unit.surroundings import EVERYHOW, TWO_WAYS, WORLDS, client_of, surroundings, write_profile
 
 __all__ = ["surroundings"]
@@ -143,7 +144,7 @@ def test_a_variable_that_cannot_be_is_named(
 
     def use() -> None:
         with make() as saver:
-            asyncio.run(saver._store.arun(plan)) if asynchronous else saver._store.run(plan)
+            asyncio.run(inside.store(saver).arun(plan)) if asynchronous else inside.store(saver).run(plan)
 
     with pytest.raises(InvalidConfigError, match="S3_FORCE_PATH_STYLE='perhaps'"):
         use()

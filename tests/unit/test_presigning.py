@@ -15,6 +15,7 @@ from botocore.session import Session
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.plans.plan import ask
 from langgraph_checkpoint_s3.s3.admin_requests import Sign, Signed
+from tests.support import inside
 
 ELSEWHERE = {"endpoint_url": "http://localhost:9000"}
 
@@ -30,7 +31,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def signed(asynchronous: bool, request: Sign, **settings: Any) -> Signed:
     with S3Saver("bucket", **settings) as saver:
-        store = saver.internals[0]
+        store = inside.store(saver)
         return asyncio.run(store.arun(ask(request))) if asynchronous else store.run(ask(request))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore import exceptions as boto
 
-from langgraph_checkpoint_s3.aws import CREDENTIALS, FETCHING
+from langgraph_checkpoint_s3.aws import CREDENTIAL_ADVICE, FETCH_ADVICE
 from langgraph_checkpoint_s3.crypto.provider import KeyRef
 from langgraph_checkpoint_s3.encryption import KmsKeys
 from langgraph_checkpoint_s3.errors import (
@@ -59,7 +59,7 @@ OF_CREDENTIALS = {
 
 
 def test_each_code_of_credentials_is_tested() -> None:
-    assert OF_CREDENTIALS.keys() == CREDENTIALS.keys()
+    assert OF_CREDENTIALS.keys() == CREDENTIAL_ADVICE.keys()
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
@@ -107,7 +107,7 @@ REMEDIES = {
 @pytest.mark.parametrize(
     "code", ["AccessDenied", "ExpiredToken", "UnauthorizedException", "ForbiddenException"]
 )
-@pytest.mark.parametrize("operation", FETCHING)
+@pytest.mark.parametrize("operation", FETCH_ADVICE)
 def test_who_could_not_be_asked_for_credentials(operation: str, code: str) -> None:
     error = refused(code, 403, operation)
     for verdict in (judged(error, ListObjects("p/")), client_error(error, "bucket"), of_kms(error)):
@@ -121,7 +121,7 @@ def test_who_could_not_be_asked_for_credentials(operation: str, code: str) -> No
 @pytest.mark.parametrize(
     ("status", "code"), [(500, "InternalFailure"), (503, "SlowDown"), (429, "X"), (400, "Throttling")]
 )
-@pytest.mark.parametrize("operation", FETCHING)
+@pytest.mark.parametrize("operation", FETCH_ADVICE)
 def test_who_was_asked_for_credentials_and_is_down(operation: str, status: int, code: str) -> None:
     error = refused(code, status, operation)
     for verdict in (judged(error, ListObjects("p/")), client_error(error, "bucket"), of_kms(error)):

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from langgraph_checkpoint_s3.request_timeout import RATE, Limit, TooSlowError, limited, within
+from langgraph_checkpoint_s3.request_timeout import RATE, LimitTimer, TimeLimit, TooSlowError, limit_requests
 from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING, GetSetting
 from langgraph_checkpoint_s3.s3.deadline import IdleDeadline, allowance
 from langgraph_checkpoint_s3.s3.requests import (
@@ -34,45 +34,45 @@ class Clock:
 
 def test_an_attempt_has_its_time_and_a_second_for_what_came() -> None:
     clock = Clock()
-    limit = Limit(5, 2, clock=clock)
-    assert limit.left == math.inf
-    limit.begin()
-    assert limit.left == 7
+    limit = TimeLimit(5, 2, clock=clock)
+    assert limit.remaining == math.inf
+    limit.start()
+    assert limit.remaining == 7
     clock.now += 6
-    limit.received(RATE * 3)
-    assert limit.left == 4
-    limit.follow(lambda: RATE)
-    assert limit.left == 5
+    limit.add_received(RATE * 3)
+    assert limit.remaining == 4
+    limit.count_with(lambda: RATE)
+    assert limit.remaining == 5
     clock.now += 6
-    assert limit.left < 0
-    limit.pause()
-    assert limit.left == math.inf
-    limit.begin()
-    assert limit.left == 7, "each attempt has all of it"
+    assert limit.remaining < 0
+    limit.stop()
+    assert limit.remaining == math.inf
+    limit.start()
+    assert limit.remaining == 7, "each attempt has all of it"
 
 
 def test_a_trickle_stretches_nothing() -> None:
     clock = Clock()
-    limit = Limit(3, clock=clock)
-    limit.begin()
-    while limit.left > 0:
+    limit = TimeLimit(3, clock=clock)
+    limit.start()
+    while limit.remaining > 0:
         clock.now += 0.5
-        limit.received(1)
+        limit.add_received(1)
     assert clock.now == 3.5
-    assert "3.5 s, with 7 bytes" in str(limit.cut())
+    assert "3.5 s, with 7 bytes" in str(limit.expire())
 
 
 def test_where_there_is_less_patience_that_counts() -> None:
     clock = Clock()
-    deadline = IdleDeadline(4, clock)
-    limit = Limit(25, 1, patience=deadline.remaining, clock=clock)
-    limit.begin()
-    assert limit.left == 5
+    patience = IdleDeadline(4, clock)
+    limit = TimeLimit(25, 1, cap=patience.remaining, clock=clock)
+    limit.start()
+    assert limit.remaining == 5
     clock.now += 3
-    deadline.answered()  # another request of the batch: this one may take longer
-    assert limit.left == 5
+    patience.answered()  # another request of the batch: this one may take longer
+    assert limit.remaining == 5
     clock.now += 6
-    assert limit.left == -1
+    assert limit.remaining == -1
 
 
 @pytest.mark.parametrize(
@@ -96,10 +96,10 @@ def test_what_is_large_or_moved_by_the_store_has_more_time(request_: object, sec
 
 def test_what_is_awaited_is_cut() -> None:
     async def wait() -> None:
-        limit = Limit(0.01)
-        with limited(limit):
-            async with within(limit):
-                limit.begin()
+        limit = TimeLimit(0.01)
+        with limit_requests(limit):
+            async with LimitTimer(limit):
+                limit.start()
                 await asyncio.sleep(3600)
 
     with pytest.raises(TooSlowError, match="cut after"):
@@ -108,10 +108,10 @@ def test_what_is_awaited_is_cut() -> None:
 
 def test_between_attempts_nothing_is_cut() -> None:
     async def wait() -> None:
-        limit = Limit(0.01)
-        async with within(limit):
-            limit.begin()
-            limit.pause()
+        limit = TimeLimit(0.01)
+        async with LimitTimer(limit):
+            limit.start()
+            limit.stop()
             await asyncio.sleep(0.05)
 
     asyncio.run(wait())
@@ -119,9 +119,9 @@ def test_between_attempts_nothing_is_cut() -> None:
 
 def test_who_is_cancelled_is_cancelled() -> None:
     async def wait() -> None:
-        limit = Limit(3600)
-        async with within(limit):
-            limit.begin()
+        limit = TimeLimit(3600)
+        async with LimitTimer(limit):
+            limit.start()
             await asyncio.sleep(3600)
 
     async def both() -> None:
@@ -135,9 +135,9 @@ def test_who_is_cancelled_is_cancelled() -> None:
 
 
 async def cut() -> None:
-    limit = Limit(0.01)
-    async with within(limit):
-        limit.begin()
+    limit = TimeLimit(0.01)
+    async with LimitTimer(limit):
+        limit.start()
         await asyncio.sleep(3600)
 
 

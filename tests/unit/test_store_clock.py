@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from langgraph_checkpoint_s3.base import _Clock
 from langgraph_checkpoint_s3.s3.store_clock import StoreClock
+from langgraph_checkpoint_s3.saver import _UniqueClock
 
 SECOND = 1_000_000_000
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -105,7 +105,7 @@ def test_the_same_text_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_savers_clock_never_says_the_same_twice_and_goes_back_only_once_it_is_set_right() -> None:
     times = iter([100, 100, 99, 101, 7200, 7199, 150, 150, 151])
-    clock = _Clock(lambda: next(times) * SECOND)
+    clock = _UniqueClock(lambda: next(times) * SECOND)
     said = [clock() for _ in range(9)]
     assert len(set(said)) == 9
     assert [each // SECOND for each in said] == [100, 100, 100, 101, 7200, 7200, 150, 150, 151]

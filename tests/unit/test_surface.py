@@ -19,6 +19,7 @@ from langgraph_checkpoint_s3.version import __version__
 
 PACKAGE = "langgraph_checkpoint_s3"
 ROOT = Path(langgraph_checkpoint_s3.__file__).parent
+TESTS = Path(__file__).parents[1]
 MODULES = sorted(ROOT.rglob("*.py"))
 
 
@@ -105,13 +106,13 @@ def is_module(below: str) -> bool:
     return (ROOT / below.replace(".", "/")).with_suffix(".py").exists()
 
 
-ROOMS = {"crypto", "encryption", "format", "plans", "s3", "text"}
+PACKAGES = {"crypto", "encryption", "format", "plans", "s3", "text"}
 REQUESTS = {"s3.requests", "s3.admin_requests", "s3.bucket_settings"}
 ALLOWED: dict[str, set[str]] = {
     "text": set(),
     "crypto": {"crypto", "errors", "fork_safety"},
     "format": {"crypto", "errors", "fork_safety", "format"},
-    "plans": {"config", "crypto", "errors", "format", "plans", *REQUESTS},
+    "plans": {"config", "crypto", "errors", "fork_safety", "format", "plans", *REQUESTS},
     "plans.parent_cache": {"format", "s3.cache"},
     "s3": {
         *("aws", "credentials", "errors", "config", "fork_safety", "format"),
@@ -130,14 +131,12 @@ ALLOWED: dict[str, set[str]] = {
         *("aws", "credentials", "crypto", "encryption", "errors", "fork_safety", "format"),
         "request_timeout",
     },
-    "base": {
-        *("config", "crypto", "encryption", "errors", "fork_safety", "format", "lease", "lease_settings"),
-        *("notebook", "plans", "s3", "version"),
-    },
-    "lease": {"errors", "fork_safety", "format", "lease_settings", "plans", "s3"},
-    "lease_settings": {"errors"},
+    "lease": {"errors", "fork_safety", "format", "plans", "s3"},
     "notebook": {"config", "s3"},
-    "saver": {"base", "config", "crypto", "errors", "format", "plans", "s3", "version"},
+    "saver": {
+        *("config", "crypto", "encryption", "errors", "fork_safety", "format", "lease", "notebook"),
+        *("plans", "s3", "version"),
+    },
 }
 """What each package, and each module beside the packages, may import of the package.
 
@@ -154,29 +153,29 @@ ADMIN_PLANS = re.compile(
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_imports_go_one_way(path: Path) -> None:
-    room = name_of(path).partition(".")[0]
+    package = name_of(path).partition(".")[0]
     if ADMIN_PLANS.fullmatch(name_of(path)):
-        room = "admin plans"
-    if room in OUTER:
+        package = "admin plans"
+    if package in OUTER:
         return
-    may = ALLOWED.get(name_of(path), ALLOWED[room])
+    may = ALLOWED.get(name_of(path), ALLOWED[package])
     for name in imported(path):
-        if name in ROOMS or name == "":  # `from package.room import module`: the module is checked
+        if name in PACKAGES or name == "":  # `from package.subpackage import module`: the module is checked
             continue
         assert any(name == allowed or name.startswith(f"{allowed}.") for allowed in may), (
             f"{name_of(path)} imports {name}"
         )
-        if room == "admin plans" and name.startswith("admin."):
+        if package == "admin plans" and name.startswith("admin."):
             assert name.count(".") == 1 or ADMIN_PLANS.fullmatch(name), f"{name_of(path)} imports {name}"
 
 
-def test_rooms_are_imported_by_their_modules() -> None:
+def test_packages_are_imported_by_their_modules() -> None:
     """`from package import plans` would slip through the rule above."""
     for path in MODULES:
         found = list(imported(path))
-        for room in ROOMS & set(found):
-            assert any(name.startswith(f"{room}.") for name in found), (
-                f"{name_of(path)} imports all of {room}"
+        for package in PACKAGES & set(found):
+            assert any(name.startswith(f"{package}.") for name in found), (
+                f"{name_of(path)} imports all of {package}"
             )
 
 
@@ -268,3 +267,12 @@ def test_a_module_says_what_it_is_for(path: Path) -> None:
     docstring = ast.get_docstring(tree)
     assert docstring
     assert docstring.partition("\n")[0].rstrip().endswith((".", "?", ":", "!", ","))
+
+
+_INSIDE = re.compile(r"(?:saver|Saver\(.*\))\._(?!repr_html_)[a-z]")
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: path.name)
+def test_savers_are_looked_into_by_one_module_alone(path: Path) -> None:
+    if path != TESTS / "support" / "inside.py":
+        assert not _INSIDE.search(path.read_text(encoding="utf-8"))

@@ -17,12 +17,13 @@ from langgraph_checkpoint_s3.s3.telemetry import operation
 PROGRAM = """
 import sys
 {before}
+from tests.support import inside
 from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.s3.telemetry import instruments, operation
 saver = S3Saver("bucket")
-with saver._store.saver_state.operation("put") as counts:
+with inside.shared(saver).operation("put") as counts:
     counts.count("retries")
 assert saver.stats().operations == {{"put": 1}}
 assert saver.stats().retries == 1

@@ -19,6 +19,7 @@ from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all
 from langgraph_checkpoint_s3.s3.coalescing import MAX_SENDING, Coalescer
 from langgraph_checkpoint_s3.s3.requests import AbortUpload, GetObject
 from langgraph_checkpoint_s3.s3.thread_pool import Threads
+from tests.support import inside
 from tests.support.hanging import HANG
 
 NAME = "langgraph-checkpoint-s3"
@@ -84,10 +85,10 @@ def test_closing_while_a_thread_is_being_started(monkeypatch: pytest.MonkeyPatch
 
 def test_an_operation_does_not_wait_for_another_ones_batch(client: Client) -> None:
     with S3Saver("bucket", client=client, max_concurrency=4) as saver:
-        thread = threading.Thread(target=saver._store.run, args=(reads("slow", 200),))
+        thread = threading.Thread(target=inside.store(saver).run, args=(reads("slow", 200),))
         thread.start()
         client.reached(4)
-        assert len(saver._store.run(reads("fast", 3))) == 3
+        assert len(inside.store(saver).run(reads("fast", 3))) == 3
         assert len([key for key in client.keys if key.startswith("slow")]) == 4
         client.gate.set()
         thread.join()
@@ -96,7 +97,9 @@ def test_an_operation_does_not_wait_for_another_ones_batch(client: Client) -> No
 
 def test_each_operation_has_max_concurrency_requests_at_once(client: Client) -> None:
     with S3Saver("bucket", client=client, max_concurrency=4) as saver:
-        threads = [threading.Thread(target=saver._store.run, args=(reads("slow", 10),)) for _ in range(3)]
+        threads = [
+            threading.Thread(target=inside.store(saver).run, args=(reads("slow", 10),)) for _ in range(3)
+        ]
         for thread in threads:
             thread.start()
         client.reached(12)
@@ -108,11 +111,11 @@ def test_each_operation_has_max_concurrency_requests_at_once(client: Client) -> 
 
 def test_where_no_thread_is_left_the_caller_does_all_of_it(client: Client) -> None:
     with S3Saver("bucket", client=client, max_concurrency=8) as saver:
-        saver._store._threads._most = 2
-        thread = threading.Thread(target=saver._store.run, args=(reads("slow", 3),))
+        inside.store(saver)._threads._most = 2
+        thread = threading.Thread(target=inside.store(saver).run, args=(reads("slow", 3),))
         thread.start()
         client.reached(3)
-        assert len(saver._store.run(reads("fast", 20))) == 20
+        assert len(inside.store(saver).run(reads("fast", 20))) == 20
         client.gate.set()
         thread.join()
 
@@ -120,8 +123,8 @@ def test_where_no_thread_is_left_the_caller_does_all_of_it(client: Client) -> No
 def test_single_requests_need_no_thread(client: Client) -> None:
     with S3Saver("bucket", client=client) as saver:
         for number in range(5):
-            saver._store.run(ask(GetObject(f"{number}")))
-        assert not saver._store._threads._workers
+            inside.store(saver).run(ask(GetObject(f"{number}")))
+        assert not inside.store(saver)._threads._workers
 
 
 def test_idle_threads_end_and_come_back() -> None:
@@ -173,7 +176,7 @@ class TestCancelling:
         """Run a plan, cancel it once so many calls are made, and let those be answered."""
 
         async def use() -> None:
-            task = asyncio.ensure_future(saver._store.arun(plan))
+            task = asyncio.ensure_future(inside.store(saver).arun(plan))
             await asyncio.to_thread(client.reached, calls)
             task.cancel()
             await asyncio.sleep(0.01)
@@ -222,7 +225,7 @@ class TestCancelling:
         failing = Failing()
 
         async def use(saver: S3Saver) -> None:
-            task = asyncio.ensure_future(saver._store.arun(ask(GetObject("k"))))
+            task = asyncio.ensure_future(inside.store(saver).arun(ask(GetObject("k"))))
             await asyncio.to_thread(failing.reached, 3)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -234,7 +237,9 @@ class TestCancelling:
 
     def test_many_at_once_do_not_wait_for_the_loops_own_threads(self, client: Client) -> None:
         async def use(saver: S3Saver) -> None:
-            tasks = [asyncio.ensure_future(saver._store.arun(ask(GetObject(f"slow{n}")))) for n in range(50)]
+            tasks = [
+                asyncio.ensure_future(inside.store(saver).arun(ask(GetObject(f"slow{n}")))) for n in range(50)
+            ]
             await asyncio.to_thread(client.reached, 50)
             client.gate.set()
             await asyncio.gather(*tasks)

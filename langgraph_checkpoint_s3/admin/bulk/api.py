@@ -13,6 +13,7 @@ from langgraph_checkpoint_s3.admin.bulk.batches import BatchResult
 from langgraph_checkpoint_s3.admin.jobs import Job
 from langgraph_checkpoint_s3.admin.jobs_api import Jobs
 from langgraph_checkpoint_s3.admin.progress import Progress, no_progress
+from langgraph_checkpoint_s3.saver import internals_of
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -162,7 +163,9 @@ class Batches(Jobs):
     def _put_all(
         self, items: Iterable[CheckpointTuple], concurrency: int, progress: Progress | None
     ) -> Job[list[BatchResult[RunnableConfig]]]:
-        return batches.put_all(self._context, items, concurrency, progress or no_progress, self._saver.clock)
+        return batches.put_all(
+            self._context, items, concurrency, progress or no_progress, internals_of(self._saver).now
+        )
 
     @staticmethod
     def _report(progress: Progress | None, done: int, items: Iterable[object]) -> None:

@@ -49,10 +49,10 @@ class Doctor(BaseAdmin):
         return self._noted(await self._arun(self._check()))
 
     def _check(self) -> Plan[CheckReport]:
-        self._saver.internals[0].saver_state.conditional = True  # what was found before may have been mended
+        self._store.saver_state.conditional = True  # what was found before may have been mended
         return check.check(self.config, uuid.uuid4().hex, self._now)
 
     def _noted(self, report: CheckReport) -> CheckReport:
         if report["conditional writes"].status == "not supported":
-            self._saver.internals[0].saver_state.without_conditions()
+            self._store.saver_state.without_conditions()
         return report

@@ -11,6 +11,7 @@ from langgraph_checkpoint_s3.admin.migration import migrate
 from langgraph_checkpoint_s3.admin.migration.migrate import Migrated
 from langgraph_checkpoint_s3.admin.migration.source import Source
 from langgraph_checkpoint_s3.admin.progress import Progress, no_progress
+from langgraph_checkpoint_s3.saver import internals_of
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -94,7 +95,7 @@ class Migration(Jobs):
         return migrate.migrate(
             self._context,
             thread_ids,
-            self._saver.clock,
+            internals_of(self._saver).now,
             verify=verify,
             concurrency=concurrency,
             progress=progress or no_progress,

@@ -33,7 +33,7 @@ from langgraph_checkpoint_s3.errors import (
 )
 from langgraph_checkpoint_s3.format.keys import ParsedKey
 from langgraph_checkpoint_s3.plans.place import Place
-from langgraph_checkpoint_s3.request_timeout import Limit, Limited, limited
+from langgraph_checkpoint_s3.request_timeout import LimitedConnection, TimeLimit, limit_requests
 
 if TYPE_CHECKING:
     from langgraph_checkpoint_s3.crypto.provider import KeyProvider
@@ -163,11 +163,11 @@ def _expiry(query: Mapping[str, str]) -> datetime | None:
         return None
 
 
-class _Http(Limited, http.client.HTTPConnection):
+class _Http(LimitedConnection, http.client.HTTPConnection):
     """A connection that keeps limits."""
 
 
-class _Https(Limited, http.client.HTTPSConnection):
+class _Https(LimitedConnection, http.client.HTTPSConnection):
     """A connection by TLS that keeps limits."""
 
 
@@ -191,9 +191,9 @@ def _get(url: str, timeout: float, most: int) -> tuple[int, bytes] | str | None:
     handlers: tuple[Any, ...] = (urllib.request.ProxyHandler(), _HttpHandler(), _HttpsHandler())
     for handler in handlers:
         opener.add_handler(handler)
-    limit = Limit(timeout)
+    limit = TimeLimit(timeout)
     try:
-        with limited(limit), opener.open(url, timeout=timeout) as answer:
+        with limit_requests(limit), opener.open(url, timeout=timeout) as answer:
             if answer.status != 200:
                 return answer.status, answer.read(_ERROR_BYTES)
             pieces: list[bytes] = []
@@ -205,8 +205,8 @@ def _get(url: str, timeout: float, most: int) -> tuple[int, bytes] | str | None:
                 return "the answer broke off"
             return answer.status, b"".join(pieces)
     except OSError as error:
-        if limit.overdue:
-            return limit.overdue
+        if limit.failure:
+            return limit.failure
         return f"{type(error).__name__}: {getattr(error, 'reason', error)}"
     except http.client.InvalidURL:
         return None

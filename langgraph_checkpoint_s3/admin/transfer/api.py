@@ -12,7 +12,7 @@ from langgraph_checkpoint_s3.admin.transfer.rebase import must_be_rehoused, targ
 from langgraph_checkpoint_s3.admin.usage.usage import Threads
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.ids import thread_name, unique_thread_ids
-from langgraph_checkpoint_s3.saver import S3Saver
+from langgraph_checkpoint_s3.saver import S3Saver, internals_of
 
 
 class Moving(BaseAdmin):
@@ -193,7 +193,7 @@ class Moving(BaseAdmin):
         names = _all(thread_ids)
         there = _admin_of(source)
         if names is None:
-            store, context = source.internals
+            store, context, _ = internals_of(source)
             names, listing = [], Threads(context)
             while not listing.done:
                 names += store.run(listing.page(), "admin.threads")
@@ -216,7 +216,7 @@ class Moving(BaseAdmin):
         names = _all(thread_ids)
         there = _admin_of(source)
         if names is None:
-            store, context = source.internals
+            store, context, _ = internals_of(source)
             names, listing = [], Threads(context)
             while not listing.done:
                 names += await store.arun(listing.page(), "admin.threads")

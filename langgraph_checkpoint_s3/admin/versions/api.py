@@ -15,6 +15,7 @@ from langgraph_checkpoint_s3.admin.versions.undelete import Undeleted
 from langgraph_checkpoint_s3.admin.versions.versions import CheckpointVersion, VersioningStatus
 from langgraph_checkpoint_s3.format.ids import id_text, thread_name
 from langgraph_checkpoint_s3.plans.plan import Plan
+from langgraph_checkpoint_s3.saver import internals_of
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -281,7 +282,7 @@ class Versioning(BaseAdmin):
     ) -> Plan[RunnableConfig]:
         address = versions.address_of(thread_id, checkpoint_id, checkpoint_ns)
         version = id_text(version_id, "version_id")
-        return restore.restore_version(self._context, address, version, self._saver.clock())
+        return restore.restore_version(self._context, address, version, internals_of(self._saver).now())
 
     def _undelete(self, thread_id: str, before: datetime | None, dry_run: bool) -> Plan[Undeleted]:
         return undelete.undelete_thread(self._context, thread_name(thread_id), before, dry_run=dry_run)
