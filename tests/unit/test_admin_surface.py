@@ -65,8 +65,8 @@ def test_every_operation_describes_its_parameters(name: str) -> None:
     parameters = parameters_of(OPERATIONS[name])
     if len(parameters) > 1:
         _, _, described = docstring.partition("Args:")
-        if referred := re.search(r"\*\*settings: The keywords of `(\w+)`, with the same defaults", described):
+        if referred := re.search(r"The keywords are those of `(\w+)`, with the same defaults", docstring):
             assert parameters == parameters_of(OPERATIONS[referred[1]])
             _, _, described = (inspect.getdoc(OPERATIONS[referred[1]]) or "").partition("Args:")
-        missing = [each for each in parameters if f"{each}:" not in described and f"{each}," not in described]
+        missing = [each for each in parameters if not re.search(rf"\b{each}(?:[:,]| \()", described)]
         assert not missing, missing

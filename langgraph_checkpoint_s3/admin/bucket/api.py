@@ -33,30 +33,32 @@ class BucketSetup(BaseAdmin):
         them all.
 
         Keyword Args:
-            encryption: Default encryption of new objects. `auto` (the default) sets `AES256` where the
-                bucket has no default yet. `AES256`, `aws:kms` or `aws:kms:dsse` replace the default. A
-                saver's own `server_side_encryption` takes precedence. Existing objects stay as they are.
-            kms_key_id: Key for `aws:kms` and `aws:kms:dsse`, preferably its ARN. Default: the account's
-                `aws/s3`.
-            bucket_key: With `aws:kms`, use an S3 Bucket Key, which saves most requests to KMS
+            encryption (str | None): Default encryption of new objects. `auto` (the default) sets `AES256`
+                where the bucket has no default yet. `AES256`, `aws:kms` or `aws:kms:dsse` replace the
+                default. A saver's own `server_side_encryption` takes precedence. Existing objects stay as
+                they are.
+            kms_key_id (str | None): Key for `aws:kms` and `aws:kms:dsse`, preferably its ARN. Default: the
+                account's `aws/s3`.
+            bucket_key (bool): With `aws:kms`, use an S3 Bucket Key, which saves most requests to KMS
                 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html). Default: `True`.
-            block_public_access: Block public ACLs and policies, old and new. `auto` (the default) does so
-                on AWS. Elsewhere, try it first: Ceph 16 then refuses every `put`, the owner's too. `False`
-                is refused.
-            tls_only: Add a statement to the bucket's policy that denies plain HTTP. It covers the whole
-                bucket, and all savers of the bucket share it. `auto` (the default) adds it if this client
-                itself uses https.
-            abort_incomplete_uploads_days: Days after which S3 removes the parts of a multipart upload that
-                was never completed (default: 7). This is the lifecycle rule of the prefix that
-                `set_lifecycle_policy` sets too, with a policy without a tag: the last call wins.
-            request_metrics: Publish request metrics of the prefix to CloudWatch, by the minute, under the
-                filter ID `langgraph-checkpoint-s3.…`. CloudWatch bills them
+            block_public_access (bool | Literal["auto"] | None): Block public ACLs and policies, old and new.
+                `auto` (the default) does so on AWS. Elsewhere, try it first: Ceph 16 then refuses every
+                `put`, the owner's too. `False` is refused.
+            tls_only (bool | Literal["auto"] | None): Add a statement to the bucket's policy that denies plain
+                HTTP. It covers the whole bucket, and all savers of the bucket share it. `auto` (the default)
+                adds it if this client itself uses https.
+            abort_incomplete_uploads_days (int | Literal[False] | None): Days after which S3 removes the parts
+                of a multipart upload that was never completed (default: 7). This is the lifecycle rule of the
+                prefix that `set_lifecycle_policy` sets too, with a policy without a tag: the last call wins.
+            request_metrics (bool | None): Publish request metrics of the prefix to CloudWatch, by the minute,
+                under the filter ID `langgraph-checkpoint-s3.…`. CloudWatch bills them
                 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/metrics-configurations.html).
-            accelerate: Turn Transfer Acceleration on or off, for clients far from the region. A saver uses
-                it with `use_accelerate=True`. Each gigabyte costs extra, and the bucket's name may have no
-                dots.
-            intelligent_tiering: An `IntelligentTieringArchive`: when the class `INTELLIGENT_TIERING`
-                archives unread objects below the prefix.
+            accelerate (bool | None): Turn Transfer Acceleration on or off, for clients far from the region. A
+                saver uses it with `use_accelerate=True`. Each gigabyte costs extra, and the bucket's name may
+                have no dots.
+            intelligent_tiering (IntelligentTieringArchive | Literal[False] | None): An
+                `IntelligentTieringArchive`: when the class `INTELLIGENT_TIERING` archives unread objects
+                below the prefix.
 
         Returns:
             The changes, with S3's documents before and after; empty if nothing differed.
@@ -81,10 +83,8 @@ class BucketSetup(BaseAdmin):
     def create_bucket(self, **settings: Unpack[BucketOptions]) -> list[Change]:
         """Create the bucket in the saver's region if there is none, and set it up with `configure_bucket`.
 
-        Needs the IAM actions `s3:ListBucket` and `s3:CreateBucket` besides those of `configure_bucket`.
-
-        Args:
-            **settings: The keywords of `configure_bucket`, with the same defaults.
+        The keywords are those of `configure_bucket`, with the same defaults. Needs the IAM actions
+        `s3:ListBucket` and `s3:CreateBucket` besides those of `configure_bucket`.
 
         Returns:
             The changes. A new bucket is the change `bucket` from `None` to its name.
@@ -130,14 +130,14 @@ class BucketSetup(BaseAdmin):
                 All rules of a bucket share one.
 
         Keyword Args:
-            storage_class: Storage class of the copies, such as `STANDARD_IA`. Default: that of the
-                original. In `GLACIER` and `DEEP_ARCHIVE` they can't be read until they are restored.
-            delete_markers: Replicate delete markers. Default: `False`, so that copies of deleted objects
-                stay.
-            priority: Which rule counts where several apply to an object; higher ones win. Default: above
-                all others, and unchanged once it is set.
-            replica_kms_key_id: The ARN of a key in the destination's region, for copies of objects that
-                are encrypted with KMS. S3 leaves such objects out without it.
+            storage_class (str | None): Storage class of the copies, such as `STANDARD_IA`. Default: that of
+                the original. In `GLACIER` and `DEEP_ARCHIVE` they can't be read until they are restored.
+            delete_markers (bool): Replicate delete markers. Default: `False`, so that copies of deleted
+                objects stay.
+            priority (int | None): Which rule counts where several apply to an object; higher ones win.
+                Default: above all others, and unchanged once it is set.
+            replica_kms_key_id (str | None): The ARN of a key in the destination's region, for copies of
+                objects that are encrypted with KMS. S3 leaves such objects out without it.
 
         Returns:
             The changes; empty if nothing differed.
