@@ -1,4 +1,4 @@
-"""What the doctor says: its findings, and the report that prints them as a table. Pure."""
+"""Findings, and the report that prints them as a table."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from langgraph_checkpoint_s3.errors import (
 )
 
 Status = Literal["ok", "missing", "not supported", "warning", "unknown"]
-"""`missing`: a saver won't work without it. `not supported`: the store can't, and a saver does without.
-`warning`: it works, and something about it had better be changed. `unknown`: it couldn't be told."""
+"""`missing`: a saver won't work without it. `not supported`: the store doesn't have it, and a saver works
+without. `warning`: it works, and should be changed. `unknown`: it couldn't be found out."""
 
 _WIDTH: Final = 100
 _REMEDY: Final = "do: "
@@ -25,13 +25,13 @@ _NOT_TRIED: Final = "Not tried: see "
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found of one thing.
+    """Result of one part of the check.
 
     Attributes:
-        name: The thing, such as `range reads`.
-        status: How it is: `ok`, `missing`, `not supported`, `warning` or `unknown`.
-        detail: What was seen, in a sentence.
-        remedy: What to do about it; empty where there is nothing to do.
+        name: The part, such as `range reads`.
+        status: `ok`, `missing`, `not supported`, `warning` or `unknown`.
+        detail: The observation, in a sentence.
+        remedy: The action to take; empty if none is needed.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CheckReport:
-    """What `check()` found, in the order in which one thing depends on another. Printed, it is a table.
+    """The findings of `check()`, those first that others depend on. It prints as a table.
 
         report = admin.check()
         print(report)
@@ -50,8 +50,8 @@ class CheckReport:
         [finding.remedy for finding in report if finding.status == "missing"]
 
     Attributes:
-        place: What was checked: `s3://BUCKET/PREFIX`.
-        findings: What was found.
+        place: The bucket and prefix, `s3://BUCKET/PREFIX`.
+        findings: The findings.
     """
 
     place: str
@@ -59,7 +59,7 @@ class CheckReport:
 
     @property
     def ok(self) -> bool:
-        """Whether a saver can work here: nothing that it needs is missing."""
+        """Whether a saver can work here: no finding is `missing`."""
         return all(finding.status != "missing" for finding in self.findings)
 
     def __iter__(self) -> Iterator[Finding]:
@@ -100,13 +100,14 @@ class CheckReport:
 
     def _counts(self) -> str:
         counts = [
-            (status, sum(each.status == status for each in self.findings)) for status in get_args(Status)
+            (status, sum(finding.status == status for finding in self.findings))
+            for status in get_args(Status)
         ]
         return ", ".join(f"{count} {status}" for status, count in counts if count)
 
 
 def _wrapped(text: str, start: str, margin: str) -> list[str]:
-    """Text in lines, with something before the first, and as much room before the others."""
+    """Wrap text into lines, the first of which begins with `start`, and the others with `margin`."""
     return textwrap.wrap(
         " ".join(text.split()),
         max(_WIDTH, len(margin) + 40),
@@ -120,14 +121,14 @@ def _wrapped(text: str, start: str, margin: str) -> list[str]:
 def lacking(
     name: str, error: S3CheckpointError, where: str, *, otherwise: str = "", more: str = ""
 ) -> Finding:
-    """What a saver does didn't work.
+    """Return the finding for an operation of a saver that failed.
 
     Args:
-        name: What that is.
-        error: Why.
-        where: What permission is to be given on.
-        otherwise: What to do without it, where the store doesn't offer it; without that, a saver needs it.
-        more: What to allow beside the action that is named.
+        name: The finding's name.
+        error: The error.
+        where: The resource that permission is needed for.
+        otherwise: The remedy if the store doesn't offer the operation; empty if a saver needs it.
+        more: Further actions to allow.
     """
     if isinstance(error, AccessDeniedError) and error.action:
         return Finding(name, "missing", error.reason, f"Allow {error.action}{more} on {where}")
@@ -144,7 +145,7 @@ def lacking(
 
 
 def unseen(name: str, error: S3CheckpointError, where: str) -> Finding:
-    """A setting that couldn't be read: nothing is wrong with that."""
+    """Return the finding for a setting that couldn't be read, which isn't `missing`."""
     if isinstance(error, AccessDeniedError) and error.action:
         return Finding(
             name, "unknown", "These credentials may not see it", f"Allow {error.action} on {where} to see it"
@@ -155,5 +156,5 @@ def unseen(name: str, error: S3CheckpointError, where: str) -> Finding:
 
 
 def untried(name: str, because: str) -> Finding:
-    """What couldn't be tried, since something else is in the way."""
+    """Return the finding for an operation that wasn't tried because another one failed."""
     return Finding(name, "unknown", f"{_NOT_TRIED}{because}")
