@@ -34,14 +34,10 @@ def replace_setting(
     before: Any = None,
     more: Mapping[str, Any] | None = None,
 ) -> Plan[list[Change]]:
-    """Write a setting unless it equals what was read before; with `None`, remove it.
+    """Write a setting unless it equals `before`, the answer to `GetSetting`; with `None`, remove it.
 
-    Args:
-        setting: The setting.
-        document: Its new document, as S3 has it.
-        name: The configuration's ID, for settings of which a bucket may have several.
-        before: The answer to `GetSetting`.
-        more: Further arguments of the operation.
+    `name` is the configuration's ID, for settings of which a bucket may have several. `more` are further
+    arguments of the PUT.
     """
     if document == before:
         return []
@@ -72,11 +68,7 @@ def normalized(document: Any) -> Any:
 
 
 def check_number(name: str, value: object, least: int, most: int | None = None, unit: str = "") -> None:
-    """Check an argument that is a whole number or `None`.
-
-    Raises:
-        InvalidConfigError: It isn't a number, or is out of range.
-    """
+    """Raise `InvalidConfigError` unless an argument is a whole number in a range, or `None`."""
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int):

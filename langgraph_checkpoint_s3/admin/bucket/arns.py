@@ -34,11 +34,7 @@ class Arns:
 
     @classmethod
     def of(cls, bucket: str, partition: str) -> Arns:
-        """Return the ARNs for a saver's `bucket`: a bucket's name, or the ARN of an access point.
-
-        Raises:
-            InvalidConfigError: S3's actions don't apply to this kind of bucket.
-        """
+        """Return the ARNs for a saver's `bucket`: a bucket's name, or the ARN of an access point."""
         if bucket.startswith("arn:"):
             match = _ACCESS_POINT.fullmatch(bucket)
             if match is None:
@@ -67,11 +63,7 @@ def _partitions() -> list[tuple[str, re.Pattern[str]]]:
 
 
 def bucket_arn(bucket: str, partition: str) -> str:
-    """Return the ARN of a bucket, given its name or ARN.
-
-    Raises:
-        InvalidConfigError: It is neither.
-    """
+    """Return the ARN of a bucket, given its name or ARN."""
     arn = bucket if bucket.startswith("arn:") else f"arn:{partition}:s3:::{bucket}"
     if not _BUCKET.fullmatch(arn):
         raise InvalidConfigError(f"{bucket!r} is neither a bucket's name nor its ARN (arn:aws:s3:::name).")
@@ -79,11 +71,7 @@ def bucket_arn(bucket: str, partition: str) -> str:
 
 
 def named_bucket(bucket: str) -> str:
-    """Return a saver's bucket, if it is given by its name.
-
-    Raises:
-        InvalidConfigError: It is an access point, which has no bucket settings.
-    """
+    """Return a saver's bucket. Raise `InvalidConfigError` for an access point, which has no settings."""
     if bucket.startswith("arn:"):
         raise InvalidConfigError(
             f"bucket={bucket!r} is an access point, and a bucket is set up under its own name: use an "

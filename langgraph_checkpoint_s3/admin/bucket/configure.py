@@ -43,21 +43,9 @@ def configure(
     is_aws: Callable[[str], bool],
     before: Sequence[Change] = (),
 ) -> Plan[list[Change]]:
-    """Change a bucket's settings to the desired ones.
+    """Change a bucket's settings to the desired ones. Return all changes, with those made before.
 
-    Args:
-        config: The saver's configuration.
-        desired: The settings.
-        is_aws: Returns whether a URL is one of Amazon's.
-        before: Changes that were made before.
-
-    Returns:
-        All changes.
-
-    Raises:
-        InvalidConfigError: The settings are invalid. Nothing was written.
-        NotSupportedError: The store doesn't know some of them; the message names all. Nothing was written.
-        AccessDeniedError: Some may not be read; the message names all missing actions.
+    `is_aws` returns whether a URL is one of Amazon's.
     """
     desired.check(named_bucket(config.bucket))
     done = list(before)

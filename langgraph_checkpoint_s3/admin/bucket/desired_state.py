@@ -114,11 +114,7 @@ class BucketSettings:
     intelligent_tiering: IntelligentTieringArchive | Literal[False] | None = None
 
     def check(self, bucket: str) -> None:
-        """Check the values, before anything is sent.
-
-        Raises:
-            InvalidConfigError: The message says what to pass instead.
-        """
+        """Raise `InvalidConfigError` if a value is invalid."""
         if self.encryption is not None and self.encryption not in _ENCRYPTIONS:
             raise InvalidConfigError(f"encryption={self.encryption!r} is none of {', '.join(_ENCRYPTIONS)}.")
         if self.kms_key_id is not None and self.encryption not in ("aws:kms", "aws:kms:dsse"):
@@ -155,18 +151,13 @@ class BucketSettings:
         """Return the settings to change, in the order of writing.
 
         Acceleration comes first: a store that doesn't know it shows that only when it is set. The policy
-        comes before the public access block, which would refuse one that is public.
-
-        Args:
-            prefix: The saver's prefix.
-            arns: The bucket's ARNs.
-            tls: Whether the client reaches the store over TLS.
-            aws: Whether the store is Amazon's.
+        comes before the public access block, which would refuse one that is public. `tls` and `aws` are
+        whether the client uses TLS, and whether the store is Amazon's.
         """
         name = name_of(prefix)
         found: list[SettingChange] = []
         if self.accelerate is not None:
-            found.append(SettingChange(ACCELERATION, "accelerate", _acceleration(self.accelerate)))
+            found.append(SettingChange(ACCELERATION, "accelerate", self._accelerated))
         if self.tls_only is True or (self.tls_only == "auto" and tls):
             statement = tls_statement(arns)
             found.append(SettingChange(POLICY, "tls_only", lambda before: merge(before, statement)))
@@ -189,6 +180,14 @@ class BucketSettings:
                 tiering["Tierings"] = self.intelligent_tiering.tierings
             found.append(SettingChange(TIERING, "intelligent_tiering", _unless_same(tiering), name))
         return found
+
+    def _accelerated(self, before: Any) -> Any:
+        enabled = (before or {}).get("Status") == "Enabled"
+        return (
+            before
+            if enabled == self.accelerate
+            else {"Status": "Enabled" if self.accelerate else "Suspended"}
+        )
 
     def _encrypted(self, before: Any) -> Any:
         rules = (before or {}).get("Rules") or [{}]
@@ -217,7 +216,6 @@ class SettingChange:
     """One setting to change.
 
     Attributes:
-        setting: The setting.
         argument: Its keyword in `configure_bucket`.
         document: Returns the new document, given the current one; the same one if nothing is to change.
         name: The configuration's ID, for settings of which a bucket may have several.
@@ -250,18 +248,9 @@ def _unless_same(new: Mapping[str, Any] | None) -> Callable[[Any], Any]:
     return document
 
 
-def _acceleration(enabled: bool) -> Callable[[Any], Any]:
-    def document(before: Any) -> Any:
-        now = (before or {}).get("Status") == "Enabled"
-        return before if now == enabled else {"Status": "Enabled" if enabled else "Suspended"}
-
-    return document
-
-
 def _all_blocked(before: Any) -> Any:
-    if before and all(before.get(flag) for flag in _FLAGS):
-        return before
-    return dict.fromkeys(_FLAGS, True)
+    blocked = before and all(before.get(flag) for flag in _FLAGS)
+    return before if blocked else dict.fromkeys(_FLAGS, True)
 
 
 def _same_key(one: str | None, other: str | None) -> bool:

@@ -75,11 +75,7 @@ def iam_policy(
     partition: str | None = None,
     whole_bucket: bool = False,
 ) -> dict[str, Any]:
-    """Return the policy. See `S3Admin.iam_policy`.
-
-    Raises:
-        InvalidConfigError: There is no such role, or the bucket can't be named in a policy.
-    """
+    """Return the policy. See `S3Admin.iam_policy`."""
     known = get_args(Role)
     if isinstance(features, str) or not features or not set(features) <= set(known):
         raise InvalidConfigError(

@@ -41,11 +41,7 @@ class Replica:
     replica_kms_key_id: str | None = None
 
     def rule(self, config: S3Config, priority: int) -> dict[str, Any]:
-        """Return the replication rule as S3 has it.
-
-        Raises:
-            InvalidConfigError: A value is invalid.
-        """
+        """Return the replication rule as S3 has it. Raise `InvalidConfigError` if a value is invalid."""
         match = _ROLE.fullmatch(self.role)
         if match is None:
             raise InvalidConfigError(
@@ -74,11 +70,7 @@ class Replica:
 
 
 def enable(config: S3Config, replica: Replica) -> Plan[list[Change]]:
-    """Replicate new objects below the prefix. Keep the rules of others.
-
-    Raises:
-        InvalidConfigError: A value is invalid, or conflicts with existing rules. Nothing was written.
-    """
+    """Replicate new objects below the prefix. Keep the rules of others."""
     named_bucket(config.bucket)
     replica.rule(config, replica.priority or 0)  # checks the values before anything is sent
     _check_encryption(replica, config.server_side_encryption)

@@ -34,9 +34,6 @@ def merge(policy: str | None, statement: Mapping[str, Any]) -> str | None:
     """Return a bucket policy with a statement added, or replaced by its Sid. Keep all else, in order.
 
     Return the same text if an equivalent statement exists.
-
-    Raises:
-        NotSupportedError: The document isn't a policy.
     """
     document, statements = _parse(policy)
     if any(_normalized(each) == _normalized(statement) for each in statements):
@@ -46,11 +43,7 @@ def merge(policy: str | None, statement: Mapping[str, Any]) -> str | None:
 
 
 def without(policy: str | None, sid: str) -> str | None:
-    """Return a bucket policy without the statement of a Sid; `None` if no statement is left.
-
-    Raises:
-        NotSupportedError: The document isn't a policy.
-    """
+    """Return a bucket policy without the statement of a Sid; `None` if no statement is left."""
     document, statements = _parse(policy)
     others = [each for each in statements if each.get("Sid") != sid]
     if len(others) == len(statements):
@@ -59,7 +52,7 @@ def without(policy: str | None, sid: str) -> str | None:
 
 
 def _parse(policy: str | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return a policy's document and its statements."""
+    """Return a policy's document and its statements. Raise `NotSupportedError` if it isn't a policy."""
     try:
         document = {"Version": _VERSION} if policy is None else json.loads(policy)
     except ValueError:

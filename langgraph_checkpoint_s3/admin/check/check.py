@@ -64,10 +64,7 @@ FINDINGS: Final[Mapping[str, Callable[[Observations], Finding]]] = {
 def check(config: S3Config, nonce: str, clock: Callable[[], datetime]) -> Plan[CheckReport]:
     """Try everything, in seven round trips (nine if the bucket keeps versions), and remove the probe.
 
-    Args:
-        config: The saver's configuration.
-        nonce: A unique text, for the probe's keys.
-        clock: Returns this machine's time, with its timezone.
+    `nonce` is a unique text for the probe's keys. `clock` returns this machine's time, with its timezone.
     """
     now = clock()
     seen = Observations(folder=probe_key(config.prefix, f"{nonce}/"), config=config, begun=now, ended=now)

@@ -123,12 +123,8 @@ def lacking(
 ) -> Finding:
     """Return the finding for an operation of a saver that failed.
 
-    Args:
-        name: The finding's name.
-        error: The error.
-        where: The resource that permission is needed for.
-        otherwise: The remedy if the store doesn't offer the operation; empty if a saver needs it.
-        more: Further actions to allow.
+    `where` is the resource that permission is needed for, and `more` are further actions to allow.
+    `otherwise` is the remedy if the store doesn't offer the operation; it is empty if a saver needs it.
     """
     if isinstance(error, AccessDeniedError) and error.action:
         return Finding(name, "missing", error.reason, f"Allow {error.action}{more} on {where}")

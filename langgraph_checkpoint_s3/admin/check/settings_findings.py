@@ -172,13 +172,7 @@ def _expires_versions(rule: Rule, seen: Observations) -> bool:
 
 
 def lifecycle_findings(rules: Iterable[Rule], prefix: str, horizon: float) -> list[str]:
-    """Return warnings about the effects of rules on checkpoints, a sentence or two each.
-
-    Args:
-        rules: All rules of the bucket.
-        prefix: The saver's prefix.
-        horizon: The saver's borrowing horizon in seconds.
-    """
+    """Return warnings about the effects of a bucket's rules on checkpoints. The horizon is in seconds."""
     acting = [
         (rule, reach)
         for rule in rules

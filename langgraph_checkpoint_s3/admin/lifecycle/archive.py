@@ -76,18 +76,7 @@ def restore_status(context: Context, thread_id: str) -> Plan[RestoreStatus]:
 def restore_archived(
     context: Context, thread_id: str, days: int, tier: RestoreTier, now: datetime
 ) -> Plan[RestoreStatus]:
-    """Request a restore of all of a thread's offline objects, page by page.
-
-    Args:
-        context: The saver's context.
-        thread_id: The thread.
-        days: Days that the temporary copies are kept.
-        tier: Retrieval speed.
-        now: The current time.
-
-    Raises:
-        InvalidConfigError: The days or the tier are invalid.
-    """
+    """Request a restore of all of a thread's offline objects, page by page."""
     _check(days, tier)
     until = now + timedelta(days=days)
     return (

@@ -25,17 +25,7 @@ from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
 from langgraph_checkpoint_s3.s3.bucket_settings import LIFECYCLE, GetSetting
 
-__all__ = [
-    "MAX_RULES",
-    "get_policy",
-    "is_rule_of",
-    "merge_rules",
-    "read_rules",
-    "remove_policy",
-    "rule_id",
-    "set_abort_uploads",
-    "set_policy",
-]
+__all__ = ["is_rule_of", "merge_rules", "read_rules", "rule_id"]
 
 MAX_RULES: Final = 1000
 """S3's limit for one bucket
@@ -47,14 +37,8 @@ _DEFAULT_SIZE: Final = "TransitionDefaultMinimumObjectSize"
 def merge_rules(is_ours: Callable[[Rule], bool], rules: Sequence[Rule]) -> Plan[list[Change]]:
     """Replace this package's rules, and keep all others. Write nothing if they are the same.
 
-    Without new rules, remove the old ones, and the configuration if nothing is left in it.
-
-    Args:
-        is_ours: Returns whether a rule is to be replaced, such as `is_rule_of(prefix, kind)`.
-        rules: The new rules, each with an ID for which `is_ours` is true.
-
-    Raises:
-        InvalidConfigError: The bucket would have more rules than S3 allows. Nothing was written.
+    Without new rules, remove the old ones, and the configuration if nothing is left in it. `is_ours` returns
+    whether a rule is to be replaced, such as `is_rule_of(prefix, kind)`; it is true for all of `rules`.
     """
     before = yield from ask(GetSetting(LIFECYCLE))
     return (yield from _replace(before, is_ours, rules))
@@ -90,13 +74,7 @@ def read_rules() -> Plan[list[dict[str, Any]]]:
 
 
 def set_policy(policy: LifecyclePolicy, prefix: str, horizon: float) -> Plan[list[Change]]:
-    """Replace the policy of the same prefix and tag.
-
-    Args:
-        policy: The new policy.
-        prefix: The saver's prefix.
-        horizon: The borrowing horizon in seconds.
-    """
+    """Replace the policy of the same prefix and tag. The borrowing horizon is in seconds."""
     rules = rules_of(policy, prefix, horizon_days(horizon))
     return (yield from merge_rules(is_rule_of_policy(prefix, policy.object_tag), rules))
 

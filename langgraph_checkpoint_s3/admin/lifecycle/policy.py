@@ -198,11 +198,7 @@ class LifecyclePolicy:
 
 
 def check_tag(tag: object) -> None:
-    """Check the tag of a policy.
-
-    Raises:
-        InvalidConfigError: It isn't a name and a value that S3 allows.
-    """
+    """Raise `InvalidConfigError` unless a tag is `None`, or a name and a value that S3 allows."""
     if tag is None:
         return
     if not isinstance(tag, tuple) or len(tag) != 2 or not all(isinstance(text, str) for text in tag):
@@ -220,13 +216,7 @@ def horizon_days(seconds: float) -> int:
 
 
 def rules_of(policy: LifecyclePolicy, prefix: str, horizon: int) -> list[Rule]:
-    """Return the rules of a policy.
-
-    Args:
-        policy: The policy.
-        prefix: The saver's prefix.
-        horizon: The borrowing horizon in days.
-    """
+    """Return the rules of a policy. The borrowing horizon is in days."""
     tag = policy.object_tag
     tags = frozenset([tag] if tag else ())
     size = policy.minimum_object_size
@@ -252,13 +242,7 @@ def is_cleanup_of(prefix: str) -> Callable[[Rule], bool]:
 
 
 def cleanup_rules(rules: Iterable[Rule], prefix: str, abort_days: int | None) -> list[Rule]:
-    """Return the clean-up rule of a policy without a tag, with other days until uploads are aborted.
-
-    Args:
-        rules: The bucket's rules.
-        prefix: The saver's prefix.
-        abort_days: The days; `None` is never.
-    """
+    """Return the clean-up rule of the policy without a tag, with new days until uploads are aborted."""
     ours = [rule for rule in rules if is_cleanup_of(prefix)(rule)]
     if abort_days is None and not any(rule.get("AbortIncompleteMultipartUpload") for rule in ours):
         return ours

@@ -30,14 +30,7 @@ _EXTRA: Final = re.compile(r":\+([0-9]+)d$")
 
 
 def rule_id(prefix: str, kind: str, tag: tuple[str, str] | None = None, *, extra_days: int = 0) -> str:
-    """Return the ID of a rule. S3 allows 255 characters: long parts are cut, and end in a digest.
-
-    Args:
-        prefix: The saver's prefix.
-        kind: The rule's purpose, a short word.
-        tag: The tag of the rule's filter.
-        extra_days: Days added to those of the policy.
-    """
+    """Return the ID of a rule. S3 allows 255 characters: long parts are cut, and end in a digest."""
     parts = [_OWNER, _short(prefix), kind]
     if tag is not None:
         parts.append(_short("=".join(encode_component(text, "object_tag") for text in tag)))

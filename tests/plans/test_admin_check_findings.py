@@ -1,4 +1,4 @@
-"""The doctor: what each finding says of a good and of a bad bucket."""
+"""Findings of `check()` in good and in bad buckets."""
 
 from __future__ import annotations
 
