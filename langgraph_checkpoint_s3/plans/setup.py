@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal, TypeVar
 
@@ -102,9 +102,8 @@ class Probe:
 
     def put(self) -> dict[str, Request[Any]]:
         """Return the request `write`, or `again`."""
-        return {
-            "again" if "write" in self.answers else "write": PutObject(self.written, PROBE, only_new=True)
-        }
+        name = "again" if "write" in self.answers else "write"
+        return {name: PutObject(self.written, PROBE, only_new=True)}
 
     def fill(self, names: Iterable[str] = NAMES) -> dict[str, Request[Any]]:
         """Return the requests `read` and those for `NAMES`."""
@@ -167,31 +166,33 @@ def setup(prefix: str, nonce: str, *, versioning: bool) -> Plan[bool]:
     if probe.stored("write"):
         yield from _allowed(DeleteObjects(probe.existing), denied)
     if denied:
-        actions = ", ".join(dict.fromkeys(error.action or "?" for error in denied))
-        raise AccessDeniedError(
-            f"These credentials lack {actions}: {denied[0].reason}",
-            action=denied[0].action,
-            bucket=denied[0].bucket,
-            key=denied[0].key,
-            request_ids=denied[0].request_ids,
-        ) from denied[0]
+        raise missing_permissions(denied) from denied[0]
     return isinstance(probe.answers.get("again", PreconditionFailed()), PreconditionFailed)
+
+
+def missing_permissions(denied: Sequence[AccessDeniedError]) -> AccessDeniedError:
+    """Return one error for all missing permissions."""
+    actions = ", ".join(dict.fromkeys(error.action or "?" for error in denied))
+    return AccessDeniedError(
+        f"These credentials lack {actions}: {denied[0].reason}",
+        action=denied[0].action,
+        bucket=denied[0].bucket,
+        key=denied[0].key,
+        request_ids=denied[0].request_ids,
+    )
 
 
 def _try(probe: Probe, *, may_list: bool) -> Plan[None]:
     """Write, read and list the probe. Raise all errors except missing permissions."""
-    yield from probe.ask(probe.put())
-    _raise_unexpected(probe)
+    yield from _raising(probe, probe.ask(probe.put()))
     if not probe.stored("write"):
         return
-    yield from probe.ask(probe.fill(NAMES[:-1]))
-    _raise_unexpected(probe)
+    yield from _raising(probe, probe.ask(probe.fill(NAMES[:-1])))
     body = probe.answers["read"]
     if not isinstance(body, Failure) and not (isinstance(body, Body) and body.data == PROBE):
         raise StorageUnavailableError("The store doesn't give back what was just written", key=probe.written)
     if may_list:
-        yield from probe.list()
-        _raise_unexpected(probe)
+        yield from _raising(probe, probe.list())
         problem = None if probe.error("list") else probe.list_problem()
         if problem == "missing":
             listed = {entry.key for entry in probe.answers["list"]}
@@ -199,11 +200,12 @@ def _try(probe: Probe, *, may_list: bool) -> Plan[None]:
             raise StorageUnavailableError("The store doesn't list what was just written", key=key)
         if problem == "unordered":
             raise NotSupportedError("The store lists keys in another order than S3's", key=probe.folder)
-    yield from probe.ask(probe.put())
-    _raise_unexpected(probe)
+    yield from _raising(probe, probe.ask(probe.put()))
 
 
-def _raise_unexpected(probe: Probe) -> None:
+def _raising(probe: Probe, plan: Plan[None]) -> Plan[None]:
+    """Run a plan. Raise the first error of the probe that isn't a missing permission."""
+    yield from plan
     for name in probe.answers:
         error = probe.error(name)
         if error is not None and not (isinstance(error, AccessDeniedError) and error.action):

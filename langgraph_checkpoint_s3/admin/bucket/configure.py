@@ -20,6 +20,7 @@ from langgraph_checkpoint_s3.errors import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all
+from langgraph_checkpoint_s3.plans.setup import missing_permissions
 from langgraph_checkpoint_s3.s3.admin_requests import Sign
 from langgraph_checkpoint_s3.s3.bucket_settings import ACCELERATION, LIFECYCLE, GetSetting
 from langgraph_checkpoint_s3.s3.requests import Attempted, CreateBucket, Failure, ListObjects
@@ -107,13 +108,7 @@ def _read(changes: Sequence[SettingChange]) -> Plan[list[Any]]:
         raise _not_supported(unsupported, unclear=unclear)
     denied = [error for _, error in failed if isinstance(error, AccessDeniedError) and error.action]
     if len(denied) > 1:
-        actions = ", ".join(dict.fromkeys(str(error.action) for error in denied))
-        raise AccessDeniedError(
-            f"These credentials lack {actions}: {denied[0].reason}",
-            action=denied[0].action,
-            bucket=denied[0].bucket,
-            request_ids=denied[0].request_ids,
-        ) from denied[0]
+        raise missing_permissions(denied) from denied[0]
     for _, error in failed:
         raise error
     return answers

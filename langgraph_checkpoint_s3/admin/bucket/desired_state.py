@@ -28,7 +28,12 @@ from langgraph_checkpoint_s3.s3.bucket_settings import (
 
 Encryption: TypeAlias = Literal["auto", "AES256", "aws:kms", "aws:kms:dsse"]
 
-_FLAGS: Final = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+PUBLIC_ACCESS_FLAGS: Final = (
+    "BlockPublicAcls",
+    "IgnorePublicAcls",
+    "BlockPublicPolicy",
+    "RestrictPublicBuckets",
+)
 _OWNER: Final = "langgraph-checkpoint-s3."
 _MAX_ID: Final = 64
 _ENCRYPTIONS: Final = ("auto", "AES256", "aws:kms", "aws:kms:dsse")
@@ -182,12 +187,8 @@ class BucketSettings:
         return found
 
     def _accelerated(self, before: Any) -> Any:
-        enabled = (before or {}).get("Status") == "Enabled"
-        return (
-            before
-            if enabled == self.accelerate
-            else {"Status": "Enabled" if self.accelerate else "Suspended"}
-        )
+        now, after = (before or {}).get("Status"), "Enabled" if self.accelerate else "Suspended"
+        return before if (now == "Enabled") is self.accelerate else {"Status": after}
 
     def _encrypted(self, before: Any) -> Any:
         rules = (before or {}).get("Rules") or [{}]
@@ -249,8 +250,8 @@ def _unless_same(new: Mapping[str, Any] | None) -> Callable[[Any], Any]:
 
 
 def _all_blocked(before: Any) -> Any:
-    blocked = before and all(before.get(flag) for flag in _FLAGS)
-    return before if blocked else dict.fromkeys(_FLAGS, True)
+    blocked = before and all(before.get(flag) for flag in PUBLIC_ACCESS_FLAGS)
+    return before if blocked else dict.fromkeys(PUBLIC_ACCESS_FLAGS, True)
 
 
 def _same_key(one: str | None, other: str | None) -> bool:

@@ -8,13 +8,7 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from langgraph_checkpoint_s3.admin.check.observations import (
-    FIRST,
-    LENGTH,
-    Observations,
-    code_of,
-    headers_of,
-)
+from langgraph_checkpoint_s3.admin.check.observations import FIRST, LENGTH, Observations, code_of, headers_of
 from langgraph_checkpoint_s3.admin.check.report import Finding, lacking, unseen, untried
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
@@ -167,12 +161,12 @@ def writes(seen: Observations) -> Finding:
         if config.server_side_encryption.startswith("aws:kms"):
             more += " (and kms:GenerateDataKey and kms:Decrypt on the key)"
         return lacking("writes", error, seen.resource, more=more)
-    said = [f"{len(config.object_tags)} tags"] if config.object_tags else []
+    options = [f"{len(config.object_tags)} tags"] if config.object_tags else []
     if config.server_side_encryption not in ("auto", "off"):
-        said.append(f"encryption {config.server_side_encryption}")
+        options.append(f"encryption {config.server_side_encryption}")
     if config.storage_class:
-        said.append(f"storage class {config.storage_class}")
-    return Finding("writes", "ok", f"An object was written{' with ' if said else ''}{', '.join(said)}")
+        options.append(f"storage class {config.storage_class}")
+    return Finding("writes", "ok", f"An object was written{' with ' if options else ''}{', '.join(options)}")
 
 
 def reads(seen: Observations) -> Finding:

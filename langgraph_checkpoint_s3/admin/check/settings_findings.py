@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.admin.bucket.arns import Arns, partition_of
+from langgraph_checkpoint_s3.admin.bucket.desired_state import PUBLIC_ACCESS_FLAGS
 from langgraph_checkpoint_s3.admin.bucket.tls_policy import merge, tls_statement
 from langgraph_checkpoint_s3.admin.check.observations import Observations
 from langgraph_checkpoint_s3.admin.check.report import Finding, unseen
@@ -102,11 +103,10 @@ def public_access(seen: Observations) -> Finding:
     if found:
         return found
     document = seen.answers[PUBLIC_ACCESS.name] or {}
-    names = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
-    off = [name for name in names if not document.get(name)]
+    off = [flag for flag in PUBLIC_ACCESS_FLAGS if not document.get(flag)]
     if not off:
         return Finding("public access", "ok", "It is blocked")
-    which = "all of it" if len(off) == len(names) else ", ".join(off)
+    which = "all of it" if len(off) == len(PUBLIC_ACCESS_FLAGS) else ", ".join(off)
     remedy = (
         "admin.configure_bucket(block_public_access=True) blocks it. On other stores than AWS, try that on "
         "another bucket first: Ceph 16 then refuses all writes"

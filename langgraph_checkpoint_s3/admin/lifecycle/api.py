@@ -88,9 +88,8 @@ class Lifecycle(BaseAdmin):
                 make a valid policy.
             NotSupportedError: The store has no lifecycle rules.
         """
-        return self._run(
-            configuration.get_policy(self.config.prefix, object_tag), "admin.get_lifecycle_policy"
-        )
+        plan = configuration.get_policy(self.config.prefix, object_tag)
+        return self._run(plan, "admin.get_lifecycle_policy")
 
     async def aget_lifecycle_policy(
         self, object_tag: tuple[str, str] | None = None

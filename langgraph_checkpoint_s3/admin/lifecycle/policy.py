@@ -296,11 +296,10 @@ def _deletion(policy: LifecyclePolicy, extra: int) -> dict[str, Any]:
     if policy.days_until_deletion is not None:
         actions["Expiration"] = {"Days": policy.days_until_deletion + extra}
     if policy.noncurrent_version_days is not None:
-        actions["NoncurrentVersionExpiration"] = {"NoncurrentDays": policy.noncurrent_version_days + extra}
+        expiration = {"NoncurrentDays": policy.noncurrent_version_days + extra}
         if policy.newer_noncurrent_versions is not None:
-            actions["NoncurrentVersionExpiration"]["NewerNoncurrentVersions"] = (
-                policy.newer_noncurrent_versions
-            )
+            expiration["NewerNoncurrentVersions"] = policy.newer_noncurrent_versions
+        actions["NoncurrentVersionExpiration"] = expiration
     return actions
 
 
