@@ -191,9 +191,7 @@ class BucketSettings:
         return before if (now == "Enabled") is self.accelerate else {"Status": after}
 
     def _encrypted(self, before: Any) -> Any:
-        rules = (before or {}).get("Rules") or [{}]
-        rule = rules[0]
-        now = rule.get("ApplyServerSideEncryptionByDefault") or {}
+        rule, now = default_encryption(before)
         if self.encryption == "auto" and now.get("SSEAlgorithm"):
             return before
         algorithm = "AES256" if self.encryption == "auto" else self.encryption
@@ -209,7 +207,7 @@ class BucketSettings:
             default["KMSMasterKeyID"] = self.kms_key_id
         # The rule's other members, such as blocked encryption types, belong to others.
         new = {**rule, "ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": bucket_key}
-        return {"Rules": [new, *rules[1:]]}
+        return {"Rules": [new, *((before or {}).get("Rules") or ())[1:]]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +224,12 @@ class SettingChange:
     argument: str
     document: Callable[[Any], Any]
     name: str | None = None
+
+
+def default_encryption(document: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return the first rule of a default encryption, and its algorithm and key; both are empty if unset."""
+    rule = ((document or {}).get("Rules") or [{}])[0]
+    return rule, rule.get("ApplyServerSideEncryptionByDefault") or {}
 
 
 def name_of(prefix: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
 from langgraph_checkpoint_s3.admin.bucket.arns import bucket_arn, named_bucket
+from langgraph_checkpoint_s3.admin.bucket.desired_state import default_encryption
 from langgraph_checkpoint_s3.admin.lifecycle.rules import rule_id
 from langgraph_checkpoint_s3.admin.setting_changes import Change, normalized, replace_setting
 from langgraph_checkpoint_s3.config import S3Config
@@ -77,15 +78,16 @@ def enable(config: S3Config, replica: Replica) -> Plan[list[Change]]:
     requests: list[Request[Any]] = [GetSetting(VERSIONING), GetSetting(REPLICATION)]
     if config.server_side_encryption in ("auto", "off"):
         requests.append(Attempted(GetSetting(ENCRYPTION)))
-    versioning, before, *default = yield from ask_all(requests)
+    versioning, before, *encryption = yield from ask_all(requests)
     if (versioning or {}).get("Status") != "Enabled":
         raise InvalidConfigError(
             "S3 replicates only between buckets that keep versions: call enable_versioning() on this bucket, "
             "and see that the destination's is on too."
         )
-    for document in default:  # the saver leaves the encryption to the bucket
+    for document in encryption:  # the saver leaves the encryption to the bucket
         if not isinstance(document, Failure):
-            _check_encryption(replica, _algorithm(document))
+            _, default = default_encryption(document)
+            _check_encryption(replica, default.get("SSEAlgorithm", ""))
     ours, others = _rules(before, config)
     _check_others(replica, others, before or {})
     rule = replica.rule(config, _priority(replica, ours, others))
@@ -110,9 +112,8 @@ def _rules(document: Any, config: S3Config) -> tuple[list[Mapping[str, Any]], li
     """Return the prefix's rules, and those of others."""
     rules = (document or {}).get("Rules", ())
     own = rule_id(config.prefix, _KIND)
-    return [rule for rule in rules if rule.get("ID") == own], [
-        rule for rule in rules if rule.get("ID") != own
-    ]
+    ours = [rule for rule in rules if rule.get("ID") == own]
+    return ours, [rule for rule in rules if rule.get("ID") != own]
 
 
 def _check_others(replica: Replica, others: Sequence[Mapping[str, Any]], before: Mapping[str, Any]) -> None:
@@ -154,8 +155,3 @@ def _check_encryption(replica: Replica, mode: str) -> None:
             f"The checkpoints are encrypted with {mode}, and S3 doesn't replicate such objects unless it is "
             "told a key for their replicas: pass replica_kms_key_id, a key in the destination's region."
         )
-
-
-def _algorithm(document: Any) -> str:
-    rules = (document or {}).get("Rules") or [{}]
-    return str((rules[0].get("ApplyServerSideEncryptionByDefault") or {}).get("SSEAlgorithm", ""))

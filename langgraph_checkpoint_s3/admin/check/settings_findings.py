@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.admin.bucket.arns import Arns, partition_of
-from langgraph_checkpoint_s3.admin.bucket.desired_state import PUBLIC_ACCESS_FLAGS
+from langgraph_checkpoint_s3.admin.bucket.desired_state import PUBLIC_ACCESS_FLAGS, default_encryption
 from langgraph_checkpoint_s3.admin.bucket.tls_policy import merge, tls_statement
 from langgraph_checkpoint_s3.admin.check.observations import Observations
 from langgraph_checkpoint_s3.admin.check.report import Finding, unseen
@@ -69,13 +69,12 @@ def encryption(seen: Observations) -> Finding:
     found = _unread(seen, "encryption", ENCRYPTION)
     if found:
         return Finding(found.name, found.status, found.detail + own, found.remedy)
-    rules = (seen.answers[ENCRYPTION.name] or {}).get("Rules") or [{}]
-    default = rules[0].get("ApplyServerSideEncryptionByDefault") or {}
+    rule, default = default_encryption(seen.answers[ENCRYPTION.name])
     algorithm = default.get("SSEAlgorithm")
     if algorithm:
         key = f" with the key {default['KMSMasterKeyID']}" if default.get("KMSMasterKeyID") else ""
         if algorithm == "aws:kms":
-            key += f", bucket key {'on' if rules[0].get('BucketKeyEnabled') else 'off'}"
+            key += f", bucket key {'on' if rule.get('BucketKeyEnabled') else 'off'}"
         detail = f"The bucket's default is {algorithm}{key}{own}"
         if own and algorithm.startswith("aws:kms") and not _keeps_the_key(seen.config, algorithm, default):
             remedy = "Leave server_side_encryption out, or name the bucket's key in kms_key_id"
