@@ -8,7 +8,7 @@ from typing import Any
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
-from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, GetSetting, PutSetting, Setting
+from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, PutSetting, Setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,6 @@ def replace_setting(
     else:
         yield from ask(PutSetting(setting, document, name, more or {}))
     return [Change(setting.name if name is None else f"{setting.name} {name}", before, document)]
-
-
-def set_setting(setting: Setting, document: Any, name: str | None = None) -> Plan[list[Change]]:
-    """Read a setting, and write it if it differs."""
-    before = yield from ask(GetSetting(setting, name))
-    return (yield from replace_setting(setting, document, name, before=before))
 
 
 def normalized(document: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
@@ -78,7 +79,8 @@ class CheckReport:
     def __str__(self) -> str:
         status_width = max(len(status) for status in get_args(Status))
         name_width = max((len(finding.name) for finding in self.findings), default=0)
-        lines = [self._headline(), ""]
+        verdict = "a saver can work here" if self.ok else "a saver can NOT work here"
+        lines = [f"{self.place}: {verdict} ({self._counts()})", ""]
         margin = " " * (2 + status_width + 2 + name_width + 2)
         untried: dict[str, list[str]] = {}
         for finding in self.findings:
@@ -94,16 +96,9 @@ class CheckReport:
             lines += _wrapped(f"{detail} ({', '.join(names)})", f"  {'unknown':{status_width}}  ", margin)
         return "\n".join(lines)
 
-    def _headline(self) -> str:
-        verdict = "a saver can work here" if self.ok else "a saver can NOT work here"
-        return f"{self.place}: {verdict} ({self._counts()})"
-
     def _counts(self) -> str:
-        counts = [
-            (status, sum(finding.status == status for finding in self.findings))
-            for status in get_args(Status)
-        ]
-        return ", ".join(f"{count} {status}" for status, count in counts if count)
+        counts = Counter(finding.status for finding in self.findings)
+        return ", ".join(f"{counts[status]} {status}" for status in get_args(Status) if counts[status])
 
 
 def _wrapped(text: str, start: str, margin: str) -> list[str]:

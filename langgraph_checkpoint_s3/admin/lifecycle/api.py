@@ -11,8 +11,6 @@ from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy, Life
 from langgraph_checkpoint_s3.admin.setting_changes import Change
 from langgraph_checkpoint_s3.s3.admin_requests import RestoreTier
 
-__all__ = ["Lifecycle", "LifecyclePolicy", "LifecycleWarning", "RestoreStatus"]
-
 
 class Lifecycle(BaseAdmin):
     """Operations of `S3Admin` on lifecycle policies and archived threads."""

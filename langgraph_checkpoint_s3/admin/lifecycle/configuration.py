@@ -25,7 +25,7 @@ from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
 from langgraph_checkpoint_s3.s3.bucket_settings import LIFECYCLE, GetSetting
 
-__all__ = ["is_rule_of", "merge_rules", "read_rules", "rule_id"]
+__all__ = ["is_rule_of", "merge_rules", "rule_id"]
 
 MAX_RULES: Final = 1000
 """S3's limit for one bucket
@@ -67,12 +67,6 @@ def _replace(before: Any, is_ours: Callable[[Rule], bool], rules: Sequence[Rule]
     )
 
 
-def read_rules() -> Plan[list[dict[str, Any]]]:
-    """Return all rules of the bucket."""
-    found = yield from ask(GetSetting(LIFECYCLE))
-    return list((found or {}).get("Rules", ()))
-
-
 def set_policy(policy: LifecyclePolicy, prefix: str, horizon: float) -> Plan[list[Change]]:
     """Replace the policy of the same prefix and tag. The borrowing horizon is in seconds."""
     rules = rules_of(policy, prefix, horizon_days(horizon))
@@ -82,7 +76,8 @@ def set_policy(policy: LifecyclePolicy, prefix: str, horizon: float) -> Plan[lis
 def get_policy(prefix: str, tag: tuple[str, str] | None) -> Plan[LifecyclePolicy | None]:
     """Return the policy of a prefix and tag, as it was set."""
     check_tag(tag)
-    return policy_of((yield from read_rules()), prefix, tag)
+    found = yield from ask(GetSetting(LIFECYCLE))
+    return policy_of((found or {}).get("Rules", ()), prefix, tag)
 
 
 def remove_policy(prefix: str, tag: tuple[str, str] | None) -> Plan[list[Change]]:
