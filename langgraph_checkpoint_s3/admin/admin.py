@@ -38,7 +38,7 @@ class S3Admin(
 
     Each operation `x` has an asyncio twin `ax`. They use the connections of the saver, and each docstring
     names the IAM actions that are needed. If the store doesn't support an operation, it raises
-    `NotSupportedError` and changes nothing. Operations that delete are dry runs by default.
+    `NotSupportedError` and changes nothing. Most operations that delete are dry runs by default.
 
     Args:
         saver: The saver, or the configuration of one, which is then created here and closed with the admin.

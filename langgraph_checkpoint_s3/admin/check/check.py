@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -58,7 +59,7 @@ FINDINGS: Final[Mapping[str, Callable[[Observations], Finding]]] = {
     "TLS only": settings_findings.tls_only,
     "lifecycle": settings_findings.lifecycle,
 }
-"""Functions that make the findings, by the finding's name, in the order of the report."""
+"""Functions that return the findings, by the finding's name, in the order of the report."""
 
 
 def check(config: S3Config, nonce: str, clock: Callable[[], datetime]) -> Plan[CheckReport]:
@@ -84,10 +85,11 @@ def check(config: S3Config, nonce: str, clock: Callable[[], datetime]) -> Plan[C
         raise
     if obstacle is None:
         yield from _clean_up(seen)
-        found = [examine(seen) for examine in FINDINGS.values()]
+        found = {name: examine(seen) for name, examine in FINDINGS.items()}
     else:
-        found = [findings.behind_obstacle(name, obstacle, seen) for name in FINDINGS]
-    return CheckReport(f"s3://{config.bucket}/{config.prefix}", tuple(found))
+        found = {name: findings.behind_obstacle(name, obstacle, seen) for name in FINDINGS}
+    named = tuple(replace(finding, name=name) for name, finding in found.items())
+    return CheckReport(f"s3://{config.bucket}/{config.prefix}", named)
 
 
 def _first(seen: Observations) -> dict[str, Request[Any]]:

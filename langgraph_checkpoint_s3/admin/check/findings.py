@@ -9,7 +9,17 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from langgraph_checkpoint_s3.admin.check.observations import FIRST, LENGTH, Observations, code_of, headers_of
-from langgraph_checkpoint_s3.admin.check.report import Finding, lacking, unseen, untried
+from langgraph_checkpoint_s3.admin.check.report import (
+    Finding,
+    lacking,
+    missing,
+    not_supported,
+    ok,
+    unknown,
+    unseen,
+    untried,
+    warning,
+)
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
     BucketNotFoundError,
@@ -72,28 +82,26 @@ def behind_obstacle(name: str, obstacle: Finding, seen: Observations) -> Finding
     if examine and (found := examine(seen)).status != "unknown":
         return found
     if name in _BEFORE[obstacle.name]:
-        return Finding(name, "ok", "The store answers" if name == "connection" else "The store knows them")
-    return untried(name, obstacle.name)
+        return ok("The store answers" if name == "connection" else "The store knows them")
+    return untried(obstacle.name)
 
 
 def connection(seen: Observations) -> Finding:
     """Return that the store answers: otherwise there is an obstacle."""
-    return Finding("connection", "ok", f"The store answers at {seen.address or 'its address'}")
+    return ok(f"The store answers at {seen.address or 'its address'}")
 
 
 def credentials(seen: Observations) -> Finding:
     """Return that the credentials are valid: otherwise there is an obstacle."""
-    return Finding("credentials", "ok", "The store knows them")
+    return ok("The store knows them")
 
 
 def bucket(seen: Observations) -> Finding:
     """Check that the bucket exists."""
     if not all(isinstance(error, AccessDeniedError) for error in seen.bucket_errors):
-        return Finding("bucket", "ok", "It is there")
+        return ok("It is there")
     owner = seen.config.expected_bucket_owner
-    return Finding(
-        "bucket",
-        "unknown",
+    return unknown(
         f"All is denied, as for a bucket that isn't {f'account {owner}’s' if owner else 'this account’s'}",
         "Check the bucket's name and expected_bucket_owner, and whose these credentials are",
     )
@@ -107,14 +115,12 @@ def region(seen: Observations) -> Finding:
     else:  # S3 sends the region even with a 403
         actual = headers_of(head).get("x-amz-bucket-region")
     if actual is None and isinstance(head, Failure):
-        return unseen("region", head.error, f"{seen.config.bucket}, without a condition on the prefix,")
+        return unseen(head.error, f"{seen.config.bucket}, without a condition on the prefix,")
     if actual is None:
-        return Finding("region", "ok", f"The store names none, and takes {client or 'any'}")
+        return ok(f"The store names none, and takes {client or 'any'}")
     if client in (None, actual):
-        return Finding("region", "ok", f"The bucket is in {actual}")
-    return Finding(
-        "region",
-        "warning",
+        return ok(f"The bucket is in {actual}")
+    return warning(
         f"The bucket is in {actual}, and the client asks in {client}: AWS redirects each client's first "
         "request, and other stores may refuse it",
         f"Set region={actual!r}",
@@ -125,15 +131,13 @@ def clock(seen: Observations) -> Finding:
     """Compare this machine's clock with the store's."""
     date = _date(seen)
     if date is None:
-        return Finding("clock", "unknown", "The store doesn't say what time it has")
+        return unknown("The store doesn't say what time it has")
     ahead, behind = seen.begun - date - _DATE_PRECISION, date - seen.ended
     skew = max(ahead, behind)
     if skew < _MAX_SKEW:
         apart = f" within {skew.total_seconds():.0f} s" if skew > timedelta(0) else ""
-        return Finding("clock", "ok", f"This machine's and the store's agree{apart}")
-    return Finding(
-        "clock",
-        "warning",
+        return ok(f"This machine's and the store's agree{apart}")
+    return warning(
         f"This machine's is {skew.total_seconds():.0f} s {'ahead of' if ahead > behind else 'behind'} the "
         "store's; S3 refuses all requests from 15 minutes on",
         _CLOCK,
@@ -160,39 +164,37 @@ def writes(seen: Observations) -> Finding:
         more = _TAGGING if config.object_tags else ""
         if config.server_side_encryption.startswith("aws:kms"):
             more += " (and kms:GenerateDataKey and kms:Decrypt on the key)"
-        return lacking("writes", error, seen.resource, more=more)
+        return lacking(error, seen.resource, more=more)
     options = [f"{len(config.object_tags)} tags"] if config.object_tags else []
     if config.server_side_encryption not in ("auto", "off"):
         options.append(f"encryption {config.server_side_encryption}")
     if config.storage_class:
         options.append(f"storage class {config.storage_class}")
-    return Finding("writes", "ok", f"An object was written{' with ' if options else ''}{', '.join(options)}")
+    return ok(f"An object was written{' with ' if options else ''}{', '.join(options)}")
 
 
 def reads(seen: Observations) -> Finding:
     """Check that an object reads as it was written."""
-    return _compare("reads", seen, "read", "An object", PROBE)
+    return _compare(seen, "read", "An object", PROBE)
 
 
 def range_reads(seen: Observations) -> Finding:
     """Check that a range of an object reads as it was written."""
-    return _compare("range reads", seen, "range", "A piece of an object", PROBE[FIRST : FIRST + LENGTH])
+    return _compare(seen, "range", "A piece of an object", PROBE[FIRST : FIRST + LENGTH])
 
 
 def absence(seen: Observations) -> Finding:
     """Check that the store answers 404 for an absent object, not 403."""
     if "absent" not in seen.answers:
-        return untried("absence", "writes")
+        return untried("writes")
     error = seen.error("absent")
     if error is None:
-        return Finding("absence", "ok", "What isn't there is said not to be there")
+        return ok("What isn't there is said not to be there")
     if not isinstance(error, AccessDeniedError):
-        return lacking("absence", error, seen.resource)
+        return lacking(error, seen.resource)
     if isinstance(seen.error("read"), AccessDeniedError):
-        return untried("absence", "reads")
-    return Finding(
-        "absence",
-        "missing",
+        return untried("reads")
+    return missing(
         "An object that isn't there is refused as one that may not be read: large states, and checkpoints "
         "whose lenders were deleted, then can't be put",
         f"Allow s3:ListBucket on {seen.config.bucket}; where it is (Ceph), without a condition for the "
@@ -200,18 +202,16 @@ def absence(seen: Observations) -> Finding:
     )
 
 
-def _compare(finding: str, seen: Observations, name: str, what: str, expected: bytes) -> Finding:
+def _compare(seen: Observations, name: str, what: str, expected: bytes) -> Finding:
     if error := seen.error(name):
-        return lacking(finding, error, seen.resource)
+        return lacking(error, seen.resource)
     answer = seen.answers.get(name)
     if answer is None:
-        return untried(finding, "writes")
+        return untried("writes")
     if isinstance(answer, Body) and answer.data == expected:
-        return Finding(finding, "ok", f"{what} reads as it was written")
+        return ok(f"{what} reads as it was written")
     got = f"{len(answer.data)} other bytes" if isinstance(answer, Body) else "that it isn't there"
-    return Finding(
-        finding,
-        "missing",
+    return missing(
         f"{what} was written just before, and the store answers with {got}",
         "Keep no checkpoints there before the store, or the proxy before it, answers right",
     )
@@ -221,10 +221,10 @@ def lists(seen: Observations) -> Finding:
     """Check that lists are consistent, in S3's order, and honour `StartAfter` and delimiters."""
     error = seen.error("list") or seen.error("after")
     if isinstance(error, NotSupportedError):
-        return Finding("lists", "missing", error.reason, _OTHER_STORE)
+        return missing(error.reason, _OTHER_STORE)
     folders = seen.error("folders")
     if error := error or (None if isinstance(folders, NotSupportedError) else folders):
-        return lacking("lists", error, seen.config.bucket)
+        return lacking(error, seen.config.bucket)
     existing, wrong = seen.existing, seen.list_problem()
     after = [entry.key for entry in seen.answers["after"].entries if entry.key in existing]
     if wrong == "missing":
@@ -234,19 +234,15 @@ def lists(seen: Observations) -> Finding:
     elif after != [key for key in existing if key > seen.copied]:
         problem = "The store doesn't begin a list where it is told to (StartAfter)"
     elif not existing:
-        return Finding("lists", "ok", "Lists are allowed; nothing could be written to be found there")
+        return ok("Lists are allowed; nothing could be written to be found there")
     elif not _lists_folders(seen):
-        return Finding(
-            "lists",
-            "warning",
+        return warning(
             "The store doesn't list folders (Delimiter): threads() and the command line find no threads",
             "Name threads yourself: what is done with one of them works without",
         )
     else:
-        return Finding("lists", "ok", "What was written is listed at once, in order, page by page")
-    return Finding(
-        "lists", "missing", f"{problem}: by that a saver finds the latest checkpoint", _OTHER_STORE
-    )
+        return ok("What was written is listed at once, in order, page by page")
+    return missing(f"{problem}: by that a saver finds the latest checkpoint", _OTHER_STORE)
 
 
 def _lists_folders(seen: Observations) -> bool:
@@ -260,7 +256,6 @@ def copies(seen: Observations) -> Finding:
     """Check that the store copies objects."""
     if error := seen.error("copy"):
         return lacking(
-            "copies",
             error,
             seen.resource,
             otherwise="Do without copy_thread(), which needs it",
@@ -268,24 +263,24 @@ def copies(seen: Observations) -> Finding:
         )
     answer = seen.answers.get("copy")
     if answer is None:
-        return untried("copies", "writes")
+        return untried("writes")
     if isinstance(answer, Stored):
-        return Finding("copies", "ok", "The store copies an object by itself")
-    return Finding("copies", "missing", "The store doesn't find what was written just before", "See reads")
+        return ok("The store copies an object by itself")
+    return missing("The store doesn't find what was written just before", "See reads")
 
 
 def deletes(seen: Observations) -> Finding:
     """Check that objects can be deleted, and that all of the probe is gone."""
     answer = seen.answers["delete"]
     if isinstance(answer, Failure):
-        found = lacking("deletes", answer.error, seen.resource)
+        found = lacking(answer.error, seen.resource)
     elif answer.failed:
         _, code, message = answer.failed[0]
         allow = f"Allow s3:DeleteObject on {seen.resource}"
         remedy = allow if code == "AccessDenied" else "Check again; if it stays so, ask who runs the store"
-        found = Finding("deletes", "missing", f"The store doesn't delete ({code} {message})", remedy)
+        found = missing(f"The store doesn't delete ({code} {message})", remedy)
     else:
-        return Finding("deletes", "ok", f"Objects can be deleted{_versions_left(seen)}")
+        return ok(f"Objects can be deleted{_versions_left(seen)}")
     left = seen.stored("write") or seen.stored("copy") or seen.stored("complete")
     return replace(found, detail=f"{found.detail}; the probe stays in {seen.folder}") if left else found
 
@@ -305,28 +300,26 @@ def multipart(seen: Observations) -> Finding:
         if error := seen.error(name):
             size = seen.config.multipart_threshold
             otherwise = f"Set multipart_threshold (now {size:,} bytes) above the largest state, up to 5 GiB"
-            return lacking("multipart", error, seen.resource, otherwise=otherwise)
+            return lacking(error, seen.resource, otherwise=otherwise)
     if error := seen.error("abort"):
-        found = lacking("multipart", error, seen.resource)
+        found = lacking(error, seen.resource)
         return replace(found, detail=f"{found.detail}. An upload of {seen.copied} may stay")
-    return Finding("multipart", "ok", "An object can be uploaded in parts, and an upload aborted")
+    return ok("An object can be uploaded in parts, and an upload aborted")
 
 
 def conditional_writes(seen: Observations) -> Finding:
     """Check that `If-None-Match: *` is honoured for a PUT."""
     if error := seen.error("again"):
-        return lacking("conditional writes", error, seen.resource)
+        return lacking(error, seen.resource)
     answer = seen.answers.get("again")
     if answer is None:
-        return untried("conditional writes", "writes")
+        return untried("writes")
     if isinstance(answer, PreconditionFailed):
-        return Finding("conditional writes", "ok", "The store honours If-None-Match: the first write stays")
+        return ok("The store honours If-None-Match: the first write stays")
     versioning = seen.answers[VERSIONING.name]
     versioned = isinstance(versioning, dict) and versioning.get("Status") == "Enabled"
     only = ". Some stores, such as Ceph, have it only without versioning" if versioned else ""
-    return Finding(
-        "conditional writes",
-        "not supported",
+    return not_supported(
         "The store doesn't honour If-None-Match: where two processes write the same task's results at once, "
         f"the last one wins, not the first{only}",
         _FEWER_PROCESSES,
@@ -337,15 +330,13 @@ def conditional_uploads(seen: Observations) -> Finding:
     """Check that `If-None-Match: *` is honoured when a multipart upload is completed."""
     answer = seen.answers.get("complete")
     if answer is None or isinstance(answer, Failure):
-        return untried("conditional uploads", "multipart")
+        return untried("multipart")
     if isinstance(answer, PreconditionFailed):
-        return Finding("conditional uploads", "ok", "The store honours If-None-Match for uploads too")
+        return ok("The store honours If-None-Match for uploads too")
     if not seen.stored("copy"):  # there was no object to protect
-        return untried("conditional uploads", "copies")
+        return untried("copies")
     size = seen.config.multipart_threshold
-    return Finding(
-        "conditional uploads",
-        "not supported",
+    return not_supported(
         "The store doesn't honour If-None-Match for uploads: where two processes write the same task's "
         f"results at the same moment, {size:,} bytes or more of them, the last one wins",
         _FEWER_PROCESSES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import textwrap
 from collections import Counter
 from collections.abc import Iterator
@@ -113,39 +114,40 @@ def _wrapped(text: str, start: str, margin: str) -> list[str]:
     ) or [start.rstrip()]
 
 
-def lacking(
-    name: str, error: S3CheckpointError, where: str, *, otherwise: str = "", more: str = ""
-) -> Finding:
+# Findings, except for their names, which the check adds.
+ok: Final = functools.partial(Finding, "", "ok")
+missing: Final = functools.partial(Finding, "", "missing")
+not_supported: Final = functools.partial(Finding, "", "not supported")
+warning: Final = functools.partial(Finding, "", "warning")
+unknown: Final = functools.partial(Finding, "", "unknown")
+
+
+def lacking(error: S3CheckpointError, where: str, *, otherwise: str = "", more: str = "") -> Finding:
     """Return the finding for an operation of a saver that failed.
 
     `where` is the resource that permission is needed for, and `more` are further actions to allow.
     `otherwise` is the remedy if the store doesn't offer the operation; it is empty if a saver needs it.
     """
     if isinstance(error, AccessDeniedError) and error.action:
-        return Finding(name, "missing", error.reason, f"Allow {error.action}{more} on {where}")
+        return missing(error.reason, f"Allow {error.action}{more} on {where}")
     if isinstance(error, NotSupportedError) or getattr(error, "status", None) in (405, 501):
-        return Finding(
-            name,
-            "not supported" if otherwise else "missing",
-            error.reason,
-            otherwise or "Use a store that offers it: a saver can't do without",
-        )
+        if otherwise:
+            return not_supported(error.reason, otherwise)
+        return missing(error.reason, "Use a store that offers it: a saver can't do without")
     if isinstance(error, InvalidConfigError):
-        return Finding(name, "missing", error.reason, "Correct that setting of the saver")
-    return Finding(name, "missing", error.reason, "Check again; if it stays so, ask who runs the store")
+        return missing(error.reason, "Correct that setting of the saver")
+    return missing(error.reason, "Check again; if it stays so, ask who runs the store")
 
 
-def unseen(name: str, error: S3CheckpointError, where: str) -> Finding:
+def unseen(error: S3CheckpointError, where: str) -> Finding:
     """Return the finding for a setting that couldn't be read, which isn't `missing`."""
     if isinstance(error, AccessDeniedError) and error.action:
-        return Finding(
-            name, "unknown", "These credentials may not see it", f"Allow {error.action} on {where} to see it"
-        )
+        return unknown("These credentials may not see it", f"Allow {error.action} on {where} to see it")
     if isinstance(error, NotSupportedError):
-        return Finding(name, "not supported", error.reason)
-    return Finding(name, "unknown", error.reason, "Check again")
+        return not_supported(error.reason)
+    return unknown(error.reason, "Check again")
 
 
-def untried(name: str, because: str) -> Finding:
+def untried(because: str) -> Finding:
     """Return the finding for an operation that wasn't tried because another one failed."""
-    return Finding(name, "unknown", f"{_NOT_TRIED}{because}")
+    return unknown(f"{_NOT_TRIED}{because}")

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.admin.bucket.arns import Arns, partition_of
 from langgraph_checkpoint_s3.admin.bucket.desired_state import PUBLIC_ACCESS_FLAGS, default_encryption
 from langgraph_checkpoint_s3.admin.bucket.tls_policy import merge, tls_statement
 from langgraph_checkpoint_s3.admin.check.observations import Observations
-from langgraph_checkpoint_s3.admin.check.report import Finding, unseen
+from langgraph_checkpoint_s3.admin.check.report import (
+    Finding,
+    missing,
+    not_supported,
+    ok,
+    unknown,
+    unseen,
+    warning,
+)
 from langgraph_checkpoint_s3.admin.lifecycle.policy import OFFLINE, horizon_days
 from langgraph_checkpoint_s3.admin.lifecycle.rules import Reach, Rule, added_days
 from langgraph_checkpoint_s3.config import S3Config
@@ -33,30 +42,28 @@ _TLS: Final = "admin.configure_bucket(tls_only=True) sets one"
 
 def versioning(seen: Observations) -> Finding:
     """Check that versioning is as configured, and that old versions expire."""
-    name, document, config = "versioning", seen.answers[VERSIONING.name], seen.config
-    found = _unread(seen, name, VERSIONING)
+    document, config = seen.answers[VERSIONING.name], seen.config
+    found = _unread(seen, VERSIONING)
     error = seen.error("versioned")
     if not document and isinstance(error, NotSupportedError):  # some stores answer "off" without having it
-        found = Finding(name, "not supported", error.reason)
+        found = not_supported(error.reason)
     if found and found.status == "not supported" and config.versioning:
-        return Finding(name, "missing", found.detail, "Use a store that has it, or make the saver without")
+        return missing(found.detail, "Use a store that has it, or make the saver without")
     if found:
         return found
     status = (document or {}).get("Status", "")
     if status != "Enabled":
         state = status.lower() or "off"
         if config.versioning:
-            return Finding(name, "missing", f"It is {state}, and the saver's is True", "Call saver.setup()")
+            return missing(f"It is {state}, and the saver's is True", "Call saver.setup()")
         detail = f"It is {state}: what is deleted or replaced is gone"
-        return Finding(name, "ok", detail, "admin.enable_versioning() keeps it")
+        return ok(detail, "admin.enable_versioning() keeps it")
     rules = seen.answers[LIFECYCLE.name]
     if seen.error(LIFECYCLE.name):
-        return Finding(name, "ok", "It is on; see lifecycle for what becomes of old versions")
+        return ok("It is on; see lifecycle for what becomes of old versions")
     if any(_expires_versions(rule, seen) for rule in _rules(rules)):
-        return Finding(name, "ok", "It is on, and old versions expire")
-    return Finding(
-        name,
-        "warning",
+        return ok("It is on, and old versions expire")
+    return warning(
         "It is on, and nothing removes old versions: what was deleted or replaced is billed for ever",
         "admin.set_lifecycle_policy(LifecyclePolicy(noncurrent_version_days=30))",
     )
@@ -66,9 +73,8 @@ def encryption(seen: Observations) -> Finding:
     """Check the default encryption, and that the saver's own isn't weaker."""
     mode = seen.config.server_side_encryption
     own = "" if mode in ("auto", "off") else f"; the saver asks for {mode} with each object"
-    found = _unread(seen, "encryption", ENCRYPTION)
-    if found:
-        return Finding(found.name, found.status, found.detail + own, found.remedy)
+    if found := _unread(seen, ENCRYPTION):
+        return replace(found, detail=found.detail + own)
     rule, default = default_encryption(seen.answers[ENCRYPTION.name])
     algorithm = default.get("SSEAlgorithm")
     if algorithm:
@@ -78,14 +84,12 @@ def encryption(seen: Observations) -> Finding:
         detail = f"The bucket's default is {algorithm}{key}{own}"
         if own and algorithm.startswith("aws:kms") and not _keeps_the_key(seen.config, algorithm, default):
             remedy = "Leave server_side_encryption out, or name the bucket's key in kms_key_id"
-            return Finding(
-                "encryption", "warning", f"{detail}, which overrides the default and its key", remedy
-            )
-        return Finding("encryption", "ok", detail)
+            return warning(f"{detail}, which overrides the default and its key", remedy)
+        return ok(detail)
     if own:
-        return Finding("encryption", "ok", f"The bucket has no default{own}")
+        return ok(f"The bucket has no default{own}")
     remedy = "admin.configure_bucket() sets one"
-    return Finding("encryption", "warning", "The bucket has no default encryption", remedy)
+    return warning("The bucket has no default encryption", remedy)
 
 
 def _keeps_the_key(config: S3Config, algorithm: str, default: Mapping[str, str]) -> bool:
@@ -98,26 +102,24 @@ def _keeps_the_key(config: S3Config, algorithm: str, default: Mapping[str, str])
 
 def public_access(seen: Observations) -> Finding:
     """Check that public access is blocked."""
-    found = _unread(seen, "public access", PUBLIC_ACCESS)
-    if found:
+    if found := _unread(seen, PUBLIC_ACCESS):
         return found
     document = seen.answers[PUBLIC_ACCESS.name] or {}
     off = [flag for flag in PUBLIC_ACCESS_FLAGS if not document.get(flag)]
     if not off:
-        return Finding("public access", "ok", "It is blocked")
+        return ok("It is blocked")
     which = "all of it" if len(off) == len(PUBLIC_ACCESS_FLAGS) else ", ".join(off)
     remedy = (
         "admin.configure_bucket(block_public_access=True) blocks it. On other stores than AWS, try that on "
         "another bucket first: Ceph 16 then refuses all writes"
     )
-    return Finding("public access", "warning", f"The bucket doesn't block it ({which} is off)", remedy)
+    return warning(f"The bucket doesn't block it ({which} is off)", remedy)
 
 
 def tls_only(seen: Observations) -> Finding:
     """Check that the bucket's policy denies plain HTTP."""
-    name, policy = "TLS only", seen.answers[POLICY.name]
-    found = _unread(seen, name, POLICY)
-    if found:
+    policy = seen.answers[POLICY.name]
+    if found := _unread(seen, POLICY):
         return found
     head = seen.answers["head"]
     region = seen.config.region or (head.region if isinstance(head, BucketHead) else None)
@@ -125,33 +127,32 @@ def tls_only(seen: Observations) -> Finding:
         arns = Arns.of(seen.config.bucket, partition_of(region))
         denies_http = merge(policy, tls_statement(arns)) == policy
     except NotSupportedError as error:
-        return Finding(name, "not supported", error.reason)
+        return not_supported(error.reason)
     except InvalidConfigError as error:
-        return Finding(name, "unknown", error.reason)
+        return unknown(error.reason)
     if denies_http:
-        return Finding(name, "ok", "The bucket's policy refuses plain HTTP")
+        return ok("The bucket's policy refuses plain HTTP")
     if seen.address.startswith("http:"):
         detail, remedy = "This saver itself uses plain HTTP", f"Use an https:// address; then {_TLS}"
-        return Finding(name, "warning", detail, remedy)
-    return Finding(name, "warning", "No statement of the bucket's policy refuses plain HTTP", _TLS)
+        return warning(detail, remedy)
+    return warning("No statement of the bucket's policy refuses plain HTTP", _TLS)
 
 
 def lifecycle(seen: Observations) -> Finding:
     """Check that lifecycle rules abort unfinished uploads, and delete no checkpoints."""
-    found = _unread(seen, "lifecycle", LIFECYCLE)
-    if found:
+    if found := _unread(seen, LIFECYCLE):
         return found
     rules = _rules(seen.answers[LIFECYCLE.name])
     problems = lifecycle_findings(rules, seen.config.prefix, seen.config.borrow_horizon)
     if problems:
-        return Finding("lifecycle", "warning", " ".join(problems))
-    return Finding("lifecycle", "ok", "Abandoned uploads are aborted, and no checkpoints are deleted by age")
+        return warning(" ".join(problems))
+    return ok("Abandoned uploads are aborted, and no checkpoints are deleted by age")
 
 
-def _unread(seen: Observations, name: str, setting: Setting) -> Finding | None:
+def _unread(seen: Observations, setting: Setting) -> Finding | None:
     """Return the finding for a setting that couldn't be read."""
     error = seen.error(setting.name)
-    return unseen(name, error, seen.config.bucket) if error else None
+    return unseen(error, seen.config.bucket) if error else None
 
 
 def _rules(document: Any) -> list[Rule]:
