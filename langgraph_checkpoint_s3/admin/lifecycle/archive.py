@@ -36,7 +36,7 @@ class RestoreStatus:
         readable: Objects that aren't archived offline.
         restored: Archived objects with a temporary copy that can be read.
         restoring: Archived objects that are being restored.
-        archived: Archived objects that can't be read.
+        archived: Archived objects that are neither, and can't be read.
         until: When the first of the temporary copies expires (UTC), if the store says so.
     """
 
