@@ -54,7 +54,7 @@ def converse(uri: str) -> str:
 
 
 def lacking(uri: str) -> list[str]:
-    """What the doctor finds wanting, one line each."""
+    """Findings of `check()` that aren't `ok`, one line each."""
     with S3Saver.from_conn_string(uri) as saver:
         report = S3Admin(saver).check()
     return [f"{each.status}: {each.name}" for each in report if each.status != "ok"]

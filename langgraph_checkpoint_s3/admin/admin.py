@@ -1,10 +1,10 @@
-"""`S3Admin`: everything that is done to a bucket beside running agents on it, room by room."""
+"""`S3Admin`, composed of one class for each subject."""
 
 from __future__ import annotations
 
 from langgraph_checkpoint_s3.admin.bucket.api import BucketSetup
 from langgraph_checkpoint_s3.admin.bulk.api import Batches
-from langgraph_checkpoint_s3.admin.check.api import Doctor
+from langgraph_checkpoint_s3.admin.check.api import Check
 from langgraph_checkpoint_s3.admin.lifecycle.api import Lifecycle
 from langgraph_checkpoint_s3.admin.migration.api import Migration
 from langgraph_checkpoint_s3.admin.retention.api import Retention
@@ -20,7 +20,7 @@ class S3Admin(
     Lifecycle,
     Signing,
     BucketSetup,
-    Doctor,
+    Check,
     Batches,
     Usage,
     Histories,
@@ -36,10 +36,10 @@ class S3Admin(
         admin = S3Admin(S3Saver("my-bucket", prefix="agents/"))
         print(admin.check())
 
-    Each operation `x` has a twin `ax` for asyncio, on the same plans and connections as the saver's
-    own methods; each says which IAM actions it needs. What a store can't do is a
-    `NotSupportedError`, and nothing was changed then. What deletes shows by default what it would delete.
+    Each operation `x` has an asyncio twin `ax`. They use the connections of the saver, and each docstring
+    names the IAM actions that are needed. If the store doesn't support an operation, it raises
+    `NotSupportedError` and changes nothing. Most operations that delete are dry runs by default.
 
     Args:
-        saver: The saver, or the settings of one, which is then made here and closed with the admin.
+        saver: The saver, or the configuration of one, which is then created here and closed with the admin.
     """

@@ -60,8 +60,8 @@ class BaseAdmin(Closing):
     def _run(self, plan: Plan[T], operation: str = "") -> T:
         return self._store.run(plan, operation or operation_of(plan))
 
-    async def _arun(self, plan: Plan[T]) -> T:
-        return await self._store.arun(plan, operation_of(plan))
+    async def _arun(self, plan: Plan[T], operation: str = "") -> T:
+        return await self._store.arun(plan, operation or operation_of(plan))
 
     def _now(self) -> datetime:
         """The time by the store's clock, which `LastModified` is compared with."""

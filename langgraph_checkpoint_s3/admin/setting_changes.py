@@ -1,4 +1,4 @@
-"""Changes a bucket's settings: reads each first, writes it only if it differs, and says what changed."""
+"""Changes of bucket settings: read first, written only where they differ."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
-from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, GetSetting, PutSetting, Setting
+from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, PutSetting, Setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,7 @@ class Change:
     """A setting of the bucket that was changed.
 
     Attributes:
-        setting: What it is called, such as `bucket policy`.
+        setting: Its name, such as `bucket policy`.
         before: S3's document of it before; `None` if there was none.
         after: S3's document of it now; `None` if it was removed.
     """
@@ -33,14 +34,10 @@ def replace_setting(
     before: Any = None,
     more: Mapping[str, Any] | None = None,
 ) -> Plan[list[Change]]:
-    """Write a setting that was read before, unless it is so already; with `None`, remove it.
+    """Write a setting unless it equals `before`, the answer to `GetSetting`; with `None`, remove it.
 
-    Args:
-        setting: The setting.
-        document: Its document, as S3 has it.
-        name: Which one, of those that a bucket may have several of.
-        before: What `GetSetting` answered.
-        more: Further arguments of the operation.
+    `name` is the configuration's ID, for settings of which a bucket may have several. `more` are further
+    arguments of the PUT.
     """
     if document == before:
         return []
@@ -51,7 +48,25 @@ def replace_setting(
     return [Change(setting.name if name is None else f"{setting.name} {name}", before, document)]
 
 
-def set_setting(setting: Setting, document: Any, name: str | None = None) -> Plan[list[Change]]:
-    """Make a setting just so; nothing is sent but a read where it is so already."""
-    before = yield from ask(GetSetting(setting, name))
-    return (yield from replace_setting(setting, document, name, before=before))
+def normalized(document: Any) -> Any:
+    """Return a document for comparison: without empty members, and with its lists sorted.
+
+    Stores differ in the order of lists, and some write out what is off.
+    """
+    if isinstance(document, Mapping):
+        members = ((name, normalized(value)) for name, value in sorted(document.items()))
+        return {name: value for name, value in members if value is not False and value not in (None, {}, [])}
+    if isinstance(document, list):
+        return sorted(map(normalized, document), key=str)
+    return document
+
+
+def check_number(name: str, value: object, least: int, most: int | None = None, unit: str = "") -> None:
+    """Raise `InvalidConfigError` unless an argument is a whole number in a range, or `None`."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidConfigError(f"{name}={value!r} must be a whole number{unit and f' of {unit}'}.")
+    if value < least or (most is not None and value > most):
+        limits = f"at least {least}" if most is None else f"from {least:,} to {most:,}"
+        raise InvalidConfigError(f"{name}={value} must be {limits}{unit and f' {unit}'}.")

@@ -147,7 +147,7 @@ class TestOperations:
         with pytest.raises(StorageUnavailableError, match="isn't S3's answer"):
             ADMIN[method](calls)
 
-    def test_the_doctor_tells_of_it(self, make_admin: MakeCalls, front: Front) -> None:
+    def test_the_check_reports_it(self, make_admin: MakeCalls, front: Front) -> None:
         front.fail("*", Reply(b""), times=None)
         report = make_admin(max_attempts=2).check()
         assert not report.ok

@@ -22,7 +22,7 @@ WANTING = {
     "localstack": {"lifecycle", "TLS only"},
     "seaweedfs": _BARE,
 }
-"""What the doctor finds that isn't well, in an empty bucket of each: `docs/stores.md` has it."""
+"""Findings of `check()` that aren't `ok`, in an empty bucket of each store; `docs/stores.md` lists them."""
 
 
 def uri_of(store: str, server: Server, bucket: str) -> str:

@@ -1,4 +1,4 @@
-"""A fake S3 that lacks nothing until it is told to: for the doctor, and how it is asked."""
+"""A fake S3 whose answers can be changed, and helpers that check it."""
 
 from __future__ import annotations
 

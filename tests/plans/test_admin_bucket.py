@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.admin import LifecyclePolicy, S3Admin
 from langgraph_checkpoint_s3.admin.bucket.desired_state import IntelligentTieringArchive
 from langgraph_checkpoint_s3.s3 import bucket_settings
 from tests.plans.bucket_setup import ALL, ARCHIVE, FOREIGN, ID, NOTHING, names, policy, written
@@ -47,7 +48,7 @@ class TestConfigure:
         assert written(fake, bucket_settings.LIFECYCLE) == {
             "Rules": [
                 {
-                    "ID": "langgraph-checkpoint-s3:checkpoints/:abort-uploads",
+                    "ID": "langgraph-checkpoint-s3:checkpoints/:cleanup",
                     "Status": "Enabled",
                     "Filter": {"Prefix": "checkpoints/"},
                     "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
@@ -285,3 +286,99 @@ class TestTheOthers:
         assert change.after["Rules"][0] == theirs
         assert change.after["Rules"][1]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 3}
         assert len(change.after["Rules"]) == 2
+
+
+class TestAbortOfUploads:
+    """One rule, which `configure_bucket` and a lifecycle policy without a tag share."""
+
+    DELETION = LifecyclePolicy(days_until_deletion=30, noncurrent_version_days=7)
+
+    def rules(self, fake: FakeS3) -> list[dict[str, Any]]:
+        rules: list[dict[str, Any]] = (written(fake, bucket_settings.LIFECYCLE) or {"Rules": []})["Rules"]
+        return rules
+
+    def days(self, fake: FakeS3) -> list[int]:
+        return [
+            rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"]
+            for rule in self.rules(fake)
+            if "AbortIncompleteMultipartUpload" in rule
+        ]
+
+    def configure(self, admin: S3Admin, days: Any) -> list[Any]:
+        return admin.configure_bucket(**{**NOTHING, "abort_incomplete_uploads_days": days})
+
+    def test_the_last_call_wins(self, admin: S3Admin, fake: FakeS3) -> None:
+        assert self.configure(admin, 3)
+        assert admin.get_lifecycle_policy() == LifecyclePolicy(abort_incomplete_uploads_days=3)
+        admin.set_lifecycle_policy(self.DELETION)
+        assert self.days(fake) == [7]
+        assert self.configure(admin, 7) == []
+        assert self.configure(admin, 3)
+        assert self.days(fake) == [3]
+        assert admin.get_lifecycle_policy() == replace(self.DELETION, abort_incomplete_uploads_days=3)
+
+    def test_a_policy_without_days_removes_it(self, admin: S3Admin, fake: FakeS3) -> None:
+        self.configure(admin, 3)
+        admin.set_lifecycle_policy(replace(self.DELETION, abort_incomplete_uploads_days=None))
+        assert self.days(fake) == []
+
+    def test_removing_the_policy_removes_it(self, admin: S3Admin, fake: FakeS3) -> None:
+        self.configure(admin, 3)
+        admin.set_lifecycle_policy(self.DELETION)
+        admin.remove_lifecycle_policy()
+        assert self.rules(fake) == []
+        self.configure(admin, 3)
+        admin.remove_lifecycle_policy()
+        assert self.rules(fake) == []
+        assert self.configure(admin, False) == []
+
+    def test_false_removes_it_and_keeps_the_rest_of_the_policy(self, admin: S3Admin, fake: FakeS3) -> None:
+        admin.set_lifecycle_policy(self.DELETION)
+        [change] = self.configure(admin, False)
+        assert change.before != change.after
+        assert self.days(fake) == []
+        assert admin.get_lifecycle_policy() == replace(self.DELETION, abort_incomplete_uploads_days=None)
+        assert self.configure(admin, False) == []
+        admin.set_lifecycle_policy(LifecyclePolicy())
+        assert self.configure(admin, False)
+        assert self.rules(fake) == []
+
+    def test_none_leaves_it(self, admin: S3Admin, fake: FakeS3) -> None:
+        admin.set_lifecycle_policy(LifecyclePolicy())
+        assert self.configure(admin, None) == []
+        assert self.days(fake) == [7]
+
+    def test_a_policy_with_a_tag_has_its_own(self, admin: S3Admin, fake: FakeS3) -> None:
+        tagged = LifecyclePolicy(days_until_deletion=30, object_tag=("team", "a"))
+        admin.set_lifecycle_policy(tagged)
+        self.configure(admin, 3)
+        assert sorted(self.days(fake)) == [3, 7]
+        self.configure(admin, False)
+        assert admin.get_lifecycle_policy(("team", "a")) == tagged
+        assert admin.get_lifecycle_policy() is None
+
+    @pytest.mark.parametrize("days", [3, False])
+    def test_an_older_rule_of_its_own_is_replaced(self, admin: S3Admin, fake: FakeS3, days: Any) -> None:
+        older = {
+            "ID": "langgraph-checkpoint-s3:checkpoints/:abort-uploads",
+            "Status": "Enabled",
+            "Filter": {"Prefix": "checkpoints/"},
+            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 5},
+        }
+        fake.settings[bucket_settings.LIFECYCLE.name, None] = {"Rules": [older]}
+        assert admin.get_lifecycle_policy() == LifecyclePolicy(abort_incomplete_uploads_days=5)
+        self.configure(admin, days)
+        assert self.days(fake) == ([days] if days else [])
+        fake.settings[bucket_settings.LIFECYCLE.name, None] = {"Rules": [older]}
+        admin.set_lifecycle_policy(self.DELETION)
+        assert self.days(fake) == [7]
+        fake.settings[bucket_settings.LIFECYCLE.name, None] = {"Rules": [older]}
+        admin.remove_lifecycle_policy()
+        assert self.rules(fake) == []
+
+    def test_what_was_switched_off_stays_off(self, admin: S3Admin, fake: FakeS3) -> None:
+        admin.set_lifecycle_policy(LifecyclePolicy(noncurrent_version_days=7))
+        for rule in self.rules(fake):
+            rule["Status"] = "Disabled"
+        self.configure(admin, 3)
+        assert admin.get_lifecycle_policy() == LifecyclePolicy(abort_incomplete_uploads_days=3)

@@ -160,6 +160,14 @@ class TestWhatCannotBe:
                     method(**asked)
         assert count.requests == []
 
+    def test_a_keyword_that_there_is_not(self, admin: S3Admin) -> None:
+        unknown: Any = {"encrypt": True}
+        for method in (admin.configure_bucket, admin.create_bucket):
+            with pytest.raises(TypeError, match="encrypt"):
+                method(**unknown)
+        with pytest.raises(TypeError, match="encrypt"):
+            admin.enable_replication("other", "arn:aws:iam::123456789012:role/r", **unknown)
+
     def test_acceleration_of_a_bucket_with_dots(self, fake: FakeS3) -> None:
         admin = S3Admin(make_saver(fake, bucket="my.bucket"))
         with pytest.raises(InvalidConfigError, match="without dots"):

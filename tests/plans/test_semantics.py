@@ -165,11 +165,9 @@ def test_in_a_mixed_call_each_keeps_its_own_rule(saver: S3Saver, fake: FakeS3) -
 
 
 def joint(saver: S3Saver, *calls: tuple[Any, str], at: str = "1") -> None:
-    """What several tasks write, as it is where they write at once and more than a few of them."""
+    """Store what several tasks write, as where they write at once and more than a few of them."""
     context = inside.context(saver)
     written = [
-        put_plans.prepare_writes(context, place("t", at), writes, task, f"~{task}") for writes, task in calls
-    ]
         put_plans.prepare_writes(context, place("t", at), writes, task, f"~{task}") for writes, task in calls
     ]
     inside.store(saver).run(put_plans.put_writes(context, written, inside.clock(saver)()))

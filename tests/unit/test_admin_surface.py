@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
+from tests.support.parameters import parameters_of
 
 WITHOUT_A_TWIN = {"iam_policy"}
 """What asks nothing of S3."""
@@ -60,8 +62,11 @@ def test_every_operation_says_which_iam_actions_it_needs(name: str) -> None:
 @pytest.mark.parametrize("name", BLOCKING)
 def test_every_operation_describes_its_parameters(name: str) -> None:
     docstring = inspect.getdoc(OPERATIONS[name]) or ""
-    parameters = [each for each in inspect.signature(OPERATIONS[name]).parameters if each != "self"]
+    parameters = parameters_of(OPERATIONS[name])
     if len(parameters) > 1:
         _, _, described = docstring.partition("Args:")
-        missing = [each for each in parameters if f"{each}:" not in described and f"{each}," not in described]
+        if referred := re.search(r"The keywords are those of `(\w+)`, with the same defaults", docstring):
+            assert parameters == parameters_of(OPERATIONS[referred[1]])
+            _, _, described = (inspect.getdoc(OPERATIONS[referred[1]]) or "").partition("Args:")
+        missing = [each for each in parameters if not re.search(rf"\b{each}(?:[:,]| \()", described)]
         assert not missing, missing

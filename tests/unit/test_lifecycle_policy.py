@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3 import InvalidConfigError
-from langgraph_checkpoint_s3.admin.check.lifecycle_checks import acts_on, lifecycle_findings
+from langgraph_checkpoint_s3.admin.check.settings_findings import acts_on, lifecycle_findings
 from langgraph_checkpoint_s3.admin.lifecycle.policy import (
     LifecyclePolicy,
     horizon_days,

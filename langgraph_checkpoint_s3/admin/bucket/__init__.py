@@ -1,1 +1,1 @@
-"""Set-up of a bucket: its settings, policies, replication, and IAM policies."""
+"""Bucket settings, policies, replication, and IAM policies."""

@@ -1,225 +1,121 @@
-"""An admin's operations that set the bucket up."""
+"""Public methods that set up the bucket: settings, replication, and IAM policies."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.bucket import configure, iam, replication
-from langgraph_checkpoint_s3.admin.bucket.desired_state import (
-    BucketSettings,
-    Encryption,
-    IntelligentTieringArchive,
-)
+from langgraph_checkpoint_s3.admin.bucket.desired_state import BucketOptions, BucketSettings
 from langgraph_checkpoint_s3.admin.bucket.iam import Role
-from langgraph_checkpoint_s3.admin.bucket.replication import Replica
+from langgraph_checkpoint_s3.admin.bucket.replication import Replica, ReplicationOptions
 from langgraph_checkpoint_s3.admin.setting_changes import Change
 from langgraph_checkpoint_s3.validation import is_aws
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 
 class BucketSetup(BaseAdmin):
-    """An admin's operations that set the bucket up."""
+    """Operations of `S3Admin` that set up the bucket."""
 
-    def configure_bucket(
-        self,
-        *,
-        encryption: Encryption | None = "auto",
-        kms_key_id: str | None = None,
-        bucket_key: bool = True,
-        block_public_access: bool | Literal["auto"] | None = "auto",
-        tls_only: bool | Literal["auto"] | None = "auto",
-        abort_incomplete_uploads_days: int | None = 7,
-        request_metrics: bool | None = None,
-        accelerate: bool | None = None,
-        intelligent_tiering: IntelligentTieringArchive | Literal[False] | None = None,
-    ) -> list[Change]:
-        """Set up a bucket that is there: encryption, public access, TLS, clean-up, metrics, tiers.
+    def configure_bucket(self, **settings: Unpack[BucketOptions]) -> list[Change]:
+        """Set up an existing bucket: encryption, public access, TLS, clean-up, metrics, tiers.
 
-        Every setting that is asked for is read first, all at once; what is so already isn't written, so that
-        a second call changes nothing. For each of them `None` leaves the bucket as it is, `True` (or a value)
-        sets it, and `False` takes away what this package had set. Whatever others have set beside it stays.
+        Each requested setting is read first, and written only if it differs, so that a second call changes
+        nothing. For each of them `None` leaves the bucket as it is, `True` (or a value) sets it, and `False`
+        removes what this package had set. Settings of others are kept.
 
-        Reading and writing take the IAM actions `s3:Get…` and `s3:Put…` of each setting that is asked for:
-        `EncryptionConfiguration`, `BucketPublicAccessBlock`, `BucketPolicy`, `LifecycleConfiguration`,
-        `MetricsConfiguration`, `AccelerateConfiguration`, `IntelligentTieringConfiguration`.
-        `iam_policy(("administration",))` has them all.
+        Needs the IAM actions `s3:Get…` and `s3:Put…` of each requested setting: `EncryptionConfiguration`,
+        `BucketPublicAccessBlock`, `BucketPolicy`, `LifecycleConfiguration`, `MetricsConfiguration`,
+        `AccelerateConfiguration`, `IntelligentTieringConfiguration`. `iam_policy(("administration",))` has
+        them all.
 
-        Args:
-            encryption: How S3 encrypts objects that say nothing of it. `auto` is `AES256` where the bucket
-                has no default yet, and otherwise leaves the default that there is. `AES256`, `aws:kms` or
-                `aws:kms:dsse` make it so. What a saver says itself (`server_side_encryption`; nothing, by
-                default) wins over it. It is about new objects: those that are there stay as they are.
-            kms_key_id: The key for `aws:kms` and `aws:kms:dsse`, best by its ARN. Default: the account's
-                `aws/s3`.
-            bucket_key: With `aws:kms`, whether an S3 Bucket Key spares most requests to KMS
-                (https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html).
-            block_public_access: Block public ACLs and policies, old and new. `auto` does so on AWS.
-                Elsewhere, try it first: with it, Ceph 16 refuses every `put`, the owner's too. It is never
-                taken away from here.
-            tls_only: Add a statement to the bucket's policy that refuses plain HTTP to everybody. It is the
-                whole bucket's, and savers that share the bucket share it. `auto` does so where this client
-                itself uses https.
-            abort_incomplete_uploads_days: Days after which S3 throws away what a crash in the middle of a
-                large `put` left of its upload. It is a lifecycle rule of the prefix; other rules are kept.
-            request_metrics: Publish the prefix's requests to CloudWatch, by the minute, under the filter id
-                `langgraph-checkpoint-s3.…`. CloudWatch bills them
+        Keyword Args:
+            encryption (str | None): Default encryption of new objects. `auto` (the default) sets `AES256`
+                where the bucket has no default yet. `AES256`, `aws:kms` or `aws:kms:dsse` replace the
+                default. A saver's own `server_side_encryption` takes precedence. Existing objects stay as
+                they are.
+            kms_key_id (str | None): Key for `aws:kms` and `aws:kms:dsse`, preferably its ARN. Default: the
+                account's `aws/s3`.
+            bucket_key (bool): With `aws:kms`, use an S3 Bucket Key, which saves most requests to KMS
+                (https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html). Default: `True`.
+            block_public_access (bool | Literal["auto"] | None): Block public ACLs and policies, old and new.
+                `auto` (the default) does so on AWS. Elsewhere, try it first: Ceph 16 then refuses every
+                `put`, the owner's too. `False` is refused.
+            tls_only (bool | Literal["auto"] | None): Add a statement to the bucket's policy that denies plain
+                HTTP. It covers the whole bucket, and all savers of the bucket share it. `auto` (the default)
+                adds it if this client itself uses https.
+            abort_incomplete_uploads_days (int | Literal[False] | None): Days after which S3 removes the parts
+                of a multipart upload that was never completed (default: 7). This is the lifecycle rule of the
+                prefix that `set_lifecycle_policy` sets too, with a policy without a tag: the last call wins.
+            request_metrics (bool | None): Publish request metrics of the prefix to CloudWatch, by the minute,
+                under the filter ID `langgraph-checkpoint-s3.…`. CloudWatch bills them
                 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/metrics-configurations.html).
-            accelerate: Turn Transfer Acceleration on or off, for clients far from the region. A saver uses it
-                with `use_accelerate=True`. Each gigabyte costs extra, and the bucket's name may have no dots.
-            intelligent_tiering: When the class `INTELLIGENT_TIERING` may archive what nobody reads, for
-                objects below the prefix.
+            accelerate (bool | None): Turn Transfer Acceleration on or off, for clients far from the region. A
+                saver uses it with `use_accelerate=True`. Each gigabyte costs extra, and the bucket's name may
+                have no dots.
+            intelligent_tiering (IntelligentTieringArchive | Literal[False] | None): An
+                `IntelligentTieringArchive`: when the class `INTELLIGENT_TIERING` archives unread objects
+                below the prefix.
 
         Returns:
-            What was changed, with S3's documents before and after; nothing if all was so already.
+            The changes, with S3's documents before and after; empty if nothing differed.
 
         Raises:
-            InvalidConfigError: A setting can't be; among them `tls_only=True` through an http:// endpoint,
+            InvalidConfigError: A value is invalid; among them `tls_only=True` through an http:// endpoint,
                 which would lock this client out. Nothing was written.
             NotSupportedError: The store doesn't know some of the settings. The message names them all, and
                 what to pass to do without. Nothing was written.
-            AccessDeniedError: Permissions are missing; the message names them. Where a later setting was
-                refused, it says which ones had been changed before.
+            AccessDeniedError: Permissions are missing; the message names them. If a later setting was
+                refused, it names the ones that had been changed before.
             BucketNotFoundError: There is no bucket; see `create_bucket`.
         """
-        wanted = BucketSettings(
-            encryption,
-            kms_key_id,
-            bucket_key,
-            block_public_access,
-            tls_only,
-            abort_incomplete_uploads_days,
-            request_metrics,
-            accelerate,
-            intelligent_tiering,
-        )
-        return self._run(configure.configure(self.config, wanted, is_aws))
+        plan = configure.configure(self.config, BucketSettings(**settings), is_aws)
+        return self._run(plan, "admin.configure_bucket")
 
-    async def aconfigure_bucket(
-        self,
-        *,
-        encryption: Encryption | None = "auto",
-        kms_key_id: str | None = None,
-        bucket_key: bool = True,
-        block_public_access: bool | Literal["auto"] | None = "auto",
-        tls_only: bool | Literal["auto"] | None = "auto",
-        abort_incomplete_uploads_days: int | None = 7,
-        request_metrics: bool | None = None,
-        accelerate: bool | None = None,
-        intelligent_tiering: IntelligentTieringArchive | Literal[False] | None = None,
-    ) -> list[Change]:
+    async def aconfigure_bucket(self, **settings: Unpack[BucketOptions]) -> list[Change]:
         """`configure_bucket`, as a coroutine."""
-        wanted = BucketSettings(
-            encryption,
-            kms_key_id,
-            bucket_key,
-            block_public_access,
-            tls_only,
-            abort_incomplete_uploads_days,
-            request_metrics,
-            accelerate,
-            intelligent_tiering,
-        )
-        return await self._arun(configure.configure(self.config, wanted, is_aws))
+        plan = configure.configure(self.config, BucketSettings(**settings), is_aws)
+        return await self._arun(plan, "admin.configure_bucket")
 
-    def create_bucket(
-        self,
-        *,
-        encryption: Encryption | None = "auto",
-        kms_key_id: str | None = None,
-        bucket_key: bool = True,
-        block_public_access: bool | Literal["auto"] | None = "auto",
-        tls_only: bool | Literal["auto"] | None = "auto",
-        abort_incomplete_uploads_days: int | None = 7,
-        request_metrics: bool | None = None,
-        accelerate: bool | None = None,
-        intelligent_tiering: IntelligentTieringArchive | Literal[False] | None = None,
-    ) -> list[Change]:
-        """Create the bucket in the saver's region if there is none, and set it up as `configure_bucket` does.
+    def create_bucket(self, **settings: Unpack[BucketOptions]) -> list[Change]:
+        """Create the bucket in the saver's region if there is none, and set it up with `configure_bucket`.
 
-        Needs the IAM actions `s3:ListBucket` and `s3:CreateBucket` besides those of `configure_bucket`.
-
-        Args:
-            encryption: As for `configure_bucket`, and so are all others.
-            kms_key_id: The key.
-            bucket_key: Whether it is used through an S3 Bucket Key.
-            block_public_access: Block public ACLs and policies.
-            tls_only: Refuse plain HTTP.
-            abort_incomplete_uploads_days: Days until unfinished uploads are thrown away.
-            request_metrics: Publish request metrics.
-            accelerate: Transfer Acceleration.
-            intelligent_tiering: Intelligent-Tiering's archive tiers.
+        The keywords are those of `configure_bucket`, with the same defaults. Needs the IAM actions
+        `s3:ListBucket` and `s3:CreateBucket` besides those of `configure_bucket`.
 
         Returns:
-            What was changed. A bucket that was made is the change `bucket` from `None` to its name.
+            The changes. A new bucket is the change `bucket` from `None` to its name.
 
         Raises:
             BucketNotFoundError: The name is taken by another account.
-            InvalidConfigError: As for `configure_bucket`; the bucket may have been made, and the message says
-                so.
+            InvalidConfigError: As for `configure_bucket`; the bucket may have been created, and the message
+                says so.
             NotSupportedError: The same.
             AccessDeniedError: The same.
         """
-        wanted = BucketSettings(
-            encryption,
-            kms_key_id,
-            bucket_key,
-            block_public_access,
-            tls_only,
-            abort_incomplete_uploads_days,
-            request_metrics,
-            accelerate,
-            intelligent_tiering,
-        )
-        return self._run(configure.create(self.config, wanted, is_aws))
+        plan = configure.create(self.config, BucketSettings(**settings), is_aws)
+        return self._run(plan, "admin.create_bucket")
 
-    async def acreate_bucket(
-        self,
-        *,
-        encryption: Encryption | None = "auto",
-        kms_key_id: str | None = None,
-        bucket_key: bool = True,
-        block_public_access: bool | Literal["auto"] | None = "auto",
-        tls_only: bool | Literal["auto"] | None = "auto",
-        abort_incomplete_uploads_days: int | None = 7,
-        request_metrics: bool | None = None,
-        accelerate: bool | None = None,
-        intelligent_tiering: IntelligentTieringArchive | Literal[False] | None = None,
-    ) -> list[Change]:
+    async def acreate_bucket(self, **settings: Unpack[BucketOptions]) -> list[Change]:
         """`create_bucket`, as a coroutine."""
-        wanted = BucketSettings(
-            encryption,
-            kms_key_id,
-            bucket_key,
-            block_public_access,
-            tls_only,
-            abort_incomplete_uploads_days,
-            request_metrics,
-            accelerate,
-            intelligent_tiering,
-        )
-        return await self._arun(configure.create(self.config, wanted, is_aws))
+        plan = configure.create(self.config, BucketSettings(**settings), is_aws)
+        return await self._arun(plan, "admin.create_bucket")
 
     def enable_replication(
-        self,
-        destination: str,
-        role: str,
-        *,
-        storage_class: str | None = None,
-        delete_markers: bool = False,
-        priority: int | None = None,
-        replica_kms_key_id: str | None = None,
+        self, destination: str, role: str, **options: Unpack[ReplicationOptions]
     ) -> list[Change]:
-        """Have S3 copy what is written below the prefix from now on to another bucket, as it is written.
+        """Have S3 copy new objects below the prefix to another bucket.
 
         Both buckets have to keep versions; this one is checked. The rule is named by the prefix, and the
         rules of others are kept.
 
-        What it doesn't do: objects that are there already aren't copied (S3 Batch Replication does that), and
-        a new checkpoint may borrow from one of them for as long as `borrow_horizon` (a day) says: until
-        then, or until the old ones were copied too, a replica can be unreadable. Copies arrive within
-        minutes as a rule, in no order. Versions that are deleted for good here stay there: who has the right
-        to be forgotten has to be forgotten in both buckets. See
+        Existing objects aren't copied (S3 Batch Replication does that). A new checkpoint may borrow from one
+        of them for as long as `borrow_horizon` (a day): until then, or until the old ones are copied too, a
+        replica can be unreadable. Copies usually arrive within minutes, in no order. Deletions of versions
+        aren't replicated: to erase data for good, erase it in both buckets. See
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-what-is-isnot-replicated.html
 
         Needs the IAM actions `s3:GetReplicationConfiguration`, `s3:PutReplicationConfiguration`,
@@ -228,62 +124,58 @@ class BucketSetup(BaseAdmin):
 
         Args:
             destination: The other bucket, by its name or ARN, in any region.
-            role: The ARN of the role that S3 takes on for it, such as
+            role: The ARN of the role that S3 assumes, such as
                 `arn:aws:iam::123456789012:role/replication`
                 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/setting-repl-config-perm-overview.html).
                 All rules of a bucket share one.
-            storage_class: Of the copies, such as `STANDARD_IA`. Default: as here. In `GLACIER` and
-                `DEEP_ARCHIVE` they can't be read until they are restored.
-            delete_markers: Whether what is deleted here is deleted there, too. By default it stays there.
-            priority: Which rule counts where several apply to an object; higher ones win. Default: above all
-                others, and as it is once it is set.
-            replica_kms_key_id: The ARN of a key in the destination's region, for the copies of objects that
-                are encrypted with KMS. S3 leaves such objects out without it.
+
+        Keyword Args:
+            storage_class (str | None): Storage class of the copies, such as `STANDARD_IA`. Default: that of
+                the original. In `GLACIER` and `DEEP_ARCHIVE` they can't be read until they are restored.
+            delete_markers (bool): Replicate delete markers. Default: `False`, so that copies of deleted
+                objects stay.
+            priority (int | None): Which rule counts where several apply to an object; higher ones win.
+                Default: above all others, and unchanged once it is set.
+            replica_kms_key_id (str | None): The ARN of a key in the destination's region, for copies of
+                objects that are encrypted with KMS. S3 leaves such objects out without it.
 
         Returns:
-            What was changed; nothing if all was so already.
+            The changes; empty if nothing differed.
 
         Raises:
             InvalidConfigError: Versioning is off, objects are encrypted with KMS and there is no
-                `replica_kms_key_id`, or the rules that are there don't go with this one. Nothing was written.
+                `replica_kms_key_id`, or existing rules conflict with this one. Nothing was written.
             NotSupportedError: The store doesn't replicate.
             AccessDeniedError: An action is missing.
         """
-        replica = Replica(destination, role, storage_class, delete_markers, priority, replica_kms_key_id)
-        return self._run(replication.enable(self.config, replica))
+        plan = replication.enable(self.config, Replica(destination, role, **options))
+        return self._run(plan, "admin.enable_replication")
 
     async def aenable_replication(
-        self,
-        destination: str,
-        role: str,
-        *,
-        storage_class: str | None = None,
-        delete_markers: bool = False,
-        priority: int | None = None,
-        replica_kms_key_id: str | None = None,
+        self, destination: str, role: str, **options: Unpack[ReplicationOptions]
     ) -> list[Change]:
         """`enable_replication`, as a coroutine."""
-        replica = Replica(destination, role, storage_class, delete_markers, priority, replica_kms_key_id)
-        return await self._arun(replication.enable(self.config, replica))
+        plan = replication.enable(self.config, Replica(destination, role, **options))
+        return await self._arun(plan, "admin.enable_replication")
 
     def disable_replication(self) -> list[Change]:
-        """Copy no more of what is written below the prefix. Copies stay, and so do the rules of others.
+        """Remove the prefix's replication rule. Copies and the rules of others stay.
 
         Needs the IAM actions `s3:GetReplicationConfiguration` and `s3:PutReplicationConfiguration`, and
-        `iam:PassRole` if other rules are there.
+        `iam:PassRole` if there are other rules.
 
         Returns:
-            What was changed; nothing if there was no rule of this prefix.
+            The changes; empty if the prefix had no rule.
 
         Raises:
             NotSupportedError: The store doesn't replicate.
             AccessDeniedError: An action is missing.
         """
-        return self._run(replication.disable(self.config))
+        return self._run(replication.disable(self.config), "admin.disable_replication")
 
     async def adisable_replication(self) -> list[Change]:
         """`disable_replication`, as a coroutine."""
-        return await self._arun(replication.disable(self.config))
+        return await self._arun(replication.disable(self.config), "admin.disable_replication")
 
     def iam_policy(
         self,
@@ -294,39 +186,36 @@ class BucketSetup(BaseAdmin):
         partition: str | None = None,
         whole_bucket: bool = False,
     ) -> dict[str, Any]:
-        """The IAM policy with the least that credentials need, for `json.dumps`.
+        """Return the least-privilege IAM policy of some roles, for `json.dumps`. Sends nothing.
 
-        Nothing is sent for it, and so it has no twin.
-
-        - `runtime`: what a saver does: all of LangGraph's methods, and `setup()` of a bucket that is there.
-          Also signed URLs, exports, imports, batches and pruning, which are made of the same requests.
+        - `runtime`: all of LangGraph's methods, and `setup()` of an existing bucket. Also signed URLs,
+          exports, imports, batches and pruning, which send the same requests.
         - `read-only`: `get_tuple`, `list` and `get_delta_channel_history`, `usage`, exports.
-        - `retention`: `runtime`, and old versions, unfinished uploads and archived objects: what purging,
-          undeleting, restoring and the search for orphans take.
-        - `administration`: the bucket itself and its settings, and no object in it: setting it up,
-          versioning, lifecycle, replication. It may list the bucket beyond the prefix, as HeadBucket can't be
-          narrowed to one.
+        - `retention`: `runtime`, and old versions, unfinished uploads and archived objects: for purging,
+          undeleting, restoring and the search for orphans.
+        - `administration`: the bucket and its settings, and no object in it: setting it up, versioning,
+          lifecycle, replication. It may list the whole bucket, as HeadBucket can't be restricted to a prefix.
 
-        The first three reach no object outside of the prefix, and change nothing of the bucket.
+        The first three reach no object outside the prefix, and can't change the bucket.
 
         Args:
-            features: The roles; several make one policy for all of them.
-            kms_key_id: A key that the bucket's default encryption uses, by its ARN, id or alias. Default: the
-                saver's own `kms_key_id`.
-            replication_role: The role that `enable_replication` is to pass to S3. Without it, the policy
-                doesn't allow to pass any.
-            partition: `aws`, `aws-cn`, `aws-us-gov`, … Default: the one of the saver's `region`, or of the
+            features: The roles; several make one policy.
+            kms_key_id: Key of the bucket's default encryption, by its ARN, ID or alias. Default: the saver's
+                own `kms_key_id`.
+            replication_role: The role that `enable_replication` passes to S3. Without it, the policy
+                allows no role to be passed.
+            partition: `aws`, `aws-cn`, `aws-us-gov`, … Default: that of the saver's `region`, or of the
                 access point that `bucket` names.
-            whole_bucket: Don't narrow listing to the prefix, and allow deletions on the bucket besides. Ceph
-                16 needs both: it says 403 of an absent object to who may list below a prefix only, and holds
-                a batch of deletions against the bucket before it looks at the objects. All keys of the bucket
-                can be seen then; objects outside of the prefix stay out of reach, on Ceph and on AWS.
+            whole_bucket: Don't restrict listing to the prefix, and allow deletions on the bucket too. Ceph
+                16 needs both: it answers 403 for an absent object if listing is restricted to a prefix,
+                and checks a batch of deletions against the bucket first. All keys of the bucket can be
+                listed then; objects outside the prefix stay out of reach, on Ceph and on AWS.
 
         Returns:
-            A policy document. As a bucket policy, its statements need a `Principal` besides.
+            A policy document. As a bucket policy, its statements need a `Principal` too.
 
         Raises:
-            InvalidConfigError: There is no such role, or it doesn't go with what `bucket` names: an access
+            InvalidConfigError: There is no such role, or it doesn't fit the kind of `bucket`: an access
                 point has no administration, and a directory bucket or an alias no policy of this kind.
         """
         return iam.iam_policy(

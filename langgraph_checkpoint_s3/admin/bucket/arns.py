@@ -1,22 +1,14 @@
-"""Names of buckets and objects as policies spell them: ARNs, whose first part depends on the region. Pure."""
+"""ARNs of buckets and objects, for policies."""
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import Final
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 
-_PARTITIONS: Final = (
-    ("aws-cn", re.compile(r"cn-\w+-\d+")),
-    ("aws-us-gov", re.compile(r"us-gov-\w+-\d+")),
-    ("aws-eusc", re.compile(r"eusc-\w+-\w+-\d+")),
-    ("aws-iso", re.compile(r"us-iso-\w+-\d+")),
-    ("aws-iso-b", re.compile(r"us-isob-\w+-\d+")),
-    ("aws-iso-e", re.compile(r"eu-isoe-\w+-\d+")),
-    ("aws-iso-f", re.compile(r"us-isof-\w+-\d+")),
-)
 _BUCKET: Final = re.compile(r"arn:([a-z0-9-]+):s3:::([A-Za-z0-9][A-Za-z0-9._-]{2,62})")
 _ACCESS_POINT: Final = re.compile(r"arn:([a-z0-9-]+):s3:[a-z0-9-]*:[0-9]{12}:accesspoint[:/][A-Za-z0-9._-]+")
 _OTHERS: Final = {
@@ -28,12 +20,12 @@ _OTHERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Arns:
-    """A bucket, or an access point of one, as policies name it.
+    """ARNs of a bucket or access point, and of its objects.
 
     Attributes:
         partition: `aws`, `aws-cn`, …
         bucket: The ARN of the bucket or access point.
-        objects: What the ARNs of its objects begin with; a key goes behind it.
+        objects: The prefix of its objects' ARNs, to which a key is appended.
     """
 
     partition: str
@@ -42,11 +34,7 @@ class Arns:
 
     @classmethod
     def of(cls, bucket: str, partition: str) -> Arns:
-        """The ARNs of what a saver's `bucket` names, a bucket's name or an access point's ARN.
-
-        Raises:
-            InvalidConfigError: It is something that S3's actions don't apply to.
-        """
+        """Return the ARNs for a saver's `bucket`: a bucket's name, or the ARN of an access point."""
         if bucket.startswith("arn:"):
             match = _ACCESS_POINT.fullmatch(bucket)
             if match is None:
@@ -62,16 +50,20 @@ class Arns:
 
 
 def partition_of(region: str | None) -> str:
-    """The partition that a region is in; `aws` where it isn't known, or not one of Amazon's."""
-    return next((name for name, form in _PARTITIONS if form.fullmatch(region or "")), "aws")
+    """Return the partition of a region; `aws` if the region is unknown, or not one of Amazon's."""
+    return next((name for name, pattern in _partitions() if pattern.fullmatch(region or "")), "aws")
+
+
+@functools.cache
+def _partitions() -> list[tuple[str, re.Pattern[str]]]:
+    from botocore.loaders import create_loader  # the data comes with botocore: nothing is sent
+
+    found = create_loader().load_data("partitions")["partitions"]
+    return [(each["id"], re.compile(each["regionRegex"])) for each in found]
 
 
 def bucket_arn(bucket: str, partition: str) -> str:
-    """The ARN of a bucket that is given by its name or ARN.
-
-    Raises:
-        InvalidConfigError: It is neither.
-    """
+    """Return the ARN of a bucket, given its name or ARN."""
     arn = bucket if bucket.startswith("arn:") else f"arn:{partition}:s3:::{bucket}"
     if not _BUCKET.fullmatch(arn):
         raise InvalidConfigError(f"{bucket!r} is neither a bucket's name nor its ARN (arn:aws:s3:::name).")
@@ -79,11 +71,7 @@ def bucket_arn(bucket: str, partition: str) -> str:
 
 
 def named_bucket(bucket: str) -> str:
-    """A saver's bucket, where only its name will do.
-
-    Raises:
-        InvalidConfigError: It is an access point: those have no settings of the bucket.
-    """
+    """Return a saver's bucket. Raise `InvalidConfigError` for an access point, which has no settings."""
     if bucket.startswith("arn:"):
         raise InvalidConfigError(
             f"bucket={bucket!r} is an access point, and a bucket is set up under its own name: use an "

@@ -1,4 +1,4 @@
-"""IAM policies with the least that each of four roles needs, read off the requests that it sends. Pure."""
+"""Least-privilege IAM policies for four roles, derived from the requests that each sends."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from langgraph_checkpoint_s3.s3.requests import (
 )
 
 Role: TypeAlias = Literal["runtime", "read-only", "retention", "administration"]
-"""Who works on a bucket. See `BucketSetup.iam_policy`."""
+"""A role for the users of a bucket. See `S3Admin.iam_policy`."""
 
 _READ: Final = (ListObjects, GetObject, HeadObject)
 _RUN: Final = (
@@ -56,13 +56,13 @@ REQUESTS: Final[Mapping[Role, tuple[type[Request[Any]], ...]]] = {
     "retention": (*_RUN, ListVersions, DeleteVersions, ListUploads, InspectObject, RestoreObject),
     "administration": (CreateBucket, InspectBucket),
 }
-"""What each role sends. The bucket's settings come on top, and are administration's alone."""
+"""Requests of each role. `administration` alone also reads and writes the bucket's settings."""
 
 _BY_PREFIX: Final = frozenset({"s3:ListBucket", "s3:ListBucketVersions"})
-"""Actions on the bucket whose requests say a prefix, which can be held against a condition."""
+"""Actions on the bucket whose requests have a prefix, which a condition can restrict."""
 _DELETIONS: Final = frozenset({"s3:DeleteObject", "s3:DeleteObjectVersion"})
 _ON_THE_BUCKET: Final = frozenset({"s3:ListBucketMultipartUploads", "s3:CreateBucket"})
-"""Actions on the bucket as a whole. All others are on objects."""
+"""Actions on the bucket as a whole. All others apply to objects."""
 
 
 def iam_policy(
@@ -74,26 +74,29 @@ def iam_policy(
     partition: str | None = None,
     whole_bucket: bool = False,
 ) -> dict[str, Any]:
-    """The policy. See `BucketSetup.iam_policy`.
-
-    Raises:
-        InvalidConfigError: There is no such role, or the bucket can't be named in a policy.
-    """
-    _check(features)
+    """Return the policy. See `S3Admin.iam_policy`."""
+    known = get_args(Role)
+    if isinstance(features, str) or not features or not set(features) <= set(known):
+        raise InvalidConfigError(
+            f"features={features!r} must be roles in a tuple, such as ('runtime',). There are: "
+            f"{', '.join(known)}."
+        )
     arns = Arns.of(config.bucket, partition or partition_of(config.region))
     sent = {request for role in features for request in REQUESTS[role]}
-    actions = set(_split(request.action for request in sent - {InspectBucket}))
+    actions = _split(request.action for request in sent - {InspectBucket})
     if ListVersions in sent:
-        actions.add("s3:GetObjectVersion")  # in the place of s3:GetObject, for old ones
+        actions.add("s3:GetObjectVersion")  # which old versions need instead of s3:GetObject
     if config.object_tags and PutObject in sent:
         actions |= {"s3:PutObjectTagging", "s3:GetObjectTagging"}
     on_bucket = actions & _ON_THE_BUCKET
     if ListVersions in sent:
-        on_bucket.add(bucket_settings.VERSIONING.read_action)  # undelete_thread tells who never kept versions
+        on_bucket.add(bucket_settings.VERSIONING.read_action)  # for undelete_thread
     if "administration" in features:
         named_bucket(config.bucket)
-        # HeadBucket says no prefix, so this can't be narrowed to one.
-        on_bucket |= {InspectBucket.action, *_split(_setting_actions())} - {"iam:PassRole"}
+        # HeadBucket has no prefix, so a condition on the prefix would deny it.
+        settings = {each.read_action for each in bucket_settings.ALL}
+        settings |= {each.write_action for each in bucket_settings.ALL}
+        on_bucket |= {InspectBucket.action, *_split(settings)} - {"iam:PassRole"}
     within = f"{config.prefix}*"
     narrowed = bool(config.prefix) and not whole_bucket
     by_prefix = ("StringLike", "s3:prefix", within) if narrowed else ()
@@ -110,30 +113,14 @@ def iam_policy(
     return {"Version": "2012-10-17", "Statement": [each for each in statements if each["Action"]]}
 
 
-def _check(features: Collection[str]) -> None:
-    known = get_args(Role)
-    if isinstance(features, str) or not features or not set(features) <= set(known):
-        raise InvalidConfigError(
-            f"features={features!r} must be roles in a tuple, such as ('runtime',). There are: "
-            f"{', '.join(known)}."
-        )
-
-
-def _setting_actions() -> Iterable[str]:
-    for setting in bucket_settings.ALL:
-        yield setting.read_action
-        yield setting.write_action
-
-
-def _split(actions: Iterable[str]) -> Iterable[str]:
-    """Actions one by one: a request may need several, `a and b`."""
-    for action in actions:
-        yield from action.split(" and ")
+def _split(actions: Iterable[str]) -> set[str]:
+    """Return single actions: a request may need several, written `a and b`."""
+    return {single for action in actions for single in action.split(" and ")}
 
 
 def _allow(sid: str, actions: Collection[str], resource: str, *condition: str) -> dict[str, Any]:
-    """A statement; `condition` is an operator, a key and a value."""
-    made: dict[str, Any] = {
+    """Return a statement; `condition` is an operator, a key and a value."""
+    statement: dict[str, Any] = {
         "Sid": sid,
         "Effect": "Allow",
         "Action": sorted(actions),
@@ -141,16 +128,16 @@ def _allow(sid: str, actions: Collection[str], resource: str, *condition: str) -
     }
     if condition:
         operator, key, value = condition
-        made["Condition"] = {operator: {key: value}}
-    return made
+        statement["Condition"] = {operator: {key: value}}
+    return statement
 
 
 def _on_key(
     key: str | None, partition: str, region: str | None, sent: Collection[type[Request[Any]]]
 ) -> dict[str, Any]:
-    """What goes with objects that a key of KMS encrypts; nothing for Amazon's own key, which needs nothing.
+    """Return the statement for objects encrypted with a KMS key; without actions for Amazon's own key.
 
-    Reading needs Decrypt, and so does an upload in parts
+    Reading needs `kms:Decrypt`, and so does a multipart upload
     (https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html).
     """
     actions = {"kms:Decrypt"} if GetObject in sent else set()
@@ -159,7 +146,7 @@ def _on_key(
     if key is None or not actions:
         return _allow("Key", (), "")
     head, found, alias = key.partition("alias/")
-    if found:  # an alias is no resource of a policy: the key that has it is
+    if found:  # a policy can't name an alias as its resource, only the key behind it
         keys = f"{head}key/*" if head else f"arn:{partition}:kms:{region or '*'}:*:key/*"
         return _allow("Key", actions, keys, "ForAnyValue:StringEquals", "kms:ResourceAliases", found + alias)
     arn = key if key.startswith("arn:") else f"arn:{partition}:kms:{region or '*'}:*:key/{key}"

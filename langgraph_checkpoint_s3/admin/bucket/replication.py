@@ -1,16 +1,16 @@
-"""Replication of a prefix to another bucket: our rule among those of others."""
+"""Replication of a prefix to another bucket: one rule, beside the rules of others."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from langgraph_checkpoint_s3.admin.bucket.arns import bucket_arn, named_bucket
-from langgraph_checkpoint_s3.admin.bucket.desired_state import plain
+from langgraph_checkpoint_s3.admin.bucket.desired_state import default_encryption
 from langgraph_checkpoint_s3.admin.lifecycle.rules import rule_id
-from langgraph_checkpoint_s3.admin.setting_changes import Change, replace_setting
+from langgraph_checkpoint_s3.admin.setting_changes import Change, normalized, replace_setting
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all
@@ -21,23 +21,28 @@ _KIND: Final = "replication"
 _ROLE: Final = re.compile(r"arn:([a-z0-9-]+):iam::[0-9]{12}:role/.+")
 
 
-@dataclass(frozen=True, slots=True)
-class Replica:
-    """Where a prefix is replicated to, and how. See `BucketSetup.enable_replication`."""
+class ReplicationOptions(TypedDict, total=False):
+    """Keywords of `S3Admin.enable_replication`, described there."""
 
-    destination: str
-    role: str
     storage_class: str | None
     delete_markers: bool
     priority: int | None
     replica_kms_key_id: str | None
 
-    def rule(self, config: S3Config, priority: int) -> dict[str, Any]:
-        """It as S3 has it.
 
-        Raises:
-            InvalidConfigError: It can't be.
-        """
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """Destination of a replication, and its options. See `S3Admin.enable_replication`."""
+
+    destination: str
+    role: str
+    storage_class: str | None = None
+    delete_markers: bool = False
+    priority: int | None = None
+    replica_kms_key_id: str | None = None
+
+    def rule(self, config: S3Config, priority: int) -> dict[str, Any]:
+        """Return the replication rule as S3 has it. Raise `InvalidConfigError` if a value is invalid."""
         match = _ROLE.fullmatch(self.role)
         if match is None:
             raise InvalidConfigError(
@@ -66,62 +71,53 @@ class Replica:
 
 
 def enable(config: S3Config, replica: Replica) -> Plan[list[Change]]:
-    """Replicate what is written below the prefix from now on; the rules of others are kept.
-
-    Raises:
-        InvalidConfigError: It can't be, or doesn't go with the rules that are there. Nothing was written.
-    """
+    """Replicate new objects below the prefix. Keep the rules of others."""
     named_bucket(config.bucket)
-    replica.rule(config, replica.priority or 0)  # what is wrong by itself is told before anything is asked
+    replica.rule(config, replica.priority or 0)  # checks the values before anything is sent
     _check_encryption(replica, config.server_side_encryption)
-    questions: list[Request[Any]] = [GetSetting(VERSIONING), GetSetting(REPLICATION)]
+    requests: list[Request[Any]] = [GetSetting(VERSIONING), GetSetting(REPLICATION)]
     if config.server_side_encryption in ("auto", "off"):
-        questions.append(Attempted(GetSetting(ENCRYPTION)))
-    versioning, before, *default = yield from ask_all(questions)
+        requests.append(Attempted(GetSetting(ENCRYPTION)))
+    versioning, before, *encryption = yield from ask_all(requests)
     if (versioning or {}).get("Status") != "Enabled":
         raise InvalidConfigError(
             "S3 replicates only between buckets that keep versions: call enable_versioning() on this bucket, "
             "and see that the destination's is on too."
         )
-    for document in default:  # the saver leaves the encryption to the bucket
+    for document in encryption:  # the saver leaves the encryption to the bucket
         if not isinstance(document, Failure):
-            _check_encryption(replica, _algorithm(document))
-    there = _rules(before)
-    ours = [rule for rule in there if _is_ours(rule, config)]
-    others = [rule for rule in there if not _is_ours(rule, config)]
+            _, default = default_encryption(document)
+            _check_encryption(replica, default.get("SSEAlgorithm", ""))
+    ours, others = _rules(before, config)
     _check_others(replica, others, before or {})
     rule = replica.rule(config, _priority(replica, ours, others))
-    if [plain(each) for each in ours] == [plain(rule)] and before["Role"] == replica.role:
+    if normalized(ours) == normalized([rule]) and before["Role"] == replica.role:
         return []
     after = {"Role": replica.role, "Rules": [*others, rule]}
     return (yield from replace_setting(REPLICATION, after, before=before))
 
 
 def disable(config: S3Config) -> Plan[list[Change]]:
-    """Take our rule away, and the whole setting if no other is in it."""
+    """Remove the prefix's rule, and the whole setting if no other rule is left."""
     named_bucket(config.bucket)
     before = yield from ask(GetSetting(REPLICATION))
-    there = _rules(before)
-    others = [rule for rule in there if not _is_ours(rule, config)]
-    if len(others) == len(there):
+    ours, others = _rules(before, config)
+    if not ours:
         return []
-    return (
-        yield from replace_setting(
-            REPLICATION, {**before, "Rules": others} if others else None, before=before
-        )
-    )
+    after = {**before, "Rules": others} if others else None
+    return (yield from replace_setting(REPLICATION, after, before=before))
 
 
-def _rules(document: Any) -> list[Mapping[str, Any]]:
-    return list((document or {}).get("Rules", ()))
-
-
-def _is_ours(rule: Mapping[str, Any], config: S3Config) -> bool:
-    return rule.get("ID") == rule_id(config.prefix, _KIND)
+def _rules(document: Any, config: S3Config) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """Return the prefix's rules, and those of others."""
+    rules = (document or {}).get("Rules", ())
+    own = rule_id(config.prefix, _KIND)
+    ours = [rule for rule in rules if rule.get("ID") == own]
+    return ours, [rule for rule in rules if rule.get("ID") != own]
 
 
 def _check_others(replica: Replica, others: Sequence[Mapping[str, Any]], before: Mapping[str, Any]) -> None:
-    """See that our rule can stand beside those of others, which share one role and one form."""
+    """Check that the new rule is compatible with others': all share one role and one schema version."""
     old = [str(rule.get("ID", "?")) for rule in others if "Filter" not in rule]
     if old:
         raise InvalidConfigError(
@@ -159,8 +155,3 @@ def _check_encryption(replica: Replica, mode: str) -> None:
             f"The checkpoints are encrypted with {mode}, and S3 doesn't replicate such objects unless it is "
             "told a key for their replicas: pass replica_kms_key_id, a key in the destination's region."
         )
-
-
-def _algorithm(document: Any) -> str:
-    rules = (document or {}).get("Rules") or [{}]
-    return str((rules[0].get("ApplyServerSideEncryptionByDefault") or {}).get("SSEAlgorithm", ""))

@@ -1,4 +1,4 @@
-"""The statement of a bucket policy that refuses requests without TLS, merged into what is there. Pure."""
+"""Bucket policy statement that denies requests without TLS, and its merge into an existing policy."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from langgraph_checkpoint_s3.admin.bucket.arns import Arns
 from langgraph_checkpoint_s3.errors import NotSupportedError
 
 TLS_ONLY: Final = "LanggraphCheckpointS3TlsOnly"
-"""The Sid of our statement. It is about the whole bucket, so all savers of a bucket share it."""
+"""Sid of the statement. It covers the whole bucket, so all savers of a bucket share it."""
 
 _VERSION: Final = "2012-10-17"
 
 
 def tls_statement(arns: Arns) -> dict[str, Any]:
-    """Refuses everybody everything over plain HTTP.
+    """Return the statement that denies everything over plain HTTP.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/security-best-practices.html
     """
@@ -31,75 +31,57 @@ def tls_statement(arns: Arns) -> dict[str, Any]:
 
 
 def merge(policy: str | None, statement: Mapping[str, Any]) -> str | None:
-    """A bucket policy with a statement in it, in the place of the one of its Sid. All else is kept, in order.
+    """Return a bucket policy with a statement added, or replaced by its Sid. Keep all else, in order.
 
-    It is the same text if some statement says just that already.
-
-    Raises:
-        NotSupportedError: What there is isn't a policy.
+    Return the same text if an equivalent statement exists.
     """
-    document = _read(policy)
-    there = _statements(document)
-    if any(_said(each) == _said(statement) for each in there):
+    document, statements = _parse(policy)
+    if any(_normalized(each) == _normalized(statement) for each in statements):
         return policy
-    others = [each for each in there if each.get("Sid") != statement["Sid"]]
-    return _written({**document, "Statement": [*others, dict(statement)]})
+    others = [each for each in statements if each.get("Sid") != statement["Sid"]]
+    return json.dumps({**document, "Statement": [*others, statement]}, ensure_ascii=False)
 
 
 def without(policy: str | None, sid: str) -> str | None:
-    """A bucket policy without the statement of a Sid; `None` if that leaves none.
-
-    Raises:
-        NotSupportedError: What there is isn't a policy.
-    """
-    document = _read(policy)
-    there = _statements(document)
-    others = [each for each in there if each.get("Sid") != sid]
-    if len(others) == len(there):
+    """Return a bucket policy without the statement of a Sid; `None` if no statement is left."""
+    document, statements = _parse(policy)
+    others = [each for each in statements if each.get("Sid") != sid]
+    if len(others) == len(statements):
         return policy
-    return _written({**document, "Statement": others}) if others else None
+    return json.dumps({**document, "Statement": others}, ensure_ascii=False) if others else None
 
 
-def _read(policy: str | None) -> dict[str, Any]:
-    if policy is None:
-        return {"Version": _VERSION}
+def _parse(policy: str | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return a policy's document and its statements. Raise `NotSupportedError` if it isn't a policy."""
     try:
-        document = json.loads(policy)
+        document = {"Version": _VERSION} if policy is None else json.loads(policy)
     except ValueError:
         document = None
     if not isinstance(document, dict):
         raise NotSupportedError(
             "The store answers the question for the bucket's policy with something that isn't one"
         )
-    return document
+    statements = document.get("Statement", [])
+    return document, [statements] if isinstance(statements, dict) else list(statements)
 
 
-def _written(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, ensure_ascii=False)
-
-
-def _statements(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    there = document.get("Statement", [])
-    return [there] if isinstance(there, dict) else list(there)
-
-
-def _said(statement: Mapping[str, Any]) -> dict[str, Any]:
-    """What a statement says, whatever it is called, in whichever of the spellings that IAM takes."""
-    said = {name: value for name, value in statement.items() if name != "Sid"}
-    if said.get("Principal") in ({"AWS": "*"}, {"AWS": ["*"]}):
-        said["Principal"] = "*"
+def _normalized(statement: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a statement for comparison: without its Sid, in one of the spellings that IAM takes."""
+    found = {name: value for name, value in statement.items() if name != "Sid"}
+    if found.get("Principal") in ({"AWS": "*"}, {"AWS": ["*"]}):
+        found["Principal"] = "*"
     for name in ("Action", "Resource"):
-        if name in said:
-            said[name] = frozenset(_listed(said[name]))
-    if "Condition" in said:
-        said["Condition"] = {
-            operator: {key: frozenset(map(_text, _listed(values))) for key, values in keys.items()}
-            for operator, keys in said["Condition"].items()
+        if name in found:
+            found[name] = frozenset(_as_list(found[name]))
+    if "Condition" in found:
+        found["Condition"] = {
+            operator: {key: frozenset(map(_text, _as_list(values))) for key, values in keys.items()}
+            for operator, keys in found["Condition"].items()
         }
-    return said
+    return found
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 

@@ -1,19 +1,19 @@
-"""The doctor: tries all that a saver needs of its bucket, on objects of its own, and tells what it found."""
+"""Check of a bucket: tries all that a saver needs, on objects of its own, and makes the findings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from langgraph_checkpoint_s3.admin.check import connection_checks, object_checks, settings_checks
-from langgraph_checkpoint_s3.admin.check.observations import FIRST, LENGTH, Case
+from langgraph_checkpoint_s3.admin.check import findings, settings_findings
+from langgraph_checkpoint_s3.admin.check.observations import FIRST, LENGTH, Observations
 from langgraph_checkpoint_s3.admin.check.report import CheckReport, Finding
 from langgraph_checkpoint_s3.config import S3Config
-from langgraph_checkpoint_s3.errors import AccessDeniedError, NotSupportedError, S3CheckpointError
-from langgraph_checkpoint_s3.plans.plan import Plan, ask_all, gather, return_errors
-from langgraph_checkpoint_s3.plans.scan import Pages
-from langgraph_checkpoint_s3.plans.setup import FEW, NAMES, PROBE
+from langgraph_checkpoint_s3.errors import AccessDeniedError, NotSupportedError
+from langgraph_checkpoint_s3.plans.plan import Plan, gather
+from langgraph_checkpoint_s3.plans.setup import PROBE, probe_key
 from langgraph_checkpoint_s3.s3.admin_requests import (
     DeleteVersions,
     InspectBucket,
@@ -26,150 +26,129 @@ from langgraph_checkpoint_s3.s3.admin_requests import (
 from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING, GetSetting
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
-    Attempted,
     CompleteUpload,
     CopyObject,
     CreateUpload,
     DeleteObjects,
-    Failure,
     GetObject,
     HeadObject,
     ListObjects,
-    PutObject,
     Request,
     UploadPart,
 )
 
-FINDINGS: Final[Mapping[str, Callable[[Case], Finding]]] = {
-    "connection": connection_checks.connection,
-    "credentials": connection_checks.credentials,
-    "bucket": connection_checks.bucket,
-    "region": connection_checks.region,
-    "clock": connection_checks.clock,
-    "writes": object_checks.writes,
-    "reads": object_checks.reads,
-    "range reads": object_checks.range_reads,
-    "absence": object_checks.absence,
-    "lists": object_checks.lists,
-    "copies": object_checks.copies,
-    "deletes": object_checks.deletes,
-    "multipart": object_checks.multipart,
-    "conditional writes": object_checks.conditional_writes,
-    "conditional uploads": object_checks.conditional_uploads,
-    "versioning": settings_checks.versioning,
-    "encryption": settings_checks.encryption,
-    "public access": settings_checks.public_access,
-    "TLS only": settings_checks.tls_only,
-    "lifecycle": settings_checks.lifecycle,
+FINDINGS: Final[Mapping[str, Callable[[Observations], Finding]]] = {
+    "connection": findings.connection,
+    "credentials": findings.credentials,
+    "bucket": findings.bucket,
+    "region": findings.region,
+    "clock": findings.clock,
+    "writes": findings.writes,
+    "reads": findings.reads,
+    "range reads": findings.range_reads,
+    "absence": findings.absence,
+    "lists": findings.lists,
+    "copies": findings.copies,
+    "deletes": findings.deletes,
+    "multipart": findings.multipart,
+    "conditional writes": findings.conditional_writes,
+    "conditional uploads": findings.conditional_uploads,
+    "versioning": settings_findings.versioning,
+    "encryption": settings_findings.encryption,
+    "public access": settings_findings.public_access,
+    "TLS only": settings_findings.tls_only,
+    "lifecycle": settings_findings.lifecycle,
 }
-"""What is found, by its name, in the order of the report."""
+"""Functions that return the findings, by the finding's name, in the order of the report."""
 
 
 def check(config: S3Config, nonce: str, clock: Callable[[], datetime]) -> Plan[CheckReport]:
-    """Try everything, in seven round trips (nine where the bucket keeps versions), and leave nothing behind.
+    """Try everything, in seven round trips (nine if the bucket keeps versions), and remove the probe.
 
-    Args:
-        config: The saver's.
-        nonce: Something unique, for the probe's keys.
-        clock: This machine's time, with its timezone.
+    `nonce` is a unique text for the probe's keys. `clock` returns this machine's time, with its timezone.
     """
-    case = Case.of(config, nonce, clock())
+    now = clock()
+    seen = Observations(folder=probe_key(config.prefix, f"{nonce}/"), config=config, begun=now, ended=now)
     try:
-        yield from _ask(case, _first(case))
-        case.ended = clock()
-        obstacle = connection_checks.obstacle(case)
+        yield from seen.ask(_first(seen))
+        seen.ended = clock()
+        obstacle = findings.obstacle(seen)
         if obstacle is None:
-            yield from _ask(case, _second(case))
-            yield from gather([_ask(case, _third(case)), _list(case)])
-            yield from _ask(case, _fourth(case))
+            yield from seen.ask(_second(seen))
+            yield from gather([seen.ask(_lists(seen)), seen.list()])
+            # Not beside the lists: on some stores, such as rclone, a list misses objects being replaced.
+            yield from seen.ask(_replacements(seen))
     except GeneratorExit:
         raise
     except BaseException:
-        yield from _clean(case)
+        yield from _clean_up(seen)
         raise
     if obstacle is None:
-        yield from _clean(case)
-    findings = (
-        examine(case) if obstacle is None else connection_checks.finding_behind(name, obstacle, case)
-        for name, examine in FINDINGS.items()
-    )
-    return CheckReport(f"s3://{config.bucket}/{config.prefix}", tuple(findings))
+        yield from _clean_up(seen)
+        found = {name: examine(seen) for name, examine in FINDINGS.items()}
+    else:
+        found = {name: findings.behind_obstacle(name, obstacle, seen) for name in FINDINGS}
+    named = tuple(replace(finding, name=name) for name, finding in found.items())
+    return CheckReport(f"s3://{config.bucket}/{config.prefix}", named)
 
 
-def _ask(case: Case, requests: Mapping[str, Request[Any]]) -> Plan[None]:
-    """Send requests side by side, and note what each came to."""
-    answers = yield from ask_all(Attempted(request) for request in requests.values())
-    case.answers |= zip(requests, answers, strict=True)
-
-
-def _first(case: Case) -> dict[str, Request[Any]]:
+def _first(seen: Observations) -> dict[str, Request[Any]]:
     return {
         "head": InspectBucket(),
-        "write": PutObject(case.written, PROBE, only_new=True),
-        "upload": CreateUpload(case.copied),
-        "signed": Sign("GET", case.written, 60),  # nothing is sent: it tells where the client goes
-        **{setting.name: GetSetting(setting) for setting in settings_checks.SETTINGS},
+        **seen.put(),
+        "upload": CreateUpload(seen.copied),
+        "signed": Sign("GET", seen.written, 60),  # nothing is sent: it shows the client's address
+        **{setting.name: GetSetting(setting) for setting in settings_findings.SETTINGS},
     }
 
 
-def _second(case: Case) -> dict[str, Request[Any]]:
-    requests: dict[str, Request[Any]] = {"absent": HeadObject(f"{case.folder}absent")}
-    if case.there("write"):
-        requests["read"] = GetObject(case.written, keep=False)
-        requests["range"] = GetObject(case.written, first=FIRST, length=LENGTH, keep=False)
-        requests["copy"] = CopyObject(case.written, case.copied)
-        # Not in their order: nothing but their names shall bring them into it.
-        requests |= {name: PutObject(case.folder + name, PROBE) for name in (*NAMES[1::2], *NAMES[::2])}
-    if case.upload_id:
-        requests["part"] = UploadPart(case.copied, case.upload_id, 1, PROBE)
+def _second(seen: Observations) -> dict[str, Request[Any]]:
+    requests: dict[str, Request[Any]] = {"absent": HeadObject(f"{seen.folder}absent")}
+    if seen.stored("write"):
+        requests["range"] = GetObject(seen.written, first=FIRST, length=LENGTH, keep=False)
+        requests["copy"] = CopyObject(seen.written, seen.copied)
+        requests |= seen.fill()
+    if seen.upload_id:
+        requests["part"] = UploadPart(seen.copied, seen.upload_id, 1, PROBE)
     return requests
 
 
-def _third(case: Case) -> dict[str, Request[Any]]:
+def _lists(seen: Observations) -> dict[str, Request[Any]]:
     requests: dict[str, Request[Any]] = {
-        "after": ListObjects(case.folder, start_after=case.copied),
-        "folders": ListObjects(case.folder, delimiter="/"),
+        "after": ListObjects(seen.folder, start_after=seen.copied),
+        "folders": ListObjects(seen.folder, delimiter="/"),
     }
-    if case.answers[VERSIONING.name] is None:
-        # Some stores say "off", and know no versions: this they refuse.
-        requests["versioned"] = ListVersions(case.folder)
+    if seen.answers[VERSIONING.name] is None:
+        # Some stores answer "off" although they have no versions. They refuse this.
+        requests["versioned"] = ListVersions(seen.folder)
     return requests
 
 
-def _list(case: Case) -> Plan[None]:
-    """List all of the probe, a few keys at a time."""
-    found = yield from return_errors(Pages(case.folder, first=FEW, page=FEW).rest())
-    case.answers["list"] = Failure(found) if isinstance(found, S3CheckpointError) else found
-
-
-def _fourth(case: Case) -> dict[str, Request[Any]]:
-    """What replaces objects on some stores: not beside the lists, in which rclone then doesn't show them."""
-    requests: dict[str, Request[Any]] = {}
-    if case.there("write"):
-        requests["again"] = PutObject(case.written, PROBE, only_new=True)
-    part = case.answers.get("part")
-    if case.upload_id and isinstance(part, str):
-        # Where the copy lies, so that there is something that a condition can refuse to replace.
-        requests["complete"] = CompleteUpload(case.copied, case.upload_id, (part,), PROBE, only_new=True)
+def _replacements(seen: Observations) -> dict[str, Request[Any]]:
+    requests = seen.put() if seen.stored("write") else {}
+    part = seen.answers.get("part")
+    if seen.upload_id and isinstance(part, str):
+        # Onto the copy, so that the condition has an object to protect.
+        requests["complete"] = CompleteUpload(seen.copied, seen.upload_id, (part,), PROBE, only_new=True)
     return requests
 
 
-def _clean(case: Case) -> Plan[None]:
-    """Remove the probe, with its versions where the bucket keeps some."""
-    upload_id = case.upload_id
-    if upload_id is None and not isinstance(case.error("upload"), AccessDeniedError):
-        yield from _ask(case, {"uploads": ListUploads(case.folder)})  # it may have begun all the same
-        page = case.answers["uploads"]
+def _clean_up(seen: Observations) -> Plan[None]:
+    """Remove the probe, with its versions if the bucket keeps some."""
+    upload_id = seen.upload_id
+    if upload_id is None and not isinstance(seen.error("upload"), AccessDeniedError):
+        yield from seen.ask({"uploads": ListUploads(seen.folder)})  # it may have been created all the same
+        page = seen.answers["uploads"]
         if isinstance(page, UploadPage) and page.uploads:
             upload_id = page.uploads[0].upload_id
-    requests: dict[str, Request[Any]] = {"delete": DeleteObjects(case.keys)}
+    requests: dict[str, Request[Any]] = {"delete": DeleteObjects(seen.keys)}
     if upload_id is not None:
-        requests["abort"] = AbortUpload(case.copied, upload_id)  # which does nothing where it was completed
-    yield from _ask(case, requests)
-    unsupported = isinstance(case.error(VERSIONING.name), NotSupportedError)
-    if not unsupported and case.answers.get(VERSIONING.name, "not known") is not None:
-        yield from _ask(case, {"versions": ListVersions(case.folder)})
-        page = case.answers["versions"]
+        requests["abort"] = AbortUpload(seen.copied, upload_id)  # does nothing if it was completed
+    yield from seen.ask(requests)
+    unsupported = isinstance(seen.error(VERSIONING.name), NotSupportedError)
+    if not unsupported and seen.answers.get(VERSIONING.name, "unknown") is not None:
+        yield from seen.ask({"versions": ListVersions(seen.folder)})
+        page = seen.answers["versions"]
         if isinstance(page, VersionPage) and page.versions:
             ids = tuple((version.key, version.version_id) for version in page.versions)
-            yield from _ask(case, {"purge": DeleteVersions(ids)})
+            yield from seen.ask({"purge": DeleteVersions(ids)})

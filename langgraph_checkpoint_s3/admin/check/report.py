@@ -1,8 +1,10 @@
-"""What the doctor says: its findings, and the report that prints them as a table. Pure."""
+"""Findings, and the report that prints them as a table."""
 
 from __future__ import annotations
 
+import functools
 import textwrap
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
@@ -15,8 +17,8 @@ from langgraph_checkpoint_s3.errors import (
 )
 
 Status = Literal["ok", "missing", "not supported", "warning", "unknown"]
-"""`missing`: a saver won't work without it. `not supported`: the store can't, and a saver does without.
-`warning`: it works, and something about it had better be changed. `unknown`: it couldn't be told."""
+"""`missing`: a saver won't work without it. `not supported`: the store doesn't have it, and a saver works
+without. `warning`: it works, and should be changed. `unknown`: it couldn't be found out."""
 
 _WIDTH: Final = 100
 _REMEDY: Final = "do: "
@@ -25,13 +27,13 @@ _NOT_TRIED: Final = "Not tried: see "
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found of one thing.
+    """Result of one part of the check.
 
     Attributes:
-        name: The thing, such as `range reads`.
-        status: How it is: `ok`, `missing`, `not supported`, `warning` or `unknown`.
-        detail: What was seen, in a sentence.
-        remedy: What to do about it; empty where there is nothing to do.
+        name: The part, such as `range reads`.
+        status: `ok`, `missing`, `not supported`, `warning` or `unknown`.
+        detail: The observation, in a sentence.
+        remedy: The action to take; empty if none is needed.
     """
 
     name: str
@@ -42,7 +44,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CheckReport:
-    """What `check()` found, in the order in which one thing depends on another. Printed, it is a table.
+    """The findings of `check()`, those first that others depend on. It prints as a table.
 
         report = admin.check()
         print(report)
@@ -50,8 +52,8 @@ class CheckReport:
         [finding.remedy for finding in report if finding.status == "missing"]
 
     Attributes:
-        place: What was checked: `s3://BUCKET/PREFIX`.
-        findings: What was found.
+        place: The bucket and prefix, `s3://BUCKET/PREFIX`.
+        findings: The findings.
     """
 
     place: str
@@ -59,7 +61,7 @@ class CheckReport:
 
     @property
     def ok(self) -> bool:
-        """Whether a saver can work here: nothing that it needs is missing."""
+        """Whether a saver can work here: no finding is `missing`."""
         return all(finding.status != "missing" for finding in self.findings)
 
     def __iter__(self) -> Iterator[Finding]:
@@ -78,7 +80,8 @@ class CheckReport:
     def __str__(self) -> str:
         status_width = max(len(status) for status in get_args(Status))
         name_width = max((len(finding.name) for finding in self.findings), default=0)
-        lines = [self._headline(), ""]
+        verdict = "a saver can work here" if self.ok else "a saver can NOT work here"
+        lines = [f"{self.place}: {verdict} ({self._counts()})", ""]
         margin = " " * (2 + status_width + 2 + name_width + 2)
         untried: dict[str, list[str]] = {}
         for finding in self.findings:
@@ -94,19 +97,13 @@ class CheckReport:
             lines += _wrapped(f"{detail} ({', '.join(names)})", f"  {'unknown':{status_width}}  ", margin)
         return "\n".join(lines)
 
-    def _headline(self) -> str:
-        verdict = "a saver can work here" if self.ok else "a saver can NOT work here"
-        return f"{self.place}: {verdict} ({self._counts()})"
-
     def _counts(self) -> str:
-        counts = [
-            (status, sum(each.status == status for each in self.findings)) for status in get_args(Status)
-        ]
-        return ", ".join(f"{count} {status}" for status, count in counts if count)
+        counts = Counter(finding.status for finding in self.findings)
+        return ", ".join(f"{counts[status]} {status}" for status in get_args(Status) if counts[status])
 
 
 def _wrapped(text: str, start: str, margin: str) -> list[str]:
-    """Text in lines, with something before the first, and as much room before the others."""
+    """Wrap text into lines, the first of which begins with `start`, and the others with `margin`."""
     return textwrap.wrap(
         " ".join(text.split()),
         max(_WIDTH, len(margin) + 40),
@@ -117,43 +114,40 @@ def _wrapped(text: str, start: str, margin: str) -> list[str]:
     ) or [start.rstrip()]
 
 
-def lacking(
-    name: str, error: S3CheckpointError, where: str, *, otherwise: str = "", more: str = ""
-) -> Finding:
-    """What a saver does didn't work.
+# Findings, except for their names, which the check adds.
+ok: Final = functools.partial(Finding, "", "ok")
+missing: Final = functools.partial(Finding, "", "missing")
+not_supported: Final = functools.partial(Finding, "", "not supported")
+warning: Final = functools.partial(Finding, "", "warning")
+unknown: Final = functools.partial(Finding, "", "unknown")
 
-    Args:
-        name: What that is.
-        error: Why.
-        where: What permission is to be given on.
-        otherwise: What to do without it, where the store doesn't offer it; without that, a saver needs it.
-        more: What to allow beside the action that is named.
+
+def lacking(error: S3CheckpointError, where: str, *, otherwise: str = "", more: str = "") -> Finding:
+    """Return the finding for an operation of a saver that failed.
+
+    `where` is the resource that permission is needed for, and `more` are further actions to allow.
+    `otherwise` is the remedy if the store doesn't offer the operation; it is empty if a saver needs it.
     """
     if isinstance(error, AccessDeniedError) and error.action:
-        return Finding(name, "missing", error.reason, f"Allow {error.action}{more} on {where}")
+        return missing(error.reason, f"Allow {error.action}{more} on {where}")
     if isinstance(error, NotSupportedError) or getattr(error, "status", None) in (405, 501):
-        return Finding(
-            name,
-            "not supported" if otherwise else "missing",
-            error.reason,
-            otherwise or "Use a store that offers it: a saver can't do without",
-        )
+        if otherwise:
+            return not_supported(error.reason, otherwise)
+        return missing(error.reason, "Use a store that offers it: a saver can't do without")
     if isinstance(error, InvalidConfigError):
-        return Finding(name, "missing", error.reason, "Correct that setting of the saver")
-    return Finding(name, "missing", error.reason, "Check again; if it stays so, ask who runs the store")
+        return missing(error.reason, "Correct that setting of the saver")
+    return missing(error.reason, "Check again; if it stays so, ask who runs the store")
 
 
-def unseen(name: str, error: S3CheckpointError, where: str) -> Finding:
-    """A setting that couldn't be read: nothing is wrong with that."""
+def unseen(error: S3CheckpointError, where: str) -> Finding:
+    """Return the finding for a setting that couldn't be read, which isn't `missing`."""
     if isinstance(error, AccessDeniedError) and error.action:
-        return Finding(
-            name, "unknown", "These credentials may not see it", f"Allow {error.action} on {where} to see it"
-        )
+        return unknown("These credentials may not see it", f"Allow {error.action} on {where} to see it")
     if isinstance(error, NotSupportedError):
-        return Finding(name, "not supported", error.reason)
-    return Finding(name, "unknown", error.reason, "Check again")
+        return not_supported(error.reason)
+    return unknown(error.reason, "Check again")
 
 
-def untried(name: str, because: str) -> Finding:
-    """What couldn't be tried, since something else is in the way."""
-    return Finding(name, "unknown", f"{_NOT_TRIED}{because}")
+def untried(because: str) -> Finding:
+    """Return the finding for an operation that wasn't tried because another one failed."""
+    return unknown(f"{_NOT_TRIED}{because}")

@@ -1,4 +1,4 @@
-"""Brings an archived thread back: what of it is offline, and S3's restoring of that.
+"""Restoring of archived threads.
 
 A checkpoint may borrow from earlier ones of its thread, so a thread is restored as a whole.
 """
@@ -23,21 +23,21 @@ from langgraph_checkpoint_s3.s3.admin_requests import InspectObject, ObjectInfo,
 from langgraph_checkpoint_s3.s3.requests import Entry, NotFound
 
 _DEEP: Final = frozenset({"DEEP_ARCHIVE", "DEEP_ARCHIVE_ACCESS"})
-_MOST_DAYS: Final = 36_500
+_MAX_DAYS: Final = 36_500
 _UNTIL: Final = re.compile(r'expiry-date="([^"]*)"')
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreStatus:
-    """How much of a thread can be read. Each of its objects is counted once.
+    """Counts of a thread's objects by whether they can be read. Each object is counted once.
 
     Attributes:
         thread_id: The thread.
-        readable: The objects that aren't archived offline.
-        restored: Those that are, and have been restored for some days.
-        restoring: Those that are being restored.
-        archived: Those that aren't: they can't be read.
-        until: When the first of the restored ones goes offline again (UTC), where the store says so.
+        readable: Objects that aren't archived offline.
+        restored: Archived objects with a temporary copy that can be read.
+        restoring: Archived objects that are being restored.
+        archived: Archived objects that are neither, and can't be read.
+        until: When the first of the temporary copies expires (UTC), if the store says so.
     """
 
     thread_id: str
@@ -55,12 +55,12 @@ class RestoreStatus:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """Where one object is on its way back.
+    """State of one object.
 
     Attributes:
-        stage: Which of `RestoreStatus`'s counts it is in.
-        until: When it goes offline again.
-        tier: Of an archived one, its storage class, or its archive tier within Intelligent-Tiering.
+        stage: The count of `RestoreStatus` that it is in.
+        until: When a temporary copy expires.
+        tier: Storage class of an archived object, or its archive tier within Intelligent-Tiering.
     """
 
     stage: Literal["readable", "restored", "restoring", "archived"]
@@ -69,36 +69,25 @@ class _State:
 
 
 def restore_status(context: Context, thread_id: str) -> Plan[RestoreStatus]:
-    """How much of a thread can be read: LIST, and a HEAD for each object that may be offline."""
-    return (yield from _survey(context, thread_name(thread_id), _look))
+    """Return the status of a thread: LIST, and a HEAD for each object that may be offline."""
+    return (yield from _survey(context, thread_name(thread_id), _inspect))
 
 
 def restore_archived(
     context: Context, thread_id: str, days: int, tier: RestoreTier, now: datetime
 ) -> Plan[RestoreStatus]:
-    """Ask for all of a thread's offline objects to be restored, page by page.
-
-    Args:
-        context: The saver's.
-        thread_id: The thread.
-        days: For how long.
-        tier: How quickly.
-        now: The time.
-
-    Raises:
-        InvalidConfigError: The days or the tier can't be.
-    """
+    """Request a restore of all of a thread's offline objects, page by page."""
     _check(days, tier)
     until = now + timedelta(days=days)
     return (
-        yield from _survey(context, thread_name(thread_id), lambda entry: _bring(entry, days, tier, until))
+        yield from _survey(context, thread_name(thread_id), lambda entry: _restore(entry, days, tier, until))
     )
 
 
 def _survey(
     context: Context, thread_id: str, visit: Callable[[Entry], Plan[_State | None]]
 ) -> Plan[RestoreStatus]:
-    """Visit each of a thread's objects that may be offline, those of a page side by side, and count."""
+    """Visit each object of a thread that may be offline, those of a page concurrently, and count."""
     scan = Scan(context.layout, context.layout.thread(thread_id))
     stages: Counter[str] = Counter()
     until: list[datetime] = []
@@ -113,15 +102,15 @@ def _survey(
     return RestoreStatus(thread_id, **stages, until=min(until, default=None))
 
 
-def _look(entry: Entry) -> Plan[_State | None]:
-    """Where an object is; `None` if it is gone."""
+def _inspect(entry: Entry) -> Plan[_State | None]:
+    """Return an object's state; `None` if it is gone."""
     info = yield from ask(InspectObject(entry.key))
     return None if isinstance(info, NotFound) else _state(info)
 
 
-def _bring(entry: Entry, days: int, tier: RestoreTier, until: datetime) -> Plan[_State | None]:
-    """Ask for an object to be there until then, unless it is, or is under way."""
-    state = yield from _look(entry)
+def _restore(entry: Entry, days: int, tier: RestoreTier, until: datetime) -> Plan[_State | None]:
+    """Request a copy of an object until a time, unless there is one or it is being restored."""
+    state = yield from _inspect(entry)
     if state is None or state.stage in ("readable", "restoring"):
         return state
     if state.stage == "restored" and (state.until is None or state.until >= until):
@@ -131,12 +120,12 @@ def _bring(entry: Entry, days: int, tier: RestoreTier, until: datetime) -> Plan[
             "S3 restores nothing from deep archive in expedited time: use tier='Standard' or 'Bulk'.",
             key=entry.key,
         )
-    # What Intelligent-Tiering brings back isn't a copy for some days: it stays.
+    # Intelligent-Tiering restores an object for good, not for some days.
     answer = yield from ask(RestoreObject(entry.key, None if _tiered(entry) else days, tier))
     if isinstance(answer, NotFound):
         return None
-    if state.stage == "restored":  # which now has a new date
-        return (yield from _look(entry))
+    if state.stage == "restored":  # the copy has a new date now
+        return (yield from _inspect(entry))
     return _State("restoring")
 
 
@@ -148,7 +137,7 @@ def _state(info: ObjectInfo) -> _State:
     restore = info.restore or ""
     if 'ongoing-request="true"' in restore:
         return _State("restoring")
-    if info.archive_status:  # of Intelligent-Tiering; what that has restored isn't in the archive any more
+    if info.archive_status:  # of Intelligent-Tiering, until it is restored
         return _State("archived", tier=info.archive_status)
     if info.storage_class not in OFFLINE:
         return _State("readable")
@@ -159,7 +148,7 @@ def _state(info: ObjectInfo) -> _State:
 
 
 def _check(days: object, tier: object) -> None:
-    if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= _MOST_DAYS:
-        raise InvalidConfigError(f"days={days!r} must be a whole number from 1 to {_MOST_DAYS:,}.")
+    if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= _MAX_DAYS:
+        raise InvalidConfigError(f"days={days!r} must be a whole number from 1 to {_MAX_DAYS:,}.")
     if tier not in get_args(RestoreTier):
         raise InvalidConfigError(f"tier={tier!r} is none of {', '.join(get_args(RestoreTier))}.")

@@ -1,39 +1,43 @@
-"""What a `LifecyclePolicy` is, and how it becomes lifecycle rules of S3 and back. Pure.
+"""`LifecyclePolicy`, and its conversion to and from S3's lifecycle rules.
 
-A policy has at most three rules, by what they may be narrowed to:
+A policy has at most three rules, by the filters that S3 allows for their actions:
 
     delete    prefix and tag         deletion by age, of current and of noncurrent versions
     archive   prefix, tag and size   the move into another storage class
     cleanup   prefix alone           unfinished uploads and lone delete markers, which have no tags or sizes
 
-Days of deletion, and those of a move to where nothing can be read, have the borrowing horizon added; the
-rule's name says how many days that was.
+The borrowing horizon is added to days of deletion, and of a move to an offline storage class. The rule's ID
+has the number of days that were added. `configure_bucket` sets the abort of unfinished uploads in the same
+`cleanup` rule that a policy without a tag has.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.admin.lifecycle.rules import Reach, Rule, extra_days, is_rule_of, rule_id
+from langgraph_checkpoint_s3.admin.setting_changes import check_number
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 
 OFFLINE: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
-"""The storage classes whose objects can't be read before they are restored."""
+"""Storage classes whose objects can't be read before they are restored."""
 
 _CLASSES: Final = {"STANDARD_IA": 30, "ONEZONE_IA": 30, "GLACIER_IR": 90, "GLACIER": 90, "DEEP_ARCHIVE": 180}
-"""The storage classes to archive into, and for how many days each is billed at least
+"""Storage classes to archive into, each with the minimum number of days that S3 bills
 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html#sc-compare)."""
-_LEAST_IA_DAYS: Final = 30
+_MIN_IA_DAYS: Final = 30
 _TIERING: Final = "INTELLIGENT_TIERING"
 _SMALL: Final = 128 * 1024
 _DAY: Final = 24 * 3600
-_MOST_DAYS: Final = 36_500
-_MOST_VERSIONS: Final = 100
-_LARGEST: Final = 5 * 1024**4
+_MAX_DAYS: Final = 36_500
+_MAX_VERSIONS: Final = 100
+_MAX_SIZE: Final = 5 * 1024**4
 _KINDS: Final = ("delete", "archive", "cleanup")
+_OLD_KIND: Final = "abort-uploads"
+"""A rule that `configure_bucket` once had to itself; `cleanup` replaces it."""
 
 
 class LifecycleWarning(UserWarning):
@@ -42,45 +46,42 @@ class LifecycleWarning(UserWarning):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LifecyclePolicy:
-    """What becomes of checkpoints as they age. Checked when it is made.
+    """Deletion and archiving of checkpoints by age.
 
     S3 counts days from when an object was written, and acts at the next midnight UTC or later
     (https://docs.aws.amazon.com/AmazonS3/latest/userguide/intro-lifecycle-rules.html).
 
     Attributes:
-        days_until_deletion: Deletes each object that was written this long ago (1 to 36,500 days;
-            default: never). It stays as much longer as others may borrow from it (`borrow_horizon`).
-            In a bucket that keeps versions this leaves a delete marker; there it is
-            `noncurrent_version_days` that frees the space.
-        days_until_archive: Moves each object that was written this long ago into
-            `archive_storage_class` (0 to 36,500 days; default: never).
-        archive_storage_class: `GLACIER_IR`, which is read as quickly as ever, `STANDARD_IA`,
-            `ONEZONE_IA`, or, with `allow_offline_archive`, `GLACIER` or `DEEP_ARCHIVE`. To those two
-            objects move as much later as others may borrow from them.
-        intelligent_tiering: Moves each object to `INTELLIGENT_TIERING` at once, which goes by its use.
-        noncurrent_version_days: In a bucket that keeps versions, deletes for good what was deleted or
-            replaced this long ago (1 to 36,500 days; default: never), and delete markers behind which
-            nothing is left. The horizon is added, as for deletion.
-        newer_noncurrent_versions: Of each object, keeps so many deleted or replaced versions for longer
-            than that (1 to 100).
-        abort_incomplete_uploads_days: Aborts multipart uploads that were begun this long ago and never
-            completed (1 to 36,500 days; `None`: never). Their parts are billed until then, and no listing
-            of objects shows them. An upload has no tags yet, so this is for the whole prefix.
-        object_tag: Narrows the rest to objects with this tag, a name and a value: those of savers that
-            have it in their `object_tags`. A prefix takes a policy for each tag, and one without; but that
-            one acts on tagged objects too, and what is due first is done.
-        minimum_object_size: The least size in bytes of what is archived or tiered (1 byte to 5 TiB). By
-            default S3 moves nothing that is smaller than 128 kB, as most checkpoints are. A size set
-            here, larger or smaller, takes the place of that
+        days_until_deletion: Age in days at which an object is deleted (1 to 36,500; default: never). The
+            time in which others may borrow from it (`borrow_horizon`) is added. In a bucket that keeps
+            versions this leaves a delete marker; `noncurrent_version_days` frees the space there.
+        days_until_archive: Age in days at which an object moves to `archive_storage_class` (0 to 36,500;
+            default: never).
+        archive_storage_class: `GLACIER_IR`, which is read as quickly as before, `STANDARD_IA`,
+            `ONEZONE_IA`, or, with `allow_offline_archive`, `GLACIER` or `DEEP_ARCHIVE`. For the last two
+            the horizon is added, as for deletion.
+        intelligent_tiering: Move each object to `INTELLIGENT_TIERING` at once, which tiers it by use.
+        noncurrent_version_days: In a bucket that keeps versions, days after which a deleted or replaced
+            version is deleted for good (1 to 36,500; default: never). Delete markers with no version left
+            are removed too. The horizon is added, as for deletion.
+        newer_noncurrent_versions: Number of deleted or replaced versions of each object that are kept for
+            longer than that (1 to 100).
+        abort_incomplete_uploads_days: Days after which a multipart upload that was never completed is
+            aborted (1 to 36,500; `None`: never). Its parts are billed until then, and no listing of
+            objects shows them. An upload has no tags yet, so this applies to the whole prefix. Without
+            `object_tag` it is the same setting as `configure_bucket`'s.
+        object_tag: A tag's name and value: restricts the rest to objects with this tag, which savers write
+            with `object_tags`. A prefix may have a policy for each tag, and one without, which applies to
+            tagged objects too. Of several actions on an object, S3 does the one that is due first.
+        minimum_object_size: Smallest object to archive or tier, in bytes (1 byte to 5 TiB). By default S3
+            moves nothing smaller than 128 kB, as most checkpoints are. This replaces that limit
             (https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketLifecycleConfiguration.html).
-        allow_offline_archive: Agrees that archived checkpoints can't be read until
-            `S3Admin.restore_archived` has brought them back, which takes minutes to days: an agent that
-            goes on with such a thread gets a `CheckpointArchivedError`. It is consent, and no part of
-            what a policy is: it doesn't count in a comparison.
+        allow_offline_archive: Consent that archived checkpoints can't be read until
+            `S3Admin.restore_archived` has restored them, which takes minutes to days: an agent that
+            continues such a thread gets a `CheckpointArchivedError`. Ignored in comparisons.
 
     Raises:
-        InvalidConfigError: A value is out of range, or the policy can't do what it says. The message has
-            the reason.
+        InvalidConfigError: A value is out of range, or the policy can't work. The message has the reason.
     """
 
     days_until_deletion: int | None = None
@@ -99,10 +100,10 @@ class LifecyclePolicy:
             if not isinstance(getattr(self, name), bool):
                 raise InvalidConfigError(f"{name}={getattr(self, name)!r} must be True or False.")
         for name in ("days_until_deletion", "noncurrent_version_days", "abort_incomplete_uploads_days"):
-            _check_number(name, getattr(self, name), 1, _MOST_DAYS)
-        _check_number("days_until_archive", self.days_until_archive, 0, _MOST_DAYS)
-        _check_number("newer_noncurrent_versions", self.newer_noncurrent_versions, 1, _MOST_VERSIONS)
-        _check_number("minimum_object_size", self.minimum_object_size, 1, _LARGEST)
+            check_number(name, getattr(self, name), 1, _MAX_DAYS)
+        check_number("days_until_archive", self.days_until_archive, 0, _MAX_DAYS)
+        check_number("newer_noncurrent_versions", self.newer_noncurrent_versions, 1, _MAX_VERSIONS)
+        check_number("minimum_object_size", self.minimum_object_size, 1, _MAX_SIZE)
         check_tag(self.object_tag)
         self._check_moves()
         if self.newer_noncurrent_versions is not None and self.noncurrent_version_days is None:
@@ -118,7 +119,7 @@ class LifecyclePolicy:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What to know of this policy before it is set. `set_lifecycle_policy` warns of it."""
+        """Warnings about this policy, which `set_lifecycle_policy` gives."""
         return tuple(self._warnings())
 
     @property
@@ -161,9 +162,9 @@ class LifecyclePolicy:
             raise InvalidConfigError(
                 "intelligent_tiering moves objects by their use, days_until_archive by their age: choose one."
             )
-        if target in ("STANDARD_IA", "ONEZONE_IA") and days < _LEAST_IA_DAYS:
+        if target in ("STANDARD_IA", "ONEZONE_IA") and days < _MIN_IA_DAYS:
             raise InvalidConfigError(
-                f"days_until_archive={days}: S3 moves nothing to {target} in its first {_LEAST_IA_DAYS} days."
+                f"days_until_archive={days}: S3 moves nothing to {target} in its first {_MIN_IA_DAYS} days."
             )
         if self.days_until_deletion is not None and days >= self.days_until_deletion:
             raise InvalidConfigError(
@@ -197,11 +198,7 @@ class LifecyclePolicy:
 
 
 def check_tag(tag: object) -> None:
-    """Check a tag that narrows a policy.
-
-    Raises:
-        InvalidConfigError: It isn't a name and a value as S3 takes them.
-    """
+    """Raise `InvalidConfigError` unless a tag is `None`, or a name and a value that S3 allows."""
     if tag is None:
         return
     if not isinstance(tag, tuple) or len(tag) != 2 or not all(isinstance(text, str) for text in tag):
@@ -214,57 +211,73 @@ def check_tag(tag: object) -> None:
 
 
 def horizon_days(seconds: float) -> int:
-    """The borrowing horizon in S3's whole days."""
+    """Return the borrowing horizon in whole days, rounded up."""
     return math.ceil(seconds / _DAY)
 
 
 def rules_of(policy: LifecyclePolicy, prefix: str, horizon: int) -> list[Rule]:
-    """The rules that a policy is.
-
-    Args:
-        policy: The policy.
-        prefix: The saver's prefix.
-        horizon: By how many days an object may be older than what borrows from it.
-    """
+    """Return the rules of a policy. The borrowing horizon is in days."""
     tag = policy.object_tag
     tags = frozenset([tag] if tag else ())
     size = policy.minimum_object_size
     later = horizon if policy.archive_storage_class in OFFLINE else 0
-    made = [
-        ("delete", Reach(prefix, tags), horizon, _deletion(policy, horizon)),
-        ("archive", Reach(prefix, tags, None if size is None else size - 1), later, _move(policy, later)),
-        ("cleanup", Reach(prefix), 0, _cleanup(policy)),
+    above = None if size is None else size - 1
+    markers = policy.noncurrent_version_days is not None
+    rules = [
+        (rule_id(prefix, "delete", tag, extra_days=horizon), Reach(prefix, tags), _deletion(policy, horizon)),
+        (rule_id(prefix, "archive", tag, extra_days=later), Reach(prefix, tags, above), _move(policy, later)),
+        (
+            rule_id(prefix, "cleanup", tag),
+            Reach(prefix),
+            _cleanup(markers=markers, abort_days=policy.abort_incomplete_uploads_days),
+        ),
     ]
-    return [
-        {
-            "ID": rule_id(prefix, kind, tag, extra_days=extra),
-            "Status": "Enabled",
-            "Filter": reach.filter(),
-            **actions,
-        }
-        for kind, reach, extra, actions in made
-        if actions
-    ]
+    return [_rule(name, reach, actions) for name, reach, actions in rules if actions]
+
+
+def is_cleanup_of(prefix: str) -> Callable[[Rule], bool]:
+    """Return a test whether a rule is the clean-up of a prefix's policy without a tag."""
+    is_cleanup, is_old = is_rule_of(prefix, "cleanup"), is_rule_of(prefix, _OLD_KIND)
+    return lambda rule: is_cleanup(rule) or is_old(rule)
+
+
+def cleanup_rules(rules: Iterable[Rule], prefix: str, abort_days: int | None) -> list[Rule]:
+    """Return the clean-up rule of the policy without a tag, with new days until uploads are aborted."""
+    ours = [rule for rule in rules if is_cleanup_of(prefix)(rule)]
+    if abort_days is None and not any(rule.get("AbortIncompleteMultipartUpload") for rule in ours):
+        return ours
+    enabled = [rule.get("Expiration") or {} for rule in ours if rule.get("Status") == "Enabled"]
+    markers = any(expiration.get("ExpiredObjectDeleteMarker") for expiration in enabled)
+    actions = _cleanup(markers=markers, abort_days=abort_days)
+    return [_rule(rule_id(prefix, "cleanup"), Reach(prefix), actions)] if actions else []
+
+
+def _rule(name: str, reach: Reach, actions: dict[str, Any]) -> Rule:
+    return {"ID": name, "Status": "Enabled", "Filter": reach.filter(), **actions}
 
 
 def is_rule_of_policy(prefix: str, tag: tuple[str, str] | None) -> Callable[[Rule], bool]:
-    """Tells whether a rule is of the policy of this prefix and tag."""
-    ours = [is_rule_of(prefix, kind, tag) for kind in _KINDS]
-    return lambda rule: any(is_ours(rule) for is_ours in ours)
+    """Return a test whether a rule is part of the policy of this prefix and tag."""
+    tests = [is_rule_of(prefix, kind, tag) for kind in _kinds(tag)]
+    return lambda rule: any(test(rule) for test in tests)
+
+
+def _kinds(tag: tuple[str, str] | None) -> Sequence[str]:
+    return _KINDS if tag else (*_KINDS, _OLD_KIND)
 
 
 def policy_of(rules: Iterable[Rule], prefix: str, tag: tuple[str, str] | None) -> LifecyclePolicy | None:
-    """The policy that a bucket's rules are, or `None`. Rules that are switched off don't count.
+    """Return the policy that a bucket's enabled rules make up, or `None`.
 
     Raises:
-        InvalidConfigError: Somebody changed our rules into what is no policy.
+        InvalidConfigError: Somebody changed the policy's rules, and the result isn't a valid policy.
     """
     found: dict[str, Any] = {}
     for rule in rules:
-        for kind in _KINDS:
+        for kind in _kinds(tag):
             extra = extra_days(rule, prefix, kind, tag)
             if extra is not None and rule.get("Status") == "Enabled":
-                found |= _settings(rule, extra)
+                found |= _settings_of(rule, extra)
     if not found:
         return None
     settings = {"abort_incomplete_uploads_days": None, **found, "object_tag": tag}
@@ -283,11 +296,10 @@ def _deletion(policy: LifecyclePolicy, extra: int) -> dict[str, Any]:
     if policy.days_until_deletion is not None:
         actions["Expiration"] = {"Days": policy.days_until_deletion + extra}
     if policy.noncurrent_version_days is not None:
-        actions["NoncurrentVersionExpiration"] = {"NoncurrentDays": policy.noncurrent_version_days + extra}
+        expiration = {"NoncurrentDays": policy.noncurrent_version_days + extra}
         if policy.newer_noncurrent_versions is not None:
-            actions["NoncurrentVersionExpiration"]["NewerNoncurrentVersions"] = (
-                policy.newer_noncurrent_versions
-            )
+            expiration["NewerNoncurrentVersions"] = policy.newer_noncurrent_versions
+        actions["NoncurrentVersionExpiration"] = expiration
     return actions
 
 
@@ -300,43 +312,33 @@ def _move(policy: LifecyclePolicy, extra: int) -> dict[str, Any]:
     return {"Transitions": [{"Days": days, "StorageClass": policy.archive_storage_class}]}
 
 
-def _cleanup(policy: LifecyclePolicy) -> dict[str, Any]:
+def _cleanup(*, markers: bool, abort_days: int | None) -> dict[str, Any]:
     actions: dict[str, Any] = {}
-    if policy.noncurrent_version_days is not None:
+    if markers:
         actions["Expiration"] = {"ExpiredObjectDeleteMarker": True}
-    if policy.abort_incomplete_uploads_days is not None:
-        days = policy.abort_incomplete_uploads_days
-        actions["AbortIncompleteMultipartUpload"] = {"DaysAfterInitiation": days}
+    if abort_days is not None:
+        actions["AbortIncompleteMultipartUpload"] = {"DaysAfterInitiation": abort_days}
     return actions
 
 
-def _settings(rule: Rule, extra: int) -> dict[str, Any]:
-    """What a rule of ours says in a policy's words."""
-    said: dict[str, Any] = {}
+def _settings_of(rule: Rule, extra: int) -> dict[str, Any]:
+    """Return the attributes of a policy that one of its rules sets."""
+    found: dict[str, Any] = {}
     if (days := (rule.get("Expiration") or {}).get("Days")) is not None:
-        said["days_until_deletion"] = days - extra
+        found["days_until_deletion"] = days - extra
     noncurrent = rule.get("NoncurrentVersionExpiration") or {}
     if (days := noncurrent.get("NoncurrentDays")) is not None:
-        said["noncurrent_version_days"] = days - extra
+        found["noncurrent_version_days"] = days - extra
     if (newer := noncurrent.get("NewerNoncurrentVersions")) is not None:
-        said["newer_noncurrent_versions"] = newer
+        found["newer_noncurrent_versions"] = newer
     for step in rule.get("Transitions") or ():
         if step["StorageClass"] == _TIERING:
-            said["intelligent_tiering"] = True
+            found["intelligent_tiering"] = True
         else:
-            said["days_until_archive"] = step.get("Days", 0) - extra
-            said["archive_storage_class"] = step["StorageClass"]
+            found["days_until_archive"] = step.get("Days", 0) - extra
+            found["archive_storage_class"] = step["StorageClass"]
         if (above := Reach.of(rule).above) is not None:
-            said["minimum_object_size"] = above + 1
+            found["minimum_object_size"] = above + 1
     if (days := (rule.get("AbortIncompleteMultipartUpload") or {}).get("DaysAfterInitiation")) is not None:
-        said["abort_incomplete_uploads_days"] = days
-    return said
-
-
-def _check_number(name: str, value: object, least: int, most: int) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidConfigError(f"{name}={value!r} must be a whole number.")
-    if not least <= value <= most:
-        raise InvalidConfigError(f"{name}={value} must be from {least:,} to {most:,}.")
+        found["abort_incomplete_uploads_days"] = days
+    return found

@@ -1,13 +1,13 @@
-"""What a lifecycle rule of S3 says: whose it is, what it acts on, whether two say the same. Pure.
+"""Lifecycle rules: IDs, filters, and comparison.
 
-A rule is S3's own document, as botocore has it. Those that this package makes are named
+A rule is S3's own document, as botocore has it. Rules of this package have the IDs
 
     langgraph-checkpoint-s3:{prefix}:{kind}
     langgraph-checkpoint-s3:{prefix}:{kind}:{tag}={value}
 
-and, where days were added to what was asked for, `:+{days}d` behind that. No prefix holds a colon, and a
-tag is written as a key's component: so names that differ are of different rules, and prefixes
-that nest (`a/` and `a/b/`) are never taken for one another.
+with `:+{days}d` appended if days were added to those of the policy. No prefix contains a colon, and a tag is
+encoded like a key's component. So different rules have different IDs, and nested prefixes (`a/` and `a/b/`)
+are told apart.
 """
 
 from __future__ import annotations
@@ -18,25 +18,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from langgraph_checkpoint_s3.admin.setting_changes import normalized
 from langgraph_checkpoint_s3.format.key_encoding import encode_component
 
 Rule: TypeAlias = Mapping[str, Any]
 """A lifecycle rule, as botocore has it."""
 
 _OWNER: Final = "langgraph-checkpoint-s3"
-_LONGEST: Final = 96
+_MAX_PART: Final = 96
 _EXTRA: Final = re.compile(r":\+([0-9]+)d$")
 
 
 def rule_id(prefix: str, kind: str, tag: tuple[str, str] | None = None, *, extra_days: int = 0) -> str:
-    """The name of a rule of ours. S3 takes 255 characters: what is long is cut, and a digest put behind it.
-
-    Args:
-        prefix: The saver's prefix.
-        kind: What the rule is for: a short word.
-        tag: The tag that it is narrowed to.
-        extra_days: How many days it adds to what was asked for.
-    """
+    """Return the ID of a rule. S3 allows 255 characters: long parts are cut, and end in a digest."""
     parts = [_OWNER, _short(prefix), kind]
     if tag is not None:
         parts.append(_short("=".join(encode_component(text, "object_tag") for text in tag)))
@@ -46,12 +40,12 @@ def rule_id(prefix: str, kind: str, tag: tuple[str, str] | None = None, *, extra
 
 
 def is_rule_of(prefix: str, kind: str, tag: tuple[str, str] | None = None) -> Callable[[Rule], bool]:
-    """Tells whether a rule is ours: of this prefix, kind and tag, whatever days were added."""
+    """Return a test whether a rule is of this prefix, kind and tag, whatever days were added."""
     return lambda rule: extra_days(rule, prefix, kind, tag) is not None
 
 
 def extra_days(rule: Rule, prefix: str, kind: str, tag: tuple[str, str] | None = None) -> int | None:
-    """How many days a rule of ours adds to what was asked for; `None` if it isn't ours."""
+    """Return the days that were added to a rule of this prefix, kind and tag; `None` if it isn't one."""
     name, base = str(rule.get("ID", "")), rule_id(prefix, kind, tag)
     if name == base:
         return 0
@@ -60,7 +54,7 @@ def extra_days(rule: Rule, prefix: str, kind: str, tag: tuple[str, str] | None =
 
 
 def added_days(rule: Rule) -> int:
-    """How many days a rule adds, if this package made it, whatever its prefix and kind; else 0."""
+    """Return the days that were added to any rule of this package; 0 for other rules."""
     name = str(rule.get("ID", ""))
     match = _EXTRA.search(name) if name.startswith(f"{_OWNER}:") else None
     return int(match[1]) if match else 0
@@ -68,13 +62,13 @@ def added_days(rule: Rule) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a rule acts on, in whichever of its spellings: a bare prefix, a filter, or an `And` of filters.
+    """The objects that a rule applies to, whether it has a bare prefix, a filter, or an `And` of filters.
 
     Attributes:
-        prefix: What the keys begin with.
-        tags: The tags that the objects have.
-        above: The size in bytes that they are larger than.
-        below: The size in bytes that they are smaller than.
+        prefix: Prefix of the keys.
+        tags: Tags of the objects.
+        above: Size in bytes that they exceed.
+        below: Size in bytes that they stay below.
     """
 
     prefix: str = ""
@@ -84,7 +78,7 @@ class Reach:
 
     @classmethod
     def of(cls, rule: Rule) -> Reach:
-        """What a rule acts on."""
+        """Return the reach of a rule."""
         filters = rule.get("Filter") or {}
         parts = {"Prefix": rule.get("Prefix"), **filters, **(filters.get("And") or {})}
         tags = [*parts.get("Tags", ()), *([parts["Tag"]] if parts.get("Tag") else ())]
@@ -96,7 +90,7 @@ class Reach:
         )
 
     def filter(self) -> dict[str, Any]:
-        """It as a rule's `Filter`, which has an `And` around more than one condition."""
+        """Return the rule's `Filter`, with an `And` around several conditions."""
         parts: dict[str, Any] = {"Prefix": self.prefix} if self.prefix else {}
         if self.tags:
             parts["Tags"] = [{"Key": key, "Value": value} for key, value in sorted(self.tags)]
@@ -112,37 +106,22 @@ class Reach:
 
 
 def as_read(rule: Rule) -> Rule:
-    """A rule as it can be written back.
+    """Return a rule as it can be written back.
 
-    Ceph shows a filter's prefix beside its `And`, where S3 has it within; written back like that, it
-    drops the prefix, and the rule would act on the whole bucket.
+    Ceph shows a filter's prefix beside its `And`, where S3 has it inside. Written back like that, Ceph drops
+    the prefix, and the rule would apply to the whole bucket.
     """
     return {**rule, "Filter": Reach.of(rule).filter()} if len(rule.get("Filter") or ()) > 1 else rule
 
 
 def same(one: Rule, other: Rule) -> bool:
-    """Whether two rules say the same: stores differ in how they spell one, and in the order of its lists."""
-    return _said(one) == _said(other)
-
-
-def _said(rule: Rule) -> dict[str, Any]:
-    said: dict[str, Any] = _without_nothing({**rule, "Filter": None, "Prefix": None})
-    for name in ("Transitions", "NoncurrentVersionTransitions"):
-        if name in said:
-            said[name] = sorted(said[name], key=lambda step: str(sorted(step.items())))
-    return {**said, "Filter": Reach.of(rule)}
-
-
-def _without_nothing(value: Any) -> Any:
-    """A document without what says nothing: some stores write out what is off."""
-    if isinstance(value, Mapping):
-        kept = {name: _without_nothing(part) for name, part in value.items()}
-        return {name: part for name, part in kept.items() if part is not False and part not in (None, {}, [])}
-    return [_without_nothing(part) for part in value] if isinstance(value, list) else value
+    """Return whether two rules are equivalent, however a store spells them."""
+    documents = [normalized({**rule, "Filter": None, "Prefix": None}) for rule in (one, other)]
+    return Reach.of(one) == Reach.of(other) and bool(documents[0] == documents[1])
 
 
 def _short(text: str) -> str:
-    if len(text) <= _LONGEST:
+    if len(text) <= _MAX_PART:
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()[:32]
-    return f"{text[: _LONGEST - len(digest) - 1]}~{digest}"
+    return f"{text[: _MAX_PART - len(digest) - 1]}~{digest}"

@@ -1,11 +1,11 @@
-"""The doctor on real servers: its report says what the servers' `Features` say, and it changes nothing."""
+"""`check()` on real servers: its report agrees with their `Features`, and it changes nothing."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.contract.support import MakeCalls, Place, build_thread
-from tests.contract.test_admin_doctor import (
+from tests.contract.test_admin_check import (
     TestCheck,
     TestTheWayToTheBucket,
     TestWhatIsMissing,

@@ -1,4 +1,4 @@
-"""The doctor on a store: what it finds of it, what it finds wrong, and that it leaves nothing behind."""
+"""`check()` on a store: its findings, and that it leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The doctor: what it asks, what is in its way, what it leaves behind, and how its report looks."""
+"""`check()`: its requests, obstacles, clean-up, and the look of its report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The doctor: what each finding says of a good and of a bad bucket."""
+"""Findings of `check()` in good and in bad buckets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.check.settings_checks import SETTINGS
+from langgraph_checkpoint_s3.admin.check.settings_findings import SETTINGS
 from langgraph_checkpoint_s3.plans.setup import PROBE
 from langgraph_checkpoint_s3.s3.admin_requests import (
     DeleteVersions,
