@@ -119,13 +119,16 @@ bench: env ## what is stored, what encoding and single operations cost, and how 
 	$(BIN)/python -m benchmarks.turns --workload chat agent fan-out
 	$(BIN)/python -m benchmarks.operations
 
-bench-full: env ## the same beside the peers, written into docs/benchmarks.md
-	$(BIN)/python -m benchmarks.storage --turns 100 1000 --peers --write
-	$(BIN)/python -m benchmarks.encoding --write
-	$(BIN)/python -m benchmarks.turns --turns 200 --cold 15 --peers --compare --write
-	$(BIN)/python -m benchmarks.operations --whole --compare --write
-	-$(BIN)/python -m benchmarks.elsewhere --turns 50 --peers --write
-	-$(BIN)/python -m benchmarks.dynamodb --turns 200 --write
+# Tables of `make bench-full`. It also draws docs/charts/turns.svg, and records benchmarks/baseline.json.
+RESULTS := .benchmarks
+
+bench-full: env ## the same with peers: tables in .benchmarks/, and a new chart and baseline
+	$(BIN)/python -m benchmarks.storage --turns 100 1000 --peers --write $(RESULTS)/storage.md
+	$(BIN)/python -m benchmarks.encoding --write $(RESULTS)/encoding.md
+	$(BIN)/python -m benchmarks.turns --turns 200 --cold 15 --peers --compare --record --chart docs/charts/turns.svg --write $(RESULTS)/turns.md
+	$(BIN)/python -m benchmarks.operations --whole --compare --record --write $(RESULTS)/operations.md
+	-$(BIN)/python -m benchmarks.elsewhere --turns 50 --peers --write $(RESULTS)/elsewhere.md
+	-$(BIN)/python -m benchmarks.dynamodb --turns 200 --write $(RESULTS)/dynamodb.md
 
 # Installed by the targets that need it: `make test` neither waits for it nor reads it.
 DOCS_STAMP := $(VENV)/.stamp-docs
@@ -144,5 +147,5 @@ docs-serve: env $(DOCS_STAMP) ## the site at http://127.0.0.1:8000, made anew at
 	$(BIN)/mkdocs serve --strict
 
 clean: ## remove what the targets made
-	rm -rf .venv .venv-3.* $(DEV_VENV) $(LANGGRAPH_VENV) $(LANGGRAPH_TESTS) .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz build dist site
+	rm -rf .venv .venv-3.* $(DEV_VENV) $(LANGGRAPH_VENV) $(LANGGRAPH_TESTS) .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz $(RESULTS) build dist site
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
