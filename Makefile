@@ -21,15 +21,27 @@ help: ## list the targets
 
 env: $(STAMP) ## make the virtual environment; again when pyproject.toml changed
 
-# uv, where it can be had, is many times faster than pip with these dependencies.
+# The package with the extras that the tests use.
+PACKAGE := -e '.[aio,cli,crypto,local]'
+
+# uv is many times faster than pip with these dependencies. Where it can't be installed, or with INSTALLER='pip>=25.1',
+# pip installs them; older versions don't know dependency groups.
+INSTALLER ?= uv
+
+# Install into a virtual environment: $(call install,VENV,ARGUMENTS).
+define install
+@set -x; if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(1)/bin/python $(2); \
+else $(1)/bin/python -m pip install --quiet --disable-pip-version-check $(2); fi
+endef
+
 $(STAMP): pyproject.toml
 	@command -v $(PYTHON) > /dev/null || { echo "There is no $(PYTHON): install Python 3.10 or later, or name one with PYTHON=…"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "$(PYTHON) is too old: Python 3.10 or later is needed; name one with PYTHON=…"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { echo "$(PYTHON) can't make virtual environments: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv || echo "uv can't be installed here: pip does it, more slowly"
-	@if [ -x $(BIN)/uv ]; then set -x; $(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[dev]'; \
-	else set -x; $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'; fi
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(INSTALLER)' \
+	|| { echo "uv can't be installed here: pip does it, more slowly"; $(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'; }
+	$(call install,$(VENV),$(PACKAGE) --group dev)
 	@touch $@
 
 demo: env ## see it work, on a local S3 server
@@ -53,6 +65,7 @@ test-integration: env ## the tests against rclone, Ceph and LocalStack, or again
 LANGGRAPH_VENV := .venv-langgraph
 LANGGRAPH_TESTS := .langgraph-tests
 SUITE := tests/langgraph_suite
+LANGGRAPH_PACKAGE := -e '.[aio,crypto]'
 
 $(LANGGRAPH_VENV)/.stamp: pyproject.toml $(SUITE)/langgraph.txt $(SUITE)/requirements.txt | $(STAMP)
 	$(PYTHON) -m venv $(LANGGRAPH_VENV)
@@ -60,8 +73,7 @@ $(LANGGRAPH_VENV)/.stamp: pyproject.toml $(SUITE)/langgraph.txt $(SUITE)/require
 	rm -rf $(LANGGRAPH_TESTS)
 	$(LANGGRAPH_VENV)/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-binary :all: --require-hashes -r $(SUITE)/langgraph.txt -d $(LANGGRAPH_TESTS)
 	tar -xzf $(LANGGRAPH_TESTS)/langgraph-*.tar.gz -C $(LANGGRAPH_TESTS) --strip-components=1
-	@set -x; if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(LANGGRAPH_VENV)/bin/python -e '.[aio,crypto]' -r $(SUITE)/requirements.txt $(LANGGRAPH_TESTS)/langgraph-*.tar.gz; \
-	else $(LANGGRAPH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[aio,crypto]' -r $(SUITE)/requirements.txt $(LANGGRAPH_TESTS)/langgraph-*.tar.gz; fi
+	$(call install,$(LANGGRAPH_VENV),$(LANGGRAPH_PACKAGE) -r $(SUITE)/requirements.txt $(LANGGRAPH_TESTS)/langgraph-*.tar.gz)
 	rm -rf $(LANGGRAPH_TESTS)/langgraph
 	@touch $@
 
@@ -73,8 +85,7 @@ DEV_VENV := .venv-langgraph-dev
 
 $(DEV_VENV)/.stamp: pyproject.toml | $(STAMP)
 	$(PYTHON) -m venv $(DEV_VENV)
-	@set -x; if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(DEV_VENV)/bin/python -e '.[aio]' 'langgraph-cli[inmem]'; \
-	else $(DEV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[aio]' 'langgraph-cli[inmem]'; fi
+	$(call install,$(DEV_VENV),-e '.[aio]' 'langgraph-cli[inmem]')
 	@touch $@
 
 test-langgraph-dev: env $(DEV_VENV)/.stamp ## the checkpointer under `langgraph dev`, from PyPI (Python 3.11 or later)
@@ -93,8 +104,7 @@ test-all: ## the suite on every Python from 3.10 on that is installed
 	@MAKE='$(MAKE)' .ci/test-all $(PYTEST_ARGS)
 
 fuzz: env ## what reads foreign bytes, with atheris, a minute a target (FUZZ_SECONDS)
-	@if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[fuzz]'; \
-	else $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'; fi
+	$(call install,$(VENV),$(PACKAGE) --group fuzz)
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 # On moto, or on a server of the integration tests: rclone, ceph or localstack.
@@ -135,8 +145,7 @@ DOCS_STAMP := $(VENV)/.stamp-docs
 docs docs-serve: export NO_MKDOCS_2_WARNING = 1
 
 $(DOCS_STAMP): pyproject.toml | $(STAMP)
-	@set -x; if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[dev,docs]'; \
-	else $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,docs]'; fi
+	$(call install,$(VENV),$(PACKAGE) --group dev --group docs)
 	@touch $@
 
 docs: env $(DOCS_STAMP) ## the documents as a site in site/, every link checked
