@@ -1,4 +1,4 @@
-"""The benchmarks of operations run, count what is asked for, and say what is missed and what got worse."""
+"""The benchmarks of operations run, count requests, and report missed targets and regressions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def test_a_long_thread_asks_for_no_more_than_a_short_one(
+def test_a_long_thread_needs_as_many_requests_as_a_short_one(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(histories, "LIMIT", 4)
@@ -59,7 +59,7 @@ def test_writes_are_read_back_in_round_trips(served: Served) -> None:
         assert each.ratio[1] == pytest.approx(each.found / 5)
 
 
-def test_a_large_state_is_moved_as_boto3_moves_it(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_state_is_transferred_like_boto3(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(large, "_peak", lambda served, bucket, size, mode, who, what: 2.0)
     found = list(PARTS["large"](served, TINY))
     assert [(each.part, each.what, each.mode) for each in found] == [
@@ -74,13 +74,13 @@ def test_a_large_state_is_moved_as_boto3_moves_it(served: Served, monkeypatch: p
     assert found[2].ratio == [2.0] * 3
 
 
-def test_who_does_one_thing_tells_by_how_much_it_grew(served: Served) -> None:
-    """In a fresh process, as it is measured: a used one takes memory that was freed before."""
+def test_peak_memory_of_one_transfer(served: Served) -> None:
+    """In a new process, since a used one reuses freed memory."""
     found = large._peak(served, served.bucket(), 30_000_000, "sync", "this saver", "up")
     assert 1 < found < 5
 
 
-def test_cpu_is_of_our_own_work(served: Served) -> None:
+def test_cpu_of_operations(served: Served) -> None:
     found = list(PARTS["cpu"](served, TINY))
     names = ["`put`", "`put_writes`", "`get_tuple`, cold", "`get_tuple`, remembered"]
     assert [each.what for each in found] == [
@@ -90,7 +90,7 @@ def test_cpu_is_of_our_own_work(served: Served) -> None:
 
 
 @pytest.mark.parametrize("borrow", [True, False])
-def test_what_is_measured_borrows_or_does_not(borrow: bool) -> None:
+def test_measured_puts_borrow_if_configured(borrow: bool) -> None:
     put = next(cpu.operations(100_000, borrow=borrow)).ours
     put()
     seen = [cell.cell_contents for cell in getattr(put, "__closure__", None) or ()]
@@ -99,19 +99,19 @@ def test_what_is_measured_borrows_or_does_not(borrow: bool) -> None:
     assert (first < second / 5) == borrow
 
 
-def test_a_crowd_asks_for_what_the_bare_client_asks_for(served: Served) -> None:
+def test_a_crowd_sends_as_many_requests_as_the_bare_client(served: Served) -> None:
     for each in PARTS["crowd"](served, TINY):
         assert each.requests == {"PUT": 5, "LIST": 1}
         assert each.other == {"in all": 6}
         assert each.aim == crowd.SLOWER
 
 
-def test_requests_that_wait_for_none_are_one_wave() -> None:
+def test_concurrent_requests_are_one_wave() -> None:
     log = [{"at": at} for at in (0.0, 0.01, 0.03, 0.054, 0.056)]
     assert [len(wave) for wave in crowd.waves(log, 0.025)] == [2, 2, 1]
 
 
-def test_pairs_take_turns() -> None:
+def test_pairs_alternate() -> None:
     done: list[str] = []
     ticks = iter(range(100))
     found = paired(
@@ -158,7 +158,7 @@ def test_the_benchmark_writes_and_compares(
     assert printed.endswith("\nnothing got worse by more than noise\n")
 
 
-def test_the_document_says_which_targets_are_missed() -> None:
+def test_tables_show_missed_targets() -> None:
     missed: Any = dataclasses.replace(LATEST, mode="async", ratio=[1.3, 1.32, 1.4])
     lines = operations_report.tables([LATEST, missed]).splitlines()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| latest")]

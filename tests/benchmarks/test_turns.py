@@ -1,4 +1,4 @@
-"""The benchmark of turns runs, counts what LangGraph calls, and says what is missed and what got worse."""
+"""The benchmark of turns runs, counts LangGraph's calls, and reports missed targets and regressions."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_the_other_graphs_play_too(server: Server, workers: dict[str, Worker]) -
     assert GRAPHS.keys() == turns_report.TITLES.keys() == turns.SHARES.keys()
 
 
-def test_who_gives_back_something_else_has_no_figures(
+def test_a_saver_that_returns_another_state_has_no_figures(
     server: Server, workers: dict[str, Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask = Worker.ask
@@ -111,7 +111,7 @@ def test_who_gives_back_something_else_has_no_figures(
     assert list(race(server, Heat("chat", "sync", 0, 1), workers)) == [LIMIT]
 
 
-def test_what_a_saver_calls_itself_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_savers_own_calls_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graphs, "DEPTH", 6)
     for name in turn_worker.METHODS:  # a stage wraps them
         for method in (name, f"a{name}"):
@@ -129,7 +129,7 @@ def test_what_a_saver_calls_itself_is_not_counted(monkeypatch: pytest.MonkeyPatc
     stage.loop.close()
 
 
-def test_who_lacks_what_a_graph_needs_is_left_out(
+def test_savers_that_cannot_play_a_graph_are_left_out(
     server: Server,
     workers: dict[str, Worker],
     monkeypatch: pytest.MonkeyPatch,
@@ -147,7 +147,7 @@ def test_who_lacks_what_a_graph_needs_is_left_out(
     assert capsys.readouterr().err == f"left out: {THIS} can't play chat: no DeltaChannel\n"
 
 
-def test_nobody_to_play_is_no_error(server: Server) -> None:
+def test_a_race_without_savers_is_no_error(server: Server) -> None:
     assert race(server, Heat("chat", "sync", 0, 1), {}) == {}
 
 
@@ -176,7 +176,7 @@ print(url.port)
         socket.create_connection(("127.0.0.1", int(done.stdout)))
 
 
-def test_no_postgres_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_postgres_raises(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
     monkeypatch.setattr(postgres, "_DEBIAN", tmp_path)
     with pytest.raises(InstallError, match="Postgres isn't installed here"):
@@ -208,7 +208,7 @@ def test_the_limit_waits_once_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
     assert waits.count(0.5) == 6
 
 
-def test_the_server_lets_nobody_wait_for_others(server: Server) -> None:
+def test_the_server_delays_requests_independently(server: Server) -> None:
     server.latency = 0.3
     host, port = server.endpoint_url.removeprefix("http://").split(":")
     sockets = [socket.create_connection((host, int(port)), timeout=10) for _ in range(20)]
@@ -306,7 +306,7 @@ def test_the_recorded_baseline_is_of_workloads_that_exist() -> None:
     assert len(names) < len(recorded) < 120
 
 
-def test_the_document_says_which_targets_are_missed() -> None:
+def test_tables_show_missed_targets() -> None:
     peer = dataclasses.replace(CHAT, saver=next(iter(PEERS)), dollars=40.0)
     limit = dataclasses.replace(CHAT, saver=LIMIT, to_peer=0.25, dollars=29.0)
     colds = [Cold(THIS, 0.5, [1.4, 1.5, 1.6]), Cold(BASE, 0.4, [1.2, 1.3, 1.4])]
@@ -322,7 +322,7 @@ def test_the_document_says_which_targets_are_missed() -> None:
     ]
 
 
-def test_the_document_shows_what_is_stored_and_how_long_a_cold_load_takes() -> None:
+def test_tables_show_storage_and_cold_loads() -> None:
     found = turns_report.tables(Record([dataclasses.replace(CHAT, stored=123_456, cold=51.2)], []))
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in found.splitlines() if THIS in line]
     assert any(" PUT " in line and "stored, kB" in line for line in found.splitlines())
