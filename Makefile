@@ -1,13 +1,13 @@
-# What a contributor needs, from a fresh clone with only Python and make: `make` lists it.
+# Targets for contributors. They need only Python and make; `make` lists them.
 
 PYTHON ?= python3
 VENV ?= .venv
-# More arguments for pytest, such as PYTEST_ARGS='-k list -x', or -n0 for one process.
+# Additional arguments for pytest, such as PYTEST_ARGS='-k list -x', or -n0 for one process.
 PYTEST_ARGS ?=
-# One process more than there are cores: some tests wait.
+# One process more than cores, since some tests wait.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)' 2> /dev/null || echo auto)
 
-# How long `make fuzz` takes for each of its targets, in seconds.
+# Seconds for each target of `make fuzz`.
 FUZZ_SECONDS ?= 60
 
 BIN := $(VENV)/bin
@@ -19,20 +19,32 @@ STAMP := $(VENV)/.stamp
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-env: $(STAMP) ## make the virtual environment; again when pyproject.toml changed
+env: $(STAMP) ## create the virtual environment, or update it after pyproject.toml changed
 
-# uv, where it can be had, is many times faster than pip with these dependencies.
+# The package with the extras that the tests use.
+PACKAGE := -e '.[aio,cli,crypto,local]'
+
+# uv is many times faster than pip with these dependencies. Where it can't be installed, or with INSTALLER='pip>=25.1',
+# pip installs them; older versions don't know dependency groups.
+INSTALLER ?= uv
+
+# Install into a virtual environment: $(call install,VENV,ARGUMENTS).
+define install
+@set -x; if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(1)/bin/python $(2); \
+else $(1)/bin/python -m pip install --quiet --disable-pip-version-check $(2); fi
+endef
+
 $(STAMP): pyproject.toml
 	@command -v $(PYTHON) > /dev/null || { echo "There is no $(PYTHON): install Python 3.10 or later, or name one with PYTHON=…"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "$(PYTHON) is too old: Python 3.10 or later is needed; name one with PYTHON=…"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { echo "$(PYTHON) can't make virtual environments: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv || echo "uv can't be installed here: pip does it, more slowly"
-	@if [ -x $(BIN)/uv ]; then set -x; $(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[dev]'; \
-	else set -x; $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'; fi
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(INSTALLER)' \
+	|| { echo "uv can't be installed here: pip does it, more slowly"; $(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'; }
+	$(call install,$(VENV),$(PACKAGE) --group dev)
 	@touch $@
 
-demo: env ## see it work, on a local S3 server
+demo: env ## a demo on a local S3 server
 	$(BIN)/python -m examples.demo
 
 lint: env ## ruff's rules and format
@@ -42,17 +54,18 @@ lint: env ## ruff's rules and format
 types: env ## mypy, strict
 	$(BIN)/mypy
 
-# Shares of as many tests take very different times: who is done takes over some of another's.
-test: env lint types ## lint, types and the suite, which needs no server
+# Tests take very different times, so idle processes steal work.
+test: env lint types ## lint, types and the tests that need no server
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 test-integration: env ## the tests against rclone, Ceph and LocalStack, or against S3_TEST_ENDPOINT
 	$(BIN)/python -m pytest -n 3 --dist loadgroup -m integration tests/integration $(PYTEST_ARGS)
 
-# An environment of its own: LangGraph's tests are a package named `tests` too, and have needs of their own.
+# A separate environment: LangGraph's tests are a package named `tests`, too, and have their own requirements.
 LANGGRAPH_VENV := .venv-langgraph
 LANGGRAPH_TESTS := .langgraph-tests
 SUITE := tests/langgraph_suite
+LANGGRAPH_PACKAGE := -e '.[aio,crypto]'
 
 $(LANGGRAPH_VENV)/.stamp: pyproject.toml $(SUITE)/langgraph.txt $(SUITE)/requirements.txt | $(STAMP)
 	$(PYTHON) -m venv $(LANGGRAPH_VENV)
@@ -60,21 +73,19 @@ $(LANGGRAPH_VENV)/.stamp: pyproject.toml $(SUITE)/langgraph.txt $(SUITE)/require
 	rm -rf $(LANGGRAPH_TESTS)
 	$(LANGGRAPH_VENV)/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-binary :all: --require-hashes -r $(SUITE)/langgraph.txt -d $(LANGGRAPH_TESTS)
 	tar -xzf $(LANGGRAPH_TESTS)/langgraph-*.tar.gz -C $(LANGGRAPH_TESTS) --strip-components=1
-	@set -x; if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(LANGGRAPH_VENV)/bin/python -e '.[aio,crypto]' -r $(SUITE)/requirements.txt $(LANGGRAPH_TESTS)/langgraph-*.tar.gz; \
-	else $(LANGGRAPH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[aio,crypto]' -r $(SUITE)/requirements.txt $(LANGGRAPH_TESTS)/langgraph-*.tar.gz; fi
+	$(call install,$(LANGGRAPH_VENV),$(LANGGRAPH_PACKAGE) -r $(SUITE)/requirements.txt $(LANGGRAPH_TESTS)/langgraph-*.tar.gz)
 	rm -rf $(LANGGRAPH_TESTS)/langgraph
 	@touch $@
 
-test-langgraph: env $(LANGGRAPH_VENV)/.stamp ## LangGraph's own tests, from PyPI, with S3Saver in the place of its savers
+test-langgraph: env $(LANGGRAPH_VENV)/.stamp ## LangGraph's own tests, from PyPI, with S3Saver instead of its savers
 	$(BIN)/python -m tests.langgraph_suite --python $(LANGGRAPH_VENV)/bin/python --suite $(LANGGRAPH_TESTS) --workers $(WORKERS) $(PYTEST_ARGS)
 
-# An environment of its own: the server pins much of what this package leaves open.
+# A separate environment: the server pins many dependencies.
 DEV_VENV := .venv-langgraph-dev
 
 $(DEV_VENV)/.stamp: pyproject.toml | $(STAMP)
 	$(PYTHON) -m venv $(DEV_VENV)
-	@set -x; if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(DEV_VENV)/bin/python -e '.[aio]' 'langgraph-cli[inmem]'; \
-	else $(DEV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[aio]' 'langgraph-cli[inmem]'; fi
+	$(call install,$(DEV_VENV),-e '.[aio]' 'langgraph-cli[inmem]')
 	@touch $@
 
 test-langgraph-dev: env $(DEV_VENV)/.stamp ## the checkpointer under `langgraph dev`, from PyPI (Python 3.11 or later)
@@ -83,66 +94,67 @@ test-langgraph-dev: env $(DEV_VENV)/.stamp ## the checkpointer under `langgraph 
 test-browser: env ## the report's page in Chromium: the system's, or CHROMIUM=path
 	$(BIN)/python -m pytest -n0 -m integration tests/browser $(PYTEST_ARGS)
 
-test-benchmarks: env ## that the benchmarks run, and that their figures add up
+test-benchmarks: env ## tests of the benchmarks
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m integration tests/benchmarks $(PYTEST_ARGS)
 
-pictures: env ## make the pictures in README and docs anew; the screenshot needs Chromium
+pictures: env ## update the pictures in README and docs; the screenshot needs Chromium
 	$(BIN)/python -m tests.cli.pictures
 
-test-all: ## the suite on every Python from 3.10 on that is installed
+test-all: ## the tests on every installed Python from 3.10 on
 	@MAKE='$(MAKE)' .ci/test-all $(PYTEST_ARGS)
 
-fuzz: env ## what reads foreign bytes, with atheris, a minute a target (FUZZ_SECONDS)
-	@if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[fuzz]'; \
-	else $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'; fi
+fuzz: env ## parsers of untrusted bytes, with atheris, a minute a target (FUZZ_SECONDS)
+	$(call install,$(VENV),$(PACKAGE) --group fuzz)
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 # On moto, or on a server of the integration tests: rclone, ceph or localstack.
 CHAOS_SERVER ?=
 CHAOS = $(if $(CHAOS_SERVER),-m integration tests/integration/test_chaos.py -k $(CHAOS_SERVER),tests/contract/test_chaos.py tests/contract/test_histories.py)
 
-chaos: env ## 10,000 operations while one request in five fails; CHAOS_SEED=n for a seed again, CHAOS_SERVER=ceph for Ceph
+chaos: env ## 10,000 operations while one request in five fails; CHAOS_SEED=n repeats a seed, CHAOS_SERVER=ceph for Ceph
 	CHAOS_OPERATIONS=$${CHAOS_OPERATIONS:-10000} CHAOS_HISTORIES=$${CHAOS_HISTORIES:-100} CHAOS_SEED=$${CHAOS_SEED:-0} S3_TEST_REQUIRE=$(CHAOS_SERVER) $(BIN)/python -m pytest -n0 -s $(CHAOS) $(PYTEST_ARGS)
 
-simulate: env ## 10,000 histories of processes interleaved request by request (SIMULATIONS); SIMULATION_SEED=n for one again
+simulate: env ## 10,000 histories of processes interleaved request by request (SIMULATIONS); SIMULATION_SEED=n repeats one
 	SIMULATIONS=$${SIMULATIONS:-10000} $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/simulation $(PYTEST_ARGS)
 
-crash: env ## 200 workers killed with SIGKILL at random moments, on Ceph; CRASH_SEED=n for a seed again
+crash: env ## 200 workers killed with SIGKILL at random moments, on Ceph; CRASH_SEED=n repeats a seed
 	CRASHES=$${CRASHES:-200} CRASH_SEED=$${CRASH_SEED:-0} S3_TEST_REQUIRE=ceph $(BIN)/python -m pytest -n0 -s -m integration -k 'ceph or external' tests/integration/test_crash.py $(PYTEST_ARGS)
 
 soak: env ## 20 minutes of many threads and loops on one saver: memory, sockets and threads stay flat (SOAK_SECONDS, SOAK_SERVER)
 	$(BIN)/python -W error -m tests.soak --seconds $${SOAK_SECONDS:-1200} --server $${SOAK_SERVER:-moto} --seed $${SOAK_SEED:-0}
 
-bench: env ## what is stored, what encoding and single operations cost, and how long a turn takes, in a few minutes
+bench: env ## benchmarks of storage, encoding, turns and operations, in a few minutes
 	$(BIN)/python -m benchmarks.storage
 	$(BIN)/python -m benchmarks.encoding
 	$(BIN)/python -m benchmarks.turns --workload chat agent fan-out
 	$(BIN)/python -m benchmarks.operations
 
-bench-full: env ## the same beside the peers, written into docs/benchmarks.md
-	$(BIN)/python -m benchmarks.storage --turns 100 1000 --peers --write
-	$(BIN)/python -m benchmarks.encoding --write
-	$(BIN)/python -m benchmarks.turns --turns 200 --cold 15 --peers --compare --write
-	$(BIN)/python -m benchmarks.operations --whole --compare --write
-	-$(BIN)/python -m benchmarks.elsewhere --turns 50 --peers --write
-	-$(BIN)/python -m benchmarks.dynamodb --turns 200 --write
+# Tables of `make bench-full`. It also draws docs/charts/turns.svg, and records benchmarks/baseline.json.
+RESULTS := .benchmarks
 
-# Installed by the targets that need it: `make test` neither waits for it nor reads it.
+bench-full: env ## the same with peers: tables in .benchmarks/, and a new chart and baseline
+	$(BIN)/python -m benchmarks.storage --turns 100 1000 --peers --write $(RESULTS)/storage.md
+	$(BIN)/python -m benchmarks.encoding --write $(RESULTS)/encoding.md
+	$(BIN)/python -m benchmarks.turns --turns 200 --cold 15 --peers --compare --record --chart docs/charts/turns.svg --write $(RESULTS)/turns.md
+	$(BIN)/python -m benchmarks.operations --whole --compare --record --write $(RESULTS)/operations.md
+	-$(BIN)/python -m benchmarks.elsewhere --turns 50 --peers --write $(RESULTS)/elsewhere.md
+	-$(BIN)/python -m benchmarks.dynamodb --turns 200 --write $(RESULTS)/dynamodb.md
+
+# Installed only by the targets that need it.
 DOCS_STAMP := $(VENV)/.stamp-docs
 docs docs-serve: export NO_MKDOCS_2_WARNING = 1
 
 $(DOCS_STAMP): pyproject.toml | $(STAMP)
-	@set -x; if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[dev,docs]'; \
-	else $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,docs]'; fi
+	$(call install,$(VENV),$(PACKAGE) --group dev --group docs)
 	@touch $@
 
 docs: env $(DOCS_STAMP) ## the documents as a site in site/, every link checked
 	$(BIN)/mkdocs build --strict
 	$(BIN)/python -m pytest -n0 -m integration tests/site $(PYTEST_ARGS)
 
-docs-serve: env $(DOCS_STAMP) ## the site at http://127.0.0.1:8000, made anew at each change
+docs-serve: env $(DOCS_STAMP) ## the site at http://127.0.0.1:8000, updated at each change
 	$(BIN)/mkdocs serve --strict
 
-clean: ## remove what the targets made
-	rm -rf .venv .venv-3.* $(DEV_VENV) $(LANGGRAPH_VENV) $(LANGGRAPH_TESTS) .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz build dist site
+clean: ## remove everything that the targets created
+	rm -rf .venv .venv-3.* $(DEV_VENV) $(LANGGRAPH_VENV) $(LANGGRAPH_TESTS) .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz $(RESULTS) build dist site
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

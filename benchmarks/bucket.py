@@ -1,4 +1,4 @@
-"""The memory of the benchmarks' S3 server: a bucket, and what is asked of it. No I/O."""
+"""The benchmarks' S3 buckets in memory, and S3's responses. No I/O."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KEPT: Final = ("content-type", "content-encoding")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request, read."""
+    """A parsed HTTP request."""
 
     method: str
     bucket: str
@@ -31,7 +31,7 @@ class Request:
 
     @property
     def operation(self) -> str:
-        """Which of S3's operations it is."""
+        """Name of the S3 operation."""
         if self.method == "GET":
             return "GetObject" if self.key else "ListObjectsV2"
         if self.method == "HEAD":
@@ -50,7 +50,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server says. To a HEAD it says all but the body."""
+    """An HTTP response. For a HEAD, the body isn't sent."""
 
     status: int = 200
     body: bytes = b""
@@ -59,7 +59,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An object. Its ETag is a number, never used twice."""
+    """An object. Its ETag is a unique number."""
 
     data: bytes
     etag: str
@@ -69,7 +69,7 @@ class Stored:
 
 @dataclass(slots=True)
 class Upload:
-    """A multipart upload under way."""
+    """An unfinished multipart upload."""
 
     headers: Mapping[str, str]
     parts: dict[int, bytes] = field(default_factory=dict)
@@ -102,11 +102,11 @@ class Bucket:
 
     @property
     def size(self) -> int:
-        """The bytes of all objects."""
+        """Size of all objects, in bytes."""
         return sum(len(stored.data) for stored in self.objects.values())
 
     def answer(self, request: Request) -> Answer:
-        """Count a request, and do what it asks for."""
+        """Count and answer a request."""
         self.requests[request.operation] += 1
         return self._operations[request.operation](request)
 
@@ -227,7 +227,7 @@ class Bucket:
 
 
 def error(status: int, code: str) -> Answer:
-    """S3's way of saying no."""
+    """Return an S3 error response."""
     return _document("Error", f"<Code>{code}</Code><Message>{code}</Message>", status)
 
 
@@ -245,15 +245,15 @@ def _row(key: str, stored: Stored) -> str:
 
 
 def _name(key: str) -> str:
-    """A key in a listing, as `encoding-type=url` has it, which every SDK asks for."""
+    """Encode a key in a listing as with `encoding-type=url`, which every SDK requests."""
     return quote(key, safe="/-_.~*")
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers that an object keeps."""
+    """Return the headers stored with an object."""
     return {name: value for name, value in headers.items() if name in _KEPT or name.startswith("x-amz-meta-")}
 
 
 def _texts(tag: str, body: bytes) -> list[str]:
-    """The texts of all elements of that name."""
+    """Return the texts of all elements of that name."""
     return [unescape(found) for found in re.findall(f"<{tag}>(.*?)</{tag}>", body.decode())]

@@ -1,4 +1,4 @@
-"""How a channel's value changes from one checkpoint to the next: the cases of `encoding`."""
+"""Changes of a channel's value from one checkpoint to the next: the cases of `encoding`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from benchmarks.workloads import Text, words
 
 Change = Callable[[Any, int], Any]
-"""Makes the next value of one, given its number. It leaves the old one as it is."""
+"""Returns the next value, given the current one and its number."""
 
 _STEPS: Final = 10
 _FRAMING: Final = 210
-"""What the serializer adds to a message's text, roughly."""
+"""Approximate bytes that the serializer adds to a message's text."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class Case:
     """A value and its changes.
 
     Attributes:
-        name: What the table calls it.
-        start: Makes a value of so many bytes, roughly.
-        change: Changes it.
-        steps: How many changes came before the one that is measured.
-        written: Whether LangGraph says that the channel was written.
-        serde: Makes the serializer.
+        name: Name of the case.
+        start: Creates a value of about the given size.
+        change: Changes the value.
+        steps: Number of changes before the measured one.
+        written: Whether LangGraph reports the channel as written.
+        serde: Creates the serializer.
     """
 
     name: str
@@ -43,24 +43,24 @@ class Case:
 
 
 class Scrambler:
-    """Stands in for an encrypting serializer: what it makes is never twice the same, and looks random."""
+    """A stand-in for an encrypting serializer: its output looks random and never repeats."""
 
     def __init__(self) -> None:
         self._inner = JsonPlusSerializer()
         self._chance = random.Random(0)
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
-        """As many random bytes as there would be otherwise, and 32."""
+        """Return random bytes, 32 more than the serialized value has."""
         kind, raw = self._inner.dumps_typed(obj)
         return f"{kind}+aes", self._chance.randbytes(len(raw) + 32)
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
-        """Nothing: it can't be turned back."""
+        """Raise `NotImplementedError`."""
         raise NotImplementedError
 
 
 class _Messages:
-    """Lists of messages, of at most about 1 kB, and what happens to them."""
+    """Lists of messages of at most about 1 kB, and their changes."""
 
     def __init__(self) -> None:
         self._text: Text = words()

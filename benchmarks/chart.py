@@ -1,4 +1,4 @@
-"""A bar chart as SVG: groups of bars, a bar for each name. Plain text, and nothing to install."""
+"""A bar chart as SVG: groups of bars, a bar for each name."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _TOP: Final = 50
 
 
 def bars(title: str, unit: str, groups: Mapping[str, Mapping[str, float]]) -> str:
-    """Draw it.
+    """Draw a chart.
 
     Args:
-        title: Above it.
-        unit: Of the values, written behind each.
-        groups: The bars of each group, by name. A name has one colour in all of them.
+        title: The title.
+        unit: Unit of the values.
+        groups: Values of each group, by name. A name has the same colour in all groups.
 
     Returns:
         The SVG.

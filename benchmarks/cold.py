@@ -1,8 +1,8 @@
-"""How long a fresh process takes from its first import to a first answer, beside boto3's own.
+"""Cold starts: the time from the first import of a new process to its first answer.
 
-boto3's own is its import, a client, and one request. A saver's is its import, itself, and `get_tuple` of a
-thread that is there: two requests at least, one after the other. In turns, several times each. The same of
-this saver's async methods, beside aiobotocore's own.
+For boto3: its import, a client, and one request. For a saver: its import, its constructor, and `get_tuple` of
+an existing thread, which takes two requests in sequence. They alternate, several times each. Async methods
+are compared with aiobotocore.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from benchmarks.savers import OURS
 
 BOTO3: Final = "boto3"
 BASE: Final = "langgraph.checkpoint, boto3"
-"""What every saver must import, and boto3: what no saver with boto3 can beat."""
+"""boto3, and what every saver imports: the least that a saver with boto3 needs."""
 AIO: Final = "aiobotocore"
 AIO_BASE: Final = "langgraph.checkpoint, aiobotocore"
 ASYNC: Final = ", async"
-"""What is behind a saver's name where it is called as a coroutine."""
+"""Suffix of a saver's name for its async methods."""
 
 
 def cold_starts(endpoint_url: str, buckets: Mapping[str, str], own: str, rounds: int) -> list[Cold]:
-    """Measure.
+    """Measure cold starts.
 
     Args:
-        endpoint_url: The server.
-        buckets: For each saver, one in which its thread is.
-        own: The saver whose environment boto3 is measured in.
-        rounds: How often.
+        endpoint_url: URL of the server.
+        buckets: For each saver, the bucket of its thread.
+        own: The saver in whose environment boto3 is measured.
+        rounds: Number of rounds.
     """
     blocking = [BOTO3, BASE, *buckets]
     coroutines = [AIO, AIO_BASE, *(f"{name}{ASYNC}" for name in buckets if name in OURS)]
@@ -42,7 +42,7 @@ def cold_starts(endpoint_url: str, buckets: Mapping[str, str], own: str, rounds:
             saver = what.removesuffix(ASYNC)
             where = buckets.get(saver, "bucket")
             took = once(saver if saver in buckets else own, what, endpoint_url, where)
-            if number:  # the first round reads files from the disk, and compiles them
+            if number:  # the first round fills the disk cache and compiles modules
                 found.append(took)
     return [
         Cold(what, statistics.median(seconds[what]), quartiles(_ratios(seconds[what], seconds[client])))
@@ -52,7 +52,7 @@ def cold_starts(endpoint_url: str, buckets: Mapping[str, str], own: str, rounds:
 
 
 def quartiles(values: Sequence[float]) -> list[float]:
-    """The quartiles, of any number of values."""
+    """Return the quartiles of any number of values."""
     return statistics.quantiles(values, n=4) if len(values) > 1 else [*values] * 3
 
 
@@ -61,7 +61,7 @@ def _ratios(values: Sequence[float], others: Sequence[float]) -> list[float]:
 
 
 def once(saver: str, what: str, endpoint_url: str, bucket: str) -> float:
-    """Seconds of one start, in the environment of a saver."""
+    """Return the seconds of one start, in the environment of a saver."""
     with start(saver, "benchmarks.cold_worker", what, endpoint_url, bucket) as process:
         printed, _ = process.communicate()
     if process.returncode:

@@ -1,4 +1,4 @@
-"""From nothing to a first answer, once: the other end of `cold`. The clock starts before the imports."""
+"""One cold start, for `cold`. The clock starts before the imports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CONFIG = {"configurable": {"thread_id": "turns"}}
 
 
 def main(kind: str, endpoint_url: str, bucket: str) -> None:
-    """Import, make what talks to the server, and ask for one thing."""
+    """Import, create a client or saver, and send one request or read one thread."""
     if kind.endswith((", async", "aiobotocore")):
         importlib.import_module("asyncio").run(_coroutine(kind, endpoint_url, bucket))
     elif kind in ("boto3", "langgraph.checkpoint, boto3"):
@@ -30,7 +30,7 @@ def main(kind: str, endpoint_url: str, bucket: str) -> None:
 
 
 async def _coroutine(kind: str, endpoint_url: str, bucket: str) -> None:
-    """The same with aiobotocore."""
+    """Do the same with aiobotocore."""
     if kind.endswith("aiobotocore"):
         if kind != "aiobotocore":
             importlib.import_module("langgraph.checkpoint.base")

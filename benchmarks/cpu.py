@@ -1,6 +1,6 @@
-"""CPU of an operation without any client, beside serializing and compressing alone; and memory at its peak.
+"""CPU time and peak memory of an operation without a client, compared with bare serializing and compressing.
 
-The plans run over a dict that answers at once, in one process, by turns with the bare work.
+The plans run on a dict, alternating with the bare work in one process.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Work = Callable[[], object]
 
 @dataclass(frozen=True)
 class Operation:
-    """One that is measured: what it is, and the bare work of the same values."""
+    """An operation, and the bare work on the same values."""
 
     what: str
     ours: Work
@@ -45,7 +45,7 @@ class Operation:
 
 
 def cpu(sizes: Sequence[str], pairs: int) -> Iterator[Measured]:
-    """Measure all operations, with borrowing and without."""
+    """Yield all operations, with borrowing and without."""
     for size in sizes:
         for borrow in (True, False):
             for each in operations(SIZES[size], borrow=borrow):
@@ -56,7 +56,7 @@ def cpu(sizes: Sequence[str], pairs: int) -> Iterator[Measured]:
 
 
 def operations(size: int, *, borrow: bool) -> Iterator[Operation]:
-    """A list of messages of that size: stored with one more, written by a task, and read."""
+    """Yield operations on a list of messages of that size: put, put_writes, and reads."""
     case = next(each for each in CASES if each.name == "appended")
     parent, child = case.start(size), None
     child = case.change(parent, 1)
@@ -103,7 +103,7 @@ def _unpack(serde: Any, packed: Sequence[tuple[str, bytes]]) -> None:
 
 
 def _peak(work: Work) -> float:
-    """Bytes that are taken at most while it runs, beyond what was there."""
+    """Return the peak of newly allocated memory, in bytes."""
     work()
     tracemalloc.start()
     try:

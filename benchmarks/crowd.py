@@ -1,8 +1,8 @@
-"""64 conversations at once in one process, beside the same requests sent bare by the client library.
+"""64 concurrent conversations in one process, compared with the same requests sent by the bare client.
 
-One conversation more plays each turn alone, at a latency at which it shows which requests wait for others;
-and its requests are what 64 tasks, or threads, then send without saver and graph, to the same objects. The
-graph alone, over a saver in memory, says what LangGraph itself takes.
+One more conversation plays each turn alone, at a latency that shows which requests wait for others. 64 tasks
+or threads then send its requests to the same objects, without saver and graph. The graph alone, on a saver in
+memory, shows LangGraph's own time.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 SLOWER: Final = 1 / 0.8
-"""Four fifths of the throughput is so many times the time."""
+"""Ratio of times at four fifths of the throughput."""
 _CALM: Final = 25.0
-"""Milliseconds of an answer while the one conversation more plays."""
+"""Latency in milliseconds while the additional conversation plays."""
 _SETTLED: Final = 2
-"""Turns that are played before any is counted: clients connect, and threads start."""
+"""Turns played before any is counted: clients connect, and threads start."""
 
 Sent = Mapping[str, Any]
 """A request, as the server logged it."""
 
 
 def crowd(served: Served, size: int, latencies: Sequence[float], rounds: int) -> Iterator[Measured]:
-    """Measure so many conversations; each round is a turn of all of them."""
+    """Yield measurements of concurrent conversations; each round is a turn of all of them."""
     for latency in latencies:
         for mode in ("sync", "async"):
             bucket = served.bucket()
@@ -51,18 +51,18 @@ def crowd(served: Served, size: int, latencies: Sequence[float], rounds: int) ->
 
 
 class Crowd:
-    """The conversations, with one saver for all of them, and bare clients of the same settings."""
+    """Conversations that share one saver, and bare clients of the same settings."""
 
     def __init__(self, served: Served, bucket: str, size: int, mode: str) -> None:
         self._served, self._bucket, self._size, self._mode = served, bucket, size, mode
         self._config = S3Config(bucket=bucket, endpoint_url=served.endpoint_url)
         self._saver = S3Saver(config=self._config)
         self._graph = GRAPHS["chat"](self._saver, mode == "async")
-        self._alone_graph = GRAPHS["chat"](Limit(), mode == "async")  # in memory, and waits for nothing
+        self._alone_graph = GRAPHS["chat"](Limit(), mode == "async")  # in memory, without latency
         self._loop = asyncio.new_event_loop()
         self._stack = AsyncExitStack()
         self._threads = ThreadPoolExecutor(size)
-        self._others = ThreadPoolExecutor(size)  # for what a conversation sends at once
+        self._others = ThreadPoolExecutor(size)  # for concurrent requests of one conversation
         self._numbers = count()
 
     def __enter__(self) -> Self:
@@ -77,7 +77,7 @@ class Crowd:
         self._loop.close()
 
     def play(self, latency: float, rounds: int) -> Measured:
-        """All turns: of the graph, bare, and of the graph without a store, one after the other."""
+        """Play all turns: with the saver, with bare requests, and with the graph alone."""
         ours: list[float] = []
         bare: list[float] = []
         graph: list[float] = []
@@ -105,7 +105,7 @@ class Crowd:
                 bare.append(times["bare"])
                 graph.append(times["graph"])
                 sent.append(sum(map(len, turn)))
-        # One interpreter does both, one after the other: so what they take by themselves adds up.
+        # One interpreter runs both, so their times add up.
         found = Paired(ours, [one + other for one, other in zip(bare, graph, strict=True)])
         seconds, others = statistics.median(ours), statistics.median(bare)
         return Measured(
@@ -128,7 +128,7 @@ class Crowd:
         )
 
     def _alone(self) -> list[list[Sent]]:
-        """A turn of one conversation more: what it asked for, in waves."""
+        """Play a turn of the additional conversation, and return its requests in waves."""
         self._served.ask("latency", milliseconds=_CALM)
         self._served.requests(self._bucket)
         self._turns(self._graph, ["alone"])
@@ -148,7 +148,7 @@ class Crowd:
         self._loop.run_until_complete(together())
 
     def _bare(self, turn: Sequence[Sequence[Sent]]) -> None:
-        """The same requests by as many tasks or threads, without saver and graph."""
+        """Send the same requests by as many tasks or threads, without saver and graph."""
         each = [[[self._call(sent) for sent in wave] for wave in turn] for _ in range(self._size)]
         if self._mode == "sync":
             list(self._threads.map(self._send, each))
@@ -172,7 +172,7 @@ class Crowd:
                 future.result()
 
     def _call(self, sent: Sent) -> tuple[str, dict[str, Any]]:
-        """The client's method for a logged request, and its arguments. What is put gets a key of its own."""
+        """Return the client's method for a logged request, and its arguments. Each PUT gets a new key."""
         base: dict[str, Any] = {"Bucket": self._bucket}
         operation = sent["operation"]
         if operation == "PutObject":
@@ -189,7 +189,7 @@ class Crowd:
         return method, {**base, "Key": sent["key"]}
 
     async def _connect(self) -> Any:
-        """A client like the saver's own."""
+        """Create a client with the saver's settings."""
         arguments = client_arguments(self._config, "")
         if self._mode == "sync":
             import boto3
@@ -209,11 +209,11 @@ class Crowd:
 
 
 def waves(log: Sequence[Sent], latency: float) -> list[list[Sent]]:
-    """Requests that were under way at once, one wave behind the other.
+    """Group requests that were concurrent into waves, in order.
 
     Args:
-        log: The requests, in the order in which they came.
-        latency: Seconds that each took, at least: one that came sooner waited for none of the wave.
+        log: The requests, in order of arrival.
+        latency: Minimum time of each request, in seconds: one that arrived sooner didn't wait for the wave.
     """
     found: list[list[Sent]] = []
     for sent in log:

@@ -1,6 +1,6 @@
-"""Plays a chat's turns with `DynamoDBSaver` on moto, and counts what DynamoDB would charge for.
+"""A chat's turns with `DynamoDBSaver` on moto, counting the units that DynamoDB charges for.
 
-Runs in an environment of its own. The other end is `dynamodb`.
+Runs in an environment of its own, for `dynamodb`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _CONFIG: Final[Any] = {"configurable": {"thread_id": "turns"}}
 
 
 class Meter:
-    """What the requests of a client come to."""
+    """Counts the requests and units of a client."""
 
     def __init__(self, client: Any) -> None:
         self.requests: Counter[str] = Counter()
@@ -30,7 +30,7 @@ class Meter:
         client.meta.events.register("after-call.dynamodb.*", self._answered)
 
     def take(self) -> dict[str, Any]:
-        """The counts since the last time."""
+        """Return the counts since the last call."""
         found = {"requests": dict(self.requests), "written": self.written, "read": self.read}
         self.requests.clear()
         self.written = self.read = 0.0
@@ -47,7 +47,7 @@ class Meter:
 
     def _answered(self, parsed: Mapping[str, Any], model: Any, **_: Any) -> None:
         unit = 1.0 if self._strong else 0.5
-        if model.name == "Query":  # what it reads counts in all, what it filters out too: this is the least
+        if model.name == "Query":  # charged in total, including filtered items: so this is a lower bound
             total = sum(map(size, parsed.get("Items", ())))
             self.read += max(1, math.ceil(total / 4096)) * unit
         elif model.name == "GetItem":
@@ -58,7 +58,7 @@ class Meter:
 
 
 def size(item: Mapping[str, Any]) -> int:
-    """An item's bytes, as DynamoDB counts them, but for the small change of numbers and nesting."""
+    """Return an item's size as DynamoDB counts it, approximately for numbers and nesting."""
     return sum(len(name.encode()) + _value(value) for name, value in item.items())
 
 
@@ -72,7 +72,7 @@ def _value(value: Mapping[str, Any]) -> int:
 
 
 def main() -> None:
-    """Play so many turns, and print the counts of each."""
+    """Play turns, and print the counts of each."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = importlib.import_module("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()

@@ -1,17 +1,15 @@
-"""A chat's turns on a real S3 server that runs here: Ceph, by default.
+"""A chat's turns on a real S3 server on this machine: Ceph, by default.
 
     python -m benchmarks.elsewhere                          this saver, a minute
-    python -m benchmarks.elsewhere --peers --write          beside its peers, and into docs/benchmarks.md
+    python -m benchmarks.elsewhere --peers --write FILE     its peers too; writes the tables to a file
 
-The turns of `turns`, on a server that takes the time that it takes: it writes to a disk, and shares the
-cores. So it gives figures of what really happens, and `turns` ratios that hold at other latencies. Requests
-aren't counted: they are the same ones.
+The server writes to a disk and shares the cores. So this measures real times, where `turns` measures ratios
+that hold at other latencies. Requests aren't counted, since they are the same.
 """
 
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 import tempfile
 from collections import defaultdict
@@ -28,20 +26,19 @@ from benchmarks.figures import Figure
 from benchmarks.savers import OURS, PEERS
 from tests import servers
 
-_TITLE: Final = "Turns on a real server"
 _SERVERS: Final = ("ceph", "rclone")
 
 
 class Elsewhere:
-    """A server that counts nothing, as `turns.race` wants it.
+    """A real server with the interface that `turns.race` needs.
 
     Args:
-        server: The one that runs.
+        server: The running server.
 
     Attributes:
-        buckets: Made there when they are first asked for. What they hold isn't here.
-        endpoint_url: Where it listens.
-        latency: Not heeded.
+        buckets: Created on the server on first access. They count nothing.
+        endpoint_url: URL of the server.
+        latency: Ignored.
     """
 
     def __init__(self, server: servers.Server) -> None:
@@ -76,7 +73,7 @@ def _running(name: str) -> Iterator[servers.Server]:
 
 
 def measure(name: str, count: int, savers: Sequence[str]) -> tuple[list[Figure], Mapping[str, str]]:
-    """Play so many turns of a chat, with blocking and with async methods, by turns.
+    """Play turns of a chat, with sync and with async methods.
 
     Returns:
         The figures, and the versions of this saver's packages.
@@ -98,7 +95,7 @@ def measure(name: str, count: int, savers: Sequence[str]) -> tuple[list[Figure],
 
 
 def tables(name: str, found: Sequence[Figure]) -> str:
-    """What was found."""
+    """Return the tables."""
     best = {
         mode: min((each.wall for each in found if each.mode == mode and each.saver in PEERS), default=None)
         for mode in ("sync", "async")
@@ -109,7 +106,7 @@ def tables(name: str, found: Sequence[Figure]) -> str:
         rows.append([each.saver, each.mode, f"{each.wall:,.1f}", f"{each.wall / least:.2f}" if least else ""])
     return "\n".join(
         [
-            f"The chat of *Turns*, {found[0].turns} turns, on {name}, which runs on the same machine.\n",
+            f"The chat of `benchmarks.turns`, {found[0].turns} turns, on {name} on this machine.\n",
             report.table(["saver", "", "a turn, ms, the median", "times the best S3 peer's"], rows) + "\n",
             "LangGraph's calls, in milliseconds, p50 / p99:\n",
             turns_report.calls(found),
@@ -118,23 +115,21 @@ def tables(name: str, found: Sequence[Figure]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and write if that is wanted."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.elsewhere")
     parser.add_argument("--server", choices=_SERVERS, default="ceph")
     parser.add_argument("--turns", type=int, default=20)
     parser.add_argument("--peers", action="store_true", help="the peers too; installs them from PyPI")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    report.add_write_option(parser)
     chosen = parser.parse_args(arguments)
-    given = sys.argv[1:] if arguments is None else arguments
     try:
         found, versions = measure(chosen.server, chosen.turns, [*OURS, *(PEERS if chosen.peers else ())])
     except servers.Unavailable as reason:
         print(f"{chosen.server} can't be had here: {reason}", file=sys.stderr)
         return 1
-    text = tables(chosen.server, found)
-    if chosen.write:
-        about = report.circumstances(f"python -m benchmarks.elsewhere {shlex.join(given)}".rstrip(), versions)
-        report.write(_TITLE, f"{about}\n\n{text}")
+    command = report.command("elsewhere", arguments)
+    text = report.page("Turns on a real server", command, versions, tables(chosen.server, found))
+    report.write(text, chosen.write)
     print(text)
     return 0
 

@@ -1,10 +1,10 @@
-"""What looking for bytes to borrow costs of CPU, beside writing whole.
+"""CPU time of encoding a checkpoint, with and without borrowing.
 
-    python -m benchmarks.encoding            a minute or two
-    python -m benchmarks.encoding --write    and writes it into docs/benchmarks.md
+    python -m benchmarks.encoding                 a minute or two
+    python -m benchmarks.encoding --write FILE    writes the tables to a file, too
 
 Each case is a channel's value before and after a change. Its checkpoint is serialized and encoded, whole and
-with the one before it known, in turns within one process. CPU time of the process; medians.
+with its parent known, alternately within one process. CPU time of the process; medians.
 """
 
 from __future__ import annotations
@@ -28,19 +28,18 @@ from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy, Known
 from langgraph_checkpoint_s3.format.checkpoint import SECOND, Origin
 from langgraph_checkpoint_s3.format.checkpoint_writer import Draft, draft, serialize
 
-_TITLE: Final = "CPU of encoding"
 _SIZES: Final = {"1 kB": 1_000, "10 kB": 10_000, "100 kB": 100_000, "10 MB": 10_000_000}
 _CHANNEL: Final = "value"
 _METADATA: Final[CheckpointMetadata] = {"source": "loop", "step": 1, "parents": {}}
 _RULES: Final = BorrowPolicy(horizon=24 * 3600.0)
 _SAMPLE: Final = 0.01
-"""Seconds that a sample takes, at least: short work is done again for so long."""
-_CONTROL: Final = "whole, beside itself"
+"""Minimum length of a sample, in seconds; shorter work is repeated."""
+_CONTROL: Final = "whole, twice"
 _EXPLANATION: Final = f"""\
-CPU time of serializing and encoding a checkpoint, whole and with its parent known, in turns within one
-process: the medians, the ratio of the pairs, and between which ratios half of the pairs are. Before the
-measured change the value had changed a few times in the same way. *Not written* is a channel that
-LangGraph doesn't name among the changed ones; *{_CONTROL}* shows how far a ratio strays by chance.
+CPU time of serializing and encoding a checkpoint, whole and with its parent known, alternately within one
+process: medians, the median ratio of the pairs, and its quartiles. The value changed a few times in the same
+way before the measured change. *Not written* is a channel that LangGraph doesn't report as changed;
+*{_CONTROL}* shows the noise.
 """
 
 Encode = Callable[[], Draft]
@@ -48,15 +47,15 @@ Encode = Callable[[], Draft]
 
 @dataclass(frozen=True)
 class Figures:
-    """What a case came to. Times in seconds of CPU.
+    """Measurements of a case, in seconds of CPU time.
 
     Attributes:
-        case: Its name.
-        whole: The time of writing whole.
-        borrowing: The time with borrowing.
-        ratios: The latter by the former, in pairs: the quartiles.
-        size: Bytes of the object that is written whole.
-        borrowed_size: Of the one that borrows.
+        case: Name of the case.
+        whole: Time of writing whole.
+        borrowing: Time with borrowing.
+        ratios: Quartiles of the latter divided by the former, in pairs.
+        size: Bytes of the object written whole.
+        borrowed_size: Bytes of the object that borrows.
     """
 
     case: str
@@ -68,7 +67,7 @@ class Figures:
 
 
 def encoders(case: Case, size: int) -> tuple[Encode, Encode]:
-    """A change ready to be encoded again and again: whole, and with borrowing."""
+    """Return two functions that encode the same change: whole, and with borrowing."""
     serde = case.serde()
     value = case.start(size)
     known = _encode(serde, _checkpoint(value, 0), 0, None, None, [_CHANNEL]).known
@@ -87,7 +86,7 @@ def encoders(case: Case, size: int) -> tuple[Encode, Encode]:
 
 
 def compare(name: str, whole: Encode, borrowing: Encode, pairs: int) -> Figures:
-    """Time both, in turns; the order changes with each pair."""
+    """Time both alternately. The order changes with each pair."""
     size, borrowed_size = len(whole().body), len(borrowing().body)
     repeats = _repeats(whole)
     firsts: list[float] = []
@@ -114,7 +113,7 @@ def compare(name: str, whole: Encode, borrowing: Encode, pairs: int) -> Figures:
 
 
 def measure(size: int, pairs: int, cases: Sequence[Case] = CASES) -> list[Figures]:
-    """All cases for one size; the first is a control, which shows how far a ratio strays by chance."""
+    """Measure all cases for one size, and first a control that shows the noise."""
     whole, _ = encoders(cases[0], size)
     found = [compare(_CONTROL, whole, whole, pairs)]
     for case in cases:
@@ -124,13 +123,13 @@ def measure(size: int, pairs: int, cases: Sequence[Case] = CASES) -> list[Figure
 
 
 def table(figures: Sequence[Figures]) -> str:
-    """The figures of one size."""
+    """Return the table of one size."""
     heads = [
         "change",
         "whole, ms",
         "borrowing, ms",
         "ratio",
-        "half of the pairs",
+        "quartiles",
         "whole, bytes",
         "borrowing, bytes",
     ]
@@ -150,23 +149,21 @@ def table(figures: Sequence[Figures]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and write if that is wanted."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.encoding")
     parser.add_argument("--pairs", type=int, default=21, help="how often both are timed")
     parser.add_argument("--sizes", nargs="+", choices=_SIZES, default=list(_SIZES))
-    parser.add_argument("--write", action="store_true", help="write it into docs/benchmarks.md")
+    report.add_write_option(parser)
     chosen = parser.parse_args(arguments)
     parts = [_EXPLANATION]
     for name in chosen.sizes:
         parts += [f"### A value of {name}\n", table(measure(_SIZES[name], chosen.pairs)) + "\n"]
-    found = "\n".join(parts)
-    print(found)
-    if chosen.write:
-        given = sys.argv[1:] if arguments is None else arguments
-        command = " ".join(["python -m benchmarks.encoding", *given])
-        names = ("langgraph-checkpoint-s3", "langgraph-checkpoint", "backports.zstd")
-        versions = {name: importlib.metadata.version(name) for name in names}
-        report.write(_TITLE, f"{report.circumstances(command, versions)}\n\n{found}")
+    names = ("langgraph-checkpoint-s3", "langgraph-checkpoint", "backports.zstd")
+    versions = {name: importlib.metadata.version(name) for name in names}
+    command = report.command("encoding", arguments)
+    text = report.page("CPU of encoding", command, versions, "\n".join(parts))
+    report.write(text, chosen.write)
+    print(text)
     return 0
 
 
@@ -194,7 +191,7 @@ def _encode(
 
 
 def _repeats(encode: Encode) -> int:
-    """How often something is to be done so that a sample is long enough."""
+    """Return how often to repeat something for a long enough sample."""
     return max(1, round(_SAMPLE / max(1e-6, min(_time(encode, 1) for _ in range(3)))))
 
 

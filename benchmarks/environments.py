@@ -1,4 +1,4 @@
-"""A virtual environment for each peer, made when it is first needed, in a folder that git ignores."""
+"""A virtual environment for each peer, created on first use in a folder that git ignores."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _SHOWN: Final = 800
 
 
 class InstallError(Exception):
-    """What a peer needs can't be installed here."""
+    """A peer's requirements can't be installed here."""
 
 
 def python_for(requirements: Sequence[str]) -> Path:
-    """The Python that has these requirements; the one that runs if there are none.
+    """Return a Python that has these requirements; the current one if there are none.
 
     Raises:
-        InstallError: They can't be had.
+        InstallError: They can't be installed.
     """
     if not requirements:
         return Path(sys.executable)
     digest = hashlib.sha256("\n".join([sys.version, *requirements]).encode()).hexdigest()[:12]
     folder = _CACHE / digest
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-    whole = folder / "installed"  # one without is what an interrupted run left
+    whole = folder / "installed"  # missing after an interrupted run
     if not whole.exists():
         shutil.rmtree(folder, ignore_errors=True)
         _run([sys.executable, "-m", "venv", str(folder)])

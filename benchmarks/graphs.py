@@ -1,6 +1,6 @@
-"""The graphs whose turns are timed, as people write them, and what goes into a turn. No model, no network.
+"""The graphs whose turns are timed, and their inputs. They use no model and no network.
 
-Runs in every saver's environment: imports LangGraph, and nothing of this package.
+Runs in every saver's environment, so it imports LangGraph and nothing of this package.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _asked() -> dict[str, Any]:
 
 
 def chat(saver: BaseCheckpointSaver[Any], asynchronous: bool) -> Compiled:
-    """One node, which answers."""
+    """Build a chat of one node."""
 
     def model(state: MessagesState) -> dict[str, Any]:
         return {"messages": [AIMessage(_text(ANSWER))]}
@@ -51,7 +51,7 @@ def chat(saver: BaseCheckpointSaver[Any], asynchronous: bool) -> Compiled:
 
 
 def subgraphs(saver: BaseCheckpointSaver[Any], asynchronous: bool) -> Compiled:
-    """A chat whose one node is a graph whose one node is a graph, three deep: each has its namespace."""
+    """Build a chat of nested graphs, three deep, each with its own namespace."""
 
     def model(state: MessagesState) -> dict[str, Any]:
         return {"messages": [AIMessage(_text(ANSWER))]}
@@ -69,17 +69,17 @@ def subgraphs(saver: BaseCheckpointSaver[Any], asynchronous: bool) -> Compiled:
 
 
 def delta(saver: BaseCheckpointSaver[Any], asynchronous: bool) -> Compiled:
-    """A chat whose messages are a delta channel. Its first turn writes to it 100 times.
+    """Build a chat whose messages are a delta channel. Its first turn writes to it 100 times.
 
     Raises:
-        ImportError: This LangGraph has none.
+        ImportError: This LangGraph has no delta channels.
     """
     from langgraph.channels.delta import DeltaChannel
 
     def extend(messages: list[AnyMessage], writes: Sequence[list[AnyMessage]]) -> list[AnyMessage]:
         return [*messages, *itertools.chain.from_iterable(writes)]
 
-    # LangGraph would store the whole channel now and then: not while the turns are timed
+    # no snapshot of the whole channel while the turns are timed
     channel = Annotated[list[AnyMessage], DeltaChannel(extend, snapshot_frequency=100 * DEPTH)]
     schema: Any = TypedDict("schema", {"messages": channel})
 
@@ -103,7 +103,7 @@ class Documented(MessagesState):
 
 
 def documents(saver: BaseCheckpointSaver[Any], asynchronous: bool) -> Compiled:
-    """A chat of one node, which loads documents in its first turn; they never change."""
+    """Build a chat of one node that loads documents in its first turn; they never change."""
 
     def model(state: Documented) -> dict[str, Any]:
         loaded = {} if state.get("documents") else {"documents": _text(DOCUMENTS)}
@@ -116,7 +116,7 @@ def documents(saver: BaseCheckpointSaver[Any], asynchronous: bool) -> Compiled:
 
 
 def agent(saver: BaseCheckpointSaver[Any], asynchronous: bool) -> Compiled:
-    """A model that calls a tool five times, one call after the other, and then answers."""
+    """Build an agent that calls a tool five times in sequence, and then answers."""
 
     def model(state: MessagesState) -> dict[str, Any]:
         messages: list[AnyMessage] = state["messages"]
@@ -151,7 +151,7 @@ class Results(TypedDict):
 
 
 def fan_out(saver: BaseCheckpointSaver[Any], asynchronous: bool) -> Compiled:
-    """A node that sends 50 tasks, each of which gives a result."""
+    """Build a graph whose first node sends 50 tasks, each of which returns a result."""
 
     def plan(state: Results) -> dict[str, Any]:
         return {"question": state["question"]}
@@ -191,7 +191,7 @@ INPUTS: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
     "durability=exit": _asked,
 }
 DURABILITY: Final[Mapping[str, str]] = {"durability=sync": "sync", "durability=exit": "exit"}
-"""Others have LangGraph's own, which is "async"."""
+"""Other workloads have LangGraph's default, "async"."""
 
 
 @functools.cache
@@ -204,7 +204,7 @@ def _text(length: int) -> str:
 
 
 def _node(function: Node, asynchronous: bool) -> Any:
-    """As a coroutine if asked for: LangGraph runs plain functions in threads then, which costs time."""
+    """Return a node, as a coroutine function if asked for, since async graphs run others in threads."""
     if not asynchronous:
         return function
 

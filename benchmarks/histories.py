@@ -1,4 +1,4 @@
-"""Long threads beside short ones, and 50 tasks' writes read back: time and requests of reads."""
+"""Time and requests of reads: long threads compared with short ones, and 50 tasks' writes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LIMIT: Final = 20
 """Checkpoints of a page of history."""
 _SHORT: Final = {"latest": 10, "by id": 10, "history": 50, "history, before": 50}
-"""How long the thread is that each is beside: a page must be full in both."""
+"""Length of the short thread that each read is compared with: a page must be full in both."""
 TASKS: Final = 50
 _TRIPS: Final = 2
 
@@ -31,24 +31,24 @@ Read = Callable[[], Any]
 
 @dataclass(frozen=True)
 class Thread:
-    """One that was filled."""
+    """A thread that was created."""
 
     name: str
     ids: Sequence[str]
 
     def config(self, checkpoint_id: str | None = None) -> dict[str, Any]:
-        """It, or one of its checkpoints."""
+        """Return the config of the thread, or of one of its checkpoints."""
         named = {"checkpoint_id": checkpoint_id} if checkpoint_id else {}
         return {"configurable": {"thread_id": self.name, "checkpoint_ns": "", **named}}
 
     @property
     def middle(self) -> dict[str, Any]:
-        """The checkpoint in its middle."""
+        """The config of the checkpoint in the middle."""
         return self.config(self.ids[len(self.ids) // 2])
 
 
 def history(served: Served, length: int, latencies: Sequence[float], pairs: int) -> Iterator[Measured]:
-    """Reads of a long thread, by a saver that remembers nothing, beside the same of a short one."""
+    """Yield reads of a long thread by a new saver, compared with those of a short one."""
     bucket = served.bucket()
     threads = {
         count: Thread(name, served.ask("fill", bucket=bucket, thread=name, count=count))
@@ -83,7 +83,7 @@ def history(served: Served, length: int, latencies: Sequence[float], pairs: int)
 
 
 def _counted(served: Served, bucket: str, read: Read) -> dict[str, int]:
-    """What a read asks for. A first one connects."""
+    """Return the requests of a read, after a first one that connects."""
     read()
     served.requests(bucket)
     read()
@@ -116,7 +116,7 @@ def _read(
 
 
 def writes(served: Served, latency: float, rounds: int) -> Iterator[Measured]:
-    """A checkpoint and 50 tasks' writes, read by a saver that remembers nothing; in round trips."""
+    """Yield reads of a checkpoint and 50 tasks' writes by a new saver, in round trips."""
     loop = asyncio.new_event_loop()
     config: Any = {"configurable": {"thread_id": "1", "checkpoint_ns": ""}}
     for how in ("at once", "one by one"):

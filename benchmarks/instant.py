@@ -1,4 +1,4 @@
-"""A driver for the saver's plans whose store is a dict and answers at once: what is left is our own work."""
+"""A driver that runs the saver's plans on a dict, to measure this package's own work."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ _ETAG: Final = '"0"'
 
 
 class Instant:
-    """One bucket. It heeds no conditions, and knows what `put`, `put_writes` and `get_tuple` ask for.
+    """A bucket that supports the requests of `put`, `put_writes` and `get_tuple`, and ignores conditions.
 
     Args:
-        cached: Whether bodies are remembered as the saver does it.
-        settings: The saver's.
+        cached: Whether bodies are cached as in the saver.
+        settings: Settings of the saver.
 
     Attributes:
-        objects: What is stored, by key.
-        saver: The saver, whose clients are never made.
+        objects: Stored bodies by key.
+        saver: The saver, whose clients are never created.
     """
 
     def __init__(self, *, cached: bool = False, **settings: Any) -> None:
@@ -108,7 +108,7 @@ class Instant:
 
 
 def checkpoint_of(value: Any, version: int) -> Checkpoint:
-    """A checkpoint of one channel."""
+    """Return a checkpoint of one channel."""
     return {
         **empty_checkpoint(),
         "channel_values": {"messages": value},
@@ -117,10 +117,10 @@ def checkpoint_of(value: Any, version: int) -> Checkpoint:
 
 
 def write_thread(thread: str, count: int) -> tuple[list[str], dict[str, bytes]]:
-    """A thread of so many checkpoints that are alike, each with a task's writes.
+    """Write a thread of similar checkpoints, each with a task's writes.
 
     Returns:
-        Their ids, oldest first, and the objects by their keys.
+        The ids, oldest first, and the objects by key.
     """
     bucket = Instant(borrow=False)
     ids: list[str] = []

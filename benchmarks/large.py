@@ -1,8 +1,7 @@
-"""A large state up and down beside boto3's own managed transfer: time, and memory at its peak.
+"""Time and peak memory of large states, compared with boto3's managed transfer.
 
-The state is one channel of random bytes: neither of both gains by compressing or serializing it. boto3
-moves as many bytes, by `upload_fileobj` and `download_fileobj` with their defaults, and a client of the
-same settings.
+The state is one channel of random bytes, which can't be compressed. boto3 transfers as many bytes with
+`upload_fileobj` and `download_fileobj`, their defaults, and a client of the same settings.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 MB: Final = 1_000_000
 SLOWER: Final = 1 / 0.8
-"""Four fifths of boto3's throughput is so many times its time."""
+"""Ratio of times at four fifths of boto3's throughput."""
 MEMORY: Final = 2.5
 _CONFIG: Final[Any] = {"configurable": {"thread_id": "1", "checkpoint_ns": ""}}
 _ABSENT: Final[Any] = {"configurable": {"thread_id": "2", "checkpoint_ns": ""}}
@@ -43,7 +42,7 @@ Work = Callable[[], object]
 
 
 def large(served: Served, sizes: Sequence[int], pairs: int) -> Iterator[Measured]:
-    """Measure states of so many bytes."""
+    """Yield transfers of states of these sizes."""
     for size in sizes:
         bucket = served.bucket()
         for mode in ("sync", "async"):
@@ -57,7 +56,7 @@ def large(served: Served, sizes: Sequence[int], pairs: int) -> Iterator[Measured
                     found = paired(ours, boto3, pairs, prepare=prepare)
                     if what == "up":
                         mover.forget()
-                        mover.up()  # for the way down, as boto3 did
+                        mover.up()  # for the downloads, as boto3 did
                         mover.boto3_up()
                     name = f"{size // MB} MB {what}"
                     rates = {"MB/s": size / 1e3 / found.found, "boto3's": size / 1e3 / found.beside}
@@ -71,14 +70,14 @@ def large(served: Served, sizes: Sequence[int], pairs: int) -> Iterator[Measured
 
 
 class Mover:
-    """Moves a state, and as many bytes with boto3. All connections are open before.
+    """Transfers a state, and as many bytes with boto3, over open connections.
 
     Args:
-        endpoint_url: The server.
-        bucket: The bucket.
-        size: The state's, in bytes.
+        endpoint_url: URL of the server.
+        bucket: Name of the bucket.
+        size: Size of the state, in bytes.
         mode: `sync` or `async`.
-        state: What goes up, if anything does.
+        state: The state to upload; may be empty if none is.
     """
 
     def __init__(self, endpoint_url: str, bucket: str, size: int, mode: str, state: bytes) -> None:
@@ -111,7 +110,7 @@ class Mover:
         self._client.close()
 
     def up(self) -> None:
-        """`put`."""
+        """Upload with `put`."""
         given: Any = (
             _CONFIG,
             checkpoint_of(self._state, 1),
@@ -124,7 +123,7 @@ class Mover:
             self._saver.put(*given)
 
     def down(self) -> None:
-        """`get_tuple`, by a saver that was made to `forget`."""
+        """Download with `get_tuple`, after `forget`."""
         found = (
             self._loop.run_until_complete(self._saver.aget_tuple(_CONFIG))
             if self._loop
@@ -134,11 +133,11 @@ class Mover:
         assert len(found.checkpoint["channel_values"]["messages"]) == self._size
 
     def boto3_up(self) -> None:
-        """The same bytes, as they are."""
+        """Upload the same bytes with boto3."""
         self._client.upload_fileobj(io.BytesIO(self._state), self._bucket, _KEY)
 
     def boto3_down(self) -> None:
-        """The same bytes."""
+        """Download the same bytes with boto3."""
         into = io.BytesIO()
         self._client.download_fileobj(self._bucket, _KEY, into)
         assert into.getbuffer().nbytes == self._size
@@ -162,14 +161,14 @@ def _counted(served: Served, bucket: str, mover: Mover, work: Work) -> dict[str,
 
 
 def _anew(served: Served, bucket: str, mover: Mover, what: str) -> None:
-    """Let nothing of the last time matter."""
+    """Reset caches, and the bucket before an upload."""
     mover.forget()
     if what == "up":
         served.ask("drop", bucket=bucket)
 
 
 def _peak(served: Served, bucket: str, size: int, mode: str, who: str, what: str) -> float:
-    """How many times its size a fresh process takes at most, that does only this."""
+    """Return the peak growth of a new process that does only this, divided by the state's size."""
     arguments = json.dumps([served.endpoint_url, bucket, size, mode, who, what])
     with start(next(iter(OURS)), "benchmarks.large", arguments) as process:
         printed, _ = process.communicate()
@@ -179,19 +178,19 @@ def _peak(served: Served, bucket: str, size: int, mode: str, who: str, what: str
 
 
 def main() -> None:
-    """Do one thing, and say by how many bytes the process grew meanwhile, at its peak."""
+    """Transfer once, and print the process's peak growth in bytes."""
     endpoint_url, bucket, size, mode, who, what = json.loads(sys.argv[1])
     state = os.urandom(size) if what == "up" else b""
     with Mover(endpoint_url, bucket, size, mode, state) as mover:
         work = getattr(mover, what if who == _OURS else f"boto3_{what}")
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the high-water mark begins anew
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the high-water mark
         before = _status("VmRSS")
         work()
         print(_status("VmHWM") - before, flush=True)
 
 
 def _status(name: str) -> int:
-    """Bytes of resident memory, as Linux tells."""
+    """Return a value of /proc/self/status, in bytes."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
 

@@ -1,9 +1,8 @@
-"""What no saver on S3 can beat: one answer's latency for each of LangGraph's calls, and nothing else.
+"""The least time that any saver on S3 needs: one round trip for each of LangGraph's calls.
 
-Loading a thread needs one request to learn which checkpoint is the latest (a LIST), and each `put` and
-`put_writes` one to store something (a PUT); a delta channel's writes take one more (a GET). LangGraph
-decides which of them wait for each other: so this saver sleeps for the latency in each, in memory, and
-LangGraph runs it as it runs the others.
+Loading a thread needs one request to find the latest checkpoint (a LIST), each `put` and `put_writes` one to
+store something (a PUT), and a delta channel's writes one more (a GET). LangGraph decides which of them wait
+for each other. So this saver keeps everything in memory and sleeps for the latency in each call.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Limit(InMemorySaver):
-    """An `InMemorySaver` behind one round trip.
+    """An `InMemorySaver` with a latency.
 
     Attributes:
-        latency: Seconds that each call takes, at least.
+        latency: Minimum duration of each call, in seconds.
     """
 
     latency = 0.0
@@ -44,7 +43,7 @@ class Limit(InMemorySaver):
         super().put_writes(config, writes, task_id, task_path)
 
     def get_delta_channel_history(self, **keywords: Any) -> Any:
-        """Wait, then load: at the least, all writes are asked for at once."""
+        """Wait once, as if all writes were loaded at once, then load."""
         self._wait()
         return super().get_delta_channel_history(**keywords)
 

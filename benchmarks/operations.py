@@ -1,12 +1,13 @@
-"""What single operations take, beside what they can't do without: long threads, large states, CPU, crowds.
+"""Single operations, each paired with a reference: long threads, large states, CPU, many conversations.
 
     python -m benchmarks.operations                 a minute or two
     python -m benchmarks.operations --whole         with a state of 200 MB, and more rounds
-    python -m benchmarks.operations … --write       and writes it into docs/benchmarks.md
-    python -m benchmarks.operations … --compare     and says what got worse since it was recorded
+    python -m benchmarks.operations … --write FILE  writes the tables to a file, too
+    python -m benchmarks.operations … --compare     says what got worse since the baseline
+    python -m benchmarks.operations … --record      records the ratios in the baseline
 
-Each part runs in a process of its own, and the server in another. What is measured and what it is beside
-are done in turns, so that the ratios hold where times don't.
+Each part runs in a process of its own, and the server in another. An operation and its reference alternate,
+so that their ratio holds on other machines.
 """
 
 from __future__ import annotations
@@ -14,14 +15,13 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from benchmarks import cpu, crowd, histories, large, measured, operations_report, report
-from benchmarks.measured import Measured, Record
+from benchmarks import baseline, cpu, crowd, histories, large, measured, operations_report, report
+from benchmarks.measured import Measured
 from benchmarks.runs import BenchmarkError, start
 from benchmarks.savers import OURS
 from benchmarks.served import Served
@@ -32,17 +32,17 @@ _PACKAGES: Final = ("langgraph-checkpoint-s3", "langgraph", "langgraph-checkpoin
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured.
+    """The amount of work.
 
     Attributes:
-        pairs: How often each is done.
+        pairs: Number of pairs of each operation and its reference.
         thread: Checkpoints of a long thread.
-        latencies: Milliseconds of an answer.
-        states: Bytes of the large states.
-        moves: How often each of them is moved.
-        sizes: Of `cpu`.
-        crowd: Conversations at once.
-        rounds: Turns of each.
+        latencies: Latencies of the server, in milliseconds.
+        states: Sizes of the large states, in bytes.
+        moves: Number of transfers of each large state.
+        sizes: Sizes of states in `cpu`.
+        crowd: Number of concurrent conversations.
+        rounds: Turns of each conversation.
     """
 
     pairs: int
@@ -71,7 +71,7 @@ def measure(part: str, scale: Scale) -> list[Measured]:
     """Measure a part, in a process of its own.
 
     Raises:
-        BenchmarkError: It failed.
+        BenchmarkError: The process failed.
     """
     with start(_THIS, "benchmarks.operations_worker", part, json.dumps(asdict(scale))) as process:
         printed, _ = process.communicate()
@@ -81,30 +81,29 @@ def measure(part: str, scale: Scale) -> list[Measured]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and write or compare if that is wanted."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.operations")
     parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--whole", action="store_true", help="a state of 200 MB too, and more rounds")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and what is compared")
-    parser.add_argument("--compare", action="store_true", help="say what got worse since it was recorded")
+    report.add_write_option(parser)
+    parser.add_argument("--record", action="store_true", help="record the ratios in the baseline")
+    parser.add_argument("--compare", action="store_true", help="say what got worse since the baseline")
     chosen = parser.parse_args(arguments)
-    given = sys.argv[1:] if arguments is None else arguments
-    command = f"python -m benchmarks.operations {shlex.join(given)}".rstrip()
-    before = Record.load()
+    command = report.command("operations", arguments)
+    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     found: list[Measured] = []
-    record = Record([])
+    text = ""
     for part in chosen.part:
         print(f"{part} ...", file=sys.stderr, flush=True)
         found += measure(part, WHOLE if chosen.whole else SHORT)
-        about = report.circumstances(command, {name: importlib.metadata.version(name) for name in _PACKAGES})
-        record = Record(list(found), {each.part: about for each in found})
-        if chosen.write:  # a run that is cut short has written what it found
-            whole = record.over(before)
-            whole.save()
-            operations_report.write(whole)
-    print(operations_report.tables(record))
+        text = report.page("Operations", command, versions, operations_report.tables(found))
+        report.write(text, chosen.write)  # after each part, for a run that is interrupted
+    print(text)
+    entries = measured.entries(found)
     if chosen.compare:
-        print("\n".join(measured.compare(record, before)) or "nothing got worse by more than noise")
+        print(baseline.verdict(entries))
+    if chosen.record:
+        baseline.save(entries)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What `operations` found, as tables: for the terminal and for the document."""
+"""Tables of what `operations` measured."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import Final
 from benchmarks import report
 from benchmarks.crowd import SLOWER
 from benchmarks.histories import LIMIT
-from benchmarks.measured import Measured, Record
+from benchmarks.measured import Measured
 
-_TITLE: Final = "Operations"
 _EXPLANATION: Final = """\
-Each operation beside what it is compared with, by turns within one process; the server is in memory and in
-another process. The medians, the ratio of the pairs, and between which ratios half of the pairs are.
+Each operation and its reference, alternately within one process; the server is in memory, in another
+process. Medians, the median ratio of the pairs, and the quartiles of that ratio.
 """
 _HEADS: Final[Mapping[str, tuple[str, str, str, str]]] = {
     "history": ("A long thread", "10,000 checkpoints, ms", "a short thread, ms", "ratio"),
@@ -25,75 +24,66 @@ _HEADS: Final[Mapping[str, tuple[str, str, str, str]]] = {
 }
 _TEXTS: Final[Mapping[str, str]] = {
     "history": f"""\
-Reads by a saver that remembers nothing, of a thread of 10,000 checkpoints, each with a task's writes, and
-of a short one: of 10 checkpoints, and for a page of history ({LIMIT} checkpoints) of 50, so that it is full
-in both.
+Reads by a new saver, of a thread of 10,000 checkpoints, each with a task's writes, and of a short thread: 10
+checkpoints, or 50 for a page of history ({LIMIT} checkpoints), so that the page is full in both.
 """,
     "writes": """\
-A checkpoint and the writes of 50 tasks, by a saver that remembers nothing. What they wrote at once, as
-LangGraph's async methods do, shares objects; what they wrote one by one are 50.
+A checkpoint and the writes of 50 tasks, read by a new saver. Concurrent writes, as LangGraph's async methods
+send them, share objects; sequential writes are 50 objects.
 """,
     "large": f"""\
-`put`, and `get_tuple` by a saver that remembers nothing, beside `upload_fileobj` and `download_fileobj` with
-their defaults, with a client of the same settings. The state is one channel of random bytes: so neither
-serializing nor compressing gains anything, and boto3 moves as many bytes. {SLOWER:.2f} times its time is 80 %
-of its throughput.
+`put`, and `get_tuple` by a new saver, compared with `upload_fileobj` and `download_fileobj` with their
+defaults and a client of the same settings. The state is one channel of random bytes, which can't be
+compressed, so both transfer as many bytes. {SLOWER:.2f} times the time is 80 % of the throughput.
 """,
     "memory": """\
-By how much a fresh process that does only this grows at its peak. The state that goes up was there before;
-the one that comes down is counted. Of a state that the caches hold (`cache_bytes`), so are they.
+Peak growth of a new process that does only this, in sizes of the state. A state that is uploaded existed
+before and isn't counted; a downloaded one is, and so are the caches that hold it (`cache_bytes`).
 """,
     "cpu": """\
-The saver's plans over a dict that answers at once, so without any client, beside serializing the same values
-and compressing them with zstd (level 3), and the way back. A list of messages; `put` adds one to it.
+The saver's plans on a dict, without any client, compared with serializing the same values and compressing
+them with zstd (level 3), and the reverse. The value is a list of messages; `put` adds one.
 """,
     "crowd": f"""\
-A turn of a chat in each of 64 conversations at once, on one saver, in one process: with 64 threads, and as
-tasks of one loop. Beside it the same requests, as one such conversation sends them alone, sent 64 times by
-boto3 or aiobotocore, with clients of the same settings and without any graph; and the graph by itself, over a
-saver in memory. One interpreter does both, so their times add up to what can be reached. {SLOWER:.2f} times
-the time is 80 % of the throughput.
+A turn of a chat in each of 64 concurrent conversations, on one saver in one process: with 64 threads, and as
+tasks of one loop. The reference is the sum of two times: the same requests sent 64 times by boto3 or
+aiobotocore, with clients of the same settings and without a graph; and the graph alone, on a saver in memory.
+One interpreter does both, so their sum is the best possible time. {SLOWER:.2f} times the time is 80 % of the
+throughput.
 """,
 }
 _REASONS: Final = """\
-### Why some are missed
+## Why some targets are missed
 
-- **The latest of a long thread, without latency**: a page of the listing has up to 64 keys, where a thread of
-  10 checkpoints has 20: so it doesn't grow any further, and with any latency it doesn't show.
-- **50 writes read back**: they are two round trips, where they share objects. The rest is the CPU of ten
-  requests. Written one by one, 51 GETs take their turns at `max_concurrency` (16) connections.
-- **A large state**: a checksum of each frame, and one copy to join the pieces, which boto3 doesn't need. With
-  async methods all of it is one thread's, where boto3 has ten. On the way up that is a copy of each part,
-  aiohttp's writes, and the SHA-256 that botocore signs a body with on plain `http` (not on `https`); on the
-  way down, aiohttp joins what came twice. An object of 10 MB stays in the caches, which hold it beside what
-  is returned; one that is larger than `cache_bytes` isn't kept.
-- **CPU of 1 kB**: a header, keys and checks cost 0.04 to 0.1 ms an operation, however small it is. A request
+- **The latest checkpoint of a long thread, without latency**: a page of the listing has up to 64 keys; a
+  thread of 10 checkpoints has 20. Longer threads cost no more, and any latency hides the difference.
+- **50 writes read back**: two round trips where they share objects, and the CPU time of ten requests. Written
+  sequentially, 51 GETs share `max_concurrency` (16) connections.
+- **A large state**: a checksum of each frame, and one copy to join the parts, which boto3 doesn't need. Async
+  methods do all of it in one thread; boto3 has ten. An upload copies each part, and botocore signs each body
+  with SHA-256 on plain `http` (not on `https`); a download is joined twice by aiohttp. The caches keep an
+  object of 10 MB, but none larger than `cache_bytes`.
+- **CPU of 1 kB**: header, keys and checks cost 0.04 to 0.1 ms an operation, whatever its size. A request
   costs boto3 ten times that.
-- **64 conversations**: where a checkpoint borrows, there are a GET and a HEAD beside its PUT,
-  and borrowing to compute.
+- **64 conversations**: a checkpoint that borrows sends a GET and a HEAD beside its PUT, and needs CPU time
+  to find what it can borrow.
 """
 
 
-def tables(record: Record) -> str:
-    """All of it."""
+def tables(measured: Sequence[Measured]) -> str:
+    """Return all tables, a heading for each part."""
     parts = [_EXPLANATION]
     for part, (title, *heads) in _HEADS.items():
-        chosen = [each for each in record.measured if each.part == part]
+        chosen = [each for each in measured if each.part == part]
         if chosen:
-            about = [record.about[part] + "\n"] if part in record.about else []
-            parts += [f"### {title}\n", *about, _TEXTS[part], _table(heads, chosen) + "\n"]
+            parts += [f"## {title}\n", _TEXTS[part], _table(heads, chosen) + "\n"]
     return "\n".join([*parts, _REASONS])
-
-
-def write(record: Record) -> None:
-    """Write the section."""
-    report.write(_TITLE, tables(record))
 
 
 def _table(heads: Sequence[str], chosen: Sequence[Measured]) -> str:
     more = list(dict.fromkeys(name for each in chosen for name in each.more))
     modes, sent = any(each.mode for each in chosen), any(each.requests for each in chosen)
-    titles = ["operation", *([""] if modes else []), *heads, "half of them", "at most"]
+    titles = ["operation", *([""] if modes else []), *heads, "quartiles", "at most"]
     titles += [*(["requests"] if sent else []), *more]
     rows = [
         [
@@ -113,7 +103,7 @@ def _table(heads: Sequence[str], chosen: Sequence[Measured]) -> str:
 
 
 def _verdict(each: Measured) -> str:
-    """What is aimed at, and whether it is met."""
+    """Return the target, and whether it is met."""
     if each.aim is None:
         return ""
     missed = each.ratio[1] / each.aim - 1

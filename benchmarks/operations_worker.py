@@ -1,4 +1,4 @@
-"""Measures one part of `operations`, and prints a line of JSON for each figure."""
+"""One part of `operations`, which prints a line of JSON for each figure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.served import Served
 
 
 def main() -> None:
-    """Measure."""
+    """Measure and print."""
     part, scale = sys.argv[1], Scale(**json.loads(sys.argv[2]))
     with Served() as served:
         for each in PARTS[part](served, scale):

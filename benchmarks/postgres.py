@@ -1,7 +1,6 @@
-"""A Postgres of this process alone, on the loopback address, which is gone when the process ends.
+"""A temporary Postgres server, on the loopback address, that ends with this process.
 
-Runs in the environment of the saver that needs it. Postgres itself has to be installed (Debian's package
-`postgresql`).
+Postgres must be installed (Debian's package `postgresql`).
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ _DEBIAN: Final = Path("/usr/lib/postgresql")
 
 @functools.cache
 def server() -> str:
-    """Start it, if that isn't done yet.
+    """Start the server on the first call.
 
     Returns:
-        The connection string, but for the database's name.
+        The connection string, without a database's name.
 
     Raises:
         InstallError: Postgres isn't installed here, or doesn't start.
@@ -38,7 +37,7 @@ def server() -> str:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     if _is_root():
         try:
-            shutil.chown(folder, USER)  # it doesn't run as root
+            shutil.chown(folder, USER)  # Postgres doesn't run as root
         except LookupError as error:
             raise InstallError(f"there is no user {USER}, and Postgres doesn't run as root") from error
     data, log = f"{folder}/data", f"{folder}/log"
@@ -53,7 +52,7 @@ def server() -> str:
 
 
 def _programs() -> Path:
-    """Where they are: Debian keeps them off the path."""
+    """Return the folder of Postgres's programs. Debian keeps them off the path."""
     found = shutil.which("initdb")
     folders = [Path(found).parent] if found else sorted(_DEBIAN.glob("*/bin"))
     if not folders:

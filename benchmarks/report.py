@@ -1,30 +1,19 @@
-"""Tables for the terminal, and the same ones for `docs/benchmarks.md`: a section for each benchmark."""
+"""Markdown tables, printed and optionally written to a file."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
-import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Final
-
-from benchmarks.environments import ROOT
-
-DOCUMENT: Final = ROOT / "docs" / "benchmarks.md"
-_INTRODUCTION: Final = """\
-# Benchmarks
-
-What this saver costs, beside its peers. `make bench` measures in a few minutes and writes nothing;
-`make bench-full` measures everything and writes this file. The figures of a section come from one run, one
-after the other, on one machine. The peers come from PyPI, each in a virtual environment of its own.
-"""
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table, aligned for people too. Numbers are on the right: all columns but the first."""
+    """Return an aligned Markdown table. All columns but the first are right-aligned."""
     cells = [list(heads), *([str(cell) for cell in row] for row in rows)]
     widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
     rule = [
@@ -35,30 +24,40 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join(f"| {' | '.join(_aligned(line, widths))} |" for line in lines)
 
 
-def circumstances(command: str, versions: Mapping[str, str]) -> str:
-    """When, with what and on what kind of machine something was measured."""
+def page(title: str, command: str, versions: Mapping[str, str], text: str) -> str:
+    """Return a benchmark's tables under a heading, with date, versions, machine and command.
+
+    Args:
+        title: The heading.
+        command: The command line that measured.
+        versions: Versions of packages, by name.
+        text: The tables.
+    """
     named = ", ".join(f"{name} {version}" for name, version in versions.items())
     today = datetime.now(timezone.utc).date().isoformat()
     return (
-        f"{today}, Python {platform.python_version()} on {sys.platform}, {os.cpu_count()} cores, "
-        f"{platform.machine()}; {named}.\n\n```bash\n{command}\n```"
+        f"# {title}\n\n{today}, Python {platform.python_version()} on {sys.platform}, "
+        f"{os.cpu_count()} cores, {platform.machine()}; {named}.\n\n"
+        f"```bash\n{command}\n```\n\n{text.strip()}\n"
     )
 
 
-def write(title: str, text: str, document: Path = DOCUMENT) -> None:
-    """Write a benchmark's section, in the place of the one that is there. The others stay.
+def write(text: str, path: Path | None) -> None:
+    """Write tables to a file, if a path is given."""
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
 
-    Args:
-        title: The section's.
-        text: What it says.
-        document: The file.
-    """
-    old = document.read_text(encoding="utf-8") if document.exists() else ""
-    found = re.findall(r"^## (.*)\n\n((?:(?!^## ).*\n)*)", old, flags=re.MULTILINE)
-    sections = {name: body.strip() for name, body in found}
-    sections[title] = text.strip()
-    parts = [_INTRODUCTION, *(f"## {name}\n\n{body}\n" for name, body in sections.items())]
-    document.write_text("\n".join(parts), encoding="utf-8")
+
+def add_write_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--write FILE`, which all benchmarks have."""
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the tables to a file, too")
+
+
+def command(module: str, arguments: Sequence[str] | None) -> str:
+    """Return the command line of a benchmark, given the arguments of its `main`."""
+    given = sys.argv[1:] if arguments is None else arguments
+    return f"python -m benchmarks.{module} {shlex.join(given)}".rstrip()
 
 
 def _aligned(line: Sequence[str], widths: Sequence[int]) -> list[str]:

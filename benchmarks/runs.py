@@ -1,4 +1,4 @@
-"""Runs one saver on one workload, and takes down what it cost."""
+"""Run one saver on one workload, and count requests and bytes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from benchmarks.server import Server
 from benchmarks.workloads import Task
 from langgraph_checkpoint_s3.format.container import MAGIC, open_container
 
-# A peer has the import name of the package that is beside `benchmarks`: for it, that comes behind all that is
-# installed, and for this saver before it.
+# A peer has the import name of this package: so the repository's root goes last on the peer's path, and first
+# on ours.
 _START: Final = (
     "import runpy, sys; own, root, module = [sys.argv.pop(1) for _ in range(3)]; "
     "sys.path.insert(0 if own else len(sys.path), root); "
@@ -33,30 +33,30 @@ _ENVIRONMENT: Final = {
 }
 
 PRICES: Final = {"PUT": 5e-6, "LIST": 5e-6, "GET": 4e-7, "HEAD": 4e-7, "DELETE": 0.0}
-"""US dollars a request, of S3 Standard in us-east-1. What isn't here is charged as a PUT."""
+"""Price of a request in US dollars, of S3 Standard in us-east-1. Other operations are charged as a PUT."""
 GB_MONTH: Final = 0.023
-"""US dollars for 10^9 bytes and a month."""
+"""Price of storing 10^9 bytes for a month, in US dollars."""
 _CHARGED_AS: Final = {"Get": "GET", "Head": "HEAD", "List": "LIST", "Delete": "DELETE", "Abort": "DELETE"}
 
 
 class BenchmarkError(Exception):
-    """A saver didn't do what it was to do, so there are no figures of it."""
+    """A saver failed, so it has no figures."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
-        task: What it was about.
-        calls: LangGraph's calls of the saver's methods that write.
-        state: Bytes of the last state, as the saver's serializer makes them.
-        stored: Bytes of all objects.
-        objects: How many.
-        requests: How many of each kind, as they are charged.
-        reading: The same for reading the last state with a saver that remembers nothing.
-        lenders: For each of our checkpoints, how many objects it borrows from.
-        versions: Of the packages.
+        task: The run's parameters.
+        calls: Number of LangGraph's calls of methods that write, by method.
+        state: Serialized size of the last state, in bytes.
+        stored: Size of all objects, in bytes.
+        objects: Number of objects.
+        requests: Requests by the kind they are charged as.
+        reading: Requests with which a new saver reads the last state.
+        lenders: Number of objects that each checkpoint of this package borrows from.
+        versions: Versions of packages.
     """
 
     task: Task
@@ -71,17 +71,17 @@ class Run:
 
     @property
     def ratio(self) -> float:
-        """How many times its last state is stored."""
+        """Stored bytes divided by the last state's."""
         return self.stored / self.state
 
     @property
     def request_dollars(self) -> float:
-        """US dollars that the requests of a million turns cost."""
+        """Price of the requests of a million turns, in US dollars."""
         return dollars(self.requests) / self.task.turns
 
     @property
     def storage_dollars(self) -> float:
-        """US dollars that keeping a million turns costs a month."""
+        """Monthly price of storing a million turns, in US dollars."""
         return self.stored / 1e9 * GB_MONTH * 1e6 / self.task.turns
 
 
@@ -89,7 +89,7 @@ def run(server: Server, saver: str, workload: str, text: str, turns: int) -> Run
     """Run a saver on a workload, in a bucket of its own.
 
     Raises:
-        BenchmarkError: It failed, or didn't give back what it was given.
+        BenchmarkError: It failed, or read back another state.
         InstallError: It can't be installed here.
     """
     task = Task(saver, workload, text, turns, server.endpoint_url, f"bucket-{len(server.buckets)}")
@@ -116,12 +116,12 @@ def run(server: Server, saver: str, workload: str, text: str, turns: int) -> Run
 
 
 def dollars(requests: Mapping[str, float]) -> float:
-    """US dollars that a million times these requests cost."""
+    """Return the price of a million times these requests, in US dollars."""
     return sum(PRICES[kind] * count for kind, count in requests.items()) * 1e6
 
 
 def charged(operations: Mapping[str, int]) -> dict[str, int]:
-    """Requests by the kind that they are charged as."""
+    """Return the requests by the kind that they are charged as."""
     kinds = dict.fromkeys(PRICES, 0)
     for operation, count in operations.items():
         kinds[next((kind for start, kind in _CHARGED_AS.items() if operation.startswith(start)), "PUT")] += (
@@ -136,13 +136,13 @@ def start(
     """Start a module with a saver's Python, in a process that can import `benchmarks`.
 
     Args:
-        saver: The saver.
+        saver: Name of the saver.
         module: The module.
-        *arguments: What it is given.
-        secrets: AWS's variables for a server that checks them.
+        *arguments: Arguments of the module.
+        secrets: AWS's variables, for a server that checks credentials.
 
     Raises:
-        InstallError: What the saver needs can't be had.
+        InstallError: The saver's requirements can't be installed.
     """
     return start_in(SAVERS[saver].requirements, module, *arguments, secrets=secrets)
 
@@ -150,7 +150,7 @@ def start(
 def start_in(
     requirements: Sequence[str], module: str, *arguments: str, secrets: Mapping[str, str] | None = None
 ) -> subprocess.Popen[str]:
-    """`start`, with a Python that has these requirements; this one if there are none."""
+    """Start a module with a Python that has these requirements."""
     own = "" if requirements else "own"
     argv = [str(python_for(requirements)), "-I", "-c", _START, own, str(ROOT), module, *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
@@ -160,7 +160,7 @@ def start_in(
 
 @contextmanager
 def _worker(task: Task) -> Iterator[Iterator[dict[str, Any]]]:
-    """A worker's phases: what it says at the end of each. It goes on when the next one is asked for."""
+    """Yield a worker's reports, one for each phase. It continues when the next one is requested."""
     process = start(task.saver, "benchmarks.worker", json.dumps(asdict(task)))
 
     def phases() -> Iterator[dict[str, Any]]:
@@ -179,7 +179,7 @@ def _worker(task: Task) -> Iterator[Iterator[dict[str, Any]]]:
 
 
 def _lenders(bucket: Bucket) -> list[int]:
-    """How many lenders each of our checkpoints has."""
+    """Return the number of lenders of each checkpoint of this package."""
     counts: list[int] = []
     for stored in bucket.objects.values():
         if stored.data.startswith(MAGIC):

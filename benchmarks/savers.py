@@ -1,6 +1,6 @@
-"""Who is measured: this package in its variants, and its peers, each with what has to be installed for it.
+"""The savers to measure: this package in its variants, and its peers with their requirements.
 
-Runs in every saver's environment. A peer's module is imported only when it is made: one of them has
+Runs in every saver's environment. A peer's module is imported only when it is created, since one of them has
 this package's import name.
 """
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
 Make = Callable[[str, str], "BaseCheckpointSaver[Any]"]
-"""Makes a saver, given the server's URL and a bucket's name."""
+"""Creates a saver, given the server's URL and a bucket's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Saver:
-    """One that is measured.
+    """A saver to measure.
 
     Attributes:
-        make: Makes it.
-        distribution: The package that it comes from.
-        requirements: What to install for it; nothing for what is there.
-        make_async: Makes the one for asyncio; None if there is none.
-        remote: Whether it talks to the server.
+        make: Creates the saver.
+        distribution: Name of its package.
+        requirements: Packages to install; empty if the current environment has them.
+        make_async: Creates the saver for asyncio; None without one.
+        remote: Whether it uses the server.
     """
 
     make: Make
@@ -65,7 +65,7 @@ def _other_s3(endpoint_url: str, bucket: str) -> BaseCheckpointSaver[Any]:
 
 
 def _other_s3_async(endpoint_url: str, bucket: str) -> BaseCheckpointSaver[Any]:
-    os.environ["AWS_ENDPOINT_URL_S3"] = endpoint_url  # it makes its clients itself, and takes no URL
+    os.environ["AWS_ENDPOINT_URL_S3"] = endpoint_url  # it creates its clients itself, and takes no URL
     module = importlib.import_module("langgraph_checkpoint_s3")
     saver: BaseCheckpointSaver[Any] = module.AsyncS3CheckpointSaver(bucket)
     return saver
@@ -92,7 +92,7 @@ def _postgres(endpoint_url: str, bucket: str) -> BaseCheckpointSaver[Any]:
     server = importlib.import_module("benchmarks.postgres").server()
     with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{bucket}"')
-    # as its `from_conn_string` does
+    # as in its `from_conn_string`
     row_factory = importlib.import_module("psycopg.rows").dict_row
     connection = psycopg.connect(
         f"{server}/{bucket}", autocommit=True, prepare_threshold=0, row_factory=row_factory
@@ -115,14 +115,14 @@ OURS: Final[Mapping[str, Saver]] = {
     ),
 }
 PEERS: Final[Mapping[str, Saver]] = {
-    # Its `TigrisSaver` has async methods too, in threads; `AsyncTigrisSaver` makes a client for each call.
+    # Its `TigrisSaver` has async methods too, in threads; `AsyncTigrisSaver` creates a client for each call.
     "langgraph-checkpoint-tigris 0.1.0": Saver(
         _tigris,
         "langgraph-checkpoint-tigris",
         ["langgraph-checkpoint-tigris==0.1.0", "langgraph>=1.2,<2"],
         make_async=_tigris,
     ),
-    # langgraph-checkpoint 2.1.2 is the last that it works with.
+    # langgraph-checkpoint 2.1.2 is the last version that works with it.
     "langgraph-checkpoint-s3 0.1.3 (PyPI)": Saver(
         _other_s3,
         "langgraph-checkpoint-s3",

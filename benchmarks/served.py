@@ -1,7 +1,7 @@
-"""The benchmarks' S3 server in a process of its own, so that it takes no time of whom is measured.
+"""The benchmarks' S3 server in a process of its own, so that it doesn't share the measured interpreter.
 
-Told by lines of JSON what to do, as `turn_worker` is. It logs what each bucket is asked for, and can make a
-long thread by itself: the saver's own plans write it, straight into memory.
+Commands and answers are lines of JSON. It logs the requests of each bucket, and can create a long thread: the
+saver's plans write it straight into memory.
 """
 
 from __future__ import annotations
@@ -28,10 +28,7 @@ if TYPE_CHECKING:
 
 
 class Served:
-    """The server's process, for as long as the body of its `with`.
-
-    It starts when it is first asked for something.
-    """
+    """The server's process, which starts on first use and ends with its `with` block."""
 
     def __init__(self) -> None:
         self._number = 0
@@ -51,14 +48,14 @@ class Served:
 
     @cached_property
     def endpoint_url(self) -> str:
-        """Where it listens."""
+        """URL of the server."""
         return str(self.ask("where"))
 
     def ask(self, what: str, **keywords: Any) -> Any:
-        """Have it do something.
+        """Send a command, and return the answer.
 
         Raises:
-            BenchmarkError: It has ended.
+            BenchmarkError: The process has ended.
         """
         assert self._process.stdin
         assert self._process.stdout
@@ -70,25 +67,25 @@ class Served:
         return json.loads(line)
 
     def bucket(self) -> str:
-        """The name of a bucket that nobody has used."""
+        """Return the name of an unused bucket."""
         self._number += 1
         return f"bucket-{self._number}"
 
     def requests(self, bucket: str) -> dict[str, int]:
-        """What a bucket was asked for since this was asked last, by the kind that it is charged as."""
+        """Return the requests of a bucket since the last call, by the kind that they are charged as."""
         found: dict[str, int] = self.ask("take", bucket=bucket)["requests"]
         return {kind: count for kind, count in found.items() if count}
 
 
 class _Logged(Bucket):
-    """A bucket that knows when it was asked for what."""
+    """A bucket that logs its requests, with times."""
 
     def __init__(self) -> None:
         super().__init__()
         self.log: list[dict[str, Any]] = []
 
     def answer(self, request: Request) -> Answer:
-        told = {
+        entry = {
             "at": time.perf_counter(),
             "operation": request.operation,
             "key": request.key,
@@ -96,12 +93,12 @@ class _Logged(Bucket):
             "size": len(request.body),
             "new": request.headers.get("if-none-match") == "*",
         }
-        self.log.append(told)
+        self.log.append(entry)
         return super().answer(request)
 
 
-class _Desk:
-    """What the server can be told."""
+class _Commands:
+    """The server's commands."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -109,15 +106,15 @@ class _Desk:
         server.buckets = self._buckets  # type: ignore[assignment]  # a dict is invariant
 
     def where(self) -> str:
-        """Where it listens."""
+        """Return the URL of the server."""
         return self._server.endpoint_url
 
     def latency(self, milliseconds: float) -> None:
-        """How long every answer takes from now on."""
+        """Set the latency of responses."""
         self._server.latency = milliseconds / 1e3
 
     def take(self, bucket: str) -> dict[str, Any]:
-        """What a bucket was asked for since the last time."""
+        """Return the requests of a bucket since the last call."""
         found = self._buckets[bucket]
         taken = {"requests": charged(found.requests), "log": list(found.log)}
         found.requests.clear()
@@ -125,7 +122,7 @@ class _Desk:
         return taken
 
     def fill(self, bucket: str, thread: str, count: int) -> list[str]:
-        """Make a thread of so many checkpoints, each with a task's writes; their ids, oldest first."""
+        """Create a thread of checkpoints, each with a task's writes. Return their ids, oldest first."""
         ids, objects = write_thread(thread, count)
         for key, data in objects.items():
             super(_Logged, self._buckets[bucket]).answer(Request("PUT", bucket, key, {}, {}, data))
@@ -133,16 +130,16 @@ class _Desk:
         return ids
 
     def drop(self, bucket: str) -> None:
-        """Forget a bucket."""
+        """Drop a bucket."""
         self._buckets.pop(bucket, None)
 
 
 def main() -> None:
-    """Do what is asked for, until nothing more is."""
+    """Run commands until the input ends."""
     with Server() as server:
-        desk = _Desk(server)
+        commands = _Commands(server)
         does: dict[str, Callable[..., Any]] = {
-            name: getattr(desk, name) for name in ("where", "latency", "take", "fill", "drop")
+            name: getattr(commands, name) for name in ("where", "latency", "take", "fill", "drop")
         }
         for line in sys.stdin:
             name, keywords = json.loads(line)

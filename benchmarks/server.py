@@ -1,7 +1,7 @@
-"""A light S3 in memory, on the loopback address, which counts what is asked of it at the HTTP edge.
+"""A light S3 server in memory, on the loopback address, that counts requests.
 
-moto takes 5 ms of CPU for a request, this one a fraction of a millisecond. It knows what savers ask for,
-checks no signature, and makes a bucket of every name that it hears. Every answer can be delayed.
+moto needs 5 ms of CPU time for a request, this server a fraction of a millisecond. It supports what savers
+need, checks no signatures, creates buckets on first use, and can delay each response.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _SECONDS: Final = 10
 
 
 class Server:
-    """Runs in a thread of its own, for as long as the body of its `with`.
+    """A server in a thread of its own, which runs within its `with` block.
 
     Args:
-        latency: Seconds that every answer takes, at least, its computing included.
+        latency: Minimum time of each response, in seconds.
 
     Attributes:
-        buckets: What is stored, by bucket.
-        endpoint_url: Where it listens.
+        buckets: The buckets by name.
+        endpoint_url: URL of the server.
     """
 
     def __init__(self, latency: float = 0.0) -> None:
@@ -77,7 +77,7 @@ class Server:
                 while True:
                     await self._one(reader, writer)
         except asyncio.CancelledError:
-            pass  # the server is closing; nobody waits for this task
+            pass  # the server is closing, and nothing awaits this task
         finally:
             writer.close()
 

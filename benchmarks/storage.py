@@ -1,8 +1,8 @@
-"""How much a conversation stores, in how many requests, and what that costs.
+"""Storage, requests and dollars of a conversation.
 
     python -m benchmarks.storage                           100 turns, this saver alone: seconds
     python -m benchmarks.storage --turns 100 1000 --peers  everything: minutes
-    python -m benchmarks.storage … --write                 and writes it into docs/benchmarks.md
+    python -m benchmarks.storage … --write FILE            writes the tables to a file, too
 
 Each turn of a one-node graph adds a message of 1 kB; 100 kB of documents never change.
 """
@@ -22,29 +22,27 @@ from benchmarks.savers import OURS, PEERS
 from benchmarks.server import Server
 from benchmarks.workloads import TEXTS
 
-_TITLE = "Storage"
 _PEERS_TURNS = 100
-"""The most for a peer: what it stores grows with the square of the turns."""
+"""Maximum for a peer: its storage grows with the square of the turns."""
 _THIS = next(iter(OURS))
 _EXPLANATION = """\
 A one-node graph over `MessagesState` and a channel with 100 kB of documents that never change. Each turn
-adds a message of 1 kB. The last state is what the saver's serializer makes of the channels' values;
-*lenders* are the earlier objects that a checkpoint borrows from. What each saver stored was read back by
-one that remembered nothing, and was the same. The peers are given 100 turns at most: what they store
-grows with the square of the turns.
+adds a message of 1 kB. The last state is counted in serialized bytes. *Lenders* are the earlier objects that
+a checkpoint borrows from. A new saver read back the same state that each saver stored. Peers play 100 turns
+at most, since their storage grows with the square of the turns.
 """
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be measured: each of the texts, for each number of turns."""
+    """The runs to measure: each text, for each number of turns."""
 
     turns: Sequence[int]
     texts: Sequence[str]
     peers: bool
 
     def __iter__(self) -> Iterator[tuple[str, str, int]]:
-        """Text, saver and turns of each run."""
+        """Yield text, saver and turns of each run."""
         for text in self.texts:
             for turns in self.turns:
                 for saver in OURS:
@@ -70,7 +68,7 @@ def measure(plan: Plan) -> list[Run]:
 
 
 def stored_table(runs: Sequence[Run]) -> str:
-    """What is stored."""
+    """Return the table of stored bytes."""
     heads = [
         "saver", "turns", "last state, kB", "stored, kB", "times the state", "objects", "LangGraph's puts",
         "most lenders", "on average",
@@ -93,7 +91,7 @@ def stored_table(runs: Sequence[Run]) -> str:
 
 
 def cost_table(runs: Sequence[Run]) -> str:
-    """What is asked of S3, and what that and keeping it costs."""
+    """Return the table of requests and costs."""
     kinds = [kind for kind in PRICES if any(each.requests[kind] for each in runs)]
     heads = ["saver", "turns", *kinds, "requests, $", "a month's storage, $"]
     rows = [
@@ -110,7 +108,7 @@ def cost_table(runs: Sequence[Run]) -> str:
 
 
 def reading_table(runs: Sequence[Run]) -> str:
-    """What a process that remembers nothing asks for to load the last state."""
+    """Return the table of requests with which a new saver loads the last state."""
     kinds = [kind for kind in PRICES if any(each.reading[kind] for each in runs)]
     heads = ["saver", "turns", *kinds]
     rows = [
@@ -121,7 +119,7 @@ def reading_table(runs: Sequence[Run]) -> str:
 
 
 def tables(runs: Sequence[Run]) -> str:
-    """All of it, for the terminal and for the document."""
+    """Return all tables."""
     parts = [_EXPLANATION]
     for text in dict.fromkeys(each.task.text for each in runs):
         parts += [
@@ -137,28 +135,25 @@ def tables(runs: Sequence[Run]) -> str:
         f"Text of {first}. Dollars are for a million turns, at S3 Standard's prices in us-east-1. For 1,000",
         f"requests: {prices}; for a GB and month: ${GB_MONTH}.\n",
         cost_table(chosen) + "\n",
-        "Reading the last state with a saver that remembers nothing:\n",
+        "Reading the last state with a new saver:\n",
         reading_table(chosen) + "\n",
     ]
     return "\n".join(parts)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and write if that is wanted."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.storage")
     parser.add_argument("--turns", type=int, nargs="+", default=[_PEERS_TURNS])
     parser.add_argument("--text", nargs="+", choices=TEXTS, default=list(TEXTS))
     parser.add_argument("--peers", action="store_true", help="the peers too; installs them from PyPI")
-    parser.add_argument("--write", action="store_true", help="write it into docs/benchmarks.md")
+    report.add_write_option(parser)
     chosen = parser.parse_args(arguments)
     runs = measure(Plan(chosen.turns, chosen.text, chosen.peers))
-    found = tables(runs)
-    print(found)
-    if chosen.write:
-        given = sys.argv[1:] if arguments is None else arguments
-        command = " ".join(["python -m benchmarks.storage", *given])
-        versions = next(each.versions for each in runs if each.task.saver == _THIS)
-        report.write(_TITLE, f"{report.circumstances(command, versions)}\n\n{found}")
+    versions = next(each.versions for each in runs if each.task.saver == _THIS)
+    text = report.page("Storage", report.command("storage", arguments), versions, tables(runs))
+    report.write(text, chosen.write)
+    print(text)
     return 0
 
 

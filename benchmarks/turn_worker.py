@@ -1,6 +1,6 @@
-"""One saver that plays turns when it is told to, in a process and an environment of its own.
+"""One saver that plays turns on command, in a process and an environment of its own, for `turns`.
 
-Reads a line of JSON, does what it says, and answers with one. The other end is `turns`.
+Commands and answers are lines of JSON.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ _ABSENT: Final[Any] = {"configurable": {"thread_id": "absent"}}
 _PACKAGES: Final = ("langgraph", "langgraph-checkpoint", "boto3")
 
 _within: Final = contextvars.ContextVar("_within", default=False)
-"""Whether one of the saver's methods is running: what it calls itself isn't LangGraph's call."""
+"""Whether one of the saver's methods is running: its own calls aren't LangGraph's."""
 
 
 class Stage:
-    """A saver, with the conversation that it is about to store.
+    """A saver and its current conversation.
 
     Args:
-        saver: Its name in `SAVERS`.
-        endpoint_url: The server.
+        saver: Key of `SAVERS`.
+        endpoint_url: URL of the server.
     """
 
     def __init__(self, saver: str, endpoint_url: str) -> None:
@@ -55,7 +55,7 @@ class Stage:
         self._state: dict[str, Any] = {}
 
     def begin(self, workload: str, bucket: str, latency: float, asynchronous: bool) -> dict[str, Any]:
-        """Start a conversation in a bucket of its own, and play a first turn, which isn't counted."""
+        """Start a conversation in a new bucket, and play a first turn, which isn't counted."""
         self.workload, self.bucket, self.asynchronous = workload, bucket, asynchronous
         try:
             self.loop.run_until_complete(self._begin())
@@ -70,8 +70,8 @@ class Stage:
         """Play turns.
 
         Returns:
-            The seconds of each, of each of LangGraph's calls of the saver, by method, and of all 50 `Send`s
-            from the first one's `put_writes` until the last one's is done.
+            Seconds of each turn, of LangGraph's calls by method, and of the 50 `Send`s' `put_writes` from the
+            first one's start to the last one's end.
         """
         self.seconds.clear()
         self._sent.clear()
@@ -79,10 +79,10 @@ class Stage:
         return {"walls": walls, "calls": dict(self.seconds), "sends": self._spans()}
 
     def check(self) -> dict[str, Any]:
-        """End the conversation, and say whether a saver that remembers nothing finds its last state.
+        """End the conversation, and load its last state with a new saver.
 
         Returns:
-            Whether it does, and the seconds that it takes to load it.
+            Whether it is the same state, and the seconds that loading takes.
         """
         found, took = self.loop.run_until_complete(self._check())
         return {"same": all(found.get(name) == value for name, value in self._state.items()), "took": took}
@@ -93,7 +93,7 @@ class Stage:
         self.graph = GRAPHS[self.workload](self.saver, self.asynchronous)
 
     async def _make(self) -> BaseCheckpointSaver[Any]:
-        # in a coroutine, since a peer's constructor asks for the running loop
+        # in a coroutine, since a peer's constructor needs the running loop
         make = self.of.make_async if self.asynchronous else self.of.make
         assert make
         return make(self.endpoint_url, self.bucket)
@@ -130,7 +130,7 @@ class Stage:
         found: Any = None
         for saver in savers:
             graph = GRAPHS[self.workload](saver, self.asynchronous)
-            await self._load(graph, _ABSENT)  # its client is made, and connects
+            await self._load(graph, _ABSENT)  # creates and connects its client
             started = time.perf_counter()
             found = await self._load(graph, _CONFIG)
             took.append(time.perf_counter() - started)
@@ -142,14 +142,14 @@ class Stage:
         return await graph.aget_state(config) if self.asynchronous else graph.get_state(config)
 
     async def _close(self, saver: Any) -> None:
-        """Close this package's; the peers' have nothing to close."""
+        """Close this package's saver; the peers' have no method for it."""
         if self.asynchronous and hasattr(saver, "aclose"):
             await saver.aclose()
         elif hasattr(saver, "close"):
             saver.close()
 
     def _time(self, kind: type) -> None:
-        """Take the time of LangGraph's calls from now on: of the blocking methods, or of the others."""
+        """Time LangGraph's calls of sync or async methods, from now on."""
         if kind in self._timed:
             return
         self._timed.add(kind)
@@ -163,7 +163,7 @@ class Stage:
         @functools.wraps(method)
         def timed(*args: Any, **keywords: Any) -> Any:
             if self.asynchronous or _within.get():
-                return method(*args, **keywords)  # by another method, not by LangGraph
+                return method(*args, **keywords)  # called by another method, not by LangGraph
             token = _within.set(True)
             started = time.perf_counter()
             try:
@@ -198,7 +198,7 @@ class Stage:
             self._sent[-1].append((started, ended))
 
     def _spans(self) -> list[float]:
-        """The last 50 calls of each turn are those of the tasks."""
+        """Return the seconds of the last 50 calls of each turn, which are those of the tasks."""
         if self.workload != "fan-out":
             return []
         turns = [sorted(calls)[-SENDS:] for calls in self._sent]
@@ -213,7 +213,7 @@ def _version(name: str) -> str:
 
 
 def main() -> None:
-    """Do what is asked for, until nothing more is."""
+    """Run commands until the input ends."""
     stage = Stage(sys.argv[1], sys.argv[2])
     does: dict[str, Callable[..., dict[str, Any]]] = {
         "begin": stage.begin,

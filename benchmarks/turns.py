@@ -1,34 +1,34 @@
-"""How long a turn of a graph takes on S3, what it asks for, and what that costs.
+"""Time, requests and cost of a graph's turns on S3.
 
     python -m benchmarks.turns                              this saver and the limit: minutes
     python -m benchmarks.turns --turns 200 --peers          everything: the better part of an hour
-    python -m benchmarks.turns … --write                    and writes it into docs/benchmarks.md
-    python -m benchmarks.turns … --compare                  and says what got worse since it was recorded
+    python -m benchmarks.turns … --write FILE               writes the tables to a file, too
+    python -m benchmarks.turns … --compare                  says what got worse since the baseline
+    python -m benchmarks.turns … --record                   records the ratios in the baseline
 
 A chat of one node, an agent with five tool calls, a fan-out of 50 `Send`s, a chat about 5 MB of documents,
-one in nested graphs, one in a delta channel, and one with each of LangGraph's durabilities, with sync and
-async methods, on a server that takes a set time for each answer. All savers are there at once, each in a
-process of its own, and play a few turns each, one after the other, until all are played: what else the
-machine does hits all of them, and the ratios hold.
+one in nested graphs, one in a delta channel, and one with each of LangGraph's durabilities; with sync and
+async methods, on a server with a set latency. Each saver runs in a process of its own. They play a few turns
+each, one after the other, in rounds: other load on the machine affects all of them, and the ratios hold.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import figures, report, turns_report
+from benchmarks import baseline, report, turns_report
 from benchmarks.cold import cold_starts, quartiles
 from benchmarks.environments import InstallError
-from benchmarks.figures import COLD, Cold, Figure, Record
+from benchmarks.figures import Cold, Figure, Record
 from benchmarks.graphs import GRAPHS
 from benchmarks.runs import BenchmarkError, charged, dollars, start
 from benchmarks.savers import DATABASES, FLOORS, LIMIT, OURS, PEERS, SAVERS
@@ -46,14 +46,14 @@ SHARES: Final = {
     "durability=sync": 10,
     "durability=exit": 10,
 }
-"""They play so many times fewer turns than a chat: each is longer, or said with less."""
+"""Each workload plays this many times fewer turns than the chat."""
 _LEAST: Final = 2
 _THIS: Final = next(iter(OURS))
 
 
 @dataclass(frozen=True)
 class Heat:
-    """What all savers do by turns."""
+    """One race: a workload in one mode at one latency, played by all savers."""
 
     workload: str
     mode: str
@@ -63,7 +63,7 @@ class Heat:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be measured. Latencies in milliseconds; `turns` are a chat's."""
+    """The races to run. Latencies are in milliseconds; `turns` are the chat's."""
 
     turns: int
     latencies: Sequence[float]
@@ -73,7 +73,7 @@ class Plan:
     cold: int
 
     def heats(self, workload: str) -> Iterator[Heat]:
-        """Those of a workload."""
+        """Yield the races of a workload."""
         turns = max(_LEAST, self.turns // SHARES[workload])
         for latency in self.latencies:
             for mode in self.modes:
@@ -82,17 +82,17 @@ class Plan:
 
 @dataclass
 class Played:
-    """What one saver did in a heat.
+    """One saver's measurements in a heat.
 
     Attributes:
-        bucket: Where.
-        versions: Of its packages.
+        bucket: Name of its bucket.
+        versions: Versions of its packages.
         rounds: Seconds of each turn, by round.
         calls: Seconds of LangGraph's calls, by method.
-        sends: Seconds of all `Send`s together.
-        requests: How many of each kind.
+        sends: Seconds of all `Send`s of a turn together.
+        requests: Requests of each kind.
         stored: Bytes at the end.
-        cold: Seconds to load the last state by a saver that remembers nothing.
+        cold: Seconds in which a new saver loads the last state.
     """
 
     bucket: str
@@ -106,12 +106,12 @@ class Played:
 
     @property
     def walls(self) -> list[float]:
-        """Of each turn."""
+        """Seconds of each turn."""
         return [wall for each in self.rounds for wall in each]
 
     @property
     def owed(self) -> int:
-        """LangGraph's calls, each of which is one request at least."""
+        """Number of LangGraph's calls, each of which needs one request at least."""
         return sum(map(len, self.calls.values()))
 
 
@@ -123,10 +123,10 @@ class Worker:
         self._process = start(saver, "benchmarks.turn_worker", saver, endpoint_url, secrets=secrets)
 
     def ask(self, what: str, **keywords: Any) -> Any:
-        """Have it do something.
+        """Send a command, and return the answer.
 
         Raises:
-            BenchmarkError: It has ended.
+            BenchmarkError: The process has ended.
         """
         assert self._process.stdin
         assert self._process.stdout
@@ -141,7 +141,7 @@ class Worker:
         return json.loads(line)
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         self._process.communicate()
 
 
@@ -149,12 +149,12 @@ class Worker:
 def workers(
     savers: Sequence[str], endpoint_url: str, secrets: Mapping[str, str] | None = None
 ) -> Iterator[dict[str, Worker]]:
-    """A process for each saver; without those whose packages can't be had.
+    """Start a process for each saver, except those whose packages can't be installed.
 
     Args:
-        savers: Their names.
-        endpoint_url: The server.
-        secrets: What it takes for credentials, as AWS's variables, if it asks for any.
+        savers: Names of the savers.
+        endpoint_url: URL of the server.
+        secrets: Credentials as AWS's environment variables, if the server needs any.
     """
     made: dict[str, Worker] = {}
     with ExitStack() as stack:
@@ -169,7 +169,7 @@ def workers(
 
 
 def measure(plan: Plan) -> Iterator[tuple[Record, Mapping[str, str]]]:
-    """Run everything.
+    """Run all races.
 
     Yields:
         The figures so far, after each workload, and the versions of this saver's packages.
@@ -196,7 +196,7 @@ def measure(plan: Plan) -> Iterator[tuple[Record, Mapping[str, str]]]:
 
 
 def _enters(saver: str, heat: Heat, first: bool) -> bool:
-    """What doesn't talk to the server is as fast at any latency; but for the limit."""
+    """Return whether a saver takes part. Local savers do so at the first latency only."""
     of = SAVERS[saver]
     return (of.remote or saver == LIMIT or first) and (heat.mode == "sync" or of.make_async is not None)
 
@@ -205,7 +205,7 @@ def race(server: Server, heat: Heat, workers: Mapping[str, Worker]) -> dict[str,
     """Have each saver play the turns, in rounds.
 
     Returns:
-        What each of them did. A peer that fails is left out.
+        The measurements by saver. A peer that fails is left out.
     """
     played: dict[str, Played] = {}
 
@@ -226,7 +226,7 @@ def race(server: Server, heat: Heat, workers: Mapping[str, Worker]) -> dict[str,
     server.latency = heat.latency / 1e3
     for number, turns in enumerate(_sizes(heat.turns)):
         names = list(played)
-        at = number % max(1, len(names))  # nobody is always the one behind the slowest
+        at = number % max(1, len(names))  # so that no saver always follows the slowest
         for name in names[at:] + names[:at]:
             with leaving_out(name):
                 _play(played[name], workers[name], turns)
@@ -243,7 +243,7 @@ def race(server: Server, heat: Heat, workers: Mapping[str, Worker]) -> dict[str,
 
 
 def _sizes(turns: int) -> list[int]:
-    """How many turns each round has."""
+    """Return the number of turns of each round."""
     rounds = min(turns, _ROUNDS)
     return [turns // rounds + (number < turns % rounds) for number in range(rounds)]
 
@@ -273,7 +273,7 @@ def _play(played: Played, worker: Worker, turns: int) -> None:
 
 
 def figures_of(heat: Heat, played: Mapping[str, Played]) -> list[Figure]:
-    """The heat's figures."""
+    """Return the figures of a heat."""
     limit = played.get(LIMIT)
     best = min((statistics.median(played[name].walls) for name in PEERS if name in played), default=None)
     found: list[Figure] = []
@@ -310,13 +310,13 @@ def figures_of(heat: Heat, played: Mapping[str, Played]) -> list[Figure]:
 
 
 def _spread(seconds: Sequence[float]) -> list[float]:
-    """The median and the 99th percentile, in milliseconds."""
+    """Return the median and the 99th percentile, in milliseconds."""
     ordered = sorted(seconds)
     return [statistics.median(ordered) * 1e3, ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)] * 1e3]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and write or compare if that is wanted."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.turns")
     parser.add_argument("--turns", type=int, default=20, help="of the chat; the others play fewer")
     parser.add_argument("--latency", type=float, nargs="+", default=[0, 5, 25], help="milliseconds")
@@ -325,30 +325,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--saver", nargs="+", choices=SAVERS, help="these alone")
     parser.add_argument("--cold", type=int, default=3, help="rounds of cold starts")
     parser.add_argument("--peers", action="store_true", help="the peers too; installs them from PyPI")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and what is compared")
-    parser.add_argument("--compare", action="store_true", help="say what got worse since it was recorded")
+    report.add_write_option(parser)
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="write a chart of the chat, as SVG")
+    parser.add_argument("--record", action="store_true", help="record the ratios in the baseline")
+    parser.add_argument("--compare", action="store_true", help="say what got worse since the baseline")
     chosen = parser.parse_args(arguments)
     peers, databases = (PEERS, DATABASES) if chosen.peers else ((), ())
     savers = chosen.saver or [LIMIT, *OURS, *peers, *FLOORS, *databases]
     plan = Plan(chosen.turns, chosen.latency, chosen.workload, chosen.mode, savers, chosen.cold)
-    given = sys.argv[1:] if arguments is None else arguments
-    command = f"python -m benchmarks.turns {shlex.join(given)}".rstrip()
-    before = Record.load()
-    record = before
-    for record, versions in measure(plan):  # a run that is cut short has written what it found
-        if chosen.write:
-            about = report.circumstances(command, versions)
-            names = [
-                *dict.fromkeys(each.workload for each in record.figures),
-                *([COLD] if record.cold else []),
-            ]
-            whole = Record(record.figures, record.cold, dict.fromkeys(names, about)).over(before)
-            whole.save()
-            turns_report.write(whole)
-    print(turns_report.tables(record))
+    command = report.command("turns", arguments)
+    record = Record([], [])
+    text = ""
+    for record, versions in measure(plan):
+        text = report.page("Turns", command, versions, turns_report.tables(record))
+        report.write(text, chosen.write)  # after each workload, for a run that is interrupted
+    print(text)
+    if chosen.chart:
+        chosen.chart.write_text(turns_report.chart(record), encoding="utf-8")
     if chosen.compare:
-        worse = figures.compare(record, before, list(OURS))
-        print("\n".join(worse) or "nothing got worse by more than noise")
+        print(baseline.verdict(record.entries()))
+    if chosen.record:
+        baseline.save(record.entries())
     return 0
 
 

@@ -1,25 +1,21 @@
-"""What `turns` found: tables, the targets and by how much they are missed, and a chart."""
+"""Tables of what `turns` measured, the targets, and a chart."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Final
 
 from benchmarks import report
 from benchmarks.chart import bars
 from benchmarks.cold import AIO, AIO_BASE, ASYNC, BASE, BOTO3
-from benchmarks.environments import ROOT
-from benchmarks.figures import COLD, Cold, Figure, Record
+from benchmarks.figures import Cold, Figure, Record
 from benchmarks.graphs import DEPTH, SENDS
 from benchmarks.runs import PRICES
 from benchmarks.savers import DATABASES, FLOORS, LIMIT, OURS, PEERS
 
-_TITLE: Final = "Turns"
-CHART: Final = ROOT / "docs" / "charts" / "turns.svg"
 _THIS: Final = next(iter(OURS))
 _ELSEWHERE: Final = {*FLOORS, *DATABASES}
-"""They don't talk to S3."""
+"""Savers that don't use S3."""
 TITLES: Final = {
     "chat": "A chat: one node, a question of 100 characters and an answer of 400",
     "agent": "An agent: five tool calls a turn, one after the other",
@@ -31,51 +27,47 @@ TITLES: Final = {
     "durability=exit": 'The chat with `durability="exit"`',
 }
 _EXPLANATION: Final = f"""\
-The server is in memory and takes a set time for each answer. *{LIMIT.capitalize()}* is what LangGraph's own
-calls cost at this latency: a saver in memory that sleeps for the latency in each `get_tuple`, `put`,
-`put_writes` and `get_delta_channel_history`, one request each, and is called by LangGraph as the others are.
-What a saver takes beyond it is its own. All savers play some turns each, one after the other, so ratios hold
-where times don't. `InMemorySaver`, `SqliteSaver` and `PostgresSaver` don't talk to that server: they were
-measured at the first latency, Postgres on this machine, with its own settings and no network between. Each
-conversation's first turn isn't counted: clients connect in it. LangGraph's calls are warm, of a process that
-goes on with its own thread; *to load it cold* is `get_state` by a new saver that is connected and remembers
-nothing, the median of three. What that found was the same as what was stored.
+The server is in memory and has a set latency. *{LIMIT.capitalize()}* is the time that LangGraph's own calls
+need at this latency: a saver in memory that sleeps for the latency in each `get_tuple`, `put`, `put_writes`
+and `get_delta_channel_history`, one request each. Savers play a few turns each, one after the other, so
+ratios hold on other machines. `InMemorySaver`, `SqliteSaver` and `PostgresSaver` don't use that server: they
+are measured at the first latency, Postgres on this machine with its default settings and no network. The
+first turn of a conversation isn't counted, since clients connect in it. LangGraph's calls are those of a
+process that continues its own thread; *cold load* is `get_state` by a new, connected saver, the median of
+three. Each loaded state equalled the stored one.
 
-The async methods of langgraph-checkpoint-tigris are `TigrisSaver`'s, in threads; `AsyncTigrisSaver` makes a
-client for each call. So does langgraph-checkpoint-s3's `AsyncS3CheckpointSaver`, the only async one it has.
-It works with a LangGraph that has no delta channels yet, so it has no figures of them. LangGraph's own
-durability is "async": so is that of all that doesn't name another.
+The async methods of langgraph-checkpoint-tigris are `TigrisSaver`'s, in threads, since `AsyncTigrisSaver`
+creates a client for each call. langgraph-checkpoint-s3's only async saver, `AsyncS3CheckpointSaver`, does so
+too; it needs a LangGraph without delta channels. Durability is LangGraph's default, "async", unless named.
 """
 _COLD: Final = f"""\
-From the first import to the first answer, in a fresh process, without latency. boto3's own is its import, a
-client and one LIST; a saver's is its import, itself, and `get_tuple` of a thread that is there.
-*{BASE}* imports `langgraph.checkpoint.base` before that: every saver has to. With async
-methods it is beside aiobotocore's own, closing included.
+From the first import to the first answer, in a new process, without latency. For boto3: its import, a client
+and one LIST. For a saver: its import, its constructor, and `get_tuple` of an existing thread. *{BASE}*
+imports `langgraph.checkpoint.base` first, as every saver must. Async methods are compared with
+aiobotocore, closing included.
 """
 _REASONS: Final = f"""\
-Why some are missed. Where *{LIMIT}* itself is above what is aimed at, no saver can meet it here:
+Why some targets are missed. Where *{LIMIT}* itself exceeds the target, no saver can meet it here.
 
-- **Requests**: those beyond LangGraph's own are a GET and a HEAD beside each PUT that borrows: the thread's
-  tombstones, and the oldest object that it borrows from. `borrow=False` sends none, and stores more. Without
-  them a deletion beside an agent that runs could leave a checkpoint that can't be read.
-  Where fewer are sent than LangGraph calls, what many tasks wrote at once shares objects.
-- **Dollars**, of a chat and an agent: LangGraph's own calls alone are more than 0.6 of what the cheapest peer
-  asks for.
-- **Time**: what is beyond the limit is CPU: boto3's or aiobotocore's, a millisecond or two a request on this
-  machine, four of them one after the other in a chat's turn; a few tenths of one of this saver's own; and
-  the server's, which shares the cores. So the ratio falls as the latency grows. A GET and a HEAD beside a
-  PUT take no round trip more, but their own CPU.
-- **{SENDS} `Send`s**: with sync methods LangGraph runs tasks and saves in min(32, cores + 4) threads, each of
-  which waits for its own: on two cores six, so nine round trips at least. With async ones all are under way
-  at once, and most of them share an object.
-- **A delta channel**: its history is listed and read in windows, where the limit waits for one answer.
-- **Cold start**: every saver has to import `langgraph.checkpoint.base`, which is why *{BASE}*
-  stands in for the limit here. A thread that is there takes a GET behind the LIST.
+- **Requests**: a GET (the thread's tombstones) and a HEAD (the oldest lender) accompany a PUT that borrows.
+  Without them, deleting beside a running agent could leave a checkpoint that can't be read. `borrow=False`
+  sends neither, and stores more. Fewer requests than LangGraph's calls means that concurrent writes share
+  objects.
+- **Dollars**: LangGraph's own calls in a chat or an agent cost more than 0.6 times the cheapest peer.
+- **Time**: the difference to the limit is CPU time: a millisecond or two a request in boto3 or aiobotocore,
+  four of them in sequence in a chat's turn; a few tenths of a millisecond in this saver; and the server's,
+  which shares the cores. So the ratio falls as the latency grows. The GET and the HEAD beside a PUT add CPU
+  time, but no round trip.
+- **{SENDS} `Send`s**: LangGraph's sync methods run tasks and saves in min(32, cores + 4) threads: six on two
+  cores, so nine round trips at least. With async methods all writes are concurrent, and most share an object.
+- **A delta channel**: its history is listed and read in windows; the limit waits once.
+- **Cold start**: every saver imports `langgraph.checkpoint.base`, so *{BASE}* is the limit here. An existing
+  thread takes a LIST and then a GET.
 """
 
 
 def tables(record: Record) -> str:
-    """All of it, for the terminal and for the document."""
+    """Return all tables, a heading for each workload."""
     parts = [_EXPLANATION]
     for workload in TITLES:
         chosen = [each for each in record.figures if each.workload == workload]
@@ -84,8 +76,7 @@ def tables(record: Record) -> str:
         latency = max(each.latency for each in chosen)
         slowest = [each for each in chosen if each.latency == latency]
         parts += [
-            f"### {TITLES[workload]}\n",
-            *_about(record, workload),
+            f"## {TITLES[workload]}\n",
             f"{chosen[0].turns} turns. Milliseconds of a turn, the median; × is times the limit:\n",
             _walls(chosen) + "\n",
             f"Requests of a turn, dollars for those of a million turns ({_prices()} for 1,000), and bytes:\n",
@@ -95,25 +86,12 @@ def tables(record: Record) -> str:
         ]
     if record.cold:
         parts += [
-            "### Cold start\n",
-            *_about(record, COLD),
+            "## Cold start\n",
             _COLD,
             _cold(record.cold) + "\n",
         ]
-    parts += ["### What was aimed at\n", _targets(record) + "\n", _REASONS]
+    parts += ["## Targets\n", _targets(record) + "\n", _REASONS]
     return "\n".join(parts)
-
-
-def write(record: Record, chart: Path = CHART) -> None:
-    """Write the section, and the chart."""
-    chart.parent.mkdir(exist_ok=True)
-    chart.write_text(_chart(record), encoding="utf-8")
-    report.write(_TITLE, f"![Turns of a chat](charts/{chart.name})\n\n{tables(record)}")
-
-
-def _about(record: Record, what: str) -> list[str]:
-    """When and how it was measured, if that is known."""
-    return [record.about[what] + "\n"] if what in record.about else []
 
 
 def _walls(chosen: Sequence[Figure]) -> str:
@@ -157,11 +135,11 @@ def _requests(chosen: Sequence[Figure]) -> str:
 
 
 def calls(chosen: Sequence[Figure]) -> str:
-    """How long LangGraph's calls took, as a table."""
+    """Return the table of LangGraph's calls."""
     methods = list(dict.fromkeys(method for each in chosen for method in each.calls))
     sends = any(each.sends for each in chosen)
     heads = ["saver", "", *(f"`{method}`" for method in methods), *(["all 50 `put_writes`"] if sends else [])]
-    heads += ["to load it cold"]
+    heads += ["cold load"]
     rows = [
         [
             each.saver,
@@ -177,11 +155,11 @@ def calls(chosen: Sequence[Figure]) -> str:
 
 def _cold(colds: Sequence[Cold]) -> str:
     rows = [[each.what, f"{each.seconds * 1e3:,.0f}", _times(each.to_boto3)] for each in colds]
-    return report.table(["what", "milliseconds", "times its client's own"], rows)
+    return report.table(["what", "milliseconds", "times the client's"], rows)
 
 
 def _targets(record: Record) -> str:
-    """Each target: what was found, by how much it is missed, and whether anything could meet it."""
+    """Return each target, the measurement, by how much it is missed, and the limit's value."""
     rows = [
         [
             name,
@@ -192,11 +170,11 @@ def _targets(record: Record) -> str:
         ]
         for name, aim, found, least in _found(record)
     ]
-    return report.table(["of this saver", "at most", "found", "met", LIMIT], rows)
+    return report.table(["target", "at most", "measured", "met", LIMIT], rows)
 
 
 def _found(record: Record) -> Iterator[tuple[str, float, float, float | None]]:
-    """What is aimed at: at most how much, how much it is, and how much it is for the limit."""
+    """Yield each target's name, upper bound, measured value, and the limit's value."""
     latency = max((each.latency for each in record.figures), default=0)
     for each in record.figures:
         if each.latency != latency or each.saver not in OURS:
@@ -230,7 +208,8 @@ def _same(one: Figure, other: Figure) -> bool:
     return (one.workload, one.mode, one.latency) == (other.workload, other.mode, other.latency)
 
 
-def _chart(record: Record) -> str:
+def chart(record: Record) -> str:
+    """Return a chart of the chat's turns with sync methods, as SVG."""
     chats = [each for each in record.figures if each.workload == "chat" and each.mode == "sync"]
     groups = {
         f"{latency:g} ms an answer": {

@@ -1,7 +1,6 @@
-"""One saver at work, in a process and an environment of its own: the other end of `runs`.
+"""One saver on one workload, in a process and an environment of its own, for `runs`.
 
-After each phase it prints a line of JSON, and waits for a line before it goes on: meanwhile `runs` takes
-down what the server counted.
+After each phase it prints a line of JSON, and waits for a line: meanwhile `runs` reads the server's counters.
 """
 
 from __future__ import annotations
@@ -23,21 +22,21 @@ _PACKAGES = ("langgraph", "langgraph-checkpoint", "boto3")
 
 
 def main() -> None:
-    """Do the task, then read its last state back with a saver that remembers nothing."""
+    """Run the task, then read its last state with a new saver."""
     task = Task(**json.loads(sys.argv[1]))
     of = SAVERS[task.saver]
     saver = of.make(task.endpoint_url, task.bucket)
     calls = count_calls(type(saver))
     state = WORKLOADS[task.workload](saver, task)
     versions = {name: importlib.metadata.version(name) for name in (of.distribution, *_PACKAGES)}
-    _tell(calls=calls, state_bytes=serialized(saver, state), versions=versions)
+    _report(calls=calls, state_bytes=serialized(saver, state), versions=versions)
     found = of.make(task.endpoint_url, task.bucket).get_tuple(task.config)
     values = found.checkpoint["channel_values"] if found else {}
-    _tell(same=all(values.get(name) == value for name, value in state.items()))
+    _report(same=all(values.get(name) == value for name, value in state.items()))
 
 
 def count_calls(kind: type[BaseCheckpointSaver[Any]]) -> Counter[str]:
-    """Count LangGraph's calls of the methods that write, from now on."""
+    """Count calls of the methods that write, from now on."""
     calls: Counter[str] = Counter()
     for name in ("put", "put_writes"):
         method = getattr(kind, name)
@@ -52,11 +51,11 @@ def count_calls(kind: type[BaseCheckpointSaver[Any]]) -> Counter[str]:
 
 
 def serialized(saver: BaseCheckpointSaver[Any], state: dict[str, Any]) -> int:
-    """How many bytes the saver's serializer makes of a state."""
+    """Return the serialized size of a state, in bytes."""
     return sum(len(saver.serde.dumps_typed(value)[1]) for value in state.values())
 
 
-def _tell(**figures: Any) -> None:
+def _report(**figures: Any) -> None:
     print(json.dumps(figures), flush=True)
     sys.stdin.readline()
 

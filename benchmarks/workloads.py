@@ -1,6 +1,6 @@
-"""What the savers are measured on: graphs as people write them, with made-up text, the same in every run.
+"""Conversations with made-up text, the same in every run.
 
-Runs in every saver's environment: imports LangGraph, and nothing of this package.
+Runs in every saver's environment, so it imports LangGraph and nothing of this package.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ DOCUMENTS: Final = 100_000
 MESSAGE: Final = 1_000
 
 Text = Callable[[int], str]
-"""Makes a text of so many characters."""
+"""Returns a text of the given length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What one run is about.
+    """One run.
 
     Attributes:
-        saver: Its name in `savers`.
-        workload: Its name in `WORKLOADS`.
-        text: Its name in `TEXTS`.
-        turns: How many of them.
-        endpoint_url: The server.
-        bucket: The run's own.
+        saver: Name of the saver.
+        workload: Key of `WORKLOADS`.
+        text: Key of `TEXTS`.
+        turns: Number of turns.
+        endpoint_url: URL of the server.
+        bucket: A bucket for this run only.
     """
 
     saver: str
@@ -47,7 +47,7 @@ class Task:
 
     @property
     def config(self) -> RunnableConfig:
-        """The thread."""
+        """The config of the thread."""
         return {"configurable": {"thread_id": "conversation"}}
 
 
@@ -77,7 +77,7 @@ TEXTS: Final[Mapping[str, Callable[[], Text]]] = {"words": words, "random": nois
 
 
 def conversation(saver: BaseCheckpointSaver[Any], task: Task) -> dict[str, Any]:
-    """A conversation about documents that never change; each turn adds a message.
+    """Play a conversation about documents that never change; each turn adds a message.
 
     Returns:
         The last state.

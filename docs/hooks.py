@@ -1,8 +1,8 @@
-"""What the site shows besides docs/: the files of the repository that its pages link to.
+"""Pages of the site for files outside of docs/ that its documents link to.
 
-Links are written for whoever reads the files, as on GitHub: `../SECURITY.md`, `../examples/quickstart.py`. On
-the site, a document beside docs/ is a page of its own (`PAGES`), and any other file is a page that shows it
-as it is, under `source/`. So no link leads out of the site, and nobody needs to know where the repository is.
+Links are relative to the files, as on GitHub: `../SECURITY.md`, `../examples/quickstart.py`. On the site, a
+document outside of docs/ is a page of its own (`PAGES`), and any other file is shown on a page under
+`source/`. So no link leaves the site.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ PAGES = {
 }
 _DOCUMENTS = {page: path for path, page in PAGES.items()}
 _SOURCE = "source/"
-# A block of code, which stays as it is, or a link that isn't an address.
+# A code block, which stays unchanged, or a relative link.
 _LINK = re.compile(r"^```.*?^```$|(?<=\]\()(?!\w+:|#)([^)\s#]+)", flags=re.MULTILINE | re.DOTALL)
 _LANGUAGES = {".py": "python", ".md": "markdown", ".json": "json", ".yml": "yaml", ".toml": "toml"}
 
 
 def place_of(page: str) -> str:
-    """Where a page of the site lies in the repository."""
+    """Return the path of a page's document in the repository."""
     return _DOCUMENTS.get(page, f"docs/{page}")
 
 
 def page_of(path: str) -> str | None:
-    """The page of the site that shows a file or folder of the repository; `None` if there is none."""
+    """Return the page that shows a file or folder of the repository; `None` if there is none."""
     if path.startswith("docs/"):
         return path.removeprefix("docs/")
     if (ROOT / path).is_dir():
@@ -50,13 +50,13 @@ def page_of(path: str) -> str | None:
 
 
 def linked(document: str, place: str) -> set[str]:
-    """The pages that a document's links need."""
+    """Return the pages that a document links to."""
     found = (_target(match[1], place) for match in _LINK.finditer(document) if match[1])
     return {page for page in found if page is not None}
 
 
 def rewritten(document: str, page: str) -> str:
-    """A document whose links lead to pages of the site."""
+    """Return a document with its links rewritten to pages of the site."""
     place = place_of(page)
 
     def lead(match: re.Match[str]) -> str:
@@ -67,14 +67,14 @@ def rewritten(document: str, page: str) -> str:
 
 
 def shown(path: str) -> str:
-    """A page that shows a file."""
+    """Return a page that shows a file."""
     text = (ROOT / path).read_text(encoding="utf-8")
     language = _LANGUAGES.get(Path(path).suffix, "text")
     return f"# `{path}`\n\n````{language}\n{text.rstrip()}\n````\n"
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add the documents beside docs/, and the files that any of them links to."""
+    """Add the documents outside of docs/, and all files that documents link to."""
     from mkdocs.structure.files import File
 
     for path, page in PAGES.items():
@@ -89,7 +89,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Lead a page's links to pages of the site."""
+    """Rewrite a page's links to pages of the site."""
     return markdown if page.file.src_uri.startswith(_SOURCE) else rewritten(markdown, page.file.src_uri)
 
 

@@ -32,6 +32,7 @@ from langgraph_checkpoint_s3.s3 import telemetry
 from tests.support.checkpoints import put_chain
 
 ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "langgraph_checkpoint_s3"
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
     ROOT / "examples" / "README.md",
@@ -195,10 +196,20 @@ def test_commands_are_such_as_there_are(path: Path) -> None:
                         assert f"\n{extra} = [" in project, extra
 
 
-def test_readme_names_every_setting() -> None:
-    table = (ROOT / "README.md").read_text()
+@pytest.mark.parametrize("document", ["CONTRIBUTING.md", "docs/design.md", "SECURITY.md"])
+def test_named_files_exist(document: str) -> None:
+    text = (ROOT / document).read_text()
+    named = set(re.findall(r"`((?:[\w.]+/)+(?:\w+\.py)?)`", text))
+    assert named
+    missing = [name for name in named if not any((each / name).exists() for each in (ROOT, PACKAGE))]
+    assert not missing
+
+
+def test_the_configuration_page_names_every_setting() -> None:
+    table = (ROOT / "docs" / "configuration.md").read_text()
     missing = [setting.name for setting in fields(S3Config) if f"`{setting.name}`" not in table]
     assert not missing
+    assert "](docs/configuration.md)" in (ROOT / "README.md").read_text()
 
 
 def test_readme_shows_code_early() -> None:

@@ -1,4 +1,4 @@
-"""What DynamoDB is charged for is counted as DynamoDB counts it."""
+"""Units are counted as DynamoDB counts them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.integration
 
 
 class Events:
-    """Stands in for a client's events."""
+    """A stand-in for a client's events."""
 
     def __init__(self) -> None:
         self.handlers: dict[str, Any] = {}
@@ -39,11 +39,11 @@ class Events:
         ({"l": {"L": [{"S": "a"}, {"BOOL": True}]}}, 6),
     ],
 )
-def test_an_items_bytes_are_those_of_its_names_and_values(item: dict[str, Any], count: int) -> None:
+def test_item_size_is_that_of_names_and_values(item: dict[str, Any], count: int) -> None:
     assert size(item) == count
 
 
-def test_units_are_counted_for_each_item_that_is_written_and_for_what_is_read_in_all() -> None:
+def test_written_units_count_per_item_and_read_units_in_total() -> None:
     client = Events()
     meter = Meter(client)
     kilobyte = {"b": {"B": bytes(1023)}}
@@ -63,7 +63,7 @@ def test_units_are_counted_for_each_item_that_is_written_and_for_what_is_read_in
     assert meter.take() == {"requests": {}, "written": 0, "read": 0}
 
 
-def test_the_table_tells_of_all_turns_and_of_the_ends() -> None:
+def test_the_table_has_all_turns_the_first_and_the_last() -> None:
     turns = [{"requests": {"PutItem": n}, "written": 10.0 * n, "read": 1.0} for n in (1, 2, 3)]
     assert dynamodb.dollars(turns) == pytest.approx(20 * 0.625 + 0.125)
     lines = [line.split("|")[1:-1] for line in dynamodb.tables(turns).splitlines() if line.startswith("|")]

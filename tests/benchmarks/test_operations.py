@@ -1,18 +1,18 @@
-"""The benchmarks of operations run, count what is asked for, and say what is missed and what got worse."""
+"""The benchmarks of operations run, count requests, and report missed targets and regressions."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import cpu, crowd, histories, large, measured, operations, operations_report, report
+from benchmarks import cpu, crowd, histories, large, operations, operations_report
+from benchmarks.baseline import compare, load, save
 from benchmarks.instant import Instant
-from benchmarks.measured import Measured, Record, compare, paired
+from benchmarks.measured import Measured, entries, paired
 from benchmarks.operations import PARTS, Scale
 from benchmarks.runs import _ENVIRONMENT
 from benchmarks.served import Served
@@ -35,7 +35,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def test_a_long_thread_asks_for_no_more_than_a_short_one(
+def test_a_long_thread_needs_as_many_requests_as_a_short_one(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(histories, "LIMIT", 4)
@@ -59,7 +59,7 @@ def test_writes_are_read_back_in_round_trips(served: Served) -> None:
         assert each.ratio[1] == pytest.approx(each.found / 5)
 
 
-def test_a_large_state_is_moved_as_boto3_moves_it(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_state_is_transferred_like_boto3(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(large, "_peak", lambda served, bucket, size, mode, who, what: 2.0)
     found = list(PARTS["large"](served, TINY))
     assert [(each.part, each.what, each.mode) for each in found] == [
@@ -74,13 +74,13 @@ def test_a_large_state_is_moved_as_boto3_moves_it(served: Served, monkeypatch: p
     assert found[2].ratio == [2.0] * 3
 
 
-def test_who_does_one_thing_tells_by_how_much_it_grew(served: Served) -> None:
-    """In a fresh process, as it is measured: a used one takes memory that was freed before."""
+def test_peak_memory_of_one_transfer(served: Served) -> None:
+    """In a new process, since a used one reuses freed memory."""
     found = large._peak(served, served.bucket(), 30_000_000, "sync", "this saver", "up")
     assert 1 < found < 5
 
 
-def test_cpu_is_of_our_own_work(served: Served) -> None:
+def test_cpu_of_operations(served: Served) -> None:
     found = list(PARTS["cpu"](served, TINY))
     names = ["`put`", "`put_writes`", "`get_tuple`, cold", "`get_tuple`, remembered"]
     assert [each.what for each in found] == [
@@ -90,7 +90,7 @@ def test_cpu_is_of_our_own_work(served: Served) -> None:
 
 
 @pytest.mark.parametrize("borrow", [True, False])
-def test_what_is_measured_borrows_or_does_not(borrow: bool) -> None:
+def test_measured_puts_borrow_if_configured(borrow: bool) -> None:
     put = next(cpu.operations(100_000, borrow=borrow)).ours
     put()
     seen = [cell.cell_contents for cell in getattr(put, "__closure__", None) or ()]
@@ -99,19 +99,19 @@ def test_what_is_measured_borrows_or_does_not(borrow: bool) -> None:
     assert (first < second / 5) == borrow
 
 
-def test_a_crowd_asks_for_what_the_bare_client_asks_for(served: Served) -> None:
+def test_a_crowd_sends_as_many_requests_as_the_bare_client(served: Served) -> None:
     for each in PARTS["crowd"](served, TINY):
         assert each.requests == {"PUT": 5, "LIST": 1}
         assert each.other == {"in all": 6}
         assert each.aim == crowd.SLOWER
 
 
-def test_requests_that_wait_for_none_are_one_wave() -> None:
+def test_concurrent_requests_are_one_wave() -> None:
     log = [{"at": at} for at in (0.0, 0.01, 0.03, 0.054, 0.056)]
     assert [len(wave) for wave in crowd.waves(log, 0.025)] == [2, 2, 1]
 
 
-def test_pairs_take_turns() -> None:
+def test_pairs_alternate() -> None:
     done: list[str] = []
     ticks = iter(range(100))
     found = paired(
@@ -125,41 +125,42 @@ def test_pairs_take_turns() -> None:
     assert (found.found, found.beside, found.ratio) == (1000, 1000, [1, 1, 1])
 
 
-def test_what_got_worse_is_said() -> None:
-    before = Record([LATEST])
+def test_regressions_are_reported() -> None:
+    before = entries([LATEST])
     assert compare(before, before) == []
     slower = dataclasses.replace(LATEST, ratio=[1.18, 1.2, 1.22])
     more = dataclasses.replace(LATEST, requests={"LIST": 2, "GET": 2})
-    assert compare(Record([slower]), before) == ["history, latest, 0 ms, sync: 1.20, was 1.02"]
-    assert compare(Record([more]), before) == ["history, latest, 0 ms, sync: 4 requests, was 3"]
-    assert compare(Record([dataclasses.replace(LATEST, mode="async")]), before)[0].startswith("nothing to")
+    assert compare(entries([slower]), before) == ["history, latest, 0 ms, sync: ratio 1.20, was 1.02"]
+    assert "history, latest, 0 ms, sync: 2.00 LIST, was 1.00" in compare(entries([more]), before)
+    other = entries([dataclasses.replace(LATEST, mode="async")])
+    assert compare(other, before)[0].startswith("nothing to")
 
 
 def test_the_benchmark_writes_and_compares(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    document, recorded = tmp_path / "benchmarks.md", tmp_path / "it.json"
-    monkeypatch.setattr(report.write, "__defaults__", (document,))
-    monkeypatch.setattr(Record.save, "__defaults__", (recorded,))
-    monkeypatch.setattr(Record.load.__func__, "__defaults__", (recorded,))  # type: ignore[attr-defined]
+    document, recorded = tmp_path / "operations.md", tmp_path / "baseline.json"
+    for function in (load, save):
+        monkeypatch.setattr(function, "__defaults__", (recorded,))
     monkeypatch.setattr(operations, "SHORT", TINY)
-    assert operations.main(["--part", "cpu", "--write"]) == 0
-    assert "python -m benchmarks.operations --part cpu --write\n" in document.read_text()
-    assert len(json.loads(recorded.read_text())["measured"]) == 8
-    capsys.readouterr()
-    monkeypatch.setattr(operations, "measure", lambda part, scale: [LATEST])
-    assert operations.main(["--part", "history", "--write"]) == 0
-    assert {each.part for each in Record.load().measured} == {"history", "cpu"}
+    assert operations.main(["--part", "cpu", "--write", str(document), "--record"]) == 0
     written = document.read_text()
-    assert "### A long thread\n" in written
-    assert "### CPU of an operation\n" in written
+    assert "python -m benchmarks.operations --part cpu --write " in written
+    assert "## CPU of an operation\n" in written
+    assert len(load()) == 8
+    monkeypatch.setattr(operations, "measure", lambda part, scale: [LATEST])
+    assert operations.main(["--part", "history", "--record"]) == 0
+    assert {name.partition(",")[0] for name in load()} == {"history", "cpu"}
+    capsys.readouterr()
     assert operations.main(["--part", "history", "--compare"]) == 0
-    assert capsys.readouterr().out.endswith("\nnothing got worse by more than noise\n")
+    printed = capsys.readouterr().out
+    assert "## A long thread\n" in printed
+    assert printed.endswith("\nnothing got worse by more than noise\n")
 
 
-def test_the_document_says_which_targets_are_missed() -> None:
+def test_tables_show_missed_targets() -> None:
     missed: Any = dataclasses.replace(LATEST, mode="async", ratio=[1.3, 1.32, 1.4])
-    lines = operations_report.tables(Record([LATEST, missed])).splitlines()
+    lines = operations_report.tables([LATEST, missed]).splitlines()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| latest")]
     assert [(row[1], row[4], row[6], row[7]) for row in rows] == [
         ("sync", "1.02", "1.10, met", "1 LIST, 2 GET"),
@@ -168,5 +169,6 @@ def test_the_document_says_which_targets_are_missed() -> None:
     assert operations_report._HEADS.keys() == operations_report._TEXTS.keys() >= PARTS.keys()
 
 
-def test_what_is_recorded_can_be_read() -> None:
-    assert {each.part for each in Record.load(measured.RECORDED).measured} <= operations_report._HEADS.keys()
+def test_the_recorded_baseline_is_of_parts_that_exist() -> None:
+    parts = {name.partition(",")[0] for name in load() if " turns" not in name and "cold start" not in name}
+    assert parts == operations_report._HEADS.keys()

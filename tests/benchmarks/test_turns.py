@@ -1,10 +1,9 @@
-"""The benchmark of turns runs, counts what LangGraph calls, and says what is missed and what got worse."""
+"""The benchmark of turns runs, counts LangGraph's calls, and reports missed targets and regressions."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
-import json
 import shlex
 import socket
 import subprocess
@@ -17,25 +16,16 @@ from typing import Any
 import pytest
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from benchmarks import (
-    cold,
-    elsewhere,
-    figures,
-    graphs,
-    postgres,
-    report,
-    turn_worker,
-    turns,
-    turns_report,
-)
+from benchmarks import baseline, cold, elsewhere, graphs, postgres, turn_worker, turns, turns_report
+from benchmarks.baseline import compare, load, save
 from benchmarks.chart import bars
 from benchmarks.cold import AIO, AIO_BASE, ASYNC, BASE, BOTO3, cold_starts
 from benchmarks.environments import ROOT, InstallError
-from benchmarks.figures import Cold, Figure, Record, compare
+from benchmarks.figures import Cold, Figure, Record
 from benchmarks.graphs import GRAPHS, INPUTS, SENDS
 from benchmarks.limit import Limit
-from benchmarks.runs import BenchmarkError, dollars
-from benchmarks.savers import LIMIT, OURS, PEERS, SAVERS
+from benchmarks.runs import BenchmarkError
+from benchmarks.savers import LIMIT, OURS, PEERS
 from benchmarks.server import Server
 from benchmarks.turns import Heat, Worker, race
 
@@ -105,7 +95,7 @@ def test_the_other_graphs_play_too(server: Server, workers: dict[str, Worker]) -
     assert GRAPHS.keys() == turns_report.TITLES.keys() == turns.SHARES.keys()
 
 
-def test_who_gives_back_something_else_has_no_figures(
+def test_a_saver_that_returns_another_state_has_no_figures(
     server: Server, workers: dict[str, Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask = Worker.ask
@@ -121,7 +111,7 @@ def test_who_gives_back_something_else_has_no_figures(
     assert list(race(server, Heat("chat", "sync", 0, 1), workers)) == [LIMIT]
 
 
-def test_what_a_saver_calls_itself_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_savers_own_calls_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graphs, "DEPTH", 6)
     for name in turn_worker.METHODS:  # a stage wraps them
         for method in (name, f"a{name}"):
@@ -139,7 +129,7 @@ def test_what_a_saver_calls_itself_is_not_counted(monkeypatch: pytest.MonkeyPatc
     stage.loop.close()
 
 
-def test_who_lacks_what_a_graph_needs_is_left_out(
+def test_savers_that_cannot_play_a_graph_are_left_out(
     server: Server,
     workers: dict[str, Worker],
     monkeypatch: pytest.MonkeyPatch,
@@ -157,7 +147,7 @@ def test_who_lacks_what_a_graph_needs_is_left_out(
     assert capsys.readouterr().err == f"left out: {THIS} can't play chat: no DeltaChannel\n"
 
 
-def test_nobody_to_play_is_no_error(server: Server) -> None:
+def test_a_race_without_savers_is_no_error(server: Server) -> None:
     assert race(server, Heat("chat", "sync", 0, 1), {}) == {}
 
 
@@ -186,7 +176,7 @@ print(url.port)
         socket.create_connection(("127.0.0.1", int(done.stdout)))
 
 
-def test_no_postgres_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_postgres_raises(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
     monkeypatch.setattr(postgres, "_DEBIAN", tmp_path)
     with pytest.raises(InstallError, match="Postgres isn't installed here"):
@@ -218,7 +208,7 @@ def test_the_limit_waits_once_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
     assert waits.count(0.5) == 6
 
 
-def test_the_server_lets_nobody_wait_for_others(server: Server) -> None:
+def test_the_server_delays_requests_independently(server: Server) -> None:
     server.latency = 0.3
     host, port = server.endpoint_url.removeprefix("http://").split(":")
     sockets = [socket.create_connection((host, int(port)), timeout=10) for _ in range(20)]
@@ -244,82 +234,84 @@ def test_cold_starts(server: Server, workers: dict[str, Worker]) -> None:
 def test_the_benchmark_runs(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    document, chart, recorded = (tmp_path / name for name in ("benchmarks.md", "charts/turns.svg", "it.json"))
-    monkeypatch.setattr(report.write, "__defaults__", (document,))
-    monkeypatch.setattr(turns_report.write, "__defaults__", (chart,))
-    monkeypatch.setattr(Record.save, "__defaults__", (recorded,))
-    monkeypatch.setattr(Record.load.__func__, "__defaults__", (recorded,))  # type: ignore[attr-defined]
+    document, chart, recorded = (tmp_path / name for name in ("new/turns.md", "turns.svg", "baseline.json"))
+    for function in (load, save):
+        monkeypatch.setattr(function, "__defaults__", (recorded,))
     given = ["--turns", "2", "--latency", "0", "1", "--workload", "chat", "--mode", "sync", "--cold", "0"]
     given += ["--saver", LIMIT, THIS, "InMemorySaver"]
-    assert turns.main([*given, "--write"]) == 0
+    assert turns.main([*given, "--write", str(document), "--chart", str(chart), "--record"]) == 0
     printed = capsys.readouterr().out
     rows = {saver: printed.count(f"| {saver} ") for saver in (LIMIT, THIS, "InMemorySaver")}
     assert rows == {LIMIT: 4, THIS: 3, "InMemorySaver": 1}  # times, requests, calls, the targets' head
     written = document.read_text()
-    assert f"python -m benchmarks.turns {shlex.join(given)} --write\n" in written
-    assert "](charts/turns.svg)" in written
+    assert written.strip() == printed.strip()
+    assert f"python -m benchmarks.turns {shlex.join(given)} --write " in written
     xml.dom.minidom.parse(str(chart))
-    assert len(Record.load().figures) == len(json.loads(recorded.read_text())["figures"]) == 5
-    monkeypatch.setattr(turns, "measure", lambda plan: [(Record.load(), {})])
+    assert list(load()) == [f"{THIS}, chat, sync, {latency} ms, 2 turns" for latency in (0, 1)]
+    fast = dataclasses.replace(CHAT, turns=2, latency=1.0, to_limit=[0.1, 0.1, 0.1])
+    monkeypatch.setattr(turns, "measure", lambda plan: [(Record([fast], []), {})])
     assert turns.main([*given, "--compare"]) == 0
     assert capsys.readouterr().out.endswith("\nnothing got worse by more than noise\n")
-    slower = [dataclasses.replace(each, dollars=99.0) for each in Record.load().figures]
-    monkeypatch.setattr(turns, "measure", lambda plan: [(Record(slower, []), {})])
+    dear = dataclasses.replace(fast, requests={"PUT": 8.0, "LIST": 1.0})
+    monkeypatch.setattr(turns, "measure", lambda plan: [(Record([dear], []), {})])
     assert turns.main([*given, "--compare"]) == 0
-    assert capsys.readouterr().out.count("$99.00 a million turns, was $30.00\n") == 2
+    assert "$45.00 a million, was $30.00\n" in capsys.readouterr().out
 
 
-def record(**changed: Any) -> Record:
+def entries(**changed: Any) -> dict[str, baseline.Entry]:
     start = Cold(THIS, 0.5, changed.pop("to_boto3", [1.4, 1.5, 1.6]))
-    return Record([dataclasses.replace(CHAT, **changed)], [start])
+    return Record([dataclasses.replace(CHAT, **changed)], [start]).entries()
 
 
-def test_what_got_worse_is_said() -> None:
-    before = record()
-    assert compare(before, before, [THIS]) == []
-    assert compare(record(to_limit=[1.08, 1.1, 1.12]), before, [THIS]) == []
-    (slower,) = compare(record(to_limit=[1.10, 1.11, 1.12]), before, [THIS])
-    assert slower == f"{THIS}, chat, sync, 25 ms: 1.11 times the limit, was 1.05"
-    assert compare(record(to_limit=[0.9, 1.3, 1.7]), before, [THIS]) == []  # too noisy to say
-    more = compare(record(requests={"PUT": 5.0, "LIST": 2.0, "HEAD": 0.5}, dollars=35.2), before, [THIS])
-    assert [line.split(": ")[1] for line in more] == [
-        "$35.20 a million turns, was $30.00",
-        "2.00 LIST a turn, was 1.00",
-        "0.50 HEAD a turn, was 0.00",
+def test_regressions_are_reported() -> None:
+    before = entries()
+    name = f"{THIS}, chat, sync, 25 ms, 200 turns"
+    assert compare(before, before) == []
+    assert compare(entries(to_limit=[1.08, 1.1, 1.12]), before) == []
+    assert compare(entries(to_limit=[1.10, 1.11, 1.12]), before) == [f"{name}: ratio 1.11, was 1.05"]
+    assert compare(entries(to_limit=[0.9, 1.3, 1.7]), before) == []  # too noisy to say
+    more = compare(entries(requests={"PUT": 5.0, "LIST": 2.0, "HEAD": 0.5}), before)
+    assert [line.removeprefix(f"{name}: ") for line in more] == [
+        "$35.20 a million, was $30.00",
+        "2.00 LIST, was 1.00",
+        "0.50 HEAD, was 0.00",
     ]
-    (start,) = compare(record(to_boto3=[1.8, 1.9, 2.0]), before, [THIS])
-    assert start == f"{THIS}, cold start: 1.90 times boto3's, was 1.50"
+    start = compare(entries(to_boto3=[1.8, 1.9, 2.0]), before)
+    assert start == [f"{THIS}, cold start: ratio 1.90, was 1.50"]
 
 
-def test_only_the_same_is_compared() -> None:
-    (line,) = compare(Record([dataclasses.replace(CHAT, turns=10)], []), Record([CHAT], []), [THIS])
+def test_only_the_same_measurement_is_compared() -> None:
+    turn = Record([CHAT], []).entries()
+    fewer = Record([dataclasses.replace(CHAT, turns=10)], []).entries()
+    (line,) = compare(fewer, turn)
     assert line.startswith("nothing to compare")
-    assert compare(record(dollars=99.0), record(), []) == compare(Record([], []), Record([], []), [THIS])
+    peer = dataclasses.replace(CHAT, saver=next(iter(PEERS)))
+    assert Record([peer], [Cold(BOTO3, 0.25, [1, 1, 1])]).entries() == {}
 
 
-def test_what_is_recorded_can_be_read(tmp_path: Path) -> None:
-    path = tmp_path / "recorded.json"
-    assert Record.load(path) == Record([], [])
-    saved = Record([CHAT], [Cold(BOTO3, 0.25, [1, 1, 1])], {"chat": "a machine"})
-    saved.save(path)
-    assert Record.load(path) == saved
+def test_the_baseline_is_saved_and_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.json"
+    assert load(path) == {}
+    save(entries(), path)
+    assert load(path) == entries()
+    save(agent := Record([dataclasses.replace(CHAT, workload="agent")], []).entries(), path)
+    assert load(path) == entries() | agent  # a workload can be measured alone
 
 
-def test_a_workload_can_be_measured_alone() -> None:
-    agent = dataclasses.replace(CHAT, workload="agent")
-    before = Record([CHAT, agent], [Cold(BOTO3, 0.25, [1, 1, 1])], {"agent": "a"})
-    found = Record([dataclasses.replace(CHAT, wall=99.0)], [], {"chat": "b"}).over(before)
-    assert {each.workload: each.wall for each in found.figures} == {"chat": 99.0, "agent": 110.0}
-    assert (found.cold, found.about) == (before.cold, {"agent": "a", "chat": "b"})
-    assert [line for line in turns_report.tables(found).splitlines() if line in ("a", "b")] == ["b", "a"]
+def test_the_recorded_baseline_is_of_workloads_that_exist() -> None:
+    recorded = load()
+    names = [name for name in recorded if name.endswith((" turns", "cold start"))]
+    assert all(name.startswith(tuple(OURS)) for name in names)
+    assert all(any(f", {workload}, " in name for name in names) for workload in GRAPHS)
+    assert len(names) < len(recorded) < 120
 
 
-def test_the_document_says_which_targets_are_missed() -> None:
+def test_tables_show_missed_targets() -> None:
     peer = dataclasses.replace(CHAT, saver=next(iter(PEERS)), dollars=40.0)
     limit = dataclasses.replace(CHAT, saver=LIMIT, to_peer=0.25, dollars=29.0)
     colds = [Cold(THIS, 0.5, [1.4, 1.5, 1.6]), Cold(BASE, 0.4, [1.2, 1.3, 1.4])]
     found = turns_report.tables(Record([CHAT, peer, limit], colds))
-    lines = [line for line in found.split("What was aimed at")[1].splitlines() if line.startswith("| c")]
+    lines = [line for line in found.split("Targets")[1].splitlines() if line.startswith("| c")]
     verdicts = [[cell.strip() for cell in line.split("|")[2:-1]] for line in lines]
     assert verdicts == [
         ["1.15", "1.05", "yes", "1.00"],
@@ -330,19 +322,12 @@ def test_the_document_says_which_targets_are_missed() -> None:
     ]
 
 
-def test_the_document_shows_what_is_stored_and_how_long_a_cold_load_takes() -> None:
+def test_tables_show_storage_and_cold_loads() -> None:
     found = turns_report.tables(Record([dataclasses.replace(CHAT, stored=123_456, cold=51.2)], []))
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in found.splitlines() if THIS in line]
     assert any(" PUT " in line and "stored, kB" in line for line in found.splitlines())
     assert rows[1][-1] == "123"
     assert rows[2][-1] == "51.2"
-
-
-def test_the_recorded_figures_are_of_savers_that_there_are() -> None:
-    found = Record.load(figures.RECORDED)
-    assert {each.saver for each in found.figures} <= SAVERS.keys()
-    for each in found.figures:
-        assert each.dollars == pytest.approx(dollars(each.requests), abs=0.01)
 
 
 def test_a_chart_is_drawn() -> None:

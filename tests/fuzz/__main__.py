@@ -3,7 +3,7 @@
     python -m tests.fuzz                       every target, 60 s each
     python -m tests.fuzz --seconds 600 object  one of them
 
-Needs atheris (extra `fuzz`). A finding ends the target and leaves its input in `.fuzz/`; the exit status
+Needs atheris (group `fuzz`). A finding ends the target and leaves its input in `.fuzz/`; the exit status
 is 1 then. Memory is bounded: what takes more than 1 GiB for an input of at most 64 KiB is a finding.
 """
 
