@@ -33,7 +33,7 @@ def eager(fake: FakeS3, *, most_lenders: int = 3, **settings: Any) -> S3Saver:
 
 def made_eager(saver: S3Saver, most_lenders: int = 3) -> S3Saver:
     """The same of any saver."""
-    inside.set_borrowing(saver, smallest=16, shortest=4, least=8, most_lenders=most_lenders)
+    inside.set_borrowing(saver, min_value=16, min_run=4, min_share=8, most_lenders=most_lenders)
     return saver
 
 

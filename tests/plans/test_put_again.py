@@ -221,7 +221,7 @@ def test_thresholds_may_differ_between_two_puts(fake: FakeS3) -> None:
     """What is borrowed is no part of the content."""
     first = step(make_saver(fake), "1", documents=DOCUMENTS)
     eager = make_saver(fake)
-    inside.set_borrowing(eager, smallest=16, shortest=4, least=8)
+    inside.set_borrowing(eager, min_value=16, min_run=4, min_share=8)
     get(eager, place("t"))
     second = step(eager, "2", first, n="x" * 20)
     again(make_saver(fake), second, "1")

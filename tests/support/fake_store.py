@@ -200,7 +200,7 @@ def make_saver(fake: FakeS3, *, sizes: Sizes | None = None, serde: Any = None, *
     saver = S3Saver(serde=serde, **settings)
     store: Any = FakeStore(fake, saver.config)
     inside.set_store(saver, store)
-    inside.set_borrowing(saver, smallest=SMALLEST)
+    inside.set_borrowing(saver, min_value=SMALLEST)
     store.saver_state.store_time.local = lambda: int(fake.now.timestamp() * 1_000_000_000)
     if sizes is not None:
         inside.set_sizes(saver, sizes)

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from langgraph_checkpoint_s3 import config
+
 _UNPACKED = re.compile(r"Unpack\[(\w+)\]")
 
 
@@ -16,7 +18,8 @@ def parameters_of(function: Callable[..., Any]) -> list[str]:
     for name, parameter in inspect.signature(function).parameters.items():
         unpacked = _UNPACKED.fullmatch(str(parameter.annotation))
         if unpacked:
-            found += vars(inspect.getmodule(function))[unpacked[1]].__annotations__
+            settings = vars(inspect.getmodule(function)).get(unpacked[1]) or vars(config)[unpacked[1]]
+            found += settings.__annotations__
         elif name != "self":
             found.append(name)
     return found
