@@ -51,7 +51,7 @@ def front(session_front: Front) -> Iterator[Front]:
 @pytest.fixture(autouse=True)
 def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let deletions go on without their wait, which is for puts of others that are under way meanwhile."""
-    monkeypatch.setattr(materialize, "WAIT", 0.0)
+    monkeypatch.setattr(materialize, "DELETION_WAIT", 0.0)
 
 
 @pytest.fixture

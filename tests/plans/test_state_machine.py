@@ -109,7 +109,7 @@ SMALL_PAGES: list[Any] = [
             "list_checkpoints.PAGE": 3,
             "list_checkpoints._FIRST_WINDOW": 2,
             "list_checkpoints._MOST_STREAMS": 2,
-            "load._LATEST_PAGE": 2,
+            "get_tuple._LATEST_PAGE": 2,
             "delta_history._FIRST_PAGE": 2,
             "delta_history._FIRST_WINDOW": 1,
             "delete._BATCH": 3,
