@@ -1,3 +1,3 @@
-"""The version, apart so that nothing has to be imported to read it."""
+"""The package's version, in a module without imports."""
 
 __version__ = "0.1.0"
