@@ -110,10 +110,11 @@ class Translator:
         md5: Whether an MD5 is sent with each body, for want of another checksum.
 
     Attributes:
-        bucket: The arguments that name the bucket.
-        common: The arguments of every request to objects: `bucket`, and who pays.
-        new: The arguments of every request that creates an object: encryption, class, tags.
         owner: The account that the bucket has to belong to.
+        bucket: The arguments that name the bucket and its owner.
+        payer: The argument that says who pays, if there is one.
+        common: The arguments of every request for objects: `bucket` and `payer`.
+        new: The arguments of every request that creates an object: `common`, encryption, class, tags.
     """
 
     def __init__(

@@ -100,7 +100,7 @@ class TestTheClientsOwnRetries:
         assert not call.cut
 
 
-class TestAnExchange:
+class TestARequestState:
     @pytest.fixture
     def saver_state(self, clock: Clock) -> SaverState:
         saver_state = SaverState(S3Config(bucket="bucket", operation_timeout=10, max_attempts=100))
