@@ -1,8 +1,8 @@
 """Time limits of batches and of single requests, and the attempts of a call.
 
 botocore retries a request by itself, unseen by the drivers. So each call runs in a context (`calling`) with
-an `Attempt`. Handlers on the client (`after_attempt`, `note_response`) count the client's attempts there, note
-its responses, and let no attempt begin that would end too late.
+an `Attempt`. Handlers on the client (`after_attempt`, `note_response`) count the attempts there, note the
+responses, and let no attempt begin that would end too late.
 """
 
 from __future__ import annotations
