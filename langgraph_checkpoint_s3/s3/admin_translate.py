@@ -40,11 +40,7 @@ from langgraph_checkpoint_s3.s3.translate import (
     deletion,
     etag,
     of_version,
-    register,
 )
-
-CODECS: Final[dict[type[Request[Any]], Codec]] = {}
-"""The codecs of the admin module's requests."""
 
 
 def _versions_arguments(to: Translator, listing: ListVersions) -> dict[str, Any]:
@@ -84,22 +80,6 @@ def _marker(fields: Mapping[str, Any], second: str) -> tuple[str, str] | None:
     return str(fields.get("NextKeyMarker") or ""), str(fields.get(second) or "")
 
 
-register(CODECS, ListVersions, _versions_arguments, _versions)
-
-
-def _delete_arguments(to: Translator, delete: DeleteVersions) -> dict[str, Any]:
-    objects = [{"Key": key, "VersionId": version} for key, version in delete.versions]
-    return {**to.common, "Delete": {"Objects": objects}}
-
-
-register(
-    CODECS,
-    DeleteVersions,
-    _delete_arguments,
-    lambda _, delete, response: deletion(response.fields, delete.versions),
-)
-
-
 def _uploads_arguments(to: Translator, listing: ListUploads) -> dict[str, Any]:
     arguments = {**to.common, "Prefix": listing.prefix}
     if listing.marker:
@@ -116,9 +96,6 @@ def _uploads(_: Translator, listing: ListUploads, response: Response) -> UploadP
     return UploadPage(tuple(uploads), _marker(fields, "NextUploadIdMarker"))
 
 
-register(CODECS, ListUploads, _uploads_arguments, _uploads)
-
-
 def _object_info(_: Translator, __: InspectObject, response: Response) -> ObjectInfo:
     fields = response.fields
     need(fields, "ETag")
@@ -133,14 +110,6 @@ def _object_info(_: Translator, __: InspectObject, response: Response) -> Object
     )
 
 
-register(
-    CODECS,
-    InspectObject,
-    lambda to, inspect: {**to.common, "Key": inspect.key, **of_version(inspect.version)},
-    _object_info,
-)
-
-
 def _restore_arguments(to: Translator, restore: RestoreObject) -> dict[str, Any]:
     wanted: dict[str, Any] = {"GlacierJobParameters": {"Tier": restore.tier}}
     if restore.days is not None:
@@ -153,9 +122,6 @@ def _restored(_: Translator, __: RestoreObject, response: Response) -> bool:
     return True
 
 
-register(CODECS, RestoreObject, _restore_arguments, _restored)
-
-
 def _bucket_head(to: Translator, _: InspectBucket, response: Response) -> BucketHead:
     headers = response.fields.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     date: datetime | None
@@ -165,9 +131,6 @@ def _bucket_head(to: Translator, _: InspectBucket, response: Response) -> Bucket
         date = None
     region = response.fields.get("BucketRegion") or headers.get("x-amz-bucket-region")
     return BucketHead(region, date, to.region)
-
-
-register(CODECS, InspectBucket, lambda to, _: dict(to.bucket), _bucket_head)
 
 
 def _sign_arguments(to: Translator, sign: Sign) -> dict[str, Any]:
@@ -184,9 +147,6 @@ def _signed(to: Translator, sign: Sign, response: Response) -> Signed:
     if ends_within is not None and getattr(to.credentials, "has_known_expiry", True):
         return Signed(url, bool(ends_within(sign.seconds)))
     return Signed(url, temporary="X-Amz-Security-Token=" in url)
-
-
-register(CODECS, Sign, _sign_arguments, _signed)
 
 
 def _of_setting(to: Translator, id: str | None) -> dict[str, Any]:
@@ -219,11 +179,26 @@ def _changed(_: Translator, __: PutSetting | DeleteSetting, response: Response) 
     return Done()
 
 
-register(CODECS, GetSetting, lambda to, get: _of_setting(to, get.id), _document)
-register(
-    CODECS,
-    PutSetting,
-    lambda to, put: {**_of_setting(to, put.id), put.setting.argument: put.document, **put.more},
-    _changed,
-)
-register(CODECS, DeleteSetting, lambda to, delete: _of_setting(to, delete.id), _changed)
+CODECS: Final[Mapping[type[Request[Any]], Codec[Any]]] = {
+    ListVersions: Codec[ListVersions](_versions_arguments, _versions),
+    DeleteVersions: Codec[DeleteVersions](
+        lambda to, delete: {
+            **to.common,
+            "Delete": {"Objects": [{"Key": key, "VersionId": version} for key, version in delete.versions]},
+        },
+        lambda _, delete, response: deletion(response.fields, delete.versions),
+    ),
+    ListUploads: Codec[ListUploads](_uploads_arguments, _uploads),
+    InspectObject: Codec[InspectObject](
+        lambda to, inspect: {**to.common, "Key": inspect.key, **of_version(inspect.version)}, _object_info
+    ),
+    RestoreObject: Codec[RestoreObject](_restore_arguments, _restored),
+    InspectBucket: Codec[InspectBucket](lambda to, _: dict(to.bucket), _bucket_head),
+    Sign: Codec[Sign](_sign_arguments, _signed),
+    GetSetting: Codec[GetSetting](lambda to, get: _of_setting(to, get.id), _document),
+    PutSetting: Codec[PutSetting](
+        lambda to, put: {**_of_setting(to, put.id), put.setting.argument: put.document, **put.more}, _changed
+    ),
+    DeleteSetting: Codec[DeleteSetting](lambda to, delete: _of_setting(to, delete.id), _changed),
+}
+"""The codecs of the admin module's requests."""

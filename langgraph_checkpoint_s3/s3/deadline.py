@@ -1,8 +1,8 @@
-"""Time limits of batches and of single requests, and the attempts of a attempt.
+"""Time limits of batches and of single requests, and the attempts of a call.
 
 botocore retries a request by itself, unseen by the drivers. So each call runs in a context (`calling`) with
-an `Attempt`. Handlers on the client (`watch`, `see`) count the attempts there, keep what was received, and
-let none begin that would end too late.
+an `Attempt`. Handlers on the client (`after_attempt`, `note_response`) count the attempts there, note the
+responses, and let no attempt begin that would end too late.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def _is_parser_error(error: Exception) -> bool:
     return isinstance(error, (ResponseParserError, ValueError))  # a number or a time that is none
 
 
-def watch(
+def after_attempt(
     attempts: int, operation: Any, response: Any = None, caught_exception: Any = None, **_: Any
 ) -> None:
     """Handle botocore's `needs-retry`, which it emits after each attempt.
@@ -194,7 +194,7 @@ def watch(
     raise ClientError(parsed, operation.name)
 
 
-def see(response_dict: Mapping[str, Any], **_: Any) -> None:
+def note_response(response_dict: Mapping[str, Any], **_: Any) -> None:
     """Handle botocore's `before-parse`: note facts about the response, for errors' texts."""
     attempt = _running.get()
     if attempt is None:
@@ -209,7 +209,7 @@ def see(response_dict: Mapping[str, Any], **_: Any) -> None:
     )
 
 
-def stop_circling(response: Any = None, operation: Any = None, **_: Any) -> None:
+def stop_redirect_loop(response: Any = None, operation: Any = None, **_: Any) -> None:
     """Handle botocore's `needs-retry`: fail on a redirect that names no region.
 
     botocore asks for the bucket's region by a HeadBucket then. If that is redirected too, it asks again,

@@ -70,7 +70,7 @@ def call_hedged(threads: Threads, state: RequestState, send: Callable[[Attempt],
     after = state.hedge_after()
     ended: SimpleQueue[None] = SimpleQueue()
     first = None if after is None else _start(threads, send, state.attempt, ended)
-    if first is None:
+    if first is None:  # never hedged, or no thread can be started
         return send(state.attempt)
     calls = {first: state.attempt}
     try:
@@ -84,7 +84,7 @@ def call_hedged(threads: Threads, state: RequestState, send: Callable[[Attempt],
         return winner.result()
     finally:
         for attempt in calls.values():
-            attempt.once = True
+            attempt.once = True  # a call that lost must not be retried by the client library
 
 
 async def acall_hedged(

@@ -1,7 +1,7 @@
 """Requests to S3 and their answers, as frozen data: plans yield requests, the store sends them.
 
 A request declares its S3 operation and the IAM action that it needs. Its arguments for botocore, and how its
-answer is read, are registered in `translate.py`; those of the admin requests in `admin_translate.py`.
+answer is read, are in `translate.py`; those of the admin requests in `admin_translate.py`.
 
 Outcomes that a plan decides on (an absent object, a condition that isn't met) are answers;
 everything else that goes wrong is an exception.

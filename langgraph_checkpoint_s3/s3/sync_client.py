@@ -20,7 +20,7 @@ from langgraph_checkpoint_s3.aws import (
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.fork_safety import delay_forks, keep_for_parent, renew_after_fork
 from langgraph_checkpoint_s3.request_timeout import limit_connections
-from langgraph_checkpoint_s3.s3.deadline import see, stop_circling, watch
+from langgraph_checkpoint_s3.s3.deadline import after_attempt, note_response, stop_redirect_loop
 from langgraph_checkpoint_s3.s3.translate import Translator, md5_of
 from langgraph_checkpoint_s3.validation import is_aws
 
@@ -162,15 +162,15 @@ def tune(client: Any, session: Any) -> None:
     events.register_last(
         "before-parameter-build.s3", sign_for_the_region, unique_id="langgraph-checkpoint-s3-r"
     )
-    events.register_first("needs-retry.s3", watch, unique_id="langgraph-checkpoint-s3-watch")
+    events.register_first("needs-retry.s3", after_attempt, unique_id="langgraph-checkpoint-s3-watch")
     events.register_last("before-sign.s3", sign_payer, unique_id="langgraph-checkpoint-s3-payer")
 
 
 def listen(client: Any) -> None:
     """Register the handlers that note a client's responses. They do nothing unless a saver calls it."""
     events = client.meta.events
-    events.register_last("before-parse.s3", see, unique_id="langgraph-checkpoint-s3-see")
-    events.register_first("needs-retry.s3", stop_circling, unique_id="langgraph-checkpoint-s3-circle")
+    events.register_last("before-parse.s3", note_response, unique_id="langgraph-checkpoint-s3-see")
+    events.register_first("needs-retry.s3", stop_redirect_loop, unique_id="langgraph-checkpoint-s3-circle")
 
 
 def translator_for(config: S3Config, client: Any) -> Translator:

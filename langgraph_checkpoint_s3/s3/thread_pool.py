@@ -303,7 +303,7 @@ def _set_outcome(done: asyncio.Future[Outcome], outcome: Outcome) -> None:
 
 
 def outcome_of(function: Callable[..., Any], *arguments: Any) -> Outcome:
-    """Call a function."""
+    """Return a function's result, or its error."""
     try:
         return function(*arguments), None
     except BaseException as error:  # noqa: BLE001  # thrown into the plan

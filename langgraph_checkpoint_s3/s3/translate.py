@@ -1,7 +1,7 @@
 """Requests as arguments of botocore, and botocore's responses as answers. Shared by both clients; no I/O.
 
-Each request type has one entry (`register`): a function for its arguments, and one that checks its response
-and reads it. Those of the admin requests are in `admin_translate.py`, which is imported for them only.
+Each request type has an entry in `CODECS`: a function for its arguments, and one that checks its response and
+reads it. Those of the admin requests are in `admin_translate.py`, which is imported for them only.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from io import BytesIO
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode
 
 from botocore import xform_name
@@ -86,8 +86,8 @@ class Response:
     received: Received | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Codec:
+@dataclass(slots=True)
+class Codec(Generic[R]):
     """How requests of one type are sent, and their responses read.
 
     Attributes:
@@ -95,8 +95,8 @@ class Codec:
         answer: Checks a response, and returns the answer.
     """
 
-    arguments: Callable[[Translator, Any], _Arguments]
-    answer: Callable[[Translator, Any, Response], Any]
+    arguments: Callable[[Translator, R], _Arguments]
+    answer: Callable[[Translator, R, Response], Any]
 
 
 class Translator:
@@ -110,10 +110,11 @@ class Translator:
         md5: Whether an MD5 is sent with each body, for want of another checksum.
 
     Attributes:
-        bucket: The arguments that name the bucket.
-        common: The arguments of every request to objects: `bucket`, and who pays.
-        new: The arguments of every request that creates an object: encryption, class, tags.
         owner: The account that the bucket has to belong to.
+        bucket: The arguments that name the bucket and its owner.
+        payer: The argument that says who pays, if there is one.
+        common: The arguments of every request for objects: `bucket` and `payer`.
+        new: The arguments of every request that creates an object: `common`, encryption, class, tags.
     """
 
     def __init__(
@@ -182,27 +183,13 @@ class Translator:
         return {"Body": body, "ContentMD5": digest} if digest else {"Body": body}
 
 
-CODECS: Final[dict[type[Request[Any]], Codec]] = {}
-"""The codecs of a saver's requests; `admin_translate.py` has the others."""
-
-
-def _codec_of(request: Request[Any]) -> Codec:
+def _codec_of(request: Request[Any]) -> Codec[Any]:
     codec = CODECS.get(type(request))
     if codec is None:
         from langgraph_checkpoint_s3.s3 import admin_translate  # a saver's process doesn't need it
 
         codec = admin_translate.CODECS[type(request)]
     return codec
-
-
-def register(
-    codecs: dict[type[Request[Any]], Codec],
-    request: type[R],
-    arguments: Callable[[Translator, R], _Arguments],
-    answer: Callable[[Translator, R, Response], object],
-) -> None:
-    """Add a request type's codec. See `Codec`."""
-    codecs[request] = Codec(arguments, answer)
 
 
 def method_of(request: Request[Any]) -> str:
@@ -299,25 +286,10 @@ def _stored(_: Translator, __: Request[Any], response: Response) -> Stored:
     return Stored(etag(response.fields), date_of(response.fields))
 
 
-def _done(_: Translator, __: Request[Any], ___: Response) -> Done:
-    return Done()
-
-
-register(
-    CODECS,
-    PutObject,
-    lambda to, put: {**to.new, "Key": put.key, **to.body(put.body), **_condition(put)},
-    _stored,
-)
-
-
 def _swap_arguments(to: Translator, swap: CompareAndSwap) -> _Arguments:
     arguments = {**to.new, "Key": swap.key, **to.body(swap.body), **_expecting(swap.expected)}
     arguments.pop("StorageClass", None)  # a lease lives for seconds, and must be readable at once
     return arguments
-
-
-register(CODECS, CompareAndSwap, _swap_arguments, _stored)
 
 
 def _body(_: Translator, get: GetObject, response: Response) -> Body:
@@ -326,19 +298,6 @@ def _body(_: Translator, get: GetObject, response: Response) -> Body:
     need_body(get.first, get.length, fields, data)
     total = _TOTAL.search(fields.get("ContentRange") or "")
     return Body(data, etag(fields), int(total[1]) if total else len(data))
-
-
-register(
-    CODECS,
-    GetObject,
-    lambda to, get: {
-        **to.common,
-        "Key": get.key,
-        **_range(get.first, get.length),
-        **of_version(get.version),
-    },
-    _body,
-)
 
 
 def _aged_body(_: Translator, __: GetWithAge, response: Response) -> AgedBody:
@@ -352,16 +311,6 @@ def _aged_body(_: Translator, __: GetWithAge, response: Response) -> AgedBody:
     except (KeyError, TypeError, ValueError):
         age = None
     return AgedBody(response.data, etag(fields), age)
-
-
-register(
-    CODECS,
-    GetWithAge,
-    lambda to, get: {**to.common, "Key": get.key, **_range(0, GetWithAge.MOST)},
-    _aged_body,
-)
-
-register(CODECS, HeadObject, lambda to, head: {**to.common, "Key": head.key}, _stored)
 
 
 def _list_arguments(to: Translator, listing: ListObjects) -> _Arguments:
@@ -395,16 +344,6 @@ def _page(_: Translator, listing: ListObjects, response: Response) -> Page:
     )
 
 
-register(CODECS, ListObjects, _list_arguments, _page)
-
-register(
-    CODECS,
-    DeleteObjects,
-    lambda to, delete: {**to.common, "Delete": {"Objects": [{"Key": key} for key in delete.keys]}},
-    lambda _, delete, response: deletion(response.fields, [(key, None) for key in delete.keys]),
-)
-
-
 def _copy_arguments(to: Translator, copy: CopyObject) -> _Arguments:
     source = {"Bucket": to.bucket["Bucket"], "Key": copy.source, **of_version(copy.version)}
     arguments = {**to.new, "Key": copy.target, "CopySource": source}
@@ -421,15 +360,9 @@ def _copied(_: Translator, __: CopyObject, response: Response) -> Stored:
     return Stored(etag(result))
 
 
-register(CODECS, CopyObject, _copy_arguments, _copied)
-
-
 def _upload_id(_: Translator, __: CreateUpload, response: Response) -> str:
     need(response.fields, "UploadId")
     return str(response.fields["UploadId"])
-
-
-register(CODECS, CreateUpload, lambda to, create: {**to.new, "Key": create.key}, _upload_id)
 
 
 def _part_arguments(to: Translator, part: UploadPart) -> _Arguments:
@@ -446,9 +379,6 @@ def _part_etag(_: Translator, __: UploadPart, response: Response) -> str:
     return str(response.fields["ETag"])
 
 
-register(CODECS, UploadPart, _part_arguments, _part_etag)
-
-
 def _complete_arguments(to: Translator, complete: CompleteUpload) -> _Arguments:
     parts = [{"ETag": etag, "PartNumber": number} for number, etag in enumerate(complete.etags, start=1)]
     upload = {"Key": complete.key, "UploadId": complete.upload_id, "MultipartUpload": {"Parts": parts}}
@@ -460,21 +390,10 @@ def _completed(_: Translator, __: CompleteUpload, response: Response) -> Stored:
     return Stored(etag(response.fields), date_of(response.fields))
 
 
-register(CODECS, CompleteUpload, _complete_arguments, _completed)
-
-
 def _aborted(_: Translator, __: AbortUpload, response: Response) -> Done:
     if response.fields.get("ResponseMetadata", {}).get("HTTPStatusCode", 204) != 204:
         raise InvalidResponse("its status isn't 204")
     return Done()
-
-
-register(
-    CODECS,
-    AbortUpload,
-    lambda to, abort: {**to.common, "Key": abort.key, "UploadId": abort.upload_id},
-    _aborted,
-)
 
 
 def _create_arguments(to: Translator, _: CreateBucket) -> _Arguments:
@@ -484,4 +403,36 @@ def _create_arguments(to: Translator, _: CreateBucket) -> _Arguments:
     return arguments
 
 
-register(CODECS, CreateBucket, _create_arguments, _done)
+CODECS: Final[Mapping[type[Request[Any]], Codec[Any]]] = {
+    PutObject: Codec[PutObject](
+        lambda to, put: {**to.new, "Key": put.key, **to.body(put.body), **_condition(put)}, _stored
+    ),
+    CompareAndSwap: Codec[CompareAndSwap](_swap_arguments, _stored),
+    GetObject: Codec[GetObject](
+        lambda to, get: {
+            **to.common,
+            "Key": get.key,
+            **_range(get.first, get.length),
+            **of_version(get.version),
+        },
+        _body,
+    ),
+    GetWithAge: Codec[GetWithAge](
+        lambda to, get: {**to.common, "Key": get.key, **_range(0, GetWithAge.MOST)}, _aged_body
+    ),
+    HeadObject: Codec[HeadObject](lambda to, head: {**to.common, "Key": head.key}, _stored),
+    ListObjects: Codec[ListObjects](_list_arguments, _page),
+    DeleteObjects: Codec[DeleteObjects](
+        lambda to, delete: {**to.common, "Delete": {"Objects": [{"Key": key} for key in delete.keys]}},
+        lambda _, delete, response: deletion(response.fields, [(key, None) for key in delete.keys]),
+    ),
+    CopyObject: Codec[CopyObject](_copy_arguments, _copied),
+    CreateUpload: Codec[CreateUpload](lambda to, create: {**to.new, "Key": create.key}, _upload_id),
+    UploadPart: Codec[UploadPart](_part_arguments, _part_etag),
+    CompleteUpload: Codec[CompleteUpload](_complete_arguments, _completed),
+    AbortUpload: Codec[AbortUpload](
+        lambda to, abort: {**to.common, "Key": abort.key, "UploadId": abort.upload_id}, _aborted
+    ),
+    CreateBucket: Codec[CreateBucket](_create_arguments, lambda _, __, ___: Done()),
+}
+"""The codecs of a saver's requests; `admin_translate.py` has the others."""

@@ -420,7 +420,7 @@ class FakeS3:
             return NotFound()
         assert length is None or length > 0, "a range of no bytes"
         if first >= len(found.data) and (first or length is not None):
-            return Body(b"", "", 0)  # 416, as the real exchange judges it
+            return Body(b"", "", 0)  # 416, as `error_mapping` reads it
         end = None if length is None else first + length
         return Body(found.data[first:end], found.etag, len(found.data))
 

@@ -52,7 +52,7 @@ class _CalledFunction:
 
 
 class FakeStore:
-    """Stands in for `Store`: runs plans on a fake, through the real state and cache, without a pause.
+    """Stands in for `Store`: runs plans on a fake, with the real request states and cache, at once.
 
     A batch is settled as the real drivers do it: all of it is sent, then the first error counts.
     """

@@ -197,7 +197,7 @@ class TestWhatIsSentTwice:
             plan.close()
 
 
-class TestAnExchange:
+class TestARequestState:
     @pytest.fixture
     def clock(self) -> Clock:
         return Clock()

@@ -100,23 +100,25 @@ def test_a_batch_can_be_interrupted_at_every_line() -> None:
 
 
 def test_a_joint_call_can_be_interrupted_at_every_line() -> None:
-    """While the lanes are free, and while it waits in a line that others move up."""
-    lines = Coalescer()
+    """While fewer calls are under way than may be, and while it waits in a queue."""
+    coalescer = Coalescer()
     stored: list[int] = []
 
     def send(items: Sequence[int]) -> None:
         stored.extend(items)
 
     def check(where: str) -> None:
-        left = [line for line in lines._queues.values() if line.sending or line.waiting]
-        assert not left, f"interrupted at {where}, it holds a lane"
+        left = [queue for queue in coalescer._queues.values() if queue.sending or queue.waiting]
+        assert not left, f"interrupted at {where}, it is still in its queue"
 
-    assert at_every_line(lambda: lines.run("a", 1, send), check) > 20
+    assert at_every_line(lambda: coalescer.run("a", 1, send), check) > 20
 
 
-def test_who_waits_in_a_line_can_be_interrupted_at_every_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_waits_in_a_queue_can_be_interrupted_at_every_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(coalescing, "MAX_SENDING", 1)
-    lines = Coalescer()
+    coalescer = Coalescer()
 
     def body() -> None:
         gate, begun = threading.Event(), threading.Semaphore(0)
@@ -127,16 +129,16 @@ def test_who_waits_in_a_line_can_be_interrupted_at_every_line(monkeypatch: pytes
             gate.wait()
             stored.extend(items)
 
-        others = [threading.Thread(target=lines.run, args=("a", number, slow)) for number in range(1)]
+        others = [threading.Thread(target=coalescer.run, args=("a", number, slow)) for number in range(1)]
         for thread in others:
             thread.start()
         for _ in others:
             begun.acquire()
-        late = threading.Thread(target=lines.run, args=("a", "late", stored.extend))
+        late = threading.Thread(target=coalescer.run, args=("a", "late", stored.extend))
 
         def open_up() -> None:
             late.start()
-            while sum(len(line.waiting) for line in lines._queues.values()) < 2 and not left.is_set():
+            while sum(len(queue.waiting) for queue in coalescer._queues.values()) < 2 and not left.is_set():
                 pass
             gate.set()
 
@@ -144,7 +146,7 @@ def test_who_waits_in_a_line_can_be_interrupted_at_every_line(monkeypatch: pytes
         opener = threading.Thread(target=open_up)
         opener.start()
         try:
-            lines.run("a", "mine", stored.extend)
+            coalescer.run("a", "mine", stored.extend)
         finally:
             left.set()
             for thread in (opener, *others, late):
@@ -153,8 +155,8 @@ def test_who_waits_in_a_line_can_be_interrupted_at_every_line(monkeypatch: pytes
             assert {0, "late"} <= set(stored)
 
     def check(where: str) -> None:
-        left = [line for line in lines._queues.values() if line.sending or line.waiting]
-        assert not left, f"interrupted at {where}, it holds a lane"
+        left = [queue for queue in coalescer._queues.values() if queue.sending or queue.waiting]
+        assert not left, f"interrupted at {where}, it is still in its queue"
 
     assert at_every_line(body, check) > 20
 

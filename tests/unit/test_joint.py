@@ -37,30 +37,30 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def waiting(joint: Coalescer) -> int:
+def waiting(coalescer: Coalescer) -> int:
     """Count the threads whose calls wait."""
-    line = joint._queues.get((id(None), "a"))
-    return 0 if line is None else len(line.waiting)
+    queue = coalescer._queues.get((id(None), "a"))
+    return 0 if queue is None else len(queue.waiting)
 
 
-def start(joint: Coalescer, gate: Gate, items: Sequence[Any], key: str = "a") -> list[asyncio.Task[None]]:
-    return [asyncio.ensure_future(joint.arun(key, item, gate.send)) for item in items]
+def start(coalescer: Coalescer, gate: Gate, items: Sequence[Any], key: str = "a") -> list[asyncio.Task[None]]:
+    return [asyncio.ensure_future(coalescer.arun(key, item, gate.send)) for item in items]
 
 
 def run(body: Callable[[Coalescer, Gate], Awaitable[None]]) -> None:
-    joint = Coalescer()
+    coalescer = Coalescer()
 
     async def whole() -> None:
-        await body(joint, Gate())
+        await body(coalescer, Gate())
         gc.collect()
-        assert not joint._queues  # nothing is left behind
+        assert not coalescer._queues  # nothing is left behind
 
     asyncio.run(whole())
 
 
 def test_the_first_go_at_once_and_the_rest_as_one() -> None:
-    async def body(joint: Coalescer, gate: Gate) -> None:
-        tasks = start(joint, gate, range(MANY))
+    async def body(coalescer: Coalescer, gate: Gate) -> None:
+        tasks = start(coalescer, gate, range(MANY))
         await settle()
         assert gate.sent == [[number] for number in range(MAX_SENDING)]
         gate.waiting[0].set_result(None)
@@ -80,8 +80,8 @@ def test_the_first_go_at_once_and_the_rest_as_one() -> None:
 
 
 def test_other_keys_have_lanes_of_their_own() -> None:
-    async def body(joint: Coalescer, gate: Gate) -> None:
-        tasks = start(joint, gate, range(MAX_SENDING)) + start(joint, gate, ["other"], "b")
+    async def body(coalescer: Coalescer, gate: Gate) -> None:
+        tasks = start(coalescer, gate, range(MAX_SENDING)) + start(coalescer, gate, ["other"], "b")
         await settle()
         assert gate.sent[-1] == ["other"]
         for each in gate.waiting:
@@ -92,8 +92,8 @@ def test_other_keys_have_lanes_of_their_own() -> None:
 
 
 def test_an_error_is_that_of_all_that_were_sent_together_and_of_no_other() -> None:
-    async def body(joint: Coalescer, gate: Gate) -> None:
-        tasks = start(joint, gate, range(MAX_SENDING + 3))
+    async def body(coalescer: Coalescer, gate: Gate) -> None:
+        tasks = start(coalescer, gate, range(MAX_SENDING + 3))
         await settle()
         gate.waiting[0].set_result(None)
         await settle()
@@ -109,7 +109,7 @@ def test_an_error_is_that_of_all_that_were_sent_together_and_of_no_other() -> No
         assert len({id(each) for each in errors}) == 3
         for told in errors:
             assert (str(told), told.action, told.__cause__) == (str(error), "s3:PutObject", cause)
-        again = start(joint, gate, ["again"])  # the lane is free
+        again = start(coalescer, gate, ["again"])  # the lane is free
         await settle()
         gate.waiting[-1].set_result(None)
         await asyncio.gather(*again)
@@ -117,9 +117,9 @@ def test_an_error_is_that_of_all_that_were_sent_together_and_of_no_other() -> No
     run(body)
 
 
-def test_who_is_cancelled_in_the_line_is_not_sent() -> None:
-    async def body(joint: Coalescer, gate: Gate) -> None:
-        tasks = start(joint, gate, range(MAX_SENDING + 3))
+def test_who_is_cancelled_in_the_queue_is_not_sent() -> None:
+    async def body(coalescer: Coalescer, gate: Gate) -> None:
+        tasks = start(coalescer, gate, range(MAX_SENDING + 3))
         await settle()
         tasks[MAX_SENDING].cancel()
         gate.waiting[0].set_result(None)  # before the cancelled one has noticed
@@ -136,8 +136,8 @@ def test_who_is_cancelled_in_the_line_is_not_sent() -> None:
 
 
 def test_the_others_are_sent_where_who_sends_them_is_cancelled() -> None:
-    async def body(joint: Coalescer, gate: Gate) -> None:
-        tasks = start(joint, gate, range(MAX_SENDING + 3))
+    async def body(coalescer: Coalescer, gate: Gate) -> None:
+        tasks = start(coalescer, gate, range(MAX_SENDING + 3))
         await settle()
         gate.waiting[0].set_result(None)
         await settle()
@@ -157,14 +157,14 @@ def test_the_others_are_sent_where_who_sends_them_is_cancelled() -> None:
 
 
 def test_the_turn_goes_on_where_who_has_it_is_cancelled_before_he_knows() -> None:
-    async def body(joint: Coalescer, gate: Gate) -> None:
-        tasks = start(joint, gate, range(MAX_SENDING + 2))
+    async def body(coalescer: Coalescer, gate: Gate) -> None:
+        tasks = start(coalescer, gate, range(MAX_SENDING + 2))
         await settle()
         gate.waiting[0].set_result(None)
         for _ in range(5):
-            if any(line.waiting for line in joint._queues.values()):
+            if any(queue.waiting for queue in coalescer._queues.values()):
                 await asyncio.sleep(0)
-        tasks[MAX_SENDING].cancel()  # it has the turn, and hasn't run since
+        tasks[MAX_SENDING].cancel()  # it leads, and hasn't run since
         await settle()
         assert gate.sent[-1] == [MAX_SENDING + 1]
         for each in gate.waiting:
@@ -175,16 +175,16 @@ def test_the_turn_goes_on_where_who_has_it_is_cancelled_before_he_knows() -> Non
     run(body)
 
 
-def test_the_line_moves_up_where_all_who_have_the_turn_are_cancelled() -> None:
-    async def body(joint: Coalescer, gate: Gate) -> None:
+def test_the_queue_moves_up_where_all_of_a_batch_are_cancelled() -> None:
+    async def body(coalescer: Coalescer, gate: Gate) -> None:
         def cancel() -> None:
             for task in tasks[MAX_SENDING:]:
                 task.cancel()
 
-        tasks = start(joint, gate, range(MAX_SENDING + 2))
+        tasks = start(coalescer, gate, range(MAX_SENDING + 2))
         await settle()
-        gate.waiting[0].set_result(None)  # gives the turn to the two that wait,
-        late = start(joint, gate, ["late"])  # behind whom another one comes,
+        gate.waiting[0].set_result(None)  # hands the queue to the two that wait,
+        late = start(coalescer, gate, ["late"])  # behind whom another one comes,
         asyncio.get_running_loop().call_soon(cancel)  # before they know of it
         await settle()
         assert gate.sent[-1] == ["late"]
@@ -200,7 +200,7 @@ def test_the_line_moves_up_where_all_who_have_the_turn_are_cancelled() -> None:
 def test_whatever_is_cancelled_or_fails_each_other_call_is_sent_once_it_returns(seed: int) -> None:
     dice = random.Random(seed)
 
-    async def body(joint: Coalescer, _: Gate) -> None:
+    async def body(coalescer: Coalescer, _: Gate) -> None:
         stored: set[int] = set()
 
         async def send(items: Sequence[int]) -> None:
@@ -212,7 +212,7 @@ def test_whatever_is_cancelled_or_fails_each_other_call_is_sent_once_it_returns(
 
         tasks: list[asyncio.Task[None]] = []
         for number in range(200):
-            tasks.append(asyncio.ensure_future(joint.arun("a", number, send)))
+            tasks.append(asyncio.ensure_future(coalescer.arun("a", number, send)))
             if dice.random() < 0.3:
                 dice.choice(tasks).cancel()
             if dice.random() < 0.3:
@@ -227,7 +227,7 @@ def test_whatever_is_cancelled_or_fails_each_other_call_is_sent_once_it_returns(
 
 
 def test_in_threads_each_call_returns_when_its_own_is_stored() -> None:
-    joint = Coalescer()
+    coalescer = Coalescer()
     first, lock = threading.Semaphore(0), threading.Lock()
     stored: list[list[int]] = []
 
@@ -238,25 +238,25 @@ def test_in_threads_each_call_returns_when_its_own_is_stored() -> None:
             stored.append(list(items))
 
     def call(number: int) -> bool:
-        joint.run("a", number, send)
+        coalescer.run("a", number, send)
         with lock:
             return any(number in items for items in stored)
 
     with ThreadPoolExecutor(MANY) as pool:
         early = [pool.submit(call, number) for number in range(MAX_SENDING)]
         late = [pool.submit(call, number) for number in range(MAX_SENDING, MANY)]
-        while waiting(joint) < MANY - MAX_SENDING:
+        while waiting(coalescer) < MANY - MAX_SENDING:
             pass
         first.release(MAX_SENDING)
         assert all(each.result(HANG) for each in early + late)
     assert sorted(map(len, stored)) == [1] * MAX_SENDING + [MANY - MAX_SENDING]
     gc.collect()
-    assert not joint._queues
+    assert not coalescer._queues
 
 
 def test_in_threads_the_others_are_sent_where_who_sends_them_is_stopped() -> None:
-    """Ctrl-C reaches one thread; the rest of its line must not hang."""
-    joint = Coalescer()
+    """Ctrl-C reaches one thread; the rest of its batch must not hang."""
+    coalescer = Coalescer()
     gate = threading.Event()
     sent: list[list[int]] = []
 
@@ -268,18 +268,18 @@ def test_in_threads_the_others_are_sent_where_who_sends_them_is_stopped() -> Non
 
     def call(number: int) -> type[BaseException] | None:
         try:
-            joint.run("a", number, send)
+            coalescer.run("a", number, send)
         except BaseException as error:  # noqa: BLE001
             return type(error)
         return None
 
     with ThreadPoolExecutor(MAX_SENDING + 3) as pool:
         futures = [pool.submit(call, number) for number in range(MAX_SENDING + 3)]
-        while waiting(joint) < 3:
+        while waiting(coalescer) < 3:
             pass
         gate.set()
         found = [future.result(60) for future in futures]
     assert found.count(KeyboardInterrupt) <= 1
     assert {number for items in sent for number in items} == set(range(MAX_SENDING + 3))
     gc.collect()
-    assert not joint._queues
+    assert not coalescer._queues

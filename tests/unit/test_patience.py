@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from langgraph_checkpoint_s3 import S3Config, S3Saver, StorageUnavailableError
 from langgraph_checkpoint_s3.plans.transfer import Sizes
-from langgraph_checkpoint_s3.s3.deadline import Attempt, IdleDeadline, calling, watch
+from langgraph_checkpoint_s3.s3.deadline import Attempt, IdleDeadline, after_attempt, calling
 from langgraph_checkpoint_s3.s3.request_state import RequestState, SaverState
 from langgraph_checkpoint_s3.s3.requests import AbortUpload, CompleteUpload, GetObject, Request, UploadPart
 from tests.plans.borrowers import noise
@@ -46,7 +46,7 @@ def after(attempts: int, status: int = 503, error: Exception | None = None) -> N
         status_code = status
 
     answer: Any = {"Error": {"Code": "SlowDown"}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    watch(attempts, _Operation(), None if error else (Http(), answer), error)
+    after_attempt(attempts, _Operation(), None if error else (Http(), answer), error)
 
 
 def test_each_answer_gives_all_the_time_again(clock: Clock) -> None:
@@ -101,7 +101,7 @@ class TestTheClientsOwnRetries:
         assert not call.cut
 
 
-class TestAnExchange:
+class TestARequestState:
     @pytest.fixture
     def saver_state(self, clock: Clock) -> SaverState:
         saver_state = SaverState(S3Config(bucket="bucket", operation_timeout=10, max_attempts=100))

@@ -251,7 +251,7 @@ class TestCancelling:
 
 @pytest.mark.filterwarnings("ignore:coroutine")
 def test_loops_that_are_closed_in_the_midst_of_calls_leave_nothing() -> None:
-    lines = Coalescer()
+    coalescer = Coalescer()
     loops = []
     for _ in range(40):
         loop = asyncio.new_event_loop()
@@ -260,11 +260,11 @@ def test_loops_that_are_closed_in_the_midst_of_calls_leave_nothing() -> None:
         async def never(items: Any) -> None:
             await asyncio.get_running_loop().create_future()
 
-        tasks = [loop.create_task(lines.arun("a", number, never)) for number in range(MAX_SENDING + 2)]
+        tasks = [loop.create_task(coalescer.arun("a", number, never)) for number in range(MAX_SENDING + 2)]
         loop.run_until_complete(asyncio.sleep(0))
         loop.close()
         loops.append(weakref.ref(loop))
         del loop, tasks
     gc.collect()
     assert not [each for each in loops if each() is not None]
-    assert not lines._queues
+    assert not coalescer._queues
