@@ -82,7 +82,7 @@ def test_no_folder_waits_for_another_ones_key_to_be_read() -> None:
             if key == first.key:
                 thread = threading.Thread(target=lambda: read.append(second.place), daemon=True)
                 thread.start()
-                thread.join(5)
+                thread.join(HANG)
                 assert not thread.is_alive()
             return super().parse(key)
 
