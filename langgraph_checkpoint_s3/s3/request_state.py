@@ -100,8 +100,9 @@ class SaverState:
 
     def failed(self, error: S3CheckpointError) -> None:
         """An operation failed: say on which bucket, and keep nothing that may be damaged."""
-        error.bucket = error.bucket or self.config.bucket
-        if isinstance(error, CorruptObjectError):
+        if error.bucket is None:  # it is empty where the error is about something else, such as a file
+            error.bucket = self.config.bucket
+        if isinstance(error, CorruptObjectError) and error.bucket:
             self.states.clear()
             self.cache.clear()  # it may have been damaged on its way, and be sound where it lies
 

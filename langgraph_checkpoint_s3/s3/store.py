@@ -138,7 +138,7 @@ class Store:
         clients = self._aio
         if clients is None:
             self.shared.tell_once(logging.INFO, _IN_THREADS)
-            stop = Stop()
+            stop = Stop(asyncio.get_running_loop())
             return await self._threads.awaited(functools.partial(self._run, plan, counts, stop), stop.ask)
         answers: list[Any] | None = None
         failure: BaseException | None = None
@@ -152,6 +152,7 @@ class Store:
                     return cast("T", step.result)
                 answers, failure = await self._asettle(clients, step, counts)
                 weight = sum(len(answer.data) for answer in answers if isinstance(answer, Body))
+                weight += sum(request.weight for request in step if isinstance(request, Call))
         except S3CheckpointError as error:
             self.shared.failed(error)
             raise
@@ -181,7 +182,7 @@ class Store:
         patience = self.shared.patience(stop)
 
         def send(request: Request[Any]) -> Any:
-            return self._send(request, patience, counts)
+            return self._send(request, patience, counts, stop)
 
         if len(batch) == 1:
             return _results([_attempt(send, batch[0])])
@@ -217,14 +218,16 @@ class Store:
             return [], error
         return _results([_attempt(_result, task) for task in tasks])
 
-    def _send(self, request: Request[Any], patience: IdleDeadline, counts: Counts) -> Any:
+    def _send(self, request: Request[Any], patience: IdleDeadline, counts: Counts, stop: Stop | None) -> Any:
         if isinstance(request, Attempted):
             try:
-                return self._send(request.request, patience, counts)
+                return self._send(request.request, patience, counts, stop)
             except S3CheckpointError as error:
                 return Failure(error)
         patience.check()
         if isinstance(request, Call):
+            if request.coroutine is not None and stop is not None:  # this thread works for an event loop
+                return stop.run(request.coroutine)
             return request.function()
         if isinstance(request, (Tick, Sleep)):
             return self.shared.tick() if isinstance(request, Tick) else None
@@ -256,7 +259,7 @@ class Store:
             except S3CheckpointError as error:
                 return Failure(error)
         if isinstance(request, Call):
-            return await asyncio.to_thread(request.function)
+            return await (request.coroutine or functools.partial(asyncio.to_thread, request.function))()
         if isinstance(request, (Tick, Sleep)):
             return self.shared.tick() if isinstance(request, Tick) else None
         exchange = RequestState(self.shared, request, patience, counts)

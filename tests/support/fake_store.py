@@ -42,13 +42,25 @@ class _Called:
 
     settled = True
 
-    def __init__(self, request: Call[Any]) -> None:
+    def __init__(self) -> None:
         self.answer: Any = None
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
+
+    def call(self, request: Call[Any]) -> _Called:
         try:
             self.answer = request.function()
-        except Exception as error:  # noqa: BLE001  # as the drivers do
+        except BaseException as error:  # noqa: BLE001  # as the drivers do
             self.error = error
+        return self
+
+    async def acall(self, request: Call[Any]) -> _Called:
+        if request.coroutine is None:
+            return self.call(request)
+        try:
+            self.answer = await request.coroutine()
+        except BaseException as error:  # noqa: BLE001  # as the drivers do
+            self.error = error
+        return self
 
 
 class FakeStore:
@@ -66,9 +78,11 @@ class FakeStore:
     def run(self, plan: Generator[Sequence[Request[Any]], list[Any], T], operation: str = "") -> T:
         """Run a plan to its end."""
         steps = self._steps(plan)
+        called: list[_Called] | None = None
         try:
             while True:
-                next(steps)
+                calls = steps.send(called)
+                called = [_Called().call(request) for request in calls]
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
         finally:
@@ -79,10 +93,12 @@ class FakeStore:
     ) -> T:
         """Run a plan to its end, letting other tasks in before every batch."""
         steps = self._steps(plan)
+        called: list[_Called] | None = None
         try:
             while True:
-                next(steps)
+                calls = steps.send(called)
                 await asyncio.sleep(0)
+                called = [await _Called().acall(request) for request in calls]
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
         finally:
@@ -114,12 +130,13 @@ class FakeStore:
     async def aclose(self) -> None:
         pass
 
-    def _steps(self, plan: Generator[Sequence[Request[Any]], list[Any], T]) -> Generator[None, None, T]:
+    def _steps(
+        self, plan: Generator[Sequence[Request[Any]], list[Any], T]
+    ) -> Generator[list[Call[Any]], list[_Called] | None, T]:
         answers: list[Any] | None = None
         failure: BaseException | None = None
         try:
             while True:
-                yield
                 try:
                     if failure is not None:
                         batch = plan.throw(failure)
@@ -128,20 +145,29 @@ class FakeStore:
                 except StopIteration as stop:
                     return stop.value  # type: ignore[no-any-return]
                 assert batch, "a plan yielded an empty batch"
-                answers, failure = self._settle(batch)
+                answers, failure = self._settle(batch, (yield self._calls(batch)))
         except S3CheckpointError as error:
-            error.bucket = error.bucket or self.config.bucket
+            if error.bucket is None:
+                error.bucket = self.config.bucket
             raise
         finally:
             plan.close()
 
-    def _settle(self, batch: Sequence[Request[Any]]) -> tuple[list[Any], BaseException | None]:
-        plain = [request.request if isinstance(request, Attempted) else request for request in batch]
-        patience = self.shared.patience()
+    def _calls(self, batch: Sequence[Request[Any]]) -> list[Call[Any]]:
+        """Return what a batch calls, once its pause is over."""
+        plain = [_plain(request) for request in batch]
         self.fake.seconds += max((each.seconds for each in plain if isinstance(each, Sleep)), default=0.0)
-        plain = [self._unsent(request) for request in plain]
+        return [request for request in map(self._unsent, plain) if isinstance(request, Call)]
+
+    def _settle(
+        self, batch: Sequence[Request[Any]], called: Sequence[_Called] | None = None
+    ) -> tuple[list[Any], BaseException | None]:
+        if called is None:
+            called = [_Called().call(request) for request in self._calls(batch)]
+        plain = [self._unsent(_plain(request)) for request in batch]
+        patience, calls = self.shared.patience(), iter(called)
         exchanges = [
-            _Called(request) if isinstance(request, Call) else RequestState(self.shared, request, patience)
+            next(calls) if isinstance(request, Call) else RequestState(self.shared, request, patience)
             for request in plain
         ]
         sent = [number for number, exchange in enumerate(exchanges) if not exchange.settled]
@@ -185,6 +211,10 @@ class FakeStore:
                 exchange.succeeded(wire, {"answer": answer, "ResponseMetadata": metadata}, data)
             except Exception as error:  # noqa: BLE001  # judged by the exchange
                 exchange.failed(error)
+
+
+def _plain(request: Request[Any]) -> Request[Any]:
+    return request.request if isinstance(request, Attempted) else request
 
 
 def make_saver(fake: FakeS3, *, sizes: Sizes | None = None, serde: Any = None, **settings: Any) -> S3Saver:

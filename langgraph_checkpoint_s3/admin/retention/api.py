@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
-from langgraph_checkpoint_s3.admin.progress import Progress, no_progress
+from langgraph_checkpoint_s3.admin.calls import Progress
 from langgraph_checkpoint_s3.admin.retention.orphans import Orphans, find_orphans, remove_orphans
-from langgraph_checkpoint_s3.admin.retention.prune import Pruned, Pruning, newest, written_since
+from langgraph_checkpoint_s3.admin.retention.prune import Pruned, newest, prune, written_since
+from langgraph_checkpoint_s3.format.ids import threads_of
 from langgraph_checkpoint_s3.plans.delete import Stay
 from langgraph_checkpoint_s3.plans.plan import Plan
 
@@ -64,7 +65,8 @@ class Retention(BaseAdmin):
             S3CheckpointError: The threads can't be listed.
         """
         stay = written_since(age, self._now, keep_latest=keep_latest)
-        return self._pruned(stay, thread_ids, dry_run, progress)
+        plan = self._prune(stay, thread_ids, dry_run, progress)
+        return self._run(plan, "admin.prune_older_than")
 
     async def aprune_older_than(
         self,
@@ -77,7 +79,8 @@ class Retention(BaseAdmin):
     ) -> Pruned:
         """`prune_older_than`, as a coroutine."""
         stay = written_since(age, self._now, keep_latest=keep_latest)
-        return await self._apruned(stay, thread_ids, dry_run, progress)
+        plan = self._prune(stay, thread_ids, dry_run, progress)
+        return await self._arun(plan, "admin.prune_older_than")
 
     def prune_threads(
         self,
@@ -118,7 +121,8 @@ class Retention(BaseAdmin):
             InvalidKeyError: A thread_id is empty. Nothing was sent.
             S3CheckpointError: The threads can't be listed.
         """
-        return self._pruned(newest(keep_last), thread_ids, dry_run, progress)
+        plan = self._prune(newest(keep_last), thread_ids, dry_run, progress)
+        return self._run(plan, "admin.prune_threads")
 
     async def aprune_threads(
         self,
@@ -129,7 +133,8 @@ class Retention(BaseAdmin):
         progress: Progress | None = None,
     ) -> Pruned:
         """`prune_threads`, as a coroutine."""
-        return await self._apruned(newest(keep_last), thread_ids, dry_run, progress)
+        plan = self._prune(newest(keep_last), thread_ids, dry_run, progress)
+        return await self._arun(plan, "admin.prune_threads")
 
     def find_orphans(self, older_than: timedelta = _A_DAY) -> Orphans:
         """Find what nobody needs any more and nothing else deletes.
@@ -154,11 +159,11 @@ class Retention(BaseAdmin):
             CorruptObjectError: There is a key in a thread's folder that no saver wrote.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        return self._run(find_orphans(self._context, older_than, self._now))
+        return self._run(find_orphans(self._context, older_than, self._now), "admin.find_orphans")
 
     async def afind_orphans(self, older_than: timedelta = _A_DAY) -> Orphans:
         """`find_orphans`, as a coroutine."""
-        return await self._arun(find_orphans(self._context, older_than, self._now))
+        return await self._arun(find_orphans(self._context, older_than, self._now), "admin.find_orphans")
 
     def remove_orphans(self, older_than: timedelta = _A_DAY, *, dry_run: bool = True) -> Orphans:
         """Remove what nobody needs any more, as `find_orphans` finds it.
@@ -182,30 +187,18 @@ class Retention(BaseAdmin):
             CorruptObjectError: There is a key in a thread's folder that no saver wrote. Nothing was removed.
             S3CheckpointError: Something couldn't be removed; calling it again goes on.
         """
-        return self._run(self._orphans(older_than, dry_run))
+        return self._run(self._orphans(older_than, dry_run), "admin.remove_orphans")
 
     async def aremove_orphans(self, older_than: timedelta = _A_DAY, *, dry_run: bool = True) -> Orphans:
         """`remove_orphans`, as a coroutine."""
-        return await self._arun(self._orphans(older_than, dry_run))
+        return await self._arun(self._orphans(older_than, dry_run), "admin.remove_orphans")
 
     def _orphans(self, older_than: timedelta, dry_run: bool) -> Plan[Orphans]:
         plan = find_orphans if dry_run else remove_orphans
         return plan(self._context, older_than, self._now)
 
-    def _pruned(
+    def _prune(
         self, stay: Stay, thread_ids: Iterable[str] | None, dry_run: bool, progress: Progress | None
-    ) -> Pruned:
-        pruning = Pruning(self._context, stay, thread_ids, dry_run=dry_run)
-        while not pruning.done:
-            self._run(pruning.step())
-            (progress or no_progress)(pruning.count, pruning.total)
-        return pruning.result()
-
-    async def _apruned(
-        self, stay: Stay, thread_ids: Iterable[str] | None, dry_run: bool, progress: Progress | None
-    ) -> Pruned:
-        pruning = Pruning(self._context, stay, thread_ids, dry_run=dry_run)
-        while not pruning.done:
-            await self._arun(pruning.step())
-            (progress or no_progress)(pruning.count, pruning.total)
-        return pruning.result()
+    ) -> Plan[Pruned]:
+        named = None if thread_ids is None else list(threads_of(thread_ids))
+        return prune(self._context, stay, named, progress, dry_run=dry_run)

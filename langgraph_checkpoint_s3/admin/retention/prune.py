@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from langgraph_checkpoint_s3.admin.usage.usage import Threads
+from langgraph_checkpoint_s3.admin.calls import Progress, report
+from langgraph_checkpoint_s3.admin.usage.threads import ThreadListing
 from langgraph_checkpoint_s3.errors import InvalidConfigError
-from langgraph_checkpoint_s3.format.ids import threads_of
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delete import THREADS_AT_ONCE, Stay, keep
 from langgraph_checkpoint_s3.plans.plan import Plan, gather, return_errors
@@ -113,57 +113,44 @@ class Pruned:
         return "\n".join(lines)
 
 
-class Pruning:
-    """One pruning of threads, in steps of a few threads each.
+def prune(
+    context: Context,
+    stay: Stay,
+    thread_ids: Sequence[str] | None,
+    progress: Progress | None,
+    *,
+    dry_run: bool,
+) -> Plan[Pruned]:
+    """Prune threads, a few side by side. A thread's error doesn't end the others.
 
     Args:
-        context: The saver's.
-        stay: What stays of a thread.
+        context: The saver's context.
+        stay: The rule that selects the checkpoints to keep.
         thread_ids: The threads; `None` are all of them, listed on the way.
-        dry_run: Whether to leave it at saying what would go.
-
-    Raises:
-        InvalidKeyError: `thread_ids` is a single id, or one of them is empty or can't be an id.
+        progress: The user's callback.
+        dry_run: Whether to only return what would be deleted.
     """
-
-    def __init__(
-        self, context: Context, stay: Stay, thread_ids: Iterable[str] | None, *, dry_run: bool
-    ) -> None:
-        named = None if thread_ids is None else list(threads_of(thread_ids))
-        self.total = None if named is None else len(named)
-        self.count = 0
-        self._context = context
-        self._stay = stay
-        self._dry_run = dry_run
-        self._threads = Threads(context) if named is None else None
-        self._queue = deque(named or ())
-        self._victims: list[PrunedCheckpoint] = []
-        self._errors: dict[str, Exception] = {}
-
-    @property
-    def done(self) -> bool:
-        """Whether all threads had their turn."""
-        return not self._queue and (self._threads is None or self._threads.done)
-
-    def step(self) -> Plan[None]:
-        """Prune the next few threads, side by side. What fails for one of them is noted."""
-        if not self._queue and self._threads is not None:
-            self._queue += yield from self._threads.page()
-        some = [self._queue.popleft() for _ in range(min(len(self._queue), THREADS_AT_ONCE))]
+    listing = ThreadListing(context) if thread_ids is None else None
+    queue = deque(thread_ids or ())
+    total = None if thread_ids is None else len(thread_ids)
+    pruned: list[PrunedCheckpoint] = []
+    errors: dict[str, Exception] = {}
+    count = 0
+    while queue or (listing is not None and not listing.done):
+        if not queue and listing is not None:
+            queue += yield from listing.page()
+        some = [queue.popleft() for _ in range(min(len(queue), THREADS_AT_ONCE))]
         outcomes = yield from gather(
-            return_errors(keep(self._context, each, self._stay, dry_run=self._dry_run), Exception)
-            for each in some
+            return_errors(keep(context, each, stay, dry_run=dry_run), Exception) for each in some
         )
         for thread_id, outcome in zip(some, outcomes, strict=True):
             if isinstance(outcome, Exception):
-                self._errors[thread_id] = outcome
+                errors[thread_id] = outcome
             else:
-                self._victims += [PrunedCheckpoint.of(thread_id, folder) for folder in outcome]
-        self.count += len(some)
-
-    def result(self) -> Pruned:
-        """What went so far."""
-        return Pruned(self._dry_run, tuple(self._victims), dict(self._errors))
+                pruned += [PrunedCheckpoint.of(thread_id, folder) for folder in outcome]
+        count += len(some)
+        yield from report(progress, count, total)
+    return Pruned(dry_run, tuple(pruned), errors)
 
 
 def written_since(age: object, clock: Callable[[], datetime], *, keep_latest: bool) -> Stay:

@@ -7,14 +7,13 @@ import warnings
 from datetime import timedelta
 from typing import Final
 
-from langgraph_checkpoint_s3.admin.progress import Progress
+from langgraph_checkpoint_s3.admin.base import BaseAdmin
+from langgraph_checkpoint_s3.admin.calls import Progress
 from langgraph_checkpoint_s3.admin.setting_changes import Change
 from langgraph_checkpoint_s3.admin.signed_urls import signing
-from langgraph_checkpoint_s3.admin.signed_urls.signing import Receipt, SignedUpload, seconds_of, thread_of
-from langgraph_checkpoint_s3.admin.transfer.api import Moving
-from langgraph_checkpoint_s3.admin.transfer.bytes_io import MAX_BYTES
+from langgraph_checkpoint_s3.admin.signed_urls.signing import SignedUpload, seconds_of, thread_of
+from langgraph_checkpoint_s3.admin.transfer.dumps import MAX_BYTES
 from langgraph_checkpoint_s3.admin.transfer.export_import import Imported
-from langgraph_checkpoint_s3.admin.transfer.files import in_thread, temporary_file
 from langgraph_checkpoint_s3.admin.versions.versions import address_of
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.ids import thread_name
@@ -29,7 +28,7 @@ class SignedUrlWarning(UserWarning):
     """A signed URL may stop working before it expires, since the credentials that signed it end sooner."""
 
 
-class Signing(Moving):
+class Signing(BaseAdmin):
     """An admin's signed URLs."""
 
     def signed_url(
@@ -74,14 +73,15 @@ class Signing(Moving):
         Warns:
             SignedUrlWarning: The credentials end before the URL does, or, being temporary, may.
         """
-        return self._url(self._run(self._signed_url(thread_id, checkpoint_id, expires_in, checkpoint_ns)))
+        plan = self._signed_url(thread_id, checkpoint_id, expires_in, checkpoint_ns)
+        return self._url(self._run(plan, "admin.signed_url"))
 
     async def asigned_url(
         self, thread_id: str, checkpoint_id: str, expires_in: timedelta = _HOUR, checkpoint_ns: str = ""
     ) -> str:
         """`signed_url`, as a coroutine."""
-        signed = await self._arun(self._signed_url(thread_id, checkpoint_id, expires_in, checkpoint_ns))
-        return self._url(signed)
+        plan = self._signed_url(thread_id, checkpoint_id, expires_in, checkpoint_ns)
+        return self._url(await self._arun(plan, "admin.signed_url"))
 
     def set_exports_expiry(self, days: int | None = 8) -> list[Change]:
         """Have S3 delete what was exported or handed in, so many days after.
@@ -100,11 +100,11 @@ class Signing(Moving):
             InvalidConfigError: `days` is out of range.
             NotSupportedError: The store has no lifecycle rules; `remove_orphans` deletes old exports.
         """
-        return self._run(self._expiry(days))
+        return self._run(self._expiry(days), "admin.set_exports_expiry")
 
     async def aset_exports_expiry(self, days: int | None = 8) -> list[Change]:
         """`set_exports_expiry`, as a coroutine."""
-        return await self._arun(self._expiry(days))
+        return await self._arun(self._expiry(days), "admin.set_exports_expiry")
 
     def signed_upload_url(self, thread_id: str, expires_in: timedelta = _HOUR) -> SignedUpload:
         """Make a URL by which whoever has it may hand a checkpoint in, without credentials.
@@ -133,13 +133,15 @@ class Signing(Moving):
         Warns:
             SignedUrlWarning: The credentials end before the URL does, or, being temporary, may.
         """
-        upload, signed = self._run(self._signed_upload(thread_id, expires_in))
+        plan = self._signed_upload(thread_id, expires_in)
+        upload, signed = self._run(plan, "admin.signed_upload_url")
         self._url(signed)
         return upload
 
     async def asigned_upload_url(self, thread_id: str, expires_in: timedelta = _HOUR) -> SignedUpload:
         """`signed_upload_url`, as a coroutine."""
-        upload, signed = await self._arun(self._signed_upload(thread_id, expires_in))
+        plan = self._signed_upload(thread_id, expires_in)
+        upload, signed = await self._arun(plan, "admin.signed_upload_url")
         self._url(signed)
         return upload
 
@@ -177,14 +179,8 @@ class Signing(Moving):
             NotSupportedError: It is encrypted for another thread, prefix or bucket, or isn't and this saver
                 encrypts. Nothing was written.
         """
-        receipt, target = self._receipt(upload, thread_id, max_bytes)
-        with temporary_file() as file:
-            self._run(receipt.begin())
-            while not receipt.done:
-                file.write(self._run(receipt.more()))
-            imported = self._import(file, target, progress, handed_in=True)
-        self._run(receipt.discard())
-        return imported
+        plan = self._accept_upload(upload, thread_id, max_bytes, progress)
+        return self._run(plan, "admin.accept_upload")
 
     async def aaccept_upload(
         self,
@@ -195,17 +191,8 @@ class Signing(Moving):
         progress: Progress | None = None,
     ) -> Imported:
         """`accept_upload`, as a coroutine."""
-        receipt, target = self._receipt(upload, thread_id, max_bytes)
-        await self._arun(receipt.begin())
-        file = await in_thread(temporary_file)
-        try:
-            while not receipt.done:
-                await in_thread(file.write, await self._arun(receipt.more()))
-            imported = await self._aimport(file, target, progress, handed_in=True)
-        finally:
-            await in_thread(file.close)
-        await self._arun(receipt.discard())
-        return imported
+        plan = self._accept_upload(upload, thread_id, max_bytes, progress)
+        return await self._arun(plan, "admin.accept_upload")
 
     def _signed_url(
         self, thread_id: str, checkpoint_id: str, expires_in: timedelta, checkpoint_ns: str
@@ -222,15 +209,15 @@ class Signing(Moving):
             raise InvalidConfigError(f"days={days!r} must be a whole number, 1 or more, or None.")
         return signing.set_expiry(self._context, days)
 
-    def _receipt(
-        self, upload: SignedUpload | str, thread_id: str | None, max_bytes: int
-    ) -> tuple[Receipt, str]:
+    def _accept_upload(
+        self, upload: SignedUpload | str, thread_id: str | None, max_bytes: int, progress: Progress | None
+    ) -> Plan[Imported]:
         key = upload.key if isinstance(upload, SignedUpload) else upload
         target = None if thread_id is None else thread_name(thread_id)
         made_for = thread_of(self._context.layout, key)
         if isinstance(made_for, HashedName) and isinstance(upload, SignedUpload):
-            made_for = upload.thread_id  # of a long name, the key has but the hash
-        return Receipt(self._context, key, max_bytes), target or made_for
+            made_for = upload.thread_id  # the key has only the hash of a long name
+        return signing.accept_upload(self._context, key, target or made_for, max_bytes, progress)
 
     @staticmethod
     def _url(signed: Signed) -> str:

@@ -19,8 +19,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from langgraph_checkpoint_s3.admin.transfer.bytes_io import MAX_BYTES, loads
 from langgraph_checkpoint_s3.admin.transfer.describe import locate
+from langgraph_checkpoint_s3.admin.transfer.dumps import MAX_BYTES, loads
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
     BucketNotFoundError,

@@ -16,8 +16,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from langgraph_checkpoint_s3.admin.calls import Progress, in_thread, then_close
 from langgraph_checkpoint_s3.admin.lifecycle.configuration import is_rule_of, merge_rules, rule_id
 from langgraph_checkpoint_s3.admin.setting_changes import Change
+from langgraph_checkpoint_s3.admin.transfer.export_import import Imported, import_thread
+from langgraph_checkpoint_s3.admin.transfer.files import ImportFile, temporary_file
 from langgraph_checkpoint_s3.admin.transfer.portable_file import manifest_of, pack
 from langgraph_checkpoint_s3.errors import (
     ConflictError,
@@ -131,68 +134,59 @@ def thread_of(layout: Layout, key: str) -> str:
     return thread_id
 
 
-class Receipt:
-    """What was handed in, read piece by piece. `begin`, then `more` until it is `done`; `discard` at last.
+def accept_upload(
+    context: Context, key: str, thread_id: str, max_bytes: int, progress: Progress | None
+) -> Plan[Imported]:
+    """Import an upload into a thread, and delete it.
 
     Args:
-        context: The saver's.
-        key: The object.
-        most: The most bytes that it may have.
+        context: The saver's context.
+        key: The upload's key.
+        thread_id: The thread.
+        max_bytes: The maximal size of the upload.
+        progress: The user's callback.
+
+    Raises:
+        InvalidKeyError: There is no upload.
+        CorruptObjectError: It is too large, damaged, or no portable file.
+        ConflictError: It was uploaded again while it was read.
     """
-
-    def __init__(self, context: Context, key: str, most: int) -> None:
-        self._key = key
-        self._piece = context.sizes.part_size
-        self._most = most
-        self._at = 0
-        self._size = 0
-        self._etag = ""
-
-    @property
-    def done(self) -> bool:
-        """Whether all of it was read."""
-        return self._at >= self._size
-
-    def begin(self) -> Plan[None]:
-        """See what there is.
-
-        Raises:
-            InvalidKeyError: Nothing was handed in yet.
-            CorruptObjectError: It is too large.
-        """
-        info = yield from ask(InspectObject(self._key))
-        if isinstance(info, NotFound):
-            raise InvalidKeyError(
-                "Nothing was handed in under this key yet, or it was accepted already.", key=self._key
-            )
-        if info.size > self._most:
-            raise CorruptObjectError(
-                f"The upload has {info.size} bytes, and max_bytes is {self._most}: it was neither read nor "
-                "deleted",
-                key=self._key,
-            )
-        self._size, self._etag = info.size, info.etag
-
-    def more(self) -> Plan[bytes]:
-        """The next bytes.
-
-        Raises:
-            ConflictError: It was handed in again meanwhile.
-        """
-        starts = range(self._at, self._size, self._piece)[:_AT_ONCE]
-        answers = yield from ask_all(
-            GetObject(self._key, first=start, length=min(self._piece, self._size - start), keep=False)
-            for start in starts
+    info = yield from ask(InspectObject(key))
+    if isinstance(info, NotFound):
+        raise InvalidKeyError(
+            "Nothing was handed in under this key yet, or it was accepted already.", key=key
         )
-        pieces = [answer.data for answer in answers if isinstance(answer, Body) and answer.etag == self._etag]
-        if len(pieces) < len(answers):
-            raise ConflictError("It was handed in again while it was read: accept it again", key=self._key)
-        self._at += sum(map(len, pieces))
-        return b"".join(pieces)
+    if info.size > max_bytes:
+        raise CorruptObjectError(
+            f"The upload has {info.size} bytes, and max_bytes is {max_bytes}: it was neither read nor "
+            "deleted",
+            key=key,
+        )
+    file = yield from in_thread(temporary_file)
 
-    def discard(self) -> Plan[None]:
-        """Delete it."""
-        yield from delete_keys([self._key])
+    def bring_in() -> Plan[Imported]:
+        step = _AT_ONCE * context.sizes.part_size
+        for start in range(0, info.size, step):
+            end = min(start + step, info.size)
+            yield from in_thread(file.write, (yield from _read(context, key, info.etag, start, end)))
+        return (yield from import_thread(context, ImportFile(file), thread_id, progress, untrusted=True))
+
+    imported = yield from then_close(bring_in(), file.close)
+    yield from delete_keys([key])
+    return imported
+
+
+def _read(context: Context, key: str, etag: str, start: int, end: int) -> Plan[bytes]:
+    """Read a range of an upload, part by part."""
+    size = context.sizes.part_size
+    answers = yield from ask_all(
+        GetObject(key, first=first, length=min(size, end - first), keep=False)
+        for first in range(start, end, size)
+    )
+    parts = [answer.data for answer in answers if isinstance(answer, Body) and answer.etag == etag]
+    if len(parts) < len(answers):
+        raise ConflictError("It was handed in again while it was read: accept it again", key=key)
+    return b"".join(parts)
 
 
 def set_expiry(context: Context, days: int | None) -> Plan[list[Change]]:

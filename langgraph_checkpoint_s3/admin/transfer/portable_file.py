@@ -204,18 +204,18 @@ class Member:
         return isinstance(self.parsed.leaf, CheckpointLeaf)
 
 
-class Loan(NamedTuple):
-    """Stored bytes that an object borrows from another one.
+class Borrowing(NamedTuple):
+    """A frame that an object borrows from another one.
 
     Attributes:
-        borrower: The name of the one.
-        lender: The name of the other.
-        place: Where in the lender they are, how many they are, and their CRC-32.
+        borrower: The borrowing object's name.
+        lender: The lending object's name.
+        extent: The frame's offset in the lender, its stored size, and its CRC-32.
     """
 
     borrower: str
     lender: str
-    place: tuple[int, int, int]
+    extent: tuple[int, int, int]
 
 
 class PortableFile:
@@ -264,7 +264,7 @@ class PortableFile:
         refs = (sealed_with(self._read(member.name)) for member in self.members)
         return tuple(dict.fromkeys(ref.id for ref in refs if ref is not None))
 
-    def check(self) -> list[Loan]:
+    def check(self) -> list[Borrowing]:
         """Read everything once, one object at a time.
 
         Returns:
@@ -273,10 +273,10 @@ class PortableFile:
         Raises:
             CorruptObjectError: Something in it is damaged.
         """
-        loans: list[Loan] = []
+        borrowings: list[Borrowing] = []
         for member in self.members:
-            loans += loans_of(member, self.open(member)[1].container)
-        return loans
+            borrowings += borrowings_of(member, self.open(member)[1].container)
+        return borrowings
 
     def open(self, member: Member) -> tuple[bytes, CheckpointRecord | WritesRecord]:
         """Return an object's bytes, checked, and what they are.
@@ -328,13 +328,13 @@ def pack(manifest: Manifest, objects: Iterable[tuple[str, bytes]]) -> bytes:
     return file.getvalue()
 
 
-def loans_of(member: Member, container: Container) -> list[Loan]:
+def borrowings_of(member: Member, container: Container) -> list[Borrowing]:
     """Return what an object borrows from others of its file."""
     namespace = member.name.partition("/")[0] + "/"
-    lent = ((lender_key(namespace, frame), frame) for frame in container.frames)
+    frames = ((lender_key(namespace, frame), frame) for frame in container.frames)
     return [
-        Loan(member.name, lender, (frame.offset, frame.stored, frame.crc))
-        for lender, frame in lent
+        Borrowing(member.name, lender, (frame.offset, frame.stored, frame.crc))
+        for lender, frame in frames
         if lender is not None
     ]
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
-from langgraph_checkpoint_s3.admin.usage.usage import (
-    CheckpointSize,
-    Threads,
-    UsageReport,
-    checkpoint_sizes,
-    usage,
-)
+from langgraph_checkpoint_s3.admin.usage.history import History, history
+from langgraph_checkpoint_s3.admin.usage.threads import ThreadListing
+from langgraph_checkpoint_s3.admin.usage.usage import CheckpointSize, UsageReport, checkpoint_sizes, usage
 from langgraph_checkpoint_s3.format.ids import thread_name
+from langgraph_checkpoint_s3.plans.context import Address
 from langgraph_checkpoint_s3.plans.plan import Plan
 
 
@@ -44,15 +41,15 @@ class Usage(BaseAdmin):
             InvalidKeyError: The prefix has no UTF-8 form.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        listing = Threads(self._context, prefix, limit)
+        listing = ThreadListing(self._context, prefix, limit)
         while not listing.done:
-            yield from self._run(listing.page())
+            yield from self._run(listing.page(), "admin.threads")
 
     async def athreads(self, prefix: str = "", limit: int | None = None) -> AsyncIterator[str]:
         """`threads`, as an async iterator."""
-        listing = Threads(self._context, prefix, limit)
+        listing = ThreadListing(self._context, prefix, limit)
         while not listing.done:
-            for thread_id in await self._arun(listing.page()):
+            for thread_id in await self._arun(listing.page(), "admin.threads"):
                 yield thread_id
 
     def usage(self, thread_id: str | None = None) -> UsageReport:
@@ -78,11 +75,11 @@ class Usage(BaseAdmin):
             CorruptObjectError: There is a key in a thread's folder that no saver wrote.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        return self._run(self._usage(thread_id))
+        return self._run(self._usage(thread_id), "admin.usage")
 
     async def ausage(self, thread_id: str | None = None) -> UsageReport:
         """`usage`, as a coroutine."""
-        return await self._arun(self._usage(thread_id))
+        return await self._arun(self._usage(thread_id), "admin.usage")
 
     def checkpoint_sizes(self, thread_id: str) -> list[CheckpointSize]:
         """Weigh each checkpoint of a thread, with its writes, by what it stores.
@@ -104,11 +101,55 @@ class Usage(BaseAdmin):
             CorruptObjectError: There is a key in the thread's folder that no saver wrote.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        return self._run(checkpoint_sizes(self._context, thread_name(thread_id)))
+        plan = checkpoint_sizes(self._context, thread_name(thread_id))
+        return self._run(plan, "admin.checkpoint_sizes")
 
     async def acheckpoint_sizes(self, thread_id: str) -> list[CheckpointSize]:
         """`checkpoint_sizes`, as a coroutine."""
-        return await self._arun(checkpoint_sizes(self._context, thread_name(thread_id)))
+        plan = checkpoint_sizes(self._context, thread_name(thread_id))
+        return await self._arun(plan, "admin.checkpoint_sizes")
+
+    def history(
+        self, thread_id: str, checkpoint_ns: str | None = None, *, limit: int | None = 100
+    ) -> History:
+        """A thread's checkpoints, the newest first: forks, steps, sources, sizes, what waits for an answer.
+
+        It can be printed, and a notebook shows it as a tree, with forks as branches.
+
+            print(admin.history("customer-42"))
+
+        The requests are those of `list`, and a LIST for 1,000 objects of the thread, for the sizes: a GET for
+        each checkpoint that is told of and for each object of its writes, and a range GET for each that it
+        borrows from. What this process wrote or read before costs no GET. States aren't kept.
+
+        Needs `s3:ListBucket` and `s3:GetObject`.
+
+        Args:
+            thread_id: The thread.
+            checkpoint_ns: One namespace; `""` is the root. By default all of them: a subgraph has its own.
+            limit: How many checkpoints at most, the newest; `None` takes all. The history's `more` tells
+                whether there are older ones.
+
+        Returns:
+            The history: a sequence of entries. It is empty if there is no such thread.
+
+        Raises:
+            InvalidKeyError: The thread_id is empty.
+            CorruptObjectError: An object is damaged, or not ours.
+            DecryptionError: A checkpoint is encrypted, and its key is missing.
+            S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
+        """
+        return self._run(self._history(thread_id, checkpoint_ns, limit), "admin.history")
+
+    async def ahistory(
+        self, thread_id: str, checkpoint_ns: str | None = None, *, limit: int | None = 100
+    ) -> History:
+        """`history`, as a coroutine."""
+        return await self._arun(self._history(thread_id, checkpoint_ns, limit), "admin.history")
 
     def _usage(self, thread_id: str | None) -> Plan[UsageReport]:
         return usage(self._context, None if thread_id is None else thread_name(thread_id))
+
+    def _history(self, thread_id: str, checkpoint_ns: str | None, limit: int | None) -> Plan[History]:
+        configurable = {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns}
+        return history(self._context, Address.of({"configurable": configurable}), limit)

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from langgraph_checkpoint_s3.errors import (
-    CorruptObjectError,
-    DecryptionError,
     InvalidConfigError,
-    NotSupportedError,
 )
-from langgraph_checkpoint_s3.format.key_encoding import HASHED, HashedName
 from langgraph_checkpoint_s3.format.keys import (
     EXPORTS,
-    THREAD_SUFFIX,
-    decode_component,
-    encode_component,
 )
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.load import heads, open_object
-from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
-from langgraph_checkpoint_s3.plans.scan import PAGE, Pages, Scan
-from langgraph_checkpoint_s3.s3.requests import Body, Entry, ListObjects
+from langgraph_checkpoint_s3.plans.plan import Plan
+from langgraph_checkpoint_s3.plans.scan import Pages, Scan
+from langgraph_checkpoint_s3.s3.requests import Entry
 from langgraph_checkpoint_s3.text.humanize import counted, human
 
 _GB: Final = 2**30
@@ -179,94 +169,6 @@ class CheckpointSize:
     objects: int
     bytes: int
     modified: datetime
-
-
-class Threads:
-    """The ids of threads, in the order of their keys, a page at a time.
-
-    Where a name is hashed, it is read from one of its thread's objects: the keys have only the hash.
-
-    Args:
-        context: The saver's.
-        prefix: What the ids begin with.
-        limit: How many to give at most.
-    """
-
-    def __init__(self, context: Context, prefix: str = "", limit: int | None = None) -> None:
-        layout = context.layout
-        self._context = context
-        self._layout = layout
-        self._prefix = prefix
-        # Of names that begin so, those that are too long for keys are hashed.
-        begin = [layout.prefix + HASHED] if layout.names or prefix else [layout.prefix]
-        if prefix and not layout.names:
-            begin.append(layout.prefix + encode_component(prefix, "prefix"))
-        self._begin = deque(begin)
-        self._left = limit
-        self._first = PAGE if limit is None or layout.names else min(limit, PAGE)
-        self._pages: Pages | None = None
-        self._found = False
-
-    @property
-    def done(self) -> bool:
-        """Whether there is nothing more to come."""
-        return not self._begin or (self._left is not None and self._left <= 0)
-
-    def page(self) -> Plan[list[str]]:
-        """The next ids. None at all may come, before `done` too.
-
-        Raises:
-            NotSupportedError: The store doesn't list folders.
-        """
-        pages = self._pages = self._pages or Pages(self._begin[0], first=self._first, delimiter="/")
-        page = yield from pages.more()
-        self._found = self._found or bool(page.prefixes)
-        if pages.done:
-            self._pages, begin = None, self._begin.popleft()
-            if not self._begin and not self._found:
-                yield from self._sure(begin)
-        found = [name for name in map(self._thread, page.prefixes) if name is not None]
-        hidden = [name for name in found if isinstance(name, HashedName)]
-        if hidden:
-            told = yield from gather([_name(self._context, name) for name in hidden])
-            names: dict[str, str] = dict(zip(hidden, told, strict=True))
-            found = [names.get(name, name) for name in found]
-            found = [name for name in found if isinstance(name, HashedName) or name.startswith(self._prefix)]
-        found = found[: self._left]
-        if self._left is not None:
-            self._left -= len(found)
-        return found
-
-    def _sure(self, begin: str) -> Plan[None]:
-        """Make sure that there are no folders, by a list that folds none."""
-        keys = yield from ask(ListObjects(begin, 1))
-        if any("/" in entry.key[len(begin) :] for entry in keys.entries):
-            raise NotSupportedError(
-                "The store doesn't list folders (by a delimiter), and by that threads are found: there are "
-                f"some below {begin!r}, and none was listed. What names its thread works without"
-            )
-
-    def _thread(self, folder: str) -> str | None:
-        """The thread whose folder this is; `None` where it is somebody else's."""
-        name = folder[len(self._layout.prefix) : -1]
-        if not name.endswith(THREAD_SUFFIX):
-            return None
-        try:
-            return decode_component(name[: -len(THREAD_SUFFIX)])
-        except ValueError:
-            return None
-
-
-def _name(context: Context, thread_id: str) -> Plan[str]:
-    """A thread's name, as one of its objects tells it; where none does to this saver's keys, the hash."""
-    page = yield from ask(ListObjects(context.layout.thread(thread_id), 1))
-    for entry in page.entries:
-        with suppress(CorruptObjectError, DecryptionError):
-            body = (yield from heads(context, [entry]))[entry.key]
-            if isinstance(body, Body):
-                said = open_object(context, entry.key, body).container.fields.get("thread")
-                return said if isinstance(said, str) else thread_id
-    return thread_id
 
 
 def usage(context: Context, thread_id: str | None) -> Plan[UsageReport]:

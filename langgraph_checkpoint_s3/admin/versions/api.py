@@ -44,11 +44,11 @@ class Versioning(BaseAdmin):
             AccessDeniedError: A permission is missing; or the bucket has MFA delete, and so its versioning
                 can only be changed with the device.
         """
-        return self._run(versions.set_versioning("Enabled"))
+        return self._run(versions.set_versioning("Enabled"), "admin.enable_versioning")
 
     async def aenable_versioning(self) -> list[Change]:
         """`enable_versioning`, as a coroutine."""
-        return await self._arun(versions.set_versioning("Enabled"))
+        return await self._arun(versions.set_versioning("Enabled"), "admin.enable_versioning")
 
     def suspend_versioning(self) -> list[Change]:
         """Have the bucket keep no new versions. Those that there are stay, and are paid for.
@@ -65,11 +65,11 @@ class Versioning(BaseAdmin):
         Raises:
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        return self._run(versions.set_versioning("Suspended"))
+        return self._run(versions.set_versioning("Suspended"), "admin.suspend_versioning")
 
     async def asuspend_versioning(self) -> list[Change]:
         """`suspend_versioning`, as a coroutine."""
-        return await self._arun(versions.set_versioning("Suspended"))
+        return await self._arun(versions.set_versioning("Suspended"), "admin.suspend_versioning")
 
     def versioning_status(self) -> VersioningStatus:
         """Whether the bucket keeps versions.
@@ -83,11 +83,11 @@ class Versioning(BaseAdmin):
         Raises:
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        return self._run(versions.versioning_status())
+        return self._run(versions.versioning_status(), "admin.versioning_status")
 
     async def aversioning_status(self) -> VersioningStatus:
         """`versioning_status`, as a coroutine."""
-        return await self._arun(versions.versioning_status())
+        return await self._arun(versions.versioning_status(), "admin.versioning_status")
 
     def list_checkpoint_versions(
         self, thread_id: str, checkpoint_id: str, checkpoint_ns: str = ""
@@ -114,14 +114,18 @@ class Versioning(BaseAdmin):
             NotSupportedError: The store can't list versions.
         """
         address = versions.address_of(thread_id, checkpoint_id, checkpoint_ns)
-        return self._run(versions.checkpoint_versions(self._context, address))
+        return self._run(
+            versions.checkpoint_versions(self._context, address), "admin.list_checkpoint_versions"
+        )
 
     async def alist_checkpoint_versions(
         self, thread_id: str, checkpoint_id: str, checkpoint_ns: str = ""
     ) -> list[CheckpointVersion]:
         """`list_checkpoint_versions`, as a coroutine."""
         address = versions.address_of(thread_id, checkpoint_id, checkpoint_ns)
-        return await self._arun(versions.checkpoint_versions(self._context, address))
+        return await self._arun(
+            versions.checkpoint_versions(self._context, address), "admin.list_checkpoint_versions"
+        )
 
     def get_checkpoint_version(
         self, thread_id: str, checkpoint_id: str, version_id: str, checkpoint_ns: str = ""
@@ -151,7 +155,9 @@ class Versioning(BaseAdmin):
         """
         address = versions.address_of(thread_id, checkpoint_id, checkpoint_ns)
         version = id_text(version_id, "version_id")
-        return self._run(versions.get_version(self._context, address, version))
+        return self._run(
+            versions.get_version(self._context, address, version), "admin.get_checkpoint_version"
+        )
 
     async def aget_checkpoint_version(
         self, thread_id: str, checkpoint_id: str, version_id: str, checkpoint_ns: str = ""
@@ -159,7 +165,9 @@ class Versioning(BaseAdmin):
         """`get_checkpoint_version`, as a coroutine."""
         address = versions.address_of(thread_id, checkpoint_id, checkpoint_ns)
         version = id_text(version_id, "version_id")
-        return await self._arun(versions.get_version(self._context, address, version))
+        return await self._arun(
+            versions.get_version(self._context, address, version), "admin.get_checkpoint_version"
+        )
 
     def restore_checkpoint_version(
         self, thread_id: str, checkpoint_id: str, version_id: str, checkpoint_ns: str = ""
@@ -194,13 +202,19 @@ class Versioning(BaseAdmin):
             ConflictError: Versions were deleted at the same time.
             NotSupportedError: The store can't list versions.
         """
-        return self._run(self._restore(thread_id, checkpoint_id, version_id, checkpoint_ns))
+        return self._run(
+            self._restore(thread_id, checkpoint_id, version_id, checkpoint_ns),
+            "admin.restore_checkpoint_version",
+        )
 
     async def arestore_checkpoint_version(
         self, thread_id: str, checkpoint_id: str, version_id: str, checkpoint_ns: str = ""
     ) -> RunnableConfig:
         """`restore_checkpoint_version`, as a coroutine."""
-        return await self._arun(self._restore(thread_id, checkpoint_id, version_id, checkpoint_ns))
+        return await self._arun(
+            self._restore(thread_id, checkpoint_id, version_id, checkpoint_ns),
+            "admin.restore_checkpoint_version",
+        )
 
     def undelete_thread(
         self, thread_id: str, before: datetime | None = None, *, dry_run: bool = False
@@ -234,13 +248,13 @@ class Versioning(BaseAdmin):
             NotSupportedError: The bucket never kept versions, or the store can't list them.
             AccessDeniedError: A marker may not be removed; the message says how many were.
         """
-        return self._run(self._undelete(thread_id, before, dry_run))
+        return self._run(self._undelete(thread_id, before, dry_run), "admin.undelete_thread")
 
     async def aundelete_thread(
         self, thread_id: str, before: datetime | None = None, *, dry_run: bool = False
     ) -> Undeleted:
         """`undelete_thread`, as a coroutine."""
-        return await self._arun(self._undelete(thread_id, before, dry_run))
+        return await self._arun(self._undelete(thread_id, before, dry_run), "admin.undelete_thread")
 
     def purge_thread(self, thread_id: str, *, dry_run: bool = True) -> Purged:
         """Remove all of a thread for good: the right to be forgotten.
@@ -270,11 +284,15 @@ class Versioning(BaseAdmin):
             AccessDeniedError: Something may not be deleted; the message says how many were.
             ConflictError: Somebody goes on writing to the thread.
         """
-        return self._run(purge.purge_thread(self._context, thread_name(thread_id), dry_run=dry_run))
+        return self._run(
+            purge.purge_thread(self._context, thread_name(thread_id), dry_run=dry_run), "admin.purge_thread"
+        )
 
     async def apurge_thread(self, thread_id: str, *, dry_run: bool = True) -> Purged:
         """`purge_thread`, as a coroutine."""
-        return await self._arun(purge.purge_thread(self._context, thread_name(thread_id), dry_run=dry_run))
+        return await self._arun(
+            purge.purge_thread(self._context, thread_name(thread_id), dry_run=dry_run), "admin.purge_thread"
+        )
 
     def _restore(
         self, thread_id: str, checkpoint_id: str, version_id: str, checkpoint_ns: str
