@@ -1,12 +1,13 @@
-"""Finds what nobody needs any more and nothing else deletes, and removes it.
+"""Plans that find and remove objects that are no longer needed.
 
-writes      of tasks, whose checkpoint never came or was deleted meanwhile
-checkpoint  one that was never acknowledged, and lacks what it borrows: its put failed, or was killed, while
-            that was deleted. Readers pass over it
-tombstones  the names of deleted objects that nobody can be about to borrow from any more
-export      what was made for signed URLs, when none that leads there is valid any more
-probe       an object that `setup` or `check` tried the bucket with, and was cut short
-upload      a multipart upload that was neither completed nor aborted: its parts cost, and no LIST shows them
+writes      tasks' writes whose checkpoint was never put, or was deleted
+checkpoint  an unacknowledged checkpoint that borrows from a deleted one: its put failed, or was killed,
+            during the deletion. Readers skip it
+tombstones  names of deleted objects that no put can borrow from any more
+export      exports whose signed URLs have expired
+probe       a test object of an interrupted `setup` or `check`
+upload      a multipart upload that was neither completed nor aborted: its parts are billed, and no LIST shows
+            them
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ from langgraph_checkpoint_s3.plans.setup import probe_key
 from langgraph_checkpoint_s3.plans.tombstones import LONGEST_LOAN
 from langgraph_checkpoint_s3.s3.admin_requests import Upload
 from langgraph_checkpoint_s3.s3.requests import AbortUpload, Entry
-from langgraph_checkpoint_s3.text.humanize import human
+from langgraph_checkpoint_s3.text.humanize import format_size
 
 OrphanKind: TypeAlias = Literal["writes", "checkpoint", "tombstones", "export", "probe", "upload"]
 
 _LONGEST_URL: Final = timedelta(days=7)
-"""How long a signed URL can be valid
+"""The longest validity of a signed URL
 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html)."""
 _EXPORT_AGE: Final = _LONGEST_URL + timedelta(days=1)
 _TOMBSTONES_AGE: Final = timedelta(seconds=LONGEST_LOAN) + timedelta(days=1)
@@ -43,14 +44,14 @@ _SHOWN: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """Something that nobody needs any more.
+    """An object or upload that is no longer needed.
 
     Attributes:
         kind: `writes`, `checkpoint`, `tombstones`, `export`, `probe` or `upload`.
-        key: The object; of an upload, the object that it was to become.
-        size: Its length in bytes; `None` for an upload, which nothing tells in one request.
-        modified: When it was written, or begun.
-        age: How long that was ago.
+        key: Its key.
+        size: Its size in bytes; `None` for an upload, whose size takes more requests.
+        modified: The time at which it was written, or begun.
+        age: The time since then.
         upload_id: S3's id of an upload.
     """
 
@@ -64,12 +65,12 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True)
 class Orphans:
-    """What was found, or removed. It can be printed.
+    """The orphans that were found, or removed. It can be printed.
 
     Attributes:
-        removed: Whether it was removed.
-        items: What it is: writes, checkpoints, exports, probes and tombstones by key, then uploads.
-        not_supported: What couldn't be looked for, since the store doesn't offer it, and why.
+        removed: Whether they were removed.
+        items: The orphans: writes, checkpoints, exports, probes and tombstones by key, then uploads.
+        not_supported: The kinds that the store can't list, and why.
     """
 
     removed: bool
@@ -78,19 +79,19 @@ class Orphans:
 
     @property
     def bytes(self) -> int:
-        """How many bytes they have, but for the uploads."""
+        """Their size in bytes, without uploads."""
         return sum(item.size or 0 for item in self.items)
 
     def of(self, kind: OrphanKind) -> tuple[Orphan, ...]:
-        """Those of one kind."""
+        """Return those of one kind."""
         return tuple(item for item in self.items if item.kind == kind)
 
     def __str__(self) -> str:
         counts = {kind: len(self.of(kind)) for kind in get_args(OrphanKind)}
         told = ", ".join(f"{number:,} {kind}" for kind, number in counts.items() if number) or "nothing"
-        lines = [f"{'Removed' if self.removed else 'Found'} {told}: {human(self.bytes)}"]
+        lines = [f"{'Removed' if self.removed else 'Found'} {told}: {format_size(self.bytes)}"]
         for item in self.items[:_SHOWN]:
-            size = "" if item.size is None else f"{human(item.size)}, "
+            size = "" if item.size is None else f"{format_size(item.size)}, "
             lines.append(f"  {item.kind} {item.key}: {size}{item.age.days} days old")
         if len(self.items) > _SHOWN:
             lines.append(f"  and {len(self.items) - _SHOWN:,} more")
@@ -99,15 +100,15 @@ class Orphans:
 
 
 def find_orphans(context: Context, older_than: object, clock: Callable[[], datetime]) -> Plan[Orphans]:
-    """List all of the prefix, and the unfinished uploads.
+    """Find orphans in a listing of the prefix and of unfinished uploads.
 
     Args:
-        context: The saver's.
-        older_than: How old it must be.
-        clock: The store's time. It is asked once the store has answered: before, it may not be known.
+        context: The saver's context.
+        older_than: The minimal age.
+        clock: The store's time, which is known once the store has answered.
 
     Raises:
-        InvalidConfigError: The age isn't more than nothing.
+        InvalidConfigError: The age isn't positive.
     """
     if not isinstance(older_than, timedelta) or older_than <= timedelta(0):
         raise InvalidConfigError(f"older_than must be a timedelta of more than nothing, not {older_than!r}.")
@@ -133,7 +134,7 @@ def find_orphans(context: Context, older_than: object, clock: Callable[[], datet
         left = [entry for folder in folders for entry in folder.checkpoints if entry.key in never]
         old = [entry for entry in left if now - entry.modified >= older_than]
         items += [_orphan("checkpoint", entry, now) for entry in old]
-        if left:  # its tombstones say what these are
+        if left:  # the tombstones mark these as unacknowledged
             known.discard(layout.tombstones(thread))
     export_age = max(older_than, _EXPORT_AGE)
     items += yield from _below(layout.prefix + EXPORTS, "export", export_age, now)
@@ -153,11 +154,7 @@ def find_orphans(context: Context, older_than: object, clock: Callable[[], datet
 
 
 def remove_orphans(context: Context, older_than: object, clock: Callable[[], datetime]) -> Plan[Orphans]:
-    """Find and remove them. Writes are listed again right before: their checkpoint may have come.
-
-    Returns:
-        What was removed.
-    """
+    """Find and remove orphans. Writes are listed again first, as their checkpoint may have been put."""
     found = yield from find_orphans(context, older_than, clock)
     folders: dict[str, list[Orphan]] = {}
     for item in found.of("writes"):
@@ -192,7 +189,7 @@ def remove_orphans(context: Context, older_than: object, clock: Callable[[], dat
 
 
 def _as_found(layout: Layout, path: str, items: Sequence[Orphan]) -> Plan[bool]:
-    """Whether a checkpoint's folder still holds these writes, and nothing else."""
+    """Return whether a checkpoint's folder still holds only these writes."""
     known = {(item.key, item.modified) for item in items}
     folders = yield from Scan(layout, path).rest()
     return all((entry.key, entry.modified) in known for folder in folders for entry in folder.entries)
@@ -216,7 +213,7 @@ def _listed(prefix: str) -> Plan[list[Entry]]:
 
 
 def _uploads(layout: Layout, older_than: timedelta, now: datetime) -> Plan[list[Orphan]]:
-    """The unfinished uploads that are this saver's own."""
+    """Return this saver's own unfinished uploads."""
     return list(_ours(layout, (yield from uploads(layout.prefix)), older_than, now))
 
 

@@ -1,4 +1,4 @@
-"""Deletes old checkpoints, thread by thread: what stays is a rule, the rest is as the saver's `prune`."""
+"""The plan that prunes threads by a rule, and the rules."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delete import THREADS_AT_ONCE, Stay, keep
 from langgraph_checkpoint_s3.plans.plan import Plan, gather, return_errors
 from langgraph_checkpoint_s3.plans.scan import Folder, latest
-from langgraph_checkpoint_s3.text.humanize import counted, human
+from langgraph_checkpoint_s3.text.humanize import format_size, plural
 
 _SHOWN: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class PrunedCheckpoint:
-    """A checkpoint that goes, with its writes.
+    """A checkpoint that was deleted, or would be, with its writes.
 
     Attributes:
         thread_id: Its thread.
-        checkpoint_ns: Its namespace; its hash, if it is hashed in keys.
+        checkpoint_ns: Its namespace; the hash, if names are hashed in keys.
         checkpoint_id: Its id.
-        objects: How many objects it and its writes are.
-        bytes: Their length.
-        modified: When the last of them was written.
+        objects: The number of objects of it and its writes.
+        bytes: Their size.
+        modified: The time at which the last of them was written.
     """
 
     thread_id: str
@@ -42,7 +42,7 @@ class PrunedCheckpoint:
 
     @classmethod
     def of(cls, thread_id: str, folder: Folder) -> PrunedCheckpoint:
-        """What is to be told of a folder of a thread."""
+        """Return the checkpoint of a folder."""
         address, entries = folder.address, folder.entries
         return cls(
             thread_id,
@@ -56,14 +56,14 @@ class PrunedCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What went, or would go. It can be printed.
+    """The checkpoints that were deleted, or would be. It can be printed.
 
     Attributes:
         dry_run: Whether nothing was deleted.
-        victims: The checkpoints, thread by thread, the newest of a namespace first. Of a thread
-            that goes as a whole, writes without a checkpoint are among them.
-        errors: The threads that it failed for, and why. None of such a thread's checkpoints are among
-            the victims, but some may be gone; what is left of it is whole.
+        victims: The checkpoints, by thread, the newest of a namespace first. For threads that are deleted
+            whole they include writes without a checkpoint.
+        errors: The errors of threads that failed. The victims don't include such a thread's checkpoints, but
+            some may be deleted; the rest of it is intact.
     """
 
     dry_run: bool
@@ -72,37 +72,37 @@ class Pruned:
 
     @property
     def threads(self) -> int:
-        """How many threads something goes from."""
+        """The number of threads with deleted checkpoints."""
         return len({victim.thread_id for victim in self.victims})
 
     @property
     def checkpoints(self) -> int:
-        """How many checkpoints go."""
+        """The number of deleted checkpoints."""
         return len(self.victims)
 
     @property
     def objects(self) -> int:
-        """How many objects go."""
+        """The number of deleted objects."""
         return sum(victim.objects for victim in self.victims)
 
     @property
     def bytes(self) -> int:
-        """How many bytes go."""
+        """The size of deleted objects."""
         return sum(victim.bytes for victim in self.victims)
 
     def raise_errors(self) -> None:
-        """Raise the first thread's error, if there is any."""
+        """Raise the first error, if there is any."""
         for error in self.errors.values():
             raise error
 
     def __str__(self) -> str:
         verb = "Would delete" if self.dry_run else "Deleted"
-        counts = f"{counted(self.checkpoints, 'checkpoint')} of {counted(self.threads, 'thread')}"
-        lines = [f"{verb} {counts}: {counted(self.objects, 'object')}, {human(self.bytes)}"]
+        counts = f"{plural(self.checkpoints, 'checkpoint')} of {plural(self.threads, 'thread')}"
+        lines = [f"{verb} {counts}: {plural(self.objects, 'object')}, {format_size(self.bytes)}"]
         for victim in self.victims[:_SHOWN]:
             ns = f" {victim.checkpoint_ns}" if victim.checkpoint_ns else ""
             lines.append(
-                f"  {victim.thread_id}{ns} {victim.checkpoint_id}: {human(victim.bytes)}, "
+                f"  {victim.thread_id}{ns} {victim.checkpoint_id}: {format_size(victim.bytes)}, "
                 f"{victim.modified:%Y-%m-%d %H:%M %Z}"
             )
         if len(self.victims) > _SHOWN:
@@ -154,19 +154,16 @@ def prune(
 
 
 def written_since(age: object, clock: Callable[[], datetime], *, keep_latest: bool) -> Stay:
-    """The rule that what was written since a moment stays.
-
-    Of a thread that something stays of, each namespace's latest checkpoint stays too, and with
-    `keep_latest` of every thread. Without, threads in which nothing was written since go as a whole.
+    """Return a rule that keeps checkpoints written since a time, and each namespace's latest.
 
     Args:
-        age: The moment, or how long ago it is.
-        clock: The store's time. An age is counted from when the store first answered: before, its time
-            may not be known.
-        keep_latest: Whether something stays of every thread.
+        age: The time, or how long ago it is.
+        clock: The store's time, which is known once the store has answered: an age is counted from then.
+        keep_latest: Whether to keep the latest checkpoints also of threads without writes since then. If not,
+            such threads are deleted whole.
 
     Raises:
-        InvalidConfigError: The moment isn't one in the past.
+        InvalidConfigError: The time isn't in the past.
     """
     moment_of(age, clock())
     begun: datetime | None = None
@@ -182,10 +179,10 @@ def written_since(age: object, clock: Callable[[], datetime], *, keep_latest: bo
 
 
 def newest(count: object) -> Stay:
-    """The rule that so many of each namespace's checkpoints stay, the newest.
+    """Return a rule that keeps the newest checkpoints of each namespace.
 
     Raises:
-        InvalidConfigError: It is less than one, or no number.
+        InvalidConfigError: The count isn't a positive integer.
     """
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise InvalidConfigError(f"keep_last must be a whole number of at least 1, not {count!r}.")
@@ -205,10 +202,10 @@ def newest(count: object) -> Stay:
 
 
 def moment_of(age: object, now: datetime) -> datetime:
-    """The moment that an age leads to.
+    """Return the time that was an age ago, or the given time.
 
     Raises:
-        InvalidConfigError: It isn't one in the past, or is of no time zone.
+        InvalidConfigError: It isn't in the past, or has no time zone.
     """
     if isinstance(age, timedelta):
         if age <= timedelta(0):
@@ -228,5 +225,5 @@ def moment_of(age: object, now: datetime) -> datetime:
 
 
 def _written(folder: Folder) -> datetime:
-    """When the last of a checkpoint's objects was written."""
+    """Return the time at which the last of a checkpoint's objects was written."""
     return max(entry.modified for entry in folder.entries)

@@ -1,7 +1,4 @@
-"""A thread's history: what is told of each checkpoint, and how they follow from each other.
-
-The command line, its report and notebooks show this one.
-"""
+"""A thread's history, as the command line, its report and notebooks show it."""
 
 from __future__ import annotations
 
@@ -13,12 +10,12 @@ from typing import Any, Final, overload
 
 from langgraph.checkpoint.base import CheckpointTuple
 
-from langgraph_checkpoint_s3.admin.usage.graph import lanes
+from langgraph_checkpoint_s3.admin.usage.graph import draw_graph
 from langgraph_checkpoint_s3.admin.usage.usage import checkpoint_sizes
 from langgraph_checkpoint_s3.plans.context import Address, Context
 from langgraph_checkpoint_s3.plans.list_checkpoints import Listing
 from langgraph_checkpoint_s3.plans.plan import Plan, gather
-from langgraph_checkpoint_s3.text.humanize import age, counted, human
+from langgraph_checkpoint_s3.text.humanize import format_age, format_size, plural
 from langgraph_checkpoint_s3.text.sanitize import clean
 
 Place = tuple[str, str]
@@ -27,20 +24,20 @@ _COLOURS: Final = {"input": "#2e9e5b", "loop": "#2a7ae2", "update": "#b57b00", "
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """What is told of a checkpoint, as its writer put it: nobody has checked it.
+    """A checkpoint in a history. Its values are the writer's, and not validated.
 
     Attributes:
         checkpoint_id: Its id.
         checkpoint_ns: Its namespace; the root one is empty.
-        parent_id: The id of the checkpoint that it follows from; `None` if it is a first one.
+        parent_id: Its parent's id; `None` if it has none.
         step: LangGraph's number of the step, -1 for an input.
-        source: Where it comes from: `input`, `loop`, `update` or `fork`.
-        created_at: When it was made, in ISO 8601, as the checkpoint says.
-        bytes: What it and its writes store: less than its state where that borrows from earlier ones.
-            `None` if that isn't known, as with `private_keys`.
-        pending_writes: How many writes of tasks wait for the next step.
-        pending_tasks: Of how many tasks they are.
-        interrupts: How many of them are questions that wait for an answer.
+        source: `input`, `loop`, `update` or `fork`.
+        created_at: The checkpoint's timestamp, in ISO 8601.
+        bytes: The size of its object and its writes', which is less than its state if it borrows. `None` if
+            unknown, as with `private_keys`.
+        pending_writes: The number of its pending writes.
+        pending_tasks: The number of tasks that wrote them.
+        interrupts: How many of them are interrupts.
         errors: How many of them are errors.
     """
 
@@ -56,39 +53,64 @@ class HistoryEntry:
     interrupts: int
     errors: int
 
+    @classmethod
+    def of(cls, found: CheckpointTuple, stored: int | None = None) -> HistoryEntry:
+        """Return the entry of a checkpoint.
+
+        Args:
+            found: The checkpoint.
+            stored: The size of its object and its writes', if known.
+        """
+        pending = found.pending_writes or []
+        metadata: Any = found.metadata or {}
+        namespace, checkpoint_id = place_of(found)
+        return cls(
+            checkpoint_id=checkpoint_id,
+            checkpoint_ns=namespace,
+            parent_id=found.parent_config["configurable"]["checkpoint_id"] if found.parent_config else None,
+            step=metadata.get("step"),
+            source=metadata.get("source"),
+            created_at=found.checkpoint.get("ts"),
+            bytes=stored,
+            pending_writes=len(pending),
+            pending_tasks=len({write[0] for write in pending}),
+            interrupts=sum(write[1] == "__interrupt__" for write in pending),
+            errors=sum(write[1] == "__error__" for write in pending),
+        )
+
     @property
     def place(self) -> Place:
         """Its namespace and id."""
         return self.checkpoint_ns, self.checkpoint_id
 
     def facts(self, when: str | None = None) -> str:
-        """It in a line, without its id and safe for a terminal.
+        """Return a line on the checkpoint, without its id, that is safe for a terminal.
 
         Args:
-            when: Its time, if that isn't to be how long ago it was.
+            when: The text for its time; by default how long ago it was.
         """
-        told = [f"step {self.step}", str(self.source), when or age(self.created_at)]
+        parts = [f"step {self.step}", str(self.source), when or format_age(self.created_at)]
         if self.bytes is not None:
-            told.append(human(self.bytes))
+            parts.append(format_size(self.bytes))
         if self.pending_writes:
-            tasks = counted(self.pending_tasks, "task")
-            writes = counted(self.pending_writes, "write").replace(" ", " pending ")
-            told.append(f"{writes} of {tasks}")
+            tasks = plural(self.pending_tasks, "task")
+            writes = plural(self.pending_writes, "write").replace(" ", " pending ")
+            parts.append(f"{writes} of {tasks}")
         if self.interrupts:
-            told.append(counted(self.interrupts, "interrupt"))
+            parts.append(plural(self.interrupts, "interrupt"))
         if self.errors:
-            told.append(counted(self.errors, "error"))
-        return clean("  ".join(told))
+            parts.append(plural(self.errors, "error"))
+        return clean("  ".join(parts))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class History(Sequence[HistoryEntry]):
-    """A thread's checkpoints, every child before its parent. It can be printed; notebooks show it as a tree.
+    """A thread's checkpoints, every child before its parent. Printed, or in a notebook, it is a tree.
 
     Attributes:
         thread_id: The thread.
         entries: The checkpoints, the newest first.
-        more: Whether there are older ones, which the limit left out.
+        more: Whether the limit left out older ones.
     """
 
     thread_id: str
@@ -100,14 +122,14 @@ class History(Sequence[HistoryEntry]):
     @overload
     def __getitem__(self, index: slice) -> tuple[HistoryEntry, ...]: ...
     def __getitem__(self, index: int | slice) -> HistoryEntry | tuple[HistoryEntry, ...]:
-        """A checkpoint by its number, the newest being 0; or several."""
+        """Return the checkpoint at an index, or a slice of them; 0 is the newest."""
         return self.entries[index]
 
     def __len__(self) -> int:
         return len(self.entries)
 
     def namespaces(self) -> dict[str, list[HistoryEntry]]:
-        """The checkpoints of each namespace, the root one first."""
+        """Return the checkpoints by namespace, the root one first."""
         found: dict[str, list[HistoryEntry]] = {}
         for name in sorted({entry.checkpoint_ns for entry in self.entries}):
             found[name] = [entry for entry in self.entries if entry.checkpoint_ns == name]
@@ -115,40 +137,40 @@ class History(Sequence[HistoryEntry]):
 
     def __repr__(self) -> str:
         more = ", and more" if self.more else ""
-        return f"<History of {self.thread_id!r}: {counted(len(self), 'checkpoint')}{more}>"
+        return f"<History of {self.thread_id!r}: {plural(len(self), 'checkpoint')}{more}>"
 
     def __str__(self) -> str:
         lines = []
         for name, entries in self.namespaces().items():
             lines.append(self._heading(name))
-            for drawing, entry in drawn(entries):
-                told = f"  {clean(entry.checkpoint_id)}  {entry.facts()}" if entry else ""
-                lines.append(f"{drawing}{told}".rstrip())
+            for drawing, entry in graph_rows(entries):
+                text = f"  {clean(entry.checkpoint_id)}  {entry.facts()}" if entry else ""
+                lines.append(f"{drawing}{text}".rstrip())
         return "\n".join(lines) or f"There is no thread {clean(self.thread_id)}"
 
     def _repr_html_(self) -> str:
-        """The tree, as a notebook shows it. Whatever a bucket holds stays text."""
+        """Return the tree as HTML, with the bucket's values escaped."""
         parts = []
         for name, entries in self.namespaces().items():
             parts.append(f"<b>{html.escape(self._heading(name))}</b>")
-            rows = "\n".join(_row(drawing, entry) for drawing, entry in drawn(entries))
+            rows = "\n".join(_row(drawing, entry) for drawing, entry in graph_rows(entries))
             parts.append(f'<pre style="line-height:1.25;margin:.3em 0 1em;overflow-x:auto">{rows}</pre>')
         if self.more:
-            parts.append(f"<i>Older ones than these {counted(len(self), 'checkpoint')} are left out.</i>")
+            parts.append(f"<i>Older ones than these {plural(len(self), 'checkpoint')} are left out.</i>")
         return f"<div>{''.join(parts) or html.escape(str(self))}</div>"
 
     def _heading(self, namespace: str) -> str:
         return clean(f"namespace {namespace}" if namespace else f"thread {self.thread_id}")
 
 
-def drawn(entries: Sequence[HistoryEntry]) -> Iterator[tuple[str, HistoryEntry | None]]:
-    """Rows of a drawing, equally wide, each with its checkpoint; without one where lines only join.
+def graph_rows(entries: Sequence[HistoryEntry]) -> Iterator[tuple[str, HistoryEntry | None]]:
+    """Yield the rows of a graph, equally wide, with their checkpoints (`None` if branches only join).
 
     Args:
         entries: Checkpoints of one namespace, every child before its parent.
     """
     known = {entry.checkpoint_id: entry for entry in entries}
-    rows = lanes([(entry.checkpoint_id, entry.parent_id) for entry in entries])
+    rows = draw_graph([(entry.checkpoint_id, entry.parent_id) for entry in entries])
     width = max((len(drawing) for drawing, _ in rows), default=0)
     for drawing, name in rows:
         yield drawing.ljust(width), None if name is None else known[name]
@@ -167,51 +189,26 @@ def _row(drawing: str, entry: HistoryEntry | None) -> str:
 
 
 def place_of(found: CheckpointTuple) -> Place:
-    """A checkpoint's namespace and id."""
+    """Return a checkpoint's namespace and id."""
     configurable: dict[str, Any] = found.config["configurable"]
     return configurable.get("checkpoint_ns") or "", configurable["checkpoint_id"]
 
 
-def entry_of(found: CheckpointTuple, stored: int | None = None) -> HistoryEntry:
-    """What is told of a checkpoint.
-
-    Args:
-        found: The checkpoint.
-        stored: The bytes that it and its writes store, if that is known.
-    """
-    pending = found.pending_writes or []
-    metadata: Any = found.metadata or {}
-    namespace, checkpoint_id = place_of(found)
-    return HistoryEntry(
-        checkpoint_id=checkpoint_id,
-        checkpoint_ns=namespace,
-        parent_id=found.parent_config["configurable"]["checkpoint_id"] if found.parent_config else None,
-        step=metadata.get("step"),
-        source=metadata.get("source"),
-        created_at=found.checkpoint.get("ts"),
-        bytes=stored,
-        pending_writes=len(pending),
-        pending_tasks=len({write[0] for write in pending}),
-        interrupts=sum(write[1] == "__interrupt__" for write in pending),
-        errors=sum(write[1] == "__error__" for write in pending),
-    )
-
-
 def history(context: Context, address: Address, limit: int | None) -> Plan[History]:
-    """A thread's history: its checkpoints' objects, and beside them a listing of all of them for their sizes.
+    """Read a thread's history: its checkpoints, and a listing for their sizes.
 
     Args:
-        context: The saver's.
-        address: The thread, and the namespace if it is to be one alone.
-        limit: How many checkpoints at most.
+        context: The saver's context.
+        address: The thread, and optionally a namespace.
+        limit: The maximal number of checkpoints.
     """
-    one_more = None if limit is None else limit + 1  # tells whether there are more
+    one_more = None if limit is None else limit + 1  # shows whether there are more
     plans: list[Plan[Any]] = [
         _entries(Listing(context, address, None, None, one_more)),
         checkpoint_sizes(context, address.thread_id),
     ]
     entries, sizes = yield from gather(plans)
-    # By folders, for keys may have but a namespace's hash.
+    # By folders, since keys may have only a namespace's hash.
     folder = partial(context.layout.checkpoint, address.thread_id)
     stored = {folder(each.checkpoint_ns, each.checkpoint_id): each.bytes for each in sizes}
     kept = tuple(replace(entry, bytes=stored.get(folder(*entry.place))) for entry in entries[:limit])
@@ -219,8 +216,8 @@ def history(context: Context, address: Address, limit: int | None) -> Plan[Histo
 
 
 def _entries(listing: Listing) -> Plan[list[HistoryEntry]]:
-    """What is told of each, so that no more states are held than those of a page."""
+    """Return the entries, page by page, so that only one page of states is in memory."""
     entries: list[HistoryEntry] = []
     while not listing.done:
-        entries += [entry_of(found) for found in (yield from listing.page())]
+        entries += [HistoryEntry.of(found) for found in (yield from listing.page())]
     return entries

@@ -1,4 +1,4 @@
-"""Threads, their sizes and costs. From LISTs alone, but for hashed names."""
+"""Sizes and costs of threads, from LISTs alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.scan import Pages, Scan
 from langgraph_checkpoint_s3.s3.requests import Entry
-from langgraph_checkpoint_s3.text.humanize import counted, human
+from langgraph_checkpoint_s3.text.humanize import format_size, plural
 
 _GB: Final = 2**30
 _KB: Final = 2**10
@@ -40,23 +40,23 @@ _US_EAST_1: Final[Mapping[str, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What storage costs: Amazon's prices in us-east-1, unless others are given.
+    """Storage prices. The defaults are those of us-east-1.
 
-    They are those of https://aws.amazon.com/s3/pricing/ in March 2026, of the first 50 TB, without tax.
+    They are from https://aws.amazon.com/s3/pricing/ in March 2026, for the first 50 TB, without tax.
 
     Attributes:
-        per_gb_month: US dollars for a GB (2**30 bytes) and month, by the name that S3 gives a storage class,
-            such as `STANDARD`. Of `INTELLIGENT_TIERING` a LIST doesn't tell the tier: the default is the
-            price of the frequent one, and so the most that it can be.
+        per_gb_month: US dollars per GB (2**30 bytes) and month, by S3's name of the storage class, such as
+            `STANDARD`. A LIST doesn't show the tier of `INTELLIGENT_TIERING`: the default is the price of the
+            frequent tier, which is the highest.
     """
 
     per_gb_month: Mapping[str, float] = field(default_factory=lambda: dict(_US_EAST_1))
 
     def of(self, storage_class: str) -> float:
-        """The price of a storage class, for a GB and month.
+        """Return the price of a storage class, per GB and month.
 
         Raises:
-            InvalidConfigError: There is no price for it.
+            InvalidConfigError: There is no price for the class.
         """
         try:
             return self.per_gb_month[storage_class]
@@ -72,14 +72,14 @@ _DEFAULT_PRICES: Final = Prices()
 
 @dataclass(frozen=True, slots=True)
 class ClassUsage:
-    """What lies in one storage class.
+    """The usage of one storage class.
 
     Attributes:
-        objects: How many objects.
-        bytes: Their length.
-        billed_bytes: What AWS bills for them in this class: in Standard-IA, One Zone-IA and Glacier Instant
-            Retrieval at least 128 KiB for an object, in Glacier Flexible Retrieval and Deep Archive 32 KiB
-            more than it has (https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html).
+        objects: The number of objects.
+        bytes: Their size.
+        billed_bytes: The size that AWS bills: at least 128 KiB per object in Standard-IA, One Zone-IA and
+            Glacier Instant Retrieval, and 32 KiB more per object in Glacier Flexible Retrieval and Deep
+            Archive (https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html).
     """
 
     objects: int = 0
@@ -89,18 +89,18 @@ class ClassUsage:
 
 @dataclass(frozen=True, slots=True)
 class UsageReport:
-    """What threads take. It can be printed.
+    """The storage used by threads. It can be printed.
 
     Attributes:
-        threads: How many threads have objects.
-        namespaces: How many namespaces they have in all; subgraphs have their own.
-        checkpoints: How many checkpoints.
-        writes: How many objects of tasks' writes.
-        bytes: The length of all of these objects.
-        oldest: When the oldest of them was written (S3's `LastModified`); `None` if there are none.
-        newest: The same of the newest one.
-        classes: What lies in each storage class, by S3's name for it.
-        exports: The bytes of exports and hand-ins under `.exports/`; they are in no other figure here.
+        threads: The number of threads with objects.
+        namespaces: The number of their namespaces; subgraphs have their own.
+        checkpoints: The number of checkpoints.
+        writes: The number of objects of tasks' writes.
+        bytes: The size of all of these objects.
+        oldest: The time at which the oldest was written (S3's `LastModified`); `None` if there are none.
+        newest: The time at which the newest was written.
+        classes: The usage by storage class, by S3's name of it.
+        exports: The size of exports and uploads under `.exports/`, which no other number includes.
     """
 
     threads: int
@@ -114,10 +114,10 @@ class UsageReport:
     exports: int
 
     def monthly_cost(self, prices: Prices = _DEFAULT_PRICES) -> float:
-        """What keeping the threads for a month costs, in US dollars.
+        """Return the cost of storing the threads for a month, in US dollars.
 
-        Not in it: requests, exports, noncurrent versions, unfinished uploads, retrievals, and the
-        monitoring of Intelligent-Tiering.
+        It excludes requests, exports, noncurrent versions, unfinished uploads, retrievals, and the monitoring
+        of Intelligent-Tiering.
 
         Args:
             prices: The prices; by default those of us-east-1.
@@ -139,29 +139,31 @@ class UsageReport:
             (self.checkpoints, "checkpoint"),
             (self.writes, "object of writes"),
         )
-        text = f"{', '.join(counted(*each) for each in counts)}: {human(self.bytes)}"
+        text = f"{', '.join(plural(*each) for each in counts)}: {format_size(self.bytes)}"
         if len(self.classes) > 1 or self.classes.keys() - {"STANDARD"}:
-            text += f" ({', '.join(f'{human(used.bytes)} {name}' for name, used in self.classes.items())})"
+            text += (
+                f" ({', '.join(f'{format_size(used.bytes)} {name}' for name, used in self.classes.items())})"
+            )
         if self.oldest is not None and self.newest is not None:
             text += f", written {self.oldest:%Y-%m-%d %H:%M} to {self.newest:%Y-%m-%d %H:%M %Z}"
         if self.classes.keys() <= _US_EAST_1.keys():
             cost = self.monthly_cost()
             text += f", ${cost:,.2f} a month in us-east-1" if cost >= 0.01 else ", less than $0.01 a month"
         if self.exports:
-            text += f"; and {human(self.exports)} of exports"
+            text += f"; and {format_size(self.exports)} of exports"
         return text
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSize:
-    """What a checkpoint takes, with its writes.
+    """The storage used by a checkpoint, with its writes.
 
     Attributes:
-        checkpoint_ns: Its namespace; its hash, if it is hashed in keys.
+        checkpoint_ns: Its namespace; the hash, if names are hashed in keys.
         checkpoint_id: Its id.
-        objects: How many objects it and its writes are.
-        bytes: Their length. What it borrows from others is theirs.
-        modified: When the last of them was written.
+        objects: The number of objects of it and its writes.
+        bytes: Their size. Borrowed bytes count for their lender.
+        modified: The time at which the last of them was written.
     """
 
     checkpoint_ns: str
@@ -172,10 +174,10 @@ class CheckpointSize:
 
 
 def usage(context: Context, thread_id: str | None) -> Plan[UsageReport]:
-    """Add up a thread, or all of them, page by page: nothing of a page is kept."""
+    """Sum up a thread, or all of them, page by page."""
     layout = context.layout
     scan = Scan(layout, layout.prefix if thread_id is None else layout.thread(thread_id))
-    tally = _Tally()
+    totals = _Totals()
     last_thread = last_namespace = ""
     threads = namespaces = checkpoints = writes = 0
     while not scan.done:
@@ -188,23 +190,23 @@ def usage(context: Context, thread_id: str | None) -> Plan[UsageReport]:
             checkpoints += bool(folder.checkpoints)
             writes += len(folder.writes)
             for entry in folder.entries:
-                tally.add(entry)
+                totals.add(entry)
     exports = layout.prefix + EXPORTS if thread_id is None else layout.exports(thread_id)
     return UsageReport(
         threads,
         namespaces,
         checkpoints,
         writes,
-        sum(used.bytes for used in tally.classes.values()),
-        tally.oldest,
-        tally.newest,
-        dict(sorted(tally.classes.items())),
+        sum(used.bytes for used in totals.classes.values()),
+        totals.oldest,
+        totals.newest,
+        dict(sorted(totals.classes.items())),
         (yield from _size(exports)),
     )
 
 
 def checkpoint_sizes(context: Context, thread_id: str) -> Plan[list[CheckpointSize]]:
-    """What each checkpoint of a thread takes."""
+    """Return the size of each checkpoint of a thread."""
     folders = yield from Scan(context.layout, context.layout.thread(thread_id)).rest()
     return [
         CheckpointSize(
@@ -219,7 +221,7 @@ def checkpoint_sizes(context: Context, thread_id: str) -> Plan[list[CheckpointSi
     ]
 
 
-class _Tally:
+class _Totals:
     """Sums of objects, by storage class."""
 
     def __init__(self) -> None:
@@ -241,7 +243,7 @@ class _Tally:
 
 
 def _size(prefix: str) -> Plan[int]:
-    """The bytes of all objects below a prefix."""
+    """Return the size of all objects below a prefix."""
     pages, size = Pages(prefix), 0
     while not pages.done:
         size += sum(entry.size for entry in (yield from pages.more()).entries)
