@@ -1,4 +1,4 @@
-"""What bytes that somebody handed over are, as far as that can be told without keys: `describe`."""
+"""`describe`: what bytes are, without decrypting them."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from langgraph_checkpoint_s3.format.keys import Layout, ParsedKey
 
 _SECOND: Final = 1_000_000_000
 _SEGMENTS: Final = 4
-"""Of a key below the prefix: thread, namespace, rank, leaf."""
+"""The segments of a key below the prefix: thread, namespace, rank, leaf."""
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What bytes are.
+    """A description of bytes.
 
     Attributes:
         format: `object` of a bucket, or portable `file`.
-        bytes: How many they are.
-        kind: `checkpoint`, `writes` (of a task) or `thread` (several checkpoints); `None` where only the
-            key tells.
-        encrypted: Whether they are.
-        keys: The names of the keys that they are encrypted with.
-        thread_id: The thread; an object doesn't say it.
-        checkpoint_ns: The namespace, if it is one checkpoint's.
+        bytes: Their size.
+        kind: `checkpoint`, `writes` (of a task) or `thread` (several checkpoints); `None` if they are
+            encrypted.
+        encrypted: Whether they are encrypted.
+        keys: The ids of the keys that they are encrypted with.
+        thread_id: The thread; an object doesn't name it.
+        checkpoint_ns: The namespace, if it is one checkpoint.
         checkpoint_id: The id, if it is one checkpoint.
-        created: When it was written or exported, in UTC.
+        created: The time at which it was written or exported, in UTC.
         writer: The package and version that wrote it.
-        checkpoints: How many checkpoints.
-        writes: How many objects of tasks' writes.
-        borrows: Whether values lie in objects of earlier checkpoints, which aren't in these bytes.
+        checkpoints: The number of checkpoints.
+        writes: The number of objects of tasks' writes.
+        borrows: Whether it borrows from objects of earlier checkpoints, which these bytes don't include.
     """
 
     format: str
@@ -54,17 +54,17 @@ class Description:
 
 
 def describe(data: bytes) -> Description:
-    """Tell what bytes are that somebody handed over, without any key: see `loads` for what is in them.
+    """Describe bytes without any key. `loads` reads their content.
 
     Args:
         data: A portable file, or the object of a checkpoint or of writes.
 
     Returns:
-        What they say in the open. Of an encrypted object that is its key's name alone.
+        Their unencrypted metadata, which for an encrypted object is only its key's id.
 
     Raises:
-        CorruptObjectError: They are damaged, or something else.
-        InvalidConfigError: They aren't bytes.
+        CorruptObjectError: The bytes are damaged, or something else.
+        InvalidConfigError: `data` isn't bytes.
     """
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise InvalidConfigError(f"describe takes bytes, not {type(data).__name__}.")
@@ -130,11 +130,7 @@ def _moment(nanoseconds: int) -> datetime | None:
 
 
 def locate(key: str) -> tuple[str, ParsedKey] | None:
-    """The prefix of an object's key, and what the rest says; `None` if no saver wrote it in a thread.
-
-    Args:
-        key: The whole key in the bucket.
-    """
+    """Return the prefix and the parsed rest of a whole key; `None` if it isn't of a thread's object."""
     parts = key.rsplit("/", _SEGMENTS)
     prefix = f"{parts.pop(0)}/" if len(parts) > _SEGMENTS else ""
     layout = Layout(prefix)

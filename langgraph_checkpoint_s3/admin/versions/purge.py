@@ -29,7 +29,7 @@ _ONLY: Final = "null"
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What was removed of a thread, or would be with `dry_run`.
+    """The objects of a thread that were removed, or would be with `dry_run`.
 
     Attributes:
         thread_id: The thread.

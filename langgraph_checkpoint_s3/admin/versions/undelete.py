@@ -19,7 +19,7 @@ from langgraph_checkpoint_s3.plans.tombstones import lending, read_tombstones, r
 
 @dataclass(frozen=True, slots=True)
 class Undeleted:
-    """What was restored of a thread, or would be with `dry_run`.
+    """The objects of a thread that were restored, or would be with `dry_run`.
 
     Attributes:
         thread_id: The thread.
