@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -49,6 +50,14 @@ def test_every_operation_has_a_twin_with_the_same_parameters(name: str) -> None:
     assert ours.parameters == theirs.parameters
     docstring = inspect.getdoc(twin) or ""
     assert docstring.startswith(f"`{name}`, as a")
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_operation_has_its_name_in_counts_and_telemetry(name: str) -> None:
+    blocking = name if name in BLOCKING else name[1:]
+    named = set(re.findall(r'"admin\.(\w+)"', inspect.getsource(OPERATIONS[name])))
+    assert named <= {blocking}
+    assert named or OPERATIONS[name].__module__.split(".")[2] in ("bucket", "check", "lifecycle")
 
 
 @pytest.mark.parametrize("name", BLOCKING)

@@ -75,10 +75,8 @@ class Batches(BaseAdmin):
         Args:
             configs: The checkpoints: `thread_id`, and optionally `checkpoint_ns` and `checkpoint_id` (the
                 latest by default).
-            concurrency: How many are read at once, and held in memory. Their requests share the saver's
-                `max_concurrency`, so a higher number only fills gaps.
-            progress: Called after each batch with the number read and the total (`None` if the iterable has
-                no length).
+            concurrency: How many are read at once, and held in memory; as for `batch_put`.
+            progress: As for `batch_put`.
 
         Returns:
             A result for each config, in order. Its `value` is the checkpoint, or `None` if there is none.
@@ -128,9 +126,8 @@ class Batches(BaseAdmin):
             items: A string is the id of a thread, which is deleted whole. A config with a `checkpoint_id`
                 is one checkpoint, by default of the root namespace. A config without one is refused, since
                 it is ambiguous.
-            concurrency: How many threads and namespaces are worked on at once. Their requests share the
-                saver's `max_concurrency`.
-            progress: Called with the number done and the total (`None` if the iterable has no length).
+            concurrency: How many threads and namespaces are worked on at once; as for `batch_put`.
+            progress: As for `batch_put`.
 
         Returns:
             A result for each item, in order, without a `value`.

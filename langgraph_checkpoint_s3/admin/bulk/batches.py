@@ -142,15 +142,7 @@ def results_of(
     configs: Iterable[RunnableConfig],
     progress: Progress | None,
 ) -> Iterator[BatchResult[CheckpointTuple | None]]:
-    """Report progress on a batch that was read, and yield its results, keeping none.
-
-    Args:
-        start: The number of results before it.
-        batch: The configs of the batch.
-        outcomes: Its outcomes, which are removed from the list one by one.
-        configs: All configs.
-        progress: The user's callback.
-    """
+    """Report progress on a batch that was read, and yield its results, removing its outcomes one by one."""
     if progress is not None:
         progress(start + len(batch), total_of(configs))
     outcomes.reverse()

@@ -142,11 +142,9 @@ def put_items(
 
 
 def _generations(items: Sequence[Item], *, borrow: bool) -> Iterator[list[int]]:
-    """Yield the items' numbers in groups: a parent's before its children's.
+    """Yield the items' numbers in groups: parents before the children that borrow from them.
 
-    Args:
-        items: The checkpoints.
-        borrow: Whether checkpoints borrow. If not, only a checkpoint that comes twice has to wait.
+    If checkpoints don't borrow, only a checkpoint that comes twice has to wait.
     """
     generations: dict[Address, int] = {}
     groups: list[list[int]] = []

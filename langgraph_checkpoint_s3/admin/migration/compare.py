@@ -21,10 +21,6 @@ def difference(wanted: Item, found: CheckpointTuple) -> str | None:
 
     Writes are compared task by task: special ones by channel, regular ones in order. How the writes of
     several tasks are interleaved is up to the saver.
-
-    Args:
-        wanted: The checkpoint that was put.
-        found: The checkpoint that was read.
     """
     return next(_differences(wanted, found), None)
 

@@ -110,16 +110,7 @@ class _Thread:
 
 
 class Migrator:
-    """One migration.
-
-    Args:
-        context: The target saver's context.
-        source: The source.
-        clock: The time, in ns since 1970.
-        verify: Whether each checkpoint is read back and compared.
-        progress: The user's callback.
-        note_error: Called with the errors of single checkpoints.
-    """
+    """One migration. Its arguments are those of `migrate`, and the target saver's parts."""
 
     def __init__(
         self,
@@ -145,11 +136,7 @@ class Migrator:
         self._failures: list[MigrationFailure] = []
 
     def migrate(self, queue: Iterator[str] | None, concurrency: int) -> Plan[Migrated]:
-        """Move threads.
-
-        Args:
-            queue: The threads; `None` are all that the source lists.
-            concurrency: How many threads are moved side by side.
+        """Move the threads in a queue, or all that the source lists, some side by side.
 
         Raises:
             MigrationError: Some checkpoints failed; the others were moved.
@@ -178,11 +165,7 @@ class Migrator:
         yield from report(self._progress, done, self._total)
 
     def _fail(self, address: Address, error: Exception) -> None:
-        """Record a failure.
-
-        Raises:
-            S3CheckpointError: The error concerns more than this checkpoint.
-        """
+        """Record a failure, or raise the error if it concerns more than this checkpoint."""
         if isinstance(error, _FATAL):
             raise error
         self._failed += 1
@@ -252,9 +235,7 @@ class Migrator:
     def _list(self, thread_id: str, namespaces: set[str]) -> Plan[list[tuple[str, str]]]:
         """List a thread's checkpoints in the source, the newest first: ids with their namespaces.
 
-        Args:
-            thread_id: The thread.
-            namespaces: Its known namespaces. Some savers list only the root one unless another is named.
+        Known namespaces are listed by name, too: some savers list only the root one otherwise.
         """
         found: set[tuple[str, str]] = set()
 

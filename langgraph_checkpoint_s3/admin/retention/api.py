@@ -94,14 +94,8 @@ class Retention(BaseAdmin):
     ) -> Pruned:
         """Delete all but the newest checkpoints of each namespace, with their writes.
 
-        Subgraphs have namespaces of their own. Also kept are the ancestors that the newest checkpoints' delta
-        channels are rebuilt from, so that these can be read as before. An ancestor's own delta channels may
-        need more, and can be incomplete then. Kept checkpoints that borrow from deleted ones are first
-        rewritten with the borrowed bytes. Writes without a checkpoint are kept: `remove_orphans` deletes
-        them.
-
-        Threads are pruned 64 at a time, each as one listing shows it. If interrupted, everything left is
-        intact; call it again to resume. With versioning on, S3 keeps deleted objects as noncurrent versions.
+        Subgraphs have namespaces of their own. All else is as for `prune_older_than`: ancestors that delta
+        channels are rebuilt from, borrowing checkpoints, writes without a checkpoint, and interruptions.
 
         Needs `s3:ListBucket` and `s3:GetObject`; to delete also `s3:DeleteObject`, `s3:PutObject` and
         `s3:AbortMultipartUpload`.
@@ -109,14 +103,11 @@ class Retention(BaseAdmin):
         Args:
             keep_last: How many checkpoints of each namespace to keep, at least 1.
             thread_ids: The threads. By default all of them.
-            dry_run: Whether to only return what would be deleted. Then only LISTs and reads of heads are
-                sent.
-            progress: Called after each few threads with the number done, and the total if `thread_ids` are
-                given.
+            dry_run: Whether to only return what would be deleted.
+            progress: As for `prune_older_than`.
 
         Returns:
-            The deleted checkpoints, or those that would be. A thread's error is in `errors`, and doesn't end
-            the others; `raise_errors()` raises it.
+            The deleted checkpoints, or those that would be, and the errors of threads.
 
         Raises:
             InvalidConfigError: `keep_last` is less than 1. Nothing was sent.

@@ -12,7 +12,7 @@ upload      a multipart upload that was neither completed nor aborted: its parts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias, get_args
@@ -27,7 +27,6 @@ from langgraph_checkpoint_s3.plans.plan import Plan, ask_all, gather
 from langgraph_checkpoint_s3.plans.scan import Folder, Pages, Scan, uploads
 from langgraph_checkpoint_s3.plans.setup import probe_key
 from langgraph_checkpoint_s3.plans.tombstones import LONGEST_LOAN
-from langgraph_checkpoint_s3.s3.admin_requests import Upload
 from langgraph_checkpoint_s3.s3.requests import AbortUpload, Entry
 from langgraph_checkpoint_s3.text.humanize import format_size
 
@@ -102,10 +101,7 @@ class Orphans:
 def find_orphans(context: Context, older_than: object, clock: Callable[[], datetime]) -> Plan[Orphans]:
     """Find orphans in a listing of the prefix and of unfinished uploads.
 
-    Args:
-        context: The saver's context.
-        older_than: The minimal age.
-        clock: The store's time, which is known once the store has answered.
+    The clock is the store's time, which is known once the store has answered.
 
     Raises:
         InvalidConfigError: The age isn't positive.
@@ -114,7 +110,7 @@ def find_orphans(context: Context, older_than: object, clock: Callable[[], datet
         raise InvalidConfigError(f"older_than must be a timedelta of more than nothing, not {older_than!r}.")
     layout = context.layout
     items: list[Orphan] = []
-    tombstones = yield from _listed(layout.prefix + TOMBSTONES)
+    tombstones = yield from Pages(layout.prefix + TOMBSTONES).rest()
     known = {each.key for each in tombstones}
     threads: dict[str, list[Folder]] = {}
     scan = Scan(layout, layout.prefix)
@@ -200,26 +196,15 @@ def _orphan(kind: OrphanKind, entry: Entry, now: datetime) -> Orphan:
 
 
 def _below(prefix: str, kind: OrphanKind, older_than: timedelta, now: datetime) -> Plan[list[Orphan]]:
-    listed = yield from _listed(prefix)
+    listed = yield from Pages(prefix).rest()
     return [_orphan(kind, each, now) for each in listed if now - each.modified >= older_than]
-
-
-def _listed(prefix: str) -> Plan[list[Entry]]:
-    pages = Pages(prefix)
-    found: list[Entry] = []
-    while not pages.done:
-        found += (yield from pages.more()).entries
-    return found
 
 
 def _uploads(layout: Layout, older_than: timedelta, now: datetime) -> Plan[list[Orphan]]:
     """Return this saver's own unfinished uploads."""
-    return list(_ours(layout, (yield from uploads(layout.prefix)), older_than, now))
-
-
-def _ours(layout: Layout, begun: Iterable[Upload], older_than: timedelta, now: datetime) -> Iterable[Orphan]:
     folders = (layout.prefix + EXPORTS, probe_key(layout.prefix, ""))
-    for each in begun:
-        age = now - each.begun
-        if age >= older_than and (layout.holds(each.key) or each.key.startswith(folders)):
-            yield Orphan("upload", each.key, None, each.begun, age, each.upload_id)
+    return [
+        Orphan("upload", each.key, None, each.begun, now - each.begun, each.upload_id)
+        for each in (yield from uploads(layout.prefix))
+        if now - each.begun >= older_than and (layout.holds(each.key) or each.key.startswith(folders))
+    ]

@@ -121,15 +121,7 @@ def prune(
     *,
     dry_run: bool,
 ) -> Plan[Pruned]:
-    """Prune threads, a few side by side. A thread's error doesn't end the others.
-
-    Args:
-        context: The saver's context.
-        stay: The rule that selects the checkpoints to keep.
-        thread_ids: The threads; `None` are all of them, listed on the way.
-        progress: The user's callback.
-        dry_run: Whether to only return what would be deleted.
-    """
+    """Prune threads, or all of them, a few side by side. A thread's error doesn't end the others."""
     listing = ThreadListing(context) if thread_ids is None else None
     queue = deque(thread_ids or ())
     total = None if thread_ids is None else len(thread_ids)

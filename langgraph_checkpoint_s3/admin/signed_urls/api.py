@@ -130,7 +130,7 @@ class Signing(BaseAdmin):
             InvalidKeyError: The thread_id is empty or too long.
 
         Warns:
-            SignedUrlWarning: The credentials expire before the URL does, or, being temporary, may.
+            SignedUrlWarning: As for `signed_url`.
         """
         plan = self._signed_upload(thread_id, expires_in)
         upload, signed = self._run(plan, "admin.signed_upload_url")

@@ -223,8 +223,7 @@ def _refusal(address: _Url, status: int, body: bytes) -> S3CheckpointError:
     key = address.path
     if code == "InvalidObjectState":
         return CheckpointArchivedError(
-            "The object lies in an offline archive class (Glacier): restore_archived brings it back",
-            key=key,
+            "The object lies in an offline archive class (Glacier): restore_archived brings it back", key=key
         )
     if code == "NoSuchBucket":
         return BucketNotFoundError("The bucket that the signed URL leads to doesn't exist", key=key)

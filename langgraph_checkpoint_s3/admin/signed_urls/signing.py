@@ -139,13 +139,6 @@ def accept_upload(
 ) -> Plan[Imported]:
     """Import an upload into a thread, and delete it.
 
-    Args:
-        context: The saver's context.
-        key: The upload's key.
-        thread_id: The thread.
-        max_bytes: The maximal size of the upload.
-        progress: The user's callback.
-
     Raises:
         InvalidKeyError: There is no upload.
         CorruptObjectError: It is too large, damaged, or no portable file.

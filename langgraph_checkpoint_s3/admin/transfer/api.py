@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import BinaryIO
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.calls import Progress, call, in_thread, report, then_close
@@ -112,11 +111,7 @@ class Transfer(BaseAdmin):
         return await self._arun(self._import_thread(file, thread_id, progress), "admin.import_thread")
 
     def import_threads(
-        self,
-        source: S3Saver,
-        thread_ids: Iterable[str] | None = None,
-        *,
-        progress: Progress | None = None,
+        self, source: S3Saver, thread_ids: Iterable[str] | None = None, *, progress: Progress | None = None
     ) -> list[Imported]:
         """Copy threads from another bucket or prefix, by `export_thread` and `import_thread`.
 
@@ -147,11 +142,7 @@ class Transfer(BaseAdmin):
         return self._run(self._import_threads(source, thread_ids, progress), "admin.import_threads")
 
     async def aimport_threads(
-        self,
-        source: S3Saver,
-        thread_ids: Iterable[str] | None = None,
-        *,
-        progress: Progress | None = None,
+        self, source: S3Saver, thread_ids: Iterable[str] | None = None, *, progress: Progress | None = None
     ) -> list[Imported]:
         """`import_threads`, as a coroutine. Files are read and written in a thread."""
         return await self._arun(self._import_threads(source, thread_ids, progress), "admin.import_threads")
@@ -186,14 +177,18 @@ class Transfer(BaseAdmin):
             names = yield from call(partial(source._run, *arguments), partial(source._arun, *arguments))
         done: list[Imported] = []
         for name in names:
-            file = yield from in_thread(temporary_file)
-
-            def copy(name: str = name, file: BinaryIO = file) -> Plan[Imported]:
-                yield from call(
-                    partial(source.export_thread, name, file), partial(source.aexport_thread, name, file)
-                )
-                return (yield from self._import_thread(file, name, None))
-
-            done.append((yield from then_close(copy(), file.close)))
+            done.append((yield from self._copy_thread(source, name)))
             yield from report(progress, len(done), len(names))
         return done
+
+    def _copy_thread(self, source: Transfer, name: str) -> Plan[Imported]:
+        file = yield from in_thread(temporary_file)
+
+        def copy() -> Plan[Imported]:
+            arguments = name, file
+            yield from call(
+                partial(source.export_thread, *arguments), partial(source.aexport_thread, *arguments)
+            )
+            return (yield from self._import_thread(file, name, None))
+
+        return (yield from then_close(copy(), file.close))

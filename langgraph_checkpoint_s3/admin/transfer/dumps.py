@@ -210,12 +210,7 @@ def _name(data: bytes) -> str:
 
 
 def _context(key_cache: KeyCache | None, place: str = "") -> Context:
-    """Return a context for plans that run without a bucket.
-
-    Args:
-        key_cache: The keys of encrypted objects.
-        place: The bucket and prefix that encrypted objects are bound to.
-    """
+    """Return a context for plans that run without a bucket."""
     return Context(
         _LAYOUT,
         JsonPlusSerializer(),

@@ -70,13 +70,6 @@ def export_thread(
 ) -> Plan[Exported]:
     """Write a thread into a file.
 
-    Args:
-        context: The saver's context.
-        thread_id: The thread.
-        file: The file.
-        now: The time.
-        progress: The user's callback.
-
     Raises:
         InvalidKeyError: There is no such thread.
         ConflictError: An object was deleted meanwhile.
@@ -130,15 +123,7 @@ def import_thread(
     *,
     untrusted: bool = False,
 ) -> Plan[Imported]:
-    """Bring a file into a thread.
-
-    Args:
-        context: The saver's context.
-        file: The file.
-        thread_id: The thread; `None` is the file's own.
-        progress: The user's callback.
-        untrusted: As for `needs_rebase`.
-    """
+    """Import a file into a thread, by default its own. `untrusted` is as for `needs_rebase`."""
 
     def open_file() -> _Import:
         name = file.open(context, thread_id, untrusted=untrusted)
@@ -152,13 +137,7 @@ def import_thread(
 
 
 class _Import:
-    """One import of a file that is open.
-
-    Args:
-        context: The saver's context.
-        thread_id: The thread.
-        file: The file.
-    """
+    """One import of a file that is open."""
 
     def __init__(self, context: Context, thread_id: str, file: ImportFile) -> None:
         self._context = context

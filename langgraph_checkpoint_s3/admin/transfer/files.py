@@ -23,13 +23,10 @@ FileOrPath: TypeAlias = "str | os.PathLike[str] | BinaryIO"
 
 
 class ExportFile:
-    """A file to export a thread into. At a path, it appears only when it is finished.
-
-    Args:
-        file: A path, or a file that is open for writing bytes.
+    """A file, or path, to export a thread into. At a path, the file appears only when it is finished.
 
     Raises:
-        InvalidConfigError: It is neither.
+        InvalidConfigError: It is neither a path nor a file that is open for writing bytes.
     """
 
     def __init__(self, file: FileOrPath) -> None:
@@ -81,17 +78,14 @@ class ExportFile:
 
 
 class ImportFile:
-    """A file to read a thread from.
+    """A file, or path, to import a thread from.
 
     Attributes:
         members: Its objects, once it is open.
         borrowings: What they borrow from one another.
 
-    Args:
-        file: A path, or a file that is open for reading bytes.
-
     Raises:
-        InvalidConfigError: It is neither, or can't seek.
+        InvalidConfigError: It is neither a path nor a seekable file that is open for reading bytes.
     """
 
     def __init__(self, file: FileOrPath) -> None:
@@ -107,13 +101,8 @@ class ImportFile:
     def open(self, context: Context, thread_id: str | None, *, untrusted: bool) -> str:
         """Open the file, check all of it, and rebase its objects if needed.
 
-        Args:
-            context: The saver's context.
-            thread_id: The thread that it is imported into; `None` is the file's own.
-            untrusted: As for `needs_rebase`.
-
         Returns:
-            The thread that it is imported into.
+            The thread to import into: the given one, or the file's own.
 
         Raises:
             CorruptObjectError: The file is damaged.

@@ -150,12 +150,7 @@ def manifest_of(context: Context, thread_id: str, now: datetime, checkpoints: in
 
 
 class PortableWriter:
-    """Writes a portable file member by member, without seeking.
-
-    Args:
-        file: The file.
-        manifest: Its manifest.
-    """
+    """Writes a portable file member by member, without seeking."""
 
     def __init__(self, file: BinaryIO, manifest: Manifest) -> None:
         self._archive = zipfile.ZipFile(file, "w")
@@ -218,10 +213,6 @@ class Borrowing(NamedTuple):
 
 class PortableFile:
     """An opened portable file. Its structure is checked, and its objects are read one by one.
-
-    Attributes:
-        manifest: Its manifest.
-        members: Its objects.
 
     Args:
         file: The file, which must be seekable, and stay open.

@@ -24,12 +24,7 @@ from langgraph_checkpoint_s3.s3.requests import Body
 
 
 def target_of(context: Context, file: PortableFile, thread_id: str | None) -> str:
-    """Return the thread that a file is imported into.
-
-    Args:
-        context: The importing saver's context.
-        file: The file.
-        thread_id: The thread, or the hash of its name; `None` is the file's own.
+    """Return the thread that a file is imported into: a given one, or its hash, or the file's own.
 
     Raises:
         InvalidKeyError: Only the hash of the name is known, and the file is of another thread.
@@ -48,13 +43,8 @@ def target_of(context: Context, file: PortableFile, thread_id: str | None) -> st
 def needs_rebase(context: Context, file: PortableFile, thread_id: str, *, untrusted: bool) -> bool:
     """Return whether a file's objects must be rewritten to be imported into a thread.
 
-    Args:
-        context: The importing saver's context.
-        file: The file.
-        thread_id: The thread that it is imported into.
-        untrusted: Whether the file is from someone who may not have the keys. Encrypted objects aren't
-            rebased then: someone who has other people's objects, but no keys, must not get them into a
-            thread of their own.
+    An `untrusted` file may be from someone who doesn't have the keys. Then encrypted objects aren't rebased:
+    someone who has other people's objects, but no keys, must not get them into a thread of their own.
 
     Raises:
         NotSupportedError: The objects can't be imported at all: the saver encrypts, or hashes names, and the
@@ -97,12 +87,7 @@ def _same_folder(context: Context, one: str, other: str) -> bool:
 
 
 class RebasedFile:
-    """A portable file whose objects are rebased, one at a time, when they are read.
-
-    Args:
-        file: The file, which was checked.
-        context: The importing saver's context.
-        thread_id: The thread that it is imported into.
+    """A checked portable file whose objects are rebased, one at a time, when they are read.
 
     Attributes:
         members: Its objects, with their sizes after rebasing.

@@ -55,12 +55,7 @@ class HistoryEntry:
 
     @classmethod
     def of(cls, found: CheckpointTuple, stored: int | None = None) -> HistoryEntry:
-        """Return the entry of a checkpoint.
-
-        Args:
-            found: The checkpoint.
-            stored: The size of its object and its writes', if known.
-        """
+        """Return the entry of a checkpoint, and of the size of its objects if that is known."""
         pending = found.pending_writes or []
         metadata: Any = found.metadata or {}
         namespace, checkpoint_id = place_of(found)
@@ -195,13 +190,7 @@ def place_of(found: CheckpointTuple) -> Place:
 
 
 def history(context: Context, address: Address, limit: int | None) -> Plan[History]:
-    """Read a thread's history: its checkpoints, and a listing for their sizes.
-
-    Args:
-        context: The saver's context.
-        address: The thread, and optionally a namespace.
-        limit: The maximal number of checkpoints.
-    """
+    """Read the history of a thread or namespace: its checkpoints, and a listing for their sizes."""
     one_more = None if limit is None else limit + 1  # shows whether there are more
     plans: list[Plan[Any]] = [
         _entries(Listing(context, address, None, None, one_more)),

@@ -19,11 +19,6 @@ class ThreadListing:
     """A listing of thread ids, in the order of their keys, a page at a time.
 
     A hashed name is read from one of the thread's objects, since keys have only the hash.
-
-    Args:
-        context: The saver's context.
-        prefix: The prefix of the ids.
-        limit: How many ids to return at most.
     """
 
     def __init__(self, context: Context, prefix: str = "", limit: int | None = None) -> None:

@@ -7,12 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from langgraph_checkpoint_s3.errors import (
-    InvalidConfigError,
-)
-from langgraph_checkpoint_s3.format.keys import (
-    EXPORTS,
-)
+from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.format.keys import EXPORTS
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.scan import Pages, Scan

@@ -87,10 +87,5 @@ def is_saver_key(layout: Layout, key: str) -> bool:
 def entry_of(version: Version) -> Entry:
     """Return a version as an entry, to be read like a current object."""
     return Entry(
-        version.key,
-        version.size,
-        version.etag,
-        version.modified,
-        version.storage_class,
-        version.version_id,
+        version.key, version.size, version.etag, version.modified, version.storage_class, version.version_id
     )

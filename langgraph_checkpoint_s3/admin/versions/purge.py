@@ -65,11 +65,6 @@ class _Found:
 def purge_thread(context: Context, thread_id: str, *, dry_run: bool) -> Plan[Purged]:
     """Remove all versions, markers, uploads and exports of a thread and its lease, until none is left.
 
-    Args:
-        context: The saver's context.
-        thread_id: The thread.
-        dry_run: Whether to only return what would be removed.
-
     Raises:
         AccessDeniedError: Object Lock, MFA delete or a missing permission forbids a deletion.
         ConflictError: The thread is being written to.

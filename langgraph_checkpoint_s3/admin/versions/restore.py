@@ -38,12 +38,6 @@ if TYPE_CHECKING:
 def restore_version(context: Context, address: Address, version_id: str, now: int) -> Plan[RunnableConfig]:
     """Restore the checkpoint's deleted writes, and make a version the current one again.
 
-    Args:
-        context: The saver's context.
-        address: The checkpoint.
-        version_id: The version.
-        now: The time, in ns since 1970.
-
     Raises:
         InvalidKeyError: There is no such version, or it is a delete marker. Nothing was changed.
         CorruptObjectError: It is damaged or incomplete, or another object of the checkpoint is damaged.
@@ -96,16 +90,7 @@ def _encode(
     content: Content,
     now: int,
 ) -> Plan[tuple[str, bytes]]:
-    """Return the key and bytes of the object that makes a version the current one.
-
-    Args:
-        context: The saver's context.
-        found: The versions in the checkpoint's folder.
-        current: The checkpoint's current objects, by key.
-        wanted: The version.
-        content: Its content.
-        now: The time, in ns since 1970.
-    """
+    """Return the key and bytes of the object that makes a version the current one."""
     record, key, folder = wanted.checkpoint, wanted.key, wanted.folder
     with error_context(key):
         body = bytes(record.container.data)

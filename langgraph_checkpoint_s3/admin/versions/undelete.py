@@ -47,12 +47,6 @@ def undelete_thread(
     looks like its own past, and an interrupted restoration can be repeated. Tombstones are removed last:
     until then, readers skip checkpoints that borrow from missing objects.
 
-    Args:
-        context: The saver's context.
-        thread_id: The thread.
-        before: Restore only objects that existed at this time.
-        dry_run: Whether to only return what would be restored.
-
     Raises:
         InvalidConfigError: The time has no time zone. Nothing was sent.
         NotSupportedError: The bucket never had versioning.

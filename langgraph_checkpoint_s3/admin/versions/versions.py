@@ -132,15 +132,8 @@ def is_checkpoint(key: str) -> bool:
 def as_of(context: Context, found: Sequence[KeyHistory], version_id: str) -> Folder | None:
     """Return a checkpoint's folder as of a version, with the newest versions of its writes.
 
-    Several objects of the checkpoint may have a version `null`; their content says which one counts.
-
-    Args:
-        context: The saver's context.
-        found: The versions in the folder.
-        version_id: The version.
-
-    Returns:
-        The folder; `None` if there is no such version.
+    Several objects of the checkpoint may have a version `null`; their content says which one counts. Return
+    `None` if there is no such version.
 
     Raises:
         InvalidKeyError: The version is a delete marker.
