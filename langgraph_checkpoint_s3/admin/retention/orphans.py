@@ -87,8 +87,8 @@ class Orphans:
 
     def __str__(self) -> str:
         counts = {kind: len(self.of(kind)) for kind in get_args(OrphanKind)}
-        told = ", ".join(f"{number:,} {kind}" for kind, number in counts.items() if number) or "nothing"
-        lines = [f"{'Removed' if self.removed else 'Found'} {told}: {format_size(self.bytes)}"]
+        text = ", ".join(f"{number:,} {kind}" for kind, number in counts.items() if number) or "nothing"
+        lines = [f"{'Removed' if self.removed else 'Found'} {text}: {format_size(self.bytes)}"]
         for item in self.items[:_SHOWN]:
             size = "" if item.size is None else f"{format_size(item.size)}, "
             lines.append(f"  {item.kind} {item.key}: {size}{item.age.days} days old")

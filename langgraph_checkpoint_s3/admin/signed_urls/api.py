@@ -213,10 +213,10 @@ class Signing(BaseAdmin):
     ) -> Plan[Imported]:
         key = upload.key if isinstance(upload, SignedUpload) else upload
         target = None if thread_id is None else thread_name(thread_id)
-        made_for = thread_of(self._context.layout, key)
-        if isinstance(made_for, HashedName) and isinstance(upload, SignedUpload):
-            made_for = upload.thread_id  # the key has only the hash of a long name
-        return signing.accept_upload(self._context, key, target or made_for, max_bytes, progress)
+        signed_for = thread_of(self._context.layout, key)
+        if isinstance(signed_for, HashedName) and isinstance(upload, SignedUpload):
+            signed_for = upload.thread_id  # the key has only the hash of a long name
+        return signing.accept_upload(self._context, key, target or signed_for, max_bytes, progress)
 
     @staticmethod
     def _url(signed: Signed) -> str:

@@ -219,7 +219,7 @@ def _refusal(address: _Url, status: int, body: bytes) -> S3CheckpointError:
     """Return the error for a response that isn't the object."""
     match = _CODE.search(body)
     code = match[1].decode() if match else ""
-    said = f"{status} {code}".strip()
+    answer = f"{status} {code}".strip()
     key = address.path
     if code == "InvalidObjectState":
         return CheckpointArchivedError(
@@ -234,15 +234,15 @@ def _refusal(address: _Url, status: int, body: bytes) -> S3CheckpointError:
             key=key,
         )
     if status in (400, 401, 403):
-        return AccessDeniedError(f"{_why(address, code)} (the store says: {said})", key=key)
+        return AccessDeniedError(f"{_why(address, code)} (the store says: {answer})", key=key)
     if 300 <= status < 400:
         return StorageUnavailableError(
-            f"The store answers with a redirect ({said}), which isn't followed: the URL must be signed for "
+            f"The store answers with a redirect ({answer}), which isn't followed: the URL must be signed for "
             "the bucket's own region and address",
             status=status,
             key=key,
         )
-    return StorageUnavailableError(f"The store refuses the signed URL with {said}", status=status, key=key)
+    return StorageUnavailableError(f"The store refuses the signed URL with {answer}", status=status, key=key)
 
 
 def _why(address: _Url, code: str) -> str:

@@ -99,11 +99,11 @@ def _object(data: bytes) -> Description:
 def _file(data: bytes) -> Description:
     opened = PortableFile(io.BytesIO(data))
     keys = opened.keys()
-    said = opened.manifest
+    manifest = opened.manifest
     folders = {(each.parsed.checkpoint_ns, each.parsed.checkpoint_id) for each in opened.members}
     ns, name = next(iter(folders)) if len(folders) == 1 else (None, None)
     try:
-        exported = datetime.fromisoformat(said.exported)
+        exported = datetime.fromisoformat(manifest.exported)
     except ValueError:
         exported = None
     return Description(
@@ -112,13 +112,13 @@ def _file(data: bytes) -> Description:
         "thread" if name is None else "checkpoint",
         encrypted=bool(keys),
         keys=keys,
-        thread_id=said.thread_id,
+        thread_id=manifest.thread_id,
         checkpoint_ns=ns,
         checkpoint_id=name,
         created=exported,
-        writer=said.writer,
-        checkpoints=said.checkpoints,
-        writes=said.writes,
+        writer=manifest.writer,
+        checkpoints=manifest.checkpoints,
+        writes=manifest.writes,
     )
 
 

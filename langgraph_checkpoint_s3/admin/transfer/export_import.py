@@ -182,8 +182,8 @@ class _Import:
             yield from self._write(window)
             count += len(window)
             if count == total and number is not None:
-                came = self._lending & self._written
-                yield from retract(self._context, self._folder, came, number, stood=self._lending)
+                new = self._lending & self._written
+                yield from retract(self._context, self._folder, new, number, stood=self._lending)
             yield from report(progress, count, total)
         checkpoints = sum(member.is_checkpoint for member in self._members.values())
         written = len(self._written)
@@ -256,12 +256,12 @@ def _extents(context: Context, key: str, body: Body | NotFound) -> set[tuple[int
     }
 
 
-def _differs(there: Entry, body: bytes) -> bool | None:
+def _differs(present: Entry, body: bytes) -> bool | None:
     """Return whether a listed object has other bytes; `None` if only reading it tells."""
-    if there.size != len(body):
+    if present.size != len(body):
         return True
     try:
         digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
     except ValueError:  # no MD5, even for this: the machine is in FIPS mode
         return None
-    return False if there.etag == digest else None
+    return False if present.etag == digest else None

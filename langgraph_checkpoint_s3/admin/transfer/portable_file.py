@@ -103,11 +103,11 @@ class Manifest:
 
     def pack(self) -> bytes:
         """Return the manifest's bytes."""
-        said = {"format": FORMAT, "version": VERSION}
+        fields = {"format": FORMAT, "version": VERSION}
         optional = ("hashed", "place")
         named = ((name, getattr(self, name)) for name in self.__slots__)
-        said |= {name: value for name, value in named if value or name not in optional}
-        return json.dumps(said, ensure_ascii=True, indent=1).encode()
+        fields |= {name: value for name, value in named if value or name not in optional}
+        return json.dumps(fields, ensure_ascii=True, indent=1).encode()
 
     @classmethod
     def unpack(cls, raw: bytes) -> Manifest:
@@ -117,25 +117,25 @@ class Manifest:
             CorruptObjectError: It isn't a manifest, or has a version that this release can't read.
         """
         try:
-            said = json.loads(raw)
-            if not isinstance(said, dict) or said.get("format") != FORMAT:
+            fields = json.loads(raw)
+            if not isinstance(fields, dict) or fields.get("format") != FORMAT:
                 raise ValueError("it says another format")
         except (ValueError, RecursionError) as error:
             raise CorruptObjectError(f"The file's {MANIFEST} isn't a portable file's: {error}") from error
-        if said.get("version") != VERSION:
+        if fields.get("version") != VERSION:
             raise CorruptObjectError(
-                f"The file has version {said.get('version')!r}, and this release reads version {VERSION}. A "
-                "newer langgraph-checkpoint-s3 wrote it: upgrade this one"
+                f"The file has version {fields.get('version')!r}, and this release reads version {VERSION}. "
+                "A newer langgraph-checkpoint-s3 wrote it: upgrade this one"
             )
         try:
-            thread_id = text(said["thread_id"])
+            thread_id = text(fields["thread_id"])
             thread_id.encode()  # a lone surrogate has no UTF-8 form
             if not thread_id:
                 raise ValueError("an empty thread_id")
-            counts = _count(said["checkpoints"]), _count(said["writes"])
-            hashed = said.get("hashed", False) is True
-            place = text(said.get("place", ""))
-            return cls(thread_id, text(said["exported"]), text(said["writer"]), *counts, hashed, place)
+            counts = _count(fields["checkpoints"]), _count(fields["writes"])
+            hashed = fields.get("hashed", False) is True
+            place = text(fields.get("place", ""))
+            return cls(thread_id, text(fields["exported"]), text(fields["writer"]), *counts, hashed, place)
         except (ValueError, KeyError) as error:
             raise CorruptObjectError(f"The file's {MANIFEST} can't be read: {error!r}") from error
 

@@ -29,9 +29,9 @@ def target_of(context: Context, file: PortableFile, thread_id: str | None) -> st
     Raises:
         InvalidKeyError: Only the hash of the name is known, and the file is of another thread.
     """
-    said = file.manifest.thread
-    if thread_id is None or (isinstance(thread_id, HashedName) and _same_folder(context, said, thread_id)):
-        return said
+    own = file.manifest.thread
+    if thread_id is None or (isinstance(thread_id, HashedName) and _same_folder(context, own, thread_id)):
+        return own
     if isinstance(thread_id, HashedName):
         raise InvalidKeyError(
             "Keys have but the hash of the thread's name, and objects name their thread: pass its thread_id. "
@@ -59,23 +59,23 @@ def needs_rebase(context: Context, file: PortableFile, thread_id: str, *, untrus
             "written"
         )
     _check_names(context, file)
-    there = _same_folder(context, file.manifest.thread, thread_id)
-    if untrusted and any(sealed) and not (there and file.manifest.place in ("", context.place)):
+    same = _same_folder(context, file.manifest.thread, thread_id)
+    if untrusted and any(sealed) and not (same and file.manifest.place in ("", context.place)):
         raise NotSupportedError(
             "What was handed in is encrypted for another thread, prefix or bucket, and isn't sealed anew for "
             "this one: if you know where it is from, fetch it and bring it in by import_thread. Nothing was "
             "written"
         )
-    bound = any(sealed) and (file.manifest.place != context.place or not there)
-    return bound or (context.layout.hides(thread_id) and not there)
+    bound = any(sealed) and (file.manifest.place != context.place or not same)
+    return bound or (context.layout.hides(thread_id) and not same)
 
 
 def _check_names(context: Context, file: PortableFile) -> None:
     names = context.layout.names
     if names is None:
         return
-    said = file.open(file.members[0])[1].container.fields.get("thread")
-    if not isinstance(said, str) or names.hide("thread_id", said) != file.manifest.thread:
+    name = file.open(file.members[0])[1].container.fields.get("thread")
+    if not isinstance(name, str) or names.hide("thread_id", name) != file.manifest.thread:
         raise NotSupportedError(
             "The file's names are hashed with another names_key than this saver's, by which nothing would be "
             "found: import it with the one that it was exported with, and migrate that. Nothing was written"

@@ -93,8 +93,8 @@ def _name(context: Context, thread_id: str) -> Plan[str]:
         with suppress(CorruptObjectError, DecryptionError):
             body = (yield from heads(context, [entry]))[entry.key]
             if isinstance(body, Body):
-                said = open_object(context, entry.key, body).container.fields.get("thread")
-                return said if isinstance(said, str) else thread_id
+                name = open_object(context, entry.key, body).container.fields.get("thread")
+                return name if isinstance(name, str) else thread_id
     return thread_id
 
 

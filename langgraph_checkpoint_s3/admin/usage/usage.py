@@ -19,8 +19,8 @@ _GB: Final = 2**30
 _KB: Final = 2**10
 _LEAST_BILLED: Final = dict.fromkeys(("STANDARD_IA", "ONEZONE_IA", "GLACIER_IR"), 128 * _KB)
 _ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
-_IN_THE_ARCHIVE: Final = 32 * _KB
-_BESIDE_THE_ARCHIVE: Final = 8 * _KB
+_ARCHIVE_OVERHEAD: Final = 32 * _KB
+_STANDARD_OVERHEAD: Final = 8 * _KB
 
 _US_EAST_1: Final[Mapping[str, float]] = {
     "STANDARD": 0.023,
@@ -125,7 +125,7 @@ class UsageReport:
         for name, used in self.classes.items():
             cost += prices.of(name) * used.billed_bytes / _GB
             if name in _ARCHIVES:  # the name and metadata of each object stay in Standard
-                cost += prices.of("STANDARD") * used.objects * _BESIDE_THE_ARCHIVE / _GB
+                cost += prices.of("STANDARD") * used.objects * _STANDARD_OVERHEAD / _GB
         return cost
 
     def __str__(self) -> str:
@@ -228,7 +228,7 @@ class _Totals:
     def add(self, entry: Entry) -> None:
         name = entry.storage_class
         before = self.classes.get(name, ClassUsage())
-        billed = max(entry.size, _LEAST_BILLED.get(name, 0)) + (_IN_THE_ARCHIVE if name in _ARCHIVES else 0)
+        billed = max(entry.size, _LEAST_BILLED.get(name, 0)) + (_ARCHIVE_OVERHEAD if name in _ARCHIVES else 0)
         self.classes[name] = ClassUsage(
             before.objects + 1, before.bytes + entry.size, before.billed_bytes + billed
         )

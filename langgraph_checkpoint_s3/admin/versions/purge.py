@@ -73,12 +73,12 @@ def purge_thread(context: Context, thread_id: str, *, dry_run: bool) -> Plan[Pur
     folders = [layout.thread(thread_id), layout.exports(thread_id), layout.lease(thread_id)]
     first = found = yield from _list(folders)
     if not dry_run:
-        there = [
+        current = [
             Entry(each.key, each.size, each.etag, each.modified)
             for each in found.versions
             if not each.marker and is_saver_key(layout, each.key)
         ]
-        lenders = lending(group(layout, sorted(there, key=lambda entry: entry.key)))
+        lenders = lending(group(layout, sorted(current, key=lambda entry: entry.key)))
         if lenders:
             yield from announce(context, folders[0], lenders, "thread")
         context.memory.clear()
