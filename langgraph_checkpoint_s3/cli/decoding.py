@@ -20,7 +20,7 @@ from langgraph_checkpoint_s3.cli.options import place
 from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation, command
 from langgraph_checkpoint_s3.cli.show import tell
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf
-from langgraph_checkpoint_s3.text.humanize import format_size
+from langgraph_checkpoint_s3.text.humanize import human
 from langgraph_checkpoint_s3.text.sanitize import clean
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _described(run: Invocation, facts: dict[str, Any], error: S3CheckpointError)
 
     def show() -> None:
         what = "A portable file" if facts["format"] == "file" else "An object"
-        size = "" if facts["bytes"] is None else f", {format_size(facts['bytes'])}"
+        size = "" if facts["bytes"] is None else f", {human(facts['bytes'])}"
         head = f"{what}{_OF.get(facts['kind'], '')}{size}"
         run.line(clean(head + (", encrypted" if facts["encrypted"] else "")), "bold")
         for name, value in facts.items():

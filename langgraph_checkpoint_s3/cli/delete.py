@@ -9,7 +9,7 @@ import typer
 from langgraph_checkpoint_s3.admin import Pruned
 from langgraph_checkpoint_s3.cli.options import DryRun, Yes, duration
 from langgraph_checkpoint_s3.cli.runtime import FAILED, NOT_FOUND, USAGE, CommandExit, Invocation, command
-from langgraph_checkpoint_s3.text.humanize import format_age, format_size, plural
+from langgraph_checkpoint_s3.text.humanize import age, counted, human
 from langgraph_checkpoint_s3.text.sanitize import clean
 
 
@@ -37,7 +37,7 @@ def delete(
     absent = [each["thread_id"] for each in found if not each["objects"]]
     going = [each for each in found if each["objects"]]
     what = ", ".join(
-        f"{each['thread_id']} ({each['objects']} objects, {format_size(each['bytes'])})" for each in going
+        f"{each['thread_id']} ({each['objects']} objects, {human(each['bytes'])})" for each in going
     )
     if going and not dry_run:
         run.sure(f"Delete {what} from {run.place}{' for good' if for_good else ''}?", yes=yes)
@@ -83,8 +83,8 @@ def prune(
 
     result = pruned(dry=dry_run or not yes)  # who isn't asked needs no look before
     if not dry_run and not yes and result.victims:
-        counts = f"{plural(result.checkpoints, 'checkpoint')} of {plural(result.threads, 'thread')}"
-        run.sure(f"Delete {counts}, {format_size(result.bytes)}, from {run.place}?", yes=yes)
+        counts = f"{counted(result.checkpoints, 'checkpoint')} of {counted(result.threads, 'thread')}"
+        run.sure(f"Delete {counts}, {human(result.bytes)}, from {run.place}?", yes=yes)
         result = pruned(dry=False)
     errors = {name: str(error) for name, error in result.errors.items()}
     data: dict[str, Any] = {"dry_run": dry_run, "checkpoints": result.victims, "errors": errors}
@@ -95,19 +95,13 @@ def prune(
                 run.line("There is nothing to delete.")
             return
         rows = [
-            (
-                each.thread_id,
-                each.checkpoint_ns,
-                each.checkpoint_id,
-                format_size(each.bytes),
-                format_age(each.modified),
-            )
+            (each.thread_id, each.checkpoint_ns, each.checkpoint_id, human(each.bytes), age(each.modified))
             for each in result.victims
         ]
         if dry_run:
             run.table(("thread", "namespace", "checkpoint", "size", "age"), rows)
         verb = "Would delete" if dry_run else "Deleted"
-        run.line(f"{verb} {plural(result.checkpoints, 'checkpoint')}, {format_size(result.bytes)}.")
+        run.line(f"{verb} {counted(result.checkpoints, 'checkpoint')}, {human(result.bytes)}.")
 
     run.answer(data, show)
     for name, text in errors.items():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from langgraph_checkpoint_s3.admin.usage.history import HistoryEntry, Place, graph_rows
+from langgraph_checkpoint_s3.admin.usage.history import HistoryEntry, Place, drawn, entry_of
 from langgraph_checkpoint_s3.cli.options import Thread, duration, place
 from langgraph_checkpoint_s3.cli.runtime import USAGE, CommandExit, Invocation, command
 from langgraph_checkpoint_s3.cli.values import conversation
@@ -92,7 +92,7 @@ def watch(
             seen[each] = sizes[each]
             found = run.saver.get_tuple(place(thread, *each))
             # Writes come after their checkpoint. Those that a person waits for are told then.
-            if found is None or (before is not None and not _stopped(HistoryEntry.of(found))):
+            if found is None or (before is not None and not _stopped(entry_of(found))):
                 continue
             _follow(run, found)
             shown += 1
@@ -106,7 +106,7 @@ def _stopped(entry: HistoryEntry) -> bool:
 
 
 def _follow(run: Invocation, found: CheckpointTuple) -> None:
-    entry = HistoryEntry.of(found)
+    entry = entry_of(found)
     if run.json:
         run.json_line(entry)
         return
@@ -120,7 +120,7 @@ def _follow(run: Invocation, found: CheckpointTuple) -> None:
 
 def tree(entries: Sequence[HistoryEntry]) -> Iterator[Text]:
     """The lines of a namespace's tree, coloured."""
-    for drawing, entry in graph_rows(entries):
+    for drawing, entry in drawn(entries):
         line = Text(f"{drawing}  " if entry else drawing.rstrip(), style="cyan")
         if entry is not None:
             line.append(f"{clean(entry.checkpoint_id)}  ", style="yellow")

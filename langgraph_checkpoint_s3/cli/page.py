@@ -19,7 +19,7 @@ from langgraph_checkpoint_s3.cli.state_diff import Change, changes
 from langgraph_checkpoint_s3.cli.style import style
 from langgraph_checkpoint_s3.cli.svg import SOURCES, chart, graph, safe
 from langgraph_checkpoint_s3.cli.values import conversation, pretty
-from langgraph_checkpoint_s3.text.humanize import format_size
+from langgraph_checkpoint_s3.text.humanize import human
 
 MOST_LETTERS: Final = 20_000
 """Of a longer value the rest is left out, and the page says so."""
@@ -208,14 +208,13 @@ def _section(moment: Moment, index: _Index, *, latest: bool) -> str:
         tags.append('<span class="tag waits">waits for an answer</span>')
     if entry.errors:
         tags.append('<span class="tag failed">failed</span>')
-    stored = "" if entry.bytes is None else f" · stores {format_size(entry.bytes)}"
-    state = format_size(moment.state_bytes)
+    stored = "" if entry.bytes is None else f" · stores {human(entry.bytes)}"
     within = f" in namespace {safe(entry.checkpoint_ns)}" if entry.checkpoint_ns else ""
     parts = [
         f'<section class="{"latest" if latest else "earlier"}" id="{index.anchors[moment.place]}">',
         f'<div class="head"><h2>{safe(f"Step {entry.step}")}</h2>{"".join(tags)}</div>',
         f'<p class="soft"><code class="id">{safe(entry.checkpoint_id)}</code>{within}</p>',
-        f'<p class="soft">{safe(f"{entry.created_at} · state {state}{stored}")}</p>',
+        f'<p class="soft">{safe(f"{entry.created_at} · state {human(moment.state_bytes)}{stored}")}</p>',
     ]
     if parent is not None:
         parts.append(f"<p>Follows {index.link(parent)}</p>")

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from langgraph_checkpoint_s3 import InvalidConfigError
-from langgraph_checkpoint_s3.admin.usage.history import HistoryEntry, place_of
+from langgraph_checkpoint_s3.admin.usage.history import entry_of, place_of
 from langgraph_checkpoint_s3.cli.options import Thread, place
 from langgraph_checkpoint_s3.cli.page import Figure, Moment, page
 from langgraph_checkpoint_s3.cli.runtime import USAGE, CommandExit, Invocation, command
-from langgraph_checkpoint_s3.text.humanize import format_size, plural
+from langgraph_checkpoint_s3.text.humanize import counted, human
 from langgraph_checkpoint_s3.text.sanitize import clean
 
 if TYPE_CHECKING:
@@ -59,15 +59,14 @@ def report(
     for each in found:
         values = each.checkpoint["channel_values"]
         weight = len(run.saver.serde.dumps_typed(values)[1])
-        entry = HistoryEntry.of(each, sizes.get(place_of(each)))
+        entry = entry_of(each, sizes.get(place_of(each)))
         moments.append(Moment(entry, values, each.pending_writes or [], weight))
     note = f"There are more than {limit} checkpoints: these are the newest." if more else ""
     text = page(thread, moments, run.place, _figures(moments, run.admin.usage(thread)), note)
     html.write_text(text, encoding="utf-8")
     told: dict[str, Any] = {"file": str(html), "checkpoints": len(moments), "more": more}
     run.answer(
-        told,
-        lambda: run.line(clean(f"Wrote {plural(len(moments), 'checkpoint')} of {thread} to {html}.")),
+        told, lambda: run.line(clean(f"Wrote {counted(len(moments), 'checkpoint')} of {thread} to {html}."))
     )
     if more:
         run.note(f"There are more than {limit} checkpoints: --limit takes more.")
@@ -85,9 +84,9 @@ def _figures(moments: Sequence[Moment], usage: UsageReport) -> list[Figure]:
     if usage.oldest is not None and usage.newest is not None:
         when = f"written {usage.oldest:%Y-%m-%d %H:%M} to {usage.newest:%Y-%m-%d %H:%M %Z}"
     return [
-        Figure("Checkpoints", f"{usage.checkpoints:,}", f"in {plural(usage.namespaces, 'namespace')}"),
-        Figure("State", format_size(moments[0].state_bytes), "of the latest checkpoint"),
-        Figure("Stored", format_size(usage.bytes), when),
+        Figure("Checkpoints", f"{usage.checkpoints:,}", f"in {counted(usage.namespaces, 'namespace')}"),
+        Figure("State", human(moments[0].state_bytes), "of the latest checkpoint"),
+        Figure("Stored", human(usage.bytes), when),
         kept,
         Figure(
             "Writing it",

@@ -9,9 +9,9 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from langgraph_checkpoint_s3.admin.usage.graph import draw_graph
+from langgraph_checkpoint_s3.admin.usage.graph import lanes
 from langgraph_checkpoint_s3.admin.usage.history import HistoryEntry
-from langgraph_checkpoint_s3.text.humanize import format_size
+from langgraph_checkpoint_s3.text.humanize import human
 from langgraph_checkpoint_s3.text.sanitize import clean
 
 SOURCES: Final = frozenset({"input", "loop", "update", "fork"})
@@ -37,7 +37,7 @@ def graph(entries: Sequence[HistoryEntry], anchors: Mapping[str, str], tips: Map
         anchors: Where a click leads, by checkpoint; made here, not of what a bucket holds.
         tips: What is told of a checkpoint under the mouse.
     """
-    drawn = draw_graph([(entry.checkpoint_id, entry.parent_id) for entry in entries])
+    drawn = lanes([(entry.checkpoint_id, entry.parent_id) for entry in entries])
     rows = [(row, name) for row, name in drawn if name is not None]
     at = {
         name: (_COLUMN // 2 + 4 + row.index("●") // 2 * _COLUMN, _ROW // 2 + number * _ROW)
@@ -59,7 +59,7 @@ def graph(entries: Sequence[HistoryEntry], anchors: Mapping[str, str], tips: Map
         waits = (" waits" if entry.interrupts else "") + (" failed" if entry.errors else "")
         told = [f"step {entry.step}"[:_LABEL], f" · {source}"[:_LABEL]]
         if entry.bytes is not None:
-            told[1] += f" · {format_size(entry.bytes)}"
+            told[1] += f" · {human(entry.bytes)}"
         flags = [("asks", " · waits")] if entry.interrupts else []
         flags += [("fails", " · failed")] if entry.errors else []
         longest = max(longest, len("".join(told)) + sum(len(flag) for _, flag in flags))
@@ -108,13 +108,13 @@ def chart(points: Sequence[tuple[str, str, int, int]], *, weighed: bool = True) 
         y = _HIGH - _UNDER - height(int(most * share))
         parts.append(
             f'<path class="grid" d="M{_LEFT} {y:.1f}H{_WIDE}"/>'
-            f'<text class="axis" x="{_LEFT - 10}" y="{y + 4:.1f}">{format_size(int(most * share))}</text>'
+            f'<text class="axis" x="{_LEFT - 10}" y="{y + 4:.1f}">{human(int(most * share))}</text>'
         )
     for number, (anchor, name, state, stored) in enumerate(points):
         x, tall = _LEFT + number * step, height(stored)
-        tip = f"{name}\nstate: {format_size(state)}"
+        tip = f"{name}\nstate: {human(state)}"
         if weighed:
-            tip += f"\nstored: {format_size(stored)}\nstored so far: {format_size(so_far[number])}"
+            tip += f"\nstored: {human(stored)}\nstored so far: {human(so_far[number])}"
         parts.append(
             f'<a href="#{anchor}"><title>{safe(tip)}</title>'
             f'<rect class="row {anchor}" x="{x:.1f}" y="0" width="{step:.1f}" height="{_HIGH - _UNDER}"/>'

@@ -23,7 +23,7 @@ from langgraph_checkpoint_s3.cli.runtime import (
     command,
     open_saver,
 )
-from langgraph_checkpoint_s3.text.humanize import format_size, plural
+from langgraph_checkpoint_s3.text.humanize import counted, human
 from langgraph_checkpoint_s3.text.sanitize import clean
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ def copy(
         raise run.not_found(source)
     run.saver.copy_thread(source, target)
     data = {"source": source, "target": target, "checkpoints": there.checkpoints, "bytes": there.bytes}
-    count, size = plural(there.checkpoints, "checkpoint"), format_size(there.bytes)
-    told = f"Copied {count} of {source} to {target}: {size}."
+    told = f"Copied {counted(there.checkpoints, 'checkpoint')} of {source} to {target}: {human(there.bytes)}."
     run.answer(data, lambda: run.line(clean(told)))
 
 
@@ -77,7 +76,7 @@ def export(
         raise run.not_found(thread)
     with run.progress("exporting") as progress:
         done = run.admin.export_thread(thread, file, progress=progress)
-    told = f"Wrote {plural(done.checkpoints, 'checkpoint')}, {format_size(done.bytes)}, to {file}."
+    told = f"Wrote {counted(done.checkpoints, 'checkpoint')}, {human(done.bytes)}, to {file}."
     run.answer({"file": str(file), **_fields(done)}, lambda: run.line(clean(told)))
 
 
@@ -104,7 +103,7 @@ def import_(
     with run.progress("importing") as progress:
         done = run.admin.import_thread(path, thread or None, progress=progress)
     told = (
-        f"Brought {plural(done.checkpoints, 'checkpoint')} into {done.thread_id}: "
+        f"Brought {counted(done.checkpoints, 'checkpoint')} into {done.thread_id}: "
         f"{done.written} objects written, {done.unchanged} there before, {len(done.kept)} kept as they were."
     )
     run.answer(done, lambda: run.line(clean(told)))
@@ -125,7 +124,7 @@ def _import_threads(run: Invocation, source: str, thread: str) -> None:
         "kept": sum(len(done.kept) for done in each),
     }
     told = (
-        f"Brought {plural(sums['checkpoints'], 'checkpoint')} of {plural(sums['threads'], 'thread')}: "
+        f"Brought {counted(sums['checkpoints'], 'checkpoint')} of {counted(sums['threads'], 'thread')}: "
         f"{sums['written']} objects written, {sums['unchanged']} there before, "
         f"{sums['kept']} kept as they were."
     )
@@ -169,7 +168,7 @@ def migrate(
             found = [each for config in configs for each in saver.list(config)]
             names = {each.config["configurable"]["thread_id"] for each in found}
             data = {"dry_run": True, "threads": len(names), "checkpoints": len(found)}
-            counts = f"{plural(len(found), 'checkpoint')} of {plural(len(names), 'thread')}"
+            counts = f"{counted(len(found), 'checkpoint')} of {counted(len(names), 'thread')}"
             run.answer(data, lambda: run.line(f"Would bring over {counts}."))
             return
         # With the application's own types, so that what is put is what was there.
@@ -188,7 +187,7 @@ def migrate(
                 what = str(error).replace(_THREADS, "Name them with --thread")
                 raise CommandExit(USAGE, f"error: {what}") from error
     told = (
-        f"{plural(done.checkpoints, 'checkpoint')} of {plural(done.threads, 'thread')} brought over; "
+        f"{counted(done.checkpoints, 'checkpoint')} of {counted(done.threads, 'thread')} brought over; "
         f"{done.skipped} were here before, {done.failed} failed."
     )
     run.answer(done, lambda: run.line(told))

@@ -10,7 +10,7 @@ import typer
 from langgraph_checkpoint_s3.cli.checkpoints import identify
 from langgraph_checkpoint_s3.cli.options import Checkpoint, DryRun, Namespace, Thread
 from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation, command
-from langgraph_checkpoint_s3.text.humanize import format_age, format_size, plural
+from langgraph_checkpoint_s3.text.humanize import age, counted, human
 from langgraph_checkpoint_s3.text.sanitize import clean
 
 
@@ -37,8 +37,8 @@ def versions(run: Invocation, thread: Thread, checkpoint: Checkpoint, ns: Namesp
         (
             each.version_id,
             each.modified.isoformat(timespec="seconds"),
-            format_age(each.modified),
-            "deleted" if each.delete_marker else format_size(each.size),
+            age(each.modified),
+            "deleted" if each.delete_marker else human(each.size),
             "latest" if each.latest else "",
         )
         for each in found
@@ -73,7 +73,7 @@ def restore(
     else:
         back = run.admin.undelete_thread(thread, _moment(before), dry_run=dry_run)
         verb = "Would bring back" if dry_run else "Brought back"
-        told = f"{verb} {plural(back.checkpoints, 'checkpoint')} of {thread}; {back.lost} can't come back."
+        told = f"{verb} {counted(back.checkpoints, 'checkpoint')} of {thread}; {back.lost} can't come back."
         run.answer(back, lambda: run.line(clean(told)))
         if not back.checkpoints and not back.writes:
             raise CommandExit(

@@ -19,7 +19,7 @@ from langgraph_checkpoint_s3.cli.app import app
 from langgraph_checkpoint_s3.cli.options import duration
 from langgraph_checkpoint_s3.cli.values import plain
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects
-from langgraph_checkpoint_s3.text.humanize import format_age
+from langgraph_checkpoint_s3.text.humanize import age
 from langgraph_checkpoint_s3.text.sanitize import clean
 from tests.cli.conftest import Cli, run
 from tests.support.checkpoints import make_checkpoint, place, put_chain
@@ -253,7 +253,7 @@ def test_lengths_of_time() -> None:
         with pytest.raises(runtime.CommandExit) as stopped:
             duration(bad)
         assert stopped.value.code == 2
-    assert format_age("nonsense") == format_age(None) == format_age("2026-01-01T00:00:00") == "-"
+    assert age("nonsense") == age(None) == age("2026-01-01T00:00:00") == "-"
 
 
 def test_a_question_is_asked_on_a_terminal_alone(

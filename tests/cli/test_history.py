@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.admin.usage.graph import draw_graph
+from langgraph_checkpoint_s3.admin.usage.graph import lanes
 from tests.cli.conftest import Cli
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 
@@ -16,7 +16,7 @@ SLEEP = "langgraph_checkpoint_s3.cli.history.sleep"
 
 
 def drawing(*rows: tuple[str, str | None]) -> list[str]:
-    return [f"{drawn} {name or ''}".rstrip() for drawn, name in draw_graph(rows)]
+    return [f"{drawn} {name or ''}".rstrip() for drawn, name in lanes(rows)]
 
 
 class TestGraph:
@@ -40,7 +40,7 @@ class TestGraph:
         assert rows == ["● d", "● c", "│ ● b", "├─╯", "● a"]
 
     def test_nothing(self) -> None:
-        assert draw_graph([]) == []
+        assert lanes([]) == []
 
 
 class TestHistory:

@@ -15,7 +15,7 @@ from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delete import THREADS_AT_ONCE, Stay, keep
 from langgraph_checkpoint_s3.plans.plan import Plan, gather, return_errors
 from langgraph_checkpoint_s3.plans.scan import Folder, latest
-from langgraph_checkpoint_s3.text.humanize import format_size, plural
+from langgraph_checkpoint_s3.text.humanize import counted, human
 
 _SHOWN: Final = 20
 
@@ -97,12 +97,12 @@ class Pruned:
 
     def __str__(self) -> str:
         verb = "Would delete" if self.dry_run else "Deleted"
-        counts = f"{plural(self.checkpoints, 'checkpoint')} of {plural(self.threads, 'thread')}"
-        lines = [f"{verb} {counts}: {plural(self.objects, 'object')}, {format_size(self.bytes)}"]
+        counts = f"{counted(self.checkpoints, 'checkpoint')} of {counted(self.threads, 'thread')}"
+        lines = [f"{verb} {counts}: {counted(self.objects, 'object')}, {human(self.bytes)}"]
         for victim in self.victims[:_SHOWN]:
             ns = f" {victim.checkpoint_ns}" if victim.checkpoint_ns else ""
             lines.append(
-                f"  {victim.thread_id}{ns} {victim.checkpoint_id}: {format_size(victim.bytes)}, "
+                f"  {victim.thread_id}{ns} {victim.checkpoint_id}: {human(victim.bytes)}, "
                 f"{victim.modified:%Y-%m-%d %H:%M %Z}"
             )
         if len(self.victims) > _SHOWN:

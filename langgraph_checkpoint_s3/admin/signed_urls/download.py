@@ -83,7 +83,7 @@ def load_signed_url(
 
 
 def fetch(url: str, timeout: float = 30.0, max_bytes: int = MAX_BYTES) -> bytes:
-    """Download the object of a signed URL. See `load_signed_url`."""
+    """The bytes that a signed URL leads to. See `load_signed_url`."""
     address = _Url.parse(url)
     answer = _get(url, timeout, max_bytes)
     if answer is None:
@@ -106,7 +106,7 @@ def load_downloaded(
     max_bytes: int = MAX_BYTES,
     encryption: KeyProvider | None = None,
 ) -> CheckpointTuple:
-    """Return the checkpoint in bytes of `fetch`. See `load_signed_url`."""
+    """The checkpoint in what `fetch` gave. See `load_signed_url`."""
     address = _Url.parse(url)
     named = address.key()
     thread_id = named.thread_id if named else None
@@ -149,7 +149,7 @@ class _Url:
         return cls(unquote(parts.path).lstrip("/"), _expiry(dict(parse_qsl(parts.query))))
 
     def key(self) -> ParsedKey | None:
-        """Return the parsed key of a checkpoint's own object; `None` for other objects."""
+        """Of a checkpoint's own object, what its key says; `None` where it leads elsewhere."""
         located = locate(self.path)
         return located[1] if located else None
 

@@ -14,7 +14,7 @@ from langgraph_checkpoint_s3.format.keys import Layout, ParsedKey
 
 _SECOND: Final = 1_000_000_000
 _SEGMENTS: Final = 4
-"""The segments of a key below the prefix: thread, namespace, rank, leaf."""
+"""Of a key below the prefix: thread, namespace, rank, leaf."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,11 @@ def _moment(nanoseconds: int) -> datetime | None:
 
 
 def locate(key: str) -> tuple[str, ParsedKey] | None:
-    """Return the prefix and the parsed rest of a whole key; `None` if it isn't of a thread's object."""
+    """The prefix of an object's key, and what the rest says; `None` if no saver wrote it in a thread.
+
+    Args:
+        key: The whole key in the bucket.
+    """
     parts = key.rsplit("/", _SEGMENTS)
     prefix = f"{parts.pop(0)}/" if len(parts) > _SEGMENTS else ""
     layout = Layout(prefix)

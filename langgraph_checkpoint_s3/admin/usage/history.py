@@ -10,12 +10,12 @@ from typing import Any, Final, overload
 
 from langgraph.checkpoint.base import CheckpointTuple
 
-from langgraph_checkpoint_s3.admin.usage.graph import draw_graph
+from langgraph_checkpoint_s3.admin.usage.graph import lanes
 from langgraph_checkpoint_s3.admin.usage.usage import checkpoint_sizes
 from langgraph_checkpoint_s3.plans.context import Address, Context
 from langgraph_checkpoint_s3.plans.list_checkpoints import Listing
 from langgraph_checkpoint_s3.plans.plan import Plan, gather
-from langgraph_checkpoint_s3.text.humanize import format_age, format_size, plural
+from langgraph_checkpoint_s3.text.humanize import age, counted, human
 from langgraph_checkpoint_s3.text.sanitize import clean
 
 Place = tuple[str, str]
@@ -53,26 +53,6 @@ class HistoryEntry:
     interrupts: int
     errors: int
 
-    @classmethod
-    def of(cls, found: CheckpointTuple, stored: int | None = None) -> HistoryEntry:
-        """Return the entry of a checkpoint, and of the size of its objects if that is known."""
-        pending = found.pending_writes or []
-        metadata: Any = found.metadata or {}
-        namespace, checkpoint_id = place_of(found)
-        return cls(
-            checkpoint_id=checkpoint_id,
-            checkpoint_ns=namespace,
-            parent_id=found.parent_config["configurable"]["checkpoint_id"] if found.parent_config else None,
-            step=metadata.get("step"),
-            source=metadata.get("source"),
-            created_at=found.checkpoint.get("ts"),
-            bytes=stored,
-            pending_writes=len(pending),
-            pending_tasks=len({write[0] for write in pending}),
-            interrupts=sum(write[1] == "__interrupt__" for write in pending),
-            errors=sum(write[1] == "__error__" for write in pending),
-        )
-
     @property
     def place(self) -> Place:
         """Its namespace and id."""
@@ -84,28 +64,28 @@ class HistoryEntry:
         Args:
             when: The text for its time; by default how long ago it was.
         """
-        parts = [f"step {self.step}", str(self.source), when or format_age(self.created_at)]
+        parts = [f"step {self.step}", str(self.source), when or age(self.created_at)]
         if self.bytes is not None:
-            parts.append(format_size(self.bytes))
+            parts.append(human(self.bytes))
         if self.pending_writes:
-            tasks = plural(self.pending_tasks, "task")
-            writes = plural(self.pending_writes, "write").replace(" ", " pending ")
+            tasks = counted(self.pending_tasks, "task")
+            writes = counted(self.pending_writes, "write").replace(" ", " pending ")
             parts.append(f"{writes} of {tasks}")
         if self.interrupts:
-            parts.append(plural(self.interrupts, "interrupt"))
+            parts.append(counted(self.interrupts, "interrupt"))
         if self.errors:
-            parts.append(plural(self.errors, "error"))
+            parts.append(counted(self.errors, "error"))
         return clean("  ".join(parts))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class History(Sequence[HistoryEntry]):
-    """A thread's checkpoints, every child before its parent. Printed, or in a notebook, it is a tree.
+    """A thread's checkpoints, every child before its parent. It can be printed; notebooks show it as a tree.
 
     Attributes:
         thread_id: The thread.
         entries: The checkpoints, the newest first.
-        more: Whether the limit left out older ones.
+        more: Whether there are older ones, which the limit left out.
     """
 
     thread_id: str
@@ -117,14 +97,14 @@ class History(Sequence[HistoryEntry]):
     @overload
     def __getitem__(self, index: slice) -> tuple[HistoryEntry, ...]: ...
     def __getitem__(self, index: int | slice) -> HistoryEntry | tuple[HistoryEntry, ...]:
-        """Return the checkpoint at an index, or a slice of them; 0 is the newest."""
+        """A checkpoint by its number, the newest being 0; or several."""
         return self.entries[index]
 
     def __len__(self) -> int:
         return len(self.entries)
 
     def namespaces(self) -> dict[str, list[HistoryEntry]]:
-        """Return the checkpoints by namespace, the root one first."""
+        """The checkpoints of each namespace, the root one first."""
         found: dict[str, list[HistoryEntry]] = {}
         for name in sorted({entry.checkpoint_ns for entry in self.entries}):
             found[name] = [entry for entry in self.entries if entry.checkpoint_ns == name]
@@ -132,40 +112,40 @@ class History(Sequence[HistoryEntry]):
 
     def __repr__(self) -> str:
         more = ", and more" if self.more else ""
-        return f"<History of {self.thread_id!r}: {plural(len(self), 'checkpoint')}{more}>"
+        return f"<History of {self.thread_id!r}: {counted(len(self), 'checkpoint')}{more}>"
 
     def __str__(self) -> str:
         lines = []
         for name, entries in self.namespaces().items():
             lines.append(self._heading(name))
-            for drawing, entry in graph_rows(entries):
-                text = f"  {clean(entry.checkpoint_id)}  {entry.facts()}" if entry else ""
-                lines.append(f"{drawing}{text}".rstrip())
+            for drawing, entry in drawn(entries):
+                told = f"  {clean(entry.checkpoint_id)}  {entry.facts()}" if entry else ""
+                lines.append(f"{drawing}{told}".rstrip())
         return "\n".join(lines) or f"There is no thread {clean(self.thread_id)}"
 
     def _repr_html_(self) -> str:
-        """Return the tree as HTML, with the bucket's values escaped."""
+        """The tree, as a notebook shows it. Whatever a bucket holds stays text."""
         parts = []
         for name, entries in self.namespaces().items():
             parts.append(f"<b>{html.escape(self._heading(name))}</b>")
-            rows = "\n".join(_row(drawing, entry) for drawing, entry in graph_rows(entries))
+            rows = "\n".join(_row(drawing, entry) for drawing, entry in drawn(entries))
             parts.append(f'<pre style="line-height:1.25;margin:.3em 0 1em;overflow-x:auto">{rows}</pre>')
         if self.more:
-            parts.append(f"<i>Older ones than these {plural(len(self), 'checkpoint')} are left out.</i>")
+            parts.append(f"<i>Older ones than these {counted(len(self), 'checkpoint')} are left out.</i>")
         return f"<div>{''.join(parts) or html.escape(str(self))}</div>"
 
     def _heading(self, namespace: str) -> str:
         return clean(f"namespace {namespace}" if namespace else f"thread {self.thread_id}")
 
 
-def graph_rows(entries: Sequence[HistoryEntry]) -> Iterator[tuple[str, HistoryEntry | None]]:
-    """Yield the rows of a graph, equally wide, with their checkpoints (`None` if branches only join).
+def drawn(entries: Sequence[HistoryEntry]) -> Iterator[tuple[str, HistoryEntry | None]]:
+    """Rows of a drawing, equally wide, each with its checkpoint; without one where lines only join.
 
     Args:
         entries: Checkpoints of one namespace, every child before its parent.
     """
     known = {entry.checkpoint_id: entry for entry in entries}
-    rows = draw_graph([(entry.checkpoint_id, entry.parent_id) for entry in entries])
+    rows = lanes([(entry.checkpoint_id, entry.parent_id) for entry in entries])
     width = max((len(drawing) for drawing, _ in rows), default=0)
     for drawing, name in rows:
         yield drawing.ljust(width), None if name is None else known[name]
@@ -184,9 +164,34 @@ def _row(drawing: str, entry: HistoryEntry | None) -> str:
 
 
 def place_of(found: CheckpointTuple) -> Place:
-    """Return a checkpoint's namespace and id."""
+    """A checkpoint's namespace and id."""
     configurable: dict[str, Any] = found.config["configurable"]
     return configurable.get("checkpoint_ns") or "", configurable["checkpoint_id"]
+
+
+def entry_of(found: CheckpointTuple, stored: int | None = None) -> HistoryEntry:
+    """What is told of a checkpoint.
+
+    Args:
+        found: The checkpoint.
+        stored: The bytes that it and its writes store, if that is known.
+    """
+    pending = found.pending_writes or []
+    metadata: Any = found.metadata or {}
+    namespace, checkpoint_id = place_of(found)
+    return HistoryEntry(
+        checkpoint_id=checkpoint_id,
+        checkpoint_ns=namespace,
+        parent_id=found.parent_config["configurable"]["checkpoint_id"] if found.parent_config else None,
+        step=metadata.get("step"),
+        source=metadata.get("source"),
+        created_at=found.checkpoint.get("ts"),
+        bytes=stored,
+        pending_writes=len(pending),
+        pending_tasks=len({write[0] for write in pending}),
+        interrupts=sum(write[1] == "__interrupt__" for write in pending),
+        errors=sum(write[1] == "__error__" for write in pending),
+    )
 
 
 def history(context: Context, address: Address, limit: int | None) -> Plan[History]:
@@ -205,8 +210,8 @@ def history(context: Context, address: Address, limit: int | None) -> Plan[Histo
 
 
 def _entries(listing: Listing) -> Plan[list[HistoryEntry]]:
-    """Return the entries, page by page, so that only one page of states is in memory."""
+    """What is told of each, so that no more states are held than those of a page."""
     entries: list[HistoryEntry] = []
     while not listing.done:
-        entries += [HistoryEntry.of(found) for found in (yield from listing.page())]
+        entries += [entry_of(found) for found in (yield from listing.page())]
     return entries
