@@ -20,8 +20,8 @@ from langgraph_checkpoint_s3.admin.setting_changes import Change
 from langgraph_checkpoint_s3.admin.signed_urls.api import SignedUrlWarning
 from langgraph_checkpoint_s3.admin.signed_urls.download import aload_signed_url, load_signed_url
 from langgraph_checkpoint_s3.admin.signed_urls.signing import SignedUpload
-from langgraph_checkpoint_s3.admin.transfer.bytes_io import dumps, loads
 from langgraph_checkpoint_s3.admin.transfer.describe import Description, describe
+from langgraph_checkpoint_s3.admin.transfer.dumps import dumps, loads
 from langgraph_checkpoint_s3.admin.transfer.export_import import Exported, Imported
 from langgraph_checkpoint_s3.admin.usage.history import History, HistoryEntry
 from langgraph_checkpoint_s3.admin.usage.usage import CheckpointSize, ClassUsage, Prices, UsageReport

@@ -9,9 +9,8 @@ from langgraph_checkpoint_s3.admin.lifecycle.api import Lifecycle
 from langgraph_checkpoint_s3.admin.migration.api import Migration
 from langgraph_checkpoint_s3.admin.retention.api import Retention
 from langgraph_checkpoint_s3.admin.signed_urls.api import Signing
-from langgraph_checkpoint_s3.admin.transfer.api import Moving
+from langgraph_checkpoint_s3.admin.transfer.api import Transfer
 from langgraph_checkpoint_s3.admin.usage.api import Usage
-from langgraph_checkpoint_s3.admin.usage.history_api import Histories
 from langgraph_checkpoint_s3.admin.versions.api import Versioning
 
 
@@ -23,9 +22,8 @@ class S3Admin(
     Check,
     Batches,
     Usage,
-    Histories,
     Retention,
-    Moving,
+    Transfer,
     Migration,
 ):
     """Administers the bucket of a saver: versions, retention, signed URLs, set-up, batches, usage, moves.

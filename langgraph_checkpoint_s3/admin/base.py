@@ -1,4 +1,4 @@
-"""What an admin holds: a saver, and how plans run on its store. All else is in the rooms beside."""
+"""The base of an admin's operations: its saver, and running plans on the saver's store."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 from langgraph_checkpoint_s3.config import S3Config
+from langgraph_checkpoint_s3.errors import S3CheckpointError
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.s3.store import Store, name_of
@@ -14,13 +15,8 @@ from langgraph_checkpoint_s3.saver import Closing, S3Saver, internals_of
 T = TypeVar("T")
 
 
-def operation_of(plan: Any) -> str:
-    """What an admin's plan is called in counts and telemetry."""
-    return f"admin.{name_of(plan)}"
-
-
 class BaseAdmin(Closing):
-    """An admin without its operations. Not for use by itself."""
+    """An admin without operations. Not for use by itself."""
 
     def __init__(self, saver: S3Saver | S3Config) -> None:
         self._own = isinstance(saver, S3Config)
@@ -28,7 +24,7 @@ class BaseAdmin(Closing):
 
     @property
     def saver(self) -> S3Saver:
-        """The saver whose bucket and prefix this is about."""
+        """The saver whose bucket and prefix are administered."""
         return self._saver
 
     @property
@@ -40,7 +36,7 @@ class BaseAdmin(Closing):
         return f"{type(self).__name__}({self._saver!r})"
 
     def close(self) -> None:
-        """Close the saver's connections, if the saver was made here from an `S3Config`."""
+        """Close the saver's connections, if the admin made the saver from an `S3Config`."""
         if self._own:
             self._saver.close()
 
@@ -58,12 +54,20 @@ class BaseAdmin(Closing):
         return internals_of(self._saver).store
 
     def _run(self, plan: Plan[T], operation: str = "") -> T:
-        return self._store.run(plan, operation or operation_of(plan))
+        return self._store.run(plan, operation or _operation_of(plan))
 
     async def _arun(self, plan: Plan[T], operation: str = "") -> T:
-        return await self._store.arun(plan, operation or operation_of(plan))
+        return await self._store.arun(plan, operation or _operation_of(plan))
 
     def _now(self) -> datetime:
-        """The time by the store's clock, which `LastModified` is compared with."""
+        """Return the time by the store's clock, which is also that of `LastModified`."""
         now = self._store.saver_state.store_time()
         return datetime.fromtimestamp(now / 1_000_000_000, timezone.utc)
+
+    def _note_error(self, error: S3CheckpointError) -> None:
+        """Treat an item's error like one that ends an operation: name the bucket, drop suspect caches."""
+        self._store.saver_state.failed(error)
+
+
+def _operation_of(plan: Any) -> str:
+    return f"admin.{name_of(plan)}"

@@ -103,8 +103,9 @@ class SaverState:
 
     def failed(self, error: S3CheckpointError) -> None:
         """Name the bucket in an operation's error, and clear caches that may be damaged."""
-        error.bucket = error.bucket or self.config.bucket
-        if isinstance(error, CorruptObjectError):
+        if error.bucket is None:  # it is empty if the error is about something else, such as a file
+            error.bucket = self.config.bucket
+        if isinstance(error, CorruptObjectError) and error.bucket:
             self.states.clear()
             self.cache.clear()  # an object may have been damaged on its way here, and be intact in the store
 

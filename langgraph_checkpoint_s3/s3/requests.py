@@ -9,10 +9,10 @@ everything else that goes wrong is an exception.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from langgraph_checkpoint_s3.errors import S3CheckpointError
 
@@ -37,9 +37,17 @@ class Request(Generic[A_co]):
 
 @dataclass(frozen=True, slots=True)
 class Call(Request[A_co]):
-    """A function that may block, such as asking for a key. It is called in a thread. No request to S3."""
+    """A call of something else that may block, such as a key provider. No request to S3.
+
+    Attributes:
+        function: The function. The async driver calls it in a thread, unless there is a coroutine.
+        coroutine: Makes the coroutine that the async driver awaits instead, on the caller's event loop.
+        weight: About how many bytes the plan's next step encodes.
+    """
 
     function: Callable[[], A_co]
+    coroutine: Callable[[], Coroutine[Any, Any, A_co]] | None = None
+    weight: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,7 @@ class Store:
         clients = self._aio
         if clients is None:
             self.saver_state.log_once(logging.INFO, _IN_THREADS)
-            stop = Stop()
+            stop = Stop(asyncio.get_running_loop())
             return await self._threads.awaited(functools.partial(self._run, plan, counts, stop), stop.ask)
         answers: list[Any] | None = None
         failure: BaseException | None = None
@@ -154,6 +154,7 @@ class Store:
                     return cast("T", step.result)
                 answers, failure = await self._asend_batch(clients, step, counts)
                 weight = sum(len(answer.data) for answer in answers if isinstance(answer, Body))
+                weight += sum(request.weight for request in step if isinstance(request, Call))
         except S3CheckpointError as error:
             self.saver_state.failed(error)
             raise
@@ -183,7 +184,7 @@ class Store:
         deadline = self.saver_state.deadline(stop)
 
         def send(request: Request[Any]) -> Any:
-            return self._send(request, deadline, counts)
+            return self._send(request, deadline, counts, stop)
 
         if len(batch) == 1:
             return split([outcome_of(send, batch[0])])
@@ -219,14 +220,16 @@ class Store:
             return [], error
         return split([outcome_of(task.result) for task in tasks])
 
-    def _send(self, request: Request[Any], deadline: IdleDeadline, counts: Counts) -> Any:
+    def _send(self, request: Request[Any], deadline: IdleDeadline, counts: Counts, stop: Stop | None) -> Any:
         if isinstance(request, Attempted):
             try:
-                return self._send(request.request, deadline, counts)
+                return self._send(request.request, deadline, counts, stop)
             except S3CheckpointError as error:
                 return Failure(error)
         deadline.check()
         if isinstance(request, Call):
+            if request.coroutine is not None and stop is not None:  # this thread works for an event loop
+                return stop.run(request.coroutine)
             return request.function()
         if isinstance(request, (Tick, Sleep)):
             return self.saver_state.tick() if isinstance(request, Tick) else None
@@ -258,7 +261,7 @@ class Store:
             except S3CheckpointError as error:
                 return Failure(error)
         if isinstance(request, Call):
-            return await asyncio.to_thread(request.function)
+            return await (request.coroutine or functools.partial(asyncio.to_thread, request.function))()
         if isinstance(request, (Tick, Sleep)):
             return self.saver_state.tick() if isinstance(request, Tick) else None
         state = RequestState(self.saver_state, request, deadline, counts)

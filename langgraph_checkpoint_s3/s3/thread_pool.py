@@ -8,11 +8,12 @@ is recorded where it can be looked up again; a `SimpleQueue` only wakes the wait
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import copy_context
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -267,15 +268,47 @@ class _Batch:
 
 
 class Stop:
-    """A request to stop a plan that runs in a thread. It is raised once; the plan may then clean up."""
+    """A request to stop a plan that runs in a thread. It is raised once; the plan may then clean up.
 
-    def __init__(self) -> None:
+    Args:
+        loop: The event loop of the coroutine that waits for the thread.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self._loop = loop
+        self._tasks: set[asyncio.Task[Any]] = set()  # used on the loop alone
         self._asked = threading.Event()
         self._raised = False
 
     def ask(self) -> None:
         """Ask the plan to stop."""
-        self._asked.set()
+        if not self._asked.is_set():
+            self._asked.set()
+            for task in self._tasks:
+                task.cancel()
+
+    def run(self, coroutine: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine on the loop, and wait for it in this thread.
+
+        Raises:
+            CancelledError: The plan was asked to stop.
+        """
+        assert self._loop is not None, "coroutines run on a loop"  # noqa: S101  # for the types
+
+        async def run() -> T:
+            self.check()
+            task = asyncio.current_task()
+            assert task is not None  # noqa: S101  # for the types
+            self._tasks.add(task)
+            try:
+                return await coroutine()
+            finally:
+                self._tasks.discard(task)
+
+        try:
+            return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+        except concurrent.futures.CancelledError:
+            raise asyncio.CancelledError from None
 
     def due(self) -> asyncio.CancelledError | None:
         """Return the error to throw into the plan, the first time after `ask`."""

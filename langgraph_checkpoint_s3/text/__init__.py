@@ -1,1 +1,1 @@
-"""Text for people: sizes, counts and ages, and values from a bucket made safe for a terminal."""
+"""Formatting of sizes, counts and ages, and sanitizing of values for a terminal."""

@@ -1,4 +1,4 @@
-"""Sizes, counts and ages as people read them."""
+"""Human-readable sizes, counts and ages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 
 def human(size: int) -> str:
-    """A number of bytes, such as `1.4 MiB`."""
+    """Format a number of bytes, such as `1.4 MiB`."""
     amount, unit = float(size), "B"
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if amount < 1024 or unit == "TiB":
@@ -16,19 +16,19 @@ def human(size: int) -> str:
 
 
 def counted(number: int, what: str) -> str:
-    """A number of things, such as `1,000 threads` or `1 object of writes`."""
+    """Format a count, such as `1,000 threads` or `1 object of writes`."""
     noun, space, rest = what.partition(" ")
     return f"{number:,} {noun}{'' if number == 1 else 's'}{space}{rest}"
 
 
 def age(when: datetime | str | None, now: datetime | None = None) -> str:
-    """How long ago that is: `5m`, `3h`, `12d`."""
+    """Format how long ago a time is: `5m`, `3h`, `12d`; `-` if it isn't valid."""
     try:
         moment = datetime.fromisoformat(when.replace("Z", "+00:00")) if isinstance(when, str) else when
         if moment is None:
             return "-"
         seconds = ((now or datetime.now(timezone.utc)) - moment).total_seconds()
-    except (ValueError, TypeError):  # whoever wrote it put what it liked there
+    except (ValueError, TypeError):  # the writer of the checkpoint may put anything there
         return "-"
     for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= length:

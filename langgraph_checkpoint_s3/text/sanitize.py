@@ -1,7 +1,7 @@
-"""Makes text from a bucket safe for a terminal: whoever writes there must not steer it.
+"""Sanitizing of text from a bucket, so that its writers can't control a terminal.
 
-Control characters begin the sequences by which a terminal is told to move, to recolour, to rename its window
-or to answer. Others turn the order of letters around. Both are shown by their codes instead.
+Control characters begin escape sequences, which move the cursor, rename the window or make the terminal
+answer. Bidirectional overrides reorder the text. Both are replaced by their codes.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import unicodedata
 from typing import Final
 
 _UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Control, format (bidirectional overrides are there), lone surrogates, and separators of lines."""
+"""Control, format (which has bidirectional overrides), lone surrogates, and line separators."""
 _JOINER: Final = "\u200d"
-"""Holds an emoji of several together, and does no harm."""
+"""The zero-width joiner, which emoji sequences need. It is harmless."""
 
 
 def clean(value: object, *, lines: bool = False) -> str:
-    """A text without anything that a terminal acts on.
+    """Return a text without characters that control a terminal.
 
     Args:
-        value: The text, or what `str` makes one of.
-        lines: Whether the ends of lines and tabs stay.
+        value: The text, or a value for `str`.
+        lines: Whether to keep line feeds and tabs.
     """
     text = str(value)
     if text.isascii() and text.isprintable():

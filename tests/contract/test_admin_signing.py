@@ -16,7 +16,7 @@ from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph_checkpoint_s3 import DecryptionError, InvalidConfigError, InvalidKeyError
 from langgraph_checkpoint_s3.admin.signed_urls.api import SignedUrlWarning
 from langgraph_checkpoint_s3.admin.signed_urls.download import load_signed_url
-from langgraph_checkpoint_s3.admin.transfer.bytes_io import dumps, loads
+from langgraph_checkpoint_s3.admin.transfer.dumps import dumps, loads
 from tests.contract.support import MakeCalls, MakeSaver, Place, at, build_thread, checkpoint, metadata, noise
 from tests.support.checkpoints import shown
 from tests.support.hanging import HANG

@@ -64,7 +64,7 @@ class TestThreads:
         everything = threads(admin)
         assert sorted(everything) == THREADS
         used = admin.usage()
-        monkeypatch.setattr("langgraph_checkpoint_s3.admin.usage.usage.PAGE", 2)
+        monkeypatch.setattr("langgraph_checkpoint_s3.admin.usage.threads.PAGE", 2)
         monkeypatch.setattr(
             "langgraph_checkpoint_s3.plans.scan.Scan.__init__.__kwdefaults__",
             {"start_after": None, "page": 3},

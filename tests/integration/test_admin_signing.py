@@ -14,7 +14,7 @@ import pytest
 
 from langgraph_checkpoint_s3 import AccessDeniedError, NotSupportedError
 from langgraph_checkpoint_s3.admin.signed_urls.download import load_signed_url
-from langgraph_checkpoint_s3.admin.transfer.bytes_io import dumps
+from langgraph_checkpoint_s3.admin.transfer.dumps import dumps
 from tests.contract.support import MakeCalls, MakeSaver, Place, build_thread
 from tests.contract.test_admin_signing import TestHandingIn, TestSignedUrls, borrower, fetch, hand_in, id_of
 from tests.servers import Server

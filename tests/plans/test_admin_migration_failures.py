@@ -5,10 +5,15 @@ from __future__ import annotations
 import gc
 import pickle
 import weakref
+from collections import OrderedDict, deque
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 import pytest
+from langchain_core.messages import AIMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
@@ -30,6 +35,20 @@ from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
 from tests.support.histories import everything, small
+
+
+class Point(NamedTuple):
+    x: Any
+    y: Any
+
+
+class Count(int):
+    pass
+
+
+@dataclass
+class Data:
+    values: dict[str, Any]
 
 
 @pytest.fixture
@@ -220,6 +239,49 @@ class Array:
 )
 def test_values_are_the_same_if_they_say_so_or_serialize_alike(one: Any, other: Any, equal: bool) -> None:
     assert same(one, other) is equal
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [
+        (1, True, False),
+        (0, False, False),
+        (1, 1.0, False),
+        ({"a": [1]}, {"a": [True]}, False),
+        ({"a": 1, "b": True}, {"b": 1, "a": 1}, False),
+        ({1: "a"}, {True: "a"}, False),
+        ({1, 2}, {True, 2}, False),
+        ({1}, frozenset({1}), False),
+        (Point(1, 2), (1, 2), False),
+        (Point(1, 2), Point(True, 2), False),
+        (AIMessage("a", response_metadata={"n": 1}), AIMessage("a", response_metadata={"n": True}), False),
+        (Data({"a": 1, "b": 1}), Data({"b": 1, "a": True}), False),
+        (Data({"a": 1, "b": 1}), Data({"b": 1, "a": 1}), True),
+        ((1, (2, 3)), [1, [2, 3]], True),
+        ({"a": (1,), "b": Count(2)}, {"b": 2, "a": [1]}, True),
+        ({"b", "a", "c"}, {"c", "b", "a"}, True),
+    ],
+)  # fmt: skip
+def test_values_are_compared_as_strictly_as_the_serializer_keeps_types(
+    one: Any, other: Any, equal: bool
+) -> None:
+    assert same(one, other) is equal
+    assert same(other, one) is equal
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(1, True, 1.0, -0.0, float("nan"), None, "a", b"a", bytearray(b"a"), [bytearray(b"a")], Count(2)),
+        *((1, (2,)), [1, [2]], {"a": (1,)}, {(1, 2): 3}, {1, 2}, frozenset({1}), deque([1, (2,)])),
+        *(Point(1, (2,)), OrderedDict(a=(1,)), Decimal("1.0"), datetime(2026, 1, 1, tzinfo=timezone.utc)),
+        *(Data({"a": (1,)}), AIMessage("a", response_metadata={"n": 1}), ValueError("a")),
+    ],
+    ids=repr,
+)
+def test_a_value_is_the_same_after_a_round_trip(value: Any) -> None:
+    serde = JsonPlusSerializer(pickle_fallback=True)
+    assert same(value, serde.loads_typed(serde.dumps_typed(value)))
 
 
 class TestMemory:

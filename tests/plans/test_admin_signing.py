@@ -20,7 +20,7 @@ from langgraph_checkpoint_s3 import (
 )
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.signed_urls.api import SignedUrlWarning
-from langgraph_checkpoint_s3.admin.transfer.bytes_io import loads
+from langgraph_checkpoint_s3.admin.transfer.dumps import loads
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.admin_requests import Sign, Signed
 from langgraph_checkpoint_s3.s3.bucket_settings import LIFECYCLE

@@ -10,7 +10,7 @@ import pytest
 
 from langgraph_checkpoint_s3 import ConflictError, CorruptObjectError, InvalidKeyError
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.transfer.bytes_io import dumps
+from langgraph_checkpoint_s3.admin.transfer.dumps import dumps
 from langgraph_checkpoint_s3.admin.transfer.export_import import Imported
 from langgraph_checkpoint_s3.s3.admin_requests import InspectObject
 from langgraph_checkpoint_s3.s3.requests import GetObject

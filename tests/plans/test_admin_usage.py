@@ -207,7 +207,7 @@ def test_pages_change_nothing(
         "langgraph_checkpoint_s3.plans.scan.Scan.__init__.__kwdefaults__", {"start_after": None, "page": page}
     )
     monkeypatch.setattr("langgraph_checkpoint_s3.plans.scan.PAGE", page)
-    monkeypatch.setattr("langgraph_checkpoint_s3.admin.usage.usage.PAGE", page)
+    monkeypatch.setattr("langgraph_checkpoint_s3.admin.usage.threads.PAGE", page)
     assert admin.usage() == expected
     assert list(admin.threads()) == ["a", "ab", "b"]
 

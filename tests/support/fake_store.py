@@ -42,13 +42,25 @@ class _CalledFunction:
 
     done = True
 
-    def __init__(self, request: Call[Any]) -> None:
+    def __init__(self) -> None:
         self.answer: Any = None
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
+
+    def call(self, request: Call[Any]) -> _CalledFunction:
         try:
             self.answer = request.function()
-        except Exception as error:  # noqa: BLE001  # as the drivers do
+        except BaseException as error:  # noqa: BLE001  # as the drivers do
             self.error = error
+        return self
+
+    async def acall(self, request: Call[Any]) -> _CalledFunction:
+        if request.coroutine is None:
+            return self.call(request)
+        try:
+            self.answer = await request.coroutine()
+        except BaseException as error:  # noqa: BLE001  # as the drivers do
+            self.error = error
+        return self
 
 
 class FakeStore:
@@ -66,9 +78,11 @@ class FakeStore:
     def run(self, plan: Generator[Sequence[Request[Any]], list[Any], T], operation: str = "") -> T:
         """Run a plan to its end."""
         steps = self._steps(plan)
+        called: list[_CalledFunction] | None = None
         try:
             while True:
-                next(steps)
+                calls = steps.send(called)
+                called = [_CalledFunction().call(request) for request in calls]
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
         finally:
@@ -79,10 +93,12 @@ class FakeStore:
     ) -> T:
         """Run a plan to its end, letting other tasks in before every batch."""
         steps = self._steps(plan)
+        called: list[_CalledFunction] | None = None
         try:
             while True:
-                next(steps)
+                calls = steps.send(called)
                 await asyncio.sleep(0)
+                called = [await _CalledFunction().acall(request) for request in calls]
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
         finally:
@@ -114,32 +130,40 @@ class FakeStore:
     async def aclose(self) -> None:
         pass
 
-    def _steps(self, plan: Generator[Sequence[Request[Any]], list[Any], T]) -> Generator[None, None, T]:
+    def _steps(
+        self, plan: Generator[Sequence[Request[Any]], list[Any], T]
+    ) -> Generator[list[Call[Any]], list[_CalledFunction] | None, T]:
         answers: list[Any] | None = None
         failure: BaseException | None = None
         try:
             while True:
-                yield
                 step = advance(plan, answers, failure)
                 if isinstance(step, Ended):
                     return step.result  # type: ignore[no-any-return]
                 assert step, "a plan yielded an empty batch"
-                answers, failure = self._send_batch(step)
+                answers, failure = self._send_batch(step, (yield self._calls(step)))
         except S3CheckpointError as error:
-            error.bucket = error.bucket or self.config.bucket
+            if error.bucket is None:
+                error.bucket = self.config.bucket
             raise
         finally:
             plan.close()
 
-    def _send_batch(self, batch: Sequence[Request[Any]]) -> tuple[list[Any], BaseException | None]:
-        plain = [request.request if isinstance(request, Attempted) else request for request in batch]
-        deadline = self.saver_state.deadline()
+    def _calls(self, batch: Sequence[Request[Any]]) -> list[Call[Any]]:
+        """Return what a batch calls, once its pause is over."""
+        plain = [_plain(request) for request in batch]
         self.fake.seconds += max((each.seconds for each in plain if isinstance(each, Sleep)), default=0.0)
-        plain = [self._unsent(request) for request in plain]
+        return [request for request in map(self._unsent, plain) if isinstance(request, Call)]
+
+    def _send_batch(
+        self, batch: Sequence[Request[Any]], called: Sequence[_CalledFunction] | None = None
+    ) -> tuple[list[Any], BaseException | None]:
+        if called is None:
+            called = [_CalledFunction().call(request) for request in self._calls(batch)]
+        plain = [self._unsent(_plain(request)) for request in batch]
+        deadline, calls = self.saver_state.deadline(), iter(called)
         states = [
-            _CalledFunction(request)
-            if isinstance(request, Call)
-            else RequestState(self.saver_state, request, deadline)
+            next(calls) if isinstance(request, Call) else RequestState(self.saver_state, request, deadline)
             for request in plain
         ]
         sent = [number for number, state in enumerate(states) if not state.done]
@@ -183,6 +207,10 @@ class FakeStore:
                 state.succeeded(translator, {"answer": answer, "ResponseMetadata": metadata}, data)
             except Exception as error:  # noqa: BLE001  # classified by the state
                 state.failed(error)
+
+
+def _plain(request: Request[Any]) -> Request[Any]:
+    return request.request if isinstance(request, Attempted) else request
 
 
 def make_saver(fake: FakeS3, *, sizes: Sizes | None = None, serde: Any = None, **settings: Any) -> S3Saver:

@@ -25,7 +25,7 @@ from langgraph_checkpoint_s3 import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.admin.signed_urls.download import aload_signed_url, load_signed_url
-from langgraph_checkpoint_s3.admin.transfer.bytes_io import dumps
+from langgraph_checkpoint_s3.admin.transfer.dumps import dumps
 from tests.support.checkpoints import shown
 from tests.support.hanging import HANG
 from tests.unit.test_portable import FILE, OBJECT, PLAIN, made

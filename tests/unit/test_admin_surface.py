@@ -53,6 +53,14 @@ def test_every_operation_has_a_twin_with_the_same_parameters(name: str) -> None:
     assert docstring.startswith(f"`{name}`, as a")
 
 
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_operation_has_its_name_in_counts_and_telemetry(name: str) -> None:
+    blocking = name if name in BLOCKING else name[1:]
+    named = set(re.findall(r'"admin\.(\w+)"', inspect.getsource(OPERATIONS[name])))
+    assert named <= {blocking}
+    assert named or OPERATIONS[name].__module__.split(".")[2] in ("bucket", "check", "lifecycle")
+
+
 @pytest.mark.parametrize("name", BLOCKING)
 def test_every_operation_says_which_iam_actions_it_needs(name: str) -> None:
     docstring = inspect.getdoc(OPERATIONS[name]) or ""

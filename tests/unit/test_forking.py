@@ -18,6 +18,7 @@ from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.scan import Folder
 from langgraph_checkpoint_s3.s3.cache import Lru
 from langgraph_checkpoint_s3.s3.requests import Entry
+from tests.support.hanging import HANG
 
 ROOT = Path(langgraph_checkpoint_s3.__file__).parent
 LOCKS = {"Lock", "RLock", "Condition", "Event", "Semaphore", "local", "Thread", "SimpleQueue", "LifoQueue"}

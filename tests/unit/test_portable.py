@@ -25,7 +25,7 @@ from langgraph_checkpoint_s3 import (
     InvalidKeyError,
     S3CheckpointError,
 )
-from langgraph_checkpoint_s3.admin.transfer.bytes_io import dumps, loads
+from langgraph_checkpoint_s3.admin.transfer.dumps import dumps, loads
 from langgraph_checkpoint_s3.admin.transfer.portable_file import (
     MANIFEST,
     Manifest,

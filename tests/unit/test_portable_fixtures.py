@@ -68,10 +68,10 @@ def test_a_thread_that_borrows_is_read(folder: Any) -> None:
         portable = PortableFile(file)
         assert portable.manifest.thread_id == "customer-42"
         bodies = [portable.read(member) for member in portable.members]
-        loans = portable.check()
+        borrowings = portable.check()
     format_1 = FIXTURES / "format-1"
     assert bodies == [(format_1 / f"{name}.bin").read_bytes() for name in ("lender", "borrowing")]
-    assert {loan.lender for loan in loans} == {portable.members[0].name}
+    assert {each.lender for each in borrowings} == {portable.members[0].name}
     assert {member.parsed.checkpoint_id for member in portable.members} == {
         expected.LENDER_ID,
         expected.CHECKPOINT_ID,

@@ -1,4 +1,4 @@
-"""`batch_put`, `batch_get` and `batch_delete`: windows of items side by side, each with its own outcome."""
+"""Plans of `batch_put`, `batch_get` and `batch_delete`: items side by side, each with its own outcome."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from langgraph.checkpoint.base import CheckpointTuple
 
 from langgraph_checkpoint_s3.admin.bulk.items import Item, put_items
-from langgraph_checkpoint_s3.admin.jobs import Job, attempts, settle
-from langgraph_checkpoint_s3.admin.progress import Progress
+from langgraph_checkpoint_s3.admin.bulk.outcomes import NoteError, attempts, settle
+from langgraph_checkpoint_s3.admin.calls import Progress, next_item, report
 from langgraph_checkpoint_s3.errors import InvalidConfigError, InvalidKeyError
 from langgraph_checkpoint_s3.format.ids import require_iterable, thread_name
 from langgraph_checkpoint_s3.plans.context import Context
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 V = TypeVar("V")
 
-_DELETE_WINDOW: Final = 1000
-"""So many items are sorted by namespace before the first is deleted."""
+DELETE_BATCH: Final = 1000
+"""Items that are grouped by namespace before the first is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchResult(Generic[V]):
-    """What became of an item of a batch.
+    """The outcome of one item of a batch.
 
     Attributes:
-        index: The item's number, from 0 on, in the order in which they were given.
-        item: What it was about: what was given to `batch_get` or `batch_delete`, and of a checkpoint
-            that was put the config that names it (`None` where it doesn't say which one it is).
-        value: The answer, of an item without an error.
-        error: What went wrong; `None` if nothing did.
+        index: The item's position in the input, from 0.
+        item: The item that was given to `batch_get` or `batch_delete`. For `batch_put` it is the config that
+            names the checkpoint, or `None` if the checkpoint lacks its ids.
+        value: The result, if there was no error.
+        error: The error, or `None`.
     """
 
     index: int
@@ -50,108 +50,137 @@ class BatchResult(Generic[V]):
 
     @property
     def ok(self) -> bool:
-        """Whether nothing went wrong."""
+        """Whether there was no error."""
         return self.error is None
 
 
 def result_of(index: int, item: Any, outcome: V | Exception) -> BatchResult[V]:
-    """An item's outcome as its result."""
+    """Return an item's outcome as a `BatchResult`."""
     if isinstance(outcome, Exception):
         return BatchResult(index, item, None, outcome)
     return BatchResult(index, item, outcome)
 
 
-def windows(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Items in groups of so many. What an iterable gave before it failed still comes, then its error.
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Return items in lists of `size`. If the iterable raises, the items before come first, then its error.
 
     Raises:
         InvalidKeyError: This is one item rather than many.
-        InvalidConfigError: A window of nothing.
+        InvalidConfigError: `size` is less than 1.
     """
     check_concurrency(size)
-    iterator = iter(require_iterable(items, "The items"))
+    return _batched(iter(require_iterable(items, "The items")), size)
+
+
+def _batched(iterator: Iterator[T], size: int) -> Iterator[list[T]]:
     taken = size
     while taken == size:
-        window: list[T] = []
+        batch: list[T] = []
         failure: Exception | None = None
         try:
             for item in islice(iterator, size):
-                window.append(item)  # noqa: PERF402  # what came before an error stays
-        except Exception as error:  # noqa: BLE001  # raised once what came before it is done
+                batch.append(item)  # noqa: PERF402  # the items before an error stay
+        except Exception as error:  # noqa: BLE001  # raised below, after the items before it
             failure = error
-        taken = len(window)
-        if window:
-            yield window
+        taken = len(batch)
+        if batch:
+            yield batch
         if failure is not None:
             raise failure
 
 
 def check_concurrency(concurrency: object) -> None:
-    """Refuse a concurrency that there can't be."""
+    """Check that a concurrency is a positive integer."""
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         raise InvalidConfigError(f"concurrency={concurrency!r} must be a whole number, at least 1.")
 
 
 def total_of(items: Iterable[object]) -> int | None:
-    """How many items there are, if that can be known before they have come."""
+    """Return the number of items, or `None` if the iterable has no length."""
     return len(items) if isinstance(items, Sized) else None
 
 
 def put_all(
     context: Context,
-    items: Iterable[CheckpointTuple],
-    concurrency: int,
-    progress: Progress,
+    batches: Iterator[list[CheckpointTuple]],
+    total: int | None,
+    progress: Progress | None,
     clock: Callable[[], int],
-) -> Job[list[BatchResult[RunnableConfig]]]:
+    note_error: NoteError,
+) -> Plan[list[BatchResult[RunnableConfig]]]:
     """Put checkpoints, with their pending writes."""
     results: list[BatchResult[RunnableConfig]] = []
-    for window in windows(items, concurrency):
-        checked = attempts(Item.of, window)
-        window.clear()
+    while batch := (yield from next_item(batches)):
+        checked = attempts(Item.of, batch)
+        batch.clear()  # the driver holds the list: its items are to be freed with their batch
         good = [each for each in checked if isinstance(each, Item)]
-        outcomes = iter((yield from put_items(context, good, clock)))
+        outcomes = iter((yield from put_items(context, good, clock, note_error)))
         for each in checked:
             if isinstance(each, Item):
                 results.append(result_of(len(results), each.address.config(), next(outcomes)))
             else:
                 results.append(BatchResult(len(results), None, None, each))
-        del checked, good
-        progress(len(results), total_of(items))
+        del checked, good, each
+        yield from report(progress, len(results), total)
     return results
 
 
-def read_one(context: Context, config: RunnableConfig) -> Plan[CheckpointTuple | None]:
-    """`get_tuple`, in which a config that can't be is an error of the plan's own."""
-    return (yield from get_tuple(context, Place.of(config)))
+def get_batch(
+    context: Context, configs: Sequence[RunnableConfig], note_error: NoteError
+) -> Plan[list[CheckpointTuple | Exception | None]]:
+    """Read checkpoints side by side. A config that is invalid is an error of its own read."""
+
+    def read(config: RunnableConfig) -> Plan[CheckpointTuple | None]:
+        return (yield from get_tuple(context, Place.of(config)))
+
+    return (yield from settle([read(config) for config in configs], note_error))
+
+
+def results_of(
+    start: int,
+    batch: Sequence[RunnableConfig],
+    outcomes: list[CheckpointTuple | Exception | None],
+    configs: Iterable[RunnableConfig],
+    progress: Progress | None,
+) -> Iterator[BatchResult[CheckpointTuple | None]]:
+    """Report progress on a batch that was read, and yield its results, removing its outcomes one by one."""
+    if progress is not None:
+        progress(start + len(batch), total_of(configs))
+    outcomes.reverse()
+    for number, config in enumerate(batch, start):
+        yield result_of(number, config, outcomes.pop())
 
 
 def delete_all(
-    context: Context, items: Iterable[str | RunnableConfig], concurrency: int, progress: Progress
-) -> Job[list[BatchResult[None]]]:
-    """Delete threads, and checkpoints by namespace, so that each namespace is listed once a window."""
-    check_concurrency(concurrency)
+    context: Context,
+    batches: Iterator[list[str | RunnableConfig]],
+    total: int | None,
+    concurrency: int,
+    progress: Progress | None,
+    note_error: NoteError,
+) -> Plan[list[BatchResult[None]]]:
+    """Delete threads, and checkpoints by namespace: each namespace is listed once for up to 1,000 items."""
     results: list[BatchResult[None]] = []
-    for window in windows(items, max(concurrency, _DELETE_WINDOW)):
-        targets = attempts(_target, window)
+    while batch := (yield from next_item(batches)):
+        targets = attempts(_target, batch)
         outcomes: dict[int, Exception | None] = {
             number: target for number, target in enumerate(targets) if isinstance(target, Exception)
         }
         tasks = list(_tasks(context, targets))
         for start in range(0, max(len(tasks), 1), concurrency):
             some = tasks[start : start + concurrency]
-            answers = yield from settle([plan for _, plan in some])
+            answers = yield from settle([plan for _, plan in some], note_error)
             for (numbers, _), answer in zip(some, answers, strict=True):
                 outcomes |= dict.fromkeys(numbers, answer)
-            progress(len(results) + len(outcomes), total_of(items))
+            yield from report(progress, len(results) + len(outcomes), total)
         results += [
-            result_of(len(results) + number, item, outcomes[number]) for number, item in enumerate(window)
+            result_of(len(results) + number, item, outcomes[number]) for number, item in enumerate(batch)
         ]
     return results
 
 
 def _target(item: str | RunnableConfig) -> str | Place:
-    """The thread, or the checkpoint, that is to go."""
+    """Return the thread or the checkpoint to delete."""
     if not isinstance(item, Mapping):
         return thread_name(item)
     place = Place.of(item)
@@ -166,7 +195,7 @@ def _target(item: str | RunnableConfig) -> str | Place:
 def _tasks(
     context: Context, targets: Sequence[str | Place | Exception]
 ) -> Iterator[tuple[list[int], Plan[None]]]:
-    """What to do, with the numbers of the targets that it is for. A thread takes all in it along."""
+    """Yield deletions, with the numbers of their targets. Deleting a thread covers its checkpoints, too."""
     threads = {target for target in targets if isinstance(target, str)}
     numbers: dict[tuple[str, str | None], list[int]] = {}
     for number, target in enumerate(targets):
@@ -175,18 +204,19 @@ def _tasks(
         elif isinstance(target, Place):
             ns = None if target.thread_id in threads else target.checkpoint_ns
             numbers.setdefault((target.thread_id, ns), []).append(number)
-    for (thread_id, namespace), of in numbers.items():
+    for (thread_id, namespace), positions in numbers.items():
         if namespace is None:
-            yield of, delete_thread(context, thread_id)
+            yield positions, delete_thread(context, thread_id)
         else:
-            places = [target for target in map(targets.__getitem__, of) if isinstance(target, Place)]
-            yield of, _delete_checkpoints(context, places)
+            addresses = [
+                target for target in map(targets.__getitem__, positions) if isinstance(target, Place)
+            ]
+            yield positions, _delete_checkpoints(context, addresses)
 
 
-def _delete_checkpoints(context: Context, places: Sequence[Place]) -> Plan[None]:
-    """Delete checkpoints of one namespace, with their writes; what borrows from them is rewritten before."""
+def _delete_checkpoints(context: Context, addresses: Sequence[Place]) -> Plan[None]:
+    """Delete checkpoints of one namespace with their writes, after rewriting those that borrow from them."""
     layout = context.layout
-    going = {place.folder(layout).rstrip("/") for place in places}
-    folders = yield from Scan(layout, places[0].namespace(layout)).rest()
-    victims = [folder for folder in folders if folder.path in going]
-    yield from delete_some(context, victims)
+    going = {address.folder(layout).rstrip("/") for address in addresses}
+    folders = yield from Scan(layout, addresses[0].namespace(layout)).rest()
+    yield from delete_some(context, [folder for folder in folders if folder.path in going])

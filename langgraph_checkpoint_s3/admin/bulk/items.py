@@ -1,4 +1,4 @@
-"""Checkpoints as LangGraph hands them out, on their way into the store, with their pending writes."""
+"""Putting checkpoint tuples of any saver into the store, with their pending writes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import WRITES_IDX_MAP, CheckpointTuple, PendingWrite
 
-from langgraph_checkpoint_s3.admin.jobs import Job, settle
+from langgraph_checkpoint_s3.admin.bulk.outcomes import NoteError, settle
 from langgraph_checkpoint_s3.errors import InvalidKeyError
 from langgraph_checkpoint_s3.format.ids import required_id
 from langgraph_checkpoint_s3.format.serialization import estimate_size
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TaskWrites:
-    """What a task wrote.
+    """The pending writes of one task.
 
     Attributes:
         task_id: The task.
         special: Errors, interrupts and the like, by channel.
-        regular: All else, in its order. A write's position here is its slot: LangGraph counts so
+        regular: All other writes, in order. A write's position is its index: LangGraph counts the same way
             when it saves a list of writes again.
     """
 
@@ -38,7 +38,7 @@ class TaskWrites:
 
 
 def by_task(writes: Iterable[PendingWrite] | None) -> list[TaskWrites]:
-    """Pending writes, grouped by task, in the order in which the tasks appear."""
+    """Group pending writes by task, in the order in which the tasks appear."""
     tasks: dict[str, TaskWrites] = {}
     for task_id, channel, value in writes or ():
         task = tasks.setdefault(task_id, TaskWrites(task_id))
@@ -51,15 +51,15 @@ def by_task(writes: Iterable[PendingWrite] | None) -> list[TaskWrites]:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A checkpoint to be put.
+    """A checkpoint to put.
 
     Attributes:
         found: The checkpoint.
-        address: Where it belongs: thread, namespace and id.
+        address: Its thread, namespace and id.
         parent: Its parent's id.
         tasks: Its pending writes.
-        weight: About how many bytes its channels come to.
-        weight_of_writes: The same of its pending writes.
+        weight: About how many bytes its channels have.
+        weight_of_writes: About how many bytes its pending writes have.
     """
 
     found: CheckpointTuple
@@ -71,11 +71,11 @@ class Item:
 
     @classmethod
     def of(cls, found: CheckpointTuple) -> Item:
-        """Check what somebody handed in.
+        """Check a checkpoint tuple.
 
         Raises:
             TypeError: It isn't a checkpoint.
-            InvalidKeyError: It doesn't say where it belongs, or says it twice, differently.
+            InvalidKeyError: Its ids are missing or contradict each other.
         """
         if not isinstance(found, CheckpointTuple):
             raise TypeError(f"A CheckpointTuple is needed, as a saver's list gives it, not {found!r:.100}")
@@ -96,10 +96,10 @@ class Item:
         )
 
     def writes(self, context: Context, clock: Callable[[], int]) -> Plan[None]:
-        """Put its pending writes.
+        """Put the pending writes.
 
-        A checkpoint tuple doesn't tell the tasks' paths, by which writes are ordered: these keep the order.
-        Special writes and regular ones are objects of their own, so that either can be put again.
+        A checkpoint tuple lacks the tasks' paths, which order writes: generated paths keep the order.
+        Special and regular writes are separate objects, so that either can be put again.
         """
         plans: list[Plan[None]] = []
         for place, task in enumerate(self.tasks):
@@ -110,50 +110,48 @@ class Item:
         yield from gather(plans)
 
     def checkpoint(self, context: Context, clock: Callable[[], int]) -> Plan[RunnableConfig]:
-        """Put the checkpoint itself. All channels may have changed: none is taken over unseen."""
+        """Put the checkpoint itself, as if all channels had changed."""
         where = self.address.with_id(self.parent).config()
         checkpoint, metadata = self.found.checkpoint, self.found.metadata or {}
         return put(context, where, checkpoint, metadata, checkpoint.get("channel_versions") or {}, clock())
 
 
 def put_items(
-    context: Context, items: Sequence[Item], clock: Callable[[], int]
-) -> Job[list[RunnableConfig | Exception]]:
-    """Put checkpoints side by side, as far as they don't borrow from each other.
+    context: Context, items: Sequence[Item], clock: Callable[[], int], note_error: NoteError
+) -> Plan[list[RunnableConfig | Exception]]:
+    """Put checkpoints side by side, parents before the children that borrow from them.
 
-    All of a checkpoint's writes come before it: one that is there has them.
+    All of a checkpoint's writes are put before it, so a checkpoint that is present is complete.
 
     Returns:
-        For each of them the config that points at it, or its error.
+        For each item the config that points at it, or its error.
     """
     outcomes: dict[int, Any] = {}
     written = [number for number, item in enumerate(items) if item.tasks]
     plans = [items[number].writes(context, clock) for number in written]
     weight = sum(items[number].weight_of_writes for number in written)
-    answers = yield from settle(plans, weight)
+    answers = yield from settle(plans, note_error, weight)
     outcomes |= {
         number: answer for number, answer in zip(written, answers, strict=True) if answer is not None
     }
-    for generation in _generations(items, lines=context.borrow):
+    for generation in _generations(items, borrow=context.borrow):
         ready = [number for number in generation if number not in outcomes]
         puts = [items[number].checkpoint(context, clock) for number in ready]
         weight = sum(items[number].weight for number in ready)
-        outcomes |= zip(ready, (yield from settle(puts, weight)), strict=True)
+        outcomes |= zip(ready, (yield from settle(puts, note_error, weight)), strict=True)
     return [outcomes[number] for number in range(len(items))]
 
 
-def _generations(items: Sequence[Item], *, lines: bool) -> Iterator[list[int]]:
-    """The items' numbers, grouped so that a parent comes before its children, which borrow from it.
+def _generations(items: Sequence[Item], *, borrow: bool) -> Iterator[list[int]]:
+    """Yield the items' numbers in groups: parents before the children that borrow from them.
 
-    Args:
-        items: The checkpoints.
-        lines: Whether anything borrows; otherwise only what comes twice has to wait.
+    If checkpoints don't borrow, only a checkpoint that comes twice has to wait.
     """
     generations: dict[Place, int] = {}
     groups: list[list[int]] = []
     for number, item in enumerate(items):
         before = [item.address]
-        if lines and item.parent:
+        if borrow and item.parent:
             before.append(item.address.with_id(item.parent))
         generation = 1 + max(generations.get(address, -1) for address in before)
         generations[item.address] = generation

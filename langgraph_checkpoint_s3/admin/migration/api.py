@@ -1,24 +1,25 @@
-"""An admin's operation that brings threads over from another saver."""
+"""Migration of threads from another saver."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from langgraph_checkpoint_s3.admin.jobs import Job
-from langgraph_checkpoint_s3.admin.jobs_api import Jobs
-from langgraph_checkpoint_s3.admin.migration import migrate
-from langgraph_checkpoint_s3.admin.migration.migrate import Migrated
-from langgraph_checkpoint_s3.admin.migration.source import Source
-from langgraph_checkpoint_s3.admin.progress import Progress, no_progress
+from langgraph_checkpoint_s3.admin.base import BaseAdmin
+from langgraph_checkpoint_s3.admin.bulk.batches import check_concurrency
+from langgraph_checkpoint_s3.admin.calls import Progress
+from langgraph_checkpoint_s3.admin.migration.migrate import Migrated, Migrator
+from langgraph_checkpoint_s3.admin.migration.source import SourceSaver
+from langgraph_checkpoint_s3.format.ids import unique_thread_ids
+from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.saver import internals_of
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
 
-class Migration(Jobs):
-    """An admin's operation that brings threads over from another saver."""
+class Migration(BaseAdmin):
+    """Migration of threads from another saver."""
 
     def migrate(
         self,
@@ -29,53 +30,54 @@ class Migration(Jobs):
         concurrency: int = 16,
         progress: Progress | None = None,
     ) -> Migrated:
-        """Bring threads over from another saver: SQLite, Postgres, Redis, memory, another bucket.
+        """Copy threads from another saver: SQLite, Postgres, Redis, memory, another bucket.
 
-        Every checkpoint of every namespace comes with its ids, metadata, parent and pending writes, the
-        oldest of a thread first: meanwhile the thread here looks like its own past, and then goes on here
-        as it would have gone on there. What checkpoints share with their parents is stored once,
-        as with `put`. The source is only read. Stop the agents that use the threads before.
+        Every checkpoint of every namespace keeps its ids, metadata, parent and pending writes. A thread's
+        oldest checkpoint comes first, so meanwhile the thread here looks like its own past. Data that
+        checkpoints share with their parents is stored once, as with `put`. The source is only read. Stop the
+        agents that use the threads before.
 
-        It can be cut short at any point, and done again: what is here already isn't put again. Nothing
-        that is here is ever overwritten or deleted.
+        The migration can be interrupted and repeated: checkpoints that are here aren't put again, and
+        nothing is overwritten or deleted.
 
-        The source's `list` is read once for each thread, for the ids; the checkpoints are then read one by
-        one, and one of each of `concurrency` threads is in memory. (Some savers, Postgres' among
-        them, read all that they list at once: that takes the memory of a thread's whole history, and
-        without `thread_ids` that of all threads.) Where its `list` shows but the root
-        namespace of a thread, the others are found only without `thread_ids`.
+        The source's `list` is read once per thread, for the ids. The checkpoints are then read one by one,
+        and one of each of `concurrency` threads is in memory. (Some savers, Postgres' among them, read all
+        that they list at once: that takes the memory of a thread's whole history, and without `thread_ids`
+        that of all threads.) If the source's `list` shows only the root namespace of a thread, the others
+        are found only without `thread_ids`.
 
-        Not kept is what LangGraph's savers don't tell: the paths of tasks that wrote (their order is kept)
-        and when an object was written.
+        LangGraph's savers don't return the paths of the tasks that wrote (their order is kept) or the time at
+        which an object was written: these are lost.
 
         Needs `s3:PutObject`, `s3:GetObject`, `s3:AbortMultipartUpload` and `s3:ListBucket`.
 
         Args:
-            source: The saver to read from. Here its blocking methods are used, so for one that only has
-                coroutines, such as `AsyncSqliteSaver`, there is `amigrate`. That uses the
-                coroutines, and in a thread the blocking methods of a saver that has none.
-            thread_ids: Which threads, taken from the iterable as needed. Default: all that
-                `source.list(None)` shows; some savers (DynamoDB, some for S3) don't do that, and of a large
-                database a query for the ids is faster.
-            verify: Whether each checkpoint is read back from the store and compared: one that was put
-                now, and one that was here before.
-            concurrency: How many threads are moved side by side. A thread's checkpoints are
-                put one after another.
-            progress: Called now and then with how many checkpoints are done, and how many there are
-                (`None` with `thread_ids`).
+            source: The saver to read from. `migrate` uses its blocking methods; for a saver that has only
+                coroutines, such as `AsyncSqliteSaver`, use `amigrate`, which uses the coroutines, or the
+                blocking methods in a thread if there are none.
+            thread_ids: The threads, taken from the iterable as needed. Default: all that `source.list(None)`
+                shows. Some savers (DynamoDB, some for S3) don't support that, and in a large database a query
+                for the ids is faster.
+            verify: Whether to read each checkpoint back from the store and compare it, also those that were
+                here before.
+            concurrency: How many threads are copied side by side. A thread's checkpoints are put one after
+                another.
+            progress: Called now and then with the number of checkpoints done and the total (`None` with
+                `thread_ids`).
 
         Returns:
-            How many threads and checkpoints that were.
+            The numbers of threads and checkpoints.
 
         Raises:
-            MigrationError: Some checkpoints couldn't be put, or aren't here as the source has them; all
-                others are. It names the first, and `migrated.failures` has up to 100.
+            MigrationError: Some checkpoints couldn't be put, or differ from the source's; all others are
+                here. It names the first, and `migrated.failures` has up to 100.
             InvalidConfigError: The source can't list its threads, so `thread_ids` are needed.
             InvalidKeyError: `thread_ids` is a single id, or one of them can't be an id.
-            S3CheckpointError: The store can't be reached or refuses. What was moved stays.
-            Exception: What the source raises comes out as it is. What was moved stays.
+            S3CheckpointError: The store can't be reached or refuses. Copied checkpoints stay.
+            Exception: An exception of the source propagates. Copied checkpoints stay.
         """
-        return self._work(self._migrate(thread_ids, verify, concurrency, progress), Source(source))
+        plan = self._migrate(source, thread_ids, verify, concurrency, progress)
+        return self._run(plan, "admin.migrate")
 
     async def amigrate(
         self,
@@ -87,16 +89,25 @@ class Migration(Jobs):
         progress: Progress | None = None,
     ) -> Migrated:
         """`migrate`, as a coroutine."""
-        return await self._awork(self._migrate(thread_ids, verify, concurrency, progress), Source(source))
+        plan = self._migrate(source, thread_ids, verify, concurrency, progress)
+        return await self._arun(plan, "admin.migrate")
 
     def _migrate(
-        self, thread_ids: Iterable[str] | None, verify: bool, concurrency: int, progress: Progress | None
-    ) -> Job[Migrated]:
-        return migrate.migrate(
+        self,
+        source: BaseCheckpointSaver[Any],
+        thread_ids: Iterable[str] | None,
+        verify: bool,
+        concurrency: int,
+        progress: Progress | None,
+    ) -> Plan[Migrated]:
+        check_concurrency(concurrency)
+        queue = None if thread_ids is None else unique_thread_ids(thread_ids)
+        migrator = Migrator(
             self._context,
-            thread_ids,
+            SourceSaver(source),
             internals_of(self._saver).now,
             verify=verify,
-            concurrency=concurrency,
-            progress=progress or no_progress,
+            progress=progress,
+            note_error=self._note_error,
         )
+        return migrator.migrate(queue, concurrency)

@@ -1,16 +1,16 @@
-"""`migrate`: threads of another saver, each from its oldest checkpoint on, several threads side by side."""
+"""The plan of `migrate`: moves threads of another saver side by side, each from its oldest checkpoint on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from langgraph_checkpoint_s3.admin.bulk.batches import check_concurrency
 from langgraph_checkpoint_s3.admin.bulk.items import Item, put_items
-from langgraph_checkpoint_s3.admin.jobs import Job, attempts, read_ids, read_tuple, run, settle
+from langgraph_checkpoint_s3.admin.bulk.outcomes import NoteError, attempts, settle
+from langgraph_checkpoint_s3.admin.calls import Progress, next_item, report
 from langgraph_checkpoint_s3.admin.migration.compare import difference
-from langgraph_checkpoint_s3.admin.progress import Progress
+from langgraph_checkpoint_s3.admin.migration.source import SourceSaver
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
     BucketNotFoundError,
@@ -21,7 +21,6 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
-from langgraph_checkpoint_s3.format.ids import unique_thread_ids
 from langgraph_checkpoint_s3.format.keys import Layout
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.get_tuple import find_folder
@@ -31,16 +30,18 @@ from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan, gather
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan
 
-_TOLD: Final = 100
-"""So many failures are kept; of the others, only how many there are."""
-_NAMED: Final = 3
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+
+_KEPT_FAILURES: Final = 100
+_NAMED_FAILURES: Final = 3
 _FATAL: Final = (AccessDeniedError, BucketNotFoundError, NotSupportedError, StorageUnavailableError)
-"""What isn't about one checkpoint, and ends all: doing it again goes on."""
+"""Errors that concern more than one checkpoint, and end the migration. It can be resumed."""
 
 
 @dataclass(frozen=True, slots=True)
 class MigrationFailure:
-    """A checkpoint that wasn't moved, or isn't in the target as the source has it.
+    """A checkpoint that wasn't moved, or differs in the target.
 
     Attributes:
         thread_id: Its thread.
@@ -57,13 +58,13 @@ class MigrationFailure:
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
-    """What a migration did.
+    """The outcome of a migration.
 
     Attributes:
-        threads: How many threads the source showed checkpoints of.
+        threads: How many threads of the source have checkpoints.
         checkpoints: How many checkpoints were put.
         skipped: How many were in the target already (and equal, if they were verified).
-        failed: How many weren't moved, or aren't as the source has them.
+        failed: How many weren't moved, or differ from the source's.
         failures: The first 100 of those.
     """
 
@@ -75,193 +76,224 @@ class Migrated:
 
 
 class MigrationError(S3CheckpointError):
-    """Some checkpoints weren't moved, or aren't in the target as the source has them; all others are.
+    """Some checkpoints weren't moved, or differ in the target; all others are there.
 
     Attributes:
-        migrated: What was done, and what failed.
+        migrated: The outcome, with the failures.
     """
 
     kind = "migration"
 
     def __init__(self, reason: str, *, migrated: Migrated | None = None) -> None:
-        super().__init__(reason)
+        super().__init__(reason, bucket="")
         self.migrated = migrated
 
 
 @dataclass(slots=True)
-class _Tally:
-    """What was done so far."""
-
-    progress: Progress
-    total: int | None = None
-    threads: int = 0
-    checkpoints: int = 0
-    skipped: int = 0
-    failed: int = 0
-    failures: list[MigrationFailure] = field(default_factory=list)
-
-    def fail(self, address: Place, error: Exception) -> None:
-        """Note a failure.
-
-        Raises:
-            S3CheckpointError: It isn't about this checkpoint alone.
-        """
-        if isinstance(error, _FATAL):
-            raise error
-        self.failed += 1
-        if len(self.failures) < _TOLD:
-            place = address.thread_id, address.checkpoint_ns, address.checkpoint_id or ""
-            self.failures.append(MigrationFailure(*place, error))
-
-    def tell(self) -> None:
-        """Tell the user how far it is."""
-        self.progress(self.checkpoints + self.skipped + self.failed, self.total)
-
-    def result(self) -> Migrated:
-        """All of it."""
-        return Migrated(self.threads, self.checkpoints, self.skipped, self.failed, tuple(self.failures))
-
-
-@dataclass(slots=True)
 class _Thread:
-    """A thread on its way: which of its checkpoints are still to be moved, and which were there before.
+    """A thread that is being moved.
 
-    Those still to be moved are ids with their namespaces, in order, the oldest last. Those that were there
-    are their folders, since keys may have but hashes of names.
+    Attributes:
+        thread_id: The thread.
+        remaining: The checkpoints still to move, as ids with their namespaces, the oldest last.
+        present: The folders of the checkpoints that the target had before. Not their names, since keys may
+            have only hashes of those.
     """
 
     thread_id: str
-    todo: list[tuple[str, str]] = field(default_factory=list)
+    remaining: list[tuple[str, str]] = field(default_factory=list)
     present: set[str] = field(default_factory=set)
 
     def next(self, layout: Layout) -> tuple[Place, bool]:
-        """The oldest checkpoint that is left, and whether it was there before."""
-        checkpoint_id, ns = self.todo.pop()
+        """Take the oldest remaining checkpoint, and return whether it was there before."""
+        checkpoint_id, ns = self.remaining.pop()
         folder = layout.checkpoint(self.thread_id, ns, checkpoint_id)
         return Place(self.thread_id, ns, checkpoint_id), folder in self.present
 
 
-def migrate(
-    context: Context,
-    thread_ids: Iterable[str] | None,
-    clock: Callable[[], int],
-    *,
-    verify: bool,
-    concurrency: int,
-    progress: Progress,
-) -> Job[Migrated]:
-    """Move threads.
+class Migrator:
+    """One migration. Its arguments are those of `migrate`, and the target saver's parts."""
 
-    Raises:
-        MigrationError: Some checkpoints failed; the others were moved.
-        InvalidConfigError: The source can't list its threads.
-    """
-    check_concurrency(concurrency)
-    queue = None if thread_ids is None else unique_thread_ids(thread_ids)
-    tally = _Tally(progress)
-    known: dict[str, set[str]] = {}
-    if queue is None:
-        known, tally.total = yield from _all_threads()
-        queue = iter(known)
-    active: list[_Thread] = []
-    while True:
-        active += yield from _start(context, queue, known, concurrency - len(active), tally, verify=verify)
-        if not active:
-            break
-        places = [thread.next(context.layout) for thread in active]
-        yield from _move(context, places, clock, tally, verify=verify)
-        tally.tell()
-        active = [thread for thread in active if thread.todo]
-    if tally.failed:
-        raise MigrationError(_told(tally), migrated=tally.result())
-    return tally.result()
+    def __init__(
+        self,
+        context: Context,
+        source: SourceSaver,
+        clock: Callable[[], int],
+        *,
+        verify: bool,
+        progress: Progress | None,
+        note_error: NoteError,
+    ) -> None:
+        self._context = context
+        self._source = source
+        self._clock = clock
+        self._verify = verify
+        self._progress = progress
+        self._note_error = note_error
+        self._total: int | None = None
+        self._threads = 0
+        self._checkpoints = 0
+        self._skipped = 0
+        self._failed = 0
+        self._failures: list[MigrationFailure] = []
 
+    def migrate(self, queue: Iterator[str] | None, concurrency: int) -> Plan[Migrated]:
+        """Move the threads in a queue, or all that the source lists, some side by side.
 
-def _all_threads() -> Job[tuple[dict[str, set[str]], int]]:
-    """The source's threads with their namespaces, and how many checkpoints there are."""
-    namespaces: dict[str, set[str]] = {}
-    count = 0
-
-    def note(thread_id: str, ns: str, _: str) -> None:
-        nonlocal count
-        namespaces.setdefault(thread_id, set()).add(ns)
-        count += 1
-
-    remedy = "Pass thread_ids: which threads to move."
-    try:
-        yield from read_ids(None, note)
-    except Exception as error:
-        raise InvalidConfigError(
-            f"The source can't list all of its threads ({error!r:.300}). {remedy}"
-        ) from error
-    if not count:
-        raise InvalidConfigError(
-            f"The source shows no checkpoint when it is asked for all: it is empty, or it lists only threads "
-            f"that it is asked for. {remedy}"
-        )
-    return namespaces, count
-
-
-def _start(
-    context: Context,
-    queue: Iterator[str],
-    known: dict[str, set[str]],
-    wanted: int,
-    tally: _Tally,
-    *,
-    verify: bool,
-) -> Job[list[_Thread]]:
-    """The next threads that have something to move."""
-    started: list[_Thread] = []
-    while len(started) < wanted:
-        fresh: list[_Thread] = []
-        for thread_id in queue:
-            thread = _Thread(thread_id)
-            yield from _list(thread, known.get(thread_id, set()))
-            if thread.todo:
-                fresh.append(thread)
-            if len(started) + len(fresh) == wanted:
+        Raises:
+            MigrationError: Some checkpoints failed; the others were moved.
+            InvalidConfigError: The source can't list its threads.
+        """
+        namespaces: dict[str, set[str]] = {}
+        if queue is None:
+            namespaces = yield from self._all_threads()
+            queue = iter(namespaces)
+        active: list[_Thread] = []
+        while True:
+            active += yield from self._start(queue, namespaces, concurrency - len(active))
+            if not active:
                 break
-        if not fresh:
-            break
-        tally.threads += len(fresh)
-        presents = yield from run(gather([_present(context, thread.thread_id) for thread in fresh]))
-        for thread, present in zip(fresh, presents, strict=True):
-            thread.present = present
-            if not verify:
-                count = len(thread.todo)
-                where = thread.thread_id
-                thread.todo = [
-                    (checkpoint_id, ns)
-                    for checkpoint_id, ns in thread.todo
-                    if context.layout.checkpoint(where, ns, checkpoint_id) not in present
-                ]
-                tally.skipped += count - len(thread.todo)
-        tally.tell()
-        started += [thread for thread in fresh if thread.todo]
-    return started
+            yield from self._move([thread.next(self._context.layout) for thread in active])
+            yield from self._report()
+            active = [thread for thread in active if thread.remaining]
+        failures = tuple(self._failures)
+        migrated = Migrated(self._threads, self._checkpoints, self._skipped, self._failed, failures)
+        if self._failed:
+            raise MigrationError(_summary(migrated), migrated=migrated)
+        return migrated
 
+    def _report(self) -> Plan[None]:
+        done = self._checkpoints + self._skipped + self._failed
+        yield from report(self._progress, done, self._total)
 
-def _list(thread: _Thread, namespaces: set[str]) -> Job[None]:
-    """List a thread's checkpoints in the source, newest first.
+    def _fail(self, address: Place, error: Exception) -> None:
+        """Record a failure, or raise the error if it concerns more than this checkpoint."""
+        if isinstance(error, _FATAL):
+            raise error
+        self._failed += 1
+        if len(self._failures) < _KEPT_FAILURES:
+            place = address.thread_id, address.checkpoint_ns, address.checkpoint_id or ""
+            self._failures.append(MigrationFailure(*place, error))
 
-    Args:
-        thread: The thread.
-        namespaces: Those that are known of: some savers list but the root one unless another is named.
-    """
-    found: set[tuple[str, str]] = set()
+    def _all_threads(self) -> Plan[dict[str, set[str]]]:
+        """Return the source's threads with their namespaces, and count its checkpoints."""
+        namespaces: dict[str, set[str]] = {}
+        count = 0
 
-    def note(_: str, ns: str, checkpoint_id: str) -> None:
-        found.add((checkpoint_id, ns))
+        def note(thread_id: str, ns: str, _: str) -> None:
+            nonlocal count
+            namespaces.setdefault(thread_id, set()).add(ns)
+            count += 1
 
-    yield from read_ids({"configurable": {"thread_id": thread.thread_id}}, note)
-    for ns in sorted(namespaces - {ns for _, ns in found}):
-        yield from read_ids({"configurable": {"thread_id": thread.thread_id, "checkpoint_ns": ns}}, note)
-    thread.todo = sorted(found, reverse=True)
+        remedy = "Pass thread_ids: which threads to move."
+        try:
+            yield from self._source.read_ids(None, note)
+        except Exception as error:
+            raise InvalidConfigError(
+                f"The source can't list all of its threads ({error!r:.300}). {remedy}", bucket=""
+            ) from error
+        if not count:
+            raise InvalidConfigError(
+                f"The source shows no checkpoint when it is asked for all: it is empty, or it lists only "
+                f"threads that it is asked for. {remedy}",
+                bucket="",
+            )
+        self._total = count
+        return namespaces
+
+    def _start(
+        self, queue: Iterator[str], namespaces: Mapping[str, set[str]], wanted: int
+    ) -> Plan[list[_Thread]]:
+        """Take threads from the queue until `wanted` of them have something to move."""
+        layout = self._context.layout
+        started: list[_Thread] = []
+        while len(started) < wanted:
+            fresh: list[_Thread] = []
+            while len(started) + len(fresh) < wanted:
+                thread_id = yield from next_item(queue)
+                if thread_id is None:
+                    break
+                found = yield from self._list(thread_id, namespaces.get(thread_id, set()))
+                if found:
+                    fresh.append(_Thread(thread_id, found))
+            if not fresh:
+                break
+            self._threads += len(fresh)
+            presents = yield from gather(_present(self._context, thread.thread_id) for thread in fresh)
+            for thread, present in zip(fresh, presents, strict=True):
+                thread.present = present
+                if not self._verify:
+                    count = len(thread.remaining)
+                    thread.remaining = [
+                        (checkpoint_id, ns)
+                        for checkpoint_id, ns in thread.remaining
+                        if layout.checkpoint(thread.thread_id, ns, checkpoint_id) not in present
+                    ]
+                    self._skipped += count - len(thread.remaining)
+            yield from self._report()
+            started += [thread for thread in fresh if thread.remaining]
+        return started
+
+    def _list(self, thread_id: str, namespaces: set[str]) -> Plan[list[tuple[str, str]]]:
+        """List a thread's checkpoints in the source, the newest first: ids with their namespaces.
+
+        Known namespaces are listed by name, too: some savers list only the root one otherwise.
+        """
+        found: set[tuple[str, str]] = set()
+
+        def note(_: str, ns: str, checkpoint_id: str) -> None:
+            found.add((checkpoint_id, ns))
+
+        yield from self._source.read_ids({"configurable": {"thread_id": thread_id}}, note)
+        for ns in sorted(namespaces - {ns for _, ns in found}):
+            named: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ns}}
+            yield from self._source.read_ids(named, note)
+        return sorted(found, reverse=True)
+
+    def _move(self, places: Sequence[tuple[Place, bool]]) -> Plan[None]:
+        """Move one checkpoint of each of several threads."""
+        old: list[Item] = []
+        new: list[Item] = []
+        for address, present in places:
+            found = yield from self._source.read(address.config())
+            if found is None:
+                self._fail(
+                    address,
+                    ConflictError("The source has this checkpoint no more: was it deleted meanwhile?"),
+                )
+                continue
+            [item] = attempts(Item.of, [found._replace(config=address.config())])
+            if isinstance(item, Exception):
+                self._fail(address, item)
+            else:
+                (old if present else new).append(item)
+        put: list[Item] = []
+        outcomes = yield from put_items(self._context, new, self._clock, self._note_error)
+        for item, outcome in zip(new, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                self._fail(item.address, outcome)
+            else:
+                put.append(item)
+        items = [*old, *put]
+        answers: Sequence[str | Exception | None] = [None] * len(items)
+        if self._verify:
+            # The parent cache is empty, so that everything compared comes from the store.
+            fresh = replace(self._context, parent_cache=ParentCache.none(), borrow=False)
+            answers = yield from settle([_compare(fresh, item) for item in items], self._note_error)
+        for number, (item, answer) in enumerate(zip(items, answers, strict=True)):
+            present = number < len(old)
+            if isinstance(answer, Exception):
+                self._fail(item.address, answer)
+            elif answer is not None:
+                self._fail(item.address, _mismatch(answer, present=present))
+            elif present:
+                self._skipped += 1
+            else:
+                self._checkpoints += 1
 
 
 def _present(context: Context, thread_id: str) -> Plan[set[str]]:
-    """The folders of the checkpoints that the target has. Each was put after its writes: it is complete."""
+    """Return the folders of the checkpoints in the target. Each was put after its writes: it is complete."""
     scan = Scan(context.layout, context.layout.thread(thread_id))
     present: set[str] = set()
     while not scan.done:
@@ -270,68 +302,17 @@ def _present(context: Context, thread_id: str) -> Plan[set[str]]:
     return present
 
 
-def _move(
-    context: Context,
-    places: Sequence[tuple[Place, bool]],
-    clock: Callable[[], int],
-    tally: _Tally,
-    *,
-    verify: bool,
-) -> Job[None]:
-    """Move one checkpoint of each of several threads."""
-    old: list[Item] = []
-    new: list[Item] = []
-    for address, present in places:
-        found = yield from read_tuple(address.config())
-        if found is None:
-            tally.fail(
-                address, ConflictError("The source has this checkpoint no more: was it deleted meanwhile?")
-            )
-            continue
-        [item] = attempts(Item.of, [found._replace(config=address.config())])
-        if isinstance(item, Exception):
-            tally.fail(address, item)
-        else:
-            (old if present else new).append(item)
-    put: list[Item] = []
-    for item, outcome in zip(new, (yield from put_items(context, new, clock)), strict=True):
-        if isinstance(outcome, Exception):
-            tally.fail(item.address, outcome)
-        else:
-            put.append(item)
-    items = [*old, *put]
-    answers: Sequence[str | Exception | None] = [None] * len(items)
-    if verify:
-        fresh = replace(context, parent_cache=ParentCache.none(), borrow=False)
-        answers = yield from settle([_compare(fresh, item) for item in items])
-    for number, (item, answer) in enumerate(zip(items, answers, strict=True)):
-        present = number < len(old)
-        if isinstance(answer, Exception):
-            tally.fail(item.address, answer)
-        elif answer is not None:
-            tally.fail(item.address, _mismatch(answer, present=present))
-        elif present:
-            tally.skipped += 1
-        else:
-            tally.checkpoints += 1
-
-
-def _compare(fresh: Context, item: Item) -> Plan[str | None]:
-    """Read a checkpoint back, from the store, and say how it differs from the source's.
-
-    Args:
-        fresh: The saver's context, with a memory of nothing.
-        item: The source's.
-    """
-    folder = yield from find_folder(fresh, item.address)
-    [loaded] = (yield from load(fresh, [_uncached(folder)])) if folder else [None]
+def _compare(context: Context, item: Item) -> Plan[str | None]:
+    """Read a checkpoint back from the store, and return how it differs from the source's."""
+    folder = yield from find_folder(context, item.address)
+    [loaded] = (yield from load(context, [_uncached(folder)])) if folder else [None]
     if not isinstance(loaded, Loaded):
         return "it isn't there"
-    return difference(item, loaded.tuple(fresh.serde))
+    return difference(item, loaded.tuple(context.serde))
 
 
 def _uncached(folder: Folder) -> Folder:
-    """A folder whose objects the cache can't answer for: it knows no object without an ETag."""
+    """Return a folder whose objects aren't answered by the cache, which knows them by their ETags."""
     folder.checkpoints = [replace(entry, etag="") for entry in folder.checkpoints]
     folder.writes = [replace(entry, etag="") for entry in folder.writes]
     return folder
@@ -349,15 +330,16 @@ def _mismatch(what: str, *, present: bool) -> S3CheckpointError:
     )
 
 
-def _told(tally: _Tally) -> str:
+def _summary(migrated: Migrated) -> str:
     named = "; ".join(
         f"{each.checkpoint_id} of thread {each.thread_id!r}"
         + (f", namespace {each.checkpoint_ns!r}" if each.checkpoint_ns else "")
         + f": {each.error}"
-        for each in tally.failures[:_NAMED]
+        for each in migrated.failures[:_NAMED_FAILURES]
     )
-    more = f"; and {tally.failed - _NAMED:,} more, see `migrated.failures`" if tally.failed > _NAMED else ""
+    rest = migrated.failed - _NAMED_FAILURES
+    more = f"; and {rest:,} more, see `migrated.failures`" if rest > 0 else ""
     return (
-        f"{tally.failed:,} checkpoints weren't moved, or aren't as the source has them; "
-        f"{tally.checkpoints:,} were moved and {tally.skipped:,} there before. {named}{more}"
+        f"{migrated.failed:,} checkpoints weren't moved, or aren't as the source has them; "
+        f"{migrated.checkpoints:,} were moved and {migrated.skipped:,} there before. {named}{more}"
     )

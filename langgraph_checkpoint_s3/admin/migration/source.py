@@ -1,55 +1,67 @@
-"""Another saver as a source: what is read of it, blocking or async, whatever it offers of the two."""
+"""Reading from another saver, with its blocking methods or its coroutines."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
+from langgraph_checkpoint_s3.admin.calls import call
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.ids import optional_id, required_id, thread_name
+from langgraph_checkpoint_s3.plans.plan import Plan
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
 MOST: Final = 1_000_000
-"""The most checkpoints to ask for. Without a limit, some savers (Redis) stop at 10,000 without a word."""
+"""The limit for listings. Without one, some savers (Redis) silently stop at 10,000."""
+
+Note: TypeAlias = Callable[[str, str, str], None]
+"""Called with the thread, namespace and id of each checkpoint."""
 
 
-class Source:
+class SourceSaver:
     """A saver that is read from.
 
-    A listing is read to its end before anything else is: some savers hold a lock meanwhile.
+    A listing is read to its end before the next request, since some savers hold a lock meanwhile.
 
     Args:
-        saver: The saver. For the async methods, its own coroutines are used if it has them, and
-            otherwise its blocking methods, in a thread.
+        saver: The saver. The async driver uses its coroutines if it has them, and otherwise its blocking
+            methods, in a thread.
     """
 
     def __init__(self, saver: BaseCheckpointSaver[Any]) -> None:
         self._saver = saver
         self._blocking = False
 
-    def list(self, config: RunnableConfig | None, note: Callable[[str, str, str], None]) -> None:
+    def read_ids(self, config: RunnableConfig | None, note: Note) -> Plan[None]:
         """List checkpoints.
 
         Args:
-            config: Which ones; `None` are all.
-            note: Is told the thread, namespace and id of each.
+            config: The thread or namespace; `None` is all.
+            note: Called for each checkpoint.
 
         Raises:
-            InvalidConfigError: There are too many to be sure that none is left out.
+            InvalidConfigError: There are so many that some may be missing.
         """
+        yield from call(partial(self._list, config, note), partial(self._alist, config, note))
+
+    def read(self, config: RunnableConfig) -> Plan[CheckpointTuple | None]:
+        """Read a checkpoint."""
+        return (yield from call(partial(self._saver.get_tuple, config), partial(self._aget, config)))
+
+    def _list(self, config: RunnableConfig | None, note: Note) -> None:
         count = 0
         for found in self._saver.list(config, limit=MOST):
             note(*_place(found))
             count += 1
         _check(count)
 
-    async def alist(self, config: RunnableConfig | None, note: Callable[[str, str, str], None]) -> None:
-        """`list`, as a coroutine."""
+    async def _alist(self, config: RunnableConfig | None, note: Note) -> None:
         count = 0
         if not self._blocking:
             try:
@@ -61,17 +73,12 @@ class Source:
                     raise
                 self._blocking = True
         if self._blocking:
-            await asyncio.to_thread(self.list, config, note)
+            await asyncio.to_thread(self._list, config, note)
         _check(count)
 
-    def get(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """Read a checkpoint."""
-        return self._saver.get_tuple(config)
-
-    async def aget(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """`get`, as a coroutine."""
+    async def _aget(self, config: RunnableConfig) -> CheckpointTuple | None:
         if self._blocking:
-            return await asyncio.to_thread(self.get, config)
+            return await asyncio.to_thread(self._saver.get_tuple, config)
         return await self._saver.aget_tuple(config)
 
 

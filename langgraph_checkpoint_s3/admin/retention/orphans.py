@@ -1,17 +1,18 @@
-"""Finds what nobody needs any more and nothing else deletes, and removes it.
+"""Plans that find and remove objects that are no longer needed.
 
-writes      of tasks, whose checkpoint never came or was deleted meanwhile
-checkpoint  one that was never acknowledged, and lacks what it borrows: its put failed, or was killed, while
-            that was deleted. Readers pass over it
-tombstones  the names of deleted objects that nobody can be about to borrow from any more
-export      what was made for signed URLs, when none that leads there is valid any more
-probe       an object that `setup` or `check` tried the bucket with, and was cut short
-upload      a multipart upload that was neither completed nor aborted: its parts cost, and no LIST shows them
+writes      tasks' writes whose checkpoint was never put, or was deleted
+checkpoint  an unacknowledged checkpoint that borrows from a deleted one: its put failed, or was killed,
+            during the deletion. Readers skip it
+tombstones  names of deleted objects that no put can borrow from any more
+export      exports whose signed URLs have expired
+probe       a test object of an interrupted `setup` or `check`
+upload      a multipart upload that was neither completed nor aborted: its parts are billed, and no LIST shows
+            them
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias, get_args
@@ -26,14 +27,13 @@ from langgraph_checkpoint_s3.plans.plan import Plan, ask_all, gather
 from langgraph_checkpoint_s3.plans.scan import Folder, Pages, Scan, uploads
 from langgraph_checkpoint_s3.plans.setup import probe_key
 from langgraph_checkpoint_s3.plans.tombstones import LONGEST_LOAN
-from langgraph_checkpoint_s3.s3.admin_requests import Upload
 from langgraph_checkpoint_s3.s3.requests import AbortUpload, Entry
 from langgraph_checkpoint_s3.text.humanize import human
 
 OrphanKind: TypeAlias = Literal["writes", "checkpoint", "tombstones", "export", "probe", "upload"]
 
 _LONGEST_URL: Final = timedelta(days=7)
-"""How long a signed URL can be valid
+"""The longest validity of a signed URL
 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html)."""
 _EXPORT_AGE: Final = _LONGEST_URL + timedelta(days=1)
 _TOMBSTONES_AGE: Final = timedelta(seconds=LONGEST_LOAN) + timedelta(days=1)
@@ -43,14 +43,14 @@ _SHOWN: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """Something that nobody needs any more.
+    """An object or upload that is no longer needed.
 
     Attributes:
         kind: `writes`, `checkpoint`, `tombstones`, `export`, `probe` or `upload`.
-        key: The object; of an upload, the object that it was to become.
-        size: Its length in bytes; `None` for an upload, which nothing tells in one request.
-        modified: When it was written, or begun.
-        age: How long that was ago.
+        key: Its key.
+        size: Its size in bytes; `None` for an upload, whose size takes more requests.
+        modified: The time at which it was written, or begun.
+        age: The time since then.
         upload_id: S3's id of an upload.
     """
 
@@ -64,12 +64,12 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True)
 class Orphans:
-    """What was found, or removed. It can be printed.
+    """The orphans that were found, or removed. It can be printed.
 
     Attributes:
-        removed: Whether it was removed.
-        items: What it is: writes, checkpoints, exports, probes and tombstones by key, then uploads.
-        not_supported: What couldn't be looked for, since the store doesn't offer it, and why.
+        removed: Whether they were removed.
+        items: The orphans: writes, checkpoints, exports, probes and tombstones by key, then uploads.
+        not_supported: The kinds that the store can't list, and why.
     """
 
     removed: bool
@@ -78,17 +78,17 @@ class Orphans:
 
     @property
     def bytes(self) -> int:
-        """How many bytes they have, but for the uploads."""
+        """Their size in bytes, without uploads."""
         return sum(item.size or 0 for item in self.items)
 
     def of(self, kind: OrphanKind) -> tuple[Orphan, ...]:
-        """Those of one kind."""
+        """Return those of one kind."""
         return tuple(item for item in self.items if item.kind == kind)
 
     def __str__(self) -> str:
         counts = {kind: len(self.of(kind)) for kind in get_args(OrphanKind)}
-        told = ", ".join(f"{number:,} {kind}" for kind, number in counts.items() if number) or "nothing"
-        lines = [f"{'Removed' if self.removed else 'Found'} {told}: {human(self.bytes)}"]
+        text = ", ".join(f"{number:,} {kind}" for kind, number in counts.items() if number) or "nothing"
+        lines = [f"{'Removed' if self.removed else 'Found'} {text}: {human(self.bytes)}"]
         for item in self.items[:_SHOWN]:
             size = "" if item.size is None else f"{human(item.size)}, "
             lines.append(f"  {item.kind} {item.key}: {size}{item.age.days} days old")
@@ -99,21 +99,18 @@ class Orphans:
 
 
 def find_orphans(context: Context, older_than: object, clock: Callable[[], datetime]) -> Plan[Orphans]:
-    """List all of the prefix, and the unfinished uploads.
+    """Find orphans in a listing of the prefix and of unfinished uploads.
 
-    Args:
-        context: The saver's.
-        older_than: How old it must be.
-        clock: The store's time. It is asked once the store has answered: before, it may not be known.
+    The clock is the store's time, which is known once the store has answered.
 
     Raises:
-        InvalidConfigError: The age isn't more than nothing.
+        InvalidConfigError: The age isn't positive.
     """
     if not isinstance(older_than, timedelta) or older_than <= timedelta(0):
         raise InvalidConfigError(f"older_than must be a timedelta of more than nothing, not {older_than!r}.")
     layout = context.layout
     items: list[Orphan] = []
-    tombstones = yield from _listed(layout.prefix + TOMBSTONES)
+    tombstones = yield from Pages(layout.prefix + TOMBSTONES).rest()
     known = {each.key for each in tombstones}
     threads: dict[str, list[Folder]] = {}
     scan = Scan(layout, layout.prefix)
@@ -133,7 +130,7 @@ def find_orphans(context: Context, older_than: object, clock: Callable[[], datet
         left = [entry for folder in folders for entry in folder.checkpoints if entry.key in never]
         old = [entry for entry in left if now - entry.modified >= older_than]
         items += [_orphan("checkpoint", entry, now) for entry in old]
-        if left:  # its tombstones say what these are
+        if left:  # the tombstones mark these as unacknowledged
             known.discard(layout.tombstones(thread))
     export_age = max(older_than, _EXPORT_AGE)
     items += yield from _below(layout.prefix + EXPORTS, "export", export_age, now)
@@ -153,11 +150,7 @@ def find_orphans(context: Context, older_than: object, clock: Callable[[], datet
 
 
 def remove_orphans(context: Context, older_than: object, clock: Callable[[], datetime]) -> Plan[Orphans]:
-    """Find and remove them. Writes are listed again right before: their checkpoint may have come.
-
-    Returns:
-        What was removed.
-    """
+    """Find and remove orphans. Writes are listed again first, as their checkpoint may have been put."""
     found = yield from find_orphans(context, older_than, clock)
     folders: dict[str, list[Orphan]] = {}
     for item in found.of("writes"):
@@ -192,7 +185,7 @@ def remove_orphans(context: Context, older_than: object, clock: Callable[[], dat
 
 
 def _as_found(layout: Layout, path: str, items: Sequence[Orphan]) -> Plan[bool]:
-    """Whether a checkpoint's folder still holds these writes, and nothing else."""
+    """Return whether a checkpoint's folder still holds only these writes."""
     known = {(item.key, item.modified) for item in items}
     folders = yield from Scan(layout, path).rest()
     return all((entry.key, entry.modified) in known for folder in folders for entry in folder.entries)
@@ -203,26 +196,15 @@ def _orphan(kind: OrphanKind, entry: Entry, now: datetime) -> Orphan:
 
 
 def _below(prefix: str, kind: OrphanKind, older_than: timedelta, now: datetime) -> Plan[list[Orphan]]:
-    listed = yield from _listed(prefix)
+    listed = yield from Pages(prefix).rest()
     return [_orphan(kind, each, now) for each in listed if now - each.modified >= older_than]
 
 
-def _listed(prefix: str) -> Plan[list[Entry]]:
-    pages = Pages(prefix)
-    found: list[Entry] = []
-    while not pages.done:
-        found += (yield from pages.more()).entries
-    return found
-
-
 def _uploads(layout: Layout, older_than: timedelta, now: datetime) -> Plan[list[Orphan]]:
-    """The unfinished uploads that are this saver's own."""
-    return list(_ours(layout, (yield from uploads(layout.prefix)), older_than, now))
-
-
-def _ours(layout: Layout, begun: Iterable[Upload], older_than: timedelta, now: datetime) -> Iterable[Orphan]:
+    """Return this saver's own unfinished uploads."""
     folders = (layout.prefix + EXPORTS, probe_key(layout.prefix, ""))
-    for each in begun:
-        age = now - each.begun
-        if age >= older_than and (layout.holds(each.key) or each.key.startswith(folders)):
-            yield Orphan("upload", each.key, None, each.begun, age, each.upload_id)
+    return [
+        Orphan("upload", each.key, None, each.begun, now - each.begun, each.upload_id)
+        for each in (yield from uploads(layout.prefix))
+        if now - each.begun >= older_than and (layout.holds(each.key) or each.key.startswith(folders))
+    ]

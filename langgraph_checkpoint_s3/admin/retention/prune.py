@@ -1,16 +1,16 @@
-"""Deletes old checkpoints, thread by thread: what stays is a rule, the rest is as the saver's `prune`."""
+"""The plan that prunes threads by a rule, and the rules."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from langgraph_checkpoint_s3.admin.usage.usage import Threads
+from langgraph_checkpoint_s3.admin.calls import Progress, report
+from langgraph_checkpoint_s3.admin.usage.threads import ThreadListing
 from langgraph_checkpoint_s3.errors import InvalidConfigError
-from langgraph_checkpoint_s3.format.ids import unique_thread_ids
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delete import THREADS_AT_ONCE, KeepRule, prune_thread
 from langgraph_checkpoint_s3.plans.plan import Plan, gather, return_errors
@@ -22,15 +22,15 @@ _SHOWN: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class PrunedCheckpoint:
-    """A checkpoint that goes, with its writes.
+    """A checkpoint that was deleted, or would be, with its writes.
 
     Attributes:
         thread_id: Its thread.
-        checkpoint_ns: Its namespace; its hash, if it is hashed in keys.
+        checkpoint_ns: Its namespace; the hash, if names are hashed in keys.
         checkpoint_id: Its id.
-        objects: How many objects it and its writes are.
-        bytes: Their length.
-        modified: When the last of them was written.
+        objects: The number of objects of it and its writes.
+        bytes: Their size.
+        modified: The time at which the last of them was written.
     """
 
     thread_id: str
@@ -42,7 +42,7 @@ class PrunedCheckpoint:
 
     @classmethod
     def of(cls, thread_id: str, folder: Folder) -> PrunedCheckpoint:
-        """What is to be told of a folder of a thread."""
+        """Return the checkpoint of a folder."""
         address, entries = folder.place, folder.entries
         return cls(
             thread_id,
@@ -56,14 +56,14 @@ class PrunedCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What went, or would go. It can be printed.
+    """The checkpoints that were deleted, or would be. It can be printed.
 
     Attributes:
         dry_run: Whether nothing was deleted.
-        victims: The checkpoints, thread by thread, the newest of a namespace first. Of a thread
-            that goes as a whole, writes without a checkpoint are among them.
-        errors: The threads that it failed for, and why. None of such a thread's checkpoints are among
-            the victims, but some may be gone; what is left of it is whole.
+        victims: The checkpoints, by thread, the newest of a namespace first. For threads that are deleted
+            whole they include writes without a checkpoint.
+        errors: The errors of threads that failed. The victims don't include such a thread's checkpoints, but
+            some may be deleted; the rest of it is intact.
     """
 
     dry_run: bool
@@ -72,26 +72,26 @@ class Pruned:
 
     @property
     def threads(self) -> int:
-        """How many threads something goes from."""
+        """The number of threads with deleted checkpoints."""
         return len({victim.thread_id for victim in self.victims})
 
     @property
     def checkpoints(self) -> int:
-        """How many checkpoints go."""
+        """The number of deleted checkpoints."""
         return len(self.victims)
 
     @property
     def objects(self) -> int:
-        """How many objects go."""
+        """The number of deleted objects."""
         return sum(victim.objects for victim in self.victims)
 
     @property
     def bytes(self) -> int:
-        """How many bytes go."""
+        """The size of deleted objects."""
         return sum(victim.bytes for victim in self.victims)
 
     def raise_errors(self) -> None:
-        """Raise the first thread's error, if there is any."""
+        """Raise the first error, if there is any."""
         for error in self.errors.values():
             raise error
 
@@ -113,73 +113,49 @@ class Pruned:
         return "\n".join(lines)
 
 
-class Pruning:
-    """One pruning of threads, in steps of a few threads each.
-
-    Args:
-        context: The saver's.
-        stay: What stays of a thread.
-        thread_ids: The threads; `None` are all of them, listed on the way.
-        dry_run: Whether to leave it at saying what would go.
-
-    Raises:
-        InvalidKeyError: `thread_ids` is a single id, or one of them is empty or can't be an id.
-    """
-
-    def __init__(
-        self, context: Context, stay: KeepRule, thread_ids: Iterable[str] | None, *, dry_run: bool
-    ) -> None:
-        named = None if thread_ids is None else list(unique_thread_ids(thread_ids))
-        self.total = None if named is None else len(named)
-        self.count = 0
-        self._context = context
-        self._stay = stay
-        self._dry_run = dry_run
-        self._threads = Threads(context) if named is None else None
-        self._queue = deque(named or ())
-        self._victims: list[PrunedCheckpoint] = []
-        self._errors: dict[str, Exception] = {}
-
-    @property
-    def done(self) -> bool:
-        """Whether all threads had their turn."""
-        return not self._queue and (self._threads is None or self._threads.done)
-
-    def step(self) -> Plan[None]:
-        """Prune the next few threads, side by side. What fails for one of them is noted."""
-        if not self._queue and self._threads is not None:
-            self._queue += yield from self._threads.page()
-        some = [self._queue.popleft() for _ in range(min(len(self._queue), THREADS_AT_ONCE))]
+def prune(
+    context: Context,
+    stay: KeepRule,
+    thread_ids: Sequence[str] | None,
+    progress: Progress | None,
+    *,
+    dry_run: bool,
+) -> Plan[Pruned]:
+    """Prune threads, or all of them, a few side by side. A thread's error doesn't end the others."""
+    listing = ThreadListing(context) if thread_ids is None else None
+    queue = deque(thread_ids or ())
+    total = None if thread_ids is None else len(thread_ids)
+    pruned: list[PrunedCheckpoint] = []
+    errors: dict[str, Exception] = {}
+    count = 0
+    while queue or (listing is not None and not listing.done):
+        if not queue and listing is not None:
+            queue += yield from listing.page()
+        some = [queue.popleft() for _ in range(min(len(queue), THREADS_AT_ONCE))]
         outcomes = yield from gather(
-            return_errors(prune_thread(self._context, each, self._stay, dry_run=self._dry_run), Exception)
-            for each in some
+            return_errors(prune_thread(context, each, stay, dry_run=dry_run), Exception) for each in some
         )
         for thread_id, outcome in zip(some, outcomes, strict=True):
             if isinstance(outcome, Exception):
-                self._errors[thread_id] = outcome
+                errors[thread_id] = outcome
             else:
-                self._victims += [PrunedCheckpoint.of(thread_id, folder) for folder in outcome]
-        self.count += len(some)
-
-    def result(self) -> Pruned:
-        """What went so far."""
-        return Pruned(self._dry_run, tuple(self._victims), dict(self._errors))
+                pruned += [PrunedCheckpoint.of(thread_id, folder) for folder in outcome]
+        count += len(some)
+        yield from report(progress, count, total)
+    return Pruned(dry_run, tuple(pruned), errors)
 
 
 def written_since(age: object, clock: Callable[[], datetime], *, keep_latest: bool) -> KeepRule:
-    """The rule that what was written since a moment stays.
-
-    Of a thread that something stays of, each namespace's latest checkpoint stays too, and with
-    `keep_latest` of every thread. Without, threads in which nothing was written since go as a whole.
+    """Return a rule that keeps checkpoints written since a time, and each namespace's latest.
 
     Args:
-        age: The moment, or how long ago it is.
-        clock: The store's time. An age is counted from when the store first answered: before, its time
-            may not be known.
-        keep_latest: Whether something stays of every thread.
+        age: The time, or how long ago it is.
+        clock: The store's time, which is known once the store has answered: an age is counted from then.
+        keep_latest: Whether to keep the latest checkpoints also of threads without writes since then. If not,
+            such threads are deleted whole.
 
     Raises:
-        InvalidConfigError: The moment isn't one in the past.
+        InvalidConfigError: The time isn't in the past.
     """
     moment_of(age, clock())
     begun: datetime | None = None
@@ -195,10 +171,10 @@ def written_since(age: object, clock: Callable[[], datetime], *, keep_latest: bo
 
 
 def newest(count: object) -> KeepRule:
-    """The rule that so many of each namespace's checkpoints stay, the newest.
+    """Return a rule that keeps the newest checkpoints of each namespace.
 
     Raises:
-        InvalidConfigError: It is less than one, or no number.
+        InvalidConfigError: The count isn't a positive integer.
     """
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise InvalidConfigError(f"keep_last must be a whole number of at least 1, not {count!r}.")
@@ -218,10 +194,10 @@ def newest(count: object) -> KeepRule:
 
 
 def moment_of(age: object, now: datetime) -> datetime:
-    """The moment that an age leads to.
+    """Return the time that was an age ago, or the given time.
 
     Raises:
-        InvalidConfigError: It isn't one in the past, or is of no time zone.
+        InvalidConfigError: It isn't in the past, or has no time zone.
     """
     if isinstance(age, timedelta):
         if age <= timedelta(0):
@@ -241,5 +217,5 @@ def moment_of(age: object, now: datetime) -> datetime:
 
 
 def _written(folder: Folder) -> datetime:
-    """When the last of a checkpoint's objects was written."""
+    """Return the time at which the last of a checkpoint's objects was written."""
     return max(entry.modified for entry in folder.entries)

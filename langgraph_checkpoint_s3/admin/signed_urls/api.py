@@ -1,4 +1,4 @@
-"""An admin's signed URLs: a checkpoint handed out, or in, without credentials."""
+"""Signed URLs: reading and uploading checkpoints without credentials."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import warnings
 from datetime import timedelta
 from typing import Final
 
-from langgraph_checkpoint_s3.admin.progress import Progress
+from langgraph_checkpoint_s3.admin.base import BaseAdmin
+from langgraph_checkpoint_s3.admin.calls import Progress
 from langgraph_checkpoint_s3.admin.setting_changes import Change
 from langgraph_checkpoint_s3.admin.signed_urls import signing
-from langgraph_checkpoint_s3.admin.signed_urls.signing import Receipt, SignedUpload, seconds_of, thread_of
-from langgraph_checkpoint_s3.admin.transfer.api import Moving
-from langgraph_checkpoint_s3.admin.transfer.bytes_io import MAX_BYTES
+from langgraph_checkpoint_s3.admin.signed_urls.signing import SignedUpload, seconds_of, thread_of
+from langgraph_checkpoint_s3.admin.transfer.dumps import MAX_BYTES
 from langgraph_checkpoint_s3.admin.transfer.export_import import Imported
-from langgraph_checkpoint_s3.admin.transfer.files import in_thread, temporary_file
 from langgraph_checkpoint_s3.admin.versions.versions import address_of
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.ids import thread_name
@@ -26,38 +25,37 @@ _HOUR: Final = timedelta(hours=1)
 
 
 class SignedUrlWarning(UserWarning):
-    """A signed URL may stop working before it expires, since the credentials that signed it end sooner."""
+    """A signed URL may stop working before it expires, when the credentials that signed it end."""
 
 
-class Signing(Moving):
-    """An admin's signed URLs."""
+class Signing(BaseAdmin):
+    """Signed URLs."""
 
     def signed_url(
         self, thread_id: str, checkpoint_id: str, expires_in: timedelta = _HOUR, checkpoint_ns: str = ""
     ) -> str:
-        """Make a URL that gives one checkpoint to whoever has it, without credentials.
+        """Sign a URL for reading one checkpoint without credentials.
 
-        `load_signed_url(url)` reads it, and so do `curl` and `loads`. It leads to one object that is all of
-        the checkpoint, pending writes included, as it is now. That is the checkpoint's own object, if it
-        borrows nothing and no task has written on it yet; the URL then ends with the checkpoint, if that
-        is deleted. Else the checkpoint is first exported as a portable file under `{prefix}.exports/`,
-        with the saver's settings for encryption, storage class and tags; equal checkpoints share one.
-        `set_exports_expiry` has them deleted, and so do `purge_thread` and `remove_orphans`. What delta
-        channels are rebuilt from lies in a checkpoint's ancestors: of such a thread, hand out
-        `export_thread`'s file.
+        `load_signed_url(url)` reads it, and so do `curl` and `loads`. The URL is for one object that has all
+        of the checkpoint, including pending writes, as it is now. This is the checkpoint's own object, if it
+        borrows nothing and has no writes; deleting the checkpoint then ends the URL. Otherwise the checkpoint
+        is first exported as a portable file under `{prefix}.exports/`, with the saver's settings for
+        encryption, storage class and tags; equal checkpoints share one. `set_exports_expiry`, `purge_thread`
+        and `remove_orphans` delete exports. Delta channels are rebuilt from a checkpoint's ancestors, which
+        the object doesn't have: share such threads with `export_thread`.
 
-        The URL is the key to the checkpoint for as long as it is valid, and nothing takes it back but
-        deleting the object or the signer's permissions: hand it over as you would a password. It is in no
-        log and no error of this package; botocore's own logging at DEBUG shows signatures.
+        Anyone who has the URL can read the checkpoint until it expires; only deleting the object or the
+        signer's permissions revokes it. Treat it like a password. This package doesn't log it or put it in
+        errors; botocore's own logging at DEBUG shows signatures.
 
-        One LIST and the checkpoint's GETs, and one PUT if it is exported. Needs `s3:ListBucket`,
-        `s3:GetObject` and `s3:PutObject`; the URL is good for as long as the signer has `s3:GetObject`
-        (and `kms:Decrypt` with a KMS key).
+        Takes one LIST and the checkpoint's GETs, and one PUT if it is exported. Needs `s3:ListBucket`,
+        `s3:GetObject` and `s3:PutObject`; the URL works as long as the signer has `s3:GetObject` (and
+        `kms:Decrypt` with a KMS key).
 
         Args:
             thread_id: The thread.
             checkpoint_id: The checkpoint.
-            expires_in: How long the URL is valid: 1 second to 7 days, which is S3's limit
+            expires_in: The URL's validity: 1 second to 7 days, which is S3's limit
                 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html).
             checkpoint_ns: The namespace; the root by default.
 
@@ -65,81 +63,84 @@ class Signing(Moving):
             The URL.
 
         Raises:
-            InvalidConfigError: `expires_in` is out of range, or the client that was handed in doesn't sign
-                with version 4. Nothing was written.
+            InvalidConfigError: `expires_in` is out of range, or the given client doesn't sign with version
+                4. Nothing was written.
             InvalidKeyError: There is no such checkpoint.
             CorruptObjectError: It can't be read.
-            CheckpointArchivedError: It lies in an offline archive class: `restore_archived` first.
+            CheckpointArchivedError: It is in an offline archive class: `restore_archived` first.
 
         Warns:
-            SignedUrlWarning: The credentials end before the URL does, or, being temporary, may.
+            SignedUrlWarning: The credentials expire before the URL does, or, being temporary, may.
         """
-        return self._url(self._run(self._signed_url(thread_id, checkpoint_id, expires_in, checkpoint_ns)))
+        plan = self._signed_url(thread_id, checkpoint_id, expires_in, checkpoint_ns)
+        return self._url(self._run(plan, "admin.signed_url"))
 
     async def asigned_url(
         self, thread_id: str, checkpoint_id: str, expires_in: timedelta = _HOUR, checkpoint_ns: str = ""
     ) -> str:
         """`signed_url`, as a coroutine."""
-        signed = await self._arun(self._signed_url(thread_id, checkpoint_id, expires_in, checkpoint_ns))
-        return self._url(signed)
+        plan = self._signed_url(thread_id, checkpoint_id, expires_in, checkpoint_ns)
+        return self._url(await self._arun(plan, "admin.signed_url"))
 
     def set_exports_expiry(self, days: int | None = 8) -> list[Change]:
-        """Have S3 delete what was exported or handed in, so many days after.
+        """Set the number of days after which S3 deletes exports and uploads.
 
-        One lifecycle rule for `{prefix}.exports/`; all other rules of the bucket stay as they are. Exports
-        that are signed again count anew. With versioning on, the versions go a day later. Needs
+        Sets one lifecycle rule for `{prefix}.exports/`; the bucket's other rules aren't changed. Signing an
+        export again resets its age. With versioning on, the versions are removed a day later. Needs
         `s3:GetLifecycleConfiguration` and `s3:PutLifecycleConfiguration`.
 
         Args:
-            days: After how many days, 1 or more; 8 outlives the longest URL. `None` removes the rule.
+            days: The number of days, 1 or more; 8 exceeds the longest validity of a URL. `None` removes the
+                rule.
 
         Returns:
-            What changed: nothing, or the bucket's lifecycle configuration.
+            The changed lifecycle configuration; empty if it was so already.
 
         Raises:
             InvalidConfigError: `days` is out of range.
             NotSupportedError: The store has no lifecycle rules; `remove_orphans` deletes old exports.
         """
-        return self._run(self._expiry(days))
+        return self._run(self._expiry(days), "admin.set_exports_expiry")
 
     async def aset_exports_expiry(self, days: int | None = 8) -> list[Change]:
         """`set_exports_expiry`, as a coroutine."""
-        return await self._arun(self._expiry(days))
+        return await self._arun(self._expiry(days), "admin.set_exports_expiry")
 
     def signed_upload_url(self, thread_id: str, expires_in: timedelta = _HOUR) -> SignedUpload:
-        """Make a URL by which whoever has it may hand a checkpoint in, without credentials.
+        """Sign a URL for uploading a checkpoint without credentials.
 
-        By one plain HTTP PUT of what `dumps` or `export_thread` made:
+        It takes one plain HTTP PUT of a file of `dumps` or `export_thread`:
 
             curl --upload-file state.zip "$URL"
 
-        `accept_upload` then brings it in. Until then nothing of it is in any thread. S3 bounds neither the
-        size of what is put there (but for 5 GB) nor how often: `accept_upload` looks at the size first. The
-        bucket's default encryption applies, for the URL asks for no headers. Nothing is sent for it;
-        whoever signs needs `s3:PutObject`.
+        `accept_upload` then imports it; until then it isn't in any thread. S3 limits neither the size of the
+        upload (up to 5 GB) nor the number of uploads: `accept_upload` checks the size first. The bucket's
+        default encryption applies, since the URL has no headers. No request is sent; the signer needs
+        `s3:PutObject`.
 
         Args:
             thread_id: The thread that it is for. It need not exist.
-            expires_in: How long the URL is valid: 1 second to 7 days.
+            expires_in: The URL's validity: 1 second to 7 days.
 
         Returns:
-            The URL, which its repr doesn't show, and the key to give to `accept_upload`.
+            The URL, which its repr doesn't show, and the key for `accept_upload`.
 
         Raises:
-            InvalidConfigError: `expires_in` is out of range, or the client that was handed in doesn't sign
-                with version 4.
+            InvalidConfigError: `expires_in` is out of range, or the given client doesn't sign with version 4.
             InvalidKeyError: The thread_id is empty or too long.
 
         Warns:
-            SignedUrlWarning: The credentials end before the URL does, or, being temporary, may.
+            SignedUrlWarning: As for `signed_url`.
         """
-        upload, signed = self._run(self._signed_upload(thread_id, expires_in))
+        plan = self._signed_upload(thread_id, expires_in)
+        upload, signed = self._run(plan, "admin.signed_upload_url")
         self._url(signed)
         return upload
 
     async def asigned_upload_url(self, thread_id: str, expires_in: timedelta = _HOUR) -> SignedUpload:
         """`signed_upload_url`, as a coroutine."""
-        upload, signed = await self._arun(self._signed_upload(thread_id, expires_in))
+        plan = self._signed_upload(thread_id, expires_in)
+        upload, signed = await self._arun(plan, "admin.signed_upload_url")
         self._url(signed)
         return upload
 
@@ -151,40 +152,34 @@ class Signing(Moving):
         max_bytes: int = MAX_BYTES,
         progress: Progress | None = None,
     ) -> Imported:
-        """Bring in what was handed in by a signed URL, as `import_thread` does, and delete the upload.
+        """Import a file that was uploaded by a signed URL, as `import_thread` does, and delete the upload.
 
-        What it says of its thread doesn't count: it goes into the thread that the URL was made for, or the
-        one that is named here. What that holds already stays. If it is refused, the upload stays to be
-        looked at.
+        It is imported into the thread that the URL was signed for, or the given one, whatever thread it
+        names. Nothing that the thread holds is overwritten. If the upload is refused, it stays for
+        inspection.
 
-        Whoever had the URL decided what the serializer will load from then on: run with LangGraph's strict
-        msgpack, and without pickle. The upload is kept in a temporary file meanwhile. Needs `s3:GetObject`,
-        `s3:ListBucket`, `s3:PutObject` and `s3:DeleteObject`.
+        The uploader controls what the serializer will load: use LangGraph's strict msgpack, and no pickle.
+        The upload takes a temporary file. Needs `s3:GetObject`, `s3:ListBucket`, `s3:PutObject` and
+        `s3:DeleteObject`.
 
         Args:
-            upload: What `signed_upload_url` gave, or its key.
-            thread_id: The thread that it goes into. Default: that which the URL was made for.
-            max_bytes: The most bytes that it may have.
-            progress: Called with how many objects are done, and how many there are.
+            upload: The result of `signed_upload_url`, or its key.
+            thread_id: The thread to import into. Default: that which the URL was signed for.
+            max_bytes: The maximal size of the upload.
+            progress: Called with the number of objects done and the total.
 
         Returns:
             What was written, and what was kept.
 
         Raises:
-            InvalidKeyError: It isn't an upload's key, or nothing was handed in yet.
-            CorruptObjectError: It is too large, damaged, or no portable file. Nothing was written.
-            ConflictError: It was handed in again while it was read.
-            NotSupportedError: It is encrypted for another thread, prefix or bucket, or isn't and this saver
-                encrypts. Nothing was written.
+            InvalidKeyError: The key isn't an upload's, or nothing was uploaded yet.
+            CorruptObjectError: The upload is too large, damaged, or no portable file. Nothing was written.
+            ConflictError: It was uploaded again while it was read.
+            NotSupportedError: It is encrypted for another thread, prefix or bucket, or isn't encrypted and
+                this saver encrypts. Nothing was written.
         """
-        receipt, target = self._receipt(upload, thread_id, max_bytes)
-        with temporary_file() as file:
-            self._run(receipt.begin())
-            while not receipt.done:
-                file.write(self._run(receipt.more()))
-            imported = self._import(file, target, progress, handed_in=True)
-        self._run(receipt.discard())
-        return imported
+        plan = self._accept_upload(upload, thread_id, max_bytes, progress)
+        return self._run(plan, "admin.accept_upload")
 
     async def aaccept_upload(
         self,
@@ -195,17 +190,8 @@ class Signing(Moving):
         progress: Progress | None = None,
     ) -> Imported:
         """`accept_upload`, as a coroutine."""
-        receipt, target = self._receipt(upload, thread_id, max_bytes)
-        await self._arun(receipt.begin())
-        file = await in_thread(temporary_file)
-        try:
-            while not receipt.done:
-                await in_thread(file.write, await self._arun(receipt.more()))
-            imported = await self._aimport(file, target, progress, handed_in=True)
-        finally:
-            await in_thread(file.close)
-        await self._arun(receipt.discard())
-        return imported
+        plan = self._accept_upload(upload, thread_id, max_bytes, progress)
+        return await self._arun(plan, "admin.accept_upload")
 
     def _signed_url(
         self, thread_id: str, checkpoint_id: str, expires_in: timedelta, checkpoint_ns: str
@@ -222,15 +208,15 @@ class Signing(Moving):
             raise InvalidConfigError(f"days={days!r} must be a whole number, 1 or more, or None.")
         return signing.set_expiry(self._context, days)
 
-    def _receipt(
-        self, upload: SignedUpload | str, thread_id: str | None, max_bytes: int
-    ) -> tuple[Receipt, str]:
+    def _accept_upload(
+        self, upload: SignedUpload | str, thread_id: str | None, max_bytes: int, progress: Progress | None
+    ) -> Plan[Imported]:
         key = upload.key if isinstance(upload, SignedUpload) else upload
         target = None if thread_id is None else thread_name(thread_id)
-        made_for = thread_of(self._context.layout, key)
-        if isinstance(made_for, HashedName) and isinstance(upload, SignedUpload):
-            made_for = upload.thread_id  # of a long name, the key has but the hash
-        return Receipt(self._context, key, max_bytes), target or made_for
+        signed_for = thread_of(self._context.layout, key)
+        if isinstance(signed_for, HashedName) and isinstance(upload, SignedUpload):
+            signed_for = upload.thread_id  # the key has only the hash of a long name
+        return signing.accept_upload(self._context, key, target or signed_for, max_bytes, progress)
 
     @staticmethod
     def _url(signed: Signed) -> str:

@@ -1,7 +1,7 @@
-"""Reads what a signed URL leads to: plain HTTP, no AWS.
+"""Reading a checkpoint by its signed URL: plain HTTP, no AWS.
 
-The URL is a key to the object for as long as it is valid. So it goes into no message, no log, and no error's
-chain: what the HTTP library raises may quote it, and is told in our own words.
+The URL is a credential, so it isn't in messages, logs, or chained errors: the HTTP library's own errors may
+quote it, and are replaced.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from langgraph_checkpoint_s3.admin.transfer.bytes_io import MAX_BYTES, loads
 from langgraph_checkpoint_s3.admin.transfer.describe import locate
+from langgraph_checkpoint_s3.admin.transfer.dumps import MAX_BYTES, loads
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
     BucketNotFoundError,
@@ -51,29 +51,28 @@ def load_signed_url(
     max_bytes: int = MAX_BYTES,
     encryption: KeyProvider | None = None,
 ) -> CheckpointTuple:
-    """Read the checkpoint that a signed URL of `S3Admin.signed_url` leads to. Needs no AWS credentials.
+    """Read a checkpoint by a URL of `S3Admin.signed_url`. Needs no AWS credentials.
 
-    One GET, which follows no redirect, and whose answer is bounded. Proxies are those of the environment.
-    The URL is in no error and no log. Whoever made the URL decides what the serializer loads, and where this
-    machine connects to: take it from those you trust, or see `loads` for a strict serializer.
+    Sends one GET, which follows no redirect, and limits the response. Proxies are those of the environment.
+    The URL isn't in errors or logs. The URL's author controls what the serializer loads, and where this
+    machine connects to: use only trusted URLs, or see `loads` for a strict serializer.
 
     Args:
         url: The URL, `https://` or `http://`.
         serde: The saver's serializer. Default: LangGraph's `JsonPlusSerializer`.
-        timeout: Seconds to wait for a connection, and then for the answer, which has a second more for each
-            16 KiB of it.
-        max_bytes: The most bytes to read, and to decompress them to.
-        encryption: The saver's key provider, if it encrypts. It may be asked over a network.
+        timeout: Seconds to wait for a connection, and then for the response, plus one second per 16 KiB.
+        max_bytes: The maximal size of the response, and of its decompressed content.
+        encryption: The saver's key provider, if it encrypts. It may send requests.
 
     Returns:
         The checkpoint, with its pending writes, as it was when the URL was signed.
 
     Raises:
-        AccessDeniedError: The URL has expired, was changed, or its signer may not read the object: it says
-            which.
-        InvalidKeyError: There is nothing (any more) where it leads to.
-        CheckpointArchivedError: The object lies in an offline archive class.
-        CorruptObjectError: What is there is damaged, too large, or no checkpoint.
+        AccessDeniedError: The URL has expired, was changed, or its signer may not read the object: the
+            message says which.
+        InvalidKeyError: The object doesn't exist (any more).
+        CheckpointArchivedError: The object is in an offline archive class.
+        CorruptObjectError: The object is damaged, too large, or no checkpoint.
         DecryptionError: It is encrypted, and this serializer can't read it.
         InvalidConfigError: It isn't an HTTP URL.
         StorageUnavailableError: The store can't be reached, or refuses for another reason.
@@ -122,11 +121,11 @@ async def aload_signed_url(
     url: str,
     *,
     serde: SerializerProtocol | None = None,
-    timeout: float = 30.0,  # the function's twin has it
+    timeout: float = 30.0,  # as in the blocking function
     max_bytes: int = MAX_BYTES,
     encryption: KeyProvider | None = None,
 ) -> CheckpointTuple:
-    """`load_signed_url`, as a coroutine. It is read in a thread."""
+    """`load_signed_url`, as a coroutine. The object is read in a thread."""
     return await asyncio.to_thread(
         load_signed_url, url, serde=serde, timeout=timeout, max_bytes=max_bytes, encryption=encryption
     )
@@ -134,7 +133,7 @@ async def aload_signed_url(
 
 @dataclass(frozen=True, slots=True)
 class _Url:
-    """What may be told of a URL: where it leads, and until when."""
+    """The parts of a URL that aren't secret: the object's path, and the expiry."""
 
     path: str
     expires: datetime | None
@@ -164,30 +163,30 @@ def _expiry(query: Mapping[str, str]) -> datetime | None:
 
 
 class _Http(LimitedConnection, http.client.HTTPConnection):
-    """A connection that keeps limits."""
+    """An HTTP connection with limits."""
 
 
 class _Https(LimitedConnection, http.client.HTTPSConnection):
-    """A connection by TLS that keeps limits."""
+    """An HTTPS connection with limits."""
 
 
 class _HttpHandler(urllib.request.HTTPHandler):
-    """Opens such connections."""
+    """A handler of HTTP URLs with limits."""
 
     def http_open(self, req: urllib.request.Request) -> Any:
         return self.do_open(_Http, req)
 
 
 class _HttpsHandler(urllib.request.HTTPSHandler):
-    """Opens such connections by TLS."""
+    """A handler of HTTPS URLs with limits."""
 
     def https_open(self, req: urllib.request.Request) -> Any:
         return self.do_open(_Https, req)
 
 
 def _get(url: str, timeout: float, most: int) -> tuple[int, bytes] | str | None:
-    """Ask for it: the status and the body, what went wrong on the way, or `None` for an impossible URL."""
-    opener = urllib.request.OpenerDirector()  # without handlers of redirects, errors, files and FTP
+    """Send the GET, and return the status and body, a connection error, or `None` for an invalid URL."""
+    opener = urllib.request.OpenerDirector()  # without handlers for redirects, errors, files and FTP
     handlers: tuple[Any, ...] = (urllib.request.ProxyHandler(), _HttpHandler(), _HttpsHandler())
     for handler in handlers:
         opener.add_handler(handler)
@@ -217,15 +216,14 @@ def _get(url: str, timeout: float, most: int) -> tuple[int, bytes] | str | None:
 
 
 def _refusal(address: _Url, status: int, body: bytes) -> S3CheckpointError:
-    """The error for an answer that isn't the object."""
+    """Return the error for a response that isn't the object."""
     match = _CODE.search(body)
     code = match[1].decode() if match else ""
-    said = f"{status} {code}".strip()
+    answer = f"{status} {code}".strip()
     key = address.path
     if code == "InvalidObjectState":
         return CheckpointArchivedError(
-            "The object lies in an offline archive class (Glacier): restore_archived brings it back",
-            key=key,
+            "The object lies in an offline archive class (Glacier): restore_archived brings it back", key=key
         )
     if code == "NoSuchBucket":
         return BucketNotFoundError("The bucket that the signed URL leads to doesn't exist", key=key)
@@ -236,15 +234,15 @@ def _refusal(address: _Url, status: int, body: bytes) -> S3CheckpointError:
             key=key,
         )
     if status in (400, 401, 403):
-        return AccessDeniedError(f"{_why(address, code)} (the store says: {said})", key=key)
+        return AccessDeniedError(f"{_why(address, code)} (the store says: {answer})", key=key)
     if 300 <= status < 400:
         return StorageUnavailableError(
-            f"The store answers with a redirect ({said}), which isn't followed: the URL must be signed for "
+            f"The store answers with a redirect ({answer}), which isn't followed: the URL must be signed for "
             "the bucket's own region and address",
             status=status,
             key=key,
         )
-    return StorageUnavailableError(f"The store refuses the signed URL with {said}", status=status, key=key)
+    return StorageUnavailableError(f"The store refuses the signed URL with {answer}", status=status, key=key)
 
 
 def _why(address: _Url, code: str) -> str:

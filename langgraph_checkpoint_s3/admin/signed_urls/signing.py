@@ -1,10 +1,10 @@
-"""Signed URLs: what they lead to, and what was handed in by one.
+"""Plans that sign URLs, and import what was uploaded by one.
 
-A URL leads to one object, from which the whole checkpoint is read. That is the checkpoint's own, if it holds
-everything; if it borrows, or tasks wrote on it, it is exported beside the threads as a portable file of one:
+A URL is for one object, which has the whole checkpoint. This is the checkpoint's own object, if that is
+complete; if it borrows, or has pending writes, the checkpoint is first exported as a portable file:
 
-    {prefix}.exports/{thread}/{digest}.zip             exported; equal checkpoints have equal names
-    {prefix}.exports/{thread}/incoming-{nonce}.zip     handed in
+    {prefix}.exports/{thread}/{digest}.zip             an export; equal checkpoints have equal names
+    {prefix}.exports/{thread}/incoming-{nonce}.zip     an upload
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from langgraph_checkpoint_s3.admin.calls import Progress, in_thread, then_close
 from langgraph_checkpoint_s3.admin.lifecycle.configuration import is_rule_of, merge_rules, rule_id
 from langgraph_checkpoint_s3.admin.setting_changes import Change
+from langgraph_checkpoint_s3.admin.transfer.export_import import Imported, import_thread
+from langgraph_checkpoint_s3.admin.transfer.files import ImportFile, temporary_file
 from langgraph_checkpoint_s3.admin.transfer.portable_file import manifest_of, pack
 from langgraph_checkpoint_s3.errors import (
     ConflictError,
@@ -38,7 +41,7 @@ from langgraph_checkpoint_s3.s3.admin_requests import InspectObject, Sign, Signe
 from langgraph_checkpoint_s3.s3.requests import Body, GetObject, NotFound
 
 MAX_EXPIRY: Final = timedelta(days=7)
-"""The longest that a signature of version 4 is valid
+"""The longest validity of a signature of version 4
 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html)."""
 
 _AT_ONCE: Final = 4
@@ -49,13 +52,13 @@ _DIGEST: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class SignedUpload:
-    """Where somebody without credentials may hand a checkpoint in, by one HTTP PUT.
+    """A URL for uploading a checkpoint without credentials, by one HTTP PUT.
 
     Attributes:
-        url: The URL. Whoever has it may write there: it is kept out of reprs and logs.
-        key: The object that it writes.
+        url: The URL. It is a credential, so it is left out of reprs and logs.
+        key: The key of the object that it writes.
         thread_id: The thread that it is for.
-        expires: When the URL ends.
+        expires: The time at which the URL expires.
     """
 
     url: str = field(repr=False)
@@ -65,10 +68,10 @@ class SignedUpload:
 
 
 def seconds_of(expires_in: timedelta) -> int:
-    """How long a URL is valid, in seconds.
+    """Return the validity of a URL in seconds.
 
     Raises:
-        InvalidConfigError: S3 signs none for so long, or so short a time.
+        InvalidConfigError: It is out of S3's range.
     """
     if not isinstance(expires_in, timedelta):
         raise InvalidConfigError(f"expires_in must be a timedelta, not {type(expires_in).__name__}.")
@@ -80,18 +83,18 @@ def seconds_of(expires_in: timedelta) -> int:
 
 
 def signed_url(context: Context, address: Place, seconds: int, now: datetime) -> Plan[Signed]:
-    """A URL that leads to a checkpoint, which is exported first if its object isn't all of it.
+    """Sign a URL for a checkpoint, which is exported first if its object isn't complete.
 
     Raises:
         InvalidKeyError: There is no such checkpoint.
-        InvalidConfigError: The client signs in a way that can't be used. Nothing was written.
-        ConflictError: It changed each time between being listed and being read.
+        InvalidConfigError: The client doesn't sign with version 4. Nothing was written.
+        ConflictError: The checkpoint changed each time between the listing and the read.
     """
     yield from _sign("GET", context.layout.thread(address.thread_id), seconds)  # before anything is written
     loaded = yield from _load(context, address)
     key = loaded.key
     borrows = any(frame.lender for frame in loaded.checkpoint.container.frames)
-    sealed = loaded.checkpoint.container.cipher is not None  # bound to its thread, which a file names
+    sealed = loaded.checkpoint.container.cipher is not None  # it is bound to its thread, which a file names
     if borrows or loaded.folder.writes or sealed:
         with error_context(key):
             objects = _objects(context, loaded, borrows=borrows)
@@ -104,11 +107,11 @@ def signed_url(context: Context, address: Place, seconds: int, now: datetime) ->
 def signed_upload(
     context: Context, thread_id: str, seconds: int, now: datetime, nonce: str
 ) -> Plan[tuple[SignedUpload, Signed]]:
-    """A URL by which a checkpoint may be handed in.
+    """Sign a URL for uploading a checkpoint.
 
     Raises:
         InvalidKeyError: The key would be too long.
-        InvalidConfigError: The client signs in a way that can't be used.
+        InvalidConfigError: The client doesn't sign with version 4.
     """
     key = _in_exports(context.layout, thread_id, f"incoming-{nonce}.zip")
     signed = yield from _sign("PUT", key, seconds)
@@ -116,10 +119,10 @@ def signed_upload(
 
 
 def thread_of(layout: Layout, key: str) -> str:
-    """The thread that a key was handed in for.
+    """Return the thread of an upload's key.
 
     Raises:
-        InvalidKeyError: It isn't a key of `signed_upload`: no other object is taken, nor deleted.
+        InvalidKeyError: It isn't a key of `signed_upload`. No other object is imported or deleted.
     """
     folder, _, name = key.removeprefix(layout.prefix + EXPORTS).partition("/")
     try:
@@ -134,72 +137,56 @@ def thread_of(layout: Layout, key: str) -> str:
     return thread_id
 
 
-class Receipt:
-    """What was handed in, read piece by piece. `begin`, then `more` until it is `done`; `discard` at last.
+def accept_upload(
+    context: Context, key: str, thread_id: str, max_bytes: int, progress: Progress | None
+) -> Plan[Imported]:
+    """Import an upload into a thread, and delete it.
 
-    Args:
-        context: The saver's.
-        key: The object.
-        most: The most bytes that it may have.
+    Raises:
+        InvalidKeyError: There is no upload.
+        CorruptObjectError: It is too large, damaged, or no portable file.
+        ConflictError: It was uploaded again while it was read.
     """
-
-    def __init__(self, context: Context, key: str, most: int) -> None:
-        self._key = key
-        self._piece = context.sizes.part_size
-        self._most = most
-        self._at = 0
-        self._size = 0
-        self._etag = ""
-
-    @property
-    def done(self) -> bool:
-        """Whether all of it was read."""
-        return self._at >= self._size
-
-    def begin(self) -> Plan[None]:
-        """See what there is.
-
-        Raises:
-            InvalidKeyError: Nothing was handed in yet.
-            CorruptObjectError: It is too large.
-        """
-        info = yield from ask(InspectObject(self._key))
-        if isinstance(info, NotFound):
-            raise InvalidKeyError(
-                "Nothing was handed in under this key yet, or it was accepted already.", key=self._key
-            )
-        if info.size > self._most:
-            raise CorruptObjectError(
-                f"The upload has {info.size} bytes, and max_bytes is {self._most}: it was neither read nor "
-                "deleted",
-                key=self._key,
-            )
-        self._size, self._etag = info.size, info.etag
-
-    def more(self) -> Plan[bytes]:
-        """The next bytes.
-
-        Raises:
-            ConflictError: It was handed in again meanwhile.
-        """
-        starts = range(self._at, self._size, self._piece)[:_AT_ONCE]
-        answers = yield from ask_all(
-            GetObject(self._key, first=start, length=min(self._piece, self._size - start), keep=False)
-            for start in starts
+    info = yield from ask(InspectObject(key))
+    if isinstance(info, NotFound):
+        raise InvalidKeyError(
+            "Nothing was handed in under this key yet, or it was accepted already.", key=key
         )
-        pieces = [answer.data for answer in answers if isinstance(answer, Body) and answer.etag == self._etag]
-        if len(pieces) < len(answers):
-            raise ConflictError("It was handed in again while it was read: accept it again", key=self._key)
-        self._at += sum(map(len, pieces))
-        return b"".join(pieces)
+    if info.size > max_bytes:
+        raise CorruptObjectError(
+            f"The upload has {info.size} bytes, and max_bytes is {max_bytes}: it was neither read nor "
+            "deleted",
+            key=key,
+        )
+    file = yield from in_thread(temporary_file)
 
-    def discard(self) -> Plan[None]:
-        """Delete it."""
-        yield from delete_keys([self._key])
+    def read_and_import() -> Plan[Imported]:
+        step = _AT_ONCE * context.sizes.part_size
+        for start in range(0, info.size, step):
+            end = min(start + step, info.size)
+            yield from in_thread(file.write, (yield from _read(context, key, info.etag, start, end)))
+        return (yield from import_thread(context, ImportFile(file), thread_id, progress, untrusted=True))
+
+    imported = yield from then_close(read_and_import(), file.close)
+    yield from delete_keys([key])
+    return imported
+
+
+def _read(context: Context, key: str, etag: str, start: int, end: int) -> Plan[bytes]:
+    """Read a range of an upload, part by part."""
+    size = context.sizes.part_size
+    answers = yield from ask_all(
+        GetObject(key, first=first, length=min(size, end - first), keep=False)
+        for first in range(start, end, size)
+    )
+    parts = [answer.data for answer in answers if isinstance(answer, Body) and answer.etag == etag]
+    if len(parts) < len(answers):
+        raise ConflictError("It was handed in again while it was read: accept it again", key=key)
+    return b"".join(parts)
 
 
 def set_expiry(context: Context, days: int | None) -> Plan[list[Change]]:
-    """Have what is in `.exports/` deleted after so many days, or (`None`) not any more."""
+    """Set the lifecycle rule that deletes exports after some days, or (`None`) remove it."""
     prefix = context.layout.prefix
     rules: list[dict[str, Any]] = []
     if days is not None:
@@ -226,7 +213,7 @@ def _load(context: Context, address: Place) -> Plan[Loaded]:
 
 
 def _objects(context: Context, loaded: Loaded, *, borrows: bool) -> list[tuple[str, bytes]]:
-    """A checkpoint's objects, by their keys below the thread's folder: writes first."""
+    """Return a checkpoint's objects, writes first, by their keys below the thread's folder."""
     thread = context.layout.thread(loaded.folder.place.thread_id)
     record = loaded.checkpoint
     body = record.materialized(context.compression) if borrows else bytes(record.container.data)

@@ -1,4 +1,4 @@
-"""What bytes that somebody handed over are, as far as that can be told without keys: `describe`."""
+"""`describe`: what bytes are, without decrypting them."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _SEGMENTS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What bytes are.
+    """A description of bytes.
 
     Attributes:
         format: `object` of a bucket, or portable `file`.
-        bytes: How many they are.
-        kind: `checkpoint`, `writes` (of a task) or `thread` (several checkpoints); `None` where only the
-            key tells.
-        encrypted: Whether they are.
-        keys: The names of the keys that they are encrypted with.
-        thread_id: The thread; an object doesn't say it.
-        checkpoint_ns: The namespace, if it is one checkpoint's.
+        bytes: Their size.
+        kind: `checkpoint`, `writes` (of a task) or `thread` (several checkpoints); `None` if they are
+            encrypted.
+        encrypted: Whether they are encrypted.
+        keys: The ids of the keys that they are encrypted with.
+        thread_id: The thread; an object doesn't name it.
+        checkpoint_ns: The namespace, if it is one checkpoint.
         checkpoint_id: The id, if it is one checkpoint.
-        created: When it was written or exported, in UTC.
+        created: The time at which it was written or exported, in UTC.
         writer: The package and version that wrote it.
-        checkpoints: How many checkpoints.
-        writes: How many objects of tasks' writes.
-        borrows: Whether values lie in objects of earlier checkpoints, which aren't in these bytes.
+        checkpoints: The number of checkpoints.
+        writes: The number of objects of tasks' writes.
+        borrows: Whether it borrows from objects of earlier checkpoints, which these bytes don't include.
     """
 
     format: str
@@ -54,17 +54,17 @@ class Description:
 
 
 def describe(data: bytes) -> Description:
-    """Tell what bytes are that somebody handed over, without any key: see `loads` for what is in them.
+    """Describe bytes without any key. `loads` reads their content.
 
     Args:
         data: A portable file, or the object of a checkpoint or of writes.
 
     Returns:
-        What they say in the open. Of an encrypted object that is its key's name alone.
+        Their unencrypted metadata, which for an encrypted object is only its key's id.
 
     Raises:
-        CorruptObjectError: They are damaged, or something else.
-        InvalidConfigError: They aren't bytes.
+        CorruptObjectError: The bytes are damaged, or something else.
+        InvalidConfigError: `data` isn't bytes.
     """
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise InvalidConfigError(f"describe takes bytes, not {type(data).__name__}.")
@@ -99,11 +99,11 @@ def _object(data: bytes) -> Description:
 def _file(data: bytes) -> Description:
     opened = PortableFile(io.BytesIO(data))
     keys = opened.keys()
-    said = opened.manifest
+    manifest = opened.manifest
     folders = {(each.parsed.checkpoint_ns, each.parsed.checkpoint_id) for each in opened.members}
     ns, name = next(iter(folders)) if len(folders) == 1 else (None, None)
     try:
-        exported = datetime.fromisoformat(said.exported)
+        exported = datetime.fromisoformat(manifest.exported)
     except ValueError:
         exported = None
     return Description(
@@ -112,13 +112,13 @@ def _file(data: bytes) -> Description:
         "thread" if name is None else "checkpoint",
         encrypted=bool(keys),
         keys=keys,
-        thread_id=said.thread_id,
+        thread_id=manifest.thread_id,
         checkpoint_ns=ns,
         checkpoint_id=name,
         created=exported,
-        writer=said.writer,
-        checkpoints=said.checkpoints,
-        writes=said.writes,
+        writer=manifest.writer,
+        checkpoints=manifest.checkpoints,
+        writes=manifest.writes,
     )
 
 

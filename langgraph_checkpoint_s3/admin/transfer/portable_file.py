@@ -1,9 +1,8 @@
 """The portable file: a thread, or one checkpoint, outside of any bucket.
 
-It is a ZIP archive that any tool can read. Its members are stored, not compressed, since what is in
-them is compressed already:
+It is a ZIP archive. Its members are stored, not compressed, since their content is compressed:
 
-    manifest.json                                                      first; what this is
+    manifest.json                                                      first
     {namespace}.ns/{rank}/writes.t{task}.w{slots}                      then the objects' bytes as they are,
     {namespace}.ns/{rank}/checkpoint.p{parent}.k{source}.s{step}       by their key in the thread's folder
 
@@ -11,18 +10,17 @@ them is compressed already:
      "exported": "2026-01-31T12:00:00+00:00", "writer": "langgraph-checkpoint-s3/0.1.0",
      "checkpoints": 7, "writes": 12}
 
-`checkpoints` and `writes` count the objects, which name their lenders within the namespace: so it may go to
-any thread of any bucket. A reader passes over keys of the manifest that it doesn't know. Writes come before
-checkpoints, which go from the oldest to the newest, the latest of each namespace last: what was unpacked so
-far is the thread's past. Encrypted objects stay so, and are bound to the bucket and prefix that `"place"`
-says (`s3://bucket/prefix/`) and to their thread: who brings them into another one seals them anew. Where
-names are hashed, `thread_id` is a hash, and `"hashed": true` says so.
+`checkpoints` and `writes` count the objects. Objects name their lenders within the namespace, so the file can
+be imported into any thread of any bucket. Readers ignore unknown keys of the manifest. Writes come before
+checkpoints, which are sorted from the oldest to each namespace's latest, so that a file that is partly
+unpacked is the thread's past. Encrypted objects are bound to the bucket and prefix in `"place"`
+(`s3://bucket/prefix/`), and to their thread: an import into another one encrypts them again. If names are
+hashed, `thread_id` is a hash, and `"hashed": true` says so.
 
-A reader refuses, before it gives anything out: what isn't a whole archive, no manifest in the first
-place, another format or version, a member that is compressed, encrypted, there twice or not named like an
-object of a thread, writes without their checkpoint, other counts than the manifest's, members that
-together are larger than the file. And then each object whose CRC-32, header or frames aren't right, or
-that lies under another one's name.
+A reader first refuses an incomplete archive, one whose first member isn't the manifest, another format or
+version, members that are compressed, encrypted, duplicate or not named like a thread's objects, writes
+without their checkpoint, other counts than the manifest's, and members that are together larger than the
+file. Then it refuses each object whose CRC-32, header or frames are wrong, or that has another one's name.
 """
 
 from __future__ import annotations
@@ -60,11 +58,11 @@ VERSION: Final = 1
 MANIFEST: Final = "manifest.json"
 
 _THREAD: Final = f"x{THREAD_SUFFIX}/"
-"""Any thread's folder: names are read as keys in it."""
-_MOST_MANIFEST: Final = 1024 * 1024
+"""A thread's folder, for parsing members' names as keys."""
+_MAX_MANIFEST: Final = 1024 * 1024
 _ENCRYPTED: Final = 1
 _READABLE: Final = 0o644 << 16
-"""What a member is on disk, if a tool unpacks it."""
+"""File permissions of unpacked members."""
 _BROKEN: Final = (
     zipfile.BadZipFile,
     EOFError,
@@ -74,19 +72,19 @@ _BROKEN: Final = (
     ValueError,
     struct.error,
 )
-"""What zipfile raises for bytes that aren't an archive."""
+"""The exceptions of zipfile for bytes that aren't an archive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a portable file says of itself.
+    """The manifest of a portable file.
 
     Attributes:
-        thread_id: The thread that it was made from.
-        exported: When, as ISO 8601 has it.
-        writer: The package and version that made it.
-        checkpoints: How many objects of checkpoints there are in it.
-        writes: How many objects of tasks' writes.
+        thread_id: The exported thread.
+        exported: The time of the export, in ISO 8601.
+        writer: The package and version that wrote the file.
+        checkpoints: The number of objects of checkpoints.
+        writes: The number of objects of tasks' writes.
         hashed: Whether the thread_id, and the names in the members' names, are keyed hashes.
         place: The bucket and prefix that its objects are bound to, if they are encrypted.
     """
@@ -101,50 +99,50 @@ class Manifest:
 
     @property
     def thread(self) -> str:
-        """The thread, as layouts take it."""
+        """The thread, as a name for layouts."""
         return HashedName(self.thread_id) if self.hashed else self.thread_id
 
     def pack(self) -> bytes:
-        """The manifest's bytes."""
-        said = {"format": FORMAT, "version": VERSION}
+        """Return the manifest's bytes."""
+        fields = {"format": FORMAT, "version": VERSION}
         optional = ("hashed", "place")
         named = ((name, getattr(self, name)) for name in self.__slots__)
-        said |= {name: value for name, value in named if value or name not in optional}
-        return json.dumps(said, ensure_ascii=True, indent=1).encode()
+        fields |= {name: value for name, value in named if value or name not in optional}
+        return json.dumps(fields, ensure_ascii=True, indent=1).encode()
 
     @classmethod
     def unpack(cls, raw: bytes) -> Manifest:
         """Read a manifest.
 
         Raises:
-            CorruptObjectError: It isn't one, or of a version that this release can't read.
+            CorruptObjectError: It isn't a manifest, or has a version that this release can't read.
         """
         try:
-            said = json.loads(raw)
-            if not isinstance(said, dict) or said.get("format") != FORMAT:
+            fields = json.loads(raw)
+            if not isinstance(fields, dict) or fields.get("format") != FORMAT:
                 raise ValueError("it says another format")
         except (ValueError, RecursionError) as error:
             raise CorruptObjectError(f"The file's {MANIFEST} isn't a portable file's: {error}") from error
-        if said.get("version") != VERSION:
+        if fields.get("version") != VERSION:
             raise CorruptObjectError(
-                f"The file has version {said.get('version')!r}, and this release reads version {VERSION}. A "
-                "newer langgraph-checkpoint-s3 wrote it: upgrade this one"
+                f"The file has version {fields.get('version')!r}, and this release reads version {VERSION}. "
+                "A newer langgraph-checkpoint-s3 wrote it: upgrade this one"
             )
         try:
-            thread_id = text(said["thread_id"])
+            thread_id = text(fields["thread_id"])
             thread_id.encode()  # a lone surrogate has no UTF-8 form
             if not thread_id:
                 raise ValueError("an empty thread_id")
-            counts = _count(said["checkpoints"]), _count(said["writes"])
-            hashed = said.get("hashed", False) is True
-            place = text(said.get("place", ""))
-            return cls(thread_id, text(said["exported"]), text(said["writer"]), *counts, hashed, place)
+            counts = _count(fields["checkpoints"]), _count(fields["writes"])
+            hashed = fields.get("hashed", False) is True
+            place = text(fields.get("place", ""))
+            return cls(thread_id, text(fields["exported"]), text(fields["writer"]), *counts, hashed, place)
         except (ValueError, KeyError) as error:
             raise CorruptObjectError(f"The file's {MANIFEST} can't be read: {error!r}") from error
 
 
 def manifest_of(context: Context, thread_id: str, now: datetime, checkpoints: int, writes: int) -> Manifest:
-    """The manifest of what a saver exports. A thread's name that is a secret isn't in it."""
+    """Return the manifest of an export. With hashed names it has only the hash of the thread's."""
     names = context.layout.names
     name = thread_id if names is None else str.__str__(names.hash("thread_id", thread_id))
     counts = checkpoints, writes
@@ -153,12 +151,7 @@ def manifest_of(context: Context, thread_id: str, now: datetime, checkpoints: in
 
 
 class PortableWriter:
-    """Writes a portable file, member by member, and never goes back: a pipe will do.
-
-    Args:
-        file: Where to.
-        manifest: What it is going to be.
-    """
+    """Writes a portable file member by member, without seeking."""
 
     def __init__(self, file: BinaryIO, manifest: Manifest) -> None:
         self._archive = zipfile.ZipFile(file, "w")
@@ -166,17 +159,17 @@ class PortableWriter:
 
     def add(self, name: str, body: bytes) -> None:
         """Add a member."""
-        info = zipfile.ZipInfo(name)  # of 1980: equal members are equal bytes
+        info = zipfile.ZipInfo(name)  # dated 1980, so that equal members are equal bytes
         info.external_attr = _READABLE
         self._archive.writestr(info, body)
 
     def close(self) -> None:
-        """Write the archive's directory: without it, nobody takes the file for whole."""
+        """Write the archive's directory, without which the file is incomplete."""
         self._archive.close()
 
     def abandon(self) -> None:
-        """Leave it without a directory."""
-        self._archive.mode = "r"  # or it would write one as soon as it is collected
+        """Close the archive without a directory."""
+        self._archive.mode = "r"  # or it would write the directory when it is collected
         self._archive.close()
 
 
@@ -186,8 +179,8 @@ class Member:
 
     Attributes:
         name: Its key below the thread's folder.
-        size: Its length in bytes.
-        parsed: What the name says.
+        size: Its size in bytes.
+        parsed: Its parsed name.
     """
 
     name: str
@@ -196,7 +189,7 @@ class Member:
 
     @property
     def folder(self) -> str:
-        """What the names of its checkpoint's objects begin with."""
+        """The folder of its checkpoint's objects."""
         return self.name.rpartition("/")[0]
 
     @property
@@ -205,44 +198,40 @@ class Member:
         return isinstance(self.parsed.leaf, CheckpointLeaf)
 
 
-class Loan(NamedTuple):
-    """Stored bytes that an object borrows from another one.
+class Borrowing(NamedTuple):
+    """A frame that an object borrows from another one.
 
     Attributes:
-        borrower: The name of the one.
-        lender: The name of the other.
-        place: Where in the lender they are, how many they are, and their CRC-32.
+        borrower: The borrowing object's name.
+        lender: The lending object's name.
+        extent: The frame's offset in the lender, its stored size, and its CRC-32.
     """
 
     borrower: str
     lender: str
-    place: tuple[int, int, int]
+    extent: tuple[int, int, int]
 
 
 class PortableFile:
-    """A portable file that was opened: its structure is checked, and its objects are read one by one.
-
-    Attributes:
-        manifest: What it says of itself.
-        members: Its objects.
+    """An opened portable file. Its structure is checked, and its objects are read one by one.
 
     Args:
-        file: It. Must be seekable, and stay open.
-        key_cache: The keys at hand, for encrypted objects.
+        file: The file, which must be seekable, and stay open.
+        key_cache: The keys of encrypted objects.
 
     Raises:
-        CorruptObjectError: It can't be trusted.
+        CorruptObjectError: The file is damaged, or isn't a portable file.
     """
 
     def __init__(self, file: BinaryIO, key_cache: KeyCache | None = None) -> None:
-        self._vault = key_cache
+        self._key_cache = key_cache
         with _reading():
             self._archive = zipfile.ZipFile(file)
             size = file.seek(0, io.SEEK_END)
         first, *rest = self._archive.infolist() or [zipfile.ZipInfo("")]
-        if first.filename != MANIFEST or first.file_size > _MOST_MANIFEST:
+        if first.filename != MANIFEST or first.file_size > _MAX_MANIFEST:
             raise CorruptObjectError(f"The archive's first member isn't a {MANIFEST}: not a portable file")
-        if any(_is_packed(info) for info in (first, *rest)):
+        if not all(_is_plain(info) for info in (first, *rest)):
             raise CorruptObjectError(
                 "The archive has compressed or encrypted members: a portable file has none"
             )
@@ -253,44 +242,44 @@ class PortableFile:
         self._check()
 
     def read(self, member: Member) -> bytes:
-        """An object's bytes, checked.
+        """Return an object's bytes, checked.
 
         Raises:
-            CorruptObjectError: They aren't those that were written, or another object's.
+            CorruptObjectError: The object is damaged, or another one.
         """
         return self.open(member)[0]
 
     def keys(self) -> tuple[str, ...]:
-        """The names of the keys that its objects are encrypted with, which stand in the open."""
+        """Return the ids of the keys that its objects are encrypted with. They aren't encrypted."""
         refs = (object_key_ref(self._read(member.name)) for member in self.members)
         return tuple(dict.fromkeys(ref.id for ref in refs if ref is not None))
 
-    def check(self) -> list[Loan]:
-        """Read everything once, one object at a time.
+    def check(self) -> list[Borrowing]:
+        """Read and check all objects, one at a time.
 
         Returns:
             What the objects borrow from one another.
 
         Raises:
-            CorruptObjectError: Something in it is damaged.
+            CorruptObjectError: An object is damaged.
         """
-        loans: list[Loan] = []
+        borrowings: list[Borrowing] = []
         for member in self.members:
-            loans += loans_of(member, self.open(member)[1].container)
-        return loans
+            borrowings += borrowings_of(member, self.open(member)[1].container)
+        return borrowings
 
     def open(self, member: Member) -> tuple[bytes, CheckpointRecord | WritesRecord]:
-        """Return an object's bytes, checked, and what they are.
+        """Return an object's bytes, checked, and their record.
 
         Raises:
-            CorruptObjectError: They aren't those that were written, or another object's.
+            CorruptObjectError: The object is damaged, or another one.
         """
         body = self._read(member.name)
         found = Body(body, "", len(body))
-        if self._vault is not None:
-            run_calls(unlock_objects(self._vault, [body]))
+        if self._key_cache is not None:
+            run_calls(unlock_objects(self._key_cache, [body]))
         folder = namespace_of(Layout("").thread(self.manifest.thread) + member.name)
-        scope = NamespaceScope(folder, self._vault, place=self.manifest.place)
+        scope = NamespaceScope(folder, self._key_cache, place=self.manifest.place)
         try:
             record = open_parsed(member.parsed, leaf_of(member.name), found, scope)
             check_object(record.container)
@@ -320,7 +309,7 @@ class PortableFile:
 
 
 def pack(manifest: Manifest, objects: Iterable[tuple[str, bytes]]) -> bytes:
-    """A portable file in memory, of objects by their names."""
+    """Return the bytes of a portable file of objects."""
     file = io.BytesIO()
     writer = PortableWriter(file, manifest)
     for name, body in objects:
@@ -329,22 +318,22 @@ def pack(manifest: Manifest, objects: Iterable[tuple[str, bytes]]) -> bytes:
     return file.getvalue()
 
 
-def loans_of(member: Member, container: Container) -> list[Loan]:
-    """Return what an object borrows from others of its file."""
+def borrowings_of(member: Member, container: Container) -> list[Borrowing]:
+    """Return the frames that an object borrows from others of its file."""
     namespace = member.name.partition("/")[0] + "/"
-    lent = ((lender_key(namespace, frame), frame) for frame in container.frames)
+    frames = ((lender_key(namespace, frame), frame) for frame in container.frames)
     return [
-        Loan(member.name, lender, (frame.offset, frame.stored, frame.crc))
-        for lender, frame in lent
+        Borrowing(member.name, lender, (frame.offset, frame.stored, frame.crc))
+        for lender, frame in frames
         if lender is not None
     ]
 
 
 def check_object(container: Container) -> None:
-    """Check that an object's frames are as they were written.
+    """Check the CRC-32s of an object's frames.
 
     Raises:
-        CorruptObjectError: One isn't.
+        CorruptObjectError: A frame is damaged.
     """
     for number, frame in enumerate(container.frames):
         start = container.base + frame.offset
@@ -361,18 +350,18 @@ def _member(info: zipfile.ZipInfo) -> Member:
         ) from error
 
 
-def _is_packed(info: zipfile.ZipInfo) -> bool:
+def _is_plain(info: zipfile.ZipInfo) -> bool:
     stored = info.compress_type == zipfile.ZIP_STORED and info.compress_size == info.file_size
-    return not stored or bool(info.flag_bits & _ENCRYPTED)
+    return stored and not info.flag_bits & _ENCRYPTED
 
 
 @contextmanager
 def _reading(name: str | None = None) -> Iterator[None]:
-    """Say what is wrong with an archive. What is wrong with the disk is an `OSError` as ever."""
+    """Turn zipfile's exceptions into `CorruptObjectError`. An `OSError` of the disk propagates."""
     try:
         yield
     except (*_BROKEN, OSError) as error:
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # a seek to before the beginning
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: a negative seek
             raise
         what = f"The archive's member {name!r} is damaged" if name else "The file isn't a whole ZIP archive"
         raise CorruptObjectError(f"{what}: {error}") from error

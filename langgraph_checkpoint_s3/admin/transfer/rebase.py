@@ -1,7 +1,7 @@
-"""A portable file's objects, written anew for the thread that they come into, where that must be.
+"""Rebasing a portable file's objects to the thread that they are imported into.
 
-What is encrypted is bound to its place, and sealed for the new one. A thread whose name is too long for keys
-is named by its objects.
+Encrypted objects are bound to their place, and are encrypted again for the new one. A thread whose name is
+too long for keys is named by its objects, which then change, too.
 """
 
 from __future__ import annotations
@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from langgraph_checkpoint_s3.admin.transfer.portable_file import Loan, Member, PortableFile, loans_of
+from langgraph_checkpoint_s3.admin.transfer.portable_file import (
+    Borrowing,
+    Member,
+    PortableFile,
+    borrowings_of,
+)
 from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidKeyError, NotSupportedError
 from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.format.reencrypt import Reencryptor
@@ -20,19 +25,14 @@ from langgraph_checkpoint_s3.s3.requests import Body
 
 
 def target_of(context: Context, file: PortableFile, thread_id: str | None) -> str:
-    """Return the thread that a file goes into.
-
-    Args:
-        context: The saver's that takes it.
-        file: The file.
-        thread_id: The thread, or the hash of its name; by default, that of the file.
+    """Return the thread that a file is imported into: a given one, or its hash, or the file's own.
 
     Raises:
-        InvalidKeyError: Only its name's hash is known, and the file is of another thread.
+        InvalidKeyError: Only the hash of the name is known, and the file is of another thread.
     """
-    said = file.manifest.thread
-    if thread_id is None or (isinstance(thread_id, HashedName) and _same_folder(context, said, thread_id)):
-        return said
+    own = file.manifest.thread
+    if thread_id is None or (isinstance(thread_id, HashedName) and _same_folder(context, own, thread_id)):
+        return own
     if isinstance(thread_id, HashedName):
         raise InvalidKeyError(
             "Keys have but the hash of the thread's name, and objects name their thread: pass its thread_id. "
@@ -41,21 +41,15 @@ def target_of(context: Context, file: PortableFile, thread_id: str | None) -> st
     return thread_id
 
 
-def must_be_rehoused(
-    context: Context, file: PortableFile, thread_id: str, *, handed_in: bool = False
-) -> bool:
-    """Return whether a file's objects can't go into a thread as they are.
+def needs_rebase(context: Context, file: PortableFile, thread_id: str, *, untrusted: bool) -> bool:
+    """Return whether a file's objects must be rewritten to be imported into a thread.
 
-    Args:
-        context: The saver's that takes it.
-        file: The file.
-        thread_id: The thread that it goes into.
-        handed_in: Whether it is from somebody who isn't trusted with what these keys decrypt: who has other
-            people's encrypted objects, but no keys, isn't to have them sealed for a thread of their own.
+    An `untrusted` file may be from someone who doesn't have the keys. Then encrypted objects aren't rebased:
+    someone who has other people's objects, but no keys, must not get them into a thread of their own.
 
     Raises:
-        NotSupportedError: They can't go into it at all: the saver encrypts, or hashes names, and they aren't
-            so.
+        NotSupportedError: The objects can't be imported at all: the saver encrypts, or hashes names, and the
+            exporting one didn't.
     """
     sealed = [member.parsed.leaf.encrypted for member in file.members]
     hashed = context.layout.names is not None
@@ -66,23 +60,23 @@ def must_be_rehoused(
             "written"
         )
     _check_names(context, file)
-    there = _same_folder(context, file.manifest.thread, thread_id)
-    if handed_in and any(sealed) and not (there and file.manifest.place in ("", context.location)):
+    same = _same_folder(context, file.manifest.thread, thread_id)
+    if untrusted and any(sealed) and not (same and file.manifest.place in ("", context.location)):
         raise NotSupportedError(
             "What was handed in is encrypted for another thread, prefix or bucket, and isn't sealed anew for "
             "this one: if you know where it is from, fetch it and bring it in by import_thread. Nothing was "
             "written"
         )
-    bound = any(sealed) and (file.manifest.place != context.location or not there)
-    return bound or (context.layout.hashes_thread(thread_id) and not there)
+    bound = any(sealed) and (file.manifest.place != context.location or not same)
+    return bound or (context.layout.hashes_thread(thread_id) and not same)
 
 
 def _check_names(context: Context, file: PortableFile) -> None:
     names = context.layout.names
     if names is None:
         return
-    said = file.open(file.members[0])[1].container.fields.get("thread")
-    if not isinstance(said, str) or names.hash("thread_id", said) != file.manifest.thread:
+    name = file.open(file.members[0])[1].container.fields.get("thread")
+    if not isinstance(name, str) or names.hash("thread_id", name) != file.manifest.thread:
         raise NotSupportedError(
             "The file's names are hashed with another names_key than this saver's, by which nothing would be "
             "found: import it with the one that it was exported with, and migrate that. Nothing was written"
@@ -93,17 +87,12 @@ def _same_folder(context: Context, one: str, other: str) -> bool:
     return context.layout.thread(one) == context.layout.thread(other)
 
 
-class Rehoused:
-    """Reads a portable file once, to know its objects as they will be, and then again, object by object.
-
-    Args:
-        file: The file, which was checked.
-        context: The saver's that takes it.
-        thread_id: The thread that it becomes a part of.
+class RebasedFile:
+    """A checked portable file whose objects are rebased, one at a time, when they are read.
 
     Attributes:
-        members: Its objects, by the length that they will have.
-        loans: What they borrow from one another.
+        members: Its objects, with their sizes after rebasing.
+        borrowings: What they borrow from one another.
 
     Raises:
         CorruptObjectError: An object borrows from another one that isn't in the file.
@@ -113,29 +102,29 @@ class Rehoused:
         self._file = file
         self._context = context
         self._folder = context.layout.thread(thread_id)
-        self._resealer = Reencryptor(thread_id)
-        self.loans: list[Loan] = []
-        self.members: Sequence[Member] = [self._look(member) for member in file.members]
+        self._reencryptor = Reencryptor(thread_id)
+        self.borrowings: list[Borrowing] = []
+        self.members: Sequence[Member] = [self._measure(member) for member in file.members]
 
     def read(self, member: Member) -> bytes:
-        """Return an object's bytes, as they will be.
+        """Return an object's rebased bytes.
 
         Raises:
-            CorruptObjectError: They aren't those that were written, or another object's.
+            CorruptObjectError: The object is damaged, or another one.
         """
         _, record = self._file.open(member)
         container = record.container
         scope = self._context.scope(namespace_of(self._folder + member.name))
         with error_context(member.name):
-            if not self._resealer.has_lenders(container, scope):
+            if not self._reencryptor.has_lenders(container, scope):
                 raise CorruptObjectError(
                     "The object borrows from another one that isn't in the file before it, and can't be "
                     "written for another place"
                 )
-            return self._resealer.reencrypt(container, leaf_of(member.name), scope)
+            return self._reencryptor.reencrypt(container, leaf_of(member.name), scope)
 
-    def _look(self, member: Member) -> Member:
+    def _measure(self, member: Member) -> Member:
         body = self.read(member)
         record = open_object(self._context, self._folder + member.name, Body(body, "", len(body)))
-        self.loans += loans_of(member, record.container)
+        self.borrowings += borrowings_of(member, record.container)
         return replace(member, size=len(body))

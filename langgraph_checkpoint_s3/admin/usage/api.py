@@ -1,41 +1,37 @@
-"""What an admin tells of threads: which there are, and what they take and cost."""
+"""Listing threads, their history, sizes and costs."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
-from langgraph_checkpoint_s3.admin.usage.usage import (
-    CheckpointSize,
-    Threads,
-    UsageReport,
-    checkpoint_sizes,
-    usage,
-)
+from langgraph_checkpoint_s3.admin.usage.history import History, history
+from langgraph_checkpoint_s3.admin.usage.threads import ThreadListing
+from langgraph_checkpoint_s3.admin.usage.usage import CheckpointSize, UsageReport, checkpoint_sizes, usage
 from langgraph_checkpoint_s3.format.ids import thread_name
+from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan
 
 
 class Usage(BaseAdmin):
-    """What an admin tells of threads: which there are, and what they take and cost."""
+    """Listing threads, their history, sizes and costs."""
 
     def threads(self, prefix: str = "", limit: int | None = None) -> Iterator[str]:
-        """The ids of the threads, in the order of their keys.
+        """Iterate over the ids of the threads, in the order of their keys.
 
-        One LIST for 1,000 threads, however many checkpoints they have; the next one is sent when the
-        iteration gets there. A thread shows as long as it has any object. Threads of savers whose prefixes
-        lie below this one's are not shown, nor folders that no saver makes.
+        One LIST per 1,000 threads, however many checkpoints they have, sent during the iteration. A thread is
+        listed as long as it has any object. Threads of savers with prefixes below this one's are not listed.
 
-        Names that are hashed in keys, with `private_keys` or because they are too long for keys, are read
-        from one object each: a LIST and a GET more for each such thread. `prefix` doesn't narrow those down,
-        and they come in the order of their hashes. A thread whose key this saver lacks shows as its hash, an
-        `str` that the other methods take for the thread.
+        Names that are hashed in keys, with `private_keys` or because they are too long, are read from one
+        object each: a LIST and a GET more per such thread. `prefix` doesn't narrow their LIST, and they come
+        in the order of their hashes. If this saver lacks a thread's encryption key, the id is the hash, a
+        `str` that the other methods accept.
 
         Needs `s3:ListBucket`; where names are hashed, `s3:GetObject` too.
 
         Args:
-            prefix: What the ids begin with; it narrows the LIST down, and long names are a LIST of their own.
-            limit: How many at most. By default all of them.
+            prefix: The prefix of the ids. It narrows the LIST; long names take a LIST of their own.
+            limit: The maximal number of ids. By default all of them.
 
         Yields:
             Thread ids.
@@ -44,25 +40,25 @@ class Usage(BaseAdmin):
             InvalidKeyError: The prefix has no UTF-8 form.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        listing = Threads(self._context, prefix, limit)
+        listing = ThreadListing(self._context, prefix, limit)
         while not listing.done:
-            yield from self._run(listing.page())
+            yield from self._run(listing.page(), "admin.threads")
 
     async def athreads(self, prefix: str = "", limit: int | None = None) -> AsyncIterator[str]:
         """`threads`, as an async iterator."""
-        listing = Threads(self._context, prefix, limit)
+        listing = ThreadListing(self._context, prefix, limit)
         while not listing.done:
-            for thread_id in await self._arun(listing.page()):
+            for thread_id in await self._arun(listing.page(), "admin.threads"):
                 yield thread_id
 
     def usage(self, thread_id: str | None = None) -> UsageReport:
-        """Count and weigh the checkpoints of a thread, or of all threads, and when they were written.
+        """Measure the storage used by a thread, or by all threads.
 
-        From LISTs alone: one for 1,000 objects, and one for exports. Any number of objects takes the same
-        memory. Noncurrent versions and unfinished uploads aren't counted; exports are told apart from the
-        rest. What savers with prefixes below this one's have is listed too, but not counted.
+        Takes one LIST per 1,000 objects, and one for exports, in constant memory. Noncurrent versions and
+        unfinished uploads aren't counted, nor objects of savers with prefixes below this one's; exports are
+        counted apart.
 
-        `print(admin.usage())` tells it in a line; `.monthly_cost()` is what storing it costs.
+        `print(admin.usage())` prints a line; `.monthly_cost()` returns the price.
 
         Needs `s3:ListBucket`.
 
@@ -70,25 +66,25 @@ class Usage(BaseAdmin):
             thread_id: The thread. By default all of them.
 
         Returns:
-            Counts, bytes by storage class, and the times of the oldest and the newest object. Of a
-            thread that isn't there, zeros.
+            Counts, sizes by storage class, and the times of the oldest and the newest object. Zeros if
+            there is no such thread.
 
         Raises:
             InvalidKeyError: The thread_id is empty.
-            CorruptObjectError: There is a key in a thread's folder that no saver wrote.
+            CorruptObjectError: A thread's folder has a key that no saver wrote.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        return self._run(self._usage(thread_id))
+        return self._run(self._usage(thread_id), "admin.usage")
 
     async def ausage(self, thread_id: str | None = None) -> UsageReport:
         """`usage`, as a coroutine."""
-        return await self._arun(self._usage(thread_id))
+        return await self._arun(self._usage(thread_id), "admin.usage")
 
     def checkpoint_sizes(self, thread_id: str) -> list[CheckpointSize]:
-        """Weigh each checkpoint of a thread, with its writes, by what it stores.
+        """Measure the storage used by each checkpoint of a thread, with its writes.
 
-        From LISTs alone: one for 1,000 objects. What a checkpoint borrows from earlier ones is counted
-        there, so one that adds little to a large state is small.
+        Takes one LIST per 1,000 objects. Borrowed bytes count for the earlier checkpoint that stores them, so
+        a checkpoint that adds little to a large state is small.
 
         Needs `s3:ListBucket`.
 
@@ -96,19 +92,63 @@ class Usage(BaseAdmin):
             thread_id: The thread.
 
         Returns:
-            The checkpoints, namespace by namespace, in the order of their keys. None of a thread that isn't
-            there; writes without a checkpoint aren't among them.
+            The checkpoints, by namespace, in the order of their keys; none if there is no such thread.
+            Writes without a checkpoint aren't included.
 
         Raises:
             InvalidKeyError: The thread_id is empty.
-            CorruptObjectError: There is a key in the thread's folder that no saver wrote.
+            CorruptObjectError: The thread's folder has a key that no saver wrote.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        return self._run(checkpoint_sizes(self._context, thread_name(thread_id)))
+        plan = checkpoint_sizes(self._context, thread_name(thread_id))
+        return self._run(plan, "admin.checkpoint_sizes")
 
     async def acheckpoint_sizes(self, thread_id: str) -> list[CheckpointSize]:
         """`checkpoint_sizes`, as a coroutine."""
-        return await self._arun(checkpoint_sizes(self._context, thread_name(thread_id)))
+        plan = checkpoint_sizes(self._context, thread_name(thread_id))
+        return await self._arun(plan, "admin.checkpoint_sizes")
+
+    def history(
+        self, thread_id: str, checkpoint_ns: str | None = None, *, limit: int | None = 100
+    ) -> History:
+        """Read a thread's checkpoints, the newest first: forks, steps, sources, sizes, pending interrupts.
+
+        It can be printed, and a notebook shows it as a tree, with forks as branches.
+
+            print(admin.history("customer-42"))
+
+        The requests are those of `list`, and a LIST per 1,000 objects of the thread, for the sizes: a GET for
+        each checkpoint and each object of its writes, and a range GET for each object that it borrows from.
+        Cached objects cost no GET. States aren't kept.
+
+        Needs `s3:ListBucket` and `s3:GetObject`.
+
+        Args:
+            thread_id: The thread.
+            checkpoint_ns: One namespace; `""` is the root. By default all, also those of subgraphs.
+            limit: The maximal number of checkpoints, the newest; `None` is all. The history's `more` says
+                whether there are older ones.
+
+        Returns:
+            The history, a sequence of entries; empty if there is no such thread.
+
+        Raises:
+            InvalidKeyError: The thread_id is empty.
+            CorruptObjectError: An object is damaged, or wasn't written by a saver.
+            DecryptionError: A checkpoint is encrypted, and its key is missing.
+            S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
+        """
+        return self._run(self._history(thread_id, checkpoint_ns, limit), "admin.history")
+
+    async def ahistory(
+        self, thread_id: str, checkpoint_ns: str | None = None, *, limit: int | None = 100
+    ) -> History:
+        """`history`, as a coroutine."""
+        return await self._arun(self._history(thread_id, checkpoint_ns, limit), "admin.history")
 
     def _usage(self, thread_id: str | None) -> Plan[UsageReport]:
         return usage(self._context, None if thread_id is None else thread_name(thread_id))
+
+    def _history(self, thread_id: str, checkpoint_ns: str | None, limit: int | None) -> Plan[History]:
+        configurable = {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns}
+        return history(self._context, Place.of({"configurable": configurable}), limit)

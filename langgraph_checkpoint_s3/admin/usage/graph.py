@@ -1,4 +1,4 @@
-"""Draws a history as lines beside its checkpoints, the newest first: a fork is a line of its own."""
+"""Text graph of a history, as `git log --graph` draws it."""
 
 from __future__ import annotations
 
@@ -6,24 +6,22 @@ from collections.abc import Iterable, Sequence
 
 
 def lanes(history: Iterable[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
-    """The drawing, row by row.
-
-    A line stays in its column; one that has ended leaves it to the next.
+    """Draw a history as columns of lines, one per branch. A column is reused when its branch has ended.
 
     Args:
-        history: Ids with their parents', every child before its parent.
+        history: Ids with their parents' ids, every child before its parent.
 
     Returns:
-        What is drawn in a row, and the id that it belongs to; `None` where lines only join.
+        The rows: their text, and the id they belong to (`None` if branches only join).
     """
     rows = list(history)
     known = {name for name, _ in rows}
-    columns: list[str | None] = []  # the id that each line leads to
-    drawn: list[tuple[str, str | None]] = []
+    columns: list[str | None] = []  # the id that each column leads to
+    graph: list[tuple[str, str | None]] = []
     for name, parent in rows:
         here = [number for number, each in enumerate(columns) if each == name]
         if len(here) > 1:
-            drawn.append((_join(columns, here), None))
+            graph.append((_join(columns, here), None))
             for number in here[1:]:
                 columns[number] = None
         if not here:
@@ -31,11 +29,11 @@ def lanes(history: Iterable[tuple[str, str | None]]) -> list[tuple[str, str | No
                 columns.append(None)
             here = [columns.index(None)]
             columns[here[0]] = name
-        drawn.append((" ".join(_sign(each, each == name) for each in columns).rstrip(), name))
+        graph.append((" ".join(_sign(each, each == name) for each in columns).rstrip(), name))
         columns[here[0]] = parent if parent in known else None
         while columns and columns[-1] is None:
             columns.pop()
-    return drawn
+    return graph
 
 
 def _sign(leads_to: str | None, here: bool) -> str:
@@ -45,7 +43,7 @@ def _sign(leads_to: str | None, here: bool) -> str:
 
 
 def _join(columns: Sequence[str | None], here: Sequence[int]) -> str:
-    """Lines that end in another one: `├─╯`."""
+    """Draw columns that end in another one: `├─╯`."""
     text = ""
     for number, leads_to in enumerate(columns):
         within = here[0] < number < here[-1]

@@ -1,7 +1,4 @@
-"""A thread's history: what is told of each checkpoint, and how they follow from each other.
-
-The command line, its report and notebooks show this one.
-"""
+"""A thread's history, as the command line, its report and notebooks show it."""
 
 from __future__ import annotations
 
@@ -17,30 +14,30 @@ from langgraph_checkpoint_s3.admin.usage.graph import lanes
 from langgraph_checkpoint_s3.admin.usage.usage import checkpoint_sizes
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.list_checkpoints import Listing
+from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan, gather
 from langgraph_checkpoint_s3.text.humanize import age, counted, human
 from langgraph_checkpoint_s3.text.sanitize import clean
 
-Place = tuple[str, str]
 _COLOURS: Final = {"input": "#2e9e5b", "loop": "#2a7ae2", "update": "#b57b00", "fork": "#8a5cd6"}
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """What is told of a checkpoint, as its writer put it: nobody has checked it.
+    """A checkpoint in a history. Its values are the writer's, and not validated.
 
     Attributes:
         checkpoint_id: Its id.
         checkpoint_ns: Its namespace; the root one is empty.
-        parent_id: The id of the checkpoint that it follows from; `None` if it is a first one.
+        parent_id: Its parent's id; `None` if it has none.
         step: LangGraph's number of the step, -1 for an input.
-        source: Where it comes from: `input`, `loop`, `update` or `fork`.
-        created_at: When it was made, in ISO 8601, as the checkpoint says.
-        bytes: What it and its writes store: less than its state where that borrows from earlier ones.
-            `None` if that isn't known, as with `private_keys`.
-        pending_writes: How many writes of tasks wait for the next step.
-        pending_tasks: Of how many tasks they are.
-        interrupts: How many of them are questions that wait for an answer.
+        source: `input`, `loop`, `update` or `fork`.
+        created_at: The checkpoint's timestamp, in ISO 8601.
+        bytes: The size of its object and its writes', which is less than its state if it borrows. `None` if
+            unknown, as with `private_keys`.
+        pending_writes: The number of its pending writes.
+        pending_tasks: The number of tasks that wrote them.
+        interrupts: How many of them are interrupts.
         errors: How many of them are errors.
     """
 
@@ -57,28 +54,28 @@ class HistoryEntry:
     errors: int
 
     @property
-    def place(self) -> Place:
+    def place(self) -> tuple[str, str]:
         """Its namespace and id."""
         return self.checkpoint_ns, self.checkpoint_id
 
     def facts(self, when: str | None = None) -> str:
-        """It in a line, without its id and safe for a terminal.
+        """Return a line on the checkpoint, without its id, that is safe for a terminal.
 
         Args:
-            when: Its time, if that isn't to be how long ago it was.
+            when: The text for its time; by default how long ago it was.
         """
-        told = [f"step {self.step}", str(self.source), when or age(self.created_at)]
+        parts = [f"step {self.step}", str(self.source), when or age(self.created_at)]
         if self.bytes is not None:
-            told.append(human(self.bytes))
+            parts.append(human(self.bytes))
         if self.pending_writes:
             tasks = counted(self.pending_tasks, "task")
             writes = counted(self.pending_writes, "write").replace(" ", " pending ")
-            told.append(f"{writes} of {tasks}")
+            parts.append(f"{writes} of {tasks}")
         if self.interrupts:
-            told.append(counted(self.interrupts, "interrupt"))
+            parts.append(counted(self.interrupts, "interrupt"))
         if self.errors:
-            told.append(counted(self.errors, "error"))
-        return clean("  ".join(told))
+            parts.append(counted(self.errors, "error"))
+        return clean("  ".join(parts))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -166,7 +163,7 @@ def _row(drawing: str, entry: HistoryEntry | None) -> str:
     )
 
 
-def place_of(found: CheckpointTuple) -> Place:
+def place_of(found: CheckpointTuple) -> tuple[str, str]:
     """A checkpoint's namespace and id."""
     configurable: dict[str, Any] = found.config["configurable"]
     return configurable.get("checkpoint_ns") or "", configurable["checkpoint_id"]
@@ -197,27 +194,19 @@ def entry_of(found: CheckpointTuple, stored: int | None = None) -> HistoryEntry:
     )
 
 
-def history(context: Context, thread_id: str, checkpoint_ns: str | None, limit: int | None) -> Plan[History]:
-    """A thread's history: its checkpoints' objects, and beside them a listing of all of them for their sizes.
-
-    Args:
-        context: The saver's.
-        thread_id: The thread.
-        checkpoint_ns: The namespace; `None` is all of them.
-        limit: How many checkpoints at most.
-    """
-    one_more = None if limit is None else limit + 1  # tells whether there are more
-    config = {"configurable": {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns}}
+def history(context: Context, address: Place, limit: int | None) -> Plan[History]:
+    """Read the history of a thread or namespace: its checkpoints, and a listing for their sizes."""
+    one_more = None if limit is None else limit + 1  # shows whether there are more
     plans: list[Plan[Any]] = [
-        _entries(Listing(context, config, None, None, one_more)),
-        checkpoint_sizes(context, thread_id),
+        _entries(Listing(context, address.config(), None, None, one_more)),
+        checkpoint_sizes(context, address.thread_id),
     ]
     entries, sizes = yield from gather(plans)
-    # By folders, for keys may have but a namespace's hash.
-    folder = partial(context.layout.checkpoint, thread_id)
+    # By folders, since keys may have only a namespace's hash.
+    folder = partial(context.layout.checkpoint, address.thread_id)
     stored = {folder(each.checkpoint_ns, each.checkpoint_id): each.bytes for each in sizes}
     kept = tuple(replace(entry, bytes=stored.get(folder(*entry.place))) for entry in entries[:limit])
-    return History(thread_id, kept, len(entries) > len(kept))
+    return History(address.thread_id, kept, len(entries) > len(kept))
 
 
 def _entries(listing: Listing) -> Plan[list[HistoryEntry]]:

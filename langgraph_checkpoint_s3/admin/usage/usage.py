@@ -1,40 +1,26 @@
-"""Threads, their sizes and costs. From LISTs alone, but for hashed names."""
+"""Sizes and costs of threads, from LISTs alone."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from langgraph_checkpoint_s3.errors import (
-    CorruptObjectError,
-    DecryptionError,
-    InvalidConfigError,
-    NotSupportedError,
-)
-from langgraph_checkpoint_s3.format.key_encoding import (
-    HASHED,
-    HashedName,
-    decode_component,
-    encode_component,
-)
-from langgraph_checkpoint_s3.format.keys import EXPORTS, THREAD_SUFFIX
+from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.format.keys import EXPORTS
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.load import open_object, read_heads
-from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
-from langgraph_checkpoint_s3.plans.scan import PAGE, Pages, Scan
-from langgraph_checkpoint_s3.s3.requests import Body, Entry, ListObjects
+from langgraph_checkpoint_s3.plans.plan import Plan
+from langgraph_checkpoint_s3.plans.scan import Pages, Scan
+from langgraph_checkpoint_s3.s3.requests import Entry
 from langgraph_checkpoint_s3.text.humanize import counted, human
 
 _GB: Final = 2**30
 _KB: Final = 2**10
 _LEAST_BILLED: Final = dict.fromkeys(("STANDARD_IA", "ONEZONE_IA", "GLACIER_IR"), 128 * _KB)
 _ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
-_IN_THE_ARCHIVE: Final = 32 * _KB
-_BESIDE_THE_ARCHIVE: Final = 8 * _KB
+_ARCHIVE_OVERHEAD: Final = 32 * _KB
+_STANDARD_OVERHEAD: Final = 8 * _KB
 
 _US_EAST_1: Final[Mapping[str, float]] = {
     "STANDARD": 0.023,
@@ -50,23 +36,23 @@ _US_EAST_1: Final[Mapping[str, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What storage costs: Amazon's prices in us-east-1, unless others are given.
+    """Storage prices. The defaults are those of us-east-1.
 
-    They are those of https://aws.amazon.com/s3/pricing/ in March 2026, of the first 50 TB, without tax.
+    They are from https://aws.amazon.com/s3/pricing/ in March 2026, for the first 50 TB, without tax.
 
     Attributes:
-        per_gb_month: US dollars for a GB (2**30 bytes) and month, by the name that S3 gives a storage class,
-            such as `STANDARD`. Of `INTELLIGENT_TIERING` a LIST doesn't tell the tier: the default is the
-            price of the frequent one, and so the most that it can be.
+        per_gb_month: US dollars per GB (2**30 bytes) and month, by S3's name of the storage class, such as
+            `STANDARD`. A LIST doesn't show the tier of `INTELLIGENT_TIERING`: the default is the price of the
+            frequent tier, which is the highest.
     """
 
     per_gb_month: Mapping[str, float] = field(default_factory=lambda: dict(_US_EAST_1))
 
     def of(self, storage_class: str) -> float:
-        """The price of a storage class, for a GB and month.
+        """Return the price of a storage class, per GB and month.
 
         Raises:
-            InvalidConfigError: There is no price for it.
+            InvalidConfigError: There is no price for the class.
         """
         try:
             return self.per_gb_month[storage_class]
@@ -82,14 +68,14 @@ _DEFAULT_PRICES: Final = Prices()
 
 @dataclass(frozen=True, slots=True)
 class ClassUsage:
-    """What lies in one storage class.
+    """The usage of one storage class.
 
     Attributes:
-        objects: How many objects.
-        bytes: Their length.
-        billed_bytes: What AWS bills for them in this class: in Standard-IA, One Zone-IA and Glacier Instant
-            Retrieval at least 128 KiB for an object, in Glacier Flexible Retrieval and Deep Archive 32 KiB
-            more than it has (https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html).
+        objects: The number of objects.
+        bytes: Their size.
+        billed_bytes: The size that AWS bills: at least 128 KiB per object in Standard-IA, One Zone-IA and
+            Glacier Instant Retrieval, and 32 KiB more per object in Glacier Flexible Retrieval and Deep
+            Archive (https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html).
     """
 
     objects: int = 0
@@ -99,18 +85,18 @@ class ClassUsage:
 
 @dataclass(frozen=True, slots=True)
 class UsageReport:
-    """What threads take. It can be printed.
+    """The storage used by threads. It can be printed.
 
     Attributes:
-        threads: How many threads have objects.
-        namespaces: How many namespaces they have in all; subgraphs have their own.
-        checkpoints: How many checkpoints.
-        writes: How many objects of tasks' writes.
-        bytes: The length of all of these objects.
-        oldest: When the oldest of them was written (S3's `LastModified`); `None` if there are none.
-        newest: The same of the newest one.
-        classes: What lies in each storage class, by S3's name for it.
-        exports: The bytes of exports and hand-ins under `.exports/`; they are in no other figure here.
+        threads: The number of threads with objects.
+        namespaces: The number of their namespaces; subgraphs have their own.
+        checkpoints: The number of checkpoints.
+        writes: The number of objects of tasks' writes.
+        bytes: The size of all of these objects.
+        oldest: The time at which the oldest was written (S3's `LastModified`); `None` if there are none.
+        newest: The time at which the newest was written.
+        classes: The usage by storage class, by S3's name of it.
+        exports: The size of exports and uploads under `.exports/`, which no other number includes.
     """
 
     threads: int
@@ -124,10 +110,10 @@ class UsageReport:
     exports: int
 
     def monthly_cost(self, prices: Prices = _DEFAULT_PRICES) -> float:
-        """What keeping the threads for a month costs, in US dollars.
+        """Return the cost of storing the threads for a month, in US dollars.
 
-        Not in it: requests, exports, noncurrent versions, unfinished uploads, retrievals, and the
-        monitoring of Intelligent-Tiering.
+        It excludes requests, exports, noncurrent versions, unfinished uploads, retrievals, and the monitoring
+        of Intelligent-Tiering.
 
         Args:
             prices: The prices; by default those of us-east-1.
@@ -139,7 +125,7 @@ class UsageReport:
         for name, used in self.classes.items():
             cost += prices.of(name) * used.billed_bytes / _GB
             if name in _ARCHIVES:  # the name and metadata of each object stay in Standard
-                cost += prices.of("STANDARD") * used.objects * _BESIDE_THE_ARCHIVE / _GB
+                cost += prices.of("STANDARD") * used.objects * _STANDARD_OVERHEAD / _GB
         return cost
 
     def __str__(self) -> str:
@@ -164,14 +150,14 @@ class UsageReport:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSize:
-    """What a checkpoint takes, with its writes.
+    """The storage used by a checkpoint, with its writes.
 
     Attributes:
-        checkpoint_ns: Its namespace; its hash, if it is hashed in keys.
+        checkpoint_ns: Its namespace; the hash, if names are hashed in keys.
         checkpoint_id: Its id.
-        objects: How many objects it and its writes are.
-        bytes: Their length. What it borrows from others is theirs.
-        modified: When the last of them was written.
+        objects: The number of objects of it and its writes.
+        bytes: Their size. Borrowed bytes count for their lender.
+        modified: The time at which the last of them was written.
     """
 
     checkpoint_ns: str
@@ -181,99 +167,11 @@ class CheckpointSize:
     modified: datetime
 
 
-class Threads:
-    """The ids of threads, in the order of their keys, a page at a time.
-
-    Where a name is hashed, it is read from one of its thread's objects: the keys have only the hash.
-
-    Args:
-        context: The saver's.
-        prefix: What the ids begin with.
-        limit: How many to give at most.
-    """
-
-    def __init__(self, context: Context, prefix: str = "", limit: int | None = None) -> None:
-        layout = context.layout
-        self._context = context
-        self._layout = layout
-        self._prefix = prefix
-        # Of names that begin so, those that are too long for keys are hashed.
-        begin = [layout.prefix + HASHED] if layout.names or prefix else [layout.prefix]
-        if prefix and not layout.names:
-            begin.append(layout.prefix + encode_component(prefix, "prefix"))
-        self._begin = deque(begin)
-        self._left = limit
-        self._first = PAGE if limit is None or layout.names else min(limit, PAGE)
-        self._pages: Pages | None = None
-        self._found = False
-
-    @property
-    def done(self) -> bool:
-        """Whether there is nothing more to come."""
-        return not self._begin or (self._left is not None and self._left <= 0)
-
-    def page(self) -> Plan[list[str]]:
-        """The next ids. None at all may come, before `done` too.
-
-        Raises:
-            NotSupportedError: The store doesn't list folders.
-        """
-        pages = self._pages = self._pages or Pages(self._begin[0], first=self._first, delimiter="/")
-        page = yield from pages.more()
-        self._found = self._found or bool(page.prefixes)
-        if pages.done:
-            self._pages, begin = None, self._begin.popleft()
-            if not self._begin and not self._found:
-                yield from self._sure(begin)
-        found = [name for name in map(self._thread, page.prefixes) if name is not None]
-        hidden = [name for name in found if isinstance(name, HashedName)]
-        if hidden:
-            told = yield from gather([_name(self._context, name) for name in hidden])
-            names: dict[str, str] = dict(zip(hidden, told, strict=True))
-            found = [names.get(name, name) for name in found]
-            found = [name for name in found if isinstance(name, HashedName) or name.startswith(self._prefix)]
-        found = found[: self._left]
-        if self._left is not None:
-            self._left -= len(found)
-        return found
-
-    def _sure(self, begin: str) -> Plan[None]:
-        """Make sure that there are no folders, by a list that folds none."""
-        keys = yield from ask(ListObjects(begin, 1))
-        if any("/" in entry.key[len(begin) :] for entry in keys.entries):
-            raise NotSupportedError(
-                "The store doesn't list folders (by a delimiter), and by that threads are found: there are "
-                f"some below {begin!r}, and none was listed. What names its thread works without"
-            )
-
-    def _thread(self, folder: str) -> str | None:
-        """The thread whose folder this is; `None` where it is somebody else's."""
-        name = folder[len(self._layout.prefix) : -1]
-        if not name.endswith(THREAD_SUFFIX):
-            return None
-        try:
-            return decode_component(name[: -len(THREAD_SUFFIX)])
-        except ValueError:
-            return None
-
-
-def _name(context: Context, thread_id: str) -> Plan[str]:
-    """A thread's name, as one of its objects tells it; where none does to this saver's keys, the hash."""
-    page = yield from ask(ListObjects(context.layout.thread(thread_id), 1))
-    for entry in page.entries:
-        with suppress(CorruptObjectError, DecryptionError):
-            body = (yield from read_heads(context, [entry]))[entry.key]
-            if isinstance(body, Body):
-                said = open_object(context, entry.key, body).container.fields.get("thread")
-                return said if isinstance(said, str) else thread_id
-    return thread_id
-
-
 def usage(context: Context, thread_id: str | None) -> Plan[UsageReport]:
-    """Add up a thread, or all of them, page by page: nothing of a page is kept."""
+    """Sum up a thread, or all of them, page by page."""
     layout = context.layout
     scan = Scan(layout, layout.prefix if thread_id is None else layout.thread(thread_id))
-    tally = _Tally()
+    totals = _Totals()
     last_thread = last_namespace = ""
     threads = namespaces = checkpoints = writes = 0
     while not scan.done:
@@ -286,23 +184,23 @@ def usage(context: Context, thread_id: str | None) -> Plan[UsageReport]:
             checkpoints += bool(folder.checkpoints)
             writes += len(folder.writes)
             for entry in folder.entries:
-                tally.add(entry)
+                totals.add(entry)
     exports = layout.prefix + EXPORTS if thread_id is None else layout.exports(thread_id)
     return UsageReport(
         threads,
         namespaces,
         checkpoints,
         writes,
-        sum(used.bytes for used in tally.classes.values()),
-        tally.oldest,
-        tally.newest,
-        dict(sorted(tally.classes.items())),
+        sum(used.bytes for used in totals.classes.values()),
+        totals.oldest,
+        totals.newest,
+        dict(sorted(totals.classes.items())),
         (yield from _size(exports)),
     )
 
 
 def checkpoint_sizes(context: Context, thread_id: str) -> Plan[list[CheckpointSize]]:
-    """What each checkpoint of a thread takes."""
+    """Return the size of each checkpoint of a thread."""
     folders = yield from Scan(context.layout, context.layout.thread(thread_id)).rest()
     return [
         CheckpointSize(
@@ -317,7 +215,7 @@ def checkpoint_sizes(context: Context, thread_id: str) -> Plan[list[CheckpointSi
     ]
 
 
-class _Tally:
+class _Totals:
     """Sums of objects, by storage class."""
 
     def __init__(self) -> None:
@@ -328,7 +226,7 @@ class _Tally:
     def add(self, entry: Entry) -> None:
         name = entry.storage_class
         before = self.classes.get(name, ClassUsage())
-        billed = max(entry.size, _LEAST_BILLED.get(name, 0)) + (_IN_THE_ARCHIVE if name in _ARCHIVES else 0)
+        billed = max(entry.size, _LEAST_BILLED.get(name, 0)) + (_ARCHIVE_OVERHEAD if name in _ARCHIVES else 0)
         self.classes[name] = ClassUsage(
             before.objects + 1, before.bytes + entry.size, before.billed_bytes + billed
         )
@@ -339,7 +237,7 @@ class _Tally:
 
 
 def _size(prefix: str) -> Plan[int]:
-    """The bytes of all objects below a prefix."""
+    """Return the size of all objects below a prefix."""
     pages, size = Pages(prefix), 0
     while not pages.done:
         size += sum(entry.size for entry in (yield from pages.more()).entries)

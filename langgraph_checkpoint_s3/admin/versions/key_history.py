@@ -1,4 +1,4 @@
-"""What a listing of versions tells of each key: what is there now, what is hidden, what once was."""
+"""The versions and delete markers of keys."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from langgraph_checkpoint_s3.s3.requests import Entry
 
 @dataclass(frozen=True, slots=True)
 class KeyHistory:
-    """All versions and delete markers of one key, newest first; there is at least one."""
+    """The versions and delete markers of one key, newest first; at least one."""
 
     key: str
     versions: Sequence[Version]
 
     @property
     def newest(self) -> Version | None:
-        """The newest version that isn't a marker."""
+        """The newest version, markers left out."""
         return next((each for each in self.versions if not each.marker), None)
 
     @property
     def current(self) -> Version | None:
-        """The version that is there now, if one is."""
+        """The current version, if there is one."""
         newest = self.newest
         return newest if newest is not None and newest.latest else None
 
     @property
     def hidden(self) -> bool:
-        """Whether there is nothing but a marker to see, and a version below it."""
+        """Whether a delete marker hides a version."""
         return self.newest is not None and self.current is None
 
     @property
     def hiding_markers(self) -> list[tuple[str, str]]:
-        """The markers to remove so that the newest version is seen again: keys and version ids.
+        """The markers to remove to make the newest version current again: keys and version ids.
 
-        S3's times are whole seconds, and it lists markers apart from versions. So one of the same second
-        may lie below the version; removing it as well changes nothing of what is seen.
+        S3's times are whole seconds, and it lists markers apart from versions. So a marker of the same second
+        may be older than the version; removing it does no harm.
         """
         newest = self.newest
         if newest is None or not self.hidden:
@@ -54,9 +54,9 @@ class KeyHistory:
         ]
 
     def existed(self, moment: datetime) -> bool:
-        """Whether there was an object at a moment.
+        """Return whether there was an object at a time.
 
-        What was deleted in that very second counts as there: S3 doesn't say more exactly when.
+        An object that was deleted in that very second counts, since S3's times are whole seconds.
         """
         second = moment.replace(microsecond=0)
         then = [
@@ -64,19 +64,20 @@ class KeyHistory:
             for each in self.versions
             if (each.modified < second if each.marker else each.modified <= moment)
         ]
-        # Written and deleted within one second: that is the order in which it happens.
+        # Within one second, a version comes before the marker that deletes it.
         return bool(then) and not max(then, key=lambda each: (each.modified, each.marker)).marker
 
 
-def key_histories(layout: Layout, prefix: str) -> Plan[list[KeyHistory]]:
-    """The versions below a prefix, key by key, in the keys' order. Keys of no saver's are passed over."""
+def list_key_histories(layout: Layout, prefix: str) -> Plan[list[KeyHistory]]:
+    """List the versions below a prefix by key, in the order of the keys. Skip keys that no saver wrote."""
     found: dict[str, list[Version]] = {}
     for version in (yield from versions(prefix)):
         found.setdefault(version.key, []).append(version)
-    return [KeyHistory(key, each) for key, each in found.items() if _is_ours(layout, key)]
+    return [KeyHistory(key, each) for key, each in found.items() if is_saver_key(layout, key)]
 
 
-def _is_ours(layout: Layout, key: str) -> bool:
+def is_saver_key(layout: Layout, key: str) -> bool:
+    """Return whether a saver wrote a key, rather than somebody else in the same folder."""
     try:
         return layout.holds(key) and bool(layout.parse(key))
     except CorruptObjectError:
@@ -84,12 +85,7 @@ def _is_ours(layout: Layout, key: str) -> bool:
 
 
 def entry_of(version: Version) -> Entry:
-    """A version, to be read like what is there now."""
+    """Return a version as an entry, to be read like a current object."""
     return Entry(
-        version.key,
-        version.size,
-        version.etag,
-        version.modified,
-        version.storage_class,
-        version.version_id,
+        version.key, version.size, version.etag, version.modified, version.storage_class, version.version_id
     )

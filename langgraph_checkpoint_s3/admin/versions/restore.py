@@ -1,13 +1,12 @@
-"""Makes a version of a checkpoint the current one again.
+"""The plan that makes a version of a checkpoint the current one again.
 
-Others may borrow from whatever was last seen under a key, and processes may remember that and be
-about to. So a version goes back to its own key only if all that the key's newest version lends is
-there afterwards too. Otherwise it is put beside it, as a checkpoint is that is put again with other
-content, and counts as the later one.
+Other checkpoints may borrow from the newest version of a key, or be about to. So a version is restored under
+its own key only if it has all frames of the key's newest version. Otherwise it is put beside it, like a
+checkpoint that is put again with other content, and counts as the later one.
 
-It is written anew, with what it borrows in it, because its lenders may be gone or about to go. The server
-could copy one that borrows nothing; but it was read already to see that it is sound, and some stores copy no
-version onto its own key.
+It is written with its borrowed bytes, since its lenders may be gone. A server-side copy of a version that
+borrows nothing would do, too; but it was read anyway to check it, and some stores can't copy a version onto
+its own key.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from langgraph_checkpoint_s3.admin.versions.key_history import KeyHistory, entry_of, key_histories
+from langgraph_checkpoint_s3.admin.versions.key_history import KeyHistory, entry_of, list_key_histories
 from langgraph_checkpoint_s3.admin.versions.versions import as_of, folder_of, is_checkpoint, read
 from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError, InvalidKeyError
 from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord, Content
@@ -38,21 +37,15 @@ if TYPE_CHECKING:
 
 
 def restore_version(context: Context, address: Place, version_id: str, now: int) -> Plan[RunnableConfig]:
-    """Make a version the current one again, after those of its writes that were deleted.
-
-    Args:
-        context: The saver's.
-        address: The checkpoint.
-        version_id: The version.
-        now: The time, in ns since 1970.
+    """Restore the checkpoint's deleted writes, and make a version the current one again.
 
     Raises:
         InvalidKeyError: There is no such version, or it is a delete marker. Nothing was changed.
-        CorruptObjectError: It can't be read whole, or another object of the checkpoint can't be read.
+        CorruptObjectError: It is damaged or incomplete, or another object of the checkpoint is damaged.
             Nothing was changed.
-        ConflictError: Somebody deleted versions meanwhile.
+        ConflictError: Versions were removed meanwhile.
     """
-    found = yield from key_histories(context.layout, folder_of(context, address))
+    found = yield from list_key_histories(context.layout, folder_of(context, address))
     folder = as_of(context, found, version_id)
     if folder is None:
         raise InvalidKeyError(
@@ -62,25 +55,25 @@ def restore_version(context: Context, address: Place, version_id: str, now: int)
     wanted = yield from read(context, folder.only(*folder.checkpoints))
     with error_context(wanted.key):
         content = wanted.checkpoint.content()
-    standing = {
+    current = {
         each.key: replace(entry_of(each.current), version=None)
         for each in found
         if each.current is not None and is_checkpoint(each.key)
     }
-    shown = yield from _shows(context, folder.only(*standing.values()), content)
-    made = None if shown else (yield from _make(context, found, standing, wanted, content, now))
+    restored = yield from _is_current(context, folder.only(*current.values()), content)
+    made = None if restored else (yield from _encode(context, found, current, wanted, content, now))
     writes = {entry.key for entry in folder.writes}
     yield from delete_versions(
         [marker for each in found if each.key in writes for marker in each.hiding_markers]
     )
     if made is not None:
         yield from store(*made, context.sizes)
-    context.parent_cache.clear()  # a child must not borrow from what doesn't count any more
+    context.parent_cache.clear()  # children must not borrow from an object that is no longer current
     return address.config()
 
 
-def _shows(context: Context, folder: Folder, content: Content) -> Plan[bool]:
-    """Whether a checkpoint is what is wanted already, and can be read."""
+def _is_current(context: Context, folder: Folder, content: Content) -> Plan[bool]:
+    """Return whether the current checkpoint has this content already, and can be read."""
     if not folder.checkpoints:
         return False
     try:
@@ -90,24 +83,15 @@ def _shows(context: Context, folder: Folder, content: Content) -> Plan[bool]:
         return False
 
 
-def _make(
+def _encode(
     context: Context,
     found: Sequence[KeyHistory],
-    standing: Mapping[str, Entry],
+    current: Mapping[str, Entry],
     wanted: Loaded,
     content: Content,
     now: int,
 ) -> Plan[tuple[str, bytes]]:
-    """The object that makes a version the current one: its key, and its bytes.
-
-    Args:
-        context: The saver's.
-        found: All that is in the checkpoint's folder.
-        standing: The checkpoint's objects that are there now, by their keys.
-        wanted: The version.
-        content: What is in it.
-        now: The time, in ns since 1970.
-    """
+    """Return the key and bytes of the object that makes a version the current one."""
     record, key, folder = wanted.checkpoint, wanted.key, wanted.folder
     with error_context(key):
         body = bytes(record.container.data)
@@ -115,11 +99,11 @@ def _make(
             body = record.materialized(context.compression)
     own = next(each for each in found if each.key == key)
     newest = yield from _newest(context, folder, own)
-    replaceable = newest is None or _lends(newest.container) <= _lends(
+    replaceable = newest is None or _frames(newest.container) <= _frames(
         open_body(context, folder, key, Body(body, "", len(body))).container
     )
-    rivals = yield from _open(context, folder, [each for name, each in standing.items() if name != key])
-    if not replaceable and key in standing and newest is not None:
+    rivals = yield from _open(context, folder, [each for name, each in current.items() if name != key])
+    if not replaceable and key in current and newest is not None:
         rivals[key] = newest
     last = max(((each.created, name) for name, each in rivals.items()), default=(0, ""))
     if not replaceable or (record.created, key) < last:
@@ -128,7 +112,7 @@ def _make(
 
 
 def _newest(context: Context, folder: Folder, own: KeyHistory) -> Plan[CheckpointRecord | None]:
-    """The newest version of a key; `None` where it can't be read, so that nobody borrows from it either."""
+    """Read the newest version of a key; `None` if it can't be read, and so has no borrowers either."""
     entries = [entry_of(own.newest)] if own.newest else []
     try:
         return (yield from _open(context, folder, entries)).get(own.key)
@@ -147,8 +131,8 @@ def _open(context: Context, folder: Folder, entries: Sequence[Entry]) -> Plan[di
     return records
 
 
-def _lends(container: Container) -> set[tuple[int, int, int]]:
-    """The frames that others may borrow from an object: where they are in it, and their CRCs."""
+def _frames(container: Container) -> set[tuple[int, int, int]]:
+    """Return the frames that others may borrow from an object: their extents and CRCs."""
     return {
         (container.base + frame.offset, frame.stored, frame.crc)
         for frame in container.frames
@@ -157,7 +141,7 @@ def _lends(container: Container) -> set[tuple[int, int, int]]:
 
 
 def _beside(context: Context, wanted: Loaded, content: Content, created: int) -> Plan[tuple[str, bytes]]:
-    """What is in a version as an object of its own, which counts as the last one."""
+    """Return the key and bytes of a version as a new object, which counts as the last one."""
     parsed = context.layout.parse(wanted.key)
     assert isinstance(parsed.leaf, CheckpointLeaf), "a checkpoint's key"  # noqa: S101  # for the types
     sealing = yield from key_to_write(context)

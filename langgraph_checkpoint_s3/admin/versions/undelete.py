@@ -1,4 +1,4 @@
-"""Brings deleted threads back, where the bucket keeps versions: removes the delete markers that hide them."""
+"""The plan that restores a deleted thread by removing its delete markers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from langgraph_checkpoint_s3.admin.versions.key_history import KeyHistory, entry_of, key_histories
+from langgraph_checkpoint_s3.admin.versions.key_history import KeyHistory, entry_of, list_key_histories
 from langgraph_checkpoint_s3.admin.versions.versions import versioning_status
 from langgraph_checkpoint_s3.errors import InvalidConfigError, NotSupportedError
 from langgraph_checkpoint_s3.plans.context import Context
@@ -19,14 +19,14 @@ from langgraph_checkpoint_s3.plans.tombstones import lenders_among, read_tombsto
 
 @dataclass(frozen=True, slots=True)
 class Undeleted:
-    """What came back of a thread; or, with `dry_run`, what would.
+    """The objects of a thread that were restored, or would be with `dry_run`.
 
     Attributes:
         thread_id: The thread.
-        checkpoints: How many checkpoints' objects.
-        writes: How many objects with tasks' writes.
-        size: What they come to, in bytes.
-        lost: How many objects of the thread can't come back: a delete marker is all that is left of them.
+        checkpoints: The number of objects of checkpoints.
+        writes: The number of objects of tasks' writes.
+        size: Their size, in bytes.
+        lost: How many objects of the thread can't be restored, since only a delete marker is left.
         dry_run: Whether nothing was changed.
     """
 
@@ -41,28 +41,22 @@ class Undeleted:
 def undelete_thread(
     context: Context, thread_id: str, before: datetime | None, *, dry_run: bool
 ) -> Plan[Undeleted]:
-    """Bring back what is hidden of a thread.
+    """Restore the hidden objects of a thread.
 
-    Writes come first, then checkpoints from the oldest on, the latest of each namespace last: until
-    then, the thread looks like its own past. If that is cut short, doing it again goes on. The tombstones of
-    what is back go at the end: until then, readers pass over what lacks an object that it borrows from.
-
-    Args:
-        context: The saver's.
-        thread_id: The thread.
-        before: Bring back only what existed at this time.
-        dry_run: Whether to leave it at saying what would come back.
+    Writes come first, then checkpoints from the oldest to each namespace's latest: until the end, the thread
+    looks like its own past, and an interrupted restoration can be repeated. Tombstones are removed last:
+    until then, readers skip checkpoints that borrow from missing objects.
 
     Raises:
         InvalidConfigError: The time has no time zone. Nothing was sent.
-        NotSupportedError: The bucket never kept versions.
+        NotSupportedError: The bucket never had versioning.
     """
     if before is not None and before.utcoffset() is None:
         raise InvalidConfigError(
             f"before={before!r} has no time zone, so it names no moment: use datetime.now(timezone.utc), or "
             "before.astimezone()"
         )
-    found = yield from key_histories(context.layout, context.layout.thread(thread_id))
+    found = yield from list_key_histories(context.layout, context.layout.thread(thread_id))
     hidden = [each for each in found if each.hidden and (before is None or each.existed(before))]
     if not hidden and not _kept(found):
         yield from _check_versioning()
@@ -71,10 +65,10 @@ def undelete_thread(
     checkpoints = [entry for folder in folders for entry in folder.checkpoints]
     if not dry_run:
         tombstones = yield from read_tombstones(context, context.layout.thread(thread_id))
-        veils = {each.key: each.hiding_markers for each in hidden}
+        markers = {each.key: each.hiding_markers for each in hidden}
         _, *later = copy_stages(folders)
         for stage in (writes, *later):
-            yield from delete_versions([marker for entry in stage for marker in veils[entry.key]])
+            yield from delete_versions([marker for entry in stage for marker in markers[entry.key]])
         back = [entry.key for entry in lenders_among(folders)]
         if back and tombstones is not None:
             yield from remove_tombstones(context, context.layout.thread(thread_id), back, tombstones.last)
@@ -89,8 +83,8 @@ def undelete_thread(
 
 
 def _kept(found: Sequence[KeyHistory]) -> bool:
-    """Whether there is a version to see that only versioning makes."""
-    return any(each.marker or each.version_id != "null" for trail in found for each in trail.versions)
+    """Return whether there are versions or markers that only versioning creates."""
+    return any(each.marker or each.version_id != "null" for history in found for each in history.versions)
 
 
 def _check_versioning() -> Plan[None]:

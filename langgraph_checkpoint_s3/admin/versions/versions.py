@@ -1,6 +1,6 @@
-"""The versions of a checkpoint: turning them on, listing them, and reading one.
+"""Plans that turn versioning on, list the versions of a checkpoint, and read one.
 
-A version may borrow from objects that were deleted or rewritten since. Then their old versions are read.
+A version may borrow from objects that were deleted or rewritten since: then their old versions are read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 from langgraph.checkpoint.base import CheckpointTuple
 
 from langgraph_checkpoint_s3.admin.setting_changes import Change, replace_setting
-from langgraph_checkpoint_s3.admin.versions.key_history import KeyHistory, entry_of, key_histories
+from langgraph_checkpoint_s3.admin.versions.key_history import KeyHistory, entry_of, list_key_histories
 from langgraph_checkpoint_s3.errors import ConflictError, InvalidKeyError
 from langgraph_checkpoint_s3.format.ids import required_id
 from langgraph_checkpoint_s3.plans.context import Context
@@ -27,23 +27,23 @@ from langgraph_checkpoint_s3.s3.requests import Entry
 VersioningStatus: TypeAlias = Literal["enabled", "suspended", "off"]
 
 _CHECKPOINT = "checkpoint"
-"""What the ends of checkpoints' keys begin with."""
+"""The beginning of the last part of a checkpoint's key."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointVersion:
-    """A version of a checkpoint's object, or a marker that says that it was deleted.
+    """A version of a checkpoint's object, or a delete marker.
 
     Attributes:
-        version_id: Which one, for `get_checkpoint_version`; `null` where it was written without versioning.
-        modified: When it was written, or deleted, by the store's clock; on S3 in whole seconds.
-        size: The object's length in bytes; 0 for a delete marker.
-        latest: Whether it is what is there now under its key.
+        version_id: The id, for `get_checkpoint_version`; `null` if it was written without versioning.
+        modified: The time at which it was written, or deleted, by the store's clock; on S3 in whole seconds.
+        size: The object's size in bytes; 0 for a delete marker.
+        latest: Whether it is the current version of its key.
         delete_marker: Whether it is a delete marker, which can be neither read nor restored.
-        key: The object. A checkpoint has several only if its id was put again with other content; then
-            that which was written last counts.
-        etag: The object's ETag, which tells one content from another; empty for a delete marker.
-        storage_class: Where it lies, such as `STANDARD` or `GLACIER`.
+        key: The object's key. A checkpoint has several only if its id was put again with other content; then
+            the last one counts.
+        etag: The object's ETag; empty for a delete marker.
+        storage_class: The storage class, such as `STANDARD` or `GLACIER`.
     """
 
     version_id: str
@@ -57,7 +57,7 @@ class CheckpointVersion:
 
 
 def address_of(thread_id: object, checkpoint_id: object, checkpoint_ns: object) -> Place:
-    """The address of one checkpoint.
+    """Return the address of one checkpoint.
 
     Raises:
         InvalidKeyError: An id is missing, or isn't text.
@@ -69,17 +69,17 @@ def address_of(thread_id: object, checkpoint_id: object, checkpoint_ns: object) 
 
 
 def versioning_status() -> Plan[VersioningStatus]:
-    """Whether the bucket keeps versions, did so once, or never did."""
+    """Return whether versioning is on, was on, or never was."""
     status = _status((yield from ask(GetSetting(VERSIONING))))
     return "enabled" if status == "Enabled" else "suspended" if status == "Suspended" else "off"
 
 
 def set_versioning(status: Literal["Enabled", "Suspended"]) -> Plan[list[Change]]:
-    """Turn versioning on; or suspend it, if it was ever on."""
+    """Turn versioning on, or suspend it if it was ever on."""
     before = yield from ask(GetSetting(VERSIONING))
     if _status(before) == status or (status == "Suspended" and _status(before) is None):
         return []
-    # Of `MFADelete` nothing is said: it stays as it is.
+    # Without `MFADelete`, that setting stays as it is.
     return (yield from replace_setting(VERSIONING, {"Status": status}, before=before))
 
 
@@ -88,9 +88,9 @@ def _status(document: dict[str, str] | None) -> str | None:
 
 
 def checkpoint_versions(context: Context, address: Place) -> Plan[list[CheckpointVersion]]:
-    """The versions of a checkpoint's own objects, newest first."""
+    """List the versions of a checkpoint's own objects, newest first."""
     found = yield from versions(folder_of(context, address) + _CHECKPOINT)
-    found.sort(key=lambda each: each.key, reverse=True)  # of one second's, `.c…` is the later one
+    found.sort(key=lambda each: each.key, reverse=True)  # within one second, `.c…` is the later one
     found.sort(key=lambda each: (-each.modified.timestamp(), not each.latest))
     return [
         CheckpointVersion(
@@ -108,49 +108,42 @@ def checkpoint_versions(context: Context, address: Place) -> Plan[list[Checkpoin
 
 
 def get_version(context: Context, address: Place, version_id: str) -> Plan[CheckpointTuple | None]:
-    """A version of a checkpoint, with its writes; `None` if there is no such version.
+    """Read a version of a checkpoint, with its writes; `None` if there is no such version.
 
     Raises:
         InvalidKeyError: It is a delete marker.
-        CorruptObjectError: It is damaged, or borrows what is gone with all of its versions.
-        ConflictError: It was deleted for good meanwhile.
+        CorruptObjectError: It is damaged, or borrows from an object whose versions are all gone.
+        ConflictError: It was removed meanwhile.
     """
-    found = yield from key_histories(context.layout, folder_of(context, address))
+    found = yield from list_key_histories(context.layout, folder_of(context, address))
     folder = as_of(context, found, version_id)
     return None if folder is None else (yield from read(context, folder)).tuple(context.serde)
 
 
 def folder_of(context: Context, address: Place) -> str:
-    """The folder of a checkpoint."""
+    """Return the folder of a checkpoint."""
     return address.folder(context.layout)
 
 
 def is_checkpoint(key: str) -> bool:
-    """Whether a key in a checkpoint's folder is the checkpoint's own."""
+    """Return whether a key in a checkpoint's folder is the checkpoint's own."""
     return key.rpartition("/")[2].partition(".")[0] == _CHECKPOINT
 
 
 def as_of(context: Context, found: Sequence[KeyHistory], version_id: str) -> Folder | None:
-    """A checkpoint's folder with a version in it, and with the newest that there ever was of its writes.
+    """Return a checkpoint's folder as of a version, with the newest versions of its writes.
 
-    There may be several versions `null`, of as many objects; which one counts, they say when they are read.
-
-    Args:
-        context: The saver's.
-        found: All that is in the folder.
-        version_id: The version.
-
-    Returns:
-        The folder; `None` if there is no such version.
+    Several objects of the checkpoint may have a version `null`; their content says which one counts. Return
+    `None` if there is no such version.
 
     Raises:
         InvalidKeyError: The version is a delete marker.
     """
     named = [
         each
-        for trail in found
-        if is_checkpoint(trail.key)
-        for each in trail.versions
+        for history in found
+        if is_checkpoint(history.key)
+        for each in history.versions
         if each.version_id == version_id
     ]
     chosen: list[Entry] = [entry_of(each) for each in named if not each.marker]
@@ -168,10 +161,10 @@ def as_of(context: Context, found: Sequence[KeyHistory], version_id: str) -> Fol
 
 
 def read(context: Context, folder: Folder) -> Plan[Loaded]:
-    """Read a folder with old versions in it.
+    """Read a folder that has old versions.
 
     Raises:
-        ConflictError: One of them was deleted for good meanwhile.
+        ConflictError: One of them was removed meanwhile.
     """
     [loaded] = yield from load(context, [folder], past=True)
     if not isinstance(loaded, Loaded):

@@ -1,4 +1,4 @@
-"""Checkpoints as bytes, without a bucket: `loads` and `dumps`."""
+"""Checkpoints as bytes, without a bucket: `dumps` and `loads`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from langgraph_checkpoint_s3.crypto.provider import KeyProvider
 
 MAX_BYTES: Final = 1024 * 1024 * 1024
-"""What a checkpoint from elsewhere may come to by default: 1 GiB."""
+"""The default limit for a checkpoint from elsewhere: 1 GiB."""
 
 _WRITER: Final = f"langgraph-checkpoint-s3/{__version__}"
 _LAYOUT: Final = Layout("")
@@ -56,28 +56,28 @@ def loads(
     max_bytes: int = MAX_BYTES,
     encryption: KeyProvider | None = None,
 ) -> CheckpointTuple:
-    """Read a checkpoint that somebody handed over: what a signed URL leads to, or what `dumps` made.
+    """Read a checkpoint from the bytes of `dumps`, or of a signed URL's object.
 
-    Whoever made the bytes decides what the serializer loads: take them from those you trust, or give a
-    serializer with LangGraph's strict msgpack (`JsonPlusSerializer(allowed_msgpack_modules=…)`).
+    The author of the bytes controls what the serializer loads: use only trusted bytes, or a serializer with
+    LangGraph's strict msgpack (`JsonPlusSerializer(allowed_msgpack_modules=…)`).
 
     Args:
         data: A portable file of one checkpoint, or the object of a checkpoint that borrows nothing.
         serde: The saver's serializer. Default: LangGraph's `JsonPlusSerializer`.
-        thread_id: The thread that the tuple's configs are to name. Default: what a portable file says; an
-            object doesn't name its thread, and it is empty then.
-        max_bytes: The most bytes that it may have when it is decompressed.
-        encryption: The saver's key provider, if it encrypts. It may be asked over a network.
+        thread_id: The thread_id of the tuple's configs. Default: that of the portable file. An object doesn't
+            name its thread; it is empty then.
+        max_bytes: The maximal decompressed size.
+        encryption: The saver's key provider, if it encrypts. It may send requests.
 
     Returns:
-        The checkpoint, with its pending writes. What its delta channels are rebuilt from is in its
-        ancestors, and not in it.
+        The checkpoint, with its pending writes. Its delta channels are rebuilt from ancestors, which it
+        doesn't include.
 
     Raises:
-        CorruptObjectError: It is damaged, incomplete, too large, or something else.
-        DecryptionError: It is encrypted, and this serializer, or this key provider, can't read it.
-        InvalidConfigError: It is a file of several checkpoints: `S3Admin.import_thread` takes that.
-        InvalidKeyError: The thread_id is empty or can't be one.
+        CorruptObjectError: The bytes are damaged, incomplete, too large, or something else.
+        DecryptionError: They are encrypted, and this serializer, or this key provider, can't read them.
+        InvalidConfigError: It is a file of several checkpoints: use `S3Admin.import_thread`.
+        InvalidKeyError: The thread_id is empty or invalid.
     """
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise InvalidConfigError(f"loads takes bytes, not {type(data).__name__}.")
@@ -107,15 +107,15 @@ def dumps(
     compression: Compression = "zstd",
     encryption: KeyProvider | None = None,
 ) -> bytes:
-    """Write a checkpoint as a portable file, which `loads`, `import_thread` and `accept_upload` take.
+    """Return a checkpoint as a portable file for `loads`, `import_thread` and `accept_upload`.
 
     Args:
-        checkpoint: The checkpoint, from any saver. Of its pending writes the order stays; the paths of the
-            tasks aren't in a tuple, and their places stand in for them.
+        checkpoint: The checkpoint, from any saver. The order of its pending writes is kept; the tuple lacks
+            the paths of the tasks, and their positions are used instead.
         serde: The serializer of the saver that will read it. Default: LangGraph's `JsonPlusSerializer`.
         compression: `zstd`, `gzip` or `none`.
         encryption: The key provider of the saver that will read it, if it encrypts. Savers with
-            `private_keys` take none.
+            `private_keys` don't accept such files.
 
     Raises:
         InvalidKeyError: The tuple's config has no thread_id, or its checkpoint no id.
@@ -163,7 +163,7 @@ def dumps(
 def _written(
     serde: SerializerProtocol, found: CheckpointTuple, *, sealed: bool
 ) -> Iterator[tuple[WritesLeaf, list[Task]]]:
-    """A checkpoint's pending writes, by the objects that they are to be."""
+    """Yield a checkpoint's pending writes, as the objects to write."""
     special: dict[str, list[Task]] = {}
     for number, (task_id, writes) in enumerate(_runs(found.pending_writes or ()), start=1):
         task = Task.of(serde, writes, task_id, f"{number:08}")
@@ -179,7 +179,7 @@ def _written(
 
 
 def _runs(writes: Iterable[PendingWrite]) -> list[tuple[str, dict[int, tuple[str, Any]]]]:
-    """The writes by task, in objects in which they are read back in the order given."""
+    """Group writes into objects of one task each, so that they are read back in the given order."""
     runs: list[tuple[str, dict[int, tuple[str, Any]]]] = []
     seen = Counter[str]()
     for task, channel, value in writes:
@@ -192,7 +192,7 @@ def _runs(writes: Iterable[PendingWrite]) -> list[tuple[str, dict[int, tuple[str
 
 
 def _name(data: bytes) -> str:
-    """A name for a checkpoint's object, by what it says of itself."""
+    """Return a member name for a checkpoint's object, from its header."""
     if object_key_ref(data) is not None:
         raise DecryptionError(
             "An encrypted object can't be loaded by itself, for it is bound to its thread: hand over what "
@@ -210,12 +210,7 @@ def _name(data: bytes) -> str:
 
 
 def _context(key_cache: KeyCache | None, place: str = "") -> Context:
-    """Context for plans that run without a bucket.
-
-    Args:
-        key_cache: The keys at hand.
-        place: The bucket and prefix that encrypted objects are bound to.
-    """
+    """Return a context for plans that run without a bucket."""
     return Context(
         _LAYOUT,
         JsonPlusSerializer(),
