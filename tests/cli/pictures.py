@@ -24,7 +24,7 @@ from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.usage import history
 from langgraph_checkpoint_s3.cli import runtime
-from langgraph_checkpoint_s3.cli.svg import chart
+from langgraph_checkpoint_s3.cli.page import chart_svg
 from langgraph_checkpoint_s3.text.humanize import age
 from tests.cli import example
 from tests.cli.conftest import run
@@ -109,7 +109,7 @@ def sizes() -> str:
     saver = example.steady(FakeS3())
     weights = _chat(saver)
     stored = {each.checkpoint_id: each.bytes for each in S3Admin(saver).checkpoint_sizes("chat")}
-    drawn = chart([("c", name, weight, stored[name]) for name, weight in weights.items()])
+    drawn = chart_svg([("c", name, weight, stored[name]) for name, weight in weights.items()])
     drawn = re.sub(r"</?a\b[^>]*>|<title>.*?</title>", "", drawn, flags=re.DOTALL)
     total, last = sum(stored.values()), list(weights.values())[-1]
     heading = (

@@ -143,7 +143,7 @@ class TestServe:
             raise KeyboardInterrupt
 
         monkeypatch.setattr(testing, "local_s3", local_s3)
-        monkeypatch.setattr(bucket, "until_interrupted", interrupted)
+        monkeypatch.setattr(bucket, "wait_for_interrupt", interrupted)
         return given
 
     def test_it_says_how_to_get_there_and_ends(
@@ -172,4 +172,4 @@ class TestServe:
 
         monkeypatch.setattr(testing, "local_s3", taken)
         ran = cli("serve", tmp_path)
-        assert (ran.code, ran.err) == (1, "Port 9000 is taken: choose another one with --port.\n")
+        assert (ran.code, ran.err) == (1, "Port 9000 is in use: choose another one with --port.\n")

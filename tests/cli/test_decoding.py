@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import CorruptObjectError, InvalidConfigError, S3Saver
-from langgraph_checkpoint_s3.admin import S3Admin, describe, dumps
-from langgraph_checkpoint_s3.admin.transfer.describe import locate
+from langgraph_checkpoint_s3.admin import S3Admin, describe, describe_key, dumps
 from langgraph_checkpoint_s3.cli import runtime
 from langgraph_checkpoint_s3.encryption import KeyRing
 from tests.cli.conftest import Cli
@@ -216,4 +215,4 @@ class TestAddresses:
     def test_another_address_is_wrong_usage(self, cli: Cli, opened: list[Any], address: str) -> None:
         ran = cli("decode", address)
         assert (ran.code, ran.err.count("\n"), opened) == (2, 1, [])
-        assert locate(address.removeprefix("s3://")) is None
+        assert describe_key(address.removeprefix("s3://")) is None

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import HistoryEntry
 from langgraph_checkpoint_s3.cli import page, state_diff
-from langgraph_checkpoint_s3.cli.state_diff import Change
-from langgraph_checkpoint_s3.cli.style import STYLE, style
+from langgraph_checkpoint_s3.cli.state_diff import ChannelDiff
 from langgraph_checkpoint_s3.text.humanize import human
 from tests.cli.conftest import THREAD, Cli
 from tests.support.checkpoints import make_checkpoint, place, put_chain
@@ -181,8 +181,8 @@ class TestWhatIsThere:
     def test_what_is_left_out_is_told(
         self, made: Any, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(page, "MOST_LETTERS", 10)
-        monkeypatch.setattr(page, "MOST_MESSAGES", 2)
+        monkeypatch.setattr(page, "MAX_CHARACTERS", 10)
+        monkeypatch.setattr(page, "MAX_MESSAGES", 2)
         messages = [{"type": "human", "content": f"m{number}"} for number in range(5)]
         put(saver, "00000001", {"text": "0123456789abc", "messages": messages})
         found = made()
@@ -194,8 +194,8 @@ class TestWhatIsThere:
     def test_of_many_checkpoints_less_is_shown(
         self, made: Any, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(page, "MOST_MESSAGES", 4)
-        monkeypatch.setattr(page, "FULL", 1)
+        monkeypatch.setattr(page, "MAX_MESSAGES", 4)
+        monkeypatch.setattr(page, "FULL_DETAIL", 1)
         messages = [{"type": "human", "content": f"m{number}"} for number in range(6)]
         put(saver, "00000001", {"messages": messages})
         put(saver, "00000002", {"messages": messages}, "00000001")
@@ -204,12 +204,12 @@ class TestWhatIsThere:
 
     def test_long_differences(self, monkeypatch: pytest.MonkeyPatch) -> None:
         old = "\n".join(map(str, range(5000)))
-        assert Change("changed", old, f"{old}\nnew").difference() == ["+new"]
-        assert Change("changed", f"a\n{old}", f"b\n{old}").difference() == ["-a", "+b"]
-        assert Change("changed", "x\nx", "x").difference() == ["-x"]
-        assert Change("added", None, None).difference() == ["+null"]
-        monkeypatch.setattr(state_diff, "MOST_LINES", 3)
-        assert Change("changed", "a\nb", "c\nd").difference() is None
+        assert ChannelDiff("changed", old, f"{old}\nnew").changed_lines() == ["+new"]
+        assert ChannelDiff("changed", f"a\n{old}", f"b\n{old}").changed_lines() == ["-a", "+b"]
+        assert ChannelDiff("changed", "x\nx", "x").changed_lines() == ["-x"]
+        assert ChannelDiff("added", None, None).changed_lines() == ["+null"]
+        monkeypatch.setattr(state_diff, "MAX_LINES", 3)
+        assert ChannelDiff("changed", "a\nb", "c\nd").changed_lines() is None
 
 
 class TestSafety:
@@ -271,8 +271,11 @@ class TestSafety:
         source: Any = ["<i>"]
         step: Any = {"<i>": 1}
         entry = HistoryEntry("1", "", None, step, source, None, None, 0, 0, 0, 1)
-        text = page.page(
-            "1", [page.Moment(entry, {"a": "\ud800", "b": float("nan"), "c": b"\xff"}, [], 0)], "s3://b/", []
+        text = page.render(
+            "1",
+            [page.Checkpoint(entry, {"a": "\ud800", "b": float("nan"), "c": b"\xff"}, [], 0)],
+            "s3://b/",
+            [],
         )
         found = Read(text.encode().decode())
         assert "\\ud800" in found.text("pre")
@@ -295,10 +298,11 @@ class TestSafety:
         assert not {"script", "link", "img", "iframe", "object", "base", "form"} & {
             tag for tag, _ in found.elements
         }
-        assert "url(" not in STYLE
-        assert "@import" not in STYLE
-        assert found.text("style") == style(5)
-        assert found.text("style").startswith(STYLE)
+        css = files("langgraph_checkpoint_s3.cli").joinpath("report.css").read_text(encoding="utf-8")
+        assert "url(" not in css
+        assert "@import" not in css
+        assert found.text("style") == page.style_sheet(5)
+        assert found.text("style").startswith(css)
 
     def test_the_policy_allows_its_own_style_sheet_alone(self, made: Any, thread: str) -> None:
         found = made()

@@ -6,7 +6,7 @@ The command line, its report and notebooks show this one.
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, overload
@@ -21,7 +21,6 @@ from langgraph_checkpoint_s3.plans.plan import Plan, gather
 from langgraph_checkpoint_s3.text.humanize import age, counted, human
 from langgraph_checkpoint_s3.text.sanitize import clean
 
-Place = tuple[str, str]
 _COLOURS: Final = {"input": "#2e9e5b", "loop": "#2a7ae2", "update": "#b57b00", "fork": "#8a5cd6"}
 
 
@@ -56,8 +55,33 @@ class HistoryEntry:
     interrupts: int
     errors: int
 
+    @classmethod
+    def from_tuple(cls, found: CheckpointTuple, stored: int | None = None) -> HistoryEntry:
+        """Make an entry of what `S3Saver.list` or `get_tuple` returned.
+
+        Args:
+            found: The checkpoint.
+            stored: The bytes that it and its writes store, as in `S3Admin.checkpoint_sizes`, if known.
+        """
+        configurable: dict[str, Any] = found.config["configurable"]
+        pending = found.pending_writes or []
+        metadata: Any = found.metadata or {}
+        return cls(
+            checkpoint_id=configurable["checkpoint_id"],
+            checkpoint_ns=configurable.get("checkpoint_ns") or "",
+            parent_id=found.parent_config["configurable"]["checkpoint_id"] if found.parent_config else None,
+            step=metadata.get("step"),
+            source=metadata.get("source"),
+            created_at=found.checkpoint.get("ts"),
+            bytes=stored,
+            pending_writes=len(pending),
+            pending_tasks=len({write[0] for write in pending}),
+            interrupts=sum(write[1] == "__interrupt__" for write in pending),
+            errors=sum(write[1] == "__error__" for write in pending),
+        )
+
     @property
-    def place(self) -> Place:
+    def place(self) -> tuple[str, str]:
         """Its namespace and id."""
         return self.checkpoint_ns, self.checkpoint_id
 
@@ -113,15 +137,30 @@ class History(Sequence[HistoryEntry]):
             found[name] = [entry for entry in self.entries if entry.checkpoint_ns == name]
         return found
 
+    def rows(self, namespace: str = "") -> list[tuple[str, HistoryEntry | None]]:
+        """Draw the checkpoints of one namespace as a tree, the newest first.
+
+        Args:
+            namespace: The namespace. Default: the root one.
+
+        Returns:
+            Rows of text, equally wide (`● `, `│ ●`, `├─╯`), each with the checkpoint whose `●` is in it;
+            `None` where branches only join.
+        """
+        entries = {each.checkpoint_id: each for each in self.entries if each.checkpoint_ns == namespace}
+        drawn = lanes([(each.checkpoint_id, each.parent_id) for each in entries.values()])
+        width = max((len(drawing) for drawing, _ in drawn), default=0)
+        return [(drawing.ljust(width), None if name is None else entries[name]) for drawing, name in drawn]
+
     def __repr__(self) -> str:
         more = ", and more" if self.more else ""
         return f"<History of {self.thread_id!r}: {counted(len(self), 'checkpoint')}{more}>"
 
     def __str__(self) -> str:
         lines = []
-        for name, entries in self.namespaces().items():
+        for name in self.namespaces():
             lines.append(self._heading(name))
-            for drawing, entry in drawn(entries):
+            for drawing, entry in self.rows(name):
                 told = f"  {clean(entry.checkpoint_id)}  {entry.facts()}" if entry else ""
                 lines.append(f"{drawing}{told}".rstrip())
         return "\n".join(lines) or f"There is no thread {clean(self.thread_id)}"
@@ -129,9 +168,9 @@ class History(Sequence[HistoryEntry]):
     def _repr_html_(self) -> str:
         """The tree, as a notebook shows it. Whatever a bucket holds stays text."""
         parts = []
-        for name, entries in self.namespaces().items():
+        for name in self.namespaces():
             parts.append(f"<b>{html.escape(self._heading(name))}</b>")
-            rows = "\n".join(_row(drawing, entry) for drawing, entry in drawn(entries))
+            rows = "\n".join(_row(*row) for row in self.rows(name))
             parts.append(f'<pre style="line-height:1.25;margin:.3em 0 1em;overflow-x:auto">{rows}</pre>')
         if self.more:
             parts.append(f"<i>Older ones than these {counted(len(self), 'checkpoint')} are left out.</i>")
@@ -139,19 +178,6 @@ class History(Sequence[HistoryEntry]):
 
     def _heading(self, namespace: str) -> str:
         return clean(f"namespace {namespace}" if namespace else f"thread {self.thread_id}")
-
-
-def drawn(entries: Sequence[HistoryEntry]) -> Iterator[tuple[str, HistoryEntry | None]]:
-    """Rows of a drawing, equally wide, each with its checkpoint; without one where lines only join.
-
-    Args:
-        entries: Checkpoints of one namespace, every child before its parent.
-    """
-    known = {entry.checkpoint_id: entry for entry in entries}
-    rows = lanes([(entry.checkpoint_id, entry.parent_id) for entry in entries])
-    width = max((len(drawing) for drawing, _ in rows), default=0)
-    for drawing, name in rows:
-        yield drawing.ljust(width), None if name is None else known[name]
 
 
 def _row(drawing: str, entry: HistoryEntry | None) -> str:
@@ -163,37 +189,6 @@ def _row(drawing: str, entry: HistoryEntry | None) -> str:
         f'<span style="opacity:.6">{before}</span><span style="color:{colour}">{dot}</span>'
         f'<span style="opacity:.6">{after}</span>  <b>{html.escape(clean(entry.checkpoint_id))}</b>  '
         f'<span title="{html.escape(clean(entry.created_at))}">{html.escape(entry.facts())}</span>'
-    )
-
-
-def place_of(found: CheckpointTuple) -> Place:
-    """A checkpoint's namespace and id."""
-    configurable: dict[str, Any] = found.config["configurable"]
-    return configurable.get("checkpoint_ns") or "", configurable["checkpoint_id"]
-
-
-def entry_of(found: CheckpointTuple, stored: int | None = None) -> HistoryEntry:
-    """What is told of a checkpoint.
-
-    Args:
-        found: The checkpoint.
-        stored: The bytes that it and its writes store, if that is known.
-    """
-    pending = found.pending_writes or []
-    metadata: Any = found.metadata or {}
-    namespace, checkpoint_id = place_of(found)
-    return HistoryEntry(
-        checkpoint_id=checkpoint_id,
-        checkpoint_ns=namespace,
-        parent_id=found.parent_config["configurable"]["checkpoint_id"] if found.parent_config else None,
-        step=metadata.get("step"),
-        source=metadata.get("source"),
-        created_at=found.checkpoint.get("ts"),
-        bytes=stored,
-        pending_writes=len(pending),
-        pending_tasks=len({write[0] for write in pending}),
-        interrupts=sum(write[1] == "__interrupt__" for write in pending),
-        errors=sum(write[1] == "__error__" for write in pending),
     )
 
 
@@ -222,5 +217,5 @@ def _entries(listing: Listing) -> Plan[list[HistoryEntry]]:
     """What is told of each, so that no more states are held than those of a page."""
     entries: list[HistoryEntry] = []
     while not listing.done:
-        entries += [entry_of(found) for found in (yield from listing.page())]
+        entries += [HistoryEntry.from_tuple(found) for found in (yield from listing.page())]
     return entries

@@ -1,4 +1,4 @@
-"""What a checkpoint holds, how two differ, and what would run next."""
+"""Showing checkpoints: the state, how two differ, and what would run next."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from langgraph.types import Command, Send, interrupt
 from typing_extensions import TypedDict
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.cli.next_steps import resume
+from langgraph_checkpoint_s3.cli.next_steps import next_steps
 from tests.cli.conftest import Cli
 from tests.support.checkpoints import make_checkpoint, place
 
@@ -118,7 +118,7 @@ def assert_as_langgraph(made: Any, saver: S3Saver) -> None:
     for state in made.get_state_history(place("t")):
         found = saver.get_tuple(state.config)
         assert found is not None
-        assert resume(found).next == state.next
+        assert next_steps(found).next == state.next
 
 
 class TestResumePoint:
@@ -131,7 +131,7 @@ class TestResumePoint:
         for state in history:
             found = saver.get_tuple(state.config)
             assert found is not None
-            assert resume(found).next == tuple(sorted(state.next))
+            assert next_steps(found).next == tuple(sorted(state.next))
 
     def test_a_loop_runs_again(self, saver: S3Saver) -> None:
         builder = StateGraph(Counted)
@@ -158,9 +158,9 @@ class TestResumePoint:
         assert found is not None
         versions = found.checkpoint["channel_versions"]
         found.checkpoint["versions_seen"] = {"a": {"branch:to:a": versions["branch:to:a"]}}
-        assert resume(found).next == ()
+        assert next_steps(found).next == ()
         found.checkpoint["versions_seen"] = {"b": {"own": "0"}}
-        assert resume(found).next == ("a", "b")
+        assert next_steps(found).next == ("a", "b")
 
     def test_a_question(self, cli: Cli, saver: S3Saver) -> None:
         made = graph(saver, lambda state: {"n": interrupt({"really": "?"})})
@@ -184,4 +184,4 @@ class TestResumePoint:
         ran = cli("resume-point", "t")
         assert ": failed\n" in ran.out
         assert "no luck" in ran.out
-        assert "Not told" in ran.out
+        assert "Not known" in ran.out
