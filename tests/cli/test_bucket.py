@@ -6,11 +6,12 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from langgraph_checkpoint_s3 import S3Saver, testing
+from langgraph_checkpoint_s3.admin.bucket.iam import Role
 from langgraph_checkpoint_s3.cli import bucket
 from langgraph_checkpoint_s3.s3.bucket_settings import LIFECYCLE
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects
@@ -114,6 +115,7 @@ class TestIamPolicy:
 
     def test_all_that_the_api_takes(self, cli: Cli) -> None:
         arn = "arn:aws-cn:iam::123456789012:role/replication"
+        assert get_args(Role) == bucket.ROLES
         for role in bucket.ROLES:
             shown = cli("iam-policy", "--role", role, "--replication-role", arn, "--partition", "aws-cn").out
             passed = json.loads(shown)["Statement"][-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import sys
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -202,6 +203,16 @@ class TestWhatIsThere:
         found = made()
         assert [text for tag, text in found.texts if tag == "pre"] == ["m4", "m5", "m2", "m3", "m4", "m5"]
 
+    def test_of_very_many_checkpoints_the_last_message_is_shown(
+        self, made: Any, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(page, "MAX_MESSAGES", 1)
+        monkeypatch.setattr(page, "FULL_DETAIL", 1)
+        messages = [{"type": "human", "content": f"m{number}"} for number in range(3)]
+        put(saver, "00000001", {"messages": messages})
+        put(saver, "00000002", {"messages": messages}, "00000001")
+        assert [text for tag, text in made().texts if tag == "pre"] == ["m2", "m2"]
+
     def test_long_differences(self, monkeypatch: pytest.MonkeyPatch) -> None:
         old = "\n".join(map(str, range(5000)))
         assert ChannelDiff("changed", old, f"{old}\nnew").changed_lines() == ["+new"]
@@ -313,6 +324,12 @@ class TestSafety:
         )
 
 
+def test_the_templates_are_part_of_the_package() -> None:
+    package = files("langgraph_checkpoint_s3.cli")
+    for name in ("report.html.jinja", "report_svg.jinja", "report.css"):
+        assert package.joinpath(name).is_file()
+
+
 class TestTheCommand:
     def test_a_file_that_is_there_stays(self, cli: Cli, thread: str, tmp_path: Path) -> None:
         file = tmp_path / "out.html"
@@ -323,6 +340,14 @@ class TestTheCommand:
         ran = cli("report", thread, "--html", file, "--force", "--json")
         assert ran.data == {"file": str(file), "checkpoints": 5, "more": False}
         assert file.read_text().startswith("<!DOCTYPE html>")
+
+    def test_without_jinja_it_says_how_to_get_it(
+        self, cli: Cli, thread: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "jinja2", None)
+        ran = cli("report", thread, "--html", tmp_path / "out.html")
+        assert (ran.code, ran.err.count("\n")) == (1, 1)
+        assert 'pip install ".[cli]"' in ran.err
 
     def test_no_such_thread(self, cli: Cli, tmp_path: Path) -> None:
         ran = cli("report", "nobody", "--html", tmp_path / "out.html")
