@@ -32,8 +32,7 @@ def check(ctx: Invocation) -> None:
         ctx.line(f"{report.place}: a saver {'can' if report.ok else 'can NOT'} work here", "bold")
         for finding in report:
             ctx.line(
-                f"  {finding.status:13}  {finding.name:19}  {finding.detail}",
-                _STYLES.get(finding.status, ""),
+                f"  {finding.status:13}  {finding.name:19}  {finding.detail}", _STYLES.get(finding.status, "")
             )
             if finding.remedy:
                 ctx.line(f"{'':38}do: {finding.remedy}", "bold")
@@ -46,8 +45,7 @@ def check(ctx: Invocation) -> None:
 def setup(
     ctx: Invocation,
     harden: Annotated[
-        bool,
-        typer.Option("--harden", help="Also set default encryption, TLS only, and no public access."),
+        bool, typer.Option("--harden", help="Also set default encryption, TLS only, and no public access.")
     ] = False,
     versioning: Annotated[bool, typer.Option("--versioning", help="Also turn on versioning.")] = False,
 ) -> None:

@@ -11,12 +11,7 @@ from urllib.parse import unquote
 
 import typer
 
-from langgraph_checkpoint_s3 import (
-    CorruptObjectError,
-    DecryptionError,
-    InvalidConfigError,
-    S3CheckpointError,
-)
+from langgraph_checkpoint_s3 import CorruptObjectError, DecryptionError, InvalidConfigError, S3CheckpointError
 from langgraph_checkpoint_s3.admin import (
     S3Admin,
     describe,

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 from langgraph_checkpoint_s3.admin import History, HistoryEntry
@@ -73,32 +74,11 @@ class Checkpoint:
         return sorted(self.values.items(), key=lambda item: (parse_conversation(item[1]) is None, item[0]))
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """A figure about the whole thread: a label, the figure with its unit, and a note."""
-
-    label: str
-    figure: str
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The most that is shown of a value."""
-
-    characters: int
-    messages: int
-
-    def cut(self, text: str) -> tuple[str, int]:
-        """Return the part of a text that is shown, and how many characters are left out."""
-        return text[: self.characters], max(0, len(text) - self.characters)
-
-
 def render(
     thread_id: str,
     checkpoints: Sequence[Checkpoint],
     location: str,
-    tiles: Sequence[Tile],
+    tiles: Sequence[tuple[str, str, str]],
     note: str = "",
 ) -> str:
     """Render the page.
@@ -107,7 +87,7 @@ def render(
         thread_id: The thread's id.
         checkpoints: Its checkpoints, at least one, every child before its parent.
         location: The bucket and prefix, as a URI.
-        tiles: Figures about the thread.
+        tiles: Figures about the thread: each one's label, value with its unit, and a note.
         note: A line about the page.
     """
     # Numbers, so that nothing from the bucket becomes an id.
@@ -125,8 +105,11 @@ def render(
     namespaces = []
     for name in sorted({each.place[0] for each in checkpoints}):
         own = [each for each in checkpoints if each.place[0] == name]
-        drawings = {"graph": graph(own, anchors, diffs), "chart": chart_of(own, anchors)}
-        namespaces.append({"name": name, **drawings})
+        points = [
+            (anchors[each.place], each.entry.checkpoint_id, each.state_bytes, each.entry.bytes)
+            for each in reversed(own)
+        ]
+        namespaces.append({"name": name, "graph": graph(own, anchors, diffs), "chart": chart(points)})
     style = style_sheet(len(checkpoints))
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     share = max(FULL_DETAIL, len(checkpoints))
@@ -146,10 +129,11 @@ def render(
             children=children,
             diffs=diffs,
             namespaces=namespaces,
-            full=Limits(MAX_CHARACTERS, MAX_MESSAGES),
-            reduced=Limits(
-                max(1, MAX_CHARACTERS * FULL_DETAIL // share), max(1, MAX_MESSAGES * FULL_DETAIL // share)
-            ),
+            full={"characters": MAX_CHARACTERS, "messages": MAX_MESSAGES},
+            reduced={
+                "characters": max(1, MAX_CHARACTERS * FULL_DETAIL // share),
+                "messages": max(1, MAX_MESSAGES * FULL_DETAIL // share),
+            },
         )
     )
 
@@ -177,6 +161,7 @@ def _environment() -> Environment:
         parse_conversation=parse_conversation,
         source_class=_source_class,
         roles=_ROLES,
+        fixed="{:.1f}".format,
     )
     return environment
 
@@ -262,30 +247,20 @@ def graph(
     }
 
 
-def chart_of(checkpoints: Sequence[Checkpoint], anchors: Mapping[Place, str]) -> dict[str, Any]:
-    """Lay out the chart of one namespace's checkpoints, the newest of which comes first."""
-    points = [
-        (anchors[each.place], each.entry.checkpoint_id, each.state_bytes, each.entry.bytes or 0)
-        for each in reversed(checkpoints)
-    ]
-    # With hashed names, what each checkpoint stores isn't known.
-    return chart(points, has_stored=any(each.entry.bytes is not None for each in checkpoints))
-
-
-def chart(points: Sequence[tuple[str, str, int, int]], *, has_stored: bool = True) -> dict[str, Any]:
+def chart(points: Sequence[tuple[str, str, int, int | None]]) -> dict[str, Any]:
     """Lay out a chart of state sizes, and of the bytes stored by each checkpoint and in all.
 
     Args:
-        points: Each checkpoint's anchor, id, state bytes and stored bytes, the oldest first.
-        has_stored: Whether the stored bytes are known.
+        points: Each checkpoint's anchor, id, state bytes and stored bytes, the oldest first. The stored bytes
+            are `None` if they aren't known, as with hashed names.
 
     Returns:
         What the macro `chart` of `report_svg.jinja` draws.
     """
-    totals: list[int] = []
-    for *_, stored in points:
-        totals.append(stored + (totals[-1] if totals else 0))
-    most = max([1, totals[-1], *(state for _, _, state, _ in points)])
+    has_stored = any(stored is not None for *_, stored in points)
+    states = [state for _, _, state, _ in points]
+    totals = list(accumulate(stored or 0 for *_, stored in points))
+    most = max(1, totals[-1], *states)
     step = (_WIDTH - _LEFT) / len(points)
     floor = _HEIGHT - _BOTTOM
 
@@ -300,39 +275,23 @@ def chart(points: Sequence[tuple[str, str, int, int]], *, has_stored: bool = Tru
 
     bars = []
     for number, (anchor, checkpoint_id, state, stored) in enumerate(points):
-        x, bar = _LEFT + number * step, height(stored)
         tip = f"{checkpoint_id}\nstate: {human(state)}"
         if has_stored:
-            tip += f"\nstored: {human(stored)}\nstored so far: {human(totals[number])}"
-        bars.append(
-            {
-                "anchor": anchor,
-                "tip": tip,
-                "x": f"{x:.1f}",
-                "width": f"{step:.1f}",
-                "bar_x": f"{x + step * 0.2:.1f}",
-                "bar_y": f"{floor - bar:.1f}",
-                "bar_width": f"{step * 0.6:.1f}",
-                "bar_height": f"{bar:.1f}",
-            }
-        )
-    lines = [("state", line([state for _, _, state, _ in points]))]
-    if has_stored:
-        lines.append(("sofar", line(totals)))
-    ticks = [(floor - height(size), human(size)) for size in (0, int(most * 0.5), most)]
+            tip += f"\nstored: {human(stored or 0)}\nstored so far: {human(totals[number])}"
+        bars.append((anchor, tip, _LEFT + number * step, height(stored or 0)))
     return {
         "width": _WIDTH,
         "height": _HEIGHT,
         "left": _LEFT,
         "floor": floor,
-        "has_stored": has_stored,
-        "ticks": [(f"{y:.1f}", f"{y + 4:.1f}", label) for y, label in ticks],
+        "step": step,
+        "ticks": [(floor - height(size), human(size)) for size in (0, int(most * 0.5), most)],
         "bars": bars,
-        "lines": lines,
+        "lines": [("state", line(states)), *([("sofar", line(totals))] if has_stored else [])],
     }
 
 
-def chart_svg(points: Sequence[tuple[str, str, int, int]]) -> str:
+def chart_svg(points: Sequence[tuple[str, str, int, int | None]]) -> str:
     """Return a chart as SVG, without a page around it."""
     macros: Any = _environment().get_template("report_svg.jinja").module
     return str(macros.chart(chart(points)))

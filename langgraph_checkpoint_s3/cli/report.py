@@ -12,7 +12,7 @@ from langgraph_checkpoint_s3 import InvalidConfigError
 from langgraph_checkpoint_s3.admin import HistoryEntry
 from langgraph_checkpoint_s3.cli.checkpoints import config_of, place_of
 from langgraph_checkpoint_s3.cli.options import Force, Limit, OnlyNamespace, Thread, check_writable
-from langgraph_checkpoint_s3.cli.page import Checkpoint, Tile, render
+from langgraph_checkpoint_s3.cli.page import Checkpoint, render
 from langgraph_checkpoint_s3.cli.runtime import FAILED, CommandExit, Invocation
 from langgraph_checkpoint_s3.text.humanize import counted, human
 
@@ -65,21 +65,21 @@ def report(
         ctx.note(f"There are more than {limit} checkpoints: --limit takes more.")
 
 
-def _tiles(checkpoints: Sequence[Checkpoint], usage: UsageReport) -> list[Tile]:
+def _tiles(checkpoints: Sequence[Checkpoint], usage: UsageReport) -> list[tuple[str, str, str]]:
     puts = usage.checkpoints + usage.writes
     try:
         cost = usage.monthly_cost()
         note = "a month, at the prices of us-east-1"
-        storage = Tile("Keeping it", f"${cost:,.2f}" if cost >= 0.01 else "under $0.01", note)
+        storage = ("Keeping it", f"${cost:,.2f}" if cost >= 0.01 else "under $0.01", note)
     except InvalidConfigError as error:  # no price is known for a storage class of another store
-        storage = Tile("Keeping it", "—", str(error).partition(". ")[0])
+        storage = ("Keeping it", "—", str(error).partition(". ")[0])
     written = ""
     if usage.oldest is not None and usage.newest is not None:
         written = f"written {usage.oldest:%Y-%m-%d %H:%M} to {usage.newest:%Y-%m-%d %H:%M %Z}"
     return [
-        Tile("Checkpoints", f"{usage.checkpoints:,}", f"in {counted(usage.namespaces, 'namespace')}"),
-        Tile("State", human(checkpoints[0].state_bytes), "of the latest checkpoint"),
-        Tile("Stored", human(usage.bytes), written),
+        ("Checkpoints", f"{usage.checkpoints:,}", f"in {counted(usage.namespaces, 'namespace')}"),
+        ("State", human(checkpoints[0].state_bytes), "of the latest checkpoint"),
+        ("Stored", human(usage.bytes), written),
         storage,
-        Tile("Writing it", f"${puts * _PUT_PRICE:,.6f}", f"{puts:,} PUTs; other requests leave no trace"),
+        ("Writing it", f"${puts * _PUT_PRICE:,.6f}", f"{puts:,} PUTs; other requests leave no trace"),
     ]

@@ -236,20 +236,14 @@ class Invocation:
     def progress(self, activity: str) -> Iterator[Callable[[int, int | None], None]]:
         """Show a progress bar on stderr if that is a terminal. Yields a function of done and total."""
         self._progress = (activity, 0, None)
-        with contextlib.ExitStack() as stack:
-            show: Callable[[int, int | None], None] | None = None
-            if self.err.is_terminal and not self.json:
-                columns = (TextColumn(activity), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-                bar = stack.enter_context(Progress(*columns, console=self.err, transient=True))
-                task = bar.add_task(activity, total=None)
-
-                def show(done: int, total: int | None) -> None:
-                    bar.update(task, completed=done, total=total)
+        columns = (TextColumn(activity), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        hidden = self.json or not self.err.is_terminal
+        with Progress(*columns, console=self.err, transient=True, disable=hidden) as bar:
+            task = bar.add_task(activity, total=None)
 
             def report(done: int, total: int | None) -> None:
                 self._progress = (activity, done, total)
-                if show is not None:
-                    show(done, total)
+                bar.update(task, completed=done, total=total)
 
             yield report
         self._progress = None

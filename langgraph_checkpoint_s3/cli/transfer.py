@@ -22,14 +22,7 @@ from langgraph_checkpoint_s3.cli.options import (
     check_writable,
     parse_duration,
 )
-from langgraph_checkpoint_s3.cli.runtime import (
-    FAILED,
-    NOT_FOUND,
-    USAGE,
-    CommandExit,
-    Invocation,
-    open_saver,
-)
+from langgraph_checkpoint_s3.cli.runtime import FAILED, NOT_FOUND, USAGE, CommandExit, Invocation, open_saver
 from langgraph_checkpoint_s3.text.humanize import counted, human
 
 _SQLITE: Final = b"SQLite format 3\0"

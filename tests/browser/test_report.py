@@ -1,4 +1,4 @@
-"""The report's page in Chromium: what it shows, where clicks lead, and that what it shows is but text."""
+"""The report in Chromium: layout, links, readability, and hostile values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.fake_store import make_saver
 pytestmark = pytest.mark.integration
 
 LINES = [(1, 0), (2, 1), (3, 2), (4, 3), (5, 4), (6, 5), (7, 4), (8, 7), (9, 4), (10, 9)]
-"""The example's checkpoints, by their numbers there, and their parents."""
+"""The numbers of the example's checkpoints and of their parents."""
 HOSTILE = [
     "<script>alert(1)</script>",
     "</style></title></pre></svg><img src=x onerror=alert(1)>",
@@ -34,7 +34,7 @@ HOSTILE = [
 
 
 def shown(page: Page) -> list[str]:
-    """The ids of the sections that can be seen."""
+    """Return the ids of the visible sections."""
     found: list[str] = page.evaluate(
         "() => [...document.querySelectorAll('section')].filter(e => e.checkVisibility()).map(e => e.id)"
     )
@@ -42,7 +42,7 @@ def shown(page: Page) -> list[str]:
 
 
 def anchor_of(page: Page, number: int) -> str:
-    """The anchor of one of the example's checkpoints."""
+    """Return the anchor of one of the example's checkpoints."""
     section = page.locator("section").filter(
         has=page.locator(f"p > code.id:text-is('{example.id_of(number)}')")
     )
@@ -116,7 +116,7 @@ class TestGettingAround:
 class TestTheGraph:
     def test_lines_lead_from_each_checkpoint_to_its_parent(self, opened: Open, trip: Path) -> None:
         page = opened(trip)
-        # Forks are drawn before what they fork from: by the lines of the conversation, the newest first.
+        # The newest first: every checkpoint is drawn before its parent.
         anchors = [each.get_attribute("href") for each in page.locator("nav svg").first.locator("a").all()]
         numbers = dict(zip(anchors, range(10, -1, -1), strict=True))
         found = [(numbers[of], numbers[to]) for of, to in page.evaluate(measure.LINES)]
@@ -229,7 +229,7 @@ class TestReadability:
 class TestHostileValues:
     @pytest.fixture
     def hostile(self, tmp_path: Path) -> Path:
-        """A thread in which every name and value tries to be more than text."""
+        """A thread in which every name and value tries to become markup."""
         saver = make_saver(FakeS3())
         thread = HOSTILE[1]
         for number, text in enumerate(HOSTILE):
@@ -291,7 +291,7 @@ class TestHostileValues:
 class TestALongThread:
     @pytest.fixture
     def long(self, tmp_path: Path) -> Path:
-        """A chat of 1,000 checkpoints with a fork near its beginning."""
+        """A chat of 1,000 checkpoints with a fork near its start."""
         saver: S3Saver = make_saver(FakeS3())
         said = [{"type": ("human", "ai")[n % 2], "content": f"message {n} " * 20} for n in range(400)]
         for number in range(1000):

@@ -1,4 +1,4 @@
-"""Commands about the bucket: its check, set-up, lifecycle, policy for IAM, and a local server."""
+"""Commands about the bucket: check, set-up, lifecycle, IAM policies, and a local server."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class TestIamPolicy:
 class TestServe:
     @pytest.fixture
     def served(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-        """What the server was started with."""
+        """The arguments that the server was started with."""
         given: dict[str, Any] = {}
 
         @contextlib.contextmanager

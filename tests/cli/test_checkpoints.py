@@ -1,4 +1,4 @@
-"""Which checkpoint is meant: ids, ends of ids, the latest, steps back; and what finding it asks for."""
+"""Naming a checkpoint by id, part of an id, `latest` and steps back; and the requests that it takes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ODD = "odd\x1b[31m"
 
 @pytest.fixture
 def agent(saver: S3Saver) -> str:
-    """Five checkpoints in a line, one in a namespace, and two whose ids aren't plain text."""
+    """Five checkpoints in a row, one in a namespace, and two with control characters in their ids."""
     parent = None
     for number, name in enumerate(IDS):
         put(saver, name, parent, {"n": number})
@@ -135,7 +135,7 @@ def test_where_names_are_hashed(fake: FakeS3, cli: Cli, monkeypatch: pytest.Monk
 
 
 class TestRequests:
-    """A command costs what LangGraph's own call does."""
+    """A command sends the requests of LangGraph's own call."""
 
     def test_show(self, cli: Cli, agent: str, fake: FakeS3) -> None:
         for text in ("", IDS[2]):

@@ -1,4 +1,4 @@
-"""What the command line says of itself, and what it loads before there is something to do."""
+"""The help of all commands, and the modules that are loaded at the start."""
 
 from __future__ import annotations
 

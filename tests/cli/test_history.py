@@ -1,4 +1,4 @@
-"""History as a graph, and a thread that is followed."""
+"""The history as a tree, and watching a thread."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import S3Saver
+from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.usage.graph import lanes
 from tests.cli.conftest import Cli
 from tests.support.checkpoints import make_checkpoint, place, put_chain
@@ -41,6 +42,15 @@ class TestGraph:
 
     def test_nothing(self) -> None:
         assert lanes([]) == []
+
+
+def test_rows_are_of_one_namespace(saver: S3Saver, thread: str) -> None:
+    put_chain(saver, thread, 1, ns="sub:1")
+    found = S3Admin(saver).history(thread)
+    assert [drawing for drawing, _ in found.rows()] == ["●  ", "│ ●", "│ ●", "├─╯", "●  ", "●  "]
+    assert [entry and entry.checkpoint_id for _, entry in found.rows()][2:4] == ["00000002", None]
+    assert found.rows("sub:1") == [("●", found.namespaces()["sub:1"][0])]
+    assert found.rows("none") == []
 
 
 class TestHistory:

@@ -1,4 +1,4 @@
-"""A thread as one HTML page: all of it is there, and nothing in it is more than text."""
+"""The report's HTML: it shows the whole thread, and values from the bucket stay text."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ HOSTILE = (
 
 
 class Read(HTMLParser):
-    """A page as a parser sees it: its elements, and the text in each kind of them."""
+    """A parsed page: its elements, and the text in each kind of them."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -65,11 +65,11 @@ class Read(HTMLParser):
         raise AssertionError(data)
 
     def text(self, *tags: str) -> str:
-        """What stands in elements of these kinds."""
+        """Return the text in elements of these kinds."""
         return "\n".join(text for tag, text in self.texts if not tags or tag in tags)
 
     def having(self, name: str) -> list[str]:
-        """The values of an attribute, in order."""
+        """Return the values of an attribute, in order."""
         return [str(attrs[name]) for _, attrs in self.elements if name in attrs]
 
 
@@ -81,7 +81,7 @@ def put(saver: S3Saver, name: str, values: dict[str, Any], parent: str | None = 
 
 @pytest.fixture
 def made(cli: Cli, tmp_path: Path) -> Any:
-    """Makes the page and reads it."""
+    """Write the page and parse it."""
 
     def make(*options: Any) -> Read:
         file = tmp_path / "out.html"
@@ -103,7 +103,7 @@ class TestWhatIsThere:
         assert kinds.count("fork") == 1
         assert "Forks into" in found.text("p")
         columns = {attrs["cx"] for tag, attrs in found.elements if tag == "circle"}
-        assert len(columns) == 2  # the fork is a line of its own
+        assert len(columns) == 2  # the fork has a column of its own
         bends = [
             attrs["d"] for tag, attrs in found.elements if attrs.get("class") == "line" and tag == "path"
         ]
@@ -226,7 +226,7 @@ class TestWhatIsThere:
 class TestSafety:
     @pytest.fixture
     def hostile(self, saver: S3Saver) -> None:
-        """Everything that an agent, or whoever writes to the bucket, names or says."""
+        """A thread in which every name and value is hostile."""
         for number, text in enumerate(HOSTILE):
             said = [
                 {"type": text, "name": text, "content": text, "tool_calls": [{"name": text, "args": text}]}

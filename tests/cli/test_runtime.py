@@ -375,6 +375,6 @@ class TestEncrypted:
 
 @dataclasses.dataclass
 class Odd:
-    """A type of an application's."""
+    """A type of an application."""
 
     n: int

@@ -95,7 +95,7 @@ class Counted(TypedDict):
 
 
 def graph(saver: Any, second: Any) -> Any:
-    """`a`, then `second` as `b`, beside it `c`; `d` when both are done."""
+    """Return a graph of `a`, then `b` (which is `second`) and `c` in parallel, then `d`."""
     builder = StateGraph(Counted)
     builder.add_node("a", lambda state: {"n": 1})
     builder.add_node("b", second)
@@ -114,7 +114,7 @@ def fail(state: Counted) -> Counted:
 
 
 def assert_as_langgraph(made: Any, saver: S3Saver) -> None:
-    """At every checkpoint what LangGraph would run."""
+    """Assert that the next steps of every checkpoint are LangGraph's."""
     for state in made.get_state_history(place("t")):
         found = saver.get_tuple(state.config)
         assert found is not None

@@ -65,7 +65,7 @@ class TestTransfer:
     def test_all_threads_of_another_prefix(
         self, cli: Cli, thread: str, saver: S3Saver, fake: FakeS3, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The way to move a prefix whose threads are encrypted, too."""
+        """This is how to move a prefix with encrypted threads."""
         put_chain(saver, "second", 2)
         keys = KeyRing({"k": bytes(32)})
         old, new = (make_saver(fake, encryption=keys, prefix=prefix) for prefix in ("old/", "new/"))
@@ -172,7 +172,7 @@ class TestTransfer:
     def test_migrate_from_postgres_without_what_it_needs(
         self, cli: Cli, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The saver's own dependency, `psycopg`, can't be imported where there is no libpq."""
+        """`psycopg`, which the saver requires, can't be imported without libpq."""
         for name in [name for name in sys.modules if name.startswith("langgraph.checkpoint.postgres")]:
             monkeypatch.delitem(sys.modules, name)
         for missing in ("psycopg", "langgraph.checkpoint.postgres"):

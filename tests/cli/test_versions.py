@@ -39,8 +39,7 @@ class TestVersions:
         assert cli("restore", deleted, "00000001", "--version", "nonsense").code in {1, 2, 3}
 
     @pytest.mark.parametrize(
-        "more",
-        [("00000001",), ("--version", "1"), ("--before", "soon"), ("--before", "2026-01-01T00:00:00")],
+        "more", [("00000001",), ("--version", "1"), ("--before", "soon"), ("--before", "2026-01-01T00:00:00")]
     )
     def test_wrong_usage(self, cli: Cli, deleted: str, more: tuple[str, ...]) -> None:
         assert cli("restore", deleted, *more).code == 2

@@ -131,7 +131,7 @@ def _moment(nanoseconds: int) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class KeyDescription:
-    """What an object's key says.
+    """The parts of an object's key.
 
     Attributes:
         prefix: The saver's prefix; empty, or ends in `/`.
@@ -149,13 +149,13 @@ class KeyDescription:
 
 
 def describe_key(key: str) -> KeyDescription | None:
-    """Tell which checkpoint an object belongs to, as from an event notification, an inventory or a console.
+    """Parse the key of an object, as in an S3 event notification, an inventory or a console.
 
     Args:
-        key: The whole key in the bucket.
+        key: The whole key in the bucket, not URL-encoded. Hashed names stay hashed.
 
     Returns:
-        What the key says; `None` if it isn't that of a checkpoint or of writes.
+        Its parts; `None` if it isn't the key of a checkpoint or of writes.
     """
     parts = key.rsplit("/", _SEGMENTS)
     prefix = f"{parts.pop(0)}/" if len(parts) > _SEGMENTS else ""

@@ -57,11 +57,11 @@ class HistoryEntry:
 
     @classmethod
     def from_tuple(cls, found: CheckpointTuple, stored: int | None = None) -> HistoryEntry:
-        """Make an entry of what `S3Saver.list` or `get_tuple` returned.
+        """Create an entry from a checkpoint that `S3Saver.list` or `get_tuple` returned.
 
         Args:
             found: The checkpoint.
-            stored: The bytes that it and its writes store, as in `S3Admin.checkpoint_sizes`, if known.
+            stored: The bytes that it and its writes store, if known: see `S3Admin.checkpoint_sizes`.
         """
         configurable: dict[str, Any] = found.config["configurable"]
         pending = found.pending_writes or []
