@@ -136,8 +136,8 @@ class KeyDescription:
     Attributes:
         prefix: The saver's prefix; empty, or ends in `/`.
         kind: `checkpoint`, or `writes` of a task.
-        thread_id: The thread.
-        checkpoint_ns: The namespace; the root one is empty.
+        thread_id: The thread; its hash, if names are hashed.
+        checkpoint_ns: The namespace; the root one is empty. Its hash, if names are hashed.
         checkpoint_id: The checkpoint's id.
     """
 
@@ -152,7 +152,7 @@ def describe_key(key: str) -> KeyDescription | None:
     """Parse the key of an object, as in an S3 event notification, an inventory or a console.
 
     Args:
-        key: The whole key in the bucket, not URL-encoded. Hashed names stay hashed.
+        key: The whole key in the bucket, not URL-encoded.
 
     Returns:
         Its parts; `None` if it isn't the key of a checkpoint or of writes.
