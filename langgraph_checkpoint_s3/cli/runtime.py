@@ -308,9 +308,10 @@ def add_command(app: typer.Typer, function: Callable[..., None], example: str, s
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     command.__doc__ = inspect.getdoc(function)
-    app.command(example.partition(" ")[0], short_help=short, epilog=f"Example: langgraph-s3 {example}")(
-        command
+    register = app.command(
+        example.partition(" ")[0], short_help=short, epilog=f"Example: langgraph-s3 {example}"
     )
+    register(command)
 
 
 def _invoke(function: Callable[..., None], ctx: Invocation, debug: bool, arguments: dict[str, Any]) -> None:
