@@ -83,7 +83,7 @@ class TestGettingAround:
         page.locator("section:target").get_by_role("link", name="step 3, loop").click()
         assert shown(page) == [anchor_of(page, 4).removeprefix("#")]
 
-    def test_pointing_tells_more(self, opened: Open, trip: Path) -> None:
+    def test_pointing_shows_a_tooltip(self, opened: Open, trip: Path) -> None:
         page = opened(trip)
         link = page.locator(f'nav svg a[href="{anchor_of(page, 2)}"]')
         row = link.locator(".row")
@@ -204,7 +204,7 @@ class TestReadability:
             page.goto(trip.as_uri() + anchor_of(page, number))
             assert page.evaluate(measure.OVERFLOW) <= 0
 
-    def test_on_a_narrow_screen_one_thing_is_below_the_other(self, opened: Open, trip: Path) -> None:
+    def test_a_narrow_screen_has_one_column(self, opened: Open, trip: Path) -> None:
         page = opened(trip, width=375)
         boxes = [page.locator(each).bounding_box() for each in ("header", ".charts", "nav", "section.latest")]
         for above, below in itertools.pairwise(boxes):
@@ -214,7 +214,7 @@ class TestReadability:
             assert below["width"] >= 320
 
     @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-    def test_texts_stand_out(self, opened: Open, trip: Path, dark: bool) -> None:
+    def test_texts_have_contrast(self, opened: Open, trip: Path, dark: bool) -> None:
         page = opened(trip, dark=dark)
         ground = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
         assert (ground == "rgb(15, 19, 24)") is dark
@@ -269,7 +269,7 @@ class TestHostileValues:
         names = page.evaluate("() => [...document.querySelectorAll('*')].flatMap(e => e.getAttributeNames())")
         assert not [each for each in names if each.startswith("on") or each in {"style", "src"}]
 
-    def test_the_policy_would_hold_what_got_through(self, browser: Browser, trip: Path) -> None:
+    def test_the_policy_blocks_injected_markup(self, browser: Browser, trip: Path) -> None:
         page = browser.new_page()
         page.goto(trip.as_uri())
         refused = page.evaluate(

@@ -51,13 +51,13 @@ class TestSetup:
         assert ran.code == 0
         assert ran.out.endswith(" is ready.\n")
 
-    def test_more_is_set_and_told_once(self, cli: Cli) -> None:
+    def test_changes_are_reported_once(self, cli: Cli) -> None:
         changes = cli("setup", "--harden", "--versioning", "--json").data["changes"]
         assert "versioning" in [each["setting"] for each in changes]
         assert len(changes) > 2
         assert cli("setup", "--harden", "--versioning").out.startswith("Nothing had to be changed.\n")
 
-    def test_a_store_that_cannot_be_hardened_is_told_so(self, cli: Cli, fake: FakeS3) -> None:
+    def test_a_store_that_cannot_be_hardened(self, cli: Cli, fake: FakeS3) -> None:
         fake.unsupported.add(LIFECYCLE.name)
         ran = cli("setup", "--harden")
         assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
@@ -76,7 +76,7 @@ class TestLifecycle:
         assert cli("lifecycle", "--remove", "--yes").code == 0
         assert cli("lifecycle").out.startswith("There is no lifecycle policy")
 
-    def test_deletion_is_asked_for_and_warned_of(self, cli: Cli, fake: FakeS3) -> None:
+    def test_deletion_is_confirmed(self, cli: Cli, fake: FakeS3) -> None:
         for more in (("--delete-after", 30), ("--noncurrent-after", 3), ("--remove",)):
             ran = cli("lifecycle", *more)
             assert ran.code == 2
@@ -148,7 +148,7 @@ class TestServe:
         monkeypatch.setattr(bucket, "wait_for_interrupt", interrupted)
         return given
 
-    def test_it_says_how_to_get_there_and_ends(
+    def test_it_prints_the_environment_and_stops(
         self, cli: Cli, served: dict[str, Any], tmp_path: Path
     ) -> None:
         ran = cli("serve", tmp_path, "--port", 0)

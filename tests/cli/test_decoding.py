@@ -110,7 +110,7 @@ class TestFiles:
     @pytest.mark.parametrize(
         "data", [b"", b"nonsense", b"LGS3", b"LGS3" + bytes(40), b"PK\x03\x04" + bytes(40)]
     )
-    def test_what_is_nothing_of_ours_is_a_line(self, cli: Cli, data: bytes) -> None:
+    def test_other_bytes_are_an_error_of_one_line(self, cli: Cli, data: bytes) -> None:
         ran = cli("decode", "-", stdin=data)
         assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
         with pytest.raises(CorruptObjectError):
@@ -201,7 +201,7 @@ class TestAddresses:
         assert "--keys" in ran.err
         assert LAST in cli("decode", f"s3://bucket/{key}", *KEYS).out
 
-    def test_a_size_that_is_not_known_is_not_told(
+    def test_an_unknown_size_is_left_out(
         self, cli: Cli, sealed: S3Saver, fake: FakeS3, opened: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(S3Admin, "checkpoint_sizes", lambda self, thread_id: [])

@@ -15,7 +15,7 @@ from tests.support.fake_s3 import FakeS3
 
 
 class TestDelete:
-    def test_off_a_terminal_it_needs_to_be_told(self, cli: Cli, thread: str, fake: FakeS3) -> None:
+    def test_without_a_terminal_yes_is_required(self, cli: Cli, thread: str, fake: FakeS3) -> None:
         before = fake.keys()
         for more in ((), ("--json",), ("--for-good",)):
             ran = cli("delete", thread, *more)
@@ -50,7 +50,7 @@ class TestDelete:
 
 
 class TestPrune:
-    def test_off_a_terminal_it_needs_to_be_told(self, cli: Cli, thread: str, fake: FakeS3) -> None:
+    def test_without_a_terminal_yes_is_required(self, cli: Cli, thread: str, fake: FakeS3) -> None:
         before = fake.keys()
         ran = cli("prune", "--keep-last", 2)
         assert (ran.code, ran.out) == (2, "")
@@ -82,7 +82,7 @@ class TestPrune:
         assert len(list(saver.list(place(thread)))) == 2
         assert cli("prune", "--keep-last", 2).out == "There is nothing to delete.\n"
 
-    def test_who_is_not_asked_waits_for_no_look_before(self, cli: Cli, saver: S3Saver, fake: FakeS3) -> None:
+    def test_with_yes_there_is_no_dry_run_before(self, cli: Cli, saver: S3Saver, fake: FakeS3) -> None:
         put_chain(saver, "a", 5)
         prune = ("prune", "--keep-last", 1, "--thread", "a")
         with fake.counted() as look:
@@ -99,5 +99,5 @@ class TestPrune:
         assert len(list(saver.list(place(thread)))) == 5
 
     @pytest.mark.parametrize("more", [(), ("--keep-last", 1, "--older-than", "1d"), ("--older-than", "soon")])
-    def test_what_is_old_must_be_said(self, cli: Cli, thread: str, more: tuple[Any, ...]) -> None:
+    def test_exactly_one_criterion_is_required(self, cli: Cli, thread: str, more: tuple[Any, ...]) -> None:
         assert cli("prune", *more, "--yes").code == 2

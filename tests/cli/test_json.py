@@ -70,7 +70,7 @@ def test_every_command_answers_in_json_alone(
     assert named == {each.name for each in app.registered_commands}
 
 
-def test_what_a_library_warns_of_is_told_as_the_rest(
+def test_warnings_of_libraries_are_notes(
     cli: Cli, saver: S3Saver, thread: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = S3Saver.get_tuple

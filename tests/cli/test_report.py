@@ -164,7 +164,7 @@ class TestWhatIsThere:
         only = made("--ns", "sub:1")
         assert sum(tag == "section" for tag, _ in only.elements) == 2
 
-    def test_where_names_are_hashed_nothing_is_weighed(self, made: Any, fake: FakeS3) -> None:
+    def test_with_hashed_names_no_sizes_are_shown(self, made: Any, fake: FakeS3) -> None:
         with mode("private"):
             put_chain(make_saver(fake), THREAD, 2)
             found = made()
@@ -173,13 +173,13 @@ class TestWhatIsThere:
         assert "stored" not in found.text("figcaption", "b", "title")
         assert "2" in found.text("dd").split()
 
-    def test_a_parent_that_is_not_there_is_told(self, made: Any, thread: str) -> None:
+    def test_a_missing_parent_is_mentioned(self, made: Any, thread: str) -> None:
         found = made("--limit", 2)
         assert "which isn't on this page" in found.text("p")
         assert "line gone" in found.having("class")
         assert "more than 2 checkpoints" in found.text("p")
 
-    def test_what_is_left_out_is_told(
+    def test_the_page_says_what_it_leaves_out(
         self, made: Any, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(page, "MAX_CHARACTERS", 10)
@@ -258,7 +258,7 @@ class TestSafety:
         written = {value for _, attrs in found.elements for value in attrs.values()}
         assert not [value for value in written if value and ("alert" in value or "evil" in value)]
 
-    def test_what_no_file_or_set_can_hold(self) -> None:
+    def test_unhashable_and_unencodable_values(self) -> None:
         source: Any = ["<i>"]
         step: Any = {"<i>": 1}
         entry = HistoryEntry("1", "", None, step, source, None, None, 0, 0, 0, 1)
@@ -334,7 +334,7 @@ class TestTheCommand:
         assert ran.code == 3
         assert not (tmp_path / "out.html").exists()
 
-    def test_what_is_told(self, cli: Cli, thread: str, tmp_path: Path) -> None:
+    def test_the_output(self, cli: Cli, thread: str, tmp_path: Path) -> None:
         file = tmp_path / "out.html"
         ran = cli("report", thread, "--html", file, "--limit", 2)
         assert ran.out == f"Wrote 2 checkpoints of {thread} to {file}.\n"

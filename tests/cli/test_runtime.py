@@ -62,7 +62,7 @@ def test_there_are_these_commands() -> None:
     ],
     ids=lambda arguments: arguments[0],
 )
-def test_what_is_not_there_is_a_line_and_exit_code_3(
+def test_not_found_is_one_line_and_exit_code_3(
     cli: Cli, arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -72,7 +72,7 @@ def test_what_is_not_there_is_a_line_and_exit_code_3(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_store_that_refuses_is_a_line(cli: Cli, fake: FakeS3) -> None:
+def test_access_denied_is_one_line(cli: Cli, fake: FakeS3) -> None:
     def refuse(moment: Moment, request: Any) -> None:
         raise client_error("AccessDenied", 403, request)
 
@@ -85,7 +85,7 @@ def test_a_store_that_refuses_is_a_line(cli: Cli, fake: FakeS3) -> None:
         cli("threads", "--debug")
 
 
-def test_in_json_an_error_is_an_object(cli: Cli, fake: FakeS3) -> None:
+def test_with_json_an_error_is_an_object(cli: Cli, fake: FakeS3) -> None:
     ran = cli("show", "nobody", "--json")
     assert (ran.code, ran.out) == (3, "")
     told = json.loads(ran.err)
@@ -100,18 +100,18 @@ def test_in_json_an_error_is_an_object(cli: Cli, fake: FakeS3) -> None:
     assert (told["kind"], told["exit_code"]) == ("access_denied", 1)
 
 
-def test_in_json_what_is_told_beside_is_an_object_too(cli: Cli) -> None:
+def test_with_json_a_note_is_an_object(cli: Cli) -> None:
     told = json.loads(cli("lifecycle", "--archive-after", 5, "--json").err)
     assert told["note"].startswith("warning: ")
 
 
 @pytest.mark.parametrize("command", ["history", "show", "diff", "resume-point", "watch", "url"])
-def test_an_empty_thread_is_told_in_the_terms_of_a_terminal(cli: Cli, command: str) -> None:
+def test_an_empty_thread_id_has_its_own_message(cli: Cli, command: str) -> None:
     ran = cli(command, "")
     assert (ran.code, ran.err) == (2, "error: The thread's id is empty: `langgraph-s3 threads` lists them.\n")
 
 
-def test_a_bucket_that_is_not_there_says_how_to_make_it(cli: Cli, fake: FakeS3) -> None:
+def test_a_missing_bucket_says_how_to_create_it(cli: Cli, fake: FakeS3) -> None:
     def refuse(moment: Moment, request: Any) -> None:
         raise client_error("NoSuchBucket", 404, request)
 
@@ -121,7 +121,7 @@ def test_a_bucket_that_is_not_there_says_how_to_make_it(cli: Cli, fake: FakeS3) 
     assert "langgraph-s3 setup" in ran.err
 
 
-def test_an_unexpected_error_is_a_line_too(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(uri: str | None, **keywords: Any) -> S3Saver:
         raise RuntimeError("a\nb\x1b[2J")
 
@@ -160,7 +160,7 @@ def test_values_are_loaded_by_a_serializer_that_imports_nothing() -> None:
         assert isinstance(JsonPlusSerializer(allowed_msgpack_modules=True).loads_typed(odd), Odd)
 
 
-def test_text_from_the_bucket_steers_no_terminal(
+def test_text_from_the_bucket_cannot_control_the_terminal(
     cli: Cli, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = {
@@ -220,7 +220,7 @@ def test_values_in_json() -> None:
     assert to_json(Odd) == repr(Odd)
 
 
-def test_lengths_of_time() -> None:
+def test_durations() -> None:
     assert [parse_duration(each).total_seconds() for each in ("10s", "2m", "3h", "1d", "1w")] == [
         10,
         120,
@@ -235,7 +235,7 @@ def test_lengths_of_time() -> None:
     assert age("nonsense") == age(None) == age("2026-01-01T00:00:00") == "-"
 
 
-def test_a_question_is_asked_on_a_terminal_alone(
+def test_a_confirmation_needs_a_terminal(
     cli: Cli, thread: str, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
@@ -254,7 +254,7 @@ def test_a_question_is_asked_on_a_terminal_alone(
     assert saver.get_tuple(place(thread)) is None
 
 
-def test_ctrl_c_at_a_question_is_no(
+def test_ctrl_c_at_a_confirmation_is_no(
     cli: Cli, thread: str, fake: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: Any, **__: Any) -> bool:
@@ -268,7 +268,7 @@ def test_ctrl_c_at_a_question_is_no(
     assert fake.keys() == before
 
 
-def test_ctrl_c_in_long_work_says_how_far_it_came(cli: Cli, saver: S3Saver, fake: FakeS3) -> None:
+def test_ctrl_c_reports_progress(cli: Cli, saver: S3Saver, fake: FakeS3) -> None:
     for name in ("a", "b", "c"):
         put_chain(saver, name, 1)
 

@@ -84,7 +84,7 @@ class TestDiff:
         assert "city" not in found["changes"]
         assert cli("diff", chat, "00000001", "00000001").out.endswith("Their states are equal.\n")
 
-    def test_a_root_has_nothing_to_be_compared_with(self, cli: Cli, chat: str) -> None:
+    def test_a_root_has_no_parent_to_compare(self, cli: Cli, chat: str) -> None:
         ran = cli("diff", chat, "", "00000001")
         assert ran.code == 2
         assert "no parent" in ran.err
@@ -152,7 +152,7 @@ class TestResumePoint:
         made.invoke({"n": 1}, place("t"))
         assert_as_langgraph(made, saver)
 
-    def test_what_was_seen_is_no_news(self, saver: S3Saver) -> None:
+    def test_a_version_that_was_seen_triggers_nothing(self, saver: S3Saver) -> None:
         put(saver, "t", "00000001", {"branch:to:a": None, "own": 1})
         found = saver.get_tuple(place("t"))
         assert found is not None

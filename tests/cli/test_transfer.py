@@ -123,7 +123,7 @@ class TestTransfer:
         )
         assert len(list(saver.list(place("old")))) == 3
 
-    def test_what_is_no_source_is_a_line(self, cli: Cli, tmp_path: Path) -> None:
+    def test_an_invalid_source_is_one_line(self, cli: Cli, tmp_path: Path) -> None:
         file = tmp_path / "plain.txt"
         file.write_text("text")
         ran = cli("migrate", file)
@@ -136,7 +136,7 @@ class TestTransfer:
         assert ran.code == 2
         assert ran.err.endswith("Name them with --thread.\n")
 
-    def test_a_source_that_cannot_be_reached_is_told(
+    def test_an_unreachable_source_has_its_own_error(
         self, cli: Cli, saver: S3Saver, fake: FakeS3, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         other = FakeS3()
