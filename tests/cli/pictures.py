@@ -110,7 +110,7 @@ def sizes() -> str:
     weights = _chat(saver)
     stored = {each.checkpoint_id: each.bytes for each in S3Admin(saver).checkpoint_sizes("chat")}
     drawn = chart_svg([("c", name, weight, stored[name]) for name, weight in weights.items()])
-    drawn = re.sub(r"</?a\b[^>]*>|<title>.*?</title>", "", drawn, flags=re.DOTALL)
+    drawn = re.sub(r"</?a\b[^>]*>|<title>.*?</title>|\n", "", drawn, flags=re.DOTALL)
     total, last = sum(stored.values()), list(weights.values())[-1]
     heading = (
         f"{TURNS} turns of a chat with 100 kB of documents: {total / 1000:,.0f} kB are stored in all, "
