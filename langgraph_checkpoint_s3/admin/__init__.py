@@ -18,9 +18,18 @@ from langgraph_checkpoint_s3.admin.retention.orphans import Orphan, Orphans
 from langgraph_checkpoint_s3.admin.retention.prune import Pruned, PrunedCheckpoint
 from langgraph_checkpoint_s3.admin.setting_changes import Change
 from langgraph_checkpoint_s3.admin.signed_urls.api import SignedUrlWarning
-from langgraph_checkpoint_s3.admin.signed_urls.download import aload_signed_url, load_signed_url
+from langgraph_checkpoint_s3.admin.signed_urls.download import (
+    aload_signed_url,
+    fetch_signed_url,
+    load_signed_url,
+)
 from langgraph_checkpoint_s3.admin.signed_urls.signing import SignedUpload
-from langgraph_checkpoint_s3.admin.transfer.describe import Description, describe
+from langgraph_checkpoint_s3.admin.transfer.describe import (
+    Description,
+    KeyDescription,
+    describe,
+    describe_key,
+)
 from langgraph_checkpoint_s3.admin.transfer.dumps import dumps, loads
 from langgraph_checkpoint_s3.admin.transfer.export_import import Exported, Imported
 from langgraph_checkpoint_s3.admin.usage.history import History, HistoryEntry
@@ -43,6 +52,7 @@ __all__ = [
     "HistoryEntry",
     "Imported",
     "IntelligentTieringArchive",
+    "KeyDescription",
     "LifecyclePolicy",
     "LifecycleWarning",
     "Migrated",
@@ -62,7 +72,9 @@ __all__ = [
     "UsageReport",
     "aload_signed_url",
     "describe",
+    "describe_key",
     "dumps",
+    "fetch_signed_url",
     "load_signed_url",
     "loads",
 ]

@@ -1,7 +1,7 @@
-"""The command line, `langgraph-s3`: what is in the bucket, shown and managed, from a terminal.
+"""The command line, `langgraph-s3`.
 
-It uses the public `S3Saver` and `S3Admin` alone. `runtime.py` is what all commands share; each other file
-has a few of them. typer and rich are the extra `cli`, and are imported in this room alone.
+It is built on the package's public API. `app.py` lists the commands, `runtime.py` holds what they share, and
+each other module implements one subject. Only this package imports typer, rich and Jinja2, the extra `cli`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import sys
 def main() -> None:
     """Run the command line."""
     try:
-        import rich  # noqa: F401  # is it there?
-        import typer  # noqa: F401  # is it there?
+        import rich  # noqa: F401  # is it installed?
+        import typer  # noqa: F401  # is it installed?
     except ImportError:
         sys.exit(
             'The command line needs typer and rich: run pip install ".[cli]" in a clone of the repository.'
@@ -22,5 +22,5 @@ def main() -> None:
         from langgraph_checkpoint_s3.cli.app import run
 
         run()
-    except KeyboardInterrupt:  # before a command had begun
+    except KeyboardInterrupt:  # before a command has started
         sys.exit(130)

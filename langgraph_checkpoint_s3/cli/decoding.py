@@ -1,102 +1,90 @@
-"""The command that shows what somebody handed over: a file, a URL, an object's address."""
+"""The command that shows a checkpoint from outside: from a file, a signed URL, or an object's address."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import unquote
 
 import typer
 
-from langgraph_checkpoint_s3 import DecryptionError, InvalidConfigError, S3CheckpointError
-from langgraph_checkpoint_s3.admin import S3Admin, describe, loads
-from langgraph_checkpoint_s3.admin.signed_urls.download import fetch, load_downloaded
-from langgraph_checkpoint_s3.admin.transfer.describe import locate
-from langgraph_checkpoint_s3.cli.options import place
-from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation, command
-from langgraph_checkpoint_s3.cli.show import tell
-from langgraph_checkpoint_s3.format.keys import CheckpointLeaf
+from langgraph_checkpoint_s3 import CorruptObjectError, DecryptionError, InvalidConfigError, S3CheckpointError
+from langgraph_checkpoint_s3.admin import (
+    S3Admin,
+    describe,
+    describe_key,
+    fetch_signed_url,
+    load_signed_url,
+    loads,
+)
+from langgraph_checkpoint_s3.cli.checkpoints import config_of
+from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation
+from langgraph_checkpoint_s3.cli.show import show_checkpoint
 from langgraph_checkpoint_s3.text.humanize import human
-from langgraph_checkpoint_s3.text.sanitize import clean
 
-if TYPE_CHECKING:
-    from langgraph.checkpoint.base import CheckpointTuple
-
-_STDIN: Final = "-"
-_OF: Final = {"checkpoint": " of a checkpoint", "writes": " of a task's writes", "thread": " of a thread"}
-
-
-def add(app: typer.Typer) -> None:
-    """Add this file's command."""
-    command(app, "decode", "decode state.zip", "Show a checkpoint that somebody handed over.")(decode)
+_KINDS: Final = {"checkpoint": " of a checkpoint", "writes": " of a task's writes", "thread": " of a thread"}
 
 
 def decode(
-    run: Invocation,
+    ctx: Invocation,
     source: Annotated[
         str,
         typer.Argument(metavar="FILE-OR-URL", help="A file, a signed URL, s3://BUCKET/KEY, or - for stdin."),
     ],
 ) -> None:
-    """Show a checkpoint that somebody handed over: a file, a signed URL, or an object's address.
+    """Show a checkpoint from a file, a signed URL, or an object's address.
 
-    Needs no bucket, but for an address. Types of an application show as their data: nothing is imported.
-    What can't be shown, since its keys (--keys) aren't here or it is a whole thread, is described.
+    Files and URLs need no bucket. Your application's types are shown as plain data: nothing is imported. What
+    can't be shown is described: encrypted data without its keys (--keys), and files of whole threads.
     """
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-    strict = JsonPlusSerializer(allowed_msgpack_modules=None)
     if source.startswith("s3://"):
-        _object(run, source)
-    elif source.startswith(("https://", "http://")):
-        data = fetch(source)
-        _bytes(run, data, lambda: load_downloaded(source, data, serde=strict, encryption=run.keys))
+        _decode_object(ctx, source)
+        return
+    strict = JsonPlusSerializer(allowed_msgpack_modules=None)
+    is_url = source.startswith(("https://", "http://"))
+    data = b"" if is_url else _read(source)
+    try:
+        if is_url:
+            found = load_signed_url(source, serde=strict, encryption=ctx.keys)
+        else:
+            found = loads(data, serde=strict, encryption=ctx.keys)
+    except (CorruptObjectError, DecryptionError, InvalidConfigError) as error:
+        # `describe` and `fetch_signed_url` raise again if these aren't the package's bytes.
+        _describe(ctx, asdict(describe(fetch_signed_url(source) if is_url else data)), error)
     else:
-        data = _read(source)
-        _bytes(run, data, lambda: loads(data, serde=strict, encryption=run.keys))
+        show_checkpoint(ctx, found)
 
 
 def _read(source: str) -> bytes:
-    if source == _STDIN:
+    if source == "-":
         return sys.stdin.buffer.read()
     path = Path(source)
-    if path.is_dir() or not path.exists():  # a pipe is no regular file
+    if path.is_dir() or not path.exists():  # `is_file` is false for a pipe
         raise CommandExit(NOT_FOUND, f"There is no file {source!r}.")
     return path.read_bytes()
 
 
-def _bytes(run: Invocation, data: bytes, load: Callable[[], CheckpointTuple]) -> None:
-    try:
-        found = load()
-    except S3CheckpointError as error:
-        facts = asdict(describe(data))  # or what it raises, if it is nothing of ours
-        _described(run, facts, error)
-    else:
-        tell(run, found, found.checkpoint["channel_values"])
-
-
-def _object(run: Invocation, address: str) -> None:
-    """Show the checkpoint that an object belongs to, with all that it borrows."""
+def _decode_object(ctx: Invocation, address: str) -> None:
+    """Show the checkpoint that an object belongs to, with everything that it borrows."""
     bucket, _, query = address.removeprefix("s3://").partition("?")
     bucket, _, key = bucket.partition("/")
-    located = locate(unquote(key))
-    if located is None:
+    parsed = describe_key(unquote(key))
+    if parsed is None:
         raise CommandExit(
             USAGE,
             "That isn't the key of a checkpoint's object (…/THREAD.thread/NAMESPACE.ns/…/checkpoint…): "
             "`langgraph-s3 show` takes a thread, and what was exported can be piped into `decode -`.",
         )
-    prefix, parsed = located
-    # The store is that of the environment, unless the address has settings of its own.
+    # The environment names the store, unless the address has settings of its own.
     uri = f"s3://{bucket}/?{query}" if query else None
-    saver = run.opened(uri=uri, bucket=unquote(bucket), prefix=prefix)
-    at = (parsed.thread_id, parsed.checkpoint_ns, parsed.checkpoint_id)
+    saver = ctx.open_saver(uri=uri, bucket=unquote(bucket), prefix=parsed.prefix)
     try:
-        found = saver.get_tuple(place(*at))
+        found = saver.get_tuple(config_of(parsed.thread_id, parsed.checkpoint_ns, parsed.checkpoint_id))
     except DecryptionError as error:
         sizes = {
             (each.checkpoint_ns, each.checkpoint_id): each.bytes
@@ -104,38 +92,41 @@ def _object(run: Invocation, address: str) -> None:
         }
         facts = {
             "format": "object",
-            "bytes": sizes.get(at[1:]),
-            "kind": "checkpoint" if isinstance(parsed.leaf, CheckpointLeaf) else "writes",
+            "bytes": sizes.get((parsed.checkpoint_ns, parsed.checkpoint_id)),
+            "kind": parsed.kind,
             "encrypted": True,
-            "thread_id": at[0],
-            "checkpoint_ns": at[1],
-            "checkpoint_id": at[2],
+            "thread_id": parsed.thread_id,
+            "checkpoint_ns": parsed.checkpoint_ns,
+            "checkpoint_id": parsed.checkpoint_id,
         }
-        _described(run, facts, error)
+        _describe(ctx, facts, error)
         return
     if found is None:
         raise CommandExit(NOT_FOUND, f"There is no checkpoint at {address}.")
-    tell(run, found, found.checkpoint["channel_values"])
+    show_checkpoint(ctx, found)
 
 
-def _described(run: Invocation, facts: dict[str, Any], error: S3CheckpointError) -> None:
-    """Answer with what is known, and say why that is all."""
+def _describe(ctx: Invocation, facts: dict[str, Any], error: S3CheckpointError) -> None:
+    """Print a description of what can't be shown, and the reason."""
 
     def show() -> None:
         what = "A portable file" if facts["format"] == "file" else "An object"
         size = "" if facts["bytes"] is None else f", {human(facts['bytes'])}"
-        head = f"{what}{_OF.get(facts['kind'], '')}{size}"
-        run.line(clean(head + (", encrypted" if facts["encrypted"] else "")), "bold")
+        encrypted = ", encrypted" if facts["encrypted"] else ""
+        ctx.line(f"{what}{_KINDS.get(facts['kind'], '')}{size}{encrypted}", "bold")
         for name, value in facts.items():
-            if name not in {"format", "kind", "bytes", "encrypted"} and value not in {None, ()}:
-                said = value.isoformat(timespec="seconds") if isinstance(value, datetime) else value
-                said = ", ".join(said) if isinstance(said, tuple) else said
-                run.line(clean(f"  {name.replace('_', ' ')}: {said}"))
+            if name in {"format", "kind", "bytes", "encrypted"} or value in {None, ()}:
+                continue
+            if isinstance(value, datetime):
+                value = value.isoformat(timespec="seconds")  # noqa: PLW2901  # as text
+            elif isinstance(value, tuple):
+                value = ", ".join(value)  # noqa: PLW2901  # as text
+            ctx.line(f"  {name.replace('_', ' ')}: {value}")
 
-    run.answer({"decoded": False, **facts}, show)
-    if facts["encrypted"] and run.keys is None:
-        run.note("Its state can't be shown without its key: pass --keys MODULE:NAME.")
+    ctx.answer({"decoded": False, **facts}, show)
+    if facts["encrypted"] and ctx.keys is None:
+        ctx.note("The state is encrypted: pass --keys MODULE:NAME to show it.")
     elif facts["kind"] == "thread" and isinstance(error, InvalidConfigError):
-        run.note("It is a whole thread: `langgraph-s3 import` brings it into a bucket.")
+        ctx.note("It is a whole thread: `langgraph-s3 import` reads it into a bucket.")
     else:
         raise error

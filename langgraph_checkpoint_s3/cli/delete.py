@@ -1,4 +1,4 @@
-"""Commands that delete: threads, and what is old of them. They show what would go, and ask."""
+"""Commands that delete threads and old checkpoints, after a confirmation."""
 
 from __future__ import annotations
 
@@ -7,118 +7,110 @@ from typing import Annotated, Any
 import typer
 
 from langgraph_checkpoint_s3.admin import Pruned
-from langgraph_checkpoint_s3.cli.options import DryRun, Yes, duration
-from langgraph_checkpoint_s3.cli.runtime import FAILED, NOT_FOUND, USAGE, CommandExit, Invocation, command
+from langgraph_checkpoint_s3.cli.options import DryRun, OnlyThreads, Yes, parse_duration
+from langgraph_checkpoint_s3.cli.runtime import FAILED, NOT_FOUND, USAGE, CommandExit, Invocation
 from langgraph_checkpoint_s3.text.humanize import age, counted, human
-from langgraph_checkpoint_s3.text.sanitize import clean
-
-
-def add(app: typer.Typer) -> None:
-    """Add this file's commands."""
-    command(app, "delete", "delete customer-42 --dry-run", "Delete threads.")(delete)
-    command(app, "prune", "prune --older-than 30d --dry-run", "Delete old checkpoints.")(prune)
 
 
 def delete(
-    run: Invocation,
+    ctx: Invocation,
     threads: Annotated[list[str], typer.Argument(metavar="THREAD", help="The threads.")],
     for_good: Annotated[
         bool,
-        typer.Option("--for-good", help="Old versions, uploads and exports too: nothing brings it back."),
+        typer.Option("--for-good", help="Also delete old versions, uploads and exports. Can't be undone."),
     ] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
     """Delete threads.
 
-    In a bucket that keeps versions, `restore` brings them back, unless --for-good was said.
+    In a bucket with versioning `restore` brings them back, unless --for-good was passed.
     """
-    found = [_found(run, thread, for_good) for thread in dict.fromkeys(threads)]
+    found = [_stored(ctx, thread, for_good) for thread in dict.fromkeys(threads)]
     absent = [each["thread_id"] for each in found if not each["objects"]]
-    going = [each for each in found if each["objects"]]
+    present = [each for each in found if each["objects"]]
     what = ", ".join(
-        f"{each['thread_id']} ({each['objects']} objects, {human(each['bytes'])})" for each in going
+        f"{each['thread_id']} ({each['objects']} objects, {human(each['bytes'])})" for each in present
     )
-    if going and not dry_run:
-        run.sure(f"Delete {what} from {run.place}{' for good' if for_good else ''}?", yes=yes)
+    if present and not dry_run:
+        ctx.confirm(f"Delete {what} from {ctx.location}{' for good' if for_good else ''}?", yes=yes)
         unseen: set[str] = set()
-        with run.progress("deleting") as progress:
-            for done, each in enumerate(going, start=1):
+        with ctx.progress("deleting") as progress:
+            for done, each in enumerate(present, start=1):
                 if for_good:
-                    unseen.update(run.admin.purge_thread(each["thread_id"], dry_run=False).unseen)
+                    unseen.update(ctx.admin.purge_thread(each["thread_id"], dry_run=False).unseen)
                 else:
-                    run.saver.delete_thread(each["thread_id"])
-                progress(done, len(going))
+                    ctx.saver.delete_thread(each["thread_id"])
+                progress(done, len(present))
         if unseen:
-            run.note(f"warning: The store can't list {' or '.join(sorted(unseen))}: some may be left.")
+            ctx.note(f"warning: The store can't list {' or '.join(sorted(unseen))}: some may be left.")
     verb = "Would delete" if dry_run else "Deleted"
-    data = {"dry_run": dry_run, "for_good": for_good, "threads": going, "not_found": absent}
-    run.answer(data, lambda: run.line(clean(f"{verb} {what}.")) if going else None)
+    data = {"dry_run": dry_run, "for_good": for_good, "threads": present, "not_found": absent}
+    ctx.answer(data, f"{verb} {what}." if present else lambda: None)
     if absent:
-        raise CommandExit(NOT_FOUND, f"There is no such thread in {run.place}: {', '.join(absent)}.")
+        raise CommandExit(NOT_FOUND, f"There is no such thread in {ctx.location}: {', '.join(absent)}.")
 
 
 def prune(
-    run: Invocation,
+    ctx: Invocation,
     older_than: Annotated[
-        str, typer.Option(metavar="TIME", help="Delete what was written so long ago: 30d.")
+        str, typer.Option(metavar="TIME", help="Delete checkpoints older than this: 30d.")
     ] = "",
     keep_last: Annotated[
         int, typer.Option(metavar="N", help="Delete all but the newest N of each namespace.")
     ] = 0,
-    thread: Annotated[list[str] | None, typer.Option(help="Only this thread; may be given again.")] = None,
+    thread: OnlyThreads = None,
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
-    """Delete old checkpoints. What stays can be read as before; each namespace keeps its latest."""
+    """Delete old checkpoints. The others stay readable, and each namespace keeps its latest."""
     if bool(older_than) == bool(keep_last):
-        raise CommandExit(USAGE, "Say what is old: either --older-than 30d, or --keep-last 10.")
+        raise CommandExit(USAGE, "Pass either --older-than 30d, or --keep-last 10.")
 
-    def pruned(*, dry: bool) -> Pruned:
-        with run.progress("looking" if dry else "deleting") as progress:
+    def prune_all(*, dry: bool) -> Pruned:
+        with ctx.progress("looking" if dry else "deleting") as progress:
             if older_than:
-                old = duration(older_than)
-                return run.admin.prune_older_than(old, thread_ids=thread, dry_run=dry, progress=progress)
-            return run.admin.prune_threads(keep_last, thread_ids=thread, dry_run=dry, progress=progress)
+                age_limit = parse_duration(older_than)
+                return ctx.admin.prune_older_than(
+                    age_limit, thread_ids=thread, dry_run=dry, progress=progress
+                )
+            return ctx.admin.prune_threads(keep_last, thread_ids=thread, dry_run=dry, progress=progress)
 
-    result = pruned(dry=dry_run or not yes)  # who isn't asked needs no look before
+    result = prune_all(dry=dry_run or not yes)  # with --yes there is no question, and so no dry run before it
     if not dry_run and not yes and result.victims:
         counts = f"{counted(result.checkpoints, 'checkpoint')} of {counted(result.threads, 'thread')}"
-        run.sure(f"Delete {counts}, {human(result.bytes)}, from {run.place}?", yes=yes)
-        result = pruned(dry=False)
+        ctx.confirm(f"Delete {counts}, {human(result.bytes)}, from {ctx.location}?", yes=yes)
+        result = prune_all(dry=False)
     errors = {name: str(error) for name, error in result.errors.items()}
     data: dict[str, Any] = {"dry_run": dry_run, "checkpoints": result.victims, "errors": errors}
 
     def show() -> None:
         if not result.victims:
             if not errors:
-                run.line("There is nothing to delete.")
+                ctx.line("There is nothing to delete.")
             return
         rows = [
             (each.thread_id, each.checkpoint_ns, each.checkpoint_id, human(each.bytes), age(each.modified))
             for each in result.victims
         ]
         if dry_run:
-            run.table(("thread", "namespace", "checkpoint", "size", "age"), rows)
+            ctx.table(("thread", "namespace", "checkpoint", "size", "age"), rows)
         verb = "Would delete" if dry_run else "Deleted"
-        run.line(f"{verb} {counted(result.checkpoints, 'checkpoint')}, {human(result.bytes)}.")
+        ctx.line(f"{verb} {counted(result.checkpoints, 'checkpoint')}, {human(result.bytes)}.")
 
-    run.answer(data, show)
+    ctx.answer(data, show)
     for name, text in errors.items():
-        run.note(f"error: {name}: {text}")
+        ctx.note(f"error: {name}: {text}")
     if errors:
         raise CommandExit(FAILED)
 
 
-def _found(run: Invocation, thread: str, for_good: bool) -> dict[str, Any]:
-    """What there is of a thread."""
+def _stored(ctx: Invocation, thread: str, for_good: bool) -> dict[str, Any]:
+    """Count what would be deleted of a thread."""
     if for_good:
-        purged = run.admin.purge_thread(thread)
-        return {
-            "thread_id": thread,
-            "objects": purged.versions + purged.markers + purged.uploads,
-            "bytes": purged.size,
-        }
-    used = run.admin.usage(thread)
-    objects = sum(each.objects for each in used.classes.values())
-    return {"thread_id": thread, "objects": objects, "bytes": used.bytes}
+        purged = ctx.admin.purge_thread(thread)
+        objects, size = purged.versions + purged.markers + purged.uploads, purged.size
+    else:
+        used = ctx.admin.usage(thread)
+        objects, size = sum(each.objects for each in used.classes.values()), used.bytes
+    return {"thread_id": thread, "objects": objects, "bytes": size}

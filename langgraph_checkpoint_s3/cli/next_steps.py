@@ -1,4 +1,4 @@
-"""What would run next from a checkpoint, as far as what is stored tells."""
+"""What would run next from a checkpoint, as far as the stored state tells."""
 
 from __future__ import annotations
 
@@ -9,29 +9,31 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import CheckpointTuple
 
+# LangGraph's names of channels and of writes.
 _BRANCH: Final = "branch:to:"
 _JOIN: Final = "join:"
 _SENDS: Final = "__pregel_tasks"
 _START: Final = "__start__"
-_NO_NODE: Final = frozenset({"__interrupt__", "__input__"})
+_NOT_NODES: Final = frozenset({"__interrupt__", "__input__"})
+_NOT_RESULTS: Final = frozenset({"__interrupt__", "__error__", "__resume__", "__error_source_node__"})
 _UNKNOWN: Final = (
-    "Not told by what is stored: nodes that never ran and wait for channels of their own; interrupts before "
-    "or after a node; what a graph whose code has changed would do."
+    "Not known from the stored state: nodes that never ran and wait for channels of their own; interrupts "
+    "before or after a node; what a graph whose code has changed would do."
 )
 
 
 @dataclass(frozen=True, slots=True)
-class ResumePoint:
-    """Where a thread goes on.
+class NextSteps:
+    """Where a thread would continue.
 
     Attributes:
-        checkpoint_id: From which checkpoint.
+        checkpoint_id: The checkpoint to continue from.
         state: `finished`, `ready`, `waiting` (for an answer to an interrupt) or `failed`.
-        next: The nodes that would run; a node to which something was sent, once for each.
-        interrupts: What tasks asked.
-        errors: What tasks failed with.
-        done: The tasks of this step whose writes are kept.
-        unknown: What can't be told.
+        next: The nodes that would run; one that was sent several inputs, once for each.
+        interrupts: The values of the tasks' interrupts.
+        errors: The tasks' errors.
+        done: The tasks of this step that have finished.
+        unknown: What the stored state doesn't tell.
     """
 
     checkpoint_id: str
@@ -43,69 +45,75 @@ class ResumePoint:
     unknown: str = _UNKNOWN
 
 
-def resume(found: CheckpointTuple) -> ResumePoint:
-    """Read it from a checkpoint and its pending writes."""
+def next_steps(found: CheckpointTuple) -> NextSteps:
+    """Derive the next steps from a checkpoint's channels and pending writes."""
     checkpoint = found.checkpoint
     values = checkpoint["channel_values"]
-    ready = set(_ready(values, checkpoint["channel_versions"], checkpoint["versions_seen"]))
+    nodes = set(_triggered(values, checkpoint["channel_versions"], checkpoint["versions_seen"]))
     sends = values.get(_SENDS)
-    sent = [_node(each) for each in sends] if isinstance(sends, (list, tuple)) else []
+    sent = [_node_of(each) for each in sends] if isinstance(sends, (list, tuple)) else []
     pending = found.pending_writes or []
-    asked = tuple(_questions(write[2]) for write in pending if write[1] == "__interrupt__")
-    errors = tuple(str(write[2]) for write in pending if write[1] == "__error__")
-    special = {"__interrupt__", "__error__", "__resume__", "__error_source_node__"}
-    done = tuple(dict.fromkeys(write[0] for write in pending if write[1] not in special))
-    following = (*sorted(ready), *sent)
+    interrupts = tuple(_interrupt_value(value) for _, channel, value in pending if channel == "__interrupt__")
+    errors = tuple(str(value) for _, channel, value in pending if channel == "__error__")
+    done = tuple(dict.fromkeys(task for task, channel, _ in pending if channel not in _NOT_RESULTS))
+    following = (*sorted(nodes), *sent)
     if errors:
         state = "failed"
-    elif asked:
+    elif interrupts:
         state = "waiting"
     else:
         state = "ready" if following or pending else "finished"
-    return ResumePoint(checkpoint["id"], state, following, asked, errors, done)
+    return NextSteps(checkpoint["id"], state, following, interrupts, errors, done)
 
 
-def _ready(values: Mapping[str, Any], versions: Mapping[str, Any], seen: Mapping[str, Any]) -> Iterator[str]:
-    """The nodes for which a channel has news."""
+def _triggered(
+    values: Mapping[str, Any], versions: Mapping[str, Any], seen: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield the nodes that have a channel with a version they haven't seen."""
+    # LangGraph's own channels name the node that they trigger, which may not have run before.
     for channel in values:
         node = None
         if channel.startswith(_BRANCH):
             node = channel.removeprefix(_BRANCH)
         elif channel.startswith(_JOIN):
             starts, _, end = channel.removeprefix(_JOIN).partition(":")
-            node = end if _all_there(values[channel], starts.split("+")) else None
+            node = end if _has_all(values[channel], starts.split("+")) else None
         elif channel == _START:
             node = _START
-        if node and _news(versions.get(channel), (seen.get(node) or {}).get(channel)):
+        if node and _is_newer(versions.get(channel), (seen.get(node) or {}).get(channel)):
             yield node
-    for node, known in seen.items():
-        if node in _NO_NODE or not isinstance(known, Mapping):
+    # Of other channels, only the nodes that have run before tell which ones they read.
+    for node, versions_seen in seen.items():
+        if node in _NOT_NODES or not isinstance(versions_seen, Mapping):
             continue
-        for channel, version in known.items():
-            if channel in values and not channel.startswith(_JOIN) and _news(versions.get(channel), version):
+        for channel, version in versions_seen.items():
+            if (
+                channel in values
+                and not channel.startswith(_JOIN)
+                and _is_newer(versions.get(channel), version)
+            ):
                 yield node
 
 
-def _all_there(value: Any, starts: list[str]) -> bool:
+def _has_all(value: Any, starts: list[str]) -> bool:
     return isinstance(value, (set, frozenset, list, tuple)) and set(map(str, value)) >= set(starts)
 
 
-def _news(version: Any, seen: Any) -> bool:
+def _is_newer(version: Any, seen: Any) -> bool:
     if version is None or seen is None:
         return version is not None
     try:
         return bool(version > seen)
-    except TypeError:  # versions of two kinds of savers
+    except TypeError:  # two savers wrote versions of different types
         return str(version) > str(seen)
 
 
-def _node(sent: Any) -> str:
-    return str(sent.get("node") if isinstance(sent, Mapping) else getattr(sent, "node", sent))
+def _node_of(send: Any) -> str:
+    return str(send.get("node") if isinstance(send, Mapping) else getattr(send, "node", send))
 
 
-def _questions(value: Any) -> Any:
-    """What `interrupt(…)` was given."""
-    asked = [
-        getattr(each, "value", each) for each in (value if isinstance(value, (list, tuple)) else [value])
-    ]
-    return asked[0] if len(asked) == 1 else asked
+def _interrupt_value(written: Any) -> Any:
+    """Return what `interrupt(…)` was called with; a list if a task has several interrupts."""
+    interrupts = written if isinstance(written, (list, tuple)) else [written]
+    values = [getattr(each, "value", each) for each in interrupts]
+    return values[0] if len(values) == 1 else values

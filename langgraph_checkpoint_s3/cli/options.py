@@ -1,10 +1,11 @@
-"""Options and arguments that several commands have."""
+"""Options and arguments that several commands take."""
 
 from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any, Final
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
 
@@ -15,39 +16,45 @@ Namespace = Annotated[
     str | None,
     typer.Option("--ns", metavar="NAME", help="The namespace. Default: the root, or the id's own."),
 ]
+OnlyNamespace = Annotated[
+    str | None, typer.Option("--ns", metavar="NAME", help="Only this namespace. Default: all.")
+]
 Checkpoint = Annotated[
-    str, typer.Argument(metavar="CHECKPOINT", help="Its id or an end of that, latest, or latest~2.")
+    str, typer.Argument(metavar="CHECKPOINT", help="Its id or an end of it, latest, or latest~2.")
 ]
 MaybeCheckpoint = Annotated[
     str,
     typer.Argument(
         metavar="CHECKPOINT",
-        help="Its id or an end of that, or latest~2. Default: the latest.",
+        help="Its id or an end of it, or latest~2. Default: the latest.",
         show_default=False,
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+Limit = Annotated[int, typer.Option(min=1, help="The most checkpoints, from the newest.")]
+OnlyThreads = Annotated[list[str] | None, typer.Option(help="Only this thread. Repeatable.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would happen.")]
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
-def duration(text: str) -> timedelta:
-    """`30d`, `12h`, `45m`, `10s` or `2w`.
+def parse_duration(text: str) -> timedelta:
+    """Parse `30d`, `12h`, `45m`, `10s` or `2w`.
 
     Raises:
-        Stop: It is none of these.
+        CommandExit: It is none of these.
     """
     found = re.fullmatch(r"(\d{1,9})([smhdw])", text.strip())
     if found is None:
-        raise CommandExit(USAGE, f"{text!r} is no length of time: write 30d, 12h, 45m, 10s or 2w.")
+        raise CommandExit(USAGE, f"{text!r} is not a length of time: write 30d, 12h, 45m, 10s or 2w.")
     try:
         return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
     except OverflowError:
         raise CommandExit(USAGE, f"{text!r} is too long.") from None
 
 
-def place(thread: str, namespace: str | None = "", checkpoint: str = "") -> Any:
-    """A config for the saver."""
-    named = {"thread_id": thread, "checkpoint_ns": namespace, "checkpoint_id": checkpoint or None}
-    return {"configurable": {name: value for name, value in named.items() if value is not None}}
+def check_writable(file: Path, force: bool) -> None:
+    """Check that a command doesn't overwrite a file without `--force`."""
+    if file.exists() and not force:
+        raise CommandExit(USAGE, f"{file} exists already: choose another name, or pass --force.")

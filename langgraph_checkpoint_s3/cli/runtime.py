@@ -1,4 +1,4 @@
-"""What all commands share: the target, `--json`, errors in one line, exit codes, questions, progress."""
+"""What all commands share: the target, output, errors, exit codes, confirmation and progress."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from langgraph_checkpoint_s3 import (
     S3Saver,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.cli.values import plain
+from langgraph_checkpoint_s3.cli.values import to_json
 from langgraph_checkpoint_s3.text.sanitize import clean
 
 if TYPE_CHECKING:
-    from langgraph_checkpoint_s3.crypto.provider import KeyProvider
+    from langgraph_checkpoint_s3.encryption import KeyProvider
 
 FAILED: Final = 1
 USAGE: Final = 2
@@ -43,21 +43,19 @@ NOT_FOUND: Final = 3
 INTERRUPTED: Final = 130
 _KINDS: Final = {FAILED: "failed", USAGE: "usage", NOT_FOUND: "not_found", INTERRUPTED: "interrupted"}
 
-_WIDE: Final = 10_000
-"""The width of a line where nobody looks at it: none is broken."""
+_UNLIMITED_WIDTH: Final = 10_000
+"""The width of lines that don't go to a terminal, so that none is wrapped."""
 
-_BRANCH: Final = re.compile(r"([│ ]*●[│ ]*  )((?:[0-9a-f]+-){4})[0-9a-f]{12}  ")
-"""A line of a history's drawing: what is drawn, and of a UUID what may be left out."""
-
-Command = Callable[..., None]
+_TREE_ROW: Final = re.compile(r"([│ ]*●[│ ]*  )((?:[0-9a-f]+-){4})[0-9a-f]{12}  ")
+"""A row of `history`: the drawing, and the part of a UUID that a narrow terminal leaves out."""
 
 
-class CommandExit(Exception):  # noqa: N818  # it may be no error: a check that found something
+class CommandExit(Exception):  # noqa: N818  # not always an error: `check` may have found problems
     """Ends a command.
 
     Args:
         code: The exit code.
-        message: A line for stderr that says what to do; none if all is said.
+        message: A line for stderr that says what to do. Default: none.
     """
 
     def __init__(self, code: int, message: str = "") -> None:
@@ -65,68 +63,71 @@ class CommandExit(Exception):  # noqa: N818  # it may be no error: a check that 
         super().__init__(message)
 
 
-def open_saver(uri: str | None, **keywords: Any) -> S3Saver:
-    """The saver at the URI, or that of the environment."""
+def open_saver(uri: str | None, **settings: Any) -> S3Saver:
+    """Open a saver on a URI, or on the bucket that the environment names."""
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-    # Strict: what lies in a bucket imports nothing here. Types of an application show as their data.
-    keywords.setdefault("serde", JsonPlusSerializer(allowed_msgpack_modules=None))
+    # Strict: values from the bucket import no modules here. An application's types are shown as plain data.
+    settings.setdefault("serde", JsonPlusSerializer(allowed_msgpack_modules=None))
     if uri is not None:
-        return S3Saver.from_conn_string(uri, **keywords)
+        return S3Saver.from_conn_string(uri, **settings)
     try:
-        return S3Saver.from_env(**keywords)
+        return S3Saver.from_env(**settings)
     except InvalidConfigError as error:
         if "S3_BUCKET_NAME" not in str(error):
             raise
         raise CommandExit(
-            USAGE, "Which bucket? Pass --uri s3://bucket/prefix, or set S3_BUCKET_NAME."
+            USAGE, "No bucket is named: pass --uri s3://bucket/prefix, or set S3_BUCKET_NAME."
         ) from error
 
 
 class Invocation:
-    """One run of a command: its target, and where its answer goes."""
+    """One invocation of a command: its target and its output.
+
+    All text for people is cleaned of control characters before it is shown.
+    """
 
     def __init__(self, uri: str | None, keys: str | None, as_json: bool) -> None:
         self.json = as_json
         self._uri = uri
         self._keys = keys
-        self._closing = contextlib.ExitStack()
-        self._work: tuple[str, int, int | None] | None = None
+        self._cleanup = contextlib.ExitStack()
+        self._progress: tuple[str, int, int | None] | None = None
         self.out = _console(sys.stdout)
         self.err = _console(sys.stderr)
 
     def close(self) -> None:
-        """Close what was opened."""
-        self._closing.close()
+        """Close the savers that were opened."""
+        self._cleanup.close()
 
-    def opened(self, uri: str | None = None, **keywords: Any) -> S3Saver:
-        """A saver on the target, or on another one, closed at the end."""
-        saver = open_saver(uri or self._uri, encryption=self.keys, **keywords)
-        self._closing.callback(saver.close)
+    def open_saver(self, uri: str | None = None, **settings: Any) -> S3Saver:
+        """Open a saver on the target, or on another URI. It is closed when the command ends."""
+        saver = open_saver(uri or self._uri, encryption=self.keys, **settings)
+        self._cleanup.callback(saver.close)
         return saver
 
     @cached_property
     def keys(self) -> KeyProvider | None:
-        """Where keys come from, if threads are encrypted.
+        """The key provider that `--keys` names.
 
         Raises:
-            Stop: It can't be imported.
+            CommandExit: It can't be imported.
         """
         if self._keys is None:
             return None
         module, _, name = self._keys.partition(":")
         try:
-            found: KeyProvider = getattr(importlib.import_module(module), name)
+            provider: KeyProvider = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError, ValueError) as error:
             raise CommandExit(
                 USAGE, f"--keys {self._keys} can't be imported, as module:name: {error}"
             ) from error
-        return found
+        return provider
 
     @cached_property
     def saver(self) -> S3Saver:
         """The target's saver."""
-        return self.opened()
+        return self.open_saver()
 
     @cached_property
     def admin(self) -> S3Admin:
@@ -134,54 +135,59 @@ class Invocation:
         return S3Admin(self.saver)
 
     @property
-    def place(self) -> str:
-        """Where this is, for people."""
+    def location(self) -> str:
+        """The target's bucket and prefix, as a URI."""
         return f"s3://{self.saver.config.bucket}/{self.saver.config.prefix}"
 
-    def answer(self, data: Any, show: Callable[[], None]) -> None:
-        """Give the command's answer: as JSON, or by showing it."""
+    def answer(self, data: Any, show: Callable[[], None] | str) -> None:
+        """Print the command's result: the data as JSON, or else a line or what `show` prints."""
         if self.json:
-            # ASCII alone: nothing in it can steer a terminal.
-            sys.stdout.write(json.dumps(plain(data), indent=2, ensure_ascii=True) + "\n")
+            # ASCII only, so that nothing in it acts on a terminal.
+            sys.stdout.write(json.dumps(to_json(data), indent=2, ensure_ascii=True) + "\n")
+        elif isinstance(show, str):
+            self.line(show)
         else:
             show()
 
     def json_line(self, data: Any) -> None:
-        """Give an answer that goes on: an object a line."""
-        sys.stdout.write(json.dumps(plain(data), ensure_ascii=True) + "\n")
+        """Print one JSON object of a stream, on a line of its own."""
+        sys.stdout.write(json.dumps(to_json(data), ensure_ascii=True) + "\n")
         sys.stdout.flush()
 
-    def line(self, text: str | Text, style: str = "") -> None:
-        """Show lines of text, cleaned. Of a history's line that is too long, the id's end will do."""
-        shown = text if isinstance(text, Text) else Text(clean(text, lines=True), style=style)
-        if self.out.is_terminal and shown.cell_len > self.out.width and (found := _BRANCH.match(shown.plain)):
-            shown = Text.assemble(shown[: found.end(1)], shown[found.end(2) :])
-        self.out.print(shown, soft_wrap=True)
+    def line(self, text: str, style: str = "") -> None:
+        """Print text on one line."""
+        self.print(Text(clean(text), style=style))
+
+    def block(self, text: str) -> None:
+        """Print text that may have several lines."""
+        self.print(Text(clean(text, lines=True)))
+
+    def print(self, text: Text) -> None:
+        """Print text that is clean. If a row of `history` is too long, show the end of its id."""
+        if (
+            self.out.is_terminal
+            and text.cell_len > self.out.width
+            and (found := _TREE_ROW.match(text.plain)) is not None
+        ):
+            text = Text.assemble(text[: found.end(1)], text[found.end(2) :])
+        self.out.print(text, soft_wrap=True)
 
     def note(self, text: str) -> None:
-        """Tell something beside the answer, on stderr: with `--json` an object a line, too."""
-        self._beside(text, {"note": text})
+        """Print a note on stderr, which is an object with `--json`."""
+        self._print_error(text, {"note": text})
 
-    def fail(self, text: str, kind: str, code: int, before: str = "") -> None:
-        """Tell why a command ends as it does, on stderr."""
-        self._beside(before + text, {"error": text, "kind": kind, "exit_code": code})
+    def fail(self, text: str, kind: str, code: int, label: str = "") -> None:
+        """Print on stderr why the command ends."""
+        self._print_error(label + text, {"error": text, "kind": kind, "exit_code": code})
 
-    def _beside(self, text: str, data: dict[str, Any]) -> None:
+    def _print_error(self, text: str, data: dict[str, Any]) -> None:
         if self.json:
             sys.stderr.write(json.dumps(data, ensure_ascii=True) + "\n")
         else:
             self.err.print(Text(clean(text)), soft_wrap=True)
 
-    @property
-    def stopped(self) -> str:
-        """What Ctrl-C ended."""
-        if self._work is None:
-            return "Stopped."
-        what, done, total = self._work
-        return f"Stopped while {what}, after {done:,}{'' if total is None else f' of {total:,}'}."
-
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Show a table; where there is no terminal, lines with tabs in between."""
+        """Print a table; tab-separated lines if stdout is no terminal."""
         if not self.out.is_terminal:
             for row in [columns, *rows]:
                 self.out.file.write("\t".join(clean(value) for value in row) + "\n")
@@ -194,170 +200,164 @@ class Invocation:
         self.out.print(table)
 
     def not_found(self, thread: str, checkpoint: str | None = None) -> CommandExit:
-        """What ends a command whose thread or checkpoint isn't there."""
+        """Return the exit for a thread or a checkpoint that doesn't exist."""
         if checkpoint is None:
             return CommandExit(
                 NOT_FOUND,
-                f"There is no thread {thread!r} in {self.place}: `langgraph-s3 threads` lists them.",
+                f"There is no thread {thread!r} in {self.location}: `langgraph-s3 threads` lists them.",
             )
         return CommandExit(
             NOT_FOUND,
-            f"There is no such checkpoint {checkpoint!r} in thread {thread!r}: "
+            f"There is no checkpoint {checkpoint!r} in thread {thread!r}: "
             f"`langgraph-s3 history` lists them, with their namespaces (--ns).",
         )
 
-    def sure(self, question: str, *, yes: bool) -> None:
-        """Ask before something is destroyed. Nobody is asked where there is no terminal.
+    def confirm(self, question: str, *, yes: bool) -> None:
+        """Ask before something is destroyed, unless `--yes` was passed.
 
         Raises:
-            Stop: It isn't wanted.
+            CommandExit: The answer is no, or there is no terminal to ask at.
         """
         if yes:
             return
-        if self.json or not _answers():
+        if self.json or not _is_interactive():
             raise CommandExit(
-                USAGE, f"{question} Nothing was done: pass --yes to do it, or --dry-run to see what."
+                USAGE, f"{question} Nothing was done: pass --yes to confirm, or --dry-run to preview."
             )
         try:
-            wanted = typer.confirm(clean(question), err=True)
+            confirmed = typer.confirm(clean(question), err=True)
         except typer.Abort as error:  # Ctrl-C, or Ctrl-D
-            self.err.line()  # the cursor is behind the question
+            self.err.line()  # the cursor is still behind the question
             raise CommandExit(INTERRUPTED, "Nothing was done.") from error
-        if not wanted:
+        if not confirmed:
             raise CommandExit(FAILED, "Nothing was done.")
 
     @contextlib.contextmanager
-    def progress(self, what: str) -> Iterator[Callable[[int, int | None], None]]:
-        """A bar with counts and the time left, on stderr, if that is a terminal."""
-        self._work = (what, 0, None)
-        with contextlib.ExitStack() as stack:
-            show: Callable[[int, int | None], None] | None = None
-            if self.err.is_terminal and not self.json:
-                columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-                bar = stack.enter_context(Progress(*columns, console=self.err, transient=True))
-                task = bar.add_task(what, total=None)
-
-                def show(done: int, total: int | None) -> None:
-                    bar.update(task, completed=done, total=total)
+    def progress(self, activity: str) -> Iterator[Callable[[int, int | None], None]]:
+        """Show a progress bar on stderr if that is a terminal. Yields a function of done and total."""
+        self._progress = (activity, 0, None)
+        columns = (TextColumn(activity), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        hidden = self.json or not self.err.is_terminal
+        with Progress(*columns, console=self.err, transient=True, disable=hidden) as bar:
+            task = bar.add_task(activity, total=None)
 
             def report(done: int, total: int | None) -> None:
-                self._work = (what, done, total)
-                if show is not None:
-                    show(done, total)
+                self._progress = (activity, done, total)
+                bar.update(task, completed=done, total=total)
 
             yield report
-        self._work = None
+        self._progress = None
+
+    @property
+    def interrupted(self) -> str:
+        """The message after Ctrl-C: what was stopped, and how far it got."""
+        if self._progress is None:
+            return "Stopped."
+        activity, done, total = self._progress
+        return f"Stopped while {activity}, after {done:,}{'' if total is None else f' of {total:,}'}."
 
 
-def _answers() -> bool:
-    """Whether there is somebody to ask."""
+def _is_interactive() -> bool:
     return sys.stdin.isatty()
 
 
 def _console(file: typing.TextIO) -> Console:
     console = Console(file=file, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
-        console.width = _WIDE
+        console.width = _UNLIMITED_WIDTH
     return console
 
 
-_URI = typer.Option("--uri", metavar="s3://BUCKET/PREFIX", help="The target. Default: S3_BUCKET_NAME, …")
+_URI = typer.Option(
+    "--uri", metavar="s3://BUCKET/PREFIX", help="The bucket and prefix. Default: from S3_BUCKET_NAME."
+)
 _KEYS = typer.Option(
     "--keys", metavar="MODULE:NAME", help="Your KeyProvider, if threads are encrypted; it is imported."
 )
-_SHARED: Final = {
+_SHARED_OPTIONS: Final = {
     "uri": Annotated[typing.Optional[str], _URI],  # noqa: UP045  # evaluated
     "keys": Annotated[typing.Optional[str], _KEYS],  # noqa: UP045  # evaluated
-    "as_json": Annotated[bool, typer.Option("--json", help="Answer in JSON.")],
+    "as_json": Annotated[bool, typer.Option("--json", help="Print JSON.")],
     "debug": Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")],
 }
 
 
-def command(
-    app: typer.Typer, name: str, example: str, short: str | None = None
-) -> Callable[[Command], Command]:
-    """Make a command of a function whose first parameter is its `Invocation`.
+def add_command(app: typer.Typer, function: Callable[..., None], example: str, short: str | None) -> None:
+    """Add a command whose first parameter is its `Invocation`, with the shared options.
 
     Args:
-        app: Where it belongs.
-        name: What it is called.
-        example: What `--help` ends with, without the program's name.
-        short: What the list of commands says of it, in 56 letters at most. Default: its first sentence.
+        app: The application.
+        function: The command. Its docstring is the help.
+        example: The example at the end of the help. It begins with the command's name.
+        short: The help in the list of commands. Default: the docstring's first sentence.
     """
 
-    def decorate(function: Command) -> Command:
-        def run(*, uri: str | None, keys: str | None, as_json: bool, debug: bool, **arguments: Any) -> None:
-            _guarded(function, Invocation(uri, keys, as_json), debug, arguments)
+    def command(*, uri: str | None, keys: str | None, as_json: bool, debug: bool, **arguments: Any) -> None:
+        _invoke(function, Invocation(uri, keys, as_json), debug, arguments)
 
-        hints = typing.get_type_hints(function, include_extras=True)
-        own = [
-            each.replace(annotation=hints[each.name], kind=inspect.Parameter.KEYWORD_ONLY)
-            for each in list(inspect.signature(function).parameters.values())[1:]
-        ]
-        shared = [
-            inspect.Parameter(
-                each,
-                inspect.Parameter.KEYWORD_ONLY,
-                annotation=kind,
-                default=False if each in {"as_json", "debug"} else None,
-            )
-            for each, kind in _SHARED.items()
-        ]
-        run.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]  # typer reads it
-        run.__annotations__ = {each.name: each.annotation for each in [*own, *shared]}
-        run.__doc__ = inspect.getdoc(function)
-        app.command(name, short_help=short, epilog=f"Example: langgraph-s3 {example}")(run)
-        return function
-
-    return decorate
+    # typer reads the signature: the function's own parameters, and the shared options after them.
+    hints = typing.get_type_hints(function, include_extras=True)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [
+        each.replace(annotation=hints[each.name], kind=keyword)
+        for each in list(inspect.signature(function).parameters.values())[1:]
+    ]
+    for name, annotation in _SHARED_OPTIONS.items():
+        default = None if name in {"uri", "keys"} else False
+        parameters.append(inspect.Parameter(name, keyword, annotation=annotation, default=default))
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    command.__doc__ = inspect.getdoc(function)
+    register = app.command(
+        example.partition(" ")[0], short_help=short, epilog=f"Example: langgraph-s3 {example}"
+    )
+    register(command)
 
 
-def _guarded(function: Command, run: Invocation, debug: bool, arguments: dict[str, Any]) -> None:
+def _invoke(function: Callable[..., None], ctx: Invocation, debug: bool, arguments: dict[str, Any]) -> None:
+    """Run a command; print its warnings and errors as lines, and exit with its code."""
     code = 0
     try:
-        with warnings.catch_warnings(), _logged(run):
+        with warnings.catch_warnings(), _log_as_notes(ctx):
             warnings.simplefilter("always", UserWarning)
-            warnings.showwarning = lambda message, *_, **__: run.note(f"warning: {message}")
+            warnings.showwarning = lambda message, *_, **__: ctx.note(f"warning: {message}")
             try:
-                function(run, **arguments)
+                function(ctx, **arguments)
             finally:
-                run.close()
+                ctx.close()
     except CommandExit as stop:
         code = stop.code
         if str(stop):
-            run.fail(str(stop), _KINDS[code], code)
+            ctx.fail(str(stop), _KINDS[code], code)
     except KeyboardInterrupt:
         code = INTERRUPTED
-        run.fail(run.stopped, _KINDS[code], code)
-    except BrokenPipeError:
+        ctx.fail(ctx.interrupted, _KINDS[code], code)
+    except (BrokenPipeError, typer.Exit):
         raise
-    except typer.Exit:
-        raise
-    except Exception as error:  # a person reads it: one line, and --debug for the rest
+    except Exception as error:  # shown as one line; --debug shows the rest
         if debug:
             raise
-        code = _code_of(error)
+        code = _exit_code(error)
         kind = error.kind if isinstance(error, S3CheckpointError) else type(error).__name__
-        run.fail(_told(error), kind, code, "error: ")
+        ctx.fail(_error_message(error), kind, code, "error: ")
     if code:
         raise typer.Exit(code)
 
 
-class _Warnings(logging.Handler):
-    """Tells what is logged as notes of a run, each in one line."""
+class _NoteHandler(logging.Handler):
+    """Prints log records as notes of one line."""
 
-    def __init__(self, run: Invocation) -> None:
+    def __init__(self, ctx: Invocation) -> None:
         super().__init__(logging.WARNING)
-        self._run = run
+        self._ctx = ctx
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._run.note(f"warning: {' '.join(record.getMessage().split())}")
+        self._ctx.note(f"warning: {' '.join(record.getMessage().split())}")
 
 
 @contextlib.contextmanager
-def _logged(run: Invocation) -> Iterator[None]:
-    """Have warnings of libraries told as those of a command are."""
-    handler = _Warnings(run)
+def _log_as_notes(ctx: Invocation) -> Iterator[None]:
+    handler = _NoteHandler(ctx)
     logging.getLogger().addHandler(handler)
     try:
         yield
@@ -365,21 +365,22 @@ def _logged(run: Invocation) -> Iterator[None]:
         logging.getLogger().removeHandler(handler)
 
 
-def _code_of(error: Exception) -> int:
+def _exit_code(error: Exception) -> int:
     if isinstance(error, (BucketNotFoundError, FileNotFoundError)):
         return NOT_FOUND
     return USAGE if isinstance(error, ValueError) and isinstance(error, S3CheckpointError) else FAILED
 
 
-def _told(error: Exception) -> str:
+def _error_message(error: Exception) -> str:
     if isinstance(error, BucketNotFoundError):
-        return f"{error} `langgraph-s3 setup` makes it."
+        return f"{error} `langgraph-s3 setup` creates it."
     if isinstance(error, InvalidKeyError) and "config=" in str(error):
         return "The thread's id is empty: `langgraph-s3 threads` lists them."
     if isinstance(error, DecryptionError):
-        return f"{error}. Here that is --keys MODULE:NAME."
+        return f"{error}. On the command line that is --keys MODULE:NAME."
     if isinstance(error, OSError) and error.filename and not isinstance(error, S3CheckpointError):
         return f"{error.strerror}: {error.filename}"
+    text = " ".join(str(error).split())
     if isinstance(error, (S3CheckpointError, OSError)):
-        return " ".join(str(error).split())
-    return f"{type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)"
+        return text
+    return f"{type(error).__name__}: {text} (--debug shows where)"

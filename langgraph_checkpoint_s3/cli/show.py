@@ -1,4 +1,4 @@
-"""Commands that show what a checkpoint holds: its state, how two differ, what would run next."""
+"""Commands that show checkpoints: the state, how two differ, and what would run next."""
 
 from __future__ import annotations
 
@@ -7,167 +7,164 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.text import Text
 
-from langgraph_checkpoint_s3.cli.checkpoints import find
-from langgraph_checkpoint_s3.cli.next_steps import resume
+from langgraph_checkpoint_s3.cli.checkpoints import get_checkpoint
+from langgraph_checkpoint_s3.cli.next_steps import next_steps
 from langgraph_checkpoint_s3.cli.options import MaybeCheckpoint, Namespace, Thread
-from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation, command
-from langgraph_checkpoint_s3.cli.state_diff import changes
-from langgraph_checkpoint_s3.cli.values import conversation, pretty
+from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation
+from langgraph_checkpoint_s3.cli.state_diff import diff_states
+from langgraph_checkpoint_s3.cli.values import format_value, parse_conversation
 from langgraph_checkpoint_s3.text.sanitize import clean
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import CheckpointTuple
 
-_ROLES: Final = {"human": "green", "user": "green", "ai": "cyan", "assistant": "cyan", "tool": "magenta"}
-_DIFF: Final = {"+": "green", "-": "red", "@": "dim"}
-
-
-def add(app: typer.Typer) -> None:
-    """Add this file's commands."""
-    command(
-        app,
-        "show",
-        "show customer-42 --channel messages",
-        "Show a checkpoint's state and its pending writes.",
-    )(show)
-    command(
-        app, "diff", "diff customer-42 latest~2 latest", "Show how the states of two checkpoints differ."
-    )(diff)
-    command(app, "resume-point", "resume-point customer-42", "Tell what would run next from a checkpoint.")(
-        resume_point
-    )
+_ROLE_STYLES: Final = {
+    "human": "green",
+    "user": "green",
+    "ai": "cyan",
+    "assistant": "cyan",
+    "tool": "magenta",
+}
+_DIFF_STYLES: Final = {"+": "green", "-": "red", "@": "dim"}
 
 
 def show(
-    run: Invocation,
+    ctx: Invocation,
     thread: Thread,
     checkpoint: MaybeCheckpoint = "",
     ns: Namespace = None,
     channel: Annotated[str, typer.Option(help="Only this channel.")] = "",
 ) -> None:
-    """Show a checkpoint's state: messages as a conversation, all else by channel; and its pending writes."""
-    found = find(run, thread, ns, checkpoint)
+    """Show a checkpoint's state, channel by channel, and its pending writes.
+
+    A list of messages is shown as a conversation.
+    """
+    found = get_checkpoint(ctx, thread, ns, checkpoint)
     values = found.checkpoint["channel_values"]
     if channel:
         if channel not in values:
             known = ", ".join(sorted(values)) or "none"
             raise CommandExit(NOT_FOUND, f"The checkpoint has no channel {channel!r}. It has: {known}.")
         values = {channel: values[channel]}
-    tell(run, found, values)
+    show_checkpoint(ctx, found, values)
 
 
-def tell(run: Invocation, found: CheckpointTuple, values: dict[str, Any]) -> None:
-    """Answer with a checkpoint."""
+def show_checkpoint(ctx: Invocation, found: CheckpointTuple, values: dict[str, Any] | None = None) -> None:
+    """Print a checkpoint.
+
+    Args:
+        ctx: The invocation.
+        found: The checkpoint.
+        values: The channels to print. Default: all.
+    """
+    values = found.checkpoint["channel_values"] if values is None else values
     configurable: dict[str, Any] = found.config["configurable"]
+    metadata: Any = found.metadata or {}
     pending = found.pending_writes or []
+    checkpoint_id, created_at = found.checkpoint["id"], found.checkpoint.get("ts")
+
+    def show() -> None:
+        step, source = metadata.get("step"), metadata.get("source")
+        ctx.line(f"{checkpoint_id}  step {step}  {source}  {created_at}", "bold")
+        headed = sorted(values.items())
+        headed += [(f"pending write of task {task} to {name}", value) for task, name, value in pending]
+        for heading, value in headed:
+            ctx.line("")
+            ctx.line(heading, "bold yellow")
+            _show_value(ctx, value)
+
     data = {
         "thread_id": configurable["thread_id"],
         "checkpoint_ns": configurable.get("checkpoint_ns") or "",
-        "checkpoint_id": found.checkpoint["id"],
-        "created_at": found.checkpoint.get("ts"),
+        "checkpoint_id": checkpoint_id,
+        "created_at": created_at,
         "metadata": found.metadata,
         "channel_values": values,
         "pending_writes": [
             {"task_id": task, "channel": channel, "value": value} for task, channel, value in pending
         ],
     }
-
-    def shown() -> None:
-        metadata: Any = found.metadata or {}
-        facts = f"step {metadata.get('step')}  {metadata.get('source')}  {found.checkpoint.get('ts')}"
-        run.line(clean(f"{data['checkpoint_id']}  {facts}"), "bold")
-        for name, value in sorted(values.items()):
-            run.line("")
-            run.line(clean(name), "bold yellow")
-            _value(run, value)
-        for task, name, value in pending:
-            run.line("")
-            run.line(clean(f"pending write of task {task} to {name}"), "bold yellow")
-            _value(run, value)
-
-    run.answer(data, shown)
+    ctx.answer(data, show)
 
 
 def diff(
-    run: Invocation,
+    ctx: Invocation,
     thread: Thread,
-    a: Annotated[str, typer.Argument(metavar="A", help="The one. Default: the other's parent.")] = "",
-    b: Annotated[str, typer.Argument(metavar="B", help="The other. Default: the latest.")] = "",
+    a: Annotated[str, typer.Argument(metavar="A", help="The old one. Default: the parent of B.")] = "",
+    b: Annotated[str, typer.Argument(metavar="B", help="The new one. Default: the latest.")] = "",
     ns: Namespace = None,
 ) -> None:
     """Show how the states of two checkpoints of a thread differ, channel by channel."""
-    new = find(run, thread, ns, b)
+    new = get_checkpoint(ctx, thread, ns, b)
     if a:
-        old = find(run, thread, ns, a)
+        old = get_checkpoint(ctx, thread, ns, a)
     elif new.parent_config is None:
         raise CommandExit(
             USAGE, f"{new.checkpoint['id']} has no parent to compare it with: name two checkpoints."
         )
     else:
-        parent = run.saver.get_tuple(new.parent_config)
+        parent = ctx.saver.get_tuple(new.parent_config)
         if parent is None:
             raise CommandExit(
                 NOT_FOUND, f"The parent of {new.checkpoint['id']} was deleted: name two checkpoints."
             )
         old = parent
-    before, after = old.checkpoint["channel_values"], new.checkpoint["channel_values"]
-    found = changes(before, after)
+    diffs = diff_states(old.checkpoint["channel_values"], new.checkpoint["channel_values"])
 
-    def shown() -> None:
-        run.line(clean(f"--- {old.checkpoint['id']}"), "red")
-        run.line(clean(f"+++ {new.checkpoint['id']}"), "green")
-        for name, change in found.items():
-            run.line(clean(f"{name}: {change.kind}"), "bold yellow")
-            for line in change.diff():
-                run.line(clean(line), _DIFF.get(line[:1], ""))
-        if not found:
-            run.line("Their states are equal.")
+    def show() -> None:
+        ctx.line(f"--- {old.checkpoint['id']}", "red")
+        ctx.line(f"+++ {new.checkpoint['id']}", "green")
+        for name, each in diffs.items():
+            ctx.line(f"{name}: {each.kind}", "bold yellow")
+            for line in each.unified():
+                ctx.line(line, _DIFF_STYLES.get(line[:1], ""))
+        if not diffs:
+            ctx.line("Their states are equal.")
 
-    told = {
-        name: {"before": change.before, "after": change.after, "change": change.kind}
-        for name, change in found.items()
+    changes = {
+        name: {"before": each.before, "after": each.after, "change": each.kind}
+        for name, each in diffs.items()
     }
-    run.answer({"a": old.checkpoint["id"], "b": new.checkpoint["id"], "changes": told}, shown)
+    ctx.answer({"a": old.checkpoint["id"], "b": new.checkpoint["id"], "changes": changes}, show)
 
 
 def resume_point(
-    run: Invocation, thread: Thread, checkpoint: MaybeCheckpoint = "", ns: Namespace = None
+    ctx: Invocation, thread: Thread, checkpoint: MaybeCheckpoint = "", ns: Namespace = None
 ) -> None:
-    """Tell what would run next from a checkpoint, as far as what is stored tells.
+    """Show what would run next from a checkpoint, as far as the stored state tells.
 
-    It is read from the channels that have news for a node, from sends, and from pending writes. A node
-    that has never run and isn't reached by an edge of LangGraph's `StateGraph` can't be told, nor what a
-    graph whose code has changed since would do.
+    It is derived from channels that a node hasn't seen, from sends, and from pending writes. That doesn't
+    cover a node that has never run and that no edge of LangGraph's `StateGraph` leads to, nor a graph whose
+    code has changed since.
     """
-    point = resume(find(run, thread, ns, checkpoint))
+    steps = next_steps(get_checkpoint(ctx, thread, ns, checkpoint))
 
-    def shown() -> None:
-        run.line(clean(f"{point.checkpoint_id}: {point.state}"), "bold")
-        for name in point.next:
-            run.line(clean(f"  would run: {name}"))
-        for question in point.interrupts:
-            run.line("  waits for an answer to:")
-            run.line(_indented(pretty(question)))
-        for error in point.errors:
-            run.line(clean(f"  failed: {error}"), "red")
-        if point.done:
-            tasks = ", ".join(point.done)
-            run.line(clean(f"  tasks whose writes are kept, and which don't run again: {tasks}"))
-        run.line(f"  {point.unknown}", "dim")
+    def show() -> None:
+        ctx.line(f"{steps.checkpoint_id}: {steps.state}", "bold")
+        for name in steps.next:
+            ctx.line(f"  would run: {name}")
+        for value in steps.interrupts:
+            ctx.line("  waits for an answer to:")
+            ctx.block(_indent(format_value(value)))
+        for error in steps.errors:
+            ctx.line(f"  failed: {error}", "red")
+        if steps.done:
+            ctx.line(f"  tasks that are done and don't run again: {', '.join(steps.done)}")
+        ctx.line(f"  {steps.unknown}", "dim")
 
-    run.answer(point, shown)
+    ctx.answer(steps, show)
 
 
-def _value(run: Invocation, value: Any) -> None:
-    said = conversation(value)
-    if said is None:
-        run.line(_indented(pretty(value)))
+def _show_value(ctx: Invocation, value: Any) -> None:
+    messages = parse_conversation(value)
+    if messages is None:
+        ctx.block(_indent(format_value(value)))
         return
-    for who, what in said:
-        line = Text(f"  {clean(who)}: ", style=_ROLES.get(who.partition(" ")[0].lower(), "bold"))
-        line.append(clean(_indented(what, "    ").lstrip(), lines=True), style="default")
-        run.line(line)
+    for role, content in messages:
+        line = Text(f"  {clean(role)}: ", style=_ROLE_STYLES.get(role.partition(" ")[0].lower(), "bold"))
+        line.append(clean(_indent(content, "    ").lstrip(), lines=True), style="default")
+        ctx.print(line)
 
 
-def _indented(text: str, by: str = "  ") -> str:
+def _indent(text: str, by: str = "  ") -> str:
     return "\n".join(by + line for line in text.split("\n"))

@@ -1,4 +1,4 @@
-"""How two states differ, channel by channel, and line by line."""
+"""Differences between two states: by channel, and line by line."""
 
 from __future__ import annotations
 
@@ -7,40 +7,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from langgraph_checkpoint_s3.cli.values import conversation, message, plain, pretty
+from langgraph_checkpoint_s3.cli.values import format_value, parse_conversation, to_json
 
-MOST_LINES: Final = 2000
-"""Of more lines that differ no diff is made: it may take minutes."""
+MAX_LINES: Final = 2000
+"""The most differing lines to compare. With more, `difflib` may take minutes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """What became of a channel.
+class ChannelDiff:
+    """How the value of a channel differs.
 
     Attributes:
         kind: `added`, `removed` or `changed`.
-        before: Its value; `None` if it was added.
-        after: Its value; `None` if it was removed.
+        before: The old value; `None` if the channel was added.
+        after: The new value; `None` if the channel was removed.
     """
 
     kind: str
     before: Any
     after: Any
 
-    def diff(self) -> list[str]:
-        """The lines of a unified diff, each beginning with `+`, `-`, `@` or a space."""
-        old = [] if self.kind == "added" else _lines(self.before)
-        new = [] if self.kind == "removed" else _lines(self.after)
-        return list(difflib.unified_diff(old, new, lineterm="", n=1))[2:]
+    def unified(self) -> list[str]:
+        """Return the lines of a unified diff, without its header."""
+        return _unified_diff(*self._lines())
 
-    def difference(self) -> list[str] | None:
-        """The lines that are gone and those that came, without what is the same at both ends.
-
-        Returns:
-            Lines as of `diff`, without numbers; `None` if they are more than `MOST_LINES`.
-        """
-        old = [] if self.kind == "added" else _lines(self.before)
-        new = [] if self.kind == "removed" else _lines(self.after)
+    def changed_lines(self) -> list[str] | None:
+        """Return the lines of a unified diff without `@@` lines; `None` if more than `MAX_LINES` differ."""
+        old, new = self._lines()
+        # Cut what both begin and end with: most changes are small, and comparing long texts is slow.
         first = 0
         while first < min(len(old), len(new)) and old[first] == new[first]:
             first += 1
@@ -48,28 +42,36 @@ class Change:
         while last < min(len(old), len(new)) - first and old[-1 - last] == new[-1 - last]:
             last += 1
         old, new = old[first : len(old) - last], new[first : len(new) - last]
-        if len(old) + len(new) > MOST_LINES:
+        if len(old) + len(new) > MAX_LINES:
             return None
-        lines = list(difflib.unified_diff(old, new, lineterm="", n=1))[2:]
-        return [line for line in lines if not line.startswith("@")]
+        return [line for line in _unified_diff(old, new) if not line.startswith("@")]
+
+    def _lines(self) -> tuple[list[str], list[str]]:
+        old = [] if self.kind == "added" else _lines_of(self.before)
+        new = [] if self.kind == "removed" else _lines_of(self.after)
+        return old, new
 
 
-def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Change]:
-    """The channels whose values differ, by name."""
-    found: dict[str, Change] = {}
+def diff_states(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, ChannelDiff]:
+    """Return the channels whose values differ, by name."""
+    found: dict[str, ChannelDiff] = {}
     for name in sorted({*before, *after}):
-        was, now = before.get(name), after.get(name)
+        old, new = before.get(name), after.get(name)
         if name not in before:
-            found[name] = Change("added", was, now)
+            found[name] = ChannelDiff("added", old, new)
         elif name not in after:
-            found[name] = Change("removed", was, now)
-        elif plain(was) != plain(now):
-            found[name] = Change("changed", was, now)
+            found[name] = ChannelDiff("removed", old, new)
+        elif to_json(old) != to_json(new):
+            found[name] = ChannelDiff("changed", old, new)
     return found
 
 
-def _lines(value: Any) -> list[str]:
-    if conversation(value) is None:
-        return pretty(value).split("\n")
-    said = [message(each) for each in value]
-    return [line for each in said if each is not None for line in f"{each[0]}: {each[1]}".split("\n")]
+def _unified_diff(old: list[str], new: list[str]) -> list[str]:
+    return list(difflib.unified_diff(old, new, lineterm="", n=1))[2:]
+
+
+def _lines_of(value: Any) -> list[str]:
+    messages = parse_conversation(value)
+    if messages is None:
+        return format_value(value).split("\n")
+    return "\n".join(f"{role}: {text}" for role, text in messages).split("\n")

@@ -1,4 +1,4 @@
-"""Values of checkpoints for people and for scripts: as JSON, as lines, messages as a conversation."""
+"""Checkpoint values as JSON, as text, and messages as a conversation."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections.abc import Set as AbstractSet
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-_DEEPEST: Final = 60
+_MAX_DEPTH: Final = 60
 
 
-def plain(value: Any, depth: int = 0) -> Any:
-    """A value in JSON's types. What has no form there is its `repr`."""
+def to_json(value: Any, depth: int = 0) -> Any:
+    """Convert a value to JSON's types; what has no equivalent becomes its `repr`."""
     if value is None or isinstance(value, (bool, int, str)):
         return str(value) if type(value) not in {type(None), bool, int} else value
     if isinstance(value, float):
@@ -25,63 +25,62 @@ def plain(value: Any, depth: int = 0) -> Any:
         return value.isoformat()
     if isinstance(value, timedelta):
         return value.total_seconds()
-    if depth > _DEEPEST:
+    if depth > _MAX_DEPTH:
         return "…"
     if isinstance(value, Mapping):
-        return {str(key): plain(each, depth + 1) for key, each in value.items()}
+        return {str(key): to_json(each, depth + 1) for key, each in value.items()}
     if isinstance(value, AbstractSet):
-        return [plain(each, depth + 1) for each in sorted(value, key=repr)]
+        return [to_json(each, depth + 1) for each in sorted(value, key=repr)]
     if isinstance(value, Sequence):
-        return [plain(each, depth + 1) for each in value]
-    return _object(value, depth)
+        return [to_json(each, depth + 1) for each in value]
+    return _object_to_json(value, depth)
 
 
-def _object(value: Any, depth: int) -> Any:
+def _object_to_json(value: Any, depth: int) -> Any:
+    names: Sequence[str]
     if callable(getattr(value, "model_dump", None)) and not isinstance(value, type):
-        return plain(value.model_dump(), depth + 1)
+        return to_json(value.model_dump(), depth + 1)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = [each.name for each in dataclasses.fields(value) if not each.name.startswith("_")]
-        return {name: plain(getattr(value, name), depth + 1) for name in fields}
-    names = getattr(type(value), "__slots__", ())
-    if type(value).__name__ == "Send" and names:
-        return {name: plain(getattr(value, name), depth + 1) for name in names if hasattr(value, name)}
-    return repr(value)
+        names = [each.name for each in dataclasses.fields(value) if not each.name.startswith("_")]
+    elif type(value).__name__ == "Send" and hasattr(type(value), "__slots__"):  # LangGraph's
+        names = [name for name in type(value).__slots__ if hasattr(value, name)]
+    else:
+        return repr(value)
+    return {name: to_json(getattr(value, name), depth + 1) for name in names}
 
 
-def pretty(value: Any) -> str:
-    """A value in lines, for people."""
-    if isinstance(value, str):
-        return value
-    return json.dumps(plain(value), indent=2, ensure_ascii=False)
+def format_value(value: Any) -> str:
+    """Return a value as text: a string as it is, anything else as indented JSON."""
+    return value if isinstance(value, str) else json.dumps(to_json(value), indent=2, ensure_ascii=False)
 
 
-def message(value: Any) -> tuple[str, str] | None:
-    """Who speaks and what is said, if the value is a message; else `None`."""
+def parse_message(value: Any) -> tuple[str, str] | None:
+    """Return a message's role and text; `None` if the value is no message."""
     role, content = _field(value, "type") or _field(value, "role"), _field(value, "content")
     if not isinstance(role, str) or not isinstance(content, (str, list)):
         return None
-    parts = [content] if isinstance(content, str) else [_part(part) for part in content]
-    calls = _field(value, "tool_calls") or ()
+    parts = [content] if isinstance(content, str) else [_part_text(part) for part in content]
+    calls = _field(value, "tool_calls")
     for call in calls if isinstance(calls, (list, tuple)) else ():
-        arguments = json.dumps(plain(_field(call, "args")), ensure_ascii=False)
+        arguments = json.dumps(to_json(_field(call, "args")), ensure_ascii=False)
         parts.append(f"→ {_field(call, 'name')}({arguments})")
     name = _field(value, "name")
-    return (f"{role} ({name})" if name else role), "\n".join(part for part in parts if part)
+    return (f"{role} ({name})" if name else role), "\n".join(filter(None, parts))
 
 
-def conversation(value: Any) -> list[tuple[str, str]] | None:
-    """What is said by whom, if the value is a list of messages; else `None`."""
+def parse_conversation(value: Any) -> list[tuple[str, str]] | None:
+    """Return the messages' roles and texts; `None` if the value is no list of messages."""
     if not isinstance(value, (list, tuple)) or not value:
         return None
-    said = [message(each) for each in value]
-    return None if None in said else [each for each in said if each is not None]
+    messages = [message for each in value if (message := parse_message(each)) is not None]
+    return messages if len(messages) == len(value) else None
 
 
 def _field(value: Any, name: str) -> Any:
     return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
 
 
-def _part(part: Any) -> str:
+def _part_text(part: Any) -> str:
     if isinstance(part, str):
         return part
     text = _field(part, "text")

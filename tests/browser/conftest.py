@@ -1,8 +1,7 @@
-"""Pages of threads, opened in Chromium, which say afterwards what they shouldn't have done.
+"""Fixtures: reports opened in Chromium, which must send no request, print nothing and open no dialog.
 
-Playwright drives the system's Chromium: its wheel brings all that it needs but the browser. It sets colour
-schemes, screens and print, and sees requests, dialogs and the console.
-Selenium has no simple way to some of that.
+Playwright drives the system's Chromium: its wheel has everything but the browser. Unlike Selenium, it can
+set colour schemes, screens and print, and observe requests, dialogs and the console.
 """
 
 from __future__ import annotations
@@ -14,15 +13,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from playwright.sync_api import (
-    Browser,
-    ConsoleMessage,
-    Dialog,
-    Page,
-    Request,
-    WebError,
-    sync_playwright,
-)
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, WebError, sync_playwright
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.cli import runtime
@@ -34,7 +25,7 @@ Open = Callable[..., Page]
 
 
 def reported(saver: S3Saver, thread: str, file: Path, limit: int = 100) -> Path:
-    """The page of a thread, written by the command."""
+    """Write the report of a thread with the command."""
     with mock.patch.object(runtime, "open_saver", return_value=saver):
         ran = run("report", thread, "--html", file, "--force", "--limit", limit)
     assert ran.code == 0, ran.err
@@ -43,7 +34,7 @@ def reported(saver: S3Saver, thread: str, file: Path, limit: int = 100) -> Path:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """A Chromium without a window. `CHROMIUM` says where it is."""
+    """A headless Chromium. The variable `CHROMIUM` is its path."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("there is no Chromium: apt-get install chromium, or set CHROMIUM")
@@ -55,14 +46,14 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def trip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of the documents' example."""
+    """The report of the documents' example."""
     file = tmp_path_factory.mktemp("report") / "trip.html"
     return reported(example.built(FakeS3()), example.THREAD, file)
 
 
 @pytest.fixture
 def opened(browser: Browser) -> Iterator[Open]:
-    """Opens pages, which must ask for nothing, say nothing in the console, and open no dialog."""
+    """Open pages, and assert that they send no request, print nothing and open no dialog."""
     contexts = []
     wrong: list[str] = []
 

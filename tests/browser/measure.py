@@ -1,4 +1,4 @@
-"""What is measured in a page, by functions that the tests hand to the browser past the page's policy."""
+"""JavaScript functions that measure a page. Playwright runs them despite the page's policy."""
 
 from typing import Final
 
@@ -11,18 +11,18 @@ LINES: Final = """() => {
     return [...svg.querySelectorAll('path.line')].map(path =>
         [path.getPointAtLength(0), path.getPointAtLength(path.getTotalLength())].map(link));
 }"""
-"""Of the first graph's lines, the links of the dots in whose middle they begin and end."""
+"""For each line of the first graph, the links of the dots where it begins and ends."""
 
 MARKED: Final = """() => [...document.querySelectorAll('nav svg a')].filter(each =>
     getComputedStyle(each.querySelector('.row')).fill !== 'rgba(0, 0, 0, 0)')
     .map(each => each.getAttribute('href'))"""
-"""The links of the graphs' rows that have a colour."""
+"""The links of the graphs' highlighted rows."""
 
 BOXES: Final = """() => [...document.querySelectorAll('nav svg circle, nav svg text')].map(each => {
     const box = each.getBoundingClientRect(), svg = each.ownerSVGElement.getBoundingClientRect();
     return [box.left - svg.left, box.top + scrollY, box.right - svg.left, box.bottom + scrollY, svg.width];
 })"""
-"""The boxes of dots and texts, and how wide their graph is."""
+"""The boxes of dots and texts, and the width of their graph."""
 
 CONTRASTS: Final = """() => {
     const parse = text => (text.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
@@ -57,6 +57,6 @@ CONTRASTS: Final = """() => {
     }
     return found;
 }"""
-"""The contrast of each visible text with what lies under it, and the text."""
+"""The contrast of each visible text with its background, and the text."""
 
 OVERFLOW: Final = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"

@@ -1,4 +1,4 @@
-"""The report's page in Chromium: what it shows, where clicks lead, and that what it shows is but text."""
+"""The report in Chromium: layout, links, readability, and hostile values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.fake_store import make_saver
 pytestmark = pytest.mark.integration
 
 LINES = [(1, 0), (2, 1), (3, 2), (4, 3), (5, 4), (6, 5), (7, 4), (8, 7), (9, 4), (10, 9)]
-"""The example's checkpoints, by their numbers there, and their parents."""
+"""The numbers of the example's checkpoints and of their parents."""
 HOSTILE = [
     "<script>alert(1)</script>",
     "</style></title></pre></svg><img src=x onerror=alert(1)>",
@@ -34,7 +34,7 @@ HOSTILE = [
 
 
 def shown(page: Page) -> list[str]:
-    """The ids of the sections that can be seen."""
+    """Return the ids of the visible sections."""
     found: list[str] = page.evaluate(
         "() => [...document.querySelectorAll('section')].filter(e => e.checkVisibility()).map(e => e.id)"
     )
@@ -42,7 +42,7 @@ def shown(page: Page) -> list[str]:
 
 
 def anchor_of(page: Page, number: int) -> str:
-    """The anchor of one of the example's checkpoints."""
+    """Return the anchor of one of the example's checkpoints."""
     section = page.locator("section").filter(
         has=page.locator(f"p > code.id:text-is('{example.id_of(number)}')")
     )
@@ -83,7 +83,7 @@ class TestGettingAround:
         page.locator("section:target").get_by_role("link", name="step 3, loop").click()
         assert shown(page) == [anchor_of(page, 4).removeprefix("#")]
 
-    def test_pointing_tells_more(self, opened: Open, trip: Path) -> None:
+    def test_pointing_shows_a_tooltip(self, opened: Open, trip: Path) -> None:
         page = opened(trip)
         link = page.locator(f'nav svg a[href="{anchor_of(page, 2)}"]')
         row = link.locator(".row")
@@ -116,7 +116,7 @@ class TestGettingAround:
 class TestTheGraph:
     def test_lines_lead_from_each_checkpoint_to_its_parent(self, opened: Open, trip: Path) -> None:
         page = opened(trip)
-        # Forks are drawn before what they fork from: by the lines of the conversation, the newest first.
+        # The newest first: every checkpoint is drawn before its parent.
         anchors = [each.get_attribute("href") for each in page.locator("nav svg").first.locator("a").all()]
         numbers = dict(zip(anchors, range(10, -1, -1), strict=True))
         found = [(numbers[of], numbers[to]) for of, to in page.evaluate(measure.LINES)]
@@ -204,7 +204,7 @@ class TestReadability:
             page.goto(trip.as_uri() + anchor_of(page, number))
             assert page.evaluate(measure.OVERFLOW) <= 0
 
-    def test_on_a_narrow_screen_one_thing_is_below_the_other(self, opened: Open, trip: Path) -> None:
+    def test_a_narrow_screen_has_one_column(self, opened: Open, trip: Path) -> None:
         page = opened(trip, width=375)
         boxes = [page.locator(each).bounding_box() for each in ("header", ".charts", "nav", "section.latest")]
         for above, below in itertools.pairwise(boxes):
@@ -214,7 +214,7 @@ class TestReadability:
             assert below["width"] >= 320
 
     @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-    def test_texts_stand_out(self, opened: Open, trip: Path, dark: bool) -> None:
+    def test_texts_have_contrast(self, opened: Open, trip: Path, dark: bool) -> None:
         page = opened(trip, dark=dark)
         ground = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
         assert (ground == "rgb(15, 19, 24)") is dark
@@ -229,7 +229,7 @@ class TestReadability:
 class TestHostileValues:
     @pytest.fixture
     def hostile(self, tmp_path: Path) -> Path:
-        """A thread in which every name and value tries to be more than text."""
+        """A thread in which every name and value tries to become markup."""
         saver = make_saver(FakeS3())
         thread = HOSTILE[1]
         for number, text in enumerate(HOSTILE):
@@ -269,7 +269,7 @@ class TestHostileValues:
         names = page.evaluate("() => [...document.querySelectorAll('*')].flatMap(e => e.getAttributeNames())")
         assert not [each for each in names if each.startswith("on") or each in {"style", "src"}]
 
-    def test_the_policy_would_hold_what_got_through(self, browser: Browser, trip: Path) -> None:
+    def test_the_policy_blocks_injected_markup(self, browser: Browser, trip: Path) -> None:
         page = browser.new_page()
         page.goto(trip.as_uri())
         refused = page.evaluate(
@@ -291,7 +291,7 @@ class TestHostileValues:
 class TestALongThread:
     @pytest.fixture
     def long(self, tmp_path: Path) -> Path:
-        """A chat of 1,000 checkpoints with a fork near its beginning."""
+        """A chat of 1,000 checkpoints with a fork near its start."""
         saver: S3Saver = make_saver(FakeS3())
         said = [{"type": ("human", "ai")[n % 2], "content": f"message {n} " * 20} for n in range(400)]
         for number in range(1000):

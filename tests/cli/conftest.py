@@ -1,4 +1,4 @@
-"""A command line whose savers are on a fake S3."""
+"""Fixtures: a command line whose savers use a fake S3."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ THREAD = "customer-42"
 
 @dataclass(frozen=True)
 class Ran:
-    """How a command ended, and what it said."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -30,7 +30,7 @@ class Ran:
 
     @property
     def data(self) -> Any:
-        """Its answer in JSON."""
+        """The output, parsed as JSON."""
         return json.loads(self.out)
 
 
@@ -44,13 +44,13 @@ def fake() -> FakeS3:
 
 @pytest.fixture
 def saver(fake: FakeS3) -> S3Saver:
-    """A saver of the agents', in another process than the command line's."""
+    """A saver with caches of its own, like an agent in another process."""
     return make_saver(fake)
 
 
 @pytest.fixture
 def thread(saver: S3Saver) -> str:
-    """Four checkpoints in a line, and a fork from the second."""
+    """A thread of four checkpoints, and a fork from the second."""
     put_chain(saver, THREAD, 4)
     fork = make_checkpoint("00000007", {"n": "fork"})
     metadata: Any = {"source": "fork", "step": 2}
@@ -60,7 +60,7 @@ def thread(saver: S3Saver) -> str:
 
 @pytest.fixture
 def cli(fake: FakeS3, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """Runs a command, as from a script: there is no terminal."""
+    """Run a command as a script would, without a terminal."""
 
     def open_saver(uri: str | None, **keywords: Any) -> S3Saver:
         return make_saver(fake)

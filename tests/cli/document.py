@@ -1,4 +1,4 @@
-"""Runs the commands of docs/cli.md and puts what they answer below them: `python -m tests.cli.document`."""
+"""Write the output of the commands in docs/cli.md into it: `python -m tests.cli.document`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BLOCK = re.compile(r"^```console\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 
 
 def answered(document: str) -> str:
-    """The document, with the answers of today."""
+    """Return the document with the commands' current output."""
     fake = FakeS3()
     build(make_saver(fake, prefix="agents/"))
     here = Path.cwd()
@@ -49,7 +49,7 @@ def answered(document: str) -> str:
 
 
 def ran(command: str) -> str:
-    """What a command prints."""
+    """Return what a command prints."""
     command, _, head = command.removeprefix("$ langgraph-s3 ").partition(" | head -")
     result = CliRunner().invoke(app, command.split())
     lines = result.output.splitlines()
@@ -59,7 +59,7 @@ def ran(command: str) -> str:
 
 
 def comparable(document: str) -> str:
-    """A document without what differs from run to run: ages, times, sizes, the ids of versions."""
+    """Return a document without what differs between runs: ages, times, sizes and version ids."""
     document = re.sub(r"\b\d+[smhd]\b", "AGE", document)
     document = re.sub(r"[\d.]+ (B|KiB)\b", "SIZE", document)
     document = re.sub(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?", "TIME", document)
@@ -67,7 +67,7 @@ def comparable(document: str) -> str:
 
 
 def build(saver: S3Saver) -> None:
-    """A chat with a fork, and a question that waits for its answer."""
+    """Put a chat with a fork and an open interrupt."""
     said: list[Any] = [("human", "What's the weather in Oslo?")]
     call = {"name": "weather", "args": {"city": "Oslo"}}
     ids = [f"1f0a2c6e-0000-6000-800{number}-000000000000" for number in range(5)]

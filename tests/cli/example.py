@@ -1,6 +1,6 @@
-"""The thread in the documents' pictures: a conversation with a question, a failure, two forks and a subgraph.
+"""The thread in the documents' pictures: a chat with an interrupt, an error, two forks and a subgraph.
 
-Ids, times and versions are fixed, so that the pictures of one commit are the same wherever they are made.
+Ids, times and versions are fixed, so that a commit's pictures are reproducible.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.support.fake_store import make_saver
 THREAD: Final = "customer-42"
 BEGAN: Final = datetime(2026, 1, 1, tzinfo=timezone.utc)
 NOW: Final = BEGAN + timedelta(hours=3)
-"""When the pictures are made, for all that they say."""
+"""The current time in the pictures."""
 SUBGRAPH: Final = "research:5f1c"
 
 _TRAINS: Final = """\
@@ -30,12 +30,12 @@ can be given back until 24 hours before it leaves. Bicycles need a place of thei
 
 
 def human(text: str) -> dict[str, Any]:
-    """What the customer says."""
+    """Return a message of the customer."""
     return {"type": "human", "content": text}
 
 
 def ai(text: str, tool: str = "", **args: Any) -> dict[str, Any]:
-    """What the model says, or the call that it makes."""
+    """Return a message of the model, or its tool call."""
     return {"type": "ai", "content": text, "tool_calls": [{"name": tool, "args": args}] if tool else []}
 
 
@@ -83,21 +83,21 @@ def build(saver: S3Saver) -> None:
 
 
 def steady(fake: FakeS3) -> S3Saver:
-    """A saver whose objects have the same sizes each time: its clock is the fake's, which goes on by itself.
+    """Return a saver whose objects always have the same sizes.
 
-    It compresses nothing: how small something gets differs from one version of a library to the next.
+    Its clock is the fake's. It compresses nothing, as compressed sizes differ between versions of a library.
     """
     return make_saver(fake, prefix="agents/", compression="none")
 
 
 def built(fake: FakeS3) -> S3Saver:
-    """A saver of another process, where the thread is."""
+    """Put the thread, and return a saver with empty caches."""
     build(steady(fake))
     return steady(fake)
 
 
 def id_of(number: float) -> str:
-    """The id of a checkpoint; those of the subgraph are between two others."""
+    """Return a checkpoint's id. The subgraph's numbers are halves."""
     place = int(2 * number)
     return f"1f116{place:03x}-8a40-6c31-8{place:03x}-2b6f0e9d4a57"
 

@@ -1,7 +1,7 @@
-"""Makes the pictures in README and docs: `make pictures`, or `python -m tests.cli.pictures`.
+"""Make the pictures in README and docs: `make pictures`, or `python -m tests.cli.pictures`.
 
-The same commit gives the same SVGs with the same rich, and a test compares them. The screenshot takes a
-Chromium, and is left as it is without one.
+With the same version of rich, a commit's SVGs are reproducible, and a test compares them. The screenshot
+needs Chromium, and is left unchanged without it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.usage import history
 from langgraph_checkpoint_s3.cli import runtime
-from langgraph_checkpoint_s3.cli.svg import chart
+from langgraph_checkpoint_s3.cli.page import chart_svg
 from langgraph_checkpoint_s3.text.humanize import age
 from tests.cli import example
 from tests.cli.conftest import run
@@ -56,7 +56,7 @@ _TERMINAL: Final = """\
 </g>
 </svg>
 """
-"""Rich's picture of a terminal, in fonts that are there: its own loads one from a server."""
+"""Rich's picture of a terminal, with local fonts: its own template loads one from a server."""
 
 _CHART: Final = """\
 <svg viewBox="0 0 1120 290" xmlns="http://www.w3.org/2000/svg">
@@ -82,7 +82,7 @@ polyline.sofar {{ stroke: #1a7f45; }}
 
 
 def terminal() -> str:
-    """`langgraph-s3 history` of the example, in a terminal."""
+    """Draw `langgraph-s3 history` of the example in a terminal."""
     console = Console(
         record=True,
         width=112,
@@ -105,12 +105,12 @@ def terminal() -> str:
 
 
 def sizes() -> str:
-    """The report's chart of a chat with much to read in its state."""
+    """Draw the report's chart of a chat with large documents in its state."""
     saver = example.steady(FakeS3())
     weights = _chat(saver)
     stored = {each.checkpoint_id: each.bytes for each in S3Admin(saver).checkpoint_sizes("chat")}
-    drawn = chart([("c", name, weight, stored[name]) for name, weight in weights.items()])
-    drawn = re.sub(r"</?a\b[^>]*>|<title>.*?</title>", "", drawn, flags=re.DOTALL)
+    drawn = chart_svg([("c", name, weight, stored[name]) for name, weight in weights.items()])
+    drawn = re.sub(r"</?a\b[^>]*>|<title>.*?</title>|\n", "", drawn, flags=re.DOTALL)
     total, last = sum(stored.values()), list(weights.values())[-1]
     heading = (
         f"{TURNS} turns of a chat with 100 kB of documents: {total / 1000:,.0f} kB are stored in all, "
@@ -120,7 +120,7 @@ def sizes() -> str:
 
 
 def _chat(saver: S3Saver) -> dict[str, int]:
-    """A checkpoint for each turn, with a message of 1 kB; their states' sizes, by their ids, oldest first."""
+    """Put a checkpoint for each turn of a chat; return the states' sizes by id, the oldest first."""
     said: list[dict[str, Any]] = []
     versions: dict[str, Any] = {"documents": f"{1:032}.5"}
     weights: dict[str, int] = {}
@@ -146,13 +146,13 @@ def _chat(saver: S3Saver) -> dict[str, int]:
 
 
 def _text(seed: int, length: int) -> str:
-    """A text that is like no other one."""
+    """Return a text that shares little with those of other seeds."""
     words = (f"{(seed * 7919 + each * 104729) % 1_000_003:06}" for each in range(length // 7 + 1))
     return " ".join(words)[:length]
 
 
 def screenshot(file: Path) -> bool:
-    """The report's page in a browser. `False` if there is none."""
+    """Take a screenshot of the report; return `False` if there is no browser."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         return False
@@ -175,7 +175,7 @@ def screenshot(file: Path) -> bool:
 
 
 MADE: Final = {"history.svg": terminal, "sizes.svg": sizes}
-"""The pictures that are the same each time."""
+"""The reproducible pictures."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Commands about the bucket: its check, set-up, lifecycle, policy for IAM, and a local server."""
+"""Commands about the bucket: check, set-up, lifecycle, IAM policies, and a local server."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from langgraph_checkpoint_s3 import S3Saver, testing
+from langgraph_checkpoint_s3.admin.bucket.iam import Role
 from langgraph_checkpoint_s3.cli import bucket
 from langgraph_checkpoint_s3.s3.bucket_settings import LIFECYCLE
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects
@@ -50,13 +51,13 @@ class TestSetup:
         assert ran.code == 0
         assert ran.out.endswith(" is ready.\n")
 
-    def test_more_is_set_and_told_once(self, cli: Cli) -> None:
+    def test_changes_are_reported_once(self, cli: Cli) -> None:
         changes = cli("setup", "--harden", "--versioning", "--json").data["changes"]
         assert "versioning" in [each["setting"] for each in changes]
         assert len(changes) > 2
         assert cli("setup", "--harden", "--versioning").out.startswith("Nothing had to be changed.\n")
 
-    def test_a_store_that_cannot_be_hardened_is_told_so(self, cli: Cli, fake: FakeS3) -> None:
+    def test_a_store_that_cannot_be_hardened(self, cli: Cli, fake: FakeS3) -> None:
         fake.unsupported.add(LIFECYCLE.name)
         ran = cli("setup", "--harden")
         assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
@@ -75,7 +76,7 @@ class TestLifecycle:
         assert cli("lifecycle", "--remove", "--yes").code == 0
         assert cli("lifecycle").out.startswith("There is no lifecycle policy")
 
-    def test_deletion_is_asked_for_and_warned_of(self, cli: Cli, fake: FakeS3) -> None:
+    def test_deletion_is_confirmed(self, cli: Cli, fake: FakeS3) -> None:
         for more in (("--delete-after", 30), ("--noncurrent-after", 3), ("--remove",)):
             ran = cli("lifecycle", *more)
             assert ran.code == 2
@@ -114,6 +115,7 @@ class TestIamPolicy:
 
     def test_all_that_the_api_takes(self, cli: Cli) -> None:
         arn = "arn:aws-cn:iam::123456789012:role/replication"
+        assert get_args(Role) == bucket.ROLES
         for role in bucket.ROLES:
             shown = cli("iam-policy", "--role", role, "--replication-role", arn, "--partition", "aws-cn").out
             passed = json.loads(shown)["Statement"][-1]
@@ -128,7 +130,7 @@ class TestIamPolicy:
 class TestServe:
     @pytest.fixture
     def served(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-        """What the server was started with."""
+        """The arguments that the server was started with."""
         given: dict[str, Any] = {}
 
         @contextlib.contextmanager
@@ -143,10 +145,10 @@ class TestServe:
             raise KeyboardInterrupt
 
         monkeypatch.setattr(testing, "local_s3", local_s3)
-        monkeypatch.setattr(bucket, "until_interrupted", interrupted)
+        monkeypatch.setattr(bucket, "wait_for_interrupt", interrupted)
         return given
 
-    def test_it_says_how_to_get_there_and_ends(
+    def test_it_prints_the_environment_and_stops(
         self, cli: Cli, served: dict[str, Any], tmp_path: Path
     ) -> None:
         ran = cli("serve", tmp_path, "--port", 0)
@@ -172,4 +174,4 @@ class TestServe:
 
         monkeypatch.setattr(testing, "local_s3", taken)
         ran = cli("serve", tmp_path)
-        assert (ran.code, ran.err) == (1, "Port 9000 is taken: choose another one with --port.\n")
+        assert (ran.code, ran.err) == (1, "Port 9000 is in use: choose another one with --port.\n")

@@ -1,4 +1,4 @@
-"""Which checkpoint is meant: ids, ends of ids, the latest, steps back; and what finding it asks for."""
+"""Naming a checkpoint by id, part of an id, `latest` and steps back; and the requests that it takes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ODD = "odd\x1b[31m"
 
 @pytest.fixture
 def agent(saver: S3Saver) -> str:
-    """Five checkpoints in a line, one in a namespace, and two whose ids aren't plain text."""
+    """Five checkpoints in a row, one in a namespace, and two with control characters in their ids."""
     parent = None
     for number, name in enumerate(IDS):
         put(saver, name, parent, {"n": number})
@@ -54,7 +54,7 @@ def put(saver: S3Saver, name: str, parent: str | None, values: dict[str, Any], n
         ("1f0a2c6e-0000-6000-8003", 3),
     ],
 )
-def test_what_is_meant(cli: Cli, agent: str, text: str, number: int) -> None:
+def test_a_checkpoint_is_found_by(cli: Cli, agent: str, text: str, number: int) -> None:
     for command in ("show", "resume-point"):
         assert cli(command, agent, text, "--json").data["checkpoint_id"] == IDS[number]
 
@@ -74,20 +74,20 @@ def test_an_id_of_another_namespace(cli: Cli, agent: str) -> None:
     assert (ran.code, ran.err) == (3, "That checkpoint is in another namespace: --ns sub:1.\n")
 
 
-def test_what_may_be_several_lists_them(cli: Cli, agent: str) -> None:
+def test_an_ambiguous_id_lists_the_matches(cli: Cli, agent: str) -> None:
     ran = cli("show", agent, "1f0a2c6e-0000")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert all(name in ran.err for name in IDS)
     assert "5ub" not in ran.err
 
 
-def test_one_that_is_meant_wholly_is_no_end_of_another(cli: Cli, saver: S3Saver, agent: str) -> None:
+def test_an_exact_id_wins_over_a_partial_match(cli: Cli, saver: S3Saver, agent: str) -> None:
     put(saver, "00002", None, {"n": "whole"})
     assert cli("show", agent, "00002", "--json").data["checkpoint_id"] == "00002"
 
 
 @pytest.mark.parametrize("text", ["nonsense", "latest~5", "nonsense~1", "0002~9", "~999999"])
-def test_one_that_is_not_there(cli: Cli, agent: str, text: str) -> None:
+def test_no_match(cli: Cli, agent: str, text: str) -> None:
     ran = cli("show", agent, text)
     assert (ran.code, ran.out, ran.err.count("\n")) == (3, "", 1)
 
@@ -99,7 +99,7 @@ def test_a_parent_that_was_deleted(cli: Cli, saver: S3Saver) -> None:
     assert (ran.code, ran.err.count("\n")) == (3, 1)
 
 
-def test_the_others_take_it_too(cli: Cli, agent: str, fake: FakeS3) -> None:
+def test_all_commands_take_these_names(cli: Cli, agent: str, fake: FakeS3) -> None:
     found = cli("diff", agent, "~3", "latest", "--json").data
     assert (found["a"], found["b"]) == (IDS[1], IDS[4])
     assert cli("diff", agent, "00001", "00002", "--json").data["b"] == IDS[2]
@@ -112,7 +112,7 @@ def test_the_others_take_it_too(cli: Cli, agent: str, fake: FakeS3) -> None:
         assert ran.out.startswith("Restored version ")
 
 
-def test_a_deleted_one_has_versions_still(cli: Cli, saver: S3Saver, agent: str, fake: FakeS3) -> None:
+def test_a_deleted_checkpoint_still_has_versions(cli: Cli, saver: S3Saver, agent: str, fake: FakeS3) -> None:
     set_versioning(fake, "Enabled")
     saver.delete_thread(agent)
     found = cli("versions", agent, IDS[2], "--json").data["versions"]
@@ -135,7 +135,7 @@ def test_where_names_are_hashed(fake: FakeS3, cli: Cli, monkeypatch: pytest.Monk
 
 
 class TestRequests:
-    """A command costs what LangGraph's own call does."""
+    """A command sends the requests of LangGraph's own call."""
 
     def test_show(self, cli: Cli, agent: str, fake: FakeS3) -> None:
         for text in ("", IDS[2]):

@@ -1,4 +1,4 @@
-"""What somebody handed over: files, pipes, URLs, addresses; with keys, without, and damaged."""
+"""Decoding files, pipes, URLs and addresses, with and without keys, and damaged ones."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import CorruptObjectError, InvalidConfigError, S3Saver
-from langgraph_checkpoint_s3.admin import S3Admin, describe, dumps
-from langgraph_checkpoint_s3.admin.transfer.describe import locate
+from langgraph_checkpoint_s3.admin import KeyDescription, S3Admin, describe, describe_key, dumps
 from langgraph_checkpoint_s3.cli import runtime
 from langgraph_checkpoint_s3.encryption import KeyRing
 from tests.cli.conftest import Cli
@@ -33,7 +32,7 @@ def no_bucket(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def sealed(fake: FakeS3) -> S3Saver:
-    """A saver that encrypts, with a thread of three."""
+    """A saver that encrypts, with a thread of three checkpoints."""
     saver = make_saver(fake, encryption=RING)
     put_chain(saver, "sealed", 3)
     return saver
@@ -111,7 +110,7 @@ class TestFiles:
     @pytest.mark.parametrize(
         "data", [b"", b"nonsense", b"LGS3", b"LGS3" + bytes(40), b"PK\x03\x04" + bytes(40)]
     )
-    def test_what_is_nothing_of_ours_is_a_line(self, cli: Cli, data: bytes) -> None:
+    def test_other_bytes_are_an_error_of_one_line(self, cli: Cli, data: bytes) -> None:
         ran = cli("decode", "-", stdin=data)
         assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
         with pytest.raises(CorruptObjectError):
@@ -130,7 +129,7 @@ def test_describing_takes_bytes() -> None:
 class TestUrls:
     @pytest.fixture
     def served(self) -> Iterator[tuple[str, dict[str, bytes]]]:
-        """An HTTP server's URL, and what it has."""
+        """The URL of an HTTP server, and its bodies by path."""
         bodies: dict[str, bytes] = {}
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -168,7 +167,7 @@ class TestUrls:
 class TestAddresses:
     @pytest.fixture
     def opened(self, cli: Cli, fake: FakeS3, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-        """How savers were opened."""
+        """The arguments that savers were opened with."""
         seen: list[Any] = []
 
         def open_saver(uri: str | None, *, encryption: Any = None, **keywords: Any) -> S3Saver:
@@ -202,7 +201,7 @@ class TestAddresses:
         assert "--keys" in ran.err
         assert LAST in cli("decode", f"s3://bucket/{key}", *KEYS).out
 
-    def test_a_size_that_is_not_known_is_not_told(
+    def test_an_unknown_size_is_left_out(
         self, cli: Cli, sealed: S3Saver, fake: FakeS3, opened: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(S3Admin, "checkpoint_sizes", lambda self, thread_id: [])
@@ -210,10 +209,17 @@ class TestAddresses:
         assert cli("decode", f"s3://bucket/{key}").out.startswith("An object of a checkpoint, encrypted\n")
         assert cli("decode", f"s3://bucket/{key}", "--json").data["bytes"] is None
 
+    def test_a_key_is_described(self, fake: FakeS3) -> None:
+        put_chain(make_saver(fake, prefix="a/b/"), "t/1", 1, ns="sub:1")
+        found = {describe_key(key) for key in fake.keys(".thread/")}
+        kinds = ("checkpoint", "writes")
+        assert found == {KeyDescription("a/b/", kind, "t/1", "sub:1", "00000000") for kind in kinds}
+        assert describe_key("a/b/c") is None
+
     @pytest.mark.parametrize(
         "address", ["s3://", "s3://bucket", "s3://bucket/a/b/c/d", "s3://bucket/t.thread/.ns/x/y"]
     )
     def test_another_address_is_wrong_usage(self, cli: Cli, opened: list[Any], address: str) -> None:
         ran = cli("decode", address)
         assert (ran.code, ran.err.count("\n"), opened) == (2, 1, [])
-        assert locate(address.removeprefix("s3://")) is None
+        assert describe_key(address.removeprefix("s3://")) is None

@@ -1,4 +1,4 @@
-"""docs/cli.md says what is so: every command is in it, and its examples answer what it shows."""
+"""docs/cli.md has every command, and its examples print what it shows."""
 
 from __future__ import annotations
 

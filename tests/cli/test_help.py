@@ -1,4 +1,4 @@
-"""What the command line says of itself, and what it loads before there is something to do."""
+"""The help of all commands, and the modules that are loaded at the start."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROGRAM = """
 import sys
 from langgraph_checkpoint_s3.cli.app import app
 app(["iam-policy", "--uri", "s3://bucket"], standalone_mode=False)
-sys.exit(str({"boto3", "botocore.client", "aiobotocore", "sqlite3"} & set(sys.modules)))
+sys.exit(str({"boto3", "botocore.client", "aiobotocore", "sqlite3", "jinja2"} & set(sys.modules)))
 """
 
 

@@ -1,4 +1,4 @@
-"""History as a graph, and a thread that is followed."""
+"""The history as a tree, and watching a thread."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import S3Saver
+from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.usage.graph import lanes
 from tests.cli.conftest import Cli
 from tests.support.checkpoints import make_checkpoint, place, put_chain
@@ -41,6 +42,15 @@ class TestGraph:
 
     def test_nothing(self) -> None:
         assert lanes([]) == []
+
+
+def test_rows_are_of_one_namespace(saver: S3Saver, thread: str) -> None:
+    put_chain(saver, thread, 1, ns="sub:1")
+    found = S3Admin(saver).history(thread)
+    assert [drawing for drawing, _ in found.rows()] == ["●  ", "│ ●", "│ ●", "├─╯", "●  ", "●  "]
+    assert [entry and entry.checkpoint_id for _, entry in found.rows()][2:4] == ["00000002", None]
+    assert found.rows("sub:1") == [("●", found.namespaces()["sub:1"][0])]
+    assert found.rows("none") == []
 
 
 class TestHistory:
@@ -78,7 +88,7 @@ class TestHistory:
         assert (last["pending_writes"], last["pending_tasks"], last["interrupts"]) == (2, 2, 1)
         assert all(each["bytes"] > 0 for each in found["checkpoints"])
 
-    def test_a_limit_is_told(self, cli: Cli, thread: str) -> None:
+    def test_the_limit_is_mentioned(self, cli: Cli, thread: str) -> None:
         ran = cli("history", thread, "--limit", 2)
         assert len(ran.out.splitlines()) == 3
         assert "more than 2" in ran.err
@@ -126,7 +136,7 @@ class TestWatch:
         assert "1 interrupt" in second
         assert said.strip() == "ai: Hello"
 
-    def test_a_question_that_comes_later_is_told(
+    def test_a_later_interrupt_is_printed(
         self, cli: Cli, saver: S3Saver, thread: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         turns = iter([("d", 1), ("__interrupt__", ("?",))])
@@ -140,7 +150,7 @@ class TestWatch:
         assert '"interrupts": 1' in ran.out.splitlines()[1]
         assert ran.out.count("\n") == 2
 
-    def test_a_thread_that_is_not_there_yet_is_waited_for(
+    def test_it_waits_for_a_thread_that_does_not_exist_yet(
         self, cli: Cli, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         turns = iter([False, False, True])
@@ -154,7 +164,7 @@ class TestWatch:
         assert ran.err == "There is no thread 'new' in s3://fake-bucket/checkpoints/ yet: waiting for it.\n"
         assert ran.out.count("\n") == 1
 
-    def test_it_does_not_ask_without_end(self, cli: Cli, thread: str) -> None:
+    def test_polling_without_a_pause_is_refused(self, cli: Cli, thread: str) -> None:
         assert cli("watch", thread, "--every", "0s").code == 2
 
     def test_ctrl_c_ends_it(self, cli: Cli, thread: str, monkeypatch: pytest.MonkeyPatch) -> None:

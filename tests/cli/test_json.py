@@ -1,4 +1,4 @@
-"""Every command answers in JSON alone, whatever happens."""
+"""With --json, every command prints nothing but JSON."""
 
 from __future__ import annotations
 
@@ -59,18 +59,18 @@ def test_every_command_answers_in_json_alone(
     Path("state.zip").write_bytes(dumps(found))
     with SqliteSaver.from_conn_string("old.sqlite") as source:
         put_chain(source, "old", 2)
-    monkeypatch.setenv("FORCE_COLOR", "1")  # of a terminal, too
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
     for command in COMMANDS:
         ran = cli(*command.split(), "--json")
         assert ran.code == 0, (command, ran)
         assert isinstance(ran.data, dict), command
         for line in ran.err.splitlines():
             assert json.loads(line).keys() == {"note"}, (command, line)
-    named = {command.split()[0] for command in COMMANDS} | {"serve"}  # which test_bucket.py tries
+    named = {command.split()[0] for command in COMMANDS} | {"serve"}  # tested in test_bucket.py
     assert named == {each.name for each in app.registered_commands}
 
 
-def test_what_a_library_warns_of_is_told_as_the_rest(
+def test_warnings_of_libraries_are_notes(
     cli: Cli, saver: S3Saver, thread: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = S3Saver.get_tuple

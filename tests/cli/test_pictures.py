@@ -1,4 +1,4 @@
-"""The pictures in README and docs are what `make pictures` makes, and safe wherever they are shown."""
+"""The pictures in README and docs are up to date, and safe to show anywhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def words(svg: str) -> str:
-    """All that is written in a picture: how rich draws a terminal changes with its version."""
+    """Return a picture's text. The drawing around it changes with rich's version."""
     return " ".join("".join(each.itertext()) for each in ET.fromstring(svg).iter(f"{SVG}text"))
 
 
@@ -31,7 +31,7 @@ def test_they_ask_for_nothing_and_run_nothing(name: str) -> None:
     root = ET.fromstring(text)
     elements = {each.tag.removeprefix(SVG) for each in root.iter()}
     assert elements <= {
-        *("svg", "style", "defs", "clipPath", "rect", "g", "circle", "text", "tspan", "path", "polyline"),
+        *("svg", "style", "defs", "clipPath", "rect", "g", "circle", "text", "tspan", "path", "polyline")
     }
     names = {name for each in root.iter() for name in each.attrib}
     assert not [each for each in names if each.startswith("on") or "href" in each]

@@ -1,11 +1,13 @@
-"""A thread as one HTML page: all of it is there, and nothing in it is more than text."""
+"""The report's HTML: it shows the whole thread, and values from the bucket stay text."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import re
+import sys
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import HistoryEntry
 from langgraph_checkpoint_s3.cli import page, state_diff
-from langgraph_checkpoint_s3.cli.state_diff import Change
-from langgraph_checkpoint_s3.cli.style import STYLE, style
+from langgraph_checkpoint_s3.cli.state_diff import ChannelDiff
 from langgraph_checkpoint_s3.text.humanize import human
 from tests.cli.conftest import THREAD, Cli
 from tests.support.checkpoints import make_checkpoint, place, put_chain
@@ -34,7 +35,7 @@ HOSTILE = (
 
 
 class Read(HTMLParser):
-    """A page as a parser sees it: its elements, and the text in each kind of them."""
+    """A parsed page: its elements, and the text in each kind of them."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -64,11 +65,11 @@ class Read(HTMLParser):
         raise AssertionError(data)
 
     def text(self, *tags: str) -> str:
-        """What stands in elements of these kinds."""
+        """Return the text in elements of these kinds."""
         return "\n".join(text for tag, text in self.texts if not tags or tag in tags)
 
     def having(self, name: str) -> list[str]:
-        """The values of an attribute, in order."""
+        """Return the values of an attribute, in order."""
         return [str(attrs[name]) for _, attrs in self.elements if name in attrs]
 
 
@@ -80,7 +81,7 @@ def put(saver: S3Saver, name: str, values: dict[str, Any], parent: str | None = 
 
 @pytest.fixture
 def made(cli: Cli, tmp_path: Path) -> Any:
-    """Makes the page and reads it."""
+    """Write the page and parse it."""
 
     def make(*options: Any) -> Read:
         file = tmp_path / "out.html"
@@ -102,7 +103,7 @@ class TestWhatIsThere:
         assert kinds.count("fork") == 1
         assert "Forks into" in found.text("p")
         columns = {attrs["cx"] for tag, attrs in found.elements if tag == "circle"}
-        assert len(columns) == 2  # the fork is a line of its own
+        assert len(columns) == 2  # the fork has a column of its own
         bends = [
             attrs["d"] for tag, attrs in found.elements if attrs.get("class") == "line" and tag == "path"
         ]
@@ -163,7 +164,7 @@ class TestWhatIsThere:
         only = made("--ns", "sub:1")
         assert sum(tag == "section" for tag, _ in only.elements) == 2
 
-    def test_where_names_are_hashed_nothing_is_weighed(self, made: Any, fake: FakeS3) -> None:
+    def test_with_hashed_names_no_sizes_are_shown(self, made: Any, fake: FakeS3) -> None:
         with mode("private"):
             put_chain(make_saver(fake), THREAD, 2)
             found = made()
@@ -172,17 +173,17 @@ class TestWhatIsThere:
         assert "stored" not in found.text("figcaption", "b", "title")
         assert "2" in found.text("dd").split()
 
-    def test_a_parent_that_is_not_there_is_told(self, made: Any, thread: str) -> None:
+    def test_a_missing_parent_is_mentioned(self, made: Any, thread: str) -> None:
         found = made("--limit", 2)
         assert "which isn't on this page" in found.text("p")
         assert "line gone" in found.having("class")
         assert "more than 2 checkpoints" in found.text("p")
 
-    def test_what_is_left_out_is_told(
+    def test_the_page_says_what_it_leaves_out(
         self, made: Any, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(page, "MOST_LETTERS", 10)
-        monkeypatch.setattr(page, "MOST_MESSAGES", 2)
+        monkeypatch.setattr(page, "MAX_CHARACTERS", 10)
+        monkeypatch.setattr(page, "MAX_MESSAGES", 2)
         messages = [{"type": "human", "content": f"m{number}"} for number in range(5)]
         put(saver, "00000001", {"text": "0123456789abc", "messages": messages})
         found = made()
@@ -194,28 +195,38 @@ class TestWhatIsThere:
     def test_of_many_checkpoints_less_is_shown(
         self, made: Any, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(page, "MOST_MESSAGES", 4)
-        monkeypatch.setattr(page, "FULL", 1)
+        monkeypatch.setattr(page, "MAX_MESSAGES", 4)
+        monkeypatch.setattr(page, "FULL_DETAIL", 1)
         messages = [{"type": "human", "content": f"m{number}"} for number in range(6)]
         put(saver, "00000001", {"messages": messages})
         put(saver, "00000002", {"messages": messages}, "00000001")
         found = made()
         assert [text for tag, text in found.texts if tag == "pre"] == ["m4", "m5", "m2", "m3", "m4", "m5"]
 
+    def test_of_very_many_checkpoints_the_last_message_is_shown(
+        self, made: Any, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(page, "MAX_MESSAGES", 1)
+        monkeypatch.setattr(page, "FULL_DETAIL", 1)
+        messages = [{"type": "human", "content": f"m{number}"} for number in range(3)]
+        put(saver, "00000001", {"messages": messages})
+        put(saver, "00000002", {"messages": messages}, "00000001")
+        assert [text for tag, text in made().texts if tag == "pre"] == ["m2", "m2"]
+
     def test_long_differences(self, monkeypatch: pytest.MonkeyPatch) -> None:
         old = "\n".join(map(str, range(5000)))
-        assert Change("changed", old, f"{old}\nnew").difference() == ["+new"]
-        assert Change("changed", f"a\n{old}", f"b\n{old}").difference() == ["-a", "+b"]
-        assert Change("changed", "x\nx", "x").difference() == ["-x"]
-        assert Change("added", None, None).difference() == ["+null"]
-        monkeypatch.setattr(state_diff, "MOST_LINES", 3)
-        assert Change("changed", "a\nb", "c\nd").difference() is None
+        assert ChannelDiff("changed", old, f"{old}\nnew").changed_lines() == ["+new"]
+        assert ChannelDiff("changed", f"a\n{old}", f"b\n{old}").changed_lines() == ["-a", "+b"]
+        assert ChannelDiff("changed", "x\nx", "x").changed_lines() == ["-x"]
+        assert ChannelDiff("added", None, None).changed_lines() == ["+null"]
+        monkeypatch.setattr(state_diff, "MAX_LINES", 3)
+        assert ChannelDiff("changed", "a\nb", "c\nd").changed_lines() is None
 
 
 class TestSafety:
     @pytest.fixture
     def hostile(self, saver: S3Saver) -> None:
-        """Everything that an agent, or whoever writes to the bucket, names or says."""
+        """A thread in which every name and value is hostile."""
         for number, text in enumerate(HOSTILE):
             said = [
                 {"type": text, "name": text, "content": text, "tool_calls": [{"name": text, "args": text}]}
@@ -237,42 +248,25 @@ class TestSafety:
 
     def test_they_make_no_elements_and_no_attributes(self, made: Any, hostile: None) -> None:
         found = made()
-        assert {tag for tag, _ in found.elements} == {
-            *("html", "head", "meta", "title", "style", "body", "header", "nav", "main", "section", "figure"),
-            *(
-                "figcaption",
-                "h1",
-                "h2",
-                "h3",
-                "dl",
-                "dt",
-                "dd",
-                "small",
-                "span",
-                "code",
-                "p",
-                "b",
-                "a",
-                "pre",
-                "div",
-                "details",
-                "summary",
-                "ins",
-                "del",
-            ),
-            *("svg", "path", "circle", "rect", "text", "tspan", "polyline"),
-        }
+        allowed = (
+            "html head meta title style body header nav main section figure figcaption h1 h2 h3 dl dt dd "
+            "small span code p b a pre div details summary ins del svg path circle rect text tspan polyline"
+        )
+        assert {tag for tag, _ in found.elements} == set(allowed.split())
         names = {name for _, attrs in found.elements for name in attrs}
         assert not [name for name in names if name.startswith("on") or name in {"style", "src", "xlink:href"}]
         written = {value for _, attrs in found.elements for value in attrs.values()}
         assert not [value for value in written if value and ("alert" in value or "evil" in value)]
 
-    def test_what_no_file_or_set_can_hold(self) -> None:
+    def test_unhashable_and_unencodable_values(self) -> None:
         source: Any = ["<i>"]
         step: Any = {"<i>": 1}
         entry = HistoryEntry("1", "", None, step, source, None, None, 0, 0, 0, 1)
-        text = page.page(
-            "1", [page.Moment(entry, {"a": "\ud800", "b": float("nan"), "c": b"\xff"}, [], 0)], "s3://b/", []
+        text = page.render(
+            "1",
+            [page.Checkpoint(entry, {"a": "\ud800", "b": float("nan"), "c": b"\xff"}, [], 0)],
+            "s3://b/",
+            [],
         )
         found = Read(text.encode().decode())
         assert "\\ud800" in found.text("pre")
@@ -295,10 +289,11 @@ class TestSafety:
         assert not {"script", "link", "img", "iframe", "object", "base", "form"} & {
             tag for tag, _ in found.elements
         }
-        assert "url(" not in STYLE
-        assert "@import" not in STYLE
-        assert found.text("style") == style(5)
-        assert found.text("style").startswith(STYLE)
+        css = files("langgraph_checkpoint_s3.cli").joinpath("report.css").read_text(encoding="utf-8")
+        assert "url(" not in css
+        assert "@import" not in css
+        assert found.text("style") == page.style_sheet(5)
+        assert found.text("style").startswith(css)
 
     def test_the_policy_allows_its_own_style_sheet_alone(self, made: Any, thread: str) -> None:
         found = made()
@@ -307,6 +302,12 @@ class TestSafety:
         assert policy == (
             f"default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'sha256-{digest}'"
         )
+
+
+def test_the_templates_are_part_of_the_package() -> None:
+    package = files("langgraph_checkpoint_s3.cli")
+    for name in ("report.html.jinja", "report_svg.jinja", "report.css"):
+        assert package.joinpath(name).is_file()
 
 
 class TestTheCommand:
@@ -320,12 +321,20 @@ class TestTheCommand:
         assert ran.data == {"file": str(file), "checkpoints": 5, "more": False}
         assert file.read_text().startswith("<!DOCTYPE html>")
 
+    def test_without_jinja_it_says_how_to_get_it(
+        self, cli: Cli, thread: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "jinja2", None)
+        ran = cli("report", thread, "--html", tmp_path / "out.html")
+        assert (ran.code, ran.err.count("\n")) == (1, 1)
+        assert 'pip install ".[cli]"' in ran.err
+
     def test_no_such_thread(self, cli: Cli, tmp_path: Path) -> None:
         ran = cli("report", "nobody", "--html", tmp_path / "out.html")
         assert ran.code == 3
         assert not (tmp_path / "out.html").exists()
 
-    def test_what_is_told(self, cli: Cli, thread: str, tmp_path: Path) -> None:
+    def test_the_output(self, cli: Cli, thread: str, tmp_path: Path) -> None:
         file = tmp_path / "out.html"
         ran = cli("report", thread, "--html", file, "--limit", 2)
         assert ran.out == f"Wrote 2 checkpoints of {thread} to {file}.\n"

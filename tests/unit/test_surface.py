@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.metadata
 import re
 import subprocess
@@ -172,6 +173,8 @@ def test_imports_go_one_way(path: Path) -> None:
 def test_packages_are_imported_by_their_modules() -> None:
     """`from package import plans` would slip through the rule above."""
     for path in MODULES:
+        if name_of(path).startswith("cli."):  # test_the_command_line_uses_the_public_api checks these
+            continue
         found = list(imported(path))
         for package in PACKAGES & set(found):
             assert any(name.startswith(f"{package}.") for name in found), (
@@ -183,6 +186,28 @@ def test_only_the_package_the_command_line_and_admin_import_the_saver() -> None:
     users = {name_of(path) for path in MODULES if "saver" in set(imported(path))}
     assert {name.partition(".")[0] for name in users} <= OUTER - {"testing"}
     assert "" in users
+
+
+PUBLIC = {"", "admin", "encryption", "testing"}
+"""The packages that export the API."""
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "cli").glob("*.py")), ids=name_of)
+def test_the_command_line_uses_the_public_api(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[tuple[str, str]] = []
+        if isinstance(node, ast.Import):
+            names = [(each.name, "") for each in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [(node.module or "", each.name) for each in node.names]
+            assert node.level == 0
+        for module, name in names:
+            if module != PACKAGE and not module.startswith(f"{PACKAGE}."):
+                continue
+            below = module.removeprefix(PACKAGE).removeprefix(".")
+            if below.partition(".")[0] not in {"cli", "text"}:
+                assert below in PUBLIC, f"{name_of(path)} imports {module}"
+                assert name in importlib.import_module(module).__all__, f"{name_of(path)} imports {name}"
 
 
 def test_the_import_rules_see_imports() -> None:
@@ -203,6 +228,7 @@ LATE = (
     "cryptography",
     "typer",
     "rich",
+    "jinja2",
     "opentelemetry",
 )
 

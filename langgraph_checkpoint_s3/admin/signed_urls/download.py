@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from langgraph_checkpoint_s3.admin.transfer.describe import locate
+from langgraph_checkpoint_s3.admin.transfer.describe import describe_key
 from langgraph_checkpoint_s3.admin.transfer.dumps import MAX_BYTES, loads
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
@@ -31,7 +31,6 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
-from langgraph_checkpoint_s3.format.keys import ParsedKey
 from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.request_timeout import LimitedConnection, TimeLimit, limit_requests
 
@@ -77,13 +76,36 @@ def load_signed_url(
         InvalidConfigError: It isn't an HTTP URL.
         StorageUnavailableError: The store can't be reached, or refuses for another reason.
     """
-    return load_downloaded(
-        url, fetch(url, timeout, max_bytes), serde=serde, max_bytes=max_bytes, encryption=encryption
-    )
+    address = _Url.parse(url)
+    data = fetch_signed_url(url, timeout=timeout, max_bytes=max_bytes)
+    named = describe_key(address.path)
+    thread_id = named.thread_id if named else None
+    found = loads(data, serde=serde, thread_id=thread_id, max_bytes=max_bytes, encryption=encryption)
+    at = Place.of({"configurable": {**found.config["configurable"], "thread_id": "-"}})
+    if named is not None and (at.checkpoint_ns, at.checkpoint_id) != (named.checkpoint_ns, named.checkpoint_id):
+        raise CorruptObjectError("The object lies under another one's key", key=address.path)
+    return found
 
 
-def fetch(url: str, timeout: float = 30.0, max_bytes: int = MAX_BYTES) -> bytes:
-    """The bytes that a signed URL leads to. See `load_signed_url`."""
+def fetch_signed_url(url: str, *, timeout: float = 30.0, max_bytes: int = MAX_BYTES) -> bytes:
+    """Read the bytes that a signed URL leads to, to store them or to `describe` them.
+
+    As `load_signed_url`, it sends one GET that needs no AWS credentials, and keeps the URL out of errors and
+    logs.
+
+    Args:
+        url: The URL, `https://` or `http://`.
+        timeout: Seconds to wait, as in `load_signed_url`.
+        max_bytes: The most bytes to read.
+
+    Raises:
+        AccessDeniedError: The URL has expired, was changed, or its signer may not read the object.
+        InvalidKeyError: There is nothing (any more) where it leads to.
+        CheckpointArchivedError: The object lies in an offline archive class.
+        CorruptObjectError: The object has more than `max_bytes` bytes.
+        InvalidConfigError: It isn't an HTTP URL.
+        StorageUnavailableError: The store can't be reached, or refuses for another reason.
+    """
     address = _Url.parse(url)
     answer = _get(url, timeout, max_bytes)
     if answer is None:
@@ -96,25 +118,6 @@ def fetch(url: str, timeout: float = 30.0, max_bytes: int = MAX_BYTES) -> bytes:
     if len(data) > max_bytes:
         raise CorruptObjectError(f"The object has more than max_bytes={max_bytes} bytes", key=address.path)
     return data
-
-
-def load_downloaded(
-    url: str,
-    data: bytes,
-    *,
-    serde: SerializerProtocol | None = None,
-    max_bytes: int = MAX_BYTES,
-    encryption: KeyProvider | None = None,
-) -> CheckpointTuple:
-    """The checkpoint in what `fetch` gave. See `load_signed_url`."""
-    address = _Url.parse(url)
-    named = address.key()
-    thread_id = named.thread_id if named else None
-    found = loads(data, serde=serde, thread_id=thread_id, max_bytes=max_bytes, encryption=encryption)
-    at = Place.of({"configurable": {**found.config["configurable"], "thread_id": "-"}})
-    if named is not None and at != Place("-", named.checkpoint_ns, named.checkpoint_id):
-        raise CorruptObjectError("The object lies under another one's key", key=address.path)
-    return found
 
 
 async def aload_signed_url(
@@ -147,11 +150,6 @@ class _Url:
         if parts is None or parts.scheme not in ("http", "https") or not parts.netloc:
             raise InvalidConfigError("A signed URL begins with https:// or http:// and names a store.")
         return cls(unquote(parts.path).lstrip("/"), _expiry(dict(parse_qsl(parts.query))))
-
-    def key(self) -> ParsedKey | None:
-        """Of a checkpoint's own object, what its key says; `None` where it leads elsewhere."""
-        located = locate(self.path)
-        return located[1] if located else None
 
 
 def _expiry(query: Mapping[str, str]) -> datetime | None:

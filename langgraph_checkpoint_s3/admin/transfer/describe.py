@@ -10,7 +10,7 @@ from typing import Any, Final
 from langgraph_checkpoint_s3.admin.transfer.portable_file import PortableFile
 from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidConfigError
 from langgraph_checkpoint_s3.format.container import MAGIC, header_length, object_key_ref, open_container
-from langgraph_checkpoint_s3.format.keys import Layout, ParsedKey
+from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout
 
 _SECOND: Final = 1_000_000_000
 _SEGMENTS: Final = 4
@@ -129,16 +129,42 @@ def _moment(nanoseconds: int) -> datetime | None:
         return None
 
 
-def locate(key: str) -> tuple[str, ParsedKey] | None:
-    """The prefix of an object's key, and what the rest says; `None` if no saver wrote it in a thread.
+@dataclass(frozen=True, slots=True)
+class KeyDescription:
+    """The parts of an object's key.
+
+    Attributes:
+        prefix: The saver's prefix; empty, or ends in `/`.
+        kind: `checkpoint`, or `writes` of a task.
+        thread_id: The thread; its hash, if names are hashed.
+        checkpoint_ns: The namespace; the root one is empty. Its hash, if names are hashed.
+        checkpoint_id: The checkpoint's id.
+    """
+
+    prefix: str
+    kind: str
+    thread_id: str
+    checkpoint_ns: str
+    checkpoint_id: str
+
+
+def describe_key(key: str) -> KeyDescription | None:
+    """Parse the key of an object, as in an S3 event notification, an inventory or a console.
 
     Args:
-        key: The whole key in the bucket.
+        key: The whole key in the bucket, not URL-encoded.
+
+    Returns:
+        Its parts; `None` if it isn't the key of a checkpoint or of writes.
     """
     parts = key.rsplit("/", _SEGMENTS)
     prefix = f"{parts.pop(0)}/" if len(parts) > _SEGMENTS else ""
     layout = Layout(prefix)
     try:
-        return (prefix, layout.parse(key)) if layout.holds(key) else None
+        found = layout.parse(key) if layout.holds(key) else None
     except CorruptObjectError:
         return None
+    if found is None:
+        return None
+    kind = "checkpoint" if isinstance(found.leaf, CheckpointLeaf) else "writes"
+    return KeyDescription(prefix, kind, found.thread_id, found.checkpoint_ns, found.checkpoint_id)

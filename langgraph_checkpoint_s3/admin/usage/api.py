@@ -9,7 +9,6 @@ from langgraph_checkpoint_s3.admin.usage.history import History, history
 from langgraph_checkpoint_s3.admin.usage.threads import ThreadListing
 from langgraph_checkpoint_s3.admin.usage.usage import CheckpointSize, UsageReport, checkpoint_sizes, usage
 from langgraph_checkpoint_s3.format.ids import thread_name
-from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan
 
 
@@ -150,5 +149,4 @@ class Usage(BaseAdmin):
         return usage(self._context, None if thread_id is None else thread_name(thread_id))
 
     def _history(self, thread_id: str, checkpoint_ns: str | None, limit: int | None) -> Plan[History]:
-        configurable = {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns}
-        return history(self._context, Place.of({"configurable": configurable}), limit)
+        return history(self._context, thread_name(thread_id), checkpoint_ns, limit)

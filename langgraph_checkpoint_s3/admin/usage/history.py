@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, overload
@@ -14,7 +14,6 @@ from langgraph_checkpoint_s3.admin.usage.graph import lanes
 from langgraph_checkpoint_s3.admin.usage.usage import checkpoint_sizes
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.list_checkpoints import Listing
-from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan, gather
 from langgraph_checkpoint_s3.text.humanize import age, counted, human
 from langgraph_checkpoint_s3.text.sanitize import clean
@@ -52,6 +51,31 @@ class HistoryEntry:
     pending_tasks: int
     interrupts: int
     errors: int
+
+    @classmethod
+    def from_tuple(cls, found: CheckpointTuple, stored: int | None = None) -> HistoryEntry:
+        """Create an entry from a checkpoint that `S3Saver.list` or `get_tuple` returned.
+
+        Args:
+            found: The checkpoint.
+            stored: The bytes that it and its writes store, if known: see `S3Admin.checkpoint_sizes`.
+        """
+        configurable: dict[str, Any] = found.config["configurable"]
+        pending = found.pending_writes or []
+        metadata: Any = found.metadata or {}
+        return cls(
+            checkpoint_id=configurable["checkpoint_id"],
+            checkpoint_ns=configurable.get("checkpoint_ns") or "",
+            parent_id=found.parent_config["configurable"]["checkpoint_id"] if found.parent_config else None,
+            step=metadata.get("step"),
+            source=metadata.get("source"),
+            created_at=found.checkpoint.get("ts"),
+            bytes=stored,
+            pending_writes=len(pending),
+            pending_tasks=len({write[0] for write in pending}),
+            interrupts=sum(write[1] == "__interrupt__" for write in pending),
+            errors=sum(write[1] == "__error__" for write in pending),
+        )
 
     @property
     def place(self) -> tuple[str, str]:
@@ -110,15 +134,30 @@ class History(Sequence[HistoryEntry]):
             found[name] = [entry for entry in self.entries if entry.checkpoint_ns == name]
         return found
 
+    def rows(self, namespace: str = "") -> list[tuple[str, HistoryEntry | None]]:
+        """Draw the checkpoints of one namespace as a tree, the newest first.
+
+        Args:
+            namespace: The namespace. Default: the root one.
+
+        Returns:
+            Rows of text, equally wide (`● `, `│ ●`, `├─╯`), each with the checkpoint whose `●` is in it;
+            `None` where branches only join.
+        """
+        entries = {each.checkpoint_id: each for each in self.entries if each.checkpoint_ns == namespace}
+        drawn = lanes([(each.checkpoint_id, each.parent_id) for each in entries.values()])
+        width = max((len(drawing) for drawing, _ in drawn), default=0)
+        return [(drawing.ljust(width), None if name is None else entries[name]) for drawing, name in drawn]
+
     def __repr__(self) -> str:
         more = ", and more" if self.more else ""
         return f"<History of {self.thread_id!r}: {counted(len(self), 'checkpoint')}{more}>"
 
     def __str__(self) -> str:
         lines = []
-        for name, entries in self.namespaces().items():
+        for name in self.namespaces():
             lines.append(self._heading(name))
-            for drawing, entry in drawn(entries):
+            for drawing, entry in self.rows(name):
                 told = f"  {clean(entry.checkpoint_id)}  {entry.facts()}" if entry else ""
                 lines.append(f"{drawing}{told}".rstrip())
         return "\n".join(lines) or f"There is no thread {clean(self.thread_id)}"
@@ -126,9 +165,9 @@ class History(Sequence[HistoryEntry]):
     def _repr_html_(self) -> str:
         """The tree, as a notebook shows it. Whatever a bucket holds stays text."""
         parts = []
-        for name, entries in self.namespaces().items():
+        for name in self.namespaces():
             parts.append(f"<b>{html.escape(self._heading(name))}</b>")
-            rows = "\n".join(_row(drawing, entry) for drawing, entry in drawn(entries))
+            rows = "\n".join(_row(*row) for row in self.rows(name))
             parts.append(f'<pre style="line-height:1.25;margin:.3em 0 1em;overflow-x:auto">{rows}</pre>')
         if self.more:
             parts.append(f"<i>Older ones than these {counted(len(self), 'checkpoint')} are left out.</i>")
@@ -136,19 +175,6 @@ class History(Sequence[HistoryEntry]):
 
     def _heading(self, namespace: str) -> str:
         return clean(f"namespace {namespace}" if namespace else f"thread {self.thread_id}")
-
-
-def drawn(entries: Sequence[HistoryEntry]) -> Iterator[tuple[str, HistoryEntry | None]]:
-    """Rows of a drawing, equally wide, each with its checkpoint; without one where lines only join.
-
-    Args:
-        entries: Checkpoints of one namespace, every child before its parent.
-    """
-    known = {entry.checkpoint_id: entry for entry in entries}
-    rows = lanes([(entry.checkpoint_id, entry.parent_id) for entry in entries])
-    width = max((len(drawing) for drawing, _ in rows), default=0)
-    for drawing, name in rows:
-        yield drawing.ljust(width), None if name is None else known[name]
 
 
 def _row(drawing: str, entry: HistoryEntry | None) -> str:
@@ -163,55 +189,29 @@ def _row(drawing: str, entry: HistoryEntry | None) -> str:
     )
 
 
-def place_of(found: CheckpointTuple) -> tuple[str, str]:
-    """A checkpoint's namespace and id."""
-    configurable: dict[str, Any] = found.config["configurable"]
-    return configurable.get("checkpoint_ns") or "", configurable["checkpoint_id"]
+def history(context: Context, thread_id: str, checkpoint_ns: str | None, limit: int | None) -> Plan[History]:
+    """Read the history of a thread, or of one of its namespaces, and list it for the sizes.
 
-
-def entry_of(found: CheckpointTuple, stored: int | None = None) -> HistoryEntry:
-    """What is told of a checkpoint.
-
-    Args:
-        found: The checkpoint.
-        stored: The bytes that it and its writes store, if that is known.
+    Raises:
+        InvalidKeyError: An id isn't valid.
     """
-    pending = found.pending_writes or []
-    metadata: Any = found.metadata or {}
-    namespace, checkpoint_id = place_of(found)
-    return HistoryEntry(
-        checkpoint_id=checkpoint_id,
-        checkpoint_ns=namespace,
-        parent_id=found.parent_config["configurable"]["checkpoint_id"] if found.parent_config else None,
-        step=metadata.get("step"),
-        source=metadata.get("source"),
-        created_at=found.checkpoint.get("ts"),
-        bytes=stored,
-        pending_writes=len(pending),
-        pending_tasks=len({write[0] for write in pending}),
-        interrupts=sum(write[1] == "__interrupt__" for write in pending),
-        errors=sum(write[1] == "__error__" for write in pending),
-    )
-
-
-def history(context: Context, address: Place, limit: int | None) -> Plan[History]:
-    """Read the history of a thread or namespace: its checkpoints, and a listing for their sizes."""
+    config = {"configurable": {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns}}
     one_more = None if limit is None else limit + 1  # shows whether there are more
     plans: list[Plan[Any]] = [
-        _entries(Listing(context, address.config(), None, None, one_more)),
-        checkpoint_sizes(context, address.thread_id),
+        _entries(Listing(context, config, None, None, one_more)),
+        checkpoint_sizes(context, thread_id),
     ]
     entries, sizes = yield from gather(plans)
     # By folders, since keys may have only a namespace's hash.
-    folder = partial(context.layout.checkpoint, address.thread_id)
+    folder = partial(context.layout.checkpoint, thread_id)
     stored = {folder(each.checkpoint_ns, each.checkpoint_id): each.bytes for each in sizes}
     kept = tuple(replace(entry, bytes=stored.get(folder(*entry.place))) for entry in entries[:limit])
-    return History(address.thread_id, kept, len(entries) > len(kept))
+    return History(thread_id, kept, len(entries) > len(kept))
 
 
 def _entries(listing: Listing) -> Plan[list[HistoryEntry]]:
     """What is told of each, so that no more states are held than those of a page."""
     entries: list[HistoryEntry] = []
     while not listing.done:
-        entries += [entry_of(found) for found in (yield from listing.page())]
+        entries += [HistoryEntry.from_tuple(found) for found in (yield from listing.page())]
     return entries

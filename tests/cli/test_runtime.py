@@ -1,10 +1,12 @@
-"""What all commands share: errors in a line, exit codes, help, questions, and text that steers nothing."""
+"""What all commands share: errors, exit codes, confirmation, keys, and text that is safe to print."""
 
 from __future__ import annotations
 
 import builtins
 import dataclasses
 import json
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -13,53 +15,30 @@ import typer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Saver
-from langgraph_checkpoint_s3 import cli as room
+from langgraph_checkpoint_s3 import cli as package
 from langgraph_checkpoint_s3.cli import runtime
 from langgraph_checkpoint_s3.cli.app import app
-from langgraph_checkpoint_s3.cli.options import duration
-from langgraph_checkpoint_s3.cli.values import plain
+from langgraph_checkpoint_s3.cli.options import parse_duration
+from langgraph_checkpoint_s3.cli.values import to_json
+from langgraph_checkpoint_s3.encryption import KeyRing
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects
 from langgraph_checkpoint_s3.text.humanize import age
 from langgraph_checkpoint_s3.text.sanitize import clean
 from tests.cli.conftest import Cli, run
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3, Moment, client_error
+from tests.support.fake_store import make_saver
 
 COMMANDS = sorted(command.name or "" for command in app.registered_commands)
 HOSTILE = "[bold]x[/bold]\x1b]0;owned\x07\x9b31m\u202egnp\r\b:smile:"
 
 
 def test_there_are_these_commands() -> None:
-    assert (
-        sorted(
-            [
-                "check",
-                "copy",
-                "decode",
-                "delete",
-                "diff",
-                "export",
-                "history",
-                "iam-policy",
-                "import",
-                "lifecycle",
-                "migrate",
-                "prune",
-                "report",
-                "restore",
-                "resume-point",
-                "serve",
-                "setup",
-                "show",
-                "threads",
-                "url",
-                "usage",
-                "versions",
-                "watch",
-            ]
-        )
-        == COMMANDS
+    names = (
+        "check copy decode delete diff export history iam-policy import lifecycle migrate prune report "
+        "restore resume-point serve setup show threads url usage versions watch"
     )
+    assert names.split() == COMMANDS
 
 
 @pytest.mark.parametrize(
@@ -83,7 +62,7 @@ def test_there_are_these_commands() -> None:
     ],
     ids=lambda arguments: arguments[0],
 )
-def test_what_is_not_there_is_a_line_and_exit_code_3(
+def test_not_found_is_one_line_and_exit_code_3(
     cli: Cli, arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -93,7 +72,7 @@ def test_what_is_not_there_is_a_line_and_exit_code_3(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_store_that_refuses_is_a_line(cli: Cli, fake: FakeS3) -> None:
+def test_access_denied_is_one_line(cli: Cli, fake: FakeS3) -> None:
     def refuse(moment: Moment, request: Any) -> None:
         raise client_error("AccessDenied", 403, request)
 
@@ -106,7 +85,7 @@ def test_a_store_that_refuses_is_a_line(cli: Cli, fake: FakeS3) -> None:
         cli("threads", "--debug")
 
 
-def test_in_json_an_error_is_an_object(cli: Cli, fake: FakeS3) -> None:
+def test_with_json_an_error_is_an_object(cli: Cli, fake: FakeS3) -> None:
     ran = cli("show", "nobody", "--json")
     assert (ran.code, ran.out) == (3, "")
     told = json.loads(ran.err)
@@ -121,18 +100,18 @@ def test_in_json_an_error_is_an_object(cli: Cli, fake: FakeS3) -> None:
     assert (told["kind"], told["exit_code"]) == ("access_denied", 1)
 
 
-def test_in_json_what_is_told_beside_is_an_object_too(cli: Cli) -> None:
+def test_with_json_a_note_is_an_object(cli: Cli) -> None:
     told = json.loads(cli("lifecycle", "--archive-after", 5, "--json").err)
     assert told["note"].startswith("warning: ")
 
 
 @pytest.mark.parametrize("command", ["history", "show", "diff", "resume-point", "watch", "url"])
-def test_an_empty_thread_is_told_in_the_terms_of_a_terminal(cli: Cli, command: str) -> None:
+def test_an_empty_thread_id_has_its_own_message(cli: Cli, command: str) -> None:
     ran = cli(command, "")
     assert (ran.code, ran.err) == (2, "error: The thread's id is empty: `langgraph-s3 threads` lists them.\n")
 
 
-def test_a_bucket_that_is_not_there_says_how_to_make_it(cli: Cli, fake: FakeS3) -> None:
+def test_a_missing_bucket_says_how_to_create_it(cli: Cli, fake: FakeS3) -> None:
     def refuse(moment: Moment, request: Any) -> None:
         raise client_error("NoSuchBucket", 404, request)
 
@@ -142,7 +121,7 @@ def test_a_bucket_that_is_not_there_says_how_to_make_it(cli: Cli, fake: FakeS3) 
     assert "langgraph-s3 setup" in ran.err
 
 
-def test_an_unexpected_error_is_a_line_too(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(uri: str | None, **keywords: Any) -> S3Saver:
         raise RuntimeError("a\nb\x1b[2J")
 
@@ -181,7 +160,7 @@ def test_values_are_loaded_by_a_serializer_that_imports_nothing() -> None:
         assert isinstance(JsonPlusSerializer(allowed_msgpack_modules=True).loads_typed(odd), Odd)
 
 
-def test_text_from_the_bucket_steers_no_terminal(
+def test_text_from_the_bucket_cannot_control_the_terminal(
     cli: Cli, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = {
@@ -232,17 +211,17 @@ def test_cleaning() -> None:
 
 
 def test_values_in_json() -> None:
-    assert plain({1: (True, None, 1.5, float("nan"), b"ab", {"b", "a"})}) == {
+    assert to_json({1: (True, None, 1.5, float("nan"), b"ab", {"b", "a"})}) == {
         "1": [True, None, 1.5, "nan", {"base64": "YWI="}, ["a", "b"]]
     }
     loop: list[Any] = []
     loop.append(loop)
-    assert "…" in str(plain(loop))
-    assert plain(Odd) == repr(Odd)
+    assert "…" in str(to_json(loop))
+    assert to_json(Odd) == repr(Odd)
 
 
-def test_lengths_of_time() -> None:
-    assert [duration(each).total_seconds() for each in ("10s", "2m", "3h", "1d", "1w")] == [
+def test_durations() -> None:
+    assert [parse_duration(each).total_seconds() for each in ("10s", "2m", "3h", "1d", "1w")] == [
         10,
         120,
         10800,
@@ -251,12 +230,12 @@ def test_lengths_of_time() -> None:
     ]
     for bad in ("", "10", "d", "-1d", "1.5d", "999999999w"):
         with pytest.raises(runtime.CommandExit) as stopped:
-            duration(bad)
+            parse_duration(bad)
         assert stopped.value.code == 2
     assert age("nonsense") == age(None) == age("2026-01-01T00:00:00") == "-"
 
 
-def test_a_question_is_asked_on_a_terminal_alone(
+def test_a_confirmation_needs_a_terminal(
     cli: Cli, thread: str, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
@@ -266,7 +245,7 @@ def test_a_question_is_asked_on_a_terminal_alone(
         return len(asked) > 1
 
     monkeypatch.setattr(typer, "confirm", confirm)
-    monkeypatch.setattr(runtime, "_answers", lambda: True)
+    monkeypatch.setattr(runtime, "_is_interactive", lambda: True)
     ran = cli("delete", thread)
     assert (ran.code, ran.err) == (1, "Nothing was done.\n")
     assert saver.get_tuple(place(thread)) is not None
@@ -275,21 +254,21 @@ def test_a_question_is_asked_on_a_terminal_alone(
     assert saver.get_tuple(place(thread)) is None
 
 
-def test_ctrl_c_at_a_question_is_no(
+def test_ctrl_c_at_a_confirmation_is_no(
     cli: Cli, thread: str, fake: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: Any, **__: Any) -> bool:
         raise typer.Abort
 
     monkeypatch.setattr(typer, "confirm", interrupted)
-    monkeypatch.setattr(runtime, "_answers", lambda: True)
+    monkeypatch.setattr(runtime, "_is_interactive", lambda: True)
     before = fake.keys()
     ran = cli("delete", thread)
     assert (ran.code, ran.err) == (130, "\nNothing was done.\n")
     assert fake.keys() == before
 
 
-def test_ctrl_c_in_long_work_says_how_far_it_came(cli: Cli, saver: S3Saver, fake: FakeS3) -> None:
+def test_ctrl_c_reports_progress(cli: Cli, saver: S3Saver, fake: FakeS3) -> None:
     for name in ("a", "b", "c"):
         put_chain(saver, name, 1)
 
@@ -313,7 +292,7 @@ def test_ctrl_c_before_a_command_has_begun(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(app, "run", interrupted)
     with pytest.raises(SystemExit) as ended:
-        room.main()
+        package.main()
     assert ended.value.code == 130
 
 
@@ -327,12 +306,50 @@ def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(SystemExit) as ended:
-        room.main()
+        package.main()
     assert 'pip install ".[cli]" in a clone' in str(ended.value.code)
+
+
+class TestEncrypted:
+    @pytest.fixture
+    def sealed(self, fake: FakeS3, monkeypatch: pytest.MonkeyPatch, cli: Cli) -> str:
+        ring = KeyRing({"k": bytes(32)})
+        module = types.ModuleType("keys_of_the_test")
+        module.ring = ring  # type: ignore[attr-defined]  # made here
+        monkeypatch.setitem(sys.modules, "keys_of_the_test", module)
+
+        def open_saver(uri: str | None, *, encryption: Any = None, **keywords: Any) -> S3Saver:
+            return make_saver(fake, encryption=encryption)
+
+        monkeypatch.setattr(runtime, "open_saver", open_saver)
+        put_chain(make_saver(fake, encryption=ring), "sealed", 3)
+        return "sealed"
+
+    def test_without_keys_it_says_how_to_name_them(self, cli: Cli, sealed: str) -> None:
+        for arguments in (("history", sealed), ("show", sealed), ("copy", sealed, "other")):
+            ran = cli(*arguments)
+            assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+            assert "--keys MODULE:NAME" in ran.err
+        ran = cli("prune", "--keep-last", 1, "--yes")
+        assert (ran.code, ran.out) == (1, "")
+        assert cli("threads").out == "sealed\n"
+        assert cli("delete", sealed, "--yes").code == 0
+
+    def test_with_them_it_is_shown(self, cli: Cli, sealed: str) -> None:
+        keys = ("--keys", "keys_of_the_test:ring")
+        assert "n\n  2\n" in cli("show", sealed, *keys).out
+        assert cli("history", sealed, *keys).out.count("●") == 3
+
+    @pytest.mark.parametrize(
+        "keys", ["keys_of_the_test:other", "no_such_module:ring", "keys_of_the_test", ":"]
+    )
+    def test_keys_that_are_not_there(self, cli: Cli, sealed: str, keys: str) -> None:
+        ran = cli("show", sealed, "--keys", keys)
+        assert (ran.code, ran.err.count("\n")) == (2, 1)
 
 
 @dataclasses.dataclass
 class Odd:
-    """A type of an application's."""
+    """A type of an application."""
 
     n: int

@@ -1,4 +1,4 @@
-"""What a checkpoint holds, how two differ, and what would run next."""
+"""Showing checkpoints: the state, how two differ, and what would run next."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from langgraph.types import Command, Send, interrupt
 from typing_extensions import TypedDict
 
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.cli.next_steps import resume
+from langgraph_checkpoint_s3.cli.next_steps import next_steps
 from tests.cli.conftest import Cli
 from tests.support.checkpoints import make_checkpoint, place
 
@@ -84,7 +84,7 @@ class TestDiff:
         assert "city" not in found["changes"]
         assert cli("diff", chat, "00000001", "00000001").out.endswith("Their states are equal.\n")
 
-    def test_a_root_has_nothing_to_be_compared_with(self, cli: Cli, chat: str) -> None:
+    def test_a_root_has_no_parent_to_compare(self, cli: Cli, chat: str) -> None:
         ran = cli("diff", chat, "", "00000001")
         assert ran.code == 2
         assert "no parent" in ran.err
@@ -95,7 +95,7 @@ class Counted(TypedDict):
 
 
 def graph(saver: Any, second: Any) -> Any:
-    """`a`, then `second` as `b`, beside it `c`; `d` when both are done."""
+    """Return a graph of `a`, then `b` (which is `second`) and `c` in parallel, then `d`."""
     builder = StateGraph(Counted)
     builder.add_node("a", lambda state: {"n": 1})
     builder.add_node("b", second)
@@ -114,11 +114,11 @@ def fail(state: Counted) -> Counted:
 
 
 def assert_as_langgraph(made: Any, saver: S3Saver) -> None:
-    """At every checkpoint what LangGraph would run."""
+    """Assert that the next steps of every checkpoint are LangGraph's."""
     for state in made.get_state_history(place("t")):
         found = saver.get_tuple(state.config)
         assert found is not None
-        assert resume(found).next == state.next
+        assert next_steps(found).next == state.next
 
 
 class TestResumePoint:
@@ -131,7 +131,7 @@ class TestResumePoint:
         for state in history:
             found = saver.get_tuple(state.config)
             assert found is not None
-            assert resume(found).next == tuple(sorted(state.next))
+            assert next_steps(found).next == tuple(sorted(state.next))
 
     def test_a_loop_runs_again(self, saver: S3Saver) -> None:
         builder = StateGraph(Counted)
@@ -152,15 +152,15 @@ class TestResumePoint:
         made.invoke({"n": 1}, place("t"))
         assert_as_langgraph(made, saver)
 
-    def test_what_was_seen_is_no_news(self, saver: S3Saver) -> None:
+    def test_a_version_that_was_seen_triggers_nothing(self, saver: S3Saver) -> None:
         put(saver, "t", "00000001", {"branch:to:a": None, "own": 1})
         found = saver.get_tuple(place("t"))
         assert found is not None
         versions = found.checkpoint["channel_versions"]
         found.checkpoint["versions_seen"] = {"a": {"branch:to:a": versions["branch:to:a"]}}
-        assert resume(found).next == ()
+        assert next_steps(found).next == ()
         found.checkpoint["versions_seen"] = {"b": {"own": "0"}}
-        assert resume(found).next == ("a", "b")
+        assert next_steps(found).next == ("a", "b")
 
     def test_a_question(self, cli: Cli, saver: S3Saver) -> None:
         made = graph(saver, lambda state: {"n": interrupt({"really": "?"})})
@@ -184,4 +184,4 @@ class TestResumePoint:
         ran = cli("resume-point", "t")
         assert ": failed\n" in ran.out
         assert "no luck" in ran.out
-        assert "Not told" in ran.out
+        assert "Not known" in ran.out
