@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import S3CheckpointError
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.plan import Plan
-from langgraph_checkpoint_s3.s3.store import Store, name_of
+from langgraph_checkpoint_s3.s3.store import Store
 from langgraph_checkpoint_s3.saver import Closing, S3Saver, internals_of
 
 T = TypeVar("T")
@@ -53,11 +53,11 @@ class BaseAdmin(Closing):
     def _store(self) -> Store:
         return internals_of(self._saver).store
 
-    def _run(self, plan: Plan[T], operation: str = "") -> T:
-        return self._store.run(plan, operation or _operation_of(plan))
+    def _run(self, plan: Plan[T], operation: str) -> T:
+        return self._store.run(plan, operation)
 
-    async def _arun(self, plan: Plan[T], operation: str = "") -> T:
-        return await self._store.arun(plan, operation or _operation_of(plan))
+    async def _arun(self, plan: Plan[T], operation: str) -> T:
+        return await self._store.arun(plan, operation)
 
     def _now(self) -> datetime:
         """Return the time by the store's clock, which is also that of `LastModified`."""
@@ -67,7 +67,3 @@ class BaseAdmin(Closing):
     def _note_error(self, error: S3CheckpointError) -> None:
         """Treat an item's error like one that ends an operation: name the bucket, drop suspect caches."""
         self._store.saver_state.failed(error)
-
-
-def _operation_of(plan: Any) -> str:
-    return f"admin.{name_of(plan)}"

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation
-from langgraph_checkpoint_s3.text.humanize import counted
-from langgraph_checkpoint_s3.text.sanitize import clean
+from langgraph_checkpoint_s3.text.humanize import pluralize
+from langgraph_checkpoint_s3.text.sanitize import sanitize
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import CheckpointTuple
@@ -56,7 +56,7 @@ def get_checkpoint(ctx: Invocation, thread: str, ns: str | None, text: str) -> C
         parent = found and found.parent_config
         if parent is None:
             raise CommandExit(
-                NOT_FOUND, f"{text} is too far back: {id_ or _LATEST} has {counted(step, 'ancestor')}."
+                NOT_FOUND, f"{text} is too far back: {id_ or _LATEST} has {pluralize(step, 'ancestor')}."
             )
         found = ctx.saver.get_tuple(parent)
     if found is None:  # deleted meanwhile, or a parent that was pruned
@@ -81,7 +81,7 @@ def _search(ctx: Invocation, thread: str, ns: str | None, text: str) -> tuple[st
     if not sizes:
         raise ctx.not_found(thread)
     # `history` prints cleaned ids, and they can be pasted.
-    ids = [(each, (each.checkpoint_id, clean(each.checkpoint_id))) for each in sizes]
+    ids = [(each, (each.checkpoint_id, sanitize(each.checkpoint_id))) for each in sizes]
     matches = [each for each, both in ids if text in both] or [
         each for each, both in ids if text and any(id_.startswith(text) or id_.endswith(text) for id_ in both)
     ]
@@ -91,7 +91,7 @@ def _search(ctx: Invocation, thread: str, ns: str | None, text: str) -> tuple[st
         if matches and ctx.saver.config.private_keys:
             raise CommandExit(USAGE, "Names are hashed here, and --ns can't be compared: write the whole id.")
         if matches:
-            elsewhere = dict.fromkeys(clean(each.checkpoint_ns) for each in matches)
+            elsewhere = dict.fromkeys(sanitize(each.checkpoint_ns) for each in matches)
             raise CommandExit(
                 NOT_FOUND, f"That checkpoint is in another namespace: --ns {' or '.join(elsewhere)}."
             )

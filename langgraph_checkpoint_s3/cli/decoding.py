@@ -23,7 +23,7 @@ from langgraph_checkpoint_s3.admin import (
 from langgraph_checkpoint_s3.cli.checkpoints import config_of
 from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation
 from langgraph_checkpoint_s3.cli.show import show_checkpoint
-from langgraph_checkpoint_s3.text.humanize import human
+from langgraph_checkpoint_s3.text.humanize import format_size
 
 _KINDS: Final = {"checkpoint": " of a checkpoint", "writes": " of a task's writes", "thread": " of a thread"}
 
@@ -111,7 +111,7 @@ def _describe(ctx: Invocation, facts: dict[str, Any], error: S3CheckpointError) 
 
     def show() -> None:
         what = "A portable file" if facts["format"] == "file" else "An object"
-        size = "" if facts["bytes"] is None else f", {human(facts['bytes'])}"
+        size = "" if facts["bytes"] is None else f", {format_size(facts['bytes'])}"
         encrypted = ", encrypted" if facts["encrypted"] else ""
         ctx.line(f"{what}{_KINDS.get(facts['kind'], '')}{size}{encrypted}", "bold")
         for name, value in facts.items():

@@ -9,7 +9,7 @@ import typer
 from langgraph_checkpoint_s3.admin import Pruned
 from langgraph_checkpoint_s3.cli.options import DryRun, OnlyThreads, Yes, parse_duration
 from langgraph_checkpoint_s3.cli.runtime import FAILED, NOT_FOUND, USAGE, CommandExit, Invocation
-from langgraph_checkpoint_s3.text.humanize import age, counted, human
+from langgraph_checkpoint_s3.text.humanize import format_age, format_size, pluralize
 
 
 def delete(
@@ -30,7 +30,7 @@ def delete(
     absent = [each["thread_id"] for each in found if not each["objects"]]
     present = [each for each in found if each["objects"]]
     what = ", ".join(
-        f"{each['thread_id']} ({each['objects']} objects, {human(each['bytes'])})" for each in present
+        f"{each['thread_id']} ({each['objects']} objects, {format_size(each['bytes'])})" for each in present
     )
     if present and not dry_run:
         ctx.confirm(f"Delete {what} from {ctx.location}{' for good' if for_good else ''}?", yes=yes)
@@ -78,8 +78,8 @@ def prune(
 
     result = prune_all(dry=dry_run or not yes)  # with --yes there is no question, and so no dry run before it
     if not dry_run and not yes and result.victims:
-        counts = f"{counted(result.checkpoints, 'checkpoint')} of {counted(result.threads, 'thread')}"
-        ctx.confirm(f"Delete {counts}, {human(result.bytes)}, from {ctx.location}?", yes=yes)
+        counts = f"{pluralize(result.checkpoints, 'checkpoint')} of {pluralize(result.threads, 'thread')}"
+        ctx.confirm(f"Delete {counts}, {format_size(result.bytes)}, from {ctx.location}?", yes=yes)
         result = prune_all(dry=False)
     errors = {name: str(error) for name, error in result.errors.items()}
     data: dict[str, Any] = {"dry_run": dry_run, "checkpoints": result.victims, "errors": errors}
@@ -90,13 +90,19 @@ def prune(
                 ctx.line("There is nothing to delete.")
             return
         rows = [
-            (each.thread_id, each.checkpoint_ns, each.checkpoint_id, human(each.bytes), age(each.modified))
+            (
+                each.thread_id,
+                each.checkpoint_ns,
+                each.checkpoint_id,
+                format_size(each.bytes),
+                format_age(each.modified),
+            )
             for each in result.victims
         ]
         if dry_run:
             ctx.table(("thread", "namespace", "checkpoint", "size", "age"), rows)
         verb = "Would delete" if dry_run else "Deleted"
-        ctx.line(f"{verb} {counted(result.checkpoints, 'checkpoint')}, {human(result.bytes)}.")
+        ctx.line(f"{verb} {pluralize(result.checkpoints, 'checkpoint')}, {format_size(result.bytes)}.")
 
     ctx.answer(data, show)
     for name, text in errors.items():

@@ -13,7 +13,7 @@ from langgraph_checkpoint_s3.cli.checkpoints import config_of
 from langgraph_checkpoint_s3.cli.options import Limit, OnlyNamespace, Thread, parse_duration
 from langgraph_checkpoint_s3.cli.runtime import USAGE, CommandExit, Invocation
 from langgraph_checkpoint_s3.cli.values import parse_conversation
-from langgraph_checkpoint_s3.text.sanitize import clean
+from langgraph_checkpoint_s3.text.sanitize import sanitize
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import CheckpointTuple
@@ -35,7 +35,7 @@ def history(ctx: Invocation, thread: Thread, ns: OnlyNamespace = None, limit: Li
             for drawing, entry in found.rows(name):
                 row = Text(f"{drawing}  " if entry else drawing.rstrip(), style="cyan")
                 if entry is not None:
-                    row.append(f"{clean(entry.checkpoint_id)}  ", style="yellow")
+                    row.append(f"{sanitize(entry.checkpoint_id)}  ", style="yellow")
                     row.append(entry.facts(), style="default")
                 ctx.print(row)
         if found.more:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 from langgraph_checkpoint_s3.admin import History, HistoryEntry
 from langgraph_checkpoint_s3.cli.state_diff import ChannelDiff, diff_states
 from langgraph_checkpoint_s3.cli.values import format_value, parse_conversation
-from langgraph_checkpoint_s3.text.humanize import human
-from langgraph_checkpoint_s3.text.sanitize import clean
+from langgraph_checkpoint_s3.text.humanize import format_size
+from langgraph_checkpoint_s3.text.sanitize import sanitize
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -145,7 +145,7 @@ def _environment() -> Environment:
     from markupsafe import Markup
 
     def finalize(value: object) -> str:
-        return value if isinstance(value, Markup) else clean(value, lines=True)
+        return value if isinstance(value, Markup) else sanitize(value, lines=True)
 
     environment = Environment(
         loader=PackageLoader("langgraph_checkpoint_s3.cli", ""),
@@ -156,7 +156,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(
-        human=human,
+        format_size=format_size,
         format_value=format_value,
         parse_conversation=parse_conversation,
         source_class=_source_class,
@@ -218,7 +218,7 @@ def graph(
         label = f"step {entry.step}"[:_MAX_LABEL]
         detail = f" · {entry.source}"[:_MAX_LABEL]
         if entry.bytes is not None:
-            detail += f" · {human(entry.bytes)}"
+            detail += f" · {format_size(entry.bytes)}"
         flags = [("asks", " · waits")] if entry.interrupts else []
         flags += [("fails", " · failed")] if entry.errors else []
         longest = max(longest, len(label + detail) + sum(len(flag) for _, flag in flags))
@@ -275,9 +275,9 @@ def chart(points: Sequence[tuple[str, str, int, int | None]]) -> dict[str, Any]:
 
     bars = []
     for number, (anchor, checkpoint_id, state, stored) in enumerate(points):
-        tip = f"{checkpoint_id}\nstate: {human(state)}"
+        tip = f"{checkpoint_id}\nstate: {format_size(state)}"
         if has_stored:
-            tip += f"\nstored: {human(stored or 0)}\nstored so far: {human(totals[number])}"
+            tip += f"\nstored: {format_size(stored or 0)}\nstored so far: {format_size(totals[number])}"
         bars.append((anchor, tip, _LEFT + number * step, height(stored or 0)))
     return {
         "width": _WIDTH,
@@ -285,7 +285,7 @@ def chart(points: Sequence[tuple[str, str, int, int | None]]) -> dict[str, Any]:
         "left": _LEFT,
         "floor": floor,
         "step": step,
-        "ticks": [(floor - height(size), human(size)) for size in (0, int(most * 0.5), most)],
+        "ticks": [(floor - height(size), format_size(size)) for size in (0, int(most * 0.5), most)],
         "bars": bars,
         "lines": [("state", line(states)), *([("sofar", line(totals))] if has_stored else [])],
     }

@@ -14,7 +14,7 @@ from langgraph_checkpoint_s3.cli.checkpoints import config_of, place_of
 from langgraph_checkpoint_s3.cli.options import Force, Limit, OnlyNamespace, Thread, check_writable
 from langgraph_checkpoint_s3.cli.page import Checkpoint, render
 from langgraph_checkpoint_s3.cli.runtime import FAILED, CommandExit, Invocation
-from langgraph_checkpoint_s3.text.humanize import counted, human
+from langgraph_checkpoint_s3.text.humanize import format_size, pluralize
 
 if TYPE_CHECKING:
     from langgraph_checkpoint_s3.admin import UsageReport
@@ -60,7 +60,7 @@ def report(
     tiles = _tiles(checkpoints, ctx.admin.usage(thread))
     html.write_text(render(thread, checkpoints, ctx.location, tiles, note), encoding="utf-8")
     data: dict[str, Any] = {"file": str(html), "checkpoints": len(checkpoints), "more": more}
-    ctx.answer(data, f"Wrote {counted(len(checkpoints), 'checkpoint')} of {thread} to {html}.")
+    ctx.answer(data, f"Wrote {pluralize(len(checkpoints), 'checkpoint')} of {thread} to {html}.")
     if more:
         ctx.note(f"There are more than {limit} checkpoints: --limit takes more.")
 
@@ -77,9 +77,9 @@ def _tiles(checkpoints: Sequence[Checkpoint], usage: UsageReport) -> list[tuple[
     if usage.oldest is not None and usage.newest is not None:
         written = f"written {usage.oldest:%Y-%m-%d %H:%M} to {usage.newest:%Y-%m-%d %H:%M %Z}"
     return [
-        ("Checkpoints", f"{usage.checkpoints:,}", f"in {counted(usage.namespaces, 'namespace')}"),
-        ("State", human(checkpoints[0].state_bytes), "of the latest checkpoint"),
-        ("Stored", human(usage.bytes), written),
+        ("Checkpoints", f"{usage.checkpoints:,}", f"in {pluralize(usage.namespaces, 'namespace')}"),
+        ("State", format_size(checkpoints[0].state_bytes), "of the latest checkpoint"),
+        ("Stored", format_size(usage.bytes), written),
         storage,
         ("Writing it", f"${puts * _PUT_PRICE:,.6f}", f"{puts:,} PUTs; other requests leave no trace"),
     ]

@@ -32,7 +32,7 @@ from langgraph_checkpoint_s3 import (
 )
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.cli.values import to_json
-from langgraph_checkpoint_s3.text.sanitize import clean
+from langgraph_checkpoint_s3.text.sanitize import sanitize
 
 if TYPE_CHECKING:
     from langgraph_checkpoint_s3.encryption import KeyProvider
@@ -156,11 +156,11 @@ class Invocation:
 
     def line(self, text: str, style: str = "") -> None:
         """Print text on one line."""
-        self.print(Text(clean(text), style=style))
+        self.print(Text(sanitize(text), style=style))
 
     def block(self, text: str) -> None:
         """Print text that may have several lines."""
-        self.print(Text(clean(text, lines=True)))
+        self.print(Text(sanitize(text, lines=True)))
 
     def print(self, text: Text) -> None:
         """Print text that is clean. If a row of `history` is too long, show the end of its id."""
@@ -184,19 +184,19 @@ class Invocation:
         if self.json:
             sys.stderr.write(json.dumps(data, ensure_ascii=True) + "\n")
         else:
-            self.err.print(Text(clean(text)), soft_wrap=True)
+            self.err.print(Text(sanitize(text)), soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print a table; tab-separated lines if stdout is no terminal."""
         if not self.out.is_terminal:
             for row in [columns, *rows]:
-                self.out.file.write("\t".join(clean(value) for value in row) + "\n")
+                self.out.file.write("\t".join(sanitize(value) for value in row) + "\n")
             return
         table = Table(box=box.SIMPLE_HEAD, header_style="bold")
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*[Text(clean(value)) for value in row])
+            table.add_row(*[Text(sanitize(value)) for value in row])
         self.out.print(table)
 
     def not_found(self, thread: str, checkpoint: str | None = None) -> CommandExit:
@@ -225,7 +225,7 @@ class Invocation:
                 USAGE, f"{question} Nothing was done: pass --yes to confirm, or --dry-run to preview."
             )
         try:
-            confirmed = typer.confirm(clean(question), err=True)
+            confirmed = typer.confirm(sanitize(question), err=True)
         except typer.Abort as error:  # Ctrl-C, or Ctrl-D
             self.err.line()  # the cursor is still behind the question
             raise CommandExit(INTERRUPTED, "Nothing was done.") from error

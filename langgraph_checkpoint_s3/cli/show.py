@@ -13,7 +13,7 @@ from langgraph_checkpoint_s3.cli.options import MaybeCheckpoint, Namespace, Thre
 from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation
 from langgraph_checkpoint_s3.cli.state_diff import diff_states
 from langgraph_checkpoint_s3.cli.values import format_value, parse_conversation
-from langgraph_checkpoint_s3.text.sanitize import clean
+from langgraph_checkpoint_s3.text.sanitize import sanitize
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import CheckpointTuple
@@ -161,8 +161,8 @@ def _show_value(ctx: Invocation, value: Any) -> None:
         ctx.block(_indent(format_value(value)))
         return
     for role, content in messages:
-        line = Text(f"  {clean(role)}: ", style=_ROLE_STYLES.get(role.partition(" ")[0].lower(), "bold"))
-        line.append(clean(_indent(content, "    ").lstrip(), lines=True), style="default")
+        line = Text(f"  {sanitize(role)}: ", style=_ROLE_STYLES.get(role.partition(" ")[0].lower(), "bold"))
+        line.append(sanitize(_indent(content, "    ").lstrip(), lines=True), style="default")
         ctx.print(line)
 
 

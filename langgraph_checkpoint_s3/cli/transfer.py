@@ -23,7 +23,7 @@ from langgraph_checkpoint_s3.cli.options import (
     parse_duration,
 )
 from langgraph_checkpoint_s3.cli.runtime import FAILED, NOT_FOUND, USAGE, CommandExit, Invocation, open_saver
-from langgraph_checkpoint_s3.text.humanize import counted, human
+from langgraph_checkpoint_s3.text.humanize import format_size, pluralize
 
 _SQLITE: Final = b"SQLite format 3\0"
 _THREAD_IDS_HINT: Final = "Pass thread_ids: which threads to move"
@@ -44,7 +44,8 @@ def copy(
     ctx.saver.copy_thread(source, target)
     ctx.answer(
         {"source": source, "target": target, "checkpoints": usage.checkpoints, "bytes": usage.bytes},
-        f"Copied {counted(usage.checkpoints, 'checkpoint')} of {source} to {target}: {human(usage.bytes)}.",
+        f"Copied {pluralize(usage.checkpoints, 'checkpoint')} of {source} to {target}: "
+        f"{format_size(usage.bytes)}.",
     )
 
 
@@ -64,7 +65,7 @@ def export(
         done = ctx.admin.export_thread(thread, file, progress=progress)
     ctx.answer(
         {"file": str(file), **asdict(done)},
-        f"Wrote {counted(done.checkpoints, 'checkpoint')}, {human(done.bytes)}, to {file}.",
+        f"Wrote {pluralize(done.checkpoints, 'checkpoint')}, {format_size(done.bytes)}, to {file}.",
     )
 
 
@@ -90,7 +91,7 @@ def import_(
         done = ctx.admin.import_thread(path, thread or None, progress=progress)
     ctx.answer(
         done,
-        f"Imported {counted(done.checkpoints, 'checkpoint')} into {done.thread_id}: "
+        f"Imported {pluralize(done.checkpoints, 'checkpoint')} into {done.thread_id}: "
         f"{_import_counts(done.written, done.unchanged, len(done.kept))}",
     )
 
@@ -107,7 +108,8 @@ def _import_threads(ctx: Invocation, source: str, thread: str) -> None:
     }
     ctx.answer(
         totals,
-        f"Imported {counted(totals['checkpoints'], 'checkpoint')} of {counted(totals['threads'], 'thread')}: "
+        f"Imported {pluralize(totals['checkpoints'], 'checkpoint')} of "
+        f"{pluralize(totals['threads'], 'thread')}: "
         f"{_import_counts(totals['written'], totals['unchanged'], totals['kept'])}",
     )
 
@@ -157,7 +159,8 @@ def migrate(
             threads = {each.config["configurable"]["thread_id"] for each in found}
             ctx.answer(
                 {"dry_run": True, "threads": len(threads), "checkpoints": len(found)},
-                f"Would migrate {counted(len(found), 'checkpoint')} of {counted(len(threads), 'thread')}.",
+                f"Would migrate {pluralize(len(found), 'checkpoint')} of "
+                f"{pluralize(len(threads), 'thread')}.",
             )
             return
         # With the application's own types, so that values are stored as they were.
@@ -177,7 +180,7 @@ def migrate(
                 raise CommandExit(USAGE, f"error: {message}") from error
     ctx.answer(
         done,
-        f"Migrated {counted(done.checkpoints, 'checkpoint')} of {counted(done.threads, 'thread')}; "
+        f"Migrated {pluralize(done.checkpoints, 'checkpoint')} of {pluralize(done.threads, 'thread')}; "
         f"{done.skipped} already there, {done.failed} failed.",
     )
     if failure is not None:

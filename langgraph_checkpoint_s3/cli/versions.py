@@ -10,7 +10,7 @@ import typer
 from langgraph_checkpoint_s3.cli.checkpoints import resolve
 from langgraph_checkpoint_s3.cli.options import Checkpoint, DryRun, Namespace, Thread
 from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation
-from langgraph_checkpoint_s3.text.humanize import age, counted, human
+from langgraph_checkpoint_s3.text.humanize import format_age, format_size, pluralize
 
 
 def versions(ctx: Invocation, thread: Thread, checkpoint: Checkpoint, ns: Namespace = None) -> None:
@@ -28,8 +28,8 @@ def versions(ctx: Invocation, thread: Thread, checkpoint: Checkpoint, ns: Namesp
         (
             each.version_id,
             each.modified.isoformat(timespec="seconds"),
-            age(each.modified),
-            "deleted" if each.delete_marker else human(each.size),
+            format_age(each.modified),
+            "deleted" if each.delete_marker else format_size(each.size),
             "latest" if each.latest else "",
         )
         for each in found
@@ -65,7 +65,7 @@ def restore(
         restored = ctx.admin.undelete_thread(thread, _parse_time(before), dry_run=dry_run)
         verb = "Would restore" if dry_run else "Restored"
         lost = f"{restored.lost} can't be restored"
-        ctx.answer(restored, f"{verb} {counted(restored.checkpoints, 'checkpoint')} of {thread}; {lost}.")
+        ctx.answer(restored, f"{verb} {pluralize(restored.checkpoints, 'checkpoint')} of {thread}; {lost}.")
         if not restored.checkpoints and not restored.writes:
             raise CommandExit(
                 NOT_FOUND, f"There is nothing of thread {thread!r} to restore in {ctx.location}."

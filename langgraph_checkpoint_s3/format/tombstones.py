@@ -32,7 +32,7 @@ class Group:
     """Tombstones of one deletion.
 
     Attributes:
-        names: The objects, as `name_of` returns them.
+        names: The objects, as `tombstone_digest` returns them.
         until: The time, in seconds since 1970, after which no process can be about to borrow from them.
         reason: The reason: `some` of a thread's checkpoints were deleted; the whole `thread` was; a put had
             `failed` and left them; or they are `coming`, by a copy or an import.
@@ -128,7 +128,7 @@ def decode_tombstones(data: bytes, key: str | None = None) -> Tombstones:
         raise CorruptObjectError(reason, key=key) from error
 
 
-def name_of(path: str) -> bytes:
+def tombstone_digest(path: str) -> bytes:
     """Return the name of an object in tombstones: a digest of its key below its thread's folder."""
     return hashlib.sha256(path.encode()).digest()[:_NAME]
 

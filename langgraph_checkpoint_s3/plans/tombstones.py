@@ -22,7 +22,13 @@ from typing import Final, TypeAlias
 
 from langgraph_checkpoint_s3.errors import AccessDeniedError, ConflictError, CorruptObjectError
 from langgraph_checkpoint_s3.format.borrowing import MAX_HORIZON
-from langgraph_checkpoint_s3.format.tombstones import Group, Reason, Tombstones, decode_tombstones, name_of
+from langgraph_checkpoint_s3.format.tombstones import (
+    Group,
+    Reason,
+    Tombstones,
+    decode_tombstones,
+    tombstone_digest,
+)
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.place import thread_of
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
@@ -106,7 +112,7 @@ def _decode(key: str, answer: _Answer) -> Tombstones | None:
 
 def tombstone_name(key: str) -> bytes:
     """Return the name that an object has in its thread's tombstones."""
-    return name_of(key.removeprefix(thread_of(key)))
+    return tombstone_digest(key.removeprefix(thread_of(key)))
 
 
 def lenders_among(folders: Iterable[Folder]) -> list[Entry]:

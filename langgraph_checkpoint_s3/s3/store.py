@@ -72,17 +72,17 @@ class Store:
         self._hedge_threads = Threads(THREADS, "langgraph-checkpoint-s3-hedge")
         self._coalescer = Coalescer()
 
-    def run(self, plan: _Plan[T], operation: str = "") -> T:
+    def run(self, plan: _Plan[T], operation: str) -> T:
         """Run a plan to its end, blocking.
 
         Args:
             plan: The plan.
-            operation: Its name in counts and telemetry; by default the plan's.
+            operation: Its name in counts and telemetry.
         """
-        with self.saver_state.operation(operation or name_of(plan)) as counts:
+        with self.saver_state.operation(operation) as counts:
             return self._run(plan, counts, None)
 
-    async def arun(self, plan: _Plan[T], operation: str = "", *, weight: int = 0) -> T:
+    async def arun(self, plan: _Plan[T], operation: str, *, weight: int = 0) -> T:
         """Run a plan to its end, as a coroutine.
 
         Args:
@@ -91,7 +91,7 @@ class Store:
             weight: About how many bytes its first step encodes. Steps that encode or decode much run in a
                 thread, so that they don't block the loop's other tasks.
         """
-        with self.saver_state.operation(operation or name_of(plan)) as counts:
+        with self.saver_state.operation(operation) as counts:
             return await self._arun(plan, counts, weight)
 
     def run_coalesced(
@@ -287,11 +287,6 @@ def _pause(batch: Sequence[Request[Any]]) -> float:
     """Return the seconds that a batch waits before it is sent."""
     plain = (request.request if isinstance(request, Attempted) else request for request in batch)
     return max((request.seconds for request in plain if isinstance(request, Sleep)), default=0.0)
-
-
-def name_of(plan: Any) -> str:
-    """Return a plan's name, for counts and telemetry."""
-    return str(getattr(plan, "__name__", "plan")).strip("_")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 
-def human(size: int) -> str:
+def format_size(size: int) -> str:
     """Format a number of bytes, such as `1.4 MiB`."""
     amount, unit = float(size), "B"
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
@@ -15,13 +15,13 @@ def human(size: int) -> str:
     return f"{size} B" if unit == "B" else f"{amount:,.1f} {unit}"
 
 
-def counted(number: int, what: str) -> str:
+def pluralize(number: int, what: str) -> str:
     """Format a count, such as `1,000 threads` or `1 object of writes`."""
     noun, space, rest = what.partition(" ")
     return f"{number:,} {noun}{'' if number == 1 else 's'}{space}{rest}"
 
 
-def age(when: datetime | str | None, now: datetime | None = None) -> str:
+def format_age(when: datetime | str | None, now: datetime | None = None) -> str:
     """Format how long ago a time is: `5m`, `3h`, `12d`; `-` if it isn't valid."""
     try:
         moment = datetime.fromisoformat(when.replace("Z", "+00:00")) if isinstance(when, str) else when

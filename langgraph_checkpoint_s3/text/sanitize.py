@@ -15,7 +15,7 @@ _JOINER: Final = "\u200d"
 """The zero-width joiner, which emoji sequences need. It is harmless."""
 
 
-def clean(value: object, *, lines: bool = False) -> str:
+def sanitize(value: object, *, lines: bool = False) -> str:
     """Return a text without characters that control a terminal.
 
     Args:

@@ -25,7 +25,7 @@ from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.usage import history
 from langgraph_checkpoint_s3.cli import runtime
 from langgraph_checkpoint_s3.cli.page import chart_svg
-from langgraph_checkpoint_s3.text.humanize import age
+from langgraph_checkpoint_s3.text.humanize import format_age
 from tests.cli import example
 from tests.cli.conftest import run
 from tests.support.checkpoints import place
@@ -96,7 +96,7 @@ def terminal() -> str:
     with (
         mock.patch.object(runtime, "open_saver", return_value=example.built(FakeS3())),
         mock.patch.object(runtime, "_console", return_value=console),
-        mock.patch.object(history, "age", partial(age, now=example.NOW)),
+        mock.patch.object(history, "format_age", partial(format_age, now=example.NOW)),
     ):
         ran = run("history", example.THREAD)
     assert ran.code == 0, ran.err

@@ -9,7 +9,7 @@ import pytest
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.usage.graph import lanes
+from langgraph_checkpoint_s3.admin.usage.graph import draw_graph
 from tests.cli.conftest import Cli
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 
@@ -17,7 +17,7 @@ SLEEP = "langgraph_checkpoint_s3.cli.history.sleep"
 
 
 def drawing(*rows: tuple[str, str | None]) -> list[str]:
-    return [f"{drawn} {name or ''}".rstrip() for drawn, name in lanes(rows)]
+    return [f"{drawn} {name or ''}".rstrip() for drawn, name in draw_graph(rows)]
 
 
 class TestGraph:
@@ -41,7 +41,7 @@ class TestGraph:
         assert rows == ["● d", "● c", "│ ● b", "├─╯", "● a"]
 
     def test_nothing(self) -> None:
-        assert lanes([]) == []
+        assert draw_graph([]) == []
 
 
 def test_rows_are_of_one_namespace(saver: S3Saver, thread: str) -> None:

@@ -18,7 +18,7 @@ from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import HistoryEntry
 from langgraph_checkpoint_s3.cli import page, state_diff
 from langgraph_checkpoint_s3.cli.state_diff import ChannelDiff
-from langgraph_checkpoint_s3.text.humanize import human
+from langgraph_checkpoint_s3.text.humanize import format_size
 from tests.cli.conftest import THREAD, Cli
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3
@@ -147,7 +147,7 @@ class TestWhatIsThere:
         assert heights == sorted(heights, reverse=True)
         assert len(set(heights)) == 5
         total = cli("usage", "--thread", thread, "--json").data
-        assert human(total["bytes"]) in found.text("dd")
+        assert format_size(total["bytes"]) in found.text("dd")
         puts = total["checkpoints"] + total["writes"]
         assert f"${puts * 0.005 / 1000:.6f}" in found.text("dd")
         assert f"{puts} PUTs" in found.text("small")

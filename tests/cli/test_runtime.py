@@ -22,8 +22,8 @@ from langgraph_checkpoint_s3.cli.options import parse_duration
 from langgraph_checkpoint_s3.cli.values import to_json
 from langgraph_checkpoint_s3.encryption import KeyRing
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects
-from langgraph_checkpoint_s3.text.humanize import age
-from langgraph_checkpoint_s3.text.sanitize import clean
+from langgraph_checkpoint_s3.text.humanize import format_age
+from langgraph_checkpoint_s3.text.sanitize import sanitize
 from tests.cli.conftest import Cli, run
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3, Moment, client_error
@@ -204,10 +204,10 @@ def test_text_from_the_bucket_cannot_control_the_terminal(
 
 
 def test_cleaning() -> None:
-    assert clean("plain ü 💥 👨‍👩‍👧") == "plain ü 💥 👨‍👩‍👧"
-    assert clean("a\nb\tc") == "a\\nb\\tc"
-    assert clean("a\nb\tc\r", lines=True) == "a\nb\tc\\r"
-    assert clean("\ud800\x00\x7f\u2028") == "\\ud800\\x00\\x7f\\u2028"
+    assert sanitize("plain ü 💥 👨‍👩‍👧") == "plain ü 💥 👨‍👩‍👧"
+    assert sanitize("a\nb\tc") == "a\\nb\\tc"
+    assert sanitize("a\nb\tc\r", lines=True) == "a\nb\tc\\r"
+    assert sanitize("\ud800\x00\x7f\u2028") == "\\ud800\\x00\\x7f\\u2028"
 
 
 def test_values_in_json() -> None:
@@ -232,7 +232,7 @@ def test_durations() -> None:
         with pytest.raises(runtime.CommandExit) as stopped:
             parse_duration(bad)
         assert stopped.value.code == 2
-    assert age("nonsense") == age(None) == age("2026-01-01T00:00:00") == "-"
+    assert format_age("nonsense") == format_age(None) == format_age("2026-01-01T00:00:00") == "-"
 
 
 def test_a_confirmation_needs_a_terminal(

@@ -70,7 +70,9 @@ class Caller:
     def run(self, saver: S3Saver, plan: Plan[Any]) -> Any:
         [calls] = [each for each in self.savers if each.saver is saver]
         return (
-            calls.run(inside.store(saver).arun(plan)) if self.asynchronous else inside.store(saver).run(plan)
+            calls.run(inside.store(saver).arun(plan, "test"))
+            if self.asynchronous
+            else inside.store(saver).run(plan, "test")
         )
 
 

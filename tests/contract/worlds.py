@@ -103,7 +103,7 @@ def listing(
 
 def run_plan(calls: Calls, plan: Any) -> Any:
     store = inside.store(calls.saver)
-    return calls.run(store.arun(plan)) if calls.asynchronous else store.run(plan)
+    return calls.run(store.arun(plan, "test")) if calls.asynchronous else store.run(plan, "test")
 
 
 def threads(calls: Calls) -> list[str]:

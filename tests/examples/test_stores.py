@@ -62,7 +62,7 @@ def test_where_a_connection_string_leads(name: str) -> None:
     assert (config.bucket, config.prefix) == ("my-bucket", "agents/")
     assert config.server_side_encryption == "auto"
     with S3Saver.from_conn_string(uri) as saver:
-        url = urlsplit(inside.store(saver).run(ask(Sign("GET", "agents/k", 60))).url)
+        url = urlsplit(inside.store(saver).run(ask(Sign("GET", "agents/k", 60)), "test").url)
     begins, region = PLACES[name]
     assert f"{url.scheme}://{url.netloc.lower()}{url.path}" == f"{begins}agents/k"
     assert parse_qs(url.query)["X-Amz-Credential"][0].split("/")[2:] == [region, "s3", "aws4_request"]

@@ -113,7 +113,7 @@ def refused(make: MakeStranger, operations: dict[str, Call], **where: Any) -> di
 def granted(calls: Calls, request: Request[Any]) -> bool:
     """Whether a request is permitted, for every object that it is about."""
     try:
-        answer = inside.store(calls.saver).run(ask(request))
+        answer = inside.store(calls.saver).run(ask(request), "test")
     except AccessDeniedError:
         return False
     codes = {code for _, code, _ in answer.failed} if isinstance(answer, Deletion) else set()
@@ -197,7 +197,7 @@ class TestRetention:
     def test_it_reaches_old_versions(self, owner: S3Admin, stranger: MakeStranger, place: Place) -> None:
         place.client.put_bucket_versioning(Bucket=place.bucket, VersioningConfiguration={"Status": "Enabled"})
         owner.saver.delete_thread("thread")
-        old = inside.store(owner.saver).run(ask(ListVersions(f"{PREFIX}thread.thread/"))).versions
+        old = inside.store(owner.saver).run(ask(ListVersions(f"{PREFIX}thread.thread/")), "test").versions
         requests: list[Request[Any]] = [
             ListVersions(PREFIX),
             ListUploads(PREFIX),
@@ -209,5 +209,7 @@ class TestRetention:
         assert not any(granted(calls, request) for request in requests)
         grant(place, owner.iam_policy(("retention",), whole_bucket=True))
         assert all(granted(calls, request) for request in requests)
-        assert not inside.store(owner.saver).run(ask(ListVersions(f"{PREFIX}thread.thread/"))).versions
+        assert (
+            not inside.store(owner.saver).run(ask(ListVersions(f"{PREFIX}thread.thread/")), "test").versions
+        )
         assert refused(stranger, RUNTIME) == {}

@@ -99,7 +99,7 @@ def run_and_leave(
 ) -> CheckReport:
     """Check a bucket from which the probe can't be removed."""
     saver = make_saver(fake, **settings)
-    report = S3Admin(saver)._run(check.check(saver.config, "nonce", clock or (lambda: fake.now)))
+    report = S3Admin(saver)._run(check.check(saver.config, "nonce", clock or (lambda: fake.now)), "test")
     assert [finding.name for finding in report] == list(check.FINDINGS)
     return report
 

@@ -228,8 +228,8 @@ class TestMerging:
     def test_other_rooms_rules_are_not_the_policys(self, fake: FakeS3, admin: S3Admin) -> None:
         mine = {"ID": rule_id("agents/", "exports"), "Status": "Enabled", "Expiration": {"Days": 1}}
         run = admin._run
-        assert run(merge_rules(is_rule_of("agents/", "exports"), [mine]))
+        assert run(merge_rules(is_rule_of("agents/", "exports"), [mine]), "test")
         admin.set_lifecycle_policy(LifecyclePolicy(days_until_deletion=9))
-        assert run(merge_rules(is_rule_of("agents/", "exports"), [mine])) == []
+        assert run(merge_rules(is_rule_of("agents/", "exports"), [mine]), "test") == []
         admin.remove_lifecycle_policy()
         assert rules(fake) == [mine]

@@ -24,7 +24,7 @@ from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.usage.usage import ClassUsage, Prices, UsageReport, usage
 from langgraph_checkpoint_s3.format.keys import Layout
 from langgraph_checkpoint_s3.s3.requests import Entry, ListObjects, Page
-from langgraph_checkpoint_s3.text.humanize import counted, human
+from langgraph_checkpoint_s3.text.humanize import format_size, pluralize
 from tests.plans.helpers import put
 from tests.support import inside
 from tests.support.checkpoints import place, put_chain
@@ -317,7 +317,7 @@ def test_an_unknown_class_needs_a_price(fake: FakeS3, saver: S3Saver, admin: S3A
 
 def test_sizes_and_counts_in_words() -> None:
     sizes = [0, 1023, 1024, 1536, 5 * 2**20, 3 * 2**30, 2**40, 2048 * 2**40]
-    assert [human(size) for size in sizes] == [
+    assert [format_size(size) for size in sizes] == [
         "0 B",
         "1023 B",
         "1.0 KiB",
@@ -327,7 +327,7 @@ def test_sizes_and_counts_in_words() -> None:
         "1.0 TiB",
         "2,048.0 TiB",
     ]
-    assert [counted(number, "object of writes") for number in (0, 1, 1_000)] == [
+    assert [pluralize(number, "object of writes") for number in (0, 1, 1_000)] == [
         "0 objects of writes",
         "1 object of writes",
         "1,000 objects of writes",

@@ -105,7 +105,7 @@ def test_what_a_cut_copy_left_without_its_lender_is_replaced(
     step(saver, "2", first, run="new", n=2)
     make_saver(fake).copy_thread("t", "u")
     lender = key_of(fake, "1", "u")
-    inside.store(saver).run(add_coming(inside.context(saver), layout().thread("u"), [lender]))
+    inside.store(saver).run(add_coming(inside.context(saver), layout().thread("u"), [lender]), "test")
     fake.delete(lender)
     make_saver(fake).delete_for_runs(["old"])
     assert not values(fake, "u")

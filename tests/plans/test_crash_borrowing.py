@@ -77,7 +77,7 @@ def on_a_rewritten_one(saver: S3Saver) -> None:
     """Go on from what this process put, and somebody rewrote who is about to delete its lenders."""
     go_on(saver, LINE[5])
     other = elsewhere(saver)
-    inside.store(other).run(_release(inside.context(other)))
+    inside.store(other).run(_release(inside.context(other)), "test")
     put(saver, LINE[6], LINE[5])
 
 

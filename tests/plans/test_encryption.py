@@ -166,9 +166,9 @@ def lenders_with(fake: FakeS3, keys: Any, checkpoint_id: str) -> list[str]:
     """The checkpoints that one borrows from."""
     saver = saver_with(fake, keys)
     store, context = inside.store(saver), inside.context(saver)
-    folder = store.run(find_folder(context, Place("t", "", checkpoint_id)))
+    folder = store.run(find_folder(context, Place("t", "", checkpoint_id)), "test")
     assert folder is not None
-    [loaded] = store.run(load(context, [folder]))
+    [loaded] = store.run(load(context, [folder]), "test")
     assert isinstance(loaded, Loaded)
     return sorted({each.lender[0] for each in loaded.checkpoint.container.frames if each.lender})
 

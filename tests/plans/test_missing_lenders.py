@@ -13,7 +13,7 @@ from langgraph.checkpoint.base import Checkpoint
 from langgraph_checkpoint_s3 import CorruptObjectError, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.format.keys import encode_rank
-from langgraph_checkpoint_s3.format.tombstones import Group, Tombstones, name_of
+from langgraph_checkpoint_s3.format.tombstones import Group, Tombstones, tombstone_digest
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import (
     DeleteObjects,
@@ -241,7 +241,7 @@ def test_without_tombstones_of_its_lenders_it_is_a_loss(fake: FakeS3) -> None:
     """Also where there are tombstones of others."""
     _, child = left_behind(fake)
     key = layout().tombstones(layout().thread("t"))
-    others = Tombstones().plus(Group(frozenset({name_of("another")}), 1 << 40), 0)
+    others = Tombstones().plus(Group(frozenset({tombstone_digest("another")}), 1 << 40), 0)
     for data in (others.encode(), Tombstones().encode(), None):
         fake.delete(key) if data is None else fake.put(key, data)
         told(fake, child["id"], FIRST)

@@ -14,7 +14,7 @@ from langgraph.checkpoint.base import Checkpoint
 
 from langgraph_checkpoint_s3 import ConflictError, CorruptObjectError, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.format.tombstones import Group, Tombstones, decode_tombstones, name_of
+from langgraph_checkpoint_s3.format.tombstones import Group, Tombstones, decode_tombstones, tombstone_digest
 from langgraph_checkpoint_s3.plans.tombstones import DELETION_WAIT, tombstone_name
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import (
@@ -263,7 +263,7 @@ def test_tombstones_that_always_change_end_it_and_nothing_is_deleted(fake: FakeS
         if moment == "before" and isinstance(request, PutObject) and "/.deleted/" in request.key:
             found = fake.objects.get(request.key)
             data = found.data if found else Tombstones().encode()
-            group = Group(frozenset({name_of(str(fake.now))}), 1 << 40)
+            group = Group(frozenset({tombstone_digest(str(fake.now))}), 1 << 40)
             fake.put(request.key, decode_tombstones(data).plus(group, 0).encode())
 
     fake.hook = hook

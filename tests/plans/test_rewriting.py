@@ -209,7 +209,7 @@ def test_an_upload_that_somebody_aborted_and_nothing_in_its_place(fake: FakeS3) 
         if not there:
             fake.delete(key)
         fake.hook = once(CompleteUpload, abort)
-        done = inside.store(saver).run(overwrite(key, noise(5_000), IN_PARTS, before.etag))
+        done = inside.store(saver).run(overwrite(key, noise(5_000), IN_PARTS, before.etag), "test")
         assert done is there  # written by a second upload; or there is nothing to replace
         assert (key in fake.objects) is there
         before = fake.objects.get(key, before)

@@ -170,7 +170,7 @@ def joint(saver: S3Saver, *calls: tuple[Any, str], at: str = "1") -> None:
     written = [
         put_plans.prepare_writes(context, place("t", at), writes, task, f"~{task}") for writes, task in calls
     ]
-    inside.store(saver).run(put_plans.put_writes(context, written, inside.clock(saver)()))
+    inside.store(saver).run(put_plans.put_writes(context, written, inside.clock(saver)()), "test")
 
 
 def test_what_several_tasks_wrote_at_once_is_one_object_and_reads_as_several(fake: FakeS3) -> None:

@@ -171,8 +171,8 @@ class Reads:
         self.client.replies = list(replies)
         plan = plan or ask(small())
         if self.loop is None:
-            return self.store.run(plan)
-        return self.loop.run_until_complete(self.store.arun(plan))
+            return self.store.run(plan, "test")
+        return self.loop.run_until_complete(self.store.arun(plan, "test"))
 
     def end(self) -> None:
         """Let everything happen, and wait for it."""

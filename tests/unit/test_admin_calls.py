@@ -39,8 +39,8 @@ def make_saver(driver: Driver) -> S3Saver:
 def run(driver: Driver, plan: Plan[Any]) -> Any:
     with make_saver(driver) as saver:
         if driver == "sync":
-            return saver._store.run(plan)
-        return asyncio.run(saver._store.arun(plan))
+            return saver._store.run(plan, "test")
+        return asyncio.run(saver._store.arun(plan, "test"))
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
@@ -73,12 +73,12 @@ def test_coroutines_are_awaited_on_the_callers_loop(driver: Driver) -> None:
         return asyncio.get_running_loop()
 
     async def use(saver: S3Saver) -> None:
-        found = await saver._store.arun(call(lambda: None, loop_of))
+        found = await saver._store.arun(call(lambda: None, loop_of), "test")
         assert found is asyncio.get_running_loop()
 
     with make_saver(driver) as saver:
         if driver == "sync":
-            assert saver._store.run(call(lambda: "function", loop_of)) == "function"
+            assert saver._store.run(call(lambda: "function", loop_of), "test") == "function"
         else:
             asyncio.run(use(saver))
 
@@ -128,7 +128,7 @@ class File:
 
 async def cancelled(saver: S3Saver, plan: Plan[Any], begun: threading.Event, gate: threading.Event) -> None:
     """Run a plan, and cancel it twice in the midst of a call."""
-    task = asyncio.ensure_future(saver._store.arun(plan))
+    task = asyncio.ensure_future(saver._store.arun(plan, "test"))
     await asyncio.to_thread(begun.wait, HANG)
     for _ in range(2):
         task.cancel()

@@ -106,9 +106,9 @@ def write(saver: S3Saver, asynchronous: bool) -> None:
         yield from ask(DeleteObjects(("k",)))
 
     if asynchronous:
-        asyncio.run(inside.store(saver).arun(plan()))
+        asyncio.run(inside.store(saver).arun(plan(), "test"))
     else:
-        inside.store(saver).run(plan())
+        inside.store(saver).run(plan(), "test")
 
 
 def sums(heard: list[Request]) -> dict[str, tuple[bool, bool]]:

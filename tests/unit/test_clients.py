@@ -48,11 +48,11 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def blocking(store: Store, request: GetObject) -> Any:
-    return store.run(ask(request))
+    return store.run(ask(request), "test")
 
 
 def in_a_loop(store: Store, request: GetObject) -> Any:
-    return asyncio.run(store.arun(ask(request)))
+    return asyncio.run(store.arun(ask(request), "test"))
 
 
 Run = Callable[[Store, GetObject], Any]
@@ -129,7 +129,7 @@ def test_a_body_that_breaks_off_is_read_again(run: Run) -> None:
 )
 def test_where_the_bucket_is_in_the_address(settings: dict[str, Any], begins: str) -> None:
     with S3Saver("bucket", region="eu-west-1", **settings) as saver:
-        signed = inside.store(saver).run(ask(Sign("GET", "k", 60)))
+        signed = inside.store(saver).run(ask(Sign("GET", "k", 60)), "test")
     assert signed.url.startswith(begins)
 
 
@@ -190,7 +190,7 @@ def test_other_stores_than_aws_get_an_md5_where_a_checksum_is_required(url: str 
     with S3Saver("bucket", endpoint_url=url) as saver:
         client, _ = inside.store(saver)._boto.get()
         client.meta.events.register("before-send.s3", answer)
-        inside.store(saver).run(ask(DeleteObjects(("k",))))
+        inside.store(saver).run(ask(DeleteObjects(("k",))), "test")
     digest = base64.b64encode(hashlib.md5(sent["body"], usedforsecurity=False).digest())
     assert sent.get("Content-MD5") == (digest if url else None)
     assert sent["x-amz-checksum-crc32"]

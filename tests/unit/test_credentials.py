@@ -118,7 +118,7 @@ def mend(
 
 def put(saver: S3Saver, times: int = 1) -> None:
     for _ in range(times):
-        inside.store(saver).run(ask(PutObject("k", b"")))
+        inside.store(saver).run(ask(PutObject("k", b"")), "test")
 
 
 def outcomes(saver: S3Saver, asynchronous: bool, steps: list[Callable[[], None]]) -> list[Exception | None]:
@@ -129,7 +129,7 @@ def outcomes(saver: S3Saver, asynchronous: bool, steps: list[Callable[[], None]]
         for step in steps:
             await asyncio.to_thread(step)
             try:
-                await inside.store(saver).arun(ask(PutObject("k", b"")))
+                await inside.store(saver).arun(ask(PutObject("k", b"")), "test")
             except Exception as error:  # noqa: BLE001  # looked at
                 found.append(error)
             else:

@@ -204,17 +204,17 @@ def test_a_client_that_is_interrupted_ends_the_batch_and_the_plan_cleans_up(
     client.fails_at = number
     with S3Saver("bucket", client=client, max_concurrency=concurrency) as saver:
         with pytest.raises(KeyboardInterrupt):
-            inside.store(saver).run(reading(6))
+            inside.store(saver).run(reading(6), "test")
         assert client.calls[-1] == "abort"
-        assert inside.store(saver).run(reading(6)) == 6
+        assert inside.store(saver).run(reading(6), "test") == 6
 
 
 def test_an_operation_can_be_interrupted_at_every_line(client: Client) -> None:
     with S3Saver("bucket", client=client, cache_bytes=0, max_concurrency=3) as saver:
-        assert inside.store(saver).run(reading(4)) == 4
+        assert inside.store(saver).run(reading(4), "test") == 4
 
         def check(where: str) -> None:
-            assert inside.store(saver).run(reading(4)) == 4, where
-            assert inside.store(saver).run(ask(GetObject("k"))) == Body(b"data", "e", 4)
+            assert inside.store(saver).run(reading(4), "test") == 4, where
+            assert inside.store(saver).run(ask(GetObject("k")), "test") == Body(b"data", "e", 4)
 
-        assert at_every_line(lambda: inside.store(saver).run(reading(4)), check) > 50  # type: ignore[arg-type]
+        assert at_every_line(lambda: inside.store(saver).run(reading(4), "test"), check) > 50  # type: ignore[arg-type]

@@ -117,7 +117,7 @@ def test_what_the_client_resolved_has_the_last_word(monkeypatch: pytest.MonkeyPa
         S3Saver("My_Bucket", client=boto3.client("s3", region_name="eu-west-1")),
     ):
         with pytest.raises(InvalidConfigError, match=r"If the store isn't AWS, set endpoint_url"):
-            inside.store(saver).run(ask(PutObject("k", b"")))
+            inside.store(saver).run(ask(PutObject("k", b"")), "test")
         saver.close()
 
 
@@ -235,7 +235,7 @@ def test_an_exported_endpoint_does_not_go_with_acceleration(monkeypatch: pytest.
         S3Saver("bucket", use_accelerate=True) as saver,
         pytest.raises(InvalidConfigError, match="use_accelerate"),
     ):
-        inside.store(saver).run(ask(PutObject("k", b"")))
+        inside.store(saver).run(ask(PutObject("k", b"")), "test")
 
 
 # Keywords

@@ -144,7 +144,8 @@ def test_a_variable_that_cannot_be_is_named(
 
     def use() -> None:
         with make() as saver:
-            asyncio.run(inside.store(saver).arun(plan)) if asynchronous else inside.store(saver).run(plan)
+            store = inside.store(saver)
+            asyncio.run(store.arun(plan, "test")) if asynchronous else store.run(plan, "test")
 
     with pytest.raises(InvalidConfigError, match="S3_FORCE_PATH_STYLE='perhaps'"):
         use()

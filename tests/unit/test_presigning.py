@@ -32,7 +32,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def signed(asynchronous: bool, request: Sign, **settings: Any) -> Signed:
     with S3Saver("bucket", **settings) as saver:
         store = inside.store(saver)
-        return asyncio.run(store.arun(ask(request))) if asynchronous else store.run(ask(request))
+        return (
+            asyncio.run(store.arun(ask(request), "test")) if asynchronous else store.run(ask(request), "test")
+        )
 
 
 BOTH = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])

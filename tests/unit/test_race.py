@@ -258,7 +258,7 @@ class TestTasks:
         reads.client.replies = list(replies)
 
         async def use() -> None:
-            task = asyncio.ensure_future(reads.store.arun(ask(small())))
+            task = asyncio.ensure_future(reads.store.arun(ask(small()), "test"))
             await reads.client.when(when)
             task.cancel()
             await asyncio.sleep(0)

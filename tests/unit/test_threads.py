@@ -88,7 +88,7 @@ def test_an_operation_does_not_wait_for_another_ones_batch(client: Client) -> No
         thread = threading.Thread(target=inside.store(saver).run, args=(reads("slow", 200),))
         thread.start()
         client.reached(4)
-        assert len(inside.store(saver).run(reads("fast", 3))) == 3
+        assert len(inside.store(saver).run(reads("fast", 3), "test")) == 3
         assert len([key for key in client.keys if key.startswith("slow")]) == 4
         client.gate.set()
         thread.join()
@@ -115,7 +115,7 @@ def test_where_no_thread_is_left_the_caller_does_all_of_it(client: Client) -> No
         thread = threading.Thread(target=inside.store(saver).run, args=(reads("slow", 3),))
         thread.start()
         client.reached(3)
-        assert len(inside.store(saver).run(reads("fast", 20))) == 20
+        assert len(inside.store(saver).run(reads("fast", 20), "test")) == 20
         client.gate.set()
         thread.join()
 
@@ -123,7 +123,7 @@ def test_where_no_thread_is_left_the_caller_does_all_of_it(client: Client) -> No
 def test_single_requests_need_no_thread(client: Client) -> None:
     with S3Saver("bucket", client=client) as saver:
         for number in range(5):
-            inside.store(saver).run(ask(GetObject(f"{number}")))
+            inside.store(saver).run(ask(GetObject(f"{number}")), "test")
         assert not inside.store(saver)._threads._workers
 
 
@@ -176,7 +176,7 @@ class TestCancelling:
         """Run a plan, cancel it once so many calls are made, and let those be answered."""
 
         async def use() -> None:
-            task = asyncio.ensure_future(inside.store(saver).arun(plan))
+            task = asyncio.ensure_future(inside.store(saver).arun(plan, "test"))
             await asyncio.to_thread(client.reached, calls)
             task.cancel()
             await asyncio.sleep(0.01)
@@ -225,7 +225,7 @@ class TestCancelling:
         failing = Failing()
 
         async def use(saver: S3Saver) -> None:
-            task = asyncio.ensure_future(inside.store(saver).arun(ask(GetObject("k"))))
+            task = asyncio.ensure_future(inside.store(saver).arun(ask(GetObject("k")), "test"))
             await asyncio.to_thread(failing.reached, 3)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -238,7 +238,8 @@ class TestCancelling:
     def test_many_at_once_do_not_wait_for_the_loops_own_threads(self, client: Client) -> None:
         async def use(saver: S3Saver) -> None:
             tasks = [
-                asyncio.ensure_future(inside.store(saver).arun(ask(GetObject(f"slow{n}")))) for n in range(50)
+                asyncio.ensure_future(inside.store(saver).arun(ask(GetObject(f"slow{n}")), "test"))
+                for n in range(50)
             ]
             await asyncio.to_thread(client.reached, 50)
             client.gate.set()

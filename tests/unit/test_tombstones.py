@@ -11,10 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError
-from langgraph_checkpoint_s3.format.tombstones import Group, Reason, Tombstones, decode_tombstones, name_of
+from langgraph_checkpoint_s3.format.tombstones import (
+    Group,
+    Reason,
+    Tombstones,
+    decode_tombstones,
+    tombstone_digest,
+)
 
-A, B, C = (name_of(each) for each in "abc")
-NAMES = st.frozensets(st.integers(0, 30).map(lambda number: name_of(str(number))), min_size=1, max_size=6)
+A, B, C = (tombstone_digest(each) for each in "abc")
+NAMES = st.frozensets(
+    st.integers(0, 30).map(lambda number: tombstone_digest(str(number))), min_size=1, max_size=6
+)
 CHANGES = st.lists(
     st.one_of(
         st.tuples(
@@ -48,7 +56,7 @@ def test_whatever_is_written_reads_back_and_is_what_was_said(changes: list[Any])
                     groups[place] = replace(each, names=each.names - names)
         assert decode_tombstones(tombstones.encode()) == tombstones
         every = frozenset[bytes]().union(*(each.names for each in groups))
-        assert tombstones.named(name_of(str(each)) for each in range(31)) == every
+        assert tombstones.named(tombstone_digest(str(each)) for each in range(31)) == every
         for name in every:
             assert tombstones.reasons([name]) == {each.reason for each in groups if name in each.names}
     assert tombstones.last == sum(kind == "plus" for kind, *_ in changes)

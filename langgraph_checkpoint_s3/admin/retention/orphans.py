@@ -28,7 +28,7 @@ from langgraph_checkpoint_s3.plans.scan import Folder, Pages, Scan, uploads
 from langgraph_checkpoint_s3.plans.setup import probe_key
 from langgraph_checkpoint_s3.plans.tombstones import LONGEST_LOAN
 from langgraph_checkpoint_s3.s3.requests import AbortUpload, Entry
-from langgraph_checkpoint_s3.text.humanize import human
+from langgraph_checkpoint_s3.text.humanize import format_size
 
 OrphanKind: TypeAlias = Literal["writes", "checkpoint", "tombstones", "export", "probe", "upload"]
 
@@ -88,9 +88,9 @@ class Orphans:
     def __str__(self) -> str:
         counts = {kind: len(self.of(kind)) for kind in get_args(OrphanKind)}
         text = ", ".join(f"{number:,} {kind}" for kind, number in counts.items() if number) or "nothing"
-        lines = [f"{'Removed' if self.removed else 'Found'} {text}: {human(self.bytes)}"]
+        lines = [f"{'Removed' if self.removed else 'Found'} {text}: {format_size(self.bytes)}"]
         for item in self.items[:_SHOWN]:
-            size = "" if item.size is None else f"{human(item.size)}, "
+            size = "" if item.size is None else f"{format_size(item.size)}, "
             lines.append(f"  {item.kind} {item.key}: {size}{item.age.days} days old")
         if len(self.items) > _SHOWN:
             lines.append(f"  and {len(self.items) - _SHOWN:,} more")

@@ -15,7 +15,7 @@ from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delete import THREADS_AT_ONCE, KeepRule, prune_thread
 from langgraph_checkpoint_s3.plans.plan import Plan, gather, return_errors
 from langgraph_checkpoint_s3.plans.scan import Folder, latest
-from langgraph_checkpoint_s3.text.humanize import counted, human
+from langgraph_checkpoint_s3.text.humanize import format_size, pluralize
 
 _SHOWN: Final = 20
 
@@ -97,12 +97,12 @@ class Pruned:
 
     def __str__(self) -> str:
         verb = "Would delete" if self.dry_run else "Deleted"
-        counts = f"{counted(self.checkpoints, 'checkpoint')} of {counted(self.threads, 'thread')}"
-        lines = [f"{verb} {counts}: {counted(self.objects, 'object')}, {human(self.bytes)}"]
+        counts = f"{pluralize(self.checkpoints, 'checkpoint')} of {pluralize(self.threads, 'thread')}"
+        lines = [f"{verb} {counts}: {pluralize(self.objects, 'object')}, {format_size(self.bytes)}"]
         for victim in self.victims[:_SHOWN]:
             ns = f" {victim.checkpoint_ns}" if victim.checkpoint_ns else ""
             lines.append(
-                f"  {victim.thread_id}{ns} {victim.checkpoint_id}: {human(victim.bytes)}, "
+                f"  {victim.thread_id}{ns} {victim.checkpoint_id}: {format_size(victim.bytes)}, "
                 f"{victim.modified:%Y-%m-%d %H:%M %Z}"
             )
         if len(self.victims) > _SHOWN:

@@ -82,7 +82,10 @@ def load_signed_url(
     thread_id = named.thread_id if named else None
     found = loads(data, serde=serde, thread_id=thread_id, max_bytes=max_bytes, encryption=encryption)
     at = Place.of({"configurable": {**found.config["configurable"], "thread_id": "-"}})
-    if named is not None and (at.checkpoint_ns, at.checkpoint_id) != (named.checkpoint_ns, named.checkpoint_id):
+    if named is not None and (at.checkpoint_ns, at.checkpoint_id) != (
+        named.checkpoint_ns,
+        named.checkpoint_id,
+    ):
         raise CorruptObjectError("The object lies under another one's key", key=address.path)
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 
-def lanes(history: Iterable[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
+def draw_graph(history: Iterable[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
     """Draw a history as columns of lines, one per branch. A column is reused when its branch has ended.
 
     Args:

@@ -10,13 +10,13 @@ from typing import Any, Final, overload
 
 from langgraph.checkpoint.base import CheckpointTuple
 
-from langgraph_checkpoint_s3.admin.usage.graph import lanes
+from langgraph_checkpoint_s3.admin.usage.graph import draw_graph
 from langgraph_checkpoint_s3.admin.usage.usage import checkpoint_sizes
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.list_checkpoints import Listing
 from langgraph_checkpoint_s3.plans.plan import Plan, gather
-from langgraph_checkpoint_s3.text.humanize import age, counted, human
-from langgraph_checkpoint_s3.text.sanitize import clean
+from langgraph_checkpoint_s3.text.humanize import format_age, format_size, pluralize
+from langgraph_checkpoint_s3.text.sanitize import sanitize
 
 _COLOURS: Final = {"input": "#2e9e5b", "loop": "#2a7ae2", "update": "#b57b00", "fork": "#8a5cd6"}
 
@@ -88,18 +88,18 @@ class HistoryEntry:
         Args:
             when: The text for its time; by default how long ago it was.
         """
-        parts = [f"step {self.step}", str(self.source), when or age(self.created_at)]
+        parts = [f"step {self.step}", str(self.source), when or format_age(self.created_at)]
         if self.bytes is not None:
-            parts.append(human(self.bytes))
+            parts.append(format_size(self.bytes))
         if self.pending_writes:
-            tasks = counted(self.pending_tasks, "task")
-            writes = counted(self.pending_writes, "write").replace(" ", " pending ")
+            tasks = pluralize(self.pending_tasks, "task")
+            writes = pluralize(self.pending_writes, "write").replace(" ", " pending ")
             parts.append(f"{writes} of {tasks}")
         if self.interrupts:
-            parts.append(counted(self.interrupts, "interrupt"))
+            parts.append(pluralize(self.interrupts, "interrupt"))
         if self.errors:
-            parts.append(counted(self.errors, "error"))
-        return clean("  ".join(parts))
+            parts.append(pluralize(self.errors, "error"))
+        return sanitize("  ".join(parts))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -145,22 +145,22 @@ class History(Sequence[HistoryEntry]):
             `None` where branches only join.
         """
         entries = {each.checkpoint_id: each for each in self.entries if each.checkpoint_ns == namespace}
-        drawn = lanes([(each.checkpoint_id, each.parent_id) for each in entries.values()])
+        drawn = draw_graph([(each.checkpoint_id, each.parent_id) for each in entries.values()])
         width = max((len(drawing) for drawing, _ in drawn), default=0)
         return [(drawing.ljust(width), None if name is None else entries[name]) for drawing, name in drawn]
 
     def __repr__(self) -> str:
         more = ", and more" if self.more else ""
-        return f"<History of {self.thread_id!r}: {counted(len(self), 'checkpoint')}{more}>"
+        return f"<History of {self.thread_id!r}: {pluralize(len(self), 'checkpoint')}{more}>"
 
     def __str__(self) -> str:
         lines = []
         for name in self.namespaces():
             lines.append(self._heading(name))
             for drawing, entry in self.rows(name):
-                told = f"  {clean(entry.checkpoint_id)}  {entry.facts()}" if entry else ""
+                told = f"  {sanitize(entry.checkpoint_id)}  {entry.facts()}" if entry else ""
                 lines.append(f"{drawing}{told}".rstrip())
-        return "\n".join(lines) or f"There is no thread {clean(self.thread_id)}"
+        return "\n".join(lines) or f"There is no thread {sanitize(self.thread_id)}"
 
     def _repr_html_(self) -> str:
         """The tree, as a notebook shows it. Whatever a bucket holds stays text."""
@@ -170,11 +170,11 @@ class History(Sequence[HistoryEntry]):
             rows = "\n".join(_row(*row) for row in self.rows(name))
             parts.append(f'<pre style="line-height:1.25;margin:.3em 0 1em;overflow-x:auto">{rows}</pre>')
         if self.more:
-            parts.append(f"<i>Older ones than these {counted(len(self), 'checkpoint')} are left out.</i>")
+            parts.append(f"<i>Older ones than these {pluralize(len(self), 'checkpoint')} are left out.</i>")
         return f"<div>{''.join(parts) or html.escape(str(self))}</div>"
 
     def _heading(self, namespace: str) -> str:
-        return clean(f"namespace {namespace}" if namespace else f"thread {self.thread_id}")
+        return sanitize(f"namespace {namespace}" if namespace else f"thread {self.thread_id}")
 
 
 def _row(drawing: str, entry: HistoryEntry | None) -> str:
@@ -184,8 +184,8 @@ def _row(drawing: str, entry: HistoryEntry | None) -> str:
     colour = _COLOURS.get(str(entry.source), "#888888")
     return (
         f'<span style="opacity:.6">{before}</span><span style="color:{colour}">{dot}</span>'
-        f'<span style="opacity:.6">{after}</span>  <b>{html.escape(clean(entry.checkpoint_id))}</b>  '
-        f'<span title="{html.escape(clean(entry.created_at))}">{html.escape(entry.facts())}</span>'
+        f'<span style="opacity:.6">{after}</span>  <b>{html.escape(sanitize(entry.checkpoint_id))}</b>  '
+        f'<span title="{html.escape(sanitize(entry.created_at))}">{html.escape(entry.facts())}</span>'
     )
 
 

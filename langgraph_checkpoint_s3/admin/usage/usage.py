@@ -13,7 +13,7 @@ from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.scan import Pages, Scan
 from langgraph_checkpoint_s3.s3.requests import Entry
-from langgraph_checkpoint_s3.text.humanize import counted, human
+from langgraph_checkpoint_s3.text.humanize import format_size, pluralize
 
 _GB: Final = 2**30
 _KB: Final = 2**10
@@ -135,16 +135,18 @@ class UsageReport:
             (self.checkpoints, "checkpoint"),
             (self.writes, "object of writes"),
         )
-        text = f"{', '.join(counted(*each) for each in counts)}: {human(self.bytes)}"
+        text = f"{', '.join(pluralize(*each) for each in counts)}: {format_size(self.bytes)}"
         if len(self.classes) > 1 or self.classes.keys() - {"STANDARD"}:
-            text += f" ({', '.join(f'{human(used.bytes)} {name}' for name, used in self.classes.items())})"
+            text += (
+                f" ({', '.join(f'{format_size(used.bytes)} {name}' for name, used in self.classes.items())})"
+            )
         if self.oldest is not None and self.newest is not None:
             text += f", written {self.oldest:%Y-%m-%d %H:%M} to {self.newest:%Y-%m-%d %H:%M %Z}"
         if self.classes.keys() <= _US_EAST_1.keys():
             cost = self.monthly_cost()
             text += f", ${cost:,.2f} a month in us-east-1" if cost >= 0.01 else ", less than $0.01 a month"
         if self.exports:
-            text += f"; and {human(self.exports)} of exports"
+            text += f"; and {format_size(self.exports)} of exports"
         return text
 
 
