@@ -17,7 +17,7 @@ BODIES = pytest.mark.parametrize("body", [b"another one", noise(7 * MIB)], ids=[
 def replace(calls: Calls, key: str, body: bytes, etag: str) -> bool:
     plan = overwrite(key, body, SIZES, etag)
     store: Any = inside.store(calls.saver)
-    done: bool = calls.run(store.arun(plan)) if calls.asynchronous else store.run(plan)
+    done: bool = calls.run(store.arun(plan, "test")) if calls.asynchronous else store.run(plan, "test")
     return done
 
 

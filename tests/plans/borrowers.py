@@ -26,14 +26,14 @@ def layout() -> Layout:
     return inside.layout(make_saver(FakeS3()))
 
 
-def eager(fake: FakeS3, *, most_lenders: int = 3, **settings: Any) -> S3Saver:
+def eager(fake: FakeS3, *, max_lenders: int = 3, **settings: Any) -> S3Saver:
     """A saver that borrows a few bytes already."""
-    return made_eager(make_saver(fake, **settings), most_lenders)
+    return made_eager(make_saver(fake, **settings), max_lenders)
 
 
-def made_eager(saver: S3Saver, most_lenders: int = 3) -> S3Saver:
+def made_eager(saver: S3Saver, max_lenders: int = 3) -> S3Saver:
     """The same of any saver."""
-    inside.set_borrowing(saver, min_value=16, min_run=4, min_share=8, most_lenders=most_lenders)
+    inside.set_borrowing(saver, min_value=16, min_run=4, min_share=8, max_lenders=max_lenders)
     return saver
 
 

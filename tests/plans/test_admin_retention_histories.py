@@ -37,7 +37,7 @@ class History:
         self.chosen = random.Random(seed)
         self.fake = FakeS3()
         self.fake.shuffle = random.Random(seed)
-        self.saver = eager(self.fake, most_lenders=self.chosen.choice([1, 3]))
+        self.saver = eager(self.fake, max_lenders=self.chosen.choice([1, 3]))
         self.made: dict[tuple[str, str, str], Any] = {}
         for number in range(self.chosen.randrange(1, 40)):
             self.grow(number)

@@ -7,8 +7,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from langgraph_checkpoint_s3 import config
-
 _UNPACKED = re.compile(r"Unpack\[(\w+)\]")
 
 
@@ -18,8 +16,7 @@ def parameters_of(function: Callable[..., Any]) -> list[str]:
     for name, parameter in inspect.signature(function).parameters.items():
         unpacked = _UNPACKED.fullmatch(str(parameter.annotation))
         if unpacked:
-            settings = vars(inspect.getmodule(function)).get(unpacked[1]) or vars(config)[unpacked[1]]
-            found += settings.__annotations__
+            found += vars(inspect.getmodule(function))[unpacked[1]].__annotations__
         elif name != "self":
             found.append(name)
     return found

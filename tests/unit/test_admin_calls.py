@@ -22,6 +22,7 @@ from langgraph_checkpoint_s3.admin.calls import (
     then_close,
 )
 from langgraph_checkpoint_s3.plans.plan import Plan
+from tests.support import inside
 from tests.support.hanging import HANG
 
 Driver = Literal["sync", "threads", "native"]
@@ -39,8 +40,8 @@ def make_saver(driver: Driver) -> S3Saver:
 def run(driver: Driver, plan: Plan[Any]) -> Any:
     with make_saver(driver) as saver:
         if driver == "sync":
-            return saver._store.run(plan, "test")
-        return asyncio.run(saver._store.arun(plan, "test"))
+            return inside.store(saver).run(plan, "test")
+        return asyncio.run(inside.store(saver).arun(plan, "test"))
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
@@ -73,12 +74,12 @@ def test_coroutines_are_awaited_on_the_callers_loop(driver: Driver) -> None:
         return asyncio.get_running_loop()
 
     async def use(saver: S3Saver) -> None:
-        found = await saver._store.arun(call(lambda: None, loop_of), "test")
+        found = await inside.store(saver).arun(call(lambda: None, loop_of), "test")
         assert found is asyncio.get_running_loop()
 
     with make_saver(driver) as saver:
         if driver == "sync":
-            assert saver._store.run(call(lambda: "function", loop_of), "test") == "function"
+            assert inside.store(saver).run(call(lambda: "function", loop_of), "test") == "function"
         else:
             asyncio.run(use(saver))
 
@@ -128,7 +129,7 @@ class File:
 
 async def cancelled(saver: S3Saver, plan: Plan[Any], begun: threading.Event, gate: threading.Event) -> None:
     """Run a plan, and cancel it twice in the midst of a call."""
-    task = asyncio.ensure_future(saver._store.arun(plan, "test"))
+    task = asyncio.ensure_future(inside.store(saver).arun(plan, "test"))
     await asyncio.to_thread(begun.wait, HANG)
     for _ in range(2):
         task.cancel()

@@ -85,7 +85,7 @@ def test_closing_while_a_thread_is_being_started(monkeypatch: pytest.MonkeyPatch
 
 def test_an_operation_does_not_wait_for_another_ones_batch(client: Client) -> None:
     with S3Saver("bucket", client=client, max_concurrency=4) as saver:
-        thread = threading.Thread(target=inside.store(saver).run, args=(reads("slow", 200),))
+        thread = threading.Thread(target=inside.store(saver).run, args=(reads("slow", 200), "test"))
         thread.start()
         client.reached(4)
         assert len(inside.store(saver).run(reads("fast", 3), "test")) == 3
@@ -98,7 +98,7 @@ def test_an_operation_does_not_wait_for_another_ones_batch(client: Client) -> No
 def test_each_operation_has_max_concurrency_requests_at_once(client: Client) -> None:
     with S3Saver("bucket", client=client, max_concurrency=4) as saver:
         threads = [
-            threading.Thread(target=inside.store(saver).run, args=(reads("slow", 10),)) for _ in range(3)
+            threading.Thread(target=inside.store(saver).run, args=(reads("slow", 10), "test")) for _ in range(3)
         ]
         for thread in threads:
             thread.start()
@@ -112,7 +112,7 @@ def test_each_operation_has_max_concurrency_requests_at_once(client: Client) -> 
 def test_where_no_thread_is_left_the_caller_does_all_of_it(client: Client) -> None:
     with S3Saver("bucket", client=client, max_concurrency=8) as saver:
         inside.store(saver)._threads._most = 2
-        thread = threading.Thread(target=inside.store(saver).run, args=(reads("slow", 3),))
+        thread = threading.Thread(target=inside.store(saver).run, args=(reads("slow", 3), "test"))
         thread.start()
         client.reached(3)
         assert len(inside.store(saver).run(reads("fast", 20), "test")) == 20
