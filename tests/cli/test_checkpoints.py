@@ -9,8 +9,8 @@ import pytest
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.cli import runtime
 from langgraph_checkpoint_s3.encryption import KeyRing
+from tests.admin.versions.versioned import set_versioning
 from tests.cli.conftest import Cli
-from tests.plans.versioned import set_versioning
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver

@@ -12,8 +12,8 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import dumps
 from langgraph_checkpoint_s3.cli.app import app
+from tests.admin.versions.versioned import set_versioning
 from tests.cli.conftest import Cli
-from tests.plans.versioned import set_versioning
 from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3
 

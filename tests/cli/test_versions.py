@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from langgraph_checkpoint_s3 import S3Saver
+from tests.admin.versions.versioned import set_versioning
 from tests.cli.conftest import Cli
-from tests.plans.versioned import set_versioning
 from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3
 

@@ -7,8 +7,8 @@ import pytest
 from langgraph_checkpoint_s3 import AccessDeniedError, StorageUnavailableError
 from tests.contract.front import Answer
 from tests.contract.support import MakeCalls, Place, at, checkpoint, metadata
+from tests.s3.test_deadline import Clock
 from tests.support import inside
-from tests.unit.test_patience import Clock
 
 
 def test_an_open_circuit_sends_nothing_until_one_request_gets_through(

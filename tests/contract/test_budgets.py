@@ -30,7 +30,7 @@ from tests.contract.support import (
     checkpoint,
     metadata,
 )
-from tests.unit.made import key_at
+from tests.format.made import key_at
 
 MANY = 3000
 

@@ -24,16 +24,16 @@ from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.plans.get_tuple import find_folder
 from langgraph_checkpoint_s3.plans.load import Loaded, load
 from langgraph_checkpoint_s3.plans.place import Place
+from tests.admin.retention.test_prune import admin_of
+from tests.format.made import Stream
 from tests.plans.borrowers import eager, lenders, noise, step
 from tests.plans.helpers import get, put
-from tests.plans.test_admin_retention import admin_of
 from tests.support import inside
 from tests.support.checkpoints import place, put_chain, shown
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
 from tests.support.keys import Keys
 from tests.support.modes import mode
-from tests.unit.made import Stream
 
 SECRETS = ("customer@example.com", "planner|7", "the words", "a-run", "loop", "a-task", "a-channel")
 

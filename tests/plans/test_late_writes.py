@@ -23,10 +23,10 @@ from langgraph_checkpoint_s3.s3.requests import (
     PutObject,
     Request,
 )
+from tests.admin.retention.test_prune import admin_of
 from tests.plans.borrowers import cold, key_of, layout, noise, step
 from tests.plans.helpers import get, once, put
 from tests.plans.leasing import Time, lease, time
-from tests.plans.test_admin_retention import admin_of
 from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver

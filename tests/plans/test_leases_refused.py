@@ -23,9 +23,9 @@ from langgraph_checkpoint_s3 import (
     S3Saver,
 )
 from langgraph_checkpoint_s3.s3.requests import CompareAndSwap, GetWithAge, Request
+from tests.admin.retention.test_prune import admin_of
 from tests.plans.helpers import once
 from tests.plans.leasing import KEY, Time, lease, said, time
-from tests.plans.test_admin_retention import admin_of
 from tests.support.fake_s3 import FakeS3, client_error
 from tests.support.hanging import HANG
 

@@ -18,13 +18,13 @@ from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.format.keys import Layout
 from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions, ListUploads, ListVersions
 from langgraph_checkpoint_s3.s3.requests import Attempted, CopyObject, DeleteObjects, ListObjects, Request
+from tests.admin.versions.versioned import set_versioning
+from tests.format.strategies import HOSTILE
 from tests.plans.borrowers import noise
-from tests.plans.versioned import set_versioning
 from tests.support import inside
 from tests.support.checkpoints import make_checkpoint, place
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
-from tests.unit.strategies import HOSTILE
 
 OURS, THEIRS = "only-in-ours", "only-in-theirs"
 RUN = "a-run"

@@ -14,8 +14,8 @@ from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.plans.tombstones import DELETION_WAIT
 from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions
 from langgraph_checkpoint_s3.s3.requests import Request
+from tests.admin.versions.versioned import set_versioning
 from tests.plans.borrowers import cold, layout, noise, step
-from tests.plans.versioned import set_versioning
 from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver

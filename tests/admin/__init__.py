@@ -1,0 +1,1 @@
+"""Tests of `admin/` on the fake S3, one folder a subject."""

@@ -1,0 +1,209 @@
+"""Random histories, pruned by random rules: what stays reads as before, and no more stays than is needed.
+
+`HISTORIES=2000 pytest tests/admin/retention/test_prune_histories.py` runs more of them, each time others.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from langgraph_checkpoint_s3.admin.retention.prune import Pruned
+from tests.admin.retention.test_prune import admin_of, counters, named
+from tests.plans.borrowers import eager
+from tests.plans.oracle import COUNTERS, EDITS, derive
+from tests.plans.test_delta_channels import config, counting
+from tests.support import inside
+from tests.support.checkpoints import make_checkpoint, place, shown
+from tests.support.fake_s3 import FakeS3
+from tests.support.fake_store import make_saver
+
+PLANS = "langgraph_checkpoint_s3.plans."
+CHANNELS = ["d", "e", "f"]
+HISTORIES = os.environ.get("HISTORIES")
+SEEDS = [random.randrange(1 << 40) for _ in range(int(HISTORIES))] if HISTORIES else range(40)
+
+
+class History:
+    """A thread of a few namespaces with forks, borrowing, and delta channels as careless as can be."""
+
+    def __init__(self, seed: int) -> None:
+        self.chosen = random.Random(seed)
+        self.fake = FakeS3()
+        self.fake.shuffle = random.Random(seed)
+        self.saver = eager(self.fake, max_lenders=self.chosen.choice([1, 3]))
+        self.made: dict[tuple[str, str, str], Any] = {}
+        for number in range(self.chosen.randrange(1, 40)):
+            self.grow(number)
+
+    def grow(self, number: int) -> None:
+        chosen = self.chosen
+        where = chosen.choice(["t", "u"]), chosen.choice(["", "", "sub"])
+        there = [name for name in self.made if name[:2] == where]
+        parent = None
+        if there and chosen.random() < 0.95:
+            parent = there[-1] if chosen.random() < 0.75 else chosen.choice(there)
+        old = self.made[parent] if parent else make_checkpoint("0", {})
+        held = {
+            name: derive(value, chosen.choice(EDITS), number)
+            for name, value in old["channel_values"].items()
+            if name not in CHANNELS
+        }
+        held |= {"text": derive(None, "append", number)} if "text" not in held else {}
+        stored = [name for name in CHANNELS if chosen.random() < 0.15]
+        held |= {name: [f"{name} of {number}"] for name in stored}
+        absent = [name for name in CHANNELS if name not in stored and chosen.random() < 0.7]
+        checkpoint_id = f"{number:04}" if chosen.random() < 0.97 else f"{chosen.randrange(number + 1):04}"
+        if (*where, checkpoint_id) in self.made:
+            checkpoint_id = f"{number:04}"
+        checkpoint = make_checkpoint(checkpoint_id, held, absent=absent)
+        counted = [name for name in CHANNELS if chosen.random() < 0.6]
+        said: Any = counters(*counted) if counted else {}
+        config = place(where[0], parent[2] if parent else None, where[1])
+        put_at = self.saver.put(config, checkpoint, said, checkpoint["channel_versions"])
+        if chosen.random() < 0.05:  # and again, with other metadata
+            self.saver.put(config, checkpoint, said | {"step": number}, {})
+        for task in range(chosen.randrange(3)):
+            self.saver.put_writes(put_at, [(chosen.choice(CHANNELS), [f"{number}.{task}"])], f"task-{task}")
+        self.made[where[0], where[1], checkpoint_id] = checkpoint
+
+    def view(self) -> dict[Any, Any]:
+        """All that a new process tells, and what channels without a value of their own are rebuilt from."""
+        saver = make_saver(self.fake)
+        seen: dict[Any, Any] = {}
+        for thread in ("t", "u"):
+            for found in saver.list(place(thread, ns=None)):
+                at_ns: Any = found.config["configurable"]
+                held, versions = found.checkpoint["channel_values"], found.checkpoint["channel_versions"]
+                counted: Any = found.metadata.get(COUNTERS) or {}
+                rebuilt = sorted(name for name in counted if name in versions and name not in held)
+                history = saver.get_delta_channel_history(config=found.config, channels=rebuilt)
+                seen[thread, at_ns["checkpoint_ns"], found.checkpoint["id"]] = (shown(found), history)
+        return seen
+
+    def needed(self, seen: dict[Any, Any], kept: set[Any]) -> set[Any]:
+        """What must stay beside what is kept, worked out the long way."""
+        needed: set[Any] = set()
+        for name in kept:
+            (_, parent, checkpoint, metadata, _), _ = seen[name]
+            missing = {
+                each
+                for each in metadata.get(COUNTERS) or {}
+                if each in checkpoint["channel_versions"] and each not in checkpoint["channel_values"]
+            }
+            while missing and parent in seen:
+                needed.add(parent)
+                (_, after, checkpoint, *_), _ = seen[parent]
+                missing -= checkpoint["channel_values"].keys()
+                parent = after
+        return needed
+
+
+def prune(history: History, *, dry_run: bool) -> tuple[Pruned, Any]:
+    """Prune by a rule of the history's own; the result, and what says which ones stay by it."""
+    chosen = random.Random(f"rule of {len(history.made)}")
+    admin = admin_of(history.fake)
+    if chosen.random() < 0.5:
+        number = chosen.choice([1, 1, 2, 5])
+        return admin.prune_threads(number, dry_run=dry_run), number
+    moment = history.fake.now - timedelta(seconds=chosen.uniform(0, 120))
+    keep_latest = chosen.random() < 0.5
+    return admin.prune_older_than(moment, keep_latest=keep_latest, dry_run=dry_run), (moment, keep_latest)
+
+
+def staying(history: History, rule: Any) -> set[Any]:
+    """Which ones a rule keeps, but for what they are rebuilt from."""
+    spaces: dict[Any, list[Any]] = {}
+    for name in history.made:
+        spaces.setdefault(name[:2], []).append(name)
+    if isinstance(rule, int):
+        return {name for names in spaces.values() for name in sorted(names)[-rule:]}
+    moment, keep_latest = rule
+    layout = inside.layout(history.saver)
+    fresh = {
+        name
+        for name in history.made
+        if any(
+            history.fake.objects[key].modified >= moment
+            for key in history.fake.keys(layout.checkpoint(*name))
+        )
+    }
+    live = {name[0] for name in fresh}
+    latest = {max(names) for names in spaces.values()}
+    return fresh | {name for name in latest if keep_latest or name[0] in live}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_any_history_any_rule(seed: int) -> None:
+    """What stays reads as before, what is told goes, and no more stays than is needed."""
+    history = History(seed)
+    fake = history.fake
+    with ExitStack() as stack:
+        if seed % 2:
+            small = {
+                "scan.PAGE": 4,
+                "delta_ancestors._AT_ONCE": 3,
+                "delta_ancestors._FIRST_WINDOW": 1,
+                "delta_ancestors._LAST_WINDOW": 2,
+            }
+            small |= {"delete._BATCH": 3, "materialize._HEADS_AT_ONCE": 2}
+            for name, size in small.items():
+                stack.enter_context(mock.patch(PLANS + name, size))
+        before, objects = history.view(), dict(fake.objects)
+        with fake.counted() as count:
+            would, rule = prune(history, dry_run=True)
+        assert set(count.kinds) <= {"ListObjects", "GetObject"}
+        assert fake.objects == objects
+        kept = staying(history, rule)
+        needed = history.needed(before, kept) - kept
+        assert set(named(would)) == before.keys() - kept - needed
+        went, _ = prune(history, dry_run=False)
+        assert went.victims == would.victims
+        assert not went.errors
+        gone = objects.keys() - fake.objects.keys()
+        assert (went.objects, went.bytes) == (len(gone), sum(len(objects[key].data) for key in gone))
+        after = history.view()
+        assert after.keys() == kept | needed
+        assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+        assert {name: after[name][0] for name in needed} == {name: before[name][0] for name in needed}
+
+
+def test_the_histories_show_what_they_are_for() -> None:
+    """They borrow, fork, need ancestors, and are pruned by either rule."""
+    seen: set[str] = set()
+    for seed in range(40):
+        history = History(seed)
+        before = history.view()
+        would, rule = prune(history, dry_run=True)
+        kept = staying(history, rule)
+        seen.add(type(rule).__name__ + (f" {rule[1]}" if isinstance(rule, tuple) else ""))
+        seen |= {"needs"} if history.needed(before, kept) - kept else set()
+        parents = [parent for (_, parent, *_), _ in before.values() if parent]
+        seen |= {"forks"} if len(set(parents)) < len(parents) else set()
+        seen |= {"victims"} if would.victims else set()
+        with history.fake.counted() as count:
+            prune(history, dry_run=False)
+        seen |= {"rewrites"} if "PutObject" in count.kinds else set()
+    assert seen == {"int", "tuple True", "tuple False", "needs", "forks", "victims", "rewrites"}
+
+
+@pytest.mark.parametrize("frequency", [1, 3, 1000])
+@pytest.mark.parametrize("number", [1, 4])
+def test_a_graph_with_delta_channels_goes_on(frequency: int, number: int) -> None:
+    fake = FakeS3()
+    graph = counting(make_saver(fake), frequency)
+    graph.invoke({"log": ["input"], "total": 0, "rounds": 12}, config(), durability="sync")
+    past = list(graph.get_state_history(config()))[:number]
+    went = admin_of(fake).prune_threads(number, dry_run=False)
+    assert bool(went.victims) == (frequency < 1000)
+    graph = counting(make_saver(fake), frequency)
+    for state in past:
+        assert graph.get_state(state.config).values == state.values
+    more = graph.invoke({"log": ["more"], "rounds": 15}, config(), durability="sync")
+    assert more["log"] == ["input", *map(str, range(12)), "more", *map(str, range(12, 15))]

@@ -1,0 +1,1 @@
+"""Tests of `format/`: keys, containers, checkpoints and writes, and damaged or hostile objects."""

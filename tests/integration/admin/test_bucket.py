@@ -1,0 +1,19 @@
+"""A bucket's set-up on real servers: what each of them takes and enforces."""
+
+from __future__ import annotations
+
+from tests.contract.admin.test_bucket import (
+    TestConfigureBucket,
+    TestCreateBucket,
+    TestReplication,
+    TestThePolicy,
+    tls,
+)
+
+__all__ = [
+    "TestConfigureBucket",
+    "TestCreateBucket",
+    "TestReplication",
+    "TestThePolicy",
+    "tls",
+]

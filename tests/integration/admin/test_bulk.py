@@ -1,0 +1,7 @@
+"""Batches on real servers."""
+
+from __future__ import annotations
+
+from tests.contract.admin.test_bulk import TestBatches
+
+__all__ = ["TestBatches"]

@@ -1,0 +1,7 @@
+"""Threads and what they take, on real servers."""
+
+from __future__ import annotations
+
+from tests.contract.admin.test_usage import TestThreads, TestUsage
+
+__all__ = ["TestThreads", "TestUsage"]

@@ -1,7 +1,0 @@
-"""Lifecycle policies and archived threads on real servers."""
-
-from __future__ import annotations
-
-from tests.contract.test_admin_lifecycle import TestLifecyclePolicies, TestRestoring
-
-__all__ = ["TestLifecyclePolicies", "TestRestoring"]

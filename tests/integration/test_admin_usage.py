@@ -1,7 +1,0 @@
-"""Threads and what they take, on real servers."""
-
-from __future__ import annotations
-
-from tests.contract.test_admin_usage import TestThreads, TestUsage
-
-__all__ = ["TestThreads", "TestUsage"]
