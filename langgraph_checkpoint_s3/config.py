@@ -96,7 +96,7 @@ def _checked_keywords(cls: type[T]) -> type[T]:
 @_checked_keywords
 @dataclass(frozen=True, kw_only=True)
 class S3Config:
-    """All settings of a saver. Frozen, and validated when it is made.
+    """Settings of a saver. Frozen, and validated when it is made.
 
     Attributes:
         bucket: The bucket's name, or the ARN or alias of an access point.

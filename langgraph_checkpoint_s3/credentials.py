@@ -53,12 +53,12 @@ class RenewableCredentials:
 
     @property
     def has_known_expiry(self) -> bool:
-        """Whether the time of their expiry is known."""
+        """True if the time of their expiry is known."""
         return hasattr(self._found, "refresh_needed")
 
     @property
     def may_block(self) -> bool:
-        """Whether `get_frozen_credentials` may block, to resolve or refresh them."""
+        """True if `get_frozen_credentials` may block, to resolve or refresh them."""
         return self._found is None or self._invalid or self.refresh_needed()
 
     def refresh_needed(self, refresh_in: float | None = None) -> bool:

@@ -158,7 +158,7 @@ class Lease:
 
     @property
     def lost(self) -> bool:
-        """Whether another holder has taken it over, as far as this process knows."""
+        """True if another holder has taken it over, as far as this process knows."""
         return self._lost_because is not None
 
     def check(self) -> None:
@@ -414,7 +414,7 @@ class Lease:
 
     @contextlib.contextmanager
     def _after_body(self, error: BaseException | None) -> Iterator[None]:
-        """If the body of the `with` failed, log an error of the release and let the body's error through."""
+        """Log an error of the release if the body of the `with` failed, and let the body's error through."""
         try:
             yield
         except S3CheckpointError as second:

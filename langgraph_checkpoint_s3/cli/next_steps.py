@@ -1,4 +1,4 @@
-"""What would run next from a checkpoint, as far as the stored state tells."""
+"""Tasks that would run next from a checkpoint, as far as the stored state shows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _UNKNOWN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class NextSteps:
-    """Where a thread would continue.
+    """Point at which a thread would continue.
 
     Attributes:
         checkpoint_id: The checkpoint to continue from.

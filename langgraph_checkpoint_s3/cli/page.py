@@ -65,7 +65,7 @@ class Checkpoint:
 
     @property
     def place(self) -> Place:
-        """Its namespace and id."""
+        """Namespace and id of the checkpoint."""
         return self.entry.place
 
     @property

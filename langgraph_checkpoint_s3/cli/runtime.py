@@ -1,4 +1,4 @@
-"""What all commands share: the target, output, errors, exit codes, confirmation and progress."""
+"""Common parts of all commands: target, output, errors, exit codes, confirmation and progress."""
 
 from __future__ import annotations
 

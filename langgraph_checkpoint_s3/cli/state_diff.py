@@ -15,7 +15,7 @@ MAX_LINES: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class ChannelDiff:
-    """How the value of a channel differs.
+    """Difference between two values of a channel.
 
     Attributes:
         kind: `added`, `removed` or `changed`.

@@ -87,7 +87,7 @@ class Content:
 
     @property
     def size(self) -> int:
-        """Its size in bytes."""
+        """Size in bytes."""
         return sum(len(raw) for _, raw in (self.metadata, self.rest, *self.channels.values()))
 
 

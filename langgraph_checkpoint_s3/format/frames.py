@@ -39,7 +39,7 @@ class Value(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Its length in bytes."""
+        """Length in bytes."""
         return sum(extent.length for extent in self.extents)
 
 

@@ -216,7 +216,7 @@ class WritesLeaf:
 
     @property
     def is_special(self) -> bool:
-        """Whether it is the leaf of a task's special writes."""
+        """True if it is the leaf of a task's special writes."""
         return self.slots == _SPECIAL
 
     def hashed(self, names: NameHasher | LongNameHasher) -> WritesLeaf:

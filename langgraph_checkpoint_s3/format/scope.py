@@ -36,7 +36,7 @@ class NamespaceScope:
 
     @property
     def hashes_thread(self) -> bool:
-        """Whether keys have only the thread's hash, so that its objects name the thread."""
+        """True if keys have only the thread's hash, so that its objects name the thread."""
         return self._thread.startswith(HASHED)
 
     @property

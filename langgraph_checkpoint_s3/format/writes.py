@@ -56,7 +56,7 @@ class WritesRecord:
 
     @property
     def is_encrypted(self) -> bool:
-        """Whether the object is encrypted."""
+        """True if the object is encrypted."""
         return self.container.cipher is not None
 
     def tasks(self) -> list[Task]:

@@ -115,7 +115,7 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
         there = {entry.key: entry.etag for folder in found for entry in folder.entries}
         complete = there.keys() - lacking
         stages = [[each for each in stage if each.special or each.target not in complete] for stage in stages]
-    resealer = Reencryptor(target)
+    reencryptor = Reencryptor(target)
     for copies in stages:
         stage = yield from _without_special(context, target, copies)
         plain = [each for each in stage if not each.by_client]
@@ -123,7 +123,7 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
             yield from _copy_by_server(some)
         others = {each.entry.key: each for each in stage if each.by_client}
         for window in windows([[each.entry for each in others.values()]]):
-            yield from _copy_by_client(context, resealer, [others[entry.key] for entry in window], there)
+            yield from _copy_by_client(context, reencryptor, [others[entry.key] for entry in window], there)
     if number is not None:
         written = [key for key in lenders if key not in complete]
         yield from remove_tombstones(context, new, written, number, present=lenders)
@@ -153,7 +153,7 @@ def _copy_by_server(batch: Sequence[_Copy]) -> Plan[None]:
 
 
 def _copy_by_client(
-    context: Context, resealer: Reencryptor, batch: Sequence[_Copy], there: Mapping[str, str]
+    context: Context, reencryptor: Reencryptor, batch: Sequence[_Copy], there: Mapping[str, str]
 ) -> Plan[None]:
     """Read objects, and write them for the target.
 
@@ -162,7 +162,7 @@ def _copy_by_client(
 
     Args:
         context: The saver's.
-        resealer: Re-encrypts objects for the target.
+        reencryptor: Re-encrypts objects for the target.
         batch: The objects.
         there: The ETags of the target's objects by key, if anything borrows.
     """
@@ -178,10 +178,10 @@ def _copy_by_client(
         scope = context.scope(namespace_of(each.target))
         with error_context(each.entry.key):
             container = open_object(context, each.entry.key, body).container
-        if not resealer.has_lenders(container, scope):
+        if not reencryptor.has_lenders(container, scope):
             container = yield from _materialize(context, each.entry)
         with error_context(each.entry.key):
-            made.append((each.target, resealer.reencrypt(container, leaf_of(each.target), scope)))
+            made.append((each.target, reencryptor.reencrypt(container, leaf_of(each.target), scope)))
 
     def write(target: str, body: bytes) -> Plan[object]:
         if target in there:

@@ -67,7 +67,7 @@ class Loaded:
 
     @property
     def place(self) -> Place:
-        """Its place. Names that are hashed in keys are taken from the object."""
+        """Place of the checkpoint. Names that are hashed in keys are taken from the object."""
         place, fields = self.folder.place, self.checkpoint.container.fields
         thread_id = self.renamed or place.thread_id
         if isinstance(thread_id, HashedName):

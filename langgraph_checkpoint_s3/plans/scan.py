@@ -42,17 +42,17 @@ class Folder:
 
     @property
     def namespace(self) -> str:
-        """Its namespace's folder."""
+        """Folder of the namespace."""
         return self.path.rpartition("/")[0] + "/"
 
     @property
     def thread(self) -> str:
-        """Its thread's folder."""
+        """Folder of the thread."""
         return self.path.rsplit("/", 2)[0] + "/"
 
     @cached_property
     def place(self) -> Place:
-        """Its place, including the checkpoint's id."""
+        """Place, including the checkpoint's id."""
         return Place.of_key(self._layout, self.key)
 
     @property
@@ -90,7 +90,7 @@ class Folder:
 
     @property
     def entries(self) -> list[Entry]:
-        """All of its objects, checkpoints first."""
+        """Objects of the folder, checkpoints first."""
         return [*self.checkpoints, *self.writes]
 
 

@@ -76,7 +76,7 @@ class Probe:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """All keys that may exist, in S3's order."""
+        """Keys that may exist, in S3's order."""
         return tuple(self.folder + name for name in sorted(self.OBJECTS))
 
     @property

@@ -24,7 +24,7 @@ class AwaitableCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore
 
     @property
     def has_known_expiry(self) -> bool:
-        """Whether it is known when they expire."""
+        """True if it is known when they expire."""
         return self._found.has_known_expiry
 
     def refresh_needed(self, refresh_in: float | None = None) -> bool:

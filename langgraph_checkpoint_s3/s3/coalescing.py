@@ -54,7 +54,7 @@ class _Call:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether there is nothing to do for it yet."""
+        """True if there is nothing to do for it yet."""
         return self.batch is None and not self.done
 
     @property

@@ -373,7 +373,7 @@ class RequestState:
 
     @property
     def _is_strict(self) -> bool:
-        """Whether to refuse the request rather than send it without its condition."""
+        """True if to refuse the request rather than send it without its condition."""
         return isinstance(self.request, PutObject) and self.request.strict
 
     def _new_attempt(self, *, once: bool = False) -> Attempt:

@@ -88,7 +88,7 @@ class Response:
 
 @dataclass(slots=True)
 class Codec(Generic[R]):
-    """How requests of one type are sent, and their responses read.
+    """Arguments and answers of one type of request.
 
     Attributes:
         arguments: Returns the arguments of the client's method.

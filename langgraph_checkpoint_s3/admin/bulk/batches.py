@@ -50,7 +50,7 @@ class BatchResult(Generic[V]):
 
     @property
     def ok(self) -> bool:
-        """Whether there was no error."""
+        """True if there was no error."""
         return self.error is None
 
 

@@ -61,7 +61,7 @@ class CheckReport:
 
     @property
     def ok(self) -> bool:
-        """Whether a saver can work here: no finding is `missing`."""
+        """True if a saver can work here: no finding is `missing`."""
         return all(finding.status != "missing" for finding in self.findings)
 
     def __iter__(self) -> Iterator[Finding]:

@@ -49,7 +49,7 @@ class RestoreStatus:
 
     @property
     def ready(self) -> bool:
-        """Whether all of the thread can be read now."""
+        """True if all of the thread can be read now."""
         return not self.archived and not self.restoring
 
 

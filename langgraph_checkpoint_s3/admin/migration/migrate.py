@@ -76,7 +76,7 @@ class Migrated:
 
 
 class MigrationError(S3CheckpointError):
-    """Some checkpoints weren't moved, or differ in the target; all others are there.
+    """Error of a migration that moved only some checkpoints, or whose copies differ. All others are there.
 
     Attributes:
         migrated: The outcome, with the failures.

@@ -78,7 +78,7 @@ class Orphans:
 
     @property
     def bytes(self) -> int:
-        """Their size in bytes, without uploads."""
+        """Total size in bytes, without uploads."""
         return sum(item.size or 0 for item in self.items)
 
     def of(self, kind: OrphanKind) -> tuple[Orphan, ...]:

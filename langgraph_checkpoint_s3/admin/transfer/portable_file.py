@@ -194,7 +194,7 @@ class Member:
 
     @property
     def is_checkpoint(self) -> bool:
-        """Whether it is a checkpoint, rather than a task's writes."""
+        """True if it is a checkpoint, rather than a task's writes."""
         return isinstance(self.parsed.leaf, CheckpointLeaf)
 
 

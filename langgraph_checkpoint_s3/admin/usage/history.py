@@ -79,7 +79,7 @@ class HistoryEntry:
 
     @property
     def place(self) -> tuple[str, str]:
-        """Its namespace and id."""
+        """Namespace and id of the checkpoint."""
         return self.checkpoint_ns, self.checkpoint_id
 
     def facts(self, when: str | None = None) -> str:
@@ -210,7 +210,7 @@ def history(context: Context, thread_id: str, checkpoint_ns: str | None, limit: 
 
 
 def _entries(listing: Listing) -> Plan[list[HistoryEntry]]:
-    """What is told of each, so that no more states are held than those of a page."""
+    """Return the entries of a listing. Only one page of states is held at a time."""
     entries: list[HistoryEntry] = []
     while not listing.done:
         entries += [HistoryEntry.from_tuple(found) for found in (yield from listing.page())]

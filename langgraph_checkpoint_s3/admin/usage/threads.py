@@ -43,7 +43,7 @@ class ThreadListing:
 
     @property
     def done(self) -> bool:
-        """Whether the listing is complete."""
+        """True if the listing is complete."""
         return not self._begin or (self._left is not None and self._left <= 0)
 
     def page(self) -> Plan[list[str]]:

@@ -34,7 +34,7 @@ class KeyHistory:
 
     @property
     def hidden(self) -> bool:
-        """Whether a delete marker hides a version."""
+        """True if a delete marker hides a version."""
         return self.newest is not None and self.current is None
 
     @property
