@@ -387,7 +387,7 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
     ) -> None:
         """Store a task's writes in one PUT. Concurrent calls share PUTs.
 
-        Of regular writes the first value stays, also across processes (`If-None-Match: *`). Of special
+        The first value of a regular write is kept, also across processes (`If-None-Match: *`). Of special
         ones (errors, interrupts, resumes) the last one in the store's order wins. A task's special writes
         share an object: if another process wrote to it, one more GET and PUT are needed. Needs
         `s3:PutObject` and `s3:GetObject`; from `multipart_threshold` bytes on also `s3:ListBucket` and

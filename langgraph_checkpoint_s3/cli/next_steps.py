@@ -82,7 +82,7 @@ def _triggered(
             node = _START
         if node and _is_newer(versions.get(channel), (seen.get(node) or {}).get(channel)):
             yield node
-    # Of other channels, only the nodes that have run before tell which ones they read.
+    # For other channels, only nodes that have run before are known as readers.
     for node, versions_seen in seen.items():
         if node in _NOT_NODES or not isinstance(versions_seen, Mapping):
             continue

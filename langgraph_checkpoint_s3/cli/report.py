@@ -12,7 +12,7 @@ from langgraph_checkpoint_s3 import InvalidConfigError
 from langgraph_checkpoint_s3.admin import HistoryEntry
 from langgraph_checkpoint_s3.cli.checkpoints import config_of, place_of
 from langgraph_checkpoint_s3.cli.options import Force, Limit, OnlyNamespace, Thread, check_writable
-from langgraph_checkpoint_s3.cli.page import Checkpoint, render
+from langgraph_checkpoint_s3.cli.report_page import Checkpoint, render
 from langgraph_checkpoint_s3.cli.runtime import FAILED, CommandExit, Invocation
 from langgraph_checkpoint_s3.text.humanize import format_size, pluralize
 

@@ -108,7 +108,7 @@ class KmsKeys:
         """
         if not 0 < len(ref.wrapped) <= MAX_WRAPPED_KEY:
             raise DecryptionError(
-                f"The object is sealed with key {ref.id[:200]!r}, which isn't one of AWS KMS. "
+                f"The object is encrypted with key {ref.id[:200]!r}, which isn't one of AWS KMS. "
                 "Read it with its own provider"
             )
         key = self._configured_key(ref.id)

@@ -40,13 +40,13 @@ ACTIONS: Final = {
 
 _KEY_ERRORS: Final = {
     "NotFoundException": "KMS knows no such key: check the account, and that the region is the key's",
-    "InvalidArnException": "KMS takes it for no key's ARN, or for one of another region",
+    "InvalidArnException": "It is not the ARN of a key, or one of another region",
     "DisabledException": "It is disabled: enable it (kms:EnableKey)",
     "KMSInvalidStateException": "Its state doesn't allow that: if its deletion is pending, cancel it "
     "(kms:CancelKeyDeletion), then enable the key (kms:EnableKey)",
     "InvalidKeyUsageException": "It isn't a symmetric key for encryption",
     "ValidationException": "KMS takes the request for invalid: check the key's name",
-    "InvalidKeyId": "It is no key's id, ARN or alias",
+    "InvalidKeyId": "It is not the id, ARN or alias of a key",
 }
 _TRANSIENT: Final = (
     *("Throttling", "LimitExceeded", "KMSInternal", "DependencyTimeout", "KeyUnavailable", "RequestTimeout"),

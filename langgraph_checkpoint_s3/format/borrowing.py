@@ -85,7 +85,8 @@ class Known:
         checkpoint_id: The checkpoint.
         serializer: The serializer's type for the metadata. Nothing is borrowed where another one is written
             with, since only one of them may encrypt.
-        encrypted: Whether its object is encrypted. Only an object that is so, too, borrows from it.
+        encrypted: Whether its object is encrypted. Encrypted objects borrow only from encrypted ones, and
+            plain ones from plain ones.
         versions: The channels' versions.
         values: The values that are large enough.
     """
@@ -139,7 +140,7 @@ class Known:
         return values + _ITEM_BYTES * (2 + len(self.versions))
 
     def with_store_time(self, moment: datetime | None) -> Known:
-        """Return it with the store's time of writing, where the writer's clock differs much.
+        """Return a copy dated by the store's clock, if the writer's clock differs much from it.
 
         The horizon counts from that time, and all writers see the same store's clock.
 

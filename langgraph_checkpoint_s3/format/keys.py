@@ -62,7 +62,7 @@ TOMBSTONES: Final = ".deleted/"
 """The folder, below the prefix, of the threads' tombstones."""
 AFTER_SLASH: Final = "0"
 """The character after `/`. A folder's name with it instead of its `/` sorts after all keys in the folder."""
-_INDEX: Final = (
+_INDEXED_FIELDS: Final = (
     ("source", "source", "k", "m"),
     ("step", "step", "s", "n"),
     ("run_id", "run", "r", "q"),
@@ -142,7 +142,7 @@ class CheckpointLeaf:
 
     def hashed(self, names: NameHasher | LongNameHasher) -> CheckpointLeaf:
         """Return the leaf as keys have it, with hashes of the fields that are secret, or too long."""
-        fields = ((name, field, getattr(self, field)) for name, field, _, _ in _INDEX)
+        fields = ((name, field, getattr(self, field)) for name, field, _, _ in _INDEXED_FIELDS)
         found = {field: names.hash(name, str(value)) for name, field, value in fields if value is not None}
         hashed: dict[str, Any] = {
             field: value for field, value in found.items() if isinstance(value, HashedName)
@@ -152,7 +152,7 @@ class CheckpointLeaf:
     def encode(self) -> str:
         """Return the end of the key."""
         fields: list[tuple[str, Any]] = [("p", self.parent)]
-        for _, field, letter, hashed in _INDEX:
+        for _, field, letter, hashed in _INDEXED_FIELDS:
             value = getattr(self, field)
             fields.append((hashed, str.__str__(value)) if isinstance(value, HashedName) else (letter, value))
         lending = "b" if self.borrows else "l"
@@ -169,7 +169,7 @@ class CheckpointLeaf:
         `False` is final; after `True`, the metadata must be compared. The filter is one of
         `Layout.index_filter`.
         """
-        fields = ((name, getattr(self, field)) for name, field, _, _ in _INDEX)
+        fields = ((name, getattr(self, field)) for name, field, _, _ in _INDEXED_FIELDS)
         return all(
             value is None
             or name not in filter
@@ -258,7 +258,7 @@ def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
     if kind == "checkpoint":
         named = {letter: decode_component(fields[letter]) for letter in "pksrc" if letter in fields}
         hashed: dict[str, Any] = {
-            field: HashedName(fields[letter]) for _, field, _, letter in _INDEX if letter in fields
+            field: HashedName(fields[letter]) for _, field, _, letter in _INDEXED_FIELDS if letter in fields
         }
         for letter in "sc":
             if not _NUMBER.fullmatch(named.get(letter, "0")):
@@ -335,7 +335,7 @@ class Layout:
         return key
 
     def tombstones(self, thread: str) -> str:
-        """Return the key of a thread's tombstones, given the thread's folder. It doesn't show its name."""
+        """Return the key of a thread's tombstones, given the thread's folder. It is a hash of that."""
         name = thread[len(self.prefix) :]
         return f"{self.prefix}{TOMBSTONES}{hashlib.sha256(name.encode()).hexdigest()[:_TOMBSTONE_NAME]}"
 
@@ -398,7 +398,7 @@ class Layout:
         plain = _run_as_text(filter)
         names = self.names or LONG_FIELDS
         found = dict(plain) if self.names is None else {}
-        for name, field, _, _ in _INDEX:
+        for name, field, _, _ in _INDEXED_FIELDS:
             value = plain.get(name)
             if field == "step" and (
                 isinstance(value, int) or (isinstance(value, float) and value.is_integer())

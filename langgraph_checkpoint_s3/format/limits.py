@@ -76,7 +76,7 @@ def check_frames(frames: Sequence[Frame]) -> None:
     if len(set(borrowed)) < len(borrowed):
         raise ValueError("it borrows a frame twice")
     if max(offset for _, offset in borrowed) > MAX_OFFSET:
-        raise ValueError("a lent frame lies further out than any object is long")
+        raise ValueError("a borrowed frame lies further out than any object is long")
     for lender in lenders:
         # A leaf with a `/` or a `..` segment could lead to an object outside of the thread: some stores and
         # proxies resolve `..` in paths.

@@ -1,7 +1,7 @@
 """Objects written again for another place: the contents stay, and so do the references between objects.
 
-Encrypted objects are bound to their place, and so encrypted for the new one. Where keys have only a thread's
-hash, objects name their thread, and then the new one.
+Encrypted objects are bound to their location, so they are encrypted again for the target. Where keys hold
+only the hash of a thread's name, the objects hold the name, which is replaced by the target's.
 
 An object becomes the same bytes each time. Its own frames stay at their offsets even if it was rewritten in
 the meantime, so that copying again doesn't break what borrows from the first copy. For that, an encrypted

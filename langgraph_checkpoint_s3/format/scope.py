@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NamespaceScope:
-    """A namespace.
+    """Settings for the objects of one namespace: its folder, keys, and hashed names.
 
     Attributes:
         folder: The namespace's folder.

@@ -67,32 +67,32 @@ def fetch_borrowed(
         records: The checkpoints, each with its namespace's folder.
         past: The version to read of each lender, by key; others aren't read. By default, all current ones.
     """
-    loans: list[_FrameRef] = []
-    lent = list(records)
-    for namespace, record in lent:
+    refs: list[_FrameRef] = []
+    borrowers = list(records)
+    for namespace, record in borrowers:
         for number in missing(record):
             frame = record.container.frames[number]
             key = lender_key(namespace, frame)
             if key is None or (past is not None and key not in past):
                 continue
-            loan = _FrameRef(key, frame, record.container, number)
-            stored = context.parent_cache.frame(loan.key, frame)
+            ref = _FrameRef(key, frame, record.container, number)
+            stored = context.parent_cache.frame(ref.key, frame)
             if (stored is None or not record.container.add_frame(number, stored)) and frame.stored:
-                loans.append(loan)
+                refs.append(ref)
     if context.key_cache is not None:
-        frames = (frame for _, record in lent for frame in record.container.frames)
+        frames = (frame for _, record in borrowers for frame in record.container.frames)
         yield from unlock_keys(context.key_cache, (frame.key for frame in frames if frame.key is not None))
-    spans = list(_spans(loans, context.sizes, past or {}))
+    spans = list(_spans(refs, context.sizes, past or {}))
     answers = yield from ask_all(request for _, requests in spans for request in requests)
     position = 0
     for group, requests in spans:
         data = _join(answers[position : position + len(requests)])
         position += len(requests)
-        for loan in group:
-            start = loan.frame.offset - requests[0].first
-            stored = data[start : start + loan.frame.stored]
-            if loan.container.add_frame(loan.number, stored):
-                context.parent_cache.add_frame(loan.key, loan.frame, stored)
+        for ref in group:
+            start = ref.frame.offset - requests[0].first
+            stored = data[start : start + ref.frame.stored]
+            if ref.container.add_frame(ref.number, stored):
+                context.parent_cache.add_frame(ref.key, ref.frame, stored)
 
 
 def fetch_borrowed_past(context: Context, namespace: str, record: CheckpointRecord) -> Plan[None]:
@@ -112,17 +112,17 @@ def fetch_borrowed_past(context: Context, namespace: str, record: CheckpointReco
 
 
 def _spans(
-    loans: Sequence[_FrameRef], sizes: Sizes, past: Mapping[str, str]
+    refs: Sequence[_FrameRef], sizes: Sizes, past: Mapping[str, str]
 ) -> Iterator[tuple[list[_FrameRef], list[GetObject]]]:
     """Group frames that are close together in an object, with the requests for each group."""
     group: list[_FrameRef] = []
     end = 0
-    for loan in sorted(loans, key=lambda each: (each.key, each.frame.offset)):
-        if group and (loan.key != group[0].key or loan.frame.offset > end + _GAP):
+    for ref in sorted(refs, key=lambda each: (each.key, each.frame.offset)):
+        if group and (ref.key != group[0].key or ref.frame.offset > end + _GAP):
             yield group, _requests(group, end, sizes, past)
             group = []
-        end = max(end if group else 0, loan.frame.offset + loan.frame.stored)
-        group.append(loan)
+        end = max(end if group else 0, ref.frame.offset + ref.frame.stored)
+        group.append(ref)
     if group:
         yield group, _requests(group, end, sizes, past)
 

@@ -44,7 +44,7 @@ class _Copy:
     Attributes:
         entry: The object.
         target: The key that it goes to.
-        sealed: Whether it is encrypted.
+        encrypted: Whether it is encrypted.
         bound: Whether it names its thread, or is bound to it, and must be built again.
         borrows: Whether it borrows.
         special: Whether it holds a task's special writes.
@@ -52,7 +52,7 @@ class _Copy:
 
     entry: Entry
     target: str
-    sealed: bool
+    encrypted: bool
     bound: bool
     borrows: bool
     special: bool
@@ -83,8 +83,8 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
     layout = context.layout
     old, new = layout.thread(source), layout.thread(target)
     listed = yield from Scan(layout, old).rest()
-    never = yield from unacknowledged(context, listed)
-    folders = without_checkpoints(listed, never)
+    failed_puts = yield from unacknowledged(context, listed)
+    folders = without_checkpoints(listed, failed_puts)
     named = layout.hashes_thread(target)
     stages = [
         [_planned(layout, entry, new + entry.key[len(old) :], named) for entry in entries]
@@ -96,7 +96,7 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
                 f"A copied object's key would have {len(each.target)} bytes, and S3 takes {MAX_KEY_BYTES}: "
                 "the target thread_id must be shorter. Nothing was copied."
             )
-        if each.sealed and context.key_cache is None:
+        if each.encrypted and context.key_cache is None:
             raise DecryptionError(
                 "An encrypted thread can be copied only with its key, for its objects are bound to the "
                 "thread and sealed anew for the other one: pass S3Saver(…, encryption=…). Nothing was copied",

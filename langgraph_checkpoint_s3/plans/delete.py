@@ -136,8 +136,8 @@ def prune_thread(
         The deleted folders, or those that would be.
     """
     listed = yield from Scan(context.layout, context.layout.thread(thread_id)).rest()
-    never = yield from unacknowledged(context, listed)
-    folders = without_checkpoints(listed, never)
+    failed_puts = yield from unacknowledged(context, listed)
+    folders = without_checkpoints(listed, failed_puts)
     kept = rule(folders)
     victims = folders if kept is None else (yield from deletable(context, folders, kept))
     if not dry_run and kept is None:
@@ -146,7 +146,7 @@ def prune_thread(
         # The newest object's time has passed by the store's clock. But while objects of failed puts are left,
         # even expired tombstones must stay: they tell readers why lenders are missing.
         written = (entry.modified.timestamp() for folder in listed for entry in folder.entries)
-        yield from delete_some(context, victims, now=0 if never else int(max(written, default=0)))
+        yield from delete_some(context, victims, now=0 if failed_puts else int(max(written, default=0)))
     return victims
 
 

@@ -1,4 +1,4 @@
-"""The checkpoints that can be deleted when some are kept: all others, except for ancestors that those need.
+"""Choice of the checkpoints to delete: all but the kept ones, and the ancestors that those need.
 
 LangGraph counts, for each delta channel, the updates since its last stored value. A channel with a count
 and a version, but no value of its own, is rebuilt from the writes of the checkpoint's ancestors, back to the
@@ -26,7 +26,7 @@ _LAST_WINDOW: Final = 256
 
 
 def deletable(context: Context, folders: Sequence[Folder], keep: Iterable[Folder]) -> Plan[list[Folder]]:
-    """Return the checkpoints that can be deleted, in the listing's order, except for writes without one.
+    """Return the checkpoints that can be deleted, in the listing's order, without folders of writes alone.
 
     The heads of kept checkpoints that descend from others are read, and those of the ancestors they need.
 

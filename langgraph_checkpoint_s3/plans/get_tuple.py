@@ -9,7 +9,7 @@ from langgraph.checkpoint.base import Checkpoint, CheckpointTuple
 from langgraph_checkpoint_s3.errors import ConflictError
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.load import Absent, Loaded, load
-from langgraph_checkpoint_s3.plans.parent_cache import Parent
+from langgraph_checkpoint_s3.plans.parent_cache import CachedCheckpoint
 from langgraph_checkpoint_s3.plans.place import Place, leaf_of
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan
@@ -97,4 +97,4 @@ def _remember(context: Context, loaded: Loaded, checkpoint: Checkpoint) -> None:
         if entry in own:
             written = int(entry.modified.timestamp())
             known = record.known(leaf_of(key), written, versions, context.policy)
-            context.parent_cache.add(folder.namespace, Parent(known, key))
+            context.parent_cache.add(folder.namespace, CachedCheckpoint(known, key))

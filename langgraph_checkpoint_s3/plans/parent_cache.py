@@ -17,7 +17,7 @@ _NO_TOMBSTONES: Final = "no tombstones"
 
 
 @dataclass(frozen=True, slots=True)
-class Parent:
+class CachedCheckpoint:
     """A cached checkpoint, from which its children may borrow.
 
     Attributes:
@@ -53,16 +53,16 @@ class ParentCache:
         """The maximum size of a checkpoint's values, in bytes."""
         return self.states.capacity
 
-    def parent(self, namespace: str, checkpoint_id: str) -> Parent | None:
+    def parent(self, namespace: str, checkpoint_id: str) -> CachedCheckpoint | None:
         """Return a checkpoint, by its namespace's folder and its id."""
-        found: Parent | None = self.states.recall((namespace, checkpoint_id))
+        found: CachedCheckpoint | None = self.states.recall((namespace, checkpoint_id))
         return found
 
     def drop(self, namespace: str, checkpoint_id: str | None) -> None:
         """Drop a checkpoint."""
         self.states.drop((namespace, checkpoint_id))
 
-    def add(self, namespace: str, parent: Parent, replaces: str | None = None) -> None:
+    def add(self, namespace: str, parent: CachedCheckpoint, replaces: str | None = None) -> None:
         """Add a checkpoint, optionally in place of its own parent, whose bytes it mostly shares."""
         if replaces is not None:
             self.drop(namespace, replaces)

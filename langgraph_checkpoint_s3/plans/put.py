@@ -21,7 +21,7 @@ from langgraph_checkpoint_s3.plans.data_keys import key_to_write
 from langgraph_checkpoint_s3.plans.delete import delete_some
 from langgraph_checkpoint_s3.plans.get_tuple import find_folder
 from langgraph_checkpoint_s3.plans.load import Loaded, load, open_body, read_heads
-from langgraph_checkpoint_s3.plans.parent_cache import Parent
+from langgraph_checkpoint_s3.plans.parent_cache import CachedCheckpoint
 from langgraph_checkpoint_s3.plans.place import Place, namespace_of, thread_of
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, gather, return_errors
 from langgraph_checkpoint_s3.plans.scan import Scan
@@ -87,7 +87,7 @@ def put(
     cached = context.parent_cache.parent(namespace, parent.checkpoint_id or "") if borrow else None
     known = cached.known if cached else None
     content = serialize(context.serde, checkpoint, complete, parent.checkpoint_id, known, changed)
-    sealing = yield from key_to_write(context)
+    key_ref = yield from key_to_write(context)
 
     def make(created: int | None = None, *, alone: bool = False) -> Draft:
         def key_of(borrows: bool, lends: bool) -> str:
@@ -103,7 +103,7 @@ def put(
             context.policy,
             None if alone else known,
             context.scope(namespace),
-            sealing,
+            key_ref,
         )
 
     # An existing object of this id is never overwritten, because others may borrow from it. Different
@@ -126,18 +126,18 @@ def put(
         yield from _rewrite(context, made.key, made.materialized(context.compression), etag)
         context.parent_cache.drop(namespace, parent.checkpoint_id)  # its lenders are going
     elif context.borrow:
-        stored = Parent(made.known.with_store_time(moment), made.key, etag)
+        stored = CachedCheckpoint(made.known.with_store_time(moment), made.key, etag)
         context.parent_cache.add(namespace, stored, replaces=parent.checkpoint_id)
     return place.config()
 
 
 @dataclass(frozen=True, slots=True)
 class _LenderProblem:
-    """A lender is gone or about to go, or that can't be determined. So the checkpoint must not borrow.
+    """The checkpoint must not borrow: a lender was or is being deleted, or the tombstones can't be read.
 
     Attributes:
         thread: Whether a lender was deleted with its whole thread.
-        own: Whether an object with the checkpoint's own key was deleted too, perhaps long ago.
+        own: Whether the checkpoint's own key has a tombstone, perhaps an old one.
     """
 
     thread: bool = False
@@ -200,13 +200,13 @@ def _undo(context: Context, key: str) -> Plan[None]:
     folders = yield from Scan(context.layout, thread_of(key)).rest()
     if any(entry.key != key for folder in folders for entry in folder.checkpoints):
         return
-    late = [folder for folder in folders if folder.checkpoints]
-    outcome = yield from return_errors(delete_some(context, late))
-    kept = f". Its object is passed over by readers, but couldn't be deleted: {outcome}" if outcome else ""
+    to_delete = [folder for folder in folders if folder.checkpoints]
+    outcome = yield from return_errors(delete_some(context, to_delete))
+    suffix = f". Its object is passed over by readers, but couldn't be deleted: {outcome}" if outcome else ""
     raise ConflictError(
         "The thread was deleted while this run went on, and isn't brought back: the checkpoint was not "
         "kept. End the run, or begin the thread anew. Whoever deletes a thread can wait for its run by "
-        f"taking its lease{kept}",
+        f"taking its lease{suffix}",
         key=key,
     )
 
@@ -226,7 +226,8 @@ def _rewrite(context: Context, key: str, whole: bytes, etag: str) -> Plan[None]:
     outcome: Stored | PreconditionFailed = PreconditionFailed()
     if etag:
         outcome, _ = yield from store(key, whole, context.sizes, expected=etag)
-    # Some stores return no ETag for a multipart upload, or a wrong one. So a refusal is looked into.
+    # Some stores return no ETag for a multipart upload, or a wrong one. So after a 412, look if the object
+    # exists.
     there = isinstance(outcome, Stored) or (yield from _rewrite_existing(context, key, whole))
     tombstones = yield from read_tombstones(context, thread_of(key))
     reasons = tombstones.reasons([tombstone_name(key)]) if tombstones else frozenset()
@@ -235,7 +236,7 @@ def _rewrite(context: Context, key: str, whole: bytes, etag: str) -> Plan[None]:
     # with its run, counts as deleted just after this put.
     if "failed" in reasons or not (there or "some" in reasons):
         raise ConflictError(
-            "The checkpoint was deleted while it was being written, or its whole thread was: it was not kept",
+            "The checkpoint, or its whole thread, was deleted while it was being written: it was not kept",
             key=key,
         )
 
@@ -365,9 +366,9 @@ def put_task(
 
 
 def _regular_key(context: Context, place: Place, tasks: Sequence[Task]) -> str:
-    sealed = context.key_cache is not None
+    encrypted = context.key_cache is not None
     if len(tasks) == 1:
-        leaf = WritesLeaf.of(tasks[0].task_id, tasks[0].writes, encrypted=sealed)
+        leaf = WritesLeaf.of(tasks[0].task_id, tasks[0].writes, encrypted=encrypted)
     else:
-        leaf = WritesLeaf.of_several(((task.task_id, task.writes) for task in tasks), encrypted=sealed)
+        leaf = WritesLeaf.of_several(((task.task_id, task.writes) for task in tasks), encrypted=encrypted)
     return place.key(context.layout, leaf)

@@ -134,5 +134,5 @@ def copy_special(context: Context, thread_id: str, entries: Sequence[Entry]) -> 
 def encode_writes(context: Context, place: Place, key: str, tasks: Sequence[Task], now: int) -> Plan[bytes]:
     """Return the bytes of an object of writes, given its checkpoint and key."""
     scope, leaf = context.scope(namespace_of(key)), leaf_of(key)
-    seal = scope.cipher((yield from key_to_write(context)), place.id, leaf)
-    return encode_tasks(context.compression, context.origin(place, now), leaf, tasks, seal)
+    cipher = scope.cipher((yield from key_to_write(context)), place.id, leaf)
+    return encode_tasks(context.compression, context.origin(place, now), leaf, tasks, cipher)

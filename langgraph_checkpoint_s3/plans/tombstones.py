@@ -48,7 +48,7 @@ PUT_LIMIT: Final = 2.0
 """Seconds within which a PUT and the read of tombstones beside it must be answered."""
 DELETION_WAIT: Final = 3.0
 """Seconds between writing tombstones and listing again. More than `PUT_LIMIT`: clocks don't run evenly."""
-LONGEST_LOAN: Final = MAX_HORIZON + 24 * 3600
+MAX_BORROW_SECONDS: Final = MAX_HORIZON + 24 * 3600
 """Seconds for which an object may be borrowed from, if clocks differ by less than a day."""
 _FOREVER: Final = 1 << 40
 _TRIES: Final = 16
@@ -152,7 +152,7 @@ def add_tombstones(
         ConflictError: Other processes changed the tombstones at each attempt.
     """
     names = frozenset(tombstone_name(entry.key) for entry in entries)
-    until = int(max(entry.modified.timestamp() for entry in entries)) + LONGEST_LOAN
+    until = int(max(entry.modified.timestamp() for entry in entries)) + MAX_BORROW_SECONDS
     yield from _change(context, thread, lambda old: old.plus(Group(names, until, reason), now))
 
 

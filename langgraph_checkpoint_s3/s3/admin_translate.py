@@ -34,7 +34,7 @@ from langgraph_checkpoint_s3.s3.answer_checks import (
 from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, GetSetting, PutSetting
 from langgraph_checkpoint_s3.s3.requests import Done, Request
 from langgraph_checkpoint_s3.s3.translate import (
-    Codec,
+    RequestTranslation,
     Response,
     Translator,
     deletion,
@@ -179,26 +179,26 @@ def _changed(_: Translator, __: PutSetting | DeleteSetting, response: Response) 
     return Done()
 
 
-CODECS: Final[Mapping[type[Request[Any]], Codec[Any]]] = {
-    ListVersions: Codec[ListVersions](_versions_arguments, _versions),
-    DeleteVersions: Codec[DeleteVersions](
+CODECS: Final[Mapping[type[Request[Any]], RequestTranslation[Any]]] = {
+    ListVersions: RequestTranslation[ListVersions](_versions_arguments, _versions),
+    DeleteVersions: RequestTranslation[DeleteVersions](
         lambda to, delete: {
             **to.common,
             "Delete": {"Objects": [{"Key": key, "VersionId": version} for key, version in delete.versions]},
         },
         lambda _, delete, response: deletion(response.fields, delete.versions),
     ),
-    ListUploads: Codec[ListUploads](_uploads_arguments, _uploads),
-    InspectObject: Codec[InspectObject](
+    ListUploads: RequestTranslation[ListUploads](_uploads_arguments, _uploads),
+    InspectObject: RequestTranslation[InspectObject](
         lambda to, inspect: {**to.common, "Key": inspect.key, **of_version(inspect.version)}, _object_info
     ),
-    RestoreObject: Codec[RestoreObject](_restore_arguments, _restored),
-    InspectBucket: Codec[InspectBucket](lambda to, _: dict(to.bucket), _bucket_head),
-    Sign: Codec[Sign](_sign_arguments, _signed),
-    GetSetting: Codec[GetSetting](lambda to, get: _of_setting(to, get.id), _document),
-    PutSetting: Codec[PutSetting](
+    RestoreObject: RequestTranslation[RestoreObject](_restore_arguments, _restored),
+    InspectBucket: RequestTranslation[InspectBucket](lambda to, _: dict(to.bucket), _bucket_head),
+    Sign: RequestTranslation[Sign](_sign_arguments, _signed),
+    GetSetting: RequestTranslation[GetSetting](lambda to, get: _of_setting(to, get.id), _document),
+    PutSetting: RequestTranslation[PutSetting](
         lambda to, put: {**_of_setting(to, put.id), put.setting.argument: put.document, **put.more}, _changed
     ),
-    DeleteSetting: Codec[DeleteSetting](lambda to, delete: _of_setting(to, delete.id), _changed),
+    DeleteSetting: RequestTranslation[DeleteSetting](lambda to, delete: _of_setting(to, delete.id), _changed),
 }
 """The codecs of the admin module's requests."""

@@ -1,9 +1,9 @@
 """Coalesce concurrent `put_writes` calls: a few run at once; later calls queue and go out as one batch.
 
 A superstep of many tasks ends in as many calls at once. The first `MAX_SENDING` are sent at once, each by
-itself. Later calls wait in a queue. The first of those to end hands the whole queue to one of its calls, the
-leader, which sends all of their items together. So no call waits longer than for one that came before it,
-and fifty calls are a handful of requests.
+itself. Later calls wait in a queue. When a running call ends, one queued
+call becomes the leader, and sends the items of the whole queue together. So no call waits longer than for one
+that came before it, and fifty calls are a handful of requests.
 
 Ctrl-C may come at any step. So a call leaves its queue by one function, however it ended (done, failed,
 cancelled, interrupted), and each step of that function may be repeated. A queue lives as long as a call is in

@@ -75,13 +75,14 @@ _SETTINGS: Final = frozenset(
 _KMS_FAULTS: Final[Mapping[str, str]] = {
     "NotFoundException": "KMS knows no such key: check kms_key_id, its account, and that its region is "
     "the bucket's",
-    "InvalidArnException": "It is no key's ARN, or one of another region than the bucket's: check kms_key_id",
-    "InvalidKeyId": "It is no key's id: check kms_key_id",
+    "InvalidArnException": "This is not the ARN of a key, or one of another region than the bucket's: check "
+    "kms_key_id",
+    "InvalidKeyId": "This is not the id of a key: check kms_key_id",
     "DisabledException": "The key is disabled: enable it (kms:EnableKey)",
     "KMSInvalidStateException": "The key's state doesn't allow that: if its deletion is pending, cancel it "
     "(kms:CancelKeyDeletion), then enable the key (kms:EnableKey)",
     "InvalidKeyUsageException": "The key isn't a symmetric one for encryption: take another one",
-    "ValidationException": "KMS takes the request for invalid: check kms_key_id",
+    "ValidationException": "KMS rejects the request as invalid: check kms_key_id",
 }
 """Faults of a KMS key, by the error code behind `KMS.`, with their remedy."""
 _KMS_TRANSIENT: Final = ("Throttling", "KMSInternal", "DependencyTimeout", "LimitExceeded", "KeyUnavailable")
@@ -264,7 +265,7 @@ def _of_response(
         return InvalidConfigError(f"The store refuses a setting ({code}: {message})", **where)
     if code == "AccessDenied" or status in (401, 403):
         return _denied(code, message, request, where)
-    # Every store has the operations of a saver's requests: where one of those is refused, a header is meant.
+    # Every store has the operations that a saver needs. If it refuses one of them, it refuses a header.
     if status in (405, 501) and type(request) not in CODECS:
         return NotSupportedError(
             f"This store doesn't support {_named(request)} (it answers {status} {code} {message})", **where
@@ -299,7 +300,7 @@ def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Retry |
             return Outcome(NotFound())
         case HeadObject() | InspectObject() if status == 404:
             return Outcome(NotFound())
-        case CompareAndSwap() if status == 412 or code == "NoSuchKey":  # nothing matches what isn't there
+        case CompareAndSwap() if status == 412 or code == "NoSuchKey":  # an absent object matches no ETag
             return Outcome(PreconditionFailed())
         case PutObject() | CompleteUpload() if request.expected is not None and code == "NoSuchKey":
             return Outcome(PreconditionFailed())

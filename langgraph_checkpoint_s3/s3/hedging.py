@@ -1,11 +1,11 @@
-"""When a read is slow enough to be sent a second time, and whether it may be. Pure: no I/O and no clock.
+"""Policy of hedged reads: the threshold after which a read is sent again, and the share of such reads. Pure.
 
 One number, the share, decides both. With 0.05, a read is slow once it has waited longer than 95 % of the
 latest reads of its kind, and at most 5 % of the answered reads are sent twice.
 
 A read's time ends when its answer is read whole. For a hedged read it begins with the first sending and ends
-with whichever answer came first. That is less than the first alone would have taken, but more than what
-counted as slow at that moment. So it stays above the quantile, and hedging doesn't lower its own threshold.
+with whichever answer came first. A hedged read still takes longer than the threshold, so hedging
+doesn't lower its own threshold.
 """
 
 from __future__ import annotations

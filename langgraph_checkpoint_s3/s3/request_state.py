@@ -189,7 +189,7 @@ class RequestState:
         self._begun = saver_state.clock()
         self._sent = self._begun
         self._kind = kind_of(request)
-        self._left: list[tuple[str, str, str]] = []  # of a deletion: keys that failed for good
+        self._failed_keys: list[tuple[str, str, str]] = []  # of a deletion: keys that failed for good
         self.attempt = self._new_attempt()
         self.answer: Any = None
         self.done = False
@@ -300,16 +300,16 @@ class RequestState:
         DeleteObjects succeeds as a whole while single keys fail. Transient failures of keys are retried, as
         those of whole requests are.
         """
-        if not answer.failed and not self._left:
+        if not answer.failed and not self._failed_keys:
             return answer
         again = {key for key, code, _ in answer.failed if is_transient(code)}
-        self._left += [each for each in answer.failed if each[0] not in again]
+        self._failed_keys += [each for each in answer.failed if each[0] not in again]
         rest = [each for each in answer.failed if each[0] in again]
         if rest and self._tries < self._saver.config.max_attempts:
             self._deadline.answered()
             self.request = self.request.only(again)  # type: ignore[attr-defined]  # a deletion has it
             raise PartlyDone(f"{len(again)} objects weren't deleted ({rest[0][1]})")
-        return Deletion((*self._left, *rest))
+        return Deletion((*self._failed_keys, *rest))
 
     def failed(self, error: Exception) -> float:
         """Classify the error of a call, or of reading its response.

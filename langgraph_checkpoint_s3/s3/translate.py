@@ -87,7 +87,7 @@ class Response:
 
 
 @dataclass(slots=True)
-class Codec(Generic[R]):
+class RequestTranslation(Generic[R]):
     """Arguments and answers of one type of request.
 
     Attributes:
@@ -183,7 +183,7 @@ class Translator:
         return {"Body": body, "ContentMD5": digest} if digest else {"Body": body}
 
 
-def _codec_of(request: Request[Any]) -> Codec[Any]:
+def _codec_of(request: Request[Any]) -> RequestTranslation[Any]:
     codec = CODECS.get(type(request))
     if codec is None:
         from langgraph_checkpoint_s3.s3 import admin_translate  # a saver's process doesn't need it
@@ -403,12 +403,12 @@ def _create_arguments(to: Translator, _: CreateBucket) -> _Arguments:
     return arguments
 
 
-CODECS: Final[Mapping[type[Request[Any]], Codec[Any]]] = {
-    PutObject: Codec[PutObject](
+CODECS: Final[Mapping[type[Request[Any]], RequestTranslation[Any]]] = {
+    PutObject: RequestTranslation[PutObject](
         lambda to, put: {**to.new, "Key": put.key, **to.body(put.body), **_condition(put)}, _stored
     ),
-    CompareAndSwap: Codec[CompareAndSwap](_swap_arguments, _stored),
-    GetObject: Codec[GetObject](
+    CompareAndSwap: RequestTranslation[CompareAndSwap](_swap_arguments, _stored),
+    GetObject: RequestTranslation[GetObject](
         lambda to, get: {
             **to.common,
             "Key": get.key,
@@ -417,22 +417,24 @@ CODECS: Final[Mapping[type[Request[Any]], Codec[Any]]] = {
         },
         _body,
     ),
-    GetWithAge: Codec[GetWithAge](
+    GetWithAge: RequestTranslation[GetWithAge](
         lambda to, get: {**to.common, "Key": get.key, **_range(0, GetWithAge.MOST)}, _aged_body
     ),
-    HeadObject: Codec[HeadObject](lambda to, head: {**to.common, "Key": head.key}, _stored),
-    ListObjects: Codec[ListObjects](_list_arguments, _page),
-    DeleteObjects: Codec[DeleteObjects](
+    HeadObject: RequestTranslation[HeadObject](lambda to, head: {**to.common, "Key": head.key}, _stored),
+    ListObjects: RequestTranslation[ListObjects](_list_arguments, _page),
+    DeleteObjects: RequestTranslation[DeleteObjects](
         lambda to, delete: {**to.common, "Delete": {"Objects": [{"Key": key} for key in delete.keys]}},
         lambda _, delete, response: deletion(response.fields, [(key, None) for key in delete.keys]),
     ),
-    CopyObject: Codec[CopyObject](_copy_arguments, _copied),
-    CreateUpload: Codec[CreateUpload](lambda to, create: {**to.new, "Key": create.key}, _upload_id),
-    UploadPart: Codec[UploadPart](_part_arguments, _part_etag),
-    CompleteUpload: Codec[CompleteUpload](_complete_arguments, _completed),
-    AbortUpload: Codec[AbortUpload](
+    CopyObject: RequestTranslation[CopyObject](_copy_arguments, _copied),
+    CreateUpload: RequestTranslation[CreateUpload](
+        lambda to, create: {**to.new, "Key": create.key}, _upload_id
+    ),
+    UploadPart: RequestTranslation[UploadPart](_part_arguments, _part_etag),
+    CompleteUpload: RequestTranslation[CompleteUpload](_complete_arguments, _completed),
+    AbortUpload: RequestTranslation[AbortUpload](
         lambda to, abort: {**to.common, "Key": abort.key, "UploadId": abort.upload_id}, _aborted
     ),
-    CreateBucket: Codec[CreateBucket](_create_arguments, lambda _, __, ___: Done()),
+    CreateBucket: RequestTranslation[CreateBucket](_create_arguments, lambda _, __, ___: Done()),
 }
 """The codecs of a saver's requests; `admin_translate.py` has the others."""

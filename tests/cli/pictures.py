@@ -24,7 +24,7 @@ from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.usage import history
 from langgraph_checkpoint_s3.cli import runtime
-from langgraph_checkpoint_s3.cli.page import chart_svg
+from langgraph_checkpoint_s3.cli.report_page import chart_svg
 from langgraph_checkpoint_s3.text.humanize import format_age
 from tests.cli import example
 from tests.cli.conftest import run

@@ -16,7 +16,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import HistoryEntry
-from langgraph_checkpoint_s3.cli import page, state_diff
+from langgraph_checkpoint_s3.cli import report_page, state_diff
 from langgraph_checkpoint_s3.cli.state_diff import ChannelDiff
 from langgraph_checkpoint_s3.text.humanize import format_size
 from tests.cli.conftest import THREAD, Cli
@@ -182,8 +182,8 @@ class TestWhatIsThere:
     def test_the_page_says_what_it_leaves_out(
         self, made: Any, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(page, "MAX_CHARACTERS", 10)
-        monkeypatch.setattr(page, "MAX_MESSAGES", 2)
+        monkeypatch.setattr(report_page, "MAX_CHARACTERS", 10)
+        monkeypatch.setattr(report_page, "MAX_MESSAGES", 2)
         messages = [{"type": "human", "content": f"m{number}"} for number in range(5)]
         put(saver, "00000001", {"text": "0123456789abc", "messages": messages})
         found = made()
@@ -195,8 +195,8 @@ class TestWhatIsThere:
     def test_of_many_checkpoints_less_is_shown(
         self, made: Any, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(page, "MAX_MESSAGES", 4)
-        monkeypatch.setattr(page, "FULL_DETAIL", 1)
+        monkeypatch.setattr(report_page, "MAX_MESSAGES", 4)
+        monkeypatch.setattr(report_page, "FULL_DETAIL", 1)
         messages = [{"type": "human", "content": f"m{number}"} for number in range(6)]
         put(saver, "00000001", {"messages": messages})
         put(saver, "00000002", {"messages": messages}, "00000001")
@@ -206,8 +206,8 @@ class TestWhatIsThere:
     def test_of_very_many_checkpoints_the_last_message_is_shown(
         self, made: Any, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(page, "MAX_MESSAGES", 1)
-        monkeypatch.setattr(page, "FULL_DETAIL", 1)
+        monkeypatch.setattr(report_page, "MAX_MESSAGES", 1)
+        monkeypatch.setattr(report_page, "FULL_DETAIL", 1)
         messages = [{"type": "human", "content": f"m{number}"} for number in range(3)]
         put(saver, "00000001", {"messages": messages})
         put(saver, "00000002", {"messages": messages}, "00000001")
@@ -262,9 +262,9 @@ class TestSafety:
         source: Any = ["<i>"]
         step: Any = {"<i>": 1}
         entry = HistoryEntry("1", "", None, step, source, None, None, 0, 0, 0, 1)
-        text = page.render(
+        text = report_page.render(
             "1",
-            [page.Checkpoint(entry, {"a": "\ud800", "b": float("nan"), "c": b"\xff"}, [], 0)],
+            [report_page.Checkpoint(entry, {"a": "\ud800", "b": float("nan"), "c": b"\xff"}, [], 0)],
             "s3://b/",
             [],
         )
@@ -292,7 +292,7 @@ class TestSafety:
         css = files("langgraph_checkpoint_s3.cli").joinpath("report.css").read_text(encoding="utf-8")
         assert "url(" not in css
         assert "@import" not in css
-        assert found.text("style") == page.style_sheet(5)
+        assert found.text("style") == report_page.style_sheet(5)
         assert found.text("style").startswith(css)
 
     def test_the_policy_allows_its_own_style_sheet_alone(self, made: Any, thread: str) -> None:

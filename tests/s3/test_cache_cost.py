@@ -11,7 +11,7 @@ import pytest
 
 from langgraph_checkpoint_s3.format.borrowing import Known, KnownValue, Piece
 from langgraph_checkpoint_s3.format.frames import Frame
-from langgraph_checkpoint_s3.plans.parent_cache import Parent, ParentCache
+from langgraph_checkpoint_s3.plans.parent_cache import CachedCheckpoint, ParentCache
 from langgraph_checkpoint_s3.s3.cache import BodyCache, Lru
 from langgraph_checkpoint_s3.s3.requests import Body
 
@@ -69,7 +69,9 @@ def states(memory: ParentCache, size: int, count: int, channels: int = 20, piece
             f"channel-{each}": f"{number:032}.{each / 7:.16f}" for each in range(channels)
         }
         known = Known(f"1f1e7b84-5e37-6ab4-8000-{number:012d}", "msgpack", False, versions, values)
-        memory.add(f"checkpoints/{number}.thread/.ns/", Parent(known, key(number), f'"{number:032x}"'))
+        memory.add(
+            f"checkpoints/{number}.thread/.ns/", CachedCheckpoint(known, key(number), f'"{number:032x}"')
+        )
 
 
 @pytest.mark.parametrize("size", [0, 120, 1000, 100_000])

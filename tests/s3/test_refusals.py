@@ -175,13 +175,13 @@ def test_a_key_service_that_is_busy_is_no_setting(code: str) -> None:
     ("code", "remedy"),
     [
         ("NotFoundException", "check the account"),
-        ("InvalidArnException", "no key's ARN"),
+        ("InvalidArnException", "not the ARN of a key"),
         ("DisabledException", "kms:EnableKey"),
         ("KMSInvalidStateException", "kms:CancelKeyDeletion"),
         ("InvalidKeyUsageException", "symmetric"),
         ("ValidationException", "check the key's name"),
-        ("InvalidKeyIdException", "no key's id"),
-        ("InvalidKeyId.NotFound", "no key's id"),
+        ("InvalidKeyIdException", "not the id, ARN or alias of a key"),
+        ("InvalidKeyId.NotFound", "not the id, ARN or alias of a key"),
         ("SomethingNewException", "Check the key, its policy and state"),
     ],
 )

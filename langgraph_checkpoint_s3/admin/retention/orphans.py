@@ -26,7 +26,7 @@ from langgraph_checkpoint_s3.plans.place import thread_of
 from langgraph_checkpoint_s3.plans.plan import Plan, ask_all, gather
 from langgraph_checkpoint_s3.plans.scan import Folder, Pages, Scan, uploads
 from langgraph_checkpoint_s3.plans.setup import probe_key
-from langgraph_checkpoint_s3.plans.tombstones import LONGEST_LOAN
+from langgraph_checkpoint_s3.plans.tombstones import MAX_BORROW_SECONDS
 from langgraph_checkpoint_s3.s3.requests import AbortUpload, Entry
 from langgraph_checkpoint_s3.text.humanize import format_size
 
@@ -36,7 +36,7 @@ _LONGEST_URL: Final = timedelta(days=7)
 """The longest validity of a signed URL
 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html)."""
 _EXPORT_AGE: Final = _LONGEST_URL + timedelta(days=1)
-_TOMBSTONES_AGE: Final = timedelta(seconds=LONGEST_LOAN) + timedelta(days=1)
+_TOMBSTONES_AGE: Final = timedelta(seconds=MAX_BORROW_SECONDS) + timedelta(days=1)
 _AT_ONCE: Final = 100
 _SHOWN: Final = 20
 

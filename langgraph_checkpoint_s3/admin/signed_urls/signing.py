@@ -94,8 +94,10 @@ def signed_url(context: Context, address: Place, seconds: int, now: datetime) ->
     loaded = yield from _load(context, address)
     key = loaded.key
     borrows = any(frame.lender for frame in loaded.checkpoint.container.frames)
-    sealed = loaded.checkpoint.container.cipher is not None  # it is bound to its thread, which a file names
-    if borrows or loaded.folder.writes or sealed:
+    encrypted = (
+        loaded.checkpoint.container.cipher is not None
+    )  # it is bound to its thread, which a file names
+    if borrows or loaded.folder.writes or encrypted:
         with error_context(key):
             objects = _objects(context, loaded, borrows=borrows)
         manifest = manifest_of(context, address.thread_id, now, 1, len(objects) - 1)
@@ -150,7 +152,8 @@ def accept_upload(
     info = yield from ask(InspectObject(key))
     if isinstance(info, NotFound):
         raise InvalidKeyError(
-            "Nothing was handed in under this key yet, or it was accepted already.", key=key
+            "There is no upload under this key: none was made yet, or it was accepted already.",
+            key=key,
         )
     if info.size > max_bytes:
         raise CorruptObjectError(
@@ -181,7 +184,9 @@ def _read(context: Context, key: str, etag: str, start: int, end: int) -> Plan[b
     )
     parts = [answer.data for answer in answers if isinstance(answer, Body) and answer.etag == etag]
     if len(parts) < len(answers):
-        raise ConflictError("It was handed in again while it was read: accept it again", key=key)
+        raise ConflictError(
+            "The upload was replaced while it was read: call accept_upload again: accept it again", key=key
+        )
     return b"".join(parts)
 
 

@@ -14,7 +14,7 @@ from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout
 
 _SECOND: Final = 1_000_000_000
 _SEGMENTS: Final = 4
-"""Of a key below the prefix: thread, namespace, rank, leaf."""
+"""Number of segments of a key below the prefix: thread, namespace, rank, leaf."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,7 @@ def dumps(
     context = _context(key_cache)
     key = run_calls(key_to_write(context))
     scope = context.scope(place.namespace(_LAYOUT))
-    sealed = key is not None
+    encrypted = key is not None
 
     def origin(number: int) -> Origin:
         return context.origin(place, now + number)
@@ -142,11 +142,13 @@ def dumps(
         return place.key(_LAYOUT, leaf).removeprefix(_LAYOUT.thread(place.thread_id))
 
     objects: dict[str, bytes] = {}
-    for number, (leaf_of_writes, tasks) in enumerate(_written(serde, checkpoint, sealed=sealed), start=1):
+    for number, (leaf_of_writes, tasks) in enumerate(
+        _written(serde, checkpoint, encrypted=encrypted), start=1
+    ):
         member = name(leaf_of_writes)
-        seal = scope.cipher(key, checkpoint_id, leaf_of(member))
-        objects[member] = encode_tasks(compression, origin(number), leaf_of(member), tasks, seal)
-    leaf = CheckpointLeaf.of(checkpoint.metadata, parent, encrypted=sealed)
+        cipher = scope.cipher(key, checkpoint_id, leaf_of(member))
+        objects[member] = encode_tasks(compression, origin(number), leaf_of(member), tasks, cipher)
+    leaf = CheckpointLeaf.of(checkpoint.metadata, parent, encrypted=encrypted)
     content = serialize(serde, checkpoint.checkpoint, checkpoint.metadata, parent)
     versions = checkpoint.checkpoint.get("channel_versions") or {}
     rules = BorrowPolicy(horizon=0)
@@ -161,7 +163,7 @@ def dumps(
 
 
 def _written(
-    serde: SerializerProtocol, found: CheckpointTuple, *, sealed: bool
+    serde: SerializerProtocol, found: CheckpointTuple, *, encrypted: bool
 ) -> Iterator[tuple[WritesLeaf, list[Task]]]:
     """Yield a checkpoint's pending writes, as the objects to write."""
     special: dict[str, list[Task]] = {}
@@ -173,9 +175,9 @@ def _written(
             special[task_id] = [*(each.without(last.writes) for each in before), last]
         if max(writes) >= 0:
             regular = task.regular()
-            yield WritesLeaf.of(task_id, regular.writes, encrypted=sealed), [regular]
+            yield WritesLeaf.of(task_id, regular.writes, encrypted=encrypted), [regular]
     for task_id, tasks in special.items():
-        yield WritesLeaf.special(task_id, encrypted=sealed), tasks
+        yield WritesLeaf.special(task_id, encrypted=encrypted), tasks
 
 
 def _runs(writes: Iterable[PendingWrite]) -> list[tuple[str, dict[int, tuple[str, Any]]]]:

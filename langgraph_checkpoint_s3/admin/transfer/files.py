@@ -15,7 +15,7 @@ from langgraph_checkpoint_s3.admin.transfer.portable_file import (
     PortableFile,
     PortableWriter,
 )
-from langgraph_checkpoint_s3.admin.transfer.rebase import RebasedFile, needs_rebase, target_of
+from langgraph_checkpoint_s3.admin.transfer.rebase import RebasedFile, needs_rebase, target_thread
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.plans.context import Context
 
@@ -114,7 +114,7 @@ class ImportFile:
         assert file is not None  # noqa: S101  # for mypy
         portable = PortableFile(file, context.key_cache)
         self._source, self.borrowings = portable, portable.check()
-        target = target_of(context, portable, thread_id)
+        target = target_thread(context, portable, thread_id)
         if needs_rebase(context, portable, target, untrusted=untrusted):
             self._source = RebasedFile(portable, context, target)
             self.borrowings = self._source.borrowings

@@ -1,7 +1,7 @@
 """Rebasing a portable file's objects to the thread that they are imported into.
 
-Encrypted objects are bound to their place, and are encrypted again for the new one. A thread whose name is
-too long for keys is named by its objects, which then change, too.
+Encrypted objects are bound to their location, and are encrypted again for the target. If a thread's name is
+too long for keys, its objects hold it, and are rewritten too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from langgraph_checkpoint_s3.plans.place import leaf_of, namespace_of
 from langgraph_checkpoint_s3.s3.requests import Body
 
 
-def target_of(context: Context, file: PortableFile, thread_id: str | None) -> str:
+def target_thread(context: Context, file: PortableFile, thread_id: str | None) -> str:
     """Return the thread that a file is imported into: a given one, or its hash, or the file's own.
 
     Raises:
@@ -51,24 +51,23 @@ def needs_rebase(context: Context, file: PortableFile, thread_id: str, *, untrus
         NotSupportedError: The objects can't be imported at all: the saver encrypts, or hashes names, and the
             exporting one didn't.
     """
-    sealed = [member.parsed.leaf.encrypted for member in file.members]
+    encrypted = [member.parsed.leaf.encrypted for member in file.members]
     hashed = context.layout.names is not None
-    if (context.key_cache is not None and not all(sealed)) or file.manifest.hashed != hashed:
+    if (context.key_cache is not None and not all(encrypted)) or file.manifest.hashed != hashed:
         raise NotSupportedError(
             "The file's objects are not encrypted, or their names not hashed, as this saver's are: import it "
-            "with a saver that is as the exporting one was, and migrate from that to this one. Nothing was "
-            "written"
+            "with a saver that has the exporting saver's settings, then migrate that to this one. Nothing "
+            "was written"
         )
     _check_names(context, file)
     same = _same_folder(context, file.manifest.thread, thread_id)
-    if untrusted and any(sealed) and not (same and file.manifest.place in ("", context.location)):
+    if untrusted and any(encrypted) and not (same and file.manifest.place in ("", context.location)):
         raise NotSupportedError(
-            "What was handed in is encrypted for another thread, prefix or bucket, and isn't sealed anew for "
-            "this one: if you know where it is from, fetch it and bring it in by import_thread. Nothing was "
-            "written"
+            "The upload is encrypted for another thread, prefix or bucket, and isn't re-encrypted for this "
+            "one: if you trust its origin, download it and call import_thread. Nothing was written"
         )
-    bound = any(sealed) and (file.manifest.place != context.location or not same)
-    return bound or (context.layout.hashes_thread(thread_id) and not same)
+    must_reencrypt = any(encrypted) and (file.manifest.place != context.location or not same)
+    return must_reencrypt or (context.layout.hashes_thread(thread_id) and not same)
 
 
 def _check_names(context: Context, file: PortableFile) -> None:
@@ -78,7 +77,7 @@ def _check_names(context: Context, file: PortableFile) -> None:
     name = file.open(file.members[0])[1].container.fields.get("thread")
     if not isinstance(name, str) or names.hash("thread_id", name) != file.manifest.thread:
         raise NotSupportedError(
-            "The file's names are hashed with another names_key than this saver's, by which nothing would be "
+            "The file's names are hashed with another names_key than this saver's, so nothing in it would be "
             "found: import it with the one that it was exported with, and migrate that. Nothing was written"
         )
 

@@ -144,8 +144,8 @@ def _beside(context: Context, wanted: Loaded, content: Content, created: int) ->
     """Return the key and bytes of a version as a new object, which counts as the last one."""
     parsed = context.layout.parse(wanted.key)
     assert isinstance(parsed.leaf, CheckpointLeaf), "a checkpoint's key"  # noqa: S101  # for the types
-    sealing = yield from key_to_write(context)
-    leaf = replace(parsed.leaf, created=created, encrypted=sealing is not None)
+    key_ref = yield from key_to_write(context)
+    leaf = replace(parsed.leaf, created=created, encrypted=key_ref is not None)
 
     def key_of(borrows: bool, lends: bool) -> str:
         flagged = replace(leaf, borrows=borrows, lends=lends and context.borrow)
@@ -154,6 +154,6 @@ def _beside(context: Context, wanted: Loaded, content: Content, created: int) ->
     origin = context.origin(wanted.place, created)
     scope = context.scope(wanted.folder.namespace)
     made = draft(
-        content, {}, origin, key_of, context.compression, context.policy, scope=scope, key_ref=sealing
+        content, {}, origin, key_of, context.compression, context.policy, scope=scope, key_ref=key_ref
     )
     return made.key, made.body
