@@ -44,7 +44,7 @@ _MAX_LABEL: Final = 48
 # The chart, in pixels.
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 1080, 200, 90, 24
 
-Place = tuple[str, str]
+CheckpointRef = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Checkpoint:
     state_bytes: int
 
     @property
-    def place(self) -> Place:
+    def place(self) -> CheckpointRef:
         """Namespace and id of the checkpoint."""
         return self.entry.place
 
@@ -93,9 +93,9 @@ def render(
     # Numbers, so that nothing from the bucket becomes an id.
     anchors = {each.place: f"c{number}" for number, each in enumerate(checkpoints)}
     by_place = {each.place: each for each in checkpoints}
-    parents: dict[Place, Checkpoint] = {}
-    children: dict[Place, list[Checkpoint]] = {}
-    diffs: dict[Place, dict[str, ChannelDiff]] = {}
+    parents: dict[CheckpointRef, Checkpoint] = {}
+    children: dict[CheckpointRef, list[Checkpoint]] = {}
+    diffs: dict[CheckpointRef, dict[str, ChannelDiff]] = {}
     for each in checkpoints:
         parent = by_place.get((each.place[0], each.entry.parent_id or ""))
         if parent is not None:
@@ -185,8 +185,8 @@ def _source_class(source: object) -> str:
 
 def graph(
     checkpoints: Sequence[Checkpoint],
-    anchors: Mapping[Place, str],
-    diffs: Mapping[Place, Mapping[str, ChannelDiff]],
+    anchors: Mapping[CheckpointRef, str],
+    diffs: Mapping[CheckpointRef, Mapping[str, ChannelDiff]],
 ) -> dict[str, Any]:
     """Lay out one namespace's history as a graph, the newest checkpoint first.
 

@@ -117,7 +117,7 @@ def put_all(
         outcomes = iter((yield from put_items(context, good, clock, note_error)))
         for each in checked:
             if isinstance(each, Item):
-                results.append(result_of(len(results), each.address.config(), next(outcomes)))
+                results.append(result_of(len(results), each.place.config(), next(outcomes)))
             else:
                 results.append(BatchResult(len(results), None, None, each))
         del checked, good, each
@@ -208,15 +208,13 @@ def _tasks(
         if namespace is None:
             yield positions, delete_thread(context, thread_id)
         else:
-            addresses = [
-                target for target in map(targets.__getitem__, positions) if isinstance(target, Place)
-            ]
-            yield positions, _delete_checkpoints(context, addresses)
+            places = [target for target in map(targets.__getitem__, positions) if isinstance(target, Place)]
+            yield positions, _delete_checkpoints(context, places)
 
 
-def _delete_checkpoints(context: Context, addresses: Sequence[Place]) -> Plan[None]:
+def _delete_checkpoints(context: Context, places: Sequence[Place]) -> Plan[None]:
     """Delete checkpoints of one namespace with their writes, after rewriting those that borrow from them."""
     layout = context.layout
-    going = {address.folder(layout).rstrip("/") for address in addresses}
-    folders = yield from Scan(layout, addresses[0].namespace(layout)).rest()
+    going = {place.folder(layout).rstrip("/") for place in places}
+    folders = yield from Scan(layout, places[0].namespace(layout)).rest()
     yield from delete_some(context, [folder for folder in folders if folder.path in going])

@@ -55,7 +55,7 @@ class Item:
 
     Attributes:
         found: The checkpoint.
-        address: Its thread, namespace and id.
+        place: Its thread, namespace and id.
         parent: Its parent's id.
         tasks: Its pending writes.
         weight: About how many bytes its channels have.
@@ -63,7 +63,7 @@ class Item:
     """
 
     found: CheckpointTuple
-    address: Place
+    place: Place
     parent: str | None
     tasks: Sequence[TaskWrites]
     weight: int
@@ -89,10 +89,10 @@ class Item:
                 f"The config names checkpoint {named.checkpoint_id}, and the checkpoint is {checkpoint_id}."
             )
         parent = Place.of(found.parent_config).checkpoint_id if found.parent_config else None
-        address = named.with_id(checkpoint_id)
+        place = named.with_id(checkpoint_id)
         written = estimate_size(value for _, _, value in found.pending_writes or ())
         return cls(
-            found, address, parent, by_task(found.pending_writes), estimate_size(values.values()), written
+            found, place, parent, by_task(found.pending_writes), estimate_size(values.values()), written
         )
 
     def writes(self, context: Context, clock: Callable[[], int]) -> Plan[None]:
@@ -102,16 +102,16 @@ class Item:
         Special and regular writes are separate objects, so that either can be put again.
         """
         plans: list[Plan[None]] = []
-        for place, task in enumerate(self.tasks):
+        for number, task in enumerate(self.tasks):
             for writes in (list(task.special.items()), task.regular):
                 if writes:
-                    where, path = self.address.config(), f"~{place:08}"
+                    where, path = self.place.config(), f"~{number:08}"
                     plans.append(put_task(context, where, writes, task.task_id, path, clock()))
         yield from gather(plans)
 
     def checkpoint(self, context: Context, clock: Callable[[], int]) -> Plan[RunnableConfig]:
         """Put the checkpoint itself, as if all channels had changed."""
-        where = self.address.with_id(self.parent).config()
+        where = self.place.with_id(self.parent).config()
         checkpoint, metadata = self.found.checkpoint, self.found.metadata or {}
         return put(context, where, checkpoint, metadata, checkpoint.get("channel_versions") or {}, clock())
 
@@ -150,11 +150,11 @@ def _generations(items: Sequence[Item], *, borrow: bool) -> Iterator[list[int]]:
     generations: dict[Place, int] = {}
     groups: list[list[int]] = []
     for number, item in enumerate(items):
-        before = [item.address]
+        before = [item.place]
         if borrow and item.parent:
-            before.append(item.address.with_id(item.parent))
-        generation = 1 + max(generations.get(address, -1) for address in before)
-        generations[item.address] = generation
+            before.append(item.place.with_id(item.parent))
+        generation = 1 + max(generations.get(place, -1) for place in before)
+        generations[item.place] = generation
         if generation == len(groups):
             groups.append([])
         groups[generation].append(number)

@@ -166,14 +166,14 @@ class Migrator:
         done = self._checkpoints + self._skipped + self._failed
         yield from report(self._progress, done, self._total)
 
-    def _fail(self, address: Place, error: Exception) -> None:
+    def _fail(self, place: Place, error: Exception) -> None:
         """Record a failure, or raise the error if it concerns more than this checkpoint."""
         if isinstance(error, _FATAL):
             raise error
         self._failed += 1
         if len(self._failures) < _KEPT_FAILURES:
-            place = address.thread_id, address.checkpoint_ns, address.checkpoint_id or ""
-            self._failures.append(MigrationFailure(*place, error))
+            ids = place.thread_id, place.checkpoint_ns, place.checkpoint_id or ""
+            self._failures.append(MigrationFailure(*ids, error))
 
     def _all_threads(self) -> Plan[dict[str, set[str]]]:
         """Return the source's threads with their namespaces, and count its checkpoints."""
@@ -254,24 +254,24 @@ class Migrator:
         """Move one checkpoint of each of several threads."""
         old: list[Item] = []
         new: list[Item] = []
-        for address, present in places:
-            found = yield from self._source.read(address.config())
+        for place, present in places:
+            found = yield from self._source.read(place.config())
             if found is None:
                 self._fail(
-                    address,
+                    place,
                     ConflictError("The source has this checkpoint no more: was it deleted meanwhile?"),
                 )
                 continue
-            [item] = attempts(Item.of, [found._replace(config=address.config())])
+            [item] = attempts(Item.of, [found._replace(config=place.config())])
             if isinstance(item, Exception):
-                self._fail(address, item)
+                self._fail(place, item)
             else:
                 (old if present else new).append(item)
         put: list[Item] = []
         outcomes = yield from put_items(self._context, new, self._clock, self._note_error)
         for item, outcome in zip(new, outcomes, strict=True):
             if isinstance(outcome, Exception):
-                self._fail(item.address, outcome)
+                self._fail(item.place, outcome)
             else:
                 put.append(item)
         items = [*old, *put]
@@ -283,9 +283,9 @@ class Migrator:
         for number, (item, answer) in enumerate(zip(items, answers, strict=True)):
             present = number < len(old)
             if isinstance(answer, Exception):
-                self._fail(item.address, answer)
+                self._fail(item.place, answer)
             elif answer is not None:
-                self._fail(item.address, _mismatch(answer, present=present))
+                self._fail(item.place, _mismatch(answer, present=present))
             elif present:
                 self._skipped += 1
             else:
@@ -304,7 +304,7 @@ def _present(context: Context, thread_id: str) -> Plan[set[str]]:
 
 def _compare(context: Context, item: Item) -> Plan[str | None]:
     """Read a checkpoint back from the store, and return how it differs from the source's."""
-    folder = yield from find_folder(context, item.address)
+    folder = yield from find_folder(context, item.place)
     [loaded] = (yield from load(context, [_uncached(folder)])) if folder else [None]
     if not isinstance(loaded, Loaded):
         return "it isn't there"

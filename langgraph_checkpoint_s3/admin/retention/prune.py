@@ -43,10 +43,10 @@ class PrunedCheckpoint:
     @classmethod
     def of(cls, thread_id: str, folder: Folder) -> PrunedCheckpoint:
         """Return the checkpoint of a folder."""
-        address, entries = folder.place, folder.entries
+        place, entries = folder.place, folder.entries
         return cls(
             thread_id,
-            address.checkpoint_ns,
+            place.checkpoint_ns,
             folder.checkpoint_id,
             len(entries),
             sum(entry.size for entry in entries),

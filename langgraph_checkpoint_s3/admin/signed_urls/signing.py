@@ -82,7 +82,7 @@ def seconds_of(expires_in: timedelta) -> int:
     return int(expires_in.total_seconds())
 
 
-def signed_url(context: Context, address: Place, seconds: int, now: datetime) -> Plan[Signed]:
+def signed_url(context: Context, place: Place, seconds: int, now: datetime) -> Plan[Signed]:
     """Sign a URL for a checkpoint, which is exported first if its object isn't complete.
 
     Raises:
@@ -90,8 +90,8 @@ def signed_url(context: Context, address: Place, seconds: int, now: datetime) ->
         InvalidConfigError: The client doesn't sign with version 4. Nothing was written.
         ConflictError: The checkpoint changed each time between the listing and the read.
     """
-    yield from _sign("GET", context.layout.thread(address.thread_id), seconds)  # before anything is written
-    loaded = yield from _load(context, address)
+    yield from _sign("GET", context.layout.thread(place.thread_id), seconds)  # before anything is written
+    loaded = yield from _load(context, place)
     key = loaded.key
     borrows = any(frame.lender for frame in loaded.checkpoint.container.frames)
     encrypted = (
@@ -100,8 +100,8 @@ def signed_url(context: Context, address: Place, seconds: int, now: datetime) ->
     if borrows or loaded.folder.writes or encrypted:
         with error_context(key):
             objects = _objects(context, loaded, borrows=borrows)
-        manifest = manifest_of(context, address.thread_id, now, 1, len(objects) - 1)
-        key = _in_exports(context.layout, address.thread_id, f"{_digest(objects)}.zip")
+        manifest = manifest_of(context, place.thread_id, now, 1, len(objects) - 1)
+        key = _in_exports(context.layout, place.thread_id, f"{_digest(objects)}.zip")
         yield from store(key, pack(manifest, objects), context.sizes)
     return (yield from _sign("GET", key, seconds))
 
@@ -207,12 +207,12 @@ def set_expiry(context: Context, days: int | None) -> Plan[list[Change]]:
     return (yield from merge_rules(is_rule_of(prefix, _RULE), rules))
 
 
-def _load(context: Context, address: Place) -> Plan[Loaded]:
-    loaded = yield from load_place(context, address)
+def _load(context: Context, place: Place) -> Plan[Loaded]:
+    loaded = yield from load_place(context, place)
     if loaded is None:
         raise InvalidKeyError(
-            f"There is no checkpoint {address.checkpoint_id!r} in namespace {address.checkpoint_ns!r} of "
-            f"thread {address.thread_id!r}: a URL to it would lead nowhere."
+            f"There is no checkpoint {place.checkpoint_id!r} in namespace {place.checkpoint_ns!r} of "
+            f"thread {place.thread_id!r}: a URL to it would lead nowhere."
         )
     return loaded
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
 
-def restore_version(context: Context, address: Place, version_id: str, now: int) -> Plan[RunnableConfig]:
+def restore_version(context: Context, place: Place, version_id: str, now: int) -> Plan[RunnableConfig]:
     """Restore the checkpoint's deleted writes, and make a version the current one again.
 
     Raises:
@@ -45,12 +45,12 @@ def restore_version(context: Context, address: Place, version_id: str, now: int)
             Nothing was changed.
         ConflictError: Versions were removed meanwhile.
     """
-    found = yield from list_key_histories(context.layout, folder_of(context, address))
+    found = yield from list_key_histories(context.layout, folder_of(context, place))
     folder = as_of(context, found, version_id)
     if folder is None:
         raise InvalidKeyError(
             f"The checkpoint has no version {version_id!r}; list_checkpoint_versions shows those that it has",
-            key=folder_of(context, address),
+            key=folder_of(context, place),
         )
     wanted = yield from read(context, folder.only(*folder.checkpoints))
     with error_context(wanted.key):
@@ -69,7 +69,7 @@ def restore_version(context: Context, address: Place, version_id: str, now: int)
     if made is not None:
         yield from store(*made, context.sizes)
     context.parent_cache.clear()  # children must not borrow from an object that is no longer current
-    return address.config()
+    return place.config()
 
 
 def _is_current(context: Context, folder: Folder, content: Content) -> Plan[bool]:

@@ -63,9 +63,9 @@ def address_of(thread_id: object, checkpoint_id: object, checkpoint_ns: object) 
         InvalidKeyError: An id is missing, or isn't text.
     """
     names = {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns, "checkpoint_id": checkpoint_id}
-    address = Place.of({"configurable": names})
-    required_id(address.checkpoint_id)
-    return address
+    place = Place.of({"configurable": names})
+    required_id(place.checkpoint_id)
+    return place
 
 
 def versioning_status() -> Plan[VersioningStatus]:
@@ -87,9 +87,9 @@ def _status(document: dict[str, str] | None) -> str | None:
     return (document or {}).get("Status")
 
 
-def checkpoint_versions(context: Context, address: Place) -> Plan[list[CheckpointVersion]]:
+def checkpoint_versions(context: Context, place: Place) -> Plan[list[CheckpointVersion]]:
     """List the versions of a checkpoint's own objects, newest first."""
-    found = yield from versions(folder_of(context, address) + _CHECKPOINT)
+    found = yield from versions(folder_of(context, place) + _CHECKPOINT)
     found.sort(key=lambda each: each.key, reverse=True)  # within one second, `.c…` is the later one
     found.sort(key=lambda each: (-each.modified.timestamp(), not each.latest))
     return [
@@ -107,7 +107,7 @@ def checkpoint_versions(context: Context, address: Place) -> Plan[list[Checkpoin
     ]
 
 
-def get_version(context: Context, address: Place, version_id: str) -> Plan[CheckpointTuple | None]:
+def get_version(context: Context, place: Place, version_id: str) -> Plan[CheckpointTuple | None]:
     """Read a version of a checkpoint, with its writes; `None` if there is no such version.
 
     Raises:
@@ -115,14 +115,14 @@ def get_version(context: Context, address: Place, version_id: str) -> Plan[Check
         CorruptObjectError: It is damaged, or borrows from an object whose versions are all gone.
         ConflictError: It was removed meanwhile.
     """
-    found = yield from list_key_histories(context.layout, folder_of(context, address))
+    found = yield from list_key_histories(context.layout, folder_of(context, place))
     folder = as_of(context, found, version_id)
     return None if folder is None else (yield from read(context, folder)).tuple(context.serde)
 
 
-def folder_of(context: Context, address: Place) -> str:
+def folder_of(context: Context, place: Place) -> str:
     """Return the folder of a checkpoint."""
-    return address.folder(context.layout)
+    return place.folder(context.layout)
 
 
 def is_checkpoint(key: str) -> bool:
