@@ -53,7 +53,7 @@ class Front(FaultServer):
             self._rounds = None
 
     def most_at_once(self, operation: str) -> int:
-        """How many requests of an operation were under way at once, at most."""
+        """Return the highest number of concurrent requests of an operation."""
         edges = sorted(
             edge
             for seen in self.log

@@ -40,9 +40,9 @@ FALSE: dict[str, Reply] = {
     "a page that is no XML": Reply(b"<!doctype html><html><p>Starting<br>up</html>", headers=HTML),
     "text": Reply(b"OK", headers={"Content-Type": "text/plain"}),
 }
-"""What proxies, portals and gateways say in a store's place."""
+"""Answers of proxies, captive portals and gateways in place of S3's."""
 RIGHT = {("abort an upload", "a 204")}
-"""What is S3's answer all the same."""
+"""Combinations that are valid answers of S3."""
 
 
 @pytest.mark.parametrize("name", REQUESTS)

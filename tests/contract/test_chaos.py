@@ -29,7 +29,7 @@ SEED = int(os.environ.get("CHAOS_SEED", "2026")) or random.randrange(1, 1 << 32)
 """The same in each run of the suite; 0 is another one each time, as `make chaos` has it."""
 RATE = 0.2
 WORKERS = 3
-"""Of each kind: threads, and threads with a loop each."""
+"""The number of workers of each kind: blocking threads, and threads with an event loop."""
 _EACH = 40
 """Operations on one of the saver's threads, before the next one is begun."""
 

@@ -192,7 +192,7 @@ IMPOSSIBLE: list[Call] = [
 
 
 class TestBadInput:
-    """What can't be stored is refused before anything is sent."""
+    """Values that can't be stored are refused before a request is sent."""
 
     def test_ids_that_cannot_be_keys(self, calls: Calls, place: Place) -> None:
         build_thread(calls, checkpoints=1)

@@ -1,4 +1,4 @@
-"""What goes wrong with the bucket, permissions, the way there and conditions is told as what it is."""
+"""Errors of the bucket, permissions, network and conditions are raised as the classes documented for them."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def failing(failure: Failure, kind: int, *, aborts: bool = False) -> Any:
 
 
 def batches_of(scenario: Scenario) -> tuple[list[list[Request[Any]]], View, View]:
-    """What an operation asks, and what there is before and after it."""
+    """Return an operation's batches, and views of the bucket before and after it."""
     fake = scenario.bucket().snapshot()
     before = View.of(fake)
     with fake.counted() as count:
@@ -203,7 +203,7 @@ def sweep(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def check(scenario: Scenario, before: View, left: View, after: View) -> None:
-    """Whether what is left is what was there before, or what there is afterwards."""
+    """Check that the state after a crash mixes only the states before and after the operation."""
     for where, found in left.tuples.items():
         assert found in (before.tuples.get(where), after.tuples.get(where)), "never put"
         whole = before.pending.get(where, frozenset()) | after.pending.get(where, frozenset())

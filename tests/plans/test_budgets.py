@@ -1,4 +1,4 @@
-"""How many requests and round trips each operation costs, however long the thread is."""
+"""Requests and round trips of each operation, for short and long threads."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_a_large_object_that_is_replaced_is_read_again_in_two_round_trips() -> N
 
 
 def until_first(fake: FakeS3, config: Any, **keywords: Any) -> Count:
-    """What it costs to list as far as the first checkpoint."""
+    """Return the cost of listing until the first checkpoint."""
     with fake.counted() as count:
         iterator = make_saver(fake).list(config, **keywords)
         assert next(iterator) is not None

@@ -29,7 +29,7 @@ SIMULATIONS = os.environ.get("SIMULATIONS")
 BLOCK = 25
 BLOCKS = 1 if SEED else -(-int(SIMULATIONS or 300) // BLOCK)
 WAITING = {"keeps no notice", "waits for nobody", "has no clock"}
-"""What only deletions need that leave a notice."""
+"""Faults that only matter to deletions that leave a notice."""
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))
