@@ -18,7 +18,7 @@ from tests.support.keys import secret
 OLD = f"2025-11:{base64.b64encode(secret('old')).decode()}"
 NEW = f"2026-11:{base64.b64encode(secret('new')).decode()}"
 STEPS = (OLD, f"{OLD},{NEW}", f"{NEW},{OLD}")
-"""The documented steps: add the new key everywhere, then write with it. The old key is kept for its objects."""
+"""The documented steps: add the new key everywhere, then write with it. Keep the old key for its objects."""
 
 
 def ring_of(keys: str, monkeypatch: pytest.MonkeyPatch) -> KeyRing:
