@@ -331,6 +331,7 @@ def test_a_horizon_of_nothing_borrows_nothing(fake: FakeS3) -> None:
 # A graph
 
 
+@pytest.mark.modes("private")
 def test_a_graph_s_storage_grows_with_its_state(fake: FakeS3) -> None:
     """Documents that stay and a conversation that grows: 100 turns, and nothing about it in the graph."""
     chosen = random.Random(0)

@@ -385,7 +385,7 @@ class Histories(RuleBasedStateMachine):
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(
     derandomize=EXAMPLES is None,
-    max_examples=int(EXAMPLES or 150),
+    max_examples=int(EXAMPLES or 60),
     stateful_step_count=30,
     database=None,
     suppress_health_check=list(HealthCheck),
