@@ -90,7 +90,7 @@ def store(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
 
 @pytest.fixture
 def in_use(store: None) -> None:
-    """Its bucket, with a thread in it: some blocks are about what there is already."""
+    """A bucket that holds a thread already, which some blocks need."""
     with S3Saver("my-bucket", prefix="agents/") as saver:
         saver.setup()
         put_chain(saver, "customer-7", 2)
@@ -157,7 +157,7 @@ def without_code(path: Path) -> str:
 
 
 def headings(path: Path) -> set[str]:
-    """What links to a document's headings end in, on GitHub and on the site."""
+    """Return the anchors of a document's headings, as on GitHub and on the site."""
     found = re.findall(r"^#+ (.*)$", without_code(path), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in found}
 
@@ -233,7 +233,7 @@ def test_the_shown_policy_is_what_a_running_agent_needs(document: str) -> None:
 
 
 def allowed(policy: dict[str, Any]) -> set[tuple[str, str, str]]:
-    """What a policy allows, however it is split into statements: action, resource and condition."""
+    """Return a policy's permissions as action, resource and condition, independent of its statements."""
     return {
         (action, statement["Resource"], json.dumps(statement.get("Condition")))
         for statement in policy["Statement"]

@@ -1,4 +1,4 @@
-"""What each public operation says of itself: its IAM actions, its parameters, its errors."""
+"""Docstrings of public operations: IAM actions, parameters, errors."""
 
 from __future__ import annotations
 

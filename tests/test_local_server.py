@@ -119,7 +119,7 @@ def test_it_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
 
 
 def is_zombie(pid: int) -> bool:
-    """Where nobody collects orphans, as in some containers, a dead process keeps its entry."""
+    """In containers without an init process, a dead process keeps its entry."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:

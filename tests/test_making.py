@@ -1,4 +1,4 @@
-"""How a saver is made: from keywords, a config, a URI or the environment."""
+"""Savers made from keywords, a config, a URI or the environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a notebook shows of a saver."""
+"""A saver's representation in a notebook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the package shows, what it imports and when, and the shape of its files."""
+"""The package's public names, its imports and their times, and the shape of its files."""
 
 from __future__ import annotations
 
@@ -139,12 +139,12 @@ ALLOWED: dict[str, set[str]] = {
         *("plans", "s3", "version"),
     },
 }
-"""What each package, and each module beside the packages, may import of the package.
+"""The parts of the package that each package or module may import.
 
 `plans.parent_cache` is the plans' only door to the cache, which holds things and knows no S3.
 """
 OUTER = {"", "__main__", "admin", "cli", "deployment", "testing"}
-"""What uses all of it."""
+"""Modules that may import everything."""
 ADMIN_PLANS = re.compile(
     r"admin\.(?:calls|setting_changes)|admin\.(?:bucket|bulk|check|lifecycle|migration|retention"
     r"|signed_urls|transfer|usage|versions)\.(?!api$|download$|iam$|dumps$|describe$)\w+"
@@ -264,7 +264,7 @@ RARE = (
     "s3.error_mapping",
     "s3.bucket_settings",
 )
-"""What a process that only runs graphs has no use for, while nothing fails."""
+"""Modules that a process that only runs graphs doesn't load, unless something fails."""
 
 A_TURN = f"""
 import os

@@ -1,4 +1,4 @@
-"""What works while requests fail, and knows at each moment what must be there and what may be."""
+"""A worker for the chaos tests: it records what must be stored and what may be."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Writes = dict[str, list[Any]]
 
 
 class Expected:
-    """What must be there of a thread, and what may be: it was begun, and neither done nor undone since."""
+    """The expected contents of a thread. Operations that failed may or may not have taken effect."""
 
     def __init__(self, thread: str) -> None:
         self.thread = thread
@@ -58,7 +58,7 @@ class Expected:
         self.forget(lambda each: each != kept)
 
     def check(self, shown: Any) -> None:
-        """What was read is what was put, with each acknowledged write once."""
+        """Check that a checkpoint is as it was put, with each acknowledged write once."""
         checkpoint_id = shown.checkpoint["id"]
         expected = self.checkpoints.get(checkpoint_id) or self.unknown.get(checkpoint_id)
         assert expected is not None, f"{self.thread} {checkpoint_id} was deleted, and is there"

@@ -118,7 +118,7 @@ def calls(make_calls: MakeCalls) -> Calls:
 
 
 def environment(server: Server) -> dict[str, str]:
-    """What AWS's credential chain finds, here and in the tests' own processes: nothing of the user's."""
+    """Return environment variables that hide the user's AWS configuration, also for subprocesses."""
     return {
         "AWS_ACCESS_KEY_ID": server.access_key,
         "AWS_SECRET_ACCESS_KEY": server.secret_key,

@@ -13,12 +13,12 @@ from langgraph_checkpoint_s3.testing.faults import Answer, BreakOff, Fault, Flip
 
 __all__ = ["Answer", "BreakOff", "Fault", "Flip", "Front", "HangUp", "Hold", "Park", "Reply"]
 
-_QUIET = 25
+_QUIET = 20
 """Looks without a new request after which none is taken to be on its way.
 
 Looks, and no time: where the machine is busy, who sends gets his turn between two of them all the same.
 """
-_LOOK_SECONDS = 0.02
+_LOOK_SECONDS = 0.01
 
 
 class Front(FaultServer):
@@ -53,7 +53,7 @@ class Front(FaultServer):
             self._rounds = None
 
     def most_at_once(self, operation: str) -> int:
-        """How many requests of an operation were under way at once, at most."""
+        """Return the highest number of concurrent requests of an operation."""
         edges = sorted(
             edge
             for seen in self.log

@@ -1,4 +1,4 @@
-"""What the contract tests have in common: checkpoints to store, and how to run coroutines under guard."""
+"""Helpers of the contract tests: checkpoints to store, and coroutines run under blockbuster."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class MakeCalls(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a test's savers keep their objects."""
+    """A bucket on a server, behind the front."""
 
     server: Server
     front: Front

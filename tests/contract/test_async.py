@@ -104,7 +104,7 @@ class TestNothingBlocks:
                 async def require_iterable():
                     await asyncio.gather(*(use(f"thread-{number}") for number in range(3)))
 
-                for _ in range(3):
+                for _ in range(2):
                     with blockbuster_ctx():
                         asyncio.run(require_iterable())
                 """,

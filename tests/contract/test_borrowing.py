@@ -141,7 +141,7 @@ class Conversation(TypedDict, total=False):
 
 
 class TestAGraphThatGrows:
-    TURNS = 40
+    TURNS = 20
     NOTE = 2_000
     """Half the letters that a turn adds. What they add up to is soon more than 16 KiB."""
 

@@ -1,4 +1,4 @@
-"""How many requests each operation takes, counted where they leave the process."""
+"""Request counts of each operation, measured over HTTP."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ class TestBudgetsOfASmallThread:
         assert len(calls.list(at("copy"))) == 4
 
     def test_retries_of_the_sdk_are_counted_too(self, calls: Calls, front: Front) -> None:
-        """What this file counts with sees more than the saver's own statistics do."""
+        """Check that the front counts requests that the saver's own statistics don't."""
         front.fail("PutObject", Answer(503, "SlowDown"))
         calls.put(at(), checkpoint(), metadata(), {})
         assert front.counts() == {"PutObject": 2}

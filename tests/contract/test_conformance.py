@@ -101,7 +101,7 @@ class TestConformance:
 
 
 def plain(found: Any) -> Any:
-    """What a call gave, in a form that compares by value."""
+    """Return a call's result in a form that compares by value."""
     if isinstance(found, CheckpointTuple):
         return found._asdict()
     if isinstance(found, Mapping):

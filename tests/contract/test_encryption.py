@@ -22,7 +22,7 @@ from tests.contract.support import (
     metadata,
     noise,
 )
-from tests.contract.test_conformance import Bridge, assert_full, run_suite
+from tests.contract.test_conformance import assert_full, run_suite
 from tests.support.keys import Keys
 
 SECRET = "customer@example.com"
@@ -41,11 +41,9 @@ class Slow(Keys):
 
 
 class TestEncryption:
-    @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-    def test_langgraphs_suite(self, make_saver: MakeSaver, asynchronous: bool) -> None:
+    def test_langgraphs_suite(self, make_saver: MakeSaver) -> None:
         def make(prefix: str) -> Any:
-            saver = make_saver(prefix=prefix, encryption=Keys(names="n"), private_keys=True)
-            return saver if asynchronous else Bridge(saver)
+            return make_saver(prefix=prefix, encryption=Keys(names="n"), private_keys=True)
 
         assert_full(run_suite("encrypted", make))
 

@@ -1,4 +1,4 @@
-"""What goes wrong with the bucket, permissions, the way there and conditions is told as what it is."""
+"""Errors of the bucket, permissions, network and conditions are raised as the classes documented for them."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ from tests.contract.support import (
 )
 
 
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the client library try again at once."""
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda self, context: 0.0)
+
+
 class TestTheBucket:
     def test_a_missing_bucket_is_named(self, make_calls: MakeCalls) -> None:
         calls = make_calls(bucket="there-is-no-such-bucket")
@@ -55,41 +61,36 @@ class TestTheBucket:
             place.client.delete_bucket(Bucket=name)
 
 
+DENIED = [
+    ("get_tuple", "ListObjectsV2", "s3:ListBucket"),
+    ("get_tuple", "GetObject", "s3:GetObject"),
+    ("list filtered", "GetObject", "s3:GetObject"),
+    ("history", "GetObject", "s3:GetObject"),
+    ("put", "PutObject", "s3:PutObject"),
+    ("put large", "CreateMultipartUpload", "s3:PutObject"),
+    ("put_writes", "PutObject", "s3:PutObject"),
+    ("copy_thread", "CopyObject", "s3:GetObject and s3:PutObject"),
+    ("delete_thread", "DeleteObjects", "s3:DeleteObject"),
+]
+"""An operation, the request that is denied, and the actions that it needs."""
+
+
 class TestPermissions:
-    @pytest.mark.parametrize(
-        ("name", "operation", "action"),
-        [
-            ("get_tuple", "ListObjectsV2", "s3:ListBucket"),
-            ("get_tuple", "GetObject", "s3:GetObject"),
-            ("list filtered", "GetObject", "s3:GetObject"),
-            ("history", "GetObject", "s3:GetObject"),
-            ("put", "PutObject", "s3:PutObject"),
-            ("put large", "CreateMultipartUpload", "s3:PutObject"),
-            ("put_writes", "PutObject", "s3:PutObject"),
-            ("copy_thread", "CopyObject", "s3:GetObject and s3:PutObject"),
-            ("delete_thread", "DeleteObjects", "s3:DeleteObject"),
-        ],
-    )
     def test_a_denied_action_is_named(
-        self,
-        make_calls: MakeCalls,
-        make_saver: MakeSaver,
-        place: Place,
-        name: str,
-        operation: str,
-        action: str,
+        self, make_calls: MakeCalls, make_saver: MakeSaver, place: Place
     ) -> None:
         build_thread(make_saver())
         before = place.objects()
-        place.front.fail(operation, Answer(403, "AccessDenied", "Access Denied"), times=1000)
-        with pytest.raises(AccessDeniedError, match=action) as caught:
-            ALL[name](make_calls())
-        assert caught.value.action == action
-        assert caught.value.bucket == place.bucket
-        assert caught.value.request_ids == ("REQUEST", "HOST")
-        assert isinstance(caught.value, PermissionError)
-        place.front.reset()
-        assert place.objects() == before
+        for name, operation, action in DENIED:
+            place.front.fail(operation, Answer(403, "AccessDenied", "Access Denied"), times=1000)
+            with pytest.raises(AccessDeniedError, match=action) as caught:
+                ALL[name](make_calls())
+            assert caught.value.action == action, name
+            assert caught.value.bucket == place.bucket, name
+            assert caught.value.request_ids == ("REQUEST", "HOST"), name
+            assert isinstance(caught.value, PermissionError), name
+            place.front.reset()
+            assert place.objects() == before, name
 
     def test_amazons_own_words_count_more(self, calls: Calls, front: Front) -> None:
         message = (
@@ -200,18 +201,16 @@ class TestTheWayThere:
         event.set()
         assert caught.value.attempts == len(front.log) == 2
 
-    @pytest.mark.parametrize("name", ["get_tuple", "put", "put_writes", "put large", "delete_thread"])
-    def test_slow_down_that_stays(
-        self, make_calls: MakeCalls, make_saver: MakeSaver, place: Place, name: str
-    ) -> None:
+    def test_slow_down_that_stays(self, make_calls: MakeCalls, make_saver: MakeSaver, place: Place) -> None:
         build_thread(make_saver(), checkpoints=1)
         before = place.objects()
-        place.front.fail("*", Answer(503, "SlowDown", "Please reduce your request rate."), times=1000)
-        with pytest.raises(StorageUnavailableError, match="SlowDown") as caught:
-            ALL[name](make_calls(max_attempts=2))
-        assert (caught.value.status, caught.value.attempts) == (503, 2)
-        place.front.reset()
-        assert place.objects() == before
+        for name in ("get_tuple", "put", "put_writes", "put large", "delete_thread"):
+            place.front.fail("*", Answer(503, "SlowDown", "Please reduce your request rate."), times=1000)
+            with pytest.raises(StorageUnavailableError, match="SlowDown") as caught:
+                ALL[name](make_calls(max_attempts=2))
+            assert (caught.value.status, caught.value.attempts) == (503, 2), name
+            place.front.reset()
+            assert place.objects() == before, name
 
     @pytest.mark.parametrize(
         "name", ["get_tuple", "list", "put", "put_writes", "delete_thread", "copy_thread"]

@@ -63,7 +63,7 @@ class Runner:
 
 
 def shape(found: StateSnapshot) -> dict[str, Any]:
-    """What of a snapshot doesn't depend on when it was taken and which ids it drew."""
+    """Return the parts of a snapshot that don't depend on time and generated ids."""
     return {
         "values": plain(found.values),
         "next": found.next,

@@ -20,7 +20,7 @@ READS = 20
 
 @pytest.fixture
 def released() -> Iterator[threading.Event]:
-    """What parked answers wait for."""
+    """An event that parked answers wait for."""
     event = threading.Event()
     yield event
     event.set()

@@ -173,7 +173,7 @@ class UnsteadyHistories(Histories):
         return answer
 
     def settle(self, name: str) -> None:
-        """What is stored is what the model says; remember that."""
+        """Compare the stored state with the model's, and record it."""
         self.report[name] += 1
         self.before = self.modelled()
         self.kept = self.contents()

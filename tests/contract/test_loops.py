@@ -293,7 +293,7 @@ class TestManyThreads:
         assert not [each for each in caplog.records if each.levelno >= 30 and each.name != "werkzeug"]
 
     def test_closing_while_others_work(self, make_saver: MakeSaver) -> None:
-        """Whoever is at work goes on: a closed saver opens anew."""
+        """Operations under way continue, since a closed saver opens new connections."""
         saver = make_saver(cache_bytes=0)
         build_thread(saver, checkpoints=1, tasks=3)
         stop = threading.Event()

@@ -72,7 +72,7 @@ class TestALostReply:
     def test_of_writes(
         self, calls: Calls, make_saver: MakeSaver, place: Place, fault: Fault, mixed: bool
     ) -> None:
-        """What is refused is there; what is special is written once more, and shows once."""
+        """A refused write is stored already. A special write is sent again, and shows once."""
         config = calls.put(at(), checkpoint(), metadata(), {})
         place.front.fail("PutObject", fault)
         special = [("__error__", "mine")] * mixed

@@ -29,7 +29,7 @@ ECHO = (
     f"<Token-0>{TOKEN}</Token-0><StringToSign>x-amz-security-token:{TOKEN}</StringToSign>"
     f"<CanonicalRequest>x-amz-security-token:{TOKEN}</CanonicalRequest>"
 )
-"""What S3 sends back of a request that it refuses."""
+"""The parts of a refused request that S3 returns in its answer."""
 
 
 @pytest.fixture(autouse=True)

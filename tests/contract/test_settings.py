@@ -91,14 +91,15 @@ class TestWhatTheStoreShows:
             assert seen.headers.get("x-amz-expected-bucket-owner") == "123456789012", seen.operation
             assert seen.headers.get("x-amz-request-payer") == "requester", seen.operation
 
-    @pytest.mark.parametrize("codec", ["zstd", "gzip", "none"])
-    def test_a_bucket_may_mix_codecs(self, make_calls: MakeCalls, place: Place, codec: str) -> None:
+    def test_a_bucket_may_mix_codecs(self, make_calls: MakeCalls) -> None:
         big = {"text": "all work and no play " * 5000}
+        codecs = ("none", "gzip", "zstd")
         config = at()
-        for other in ("none", "gzip", "zstd", codec):
-            config = make_calls(compression=other).put(config, checkpoint(big), metadata(), {})
-        found = make_calls(compression=codec).list(at())
-        assert [shown.checkpoint["channel_values"] for shown in found] == [big] * 4
+        for codec in codecs:
+            config = make_calls(compression=codec).put(config, checkpoint(big), metadata(), {})
+        for codec in codecs:
+            found = make_calls(compression=codec).list(at())
+            assert [shown.checkpoint["channel_values"] for shown in found] == [big] * 3, codec
 
     def test_versioning(self, make_calls: MakeCalls, place: Place) -> None:
         if not place.server.features.versioning:

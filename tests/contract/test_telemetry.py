@@ -61,7 +61,7 @@ def providers() -> Iterator[tuple[TracerProvider, MeterProvider]]:
 def spans(
     providers: tuple[TracerProvider, MeterProvider], monkeypatch: pytest.MonkeyPatch
 ) -> InMemorySpanExporter:
-    """What the test's savers are traced with, from now on."""
+    """Trace the test's savers, and return the exporter of their spans."""
     tracers, meters = providers
     monkeypatch.setattr(trace, "get_tracer", tracers.get_tracer)
     monkeypatch.setattr(metrics, "get_meter", meters.get_meter)

@@ -30,7 +30,7 @@ from tests.support import inside
 from tests.support.hanging import HANG
 
 ENDLESS = bytes(10_000)
-"""What takes over an hour, a byte at a time."""
+"""A body that takes over an hour, a byte at a time."""
 LIST = (
     b'<?xml version="1.0" encoding="UTF-8"?><ListBucketResult><Name>bucket</Name><IsTruncated>false'
     b"</IsTruncated><KeyCount>0</KeyCount>" + b" " * 10_000 + b"</ListBucketResult>"

@@ -1,4 +1,4 @@
-"""What may be revived from a bucket that others can write to: `with_allowlist`, strict msgpack, pickle."""
+"""Deserialization from a bucket that others can write to: `with_allowlist`, strict msgpack, pickle."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Literal
 from typing_extensions import Self
 
 Part = Literal["nothing", "headers", "body", "reading"]
-"""What trickles: nothing, the answer from its first byte on, only its body, or the request's body."""
+"""The part that is sent slowly: nothing, the whole answer, only its body, or the request's body."""
 
 _HEADERS = 'HTTP/1.1 200 OK\r\nETag: "e"\r\nContent-Type: application/xml\r\nContent-Length: {}\r\n\r\n'
 

@@ -138,7 +138,7 @@ def test_what_is_asked_for_a_key(key_id: str, also_read: list[str], named: str, 
     ],
 )
 def test_what_nothing_is_sent_for(keys: KmsKeys, kms: FakeKms, ref: KeyRef, why: str) -> None:
-    """Whoever can write to the bucket can't have KMS asked for a key of theirs."""
+    """Write access to the bucket doesn't let anyone choose the KMS key that is asked for."""
     with pytest.raises(DecryptionError, match=why) as caught:
         keys.unlock(ref)
     assert ref.id in str(caught.value)
@@ -373,7 +373,7 @@ def test_no_secret_leaves_it(keys: KmsKeys) -> None:
 
 
 def test_botocore_logs_no_data_key(kms: FakeKms, caplog: pytest.LogCaptureFixture) -> None:
-    """Its parser's DEBUG lines hold answers."""
+    """The DEBUG lines of botocore's parser hold whole answers."""
     caplog.set_level(logging.DEBUG)
     kms.hook = lambda: logging.getLogger("botocore.parsers").debug("Response body: the data key")
     KmsKeys(ARN, client=kms).current()

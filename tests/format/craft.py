@@ -67,7 +67,7 @@ def crafted(fields: Mapping[str, Any] = CHECKPOINT, body: bytes = FRAME, **chang
 
 
 def opened(data: bytes) -> Container:
-    """Its container, the object being there whole."""
+    """Open the container of a complete object."""
     return open_container(data, len(data))
 
 

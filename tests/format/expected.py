@@ -1,4 +1,4 @@
-"""What the fixtures in `fixtures/` hold. Each format version's part is never changed once it is released."""
+"""The contents of the fixtures in `fixtures/`. A format version's part never changes after its release."""
 
 from __future__ import annotations
 
@@ -77,10 +77,10 @@ LENT: Final[Mapping[str, Any]] = {
     "grown": [f"Line {number} of what grows." for number in range(300)],
     "left": "x" * 5000,
 }
-"""What the lender holds."""
+"""The lender's values."""
 BORROWED: Final[Mapping[str, Any]] = {
     "lent": LENT["lent"],
     "grown": [*LENT["grown"][:150], "Inserted.", *LENT["grown"][150:], "Appended."],
     "own": "of its own",
 }
-"""What the borrower holds: a value that didn't change, one that did, and one that is new."""
+"""The borrower's values: one unchanged, one changed, and one new."""

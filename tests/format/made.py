@@ -158,7 +158,7 @@ class Shelf:
 
 
 def shares(draft: Draft, name: str) -> tuple[int, dict[Lender, int]]:
-    """How many bytes of a channel's value lie in its own object, and how many each lender gives."""
+    """Return the bytes of a channel's value in its own object, and those in each lender."""
     own = draft.known.checkpoint_id
     found: dict[Lender, int] = {}
     for piece in draft.known.values[name].pieces:

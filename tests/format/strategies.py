@@ -1,4 +1,4 @@
-"""What the property tests draw from: ids that break naive keys, and values that graphs keep."""
+"""Strategies of the property tests: ids that break naive keys, and values that graphs keep."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def test_two_thousand_appends_stay_cheap_to_write_and_to_read(rules: BorrowPolic
 
 
 def lengths(shelf: Shelf, name: str) -> list[tuple[str, int]]:
-    """What the channel `a` consists of: who has it, and how many bytes."""
+    """Return the pieces of channel `a`: the object that holds each, and its length."""
     found: list[tuple[str, int]] = []
     for piece in shelf.drafts[name].known.values["a"].pieces:
         assert piece.frame.lender

@@ -23,7 +23,7 @@ SHORTEST = BorrowPolicy(horizon=0).min_run
 
 
 def new_bytes(old: bytes, new: bytes, shortest: int = SHORTEST) -> int:
-    """How many bytes of the new value aren't in a run, once the runs are checked."""
+    """Check the runs, and return the number of new bytes outside of them."""
     runs = common_runs(old, new, shortest)
     old_end = new_end = 0
     for run in runs:
@@ -102,7 +102,7 @@ def dumped(conversation: Sequence[Any]) -> bytes:
 
 
 def size_of(*added: Any) -> int:
-    """What some messages come to."""
+    """Return the serialized form of some messages."""
     return sum(len(dumped([message])) for message in added)
 
 

@@ -36,7 +36,7 @@ WAYS = st.lists(st.integers(0, 12), min_size=1, max_size=5)
 CHANGES = st.lists(st.tuples(WAYS, st.sampled_from([DOUBLE, DROP, *JUNK])), min_size=1, max_size=3)
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(st.sampled_from(KEYS), CHANGES, st.booleans(), st.booleans(), st.integers(0, 2**16))
 @example(next(key for key in KEYS if key.endswith(".s2.b")), [([9, 0, 0], 1)], False, False, 0)  # no lender
 def test_a_changed_object_is_read_or_refused(
@@ -91,7 +91,7 @@ def test_a_number_too_large_for_a_float_is_a_number() -> None:
         S3Config(bucket="bucket", cache_bytes=-(10**400))
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     st.lists(st.tuples(st.integers(0, len(FILE) - 1), st.integers(0, 255)), max_size=4),
     st.integers(0, len(FILE)),

@@ -105,7 +105,7 @@ def test_children_may_borrow_from_a_rewritten_one() -> None:
 @pytest.mark.parametrize("codec", EVERY_CODEC)
 @pytest.mark.parametrize("again", EVERY_CODEC)
 def test_a_draft_can_be_made_whole_before_anybody_read_it(codec: Compression, again: Compression) -> None:
-    """Its lenders went while it was written."""
+    """The lenders were deleted while the checkpoint was written."""
     shelf = Shelf(codec=codec)
     made = line(shelf)
     for name in "0123":

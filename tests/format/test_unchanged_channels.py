@@ -31,7 +31,7 @@ class Counting(JsonPlusSerializer):
         return super().dumps_typed(obj)
 
     def values(self) -> list[Any]:
-        """What it serialized besides a checkpoint's metadata and rest."""
+        """Return the values serialized besides a checkpoint's metadata and rest."""
         assert [next(iter(each)) for each in (self.seen[0], self.seen[-1])] == ["step", "v"]
         return self.seen[1:-1]
 
@@ -134,7 +134,7 @@ ENCRYPTED = EncryptedSerializer(Stream())
 @pytest.mark.parametrize(("before", "after"), [(PLAIN, ENCRYPTED), (ENCRYPTED, PLAIN)], ids=["on", "off"])
 @pytest.mark.parametrize("changed", [("same", "other", "small"), ()], ids=["changed", "unchanged"])
 def test_another_serializer_takes_nothing_over(before: Any, after: Any, changed: tuple[str, ...]) -> None:
-    """Who begins to encrypt has no plain bytes in what is written from then on."""
+    """After encryption is turned on, new objects hold no plain bytes."""
     shelf = Shelf(SMALL, codec="none", serde=before)
     shelf.put("1", VALUES, versions=VERSIONS)
     shelf.serde = after

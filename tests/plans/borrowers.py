@@ -22,7 +22,7 @@ from tests.support.fake_store import make_saver
 
 
 def layout() -> Layout:
-    """Where keys are."""
+    """Return the key layout of a default saver."""
     return inside.layout(make_saver(FakeS3()))
 
 

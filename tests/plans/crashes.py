@@ -167,7 +167,7 @@ def failing(failure: Failure, kind: int, *, aborts: bool = False) -> Any:
 
 
 def batches_of(scenario: Scenario) -> tuple[list[list[Request[Any]]], View, View]:
-    """What an operation asks, and what there is before and after it."""
+    """Return an operation's batches, and views of the bucket before and after it."""
     fake = scenario.bucket().snapshot()
     before = View.of(fake)
     with fake.counted() as count:
@@ -182,6 +182,16 @@ def sweep(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(PLANS + name, value)
     bucket = scenario.bucket()
     batches, before, after = batches_of(scenario)
+    # Most failures leave one of a few states. Each is read once, and each is gone on from once.
+    views: dict[Any, View] = {}
+    resumed: set[Any] = set()
+
+    def view(fake: FakeS3) -> View:
+        content = (fake.exists, *sorted(fake.objects.items()))
+        if content not in views:
+            views[content] = View.of(fake)
+        return views[content]
+
     requests = [request for batch in batches for request in batch]
     assert requests
     for kind, failure in enumerate(failures(batches)):
@@ -190,7 +200,7 @@ def sweep(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(EXPECTED_ERRORS):
             scenario.run(fake)
         fake.hook = None
-        check(scenario, before, View.of(fake), after)
+        check(scenario, before, view(fake), after)
         lost = [
             number
             for number, moment in failure
@@ -198,12 +208,16 @@ def sweep(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
             or (isinstance(requests[number], CreateUpload) and moment == "after")  # nobody knows its id
         ]
         assert lost or not fake.uploads, "an upload was left behind"
-        scenario.run(fake)
-        assert View.of(fake) == after, f"going on after {failure} led elsewhere"
+        uploads = sorted((name, each.key) for name, each in fake.uploads.items())
+        state = (fake.now, fake.seconds, fake.exists, *uploads, *sorted(fake.objects.items()))
+        if state not in resumed:
+            resumed.add(state)
+            scenario.run(fake)
+            assert view(fake) == after, f"going on after {failure} led elsewhere"
 
 
 def check(scenario: Scenario, before: View, left: View, after: View) -> None:
-    """Whether what is left is what was there before, or what there is afterwards."""
+    """Check that the state after a crash mixes only the states before and after the operation."""
     for where, found in left.tuples.items():
         assert found in (before.tuples.get(where), after.tuples.get(where)), "never put"
         whole = before.pending.get(where, frozenset()) | after.pending.get(where, frozenset())

@@ -15,7 +15,7 @@ EDITS = ("keep", "append", "insert", "edit", "trim", "cut", "repeat")
 
 
 def derive(value: Any, edit: str, seed: int) -> Any:
-    """What a graph makes of a channel's value: mostly the same. A new one where it can't be edited so."""
+    """Return a channel's next value: an edit of this one, or a new value if that can't be edited."""
     chosen = random.Random(seed)
     if type(value) not in (str, bytes, list) or not value:
         value = [f"{seed} {number} {chosen.random()}" for number in range(chosen.randrange(1, 60))]

@@ -1,4 +1,4 @@
-"""What a checkpoint borrows from earlier ones, what that costs, and who may borrow at all."""
+"""Borrowing from earlier checkpoints: what is borrowed, its cost, and when it is allowed."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_a_list_reads_no_more_states_at_once_than_fit(
 
 
 def test_an_unchanged_channel_is_neither_serialized_nor_stored(fake: FakeS3, saver: S3Saver) -> None:
-    """Its version says that it is the same; so nobody looks at it."""
+    """A channel whose version is unchanged isn't serialized."""
     first = step(saver, "1", documents=DOCUMENTS, n=1)
     second = succeed("2", first, n=2)
     second["channel_values"]["documents"] = object()  # can't be serialized
@@ -331,6 +331,7 @@ def test_a_horizon_of_nothing_borrows_nothing(fake: FakeS3) -> None:
 # A graph
 
 
+@pytest.mark.modes("private")
 def test_a_graph_s_storage_grows_with_its_state(fake: FakeS3) -> None:
     """Documents that stay and a conversation that grows: 100 turns, and nothing about it in the graph."""
     chosen = random.Random(0)

@@ -27,7 +27,7 @@ from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
 
 RACES = os.environ.get("RACES")
-SEEDS = [random.randrange(1 << 40) for _ in range(int(RACES))] if RACES else range(60)
+SEEDS = [random.randrange(1 << 40) for _ in range(int(RACES))] if RACES else range(24)
 IN_PARTS = Sizes(multipart_threshold=900, part_size=400)
 
 

@@ -1,4 +1,4 @@
-"""How many requests and round trips each operation costs, however long the thread is."""
+"""Requests and round trips of each operation, for short and long threads."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tests.support.fake_s3 import Count, FakeS3, Moment
 from tests.support.fake_store import make_saver
 
 LONG = 3_000
+OLDER = 2_001
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +198,7 @@ def test_a_large_object_that_is_replaced_is_read_again_in_two_round_trips() -> N
 
 
 def until_first(fake: FakeS3, config: Any, **keywords: Any) -> Count:
-    """What it costs to list as far as the first checkpoint."""
+    """Return the cost of listing until the first checkpoint."""
     with fake.counted() as count:
         iterator = make_saver(fake).list(config, **keywords)
         assert next(iterator) is not None
@@ -295,16 +296,22 @@ def test_a_limit_of_nothing_asks_nothing(long_thread: FakeS3) -> None:
     assert count.round_trips == 0
 
 
-@pytest.mark.parametrize("depth", [1, 10, 100, 1000])
-def test_a_delta_history_is_no_chain_of_reads(depth: int) -> None:
+@pytest.fixture(scope="module")
+def older_past() -> FakeS3:
+    """A bucket with checkpoints of thread `t` that a history of the later ones needn't read."""
     fake = FakeS3()
-    saver = make_saver(fake)
-    put_chain(saver, "t", LONG - 1000 + 1)  # an older past, which needn't be read
-    put_chain(saver, "t", depth + 1, first=LONG - 1000 + 1, seed={"d": ["seed"]}, values={})
+    put_chain(make_saver(fake), "t", OLDER)
+    return fake
+
+
+@pytest.mark.parametrize("depth", [1, 10, 100, 1000])
+def test_a_delta_history_is_no_chain_of_reads(older_past: FakeS3, depth: int) -> None:
+    fake = older_past.snapshot()
+    put_chain(make_saver(fake), "t", depth + 1, first=OLDER, seed={"d": ["seed"]}, values={})
     with fake.counted() as count:
         history = make_saver(fake).get_delta_channel_history(config=place("t"), channels=["d"])
     assert history["d"]["seed"] == ["seed"]
-    assert [value for _, _, value in history["d"]["writes"]] == [[f"{2001 + n}.0"] for n in range(depth)]
+    assert [value for _, _, value in history["d"]["writes"]] == [[f"{OLDER + n}.0"] for n in range(depth)]
     assert count.round_trips <= 2 + math.log2(depth) + 3
     # Windows double, so at most twice as much is read as is needed, and nothing twice.
     reads = [request for request in count.requests if isinstance(request, GetObject)]

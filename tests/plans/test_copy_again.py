@@ -29,7 +29,7 @@ def grown(fake: FakeS3) -> list[Checkpoint]:
 
 
 def values(fake: FakeS3, thread: str) -> dict[str, Any]:
-    """What a fresh process reads."""
+    """Return the checkpoints that a new process reads."""
     found = list(make_saver(fake).list(place(thread)))
     return {each.checkpoint["id"]: each.checkpoint["channel_values"] for each in found}
 

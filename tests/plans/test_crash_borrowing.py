@@ -187,7 +187,7 @@ def test_cut_short(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
 _REWRITTEN = {"put, lender gone", "put again, other content", "prune"}
 _MOVED = {"put", "copy_thread", "copy_thread, on its way"}
 ENCRYPTED = [each for each in SCENARIOS if each.name in _REWRITTEN | _MOVED]
-"""Those in which other bytes could matter."""
+"""The scenarios whose outcome could depend on encryption."""
 
 
 @pytest.mark.modes("private")

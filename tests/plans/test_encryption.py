@@ -131,7 +131,7 @@ def test_a_plain_and_an_encrypted_thread_beside_each_other(fake: FakeS3) -> None
 
 
 def test_a_thread_that_goes_on_encrypted(fake: FakeS3) -> None:
-    """What is plain stays so; what comes is encrypted, and borrows nothing of it."""
+    """Plain objects stay plain. New ones are encrypted, and borrow nothing from plain ones."""
     first = step(eager(fake), "01", text=noise(500))
     saver = eager(fake, encryption=Keys())
     get(saver, place("t"))

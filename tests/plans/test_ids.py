@@ -76,7 +76,7 @@ OTHERS: dict[str, Any] = {
     "source": None,
     "strategy": "keep_latest",
 }
-"""What else the methods need."""
+"""The methods' other required arguments."""
 
 
 def methods() -> Iterator[tuple[type, str, list[str]]]:

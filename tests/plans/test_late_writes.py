@@ -1,4 +1,4 @@
-"""What arrives after `delete_thread`, or in the middle of it, doesn't bring the thread back."""
+"""Writes that arrive during or after `delete_thread` don't bring the thread back."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ class TestTaking:
             assert saver.get_tuple(place("t")) is None
 
     def test_a_purge_takes_it_too(self, fake: FakeS3, saver: S3Saver, time: Time) -> None:
-        """Its key is the thread's id, and the holder's name is in it. That of a thread named alike stays."""
+        """The lease's key is the thread's id. The lease of a thread with a similar name stays."""
         put(saver, "1")
         lease(saver, time).acquire()
         with lease(saver, time, thread="t2"), lease(saver, time, thread="t.lease"):

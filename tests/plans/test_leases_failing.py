@@ -18,7 +18,7 @@ from tests.support.fake_store import make_saver
 __all__ = ["time"]
 
 REQUESTS = 5
-"""Of a taking that also tries whether the store heeds conditions."""
+"""Requests of an acquisition that also checks if the store honours conditions."""
 ERRORS: dict[str, Callable[[Request[Any]], BaseException]] = {
     "500": lambda request: client_error("InternalError", 500, request),
     "403": lambda request: client_error("AccessDenied", 403, request),

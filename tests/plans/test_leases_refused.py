@@ -1,4 +1,4 @@
-"""What leases refuse, stores, objects and terms alike; and how a saver's own are renewed."""
+"""Stores, objects and terms that leases refuse, and renewal of a saver's own leases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stays when `prune` and `delete_for_runs` delete lenders, and copies of what borrows."""
+"""Checkpoints stay readable when `prune` and `delete_for_runs` delete lenders, and copies of borrowers."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.modes("plain", "private")
 
 DOCUMENTS, NOTES = noise(40_000), noise(12_000, 1)
 FIRST = "/cfcez/checkpoint"
-"""What the key of checkpoint 01 holds."""
+"""The end of the key of checkpoint 01."""
 IN_PARTS = Sizes(multipart_threshold=2_000, part_size=900)
 
 

@@ -50,7 +50,7 @@ def test_the_same_again_writes_nothing(fake: FakeS3, sizes: Sizes | None) -> Non
 
 
 def test_by_who_borrows_otherwise_it_is_stored_beside(fake: FakeS3, saver: S3Saver) -> None:
-    """Its key tells if it borrows. Both have the same content."""
+    """A checkpoint's key says whether it borrows. Both forms have the same content."""
     first = step(saver, "1", documents=DOCUMENTS)
     second = step(saver, "2", first, n=2)
     again(make_saver(fake, borrow=False), second, "1")
@@ -218,7 +218,7 @@ def test_an_id_that_was_deleted_is_as_good_as_new(fake: FakeS3, saver: S3Saver) 
 
 
 def test_thresholds_may_differ_between_two_puts(fake: FakeS3) -> None:
-    """What is borrowed is no part of the content."""
+    """The borrowed form isn't part of the content."""
     first = step(make_saver(fake), "1", documents=DOCUMENTS)
     eager = make_saver(fake)
     inside.set_borrowing(eager, min_value=16, min_run=4, min_share=8)
@@ -230,7 +230,7 @@ def test_thresholds_may_differ_between_two_puts(fake: FakeS3) -> None:
 
 
 def test_a_line_that_was_deleted_can_be_put_again_just_so(fake: FakeS3) -> None:
-    """Its tombstones name what is there again. What would borrow is written whole, beside its own key."""
+    """Tombstones name checkpoints that exist again. A borrower is then written in full, under another key."""
     for _ in range(3):
         saver = make_saver(fake)
         last, line = None, []

@@ -1,4 +1,4 @@
-"""What changes between a listing and a read."""
+"""Changes between a listing and a read."""
 
 from __future__ import annotations
 

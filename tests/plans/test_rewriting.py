@@ -1,4 +1,4 @@
-"""Who rewrites a borrower does it in the place of what he read: nothing comes back, and nothing is lost."""
+"""Rewriting a borrower replaces exactly the object that was read: nothing comes back, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_a_lost_reply_is_no_obstacle(
 def test_a_store_that_cannot_compare_gets_a_plain_put(
     fake: FakeS3, sizes: Sizes | None, code: str, status: int
 ) -> None:
-    """What is refused though its ETag is the one that is shown."""
+    """A store that refuses `If-Match` with a correct ETag."""
     expected = pair(make_saver(fake, sizes=sizes))
     saver = make_saver(fake, sizes=sizes)
 

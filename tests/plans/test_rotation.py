@@ -18,7 +18,7 @@ from tests.support.keys import secret
 OLD = f"2025-11:{base64.b64encode(secret('old')).decode()}"
 NEW = f"2026-11:{base64.b64encode(secret('new')).decode()}"
 STEPS = (OLD, f"{OLD},{NEW}", f"{NEW},{OLD}")
-"""What the document says: the new key to all, then the new one writes. The old one goes with its objects."""
+"""The documented steps: add the new key everywhere, then write with it. Keep the old key for its objects."""
 
 
 def ring_of(keys: str, monkeypatch: pytest.MonkeyPatch) -> KeyRing:

@@ -1,4 +1,4 @@
-"""What LangGraph is promised of checkpoints and their pending writes, and peers have got wrong."""
+"""LangGraph's rules for checkpoints and pending writes, which other savers have got wrong."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ class Histories(RuleBasedStateMachine):
         self.model = Model()
         self.savers = self.make_savers()
         self.known: list[set[tuple[str, str, str]]] = [set() for _ in self.savers]
-        """What each of them has put or read since an id of that namespace was put for another time."""
+        """The keys that each saver has put or read since an id of their namespace was put again."""
         self.deleted: set[tuple[str, str, str]] = set()
         clock = itertools.count(1)
         for saver in self.savers:  # processes of one machine: they see one clock
@@ -385,7 +385,7 @@ class Histories(RuleBasedStateMachine):
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(
     derandomize=EXAMPLES is None,
-    max_examples=int(EXAMPLES or 150),
+    max_examples=int(EXAMPLES or 60),
     stateful_step_count=30,
     database=None,
     suppress_health_check=list(HealthCheck),

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Saver
@@ -192,6 +192,7 @@ TENANTS = st.builds(
 
 
 @pytest.mark.modes("plain", "private")
+@settings(max_examples=20)
 @given(TENANTS, TENANTS, st.sampled_from(["thread", "namespace", "prefix", ""]))
 @example(Tenant("", "a", ""), Tenant("a/", "a", ""), "")
 @example(Tenant("a/", "a", ""), Tenant("", "a", ""), "")

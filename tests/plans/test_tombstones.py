@@ -59,6 +59,7 @@ def test_a_thread_that_lends_is_deleted_without_a_wait(fake: FakeS3) -> None:
     assert fake.seconds == 0
 
 
+@pytest.mark.modes("plain")
 @pytest.mark.parametrize(("threads", "waits"), [(1, 1), (64, 1), (65, 2)])
 @pytest.mark.parametrize("remove", ["prune", "delete_for_runs"])
 def test_up_to_64_threads_wait_together(fake: FakeS3, threads: int, waits: int, remove: str) -> None:

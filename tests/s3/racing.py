@@ -18,7 +18,7 @@ from tests.support import inside
 from tests.support.hanging import HANG
 
 END = "end"
-"""What the test lets happen only after the answer."""
+"""The event that the test sets only after the answer."""
 ONE, TWO = Body(b"one", "e", 3), Body(b"two", "e", 3)
 
 
@@ -29,7 +29,7 @@ def small(key: str = "k") -> GetObject:
 
 @dataclass
 class Reply:
-    """What a client answers to its next call.
+    """A client's answer to its next call.
 
     Attributes:
         answer: A body, or an error.
@@ -185,14 +185,14 @@ class Reads:
 
     @property
     def hedges(self) -> tuple[int, int, int]:
-        """How many requests, how many of them second ones, and how many of those won."""
+        """The numbers of requests, of second requests, and of second requests that won."""
         stats = self.saver.stats()
         assert sum(stats.requests.values()) == self.client.calls
         return self.client.calls, stats.hedges, stats.hedges_won
 
     @property
     def failures(self) -> int:
-        """How many failures the circuit breaker has seen in a row."""
+        """The number of consecutive failures that the circuit breaker has seen."""
         return self.store.saver_state.breaker._failures
 
     @property

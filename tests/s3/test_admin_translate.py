@@ -1,4 +1,4 @@
-"""What stores answer to the admin module's requests, and what a signed URL says of itself."""
+"""Answers to the admin module's requests, and the parameters of signed URLs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long an operation waits for an answer: by a clock of the test's own."""
+"""Time limits of operations, on the test's own clock."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _Operation:
 
 
 def after(attempts: int, status: int = 503, error: Exception | None = None) -> None:
-    """What botocore says after an attempt."""
+    """Emit the event that botocore emits after an attempt."""
 
     class Http:
         status_code = status

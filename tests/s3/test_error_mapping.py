@@ -1,4 +1,4 @@
-"""What every error of S3, botocore and the network comes to: an answer, another try, or an error of ours."""
+"""Errors of S3, botocore and the network become an answer, a retry, or an error of this package."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ BROKEN: Final = {
     "waits for nobody": "acknowledged|the latest is gone",
     "has no clock": "acknowledged|the latest is gone",
 }
-"""What can be broken, in the bucket or around it, and what kind of violation that leads to."""
+"""Faults of the bucket or around it, and the kinds of violation that each leads to."""
 
 
 class Bucket(FakeS3):

@@ -41,7 +41,7 @@ STALE: Final = 900.0
 _READS: Final = (GetObject, HeadObject, ListObjects)
 _WRITES: Final = (PutObject, CompleteUpload, CopyObject, DeleteObjects)
 _AGAIN: Final = 0.6
-"""How often the client library sends a request again whose answer didn't come."""
+"""The probability that the client library retries a request whose answer was lost."""
 
 
 @dataclass(eq=False)

@@ -81,7 +81,7 @@ def put_chain(
 
 
 def address(config: Any) -> tuple[str, str, str] | None:
-    """What a config points at; more than that, configs don't have to agree on."""
+    """Return the place that a config points at. Equal configs may differ in other keys."""
     if config is None:
         return None
     configurable = config["configurable"]

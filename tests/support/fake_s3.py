@@ -103,7 +103,7 @@ class Upload:
 
 @dataclass
 class Count:
-    """What was asked while it was open.
+    """The requests made while it was open.
 
     Attributes:
         requests: Those that reached S3, in order; what the cache answered isn't among them.
@@ -122,7 +122,7 @@ class Count:
 
     @property
     def kinds(self) -> dict[str, int]:
-        """How many requests of each kind, by the class's name."""
+        """The number of requests of each kind, by class name."""
         return dict(Counter(type(request).__name__ for request in self.requests))
 
 
@@ -166,7 +166,7 @@ class FakeS3:
 
     @property
     def versioning(self) -> bool:
-        """Whether versions are kept."""
+        """True if the bucket keeps versions."""
         return bool(self._versioning() == "Enabled")
 
     @property
@@ -478,7 +478,7 @@ class FakeS3:
         return self._write(request.key, body, f"{digest.hexdigest()}-{len(parts)}")
 
     def _may(self, request: PutObject | CompleteUpload, conditional: bool) -> bool:
-        """Whether a write's condition is met, or nobody looks."""
+        """Return whether a write's condition is met or isn't checked."""
         if not conditional or not (request.only_new or request.expected is not None):
             return True
         found = self.objects.get(request.key)

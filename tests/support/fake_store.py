@@ -22,7 +22,7 @@ T = TypeVar("T")
 SMALLEST = 4096
 """Bytes from which values are borrowed here. It is less than usual, so that small states do."""
 _STAMPS = itertools.count()
-"""What is added to the bucket's time, so that no two objects are written at once."""
+"""Offsets of the bucket's time, so that no two objects have the same."""
 
 
 class FakeTranslator:
@@ -38,7 +38,7 @@ class FakeTranslator:
 
 
 class _CalledFunction:
-    """What isn't for S3, done."""
+    """The outcome of a `Call`."""
 
     done = True
 

@@ -51,7 +51,7 @@ def failing() -> StateGraph[Any, Any, Any, Any]:
 
 
 def run_graphs(saver: Saver, *, turns: int = 3, tasks: int = 12) -> None:
-    """What real graphs leave: turns, forks, parallel tasks, errors, and questions open at several depths.
+    """Run graphs with turns, forks, parallel tasks, errors, and interrupts open at several depths.
 
     Args:
         saver: Where to leave it.

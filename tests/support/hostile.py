@@ -1,4 +1,4 @@
-"""What somebody with write access may put where a reader looks, and the readers that must withstand it.
+"""Objects that an attacker with write access may store, and the readers that must withstand them.
 
 Real objects are taken apart, changed at any place, and put together again with CRCs that fit. The same
 targets serve the suite (Hypothesis) and `make fuzz` (atheris).
@@ -37,7 +37,7 @@ JUNK: Sequence[Any] = (
     *("..", "checkpoint", "checkpoint/../x", "zstd", "zstd-d1", "gzip", "none", "msgpack", "pickle", "json"),
     *("bytes", "null", "msgpack+aes", [[0, 0, 2**40]], ["msgpack", [[0, 0, 4]] * 50], "é" * 400),
 )
-"""What to put where something else belongs."""
+"""Values to put in place of valid ones."""
 
 
 def stored() -> FakeS3:

@@ -31,7 +31,7 @@ def mode(name: str) -> Iterator[None]:
 
 
 def settings() -> dict[str, Any]:
-    """What savers are made with: data keys of their own, as processes have them, under one master key."""
+    """Return settings for savers: each has its own data keys under one master key, as processes do."""
     if _current.get() == "plain":
         return {}
     return {"encryption": Keys(wrapped=True, names="names"), "private_keys": _current.get() == "private"}

@@ -22,7 +22,7 @@ ROLE = "arn:aws:iam::123456789012:role/replication"
 
 @dataclass(frozen=True)
 class Question:
-    """Whether an action is allowed on a resource; `context` is what the request says besides."""
+    """An action on a resource; `context` holds the request's condition keys."""
 
     action: str
     resource: str
@@ -30,12 +30,12 @@ class Question:
 
 
 def allowed(policy: Mapping[str, Any], question: Question) -> bool:
-    """Whether some statement allows it: no others than Allow are known here."""
+    """Return whether a statement allows it. Only Allow statements are supported."""
     return any(_allows(statement, question) for statement in policy["Statement"])
 
 
 def questions(request: Request[Any], bucket: str) -> Iterator[Question]:
-    """What IAM is asked about a request to a bucket, given by its ARN."""
+    """Yield the permissions that IAM checks for a request to a bucket, given by its ARN."""
     context = {"s3:prefix": request.prefix} if isinstance(request, (ListObjects, ListVersions)) else {}
     for action in request.action.split(" and "):
         if action == "iam:PassRole":
