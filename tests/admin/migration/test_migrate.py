@@ -39,14 +39,14 @@ def admin(saver: S3Saver) -> S3Admin:
     return S3Admin(saver)
 
 
-class TestAThousandCheckpoints:
+class TestAllKindsOfCheckpoints:
     def test_they_compare_equal(self, fake: FakeS3, source: SqliteSaver) -> None:
-        fill(source, 1000)
+        fill(source, 250)
         told: list[tuple[int, int | None]] = []
         done = S3Admin(make_saver(fake)).migrate(source, progress=lambda *each: told.append(each))
-        assert done == Migrated(threads=11, checkpoints=1000, skipped=0, failed=0, failures=())
-        assert told[-1] == (1000, 1000)
-        assert assert_equal(source, make_saver(fake)) == 1000
+        assert done == Migrated(threads=11, checkpoints=250, skipped=0, failed=0, failures=())
+        assert told[-1] == (250, 250)
+        assert assert_equal(source, make_saver(fake)) == 250
 
     def test_again_all_are_skipped(self, fake: FakeS3, source: SqliteSaver) -> None:
         fill(source, 100)
@@ -60,7 +60,7 @@ class TestAThousandCheckpoints:
             assert verify or count.kinds == {"ListObjects": 11}
         assert fake.objects == before
 
-    def test_a_line_borrows_as_if_it_had_been_put_here(self, source: SqliteSaver) -> None:
+    def test_migrated_checkpoints_borrow_like_new_ones(self, source: SqliteSaver) -> None:
         put_chain(source, "t", 50, values={"big": "0123456789" * 5_000}, writes=0)
         sizes = []
         for borrow in (True, False):
