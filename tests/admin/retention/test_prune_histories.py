@@ -83,7 +83,9 @@ class History:
                 held, versions = found.checkpoint["channel_values"], found.checkpoint["channel_versions"]
                 counted: Any = found.metadata.get(COUNTERS) or {}
                 rebuilt = sorted(name for name in counted if name in versions and name not in held)
-                history = saver.get_delta_channel_history(config=found.config, channels=rebuilt)
+                history = (
+                    saver.get_delta_channel_history(config=found.config, channels=rebuilt) if rebuilt else {}
+                )
                 seen[thread, at_ns["checkpoint_ns"], found.checkpoint["id"]] = (shown(found), history)
         return seen
 
