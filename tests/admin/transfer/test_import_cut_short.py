@@ -40,9 +40,7 @@ def test_an_import_cut_short_at_any_request_can_be_repeated(monkeypatch: pytest.
             admin_of(fake).import_thread(io.BytesIO(exported()))
         fake.hook = None
         for where, found in view(fake).tuples.items():
-            assert (
-                found == expected.tuples[where] or where[2] == "a2"
-            )  # it may have one of two objects
+            assert found == expected.tuples[where] or where[2] == "a2"  # it may have one of two objects
         imported = admin_of(fake).import_thread(io.BytesIO(exported()))
         assert imported.kept == ()
         assert view(fake) == expected

@@ -14,6 +14,7 @@ from langgraph_checkpoint_s3.admin.check.check import FINDINGS
 from langgraph_checkpoint_s3.admin.check.report import CheckReport
 from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy
 from langgraph_checkpoint_s3.plans.setup import PROBE
+from tests.contract.admin.drivers import async_only, sync_only
 from tests.contract.front import Answer, Front, Reply
 from tests.contract.support import MakeCalls, Place
 from tests.servers import Server
@@ -83,6 +84,7 @@ class TestCheck:
         assert place.uploads() == []
         place.client.head_bucket(Bucket=place.bucket)
 
+    @async_only
     def test_a_bucket_with_versions(self, make_admin: MakeCalls, place: Place) -> None:
         if not place.server.features.versioning:
             pytest.skip("no versions here")
@@ -93,6 +95,7 @@ class TestCheck:
         assert "Versions" not in found
         assert "DeleteMarkers" not in found
 
+    @async_only
     def test_its_recommendations_can_be_followed(self, make_admin: MakeCalls, place: Place) -> None:
         features = place.server.features
         if not (features.encryption and features.policies and features.lifecycle and features.versioning):
@@ -119,6 +122,7 @@ class TestFindings:
             assert action in report[finding].remedy
         assert not report.ok
 
+    @sync_only
     def test_a_bucket_policy(self, make_admin: MakeCalls, place: Place) -> None:
         if not place.server.features.bucket_policy:
             pytest.skip("no policies here")
@@ -186,6 +190,7 @@ class TestConnection:
         monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
         assert make_admin().check()["credentials"].status == "missing"
 
+    @sync_only
     def test_an_error_of_every_request(self, make_admin: MakeCalls, front: Front) -> None:
         front.fail("*", Answer(403, "SignatureDoesNotMatch"), times=99)
         report = make_admin().check()
@@ -205,6 +210,7 @@ class TestConnection:
         assert "behind" in report["clock"].detail
         assert report.ok
 
+    @sync_only
     def test_the_region_that_the_environment_says(
         self, make_admin: MakeCalls, front: Front, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -223,6 +229,7 @@ class TestProbe:
         assert report["writes"].detail == "An object was written with 1 tags"
         assert seen(report) == expected(place.server)
 
+    @async_only
     def test_tags_that_are_denied(self, make_admin: MakeCalls, front: Front) -> None:
         message = "User: arn:aws:iam::1:user/me is not authorized to perform: s3:PutObjectTagging on x"
         front.fail("PutObject", Answer(403, "AccessDenied", message), times=9)
