@@ -191,6 +191,7 @@ class TestTheWay:
         fake.refuse(InspectBucket)
         report = run(fake)
         assert bad(report) == {"region": "unknown", "clock": "unknown"}
+        assert report.ok
         assert "s3:ListBucket" in report["region"].remedy
 
     def test_a_refusal_tells_region_and_time_too(self, fake: OddS3) -> None:

@@ -40,7 +40,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     Request,
     UploadPart,
 )
-from tests.admin.check.odd_s3 import ABORT, GOOD, OddS3, bad, on, run, run_and_leave
+from tests.admin.check.odd_s3 import ABORT, GOOD, OddS3, bad, nothing_left, on, run, run_and_leave
 from tests.support import inside
 from tests.support.fake_s3 import Moment, client_error
 from tests.support.fake_store import make_saver
@@ -193,6 +193,7 @@ class TestAStoreThatDoesLess:
         report = S3Admin(saver).check()
         assert report["writes"].status == "ok"
         assert report["conditional writes"].status == report["conditional uploads"].status == "not supported"
+        assert nothing_left(fake)
         assert not store.saver_state.conditional
 
     def test_one_that_has_been_mended(self, fake: OddS3) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,23 +18,32 @@ from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
 
 
-def test_an_import_cut_short_at_any_request_is_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_import_cut_short_at_any_request_can_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TRANSFER + "_WINDOW", 6)
     whole = FakeS3()
     with whole.counted() as count:
         admin_of(whole).import_thread(io.BytesIO(exported()))
-    view, nothing = View.of(whole), FakeS3()
+    expected, nothing = View.of(whole), FakeS3()
+    views: dict[Any, View] = {}
+
+    def view(fake: FakeS3) -> View:
+        """Return the bucket's view. Many failures leave the same objects, which are read once."""
+        objects = tuple(sorted((key, each.data) for key, each in fake.objects.items()))
+        if objects not in views:
+            views[objects] = View.of(fake)
+        return views[objects]
+
     for kind, failure in enumerate(itertools.islice(failures(count.batches), 0, None, 5)):
         fake = nothing.snapshot()
         fake.hook = failing(failure, kind)
         with pytest.raises(EXPECTED_ERRORS):
             admin_of(fake).import_thread(io.BytesIO(exported()))
         fake.hook = None
-        for where, found in View.of(fake).tuples.items():
-            assert found == view.tuples[where] or where[2] == "a2"  # of two objects, it may have the first
+        for where, found in view(fake).tuples.items():
+            assert found == expected.tuples[where] or where[2] == "a2"  # it may have one of two objects
         imported = admin_of(fake).import_thread(io.BytesIO(exported()))
         assert imported.kept == ()
-        assert View.of(fake) == view
+        assert view(fake) == expected
 
 
 def test_between_two_windows_it_looks_like_its_past(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -230,7 +230,7 @@ def test_more_objects_take_no_more_memory() -> None:
             yield Page(
                 tuple(
                     Entry(f"{folder}/{rank:06x}z/checkpoint", 1, "e", when + timedelta(seconds=rank))
-                    for rank in range(1000)
+                    for rank in range(300)
                 ),
                 (),
                 None if number == count - 1 else "more",
@@ -249,7 +249,7 @@ def test_more_objects_take_no_more_memory() -> None:
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         found = stop.value.value
-        assert (found.threads, found.checkpoints) == (count, 1000 * count)
+        assert (found.threads, found.checkpoints) == (count, 300 * count)
         return most
 
     assert peak(15) < 1.2 * peak(2)

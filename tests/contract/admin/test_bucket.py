@@ -18,6 +18,7 @@ from langgraph_checkpoint_s3 import (
 )
 from langgraph_checkpoint_s3.admin.bucket.desired_state import IntelligentTieringArchive
 from langgraph_checkpoint_s3.admin.setting_changes import Change
+from tests.contract.admin.drivers import sync_only
 from tests.contract.front import Front
 from tests.contract.support import MakeCalls, MakeSaver, Place, at, build_thread
 from tests.contract.test_async import self_signed
@@ -146,6 +147,7 @@ class TestConfigureBucket:
         found = place.client.list_bucket_metrics_configurations(Bucket=place.bucket)
         assert [each["Id"] for each in found["MetricsConfigurationList"]] == ["theirs"]
 
+    @sync_only
     def test_a_key_of_ones_own(self, make_admin: MakeCalls, place: Place) -> None:
         if not place.server.features.encryption:
             pytest.skip("no default encryption here")

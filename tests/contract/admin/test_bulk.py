@@ -12,6 +12,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph_checkpoint_s3 import AccessDeniedError, InvalidKeyError, S3CheckpointError
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.bulk.batches import BatchResult
+from tests.contract.admin.drivers import async_only, sync_only
 from tests.contract.front import Answer, Front, Hold, Park
 from tests.contract.support import (
     MIB,
@@ -84,6 +85,7 @@ class TestBatches:
         assert front.counts()["ListObjectsV2"] == 2
         assert place.listing() == []
 
+    @async_only
     def test_large_states(self, make_admin: MakeCalls, place: Place) -> None:
         """They move in parts, and an event loop goes on while they are encoded and decoded."""
         given = items(3, raw=noise(6 * MIB))
@@ -118,6 +120,7 @@ class TestBatches:
         refused = admin.batch_delete([at(), at(checkpoint_id="0001")])
         assert [result.ok for result in refused] == [False, True]
 
+    @sync_only
     def test_what_is_damaged_is_its_own_error(self, make_admin: MakeCalls, place: Place) -> None:
         admin = make_admin()
         given = items(3)
@@ -157,6 +160,7 @@ class TestBatches:
         assert len(place.listing()) == 36
         assert [shown(each) for each in make_saver().list(at())] == [shown(each) for each in given[::-1]]
 
+    @async_only
     def test_what_another_saver_lists_can_be_put(self, make_admin: MakeCalls, make_saver: MakeSaver) -> None:
         source = make_saver(prefix="old/")
         build_thread(source, checkpoints=4)

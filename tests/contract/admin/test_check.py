@@ -14,6 +14,7 @@ from langgraph_checkpoint_s3.admin.check.check import FINDINGS
 from langgraph_checkpoint_s3.admin.check.report import CheckReport
 from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy
 from langgraph_checkpoint_s3.plans.setup import PROBE
+from tests.contract.admin.drivers import async_only, sync_only
 from tests.contract.front import Answer, Front, Reply
 from tests.contract.support import MakeCalls, Place
 from tests.servers import Server
@@ -21,6 +22,21 @@ from tests.servers.base import free_port
 
 OF_NEW_BUCKETS = ("encryption", "public access")
 """What some stores set by themselves, as Amazon does, and others don't."""
+
+DENIED_ACTIONS = {
+    "GetObject": ("reads", "s3:GetObject"),
+    "ListObjectsV2": ("lists", "s3:ListBucket"),
+    "CopyObject": ("copies", "s3:GetObject and s3:PutObject"),
+    "DeleteObjects": ("deletes", "s3:DeleteObject"),
+    "AbortMultipartUpload": ("multipart", "s3:AbortMultipartUpload"),
+}
+DENIED_SETTINGS = {
+    "GetBucketVersioning": ("versioning", "s3:GetBucketVersioning"),
+    "GetBucketEncryption": ("encryption", "s3:GetEncryptionConfiguration"),
+    "GetPublicAccessBlock": ("public access", "s3:GetBucketPublicAccessBlock"),
+    "GetBucketPolicy": ("TLS only", "s3:GetBucketPolicy"),
+    "GetBucketLifecycleConfiguration": ("lifecycle", "s3:GetLifecycleConfiguration"),
+}
 
 
 def statuses(report: CheckReport) -> dict[str, str]:
@@ -53,19 +69,21 @@ def expected(server: Server, *, versioned: bool = False) -> dict[str, str]:
 
 
 class TestCheck:
-    def test_it_says_what_the_store_can(self, make_admin: MakeCalls, place: Place) -> None:
-        report = make_admin().check()
+    def test_a_new_bucket(self, make_admin: MakeCalls, place: Place, front: Front) -> None:
+        """The report agrees with the store's features, requests are counted, and nothing is left behind."""
+        admin = make_admin()
+        report = admin.check()
         assert seen(report) == expected(place.server), report
         assert report.ok
         assert report.place == f"s3://{place.bucket}/checkpoints/"
-
-    def test_it_leaves_nothing_behind(self, make_admin: MakeCalls, place: Place) -> None:
-        make_admin().check()
+        counted: S3Admin = admin.saver
+        assert sum(counted.saver.stats().requests.values()) == sum(front.counts().values()) == 32
         assert place.listing() == []
         assert place.uploads() == []
         place.client.head_bucket(Bucket=place.bucket)
 
-    def test_in_a_bucket_with_versions(self, make_admin: MakeCalls, place: Place) -> None:
+    @async_only
+    def test_a_bucket_with_versions(self, make_admin: MakeCalls, place: Place) -> None:
         if not place.server.features.versioning:
             pytest.skip("no versions here")
         make_admin().enable_versioning()
@@ -75,19 +93,8 @@ class TestCheck:
         assert "Versions" not in found
         assert "DeleteMarkers" not in found
 
-    def test_it_takes_seven_round_trips(self, make_admin: MakeCalls, front: Front) -> None:
-        admin = make_admin()
-        with front.rounds() as rounds:
-            admin.check()
-        assert rounds == [8, 14, 4, 1, 1, 2, 2]
-
-    def test_it_is_seen_in_the_statistics(self, make_admin: MakeCalls, front: Front) -> None:
-        admin = make_admin()
-        admin.check()
-        counted: S3Admin = admin.saver
-        assert sum(counted.saver.stats().requests.values()) == sum(front.counts().values()) == 32
-
-    def test_what_it_recommends_can_be_done(self, make_admin: MakeCalls, place: Place) -> None:
+    @async_only
+    def test_its_recommendations_can_be_followed(self, make_admin: MakeCalls, place: Place) -> None:
         features = place.server.features
         if not (features.encryption and features.policies and features.lifecycle and features.versioning):
             pytest.skip("no settings here")
@@ -99,78 +106,21 @@ class TestCheck:
         bad = {name: status for name, status in statuses(admin.check()).items() if status != "ok"}
         assert bad == {"TLS only": "warning"}
 
-    def test_deletion_by_age_is_warned_of(self, make_admin: MakeCalls, place: Place) -> None:
-        if not place.server.features.lifecycle:
-            pytest.skip("no lifecycle here")
-        admin = make_admin()
-        admin.set_lifecycle_policy(LifecyclePolicy(days_until_deletion=30))
-        found = admin.check()["lifecycle"]
-        assert found.status == "warning"
-        assert "live threads" in found.detail
-        assert "delta channels" in found.detail
 
-
-class TestWhatIsMissing:
-    @pytest.mark.parametrize(
-        "denied",
-        [
-            {
-                "GetObject": ("reads", "s3:GetObject"),
-                "ListObjectsV2": ("lists", "s3:ListBucket"),
-                "CopyObject": ("copies", "s3:GetObject and s3:PutObject"),
-                "DeleteObjects": ("deletes", "s3:DeleteObject"),
-                "AbortMultipartUpload": ("multipart", "s3:AbortMultipartUpload"),
-            },
-            {"PutObject": ("writes", "s3:PutObject"), "CreateMultipartUpload": ("multipart", "s3:PutObject")},
-        ],
-    )
-    def test_denied_actions(
-        self, make_admin: MakeCalls, front: Front, denied: dict[str, tuple[str, str]]
-    ) -> None:
-        for operation in denied:
+class TestFindings:
+    def test_denied_actions(self, make_admin: MakeCalls, front: Front) -> None:
+        for operation in (*DENIED_ACTIONS, *DENIED_SETTINGS):
             front.fail(operation, Answer(403, "AccessDenied"), times=9)
         report = make_admin().check()
-        for finding, action in denied.values():
+        for finding, action in DENIED_ACTIONS.values():
             assert report[finding].status == "missing"
             assert report[finding].remedy.startswith(f"Allow {action} on ")
-        assert not report.ok
-
-    def test_settings_that_may_not_be_seen(self, make_admin: MakeCalls, front: Front) -> None:
-        denied = {
-            "GetBucketVersioning": ("versioning", "s3:GetBucketVersioning"),
-            "GetBucketEncryption": ("encryption", "s3:GetEncryptionConfiguration"),
-            "GetPublicAccessBlock": ("public access", "s3:GetBucketPublicAccessBlock"),
-            "GetBucketPolicy": ("TLS only", "s3:GetBucketPolicy"),
-            "GetBucketLifecycleConfiguration": ("lifecycle", "s3:GetLifecycleConfiguration"),
-        }
-        for operation in denied:
-            front.fail(operation, Answer(403, "AccessDenied"))
-        report = make_admin().check()
-        for finding, action in denied.values():
+        for finding, action in DENIED_SETTINGS.values():
             assert report[finding].status == "unknown"
             assert action in report[finding].remedy
-        assert report.ok
+        assert not report.ok
 
-    def test_what_the_store_does_not_offer(self, make_admin: MakeCalls, front: Front) -> None:
-        refused = {
-            "GetBucketVersioning": "versioning",
-            "GetBucketEncryption": "encryption",
-            "CopyObject": "copies",
-            "CreateMultipartUpload": "multipart",
-        }
-        for operation in refused:
-            front.fail(operation, Answer(501, "NotImplemented"), times=9)
-        report = make_admin().check()
-        assert {report[finding].status for finding in refused.values()} == {"not supported"}
-        assert report.ok
-
-    def test_conditions_that_it_refuses(self, make_admin: MakeCalls, front: Front, place: Place) -> None:
-        front.fail("PutObject", Answer(501, "NotImplemented"))
-        report = make_admin().check()
-        assert report["writes"].status == "ok"
-        assert report["conditional writes"].status == "not supported"
-        assert place.listing() == []
-
+    @sync_only
     def test_a_bucket_policy(self, make_admin: MakeCalls, place: Place) -> None:
         if not place.server.features.bucket_policy:
             pytest.skip("no policies here")
@@ -199,7 +149,7 @@ class TestWhatIsMissing:
         assert place.listing() == []
 
 
-class TestTheWayToTheBucket:
+class TestConnection:
     def test_no_bucket(self, make_admin: MakeCalls, front: Front) -> None:
         report = make_admin(bucket="not-there-at-all").check()
         assert report["connection"].status == report["credentials"].status == "ok"
@@ -238,20 +188,11 @@ class TestTheWayToTheBucket:
         monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
         assert make_admin().check()["credentials"].status == "missing"
 
-    @pytest.mark.parametrize(
-        ("code", "finding"),
-        [
-            ("SignatureDoesNotMatch", "credentials"),
-            ("AuthorizationHeaderMalformed", "region"),
-            ("RequestTimeTooSkewed", "clock"),
-        ],
-    )
-    def test_what_is_wrong_with_every_request(
-        self, make_admin: MakeCalls, front: Front, code: str, finding: str
-    ) -> None:
-        front.fail("*", Answer(403, code), times=99)
+    @sync_only
+    def test_an_error_of_every_request(self, make_admin: MakeCalls, front: Front) -> None:
+        front.fail("*", Answer(403, "SignatureDoesNotMatch"), times=99)
         report = make_admin().check()
-        assert report[finding].status == "missing"
+        assert report["credentials"].status == "missing"
         assert report["writes"].status == "unknown"
 
     @pytest.mark.parametrize("status", [200, 403])
@@ -267,6 +208,7 @@ class TestTheWayToTheBucket:
         assert "behind" in report["clock"].detail
         assert report.ok
 
+    @sync_only
     def test_the_region_that_the_environment_says(
         self, make_admin: MakeCalls, front: Front, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -274,15 +216,8 @@ class TestTheWayToTheBucket:
         front.fail("HeadBucket", Answer(200, "", headers={"x-amz-bucket-region": "eu-west-1"}))
         assert "ap-south-1" in make_admin(region=None).check()["region"].detail
 
-    def test_a_head_that_is_denied(self, make_admin: MakeCalls, front: Front) -> None:
-        front.fail("HeadBucket", Answer(403, ""))
-        report = make_admin().check()
-        assert report["region"].status == "unknown"
-        assert "s3:ListBucket" in report["region"].remedy
-        assert report.ok
 
-
-class TestWhatIsSent:
+class TestProbe:
     def test_the_probe_is_written_as_checkpoints_are(
         self, make_admin: MakeCalls, front: Front, place: Place
     ) -> None:
@@ -292,6 +227,7 @@ class TestWhatIsSent:
         assert report["writes"].detail == "An object was written with 1 tags"
         assert seen(report) == expected(place.server)
 
+    @async_only
     def test_tags_that_are_denied(self, make_admin: MakeCalls, front: Front) -> None:
         message = "User: arn:aws:iam::1:user/me is not authorized to perform: s3:PutObjectTagging on x"
         front.fail("PutObject", Answer(403, "AccessDenied", message), times=9)

@@ -11,6 +11,7 @@ import pytest
 from langgraph_checkpoint_s3 import CheckpointArchivedError, InvalidConfigError, NotSupportedError
 from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy
 from langgraph_checkpoint_s3.admin.lifecycle.rules import Reach
+from tests.contract.admin.drivers import async_only, sync_only
 from tests.contract.front import Front
 from tests.contract.support import Calls, MakeCalls, Place, at, build_thread
 
@@ -162,6 +163,7 @@ class TestLifecyclePolicies:
         with pytest.raises(place.client.exceptions.ClientError, match="NoSuchLifecycleConfiguration"):
             shown(place)
 
+    @sync_only
     def test_what_s3_is_told(self, make_admin: MakeCalls, place: Place) -> None:
         skip_without_lifecycle(place)
         policy = LifecyclePolicy(days_until_deletion=30, noncurrent_version_days=7, object_tag=("team", "a"))
@@ -193,6 +195,7 @@ class TestLifecyclePolicies:
         admin.remove_lifecycle_policy()
         assert shown(place) == before
 
+    @async_only
     def test_savers_and_tags_share_a_bucket(self, make_admin: MakeCalls, place: Place) -> None:
         skip_without_lifecycle(place)
         policies = {
@@ -213,6 +216,7 @@ class TestLifecyclePolicies:
             for (other, its), policy in policies.items():
                 assert admins[other].get_lifecycle_policy(its) == policy
 
+    @sync_only
     def test_archiving_and_tiering(self, make_admin: MakeCalls, place: Place) -> None:
         skip_without_lifecycle(place)
         if not place.server.features.archive:

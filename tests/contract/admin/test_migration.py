@@ -13,6 +13,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.types import Command
 
 from langgraph_checkpoint_s3.admin.migration.migrate import MigrationError
+from tests.contract.admin.drivers import async_only, sync_only
 from tests.contract.front import Front
 from tests.contract.support import MakeCalls, MakeSaver, Place, at
 from tests.contract.test_graphs import Runner, asking, plain, shape, skip_where_langgraph_cannot
@@ -28,6 +29,7 @@ def sqlite() -> Iterator[SqliteSaver]:
 
 
 class TestMigration:
+    @async_only
     def test_what_graphs_left_in_sqlite(
         self, make_admin: MakeCalls, make_saver: MakeSaver, sqlite: SqliteSaver, place: Place
     ) -> None:
@@ -64,10 +66,9 @@ class TestMigration:
             played.append(log)
         assert played[0] == played[1]
 
+    @async_only
     def test_an_async_saver(self, make_admin: MakeCalls, make_saver: MakeSaver, tmp_path: Path) -> None:
         admin = make_admin()
-        if not admin.asynchronous:
-            pytest.skip("it only has coroutines")
         path = str(tmp_path / "checkpoints.sqlite")
         with SqliteSaver.from_conn_string(path) as sqlite:
             put_chain(sqlite, "t", 5, writes=2)
@@ -94,6 +95,7 @@ class TestMigration:
         make_admin(prefix="new/").migrate(make_saver(prefix="old/"))
         assert_equal(source, make_saver(prefix="new/"))
 
+    @sync_only
     def test_delta_channels_are_rebuilt_alike(
         self, make_admin: MakeCalls, make_saver: MakeSaver, sqlite: SqliteSaver
     ) -> None:
@@ -104,6 +106,7 @@ class TestMigration:
         assert len(wanted["d"]["writes"]) == 18
         assert make_saver().get_delta_channel_history(config=at("t"), channels=["d"]) == wanted
 
+    @async_only
     def test_what_differs_is_told(
         self, make_admin: MakeCalls, make_saver: MakeSaver, sqlite: SqliteSaver, front: Front
     ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from langgraph_checkpoint_s3 import AccessDeniedError, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
+from tests.contract.admin.drivers import async_only, sync_only, wait_for_next_second
 from tests.contract.front import Answer, Front
 from tests.contract.support import (
     MIB,
@@ -83,6 +83,7 @@ class TestPruning:
             assert told(make_saver(), thread) == {name: each[name] for name in newest}
             assert len(told(make_saver(), thread, "sub")) == 1
 
+    @sync_only
     def test_who_borrows_is_rewritten(
         self, make_admin: MakeCalls, make_saver: MakeSaver, front: Front
     ) -> None:
@@ -95,11 +96,12 @@ class TestPruning:
         assert front.counts()["PutObject"] == 1 + 2  # the tombstones
         assert told(make_saver()) == {name: before[name] for name in ids[2:]}
 
+    @async_only
     def test_by_age(self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place) -> None:
         saver = make_saver()
         build_thread(saver, "idle", checkpoints=2)
         build_thread(saver, "live", checkpoints=2)
-        time.sleep(1.1)  # stores tell the time to the second
+        wait_for_next_second()
         config = saver.get_tuple(at("live")).config  # type: ignore[union-attr]
         saver.put(config, checkpoint(), metadata(2), {})
         listed = place.client.list_objects_v2(Bucket=place.bucket, Prefix="checkpoints/live.thread/")
@@ -119,6 +121,7 @@ class TestPruning:
         assert place.listing("checkpoints/idle.thread/") == []
         assert len(told(make_saver(), "live")) == 1
 
+    @sync_only
     def test_all_is_idle_some_day(self, make_admin: MakeCalls, place: Place, front: Front) -> None:
         admin = in_days(make_admin(), 40)
         for thread in ("a", "b"):
@@ -133,6 +136,7 @@ class TestPruning:
         assert front.counts() == {"ListObjectsV2": 3, "DeleteObjects": 2}
         assert place.listing() == []
 
+    @async_only
     def test_one_threads_error_ends_nothing_else(
         self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place, front: Front
     ) -> None:
@@ -180,6 +184,7 @@ class TestOrphans:
         assert admin.find_orphans().items == ()
         assert len(told(make_saver())) == 2
 
+    @sync_only
     def test_unfinished_uploads(self, make_admin: MakeCalls, place: Place, front: Front) -> None:
         admin = in_days(make_admin(), 2)
         keys = [

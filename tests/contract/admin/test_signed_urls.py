@@ -17,6 +17,7 @@ from langgraph_checkpoint_s3 import DecryptionError, InvalidConfigError, Invalid
 from langgraph_checkpoint_s3.admin.signed_urls.api import SignedUrlWarning
 from langgraph_checkpoint_s3.admin.signed_urls.download import load_signed_url
 from langgraph_checkpoint_s3.admin.transfer.dumps import dumps, loads
+from tests.contract.admin.drivers import async_only, sync_only
 from tests.contract.support import MakeCalls, MakeSaver, Place, at, build_thread, checkpoint, metadata, noise
 from tests.support.checkpoints import shown
 from tests.support.hanging import HANG
@@ -86,12 +87,14 @@ class TestSignedUrls:
         assert shown(load_signed_url(url)) == expected
         assert shown(loads(fetch(url))) == expected
 
+    @sync_only
     def test_of_a_subgraphs_checkpoint(self, make_admin: MakeCalls, make_saver: MakeSaver) -> None:
         saver = make_saver()
         *_, config = build_thread(saver, "t", ns="node:1|deep", checkpoints=2)
         url = make_admin().signed_url("t", id_of(config), checkpoint_ns="node:1|deep")
         assert shown(load_signed_url(url)) == shown(saver.get_tuple(config))
 
+    @async_only
     def test_of_what_the_serializer_encrypts(self, make_admin: MakeCalls, make_saver: MakeSaver) -> None:
         serde = EncryptedSerializer(Xor())
         saver = make_saver(serde=serde)
@@ -103,6 +106,7 @@ class TestSignedUrls:
         with pytest.raises(DecryptionError, match="serde"):
             load_signed_url(url)
 
+    @async_only
     def test_of_what_the_store_encrypts(
         self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place
     ) -> None:
@@ -117,11 +121,13 @@ class TestSignedUrls:
         head = place.client.head_object(Bucket=place.bucket, Key=key)
         assert head["ServerSideEncryption"] == "AES256"
 
+    @sync_only
     def test_there_is_none_to_nothing(self, make_admin: MakeCalls, place: Place) -> None:
         with pytest.raises(InvalidKeyError, match="no checkpoint"):
             make_admin().signed_url("t", "1")
         assert place.listing() == []
 
+    @async_only
     def test_one_to_what_was_deleted_says_so(self, make_admin: MakeCalls, make_saver: MakeSaver) -> None:
         saver = make_saver()
         [config] = build_thread(saver, "t", checkpoints=1, tasks=0)
@@ -185,6 +191,7 @@ class TestHandingIn:
         assert accepted.pending_writes == found.pending_writes
         assert place.listing("checkpoints/.exports/") == []
 
+    @async_only
     def test_what_a_signed_url_led_to_can_be_handed_in_as_it_is(
         self, make_admin: MakeCalls, make_saver: MakeSaver
     ) -> None:

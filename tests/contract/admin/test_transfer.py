@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import CorruptObjectError, InvalidKeyError
+from tests.contract.admin.drivers import async_only, sync_only
 from tests.contract.front import Answer, Front
 from tests.contract.support import (
     MIB,
@@ -83,6 +84,7 @@ class TestMoving:
         assert (again.written, again.unchanged, again.kept) == (0, 20, ())
         assert set(count) <= {"ListObjectsV2", "GetObject"}
 
+    @sync_only
     def test_through_files_that_are_open(
         self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place
     ) -> None:
@@ -92,6 +94,7 @@ class TestMoving:
         assert make_admin().import_thread(file, "u").written == 6
         assert everything(make_saver(), "u") == everything(make_saver(), "t")
 
+    @async_only
     def test_what_isnt_there_and_what_isnt_whole(
         self, make_admin: MakeCalls, make_saver: MakeSaver, tmp_path: Path, place: Place
     ) -> None:
@@ -106,6 +109,7 @@ class TestMoving:
                 make_admin().import_thread(io.BytesIO(damaged), "u")
         assert place.objects() == before
 
+    @sync_only
     def test_an_import_that_was_cut_short_is_gone_on_with(
         self, make_admin: MakeCalls, make_saver: MakeSaver, front: Front
     ) -> None:

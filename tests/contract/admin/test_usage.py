@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.contract.admin.drivers import async_only, sync_only
 from tests.contract.front import Front
 from tests.contract.support import Calls, MakeCalls, MakeSaver, Place, at, build_thread, checkpoint, metadata
 
@@ -43,6 +44,7 @@ class TestThreads:
         assert threads(make_admin(prefix="agents/nested")) == ["customer-9"]
         assert threads(make_admin(prefix="")) == ["customer-9"]
 
+    @sync_only
     def test_a_page_is_no_longer_than_it_needs_to_be(self, make_admin: MakeCalls, front: Front) -> None:
         admin = make_admin()
         for name in THREADS:
@@ -53,6 +55,7 @@ class TestThreads:
         assert threads(admin, limit=4) == everything[:4]
         assert front.counts() == {"ListObjectsV2": 2}
 
+    @async_only
     def test_page_after_page(
         self, make_admin: MakeCalls, place: Place, front: Front, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -106,6 +109,7 @@ class TestUsage:
         assert (one.threads, one.namespaces, one.checkpoints, one.writes, one.exports) == (1, 1, 2, 0, 0)
         assert admin.usage("nobody").bytes == 0
 
+    @sync_only
     def test_each_checkpoint_is_weighed_from_a_list(
         self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place, front: Front
     ) -> None:

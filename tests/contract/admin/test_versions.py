@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from langgraph_checkpoint_s3 import CorruptObjectError, InvalidKeyError, NotSupportedError
+from tests.contract.admin.drivers import async_only, sync_only, wait_for_next_second
 from tests.contract.front import Front
 from tests.contract.support import (
     MIB,
@@ -26,9 +26,6 @@ from tests.contract.test_borrowing import put_chain
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
-
-_A_SECOND = 1.05
-"""S3's times are whole seconds."""
 
 
 @pytest.fixture
@@ -133,6 +130,7 @@ class TestVersions:
         assert versioned.list_checkpoint_versions("thread", "0") == []
         assert versioned.list_checkpoint_versions("thread", ids[0], "elsewhere") == []
 
+    @async_only
     def test_the_version_before_a_pruning(self, versioned: Calls, writer: Calls, reader: Calls) -> None:
         *_, last = borrowers(writer)
         before = told(reader)["", last]
@@ -163,6 +161,7 @@ class TestVersions:
             versioned.restore_checkpoint_version("thread", name, data_of(versioned, name)[-1])
         assert place.listing() == first
 
+    @sync_only
     def test_a_damaged_object_is_replaced(
         self, versioned: Calls, writer: Calls, reader: Calls, place: Place
     ) -> None:
@@ -176,6 +175,7 @@ class TestVersions:
         versioned.restore_checkpoint_version("thread", ids[0], version)
         assert told(reader) == before
 
+    @async_only
     def test_what_was_put_twice(self, versioned: Calls, make_saver: MakeSaver) -> None:
         """Where the store doesn't mind conditions in such buckets, the second put overwrites the first."""
         config = at()
@@ -197,7 +197,7 @@ class TestVersions:
 
     def test_objects_in_parts(self, versioned: Calls, make_calls: MakeCalls) -> None:
         parts: dict[str, Any] = {"multipart_threshold": 5 * MIB, "multipart_part_size": 5 * MIB}
-        state = checkpoint({"raw": noise(11 * MIB)})
+        state = checkpoint({"raw": noise(6 * MIB)})
         large = make_calls(**parts, cache_bytes=0)
         large.put(at(), state, metadata(), {})
         large.delete_thread("thread")
@@ -236,14 +236,15 @@ class TestUndeleting:
         config = reader.put(found.config, checkpoint(found.checkpoint["channel_values"]), metadata(9), {})
         assert writer.get_tuple(config).checkpoint["channel_values"] == found.checkpoint["channel_values"]
 
+    @sync_only
     def test_as_of_a_time(self, versioned: Calls, writer: Calls, reader: Calls) -> None:
         ids = borrowers(writer)
         everything = told(reader)
         writer.prune(["thread"])
         pruned = told(reader)
-        time.sleep(_A_SECOND)
+        wait_for_next_second()
         moment = datetime.now(timezone.utc)
-        time.sleep(_A_SECOND)
+        wait_for_next_second()
         writer.delete_thread("thread")
         back = versioned.undelete_thread("thread", before=moment)
         assert (back.checkpoints, back.writes) == (1, 1)
@@ -253,6 +254,7 @@ class TestUndeleting:
 
 
 class TestWithoutVersions:
+    @async_only
     def test_what_was_deleted_is_gone(self, admin: Calls, writer: Calls, reader: Calls, place: Place) -> None:
         made = build_thread(writer)
         name = made[0]["configurable"]["checkpoint_id"]
@@ -269,6 +271,7 @@ class TestWithoutVersions:
         with pytest.raises(NotSupportedError):
             admin.undelete_thread("thread")
 
+    @sync_only
     def test_a_thread_is_purged(self, admin: Calls, writer: Calls, reader: Calls, place: Place) -> None:
         build_thread(writer)
         build_thread(writer, "another")

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.admin.test_check import (
-    TestCheck,
-    TestTheWayToTheBucket,
-    TestWhatIsMissing,
-    TestWhatIsSent,
-)
+from tests.contract.admin.test_check import TestCheck, TestConnection, TestFindings, TestProbe
 from tests.contract.support import MakeCalls, Place, build_thread
 
-__all__ = ["TestCheck", "TestTheWayToTheBucket", "TestWhatIsMissing", "TestWhatIsSent"]
+__all__ = ["TestCheck", "TestConnection", "TestFindings", "TestProbe"]
 
 
 def test_a_hundred_checks_say_the_same(make_admin: MakeCalls, place: Place, driver: str) -> None:
