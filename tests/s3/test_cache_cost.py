@@ -77,7 +77,7 @@ def states(memory: ParentCache, size: int, count: int, channels: int = 20, piece
 @pytest.mark.parametrize("size", [0, 120, 1000, 100_000])
 @pytest.mark.parametrize("fill", [bodies, ranges, frames, states], ids=lambda each: each.__name__)
 def test_what_is_counted_is_what_it_costs(fill: Callable[[ParentCache, int, int], None], size: int) -> None:
-    count = 2000 if size < 10_000 else 100
+    count = 800 if size < 10_000 else 50
     taken, counted = cost(lambda memory: fill(memory, size, count))
     assert 0.75 < taken / counted < 1.15, taken / counted
 
