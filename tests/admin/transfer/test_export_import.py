@@ -18,7 +18,6 @@ from langgraph_checkpoint_s3 import (
     CorruptObjectError,
     InvalidConfigError,
     InvalidKeyError,
-    S3Saver,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.transfer.export_import import Exported, Imported
@@ -26,10 +25,11 @@ from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import GetObject, ListObjects, PutObject
 from tests.plans.borrowers import cold, eager, lenders, noise, step
 from tests.plans.helpers import once
-from tests.support.checkpoints import place, put_chain, shown
+from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import Count, FakeS3
 from tests.support.fake_store import make_saver
 from tests.support.modes import cached
+from tests.support.threads import nameless_contents
 
 TRANSFER = "langgraph_checkpoint_s3.plans.transfer."
 SMALL = Sizes(multipart_threshold=2_000, part_size=900)
@@ -77,16 +77,6 @@ def at_once(count: Count) -> int:
     return max(len({getattr(request, "key", None) for request in batch}) for batch in count.batches)
 
 
-def everything(saver: S3Saver, thread: str) -> list[Any]:
-    """All of a thread, but for its name."""
-    found = [shown(each) for each in saver.list(place(thread, ns=None))]
-    assert [each[0][0] for each in found] == [thread] * len(found)
-    return [
-        (config[1:], parent and parent[1:], *rest)
-        for config, parent, *rest in sorted(found, key=lambda each: each[0])
-    ]
-
-
 WHOLE = Exported("t", 11, 14, 0)
 
 
@@ -98,7 +88,7 @@ def test_a_thread_moves_to_another_bucket_prefix_and_name() -> None:
     saver = make_saver(other, prefix="else/where", sizes=SMALL)
     imported = S3Admin(saver).import_thread(file, "ü/2")
     assert imported == Imported("ü/2", 11, 14, 25, 0, ())
-    assert everything(saver, "ü/2") == everything(make_saver(fake), "t")
+    assert nameless_contents(saver, "ü/2") == nameless_contents(make_saver(fake), "t")
     assert all(
         key.startswith(("else/where/.C3.BC.2F2.thread/", "else/where/.deleted/")) for key in other.objects
     )
@@ -215,7 +205,7 @@ def test_windows_bound_what_is_in_memory(asynchronous: bool, monkeypatch: pytest
             admin.import_thread(file, progress=lambda *at: told.append(at))
     assert at_once(into) <= 5
     assert told[-1] == (25, 25)
-    assert everything(make_saver(other), "t") == everything(make_saver(fake), "t")
+    assert nameless_contents(make_saver(other), "t") == nameless_contents(make_saver(fake), "t")
 
 
 def test_there_is_no_such_thread(tmp_path: Path) -> None:
@@ -272,7 +262,7 @@ def test_a_checkpoint_that_is_made_whole_meanwhile_is_exported_so() -> None:
     admin_of(fake).export_thread("t", file)
     other = FakeS3()
     admin_of(other).import_thread(file)
-    assert everything(make_saver(other), "t") == everything(make_saver(fake), "t")
+    assert nameless_contents(make_saver(other), "t") == nameless_contents(make_saver(fake), "t")
 
 
 def test_a_damaged_object_isnt_exported() -> None:

@@ -24,13 +24,13 @@ from langgraph_checkpoint_s3.s3.admin_requests import (
 from langgraph_checkpoint_s3.s3.requests import CreateUpload, DeleteObjects, Request
 from tests.admin.versions.versioned import (
     admin,
+    contents,
     fails,
     fake,
     family,
     left,
     set_versioning,
     short,
-    told,
 )
 from tests.plans.borrowers import key_of
 from tests.plans.helpers import get, once, put
@@ -60,7 +60,7 @@ class TestPurging:
         return saver
 
     def others(self, fake: FakeS3) -> Any:
-        return told(fake, "u"), left(fake, "u.thread/"), left(fake, "t.2Fu")
+        return contents(fake, "u"), left(fake, "u.thread/"), left(fake, "t.2Fu")
 
     @pytest.mark.parametrize("status", ["Enabled", "Suspended"])
     def test_nothing_is_left(self, fake: FakeS3, admin: S3Admin, status: str) -> None:

@@ -12,9 +12,10 @@ from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING
 from langgraph_checkpoint_s3.s3.requests import Request
 from tests.plans.borrowers import noise, step
-from tests.support.checkpoints import place, shown
+from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
+from tests.support.threads import thread_contents
 
 PLANS = "langgraph_checkpoint_s3.plans."
 DOCUMENTS, NOTES, MORE = noise(40_000), noise(12_000, 1), noise(6_000, 2)
@@ -58,18 +59,9 @@ def family(saver: S3Saver, thread: str = "t", ns: str = "", *, ids: str = "1234"
     return [first, second, third, fourth]
 
 
-def told(fake: FakeS3, thread: str = "t") -> dict[tuple[str, str], Any]:
-    """All that a process that has just begun tells of a thread, by namespace and id."""
-    found = make_saver(fake).list(place(thread, ns=None))
-    return {
-        (each.config["configurable"]["checkpoint_ns"], each.checkpoint["id"]): shown(each) for each in found
-    }
-
-
-def data_of(admin: S3Admin, checkpoint_id: str, thread: str = "t") -> list[str]:
-    """The ids of a checkpoint's versions that aren't markers, newest first."""
-    found = admin.list_checkpoint_versions(thread, checkpoint_id)
-    return [each.version_id for each in found if not each.delete_marker]
+def contents(fake: FakeS3, thread: str = "t") -> dict[tuple[str, str], Any]:
+    """Return what a new process reads of a thread."""
+    return thread_contents(make_saver(fake), thread)
 
 
 def left(fake: FakeS3, part: str = "t.thread/") -> list[str]:

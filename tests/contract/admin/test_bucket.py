@@ -59,10 +59,6 @@ def known(place: Place, **wanted: Any) -> dict[str, Any]:
     return {**found, **wanted}
 
 
-def names(changes: list[Change]) -> list[str]:
-    return [change.setting for change in changes]
-
-
 class TestConfigureBucket:
     def test_all_that_the_store_knows(self, make_admin: MakeCalls, place: Place) -> None:
         features, admin = place.server.features, make_admin()

@@ -35,7 +35,7 @@ def in_days(admin: Calls, days: float) -> Calls:
     return admin
 
 
-def told(saver: S3Saver, thread: str = "thread", ns: str = "") -> dict[str, Any]:
+def checkpoints_by_id(saver: S3Saver, thread: str = "thread", ns: str = "") -> dict[str, Any]:
     return {each.checkpoint["id"]: shown(each) for each in saver.list(at(thread, ns=ns))}
 
 
@@ -64,7 +64,7 @@ class TestPruning:
         for thread in ("thread", "a/b"):
             build_thread(saver, thread, checkpoints=4)
             build_thread(saver, thread, ns="sub", checkpoints=1)
-        before = {thread: told(saver, thread) for thread in ("thread", "a/b")}
+        before = {thread: checkpoints_by_id(saver, thread) for thread in ("thread", "a/b")}
         objects = place.objects()
         admin = make_admin()
         front.reset()
@@ -80,8 +80,8 @@ class TestPruning:
         assert went.objects == len(objects) - len(place.objects())
         for thread, each in before.items():
             newest = sorted(each)[2:]
-            assert told(make_saver(), thread) == {name: each[name] for name in newest}
-            assert len(told(make_saver(), thread, "sub")) == 1
+            assert checkpoints_by_id(make_saver(), thread) == {name: each[name] for name in newest}
+            assert len(checkpoints_by_id(make_saver(), thread, "sub")) == 1
 
     @sync_only
     def test_who_borrows_is_rewritten(
@@ -89,12 +89,12 @@ class TestPruning:
     ) -> None:
         saver = make_saver()
         ids = borrowing(saver, "thread", 4)
-        before = told(saver)
+        before = checkpoints_by_id(saver)
         front.reset()
         went = make_admin().prune_threads(2, thread_ids=["thread"], dry_run=False)
         assert went.checkpoints == 2
         assert front.counts()["PutObject"] == 1 + 2  # the tombstones
-        assert told(make_saver()) == {name: before[name] for name in ids[2:]}
+        assert checkpoints_by_id(make_saver()) == {name: before[name] for name in ids[2:]}
 
     @async_only
     def test_by_age(self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place) -> None:
@@ -106,7 +106,7 @@ class TestPruning:
         saver.put(config, checkpoint(), metadata(2), {})
         listed = place.client.list_objects_v2(Bucket=place.bucket, Prefix="checkpoints/live.thread/")
         moment = max(item["LastModified"] for item in listed["Contents"])
-        live = told(saver, "live")
+        live = checkpoints_by_id(saver, "live")
         assert make_admin().prune_older_than(DAY, dry_run=False).victims == ()
         went = make_admin().prune_older_than(moment, dry_run=False)
         assert [(each.thread_id, each.modified < moment) for each in went.victims] == [
@@ -114,12 +114,12 @@ class TestPruning:
             ("live", True),
             ("live", True),
         ]
-        assert len(told(make_saver(), "idle")) == 1
-        assert told(make_saver(), "live") == {max(live): live[max(live)]}
+        assert len(checkpoints_by_id(make_saver(), "idle")) == 1
+        assert checkpoints_by_id(make_saver(), "live") == {max(live): live[max(live)]}
         went = make_admin().prune_older_than(moment, keep_latest=False, dry_run=False)
         assert [each.thread_id for each in went.victims] == ["idle"]
         assert place.listing("checkpoints/idle.thread/") == []
-        assert len(told(make_saver(), "live")) == 1
+        assert len(checkpoints_by_id(make_saver(), "live")) == 1
 
     @sync_only
     def test_all_is_idle_some_day(self, make_admin: MakeCalls, place: Place, front: Front) -> None:
@@ -182,7 +182,7 @@ class TestOrphans:
         assert [each.key for each in went.items] == [each.key for each in would.items]
         assert before.keys() - place.objects().keys() == {each.key for each in went.items}
         assert admin.find_orphans().items == ()
-        assert len(told(make_saver())) == 2
+        assert len(checkpoints_by_id(make_saver())) == 2
 
     @sync_only
     def test_unfinished_uploads(self, make_admin: MakeCalls, place: Place, front: Front) -> None:
