@@ -1,4 +1,4 @@
-"""Calls of admin plans beside requests to S3: where they run, and what becomes of them when cancelled."""
+"""Calls that admin plans make beside S3 requests: the thread or loop they run on, and cancellation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ASYNC: list[Driver] = ["threads", "native"]
 
 
 def make_saver(driver: Driver) -> S3Saver:
-    """A saver whose coroutines run plans in threads, as a client was handed in, or on the loop."""
+    """Return a saver whose coroutines run plans in threads, because it was given a client, or on the loop."""
     if driver == "native":
         return S3Saver("bucket")
     return S3Saver("bucket", client=MagicMock(meta=MagicMock(endpoint_url="http://s3", region_name="here")))
@@ -128,7 +128,7 @@ class File:
 
 
 async def cancelled(saver: S3Saver, plan: Plan[Any], begun: threading.Event, gate: threading.Event) -> None:
-    """Run a plan, and cancel it twice in the midst of a call."""
+    """Run a plan, and cancel it twice during a call."""
     task = asyncio.ensure_future(inside.store(saver).arun(plan, "test"))
     await asyncio.to_thread(begun.wait, HANG)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Setting a bucket up: what is asked, what is written, and what stays."""
+"""Bucket configuration on the fake S3: requests, changes, and settings of others that are kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bucket that can't be set up: what a store can't do, what fails half-way, and what can't be asked for."""
+"""Errors of bucket configuration: unsupported settings, failures half-way, and invalid arguments."""
 
 from __future__ import annotations
 

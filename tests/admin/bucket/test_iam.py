@@ -1,4 +1,4 @@
-"""The policies that `iam_policy` makes: enough for what a role does, and no more."""
+"""IAM policies of `iam_policy`: they allow what a role does, and nothing else."""
 
 from __future__ import annotations
 
@@ -177,10 +177,10 @@ class TestEveryRequest:
 
 
 class TestASaver:
-    """What a saver really sends is what the policy allows it to."""
+    """The policy allows the requests that a saver sends."""
 
     def run(self, calls: dict[str, Callable[[Calls], Any]], role: Role, **config: Any) -> set[str]:
-        """Run operations, and see that every request of theirs is permitted.
+        """Run operations, and check that each of their requests is permitted.
 
         Returns:
             The actions that were needed.
@@ -344,7 +344,7 @@ def test_what_has_no_policy_of_this_kind(bucket: str, said: str) -> None:
 
 
 def within_the_prefix(request: Request[Any]) -> Request[Any]:
-    """The request, about a key or prefix of this saver's."""
+    """Return the request with a key or prefix of this saver."""
     ours = {"key": KEY, "prefix": "agents/", "versions": ((KEY, "v"),)}
     names = {each.name for each in fields(request)}
     return replace(request, **{name: value for name, value in ours.items() if name in names})

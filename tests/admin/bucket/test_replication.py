@@ -1,4 +1,4 @@
-"""Replication: our rule beside those of others, and what doesn't go together."""
+"""Replication on the fake S3: our rule beside foreign ones, and conflicting rules."""
 
 from __future__ import annotations
 

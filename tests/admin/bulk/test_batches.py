@@ -1,4 +1,4 @@
-"""Batches on a fake S3: what each item comes to, and what that costs."""
+"""Batches on a fake S3: the result of each item, and the requests."""
 
 from __future__ import annotations
 

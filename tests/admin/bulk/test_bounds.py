@@ -1,4 +1,4 @@
-"""Batches on a fake S3: windows, progress, errors of the caller's own, and memory that doesn't grow."""
+"""Batches on a fake S3: windows, progress, errors of the caller's code, and bounded memory."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class TestProgressAndErrorsOfTheUser:
 
 
 class Watched(dict[str, Any]):
-    """A checkpoint that can be watched go."""
+    """A checkpoint that counts its live instances."""
 
     alive = 0
     most = 0
@@ -136,7 +136,7 @@ def watched(count: int, **values: Any) -> Iterator[CheckpointTuple]:
 
 
 class Sink(FakeS3):
-    """Takes what is put, and keeps nothing."""
+    """A fake that discards objects."""
 
     def put(self, key: str, data: bytes) -> Stored:
         return Stored("etag")

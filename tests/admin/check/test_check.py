@@ -1,4 +1,4 @@
-"""`check()`: its requests, obstacles, clean-up, and the look of its report."""
+"""`check()` on a fake S3: requests, connection problems, clean-up, and the report's text."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.support.fake_store import make_saver
 
 @pytest.fixture
 def fake() -> OddS3:
-    """A bucket that lacks nothing."""
+    """A bucket without problems."""
     return OddS3()
 
 
@@ -333,7 +333,7 @@ class TestTheReport:
             report["wrties"]
 
     def test_our_own_words_are_plain_ascii(self, fake: OddS3) -> None:
-        """A terminal at three at night may know no other."""
+        """Some terminals show nothing else."""
         fake.settings.clear()
         fake.plain = True
         assert str(run(fake)).isascii()

@@ -1,4 +1,4 @@
-"""Findings of `check()` in good and in bad buckets."""
+"""Findings of `check()` on stores and settings with and without problems."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from tests.support.fake_store import make_saver
 
 @pytest.fixture
 def fake() -> OddS3:
-    """A bucket that lacks nothing."""
+    """A bucket without problems."""
     return OddS3()
 
 

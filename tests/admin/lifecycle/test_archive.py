@@ -1,4 +1,4 @@
-"""Archived threads on the fake: what is asked for, what is under way, and what can be read."""
+"""Archived threads on the fake S3: restore requests and their status."""
 
 from __future__ import annotations
 

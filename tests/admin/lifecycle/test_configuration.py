@@ -1,4 +1,4 @@
-"""Lifecycle policies on the fake: what is asked, and what is kept."""
+"""Lifecycle policies on the fake S3: requests, and foreign rules that are kept."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class TestSetting:
     def test_what_a_store_shows_beside_an_and_is_written_back_within_it(
         self, fake: FakeS3, admin: S3Admin
     ) -> None:
-        """As Ceph does, which would take the rule for one of the whole bucket otherwise."""
+        """Ceph shows a rule this way, and would otherwise apply it to the whole bucket."""
         tags = [{"Key": "k", "Value": "v"}]
         for shown in ({"Prefix": "x/", "And": {"Tags": tags}}, {"Prefix": "x/", "Tag": tags[0]}):
             fake.settings[KEY] = {"Rules": [{"ID": "x", "Status": "Enabled", "Filter": shown}]}

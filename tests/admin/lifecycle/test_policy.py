@@ -1,4 +1,4 @@
-"""Lifecycle policies: which can be, what S3 is told of them, and that they come back; whose a rule is."""
+"""Lifecycle policies: validation, conversion to S3 rules and back, and ownership of rules."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ prefixes = st.lists(st.text("abz-_.=", min_size=1, max_size=90), max_size=4).map
 
 @st.composite
 def policies(draw: st.DrawFn) -> LifecyclePolicy:
-    """Any policy that can be."""
+    """Draw any valid policy."""
     deletion = draw(st.none() | st.integers(100, 36_500))
     noncurrent = draw(st.none() | days)
     settings: dict[str, Any] = {

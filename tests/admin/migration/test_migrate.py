@@ -1,4 +1,4 @@
-"""Migrations to a fake S3: what arrives, in which order, what is skipped, and what a crash leaves."""
+"""Migrations to a fake S3: contents, order, skipped checkpoints, and interruptions."""
 
 from __future__ import annotations
 

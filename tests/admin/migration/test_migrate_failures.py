@@ -1,4 +1,4 @@
-"""Migrations to a fake S3: what doesn't arrive as it was, how that is told, and what is held meanwhile."""
+"""Failures of migrations to a fake S3: differences, reports, and bounded memory."""
 
 from __future__ import annotations
 
@@ -206,14 +206,14 @@ class TestWhatFails:
 
 
 class Same:
-    """Equal to nothing, as classes are that don't say otherwise."""
+    """A value without `__eq__`, equal only to itself."""
 
     def __init__(self, value: int) -> None:
         self.value = value
 
 
 class Array:
-    """Compares item by item, as arrays do."""
+    """A value that compares item by item, as arrays do."""
 
     def __init__(self, *items: int) -> None:
         self.items = items
@@ -340,7 +340,7 @@ class TestMemory:
 
     def test_a_limit_is_asked_for(self, admin: S3Admin, monkeypatch: pytest.MonkeyPatch) -> None:
         class Stopping(InMemorySaver):
-            """Gives no more than four without a limit, as the Redis saver gives no more than 10,000."""
+            """Return at most four without a limit, as the Redis saver returns at most 10,000."""
 
             def list(
                 self, config: Any, *, limit: int | None = None, **keywords: Any

@@ -1,4 +1,4 @@
-"""What nobody needs any more: what is found, what is spared, and what removing it asks. On the fake."""
+"""Orphans on the fake S3: finding and removing them, the exceptions, and the requests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HOUR = timedelta(hours=1)
 
 
 def littered(fake: FakeS3) -> None:
-    """Of each kind an old and a young one, beside checkpoints with writes, and things of other savers."""
+    """Return a bucket with old and recent orphans of each kind, live checkpoints, and foreign objects."""
     saver = make_saver(fake)
     put_chain(saver, "t", 2, writes=2)
     saver.put_writes(place("t", "lost"), [("d", [1])], "one")
@@ -114,7 +114,7 @@ def test_how_old_is_said(fake: FakeS3) -> None:
 
 
 def test_a_fresh_write_keeps_the_old_ones_beside_it(fake: FakeS3, saver: S3Saver) -> None:
-    """Their checkpoint is about to arrive, it seems."""
+    """Recent writes are kept: their checkpoint may still be on its way."""
     saver.put_writes(place("t", "1"), [("d", [1])], "one")
     fake.age(3 * DAY)
     saver.put_writes(place("t", "1"), [("d", [1])], "two")

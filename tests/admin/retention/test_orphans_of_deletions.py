@@ -15,7 +15,7 @@ from tests.support.fake_store import make_saver
 
 
 def failed(fake: FakeS3, thread: str = "t") -> tuple[Any, str]:
-    """Delete lenders while a put is killed; what stays, and the key of what the put left."""
+    """Delete lenders while a put is killed. Return what remains and the key that the put left."""
     saver = make_saver(fake)
     first = step(saver, "1", thread=thread, run="old", documents=noise(9_000))
     second = step(saver, "2", first, thread=thread, run="new", n=2)

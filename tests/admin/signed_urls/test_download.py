@@ -1,4 +1,4 @@
-"""`load_signed_url` against servers that answer anything: typed errors, bounded, and the URL stays secret."""
+"""`load_signed_url` with arbitrary responses: typed errors, bounded reads, and no URL in messages."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextlib.contextmanager
 def serving(answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
-    """A server that gives one answer; its address, and the requests that came."""
+    """Run a server with one response. Yield its address and the requests that arrive."""
     seen: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -161,7 +161,7 @@ def test_every_other_answer_is_a_typed_error(number: int) -> None:
 
 
 def assert_secret(error: BaseException | None) -> None:
-    """Neither an error nor what is behind it shows the signature."""
+    """Check that neither the error nor its causes show the signature."""
     assert error is not None
     assert SECRET not in "".join(traceback.format_exception(error))
     while error is not None:

@@ -1,4 +1,4 @@
-"""Signed URLs on the fake: what they lead to, what is exported for them, and what is handed in."""
+"""Signed URLs on the fake S3: their objects, the exports made for them, and uploads."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def admin(fake: FakeS3) -> S3Admin:
 
 
 def object_of(fake: FakeS3, url: str) -> tuple[str, bytes]:
-    """What a URL leads to."""
+    """Return the object behind a URL."""
     key = urlsplit(url).path[1:]
     return key, fake.objects[key].data
 
@@ -178,7 +178,7 @@ def test_how_long_they_cant_last(fake: FakeS3, admin: S3Admin, expires_in: Any) 
 
 
 class Signer(FakeS3):
-    """Signs in another way."""
+    """A fake that signs in another way."""
 
     def __init__(self, signed: Signed) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What is handed in by signed URLs: where it goes, what is refused, and that nothing else is taken for it."""
+"""Uploads by signed URLs: accepting them, refusing invalid ones, and leaving other objects alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["admin", "fake"]
 
 @pytest.fixture
 def handed_in(fake: FakeS3, admin: S3Admin) -> Any:
-    """An upload with a checkpoint of another thread in it."""
+    """An upload that contains another thread's checkpoint."""
     upload = admin.signed_upload_url("support/1")
     found = make_saver(fake).get_tuple(place("borrows", "b4"))
     assert found is not None

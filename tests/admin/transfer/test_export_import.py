@@ -1,4 +1,4 @@
-"""Threads that leave a bucket as a file and come into another: whole, and never over anything."""
+"""Export of threads to a file and import into another bucket, complete and without overwriting."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SMALL = Sizes(multipart_threshold=2_000, part_size=900)
 
 @cached
 def prepared() -> FakeS3:
-    """A thread with subgraphs, writes of several kinds, borrowed frames, a large one, and others' threads."""
+    """Return a bucket with a thread of subgraphs, all kinds of writes, borrowing and a large object."""
     fake = FakeS3()
     saver = make_saver(fake)
     put_chain(saver, "t", 4, writes=2, run="r")
@@ -67,13 +67,13 @@ def exported() -> bytes:
 
 
 def content(file: bytes) -> dict[str, bytes]:
-    """What a file holds, but for its manifest."""
+    """Return the members of a file without its manifest."""
     with zipfile.ZipFile(io.BytesIO(file)) as archive:
         return {name: archive.read(name) for name in archive.namelist()[1:]}
 
 
 def at_once(count: Count) -> int:
-    """Of how many objects something was asked at once, at most."""
+    """Return the highest number of objects that one batch of requests is about."""
     return max(len({getattr(request, "key", None) for request in batch}) for batch in count.batches)
 
 

@@ -1,4 +1,4 @@
-"""The portable file: what is refused, and that checkpoints come out of it as they went in."""
+"""The portable file: round trips of checkpoints, and refused content."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def zipped(
     compression: int = zipfile.ZIP_STORED,
     **manifest: Any,
 ) -> bytes:
-    """An archive of any content; its manifest with changes (`...` for none of that key)."""
+    """Return an archive with this content and changes of its manifest (`...` removes a key)."""
     file = io.BytesIO()
     items = list(content.items()) if isinstance(content, dict) else content
     with warnings.catch_warnings(), zipfile.ZipFile(file, "w", compression) as archive:
@@ -224,7 +224,7 @@ def test_a_frame_that_was_damaged_before_it_was_packed_is_noticed() -> None:
 
 
 def test_members_that_lie_over_one_another_are_refused() -> None:
-    """Many members of one stretch of bytes: a small file of any size."""
+    """Return a small file whose members share their bytes, and so unpack to any size."""
     data = bytearray(FILE)
     with zipfile.ZipFile(io.BytesIO(FILE)) as archive:
         start = archive.start_dir

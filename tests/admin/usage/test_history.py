@@ -1,4 +1,4 @@
-"""A thread's history as an object: what it asks for, how it prints, and how a notebook shows it."""
+"""A thread's history as an object: its requests, its text, and its display in notebooks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=\"alert('1')\">\u20
 
 @pytest.fixture
 def admin(fake: FakeS3, saver: S3Saver) -> S3Admin:
-    """Of another process than that which wrote a line of four and a fork from the second."""
+    """An admin in a new process, on a thread of four checkpoints and a fork from the second."""
     put_chain(saver, "t", 4)
     fork = make_checkpoint("00000007", {"n": "fork"})
     metadata: Any = {"source": "fork", "step": 2}
@@ -30,7 +30,7 @@ def admin(fake: FakeS3, saver: S3Saver) -> S3Admin:
 
 
 def text_of(html: str) -> tuple[str, set[str]]:
-    """What a notebook shows of it, and the elements that it is made of."""
+    """Return a notebook's display of it as text, and the HTML elements used."""
     texts: list[str] = []
     tags: set[str] = set()
 

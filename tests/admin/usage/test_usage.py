@@ -1,4 +1,4 @@
-"""Which threads there are, and what they take: on the fake, with the LISTs counted."""
+"""Threads and their storage on the fake S3, with LIST requests counted."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def admin(saver: S3Saver) -> S3Admin:
 
 
 def reclass(fake: FakeS3, key: str, storage_class: str, size: int | None = None) -> None:
-    """Let an object lie in another storage class, and be of another size."""
+    """Change an object's storage class and size."""
     before = fake.objects[key]
     data = before.data if size is None else bytes(size)
     fake.objects[key] = replace(before, storage_class=storage_class, data=data)

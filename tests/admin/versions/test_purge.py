@@ -1,4 +1,4 @@
-"""Threads that are to be forgotten, on a fake S3, and what a crash leaves."""
+"""Purged threads on a fake S3, and interrupted purges."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ __all__ = ["admin", "fake", "short"]
 
 class TestPurging:
     def thread(self, fake: FakeS3) -> S3Saver:
-        """A thread with a past: rewritten, deleted, put to again, exported, and an upload begun."""
+        """Create a thread that was rewritten, deleted, put again and exported, with an unfinished upload."""
         saver = make_saver(fake)
         for ns in ("", "sub"):
             family(saver, ns=ns)

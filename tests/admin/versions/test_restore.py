@@ -1,4 +1,4 @@
-"""Versions of checkpoints made the current ones again, on a fake S3, and what a crash leaves."""
+"""Restored versions of checkpoints on a fake S3, and interrupted restores."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ class TestRestoring:
         assert set(count.kinds) == {"ListVersions", "GetObject"}
 
     def test_the_version_before_a_rewriting(self, fake: FakeS3, admin: S3Admin) -> None:
-        """It has the same content: whoever borrowed from the later one finds it again."""
+        """The content is the same, so borrowers of the later one find it again."""
         saver = make_saver(fake)
         made = family(saver)
         saver.prune(["t"])

@@ -1,4 +1,4 @@
-"""Deleted threads brought back, on a fake S3, and what a crash leaves."""
+"""Undeleted threads on a fake S3, and interrupted undeletions."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ class TestUndeleting:
 
 
 class TestTrails:
-    """Where S3's times, which are whole seconds, don't tell what came first."""
+    """Events in the same second, whose order S3's times don't show."""
 
     SECOND = datetime(2026, 1, 1, 12, 0, 5, tzinfo=timezone.utc)
 

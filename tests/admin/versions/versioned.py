@@ -1,4 +1,4 @@
-"""A bucket that keeps versions, and a thread in it whose checkpoints borrow from each other."""
+"""A bucket with versioning, and a thread whose checkpoints borrow from each other."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def fake() -> FakeS3:
 
 @pytest.fixture
 def admin(fake: FakeS3) -> S3Admin:
-    """An admin in a process of its own."""
+    """An admin in its own process."""
     return S3Admin(make_saver(fake))
 
 
@@ -47,7 +47,7 @@ def set_versioning(fake: FakeS3, status: str) -> None:
 
 
 def family(saver: S3Saver, thread: str = "t", ns: str = "", *, ids: str = "1234") -> list[Checkpoint]:
-    """Four checkpoints, of a run each, with writes: 2 borrows from 1, 3 from 1 and 2, 4 from all of them."""
+    """Put four checkpoints of a run each, with writes: 2 borrows from 1, 3 from 1 and 2, 4 from all."""
     where: Any = {"thread": thread, "ns": ns}
     first = step(saver, ids[0], run="run-1", documents=DOCUMENTS, **where)
     second = step(saver, ids[1], first, run="run-2", notes=NOTES, **where)
@@ -65,12 +65,12 @@ def contents(fake: FakeS3, thread: str = "t") -> dict[tuple[str, str], Any]:
 
 
 def left(fake: FakeS3, part: str = "t.thread/") -> list[str]:
-    """The keys of which there are versions or markers."""
+    """Return the keys that have versions or delete markers."""
     return [key for key, versions in fake.versions.items() if part in key and versions]
 
 
 def fails(kind: type[Request[Any]], code: str = "SlowDown", status: int = 503) -> Any:
-    """A hook with which each request of a kind fails."""
+    """Return a hook that fails each request of a kind."""
 
     def hook(moment: Moment, request: Request[Any]) -> None:
         if moment == "before" and isinstance(request, kind):

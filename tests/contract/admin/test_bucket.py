@@ -1,4 +1,4 @@
-"""A bucket's set-up on a store: what is there stays, what can't be is named, twice is as once."""
+"""Bucket configuration on a store: foreign settings, unsupported ones, and repetition."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ WANTED: dict[str, tuple[str, Any]] = {
     "request_metrics": ("request_metrics", True),
     "intelligent_tiering": ("request_metrics", ARCHIVE),
 }
-"""What `configure_bucket` takes, each with the feature of a store that it needs."""
+"""Arguments of `configure_bucket`, with the feature of a store that each needs."""
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def tls(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 def known(place: Place, **wanted: Any) -> dict[str, Any]:
-    """Everything that the store knows, and `None` for the rest."""
+    """Return all arguments, with `None` for those that the store doesn't support."""
     features = place.server.features
     found = {name: value if getattr(features, feature) else None for name, (feature, value) in WANTED.items()}
     return {**found, **wanted}

@@ -1,4 +1,4 @@
-"""Batches over the wire: the same by both drivers, bounded, and each item with its own outcome."""
+"""Batches over the wire, by both drivers: bounded requests, and a result for each item."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.support.checkpoints import shown
 
 
 def items(count: int, thread: str = "thread", **values: Any) -> list[CheckpointTuple]:
-    """A line of checkpoints with pending writes of two tasks each."""
+    """Return a chain of checkpoints with pending writes of two tasks each."""
     made: list[CheckpointTuple] = []
     for number in range(count):
         held = checkpoint({"number": number, **values}, checkpoint_id=f"{number:04}")
@@ -48,7 +48,7 @@ def items(count: int, thread: str = "thread", **values: Any) -> list[CheckpointT
 
 
 def read(admin: Calls, configs: Any, **keywords: Any) -> list[BatchResult[CheckpointTuple | None]]:
-    """`batch_get`, to its end."""
+    """Return all that `batch_get` yields."""
     if not admin.asynchronous:
         return list(admin.saver.batch_get(configs, **keywords))
 

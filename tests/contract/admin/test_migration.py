@@ -1,4 +1,4 @@
-"""Migrations over the wire: from SQLite, memory and another prefix, and graphs that go on afterwards."""
+"""Migrations over the wire from SQLite, memory and another prefix, and graphs continued afterwards."""
 
 from __future__ import annotations
 

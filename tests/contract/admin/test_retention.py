@@ -1,4 +1,4 @@
-"""Pruning, and removing what nobody needs, over the wire: the same by both drivers."""
+"""Pruning and orphan removal over the wire, by both drivers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DAY = timedelta(days=1)
 
 
 def in_days(admin: Calls, days: float) -> Calls:
-    """Let an admin's clock be ahead."""
+    """Set an admin's clock ahead."""
     made: S3Admin = admin.saver
     made._now = lambda: datetime.now(timezone.utc) + timedelta(days=days)  # type: ignore[method-assign]
     return admin
@@ -40,7 +40,7 @@ def checkpoints_by_id(saver: S3Saver, thread: str = "thread", ns: str = "") -> d
 
 
 def borrowing(saver: S3Saver, thread: str, count: int) -> list[str]:
-    """A line of checkpoints that share a large value; their ids, oldest first."""
+    """Put a chain of checkpoints that share a large value. Return their ids, oldest first."""
     config: Any = at(thread)
     ids: list[str] = []
     shared = noise(MIB // 4)

@@ -1,4 +1,4 @@
-"""Signed URLs that are followed by a plain HTTP client, and what is handed in by one."""
+"""Downloads and uploads by signed URLs with a plain HTTP client."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.hanging import HANG
 
 
 class Xor(CipherProtocol):
-    """No protection, but no plain text either."""
+    """A cipher without security, whose output is no plain text."""
 
     def encrypt(self, plaintext: bytes) -> tuple[str, bytes]:
         return "xor", bytes(byte ^ 7 for byte in plaintext)
@@ -39,21 +39,21 @@ def id_of(config: Any) -> str:
 
 
 def fetch(url: str) -> bytes:
-    """What a plain client gets."""
+    """Download with a plain client."""
     with urllib.request.urlopen(url, timeout=HANG) as answer:
         data: bytes = answer.read()
     return data
 
 
 def hand_in(url: str, data: bytes) -> None:
-    """What `curl --upload-file` does."""
+    """Upload as `curl --upload-file` does."""
     request = urllib.request.Request(url, data, {"Content-Type": "application/zip"}, method="PUT")
     with urllib.request.urlopen(request, timeout=HANG) as answer:
         assert answer.status == 200
 
 
 def borrower(saver: Any, thread: str = "borrows") -> Any:
-    """The last of a line of checkpoints, each of which borrows from those before it."""
+    """Put a chain of checkpoints that borrow from their ancestors. Return the config of the last."""
     config, values = at(thread), dict[str, Any]()
     for step in range(4):
         values[f"c{step}"] = noise(20_000, step)

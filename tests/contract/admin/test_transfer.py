@@ -1,4 +1,4 @@
-"""Threads as files, on a real store: across buckets, prefixes and names, by both drivers."""
+"""Export and import of threads over the wire, across buckets, prefixes and names."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def other_bucket(place: Place) -> Iterator[str]:
 
 
 def grown(saver: Any, thread: str) -> None:
-    """A thread that borrows, with a subgraph and writes; its last state is large."""
+    """Create a thread with borrowing, a subgraph and writes, one of which is large."""
     build_thread(saver, thread, checkpoints=3)
     build_thread(saver, thread, ns="node:1|deep", checkpoints=2)
     config, values = at(thread, ns="grows"), dict[str, Any]()

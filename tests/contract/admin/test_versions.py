@@ -1,4 +1,4 @@
-"""Versions of checkpoints on a store: what was overwritten or deleted comes back, or goes for good."""
+"""Versions of checkpoints on a store: listing, restoring, undeleting and purging."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def writer(make_calls: MakeCalls) -> Calls:
 
 @pytest.fixture
 def reader(make_calls: MakeCalls) -> Calls:
-    """A process that remembers nothing."""
+    """A process without a cache."""
     return make_calls(cache_bytes=0)
 
 
@@ -62,7 +62,7 @@ def where(config: RunnableConfig) -> tuple[str, str]:
 
 
 def borrowers(writer: Calls, thread: str = "thread", steps: int = 4) -> list[str]:
-    """A line of checkpoints that borrow from each other, with writes; their ids, oldest first."""
+    """Put a chain of checkpoints that borrow from each other, with writes. Return their ids, oldest first."""
     made = put_chain(writer, steps, thread)
     for number, config in enumerate(made):
         writer.put_writes(config, [("notes", [number])], "task", "~path")
@@ -70,7 +70,7 @@ def borrowers(writer: Calls, thread: str = "thread", steps: int = 4) -> list[str
 
 
 def left(place: Place, part: str) -> list[str]:
-    """The keys of which there are versions or markers."""
+    """Return the keys that have versions or delete markers."""
     pages = place.client.get_paginator("list_object_versions").paginate(Bucket=place.bucket)
     items: list[Any] = [
         item for page in pages for item in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
@@ -167,7 +167,7 @@ class TestVersions:
 
     @async_only
     def test_what_was_put_twice(self, versioned: Calls, make_saver: MakeSaver) -> None:
-        """Where the store doesn't mind conditions in such buckets, the second put overwrites the first."""
+        """A store that ignores conditions in buckets with versions overwrites the first put."""
         config = at()
         first = checkpoint({"documents": noise(20_000)})
         for number in range(2):

@@ -1,4 +1,4 @@
-"""Signed URLs on servers that check them: what expired or was tampered with is refused."""
+"""Signed URLs on servers that check them: expired and changed ones are refused."""
 
 from __future__ import annotations
 
