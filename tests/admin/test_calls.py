@@ -45,7 +45,7 @@ def run(driver: Driver, plan: Plan[Any]) -> Any:
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_what_the_user_handed_in_is_called_in_the_callers_thread(driver: Driver) -> None:
+def test_user_callbacks_run_in_the_callers_thread(driver: Driver) -> None:
     seen: list[tuple[int, int | None, int]] = []
 
     def idents() -> Iterator[int]:
@@ -84,7 +84,7 @@ def test_coroutines_are_awaited_on_the_callers_loop(driver: Driver) -> None:
             asyncio.run(use(saver))
 
 
-def test_what_encodes_much_is_computed_off_the_loop() -> None:
+def test_large_checkpoints_are_encoded_off_the_loop() -> None:
     def plan(weight: int) -> Plan[int]:
         yield from before_encoding(weight)
         return threading.get_ident()
@@ -169,7 +169,7 @@ def test_a_coroutine_is_cancelled_with_the_plan(driver: Driver) -> None:
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_a_file_is_closed_whatever_the_end(driver: Driver) -> None:
+def test_a_file_is_always_closed(driver: Driver) -> None:
     file = File()
 
     def fail() -> None:

@@ -290,7 +290,7 @@ class TestKeys:
             ("administration", None),
         ],
     )
-    def test_who_needs_what_of_it(self, role: Role, wanted: list[str] | None) -> None:
+    def test_key_permissions_of_each_role(self, role: Role, wanted: list[str] | None) -> None:
         config = CONFIG.replace(server_side_encryption="aws:kms", kms_key_id=self.ARN)
         found = statement(policy(role, config=config), "Key")
         assert (found and found["Action"]) == wanted
@@ -310,7 +310,7 @@ class TestKeys:
             ),
         ],
     )
-    def test_how_it_is_named(self, key: str, region: str | None, resource: str, alias: str | None) -> None:
+    def test_names_of_keys(self, key: str, region: str | None, resource: str, alias: str | None) -> None:
         config = CONFIG.replace(region=region)
         found = statement(policy("runtime", config=config, kms_key_id=key), "Key")
         assert found is not None
@@ -338,7 +338,7 @@ def test_roles_that_there_are_not(features: Any) -> None:
         ("arn:aws:s3-outposts:us-west-2:123456789012:outpost/o/accesspoint/p", "only those of S3's"),
     ],
 )
-def test_what_has_no_policy_of_this_kind(bucket: str, said: str) -> None:
+def test_buckets_without_such_a_policy(bucket: str, said: str) -> None:
     with pytest.raises(InvalidConfigError, match=said):
         policy("runtime", config=CONFIG.replace(bucket=bucket))
 

@@ -165,7 +165,7 @@ def aged(fake: FakeS3) -> None:
     fake.age(20 * DAY, "/live.thread/.ns/")
 
 
-def test_what_is_old_goes_and_the_latest_stay(fake: FakeS3) -> None:
+def test_old_checkpoints_go_and_the_latest_stay(fake: FakeS3) -> None:
     aged(fake)
     before = dict(fake.objects)
     would = admin_of(fake).prune_older_than(30 * DAY)
@@ -278,7 +278,7 @@ def counters(*channels: str) -> Any:
     return {COUNTERS: {channel: [1, 1] for channel in channels}}
 
 
-def test_what_the_kept_ones_are_rebuilt_from_stays_for_each_of_them(fake: FakeS3) -> None:
+def test_ancestors_of_every_kept_checkpoint_stay(fake: FakeS3) -> None:
     """Ancestors are kept even if only the newest remaining checkpoint needs them."""
     saver = make_saver(fake)
     put_chain(saver, "t", 4, seed={"d": ["seed"]}, values={"v": 1})
@@ -311,7 +311,7 @@ def test_a_long_way_back_is_read_in_windows(fake: FakeS3) -> None:
 # How it is told, and the twins
 
 
-def test_it_tells_what_goes() -> None:
+def test_it_prints_the_victims() -> None:
     when = datetime(2026, 1, 31, 9, 30, tzinfo=timezone.utc)
     one = PrunedCheckpoint("t", "", "1", 1, 1536, when)
     assert str(Pruned(True, (one,), {})) == (

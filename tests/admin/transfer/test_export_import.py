@@ -121,7 +121,7 @@ def test_importing_again_changes_nothing_and_sends_nothing() -> None:
     assert set(count.kinds) == {"ListObjects", "GetObject"}  # the one of several parts has another ETag
 
 
-def test_what_is_there_stays() -> None:
+def test_existing_checkpoints_stay() -> None:
     fake = FakeS3()
     saver = make_saver(fake)
     put_chain(saver, "t", 5, values={"mine": 1}, writes=0)  # 4 of the same ids, without a run
@@ -136,7 +136,7 @@ def test_what_is_there_stays() -> None:
     assert {key: fake.objects[key] for key in before} == before
 
 
-def test_what_comes_there_meanwhile_stays_too() -> None:
+def test_checkpoints_that_arrive_meanwhile_stay() -> None:
     fake = FakeS3()
     key = next(key for key in prepared().keys("/t.thread/") if "tspecial" in key)
 
@@ -233,7 +233,7 @@ def test_a_deletion_meanwhile_is_a_conflict_and_leaves_no_file(tmp_path: Path) -
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_what_is_added_meanwhile_isnt_in_the_way() -> None:
+def test_checkpoints_added_during_an_export_are_ignored() -> None:
     fake = prepared().snapshot()
 
     def add(request: GetObject) -> None:
@@ -245,7 +245,7 @@ def test_what_is_added_meanwhile_isnt_in_the_way() -> None:
     assert S3Admin(make_saver(FakeS3())).import_thread(file).written == 25
 
 
-def test_a_checkpoint_that_is_made_whole_meanwhile_is_exported_so() -> None:
+def test_a_checkpoint_materialized_during_an_export_is_exported() -> None:
     """As a pruning does it: the borrower is rewritten before its lender goes."""
     fake = prepared().snapshot()
     saver = make_saver(fake)
@@ -283,7 +283,7 @@ class Full(io.BytesIO):
         return super().write(data)
 
 
-def test_a_disk_that_is_full_is_an_os_error_and_no_reader_takes_what_was_written() -> None:
+def test_a_full_disk_raises_oserror_and_leaves_an_invalid_file() -> None:
     file = Full()
     with pytest.raises(OSError, match="No space"):
         admin_of(prepared().snapshot()).export_thread("t", file)
@@ -291,7 +291,7 @@ def test_a_disk_that_is_full_is_an_os_error_and_no_reader_takes_what_was_written
         admin_of(FakeS3()).import_thread(io.BytesIO(file.getvalue()))
 
 
-def test_what_isnt_a_file() -> None:
+def test_arguments_that_are_no_files() -> None:
     admin = admin_of(prepared().snapshot())
     for wrong in (io.StringIO(), None, 7):
         with pytest.raises(InvalidConfigError, match="write bytes"):

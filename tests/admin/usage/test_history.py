@@ -119,7 +119,7 @@ def test_it_prints_as_a_tree(admin: S3Admin) -> None:
     ]
 
 
-def test_what_is_told_of_an_entry() -> None:
+def test_text_of_an_entry() -> None:
     entry = HistoryEntry("a", "", None, 1, "loop", "2026-01-01", 10, 2, 1, 1, 2)
     assert entry.facts("now") == "step 1  loop  now  10 B  2 pending writes of 1 task  1 interrupt  2 errors"
 
@@ -134,7 +134,7 @@ def test_a_notebook_shows_the_same_tree(admin: S3Admin) -> None:
     assert [*lines[:-1], lines[-1].removesuffix(told)] == str(found).splitlines()
 
 
-def test_what_a_bucket_holds_stays_text() -> None:
+def test_names_from_the_bucket_are_escaped() -> None:
     hostile: Any = HOSTILE
     entry = HistoryEntry(hostile, hostile, hostile, hostile, hostile, hostile, 1, 1, 1, 1, 1)
     found = History(HOSTILE, (entry, HistoryEntry("a", "", None, 0, None, None, None, 0, 0, 0, 0)))

@@ -86,7 +86,7 @@ class TestPurging:
         assert count.kinds["DeleteVersions"] == 2
         assert admin.purge_thread("t", dry_run=False).versions == 0
 
-    def test_at_no_time_does_an_old_version_show(self, fake: FakeS3, admin: S3Admin, short: None) -> None:
+    def test_old_versions_never_become_visible(self, fake: FakeS3, admin: S3Admin, short: None) -> None:
         self.thread(fake)
         set_versioning(fake, "Suspended")
         put(make_saver(fake), "9")  # `null`, above nothing
@@ -129,7 +129,7 @@ class TestPurging:
         admin.purge_thread("t", dry_run=False)
         assert left(fake) == []
 
-    def test_what_was_there_before_versioning(self) -> None:
+    def test_objects_from_before_versioning(self) -> None:
         fake = FakeS3()
         saver = make_saver(fake)
         family(saver)
@@ -137,7 +137,7 @@ class TestPurging:
         S3Admin(make_saver(fake)).purge_thread("t", dry_run=False)
         assert left(fake) == []
 
-    def test_a_store_that_calls_what_is_hidden_the_latest(self, fake: FakeS3, admin: S3Admin) -> None:
+    def test_a_store_that_marks_hidden_versions_as_latest(self, fake: FakeS3, admin: S3Admin) -> None:
         set_versioning(fake, "Suspended")
         put(make_saver(fake), "1")
         set_versioning(fake, "Enabled")

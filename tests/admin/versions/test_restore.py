@@ -66,7 +66,7 @@ class TestRestoring:
         make_saver(fake).delete_for_runs(["run-1"])  # they stay, however old who once lent to them is
         assert contents(fake) == {("", name): before["", name] for name in "234"}
 
-    def test_who_borrows_from_it_is_whole_again(self, fake: FakeS3, admin: S3Admin) -> None:
+    def test_its_borrowers_are_readable_again(self, fake: FakeS3, admin: S3Admin) -> None:
         family(make_saver(fake))
         before = contents(fake)
         key = key_of(fake, "2")  # which borrows, and lends to 3 and 4
@@ -157,9 +157,7 @@ class TestRestoring:
         assert raised.value.key == key
         assert not {"PutObject", "DeleteVersions"} & set(count.kinds)
 
-    def test_what_is_there_already_is_left_alone_but_for_its_writes(
-        self, fake: FakeS3, admin: S3Admin
-    ) -> None:
+    def test_an_existing_checkpoint_is_kept_and_gets_its_writes(self, fake: FakeS3, admin: S3Admin) -> None:
         family(make_saver(fake))
         before = contents(fake)
         for key in fake.keys("/cbz/writes"):

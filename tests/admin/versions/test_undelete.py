@@ -97,7 +97,7 @@ class TestUndeleting:
         assert (back.checkpoints, back.writes) == (2, 0)
         assert contents(fake) == before
 
-    def test_what_was_pruned_before_stays_pruned(self, fake: FakeS3, admin: S3Admin) -> None:
+    def test_checkpoints_pruned_before_stay_pruned(self, fake: FakeS3, admin: S3Admin) -> None:
         saver = make_saver(fake)
         family(saver)
         everything = contents(fake)
@@ -138,7 +138,7 @@ class TestUndeleting:
         assert (look.checkpoints, look.writes, look.dry_run) == (4, 8, True)
         assert contents(fake) == {}
 
-    def test_what_is_there_now_stays(self, fake: FakeS3, admin: S3Admin) -> None:
+    def test_current_checkpoints_stay(self, fake: FakeS3, admin: S3Admin) -> None:
         saver = make_saver(fake)
         family(saver)
         before = contents(fake)
@@ -230,7 +230,7 @@ class TestUndeleting:
         admin.undelete_thread("t")
 
 
-class TestTrails:
+class TestKeyHistory:
     """Events in the same second, whose order S3's times don't show."""
 
     SECOND = datetime(2026, 1, 1, 12, 0, 5, tzinfo=timezone.utc)

@@ -142,7 +142,7 @@ class TestListing:
 
 
 class TestReading:
-    def test_what_was_deleted_with_all_it_borrowed(self, fake: FakeS3, admin: S3Admin) -> None:
+    def test_a_deleted_checkpoint_with_deleted_lenders(self, fake: FakeS3, admin: S3Admin) -> None:
         saver = make_saver(fake)
         family(saver)
         before = contents(fake)
@@ -152,7 +152,7 @@ class TestReading:
             assert shown(admin.get_checkpoint_version("t", name, version)) == expected
         assert contents(fake) == {}
 
-    def test_what_was_rewritten_since(self, fake: FakeS3, admin: S3Admin) -> None:
+    def test_a_version_before_a_rewrite(self, fake: FakeS3, admin: S3Admin) -> None:
         """The old version borrows from what was pruned; the new one doesn't."""
         saver = make_saver(fake)
         family(saver)
@@ -162,7 +162,7 @@ class TestReading:
             assert shown(admin.get_checkpoint_version("t", "4", version)) == before["", "4"]
         assert len(data_versions(admin, "4", "t")) == 2
 
-    def test_what_is_there_now_takes_no_versions_of_lenders(self, fake: FakeS3, admin: S3Admin) -> None:
+    def test_current_checkpoints_need_no_versions_of_lenders(self, fake: FakeS3, admin: S3Admin) -> None:
         family(make_saver(fake))
         [version] = data_versions(admin, "4", "t")
         with fake.counted() as count:

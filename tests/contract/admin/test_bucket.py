@@ -86,7 +86,7 @@ class TestConfigureBucket:
         build_thread(admin.saver.saver)
         assert place.listing()
 
-    def test_what_the_store_does_not_know_is_named_at_once(
+    def test_unsupported_settings_are_named_together(
         self, tls: str, make_admin: MakeCalls, make_saver: MakeSaver, place: Place
     ) -> None:
         unknown = [name for name, value in known(place).items() if value is None]
@@ -144,7 +144,7 @@ class TestConfigureBucket:
         assert [each["Id"] for each in found["MetricsConfigurationList"]] == ["theirs"]
 
     @sync_only
-    def test_a_key_of_ones_own(self, make_admin: MakeCalls, place: Place) -> None:
+    def test_a_customer_managed_key(self, make_admin: MakeCalls, place: Place) -> None:
         if not place.server.features.encryption:
             pytest.skip("no default encryption here")
         admin = make_admin()
@@ -203,7 +203,7 @@ class TestThePolicy:
         finally:
             place.client.delete_bucket_policy(Bucket=place.bucket)
 
-    def test_nobody_locks_himself_out(self, make_admin: MakeCalls, place: Place) -> None:
+    def test_tls_only_is_refused_over_plain_http(self, make_admin: MakeCalls, place: Place) -> None:
         admin = make_admin()
         with pytest.raises(InvalidConfigError, match=r"plain http.*tls_only=None"):
             admin.configure_bucket(tls_only=True)

@@ -164,7 +164,7 @@ class TestLifecyclePolicies:
             shown(place)
 
     @sync_only
-    def test_what_s3_is_told(self, make_admin: MakeCalls, place: Place) -> None:
+    def test_rules_as_the_store_shows_them(self, make_admin: MakeCalls, place: Place) -> None:
         skip_without_lifecycle(place)
         policy = LifecyclePolicy(days_until_deletion=30, noncurrent_version_days=7, object_tag=("team", "a"))
         make_admin(prefix="agents/").set_lifecycle_policy(policy)
@@ -316,7 +316,7 @@ class TestRestoring:
         assert longer.until > status.until
         assert admin.restore_status("other").readable == 2
 
-    def test_what_is_not_there_has_nothing_to_restore(self, make_admin: MakeCalls) -> None:
+    def test_a_missing_thread_has_nothing_to_restore(self, make_admin: MakeCalls) -> None:
         status = make_admin().restore_archived("nobody")
         assert (status.readable, status.archived, status.ready) == (0, 0, True)
 

@@ -84,7 +84,7 @@ class TestPruning:
             assert len(checkpoints_by_id(make_saver(), thread, "sub")) == 1
 
     @sync_only
-    def test_who_borrows_is_rewritten(
+    def test_borrowers_are_rewritten(
         self, make_admin: MakeCalls, make_saver: MakeSaver, front: Front
     ) -> None:
         saver = make_saver()
@@ -122,7 +122,9 @@ class TestPruning:
         assert len(checkpoints_by_id(make_saver(), "live")) == 1
 
     @sync_only
-    def test_all_is_idle_some_day(self, make_admin: MakeCalls, place: Place, front: Front) -> None:
+    def test_idle_threads_are_pruned_and_removed(
+        self, make_admin: MakeCalls, place: Place, front: Front
+    ) -> None:
         admin = in_days(make_admin(), 40)
         for thread in ("a", "b"):
             build_thread(admin.saver.saver, thread, checkpoints=3)
@@ -153,7 +155,7 @@ class TestPruning:
 
 
 class TestOrphans:
-    def test_they_are_found_and_removed(
+    def test_orphans_are_found_and_removed(
         self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place, front: Front
     ) -> None:
         saver = make_saver()

@@ -91,7 +91,7 @@ class TestMoving:
         assert nameless_contents(make_saver(), "u") == nameless_contents(make_saver(), "t")
 
     @async_only
-    def test_what_isnt_there_and_what_isnt_whole(
+    def test_missing_threads_and_damaged_files(
         self, make_admin: MakeCalls, make_saver: MakeSaver, tmp_path: Path, place: Place
     ) -> None:
         with pytest.raises(InvalidKeyError, match="no thread"):

@@ -81,7 +81,7 @@ class TestThreads:
 
 
 class TestUsage:
-    def test_it_is_what_a_list_shows(
+    def test_it_agrees_with_a_listing(
         self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place, front: Front
     ) -> None:
         saver = make_saver(prefix="agents")

@@ -97,7 +97,7 @@ class TestSwitching:
 
 
 class TestVersions:
-    def test_what_was_deleted_is_listed_and_read(
+    def test_deleted_checkpoints_are_listed_and_read(
         self, versioned: Calls, writer: Calls, reader: Calls, front: Front
     ) -> None:
         ids = borrowers(writer)
@@ -166,7 +166,7 @@ class TestVersions:
         assert thread_contents(reader, "thread") == before
 
     @async_only
-    def test_what_was_put_twice(self, versioned: Calls, make_saver: MakeSaver) -> None:
+    def test_a_checkpoint_put_twice(self, versioned: Calls, make_saver: MakeSaver) -> None:
         """A store that ignores conditions in buckets with versions overwrites the first put."""
         config = at()
         first = checkpoint({"documents": noise(20_000)})
@@ -245,7 +245,9 @@ class TestUndeleting:
 
 class TestWithoutVersions:
     @async_only
-    def test_what_was_deleted_is_gone(self, admin: Calls, writer: Calls, reader: Calls, place: Place) -> None:
+    def test_deleted_checkpoints_are_gone(
+        self, admin: Calls, writer: Calls, reader: Calls, place: Place
+    ) -> None:
         made = build_thread(writer)
         name = made[0]["configurable"]["checkpoint_id"]
         if place.server.features.versioning:

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 
-class TestAPastOfAllKinds:
+class TestMixedVersions:
     """Written before versioning, with it, and while it was suspended; deleted in between."""
 
     @pytest.fixture
