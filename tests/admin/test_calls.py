@@ -1,4 +1,4 @@
-"""Calls of admin plans beside requests to S3: where they run, and what becomes of them when cancelled."""
+"""Calls that admin plans make beside S3 requests: the thread or loop they run on, and cancellation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ASYNC: list[Driver] = ["threads", "native"]
 
 
 def make_saver(driver: Driver) -> S3Saver:
-    """A saver whose coroutines run plans in threads, as a client was handed in, or on the loop."""
+    """Return a saver whose coroutines run plans in threads, because it was given a client, or on the loop."""
     if driver == "native":
         return S3Saver("bucket")
     return S3Saver("bucket", client=MagicMock(meta=MagicMock(endpoint_url="http://s3", region_name="here")))
@@ -45,7 +45,7 @@ def run(driver: Driver, plan: Plan[Any]) -> Any:
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_what_the_user_handed_in_is_called_in_the_callers_thread(driver: Driver) -> None:
+def test_user_callbacks_run_in_the_callers_thread(driver: Driver) -> None:
     seen: list[tuple[int, int | None, int]] = []
 
     def idents() -> Iterator[int]:
@@ -84,7 +84,7 @@ def test_coroutines_are_awaited_on_the_callers_loop(driver: Driver) -> None:
             asyncio.run(use(saver))
 
 
-def test_what_encodes_much_is_computed_off_the_loop() -> None:
+def test_large_checkpoints_are_encoded_off_the_loop() -> None:
     def plan(weight: int) -> Plan[int]:
         yield from before_encoding(weight)
         return threading.get_ident()
@@ -128,7 +128,7 @@ class File:
 
 
 async def cancelled(saver: S3Saver, plan: Plan[Any], begun: threading.Event, gate: threading.Event) -> None:
-    """Run a plan, and cancel it twice in the midst of a call."""
+    """Run a plan, and cancel it twice during a call."""
     task = asyncio.ensure_future(inside.store(saver).arun(plan, "test"))
     await asyncio.to_thread(begun.wait, HANG)
     for _ in range(2):
@@ -169,7 +169,7 @@ def test_a_coroutine_is_cancelled_with_the_plan(driver: Driver) -> None:
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_a_file_is_closed_whatever_the_end(driver: Driver) -> None:
+def test_a_file_is_always_closed(driver: Driver) -> None:
     file = File()
 
     def fail() -> None:

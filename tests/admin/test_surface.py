@@ -1,4 +1,4 @@
-"""What every operation of an admin has: an asyncio twin of equal parameters, and a docstring that helps."""
+"""Every public method of an admin has an async variant with the same parameters, and a complete docstring."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from tests.support.parameters import parameters_of
 
 WITHOUT_A_TWIN = {"iam_policy"}
-"""What asks nothing of S3."""
+"""Methods that send no request."""
 
 
 def operations() -> dict[str, Callable[..., Any]]:
-    """An admin's public methods, but for what every admin has (closing, settings)."""
+    """Return an admin's public methods, without those for closing and settings."""
     return {
         name: member
         for name, member in inspect.getmembers(S3Admin, inspect.isfunction)

@@ -1,4 +1,4 @@
-"""What the tests of a bucket's set-up have in common."""
+"""Helpers of the tests of bucket configuration."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def policy(fake: FakeS3) -> list[dict[str, Any]]:
 
 
 def refuse(fake: FakeS3, kind: type[Request[Any]], code: str, status: int, *refused: Setting) -> None:
-    """Refuse requests of a kind, about these settings."""
+    """Refuse requests of a kind, for these settings or for all."""
 
     def hook(moment: Moment, request: Request[Any]) -> None:
         meant = isinstance(request, kind) and (not refused or getattr(request, "setting", None) in refused)

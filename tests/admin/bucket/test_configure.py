@@ -1,4 +1,4 @@
-"""Setting a bucket up: what is asked, what is written, and what stays."""
+"""Bucket configuration on the fake S3: requests, changes, and settings of others that are kept."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def admin(saver: S3Saver) -> S3Admin:
 
 
 class TestConfigure:
-    def test_what_it_does_unless_told_otherwise(self, admin: S3Admin, fake: FakeS3) -> None:
+    def test_defaults(self, admin: S3Admin, fake: FakeS3) -> None:
         changes = admin.configure_bucket()
         assert names(changes) == ["bucket policy", "default encryption", "lifecycle configuration"]
         assert all(change.before is None and change.after for change in changes)
@@ -144,7 +144,7 @@ class TestEncryption:
         assert "default encryption" not in names(admin.configure_bucket())
         assert written(fake, bucket_settings.ENCRYPTION) is there
 
-    def test_a_key_and_what_else_the_rule_says(self, admin: S3Admin, fake: FakeS3) -> None:
+    def test_a_key_and_the_rest_of_the_rule(self, admin: S3Admin, fake: FakeS3) -> None:
         blocked = {"BlockedEncryptionTypes": {"EncryptionType": ["SSE-C"]}}
         there = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, **blocked}]}
         fake.settings[bucket_settings.ENCRYPTION.name, None] = there
@@ -242,7 +242,7 @@ class TestTheOthers:
         assert change.after is None
         assert written(fake, bucket_settings.POLICY) is None
 
-    def test_who_says_the_same_in_other_words_is_enough(self, admin: S3Admin, fake: FakeS3) -> None:
+    def test_an_equivalent_statement_is_enough(self, admin: S3Admin, fake: FakeS3) -> None:
         theirs = {
             "Sid": "AllowSSLRequestsOnly",
             "Effect": "Deny",
@@ -376,7 +376,7 @@ class TestAbortOfUploads:
         admin.remove_lifecycle_policy()
         assert self.rules(fake) == []
 
-    def test_what_was_switched_off_stays_off(self, admin: S3Admin, fake: FakeS3) -> None:
+    def test_disabled_rules_stay_disabled(self, admin: S3Admin, fake: FakeS3) -> None:
         admin.set_lifecycle_policy(LifecyclePolicy(noncurrent_version_days=7))
         for rule in self.rules(fake):
             rule["Status"] = "Disabled"

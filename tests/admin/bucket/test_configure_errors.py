@@ -1,4 +1,4 @@
-"""A bucket that can't be set up: what a store can't do, what fails half-way, and what can't be asked for."""
+"""Errors of bucket configuration: unsupported settings, failures half-way, and invalid arguments."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def admin(saver: S3Saver) -> S3Admin:
     return S3Admin(saver)
 
 
-class TestWhatAStoreCannot:
+class TestUnsupportedSettings:
     def test_all_that_it_does_not_know_is_named_before_anything_is_written(
         self, admin: S3Admin, fake: FakeS3
     ) -> None:
@@ -81,12 +81,12 @@ class TestFailures:
         assert caught.value.action == "s3:GetBucketPolicy"
         assert fake.settings == {}
 
-    def test_one_missing_permission_is_told_as_it_is(self, admin: S3Admin, fake: FakeS3) -> None:
+    def test_one_missing_permission_is_raised_unchanged(self, admin: S3Admin, fake: FakeS3) -> None:
         refuse(fake, GetSetting, "AccessDenied", 403, bucket_settings.ENCRYPTION)
         with pytest.raises(AccessDeniedError, match="need s3:GetEncryptionConfiguration"):
             admin.configure_bucket()
 
-    def test_what_was_changed_before_a_failure_is_told(self, admin: S3Admin, fake: FakeS3) -> None:
+    def test_an_error_reports_earlier_changes(self, admin: S3Admin, fake: FakeS3) -> None:
         refuse(fake, PutSetting, "AccessDenied", 403, bucket_settings.ENCRYPTION)
         with pytest.raises(AccessDeniedError) as caught:
             admin.configure_bucket(block_public_access=True)
@@ -115,11 +115,11 @@ class TestCreate:
             admin.create_bucket()
         assert not any(isinstance(request, CreateBucket) for request in count.requests)
 
-    def test_who_may_not_list_may_set_up(self, admin: S3Admin, fake: FakeS3) -> None:
+    def test_setup_needs_no_permission_to_list(self, admin: S3Admin, fake: FakeS3) -> None:
         refuse(fake, ListObjects, "AccessDenied", 403)
         assert "bucket policy" in names(admin.create_bucket())
 
-    def test_that_it_was_made_is_told_with_an_error(self, admin: S3Admin, fake: FakeS3) -> None:
+    def test_an_error_reports_that_the_bucket_was_created(self, admin: S3Admin, fake: FakeS3) -> None:
         fake.exists = False
         fake.unsupported = {bucket_settings.POLICY.name}
         with pytest.raises(NotSupportedError, match=r"tls_only=None.*Before that, this was changed: bucket"):
@@ -133,7 +133,7 @@ class TestCreate:
             admin.create_bucket()
 
 
-class TestWhatCannotBe:
+class TestInvalidArguments:
     @pytest.mark.parametrize(
         ("asked", "said"),
         [
@@ -151,7 +151,7 @@ class TestWhatCannotBe:
             ({"intelligent_tiering": True}, "takes an IntelligentTieringArchive"),
         ],
     )
-    def test_it_is_told_before_anything_is_asked(
+    def test_invalid_arguments_are_refused_before_any_request(
         self, admin: S3Admin, fake: FakeS3, asked: dict[str, Any], said: str
     ) -> None:
         with fake.counted() as count:

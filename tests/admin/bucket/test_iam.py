@@ -1,4 +1,4 @@
-"""The policies that `iam_policy` makes: enough for what a role does, and no more."""
+"""IAM policies of `iam_policy`: they allow what a role does, and nothing else."""
 
 from __future__ import annotations
 
@@ -177,10 +177,10 @@ class TestEveryRequest:
 
 
 class TestASaver:
-    """What a saver really sends is what the policy allows it to."""
+    """The policy allows the requests that a saver sends."""
 
     def run(self, calls: dict[str, Callable[[Calls], Any]], role: Role, **config: Any) -> set[str]:
-        """Run operations, and see that every request of theirs is permitted.
+        """Run operations, and check that each of their requests is permitted.
 
         Returns:
             The actions that were needed.
@@ -290,7 +290,7 @@ class TestKeys:
             ("administration", None),
         ],
     )
-    def test_who_needs_what_of_it(self, role: Role, wanted: list[str] | None) -> None:
+    def test_key_permissions_of_each_role(self, role: Role, wanted: list[str] | None) -> None:
         config = CONFIG.replace(server_side_encryption="aws:kms", kms_key_id=self.ARN)
         found = statement(policy(role, config=config), "Key")
         assert (found and found["Action"]) == wanted
@@ -310,7 +310,7 @@ class TestKeys:
             ),
         ],
     )
-    def test_how_it_is_named(self, key: str, region: str | None, resource: str, alias: str | None) -> None:
+    def test_names_of_keys(self, key: str, region: str | None, resource: str, alias: str | None) -> None:
         config = CONFIG.replace(region=region)
         found = statement(policy("runtime", config=config, kms_key_id=key), "Key")
         assert found is not None
@@ -338,13 +338,13 @@ def test_roles_that_there_are_not(features: Any) -> None:
         ("arn:aws:s3-outposts:us-west-2:123456789012:outpost/o/accesspoint/p", "only those of S3's"),
     ],
 )
-def test_what_has_no_policy_of_this_kind(bucket: str, said: str) -> None:
+def test_buckets_without_such_a_policy(bucket: str, said: str) -> None:
     with pytest.raises(InvalidConfigError, match=said):
         policy("runtime", config=CONFIG.replace(bucket=bucket))
 
 
 def within_the_prefix(request: Request[Any]) -> Request[Any]:
-    """The request, about a key or prefix of this saver's."""
+    """Return the request with a key or prefix of this saver."""
     ours = {"key": KEY, "prefix": "agents/", "versions": ((KEY, "v"),)}
     names = {each.name for each in fields(request)}
     return replace(request, **{name: value for name, value in ours.items() if name in names})

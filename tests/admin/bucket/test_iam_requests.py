@@ -1,4 +1,4 @@
-"""What an admin's operations really send is what their role's policy allows."""
+"""Each role's policy allows the requests that the admin's operations send."""
 
 from __future__ import annotations
 

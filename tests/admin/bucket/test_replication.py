@@ -1,4 +1,4 @@
-"""Replication: our rule beside those of others, and what doesn't go together."""
+"""Replication on the fake S3: our rule beside foreign ones, and conflicting rules."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_it_needs_versions(saver: S3Saver, fake: FakeS3, status: str | None) -> 
         (THEIRS, {"role": "arn:aws:iam::123456789012:role/other"}, f"share one role.*{ROLE}"),
     ],
 )
-def test_what_does_not_go_with_the_rules_of_others(
+def test_conflicts_with_foreign_rules(
     admin: S3Admin, fake: FakeS3, rule: Any, asked: dict[str, Any], said: str
 ) -> None:
     put(fake, rule)
@@ -149,7 +149,7 @@ def test_our_own_role_may_change(admin: S3Admin) -> None:
         ({"priority": 2**31}, "from 0 to"),
     ],
 )
-def test_what_cannot_be_is_told_before_anything_is_asked(
+def test_invalid_arguments_are_refused_before_any_request(
     admin: S3Admin, fake: FakeS3, asked: dict[str, Any], said: str
 ) -> None:
     with fake.counted() as count, pytest.raises(InvalidConfigError, match=said):

@@ -1,4 +1,4 @@
-"""Checkpoint tuples for batches, and what became of them, in short."""
+"""Checkpoint tuples for batches, and short forms of the results."""
 
 from __future__ import annotations
 

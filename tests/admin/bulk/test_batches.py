@@ -1,4 +1,4 @@
-"""Batches on a fake S3: what each item comes to, and what that costs."""
+"""Batches on a fake S3: the result of each item, and the requests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.fake_store import make_saver
 
 
 class TestPut:
-    def test_what_is_put_is_what_was_given(self, fake: FakeS3) -> None:
+    def test_puts_keep_all_of_an_item(self, fake: FakeS3) -> None:
         writes = [("b", "c", 1), ("b", "c", 2), ("a", "d", [3])]
         items = [*chain(5, writes=writes), item("0009", thread="u", ns="inner|1")]
         results = S3Admin(make_saver(fake)).batch_put(iter(items), concurrency=2)
@@ -67,7 +67,7 @@ class TestPut:
         assert shown(saver.get_tuple(place("t")))[4] == expected
 
     @pytest.mark.parametrize("borrow", [True, False])
-    def test_it_costs_what_as_many_puts_do(self, borrow: bool) -> None:
+    def test_it_costs_as_much_as_single_puts(self, borrow: bool) -> None:
         values = {"big": random.Random(0).randbytes(40_000)}
         items = [
             item(f"{n:04}", f"{n - 1:04}" if n else None, values=values, writes=[("t", "c", n)])
@@ -250,7 +250,7 @@ class TestGet:
 
 
 class TestDelete:
-    def test_threads_cost_what_delete_thread_does(self, fake: FakeS3) -> None:
+    def test_threads_cost_as_much_as_delete_thread(self, fake: FakeS3) -> None:
         for thread in ("a", "b", "c", "d"):
             put_chain(make_saver(fake), thread, 3, writes=2)
         with fake.counted() as count:

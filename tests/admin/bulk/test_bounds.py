@@ -1,4 +1,4 @@
-"""Batches on a fake S3: windows, progress, errors of the caller's own, and memory that doesn't grow."""
+"""Batches on a fake S3: windows, progress, errors of the caller's code, and bounded memory."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TestProgressAndErrorsOfTheUser:
         assert admin.batch_put([], progress=note) == []
         assert told == []
 
-    def test_an_iterable_that_fails_raises_once_what_it_gave_is_done(self, fake: FakeS3) -> None:
+    def test_an_error_of_the_iterable_is_raised_after_its_items(self, fake: FakeS3) -> None:
         def giving() -> Iterator[CheckpointTuple]:
             yield from chain(3)
             raise LookupError("the cursor is gone")
@@ -97,9 +97,7 @@ class TestProgressAndErrorsOfTheUser:
         assert len(fake.keys()) == 1
 
     @pytest.mark.parametrize("kind", [KeyboardInterrupt, asyncio.CancelledError, RuntimeError])
-    def test_what_is_no_error_of_an_item_ends_the_batch(
-        self, fake: FakeS3, kind: type[BaseException]
-    ) -> None:
+    def test_other_exceptions_end_the_batch(self, fake: FakeS3, kind: type[BaseException]) -> None:
         def hook(moment: Moment, request: Request[Any]) -> None:
             if moment == "before" and isinstance(request, PutObject) and ".s2" in request.key:
                 raise kind
@@ -111,7 +109,7 @@ class TestProgressAndErrorsOfTheUser:
 
 
 class Watched(dict[str, Any]):
-    """A checkpoint that can be watched go."""
+    """A checkpoint that counts its live instances."""
 
     alive = 0
     most = 0
@@ -136,7 +134,7 @@ def watched(count: int, **values: Any) -> Iterator[CheckpointTuple]:
 
 
 class Sink(FakeS3):
-    """Takes what is put, and keeps nothing."""
+    """A fake that discards objects."""
 
     def put(self, key: str, data: bytes) -> Stored:
         return Stored("etag")

@@ -1,4 +1,4 @@
-"""A fake S3 whose answers can be changed, and helpers that check it."""
+"""A fake S3 with changeable responses, and helpers that run `check()` on it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ GOOD: dict[Setting, Any] = {
 
 
 class OddS3(FakeS3):
-    """A fake whose answers to some kinds of requests are changed."""
+    """A fake S3 that can change its responses to some kinds of requests."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class OddS3(FakeS3):
         return answer if change is None else change(request, answer)
 
     def refuse(self, *kinds: type[Request[Any]], code: str = "AccessDenied", status: int = 403) -> None:
-        """Answer all requests of these kinds with an error; those for a setting count by themselves."""
+        """Answer all requests of these kinds with an error."""
 
         def hook(moment: Moment, request: Request[Any]) -> None:
             if moment == "before" and isinstance(request, kinds):
@@ -97,7 +97,7 @@ def run(fake: FakeS3, *, clock: Callable[[], datetime] | None = None, **settings
 def run_and_leave(
     fake: FakeS3, *, clock: Callable[[], datetime] | None = None, **settings: Any
 ) -> CheckReport:
-    """Check a bucket from which the probe can't be removed."""
+    """Run `check()` without asserting that the probe was removed."""
     saver = make_saver(fake, **settings)
     report = S3Admin(saver)._run(check.check(saver.config, "nonce", clock or (lambda: fake.now)), "test")
     assert [finding.name for finding in report] == list(check.FINDINGS)

@@ -1,4 +1,4 @@
-"""`check()`: its requests, obstacles, clean-up, and the look of its report."""
+"""`check()` on a fake S3: requests, connection problems, clean-up, and the report's text."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.support.fake_store import make_saver
 
 @pytest.fixture
 def fake() -> OddS3:
-    """A bucket that lacks nothing."""
+    """A bucket without problems."""
     return OddS3()
 
 
@@ -79,7 +79,7 @@ class TestAGoodBucket:
         keys = {key for request in count.requests if (key := getattr(request, "key", None))}
         assert keys == {f"a/b/.probe/nonce/{name}" for name in ("written", "copied", "absent", *NAMES)}
 
-    def test_what_others_keep_stays(self, fake: OddS3) -> None:
+    def test_foreign_objects_stay(self, fake: OddS3) -> None:
         fake.put("checkpoints/t.thread/.ns/x", b"x")
         fake.put("checkpoints/.probe/other", b"x")
         S3Admin(make_saver(fake)).check()
@@ -99,7 +99,7 @@ class TestAGoodBucket:
         ]
 
 
-class TestTheWay:
+class TestConnection:
     def test_no_bucket(self, fake: OddS3) -> None:
         fake.exists = False
         with fake.counted() as count:
@@ -126,7 +126,7 @@ class TestTheWay:
             ("SlowDown", "connection"),
         ],
     )
-    def test_what_is_wrong_with_every_request(self, fake: OddS3, code: str, finding: str) -> None:
+    def test_an_error_of_every_request(self, fake: OddS3, code: str, finding: str) -> None:
         status = 503 if code == "SlowDown" else 403
 
         def hook(moment: Moment, request: Request[Any]) -> None:
@@ -150,7 +150,7 @@ class TestTheWay:
             (NoCredentialsError(), "credentials"),
         ],
     )
-    def test_what_keeps_requests_from_being_sent(self, fake: OddS3, error: Exception, finding: str) -> None:
+    def test_errors_before_requests_are_sent(self, fake: OddS3, error: Exception, finding: str) -> None:
         def hook(moment: Moment, request: Request[Any]) -> None:
             raise error
 
@@ -259,7 +259,7 @@ def requests_of(fake: OddS3) -> list[Request[Any]]:
 
 
 @pytest.mark.parametrize("versioned", [False, True])
-class TestWhateverHappens:
+class TestErrorsAndInterruptions:
     @pytest.mark.parametrize("moment", ["before", "after"])
     def test_nothing_stays_when_it_is_interrupted(self, fake: OddS3, moment: Moment, versioned: bool) -> None:
         with_versions(fake, versioned)
@@ -333,7 +333,7 @@ class TestTheReport:
             report["wrties"]
 
     def test_our_own_words_are_plain_ascii(self, fake: OddS3) -> None:
-        """A terminal at three at night may know no other."""
+        """Some terminals show nothing else."""
         fake.settings.clear()
         fake.plain = True
         assert str(run(fake)).isascii()

@@ -1,4 +1,4 @@
-"""Findings of `check()` in good and in bad buckets."""
+"""Findings of `check()` on stores and settings with and without problems."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from tests.support.fake_store import make_saver
 
 @pytest.fixture
 def fake() -> OddS3:
-    """A bucket that lacks nothing."""
+    """A bucket without problems."""
     return OddS3()
 
 
@@ -86,7 +86,7 @@ class TestPermissions:
         fake.refuse(HeadObject, code="InternalError", status=500)
         assert run(fake)["absence"].status == "missing"
 
-    def test_what_depends_on_a_write_is_unknown(self, fake: OddS3) -> None:
+    def test_findings_that_depend_on_a_write_are_unknown(self, fake: OddS3) -> None:
         fake.refuse(PutObject)
         report = run(fake)
         assert {name for name, status in bad(report).items() if status == "unknown"} == {
@@ -98,7 +98,7 @@ class TestPermissions:
         }
         assert report["multipart"].status == report["lists"].status == report["deletes"].status == "ok"
 
-    def test_a_denied_deletion_says_what_stays(self, fake: OddS3) -> None:
+    def test_a_denied_deletion_names_the_remaining_objects(self, fake: OddS3) -> None:
         fake.refuse(DeleteObjects)
         report = run_and_leave(fake)
         assert report["deletes"].status == "missing"
@@ -151,7 +151,7 @@ class TestPermissions:
         assert "s3:PutObjectTagging" in report["writes"].remedy
         assert "kms:GenerateDataKey" in report["writes"].remedy
 
-    def test_what_a_write_was_made_with_is_said(self, fake: OddS3) -> None:
+    def test_the_settings_of_a_write_are_reported(self, fake: OddS3) -> None:
         report = run(
             fake,
             object_tags={"team": "a"},
@@ -168,7 +168,7 @@ class TestPermissions:
         assert "setting" in writes.remedy
 
 
-class TestAStoreThatDoesLess:
+class TestUnsupportedRequests:
     def test_one_that_ignores_conditions(self, fake: OddS3, caplog: pytest.LogCaptureFixture) -> None:
         fake.plain = True
         saver = make_saver(fake)
@@ -226,7 +226,9 @@ class TestAStoreThatDoesLess:
         ("kind", "finding"),
         [(CopyObject, "copies"), (CreateUpload, "multipart"), (UploadPart, "multipart")],
     )
-    def test_what_a_saver_can_do_without(self, fake: OddS3, kind: type[Request[Any]], finding: str) -> None:
+    def test_unsupported_requests_that_a_saver_can_do_without(
+        self, fake: OddS3, kind: type[Request[Any]], finding: str
+    ) -> None:
         fake.refuse(kind, code="NotImplemented", status=501)
         report = run(fake)
         assert report[finding].status == "not supported"
@@ -234,7 +236,7 @@ class TestAStoreThatDoesLess:
         assert report.ok
 
     @pytest.mark.parametrize("kind", [GetObject, ListObjects, DeleteObjects])
-    def test_what_it_can_not(self, fake: OddS3, kind: type[Request[Any]]) -> None:
+    def test_unsupported_requests_that_a_saver_needs(self, fake: OddS3, kind: type[Request[Any]]) -> None:
         fake.refuse(kind, code="NotImplemented", status=501)
         assert not run_and_leave(fake).ok
 
@@ -255,7 +257,7 @@ class TestAStoreThatDoesLess:
         assert bad(run(fake)) == {"TLS only": "not supported"}
 
 
-class TestAStoreThatIsWrong:
+class TestWrongAnswers:
     def test_other_bytes(self, fake: OddS3) -> None:
         fake.odd[GetObject] = lambda request, body: (
             replace(body, data=b"other") if not request.first else body

@@ -1,4 +1,4 @@
-"""Archived threads on the fake: what is asked for, what is under way, and what can be read."""
+"""Archived threads on the fake S3: restore requests and their status."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class TestRestoring:
             assert admin.restore_status("t") == first
         assert "RestoreObject" not in count.kinds
 
-    def test_what_is_restored_for_long_enough_is_left_alone(self, fake: FakeS3, saver: S3Saver) -> None:
+    def test_objects_restored_for_long_enough_are_left_alone(self, fake: FakeS3, saver: S3Saver) -> None:
         put_chain(saver, "t", 1)
         archive(fake, restore=restored("Wed, 14 Jan 2026 00:00:00 GMT"))
         admin = S3Admin(saver)
@@ -92,7 +92,7 @@ class TestRestoring:
         assert longer == RestoreStatus("t", restored=2, until=fake.now + timedelta(days=30))
         assert longer.ready
 
-    def test_the_first_to_go_offline_is_told(self, fake: FakeS3, saver: S3Saver) -> None:
+    def test_the_first_expiry_of_a_restore_is_reported(self, fake: FakeS3, saver: S3Saver) -> None:
         put_chain(saver, "t", 2, writes=0)
         first, second = fake.keys()
         archive(fake, first, restore=restored("Fri, 9 Jan 2026 00:00:00 GMT"))
@@ -100,7 +100,7 @@ class TestRestoring:
         status = S3Admin(saver).restore_status("t")
         assert status.until == datetime(2026, 1, 8, tzinfo=timezone.utc)
 
-    def test_what_a_store_restored_without_a_date_is_restored(self, fake: FakeS3, saver: S3Saver) -> None:
+    def test_a_restore_without_a_date_counts_as_restored(self, fake: FakeS3, saver: S3Saver) -> None:
         put_chain(saver, "t", 1, writes=0)
         archive(fake, restore='ongoing-request="false"')
         assert S3Admin(saver).restore_archived("t") == RestoreStatus("t", restored=1)
@@ -128,7 +128,7 @@ class TestRestoring:
             S3Admin(saver).restore_archived("t", tier="Expedited")
         assert "RestoreObject" not in count.kinds
 
-    def test_what_is_deleted_meanwhile_is_not_counted(self, fake: FakeS3, saver: S3Saver) -> None:
+    def test_objects_deleted_meanwhile_are_not_counted(self, fake: FakeS3, saver: S3Saver) -> None:
         put_chain(saver, "t", 2, writes=0)
         first, second = archive(fake)
         fake.hook = once(InspectObject, lambda request: fake.delete(first))
@@ -159,7 +159,7 @@ class TestRestoring:
             ({"tier": "Quick"}, "Standard, Bulk, Expedited"),
         ],
     )
-    def test_what_can_t_be_is_refused_before_anything_is_sent(
+    def test_invalid_arguments_are_refused_before_any_request(
         self, fake: FakeS3, saver: S3Saver, wrong: dict[str, Any], reason: str
     ) -> None:
         with fake.counted() as count, pytest.raises(InvalidConfigError, match=reason):
@@ -170,7 +170,7 @@ class TestRestoring:
             S3Admin(saver).restore_status("")
         assert count.requests == []
 
-    def test_who_may_not_restore_is_told_the_action(self, fake: FakeS3, saver: S3Saver) -> None:
+    def test_a_denied_restore_names_the_action(self, fake: FakeS3, saver: S3Saver) -> None:
         def refuse(request: Any) -> None:
             raise client_error("AccessDenied", 403, request)
 

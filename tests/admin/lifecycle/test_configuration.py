@@ -1,4 +1,4 @@
-"""Lifecycle policies on the fake: what is asked, and what is kept."""
+"""Lifecycle policies on the fake S3: requests, and foreign rules that are kept."""
 
 from __future__ import annotations
 
@@ -63,9 +63,7 @@ class TestSetting:
         assert change.after == fake.settings[KEY]
         assert admin.get_lifecycle_policy() == LifecyclePolicy(days_until_deletion=30)
 
-    def test_the_same_again_writes_nothing_in_whatever_order_the_store_lists(
-        self, fake: FakeS3, admin: S3Admin
-    ) -> None:
+    def test_an_equal_policy_writes_nothing_in_any_order_of_rules(self, fake: FakeS3, admin: S3Admin) -> None:
         fake.settings[KEY] = {"Rules": copy.deepcopy(FOREIGN)}
         policy = LifecyclePolicy(days_until_deletion=30, noncurrent_version_days=3, object_tag=("k", "v"))
         admin.set_lifecycle_policy(policy)
@@ -127,10 +125,8 @@ class TestSetting:
         assert warned[0].filename == __file__
         assert admin.get_lifecycle_policy() == policy
 
-    def test_what_a_store_shows_beside_an_and_is_written_back_within_it(
-        self, fake: FakeS3, admin: S3Admin
-    ) -> None:
-        """As Ceph does, which would take the rule for one of the whole bucket otherwise."""
+    def test_a_prefix_beside_an_and_is_written_back_within_it(self, fake: FakeS3, admin: S3Admin) -> None:
+        """Ceph shows a rule this way, and would otherwise apply it to the whole bucket."""
         tags = [{"Key": "k", "Value": "v"}]
         for shown in ({"Prefix": "x/", "And": {"Tags": tags}}, {"Prefix": "x/", "Tag": tags[0]}):
             fake.settings[KEY] = {"Rules": [{"ID": "x", "Status": "Enabled", "Filter": shown}]}
@@ -147,7 +143,7 @@ class TestSetting:
             with pytest.raises(NotSupportedError, match="lifecycle configuration"):
                 call()
 
-    def test_who_may_not_write_is_told_the_action(self, fake: FakeS3, admin: S3Admin) -> None:
+    def test_a_denied_write_names_the_action(self, fake: FakeS3, admin: S3Admin) -> None:
         def refuse(request: Any) -> None:
             raise client_error("AccessDenied", 403, request)
 

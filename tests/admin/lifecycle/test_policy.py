@@ -1,4 +1,4 @@
-"""Lifecycle policies: which can be, what S3 is told of them, and that they come back; whose a rule is."""
+"""Lifecycle policies: validation, conversion to S3 rules and back, and ownership of rules."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ prefixes = st.lists(st.text("abz-_.=", min_size=1, max_size=90), max_size=4).map
 
 @st.composite
 def policies(draw: st.DrawFn) -> LifecyclePolicy:
-    """Any policy that can be."""
+    """Draw any valid policy."""
     deletion = draw(st.none() | st.integers(100, 36_500))
     noncurrent = draw(st.none() | days)
     settings: dict[str, Any] = {
@@ -64,7 +64,7 @@ def policies(draw: st.DrawFn) -> LifecyclePolicy:
     return LifecyclePolicy(**settings)
 
 
-class TestWhatCanBe:
+class TestValidation:
     @pytest.mark.parametrize(
         ("settings", "reason"),
         [
@@ -101,13 +101,15 @@ class TestWhatCanBe:
             ({"object_tag": ("team", "a" * 257)}, "at most 256"),
         ],
     )
-    def test_what_can_t_be_is_refused_with_the_reason(self, settings: dict[str, Any], reason: str) -> None:
+    def test_invalid_policies_are_refused_with_the_reason(
+        self, settings: dict[str, Any], reason: str
+    ) -> None:
         with pytest.raises(InvalidConfigError) as refused:
             LifecyclePolicy(**settings)
         assert reason in str(refused.value)
 
     @pytest.mark.parametrize("target", ["GLACIER", "DEEP_ARCHIVE"])
-    def test_offline_classes_are_for_those_who_say_so(self, target: str) -> None:
+    def test_offline_classes_need_consent(self, target: str) -> None:
         settings: Any = {"days_until_archive": 30, "archive_storage_class": target}
         policy = LifecyclePolicy(**settings, allow_offline_archive=True)
         assert policy.archive_storage_class == target
@@ -144,7 +146,7 @@ class TestWarnings:
         settings["minimum_object_size"] = 128 * 1024
         assert LifecyclePolicy(**settings, allow_offline_archive=True).warnings == ()
 
-    def test_objects_that_are_deleted_before_what_they_are_billed_for(self) -> None:
+    def test_objects_deleted_before_the_minimum_billing_period(self) -> None:
         policy: Any = {"days_until_archive": 30, "minimum_object_size": 200_000}
         [warning] = LifecyclePolicy(**policy, days_until_deletion=119).warnings
         assert "billed for 90 days at least, and objects are in it for 89 only" in warning
@@ -221,7 +223,7 @@ class TestRules:
         rules = rules_of(LifecyclePolicy(days_until_deletion=3), "a/", 1)
         assert policy_of([{**rule, "Status": "Disabled"} for rule in rules], "a/", None) is None
 
-    def test_days_that_somebody_changed_show(self) -> None:
+    def test_days_changed_by_others_are_read(self) -> None:
         [rule] = rules_of(
             LifecyclePolicy(days_until_deletion=30, abort_incomplete_uploads_days=None), "a/", 1
         )
@@ -251,11 +253,11 @@ class TestNames:
         assert added_days(rule) == extra
         assert is_rule_of(*other)(rule) == (one == other)
 
-    def test_prefixes_that_nest_are_told_apart(self) -> None:
+    def test_nested_prefixes_are_distinguished(self) -> None:
         for one, other in (("a/", "a/b/"), ("", "a/"), ("a/", "")):
             assert not is_rule_of(one, "delete")({"ID": rule_id(other, "delete")})
 
-    def test_long_ones_are_cut_and_told_apart(self) -> None:
+    def test_long_names_are_cut_and_stay_distinct(self) -> None:
         one, other = (f"{'long/' * 150}{end}/" for end in "ab")
         tag = ("é" * 128, "ü" * 256)
         assert len(rule_id(one, "archive", tag, extra_days=7)) <= MAX_ID
@@ -284,7 +286,7 @@ class TestSame:
             {"Expiration": {"ExpiredObjectDeleteMarker": False}, "NoncurrentVersionTransitions": []},
         ],
     )
-    def test_order_and_what_says_nothing_make_no_difference(self, other: Any) -> None:
+    def test_order_and_empty_fields_make_no_difference(self, other: Any) -> None:
         assert same(self.BASE, {**self.BASE, **other})
 
     @pytest.mark.parametrize(
@@ -340,13 +342,13 @@ class TestFindings:
         off = {**rule("r", "", Expiration={"Days": 30}), "Status": "Disabled"}
         assert lifecycle_findings([ABORT, off], "a/", DAY) == []
 
-    def test_uploads_that_nobody_aborts(self) -> None:
+    def test_uploads_without_a_rule_that_aborts_them(self) -> None:
         [finding] = lifecycle_findings([], "a/", DAY)
         assert "multipart uploads below 'a/'" in finding
         narrow = rule("r", "a/x", AbortIncompleteMultipartUpload={"DaysAfterInitiation": 1})
         assert lifecycle_findings([narrow], "a/", DAY) == [finding]
 
-    def test_ours_are_told_of_without_the_horizon(self) -> None:
+    def test_our_rules_are_reported_without_the_horizon(self) -> None:
         policy = LifecyclePolicy(days_until_deletion=30)
         [finding] = lifecycle_findings(rules_of(policy, "a/", 1), "a/", DAY)
         assert "langgraph-checkpoint-s3:a/:delete:+1d" in finding
@@ -378,7 +380,7 @@ class TestFindings:
         assert f"(without a name)' deletes {what} from 2030-01-01 on" in deletes
         assert f"moves {what} to GLACIER from 2030-01-01 on" in moves
 
-    def test_offline_moves_are_told_of_and_others_are_not(self) -> None:
+    def test_only_offline_moves_are_reported(self) -> None:
         moves: Any = [{"Days": 9, "StorageClass": "GLACIER_IR"}, {"Days": 90, "StorageClass": "DEEP_ARCHIVE"}]
         [finding] = lifecycle_findings([ABORT, rule("r", "a/", Transitions=moves)], "a/", DAY)
         assert "to DEEP_ARCHIVE 90 days after" in finding

@@ -1,4 +1,4 @@
-"""Migrations to a fake S3: what arrives, in which order, what is skipped, and what a crash leaves."""
+"""Migrations to a fake S3: contents, order, skipped checkpoints, and interruptions."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class TestSources:
         assert S3Admin(make_saver(fake)).migrate(source, concurrency=2).threads == 7
         assert_equal(source, make_saver(fake))
 
-    def test_one_that_lists_only_what_it_is_asked_for(self) -> None:
+    def test_a_source_that_lists_only_named_threads(self) -> None:
         class Silent(InMemorySaver):
             def list(self, config: Any, **keywords: Any) -> Iterator[CheckpointTuple]:
                 return super().list(config, **keywords) if config else iter(())
@@ -154,7 +154,7 @@ class TestSources:
         with pytest.raises(InvalidKeyError, match="in a list"):
             admin.migrate(source, "thread-1")
 
-    def test_what_the_source_raises_comes_out(self, fake: FakeS3, source: SqliteSaver) -> None:
+    def test_errors_of_the_source_are_raised(self, fake: FakeS3, source: SqliteSaver) -> None:
         small(source)
         source.conn.execute(
             "UPDATE checkpoints SET checkpoint = x'c1' WHERE thread_id = 't' AND checkpoint_ns = ''"
@@ -202,7 +202,7 @@ class TestOrder:
         S3Admin(make_saver(fake)).migrate(source)
         assert puts == len(fake.keys())
 
-    def test_what_it_costs(self, fake: FakeS3, source: SqliteSaver) -> None:
+    def test_requests_are_counted(self, fake: FakeS3, source: SqliteSaver) -> None:
         put_chain(source, "t", 3, writes=2)
         with fake.counted() as count:
             S3Admin(make_saver(fake)).migrate(source, verify=False)
@@ -286,7 +286,7 @@ class TestBeingCutShort:
         assert_equal(source, make_saver(fake))
 
 
-def test_what_is_read_back_comes_from_the_store(fake: FakeS3, source: SqliteSaver) -> None:
+def test_verification_reads_from_the_store(fake: FakeS3, source: SqliteSaver) -> None:
     put_chain(source, "t", 2, writes=1)
     with fake.counted() as count:
         S3Admin(make_saver(fake)).migrate(source)

@@ -1,4 +1,4 @@
-"""Migrations to a fake S3: what doesn't arrive as it was, how that is told, and what is held meanwhile."""
+"""Failures of migrations to a fake S3: differences, reports, and bounded memory."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def admin(saver: S3Saver) -> S3Admin:
     return S3Admin(saver)
 
 
-class TestWhatFails:
-    def test_what_differs_in_the_target_is_told_and_left(self, fake: FakeS3, source: SqliteSaver) -> None:
+class TestErrors:
+    def test_differences_in_the_target_are_reported_and_left(self, fake: FakeS3, source: SqliteSaver) -> None:
         small(source)
         saver = make_saver(fake)
         other = make_checkpoint("00000001", {"n": "another"})
@@ -95,7 +95,7 @@ class TestWhatFails:
             ("UPDATE writes SET task_id = 'task-9'", "which tasks wrote"),
         ],
     )
-    def test_what_differs_is_named(self, fake: FakeS3, source: SqliteSaver, change: str, what: str) -> None:
+    def test_differences_are_named(self, fake: FakeS3, source: SqliteSaver, change: str, what: str) -> None:
         put_chain(source, "t", 2)
         S3Admin(make_saver(fake)).migrate(source)
         source.conn.execute(f"{change} WHERE checkpoint_id = '00000001'")
@@ -150,7 +150,7 @@ class TestWhatFails:
         assert failure.checkpoint_id == "00000001"
         assert "reads back other than the source has it: channel 'n'" in str(failure.error)
 
-    def test_what_cannot_be_put_ends_nothing_else(self, fake: FakeS3) -> None:
+    def test_an_item_that_cannot_be_put_ends_no_other(self, fake: FakeS3) -> None:
         class Anything(JsonPlusSerializer):
             def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
                 return ("kept", repr(obj).encode()) if obj is bad else super().dumps_typed(obj)
@@ -175,7 +175,7 @@ class TestWhatFails:
         [long] = [each.error for each in done.failures if each.thread_id != "t"]
         assert isinstance(long, InvalidKeyError)
 
-    def test_what_is_deleted_in_the_source_meanwhile(self, fake: FakeS3, source: SqliteSaver) -> None:
+    def test_checkpoints_deleted_in_the_source_meanwhile(self, fake: FakeS3, source: SqliteSaver) -> None:
         put_chain(source, "t", 3)
 
         def hook(moment: Moment, request: Request[Any]) -> None:
@@ -206,14 +206,14 @@ class TestWhatFails:
 
 
 class Same:
-    """Equal to nothing, as classes are that don't say otherwise."""
+    """A value without `__eq__`, equal only to itself."""
 
     def __init__(self, value: int) -> None:
         self.value = value
 
 
 class Array:
-    """Compares item by item, as arrays do."""
+    """A value that compares item by item, as arrays do."""
 
     def __init__(self, *items: int) -> None:
         self.items = items
@@ -340,7 +340,7 @@ class TestMemory:
 
     def test_a_limit_is_asked_for(self, admin: S3Admin, monkeypatch: pytest.MonkeyPatch) -> None:
         class Stopping(InMemorySaver):
-            """Gives no more than four without a limit, as the Redis saver gives no more than 10,000."""
+            """Return at most four without a limit, as the Redis saver returns at most 10,000."""
 
             def list(
                 self, config: Any, *, limit: int | None = None, **keywords: Any

@@ -1,4 +1,4 @@
-"""What nobody needs any more: what is found, what is spared, and what removing it asks. On the fake."""
+"""Orphans on the fake S3: finding and removing them, the exceptions, and the requests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HOUR = timedelta(hours=1)
 
 
 def littered(fake: FakeS3) -> None:
-    """Of each kind an old and a young one, beside checkpoints with writes, and things of other savers."""
+    """Return a bucket with old and recent orphans of each kind, live checkpoints, and foreign objects."""
     saver = make_saver(fake)
     put_chain(saver, "t", 2, writes=2)
     saver.put_writes(place("t", "lost"), [("d", [1])], "one")
@@ -62,7 +62,7 @@ def found(orphans: Orphans) -> list[tuple[str, str]]:
     return [(each.kind, each.upload_id or each.key.partition("/")[2]) for each in orphans.items]
 
 
-def test_what_is_old_and_needed_by_nobody_is_found(fake: FakeS3) -> None:
+def test_old_unneeded_objects_are_found(fake: FakeS3) -> None:
     littered(fake)
     with fake.counted() as count:
         orphans = admin_of(fake).find_orphans()
@@ -101,7 +101,7 @@ def test_removing_leaves_the_rest_alone(fake: FakeS3) -> None:
     assert asyncio.run(admin_of(fake).aremove_orphans(dry_run=False)).items == ()
 
 
-def test_how_old_is_said(fake: FakeS3) -> None:
+def test_ages_are_formatted(fake: FakeS3) -> None:
     littered(fake)
     later = admin_of(fake, fake.now + HOUR)
     kinds = [kind for kind, _ in found(later.find_orphans(older_than=HOUR))]
@@ -114,7 +114,7 @@ def test_how_old_is_said(fake: FakeS3) -> None:
 
 
 def test_a_fresh_write_keeps_the_old_ones_beside_it(fake: FakeS3, saver: S3Saver) -> None:
-    """Their checkpoint is about to arrive, it seems."""
+    """Recent writes are kept: their checkpoint may still be on its way."""
     saver.put_writes(place("t", "1"), [("d", [1])], "one")
     fake.age(3 * DAY)
     saver.put_writes(place("t", "1"), [("d", [1])], "two")
@@ -122,7 +122,9 @@ def test_a_fresh_write_keeps_the_old_ones_beside_it(fake: FakeS3, saver: S3Saver
 
 
 @pytest.mark.parametrize("what", ["checkpoint", "writes", "the same writes again"])
-def test_what_arrives_meanwhile_spares_the_writes(fake: FakeS3, saver: S3Saver, what: str) -> None:
+def test_a_checkpoint_that_arrives_meanwhile_keeps_its_writes(
+    fake: FakeS3, saver: S3Saver, what: str
+) -> None:
     for thread in ("t", "u"):
         saver.put_writes(place(thread, "1"), [("__error__", "early")], "one")
     fake.age(3 * DAY)
@@ -187,7 +189,7 @@ def test_that_uploads_may_not_be_listed_is_an_error(fake: FakeS3) -> None:
     assert fake.objects == before
 
 
-def test_what_cant_be_deleted_is_told(fake: FakeS3) -> None:
+def test_failed_deletions_are_reported(fake: FakeS3) -> None:
     littered(fake)
     fake.undeletable = {"checkpoints/.probe/old": ("AccessDenied", "no")}
     with pytest.raises(AccessDeniedError, match="1 of 2 objects could not be deleted"):
@@ -210,7 +212,7 @@ def test_an_age_that_cant_be_is_refused(fake: FakeS3, age: Any) -> None:
     assert not count.requests
 
 
-def test_it_tells_what_was_found() -> None:
+def test_it_prints_the_orphans() -> None:
     when = datetime(2026, 1, 31, 9, 30, tzinfo=timezone.utc)
     items = (
         Orphan("writes", "a/writes", 1536, when, 2 * DAY),

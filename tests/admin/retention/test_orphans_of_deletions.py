@@ -15,7 +15,7 @@ from tests.support.fake_store import make_saver
 
 
 def failed(fake: FakeS3, thread: str = "t") -> tuple[Any, str]:
-    """Delete lenders while a put is killed; what stays, and the key of what the put left."""
+    """Delete lenders while a put is killed. Return what remains and the key that the put left."""
     saver = make_saver(fake)
     first = step(saver, "1", thread=thread, run="old", documents=noise(9_000))
     second = step(saver, "2", first, thread=thread, run="new", n=2)
@@ -30,7 +30,7 @@ def failed(fake: FakeS3, thread: str = "t") -> tuple[Any, str]:
     return second, key_of(fake, "3", thread)
 
 
-def test_what_was_never_acknowledged_is_removed_when_it_is_old(fake: FakeS3) -> None:
+def test_old_unacknowledged_checkpoints_are_removed(fake: FakeS3) -> None:
     second, key = failed(fake)
     assert admin_of(fake).find_orphans().items == ()
     fake.age(3 * DAY)
@@ -65,7 +65,7 @@ def test_what_its_put_completes_meanwhile_stays(fake: FakeS3) -> None:
     assert cold(fake, "3") == third["channel_values"]
 
 
-def test_tombstones_are_removed_when_nobody_can_need_them(fake: FakeS3) -> None:
+def test_unneeded_tombstones_are_removed(fake: FakeS3) -> None:
     saver = make_saver(fake)
     step(saver, "1", documents=noise(9_000))
     saver.delete_thread("t")

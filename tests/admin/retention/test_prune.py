@@ -1,4 +1,4 @@
-"""What pruning by age and by number keeps, asks and leaves when it is cut short: on the fake."""
+"""Pruning by age and by number on the fake S3: the checkpoints kept, and the requests."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ CHANNELS = ["d", "e", "f"]
 
 @pytest.fixture
 def admin(fake: FakeS3) -> S3Admin:
-    """An admin in a process that has just begun."""
+    """An admin in a new process."""
     return admin_of(fake)
 
 
 def admin_of(fake: FakeS3, now: datetime | None = None, **settings: Any) -> S3Admin:
-    """An admin whose clock is the fake's, or says something else."""
+    """Return an admin whose clock shows the fake's time, or `now`."""
     made = S3Admin(make_saver(fake, **settings))
     made._now = lambda: now or fake.now  # type: ignore[method-assign]
     return made
@@ -154,7 +154,7 @@ def test_threads_must_be_named_one_by_one(fake: FakeS3, saver: S3Saver, admin: S
 
 
 def aged(fake: FakeS3) -> None:
-    """A live thread and one that is idle, both with writes that have no checkpoint."""
+    """Create a live thread and an idle one, both with writes that have no checkpoint."""
     put_chain(make_saver(fake), "live", 4)
     put_chain(make_saver(fake), "live", 2, ns="sub")
     put_chain(make_saver(fake), "idle", 3)
@@ -165,7 +165,7 @@ def aged(fake: FakeS3) -> None:
     fake.age(20 * DAY, "/live.thread/.ns/")
 
 
-def test_what_is_old_goes_and_the_latest_stay(fake: FakeS3) -> None:
+def test_old_checkpoints_go_and_the_latest_stay(fake: FakeS3) -> None:
     aged(fake)
     before = dict(fake.objects)
     would = admin_of(fake).prune_older_than(30 * DAY)
@@ -274,12 +274,12 @@ def test_borrowers_are_rewritten_first(fake: FakeS3) -> None:
 
 
 def counters(*channels: str) -> Any:
-    """Metadata that says that these delta channels have been updated since their last value."""
+    """Return metadata with these delta channels counted as updated since their last value."""
     return {COUNTERS: {channel: [1, 1] for channel in channels}}
 
 
-def test_what_the_kept_ones_are_rebuilt_from_stays_for_each_of_them(fake: FakeS3) -> None:
-    """Also where only the newest of those that stay says that it needs it."""
+def test_ancestors_of_every_kept_checkpoint_stay(fake: FakeS3) -> None:
+    """Ancestors are kept even if only the newest remaining checkpoint needs them."""
     saver = make_saver(fake)
     put_chain(saver, "t", 4, seed={"d": ["seed"]}, values={"v": 1})
     put_chain(saver, "t", 3, first=4, values={"v": 1})
@@ -311,7 +311,7 @@ def test_a_long_way_back_is_read_in_windows(fake: FakeS3) -> None:
 # How it is told, and the twins
 
 
-def test_it_tells_what_goes() -> None:
+def test_it_prints_the_victims() -> None:
     when = datetime(2026, 1, 31, 9, 30, tzinfo=timezone.utc)
     one = PrunedCheckpoint("t", "", "1", 1, 1536, when)
     assert str(Pruned(True, (one,), {})) == (

@@ -1,4 +1,4 @@
-"""Pruning and removing when the store fails, or when it is cut short at any request."""
+"""Pruning and orphan removal on a failing store, and interrupted at each request."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_one_threads_error_ends_nothing_else(fake: FakeS3, saver: S3Saver) -> No
     assert lengths == {number: 6 if number in (3, 17) else 2 for number in range(20)}
 
 
-def test_a_store_that_fails_is_told(fake: FakeS3, saver: S3Saver) -> None:
+def test_a_failing_store_is_reported(fake: FakeS3, saver: S3Saver) -> None:
     put_chain(saver, "t", 3)
 
     def hook(moment: str, request: Any) -> None:
@@ -61,7 +61,7 @@ def test_a_store_that_fails_is_told(fake: FakeS3, saver: S3Saver) -> None:
     assert isinstance(admin_of(fake).prune_threads(1, thread_ids=["t"]).errors["t"], StorageUnavailableError)
 
 
-def test_what_a_users_serializer_raises_is_a_threads_error(fake: FakeS3, saver: S3Saver) -> None:
+def test_an_error_of_the_users_serializer_is_reported_for_its_thread(fake: FakeS3, saver: S3Saver) -> None:
     put_chain(saver, "t", 3)
     put_chain(saver, "u", 3)
     admin = admin_of(fake)
@@ -93,7 +93,7 @@ def by_age(saver: S3Saver, *, keep_latest: bool = True) -> None:
 
 
 def days_later() -> FakeS3:
-    """A bucket in which nothing was written for days."""
+    """Return a bucket in which nothing was written for days."""
     fake = with_delta_head().snapshot()
     fake.later += 3 * DAY
     return fake
@@ -123,7 +123,7 @@ def test_cut_short(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep(scenario, monkeypatch)
 
 
-def test_they_delete_and_rewrite_as_they_are_meant_to() -> None:
+def test_the_scenarios_delete_and_rewrite_as_intended() -> None:
     for scenario in SCENARIOS:
         asked = {type(each).__name__ for batch in batches_of(scenario)[0] for each in batch}
         assert ("DeleteObjects" in asked) != (scenario.name == "orphans"), scenario.name

@@ -1,4 +1,4 @@
-"""Random histories, pruned by random rules: what stays reads as before, and no more stays than is needed.
+"""Random histories, pruned by random rules: kept checkpoints read as before, and no unneeded one remains.
 
 `HISTORIES=2000 pytest tests/admin/retention/test_prune_histories.py` runs more of them, each time others.
 """
@@ -31,7 +31,7 @@ SEEDS = [random.randrange(1 << 40) for _ in range(int(HISTORIES))] if HISTORIES 
 
 
 class History:
-    """A thread of a few namespaces with forks, borrowing, and delta channels as careless as can be."""
+    """Threads with a few namespaces, forks, borrowing and randomly stored delta channels."""
 
     def __init__(self, seed: int) -> None:
         self.chosen = random.Random(seed)
@@ -74,7 +74,7 @@ class History:
         self.made[where[0], where[1], checkpoint_id] = checkpoint
 
     def view(self) -> dict[Any, Any]:
-        """All that a new process tells, and what channels without a value of their own are rebuilt from."""
+        """Return what a new process reads, and the history of each delta channel without a stored value."""
         saver = make_saver(self.fake)
         seen: dict[Any, Any] = {}
         for thread in ("t", "u"):
@@ -90,7 +90,7 @@ class History:
         return seen
 
     def needed(self, seen: dict[Any, Any], kept: set[Any]) -> set[Any]:
-        """What must stay beside what is kept, worked out the long way."""
+        """Return the ancestors that kept checkpoints need, found by a plain search."""
         needed: set[Any] = set()
         for name in kept:
             (_, parent, checkpoint, metadata, _), _ = seen[name]
@@ -108,7 +108,7 @@ class History:
 
 
 def prune(history: History, *, dry_run: bool) -> tuple[Pruned, Any]:
-    """Prune by a rule of the history's own; the result, and what says which ones stay by it."""
+    """Prune by a random rule. Return the result and the rule."""
     chosen = random.Random(f"rule of {len(history.made)}")
     admin = admin_of(history.fake)
     if chosen.random() < 0.5:
@@ -120,7 +120,7 @@ def prune(history: History, *, dry_run: bool) -> tuple[Pruned, Any]:
 
 
 def staying(history: History, rule: Any) -> set[Any]:
-    """Which ones a rule keeps, but for what they are rebuilt from."""
+    """Return the checkpoints that a rule keeps, without the ancestors that they need."""
     spaces: dict[Any, list[Any]] = {}
     for name in history.made:
         spaces.setdefault(name[:2], []).append(name)
@@ -143,7 +143,7 @@ def staying(history: History, rule: Any) -> set[Any]:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_any_history_any_rule(seed: int) -> None:
-    """What stays reads as before, what is told goes, and no more stays than is needed."""
+    """Reported checkpoints are deleted, the others read as before, and no unneeded one remains."""
     history = History(seed)
     fake = history.fake
     with ExitStack() as stack:

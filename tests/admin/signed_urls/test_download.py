@@ -1,4 +1,4 @@
-"""`load_signed_url` against servers that answer anything: typed errors, bounded, and the URL stays secret."""
+"""`load_signed_url` with arbitrary responses: typed errors, bounded reads, and no URL in messages."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextlib.contextmanager
 def serving(answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
-    """A server that gives one answer; its address, and the requests that came."""
+    """Run a server with one response. Yield its address and the requests that arrive."""
     seen: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -101,7 +101,7 @@ def test_an_object_is_of_the_thread_that_the_url_names(path: str) -> None:
     assert shown(load(answer(OBJECT), path)) == shown(made("t/1", writes=[]))
 
 
-def test_an_object_under_a_key_of_somebody_elses_choosing() -> None:
+def test_an_object_under_a_foreign_key() -> None:
     found = load(answer(OBJECT), "d/file.bin")
     assert found.config["configurable"]["thread_id"] == ""
 
@@ -161,7 +161,7 @@ def test_every_other_answer_is_a_typed_error(number: int) -> None:
 
 
 def assert_secret(error: BaseException | None) -> None:
-    """Neither an error nor what is behind it shows the signature."""
+    """Check that neither the error nor its causes show the signature."""
     assert error is not None
     assert SECRET not in "".join(traceback.format_exception(error))
     while error is not None:
@@ -190,7 +190,7 @@ def assert_secret(error: BaseException | None) -> None:
         b"http://127.0.0.1:1/x",
     ],
 )
-def test_what_isnt_a_url_that_can_be_asked_for(url: Any) -> None:
+def test_invalid_urls(url: Any) -> None:
     with pytest.raises((InvalidConfigError, StorageUnavailableError)) as raised:
         load_signed_url(url, timeout=HANG)
     assert_secret(raised.value)
@@ -227,7 +227,7 @@ def test_an_answer_is_read_up_to_a_bound(chunked: bool) -> None:
         load(reply, max_bytes=200_000)
 
 
-def test_what_would_become_too_large_is_refused_as_well() -> None:
+def test_content_that_unpacks_too_large_is_refused() -> None:
     data = dumps(made(text="x" * 100_000))
     with pytest.raises(CorruptObjectError, match=f"max_bytes is {len(data)}"):
         load(answer(data), max_bytes=len(data))

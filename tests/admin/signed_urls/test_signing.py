@@ -1,4 +1,4 @@
-"""Signed URLs on the fake: what they lead to, what is exported for them, and what is handed in."""
+"""Signed URLs on the fake S3: their objects, the exports made for them, and uploads."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def admin(fake: FakeS3) -> S3Admin:
 
 
 def object_of(fake: FakeS3, url: str) -> tuple[str, bytes]:
-    """What a URL leads to."""
+    """Return the object behind a URL."""
     key = urlsplit(url).path[1:]
     return key, fake.objects[key].data
 
@@ -156,7 +156,7 @@ def test_ids_are_needed(admin: S3Admin, thread: Any) -> None:
     ("expires_in", "seconds"),
     [(timedelta(seconds=1), 1), (timedelta(minutes=1, milliseconds=900), 60), (timedelta(days=7), 604_800)],
 )
-def test_how_long_urls_last(fake: FakeS3, admin: S3Admin, expires_in: timedelta, seconds: int) -> None:
+def test_lifetimes_of_urls(fake: FakeS3, admin: S3Admin, expires_in: timedelta, seconds: int) -> None:
     with fake.counted() as count:
         admin.signed_url("t", "00000002", expires_in)
         upload = admin.signed_upload_url("t", expires_in)
@@ -168,7 +168,7 @@ def test_how_long_urls_last(fake: FakeS3, admin: S3Admin, expires_in: timedelta,
     "expires_in",
     [timedelta(0), timedelta(seconds=-5), timedelta(milliseconds=999), timedelta(days=7, seconds=1), 60],
 )
-def test_how_long_they_cant_last(fake: FakeS3, admin: S3Admin, expires_in: Any) -> None:
+def test_invalid_lifetimes(fake: FakeS3, admin: S3Admin, expires_in: Any) -> None:
     with fake.counted() as count:
         with pytest.raises(InvalidConfigError, match="expires_in"):
             admin.signed_url("t", "00000002", expires_in)
@@ -178,7 +178,7 @@ def test_how_long_they_cant_last(fake: FakeS3, admin: S3Admin, expires_in: Any) 
 
 
 class Signer(FakeS3):
-    """Signs in another way."""
+    """A fake that signs in another way."""
 
     def __init__(self, signed: Signed) -> None:
         super().__init__()
@@ -270,7 +270,7 @@ def test_the_checkpoint_changes_while_it_is_read(fake: FakeS3, admin: S3Admin) -
         admin.signed_url("t", "00000001")
 
 
-def test_what_changes_each_time_is_a_conflict(fake: FakeS3, admin: S3Admin) -> None:
+def test_a_checkpoint_that_keeps_changing_is_a_conflict(fake: FakeS3, admin: S3Admin) -> None:
     saver = make_saver(fake)
     numbers = iter(range(100))
 

@@ -1,4 +1,4 @@
-"""What is handed in by signed URLs: where it goes, what is refused, and that nothing else is taken for it."""
+"""Uploads by signed URLs: accepting them, refusing invalid ones, and leaving other objects alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["admin", "fake"]
 
 @pytest.fixture
 def handed_in(fake: FakeS3, admin: S3Admin) -> Any:
-    """An upload with a checkpoint of another thread in it."""
+    """An upload that contains another thread's checkpoint."""
     upload = admin.signed_upload_url("support/1")
     found = make_saver(fake).get_tuple(place("borrows", "b4"))
     assert found is not None
@@ -34,9 +34,7 @@ def handed_in(fake: FakeS3, admin: S3Admin) -> Any:
     return upload, found
 
 
-def test_what_is_handed_in_goes_into_the_thread_that_the_url_was_for(
-    fake: FakeS3, admin: S3Admin, handed_in: Any
-) -> None:
+def test_an_upload_goes_into_the_thread_of_its_url(fake: FakeS3, admin: S3Admin, handed_in: Any) -> None:
     upload, found = handed_in
     assert upload.key.startswith(f"{EXPORTS}support.2F1/incoming-")
     imported = admin.accept_upload(upload)
@@ -77,7 +75,7 @@ def test_a_whole_thread_can_be_handed_in(fake: FakeS3, admin: S3Admin) -> None:
     [b"", b"hello", FILE[:-3], FILE[:500] + FILE[501:]],
     ids=["empty", "other", "cut off", "with a gap"],
 )
-def test_what_is_refused_stays_to_be_looked_at(fake: FakeS3, admin: S3Admin, data: bytes) -> None:
+def test_refused_uploads_stay(fake: FakeS3, admin: S3Admin, data: bytes) -> None:
     upload = admin.signed_upload_url("u")
     fake.put(upload.key, data)
     with pytest.raises(CorruptObjectError):
@@ -86,7 +84,7 @@ def test_what_is_refused_stays_to_be_looked_at(fake: FakeS3, admin: S3Admin, dat
     assert fake.objects[upload.key].data == data
 
 
-def test_what_is_too_large_isnt_read(fake: FakeS3, admin: S3Admin, handed_in: Any) -> None:
+def test_too_large_uploads_are_not_read(fake: FakeS3, admin: S3Admin, handed_in: Any) -> None:
     upload, _ = handed_in
     with fake.counted() as count, pytest.raises(CorruptObjectError, match="max_bytes is 100"):
         admin.accept_upload(upload, max_bytes=100)
@@ -95,7 +93,7 @@ def test_what_is_too_large_isnt_read(fake: FakeS3, admin: S3Admin, handed_in: An
 
 
 @pytest.mark.parametrize("kind", [InspectObject, GetObject])
-def test_what_is_handed_in_again_meanwhile_is_a_conflict(
+def test_a_second_upload_meanwhile_is_a_conflict(
     fake: FakeS3, admin: S3Admin, handed_in: Any, kind: Any
 ) -> None:
     upload, _ = handed_in

@@ -1,4 +1,4 @@
-"""Threads that leave a bucket as a file and come into another: whole, and never over anything."""
+"""Export of threads to a file and import into another bucket, complete and without overwriting."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from langgraph_checkpoint_s3 import (
     CorruptObjectError,
     InvalidConfigError,
     InvalidKeyError,
-    S3Saver,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.transfer.export_import import Exported, Imported
@@ -26,10 +25,11 @@ from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import GetObject, ListObjects, PutObject
 from tests.plans.borrowers import cold, eager, lenders, noise, step
 from tests.plans.helpers import once
-from tests.support.checkpoints import place, put_chain, shown
+from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import Count, FakeS3
 from tests.support.fake_store import make_saver
 from tests.support.modes import cached
+from tests.support.threads import nameless_contents
 
 TRANSFER = "langgraph_checkpoint_s3.plans.transfer."
 SMALL = Sizes(multipart_threshold=2_000, part_size=900)
@@ -37,7 +37,7 @@ SMALL = Sizes(multipart_threshold=2_000, part_size=900)
 
 @cached
 def prepared() -> FakeS3:
-    """A thread with subgraphs, writes of several kinds, borrowed frames, a large one, and others' threads."""
+    """Return a bucket with a thread of subgraphs, all kinds of writes, borrowing and a large object."""
     fake = FakeS3()
     saver = make_saver(fake)
     put_chain(saver, "t", 4, writes=2, run="r")
@@ -67,24 +67,14 @@ def exported() -> bytes:
 
 
 def content(file: bytes) -> dict[str, bytes]:
-    """What a file holds, but for its manifest."""
+    """Return the members of a file without its manifest."""
     with zipfile.ZipFile(io.BytesIO(file)) as archive:
         return {name: archive.read(name) for name in archive.namelist()[1:]}
 
 
 def at_once(count: Count) -> int:
-    """Of how many objects something was asked at once, at most."""
+    """Return the highest number of objects that one batch of requests is about."""
     return max(len({getattr(request, "key", None) for request in batch}) for batch in count.batches)
-
-
-def everything(saver: S3Saver, thread: str) -> list[Any]:
-    """All of a thread, but for its name."""
-    found = [shown(each) for each in saver.list(place(thread, ns=None))]
-    assert [each[0][0] for each in found] == [thread] * len(found)
-    return [
-        (config[1:], parent and parent[1:], *rest)
-        for config, parent, *rest in sorted(found, key=lambda each: each[0])
-    ]
 
 
 WHOLE = Exported("t", 11, 14, 0)
@@ -98,7 +88,7 @@ def test_a_thread_moves_to_another_bucket_prefix_and_name() -> None:
     saver = make_saver(other, prefix="else/where", sizes=SMALL)
     imported = S3Admin(saver).import_thread(file, "ü/2")
     assert imported == Imported("ü/2", 11, 14, 25, 0, ())
-    assert everything(saver, "ü/2") == everything(make_saver(fake), "t")
+    assert nameless_contents(saver, "ü/2") == nameless_contents(make_saver(fake), "t")
     assert all(
         key.startswith(("else/where/.C3.BC.2F2.thread/", "else/where/.deleted/")) for key in other.objects
     )
@@ -131,7 +121,7 @@ def test_importing_again_changes_nothing_and_sends_nothing() -> None:
     assert set(count.kinds) == {"ListObjects", "GetObject"}  # the one of several parts has another ETag
 
 
-def test_what_is_there_stays() -> None:
+def test_existing_checkpoints_stay() -> None:
     fake = FakeS3()
     saver = make_saver(fake)
     put_chain(saver, "t", 5, values={"mine": 1}, writes=0)  # 4 of the same ids, without a run
@@ -146,7 +136,7 @@ def test_what_is_there_stays() -> None:
     assert {key: fake.objects[key] for key in before} == before
 
 
-def test_what_comes_there_meanwhile_stays_too() -> None:
+def test_checkpoints_that_arrive_meanwhile_stay() -> None:
     fake = FakeS3()
     key = next(key for key in prepared().keys("/t.thread/") if "tspecial" in key)
 
@@ -215,7 +205,7 @@ def test_windows_bound_what_is_in_memory(asynchronous: bool, monkeypatch: pytest
             admin.import_thread(file, progress=lambda *at: told.append(at))
     assert at_once(into) <= 5
     assert told[-1] == (25, 25)
-    assert everything(make_saver(other), "t") == everything(make_saver(fake), "t")
+    assert nameless_contents(make_saver(other), "t") == nameless_contents(make_saver(fake), "t")
 
 
 def test_there_is_no_such_thread(tmp_path: Path) -> None:
@@ -243,7 +233,7 @@ def test_a_deletion_meanwhile_is_a_conflict_and_leaves_no_file(tmp_path: Path) -
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_what_is_added_meanwhile_isnt_in_the_way() -> None:
+def test_checkpoints_added_during_an_export_are_ignored() -> None:
     fake = prepared().snapshot()
 
     def add(request: GetObject) -> None:
@@ -255,7 +245,7 @@ def test_what_is_added_meanwhile_isnt_in_the_way() -> None:
     assert S3Admin(make_saver(FakeS3())).import_thread(file).written == 25
 
 
-def test_a_checkpoint_that_is_made_whole_meanwhile_is_exported_so() -> None:
+def test_a_checkpoint_materialized_during_an_export_is_exported() -> None:
     """As a pruning does it: the borrower is rewritten before its lender goes."""
     fake = prepared().snapshot()
     saver = make_saver(fake)
@@ -272,7 +262,7 @@ def test_a_checkpoint_that_is_made_whole_meanwhile_is_exported_so() -> None:
     admin_of(fake).export_thread("t", file)
     other = FakeS3()
     admin_of(other).import_thread(file)
-    assert everything(make_saver(other), "t") == everything(make_saver(fake), "t")
+    assert nameless_contents(make_saver(other), "t") == nameless_contents(make_saver(fake), "t")
 
 
 def test_a_damaged_object_isnt_exported() -> None:
@@ -293,7 +283,7 @@ class Full(io.BytesIO):
         return super().write(data)
 
 
-def test_a_disk_that_is_full_is_an_os_error_and_no_reader_takes_what_was_written() -> None:
+def test_a_full_disk_raises_oserror_and_leaves_an_invalid_file() -> None:
     file = Full()
     with pytest.raises(OSError, match="No space"):
         admin_of(prepared().snapshot()).export_thread("t", file)
@@ -301,7 +291,7 @@ def test_a_disk_that_is_full_is_an_os_error_and_no_reader_takes_what_was_written
         admin_of(FakeS3()).import_thread(io.BytesIO(file.getvalue()))
 
 
-def test_what_isnt_a_file() -> None:
+def test_arguments_that_are_no_files() -> None:
     admin = admin_of(prepared().snapshot())
     for wrong in (io.StringIO(), None, 7):
         with pytest.raises(InvalidConfigError, match="write bytes"):

@@ -1,4 +1,4 @@
-"""Imports that are cut short, and files that are damaged: nothing is imported by half for good."""
+"""Interrupted imports and damaged files: no import stays incomplete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Imports into a thread that holds some of the file's checkpoints: what borrows there has its lenders."""
+"""Imports into a thread that has some of the file's checkpoints: borrowers find their lenders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOISE = noise(9_000, 5)
 
 
 def lines(fake: FakeS3, count: int) -> None:
-    """A line of checkpoints that borrow from the first one."""
+    """Create a chain of checkpoints that borrow from the first one."""
     saver, last = make_saver(fake), None
     for number in range(count):
         new: dict[str, Any] = {"a": NOISE, f"c{number}": noise(500, number)}

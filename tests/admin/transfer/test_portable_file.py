@@ -1,4 +1,4 @@
-"""The portable file: what is refused, and that checkpoints come out of it as they went in."""
+"""The portable file: round trips of checkpoints, and refused content."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def zipped(
     compression: int = zipfile.ZIP_STORED,
     **manifest: Any,
 ) -> bytes:
-    """An archive of any content; its manifest with changes (`...` for none of that key)."""
+    """Return an archive with this content and changes of its manifest (`...` removes a key)."""
     file = io.BytesIO()
     items = list(content.items()) if isinstance(content, dict) else content
     with warnings.catch_warnings(), zipfile.ZipFile(file, "w", compression) as archive:
@@ -86,7 +86,7 @@ NAMES = [name for name in PLAIN if name != MANIFEST]
 CHECKPOINT = next(name for name in NAMES if "/checkpoint" in name)
 
 
-def test_what_a_file_looks_like() -> None:
+def test_members_of_a_file() -> None:
     assert next(iter(PLAIN)) == MANIFEST
     assert "/checkpoint" in NAMES[-1]
     assert CHECKPOINT == ".ns/cdz/checkpoint.p1.kloop.s1.rr"
@@ -224,7 +224,7 @@ def test_a_frame_that_was_damaged_before_it_was_packed_is_noticed() -> None:
 
 
 def test_members_that_lie_over_one_another_are_refused() -> None:
-    """Many members of one stretch of bytes: a small file of any size."""
+    """Return a small file whose members share their bytes, and so unpack to any size."""
     data = bytearray(FILE)
     with zipfile.ZipFile(io.BytesIO(FILE)) as archive:
         start = archive.start_dir
@@ -268,7 +268,7 @@ def test_any_bytes_are_refused(data: bytes) -> None:
     st.sampled_from((FILE, OBJECT)),
     st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 3), st.binary(max_size=9)), max_size=4),
 )
-def test_whatever_happens_to_the_bytes_the_error_is_ours(base: bytes, edits: list[Any]) -> None:
+def test_damaged_bytes_raise_our_errors(base: bytes, edits: list[Any]) -> None:
     data = bytearray(base)
     for at, length, new in edits:
         data[at % len(data) : at % len(data) + length] = new or b"\0"
@@ -322,7 +322,7 @@ def test_writes_cant_be_loaded_by_themselves() -> None:
         loads(PLAIN[NAMES[0]])
 
 
-def test_what_would_become_too_large_is_refused() -> None:
+def test_content_that_unpacks_too_large_is_refused() -> None:
     data = dumps(made(text="x" * 100_000))
     assert len(data) < 5_000
     with pytest.raises(CorruptObjectError, match="max_bytes is 100000"):
@@ -351,7 +351,7 @@ def test_of_an_encrypted_one_the_serializer_is_needed() -> None:
 
 
 @given(st.dictionaries(st.text(max_size=5), VALUES, max_size=3), IDS.filter(bool), IDS)
-def test_what_is_dumped_loads(values: dict[str, Any], thread: str, ns: str) -> None:
+def test_dumped_checkpoints_load(values: dict[str, Any], thread: str, ns: str) -> None:
     original = made(thread, ns, **values)
     for compression in ("zstd", "none"):
         assert shown(loads(dumps(original, compression=compression))) == shown(original)
@@ -377,7 +377,7 @@ def test_a_first_checkpoint_has_no_parent() -> None:
     assert shown(loads(dumps(first))) == shown(first)
 
 
-def test_what_cant_be_dumped() -> None:
+def test_values_that_cannot_be_dumped() -> None:
     with pytest.raises(InvalidKeyError, match="thread_id"):
         dumps(loads(OBJECT))
     with pytest.raises(InvalidConfigError, match="lzma"):

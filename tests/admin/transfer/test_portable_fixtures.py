@@ -1,4 +1,4 @@
-"""Portable files of every version that was ever released load.
+"""Portable files of every released version load.
 
 `python -m tests.admin.transfer.test_portable_fixtures` wrote the files in `fixtures/portable-N/` once, and
 they stay as they are: `checkpoint.zip` by `dumps` of what is here, `thread.zip` of `format-1/lender.bin` and
@@ -25,14 +25,14 @@ DIGESTS = {
     "portable-1/checkpoint.zip": "a91f101c7c61dca9f7ce68292c048c8cb228b9c0657528523d3715f7d5222460",
     "portable-1/thread.zip": "d4a55ebab309ba30bd73e732206c2fd757ef91639c1b560fa3b2b7ecab4d436e",
 }
-"""SHA-256 of each: what was released never changes."""
+"""SHA-256 of each file. Released files never change."""
 NS = "sub|1"
 STATE: dict[str, Any] = {"text": "hello" * 50, "none": None, "raw": bytes(range(256)) * 20}
 WRITES = [("a", "channel", None), ("b", "channel", 1), ("b", "other", [2])]
 
 
 def packed() -> CheckpointTuple:
-    """What is in `checkpoint.zip`."""
+    """Return the checkpoint in `checkpoint.zip`."""
     checkpoint: Any = {
         "v": 4,
         "id": "2",

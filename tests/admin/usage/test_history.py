@@ -1,4 +1,4 @@
-"""A thread's history as an object: what it asks for, how it prints, and how a notebook shows it."""
+"""A thread's history as an object: its requests, its text, and its display in notebooks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=\"alert('1')\">\u20
 
 @pytest.fixture
 def admin(fake: FakeS3, saver: S3Saver) -> S3Admin:
-    """Of another process than that which wrote a line of four and a fork from the second."""
+    """An admin in a new process, on a thread of four checkpoints and a fork from the second."""
     put_chain(saver, "t", 4)
     fork = make_checkpoint("00000007", {"n": "fork"})
     metadata: Any = {"source": "fork", "step": 2}
@@ -30,7 +30,7 @@ def admin(fake: FakeS3, saver: S3Saver) -> S3Admin:
 
 
 def text_of(html: str) -> tuple[str, set[str]]:
-    """What a notebook shows of it, and the elements that it is made of."""
+    """Return a notebook's display of it as text, and the HTML elements used."""
     texts: list[str] = []
     tags: set[str] = set()
 
@@ -119,7 +119,7 @@ def test_it_prints_as_a_tree(admin: S3Admin) -> None:
     ]
 
 
-def test_what_is_told_of_an_entry() -> None:
+def test_text_of_an_entry() -> None:
     entry = HistoryEntry("a", "", None, 1, "loop", "2026-01-01", 10, 2, 1, 1, 2)
     assert entry.facts("now") == "step 1  loop  now  10 B  2 pending writes of 1 task  1 interrupt  2 errors"
 
@@ -134,7 +134,7 @@ def test_a_notebook_shows_the_same_tree(admin: S3Admin) -> None:
     assert [*lines[:-1], lines[-1].removesuffix(told)] == str(found).splitlines()
 
 
-def test_what_a_bucket_holds_stays_text() -> None:
+def test_names_from_the_bucket_are_escaped() -> None:
     hostile: Any = HOSTILE
     entry = HistoryEntry(hostile, hostile, hostile, hostile, hostile, hostile, 1, 1, 1, 1, 1)
     found = History(HOSTILE, (entry, HistoryEntry("a", "", None, 0, None, None, None, 0, 0, 0, 0)))

@@ -1,4 +1,4 @@
-"""Which threads there are, and what they take: on the fake, with the LISTs counted."""
+"""Threads and their storage on the fake S3, with LIST requests counted."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def admin(saver: S3Saver) -> S3Admin:
 
 
 def reclass(fake: FakeS3, key: str, storage_class: str, size: int | None = None) -> None:
-    """Let an object lie in another storage class, and be of another size."""
+    """Change an object's storage class and size."""
     before = fake.objects[key]
     data = before.data if size is None else bytes(size)
     fake.objects[key] = replace(before, storage_class=storage_class, data=data)
@@ -50,7 +50,7 @@ def reclass(fake: FakeS3, key: str, storage_class: str, size: int | None = None)
 # Threads
 
 
-def test_threads_are_listed_a_thousand_a_request_whatever_they_hold(fake: FakeS3, admin: S3Admin) -> None:
+def test_a_request_lists_a_thousand_threads_of_any_size(fake: FakeS3, admin: S3Admin) -> None:
     names = [f"thread-{number:04}" for number in range(2_500)]
     for name in names:
         fake.put(inside.layout(admin.saver).thread(name) + ".ns/cez/checkpoint", b"x")
@@ -212,7 +212,7 @@ def test_pages_change_nothing(
     assert list(admin.threads()) == ["a", "ab", "b"]
 
 
-def test_what_no_saver_wrote_is_an_error_that_names_it(fake: FakeS3, admin: S3Admin) -> None:
+def test_a_foreign_object_is_an_error_with_its_key(fake: FakeS3, admin: S3Admin) -> None:
     fake.put("checkpoints/a.thread/.ns/cez/manifest", b"x")
     with pytest.raises(CorruptObjectError) as raised:
         admin.usage()

@@ -1,4 +1,4 @@
-"""Threads that are to be forgotten, on a fake S3, and what a crash leaves."""
+"""Purged threads on a fake S3, and interrupted purges."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from langgraph_checkpoint_s3.s3.admin_requests import (
 from langgraph_checkpoint_s3.s3.requests import CreateUpload, DeleteObjects, Request
 from tests.admin.versions.versioned import (
     admin,
+    contents,
     fails,
     fake,
     family,
     left,
     set_versioning,
     short,
-    told,
 )
 from tests.plans.borrowers import key_of
 from tests.plans.helpers import get, once, put
@@ -44,7 +44,7 @@ __all__ = ["admin", "fake", "short"]
 
 class TestPurging:
     def thread(self, fake: FakeS3) -> S3Saver:
-        """A thread with a past: rewritten, deleted, put to again, exported, and an upload begun."""
+        """Create a thread that was rewritten, deleted, put again and exported, with an unfinished upload."""
         saver = make_saver(fake)
         for ns in ("", "sub"):
             family(saver, ns=ns)
@@ -60,7 +60,7 @@ class TestPurging:
         return saver
 
     def others(self, fake: FakeS3) -> Any:
-        return told(fake, "u"), left(fake, "u.thread/"), left(fake, "t.2Fu")
+        return contents(fake, "u"), left(fake, "u.thread/"), left(fake, "t.2Fu")
 
     @pytest.mark.parametrize("status", ["Enabled", "Suspended"])
     def test_nothing_is_left(self, fake: FakeS3, admin: S3Admin, status: str) -> None:
@@ -86,7 +86,7 @@ class TestPurging:
         assert count.kinds["DeleteVersions"] == 2
         assert admin.purge_thread("t", dry_run=False).versions == 0
 
-    def test_at_no_time_does_an_old_version_show(self, fake: FakeS3, admin: S3Admin, short: None) -> None:
+    def test_old_versions_never_become_visible(self, fake: FakeS3, admin: S3Admin, short: None) -> None:
         self.thread(fake)
         set_versioning(fake, "Suspended")
         put(make_saver(fake), "9")  # `null`, above nothing
@@ -129,7 +129,7 @@ class TestPurging:
         admin.purge_thread("t", dry_run=False)
         assert left(fake) == []
 
-    def test_what_was_there_before_versioning(self) -> None:
+    def test_objects_from_before_versioning(self) -> None:
         fake = FakeS3()
         saver = make_saver(fake)
         family(saver)
@@ -137,7 +137,7 @@ class TestPurging:
         S3Admin(make_saver(fake)).purge_thread("t", dry_run=False)
         assert left(fake) == []
 
-    def test_a_store_that_calls_what_is_hidden_the_latest(self, fake: FakeS3, admin: S3Admin) -> None:
+    def test_a_store_that_marks_hidden_versions_as_latest(self, fake: FakeS3, admin: S3Admin) -> None:
         set_versioning(fake, "Suspended")
         put(make_saver(fake), "1")
         set_versioning(fake, "Enabled")

@@ -1,4 +1,4 @@
-"""Deleted threads brought back, on a fake S3, and what a crash leaves."""
+"""Undeleted threads on a fake S3, and interrupted undeletions."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions, Version
 from langgraph_checkpoint_s3.s3.requests import Request
 from tests.admin.versions.versioned import (
     admin,
+    contents,
     fake,
     family,
     left,
     set_versioning,
     short,
-    told,
 )
 from tests.plans.borrowers import key_of
 from tests.plans.helpers import put
@@ -41,7 +41,7 @@ class TestUndeleting:
         for ns in ("", "sub|x"):
             family(saver, ns=ns)
         family(saver, "u")
-        before, others = told(fake), told(fake, "u")
+        before, others = contents(fake), contents(fake, "u")
         size = sum(len(fake.objects[key].data) for key in fake.keys("t.thread"))
         saver.delete_thread("t")
         with fake.counted() as count:
@@ -49,21 +49,21 @@ class TestUndeleting:
         assert (back.thread_id, back.checkpoints, back.writes, back.size) == ("t", 8, 16, size)
         assert (back.lost, back.dry_run) == (0, False)
         assert count.kinds == {"ListVersions": 1, "DeleteVersions": 3, "GetObject": 2, "PutObject": 1}
-        assert (told(fake), told(fake, "u")) == (before, others)
+        assert (contents(fake), contents(fake, "u")) == (before, others)
         assert admin.undelete_thread("t").checkpoints == 0
 
     def test_at_no_time_is_something_half_there(self, fake: FakeS3, admin: S3Admin, short: None) -> None:
         saver = make_saver(fake)
         for ns in ("", "sub"):
             family(saver, ns=ns)
-        before = told(fake)
+        before = contents(fake)
         saver.delete_thread("t")
         seen: list[int] = []
 
         def look(moment: Moment, request: Request[Any]) -> None:
             if moment == "after" and isinstance(request, DeleteVersions):
                 fake.hook = None
-                now = told(fake)
+                now = contents(fake)
                 fake.hook = look
                 assert now == {name: before[name] for name in now}
                 for ns in ("", "sub"):
@@ -80,7 +80,7 @@ class TestUndeleting:
     def test_cut_short_it_goes_on_where_it_stopped(self, fake: FakeS3, admin: S3Admin, short: None) -> None:
         saver = make_saver(fake)
         family(saver)
-        before = told(fake)
+        before = contents(fake)
         saver.delete_thread("t")
         requests = iter(range(10))
 
@@ -92,27 +92,27 @@ class TestUndeleting:
         with pytest.raises(StorageUnavailableError):
             admin.undelete_thread("t")
         fake.hook = None
-        assert told(fake) == {name: before[name] for name in before if name[1] in "12"}
+        assert contents(fake) == {name: before[name] for name in before if name[1] in "12"}
         back = admin.undelete_thread("t")
         assert (back.checkpoints, back.writes) == (2, 0)
-        assert told(fake) == before
+        assert contents(fake) == before
 
-    def test_what_was_pruned_before_stays_pruned(self, fake: FakeS3, admin: S3Admin) -> None:
+    def test_checkpoints_pruned_before_stay_pruned(self, fake: FakeS3, admin: S3Admin) -> None:
         saver = make_saver(fake)
         family(saver)
-        everything = told(fake)
+        everything = contents(fake)
         saver.prune(["t"])
         fake.put("another", b"")  # a second goes by
-        pruned, moment = told(fake), fake.now
+        pruned, moment = contents(fake), fake.now
         fake.put("another", b"")
         saver.delete_thread("t")
         back = admin.undelete_thread("t", before=moment)
         assert (back.checkpoints, back.writes) == (1, 2)
-        assert told(fake) == pruned
+        assert contents(fake) == pruned
         assert admin.undelete_thread("t", before=moment - timedelta(days=1)).checkpoints == 0
         back = admin.undelete_thread("t")
         assert (back.checkpoints, back.writes) == (3, 6)
-        assert told(fake) == everything
+        assert contents(fake) == everything
 
     def test_a_time_in_another_zone(self, fake: FakeS3, admin: S3Admin) -> None:
         saver = make_saver(fake)
@@ -136,16 +136,16 @@ class TestUndeleting:
             look = admin.undelete_thread("t", dry_run=True)
         assert count.kinds == {"ListVersions": 1}
         assert (look.checkpoints, look.writes, look.dry_run) == (4, 8, True)
-        assert told(fake) == {}
+        assert contents(fake) == {}
 
-    def test_what_is_there_now_stays(self, fake: FakeS3, admin: S3Admin) -> None:
+    def test_current_checkpoints_stay(self, fake: FakeS3, admin: S3Admin) -> None:
         saver = make_saver(fake)
         family(saver)
-        before = told(fake)
+        before = contents(fake)
         saver.delete_thread("t")
         put(make_saver(fake), "9")
         put(make_saver(fake), "2", values={"new": 1}, run_id="run-2")
-        after = told(fake)
+        after = contents(fake)
         admin.undelete_thread("t")
         # 2's own key was put to since; its lost content lent to 3 and 4.
         assert fake.keys("/c6z/checkpoint")
@@ -155,11 +155,11 @@ class TestUndeleting:
 
     def test_writes_alone(self, fake: FakeS3, admin: S3Admin) -> None:
         family(make_saver(fake))
-        before = told(fake)
+        before = contents(fake)
         for key in fake.keys("/writes"):
             fake.delete(key)
         assert admin.undelete_thread("t").writes == 8
-        assert told(fake) == before
+        assert contents(fake) == before
 
     def test_what_can_not_come_back_is_counted(self, fake: FakeS3, admin: S3Admin) -> None:
         saver = make_saver(fake)
@@ -174,23 +174,23 @@ class TestUndeleting:
     def test_deleted_more_than_once(self, fake: FakeS3, admin: S3Admin) -> None:
         saver = make_saver(fake)
         put(saver, "1")
-        before = told(fake)
+        before = contents(fake)
         for _ in range(3):
             saver.delete_thread("t")
             fake.delete(left(fake)[0])
             admin.undelete_thread("t")
-            assert told(fake) == before
+            assert contents(fake) == before
 
     def test_while_versioning_is_suspended(self, fake: FakeS3, admin: S3Admin) -> None:
         saver = make_saver(fake)
         put(saver, "1")
-        before = told(fake)
+        before = contents(fake)
         set_versioning(fake, "Suspended")
         put(saver, "2")
         saver.delete_thread("t")
         back = admin.undelete_thread("t")
         assert (back.checkpoints, back.lost) == (1, 1)
-        assert told(fake) == before
+        assert contents(fake) == before
 
     def test_a_bucket_that_never_kept_versions(self) -> None:
         fake = FakeS3()
@@ -207,14 +207,14 @@ class TestUndeleting:
     def test_strangers_stay_deleted(self, fake: FakeS3, admin: S3Admin) -> None:
         saver = make_saver(fake)
         family(saver)
-        before = told(fake)
+        before = contents(fake)
         strangers = ["checkpoints/t.thread/notes.txt", key_of(fake, "1").rpartition("/")[0] + "/x"]
         for key in strangers:
             fake.put(key, b"?")
             fake.delete(key)
         saver.delete_thread("t")
         admin.undelete_thread("t")
-        assert told(fake) == before
+        assert contents(fake) == before
 
     def test_a_marker_that_may_not_be_removed(self, fake: FakeS3, admin: S3Admin) -> None:
         saver = make_saver(fake)
@@ -230,8 +230,8 @@ class TestUndeleting:
         admin.undelete_thread("t")
 
 
-class TestTrails:
-    """Where S3's times, which are whole seconds, don't tell what came first."""
+class TestKeyHistory:
+    """Events in the same second, whose order S3's times don't show."""
 
     SECOND = datetime(2026, 1, 1, 12, 0, 5, tzinfo=timezone.utc)
 

@@ -19,18 +19,18 @@ from tests.admin.versions.versioned import (
     DOCUMENTS,
     PLANS,
     admin,
-    data_of,
+    contents,
     fails,
     fake,
     family,
     left,
-    told,
 )
 from tests.plans.borrowers import key_of, step
 from tests.plans.helpers import once, put
 from tests.support.checkpoints import place, shown
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
+from tests.support.threads import data_versions
 
 __all__ = ["admin", "fake"]
 
@@ -142,29 +142,29 @@ class TestListing:
 
 
 class TestReading:
-    def test_what_was_deleted_with_all_it_borrowed(self, fake: FakeS3, admin: S3Admin) -> None:
+    def test_a_deleted_checkpoint_with_deleted_lenders(self, fake: FakeS3, admin: S3Admin) -> None:
         saver = make_saver(fake)
         family(saver)
-        before = told(fake)
+        before = contents(fake)
         saver.delete_thread("t")
         for (_, name), expected in before.items():
-            [version] = data_of(admin, name)
+            [version] = data_versions(admin, name, "t")
             assert shown(admin.get_checkpoint_version("t", name, version)) == expected
-        assert told(fake) == {}
+        assert contents(fake) == {}
 
-    def test_what_was_rewritten_since(self, fake: FakeS3, admin: S3Admin) -> None:
+    def test_a_version_before_a_rewrite(self, fake: FakeS3, admin: S3Admin) -> None:
         """The old version borrows from what was pruned; the new one doesn't."""
         saver = make_saver(fake)
         family(saver)
-        before = told(fake)
+        before = contents(fake)
         saver.prune(["t"])
-        for version in data_of(admin, "4"):
+        for version in data_versions(admin, "4", "t"):
             assert shown(admin.get_checkpoint_version("t", "4", version)) == before["", "4"]
-        assert len(data_of(admin, "4")) == 2
+        assert len(data_versions(admin, "4", "t")) == 2
 
-    def test_what_is_there_now_takes_no_versions_of_lenders(self, fake: FakeS3, admin: S3Admin) -> None:
+    def test_current_checkpoints_need_no_versions_of_lenders(self, fake: FakeS3, admin: S3Admin) -> None:
         family(make_saver(fake))
-        [version] = data_of(admin, "4")
+        [version] = data_versions(admin, "4", "t")
         with fake.counted() as count:
             admin.get_checkpoint_version("t", "4", version)
         assert [{type(each).__name__ for each in batch} for batch in count.batches] == [
@@ -177,8 +177,8 @@ class TestReading:
     @pytest.mark.parametrize("times", [1, 3])
     def test_a_lender_that_was_overwritten(self, fake: FakeS3, admin: S3Admin, times: int) -> None:
         family(make_saver(fake))
-        before = told(fake)
-        [version] = data_of(admin, "2")
+        before = contents(fake)
+        [version] = data_versions(admin, "2", "t")
         for number in range(times):
             fake.put(key_of(fake, "1"), b"somebody else's" * (number + 1) * 5_000)
         assert shown(admin.get_checkpoint_version("t", "2", version)) == before["", "2"]
@@ -189,8 +189,8 @@ class TestReading:
         saver = make_saver(fake)
         first = step(saver, "1", documents=DOCUMENTS)
         step(saver, "2", first, n=2)
-        before = told(fake)
-        [version] = data_of(admin, "2")
+        before = contents(fake)
+        [version] = data_versions(admin, "2", "t")
         lender = key_of(fake, "1")
         fake.put(lender + ".k9", b"x" * 60_000)
         fake.delete(lender)
@@ -199,7 +199,7 @@ class TestReading:
     def test_a_lender_that_is_gone_for_good(self, fake: FakeS3, admin: S3Admin) -> None:
         saver = make_saver(fake)
         family(saver)
-        lender, [version] = key_of(fake, "1"), data_of(admin, "3")
+        lender, [version] = key_of(fake, "1"), data_versions(admin, "3", "t")
         saver.delete_thread("t")
         del fake.versions[lender]
         with pytest.raises(CorruptObjectError) as raised:
@@ -229,7 +229,7 @@ class TestReading:
         config = put(saver, "1")
         saver.put_writes(config, [("__error__", "first")], "task-1")
         saver.put_writes(config, [("c", "deleted")], "task-2")
-        [version] = data_of(admin, "1")
+        [version] = data_versions(admin, "1", "t")
         saver.put_writes(config, [("__error__", "last")], "task-1")
         [key] = fake.keys("task-2")
         fake.delete(key)
@@ -252,13 +252,13 @@ class TestReading:
         [key] = fake.keys("checkpoint")
         for name in ("note.txt", "checkpoint.bak/1", ""):
             fake.put(f"{key.rpartition('/')[0]}/{name}", b"?")
-        version = data_of(admin, "1")[-1]
+        version = data_versions(admin, "1", "t")[-1]
         assert admin.get_checkpoint_version("t", "1", version) is not None
         assert admin.restore_checkpoint_version("t", "1", version) == config
 
     def test_it_vanishes_while_it_is_read(self, fake: FakeS3, admin: S3Admin) -> None:
         put(make_saver(fake), "1")
-        [version] = data_of(admin, "1")
+        [version] = data_versions(admin, "1", "t")
         fake.hook = once(ListVersions, lambda _: fake.versions.clear(), "after")
         with pytest.raises(ConflictError):
             admin.get_checkpoint_version("t", "1", version)

@@ -1,4 +1,4 @@
-"""A bucket that keeps versions, and a thread in it whose checkpoints borrow from each other."""
+"""A bucket with versioning, and a thread whose checkpoints borrow from each other."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING
 from langgraph_checkpoint_s3.s3.requests import Request
 from tests.plans.borrowers import noise, step
-from tests.support.checkpoints import place, shown
+from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
+from tests.support.threads import thread_contents
 
 PLANS = "langgraph_checkpoint_s3.plans."
 DOCUMENTS, NOTES, MORE = noise(40_000), noise(12_000, 1), noise(6_000, 2)
@@ -30,7 +31,7 @@ def fake() -> FakeS3:
 
 @pytest.fixture
 def admin(fake: FakeS3) -> S3Admin:
-    """An admin in a process of its own."""
+    """An admin in its own process."""
     return S3Admin(make_saver(fake))
 
 
@@ -46,7 +47,7 @@ def set_versioning(fake: FakeS3, status: str) -> None:
 
 
 def family(saver: S3Saver, thread: str = "t", ns: str = "", *, ids: str = "1234") -> list[Checkpoint]:
-    """Four checkpoints, of a run each, with writes: 2 borrows from 1, 3 from 1 and 2, 4 from all of them."""
+    """Put four checkpoints of a run each, with writes: 2 borrows from 1, 3 from 1 and 2, 4 from all."""
     where: Any = {"thread": thread, "ns": ns}
     first = step(saver, ids[0], run="run-1", documents=DOCUMENTS, **where)
     second = step(saver, ids[1], first, run="run-2", notes=NOTES, **where)
@@ -58,27 +59,18 @@ def family(saver: S3Saver, thread: str = "t", ns: str = "", *, ids: str = "1234"
     return [first, second, third, fourth]
 
 
-def told(fake: FakeS3, thread: str = "t") -> dict[tuple[str, str], Any]:
-    """All that a process that has just begun tells of a thread, by namespace and id."""
-    found = make_saver(fake).list(place(thread, ns=None))
-    return {
-        (each.config["configurable"]["checkpoint_ns"], each.checkpoint["id"]): shown(each) for each in found
-    }
-
-
-def data_of(admin: S3Admin, checkpoint_id: str, thread: str = "t") -> list[str]:
-    """The ids of a checkpoint's versions that aren't markers, newest first."""
-    found = admin.list_checkpoint_versions(thread, checkpoint_id)
-    return [each.version_id for each in found if not each.delete_marker]
+def contents(fake: FakeS3, thread: str = "t") -> dict[tuple[str, str], Any]:
+    """Return what a new process reads of a thread."""
+    return thread_contents(make_saver(fake), thread)
 
 
 def left(fake: FakeS3, part: str = "t.thread/") -> list[str]:
-    """The keys of which there are versions or markers."""
+    """Return the keys that have versions or delete markers."""
     return [key for key, versions in fake.versions.items() if part in key and versions]
 
 
 def fails(kind: type[Request[Any]], code: str = "SlowDown", status: int = 503) -> Any:
-    """A hook with which each request of a kind fails."""
+    """Return a hook that fails each request of a kind."""
 
     def hook(moment: Moment, request: Request[Any]) -> None:
         if moment == "before" and isinstance(request, kind):

@@ -1,4 +1,4 @@
-"""A bucket's set-up on a store: what is there stays, what can't be is named, twice is as once."""
+"""Bucket configuration on a store: foreign settings, unsupported ones, and repetition."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ WANTED: dict[str, tuple[str, Any]] = {
     "request_metrics": ("request_metrics", True),
     "intelligent_tiering": ("request_metrics", ARCHIVE),
 }
-"""What `configure_bucket` takes, each with the feature of a store that it needs."""
+"""Arguments of `configure_bucket`, with the feature of a store that each needs."""
 
 
 @pytest.fixture
@@ -53,14 +53,10 @@ def tls(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 def known(place: Place, **wanted: Any) -> dict[str, Any]:
-    """Everything that the store knows, and `None` for the rest."""
+    """Return all arguments, with `None` for those that the store doesn't support."""
     features = place.server.features
     found = {name: value if getattr(features, feature) else None for name, (feature, value) in WANTED.items()}
     return {**found, **wanted}
-
-
-def names(changes: list[Change]) -> list[str]:
-    return [change.setting for change in changes]
 
 
 class TestConfigureBucket:
@@ -90,7 +86,7 @@ class TestConfigureBucket:
         build_thread(admin.saver.saver)
         assert place.listing()
 
-    def test_what_the_store_does_not_know_is_named_at_once(
+    def test_unsupported_settings_are_named_together(
         self, tls: str, make_admin: MakeCalls, make_saver: MakeSaver, place: Place
     ) -> None:
         unknown = [name for name, value in known(place).items() if value is None]
@@ -148,7 +144,7 @@ class TestConfigureBucket:
         assert [each["Id"] for each in found["MetricsConfigurationList"]] == ["theirs"]
 
     @sync_only
-    def test_a_key_of_ones_own(self, make_admin: MakeCalls, place: Place) -> None:
+    def test_a_customer_managed_key(self, make_admin: MakeCalls, place: Place) -> None:
         if not place.server.features.encryption:
             pytest.skip("no default encryption here")
         admin = make_admin()
@@ -207,7 +203,7 @@ class TestThePolicy:
         finally:
             place.client.delete_bucket_policy(Bucket=place.bucket)
 
-    def test_nobody_locks_himself_out(self, make_admin: MakeCalls, place: Place) -> None:
+    def test_tls_only_is_refused_over_plain_http(self, make_admin: MakeCalls, place: Place) -> None:
         admin = make_admin()
         with pytest.raises(InvalidConfigError, match=r"plain http.*tls_only=None"):
             admin.configure_bucket(tls_only=True)

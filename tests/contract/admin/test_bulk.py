@@ -1,4 +1,4 @@
-"""Batches over the wire: the same by both drivers, bounded, and each item with its own outcome."""
+"""Batches over the wire, by both drivers: bounded requests, and a result for each item."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.support.checkpoints import shown
 
 
 def items(count: int, thread: str = "thread", **values: Any) -> list[CheckpointTuple]:
-    """A line of checkpoints with pending writes of two tasks each."""
+    """Return a chain of checkpoints with pending writes of two tasks each."""
     made: list[CheckpointTuple] = []
     for number in range(count):
         held = checkpoint({"number": number, **values}, checkpoint_id=f"{number:04}")
@@ -48,7 +48,7 @@ def items(count: int, thread: str = "thread", **values: Any) -> list[CheckpointT
 
 
 def read(admin: Calls, configs: Any, **keywords: Any) -> list[BatchResult[CheckpointTuple | None]]:
-    """`batch_get`, to its end."""
+    """Return all that `batch_get` yields."""
     if not admin.asynchronous:
         return list(admin.saver.batch_get(configs, **keywords))
 
@@ -121,7 +121,7 @@ class TestBatches:
         assert [result.ok for result in refused] == [False, True]
 
     @sync_only
-    def test_what_is_damaged_is_its_own_error(self, make_admin: MakeCalls, place: Place) -> None:
+    def test_a_damaged_item_has_its_own_error(self, make_admin: MakeCalls, place: Place) -> None:
         admin = make_admin()
         given = items(3)
         admin.batch_put(given)
@@ -161,7 +161,9 @@ class TestBatches:
         assert [shown(each) for each in make_saver().list(at())] == [shown(each) for each in given[::-1]]
 
     @async_only
-    def test_what_another_saver_lists_can_be_put(self, make_admin: MakeCalls, make_saver: MakeSaver) -> None:
+    def test_tuples_of_another_savers_list_can_be_put(
+        self, make_admin: MakeCalls, make_saver: MakeSaver
+    ) -> None:
         source = make_saver(prefix="old/")
         build_thread(source, checkpoints=4)
         target = make_admin(prefix="new/")

@@ -1,4 +1,4 @@
-"""`check()` on a store: its findings, and that it leaves nothing behind."""
+"""`check()` on a store: its findings, and its clean-up."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.servers import Server
 from tests.servers.base import free_port
 
 OF_NEW_BUCKETS = ("encryption", "public access")
-"""What some stores set by themselves, as Amazon does, and others don't."""
+"""Findings about settings that some stores, as Amazon's, make for new buckets."""
 
 DENIED_ACTIONS = {
     "GetObject": ("reads", "s3:GetObject"),
@@ -51,7 +51,7 @@ def seen(report: CheckReport) -> dict[str, str]:
 
 
 def expected(server: Server, *, versioned: bool = False) -> dict[str, str]:
-    """What a new bucket's report says: what the server's `Features` do."""
+    """Return the statuses of a new bucket's report, by the server's `Features`."""
     features = server.features
 
     def of(feature: bool, otherwise: str = "ok") -> str:

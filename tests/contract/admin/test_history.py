@@ -1,4 +1,4 @@
-"""A thread's history over the wire, the same by both drivers, with its requests counted."""
+"""A thread's history over the wire, by both drivers, with its requests counted."""
 
 from __future__ import annotations
 

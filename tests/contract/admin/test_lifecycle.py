@@ -1,4 +1,4 @@
-"""Lifecycle policies and archived threads on a store: foreign rules stay, policies come back, threads too."""
+"""Lifecycle policies and archived threads on a store, beside foreign rules."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ SIZES: list[dict[str, Any]] = [
 
 
 def foreign(place: Place) -> list[dict[str, Any]]:
-    """As much of it as the store knows."""
+    """Return the foreign rules that the store supports."""
     features = place.server.features
     return [
         *FOREIGN,
@@ -123,7 +123,7 @@ def foreign(place: Place) -> list[dict[str, Any]]:
 
 
 def configure(place: Place, rules: list[Any], **more: Any) -> list[Any]:
-    """Set somebody's rules, and read them as the store shows them."""
+    """Set foreign rules, and return them as the store shows them."""
     place.client.put_bucket_lifecycle_configuration(
         Bucket=place.bucket, LifecycleConfiguration={"Rules": rules}, **more
     )
@@ -131,7 +131,7 @@ def configure(place: Place, rules: list[Any], **more: Any) -> list[Any]:
 
 
 def shown(place: Place) -> list[Any]:
-    """The bucket's rules, by name: a store may list them in another order."""
+    """Return the bucket's rules by name, as a store may list them in another order."""
     found: Any = place.client.get_bucket_lifecycle_configuration(Bucket=place.bucket)["Rules"]
     return sorted(found, key=lambda rule: str(rule["ID"]))
 
@@ -164,7 +164,7 @@ class TestLifecyclePolicies:
             shown(place)
 
     @sync_only
-    def test_what_s3_is_told(self, make_admin: MakeCalls, place: Place) -> None:
+    def test_rules_as_the_store_shows_them(self, make_admin: MakeCalls, place: Place) -> None:
         skip_without_lifecycle(place)
         policy = LifecyclePolicy(days_until_deletion=30, noncurrent_version_days=7, object_tag=("team", "a"))
         make_admin(prefix="agents/").set_lifecycle_policy(policy)
@@ -316,7 +316,7 @@ class TestRestoring:
         assert longer.until > status.until
         assert admin.restore_status("other").readable == 2
 
-    def test_what_is_not_there_has_nothing_to_restore(self, make_admin: MakeCalls) -> None:
+    def test_a_missing_thread_has_nothing_to_restore(self, make_admin: MakeCalls) -> None:
         status = make_admin().restore_archived("nobody")
         assert (status.readable, status.archived, status.ready) == (0, 0, True)
 
@@ -326,7 +326,7 @@ class TestRestoring:
 
 
 def _until_ready(admin: Calls, thread_id: str) -> None:
-    """The test servers restore within moments."""
+    """Wait for a restore, which takes a moment on test servers."""
     for _ in range(100):
         if admin.restore_status(thread_id).ready:
             return

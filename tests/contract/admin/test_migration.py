@@ -1,4 +1,4 @@
-"""Migrations over the wire: from SQLite, memory and another prefix, and graphs that go on afterwards."""
+"""Migrations over the wire from SQLite, memory and another prefix, and graphs continued afterwards."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def sqlite() -> Iterator[SqliteSaver]:
 
 class TestMigration:
     @async_only
-    def test_what_graphs_left_in_sqlite(
+    def test_graphs_in_sqlite(
         self, make_admin: MakeCalls, make_saver: MakeSaver, sqlite: SqliteSaver, place: Place
     ) -> None:
         run_graphs(sqlite, turns=1, tasks=3)
@@ -107,7 +107,7 @@ class TestMigration:
         assert make_saver().get_delta_channel_history(config=at("t"), channels=["d"]) == wanted
 
     @async_only
-    def test_what_differs_is_told(
+    def test_differences_are_reported(
         self, make_admin: MakeCalls, make_saver: MakeSaver, sqlite: SqliteSaver, front: Front
     ) -> None:
         put_chain(sqlite, "t", 3)

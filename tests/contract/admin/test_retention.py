@@ -1,4 +1,4 @@
-"""Pruning, and removing what nobody needs, over the wire: the same by both drivers."""
+"""Pruning and orphan removal over the wire, by both drivers."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ DAY = timedelta(days=1)
 
 
 def in_days(admin: Calls, days: float) -> Calls:
-    """Let an admin's clock be ahead."""
+    """Set an admin's clock ahead."""
     made: S3Admin = admin.saver
     made._now = lambda: datetime.now(timezone.utc) + timedelta(days=days)  # type: ignore[method-assign]
     return admin
 
 
-def told(saver: S3Saver, thread: str = "thread", ns: str = "") -> dict[str, Any]:
+def checkpoints_by_id(saver: S3Saver, thread: str = "thread", ns: str = "") -> dict[str, Any]:
     return {each.checkpoint["id"]: shown(each) for each in saver.list(at(thread, ns=ns))}
 
 
 def borrowing(saver: S3Saver, thread: str, count: int) -> list[str]:
-    """A line of checkpoints that share a large value; their ids, oldest first."""
+    """Put a chain of checkpoints that share a large value. Return their ids, oldest first."""
     config: Any = at(thread)
     ids: list[str] = []
     shared = noise(MIB // 4)
@@ -64,7 +64,7 @@ class TestPruning:
         for thread in ("thread", "a/b"):
             build_thread(saver, thread, checkpoints=4)
             build_thread(saver, thread, ns="sub", checkpoints=1)
-        before = {thread: told(saver, thread) for thread in ("thread", "a/b")}
+        before = {thread: checkpoints_by_id(saver, thread) for thread in ("thread", "a/b")}
         objects = place.objects()
         admin = make_admin()
         front.reset()
@@ -80,21 +80,21 @@ class TestPruning:
         assert went.objects == len(objects) - len(place.objects())
         for thread, each in before.items():
             newest = sorted(each)[2:]
-            assert told(make_saver(), thread) == {name: each[name] for name in newest}
-            assert len(told(make_saver(), thread, "sub")) == 1
+            assert checkpoints_by_id(make_saver(), thread) == {name: each[name] for name in newest}
+            assert len(checkpoints_by_id(make_saver(), thread, "sub")) == 1
 
     @sync_only
-    def test_who_borrows_is_rewritten(
+    def test_borrowers_are_rewritten(
         self, make_admin: MakeCalls, make_saver: MakeSaver, front: Front
     ) -> None:
         saver = make_saver()
         ids = borrowing(saver, "thread", 4)
-        before = told(saver)
+        before = checkpoints_by_id(saver)
         front.reset()
         went = make_admin().prune_threads(2, thread_ids=["thread"], dry_run=False)
         assert went.checkpoints == 2
         assert front.counts()["PutObject"] == 1 + 2  # the tombstones
-        assert told(make_saver()) == {name: before[name] for name in ids[2:]}
+        assert checkpoints_by_id(make_saver()) == {name: before[name] for name in ids[2:]}
 
     @async_only
     def test_by_age(self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place) -> None:
@@ -106,7 +106,7 @@ class TestPruning:
         saver.put(config, checkpoint(), metadata(2), {})
         listed = place.client.list_objects_v2(Bucket=place.bucket, Prefix="checkpoints/live.thread/")
         moment = max(item["LastModified"] for item in listed["Contents"])
-        live = told(saver, "live")
+        live = checkpoints_by_id(saver, "live")
         assert make_admin().prune_older_than(DAY, dry_run=False).victims == ()
         went = make_admin().prune_older_than(moment, dry_run=False)
         assert [(each.thread_id, each.modified < moment) for each in went.victims] == [
@@ -114,15 +114,17 @@ class TestPruning:
             ("live", True),
             ("live", True),
         ]
-        assert len(told(make_saver(), "idle")) == 1
-        assert told(make_saver(), "live") == {max(live): live[max(live)]}
+        assert len(checkpoints_by_id(make_saver(), "idle")) == 1
+        assert checkpoints_by_id(make_saver(), "live") == {max(live): live[max(live)]}
         went = make_admin().prune_older_than(moment, keep_latest=False, dry_run=False)
         assert [each.thread_id for each in went.victims] == ["idle"]
         assert place.listing("checkpoints/idle.thread/") == []
-        assert len(told(make_saver(), "live")) == 1
+        assert len(checkpoints_by_id(make_saver(), "live")) == 1
 
     @sync_only
-    def test_all_is_idle_some_day(self, make_admin: MakeCalls, place: Place, front: Front) -> None:
+    def test_idle_threads_are_pruned_and_removed(
+        self, make_admin: MakeCalls, place: Place, front: Front
+    ) -> None:
         admin = in_days(make_admin(), 40)
         for thread in ("a", "b"):
             build_thread(admin.saver.saver, thread, checkpoints=3)
@@ -153,7 +155,7 @@ class TestPruning:
 
 
 class TestOrphans:
-    def test_they_are_found_and_removed(
+    def test_orphans_are_found_and_removed(
         self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place, front: Front
     ) -> None:
         saver = make_saver()
@@ -182,7 +184,7 @@ class TestOrphans:
         assert [each.key for each in went.items] == [each.key for each in would.items]
         assert before.keys() - place.objects().keys() == {each.key for each in went.items}
         assert admin.find_orphans().items == ()
-        assert len(told(make_saver())) == 2
+        assert len(checkpoints_by_id(make_saver())) == 2
 
     @sync_only
     def test_unfinished_uploads(self, make_admin: MakeCalls, place: Place, front: Front) -> None:

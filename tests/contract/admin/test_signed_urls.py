@@ -1,4 +1,4 @@
-"""Signed URLs that are followed by a plain HTTP client, and what is handed in by one."""
+"""Downloads and uploads by signed URLs with a plain HTTP client."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.hanging import HANG
 
 
 class Xor(CipherProtocol):
-    """No protection, but no plain text either."""
+    """A cipher without security, whose output is no plain text."""
 
     def encrypt(self, plaintext: bytes) -> tuple[str, bytes]:
         return "xor", bytes(byte ^ 7 for byte in plaintext)
@@ -39,21 +39,21 @@ def id_of(config: Any) -> str:
 
 
 def fetch(url: str) -> bytes:
-    """What a plain client gets."""
+    """Download with a plain client."""
     with urllib.request.urlopen(url, timeout=HANG) as answer:
         data: bytes = answer.read()
     return data
 
 
 def hand_in(url: str, data: bytes) -> None:
-    """What `curl --upload-file` does."""
+    """Upload as `curl --upload-file` does."""
     request = urllib.request.Request(url, data, {"Content-Type": "application/zip"}, method="PUT")
     with urllib.request.urlopen(request, timeout=HANG) as answer:
         assert answer.status == 200
 
 
 def borrower(saver: Any, thread: str = "borrows") -> Any:
-    """The last of a line of checkpoints, each of which borrows from those before it."""
+    """Put a chain of checkpoints that borrow from their ancestors. Return the config of the last."""
     config, values = at(thread), dict[str, Any]()
     for step in range(4):
         values[f"c{step}"] = noise(20_000, step)
@@ -95,7 +95,9 @@ class TestSignedUrls:
         assert shown(load_signed_url(url)) == shown(saver.get_tuple(config))
 
     @async_only
-    def test_of_what_the_serializer_encrypts(self, make_admin: MakeCalls, make_saver: MakeSaver) -> None:
+    def test_of_a_checkpoint_encrypted_by_the_serializer(
+        self, make_admin: MakeCalls, make_saver: MakeSaver
+    ) -> None:
         serde = EncryptedSerializer(Xor())
         saver = make_saver(serde=serde)
         config = borrower(saver)
@@ -107,7 +109,7 @@ class TestSignedUrls:
             load_signed_url(url)
 
     @async_only
-    def test_of_what_the_store_encrypts(
+    def test_of_a_checkpoint_encrypted_by_the_store(
         self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place
     ) -> None:
         if not place.server.features.encryption:
@@ -122,13 +124,13 @@ class TestSignedUrls:
         assert head["ServerSideEncryption"] == "AES256"
 
     @sync_only
-    def test_there_is_none_to_nothing(self, make_admin: MakeCalls, place: Place) -> None:
+    def test_a_missing_checkpoint_has_no_url(self, make_admin: MakeCalls, place: Place) -> None:
         with pytest.raises(InvalidKeyError, match="no checkpoint"):
             make_admin().signed_url("t", "1")
         assert place.listing() == []
 
     @async_only
-    def test_one_to_what_was_deleted_says_so(self, make_admin: MakeCalls, make_saver: MakeSaver) -> None:
+    def test_a_url_to_a_deleted_checkpoint(self, make_admin: MakeCalls, make_saver: MakeSaver) -> None:
         saver = make_saver()
         [config] = build_thread(saver, "t", checkpoints=1, tasks=0)
         url = make_admin().signed_url("t", id_of(config))
@@ -136,7 +138,7 @@ class TestSignedUrls:
         with pytest.raises(InvalidKeyError, match="nothing where"):
             load_signed_url(url)
 
-    def test_it_is_in_no_log_of_ours(
+    def test_the_url_is_in_no_log(
         self, make_admin: MakeCalls, make_saver: MakeSaver, caplog: pytest.LogCaptureFixture
     ) -> None:
         [config] = build_thread(make_saver(), "t", checkpoints=1, tasks=1)
@@ -192,9 +194,7 @@ class TestHandingIn:
         assert place.listing("checkpoints/.exports/") == []
 
     @async_only
-    def test_what_a_signed_url_led_to_can_be_handed_in_as_it_is(
-        self, make_admin: MakeCalls, make_saver: MakeSaver
-    ) -> None:
+    def test_a_download_can_be_uploaded_unchanged(self, make_admin: MakeCalls, make_saver: MakeSaver) -> None:
         saver, admin = make_saver(), make_admin()
         *_, config = build_thread(saver, "t", checkpoints=2)
         upload = admin.signed_upload_url("u")

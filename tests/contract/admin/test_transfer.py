@@ -1,4 +1,4 @@
-"""Threads as files, on a real store: across buckets, prefixes and names, by both drivers."""
+"""Export and import of threads over the wire, across buckets, prefixes and names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.contract.support import (
     metadata,
     noise,
 )
-from tests.support.checkpoints import shown
+from tests.support.threads import nameless_contents
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def other_bucket(place: Place) -> Iterator[str]:
 
 
 def grown(saver: Any, thread: str) -> None:
-    """A thread that borrows, with a subgraph and writes; its last state is large."""
+    """Create a thread with borrowing, a subgraph and writes, one of which is large."""
     build_thread(saver, thread, checkpoints=3)
     build_thread(saver, thread, ns="node:1|deep", checkpoints=2)
     config, values = at(thread, ns="grows"), dict[str, Any]()
@@ -49,12 +49,6 @@ def grown(saver: Any, thread: str) -> None:
         values[f"c{step}"] = noise(20_000, step)
         config = saver.put(config, checkpoint(values), metadata(step), {f"c{step}": "1"})
     saver.put_writes(config, [("large", noise(6 * MIB)), ("small", 1)], "task", "path")
-
-
-def everything(saver: Any, thread: str) -> list[Any]:
-    """All of a thread, but for its name."""
-    found = [shown(each) for each in saver.list(at(thread, ns=None))]
-    return [(config[1:], parent and parent[1:], *rest) for config, parent, *rest in found]
 
 
 class TestMoving:
@@ -78,7 +72,9 @@ class TestMoving:
         assert (imported.written, imported.unchanged, imported.kept) == (20, 0, ())
         assert count["PutObject"] == 19 + 2  # tombstones of what is about to come, and is there
         assert count["CompleteMultipartUpload"] == 1
-        assert everything(make_saver(**there), "new name") == everything(make_saver(), "customer/42")
+        assert nameless_contents(make_saver(**there), "new name") == nameless_contents(
+            make_saver(), "customer/42"
+        )
         with front.counted() as count:
             again = make_admin(**there).import_thread(tmp_path / "thread.zip", "new name")
         assert (again.written, again.unchanged, again.kept) == (0, 20, ())
@@ -92,10 +88,10 @@ class TestMoving:
         file = io.BytesIO()
         make_admin().export_thread("t", file)
         assert make_admin().import_thread(file, "u").written == 6
-        assert everything(make_saver(), "u") == everything(make_saver(), "t")
+        assert nameless_contents(make_saver(), "u") == nameless_contents(make_saver(), "t")
 
     @async_only
-    def test_what_isnt_there_and_what_isnt_whole(
+    def test_missing_threads_and_damaged_files(
         self, make_admin: MakeCalls, make_saver: MakeSaver, tmp_path: Path, place: Place
     ) -> None:
         with pytest.raises(InvalidKeyError, match="no thread"):
@@ -123,4 +119,4 @@ class TestMoving:
         imported = make_admin().import_thread(file, "u")
         assert imported.written
         assert imported.kept == ()
-        assert everything(make_saver(), "u") == everything(make_saver(), "t")
+        assert nameless_contents(make_saver(), "u") == nameless_contents(make_saver(), "t")

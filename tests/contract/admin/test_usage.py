@@ -1,4 +1,4 @@
-"""Threads and what they take, over the wire: from LISTs alone, the same by both drivers."""
+"""Threads and their storage over the wire, from LIST requests alone, by both drivers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ THREADS = ["customer-1", "customer-2", "customer/3", "other", "ü 💥"]
 
 
 def threads(admin: Calls, *args: Any, **keywords: Any) -> list[str]:
-    """`threads`, to its end."""
+    """Return all that `threads` yields."""
     if not admin.asynchronous:
         return list(admin.saver.threads(*args, **keywords))
 
@@ -81,7 +81,7 @@ class TestThreads:
 
 
 class TestUsage:
-    def test_it_is_what_a_list_shows(
+    def test_it_agrees_with_a_listing(
         self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place, front: Front
     ) -> None:
         saver = make_saver(prefix="agents")

@@ -1,4 +1,4 @@
-"""Versions of checkpoints on a store: what was overwritten or deleted comes back, or goes for good."""
+"""Versions of checkpoints on a store: listing, restoring, undeleting and purging."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from tests.contract.support import (
     noise,
 )
 from tests.contract.test_borrowing import put_chain
+from tests.support.checkpoints import shown
+from tests.support.threads import data_versions, thread_contents
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -50,14 +52,8 @@ def writer(make_calls: MakeCalls) -> Calls:
 
 @pytest.fixture
 def reader(make_calls: MakeCalls) -> Calls:
-    """A process that remembers nothing."""
+    """A process without a cache."""
     return make_calls(cache_bytes=0)
-
-
-def told(reader: Calls, thread: str = "thread") -> dict[tuple[str, str], Any]:
-    """All that a process that has just begun tells of a thread, by namespace and id."""
-    found = reader.list(at(thread, ns=None))
-    return {(where(each.config)): (each.checkpoint, each.metadata, each.pending_writes) for each in found}
 
 
 def where(config: RunnableConfig) -> tuple[str, str]:
@@ -66,21 +62,15 @@ def where(config: RunnableConfig) -> tuple[str, str]:
 
 
 def borrowers(writer: Calls, thread: str = "thread", steps: int = 4) -> list[str]:
-    """A line of checkpoints that borrow from each other, with writes; their ids, oldest first."""
+    """Put a chain of checkpoints that borrow from each other, with writes. Return their ids, oldest first."""
     made = put_chain(writer, steps, thread)
     for number, config in enumerate(made):
         writer.put_writes(config, [("notes", [number])], "task", "~path")
     return [config["configurable"]["checkpoint_id"] for config in made]
 
 
-def data_of(admin: Calls, checkpoint_id: str, thread: str = "thread") -> list[str]:
-    """The ids of a checkpoint's versions that aren't markers, newest first."""
-    found = admin.list_checkpoint_versions(thread, checkpoint_id)
-    return [each.version_id for each in found if not each.delete_marker]
-
-
 def left(place: Place, part: str) -> list[str]:
-    """The keys of which there are versions or markers."""
+    """Return the keys that have versions or delete markers."""
     pages = place.client.get_paginator("list_object_versions").paginate(Bucket=place.bucket)
     items: list[Any] = [
         item for page in pages for item in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
@@ -107,13 +97,13 @@ class TestSwitching:
 
 
 class TestVersions:
-    def test_what_was_deleted_is_listed_and_read(
+    def test_deleted_checkpoints_are_listed_and_read(
         self, versioned: Calls, writer: Calls, reader: Calls, front: Front
     ) -> None:
         ids = borrowers(writer)
-        before = told(reader)
+        before = thread_contents(reader, "thread")
         writer.delete_thread("thread")
-        assert told(reader) == {}
+        assert thread_contents(reader, "thread") == {}
         for name in ids:
             marker, version = versioned.list_checkpoint_versions("thread", name)
             assert (marker.latest, marker.delete_marker, marker.size) == (True, True, 0)
@@ -122,7 +112,7 @@ class TestVersions:
             assert marker.modified >= version.modified
             assert marker.key == version.key
             found = versioned.get_checkpoint_version("thread", name, version.version_id)
-            assert (found.checkpoint, found.metadata, found.pending_writes) == before["", name]
+            assert shown(found) == before["", name]
             assert where(found.config) == ("", name)
             with pytest.raises(InvalidKeyError, match="delete marker"):
                 versioned.get_checkpoint_version("thread", name, marker.version_id)
@@ -133,7 +123,7 @@ class TestVersions:
     @async_only
     def test_the_version_before_a_pruning(self, versioned: Calls, writer: Calls, reader: Calls) -> None:
         *_, last = borrowers(writer)
-        before = told(reader)["", last]
+        before = thread_contents(reader, "thread")["", last]
         writer.prune(["thread"])
         whole, borrowing = versioned.list_checkpoint_versions("thread", last)
         assert (whole.latest, borrowing.latest) == (True, False)
@@ -141,24 +131,24 @@ class TestVersions:
         assert whole.etag != borrowing.etag
         for each in (whole, borrowing):
             found = versioned.get_checkpoint_version("thread", last, each.version_id)
-            assert (found.checkpoint, found.metadata, found.pending_writes) == before
+            assert shown(found) == before
 
     def test_an_old_version_is_restored(
         self, versioned: Calls, writer: Calls, reader: Calls, place: Place
     ) -> None:
         ids = borrowers(writer)
-        before = told(reader)
+        before = thread_contents(reader, "thread")
         writer.delete_thread("thread")
         for number, name in enumerate((ids[-1], ids[0])):  # one that borrowed, and one that didn't
-            [version] = data_of(versioned, name)
+            [version] = data_versions(versioned, name, "thread")
             restored = versioned.restore_checkpoint_version("thread", name, version)
             assert where(restored) == ("", name)
-            now = told(reader)
+            now = thread_contents(reader, "thread")
             assert len(now) == number + 1
             assert now == {each: before[each] for each in now}
         first = place.listing()
         for name in (ids[-1], ids[0]):
-            versioned.restore_checkpoint_version("thread", name, data_of(versioned, name)[-1])
+            versioned.restore_checkpoint_version("thread", name, data_versions(versioned, name, "thread")[-1])
         assert place.listing() == first
 
     @sync_only
@@ -166,25 +156,25 @@ class TestVersions:
         self, versioned: Calls, writer: Calls, reader: Calls, place: Place
     ) -> None:
         ids = borrowers(writer)
-        before = told(reader)
+        before = thread_contents(reader, "thread")
         lender = place.listing()[-2]
         place.write(lender, place.read(lender)[:-9])
         with pytest.raises(CorruptObjectError):
-            told(reader)
-        _, version = data_of(versioned, ids[0])
+            thread_contents(reader, "thread")
+        _, version = data_versions(versioned, ids[0], "thread")
         versioned.restore_checkpoint_version("thread", ids[0], version)
-        assert told(reader) == before
+        assert thread_contents(reader, "thread") == before
 
     @async_only
-    def test_what_was_put_twice(self, versioned: Calls, make_saver: MakeSaver) -> None:
-        """Where the store doesn't mind conditions in such buckets, the second put overwrites the first."""
+    def test_a_checkpoint_put_twice(self, versioned: Calls, make_saver: MakeSaver) -> None:
+        """A store that ignores conditions in buckets with versions overwrites the first put."""
         config = at()
         first = checkpoint({"documents": noise(20_000)})
         for number in range(2):
             state = checkpoint({"documents": noise(20_000, number)}, checkpoint_id=first["id"])
             make_saver().put(config, state, metadata(), {})
         warm, cold = make_saver(), make_saver(cache_bytes=0)
-        newest, oldest = data_of(versioned, first["id"])
+        newest, oldest = data_versions(versioned, first["id"], "thread")
 
         def documents() -> list[bytes]:
             found = [each.get(config) for each in (warm, cold)]
@@ -193,7 +183,7 @@ class TestVersions:
         for version, number in ((oldest, 0), (newest, 1), (oldest, 0)):
             versioned.restore_checkpoint_version("thread", first["id"], version)
             assert documents() == [noise(20_000, number)] * 2
-        assert {newest, oldest} <= set(data_of(versioned, first["id"]))
+        assert {newest, oldest} <= set(data_versions(versioned, first["id"], "thread"))
 
     def test_objects_in_parts(self, versioned: Calls, make_calls: MakeCalls) -> None:
         parts: dict[str, Any] = {"multipart_threshold": 5 * MIB, "multipart_part_size": 5 * MIB}
@@ -201,7 +191,7 @@ class TestVersions:
         large = make_calls(**parts, cache_bytes=0)
         large.put(at(), state, metadata(), {})
         large.delete_thread("thread")
-        [version] = data_of(versioned, state["id"])
+        [version] = data_versions(versioned, state["id"], "thread")
         found = versioned.get_checkpoint_version("thread", state["id"], version)
         assert found.checkpoint == state
         versioned.restore_checkpoint_version("thread", state["id"], version)
@@ -215,11 +205,11 @@ class TestUndeleting:
         borrowers(writer)
         build_thread(writer, ns="sub|x", checkpoints=3)
         build_thread(writer, "another")
-        before, others = told(reader), told(reader, "another")
+        before, others = thread_contents(reader, "thread"), thread_contents(reader, "another")
         listing = place.listing()
         writer.delete_thread("thread")
         look = versioned.undelete_thread("thread", dry_run=True)
-        assert told(reader) == {}
+        assert thread_contents(reader, "thread") == {}
         front.reset()
         back = versioned.undelete_thread("thread")
         again = place.server.name == "ceph"  # which refuses the ETag that it shows, in a bucket with versions
@@ -228,8 +218,8 @@ class TestUndeleting:
         assert front.counts() == {"ListObjectVersions": 1, "DeleteObjects": 3, **tombstones}
         assert (back.checkpoints, back.writes, back.lost) == (7, 4 + 6, 0)
         assert (look.checkpoints, look.writes, look.size) == (back.checkpoints, back.writes, back.size)
-        assert told(reader) == before
-        assert told(reader, "another") == others
+        assert thread_contents(reader, "thread") == before
+        assert thread_contents(reader, "another") == others
         assert [key for key in place.listing() if "/.deleted/" not in key] == listing
         assert versioned.undelete_thread("thread").checkpoints == 0
         found = reader.get_tuple(at())
@@ -239,27 +229,29 @@ class TestUndeleting:
     @sync_only
     def test_as_of_a_time(self, versioned: Calls, writer: Calls, reader: Calls) -> None:
         ids = borrowers(writer)
-        everything = told(reader)
+        everything = thread_contents(reader, "thread")
         writer.prune(["thread"])
-        pruned = told(reader)
+        pruned = thread_contents(reader, "thread")
         wait_for_next_second()
         moment = datetime.now(timezone.utc)
         wait_for_next_second()
         writer.delete_thread("thread")
         back = versioned.undelete_thread("thread", before=moment)
         assert (back.checkpoints, back.writes) == (1, 1)
-        assert told(reader) == pruned
+        assert thread_contents(reader, "thread") == pruned
         assert versioned.undelete_thread("thread").checkpoints == len(ids) - 1
-        assert told(reader) == everything
+        assert thread_contents(reader, "thread") == everything
 
 
 class TestWithoutVersions:
     @async_only
-    def test_what_was_deleted_is_gone(self, admin: Calls, writer: Calls, reader: Calls, place: Place) -> None:
+    def test_deleted_checkpoints_are_gone(
+        self, admin: Calls, writer: Calls, reader: Calls, place: Place
+    ) -> None:
         made = build_thread(writer)
         name = made[0]["configurable"]["checkpoint_id"]
         if place.server.features.versioning:
-            assert data_of(admin, name) == ["null"]
+            assert data_versions(admin, name, "thread") == ["null"]
             assert where(admin.get_checkpoint_version("thread", name, "null").config) == ("", name)
         else:
             with pytest.raises(NotSupportedError):
@@ -275,17 +267,17 @@ class TestWithoutVersions:
     def test_a_thread_is_purged(self, admin: Calls, writer: Calls, reader: Calls, place: Place) -> None:
         build_thread(writer)
         build_thread(writer, "another")
-        others = told(reader, "another")
+        others = thread_contents(reader, "another")
         begin_upload(place, "thread.thread/x")
         look = admin.purge_thread("thread")
-        assert len(told(reader)) == 3
+        assert len(thread_contents(reader, "thread")) == 3
         done = admin.purge_thread("thread", dry_run=False)
         assert (done.versions, done.markers, done.uploads) == (look.versions, 0, 1)
         assert done.versions == 9
         assert done.unseen == (() if place.server.features.versioning else ("versions",))
         assert not [key for key in place.listing() if "/thread.thread/" in key]
         assert place.uploads() == []
-        assert told(reader, "another") == others
+        assert thread_contents(reader, "another") == others
         assert admin.purge_thread("thread", dry_run=False).versions == 0
 
 
@@ -308,9 +300,9 @@ class TestPurging:
         place.write("checkpoints/.exports/another/1/whole", b"somebody else's")
         for name in ("thread.thread/x", ".exports/thread/x", "another.thread/x"):
             begin_upload(place, name)
-        others = left(place, "another"), told(reader, "another")
+        others = left(place, "another"), thread_contents(reader, "another")
         look = versioned.purge_thread("thread")
-        assert len(told(reader)) == 2
+        assert len(thread_contents(reader, "thread")) == 2
         done = versioned.purge_thread("thread", dry_run=False)
         # four checkpoints, one of them twice, and their writes; two and their four; the export
         assert (done.versions, done.markers, done.exports, done.uploads) == (9 + 6 + 1, 8, 1, 2)
@@ -318,5 +310,5 @@ class TestPurging:
         assert done.unseen == ()
         assert left(place, "/thread.thread/") == left(place, ".exports/thread/") == []
         assert place.uploads() == ["checkpoints/another.thread/x"]
-        assert (left(place, "another"), told(reader, "another")) == others
-        assert told(reader) == {}
+        assert (left(place, "another"), thread_contents(reader, "another")) == others
+        assert thread_contents(reader, "thread") == {}

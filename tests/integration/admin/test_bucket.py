@@ -1,4 +1,4 @@
-"""A bucket's set-up on real servers: what each of them takes and enforces."""
+"""Bucket configuration on real servers."""
 
 from __future__ import annotations
 

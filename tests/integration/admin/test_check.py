@@ -11,7 +11,7 @@ __all__ = ["TestCheck", "TestConnection", "TestFindings", "TestProbe"]
 
 
 def test_a_hundred_checks_say_the_same(make_admin: MakeCalls, place: Place, driver: str) -> None:
-    """Requests that run side by side get in nobody's way."""
+    """Concurrent requests of a check don't affect each other."""
     if driver == "async":
         pytest.skip("once is enough")
     admin = make_admin()

@@ -1,4 +1,4 @@
-"""The policies of `iam_policy`, enforced: a user who has nothing but them, on a store that holds to it."""
+"""Policies of `iam_policy`, for a second user on a store that enforces them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LARGE = noise(6 * MIB)
 
 
 def writes_twice(calls: Calls) -> None:
-    """The second time finds the first, and aborts its upload."""
+    """Call `put_writes` twice: the second call finds the object, and aborts its upload."""
     for _ in range(2):
         calls.put_writes(at("new", checkpoint_id="1"), [("raw", LARGE)], "task-large")
 
@@ -46,7 +46,7 @@ MakeStranger = Callable[..., Calls]
 
 @pytest.fixture
 def owner(make_saver: MakeSaver, place: Place) -> Iterator[S3Admin]:
-    """Whoever the bucket belongs to, with a thread in it, and one outside of the prefix."""
+    """The bucket's owner, with a thread below the prefix and one outside."""
     if place.server.stranger is None:
         pytest.skip("this store has no second user")
     saver = make_saver(prefix=PREFIX)
@@ -59,7 +59,7 @@ def owner(make_saver: MakeSaver, place: Place) -> Iterator[S3Admin]:
 
 @pytest.fixture
 def stranger(owner: S3Admin, make_saver: MakeSaver, place: Place, driver: str) -> Iterator[MakeStranger]:
-    """Makes savers of the second user, without a memory of what was read before."""
+    """A function that makes savers of the second user, without a cache."""
     user = place.server.stranger
     assert user is not None
     session = boto3.session.Session(user.access_key, user.secret_key)
@@ -78,7 +78,7 @@ def fill(saver: S3Saver) -> None:
 
 
 def grant(place: Place, policy: dict[str, Any]) -> None:
-    """Allow the second user just this."""
+    """Allow the second user this policy alone."""
     assert place.server.stranger is not None
     made = copy.deepcopy(policy)
     for statement in made["Statement"]:
@@ -99,7 +99,7 @@ def actions(policy: dict[str, Any]) -> list[str]:
 
 
 def refused(make: MakeStranger, operations: dict[str, Call], **where: Any) -> dict[str, str]:
-    """Which operations are refused, and what they are said to need."""
+    """Return the refused operations, and the action that each error names."""
     found: dict[str, str] = {}
     calls = make(**where)
     for name, call in operations.items():
@@ -111,7 +111,7 @@ def refused(make: MakeStranger, operations: dict[str, Call], **where: Any) -> di
 
 
 def granted(calls: Calls, request: Request[Any]) -> bool:
-    """Whether a request is permitted, for every object that it is about."""
+    """Return whether a request is permitted for all its objects."""
     try:
         answer = inside.store(calls.saver).run(ask(request), "test")
     except AccessDeniedError:

@@ -1,4 +1,4 @@
-"""Migrations to real servers: a thousand checkpoints, by a process that is killed more than once."""
+"""Migration of a thousand checkpoints to real servers, by a process that is killed twice."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ with SqliteSaver.from_conn_string(path) as source:
 
 
 def killed_at(number: int, path: Path, place: Place) -> None:
-    """Migrate in a process of its own, and kill it once so many checkpoints are done."""
+    """Migrate in another process, and kill it after this number of checkpoints."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH") if name in os.environ}
     child = subprocess.Popen(
         [sys.executable, "-c", MIGRATING, str(path), place.bucket, place.server.endpoint_url],

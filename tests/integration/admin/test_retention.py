@@ -1,4 +1,4 @@
-"""Pruning, and removing what nobody needs, on real servers."""
+"""Pruning and orphan removal on real servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signed URLs on servers that check them: what expired or was tampered with is refused."""
+"""Signed URLs on servers that check them: expired and changed ones are refused."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def checks(s3_server: Server) -> None:
 
 @pytest.mark.usefixtures("checks")
 @pytest.mark.parametrize("how", TAMPERED)
-def test_what_was_tampered_with_is_refused(how: str, make_admin: MakeCalls, make_saver: MakeSaver) -> None:
+def test_changed_urls_are_refused(how: str, make_admin: MakeCalls, make_saver: MakeSaver) -> None:
     saver, admin = make_saver(), make_admin()
     config = borrower(saver)
     [other] = build_thread(saver, "other", checkpoints=1, tasks=0)
@@ -64,9 +64,7 @@ def test_what_was_tampered_with_is_refused(how: str, make_admin: MakeCalls, make
     assert shown(load_signed_url(url)) == shown(saver.get_tuple(config))
 
 
-def test_what_expired_is_refused_and_says_so(
-    make_admin: MakeCalls, make_saver: MakeSaver, place: Place
-) -> None:
+def test_expired_urls_are_refused(make_admin: MakeCalls, make_saver: MakeSaver, place: Place) -> None:
     if not place.server.features.presigned_expiry:
         pytest.skip("it never ends a signed URL")
     saver, admin = make_saver(), make_admin()
@@ -104,7 +102,7 @@ def test_a_url_to_read_isnt_one_to_write(make_admin: MakeCalls, make_saver: Make
 
 
 @pytest.mark.usefixtures("checks")
-def test_who_pays_is_said_in_the_url(make_admin: MakeCalls, make_saver: MakeSaver) -> None:
+def test_the_url_says_who_pays(make_admin: MakeCalls, make_saver: MakeSaver) -> None:
     saver = make_saver()
     config = borrower(saver)
     url = make_admin(requester_pays=True).signed_url("borrows", id_of(config))

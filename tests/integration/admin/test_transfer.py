@@ -1,4 +1,4 @@
-"""Threads as files, on real servers."""
+"""Export and import of threads on real servers."""
 
 from __future__ import annotations
 

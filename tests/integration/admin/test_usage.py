@@ -1,4 +1,4 @@
-"""Threads and what they take, on real servers."""
+"""Threads and their storage on real servers."""
 
 from __future__ import annotations
 

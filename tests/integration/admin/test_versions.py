@@ -13,11 +13,11 @@ from tests.contract.admin.test_versions import (
     admin,
     left,
     reader,
-    told,
     versioned,
     writer,
 )
 from tests.contract.support import Calls, Place, build_thread, noise
+from tests.support.threads import thread_contents
 
 __all__ = [
     "TestPurging",
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 
-class TestAPastOfAllKinds:
+class TestMixedVersions:
     """Written before versioning, with it, and while it was suspended; deleted in between."""
 
     @pytest.fixture
@@ -79,4 +79,4 @@ class TestManyVersions:
         writer.delete_thread("thread")
         assert versioned.purge_thread("thread", dry_run=False).versions == 1230
         assert left(place, "thread.thread/") == []
-        assert told(reader) == {}
+        assert thread_contents(reader, "thread") == {}
