@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from dataclasses import dataclass
 from typing import Final
+
+from botocore.loaders import create_loader
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 
 _BUCKET: Final = re.compile(r"arn:([a-z0-9-]+):s3:::([A-Za-z0-9][A-Za-z0-9._-]{2,62})")
 _ACCESS_POINT: Final = re.compile(r"arn:([a-z0-9-]+):s3:[a-z0-9-]*:[0-9]{12}:accesspoint[:/][A-Za-z0-9._-]+")
+# Read when the module is imported, and not when it is needed: that may be on an event loop.
+_PARTITIONS: Final = tuple(
+    (each["id"], re.compile(each["regionRegex"]))
+    for each in create_loader().load_data("partitions")["partitions"]
+)
 _OTHERS: Final = {
     "-s3alias": "an access point's alias: policies name it by its ARN, so set bucket to that",
     "--ol-s3": "an Object Lambda access point's alias, which can't be written to",
@@ -51,15 +57,7 @@ class Arns:
 
 def partition_of(region: str | None) -> str:
     """Return the partition of a region; `aws` if the region is unknown, or not one of Amazon's."""
-    return next((name for name, pattern in _partitions() if pattern.fullmatch(region or "")), "aws")
-
-
-@functools.cache
-def _partitions() -> list[tuple[str, re.Pattern[str]]]:
-    from botocore.loaders import create_loader  # the data comes with botocore: nothing is sent
-
-    found = create_loader().load_data("partitions")["partitions"]
-    return [(each["id"], re.compile(each["regionRegex"])) for each in found]
+    return next((name for name, pattern in _PARTITIONS if pattern.fullmatch(region or "")), "aws")
 
 
 def bucket_arn(bucket: str, partition: str) -> str:

@@ -182,7 +182,7 @@ class TestHandingIn:
         found = saver.get_tuple(config)
         assert found is not None
         upload = admin.signed_upload_url("support/1", timedelta(minutes=5))
-        with pytest.raises(InvalidKeyError, match="handed in"):
+        with pytest.raises(InvalidKeyError, match="no upload under this key"):
             admin.accept_upload(upload)
         hand_in(upload.url, dumps(found))
         imported = admin.accept_upload(upload)
