@@ -151,8 +151,7 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
         )
         self._borrow_policy = BorrowPolicy(horizon=self.config.borrow_horizon)
         self._store = Store(self.config, _WRITER, client=client, session=session, aio_session=aio_session)
-        # A lambda because tests replace the store.
-        self._now: Callable[[], int] = _UniqueClock(lambda: self._store.saver_state.store_time())  # noqa: PLW0108
+        self._now: Callable[[], int] = _UniqueClock(self._store_time)
 
     @classmethod
     def from_conn_string(
@@ -650,6 +649,9 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
     ) -> Plan[RunnableConfig]:
         return put.put(self._context(), config, checkpoint, metadata, new_versions, self._now())
 
+    def _store_time(self) -> int:
+        return self._store.saver_state.store_time()
+
     def _joint(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
     ) -> tuple[
@@ -711,7 +713,7 @@ class Internals(NamedTuple):
 
 def internals_of(saver: S3Saver) -> Internals:
     """Return a saver's internals. For `S3Admin` alone: the only access to them from outside the class."""
-    return Internals(saver._store, saver._context(), saver._now)  # noqa: SLF001
+    return Internals(saver._store, saver._context(), saver._now)  # noqa: SLF001  # its own class
 
 
 class _UniqueClock:

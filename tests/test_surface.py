@@ -108,7 +108,7 @@ def is_module(below: str) -> bool:
 
 
 PACKAGES = {"crypto", "encryption", "format", "plans", "s3", "text"}
-REQUESTS = {"s3.requests", "s3.admin_requests", "s3.bucket_settings"}
+REQUESTS = {"s3.requests", "s3.admin_requests", "s3.bucket_settings", "s3.driver"}
 ALLOWED: dict[str, set[str]] = {
     "text": set(),
     "crypto": {"crypto", "errors", "fork_safety"},

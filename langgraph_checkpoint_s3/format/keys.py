@@ -340,11 +340,6 @@ class Layout:
         return f"{self.prefix}{TOMBSTONES}{hashlib.sha256(name.encode()).hexdigest()[:_TOMBSTONE_NAME]}"
 
     @staticmethod
-    def thread_of(namespace: str) -> str:
-        """Return the folder of the thread that a namespace's folder is in."""
-        return namespace.rstrip("/").rpartition("/")[0] + "/"
-
-    @staticmethod
     def sibling(namespace: str, checkpoint_id: str, leaf: str) -> str:
         """Return the key of an object in a namespace's folder, by its checkpoint and the end of its key."""
         return f"{namespace}{encode_rank(checkpoint_id)}/{leaf}"

@@ -11,7 +11,8 @@ from langgraph_checkpoint_s3.crypto.provider import DataKey, KeyProvider, KeyRef
 from langgraph_checkpoint_s3.errors import DecryptionError, S3CheckpointError
 from langgraph_checkpoint_s3.format.container import object_key_ref
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.plan import Ended, Plan, advance, ask, ask_all
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all
+from langgraph_checkpoint_s3.s3.driver import Ended, advance
 from langgraph_checkpoint_s3.s3.requests import Attempted, Body, Call, Failure, NotFound
 
 T = TypeVar("T")

@@ -18,10 +18,10 @@ Five rules:
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar, cast, overload
 
 from langgraph_checkpoint_s3.errors import S3CheckpointError
+from langgraph_checkpoint_s3.s3.driver import Ended, advance
 from langgraph_checkpoint_s3.s3.requests import Attempted, Failure, Request
 
 T = TypeVar("T")
@@ -50,31 +50,6 @@ def ask_all(requests: Iterable[Request[A]]) -> Plan[list[A]]:
 def batched(items: Sequence[A], size: int) -> Iterator[Sequence[A]]:
     """Split a sequence into slices of at most `size` items."""
     return (items[start : start + size] for start in range(0, len(items), size))
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The result of a plan that has ended."""
-
-    result: Any
-
-
-def advance(
-    plan: Plan[Any], answers: list[Any] | None = None, failure: BaseException | None = None
-) -> Sequence[Request[Any]] | Ended:
-    """Resume a plan, and return its next batch or its result.
-
-    Args:
-        plan: The plan.
-        answers: The answers to its last batch; `None` starts it.
-        failure: An error to throw into it instead.
-    """
-    try:
-        if failure is not None:
-            return plan.throw(failure)
-        return next(plan) if answers is None else plan.send(answers)
-    except StopIteration as stop:
-        return Ended(stop.value)
 
 
 def gather(plans: Iterable[Plan[T]]) -> Plan[list[T]]:

@@ -76,7 +76,7 @@ class SaverState:
         self.hedges = Hedges(config.hedged_reads)
         self.counts = Counts()
         self._client_error: S3CheckpointError | None = None
-        self._seldom = Throttle()
+        self._throttle = Throttle()
         self._logged: set[str] = set()
         self.after_fork()
         renew_after_fork(self)
@@ -116,7 +116,7 @@ class SaverState:
         Without credentials every attempt may take seconds, so it isn't repeated with each request.
         """
         known = self._client_error
-        if known is not None and not self._seldom.allow():
+        if known is not None and not self._throttle.allow():
             raise known.with_traceback(None)
         try:
             yield

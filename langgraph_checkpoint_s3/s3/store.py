@@ -11,7 +11,6 @@ import asyncio
 import functools
 import logging
 from collections.abc import Callable, Generator, Hashable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from langgraph_checkpoint_s3.config import S3Config
@@ -19,6 +18,7 @@ from langgraph_checkpoint_s3.errors import AccessDeniedError, S3CheckpointError
 from langgraph_checkpoint_s3.s3 import async_client
 from langgraph_checkpoint_s3.s3.coalescing import Coalescer
 from langgraph_checkpoint_s3.s3.deadline import IdleDeadline
+from langgraph_checkpoint_s3.s3.driver import Ended, advance
 from langgraph_checkpoint_s3.s3.hedged_call import THREADS, acall_hedged, afetch, call_hedged, fetch
 from langgraph_checkpoint_s3.s3.request_state import RequestState, SaverState
 from langgraph_checkpoint_s3.s3.requests import Attempted, Body, Call, Failure, Request, Sleep, Tick
@@ -287,33 +287,6 @@ def _pause(batch: Sequence[Request[Any]]) -> float:
     """Return the seconds that a batch waits before it is sent."""
     plain = (request.request if isinstance(request, Attempted) else request for request in batch)
     return max((request.seconds for request in plain if isinstance(request, Sleep)), default=0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The result of a plan that has ended. A coroutine or future can't raise `StopIteration` for it."""
-
-    result: Any
-
-
-def advance(
-    plan: _Plan[Any],
-    answers: list[Any] | None,
-    failure: BaseException | None,
-) -> Sequence[Request[Any]] | Ended:
-    """Run a plan to its next batch or its end.
-
-    Args:
-        plan: The plan.
-        answers: The answers to its last batch; `None` before the first.
-        failure: The error to throw into it instead.
-    """
-    try:
-        if failure is not None:
-            return plan.throw(failure)
-        return next(plan) if answers is None else plan.send(answers)
-    except StopIteration as stop:
-        return Ended(stop.value)
 
 
 async def _step_in_thread(

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Config
+from langgraph_checkpoint_s3.s3.driver import Ended, advance
 from langgraph_checkpoint_s3.s3.request_state import RequestState, SaverState
 from langgraph_checkpoint_s3.s3.requests import Attempted, Body, Call, Failure, Request
-from langgraph_checkpoint_s3.s3.store import Ended, advance
 from tests.simulation.bucket import Bucket
 from tests.support.fake_store import FakeTranslator
 

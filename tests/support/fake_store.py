@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Config, S3Saver
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.coalescing import Coalescer
+from langgraph_checkpoint_s3.s3.driver import Ended, advance
 from langgraph_checkpoint_s3.s3.request_state import RequestState, SaverState
 from langgraph_checkpoint_s3.s3.requests import Attempted, Body, Call, Failure, Request, Sleep, Tick
-from langgraph_checkpoint_s3.s3.store import Ended, advance
 from tests.support import inside, modes
 from tests.support.fake_s3 import BUCKET, FakeS3
 
