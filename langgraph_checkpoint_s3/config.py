@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ServerSideEncryption = Literal["auto", "AES256", "aws:kms", "aws:kms:dsse", "off"]
+Transport = Literal["http", "sdk"]
 
 MIB: Final = 1024 * 1024
 MIN_PART: Final = 5 * MIB
@@ -123,13 +124,18 @@ class S3Config:
         storage_class: Storage class of new objects, such as `INTELLIGENT_TIERING`. Classes that need a
             restore before reading are rejected. Default: the bucket's.
         object_tags: Tags of new objects, at most 10. They need `s3:PutObjectTagging`.
+        transport: `http` sends the requests for objects over the package's own HTTP client, which takes
+            credentials and addresses from botocore. `sdk` sends them with boto3, and on event loops with
+            aiobotocore (the extra `sdk-aio`). A `client` passed to the saver is always used. Requests for
+            the bucket's settings are sent with the SDK in any case.
         max_concurrency: Maximum number of concurrent requests of one operation. Operations don't
             share it.
         connect_timeout: Seconds to wait for a connection.
         read_timeout: Seconds to wait for each piece of a response. A request and its whole response have
             `connect_timeout` and `read_timeout` together, plus a second for each 16 KiB, plus 300 s for
             copies and completed uploads, which the store does by itself.
-        max_attempts: How often a request is sent before it fails.
+        max_attempts: How often a request is sent before it fails. Default: AWS's own settings
+            (`AWS_MAX_ATTEMPTS`, the profile's `max_attempts`), then 5.
         operation_timeout: Seconds without a response after which an operation sends no more requests or
             retries. Each response starts the time again, so large states aren't cut off. `None`
             waits forever.
@@ -174,10 +180,11 @@ class S3Config:
     multipart_part_size: int = 8 * MIB
     storage_class: str | None = None
     object_tags: Mapping[str, str] = field(default_factory=dict, hash=False)
+    transport: Transport = "http"
     max_concurrency: int = 16
     connect_timeout: float = 5.0
     read_timeout: float = 20.0
-    max_attempts: int = 5
+    max_attempts: int | None = None
     operation_timeout: float | None = 60.0
     circuit_breaker: int = 0
     circuit_breaker_cooldown: float = 10.0
@@ -204,7 +211,8 @@ class S3Config:
         check_range("max_concurrency", self.max_concurrency, 1, 1000)
         check_range("connect_timeout", self.connect_timeout, 0.001, 3600)
         check_range("read_timeout", self.read_timeout, 0.001, 3600)
-        check_range("max_attempts", self.max_attempts, 1, 100)
+        if self.max_attempts is not None:
+            check_range("max_attempts", self.max_attempts, 1, 100)
         if self.operation_timeout is not None:
             check_range("operation_timeout", self.operation_timeout, 0.001, 86_400)
         check_range("circuit_breaker", self.circuit_breaker, 0, 1000)
@@ -376,10 +384,11 @@ class S3Settings(TypedDict, total=False):
     multipart_part_size: int
     storage_class: str | None
     object_tags: Mapping[str, str]
+    transport: Transport
     max_concurrency: int
     connect_timeout: float
     read_timeout: float
-    max_attempts: int
+    max_attempts: int | None
     operation_timeout: float | None
     circuit_breaker: int
     circuit_breaker_cooldown: float

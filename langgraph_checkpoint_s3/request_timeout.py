@@ -122,13 +122,6 @@ def limit_requests(limit: TimeLimit) -> Iterator[None]:
         _limit.reset(token)
 
 
-def end_attempt() -> None:
-    """End an attempt of the request that this thread or task sends."""
-    limit = _limit.get()
-    if limit is not None:
-        limit.stop()
-
-
 class LimitTimer:
     """Async context manager that cancels its body when a limit expires, and raises `TooSlowError`.
 

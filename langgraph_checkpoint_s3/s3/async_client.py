@@ -1,51 +1,90 @@
-"""The asyncio client: aiobotocore, one client for each event loop that uses the saver.
-
-A client belongs to the loop that it was first used on, while a saver outlives loops: `asyncio.run` may be
-called many times, and several loops may run in several threads. So each client is held by an async generator
-of its loop. The loop closes it when it shuts down (`asyncio.run`, uvicorn and pytest do that), and it is
-closed when the saver is garbage-collected. Only before a loop that is closed without shutting down its
-generators, call `aclose()`.
-"""
+"""The asyncio client of the SDK: aiobotocore, one client for each event loop that uses the saver."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib.util
 import threading
-import weakref
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
-from langgraph_checkpoint_s3.aws import Throttle, lacks_credentials, refresh_credentials, region_of
+from langgraph_checkpoint_s3.aws import (
+    DEFAULT_REGION,
+    Throttle,
+    lacks_credentials,
+    refresh_credentials,
+    region_of,
+)
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.fork_safety import delay_forks, keep_for_parent, renew_after_fork
-from langgraph_checkpoint_s3.request_timeout import limit_attempts
+from langgraph_checkpoint_s3.request_timeout import LimitTimer, limit_attempts
+from langgraph_checkpoint_s3.s3.client import Fetched
+from langgraph_checkpoint_s3.s3.deadline import Attempt, calling
+from langgraph_checkpoint_s3.s3.per_loop import PerLoop
 from langgraph_checkpoint_s3.s3.sync_client import (
-    DEFAULT_REGION,
+    attempts_of,
     client_arguments,
+    has_body,
     name_client,
     prepare,
     translator_for,
     tune,
+    with_file,
 )
-from langgraph_checkpoint_s3.s3.translate import Translator
+from langgraph_checkpoint_s3.s3.translate import Translator, method_of
 
 
 def available() -> bool:
-    """Return whether aiobotocore is installed (the extra `aio`)."""
+    """Return whether aiobotocore is installed (the extra `sdk-aio`)."""
     return importlib.util.find_spec("aiobotocore") is not None
 
 
-@dataclass(slots=True)
-class _Holder:
-    """One loop's client, and what closes it."""
+class AsyncSdkClient:
+    """A client of aiobotocore's, and its translator.
 
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    lifetime: AsyncGenerator[Any, None] | None = None
-    closer: weakref.finalize[[asyncio.AbstractEventLoop, AsyncGenerator[Any, None]], AioClients] | None = None
-    made: tuple[Any, Translator] | None = None
+    Args:
+        client: The client.
+        translator: Translates requests for it.
+        refused: Looks for other credentials.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        translator: Translator,
+        refused: Callable[[AsyncSdkClient], Coroutine[Any, Any, None]],
+    ) -> None:
+        self.client = client
+        self.translator = translator
+        self._refused = refused
+
+    async def refused(self) -> None:
+        """Look for other credentials before the next request: these were refused, or there are none."""
+        await self._refused(self)
+
+    async def fetch(self, operation: str, arguments: Mapping[str, Any], attempt: Attempt) -> Fetched:
+        """Call the client's method for an operation, and read the body of its response."""
+        with calling(attempt):
+            async with LimitTimer(attempt.limit):
+                response = await getattr(self.client, method_of(operation))(**with_file(arguments))
+                if not has_body(response):
+                    return response, b""
+                attempt.reading = True
+                async with response["Body"]:
+                    attempt.limit.count_with(_received_bytes(response["Body"]))
+                    data = await response["Body"].read()
+        attempt.read(data)
+        return response, data
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self.client.close()
+
+
+def _received_bytes(body: Any) -> Callable[[], int]:
+    """Return a function that tells how many bytes of an asyncio client's body have come."""
+    content = getattr(getattr(body, "raw_stream", None), "content", None)
+    return lambda: int(getattr(content, "total_bytes", 0))  # aiohttp's
 
 
 class AioClients:
@@ -54,77 +93,51 @@ class AioClients:
     Args:
         config: The saver's.
         user_agent: The text that is added to the `User-Agent` header.
+        use_attempts: Takes AWS's own setting for the number of attempts.
         session: An `aiobotocore` or `aioboto3` session passed in by the user.
     """
 
-    def __init__(self, config: S3Config, user_agent: str, session: Any = None) -> None:
+    def __init__(
+        self,
+        config: S3Config,
+        user_agent: str,
+        use_attempts: Callable[[int | None], None],
+        session: Any = None,
+    ) -> None:
         self._config = config
         self._user_agent = user_agent
+        self._use_attempts = use_attempts
         self._given = session
         self._session: Any = None
         self._throttle = Throttle()
-        self._holders: dict[asyncio.AbstractEventLoop, _Holder] = {}
+        self._loops: PerLoop[AsyncSdkClient] = PerLoop(self._make_with_translator)
         self.after_fork()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Leave clients and loops to the parent: closing them here would close its connections."""
-        self._lock = threading.Lock()
+        """Leave the session to the parent."""
         self._making = threading.Lock()
-        for holder in list(self._holders.values()):
-            if holder.closer is not None:
-                holder.closer.detach()
-        if self._holders or self._session is not None:
-            keep_for_parent((self._holders, self._session))
-        self._holders = {}
+        if self._session is not None:
+            keep_for_parent(self._session)
         self._session = None
 
-    async def get(self) -> tuple[Any, Translator]:
-        """Return the running loop's client and its translator."""
-        loop = asyncio.get_running_loop()
-        with self._lock:
-            holder = self._holders.get(loop)
-            if holder is None:
-                self._forget_closed_loops()
-                holder = self._holders[loop] = _Holder()
-        if holder.made is None:
-            async with holder.lock:
-                if holder.made is None:
-                    await self._open(loop, holder)
-        assert holder.made is not None  # noqa: S101  # for mypy
-        return holder.made
+    async def get(self) -> AsyncSdkClient:
+        """Return the running loop's client."""
+        return await self._loops.get()
 
-    async def refused(self, client: Any) -> None:
-        """Look for other credentials before the next request: this client's were refused, or it has none."""
-        refresh_credentials(client)
-        if self._given is not None and lacks_credentials(client):  # the session had none
-            with self._lock:
-                holder = self._holders.get(asyncio.get_running_loop())
-                if holder is None or holder.made is None or holder.made[0] is not client:
-                    return
-                if not self._throttle.allow():
-                    return
+    async def _refused(self, made: AsyncSdkClient) -> None:
+        refresh_credentials(made.client)
+        had_none = self._given is not None and lacks_credentials(made.client)
+        if had_none and self._loops.is_current(made) and self._throttle.allow():
             await self.aclose()  # without credentials, it has no requests under way
 
     async def aclose(self) -> None:
         """Close the running loop's client; other loops close theirs when they end."""
-        with self._lock:
-            holder = self._holders.get(asyncio.get_running_loop())
-        if holder is not None and holder.lifetime is not None:
-            await holder.lifetime.aclose()
+        await self._loops.aclose()
 
-    async def _open(self, loop: asyncio.AbstractEventLoop, holder: _Holder) -> None:
-        # Importing and making a client reads dozens of files, which would block the loop.
-        client = await asyncio.to_thread(self._make)
-        holder.lifetime = _keep(client, loop, self._holders, self._lock)
-        await anext(holder.lifetime)
-        holder.closer = weakref.finalize(self, _close_soon, loop, holder.lifetime)
-        holder.closer.atexit = False
-        holder.made = (client, translator_for(self._config, client))
-
-    def _forget_closed_loops(self) -> None:
-        for loop in [loop for loop in self._holders if loop.is_closed()]:
-            _forget(self._holders, loop)
+    def _make_with_translator(self) -> AsyncSdkClient:
+        client = self._make()
+        return AsyncSdkClient(client, translator_for(self._config, client), self._refused)
 
     def _make(self) -> Any:
         """Make a client. Its connections begin with its first request, on the loop that sends it."""
@@ -161,6 +174,7 @@ class AioClients:
         client = await create("s3", **arguments).__aenter__()
         tune(client, session)
         limit_attempts(client)
+        self._use_attempts(attempts_of(session))
         _follow_no_redirects(client)
         return client
 
@@ -196,46 +210,6 @@ class _WithoutRedirects:
 
     def request(self, method: str, **arguments: Any) -> Any:
         return self._session.request(method, **arguments, allow_redirects=False)
-
-
-async def _keep(
-    client: Any,
-    loop: asyncio.AbstractEventLoop,
-    holders: dict[asyncio.AbstractEventLoop, _Holder],
-    lock: threading.Lock,
-) -> AsyncGenerator[Any, None]:
-    """Hold a client until it is closed. No reference to the saver: its garbage collection ends this."""
-    try:
-        yield client
-    finally:
-        with lock:
-            _forget(holders, loop)
-        await client.close()
-
-
-def _forget(holders: dict[asyncio.AbstractEventLoop, _Holder], loop: asyncio.AbstractEventLoop) -> None:
-    """Drop a loop's holder: its client and its finalizer would keep the loop in memory."""
-    holder = holders.pop(loop, None)
-    if holder is not None and holder.closer is not None:
-        holder.closer.detach()
-
-
-_closing: Final[set[asyncio.Task[None]]] = set()
-"""Tasks that close clients. A loop itself has only weak references to its tasks."""
-
-
-def _close_soon(loop: asyncio.AbstractEventLoop, lifetime: AsyncGenerator[Any, None]) -> None:
-    """Close a client on its loop, from any thread."""
-
-    def start() -> None:
-        for task in [each for each in _closing if each.get_loop().is_closed()]:
-            _closing.discard(task)  # its loop was closed in the midst of it
-        task = loop.create_task(lifetime.aclose())
-        _closing.add(task)
-        task.add_done_callback(_closing.discard)
-
-    with contextlib.suppress(RuntimeError):  # the loop is closed, and has closed its generators
-        loop.call_soon_threadsafe(start)
 
 
 def _new_session(region: str | None) -> Any:

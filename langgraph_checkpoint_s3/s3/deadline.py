@@ -1,13 +1,11 @@
-"""Time limits of batches and of single requests, and the attempts of a call.
+"""Time limits of batches and of single requests, and the facts about a request that is under way.
 
-botocore retries a request by itself, unseen by the drivers. So each call runs in a context (`calling`) with
-an `Attempt`. Handlers on the client (`after_attempt`, `note_response`) count the attempts there, note the
-responses, and let no attempt begin that would end too late.
+A call of an SDK's client runs in a context (`calling`) with an `Attempt`, where a handler on the client
+(`note_response`) notes facts about the response.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +16,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from langgraph_checkpoint_s3.request_timeout import RATE, TimeLimit, end_attempt, limit_requests
+from langgraph_checkpoint_s3.request_timeout import RATE, TimeLimit, limit_requests
 from langgraph_checkpoint_s3.s3.answer_checks import BEGINNING, InvalidResponse, Received
 from langgraph_checkpoint_s3.s3.requests import (
     CompleteUpload,
@@ -31,11 +29,6 @@ from langgraph_checkpoint_s3.s3.requests import (
 )
 from langgraph_checkpoint_s3.s3.thread_pool import Stop
 
-logger = logging.getLogger("langgraph_checkpoint_s3")
-
-_LONGEST_PAUSE: Final = 20.0
-"""botocore waits up to 2 ** (n - 1) seconds before attempt n + 1, but never longer than this."""
-_TOO_MANY: Final = 429
 _ENTRY_BYTES: Final = 512
 """The approximate size of a key in a listing; its deletion counts as much."""
 _OWN_WORK: Final = 300.0
@@ -109,25 +102,18 @@ def allowance(request: Request[Any]) -> float:
 
 @dataclass(slots=True)
 class Attempt:
-    """One call of a client's method.
+    """A request that is sent once.
 
     Attributes:
-        deadline: The deadline of its batch.
-        attempts: How often the client library has sent the request; 0 for a client that a user passed in.
-        cut: Whether it was ended because a further attempt would have been too late.
-        once: Whether no further attempt may begin, as another call is answered or about to be.
         reading: Whether the response has come, and its body is being read.
-        failure: The fault of its last attempt.
+        signed_ahead: How far the time of its signature was ahead of this machine's clock, in ns; `None` if
+            an SDK signed it.
         received: Facts about the last response; `None` before the first.
-        limit: The time limit of each attempt, its response's body included.
+        limit: Its time limit, the response's body included.
     """
 
-    deadline: IdleDeadline
-    attempts: int = 0
-    cut: bool = False
-    once: bool = False
     reading: bool = False
-    failure: str = ""
+    signed_ahead: int | None = None
     received: Received | None = None
     limit: TimeLimit = field(default_factory=lambda: TimeLimit(math.inf))
 
@@ -163,35 +149,6 @@ def _is_parser_error(error: Exception) -> bool:
     from botocore.parsers import ResponseParserError  # slow to import, and loaded once a response has come
 
     return isinstance(error, (ResponseParserError, ValueError))  # a number or a time that is none
-
-
-def after_attempt(
-    attempts: int, operation: Any, response: Any = None, caught_exception: Any = None, **_: Any
-) -> None:
-    """Handle botocore's `needs-retry`, which it emits after each attempt.
-
-    botocore's pauses can't be shortened. So none begins that may end after the deadline: the failure is then
-    raised at once, as it is after the last attempt.
-    """
-    attempt = _running.get()
-    if attempt is None:
-        return
-    attempt.attempts = attempts
-    if attempts > 1:
-        logger.info("%s: %s; the client library's attempt %d", operation.name, attempt.failure, attempts)
-    status = response[0].status_code if response is not None else 200
-    attempt.failure = str(status) if caught_exception is None else type(caught_exception).__name__
-    if caught_exception is None and status < 500 and status != _TOO_MANY:
-        return
-    end_attempt()
-    if not attempt.once and min(_LONGEST_PAUSE, 2.0 ** (attempts - 1)) < attempt.deadline.left:
-        return
-    attempt.cut = True
-    if caught_exception is not None:
-        raise caught_exception
-    parsed = response[1]
-    parsed.setdefault("ResponseMetadata", {})["RetryAttempts"] = attempts - 1
-    raise ClientError(parsed, operation.name)
 
 
 def note_response(response_dict: Mapping[str, Any], **_: Any) -> None:

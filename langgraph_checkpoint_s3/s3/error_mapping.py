@@ -53,7 +53,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     PutObject,
     Request,
 )
-from langgraph_checkpoint_s3.s3.translate import CODECS
+from langgraph_checkpoint_s3.s3.translate import CODECS, is_transient
 
 _REGION: Final = frozenset(
     {
@@ -87,6 +87,15 @@ _KMS_FAULTS: Final[Mapping[str, str]] = {
 """Faults of a KMS key, by the error code behind `KMS.`, with their remedy."""
 _KMS_TRANSIENT: Final = ("Throttling", "KMSInternal", "DependencyTimeout", "LimitExceeded", "KeyUnavailable")
 """Prefixes of KMS's codes of transient errors."""
+_TRANSIENT_STATUSES: Final = frozenset({429, 500, 502, 503, 504})
+_THROTTLED: Final = frozenset(
+    {
+        *("SlowDown", "Throttling", "ThrottlingException", "RequestThrottled", "RequestThrottledException"),
+        *("RequestLimitExceeded", "BandwidthLimitExceeded", "TooManyRequests", "TooManyRequestsException"),
+    }
+)
+_LONGEST_WAIT: Final = 20.0
+"""The most seconds that a store's `Retry-After` is followed."""
 _CONFLICTS: Final = frozenset({"ConditionalRequestConflict", "OperationAborted"})
 _SAFE_DETAILS: Final = frozenset(
     {
@@ -107,15 +116,24 @@ _NETWORK_MODULES: Final = ("aiohttp", "urllib3", "aiobotocore", "httpx")
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The request is worth sending again; the client library doesn't.
+    """The request is worth sending again.
 
     Attributes:
         why: The fault, for the log, and for the error once tries run out.
         status: The status of the response, if there was one.
+        throttled: Whether the store asks for fewer requests, so that the next one waits longer.
+        after: Seconds to wait at least, as the store says.
+        unavailable: Whether the store can't be reached or fails, which the circuit breaker counts. A client
+            that a user passed in has tried these again by itself.
+        request_ids: S3's ids of the request.
     """
 
     why: str
     status: int | None = None
+    throttled: bool = False
+    after: float = 0.0
+    unavailable: bool = False
+    request_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +172,6 @@ def classify(
     request: Request[Any],
     bucket: str,
     *,
-    reading: bool = False,
     received: Received | None = None,
 ) -> Outcome | Retry | Unconditional | S3CheckpointError | None:
     """Decide what an error means.
@@ -163,8 +180,6 @@ def classify(
         error: The error that was raised.
         request: The request.
         bucket: The bucket, for errors.
-        reading: Whether the response's body was being read. The client library retries what fails
-            before that, and nothing after.
         received: Facts about the last response.
 
     Returns:
@@ -175,7 +190,6 @@ def classify(
     refused = credentials_error(error, bucket=bucket, key=_key(request))
     if refused is not None:
         return refused
-    # Our own errors first: the client library hasn't seen these, so it hasn't tried again.
     if isinstance(error, (TooSlowError, PartlyDone)):
         return Retry(str(error))
     if isinstance(error, InvalidResponse):
@@ -192,14 +206,12 @@ def classify(
         return error
     if isinstance(error, boto.ClientError):
         return _of_response(error, request, bucket, received)
-    if reading and (isinstance(error, boto.BotoCoreError) or _is_network_error(error)):
-        return Retry(f"the body broke off ({type(error).__name__})")
     if isinstance(error, _INVALID_SETTINGS):
         return InvalidConfigError(f"The request can't be made: {error}", bucket=bucket)
     if isinstance(error, boto.BotoCoreError) or _is_network_error(error):
         reason = f"{type(error).__name__}: {error}"
         reason = f"The store can't be reached ({reason}). Check endpoint_url, region and network"
-        return StorageUnavailableError(reason, bucket=bucket, key=_key(request))
+        return Retry(reason, unavailable=True)
     return None
 
 
@@ -275,18 +287,16 @@ def _of_response(
             f"This store has no conditional writes, so it can't keep a lease (501 {code} {message})",
             **where,
         )
-    attempts = int(metadata.get("RetryAttempts", 0)) + 1
     hint = ": the store doesn't offer this" if status == 501 else ""
     page = received is not None and received.beginning and received.root != "Error"
     if page:  # botocore reports a 200 whose document isn't XML as a 500
         message = describe_invalid(request, "it is no document of S3's", received)
-    refused = StorageUnavailableError(
-        f"The store refused {_named(request)} with {status} {code}{hint} ({message}), after "
-        f"{attempts} attempt{'s' if attempts > 1 else ''}",
-        attempts=attempts,
-        status=status,
-        **where,
-    )
+    why = f"The store refused {_named(request)} with {status} {code}{hint} ({message})"
+    if status in _TRANSIENT_STATUSES or is_transient(code):
+        throttled = status in (429, 503) or code in _THROTTLED
+        after = _retry_after(headers.get("retry-after"))
+        return Retry(why, status, throttled, after, unavailable=True, request_ids=ids)
+    refused = StorageUnavailableError(why, attempts=1, status=status, **where)
     # 501 for a conditional write is how a store says that it doesn't know the header.
     return Unconditional(refused) if status == 501 and _is_conditional(request) else refused
 
@@ -325,6 +335,11 @@ def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Retry |
     if status == 409 and code in _CONFLICTS:
         return Retry(f"a conflicting request was in flight ({code})")
     return None
+
+
+def _retry_after(header: object) -> float:
+    """Return the seconds that a `Retry-After` header asks for; a date is ignored."""
+    return min(float(header), _LONGEST_WAIT) if isinstance(header, str) and header.isdecimal() else 0.0
 
 
 def _wrong_key(code: str) -> str | None:

@@ -2,9 +2,9 @@
 
 Response and body together decide: a call wins once it is read whole. Of two errors the first call's is
 raised, as it would have been without a second one. On an event loop the other call is cancelled and its
-connection closed before the answer is returned. A thread can't be cancelled: the other call gets no further
-attempt, and what it still receives is read, so that its connection can be reused, and dropped. For that
-reason only small reads are hedged. `hedging.py` decides when.
+connection closed before the answer is returned. A thread can't be cancelled: what the other call still
+receives is read, so that its connection can be reused, and dropped. For that reason only small reads are
+hedged. `hedging.py` decides when.
 """
 
 from __future__ import annotations
@@ -15,48 +15,17 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextvars import copy_context
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeVar
 
-from langgraph_checkpoint_s3.request_timeout import LimitTimer
-from langgraph_checkpoint_s3.s3.deadline import Attempt, calling
+from langgraph_checkpoint_s3.s3.client import Fetched
+from langgraph_checkpoint_s3.s3.deadline import Attempt
 from langgraph_checkpoint_s3.s3.request_state import RequestState
 from langgraph_checkpoint_s3.s3.thread_pool import Threads
-
-Fetched: TypeAlias = "tuple[Any, bytes]"
-"""A client's response, and its body."""
 
 C = TypeVar("C", "_ThreadCall", "asyncio.Future[Any]")
 
 THREADS: Final = 1000
 """The most threads for hedged reads: more than there are callers, so that none waits for a thread."""
-
-
-def fetch(client: Any, method: str, arguments: Mapping[str, Any], attempt: Attempt) -> Fetched:
-    """Call a client's method, and read the body of its response."""
-    with calling(attempt):
-        response = getattr(client, method)(**arguments)
-        if not _has_body(response):
-            return response, b""
-        attempt.reading = True
-        with response["Body"]:
-            data = response["Body"].read()
-    attempt.read(data)
-    return response, data
-
-
-async def afetch(client: Any, method: str, arguments: Mapping[str, Any], attempt: Attempt) -> Fetched:
-    """`fetch`, as a coroutine."""
-    with calling(attempt):
-        async with LimitTimer(attempt.limit):
-            response = await getattr(client, method)(**arguments)
-            if not _has_body(response):
-                return response, b""
-            attempt.reading = True
-            async with response["Body"]:
-                attempt.limit.count_with(_received_bytes(response["Body"]))
-                data = await response["Body"].read()
-    attempt.read(data)
-    return response, data
 
 
 def call_hedged(threads: Threads, state: RequestState, send: Callable[[Attempt], Fetched]) -> Fetched:
@@ -73,18 +42,14 @@ def call_hedged(threads: Threads, state: RequestState, send: Callable[[Attempt],
     if first is None:  # never hedged, or no thread can be started
         return send(state.attempt)
     calls = {first: state.attempt}
-    try:
-        _wait(ended, after)
-        second = None if first.done() else state.second_attempt()
-        other = None if second is None else _start(threads, send, second, ended)
-        if second is not None and other is not None:
-            calls[other] = second
-        while (winner := _winner(calls, state)) is None:
-            _wait(ended, None)
-        return winner.result()
-    finally:
-        for attempt in calls.values():
-            attempt.once = True  # a call that lost must not be retried by the client library
+    _wait(ended, after)
+    second = None if first.done() else state.second_attempt()
+    other = None if second is None else _start(threads, send, second, ended)
+    if second is not None and other is not None:
+        calls[other] = second
+    while (winner := _winner(calls, state)) is None:
+        _wait(ended, None)
+    return winner.result()
 
 
 async def acall_hedged(
@@ -110,16 +75,6 @@ async def acall_hedged(
             call.cancel()
         # Waits for all of them, even if this task is cancelled meanwhile: none outlives the operation.
         await asyncio.gather(*calls, return_exceptions=True)
-
-
-def _received_bytes(body: Any) -> Callable[[], int]:
-    """Return a function that tells how many bytes of an asyncio client's body have come."""
-    content = getattr(getattr(body, "raw_stream", None), "content", None)
-    return lambda: int(getattr(content, "total_bytes", 0))  # aiohttp's
-
-
-def _has_body(response: Any) -> bool:
-    return isinstance(response, dict) and "Body" in response  # a signed URL is text
 
 
 class _ThreadCall:

@@ -12,7 +12,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 from langgraph_checkpoint_s3.aws import Throttle
 from langgraph_checkpoint_s3.config import S3Config
@@ -44,12 +45,20 @@ from langgraph_checkpoint_s3.s3.stats import Counts, Stats
 from langgraph_checkpoint_s3.s3.store_clock import StoreClock, since_boot
 from langgraph_checkpoint_s3.s3.telemetry import operation
 from langgraph_checkpoint_s3.s3.thread_pool import Stop
-from langgraph_checkpoint_s3.s3.translate import Translator, is_transient, method_of
+from langgraph_checkpoint_s3.s3.translate import Translator, is_transient
+
+if TYPE_CHECKING:
+    from langgraph_checkpoint_s3.s3.error_mapping import Retry
 
 logger = logging.getLogger("langgraph_checkpoint_s3")
 
+DEFAULT_ATTEMPTS: Final = 5
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
+_FIRST_THROTTLED_PAUSE: Final = 0.5
+_LONGEST_THROTTLED_PAUSE: Final = 20.0
+_CLOCK_SKEW: Final = 240 * 1_000_000_000
+"""Nanoseconds by which a clock is so wrong that signatures may be refused for it."""
 
 
 class SaverState:
@@ -59,10 +68,14 @@ class SaverState:
         conditional: Whether the store may know conditional writes; `False` once it refused one as unknown.
         compares: Whether the store was seen to refuse writes whose condition isn't met, as leases need.
         store_time: The time by the store's clock, in ns since 1970.
+        max_attempts: How often a request is sent before it fails.
+        client_retries: Whether the client sends requests again by itself. Only a user's does.
     """
 
     def __init__(self, config: S3Config) -> None:
         self.config = config
+        self.max_attempts = config.max_attempts or DEFAULT_ATTEMPTS
+        self.client_retries = False
         self.cache = BodyCache(Lru(config.cache_bytes))
         self.states = Lru(config.cache_bytes)
         self.conditional = True
@@ -88,6 +101,11 @@ class SaverState:
     def operation(self, name: str) -> AbstractContextManager[Counts]:
         """Return a context in which an operation runs. It yields the operation's counts."""
         return operation(name, self.config.bucket, self.counts)
+
+    def use_attempts(self, number: int | None) -> None:
+        """Take AWS's own setting for the number of attempts, unless the user set one here."""
+        if self.config.max_attempts is None and number is not None:
+            self.max_attempts = number
 
     def now(self) -> float:
         """Return the monotonic time, in seconds."""
@@ -184,7 +202,7 @@ class RequestState:
         self.request = request
         self._deadline = deadline
         self._tries = 0
-        self._attempts = 0  # in all tries: the client library may send several times in one
+        self._attempts = 0  # a client that a user passed in may send several times in one try
         self._conditional = True
         self._begun = saver_state.clock()
         self._sent = self._begun
@@ -202,7 +220,7 @@ class RequestState:
             self._finish(PreconditionFailed())
 
     def prepare(self, translator: Translator) -> tuple[str, dict[str, Any]]:
-        """Begin another try: return the client's method to call, and its arguments.
+        """Begin another try: return the operation, and its arguments.
 
         Raises:
             StorageUnavailableError: The deadline passed before it could be sent, or the circuit is open.
@@ -226,7 +244,7 @@ class RequestState:
             self._counts.request(self.request.operation)
         arguments = translator.arguments(self.request, conditional=self._conditional)
         self._sent = self._saver.clock()
-        return method_of(self.request), arguments
+        return self.request.operation, arguments
 
     def hedge_after(self) -> float | None:
         """Return the seconds after which the call is slow enough to be hedged; `None` is never."""
@@ -235,17 +253,16 @@ class RequestState:
     def second_attempt(self) -> Attempt | None:
         """Begin a hedge beside the call that is slow; return `None` if there may be none.
 
-        A store that fails, or may be failing, isn't sent more. A hedge is one request: nothing retries it.
+        A store that fails, or may be failing, isn't sent more.
         """
         saver = self._saver
-        failed = self.attempt.attempts > self.attempt.reading  # the attempt whose body is read didn't fail
-        failing = failed or saver.breaker.state not in ("off", "closed")
+        failing = self._tries > 1 or saver.breaker.state not in ("off", "closed")
         if failing or not self._deadline.left or not saver.hedges.take():
             return None
         self._counts.request(self.request.operation)
         self._counts.count("hedges")
         logger.debug("%s: slow, and sent a second time", type(self.request).__name__)
-        return self._new_attempt(once=True)
+        return self._new_attempt()
 
     def is_answered(self, error: BaseException | None) -> bool:
         """Return whether a call that ended with this error, or with none, has an answer, such as absence."""
@@ -273,6 +290,7 @@ class RequestState:
         answer: Any = translator.answer(request, response, data, self.attempt.received)
         seconds = saver.clock() - self._sent
         saver.breaker.succeeded()
+        self._count_retries(response)
         saver.store_time.heard(response, seconds)
         saver.hedges.answered(self._kind, seconds)
         if isinstance(answer, Deletion):
@@ -291,7 +309,6 @@ class RequestState:
         if isinstance(answer, Stored) and (raw := getattr(request, "raw", 0)):
             self._counts.count("bytes_raw", raw)
             self._counts.count("bytes_stored", len(body))
-        self._count_retries()
         self._finish(answer)
 
     def _all_of(self, answer: Deletion) -> Deletion:
@@ -305,7 +322,7 @@ class RequestState:
         again = {key for key, code, _ in answer.failed if is_transient(code)}
         self._failed_keys += [each for each in answer.failed if each[0] not in again]
         rest = [each for each in answer.failed if each[0] in again]
-        if rest and self._tries < self._saver.config.max_attempts:
+        if rest and self._tries < self._saver.max_attempts:
             self._deadline.answered()
             self.request = self.request.only(again)  # type: ignore[attr-defined]  # a deletion has it
             raise PartlyDone(f"{len(again)} objects weren't deleted ({rest[0][1]})")
@@ -323,15 +340,10 @@ class RequestState:
         from langgraph_checkpoint_s3.s3.error_mapping import Outcome, Retry, Unconditional, classify
 
         saver, attempt = self._saver, self.attempt
-        self._attempts += max(1, attempt.attempts)
-        self._count_retries()
-        saver.store_time.heard(getattr(error, "response", None), saver.clock() - self._sent)
-        verdict = classify(
-            error, self.request, saver.config.bucket, reading=attempt.reading, received=attempt.received
-        )
-        slow = attempt.limit.failure
-        if slow and isinstance(verdict, Retry):  # the time limit cut the connection: that's the reason
-            verdict = Retry(slow)
+        response = getattr(error, "response", None)
+        self._attempts += 1 + self._count_retries(response)
+        saver.store_time.heard(response, saver.clock() - self._sent)
+        verdict = classify(error, self.request, saver.config.bucket, received=attempt.received)
         if isinstance(verdict, Outcome):
             saver.breaker.succeeded()
             self._finish(verdict.answer)
@@ -346,37 +358,57 @@ class RequestState:
                 return 0
             verdict = verdict.otherwise
         if isinstance(verdict, Retry):
-            if self._tries < saver.config.max_attempts:
-                longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (self._tries - 1))
-                pause = longest * random.uniform(0.5, 1)  # noqa: S311  # spreads retries, hides nothing
-                if pause < self._deadline.left:
-                    self._counts.count("retries")
-                    logger.info("%s: %s; again in %.2f s", type(self.request).__name__, verdict.why, pause)
-                    return pause
-                raise self._given_up(verdict.why, late=True, status=verdict.status) from error
-            if isinstance(error, InvalidResponse):  # something else than the store answers, again and again
-                saver.breaker.failed()
-            verdict = self._given_up(verdict.why, status=verdict.status)
-        elif isinstance(verdict, StorageUnavailableError):
-            # Only an unreachable or overloaded store counts: another refusal shows that it works.
-            if verdict.status is None or verdict.status >= 500 or verdict.status == 429:
-                saver.breaker.failed()
-            else:
-                saver.breaker.succeeded()
-            why = verdict.reason if verdict.status or not slow else f"{slow}. {verdict.reason}"
-            verdict = self._given_up(why, of=verdict, late=attempt.cut)
-        elif verdict is not None:
-            saver.breaker.succeeded()  # the store answered, if only with a refusal
+            return self._pause_or_give_up(verdict, error)
+        if isinstance(verdict, AccessDeniedError) and self._may_sign_again():
+            return 0
+        # The store answered, if only with a refusal.
+        if verdict is not None:
+            saver.breaker.succeeded()
+        if isinstance(verdict, StorageUnavailableError):
+            verdict.attempts, verdict.seconds = self._attempts, saver.clock() - self._begun
         if verdict is None or verdict is error:
             raise error
         raise verdict from error
+
+    def _pause_or_give_up(self, fault: Retry, error: Exception) -> float:
+        """Return the seconds to wait before the next try.
+
+        Raises:
+            StorageUnavailableError: There is no next try.
+        """
+        saver, attempt = self._saver, self.attempt
+        if attempt.limit.failure:  # the time limit cut the connection: that's the reason
+            fault = replace(fault, why=attempt.limit.failure)
+        tried_by_client = saver.client_retries and fault.unavailable and not attempt.reading
+        late = False
+        if self._tries < saver.max_attempts and not tried_by_client:
+            pause: float = max(_pause(self._tries, throttled=fault.throttled), fault.after)
+            if pause < self._deadline.left:
+                self._counts.count("retries")
+                logger.info("%s: %s; again in %.2f s", type(self.request).__name__, fault.why, pause)
+                return pause
+            late = True
+        if fault.unavailable or (isinstance(error, InvalidResponse) and not late):
+            saver.breaker.failed()  # or something else than the store answers, again and again
+        raise self._given_up(fault.why, late=late, of=fault) from error
+
+    def _may_sign_again(self) -> bool:
+        """Return whether a refused request was signed with a wrong time, and the refusal had the right one.
+
+        The code doesn't tell: the response to a HEAD has none. S3 allows a difference of 15 minutes.
+        """
+        signed = self.attempt.signed_ahead
+        if signed is None or abs(self._saver.store_time.ahead - signed) < _CLOCK_SKEW:
+            return False
+        self._counts.count("retries")
+        return True
 
     @property
     def _is_strict(self) -> bool:
         """True if to refuse the request rather than send it without its condition."""
         return isinstance(self.request, PutObject) and self.request.strict
 
-    def _new_attempt(self, *, once: bool = False) -> Attempt:
+    def _new_attempt(self) -> Attempt:
         config = self._saver.config
         limit = TimeLimit(
             config.connect_timeout + config.read_timeout,
@@ -384,36 +416,29 @@ class RequestState:
             cap=self._deadline.remaining,
             clock=self._deadline.clock,
         )
-        return Attempt(self._deadline, once=once, limit=limit)
+        return Attempt(limit=limit)
 
-    def _count_retries(self) -> None:
-        """Count the client library's own retries."""
-        if self.attempt.attempts > 1:
-            self._counts.count("retries", self.attempt.attempts - 1)
+    def _count_retries(self, response: object) -> int:
+        """Count the retries of a client that a user passed in, and return their number."""
+        if not self._saver.client_retries or not isinstance(response, Mapping):
+            return 0
+        retries = int(response.get("ResponseMetadata", {}).get("RetryAttempts", 0))
+        if retries:
+            self._counts.count("retries", retries)
+        return retries
 
-    def _given_up(
-        self,
-        why: str,
-        *,
-        of: StorageUnavailableError | None = None,
-        late: bool = False,
-        status: int | None = None,
-    ) -> StorageUnavailableError:
+    def _given_up(self, why: str, *, late: bool = False, of: Retry | None = None) -> StorageUnavailableError:
         """Return the error to end with: the attempts, their time, and the reason."""
-        if of is not None and not self.attempt.attempts:
-            # A client that a user passed in isn't watched: its response alone says how often it tried.
-            self._attempts += (of.attempts or 1) - 1
         seconds = self._saver.clock() - self._begun
         times = f"{self._attempts} attempt{'' if self._attempts == 1 else 's'} in {seconds:.1f} s"
         limit = f" (operation_timeout={self._saver.config.operation_timeout:g})" if late else ""
-        refused = of is not None and of.status is not None  # its text has the attempts already
         return StorageUnavailableError(
-            f"{why} in {seconds:.1f} s{limit}" if refused else f"Given up after {times}{limit}: {why}",
+            f"Given up after {times}{limit}: {why}",
             attempts=self._attempts,
             seconds=seconds,
-            status=of.status if of else status,
+            status=of.status if of else None,
             bucket=self._saver.config.bucket,
-            key=of.key if of else getattr(self.request, "key", None),
+            key=getattr(self.request, "key", None) or getattr(self.request, "prefix", None) or None,
             request_ids=of.request_ids if of else (),
         )
 
@@ -421,3 +446,11 @@ class RequestState:
         self.answer = answer
         self.done = True
         self._deadline.answered()
+
+
+def _pause(tries: int, *, throttled: bool) -> float:
+    """Return the seconds to wait after some tries. They are random, so that callers don't meet again."""
+    first, most = (
+        (_FIRST_THROTTLED_PAUSE, _LONGEST_THROTTLED_PAUSE) if throttled else (_FIRST_PAUSE, _LONGEST_PAUSE)
+    )
+    return min(most, first * 2.0 ** (tries - 1)) * random.uniform(0.5, 1)  # noqa: S311  # it hides nothing

@@ -1,4 +1,4 @@
-"""Run plans on a bucket: `Store.run` with boto3 in threads, `Store.arun` with aiobotocore in tasks.
+"""Run plans on a bucket: `Store.run` blocking, in threads, and `Store.arun` in tasks of an event loop.
 
 Each operation has at most `max_concurrency` requests under way, whatever others do. Both drivers wait for all
 requests of a batch, then throw its first error into the plan, and send what the plan asks for to clean up.
@@ -10,21 +10,26 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import sys
 from collections.abc import Callable, Generator, Hashable, Sequence
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import AccessDeniedError, S3CheckpointError
 from langgraph_checkpoint_s3.s3 import async_client
+from langgraph_checkpoint_s3.s3.client import AsyncClient, Client
 from langgraph_checkpoint_s3.s3.coalescing import Coalescer
 from langgraph_checkpoint_s3.s3.deadline import IdleDeadline
 from langgraph_checkpoint_s3.s3.driver import Ended, advance
-from langgraph_checkpoint_s3.s3.hedged_call import THREADS, acall_hedged, afetch, call_hedged, fetch
+from langgraph_checkpoint_s3.s3.hedged_call import THREADS, acall_hedged, call_hedged
 from langgraph_checkpoint_s3.s3.request_state import RequestState, SaverState
 from langgraph_checkpoint_s3.s3.requests import Attempted, Body, Call, Failure, Request, Sleep, Tick
+from langgraph_checkpoint_s3.s3.rest.client import RestClients
+from langgraph_checkpoint_s3.s3.rest.endpoint import NeedsSdk
 from langgraph_checkpoint_s3.s3.stats import Counts
 from langgraph_checkpoint_s3.s3.sync_client import BotoClient
 from langgraph_checkpoint_s3.s3.thread_pool import Stop, Threads, outcome_of, split
+from langgraph_checkpoint_s3.s3.translate import DATA_PLANE
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -32,7 +37,7 @@ _Make: TypeAlias = Callable[[], tuple[Hashable, Item]]
 _Plan: TypeAlias = Generator[Sequence[Request[Any]], list[Any], T]
 
 _IN_THREADS: Final = (
-    "The coroutines run boto3 in threads: aiobotocore isn't installed (the extra `aio`), or a client or "
+    "The coroutines run boto3 in threads: aiobotocore isn't installed (the extra `sdk-aio`), or a client or "
     "session without an aio_session was handed in"
 )
 _BLOCKING_SIZE: Final = 256 * 1024
@@ -62,12 +67,21 @@ class Store:
         aio_session: Any = None,
     ) -> None:
         self.config = config
-        self.saver_state = SaverState(config)
-        self._boto = BotoClient(config, user_agent, client, session)
-        # A client or session passed in may have credentials that the default chain doesn't find. So the async
-        # methods use it too, in threads, unless an asyncio session came with it.
+        state = self.saver_state = SaverState(config)
+        state.client_retries = client is not None
+        self._boto = BotoClient(config, user_agent, state.use_attempts, client, session)
+        # A client or session passed in may have credentials that the default chain doesn't find. So the SDK's
+        # requests of coroutines use it too, in threads, unless an asyncio session came with it.
         native = aio_session is not None or (client is None and session is None and async_client.available())
-        self._aio = async_client.AioClients(config, user_agent, aio_session) if native else None
+        self._aio = (
+            async_client.AioClients(config, user_agent, state.use_attempts, aio_session) if native else None
+        )
+        self._rest: RestClients | None = None
+        self._async_rest: RestClients | None = None
+        if config.transport == "http" and client is None:
+            self._rest = self._async_rest = RestClients(config, user_agent, state, session)
+        if config.transport == "http" and aio_session is not None:
+            self._async_rest = RestClients(config, user_agent, state, aio_session)
         self._threads = Threads(max(_MAX_THREADS, config.max_concurrency), "langgraph-checkpoint-s3")
         self._hedge_threads = Threads(THREADS, "langgraph-checkpoint-s3-hedge")
         self._coalescer = Coalescer()
@@ -137,11 +151,9 @@ class Store:
             plan.close()
 
     async def _arun(self, plan: _Plan[T], counts: Counts, weight: int) -> T:
-        clients = self._aio
-        if clients is None:
+        if self._aio is None and (self._async_rest is None or sdk_is_mocked()):
             self.saver_state.log_once(logging.INFO, _IN_THREADS)
-            stop = Stop(asyncio.get_running_loop())
-            return await self._threads.awaited(functools.partial(self._run, plan, counts, stop), stop.ask)
+            return await self._in_thread(functools.partial(self._run, plan, counts))
         answers: list[Any] | None = None
         failure: BaseException | None = None
         try:
@@ -152,7 +164,7 @@ class Store:
                     step = await _step_in_thread(plan, answers, failure)
                 if isinstance(step, Ended):
                     return cast("T", step.result)
-                answers, failure = await self._asend_batch(clients, step, counts)
+                answers, failure = await self._asend_batch(step, counts)
                 weight = sum(len(answer.data) for answer in answers if isinstance(answer, Body))
                 weight += sum(request.weight for request in step if isinstance(request, Call))
         except S3CheckpointError as error:
@@ -166,11 +178,14 @@ class Store:
         self._threads.close()
         self._hedge_threads.close()
         self._boto.close()
+        if self._rest is not None:
+            self._rest.close()
 
     async def aclose(self) -> None:
         """Close the running loop's client, and the blocking one."""
-        if self._aio is not None:
-            await self._aio.aclose()
+        for clients in (self._aio, self._async_rest):
+            if clients is not None:
+                await clients.aclose()
         await asyncio.to_thread(self.close)
 
     def _send_batch(
@@ -191,7 +206,7 @@ class Store:
         return self._threads.each(send, batch, self.config.max_concurrency)
 
     async def _asend_batch(
-        self, clients: async_client.AioClients, batch: Sequence[Request[Any]], counts: Counts
+        self, batch: Sequence[Request[Any]], counts: Counts
     ) -> tuple[list[Any], BaseException | None]:
         if pause := _pause(batch):
             try:
@@ -201,14 +216,14 @@ class Store:
         deadline = self.saver_state.deadline()
         if len(batch) == 1:
             try:
-                return [await self._asend(clients, batch[0], deadline, counts)], None
+                return [await self._asend(batch[0], deadline, counts)], None
             except BaseException as error:  # noqa: BLE001  # thrown into the plan
                 return [], error
         limit = asyncio.Semaphore(self.config.max_concurrency)
 
         async def send(request: Request[Any]) -> Any:
             async with limit:
-                return await self._asend(clients, request, deadline, counts)
+                return await self._asend(request, deadline, counts)
 
         tasks = [asyncio.ensure_future(send(request)) for request in batch]
         try:
@@ -237,10 +252,11 @@ class Store:
         if state.done:  # by the cache: there may be no client yet
             return state.answer
         with self.saver_state.creating_client():
-            client, translator = self._boto.get()
+            client = self._client(request)
+        translator = client.translator
         while not state.done:
             deadline.check()
-            send = functools.partial(fetch, client, *state.prepare(translator))
+            send = functools.partial(client.fetch, *state.prepare(translator))
             try:
                 state.succeeded(translator, *call_hedged(self._hedge_threads, state, send))
             except Exception as error:  # noqa: BLE001  # classified by the state
@@ -248,16 +264,14 @@ class Store:
                     deadline.sleep(state.failed(error))
                 except AccessDeniedError as refusal:
                     if refusal.unauthenticated:
-                        self._boto.refused(client)
+                        client.refused()
                     raise
         return state.answer
 
-    async def _asend(
-        self, clients: async_client.AioClients, request: Request[Any], deadline: IdleDeadline, counts: Counts
-    ) -> Any:
+    async def _asend(self, request: Request[Any], deadline: IdleDeadline, counts: Counts) -> Any:
         if isinstance(request, Attempted):
             try:
-                return await self._asend(clients, request.request, deadline, counts)
+                return await self._asend(request.request, deadline, counts)
             except S3CheckpointError as error:
                 return Failure(error)
         if isinstance(request, Call):
@@ -268,9 +282,12 @@ class Store:
         if state.done:
             return state.answer
         with self.saver_state.creating_client():
-            client, translator = await clients.get()
+            client = await self._async_client(request)
+        if client is None:
+            return await self._in_thread(functools.partial(self._send, request, deadline, counts))
+        translator = client.translator
         while not state.done:
-            send = functools.partial(afetch, client, *state.prepare(translator))
+            send = functools.partial(client.fetch, *state.prepare(translator))
             try:
                 state.succeeded(translator, *await acall_hedged(state, send))
             except Exception as error:  # noqa: BLE001  # classified by the state
@@ -278,9 +295,50 @@ class Store:
                     await asyncio.sleep(state.failed(error))
                 except AccessDeniedError as refusal:
                     if refusal.unauthenticated:
-                        await clients.refused(client)
+                        await client.refused()
                     raise
         return state.answer
+
+    async def _in_thread(self, call: Callable[[Stop], T]) -> T:
+        """Call a function in a thread. If this is cancelled, it is asked to stop, and its end is awaited."""
+        stop = Stop(asyncio.get_running_loop())
+        return await self._threads.awaited(functools.partial(call, stop), stop.ask)
+
+    def _client(self, request: Request[Any]) -> Client:
+        """Return the blocking client for a request."""
+        if self._rest is not None and type(request) in DATA_PLANE and not sdk_is_mocked():
+            try:
+                return self._rest.get()
+            except NeedsSdk as reason:
+                self._use_sdk(reason)
+        return self._boto.get()
+
+    async def _async_client(self, request: Request[Any]) -> AsyncClient | None:
+        """Return the running loop's client for a request; `None` if only the blocking client can send it."""
+        if self._async_rest is not None and type(request) in DATA_PLANE and not sdk_is_mocked():
+            try:
+                return await self._async_rest.get_async()
+            except NeedsSdk as reason:
+                self._use_sdk(reason)
+        return None if self._aio is None else await self._aio.get()
+
+    def _use_sdk(self, reason: NeedsSdk) -> None:
+        """Send all requests with the SDK from now on."""
+        self.saver_state.log_once(logging.INFO, "Requests are sent with the SDK: %s", reason)
+        self._rest = self._async_rest = None
+
+
+def sdk_is_mocked() -> bool:
+    """Return whether somebody stands in for S3 within the SDK: moto's `mock_aws`, in tests of applications.
+
+    Requests that don't go through the SDK would leave the machine.
+    """
+    if "moto" not in sys.modules:
+        return False
+    handlers = getattr(sys.modules.get("botocore.handlers"), "BUILTIN_HANDLERS", ())
+    return any(
+        event == "before-send" and getattr(handler, "enabled", False) for event, handler, *_ in handlers
+    )
 
 
 def _pause(batch: Sequence[Request[Any]]) -> float:

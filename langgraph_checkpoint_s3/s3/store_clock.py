@@ -9,9 +9,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any, Final
+
+from langgraph_checkpoint_s3.timestamps import parse_http_date
 
 _SECOND: Final = 1_000_000_000
 _SAME: Final = 2 * _SECOND
@@ -74,12 +75,7 @@ def since_boot() -> float:
 
 def date_of(response: object) -> datetime | None:
     """Return the store's time of a response; `None` if it has none."""
-    date = _date(response)
-    try:
-        moment = parsedate_to_datetime(date) if date else None
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return moment.replace(tzinfo=moment.tzinfo or timezone.utc) if moment else None
+    return parse_http_date(_date(response))
 
 
 def _date(response: object) -> str | None:

@@ -1,15 +1,16 @@
-"""The blocking client: botocore, made once and on first use."""
+"""The blocking client of the SDK: boto3's or botocore's, made once and on first use."""
 
 from __future__ import annotations
 
 import functools
 import os
 import threading
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from io import BytesIO
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.aws import (
+    DEFAULT_REGION,
     Throttle,
     botocore_session,
     credentials_of,
@@ -20,11 +21,12 @@ from langgraph_checkpoint_s3.aws import (
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.fork_safety import delay_forks, keep_for_parent, renew_after_fork
 from langgraph_checkpoint_s3.request_timeout import limit_connections
-from langgraph_checkpoint_s3.s3.deadline import after_attempt, note_response, stop_redirect_loop
-from langgraph_checkpoint_s3.s3.translate import Translator, md5_of
+from langgraph_checkpoint_s3.s3.client import Fetched
+from langgraph_checkpoint_s3.s3.deadline import Attempt, calling, note_response, stop_redirect_loop
+from langgraph_checkpoint_s3.s3.translate import Translator, md5_of, method_of
+from langgraph_checkpoint_s3.timestamps import parse_timestamp
 from langgraph_checkpoint_s3.validation import is_aws
 
-DEFAULT_REGION: Final = "us-east-1"
 _PAYER: Final = "x-amz-request-payer"
 _SPARE_CONNECTIONS: Final = 256
 """Connections beyond one operation's: LangGraph calls a saver from many threads and tasks at once."""
@@ -41,28 +43,13 @@ def client_arguments(config: S3Config, user_agent: str) -> dict[str, Any]:
         s3["use_accelerate_endpoint"] = True
     settings: dict[str, Any] = {
         "s3": s3,
-        # The default mode, legacy, gives up on a persistent SlowDown after 10 s; standard after 1.4 s.
-        "retries": {"mode": "standard", "total_max_attempts": config.max_attempts},
+        "retries": {"mode": "standard", "total_max_attempts": 1},  # `RequestState` sends again
         "connect_timeout": config.connect_timeout,
         "read_timeout": config.read_timeout,
         "max_pool_connections": config.max_concurrency + _SPARE_CONNECTIONS,
         "user_agent_extra": user_agent,
     }
     return {"region_name": config.region, "endpoint_url": config.endpoint_url, "config": settings}
-
-
-def parse_timestamp(text: Any) -> datetime:
-    """Parse a timestamp of S3's. A LIST page has a thousand.
-
-    With this instead of dateutil a page takes a third to a half of the CPU time.
-    """
-    try:
-        return datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except (ValueError, AttributeError):
-        from botocore.utils import parse_timestamp as general
-
-        parsed: datetime = general(text)
-        return parsed
 
 
 def drop_expect(model: Any, params: Mapping[str, Any], **_: Any) -> None:
@@ -150,6 +137,17 @@ def sign_payer(request: Any, **_: Any) -> None:
         request.params[_PAYER] = payer
 
 
+def attempts_of(session: Any) -> int | None:
+    """Return the number of attempts that AWS's own settings say; `None` if they don't."""
+    core = botocore_session(session)
+    if core is None:
+        return None
+    config = core.get_default_client_config()
+    own = (getattr(config, "retries", None) or {}).get("total_max_attempts")
+    found = own or core.get_config_variable("max_attempts")
+    return int(found) if found else None
+
+
 def tune(client: Any, session: Any) -> None:
     """Adapt a client made here. One that a user passed in stays as it is, except for `listen`."""
     ease_checksums(client, session)
@@ -162,7 +160,6 @@ def tune(client: Any, session: Any) -> None:
     events.register_last(
         "before-parameter-build.s3", sign_for_the_region, unique_id="langgraph-checkpoint-s3-r"
     )
-    events.register_first("needs-retry.s3", after_attempt, unique_id="langgraph-checkpoint-s3-watch")
     events.register_last("before-sign.s3", sign_payer, unique_id="langgraph-checkpoint-s3-payer")
 
 
@@ -182,22 +179,78 @@ def translator_for(config: S3Config, client: Any) -> Translator:
     )
 
 
+class SdkClient:
+    """A client of boto3's or botocore's, and its translator.
+
+    Args:
+        client: The client.
+        translator: Translates requests for it.
+        refused: Looks for other credentials.
+    """
+
+    def __init__(self, client: Any, translator: Translator, refused: Callable[[SdkClient], None]) -> None:
+        self.client = client
+        self.translator = translator
+        self._refused = refused
+
+    def refused(self) -> None:
+        """Look for other credentials before the next request: these were refused, or there are none."""
+        self._refused(self)
+
+    def fetch(self, operation: str, arguments: Mapping[str, Any], attempt: Attempt) -> Fetched:
+        """Call the client's method for an operation, and read the body of its response."""
+        with calling(attempt):
+            response = getattr(self.client, method_of(operation))(**with_file(arguments))
+            if not has_body(response):
+                return response, b""
+            attempt.reading = True
+            with response["Body"]:
+                data = response["Body"].read()
+        attempt.read(data)
+        return response, data
+
+
+def with_file(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the arguments with a file instead of a part's view of its bytes, which botocore doesn't take."""
+    body = arguments.get("Body")
+    if not isinstance(body, memoryview):
+        return arguments
+    file = BytesIO()  # of a file that shares its bytes aiohttp would make a second copy
+    file.write(body)
+    file.seek(0)
+    return {**arguments, "Body": file}
+
+
+def has_body(response: Any) -> bool:
+    """Return whether a response of a client's method has an object's body."""
+    return isinstance(response, dict) and "Body" in response  # a signed URL is text
+
+
 class BotoClient:
-    """The client and its translator, made on first use, and again in a forked process.
+    """The client, made on first use, and again in a forked process.
 
     Args:
         config: The saver's.
         user_agent: The text that is added to the `User-Agent` header.
+        use_attempts: Takes AWS's own setting for the number of attempts.
         client: A client passed in by the user, which is used as it is.
         session: A `boto3.Session` passed in by the user, to make the client with.
     """
 
-    def __init__(self, config: S3Config, user_agent: str, client: Any = None, session: Any = None) -> None:
+    def __init__(
+        self,
+        config: S3Config,
+        user_agent: str,
+        use_attempts: Callable[[int | None], None],
+        client: Any = None,
+        session: Any = None,
+    ) -> None:
         self._config = config
         self._user_agent = user_agent
+        self._use_attempts = use_attempts
         self._given = client
         self._session = session
-        self._made: tuple[Any, Translator] | None = None
+        self._made: SdkClient | None = None
         self.after_fork()
         renew_after_fork(self)
 
@@ -209,8 +262,8 @@ class BotoClient:
             keep_for_parent(self._made)
             self._made = None
 
-    def get(self) -> tuple[Any, Translator]:
-        """Return the client and its translator."""
+    def get(self) -> SdkClient:
+        """Return the client."""
         made = self._made
         if made is None:
             with self._lock:
@@ -220,15 +273,15 @@ class BotoClient:
                         client = self._given or self._make()
                     if client is self._given:
                         listen(client)
-                    made = self._made = (client, translator_for(self._config, client))
+                    translator = translator_for(self._config, client)
+                    made = self._made = SdkClient(client, translator, self._refused)
         return made
 
-    def refused(self, client: Any) -> None:
-        """Look for other credentials before the next request: this client's were refused, or it has none."""
-        refresh_credentials(client)
-        if self._session is not None and lacks_credentials(client):  # the session had none
+    def _refused(self, made: SdkClient) -> None:
+        refresh_credentials(made.client)
+        if self._session is not None and lacks_credentials(made.client):  # the session had none
             with self._lock:
-                if self._made is not None and self._made[0] is client and self._throttle.allow():
+                if self._made is made and self._throttle.allow():
                     self._made = None
 
     def close(self) -> None:
@@ -236,7 +289,7 @@ class BotoClient:
         with self._lock:
             made, self._made = self._made, None
         if made is not None and self._given is None:
-            made[0].close()
+            made.client.close()
 
     def _make(self) -> Any:
         from botocore.config import Config
@@ -257,4 +310,5 @@ class BotoClient:
         client = create("s3", **arguments)
         tune(client, session)
         limit_connections(client)
+        self._use_attempts(attempts_of(session))
         return client

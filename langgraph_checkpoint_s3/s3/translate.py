@@ -11,12 +11,10 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from email.utils import parsedate_to_datetime
-from io import BytesIO
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode
-
-from botocore import xform_name
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.s3.answer_checks import (
@@ -192,13 +190,15 @@ def _codec_of(request: Request[Any]) -> RequestTranslation[Any]:
     return codec
 
 
-def method_of(request: Request[Any]) -> str:
-    """Return the name of the client's method for a request."""
-    name: str = xform_name(request.operation)
+def method_of(operation: str) -> str:
+    """Return the name of an SDK client's method for an operation."""
+    from botocore import xform_name
+
+    name: str = xform_name(operation)
     return name
 
 
-def md5_of(body: bytes | memoryview) -> str | None:
+def md5_of(body: bytes | bytearray | memoryview) -> str | None:
     """Return the `Content-MD5` of a body; `None` where there is no MD5 (in FIPS mode, it may be missing)."""
     try:
         digest = hashlib.md5(body, usedforsecurity=False).digest()
@@ -307,10 +307,15 @@ def _aged_body(_: Translator, __: GetWithAge, response: Response) -> AgedBody:
     headers = fields.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     age: float | None
     try:
-        age = (parsedate_to_datetime(headers["date"]) - fields["LastModified"]).total_seconds()
+        age = (parsedate_to_datetime(headers["date"]) - _modified(fields, headers)).total_seconds()
     except (KeyError, TypeError, ValueError):
         age = None
     return AgedBody(response.data, etag(fields), age)
+
+
+def _modified(fields: Mapping[str, Any], headers: Mapping[str, str]) -> datetime:
+    found = fields.get("LastModified")
+    return found if found is not None else parsedate_to_datetime(headers["last-modified"])
 
 
 def _list_arguments(to: Translator, listing: ListObjects) -> _Arguments:
@@ -367,11 +372,7 @@ def _upload_id(_: Translator, __: CreateUpload, response: Response) -> str:
 
 def _part_arguments(to: Translator, part: UploadPart) -> _Arguments:
     upload = {"Key": part.key, "UploadId": part.upload_id, "PartNumber": part.number}
-    # A file, as botocore would make of it. Of one that shares its bytes aiohttp would make a second copy.
-    file = BytesIO()
-    file.write(part.body)
-    file.seek(0)
-    return {**to.common, **upload, **to.body(part.body), "Body": file}
+    return {**to.common, **upload, **to.body(part.body)}
 
 
 def _part_etag(_: Translator, __: UploadPart, response: Response) -> str:
@@ -438,3 +439,6 @@ CODECS: Final[Mapping[type[Request[Any]], RequestTranslation[Any]]] = {
     CreateBucket: RequestTranslation[CreateBucket](_create_arguments, lambda _, __, ___: Done()),
 }
 """The codecs of a saver's requests; `admin_translate.py` has the others."""
+
+DATA_PLANE: Final = frozenset(CODECS) - {CreateBucket}
+"""The requests for objects. The package's own HTTP client sends them; the others are sent with the SDK."""

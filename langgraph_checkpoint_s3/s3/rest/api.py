@@ -1,0 +1,183 @@
+"""S3's REST API at one endpoint: requests are built and signed, responses read. No I/O but for credentials.
+
+Both HTTP clients share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+from langgraph_checkpoint_s3.config import S3Config
+from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.s3.answer_checks import BEGINNING, InvalidResponse, Received
+from langgraph_checkpoint_s3.s3.client import Fetched
+from langgraph_checkpoint_s3.s3.deadline import Attempt
+from langgraph_checkpoint_s3.s3.rest.endpoint import Endpoint, redirected, resolve
+from langgraph_checkpoint_s3.s3.rest.http_parser import ResponseParser
+from langgraph_checkpoint_s3.s3.rest.messages import (
+    Checksums,
+    HttpRequest,
+    build,
+    parse,
+    region_of_error,
+)
+from langgraph_checkpoint_s3.s3.rest.route import Route, route_to
+from langgraph_checkpoint_s3.s3.rest.settings import AwsSettings
+from langgraph_checkpoint_s3.s3.rest.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Credentials, Signer
+from langgraph_checkpoint_s3.s3.store_clock import StoreClock
+from langgraph_checkpoint_s3.validation import is_aws
+
+_TIGHT: Final = 16 * 1024
+"""Bytes of a body up to which it is sent together with the head."""
+
+
+class WrongRegion(Exception):  # noqa: N818  # the request is sent to the right one
+    """The bucket is in another region.
+
+    Attributes:
+        region: That region.
+        error: S3's error.
+    """
+
+    def __init__(self, region: str, error: Exception) -> None:
+        super().__init__(region)
+        self.region = region
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where requests go, and how they are signed.
+
+    Attributes:
+        endpoint: The endpoint.
+        route: The way to it.
+        signer: Signs for its region.
+    """
+
+    endpoint: Endpoint
+    route: Route
+    signer: Signer
+
+
+class RestApi:
+    """S3's REST API for one bucket.
+
+    Args:
+        config: The saver's.
+        settings: AWS's own settings.
+        user_agent: The `User-Agent` header.
+        clock: The store's clock.
+
+    Attributes:
+        target: The present target.
+    """
+
+    def __init__(self, config: S3Config, settings: AwsSettings, user_agent: str, clock: StoreClock) -> None:
+        self._config = config
+        self._settings = settings
+        self._clock = clock
+        self._agent = f"User-Agent: {user_agent}\r\nAccept-Encoding: identity\r\n"
+        self.target = self._target(resolve(config, settings))
+        on_aws = is_aws(self.target.endpoint.url)
+        self.checksums = Checksums(
+            send=settings.request_checksums == "when_supported",
+            verify=settings.response_checksums == "when_supported",
+            md5=not on_aws,
+        )
+
+    def build(self, operation: str, arguments: Mapping[str, Any]) -> HttpRequest:
+        """Return the request for an operation."""
+        return build(operation, arguments, self.checksums)
+
+    def head(
+        self, request: HttpRequest, target: Target, credentials: Credentials | None, attempt: Attempt
+    ) -> bytes:
+        """Return a request's line and headers, signed now.
+
+        Args:
+            request: The request.
+            target: Where it goes.
+            credentials: The credentials; `None` leaves it unsigned.
+            attempt: Notes the clock of the signature.
+        """
+        endpoint, route = target.endpoint, target.route
+        headers = request.headers
+        path = endpoint.base_path + request.path
+        if credentials is not None:
+            headers = {"host": endpoint.authority, **headers}
+            if not request.body:
+                digest = EMPTY_SHA256
+            elif endpoint.scheme == "https":
+                digest = UNSIGNED_PAYLOAD
+            else:
+                digest = sha256(request.body).hexdigest()
+            attempt.signed_ahead = self._clock.ahead
+            headers |= target.signer.sign(
+                credentials, request.method, path, request.query, headers, digest, self._clock() / 1e9
+            )
+            del headers["host"]
+        query = f"?{request.target_query}" if request.target_query else ""
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        length = (
+            f"Content-Length: {len(request.body)}\r\n"
+            if request.body or request.method in ("PUT", "POST")
+            else ""
+        )
+        text = (
+            f"{request.method} {route.target_prefix}{path}{query} HTTP/1.1\r\nHost: {endpoint.authority}\r\n"
+            f"{self._agent}{route.proxy_headers}{lines}{length}\r\n"
+        )
+        return text.encode("latin-1")
+
+    def read(self, request: HttpRequest, target: Target, parser: ResponseParser, attempt: Attempt) -> Fetched:
+        """Return what a complete response says.
+
+        Raises:
+            ClientError: It is an error of S3's.
+            WrongRegion: The bucket is in another region.
+            InvalidResponse: It can't be parsed.
+        """
+        body, headers = parser.body, parser.headers
+        attempt.received = Received(
+            parser.status, headers.get("content-type", ""), len(body), body[:BEGINNING]
+        )
+        if parser.status >= 300:
+            try:
+                fields = parse(request, parser.status, headers, body)
+            except InvalidResponse:
+                raise
+            except Exception as error:
+                region = region_of_error(error)
+                if region and region != target.endpoint.region:
+                    raise WrongRegion(region, error) from error
+                raise
+        fields = parse(request, parser.status, headers, body)
+        return fields, body if request.operation == "GetObject" else b""
+
+    def follow(self, wrong: WrongRegion) -> Target:
+        """Return the target in the bucket's region, and keep it for requests to come.
+
+        Its address comes from AWS's rules and the region's name, never from the response. May read files.
+
+        Raises:
+            ClientError: The region is none, or no other than before.
+        """
+        try:
+            endpoint = redirected(self._config, self._settings, wrong.region)
+        except InvalidConfigError:
+            raise wrong.error from None
+        self.target = self._target(endpoint)
+        return self.target
+
+    def _target(self, endpoint: Endpoint) -> Target:
+        route = route_to(endpoint, self._settings)
+        return Target(endpoint, route, Signer(endpoint.region, endpoint.service))
+
+
+def is_tight(body: Any) -> bool:
+    """Return whether a body is so small that it is sent together with the head."""
+    return len(body) <= _TIGHT

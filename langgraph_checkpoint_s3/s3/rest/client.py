@@ -1,0 +1,246 @@
+"""Clients of S3's REST API: a blocking one for all threads, and one for each event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import threading
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from langgraph_checkpoint_s3.config import S3Config
+from langgraph_checkpoint_s3.fork_safety import delay_forks, renew_after_fork
+from langgraph_checkpoint_s3.s3.answer_checks import InvalidResponse
+from langgraph_checkpoint_s3.s3.client import Fetched
+from langgraph_checkpoint_s3.s3.deadline import Attempt
+from langgraph_checkpoint_s3.s3.per_loop import PerLoop
+from langgraph_checkpoint_s3.s3.request_state import SaverState
+from langgraph_checkpoint_s3.s3.rest.api import RestApi, Target, WrongRegion
+from langgraph_checkpoint_s3.s3.rest.async_http import AsyncConnectionPool
+from langgraph_checkpoint_s3.s3.rest.credentials import CredentialSource, credential_source
+from langgraph_checkpoint_s3.s3.rest.http_parser import BodyTooLong, MalformedResponse, ResponseParser
+from langgraph_checkpoint_s3.s3.rest.settings import read_settings
+from langgraph_checkpoint_s3.s3.rest.sync_http import ConnectionPool
+from langgraph_checkpoint_s3.s3.translate import Translator
+
+_PLATFORM: Final = f"Python/{platform.python_version()} {platform.system()}/{platform.machine()}"
+_SPARE_CONNECTIONS: Final = 256
+"""Connections beyond one operation's: LangGraph calls a saver from many threads and tasks at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """Everything that all clients of a saver share.
+
+    Attributes:
+        api: Builds, signs and reads.
+        credentials: Whose requests they are.
+        translator: Translates requests.
+    """
+
+    api: RestApi
+    credentials: CredentialSource
+    translator: Translator
+
+
+class _Base:
+    """Both clients' properties."""
+
+    def __init__(self, config: S3Config, shared: _Shared) -> None:
+        self._config = config
+        self._api = shared.api
+        self._credentials = shared.credentials
+        self.translator = shared.translator
+
+
+class RestClient(_Base):
+    """The blocking client.
+
+    Args:
+        config: The saver's.
+        shared: What it shares with other clients.
+    """
+
+    def __init__(self, config: S3Config, shared: _Shared) -> None:
+        super().__init__(config, shared)
+        self._pool = self._pool_for(self._api.target)
+
+    def fetch(self, operation: str, arguments: Mapping[str, Any], attempt: Attempt) -> Fetched:
+        """Send a request, and read the body of its response."""
+        request = self._api.build(operation, arguments)
+        limit = attempt.limit
+        followed = False
+        while True:
+            target, pool = self._pool
+            credentials = self._credentials.get()
+            limit.start()
+            parser = ResponseParser(request.method, request.most)
+            connection = pool.acquire(limit)
+            try:
+                head = self._api.head(request, target, credentials, attempt)
+                connection.exchange(head, request.body, parser, limit)
+            except (MalformedResponse, BodyTooLong) as error:
+                connection.close()
+                raise InvalidResponse(str(error)) from error
+            except BaseException:
+                connection.close()
+                raise
+            limit.stop()
+            if parser.keep_alive:
+                pool.release(connection)
+            else:
+                connection.close()
+            try:
+                return self._api.read(request, target, parser, attempt)
+            except WrongRegion as wrong:
+                if followed:
+                    raise wrong.error from None
+                followed = True
+                pool.close()
+                self._pool = self._pool_for(self._api.follow(wrong))
+
+    def refused(self) -> None:
+        """Look for other credentials before the next request."""
+        self._credentials.invalidate()
+
+    def close(self) -> None:
+        """Close its connections. The next request makes new ones."""
+        self._pool[1].close()
+
+    def _pool_for(self, target: Target) -> tuple[Target, ConnectionPool]:
+        config = self._config
+        keep = config.max_concurrency + _SPARE_CONNECTIONS
+        return target, ConnectionPool(target.route, config.connect_timeout, config.read_timeout, keep)
+
+
+class AsyncRestClient(_Base):
+    """The client of one event loop.
+
+    Args:
+        config: The saver's.
+        shared: What it shares with other clients.
+    """
+
+    def __init__(self, config: S3Config, shared: _Shared) -> None:
+        super().__init__(config, shared)
+        self._pool = self._pool_for(self._api.target)
+
+    @property
+    def connections_in_use(self) -> int:
+        """Connections that serve a request."""
+        return self._pool[1].in_use
+
+    async def fetch(self, operation: str, arguments: Mapping[str, Any], attempt: Attempt) -> Fetched:
+        """Send a request, and read the body of its response."""
+        request = self._api.build(operation, arguments)
+        limit = attempt.limit
+        followed = False
+        while True:
+            target, pool = self._pool
+            credentials = await self._credentials.aget()
+            limit.start()
+            parser = ResponseParser(request.method, request.most)
+            connection = await pool.acquire(limit)
+            try:
+                head = self._api.head(request, target, credentials, attempt)
+                await connection.exchange(head, request.body, parser, limit)
+            except (MalformedResponse, BodyTooLong) as error:
+                raise InvalidResponse(str(error)) from error
+            finally:
+                pool.release(connection, keep=parser.complete and parser.keep_alive)
+            limit.stop()
+            try:
+                return self._api.read(request, target, parser, attempt)
+            except WrongRegion as wrong:
+                if followed:
+                    raise wrong.error from None
+                followed = True
+                self._pool = self._pool_for(await asyncio.to_thread(self._api.follow, wrong))
+                await pool.close()
+
+    async def refused(self) -> None:
+        """Look for other credentials before the next request."""
+        self._credentials.invalidate()
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._pool[1].close()
+
+    def _pool_for(self, target: Target) -> tuple[Target, AsyncConnectionPool]:
+        config = self._config
+        most = config.max_concurrency + _SPARE_CONNECTIONS
+        return target, AsyncConnectionPool(target.route, config.connect_timeout, config.read_timeout, most)
+
+
+class RestClients:
+    """The clients of a saver, made on first use.
+
+    Args:
+        config: The saver's.
+        user_agent: The text that is added to the `User-Agent` header.
+        state: The saver's state: the store's clock, and the number of attempts.
+        session: A session passed in by the user, for credentials and settings: boto3's or botocore's, for the
+            event loops' clients aiobotocore's or aioboto3's as well.
+    """
+
+    def __init__(self, config: S3Config, user_agent: str, state: SaverState, session: Any = None) -> None:
+        self._config = config
+        self._user_agent = user_agent
+        self._state = state
+        self._session = session
+        self._shared: _Shared | None = None
+        self._client: RestClient | None = None
+        self._loops: PerLoop[AsyncRestClient] = PerLoop(self._make_async)
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Replace the lock, which a thread of the parent may hold."""
+        self._lock = threading.Lock()
+
+    def get(self) -> RestClient:
+        """Return the blocking client."""
+        client = self._client
+        if client is None:
+            shared = self._get_shared()
+            with self._lock:
+                if self._client is None:
+                    self._client = RestClient(self._config, shared)
+                client = self._client
+        return client
+
+    def get_async(self) -> Coroutine[Any, Any, AsyncRestClient]:
+        """Return the running loop's client."""
+        return self._loops.get()
+
+    def close(self) -> None:
+        """Close the blocking client's connections. The next request makes new ones."""
+        if self._client is not None:
+            self._client.close()
+
+    def aclose(self) -> Coroutine[Any, Any, None]:
+        """Close the running loop's connections."""
+        return self._loops.aclose()
+
+    def _make_async(self) -> AsyncRestClient:
+        return AsyncRestClient(self._config, self._get_shared())
+
+    def _get_shared(self) -> _Shared:
+        with self._lock:
+            if self._shared is None:
+                with delay_forks():
+                    self._shared = self._make_shared()
+            return self._shared
+
+    def _make_shared(self) -> _Shared:
+        config = self._config.with_store_variables()
+        settings = read_settings(config, self._session)
+        application = f"app/{settings.app_id} " if settings.app_id else ""
+        api = RestApi(
+            config, settings, f"{_PLATFORM} {application}{self._user_agent}", self._state.store_time
+        )
+        endpoint = api.target.endpoint
+        translator = Translator(config, endpoint.url, endpoint.region, md5=not api.checksums.send)
+        self._state.use_attempts(settings.max_attempts)
+        return _Shared(api, credential_source(config, settings, self._session), translator)

@@ -1,0 +1,140 @@
+"""S3's XML documents: those that are sent, and those that come back. Pure.
+
+What is read has the names and types that botocore gives it, so that both transports have the same answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeAlias
+from urllib.parse import unquote
+from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape
+
+from langgraph_checkpoint_s3.s3.answer_checks import InvalidResponse
+from langgraph_checkpoint_s3.timestamps import parse_timestamp
+
+Fields: TypeAlias = "dict[str, Any]"
+
+_XMLNS: Final = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
+_LINE_ENDS: Final = {"\r": "&#xD;", "\n": "&#xA;"}
+
+
+def delete_document(objects: Iterable[Mapping[str, str]]) -> bytes:
+    """Return the document that names the objects to delete."""
+    lines = [f"<Object><Key>{escape(each['Key'], _LINE_ENDS)}</Key></Object>" for each in objects]
+    return f"<Delete {_XMLNS}>{''.join(lines)}</Delete>".encode()
+
+
+def parts_document(parts: Iterable[Mapping[str, Any]]) -> bytes:
+    """Return the document that names an upload's parts."""
+    lines = [
+        f"<Part><ETag>{escape(part['ETag'])}</ETag><PartNumber>{part['PartNumber']}</PartNumber></Part>"
+        for part in parts
+    ]
+    return f"<CompleteMultipartUpload {_XMLNS}>{''.join(lines)}</CompleteMultipartUpload>".encode()
+
+
+def read_document(body: bytes, root: str) -> Fields:
+    """Read a document, by its root element's name.
+
+    Raises:
+        InvalidResponse: It isn't XML, or has another root.
+    """
+    element = _parse(body)
+    if _name(element.tag) != root:
+        raise InvalidResponse(f"its document is no {root}")
+    return _READERS[root](element)
+
+
+def read_error(body: bytes) -> dict[str, str] | None:
+    """Return the details of S3's error document; `None` if it is none."""
+    try:
+        element = _parse(body)
+    except InvalidResponse:
+        return None
+    if _name(element.tag) != "Error":
+        return None
+    return {_name(child.tag): child.text or "" for child in element}
+
+
+def _parse(body: bytes) -> ET.Element:
+    try:
+        return ET.fromstring(body)  # noqa: S314  # expat limits the expansion of entities
+    except (ET.ParseError, ValueError) as error:
+        raise InvalidResponse("it can't be parsed") from error
+
+
+def _name(tag: str) -> str:
+    """Return an element's name without its namespace, which some stores leave out."""
+    return tag.rpartition("}")[2]
+
+
+def _text_fields(element: ET.Element) -> Fields:
+    return {_name(child.tag): child.text or "" for child in element}
+
+
+def _read_listing(root: ET.Element) -> Fields:
+    space = root.tag[: -len("ListBucketResult")]
+    fields: Fields = {}
+    contents: list[Fields] = []
+    prefixes: list[Fields] = []
+    contents_tag, prefixes_tag = f"{space}Contents", f"{space}CommonPrefixes"
+    for child in root:
+        if child.tag == contents_tag:
+            contents.append({_name(part.tag): part.text or "" for part in child})
+        elif child.tag == prefixes_tag:
+            prefixes.append({_name(part.tag): part.text or "" for part in child})
+        else:
+            fields[_name(child.tag)] = child.text or ""
+    try:
+        _convert(fields, "IsTruncated", _boolean)
+        _convert(fields, "KeyCount", int)
+        _convert(fields, "MaxKeys", int)
+        for item in contents:
+            item["Size"] = int(item["Size"])
+            item["LastModified"] = parse_timestamp(item["LastModified"])
+    except (KeyError, ValueError) as error:
+        raise InvalidResponse("it can't be parsed") from error
+    if fields.get("EncodingType") == "url":
+        for item in contents:
+            item["Key"] = unquote(item["Key"])
+        for item in prefixes:
+            item["Prefix"] = unquote(item["Prefix"])
+    # A missing token isn't an empty one.
+    if not fields.get("NextContinuationToken"):
+        fields.pop("NextContinuationToken", None)
+    if contents:
+        fields["Contents"] = contents
+    if prefixes:
+        fields["CommonPrefixes"] = prefixes
+    return fields
+
+
+def _read_deletion(root: ET.Element) -> Fields:
+    fields: Fields = {}
+    for child in root:
+        name = _name(child.tag)
+        if name in ("Deleted", "Error"):
+            fields.setdefault("Deleted" if name == "Deleted" else "Errors", []).append(_text_fields(child))
+    return fields
+
+
+def _convert(fields: Fields, name: str, convert: Callable[[str], Any]) -> None:
+    if name in fields:
+        fields[name] = convert(fields[name])
+
+
+def _boolean(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError(text)
+    return text == "true"
+
+
+_READERS: Final[Mapping[str, Callable[[ET.Element], Fields]]] = {
+    "ListBucketResult": _read_listing,
+    "DeleteResult": _read_deletion,
+    "CopyObjectResult": lambda root: {"CopyObjectResult": _text_fields(root)},
+    "InitiateMultipartUploadResult": _text_fields,
+    "CompleteMultipartUploadResult": _text_fields,
+}

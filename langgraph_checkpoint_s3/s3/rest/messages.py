@@ -1,0 +1,278 @@
+"""Requests of S3's REST API as HTTP messages, and HTTP responses as botocore's fields. Pure.
+
+An operation's arguments have botocore's names (`translate.py`). `HEADERS` and `QUERY` say where each goes,
+`OPERATIONS` what is particular to an operation.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple, TypeAlias
+from urllib.parse import quote
+
+from langgraph_checkpoint_s3.s3.answer_checks import InvalidResponse
+from langgraph_checkpoint_s3.s3.rest.documents import (
+    delete_document,
+    parts_document,
+    read_document,
+    read_error,
+)
+
+Content: TypeAlias = "bytes | bytearray | memoryview"
+
+HEADERS: Final[Mapping[str, str]] = {
+    "BucketKeyEnabled": "x-amz-server-side-encryption-bucket-key-enabled",
+    "ContentMD5": "content-md5",
+    "ExpectedBucketOwner": "x-amz-expected-bucket-owner",
+    "ExpectedSourceBucketOwner": "x-amz-source-expected-bucket-owner",
+    "IfMatch": "if-match",
+    "IfNoneMatch": "if-none-match",
+    "Range": "range",
+    "RequestPayer": "x-amz-request-payer",
+    "SSEKMSKeyId": "x-amz-server-side-encryption-aws-kms-key-id",
+    "ServerSideEncryption": "x-amz-server-side-encryption",
+    "StorageClass": "x-amz-storage-class",
+    "Tagging": "x-amz-tagging",
+    "TaggingDirective": "x-amz-tagging-directive",
+}
+QUERY: Final[Mapping[str, str]] = {
+    "ContinuationToken": "continuation-token",
+    "Delimiter": "delimiter",
+    "MaxKeys": "max-keys",
+    "PartNumber": "partNumber",
+    "Prefix": "prefix",
+    "StartAfter": "start-after",
+    "UploadId": "uploadId",
+    "VersionId": "versionId",
+}
+_UNRESERVED: Final = "-._~"
+_MAX_DOCUMENT: Final = 32 * 1024 * 1024
+"""The most bytes of a document. A page of 1,000 keys has 4 MB if each byte of its longest keys is encoded."""
+_ARN: Final = "arn:"
+
+
+class _Operation(NamedTuple):
+    """How an operation is sent, and what its response has.
+
+    Attributes:
+        method: The HTTP method.
+        query: Constant parts of the query.
+        subresource: Whether the query is a single name, which is sent without `=`.
+        root: The root element of its response's document; empty if there is none.
+    """
+
+    method: str
+    query: Mapping[str, str] = {}
+    subresource: bool = False
+    root: str = ""
+
+
+OPERATIONS: Final[Mapping[str, _Operation]] = {
+    "PutObject": _Operation("PUT"),
+    "GetObject": _Operation("GET"),
+    "HeadObject": _Operation("HEAD"),
+    "ListObjectsV2": _Operation("GET", {"list-type": "2", "encoding-type": "url"}, root="ListBucketResult"),
+    "DeleteObjects": _Operation("POST", {"delete": ""}, subresource=True, root="DeleteResult"),
+    "CopyObject": _Operation("PUT", root="CopyObjectResult"),
+    "CreateMultipartUpload": _Operation(
+        "POST", {"uploads": ""}, subresource=True, root="InitiateMultipartUploadResult"
+    ),
+    "UploadPart": _Operation("PUT"),
+    "CompleteMultipartUpload": _Operation("POST", root="CompleteMultipartUploadResult"),
+    "AbortMultipartUpload": _Operation("DELETE"),
+}
+"""The operations of the data plane."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checksums:
+    """Checksums of bodies.
+
+    Attributes:
+        send: Whether each body is sent with a CRC-32; otherwise only where S3 requires a checksum.
+        verify: Whether to ask for an object's checksum, and compare it.
+        md5: Whether an MD5 goes along where a checksum is required: older stores know no other.
+    """
+
+    send: bool
+    verify: bool
+    md5: bool
+
+
+@dataclass(slots=True)
+class HttpRequest:
+    """A request before it is signed.
+
+    Attributes:
+        operation: S3's name of the operation.
+        method: The HTTP method.
+        path: The path below the endpoint's, percent-encoded.
+        query: The canonical query.
+        target_query: The query as it is sent.
+        headers: The headers to sign, by their names in lower case.
+        body: The body.
+        most: The most bytes that the response's body may have.
+    """
+
+    operation: str
+    method: str
+    path: str
+    query: str
+    target_query: str
+    headers: dict[str, str]
+    body: Content
+    most: int
+
+
+def build(operation: str, arguments: Mapping[str, Any], checksums: Checksums) -> HttpRequest:
+    """Return the request for an operation with these arguments."""
+    plan = OPERATIONS[operation]
+    headers: dict[str, str] = {}
+    query: dict[str, str] = dict(plan.query)
+    path = "/"
+    body: Content = b""
+    for name, value in arguments.items():
+        if name in HEADERS:
+            headers[HEADERS[name]] = str(value).lower() if value is True or value is False else value
+        elif name in QUERY:
+            query[QUERY[name]] = str(value)
+        elif name == "Key":
+            path = f"/{quote(value, '/' + _UNRESERVED)}"
+        elif name == "Body":
+            body = value
+        elif name == "Delete":
+            body = delete_document(value["Objects"])
+        elif name == "MultipartUpload":
+            body = parts_document(value["Parts"])
+        elif name == "CopySource":
+            headers["x-amz-copy-source"] = _copy_source(value)
+        elif name != "Bucket":  # which is a part of the endpoint
+            raise AssertionError(f"{operation} has no place for {name}")
+    _add_checksum(operation, headers, body, checksums)
+    text = "&".join([f"{name}={quote(query[name], _UNRESERVED)}" for name in sorted(query)]) if query else ""
+    target = text[:-1] if plan.subresource else text
+    return HttpRequest(operation, plan.method, path, text, target, headers, body, _most(operation, headers))
+
+
+def parse(request: HttpRequest, status: int, headers: dict[str, str], body: bytes) -> dict[str, Any]:
+    """Return a response's fields, as botocore would.
+
+    Raises:
+        ClientError: It is an error.
+        InvalidResponse: It can't be parsed, or its checksum is wrong.
+    """
+    metadata: dict[str, Any] = {
+        "HTTPStatusCode": status,
+        "HTTPHeaders": headers,
+        "RequestId": headers.get("x-amz-request-id", ""),
+        "HostId": headers.get("x-amz-id-2", ""),
+        "RetryAttempts": 0,
+    }
+    if status >= 300:
+        raise _error(request, status, metadata, body)
+    operation = request.operation
+    root = OPERATIONS[operation].root
+    if root:
+        # S3 may find only after it has sent the status that it can't copy, or complete the upload.
+        if operation in ("CopyObject", "CompleteMultipartUpload") and read_error(body) is not None:
+            metadata["HTTPStatusCode"] = 500
+            raise _error(request, 500, metadata, body)
+        fields = read_document(body, root)
+    else:
+        fields = {}
+    fields["ResponseMetadata"] = metadata
+    tag = headers.get("etag")
+    if tag is not None:
+        fields["ETag"] = tag
+    if operation == "GetObject":
+        fields["ContentLength"] = int(headers.get("content-length") or len(body))
+        fields["ContentRange"] = headers.get("content-range")
+        _verify_checksum(status, headers, body)
+    return fields
+
+
+def region_of_error(error: Any) -> str | None:
+    """Return the region that S3's error says the bucket is in; `None` if it names none."""
+    response: Mapping[str, Any] = error.response
+    metadata = response.get("ResponseMetadata", {})
+    details = response.get("Error", {})
+    status = metadata.get("HTTPStatusCode", 0)
+    code = details.get("Code", "")
+    if not (300 <= status < 400 or (status == 400 and code in _REGION_CODES)):
+        return None
+    return metadata.get("HTTPHeaders", {}).get("x-amz-bucket-region") or details.get("Region") or None
+
+
+_REGION_CODES: Final = frozenset(
+    {"AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "400"}
+)
+"""Codes of a request that was signed for another region. `400` is what a HEAD has, for want of a document."""
+
+
+def _most(operation: str, headers: Mapping[str, str]) -> int:
+    if operation != "GetObject":
+        return _MAX_DOCUMENT
+    wanted = headers.get("range", "").removeprefix("bytes=").partition("-")
+    # A store that ignores the range would send the whole object, which may be of any size.
+    return int(wanted[2]) - int(wanted[0]) + 1 if wanted[2] else _MAX_OBJECT
+
+
+_MAX_OBJECT: Final = 5 * 1024**4
+"""S3's longest object."""
+
+
+def _copy_source(source: Mapping[str, str]) -> str:
+    between = "/object/" if source["Bucket"].startswith(_ARN) else "/"
+    text = quote(source["Bucket"] + between + source["Key"], "/" + _UNRESERVED)
+    return f"{text}?versionId={source['VersionId']}" if "VersionId" in source else text
+
+
+def _add_checksum(operation: str, headers: dict[str, str], body: Content, checksums: Checksums) -> None:
+    if operation == "GetObject":
+        if checksums.verify:
+            headers["x-amz-checksum-mode"] = "ENABLED"
+    elif operation == "CreateMultipartUpload":
+        if checksums.send:
+            headers["x-amz-checksum-algorithm"] = "CRC32"
+    elif operation == "DeleteObjects" or (checksums.send and operation in ("PutObject", "UploadPart")):
+        headers["x-amz-checksum-crc32"] = crc32(body)
+        if operation == "DeleteObjects" and checksums.md5:
+            from langgraph_checkpoint_s3.s3.translate import md5_of
+
+            digest = md5_of(body)
+            if digest is not None:
+                headers["content-md5"] = digest
+
+
+def crc32(body: Content) -> str:
+    """Return the CRC-32 of a body as S3 writes it."""
+    return base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
+
+
+def _verify_checksum(status: int, headers: Mapping[str, str], body: bytes) -> None:
+    """Compare a whole object with its checksum, unless that is a checksum of its parts' checksums."""
+    said = headers.get("x-amz-checksum-crc32")
+    if said is None or status != 200 or "-" in said or headers.get("x-amz-checksum-type") == "COMPOSITE":
+        return
+    if said != crc32(body):
+        raise InvalidResponse("its CRC-32 isn't that of its bytes")
+
+
+def _error(request: HttpRequest, status: int, metadata: dict[str, Any], body: bytes) -> Exception:
+    from botocore.exceptions import ClientError  # needed only on errors
+
+    details = read_error(body) or {}
+    if not details.get("Code"):
+        try:
+            phrase = HTTPStatus(status).phrase
+        except ValueError:
+            phrase = ""
+        details = {"Code": str(status), "Message": phrase, **details}
+    metadata["RequestId"] = metadata["RequestId"] or details.get("RequestId", "")
+    metadata["HostId"] = metadata["HostId"] or details.get("HostId", "")
+    response: Any = {"Error": details, "ResponseMetadata": metadata}
+    return ClientError(response, request.operation)

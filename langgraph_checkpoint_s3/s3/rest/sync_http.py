@@ -1,0 +1,257 @@
+"""Blocking HTTP/1.1 connections to one endpoint, for any number of threads.
+
+A connection serves one request at a time, and is kept for the next one. Connections aren't limited in number:
+the callers' threads are.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from typing import Final
+
+from langgraph_checkpoint_s3.fork_safety import keep_for_parent, renew_after_fork
+from langgraph_checkpoint_s3.request_timeout import TimeLimit
+from langgraph_checkpoint_s3.s3.rest.api import is_tight
+from langgraph_checkpoint_s3.s3.rest.http_parser import RECEIVE, ResponseParser
+from langgraph_checkpoint_s3.s3.rest.messages import Content
+from langgraph_checkpoint_s3.s3.rest.route import Route, TunnelParser
+
+IDLE: Final = 50.0
+"""Seconds after which an idle connection isn't used again: a NAT may have forgotten it without a word."""
+_PIECE: Final = 1024 * 1024
+"""Bytes of a body that are sent before the time limit is looked at again."""
+
+
+class ConnectTimeoutError(TimeoutError):
+    """No connection was made in time."""
+
+
+class ReadTimeoutError(TimeoutError):
+    """Nothing came, or could be sent, for as long as `read_timeout`."""
+
+
+class Connection:
+    """A connection, and the time when it became idle.
+
+    Args:
+        sock: The socket.
+        read_timeout: Seconds that a wait may take.
+    """
+
+    __slots__ = ("_read_timeout", "_sock", "idle_since")
+
+    def __init__(self, sock: socket.socket, read_timeout: float) -> None:
+        self._sock = sock
+        self._read_timeout = read_timeout
+        self.idle_since = 0.0
+
+    def exchange(self, head: bytes, body: Content, parser: ResponseParser, limit: TimeLimit) -> None:
+        """Send a request, and receive its response.
+
+        Args:
+            head: The request's line and headers.
+            body: Its body.
+            parser: The parser of the response.
+            limit: The time limit of the whole.
+
+        Raises:
+            ConnectionClosedError: The connection was closed before all had come.
+            OSError: It broke, or a wait took too long.
+            TooSlowError: The limit is exceeded.
+            MalformedResponse: The response isn't HTTP.
+            BodyTooLong: Its body is too long.
+        """
+        try:
+            if is_tight(body):
+                self._send(head + body, limit)
+            else:
+                self._send(head, limit)
+                self._send(body, limit)
+        except (BrokenPipeError, ConnectionResetError):
+            # The server may have refused the request before it had all of it.
+            self._receive_refusal(parser, limit)
+            return
+        self._receive(parser, limit)
+
+    def is_alive(self) -> bool:
+        """Return whether an idle connection can be used: nothing came, not even its end."""
+        if time.monotonic() - self.idle_since > IDLE:
+            return False
+        try:
+            return not _is_readable(self._sock)
+        except (OSError, ValueError):
+            return False
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._sock.close()
+
+    def _send(self, data: Content, limit: TimeLimit) -> None:
+        sock = self._sock
+        total = len(data)
+        if total <= _PIECE:
+            self._wait(limit)
+            try:
+                sock.sendall(data)
+            except TimeoutError as error:
+                raise self._timeout(limit) from error
+            return
+        view = memoryview(data)
+        sent = 0
+        while sent < total:
+            self._wait(limit)
+            try:
+                sent += sock.send(view[sent : sent + _PIECE])
+            except TimeoutError as error:
+                raise self._timeout(limit) from error
+
+    def _receive(self, parser: ResponseParser, limit: TimeLimit) -> None:
+        sock = self._sock
+        while not parser.complete:
+            self._wait(limit)
+            buffer = parser.buffer()
+            try:
+                if buffer is None:
+                    data = sock.recv(RECEIVE)
+                    count = len(data)
+                    if count:
+                        parser.feed(data)
+                else:
+                    count = sock.recv_into(buffer)
+                    if count:
+                        parser.filled(count)
+            except TimeoutError as error:
+                raise self._timeout(limit) from error
+            if not count:
+                parser.end()
+            limit.add_received(count)
+
+    def _receive_refusal(self, parser: ResponseParser, limit: TimeLimit) -> None:
+        try:
+            self._receive(parser, limit)
+        finally:
+            parser.keep_alive = False
+
+    def _wait(self, limit: TimeLimit) -> None:
+        """Set the timeout of the next wait."""
+        remaining = limit.remaining
+        if remaining <= 0:
+            raise limit.expire()
+        self._sock.settimeout(min(remaining, self._read_timeout))
+
+    def _timeout(self, limit: TimeLimit) -> OSError:
+        """Return the error for a wait that took too long."""
+        if limit.remaining <= 0:
+            return limit.expire()
+        return ReadTimeoutError(f"nothing came for {self._read_timeout:g} s (read_timeout)")
+
+
+class ConnectionPool:
+    """Connections along one route. Safe to use from many threads.
+
+    Args:
+        route: The route.
+        connect_timeout: Seconds to wait for a connection.
+        read_timeout: Seconds to wait for each piece of a response.
+        keep: The most idle connections to keep.
+    """
+
+    def __init__(self, route: Route, connect_timeout: float, read_timeout: float, keep: int) -> None:
+        self._route = route
+        self._connect_timeout = connect_timeout
+        self._read_timeout = read_timeout
+        self._keep = keep
+        self._idle: list[Connection] = []
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Leave the connections to the parent."""
+        keep_for_parent(self._idle)
+        self._idle = []
+
+    def acquire(self, limit: TimeLimit) -> Connection:
+        """Return a connection for one request: an idle one, or a new one.
+
+        Raises:
+            OSError: There can be none.
+            TooSlowError: The limit is exceeded.
+        """
+        while True:
+            try:
+                connection = self._idle.pop()  # atomic: no lock is needed
+            except IndexError:
+                return self._connect(limit)
+            if connection.is_alive():
+                return connection
+            connection.close()
+
+    def release(self, connection: Connection) -> None:
+        """Keep a connection whose response has come in full."""
+        if len(self._idle) >= self._keep:
+            connection.close()
+            return
+        connection.idle_since = time.monotonic()
+        self._idle.append(connection)
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        while self._idle:
+            try:
+                self._idle.pop().close()
+            except IndexError:  # another thread was faster
+                return
+
+    def _connect(self, limit: TimeLimit) -> Connection:
+        route = self._route
+        remaining = limit.remaining
+        if remaining <= 0:
+            raise limit.expire()
+        timeout = min(remaining, self._connect_timeout)
+        sock: socket.socket | None = None
+        try:
+            sock = socket.create_connection((route.host, route.port), timeout)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if route.proxy_tls is not None and route.proxy is not None:
+                sock = route.proxy_tls.wrap_socket(sock, server_hostname=route.proxy.host)
+            if route.tunnel:
+                _open_tunnel(sock, route.tunnel)
+            if route.tls is not None:
+                sock = _wrap(route, sock)
+        except TimeoutError as error:
+            if sock is not None:
+                sock.close()
+            if limit.remaining <= 0:
+                raise limit.expire() from error
+            raise ConnectTimeoutError(f"none within {self._connect_timeout:g} s (connect_timeout)") from error
+        except BaseException:
+            if sock is not None:
+                sock.close()
+            raise
+        return Connection(sock, self._read_timeout)
+
+
+def _open_tunnel(sock: socket.socket, tunnel: bytes) -> None:
+    sock.sendall(tunnel)
+    parser = TunnelParser()
+    while not parser.open:
+        parser.feed(sock.recv(RECEIVE))
+
+
+def _wrap(route: Route, sock: socket.socket) -> socket.socket:
+    assert route.tls is not None  # noqa: S101  # for mypy
+    if route.proxy_tls is None:
+        return route.tls.wrap_socket(sock, server_hostname=route.server_name)
+    from urllib3.util.ssltransport import SSLTransport  # TLS within the proxy's TLS
+
+    wrapped: socket.socket = SSLTransport(sock, route.tls, server_hostname=route.server_name)  # type: ignore[assignment]  # as a socket
+    return wrapped
+
+
+def _is_readable(sock: socket.socket) -> bool:
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+    return bool(select.select([sock], [], [], 0)[0])
