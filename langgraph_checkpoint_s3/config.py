@@ -126,7 +126,7 @@ class S3Config:
         object_tags: Tags of new objects, at most 10. They need `s3:PutObjectTagging`.
         transport: `http` sends the requests for objects over the package's own HTTP client, which takes
             credentials and addresses from botocore. `sdk` sends them with boto3, and on event loops with
-            aiobotocore (the extra `sdk-aio`). A `client` passed to the saver is always used. Requests for
+            aiobotocore (the extra `aiobotocore`). A `client` passed to the saver is always used. Requests for
             the bucket's settings are sent with the SDK in any case.
         max_concurrency: Maximum number of concurrent requests of one operation. Operations don't
             share it.

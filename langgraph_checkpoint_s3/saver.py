@@ -115,9 +115,8 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
         serde: The serializer of values. Default: LangGraph's `JsonPlusSerializer`.
         client: A boto3 S3 client to use as it is. The async methods then run it in threads, unless
             `aio_session` is given too.
-        session: A `boto3.Session` to make clients from. The async methods then use threads as well,
-            unless `aio_session` is given too.
-        aio_session: An `aiobotocore` (or `aioboto3`) session for the async methods.
+        session: A `boto3.Session` that has the credentials and AWS's settings.
+        aio_session: An `aiobotocore` (or `aioboto3`) session that has them for the async methods.
         encryption: The key provider for client-side encryption: a `KeyRing`, `KmsKeys` or any
             `KeyProvider` of `langgraph_checkpoint_s3.encryption`. Needs the extra `crypto`.
         **settings: Any other setting of `S3Config`, by name.

@@ -35,7 +35,7 @@ from langgraph_checkpoint_s3.s3.translate import Translator, method_of
 
 
 def available() -> bool:
-    """Return whether aiobotocore is installed (the extra `sdk-aio`)."""
+    """Return whether aiobotocore is installed (the extra `aiobotocore`)."""
     return importlib.util.find_spec("aiobotocore") is not None
 
 
