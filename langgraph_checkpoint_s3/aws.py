@@ -14,6 +14,9 @@ from typing import Any, Final
 
 from langgraph_checkpoint_s3.errors import AccessDeniedError, S3CheckpointError, StorageUnavailableError
 
+DEFAULT_REGION: Final = "us-east-1"
+"""The region if none is set anywhere."""
+
 _RENEWAL: Final = "A renewed file, profile or role is read again by itself; variables need a new process"
 _CLOCK_SKEW: Final = "This machine's clock is wrong by more than is allowed: set it right"
 _UNKNOWN_KEY: Final = (

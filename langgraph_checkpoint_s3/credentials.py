@@ -76,11 +76,21 @@ class RenewableCredentials:
         Raises:
             BotoCoreError: There are no credentials.
         """
-        found = self._found
-        if found is None or self._invalid:
-            with self._lock:
-                found = self._current()
-        return found.get_frozen_credentials()
+        return (self.resolved or self.resolve()).get_frozen_credentials()
+
+    @property
+    def resolved(self) -> Any:
+        """The resolved credentials; `None` if there are none, or if they were rejected."""
+        return None if self._invalid else self._found
+
+    def resolve(self) -> Any:
+        """Return the credentials that are resolved now.
+
+        Raises:
+            BotoCoreError: There are no credentials.
+        """
+        with self._lock:
+            return self._current()
 
     def _current(self) -> Any:
         if self._invalid and self._throttle.allow():
