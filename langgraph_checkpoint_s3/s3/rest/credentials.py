@@ -67,7 +67,8 @@ def credential_source(config: S3Config, settings: AwsSettings, session: Any = No
         from langgraph_checkpoint_s3.errors import InvalidConfigError
 
         raise InvalidConfigError(
-            f"A {type(session).__name__} has no credentials that can be read.", bucket=config.bucket
+            f"The credentials of a session of type {type(session).__name__} can't be read.",
+            bucket=config.bucket,
         )
     # STS is asked for a role in the region of the session's first client, of which there may be none.
     if getattr(core, "_last_client_region_used", "") is None:

@@ -125,7 +125,9 @@ def read_settings(config: S3Config, session: Any = None) -> AwsSettings:
             session = Session()
         core = botocore_session(session)
         if core is None:
-            return AwsSettings(sdk_only=f"the settings of a {type(session).__name__} can't be read")
+            return AwsSettings(
+                sdk_only=f"the settings of a session of type {type(session).__name__} can't be read"
+            )
         return _settings(config, _Session(core))
 
 

@@ -1,0 +1,1 @@
+"""Tests of requests that are sent without an SDK's client."""
