@@ -187,7 +187,7 @@ def test_a_client_of_the_users_is_left_alone(aws: FakeAws) -> None:
         for _ in range(2):
             with pytest.raises(AccessDeniedError):
                 put(saver)
-        assert inside.store(saver)._boto.get()[0] is client
+        assert inside.store(saver)._boto.get().client is client
     client.close()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -208,6 +209,9 @@ def classify(
         return _of_response(error, request, bucket, received)
     if isinstance(error, _INVALID_SETTINGS):
         return InvalidConfigError(f"The request can't be made: {error}", bucket=bucket)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = f"The store's certificate isn't trusted ({error}): set AWS_CA_BUNDLE to its authority's"
+        return StorageUnavailableError(reason, bucket=bucket, key=_key(request))
     if isinstance(error, boto.BotoCoreError) or _is_network_error(error):
         reason = f"{type(error).__name__}: {error}"
         reason = f"The store can't be reached ({reason}). Check endpoint_url, region and network"

@@ -37,7 +37,7 @@ _Make: TypeAlias = Callable[[], tuple[Hashable, Item]]
 _Plan: TypeAlias = Generator[Sequence[Request[Any]], list[Any], T]
 
 _IN_THREADS: Final = (
-    "The coroutines run boto3 in threads: aiobotocore isn't installed (the extra `aiobotocore`), or a client or "
+    "The coroutines run boto3 in threads: the extra `aiobotocore` isn't installed, or a client or "
     "session without an aio_session was handed in"
 )
 _BLOCKING_SIZE: Final = 256 * 1024

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 import botocore.loaders
 import botocore.session
 import pytest
-from botocore.retries.standard import ExponentialBackoff
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.plans import materialize
 from langgraph_checkpoint_s3.plans.plan import ask
-from langgraph_checkpoint_s3.s3 import request_state
 from tests.contract.front import Front
 from tests.contract.support import Calls, MakeCalls, MakeSaver, Place
 from tests.contract.worlds import WAYS, Run, own_client, run_plan
@@ -23,6 +21,7 @@ from tests.servers import Server
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+from tests.support.pauses import shorten_pauses
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -131,8 +130,7 @@ def environment(server: Server) -> dict[str, str]:
 @pytest.fixture(params=WAYS)
 def run(request: pytest.FixtureRequest, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """Sends a request by itself in one of the worlds, twice at most, without a pause."""
-    monkeypatch.setattr(request_state, "_FIRST_PAUSE", 0.0)
-    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.0)
+    shorten_pauses(monkeypatch)
     given = own_client(place) if request.param == WAYS[2] else None
     saver = S3Saver(**place.arguments(max_attempts=2), client=given)
     with saver, Calls(saver, asynchronous=request.param == "async") as calls:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MIB = 1024 * 1024
+TRANSPORT: Any = os.environ.get("S3_TEST_TRANSPORT", "http")
+"""The savers' transport."""
 
 
 class MakeSaver(Protocol):
@@ -78,6 +81,7 @@ class Place:
             "bucket": self.bucket,
             "endpoint_url": self.front.url,
             "region": self.server.region,
+            "transport": TRANSPORT,
             **settings,
         }
 

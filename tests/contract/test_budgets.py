@@ -226,12 +226,12 @@ class TestBudgetsOfASmallThread:
         assert rounds == [1, 8, 3, 1]  # the list, the writes, the past, the latest
         assert len(calls.list(at("copy"))) == 4
 
-    def test_retries_of_the_sdk_are_counted_too(self, calls: Calls, front: Front) -> None:
-        """Check that the front counts requests that the saver's own statistics don't."""
+    def test_retries_are_counted_too(self, calls: Calls, front: Front) -> None:
         front.fail("PutObject", Answer(503, "SlowDown"))
         calls.put(at(), checkpoint(), metadata(), {})
         assert front.counts() == {"PutObject": 2}
-        assert calls.saver.stats().requests == {"PutObject": 1}
+        assert calls.saver.stats().requests == {"PutObject": 2}
+        assert calls.saver.stats().retries == 1
 
 
 class TestBudgetsOfALongThread:

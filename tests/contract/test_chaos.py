@@ -16,13 +16,13 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from botocore.retries.standard import ExponentialBackoff
 from langgraph.checkpoint.serde.types import INTERRUPT
 
 from langgraph_checkpoint_s3 import StorageUnavailableError
 from tests.contract.chaos import KINDS, Chaos
 from tests.contract.chaos_worker import Worker
 from tests.contract.support import Calls, MakeSaver, Place, at, checkpoint, metadata
+from tests.support.pauses import shorten_pauses
 
 OPERATIONS = int(os.environ.get("CHAOS_OPERATIONS", "240"))
 SEED = int(os.environ.get("CHAOS_SEED", "2026")) or random.randrange(1, 1 << 32)
@@ -39,7 +39,7 @@ TURNS = 5
 def test_nothing_is_lost_or_doubled_and_what_is_deleted_stays_so(
     make_saver: MakeSaver, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda self, context: 0.002)
+    shorten_pauses(monkeypatch, 0.002)
     print(f"CHAOS_SEED={SEED}")  # pytest shows it with a failure
     # Of two attempts, one in 25 fails for good: what is unknown then is a part of it.
     saver = make_saver(prefix="chaos", max_attempts=2)
@@ -84,7 +84,7 @@ def test_nothing_is_lost_or_doubled_and_what_is_deleted_stays_so(
 def test_what_many_tasks_write_at_once_is_there_once_for_each_that_was_acknowledged(
     make_saver: MakeSaver, place: Place, monkeypatch: pytest.MonkeyPatch, *, asynchronous: bool
 ) -> None:
-    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda self, context: 0.002)
+    shorten_pauses(monkeypatch, 0.002)
     saver = make_saver(max_attempts=2)
     config = saver.put(at(), checkpoint(), metadata(), {})
     place.front.schedule = Chaos(SEED, 2 * RATE)

@@ -8,7 +8,6 @@ import socket
 import threading
 
 import pytest
-from botocore.retries.standard import ExponentialBackoff
 
 from langgraph_checkpoint_s3 import (
     AccessDeniedError,
@@ -29,12 +28,13 @@ from tests.contract.support import (
     checkpoint,
     metadata,
 )
+from tests.support.pauses import shorten_pauses
 
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the client library try again at once."""
-    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda self, context: 0.0)
+    shorten_pauses(monkeypatch)
 
 
 class TestTheBucket:
@@ -165,7 +165,7 @@ class TestTheWayThere:
     @pytest.fixture(autouse=True)
     def short_pauses(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """botocore pauses for up to a second before its first retry."""
-        monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda self, context: 0.01)
+        shorten_pauses(monkeypatch, 0.01)
 
     def test_a_refused_connection(self, make_calls: MakeCalls) -> None:
         with socket.socket() as nobody:

@@ -73,8 +73,11 @@ def test_what_hangs_is_answered_by_a_second_request(
 
 def connections_in_use(calls: Calls) -> int:
     store: Any = inside.store(calls.saver)
-    [holder] = store._aio._holders.values()
-    [session] = holder.made[0]._endpoint.http_session._sessions.values()
+    [holder] = (store._async_rest or store._aio)._loops._holders.values()
+    if store._async_rest:
+        in_use: int = holder.made.connections_in_use
+        return in_use
+    [session] = holder.made.client._endpoint.http_session._sessions.values()
     return len(session.connector._acquired)
 
 

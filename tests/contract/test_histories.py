@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 import moto.s3.models
 import pytest
-from botocore.retries.standard import ExponentialBackoff
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
@@ -28,6 +27,7 @@ from tests.contract.test_chaos import SEED
 from tests.plans.borrowers import made_eager
 from tests.plans.test_state_machine import MIDDLING, SMALL, TASKS, Histories, writes
 from tests.support.checkpoints import shown
+from tests.support.pauses import shorten_pauses
 
 T = TypeVar("T")
 
@@ -202,7 +202,7 @@ class UnsteadyHistories(Histories):
 
 
 def test_random_histories_while_requests_fail(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda self, context: 0.002)
+    shorten_pauses(monkeypatch, 0.002)
     monkeypatch.setattr(moto.s3.models, "S3_UPLOAD_PART_MIN_SIZE", 256)
     print(f"CHAOS_SEED={SEED}")  # pytest shows it with a failure
     report: Counter[str] = Counter()

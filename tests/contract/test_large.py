@@ -54,8 +54,9 @@ class TestLargeStates:
         assert counts == {"ListObjectsV2": 1}  # 44 MiB fit into the cache
         assert place.uploads() == []
 
-    def test_parts_wait_for_the_stores_consent(self, calls: Calls, front: Front) -> None:
-        """`Expect: 100-continue` stays where a refusal saves sending 8 MiB."""
+    def test_parts_wait_for_the_stores_consent(self, make_calls: MakeCalls, front: Front) -> None:
+        """`Expect: 100-continue` stays where boto3 sends it: a refusal saves sending 8 MiB."""
+        calls = make_calls(transport="sdk")
         calls.put(at(), checkpoint({"raw": noise(6 * MIB)}), metadata(), {})
         [part] = [seen for seen in front.log if seen.operation == "UploadPart"]
         if not calls.asynchronous:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from blockbuster import blockbuster_ctx
 
+from langgraph_checkpoint_s3 import S3Saver
 from tests.contract.front import Front, Park
 from tests.contract.scripts import assert_clean, script
 from tests.contract.support import (
@@ -27,6 +28,12 @@ from tests.contract.support import (
 )
 from tests.support import inside
 from tests.support.hanging import HANG
+
+
+def loops_of(saver: S3Saver) -> Any:
+    """The clients of the event loops that use a saver."""
+    store: Any = inside.store(saver)
+    return (store._async_rest or store._aio)._loops
 
 
 class TestLoops:
@@ -139,9 +146,7 @@ class TestLoops:
 
         async def use() -> int:
             await asyncio.gather(*(saver.aget_tuple(at(f"{number}")) for number in range(20)))
-            clients = inside.store(saver)._aio
-            assert clients is not None
-            return len(clients._holders)
+            return len(loops_of(saver)._holders)
 
         assert guarded(use()) == 1
 
@@ -229,7 +234,7 @@ class TestCancellation:
         """The client is being made in a thread when its caller goes away."""
         saver = make_saver()
         begun, go_on = threading.Semaphore(0), threading.Semaphore(0)
-        clients: Any = inside.store(saver)._aio
+        clients = loops_of(saver)
         make = clients._make
 
         def slowly() -> Any:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from botocore.retries.standard import ExponentialBackoff
 
 from langgraph_checkpoint_s3 import StorageUnavailableError
 from tests.contract.front import Answer, Fault, HangUp
 from tests.contract.support import MIB, Calls, MakeCalls, MakeSaver, Place, at, checkpoint, metadata, noise
+from tests.support.pauses import shorten_pauses
 
 LOST = [
     pytest.param(HangUp(applied=True), id="reset"),
@@ -18,7 +18,7 @@ LARGE = noise(6 * MIB)
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda self, context: 0.01)
+    shorten_pauses(monkeypatch, 0.01)
 
 
 def lose_completion(place: Place, fault: Fault) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from botocore.retries.standard import ExponentialBackoff
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
@@ -35,6 +34,7 @@ from tests.contract.support import (
     metadata,
 )
 from tests.support import inside
+from tests.support.pauses import shorten_pauses
 
 SECRET = "customer-42"
 EXPORTER = InMemorySpanExporter()
@@ -44,7 +44,7 @@ READER = InMemoryMetricReader()
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Botocore's own pauses between attempts are short."""
-    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda self, context: 0.002)
+    shorten_pauses(monkeypatch, 0.002)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ class TestStats:
         assert stats.retries == 0
 
     def test_failures_and_retries(self, make_calls: MakeCalls, place: Place) -> None:
-        calls = make_calls(max_attempts=3)
+        calls = make_calls(max_attempts=4)
         place.front.fail("PutObject", Answer(503, "SlowDown"), times=2)
         calls.put(at(), checkpoint(), metadata(), {})
         assert calls.saver.stats().retries == 2
@@ -138,18 +138,16 @@ class TestLog:
         self, make_calls: MakeCalls, place: Place, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.INFO, "langgraph_checkpoint_s3")
-        calls = make_calls(max_attempts=3)
+        calls = make_calls(max_attempts=4)
         place.front.fail("PutObject", Answer(503, "SlowDown"), times=2)
         place.front.fail("PutObject", Answer(409, "OperationAborted"), times=1)
         calls.put(at(SECRET), checkpoint(), metadata(), {})
         lines = [each.getMessage() for each in caplog.records if each.name == "langgraph_checkpoint_s3"]
-        assert lines[:2] == [
-            "PutObject: 503; the client library's attempt 2",
-            "PutObject: 503; the client library's attempt 3",
-        ]
-        [own] = lines[2:]
-        assert own.startswith("PutObject: ")
-        assert "again in 0.0" in own
+        assert len(lines) == 3
+        for line, code in zip(lines, ("503 SlowDown", "503 SlowDown", "OperationAborted"), strict=True):
+            assert line.startswith("PutObject: ")
+            assert code in line
+            assert "again in 0.0" in line
         assert calls.saver.stats().retries == 3
         assert SECRET not in "".join(lines)
 
@@ -159,6 +157,7 @@ class TestLog:
         caplog.set_level(logging.INFO, "langgraph_checkpoint_s3")
         saver = make_saver()
         monkeypatch.setattr(inside.store(saver), "_aio", None)
+        monkeypatch.setattr(inside.store(saver), "_async_rest", None)
 
         async def twice() -> None:
             await saver.aget_tuple(at())

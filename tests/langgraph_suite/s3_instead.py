@@ -81,7 +81,8 @@ class OnServer(S3Saver):
         )
         if _Now.store is None:
             _Now.store = self._store
-        self._store._boto, self._store._aio = _Now.store._boto, _Now.store._aio
+        for name in ("_rest", "_async_rest", "_boto", "_aio"):
+            setattr(self._store, name, getattr(_Now.store, name))
         _Now.made.append(self)
 
     def close(self) -> None:
@@ -245,7 +246,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         _Now.made.clear()
         _Now.classes.clear()
         yield
-        _Now.store._boto.close()
+        _Now.store._rest.close()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -263,9 +264,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 
         @functools.wraps(test)
         async def closing(**arguments: Any) -> None:
-            clients = _Now.store and _Now.store._aio
+            clients = _Now.store and _Now.store._async_rest
             if clients:
-                await clients.get()  # before the test's own clocks begin
+                await clients.get_async()  # before the test's own clocks begin
             try:
                 await test(**arguments)
             finally:

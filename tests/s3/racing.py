@@ -158,7 +158,13 @@ class Reads:
         self.loop = loop
         self.client = Client(loop=loop)
         arguments: dict[str, Any] = {"client": self.client} if loop is None else {"aio_session": self.client}
-        settings = {"hedged_reads": 0.05, "circuit_breaker": 2, "max_attempts": 1, **settings}
+        settings = {
+            "transport": "sdk",
+            "hedged_reads": 0.05,
+            "circuit_breaker": 2,
+            "max_attempts": 1,
+            **settings,
+        }
         self.saver = S3Saver("bucket", **settings, **arguments)
         self.store = inside.store(self.saver)
 

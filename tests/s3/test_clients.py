@@ -7,6 +7,7 @@ import base64
 import contextlib
 import hashlib
 import io
+import platform
 import socket
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -24,7 +25,7 @@ from benchmarks.bucket import Answer, Bucket, Request
 from benchmarks.server import Server
 from langgraph_checkpoint_s3 import InvalidConfigError, S3Saver, __version__
 from langgraph_checkpoint_s3.plans.plan import ask
-from langgraph_checkpoint_s3.s3 import async_client
+from langgraph_checkpoint_s3.s3 import per_loop
 from langgraph_checkpoint_s3.s3.admin_requests import Sign
 from langgraph_checkpoint_s3.s3.requests import Body, DeleteObjects, GetObject
 from langgraph_checkpoint_s3.s3.store import Store
@@ -149,13 +150,15 @@ def test_who_calls_is_said_once_a_client(
     monkeypatch.setattr(useragent, "modify_components", listen)
     if app_id is not None:
         monkeypatch.setenv("AWS_SDK_UA_APP_ID", app_id)
-    with Server() as server, S3Saver("bucket", endpoint_url=server.endpoint_url) as saver:
+    with Server() as server, S3Saver("bucket", endpoint_url=server.endpoint_url, transport="sdk") as saver:
         run(inside.store(saver), GetObject("k"))
     assert bool(built) == (app_id is not None)
 
 
 @BOTH
-def test_the_store_is_told_the_library_and_the_saver(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("transport", ["http", "sdk"])
+def test_the_user_agent(run: Run, transport: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SDK_UA_APP_ID", "app-1")
     heard: list[str] = []
     answer = Bucket.answer
 
@@ -164,11 +167,15 @@ def test_the_store_is_told_the_library_and_the_saver(run: Run, monkeypatch: pyte
         return answer(bucket, request)
 
     monkeypatch.setattr(Bucket, "answer", listen)
-    with Server() as server, S3Saver("bucket", endpoint_url=server.endpoint_url) as saver:
+    with (
+        Server() as server,
+        S3Saver("bucket", endpoint_url=server.endpoint_url, transport=transport) as saver,
+    ):
         run(inside.store(saver), GetObject("k"))
-    assert f"otocore/{botocore.__version__} " in f"{heard[0]} "
-    assert "Python/" in heard[0]
-    assert heard[0].endswith(f" langgraph-checkpoint-s3/{__version__}")
+    assert (f"otocore/{botocore.__version__} " in f"{heard[0]} ") == (transport == "sdk")
+    assert "app/app-1" in heard[0]
+    assert platform.python_version() in heard[0]
+    assert f" langgraph-checkpoint-s3/{__version__}" in heard[0]
 
 
 @pytest.mark.parametrize("url", [None, "https://s3.example.org"])
@@ -187,8 +194,8 @@ def test_other_stores_than_aws_get_an_md5_where_a_checksum_is_required(url: str 
             ),
         )
 
-    with S3Saver("bucket", endpoint_url=url) as saver:
-        client, _ = inside.store(saver)._boto.get()
+    with S3Saver("bucket", endpoint_url=url, transport="sdk") as saver:
+        client = inside.store(saver)._boto.get().client
         client.meta.events.register("before-send.s3", answer)
         inside.store(saver).run(ask(DeleteObjects(("k",))), "test")
     digest = base64.b64encode(hashlib.md5(sent["body"], usedforsecurity=False).digest())
@@ -204,19 +211,19 @@ def test_a_loop_that_is_closed_just_then_has_closed_its_client() -> None:
     loop = MagicMock()
     loop.is_closed.return_value = False
     loop.call_soon_threadsafe.side_effect = RuntimeError("Event loop is closed")
-    async_client._close_soon(loop, lifetime())
+    per_loop._close_soon(loop, lifetime())
 
 
 def test_what_closes_a_client_is_held_until_it_has() -> None:
     async def use() -> None:
         held = lifetime()
         await anext(held)
-        async_client._close_soon(asyncio.get_running_loop(), held)
+        per_loop._close_soon(asyncio.get_running_loop(), held)
         await asyncio.sleep(0)
-        [task] = async_client._closing
+        [task] = per_loop._closing
         await task
         await asyncio.sleep(0)
-        assert not async_client._closing
+        assert not per_loop._closing
         assert [each async for each in held] == []
 
     asyncio.run(use())

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from langgraph_checkpoint_s3 import S3Config, S3Saver, StorageUnavailableError
 from langgraph_checkpoint_s3.plans.transfer import Sizes
-from langgraph_checkpoint_s3.s3.deadline import Attempt, IdleDeadline, after_attempt, calling
+from langgraph_checkpoint_s3.s3.deadline import IdleDeadline
 from langgraph_checkpoint_s3.s3.request_state import RequestState, SaverState
 from langgraph_checkpoint_s3.s3.requests import AbortUpload, CompleteUpload, GetObject, Request, UploadPart
 from tests.plans.borrowers import noise
@@ -17,7 +16,7 @@ from tests.plans.helpers import get, put
 from tests.support import inside
 from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3, Moment, client_error
-from tests.support.fake_store import make_saver
+from tests.support.fake_store import FakeTranslator, make_saver
 
 
 class Clock:
@@ -35,20 +34,6 @@ def clock() -> Clock:
     return Clock()
 
 
-class _Operation:
-    name = "PutObject"
-
-
-def after(attempts: int, status: int = 503, error: Exception | None = None) -> None:
-    """Emit the event that botocore emits after an attempt."""
-
-    class Http:
-        status_code = status
-
-    answer: Any = {"Error": {"Code": "SlowDown"}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    after_attempt(attempts, _Operation(), None if error else (Http(), answer), error)
-
-
 def test_each_answer_gives_all_the_time_again(clock: Clock) -> None:
     deadline = IdleDeadline(10, clock)
     clock.now += 7
@@ -63,42 +48,6 @@ def test_without_a_limit_there_is_always_time(clock: Clock) -> None:
     deadline = IdleDeadline(None, clock)
     clock.now += 1e9
     assert deadline.left > 1e9
-
-
-class TestTheClientsOwnRetries:
-    def test_are_counted(self, clock: Clock) -> None:
-        call = Attempt(IdleDeadline(60, clock))
-        with calling(call):
-            for attempts in (1, 2, 3):
-                after(attempts)
-        assert (call.attempts, call.cut) == (3, False)
-
-    def test_are_let_be_where_nobody_counts(self) -> None:
-        after(100)
-
-    def test_do_not_begin_when_their_pause_may_end_too_late(self, clock: Clock) -> None:
-        call = Attempt(IdleDeadline(60, clock))
-        clock.now += 53
-        with calling(call):
-            after(3)
-            with pytest.raises(ClientError, match="SlowDown") as caught:
-                after(4)  # up to 8 s
-        assert (call.attempts, call.cut) == (4, True)
-        assert caught.value.response["ResponseMetadata"]["RetryAttempts"] == 3
-
-    def test_leave_the_error_as_it_was(self, clock: Clock) -> None:
-        error = ConnectionResetError("x")
-        with calling(Attempt(IdleDeadline(0.5, clock))), pytest.raises(ConnectionResetError) as caught:
-            after(1, error=error)
-        assert caught.value is error
-
-    @pytest.mark.parametrize("status", [200, 206, 404, 409, 412])
-    def test_are_no_matter_where_there_is_an_answer(self, clock: Clock, status: int) -> None:
-        call = Attempt(IdleDeadline(1, clock))
-        clock.now += 2
-        with calling(call):
-            after(1, status)
-        assert not call.cut
 
 
 class TestARequestState:
@@ -133,14 +82,51 @@ class TestARequestState:
         assert caught.value.seconds == clock.now - 1000
 
     def test_says_how_often_and_how_long(self, saver_state: SaverState, clock: Clock) -> None:
+        saver_state.max_attempts = 2
+        translator: Any = FakeTranslator()
         state = RequestState(saver_state, GetObject("k"), saver_state.deadline())
-        state.attempt.attempts = 4
+        state.prepare(translator)
+        assert state.failed(ConnectionResetError("x"))
+        state.prepare(translator)
         clock.now += 2.5
         with pytest.raises(
-            StorageUnavailableError, match=r"Given up after 4 attempts in 2\.5 s: .*reached"
+            StorageUnavailableError, match=r"Given up after 2 attempts in 2\.5 s: .*reached"
         ) as caught:
             state.failed(ConnectionResetError("x"))
-        assert (caught.value.attempts, caught.value.seconds) == (4, 2.5)
+        assert (caught.value.attempts, caught.value.seconds) == (2, 2.5)
+
+    def test_counts_the_attempts_of_a_users_client(self, saver_state: SaverState) -> None:
+        """It has tried again by itself, by its own settings: the saver doesn't."""
+        saver_state.client_retries = True
+        translator: Any = FakeTranslator()
+        state = RequestState(saver_state, GetObject("k"), saver_state.deadline())
+        state.prepare(translator)
+        error = client_error("SlowDown", 503)
+        error.response["ResponseMetadata"]["RetryAttempts"] = 3
+        with pytest.raises(StorageUnavailableError, match="SlowDown") as caught:
+            state.failed(error)
+        assert caught.value.attempts == 4
+        assert saver_state.stats().retries == 3
+
+    def test_reads_a_body_again_that_breaks_off_at_a_users_client(self, saver_state: SaverState) -> None:
+        saver_state.client_retries = True
+        translator: Any = FakeTranslator()
+        state = RequestState(saver_state, GetObject("k"), saver_state.deadline())
+        state.prepare(translator)
+        state.attempt.reading = True
+        assert state.failed(ConnectionResetError("x"))
+
+    @pytest.mark.parametrize("header", ["7", "1000", "Wed, 21 Oct 2026 07:28:00 GMT", ""])
+    def test_waits_as_long_as_the_store_says(self, saver_state: SaverState, header: str) -> None:
+        saver_state.config = saver_state.config.replace(operation_timeout=100)
+        translator: Any = FakeTranslator()
+        state = RequestState(saver_state, GetObject("k"), saver_state.deadline())
+        state.prepare(translator)
+        error = client_error("SlowDown", 503)
+        error.response["ResponseMetadata"]["HTTPHeaders"] = {"retry-after": header}
+        pause = state.failed(error)
+        assert pause == {"7": 7, "1000": 20}.get(header, pause)
+        assert 0.25 <= pause <= 20
 
 
 class TestAnUpload:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from botocore.exceptions import ResponseStreamingError
 from langgraph_checkpoint_s3 import StorageUnavailableError
 from langgraph_checkpoint_s3.plans.plan import ask, ask_all
 from langgraph_checkpoint_s3.s3 import hedged_call
-from langgraph_checkpoint_s3.s3.deadline import Attempt
 from langgraph_checkpoint_s3.s3.hedging import LEAST
 from langgraph_checkpoint_s3.s3.requests import NotFound
 from tests.s3.racing import END, ONE, TWO, Reads, Reply, Stream, small
@@ -158,18 +156,6 @@ def test_a_body_that_breaks_off_is_read_again(
     assert (reads.client.calls, reads.failures) == (1 + times, 0)
     reads.end()
     assert reads.open == []
-
-
-def test_a_loser_tries_no_more(reads: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[Attempt] = []
-
-    def calling(call: Attempt) -> Any:
-        calls.append(call)
-        return nullcontext()
-
-    monkeypatch.setattr(hedged_call, "calling", calling)
-    reads.read(Reply(b"one", after=END), Reply(b"two"))
-    assert [call.once for call in calls] == [reads.loop is None, True]
 
 
 def test_without_a_share_left_a_slow_read_is_sent_once(reads: Reads, monkeypatch: pytest.MonkeyPatch) -> None:

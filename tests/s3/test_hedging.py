@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from langgraph_checkpoint_s3 import S3Config
 from langgraph_checkpoint_s3.plans.load import read_heads
 from langgraph_checkpoint_s3.plans.transfer import Sizes, fetch
-from langgraph_checkpoint_s3.s3.deadline import Attempt, calling
 from langgraph_checkpoint_s3.s3.hedging import BURST, LEAST, MOST, WINDOW, Hedges, Times, kind_of
 from langgraph_checkpoint_s3.s3.request_state import RequestState, SaverState
 from langgraph_checkpoint_s3.s3.requests import (
@@ -30,10 +29,10 @@ from langgraph_checkpoint_s3.s3.requests import (
 )
 from langgraph_checkpoint_s3.s3.translate import Translator
 from tests.s3.racing import small
-from tests.s3.test_deadline import Clock, after
+from tests.s3.test_deadline import Clock
 from tests.support import inside
 from tests.support.fake_s3 import FakeS3
-from tests.support.fake_store import make_saver
+from tests.support.fake_store import FakeTranslator, make_saver
 
 SHARES = st.sampled_from([0.001, 0.01, 0.02, 0.05, 0.1])
 
@@ -197,6 +196,9 @@ class TestWhatIsSentTwice:
             plan.close()
 
 
+FAKE: Any = FakeTranslator()
+
+
 class TestARequestState:
     @pytest.fixture
     def clock(self) -> Clock:
@@ -211,8 +213,7 @@ class TestARequestState:
 
     def read(self, saver_state: SaverState) -> RequestState:
         state = RequestState(saver_state, small(), saver_state.deadline())
-        translator: Any = type("Translator", (), {"arguments": lambda *_, **__: {}})()
-        state.prepare(translator)
+        state.prepare(FAKE)
         return state
 
     def test_waits_until_enough_is_known(self, saver_state: SaverState) -> None:
@@ -240,16 +241,11 @@ class TestARequestState:
         stats = saver_state.stats()
         assert (stats.requests, stats.hedges, stats.hedges_won) == ({"GetObject": 2}, 1, 1)
 
-    def test_that_the_client_tries_again_already_is_not_slow_but_failing(
-        self, saver_state: SaverState
-    ) -> None:
+    def test_is_not_sent_beside_a_retry(self, saver_state: SaverState) -> None:
         learnt(saver_state)
         state = self.read(saver_state)
-        state.attempt.attempts = 1
-        assert state.second_attempt() is None
-        state.attempt.reading = True  # it was that attempt's answer, and the body is slow to come
-        assert state.second_attempt() is not None
-        state.attempt.attempts = 2
+        state.failed(ConnectionResetError("x"))
+        state.prepare(FAKE)
         assert state.second_attempt() is None
 
     def test_does_not_ask_a_store_twice_that_is_only_tried(
@@ -272,15 +268,6 @@ class TestARequestState:
         clock.now += 10
         assert state.second_attempt() is None
         assert saver_state.stats().hedges == 0
-
-    def test_that_is_second_is_not_tried_again(self, saver_state: SaverState) -> None:
-        learnt(saver_state)
-        second = self.read(saver_state).second_attempt()
-        assert second is not None
-        with calling(second), pytest.raises(Exception, match="SlowDown"):
-            after(1)
-        with calling(Attempt(saver_state.deadline())):
-            after(1)
 
     def test_off_is_never(self) -> None:
         saver_state = SaverState(S3Config(bucket="bucket"))

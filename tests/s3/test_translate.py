@@ -142,7 +142,7 @@ def test_every_request_is_an_operation_with_its_method() -> None:
     }  # no operations
     for request in REQUESTS:
         assert request.operation in SERVICE.operation_names
-        assert method_of(request) == xform_name(request.operation)
+        assert method_of(request.operation) == xform_name(request.operation)
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=repr)

@@ -72,14 +72,14 @@ WORLDS = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "as
 
 
 def client_of(saver: S3Saver, asynchronous: bool) -> Any:
-    """The client that a saver would use, looked at."""
+    """The client of the SDK that a saver would use."""
     if not asynchronous:
-        return inside.store(saver)._boto.get()[0]
+        return inside.store(saver)._boto.get().client
 
     async def made() -> Any:
         store: Any = inside.store(saver)
-        client, _ = await store._aio.get()
+        made = await store._aio.get()
         await saver.aclose()
-        return client
+        return made.client
 
     return asyncio.run(made())

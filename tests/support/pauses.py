@@ -1,0 +1,13 @@
+"""Retries without their pauses."""
+
+from __future__ import annotations
+
+import pytest
+
+from langgraph_checkpoint_s3.s3 import request_state
+
+
+def shorten_pauses(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.0) -> None:
+    """Let requests be sent again after so many seconds at most."""
+    for name in ("_FIRST_PAUSE", "_LONGEST_PAUSE", "_FIRST_THROTTLED_PAUSE", "_LONGEST_THROTTLED_PAUSE"):
+        monkeypatch.setattr(request_state, name, seconds)
