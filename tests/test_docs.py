@@ -28,6 +28,7 @@ from typer.core import TyperGroup
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Config, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.cli.app import app
+from langgraph_checkpoint_s3.plans.delete import THREADS_AT_ONCE
 from langgraph_checkpoint_s3.s3 import telemetry
 from tests.support.checkpoints import put_chain
 
@@ -53,6 +54,13 @@ CODE = [
     if path != ADMIN  # whose blocks go on from one another
     for number, code in enumerate(blocks(path, "python"))
 ]
+
+
+def test_pruning_handles_as_many_threads_at_a_time_as_is_said() -> None:
+    for told in (ADMIN.read_text(), inspect.getdoc(S3Admin.prune_older_than) or ""):
+        assert set(re.findall(r"threads(?: are pruned)?,? (\d+) at a time", told, re.IGNORECASE)) == {
+            str(THREADS_AT_ONCE)
+        }
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ _STYLES: Final = {"ok": "green", "missing": "bold red", "warning": "yellow"}
 def check(ctx: Invocation) -> None:
     """Check that a saver can use the bucket, and say how to fix what is missing.
 
-    Two small objects are written and deleted again. Exit code 1 if a saver can't work there.
+    Eleven small objects are written and deleted again. Exit code 1 if a saver can't work there.
     """
     report = ctx.admin.check()
 

@@ -48,8 +48,9 @@ class BucketSetup(BaseAdmin):
                 HTTP. It covers the whole bucket, and all savers of the bucket share it. `auto` (the default)
                 adds it if this client itself uses https.
             abort_incomplete_uploads_days (int | Literal[False] | None): Days after which S3 removes the parts
-                of a multipart upload that was never completed (default: 7). This is the lifecycle rule of the
-                prefix that `set_lifecycle_policy` sets too, with a policy without a tag: the last call wins.
+                of a multipart upload that was never completed (1 to 36,500; default: 7). This is the
+                lifecycle rule that `set_lifecycle_policy` sets too, for a policy without a tag: the last call
+                wins.
             request_metrics (bool | None): Publish request metrics of the prefix to CloudWatch, by the minute,
                 under the filter ID `langgraph-checkpoint-s3.…`. CloudWatch bills them
                 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/metrics-configurations.html).

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeAlias, TypedDict
 
 from langgraph_checkpoint_s3.admin.bucket.arns import Arns
 from langgraph_checkpoint_s3.admin.bucket.tls_policy import TLS_ONLY, merge, tls_statement, without
-from langgraph_checkpoint_s3.admin.setting_changes import check_number, normalized
+from langgraph_checkpoint_s3.admin.setting_changes import check_days, check_number, normalized
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.key_encoding import encode_component
 from langgraph_checkpoint_s3.s3.bucket_settings import (
@@ -140,7 +140,7 @@ class BucketSettings:
                 "leave its public access as it is."
             )
         if self.abort_incomplete_uploads_days is not False:
-            check_number("abort_incomplete_uploads_days", self.abort_incomplete_uploads_days, 1, unit="days")
+            check_days("abort_incomplete_uploads_days", self.abort_incomplete_uploads_days)
         if self.accelerate and "." in bucket:
             raise InvalidConfigError(
                 f"accelerate=True: Transfer Acceleration needs a bucket without dots in its name, and this "

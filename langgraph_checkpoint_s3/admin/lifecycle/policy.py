@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.admin.lifecycle.rules import Reach, Rule, extra_days, is_rule_of, rule_id
-from langgraph_checkpoint_s3.admin.setting_changes import check_number
+from langgraph_checkpoint_s3.admin.setting_changes import check_days, check_number
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 
 OFFLINE: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
@@ -32,7 +32,6 @@ _MIN_IA_DAYS: Final = 30
 _TIERING: Final = "INTELLIGENT_TIERING"
 _SMALL: Final = 128 * 1024
 _DAY: Final = 24 * 3600
-_MAX_DAYS: Final = 36_500
 _MAX_VERSIONS: Final = 100
 _MAX_SIZE: Final = 5 * 1024**4
 _KINDS: Final = ("delete", "archive", "cleanup")
@@ -100,8 +99,8 @@ class LifecyclePolicy:
             if not isinstance(getattr(self, name), bool):
                 raise InvalidConfigError(f"{name}={getattr(self, name)!r} must be True or False.")
         for name in ("days_until_deletion", "noncurrent_version_days", "abort_incomplete_uploads_days"):
-            check_number(name, getattr(self, name), 1, _MAX_DAYS)
-        check_number("days_until_archive", self.days_until_archive, 0, _MAX_DAYS)
+            check_days(name, getattr(self, name))
+        check_days("days_until_archive", self.days_until_archive, 0)
         check_number("newer_noncurrent_versions", self.newer_noncurrent_versions, 1, _MAX_VERSIONS)
         check_number("minimum_object_size", self.minimum_object_size, 1, _MAX_SIZE)
         check_tag(self.object_tag)

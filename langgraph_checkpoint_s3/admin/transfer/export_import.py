@@ -18,10 +18,10 @@ from langgraph_checkpoint_s3.plans.copy_thread import copy_stages
 from langgraph_checkpoint_s3.plans.data_keys import unlock
 from langgraph_checkpoint_s3.plans.load import error_context, open_object, read_heads
 from langgraph_checkpoint_s3.plans.materialize import unacknowledged, without_checkpoints
-from langgraph_checkpoint_s3.plans.plan import Plan, gather
+from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.scan import Scan, group
 from langgraph_checkpoint_s3.plans.tombstones import add_coming, remove_tombstones
-from langgraph_checkpoint_s3.plans.transfer import fetch, store, windows
+from langgraph_checkpoint_s3.plans.transfer import fetch, store, windows, write_all
 from langgraph_checkpoint_s3.s3.requests import Body, Entry, NotFound, Stored
 
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -192,19 +192,27 @@ class _Import:
         return Imported(self._thread_id, checkpoints, total - checkpoints, written, unchanged, kept)
 
     def _write(self, window: Sequence[Entry]) -> Plan[None]:
-        """Write the objects of a window at once, except those that are present."""
+        """Write the objects of a window, except those that are present."""
         members = [self._members[entry.key] for entry in window]
         bodies = yield from in_thread(self._file.read, members)
         pairs = list(zip(window, bodies, strict=True))
-        new = [(entry, body) for entry, body in pairs if entry.key not in self._present]
-        sizes = self._context.sizes
-        outcomes = yield from gather(store(entry.key, body, sizes, only_new=True) for entry, body in new)
-        stored = [isinstance(outcome, Stored) for outcome, _ in outcomes]
-        written = {entry.key for (entry, _), done in zip(new, stored, strict=True) if done}
+        new = [
+            (len(body), self._store(entry.key, body))
+            for entry, body in pairs
+            if entry.key not in self._present
+        ]
+        yield from write_all(new, self._context.sizes)
         yield from self._compare(
-            (self._present.get(entry.key, entry), body) for entry, body in pairs if entry.key not in written
+            (self._present.get(entry.key, entry), body)
+            for entry, body in pairs
+            if entry.key not in self._written
         )
-        self._written |= written
+
+    def _store(self, key: str, body: bytes) -> Plan[None]:
+        """Write an object if there is none."""
+        outcome, _ = yield from store(key, body, self._context.sizes, only_new=True)
+        if isinstance(outcome, Stored):
+            self._written.add(key)
 
     def _check_lenders(self) -> Plan[None]:
         """Check that objects that are present, and so aren't written, hold what others borrow from them."""
