@@ -62,12 +62,7 @@ def result_of(index: int, item: Any, outcome: V | Exception) -> BatchResult[V]:
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Return items in lists of `size`. If the iterable raises, the items before come first, then its error.
-
-    Raises:
-        InvalidKeyError: This is one item rather than many.
-        InvalidConfigError: `size` is less than 1.
-    """
+    """Return items in lists of `size`. If the iterable raises, the items before come first."""
     check_concurrency(size)
     return _batched(iter(require_iterable(items, "The items")), size)
 

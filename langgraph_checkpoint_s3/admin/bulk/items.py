@@ -71,12 +71,7 @@ class Item:
 
     @classmethod
     def of(cls, found: CheckpointTuple) -> Item:
-        """Check a checkpoint tuple.
-
-        Raises:
-            TypeError: It isn't a checkpoint.
-            InvalidKeyError: Its ids are missing or contradict each other.
-        """
+        """Check a checkpoint tuple."""
         if not isinstance(found, CheckpointTuple):
             raise TypeError(f"A CheckpointTuple is needed, as a saver's list gives it, not {found!r:.100}")
         values = found.checkpoint.get("channel_values")

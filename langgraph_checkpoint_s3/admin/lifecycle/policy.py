@@ -266,11 +266,7 @@ def _kinds(tag: tuple[str, str] | None) -> Sequence[str]:
 
 
 def policy_of(rules: Iterable[Rule], prefix: str, tag: tuple[str, str] | None) -> LifecyclePolicy | None:
-    """Return the policy that a bucket's enabled rules make up, or `None`.
-
-    Raises:
-        InvalidConfigError: Somebody changed the policy's rules, and the result isn't a valid policy.
-    """
+    """Return the policy that a bucket's enabled rules make up, or `None`."""
     found: dict[str, Any] = {}
     for rule in rules:
         for kind in _kinds(tag):

@@ -138,12 +138,7 @@ class Migrator:
         self._failures: list[MigrationFailure] = []
 
     def migrate(self, queue: Iterator[str] | None, concurrency: int) -> Plan[Migrated]:
-        """Move the threads in a queue, or all that the source lists, some side by side.
-
-        Raises:
-            MigrationError: Some checkpoints failed; the others were moved.
-            InvalidConfigError: The source can't list its threads.
-        """
+        """Move the threads in a queue, or all that the source lists, some side by side."""
         namespaces: dict[str, set[str]] = {}
         if queue is None:
             namespaces = yield from self._all_threads()

@@ -44,9 +44,6 @@ class SourceSaver:
         Args:
             config: The thread or namespace; `None` is all.
             note: Called for each checkpoint.
-
-        Raises:
-            InvalidConfigError: There are so many that some may be missing.
         """
         yield from call(partial(self._list, config, note), partial(self._alist, config, note))
 

@@ -68,11 +68,7 @@ class SignedUpload:
 
 
 def seconds_of(expires_in: timedelta) -> int:
-    """Return the validity of a URL in seconds.
-
-    Raises:
-        InvalidConfigError: It is out of S3's range.
-    """
+    """Return the validity of a URL in seconds."""
     if not isinstance(expires_in, timedelta):
         raise InvalidConfigError(f"expires_in must be a timedelta, not {type(expires_in).__name__}.")
     if not timedelta(seconds=1) <= expires_in <= MAX_EXPIRY:
@@ -83,13 +79,7 @@ def seconds_of(expires_in: timedelta) -> int:
 
 
 def signed_url(context: Context, place: Place, seconds: int, now: datetime) -> Plan[Signed]:
-    """Sign a URL for a checkpoint, which is exported first if its object isn't complete.
-
-    Raises:
-        InvalidKeyError: There is no such checkpoint.
-        InvalidConfigError: The client doesn't sign with version 4. Nothing was written.
-        ConflictError: The checkpoint changed each time between the listing and the read.
-    """
+    """Sign a URL for a checkpoint, which is exported first if its object isn't complete."""
     yield from _sign("GET", context.layout.thread(place.thread_id), seconds)  # before anything is written
     loaded = yield from _load(context, place)
     key = loaded.key
@@ -109,23 +99,14 @@ def signed_url(context: Context, place: Place, seconds: int, now: datetime) -> P
 def signed_upload(
     context: Context, thread_id: str, seconds: int, now: datetime, nonce: str
 ) -> Plan[tuple[SignedUpload, Signed]]:
-    """Sign a URL for uploading a checkpoint.
-
-    Raises:
-        InvalidKeyError: The key would be too long.
-        InvalidConfigError: The client doesn't sign with version 4.
-    """
+    """Sign a URL for uploading a checkpoint."""
     key = _in_exports(context.layout, thread_id, f"incoming-{nonce}.zip")
     signed = yield from _sign("PUT", key, seconds)
     return SignedUpload(signed.url, key, thread_id, now + timedelta(seconds=seconds)), signed
 
 
 def thread_of(layout: Layout, key: str) -> str:
-    """Return the thread of an upload's key.
-
-    Raises:
-        InvalidKeyError: It isn't a key of `signed_upload`. No other object is imported or deleted.
-    """
+    """Return the thread of an upload's key. Refuse all other keys: no other object is imported or deleted."""
     folder, _, name = key.removeprefix(layout.prefix + EXPORTS).partition("/")
     try:
         thread_id = decode_component(folder)
@@ -142,13 +123,7 @@ def thread_of(layout: Layout, key: str) -> str:
 def accept_upload(
     context: Context, key: str, thread_id: str, max_bytes: int, progress: Progress | None
 ) -> Plan[Imported]:
-    """Import an upload into a thread, and delete it.
-
-    Raises:
-        InvalidKeyError: There is no upload.
-        CorruptObjectError: It is too large, damaged, or no portable file.
-        ConflictError: It was uploaded again while it was read.
-    """
+    """Import an upload into a thread, and delete it."""
     info = yield from ask(InspectObject(key))
     if isinstance(info, NotFound):
         raise InvalidKeyError(

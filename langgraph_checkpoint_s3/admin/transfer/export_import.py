@@ -68,13 +68,7 @@ class Imported:
 def export_thread(
     context: Context, thread_id: str, file: ExportFile, now: datetime, progress: Progress | None
 ) -> Plan[Exported]:
-    """Write a thread into a file.
-
-    Raises:
-        InvalidKeyError: There is no such thread.
-        ConflictError: An object was deleted meanwhile.
-        CorruptObjectError: An object is damaged.
-    """
+    """Write a thread into a file."""
     folder = context.layout.thread(thread_id)
     listed = yield from Scan(context.layout, folder).rest()
     unwanted = yield from unacknowledged(context, listed)
@@ -155,14 +149,7 @@ class _Import:
         self._kept: list[str] = []
 
     def run(self, progress: Progress | None) -> Plan[Imported]:
-        """Check what the thread holds, and write what it lacks: writes first, the latest checkpoints last.
-
-        Raises:
-            InvalidKeyError: A key would be longer than S3 allows. Nothing was written.
-            ConflictError: A present object differs from the one that others need to borrow from, or the
-                thread is being deleted.
-            CorruptObjectError: A present lender is damaged, or a lender is missing.
-        """
+        """Check what the thread holds, and write what it lacks: writes first, the latest checkpoints last."""
         longest = max(map(len, self._members))
         if longest > MAX_KEY_BYTES:
             raise InvalidKeyError(

@@ -103,10 +103,6 @@ class ImportFile:
 
         Returns:
             The thread to import into: the given one, or the file's own.
-
-        Raises:
-            CorruptObjectError: The file is damaged.
-            NotSupportedError: Its objects can't be imported by this saver.
         """
         if self._path is not None:
             self._opened = self._path.open("rb")

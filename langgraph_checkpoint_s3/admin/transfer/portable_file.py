@@ -112,11 +112,7 @@ class Manifest:
 
     @classmethod
     def unpack(cls, raw: bytes) -> Manifest:
-        """Read a manifest.
-
-        Raises:
-            CorruptObjectError: It isn't a manifest, or has a version that this release can't read.
-        """
+        """Read a manifest."""
         try:
             fields = json.loads(raw)
             if not isinstance(fields, dict) or fields.get("format") != FORMAT:
@@ -242,11 +238,7 @@ class PortableFile:
         self._check()
 
     def read(self, member: Member) -> bytes:
-        """Return an object's bytes, checked.
-
-        Raises:
-            CorruptObjectError: The object is damaged, or another one.
-        """
+        """Return an object's bytes, checked."""
         return self.open(member)[0]
 
     def keys(self) -> tuple[str, ...]:
@@ -259,9 +251,6 @@ class PortableFile:
 
         Returns:
             What the objects borrow from one another.
-
-        Raises:
-            CorruptObjectError: An object is damaged.
         """
         borrowings: list[Borrowing] = []
         for member in self.members:
@@ -269,11 +258,7 @@ class PortableFile:
         return borrowings
 
     def open(self, member: Member) -> tuple[bytes, CheckpointRecord | WritesRecord]:
-        """Return an object's bytes, checked, and their record.
-
-        Raises:
-            CorruptObjectError: The object is damaged, or another one.
-        """
+        """Return an object's bytes, checked, and their record."""
         body = self._read(member.name)
         found = Body(body, "", len(body))
         if self._key_cache is not None:
@@ -330,11 +315,7 @@ def borrowings_of(member: Member, container: Container) -> list[Borrowing]:
 
 
 def check_object(container: Container) -> None:
-    """Check the CRC-32s of an object's frames.
-
-    Raises:
-        CorruptObjectError: A frame is damaged.
-    """
+    """Check the CRC-32s of an object's frames."""
     for number, frame in enumerate(container.frames):
         start = container.base + frame.offset
         if frame.lender is None and zlib.crc32(container.data[start : start + frame.stored]) != frame.crc:

@@ -25,11 +25,7 @@ from langgraph_checkpoint_s3.s3.requests import Body
 
 
 def target_thread(context: Context, file: PortableFile, thread_id: str | None) -> str:
-    """Return the thread that a file is imported into: a given one, or its hash, or the file's own.
-
-    Raises:
-        InvalidKeyError: Only the hash of the name is known, and the file is of another thread.
-    """
+    """Return the thread that a file is imported into: a given one, or its hash, or the file's own."""
     own = file.manifest.thread
     if thread_id is None or (isinstance(thread_id, HashedName) and _same_folder(context, own, thread_id)):
         return own
@@ -46,10 +42,6 @@ def needs_rebase(context: Context, file: PortableFile, thread_id: str, *, untrus
 
     An `untrusted` file may be from someone who doesn't have the keys. Then encrypted objects aren't rebased:
     someone who has other people's objects, but no keys, must not get them into a thread of their own.
-
-    Raises:
-        NotSupportedError: The objects can't be imported at all: the saver encrypts, or hashes names, and the
-            exporting one didn't.
     """
     encrypted = [member.parsed.leaf.encrypted for member in file.members]
     hashed = context.layout.names is not None
@@ -106,11 +98,7 @@ class RebasedFile:
         self.members: Sequence[Member] = [self._measure(member) for member in file.members]
 
     def read(self, member: Member) -> bytes:
-        """Return an object's rebased bytes.
-
-        Raises:
-            CorruptObjectError: The object is damaged, or another one.
-        """
+        """Return an object's rebased bytes."""
         _, record = self._file.open(member)
         container = record.container
         scope = self._context.scope(namespace_of(self._folder + member.name))

@@ -190,11 +190,7 @@ def _row(drawing: str, entry: HistoryEntry | None) -> str:
 
 
 def history(context: Context, thread_id: str, checkpoint_ns: str | None, limit: int | None) -> Plan[History]:
-    """Read the history of a thread, or of one of its namespaces, and list it for the sizes.
-
-    Raises:
-        InvalidKeyError: An id isn't valid.
-    """
+    """Read the history of a thread, or of one of its namespaces, and list it for the sizes."""
     config = {"configurable": {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns}}
     one_more = None if limit is None else limit + 1  # shows whether there are more
     plans: list[Plan[Any]] = [

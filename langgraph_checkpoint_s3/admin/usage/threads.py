@@ -47,11 +47,7 @@ class ThreadListing:
         return not self._begin or (self._left is not None and self._left <= 0)
 
     def page(self) -> Plan[list[str]]:
-        """Return the next ids, which may be none, also before `done`.
-
-        Raises:
-            NotSupportedError: The store doesn't list folders.
-        """
+        """Return the next ids, which may be none, also before `done`."""
         pages = self._pages = self._pages or Pages(self._begin[0], first=self._first, delimiter="/")
         page = yield from pages.more()
         self._found = self._found or bool(page.prefixes)

@@ -63,12 +63,7 @@ class _Found:
 
 
 def purge_thread(context: Context, thread_id: str, *, dry_run: bool) -> Plan[Purged]:
-    """Remove all versions, markers, uploads and exports of a thread and its lease, until none is left.
-
-    Raises:
-        AccessDeniedError: Object Lock, MFA delete or a missing permission forbids a deletion.
-        ConflictError: The thread is being written to.
-    """
+    """Remove all versions, markers, uploads and exports of a thread and its lease, until none is left."""
     layout = context.layout
     folders = [layout.thread(thread_id), layout.exports(thread_id), layout.lease(thread_id)]
     first = found = yield from _list(folders)

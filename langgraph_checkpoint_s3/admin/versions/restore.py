@@ -37,14 +37,7 @@ if TYPE_CHECKING:
 
 
 def restore_version(context: Context, place: Place, version_id: str, now: int) -> Plan[RunnableConfig]:
-    """Restore the checkpoint's deleted writes, and make a version the current one again.
-
-    Raises:
-        InvalidKeyError: There is no such version, or it is a delete marker. Nothing was changed.
-        CorruptObjectError: It is damaged or incomplete, or another object of the checkpoint is damaged.
-            Nothing was changed.
-        ConflictError: Versions were removed meanwhile.
-    """
+    """Restore the checkpoint's deleted writes, and make a version the current one again."""
     found = yield from list_key_histories(context.layout, folder_of(context, place))
     folder = as_of(context, found, version_id)
     if folder is None:

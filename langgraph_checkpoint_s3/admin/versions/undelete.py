@@ -46,10 +46,6 @@ def undelete_thread(
     Writes come first, then checkpoints from the oldest to each namespace's latest: until the end, the thread
     looks like its own past, and an interrupted restoration can be repeated. Tombstones are removed last:
     until then, readers skip checkpoints that borrow from missing objects.
-
-    Raises:
-        InvalidConfigError: The time has no time zone. Nothing was sent.
-        NotSupportedError: The bucket never had versioning.
     """
     if before is not None and before.utcoffset() is None:
         raise InvalidConfigError(

@@ -57,11 +57,7 @@ class CheckpointVersion:
 
 
 def address_of(thread_id: object, checkpoint_id: object, checkpoint_ns: object) -> Place:
-    """Return the address of one checkpoint.
-
-    Raises:
-        InvalidKeyError: An id is missing, or isn't text.
-    """
+    """Return the address of one checkpoint."""
     names = {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns, "checkpoint_id": checkpoint_id}
     place = Place.of({"configurable": names})
     required_id(place.checkpoint_id)
@@ -108,13 +104,7 @@ def checkpoint_versions(context: Context, place: Place) -> Plan[list[CheckpointV
 
 
 def get_version(context: Context, place: Place, version_id: str) -> Plan[CheckpointTuple | None]:
-    """Read a version of a checkpoint, with its writes; `None` if there is no such version.
-
-    Raises:
-        InvalidKeyError: It is a delete marker.
-        CorruptObjectError: It is damaged, or borrows from an object whose versions are all gone.
-        ConflictError: It was removed meanwhile.
-    """
+    """Read a version of a checkpoint, with its writes; `None` if there is no such version."""
     found = yield from list_key_histories(context.layout, folder_of(context, place))
     folder = as_of(context, found, version_id)
     return None if folder is None else (yield from read(context, folder)).tuple(context.serde)
@@ -135,9 +125,6 @@ def as_of(context: Context, found: Sequence[KeyHistory], version_id: str) -> Fol
 
     Several objects of the checkpoint may have a version `null`; their content says which one counts. Return
     `None` if there is no such version.
-
-    Raises:
-        InvalidKeyError: The version is a delete marker.
     """
     named = [
         each
@@ -161,11 +148,7 @@ def as_of(context: Context, found: Sequence[KeyHistory], version_id: str) -> Fol
 
 
 def read(context: Context, folder: Folder) -> Plan[Loaded]:
-    """Read a folder that has old versions.
-
-    Raises:
-        ConflictError: One of them was removed meanwhile.
-    """
+    """Read a folder that has old versions."""
     [loaded] = yield from load(context, [folder], past=True)
     if not isinstance(loaded, Loaded):
         raise ConflictError("A version was deleted for good while it was being read", key=folder.key)
