@@ -12,7 +12,7 @@ import pytest
 
 from langgraph_checkpoint_s3 import S3Saver, testing
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.bucket.iam import Role
+from langgraph_checkpoint_s3.admin.bucket.policies import Role
 from langgraph_checkpoint_s3.cli import bucket
 from langgraph_checkpoint_s3.s3.bucket_settings import LIFECYCLE
 from langgraph_checkpoint_s3.s3.requests import CopyObject, DeleteObjects, PutObject

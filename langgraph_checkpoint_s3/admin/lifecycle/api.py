@@ -5,9 +5,15 @@ from __future__ import annotations
 import warnings
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
-from langgraph_checkpoint_s3.admin.lifecycle import archive, configuration
+from langgraph_checkpoint_s3.admin.lifecycle import archive
 from langgraph_checkpoint_s3.admin.lifecycle.archive import RestoreStatus
-from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy, LifecycleWarning
+from langgraph_checkpoint_s3.admin.lifecycle.policy import (
+    LifecyclePolicy,
+    LifecycleWarning,
+    get_policy,
+    remove_policy,
+    set_policy,
+)
 from langgraph_checkpoint_s3.admin.setting_changes import Change
 from langgraph_checkpoint_s3.s3.admin_requests import RestoreTier
 
@@ -58,14 +64,14 @@ class Lifecycle(BaseAdmin):
         """
         for text in policy.warnings:
             warnings.warn(text, LifecycleWarning, stacklevel=2)
-        plan = configuration.set_policy(policy, self.config.prefix, self.config.borrow_horizon)
+        plan = set_policy(policy, self.config.prefix, self.config.borrow_horizon)
         return self._run(plan, "admin.set_lifecycle_policy")
 
     async def aset_lifecycle_policy(self, policy: LifecyclePolicy) -> list[Change]:
         """`set_lifecycle_policy`, as a coroutine."""
         for text in policy.warnings:
             warnings.warn(text, LifecycleWarning, stacklevel=2)
-        plan = configuration.set_policy(policy, self.config.prefix, self.config.borrow_horizon)
+        plan = set_policy(policy, self.config.prefix, self.config.borrow_horizon)
         return await self._arun(plan, "admin.set_lifecycle_policy")
 
     def get_lifecycle_policy(self, object_tag: tuple[str, str] | None = None) -> LifecyclePolicy | None:
@@ -86,14 +92,14 @@ class Lifecycle(BaseAdmin):
                 make a valid policy.
             NotSupportedError: The store has no lifecycle rules.
         """
-        plan = configuration.get_policy(self.config.prefix, object_tag)
+        plan = get_policy(self.config.prefix, object_tag)
         return self._run(plan, "admin.get_lifecycle_policy")
 
     async def aget_lifecycle_policy(
         self, object_tag: tuple[str, str] | None = None
     ) -> LifecyclePolicy | None:
         """`get_lifecycle_policy`, as a coroutine."""
-        plan = configuration.get_policy(self.config.prefix, object_tag)
+        plan = get_policy(self.config.prefix, object_tag)
         return await self._arun(plan, "admin.get_lifecycle_policy")
 
     def remove_lifecycle_policy(self, object_tag: tuple[str, str] | None = None) -> list[Change]:
@@ -113,12 +119,12 @@ class Lifecycle(BaseAdmin):
             InvalidConfigError: The tag is invalid.
             NotSupportedError: The store has no lifecycle rules.
         """
-        plan = configuration.remove_policy(self.config.prefix, object_tag)
+        plan = remove_policy(self.config.prefix, object_tag)
         return self._run(plan, "admin.remove_lifecycle_policy")
 
     async def aremove_lifecycle_policy(self, object_tag: tuple[str, str] | None = None) -> list[Change]:
         """`remove_lifecycle_policy`, as a coroutine."""
-        plan = configuration.remove_policy(self.config.prefix, object_tag)
+        plan = remove_policy(self.config.prefix, object_tag)
         return await self._arun(plan, "admin.remove_lifecycle_policy")
 
     def restore_archived(

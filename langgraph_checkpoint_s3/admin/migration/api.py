@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.bulk.batches import check_concurrency
 from langgraph_checkpoint_s3.admin.calls import Progress
-from langgraph_checkpoint_s3.admin.migration.migrate import Migrated, Migrator
-from langgraph_checkpoint_s3.admin.migration.source import SourceSaver
+from langgraph_checkpoint_s3.admin.migration.migrate import Migrated, Migrator, SourceSaver
 from langgraph_checkpoint_s3.format.ids import unique_thread_ids
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.saver import internals_of

@@ -14,14 +14,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from langgraph_checkpoint_s3.admin.calls import Progress, in_thread, then_close
-from langgraph_checkpoint_s3.admin.lifecycle.configuration import is_rule_of, merge_rules, rule_id
+from langgraph_checkpoint_s3.admin.lifecycle.policy import Reach, is_rule_of, merge_rules, new_rule, rule_id
 from langgraph_checkpoint_s3.admin.setting_changes import Change
 from langgraph_checkpoint_s3.admin.transfer.export_import import Imported, import_thread
-from langgraph_checkpoint_s3.admin.transfer.files import ImportFile, temporary_file
-from langgraph_checkpoint_s3.admin.transfer.portable_file import manifest_of, pack
+from langgraph_checkpoint_s3.admin.transfer.portable_file import ImportFile, manifest_of, pack, temporary_file
 from langgraph_checkpoint_s3.errors import (
     ConflictError,
     CorruptObjectError,
@@ -81,12 +80,15 @@ def seconds_of(expires_in: timedelta) -> int:
 def signed_url(context: Context, place: Place, seconds: int, now: datetime) -> Plan[Signed]:
     """Sign a URL for a checkpoint, which is exported first if its object isn't complete."""
     yield from _sign("GET", context.layout.thread(place.thread_id), seconds)  # before anything is written
-    loaded = yield from _load(context, place)
+    loaded = yield from load_place(context, place)
+    if loaded is None:
+        raise InvalidKeyError(
+            f"There is no checkpoint {place.checkpoint_id!r} in namespace {place.checkpoint_ns!r} of "
+            f"thread {place.thread_id!r}: a URL to it would lead nowhere."
+        )
     key = loaded.key
     borrows = any(frame.lender for frame in loaded.checkpoint.container.frames)
-    encrypted = (
-        loaded.checkpoint.container.cipher is not None
-    )  # it is bound to its thread, which a file names
+    encrypted = loaded.checkpoint.container.cipher is not None  # bound to its thread, which a file names
     if borrows or loaded.folder.writes or encrypted:
         with error_context(key):
             objects = _objects(context, loaded, borrows=borrows)
@@ -168,28 +170,9 @@ def _read(context: Context, key: str, etag: str, start: int, end: int) -> Plan[b
 def set_expiry(context: Context, days: int | None) -> Plan[list[Change]]:
     """Set the lifecycle rule that deletes exports after some days, or (`None`) remove it."""
     prefix = context.layout.prefix
-    rules: list[dict[str, Any]] = []
-    if days is not None:
-        rules.append(
-            {
-                "ID": rule_id(prefix, _RULE),
-                "Filter": {"Prefix": prefix + EXPORTS},
-                "Status": "Enabled",
-                "Expiration": {"Days": days},
-                "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
-            }
-        )
-    return (yield from merge_rules(is_rule_of(prefix, _RULE), rules))
-
-
-def _load(context: Context, place: Place) -> Plan[Loaded]:
-    loaded = yield from load_place(context, place)
-    if loaded is None:
-        raise InvalidKeyError(
-            f"There is no checkpoint {place.checkpoint_id!r} in namespace {place.checkpoint_ns!r} of "
-            f"thread {place.thread_id!r}: a URL to it would lead nowhere."
-        )
-    return loaded
+    actions = {"Expiration": {"Days": days}, "NoncurrentVersionExpiration": {"NoncurrentDays": 1}}
+    exports = new_rule(rule_id(prefix, _RULE), Reach(prefix + EXPORTS), actions)
+    return (yield from merge_rules(is_rule_of(prefix, _RULE), [] if days is None else [exports]))
 
 
 def _objects(context: Context, loaded: Loaded, *, borrows: bool) -> list[tuple[str, bytes]]:

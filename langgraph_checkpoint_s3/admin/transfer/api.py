@@ -13,7 +13,12 @@ from langgraph_checkpoint_s3.admin.transfer.export_import import (
     export_thread,
     import_thread,
 )
-from langgraph_checkpoint_s3.admin.transfer.files import ExportFile, FileOrPath, ImportFile, temporary_file
+from langgraph_checkpoint_s3.admin.transfer.portable_file import (
+    ExportFile,
+    FileOrPath,
+    ImportFile,
+    temporary_file,
+)
 from langgraph_checkpoint_s3.admin.usage.threads import all_threads
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.ids import thread_name, unique_thread_ids

@@ -9,8 +9,13 @@ from datetime import datetime, timezone
 from typing import Final
 
 from langgraph_checkpoint_s3.admin.calls import Progress, in_thread, report, then_close
-from langgraph_checkpoint_s3.admin.transfer.files import ExportFile, ImportFile
-from langgraph_checkpoint_s3.admin.transfer.portable_file import check_object, manifest_of
+from langgraph_checkpoint_s3.admin.transfer.portable_file import (
+    ExportFile,
+    ImportFile,
+    check_object,
+    manifest_of,
+    own_extents,
+)
 from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError, InvalidKeyError
 from langgraph_checkpoint_s3.format.keys import MAX_KEY_BYTES
 from langgraph_checkpoint_s3.plans.context import Context
@@ -243,12 +248,7 @@ def _extents(context: Context, key: str, body: Body | NotFound) -> set[tuple[int
     if isinstance(body, NotFound):
         return set()
     with error_context(key):
-        container = open_object(context, key, body).container
-    return {
-        (container.base + frame.offset, frame.stored, frame.crc)
-        for frame in container.frames
-        if frame.lender is None
-    }
+        return own_extents(open_object(context, key, body).container)
 
 
 def _differs(present: Entry, body: bytes) -> bool | None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from langgraph_checkpoint_s3.admin.versions.key_history import is_saver_key
+from langgraph_checkpoint_s3.admin.versions.versions import is_saver_key
 from langgraph_checkpoint_s3.errors import ConflictError, NotSupportedError
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delete import delete_keys, delete_versions

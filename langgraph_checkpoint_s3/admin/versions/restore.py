@@ -15,12 +15,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from langgraph_checkpoint_s3.admin.versions.key_history import KeyHistory, entry_of, list_key_histories
-from langgraph_checkpoint_s3.admin.versions.versions import as_of, folder_of, is_checkpoint, read
+from langgraph_checkpoint_s3.admin.transfer.portable_file import own_extents
+from langgraph_checkpoint_s3.admin.versions.versions import (
+    KeyHistory,
+    as_of,
+    entry_of,
+    is_checkpoint,
+    list_key_histories,
+    read,
+)
 from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError, InvalidKeyError
 from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord, Content
 from langgraph_checkpoint_s3.format.checkpoint_writer import draft
-from langgraph_checkpoint_s3.format.container import Container
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.data_keys import key_to_write
@@ -38,12 +44,12 @@ if TYPE_CHECKING:
 
 def restore_version(context: Context, place: Place, version_id: str, now: int) -> Plan[RunnableConfig]:
     """Restore the checkpoint's deleted writes, and make a version the current one again."""
-    found = yield from list_key_histories(context.layout, folder_of(context, place))
+    found = yield from list_key_histories(context.layout, place.folder(context.layout))
     folder = as_of(context, found, version_id)
     if folder is None:
         raise InvalidKeyError(
             f"The checkpoint has no version {version_id!r}; list_checkpoint_versions shows those that it has",
-            key=folder_of(context, place),
+            key=place.folder(context.layout),
         )
     wanted = yield from read(context, folder.only(*folder.checkpoints))
     with error_context(wanted.key):
@@ -92,7 +98,7 @@ def _encode(
             body = record.materialized(context.compression)
     own = next(each for each in found if each.key == key)
     newest = yield from _newest(context, folder, own)
-    replaceable = newest is None or _frames(newest.container) <= _frames(
+    replaceable = newest is None or own_extents(newest.container) <= own_extents(
         open_body(context, folder, key, Body(body, "", len(body))).container
     )
     rivals = yield from _open(context, folder, [each for name, each in current.items() if name != key])
@@ -122,15 +128,6 @@ def _open(context: Context, folder: Folder, entries: Sequence[Entry]) -> Plan[di
         with error_context(key):
             records[key] = open_body(context, folder, key, body)
     return records
-
-
-def _frames(container: Container) -> set[tuple[int, int, int]]:
-    """Return the frames that others may borrow from an object: their extents and CRCs."""
-    return {
-        (container.base + frame.offset, frame.stored, frame.crc)
-        for frame in container.frames
-        if frame.lender is None
-    }
 
 
 def _beside(context: Context, wanted: Loaded, content: Content, created: int) -> Plan[tuple[str, bytes]]:

@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from langgraph_checkpoint_s3.admin.versions.key_history import KeyHistory, entry_of, list_key_histories
-from langgraph_checkpoint_s3.admin.versions.versions import versioning_status
+from langgraph_checkpoint_s3.admin.versions.versions import (
+    KeyHistory,
+    entry_of,
+    list_key_histories,
+    versioning_status,
+)
 from langgraph_checkpoint_s3.errors import InvalidConfigError, NotSupportedError
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.copy_thread import copy_stages

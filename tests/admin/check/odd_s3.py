@@ -9,6 +9,7 @@ from typing import Any
 
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.check import check
+from langgraph_checkpoint_s3.admin.check.findings import FINDINGS
 from langgraph_checkpoint_s3.admin.check.report import CheckReport
 from langgraph_checkpoint_s3.s3.bucket_settings import (
     ENCRYPTION,
@@ -100,7 +101,7 @@ def run_and_leave(
     """Run `check()` without asserting that the probe was removed."""
     saver = make_saver(fake, **settings)
     report = S3Admin(saver)._run(check.check(saver.config, "nonce", clock or (lambda: fake.now)), "test")
-    assert [finding.name for finding in report] == list(check.FINDINGS)
+    assert [finding.name for finding in report] == list(FINDINGS)
     return report
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.check.settings_findings import SETTINGS
+from langgraph_checkpoint_s3.admin.check.findings import SETTINGS
 from langgraph_checkpoint_s3.plans.setup import PROBE
 from langgraph_checkpoint_s3.s3.admin_requests import (
     DeleteVersions,

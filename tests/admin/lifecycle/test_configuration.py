@@ -16,8 +16,13 @@ from langgraph_checkpoint_s3 import (
     NotSupportedError,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.lifecycle.configuration import is_rule_of, merge_rules, rule_id
-from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy, LifecycleWarning
+from langgraph_checkpoint_s3.admin.lifecycle.policy import (
+    LifecyclePolicy,
+    LifecycleWarning,
+    is_rule_of,
+    merge_rules,
+    rule_id,
+)
 from langgraph_checkpoint_s3.s3.bucket_settings import LIFECYCLE, PutSetting
 from tests.plans.helpers import once
 from tests.support.fake_s3 import FakeS3, client_error

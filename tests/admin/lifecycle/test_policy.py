@@ -11,20 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3 import InvalidConfigError
-from langgraph_checkpoint_s3.admin.check.settings_findings import acts_on, lifecycle_findings
+from langgraph_checkpoint_s3.admin.check.findings import acts_on, lifecycle_findings
 from langgraph_checkpoint_s3.admin.lifecycle.policy import (
     LifecyclePolicy,
-    horizon_days,
-    is_rule_of_policy,
-    policy_of,
-    rules_of,
-)
-from langgraph_checkpoint_s3.admin.lifecycle.rules import (
     Reach,
     added_days,
     extra_days,
+    horizon_days,
     is_rule_of,
+    is_rule_of_policy,
+    policy_of,
     rule_id,
+    rules_of,
     same,
 )
 

@@ -350,6 +350,6 @@ class TestMemory:
         source = Stopping()
         small(source)
         assert admin.migrate(source).checkpoints == 7
-        monkeypatch.setattr("langgraph_checkpoint_s3.admin.migration.source.MOST", 7)
+        monkeypatch.setattr("langgraph_checkpoint_s3.admin.migration.migrate.MOST", 7)
         with pytest.raises(InvalidConfigError, match="a part of them at a time"):
             admin.migrate(source)

@@ -14,7 +14,7 @@ from langgraph_checkpoint_s3 import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.versions.key_history import KeyHistory
+from langgraph_checkpoint_s3.admin.versions.versions import KeyHistory
 from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions, Version
 from langgraph_checkpoint_s3.s3.requests import Request
 from tests.admin.versions.versioned import (

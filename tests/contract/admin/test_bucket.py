@@ -16,7 +16,7 @@ from langgraph_checkpoint_s3 import (
     InvalidConfigError,
     NotSupportedError,
 )
-from langgraph_checkpoint_s3.admin.bucket.desired_state import IntelligentTieringArchive
+from langgraph_checkpoint_s3.admin.bucket.configure import IntelligentTieringArchive
 from langgraph_checkpoint_s3.admin.setting_changes import Change
 from tests.contract.admin.drivers import sync_only
 from tests.contract.front import Front

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import CheckpointArchivedError, InvalidConfigError, NotSupportedError
-from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy
-from langgraph_checkpoint_s3.admin.lifecycle.rules import Reach
+from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy, Reach
 from tests.contract.admin.drivers import async_only, sync_only
 from tests.contract.front import Front
 from tests.contract.support import Calls, MakeCalls, Place, at, build_thread
