@@ -50,6 +50,36 @@ _OTHERS: Final = {
     "--ol-s3": "an Object Lambda access point's alias, which can't be written to",
     "--x-s3": "a directory bucket, whose only action is s3express:CreateSession",
 }
+TLS_ONLY: Final = "LanggraphCheckpointS3TlsOnly"
+"""Sid of the statement. It covers the whole bucket, so all savers of a bucket share it."""
+_VERSION: Final = "2012-10-17"
+Role: TypeAlias = Literal["runtime", "read-only", "retention", "administration"]
+"""A role for the users of a bucket. See `S3Admin.iam_policy`."""
+_READ: Final = (ListObjects, GetObject, HeadObject)
+_RUN: Final = (
+    *_READ,
+    PutObject,
+    CompareAndSwap,
+    GetWithAge,
+    CopyObject,
+    DeleteObjects,
+    CreateUpload,
+    UploadPart,
+    CompleteUpload,
+    AbortUpload,
+)
+REQUESTS: Final[Mapping[Role, tuple[type[Request[Any]], ...]]] = {
+    "read-only": _READ,
+    "runtime": _RUN,
+    "retention": (*_RUN, ListVersions, DeleteVersions, ListUploads, InspectObject, RestoreObject),
+    "administration": (CreateBucket, InspectBucket),
+}
+"""Requests of each role. `administration` alone also reads and writes the bucket's settings."""
+_BY_PREFIX: Final = frozenset({"s3:ListBucket", "s3:ListBucketVersions"})
+"""Actions on the bucket whose requests have a prefix, which a condition can restrict."""
+_DELETIONS: Final = frozenset({"s3:DeleteObject", "s3:DeleteObjectVersion"})
+_ON_THE_BUCKET: Final = frozenset({"s3:ListBucketMultipartUploads", "s3:CreateBucket"})
+"""Actions on the bucket as a whole. All others apply to objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +134,6 @@ def named_bucket(bucket: str) -> str:
             "S3Admin for that."
         )
     return bucket
-
-
-TLS_ONLY: Final = "LanggraphCheckpointS3TlsOnly"
-"""Sid of the statement. It covers the whole bucket, so all savers of a bucket share it."""
-
-_VERSION: Final = "2012-10-17"
 
 
 def tls_statement(arns: Arns) -> dict[str, Any]:
@@ -184,37 +208,6 @@ def _as_list(value: Any) -> list[Any]:
 
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-Role: TypeAlias = Literal["runtime", "read-only", "retention", "administration"]
-"""A role for the users of a bucket. See `S3Admin.iam_policy`."""
-
-_READ: Final = (ListObjects, GetObject, HeadObject)
-_RUN: Final = (
-    *_READ,
-    PutObject,
-    CompareAndSwap,
-    GetWithAge,
-    CopyObject,
-    DeleteObjects,
-    CreateUpload,
-    UploadPart,
-    CompleteUpload,
-    AbortUpload,
-)
-REQUESTS: Final[Mapping[Role, tuple[type[Request[Any]], ...]]] = {
-    "read-only": _READ,
-    "runtime": _RUN,
-    "retention": (*_RUN, ListVersions, DeleteVersions, ListUploads, InspectObject, RestoreObject),
-    "administration": (CreateBucket, InspectBucket),
-}
-"""Requests of each role. `administration` alone also reads and writes the bucket's settings."""
-
-_BY_PREFIX: Final = frozenset({"s3:ListBucket", "s3:ListBucketVersions"})
-"""Actions on the bucket whose requests have a prefix, which a condition can restrict."""
-_DELETIONS: Final = frozenset({"s3:DeleteObject", "s3:DeleteObjectVersion"})
-_ON_THE_BUCKET: Final = frozenset({"s3:ListBucketMultipartUploads", "s3:CreateBucket"})
-"""Actions on the bucket as a whole. All others apply to objects."""
 
 
 def iam_policy(

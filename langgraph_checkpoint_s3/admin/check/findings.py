@@ -60,6 +60,9 @@ _BEFORE: Final[Mapping[str, tuple[str, ...]]] = {
 _FEWER_PROCESSES: Final = "Let no two processes run one thread at once, or use a store that has this"
 _OTHER_STORE: Final = "Use a store, or a kind of bucket, that lists as S3's general purpose buckets do"
 _TAGGING: Final = " and s3:PutObjectTagging"
+SETTINGS: Final = (VERSIONING, ENCRYPTION, PUBLIC_ACCESS, POLICY, LIFECYCLE)
+"""The settings that these findings need."""
+_TLS: Final = "admin.configure_bucket(tls_only=True) sets one"
 
 
 def obstacle(seen: Observations) -> Finding | None:
@@ -353,12 +356,6 @@ def conditional_uploads(seen: Observations) -> Finding:
         f"results at the same moment, {size:,} bytes or more of them, the last one wins",
         _FEWER_PROCESSES,
     )
-
-
-SETTINGS: Final = (VERSIONING, ENCRYPTION, PUBLIC_ACCESS, POLICY, LIFECYCLE)
-"""The settings that these findings need."""
-
-_TLS: Final = "admin.configure_bucket(tls_only=True) sets one"
 
 
 def versioning(seen: Observations) -> Finding:

@@ -40,6 +40,12 @@ MOST: Final = 1_000_000
 
 Note: TypeAlias = Callable[[str, str, str], None]
 """Called with the thread, namespace and id of each checkpoint."""
+_KEPT_FAILURES: Final = 100
+_NAMED_FAILURES: Final = 3
+_FATAL: Final = (AccessDeniedError, BucketNotFoundError, NotSupportedError, StorageUnavailableError)
+"""Errors that concern more than one checkpoint, and end the migration. It can be resumed."""
+_Remaining: TypeAlias = list[tuple[Place, bool]]
+"""A thread's checkpoints still to move, the oldest last, and whether the target had each before."""
 
 
 class SourceSaver:
@@ -112,14 +118,6 @@ def _check(count: int) -> None:
             f"The source lists {MOST:,} checkpoints or more at once, too many to be sure that none is left "
             "out; pass thread_ids, a part of them at a time."
         )
-
-
-_KEPT_FAILURES: Final = 100
-_NAMED_FAILURES: Final = 3
-_FATAL: Final = (AccessDeniedError, BucketNotFoundError, NotSupportedError, StorageUnavailableError)
-"""Errors that concern more than one checkpoint, and end the migration. It can be resumed."""
-_Remaining: TypeAlias = list[tuple[Place, bool]]
-"""A thread's checkpoints still to move, the oldest last, and whether the target had each before."""
 
 
 @dataclass(frozen=True, slots=True)

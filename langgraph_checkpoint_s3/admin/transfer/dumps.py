@@ -46,6 +46,9 @@ MAX_BYTES: Final = 1024 * 1024 * 1024
 _WRITER: Final = f"langgraph-checkpoint-s3/{__version__}"
 _LAYOUT: Final = Layout("")
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_SECOND: Final = 1_000_000_000
+_SEGMENTS: Final = 4
+"""Number of segments of a key below the prefix: thread, namespace, rank, leaf."""
 
 
 def loads(
@@ -248,11 +251,6 @@ def _load(objects: Sequence[tuple[str, bytes]], thread_id: str, max_bytes: int, 
             key=loaded.key,
         )
     return loaded
-
-
-_SECOND: Final = 1_000_000_000
-_SEGMENTS: Final = 4
-"""Number of segments of a key below the prefix: thread, namespace, rank, leaf."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from langgraph_checkpoint_s3.plans.plan import Plan, gather
 from langgraph_checkpoint_s3.text.humanize import format_age, format_size, pluralize
 from langgraph_checkpoint_s3.text.sanitize import sanitize
 
+_COLOURS: Final = {"input": "#2e9e5b", "loop": "#2a7ae2", "update": "#b57b00", "fork": "#8a5cd6"}
+
 
 def draw_graph(history: Iterable[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
     """Draw a history as columns of lines, one per branch. A column is reused when its branch has ended.
@@ -70,9 +72,6 @@ def _join(columns: Sequence[str | None], here: Sequence[int]) -> str:
             text += _sign(leads_to, here=False)
         text += "─" if here[0] <= number < here[-1] else " "
     return text.rstrip()
-
-
-_COLOURS: Final = {"input": "#2e9e5b", "loop": "#2a7ae2", "update": "#b57b00", "fork": "#8a5cd6"}
 
 
 @dataclass(frozen=True, slots=True)

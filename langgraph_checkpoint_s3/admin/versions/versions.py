@@ -25,6 +25,10 @@ from langgraph_checkpoint_s3.s3.admin_requests import Version
 from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING, GetSetting
 from langgraph_checkpoint_s3.s3.requests import Entry
 
+VersioningStatus: TypeAlias = Literal["enabled", "suspended", "off"]
+_CHECKPOINT = "checkpoint"
+"""The beginning of the last part of a checkpoint's key."""
+
 
 @dataclass(frozen=True, slots=True)
 class KeyHistory:
@@ -101,12 +105,6 @@ def entry_of(version: Version) -> Entry:
     return Entry(
         version.key, version.size, version.etag, version.modified, version.storage_class, version.version_id
     )
-
-
-VersioningStatus: TypeAlias = Literal["enabled", "suspended", "off"]
-
-_CHECKPOINT = "checkpoint"
-"""The beginning of the last part of a checkpoint's key."""
 
 
 @dataclass(frozen=True, slots=True)
