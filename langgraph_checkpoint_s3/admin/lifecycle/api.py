@@ -36,13 +36,11 @@ class Lifecycle(BaseAdmin):
         plus the saver's `borrow_horizon` (24 hours by default), in whole days. If savers with different
         horizons share a prefix, set the policy with the longest.
 
-        **Rules of others are kept.** S3 replaces a bucket's rules all at once, so they are read, those of
-        the old policy are replaced, and all are written, if anything differs. The policy's rules are named
-        `langgraph-checkpoint-s3:{prefix}:…`, with the tag if there is one, so that several savers and tags
-        share a bucket. Of two such changes at the same moment, one can undo the other: S3 has no condition
-        for it. A rule for `a/` also applies to a saver at `a/b/`.
-
-        S3 needs some minutes to take up new rules, and applies them once a day
+        **Rules of others are kept.** S3 replaces a bucket's rules all at once, so they are read first, and
+        written only if anything differs. Of two such changes at the same moment, one can undo the other: S3
+        has no condition for it. The policy's rules are named `langgraph-checkpoint-s3:{prefix}:…`, with the
+        tag if there is one, so that several savers and tags share a bucket. A rule for `a/` also applies to a
+        saver at `a/b/`. S3 needs some minutes to take up new rules, and applies them once a day
         (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lifecycle-mgmt.html).
 
         Needs `s3:GetLifecycleConfiguration` and `s3:PutLifecycleConfiguration`.
@@ -75,9 +73,7 @@ class Lifecycle(BaseAdmin):
         return await self._arun(plan, "admin.set_lifecycle_policy")
 
     def get_lifecycle_policy(self, object_tag: tuple[str, str] | None = None) -> LifecyclePolicy | None:
-        """Return the lifecycle policy that is set for the saver's prefix.
-
-        Needs `s3:GetLifecycleConfiguration`.
+        """Return the lifecycle policy of the saver's prefix. Needs `s3:GetLifecycleConfiguration`.
 
         Args:
             object_tag: The tag that the policy is restricted to; `None` is the one without a tag.
@@ -106,7 +102,6 @@ class Lifecycle(BaseAdmin):
         """Remove the lifecycle policy of the saver's prefix. Rules of others are kept.
 
         Without a tag this also removes the rule of `configure_bucket(abort_incomplete_uploads_days=…)`.
-
         Needs `s3:GetLifecycleConfiguration` and `s3:PutLifecycleConfiguration`.
 
         Args:

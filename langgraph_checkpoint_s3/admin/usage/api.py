@@ -54,9 +54,7 @@ class Usage(BaseAdmin):
 
         Takes one LIST per 1,000 objects, and one for exports, in constant memory. Noncurrent versions and
         unfinished uploads aren't counted, nor objects of savers with prefixes below this one's; exports are
-        counted apart.
-
-        `print(admin.usage())` prints a line; `.monthly_cost()` returns the price.
+        counted apart. `print(admin.usage())` prints a line; `.monthly_cost()` returns the price.
 
         Needs `s3:ListBucket`.
 
@@ -84,9 +82,7 @@ class Usage(BaseAdmin):
         """Measure the storage used by each checkpoint of a thread, with its writes.
 
         Takes one LIST per 1,000 objects. Borrowed bytes count for the earlier checkpoint that stores them, so
-        a checkpoint that adds little to a large state is small.
-
-        Needs `s3:ListBucket`.
+        a checkpoint that adds little to a large state is small. Needs `s3:ListBucket`.
 
         Args:
             thread_id: The thread.
