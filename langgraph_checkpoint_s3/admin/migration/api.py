@@ -101,12 +101,6 @@ class Migration(BaseAdmin):
     ) -> Plan[Migrated]:
         check_concurrency(concurrency)
         queue = None if thread_ids is None else unique_thread_ids(thread_ids)
-        migrator = Migrator(
-            self._context,
-            SourceSaver(source),
-            internals_of(self._saver).now,
-            verify=verify,
-            progress=progress,
-            note_error=self._note_error,
-        )
+        reading, clock = SourceSaver(source), internals_of(self._saver).now
+        migrator = Migrator(self._context, reading, clock, verify, progress, self._note_error)
         return migrator.migrate(queue, concurrency)

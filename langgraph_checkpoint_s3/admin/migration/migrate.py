@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -170,31 +170,22 @@ class MigrationError(S3CheckpointError):
         self.migrated = migrated
 
 
+@dataclass(slots=True)
 class Migrator:
     """One migration. Its arguments are those of `migrate`, and the target saver's parts."""
 
-    def __init__(
-        self,
-        context: Context,
-        source: SourceSaver,
-        clock: Callable[[], int],
-        *,
-        verify: bool,
-        progress: Progress | None,
-        note_error: NoteError,
-    ) -> None:
-        self._context = context
-        self._source = source
-        self._clock = clock
-        self._verify = verify
-        self._progress = progress
-        self._note_error = note_error
-        self._total: int | None = None
-        self._threads = 0
-        self._checkpoints = 0
-        self._skipped = 0
-        self._failed = 0
-        self._failures: list[MigrationFailure] = []
+    context: Context
+    source: SourceSaver
+    clock: Callable[[], int]
+    verify: bool
+    progress: Progress | None
+    note_error: NoteError
+    total: int | None = None
+    threads: int = 0
+    checkpoints: int = 0
+    skipped: int = 0
+    failures: list[MigrationFailure] = field(default_factory=list)
+    failed: int = 0
 
     def migrate(self, queue: Iterator[str] | None, concurrency: int) -> Plan[Migrated]:
         """Move the threads in a queue, or all that the source lists, some side by side."""
@@ -210,24 +201,24 @@ class Migrator:
             yield from self._move([remaining.pop() for remaining in active])
             yield from self._report()
             active = [remaining for remaining in active if remaining]
-        failures = tuple(self._failures)
-        migrated = Migrated(self._threads, self._checkpoints, self._skipped, self._failed, failures)
-        if self._failed:
+        failures = tuple(self.failures)
+        migrated = Migrated(self.threads, self.checkpoints, self.skipped, self.failed, failures)
+        if self.failed:
             raise MigrationError(_summary(migrated), migrated=migrated)
         return migrated
 
     def _report(self) -> Plan[None]:
-        done = self._checkpoints + self._skipped + self._failed
-        yield from report(self._progress, done, self._total)
+        done = self.checkpoints + self.skipped + self.failed
+        yield from report(self.progress, done, self.total)
 
     def _fail(self, place: Place, error: Exception) -> None:
         """Record a failure, or raise the error if it concerns more than this checkpoint."""
         if isinstance(error, _FATAL):
             raise error
-        self._failed += 1
-        if len(self._failures) < _KEPT_FAILURES:
+        self.failed += 1
+        if len(self.failures) < _KEPT_FAILURES:
             ids = place.thread_id, place.checkpoint_ns, place.checkpoint_id or ""
-            self._failures.append(MigrationFailure(*ids, error))
+            self.failures.append(MigrationFailure(*ids, error))
 
     def _all_threads(self) -> Plan[dict[str, set[str]]]:
         """Return the source's threads with their namespaces, and count its checkpoints."""
@@ -241,7 +232,7 @@ class Migrator:
 
         remedy = "Pass thread_ids: which threads to move."
         try:
-            yield from self._source.read_ids(None, note)
+            yield from self.source.read_ids(None, note)
         except Exception as error:
             raise InvalidConfigError(
                 f"The source can't list all of its threads ({error!r:.300}). {remedy}", bucket=""
@@ -252,14 +243,14 @@ class Migrator:
                 f"threads that it is asked for. {remedy}",
                 bucket="",
             )
-        self._total = count
+        self.total = count
         return namespaces
 
     def _start(
         self, queue: Iterator[str], namespaces: Mapping[str, set[str]], wanted: int
     ) -> Plan[list[_Remaining]]:
         """Take threads from the queue until `wanted` of them have something to move."""
-        layout = self._context.layout
+        layout = self.context.layout
         started: list[_Remaining] = []
         while len(started) < wanted:
             fresh: list[list[Place]] = []
@@ -272,13 +263,13 @@ class Migrator:
                     fresh.append(found)
             if not fresh:
                 break
-            self._threads += len(fresh)
-            presents = yield from gather(_present(self._context, places[0].thread_id) for places in fresh)
+            self.threads += len(fresh)
+            presents = yield from gather(_present(self.context, places[0].thread_id) for places in fresh)
             for places, present in zip(fresh, presents, strict=True):
                 remaining = [(place, place.folder(layout) in present) for place in places]
-                if not self._verify:
+                if not self.verify:
                     remaining = [(place, there) for place, there in remaining if not there]
-                    self._skipped += len(places) - len(remaining)
+                    self.skipped += len(places) - len(remaining)
                 if remaining:
                     started.append(remaining)
             yield from self._report()
@@ -294,10 +285,10 @@ class Migrator:
         def note(_: str, ns: str, checkpoint_id: str) -> None:
             found.add((checkpoint_id, ns))
 
-        yield from self._source.read_ids({"configurable": {"thread_id": thread_id}}, note)
+        yield from self.source.read_ids({"configurable": {"thread_id": thread_id}}, note)
         for ns in sorted(namespaces - {ns for _, ns in found}):
             named: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ns}}
-            yield from self._source.read_ids(named, note)
+            yield from self.source.read_ids(named, note)
         return [Place(thread_id, ns, checkpoint_id) for checkpoint_id, ns in sorted(found, reverse=True)]
 
     def _move(self, places: Sequence[tuple[Place, bool]]) -> Plan[None]:
@@ -305,7 +296,7 @@ class Migrator:
         old: list[Item] = []
         new: list[Item] = []
         for place, present in places:
-            found = yield from self._source.read(place.config())
+            found = yield from self.source.read(place.config())
             if found is None:
                 self._fail(
                     place,
@@ -318,7 +309,7 @@ class Migrator:
             else:
                 (old if present else new).append(item)
         put: list[Item] = []
-        outcomes = yield from put_items(self._context, new, self._clock, self._note_error)
+        outcomes = yield from put_items(self.context, new, self.clock, self.note_error)
         for item, outcome in zip(new, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 self._fail(item.place, outcome)
@@ -326,10 +317,10 @@ class Migrator:
                 put.append(item)
         items = [*old, *put]
         answers: Sequence[str | Exception | None] = [None] * len(items)
-        if self._verify:
+        if self.verify:
             # The parent cache is empty, so that everything compared comes from the store.
-            fresh = replace(self._context, parent_cache=ParentCache.none(), borrow=False)
-            answers = yield from settle([_compare(fresh, item) for item in items], self._note_error)
+            fresh = replace(self.context, parent_cache=ParentCache.none(), borrow=False)
+            answers = yield from settle([_compare(fresh, item) for item in items], self.note_error)
         for number, (item, answer) in enumerate(zip(items, answers, strict=True)):
             present = number < len(old)
             if isinstance(answer, Exception):
@@ -337,9 +328,9 @@ class Migrator:
             elif answer is not None:
                 self._fail(item.place, _mismatch(answer, present=present))
             elif present:
-                self._skipped += 1
+                self.skipped += 1
             else:
-                self._checkpoints += 1
+                self.checkpoints += 1
 
 
 def _present(context: Context, thread_id: str) -> Plan[set[str]]:
