@@ -36,7 +36,7 @@ from langgraph_checkpoint_s3.admin.transfer.export_import import Exported, Impor
 from langgraph_checkpoint_s3.admin.usage.history import History, HistoryEntry
 from langgraph_checkpoint_s3.admin.usage.usage import CheckpointSize, ClassUsage, Prices, UsageReport
 from langgraph_checkpoint_s3.admin.versions.purge import Purged
-from langgraph_checkpoint_s3.admin.versions.undelete import Undeleted
+from langgraph_checkpoint_s3.admin.versions.restore import Undeleted
 from langgraph_checkpoint_s3.admin.versions.versions import CheckpointVersion
 
 __all__ = [

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from langgraph_checkpoint_s3.admin.check import findings
-from langgraph_checkpoint_s3.admin.check.observations import FIRST, LENGTH, Observations
+from langgraph_checkpoint_s3.admin.check.findings import FIRST, LENGTH, Observations
 from langgraph_checkpoint_s3.admin.check.report import CheckReport
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import AccessDeniedError, NotSupportedError

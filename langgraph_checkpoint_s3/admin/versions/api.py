@@ -9,9 +9,9 @@ from langgraph.checkpoint.base import CheckpointTuple
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.setting_changes import Change
-from langgraph_checkpoint_s3.admin.versions import purge, restore, undelete, versions
+from langgraph_checkpoint_s3.admin.versions import purge, restore, versions
 from langgraph_checkpoint_s3.admin.versions.purge import Purged
-from langgraph_checkpoint_s3.admin.versions.undelete import Undeleted
+from langgraph_checkpoint_s3.admin.versions.restore import Undeleted
 from langgraph_checkpoint_s3.admin.versions.versions import CheckpointVersion, VersioningStatus, address_of
 from langgraph_checkpoint_s3.format.ids import id_text, thread_name
 from langgraph_checkpoint_s3.saver import internals_of
@@ -233,14 +233,14 @@ class Versioning(BaseAdmin):
             NotSupportedError: The bucket never had versioning, or the store can't list versions.
             AccessDeniedError: A marker may not be removed; the message says how many were.
         """
-        plan = undelete.undelete_thread(self._context, thread_name(thread_id), before, dry_run=dry_run)
+        plan = restore.undelete_thread(self._context, thread_name(thread_id), before, dry_run=dry_run)
         return self._run(plan, "admin.undelete_thread")
 
     async def aundelete_thread(
         self, thread_id: str, before: datetime | None = None, *, dry_run: bool = False
     ) -> Undeleted:
         """`undelete_thread`, as a coroutine."""
-        plan = undelete.undelete_thread(self._context, thread_name(thread_id), before, dry_run=dry_run)
+        plan = restore.undelete_thread(self._context, thread_name(thread_id), before, dry_run=dry_run)
         return await self._arun(plan, "admin.undelete_thread")
 
     def purge_thread(self, thread_id: str, *, dry_run: bool = True) -> Purged:
