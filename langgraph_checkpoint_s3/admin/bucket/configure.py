@@ -305,10 +305,7 @@ def create(config: S3Config, desired: BucketSettings, is_aws: Callable[[str], bo
 
 
 def configure(
-    config: S3Config,
-    desired: BucketSettings,
-    is_aws: Callable[[str], bool],
-    before: Sequence[Change] = (),
+    config: S3Config, desired: BucketSettings, is_aws: Callable[[str], bool], before: Sequence[Change] = ()
 ) -> Plan[list[Change]]:
     """Change a bucket's settings to the desired ones. Return all changes, with those made before.
 

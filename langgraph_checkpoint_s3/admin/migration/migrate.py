@@ -299,8 +299,7 @@ class Migrator:
             found = yield from self.source.read(place.config())
             if found is None:
                 self._fail(
-                    place,
-                    ConflictError("The source has this checkpoint no more: was it deleted meanwhile?"),
+                    place, ConflictError("The source has this checkpoint no more: was it deleted meanwhile?")
                 )
                 continue
             [item] = attempts(Item.of, [found._replace(config=place.config())])

@@ -129,8 +129,7 @@ def accept_upload(
     info = yield from ask(InspectObject(key))
     if isinstance(info, NotFound):
         raise InvalidKeyError(
-            "There is no upload under this key: none was made yet, or it was accepted already.",
-            key=key,
+            "There is no upload under this key: none was made yet, or it was accepted already.", key=key
         )
     if info.size > max_bytes:
         raise CorruptObjectError(

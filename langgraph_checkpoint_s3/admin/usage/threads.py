@@ -6,12 +6,7 @@ from collections import deque
 from contextlib import suppress
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError, NotSupportedError
-from langgraph_checkpoint_s3.format.key_encoding import (
-    HASHED,
-    HashedName,
-    decode_component,
-    encode_component,
-)
+from langgraph_checkpoint_s3.format.key_encoding import HASHED, HashedName, decode_component, encode_component
 from langgraph_checkpoint_s3.format.keys import THREAD_SUFFIX
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.load import open_object, read_heads
