@@ -332,21 +332,19 @@ class FakeS3:
             case ListUploads(prefix):
                 begun = (Begun(each.key, name, each.begun) for name, each in self.uploads.items())
                 return UploadPage(tuple(each for each in begun if each.key.startswith(prefix)), None)
-            case InspectObject(key, version):
-                found = self._version(key, version)
+            case InspectObject(key):
+                found = self.objects.get(key)
                 if found is None:
                     return NotFound()
                 return ObjectInfo(
                     len(found.data),
                     found.etag,
-                    found.modified,
                     found.storage_class,
-                    None,
                     found.restore,
                     found.archive_status,
                 )
-            case RestoreObject(key, days, _, version):
-                found = self._version(key, version)
+            case RestoreObject(key, days):
+                found = self.objects.get(key)
                 if found is None:
                     return NotFound()
                 assert (days is None) == (found.archive_status is not None), (
