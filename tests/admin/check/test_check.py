@@ -226,6 +226,14 @@ class TestConnection:
         times = iter([fake.now - timedelta(minutes=5), fake.now + timedelta(minutes=5)])
         assert run(fake, clock=lambda: next(times))["clock"].status == "ok"
 
+    def test_a_clock_whose_difference_is_known_from_answers(self, fake: OddS3) -> None:
+        admin = S3Admin(make_saver(fake))
+        store_time = admin._store.saver_state.store_time
+        store_time.local = lambda: int((fake.now - timedelta(minutes=10)).timestamp()) * 1_000_000_000
+        store_time.ahead = 600 * 1_000_000_000
+        clock = admin.check()["clock"]
+        assert (clock.status, "behind" in clock.detail) == ("warning", True), clock
+
     def test_a_clock_that_the_store_refuses(self, fake: OddS3) -> None:
         def hook(moment: Moment, request: Request[Any]) -> None:
             response: Any = {
