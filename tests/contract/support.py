@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -71,6 +73,17 @@ class Place:
         except self.client.exceptions.NoSuchUpload:  # rclone's way of saying none
             return []
         return [upload["Key"] for upload in found.get("Uploads", ())]
+
+    def now(self) -> datetime:
+        """The time by the store's clock."""
+        return datetime.now(timezone.utc)
+
+    def wait_for_next_second(self) -> None:
+        """Return in the next second of the clock: stores tell the time of objects in whole seconds."""
+        time.sleep(1.01 - time.time() % 1)
+
+    def finish_restores(self, days: int) -> None:
+        """Finish restores from the archive for so many days; test servers take only a moment by themselves."""
 
     def arguments(self, **settings: Any) -> dict[str, Any]:
         """A saver's arguments."""

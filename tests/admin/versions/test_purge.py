@@ -152,15 +152,6 @@ class TestPurging:
         admin.purge_thread("t", dry_run=False)
         assert left(fake) == []
 
-    def test_a_bucket_without_versions(self) -> None:
-        fake = FakeS3()
-        saver = self.thread(fake)
-        others = self.others(fake)
-        done = S3Admin(saver).purge_thread("t", dry_run=False)
-        assert (done.versions, done.markers, done.exports, done.unseen) == (14, 0, 1, ())
-        assert left(fake) == left(fake, ".exports/t/") == []
-        assert self.others(fake) == others
-
     @pytest.mark.parametrize("answer", ["refusal", "something else"])
     def test_a_store_that_can_not_list_versions(self, answer: str, short: None) -> None:
         fake = FakeS3()

@@ -78,29 +78,6 @@ class TestRestoring:
         assert contents(fake) == before
         assert key_of(fake, "2") == key
 
-    @pytest.mark.parametrize("damage", ["foreign", "empty", "cut", "flipped"])
-    def test_one_that_was_damaged_goes_back_to_its_key(
-        self, fake: FakeS3, admin: S3Admin, damage: str
-    ) -> None:
-        family(make_saver(fake))
-        before = contents(fake)
-        key = key_of(fake, "2")
-        body = fake.objects[key].data
-        flipped = bytes([body[-9] ^ 1])
-        damaged = {
-            "foreign": b"?" * 90_000,
-            "empty": b"",
-            "cut": body[:-40],
-            "flipped": body[:-9] + flipped + body[-8:],
-        }
-        fake.put(key, damaged[damage])
-        with pytest.raises(CorruptObjectError):
-            contents(fake)
-        _, version = data_versions(admin, "2", "t")
-        admin.restore_checkpoint_version("t", "2", version)
-        assert contents(fake) == before
-        assert fake.keys("/cdz/checkpoint") == [key]
-
     def test_other_content_is_not_overwritten(self, fake: FakeS3, admin: S3Admin) -> None:
         """On a store without conditions in buckets that keep versions, a second put overwrites the first."""
         fake.plain = True
@@ -119,18 +96,6 @@ class TestRestoring:
         admin.restore_checkpoint_version("t", "1", newest)
         assert contents(fake)["", "1"][2]["channel_values"] == again["channel_values"]
         assert len(data_versions(admin, "1", "t")) == 4  # none was lost
-
-    def test_one_of_a_checkpoint_that_was_put_twice(self, fake: FakeS3, admin: S3Admin) -> None:
-        saver = make_saver(fake)
-        put(saver, "1", values={"v": "first"}, step=1)
-        before = contents(fake)
-        put(saver, "1", values={"v": "second"}, step=2)
-        assert contents(fake) != before
-        _, version = data_versions(admin, "1", "t")
-        for _ in range(2):  # the second time there is nothing to do
-            admin.restore_checkpoint_version("t", "1", version)
-            assert contents(fake) == before
-            assert len(fake.keys("checkpoint")) == 3
 
     @pytest.mark.parametrize("overwritten", [True, False])
     def test_even_if_clocks_differ(self, fake: FakeS3, admin: S3Admin, overwritten: bool) -> None:

@@ -306,6 +306,7 @@ class TestRestoring:
         assert (status.archived, status.ready) == (6, False)
         begun = admin.restore_archived("thread", days=3)
         assert (begun.archived, begun.restoring) == (0, 6)
+        place.finish_restores(days=3)
         _until_ready(admin, "thread")
         status = admin.restore_archived("thread", days=3)
         assert (status.restored, status.ready) == (6, True)

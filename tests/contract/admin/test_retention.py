@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from langgraph_checkpoint_s3 import AccessDeniedError, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
-from tests.contract.admin.drivers import async_only, sync_only, wait_for_next_second
+from tests.contract.admin.drivers import async_only, sync_only
 from tests.contract.front import Answer, Front
 from tests.contract.support import (
     MIB,
@@ -31,7 +31,8 @@ DAY = timedelta(days=1)
 def in_days(admin: Calls, days: float) -> Calls:
     """Set an admin's clock ahead."""
     made: S3Admin = admin.saver
-    made._now = lambda: datetime.now(timezone.utc) + timedelta(days=days)  # type: ignore[method-assign]
+    now = made._now
+    made._now = lambda: now() + timedelta(days=days)  # type: ignore[method-assign]
     return admin
 
 
@@ -101,7 +102,7 @@ class TestPruning:
         saver = make_saver()
         build_thread(saver, "idle", checkpoints=2)
         build_thread(saver, "live", checkpoints=2)
-        wait_for_next_second()
+        place.wait_for_next_second()
         config = saver.get_tuple(at("live")).config  # type: ignore[union-attr]
         saver.put(config, checkpoint(), metadata(2), {})
         listed = place.client.list_objects_v2(Bucket=place.bucket, Prefix="checkpoints/live.thread/")
