@@ -60,6 +60,11 @@ class Place:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         return {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", ())}
 
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        """All keys in the bucket, with their objects' sizes."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", ())}
+
     def read(self, key: str) -> bytes:
         return self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
@@ -83,7 +88,7 @@ class Place:
         time.sleep(1.01 - time.time() % 1)
 
     def finish_restores(self, days: int) -> None:
-        """Finish restores from the archive for so many days; test servers take only a moment by themselves."""
+        """Finish restores from the archive, for this many days. Test servers do so by themselves."""
 
     def arguments(self, **settings: Any) -> dict[str, Any]:
         """A saver's arguments."""

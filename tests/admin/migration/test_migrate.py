@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from langgraph_checkpoint_s3 import (
     BucketNotFoundError,
@@ -25,7 +23,7 @@ from langgraph_checkpoint_s3.s3.requests import GetObject, ListObjects, PutObjec
 from tests.support.checkpoints import make_checkpoint, place, put_chain, shown
 from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
-from tests.support.histories import Saver, assert_equal, everything, fill, run_graphs, small
+from tests.support.histories import Saver, assert_equal, everything, fill, small
 
 
 @pytest.fixture
@@ -69,39 +67,6 @@ class TestAllKindsOfCheckpoints:
 
 
 class TestSources:
-    def test_memory(self, fake: FakeS3) -> None:
-        source = InMemorySaver()
-        small(source)
-        S3Admin(make_saver(fake)).migrate(source)
-        assert_equal(source, make_saver(fake))
-
-    def test_another_s3_saver(self, fake: FakeS3) -> None:
-        elsewhere = FakeS3()
-        run_graphs(make_saver(elsewhere, prefix="old/"), turns=1, tasks=3)
-        source = make_saver(elsewhere, prefix="old/")
-        S3Admin(make_saver(fake, prefix="new/")).migrate(source)
-        assert_equal(source, make_saver(fake, prefix="new/"))
-
-    def test_an_async_saver(self, fake: FakeS3) -> None:
-        async def move() -> tuple[Migrated, list[Any]]:
-            async with AsyncSqliteSaver.from_conn_string(":memory:") as source:
-                for n in range(5):
-                    checkpoint = make_checkpoint(f"{n:08}", {"n": n})
-                    config = place("t", f"{n - 1:08}" if n else None)
-                    put = await source.aput(config, checkpoint, {"step": n}, {})
-                    await source.aput_writes(put, [("c", n)], "task", "~path")
-                done = await S3Admin(make_saver(fake)).amigrate(source)
-                return done, [shown(each) async for each in source.alist(None)]
-
-        done, wanted = asyncio.run(move())
-        assert done.checkpoints == 5
-        assert [shown(each) for each in make_saver(fake).list(None)] == wanted
-
-    def test_a_blocking_saver_in_coroutines(self, fake: FakeS3, source: SqliteSaver) -> None:
-        small(source)
-        assert asyncio.run(S3Admin(make_saver(fake)).amigrate(source)).checkpoints == 7
-        assert_equal(source, make_saver(fake))
-
     def test_chosen_threads(self, fake: FakeS3, source: SqliteSaver) -> None:
         small(source)
         told: list[tuple[int, int | None]] = []

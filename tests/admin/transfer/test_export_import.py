@@ -23,7 +23,7 @@ from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.transfer.export_import import Exported, Imported
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import GetObject, ListObjects, PutObject
-from tests.plans.borrowers import cold, eager, lenders, noise, step
+from tests.plans.borrowers import eager, lenders, noise, step
 from tests.plans.helpers import once
 from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import Count, FakeS3
@@ -78,27 +78,6 @@ def at_once(count: Count) -> int:
 
 
 WHOLE = Exported("t", 11, 14, 0)
-
-
-def test_a_thread_moves_to_another_bucket_prefix_and_name() -> None:
-    fake = prepared().snapshot()
-    file = io.BytesIO()
-    assert dataclasses.replace(admin_of(fake).export_thread("t", file), bytes=0) == WHOLE
-    other = FakeS3()
-    saver = make_saver(other, prefix="else/where", sizes=SMALL)
-    imported = S3Admin(saver).import_thread(file, "ü/2")
-    assert imported == Imported("ü/2", 11, 14, 25, 0, ())
-    assert nameless_contents(saver, "ü/2") == nameless_contents(make_saver(fake), "t")
-    assert all(
-        key.startswith(("else/where/.C3.BC.2F2.thread/", "else/where/.deleted/")) for key in other.objects
-    )
-    assert not other.uploads
-    assert (
-        cold(prepared(), "a2", ns="borrows")
-        == saver.get_tuple(place("ü/2", "a2", "borrows")).checkpoint[  # type: ignore[union-attr]
-            "channel_values"
-        ]
-    )
 
 
 def test_it_keeps_its_name_by_default_and_goes_back_where_it_came_from() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from html.parser import HTMLParser
 from typing import Any
@@ -77,10 +76,6 @@ def test_a_limit(admin: S3Admin) -> None:
     assert not admin.history("t", limit=5).more
     assert admin.history("t", limit=4).more
     assert len(admin.history("t", limit=None)) == 5
-
-
-def test_the_async_twin(admin: S3Admin) -> None:
-    assert asyncio.run(admin.ahistory("t", limit=2)) == admin.history("t", limit=2)
 
 
 def test_one_namespace_or_all(admin: S3Admin, saver: S3Saver) -> None:
