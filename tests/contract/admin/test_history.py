@@ -20,4 +20,6 @@ class TestHistory:
         assert counts == {"ListObjectsV2": 3, "GetObject": sum(each.objects for each in sizes.values())}
         assert [each.bytes for each in found] == [sizes[each.checkpoint_id].bytes for each in found]
         assert [each.parent_id for each in found] == [*(each.checkpoint_id for each in found[1:]), None]
+        last = admin.history("a", limit=2)
+        assert (list(last), last.more, found.more) == (list(found[:2]), True, False)
         assert not admin.history("nobody")
