@@ -28,6 +28,7 @@ from tests.cli.conftest import Cli, run
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
+from tests.support.hooks import failing
 
 COMMANDS = sorted(command.name or "" for command in app.registered_commands)
 HOSTILE = "[bold]x[/bold]\x1b]0;owned\x07\x9b31m\u202egnp\r\b:smile:"
@@ -73,10 +74,7 @@ def test_not_found_is_one_line_and_exit_code_3(
 
 
 def test_access_denied_is_one_line(cli: Cli, fake: FakeS3) -> None:
-    def refuse(moment: Moment, request: Any) -> None:
-        raise client_error("AccessDenied", 403, request)
-
-    fake.hook = refuse
+    fake.hook = failing(code="AccessDenied", status=403)
     ran = cli("threads")
     assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
     assert ran.err.startswith("error: ")
@@ -92,10 +90,7 @@ def test_with_json_an_error_is_an_object(cli: Cli, fake: FakeS3) -> None:
     assert (told["kind"], told["exit_code"]) == ("not_found", 3)
     assert told["error"].startswith("There is no thread 'nobody'")
 
-    def refuse(moment: Moment, request: Any) -> None:
-        raise client_error("AccessDenied", 403, request)
-
-    fake.hook = refuse
+    fake.hook = failing(code="AccessDenied", status=403)
     told = json.loads(cli("threads", "--json").err)
     assert (told["kind"], told["exit_code"]) == ("access_denied", 1)
 

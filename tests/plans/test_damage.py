@@ -21,12 +21,12 @@ from langgraph_checkpoint_s3.format.container import open_container
 from langgraph_checkpoint_s3.s3.requests import (
     DeleteObjects,
     GetObject,
-    Request,
 )
-from tests.plans.helpers import get, ids, once, put
+from tests.plans.helpers import get, ids, put
 from tests.support.checkpoints import place, put_chain
-from tests.support.fake_s3 import FakeS3, Moment, client_error
+from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
+from tests.support.hooks import failing
 
 # Objects that can't be trusted
 
@@ -176,10 +176,7 @@ def test_a_changed_lender_is_told_with_its_borrower(borrowed: FakeS3) -> None:
 
 
 def test_errors_name_bucket_and_key(saver: S3Saver, fake: FakeS3) -> None:
-    def deny(moment: Moment, request: Request[Any]) -> None:
-        raise client_error("AccessDenied", 403, request)
-
-    fake.hook = deny
+    fake.hook = failing(code="AccessDenied", status=403)
     with pytest.raises(AccessDeniedError, match="s3:PutObject") as raised:
         put(saver, "1")
     assert raised.value.bucket == "fake-bucket"
@@ -187,7 +184,7 @@ def test_errors_name_bucket_and_key(saver: S3Saver, fake: FakeS3) -> None:
     assert raised.value.key.endswith("/checkpoint")
     assert isinstance(raised.value, S3CheckpointError)
     assert isinstance(raised.value, PermissionError)
-    fake.hook = once(DeleteObjects, lambda request: deny("before", request))
+    fake.hook = failing(DeleteObjects, "AccessDenied", 403)
     put(saver, "1")
     with pytest.raises(AccessDeniedError, match="s3:DeleteObject"):
         saver.delete_thread("t")

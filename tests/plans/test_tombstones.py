@@ -16,6 +16,7 @@ from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions
 from langgraph_checkpoint_s3.s3.requests import Request
 from tests.admin.versions.versioned import set_versioning
 from tests.plans.borrowers import cold, layout, noise, step
+from tests.plans.helpers import refuse_etags
 from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
@@ -128,12 +129,7 @@ def test_a_file_without_a_lender_is_refused(fake: FakeS3) -> None:
 def test_a_store_that_refuses_the_etag_it_shows_takes_a_second_deletion(
     fake: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    may = FakeS3._may
-
-    def refusing(self: FakeS3, request: Any, conditional: bool) -> bool:
-        return request.expected is None and may(self, request, conditional)
-
-    monkeypatch.setattr(FakeS3, "_may", refusing)
+    refuse_etags(monkeypatch)
     for _ in range(2):
         line(fake)
         make_saver(fake).delete_thread("t")

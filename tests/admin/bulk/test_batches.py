@@ -17,12 +17,13 @@ from langgraph_checkpoint_s3 import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.s3.requests import DeleteObjects, ListObjects, PutObject, Request
+from langgraph_checkpoint_s3.s3.requests import DeleteObjects, ListObjects, PutObject
 from tests.admin.bulk.batch_items import chain, errors, item
 from tests.plans.borrowers import eager
 from tests.support.checkpoints import make_checkpoint, place, put_chain, shown
-from tests.support.fake_s3 import FakeS3, Moment, client_error
+from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
+from tests.support.hooks import failing
 
 
 class TestPut:
@@ -253,12 +254,7 @@ class TestDelete:
 
     def test_all_that_share_a_namespace_share_its_error(self, fake: FakeS3) -> None:
         put_chain(make_saver(fake), "t", 3)
-
-        def hook(moment: Moment, request: Request[Any]) -> None:
-            if isinstance(request, DeleteObjects):
-                raise client_error("SlowDown", 503, request)
-
-        fake.hook = hook
+        fake.hook = failing(DeleteObjects)
         results = S3Admin(make_saver(fake)).batch_delete(
             [place("t", "00000001"), place("t", "00000002"), place("u", "1")]
         )

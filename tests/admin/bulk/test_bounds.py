@@ -22,8 +22,9 @@ from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.s3.requests import PutObject, Request, Stored
 from tests.admin.bulk.batch_items import chain, item
 from tests.support.checkpoints import place
-from tests.support.fake_s3 import FakeS3, Moment, client_error
+from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
+from tests.support.hooks import failing
 
 
 class TestProgressAndErrorsOfTheUser:
@@ -154,11 +155,7 @@ class TestMemory:
             gc.enable()
 
     def test_errors_of_requests_hold_no_bodies(self, fake: FakeS3) -> None:
-        def hook(moment: Moment, request: Request[Any]) -> None:
-            if isinstance(request, PutObject):
-                raise client_error("SlowDown", 503, request)
-
-        fake.hook = hook
+        fake.hook = failing(PutObject)
         gc.disable()
         try:
             results = S3Admin(make_saver(fake)).batch_put(watched(100, v=1), concurrency=8)

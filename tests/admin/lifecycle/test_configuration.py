@@ -19,9 +19,9 @@ from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.lifecycle.configuration import is_rule_of, merge_rules, rule_id
 from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy, LifecycleWarning
 from langgraph_checkpoint_s3.s3.bucket_settings import LIFECYCLE, PutSetting
-from tests.plans.helpers import once
-from tests.support.fake_s3 import FakeS3, client_error
+from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
+from tests.support.hooks import failing
 
 KEY = (LIFECYCLE.name, None)
 FOREIGN: list[dict[str, Any]] = [
@@ -130,11 +130,8 @@ class TestSetting:
                 call()
 
     def test_a_denied_write_names_the_action(self, fake: FakeS3, admin: S3Admin) -> None:
-        def refuse(request: Any) -> None:
-            raise client_error("AccessDenied", 403, request)
-
         fake.settings[KEY] = {"Rules": copy.deepcopy(FOREIGN)}
-        fake.hook = once(PutSetting, refuse)
+        fake.hook = failing(PutSetting, "AccessDenied", 403)
         with pytest.raises(AccessDeniedError, match="s3:PutLifecycleConfiguration"):
             admin.set_lifecycle_policy(LifecyclePolicy())
         assert rules(fake) == FOREIGN

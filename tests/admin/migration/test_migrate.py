@@ -21,9 +21,10 @@ from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.migration.migrate import Migrated
 from langgraph_checkpoint_s3.s3.requests import GetObject, ListObjects, PutObject, Request
 from tests.support.checkpoints import make_checkpoint, place, put_chain, shown
-from tests.support.fake_s3 import FakeS3, Moment, client_error
+from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
 from tests.support.histories import Saver, assert_equal, everything, fill, small
+from tests.support.hooks import failing
 
 
 @pytest.fixture
@@ -220,12 +221,7 @@ class TestBeingCutShort:
 
     def test_a_store_that_fails_ends_it_and_it_goes_on(self, fake: FakeS3, source: SqliteSaver) -> None:
         small(source)
-
-        def hook(moment: Moment, request: Request[Any]) -> None:
-            if isinstance(request, PutObject) and "u.thread" in request.key:
-                raise client_error("SlowDown", 503, request)
-
-        fake.hook = hook
+        fake.hook = failing(PutObject, within="u.thread")
         with pytest.raises(StorageUnavailableError):
             S3Admin(make_saver(fake)).migrate(source, concurrency=1)
         fake.hook = None

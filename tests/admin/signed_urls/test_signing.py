@@ -28,8 +28,9 @@ from langgraph_checkpoint_s3.s3.requests import GetObject, ListObjects, PutObjec
 from tests.plans.borrowers import eager, lenders, noise, step
 from tests.plans.helpers import once, put
 from tests.support.checkpoints import place, put_chain, shown
-from tests.support.fake_s3 import FakeS3, client_error
+from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
+from tests.support.hooks import failing
 
 EXPORTS = "checkpoints/.exports/"
 SMALL = Sizes(multipart_threshold=2_000, part_size=900)
@@ -288,10 +289,7 @@ def test_a_checkpoint_that_keeps_changing_is_a_conflict(fake: FakeS3, admin: S3A
 
 
 def test_an_export_that_fails_leaves_nothing_and_gives_no_url(fake: FakeS3, admin: S3Admin) -> None:
-    def fail(request: PutObject) -> None:
-        raise client_error("SlowDown", 503, request)
-
-    fake.hook = once(PutObject, fail)
+    fake.hook = failing(PutObject)
     with pytest.raises(StorageUnavailableError):
         admin.signed_url("with writes", "00000001")
     assert fake.keys(EXPORTS) == []

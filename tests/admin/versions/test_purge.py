@@ -25,7 +25,6 @@ from langgraph_checkpoint_s3.s3.requests import CreateUpload, DeleteObjects, Req
 from tests.admin.versions.versioned import (
     admin,
     contents,
-    fails,
     fake,
     family,
     left,
@@ -36,8 +35,9 @@ from tests.plans.borrowers import key_of
 from tests.plans.helpers import get, once, put
 from tests.support import inside
 from tests.support.checkpoints import place
-from tests.support.fake_s3 import FakeS3, Moment, client_error
+from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
+from tests.support.hooks import failing
 
 __all__ = ["admin", "fake", "short"]
 
@@ -114,13 +114,7 @@ class TestPurging:
         self, fake: FakeS3, admin: S3Admin, kind: type[Request[Any]], short: None
     ) -> None:
         self.thread(fake)
-        requests = iter(range(7))
-
-        def hook(moment: Moment, request: Request[Any]) -> None:
-            if moment == "before" and isinstance(request, kind) and next(requests, None) is None:
-                raise client_error("SlowDown", 503, request)
-
-        fake.hook = hook
+        fake.hook = failing(kind, after=7)
         with pytest.raises(StorageUnavailableError):
             admin.purge_thread("t", dry_run=False)
         fake.hook = None
@@ -158,7 +152,7 @@ class TestPurging:
         self.thread(fake)
         others = self.others(fake)
         if answer == "refusal":
-            fake.hook = fails(ListVersions, "NotImplemented", 501)
+            fake.hook = failing(ListVersions, "NotImplemented", 501)
         else:
             empty: Any = FakeS3()
             fake._list_versions = empty._list_versions  # type: ignore[method-assign]
@@ -172,7 +166,7 @@ class TestPurging:
 
     def test_a_store_that_can_not_list_uploads(self, fake: FakeS3, admin: S3Admin) -> None:
         self.thread(fake)
-        fake.hook = fails(ListUploads, "NotImplemented", 501)
+        fake.hook = failing(ListUploads, "NotImplemented", 501)
         done = admin.purge_thread("t", dry_run=False)
         assert (done.uploads, done.unseen) == (0, ("uploads",))
         assert left(fake) == []

@@ -20,7 +20,6 @@ from tests.admin.versions.versioned import (
     NOTES,
     admin,
     contents,
-    fails,
     fake,
     family,
     short,
@@ -31,6 +30,7 @@ from tests.support import inside
 from tests.support.checkpoints import place, shown
 from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
+from tests.support.hooks import failing
 from tests.support.threads import data_versions
 
 __all__ = ["admin", "fake", "short"]
@@ -174,7 +174,7 @@ class TestRestoring:
         before = contents(fake)
         saver.delete_thread("t")
         [version] = data_versions(admin, "1", "t")
-        fake.hook = fails(kind)
+        fake.hook = failing(kind)
         with pytest.raises(StorageUnavailableError):
             admin.restore_checkpoint_version("t", "1", version)
         fake.hook = None

@@ -28,8 +28,9 @@ from tests.admin.versions.versioned import (
 from tests.plans.borrowers import key_of
 from tests.plans.helpers import put
 from tests.support.checkpoints import place, put_chain, shown
-from tests.support.fake_s3 import FakeS3, Moment, client_error
+from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
+from tests.support.hooks import failing
 
 __all__ = ["admin", "fake", "short"]
 
@@ -65,13 +66,7 @@ class TestUndeleting:
         family(saver)
         before = contents(fake)
         saver.delete_thread("t")
-        requests = iter(range(10))
-
-        def hook(moment: Moment, request: Request[Any]) -> None:
-            if moment == "before" and isinstance(request, DeleteVersions) and next(requests, None) is None:
-                raise client_error("SlowDown", 503, request)
-
-        fake.hook = hook
+        fake.hook = failing(DeleteVersions, after=10)
         with pytest.raises(StorageUnavailableError):
             admin.undelete_thread("t")
         fake.hook = None

@@ -20,7 +20,6 @@ from tests.admin.versions.versioned import (
     PLANS,
     admin,
     contents,
-    fails,
     fake,
     family,
 )
@@ -29,6 +28,7 @@ from tests.plans.helpers import once, put
 from tests.support.checkpoints import place, shown
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
+from tests.support.hooks import failing
 from tests.support.threads import data_versions
 
 __all__ = ["admin", "fake"]
@@ -85,7 +85,7 @@ class TestListing:
         assert not count.requests
 
     def test_a_store_that_keeps_none(self, fake: FakeS3, admin: S3Admin) -> None:
-        fake.hook = fails(ListVersions, "NotImplemented", 501)
+        fake.hook = failing(ListVersions, "NotImplemented", 501)
         for call in (
             lambda: admin.list_checkpoint_versions("t", "1"),
             lambda: admin.get_checkpoint_version("t", "1", "v1"),

@@ -10,10 +10,9 @@ from langgraph.checkpoint.base import Checkpoint
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING
-from langgraph_checkpoint_s3.s3.requests import Request
 from tests.plans.borrowers import noise, step
 from tests.support.checkpoints import place
-from tests.support.fake_s3 import FakeS3, Moment, client_error
+from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
 from tests.support.threads import thread_contents
 
@@ -67,13 +66,3 @@ def contents(fake: FakeS3, thread: str = "t") -> dict[tuple[str, str], Any]:
 def left(fake: FakeS3, part: str = "t.thread/") -> list[str]:
     """Return the keys that have versions or delete markers."""
     return [key for key, versions in fake.versions.items() if part in key and versions]
-
-
-def fails(kind: type[Request[Any]], code: str = "SlowDown", status: int = 503) -> Any:
-    """Return a hook that fails each request of a kind."""
-
-    def hook(moment: Moment, request: Request[Any]) -> None:
-        if moment == "before" and isinstance(request, kind):
-            raise client_error(code, status, request)
-
-    return hook
