@@ -86,18 +86,18 @@ def test_access_denied_is_one_line(cli: Cli, fake: FakeS3) -> None:
 def test_with_json_an_error_is_an_object(cli: Cli, fake: FakeS3) -> None:
     ran = cli("show", "nobody", "--json")
     assert (ran.code, ran.out) == (3, "")
-    told = json.loads(ran.err)
-    assert (told["kind"], told["exit_code"]) == ("not_found", 3)
-    assert told["error"].startswith("There is no thread 'nobody'")
+    answer = json.loads(ran.err)
+    assert (answer["kind"], answer["exit_code"]) == ("not_found", 3)
+    assert answer["error"].startswith("There is no thread 'nobody'")
 
     fake.hook = failing(code="AccessDenied", status=403)
-    told = json.loads(cli("threads", "--json").err)
-    assert (told["kind"], told["exit_code"]) == ("access_denied", 1)
+    answer = json.loads(cli("threads", "--json").err)
+    assert (answer["kind"], answer["exit_code"]) == ("access_denied", 1)
 
 
 def test_with_json_a_note_is_an_object(cli: Cli) -> None:
-    told = json.loads(cli("lifecycle", "--archive-after", 5, "--json").err)
-    assert told["note"].startswith("warning: ")
+    answer = json.loads(cli("lifecycle", "--archive-after", 5, "--json").err)
+    assert answer["note"].startswith("warning: ")
 
 
 @pytest.mark.parametrize("command", ["history", "show", "diff", "resume-point", "watch", "url"])

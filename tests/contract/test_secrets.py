@@ -55,8 +55,8 @@ class Unreadable(Talkative):
         return ("odd", raw) if PAYLOAD.encode() in raw else (kind, raw)
 
 
-def told(error: BaseException) -> Iterator[str]:
-    """All that an error says: itself and its attributes, its causes, contexts and notes."""
+def texts_of(error: BaseException) -> Iterator[str]:
+    """Yield all texts of an error: of itself and its attributes, its causes, contexts and notes."""
     seen: list[BaseException] = []
     waiting = [error]
     while waiting:
@@ -70,7 +70,7 @@ def told(error: BaseException) -> Iterator[str]:
 
 
 def check(error: BaseException, *more: str) -> None:
-    for text in told(error):
+    for text in texts_of(error):
         for canary in (*CANARIES, *more):
             assert canary not in text
 

@@ -48,7 +48,7 @@ def damage(fake: FakeS3, key: str, change: Callable[[bytes], bytes]) -> None:
     ],
 )
 @pytest.mark.parametrize("part", ["/checkpoint", "/writes"])
-def test_a_damaged_object_is_told_by_its_key(
+def test_the_error_of_a_damaged_object_has_its_key(
     fake: FakeS3, part: str, change: Callable[[bytes], bytes]
 ) -> None:
     put_chain(make_saver(fake), "t", 1)
@@ -75,7 +75,7 @@ def test_an_object_under_another_key_is_not_believed(saver: S3Saver, fake: FakeS
         make_saver(fake).get_tuple(place("t"))
 
 
-def test_a_strange_object_in_a_thread_is_told(saver: S3Saver, fake: FakeS3) -> None:
+def test_a_foreign_object_in_a_thread_is_an_error(saver: S3Saver, fake: FakeS3) -> None:
     put(saver, "1")
     fake.put("checkpoints/t.thread/.ns/notes.txt", b"hello")
     readings: list[Callable[[S3Saver], Any]] = [
@@ -150,7 +150,7 @@ def test_a_copy_borrows_within_itself(borrowed: FakeS3) -> None:
     assert found.checkpoint["channel_values"]["big"] == random.Random(0).randbytes(50_000)
 
 
-def test_a_missing_lender_is_told_with_its_borrower(borrowed: FakeS3) -> None:
+def test_the_error_of_a_missing_lender_names_its_borrower(borrowed: FakeS3) -> None:
     third, _, first = borrowed.keys("/checkpoint")
     borrowed.delete(first)
     with pytest.raises(CorruptObjectError) as raised:
@@ -160,7 +160,7 @@ def test_a_missing_lender_is_told_with_its_borrower(borrowed: FakeS3) -> None:
     assert third in str(raised.value)
 
 
-def test_a_changed_lender_is_told_with_its_borrower(borrowed: FakeS3) -> None:
+def test_the_error_of_a_changed_lender_names_its_borrower(borrowed: FakeS3) -> None:
     third, _, first = borrowed.keys("/checkpoint")
     whole = borrowed.objects[first].data
     for data in (b"\0" * len(whole), whole[:10_000], whole[:100]):

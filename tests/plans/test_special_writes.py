@@ -252,7 +252,7 @@ def test_where_a_regular_write_fails_the_special_one_is_stored(fake: FakeS3, wri
     assert shown(fake) == {ERROR: 1}
 
 
-def test_who_never_gets_through_is_told(fake: FakeS3, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_conflicts_are_an_error(fake: FakeS3, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(special_writes, "_TRIES", 3)
     put(make_saver(fake), "1")
     number = 0

@@ -173,7 +173,9 @@ class History:
                 self._play()
         except Exception as error:
             kind = error.kind if isinstance(error, Violation) else f"raises {type(error).__name__}"
-            text = f"history {self.seed}\n{self.told()}\n{error}\nSIMULATION_SEED={self.seed} plays it again"
+            text = (
+                f"history {self.seed}\n{self.report()}\n{error}\nSIMULATION_SEED={self.seed} plays it again"
+            )
             raise SimulationError(self.seed, kind, text) from error
 
     def _play(self) -> None:
@@ -336,9 +338,9 @@ class History:
                     return Violation(f"{kind} ({', '.join(makers)})", f"{what} of {'/'.join(where)}: {error}")
         return Violation(otherwise, f"{what}: {error}")
 
-    def told(self) -> str:
+    def report(self) -> str:
         """Return the history as text, a line a step."""
-        from tests.simulation.told import describe
+        from tests.simulation.trace import describe
 
         first = (
             f"store {self.store}, sealed {self.sealed}, private {self.private}, versioned {self.versioned}"

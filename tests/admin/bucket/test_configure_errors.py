@@ -141,7 +141,7 @@ class TestInvalidArguments:
                     method(**asked)
         assert count.requests == []
 
-    def test_a_keyword_that_there_is_not(self, admin: S3Admin) -> None:
+    def test_an_unknown_keyword(self, admin: S3Admin) -> None:
         unknown: Any = {"encrypt": True}
         for method in (admin.configure_bucket, admin.create_bucket):
             with pytest.raises(TypeError, match="encrypt"):

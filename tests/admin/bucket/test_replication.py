@@ -54,7 +54,7 @@ def test_it_is_set_once_and_taken_away(admin: S3Admin, fake: FakeS3) -> None:
     assert admin.disable_replication() == []
 
 
-def test_everything_that_can_be_said(admin: S3Admin) -> None:
+def test_all_options(admin: S3Admin) -> None:
     said: dict[str, Any] = {
         "storage_class": "STANDARD_IA",
         "delete_markers": True,

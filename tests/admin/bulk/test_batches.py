@@ -122,7 +122,7 @@ class TestPut:
         assert len(fake.keys()) == 1
 
     @pytest.mark.parametrize("concurrency", [0, -1, True, 1.5])
-    def test_a_concurrency_that_cannot_be(self, saver: S3Saver, concurrency: Any) -> None:
+    def test_an_invalid_concurrency(self, saver: S3Saver, concurrency: Any) -> None:
         admin = S3Admin(saver)
         with pytest.raises(InvalidConfigError, match="concurrency"):
             admin.batch_put([], concurrency=concurrency)

@@ -194,7 +194,7 @@ class TestConnection:
         assert report.ok
         assert "s3:ListBucket" in report["region"].remedy
 
-    def test_a_refusal_tells_region_and_time_too(self, fake: OddS3) -> None:
+    def test_region_and_time_are_read_from_a_refusal(self, fake: OddS3) -> None:
         def hook(moment: Moment, request: Request[Any]) -> None:
             if isinstance(request, InspectBucket) and moment == "before":
                 headers = {"x-amz-bucket-region": "eu-west-1", "date": "Thu, 01 Jan 2026 00:02:00 GMT"}

@@ -76,7 +76,7 @@ class TestPermissions:
         others = {name for name, status in bad(report).items() if status == "missing"} - {finding}
         assert others == ({"range reads"} if kind is GetObject else set())
 
-    def test_an_absent_object_that_is_refused_is_said(self, fake: OddS3) -> None:
+    def test_a_refused_read_of_an_absent_object_is_a_finding(self, fake: OddS3) -> None:
         fake.refuse(HeadObject)
         report = run(fake)
         assert bad(report) == {"absence": "missing"}
@@ -218,7 +218,7 @@ class TestUnsupportedRequests:
         fake.hook = hook
         assert bad(run(fake)) == {"conditional uploads": "not supported"}
 
-    def test_without_a_copy_nothing_is_said_of_conditional_uploads(self, fake: OddS3) -> None:
+    def test_without_a_copy_conditional_uploads_are_unknown(self, fake: OddS3) -> None:
         fake.refuse(CopyObject)
         assert run(fake)["conditional uploads"].status == "unknown"
 
@@ -247,7 +247,7 @@ class TestUnsupportedRequests:
         assert bad(report) == dict.fromkeys(names, "not supported")
         assert report.ok
 
-    def test_one_that_says_off_and_knows_no_versions(self, fake: OddS3) -> None:
+    def test_a_store_that_reports_off_and_has_no_versions(self, fake: OddS3) -> None:
         fake.refuse(ListVersions, code="NotImplemented", status=501)
         assert bad(run(fake)) == {"versioning": "not supported"}
         assert bad(run(fake, versioning=True)) == {"versioning": "missing"}

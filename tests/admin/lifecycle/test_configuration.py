@@ -138,7 +138,7 @@ class TestSetting:
 
 
 class TestRemoving:
-    def test_a_tag_that_can_t_be(self, fake: FakeS3, admin: S3Admin) -> None:
+    def test_an_invalid_tag(self, fake: FakeS3, admin: S3Admin) -> None:
         with fake.counted() as count:
             for wrong in ("k=v", ("k",), ("", "v")):
                 with pytest.raises(InvalidConfigError, match="object_tag"):
@@ -181,7 +181,7 @@ class TestMany:
 
 
 class TestMerging:
-    def test_other_rooms_rules_are_not_the_policys(self, fake: FakeS3, admin: S3Admin) -> None:
+    def test_rules_of_other_kinds_are_not_the_policys(self, fake: FakeS3, admin: S3Admin) -> None:
         mine = {"ID": rule_id("agents/", "exports"), "Status": "Enabled", "Expiration": {"Days": 1}}
         run = admin._run
         assert run(merge_rules(is_rule_of("agents/", "exports"), [mine]), "test")

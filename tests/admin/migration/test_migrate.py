@@ -43,10 +43,10 @@ class TestAllKindsOfCheckpoints:
         self, fake: FakeS3, source: SqliteSaver
     ) -> None:
         fill(source, 200)
-        told: list[tuple[int, int | None]] = []
-        done = S3Admin(make_saver(fake)).migrate(source, progress=lambda *each: told.append(each))
+        reported: list[tuple[int, int | None]] = []
+        done = S3Admin(make_saver(fake)).migrate(source, progress=lambda *each: reported.append(each))
         assert done == Migrated(threads=11, checkpoints=200, skipped=0, failed=0, failures=())
-        assert told[-1] == (200, 200)
+        assert reported[-1] == (200, 200)
         assert assert_equal(source, make_saver(fake)) == 200
         before = dict(fake.objects)
         for verify in (True, False):
@@ -70,12 +70,12 @@ class TestAllKindsOfCheckpoints:
 class TestSources:
     def test_chosen_threads(self, fake: FakeS3, source: SqliteSaver) -> None:
         small(source)
-        told: list[tuple[int, int | None]] = []
+        reported: list[tuple[int, int | None]] = []
         done = S3Admin(make_saver(fake)).migrate(
-            source, (each for each in ["u", "gone", "u"]), progress=lambda *each: told.append(each)
+            source, (each for each in ["u", "gone", "u"]), progress=lambda *each: reported.append(each)
         )
         assert done == Migrated(threads=1, checkpoints=2, skipped=0, failed=0, failures=())
-        assert told[-1] == (2, None)
+        assert reported[-1] == (2, None)
         assert {each[0] for each in everything(make_saver(fake))} == {"u"}
 
     def test_more_threads_than_are_moved_side_by_side(self, fake: FakeS3, source: SqliteSaver) -> None:

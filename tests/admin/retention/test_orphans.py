@@ -171,7 +171,7 @@ def test_a_store_that_doesnt_list_uploads_says_so(fake: FakeS3) -> None:
     assert len(fake.uploads) == 6
 
 
-def test_that_uploads_may_not_be_listed_is_an_error(fake: FakeS3) -> None:
+def test_a_denied_listing_of_uploads_is_an_error(fake: FakeS3) -> None:
     littered(fake)
     fake.hook = failing(ListUploads, "AccessDenied", 403)
     before = dict(fake.objects)
@@ -194,7 +194,7 @@ def test_garbage_in_a_threads_folder_is_an_error(fake: FakeS3) -> None:
 
 
 @pytest.mark.parametrize("age", [timedelta(0), -DAY, 1, None, datetime(2026, 1, 1, tzinfo=timezone.utc)])
-def test_an_age_that_cant_be_is_refused(fake: FakeS3, age: Any) -> None:
+def test_an_invalid_age_is_refused(fake: FakeS3, age: Any) -> None:
     with fake.counted() as count:
         with pytest.raises(InvalidConfigError, match="older_than"):
             admin_of(fake).find_orphans(age)

@@ -55,16 +55,16 @@ def named(pruned: Pruned) -> list[tuple[str, str, str]]:
 def test_only_the_threads_named_are_looked_at(fake: FakeS3, saver: S3Saver, admin: S3Admin) -> None:
     for thread in ("t", "u", "v"):
         put_chain(saver, thread, 3)
-    told: list[tuple[int, int | None]] = []
+    reported: list[tuple[int, int | None]] = []
     with fake.counted() as count:
         went = admin.prune_threads(
-            1, thread_ids=["u", "nobody", "u"], dry_run=False, progress=lambda *each: told.append(each)
+            1, thread_ids=["u", "nobody", "u"], dry_run=False, progress=lambda *each: reported.append(each)
         )
     assert count.kinds == {"ListObjects": 2, "GetObject": 1, "DeleteObjects": 1}
     assert count.round_trips == 3
     assert {each.thread_id for each in went.victims} == {"u"}
     assert [len(left(fake, thread)) for thread in ("t", "u", "v")] == [3, 1, 3]
-    assert told == [(2, 2)]
+    assert reported == [(2, 2)]
 
 
 def test_it_keeps_as_much_as_prune_does(fake: FakeS3, admin: S3Admin) -> None:
@@ -99,11 +99,11 @@ def test_threads_go_in_windows_side_by_side(fake: FakeS3, admin: S3Admin) -> Non
     saver = make_saver(fake)
     for number in range(140):
         put_chain(saver, f"{number:03}", 2, writes=0)
-    told: list[tuple[int, int | None]] = []
+    reported: list[tuple[int, int | None]] = []
     with fake.counted() as count:
-        went = admin.prune_threads(1, dry_run=False, progress=lambda *each: told.append(each))
+        went = admin.prune_threads(1, dry_run=False, progress=lambda *each: reported.append(each))
     assert went.threads == 140
-    assert told == [(64, None), (128, None), (140, None)]
+    assert reported == [(64, None), (128, None), (140, None)]
     assert count.round_trips == 1 + 3 * 3
 
 
@@ -220,7 +220,7 @@ def test_a_moment_or_an_age(fake: FakeS3) -> None:
     ],
 )
 @pytest.mark.parametrize("keep_latest", [True, False])
-def test_an_age_that_cant_be_is_refused(fake: FakeS3, age: Any, keep_latest: bool) -> None:
+def test_an_invalid_age_is_refused(fake: FakeS3, age: Any, keep_latest: bool) -> None:
     put_chain(make_saver(fake), "t", 2)
     with fake.counted() as count, pytest.raises(InvalidConfigError):
         admin_of(fake).prune_older_than(age, keep_latest=keep_latest, dry_run=False)
@@ -275,9 +275,9 @@ def test_it_prints_the_victims() -> None:
         "Would delete 1 checkpoint of 1 thread: 1 object, 1.5 KiB\n  t 1: 1.5 KiB, 2026-01-31 09:30 UTC"
     )
     many = tuple(PrunedCheckpoint("t", "sub", str(number), 2, 10, when) for number in range(30))
-    told = str(Pruned(False, many, {}))
-    assert told.startswith("Deleted 30 checkpoints of 1 thread: 60 objects, 300 B\n  t sub 0: 10 B, ")
-    assert told.endswith("\n  and 10 more")
+    reported = str(Pruned(False, many, {}))
+    assert reported.startswith("Deleted 30 checkpoints of 1 thread: 60 objects, 300 B\n  t sub 0: 10 B, ")
+    assert reported.endswith("\n  and 10 more")
     assert str(Pruned(False, (), {})) == "Deleted 0 checkpoints of 0 threads: 0 objects, 0 B"
 
 

@@ -216,9 +216,7 @@ V4 = "https://h/k?X-Amz-Signature=SECRET"
         (Signed(V4), None),
     ],
 )
-def test_who_signs_with_credentials_that_end_is_warned(
-    signed: Signed, match: str | None, asynchronous: bool
-) -> None:
+def test_temporary_credentials_are_a_warning(signed: Signed, match: str | None, asynchronous: bool) -> None:
     fake = Signer(signed)
     admin = S3Admin(make_saver(fake))
     put_chain(admin.saver, "t", 1)
@@ -325,7 +323,7 @@ def test_exports_are_deleted_by_a_rule_of_their_own(fake: FakeS3, admin: S3Admin
 
 
 @pytest.mark.parametrize("days", [0, -1, 1.5, True, "8"])
-def test_days_that_cant_be(fake: FakeS3, admin: S3Admin, days: Any) -> None:
+def test_invalid_days(fake: FakeS3, admin: S3Admin, days: Any) -> None:
     with fake.counted() as count, pytest.raises(InvalidConfigError, match="days"):
         admin.set_exports_expiry(days)
     assert count.requests == []

@@ -162,28 +162,28 @@ def test_writes_go_first_and_the_latest_last() -> None:
 def test_windows_bound_what_is_in_memory(asynchronous: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TRANSFER + "_WINDOW", 5)
     monkeypatch.setattr(TRANSFER + "_WINDOW_BYTES", 3_000)
-    fake, other, told = prepared().snapshot(), FakeS3(), list[Any]()
+    fake, other, reported = prepared().snapshot(), FakeS3(), list[Any]()
     file = io.BytesIO()
     with fake.counted() as out:
         admin = admin_of(fake)
         if asynchronous:
-            asyncio.run(admin.aexport_thread("t", file, progress=lambda *at: told.append(at)))
+            asyncio.run(admin.aexport_thread("t", file, progress=lambda *at: reported.append(at)))
         else:
-            admin.export_thread("t", file, progress=lambda *at: told.append(at))
+            admin.export_thread("t", file, progress=lambda *at: reported.append(at))
     assert content(file.getvalue()) == content(exported())
     assert at_once(out) <= 5
-    assert told[-1] == (25, 25)
-    assert told == sorted(told)
-    assert len(told) > 6
-    told.clear()
+    assert reported[-1] == (25, 25)
+    assert reported == sorted(reported)
+    assert len(reported) > 6
+    reported.clear()
     with other.counted() as into:
         admin = admin_of(other)
         if asynchronous:
-            asyncio.run(admin.aimport_thread(file, progress=lambda *at: told.append(at)))
+            asyncio.run(admin.aimport_thread(file, progress=lambda *at: reported.append(at)))
         else:
-            admin.import_thread(file, progress=lambda *at: told.append(at))
+            admin.import_thread(file, progress=lambda *at: reported.append(at))
     assert at_once(into) <= 5
-    assert told[-1] == (25, 25)
+    assert reported[-1] == (25, 25)
     assert nameless_contents(make_saver(other), "t") == nameless_contents(make_saver(fake), "t")
 
 

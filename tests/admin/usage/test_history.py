@@ -124,9 +124,9 @@ def test_a_notebook_shows_the_same_tree(admin: S3Admin) -> None:
     shown, tags = text_of(found._repr_html_())
     assert tags == {"div", "b", "pre", "span", "i"}
     lines = [line.rstrip() for line in re.sub(r"(thread t)", r"\1\n", shown).splitlines()]
-    told = "Older ones than these 4 checkpoints are left out."
-    assert lines[-1].endswith(told)
-    assert [*lines[:-1], lines[-1].removesuffix(told)] == str(found).splitlines()
+    note = "Older ones than these 4 checkpoints are left out."
+    assert lines[-1].endswith(note)
+    assert [*lines[:-1], lines[-1].removesuffix(note)] == str(found).splitlines()
 
 
 def test_names_from_the_bucket_are_escaped() -> None:

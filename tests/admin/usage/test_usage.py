@@ -73,7 +73,7 @@ def test_a_request_lists_a_thousand_threads_of_any_size(fake: FakeS3, admin: S3A
     assert count.kinds == {"ListObjects": 3}, "none at all is made sure of"
 
 
-def test_none_are_not_said_where_the_store_knows_no_folders(
+def test_a_store_without_folders_is_not_supported(
     fake: FakeS3, admin: S3Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_chain(admin.saver, "thread", 1)

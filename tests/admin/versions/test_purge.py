@@ -171,13 +171,13 @@ class TestPurging:
         assert (done.uploads, done.unseen) == (0, ("uploads",))
         assert left(fake) == []
 
-    def test_who_writes_meanwhile_is_purged_too(self, fake: FakeS3, admin: S3Admin) -> None:
+    def test_what_is_written_meanwhile_is_purged(self, fake: FakeS3, admin: S3Admin) -> None:
         saver = self.thread(fake)
         fake.hook = once(DeleteVersions, lambda _: put(saver, "9"), "after")
         admin.purge_thread("t", dry_run=False)
         assert left(fake) == []
 
-    def test_who_goes_on_writing_is_told_of(self, fake: FakeS3, admin: S3Admin) -> None:
+    def test_a_writer_that_goes_on_is_a_conflict(self, fake: FakeS3, admin: S3Admin) -> None:
         saver = self.thread(fake)
 
         def hook(moment: Moment, request: Request[Any]) -> None:

@@ -331,7 +331,7 @@ class TestRestoring:
         status = make_admin().restore_archived("nobody")
         assert (status.readable, status.archived, status.ready) == (0, 0, True)
 
-    def test_a_tier_that_can_t_be_is_refused(self, make_admin: MakeCalls) -> None:
+    def test_an_invalid_tier_is_refused(self, make_admin: MakeCalls) -> None:
         with pytest.raises(InvalidConfigError, match="tier"):
             make_admin().restore_archived("thread", tier="Soon")
 

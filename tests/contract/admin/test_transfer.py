@@ -120,7 +120,7 @@ class TestMoving:
         assert place.objects() == before
 
     @sync_only
-    def test_an_import_that_was_cut_short_is_gone_on_with(
+    def test_an_interrupted_import_can_be_repeated(
         self, make_admin: MakeCalls, make_saver: MakeSaver, front: Front
     ) -> None:
         build_thread(make_saver(), "t", checkpoints=3)
