@@ -84,7 +84,7 @@ def quiet(caplog: pytest.LogCaptureFixture, *more: str) -> None:
 
 
 def fill(saver: Any) -> None:
-    build_thread(saver)
+    build_thread(saver, checkpoints=1)
     config = saver.put(at(), checkpoint({"text": PAYLOAD, "list": [PAYLOAD]}), metadata(9, mark=PAYLOAD), {})
     saver.put_writes(config, [("text", PAYLOAD)], "task")
 
