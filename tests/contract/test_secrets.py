@@ -103,9 +103,9 @@ def test_of_whatever_fails(
     make_calls: MakeCalls, make_saver: MakeSaver, place: Place, caplog: pytest.LogCaptureFixture, fault: Any
 ) -> None:
     failed = 0
+    writer, calls = make_saver(), make_calls(max_attempts=1, cache_bytes=0)
     for operations in (("GetObject",), ("ListObjectsV2",), WRITING):
-        fill(make_saver())
-        calls = make_calls(max_attempts=1, cache_bytes=0)
+        fill(writer)
         for operation in operations:
             place.front.fail(operation, fault, times=100)
         if operations == ("GetObject",):
