@@ -9,7 +9,6 @@ from unittest import mock
 
 from langgraph_checkpoint_s3 import CorruptObjectError, S3Saver
 from langgraph_checkpoint_s3.plans.transfer import Sizes
-from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING
 from tests.simulation.actions import File, Known
 from tests.simulation.bucket import EPOCH, Bucket
 from tests.simulation.facts import Op, Place, Violation
@@ -113,7 +112,7 @@ class History:
         if profile != "all":
             self.threads, self.namespaces = self.threads[:1], self.namespaces[:1]
         if self.versioned:
-            self.bucket.settings[VERSIONING.name, None] = {"Status": "Enabled"}
+            self.bucket.set_versioning("Enabled")
         self.settings = [self._settings(store) for _ in range(4)]
 
     def _settings(self, store: str) -> dict[str, Any]:

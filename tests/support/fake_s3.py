@@ -201,6 +201,10 @@ class FakeS3:
         copy._keys, copy._ticks, copy.later = list(self._keys), self._ticks, self.later
         return copy
 
+    def set_versioning(self, status: str) -> None:
+        """Turn versioning on (`Enabled`), or suspend it (`Suspended`)."""
+        self.settings[VERSIONING.name, None] = {"Status": status}
+
     def keys(self, part: str = "") -> list[str]:
         """The keys that hold this text, in order."""
         return [key for key in self._keys if part in key]

@@ -28,7 +28,7 @@ KEY = "arn:aws:kms:eu-west-1:123456789012:key/k"
 
 @pytest.fixture
 def admin(saver: S3Saver, fake: FakeS3) -> S3Admin:
-    fake.settings[bucket_settings.VERSIONING.name, None] = {"Status": "Enabled"}
+    fake.set_versioning("Enabled")
     return S3Admin(saver)
 
 
@@ -108,7 +108,7 @@ def test_a_store_may_write_it_down_in_its_own_way(admin: S3Admin, fake: FakeS3) 
 @pytest.mark.parametrize("status", [None, "Suspended"])
 def test_it_needs_versions(saver: S3Saver, fake: FakeS3, status: str | None) -> None:
     if status:
-        fake.settings[bucket_settings.VERSIONING.name, None] = {"Status": status}
+        fake.set_versioning(status)
     with pytest.raises(InvalidConfigError, match=r"enable_versioning\(\)"):
         S3Admin(saver).enable_replication("other-bucket", ROLE)
     assert stored(fake) is None

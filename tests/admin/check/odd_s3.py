@@ -15,7 +15,6 @@ from langgraph_checkpoint_s3.s3.bucket_settings import (
     LIFECYCLE,
     POLICY,
     PUBLIC_ACCESS,
-    VERSIONING,
     GetSetting,
     Setting,
 )
@@ -106,7 +105,3 @@ def nothing_left(fake: FakeS3) -> bool:
 
 def bad(report: CheckReport) -> dict[str, str]:
     return {finding.name: finding.status for finding in report if finding.status != "ok"}
-
-
-def on(fake: FakeS3, status: str = "Enabled") -> None:
-    fake.settings[VERSIONING.name, None] = {"Status": status}

@@ -40,7 +40,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     Request,
     UploadPart,
 )
-from tests.admin.check.odd_s3 import ABORT, GOOD, OddS3, bad, nothing_left, on, run, run_and_leave
+from tests.admin.check.odd_s3 import ABORT, GOOD, OddS3, bad, nothing_left, run, run_and_leave
 from tests.support import inside
 from tests.support.fake_s3 import Moment, client_error
 from tests.support.fake_store import make_saver
@@ -126,7 +126,7 @@ class TestPermissions:
 
     @pytest.mark.parametrize("kind", [ListVersions, DeleteVersions])
     def test_versions_that_stay_are_mentioned(self, fake: OddS3, kind: type[Request[Any]]) -> None:
-        on(fake)
+        fake.set_versioning("Enabled")
         fake.refuse(kind)
         report = run_and_leave(fake)
         assert report["deletes"].status == "ok"
@@ -135,7 +135,7 @@ class TestPermissions:
 
     @pytest.mark.parametrize("setting", SETTINGS)
     def test_a_setting_that_may_not_be_seen_is_unknown(self, fake: OddS3, setting: Setting) -> None:
-        on(fake)
+        fake.set_versioning("Enabled")
         expiry = {"NoncurrentVersionExpiration": {"NoncurrentDays": 3}}
         fake.settings[LIFECYCLE.name, None] = {"Rules": [ABORT | expiry]}
         fake.refuse_setting(setting)
@@ -207,7 +207,7 @@ class TestUnsupportedRequests:
         assert store.saver_state.conditional
 
     def test_one_that_ignores_them_in_a_bucket_with_versions(self, fake: OddS3) -> None:
-        on(fake)
+        fake.set_versioning("Enabled")
         fake.plain = True
         assert "without versioning" in run(fake)["conditional writes"].detail
 
@@ -314,10 +314,10 @@ class TestSettings:
         assert run(fake)["versioning"].status == "ok"
         assert "enable_versioning" in run(fake)["versioning"].remedy
         assert run(fake, versioning=True)["versioning"].status == "missing"
-        on(fake)
+        fake.set_versioning("Enabled")
         warned = run(fake)["versioning"]
         assert (warned.status, "noncurrent_version_days" in warned.remedy) == ("warning", True)
-        on(fake, "Suspended")
+        fake.set_versioning("Suspended")
         assert "suspended" in run(fake)["versioning"].detail
 
     @pytest.mark.parametrize(
@@ -333,7 +333,7 @@ class TestSettings:
         ],
     )
     def test_old_versions_expire_where_a_rule_says_so(self, fake: OddS3, rule: Any, status: str) -> None:
-        on(fake)
+        fake.set_versioning("Enabled")
         expiry = {"Status": "Enabled", "NoncurrentVersionExpiration": {"NoncurrentDays": 3}, **rule}
         fake.settings[LIFECYCLE.name, None] = {"Rules": [ABORT, expiry]}
         assert run(fake, object_tags={"team": "a"})["versioning"].status == status

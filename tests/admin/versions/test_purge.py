@@ -28,7 +28,6 @@ from tests.admin.versions.versioned import (
     fake,
     family,
     left,
-    set_versioning,
     short,
 )
 from tests.plans.borrowers import key_of
@@ -65,7 +64,7 @@ class TestPurging:
     @pytest.mark.parametrize("status", ["Enabled", "Suspended"])
     def test_nothing_is_left(self, fake: FakeS3, admin: S3Admin, status: str) -> None:
         self.thread(fake)
-        set_versioning(fake, status)
+        fake.set_versioning(status)
         others = self.others(fake)
         look = admin.purge_thread("t")
         assert look.dry_run
@@ -88,7 +87,7 @@ class TestPurging:
 
     def test_old_versions_never_become_visible(self, fake: FakeS3, admin: S3Admin, short: None) -> None:
         self.thread(fake)
-        set_versioning(fake, "Suspended")
+        fake.set_versioning("Suspended")
         put(make_saver(fake), "9")  # `null`, above nothing
         key = key_of(fake, "5")
         fake.put(key, fake.objects[key].data)  # `null`, above others
@@ -127,14 +126,14 @@ class TestPurging:
         fake = FakeS3()
         saver = make_saver(fake)
         family(saver)
-        set_versioning(fake, "Enabled")
+        fake.set_versioning("Enabled")
         S3Admin(make_saver(fake)).purge_thread("t", dry_run=False)
         assert left(fake) == []
 
     def test_a_store_that_marks_hidden_versions_as_latest(self, fake: FakeS3, admin: S3Admin) -> None:
-        set_versioning(fake, "Suspended")
+        fake.set_versioning("Suspended")
         put(make_saver(fake), "1")
-        set_versioning(fake, "Enabled")
+        fake.set_versioning("Enabled")
         answer: Any = fake._list_versions
 
         def mistaken(request: ListVersions) -> VersionPage:

@@ -22,7 +22,6 @@ from tests.admin.versions.versioned import (
     fake,
     family,
     left,
-    set_versioning,
     short,
 )
 from tests.plans.borrowers import key_of
@@ -136,7 +135,7 @@ class TestUndeleting:
         saver = make_saver(fake)
         put(saver, "1")
         before = contents(fake)
-        set_versioning(fake, "Suspended")
+        fake.set_versioning("Suspended")
         put(saver, "2")
         saver.delete_thread("t")
         back = admin.undelete_thread("t")

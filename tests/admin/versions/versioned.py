@@ -9,7 +9,6 @@ from langgraph.checkpoint.base import Checkpoint
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING
 from tests.plans.borrowers import noise, step
 from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3
@@ -24,7 +23,7 @@ DOCUMENTS, NOTES, MORE = noise(40_000), noise(12_000, 1), noise(6_000, 2)
 def fake() -> FakeS3:
     """A bucket that keeps versions."""
     fake = FakeS3()
-    set_versioning(fake, "Enabled")
+    fake.set_versioning("Enabled")
     return fake
 
 
@@ -39,10 +38,6 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages of three, and deletions one by one."""
     monkeypatch.setattr(PLANS + "scan.PAGE", 3)
     monkeypatch.setattr(PLANS + "delete._BATCH", 1)
-
-
-def set_versioning(fake: FakeS3, status: str) -> None:
-    fake.settings[VERSIONING.name, None] = {"Status": status}
 
 
 def family(saver: S3Saver, thread: str = "t", ns: str = "", *, ids: str = "1234") -> list[Checkpoint]:
