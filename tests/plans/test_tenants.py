@@ -217,7 +217,7 @@ def test_no_operation_touches_another_tenant(ours: Tenant, theirs: Tenant, same:
         if ours.part(level) == theirs.part(level):
             continue  # it is theirs as well
         copy = fake.snapshot()
-        set_versioning(copy, "Enabled")
+        copy.set_versioning("Enabled")
         before = kept(copy, owned)
         with copy.counted() as count:
             result: Any = None
