@@ -324,7 +324,7 @@ class TestKeys:
 
 
 @pytest.mark.parametrize("features", [(), ("runtime", "root"), "runtime", ["RUNTIME"]])
-def test_roles_that_there_are_not(features: Any) -> None:
+def test_unknown_roles(features: Any) -> None:
     with pytest.raises(InvalidConfigError, match="runtime, read-only, retention, administration"):
         iam_policy(CONFIG, features)
 

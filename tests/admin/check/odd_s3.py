@@ -16,7 +16,6 @@ from langgraph_checkpoint_s3.s3.bucket_settings import (
     LIFECYCLE,
     POLICY,
     PUBLIC_ACCESS,
-    VERSIONING,
     GetSetting,
     Setting,
 )
@@ -25,6 +24,7 @@ from langgraph_checkpoint_s3.s3.requests import (
 )
 from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
+from tests.support.hooks import failing
 
 ABORT = {
     "ID": "abort",
@@ -74,12 +74,7 @@ class OddS3(FakeS3):
 
     def refuse(self, *kinds: type[Request[Any]], code: str = "AccessDenied", status: int = 403) -> None:
         """Answer all requests of these kinds with an error."""
-
-        def hook(moment: Moment, request: Request[Any]) -> None:
-            if moment == "before" and isinstance(request, kinds):
-                raise client_error(code, status, request)
-
-        self.hook = hook
+        self.hook = failing(kinds, code, status)
 
     def refuse_setting(self, setting: Setting, code: str = "AccessDenied", status: int = 403) -> None:
         def hook(moment: Moment, request: Request[Any]) -> None:
@@ -111,7 +106,3 @@ def nothing_left(fake: FakeS3) -> bool:
 
 def bad(report: CheckReport) -> dict[str, str]:
     return {finding.name: finding.status for finding in report if finding.status != "ok"}
-
-
-def on(fake: FakeS3, status: str = "Enabled") -> None:
-    fake.settings[VERSIONING.name, None] = {"Status": status}

@@ -330,12 +330,12 @@ class TestFindings:
             ("ab", False),
         ],
     )
-    def test_which_rules_act_on_a_savers_checkpoints(self, rule_prefix: str, acts: bool) -> None:
+    def test_rules_that_act_on_a_savers_checkpoints(self, rule_prefix: str, acts: bool) -> None:
         assert acts_on(rule_prefix, "a/") == acts
         found = lifecycle_findings([ABORT, rule("r", rule_prefix, Expiration={"Days": 30})], "a/", DAY)
         assert bool(found) == acts
 
-    def test_nothing_to_say_of_a_bucket_that_only_aborts(self) -> None:
+    def test_no_finding_for_a_bucket_that_only_aborts_uploads(self) -> None:
         assert lifecycle_findings([ABORT], "a/", DAY) == []
         off = {**rule("r", "", Expiration={"Days": 30}), "Status": "Disabled"}
         assert lifecycle_findings([ABORT, off], "a/", DAY) == []

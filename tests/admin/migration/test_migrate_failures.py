@@ -52,12 +52,6 @@ class Data:
 
 
 @pytest.fixture
-def source() -> Iterator[SqliteSaver]:
-    with SqliteSaver.from_conn_string(":memory:") as saver:
-        yield saver
-
-
-@pytest.fixture
 def admin(saver: S3Saver) -> S3Admin:
     return S3Admin(saver)
 
