@@ -8,10 +8,10 @@ import sys
 import pytest
 
 from langgraph_checkpoint_s3 import __version__
-from langgraph_checkpoint_s3.cli.app import app
+from langgraph_checkpoint_s3.cli import app
 from tests.cli.conftest import run
 
-COMMANDS = sorted(command.name or "" for command in app.registered_commands)
+COMMANDS = sorted(app.COMMANDS)
 PROGRAM = """
 import sys
 from langgraph_checkpoint_s3.cli.app import app
