@@ -6,54 +6,45 @@ import logging
 import os
 import sys
 from importlib import import_module
+from keyword import iskeyword
 from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 from langgraph_checkpoint_s3 import __version__
 
 COMMANDS: Final = {
-    "threads": ("threads:threads", "--prefix customer- --limit 20", "List the threads."),
-    "usage": ("threads:usage", "--thread customer-42", "Show what is stored and its monthly cost."),
-    "history": ("history:history", "customer-42 --limit 20", "Draw a thread's checkpoints as a tree."),
-    "watch": ("history:watch", "customer-42 --every 2s", "Follow a running agent, checkpoint by checkpoint."),
-    "show": (
-        *("show:show", "customer-42 --channel messages"),
-        "Show a checkpoint's state and its pending writes.",
-    ),
-    "diff": ("show:diff", "customer-42 latest~2 latest", "Show how the states of two checkpoints differ."),
-    "resume-point": ("show:resume_point", "customer-42", "Show what would run next from a checkpoint."),
-    "report": ("report:report", "customer-42 --html customer-42.html", "Write a thread as one HTML file."),
-    "check": ("bucket:check", "--uri s3://my-bucket/agents", "Check that a saver can use the bucket."),
-    "setup": ("bucket:setup", "--harden --versioning", "Create the bucket, or check it."),
+    "threads": ("threads", "--prefix customer- --limit 20", "List the threads."),
+    "usage": ("threads", "--thread customer-42", "Show what is stored and its monthly cost."),
+    "history": ("history", "customer-42 --limit 20", "Draw a thread's checkpoints as a tree."),
+    "watch": ("history", "customer-42 --every 2s", "Follow a running agent, checkpoint by checkpoint."),
+    "show": ("show", "customer-42 --channel messages", "Show a checkpoint's state and its pending writes."),
+    "diff": ("show", "customer-42 latest~2 latest", "Show how the states of two checkpoints differ."),
+    "resume-point": ("show", "customer-42", "Show what would run next from a checkpoint."),
+    "report": ("report", "customer-42 --html customer-42.html", "Write a thread as one HTML file."),
+    "check": ("bucket", "--uri s3://my-bucket/agents", "Check that a saver can use the bucket."),
+    "setup": ("bucket", "--harden --versioning", "Create the bucket, or check it."),
     "lifecycle": (
-        *("bucket:lifecycle", "--delete-after 30 --dry-run"),
+        "bucket",
+        "--delete-after 30 --dry-run",
         "Show or set when S3 deletes or archives objects.",
     ),
-    "iam-policy": (
-        *("bucket:iam_policy", "--role runtime --role retention"),
-        "Print a least-privilege IAM policy.",
-    ),
-    "serve": ("bucket:serve", "./data --port 9000", "Run a local S3 server for development."),
-    "copy": ("transfer:copy", "customer-42 customer-42-debug", "Copy a thread within the store."),
-    "export": ("transfer:export", "customer-42 customer-42.zip", "Write a whole thread to a file."),
-    "import": (
-        *("transfer:import_", "customer-42.zip --thread customer-42-debug"),
-        "Import a thread from a file.",
-    ),
-    "url": ("transfer:url", "customer-42 --expires 1h", "Make a signed URL of one checkpoint."),
-    "migrate": (
-        *("transfer:migrate", "checkpoints.sqlite --thread customer-42"),
-        "Import threads from another saver.",
-    ),
-    "decode": ("decoding:decode", "state.zip", "Show a checkpoint from a file, a URL or an object."),
-    "delete": ("delete:delete", "customer-42 --dry-run", "Delete threads."),
-    "prune": ("delete:prune", "--older-than 30d --dry-run", "Delete old checkpoints."),
-    "versions": ("versions:versions", "customer-42 latest", "List the versions of a checkpoint."),
-    "restore": ("versions:restore", "customer-42 --dry-run", "Restore a thread, a version, or an archive."),
+    "iam-policy": ("bucket", "--role runtime --role retention", "Print a least-privilege IAM policy."),
+    "serve": ("bucket", "./data --port 9000", "Run a local S3 server for development."),
+    "copy": ("transfer", "customer-42 customer-42-debug", "Copy a thread within the store."),
+    "export": ("transfer", "customer-42 customer-42.zip", "Write a whole thread to a file."),
+    "import": ("transfer", "customer-42.zip --thread customer-42-debug", "Import a thread from a file."),
+    "url": ("transfer", "customer-42 --expires 1h", "Make a signed URL of one checkpoint."),
+    "migrate": ("transfer", "checkpoints.sqlite --thread customer-42", "Import threads from another saver."),
+    "decode": ("decoding", "state.zip", "Show a checkpoint from a file, a URL or an object."),
+    "delete": ("delete", "customer-42 --dry-run", "Delete threads."),
+    "prune": ("delete", "--older-than 30d --dry-run", "Delete old checkpoints."),
+    "versions": ("versions", "customer-42 latest", "List the versions of a checkpoint."),
+    "restore": ("versions", "customer-42 --dry-run", "Restore a thread, a version, or an archive."),
 }
-"""Each command's module and function, its example's arguments, and a short help of at most 56 characters."""
+"""Each command's module, its example's arguments, and a short help of at most 56 characters."""
 
 
 class _Group(TyperGroup):
@@ -66,9 +57,9 @@ class _Group(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments before the command's name."""
-        # typer imports pydantic to convert a flag's None, which its own --install-completion has by default.
+        # typer imports pydantic to convert a flag's None, the default of its --help and --install-completion.
         # That would take longer than all the rest of a completion.
-        for each in self.params:
+        for each in self.get_params(ctx):
             if each.default is None:
                 each.default = False
         return super().parse_args(ctx, args)
@@ -83,16 +74,12 @@ def _load(name: str) -> Any:
     """Import a command's module, and return the command as click has it."""
     from langgraph_checkpoint_s3.cli.runtime import add_command
 
-    target, arguments, short = COMMANDS[name]
-    module, _, function = target.partition(":")
+    module, arguments, _ = COMMANDS[name]
+    function = name.replace("-", "_") + "_" * iskeyword(name)
+    implementation = getattr(import_module(f"langgraph_checkpoint_s3.cli.{module}"), function)
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-    add_command(
-        alone,
-        getattr(import_module(f"langgraph_checkpoint_s3.cli.{module}"), function),
-        f"{name} {arguments}",
-        short,
-    )
-    return typer.main.get_command(alone)
+    add_command(alone, name, implementation, arguments)
+    return get_command(alone)
 
 
 app = typer.Typer(

@@ -306,14 +306,14 @@ _SHARED_OPTIONS: Final = {
 }
 
 
-def add_command(app: typer.Typer, function: Callable[..., None], example: str, short: str | None) -> None:
+def add_command(app: typer.Typer, name: str, function: Callable[..., None], example: str) -> None:
     """Add a command whose first parameter is its `Invocation`, with the shared options.
 
     Args:
         app: The application.
+        name: The command's name.
         function: The command. Its docstring is the help.
-        example: The example at the end of the help. It begins with the command's name.
-        short: The help in the list of commands. Default: the docstring's first sentence.
+        example: The arguments of the example at the end of the help.
     """
 
     def command(*, uri: str | None, keys: str | None, as_json: bool, debug: bool, **arguments: Any) -> None:
@@ -326,16 +326,13 @@ def add_command(app: typer.Typer, function: Callable[..., None], example: str, s
         each.replace(annotation=hints[each.name], kind=keyword)
         for each in list(inspect.signature(function).parameters.values())[1:]
     ]
-    for name, annotation in _SHARED_OPTIONS.items():
-        default = None if name in {"uri", "keys"} else False
-        parameters.append(inspect.Parameter(name, keyword, annotation=annotation, default=default))
+    for option, annotation in _SHARED_OPTIONS.items():
+        default = None if option in {"uri", "keys"} else False
+        parameters.append(inspect.Parameter(option, keyword, annotation=annotation, default=default))
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     command.__doc__ = inspect.getdoc(function)
-    register = app.command(
-        example.partition(" ")[0], short_help=short, epilog=f"Example: langgraph-s3 {example}"
-    )
-    register(command)
+    app.command(name, epilog=f"Example: langgraph-s3 {name} {example}")(command)
 
 
 def _invoke(function: Callable[..., None], ctx: Invocation, debug: bool, arguments: dict[str, Any]) -> None:
