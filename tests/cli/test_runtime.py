@@ -16,8 +16,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Saver
 from langgraph_checkpoint_s3 import cli as package
-from langgraph_checkpoint_s3.cli import runtime
-from langgraph_checkpoint_s3.cli.app import app
+from langgraph_checkpoint_s3.cli import app, runtime
 from langgraph_checkpoint_s3.cli.options import parse_duration
 from langgraph_checkpoint_s3.cli.values import to_json
 from langgraph_checkpoint_s3.encryption import KeyRing
@@ -30,7 +29,7 @@ from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
 from tests.support.hooks import failing
 
-COMMANDS = sorted(command.name or "" for command in app.registered_commands)
+COMMANDS = sorted(app.COMMANDS)
 HOSTILE = "[bold]x[/bold]\x1b]0;owned\x07\x9b31m\u202egnp\r\b:smile:"
 
 
@@ -280,8 +279,6 @@ def test_ctrl_c_reports_progress(cli: Cli, saver: S3Saver, fake: FakeS3) -> None
 
 
 def test_ctrl_c_before_a_command_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    from langgraph_checkpoint_s3.cli import app
-
     def interrupted() -> None:
         raise KeyboardInterrupt
 
