@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import os
 import re
@@ -65,6 +64,8 @@ _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 def unknown_setting(name: str, known: Iterable[str]) -> InvalidConfigError:
     """Return the error for an unknown setting, with the known name that is most similar."""
+    import difflib
+
     names = sorted(known)
     if "access_key" in name or "session_token" in name or name in ("credentials", "profile_name"):
         hint = " No setting takes credentials: pass session=boto3.Session(…), or see AWS's own chain."

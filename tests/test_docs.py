@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import json
 import os
@@ -13,7 +14,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import boto3
@@ -28,8 +29,17 @@ from typer.core import TyperGroup
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Config, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.cli.app import app
+from langgraph_checkpoint_s3.plans.delete import THREADS_AT_ONCE
 from langgraph_checkpoint_s3.s3 import telemetry
+from tests.contract.fixtures import one_loader
 from tests.support.checkpoints import put_chain
+from tests.support.fake_s3 import FakeS3
+from tests.support.fake_store import make_saver
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+__all__ = ["one_loader"]
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "langgraph_checkpoint_s3"
@@ -55,6 +65,13 @@ CODE = [
 ]
 
 
+def test_pruning_handles_as_many_threads_at_a_time_as_is_said() -> None:
+    for told in (ADMIN.read_text(), inspect.getdoc(S3Admin.prune_older_than) or ""):
+        assert set(re.findall(r"threads(?: are pruned)?,? (\d+) at a time", told, re.IGNORECASE)) == {
+            str(THREADS_AT_ONCE)
+        }
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """The address of a server for all of the documents' blocks."""
@@ -65,8 +82,21 @@ def server() -> Iterator[str]:
     server.stop()
 
 
+@pytest.fixture(scope="module")
+def client(server: str) -> Iterator[S3Client]:
+    client = boto3.session.Session().client(
+        "s3",
+        region_name="us-east-1",
+        endpoint_url=server,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    yield client
+    client.close()
+
+
 @pytest.fixture
-def store(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def store(server: str, client: S3Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """A store that AWS's own variables lead to, and a folder to write into."""
     with mock.patch.dict(os.environ):  # some blocks set variables
         monkeypatch.setenv("AWS_ENDPOINT_URL", server)
@@ -79,21 +109,27 @@ def store(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
         monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
         yield
     # All of moto's servers in a process share what is stored: so no more than this is taken away.
-    bucket = boto3.resource(
-        "s3", "us-east-1", endpoint_url=server, aws_access_key_id="test", aws_secret_access_key="test"
-    ).Bucket("my-bucket")
-    if bucket.creation_date is not None:
-        bucket.object_versions.delete()
-        bucket.delete()
-    bucket.meta.client.close()
+    if "my-bucket" in {each["Name"] for each in client.list_buckets()["Buckets"]}:
+        found = client.list_object_versions(Bucket="my-bucket")
+        for each in (*found.get("Versions", ()), *found.get("DeleteMarkers", ())):
+            client.delete_object(Bucket="my-bucket", Key=each["Key"], VersionId=each["VersionId"])
+        client.delete_bucket(Bucket="my-bucket")
+
+
+@functools.cache
+def thread() -> dict[str, bytes]:
+    """Return the objects of a thread."""
+    fake = FakeS3()
+    put_chain(make_saver(fake, prefix="agents/"), "customer-7", 2)
+    return {key: found.data for key, found in fake.objects.items()}
 
 
 @pytest.fixture
-def in_use(store: None) -> None:
+def in_use(store: None, client: S3Client) -> None:
     """A bucket that holds a thread already, which some blocks need."""
-    with S3Saver("my-bucket", prefix="agents/") as saver:
-        saver.setup()
-        put_chain(saver, "customer-7", 2)
+    client.create_bucket(Bucket="my-bucket")
+    for key, data in thread().items():
+        client.put_object(Bucket="my-bucket", Key=key, Body=data)
 
 
 @pytest.mark.parametrize("code", CODE)

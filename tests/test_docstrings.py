@@ -36,21 +36,21 @@ OPERATIONS = [
 
 @pytest.mark.parametrize(("operation", "kind"), OPERATIONS)
 def test_it_names_its_actions_parameters_and_errors(operation: Any, kind: type) -> None:
-    told = inspect.getdoc(operation) or ""
-    if twin := _TWIN.match(told):
+    doc = inspect.getdoc(operation) or ""
+    if twin := _TWIN.match(doc):
         assert operation.__name__ == f"a{twin[1]}"
         assert list(inspect.signature(getattr(kind, twin[1])).parameters) == list(
             inspect.signature(operation).parameters
         )
         return
-    elsewhere = re.search(r"The keywords are those of `\w+`, with the same defaults", told)
+    elsewhere = re.search(r"The keywords are those of `\w+`, with the same defaults", doc)
     # A saver's settings have their own documentation, that of `S3Config`.
     named = parameters_of(operation) if kind is S3Admin else inspect.signature(operation).parameters
     for name in set() if elsewhere else set(named) - KNOWN:
-        assert re.search(rf"^    \*{{0,2}}{name}(?: \(.+\))?: |`{name}`", told, flags=re.MULTILINE), name
+        assert re.search(rf"^    \*{{0,2}}{name}(?: \(.+\))?: |`{name}`", doc, flags=re.MULTILINE), name
     if operation.__name__ not in SILENT[kind.__name__]:
-        assert _ACTION.search(told), "It names no IAM action."
-        assert "\nRaises:\n" in told or operation.__name__ in NEVER_FAILS
+        assert _ACTION.search(doc), "It names no IAM action."
+        assert "\nRaises:\n" in doc or operation.__name__ in NEVER_FAILS
 
 
 def test_each_setting_has_a_meaning() -> None:

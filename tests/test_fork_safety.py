@@ -59,7 +59,7 @@ def makes(tree: ast.AST) -> bool:
 
 
 @pytest.mark.parametrize(("path", "name"), makers())
-def test_what_has_a_lock_is_told_of_a_fork(path: str, name: str) -> None:
+def test_objects_with_locks_are_reset_by_a_fork(path: str, name: str) -> None:
     [made] = [
         node
         for node in ast.parse((ROOT / path).read_text(encoding="utf-8")).body
@@ -102,7 +102,7 @@ def test_the_classes_are_found() -> None:
     }
 
 
-def test_being_told_keeps_nothing_alive() -> None:
+def test_registration_keeps_nothing_alive() -> None:
     gc.collect()
     before = len(fork_safety._owners)
     for _ in range(10):

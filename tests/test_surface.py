@@ -147,7 +147,7 @@ OUTER = {"", "__main__", "admin", "cli", "deployment", "testing"}
 """Modules that may import everything."""
 ADMIN_PLANS = re.compile(
     r"admin\.(?:calls|setting_changes)|admin\.(?:bucket|bulk|check|lifecycle|migration|retention"
-    r"|signed_urls|transfer|usage|versions)\.(?!api$|download$|iam$|dumps$|describe$)\w+"
+    r"|signed_urls|transfer|usage|versions)\.(?!api$|download$|dumps$)\w+"
 )
 """The plans of the admin module, beside its public methods. Their I/O is in requests and calls alone."""
 
@@ -241,12 +241,54 @@ def loaded_by(code: str, names: tuple[str, ...] = LATE) -> set[str]:
     return set(ast.literal_eval(ran.stdout))
 
 
+def test_importing_the_package_loads_its_errors_only() -> None:
+    shown = f"import sys; print([name for name in sys.modules if name.startswith('{PACKAGE}')])"
+    for code, names in (
+        (f"import {PACKAGE}", ["", ".version", ".errors"]),
+        (f"from {PACKAGE} import ConflictError, __version__", ["", ".version", ".errors"]),
+    ):
+        command = [sys.executable, "-c", f"{code}; {shown}"]
+        ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT.parent)
+        assert set(ast.literal_eval(ran.stdout)) == {f"{PACKAGE}{name}" for name in names}
+    assert loaded_by(f"import {PACKAGE}", (*LATE, "langgraph", "langchain_core")) == set()
+    assert "langgraph" in loaded_by(f"import {PACKAGE}; {PACKAGE}.S3Saver", ("langgraph",))
+
+
+def test_names_that_are_imported_on_first_use_are_listed() -> None:
+    assert set(langgraph_checkpoint_s3.__all__) <= set(dir(langgraph_checkpoint_s3))
+    assert loaded_by(f"from {PACKAGE} import *; assert S3Saver and Stats and Lease and S3Config", ()) == set()
+    with pytest.raises(AttributeError, match="has no attribute 'S3Server'"):
+        _ = langgraph_checkpoint_s3.S3Server  # type: ignore[attr-defined]  # type checkers see it, too
+
+
 def test_importing_and_making_a_saver_loads_no_client() -> None:
     langgraphs_own = loaded_by("import langgraph.checkpoint.base, langgraph.checkpoint.serde.jsonplus")
-    assert loaded_by(f"import {PACKAGE}") <= langgraphs_own
+    assert loaded_by(f"from {PACKAGE} import S3Saver") <= langgraphs_own
     making = f"with {PACKAGE}.S3Saver.from_conn_string('s3://bucket') as saver: saver.stats()"
     assert loaded_by(f"import {PACKAGE}\n{making}\n") <= langgraphs_own
     assert "boto3" in loaded_by("import boto3")
+
+
+DATACLASSES = f"""
+import dataclasses, sys
+from {PACKAGE} import S3Saver
+for name, module in sorted(sys.modules.items()):
+    for each in vars(module).values() if name.startswith("{PACKAGE}.") else ():
+        if dataclasses.is_dataclass(each) and each.__module__ == name:
+            print(name.removeprefix("{PACKAGE}."), each.__name__)
+"""
+
+
+def test_a_saver_is_imported_with_few_dataclasses() -> None:
+    """Each takes half a millisecond to make, which a named tuple does in a fifth of that."""
+    ran = subprocess.run(
+        [sys.executable, "-c", DATACLASSES], capture_output=True, text=True, check=True, cwd=ROOT.parent
+    )
+    found = [line.split(" ") for line in ran.stdout.splitlines()]
+    outside = {name for module, name in found if module.partition(".")[0] not in ("s3", "plans")}
+    # Public ones, and those of which plans make changed copies.
+    assert outside == {"S3Config", "DataKey", "CheckpointLeaf", "Task"}
+    assert len(found) <= 50
 
 
 RARE = (

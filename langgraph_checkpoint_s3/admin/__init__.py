@@ -8,7 +8,7 @@ Each subject has a folder, with its public methods in `api.py` beside the plans 
 """
 
 from langgraph_checkpoint_s3.admin.admin import S3Admin
-from langgraph_checkpoint_s3.admin.bucket.desired_state import IntelligentTieringArchive
+from langgraph_checkpoint_s3.admin.bucket.configure import IntelligentTieringArchive
 from langgraph_checkpoint_s3.admin.bulk.batches import BatchResult
 from langgraph_checkpoint_s3.admin.check.report import CheckReport, Finding
 from langgraph_checkpoint_s3.admin.lifecycle.archive import RestoreStatus
@@ -24,18 +24,19 @@ from langgraph_checkpoint_s3.admin.signed_urls.download import (
     load_signed_url,
 )
 from langgraph_checkpoint_s3.admin.signed_urls.signing import SignedUpload
-from langgraph_checkpoint_s3.admin.transfer.describe import (
+from langgraph_checkpoint_s3.admin.transfer.dumps import (
     Description,
     KeyDescription,
     describe,
     describe_key,
+    dumps,
+    loads,
 )
-from langgraph_checkpoint_s3.admin.transfer.dumps import dumps, loads
 from langgraph_checkpoint_s3.admin.transfer.export_import import Exported, Imported
 from langgraph_checkpoint_s3.admin.usage.history import History, HistoryEntry
 from langgraph_checkpoint_s3.admin.usage.usage import CheckpointSize, ClassUsage, Prices, UsageReport
 from langgraph_checkpoint_s3.admin.versions.purge import Purged
-from langgraph_checkpoint_s3.admin.versions.undelete import Undeleted
+from langgraph_checkpoint_s3.admin.versions.restore import Undeleted
 from langgraph_checkpoint_s3.admin.versions.versions import CheckpointVersion
 
 __all__ = [

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
 from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, PutSetting, Setting
+
+MAX_DAYS: Final = 36_500
+"""The limit of days in lifecycle rules, and of restored copies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +64,16 @@ def normalized(document: Any) -> Any:
     return document
 
 
-def check_number(name: str, value: object, least: int, most: int | None = None, unit: str = "") -> None:
+def check_days(name: str, value: object, least: int = 1) -> None:
+    """Raise `InvalidConfigError` unless an argument is days as lifecycle rules have them, or `None`."""
+    check_number(name, value, least, MAX_DAYS)
+
+
+def check_number(name: str, value: object, least: int, most: int, unit: str = "") -> None:
     """Raise `InvalidConfigError` unless an argument is a whole number in a range, or `None`."""
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidConfigError(f"{name}={value!r} must be a whole number{unit and f' of {unit}'}.")
-    if value < least or (most is not None and value > most):
-        limits = f"at least {least}" if most is None else f"from {least:,} to {most:,}"
-        raise InvalidConfigError(f"{name}={value} must be {limits}{unit and f' {unit}'}.")
+    if not least <= value <= most:
+        raise InvalidConfigError(f"{name}={value} must be from {least:,} to {most:,}{unit and f' {unit}'}.")

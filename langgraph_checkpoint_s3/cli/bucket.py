@@ -7,14 +7,16 @@ import threading
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from langgraph_checkpoint_s3 import NotSupportedError
-from langgraph_checkpoint_s3.admin import Change, LifecyclePolicy
 from langgraph_checkpoint_s3.cli.options import DryRun, Yes
 from langgraph_checkpoint_s3.cli.runtime import FAILED, USAGE, CommandExit, Invocation
+
+if TYPE_CHECKING:
+    from langgraph_checkpoint_s3.admin import Change, LifecyclePolicy
 
 ROLES: Final = ("runtime", "read-only", "retention", "administration")
 """The roles of `S3Admin.iam_policy`."""
@@ -24,7 +26,7 @@ _STYLES: Final = {"ok": "green", "missing": "bold red", "warning": "yellow"}
 def check(ctx: Invocation) -> None:
     """Check that a saver can use the bucket, and say how to fix what is missing.
 
-    Two small objects are written and deleted again. Exit code 1 if a saver can't work there.
+    Eleven small objects are written and deleted again. Exit code 1 if a saver can't work there.
     """
     report = ctx.admin.check()
 
@@ -111,6 +113,8 @@ def lifecycle(
         changes = ctx.admin.remove_lifecycle_policy()
         ctx.answer({"changes": changes}, lambda: _show_changes(ctx, changes))
     else:
+        from langgraph_checkpoint_s3.admin import LifecyclePolicy
+
         policy = LifecyclePolicy(
             days_until_deletion=delete_after,
             days_until_archive=archive_after,

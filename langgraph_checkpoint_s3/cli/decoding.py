@@ -12,14 +12,6 @@ from urllib.parse import unquote
 import typer
 
 from langgraph_checkpoint_s3 import CorruptObjectError, DecryptionError, InvalidConfigError, S3CheckpointError
-from langgraph_checkpoint_s3.admin import (
-    S3Admin,
-    describe,
-    describe_key,
-    fetch_signed_url,
-    load_signed_url,
-    loads,
-)
 from langgraph_checkpoint_s3.cli.checkpoints import config_of
 from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation
 from langgraph_checkpoint_s3.cli.show import show_checkpoint
@@ -41,6 +33,8 @@ def decode(
     can't be shown is described: encrypted data without its keys (--keys), and files of whole threads.
     """
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+    from langgraph_checkpoint_s3.admin import describe, fetch_signed_url, load_signed_url, loads
 
     if source.startswith("s3://"):
         _decode_object(ctx, source)
@@ -71,6 +65,8 @@ def _read(source: str) -> bytes:
 
 def _decode_object(ctx: Invocation, address: str) -> None:
     """Show the checkpoint that an object belongs to, with everything that it borrows."""
+    from langgraph_checkpoint_s3.admin import S3Admin, describe_key
+
     bucket, _, query = address.removeprefix("s3://").partition("?")
     bucket, _, key = bucket.partition("/")
     parsed = describe_key(unquote(key))

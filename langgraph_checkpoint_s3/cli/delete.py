@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from langgraph_checkpoint_s3.admin import Pruned
 from langgraph_checkpoint_s3.cli.options import DryRun, OnlyThreads, Yes, parse_duration
 from langgraph_checkpoint_s3.cli.runtime import FAILED, NOT_FOUND, USAGE, CommandExit, Invocation
 from langgraph_checkpoint_s3.text.humanize import format_age, format_size, pluralize
+
+if TYPE_CHECKING:
+    from langgraph_checkpoint_s3.admin import Pruned
 
 
 def delete(

@@ -6,17 +6,17 @@ from time import sleep
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
-from langgraph_checkpoint_s3.admin import HistoryEntry
 from langgraph_checkpoint_s3.cli.checkpoints import config_of
 from langgraph_checkpoint_s3.cli.options import Limit, OnlyNamespace, Thread, parse_duration
-from langgraph_checkpoint_s3.cli.runtime import USAGE, CommandExit, Invocation
+from langgraph_checkpoint_s3.cli.runtime import USAGE, CommandExit, Invocation, styled
 from langgraph_checkpoint_s3.cli.values import parse_conversation
 from langgraph_checkpoint_s3.text.sanitize import sanitize
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import CheckpointTuple
+
+    from langgraph_checkpoint_s3.admin import HistoryEntry
 
 
 def history(ctx: Invocation, thread: Thread, ns: OnlyNamespace = None, limit: Limit = 100) -> None:
@@ -33,7 +33,7 @@ def history(ctx: Invocation, thread: Thread, ns: OnlyNamespace = None, limit: Li
         for name in found.namespaces():
             ctx.line(f"namespace {name}" if name else f"thread {thread}", "bold")
             for drawing, entry in found.rows(name):
-                row = Text(f"{drawing}  " if entry else drawing.rstrip(), style="cyan")
+                row = styled(f"{drawing}  " if entry else drawing.rstrip(), "cyan")
                 if entry is not None:
                     row.append(f"{sanitize(entry.checkpoint_id)}  ", style="yellow")
                     row.append(entry.facts(), style="default")
@@ -55,6 +55,8 @@ def watch(
     The latest checkpoint is printed first. A poll is one LIST per 1,000 objects of the thread. With `--json`
     each line is an object.
     """
+    from langgraph_checkpoint_s3.admin import HistoryEntry
+
     pause = parse_duration(every).total_seconds()
     if not pause:
         raise CommandExit(USAGE, "--every must be at least 1s.")

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from langgraph_checkpoint_s3 import InvalidConfigError
-from langgraph_checkpoint_s3.admin import HistoryEntry
 from langgraph_checkpoint_s3.cli.checkpoints import config_of, place_of
 from langgraph_checkpoint_s3.cli.options import Force, Limit, OnlyNamespace, Thread, check_writable
-from langgraph_checkpoint_s3.cli.report_page import Checkpoint, render
 from langgraph_checkpoint_s3.cli.runtime import FAILED, CommandExit, Invocation
 from langgraph_checkpoint_s3.text.humanize import format_size, pluralize
 
 if TYPE_CHECKING:
     from langgraph_checkpoint_s3.admin import UsageReport
+    from langgraph_checkpoint_s3.cli.report_page import Checkpoint
 
 _PUT_PRICE: Final = 0.005 / 1000
 """Dollars for a PUT at S3 Standard's price in us-east-1, as in docs/benchmarks.md."""
@@ -43,6 +42,9 @@ def report(
         raise CommandExit(
             FAILED, 'The report needs Jinja2: run pip install ".[cli]" in a clone of the repository.'
         ) from error
+    from langgraph_checkpoint_s3.admin import HistoryEntry
+    from langgraph_checkpoint_s3.cli.report_page import Checkpoint, render
+
     found = list(ctx.saver.list(config_of(thread, ns), limit=limit + 1))
     if not found:
         raise ctx.not_found(thread)

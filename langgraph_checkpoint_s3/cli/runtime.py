@@ -16,11 +16,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
 from langgraph_checkpoint_s3 import (
     BucketNotFoundError,
@@ -28,13 +23,16 @@ from langgraph_checkpoint_s3 import (
     InvalidConfigError,
     InvalidKeyError,
     S3CheckpointError,
-    S3Saver,
 )
-from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.cli.values import to_json
 from langgraph_checkpoint_s3.text.sanitize import sanitize
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from langgraph_checkpoint_s3 import S3Saver
+    from langgraph_checkpoint_s3.admin import S3Admin
     from langgraph_checkpoint_s3.encryption import KeyProvider
 
 FAILED: Final = 1
@@ -67,6 +65,8 @@ def open_saver(uri: str | None, **settings: Any) -> S3Saver:
     """Open a saver on a URI, or on the bucket that the environment names."""
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
+    from langgraph_checkpoint_s3 import S3Saver
+
     # Strict: values from the bucket import no modules here. An application's types are shown as plain data.
     settings.setdefault("serde", JsonPlusSerializer(allowed_msgpack_modules=None))
     if uri is not None:
@@ -93,8 +93,16 @@ class Invocation:
         self._keys = keys
         self._cleanup = contextlib.ExitStack()
         self._progress: tuple[str, int, int | None] | None = None
-        self.out = _console(sys.stdout)
-        self.err = _console(sys.stderr)
+
+    @cached_property
+    def out(self) -> Console:
+        """The console on stdout."""
+        return _console(sys.stdout)
+
+    @cached_property
+    def err(self) -> Console:
+        """The console on stderr."""
+        return _console(sys.stderr)
 
     def close(self) -> None:
         """Close the savers that were opened."""
@@ -132,6 +140,8 @@ class Invocation:
     @cached_property
     def admin(self) -> S3Admin:
         """The target's admin."""
+        from langgraph_checkpoint_s3.admin import S3Admin
+
         return S3Admin(self.saver)
 
     @property
@@ -156,11 +166,11 @@ class Invocation:
 
     def line(self, text: str, style: str = "") -> None:
         """Print text on one line."""
-        self.print(Text(sanitize(text), style=style))
+        self.print(styled(sanitize(text), style))
 
     def block(self, text: str) -> None:
         """Print text that may have several lines."""
-        self.print(Text(sanitize(text, lines=True)))
+        self.print(styled(sanitize(text, lines=True)))
 
     def print(self, text: Text) -> None:
         """Print text that is clean. If a row of `history` is too long, show the end of its id."""
@@ -169,7 +179,7 @@ class Invocation:
             and text.cell_len > self.out.width
             and (found := _TREE_ROW.match(text.plain)) is not None
         ):
-            text = Text.assemble(text[: found.end(1)], text[found.end(2) :])
+            text = text.assemble(text[: found.end(1)], text[found.end(2) :])
         self.out.print(text, soft_wrap=True)
 
     def note(self, text: str) -> None:
@@ -184,7 +194,7 @@ class Invocation:
         if self.json:
             sys.stderr.write(json.dumps(data, ensure_ascii=True) + "\n")
         else:
-            self.err.print(Text(sanitize(text)), soft_wrap=True)
+            self.err.print(styled(sanitize(text)), soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print a table; tab-separated lines if stdout is no terminal."""
@@ -192,11 +202,14 @@ class Invocation:
             for row in [columns, *rows]:
                 self.out.file.write("\t".join(sanitize(value) for value in row) + "\n")
             return
+        from rich import box
+        from rich.table import Table
+
         table = Table(box=box.SIMPLE_HEAD, header_style="bold")
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*[Text(sanitize(value)) for value in row])
+            table.add_row(*[styled(sanitize(value)) for value in row])
         self.out.print(table)
 
     def not_found(self, thread: str, checkpoint: str | None = None) -> CommandExit:
@@ -235,6 +248,8 @@ class Invocation:
     @contextlib.contextmanager
     def progress(self, activity: str) -> Iterator[Callable[[int, int | None], None]]:
         """Show a progress bar on stderr if that is a terminal. Yields a function of done and total."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
         self._progress = (activity, 0, None)
         columns = (TextColumn(activity), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         hidden = self.json or not self.err.is_terminal
@@ -257,11 +272,20 @@ class Invocation:
         return f"Stopped while {activity}, after {done:,}{'' if total is None else f' of {total:,}'}."
 
 
+def styled(text: str, style: str = "") -> Text:
+    """Return text in a style of rich's. The text is shown as it is: sanitize it."""
+    from rich.text import Text
+
+    return Text(text, style=style)
+
+
 def _is_interactive() -> bool:
     return sys.stdin.isatty()
 
 
 def _console(file: typing.TextIO) -> Console:
+    from rich.console import Console
+
     console = Console(file=file, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = _UNLIMITED_WIDTH
@@ -282,14 +306,14 @@ _SHARED_OPTIONS: Final = {
 }
 
 
-def add_command(app: typer.Typer, function: Callable[..., None], example: str, short: str | None) -> None:
+def add_command(app: typer.Typer, name: str, function: Callable[..., None], example: str) -> None:
     """Add a command whose first parameter is its `Invocation`, with the shared options.
 
     Args:
         app: The application.
+        name: The command's name.
         function: The command. Its docstring is the help.
-        example: The example at the end of the help. It begins with the command's name.
-        short: The help in the list of commands. Default: the docstring's first sentence.
+        example: The arguments of the example at the end of the help.
     """
 
     def command(*, uri: str | None, keys: str | None, as_json: bool, debug: bool, **arguments: Any) -> None:
@@ -302,16 +326,13 @@ def add_command(app: typer.Typer, function: Callable[..., None], example: str, s
         each.replace(annotation=hints[each.name], kind=keyword)
         for each in list(inspect.signature(function).parameters.values())[1:]
     ]
-    for name, annotation in _SHARED_OPTIONS.items():
-        default = None if name in {"uri", "keys"} else False
-        parameters.append(inspect.Parameter(name, keyword, annotation=annotation, default=default))
+    for option, annotation in _SHARED_OPTIONS.items():
+        default = None if option in {"uri", "keys"} else False
+        parameters.append(inspect.Parameter(option, keyword, annotation=annotation, default=default))
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     command.__doc__ = inspect.getdoc(function)
-    register = app.command(
-        example.partition(" ")[0], short_help=short, epilog=f"Example: langgraph-s3 {example}"
-    )
-    register(command)
+    app.command(name, epilog=f"Example: langgraph-s3 {name} {example}")(command)
 
 
 def _invoke(function: Callable[..., None], ctx: Invocation, debug: bool, arguments: dict[str, Any]) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.text import Text
 
 from langgraph_checkpoint_s3.cli.checkpoints import get_checkpoint
 from langgraph_checkpoint_s3.cli.next_steps import next_steps
 from langgraph_checkpoint_s3.cli.options import MaybeCheckpoint, Namespace, Thread
-from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation
+from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation, styled
 from langgraph_checkpoint_s3.cli.state_diff import diff_states
 from langgraph_checkpoint_s3.cli.values import format_value, parse_conversation
 from langgraph_checkpoint_s3.text.sanitize import sanitize
@@ -161,7 +160,7 @@ def _show_value(ctx: Invocation, value: Any) -> None:
         ctx.block(_indent(format_value(value)))
         return
     for role, content in messages:
-        line = Text(f"  {sanitize(role)}: ", style=_ROLE_STYLES.get(role.partition(" ")[0].lower(), "bold"))
+        line = styled(f"  {sanitize(role)}: ", _ROLE_STYLES.get(role.partition(" ")[0].lower(), "bold"))
         line.append(sanitize(_indent(content, "    ").lstrip(), lines=True), style="default")
         ctx.print(line)
 

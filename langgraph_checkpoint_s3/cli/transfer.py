@@ -10,7 +10,6 @@ from typing import Annotated, Any, Final
 import typer
 
 from langgraph_checkpoint_s3 import InvalidConfigError, S3CheckpointError
-from langgraph_checkpoint_s3.admin import MigrationError, S3Admin
 from langgraph_checkpoint_s3.cli.checkpoints import config_of, get_checkpoint, place_of
 from langgraph_checkpoint_s3.cli.options import (
     DryRun,
@@ -152,6 +151,8 @@ def migrate(
     repeated. Values are loaded with your application's types if they can be imported: migrate only from
     sources that you trust.
     """
+    from langgraph_checkpoint_s3.admin import MigrationError, S3Admin
+
     with _open_source(ctx, source) as saver:
         if dry_run:
             configs = [config_of(each, None) for each in thread or ()] or [None]

@@ -16,8 +16,7 @@ import hashlib
 import hmac
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgpack
 
@@ -36,7 +35,6 @@ _MAX_PLAINTEXT: Final = 2**31 - 1
 """Most bytes that `cryptography` encrypts at once."""
 
 
-@dataclass(frozen=True, slots=True)
 class ThreadCipher:
     """Cipher of one thread for one data key.
 
@@ -45,8 +43,9 @@ class ThreadCipher:
         nonce_key: The key of nonces that are derived rather than random.
     """
 
-    aead: AESGCM
-    nonce_key: bytes = field(repr=False)
+    def __init__(self, aead: AESGCM, nonce_key: bytes) -> None:
+        self.aead = aead
+        self.nonce_key = nonce_key
 
     def derive_nonce(self, plaintext: bytes | memoryview, associated_data: bytes) -> bytes:
         """Return a nonce that depends on the arguments alone, and is as good as a random one.
@@ -60,8 +59,7 @@ class ThreadCipher:
         return mac.digest()[:_NONCE_BYTES]
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectCipher:
+class ObjectCipher(NamedTuple):
     """Cipher of one object.
 
     Attributes:
@@ -81,7 +79,7 @@ class ObjectCipher:
     namespace: str
     checkpoint_id: str
     leaf: str
-    get_thread_cipher: Callable[[KeyRef, str], ThreadCipher] = field(repr=False)
+    get_thread_cipher: Callable[[KeyRef, str], ThreadCipher]
     deterministic: bool = False
 
     def encrypt(self, plaintext: bytes | memoryview, *context: str | int) -> bytes:
@@ -123,7 +121,7 @@ class ObjectCipher:
 
     def for_lender(self, checkpoint_id: str, leaf: str, ref: KeyRef) -> ObjectCipher:
         """Return the cipher of another checkpoint of the same namespace, whose frames are borrowed."""
-        return replace(self, checkpoint_id=checkpoint_id, leaf=leaf, ref=ref)
+        return self._replace(checkpoint_id=checkpoint_id, leaf=leaf, ref=ref)
 
     def _thread_cipher(self) -> ThreadCipher:
         return self.get_thread_cipher(self.ref, self.place + self.thread)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -37,8 +36,7 @@ _MIN_USE: Final = 2
 """A frame is borrowed only if a value uses at least one part in so many of it, since it is read whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class BorrowPolicy:
+class BorrowPolicy(NamedTuple):
     """Limits of borrowing.
 
     Attributes:
@@ -68,17 +66,18 @@ class Piece(NamedTuple):
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class KnownValue:
+class KnownValue(NamedTuple):
     """A serialized value, and the pieces that add up to it."""
 
     type: str
-    raw: bytes = field(repr=False)
+    raw: bytes
     pieces: Sequence[Piece]
 
+    def __repr__(self) -> str:
+        return object.__repr__(self)  # without the values
 
-@dataclass(frozen=True, slots=True)
-class Known:
+
+class Known(NamedTuple):
     """A checkpoint that this process wrote or read, as far as others may borrow from it.
 
     Attributes:
@@ -157,13 +156,13 @@ class Known:
             lender = piece.frame.lender
             if lender is None or lender not in own:
                 return piece
-            return piece._replace(frame=replace(piece.frame, lender=lender._replace(created=created)))
+            return piece._replace(frame=piece.frame._replace(lender=lender._replace(created=created)))
 
         values = {
-            name: replace(value, pieces=[corrected(piece) for piece in value.pieces])
+            name: value._replace(pieces=[corrected(piece) for piece in value.pieces])
             for name, value in self.values.items()
         }
-        return replace(self, values=values)
+        return self._replace(values=values)
 
 
 class Part(NamedTuple):

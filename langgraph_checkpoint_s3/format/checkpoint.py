@@ -8,8 +8,7 @@ deserialize the rest.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -34,8 +33,7 @@ SECOND: Final = 1_000_000_000
 """One second in ns."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Origin of an object: the header's fields that every object has.
 
     Attributes:
@@ -69,8 +67,7 @@ class Origin:
         }
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Content:
+class Content(NamedTuple):
     """A checkpoint, serialized.
 
     Attributes:
@@ -85,14 +82,16 @@ class Content:
     rest: Dumped
     channels: Mapping[str, Dumped]
 
+    def __repr__(self) -> str:
+        return object.__repr__(self)  # without the values
+
     @property
     def size(self) -> int:
         """Size in bytes."""
         return sum(len(raw) for _, raw in (self.metadata, self.rest, *self.channels.values()))
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointRecord:
+class CheckpointRecord(NamedTuple):
     """A checkpoint's object, as it was read."""
 
     container: Container

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -27,8 +26,7 @@ from langgraph_checkpoint_s3.format.scope import PLAIN, NamespaceScope
 from langgraph_checkpoint_s3.format.serialization import Dumped, compression_for, dump
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A checkpoint's object, about to be written.
 
     Attributes:
@@ -43,13 +41,16 @@ class Draft:
     """
 
     key: str
-    body: bytes = field(repr=False)
+    body: bytes
     lenders: Sequence[Lender]
     content: Content
     known: Known
     origin: Origin
     leaf: str
     scope: NamespaceScope = PLAIN
+
+    def __repr__(self) -> str:
+        return object.__repr__(self)  # without the values
 
     def materialized(self, compression: Compression) -> bytes:
         """Return a self-contained copy. The offsets of its own frames are those in `body`.

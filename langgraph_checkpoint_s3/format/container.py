@@ -22,7 +22,6 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.crypto.aead import ObjectCipher
@@ -56,11 +55,10 @@ _FLAGS_AT: Final = 5
 _CRC_BYTES: Final = 4
 
 
-@dataclass(slots=True)
 class Container:
     """An object that was read, completely or from its beginning.
 
-    Attributes:
+    Args:
         fields: The header.
         frames: The header's table of frames.
         base: The offset of the first frame.
@@ -68,14 +66,22 @@ class Container:
         cipher: The object's cipher, if it is encrypted.
     """
 
-    fields: dict[str, Any]
-    frames: tuple[Frame, ...]
-    base: int
-    data: memoryview
-    cipher: ObjectCipher | None = None
-    _stored: dict[int, bytes] = field(default_factory=dict, repr=False)
-    _raw: dict[int, bytes] = field(default_factory=dict, repr=False)
-    _extents: dict[Extent, bytes] = field(default_factory=dict, repr=False)
+    def __init__(
+        self,
+        fields: dict[str, Any],
+        frames: tuple[Frame, ...],
+        base: int,
+        data: memoryview,
+        cipher: ObjectCipher | None,
+    ) -> None:
+        self.fields = fields
+        self.frames = frames
+        self.base = base
+        self.data = data
+        self.cipher = cipher
+        self._stored: dict[int, bytes] = {}
+        self._raw: dict[int, bytes] = {}
+        self._extents: dict[Extent, bytes] = {}
 
     def missing(self, values: Iterable[Value]) -> list[int]:
         """Return the frames that these values need and that were neither read nor added."""
@@ -119,7 +125,7 @@ class Container:
         """
         frames = list(self.frames)
         inlined: list[bytes] = []
-        cipher = self.cipher and replace(self.cipher, deterministic=True)
+        cipher = self.cipher and self.cipher._replace(deterministic=True)
         for number, frame in enumerate(self.frames):
             if frame.lender is None:
                 continue
@@ -128,7 +134,7 @@ class Container:
             else:
                 codec, packed = compress(self._frame_of_extents(number), compression)
             stored = cipher.encrypt(packed) if cipher else packed
-            frames[number] = replace(frame, stored=len(stored), codec=codec, crc=zlib.crc32(stored))
+            frames[number] = frame._replace(stored=len(stored), codec=codec, crc=zlib.crc32(stored))
             inlined.append(stored)
         fields = {name: value for name, value in self.fields.items() if name != "keys"}
         flags, header = pack_header({**fields, **pack_frames(inline_frames(frames))}, self.header_bytes)
@@ -325,6 +331,6 @@ def inline_frames(frames: Sequence[Frame]) -> list[Frame]:
         if frame.lender is None:
             table.append(frame)
         else:
-            table.append(replace(frame, offset=end, lender=None, key=None))
+            table.append(frame._replace(offset=end, lender=None, key=None))
             end += frame.stored
     return table

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from reprlib import Repr
 from typing import Any, Final, NamedTuple
 
@@ -57,8 +56,7 @@ class Lender(NamedTuple):
     created: int
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """A run of bytes that is compressed as one: where it is stored, and its checksum.
 
     Attributes:
@@ -87,7 +85,7 @@ class Frame:
             lender: Its object.
             key: The key that its object is encrypted with.
         """
-        return self if self.lender else replace(self, offset=base + self.offset, lender=lender, key=key)
+        return self if self.lender else self._replace(offset=base + self.offset, lender=lender, key=key)
 
 
 def short_repr(value: Any) -> str:

@@ -32,7 +32,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidKeyError
 from langgraph_checkpoint_s3.format.ids import text_of
@@ -180,8 +180,7 @@ class CheckpointLeaf:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class WritesLeaf:
+class WritesLeaf(NamedTuple):
     """The end of a writes object's key.
 
     Attributes:
@@ -225,7 +224,7 @@ class WritesLeaf:
         slots = self.slots if self.is_special else names.hash("slots", self.slots)
         if isinstance(slots, HashedName):
             slots = f"{'j' if task is None else 'wh'}{slots}"
-        return replace(self, task=task, slots=slots)
+        return self._replace(task=task, slots=slots)
 
     def encode(self) -> str:
         """Return the end of the key."""
@@ -281,8 +280,7 @@ def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
     raise ValueError(f"{text!r} is not a leaf")
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedKey:
+class ParsedKey(NamedTuple):
     """A parsed key: the checkpoint that it belongs to, and its leaf."""
 
     thread_id: str
@@ -291,8 +289,7 @@ class ParsedKey:
     leaf: CheckpointLeaf | WritesLeaf
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """The keys of one saver: everything below one prefix.
 
     Attributes:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from dataclasses import dataclass
 from typing import Final
 
 from langgraph_checkpoint_s3.format.key_encoding import HashedName, encode_component, utf8
@@ -47,19 +46,19 @@ class NameHasher:
         return _hashed_name(hmac.digest(self._key, _message(kind, name), hashlib.sha256))
 
 
-@dataclass(frozen=True, slots=True)
 class LongNameHasher:
     """Hashes long names, without a key, and leaves others as they are.
 
-    Attributes:
+    Args:
         max_length: The most characters that a name may have, as keys encode it.
     """
 
-    max_length: int
+    def __init__(self, max_length: int) -> None:
+        self._max_length = max_length
 
     def hash(self, kind: str, name: str) -> str:
         """Return a name, or its hash if it is too long. Otherwise it is like `NameHasher.hash`."""
-        if isinstance(name, HashedName) or len(encode_component(name, kind)) <= self.max_length:
+        if isinstance(name, HashedName) or len(encode_component(name, kind)) <= self._max_length:
             return name
         return _hashed_name(hashlib.sha256(_LONG + _message(kind, name)).digest())
 

@@ -11,7 +11,6 @@ to the old one.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError
@@ -70,7 +69,7 @@ class Reencryptor:
             known = not isinstance(self._thread_id, HashedName)
             fields["thread"] = self._thread_id if known else container.fields["thread"]
             space += len(fields["thread"].encode()) + _THREAD_BYTES
-        builder = Builder("none", cipher and replace(cipher, deterministic=True))
+        builder = Builder("none", cipher and cipher._replace(deterministic=True))
         for number, frame in enumerate(container.frames):
             if frame.lender is None:
                 builder.add(frame.codec, container.packed(number), frame.raw)

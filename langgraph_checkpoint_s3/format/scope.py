@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from langgraph_checkpoint_s3.crypto.aead import ObjectCipher
 from langgraph_checkpoint_s3.crypto.key_cache import KeyCache
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from langgraph_checkpoint_s3.format.container import Container
 
 
-@dataclass(frozen=True, slots=True)
-class NamespaceScope:
+class NamespaceScope(NamedTuple):
     """Settings for the objects of one namespace: its folder, keys, and hashed names.
 
     Attributes:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
 import msgpack
 
@@ -27,8 +26,7 @@ _DIGEST: Final = 32
 Reason: TypeAlias = Literal["some", "thread", "failed", "coming"]
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """Tombstones of one deletion.
 
     Attributes:
@@ -45,8 +43,7 @@ class Group:
     number: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Tombstones:
+class Tombstones(NamedTuple):
     """Contents of a thread's tombstones object. An absent object means `Tombstones()`.
 
     Attributes:
@@ -80,7 +77,7 @@ class Tombstones:
             if each.until > now and not (each.reason == group.reason and each.names <= group.names)
         )
         number = self.last + 1
-        return Tombstones((*kept, replace(group, number=number)), number)
+        return Tombstones((*kept, group._replace(number=number)), number)
 
     def minus(self, written: frozenset[bytes], last: int, existing: frozenset[bytes]) -> Tombstones:
         """Return these without the names of objects that exist.
@@ -93,10 +90,10 @@ class Tombstones:
 
         def remaining(group: Group) -> Group:
             if group.reason == "coming":
-                return replace(group, names=group.names - existing)
-            return replace(group, names=group.names - written) if group.number <= last else group
+                return group._replace(names=group.names - existing)
+            return group._replace(names=group.names - written) if group.number <= last else group
 
-        return replace(self, groups=tuple(each for each in map(remaining, self.groups) if each.names))
+        return self._replace(groups=tuple(each for each in map(remaining, self.groups) if each.names))
 
     def encode(self) -> bytes:
         """Return the object's bytes."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from langgraph.checkpoint.base import WRITES_IDX_MAP, PendingWrite
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -35,8 +35,7 @@ from langgraph_checkpoint_s3.format.scope import PLAIN, NamespaceScope
 from langgraph_checkpoint_s3.format.serialization import Dumped, compression_for, dump, load
 
 
-@dataclass(frozen=True, slots=True)
-class WriteRow:
+class WriteRow(NamedTuple):
     """One write of a task, still serialized."""
 
     task_id: str
@@ -46,8 +45,7 @@ class WriteRow:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
-class WritesRecord:
+class WritesRecord(NamedTuple):
     """A writes object, as it was read."""
 
     container: Container

@@ -70,18 +70,14 @@ class ObjectInfo:
     Attributes:
         size: Its length in bytes.
         etag: Its ETag.
-        modified: When it was written.
         storage_class: Its storage class.
-        encryption: Its server-side encryption, such as `AES256`; `None` where the store names none.
         restore: The `x-amz-restore` header, of an object that is being restored or was.
         archive_status: The archive tier of Intelligent-Tiering that it is in.
     """
 
     size: int
     etag: str
-    modified: datetime
     storage_class: str
-    encryption: str | None
     restore: str | None
     archive_status: str | None
 
@@ -155,13 +151,12 @@ class ListUploads(Request[UploadPage]):
 
 @dataclass(frozen=True, slots=True)
 class InspectObject(Request[ObjectInfo | NotFound]):
-    """Read the metadata of an object, or of one of its versions."""
+    """Read the metadata of an object."""
 
     operation: ClassVar[str] = "HeadObject"
     action: ClassVar[str] = "s3:GetObject"
 
     key: str
-    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +173,6 @@ class RestoreObject(Request[bool | NotFound]):
     key: str
     days: int | None
     tier: RestoreTier = "Standard"
-    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

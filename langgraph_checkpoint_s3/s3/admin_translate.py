@@ -39,7 +39,6 @@ from langgraph_checkpoint_s3.s3.translate import (
     Translator,
     deletion,
     etag,
-    of_version,
 )
 
 
@@ -102,9 +101,7 @@ def _object_info(_: Translator, __: InspectObject, response: Response) -> Object
     return ObjectInfo(
         fields.get("ContentLength", 0),
         etag(fields),
-        fields["LastModified"],
         fields.get("StorageClass") or "STANDARD",
-        fields.get("ServerSideEncryption"),
         fields.get("Restore"),
         fields.get("ArchiveStatus"),
     )
@@ -114,7 +111,7 @@ def _restore_arguments(to: Translator, restore: RestoreObject) -> dict[str, Any]
     wanted: dict[str, Any] = {"GlacierJobParameters": {"Tier": restore.tier}}
     if restore.days is not None:
         wanted["Days"] = restore.days
-    return {**to.common, "Key": restore.key, **of_version(restore.version), "RestoreRequest": wanted}
+    return {**to.common, "Key": restore.key, "RestoreRequest": wanted}
 
 
 def _restored(_: Translator, __: RestoreObject, response: Response) -> bool:
@@ -190,7 +187,7 @@ CODECS: Final[Mapping[type[Request[Any]], RequestTranslation[Any]]] = {
     ),
     ListUploads: RequestTranslation[ListUploads](_uploads_arguments, _uploads),
     InspectObject: RequestTranslation[InspectObject](
-        lambda to, inspect: {**to.common, "Key": inspect.key, **of_version(inspect.version)}, _object_info
+        lambda to, inspect: {**to.common, "Key": inspect.key}, _object_info
     ),
     RestoreObject: RequestTranslation[RestoreObject](_restore_arguments, _restored),
     InspectBucket: RequestTranslation[InspectBucket](lambda to, _: dict(to.bucket), _bucket_head),

@@ -57,7 +57,7 @@ def opened(browser: Browser) -> Iterator[Open]:
     contexts = []
     wrong: list[str] = []
 
-    def told(message: ConsoleMessage) -> None:
+    def note(message: ConsoleMessage) -> None:
         wrong.append(f"console: {message.text}")
 
     def asked(dialog: Dialog) -> None:
@@ -76,7 +76,7 @@ def opened(browser: Browser) -> Iterator[Open]:
             viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
         )
         contexts.append(context)
-        context.on("console", told)
+        context.on("console", note)
         context.on("dialog", asked)
         context.on("request", sent)
         context.on("weberror", failed)

@@ -185,8 +185,8 @@ class TestWhatIsShown:
 
     def test_cost_and_sizes(self, opened: Open, trip: Path) -> None:
         tiles = opened(trip).locator("header dl div")
-        told = [each.split("\n")[0] for each in tiles.all_inner_texts()]
-        assert told == ["Checkpoints", "State", "Stored", "Keeping it", "Writing it"]
+        titles = [each.split("\n")[0] for each in tiles.all_inner_texts()]
+        assert titles == ["Checkpoints", "State", "Stored", "Keeping it", "Writing it"]
 
     def test_printed_it_has_all_of_them(self, opened: Open, trip: Path) -> None:
         page = opened(trip)

@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.cli import runtime
 from langgraph_checkpoint_s3.cli.app import app
-from tests.admin.versions.versioned import set_versioning
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
@@ -42,7 +41,7 @@ def answered(document: str) -> str:
         try:
             with SqliteSaver.from_conn_string("checkpoints.sqlite") as source:
                 put_chain(source, "customer-7", 3)
-            set_versioning(fake, "Suspended")
+            fake.set_versioning("Suspended")
             return _BLOCK.sub(answer, document)
         finally:
             os.chdir(here)

@@ -91,8 +91,8 @@ def terminal() -> str:
         color_system="truecolor",
         highlight=False,
     )
-    told = f"langgraph-s3 history {example.THREAD}"
-    console.print(f"$ {told}", style="bold", markup=False)
+    title = f"langgraph-s3 history {example.THREAD}"
+    console.print(f"$ {title}", style="bold", markup=False)
     with (
         mock.patch.object(runtime, "open_saver", return_value=example.built(FakeS3())),
         mock.patch.object(runtime, "_console", return_value=console),
@@ -100,7 +100,7 @@ def terminal() -> str:
     ):
         ran = run("history", example.THREAD)
     assert ran.code == 0, ran.err
-    svg = console.export_svg(title=told, theme=MONOKAI, code_format=_TERMINAL, unique_id="history")
+    svg = console.export_svg(title=title, theme=MONOKAI, code_format=_TERMINAL, unique_id="history")
     return re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE)
 
 

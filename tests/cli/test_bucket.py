@@ -11,10 +11,11 @@ from typing import Any, get_args
 import pytest
 
 from langgraph_checkpoint_s3 import S3Saver, testing
-from langgraph_checkpoint_s3.admin.bucket.iam import Role
+from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.admin.bucket.policies import Role
 from langgraph_checkpoint_s3.cli import bucket
 from langgraph_checkpoint_s3.s3.bucket_settings import LIFECYCLE
-from langgraph_checkpoint_s3.s3.requests import DeleteObjects
+from langgraph_checkpoint_s3.s3.requests import CopyObject, DeleteObjects, PutObject
 from langgraph_checkpoint_s3.testing import LocalS3
 from tests.cli.conftest import Cli
 from tests.support.fake_s3 import FakeS3, Moment, client_error
@@ -26,6 +27,21 @@ class TestCheck:
         assert ran.code == 0
         assert "a saver can work here" in ran.out
         assert "  ok             deletes              Objects can be deleted\n" in ran.out
+
+    def test_the_number_of_objects_is_what_is_said(self, cli: Cli, fake: FakeS3) -> None:
+        written: set[str] = set()
+
+        def note(moment: Moment, request: Any) -> None:
+            if isinstance(request, PutObject):
+                written.add(request.key)
+            if isinstance(request, CopyObject):
+                written.add(request.target)
+
+        fake.hook = note
+        cli("check")
+        assert len(written) == 11
+        for documented in (bucket.check, S3Admin.check):
+            assert "eleven small objects" in (documented.__doc__ or "").lower()
 
     def test_problems_are_exit_code_1(self, cli: Cli, fake: FakeS3) -> None:
         def refuse(moment: Moment, request: Any) -> None:

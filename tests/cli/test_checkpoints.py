@@ -9,7 +9,6 @@ import pytest
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.cli import runtime
 from langgraph_checkpoint_s3.encryption import KeyRing
-from tests.admin.versions.versioned import set_versioning
 from tests.cli.conftest import Cli
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3
@@ -105,7 +104,7 @@ def test_all_commands_take_these_names(cli: Cli, agent: str, fake: FakeS3) -> No
     assert cli("diff", agent, "00001", "00002", "--json").data["b"] == IDS[2]
     assert cli("url", agent, "~1", "--json").data["checkpoint_id"] == IDS[3]
     assert cli("url", agent, "5ub", "--json").data["checkpoint_id"] == "1f0a2c6e-5ub"
-    set_versioning(fake, "Suspended")
+    fake.set_versioning("Suspended")
     for text in ("latest", "~2", "5ub"):
         [version] = cli("versions", agent, text, "--json").data["versions"]
         ran = cli("restore", agent, text, "--version", version["version_id"])
@@ -113,7 +112,7 @@ def test_all_commands_take_these_names(cli: Cli, agent: str, fake: FakeS3) -> No
 
 
 def test_a_deleted_checkpoint_still_has_versions(cli: Cli, saver: S3Saver, agent: str, fake: FakeS3) -> None:
-    set_versioning(fake, "Enabled")
+    fake.set_versioning("Enabled")
     saver.delete_thread(agent)
     found = cli("versions", agent, IDS[2], "--json").data["versions"]
     assert [each["delete_marker"] for each in found] == [True, False]

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import S3Saver
-from tests.admin.versions.versioned import set_versioning
 from tests.cli.conftest import Cli
 from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3
@@ -42,7 +41,7 @@ class TestDelete:
         assert cli("threads").out == "other\n"
 
     def test_for_good_leaves_no_version(self, cli: Cli, thread: str, fake: FakeS3) -> None:
-        set_versioning(fake, "Enabled")
+        fake.set_versioning("Enabled")
         cli("delete", thread, "--yes")
         assert cli("restore", thread, "--dry-run", "--json").data["checkpoints"] == 5
         assert cli("delete", thread, "--yes", "--for-good").code == 0

@@ -9,7 +9,7 @@ import pytest
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.usage.graph import draw_graph
+from langgraph_checkpoint_s3.admin.usage.history import draw_graph
 from tests.cli.conftest import Cli
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 

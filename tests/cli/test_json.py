@@ -11,8 +11,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import dumps
-from langgraph_checkpoint_s3.cli.app import app
-from tests.admin.versions.versioned import set_versioning
+from langgraph_checkpoint_s3.cli import app
 from tests.cli.conftest import Cli
 from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3
@@ -53,7 +52,7 @@ def test_every_command_answers_in_json_alone(
     cli: Cli, fake: FakeS3, saver: S3Saver, thread: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    set_versioning(fake, "Enabled")
+    fake.set_versioning("Enabled")
     found = saver.get_tuple(place(thread))
     assert found is not None
     Path("state.zip").write_bytes(dumps(found))
@@ -67,7 +66,7 @@ def test_every_command_answers_in_json_alone(
         for line in ran.err.splitlines():
             assert json.loads(line).keys() == {"note"}, (command, line)
     named = {command.split()[0] for command in COMMANDS} | {"serve"}  # tested in test_bucket.py
-    assert named == {each.name for each in app.registered_commands}
+    assert named == set(app.COMMANDS)
 
 
 def test_warnings_of_libraries_are_notes(

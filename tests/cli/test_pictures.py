@@ -42,7 +42,7 @@ def test_they_ask_for_nothing_and_run_nothing(name: str) -> None:
 
 def test_the_tree_is_the_examples() -> None:
     text = (PICTURES / "history.svg").read_text(encoding="utf-8")
-    for told in (
+    for shown in (
         "customer-42",
         "●",
         "1&#160;error",
@@ -50,7 +50,7 @@ def test_the_tree_is_the_examples() -> None:
         "namespace&#160;research:5f1c",
         "3h",
     ):
-        assert told in text
+        assert shown in text
 
 
 def test_the_screenshot_is_there_and_small() -> None:

@@ -16,8 +16,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Saver
 from langgraph_checkpoint_s3 import cli as package
-from langgraph_checkpoint_s3.cli import runtime
-from langgraph_checkpoint_s3.cli.app import app
+from langgraph_checkpoint_s3.cli import app, runtime
 from langgraph_checkpoint_s3.cli.options import parse_duration
 from langgraph_checkpoint_s3.cli.values import to_json
 from langgraph_checkpoint_s3.encryption import KeyRing
@@ -28,8 +27,9 @@ from tests.cli.conftest import Cli, run
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
+from tests.support.hooks import failing
 
-COMMANDS = sorted(command.name or "" for command in app.registered_commands)
+COMMANDS = sorted(app.COMMANDS)
 HOSTILE = "[bold]x[/bold]\x1b]0;owned\x07\x9b31m\u202egnp\r\b:smile:"
 
 
@@ -73,10 +73,7 @@ def test_not_found_is_one_line_and_exit_code_3(
 
 
 def test_access_denied_is_one_line(cli: Cli, fake: FakeS3) -> None:
-    def refuse(moment: Moment, request: Any) -> None:
-        raise client_error("AccessDenied", 403, request)
-
-    fake.hook = refuse
+    fake.hook = failing(code="AccessDenied", status=403)
     ran = cli("threads")
     assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
     assert ran.err.startswith("error: ")
@@ -88,21 +85,18 @@ def test_access_denied_is_one_line(cli: Cli, fake: FakeS3) -> None:
 def test_with_json_an_error_is_an_object(cli: Cli, fake: FakeS3) -> None:
     ran = cli("show", "nobody", "--json")
     assert (ran.code, ran.out) == (3, "")
-    told = json.loads(ran.err)
-    assert (told["kind"], told["exit_code"]) == ("not_found", 3)
-    assert told["error"].startswith("There is no thread 'nobody'")
+    answer = json.loads(ran.err)
+    assert (answer["kind"], answer["exit_code"]) == ("not_found", 3)
+    assert answer["error"].startswith("There is no thread 'nobody'")
 
-    def refuse(moment: Moment, request: Any) -> None:
-        raise client_error("AccessDenied", 403, request)
-
-    fake.hook = refuse
-    told = json.loads(cli("threads", "--json").err)
-    assert (told["kind"], told["exit_code"]) == ("access_denied", 1)
+    fake.hook = failing(code="AccessDenied", status=403)
+    answer = json.loads(cli("threads", "--json").err)
+    assert (answer["kind"], answer["exit_code"]) == ("access_denied", 1)
 
 
 def test_with_json_a_note_is_an_object(cli: Cli) -> None:
-    told = json.loads(cli("lifecycle", "--archive-after", 5, "--json").err)
-    assert told["note"].startswith("warning: ")
+    answer = json.loads(cli("lifecycle", "--archive-after", 5, "--json").err)
+    assert answer["note"].startswith("warning: ")
 
 
 @pytest.mark.parametrize("command", ["history", "show", "diff", "resume-point", "watch", "url"])
@@ -285,8 +279,6 @@ def test_ctrl_c_reports_progress(cli: Cli, saver: S3Saver, fake: FakeS3) -> None
 
 
 def test_ctrl_c_before_a_command_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    from langgraph_checkpoint_s3.cli import app
-
     def interrupted() -> None:
         raise KeyboardInterrupt
 

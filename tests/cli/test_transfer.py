@@ -15,8 +15,9 @@ from langgraph_checkpoint_s3.encryption import KeyRing
 from langgraph_checkpoint_s3.s3.requests import GetObject
 from tests.cli.conftest import Cli
 from tests.support.checkpoints import place, put_chain, shown
-from tests.support.fake_s3 import FakeS3, Moment, client_error
+from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
+from tests.support.hooks import failing
 
 
 class TestTransfer:
@@ -141,10 +142,7 @@ class TestTransfer:
     ) -> None:
         other = FakeS3()
 
-        def refuse(moment: Moment, request: Any) -> None:
-            raise client_error("AccessDenied", 403, request)
-
-        other.hook = refuse
+        other.hook = failing(code="AccessDenied", status=403)
         monkeypatch.setattr(transfer, "open_saver", lambda uri, **_: make_saver(other))
         ran = cli("migrate", "s3://elsewhere/x")
         assert (ran.code, ran.err.count("\n")) == (1, 1)

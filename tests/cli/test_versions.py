@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from langgraph_checkpoint_s3 import S3Saver
-from tests.admin.versions.versioned import set_versioning
 from tests.cli.conftest import Cli
 from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3
@@ -14,7 +13,7 @@ from tests.support.fake_s3 import FakeS3
 class TestVersions:
     @pytest.fixture
     def deleted(self, cli: Cli, thread: str, saver: S3Saver, fake: FakeS3) -> str:
-        set_versioning(fake, "Enabled")
+        fake.set_versioning("Enabled")
         put_chain(saver, "kept", 2)
         saver.delete_thread("kept")
         return "kept"

@@ -22,6 +22,7 @@ from tests.contract.fixtures import (
     no_wait,
     one_loader,
     place,
+    released,
     run,
     session_front,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "no_wait",
     "one_loader",
     "place",
+    "released",
     "run",
     "session_front",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,14 @@ def make_admin(make_saver: MakeSaver, driver: str) -> Iterator[MakeCalls]:
             return made
 
         yield make
+
+
+@pytest.fixture
+def released() -> Iterator[threading.Event]:
+    """An event that parked answers wait for."""
+    event = threading.Event()
+    yield event
+    event.set()
 
 
 @pytest.fixture

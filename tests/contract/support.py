@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import os
 import random
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -61,6 +63,11 @@ class Place:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         return {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", ())}
 
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        """All keys in the bucket, with their objects' sizes."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", ())}
+
     def read(self, key: str) -> bytes:
         return self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
@@ -74,6 +81,17 @@ class Place:
         except self.client.exceptions.NoSuchUpload:  # rclone's way of saying none
             return []
         return [upload["Key"] for upload in found.get("Uploads", ())]
+
+    def now(self) -> datetime:
+        """The time by the store's clock."""
+        return datetime.now(timezone.utc)
+
+    def wait_for_next_second(self) -> None:
+        """Return in the next second of the clock: stores tell the time of objects in whole seconds."""
+        time.sleep(1.01 - time.time() % 1)
+
+    def finish_restores(self, days: int) -> None:
+        """Finish restores from the archive, for this many days. Test servers do so by themselves."""
 
     def arguments(self, **settings: Any) -> dict[str, Any]:
         """A saver's arguments."""

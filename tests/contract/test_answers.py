@@ -46,7 +46,7 @@ RIGHT = {("abort an upload", "a 204")}
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_what_is_no_answer_is_asked_for_again_and_then_told(name: str, run: Run, front: Front) -> None:
+def test_an_invalid_answer_is_retried_and_then_an_error(name: str, run: Run, front: Front) -> None:
     for kind, reply in FALSE.items():
         if (name, kind) in RIGHT:
             continue
@@ -58,13 +58,13 @@ def test_what_is_no_answer_is_asked_for_again_and_then_told(name: str, run: Run,
         # botocore counts a document that is no XML as a failure of the store's, a 500.
         assert caught.value.status in (reply.status, 500 if reply.body else None), kind
         assert len(front.log) == 2, kind
-        told = str(caught.value)
-        assert type(REQUESTS[name]).__name__ in told
+        message = str(caught.value)
+        assert type(REQUESTS[name]).__name__ in message
         if reply.headers:
-            assert reply.headers["Content-Type"] in told
+            assert reply.headers["Content-Type"] in message
         if reply.body.startswith(b"<") and name not in ("head", "inspect"):
-            assert repr(reply.body[:60])[2:40] in told, "its first bytes"
-        assert len(told) < 800
+            assert repr(reply.body[:60])[2:40] in message, "its first bytes"
+        assert len(message) < 800
 
 
 @pytest.mark.parametrize("request_", [RestoreObject("k", 1), PutSetting(bucket_settings.POLICY, "{}")])

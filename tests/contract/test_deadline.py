@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -17,14 +16,6 @@ from tests.support import inside
 def a_second_each(calls: Calls, place: Place) -> None:
     """Each request that arrives takes a second of the operations' clock, whatever the machine's says."""
     inside.shared(calls.saver).clock = lambda: float(len(place.front.log))
-
-
-@pytest.fixture
-def released() -> Iterator[threading.Event]:
-    """Yield the event that parked answers wait for."""
-    event = threading.Event()
-    yield event
-    event.set()
 
 
 @pytest.mark.parametrize("name", ["get_tuple", "put"])

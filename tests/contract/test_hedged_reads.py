@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,14 +15,6 @@ from tests.support import inside
 
 READS = 20
 """Calls of `get_tuple`; each is a listing and a read."""
-
-
-@pytest.fixture
-def released() -> Iterator[threading.Event]:
-    """An event that parked answers wait for."""
-    event = threading.Event()
-    yield event
-    event.set()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from langgraph_checkpoint_s3.encryption import KmsKeys
 from langgraph_checkpoint_s3.format.container import object_key_ref
 from tests.contract.front import HangUp, Park
 from tests.contract.support import MakeCalls, Place, at, build_thread
-from tests.contract.test_secrets import told
+from tests.contract.test_secrets import texts_of
 from tests.support import inside
 
 
@@ -111,7 +111,7 @@ class TestKms:
             build_thread(calls)
         answers.set()
         assert place.objects() == {}
-        for text in told(caught.value):
+        for text in texts_of(caught.value):
             assert "canary" not in text
         client.close()
 
@@ -136,7 +136,7 @@ class TestKms:
         both.close()
         only.close()
 
-    def test_a_disabled_key_is_told(
+    def test_a_disabled_key_is_an_error(
         self, make_calls: MakeCalls, keys: KmsKeys, place: Place, kms: Any
     ) -> None:
         if place.server.name == "moto":

@@ -104,7 +104,7 @@ class TestLeases:
             front.fail("PutObject", HangUp(applied=True))
             do(calls, lease, name)
 
-    def test_who_lost_it_is_told(self, make_calls: MakeCalls, place: Place) -> None:
+    def test_a_lost_lease_is_an_error(self, make_calls: MakeCalls, place: Place) -> None:
         skip_without_conditions(place)
         calls = make_calls()
         lease = calls.saver.lease("thread", auto_renew=False)

@@ -55,8 +55,8 @@ class Unreadable(Talkative):
         return ("odd", raw) if PAYLOAD.encode() in raw else (kind, raw)
 
 
-def told(error: BaseException) -> Iterator[str]:
-    """All that an error says: itself and its attributes, its causes, contexts and notes."""
+def texts_of(error: BaseException) -> Iterator[str]:
+    """Yield all texts of an error: of itself and its attributes, its causes, contexts and notes."""
     seen: list[BaseException] = []
     waiting = [error]
     while waiting:
@@ -70,7 +70,7 @@ def told(error: BaseException) -> Iterator[str]:
 
 
 def check(error: BaseException, *more: str) -> None:
-    for text in told(error):
+    for text in texts_of(error):
         for canary in (*CANARIES, *more):
             assert canary not in text
 
@@ -84,7 +84,7 @@ def quiet(caplog: pytest.LogCaptureFixture, *more: str) -> None:
 
 
 def fill(saver: Any) -> None:
-    build_thread(saver)
+    build_thread(saver, checkpoints=1)
     config = saver.put(at(), checkpoint({"text": PAYLOAD, "list": [PAYLOAD]}), metadata(9, mark=PAYLOAD), {})
     saver.put_writes(config, [("text", PAYLOAD)], "task")
 
@@ -103,9 +103,9 @@ def test_of_whatever_fails(
     make_calls: MakeCalls, make_saver: MakeSaver, place: Place, caplog: pytest.LogCaptureFixture, fault: Any
 ) -> None:
     failed = 0
+    writer, calls = make_saver(), make_calls(max_attempts=1, cache_bytes=0)
     for operations in (("GetObject",), ("ListObjectsV2",), WRITING):
-        fill(make_saver())
-        calls = make_calls(max_attempts=1, cache_bytes=0)
+        fill(writer)
         for operation in operations:
             place.front.fail(operation, fault, times=100)
         if operations == ("GetObject",):

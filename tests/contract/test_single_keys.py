@@ -31,7 +31,7 @@ class TestSingleKeys:
         assert place.listing() == ["a"]
         assert place.front.counts() == {"DeleteObjects": 2}
 
-    def test_what_stays_so_is_told(self, place: Place, make_calls: MakeCalls) -> None:
+    def test_a_lasting_failure_is_an_error(self, place: Place, make_calls: MakeCalls) -> None:
         results = (DELETED.format("a"), FAILED.format("b", "SlowDown"))
         place.front.fail("DeleteObjects", deletion(*results), times=None)
         with pytest.raises(StorageUnavailableError, match=r"1 of 2 objects .*SlowDown") as caught:
@@ -39,7 +39,7 @@ class TestSingleKeys:
         assert caught.value.key == "b"
         assert place.front.counts() == {"DeleteObjects": 3}
 
-    def test_what_will_not_pass_is_told_at_once(self, place: Place, make_calls: MakeCalls) -> None:
+    def test_a_permanent_failure_is_raised_at_once(self, place: Place, make_calls: MakeCalls) -> None:
         results = (DELETED.format("a"), FAILED.format("b", "AccessDenied"))
         place.front.fail("DeleteObjects", deletion(*results), times=None)
         with pytest.raises(AccessDeniedError, match="1 of 2 objects"):

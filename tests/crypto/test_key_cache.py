@@ -85,7 +85,7 @@ def test_a_key_that_is_taken_away_is_not_used_on(key_cache: KeyCache) -> None:
         works(key_cache)
 
 
-def test_what_is_no_key_is_told_at_once(key_cache: KeyCache) -> None:
+def test_an_invalid_key_is_refused_at_once(key_cache: KeyCache) -> None:
     with pytest.raises(InvalidConfigError):
         key_cache.add(DataKey(ONE.ref, b"short"))
     assert key_cache.missing([ONE.ref]) == [ONE.ref]

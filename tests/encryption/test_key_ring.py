@@ -84,9 +84,9 @@ WRONG: dict[str, tuple[Any, dict[str, Any], str]] = {
 def test_what_is_no_ring(keys: Any, more: dict[str, Any], why: str) -> None:
     with pytest.raises(InvalidConfigError, match=why) as caught:
         KeyRing(keys, **more)
-    told = "".join(traceback.format_exception(caught.value))
-    assert text(OLD) not in told
-    assert OLD.hex() not in told
+    message = "".join(traceback.format_exception(caught.value))
+    assert text(OLD) not in message
+    assert OLD.hex() not in message
     frame = caught.tb.tb_next
     assert frame is not None
     shown = repr({name: value for name, value in frame.tb_frame.f_locals.items() if name != "self"})

@@ -128,8 +128,8 @@ def test_durability_exit_saves_once_a_run(capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.usefixtures("bucket")
 def test_files_in_the_state_are_stored_once(capsys: pytest.CaptureFixture[str]) -> None:
     files.main(chapters=4, sentences=600)  # it checks what it says
-    told, *lines = capsys.readouterr().out.splitlines()
-    assert told.startswith("0.4 MB of reference, 4 edits")
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first.startswith("0.4 MB of reference, 4 edits")
     names = [line.partition(": 21 checkpoints, ")[0] for line in lines]
     assert names == ["without borrowing", "borrowing", "a delta channel"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import random
 from collections import Counter
@@ -203,7 +202,7 @@ def test_a_checkpoint_that_is_not_known_lends_nothing() -> None:
 
 
 def test_of_too_many_lenders_the_smallest_are_written_anew() -> None:
-    shelf = Shelf(dataclasses.replace(SMALL, max_lenders=3))
+    shelf = Shelf(SMALL._replace(max_lenders=3))
     values: dict[str, bytes] = {}
     found = []
     for number, size in enumerate((900, 300, 700, 500, 600)):  # one channel more each time
@@ -219,7 +218,7 @@ def test_of_too_many_runs_the_shortest_are_written_anew() -> None:
     old = NOISE[:11_000]
     new = old[:4000] + b"|" + old[4200:7200] + b"|" + old[7400:9400] + b"|" + old[10_000:]
     for most, lent in ((5, [4000, 3000, 2000, 1000]), (3, [4000, 3000, 2000]), (2, [4000, 3000]), (0, [])):
-        shelf = Shelf(dataclasses.replace(SMALL, max_runs=most))
+        shelf = Shelf(SMALL._replace(max_runs=most))
         shelf.put("1", {"a": old})
         shelf.put("2", {"a": new}, "1")
         assert [length for name, length in lengths(shelf, "2") if name == "1"] == lent
@@ -237,7 +236,7 @@ def test_what_is_written_anew_is_not_used_of_a_frame() -> None:
     """Runs of 2,000, 2,000 and 1,500 bytes, of which the rules allow two: less than half of the frame."""
     old = NOISE[:10_000]
     for most, lenders in ((3, 1), (2, 0)):
-        shelf = Shelf(dataclasses.replace(SMALL, max_runs=most))
+        shelf = Shelf(SMALL._replace(max_runs=most))
         shelf.put("1", {"a": old})
         made = shelf.put("2", {"a": old[:2000] + old[2600:4600] + old[5200:6700]}, "1")
         assert len(made.lenders) == lenders
@@ -245,14 +244,14 @@ def test_what_is_written_anew_is_not_used_of_a_frame() -> None:
 
 def test_little_is_not_worth_a_request() -> None:
     for least, lenders in ((300, 1), (301, 0)):
-        shelf = Shelf(dataclasses.replace(SMALL, min_share=least))
+        shelf = Shelf(SMALL._replace(min_share=least))
         shelf.put("1", {"a": NOISE[:300]})
         assert len(shelf.put("2", {"a": NOISE[:320]}, "1").lenders) == lenders
 
 
 def test_a_small_value_is_not_borrowed() -> None:
     for smallest, lenders in ((300, 1), (301, 0)):
-        shelf = Shelf(dataclasses.replace(SMALL, min_value=smallest))
+        shelf = Shelf(SMALL._replace(min_value=smallest))
         first = shelf.put("1", {"a": NOISE[:300]})
         assert len(first.known.values) == lenders
         assert len(shelf.put("2", {"a": NOISE[:300]}, "1").lenders) == lenders
@@ -261,7 +260,7 @@ def test_a_small_value_is_not_borrowed() -> None:
 @pytest.mark.parametrize("changed", [("a",), ()], ids=["serialized", "unchanged"])
 def test_no_lender_is_older_than_the_horizon(changed: tuple[str, ...]) -> None:
     for at, lenders in ((1100, 1), (1100.5, 0), (5000, 0), (940, 1), (939.5, 0)):  # clocks differ, too
-        shelf = Shelf(dataclasses.replace(SMALL, horizon=100))
+        shelf = Shelf(SMALL._replace(horizon=100))
         shelf.put("1", {"a": NOISE[:300]}, versions={"a": 1}, at=1000)
         made = shelf.put("2", {"a": NOISE[:300]}, "1", versions={"a": 1}, changed=changed, at=at)
         assert len(made.lenders) == lenders
@@ -269,7 +268,7 @@ def test_no_lender_is_older_than_the_horizon(changed: tuple[str, ...]) -> None:
 
 
 def test_what_is_too_old_moves_to_a_younger_object() -> None:
-    shelf = Shelf(dataclasses.replace(SMALL, horizon=100))
+    shelf = Shelf(SMALL._replace(horizon=100))
     shelf.put("00", {"a": NOISE[:300]}, versions={"a": 1}, at=0)
     lenders: list[int | None] = []
     for number in range(1, 31):

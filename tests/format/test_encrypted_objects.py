@@ -252,7 +252,7 @@ def test_children_borrow_and_are_written_whole_the_same_each_time() -> None:
     assert plain.lenders == []  # what is plain doesn't borrow from what is encrypted
 
 
-def test_hashed_names_are_told_by_the_header() -> None:
+def test_hashed_names_are_read_from_the_header() -> None:
     names = NameHasher(secret("names"))
     where = NamespaceScope(Layout("agents/", names).namespace("t", "sub"), ROOM.key_cache, names)
     origin = Origin("sub", "01", 1, "writer/1", "t")

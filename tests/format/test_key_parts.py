@@ -122,7 +122,7 @@ def test_a_checkpoint_leaf_reads_back(
 
 
 @given(MAYBE, MAYBE, st.none() | st.integers(0), st.booleans(), st.sampled_from("01b"))
-def test_a_leaf_tells_if_its_object_is_encrypted_borrows_and_lends(
+def test_a_leaf_shows_if_its_object_is_encrypted_borrows_and_lends(
     parent: str | None, run: str | None, created: int | None, sealed: bool, flag: str
 ) -> None:
     """A checkpoint that borrows may lend, too."""

@@ -19,7 +19,7 @@ from tests.format.made import DAY, SMALL, Shelf
 from tests.format.strategies import EVERY_CODEC
 
 NOISE = random.Random(10).randbytes(1_000_000)
-MANY = dataclasses.replace(SMALL, max_lenders=1000)
+MANY = SMALL._replace(max_lenders=1000)
 """Rules by which there may be very many lenders."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, get_args
 
 import msgpack
@@ -51,9 +50,9 @@ def test_whatever_is_written_reads_back_and_is_what_was_said(changes: list[Any])
             tombstones = tombstones.minus(names, number, there)
             for place, each in enumerate(groups):
                 if each.reason == "coming":
-                    groups[place] = replace(each, names=each.names - there)
+                    groups[place] = each._replace(names=each.names - there)
                 elif each.number <= number:
-                    groups[place] = replace(each, names=each.names - names)
+                    groups[place] = each._replace(names=each.names - names)
         assert decode_tombstones(tombstones.encode()) == tombstones
         every = frozenset[bytes]().union(*(each.names for each in groups))
         assert tombstones.named(tombstone_digest(str(each)) for each in range(31)) == every

@@ -14,11 +14,12 @@ from langgraph_checkpoint_s3.format.container import Container
 from langgraph_checkpoint_s3.format.keys import Layout, encode_rank
 from langgraph_checkpoint_s3.plans.data_keys import run_calls, unlock_objects
 from langgraph_checkpoint_s3.plans.load import open_object
-from langgraph_checkpoint_s3.s3.requests import Body, HeadObject, Request
+from langgraph_checkpoint_s3.s3.requests import Body, HeadObject
 from tests.support import inside
 from tests.support.checkpoints import make_checkpoint, place
-from tests.support.fake_s3 import FakeS3, Moment
+from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
+from tests.support.hooks import interrupting
 
 
 def layout() -> Layout:
@@ -110,12 +111,7 @@ def abandon(saver: S3Saver, checkpoint_id: str, parent: Checkpoint, **changed: A
     store: Any = inside.store(saver)
     fake: FakeS3 = store.fake
     hook = fake.hook
-
-    def kill(moment: Moment, request: Request[Any]) -> None:
-        if isinstance(request, HeadObject):
-            raise KeyboardInterrupt
-
-    fake.hook = kill
+    fake.hook = interrupting(HeadObject)
     try:
         with pytest.raises(KeyboardInterrupt):
             step(saver, checkpoint_id, parent, **changed)

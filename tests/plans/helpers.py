@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from langgraph.checkpoint.base import CheckpointTuple
 
 from langgraph_checkpoint_s3 import (
@@ -68,3 +69,13 @@ def once(kind: type[Request[Any]], action: Callable[[Any], None], moment: Moment
             action(request)
 
     return hook
+
+
+def refuse_etags(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the fake refuse each write under the condition of an ETag, also of the one that it shows."""
+    may = FakeS3._may
+
+    def may_without_etag(self: FakeS3, request: Any, conditional: bool) -> bool:
+        return request.expected is None and may(self, request, conditional)
+
+    monkeypatch.setattr(FakeS3, "_may", may_without_etag)

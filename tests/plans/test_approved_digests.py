@@ -12,8 +12,8 @@ import pytest
 import langgraph_checkpoint_s3
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin, dumps, loads
-from langgraph_checkpoint_s3.admin.bucket.desired_state import name_of
-from langgraph_checkpoint_s3.admin.lifecycle.rules import rule_id
+from langgraph_checkpoint_s3.admin.bucket.configure import name_of
+from langgraph_checkpoint_s3.admin.lifecycle.policy import rule_id
 from tests.plans.borrowers import eager, noise, step
 from tests.plans.helpers import get
 from tests.support.checkpoints import place, put_chain

@@ -216,11 +216,11 @@ def test_all_threads_of_a_prefix_move_to_another_bucket(fake: FakeS3, way: str, 
     where: dict[str, Any] = {**WAYS[way], "bucket": "another-bucket", "prefix": "b/y/"}
     source = make_saver(fake, **WAYS[way], prefix="a/x/")
     admin = S3Admin(make_saver(new, **where))
-    told: list[tuple[int, int | None]] = []
+    reported: list[tuple[int, int | None]] = []
 
     def move(*names: Any) -> list[Imported]:
         def progress(done: int, total: int | None) -> None:
-            told.append((done, total))
+            reported.append((done, total))
 
         if coroutines:
             return asyncio.run(admin.aimport_threads(source, *names, progress=progress))
@@ -228,7 +228,7 @@ def test_all_threads_of_a_prefix_move_to_another_bucket(fake: FakeS3, way: str, 
 
     assert [each.written for each in move(["chat", "chat"])] == [5]
     done = move()
-    assert told == [(1, 1), (1, 2), (2, 2)]
+    assert reported == [(1, 1), (1, 2), (2, 2)]
     assert sorted((each.thread_id, each.written, each.unchanged) for each in done) == [
         ("chat", 0, 5),
         ("other", 5, 0),

@@ -12,6 +12,7 @@ from langgraph_checkpoint_s3.format.keys import encode_rank
 from langgraph_checkpoint_s3.plans.tombstones import add_coming
 from langgraph_checkpoint_s3.s3.requests import CopyObject, PutObject, Request
 from tests.plans.borrowers import eager, key_of, layout, lenders, noise, step
+from tests.plans.helpers import refuse_etags
 from tests.support import inside
 from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3, Moment, client_error
@@ -110,12 +111,7 @@ def test_what_a_cut_copy_left_without_its_lender_is_replaced(
     make_saver(fake).delete_for_runs(["old"])
     assert not values(fake, "u")
     if not comparing:
-        may = FakeS3._may
-
-        def refusing(self: FakeS3, request: Any, conditional: bool) -> bool:
-            return request.expected is None and may(self, request, conditional)
-
-        monkeypatch.setattr(FakeS3, "_may", refusing)
+        refuse_etags(monkeypatch)
     make_saver(fake).copy_thread("t", "u")
     assert values(fake, "u") == values(fake, "t")
     assert not lenders(fake, "2", "u")

@@ -13,13 +13,14 @@ from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.materialize import materialize_borrowers
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.scan import Scan
-from langgraph_checkpoint_s3.s3.requests import DeleteObjects, HeadObject, Request
+from langgraph_checkpoint_s3.s3.requests import DeleteObjects, HeadObject
 from tests.plans.borrowers import eager, lenders, noise, succeed
 from tests.plans.crashes import SMALL, Scenario, batches_of, sweep
 from tests.plans.helpers import once
 from tests.support import inside
 from tests.support.checkpoints import place
-from tests.support.fake_s3 import FakeS3, Moment
+from tests.support.fake_s3 import FakeS3
+from tests.support.hooks import interrupting
 from tests.support.modes import cached
 
 LOG = noise(3_000)
@@ -105,12 +106,8 @@ def on_its_way() -> FakeS3:
     saver = one_by_one(fake)
     saver.get_tuple(place("t", "5"))
 
-    def kill(moment: Moment, request: Request[Any]) -> None:
-        if isinstance(request, HeadObject):
-            raise KeyboardInterrupt
-
     def go_on_killed(_: Any) -> None:
-        fake.hook = kill
+        fake.hook = interrupting(HeadObject)
         with pytest.raises(KeyboardInterrupt):
             put(saver, LINE[5], LINE[4])
         fake.hook = None

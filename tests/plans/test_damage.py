@@ -21,12 +21,12 @@ from langgraph_checkpoint_s3.format.container import open_container
 from langgraph_checkpoint_s3.s3.requests import (
     DeleteObjects,
     GetObject,
-    Request,
 )
-from tests.plans.helpers import get, ids, once, put
+from tests.plans.helpers import get, ids, put
 from tests.support.checkpoints import place, put_chain
-from tests.support.fake_s3 import FakeS3, Moment, client_error
+from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
+from tests.support.hooks import failing
 
 # Objects that can't be trusted
 
@@ -48,7 +48,7 @@ def damage(fake: FakeS3, key: str, change: Callable[[bytes], bytes]) -> None:
     ],
 )
 @pytest.mark.parametrize("part", ["/checkpoint", "/writes"])
-def test_a_damaged_object_is_told_by_its_key(
+def test_the_error_of_a_damaged_object_has_its_key(
     fake: FakeS3, part: str, change: Callable[[bytes], bytes]
 ) -> None:
     put_chain(make_saver(fake), "t", 1)
@@ -75,7 +75,7 @@ def test_an_object_under_another_key_is_not_believed(saver: S3Saver, fake: FakeS
         make_saver(fake).get_tuple(place("t"))
 
 
-def test_a_strange_object_in_a_thread_is_told(saver: S3Saver, fake: FakeS3) -> None:
+def test_a_foreign_object_in_a_thread_is_an_error(saver: S3Saver, fake: FakeS3) -> None:
     put(saver, "1")
     fake.put("checkpoints/t.thread/.ns/notes.txt", b"hello")
     readings: list[Callable[[S3Saver], Any]] = [
@@ -150,7 +150,7 @@ def test_a_copy_borrows_within_itself(borrowed: FakeS3) -> None:
     assert found.checkpoint["channel_values"]["big"] == random.Random(0).randbytes(50_000)
 
 
-def test_a_missing_lender_is_told_with_its_borrower(borrowed: FakeS3) -> None:
+def test_the_error_of_a_missing_lender_names_its_borrower(borrowed: FakeS3) -> None:
     third, _, first = borrowed.keys("/checkpoint")
     borrowed.delete(first)
     with pytest.raises(CorruptObjectError) as raised:
@@ -160,7 +160,7 @@ def test_a_missing_lender_is_told_with_its_borrower(borrowed: FakeS3) -> None:
     assert third in str(raised.value)
 
 
-def test_a_changed_lender_is_told_with_its_borrower(borrowed: FakeS3) -> None:
+def test_the_error_of_a_changed_lender_names_its_borrower(borrowed: FakeS3) -> None:
     third, _, first = borrowed.keys("/checkpoint")
     whole = borrowed.objects[first].data
     for data in (b"\0" * len(whole), whole[:10_000], whole[:100]):
@@ -176,10 +176,7 @@ def test_a_changed_lender_is_told_with_its_borrower(borrowed: FakeS3) -> None:
 
 
 def test_errors_name_bucket_and_key(saver: S3Saver, fake: FakeS3) -> None:
-    def deny(moment: Moment, request: Request[Any]) -> None:
-        raise client_error("AccessDenied", 403, request)
-
-    fake.hook = deny
+    fake.hook = failing(code="AccessDenied", status=403)
     with pytest.raises(AccessDeniedError, match="s3:PutObject") as raised:
         put(saver, "1")
     assert raised.value.bucket == "fake-bucket"
@@ -187,7 +184,7 @@ def test_errors_name_bucket_and_key(saver: S3Saver, fake: FakeS3) -> None:
     assert raised.value.key.endswith("/checkpoint")
     assert isinstance(raised.value, S3CheckpointError)
     assert isinstance(raised.value, PermissionError)
-    fake.hook = once(DeleteObjects, lambda request: deny("before", request))
+    fake.hook = failing(DeleteObjects, "AccessDenied", 403)
     put(saver, "1")
     with pytest.raises(AccessDeniedError, match="s3:DeleteObject"):
         saver.delete_thread("t")

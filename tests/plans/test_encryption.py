@@ -309,7 +309,7 @@ def test_another_names_key_finds_nothing(fake: FakeS3) -> None:
 # Admins
 
 
-def test_threads_are_told_by_their_names(fake: FakeS3) -> None:
+def test_threads_are_listed_by_name(fake: FakeS3) -> None:
     names = ["a/1", "a/2", "b", "only writes"]
     keys = Keys(names="n")
     saver = saver_with(fake, keys, private_keys=True)
@@ -319,10 +319,10 @@ def test_threads_are_told_by_their_names(fake: FakeS3) -> None:
     put_chain(saver_with(fake, Keys("other", names="n"), private_keys=True), "locked", 1)
     admin = S3Admin(saver_with(fake, Keys(names="n"), private_keys=True))
     with fake.counted() as count:
-        told = list(admin.threads())
+        listed = list(admin.threads())
     assert count.round_trips == 3
-    [locked] = [each for each in told if isinstance(each, HashedName)]
-    assert sorted(set(told) - {locked}) == names
+    [locked] = [each for each in listed if isinstance(each, HashedName)]
+    assert sorted(set(listed) - {locked}) == names
     assert {each for each in admin.threads("a/") if not isinstance(each, HashedName)} == {"a/1", "a/2"}
     assert len(list(admin.threads(limit=2))) == 2
     assert admin.usage("a/1").checkpoints == 2

@@ -55,7 +55,7 @@ class TestTaking:
         assert said(fake)["released"]
         assert said(fake)["write"] > before
 
-    def test_the_second_is_told_who_holds_it_and_until_when(self, saver: S3Saver, time: Time) -> None:
+    def test_the_second_gets_the_holder_and_the_expiry(self, saver: S3Saver, time: Time) -> None:
         with lease(saver, time, "the first"):
             time.passes(10)
             with pytest.raises(ConflictError, match=r"the first holds .*'t'; it ends in 5\d s") as refused:
@@ -172,7 +172,7 @@ class TestTheEnd:
             held.renew()  # nobody else has had it: the object is as it was left
             held.check()
 
-    def test_a_body_that_lost_it_is_told_at_its_end(self, saver: S3Saver, time: Time) -> None:
+    def test_a_body_whose_lease_was_lost_ends_with_an_error(self, saver: S3Saver, time: Time) -> None:
         def body() -> None:
             with lease(saver, time):
                 time.passes(2 * TTL)
@@ -227,9 +227,9 @@ class TestLostReplies:
             fake.hook = lost_reply()
         assert said(fake)["released"]
 
-    @pytest.mark.parametrize(("later", "told"), [(0.0, False), (2 * TTL, True)])
+    @pytest.mark.parametrize(("later", "reported"), [(0.0, False), (2 * TTL, True)])
     def test_of_the_release_while_another_is_faster(
-        self, fake: FakeS3, saver: S3Saver, time: Time, later: float, told: bool
+        self, fake: FakeS3, saver: S3Saver, time: Time, later: float, reported: bool
     ) -> None:
         """Within the ttl, that he has it shows that it was released. Later, nobody can tell."""
         other = lease(make_saver(fake), time, "the faster one")
@@ -242,7 +242,7 @@ class TestLostReplies:
 
         held = lease(saver, time).acquire()
         fake.hook = once(CompareAndSwap, overtake, "after")
-        with pytest.raises(ConflictError, match="lost") if told else contextlib.nullcontext():
+        with pytest.raises(ConflictError, match="lost") if reported else contextlib.nullcontext():
             held.release()
         other.renew()
 

@@ -49,13 +49,13 @@ def family(saver: S3Saver, thread: str = "t", ns: str = "") -> list[Checkpoint]:
     return [first, second, third, fourth, fifth]
 
 
-def told(fake: FakeS3, thread: str = "t", ns: str = "") -> dict[str, Any]:
-    """All that a process that has just begun tells of a thread."""
+def read_thread(fake: FakeS3, thread: str = "t", ns: str = "") -> dict[str, Any]:
+    """Return a thread as a new process reads it."""
     return {each.checkpoint["id"]: shown(each) for each in make_saver(fake).list(place(thread, ns=ns))}
 
 
 def sources(fake: FakeS3) -> dict[str, list[str]]:
-    return {each: lenders(fake, each) for each in told(fake)}
+    return {each: lenders(fake, each) for each in read_thread(fake)}
 
 
 def kinds(count: Count) -> list[set[str]]:
@@ -73,7 +73,7 @@ def test_the_family_borrows_as_it_says(fake: FakeS3, saver: S3Saver) -> None:
 
 def test_pruning_rewrites_before_it_deletes(fake: FakeS3, saver: S3Saver) -> None:
     family(saver)
-    before = told(fake)
+    before = read_thread(fake)
     with fake.counted() as count:
         make_saver(fake).prune(["t"])
     assert kinds(count) == [
@@ -89,13 +89,13 @@ def test_pruning_rewrites_before_it_deletes(fake: FakeS3, saver: S3Saver) -> Non
     ]
     assert [len(batch) for batch in count.batches] == [1, 1, 1, 1, 1, 1, 2, 1, 1]
     assert fake.seconds == DELETION_WAIT
-    assert told(fake) == {"5": before["5"]}
+    assert read_thread(fake) == {"5": before["5"]}
     assert sources(fake) == {"5": []}
 
 
-def test_deleting_a_run_rewrites_who_borrows_from_it_before_it_deletes(fake: FakeS3, saver: S3Saver) -> None:
+def test_deleting_a_run_rewrites_its_borrowers_first(fake: FakeS3, saver: S3Saver) -> None:
     family(saver)
-    before = told(fake)
+    before = read_thread(fake)
     with fake.counted() as count:
         make_saver(fake).delete_for_runs(["run-1"])
     assert kinds(count) == [
@@ -110,14 +110,14 @@ def test_deleting_a_run_rewrites_who_borrows_from_it_before_it_deletes(fake: Fak
     ]
     assert [len(batch) for batch in count.batches[:5] + count.batches[6:]] == [1, 1, 1, 1, 4, 3, 1]
     assert fake.seconds == DELETION_WAIT
-    assert told(fake) == {name: each for name, each in before.items() if name != "1"}
+    assert read_thread(fake) == {name: each for name, each in before.items() if name != "1"}
     assert sources(fake) == {"2": [], "3": [], "4": [], "5": ["2", "3"]}
 
 
 def test_who_borrows_from_what_is_rewritten_still_finds_it(fake: FakeS3, saver: S3Saver) -> None:
     """The rewritten objects' own frames stay where they were."""
     family(saver)
-    before = told(fake)
+    before = read_thread(fake)
     fifth = fake.objects[key_of(fake, "5")]
     frames = {each: opened(fake, each) for each in ("2", "3")}
     make_saver(fake).delete_for_runs(["run-1"])
@@ -138,7 +138,7 @@ def test_where_nothing_is_borrowed_nothing_is_listed_twice(fake: FakeS3) -> None
         make_saver(fake).prune(["t"])
     assert count.kinds["ListObjects"] == 2
     assert "PutObject" not in count.kinds
-    assert list(told(fake)) == ["5"]
+    assert list(read_thread(fake)) == ["5"]
 
 
 def test_nor_where_nothing_goes(fake: FakeS3, saver: S3Saver) -> None:
@@ -152,12 +152,12 @@ def test_what_may_lend_and_lends_nothing_costs_a_wait_and_the_heads_of_borrowers
     fake: FakeS3, saver: S3Saver
 ) -> None:
     family(saver)
-    before = told(fake)
+    before = read_thread(fake)
     with fake.counted() as count:
         make_saver(fake).delete_for_runs(["run-5", "run-4"])
     assert count.kinds == {"ListObjects": 2, "GetObject": 1 + 2, "PutObject": 1, "DeleteObjects": 1}
     assert sources(fake) == {"1": [], "2": ["1"], "3": ["1", "2"]}
-    assert told(fake) == {name: before[name] for name in "321"}
+    assert read_thread(fake) == {name: before[name] for name in "321"}
 
 
 def test_other_namespaces_and_threads_are_left_alone(fake: FakeS3, saver: S3Saver) -> None:
@@ -169,15 +169,15 @@ def test_other_namespaces_and_threads_are_left_alone(fake: FakeS3, saver: S3Save
     with fake.counted() as count:
         make_saver(fake).delete_for_runs(["run-9"])
     assert count.kinds == {"ListObjects": 1, "DeleteObjects": 1}  # it lends nothing: its key says so
-    before = told(fake, ns="sub"), told(fake, "u")
+    before = read_thread(fake, ns="sub"), read_thread(fake, "u")
     make_saver(fake).prune(["nobody"])
-    assert (told(fake, ns="sub"), told(fake, "u")) == before
+    assert (read_thread(fake, ns="sub"), read_thread(fake, "u")) == before
     others = {key: each for key, each in others.items() if key in fake.objects}
     with fake.counted() as count:
         make_saver(fake).prune(["t"])
     assert not [request for request in count.requests if "u.thread" in getattr(request, "key", "")]
-    assert told(fake, ns="sub") == {"5": before[0]["5"]}
-    assert told(fake, "u") == before[1]
+    assert read_thread(fake, ns="sub") == {"5": before[0]["5"]}
+    assert read_thread(fake, "u") == before[1]
     assert {key: each for key, each in fake.objects.items() if "u.thread" in key} == {
         key: each for key, each in others.items() if "u.thread" in key
     }
@@ -186,25 +186,25 @@ def test_other_namespaces_and_threads_are_left_alone(fake: FakeS3, saver: S3Save
 def test_who_borrows_long_after_its_lender_was_written_is_rewritten(fake: FakeS3, saver: S3Saver) -> None:
     """By the store's times, as an import of an export makes them, or a restored bucket."""
     family(saver)
-    before = told(fake)
+    before = read_thread(fake)
     young = timedelta(days=20)
     for each in ("1", "2"):
         fake.age(young, key_of(fake, each))
     make_saver(fake).delete_for_runs(["run-1"])
-    assert told(fake) == {name: each for name, each in before.items() if name != "1"}
+    assert read_thread(fake) == {name: each for name, each in before.items() if name != "1"}
     S3Admin(make_saver(fake)).batch_delete([place("t", "2")])
-    assert told(fake) == {name: each for name, each in before.items() if name > "2"}
+    assert read_thread(fake) == {name: each for name, each in before.items() if name > "2"}
 
 
 def test_so_it_is_when_old_ones_are_pruned(fake: FakeS3, saver: S3Saver) -> None:
     family(saver)
-    before = told(fake)
+    before = read_thread(fake)
     for each in ("1", "2"):
         fake.age(timedelta(days=20), layout().checkpoint("t", "", each))
     admin = S3Admin(make_saver(fake))
     admin._now = lambda: fake.now  # type: ignore[method-assign]
     admin.prune_older_than(timedelta(days=10), dry_run=False)
-    assert told(fake) == {name: each for name, each in before.items() if name > "2"}
+    assert read_thread(fake) == {name: each for name, each in before.items() if name > "2"}
 
 
 # What arrives while it goes on
@@ -230,12 +230,12 @@ def test_who_is_put_within_the_wait_is_rewritten_too(fake: FakeS3, saver: S3Save
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
-def test_two_who_delete_at_once_both_leave_their_names(
+def test_two_concurrent_deletions_both_leave_tombstones(
     fake: FakeS3, saver: S3Saver, asynchronous: bool
 ) -> None:
     """One writes tombstones between the other one's reading and writing them."""
     family(saver)
-    before = told(fake)
+    before = read_thread(fake)
 
     def hook(moment: Moment, request: Request[Any]) -> None:
         if moment == "before" and isinstance(request, PutObject) and "/.deleted/" in request.key:
@@ -252,12 +252,12 @@ def test_two_who_delete_at_once_both_leave_their_names(
     thread = layout().thread("t")
     tombstones = decode_tombstones(fake.objects[layout().tombstones(thread)].data)
     assert all(tombstones.named([tombstone_name(key)]) for key in doomed)
-    assert told(fake) == {name: each for name, each in before.items() if name > "2"}
+    assert read_thread(fake) == {name: each for name, each in before.items() if name > "2"}
 
 
 def test_tombstones_that_always_change_end_it_and_nothing_is_deleted(fake: FakeS3, saver: S3Saver) -> None:
     family(saver)
-    before = told(fake)
+    before = read_thread(fake)
 
     def hook(moment: Moment, request: Request[Any]) -> None:
         if moment == "before" and isinstance(request, PutObject) and "/.deleted/" in request.key:
@@ -271,16 +271,16 @@ def test_tombstones_that_always_change_end_it_and_nothing_is_deleted(fake: FakeS
         make_saver(fake).delete_for_runs(["run-1"])
     assert count.kinds == {"ListObjects": 1, "GetObject": 16, "PutObject": 16}
     fake.hook = None
-    assert told(fake) == before
+    assert read_thread(fake) == before
 
 
 def test_what_is_deleted_while_others_are_rewritten_is_no_error(fake: FakeS3, saver: S3Saver) -> None:
     family(saver)
-    before = told(fake)
+    before = read_thread(fake)
     fake.hook = once(PutObject, lambda _: make_saver(fake).delete_for_runs(["run-1", "run-2"]))
     make_saver(fake).delete_for_runs(["run-1", "run-3"])
     fake.hook = None
-    found = told(fake)
+    found = read_thread(fake)
     assert {"4", "5"} <= found.keys() <= {"2", "4", "5"}
     assert all(found[each] == before[each] for each in found)
 
@@ -295,7 +295,7 @@ def test_pages_that_part_lender_and_borrower_change_nothing(
     expected: dict[tuple[str, str], Any] = {}
     for thread, ns in itertools.product(("t", "u"), ("", "sub")):
         family(make_saver(fake), thread, ns)
-        expected[thread, ns] = told(fake, thread, ns)
+        expected[thread, ns] = read_thread(fake, thread, ns)
     monkeypatch.setattr(PLANS + "scan.PAGE", page)
     monkeypatch.setattr(PLANS + "delete._BATCH", 2)
     monkeypatch.setattr(PLANS + "materialize._AT_ONCE", 2)
@@ -304,20 +304,20 @@ def test_pages_that_part_lender_and_borrower_change_nothing(
             saver.delete_for_runs([f"run-{gone}"])
             for each in expected.values():
                 del each[gone]
-            assert {where: told(fake, *where) for where in expected} == expected
+            assert {where: read_thread(fake, *where) for where in expected} == expected
     make_saver(fake).prune(["t", "u"])
     for where, each in expected.items():
-        assert told(fake, *where) == {"5": each["5"]}
+        assert read_thread(fake, *where) == {"5": each["5"]}
 
 
 def test_large_objects_are_rewritten_in_parts(fake: FakeS3) -> None:
     family(make_saver(fake, sizes=IN_PARTS))
-    before = told(fake)
+    before = read_thread(fake)
     with fake.counted() as count:
         make_saver(fake, sizes=IN_PARTS).delete_for_runs(["run-1", "run-2"])
     assert count.kinds["CompleteUpload"] == 3
     assert not fake.uploads
-    assert told(fake) == {name: before[name] for name in ("5", "4", "3")}
+    assert read_thread(fake) == {name: before[name] for name in ("5", "4", "3")}
 
 
 def test_ancestors_of_delta_channels_stay_and_are_rewritten(fake: FakeS3) -> None:
@@ -329,11 +329,11 @@ def test_ancestors_of_delta_channels_stay_and_are_rewritten(fake: FakeS3) -> Non
     said: Any = {"counters_since_delta_snapshot": {"d": [1, 1]}}
     saver.put(place("t", "00000005"), checkpoint, said, checkpoint["channel_versions"])
     assert {"00000000"} == set(itertools.chain(*sources(fake).values()))
-    before = told(fake)
+    before = read_thread(fake)
     history = saver.get_delta_channel_history(config=place("t"), channels=["d"])
     assert history["d"]["seed"] == ["seed"]
     make_saver(fake).prune(["t"])
-    assert told(fake) == {name: each for name, each in before.items() if name > "00000002"}
+    assert read_thread(fake) == {name: each for name, each in before.items() if name > "00000002"}
     assert make_saver(fake).get_delta_channel_history(config=place("t"), channels=["d"]) == history
     assert not set(itertools.chain(*sources(fake).values()))
 
@@ -378,7 +378,7 @@ def test_what_is_lost_already_is_no_obstacle(fake: FakeS3, saver: S3Saver) -> No
 def test_a_copy_rewrites_nothing_and_is_its_own(fake: FakeS3, saver: S3Saver, mode: str) -> None:
     family(saver)
     family(saver, ns="sub")
-    expected = {ns: [each[1:] for each in without_thread(told(fake, ns=ns))] for ns in ("", "sub")}
+    expected = {ns: [each[1:] for each in without_thread(read_thread(fake, ns=ns))] for ns in ("", "sub")}
     with fake.counted() as count:
         make_saver(fake).copy_thread("t", "copy/t")
     # Half of them borrow. Those are read and written, the target is listed before, and three times somebody's
@@ -391,7 +391,7 @@ def test_a_copy_rewrites_nothing_and_is_its_own(fake: FakeS3, saver: S3Saver, mo
     assert count.kinds == {"ListObjects": 2, **moved}
     make_saver(fake).delete_thread("t")
     for ns in ("", "sub"):
-        assert [each[1:] for each in without_thread(told(fake, "copy/t", ns))] == expected[ns]
+        assert [each[1:] for each in without_thread(read_thread(fake, "copy/t", ns))] == expected[ns]
         assert lenders(fake, "4", "copy/t", ns) == ["1", "2", "3"]
 
 
@@ -401,7 +401,7 @@ def without_thread(found: dict[str, Any]) -> list[tuple[Any, ...]]:
 
 def test_a_copy_can_be_borrowed_from_and_pruned(fake: FakeS3, saver: S3Saver) -> None:
     fifth = family(saver)[4]
-    before = told(fake)
+    before = read_thread(fake)
     make_saver(fake).copy_thread("t", "u")
     assert get(saver, place("u")).checkpoint == fifth
     sixth = step(saver, "6", fifth, thread="u", n=6)
@@ -409,13 +409,13 @@ def test_a_copy_can_be_borrowed_from_and_pruned(fake: FakeS3, saver: S3Saver) ->
     make_saver(fake).prune(["u"])
     assert cold(fake, thread="u") == sixth["channel_values"]
     assert len(fake.keys(layout().thread("u"))) == 1
-    assert told(fake) == before
+    assert read_thread(fake) == before
     make_saver(fake).prune(["t"])
     assert cold(fake, thread="u") == sixth["channel_values"]
-    assert told(fake) == {"5": before["5"]}
+    assert read_thread(fake) == {"5": before["5"]}
 
 
-def test_a_copy_of_what_is_being_pruned_is_whole_or_told(fake: FakeS3, saver: S3Saver, mode: str) -> None:
+def test_a_copy_during_a_pruning_is_whole_or_a_conflict(fake: FakeS3, saver: S3Saver, mode: str) -> None:
     """At whatever copied object the pruning happens."""
     family(saver)
     snapshot = fake.snapshot()
@@ -430,7 +430,7 @@ def test_a_copy_of_what_is_being_pruned_is_whole_or_told(fake: FakeS3, saver: S3
             outcomes.add(type(error).__name__)
         else:
             outcomes.add("whole")
-            assert len(told(bucket, "u")) == 5
+            assert len(read_thread(bucket, "u")) == 5
         assert cold(bucket)["n"] == 5
     assert outcomes == {"ConflictError", "whole"}
 

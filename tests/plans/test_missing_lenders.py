@@ -52,8 +52,8 @@ def same(fake: FakeS3, *checkpoints: Checkpoint) -> None:
         assert cold(fake, each["id"]) == each["channel_values"]
 
 
-def told(fake: FakeS3, borrower: str, lender: str) -> None:
-    """A borrower can't be read, and the error names both objects."""
+def assert_both_named(fake: FakeS3, borrower: str, lender: str) -> None:
+    """Assert that a borrower can't be read, and that the error names both objects."""
     readings: list[Callable[[S3Saver], Any]] = [
         lambda reader: reader.get_tuple(place("t", borrower)),
         lambda reader: list(reader.list(place("t", borrower))),
@@ -244,7 +244,7 @@ def test_without_tombstones_of_its_lenders_it_is_a_loss(fake: FakeS3) -> None:
     others = Tombstones().plus(Group(frozenset({tombstone_digest("another")}), 1 << 40), 0)
     for data in (others.encode(), Tombstones().encode(), None):
         fake.delete(key) if data is None else fake.put(key, data)
-        told(fake, child["id"], FIRST)
+        assert_both_named(fake, child["id"], FIRST)
 
 
 def test_what_a_put_completes_meanwhile_is_shown(fake: FakeS3, saver: S3Saver) -> None:
@@ -285,7 +285,7 @@ def flipped(body: bytes) -> bytes:
     ids=["flipped", "one byte short", "halved", "cut off", "empty"],
 )
 @pytest.mark.parametrize("sizes", [None, IN_PARTS], ids=["at once", "in parts"])
-def test_a_damaged_lender_is_told_with_its_borrower(
+def test_the_error_of_a_damaged_lender_names_its_borrower(
     fake: FakeS3, saver: S3Saver, damage: Callable[[bytes], bytes], sizes: Sizes | None
 ) -> None:
     line(saver)
@@ -338,7 +338,7 @@ def test_a_lender_that_only_memory_has_is_enough_to_read_and_too_little_to_borro
     key = key_of(fake, "01")
     fake.delete(key)
     assert get(reader, place("t")).checkpoint == third
-    told(fake, "03", key)
+    assert_both_named(fake, "03", key)
     get(reader, place("t"))
     fourth = line(reader, 1, third)
     assert lenders(fake, "04") == []

@@ -49,7 +49,7 @@ def test_the_same_again_writes_nothing(fake: FakeS3, sizes: Sizes | None) -> Non
         assert (fake.objects, fake.uploads) == (before, {})
 
 
-def test_by_who_borrows_otherwise_it_is_stored_beside(fake: FakeS3, saver: S3Saver) -> None:
+def test_by_a_saver_that_borrows_differently_it_is_stored_beside(fake: FakeS3, saver: S3Saver) -> None:
     """A checkpoint's key says whether it borrows. Both forms have the same content."""
     first = step(saver, "1", documents=DOCUMENTS)
     second = step(saver, "2", first, n=2)

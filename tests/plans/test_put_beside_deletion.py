@@ -351,7 +351,7 @@ def test_tombstones_that_were_damaged_on_their_way_are_read_again(fake: FakeS3) 
 @pytest.mark.parametrize(
     "data", [b"", b"another program's", b"\x81\xa1v\x02"], ids=["empty", "foreign", "later"]
 )
-def test_tombstones_that_cannot_be_read_are_told_of(fake: FakeS3, data: bytes) -> None:
+def test_unreadable_tombstones_are_an_error(fake: FakeS3, data: bytes) -> None:
     saver = eager(fake)
     third = line(saver)
     key = layout().tombstones(layout().thread("t"))

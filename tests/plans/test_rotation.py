@@ -45,7 +45,9 @@ def test_each_step_beside_the_one_before(fake: FakeS3, monkeypatch: pytest.Monke
         without_old.get_tuple(place("t", "01"))
 
 
-def test_who_skips_the_first_step_is_told_the_key(fake: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_names_the_key_if_the_first_step_was_skipped(
+    fake: FakeS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(make_saver(fake, encryption=ring_of(f"{NEW},{OLD}", monkeypatch)), "01")
     late = make_saver(fake, encryption=ring_of(OLD, monkeypatch))
     with pytest.raises(DecryptionError, match=r"2026-11.*The ring has '2025-11'") as caught:

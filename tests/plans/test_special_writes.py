@@ -20,6 +20,7 @@ from tests.support import inside
 from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
+from tests.support.hooks import failing
 from tests.support.keys import Keys
 
 SECOND = 1_000_000_000
@@ -197,11 +198,7 @@ def test_what_is_there_already_is_not_written_again(fake: FakeS3, write: Write) 
 def test_a_call_that_fails_half_way_leaves_what_was_there(fake: FakeS3, write: Write) -> None:
     put(make_saver(fake), "1")
     write(make_saver(fake), [(RESUME, "a"), (INTERRUPT, "b")])
-
-    def fail(request: Any) -> None:
-        raise client_error("SlowDown", 503, request)
-
-    fake.hook = once(GetObject, fail)
+    fake.hook = failing(GetObject, times=1)
     with pytest.raises(StorageUnavailableError):
         write(make_saver(fake), [(INTERRUPT, "c"), (RESUME, "c")])
     assert shown(fake) == {RESUME: "a", INTERRUPT: "b"}
@@ -255,7 +252,7 @@ def test_where_a_regular_write_fails_the_special_one_is_stored(fake: FakeS3, wri
     assert shown(fake) == {ERROR: 1}
 
 
-def test_who_never_gets_through_is_told(fake: FakeS3, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_conflicts_are_an_error(fake: FakeS3, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(special_writes, "_TRIES", 3)
     put(make_saver(fake), "1")
     number = 0

@@ -18,7 +18,6 @@ from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.format.keys import Layout
 from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions, ListUploads, ListVersions
 from langgraph_checkpoint_s3.s3.requests import Attempted, CopyObject, DeleteObjects, ListObjects, Request
-from tests.admin.versions.versioned import set_versioning
 from tests.format.strategies import HOSTILE
 from tests.plans.borrowers import noise
 from tests.support import inside
@@ -207,7 +206,7 @@ def test_no_operation_touches_another_tenant(ours: Tenant, theirs: Tenant, same:
         theirs = Tenant(theirs.prefix, ours.thread, ours.ns)
     assume(ours != theirs)
     fake = FakeS3()
-    set_versioning(fake, "Enabled")
+    fake.set_versioning("Enabled")
     fill(fake, theirs, THEIRS)
     layout = layout_of(theirs.prefix)
     owned = set(fake.versions)
@@ -218,7 +217,7 @@ def test_no_operation_touches_another_tenant(ours: Tenant, theirs: Tenant, same:
         if ours.part(level) == theirs.part(level):
             continue  # it is theirs as well
         copy = fake.snapshot()
-        set_versioning(copy, "Enabled")
+        copy.set_versioning("Enabled")
         before = kept(copy, owned)
         with copy.counted() as count:
             result: Any = None
@@ -240,7 +239,7 @@ def test_the_operations_do_what_they_are_called() -> None:
     ours = Tenant("a/", "t", "x")
     for name, (_, do) in OPERATIONS.items():
         fake = FakeS3()
-        set_versioning(fake, "Enabled")
+        fake.set_versioning("Enabled")
         fill(fake, ours, OURS)
         with fake.counted() as count:
             do(at(fake, ours))

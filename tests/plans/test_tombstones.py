@@ -14,8 +14,8 @@ from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.plans.tombstones import DELETION_WAIT
 from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions
 from langgraph_checkpoint_s3.s3.requests import Request
-from tests.admin.versions.versioned import set_versioning
 from tests.plans.borrowers import cold, layout, noise, step
+from tests.plans.helpers import refuse_etags
 from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
@@ -86,7 +86,7 @@ def test_a_purged_thread_leaves_them_alone_and_they_do_not_show_it(fake: FakeS3)
 @pytest.mark.parametrize("at", range(2))
 def test_a_thread_that_is_brought_back_and_deleted_at_once_is_never_damaged(fake: FakeS3, at: int) -> None:
     """Whatever is left of it by then can be read, or is passed over."""
-    set_versioning(fake, "Enabled")
+    fake.set_versioning("Enabled")
     third = line(fake)
     make_saver(fake).delete_thread("t")
     numbers = itertools.count()
@@ -128,12 +128,7 @@ def test_a_file_without_a_lender_is_refused(fake: FakeS3) -> None:
 def test_a_store_that_refuses_the_etag_it_shows_takes_a_second_deletion(
     fake: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    may = FakeS3._may
-
-    def refusing(self: FakeS3, request: Any, conditional: bool) -> bool:
-        return request.expected is None and may(self, request, conditional)
-
-    monkeypatch.setattr(FakeS3, "_may", refusing)
+    refuse_etags(monkeypatch)
     for _ in range(2):
         line(fake)
         make_saver(fake).delete_thread("t")

@@ -96,7 +96,7 @@ def translator() -> Translator:
                 "StorageClass": "GLACIER",
                 "Restore": "r",
             },
-            ObjectInfo(3, "e", WHEN, "GLACIER", None, "r", None),
+            ObjectInfo(3, "e", "GLACIER", "r", None),
         ),
         (RestoreObject("k", 1), {}, True),
         (

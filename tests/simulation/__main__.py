@@ -42,7 +42,7 @@ def main() -> int:
                 break
         else:
             if arguments.seed is not None:
-                print(history.told())
+                print(history.report())
     took = time.perf_counter() - begun
     print(f"{len(seeds)} histories in {took:.1f} s, {len(seeds) / took:.1f} a second")
     for kind, some in sorted(found.items(), key=lambda each: -len(each[1])):

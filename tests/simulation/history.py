@@ -9,7 +9,6 @@ from unittest import mock
 
 from langgraph_checkpoint_s3 import CorruptObjectError, S3Saver
 from langgraph_checkpoint_s3.plans.transfer import Sizes
-from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING
 from tests.simulation.actions import File, Known
 from tests.simulation.bucket import EPOCH, Bucket
 from tests.simulation.facts import Op, Place, Violation
@@ -113,7 +112,7 @@ class History:
         if profile != "all":
             self.threads, self.namespaces = self.threads[:1], self.namespaces[:1]
         if self.versioned:
-            self.bucket.settings[VERSIONING.name, None] = {"Status": "Enabled"}
+            self.bucket.set_versioning("Enabled")
         self.settings = [self._settings(store) for _ in range(4)]
 
     def _settings(self, store: str) -> dict[str, Any]:
@@ -173,7 +172,9 @@ class History:
                 self._play()
         except Exception as error:
             kind = error.kind if isinstance(error, Violation) else f"raises {type(error).__name__}"
-            text = f"history {self.seed}\n{self.told()}\n{error}\nSIMULATION_SEED={self.seed} plays it again"
+            text = (
+                f"history {self.seed}\n{self.report()}\n{error}\nSIMULATION_SEED={self.seed} plays it again"
+            )
             raise SimulationError(self.seed, kind, text) from error
 
     def _play(self) -> None:
@@ -336,9 +337,9 @@ class History:
                     return Violation(f"{kind} ({', '.join(makers)})", f"{what} of {'/'.join(where)}: {error}")
         return Violation(otherwise, f"{what}: {error}")
 
-    def told(self) -> str:
+    def report(self) -> str:
         """Return the history as text, a line a step."""
-        from tests.simulation.told import describe
+        from tests.simulation.trace import describe
 
         first = (
             f"store {self.store}, sealed {self.sealed}, private {self.private}, versioned {self.versioned}"

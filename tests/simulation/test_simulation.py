@@ -61,13 +61,13 @@ def test_the_oracle_notices(broken: str) -> None:
 def test_a_history_is_the_same_each_time() -> None:
     seeds = [seed for seed in range(20) if not History(seed).sealed]  # nonces differ, and so do ETags
     for seed in seeds:
-        first, second = told(seed), told(seed)
+        first, second = report(seed), report(seed)
         assert first == second
         assert len(first.splitlines()) > 20
 
 
-def told(seed: int) -> str:
+def report(seed: int) -> str:
     try:
-        return play(seed).told()
+        return play(seed).report()
     except SimulationError as error:
         return str(error)

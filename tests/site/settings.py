@@ -22,12 +22,12 @@ def written(document: str) -> str:
 
 def table() -> str:
     """Every setting: its default, its variable, and what it is."""
-    told = meanings()
+    described = meanings()
     variables = {setting: variable for variable, setting in _ENVIRONMENT.items()}
     lines = ["| setting | default | variable | |", "|---|---|---|---|"]
     for each in fields(S3Config):
         variable = f"`{variables[each.name]}`" if each.name in variables else ""
-        cells = [f"`{each.name}`", default(each, told[each.name]), variable, told[each.name]]
+        cells = [f"`{each.name}`", default(each, described[each.name]), variable, described[each.name]]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n" + "\n".join(lines) + "\n\n"
 
@@ -50,8 +50,8 @@ def meanings() -> dict[str, str]:
     """What the docstring says of each setting."""
     document = inspect.cleandoc(S3Config.__doc__ or "")
     section = document.partition("\nAttributes:\n")[2].partition("\nRaises:\n")[0]
-    told = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, flags=re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in told}
+    described = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, flags=re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in described}
 
 
 if __name__ == "__main__":

@@ -250,18 +250,18 @@ def soak(place: dict[str, Any], seconds: float, seed: int) -> list[str]:
     before = Held.now()
     began = time.monotonic()
     looks: list[tuple[float, Held]] = []
-    told = 0.0
+    last_report = 0.0
     with S3Saver(
         place["bucket"], endpoint_url=place["url"], region=place["region"], cache_bytes=8 * MIB
     ) as saver:
         load = Soak(saver, seconds, seed)
 
         def look() -> None:
-            nonlocal told
+            nonlocal last_report
             now = time.monotonic() - began
             looks.append((now, Held.now()))
-            if now - told >= _TELL:
-                told = now
+            if now - last_report >= _TELL:
+                last_report = now
                 recent = middle([held for when, held in looks if when > now - _TELL])
                 print(
                     f"{now:6.0f} s {recent} {load.done.total():7} done {load.errors.total():4} errors "

@@ -78,6 +78,7 @@ Hook: TypeAlias = Callable[[Moment, "Request[Any]"], None]
 
 BUCKET = "fake-bucket"
 _MAX_KEYS = 1000
+_OFFLINE = ("GLACIER", "DEEP_ARCHIVE")
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,11 @@ class FakeS3:
         try:
             yield count
         finally:
-            self._counts.remove(count)
+            self._counts = [each for each in self._counts if each is not count]
+
+    def count_into(self, count: Count) -> None:
+        """Count all requests from now on."""
+        self._counts.append(count)
 
     def snapshot(self) -> FakeS3:
         """A bucket of the same content, with nothing of its settings."""
@@ -195,6 +200,10 @@ class FakeS3:
         copy.versions = {key: list(versions) for key, versions in self.versions.items()}
         copy._keys, copy._ticks, copy.later = list(self._keys), self._ticks, self.later
         return copy
+
+    def set_versioning(self, status: str) -> None:
+        """Turn versioning on (`Enabled`), or suspend it (`Suspended`)."""
+        self.settings[VERSIONING.name, None] = {"Status": status}
 
     def keys(self, part: str = "") -> list[str]:
         """The keys that hold this text, in order."""
@@ -266,7 +275,10 @@ class FakeS3:
                     return NotFound()
                 return AgedBody(found.data, found.etag, (self.now - found.modified).total_seconds())
             case GetObject(key, _, first, length, _, version):
-                return self._read(self._version(key, version), first, length)
+                found = self._version(key, version)
+                if found and found.storage_class in _OFFLINE and "false" not in (found.restore or ""):
+                    raise client_error("InvalidObjectState", 403, request)
+                return self._read(found, first, length)
             case HeadObject(key):
                 found = self.objects.get(key)
                 return Stored(found.etag) if found else NotFound()
@@ -332,21 +344,19 @@ class FakeS3:
             case ListUploads(prefix):
                 begun = (Begun(each.key, name, each.begun) for name, each in self.uploads.items())
                 return UploadPage(tuple(each for each in begun if each.key.startswith(prefix)), None)
-            case InspectObject(key, version):
-                found = self._version(key, version)
+            case InspectObject(key):
+                found = self.objects.get(key)
                 if found is None:
                     return NotFound()
                 return ObjectInfo(
                     len(found.data),
                     found.etag,
-                    found.modified,
                     found.storage_class,
-                    None,
                     found.restore,
                     found.archive_status,
                 )
-            case RestoreObject(key, days, _, version):
-                found = self._version(key, version)
+            case RestoreObject(key, days):
+                found = self.objects.get(key)
                 if found is None:
                     return NotFound()
                 assert (days is None) == (found.archive_status is not None), (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -69,7 +68,7 @@ def set_sizes(saver: S3Saver, sizes: Sizes) -> None:
 
 def set_borrowing(saver: S3Saver, **changes: int) -> None:
     """Change how eagerly the saver borrows."""
-    saver._borrow_policy = dataclasses.replace(saver._borrow_policy, **changes)
+    saver._borrow_policy = saver._borrow_policy._replace(**changes)
 
 
 def borrow_like(saver: S3Saver, other: S3Saver) -> None:

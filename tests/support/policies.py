@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions, InspectObject, ListVersions
+from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions, ListVersions
 from langgraph_checkpoint_s3.s3.requests import (
     CopyObject,
     DeleteObjects,
@@ -59,7 +59,7 @@ def _keys(request: Request[Any], action: str) -> list[str | None]:
 
 def _of_version(request: Request[Any], action: str) -> str:
     """Old versions have an action of their own."""
-    if isinstance(request, (GetObject, InspectObject, CopyObject)) and request.version:
+    if isinstance(request, (GetObject, CopyObject)) and request.version:
         return {"s3:GetObject": "s3:GetObjectVersion"}.get(action, action)
     return action
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
-from langgraph_checkpoint_s3.admin.bucket import configure, iam, replication
-from langgraph_checkpoint_s3.admin.bucket.desired_state import BucketOptions, BucketSettings
-from langgraph_checkpoint_s3.admin.bucket.iam import Role
+from langgraph_checkpoint_s3.admin.bucket import policies, replication
+from langgraph_checkpoint_s3.admin.bucket.configure import BucketOptions, BucketSettings, configure, create
+from langgraph_checkpoint_s3.admin.bucket.policies import Role
 from langgraph_checkpoint_s3.admin.bucket.replication import Replica, ReplicationOptions
 from langgraph_checkpoint_s3.admin.setting_changes import Change
 from langgraph_checkpoint_s3.validation import is_aws
@@ -48,8 +48,9 @@ class BucketSetup(BaseAdmin):
                 HTTP. It covers the whole bucket, and all savers of the bucket share it. `auto` (the default)
                 adds it if this client itself uses https.
             abort_incomplete_uploads_days (int | Literal[False] | None): Days after which S3 removes the parts
-                of a multipart upload that was never completed (default: 7). This is the lifecycle rule of the
-                prefix that `set_lifecycle_policy` sets too, with a policy without a tag: the last call wins.
+                of a multipart upload that was never completed (1 to 36,500; default: 7). This is the
+                lifecycle rule that `set_lifecycle_policy` sets too, for a policy without a tag: the last call
+                wins.
             request_metrics (bool | None): Publish request metrics of the prefix to CloudWatch, by the minute,
                 under the filter ID `langgraph-checkpoint-s3.…`. CloudWatch bills them
                 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/metrics-configurations.html).
@@ -72,13 +73,13 @@ class BucketSetup(BaseAdmin):
                 refused, it names the ones that had been changed before.
             BucketNotFoundError: There is no bucket; see `create_bucket`.
         """
-        plan = configure.configure(self.config, BucketSettings(**settings), is_aws)
-        return self._run(plan, "admin.configure_bucket")
+        return self._run(configure(self.config, BucketSettings(**settings), is_aws), "admin.configure_bucket")
 
     async def aconfigure_bucket(self, **settings: Unpack[BucketOptions]) -> list[Change]:
         """`configure_bucket`, as a coroutine."""
-        plan = configure.configure(self.config, BucketSettings(**settings), is_aws)
-        return await self._arun(plan, "admin.configure_bucket")
+        return await self._arun(
+            configure(self.config, BucketSettings(**settings), is_aws), "admin.configure_bucket"
+        )
 
     def create_bucket(self, **settings: Unpack[BucketOptions]) -> list[Change]:
         """Create the bucket in the saver's region if there is none, and set it up with `configure_bucket`.
@@ -96,13 +97,13 @@ class BucketSetup(BaseAdmin):
             NotSupportedError: The same.
             AccessDeniedError: The same.
         """
-        plan = configure.create(self.config, BucketSettings(**settings), is_aws)
-        return self._run(plan, "admin.create_bucket")
+        return self._run(create(self.config, BucketSettings(**settings), is_aws), "admin.create_bucket")
 
     async def acreate_bucket(self, **settings: Unpack[BucketOptions]) -> list[Change]:
         """`create_bucket`, as a coroutine."""
-        plan = configure.create(self.config, BucketSettings(**settings), is_aws)
-        return await self._arun(plan, "admin.create_bucket")
+        return await self._arun(
+            create(self.config, BucketSettings(**settings), is_aws), "admin.create_bucket"
+        )
 
     def enable_replication(
         self, destination: str, role: str, **options: Unpack[ReplicationOptions]
@@ -218,7 +219,7 @@ class BucketSetup(BaseAdmin):
             InvalidConfigError: There is no such role, or it doesn't fit the kind of `bucket`: an access
                 point has no administration, and a directory bucket or an alias no policy of this kind.
         """
-        return iam.iam_policy(
+        return policies.iam_policy(
             self.config,
             features,
             kms_key_id=kms_key_id,

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
-from langgraph_checkpoint_s3.admin.bucket.arns import bucket_arn, named_bucket
-from langgraph_checkpoint_s3.admin.bucket.desired_state import default_encryption
-from langgraph_checkpoint_s3.admin.lifecycle.rules import rule_id
+from langgraph_checkpoint_s3.admin.bucket.configure import default_encryption
+from langgraph_checkpoint_s3.admin.bucket.policies import bucket_arn, named_bucket
+from langgraph_checkpoint_s3.admin.lifecycle.policy import rule_id
 from langgraph_checkpoint_s3.admin.setting_changes import Change, normalized, replace_setting
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import InvalidConfigError

@@ -69,9 +69,7 @@ class Batches(BaseAdmin):
     def batch_get(
         self, configs: Iterable[RunnableConfig], *, concurrency: int = 16, progress: Progress | None = None
     ) -> Iterator[BatchResult[CheckpointTuple | None]]:
-        """Read checkpoints, each as `get_tuple` does, a batch at a time during the iteration.
-
-        Needs `s3:ListBucket` and `s3:GetObject`.
+        """Read checkpoints as `get_tuple` does, a batch at a time. Needs `s3:ListBucket` and `s3:GetObject`.
 
         Args:
             configs: The checkpoints: `thread_id`, and optionally `checkpoint_ns` and `checkpoint_id` (the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime, timezone
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.check import check
@@ -50,7 +51,12 @@ class Check(BaseAdmin):
 
     def _check(self) -> Plan[CheckReport]:
         self._store.saver_state.conditional = True  # an earlier finding may be outdated
-        return check.check(self.config, uuid.uuid4().hex, self._now)
+        return check.check(self.config, uuid.uuid4().hex, self._machine_time)
+
+    def _machine_time(self) -> datetime:
+        """Return the time by this machine's own clock, whatever the store's answers said before."""
+        local = self._store.saver_state.store_time.local()
+        return datetime.fromtimestamp(local / 1_000_000_000, timezone.utc)
 
     def _apply(self, report: CheckReport) -> CheckReport:
         if report["conditional writes"].status == "not supported":

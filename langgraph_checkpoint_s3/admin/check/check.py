@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-from langgraph_checkpoint_s3.admin.check import findings, settings_findings
-from langgraph_checkpoint_s3.admin.check.observations import FIRST, LENGTH, Observations
-from langgraph_checkpoint_s3.admin.check.report import CheckReport, Finding
+from langgraph_checkpoint_s3.admin.check import findings
+from langgraph_checkpoint_s3.admin.check.findings import FIRST, LENGTH, Observations
+from langgraph_checkpoint_s3.admin.check.report import CheckReport
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import AccessDeniedError, NotSupportedError
 from langgraph_checkpoint_s3.plans.plan import Plan, gather
@@ -37,30 +37,6 @@ from langgraph_checkpoint_s3.s3.requests import (
     UploadPart,
 )
 
-FINDINGS: Final[Mapping[str, Callable[[Observations], Finding]]] = {
-    "connection": findings.connection,
-    "credentials": findings.credentials,
-    "bucket": findings.bucket,
-    "region": findings.region,
-    "clock": findings.clock,
-    "writes": findings.writes,
-    "reads": findings.reads,
-    "range reads": findings.range_reads,
-    "absence": findings.absence,
-    "lists": findings.lists,
-    "copies": findings.copies,
-    "deletes": findings.deletes,
-    "multipart": findings.multipart,
-    "conditional writes": findings.conditional_writes,
-    "conditional uploads": findings.conditional_uploads,
-    "versioning": settings_findings.versioning,
-    "encryption": settings_findings.encryption,
-    "public access": settings_findings.public_access,
-    "TLS only": settings_findings.tls_only,
-    "lifecycle": settings_findings.lifecycle,
-}
-"""Functions that return the findings, by the finding's name, in the order of the report."""
-
 
 def check(config: S3Config, nonce: str, clock: Callable[[], datetime]) -> Plan[CheckReport]:
     """Try everything, in seven round trips (nine if the bucket keeps versions), and remove the probe.
@@ -85,9 +61,9 @@ def check(config: S3Config, nonce: str, clock: Callable[[], datetime]) -> Plan[C
         raise
     if obstacle is None:
         yield from _clean_up(seen)
-        found = {name: examine(seen) for name, examine in FINDINGS.items()}
+        found = {name: examine(seen) for name, examine in findings.FINDINGS.items()}
     else:
-        found = {name: findings.behind_obstacle(name, obstacle, seen) for name in FINDINGS}
+        found = {name: findings.behind_obstacle(name, obstacle, seen) for name in findings.FINDINGS}
     named = tuple(replace(finding, name=name) for name, finding in found.items())
     return CheckReport(f"s3://{config.bucket}/{config.prefix}", named)
 
@@ -98,7 +74,7 @@ def _first(seen: Observations) -> dict[str, Request[Any]]:
         **seen.put(),
         "upload": CreateUpload(seen.copied),
         "signed": Sign("GET", seen.written, 60),  # nothing is sent: it shows the client's address
-        **{setting.name: GetSetting(setting) for setting in settings_findings.SETTINGS},
+        **{setting.name: GetSetting(setting) for setting in findings.SETTINGS},
     }
 
 

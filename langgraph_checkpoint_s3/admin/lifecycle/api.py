@@ -5,9 +5,15 @@ from __future__ import annotations
 import warnings
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
-from langgraph_checkpoint_s3.admin.lifecycle import archive, configuration
+from langgraph_checkpoint_s3.admin.lifecycle import archive
 from langgraph_checkpoint_s3.admin.lifecycle.archive import RestoreStatus
-from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy, LifecycleWarning
+from langgraph_checkpoint_s3.admin.lifecycle.policy import (
+    LifecyclePolicy,
+    LifecycleWarning,
+    get_policy,
+    remove_policy,
+    set_policy,
+)
 from langgraph_checkpoint_s3.admin.setting_changes import Change
 from langgraph_checkpoint_s3.s3.admin_requests import RestoreTier
 
@@ -30,13 +36,11 @@ class Lifecycle(BaseAdmin):
         plus the saver's `borrow_horizon` (24 hours by default), in whole days. If savers with different
         horizons share a prefix, set the policy with the longest.
 
-        **Rules of others are kept.** S3 replaces a bucket's rules all at once, so they are read, those of
-        the old policy are replaced, and all are written, if anything differs. The policy's rules are named
-        `langgraph-checkpoint-s3:{prefix}:…`, with the tag if there is one, so that several savers and tags
-        share a bucket. Of two such changes at the same moment, one can undo the other: S3 has no condition
-        for it. A rule for `a/` also applies to a saver at `a/b/`.
-
-        S3 needs some minutes to take up new rules, and applies them once a day
+        **Rules of others are kept.** S3 replaces a bucket's rules all at once, so they are read first, and
+        written only if anything differs. Of two such changes at the same moment, one can undo the other: S3
+        has no condition for it. The policy's rules are named `langgraph-checkpoint-s3:{prefix}:…`, with the
+        tag if there is one, so that several savers and tags share a bucket. A rule for `a/` also applies to a
+        saver at `a/b/`. S3 needs some minutes to take up new rules, and applies them once a day
         (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lifecycle-mgmt.html).
 
         Needs `s3:GetLifecycleConfiguration` and `s3:PutLifecycleConfiguration`.
@@ -58,20 +62,18 @@ class Lifecycle(BaseAdmin):
         """
         for text in policy.warnings:
             warnings.warn(text, LifecycleWarning, stacklevel=2)
-        plan = configuration.set_policy(policy, self.config.prefix, self.config.borrow_horizon)
+        plan = set_policy(policy, self.config.prefix, self.config.borrow_horizon)
         return self._run(plan, "admin.set_lifecycle_policy")
 
     async def aset_lifecycle_policy(self, policy: LifecyclePolicy) -> list[Change]:
         """`set_lifecycle_policy`, as a coroutine."""
         for text in policy.warnings:
             warnings.warn(text, LifecycleWarning, stacklevel=2)
-        plan = configuration.set_policy(policy, self.config.prefix, self.config.borrow_horizon)
+        plan = set_policy(policy, self.config.prefix, self.config.borrow_horizon)
         return await self._arun(plan, "admin.set_lifecycle_policy")
 
     def get_lifecycle_policy(self, object_tag: tuple[str, str] | None = None) -> LifecyclePolicy | None:
-        """Return the lifecycle policy that is set for the saver's prefix.
-
-        Needs `s3:GetLifecycleConfiguration`.
+        """Return the lifecycle policy of the saver's prefix. Needs `s3:GetLifecycleConfiguration`.
 
         Args:
             object_tag: The tag that the policy is restricted to; `None` is the one without a tag.
@@ -86,21 +88,20 @@ class Lifecycle(BaseAdmin):
                 make a valid policy.
             NotSupportedError: The store has no lifecycle rules.
         """
-        plan = configuration.get_policy(self.config.prefix, object_tag)
+        plan = get_policy(self.config.prefix, object_tag)
         return self._run(plan, "admin.get_lifecycle_policy")
 
     async def aget_lifecycle_policy(
         self, object_tag: tuple[str, str] | None = None
     ) -> LifecyclePolicy | None:
         """`get_lifecycle_policy`, as a coroutine."""
-        plan = configuration.get_policy(self.config.prefix, object_tag)
+        plan = get_policy(self.config.prefix, object_tag)
         return await self._arun(plan, "admin.get_lifecycle_policy")
 
     def remove_lifecycle_policy(self, object_tag: tuple[str, str] | None = None) -> list[Change]:
         """Remove the lifecycle policy of the saver's prefix. Rules of others are kept.
 
         Without a tag this also removes the rule of `configure_bucket(abort_incomplete_uploads_days=…)`.
-
         Needs `s3:GetLifecycleConfiguration` and `s3:PutLifecycleConfiguration`.
 
         Args:
@@ -113,12 +114,12 @@ class Lifecycle(BaseAdmin):
             InvalidConfigError: The tag is invalid.
             NotSupportedError: The store has no lifecycle rules.
         """
-        plan = configuration.remove_policy(self.config.prefix, object_tag)
+        plan = remove_policy(self.config.prefix, object_tag)
         return self._run(plan, "admin.remove_lifecycle_policy")
 
     async def aremove_lifecycle_policy(self, object_tag: tuple[str, str] | None = None) -> list[Change]:
         """`remove_lifecycle_policy`, as a coroutine."""
-        plan = configuration.remove_policy(self.config.prefix, object_tag)
+        plan = remove_policy(self.config.prefix, object_tag)
         return await self._arun(plan, "admin.remove_lifecycle_policy")
 
     def restore_archived(

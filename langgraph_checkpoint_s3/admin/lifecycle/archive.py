@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final, Literal, get_args
 
 from langgraph_checkpoint_s3.admin.lifecycle.policy import OFFLINE
+from langgraph_checkpoint_s3.admin.setting_changes import MAX_DAYS
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.ids import thread_name
 from langgraph_checkpoint_s3.plans.context import Context
@@ -23,7 +24,6 @@ from langgraph_checkpoint_s3.s3.admin_requests import InspectObject, ObjectInfo,
 from langgraph_checkpoint_s3.s3.requests import Entry, NotFound
 
 _DEEP: Final = frozenset({"DEEP_ARCHIVE", "DEEP_ARCHIVE_ACCESS"})
-_MAX_DAYS: Final = 36_500
 _UNTIL: Final = re.compile(r'expiry-date="([^"]*)"')
 
 
@@ -148,7 +148,7 @@ def _state(info: ObjectInfo) -> _State:
 
 
 def _check(days: object, tier: object) -> None:
-    if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= _MAX_DAYS:
-        raise InvalidConfigError(f"days={days!r} must be a whole number from 1 to {_MAX_DAYS:,}.")
+    if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= MAX_DAYS:
+        raise InvalidConfigError(f"days={days!r} must be a whole number from 1 to {MAX_DAYS:,}.")
     if tier not in get_args(RestoreTier):
         raise InvalidConfigError(f"tier={tier!r} is none of {', '.join(get_args(RestoreTier))}.")

@@ -1,4 +1,13 @@
-"""`LifecyclePolicy`, and its conversion to and from S3's lifecycle rules.
+"""`LifecyclePolicy`, its conversion to and from S3's lifecycle rules, and the plans that read and write it.
+
+A rule is S3's own document, as botocore has it. Rules of this package have the IDs
+
+    langgraph-checkpoint-s3:{prefix}:{kind}
+    langgraph-checkpoint-s3:{prefix}:{kind}:{tag}={value}
+
+with `:+{days}d` appended if days were added to those of the policy. No prefix contains a colon, and a tag is
+encoded like a key's component. So different rules have different IDs, and nested prefixes (`a/` and `a/b/`)
+are told apart.
 
 A policy has at most three rules, by the filters that S3 allows for their actions:
 
@@ -6,22 +15,40 @@ A policy has at most three rules, by the filters that S3 allows for their action
     archive   prefix, tag and size   the move into another storage class
     cleanup   prefix alone           unfinished uploads and lone delete markers, which have no tags or sizes
 
-The borrowing horizon is added to days of deletion, and of a move to an offline storage class. The rule's ID
-has the number of days that were added. `configure_bucket` sets the abort of unfinished uploads in the same
-`cleanup` rule that a policy without a tag has.
+The borrowing horizon is added to days of deletion, and of a move to an offline storage class.
+`configure_bucket` sets the abort of unfinished uploads in the `cleanup` rule of the policy without a tag.
+
+S3 has no request for one rule: a PUT replaces all of a bucket's rules. So each change here reads all of them
+and writes all of them, those of others as they were read.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from langgraph_checkpoint_s3.admin.lifecycle.rules import Reach, Rule, extra_days, is_rule_of, rule_id
-from langgraph_checkpoint_s3.admin.setting_changes import check_number
+from langgraph_checkpoint_s3.admin.setting_changes import (
+    Change,
+    check_days,
+    check_number,
+    normalized,
+    replace_setting,
+)
 from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.format.key_encoding import encode_component
+from langgraph_checkpoint_s3.plans.plan import Plan, ask
+from langgraph_checkpoint_s3.s3.bucket_settings import LIFECYCLE, GetSetting
 
+Rule: TypeAlias = Mapping[str, Any]
+"""A lifecycle rule, as botocore has it."""
+
+_OWNER: Final = "langgraph-checkpoint-s3"
+_MAX_PART: Final = 96
+_EXTRA: Final = re.compile(r":\+([0-9]+)d$")
 OFFLINE: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 """Storage classes whose objects can't be read before they are restored."""
 
@@ -32,12 +59,122 @@ _MIN_IA_DAYS: Final = 30
 _TIERING: Final = "INTELLIGENT_TIERING"
 _SMALL: Final = 128 * 1024
 _DAY: Final = 24 * 3600
-_MAX_DAYS: Final = 36_500
 _MAX_VERSIONS: Final = 100
 _MAX_SIZE: Final = 5 * 1024**4
-_KINDS: Final = ("delete", "archive", "cleanup")
-_OLD_KIND: Final = "abort-uploads"
-"""A rule that `configure_bucket` once had to itself; `cleanup` replaces it."""
+_CLEANUP: Final = ("cleanup", "abort-uploads")
+"""`cleanup`, and the rule that `configure_bucket` once had to itself, which it replaces."""
+_KINDS: Final = ("delete", "archive", *_CLEANUP)
+_DELETION: Final = ("days_until_deletion", "noncurrent_version_days", "newer_noncurrent_versions")
+_ABORT: Final = "AbortIncompleteMultipartUpload"
+_MEMBERS: Final = {
+    "days_until_deletion": ("Expiration", "Days", True),
+    "noncurrent_version_days": ("NoncurrentVersionExpiration", "NoncurrentDays", True),
+    "newer_noncurrent_versions": ("NoncurrentVersionExpiration", "NewerNoncurrentVersions", False),
+    "abort_incomplete_uploads_days": (_ABORT, "DaysAfterInitiation", False),
+}
+"""Where rules have a policy's numbers: the action, its member, and whether the horizon is added."""
+_MAX_RULES: Final = 1000
+"""S3's limit for one bucket
+(https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketLifecycleConfiguration.html)."""
+_DEFAULT_SIZE: Final = "TransitionDefaultMinimumObjectSize"
+
+
+def rule_id(prefix: str, kind: str, tag: tuple[str, str] | None = None, *, extra_days: int = 0) -> str:
+    """Return the ID of a rule. S3 allows 255 characters: long parts are cut, and end in a digest."""
+    parts = [_OWNER, _short(prefix), kind]
+    if tag is not None:
+        parts.append(_short("=".join(encode_component(text, "object_tag") for text in tag)))
+    if extra_days:
+        parts.append(f"+{extra_days}d")
+    return ":".join(parts)
+
+
+def is_rule_of(prefix: str, kind: str, tag: tuple[str, str] | None = None) -> Callable[[Rule], bool]:
+    """Return a test whether a rule is of this prefix, kind and tag, whatever days were added."""
+    return lambda rule: extra_days(rule, prefix, kind, tag) is not None
+
+
+def extra_days(rule: Rule, prefix: str, kind: str, tag: tuple[str, str] | None = None) -> int | None:
+    """Return the days that were added to a rule of this prefix, kind and tag; `None` if it isn't one."""
+    name, base = str(rule.get("ID", "")), rule_id(prefix, kind, tag)
+    if name == base:
+        return 0
+    match = _EXTRA.fullmatch(name.removeprefix(base)) if name.startswith(base) else None
+    return int(match[1]) if match else None
+
+
+def added_days(rule: Rule) -> int:
+    """Return the days that were added to any rule of this package; 0 for other rules."""
+    name = str(rule.get("ID", ""))
+    match = _EXTRA.search(name) if name.startswith(f"{_OWNER}:") else None
+    return int(match[1]) if match else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The objects that a rule applies to, whether it has a bare prefix, a filter, or an `And` of filters.
+
+    Attributes:
+        prefix: Prefix of the keys.
+        tags: Tags of the objects.
+        above: Size in bytes that they exceed.
+        below: Size in bytes that they stay below.
+    """
+
+    prefix: str = ""
+    tags: frozenset[tuple[str, str]] = frozenset()
+    above: int | None = None
+    below: int | None = None
+
+    @classmethod
+    def of(cls, rule: Rule) -> Reach:
+        """Return the reach of a rule."""
+        filters = rule.get("Filter") or {}
+        parts = {"Prefix": rule.get("Prefix"), **filters, **(filters.get("And") or {})}
+        tags = [*parts.get("Tags", ()), *([parts["Tag"]] if parts.get("Tag") else ())]
+        return cls(
+            parts.get("Prefix") or "",
+            frozenset((tag["Key"], tag.get("Value", "")) for tag in tags),
+            parts.get("ObjectSizeGreaterThan"),
+            parts.get("ObjectSizeLessThan"),
+        )
+
+    def filter(self) -> dict[str, Any]:
+        """Return the rule's `Filter`, with an `And` around several conditions."""
+        parts: dict[str, Any] = {"Prefix": self.prefix} if self.prefix else {}
+        if self.tags:
+            parts["Tags"] = [{"Key": key, "Value": value} for key, value in sorted(self.tags)]
+        if self.above is not None:
+            parts["ObjectSizeGreaterThan"] = self.above
+        if self.below is not None:
+            parts["ObjectSizeLessThan"] = self.below
+        if not parts:
+            return {"Prefix": ""}
+        if len(parts) > 1 or len(self.tags) > 1:
+            return {"And": parts}
+        return {"Tag": parts["Tags"][0]} if self.tags else parts
+
+
+def as_read(rule: Rule) -> Rule:
+    """Return a rule as it can be written back.
+
+    Ceph shows a filter's prefix beside its `And`, where S3 has it inside. Written back like that, Ceph drops
+    the prefix, and the rule would apply to the whole bucket.
+    """
+    return {**rule, "Filter": Reach.of(rule).filter()} if len(rule.get("Filter") or ()) > 1 else rule
+
+
+def same(one: Rule, other: Rule) -> bool:
+    """Return whether two rules are equivalent, however a store spells them."""
+    documents = [normalized({**rule, "Filter": None, "Prefix": None}) for rule in (one, other)]
+    return Reach.of(one) == Reach.of(other) and bool(documents[0] == documents[1])
+
+
+def _short(text: str) -> str:
+    if len(text) <= _MAX_PART:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return f"{text[: _MAX_PART - len(digest) - 1]}~{digest}"
 
 
 class LifecycleWarning(UserWarning):
@@ -100,8 +237,8 @@ class LifecyclePolicy:
             if not isinstance(getattr(self, name), bool):
                 raise InvalidConfigError(f"{name}={getattr(self, name)!r} must be True or False.")
         for name in ("days_until_deletion", "noncurrent_version_days", "abort_incomplete_uploads_days"):
-            check_number(name, getattr(self, name), 1, _MAX_DAYS)
-        check_number("days_until_archive", self.days_until_archive, 0, _MAX_DAYS)
+            check_days(name, getattr(self, name))
+        check_days("days_until_archive", self.days_until_archive, 0)
         check_number("newer_noncurrent_versions", self.newer_noncurrent_versions, 1, _MAX_VERSIONS)
         check_number("minimum_object_size", self.minimum_object_size, 1, _MAX_SIZE)
         check_tag(self.object_tag)
@@ -219,62 +356,43 @@ def rules_of(policy: LifecyclePolicy, prefix: str, horizon: int) -> list[Rule]:
     """Return the rules of a policy. The borrowing horizon is in days."""
     tag = policy.object_tag
     tags = frozenset([tag] if tag else ())
-    size = policy.minimum_object_size
+    above = None if policy.minimum_object_size is None else policy.minimum_object_size - 1
     later = horizon if policy.archive_storage_class in OFFLINE else 0
-    above = None if size is None else size - 1
+    deletion = _numbers(policy, _DELETION, horizon)
+    move: dict[str, Any] = {}
+    if policy.intelligent_tiering:
+        move = {"Transitions": [{"Days": 0, "StorageClass": _TIERING}]}
+    elif policy.days_until_archive is not None:
+        days = policy.days_until_archive + later
+        move = {"Transitions": [{"Days": days, "StorageClass": policy.archive_storage_class}]}
     markers = policy.noncurrent_version_days is not None
+    cleanup = _cleanup(markers=markers, abort_days=policy.abort_incomplete_uploads_days)
     rules = [
-        (rule_id(prefix, "delete", tag, extra_days=horizon), Reach(prefix, tags), _deletion(policy, horizon)),
-        (rule_id(prefix, "archive", tag, extra_days=later), Reach(prefix, tags, above), _move(policy, later)),
-        (
-            rule_id(prefix, "cleanup", tag),
-            Reach(prefix),
-            _cleanup(markers=markers, abort_days=policy.abort_incomplete_uploads_days),
-        ),
+        (rule_id(prefix, "delete", tag, extra_days=horizon), Reach(prefix, tags), deletion),
+        (rule_id(prefix, "archive", tag, extra_days=later), Reach(prefix, tags, above), move),
+        (rule_id(prefix, "cleanup", tag), Reach(prefix), cleanup),
     ]
-    return [_rule(name, reach, actions) for name, reach, actions in rules if actions]
+    return [new_rule(name, reach, actions) for name, reach, actions in rules if actions]
 
 
-def is_cleanup_of(prefix: str) -> Callable[[Rule], bool]:
-    """Return a test whether a rule is the clean-up of a prefix's policy without a tag."""
-    is_cleanup, is_old = is_rule_of(prefix, "cleanup"), is_rule_of(prefix, _OLD_KIND)
-    return lambda rule: is_cleanup(rule) or is_old(rule)
-
-
-def cleanup_rules(rules: Iterable[Rule], prefix: str, abort_days: int | None) -> list[Rule]:
-    """Return the clean-up rule of the policy without a tag, with new days until uploads are aborted."""
-    ours = [rule for rule in rules if is_cleanup_of(prefix)(rule)]
-    if abort_days is None and not any(rule.get("AbortIncompleteMultipartUpload") for rule in ours):
-        return ours
-    enabled = [rule.get("Expiration") or {} for rule in ours if rule.get("Status") == "Enabled"]
-    markers = any(expiration.get("ExpiredObjectDeleteMarker") for expiration in enabled)
-    actions = _cleanup(markers=markers, abort_days=abort_days)
-    return [_rule(rule_id(prefix, "cleanup"), Reach(prefix), actions)] if actions else []
-
-
-def _rule(name: str, reach: Reach, actions: dict[str, Any]) -> Rule:
+def new_rule(name: str, reach: Reach, actions: Mapping[str, Any]) -> Rule:
+    """Return an enabled rule."""
     return {"ID": name, "Status": "Enabled", "Filter": reach.filter(), **actions}
 
 
-def is_rule_of_policy(prefix: str, tag: tuple[str, str] | None) -> Callable[[Rule], bool]:
-    """Return a test whether a rule is part of the policy of this prefix and tag."""
-    tests = [is_rule_of(prefix, kind, tag) for kind in _kinds(tag)]
+def is_rule_of_policy(
+    prefix: str, tag: tuple[str, str] | None, kinds: Sequence[str] = _KINDS
+) -> Callable[[Rule], bool]:
+    """Return a test whether a rule is one of these kinds of the policy of this prefix and tag."""
+    tests = [is_rule_of(prefix, kind, tag) for kind in kinds]
     return lambda rule: any(test(rule) for test in tests)
 
 
-def _kinds(tag: tuple[str, str] | None) -> Sequence[str]:
-    return _KINDS if tag else (*_KINDS, _OLD_KIND)
-
-
 def policy_of(rules: Iterable[Rule], prefix: str, tag: tuple[str, str] | None) -> LifecyclePolicy | None:
-    """Return the policy that a bucket's enabled rules make up, or `None`.
-
-    Raises:
-        InvalidConfigError: Somebody changed the policy's rules, and the result isn't a valid policy.
-    """
+    """Return the policy that a bucket's enabled rules make up, or `None`."""
     found: dict[str, Any] = {}
     for rule in rules:
-        for kind in _kinds(tag):
+        for kind in _KINDS:
             extra = extra_days(rule, prefix, kind, tag)
             if extra is not None and rule.get("Status") == "Enabled":
                 found |= _settings_of(rule, extra)
@@ -291,46 +409,30 @@ def policy_of(rules: Iterable[Rule], prefix: str, tag: tuple[str, str] | None) -
         ) from error
 
 
-def _deletion(policy: LifecyclePolicy, extra: int) -> dict[str, Any]:
+def _numbers(policy: LifecyclePolicy, names: Iterable[str], extra: int) -> dict[str, Any]:
+    """Return the actions for some of a policy's numbers. `extra` days are added for the horizon."""
     actions: dict[str, Any] = {}
-    if policy.days_until_deletion is not None:
-        actions["Expiration"] = {"Days": policy.days_until_deletion + extra}
-    if policy.noncurrent_version_days is not None:
-        expiration = {"NoncurrentDays": policy.noncurrent_version_days + extra}
-        if policy.newer_noncurrent_versions is not None:
-            expiration["NewerNoncurrentVersions"] = policy.newer_noncurrent_versions
-        actions["NoncurrentVersionExpiration"] = expiration
+    for name in names:
+        value = getattr(policy, name)
+        if value is not None:
+            action, member, counts_horizon = _MEMBERS[name]
+            actions.setdefault(action, {})[member] = value + (extra if counts_horizon else 0)
     return actions
 
 
-def _move(policy: LifecyclePolicy, extra: int) -> dict[str, Any]:
-    if policy.intelligent_tiering:
-        return {"Transitions": [{"Days": 0, "StorageClass": _TIERING}]}
-    if policy.days_until_archive is None:
-        return {}
-    days = policy.days_until_archive + extra
-    return {"Transitions": [{"Days": days, "StorageClass": policy.archive_storage_class}]}
-
-
 def _cleanup(*, markers: bool, abort_days: int | None) -> dict[str, Any]:
-    actions: dict[str, Any] = {}
-    if markers:
-        actions["Expiration"] = {"ExpiredObjectDeleteMarker": True}
+    actions: dict[str, Any] = {"Expiration": {"ExpiredObjectDeleteMarker": True}} if markers else {}
     if abort_days is not None:
-        actions["AbortIncompleteMultipartUpload"] = {"DaysAfterInitiation": abort_days}
+        actions[_ABORT] = {"DaysAfterInitiation": abort_days}
     return actions
 
 
 def _settings_of(rule: Rule, extra: int) -> dict[str, Any]:
     """Return the attributes of a policy that one of its rules sets."""
     found: dict[str, Any] = {}
-    if (days := (rule.get("Expiration") or {}).get("Days")) is not None:
-        found["days_until_deletion"] = days - extra
-    noncurrent = rule.get("NoncurrentVersionExpiration") or {}
-    if (days := noncurrent.get("NoncurrentDays")) is not None:
-        found["noncurrent_version_days"] = days - extra
-    if (newer := noncurrent.get("NewerNoncurrentVersions")) is not None:
-        found["newer_noncurrent_versions"] = newer
+    for name, (action, member, counts_horizon) in _MEMBERS.items():
+        if (value := (rule.get(action) or {}).get(member)) is not None:
+            found[name] = value - (extra if counts_horizon else 0)
     for step in rule.get("Transitions") or ():
         if step["StorageClass"] == _TIERING:
             found["intelligent_tiering"] = True
@@ -339,6 +441,66 @@ def _settings_of(rule: Rule, extra: int) -> dict[str, Any]:
             found["archive_storage_class"] = step["StorageClass"]
         if (above := Reach.of(rule).above) is not None:
             found["minimum_object_size"] = above + 1
-    if (days := (rule.get("AbortIncompleteMultipartUpload") or {}).get("DaysAfterInitiation")) is not None:
-        found["abort_incomplete_uploads_days"] = days
     return found
+
+
+def merge_rules(
+    is_ours: Callable[[Rule], bool], rules: Sequence[Rule] | Callable[[Sequence[Rule]], Sequence[Rule]]
+) -> Plan[list[Change]]:
+    """Replace this package's rules, and keep all others. Write nothing if they are the same.
+
+    Without new rules, remove the old ones, and the configuration if nothing is left in it.
+
+    Args:
+        is_ours: Returns whether a rule is to be replaced. It is true for all of `rules`.
+        rules: The new rules, or a function that returns them, given the old ones.
+    """
+    before = yield from ask(GetSetting(LIFECYCLE))
+    current: list[Rule] = list((before or {}).get("Rules", ()))
+    ours = [rule for rule in current if is_ours(rule)]
+    new = rules(ours) if callable(rules) else rules
+    if len(ours) == len(new) and all(any(same(old, rule) for old in ours) for rule in new):
+        return []
+    after = [*(as_read(rule) for rule in current if not is_ours(rule)), *new]
+    if len(after) > _MAX_RULES:
+        raise InvalidConfigError(
+            f"The bucket would have {len(after)} lifecycle rules, and S3 takes {_MAX_RULES}. Remove rules "
+            "that aren't needed, or put some of the savers into another bucket."
+        )
+    # A member of the whole configuration, not of a rule. A PUT without it resets it.
+    more = {_DEFAULT_SIZE: before[_DEFAULT_SIZE]} if before and before.get(_DEFAULT_SIZE) else {}
+    document, old = ({"Rules": each} if each else None for each in (after, current))
+    return (yield from replace_setting(LIFECYCLE, document, before=old, more=more))
+
+
+def set_policy(policy: LifecyclePolicy, prefix: str, horizon: float) -> Plan[list[Change]]:
+    """Replace the policy of the same prefix and tag. The borrowing horizon is in seconds."""
+    rules = rules_of(policy, prefix, horizon_days(horizon))
+    return (yield from merge_rules(is_rule_of_policy(prefix, policy.object_tag), rules))
+
+
+def get_policy(prefix: str, tag: tuple[str, str] | None) -> Plan[LifecyclePolicy | None]:
+    """Return the policy of a prefix and tag, as it was set."""
+    check_tag(tag)
+    found = yield from ask(GetSetting(LIFECYCLE))
+    return policy_of((found or {}).get("Rules", ()), prefix, tag)
+
+
+def remove_policy(prefix: str, tag: tuple[str, str] | None) -> Plan[list[Change]]:
+    """Remove the rules of a policy."""
+    check_tag(tag)
+    return (yield from merge_rules(is_rule_of_policy(prefix, tag), []))
+
+
+def set_abort_uploads(prefix: str, days: int | None) -> Plan[list[Change]]:
+    """Set, or with `None` remove, the abort of unfinished uploads in the policy without a tag."""
+
+    def cleanup(ours: Sequence[Rule]) -> Sequence[Rule]:
+        if days is None and not any(rule.get(_ABORT) for rule in ours):
+            return ours
+        enabled = [rule.get("Expiration") or {} for rule in ours if rule.get("Status") == "Enabled"]
+        markers = any(expiration.get("ExpiredObjectDeleteMarker") for expiration in enabled)
+        actions = _cleanup(markers=markers, abort_days=days)
+        return [new_rule(rule_id(prefix, "cleanup"), Reach(prefix), actions)] if actions else []
+
+    return (yield from merge_rules(is_rule_of_policy(prefix, None, _CLEANUP), cleanup))

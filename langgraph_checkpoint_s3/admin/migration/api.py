@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.bulk.batches import check_concurrency
 from langgraph_checkpoint_s3.admin.calls import Progress
-from langgraph_checkpoint_s3.admin.migration.migrate import Migrated, Migrator
-from langgraph_checkpoint_s3.admin.migration.source import SourceSaver
+from langgraph_checkpoint_s3.admin.migration.migrate import Migrated, Migrator, SourceSaver
 from langgraph_checkpoint_s3.format.ids import unique_thread_ids
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.saver import internals_of
@@ -102,12 +101,6 @@ class Migration(BaseAdmin):
     ) -> Plan[Migrated]:
         check_concurrency(concurrency)
         queue = None if thread_ids is None else unique_thread_ids(thread_ids)
-        migrator = Migrator(
-            self._context,
-            SourceSaver(source),
-            internals_of(self._saver).now,
-            verify=verify,
-            progress=progress,
-            note_error=self._note_error,
-        )
+        reading, clock = SourceSaver(source), internals_of(self._saver).now
+        migrator = Migrator(self._context, reading, clock, verify, progress, self._note_error)
         return migrator.migrate(queue, concurrency)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from langgraph.checkpoint.base import CheckpointTuple, get_checkpoint_metadata
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from langgraph_checkpoint_s3.admin.bulk.items import Item, by_task
+from langgraph_checkpoint_s3.admin.bulk.batches import Item, by_task
 
 _SERDE: Final = JsonPlusSerializer(pickle_fallback=True)
 """Only serializes, in order to compare."""

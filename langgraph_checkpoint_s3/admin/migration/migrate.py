@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from langgraph_checkpoint_s3.admin.bulk.items import Item, put_items
-from langgraph_checkpoint_s3.admin.bulk.outcomes import NoteError, attempts, settle
-from langgraph_checkpoint_s3.admin.calls import Progress, next_item, report
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+
+from langgraph_checkpoint_s3.admin.bulk.batches import Item, NoteError, attempts, put_items, settle
+from langgraph_checkpoint_s3.admin.calls import Progress, call, next_item, report
 from langgraph_checkpoint_s3.admin.migration.compare import difference
-from langgraph_checkpoint_s3.admin.migration.source import SourceSaver
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
     BucketNotFoundError,
@@ -21,7 +23,7 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
-from langgraph_checkpoint_s3.format.keys import Layout
+from langgraph_checkpoint_s3.format.ids import optional_id, required_id, thread_name
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.get_tuple import find_folder
 from langgraph_checkpoint_s3.plans.load import Loaded, load
@@ -33,10 +35,89 @@ from langgraph_checkpoint_s3.plans.scan import Folder, Scan
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
+MOST: Final = 1_000_000
+"""The limit for listings. Without one, some savers (Redis) silently stop at 10,000."""
+
+Note: TypeAlias = Callable[[str, str, str], None]
+"""Called with the thread, namespace and id of each checkpoint."""
 _KEPT_FAILURES: Final = 100
 _NAMED_FAILURES: Final = 3
 _FATAL: Final = (AccessDeniedError, BucketNotFoundError, NotSupportedError, StorageUnavailableError)
 """Errors that concern more than one checkpoint, and end the migration. It can be resumed."""
+_Remaining: TypeAlias = list[tuple[Place, bool]]
+"""A thread's checkpoints still to move, the oldest last, and whether the target had each before."""
+
+
+class SourceSaver:
+    """A saver that is read from.
+
+    A listing is read to its end before the next request, since some savers hold a lock meanwhile.
+
+    Args:
+        saver: The saver. The async driver uses its coroutines if it has them, and otherwise its blocking
+            methods, in a thread.
+    """
+
+    def __init__(self, saver: BaseCheckpointSaver[Any]) -> None:
+        self._saver = saver
+        self._blocking = False
+
+    def read_ids(self, config: RunnableConfig | None, note: Note) -> Plan[None]:
+        """List checkpoints.
+
+        Args:
+            config: The thread or namespace; `None` is all.
+            note: Called for each checkpoint.
+        """
+        yield from call(partial(self._list, config, note), partial(self._alist, config, note))
+
+    def read(self, config: RunnableConfig) -> Plan[CheckpointTuple | None]:
+        """Read a checkpoint."""
+        return (yield from call(partial(self._saver.get_tuple, config), partial(self._aget, config)))
+
+    def _list(self, config: RunnableConfig | None, note: Note) -> None:
+        count = 0
+        for found in self._saver.list(config, limit=MOST):
+            note(*_place(found))
+            count += 1
+        _check(count)
+
+    async def _alist(self, config: RunnableConfig | None, note: Note) -> None:
+        count = 0
+        if not self._blocking:
+            try:
+                async for found in self._saver.alist(config, limit=MOST):
+                    note(*_place(found))
+                    count += 1
+            except NotImplementedError:
+                if count:
+                    raise
+                self._blocking = True
+        if self._blocking:
+            await asyncio.to_thread(self._list, config, note)
+        _check(count)
+
+    async def _aget(self, config: RunnableConfig) -> CheckpointTuple | None:
+        if self._blocking:
+            return await asyncio.to_thread(self._saver.get_tuple, config)
+        return await self._saver.aget_tuple(config)
+
+
+def _place(found: CheckpointTuple) -> tuple[str, str, str]:
+    configurable: dict[str, Any] = found.config["configurable"]
+    return (
+        thread_name(configurable["thread_id"]),
+        optional_id(configurable.get("checkpoint_ns"), "checkpoint_ns") or "",
+        required_id(configurable["checkpoint_id"]),
+    )
+
+
+def _check(count: int) -> None:
+    if count >= MOST:
+        raise InvalidConfigError(
+            f"The source lists {MOST:,} checkpoints or more at once, too many to be sure that none is left "
+            "out; pass thread_ids, a part of them at a time."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,90 +171,54 @@ class MigrationError(S3CheckpointError):
 
 
 @dataclass(slots=True)
-class _Thread:
-    """A thread that is being moved.
-
-    Attributes:
-        thread_id: The thread.
-        remaining: The checkpoints still to move, as ids with their namespaces, the oldest last.
-        present: The folders of the checkpoints that the target had before. Not their names, since keys may
-            have only hashes of those.
-    """
-
-    thread_id: str
-    remaining: list[tuple[str, str]] = field(default_factory=list)
-    present: set[str] = field(default_factory=set)
-
-    def next(self, layout: Layout) -> tuple[Place, bool]:
-        """Take the oldest remaining checkpoint, and return whether it was there before."""
-        checkpoint_id, ns = self.remaining.pop()
-        folder = layout.checkpoint(self.thread_id, ns, checkpoint_id)
-        return Place(self.thread_id, ns, checkpoint_id), folder in self.present
-
-
 class Migrator:
     """One migration. Its arguments are those of `migrate`, and the target saver's parts."""
 
-    def __init__(
-        self,
-        context: Context,
-        source: SourceSaver,
-        clock: Callable[[], int],
-        *,
-        verify: bool,
-        progress: Progress | None,
-        note_error: NoteError,
-    ) -> None:
-        self._context = context
-        self._source = source
-        self._clock = clock
-        self._verify = verify
-        self._progress = progress
-        self._note_error = note_error
-        self._total: int | None = None
-        self._threads = 0
-        self._checkpoints = 0
-        self._skipped = 0
-        self._failed = 0
-        self._failures: list[MigrationFailure] = []
+    context: Context
+    source: SourceSaver
+    clock: Callable[[], int]
+    verify: bool
+    progress: Progress | None
+    note_error: NoteError
+    total: int | None = None
+    threads: int = 0
+    checkpoints: int = 0
+    skipped: int = 0
+    failures: list[MigrationFailure] = field(default_factory=list)
+    failed: int = 0
 
     def migrate(self, queue: Iterator[str] | None, concurrency: int) -> Plan[Migrated]:
-        """Move the threads in a queue, or all that the source lists, some side by side.
-
-        Raises:
-            MigrationError: Some checkpoints failed; the others were moved.
-            InvalidConfigError: The source can't list its threads.
-        """
+        """Move the threads in a queue, or all that the source lists, some side by side."""
         namespaces: dict[str, set[str]] = {}
         if queue is None:
             namespaces = yield from self._all_threads()
             queue = iter(namespaces)
-        active: list[_Thread] = []
+        active: list[_Remaining] = []
         while True:
             active += yield from self._start(queue, namespaces, concurrency - len(active))
             if not active:
                 break
-            yield from self._move([thread.next(self._context.layout) for thread in active])
+            yield from self._move([remaining.pop() for remaining in active])
             yield from self._report()
-            active = [thread for thread in active if thread.remaining]
-        failures = tuple(self._failures)
-        migrated = Migrated(self._threads, self._checkpoints, self._skipped, self._failed, failures)
-        if self._failed:
+            active = [remaining for remaining in active if remaining]
+        failures = tuple(self.failures)
+        migrated = Migrated(self.threads, self.checkpoints, self.skipped, self.failed, failures)
+        if self.failed:
             raise MigrationError(_summary(migrated), migrated=migrated)
         return migrated
 
     def _report(self) -> Plan[None]:
-        done = self._checkpoints + self._skipped + self._failed
-        yield from report(self._progress, done, self._total)
+        done = self.checkpoints + self.skipped + self.failed
+        yield from report(self.progress, done, self.total)
 
     def _fail(self, place: Place, error: Exception) -> None:
         """Record a failure, or raise the error if it concerns more than this checkpoint."""
         if isinstance(error, _FATAL):
             raise error
-        self._failed += 1
-        if len(self._failures) < _KEPT_FAILURES:
+        self.failed += 1
+        if len(self.failures) < _KEPT_FAILURES:
             ids = place.thread_id, place.checkpoint_ns, place.checkpoint_id or ""
-            self._failures.append(MigrationFailure(*ids, error))
+            self.failures.append(MigrationFailure(*ids, error))
 
     def _all_threads(self) -> Plan[dict[str, set[str]]]:
         """Return the source's threads with their namespaces, and count its checkpoints."""
@@ -187,7 +232,7 @@ class Migrator:
 
         remedy = "Pass thread_ids: which threads to move."
         try:
-            yield from self._source.read_ids(None, note)
+            yield from self.source.read_ids(None, note)
         except Exception as error:
             raise InvalidConfigError(
                 f"The source can't list all of its threads ({error!r:.300}). {remedy}", bucket=""
@@ -198,44 +243,40 @@ class Migrator:
                 f"threads that it is asked for. {remedy}",
                 bucket="",
             )
-        self._total = count
+        self.total = count
         return namespaces
 
     def _start(
         self, queue: Iterator[str], namespaces: Mapping[str, set[str]], wanted: int
-    ) -> Plan[list[_Thread]]:
+    ) -> Plan[list[_Remaining]]:
         """Take threads from the queue until `wanted` of them have something to move."""
-        layout = self._context.layout
-        started: list[_Thread] = []
+        layout = self.context.layout
+        started: list[_Remaining] = []
         while len(started) < wanted:
-            fresh: list[_Thread] = []
+            fresh: list[list[Place]] = []
             while len(started) + len(fresh) < wanted:
                 thread_id = yield from next_item(queue)
                 if thread_id is None:
                     break
                 found = yield from self._list(thread_id, namespaces.get(thread_id, set()))
                 if found:
-                    fresh.append(_Thread(thread_id, found))
+                    fresh.append(found)
             if not fresh:
                 break
-            self._threads += len(fresh)
-            presents = yield from gather(_present(self._context, thread.thread_id) for thread in fresh)
-            for thread, present in zip(fresh, presents, strict=True):
-                thread.present = present
-                if not self._verify:
-                    count = len(thread.remaining)
-                    thread.remaining = [
-                        (checkpoint_id, ns)
-                        for checkpoint_id, ns in thread.remaining
-                        if layout.checkpoint(thread.thread_id, ns, checkpoint_id) not in present
-                    ]
-                    self._skipped += count - len(thread.remaining)
+            self.threads += len(fresh)
+            presents = yield from gather(_present(self.context, places[0].thread_id) for places in fresh)
+            for places, present in zip(fresh, presents, strict=True):
+                remaining = [(place, place.folder(layout) in present) for place in places]
+                if not self.verify:
+                    remaining = [(place, there) for place, there in remaining if not there]
+                    self.skipped += len(places) - len(remaining)
+                if remaining:
+                    started.append(remaining)
             yield from self._report()
-            started += [thread for thread in fresh if thread.remaining]
         return started
 
-    def _list(self, thread_id: str, namespaces: set[str]) -> Plan[list[tuple[str, str]]]:
-        """List a thread's checkpoints in the source, the newest first: ids with their namespaces.
+    def _list(self, thread_id: str, namespaces: set[str]) -> Plan[list[Place]]:
+        """List a thread's checkpoints in the source, the newest first.
 
         Known namespaces are listed by name, too: some savers list only the root one otherwise.
         """
@@ -244,22 +285,21 @@ class Migrator:
         def note(_: str, ns: str, checkpoint_id: str) -> None:
             found.add((checkpoint_id, ns))
 
-        yield from self._source.read_ids({"configurable": {"thread_id": thread_id}}, note)
+        yield from self.source.read_ids({"configurable": {"thread_id": thread_id}}, note)
         for ns in sorted(namespaces - {ns for _, ns in found}):
             named: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ns}}
-            yield from self._source.read_ids(named, note)
-        return sorted(found, reverse=True)
+            yield from self.source.read_ids(named, note)
+        return [Place(thread_id, ns, checkpoint_id) for checkpoint_id, ns in sorted(found, reverse=True)]
 
     def _move(self, places: Sequence[tuple[Place, bool]]) -> Plan[None]:
         """Move one checkpoint of each of several threads."""
         old: list[Item] = []
         new: list[Item] = []
         for place, present in places:
-            found = yield from self._source.read(place.config())
+            found = yield from self.source.read(place.config())
             if found is None:
                 self._fail(
-                    place,
-                    ConflictError("The source has this checkpoint no more: was it deleted meanwhile?"),
+                    place, ConflictError("The source has this checkpoint no more: was it deleted meanwhile?")
                 )
                 continue
             [item] = attempts(Item.of, [found._replace(config=place.config())])
@@ -268,7 +308,7 @@ class Migrator:
             else:
                 (old if present else new).append(item)
         put: list[Item] = []
-        outcomes = yield from put_items(self._context, new, self._clock, self._note_error)
+        outcomes = yield from put_items(self.context, new, self.clock, self.note_error)
         for item, outcome in zip(new, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 self._fail(item.place, outcome)
@@ -276,10 +316,10 @@ class Migrator:
                 put.append(item)
         items = [*old, *put]
         answers: Sequence[str | Exception | None] = [None] * len(items)
-        if self._verify:
+        if self.verify:
             # The parent cache is empty, so that everything compared comes from the store.
-            fresh = replace(self._context, parent_cache=ParentCache.none(), borrow=False)
-            answers = yield from settle([_compare(fresh, item) for item in items], self._note_error)
+            fresh = replace(self.context, parent_cache=ParentCache.none(), borrow=False)
+            answers = yield from settle([_compare(fresh, item) for item in items], self.note_error)
         for number, (item, answer) in enumerate(zip(items, answers, strict=True)):
             present = number < len(old)
             if isinstance(answer, Exception):
@@ -287,9 +327,9 @@ class Migrator:
             elif answer is not None:
                 self._fail(item.place, _mismatch(answer, present=present))
             elif present:
-                self._skipped += 1
+                self.skipped += 1
             else:
-                self._checkpoints += 1
+                self.checkpoints += 1
 
 
 def _present(context: Context, thread_id: str) -> Plan[set[str]]:

@@ -72,14 +72,16 @@ class Signing(BaseAdmin):
         Warns:
             SignedUrlWarning: The credentials expire before the URL does, or, being temporary, may.
         """
-        plan = self._signed_url(thread_id, checkpoint_id, expires_in, checkpoint_ns)
+        address = address_of(thread_id, checkpoint_id, checkpoint_ns)
+        plan = signing.signed_url(self._context, address, seconds_of(expires_in), self._now())
         return self._url(self._run(plan, "admin.signed_url"))
 
     async def asigned_url(
         self, thread_id: str, checkpoint_id: str, expires_in: timedelta = _HOUR, checkpoint_ns: str = ""
     ) -> str:
         """`signed_url`, as a coroutine."""
-        plan = self._signed_url(thread_id, checkpoint_id, expires_in, checkpoint_ns)
+        address = address_of(thread_id, checkpoint_id, checkpoint_ns)
+        plan = signing.signed_url(self._context, address, seconds_of(expires_in), self._now())
         return self._url(await self._arun(plan, "admin.signed_url"))
 
     def set_exports_expiry(self, days: int | None = 8) -> list[Change]:
@@ -132,17 +134,12 @@ class Signing(BaseAdmin):
         Warns:
             SignedUrlWarning: As for `signed_url`.
         """
-        plan = self._signed_upload(thread_id, expires_in)
-        upload, signed = self._run(plan, "admin.signed_upload_url")
-        self._url(signed)
-        return upload
+        return self._upload(self._run(self._signed_upload(thread_id, expires_in), "admin.signed_upload_url"))
 
     async def asigned_upload_url(self, thread_id: str, expires_in: timedelta = _HOUR) -> SignedUpload:
         """`signed_upload_url`, as a coroutine."""
         plan = self._signed_upload(thread_id, expires_in)
-        upload, signed = await self._arun(plan, "admin.signed_upload_url")
-        self._url(signed)
-        return upload
+        return self._upload(await self._arun(plan, "admin.signed_upload_url"))
 
     def accept_upload(
         self,
@@ -193,12 +190,6 @@ class Signing(BaseAdmin):
         plan = self._accept_upload(upload, thread_id, max_bytes, progress)
         return await self._arun(plan, "admin.accept_upload")
 
-    def _signed_url(
-        self, thread_id: str, checkpoint_id: str, expires_in: timedelta, checkpoint_ns: str
-    ) -> Plan[Signed]:
-        address = address_of(thread_id, checkpoint_id, checkpoint_ns)
-        return signing.signed_url(self._context, address, seconds_of(expires_in), self._now())
-
     def _signed_upload(self, thread_id: str, expires_in: timedelta) -> Plan[tuple[SignedUpload, Signed]]:
         name, seconds = thread_name(thread_id), seconds_of(expires_in)
         return signing.signed_upload(self._context, name, seconds, self._now(), uuid.uuid4().hex)
@@ -218,16 +209,22 @@ class Signing(BaseAdmin):
             signed_for = upload.thread_id  # the key has only the hash of a long name
         return signing.accept_upload(self._context, key, target or signed_for, max_bytes, progress)
 
+    def _upload(self, found: tuple[SignedUpload, Signed]) -> SignedUpload:
+        upload, signed = found
+        self._url(signed, stacklevel=4)
+        return upload
+
     @staticmethod
-    def _url(signed: Signed) -> str:
+    def _url(signed: Signed, stacklevel: int = 3) -> str:
+        message = ""
         if signed.outlives_credentials:
-            _warn(
+            message = (
                 "The credentials end before the signed URL does, and it with them: sign with ones that last."
             )
         elif signed.temporary:
-            _warn("The signed URL ends with the credentials, which are temporary: maybe before it expires.")
+            message = (
+                "The signed URL ends with the credentials, which are temporary: maybe before it expires."
+            )
+        if message:
+            warnings.warn(message, SignedUrlWarning, stacklevel=stacklevel)
         return signed.url
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, SignedUrlWarning, stacklevel=4)

@@ -19,8 +19,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from langgraph_checkpoint_s3.admin.transfer.describe import describe_key
-from langgraph_checkpoint_s3.admin.transfer.dumps import MAX_BYTES, loads
+from langgraph_checkpoint_s3.admin.transfer.dumps import MAX_BYTES, describe_key, loads
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
     BucketNotFoundError,
@@ -171,15 +170,13 @@ class _Https(LimitedConnection, http.client.HTTPSConnection):
     """An HTTPS connection with limits."""
 
 
-class _HttpHandler(urllib.request.HTTPHandler):
-    """A handler of HTTP URLs with limits."""
+class _Handler(urllib.request.HTTPSHandler):
+    """A handler of HTTP and HTTPS URLs with limits."""
+
+    http_request = urllib.request.HTTPSHandler.https_request
 
     def http_open(self, req: urllib.request.Request) -> Any:
         return self.do_open(_Http, req)
-
-
-class _HttpsHandler(urllib.request.HTTPSHandler):
-    """A handler of HTTPS URLs with limits."""
 
     def https_open(self, req: urllib.request.Request) -> Any:
         return self.do_open(_Https, req)
@@ -188,9 +185,8 @@ class _HttpsHandler(urllib.request.HTTPSHandler):
 def _get(url: str, timeout: float, most: int) -> tuple[int, bytes] | str | None:
     """Send the GET, and return the status and body, a connection error, or `None` for an invalid URL."""
     opener = urllib.request.OpenerDirector()  # without handlers for redirects, errors, files and FTP
-    handlers: tuple[Any, ...] = (urllib.request.ProxyHandler(), _HttpHandler(), _HttpsHandler())
-    for handler in handlers:
-        opener.add_handler(handler)
+    opener.add_handler(urllib.request.ProxyHandler())
+    opener.add_handler(_Handler())
     limit = TimeLimit(timeout)
     try:
         with limit_requests(limit), opener.open(url, timeout=timeout) as answer:

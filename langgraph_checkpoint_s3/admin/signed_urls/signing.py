@@ -14,14 +14,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from langgraph_checkpoint_s3.admin.calls import Progress, in_thread, then_close
-from langgraph_checkpoint_s3.admin.lifecycle.configuration import is_rule_of, merge_rules, rule_id
+from langgraph_checkpoint_s3.admin.lifecycle.policy import Reach, is_rule_of, merge_rules, new_rule, rule_id
 from langgraph_checkpoint_s3.admin.setting_changes import Change
 from langgraph_checkpoint_s3.admin.transfer.export_import import Imported, import_thread
-from langgraph_checkpoint_s3.admin.transfer.files import ImportFile, temporary_file
-from langgraph_checkpoint_s3.admin.transfer.portable_file import manifest_of, pack
+from langgraph_checkpoint_s3.admin.transfer.portable_file import ImportFile, manifest_of, pack, temporary_file
 from langgraph_checkpoint_s3.errors import (
     ConflictError,
     CorruptObjectError,
@@ -68,11 +67,7 @@ class SignedUpload:
 
 
 def seconds_of(expires_in: timedelta) -> int:
-    """Return the validity of a URL in seconds.
-
-    Raises:
-        InvalidConfigError: It is out of S3's range.
-    """
+    """Return the validity of a URL in seconds."""
     if not isinstance(expires_in, timedelta):
         raise InvalidConfigError(f"expires_in must be a timedelta, not {type(expires_in).__name__}.")
     if not timedelta(seconds=1) <= expires_in <= MAX_EXPIRY:
@@ -83,20 +78,17 @@ def seconds_of(expires_in: timedelta) -> int:
 
 
 def signed_url(context: Context, place: Place, seconds: int, now: datetime) -> Plan[Signed]:
-    """Sign a URL for a checkpoint, which is exported first if its object isn't complete.
-
-    Raises:
-        InvalidKeyError: There is no such checkpoint.
-        InvalidConfigError: The client doesn't sign with version 4. Nothing was written.
-        ConflictError: The checkpoint changed each time between the listing and the read.
-    """
+    """Sign a URL for a checkpoint, which is exported first if its object isn't complete."""
     yield from _sign("GET", context.layout.thread(place.thread_id), seconds)  # before anything is written
-    loaded = yield from _load(context, place)
+    loaded = yield from load_place(context, place)
+    if loaded is None:
+        raise InvalidKeyError(
+            f"There is no checkpoint {place.checkpoint_id!r} in namespace {place.checkpoint_ns!r} of "
+            f"thread {place.thread_id!r}: a URL to it would lead nowhere."
+        )
     key = loaded.key
     borrows = any(frame.lender for frame in loaded.checkpoint.container.frames)
-    encrypted = (
-        loaded.checkpoint.container.cipher is not None
-    )  # it is bound to its thread, which a file names
+    encrypted = loaded.checkpoint.container.cipher is not None  # bound to its thread, which a file names
     if borrows or loaded.folder.writes or encrypted:
         with error_context(key):
             objects = _objects(context, loaded, borrows=borrows)
@@ -109,23 +101,14 @@ def signed_url(context: Context, place: Place, seconds: int, now: datetime) -> P
 def signed_upload(
     context: Context, thread_id: str, seconds: int, now: datetime, nonce: str
 ) -> Plan[tuple[SignedUpload, Signed]]:
-    """Sign a URL for uploading a checkpoint.
-
-    Raises:
-        InvalidKeyError: The key would be too long.
-        InvalidConfigError: The client doesn't sign with version 4.
-    """
+    """Sign a URL for uploading a checkpoint."""
     key = _in_exports(context.layout, thread_id, f"incoming-{nonce}.zip")
     signed = yield from _sign("PUT", key, seconds)
     return SignedUpload(signed.url, key, thread_id, now + timedelta(seconds=seconds)), signed
 
 
 def thread_of(layout: Layout, key: str) -> str:
-    """Return the thread of an upload's key.
-
-    Raises:
-        InvalidKeyError: It isn't a key of `signed_upload`. No other object is imported or deleted.
-    """
+    """Return the thread of an upload's key. Refuse all other keys: no other object is imported or deleted."""
     folder, _, name = key.removeprefix(layout.prefix + EXPORTS).partition("/")
     try:
         thread_id = decode_component(folder)
@@ -142,18 +125,11 @@ def thread_of(layout: Layout, key: str) -> str:
 def accept_upload(
     context: Context, key: str, thread_id: str, max_bytes: int, progress: Progress | None
 ) -> Plan[Imported]:
-    """Import an upload into a thread, and delete it.
-
-    Raises:
-        InvalidKeyError: There is no upload.
-        CorruptObjectError: It is too large, damaged, or no portable file.
-        ConflictError: It was uploaded again while it was read.
-    """
+    """Import an upload into a thread, and delete it."""
     info = yield from ask(InspectObject(key))
     if isinstance(info, NotFound):
         raise InvalidKeyError(
-            "There is no upload under this key: none was made yet, or it was accepted already.",
-            key=key,
+            "There is no upload under this key: none was made yet, or it was accepted already.", key=key
         )
     if info.size > max_bytes:
         raise CorruptObjectError(
@@ -193,28 +169,9 @@ def _read(context: Context, key: str, etag: str, start: int, end: int) -> Plan[b
 def set_expiry(context: Context, days: int | None) -> Plan[list[Change]]:
     """Set the lifecycle rule that deletes exports after some days, or (`None`) remove it."""
     prefix = context.layout.prefix
-    rules: list[dict[str, Any]] = []
-    if days is not None:
-        rules.append(
-            {
-                "ID": rule_id(prefix, _RULE),
-                "Filter": {"Prefix": prefix + EXPORTS},
-                "Status": "Enabled",
-                "Expiration": {"Days": days},
-                "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
-            }
-        )
-    return (yield from merge_rules(is_rule_of(prefix, _RULE), rules))
-
-
-def _load(context: Context, place: Place) -> Plan[Loaded]:
-    loaded = yield from load_place(context, place)
-    if loaded is None:
-        raise InvalidKeyError(
-            f"There is no checkpoint {place.checkpoint_id!r} in namespace {place.checkpoint_ns!r} of "
-            f"thread {place.thread_id!r}: a URL to it would lead nowhere."
-        )
-    return loaded
+    actions = {"Expiration": {"Days": days}, "NoncurrentVersionExpiration": {"NoncurrentDays": 1}}
+    exports = new_rule(rule_id(prefix, _RULE), Reach(prefix + EXPORTS), actions)
+    return (yield from merge_rules(is_rule_of(prefix, _RULE), [] if days is None else [exports]))
 
 
 def _objects(context: Context, loaded: Loaded, *, borrows: bool) -> list[tuple[str, bytes]]:

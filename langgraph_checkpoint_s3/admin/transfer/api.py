@@ -13,7 +13,12 @@ from langgraph_checkpoint_s3.admin.transfer.export_import import (
     export_thread,
     import_thread,
 )
-from langgraph_checkpoint_s3.admin.transfer.files import ExportFile, FileOrPath, ImportFile, temporary_file
+from langgraph_checkpoint_s3.admin.transfer.portable_file import (
+    ExportFile,
+    FileOrPath,
+    ImportFile,
+    temporary_file,
+)
 from langgraph_checkpoint_s3.admin.usage.threads import all_threads
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.ids import thread_name, unique_thread_ids
@@ -54,13 +59,17 @@ class Transfer(BaseAdmin):
             CheckpointArchivedError: An object is in an offline archive class: `restore_archived` first.
             OSError: The file can't be written.
         """
-        return self._run(self._export_thread(thread_id, file, progress), "admin.export_thread")
+        name, target = thread_name(thread_id), ExportFile(file)
+        plan = export_thread(self._context, name, target, self._now(), progress)
+        return self._run(plan, "admin.export_thread")
 
     async def aexport_thread(
         self, thread_id: str, file: FileOrPath, *, progress: Progress | None = None
     ) -> Exported:
         """`export_thread`, as a coroutine. The file is written in a thread."""
-        return await self._arun(self._export_thread(thread_id, file, progress), "admin.export_thread")
+        name, target = thread_name(thread_id), ExportFile(file)
+        plan = export_thread(self._context, name, target, self._now(), progress)
+        return await self._arun(plan, "admin.export_thread")
 
     def import_thread(
         self, file: FileOrPath, thread_id: str | None = None, *, progress: Progress | None = None
@@ -146,10 +155,6 @@ class Transfer(BaseAdmin):
     ) -> list[Imported]:
         """`import_threads`, as a coroutine. Files are read and written in a thread."""
         return await self._arun(self._import_threads(source, thread_ids, progress), "admin.import_threads")
-
-    def _export_thread(self, thread_id: str, file: FileOrPath, progress: Progress | None) -> Plan[Exported]:
-        target = ExportFile(file)
-        return export_thread(self._context, thread_name(thread_id), target, self._now(), progress)
 
     def _import_thread(
         self, file: FileOrPath, thread_id: str | None, progress: Progress | None

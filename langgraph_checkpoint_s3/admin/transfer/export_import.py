@@ -9,8 +9,13 @@ from datetime import datetime, timezone
 from typing import Final
 
 from langgraph_checkpoint_s3.admin.calls import Progress, in_thread, report, then_close
-from langgraph_checkpoint_s3.admin.transfer.files import ExportFile, ImportFile
-from langgraph_checkpoint_s3.admin.transfer.portable_file import check_object, manifest_of
+from langgraph_checkpoint_s3.admin.transfer.portable_file import (
+    ExportFile,
+    ImportFile,
+    check_object,
+    manifest_of,
+    own_extents,
+)
 from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError, InvalidKeyError
 from langgraph_checkpoint_s3.format.keys import MAX_KEY_BYTES
 from langgraph_checkpoint_s3.plans.context import Context
@@ -18,10 +23,10 @@ from langgraph_checkpoint_s3.plans.copy_thread import copy_stages
 from langgraph_checkpoint_s3.plans.data_keys import unlock
 from langgraph_checkpoint_s3.plans.load import error_context, open_object, read_heads
 from langgraph_checkpoint_s3.plans.materialize import unacknowledged, without_checkpoints
-from langgraph_checkpoint_s3.plans.plan import Plan, gather
+from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.scan import Scan, group
 from langgraph_checkpoint_s3.plans.tombstones import add_coming, remove_tombstones
-from langgraph_checkpoint_s3.plans.transfer import fetch, store, windows
+from langgraph_checkpoint_s3.plans.transfer import fetch, store, windows, write_all
 from langgraph_checkpoint_s3.s3.requests import Body, Entry, NotFound, Stored
 
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -68,13 +73,7 @@ class Imported:
 def export_thread(
     context: Context, thread_id: str, file: ExportFile, now: datetime, progress: Progress | None
 ) -> Plan[Exported]:
-    """Write a thread into a file.
-
-    Raises:
-        InvalidKeyError: There is no such thread.
-        ConflictError: An object was deleted meanwhile.
-        CorruptObjectError: An object is damaged.
-    """
+    """Write a thread into a file."""
     folder = context.layout.thread(thread_id)
     listed = yield from Scan(context.layout, folder).rest()
     unwanted = yield from unacknowledged(context, listed)
@@ -155,14 +154,7 @@ class _Import:
         self._kept: list[str] = []
 
     def run(self, progress: Progress | None) -> Plan[Imported]:
-        """Check what the thread holds, and write what it lacks: writes first, the latest checkpoints last.
-
-        Raises:
-            InvalidKeyError: A key would be longer than S3 allows. Nothing was written.
-            ConflictError: A present object differs from the one that others need to borrow from, or the
-                thread is being deleted.
-            CorruptObjectError: A present lender is damaged, or a lender is missing.
-        """
+        """Check what the thread holds, and write what it lacks: writes first, the latest checkpoints last."""
         longest = max(map(len, self._members))
         if longest > MAX_KEY_BYTES:
             raise InvalidKeyError(
@@ -192,19 +184,27 @@ class _Import:
         return Imported(self._thread_id, checkpoints, total - checkpoints, written, unchanged, kept)
 
     def _write(self, window: Sequence[Entry]) -> Plan[None]:
-        """Write the objects of a window at once, except those that are present."""
+        """Write the objects of a window, except those that are present."""
         members = [self._members[entry.key] for entry in window]
         bodies = yield from in_thread(self._file.read, members)
         pairs = list(zip(window, bodies, strict=True))
-        new = [(entry, body) for entry, body in pairs if entry.key not in self._present]
-        sizes = self._context.sizes
-        outcomes = yield from gather(store(entry.key, body, sizes, only_new=True) for entry, body in new)
-        stored = [isinstance(outcome, Stored) for outcome, _ in outcomes]
-        written = {entry.key for (entry, _), done in zip(new, stored, strict=True) if done}
+        new = [
+            (len(body), self._store(entry.key, body))
+            for entry, body in pairs
+            if entry.key not in self._present
+        ]
+        yield from write_all(new, self._context.sizes)
         yield from self._compare(
-            (self._present.get(entry.key, entry), body) for entry, body in pairs if entry.key not in written
+            (self._present.get(entry.key, entry), body)
+            for entry, body in pairs
+            if entry.key not in self._written
         )
-        self._written |= written
+
+    def _store(self, key: str, body: bytes) -> Plan[None]:
+        """Write an object if there is none."""
+        outcome, _ = yield from store(key, body, self._context.sizes, only_new=True)
+        if isinstance(outcome, Stored):
+            self._written.add(key)
 
     def _check_lenders(self) -> Plan[None]:
         """Check that objects that are present, and so aren't written, hold what others borrow from them."""
@@ -248,12 +248,7 @@ def _extents(context: Context, key: str, body: Body | NotFound) -> set[tuple[int
     if isinstance(body, NotFound):
         return set()
     with error_context(key):
-        container = open_object(context, key, body).container
-    return {
-        (container.base + frame.offset, frame.stored, frame.crc)
-        for frame in container.frames
-        if frame.lender is None
-    }
+        return own_extents(open_object(context, key, body).container)
 
 
 def _differs(present: Entry, body: bytes) -> bool | None:

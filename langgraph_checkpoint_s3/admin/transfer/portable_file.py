@@ -21,6 +21,9 @@ A reader first refuses an incomplete archive, one whose first member isn't the m
 version, members that are compressed, encrypted, duplicate or not named like a thread's objects, writes
 without their checkpoint, other counts than the manifest's, and members that are together larger than the
 file. Then it refuses each object whose CRC-32, header or frames are wrong, or that has another one's name.
+
+Encrypted objects are rebased when they are imported elsewhere: encrypted again for the thread. If a thread's
+name is too long for keys, its objects hold it, and are rewritten too.
 """
 
 from __future__ import annotations
@@ -28,30 +31,42 @@ from __future__ import annotations
 import errno
 import io
 import json
+import os
 import struct
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, BinaryIO, Final, NamedTuple
+from pathlib import Path
+from typing import Any, BinaryIO, Final, Literal, NamedTuple, TypeAlias, cast
 
 from langgraph_checkpoint_s3.crypto.key_cache import KeyCache
-from langgraph_checkpoint_s3.errors import CorruptObjectError, S3CheckpointError
+from langgraph_checkpoint_s3.errors import (
+    CorruptObjectError,
+    InvalidConfigError,
+    InvalidKeyError,
+    NotSupportedError,
+    S3CheckpointError,
+)
 from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord
 from langgraph_checkpoint_s3.format.container import Container, object_key_ref
 from langgraph_checkpoint_s3.format.frames import text
 from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.format.keys import THREAD_SUFFIX, CheckpointLeaf, Layout, ParsedKey
+from langgraph_checkpoint_s3.format.reencrypt import Reencryptor
 from langgraph_checkpoint_s3.format.scope import NamespaceScope
 from langgraph_checkpoint_s3.format.writes import WritesRecord
 from langgraph_checkpoint_s3.plans.borrowed import lender_key
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.data_keys import run_calls, unlock_objects
-from langgraph_checkpoint_s3.plans.load import open_parsed
+from langgraph_checkpoint_s3.plans.load import error_context, open_object, open_parsed
 from langgraph_checkpoint_s3.plans.place import leaf_of, namespace_of
 from langgraph_checkpoint_s3.s3.requests import Body
+
+FileOrPath: TypeAlias = "str | os.PathLike[str] | BinaryIO"
 
 FORMAT: Final = "langgraph-checkpoint-s3/thread"
 VERSION: Final = 1
@@ -112,11 +127,7 @@ class Manifest:
 
     @classmethod
     def unpack(cls, raw: bytes) -> Manifest:
-        """Read a manifest.
-
-        Raises:
-            CorruptObjectError: It isn't a manifest, or has a version that this release can't read.
-        """
+        """Read a manifest."""
         try:
             fields = json.loads(raw)
             if not isinstance(fields, dict) or fields.get("format") != FORMAT:
@@ -150,27 +161,72 @@ def manifest_of(context: Context, thread_id: str, now: datetime, checkpoints: in
     return Manifest(name, now.isoformat(), context.writer, *counts, names is not None, place)
 
 
-class PortableWriter:
-    """Writes a portable file member by member, without seeking."""
+def path_or_file(file: FileOrPath, use: Literal["read", "write"]) -> tuple[Path | None, BinaryIO | None]:
+    """Return what was given: a path, or a file that is open for reading or writing bytes.
 
-    def __init__(self, file: BinaryIO, manifest: Manifest) -> None:
-        self._archive = zipfile.ZipFile(file, "w")
-        self.add(MANIFEST, manifest.pack())
+    Raises:
+        InvalidConfigError: It is neither.
+    """
+    if isinstance(file, (str, os.PathLike)):
+        return Path(file), None
+    if not hasattr(file, use) or hasattr(file, "encoding"):
+        raise InvalidConfigError(
+            f"The file must be a path, or a file that is open to {use} bytes, not {type(file).__name__}."
+        )
+    return None, file
 
-    def add(self, name: str, body: bytes) -> None:
-        """Add a member."""
-        info = zipfile.ZipInfo(name)  # dated 1980, so that equal members are equal bytes
-        info.external_attr = _READABLE
-        self._archive.writestr(info, body)
+
+class ExportFile:
+    """A portable file to write, without seeking. At a path, the file appears only when it is finished.
+
+    Raises:
+        InvalidConfigError: It is neither a path nor a file that is open for writing bytes.
+    """
+
+    def __init__(self, file: FileOrPath) -> None:
+        self._path, self._file = path_or_file(file, "write")
+        self._temporary: Path | None = None
+        self._archive: zipfile.ZipFile | None = None
+
+    def open(self, manifest: Manifest) -> None:
+        """Open the file, and write the manifest."""
+        if self._path is not None:
+            handle, name = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
+            self._temporary, self._file = Path(name), os.fdopen(handle, "wb")
+        assert self._file is not None  # noqa: S101  # for mypy
+        self._archive = zipfile.ZipFile(self._file, "w")
+        self.add([(MANIFEST, manifest.pack())])
+
+    def add(self, objects: Iterable[tuple[str, bytes]]) -> None:
+        """Write objects, as names and bodies."""
+        assert self._archive is not None  # noqa: S101  # for mypy
+        for name, body in objects:
+            info = zipfile.ZipInfo(name)  # dated 1980, so that equal members are equal bytes
+            info.external_attr = _READABLE
+            self._archive.writestr(info, body)
+
+    def finish(self) -> None:
+        """Write the archive's directory, without which the file is incomplete, and move it to its path."""
+        assert self._archive is not None  # noqa: S101  # for mypy
+        assert self._file is not None  # noqa: S101  # for mypy
+        self._archive.close()
+        self._archive = None
+        self._file.flush()
+        if self._path is not None and self._temporary is not None:
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._temporary.replace(self._path)
+            self._temporary = None
 
     def close(self) -> None:
-        """Write the archive's directory, without which the file is incomplete."""
-        self._archive.close()
-
-    def abandon(self) -> None:
-        """Close the archive without a directory."""
-        self._archive.mode = "r"  # or it would write the directory when it is collected
-        self._archive.close()
+        """Close the file. If `finish` wasn't called, discard partial output."""
+        if self._archive is not None:
+            self._archive.mode = "r"  # or it would write the directory, now or when it is collected
+            self._archive.close()
+        if self._path is not None and self._file is not None:
+            self._file.close()
+        if self._temporary is not None:
+            self._temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,11 +298,7 @@ class PortableFile:
         self._check()
 
     def read(self, member: Member) -> bytes:
-        """Return an object's bytes, checked.
-
-        Raises:
-            CorruptObjectError: The object is damaged, or another one.
-        """
+        """Return an object's bytes, checked."""
         return self.open(member)[0]
 
     def keys(self) -> tuple[str, ...]:
@@ -259,9 +311,6 @@ class PortableFile:
 
         Returns:
             What the objects borrow from one another.
-
-        Raises:
-            CorruptObjectError: An object is damaged.
         """
         borrowings: list[Borrowing] = []
         for member in self.members:
@@ -269,11 +318,7 @@ class PortableFile:
         return borrowings
 
     def open(self, member: Member) -> tuple[bytes, CheckpointRecord | WritesRecord]:
-        """Return an object's bytes, checked, and their record.
-
-        Raises:
-            CorruptObjectError: The object is damaged, or another one.
-        """
+        """Return an object's bytes, checked, and their record."""
         body = self._read(member.name)
         found = Body(body, "", len(body))
         if self._key_cache is not None:
@@ -310,12 +355,12 @@ class PortableFile:
 
 def pack(manifest: Manifest, objects: Iterable[tuple[str, bytes]]) -> bytes:
     """Return the bytes of a portable file of objects."""
-    file = io.BytesIO()
-    writer = PortableWriter(file, manifest)
-    for name, body in objects:
-        writer.add(name, body)
-    writer.close()
-    return file.getvalue()
+    packed = io.BytesIO()
+    file = ExportFile(packed)
+    file.open(manifest)
+    file.add(objects)
+    file.finish()
+    return packed.getvalue()
 
 
 def borrowings_of(member: Member, container: Container) -> list[Borrowing]:
@@ -329,12 +374,17 @@ def borrowings_of(member: Member, container: Container) -> list[Borrowing]:
     ]
 
 
-def check_object(container: Container) -> None:
-    """Check the CRC-32s of an object's frames.
+def own_extents(container: Container) -> set[tuple[int, int, int]]:
+    """Return the frames that others may borrow from an object: their extents and CRC-32s."""
+    return {
+        (container.base + frame.offset, frame.stored, frame.crc)
+        for frame in container.frames
+        if frame.lender is None
+    }
 
-    Raises:
-        CorruptObjectError: A frame is damaged.
-    """
+
+def check_object(container: Container) -> None:
+    """Check the CRC-32s of an object's frames."""
     for number, frame in enumerate(container.frames):
         start = container.base + frame.offset
         if frame.lender is None and zlib.crc32(container.data[start : start + frame.stored]) != frame.crc:
@@ -371,3 +421,149 @@ def _count(value: Any) -> int:
     if type(value) is not int or value < 0:
         raise ValueError(f"{value!r} where a count belongs")
     return value
+
+
+def target_thread(context: Context, file: PortableFile, thread_id: str | None) -> str:
+    """Return the thread that a file is imported into: a given one, or its hash, or the file's own."""
+    own = file.manifest.thread
+    if thread_id is None or (isinstance(thread_id, HashedName) and _same_folder(context, own, thread_id)):
+        return own
+    if isinstance(thread_id, HashedName):
+        raise InvalidKeyError(
+            "Keys have but the hash of the thread's name, and objects name their thread: pass its thread_id. "
+            "Nothing was written."
+        )
+    return thread_id
+
+
+def needs_rebase(context: Context, file: PortableFile, thread_id: str, *, untrusted: bool) -> bool:
+    """Return whether a file's objects must be rewritten to be imported into a thread.
+
+    An `untrusted` file may be from someone who doesn't have the keys. Then encrypted objects aren't rebased:
+    someone who has other people's objects, but no keys, must not get them into a thread of their own.
+    """
+    encrypted = [member.parsed.leaf.encrypted for member in file.members]
+    hashed = context.layout.names is not None
+    if (context.key_cache is not None and not all(encrypted)) or file.manifest.hashed != hashed:
+        raise NotSupportedError(
+            "The file's objects are not encrypted, or their names not hashed, as this saver's are: import it "
+            "with a saver that has the exporting saver's settings, then migrate that to this one. Nothing "
+            "was written"
+        )
+    _check_names(context, file)
+    same = _same_folder(context, file.manifest.thread, thread_id)
+    if untrusted and any(encrypted) and not (same and file.manifest.place in ("", context.location)):
+        raise NotSupportedError(
+            "The upload is encrypted for another thread, prefix or bucket, and isn't re-encrypted for this "
+            "one: if you trust its origin, download it and call import_thread. Nothing was written"
+        )
+    must_reencrypt = any(encrypted) and (file.manifest.place != context.location or not same)
+    return must_reencrypt or (context.layout.hashes_thread(thread_id) and not same)
+
+
+def _check_names(context: Context, file: PortableFile) -> None:
+    names = context.layout.names
+    if names is None:
+        return
+    name = file.open(file.members[0])[1].container.fields.get("thread")
+    if not isinstance(name, str) or names.hash("thread_id", name) != file.manifest.thread:
+        raise NotSupportedError(
+            "The file's names are hashed with another names_key than this saver's, so nothing in it would be "
+            "found: import it with the one that it was exported with, and migrate that. Nothing was written"
+        )
+
+
+def _same_folder(context: Context, one: str, other: str) -> bool:
+    return context.layout.thread(one) == context.layout.thread(other)
+
+
+class RebasedFile:
+    """A checked portable file whose objects are rebased, one at a time, when they are read.
+
+    Attributes:
+        members: Its objects, with their sizes after rebasing.
+        borrowings: What they borrow from one another.
+
+    Raises:
+        CorruptObjectError: An object borrows from another one that isn't in the file.
+    """
+
+    def __init__(self, file: PortableFile, context: Context, thread_id: str) -> None:
+        self._file = file
+        self._context = context
+        self._folder = context.layout.thread(thread_id)
+        self._reencryptor = Reencryptor(thread_id)
+        self.borrowings: list[Borrowing] = []
+        self.members: Sequence[Member] = [self._measure(member) for member in file.members]
+
+    def read(self, member: Member) -> bytes:
+        """Return an object's rebased bytes."""
+        _, record = self._file.open(member)
+        container = record.container
+        scope = self._context.scope(namespace_of(self._folder + member.name))
+        with error_context(member.name):
+            if not self._reencryptor.has_lenders(container, scope):
+                raise CorruptObjectError(
+                    "The object borrows from another one that isn't in the file before it, and can't be "
+                    "written for another place"
+                )
+            return self._reencryptor.reencrypt(container, leaf_of(member.name), scope)
+
+    def _measure(self, member: Member) -> Member:
+        body = self.read(member)
+        record = open_object(self._context, self._folder + member.name, Body(body, "", len(body)))
+        self.borrowings += borrowings_of(member, record.container)
+        return replace(member, size=len(body))
+
+
+class ImportFile:
+    """A file, or path, to import a thread from.
+
+    Attributes:
+        members: Its objects, once it is open.
+        borrowings: What they borrow from one another.
+
+    Raises:
+        InvalidConfigError: It is neither a path nor a seekable file that is open for reading bytes.
+    """
+
+    def __init__(self, file: FileOrPath) -> None:
+        self._path, self._file = path_or_file(file, "read")
+        self._source: PortableFile | RebasedFile | None = None
+        self.members: Sequence[Member] = ()
+        self.borrowings: Sequence[Borrowing] = ()
+        if self._file is not None and not self._file.seekable():
+            raise InvalidConfigError("The file must be one that can seek: it is read twice. Save it first.")
+
+    def open(self, context: Context, thread_id: str | None, *, untrusted: bool) -> str:
+        """Open the file, check all of it, and rebase its objects if needed.
+
+        Returns:
+            The thread to import into: the given one, or the file's own.
+        """
+        if self._path is not None:
+            self._file = self._path.open("rb")
+        assert self._file is not None  # noqa: S101  # for mypy
+        portable = PortableFile(self._file, context.key_cache)
+        self._source, self.borrowings = portable, portable.check()
+        target = target_thread(context, portable, thread_id)
+        if needs_rebase(context, portable, target, untrusted=untrusted):
+            self._source = RebasedFile(portable, context, target)
+            self.borrowings = self._source.borrowings
+        self.members = self._source.members
+        return target
+
+    def read(self, members: Sequence[Member]) -> list[bytes]:
+        """Return the bodies of objects."""
+        assert self._source is not None  # noqa: S101  # for mypy
+        return [self._source.read(member) for member in members]
+
+    def close(self) -> None:
+        """Close the file, if it was opened here."""
+        if self._path is not None and self._file is not None:
+            self._file.close()
+
+
+def temporary_file() -> BinaryIO:
+    """Open a temporary file, which is deleted when it is closed."""
+    return cast("BinaryIO", tempfile.TemporaryFile())

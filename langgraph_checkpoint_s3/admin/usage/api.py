@@ -9,7 +9,6 @@ from langgraph_checkpoint_s3.admin.usage.history import History, history
 from langgraph_checkpoint_s3.admin.usage.threads import ThreadListing
 from langgraph_checkpoint_s3.admin.usage.usage import CheckpointSize, UsageReport, checkpoint_sizes, usage
 from langgraph_checkpoint_s3.format.ids import thread_name
-from langgraph_checkpoint_s3.plans.plan import Plan
 
 
 class Usage(BaseAdmin):
@@ -55,9 +54,7 @@ class Usage(BaseAdmin):
 
         Takes one LIST per 1,000 objects, and one for exports, in constant memory. Noncurrent versions and
         unfinished uploads aren't counted, nor objects of savers with prefixes below this one's; exports are
-        counted apart.
-
-        `print(admin.usage())` prints a line; `.monthly_cost()` returns the price.
+        counted apart. `print(admin.usage())` prints a line; `.monthly_cost()` returns the price.
 
         Needs `s3:ListBucket`.
 
@@ -73,19 +70,19 @@ class Usage(BaseAdmin):
             CorruptObjectError: A thread's folder has a key that no saver wrote.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        return self._run(self._usage(thread_id), "admin.usage")
+        plan = usage(self._context, None if thread_id is None else thread_name(thread_id))
+        return self._run(plan, "admin.usage")
 
     async def ausage(self, thread_id: str | None = None) -> UsageReport:
         """`usage`, as a coroutine."""
-        return await self._arun(self._usage(thread_id), "admin.usage")
+        plan = usage(self._context, None if thread_id is None else thread_name(thread_id))
+        return await self._arun(plan, "admin.usage")
 
     def checkpoint_sizes(self, thread_id: str) -> list[CheckpointSize]:
         """Measure the storage used by each checkpoint of a thread, with its writes.
 
         Takes one LIST per 1,000 objects. Borrowed bytes count for the earlier checkpoint that stores them, so
-        a checkpoint that adds little to a large state is small.
-
-        Needs `s3:ListBucket`.
+        a checkpoint that adds little to a large state is small. Needs `s3:ListBucket`.
 
         Args:
             thread_id: The thread.
@@ -137,16 +134,12 @@ class Usage(BaseAdmin):
             DecryptionError: A checkpoint is encrypted, and its key is missing.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        return self._run(self._history(thread_id, checkpoint_ns, limit), "admin.history")
+        plan = history(self._context, thread_name(thread_id), checkpoint_ns, limit)
+        return self._run(plan, "admin.history")
 
     async def ahistory(
         self, thread_id: str, checkpoint_ns: str | None = None, *, limit: int | None = 100
     ) -> History:
         """`history`, as a coroutine."""
-        return await self._arun(self._history(thread_id, checkpoint_ns, limit), "admin.history")
-
-    def _usage(self, thread_id: str | None) -> Plan[UsageReport]:
-        return usage(self._context, None if thread_id is None else thread_name(thread_id))
-
-    def _history(self, thread_id: str, checkpoint_ns: str | None, limit: int | None) -> Plan[History]:
-        return history(self._context, thread_name(thread_id), checkpoint_ns, limit)
+        plan = history(self._context, thread_name(thread_id), checkpoint_ns, limit)
+        return await self._arun(plan, "admin.history")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, overload
 
 from langgraph.checkpoint.base import CheckpointTuple
 
-from langgraph_checkpoint_s3.admin.usage.graph import draw_graph
 from langgraph_checkpoint_s3.admin.usage.usage import checkpoint_sizes
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.list_checkpoints import Listing
@@ -19,6 +18,60 @@ from langgraph_checkpoint_s3.text.humanize import format_age, format_size, plura
 from langgraph_checkpoint_s3.text.sanitize import sanitize
 
 _COLOURS: Final = {"input": "#2e9e5b", "loop": "#2a7ae2", "update": "#b57b00", "fork": "#8a5cd6"}
+
+
+def draw_graph(history: Iterable[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
+    """Draw a history as columns of lines, one per branch. A column is reused when its branch has ended.
+
+    Args:
+        history: Ids with their parents' ids, every child before its parent.
+
+    Returns:
+        The rows: their text, and the id they belong to (`None` if branches only join).
+    """
+    rows = list(history)
+    known = {name for name, _ in rows}
+    columns: list[str | None] = []  # the id that each column leads to
+    graph: list[tuple[str, str | None]] = []
+    for name, parent in rows:
+        here = [number for number, each in enumerate(columns) if each == name]
+        if len(here) > 1:
+            graph.append((_join(columns, here), None))
+            for number in here[1:]:
+                columns[number] = None
+        if not here:
+            if None not in columns:
+                columns.append(None)
+            here = [columns.index(None)]
+            columns[here[0]] = name
+        graph.append((" ".join(_sign(each, each == name) for each in columns).rstrip(), name))
+        columns[here[0]] = parent if parent in known else None
+        while columns and columns[-1] is None:
+            columns.pop()
+    return graph
+
+
+def _sign(leads_to: str | None, here: bool) -> str:
+    if here:
+        return "●"
+    return " " if leads_to is None else "│"
+
+
+def _join(columns: Sequence[str | None], here: Sequence[int]) -> str:
+    """Draw columns that end in another one: `├─╯`."""
+    text = ""
+    for number, leads_to in enumerate(columns):
+        within = here[0] < number < here[-1]
+        if number == here[0]:
+            text += "├"
+        elif number in here:
+            text += "╯" if number == here[-1] else "┴"
+        elif within:
+            text += "─" if leads_to is None else "┼"
+        else:
+            text += _sign(leads_to, here=False)
+        text += "─" if here[0] <= number < here[-1] else " "
+    return text.rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +243,7 @@ def _row(drawing: str, entry: HistoryEntry | None) -> str:
 
 
 def history(context: Context, thread_id: str, checkpoint_ns: str | None, limit: int | None) -> Plan[History]:
-    """Read the history of a thread, or of one of its namespaces, and list it for the sizes.
-
-    Raises:
-        InvalidKeyError: An id isn't valid.
-    """
+    """Read the history of a thread, or of one of its namespaces, and list it for the sizes."""
     config = {"configurable": {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns}}
     one_more = None if limit is None else limit + 1  # shows whether there are more
     plans: list[Plan[Any]] = [

@@ -6,12 +6,7 @@ from collections import deque
 from contextlib import suppress
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError, NotSupportedError
-from langgraph_checkpoint_s3.format.key_encoding import (
-    HASHED,
-    HashedName,
-    decode_component,
-    encode_component,
-)
+from langgraph_checkpoint_s3.format.key_encoding import HASHED, HashedName, decode_component, encode_component
 from langgraph_checkpoint_s3.format.keys import THREAD_SUFFIX
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.load import open_object, read_heads
@@ -47,11 +42,7 @@ class ThreadListing:
         return not self._begin or (self._left is not None and self._left <= 0)
 
     def page(self) -> Plan[list[str]]:
-        """Return the next ids, which may be none, also before `done`.
-
-        Raises:
-            NotSupportedError: The store doesn't list folders.
-        """
+        """Return the next ids, which may be none, also before `done`."""
         pages = self._pages = self._pages or Pages(self._begin[0], first=self._first, delimiter="/")
         page = yield from pages.more()
         self._found = self._found or bool(page.prefixes)

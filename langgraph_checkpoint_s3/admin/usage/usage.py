@@ -173,7 +173,9 @@ def usage(context: Context, thread_id: str | None) -> Plan[UsageReport]:
     """Sum up a thread, or all of them, page by page."""
     layout = context.layout
     scan = Scan(layout, layout.prefix if thread_id is None else layout.thread(thread_id))
-    totals = _Totals()
+    classes: dict[str, ClassUsage] = {}
+    oldest: datetime | None = None
+    newest: datetime | None = None
     last_thread = last_namespace = ""
     threads = namespaces = checkpoints = writes = 0
     while not scan.done:
@@ -186,17 +188,19 @@ def usage(context: Context, thread_id: str | None) -> Plan[UsageReport]:
             checkpoints += bool(folder.checkpoints)
             writes += len(folder.writes)
             for entry in folder.entries:
-                totals.add(entry)
+                classes[entry.storage_class] = _plus(classes.get(entry.storage_class, ClassUsage()), entry)
+                oldest = min(entry.modified, oldest or entry.modified)
+                newest = max(entry.modified, newest or entry.modified)
     exports = layout.prefix + EXPORTS if thread_id is None else layout.exports(thread_id)
     return UsageReport(
         threads,
         namespaces,
         checkpoints,
         writes,
-        sum(used.bytes for used in totals.classes.values()),
-        totals.oldest,
-        totals.newest,
-        dict(sorted(totals.classes.items())),
+        sum(used.bytes for used in classes.values()),
+        oldest,
+        newest,
+        dict(sorted(classes.items())),
         (yield from _size(exports)),
     )
 
@@ -217,25 +221,11 @@ def checkpoint_sizes(context: Context, thread_id: str) -> Plan[list[CheckpointSi
     ]
 
 
-class _Totals:
-    """Sums of objects, by storage class."""
-
-    def __init__(self) -> None:
-        self.classes: dict[str, ClassUsage] = {}
-        self.oldest: datetime | None = None
-        self.newest: datetime | None = None
-
-    def add(self, entry: Entry) -> None:
-        name = entry.storage_class
-        before = self.classes.get(name, ClassUsage())
-        billed = max(entry.size, _LEAST_BILLED.get(name, 0)) + (_ARCHIVE_OVERHEAD if name in _ARCHIVES else 0)
-        self.classes[name] = ClassUsage(
-            before.objects + 1, before.bytes + entry.size, before.billed_bytes + billed
-        )
-        if self.oldest is None or entry.modified < self.oldest:
-            self.oldest = entry.modified
-        if self.newest is None or entry.modified > self.newest:
-            self.newest = entry.modified
+def _plus(used: ClassUsage, entry: Entry) -> ClassUsage:
+    """Add an object to the usage of its storage class."""
+    name = entry.storage_class
+    billed = max(entry.size, _LEAST_BILLED.get(name, 0)) + (_ARCHIVE_OVERHEAD if name in _ARCHIVES else 0)
+    return ClassUsage(used.objects + 1, used.bytes + entry.size, used.billed_bytes + billed)
 
 
 def _size(prefix: str) -> Plan[int]:

@@ -9,12 +9,11 @@ from langgraph.checkpoint.base import CheckpointTuple
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.setting_changes import Change
-from langgraph_checkpoint_s3.admin.versions import purge, restore, undelete, versions
+from langgraph_checkpoint_s3.admin.versions import purge, restore, versions
 from langgraph_checkpoint_s3.admin.versions.purge import Purged
-from langgraph_checkpoint_s3.admin.versions.undelete import Undeleted
-from langgraph_checkpoint_s3.admin.versions.versions import CheckpointVersion, VersioningStatus
+from langgraph_checkpoint_s3.admin.versions.restore import Undeleted
+from langgraph_checkpoint_s3.admin.versions.versions import CheckpointVersion, VersioningStatus, address_of
 from langgraph_checkpoint_s3.format.ids import id_text, thread_name
-from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.saver import internals_of
 
 if TYPE_CHECKING:
@@ -30,10 +29,8 @@ class Versioning(BaseAdmin):
         From then on, `delete_thread`, `prune` and the like hide objects behind delete markers, and
         `undelete_thread` restores them. They are billed until a lifecycle rule
         (`LifecyclePolicy(noncurrent_version_days=…)`) or `purge_thread` removes them. If versioning is on,
-        only a read is sent. MFA delete isn't changed.
-
-        After the first time, AWS advises waiting 15 minutes before writing
-        (https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html).
+        only a read is sent. MFA delete isn't changed. After the first time, AWS advises waiting 15 minutes
+        before writing (https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html).
 
         Needs `s3:GetBucketVersioning` and `s3:PutBucketVersioning`.
 
@@ -54,9 +51,9 @@ class Versioning(BaseAdmin):
     def suspend_versioning(self) -> list[Change]:
         """Suspend the bucket's versioning. Existing versions stay, and are billed.
 
-        Objects written from then on can't be restored once deleted. S3 refuses to suspend versioning of a
-        bucket with Object Lock or replication. If versioning was never on, nothing is changed, since a bucket
-        can't go back from `suspended` to `off`.
+        Objects written from then on can't be restored once deleted. S3 refuses for a bucket with Object Lock
+        or replication. If versioning was never on, nothing is changed, since a bucket can't go back from
+        `suspended` to `off`.
 
         Needs `s3:GetBucketVersioning` and `s3:PutBucketVersioning`.
 
@@ -73,9 +70,7 @@ class Versioning(BaseAdmin):
         return await self._arun(versions.set_versioning("Suspended"), "admin.suspend_versioning")
 
     def versioning_status(self) -> VersioningStatus:
-        """Return whether the bucket has versioning.
-
-        Needs `s3:GetBucketVersioning`.
+        """Return whether the bucket has versioning. Needs `s3:GetBucketVersioning`.
 
         Returns:
             `enabled`; `suspended`, when older versions may exist; or `off`, if it was never on or the store
@@ -114,14 +109,16 @@ class Versioning(BaseAdmin):
             InvalidKeyError: An id is missing.
             NotSupportedError: The store can't list versions.
         """
-        plan = self._checkpoint_versions(thread_id, checkpoint_id, checkpoint_ns)
+        address = address_of(thread_id, checkpoint_id, checkpoint_ns)
+        plan = versions.checkpoint_versions(self._context, address)
         return self._run(plan, "admin.list_checkpoint_versions")
 
     async def alist_checkpoint_versions(
         self, thread_id: str, checkpoint_id: str, checkpoint_ns: str = ""
     ) -> list[CheckpointVersion]:
         """`list_checkpoint_versions`, as a coroutine."""
-        plan = self._checkpoint_versions(thread_id, checkpoint_id, checkpoint_ns)
+        address = address_of(thread_id, checkpoint_id, checkpoint_ns)
+        plan = versions.checkpoint_versions(self._context, address)
         return await self._arun(plan, "admin.list_checkpoint_versions")
 
     def get_checkpoint_version(
@@ -150,14 +147,16 @@ class Versioning(BaseAdmin):
             CheckpointArchivedError: It is in an offline archive class.
             NotSupportedError: The store can't list versions.
         """
-        plan = self._get_version(thread_id, checkpoint_id, version_id, checkpoint_ns)
+        address, version = address_of(thread_id, checkpoint_id, checkpoint_ns), _version(version_id)
+        plan = versions.get_version(self._context, address, version)
         return self._run(plan, "admin.get_checkpoint_version")
 
     async def aget_checkpoint_version(
         self, thread_id: str, checkpoint_id: str, version_id: str, checkpoint_ns: str = ""
     ) -> CheckpointTuple | None:
         """`get_checkpoint_version`, as a coroutine."""
-        plan = self._get_version(thread_id, checkpoint_id, version_id, checkpoint_ns)
+        address, version = address_of(thread_id, checkpoint_id, checkpoint_ns), _version(version_id)
+        plan = versions.get_version(self._context, address, version)
         return await self._arun(plan, "admin.get_checkpoint_version")
 
     def restore_checkpoint_version(
@@ -169,9 +168,8 @@ class Versioning(BaseAdmin):
         borrowed bytes, which resets its age for lifecycle rules. A deleted or damaged checkpoint is restored
         under its own key. Other current content isn't overwritten, since later checkpoints may borrow from
         it: the restored object is put beside it, and counts as the later one. No version is lost. If the
-        version is the current one, nothing is written.
-
-        Other checkpoints of the thread aren't changed: a graph continues from the thread's *latest*.
+        version is the current one, nothing is written. Other checkpoints of the thread aren't changed: a
+        graph continues from the thread's *latest*.
 
         Needs `s3:ListBucketVersions`, `s3:GetObject`, `s3:GetObjectVersion`, `s3:PutObject`,
         `s3:AbortMultipartUpload`, and `s3:PutObjectTagging` if the saver tags objects; to restore writes also
@@ -193,14 +191,16 @@ class Versioning(BaseAdmin):
             ConflictError: Versions were deleted at the same time.
             NotSupportedError: The store can't list versions.
         """
-        plan = self._restore(thread_id, checkpoint_id, version_id, checkpoint_ns)
+        address, version = address_of(thread_id, checkpoint_id, checkpoint_ns), _version(version_id)
+        plan = restore.restore_version(self._context, address, version, internals_of(self._saver).now())
         return self._run(plan, "admin.restore_checkpoint_version")
 
     async def arestore_checkpoint_version(
         self, thread_id: str, checkpoint_id: str, version_id: str, checkpoint_ns: str = ""
     ) -> RunnableConfig:
         """`restore_checkpoint_version`, as a coroutine."""
-        plan = self._restore(thread_id, checkpoint_id, version_id, checkpoint_ns)
+        address, version = address_of(thread_id, checkpoint_id, checkpoint_ns), _version(version_id)
+        plan = restore.restore_version(self._context, address, version, internals_of(self._saver).now())
         return await self._arun(plan, "admin.restore_checkpoint_version")
 
     def undelete_thread(
@@ -210,11 +210,10 @@ class Versioning(BaseAdmin):
 
         Removes their delete markers, up to 1,000 per request: writes first, then checkpoints from the oldest
         on, so that the thread looks like its own past until it is complete. If interrupted, call it again.
-        No object is read or written, so their age is unchanged, and a lifecycle rule that deleted them will
-        do so again. Objects that were deleted before versioning was on, or whose versions were removed by
-        `noncurrent_version_days`, can't be restored: see `lost`.
-
-        Objects that the thread has now are kept: new checkpoints are merged with the restored ones.
+        No object is read or written, so a lifecycle rule that deleted them will do so again. Objects that
+        were deleted before versioning was on, or whose versions were removed by `noncurrent_version_days`,
+        can't be restored: see `lost`. Objects that the thread has now are kept: new checkpoints are merged
+        with the restored ones.
 
         Needs `s3:ListBucketVersions` and `s3:DeleteObjectVersion`, and `s3:GetBucketVersioning` if there is
         nothing to restore.
@@ -234,13 +233,15 @@ class Versioning(BaseAdmin):
             NotSupportedError: The bucket never had versioning, or the store can't list versions.
             AccessDeniedError: A marker may not be removed; the message says how many were.
         """
-        return self._run(self._undelete(thread_id, before, dry_run), "admin.undelete_thread")
+        plan = restore.undelete_thread(self._context, thread_name(thread_id), before, dry_run=dry_run)
+        return self._run(plan, "admin.undelete_thread")
 
     async def aundelete_thread(
         self, thread_id: str, before: datetime | None = None, *, dry_run: bool = False
     ) -> Undeleted:
         """`undelete_thread`, as a coroutine."""
-        return await self._arun(self._undelete(thread_id, before, dry_run), "admin.undelete_thread")
+        plan = restore.undelete_thread(self._context, thread_name(thread_id), before, dry_run=dry_run)
+        return await self._arun(plan, "admin.undelete_thread")
 
     def purge_thread(self, thread_id: str, *, dry_run: bool = True) -> Purged:
         """Remove all of a thread permanently: the right to be forgotten.
@@ -278,24 +279,6 @@ class Versioning(BaseAdmin):
         plan = purge.purge_thread(self._context, thread_name(thread_id), dry_run=dry_run)
         return await self._arun(plan, "admin.purge_thread")
 
-    def _checkpoint_versions(
-        self, thread_id: str, checkpoint_id: str, checkpoint_ns: str
-    ) -> Plan[list[CheckpointVersion]]:
-        address = versions.address_of(thread_id, checkpoint_id, checkpoint_ns)
-        return versions.checkpoint_versions(self._context, address)
 
-    def _get_version(
-        self, thread_id: str, checkpoint_id: str, version_id: str, checkpoint_ns: str
-    ) -> Plan[CheckpointTuple | None]:
-        address = versions.address_of(thread_id, checkpoint_id, checkpoint_ns)
-        return versions.get_version(self._context, address, id_text(version_id, "version_id"))
-
-    def _restore(
-        self, thread_id: str, checkpoint_id: str, version_id: str, checkpoint_ns: str
-    ) -> Plan[RunnableConfig]:
-        address = versions.address_of(thread_id, checkpoint_id, checkpoint_ns)
-        version = id_text(version_id, "version_id")
-        return restore.restore_version(self._context, address, version, internals_of(self._saver).now())
-
-    def _undelete(self, thread_id: str, before: datetime | None, dry_run: bool) -> Plan[Undeleted]:
-        return undelete.undelete_thread(self._context, thread_name(thread_id), before, dry_run=dry_run)
+def _version(version_id: str) -> str:
+    return id_text(version_id, "version_id")

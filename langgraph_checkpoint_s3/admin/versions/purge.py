@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from langgraph_checkpoint_s3.admin.versions.key_history import is_saver_key
+from langgraph_checkpoint_s3.admin.versions.versions import is_saver_key
 from langgraph_checkpoint_s3.errors import ConflictError, NotSupportedError
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delete import delete_keys, delete_versions
-from langgraph_checkpoint_s3.plans.plan import Plan, ask_all, gather, return_errors
+from langgraph_checkpoint_s3.plans.plan import Plan, ask_all, batched, gather, return_errors
 from langgraph_checkpoint_s3.plans.scan import Pages, group, uploads, versions
 from langgraph_checkpoint_s3.plans.tombstones import add_tombstones, lenders_among
 from langgraph_checkpoint_s3.s3.admin_requests import Upload, Version
@@ -63,12 +63,7 @@ class _Found:
 
 
 def purge_thread(context: Context, thread_id: str, *, dry_run: bool) -> Plan[Purged]:
-    """Remove all versions, markers, uploads and exports of a thread and its lease, until none is left.
-
-    Raises:
-        AccessDeniedError: Object Lock, MFA delete or a missing permission forbids a deletion.
-        ConflictError: The thread is being written to.
-    """
+    """Remove all versions, markers, uploads and exports of a thread and its lease, until none is left."""
     layout = context.layout
     folders = [layout.thread(thread_id), layout.exports(thread_id), layout.lease(thread_id)]
     first = found = yield from _list(folders)
@@ -105,8 +100,7 @@ def purge_thread(context: Context, thread_id: str, *, dry_run: bool) -> Plan[Pur
 
 
 def _remove(found: _Found) -> Plan[None]:
-    for start in range(0, len(found.uploads), _AT_ONCE):
-        some = found.uploads[start : start + _AT_ONCE]
+    for some in batched(found.uploads, _AT_ONCE):
         yield from ask_all(AbortUpload(each.key, each.upload_id) for each in some)
     # Some stores still list a version `null` as the latest when a marker hides it.
     hidden = {each.key for each in found.versions if each.latest and each.marker}
@@ -116,11 +110,11 @@ def _remove(found: _Found) -> Plan[None]:
     # which must stay as long as there are older versions. With versioning on, the next round removes it.
     gone = {each.key for each in current if each.version_id == _ONLY}
     stored = [
-        each
+        (each.key, each.version_id)
         for each in found.versions
         if not each.marker and not (each.version_id == _ONLY and each.key in gone)
     ]
-    yield from delete_versions([(each.key, each.version_id) for each in stored])
+    yield from delete_versions(stored)
     if not current and not stored:
         yield from delete_versions([(each.key, each.version_id) for each in found.versions])
 

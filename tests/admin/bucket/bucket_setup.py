@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from langgraph_checkpoint_s3.admin.bucket.desired_state import IntelligentTieringArchive
+from langgraph_checkpoint_s3.admin.bucket.configure import IntelligentTieringArchive
 from langgraph_checkpoint_s3.admin.setting_changes import Change
 from langgraph_checkpoint_s3.s3 import bucket_settings
 from langgraph_checkpoint_s3.s3.bucket_settings import GetSetting, Setting

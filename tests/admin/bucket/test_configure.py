@@ -10,7 +10,7 @@ import pytest
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import LifecyclePolicy, S3Admin
-from langgraph_checkpoint_s3.admin.bucket.desired_state import IntelligentTieringArchive
+from langgraph_checkpoint_s3.admin.bucket.configure import IntelligentTieringArchive
 from langgraph_checkpoint_s3.s3 import bucket_settings
 from tests.admin.bucket.bucket_setup import ALL, ARCHIVE, FOREIGN, ID, NOTHING, names, policy, written
 from tests.support.fake_s3 import BUCKET, FakeS3

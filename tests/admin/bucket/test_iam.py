@@ -12,7 +12,7 @@ import pytest
 
 from langgraph_checkpoint_s3 import InvalidConfigError, S3Config, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.bucket.iam import Role, iam_policy
+from langgraph_checkpoint_s3.admin.bucket.policies import Role, iam_policy
 from langgraph_checkpoint_s3.s3 import bucket_settings, translate
 from langgraph_checkpoint_s3.s3.admin_requests import InspectBucket
 from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, GetSetting, PutSetting
@@ -324,7 +324,7 @@ class TestKeys:
 
 
 @pytest.mark.parametrize("features", [(), ("runtime", "root"), "runtime", ["RUNTIME"]])
-def test_roles_that_there_are_not(features: Any) -> None:
+def test_unknown_roles(features: Any) -> None:
     with pytest.raises(InvalidConfigError, match="runtime, read-only, retention, administration"):
         iam_policy(CONFIG, features)
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.bucket.desired_state import IntelligentTieringArchive
-from langgraph_checkpoint_s3.admin.bucket.iam import Role
+from langgraph_checkpoint_s3.admin.bucket.configure import IntelligentTieringArchive
+from langgraph_checkpoint_s3.admin.bucket.policies import Role
 from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.admin_requests import Sign

@@ -28,7 +28,7 @@ KEY = "arn:aws:kms:eu-west-1:123456789012:key/k"
 
 @pytest.fixture
 def admin(saver: S3Saver, fake: FakeS3) -> S3Admin:
-    fake.settings[bucket_settings.VERSIONING.name, None] = {"Status": "Enabled"}
+    fake.set_versioning("Enabled")
     return S3Admin(saver)
 
 
@@ -54,7 +54,7 @@ def test_it_is_set_once_and_taken_away(admin: S3Admin, fake: FakeS3) -> None:
     assert admin.disable_replication() == []
 
 
-def test_everything_that_can_be_said(admin: S3Admin) -> None:
+def test_all_options(admin: S3Admin) -> None:
     said: dict[str, Any] = {
         "storage_class": "STANDARD_IA",
         "delete_markers": True,
@@ -108,7 +108,7 @@ def test_a_store_may_write_it_down_in_its_own_way(admin: S3Admin, fake: FakeS3) 
 @pytest.mark.parametrize("status", [None, "Suspended"])
 def test_it_needs_versions(saver: S3Saver, fake: FakeS3, status: str | None) -> None:
     if status:
-        fake.settings[bucket_settings.VERSIONING.name, None] = {"Status": status}
+        fake.set_versioning(status)
     with pytest.raises(InvalidConfigError, match=r"enable_versioning\(\)"):
         S3Admin(saver).enable_replication("other-bucket", ROLE)
     assert stored(fake) is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from typing import Any
 
@@ -18,13 +17,13 @@ from langgraph_checkpoint_s3 import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.bulk.batches import BatchResult
-from langgraph_checkpoint_s3.s3.requests import DeleteObjects, ListObjects, PutObject, Request
+from langgraph_checkpoint_s3.s3.requests import DeleteObjects, ListObjects, PutObject
 from tests.admin.bulk.batch_items import chain, errors, item
 from tests.plans.borrowers import eager
 from tests.support.checkpoints import make_checkpoint, place, put_chain, shown
-from tests.support.fake_s3 import FakeS3, Moment, client_error
+from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
+from tests.support.hooks import failing
 
 
 class TestPut:
@@ -99,61 +98,6 @@ class TestPut:
             leaves = [leaf.partition(".")[0] for path, _, leaf in order if path == folder]
             assert leaves == ["writes", "checkpoint"]
 
-    def test_a_bad_item_is_its_own_error(self, fake: FakeS3) -> None:
-        good = item("0001")
-        strange: Any = "not a tuple"
-        nowhere = good._replace(config={"configurable": {}})
-        elsewhere = good._replace(config=place("t", "0002"))
-        no_id = good._replace(checkpoint={**good.checkpoint, "id": ""})
-        no_values = good._replace(checkpoint={"id": "0003"})  # type: ignore[typeddict-item]
-        unwritable = item("0004", values={"v": object()})
-        bad_write = item("0005", writes=[("t", "c", object())])
-        malformed = good._replace(pending_writes=[("t",)])  # type: ignore[list-item]
-        long_key = good._replace(
-            config=place("t", "0006" * 50), checkpoint={**good.checkpoint, "id": "0006" * 50}
-        )
-        bad = [
-            strange,
-            nowhere,
-            elsewhere,
-            no_id,
-            no_values,
-            unwritable,
-            bad_write,
-            malformed,
-            long_key,
-        ]
-        items = [*bad, good]
-        results = S3Admin(make_saver(fake)).batch_put(items, concurrency=4)
-        assert errors(results) == [
-            TypeError,
-            InvalidKeyError,
-            InvalidKeyError,
-            InvalidKeyError,
-            TypeError,
-            TypeError,
-            TypeError,
-            ValueError,
-            InvalidKeyError,
-            None,
-        ]
-        assert [result.item for result in results[:5]] == [None] * 5
-        assert results[5].item == place("t", "0004")
-        assert not results[0].ok
-        assert [each.checkpoint["id"] for each in make_saver(fake).list(None)] == ["0001"]
-
-    def test_a_refused_request_is_its_items_error_and_the_bucket_is_named(self, fake: FakeS3) -> None:
-        def hook(moment: Moment, request: Request[Any]) -> None:
-            if moment == "before" and isinstance(request, PutObject) and ".s2" in request.key:
-                raise client_error("SlowDown", 503, request)
-
-        fake.hook = hook
-        results = S3Admin(make_saver(fake)).batch_put(chain(5))
-        assert errors(results) == [None, None, StorageUnavailableError, None, None]
-        assert "s3://fake-bucket/" in str(results[2].error)
-        fake.hook = None
-        assert all(result.ok for result in S3Admin(make_saver(fake)).batch_put(chain(5)))
-
     def test_again_nothing_is_doubled(self, fake: FakeS3) -> None:
         items = chain(4, writes=[("a", "c", 1), ("a", INTERRUPT, 2), ("b", "c", 3)])
         admin = S3Admin(make_saver(fake))
@@ -178,7 +122,7 @@ class TestPut:
         assert len(fake.keys()) == 1
 
     @pytest.mark.parametrize("concurrency", [0, -1, True, 1.5])
-    def test_a_concurrency_that_cannot_be(self, saver: S3Saver, concurrency: Any) -> None:
+    def test_an_invalid_concurrency(self, saver: S3Saver, concurrency: Any) -> None:
         admin = S3Admin(saver)
         with pytest.raises(InvalidConfigError, match="concurrency"):
             admin.batch_put([], concurrency=concurrency)
@@ -210,21 +154,6 @@ class TestGet:
         assert count.kinds == {"ListObjects": 5, "GetObject": 6}
         assert count.round_trips == 4  # two windows of two
 
-    def test_a_bad_item_is_its_own_error(self, fake: FakeS3) -> None:
-        put_chain(make_saver(fake), "t", 3)
-        [key] = fake.keys(".s1")
-        sound = fake.objects[key].data
-        fake.put(key, b"garbage")
-        configs: list[Any] = [{}, place("t", "00000001"), None, place("t", "00000002")]
-        admin = S3Admin(make_saver(fake))
-        results = list(admin.batch_get(configs))
-        assert errors(results) == [InvalidKeyError, CorruptObjectError, InvalidKeyError, None]
-        assert key in str(results[1].error)
-        assert "s3://fake-bucket/" in str(results[1].error)
-        # What was damaged may have been so on its way only: it isn't kept.
-        fake.objects[key] = type(fake.objects[key])(sound, fake.objects[key].etag, fake.objects[key].modified)
-        assert all(result.ok for result in admin.batch_get([place("t", "00000001")]))
-
     def test_a_value_that_cannot_be_read_is_its_items_error(self, fake: FakeS3) -> None:
         class Picky(JsonPlusSerializer):
             def loads_typed(self, data: tuple[str, bytes]) -> Any:
@@ -238,15 +167,6 @@ class TestGet:
             S3Admin(saver).batch_put([item(f"{n:08}")])
         results = list(S3Admin(saver).batch_get([place("t", f"{n:08}") for n in range(3)]))
         assert errors(results) == [None, CorruptObjectError, None]
-
-    def test_as_coroutines(self, fake: FakeS3) -> None:
-        put_chain(make_saver(fake), "t", 5)
-
-        async def read() -> list[BatchResult[Any]]:
-            admin = S3Admin(make_saver(fake))
-            return [each async for each in admin.abatch_get([place("t"), place("u")], concurrency=1)]
-
-        assert [result.value is None for result in asyncio.run(read())] == [False, True]
 
 
 class TestDelete:
@@ -334,12 +254,7 @@ class TestDelete:
 
     def test_all_that_share_a_namespace_share_its_error(self, fake: FakeS3) -> None:
         put_chain(make_saver(fake), "t", 3)
-
-        def hook(moment: Moment, request: Request[Any]) -> None:
-            if isinstance(request, DeleteObjects):
-                raise client_error("SlowDown", 503, request)
-
-        fake.hook = hook
+        fake.hook = failing(DeleteObjects)
         results = S3Admin(make_saver(fake)).batch_delete(
             [place("t", "00000001"), place("t", "00000002"), place("u", "1")]
         )

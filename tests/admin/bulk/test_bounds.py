@@ -22,29 +22,30 @@ from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.s3.requests import PutObject, Request, Stored
 from tests.admin.bulk.batch_items import chain, item
 from tests.support.checkpoints import place
-from tests.support.fake_s3 import FakeS3, Moment, client_error
+from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
+from tests.support.hooks import failing
 
 
 class TestProgressAndErrorsOfTheUser:
     def test_progress(self, fake: FakeS3) -> None:
-        told: list[tuple[int, int | None]] = []
+        reported: list[tuple[int, int | None]] = []
         admin = S3Admin(make_saver(fake))
 
         def note(done: int, total: int | None) -> None:
-            told.append((done, total))
+            reported.append((done, total))
 
         admin.batch_put(chain(5), concurrency=2, progress=note)
-        assert told == [(2, 5), (4, 5), (5, 5)]
-        told.clear()
+        assert reported == [(2, 5), (4, 5), (5, 5)]
+        reported.clear()
         assert len(list(admin.batch_get((place("t") for _ in range(3)), concurrency=2, progress=note))) == 3
-        assert told == [(2, None), (3, None)]
-        told.clear()
+        assert reported == [(2, None), (3, None)]
+        reported.clear()
         admin.batch_delete(["a", "b", "c"], concurrency=2, progress=note)
-        assert told == [(2, 3), (3, 3)]
-        told.clear()
+        assert reported == [(2, 3), (3, 3)]
+        reported.clear()
         assert admin.batch_put([], progress=note) == []
-        assert told == []
+        assert reported == []
 
     def test_an_error_of_the_iterable_is_raised_after_its_items(self, fake: FakeS3) -> None:
         def giving() -> Iterator[CheckpointTuple]:
@@ -142,7 +143,7 @@ class Sink(FakeS3):
 
 class TestMemory:
     @pytest.mark.parametrize("values", [{"v": 1}, {"v": object()}], ids=["good", "bad"])
-    def test_items_are_let_go_window_by_window(self, fake: FakeS3, values: dict[str, Any]) -> None:
+    def test_items_are_released_window_by_window(self, fake: FakeS3, values: dict[str, Any]) -> None:
         gc.disable()  # what only the collector could free would show
         try:
             results = S3Admin(make_saver(fake)).batch_put(watched(200, **values), concurrency=8)
@@ -154,11 +155,7 @@ class TestMemory:
             gc.enable()
 
     def test_errors_of_requests_hold_no_bodies(self, fake: FakeS3) -> None:
-        def hook(moment: Moment, request: Request[Any]) -> None:
-            if isinstance(request, PutObject):
-                raise client_error("SlowDown", 503, request)
-
-        fake.hook = hook
+        fake.hook = failing(PutObject)
         gc.disable()
         try:
             results = S3Admin(make_saver(fake)).batch_put(watched(100, v=1), concurrency=8)
@@ -190,7 +187,7 @@ class TestMemory:
         small, large = peak(40), peak(240)  # the cache is full after 20
         assert large - small < 40 * size  # of the 200 more; their results are small
 
-    def test_states_that_were_read_are_let_go(self, fake: FakeS3) -> None:
+    def test_states_that_were_read_are_released(self, fake: FakeS3) -> None:
         class Watching(JsonPlusSerializer):
             def loads_typed(self, data: tuple[str, bytes]) -> Any:
                 found = super().loads_typed(data)

@@ -9,13 +9,13 @@ from typing import Any
 
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.check import check
+from langgraph_checkpoint_s3.admin.check.findings import FINDINGS
 from langgraph_checkpoint_s3.admin.check.report import CheckReport
 from langgraph_checkpoint_s3.s3.bucket_settings import (
     ENCRYPTION,
     LIFECYCLE,
     POLICY,
     PUBLIC_ACCESS,
-    VERSIONING,
     GetSetting,
     Setting,
 )
@@ -24,6 +24,7 @@ from langgraph_checkpoint_s3.s3.requests import (
 )
 from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
+from tests.support.hooks import failing
 
 ABORT = {
     "ID": "abort",
@@ -73,12 +74,7 @@ class OddS3(FakeS3):
 
     def refuse(self, *kinds: type[Request[Any]], code: str = "AccessDenied", status: int = 403) -> None:
         """Answer all requests of these kinds with an error."""
-
-        def hook(moment: Moment, request: Request[Any]) -> None:
-            if moment == "before" and isinstance(request, kinds):
-                raise client_error(code, status, request)
-
-        self.hook = hook
+        self.hook = failing(kinds, code, status)
 
     def refuse_setting(self, setting: Setting, code: str = "AccessDenied", status: int = 403) -> None:
         def hook(moment: Moment, request: Request[Any]) -> None:
@@ -100,7 +96,7 @@ def run_and_leave(
     """Run `check()` without asserting that the probe was removed."""
     saver = make_saver(fake, **settings)
     report = S3Admin(saver)._run(check.check(saver.config, "nonce", clock or (lambda: fake.now)), "test")
-    assert [finding.name for finding in report] == list(check.FINDINGS)
+    assert [finding.name for finding in report] == list(FINDINGS)
     return report
 
 
@@ -110,7 +106,3 @@ def nothing_left(fake: FakeS3) -> bool:
 
 def bad(report: CheckReport) -> dict[str, str]:
     return {finding.name: finding.status for finding in report if finding.status != "ok"}
-
-
-def on(fake: FakeS3, status: str = "Enabled") -> None:
-    fake.settings[VERSIONING.name, None] = {"Status": status}

@@ -28,7 +28,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     PutObject,
     Request,
 )
-from tests.admin.check.odd_s3 import OddS3, bad, nothing_left, on, run, run_and_leave
+from tests.admin.check.odd_s3 import OddS3, bad, nothing_left, run, run_and_leave
 from tests.support.fake_s3 import Moment, client_error
 from tests.support.fake_store import make_saver
 
@@ -67,7 +67,7 @@ class TestAGoodBucket:
         }
 
     def test_with_versions_it_takes_nine_and_removes_them(self, fake: OddS3) -> None:
-        on(fake)
+        fake.set_versioning("Enabled")
         with fake.counted() as count:
             run(fake)
         assert [len(batch) for batch in count.batches] == [9, 14, 3, 1, 1, 2, 2, 1, 1]
@@ -194,7 +194,7 @@ class TestConnection:
         assert report.ok
         assert "s3:ListBucket" in report["region"].remedy
 
-    def test_a_refusal_tells_region_and_time_too(self, fake: OddS3) -> None:
+    def test_region_and_time_are_read_from_a_refusal(self, fake: OddS3) -> None:
         def hook(moment: Moment, request: Request[Any]) -> None:
             if isinstance(request, InspectBucket) and moment == "before":
                 headers = {"x-amz-bucket-region": "eu-west-1", "date": "Thu, 01 Jan 2026 00:02:00 GMT"}
@@ -226,6 +226,14 @@ class TestConnection:
         times = iter([fake.now - timedelta(minutes=5), fake.now + timedelta(minutes=5)])
         assert run(fake, clock=lambda: next(times))["clock"].status == "ok"
 
+    def test_a_clock_whose_difference_is_known_from_answers(self, fake: OddS3) -> None:
+        admin = S3Admin(make_saver(fake))
+        store_time = admin._store.saver_state.store_time
+        store_time.local = lambda: int((fake.now - timedelta(minutes=10)).timestamp()) * 1_000_000_000
+        store_time.ahead = 600 * 1_000_000_000
+        clock = admin.check()["clock"]
+        assert (clock.status, "behind" in clock.detail) == ("warning", True), clock
+
     def test_a_clock_that_the_store_refuses(self, fake: OddS3) -> None:
         def hook(moment: Moment, request: Request[Any]) -> None:
             response: Any = {
@@ -248,7 +256,7 @@ class TestConnection:
 
 def with_versions(fake: OddS3, versioned: bool) -> OddS3:
     if versioned:
-        on(fake)
+        fake.set_versioning("Enabled")
     return fake
 
 
@@ -337,6 +345,6 @@ class TestTheReport:
         fake.settings.clear()
         fake.plain = True
         assert str(run(fake)).isascii()
-        on(fake)
+        fake.set_versioning("Enabled")
         fake.refuse(PutObject)
         assert str(run(fake)).isascii()

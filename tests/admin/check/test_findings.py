@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.check.settings_findings import SETTINGS
+from langgraph_checkpoint_s3.admin.check.findings import SETTINGS
 from langgraph_checkpoint_s3.plans.setup import PROBE
 from langgraph_checkpoint_s3.s3.admin_requests import (
     DeleteVersions,
@@ -40,7 +40,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     Request,
     UploadPart,
 )
-from tests.admin.check.odd_s3 import ABORT, GOOD, OddS3, bad, nothing_left, on, run, run_and_leave
+from tests.admin.check.odd_s3 import ABORT, GOOD, OddS3, bad, nothing_left, run, run_and_leave
 from tests.support import inside
 from tests.support.fake_s3 import Moment, client_error
 from tests.support.fake_store import make_saver
@@ -76,7 +76,7 @@ class TestPermissions:
         others = {name for name, status in bad(report).items() if status == "missing"} - {finding}
         assert others == ({"range reads"} if kind is GetObject else set())
 
-    def test_an_absent_object_that_is_refused_is_said(self, fake: OddS3) -> None:
+    def test_a_refused_read_of_an_absent_object_is_a_finding(self, fake: OddS3) -> None:
         fake.refuse(HeadObject)
         report = run(fake)
         assert bad(report) == {"absence": "missing"}
@@ -126,7 +126,7 @@ class TestPermissions:
 
     @pytest.mark.parametrize("kind", [ListVersions, DeleteVersions])
     def test_versions_that_stay_are_mentioned(self, fake: OddS3, kind: type[Request[Any]]) -> None:
-        on(fake)
+        fake.set_versioning("Enabled")
         fake.refuse(kind)
         report = run_and_leave(fake)
         assert report["deletes"].status == "ok"
@@ -135,7 +135,7 @@ class TestPermissions:
 
     @pytest.mark.parametrize("setting", SETTINGS)
     def test_a_setting_that_may_not_be_seen_is_unknown(self, fake: OddS3, setting: Setting) -> None:
-        on(fake)
+        fake.set_versioning("Enabled")
         expiry = {"NoncurrentVersionExpiration": {"NoncurrentDays": 3}}
         fake.settings[LIFECYCLE.name, None] = {"Rules": [ABORT | expiry]}
         fake.refuse_setting(setting)
@@ -207,7 +207,7 @@ class TestUnsupportedRequests:
         assert store.saver_state.conditional
 
     def test_one_that_ignores_them_in_a_bucket_with_versions(self, fake: OddS3) -> None:
-        on(fake)
+        fake.set_versioning("Enabled")
         fake.plain = True
         assert "without versioning" in run(fake)["conditional writes"].detail
 
@@ -218,7 +218,7 @@ class TestUnsupportedRequests:
         fake.hook = hook
         assert bad(run(fake)) == {"conditional uploads": "not supported"}
 
-    def test_without_a_copy_nothing_is_said_of_conditional_uploads(self, fake: OddS3) -> None:
+    def test_without_a_copy_conditional_uploads_are_unknown(self, fake: OddS3) -> None:
         fake.refuse(CopyObject)
         assert run(fake)["conditional uploads"].status == "unknown"
 
@@ -247,7 +247,7 @@ class TestUnsupportedRequests:
         assert bad(report) == dict.fromkeys(names, "not supported")
         assert report.ok
 
-    def test_one_that_says_off_and_knows_no_versions(self, fake: OddS3) -> None:
+    def test_a_store_that_reports_off_and_has_no_versions(self, fake: OddS3) -> None:
         fake.refuse(ListVersions, code="NotImplemented", status=501)
         assert bad(run(fake)) == {"versioning": "not supported"}
         assert bad(run(fake, versioning=True)) == {"versioning": "missing"}
@@ -314,10 +314,10 @@ class TestSettings:
         assert run(fake)["versioning"].status == "ok"
         assert "enable_versioning" in run(fake)["versioning"].remedy
         assert run(fake, versioning=True)["versioning"].status == "missing"
-        on(fake)
+        fake.set_versioning("Enabled")
         warned = run(fake)["versioning"]
         assert (warned.status, "noncurrent_version_days" in warned.remedy) == ("warning", True)
-        on(fake, "Suspended")
+        fake.set_versioning("Suspended")
         assert "suspended" in run(fake)["versioning"].detail
 
     @pytest.mark.parametrize(
@@ -333,7 +333,7 @@ class TestSettings:
         ],
     )
     def test_old_versions_expire_where_a_rule_says_so(self, fake: OddS3, rule: Any, status: str) -> None:
-        on(fake)
+        fake.set_versioning("Enabled")
         expiry = {"Status": "Enabled", "NoncurrentVersionExpiration": {"NoncurrentDays": 3}, **rule}
         fake.settings[LIFECYCLE.name, None] = {"Rules": [ABORT, expiry]}
         assert run(fake, object_tags={"team": "a"})["versioning"].status == status

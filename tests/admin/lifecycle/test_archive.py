@@ -19,7 +19,8 @@ from langgraph_checkpoint_s3.admin.lifecycle.archive import RestoreStatus
 from langgraph_checkpoint_s3.s3.admin_requests import InspectObject, RestoreObject
 from tests.plans.helpers import once, put
 from tests.support.checkpoints import put_chain
-from tests.support.fake_s3 import FakeS3, client_error
+from tests.support.fake_s3 import FakeS3
+from tests.support.hooks import failing
 
 NOW = "langgraph_checkpoint_s3.admin.base.BaseAdmin._now"
 
@@ -171,12 +172,9 @@ class TestRestoring:
         assert count.requests == []
 
     def test_a_denied_restore_names_the_action(self, fake: FakeS3, saver: S3Saver) -> None:
-        def refuse(request: Any) -> None:
-            raise client_error("AccessDenied", 403, request)
-
         put_chain(saver, "t", 2, writes=0)
         archive(fake)
-        fake.hook = once(RestoreObject, refuse)
+        fake.hook = failing(RestoreObject, "AccessDenied", 403, times=1)
         with pytest.raises(AccessDeniedError, match="s3:RestoreObject"):
             S3Admin(saver).restore_archived("t")
         # The other one was asked for, and doing it again goes on.

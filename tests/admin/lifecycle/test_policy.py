@@ -11,20 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3 import InvalidConfigError
-from langgraph_checkpoint_s3.admin.check.settings_findings import acts_on, lifecycle_findings
+from langgraph_checkpoint_s3.admin.check.findings import acts_on, lifecycle_findings
 from langgraph_checkpoint_s3.admin.lifecycle.policy import (
     LifecyclePolicy,
-    horizon_days,
-    is_rule_of_policy,
-    policy_of,
-    rules_of,
-)
-from langgraph_checkpoint_s3.admin.lifecycle.rules import (
     Reach,
     added_days,
     extra_days,
+    horizon_days,
     is_rule_of,
+    is_rule_of_policy,
+    policy_of,
     rule_id,
+    rules_of,
     same,
 )
 
@@ -332,12 +330,12 @@ class TestFindings:
             ("ab", False),
         ],
     )
-    def test_which_rules_act_on_a_savers_checkpoints(self, rule_prefix: str, acts: bool) -> None:
+    def test_rules_that_act_on_a_savers_checkpoints(self, rule_prefix: str, acts: bool) -> None:
         assert acts_on(rule_prefix, "a/") == acts
         found = lifecycle_findings([ABORT, rule("r", rule_prefix, Expiration={"Days": 30})], "a/", DAY)
         assert bool(found) == acts
 
-    def test_nothing_to_say_of_a_bucket_that_only_aborts(self) -> None:
+    def test_no_finding_for_a_bucket_that_only_aborts_uploads(self) -> None:
         assert lifecycle_findings([ABORT], "a/", DAY) == []
         off = {**rule("r", "", Expiration={"Days": 30}), "Status": "Disabled"}
         assert lifecycle_findings([ABORT, off], "a/", DAY) == []

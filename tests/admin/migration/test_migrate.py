@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from langgraph_checkpoint_s3 import (
     BucketNotFoundError,
@@ -23,15 +21,10 @@ from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.migration.migrate import Migrated
 from langgraph_checkpoint_s3.s3.requests import GetObject, ListObjects, PutObject, Request
 from tests.support.checkpoints import make_checkpoint, place, put_chain, shown
-from tests.support.fake_s3 import FakeS3, Moment, client_error
+from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
-from tests.support.histories import Saver, assert_equal, everything, fill, run_graphs, small
-
-
-@pytest.fixture
-def source() -> Iterator[SqliteSaver]:
-    with SqliteSaver.from_conn_string(":memory:") as saver:
-        yield saver
+from tests.support.histories import Saver, assert_equal, everything, fill, small
+from tests.support.hooks import failing
 
 
 @pytest.fixture
@@ -44,10 +37,10 @@ class TestAllKindsOfCheckpoints:
         self, fake: FakeS3, source: SqliteSaver
     ) -> None:
         fill(source, 200)
-        told: list[tuple[int, int | None]] = []
-        done = S3Admin(make_saver(fake)).migrate(source, progress=lambda *each: told.append(each))
+        reported: list[tuple[int, int | None]] = []
+        done = S3Admin(make_saver(fake)).migrate(source, progress=lambda *each: reported.append(each))
         assert done == Migrated(threads=11, checkpoints=200, skipped=0, failed=0, failures=())
-        assert told[-1] == (200, 200)
+        assert reported[-1] == (200, 200)
         assert assert_equal(source, make_saver(fake)) == 200
         before = dict(fake.objects)
         for verify in (True, False):
@@ -69,47 +62,14 @@ class TestAllKindsOfCheckpoints:
 
 
 class TestSources:
-    def test_memory(self, fake: FakeS3) -> None:
-        source = InMemorySaver()
-        small(source)
-        S3Admin(make_saver(fake)).migrate(source)
-        assert_equal(source, make_saver(fake))
-
-    def test_another_s3_saver(self, fake: FakeS3) -> None:
-        elsewhere = FakeS3()
-        run_graphs(make_saver(elsewhere, prefix="old/"), turns=1, tasks=3)
-        source = make_saver(elsewhere, prefix="old/")
-        S3Admin(make_saver(fake, prefix="new/")).migrate(source)
-        assert_equal(source, make_saver(fake, prefix="new/"))
-
-    def test_an_async_saver(self, fake: FakeS3) -> None:
-        async def move() -> tuple[Migrated, list[Any]]:
-            async with AsyncSqliteSaver.from_conn_string(":memory:") as source:
-                for n in range(5):
-                    checkpoint = make_checkpoint(f"{n:08}", {"n": n})
-                    config = place("t", f"{n - 1:08}" if n else None)
-                    put = await source.aput(config, checkpoint, {"step": n}, {})
-                    await source.aput_writes(put, [("c", n)], "task", "~path")
-                done = await S3Admin(make_saver(fake)).amigrate(source)
-                return done, [shown(each) async for each in source.alist(None)]
-
-        done, wanted = asyncio.run(move())
-        assert done.checkpoints == 5
-        assert [shown(each) for each in make_saver(fake).list(None)] == wanted
-
-    def test_a_blocking_saver_in_coroutines(self, fake: FakeS3, source: SqliteSaver) -> None:
-        small(source)
-        assert asyncio.run(S3Admin(make_saver(fake)).amigrate(source)).checkpoints == 7
-        assert_equal(source, make_saver(fake))
-
     def test_chosen_threads(self, fake: FakeS3, source: SqliteSaver) -> None:
         small(source)
-        told: list[tuple[int, int | None]] = []
+        reported: list[tuple[int, int | None]] = []
         done = S3Admin(make_saver(fake)).migrate(
-            source, (each for each in ["u", "gone", "u"]), progress=lambda *each: told.append(each)
+            source, (each for each in ["u", "gone", "u"]), progress=lambda *each: reported.append(each)
         )
         assert done == Migrated(threads=1, checkpoints=2, skipped=0, failed=0, failures=())
-        assert told[-1] == (2, None)
+        assert reported[-1] == (2, None)
         assert {each[0] for each in everything(make_saver(fake))} == {"u"}
 
     def test_more_threads_than_are_moved_side_by_side(self, fake: FakeS3, source: SqliteSaver) -> None:
@@ -255,12 +215,7 @@ class TestBeingCutShort:
 
     def test_a_store_that_fails_ends_it_and_it_goes_on(self, fake: FakeS3, source: SqliteSaver) -> None:
         small(source)
-
-        def hook(moment: Moment, request: Request[Any]) -> None:
-            if isinstance(request, PutObject) and "u.thread" in request.key:
-                raise client_error("SlowDown", 503, request)
-
-        fake.hook = hook
+        fake.hook = failing(PutObject, within="u.thread")
         with pytest.raises(StorageUnavailableError):
             S3Admin(make_saver(fake)).migrate(source, concurrency=1)
         fake.hook = None

@@ -52,12 +52,6 @@ class Data:
 
 
 @pytest.fixture
-def source() -> Iterator[SqliteSaver]:
-    with SqliteSaver.from_conn_string(":memory:") as saver:
-        yield saver
-
-
-@pytest.fixture
 def admin(saver: S3Saver) -> S3Admin:
     return S3Admin(saver)
 
@@ -350,6 +344,6 @@ class TestMemory:
         source = Stopping()
         small(source)
         assert admin.migrate(source).checkpoints == 7
-        monkeypatch.setattr("langgraph_checkpoint_s3.admin.migration.source.MOST", 7)
+        monkeypatch.setattr("langgraph_checkpoint_s3.admin.migration.migrate.MOST", 7)
         with pytest.raises(InvalidConfigError, match="a part of them at a time"):
             admin.migrate(source)

@@ -20,8 +20,9 @@ from langgraph_checkpoint_s3.s3.requests import Request
 from tests.admin.retention.test_prune import admin_of
 from tests.plans.helpers import put
 from tests.support.checkpoints import place, put_chain
-from tests.support.fake_s3 import FakeS3, Moment, Upload, client_error
+from tests.support.fake_s3 import FakeS3, Moment, Upload
 from tests.support.fake_store import make_saver
+from tests.support.hooks import failing
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -160,12 +161,7 @@ def test_many_are_removed_in_batches(fake: FakeS3) -> None:
 
 def test_a_store_that_doesnt_list_uploads_says_so(fake: FakeS3) -> None:
     littered(fake)
-
-    def hook(moment: Moment, request: Request[Any]) -> None:
-        if isinstance(request, ListUploads):
-            raise client_error("NotImplemented", 501, request)
-
-    fake.hook = hook
+    fake.hook = failing(ListUploads, "NotImplemented", 501)
     went = admin_of(fake).remove_orphans(dry_run=False)
     assert [kind for kind, _ in found(went)] == ["writes"] * 3 + ["export", "probe"]
     [reason] = went.not_supported
@@ -175,14 +171,9 @@ def test_a_store_that_doesnt_list_uploads_says_so(fake: FakeS3) -> None:
     assert len(fake.uploads) == 6
 
 
-def test_that_uploads_may_not_be_listed_is_an_error(fake: FakeS3) -> None:
+def test_a_denied_listing_of_uploads_is_an_error(fake: FakeS3) -> None:
     littered(fake)
-
-    def hook(moment: Moment, request: Request[Any]) -> None:
-        if isinstance(request, ListUploads):
-            raise client_error("AccessDenied", 403, request)
-
-    fake.hook = hook
+    fake.hook = failing(ListUploads, "AccessDenied", 403)
     before = dict(fake.objects)
     with pytest.raises(AccessDeniedError, match="s3:ListBucketMultipartUploads"):
         admin_of(fake).remove_orphans(dry_run=False)
@@ -203,7 +194,7 @@ def test_garbage_in_a_threads_folder_is_an_error(fake: FakeS3) -> None:
 
 
 @pytest.mark.parametrize("age", [timedelta(0), -DAY, 1, None, datetime(2026, 1, 1, tzinfo=timezone.utc)])
-def test_an_age_that_cant_be_is_refused(fake: FakeS3, age: Any) -> None:
+def test_an_invalid_age_is_refused(fake: FakeS3, age: Any) -> None:
     with fake.counted() as count:
         with pytest.raises(InvalidConfigError, match="older_than"):
             admin_of(fake).find_orphans(age)

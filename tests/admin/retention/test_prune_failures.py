@@ -18,7 +18,8 @@ from tests.plans.crashes import Scenario, batches_of, sweep
 from tests.plans.test_crash_borrowing import lent, one_by_one, with_child
 from tests.plans.test_crash_sweep import with_delta_head
 from tests.support.checkpoints import put_chain
-from tests.support.fake_s3 import FakeS3, client_error
+from tests.support.fake_s3 import FakeS3
+from tests.support.hooks import failing
 
 DAY = timedelta(days=1)
 
@@ -45,17 +46,11 @@ def test_one_threads_error_ends_nothing_else(fake: FakeS3, saver: S3Saver) -> No
 
 def test_a_failing_store_is_reported(fake: FakeS3, saver: S3Saver) -> None:
     put_chain(saver, "t", 3)
-
-    def hook(moment: str, request: Any) -> None:
-        if isinstance(request, kind):
-            raise client_error("SlowDown", 503, request)
-
-    fake.hook = hook
-    kind: Any = DeleteObjects
+    fake.hook = failing(DeleteObjects)
     pruned = admin_of(fake).prune_threads(1, dry_run=False)
     assert isinstance(pruned.errors["t"], StorageUnavailableError)
     assert pruned.victims == ()
-    kind = ListObjects
+    fake.hook = failing(ListObjects)
     with pytest.raises(StorageUnavailableError):
         admin_of(fake).prune_threads(1, dry_run=False)
     assert isinstance(admin_of(fake).prune_threads(1, thread_ids=["t"]).errors["t"], StorageUnavailableError)

@@ -28,8 +28,9 @@ from langgraph_checkpoint_s3.s3.requests import GetObject, ListObjects, PutObjec
 from tests.plans.borrowers import eager, lenders, noise, step
 from tests.plans.helpers import once, put
 from tests.support.checkpoints import place, put_chain, shown
-from tests.support.fake_s3 import FakeS3, client_error
+from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
+from tests.support.hooks import failing
 
 EXPORTS = "checkpoints/.exports/"
 SMALL = Sizes(multipart_threshold=2_000, part_size=900)
@@ -215,9 +216,7 @@ V4 = "https://h/k?X-Amz-Signature=SECRET"
         (Signed(V4), None),
     ],
 )
-def test_who_signs_with_credentials_that_end_is_warned(
-    signed: Signed, match: str | None, asynchronous: bool
-) -> None:
+def test_temporary_credentials_are_a_warning(signed: Signed, match: str | None, asynchronous: bool) -> None:
     fake = Signer(signed)
     admin = S3Admin(make_saver(fake))
     put_chain(admin.saver, "t", 1)
@@ -288,10 +287,7 @@ def test_a_checkpoint_that_keeps_changing_is_a_conflict(fake: FakeS3, admin: S3A
 
 
 def test_an_export_that_fails_leaves_nothing_and_gives_no_url(fake: FakeS3, admin: S3Admin) -> None:
-    def fail(request: PutObject) -> None:
-        raise client_error("SlowDown", 503, request)
-
-    fake.hook = once(PutObject, fail)
+    fake.hook = failing(PutObject)
     with pytest.raises(StorageUnavailableError):
         admin.signed_url("with writes", "00000001")
     assert fake.keys(EXPORTS) == []
@@ -327,7 +323,7 @@ def test_exports_are_deleted_by_a_rule_of_their_own(fake: FakeS3, admin: S3Admin
 
 
 @pytest.mark.parametrize("days", [0, -1, 1.5, True, "8"])
-def test_days_that_cant_be(fake: FakeS3, admin: S3Admin, days: Any) -> None:
+def test_invalid_days(fake: FakeS3, admin: S3Admin, days: Any) -> None:
     with fake.counted() as count, pytest.raises(InvalidConfigError, match="days"):
         admin.set_exports_expiry(days)
     assert count.requests == []

@@ -51,10 +51,10 @@ def test_it_can_be_accepted_by_its_key_into_another_thread(
     fake: FakeS3, admin: S3Admin, handed_in: Any
 ) -> None:
     upload, _ = handed_in
-    told: list[Any] = []
-    accept = admin.aaccept_upload(upload.key, "elsewhere", progress=lambda *at: told.append(at))
+    reported: list[Any] = []
+    accept = admin.aaccept_upload(upload.key, "elsewhere", progress=lambda *at: reported.append(at))
     assert asyncio.run(accept).thread_id == "elsewhere"
-    assert told == [(1, 1)]
+    assert reported == [(1, 1)]
     assert upload.key not in fake.objects
     assert make_saver(fake).get_tuple(place("elsewhere")) is not None
 

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3 import CorruptObjectError, S3CheckpointError
+from langgraph_checkpoint_s3.s3.requests import CompleteUpload, CreateUpload, PutObject, UploadPart
 from tests.admin.transfer.test_export_import import TRANSFER, admin_of, exported, prepared
 from tests.plans.crashes import EXPECTED_ERRORS, View, failing, failures
 from tests.support.checkpoints import place, put_chain
@@ -64,6 +65,30 @@ def test_between_two_windows_it_looks_like_its_past(monkeypatch: pytest.MonkeyPa
     admin_of(fake).import_thread(file, progress=look)
     assert seen == sorted(seen)
     assert seen[-1] == 12
+
+
+def test_a_failure_beside_a_new_upload_leaves_no_upload_behind() -> None:
+    """An error in the batch of a CreateUpload would lose the upload's id."""
+    source = FakeS3()
+    saver = make_saver(source, compression="none")
+    put_chain(saver, "t", 1)
+    for task, size in (("large", 2_500), ("small", 10), ("larger", 3_500)):
+        saver.put_writes(place("t", "00000000"), [("c", b"x" * size)], task)
+    file = io.BytesIO()
+    admin_of(source).export_thread("t", file)
+    kinds = (PutObject, CreateUpload, UploadPart, CompleteUpload)
+    fake = FakeS3()
+    with fake.counted() as count:
+        admin_of(fake).import_thread(file)
+    numbers = [number for number, each in enumerate(count.requests) if isinstance(each, kinds)]
+    assert count.kinds["CreateUpload"] == 2
+    assert count.kinds["PutObject"] >= 2
+    for number in numbers:
+        fake = FakeS3()
+        fake.hook = failing(((number, "before"),), 0)
+        with pytest.raises(EXPECTED_ERRORS):
+            admin_of(fake).import_thread(file)
+        assert not fake.uploads
 
 
 @pytest.mark.parametrize("edit", ["flip", "cut", "drop", "add"])

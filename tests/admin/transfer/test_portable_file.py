@@ -28,9 +28,9 @@ from langgraph_checkpoint_s3 import (
 from langgraph_checkpoint_s3.admin.transfer.dumps import dumps, loads
 from langgraph_checkpoint_s3.admin.transfer.portable_file import (
     MANIFEST,
+    ExportFile,
     Manifest,
     PortableFile,
-    PortableWriter,
     pack,
 )
 from tests.format.craft import craft, crafted, opened
@@ -119,19 +119,20 @@ def test_a_file_can_be_written_into_a_pipe() -> None:
             return len(data)
 
     pipe: Any = Pipe()
-    writer = PortableWriter(pipe, Manifest("t", "now", "w", 1, len(NAMES) - 1))
-    for name in NAMES:
-        writer.add(name, PLAIN[name])
-    writer.close()
+    file = ExportFile(pipe)
+    file.open(Manifest("t", "now", "w", 1, len(NAMES) - 1))
+    file.add((name, PLAIN[name]) for name in NAMES)
+    file.finish()
     assert shown(loads(pipe.written)) == shown(made())
 
 
 def test_what_is_abandoned_has_no_end() -> None:
     file = io.BytesIO()
-    writer = PortableWriter(file, Manifest("t", "now", "w", 1, 0))
-    writer.add(CHECKPOINT, PLAIN[CHECKPOINT])
-    writer.abandon()
-    del writer
+    exporting = ExportFile(file)
+    exporting.open(Manifest("t", "now", "w", 1, 0))
+    exporting.add([(CHECKPOINT, PLAIN[CHECKPOINT])])
+    exporting.close()
+    del exporting
     with pytest.raises(CorruptObjectError, match="whole ZIP"):
         PortableFile(io.BytesIO(file.getvalue()))
 

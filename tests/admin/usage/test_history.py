@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from html.parser import HTMLParser
 from typing import Any
@@ -79,10 +78,6 @@ def test_a_limit(admin: S3Admin) -> None:
     assert len(admin.history("t", limit=None)) == 5
 
 
-def test_the_async_twin(admin: S3Admin) -> None:
-    assert asyncio.run(admin.ahistory("t", limit=2)) == admin.history("t", limit=2)
-
-
 def test_one_namespace_or_all(admin: S3Admin, saver: S3Saver) -> None:
     put_chain(saver, "t", 2, ns="sub:1")
     found = admin.history("t")
@@ -129,9 +124,9 @@ def test_a_notebook_shows_the_same_tree(admin: S3Admin) -> None:
     shown, tags = text_of(found._repr_html_())
     assert tags == {"div", "b", "pre", "span", "i"}
     lines = [line.rstrip() for line in re.sub(r"(thread t)", r"\1\n", shown).splitlines()]
-    told = "Older ones than these 4 checkpoints are left out."
-    assert lines[-1].endswith(told)
-    assert [*lines[:-1], lines[-1].removesuffix(told)] == str(found).splitlines()
+    note = "Older ones than these 4 checkpoints are left out."
+    assert lines[-1].endswith(note)
+    assert [*lines[:-1], lines[-1].removesuffix(note)] == str(found).splitlines()
 
 
 def test_names_from_the_bucket_are_escaped() -> None:

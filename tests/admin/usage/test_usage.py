@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,9 +24,8 @@ from langgraph_checkpoint_s3.admin.usage.usage import ClassUsage, Prices, UsageR
 from langgraph_checkpoint_s3.format.keys import Layout
 from langgraph_checkpoint_s3.s3.requests import Entry, ListObjects, Page
 from langgraph_checkpoint_s3.text.humanize import format_size, pluralize
-from tests.plans.helpers import put
 from tests.support import inside
-from tests.support.checkpoints import place, put_chain
+from tests.support.checkpoints import put_chain
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
 
@@ -75,7 +73,7 @@ def test_a_request_lists_a_thousand_threads_of_any_size(fake: FakeS3, admin: S3A
     assert count.kinds == {"ListObjects": 3}, "none at all is made sure of"
 
 
-def test_none_are_not_said_where_the_store_knows_no_folders(
+def test_a_store_without_folders_is_not_supported(
     fake: FakeS3, admin: S3Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_chain(admin.saver, "thread", 1)
@@ -97,34 +95,6 @@ def test_threads_are_read_as_the_iteration_goes_on(fake: FakeS3, admin: S3Admin)
         assert count.round_trips == 0
         next(threads)
         assert count.round_trips == 1
-
-
-def test_the_async_twin_lists_the_same(fake: FakeS3, admin: S3Admin) -> None:
-    for name in ("a", "b/c", "b"):
-        put(make_saver(fake), "1", thread=name)
-
-    async def collect(prefix: str) -> list[str]:
-        return [name async for name in admin.athreads(prefix, limit=2)]
-
-    assert asyncio.run(collect("")) == list(admin.threads("", limit=2)) == ["a", "b/c"]
-    assert asyncio.run(collect("b")) == ["b/c", "b"]  # the order of their keys
-
-
-def test_only_this_savers_threads_are_shown(fake: FakeS3) -> None:
-    for prefix in ("", "agents", "agents/nested"):
-        put(make_saver(fake, prefix=prefix), "1", thread=f"of {prefix}")
-    for key in (
-        "agents/.exports/x.thread/1",
-        "agents/.probe/1",
-        "agents/readme.txt",
-        "agents/photos/1",
-        "agents/not encoded.thread/x",
-        "agents/.2fb.thread/x",
-    ):
-        fake.put(key, b"x")
-    assert list(S3Admin(make_saver(fake, prefix="agents")).threads()) == ["of agents"]
-    assert list(S3Admin(make_saver(fake, prefix="agents/nested")).threads()) == ["of agents/nested"]
-    assert list(S3Admin(make_saver(fake, prefix="")).threads()) == ["of "]
 
 
 names = st.text("aAbé💥./ %~_-", min_size=1, max_size=4)
@@ -150,37 +120,6 @@ def test_a_prefix_without_a_utf_8_form_is_refused(fake: FakeS3, admin: S3Admin) 
 
 
 # Usage
-
-
-def test_usage_counts_from_lists_alone(fake: FakeS3, saver: S3Saver, admin: S3Admin) -> None:
-    put_chain(saver, "a", 3, writes=2)
-    put_chain(saver, "a", 2, ns="sub", writes=1)
-    put_chain(saver, "b/c", 1, writes=0)
-    saver.put_writes(place("b/c", "9"), [("d", 1)], "early")
-    saver.put(place("a", "00000001"), saver.get_tuple(place("a", "00000002")).checkpoint, {"step": 9}, {})  # type: ignore[union-attr]
-    make_saver(fake, prefix="checkpoints/nested").put_writes(place("z", "1"), [("d", 1)], "t")
-    threads = [each for each in fake.objects.items() if "nested" not in each[0]]
-    fake.put("checkpoints/.exports/a/1", b"exported")
-    fake.put("checkpoints/.exports/b.2Fc/1", b"12")
-    fake.put("checkpoints/.probe/x", b"probe")
-    fake.put("checkpoints/readme", b"foreign")
-    with fake.counted() as count:
-        found = admin.usage()
-    assert count.kinds == {"ListObjects": 2}
-    assert (found.threads, found.namespaces, found.checkpoints, found.writes) == (2, 3, 6, 9)
-    assert found.bytes == sum(len(each.data) for _, each in threads)
-    assert (found.oldest, found.newest) == (
-        min(each.modified for _, each in threads),
-        max(each.modified for _, each in threads),
-    )
-    assert found.exports == 10
-    assert found.classes == {"STANDARD": ClassUsage(len(threads), found.bytes, found.bytes)}
-    with fake.counted() as count:
-        one = admin.usage("a")
-    assert count.kinds == {"ListObjects": 2}
-    assert (one.threads, one.namespaces, one.checkpoints, one.writes, one.exports) == (1, 2, 5, 8, 8)
-    assert one.bytes == sum(len(each.data) for key, each in threads if "/a.thread/" in key)
-    assert asyncio.run(admin.ausage()) == found
 
 
 def test_nothing_is_zeros(fake: FakeS3, admin: S3Admin) -> None:

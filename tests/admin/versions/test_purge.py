@@ -25,19 +25,18 @@ from langgraph_checkpoint_s3.s3.requests import CreateUpload, DeleteObjects, Req
 from tests.admin.versions.versioned import (
     admin,
     contents,
-    fails,
     fake,
     family,
     left,
-    set_versioning,
     short,
 )
 from tests.plans.borrowers import key_of
 from tests.plans.helpers import get, once, put
 from tests.support import inside
 from tests.support.checkpoints import place
-from tests.support.fake_s3 import FakeS3, Moment, client_error
+from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
+from tests.support.hooks import failing
 
 __all__ = ["admin", "fake", "short"]
 
@@ -65,7 +64,7 @@ class TestPurging:
     @pytest.mark.parametrize("status", ["Enabled", "Suspended"])
     def test_nothing_is_left(self, fake: FakeS3, admin: S3Admin, status: str) -> None:
         self.thread(fake)
-        set_versioning(fake, status)
+        fake.set_versioning(status)
         others = self.others(fake)
         look = admin.purge_thread("t")
         assert look.dry_run
@@ -88,7 +87,7 @@ class TestPurging:
 
     def test_old_versions_never_become_visible(self, fake: FakeS3, admin: S3Admin, short: None) -> None:
         self.thread(fake)
-        set_versioning(fake, "Suspended")
+        fake.set_versioning("Suspended")
         put(make_saver(fake), "9")  # `null`, above nothing
         key = key_of(fake, "5")
         fake.put(key, fake.objects[key].data)  # `null`, above others
@@ -114,13 +113,7 @@ class TestPurging:
         self, fake: FakeS3, admin: S3Admin, kind: type[Request[Any]], short: None
     ) -> None:
         self.thread(fake)
-        requests = iter(range(7))
-
-        def hook(moment: Moment, request: Request[Any]) -> None:
-            if moment == "before" and isinstance(request, kind) and next(requests, None) is None:
-                raise client_error("SlowDown", 503, request)
-
-        fake.hook = hook
+        fake.hook = failing(kind, after=7)
         with pytest.raises(StorageUnavailableError):
             admin.purge_thread("t", dry_run=False)
         fake.hook = None
@@ -133,14 +126,14 @@ class TestPurging:
         fake = FakeS3()
         saver = make_saver(fake)
         family(saver)
-        set_versioning(fake, "Enabled")
+        fake.set_versioning("Enabled")
         S3Admin(make_saver(fake)).purge_thread("t", dry_run=False)
         assert left(fake) == []
 
     def test_a_store_that_marks_hidden_versions_as_latest(self, fake: FakeS3, admin: S3Admin) -> None:
-        set_versioning(fake, "Suspended")
+        fake.set_versioning("Suspended")
         put(make_saver(fake), "1")
-        set_versioning(fake, "Enabled")
+        fake.set_versioning("Enabled")
         answer: Any = fake._list_versions
 
         def mistaken(request: ListVersions) -> VersionPage:
@@ -152,22 +145,13 @@ class TestPurging:
         admin.purge_thread("t", dry_run=False)
         assert left(fake) == []
 
-    def test_a_bucket_without_versions(self) -> None:
-        fake = FakeS3()
-        saver = self.thread(fake)
-        others = self.others(fake)
-        done = S3Admin(saver).purge_thread("t", dry_run=False)
-        assert (done.versions, done.markers, done.exports, done.unseen) == (14, 0, 1, ())
-        assert left(fake) == left(fake, ".exports/t/") == []
-        assert self.others(fake) == others
-
     @pytest.mark.parametrize("answer", ["refusal", "something else"])
     def test_a_store_that_can_not_list_versions(self, answer: str, short: None) -> None:
         fake = FakeS3()
         self.thread(fake)
         others = self.others(fake)
         if answer == "refusal":
-            fake.hook = fails(ListVersions, "NotImplemented", 501)
+            fake.hook = failing(ListVersions, "NotImplemented", 501)
         else:
             empty: Any = FakeS3()
             fake._list_versions = empty._list_versions  # type: ignore[method-assign]
@@ -181,18 +165,18 @@ class TestPurging:
 
     def test_a_store_that_can_not_list_uploads(self, fake: FakeS3, admin: S3Admin) -> None:
         self.thread(fake)
-        fake.hook = fails(ListUploads, "NotImplemented", 501)
+        fake.hook = failing(ListUploads, "NotImplemented", 501)
         done = admin.purge_thread("t", dry_run=False)
         assert (done.uploads, done.unseen) == (0, ("uploads",))
         assert left(fake) == []
 
-    def test_who_writes_meanwhile_is_purged_too(self, fake: FakeS3, admin: S3Admin) -> None:
+    def test_what_is_written_meanwhile_is_purged(self, fake: FakeS3, admin: S3Admin) -> None:
         saver = self.thread(fake)
         fake.hook = once(DeleteVersions, lambda _: put(saver, "9"), "after")
         admin.purge_thread("t", dry_run=False)
         assert left(fake) == []
 
-    def test_who_goes_on_writing_is_told_of(self, fake: FakeS3, admin: S3Admin) -> None:
+    def test_a_writer_that_goes_on_is_a_conflict(self, fake: FakeS3, admin: S3Admin) -> None:
         saver = self.thread(fake)
 
         def hook(moment: Moment, request: Request[Any]) -> None:

@@ -20,7 +20,6 @@ from tests.admin.versions.versioned import (
     NOTES,
     admin,
     contents,
-    fails,
     fake,
     family,
     short,
@@ -31,6 +30,7 @@ from tests.support import inside
 from tests.support.checkpoints import place, shown
 from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
+from tests.support.hooks import failing
 from tests.support.threads import data_versions
 
 __all__ = ["admin", "fake", "short"]
@@ -78,29 +78,6 @@ class TestRestoring:
         assert contents(fake) == before
         assert key_of(fake, "2") == key
 
-    @pytest.mark.parametrize("damage", ["foreign", "empty", "cut", "flipped"])
-    def test_one_that_was_damaged_goes_back_to_its_key(
-        self, fake: FakeS3, admin: S3Admin, damage: str
-    ) -> None:
-        family(make_saver(fake))
-        before = contents(fake)
-        key = key_of(fake, "2")
-        body = fake.objects[key].data
-        flipped = bytes([body[-9] ^ 1])
-        damaged = {
-            "foreign": b"?" * 90_000,
-            "empty": b"",
-            "cut": body[:-40],
-            "flipped": body[:-9] + flipped + body[-8:],
-        }
-        fake.put(key, damaged[damage])
-        with pytest.raises(CorruptObjectError):
-            contents(fake)
-        _, version = data_versions(admin, "2", "t")
-        admin.restore_checkpoint_version("t", "2", version)
-        assert contents(fake) == before
-        assert fake.keys("/cdz/checkpoint") == [key]
-
     def test_other_content_is_not_overwritten(self, fake: FakeS3, admin: S3Admin) -> None:
         """On a store without conditions in buckets that keep versions, a second put overwrites the first."""
         fake.plain = True
@@ -119,18 +96,6 @@ class TestRestoring:
         admin.restore_checkpoint_version("t", "1", newest)
         assert contents(fake)["", "1"][2]["channel_values"] == again["channel_values"]
         assert len(data_versions(admin, "1", "t")) == 4  # none was lost
-
-    def test_one_of_a_checkpoint_that_was_put_twice(self, fake: FakeS3, admin: S3Admin) -> None:
-        saver = make_saver(fake)
-        put(saver, "1", values={"v": "first"}, step=1)
-        before = contents(fake)
-        put(saver, "1", values={"v": "second"}, step=2)
-        assert contents(fake) != before
-        _, version = data_versions(admin, "1", "t")
-        for _ in range(2):  # the second time there is nothing to do
-            admin.restore_checkpoint_version("t", "1", version)
-            assert contents(fake) == before
-            assert len(fake.keys("checkpoint")) == 3
 
     @pytest.mark.parametrize("overwritten", [True, False])
     def test_even_if_clocks_differ(self, fake: FakeS3, admin: S3Admin, overwritten: bool) -> None:
@@ -209,7 +174,7 @@ class TestRestoring:
         before = contents(fake)
         saver.delete_thread("t")
         [version] = data_versions(admin, "1", "t")
-        fake.hook = fails(kind)
+        fake.hook = failing(kind)
         with pytest.raises(StorageUnavailableError):
             admin.restore_checkpoint_version("t", "1", version)
         fake.hook = None

@@ -10,11 +10,10 @@ import pytest
 from langgraph_checkpoint_s3 import (
     AccessDeniedError,
     InvalidConfigError,
-    NotSupportedError,
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.versions.key_history import KeyHistory
+from langgraph_checkpoint_s3.admin.versions.versions import KeyHistory
 from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions, Version
 from langgraph_checkpoint_s3.s3.requests import Request
 from tests.admin.versions.versioned import (
@@ -23,35 +22,19 @@ from tests.admin.versions.versioned import (
     fake,
     family,
     left,
-    set_versioning,
     short,
 )
 from tests.plans.borrowers import key_of
 from tests.plans.helpers import put
 from tests.support.checkpoints import place, put_chain, shown
-from tests.support.fake_s3 import FakeS3, Moment, client_error
+from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
+from tests.support.hooks import failing
 
 __all__ = ["admin", "fake", "short"]
 
 
 class TestUndeleting:
-    def test_all_of_a_thread_comes_back(self, fake: FakeS3, admin: S3Admin) -> None:
-        saver = make_saver(fake)
-        for ns in ("", "sub|x"):
-            family(saver, ns=ns)
-        family(saver, "u")
-        before, others = contents(fake), contents(fake, "u")
-        size = sum(len(fake.objects[key].data) for key in fake.keys("t.thread"))
-        saver.delete_thread("t")
-        with fake.counted() as count:
-            back = admin.undelete_thread("t")
-        assert (back.thread_id, back.checkpoints, back.writes, back.size) == ("t", 8, 16, size)
-        assert (back.lost, back.dry_run) == (0, False)
-        assert count.kinds == {"ListVersions": 1, "DeleteVersions": 3, "GetObject": 2, "PutObject": 1}
-        assert (contents(fake), contents(fake, "u")) == (before, others)
-        assert admin.undelete_thread("t").checkpoints == 0
-
     def test_at_no_time_is_something_half_there(self, fake: FakeS3, admin: S3Admin, short: None) -> None:
         saver = make_saver(fake)
         for ns in ("", "sub"):
@@ -82,13 +65,7 @@ class TestUndeleting:
         family(saver)
         before = contents(fake)
         saver.delete_thread("t")
-        requests = iter(range(10))
-
-        def hook(moment: Moment, request: Request[Any]) -> None:
-            if moment == "before" and isinstance(request, DeleteVersions) and next(requests, None) is None:
-                raise client_error("SlowDown", 503, request)
-
-        fake.hook = hook
+        fake.hook = failing(DeleteVersions, after=10)
         with pytest.raises(StorageUnavailableError):
             admin.undelete_thread("t")
         fake.hook = None
@@ -96,23 +73,6 @@ class TestUndeleting:
         back = admin.undelete_thread("t")
         assert (back.checkpoints, back.writes) == (2, 0)
         assert contents(fake) == before
-
-    def test_checkpoints_pruned_before_stay_pruned(self, fake: FakeS3, admin: S3Admin) -> None:
-        saver = make_saver(fake)
-        family(saver)
-        everything = contents(fake)
-        saver.prune(["t"])
-        fake.put("another", b"")  # a second goes by
-        pruned, moment = contents(fake), fake.now
-        fake.put("another", b"")
-        saver.delete_thread("t")
-        back = admin.undelete_thread("t", before=moment)
-        assert (back.checkpoints, back.writes) == (1, 2)
-        assert contents(fake) == pruned
-        assert admin.undelete_thread("t", before=moment - timedelta(days=1)).checkpoints == 0
-        back = admin.undelete_thread("t")
-        assert (back.checkpoints, back.writes) == (3, 6)
-        assert contents(fake) == everything
 
     def test_a_time_in_another_zone(self, fake: FakeS3, admin: S3Admin) -> None:
         saver = make_saver(fake)
@@ -127,16 +87,6 @@ class TestUndeleting:
         with fake.counted() as count, pytest.raises(InvalidConfigError, match="no time zone"):
             admin.undelete_thread("t", datetime(2026, 1, 1))  # noqa: DTZ001  # that is the point
         assert not count.requests
-
-    def test_a_look_changes_nothing(self, fake: FakeS3, admin: S3Admin) -> None:
-        saver = make_saver(fake)
-        family(saver)
-        saver.delete_thread("t")
-        with fake.counted() as count:
-            look = admin.undelete_thread("t", dry_run=True)
-        assert count.kinds == {"ListVersions": 1}
-        assert (look.checkpoints, look.writes, look.dry_run) == (4, 8, True)
-        assert contents(fake) == {}
 
     def test_current_checkpoints_stay(self, fake: FakeS3, admin: S3Admin) -> None:
         saver = make_saver(fake)
@@ -185,24 +135,12 @@ class TestUndeleting:
         saver = make_saver(fake)
         put(saver, "1")
         before = contents(fake)
-        set_versioning(fake, "Suspended")
+        fake.set_versioning("Suspended")
         put(saver, "2")
         saver.delete_thread("t")
         back = admin.undelete_thread("t")
         assert (back.checkpoints, back.lost) == (1, 1)
         assert contents(fake) == before
-
-    def test_a_bucket_that_never_kept_versions(self) -> None:
-        fake = FakeS3()
-        admin, saver = S3Admin(make_saver(fake)), make_saver(fake)
-        put(saver, "1")
-        for _ in range(2):
-            with pytest.raises(NotSupportedError, match="never kept versions"):
-                admin.undelete_thread("t")
-            saver.delete_thread("t")
-
-    def test_a_thread_that_is_not_known(self, fake: FakeS3, admin: S3Admin) -> None:
-        assert admin.undelete_thread("nobody").checkpoints == 0
 
     def test_strangers_stay_deleted(self, fake: FakeS3, admin: S3Admin) -> None:
         saver = make_saver(fake)

@@ -20,45 +20,21 @@ from tests.admin.versions.versioned import (
     PLANS,
     admin,
     contents,
-    fails,
     fake,
     family,
-    left,
 )
 from tests.plans.borrowers import key_of, step
 from tests.plans.helpers import once, put
 from tests.support.checkpoints import place, shown
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
+from tests.support.hooks import failing
 from tests.support.threads import data_versions
 
 __all__ = ["admin", "fake"]
 
 
 class TestSwitching:
-    def test_it_is_turned_on_once(self) -> None:
-        fake = FakeS3()
-        admin = S3Admin(make_saver(fake))
-        assert admin.versioning_status() == "off"
-        [change] = admin.enable_versioning()
-        assert (change.setting, change.before, change.after) == ("versioning", None, {"Status": "Enabled"})
-        assert admin.versioning_status() == "enabled"
-        with fake.counted() as count:
-            assert admin.enable_versioning() == []
-        assert count.kinds == {"GetSetting": 1}
-
-    def test_it_is_suspended_only_if_it_was_on(self) -> None:
-        fake = FakeS3()
-        admin = S3Admin(make_saver(fake))
-        with fake.counted() as count:
-            assert admin.suspend_versioning() == []
-        assert count.kinds == {"GetSetting": 1}
-        assert admin.versioning_status() == "off"
-        admin.enable_versioning()
-        assert len(admin.suspend_versioning()) == 1
-        assert admin.suspend_versioning() == []
-        assert admin.versioning_status() == "suspended"
-
     @pytest.mark.parametrize("mfa", ["Disabled", "Enabled"])
     def test_mfa_delete_is_left_alone(self, fake: FakeS3, admin: S3Admin, mfa: str) -> None:
         fake.settings[VERSIONING.name, None] = {"Status": "Enabled", "MFADelete": mfa}
@@ -75,27 +51,6 @@ class TestSwitching:
 
 
 class TestListing:
-    def test_versions_and_markers_of_the_checkpoint_itself(self, fake: FakeS3, admin: S3Admin) -> None:
-        saver = make_saver(fake)
-        family(saver)
-        saver.prune(["t"])  # writes 4 anew
-        saver.delete_thread("t")
-        found = admin.list_checkpoint_versions("t", "4")
-        assert [(each.latest, each.delete_marker) for each in found] == [
-            (True, True),
-            (False, False),
-            (False, False),
-        ]
-        assert [each.modified for each in found] == sorted((each.modified for each in found), reverse=True)
-        assert {each.key for each in found} == {key for key in left(fake) if "/cbz/checkpoint" in key}
-        marker, whole, borrowing = found
-        assert (marker.size, marker.etag) == (0, "")
-        assert whole.size > 50_000 > borrowing.size > 0
-        assert whole.etag != borrowing.etag
-        assert whole.storage_class == "STANDARD"
-        assert admin.list_checkpoint_versions("t", "5") == []
-        assert admin.list_checkpoint_versions("t", "4", "sub") == []
-
     def test_page_by_page(self, fake: FakeS3, admin: S3Admin, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(PLANS + "scan.PAGE", 2)
         put(make_saver(fake), "1")
@@ -130,7 +85,7 @@ class TestListing:
         assert not count.requests
 
     def test_a_store_that_keeps_none(self, fake: FakeS3, admin: S3Admin) -> None:
-        fake.hook = fails(ListVersions, "NotImplemented", 501)
+        fake.hook = failing(ListVersions, "NotImplemented", 501)
         for call in (
             lambda: admin.list_checkpoint_versions("t", "1"),
             lambda: admin.get_checkpoint_version("t", "1", "v1"),
@@ -142,26 +97,6 @@ class TestListing:
 
 
 class TestReading:
-    def test_a_deleted_checkpoint_with_deleted_lenders(self, fake: FakeS3, admin: S3Admin) -> None:
-        saver = make_saver(fake)
-        family(saver)
-        before = contents(fake)
-        saver.delete_thread("t")
-        for (_, name), expected in before.items():
-            [version] = data_versions(admin, name, "t")
-            assert shown(admin.get_checkpoint_version("t", name, version)) == expected
-        assert contents(fake) == {}
-
-    def test_a_version_before_a_rewrite(self, fake: FakeS3, admin: S3Admin) -> None:
-        """The old version borrows from what was pruned; the new one doesn't."""
-        saver = make_saver(fake)
-        family(saver)
-        before = contents(fake)
-        saver.prune(["t"])
-        for version in data_versions(admin, "4", "t"):
-            assert shown(admin.get_checkpoint_version("t", "4", version)) == before["", "4"]
-        assert len(data_versions(admin, "4", "t")) == 2
-
     def test_current_checkpoints_need_no_versions_of_lenders(self, fake: FakeS3, admin: S3Admin) -> None:
         family(make_saver(fake))
         [version] = data_versions(admin, "4", "t")
@@ -208,19 +143,6 @@ class TestReading:
         with fake.counted() as count, pytest.raises(CorruptObjectError):
             admin.restore_checkpoint_version("t", "3", version)
         assert set(count.kinds) <= {"ListVersions", "ListObjects", "GetObject"}
-
-    def test_none_and_markers(self, fake: FakeS3, admin: S3Admin) -> None:
-        saver = make_saver(fake)
-        put(saver, "1")
-        saver.delete_thread("t")
-        marker, _ = admin.list_checkpoint_versions("t", "1")
-        assert admin.get_checkpoint_version("t", "1", "v99") is None
-        assert admin.get_checkpoint_version("t", "2", "v1") is None
-        for call in (admin.get_checkpoint_version, admin.restore_checkpoint_version):
-            with pytest.raises(InvalidKeyError, match="delete marker"):
-                call("t", "1", marker.version_id)
-        with pytest.raises(InvalidKeyError, match="no version 'v99'"):
-            admin.restore_checkpoint_version("t", "1", "v99")
 
     def test_its_writes_are_those_there_are_and_those_that_were_deleted(
         self, fake: FakeS3, admin: S3Admin

@@ -9,11 +9,9 @@ from langgraph.checkpoint.base import Checkpoint
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING
-from langgraph_checkpoint_s3.s3.requests import Request
 from tests.plans.borrowers import noise, step
 from tests.support.checkpoints import place
-from tests.support.fake_s3 import FakeS3, Moment, client_error
+from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
 from tests.support.threads import thread_contents
 
@@ -25,7 +23,7 @@ DOCUMENTS, NOTES, MORE = noise(40_000), noise(12_000, 1), noise(6_000, 2)
 def fake() -> FakeS3:
     """A bucket that keeps versions."""
     fake = FakeS3()
-    set_versioning(fake, "Enabled")
+    fake.set_versioning("Enabled")
     return fake
 
 
@@ -40,10 +38,6 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages of three, and deletions one by one."""
     monkeypatch.setattr(PLANS + "scan.PAGE", 3)
     monkeypatch.setattr(PLANS + "delete._BATCH", 1)
-
-
-def set_versioning(fake: FakeS3, status: str) -> None:
-    fake.settings[VERSIONING.name, None] = {"Status": status}
 
 
 def family(saver: S3Saver, thread: str = "t", ns: str = "", *, ids: str = "1234") -> list[Checkpoint]:
@@ -67,13 +61,3 @@ def contents(fake: FakeS3, thread: str = "t") -> dict[tuple[str, str], Any]:
 def left(fake: FakeS3, part: str = "t.thread/") -> list[str]:
     """Return the keys that have versions or delete markers."""
     return [key for key, versions in fake.versions.items() if part in key and versions]
-
-
-def fails(kind: type[Request[Any]], code: str = "SlowDown", status: int = 503) -> Any:
-    """Return a hook that fails each request of a kind."""
-
-    def hook(moment: Moment, request: Request[Any]) -> None:
-        if moment == "before" and isinstance(request, kind):
-            raise client_error(code, status, request)
-
-    return hook

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from langgraph.checkpoint.base import CheckpointTuple
 
-from langgraph_checkpoint_s3 import AccessDeniedError, InvalidKeyError, S3CheckpointError
+from langgraph_checkpoint_s3 import AccessDeniedError, CorruptObjectError, InvalidKeyError
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.bulk.batches import BatchResult
-from tests.contract.admin.drivers import async_only, sync_only
+from tests.contract.admin.drivers import async_only
 from tests.contract.front import Answer, Front, Hold, Park
 from tests.contract.support import (
     MIB,
@@ -45,6 +45,26 @@ def items(count: int, thread: str = "thread", **values: Any) -> list[CheckpointT
             )
         )
     return made
+
+
+def bad_items() -> list[tuple[Any, type[Exception]]]:
+    """Return items that can't be put, with their errors."""
+    [good] = items(1)
+    name = "i" * 200
+    return [
+        ("not a tuple", TypeError),
+        (good._replace(config={"configurable": {}}), InvalidKeyError),
+        (good._replace(config=at(checkpoint_id="elsewhere")), InvalidKeyError),
+        (good._replace(checkpoint={**good.checkpoint, "id": ""}), InvalidKeyError),
+        (good._replace(checkpoint={"id": "0000"}), TypeError),  # type: ignore[typeddict-item]
+        (items(1, "other", bad=object())[0], TypeError),
+        (good._replace(pending_writes=[("task", "c", object())]), TypeError),
+        (good._replace(pending_writes=[("task",)]), ValueError),  # type: ignore[list-item]
+        (
+            good._replace(config=at(checkpoint_id=name), checkpoint=checkpoint(checkpoint_id=name)),
+            InvalidKeyError,
+        ),
+    ]
 
 
 def read(admin: Calls, configs: Any, **keywords: Any) -> list[BatchResult[CheckpointTuple | None]]:
@@ -97,20 +117,21 @@ class TestBatches:
     def test_a_bad_item_ends_nothing_else(self, make_admin: MakeCalls, front: Front, place: Place) -> None:
         admin = make_admin(max_attempts=1)
         given = items(4)
-        unwritable = items(1, "other", bad=object())[0]
-        name = "i" * 200
-        long = items(1)[0]._replace(config=at(checkpoint_id=name), checkpoint=checkpoint(checkpoint_id=name))
+        bad = bad_items()
         front.fail("PutObject", Answer(403, "AccessDenied"), within=".s2")
-        results = admin.batch_put([unwritable, *given, long])
+        results = admin.batch_put([*(item for item, _ in bad), *given])
         assert [type(result.error) for result in results] == [
-            TypeError,
+            *(error for _, error in bad),
             type(None),
             type(None),
             AccessDeniedError,
             type(None),
-            InvalidKeyError,
         ]
-        assert place.bucket in str(results[3].error)
+        assert [result.item for result in results[:5]] == [None] * 5  # they have no config
+        assert results[5].item == bad[5][0].config
+        assert not results[0].ok
+        assert f"s3://{place.bucket}/" in str(results[-2].error)
+        assert {each.checkpoint["id"] for each in admin.saver.saver.list(None)} == {"0000", "0001", "0003"}
         again = admin.batch_put(given)
         assert all(result.ok for result in again)
         assert len(place.listing("checkpoints/thread.thread/")) == 12
@@ -120,7 +141,6 @@ class TestBatches:
         refused = admin.batch_delete([at(), at(checkpoint_id="0001")])
         assert [result.ok for result in refused] == [False, True]
 
-    @sync_only
     def test_a_damaged_item_has_its_own_error(self, make_admin: MakeCalls, place: Place) -> None:
         admin = make_admin()
         given = items(3)
@@ -128,13 +148,35 @@ class TestBatches:
         [key] = [key for key in place.listing() if ".s1" in key]
         sound = place.read(key)
         place.write(key, b"garbage")
-        found = read(admin, [each.config for each in given])
-        assert [result.ok for result in found] == [True, False, True]
-        assert isinstance(found[1].error, S3CheckpointError)
-        assert found[1].error.key == key
-        place.write(key, sound)
+        found = read(admin, [given[0].config, {}, given[1].config, None, given[2].config])
+        assert [type(result.error) for result in found] == [
+            type(None),
+            InvalidKeyError,
+            CorruptObjectError,
+            InvalidKeyError,
+            type(None),
+        ]
+        damaged = found[2].error
+        assert isinstance(damaged, CorruptObjectError)
+        assert damaged.key == key
+        assert f"s3://{place.bucket}/" in str(damaged)
+        place.write(key, sound)  # what was damaged isn't kept
         assert all(result.ok for result in read(admin, [each.config for each in given]))
 
+    @async_only
+    def test_tuples_of_another_savers_list_can_be_put(
+        self, make_admin: MakeCalls, make_saver: MakeSaver
+    ) -> None:
+        source = make_saver(prefix="old/")
+        build_thread(source, checkpoints=4)
+        target = make_admin(prefix="new/")
+        assert all(result.ok for result in target.batch_put(list(source.list(at()))))
+        assert [shown(each) for each in make_saver(prefix="new/").list(at())] == [
+            shown(each) for each in source.list(at())
+        ]
+
+
+class TestConcurrency:
     def test_requests_at_once_are_bounded_by_the_saver(self, make_admin: MakeCalls, front: Front) -> None:
         admin = make_admin(max_concurrency=3, borrow=False)
         front.fail("PutObject", Hold(0.02), times=100)
@@ -159,15 +201,3 @@ class TestBatches:
         guarded(use())
         assert len(place.listing()) == 36
         assert [shown(each) for each in make_saver().list(at())] == [shown(each) for each in given[::-1]]
-
-    @async_only
-    def test_tuples_of_another_savers_list_can_be_put(
-        self, make_admin: MakeCalls, make_saver: MakeSaver
-    ) -> None:
-        source = make_saver(prefix="old/")
-        build_thread(source, checkpoints=4)
-        target = make_admin(prefix="new/")
-        assert all(result.ok for result in target.batch_put(list(source.list(at()))))
-        assert [shown(each) for each in make_saver(prefix="new/").list(at())] == [
-            shown(each) for each in source.list(at())
-        ]

@@ -10,7 +10,7 @@ import pytest
 
 from langgraph_checkpoint_s3 import S3Config
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.check.check import FINDINGS
+from langgraph_checkpoint_s3.admin.check.findings import FINDINGS
 from langgraph_checkpoint_s3.admin.check.report import CheckReport
 from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy
 from langgraph_checkpoint_s3.plans.setup import PROBE

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import CheckpointArchivedError, InvalidConfigError, NotSupportedError
-from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy
-from langgraph_checkpoint_s3.admin.lifecycle.rules import Reach
+from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy, Reach
 from tests.contract.admin.drivers import async_only, sync_only
 from tests.contract.front import Front
 from tests.contract.support import Calls, MakeCalls, Place, at, build_thread
@@ -150,13 +149,21 @@ class TestLifecyclePolicies:
         assert admin.get_lifecycle_policy() is None
         assert admin.remove_lifecycle_policy() == []
         policy = LifecyclePolicy(days_until_deletion=30, noncurrent_version_days=7)
+        front.reset()
         [change] = admin.set_lifecycle_policy(policy)
-        assert change.before is None
+        assert [each.operation[:3] for each in front.log] == ["Get", "Put"]
+        assert (change.setting, change.before) == ("lifecycle configuration", None)
+        assert len(change.after["Rules"]) == len(shown(place)) == 2
         assert admin.get_lifecycle_policy() == policy
         front.reset()
         assert admin.set_lifecycle_policy(policy) == []
         assert len(front.log) == 1
+        assert len(admin.set_lifecycle_policy(LifecyclePolicy(abort_incomplete_uploads_days=1))) == 1
+        assert admin.get_lifecycle_policy() == LifecyclePolicy(abort_incomplete_uploads_days=1)
+        assert len(shown(place)) == 1
+        front.reset()
         [change] = admin.remove_lifecycle_policy()
+        assert [each.operation[:3] for each in front.log] == ["Get", "Del"]
         assert change.after is None
         assert admin.get_lifecycle_policy() is None
         assert place.client.head_bucket(Bucket=place.bucket)  # some stores take it for the bucket's deletion
@@ -184,6 +191,8 @@ class TestLifecyclePolicies:
         if place.server.features.lifecycle_exact:
             assert before == sorted(foreign(place), key=lambda rule: str(rule["ID"]))
         admin = make_admin(prefix="agents/")
+        assert admin.remove_lifecycle_policy() == []
+        assert shown(place) == before
         policy = LifecyclePolicy(days_until_deletion=30, noncurrent_version_days=9)
         admin.set_lifecycle_policy(policy)
         names = {rule["ID"] for rule in before}
@@ -306,6 +315,7 @@ class TestRestoring:
         assert (status.archived, status.ready) == (6, False)
         begun = admin.restore_archived("thread", days=3)
         assert (begun.archived, begun.restoring) == (0, 6)
+        place.finish_restores(days=3)
         _until_ready(admin, "thread")
         status = admin.restore_archived("thread", days=3)
         assert (status.restored, status.ready) == (6, True)
@@ -320,7 +330,7 @@ class TestRestoring:
         status = make_admin().restore_archived("nobody")
         assert (status.readable, status.archived, status.ready) == (0, 0, True)
 
-    def test_a_tier_that_can_t_be_is_refused(self, make_admin: MakeCalls) -> None:
+    def test_an_invalid_tier_is_refused(self, make_admin: MakeCalls) -> None:
         with pytest.raises(InvalidConfigError, match="tier"):
             make_admin().restore_archived("thread", tier="Soon")
 

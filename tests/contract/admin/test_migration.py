@@ -34,10 +34,10 @@ class TestMigration:
         self, make_admin: MakeCalls, make_saver: MakeSaver, sqlite: SqliteSaver, place: Place
     ) -> None:
         run_graphs(sqlite, turns=1, tasks=3)
-        told: list[tuple[int, int | None]] = []
-        done = make_admin().migrate(sqlite, progress=lambda *each: told.append(each))
+        reported: list[tuple[int, int | None]] = []
+        done = make_admin().migrate(sqlite, progress=lambda *each: reported.append(each))
         assert (done.threads, done.skipped, done.failed) == (6, 0, 0)
-        assert told[-1] == (done.checkpoints, done.checkpoints)
+        assert reported[-1] == (done.checkpoints, done.checkpoints)
         assert assert_equal(sqlite, make_saver()) == done.checkpoints
         before = place.objects()
         assert make_admin().migrate(sqlite).skipped == done.checkpoints

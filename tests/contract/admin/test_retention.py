@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from langgraph_checkpoint_s3 import AccessDeniedError, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
-from tests.contract.admin.drivers import async_only, sync_only, wait_for_next_second
+from langgraph_checkpoint_s3.admin.retention.prune import Pruned
+from tests.contract.admin.drivers import async_only, sync_only
 from tests.contract.front import Answer, Front
 from tests.contract.support import (
     MIB,
@@ -31,7 +32,8 @@ DAY = timedelta(days=1)
 def in_days(admin: Calls, days: float) -> Calls:
     """Set an admin's clock ahead."""
     made: S3Admin = admin.saver
-    made._now = lambda: datetime.now(timezone.utc) + timedelta(days=days)  # type: ignore[method-assign]
+    now = made._now
+    made._now = lambda: now() + timedelta(days=days)  # type: ignore[method-assign]
     return admin
 
 
@@ -64,24 +66,33 @@ class TestPruning:
         for thread in ("thread", "a/b"):
             build_thread(saver, thread, checkpoints=4)
             build_thread(saver, thread, ns="sub", checkpoints=1)
+        saver.put_writes(
+            at(checkpoint_id="lost"), [("text", "early")], "early"
+        )  # their checkpoint may come yet
         before = {thread: checkpoints_by_id(saver, thread) for thread in ("thread", "a/b")}
-        objects = place.objects()
+        objects, sizes = place.objects(), place.sizes()
         admin = make_admin()
         front.reset()
         would = admin.prune_threads(2)
         assert set(front.counts()) == {"ListObjectsV2", "GetObject"}
         assert place.objects() == objects
+        assert [(each.thread_id, each.checkpoint_ns, each.checkpoint_id) for each in would.victims] == [
+            (thread, "", name) for thread in ("a/b", "thread") for name in sorted(before[thread])[1::-1]
+        ]
+        assert (would.dry_run, would.threads, would.checkpoints, would.objects) == (True, 2, 4, 12)
         front.reset()
         went = admin.prune_threads(2, dry_run=False)
         assert front.counts() == {"ListObjectsV2": 3, "DeleteObjects": 2}
-        assert went.victims == would.victims
-        assert not went.errors
+        assert went == Pruned(dry_run=False, victims=would.victims, errors={})
         assert (went.threads, went.checkpoints, went.objects) == (2, 4, 12)
-        assert went.objects == len(objects) - len(place.objects())
+        gone = objects.keys() - place.objects().keys()
+        assert (went.objects, went.bytes) == (len(gone), sum(sizes[key] for key in gone))
         for thread, each in before.items():
             newest = sorted(each)[2:]
             assert checkpoints_by_id(make_saver(), thread) == {name: each[name] for name in newest}
             assert len(checkpoints_by_id(make_saver(), thread, "sub")) == 1
+        assert any("/writes.tearly" in key for key in place.listing())
+        assert admin.prune_threads(2, dry_run=False) == Pruned(dry_run=False, victims=(), errors={})
 
     @sync_only
     def test_borrowers_are_rewritten(
@@ -94,6 +105,8 @@ class TestPruning:
         went = make_admin().prune_threads(2, thread_ids=["thread"], dry_run=False)
         assert went.checkpoints == 2
         assert front.counts()["PutObject"] == 1 + 2  # the tombstones
+        operations = [each.operation for each in front.log]
+        assert operations.index("PutObject") < operations.index("DeleteObjects")
         assert checkpoints_by_id(make_saver()) == {name: before[name] for name in ids[2:]}
 
     @async_only
@@ -101,7 +114,7 @@ class TestPruning:
         saver = make_saver()
         build_thread(saver, "idle", checkpoints=2)
         build_thread(saver, "live", checkpoints=2)
-        wait_for_next_second()
+        place.wait_for_next_second()
         config = saver.get_tuple(at("live")).config  # type: ignore[union-attr]
         saver.put(config, checkpoint(), metadata(2), {})
         listed = place.client.list_objects_v2(Bucket=place.bucket, Prefix="checkpoints/live.thread/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import uuid
 import zipfile
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import CorruptObjectError, InvalidKeyError
+from langgraph_checkpoint_s3.admin.transfer.export_import import Imported
 from tests.contract.admin.drivers import async_only, sync_only
 from tests.contract.front import Answer, Front
 from tests.contract.support import (
@@ -53,31 +55,43 @@ def grown(saver: Any, thread: str) -> None:
 
 class TestMoving:
     def test_to_another_bucket_prefix_and_name(
-        self, make_admin: MakeCalls, make_saver: MakeSaver, other_bucket: str, tmp_path: Path, front: Front
+        self,
+        make_admin: MakeCalls,
+        make_saver: MakeSaver,
+        place: Place,
+        other_bucket: str,
+        tmp_path: Path,
+        front: Front,
     ) -> None:
         grown(make_saver(), "customer/42")
-        told: list[Any] = []
+        progress: list[Any] = []
         exported = make_admin().export_thread(
-            "customer/42", tmp_path / "thread.zip", progress=lambda *now: told.append(now)
+            "customer/42", tmp_path / "thread.zip", progress=lambda *now: progress.append(now)
         )
         assert (exported.checkpoints, exported.writes) == (9, 11)
-        assert told[-1] == (20, 20)
+        assert progress[-1] == (20, 20)
         assert exported.bytes > 6 * MIB
         with zipfile.ZipFile(tmp_path / "thread.zip") as archive:
             assert archive.testzip() is None
             assert len(archive.namelist()) == 21
-        there = {"bucket": other_bucket, "prefix": "moved/here"}
+        there: dict[str, Any] = {"bucket": other_bucket, "prefix": "moved/here"}
+        target = dataclasses.replace(place, bucket=other_bucket)
         with front.counted() as count:
             imported = make_admin(**there).import_thread(tmp_path / "thread.zip", "new name")
-        assert (imported.written, imported.unchanged, imported.kept) == (20, 0, ())
+        assert imported == Imported("new name", 9, 11, 20, 0, ())
         assert count["PutObject"] == 19 + 2  # tombstones of what is about to come, and is there
         assert count["CompleteMultipartUpload"] == 1
         assert nameless_contents(make_saver(**there), "new name") == nameless_contents(
             make_saver(), "customer/42"
         )
+        before = target.objects()
+        folders = ("moved/here/new.20name.thread/", "moved/here/.deleted/")
+        assert all(key.startswith(folders) for key in before)
+        assert target.uploads() == []
         with front.counted() as count:
             again = make_admin(**there).import_thread(tmp_path / "thread.zip", "new name")
-        assert (again.written, again.unchanged, again.kept) == (0, 20, ())
+        assert again == Imported("new name", 9, 11, 0, 20, ())
+        assert target.objects() == before
         assert set(count) <= {"ListObjectsV2", "GetObject"}
 
     @sync_only
@@ -106,7 +120,7 @@ class TestMoving:
         assert place.objects() == before
 
     @sync_only
-    def test_an_import_that_was_cut_short_is_gone_on_with(
+    def test_an_interrupted_import_can_be_repeated(
         self, make_admin: MakeCalls, make_saver: MakeSaver, front: Front
     ) -> None:
         build_thread(make_saver(), "t", checkpoints=3)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from langgraph_checkpoint_s3.admin.usage.usage import ClassUsage
 from tests.contract.admin.drivers import async_only, sync_only
 from tests.contract.front import Front
 from tests.contract.support import Calls, MakeCalls, MakeSaver, Place, at, build_thread, checkpoint, metadata
@@ -26,12 +27,14 @@ def threads(admin: Calls, *args: Any, **keywords: Any) -> list[str]:
 
 class TestThreads:
     def test_they_are_listed_by_prefix(
-        self, make_admin: MakeCalls, make_saver: MakeSaver, front: Front
+        self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place, front: Front
     ) -> None:
         for prefix in ("agents", "agents/nested", ""):
             saver = make_saver(prefix=prefix)
             for name in THREADS if prefix == "agents" else ["customer-9"]:
                 build_thread(saver, name, checkpoints=2)
+        for key in (".exports/x.thread/1", ".probe/1", "readme", "photos/1", "a b.thread/x", ".2fb.thread/x"):
+            place.write(f"agents/{key}", b"no thread's")
         admin = make_admin(prefix="agents")
         front.reset()
         assert sorted(threads(admin)) == THREADS
@@ -89,7 +92,14 @@ class TestUsage:
         build_thread(saver, "a", ns="sub", checkpoints=1, tasks=1)
         build_thread(saver, "b", checkpoints=2, tasks=0)
         build_thread(make_saver(prefix="agents/nested"), "c")
+        saver.put_writes(at("b", checkpoint_id="lost"), [("text", "early")], "task")
+        twice = saver.get_tuple(at("b"))
+        assert twice is not None
+        saver.put(at("b"), twice.checkpoint, metadata(9), {})
         place.write("agents/.exports/a/export", b"exported")
+        place.write("agents/.exports/b/export", b"12")
+        for key in (".probe/x", "readme"):
+            place.write(f"agents/{key}", b"not counted")
         admin = make_admin(prefix="agents")
         pages = place.client.get_paginator("list_objects_v2").paginate(Bucket=place.bucket)
         objects = [item for page in pages for item in page["Contents"] if ".thread/" in item["Key"]]
@@ -97,16 +107,20 @@ class TestUsage:
         front.reset()
         found = admin.usage()
         assert front.counts() == {"ListObjectsV2": 2}
-        assert (found.threads, found.namespaces, found.checkpoints, found.writes) == (2, 3, 6, 7)
+        assert (found.threads, found.namespaces, found.checkpoints, found.writes) == (2, 3, 6, 8)
         assert found.bytes == sum(item["Size"] for item in ours)
         assert found.oldest == min(item["LastModified"] for item in ours)
         assert found.newest == max(item["LastModified"] for item in ours)
-        assert found.exports == 8
-        assert [(name, used.objects) for name, used in found.classes.items()] == [("STANDARD", 13)]
+        assert found.exports == 10
+        assert len(ours) == 15
+        assert found.classes == {"STANDARD": ClassUsage(15, found.bytes, found.bytes)}
         assert 0 < found.monthly_cost() < 0.001
-        assert "2 threads, 3 namespaces, 6 checkpoints, 7 objects of writes" in str(found)
+        assert "2 threads, 3 namespaces, 6 checkpoints, 8 objects of writes" in str(found)
+        front.reset()
         one = admin.usage("b")
-        assert (one.threads, one.namespaces, one.checkpoints, one.writes, one.exports) == (1, 1, 2, 0, 0)
+        assert front.counts() == {"ListObjectsV2": 2}
+        assert (one.threads, one.namespaces, one.checkpoints, one.writes, one.exports) == (1, 1, 2, 1, 2)
+        assert one.bytes == sum(item["Size"] for item in ours if "/b.thread/" in item["Key"])
         assert admin.usage("nobody").bytes == 0
 
     @sync_only

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.contract.admin.test_bucket import (
     TestConfigureBucket,
     TestCreateBucket,
+    TestPlainHttp,
     TestReplication,
     TestThePolicy,
     tls,
@@ -13,6 +14,7 @@ from tests.contract.admin.test_bucket import (
 __all__ = [
     "TestConfigureBucket",
     "TestCreateBucket",
+    "TestPlainHttp",
     "TestReplication",
     "TestThePolicy",
     "tls",

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.contract.admin.test_bulk import TestBatches
+from tests.contract.admin.test_bulk import TestBatches, TestConcurrency
 
-__all__ = ["TestBatches"]
+__all__ = ["TestBatches", "TestConcurrency"]

@@ -102,7 +102,7 @@ def test_a_url_to_read_isnt_one_to_write(make_admin: MakeCalls, make_saver: Make
 
 
 @pytest.mark.usefixtures("checks")
-def test_the_url_says_who_pays(make_admin: MakeCalls, make_saver: MakeSaver) -> None:
+def test_a_url_of_a_requester_pays_bucket(make_admin: MakeCalls, make_saver: MakeSaver) -> None:
     saver = make_saver()
     config = borrower(saver)
     url = make_admin(requester_pays=True).signed_url("borrows", id_of(config))
