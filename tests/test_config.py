@@ -37,6 +37,7 @@ SETTINGS: dict[str, tuple[str, Any]] = {
     "max_concurrency": ("4", 4),
     "connect_timeout": ("1.5", 1.5),
     "read_timeout": ("60", 60.0),
+    "transport": ("sdk", "sdk"),
     "max_attempts": ("2", 2),
     "operation_timeout": ("2.5", 2.5),
     "circuit_breaker": ("3", 3),

@@ -13,7 +13,7 @@ RestoreTier = Literal["Standard", "Bulk", "Expedited"]
 SignedMethod = Literal["GET", "PUT"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Version:
     """A version of an object, or a delete marker.
 
@@ -38,7 +38,7 @@ class Version:
     storage_class: str = "STANDARD"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class VersionPage:
     """One page of versions, by key, newest first. `marker` leads to the next; it is `None` on the last."""
 
@@ -46,7 +46,7 @@ class VersionPage:
     marker: tuple[str, str] | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Upload:
     """A multipart upload that was neither completed nor aborted."""
 
@@ -55,7 +55,7 @@ class Upload:
     begun: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class UploadPage:
     """One page of uploads. `marker` leads to the next one, and is `None` on the last."""
 
@@ -63,7 +63,7 @@ class UploadPage:
     marker: tuple[str, str] | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class ObjectInfo:
     """The answer to a HEAD of an object.
 
@@ -82,7 +82,7 @@ class ObjectInfo:
     archive_status: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class BucketHead:
     """The answer to a HEAD of the bucket.
 
@@ -97,7 +97,7 @@ class BucketHead:
     client_region: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Signed:
     """A signed URL.
 
@@ -112,7 +112,7 @@ class Signed:
     temporary: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class ListVersions(Request[VersionPage]):
     """List all versions of the keys below a prefix."""
 
@@ -124,7 +124,7 @@ class ListVersions(Request[VersionPage]):
     marker: tuple[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class DeleteVersions(Request[Deletion]):
     """Delete up to 1,000 versions or delete markers for good, each a key and a version id."""
 
@@ -138,7 +138,7 @@ class DeleteVersions(Request[Deletion]):
         return DeleteVersions(tuple(each for each in self.versions if each[0] in keys))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class ListUploads(Request[UploadPage]):
     """List the unfinished multipart uploads below a prefix."""
 
@@ -149,7 +149,7 @@ class ListUploads(Request[UploadPage]):
     marker: tuple[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class InspectObject(Request[ObjectInfo | NotFound]):
     """Read the metadata of an object."""
 
@@ -159,7 +159,7 @@ class InspectObject(Request[ObjectInfo | NotFound]):
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class RestoreObject(Request[bool | NotFound]):
     """Restore an archived object for some days; the answer is whether that began with this request.
 
@@ -175,7 +175,7 @@ class RestoreObject(Request[bool | NotFound]):
     tier: RestoreTier = "Standard"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class InspectBucket(Request[BucketHead]):
     """Read the bucket's region and the store's time."""
 
@@ -183,7 +183,7 @@ class InspectBucket(Request[BucketHead]):
     action: ClassVar[str] = "s3:ListBucket"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Sign(Request[Signed]):
     """Sign a URL. Nothing is sent.
 

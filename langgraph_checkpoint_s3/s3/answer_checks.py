@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from langgraph_checkpoint_s3.s3.requests import GetObject, GetWithAge, ListObjects, Request
@@ -40,8 +39,7 @@ class PartlyDone(Exception):  # noqa: N818  # likewise
     """A part of the request wasn't done, and is worth another try. Its text says which."""
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """Facts about a response before it is parsed.
 
     Attributes:

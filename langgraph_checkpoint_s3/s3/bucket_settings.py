@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 from langgraph_checkpoint_s3.s3.requests import Done, Request
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Setting:
     """One of a bucket's settings.
 
@@ -155,7 +155,7 @@ ALL: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class GetSetting(Request["Any"]):
     """Read a setting: its document, or `None` where there is none.
 
@@ -172,7 +172,7 @@ class GetSetting(Request["Any"]):
     id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class PutSetting(Request[Done]):
     """Replace a setting.
 
@@ -192,7 +192,7 @@ class PutSetting(Request[Done]):
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class DeleteSetting(Request[Done]):
     """Remove a setting. Only after a `GetSetting` that found one: some stores take it for DeleteBucket."""
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
@@ -120,7 +120,7 @@ class Attempt:
     def read(self, data: bytes) -> None:
         """Note the response's body."""
         if self.received is not None:
-            self.received = replace(self.received, size=len(data), beginning=data[:BEGINNING])
+            self.received = self.received._replace(size=len(data), beginning=data[:BEGINNING])
 
 
 _running: ContextVar[Attempt | None] = ContextVar("langgraph_checkpoint_s3_call", default=None)

@@ -1,4 +1,6 @@
-"""Requests to S3 and their answers, as frozen data: plans yield requests, the store sends them.
+"""Requests to S3 and their answers, as data: plans yield requests, the store sends them.
+
+Nobody changes them. They aren't `frozen`, with which each one would take four times as long to make.
 
 A request declares its S3 operation and the IAM action that it needs. Its arguments for botocore, and how its
 answer is read, are in `translate.py`; those of the admin requests in `admin_translate.py`.
@@ -19,7 +21,7 @@ from langgraph_checkpoint_s3.errors import S3CheckpointError
 A_co = TypeVar("A_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Request(Generic[A_co]):
     """A request whose answer is an `A_co`.
 
@@ -35,7 +37,7 @@ class Request(Generic[A_co]):
     action: ClassVar[str] = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Call(Request[A_co]):
     """A call of something else that may block, such as a key provider. No request to S3.
 
@@ -50,14 +52,14 @@ class Call(Request[A_co]):
     weight: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Tick(Request[float]):
     """Read a monotonic clock, in seconds. Nothing is sent."""
 
     is_sent: ClassVar[bool] = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Sleep(Request[None]):
     """Wait for some seconds. Nothing is sent. A batch waits once, for the longest of its sleeps."""
 
@@ -66,24 +68,24 @@ class Sleep(Request[None]):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class NotFound:
     """There is no such object (404)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Failure:
     """The error of a request that was `Attempted`."""
 
     error: S3CheckpointError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class PreconditionFailed:
     """A condition isn't met (412): an object is there already, or it isn't the expected one any more."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Stored:
     """The object was written, or is there.
 
@@ -96,7 +98,7 @@ class Stored:
     at: datetime | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Body:
     """An object, or a range of it.
 
@@ -111,7 +113,7 @@ class Body:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class AgedBody:
     """A small object and its age.
 
@@ -126,7 +128,7 @@ class AgedBody:
     age: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Entry:
     """One object in a listing.
 
@@ -147,7 +149,7 @@ class Entry:
     version: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Page:
     """One page of a listing. `token` leads to the next one, and is `None` on the last."""
 
@@ -156,19 +158,19 @@ class Page:
     token: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Deletion:
     """The result of a batch deletion: key, S3's code and message of each object that wasn't deleted."""
 
     failed: tuple[tuple[str, str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Done:
     """The answer of a request that returns nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class PutObject(Request["Stored | PreconditionFailed"]):
     """Write an object.
 
@@ -193,7 +195,7 @@ class PutObject(Request["Stored | PreconditionFailed"]):
     strict: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class CompareAndSwap(Request["Stored | PreconditionFailed"]):
     """Replace a small object if it is the expected one. The condition is never left out.
 
@@ -211,7 +213,7 @@ class CompareAndSwap(Request["Stored | PreconditionFailed"]):
     expected: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class GetWithAge(Request["AgedBody | NotFound"]):
     """Read a small object and its age, never from the cache. Bytes beyond `MOST` aren't read."""
 
@@ -222,7 +224,7 @@ class GetWithAge(Request["AgedBody | NotFound"]):
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class GetObject(Request["Body | NotFound"]):
     """Read an object.
 
@@ -249,7 +251,7 @@ class GetObject(Request["Body | NotFound"]):
     listed: int | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class HeadObject(Request["Stored | NotFound"]):
     """Check whether an object exists."""
 
@@ -259,7 +261,7 @@ class HeadObject(Request["Stored | NotFound"]):
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class ListObjects(Request[Page]):
     """List keys below a prefix, in ascending order.
 
@@ -282,7 +284,7 @@ class ListObjects(Request[Page]):
     delimiter: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class DeleteObjects(Request[Deletion]):
     """Delete up to 1,000 objects. An absent object is no failure."""
 
@@ -296,7 +298,7 @@ class DeleteObjects(Request[Deletion]):
         return DeleteObjects(tuple(key for key in self.keys if key in keys))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class CopyObject(Request["Stored | NotFound"]):
     """Copy an object, or one of its versions, within the bucket, on the server."""
 
@@ -308,7 +310,7 @@ class CopyObject(Request["Stored | NotFound"]):
     version: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class CreateUpload(Request[str]):
     """Begin a multipart upload; the answer is its id."""
 
@@ -318,7 +320,7 @@ class CreateUpload(Request[str]):
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class UploadPart(Request[str]):
     """Upload a part, numbered from 1; the answer is its ETag."""
 
@@ -331,7 +333,7 @@ class UploadPart(Request[str]):
     body: bytes | memoryview = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class CompleteUpload(Request["Stored | PreconditionFailed | NotFound"]):
     """Make the object out of its parts, given by their ETags in order. `body` and `raw` aren't sent.
 
@@ -350,7 +352,7 @@ class CompleteUpload(Request["Stored | PreconditionFailed | NotFound"]):
     raw: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class AbortUpload(Request[Done]):
     """Abort an upload and free its parts."""
 
@@ -361,7 +363,7 @@ class AbortUpload(Request[Done]):
     upload_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class CreateBucket(Request[Done]):
     """Create the bucket in the client's region. A bucket that is ours already is no failure."""
 
@@ -369,7 +371,7 @@ class CreateBucket(Request[Done]):
     action: ClassVar[str] = "s3:CreateBucket"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Attempted(Request["A_co | Failure"]):
     """Send a request whose error is its answer: it doesn't end the batch."""
 

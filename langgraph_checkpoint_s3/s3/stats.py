@@ -29,8 +29,8 @@ class Stats:
     """Counts of what a saver has done so far, in this process.
 
     Attributes:
-        requests: How many requests of each of S3's operations were made; the client library's own
-            retries aren't counted.
+        requests: How many requests of each of S3's operations were sent, retries included. The retries of a
+            client that a user passed in aren't.
         cache_hits: How many reads the cache answered instead.
         bytes_sent: Bytes of bodies sent.
         bytes_received: Bytes of bodies received.

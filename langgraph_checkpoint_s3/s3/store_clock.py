@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from langgraph_checkpoint_s3.timestamps import parse_http_date
+from langgraph_checkpoint_s3.s3.timestamps import parse_http_date
 
 _SECOND: Final = 1_000_000_000
 _SAME: Final = 2 * _SECOND

@@ -23,8 +23,8 @@ from langgraph_checkpoint_s3.fork_safety import delay_forks, keep_for_parent, re
 from langgraph_checkpoint_s3.request_timeout import limit_connections
 from langgraph_checkpoint_s3.s3.client import Fetched
 from langgraph_checkpoint_s3.s3.deadline import Attempt, calling, note_response, stop_redirect_loop
+from langgraph_checkpoint_s3.s3.timestamps import parse_timestamp
 from langgraph_checkpoint_s3.s3.translate import Translator, md5_of, method_of
-from langgraph_checkpoint_s3.timestamps import parse_timestamp
 from langgraph_checkpoint_s3.validation import is_aws
 
 _PAYER: Final = "x-amz-request-payer"

@@ -85,7 +85,7 @@ def test_what_many_tasks_write_at_once_is_there_once_for_each_that_was_acknowled
     make_saver: MakeSaver, place: Place, monkeypatch: pytest.MonkeyPatch, *, asynchronous: bool
 ) -> None:
     shorten_pauses(monkeypatch, 0.002)
-    saver = make_saver(max_attempts=2)
+    saver = make_saver(max_attempts=3)
     config = saver.put(at(), checkpoint(), metadata(), {})
     place.front.schedule = Chaos(SEED, 2 * RATE)
     acknowledged: set[str] = set()

@@ -120,6 +120,7 @@ class TestNothingIsLeftBehind:
         done = script(
             place,
             """
+            saver = S3Saver(bucket, endpoint_url=url, region="us-east-1", transport="sdk")
             for _ in range(2):
                 loop = asyncio.new_event_loop()
                 loop.run_until_complete(use())

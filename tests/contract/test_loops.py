@@ -7,6 +7,7 @@ import gc
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -233,29 +234,34 @@ class TestCancellation:
     def test_a_cancelled_first_use(self, make_saver: MakeSaver) -> None:
         """The client is being made in a thread when its caller goes away."""
         saver = make_saver()
-        begun, go_on = threading.Semaphore(0), threading.Semaphore(0)
+        begun: SimpleQueue[threading.Event] = SimpleQueue()
         clients = loops_of(saver)
         make = clients._make
 
         def slowly() -> Any:
-            begun.release()
-            assert go_on.acquire(timeout=HANG)
+            go_on = threading.Event()
+            begun.put(go_on)
+            assert go_on.wait(HANG)
             return make()
 
         clients._make = slowly
 
+        async def next_one() -> threading.Event:
+            return await asyncio.to_thread(begun.get, timeout=HANG)
+
         async def use() -> None:
             for _ in range(3):
                 task = asyncio.ensure_future(saver.aget_tuple(at()))
-                assert await asyncio.to_thread(begun.acquire, timeout=HANG)
+                go_on = await next_one()
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
-                go_on.release()
+                go_on.set()
             first, second = (asyncio.ensure_future(saver.aget_tuple(at())) for _ in range(2))
-            assert await asyncio.to_thread(begun.acquire, timeout=HANG)
+            go_on = await next_one()
             first.cancel()
-            go_on.release(2)
+            go_on.set()
+            (await next_one()).set()
             assert await second is None
 
         guarded(use())

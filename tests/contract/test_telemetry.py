@@ -121,7 +121,7 @@ class TestStats:
             calls.get_tuple(at())
         stats = calls.saver.stats()
         assert (stats.retries, stats.operations, stats.errors) == (
-            5,
+            6,
             {"put": 2, "get_tuple": 1},
             {"get_tuple": 1},
         )
@@ -299,7 +299,7 @@ class TestMetrics:
         assert grew("operation.duration", operation="put") == 2
         assert grew("operation.duration", operation="put", type="StorageUnavailableError") == 1
         assert grew("operation.duration", operation="get_tuple") == 2
-        assert grew("requests", operation="put", method="PutObject") == 2
+        assert grew("requests", operation="put", method="PutObject") == 4
         assert grew("requests", operation="get_tuple", method="ListObjectsV2") == 2
         assert grew("cache_hits", operation="get_tuple") == 2
         assert grew("retries", operation="put") == 2

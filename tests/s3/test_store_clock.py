@@ -99,7 +99,7 @@ def test_the_same_text_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(text: str) -> datetime:
         raise AssertionError(text)
 
-    monkeypatch.setattr("langgraph_checkpoint_s3.s3.store_clock.parsedate_to_datetime", never)
+    monkeypatch.setattr("langgraph_checkpoint_s3.s3.store_clock.parse_http_date", never)
     clock.heard(answer(NOW), 0.0)
 
 

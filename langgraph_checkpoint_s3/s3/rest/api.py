@@ -6,9 +6,8 @@ Both HTTP clients share it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import InvalidConfigError
@@ -48,8 +47,7 @@ class WrongRegion(Exception):  # noqa: N818  # the request is sent to the right 
         self.error = error
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """Where requests go, and how they are signed.
 
     Attributes:

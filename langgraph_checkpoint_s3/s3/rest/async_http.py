@@ -345,7 +345,6 @@ class AsyncConnectionPool:
             route.port,
             ssl=first,
             server_hostname=name if first is not None else None,
-            happy_eyeballs_delay=0.25,
         )
         if route.tunnel:
             await connection.tunnel(route.tunnel)

@@ -6,8 +6,7 @@ import asyncio
 import platform
 import threading
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.fork_safety import delay_forks, renew_after_fork
@@ -29,8 +28,7 @@ _SPARE_CONNECTIONS: Final = 256
 """Connections beyond one operation's: LangGraph calls a saver from many threads and tasks at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Shared:
+class _Shared(NamedTuple):
     """Everything that all clients of a saver share.
 
     Attributes:

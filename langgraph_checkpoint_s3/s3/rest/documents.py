@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 from langgraph_checkpoint_s3.s3.answer_checks import InvalidResponse
-from langgraph_checkpoint_s3.timestamps import parse_timestamp
+from langgraph_checkpoint_s3.s3.timestamps import parse_timestamp
 
 Fields: TypeAlias = "dict[str, Any]"
 
@@ -92,9 +92,9 @@ def _read_listing(root: ET.Element) -> Fields:
         _convert(fields, "KeyCount", int)
         _convert(fields, "MaxKeys", int)
         for item in contents:
-            item["Size"] = int(item["Size"])
-            item["LastModified"] = parse_timestamp(item["LastModified"])
-    except (KeyError, ValueError) as error:
+            _convert(item, "Size", int)
+            _convert(item, "LastModified", parse_timestamp)
+    except ValueError as error:
         raise InvalidResponse("it can't be parsed") from error
     if fields.get("EncodingType") == "url":
         for item in contents:

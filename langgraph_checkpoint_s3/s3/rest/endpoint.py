@@ -9,8 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, quote, urlsplit
 
 from langgraph_checkpoint_s3.config import S3Config
@@ -44,8 +43,7 @@ class NeedsSdk(Exception):  # noqa: N818  # no error: the caller uses the SDK's 
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """The place that a bucket's requests go to.
 
     Attributes:
@@ -102,7 +100,7 @@ def redirected(config: S3Config, settings: AwsSettings, region: str) -> Endpoint
         NeedsSdk: As in `resolve`.
     """
     check_region(region)
-    return resolve(config, replace(settings, region=region))
+    return resolve(config, settings._replace(region=region))
 
 
 def _check_url(url: str) -> None:

@@ -235,7 +235,7 @@ class ResponseParser:
                 self.keep_alive = False
 
     def _check_length(self, length: int) -> None:
-        most = self._most if self.status < 300 else max(self._most, MAX_HEAD)
+        most = max(self._most, MAX_HEAD)  # an error, or what somebody else answers, is read and reported
         if length > most:
             raise BodyTooLong(f"its body has {length} bytes, and at most {most} were expected")
 

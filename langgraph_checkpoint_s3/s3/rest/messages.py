@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import quote
@@ -88,8 +87,7 @@ OPERATIONS: Final[Mapping[str, _Operation]] = {
 """The operations of the data plane."""
 
 
-@dataclass(frozen=True, slots=True)
-class Checksums:
+class Checksums(NamedTuple):
     """Checksums of bodies.
 
     Attributes:
@@ -103,8 +101,7 @@ class Checksums:
     md5: bool
 
 
-@dataclass(slots=True)
-class HttpRequest:
+class HttpRequest(NamedTuple):
     """A request before it is signed.
 
     Attributes:

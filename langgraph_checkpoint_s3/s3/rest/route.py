@@ -6,9 +6,8 @@ import base64
 import os
 import ssl
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError
@@ -23,8 +22,7 @@ class ProxyRefusedError(ConnectionError):
     """The proxy doesn't connect to the store."""
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(NamedTuple):
     """An HTTP proxy.
 
     Attributes:
@@ -40,8 +38,7 @@ class Proxy:
     authorization: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """How to connect to an endpoint.
 
     Attributes:

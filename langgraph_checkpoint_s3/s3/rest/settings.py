@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from langgraph_checkpoint_s3.aws import DEFAULT_REGION, botocore_session, region_of
 from langgraph_checkpoint_s3.config import S3Config
@@ -28,8 +27,7 @@ _CHECKSUM_MODES: Final = ("when_supported", "when_required")
 _SIGNED_BY_VERSION_4: Final = (None, "s3v4")
 
 
-@dataclass(frozen=True, slots=True)
-class AwsSettings:
+class AwsSettings(NamedTuple):
     """Settings of AWS's tools that apply to a bucket's requests.
 
     Attributes:
@@ -72,8 +70,7 @@ class AwsSettings:
     sdk_only: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Variable:
+class _Variable(NamedTuple):
     """Names of a setting.
 
     Attributes:

@@ -318,7 +318,7 @@ def test_an_aio_session_whose_coroutine_needs_a_loop(monkeypatch: pytest.MonkeyP
 
     async def slow() -> Any:
         await asyncio.sleep(0)
-        await asyncio.wait_for(asyncio.sleep(0), 5)
+        await asyncio.sleep(0)
         return await get_credentials()
 
     monkeypatch.setattr(session, "get_credentials", slow)
