@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo lint types test simulate test-integration test-langgraph test-langgraph-dev test-browser test-benchmarks pictures test-all chaos crash soak fuzz bench bench-full docs docs-serve clean
+.PHONY: help env demo lint types test simulate test-sdk test-integration test-langgraph test-langgraph-dev test-browser test-benchmarks pictures test-all chaos crash soak fuzz bench bench-full docs docs-serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ help: ## list the targets
 env: $(STAMP) ## create the virtual environment, or update it after pyproject.toml changed
 
 # The package with the extras that the tests use.
-PACKAGE := -e '.[aio,cli,crypto,local]'
+PACKAGE := -e '.[aiobotocore,cli,crypto,local]'
 
 # uv is many times faster than pip with these dependencies. Where it can't be installed, or with INSTALLER='pip>=25.1',
 # pip installs them; older versions don't know dependency groups.
@@ -58,6 +58,9 @@ types: env ## mypy, strict
 test: env lint types ## lint, types and the tests that need no server
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
+test-sdk: env ## the contract on moto with the SDK's clients (transport="sdk") instead of the package's own
+	S3_TEST_TRANSPORT=sdk $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/contract $(PYTEST_ARGS)
+
 test-integration: env ## the tests against rclone, Ceph and LocalStack, or against S3_TEST_ENDPOINT
 	$(BIN)/python -m pytest -n 3 --dist loadgroup -m integration tests/integration $(PYTEST_ARGS)
 
@@ -65,7 +68,7 @@ test-integration: env ## the tests against rclone, Ceph and LocalStack, or again
 LANGGRAPH_VENV := .venv-langgraph
 LANGGRAPH_TESTS := .langgraph-tests
 SUITE := tests/langgraph_suite
-LANGGRAPH_PACKAGE := -e '.[aio,crypto]'
+LANGGRAPH_PACKAGE := -e '.[crypto]'
 
 $(LANGGRAPH_VENV)/.stamp: pyproject.toml $(SUITE)/langgraph.txt $(SUITE)/requirements.txt | $(STAMP)
 	$(PYTHON) -m venv $(LANGGRAPH_VENV)
@@ -85,7 +88,7 @@ DEV_VENV := .venv-langgraph-dev
 
 $(DEV_VENV)/.stamp: pyproject.toml | $(STAMP)
 	$(PYTHON) -m venv $(DEV_VENV)
-	$(call install,$(DEV_VENV),-e '.[aio]' 'langgraph-cli[inmem]')
+	$(call install,$(DEV_VENV),-e . 'langgraph-cli[inmem]')
 	@touch $@
 
 test-langgraph-dev: env $(DEV_VENV)/.stamp ## the checkpointer under `langgraph dev`, from PyPI (Python 3.11 or later)

@@ -1,4 +1,4 @@
-"""The quickstart with `ainvoke`: the same saver class, on aiobotocore, with many threads at once.
+"""The quickstart with `ainvoke`: the same saver class, with many threads at once.
 
 `python -m examples.async_quickstart` takes its bucket from S3_BUCKET_NAME.
 """

@@ -1,6 +1,6 @@
 """A chat service on FastAPI: answers are streamed, threads are kept in S3, one saver serves the app's life.
 
-    pip install ".[aio]" langgraph fastapi uvicorn    # in a clone of this repository
+    pip install . langgraph fastapi uvicorn    # in a clone of this repository
     S3_BUCKET_NAME=my-bucket uvicorn examples.fastapi_app:app --timeout-graceful-shutdown 30
     curl -N localhost:8000/threads/ada/messages --json '{"text": "My name is Ada."}'
     curl localhost:8000/threads/ada/messages

@@ -227,7 +227,7 @@ def test_commands_are_such_as_there_are(path: Path) -> None:
                     assert target in targets
                 case ["python", "-m", module, *_]:
                     assert list(ROOT.glob(f"{module.replace('.', '/')}.py")) or (ROOT / module).is_dir()
-                case ["pip", "install", what, *_] if what.startswith("."):
+                case ["pip", "install", what, *_] if what.startswith(".["):
                     for extra in what[2:-1].split(","):
                         assert f"\n{extra} = [" in project, extra
 

@@ -27,7 +27,7 @@ def test_each_setting_has_a_row_with_its_default_and_variable() -> None:
     assert defaults["multipart_part_size"] == "8 MiB"
     assert defaults["borrow_horizon"] == "24 h"
     assert defaults["read_timeout"] == "20 s"
-    assert defaults["max_attempts"] == "`5`"
+    assert defaults["max_concurrency"] == "`16`"
 
 
 def test_the_readme_names_settings_and_variables_that_exist() -> None:
