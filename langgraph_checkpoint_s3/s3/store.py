@@ -37,8 +37,8 @@ _Make: TypeAlias = Callable[[], tuple[Hashable, Item]]
 _Plan: TypeAlias = Generator[Sequence[Request[Any]], list[Any], T]
 
 _IN_THREADS: Final = (
-    "The coroutines run boto3 in threads: the extra `aiobotocore` isn't installed, or a client or "
-    "session without an aio_session was handed in"
+    "The coroutines run boto3 in threads: a client without an aio_session was handed in, the extra "
+    "`aiobotocore` isn't installed for transport='sdk', or moto's mock_aws is active"
 )
 _BLOCKING_SIZE: Final = 256 * 1024
 """Bytes whose encoding or decoding would block an event loop for milliseconds."""
@@ -151,7 +151,7 @@ class Store:
             plan.close()
 
     async def _arun(self, plan: _Plan[T], counts: Counts, weight: int) -> T:
-        if self._aio is None and (self._async_rest is None or sdk_is_mocked()):
+        if sdk_is_mocked() or (self._aio is None and self._async_rest is None):
             self.saver_state.log_once(logging.INFO, _IN_THREADS)
             return await self._in_thread(functools.partial(self._run, plan, counts))
         answers: list[Any] | None = None
@@ -315,7 +315,7 @@ class Store:
 
     async def _async_client(self, request: Request[Any]) -> AsyncClient | None:
         """Return the running loop's client for a request; `None` if only the blocking client can send it."""
-        if self._async_rest is not None and type(request) in DATA_PLANE and not sdk_is_mocked():
+        if self._async_rest is not None and type(request) in DATA_PLANE:
             try:
                 return await self._async_rest.get_async()
             except NeedsSdk as reason:
@@ -331,7 +331,7 @@ class Store:
 def sdk_is_mocked() -> bool:
     """Return whether somebody stands in for S3 within the SDK: moto's `mock_aws`, in tests of applications.
 
-    Requests that don't go through the SDK would leave the machine.
+    Requests that don't go through boto3 would leave the machine: moto knows no other client.
     """
     if "moto" not in sys.modules:
         return False

@@ -14,11 +14,13 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any
 from unittest.mock import MagicMock
 
+import boto3
 import botocore
 import pytest
 from botocore import useragent
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
+from moto import mock_aws
 from urllib3 import HTTPResponse
 
 from benchmarks.bucket import Answer, Bucket, Request
@@ -227,3 +229,14 @@ def test_what_closes_a_client_is_held_until_it_has() -> None:
         assert [each async for each in held] == []
 
     asyncio.run(use())
+
+
+@BOTH
+def test_moto_in_the_same_process_is_asked(run: Run) -> None:
+    """`mock_aws` stands in for S3 within the SDK, where applications' own tests count on it."""
+    with mock_aws():
+        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="bucket")
+        boto3.client("s3", region_name="us-east-1").put_object(Bucket="bucket", Key="k", Body=b"moto's")
+        with S3Saver("bucket", region="us-east-1") as saver:
+            found = run(inside.store(saver), GetObject("k"))
+            assert found.data == b"moto's"

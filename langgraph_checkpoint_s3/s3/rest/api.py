@@ -120,6 +120,8 @@ class RestApi:
             del headers["host"]
         query = f"?{request.target_query}" if request.target_query else ""
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        if lines.count("\n") != len(headers):  # an ETag from a document, say
+            raise InvalidResponse("a header to send back has a line break")
         length = (
             f"Content-Length: {len(request.body)}\r\n"
             if request.body or request.method in ("PUT", "POST")

@@ -51,6 +51,8 @@ class AsyncConnection(asyncio.BufferedProtocol):
 
     async def exchange(self, head: bytes, body: Content, parser: ResponseParser, limit: TimeLimit) -> None:
         """Send a request, and receive its response. It raises what `Connection.exchange` does."""
+        if not self.is_open:  # it was closed before anything was sent
+            raise ConnectionClosedError(started=False)
         self._parser, self._limit = parser, limit
         answered = self._answered = self._loop.create_future()
         self._active = self._loop.time()
