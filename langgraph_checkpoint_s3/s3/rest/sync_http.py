@@ -9,6 +9,7 @@ from __future__ import annotations
 import select
 import socket
 import time
+import weakref
 from typing import Final
 
 from langgraph_checkpoint_s3.fork_safety import keep_for_parent, renew_after_fork
@@ -163,13 +164,14 @@ class ConnectionPool:
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
         self._keep = keep
-        self._idle: list[Connection] = []
+        self._begin()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
         """Leave the connections to the parent."""
+        self._closer.detach()
         keep_for_parent(self._idle)
-        self._idle = []
+        self._begin()
 
     def acquire(self, limit: TimeLimit) -> Connection:
         """Return a connection for one request: an idle one, or a new one.
@@ -197,11 +199,12 @@ class ConnectionPool:
 
     def close(self) -> None:
         """Close the idle connections."""
-        while self._idle:
-            try:
-                self._idle.pop().close()
-            except IndexError:  # another thread was faster
-                return
+        _close_all(self._idle)
+
+    def _begin(self) -> None:
+        self._idle: list[Connection] = []
+        # A saver that is dropped, or a process that ends, leaves no socket open.
+        self._closer = weakref.finalize(self, _close_all, self._idle)
 
     def _connect(self, limit: TimeLimit) -> Connection:
         route = self._route
@@ -230,6 +233,14 @@ class ConnectionPool:
                 sock.close()
             raise
         return Connection(sock, self._read_timeout)
+
+
+def _close_all(connections: list[Connection]) -> None:
+    while connections:
+        try:
+            connections.pop().close()
+        except IndexError:  # another thread was faster
+            return
 
 
 def _open_tunnel(sock: socket.socket, tunnel: bytes) -> None:
