@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from langgraph_checkpoint_s3.errors import StorageUnavailableError
 from langgraph_checkpoint_s3.fork_safety import cached_property
-from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout
+from langgraph_checkpoint_s3.format.key_encoding import HASHED
+from langgraph_checkpoint_s3.format.keys import AFTER_SLASH, THREAD_SUFFIX, CheckpointLeaf, Layout
 from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
 from langgraph_checkpoint_s3.s3.requests import Entry, ListObjects, Page
@@ -190,6 +193,94 @@ class Scan:
         while not self.done:
             folders += yield from self.more()
         return folders
+
+
+@dataclass(frozen=True, slots=True)
+class ListedThread:
+    """A thread in a listing of the prefix.
+
+    Attributes:
+        folder: Its folder.
+        entries: Its objects; `None` if they are more than a page, so that the thread is listed by itself.
+    """
+
+    folder: str
+    entries: Sequence[Entry] | None
+
+
+class ThreadScan:
+    """A listing of the saver's prefix, read as threads. Small ones share pages.
+
+    Folders that aren't threads, such as those of savers below the prefix, are skipped. So is the rest of a
+    thread with more objects than a page: many of those can be listed side by side.
+
+    Args:
+        layout: The saver's keys.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._prefix = layout.prefix + HASHED if layout.names else layout.prefix
+        self._pages = Pages(self._prefix)
+        self._complete: deque[ListedThread] = deque()
+        self._folder = self._returned = ""
+        self._open: list[Entry] = []
+
+    @property
+    def done(self) -> bool:
+        """`True` once all threads were returned."""
+        return self._pages.done and not self._complete
+
+    def more(self, count: int) -> Plan[list[ListedThread]]:
+        """Return the next threads: `count` of them, or fewer at the end."""
+        while len(self._complete) < count and not self._pages.done:
+            page = yield from self._pages.more()
+            top = ""
+            for entry in page.entries:
+                top = self._add(entry)
+            if self._pages.done:
+                self._close()
+            elif top and not top.endswith(f"{THREAD_SUFFIX}/"):
+                self._close()
+                self._skip(top)
+            elif len(self._open) >= PAGE:
+                self._complete.append(ListedThread(self._folder, None))
+                self._open = []
+                self._skip(self._folder)
+        threads = [self._complete.popleft() for _ in range(min(count, len(self._complete)))]
+        if threads:
+            self._returned = threads[-1].folder
+        return threads
+
+    def refresh(self) -> None:
+        """Forget what was listed and not yet returned: the next call lists it again.
+
+        Callers that delete need that, since a deletion takes time, in which idle threads may come to life.
+        """
+        if self._complete or self._open:
+            self._complete.clear()
+            self._open = []
+            self._skip(self._returned)
+
+    def _add(self, entry: Entry) -> str:
+        """Add an object, and return the folder below the prefix that it is in."""
+        prefix = self._layout.prefix
+        top, slash, _ = entry.key[len(prefix) :].partition("/")
+        folder = f"{prefix}{top}{slash}"
+        if self._layout.holds(entry.key):
+            if folder != self._folder:
+                self._close()
+                self._folder = folder
+            self._open.append(entry)
+        return folder if slash else ""
+
+    def _close(self) -> None:
+        if self._open:
+            self._complete.append(ListedThread(self._folder, self._open))
+            self._open = []
+
+    def _skip(self, folder: str) -> None:
+        self._pages = Pages(self._prefix, start_after=folder.removesuffix("/") + AFTER_SLASH)
 
 
 def group(layout: Layout, entries: Iterable[Entry], last: Folder | None = None) -> list[Folder]:
