@@ -64,13 +64,13 @@ def _delete_listed(context: Context, folders: Sequence[Folder]) -> Plan[None]:
         folders = yield from Scan(context.layout, thread).rest()
     # A run may write on all the time. What has no tombstone yet must stay, since others may borrow from it.
     unnamed = {entry.key for entry in lenders_among(folders)} - named
-    yield from delete_folders(without_checkpoints(folders, unnamed))
+    yield from _delete_folders(context, without_checkpoints(folders, unnamed))
 
 
 def delete_some(context: Context, victims: Sequence[Folder], *, now: int = 0) -> Plan[None]:
     """Delete some of a thread's checkpoints, after making those that stay independent of them."""
     yield from materialize_borrowers(context, victims, now=now)
-    yield from delete_folders(victims)
+    yield from _delete_folders(context, victims)
 
 
 def delete_for_runs(context: Context, run_ids: Collection[str]) -> Plan[None]:
@@ -193,11 +193,15 @@ def delete_unacknowledged(context: Context, failed: Sequence[Folder]) -> Plan[No
     )
 
 
-def delete_folders(folders: Sequence[Folder]) -> Plan[None]:
-    """Delete all objects of folders, checkpoints before writes."""
+def _delete_folders(context: Context, folders: Sequence[Folder]) -> Plan[None]:
+    """Delete all objects of folders of a thread, checkpoints before writes."""
     keys = [entry.key for folder in folders for entry in folder.checkpoints]
     keys += [entry.key for folder in folders for entry in folder.writes]
-    yield from delete_keys(keys)
+    try:
+        yield from delete_keys(keys)
+    finally:
+        for folder in folders[:1]:
+            context.parent_cache.end_walk(folder.thread)
 
 
 def delete_keys(keys: Sequence[str]) -> Plan[None]:
