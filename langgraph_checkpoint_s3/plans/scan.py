@@ -161,6 +161,8 @@ class Pages:
 class Scan:
     """A listing, read as complete folders, newest first within a namespace.
 
+    Of the saver's prefix, folders that aren't threads, such as those of savers below it, are skipped.
+
     Args:
         layout: The saver's keys.
         prefix: The folder of a thread, namespace or checkpoint, or the saver's prefix.
@@ -172,6 +174,7 @@ class Scan:
         self, layout: Layout, prefix: str, *, start_after: str | None = None, page: int | None = None
     ) -> None:
         self._layout = layout
+        self._prefix = prefix
         self._pages = Pages(prefix, start_after=start_after, first=page)
         self._open: Folder | None = None
 
@@ -185,6 +188,8 @@ class Scan:
         page = yield from self._pages.more()
         folders = group(self._layout, page.entries, self._open)
         self._open = None if self.done or not folders else folders.pop()
+        if not self.done and page.entries and (foreign := _foreign(self._layout, page.entries[-1].key)):
+            self._pages = _behind(self._prefix, foreign)
         return folders
 
     def rest(self) -> Plan[list[Folder]]:
@@ -235,18 +240,19 @@ class ThreadScan:
         """Return the next threads: `count` of them, or fewer at the end."""
         while len(self._complete) < count and not self._pages.done:
             page = yield from self._pages.more()
-            top = ""
             for entry in page.entries:
-                top = self._add(entry)
+                if self._layout.holds(entry.key):
+                    self._add(entry)
+            foreign = _foreign(self._layout, page.entries[-1].key) if page.entries else None
             if self._pages.done:
                 self._close()
-            elif top and not top.endswith(f"{THREAD_SUFFIX}/"):
+            elif foreign is not None:
                 self._close()
-                self._skip(top)
+                self._pages = _behind(self._prefix, foreign)
             elif len(self._open) >= PAGE:
                 self._complete.append(ListedThread(self._folder, None))
                 self._open = []
-                self._skip(self._folder)
+                self._pages = _behind(self._prefix, self._folder)
         threads = [self._complete.popleft() for _ in range(min(count, len(self._complete)))]
         if threads:
             self._returned = threads[-1].folder
@@ -260,27 +266,31 @@ class ThreadScan:
         if self._complete or self._open:
             self._complete.clear()
             self._open = []
-            self._skip(self._returned)
+            self._pages = _behind(self._prefix, self._returned)
 
-    def _add(self, entry: Entry) -> str:
-        """Add an object, and return the folder below the prefix that it is in."""
+    def _add(self, entry: Entry) -> None:
         prefix = self._layout.prefix
-        top, slash, _ = entry.key[len(prefix) :].partition("/")
-        folder = f"{prefix}{top}{slash}"
-        if self._layout.holds(entry.key):
-            if folder != self._folder:
-                self._close()
-                self._folder = folder
-            self._open.append(entry)
-        return folder if slash else ""
+        folder = f"{prefix}{entry.key[len(prefix) :].partition('/')[0]}/"
+        if folder != self._folder:
+            self._close()
+            self._folder = folder
+        self._open.append(entry)
 
     def _close(self) -> None:
         if self._open:
             self._complete.append(ListedThread(self._folder, self._open))
             self._open = []
 
-    def _skip(self, folder: str) -> None:
-        self._pages = Pages(self._prefix, start_after=folder.removesuffix("/") + AFTER_SLASH)
+
+def _foreign(layout: Layout, key: str) -> str | None:
+    """Return the folder below the prefix that a key is in; `None` if it is in none, or in a thread's."""
+    name, slash, _ = key[len(layout.prefix) :].partition("/")
+    return f"{layout.prefix}{name}/" if slash and not name.endswith(THREAD_SUFFIX) else None
+
+
+def _behind(prefix: str, folder: str) -> Pages:
+    """Return a listing of the keys behind a folder."""
+    return Pages(prefix, start_after=folder.removesuffix("/") + AFTER_SLASH)
 
 
 def group(layout: Layout, entries: Iterable[Entry], last: Folder | None = None) -> list[Folder]:

@@ -291,7 +291,7 @@ class TestBudgetsOfALongThread:
 
         page, found = take(calls.list, at(ns=None), limit=1)
         assert [shown.config for shown in page] == [config]
-        assert found == {"ListObjectsV2": 3}
+        assert found == {"ListObjectsV2": 2}
 
 
 class TestBudgetOfADeltaChannel:
