@@ -23,7 +23,7 @@ from langgraph_checkpoint_s3.plans.materialize import (
     without_checkpoints,
 )
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, batched, gather
-from langgraph_checkpoint_s3.plans.scan import Folder, Scan, latest
+from langgraph_checkpoint_s3.plans.scan import Folder, Scan, latest, list_thread
 from langgraph_checkpoint_s3.plans.tombstones import add_tombstones, lenders_among
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects, Deletion, HeadObject, Request, Stored
 
@@ -42,12 +42,12 @@ KeepRule: TypeAlias = "Callable[[Sequence[Folder]], Iterable[Folder] | None]"
 
 
 def delete_thread(context: Context, thread_id: str) -> Plan[None]:
-    """Delete a thread: one LIST and one DeleteObjects per 1,000 keys.
+    """Delete a thread: one LIST and one DeleteObjects per 1,000 keys. A long one's LISTs go side by side.
 
     If anything in it may lend, tombstones cost a GET, a PUT and another LIST. There is no wait, as nothing
     stays: a put that is under way and borrows from the thread fails, or readers skip its checkpoint.
     """
-    folders = yield from Scan(context.layout, context.layout.thread(thread_id)).rest()
+    folders = yield from list_thread(context.layout, context.layout.thread(thread_id))
     yield from _delete_listed(context, folders)
 
 
@@ -61,7 +61,7 @@ def _delete_listed(context: Context, folders: Sequence[Folder]) -> Plan[None]:
         thread = folders[0].thread
         yield from add_tombstones(context, thread, new, "thread")
         named |= {entry.key for entry in new}
-        folders = yield from Scan(context.layout, thread).rest()
+        folders = yield from list_thread(context.layout, thread)
     # A run may write on all the time. What has no tombstone yet must stay, since others may borrow from it.
     unnamed = {entry.key for entry in lenders_among(folders)} - named
     yield from _delete_folders(context, without_checkpoints(folders, unnamed))

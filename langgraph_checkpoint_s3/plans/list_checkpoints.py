@@ -19,7 +19,7 @@ from langgraph_checkpoint_s3.plans.get_tuple import get_tuple
 from langgraph_checkpoint_s3.plans.load import Absent, Loaded, error_context, load, load_heads
 from langgraph_checkpoint_s3.plans.place import Place, configurable_of
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
-from langgraph_checkpoint_s3.plans.scan import PAGE, Folder, Scan
+from langgraph_checkpoint_s3.plans.scan import PAGE, Folder, Scan, list_behind
 from langgraph_checkpoint_s3.s3.requests import ListObjects
 
 if TYPE_CHECKING:
@@ -144,7 +144,10 @@ class Listing:
             start_after = max(listed[-1].path + AFTER_SLASH, start_after or "")
         # A checkpoint normally has two or three objects.
         page = PAGE if self._left is None or self._filter else min(PAGE, max(64, 4 * self._left))
-        return _Stream(Scan(self._context.layout, prefix, start_after=start_after, page=page), listed)
+        scan = Scan(self._context.layout, prefix, start_after=start_after, page=page)
+        if self._left is None and not self._filter.keys().isdisjoint(_IN_THE_KEY):
+            return _Filtered(self._context.layout, prefix, scan, listed, self._may_match)
+        return _Stream(scan, listed)
 
     def _candidates(self, streams: Sequence[_Stream]) -> Plan[list[Folder]]:
         """Return the next window of folders that can match, judging by their keys."""
@@ -214,6 +217,47 @@ class _Stream:
         """List on until there is a folder or the listing ends."""
         while not self.folders and self._scan is not None and not self._scan.done:
             self.folders.extend((yield from self._scan.more()))
+
+
+class _Filtered(_Stream):
+    """Folders of one namespace, newest first, of which keys tell that few are wanted.
+
+    All of it has to be listed for them. So what is behind the first page is listed at once.
+
+    Args:
+        layout: The saver's keys.
+        prefix: The namespace's folder.
+        scan: A listing of it.
+        folders: The folders before those of the listing.
+        may_match: Returns whether a folder can be wanted.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        prefix: str,
+        scan: Scan,
+        folders: Sequence[Folder],
+        may_match: Callable[[Folder], bool],
+    ) -> None:
+        super().__init__(scan, folders)
+        self._layout = layout
+        self._prefix = prefix
+        self._may_match = may_match
+        self._page: list[Folder] = []
+
+    def fill(self) -> Plan[None]:
+        """List a page, and then the rest."""
+        if self.folders or self._scan is None or self._scan.done:
+            return
+        if self._page:
+            self._scan = None
+            self.folders.extend(
+                (yield from list_behind(self._layout, self._prefix, self._page, self._may_match))
+            )
+        while not self.folders and self._scan is not None and not self._scan.done:
+            self._page = yield from self._scan.more()
+            self.folders.extend(self._page)
 
 
 class _Newest(_Stream):
