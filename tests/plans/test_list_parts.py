@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -54,7 +54,12 @@ def numbered(length: int) -> list[str]:
 def unlike(length: int) -> list[str]:
     """Ids of many kinds."""
     chosen = random.Random(0)
-    kinds = [str, lambda n: f"{n:x}", lambda n: f"a-{n}", lambda n: uuid(n << 40, chosen)]
+    kinds: list[Callable[[int], str]] = [
+        str,
+        lambda n: f"{n:x}",
+        lambda n: f"a-{n}",
+        lambda n: uuid(n << 40, chosen),
+    ]
     return sorted({chosen.choice(kinds)(number) for number in range(length)})
 
 
