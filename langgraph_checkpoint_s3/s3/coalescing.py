@@ -33,8 +33,8 @@ MAX_SENDING: Final = 8
 _MOST_YIELDS: Final = 64
 """How often a leader lets others run at most."""
 _QUIET_YIELDS: Final = 2
-"""How often in a row that must bring no call before it sends. A task that another one begins runs in the event
-loop's next turn."""
+"""How often in a row that must bring no call before it sends. A task that another one begins runs in the
+event loop's next turn."""
 
 
 class _Call:
