@@ -297,6 +297,14 @@ class PreparedWrites:
     place: Place
     task: Task
 
+    @property
+    def gathers(self) -> bool:
+        """Whether to wait for other calls to share an object with. Special writes have objects of their own.
+
+        A call fails if any object of its batch fails. So many of those had better not share a batch.
+        """
+        return min(self.task.writes, default=0) >= 0
+
 
 def prepare_writes(
     context: Context,

@@ -130,7 +130,10 @@ class Coalescer:
             raise call.error
 
     async def arun(self, key: Hashable, item: Any, send: Callable[[Sequence[Any]], Awaitable[None]]) -> None:
-        """`run`, as a coroutine. Only calls of one event loop are sent together."""
+        """`run`, as a coroutine. Only calls of one event loop are sent together.
+
+        An item with an attribute `gathers` that is `False` neither waits for others nor is waited for.
+        """
         loop = asyncio.get_running_loop()
         woken = loop.create_future()
 
@@ -139,7 +142,7 @@ class Coalescer:
                 woken.set_result(None)
 
         call = _Call(item, wake)
-        with self._queued(self._queue(loop, key), call, gathers=True):
+        with self._queued(self._queue(loop, key), call, gathers=getattr(item, "gathers", True)):
             while self._gathers(call):  # noqa: ASYNC110  # it waits for no event
                 await asyncio.sleep(0)
             if call.is_waiting:
@@ -177,7 +180,7 @@ class Coalescer:
 
     def _enter(self, queue: _Queue, call: _Call, gathers: bool) -> None:
         with self._lock:
-            if len(queue.sending) < MAX_SENDING and queue.gathering is None:
+            if len(queue.sending) < MAX_SENDING and (queue.gathering is None or not gathers):
                 call.batch = [call]
                 queue.sending.append(call)
                 if gathers:

@@ -114,6 +114,31 @@ def test_calls_that_come_one_after_the_other_are_waited_for() -> None:
     run(body)
 
 
+class Alone(int):
+    """An item that doesn't wait for others."""
+
+    gathers = False
+
+
+def test_items_that_do_not_gather_go_at_once() -> None:
+    async def body(coalescer: Coalescer, gate: Gate) -> None:
+        tasks = start(coalescer, gate, [0, Alone(1), 2, Alone(3), 4])
+        await settle()
+        assert sorted(gate.sent) == [[0, 2, 4], [1], [3]]
+        many = start(coalescer, gate, [Alone(number) for number in range(MANY)])
+        await settle()
+        assert len(gate.sent) == MAX_SENDING
+        for _ in range(2):
+            for each in gate.waiting:
+                if not each.done():
+                    each.set_result(None)
+            await settle()
+        assert len(gate.sent) == MAX_SENDING + 1
+        await asyncio.gather(*tasks, *many)
+
+    run(body)
+
+
 def test_the_first_go_at_once_and_the_rest_as_one() -> None:
     async def body(coalescer: Coalescer, gate: Gate) -> None:
         tasks = await fill(coalescer, gate, MANY)
