@@ -124,6 +124,7 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
         others = {each.entry.key: each for each in stage if each.by_client}
         for window in windows([[each.entry for each in others.values()]]):
             yield from _copy_by_client(context, reencryptor, [others[entry.key] for entry in window], there)
+        context.parent_cache.end_walk(new)
     if number is not None:
         written = [key for key in lenders if key not in complete]
         yield from remove_tombstones(context, new, written, number, present=lenders)

@@ -11,6 +11,7 @@ atomic: if it fails, S3 may have deleted any part of it, and the error says how 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
 from langgraph_checkpoint_s3.errors import AccessDeniedError, InvalidConfigError, StorageUnavailableError
@@ -22,7 +23,7 @@ from langgraph_checkpoint_s3.plans.materialize import (
     without_checkpoints,
 )
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, batched, gather
-from langgraph_checkpoint_s3.plans.scan import Folder, Scan, latest
+from langgraph_checkpoint_s3.plans.scan import Folder, Scan, latest, list_thread
 from langgraph_checkpoint_s3.plans.tombstones import add_tombstones, lenders_among
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects, Deletion, HeadObject, Request, Stored
 
@@ -41,12 +42,12 @@ KeepRule: TypeAlias = "Callable[[Sequence[Folder]], Iterable[Folder] | None]"
 
 
 def delete_thread(context: Context, thread_id: str) -> Plan[None]:
-    """Delete a thread: one LIST and one DeleteObjects per 1,000 keys.
+    """Delete a thread: one LIST and one DeleteObjects per 1,000 keys. A long one's LISTs go side by side.
 
     If anything in it may lend, tombstones cost a GET, a PUT and another LIST. There is no wait, as nothing
     stays: a put that is under way and borrows from the thread fails, or readers skip its checkpoint.
     """
-    folders = yield from Scan(context.layout, context.layout.thread(thread_id)).rest()
+    folders = yield from list_thread(context.layout, context.layout.thread(thread_id))
     yield from _delete_listed(context, folders)
 
 
@@ -60,16 +61,16 @@ def _delete_listed(context: Context, folders: Sequence[Folder]) -> Plan[None]:
         thread = folders[0].thread
         yield from add_tombstones(context, thread, new, "thread")
         named |= {entry.key for entry in new}
-        folders = yield from Scan(context.layout, thread).rest()
+        folders = yield from list_thread(context.layout, thread)
     # A run may write on all the time. What has no tombstone yet must stay, since others may borrow from it.
     unnamed = {entry.key for entry in lenders_among(folders)} - named
-    yield from delete_folders(without_checkpoints(folders, unnamed))
+    yield from _delete_folders(context, without_checkpoints(folders, unnamed))
 
 
 def delete_some(context: Context, victims: Sequence[Folder], *, now: int = 0) -> Plan[None]:
     """Delete some of a thread's checkpoints, after making those that stay independent of them."""
     yield from materialize_borrowers(context, victims, now=now)
-    yield from delete_folders(victims)
+    yield from _delete_folders(context, victims)
 
 
 def delete_for_runs(context: Context, run_ids: Collection[str]) -> Plan[None]:
@@ -115,39 +116,59 @@ def prune(context: Context, thread_ids: Sequence[str], strategy: str) -> Plan[No
         )
     for some in batched(list(dict.fromkeys(thread_ids)), THREADS_AT_ONCE):
         plans: list[Plan[Any]] = [
-            prune_thread(context, each, latest) if strategy == "keep_latest" else delete_thread(context, each)
+            _keep_latest(context, each) if strategy == "keep_latest" else delete_thread(context, each)
             for each in some
         ]
         yield from gather(plans)
 
 
-def prune_thread(
-    context: Context, thread_id: str, rule: KeepRule, *, dry_run: bool = False
-) -> Plan[list[Folder]]:
-    """Delete a thread's checkpoints, except for those to keep and what their delta channels need.
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """The checkpoints of a thread that a rule lets go.
+
+    Attributes:
+        victims: Their folders.
+        listed: All folders of the thread.
+        whole: Whether the whole thread goes.
+        failed_puts: Whether there are objects of failed puts.
+    """
+
+    victims: list[Folder]
+    listed: list[Folder]
+    whole: bool
+    failed_puts: bool
+
+
+def choose_victims(context: Context, listed: list[Folder], rule: KeepRule) -> Plan[Pruning]:
+    """Determine which checkpoints of a thread to delete. Those that kept ones are rebuilt from stay too.
 
     Args:
         context: The saver's.
-        thread_id: The thread.
+        listed: The thread's folders.
         rule: Returns the checkpoints to keep.
-        dry_run: Only determine what would be deleted.
-
-    Returns:
-        The deleted folders, or those that would be.
     """
-    listed = yield from Scan(context.layout, context.layout.thread(thread_id)).rest()
     failed_puts = yield from unacknowledged(context, listed)
     folders = without_checkpoints(listed, failed_puts)
     kept = rule(folders)
     victims = folders if kept is None else (yield from deletable(context, folders, kept))
-    if not dry_run and kept is None:
-        yield from _delete_listed(context, listed)
-    elif not dry_run:
-        # The newest object's time has passed by the store's clock. But while objects of failed puts are left,
-        # even expired tombstones must stay: they tell readers why lenders are missing.
-        written = (entry.modified.timestamp() for folder in listed for entry in folder.entries)
-        yield from delete_some(context, victims, now=0 if failed_puts else int(max(written, default=0)))
-    return victims
+    return Pruning(victims, listed, kept is None, bool(failed_puts))
+
+
+def delete_victims(context: Context, pruning: Pruning) -> Plan[None]:
+    """Delete what `choose_victims` chose."""
+    if pruning.whole:
+        yield from _delete_listed(context, pruning.listed)
+        return
+    # The newest object's time has passed by the store's clock. But while objects of failed puts are left,
+    # even expired tombstones must stay: they tell readers why lenders are missing.
+    written = (entry.modified.timestamp() for folder in pruning.listed for entry in folder.entries)
+    now = 0 if pruning.failed_puts else int(max(written, default=0))
+    yield from delete_some(context, pruning.victims, now=now)
+
+
+def _keep_latest(context: Context, thread_id: str) -> Plan[None]:
+    listed = yield from Scan(context.layout, context.layout.thread(thread_id)).rest()
+    yield from delete_victims(context, (yield from choose_victims(context, listed, latest)))
 
 
 def delete_unacknowledged(context: Context, failed: Sequence[Folder]) -> Plan[None]:
@@ -172,11 +193,15 @@ def delete_unacknowledged(context: Context, failed: Sequence[Folder]) -> Plan[No
     )
 
 
-def delete_folders(folders: Sequence[Folder]) -> Plan[None]:
-    """Delete all objects of folders, checkpoints before writes."""
+def _delete_folders(context: Context, folders: Sequence[Folder]) -> Plan[None]:
+    """Delete all objects of folders of a thread, checkpoints before writes."""
     keys = [entry.key for folder in folders for entry in folder.checkpoints]
     keys += [entry.key for folder in folders for entry in folder.writes]
-    yield from delete_keys(keys)
+    try:
+        yield from delete_keys(keys)
+    finally:
+        for folder in folders[:1]:
+            context.parent_cache.end_walk(folder.thread)
 
 
 def delete_keys(keys: Sequence[str]) -> Plan[None]:

@@ -7,19 +7,19 @@ keys, and others by the heads of objects. Only checkpoints that match are read w
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import CheckpointTuple
 
 from langgraph_checkpoint_s3.format.ids import optional_id, text_of
-from langgraph_checkpoint_s3.format.keys import AFTER_SLASH, encode_rank
+from langgraph_checkpoint_s3.format.keys import AFTER_SLASH, Layout, encode_rank
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.get_tuple import get_tuple
 from langgraph_checkpoint_s3.plans.load import Absent, Loaded, error_context, load, load_heads
 from langgraph_checkpoint_s3.plans.place import Place, configurable_of
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
-from langgraph_checkpoint_s3.plans.scan import PAGE, Folder, Scan
+from langgraph_checkpoint_s3.plans.scan import PAGE, Folder, Scan, list_behind
 from langgraph_checkpoint_s3.s3.requests import ListObjects
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ _LAST_WINDOW = 64
 _WINDOW_BYTES = 32 * 1024 * 1024
 _MOST_STREAMS = 16
 """Up to this many namespaces are listed side by side. With more, the whole thread is listed."""
+_MOST_FOLDERS = 16_384
+"""Up to this many checkpoints of a whole thread or prefix are kept in memory. For more it is listed again."""
 _IN_THE_KEY = frozenset({"source", "step", "run_id"})
 
 
@@ -105,7 +107,7 @@ class Listing:
         """Return the streams of folders, each newest first, to be merged."""
         layout, place = self._context.layout, self._place
         if place is None:
-            return [_Stream.of((yield from Scan(layout, layout.prefix).rest()))]
+            return [self._whole(layout.prefix)]
         if self._all_namespaces:
             return (yield from self._thread(layout.thread(place.thread_id)))
         if place.checkpoint_id is not None:
@@ -120,15 +122,32 @@ class Listing:
         folders, names = yield from gather(plans)
         # If the prefixes lack a folder whose objects were just listed, the store ignores delimiters.
         known = {folder.namespace for folder in folders} <= set(names.prefixes)
-        if known and not whole.done and names.token is None and len(names.prefixes) <= _MOST_STREAMS:
-            return [self._namespace(prefix) for prefix in names.prefixes]
-        return [_Stream.of(folders + (yield from whole.rest()))]
+        if whole.done or not known or names.token is not None or len(names.prefixes) > _MOST_STREAMS:
+            return [self._whole(thread, whole, folders)]
+        # The page shows all of the namespaces before its last one, and the beginning of that.
+        last = folders[-1].namespace if folders else ""
+        streams: list[_Stream] = []
+        for prefix in names.prefixes:
+            listed = [folder for folder in folders if folder.namespace == prefix]
+            streams.append(_Stream(None, listed) if prefix < last else self._namespace(prefix, listed))
+        return streams
 
-    def _namespace(self, prefix: str) -> _Stream:
+    def _whole(self, prefix: str, scan: Scan | None = None, folders: Sequence[Folder] = ()) -> _Newest:
+        wanted = _MOST_FOLDERS
+        if self._left is not None and self._filter.keys() <= _IN_THE_KEY:
+            wanted = min(wanted, self._left + _LAST_WINDOW)  # a few may be gone, or unacknowledged
+        return _Newest(self._context.layout, prefix, wanted, self._may_match, scan, folders)
+
+    def _namespace(self, prefix: str, listed: Sequence[Folder] = ()) -> _Stream:
         start_after = prefix + encode_rank(self._before) + AFTER_SLASH if self._before else None
+        if listed:
+            start_after = max(listed[-1].path + AFTER_SLASH, start_after or "")
         # A checkpoint normally has two or three objects.
         page = PAGE if self._left is None or self._filter else min(PAGE, max(64, 4 * self._left))
-        return _Stream(Scan(self._context.layout, prefix, start_after=start_after, page=page))
+        scan = Scan(self._context.layout, prefix, start_after=start_after, page=page)
+        if self._left is None and not self._filter.keys().isdisjoint(_IN_THE_KEY):
+            return _Filtered(self._context.layout, prefix, scan, listed, self._may_match)
+        return _Stream(scan, listed)
 
     def _candidates(self, streams: Sequence[_Stream]) -> Plan[list[Folder]]:
         """Return the next window of folders that can match, judging by their keys."""
@@ -160,6 +179,8 @@ class Listing:
             return False
         if self._before and folder.checkpoint_id >= self._before:
             return False
+        if self._filter.keys().isdisjoint(_IN_THE_KEY):
+            return True
         return folder.leaf is None or folder.leaf.may_match(self._indexed)
 
     def _matching(self, folders: Sequence[Folder]) -> Plan[list[Folder]]:
@@ -192,12 +213,116 @@ class _Stream:
         self.folders = deque(folders)
         self._scan = scan
 
-    @classmethod
-    def of(cls, folders: list[Folder]) -> _Stream:
-        """Return a stream of listed folders, of any number of namespaces."""
-        return cls(None, sorted(folders, key=lambda folder: folder.checkpoint_id, reverse=True))
-
     def fill(self) -> Plan[None]:
         """List on until there is a folder or the listing ends."""
         while not self.folders and self._scan is not None and not self._scan.done:
             self.folders.extend((yield from self._scan.more()))
+
+
+class _Filtered(_Stream):
+    """Folders of one namespace, newest first, of which keys tell that few are wanted.
+
+    All of it has to be listed for them. So what is behind the first page is listed at once.
+
+    Args:
+        layout: The saver's keys.
+        prefix: The namespace's folder.
+        scan: A listing of it.
+        folders: The folders before those of the listing.
+        may_match: Returns whether a folder can be wanted.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        prefix: str,
+        scan: Scan,
+        folders: Sequence[Folder],
+        may_match: Callable[[Folder], bool],
+    ) -> None:
+        super().__init__(scan, folders)
+        self._layout = layout
+        self._prefix = prefix
+        self._may_match = may_match
+        self._page: list[Folder] = []
+
+    def fill(self) -> Plan[None]:
+        """List a page, and then the rest."""
+        if self.folders or self._scan is None or self._scan.done:
+            return
+        if self._page:
+            self._scan = None
+            self.folders.extend(
+                (yield from list_behind(self._layout, self._prefix, self._page, self._may_match))
+            )
+        while not self.folders and self._scan is not None and not self._scan.done:
+            self._page = yield from self._scan.more()
+            self.folders.extend(self._page)
+
+
+class _Newest(_Stream):
+    """Folders of any number of namespaces, newest first.
+
+    Their keys aren't in this order, so all are listed, and as many kept as are probably wanted. If these
+    don't suffice, all are listed again for those behind them.
+
+    Args:
+        layout: The saver's keys.
+        prefix: The folder of a thread, or the saver's prefix.
+        wanted: How many folders to keep at first.
+        may_match: Returns whether a folder can be wanted.
+        scan: A listing of the prefix that has begun.
+        folders: What it has returned.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        prefix: str,
+        wanted: int,
+        may_match: Callable[[Folder], bool],
+        scan: Scan | None,
+        folders: Sequence[Folder],
+    ) -> None:
+        super().__init__(scan or Scan(layout, prefix))
+        self._layout = layout
+        self._prefix = prefix
+        self._wanted = wanted
+        self._may_match = may_match
+        self._begun = folders
+        self._last: tuple[str, str] | None = None
+        self._complete = False
+
+    def fill(self) -> Plan[None]:
+        """List all, unless there are folders left, and keep the next ones."""
+        if self.folders or self._complete:
+            return
+        scan = self._scan or Scan(self._layout, self._prefix)
+        found: list[Folder] = []
+        left_out = self._add(found, self._begun)
+        while not scan.done:
+            left_out |= self._add(found, (yield from scan.more()))
+        found.sort(key=_order)
+        self._complete = not left_out and len(found) <= self._wanted
+        self.folders.extend(found[: self._wanted])
+        if self.folders:
+            self._last = _order(self.folders[-1])
+        self._scan, self._begun = None, ()
+        self._wanted = min(2 * self._wanted, _MOST_FOLDERS)
+
+    def _add(self, found: list[Folder], folders: Sequence[Folder]) -> bool:
+        """Add those of some folders that are wanted. Return whether others had to be left out for them."""
+        for each in folders:
+            each.place  # noqa: B018  # parsed in any case: a key that no saver wrote is an error
+            if self._may_match(each) and (self._last is None or self._last < _order(each)):
+                found.append(each)
+        if len(found) <= self._wanted + min(self._wanted, PAGE):
+            return False
+        found.sort(key=_order)
+        del found[self._wanted :]
+        return True
+
+
+def _order(folder: Folder) -> tuple[str, str]:
+    """Return by what folders of several namespaces are sorted: the newest first."""
+    return folder.path.rpartition("/")[2], folder.path

@@ -41,8 +41,8 @@ def materialize_borrowers(
     """Make everything that stays of a thread independent of what is to be deleted.
 
     If the keys tell that no victim can lend, nothing is sent. Otherwise: write tombstones (a GET and a PUT),
-    wait `DELETION_WAIT` seconds, list the namespaces again, read the heads of the objects that borrow, and
-    rewrite those that borrow from victims.
+    wait `DELETION_WAIT` seconds, list the namespaces again, read the heads of the descendants that borrow,
+    and rewrite those that borrow from victims.
 
     Args:
         context: The saver's.
@@ -63,7 +63,7 @@ def materialize_borrowers(
     yield from ask(Sleep(DELETION_WAIT))
     listed = yield from gather(Scan(context.layout, namespace).rest() for namespace in namespaces)
     keys = {entry.key for entry in lenders}
-    staying = [each for found in listed for each in borrowers_among(found) if each[1].key not in keys]
+    staying = [each for found in listed for each in _possible_borrowers(found, keys)]
     records = yield from _read_records(context, staying)
     affected = [
         (folder, entry)
@@ -75,6 +75,33 @@ def materialize_borrowers(
         found = yield from gather(_materialize(context, folder, entry, keys) for folder, entry in some)
         writes = [(len(each.body), _rewrite(context, each, keys)) for each in found if each is not None]
         yield from write_all(writes, context.sizes)
+
+
+def _possible_borrowers(folders: Sequence[Folder], going: AbstractSet[str]) -> list[tuple[Folder, Entry]]:
+    """Return the objects of a namespace that stay and may borrow from what goes, judging by their keys.
+
+    A checkpoint borrows from its parent, and from what that borrows from: its lenders are ancestors. So only
+    descendants count: of what goes, and of checkpoints that are missing, since their parents aren't known.
+    """
+    children: dict[str, list[str]] = {}
+    for folder in folders:
+        for leaf in folder.leaves:
+            if leaf.parent is not None:
+                children.setdefault(leaf.parent, []).append(folder.checkpoint_id)
+    there = {folder.checkpoint_id for folder in folders if folder.checkpoints}
+    left = [each.checkpoint_id for each in folders if any(entry.key in going for entry in each.checkpoints)]
+    left += children.keys() - there
+    found: set[str] = set()
+    while left:
+        checkpoint_id = left.pop()
+        if checkpoint_id not in found:
+            found.add(checkpoint_id)
+            left += children.get(checkpoint_id, ())
+    return [
+        (folder, entry)
+        for folder, entry in borrowers_among(folders)
+        if folder.checkpoint_id in found and entry.key not in going
+    ]
 
 
 def unacknowledged(context: Context, folders: Sequence[Folder]) -> Plan[set[str]]:

@@ -1,19 +1,23 @@
-"""Cache of recently seen checkpoints, used to encode their children, and of frames.
+"""Cache of recently seen checkpoints, used to encode their children, of frames, and of listings for a walk.
 
-Correctness never depends on it: without a cached parent a checkpoint is written whole, and frames are read.
+Correctness never depends on it: without a cached parent a checkpoint is written whole, frames are read, and
+keys are listed.
 """
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from langgraph_checkpoint_s3.format.borrowing import Known
 from langgraph_checkpoint_s3.format.frames import Frame
 from langgraph_checkpoint_s3.s3.cache import ITEM_BYTES, BodyCache, Lru
 
 _NO_TOMBSTONES: Final = "no tombstones"
+_WALK: Final = "walk"
+_WALK_SHARE: Final = 8
+"""A walk's folders may take one part in this many of the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,19 @@ class CachedCheckpoint:
     known: Known
     key: str
     etag: str = ""
+
+
+@dataclass(slots=True)
+class Walk:
+    """A walk from a thread's newer checkpoints to its older ones, each rebuilt in a call of its own.
+
+    Attributes:
+        ended: Whether this process has changed the thread since the walk began.
+        listed: The folders that the walk has listed, as `delta_history.py` keeps them.
+    """
+
+    ended: bool = False
+    listed: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +94,31 @@ class ParentCache:
     def disable_borrowing(self) -> None:
         """Record that this process can't tell absent tombstones from forbidden ones."""
         self.states.keep(_NO_TOMBSTONES, item=True, size=0)
+
+    def walk(self, thread: str) -> Walk:
+        """Return the current walk of a thread (a folder), or begin one."""
+        found: Walk | None = self.bodies.lru.recall((_WALK, thread))
+        if found is None or found.ended:
+            found = Walk()
+            self.keep_walk(thread, found, 0)
+        return found
+
+    def keep_walk(self, thread: str, walk: Walk, size: int) -> None:
+        """Keep a walk, whose folders have this size in bytes. A large one is dropped."""
+        if size <= self.bodies.lru.capacity // _WALK_SHARE:
+            self.bodies.lru.keep((_WALK, thread), walk, size + ITEM_BYTES + sys.getsizeof(thread))
+        else:
+            self.end_walk(thread)
+
+    def end_walk(self, thread: str) -> None:
+        """End the walk of a thread, which this process has changed: the next call lists it again.
+
+        Calls that are under way hold the walk, too, so it is marked.
+        """
+        found: Walk | None = self.bodies.lru.recall((_WALK, thread))
+        if found is not None:
+            found.ended = True
+            self.bodies.lru.drop((_WALK, thread))
 
     def clear(self) -> None:
         """Drop everything."""

@@ -110,17 +110,20 @@ def put(
     # content gets a key of its own (`created` is a part of it) and counts as the later one.
     made = make()
     outcome, problem = yield from _store(context, made, only_new=True)
+    context.parent_cache.end_walk(thread_of(made.key))
     if isinstance(outcome, PreconditionFailed):
         if (yield from _is_stored(context, place, content)):
             return place.config()
         made = make(created=now)
         outcome, problem = yield from _store(context, made)
+        context.parent_cache.end_walk(thread_of(made.key))
     if problem is not None and problem.thread:
         yield from _undo(context, made.key)
     if problem is not None and problem.own:
         # Its own name has a tombstone, so its children couldn't borrow from it. It gets another key instead.
         made, problem = make(created=now, alone=True), None
         outcome, _ = yield from store(made.key, made.body, context.sizes, raw=content.size)
+        context.parent_cache.end_walk(thread_of(made.key))
     etag, moment = (outcome.etag, outcome.at) if isinstance(outcome, Stored) else ("", None)
     if problem is not None:
         yield from _rewrite(context, made.key, made.materialized(context.compression), etag)
@@ -294,6 +297,14 @@ class PreparedWrites:
     place: Place
     task: Task
 
+    @property
+    def gathers(self) -> bool:
+        """Whether to wait for other calls to share an object with. Special writes have objects of their own.
+
+        A call fails if any object of its batch fails. So many of those had better not share a batch.
+        """
+        return min(self.task.writes, default=0) >= 0
+
 
 def prepare_writes(
     context: Context,
@@ -345,12 +356,15 @@ def put_writes(context: Context, calls: Sequence[PreparedWrites], now: int) -> P
             plans.append(plain)
         else:
             yield from plain  # alone, for the reason that `write_all` gives
-    if len(plans) == 1:
-        yield from plans[0]
-        return
-    for outcome in (yield from gather(return_errors(plan) for plan in plans)):
-        if isinstance(outcome, S3CheckpointError):
-            raise outcome
+    try:
+        if len(plans) == 1:
+            yield from plans[0]
+            return
+        for outcome in (yield from gather(return_errors(plan) for plan in plans)):
+            if isinstance(outcome, S3CheckpointError):
+                raise outcome
+    finally:
+        context.parent_cache.end_walk(context.layout.thread(place.thread_id))
 
 
 def put_task(

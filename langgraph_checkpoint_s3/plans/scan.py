@@ -5,14 +5,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from langgraph_checkpoint_s3.errors import StorageUnavailableError
 from langgraph_checkpoint_s3.fork_safety import cached_property
-from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout
+from langgraph_checkpoint_s3.format.key_encoding import HASHED
+from langgraph_checkpoint_s3.format.keys import (
+    AFTER_SLASH,
+    THREAD_SUFFIX,
+    CheckpointLeaf,
+    Layout,
+    encode_rank,
+)
 from langgraph_checkpoint_s3.plans.place import Place
-from langgraph_checkpoint_s3.plans.plan import Plan, ask
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
 from langgraph_checkpoint_s3.s3.requests import Entry, ListObjects, Page
 
 if TYPE_CHECKING:
@@ -22,6 +33,10 @@ PAGE = 1000
 """The maximum size of a page."""
 _MOST_EMPTY = 100
 """A listing with this many pages in a row without a key counts as endless."""
+_PAGES_OF_PART = 2
+"""The expected pages of a part of a long thread. Each part's last page is normally a partial one."""
+_MOST_PARTS = 16
+_HEX_DIGIT = re.compile("[0-9a-f]")
 
 
 class Folder:
@@ -158,6 +173,8 @@ class Pages:
 class Scan:
     """A listing, read as complete folders, newest first within a namespace.
 
+    Of the saver's prefix, folders that aren't threads, such as those of savers below it, are skipped.
+
     Args:
         layout: The saver's keys.
         prefix: The folder of a thread, namespace or checkpoint, or the saver's prefix.
@@ -169,6 +186,7 @@ class Scan:
         self, layout: Layout, prefix: str, *, start_after: str | None = None, page: int | None = None
     ) -> None:
         self._layout = layout
+        self._prefix = prefix
         self._pages = Pages(prefix, start_after=start_after, first=page)
         self._open: Folder | None = None
 
@@ -182,6 +200,8 @@ class Scan:
         page = yield from self._pages.more()
         folders = group(self._layout, page.entries, self._open)
         self._open = None if self.done or not folders else folders.pop()
+        if not self.done and page.entries and (foreign := _foreign(self._layout, page.entries[-1].key)):
+            self._pages = _behind(self._prefix, foreign)
         return folders
 
     def rest(self) -> Plan[list[Folder]]:
@@ -190,6 +210,173 @@ class Scan:
         while not self.done:
             folders += yield from self.more()
         return folders
+
+
+def list_thread(layout: Layout, thread: str) -> Plan[list[Folder]]:
+    """Return all folders of a thread (a folder). Parts of a long one are listed side by side."""
+    scan = Scan(layout, thread)
+    folders = yield from scan.more()
+    if scan.done:
+        return folders
+    if not folders:
+        return (yield from scan.rest())
+    return folders + (yield from list_behind(layout, thread, folders, lambda _: True))
+
+
+def list_behind(
+    layout: Layout, prefix: str, folders: Sequence[Folder], keep: Callable[[Folder], bool]
+) -> Plan[list[Folder]]:
+    """Return the folders behind a page of them. If there are many, parts are listed side by side.
+
+    The page tells about where the parts begin, if checkpoint ids grow evenly, as UUIDs with a time do. A
+    wrong guess costs requests, and leaves nothing out: the parts adjoin. But unlike in a `Scan`, a checkpoint
+    may be listed whose parent was put a moment ago, and isn't.
+
+    Args:
+        layout: The saver's keys.
+        prefix: The folder of a thread or namespace.
+        folders: The page.
+        keep: Returns whether a folder is wanted. Others don't stay in memory.
+    """
+    points = _split(folders)
+    starts = [folders[-1].path + AFTER_SLASH, *points]
+    parts = yield from gather(
+        _between(Scan(layout, prefix, start_after=start), end, keep)
+        for start, end in zip(starts, [*points, None], strict=True)
+    )
+    return list(chain.from_iterable(parts))
+
+
+def _between(scan: Scan, end: str | None, keep: Callable[[Folder], bool]) -> Plan[list[Folder]]:
+    """Return the folders of a listing before `end`."""
+    found: list[Folder] = []
+    while not scan.done:
+        folders = yield from scan.more()
+        found += (each for each in folders if (end is None or each.path < end) and keep(each))
+        if end is not None and folders and folders[-1].path >= end:
+            break
+    return found
+
+
+def _split(folders: Sequence[Folder]) -> list[str]:
+    """Return paths that part the rest of a namespace, given a page of it. There are none if it can't tell."""
+    folders = [each for each in folders if each.leaf is not None]
+    folders = [each for each in folders if each.namespace == folders[-1].namespace]
+    if not folders:
+        return []
+    newest, oldest = folders[0], folders[-1]
+    first, last = (each.leaf.step if each.leaf else None for each in (newest, oldest))
+    high, low = newest.checkpoint_id, oldest.checkpoint_id
+    shape = _HEX_DIGIT.sub("x", low)
+    if type(first) is not int or type(last) is not int or not 0 <= last < first:
+        return []
+    if _HEX_DIGIT.sub("x", high) != shape or not set("x") <= set(shape) <= set("x-"):
+        return []
+    # Steps count from -1. So many pages are left, if each of them has as many steps as this one.
+    expected = (last + 1) / (first - last)
+    parts = min(int(expected / _PAGES_OF_PART), _MOST_PARTS)
+    number = int(low.replace("-", ""), 16)
+    gap = int((int(high.replace("-", ""), 16) - number) * expected) // max(parts, 1)
+    points: list[str] = []
+    while len(points) + 1 < parts and 0 < gap < number:
+        number -= gap
+        digits = iter(f"{number:0{shape.count('x')}x}")
+        point = "".join(next(digits) if each == "x" else each for each in shape)
+        points.append(oldest.namespace + encode_rank(point))
+    return points
+
+
+@dataclass(frozen=True, slots=True)
+class ListedThread:
+    """A thread in a listing of the prefix.
+
+    Attributes:
+        folder: Its folder.
+        entries: Its objects; `None` if they are more than a page, so that the thread is listed by itself.
+    """
+
+    folder: str
+    entries: Sequence[Entry] | None
+
+
+class ThreadScan:
+    """A listing of the saver's prefix, read as threads. Small ones share pages.
+
+    Folders that aren't threads, such as those of savers below the prefix, are skipped. So is the rest of a
+    thread with more objects than a page: many of those can be listed side by side.
+
+    Args:
+        layout: The saver's keys.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._prefix = layout.prefix + HASHED if layout.names else layout.prefix
+        self._pages = Pages(self._prefix)
+        self._complete: deque[ListedThread] = deque()
+        self._folder = self._returned = ""
+        self._open: list[Entry] = []
+
+    @property
+    def done(self) -> bool:
+        """`True` once all threads were returned."""
+        return self._pages.done and not self._complete
+
+    def more(self, count: int) -> Plan[list[ListedThread]]:
+        """Return the next threads: `count` of them, or fewer at the end."""
+        while len(self._complete) < count and not self._pages.done:
+            page = yield from self._pages.more()
+            for entry in page.entries:
+                if self._layout.holds(entry.key):
+                    self._add(entry)
+            foreign = _foreign(self._layout, page.entries[-1].key) if page.entries else None
+            if self._pages.done:
+                self._close()
+            elif foreign is not None:
+                self._close()
+                self._pages = _behind(self._prefix, foreign)
+            elif len(self._open) >= PAGE:
+                self._complete.append(ListedThread(self._folder, None))
+                self._open = []
+                self._pages = _behind(self._prefix, self._folder)
+        threads = [self._complete.popleft() for _ in range(min(count, len(self._complete)))]
+        if threads:
+            self._returned = threads[-1].folder
+        return threads
+
+    def refresh(self) -> None:
+        """Forget what was listed and not yet returned: the next call lists it again.
+
+        Callers that delete need that, since a deletion takes time, in which idle threads may come to life.
+        """
+        if self._complete or self._open:
+            self._complete.clear()
+            self._open = []
+            self._pages = _behind(self._prefix, self._returned)
+
+    def _add(self, entry: Entry) -> None:
+        prefix = self._layout.prefix
+        folder = f"{prefix}{entry.key[len(prefix) :].partition('/')[0]}/"
+        if folder != self._folder:
+            self._close()
+            self._folder = folder
+        self._open.append(entry)
+
+    def _close(self) -> None:
+        if self._open:
+            self._complete.append(ListedThread(self._folder, self._open))
+            self._open = []
+
+
+def _foreign(layout: Layout, key: str) -> str | None:
+    """Return the folder below the prefix that a key is in; `None` if it is in none, or in a thread's."""
+    name, slash, _ = key[len(layout.prefix) :].partition("/")
+    return f"{layout.prefix}{name}/" if slash and not name.endswith(THREAD_SUFFIX) else None
+
+
+def _behind(prefix: str, folder: str) -> Pages:
+    """Return a listing of the keys behind a folder."""
+    return Pages(prefix, start_after=folder.removesuffix("/") + AFTER_SLASH)
 
 
 def group(layout: Layout, entries: Iterable[Entry], last: Folder | None = None) -> list[Folder]:

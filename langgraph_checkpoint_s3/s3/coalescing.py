@@ -1,9 +1,13 @@
-"""Coalesce concurrent `put_writes` calls: a few run at once; later calls queue and go out as one batch.
+"""Coalesce concurrent `put_writes` calls: those that come together go out as one batch.
 
-A superstep of many tasks ends in as many calls at once. The first `MAX_SENDING` are sent at once, each by
-itself. Later calls wait in a queue. When a running call ends, one queued
-call becomes the leader, and sends the items of the whole queue together. So no call waits longer than for one
-that came before it, and fifty calls are a handful of requests.
+A superstep of many tasks ends in as many calls at once. Up to `MAX_SENDING` batches are sent at once; later
+calls wait in a queue. When a batch is stored, one queued call becomes the leader, and sends the whole queue.
+So no call waits longer than for one that came before it.
+
+In an event loop the first call is a leader, too. Before it sends, it lets other tasks run, for as long as
+that brings more calls, and takes these along: fifty calls are one request. It waits for nothing else, so a
+call that comes alone is sent at once. Threads don't do this: to pass the interpreter's lock around took
+longer than their requests.
 
 Ctrl-C may come at any step. So a call leaves its queue by one function, however it ended (done, failed,
 cancelled, interrupted), and each step of that function may be repeated. A queue lives as long as a call is in
@@ -25,8 +29,12 @@ from langgraph_checkpoint_s3.errors import S3CheckpointError
 from langgraph_checkpoint_s3.fork_safety import renew_after_fork
 
 MAX_SENDING: Final = 8
-"""Calls of one kind that are under way at once. LangGraph's blocking methods come from cores + 4 threads,
-which should seldom wait here; and calls that end together should be few requests."""
+"""Batches of one kind that are under way at once."""
+_MOST_YIELDS: Final = 64
+"""How often a leader lets others run at most."""
+_QUIET_YIELDS: Final = 2
+"""How often in a row that must bring no call before it sends. A task that another one begins runs in the
+event loop's next turn."""
 
 
 class _Call:
@@ -37,6 +45,10 @@ class _Call:
         wake: Wakes the waiting caller; it may be called too often.
         batch: The calls that this one, as their leader, is to send, itself the first; `None` while it waits,
             or another one sends it.
+        gathering: The queue, while it lets others run before it sends.
+        yields: How often it has let others run.
+        quiet: How often in a row that brought no call.
+        seen: The calls that had come by then.
         done: Whether its item was sent, or failed.
         failure: The error of its own sending.
         error: The error of the leader that sent it.
@@ -47,6 +59,10 @@ class _Call:
         self.item = item
         self.wake = wake
         self.batch: list[_Call] | None = None
+        self.gathering: _Queue | None = None
+        self.yields = 0
+        self.quiet = -1
+        self.seen = 0
         self.done = False
         self.failure: Exception | None = None
         self.error: Exception | None = None
@@ -64,10 +80,17 @@ class _Call:
 
 
 class _Queue:
-    """The calls of one kind that are sending, and those that wait."""
+    """The calls of one kind that are sending, and those that wait.
+
+    Attributes:
+        sending: Leaders.
+        gathering: The leader that lets others run before it sends.
+        waiting: Calls for the next batch.
+    """
 
     def __init__(self) -> None:
         self.sending: list[_Call] = []
+        self.gathering: _Call | None = None
         self.waiting: list[_Call] = []
 
 
@@ -107,7 +130,10 @@ class Coalescer:
             raise call.error
 
     async def arun(self, key: Hashable, item: Any, send: Callable[[Sequence[Any]], Awaitable[None]]) -> None:
-        """`run`, as a coroutine. Only calls of one event loop are sent together."""
+        """`run`, as a coroutine. Only calls of one event loop are sent together.
+
+        An item with an attribute `gathers` that is `False` neither waits for others nor is waited for.
+        """
         loop = asyncio.get_running_loop()
         woken = loop.create_future()
 
@@ -116,7 +142,9 @@ class Coalescer:
                 woken.set_result(None)
 
         call = _Call(item, wake)
-        with self._queued(self._queue(loop, key), call):
+        with self._queued(self._queue(loop, key), call, gathers=getattr(item, "gathers", True)):
+            while self._gathers(call):  # noqa: ASYNC110  # it waits for no event
+                await asyncio.sleep(0)
             if call.is_waiting:
                 await woken
             if call.batch is not None:
@@ -135,11 +163,11 @@ class Coalescer:
             return queue
 
     @contextmanager
-    def _queued(self, queue: _Queue, call: _Call) -> Iterator[None]:
-        """Keep a call in a queue meanwhile."""
+    def _queued(self, queue: _Queue, call: _Call, *, gathers: bool = False) -> Iterator[None]:
+        """Keep a call in a queue meanwhile. As a leader, it may let others run before it sends."""
         try:
             try:
-                self._enter(queue, call)
+                self._enter(queue, call, gathers)
                 yield
             except Exception as error:
                 call.failure = error
@@ -150,13 +178,32 @@ class Coalescer:
             self._leave(queue, call)  # once more, if Ctrl-C came in the midst of the first time
             call.failure = None  # its traceback holds this frame: no reference cycle
 
-    def _enter(self, queue: _Queue, call: _Call) -> None:
+    def _enter(self, queue: _Queue, call: _Call, gathers: bool) -> None:
         with self._lock:
-            if len(queue.sending) < MAX_SENDING:
+            if len(queue.sending) < MAX_SENDING and (queue.gathering is None or not gathers):
                 call.batch = [call]
                 queue.sending.append(call)
+                if gathers:
+                    queue.gathering = call
+                    call.gathering = queue
             else:
                 queue.waiting.append(call)
+
+    def _gathers(self, call: _Call) -> bool:
+        """Return whether a leader should let others run once more. If not, it takes along those that came."""
+        with self._lock:
+            queue = call.gathering
+            if queue is None:
+                return False
+            call.quiet = call.quiet + 1 if len(queue.waiting) == call.seen else 0
+            call.seen = len(queue.waiting)
+            call.yields += 1
+            if call.quiet < _QUIET_YIELDS and call.yields <= _MOST_YIELDS:
+                return True
+            call.batch = [call, *queue.waiting]
+            queue.waiting = []
+            queue.gathering = call.gathering = None
+            return False
 
     def _leave(self, queue: _Queue, call: _Call) -> None:
         if call.left:
@@ -164,6 +211,9 @@ class Coalescer:
         with self._lock:
             if call in queue.waiting:
                 queue.waiting.remove(call)
+            if queue.gathering is call:
+                queue.gathering = None
+            call.gathering = None
             if call in queue.sending:
                 self._pass_on(queue, call)
                 queue.sending.remove(call)
@@ -181,7 +231,7 @@ class Coalescer:
                 each.done = True
             others = []
         # A leader that was cancelled or interrupted may have sent nothing: its batch is sent without it.
-        batch = others or queue.waiting
+        batch = others or ([] if queue.gathering else queue.waiting)
         if batch:
             leader = batch[0]
             leader.batch = batch

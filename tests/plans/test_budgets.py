@@ -251,7 +251,8 @@ def test_all_namespaces_of_a_long_thread_are_listed_as_far_as_asked(long_thread:
     with fake.counted() as count:
         found = list(make_saver(fake).list(place("t", ns=None), limit=5))
     assert [each.checkpoint["id"] for each in found] == [f"{number:08}" for number in range(2999, 2994, -1)]
-    assert len(pages(count)) == 4  # a page of all of it, its namespaces' names, then one of each
+    # A page of all of it, which is one of the first namespace too, the names of both, and one of the other.
+    assert len(pages(count)) == 3
     assert count.round_trips == 3
 
 
@@ -267,7 +268,8 @@ def test_a_filter_that_keys_decide_reads_only_what_it_shows(long_thread: FakeS3)
     with long_thread.counted() as count:
         found = list(make_saver(long_thread).list(place("t"), filter={"step": 7}))
     assert [each.checkpoint["id"] for each in found] == ["00000007"]
-    assert count.kinds == {"ListObjects": LONG * 3 // 1000, "GetObject": 3}
+    assert count.kinds == {"ListObjects": LONG * 3 // 1000 + 2, "GetObject": 3}
+    assert count.round_trips < 9
 
 
 @pytest.mark.parametrize("borrow", [False, True], ids=["whole", "borrowed"])
@@ -346,7 +348,9 @@ def test_deleting_takes_a_request_a_thousand_keys(bucket: FakeS3) -> None:
     with bucket.counted() as count:
         make_saver(bucket).delete_thread("t")
     many = math.ceil(size / 1000)
-    assert (count.kinds, count.round_trips) == ({"ListObjects": many, "DeleteObjects": many}, 2 * many)
+    listed = many if many == 1 else many + 2  # in parts, side by side, each of which may end with half a page
+    assert count.kinds == {"ListObjects": listed, "DeleteObjects": many}
+    assert count.round_trips <= 2 * many
     assert not bucket.objects
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
+import random
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -15,7 +16,15 @@ from langgraph.checkpoint.base import Checkpoint
 from langgraph_checkpoint_s3 import ConflictError, CorruptObjectError, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.format.tombstones import Group, Tombstones, decode_tombstones, tombstone_digest
-from langgraph_checkpoint_s3.plans.tombstones import DELETION_WAIT, tombstone_name
+from langgraph_checkpoint_s3.plans import materialize
+from langgraph_checkpoint_s3.plans.borrowed import lender_key
+from langgraph_checkpoint_s3.plans.scan import Scan
+from langgraph_checkpoint_s3.plans.tombstones import (
+    DELETION_WAIT,
+    borrowers_among,
+    lenders_among,
+    tombstone_name,
+)
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import (
     CopyObject,
@@ -23,8 +32,10 @@ from langgraph_checkpoint_s3.s3.requests import (
     PutObject,
     Request,
 )
-from tests.plans.borrowers import cold, eager, key_of, layout, lenders, noise, opened, step
+from tests.admin.retention.test_prune_histories import History
+from tests.plans.borrowers import cold, eager, key_of, layout, lenders, noise, opened, opened_key, step
 from tests.plans.helpers import get, once, put
+from tests.support import inside
 from tests.support.checkpoints import make_checkpoint, place, put_chain, shown
 from tests.support.fake_s3 import Count, FakeS3, Moment
 from tests.support.fake_store import make_saver
@@ -148,16 +159,56 @@ def test_nor_where_nothing_goes(fake: FakeS3, saver: S3Saver) -> None:
     assert count.kinds == {"ListObjects": 1}
 
 
-def test_what_may_lend_and_lends_nothing_costs_a_wait_and_the_heads_of_borrowers(
-    fake: FakeS3, saver: S3Saver
-) -> None:
+def test_what_may_lend_and_lends_nothing_costs_a_wait(fake: FakeS3, saver: S3Saver) -> None:
+    """Only descendants may borrow from it, and there are none: no head is read."""
     family(saver)
     before = read_thread(fake)
     with fake.counted() as count:
         make_saver(fake).delete_for_runs(["run-5", "run-4"])
-    assert count.kinds == {"ListObjects": 2, "GetObject": 1 + 2, "PutObject": 1, "DeleteObjects": 1}
+    assert count.kinds == {"ListObjects": 2, "GetObject": 1, "PutObject": 1, "DeleteObjects": 1}
     assert sources(fake) == {"1": [], "2": ["1"], "3": ["1", "2"]}
     assert read_thread(fake) == {name: before[name] for name in "321"}
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_deleting_a_run_of_states_that_do_not_borrow_reads_no_head(fake: FakeS3, large: bool) -> None:
+    """Their keys say so. If others may borrow from them, tombstones are read and written."""
+    saver = make_saver(fake)
+    for number in range(48):
+        values = {"v": noise(10_000 if large else 100, number)}
+        put(
+            saver,
+            f"{number:02}",
+            f"{number - 1:02}" if number else None,
+            values=values,
+            run_id=f"run-{number // 12}",
+        )
+    for number in range(4):
+        copy = fake.snapshot()
+        with copy.counted() as count:
+            make_saver(copy).delete_for_runs([f"run-{number}"])
+        tombstones = {"GetObject": 1, "PutObject": 1} if large else {}
+        assert count.kinds == {"ListObjects": 1 + large, "DeleteObjects": 1, **tombstones}
+
+
+def test_heads_are_read_of_descendants_and_behind_gaps(fake: FakeS3, saver: S3Saver) -> None:
+    _, second, *_ = family(saver)
+    step(saver, "6", second, run="run-6", documents=noise(30_000, 6))
+    before = told(fake)
+
+    def heads(run: str, threads: FakeS3) -> int:
+        """Delete a run, and return the number of heads that were read."""
+        with threads.counted() as count:
+            make_saver(threads).delete_for_runs([run])
+        [listed] = [n for n, batch in enumerate(count.batches) if isinstance(batch[0], PutObject)][:1]
+        after = count.batches[listed + 2]
+        return len(after) if isinstance(after[0], GetObject) else 0
+
+    assert heads("run-6", fake.snapshot()) == 0
+    assert heads("run-3", fake.snapshot()) == 2
+    assert heads("run-2", fake) == 3
+    assert heads("run-6", fake) == 3  # 3, 4 and 5 descend from 2, which is gone
+    assert told(fake) == {name: before[name] for name in "5431"}
 
 
 def test_other_namespaces_and_threads_are_left_alone(fake: FakeS3, saver: S3Saver) -> None:
@@ -444,3 +495,24 @@ def nth(kind: type[Request[Any]], at: int, action: Callable[[], None]) -> Any:
             action()
 
     return hook
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_who_borrows_is_a_descendant(seed: int) -> None:
+    """In random histories with forks, ids put again, and deletions between."""
+    history = History(seed)
+    fake, chosen = history.fake, random.Random(seed)
+    if seed % 2:
+        for name in [name for name in history.made if chosen.random() < 0.2]:
+            S3Admin(make_saver(fake)).batch_delete([place(name[0], name[2], name[1])])
+    store: Any = inside.store(make_saver(fake))
+    for namespace in {key.rsplit("/", 2)[0] + "/" for key in fake.keys(".thread/")}:
+        folders = store.run(Scan(layout(), namespace).rest())
+        borrowers: dict[str, set[str]] = {}
+        for _, entry in borrowers_among(folders):
+            for frame in opened_key(fake, entry.key).frames:
+                if (lender := lender_key(namespace, frame)) is not None:
+                    borrowers.setdefault(lender, set()).add(entry.key)
+        for entry in lenders_among(folders):
+            possible = {each.key for _, each in materialize._possible_borrowers(folders, {entry.key})}
+            assert borrowers.get(entry.key, set()) <= possible

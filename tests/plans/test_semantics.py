@@ -227,8 +227,8 @@ def test_what_several_tasks_wrote_is_copied_and_deleted_with_the_rest(fake: Fake
     assert not fake.objects
 
 
-@pytest.mark.parametrize("calls", [MAX_SENDING, MAX_SENDING + 1, 50])
-def test_many_at_once_are_a_handful_of_objects(fake: FakeS3, calls: int) -> None:
+@pytest.mark.parametrize("calls", [2, MAX_SENDING, 50])
+def test_many_at_once_are_one_object(fake: FakeS3, calls: int) -> None:
     saver = make_saver(fake)
     config = put(saver, "1")
 
@@ -238,8 +238,23 @@ def test_many_at_once_are_a_handful_of_objects(fake: FakeS3, calls: int) -> None
         )
 
     asyncio.run(body())
-    assert len(fake.objects) == 1 + min(calls, MAX_SENDING + 1)
+    assert len(fake.objects) == 1 + 1
     assert pending(make_saver(fake), config) == [(f"{number:02}", "c", number) for number in range(calls)]
+
+
+def test_many_special_writes_at_once_are_objects_of_their_own(fake: FakeS3) -> None:
+    """Eight calls go by themselves, so that an error of one isn't that of all."""
+    saver = make_saver(fake)
+    config = put(saver, "1")
+
+    async def body() -> None:
+        calls = (saver.aput_writes(config, [("c", n), (ERROR, n)], f"{n:02}") for n in range(20))
+        await asyncio.gather(*calls)
+
+    asyncio.run(body())
+    assert len(fake.keys(".x")) == 20
+    assert len(fake.keys(".w")) == MAX_SENDING
+    assert len(fake.keys("/writes.j")) == 1
 
 
 def test_a_value_that_cannot_be_serialized_is_its_own_tasks_error(fake: FakeS3) -> None:

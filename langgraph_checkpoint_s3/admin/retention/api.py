@@ -39,8 +39,9 @@ class Retention(BaseAdmin):
         from. An ancestor's own delta channels may need more, and can be incomplete then. Writes without a
         checkpoint are kept: `remove_orphans` deletes them.
 
-        Threads are pruned 64 at a time, each as one listing shows it. If interrupted, everything left is
-        intact; call it again to resume. With versioning on, S3 keeps deleted objects as noncurrent versions.
+        Threads are pruned 64 at a time, each as one listing shows it: without `thread_ids` that of the
+        prefix, one LIST per 1,000 objects. If interrupted, everything left is intact; call it again to
+        resume. With versioning on, S3 keeps deleted objects as noncurrent versions.
 
         Needs `s3:ListBucket` and `s3:GetObject`; to delete also `s3:DeleteObject`, `s3:PutObject` and
         `s3:AbortMultipartUpload`.
@@ -51,8 +52,8 @@ class Retention(BaseAdmin):
             keep_latest: Whether to keep the latest checkpoints of threads without newer ones. With `False`
                 such threads are deleted whole, including writes without a checkpoint.
             thread_ids: The threads. By default all of them.
-            dry_run: Whether to only return what would be deleted. Then only LISTs and reads of heads are
-                sent.
+            dry_run: Whether to only return what would be deleted. Then only LISTs are sent, and a read of the
+                head of each checkpoint that stays and descends from one that would go.
             progress: Called after each few threads with the number done, and the total if `thread_ids` are
                 given.
 

@@ -9,12 +9,20 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from langgraph_checkpoint_s3.admin.calls import Progress, report
-from langgraph_checkpoint_s3.admin.usage.threads import ThreadListing
+from langgraph_checkpoint_s3.admin.usage.threads import read_name, thread_in
 from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.delete import THREADS_AT_ONCE, KeepRule, prune_thread
+from langgraph_checkpoint_s3.plans.delete import (
+    THREADS_AT_ONCE,
+    KeepRule,
+    Pruning,
+    choose_victims,
+    delete_victims,
+)
 from langgraph_checkpoint_s3.plans.plan import Plan, gather, return_errors
-from langgraph_checkpoint_s3.plans.scan import Folder, latest
+from langgraph_checkpoint_s3.plans.scan import Folder, Scan, ThreadScan, group, latest
+from langgraph_checkpoint_s3.s3.requests import Entry
 from langgraph_checkpoint_s3.text.humanize import format_size, pluralize
 
 _SHOWN: Final = 20
@@ -121,28 +129,82 @@ def prune(
     *,
     dry_run: bool,
 ) -> Plan[Pruned]:
-    """Prune threads, or all of them, a few side by side. A thread's error doesn't end the others."""
-    listing = ThreadListing(context) if thread_ids is None else None
-    queue = deque(thread_ids or ())
+    """Prune threads, or all of them, a few side by side. A thread's error doesn't end the others.
+
+    All threads are found by a listing of the prefix, which shows the objects of small ones as well. After a
+    deletion the rest of its last page is listed again.
+    """
+    layout = context.layout
+    scan = ThreadScan(layout) if thread_ids is None else None
+    queue = deque(_Thread(layout.thread(each), each) for each in thread_ids or ())
     total = None if thread_ids is None else len(thread_ids)
     pruned: list[PrunedCheckpoint] = []
     errors: dict[str, Exception] = {}
     count = 0
-    while queue or (listing is not None and not listing.done):
-        if not queue and listing is not None:
-            queue += yield from listing.page()
+    while queue or (scan is not None and not scan.done):
+        if scan is not None:
+            for each in (yield from scan.more(THREADS_AT_ONCE)):
+                name = thread_in(layout, each.folder)
+                if name is not None:
+                    queue.append(_Thread(each.folder, name, each.entries))
         some = [queue.popleft() for _ in range(min(len(queue), THREADS_AT_ONCE))]
-        outcomes = yield from gather(
-            return_errors(prune_thread(context, each, stay, dry_run=dry_run), Exception) for each in some
-        )
-        for thread_id, outcome in zip(some, outcomes, strict=True):
+        outcomes = yield from gather(_prune_thread(context, each, stay, dry_run=dry_run) for each in some)
+        for name, outcome in outcomes:
             if isinstance(outcome, Exception):
-                errors[thread_id] = outcome
+                errors[name] = outcome
             else:
-                pruned += [PrunedCheckpoint.of(thread_id, folder) for folder in outcome]
+                pruned += [PrunedCheckpoint.of(name, folder) for folder in outcome]
+        if scan is not None and not dry_run and any(outcome for _, outcome in outcomes):
+            scan.refresh()
         count += len(some)
-        yield from report(progress, count, total)
+        if some:
+            yield from report(progress, count, total)
     return Pruned(dry_run, tuple(pruned), errors)
+
+
+@dataclass(frozen=True, slots=True)
+class _Thread:
+    """A thread to prune.
+
+    Attributes:
+        folder: Its folder.
+        name: Its name, or the hash of it.
+        entries: Its objects, if they have just been listed.
+    """
+
+    folder: str
+    name: str
+    entries: Sequence[Entry] | None = None
+
+
+def _prune_thread(
+    context: Context, thread: _Thread, stay: KeepRule, *, dry_run: bool
+) -> Plan[tuple[str, list[Folder] | Exception]]:
+    """Prune a thread. Return its name, and what was deleted or would be, or its error."""
+    name = thread.name
+    chosen: Pruning | Exception = yield from return_errors(_choose(context, thread, stay), Exception)
+    if isinstance(name, HashedName) and (isinstance(chosen, Exception) or chosen.victims):
+        # Before the deletion, of which no object may be left that tells the name.
+        entries = thread.entries or ()
+        if not isinstance(chosen, Exception):
+            entries = [entry for folder in chosen.victims for entry in folder.entries]
+        found = yield from return_errors(read_name(context, name, entries), Exception)
+        name = name if isinstance(found, Exception) else found
+    if isinstance(chosen, Exception):
+        return name, chosen
+    if not dry_run:
+        failure = yield from return_errors(delete_victims(context, chosen), Exception)
+        if failure is not None:
+            return name, failure
+    return name, chosen.victims
+
+
+def _choose(context: Context, thread: _Thread, stay: KeepRule) -> Plan[Pruning]:
+    if thread.entries is None:
+        listed = yield from Scan(context.layout, thread.folder).rest()
+    else:
+        listed = group(context.layout, thread.entries)
+    return (yield from choose_victims(context, listed, stay))
 
 
 def written_since(age: object, clock: Callable[[], datetime], *, keep_latest: bool) -> KeepRule:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from contextlib import suppress
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError, NotSupportedError
-from langgraph_checkpoint_s3.format.key_encoding import HASHED, HashedName, decode_component, encode_component
-from langgraph_checkpoint_s3.format.keys import THREAD_SUFFIX
+from langgraph_checkpoint_s3.format.key_encoding import (
+    HASHED,
+    HashedName,
+    decode_component,
+    encode_component,
+)
+from langgraph_checkpoint_s3.format.keys import THREAD_SUFFIX, Layout
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.load import open_object, read_heads
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
 from langgraph_checkpoint_s3.plans.scan import PAGE, Pages
-from langgraph_checkpoint_s3.s3.requests import Body, ListObjects
+from langgraph_checkpoint_s3.s3.requests import Body, Entry, ListObjects
 
 
 class ThreadListing:
@@ -50,12 +56,13 @@ class ThreadListing:
             self._pages, begin = None, self._begin.popleft()
             if not self._begin and not self._found:
                 yield from self._check_empty(begin)
-        found = [name for name in map(self._thread, page.prefixes) if name is not None]
+        names = (thread_in(self._layout, folder) for folder in page.prefixes)
+        found = [name for name in names if name is not None]
         hashed = [name for name in found if isinstance(name, HashedName)]
         if hashed:
             read = yield from gather([_name(self._context, name) for name in hashed])
-            names: dict[str, str] = dict(zip(hashed, read, strict=True))
-            found = [names.get(name, name) for name in found]
+            known: dict[str, str] = dict(zip(hashed, read, strict=True))
+            found = [known.get(name, name) for name in found]
             found = [name for name in found if isinstance(name, HashedName) or name.startswith(self._prefix)]
         found = found[: self._left]
         if self._left is not None:
@@ -71,21 +78,27 @@ class ThreadListing:
                 f"some below {begin!r}, and none was listed. What names its thread works without"
             )
 
-    def _thread(self, folder: str) -> str | None:
-        """Return the thread of a folder; `None` if it isn't a saver's."""
-        name = folder[len(self._layout.prefix) : -1]
-        if not name.endswith(THREAD_SUFFIX):
-            return None
-        try:
-            return decode_component(name[: -len(THREAD_SUFFIX)])
-        except ValueError:
-            return None
+
+def thread_in(layout: Layout, folder: str) -> str | None:
+    """Return the thread of a folder; `None` if it isn't a saver's."""
+    name = folder[len(layout.prefix) : -1]
+    if not name.endswith(THREAD_SUFFIX):
+        return None
+    try:
+        return decode_component(name[: -len(THREAD_SUFFIX)])
+    except ValueError:
+        return None
 
 
 def _name(context: Context, thread_id: str) -> Plan[str]:
     """Return a thread's name from one of its objects, or the hash if this saver's keys can't read them."""
     page = yield from ask(ListObjects(context.layout.thread(thread_id), 1))
-    for entry in page.entries:
+    return (yield from read_name(context, thread_id, page.entries))
+
+
+def read_name(context: Context, thread_id: str, entries: Iterable[Entry]) -> Plan[str]:
+    """Return a thread's name from one of these objects, or the hash if this saver's keys can't read them."""
+    for entry in entries:
         with suppress(CorruptObjectError, DecryptionError):
             body = (yield from read_heads(context, [entry]))[entry.key]
             if isinstance(body, Body):
