@@ -194,7 +194,7 @@ def test_deleting_a_run_of_states_that_do_not_borrow_reads_no_head(fake: FakeS3,
 def test_heads_are_read_of_descendants_and_behind_gaps(fake: FakeS3, saver: S3Saver) -> None:
     _, second, *_ = family(saver)
     step(saver, "6", second, run="run-6", documents=noise(30_000, 6))
-    before = told(fake)
+    before = read_thread(fake)
 
     def heads(run: str, threads: FakeS3) -> int:
         """Delete a run, and return the number of heads that were read."""
@@ -208,7 +208,7 @@ def test_heads_are_read_of_descendants_and_behind_gaps(fake: FakeS3, saver: S3Sa
     assert heads("run-3", fake.snapshot()) == 2
     assert heads("run-2", fake) == 3
     assert heads("run-6", fake) == 3  # 3, 4 and 5 descend from 2, which is gone
-    assert told(fake) == {name: before[name] for name in "5431"}
+    assert read_thread(fake) == {name: before[name] for name in "5431"}
 
 
 def test_other_namespaces_and_threads_are_left_alone(fake: FakeS3, saver: S3Saver) -> None:

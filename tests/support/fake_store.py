@@ -73,6 +73,7 @@ class FakeStore:
         self.fake = fake
         self.config = config
         self.saver_state = SaverState(config)
+        self.saver_state.client_retries = True  # what fails here has failed for good
         self._coalescer = Coalescer()
 
     def run(self, plan: Generator[Sequence[Request[Any]], list[Any], T], operation: str = "") -> T:

@@ -5,8 +5,8 @@ Both HTTP clients share it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from langgraph_checkpoint_s3.config import S3Config
@@ -112,7 +112,7 @@ class RestApi:
             elif endpoint.scheme == "https":
                 digest = UNSIGNED_PAYLOAD
             else:
-                digest = sha256(request.body).hexdigest()
+                digest = hashlib.sha256(request.body).hexdigest()
             attempt.signed_ahead = self._clock.ahead
             headers |= target.signer.sign(
                 credentials, request.method, path, request.query, headers, digest, self._clock() / 1e9

@@ -6,10 +6,10 @@ the secret, the day, the region and the service, so it is kept. That leaves two 
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import time
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Final, NamedTuple
 
 UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
@@ -78,7 +78,7 @@ class Signer:
         signed_names = ";".join(names)
         request = f"{method}\n{path}\n{query}\n{lines}\n{signed_names}\n{payload_hash}"
         scope = f"{day}/{self._scope}"
-        text = f"{_ALGORITHM}\n{moment}\n{scope}\n{sha256(request.encode()).hexdigest()}"
+        text = f"{_ALGORITHM}\n{moment}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
         key = self._key(credentials.secret_key, day)
         signature = hmac.digest(key, text.encode(), "sha256").hex()
         added["authorization"] = (
