@@ -443,7 +443,7 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the checkpoints of these runs, with their writes, in all threads.
 
-        Lists the whole prefix, and reads only the headers of objects that may borrow from deleted ones.
+        Lists the whole prefix, and reads only the headers of checkpoints that descend from deleted ones.
         Checkpoints that do, or whose parent is deleted, are first rewritten without borrowing. Delta
         channels that are rebuilt from deleted checkpoints can't be rebuilt afterwards, as with every
         saver. Needs `s3:ListBucket`, `s3:DeleteObject`, `s3:GetObject`, `s3:PutObject` and
@@ -517,7 +517,8 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
     ) -> Mapping[str, DeltaChannelHistory]:
         """Return each channel's writes in the ancestors, back to the nearest stored value.
 
-        LIST pages, and GETs in windows that double: a depth of d takes about 2 + log2(d) round trips.
+        LIST pages, and GETs in windows that double: a depth of d takes about 2 + log2(d) round trips. In a
+        walk from newer to older checkpoints, each call reuses the listing of the one before, for at most 2 s.
         Needs `s3:ListBucket` and `s3:GetObject`.
 
         Args:
