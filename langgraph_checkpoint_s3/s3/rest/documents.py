@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
-from urllib.parse import unquote
+from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
@@ -98,9 +98,9 @@ def _read_listing(root: ET.Element) -> Fields:
         raise InvalidResponse("it can't be parsed") from error
     if fields.get("EncodingType") == "url":
         for item in contents:
-            item["Key"] = unquote(item["Key"])
+            item["Key"] = unquote_plus(item["Key"])
         for item in prefixes:
-            item["Prefix"] = unquote(item["Prefix"])
+            item["Prefix"] = unquote_plus(item["Prefix"])
     # A missing token isn't an empty one.
     if not fields.get("NextContinuationToken"):
         fields.pop("NextContinuationToken", None)
