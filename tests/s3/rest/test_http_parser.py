@@ -68,6 +68,10 @@ PLACES = st.lists(st.integers(min_value=0, max_value=2**20), max_size=12)
 BODIES = st.one_of(
     st.binary(max_size=200), st.sampled_from([b"\r\n\r\n", b"0\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"])
 )
+INTERIM = (
+    b"HTTP/1.1 100 Continue\r\n\r\n",
+    b"HTTP/1.1 103 Early\r\nLink: </x>\r\nContent-Length: 3\r\n\r\n",
+)
 HEADERS = st.lists(
     st.tuples(
         st.from_regex(r"[Xx]-[A-Za-z0-9-]{1,8}", fullmatch=True),

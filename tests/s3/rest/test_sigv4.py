@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import hmac
 import re
 import time
 from hashlib import sha256
@@ -17,7 +18,6 @@ from botocore.credentials import Credentials as BotoCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_checkpoint_s3.s3.rest import sigv4
 from langgraph_checkpoint_s3.s3.rest.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Credentials, Signer
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
@@ -160,13 +160,13 @@ def test_signatures_are_botocores(
 
 def test_a_key_is_kept_for_a_day_and_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[bytes] = []
-    digest = sigv4.hmac.digest
+    digest = hmac.digest
 
-    def count(key: Any, message: Any, name: str) -> bytes:
+    def count(key: Any, message: Any, name: str) -> Any:
         made.append(message)
         return digest(key, message, name)
 
-    monkeypatch.setattr(sigv4.hmac, "digest", count)
+    monkeypatch.setattr(hmac, "digest", count)
     signer = Signer("us-east-1")
 
     def signature(secret: str, seconds: float) -> tuple[str, int]:
