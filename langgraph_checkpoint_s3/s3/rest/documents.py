@@ -61,7 +61,7 @@ def read_error(body: bytes) -> dict[str, str] | None:
 def _parse(body: bytes) -> ET.Element:
     try:
         return ET.fromstring(body)  # noqa: S314  # expat limits the expansion of entities
-    except (ET.ParseError, ValueError) as error:
+    except (ET.ParseError, ValueError, LookupError) as error:  # the last is of an unknown encoding
         raise InvalidResponse("it can't be parsed") from error
 
 
@@ -98,9 +98,9 @@ def _read_listing(root: ET.Element) -> Fields:
         raise InvalidResponse("it can't be parsed") from error
     if fields.get("EncodingType") == "url":
         for item in contents:
-            item["Key"] = unquote_plus(item["Key"])
+            _convert(item, "Key", unquote_plus)
         for item in prefixes:
-            item["Prefix"] = unquote_plus(item["Prefix"])
+            _convert(item, "Prefix", unquote_plus)
     # A missing token isn't an empty one.
     if not fields.get("NextContinuationToken"):
         fields.pop("NextContinuationToken", None)
