@@ -94,7 +94,7 @@ def _read_listing(root: ET.Element) -> Fields:
         for item in contents:
             _convert(item, "Size", int)
             _convert(item, "LastModified", parse_timestamp)
-    except ValueError as error:
+    except (ValueError, RuntimeError, OverflowError) as error:  # the latter two of botocore's times
         raise InvalidResponse("it can't be parsed") from error
     if fields.get("EncodingType") == "url":
         for item in contents:
