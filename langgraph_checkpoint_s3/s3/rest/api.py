@@ -14,7 +14,7 @@ from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.s3.answer_checks import BEGINNING, InvalidResponse, Received
 from langgraph_checkpoint_s3.s3.client import Fetched
 from langgraph_checkpoint_s3.s3.deadline import Attempt
-from langgraph_checkpoint_s3.s3.rest.endpoint import Endpoint, redirected, resolve
+from langgraph_checkpoint_s3.s3.rest.endpoint import Endpoint, NeedsSdk, redirected, resolve
 from langgraph_checkpoint_s3.s3.rest.http_parser import ResponseParser
 from langgraph_checkpoint_s3.s3.rest.messages import (
     Checksums,
@@ -168,7 +168,7 @@ class RestApi:
         """
         try:
             endpoint = redirected(self._config, self._settings, wrong.region)
-        except InvalidConfigError:
+        except (InvalidConfigError, NeedsSdk):
             raise wrong.error from None
         self.target = self._target(endpoint)
         return self.target

@@ -15,7 +15,12 @@ from langgraph_checkpoint_s3.s3.rest.api import is_tight
 from langgraph_checkpoint_s3.s3.rest.http_parser import RECEIVE, ConnectionClosedError, ResponseParser
 from langgraph_checkpoint_s3.s3.rest.messages import Content
 from langgraph_checkpoint_s3.s3.rest.route import Route, TunnelParser
-from langgraph_checkpoint_s3.s3.rest.sync_http import IDLE, ConnectTimeoutError, ReadTimeoutError
+from langgraph_checkpoint_s3.s3.rest.sync_http import (
+    IDLE,
+    ConnectTimeoutError,
+    ReadTimeoutError,
+    is_readable,
+)
 
 _PIECE: Final = 256 * 1024
 """Bytes of a body that are given to the transport at once. It copies what it can't send."""
@@ -37,7 +42,9 @@ class AsyncConnection(asyncio.BufferedProtocol):
         self._loop = loop
         self._read_timeout = read_timeout
         self._transport: Any = None
-        self._scratch = bytearray(RECEIVE)
+        self._fileno = -1
+        # A view: asyncio's TLS reads into slices of it, and those of a bytearray would be copies.
+        self._scratch = memoryview(bytearray(RECEIVE))
         self._parser: ResponseParser | None = None
         self._limit: TimeLimit | None = None
         self._answered: asyncio.Future[None] | None = None
@@ -102,19 +109,18 @@ class AsyncConnection(asyncio.BufferedProtocol):
 
     def is_alive(self) -> bool:
         """Return whether an idle connection can be used."""
-        return self.is_open and self._loop.time() - self.idle_since <= IDLE
+        if not self.is_open or self._loop.time() - self.idle_since > IDLE:
+            return False
+        try:  # the loop may not have looked since it became idle
+            return not is_readable(self._fileno)
+        except (OSError, ValueError):
+            return False
 
     def abort(self) -> None:
-        """Close the connection at once."""
+        """Close the connection at once, without waiting for the server's leave, as TLS would."""
         self.is_open = False
         if self._transport is not None:
             self._transport.abort()
-
-    def close(self) -> None:
-        """Close the connection once what was written is sent."""
-        self.is_open = False
-        if self._transport is not None:
-            self._transport.close()
 
     async def closed(self) -> None:
         """Wait until it is closed."""
@@ -123,6 +129,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
     def connection_made(self, transport: Any) -> None:
         """Note the transport."""
         self._transport = transport
+        self._fileno = transport.get_extra_info("socket").fileno()
         self.is_open = True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -155,7 +162,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
         limit.add_received(nbytes)
         try:
             if parser.buffer() is None:
-                parser.feed(bytes(memoryview(self._scratch)[:nbytes]))
+                parser.feed(bytes(self._scratch[:nbytes]))
             else:
                 parser.filled(nbytes)
         except Exception as error:  # noqa: BLE001  # raised where the response is awaited
@@ -259,6 +266,7 @@ class AsyncConnectionPool:
         self._most = most
         self._idle: list[AsyncConnection] = []
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._retired = False
         self.in_use = 0
 
     async def acquire(self, limit: TimeLimit) -> AsyncConnection:
@@ -278,7 +286,7 @@ class AsyncConnectionPool:
                 connection = self._idle.pop()
                 if connection.is_alive():
                     return connection
-                connection.close()
+                connection.abort()
             return await self._connect(limit)
         except BaseException:
             self._left()
@@ -291,18 +299,19 @@ class AsyncConnectionPool:
             connection: The connection.
             keep: Whether its response has come in full, so that it can serve another request.
         """
-        if keep and connection.is_open:
+        if keep and connection.is_open and not self._retired:
             connection.idle_since = asyncio.get_running_loop().time()
             self._idle.append(connection)
         else:
-            connection.close()
+            connection.abort()
         self._left()
 
     async def close(self) -> None:
-        """Close the idle connections."""
+        """Close the idle connections, and keep none from now on."""
+        self._retired = True
         idle, self._idle = self._idle, []
         for connection in idle:
-            connection.close()
+            connection.abort()
         for connection in idle:
             await connection.closed()
 

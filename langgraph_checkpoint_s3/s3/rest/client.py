@@ -95,8 +95,10 @@ class RestClient(_Base):
                 if followed:
                     raise wrong.error from None
                 followed = True
-                pool.close()
-                self._pool = self._pool_for(self._api.follow(wrong))
+                fresh = self._pool_for(self._api.follow(wrong))
+                if self._pool[1] is pool:  # no other request was redirected before
+                    self._pool = fresh
+                    pool.retire()
 
     def refused(self) -> None:
         """Look for other credentials before the next request."""
@@ -154,8 +156,10 @@ class AsyncRestClient(_Base):
                 if followed:
                     raise wrong.error from None
                 followed = True
-                self._pool = self._pool_for(await asyncio.to_thread(self._api.follow, wrong))
-                await pool.close()
+                fresh = self._pool_for(await asyncio.to_thread(self._api.follow, wrong))
+                if self._pool[1] is pool:  # no other request was redirected before
+                    self._pool = fresh
+                    await pool.close()
 
     async def refused(self) -> None:
         """Look for other credentials before the next request."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
-from urllib.parse import unquote
+from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
@@ -61,7 +61,7 @@ def read_error(body: bytes) -> dict[str, str] | None:
 def _parse(body: bytes) -> ET.Element:
     try:
         return ET.fromstring(body)  # noqa: S314  # expat limits the expansion of entities
-    except (ET.ParseError, ValueError) as error:
+    except (ET.ParseError, ValueError, LookupError) as error:  # the last is of an unknown encoding
         raise InvalidResponse("it can't be parsed") from error
 
 
@@ -94,13 +94,13 @@ def _read_listing(root: ET.Element) -> Fields:
         for item in contents:
             _convert(item, "Size", int)
             _convert(item, "LastModified", parse_timestamp)
-    except ValueError as error:
+    except (ValueError, RuntimeError, OverflowError) as error:  # the latter two of botocore's times
         raise InvalidResponse("it can't be parsed") from error
     if fields.get("EncodingType") == "url":
         for item in contents:
-            item["Key"] = unquote(item["Key"])
+            _convert(item, "Key", unquote_plus)
         for item in prefixes:
-            item["Prefix"] = unquote(item["Prefix"])
+            _convert(item, "Prefix", unquote_plus)
     # A missing token isn't an empty one.
     if not fields.get("NextContinuationToken"):
         fields.pop("NextContinuationToken", None)

@@ -95,7 +95,8 @@ class ResponseParser:
 
     def buffer(self) -> memoryview | None:
         """Return where the next bytes of the body go; `None` if they are for `feed`."""
-        return None if self._body is None else memoryview(self._body)[self._filled :]
+        # Never an empty one: asyncio takes it for the connection's end.
+        return None if self._body is None or self.complete else memoryview(self._body)[self._filled :]
 
     def filled(self, count: int) -> None:
         """Note that bytes were received into `buffer`."""

@@ -186,7 +186,8 @@ def parse(request: HttpRequest, status: int, headers: dict[str, str], body: byte
     if tag is not None:
         fields["ETag"] = tag
     if operation == "GetObject":
-        fields["ContentLength"] = int(headers.get("content-length") or len(body))
+        length = headers.get("content-length", "")
+        fields["ContentLength"] = int(length) if length.isdecimal() and len(length) < 20 else len(body)
         fields["ContentRange"] = headers.get("content-range")
         _verify_checksum(status, headers, body)
     return fields

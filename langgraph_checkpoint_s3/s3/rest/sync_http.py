@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 import time
 import weakref
 from typing import Final
@@ -70,7 +71,7 @@ class Connection:
             else:
                 self._send(head, limit)
                 self._send(body, limit)
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
             # The server may have refused the request before it had all of it.
             self._receive_refusal(parser, limit)
             return
@@ -81,7 +82,8 @@ class Connection:
         if time.monotonic() - self.idle_since > IDLE:
             return False
         try:
-            return not _is_readable(self._sock)
+            # TLS decrypts whole records, of which some bytes may not have been read.
+            return not (is_readable(self._sock.fileno()) or getattr(self._sock, "pending", int)())
         except (OSError, ValueError):
             return False
 
@@ -197,6 +199,11 @@ class ConnectionPool:
         connection.idle_since = time.monotonic()
         self._idle.append(connection)
 
+    def retire(self) -> None:
+        """Keep no connection from now on. Those that serve a request are closed behind it."""
+        self._keep = 0
+        self.close()
+
     def close(self) -> None:
         """Close the idle connections."""
         _close_all(self._idle)
@@ -219,7 +226,7 @@ class ConnectionPool:
             if route.proxy_tls is not None and route.proxy is not None:
                 sock = route.proxy_tls.wrap_socket(sock, server_hostname=route.proxy.host)
             if route.tunnel:
-                _open_tunnel(sock, route.tunnel)
+                _open_tunnel(sock, route.tunnel, time.monotonic() + timeout)
             if route.tls is not None:
                 sock = _wrap(route, sock)
         except TimeoutError as error:
@@ -243,11 +250,16 @@ def _close_all(connections: list[Connection]) -> None:
             return
 
 
-def _open_tunnel(sock: socket.socket, tunnel: bytes) -> None:
+def _open_tunnel(sock: socket.socket, tunnel: bytes, end: float) -> None:
     sock.sendall(tunnel)
     parser = TunnelParser()
     while not parser.open:
+        remaining = end - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError
+        sock.settimeout(remaining)
         parser.feed(sock.recv(RECEIVE))
+    sock.settimeout(max(end - time.monotonic(), 0.001))
 
 
 def _wrap(route: Route, sock: socket.socket) -> socket.socket:
@@ -260,9 +272,10 @@ def _wrap(route: Route, sock: socket.socket) -> socket.socket:
     return wrapped
 
 
-def _is_readable(sock: socket.socket) -> bool:
+def is_readable(fileno: int) -> bool:
+    """Return whether a socket has something to read: bytes, its end, or an error."""
     if hasattr(select, "poll"):
         poll = select.poll()
-        poll.register(sock.fileno(), select.POLLIN)
+        poll.register(fileno, select.POLLIN)
         return bool(poll.poll(0))
-    return bool(select.select([sock], [], [], 0)[0])
+    return bool(select.select([fileno], [], [], 0)[0])
