@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import re
 import threading
 from collections.abc import Coroutine, Mapping
 from typing import Any, Final, NamedTuple
@@ -24,6 +25,8 @@ from langgraph_checkpoint_s3.s3.rest.sync_http import ConnectionPool
 from langgraph_checkpoint_s3.s3.translate import Translator
 
 _PLATFORM: Final = f"Python/{platform.python_version()} {platform.system()}/{platform.machine()}"
+_NOT_IN_AGENT: Final = re.compile(r"[^A-Za-z0-9!#$%&'*+.^_`|~,-]")
+"""Characters that botocore replaces in an application's name, too. A line break would begin a header."""
 _SPARE_CONNECTIONS: Final = 256
 """Connections beyond one operation's: LangGraph calls a saver from many threads and tasks at once."""
 
@@ -238,7 +241,7 @@ class RestClients:
     def _make_shared(self) -> _Shared:
         config = self._config.with_store_variables()
         settings = read_settings(config, self._session)
-        application = f"app/{settings.app_id} " if settings.app_id else ""
+        application = f"app/{_NOT_IN_AGENT.sub('-', settings.app_id)} " if settings.app_id else ""
         api = RestApi(
             config, settings, f"{_PLATFORM} {application}{self._user_agent}", self._state.store_time
         )
