@@ -66,6 +66,12 @@ class RestClient(_Base):
     def __init__(self, config: S3Config, shared: _Shared) -> None:
         super().__init__(config, shared)
         self._pool = self._pool_for(self._api.target)
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Replace the lock, which a thread of the parent may hold."""
+        self._lock = threading.Lock()
 
     def fetch(self, operation: str, arguments: Mapping[str, Any], attempt: Attempt) -> Fetched:
         """Send a request, and read the body of its response."""
@@ -98,10 +104,10 @@ class RestClient(_Base):
                 if followed:
                     raise wrong.error from None
                 followed = True
-                fresh = self._pool_for(self._api.follow(wrong))
-                if self._pool[1] is pool:  # no other request was redirected before
-                    self._pool = fresh
-                    pool.retire()
+                with self._lock:
+                    if self._pool[1] is pool:  # no other request was redirected before
+                        self._pool = self._pool_for(self._api.follow(wrong))
+                        pool.retire()
 
     def refused(self) -> None:
         """Look for other credentials before the next request."""
