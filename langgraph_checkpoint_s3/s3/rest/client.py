@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import re
 import threading
 from collections.abc import Coroutine, Mapping
 from typing import Any, Final, NamedTuple
@@ -24,6 +25,8 @@ from langgraph_checkpoint_s3.s3.rest.sync_http import ConnectionPool
 from langgraph_checkpoint_s3.s3.translate import Translator
 
 _PLATFORM: Final = f"Python/{platform.python_version()} {platform.system()}/{platform.machine()}"
+_NOT_IN_AGENT: Final = re.compile(r"[^A-Za-z0-9!#$%&'*+.^_`|~,-]")
+"""Characters that botocore replaces in an application's name, too. A line break would begin a header."""
 _SPARE_CONNECTIONS: Final = 256
 """Connections beyond one operation's: LangGraph calls a saver from many threads and tasks at once."""
 
@@ -63,6 +66,12 @@ class RestClient(_Base):
     def __init__(self, config: S3Config, shared: _Shared) -> None:
         super().__init__(config, shared)
         self._pool = self._pool_for(self._api.target)
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Replace the lock, which a thread of the parent may hold."""
+        self._lock = threading.Lock()
 
     def fetch(self, operation: str, arguments: Mapping[str, Any], attempt: Attempt) -> Fetched:
         """Send a request, and read the body of its response."""
@@ -95,10 +104,10 @@ class RestClient(_Base):
                 if followed:
                     raise wrong.error from None
                 followed = True
-                fresh = self._pool_for(self._api.follow(wrong))
-                if self._pool[1] is pool:  # no other request was redirected before
-                    self._pool = fresh
-                    pool.retire()
+                with self._lock:
+                    if self._pool[1] is pool:  # no other request was redirected before
+                        self._pool = self._pool_for(self._api.follow(wrong))
+                        pool.retire()
 
     def refused(self) -> None:
         """Look for other credentials before the next request."""
@@ -238,7 +247,7 @@ class RestClients:
     def _make_shared(self) -> _Shared:
         config = self._config.with_store_variables()
         settings = read_settings(config, self._session)
-        application = f"app/{settings.app_id} " if settings.app_id else ""
+        application = f"app/{_NOT_IN_AGENT.sub('-', settings.app_id)} " if settings.app_id else ""
         api = RestApi(
             config, settings, f"{_PLATFORM} {application}{self._user_agent}", self._state.store_time
         )

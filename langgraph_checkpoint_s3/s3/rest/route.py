@@ -116,7 +116,8 @@ def proxy_for(scheme: str, host: str) -> Proxy | None:
         return None
     try:
         parts = urlsplit(found if "://" in found else f"http://{found}")
-        port = parts.port or _DEFAULT_PORTS[parts.scheme]
+        default = _DEFAULT_PORTS[parts.scheme]  # of the schemes that are supported, whatever the port
+        port = parts.port or default
     except (ValueError, KeyError):
         raise InvalidConfigError(f"{scheme.upper()}_PROXY isn't the URL of an HTTP proxy.") from None
     if not parts.hostname:

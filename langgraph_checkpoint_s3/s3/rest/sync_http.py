@@ -198,6 +198,8 @@ class ConnectionPool:
             return
         connection.idle_since = time.monotonic()
         self._idle.append(connection)
+        if not self._keep:  # retired meanwhile
+            self.close()
 
     def retire(self) -> None:
         """Keep no connection from now on. Those that serve a request are closed behind it."""

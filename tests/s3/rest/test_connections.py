@@ -310,6 +310,19 @@ def test_nobody_listens(driver: Driver) -> None:
         driver.send(driver.saver(url), GET)
 
 
+@pytest.mark.parametrize("name", ["my-app", "日本", "a\r\nX-Other: b", "a b/c"])
+def test_an_applications_name_stays_within_its_header(
+    driver: Driver, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SDK_UA_APP_ID", name)
+    with Scripted(answering(always)) as server:
+        driver.send(driver.saver(server.url), GET)
+        [seen] = server.seen
+        assert "x-other" not in seen.headers
+        shown = name.translate({ord(each): "-" for each in "日本\r\n: /"})
+        assert f" app/{shown} " in seen.headers["user-agent"]
+
+
 # Closing
 
 
@@ -395,7 +408,8 @@ def test_no_more_connections_than_the_maximum() -> None:
             pool.release(connection, keep=True)
 
         await asyncio.gather(*[one() for _ in range(50)])
-        assert most == server.accepted == 3
+        assert most == 3
+        await asyncio.to_thread(until, lambda: server.accepted == 3, "all are accepted")
         assert (pool.in_use, len(pool._waiting)) == (0, 0)
         await pool.close()
 
