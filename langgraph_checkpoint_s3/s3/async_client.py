@@ -56,6 +56,7 @@ class AsyncSdkClient:
     ) -> None:
         self.client = client
         self.translator = translator
+        self.retries = False
         self._refused = refused
 
     async def refused(self) -> None:

@@ -17,9 +17,11 @@ class Client(Protocol):
 
     Attributes:
         translator: Translates requests for it.
+        retries: Whether it sends a request again by itself. Only a client that a user passed in does.
     """
 
     translator: Translator
+    retries: bool
 
     def fetch(self, operation: str, arguments: Mapping[str, Any], attempt: Attempt) -> Fetched:
         """Send a request, and read the body of its response."""
@@ -33,9 +35,11 @@ class AsyncClient(Protocol):
 
     Attributes:
         translator: Translates requests for it.
+        retries: Whether it sends a request again by itself. Only a client that a user passed in does.
     """
 
     translator: Translator
+    retries: bool
 
     def fetch(
         self, operation: str, arguments: Mapping[str, Any], attempt: Attempt

@@ -69,13 +69,11 @@ class SaverState:
         compares: Whether the store was seen to refuse writes whose condition isn't met, as leases need.
         store_time: The time by the store's clock, in ns since 1970.
         max_attempts: How often a request is sent before it fails.
-        client_retries: Whether the client sends requests again by itself. Only a user's does.
     """
 
     def __init__(self, config: S3Config) -> None:
         self.config = config
         self.max_attempts = config.max_attempts or DEFAULT_ATTEMPTS
-        self.client_retries = False
         self.cache = BodyCache(Lru(config.cache_bytes))
         self.states = Lru(config.cache_bytes)
         self.conditional = True
@@ -328,8 +326,12 @@ class RequestState:
             raise PartlyDone(f"{len(again)} objects weren't deleted ({rest[0][1]})")
         return Deletion((*self._failed_keys, *rest))
 
-    def failed(self, error: Exception) -> float:
+    def failed(self, error: Exception, *, retried: bool = False) -> float:
         """Classify the error of a call, or of reading its response.
+
+        Args:
+            error: The error.
+            retried: Whether the client has sent the request again by itself, as a user's does.
 
         Returns:
             Seconds to wait before the next try. If the error was an answer, the request is `done` now.
@@ -358,19 +360,20 @@ class RequestState:
                 return 0
             verdict = verdict.otherwise
         if isinstance(verdict, Retry):
-            return self._pause_or_give_up(verdict, error)
+            return self._pause_or_give_up(verdict, error, retried=retried)
         if isinstance(verdict, AccessDeniedError) and self._may_sign_again():
             return 0
-        # The store answered, if only with a refusal.
-        if verdict is not None:
-            saver.breaker.succeeded()
         if isinstance(verdict, StorageUnavailableError):
             verdict.attempts, verdict.seconds = self._attempts, saver.clock() - self._begun
+        if isinstance(verdict, StorageUnavailableError) and verdict.status is None:
+            saver.breaker.failed()  # its certificate, say
+        elif verdict is not None:
+            saver.breaker.succeeded()  # the store answered, if only with a refusal
         if verdict is None or verdict is error:
             raise error
         raise verdict from error
 
-    def _pause_or_give_up(self, fault: Retry, error: Exception) -> float:
+    def _pause_or_give_up(self, fault: Retry, error: Exception, *, retried: bool) -> float:
         """Return the seconds to wait before the next try.
 
         Raises:
@@ -379,9 +382,9 @@ class RequestState:
         saver, attempt = self._saver, self.attempt
         if attempt.limit.failure:  # the time limit cut the connection: that's the reason
             fault = replace(fault, why=attempt.limit.failure)
-        tried_by_client = saver.client_retries and fault.unavailable and not attempt.reading
+        retried = retried and fault.unavailable and not attempt.reading
         late = False
-        if self._tries < saver.max_attempts and not tried_by_client:
+        if self._tries < saver.max_attempts and not retried:
             pause: float = max(_pause(self._tries, throttled=fault.throttled), fault.after)
             if pause < self._deadline.left:
                 self._counts.count("retries")
@@ -420,7 +423,7 @@ class RequestState:
 
     def _count_retries(self, response: object) -> int:
         """Count the retries of a client that a user passed in, and return their number."""
-        if not self._saver.client_retries or not isinstance(response, Mapping):
+        if not isinstance(response, Mapping):
             return 0
         retries = int(response.get("ResponseMetadata", {}).get("RetryAttempts", 0))
         if retries:

@@ -68,7 +68,6 @@ class Store:
     ) -> None:
         self.config = config
         state = self.saver_state = SaverState(config)
-        state.client_retries = client is not None
         self._boto = BotoClient(config, user_agent, state.use_attempts, client, session)
         # A client or session passed in may have credentials that the default chain doesn't find. So the SDK's
         # requests of coroutines use it too, in threads, unless an asyncio session came with it.
@@ -261,7 +260,7 @@ class Store:
                 state.succeeded(translator, *call_hedged(self._hedge_threads, state, send))
             except Exception as error:  # noqa: BLE001  # classified by the state
                 try:
-                    deadline.sleep(state.failed(error))
+                    deadline.sleep(state.failed(error, retried=client.retries))
                 except AccessDeniedError as refusal:
                     if refusal.unauthenticated:
                         client.refused()
@@ -292,7 +291,7 @@ class Store:
                 state.succeeded(translator, *await acall_hedged(state, send))
             except Exception as error:  # noqa: BLE001  # classified by the state
                 try:
-                    await asyncio.sleep(state.failed(error))
+                    await asyncio.sleep(state.failed(error, retried=client.retries))
                 except AccessDeniedError as refusal:
                     if refusal.unauthenticated:
                         await client.refused()

@@ -186,11 +186,20 @@ class SdkClient:
         client: The client.
         translator: Translates requests for it.
         refused: Looks for other credentials.
+        retries: Whether it sends a request again by itself.
     """
 
-    def __init__(self, client: Any, translator: Translator, refused: Callable[[SdkClient], None]) -> None:
+    def __init__(
+        self,
+        client: Any,
+        translator: Translator,
+        refused: Callable[[SdkClient], None],
+        *,
+        retries: bool = False,
+    ) -> None:
         self.client = client
         self.translator = translator
+        self.retries = retries
         self._refused = refused
 
     def refused(self) -> None:
@@ -274,7 +283,9 @@ class BotoClient:
                     if client is self._given:
                         listen(client)
                     translator = translator_for(self._config, client)
-                    made = self._made = SdkClient(client, translator, self._refused)
+                    made = self._made = SdkClient(
+                        client, translator, self._refused, retries=client is self._given
+                    )
         return made
 
     def _refused(self, made: SdkClient) -> None:

@@ -13,8 +13,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from langgraph_checkpoint_s3 import AccessDeniedError, S3Saver
-from tests.contract.front import Front
+from langgraph_checkpoint_s3 import AccessDeniedError, S3Saver, StorageUnavailableError
+from tests.contract.front import Answer, Front
 from tests.contract.scripts import ROOT, assert_clean, script
 from tests.contract.support import Calls, MakeSaver, Place, at, build_thread, checkpoint, guarded, metadata
 from tests.support import inside
@@ -110,6 +110,24 @@ class TestHandedIn:
         else:
             with pytest.raises(AccessDeniedError, match="AWS_ACCESS_KEY_ID"):
                 saver.get_tuple(at())
+
+    def test_a_users_client_alone_retries_by_itself(self, place: Place, client: S3Client) -> None:
+        """The saver sends the requests of an aio_session again, with its own number of attempts."""
+        from aiobotocore.session import AioSession
+
+        session: Any = AioSession()
+        session.set_credentials(place.server.access_key, place.server.secret_key)
+        arguments = place.arguments(max_attempts=2)
+        with S3Saver(**arguments, client=client, aio_session=session) as saver:
+            place.front.fail("PutObject", Answer(503, "SlowDown"))
+            with Calls(saver, asynchronous=True) as calls:
+                calls.put(at(), checkpoint(), metadata(), {})
+            assert saver.stats().retries == 1
+            place.front.reset()
+            place.front.fail("PutObject", Answer(503, "SlowDown"), times=100)
+            with pytest.raises(StorageUnavailableError) as caught:
+                saver.put(at(), checkpoint(), metadata(), {})
+        assert caught.value.attempts == len(place.front.log) > 2
 
     def test_an_aio_session_on_many_loops(self, place: Place, make_saver: MakeSaver) -> None:
         from aiobotocore.session import AioSession

@@ -212,6 +212,21 @@ class TestTheWayThere:
             place.front.reset()
             assert place.objects() == before, name
 
+    @pytest.mark.parametrize(("setting", "attempts"), [(None, 2), (3, 3)])
+    def test_the_number_of_attempts_is_awss_own_unless_it_is_set(
+        self,
+        make_calls: MakeCalls,
+        front: Front,
+        monkeypatch: pytest.MonkeyPatch,
+        setting: int | None,
+        attempts: int,
+    ) -> None:
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
+        front.fail("*", Answer(500, "InternalError"), times=100)
+        with pytest.raises(StorageUnavailableError) as caught:
+            READS["get_tuple"](make_calls(max_attempts=setting))
+        assert caught.value.attempts == len(front.log) == attempts
+
     @pytest.mark.parametrize(
         "name", ["get_tuple", "list", "put", "put_writes", "delete_thread", "copy_thread"]
     )

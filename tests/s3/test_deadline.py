@@ -97,24 +97,22 @@ class TestARequestState:
 
     def test_counts_the_attempts_of_a_users_client(self, saver_state: SaverState) -> None:
         """It has tried again by itself, by its own settings: the saver doesn't."""
-        saver_state.client_retries = True
         translator: Any = FakeTranslator()
         state = RequestState(saver_state, GetObject("k"), saver_state.deadline())
         state.prepare(translator)
         error = client_error("SlowDown", 503)
         error.response["ResponseMetadata"]["RetryAttempts"] = 3
         with pytest.raises(StorageUnavailableError, match="SlowDown") as caught:
-            state.failed(error)
+            state.failed(error, retried=True)
         assert caught.value.attempts == 4
         assert saver_state.stats().retries == 3
 
     def test_reads_a_body_again_that_breaks_off_at_a_users_client(self, saver_state: SaverState) -> None:
-        saver_state.client_retries = True
         translator: Any = FakeTranslator()
         state = RequestState(saver_state, GetObject("k"), saver_state.deadline())
         state.prepare(translator)
         state.attempt.reading = True
-        assert state.failed(ConnectionResetError("x"))
+        assert state.failed(ConnectionResetError("x"), retried=True)
 
     @pytest.mark.parametrize("header", ["7", "1000", "Wed, 21 Oct 2026 07:28:00 GMT", ""])
     def test_waits_as_long_as_the_store_says(self, saver_state: SaverState, header: str) -> None:

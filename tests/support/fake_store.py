@@ -73,7 +73,6 @@ class FakeStore:
         self.fake = fake
         self.config = config
         self.saver_state = SaverState(config)
-        self.saver_state.client_retries = True  # what fails here has failed for good
         self._coalescer = Coalescer()
 
     def run(self, plan: Generator[Sequence[Request[Any]], list[Any], T], operation: str = "") -> T:
@@ -207,7 +206,7 @@ class FakeStore:
                 metadata = {"HTTPHeaders": {"date": date}}
                 state.succeeded(translator, {"answer": answer, "ResponseMetadata": metadata}, data)
             except Exception as error:  # noqa: BLE001  # classified by the state
-                state.failed(error)
+                state.failed(error, retried=True)  # what fails here has failed for good
 
 
 def _plain(request: Request[Any]) -> Request[Any]:

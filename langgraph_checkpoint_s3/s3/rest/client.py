@@ -49,6 +49,7 @@ class _Base:
     """Both clients' properties."""
 
     def __init__(self, config: S3Config, shared: _Shared) -> None:
+        self.retries = False
         self._config = config
         self._api = shared.api
         self._credentials = shared.credentials
