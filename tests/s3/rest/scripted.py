@@ -205,7 +205,7 @@ class Driver:
         if self.loop is None:
             saver.close()
         else:
-            self.loop.run_until_complete(saver.aclose())
+            self.loop.run_until_complete(asyncio.wait_for(saver.aclose(), HANG))
 
     def end(self) -> None:
         for saver in self._savers:
