@@ -7,6 +7,7 @@ checks the limits.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from typing import Any, Final
 
@@ -100,6 +101,11 @@ class AsyncConnection(asyncio.BufferedProtocol):
             await reader.opened
         finally:
             self._transport.set_protocol(self)
+
+    def send_probes(self) -> None:
+        """Send TCP keep-alive probes."""
+        sock = self._transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     async def start_tls(self, context: Any, server_name: str) -> None:
         """Encrypt the connection."""
@@ -357,6 +363,8 @@ class AsyncConnectionPool:
             ssl=first,
             server_hostname=name if first is not None else None,
         )
+        if route.keepalive:
+            connection.send_probes()
         if route.tunnel:
             await connection.tunnel(route.tunnel)
             if route.tls is not None:

@@ -51,6 +51,7 @@ class Route(NamedTuple):
         tunnel: The request that makes the proxy connect to the endpoint; empty if there is none.
         target_prefix: The beginning of each request's target: of one to a proxy, the endpoint's URL.
         proxy_headers: Headers for the proxy in each request, as sent.
+        keepalive: Whether connections send TCP keep-alive probes.
     """
 
     host: str
@@ -62,6 +63,7 @@ class Route(NamedTuple):
     tunnel: bytes = b""
     target_prefix: str = ""
     proxy_headers: str = ""
+    keepalive: bool = False
 
 
 def route_to(endpoint: Endpoint, settings: AwsSettings) -> Route:
@@ -69,11 +71,15 @@ def route_to(endpoint: Endpoint, settings: AwsSettings) -> Route:
 
     Args:
         endpoint: The endpoint.
-        settings: AWS's settings: the trusted authorities, and the client's certificate.
+        settings: AWS's settings: the trusted authorities, the client's certificate, keep-alive probes.
 
     Raises:
         InvalidConfigError: The certificates can't be read, or the proxy's URL is malformed.
     """
+    return _route_to(endpoint, settings)._replace(keepalive=settings.tcp_keepalive)
+
+
+def _route_to(endpoint: Endpoint, settings: AwsSettings) -> Route:
     encrypted = endpoint.scheme == "https"
     proxy = proxy_for(endpoint.scheme, endpoint.host)
     context = _tls_context(settings) if encrypted or (proxy is not None and proxy.tls) else None

@@ -225,6 +225,8 @@ class ConnectionPool:
         try:
             sock = socket.create_connection((route.host, route.port), timeout)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if route.keepalive:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             if route.proxy_tls is not None and route.proxy is not None:
                 sock = route.proxy_tls.wrap_socket(sock, server_hostname=route.proxy.host)
             if route.tunnel:

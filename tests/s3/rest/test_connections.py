@@ -519,3 +519,22 @@ def test_a_forked_process_has_connections_of_its_own() -> None:
         assert server.accepted == 2
         assert len(server.seen) == 4
         driver.end()
+
+
+@pytest.mark.parametrize("probes", [False, True])
+def test_tcp_keep_alive_probes_as_the_profile_says(
+    driver: Driver, probes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    general = socket.socket.setsockopt
+
+    class Listening(socket.socket):
+        def setsockopt(self, *arguments: Any) -> None:
+            asked.append(arguments[1])
+            general(self, *arguments)
+
+    monkeypatch.setattr(socket, "socket", Listening)
+    monkeypatch.setenv("BOTOCORE_TCP_KEEPALIVE", str(probes).lower())
+    with Scripted(answering(always)) as server:
+        driver.send(driver.saver(server.url), GET)
+    assert (socket.SO_KEEPALIVE in asked) == probes
