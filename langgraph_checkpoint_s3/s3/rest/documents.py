@@ -36,14 +36,21 @@ def parts_document(parts: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def read_document(body: bytes, root: str) -> Fields:
-    """Read a document, by its root element's name.
+    """Read a document.
+
+    Its root may have another name than S3's: rclone's answer to CreateMultipartUpload has. Whoever reads the
+    fields checks that those are there which S3's answer always has.
+
+    Args:
+        body: The document.
+        root: The name of the root element in S3's.
 
     Raises:
-        InvalidResponse: It isn't XML, or has another root.
+        InvalidResponse: It isn't XML, or is an error.
     """
     element = _parse(body)
-    if _name(element.tag) != root:
-        raise InvalidResponse(f"its document is no {root}")
+    if _name(element.tag) == "Error":
+        raise InvalidResponse("its document is an error")
     return _READERS[root](element)
 
 
@@ -75,7 +82,7 @@ def _text_fields(element: ET.Element) -> Fields:
 
 
 def _read_listing(root: ET.Element) -> Fields:
-    space = root.tag[: -len("ListBucketResult")]
+    space = root.tag[: len(root.tag) - len(_name(root.tag))]
     fields: Fields = {}
     contents: list[Fields] = []
     prefixes: list[Fields] = []

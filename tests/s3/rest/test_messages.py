@@ -547,3 +547,10 @@ def test_a_checksum_that_is_wrong() -> None:
     ]
     for headers, status, fits in sums:
         assert isinstance(read(headers, status), dict if fits else InvalidResponse), headers
+
+
+def test_the_root_of_a_document_may_have_another_name() -> None:
+    """rclone's answer to CreateMultipartUpload has."""
+    body = b"<InitiateMultipartUpload><UploadId>u</UploadId></InitiateMultipartUpload>"
+    request = build("CreateMultipartUpload", {"Key": "k"}, Checksums(send=False, verify=False, md5=True))
+    assert parse(request, 200, {}, body)["UploadId"] == "u"
