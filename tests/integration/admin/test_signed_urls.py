@@ -34,7 +34,7 @@ TAMPERED: dict[str, Callable[[str, str], str]] = {
     "another key": lambda url, other: url.replace(urlsplit(url).path, urlsplit(other).path),
     "another signature": lambda url, _: url[:-1] + ("0" if url[-1] != "0" else "1"),
     "a longer life": lambda url, _: re.sub(r"X-Amz-Expires=\d+", "X-Amz-Expires=604800", url),
-    "another date": lambda url, _: re.sub(r"X-Amz-Date=(\d{8})T\d{2}", r"X-Amz-Date=\1T00", url),
+    "another date": lambda url, _: re.sub(r"X-Amz-Date=\d{4}", "X-Amz-Date=2001", url),
     "no signature": lambda url, _: re.sub(r"&X-Amz-Signature=.*", "", url),
 }
 
