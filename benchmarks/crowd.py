@@ -22,6 +22,7 @@ from benchmarks.limit import Limit
 from benchmarks.measured import Measured, Paired
 from benchmarks.served import Served
 from langgraph_checkpoint_s3 import S3Config, S3Saver
+from langgraph_checkpoint_s3.s3.rest.settings import read_settings
 from langgraph_checkpoint_s3.s3.sync_client import client_arguments, tune
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ class Crowd:
             session = AioSession()
             made = session.create_client("s3", **{**arguments, "config": AioConfig(**arguments["config"])})
             client = await self._stack.enter_async_context(made)
-        tune(client, session)
+        tune(client, read_settings(self._config, session))
         return client
 
 

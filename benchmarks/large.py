@@ -23,7 +23,8 @@ from benchmarks.runs import BenchmarkError, start
 from benchmarks.savers import OURS
 from benchmarks.served import Served
 from langgraph_checkpoint_s3 import S3Config, S3Saver
-from langgraph_checkpoint_s3.s3.sync_client import client_arguments, ease_checksums
+from langgraph_checkpoint_s3.s3.rest.settings import read_settings
+from langgraph_checkpoint_s3.s3.sync_client import client_arguments, use_checksums
 from langgraph_checkpoint_s3.saver import internals_of
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Mover:
         arguments = client_arguments(self._config, "")
         session = boto3.Session()
         self._client: Any = session.client("s3", **{**arguments, "config": Config(**arguments["config"])})
-        ease_checksums(self._client, session)
+        use_checksums(self._client, read_settings(self._config, session))
         self._client.list_objects_v2(Bucket=bucket, MaxKeys=1)
         self._saver = S3Saver(config=self._config)
         if self._loop:

@@ -20,8 +20,8 @@ SHORT = {
     ("contract/admin/test_bulk.py", "asyncio.wait_for(admin.abatch_put(given, concurrency=2), 0.3)"),
     ("contract/test_fault_server.py", "asking.join(0.05)"),
     ("contract/test_loops.py", "threading.Event().wait(0.02)"),
-    ("s3/rest/test_connections.py", "peer.server.go.wait(0.01)"),
-    ("s3/rest/test_connections.py", "peer.server.go.wait(0.2)"),
+    ("s3/rest/test_connections.py", "peer.server.ending.wait(0.01)"),
+    ("s3/rest/test_connections.py", "peer.server.ending.wait(0.2)"),
     ("s3/test_interrupts.py", "threading.Event().wait(0.0005)"),
 }
 """Shorter ones, which are no bets: what they wait for never comes while they wait."""

@@ -299,9 +299,10 @@ class PreparedWrites:
 
     @property
     def gathers(self) -> bool:
-        """Whether to wait for other calls to share an object with. Special writes have objects of their own.
+        """True if the call may wait for others to share an object with.
 
-        A call fails if any object of its batch fails. So many of those had better not share a batch.
+        Special writes have objects of their own. A call fails if any object of its batch fails, so calls
+        with many objects don't share a batch.
         """
         return min(self.task.writes, default=0) >= 0
 

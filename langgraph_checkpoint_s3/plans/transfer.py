@@ -146,7 +146,7 @@ def _is_met(expected: str | None, found: Stored | NotFound) -> bool:
 def _completed(upload: CompleteUpload, sizes: Sizes) -> Plan[Stored | PreconditionFailed]:
     """Return the outcome of an upload that didn't exist any more when it was to be completed.
 
-    The client library repeats requests. So an attempt whose response was lost may have completed it, or
+    Requests are sent again. So an attempt whose response was lost may have completed it, or
     another process aborted it. The stored bytes tell: no other object has the same ones.
     """
     found = yield from fetch_now(GetObject(upload.key), sizes)

@@ -19,17 +19,16 @@ from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.fork_safety import delay_forks, keep_for_parent, renew_after_fork
 from langgraph_checkpoint_s3.request_timeout import LimitTimer, limit_attempts
 from langgraph_checkpoint_s3.s3.client import Fetched
-from langgraph_checkpoint_s3.s3.deadline import Attempt, calling
+from langgraph_checkpoint_s3.s3.deadline import Attempt
 from langgraph_checkpoint_s3.s3.per_loop import PerLoop
+from langgraph_checkpoint_s3.s3.rest.settings import read_settings
+from langgraph_checkpoint_s3.s3.sdk_calls import calling, has_body, with_file
 from langgraph_checkpoint_s3.s3.sync_client import (
-    attempts_of,
     client_arguments,
-    has_body,
     name_client,
     prepare,
     translator_for,
     tune,
-    with_file,
 )
 from langgraph_checkpoint_s3.s3.translate import Translator, method_of
 
@@ -173,9 +172,10 @@ class AioClients:
         arguments["config"] = AioConfig(**arguments["config"])
         arguments["region_name"] = region_of(arguments["region_name"], session, DEFAULT_REGION)
         client = await create("s3", **arguments).__aenter__()
-        tune(client, session)
+        settings = read_settings(self._config, session)
+        tune(client, settings)
         limit_attempts(client)
-        self._use_attempts(attempts_of(session))
+        self._use_attempts(settings.max_attempts)
         _follow_no_redirects(client)
         return client
 

@@ -1,23 +1,15 @@
-"""Time limits of batches and of single requests, and the facts about a request that is under way.
-
-A call of an SDK's client runs in a context (`calling`) with an `Attempt`, where a handler on the client
-(`note_response`) notes facts about the response.
-"""
+"""Time limits of batches and of single requests, and the facts about a request that is under way."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
-
-from langgraph_checkpoint_s3.request_timeout import RATE, TimeLimit, limit_requests
-from langgraph_checkpoint_s3.s3.answer_checks import BEGINNING, InvalidResponse, Received
+from langgraph_checkpoint_s3.request_timeout import RATE, TimeLimit
+from langgraph_checkpoint_s3.s3.answer_checks import BEGINNING, Received
 from langgraph_checkpoint_s3.s3.requests import (
     CompleteUpload,
     CopyObject,
@@ -121,59 +113,3 @@ class Attempt:
         """Note the response's body."""
         if self.received is not None:
             self.received = self.received._replace(size=len(data), beginning=data[:BEGINNING])
-
-
-_running: ContextVar[Attempt | None] = ContextVar("langgraph_checkpoint_s3_call", default=None)
-
-
-@contextmanager
-def calling(attempt: Attempt) -> Iterator[None]:
-    """Let the client's handlers find a call's `Attempt`, in this thread or task.
-
-    Raises:
-        InvalidResponse: botocore can't parse the response.
-    """
-    token = _running.set(attempt)
-    try:
-        with limit_requests(attempt.limit):
-            yield
-    except Exception as error:
-        if attempt.received is not None and not attempt.reading and _is_parser_error(error):
-            raise InvalidResponse("it can't be parsed") from error
-        raise
-    finally:
-        _running.reset(token)
-
-
-def _is_parser_error(error: Exception) -> bool:
-    from botocore.parsers import ResponseParserError  # slow to import, and loaded once a response has come
-
-    return isinstance(error, (ResponseParserError, ValueError))  # a number or a time that is none
-
-
-def note_response(response_dict: Mapping[str, Any], **_: Any) -> None:
-    """Handle botocore's `before-parse`: note facts about the response, for errors' texts."""
-    attempt = _running.get()
-    if attempt is None:
-        return
-    body = response_dict["body"]
-    read = body if isinstance(body, bytes) else None  # an object's is a stream, read later
-    attempt.received = Received(
-        response_dict["status_code"],
-        str(response_dict["headers"].get("content-type") or ""),
-        None if read is None else len(read),
-        (read or b"")[:BEGINNING],
-    )
-
-
-def stop_redirect_loop(response: Any = None, operation: Any = None, **_: Any) -> None:
-    """Handle botocore's `needs-retry`: fail on a redirect that names no region.
-
-    botocore asks for the bucket's region by a HeadBucket then. If that is redirected too, it asks again,
-    until the stack overflows.
-    """
-    if _running.get() is None or response is None or operation.name != "HeadBucket":
-        return
-    answer, parsed = response
-    if 300 <= answer.status_code < 400 and "x-amz-bucket-region" not in answer.headers:
-        raise ClientError(parsed, operation.name)

@@ -40,7 +40,7 @@ class Stats:
         operations: How often each operation was run, such as `put`, `get_tuple` or `admin.usage`. Of `list`,
             each page that was read.
         errors: How often each of them failed, or was cancelled.
-        retries: How often a request was sent again, by the saver or by the client library.
+        retries: How often a request was sent again, by the saver or by a client that a user passed in.
         bytes_raw: Bytes of what was put, serialized: of checkpoints all of their state.
         bytes_stored: Bytes of the objects that were written for that, once they were compressed, and without
             what they borrow.

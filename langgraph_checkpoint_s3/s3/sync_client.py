@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import functools
-import os
 import threading
 from collections.abc import Callable, Mapping
-from io import BytesIO
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.aws import (
     DEFAULT_REGION,
     Throttle,
-    botocore_session,
     credentials_of,
     lacks_credentials,
     refresh_credentials,
@@ -22,7 +19,15 @@ from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.fork_safety import delay_forks, keep_for_parent, renew_after_fork
 from langgraph_checkpoint_s3.request_timeout import limit_connections
 from langgraph_checkpoint_s3.s3.client import Fetched
-from langgraph_checkpoint_s3.s3.deadline import Attempt, calling, note_response, stop_redirect_loop
+from langgraph_checkpoint_s3.s3.deadline import Attempt
+from langgraph_checkpoint_s3.s3.rest.settings import AwsSettings, read_settings
+from langgraph_checkpoint_s3.s3.sdk_calls import (
+    calling,
+    has_body,
+    note_response,
+    stop_redirect_loop,
+    with_file,
+)
 from langgraph_checkpoint_s3.s3.timestamps import parse_timestamp
 from langgraph_checkpoint_s3.s3.translate import Translator, md5_of, method_of
 from langgraph_checkpoint_s3.validation import is_aws
@@ -74,24 +79,11 @@ def add_md5(model: Any, params: Mapping[str, Any], **_: Any) -> None:
             params["headers"]["Content-MD5"] = digest
 
 
-def ease_checksums(client: Any, session: Any) -> None:
-    """Use checksums with other stores than AWS only where they're required, unless the user set otherwise.
-
-    Some stores reject the trailing checksum, or answer a range with the whole object's.
-
-    Args:
-        client: A client made here. It knows the address that all of AWS's settings led to.
-        session: The session that made it.
-    """
-    if is_aws(client.meta.endpoint_url):
-        return
-    core = botocore_session(session)
-    profile = core.get_scoped_config() if core else {}
-    default = core.get_default_client_config() if core else None
-    for name in ("request_checksum_calculation", "response_checksum_validation"):
-        said = os.environ.get(f"AWS_{name.upper()}") or profile.get(name) or getattr(default, name, None)
-        if not said:
-            setattr(client.meta.config, name, "when_required")  # read with each request
+def use_checksums(client: Any, settings: AwsSettings) -> None:
+    """Have a client made here send and check the checksums that both transports use."""
+    config = client.meta.config  # read with each request
+    config.request_checksum_calculation = settings.request_checksums
+    config.response_checksum_validation = settings.response_checksums
 
 
 @functools.cache
@@ -137,20 +129,9 @@ def sign_payer(request: Any, **_: Any) -> None:
         request.params[_PAYER] = payer
 
 
-def attempts_of(session: Any) -> int | None:
-    """Return the number of attempts that AWS's own settings say; `None` if they don't."""
-    core = botocore_session(session)
-    if core is None:
-        return None
-    config = core.get_default_client_config()
-    own = (getattr(config, "retries", None) or {}).get("total_max_attempts")
-    found = own or core.get_config_variable("max_attempts")
-    return int(found) if found else None
-
-
-def tune(client: Any, session: Any) -> None:
+def tune(client: Any, settings: AwsSettings) -> None:
     """Adapt a client made here. One that a user passed in stays as it is, except for `listen`."""
-    ease_checksums(client, session)
+    use_checksums(client, settings)
     events = client.meta.events
     listen(client)
     events.register_last("before-call.s3", drop_expect, unique_id="langgraph-checkpoint-s3")
@@ -217,22 +198,6 @@ class SdkClient:
                 data = response["Body"].read()
         attempt.read(data)
         return response, data
-
-
-def with_file(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the arguments with a file instead of a part's view of its bytes, which botocore doesn't take."""
-    body = arguments.get("Body")
-    if not isinstance(body, memoryview):
-        return arguments
-    file = BytesIO()  # of a file that shares its bytes aiohttp would make a second copy
-    file.write(body)
-    file.seek(0)
-    return {**arguments, "Body": file}
-
-
-def has_body(response: Any) -> bool:
-    """Return whether a response of a client's method has an object's body."""
-    return isinstance(response, dict) and "Body" in response  # a signed URL is text
 
 
 class BotoClient:
@@ -319,7 +284,8 @@ class BotoClient:
         arguments["config"] = Config(**arguments["config"])
         arguments["region_name"] = region_of(arguments["region_name"], session, DEFAULT_REGION)
         client = create("s3", **arguments)
-        tune(client, session)
+        settings = read_settings(self._config, session)
+        tune(client, settings)
         limit_connections(client)
-        self._use_attempts(attempts_of(session))
+        self._use_attempts(settings.max_attempts)
         return client

@@ -44,7 +44,7 @@ from langgraph_checkpoint_s3.s3.requests import (
     Tick,
     UploadPart,
 )
-from langgraph_checkpoint_s3.s3.sync_client import with_file
+from langgraph_checkpoint_s3.s3.sdk_calls import with_file
 from langgraph_checkpoint_s3.s3.translate import Translator, method_of
 from langgraph_checkpoint_s3.validation import is_aws
 from tests.s3.admin_requests import ADMIN_REQUESTS

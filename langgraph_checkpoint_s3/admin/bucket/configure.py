@@ -75,7 +75,7 @@ _TIERS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntelligentTieringArchive:
-    """When Intelligent-Tiering moves unread objects into its archive tiers.
+    """Ages at which Intelligent-Tiering moves unread objects into its archive tiers.
 
     It applies to objects of the storage class `INTELLIGENT_TIERING` only (`S3Config.storage_class`, or a
     lifecycle rule that moves them there), and never to those below 128 kB. The class's own tiers, which

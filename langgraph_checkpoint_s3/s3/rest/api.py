@@ -1,4 +1,4 @@
-"""S3's REST API at one endpoint: requests are built and signed, responses read. No I/O but for credentials.
+"""S3's REST API for one bucket: requests are built and signed, responses read. No I/O.
 
 Both HTTP clients share it.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import InvalidConfigError
@@ -29,9 +29,6 @@ from langgraph_checkpoint_s3.s3.rest.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD
 from langgraph_checkpoint_s3.s3.store_clock import StoreClock
 from langgraph_checkpoint_s3.validation import is_aws
 
-_TIGHT: Final = 16 * 1024
-"""Bytes of a body up to which it is sent together with the head."""
-
 
 class WrongRegion(Exception):  # noqa: N818  # the request is sent to the right one
     """The bucket is in another region.
@@ -48,12 +45,12 @@ class WrongRegion(Exception):  # noqa: N818  # the request is sent to the right 
 
 
 class Target(NamedTuple):
-    """Where requests go, and how they are signed.
+    """The endpoint of a bucket, and what sending to it takes.
 
     Attributes:
         endpoint: The endpoint.
-        route: The way to it.
-        signer: Signs for its region.
+        route: The addresses and TLS settings to connect with.
+        signer: The signer for its region.
     """
 
     endpoint: Endpoint
@@ -106,7 +103,6 @@ class RestApi:
         headers = request.headers
         path = endpoint.base_path + request.path
         if credentials is not None:
-            headers = {"host": endpoint.authority, **headers}
             if not request.body:
                 digest = EMPTY_SHA256
             elif endpoint.scheme == "https":
@@ -114,10 +110,10 @@ class RestApi:
             else:
                 digest = hashlib.sha256(request.body).hexdigest()
             attempt.signed_ahead = self._clock.ahead
-            headers |= target.signer.sign(
-                credentials, request.method, path, request.query, headers, digest, self._clock() / 1e9
+            to_sign = {"host": endpoint.authority, **headers}
+            headers = headers | target.signer.sign(
+                credentials, request.method, path, request.query, to_sign, digest, self._clock() / 1e9
             )
-            del headers["host"]
         query = f"?{request.target_query}" if request.target_query else ""
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         if lines.count("\n") != len(headers):  # an ETag from a document, say
@@ -145,17 +141,13 @@ class RestApi:
         attempt.received = Received(
             parser.status, headers.get("content-type", ""), len(body), body[:BEGINNING]
         )
-        if parser.status >= 300:
-            try:
-                fields = parse(request, parser.status, headers, body)
-            except InvalidResponse:
-                raise
-            except Exception as error:
-                region = region_of_error(error)
-                if region and region != target.endpoint.region:
-                    raise WrongRegion(region, error) from error
-                raise
-        fields = parse(request, parser.status, headers, body)
+        try:
+            fields = parse(request, parser.status, headers, body)
+        except Exception as error:
+            region = region_of_error(error)
+            if region and region != target.endpoint.region:
+                raise WrongRegion(region, error) from error
+            raise
         return fields, body if request.operation == "GetObject" else b""
 
     def follow(self, wrong: WrongRegion) -> Target:
@@ -176,8 +168,3 @@ class RestApi:
     def _target(self, endpoint: Endpoint) -> Target:
         route = route_to(endpoint, self._settings)
         return Target(endpoint, route, Signer(endpoint.region, endpoint.service))
-
-
-def is_tight(body: Any) -> bool:
-    """Return whether a body is so small that it is sent together with the head."""
-    return len(body) <= _TIGHT

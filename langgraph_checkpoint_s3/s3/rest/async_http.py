@@ -12,16 +12,17 @@ from collections import deque
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.request_timeout import TimeLimit
-from langgraph_checkpoint_s3.s3.rest.api import is_tight
+from langgraph_checkpoint_s3.s3.rest.connection_rules import (
+    IDLE,
+    SENT_TOGETHER,
+    ReadTimeoutError,
+    is_readable,
+    not_connected,
+    time_to_connect,
+)
 from langgraph_checkpoint_s3.s3.rest.http_parser import RECEIVE, ConnectionClosedError, ResponseParser
 from langgraph_checkpoint_s3.s3.rest.messages import Content
 from langgraph_checkpoint_s3.s3.rest.route import Route, TunnelParser
-from langgraph_checkpoint_s3.s3.rest.sync_http import (
-    IDLE,
-    ConnectTimeoutError,
-    ReadTimeoutError,
-    is_readable,
-)
 
 _PIECE: Final = 256 * 1024
 """Bytes of a body that are given to the transport at once. It copies what it can't send."""
@@ -66,7 +67,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
         self._active = self._loop.time()
         self._timer = self._loop.call_later(min(limit.check_after, self._read_timeout), self._check)
         try:
-            if is_tight(body):
+            if len(body) <= SENT_TOGETHER:
                 self._transport.write(head + body)
             else:
                 self._transport.write(head)
@@ -224,7 +225,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
         if limit.remaining <= 0:
             self._fail(limit.expire())
         elif silent <= 0:
-            self._fail(ReadTimeoutError(f"nothing came for {self._read_timeout:g} s (read_timeout)"))
+            self._fail(ReadTimeoutError(self._read_timeout))
         else:
             after = max(min(limit.check_after, silent), 0.001)
             self._timer = self._loop.call_later(after, self._check)
@@ -333,20 +334,14 @@ class AsyncConnectionPool:
                 return
 
     async def _connect(self, limit: TimeLimit) -> AsyncConnection:
-        remaining = limit.remaining
-        if remaining <= 0:
-            raise limit.expire()
+        timeout = time_to_connect(limit, self._connect_timeout)
         loop = asyncio.get_running_loop()
         connection = AsyncConnection(loop, self._read_timeout)
         try:
-            await asyncio.wait_for(self._open(loop, connection), min(remaining, self._connect_timeout))
+            await asyncio.wait_for(self._open(loop, connection), timeout)
         except asyncio.TimeoutError as error:
             connection.abort()
-            if limit.remaining <= 0:
-                raise limit.expire() from error
-            raise ConnectTimeoutError(
-                f"no connection within {self._connect_timeout:g} s (connect_timeout)"
-            ) from error
+            raise not_connected(limit, self._connect_timeout) from error
         except BaseException:
             connection.abort()
             raise

@@ -6,8 +6,8 @@ import asyncio
 import platform
 import re
 import threading
-from collections.abc import Coroutine, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.fork_safety import delay_forks, renew_after_fork
@@ -20,9 +20,12 @@ from langgraph_checkpoint_s3.s3.rest.api import RestApi, Target, WrongRegion
 from langgraph_checkpoint_s3.s3.rest.async_http import AsyncConnectionPool
 from langgraph_checkpoint_s3.s3.rest.credentials import CredentialSource, credential_source
 from langgraph_checkpoint_s3.s3.rest.http_parser import BodyTooLong, MalformedResponse, ResponseParser
+from langgraph_checkpoint_s3.s3.rest.route import Route
 from langgraph_checkpoint_s3.s3.rest.settings import read_settings
 from langgraph_checkpoint_s3.s3.rest.sync_http import ConnectionPool
 from langgraph_checkpoint_s3.s3.translate import Translator
+
+P = TypeVar("P")
 
 _PLATFORM: Final = f"Python/{platform.python_version()} {platform.system()}/{platform.machine()}"
 _NOT_IN_AGENT: Final = re.compile(r"[^A-Za-z0-9!#$%&'*+.^_`|~,-]")
@@ -32,12 +35,12 @@ _SPARE_CONNECTIONS: Final = 256
 
 
 class _Shared(NamedTuple):
-    """Everything that all clients of a saver share.
+    """Parts that all clients of a saver share.
 
     Attributes:
-        api: Builds, signs and reads.
-        credentials: Whose requests they are.
-        translator: Translates requests.
+        api: The bucket's API.
+        credentials: The source of the credentials to sign with.
+        translator: The translator of requests.
     """
 
     api: RestApi
@@ -45,28 +48,42 @@ class _Shared(NamedTuple):
     translator: Translator
 
 
-class _Base:
-    """Both clients' properties."""
+class _Base(Generic[P]):
+    """A client and the pool of its connections.
 
-    def __init__(self, config: S3Config, shared: _Shared) -> None:
+    Args:
+        config: The saver's.
+        shared: The parts that it shares with other clients.
+        make_pool: Makes a pool of a route, timeouts in seconds, and a number of connections.
+    """
+
+    def __init__(
+        self, config: S3Config, shared: _Shared, make_pool: Callable[[Route, float, float, int], P]
+    ) -> None:
         self.retries = False
-        self._config = config
+        self.translator = shared.translator
         self._api = shared.api
         self._credentials = shared.credentials
-        self.translator = shared.translator
+        self._config = config
+        self._make_pool = make_pool
+        self._pool = self._pool_for(self._api.target)
+
+    def _pool_for(self, target: Target) -> tuple[Target, P]:
+        config = self._config
+        count = config.max_concurrency + _SPARE_CONNECTIONS
+        return target, self._make_pool(target.route, config.connect_timeout, config.read_timeout, count)
 
 
-class RestClient(_Base):
+class RestClient(_Base[ConnectionPool]):
     """The blocking client.
 
     Args:
         config: The saver's.
-        shared: What it shares with other clients.
+        shared: The parts that it shares with other clients.
     """
 
     def __init__(self, config: S3Config, shared: _Shared) -> None:
-        super().__init__(config, shared)
-        self._pool = self._pool_for(self._api.target)
+        super().__init__(config, shared, ConnectionPool)
         self.after_fork()
         renew_after_fork(self)
 
@@ -118,23 +135,17 @@ class RestClient(_Base):
         """Close its connections. The next request makes new ones."""
         self._pool[1].close()
 
-    def _pool_for(self, target: Target) -> tuple[Target, ConnectionPool]:
-        config = self._config
-        keep = config.max_concurrency + _SPARE_CONNECTIONS
-        return target, ConnectionPool(target.route, config.connect_timeout, config.read_timeout, keep)
 
-
-class AsyncRestClient(_Base):
+class AsyncRestClient(_Base[AsyncConnectionPool]):
     """The client of one event loop.
 
     Args:
         config: The saver's.
-        shared: What it shares with other clients.
+        shared: The parts that it shares with other clients.
     """
 
     def __init__(self, config: S3Config, shared: _Shared) -> None:
-        super().__init__(config, shared)
-        self._pool = self._pool_for(self._api.target)
+        super().__init__(config, shared, AsyncConnectionPool)
 
     @property
     def connections_in_use(self) -> int:
@@ -178,11 +189,6 @@ class AsyncRestClient(_Base):
     async def close(self) -> None:
         """Close its connections."""
         await self._pool[1].close()
-
-    def _pool_for(self, target: Target) -> tuple[Target, AsyncConnectionPool]:
-        config = self._config
-        most = config.max_concurrency + _SPARE_CONNECTIONS
-        return target, AsyncConnectionPool(target.route, config.connect_timeout, config.read_timeout, most)
 
 
 class RestClients:

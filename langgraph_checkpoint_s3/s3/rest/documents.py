@@ -35,34 +35,46 @@ def parts_document(parts: Iterable[Mapping[str, Any]]) -> bytes:
     return f"<CompleteMultipartUpload {_XMLNS}>{''.join(lines)}</CompleteMultipartUpload>".encode()
 
 
+class ErrorDocument(Exception):  # noqa: N818  # mapped where it is caught
+    """A document that is S3's error.
+
+    Attributes:
+        details: Its fields.
+    """
+
+    def __init__(self, details: Fields) -> None:
+        super().__init__(details.get("Code"))
+        self.details = details
+
+
 def read_document(body: bytes, root: str) -> Fields:
     """Read a document.
 
-    Its root may have another name than S3's: rclone's answer to CreateMultipartUpload has. Whoever reads the
-    fields checks that those are there which S3's answer always has.
+    Its root may have another name than S3's: rclone's answer to CreateMultipartUpload has. The translator
+    checks that the fields are there which S3's answer always has.
 
     Args:
         body: The document.
         root: The name of the root element in S3's.
 
     Raises:
-        InvalidResponse: It isn't XML, or is an error.
+        ErrorDocument: It is an error. S3 may find only after it has sent the status that it can't copy, or
+            complete an upload.
+        InvalidResponse: It isn't XML, or can't be parsed.
     """
     element = _parse(body)
     if _name(element.tag) == "Error":
-        raise InvalidResponse("its document is an error")
+        raise ErrorDocument(_text_fields(element))
     return _READERS[root](element)
 
 
-def read_error(body: bytes) -> dict[str, str] | None:
-    """Return the details of S3's error document; `None` if it is none."""
+def read_error(body: bytes) -> Fields:
+    """Return the details of an error's document; none if it isn't S3's, or there is none."""
     try:
         element = _parse(body)
     except InvalidResponse:
-        return None
-    if _name(element.tag) != "Error":
-        return None
-    return {_name(child.tag): child.text or "" for child in element}
+        return {}
+    return _text_fields(element) if _name(element.tag) == "Error" else {}
 
 
 def _parse(body: bytes) -> ET.Element:
@@ -89,9 +101,9 @@ def _read_listing(root: ET.Element) -> Fields:
     contents_tag, prefixes_tag = f"{space}Contents", f"{space}CommonPrefixes"
     for child in root:
         if child.tag == contents_tag:
-            contents.append({_name(part.tag): part.text or "" for part in child})
+            contents.append(_text_fields(child))
         elif child.tag == prefixes_tag:
-            prefixes.append({_name(part.tag): part.text or "" for part in child})
+            prefixes.append(_text_fields(child))
         else:
             fields[_name(child.tag)] = child.text or ""
     try:

@@ -82,7 +82,7 @@ class ResponseParser:
         self._pieces: list[bytes] = []
         self._left = 0  # bytes of the body that are still to come, where its length is known
         self._body: bytearray | None = None
-        self._filled = 0
+        self._filled = 0  # bytes in the buffer, or of a body whose length isn't known
         self._chunked: _ChunkedDecoder | None = None
         self._until_close = False
 
@@ -122,9 +122,7 @@ class ResponseParser:
         elif self._chunked is not None:
             self._feed_chunks(data)
         elif self._until_close:
-            self._left += len(data)
-            self._check_length(self._left)
-            self._pieces.append(data)
+            self._append(data)
         else:
             self._feed_body(data)
 
@@ -227,13 +225,17 @@ class ResponseParser:
         decoder = self._chunked
         assert decoder is not None  # noqa: S101  # for mypy
         for piece in decoder.feed(data):
-            self._left += len(piece)
-            self._check_length(self._left)
-            self._pieces.append(piece)
+            self._append(piece)
         if decoder.done:
             self.complete = True
             if decoder.rest:
                 self.keep_alive = False
+
+    def _append(self, piece: bytes) -> None:
+        """Add to a body whose length isn't known."""
+        self._filled += len(piece)
+        self._check_length(self._filled)
+        self._pieces.append(piece)
 
     def _check_length(self, length: int) -> None:
         most = max(self._most, MAX_HEAD)  # an error, or what somebody else answers, is read and reported

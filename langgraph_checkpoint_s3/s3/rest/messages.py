@@ -15,11 +15,13 @@ from urllib.parse import quote
 
 from langgraph_checkpoint_s3.s3.answer_checks import InvalidResponse
 from langgraph_checkpoint_s3.s3.rest.documents import (
+    ErrorDocument,
     delete_document,
     parts_document,
     read_document,
     read_error,
 )
+from langgraph_checkpoint_s3.s3.translate import md5_of
 
 Content: TypeAlias = "bytes | bytearray | memoryview"
 
@@ -51,11 +53,17 @@ QUERY: Final[Mapping[str, str]] = {
 _UNRESERVED: Final = "-._~"
 _MAX_DOCUMENT: Final = 32 * 1024 * 1024
 """The most bytes of a document. A page of 1,000 keys has 4 MB if each byte of its longest keys is encoded."""
+_MAX_OBJECT: Final = 5 * 1024**4
+"""S3's longest object."""
 _ARN: Final = "arn:"
+_REGION_CODES: Final = frozenset(
+    {"AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "400"}
+)
+"""Codes of a request that was signed for another region. `400` is what a HEAD has, for want of a document."""
 
 
 class _Operation(NamedTuple):
-    """How an operation is sent, and what its response has.
+    """HTTP form of an operation and of its response.
 
     Attributes:
         method: The HTTP method.
@@ -127,9 +135,9 @@ class HttpRequest(NamedTuple):
 
 def build(operation: str, arguments: Mapping[str, Any], checksums: Checksums) -> HttpRequest:
     """Return the request for an operation with these arguments."""
-    plan = OPERATIONS[operation]
+    form = OPERATIONS[operation]
     headers: dict[str, str] = {}
-    query: dict[str, str] = dict(plan.query)
+    query: dict[str, str] = dict(form.query)
     path = "/"
     body: Content = b""
     for name, value in arguments.items():
@@ -151,8 +159,8 @@ def build(operation: str, arguments: Mapping[str, Any], checksums: Checksums) ->
             raise AssertionError(f"{operation} has no place for {name}")
     _add_checksum(operation, headers, body, checksums)
     text = "&".join([f"{name}={quote(query[name], _UNRESERVED)}" for name in sorted(query)]) if query else ""
-    target = text[:-1] if plan.subresource else text
-    return HttpRequest(operation, plan.method, path, text, target, headers, body, _most(operation, headers))
+    target = text[:-1] if form.subresource else text
+    return HttpRequest(operation, form.method, path, text, target, headers, body, _most(operation, headers))
 
 
 def parse(request: HttpRequest, status: int, headers: dict[str, str], body: bytes) -> dict[str, Any]:
@@ -170,17 +178,13 @@ def parse(request: HttpRequest, status: int, headers: dict[str, str], body: byte
         "RetryAttempts": 0,
     }
     if status >= 300:
-        raise _error(request, status, metadata, body)
+        raise _error(request, status, metadata, read_error(body))
     operation = request.operation
     root = OPERATIONS[operation].root
-    if root:
-        # S3 may find only after it has sent the status that it can't copy, or complete the upload.
-        if operation in ("CopyObject", "CompleteMultipartUpload") and read_error(body) is not None:
-            metadata["HTTPStatusCode"] = 500
-            raise _error(request, 500, metadata, body)
-        fields = read_document(body, root)
-    else:
-        fields = {}
+    try:
+        fields = read_document(body, root) if root else {}
+    except ErrorDocument as error:
+        raise _error(request, 500, metadata, error.details) from None
     fields["ResponseMetadata"] = metadata
     tag = headers.get("etag")
     if tag is not None:
@@ -193,9 +197,9 @@ def parse(request: HttpRequest, status: int, headers: dict[str, str], body: byte
     return fields
 
 
-def region_of_error(error: Any) -> str | None:
-    """Return the region that S3's error says the bucket is in; `None` if it names none."""
-    response: Mapping[str, Any] = error.response
+def region_of_error(error: Exception) -> str | None:
+    """Return the region that an error of S3's says the bucket is in; `None` if it names none."""
+    response: Mapping[str, Any] = getattr(error, "response", {})
     metadata = response.get("ResponseMetadata", {})
     details = response.get("Error", {})
     status = metadata.get("HTTPStatusCode", 0)
@@ -205,22 +209,12 @@ def region_of_error(error: Any) -> str | None:
     return metadata.get("HTTPHeaders", {}).get("x-amz-bucket-region") or details.get("Region") or None
 
 
-_REGION_CODES: Final = frozenset(
-    {"AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "400"}
-)
-"""Codes of a request that was signed for another region. `400` is what a HEAD has, for want of a document."""
-
-
 def _most(operation: str, headers: Mapping[str, str]) -> int:
     if operation != "GetObject":
         return _MAX_DOCUMENT
     wanted = headers.get("range", "").removeprefix("bytes=").partition("-")
     # A store that ignores the range would send the whole object, which may be of any size.
     return int(wanted[2]) - int(wanted[0]) + 1 if wanted[2] else _MAX_OBJECT
-
-
-_MAX_OBJECT: Final = 5 * 1024**4
-"""S3's longest object."""
 
 
 def _copy_source(source: Mapping[str, str]) -> str:
@@ -239,8 +233,6 @@ def _add_checksum(operation: str, headers: dict[str, str], body: Content, checks
     elif operation == "DeleteObjects" or (checksums.send and operation in ("PutObject", "UploadPart")):
         headers["x-amz-checksum-crc32"] = crc32(body)
         if operation == "DeleteObjects" and checksums.md5:
-            from langgraph_checkpoint_s3.s3.translate import md5_of
-
             digest = md5_of(body)
             if digest is not None:
                 headers["content-md5"] = digest
@@ -260,16 +252,17 @@ def _verify_checksum(status: int, headers: Mapping[str, str], body: bytes) -> No
         raise InvalidResponse("its CRC-32 isn't that of its bytes")
 
 
-def _error(request: HttpRequest, status: int, metadata: dict[str, Any], body: bytes) -> Exception:
+def _error(request: HttpRequest, status: int, metadata: dict[str, Any], details: dict[str, Any]) -> Exception:
+    """Return S3's error as botocore raises it: without details, by its status."""
     from botocore.exceptions import ClientError  # needed only on errors
 
-    details = read_error(body) or {}
     if not details.get("Code"):
         try:
             phrase = HTTPStatus(status).phrase
         except ValueError:
             phrase = ""
         details = {"Code": str(status), "Message": phrase, **details}
+    metadata["HTTPStatusCode"] = status
     metadata["RequestId"] = metadata["RequestId"] or details.get("RequestId", "")
     metadata["HostId"] = metadata["HostId"] or details.get("HostId", "")
     response: Any = {"Error": details, "ResponseMetadata": metadata}

@@ -1,4 +1,4 @@
-"""The way to an endpoint: its TLS settings, and the proxy in between. No I/O but reading certificates."""
+"""Routes to endpoints: TLS settings, and the proxy in between. No I/O but reading certificates."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Proxy(NamedTuple):
 
 
 class Route(NamedTuple):
-    """How to connect to an endpoint.
+    """Addresses and TLS settings of the connections to an endpoint.
 
     Attributes:
         host: The host to connect to: the proxy's, if there is one.

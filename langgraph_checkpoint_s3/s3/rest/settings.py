@@ -122,9 +122,8 @@ def read_settings(config: S3Config, session: Any = None) -> AwsSettings:
             session = Session()
         core = botocore_session(session)
         if core is None:
-            return AwsSettings(
-                sdk_only=f"the settings of a session of type {type(session).__name__} can't be read"
-            )
+            reason = f"the settings of a session of type {type(session).__name__} can't be read"
+            return _settings(config, _Environment())._replace(sdk_only=reason)
         return _settings(config, _Session(core))
 
 
@@ -223,7 +222,7 @@ def _has_profiles() -> bool:
         return True
     paths = (os.environ.get(name, default) for name, default in _FILES.items())
     # As botocore does. Unlike `Path.expanduser`, it raises nothing without a home directory.
-    return any(os.path.isfile(os.path.expandvars(os.path.expanduser(path))) for path in paths)  # noqa: PTH111, PTH113
+    return any(os.path.isfile(os.path.expandvars(os.path.expanduser(path))) for path in paths)  # noqa: PTH111, PTH113  # pathlib raises
 
 
 def _settings(config: S3Config, source: _Source) -> AwsSettings:

@@ -6,7 +6,6 @@ the callers' threads are.
 
 from __future__ import annotations
 
-import select
 import socket
 import ssl
 import time
@@ -15,23 +14,20 @@ from typing import Final
 
 from langgraph_checkpoint_s3.fork_safety import keep_for_parent, renew_after_fork
 from langgraph_checkpoint_s3.request_timeout import TimeLimit
-from langgraph_checkpoint_s3.s3.rest.api import is_tight
+from langgraph_checkpoint_s3.s3.rest.connection_rules import (
+    IDLE,
+    SENT_TOGETHER,
+    ReadTimeoutError,
+    is_readable,
+    not_connected,
+    time_to_connect,
+)
 from langgraph_checkpoint_s3.s3.rest.http_parser import RECEIVE, ResponseParser
 from langgraph_checkpoint_s3.s3.rest.messages import Content
 from langgraph_checkpoint_s3.s3.rest.route import Route, TunnelParser
 
-IDLE: Final = 50.0
-"""Seconds after which an idle connection isn't used again: a NAT may have forgotten it without a word."""
 _PIECE: Final = 1024 * 1024
 """Bytes of a body that are sent before the time limit is looked at again."""
-
-
-class ConnectTimeoutError(TimeoutError):
-    """No connection was made in time."""
-
-
-class ReadTimeoutError(TimeoutError):
-    """Nothing came, or could be sent, for as long as `read_timeout`."""
 
 
 class Connection:
@@ -65,17 +61,17 @@ class Connection:
             MalformedResponse: The response isn't HTTP.
             BodyTooLong: Its body is too long.
         """
+        sent = True
         try:
-            if is_tight(body):
+            if len(body) <= SENT_TOGETHER:
                 self._send(head + body, limit)
             else:
                 self._send(head, limit)
                 self._send(body, limit)
         except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
-            # The server may have refused the request before it had all of it.
-            self._receive_refusal(parser, limit)
-            return
+            sent = False  # the server may have refused the request before it had all of it
         self._receive(parser, limit)
+        parser.keep_alive = parser.keep_alive and sent
 
     def is_alive(self) -> bool:
         """Return whether an idle connection can be used: nothing came, not even its end."""
@@ -92,21 +88,12 @@ class Connection:
         self._sock.close()
 
     def _send(self, data: Content, limit: TimeLimit) -> None:
-        sock = self._sock
-        total = len(data)
-        if total <= _PIECE:
-            self._wait(limit)
-            try:
-                sock.sendall(data)
-            except TimeoutError as error:
-                raise self._timeout(limit) from error
-            return
         view = memoryview(data)
         sent = 0
-        while sent < total:
+        while sent < len(view):
             self._wait(limit)
             try:
-                sent += sock.send(view[sent : sent + _PIECE])
+                sent += self._sock.send(view[sent : sent + _PIECE])
             except TimeoutError as error:
                 raise self._timeout(limit) from error
 
@@ -131,12 +118,6 @@ class Connection:
                 parser.end()
             limit.add_received(count)
 
-    def _receive_refusal(self, parser: ResponseParser, limit: TimeLimit) -> None:
-        try:
-            self._receive(parser, limit)
-        finally:
-            parser.keep_alive = False
-
     def _wait(self, limit: TimeLimit) -> None:
         """Set the timeout of the next wait."""
         remaining = limit.remaining
@@ -146,9 +127,7 @@ class Connection:
 
     def _timeout(self, limit: TimeLimit) -> OSError:
         """Return the error for a wait that took too long."""
-        if limit.remaining <= 0:
-            return limit.expire()
-        return ReadTimeoutError(f"nothing came for {self._read_timeout:g} s (read_timeout)")
+        return limit.expire() if limit.remaining <= 0 else ReadTimeoutError(self._read_timeout)
 
 
 class ConnectionPool:
@@ -217,10 +196,7 @@ class ConnectionPool:
 
     def _connect(self, limit: TimeLimit) -> Connection:
         route = self._route
-        remaining = limit.remaining
-        if remaining <= 0:
-            raise limit.expire()
-        timeout = min(remaining, self._connect_timeout)
+        timeout = time_to_connect(limit, self._connect_timeout)
         sock: socket.socket | None = None
         try:
             sock = socket.create_connection((route.host, route.port), timeout)
@@ -236,9 +212,7 @@ class ConnectionPool:
         except TimeoutError as error:
             if sock is not None:
                 sock.close()
-            if limit.remaining <= 0:
-                raise limit.expire() from error
-            raise ConnectTimeoutError(f"none within {self._connect_timeout:g} s (connect_timeout)") from error
+            raise not_connected(limit, self._connect_timeout) from error
         except BaseException:
             if sock is not None:
                 sock.close()
@@ -274,12 +248,3 @@ def _wrap(route: Route, sock: socket.socket) -> socket.socket:
 
     wrapped: socket.socket = SSLTransport(sock, route.tls, server_hostname=route.server_name)  # type: ignore[assignment]  # as a socket
     return wrapped
-
-
-def is_readable(fileno: int) -> bool:
-    """Return whether a socket has something to read: bytes, its end, or an error."""
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(fileno, select.POLLIN)
-        return bool(poll.poll(0))
-    return bool(select.select([fileno], [], [], 0)[0])

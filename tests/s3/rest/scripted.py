@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import ssl
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.plans.plan import ask, ask_all
 from langgraph_checkpoint_s3.s3.requests import Request
 from tests.support import inside
 from tests.support.hanging import HANG
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from tests.support.socket_server import SocketServer
 
 
 @dataclass
@@ -73,13 +68,17 @@ class Peer:
         self.sock.sendall(data)
 
 
-class Scripted:
-    """A server within its `with` block; it closes a connection when its script ends.
+class Scripted(SocketServer):
+    """A server that closes a connection when its script ends.
 
     Args:
         script: Serves one connection.
         tls: The server's TLS settings.
         host: The address to listen on.
+        receive: The size of its receive buffer in bytes; by default the system's.
+
+    Attributes:
+        seen: The requests so far.
     """
 
     def __init__(
@@ -90,63 +89,12 @@ class Scripted:
         *,
         receive: int | None = None,
     ) -> None:
+        super().__init__(tls, host, receive=receive)
         self._script = script
-        self._tls = tls
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._server = socket.create_server((host, 0), family=family)
-        if receive is not None:
-            self._server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
-        self.port = self._server.getsockname()[1]
-        self.url = f"http{'s' if tls else ''}://{f'[{host}]' if ':' in host else host}:{self.port}"
-        self._threads: list[threading.Thread] = []
-        self._open: set[socket.socket] = set()
         self.seen: list[Seen] = []
-        self.accepted = 0
-        self.closed = 0
-        self.go = threading.Event()
 
-    def __enter__(self) -> Self:
-        self._start(self._accept)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.go.set()
-        self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
-        for sock in list(self._open):
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(HANG)
-
-    def _start(self, function: Callable[..., None], *arguments: Any) -> None:
-        thread = threading.Thread(target=function, args=arguments, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._server.accept()
-            except OSError:
-                return
-            self.accepted += 1
-            self._start(self._serve, sock, self.accepted)
-
-    def _serve(self, sock: socket.socket, number: int) -> None:
-        try:
-            with contextlib.suppress(OSError), sock:
-                self._open.add(sock)
-                wrapped = sock
-                if self._tls is not None:
-                    wrapped = self._tls.wrap_socket(sock, server_side=True)
-                    self._open.add(wrapped)
-                with wrapped:
-                    self._script(Peer(self, wrapped, number))
-        finally:
-            self.closed += 1
+    def serve(self, connection: socket.socket, number: int) -> None:
+        self._script(Peer(self, connection, number))
 
 
 def ok(body: bytes = b"x", *headers: str, status: str = "200 OK") -> bytes:

@@ -108,3 +108,18 @@ def test_coroutines() -> None:
     print(counts)
     assert {name: count for name, count in counts.items() if count > ASYNC_BUDGETS[name]} == {}
     assert min(counts.values()) > 1000
+
+
+def test_a_put_takes_a_fraction_of_the_sdks() -> None:
+    """CHANGELOG.md and docs/benchmarks.md say about a fifth. Versions of Python and of boto3 differ."""
+    counts: dict[str, int] = {}
+    with Server() as server:
+        for transport in ("http", "sdk"):
+            settings: Any = {"endpoint_url": server.endpoint_url, "transport": transport}
+            with S3Saver("bucket", region="us-east-1", **settings) as saver:
+                for number in range(3):
+                    saver.put(at(f"{number}"), checkpoint(TEXT), metadata(), {})
+                made = checkpoint(TEXT)
+                counts[transport] = counted(lambda: saver.put(at("t"), made, metadata(), {}))  # noqa: B023  # called at once
+    print(counts)
+    assert counts["http"] < 0.3 * counts["sdk"]

@@ -20,8 +20,8 @@ from langgraph_checkpoint_s3.errors import AccessDeniedError, StorageUnavailable
 from langgraph_checkpoint_s3.request_timeout import TimeLimit, TooSlowError
 from langgraph_checkpoint_s3.s3.requests import Body, GetObject, HeadObject, PutObject
 from langgraph_checkpoint_s3.s3.rest.async_http import AsyncConnectionPool
+from langgraph_checkpoint_s3.s3.rest.connection_rules import IDLE
 from langgraph_checkpoint_s3.s3.rest.route import Route
-from langgraph_checkpoint_s3.s3.rest.sync_http import IDLE
 from tests.contract.test_async import self_signed
 from tests.s3.rest.scripted import Driver, Peer, Scripted, Seen, answering, ok, refusal
 from tests.support import inside
@@ -188,7 +188,7 @@ def test_an_upload_that_is_refused_before_all_was_sent(
         peer.send(refusal("AccessDenied", "403 Forbidden", "Connection: close"))
         if not encrypted:
             peer.sock.shutdown(socket.SHUT_WR)
-        peer.server.go.wait(0.2)  # closed with a reset then, as much is unread
+        peer.server.ending.wait(0.2)  # closed with a reset then, as much is unread
 
     with Scripted(script, tls if encrypted else None, receive=4096) as server:
         saver = driver.saver(server.url)
@@ -214,7 +214,7 @@ def test_a_refused_upload_is_not_waited_for(driver: Driver) -> None:
     def script(peer: Peer) -> None:
         peer.head()
         peer.send(refusal("AccessDenied", "403 Forbidden"))
-        peer.server.go.wait(HANG)
+        peer.server.ending.wait(HANG)
 
     if not driver.asynchronous:
         pytest.skip("a blocking socket sends until it can't")
@@ -222,7 +222,7 @@ def test_a_refused_upload_is_not_waited_for(driver: Driver) -> None:
         saver = driver.saver(server.url)
         with pytest.raises(AccessDeniedError):
             driver.send(saver, PutObject("k", UPLOAD))
-        server.go.set()
+        server.ending.set()
         until(lambda: server.closed == 1, "the connection is closed")
 
 
@@ -232,7 +232,7 @@ def test_a_refused_upload_is_not_waited_for(driver: Driver) -> None:
 def test_read_timeout_is_named(driver: Driver) -> None:
     def silent(peer: Peer) -> None:
         peer.request()
-        peer.server.go.wait(HANG)
+        peer.server.ending.wait(HANG)
 
     with Scripted(silent) as server:
         saver = driver.saver(server.url, read_timeout=0.05)
@@ -252,8 +252,8 @@ def test_connect_timeout_is_named(
             peer.head()
             for byte in b"HTTP/1.1 200 OK\r\nX: " + b"a" * 50_000:
                 peer.send(bytes([byte]))
-                peer.server.go.wait(0.01)
-        peer.server.go.wait(HANG)
+                peer.server.ending.wait(0.01)
+        peer.server.ending.wait(HANG)
 
     with Scripted(silent) as server:
         if part == "tunnel":
@@ -267,7 +267,7 @@ def test_the_whole_has_a_limit(driver: Driver) -> None:
     def trickle(peer: Peer) -> None:
         peer.request()
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-        while not peer.server.go.wait(0.01):
+        while not peer.server.ending.wait(0.01):
             peer.send(b"x")
 
     with Scripted(trickle) as server:
@@ -345,7 +345,7 @@ def test_closing_does_not_wait_for_the_servers_leave(
     def script(peer: Peer) -> None:
         peer.request()
         peer.send(ok())
-        peer.server.go.wait(HANG)  # and nothing is read
+        peer.server.ending.wait(HANG)  # and nothing is read
 
     with Scripted(script, tls) as server:
         saver = driver.saver(server.url)
@@ -364,7 +364,7 @@ def test_a_cancelled_task_closes_its_connection_and_no_other() -> None:
     def script(peer: Peer) -> None:
         while (seen := peer.request()) is not None:
             if seen.target.endswith("slow"):
-                peer.server.go.wait(HANG)
+                peer.server.ending.wait(HANG)
             peer.send(ok())
 
     async def use(server: Scripted) -> None:
