@@ -191,9 +191,9 @@ def test_what_is_false(text: str) -> None:
 def test_a_config_is_frozen_hashable_and_copies() -> None:
     config = S3Config(bucket="bucket", object_tags={"a": "b"})
     with pytest.raises(dataclasses.FrozenInstanceError):
-        config.bucket = "another"  # type: ignore[misc]
+        config.bucket = "another"  # type: ignore[misc]  # wrong on purpose
     with pytest.raises(InvalidConfigError, match="by name"):
-        S3Config("bucket")  # type: ignore[call-arg]
+        S3Config("bucket")  # type: ignore[call-arg]  # wrong on purpose
     assert hash(config) == hash(S3Config(bucket="bucket", object_tags={"a": "b"}))
     assert pickle.loads(pickle.dumps(config)) == copy.deepcopy(config) == config
 
@@ -211,7 +211,7 @@ def test_a_replacement_leaves_the_original() -> None:
     assert (config.region, other.region) == ("a", "b")
     assert other.replace(region="a") == config
     with pytest.raises(InvalidConfigError, match="no setting 'regoin'"):
-        config.replace(regoin="x")  # type: ignore[call-arg]
+        config.replace(regoin="x")  # type: ignore[call-arg]  # wrong on purpose
     with pytest.raises(InvalidConfigError, match="max_attempts=0"):
         config.replace(max_attempts=0)
 
@@ -283,7 +283,7 @@ def test_the_limits_themselves_are_in() -> None:
 
 def test_a_path_is_no_connection_string() -> None:
     with pytest.raises(InvalidConfigError, match="looks like s3://"):
-        S3Config.from_conn_string(Path("s3://bucket"))  # type: ignore[arg-type]
+        S3Config.from_conn_string(Path("s3://bucket"))  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_the_types_of_keywords_are_those_of_the_settings() -> None:
@@ -303,14 +303,14 @@ def test_type_checkers_accept_settings_and_reject_misspelt_ones() -> None:
     assert S3Saver.from_env(bucket="bucket", session=None, hedged_reads=0.05).config.hedged_reads == 0.05
     assert S3Config.from_env(bucket="bucket", cache_bytes=0).cache_bytes == 0
     wrong: list[Callable[[], object]] = [
-        lambda: S3Saver("bucket", regoin="eu-west-1"),  # type: ignore[call-arg]
-        lambda: S3Saver("bucket", compression="brotli"),  # type: ignore[arg-type]
-        lambda: S3Saver("bucket", max_attempts="3"),  # type: ignore[arg-type]
-        lambda: S3Saver.from_conn_string("s3://bucket", regoin="eu-west-1"),  # type: ignore[call-arg]
-        lambda: S3Saver.from_env(bucket="bucket", cache_bytes="1"),  # type: ignore[arg-type]
-        lambda: own.config.replace(max_attemps=3),  # type: ignore[call-arg]
-        lambda: S3Config.from_conn_string("s3://bucket", borow=True),  # type: ignore[call-arg]
-        lambda: S3Config.from_env(bucket="bucket", borow=True),  # type: ignore[call-arg]
+        lambda: S3Saver("bucket", regoin="eu-west-1"),  # type: ignore[call-arg]  # wrong on purpose
+        lambda: S3Saver("bucket", compression="brotli"),  # type: ignore[arg-type]  # wrong on purpose
+        lambda: S3Saver("bucket", max_attempts="3"),  # type: ignore[arg-type]  # wrong on purpose
+        lambda: S3Saver.from_conn_string("s3://bucket", regoin="eu-west-1"),  # type: ignore[call-arg]  # wrong on purpose
+        lambda: S3Saver.from_env(bucket="bucket", cache_bytes="1"),  # type: ignore[arg-type]  # wrong on purpose
+        lambda: own.config.replace(max_attemps=3),  # type: ignore[call-arg]  # wrong on purpose
+        lambda: S3Config.from_conn_string("s3://bucket", borow=True),  # type: ignore[call-arg]  # wrong on purpose
+        lambda: S3Config.from_env(bucket="bucket", borow=True),  # type: ignore[call-arg]  # wrong on purpose
     ]
     for make in wrong:
         with pytest.raises(InvalidConfigError):

@@ -66,18 +66,18 @@ def test_a_config_beside_a_uri_or_the_environment_is_refused(monkeypatch: pytest
     monkeypatch.setenv("S3_BUCKET_NAME", "bucket")
     config = S3Config(bucket="bucket")
     with pytest.raises(InvalidConfigError, match="config"):
-        S3Saver.from_conn_string("s3://bucket", config=config)  # type: ignore[call-arg]
+        S3Saver.from_conn_string("s3://bucket", config=config)  # type: ignore[call-arg]  # wrong on purpose
     with pytest.raises(InvalidConfigError, match="config"):
-        S3Saver.from_env(config=config)  # type: ignore[call-arg]
+        S3Saver.from_env(config=config)  # type: ignore[call-arg]  # wrong on purpose
 
 
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: S3Saver("bucket", prefx="a"),  # type: ignore[call-arg]
-        lambda: S3Saver(config=S3Config(bucket="bucket"), prefx="a"),  # type: ignore[call-arg]
-        lambda: S3Saver.from_conn_string("s3://bucket", prefx="a"),  # type: ignore[call-arg]
-        lambda: S3Saver.from_env(bucket="bucket", prefx="a"),  # type: ignore[call-arg]
+        lambda: S3Saver("bucket", prefx="a"),  # type: ignore[call-arg]  # wrong on purpose
+        lambda: S3Saver(config=S3Config(bucket="bucket"), prefx="a"),  # type: ignore[call-arg]  # wrong on purpose
+        lambda: S3Saver.from_conn_string("s3://bucket", prefx="a"),  # type: ignore[call-arg]  # wrong on purpose
+        lambda: S3Saver.from_env(bucket="bucket", prefx="a"),  # type: ignore[call-arg]  # wrong on purpose
     ],
 )
 def test_an_unknown_keyword_is_refused_by_name(make: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 import pytest
 
@@ -34,8 +34,7 @@ def place(fake: FakeS3) -> FakePlace:
 
 @pytest.fixture
 def front(place: FakePlace) -> FakeFront:
-    front: Any = place.front
-    return front  # type: ignore[no-any-return]
+    return cast("FakeFront", place.front)
 
 
 @pytest.fixture

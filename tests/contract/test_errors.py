@@ -359,7 +359,7 @@ class TestConditions:
         if place.server.features.conditional_put:
             want = [("task", "a", "first"), ("task", "b", "first")]
             assert one.get_tuple(at()).pending_writes == want
-            assert make_saver().get_tuple(at()).pending_writes == want  # type: ignore[union-attr]
+            assert make_saver().get_tuple(at()).pending_writes == want  # type: ignore[union-attr]  # it isn't `None`
         one.put_writes(config, [("__error__", "first")], "task")
         other.put_writes(config, [("__error__", "second")], "task")
         assert ("task", "__error__", "second") in one.get_tuple(at()).pending_writes

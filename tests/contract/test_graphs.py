@@ -107,11 +107,11 @@ def react() -> StateGraph[Any, Any, Any, Any]:
         return {"messages": [AIMessage("", tool_calls=[call])]}
 
     def tool(state: Talk) -> Any:
-        [call] = state["messages"][-1].tool_calls  # type: ignore[union-attr]
+        [call] = state["messages"][-1].tool_calls  # type: ignore[union-attr]  # it isn't `None`
         return {"messages": [ToolMessage(str(call["args"]["a"] + 1), tool_call_id=call["id"])]}
 
     def route(state: Talk) -> str:
-        return "tool" if state["messages"][-1].tool_calls else END  # type: ignore[union-attr]
+        return "tool" if state["messages"][-1].tool_calls else END  # type: ignore[union-attr]  # it isn't `None`
 
     builder = StateGraph(Talk)
     builder.add_node("model", model)

@@ -126,7 +126,7 @@ class TestLargeStates:
             "HeadObject": 1,
             "AbortMultipartUpload": 1,
         }
-        [(_, _, found)] = make_saver().get_tuple(at()).pending_writes or []  # type: ignore[union-attr]
+        [(_, _, found)] = make_saver().get_tuple(at()).pending_writes or []  # type: ignore[union-attr]  # it isn't `None`
         assert digest(found) == digest(first)
         assert place.uploads() == []
 

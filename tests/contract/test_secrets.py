@@ -142,7 +142,7 @@ def test_of_what_the_serializer_cannot_read(
             read()
         except S3CheckpointError as error:
             check(error)
-            assert error.key  # noqa: PT017
+            assert error.key  # noqa: PT017  # some reads succeed
             failed.append(error)
     assert len(failed) >= 3
     found = make_saver(serde=Unreadable()).get_tuple
@@ -173,7 +173,7 @@ def test_of_a_signed_url(make_admin: MakeCalls, place: Place, caplog: pytest.Log
     admin = make_admin()
     fill(admin.saver.saver)
     newest = admin.saver.saver.get_tuple(at())
-    with pytest.warns(UserWarning, match="temporary") as warned:  # noqa: PT031
+    with pytest.warns(UserWarning, match="temporary") as warned:  # noqa: PT031  # both warn
         url = admin.signed_url("thread", newest.checkpoint["id"], timedelta(minutes=5))
         upload = admin.signed_upload_url("thread")
     signature = url.rpartition("X-Amz-Signature=")[2]

@@ -119,7 +119,7 @@ def test_time_that_runs_out_leaves_a_request_that_goes_on(
     context, other = Context("a"), Context("b")
     model.during = lambda: setattr(context, "_end", time.monotonic() + 1)  # below the margin
     left = itertools.chain([30_000], itertools.repeat(2_000))  # for its lease, and from then on
-    other.get_remaining_time_in_millis = left.__next__  # type: ignore[method-assign]
+    other.get_remaining_time_in_millis = left.__next__  # type: ignore[method-assign]  # the test's own
     cut = fresh.handler(request("I am Ada.", "1"), context)
     assert (cut["statusCode"], cut["headers"]["Retry-After"]) == (503, "2")
     assert second == []

@@ -228,7 +228,7 @@ def test_writes_are_no_checkpoint_nor_the_other_way_round() -> None:
 
 @given(CODEC, st.lists(st.tuples(TEXT, VALUES), min_size=1, max_size=6), IDS, TEXT)
 def test_writes_come_back(codec: Compression, writes: list[tuple[str, Any]], task: str, path: str) -> None:
-    numbered = {number: write for number, write in enumerate(writes)}  # noqa: C416
+    numbered = {number: write for number, write in enumerate(writes)}  # noqa: C416  # `dict` of it has another type
     record = written(numbered, 5, task, path, codec)
     assert record.created == 5
     assert [(row.task_id, row.task_path, row.idx, row.channel) for row in record.rows] == [

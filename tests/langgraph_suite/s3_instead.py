@@ -106,7 +106,7 @@ class InMemory(OnServer):
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         if cls.__name__ == "MemorySaverAssertImmutable":  # for all async tests: these are to stay async
-            cls.aput = _aput_immutable  # type: ignore[method-assign]
+            cls.aput = _aput_immutable  # type: ignore[method-assign]  # the test's own
             return
         for name in ("get_tuple", "put", "put_writes", "get_delta_channel_history"):
             if name in cls.__dict__ and f"a{name}" not in cls.__dict__:
@@ -184,7 +184,7 @@ def watch() -> None:
         _Now.classes.add("S3Saver" if isinstance(self, OnServer) else type(self).__name__)
         create(self, **keywords)
 
-    BaseCheckpointSaver.__init__ = noted  # type: ignore[method-assign]
+    BaseCheckpointSaver.__init__ = noted  # type: ignore[method-assign]  # the test's own
 
 
 class Recorder:

@@ -283,12 +283,12 @@ def test_of_many_at_once_one_gets_it(fake: FakeS3, saver: S3Saver, time: Time, b
         requests = iter(range(100))
 
         def hook(moment: Any, request: Request[Any]) -> None:
-            if next(requests) == at:  # noqa: B023
-                take(make_saver(here))  # noqa: B023
+            if next(requests) == at:  # noqa: B023  # called within the same round
+                take(make_saver(here))  # noqa: B023  # called within the same round
 
         def take(one: S3Saver) -> None:
             with contextlib.suppress(ConflictError):
-                winners.append(lease(one, rival_time).acquire())  # noqa: B023
+                winners.append(lease(one, rival_time).acquire())  # noqa: B023  # called within the same round
 
         here.hook = hook
         take(make_saver(here))

@@ -253,7 +253,7 @@ def test_so_it_is_when_old_ones_are_pruned(fake: FakeS3, saver: S3Saver) -> None
     for each in ("1", "2"):
         fake.age(timedelta(days=20), layout().checkpoint("t", "", each))
     admin = S3Admin(make_saver(fake))
-    admin._now = lambda: fake.now  # type: ignore[method-assign]
+    admin._now = lambda: fake.now  # type: ignore[method-assign]  # the test's own
     admin.prune_older_than(timedelta(days=10), dry_run=False)
     assert read_thread(fake) == {name: each for name, each in before.items() if name > "2"}
 

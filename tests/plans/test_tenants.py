@@ -163,7 +163,7 @@ def named(request: Request[Any]) -> Iterator[str]:
 def at(fake: FakeS3, tenant: Tenant) -> At:
     saver = make_saver(fake, prefix=tenant.prefix)
     admin = S3Admin(saver)
-    admin._now = lambda: fake.now + 3 * DAY  # type: ignore[method-assign]
+    admin._now = lambda: fake.now + 3 * DAY  # type: ignore[method-assign]  # the test's own
     return At(saver, admin, tenant)
 
 

@@ -363,7 +363,7 @@ def test_in_threads_the_others_are_sent_where_who_sends_them_is_stopped() -> Non
     def call(number: int) -> type[BaseException] | None:
         try:
             coalescer.run("a", number, send)
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001  # Ctrl-C, too
             return type(error)
         return None
 

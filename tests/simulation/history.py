@@ -307,7 +307,7 @@ class History:
         threads = [thread for thread in threads if model.places(thread)]
         for thread in threads:
             for ns in self.namespaces:
-                found = self._try(lambda: reader.get_tuple(place(thread, None, ns)), "get")  # noqa: B023
+                found = self._try(lambda: reader.get_tuple(place(thread, None, ns)), "get")  # noqa: B023  # called at once
                 model.check_newest(thread, ns, found, step, step)
         if threads:
             thread = self.chosen.choice(threads)

@@ -122,7 +122,7 @@ class Model:
             if copy.target == where[0]:
                 source = (copy.source, *where[1:])
                 if any(each.op.begun < copy.op.closed for each in self._made.get(source, ())):
-                    yield Made(copy.op, lambda copy=copy, at=source: self._copied(copy, at))  # type: ignore[misc]
+                    yield Made(copy.op, lambda copy=copy, at=source: self._copied(copy, at))  # type: ignore[misc]  # mypy can't infer a lambda's default
 
     def written(self, where: Place) -> dict[str, list[Written]]:
         """Return the writes for a checkpoint, by task."""

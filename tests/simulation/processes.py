@@ -134,7 +134,7 @@ class Process(Worker):
         def tell(op: Op) -> None:
             for at, tasks in file.written.items():
                 where: Place = (target, *at[1:])
-                self.model.make(where, op, lambda at=at: at in file.certain)  # type: ignore[misc]
+                self.model.make(where, op, lambda at=at: at in file.certain)  # type: ignore[misc]  # mypy can't infer a lambda's default
                 for task, calls in tasks.items():
                     for call in calls:
                         self.model.write(where, task, op, call.values, lambda: False, ordered=False)

@@ -84,7 +84,7 @@ class FakeStore:
                 calls = steps.send(called)
                 called = [_CalledFunction().call(request) for request in calls]
         except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+            return stop.value  # type: ignore[no-any-return]  # a plan is untyped
         finally:
             steps.close()
 
@@ -100,7 +100,7 @@ class FakeStore:
                 await asyncio.sleep(0)
                 called = [await _CalledFunction().acall(request) for request in calls]
         except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+            return stop.value  # type: ignore[no-any-return]  # a plan is untyped
         finally:
             steps.close()
 
@@ -139,7 +139,7 @@ class FakeStore:
             while True:
                 step = advance(plan, answers, failure)
                 if isinstance(step, Ended):
-                    return step.result  # type: ignore[no-any-return]
+                    return step.result  # type: ignore[no-any-return]  # a plan is untyped
                 assert step, "a plan yielded an empty batch"
                 answers, failure = self._send_batch(step, (yield self._calls(step)))
         except S3CheckpointError as error:

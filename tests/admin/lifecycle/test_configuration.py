@@ -147,9 +147,9 @@ class TestRemoving:
         with fake.counted() as count:
             for wrong in ("k=v", ("k",), ("", "v")):
                 with pytest.raises(InvalidConfigError, match="object_tag"):
-                    admin.remove_lifecycle_policy(wrong)  # type: ignore[arg-type]
+                    admin.remove_lifecycle_policy(wrong)  # type: ignore[arg-type]  # wrong on purpose
                 with pytest.raises(InvalidConfigError, match="object_tag"):
-                    admin.get_lifecycle_policy(wrong)  # type: ignore[arg-type]
+                    admin.get_lifecycle_policy(wrong)  # type: ignore[arg-type]  # wrong on purpose
         assert count.requests == []
 
 

@@ -118,7 +118,7 @@ class TestValidation:
 
     def test_it_is_frozen(self) -> None:
         with pytest.raises(dataclasses.FrozenInstanceError):
-            LifecyclePolicy().days_until_deletion = 3  # type: ignore[misc]
+            LifecyclePolicy().days_until_deletion = 3  # type: ignore[misc]  # it is frozen
 
 
 class TestWarnings:
@@ -268,7 +268,7 @@ class TestNames:
 
 
 class TestSame:
-    BASE: Any = {  # noqa: RUF012
+    BASE: Any = {  # noqa: RUF012  # nobody changes it
         "ID": "x",
         "Status": "Enabled",
         "Filter": {"And": {"Prefix": "a/", "Tags": [{"Key": "k", "Value": "v"}, {"Key": "l", "Value": ""}]}},

@@ -95,7 +95,7 @@ class TestErrors:
         source.conn.execute(f"{change} WHERE checkpoint_id = '00000001'")
         with pytest.raises(MigrationError, match="differs from the source's") as caught:
             S3Admin(make_saver(fake)).migrate(source)
-        [failure] = caught.value.migrated.failures  # type: ignore[union-attr]
+        [failure] = caught.value.migrated.failures  # type: ignore[union-attr]  # it isn't `None`
         assert what in str(failure.error)
 
     def test_damage_in_the_store_shows_though_the_cache_has_it_right(
@@ -109,7 +109,7 @@ class TestErrors:
         fake.objects[key] = type(stored)(b"garbage" + stored.data[7:], stored.etag, stored.modified)
         with pytest.raises(MigrationError) as caught:
             admin.migrate(source)
-        [failure] = caught.value.migrated.failures  # type: ignore[union-attr]
+        [failure] = caught.value.migrated.failures  # type: ignore[union-attr]  # it isn't `None`
         assert isinstance(failure.error, CorruptObjectError)
 
     def test_damage_of_what_is_borrowed_shows_in_all_that_borrow(

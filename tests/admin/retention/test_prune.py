@@ -37,7 +37,7 @@ def admin(fake: FakeS3) -> S3Admin:
 def admin_of(fake: FakeS3, now: datetime | None = None, **settings: Any) -> S3Admin:
     """Return an admin whose clock shows the fake's time, or `now`."""
     made = S3Admin(make_saver(fake, **settings))
-    made._now = lambda: now or fake.now  # type: ignore[method-assign]
+    made._now = lambda: now or fake.now  # type: ignore[method-assign]  # the test's own
     return made
 
 

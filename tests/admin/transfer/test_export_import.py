@@ -274,9 +274,9 @@ def test_arguments_that_are_no_files() -> None:
     admin = admin_of(prepared().snapshot())
     for wrong in (io.StringIO(), None, 7):
         with pytest.raises(InvalidConfigError, match="write bytes"):
-            admin.export_thread("t", wrong)  # type: ignore[arg-type]
+            admin.export_thread("t", wrong)  # type: ignore[arg-type]  # wrong on purpose
         with pytest.raises(InvalidConfigError, match="read bytes"):
-            admin.import_thread(wrong)  # type: ignore[arg-type]
+            admin.import_thread(wrong)  # type: ignore[arg-type]  # wrong on purpose
 
     class Pipe(io.BytesIO):
         def seekable(self) -> bool:

@@ -382,7 +382,7 @@ def test_values_that_cannot_be_dumped() -> None:
     with pytest.raises(InvalidKeyError, match="thread_id"):
         dumps(loads(OBJECT))
     with pytest.raises(InvalidConfigError, match="lzma"):
-        dumps(made(), compression="lzma")  # type: ignore[arg-type]
+        dumps(made(), compression="lzma")  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_a_file_of_several_checkpoints_is_for_import_thread() -> None:

@@ -141,7 +141,7 @@ class TestPurging:
             found = [replace(each, latest=each.latest or each.version_id == "null") for each in page.versions]
             return replace(page, versions=tuple(found))
 
-        fake._list_versions = mistaken  # type: ignore[method-assign]
+        fake._list_versions = mistaken  # type: ignore[method-assign]  # the test's own
         admin.purge_thread("t", dry_run=False)
         assert left(fake) == []
 
@@ -154,7 +154,7 @@ class TestPurging:
             fake.hook = failing(ListVersions, "NotImplemented", 501)
         else:
             empty: Any = FakeS3()
-            fake._list_versions = empty._list_versions  # type: ignore[method-assign]
+            fake._list_versions = empty._list_versions  # type: ignore[method-assign]  # the test's own
         admin = S3Admin(make_saver(fake))
         assert admin.purge_thread("t").versions == 14
         done = admin.purge_thread("t", dry_run=False)

@@ -56,10 +56,10 @@ def bad_items() -> list[tuple[Any, type[Exception]]]:
         (good._replace(config={"configurable": {}}), InvalidKeyError),
         (good._replace(config=at(checkpoint_id="elsewhere")), InvalidKeyError),
         (good._replace(checkpoint={**good.checkpoint, "id": ""}), InvalidKeyError),
-        (good._replace(checkpoint={"id": "0000"}), TypeError),  # type: ignore[typeddict-item]
+        (good._replace(checkpoint={"id": "0000"}), TypeError),  # type: ignore[typeddict-item]  # wrong on purpose
         (items(1, "other", bad=object())[0], TypeError),
         (good._replace(pending_writes=[("task", "c", object())]), TypeError),
-        (good._replace(pending_writes=[("task",)]), ValueError),  # type: ignore[list-item]
+        (good._replace(pending_writes=[("task",)]), ValueError),  # type: ignore[list-item]  # wrong on purpose
         (
             good._replace(config=at(checkpoint_id=name), checkpoint=checkpoint(checkpoint_id=name)),
             InvalidKeyError,

@@ -33,7 +33,7 @@ def in_days(admin: Calls, days: float) -> Calls:
     """Set an admin's clock ahead."""
     made: S3Admin = admin.saver
     now = made._now
-    made._now = lambda: now() + timedelta(days=days)  # type: ignore[method-assign]
+    made._now = lambda: now() + timedelta(days=days)  # type: ignore[method-assign]  # the test's own
     return admin
 
 
@@ -115,7 +115,7 @@ class TestPruning:
         build_thread(saver, "idle", checkpoints=2)
         build_thread(saver, "live", checkpoints=2)
         place.wait_for_next_second()
-        config = saver.get_tuple(at("live")).config  # type: ignore[union-attr]
+        config = saver.get_tuple(at("live")).config  # type: ignore[union-attr]  # it isn't `None`
         saver.put(config, checkpoint(), metadata(2), {})
         listed = place.client.list_objects_v2(Bucket=place.bucket, Prefix="checkpoints/live.thread/")
         moment = max(item["LastModified"] for item in listed["Contents"])

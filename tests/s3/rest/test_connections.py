@@ -110,7 +110,7 @@ def test_one_that_the_server_closed_while_idle(driver: Driver) -> None:
         saver = driver.saver(server.url)
         for number in range(1, 4):
             assert driver.send(saver, GET).data == b"x"
-            until(lambda number=number: server.closed == number, "the server closes it")  # type: ignore[misc]
+            until(lambda number=number: server.closed == number, "the server closes it")  # type: ignore[misc]  # mypy can't infer a lambda's default
         assert server.accepted == 3
         assert saver.stats().retries == 0
 
@@ -332,7 +332,7 @@ def test_a_closed_saver_makes_new_connections(driver: Driver) -> None:
         for number in range(1, 4):
             driver.send(saver, GET)
             driver.close(saver)
-            until(lambda number=number: server.closed == number, "it is closed")  # type: ignore[misc]
+            until(lambda number=number: server.closed == number, "it is closed")  # type: ignore[misc]  # mypy can't infer a lambda's default
         assert server.accepted == 3
 
 

@@ -137,7 +137,7 @@ def test_it_reads_what_http_client_reads(response: tuple[str, bytes, bytes]) -> 
     ours = parsed([data], method)
     if "transfer-encoding" in ours.headers and (method == "HEAD" or ours.status in (204, 304)):
         return  # http.client expects chunks even there
-    reader: Any = http.client.HTTPResponse(_Socket(data), method=method)  # type: ignore[arg-type]
+    reader: Any = http.client.HTTPResponse(_Socket(data), method=method)  # type: ignore[arg-type]  # it needs only `makefile`
     reader.begin()
     assert (ours.status, ours.body) == (reader.status, reader.read())
     assert ours.headers == {name.lower(): value.strip() for name, value in reader.getheaders()}
