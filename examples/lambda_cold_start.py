@@ -30,7 +30,7 @@ PARTS = {
     "langgraph": "import langgraph and langchain-core",
     "saver": "import the saver",
     "handler": "import the handler: saver and graph are made",
-    "client": "client library, client, connection, one LIST",
+    "client": "client, connection, one LIST",
     "first": "the first event",
     "second": "the second event",
 }
