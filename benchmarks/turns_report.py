@@ -54,9 +54,8 @@ Why some targets are missed. Where *{LIMIT}* itself exceeds the target, no saver
   sends neither, and stores more. Fewer requests than LangGraph's calls means that concurrent writes share
   objects.
 - **Dollars**: LangGraph's own calls in a chat or an agent cost more than 0.6 times the cheapest peer.
-- **Time**: the difference to the limit is CPU time: a millisecond or two a request in boto3 or aiobotocore,
-  four of them in sequence in a chat's turn; a few tenths of a millisecond in this saver; and the server's,
-  which shares the cores. So the ratio falls as the latency grows. The GET and the HEAD beside a PUT add CPU
+- **Time**: the difference to the limit is CPU time: this saver's, for four requests in sequence in a chat's
+  turn, and the server's, which shares the cores. So the ratio falls as the latency grows. The GET and the HEAD beside a PUT add CPU
   time, but no round trip.
 - **{SENDS} `Send`s**: LangGraph's sync methods run tasks and saves in min(32, cores + 4) threads: six on two
   cores, so nine round trips at least. With async methods all writes are concurrent, and most share an object.
