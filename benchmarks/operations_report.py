@@ -61,8 +61,8 @@ _REASONS: Final = """\
   sequentially, 51 GETs share `max_concurrency` (16) connections.
 - **A large state**: a checksum of each frame, and one copy to join the parts, which boto3 doesn't need. Async
   methods do all of it in one thread; boto3 has ten. An upload to another store than AWS has an MD5 of each
-  part, and on plain `http` (not on `https`) a SHA-256; a download copies each range once before it joins them.
-  The caches keep an object of 10 MB, but none larger than `cache_bytes`.
+  part, and on plain `http` (not on `https`) a SHA-256; a download copies each range once before they are
+  joined. The caches keep an object of 10 MB, but none larger than `cache_bytes`.
 - **CPU of 1 kB**: header, keys and checks cost 0.04 to 0.1 ms an operation, whatever its size. A request
   costs boto3 ten times that.
 - **64 conversations**: a checkpoint that borrows sends a GET and a HEAD beside its PUT, and needs CPU time

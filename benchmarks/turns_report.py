@@ -55,8 +55,8 @@ Why some targets are missed. Where *{LIMIT}* itself exceeds the target, no saver
   objects.
 - **Dollars**: LangGraph's own calls in a chat or an agent cost more than 0.6 times the cheapest peer.
 - **Time**: the difference to the limit is CPU time: this saver's, for four requests in sequence in a chat's
-  turn, and the server's, which shares the cores. So the ratio falls as the latency grows. The GET and the HEAD beside a PUT add CPU
-  time, but no round trip.
+  turn, and the server's, which shares the cores. So the ratio falls as the latency grows. The GET and the
+  HEAD beside a PUT add CPU time, but no round trip.
 - **{SENDS} `Send`s**: LangGraph's sync methods run tasks and saves in min(32, cores + 4) threads: six on two
   cores, so nine round trips at least. With async methods all writes are concurrent, and most share an object.
 - **A delta channel**: its history is listed and read in windows; the limit waits once.
