@@ -87,7 +87,7 @@ def test_what_many_tasks_write_at_once_is_there_once_for_each_that_was_acknowled
     shorten_pauses(monkeypatch, 0.002)
     saver = make_saver(max_attempts=3)
     config = saver.put(at(), checkpoint(), metadata(), {})
-    place.front.schedule = Chaos(SEED, 2 * RATE)
+    chaos = place.front.schedule = Chaos(SEED, 2 * RATE)
     acknowledged: set[str] = set()
 
     def write(task: str) -> None:
@@ -117,4 +117,6 @@ def test_what_many_tasks_write_at_once_is_there_once_for_each_that_was_acknowled
     assert set(shown.values()) == {1}
     assert {each[0] for each in shown} >= acknowledged
     assert all(task == value for task, _, value in shown)
-    assert len(acknowledged) > 9 * TURNS
+    # Tasks of one moment share a PUT and its failure, so the number of either says nothing.
+    assert acknowledged
+    assert chaos.done
