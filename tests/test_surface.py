@@ -133,6 +133,7 @@ ALLOWED: dict[str, set[str]] = {
         "request_timeout",
     },
     "lease": {"errors", "fork_safety", "format", "plans", "s3"},
+    "memory": {"config", "crypto", "errors", "format", "memory", "plans", "s3", "saver"},
     "notebook": {"config", "s3"},
     "saver": {
         *("config", "crypto", "encryption", "errors", "fork_safety", "format", "lease", "notebook"),
