@@ -164,10 +164,10 @@ def test_the_admins_tasks_run_one_after_the_other() -> None:
 
 @pytest.mark.usefixtures("in_use")
 def test_memory_tasks_run_one_after_the_other() -> None:
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"__name__": "__main__"}
     for number, block in enumerate(blocks(MEMORY, "python"), start=1):
         exec(compile(block, f"block {number} of {MEMORY.name}", "exec"), names)
-    assert (names["best"].key, names["item"].value["since"]) == ("diet", 2024)
+    assert (names["best"].key, names["item"].value["text"]) == ("diet", "Ada eats no meat")
     names["saver"].close()
 
 

@@ -28,7 +28,7 @@ prefixes = st.lists(st.sampled_from(LABELS), max_size=2).map(tuple)
 keys = st.sampled_from(["k", "k/1", "", "-", "--", "é", "a"])
 texts = st.lists(st.sampled_from(WORDS), max_size=4).map(" ".join)
 values = st.fixed_dictionaries(
-    {"text": texts}, optional={"n": st.integers(-3, 3), "tags": st.lists(st.sampled_from("xyz"), max_size=2)}
+    {"text": texts}, optional={"n": st.integers(-3, 3), "tags": st.lists(st.sampled_from("xyz"), max_size=2, unique=True)}
 )
 filters = st.one_of(
     st.none(),
@@ -76,7 +76,7 @@ class StoreMachine(RuleBasedStateMachine):
     )
     def write(self, number: int, batch: Any, *, asynchronous: bool) -> None:
         ops = [PutOp(namespace, key, value, index) for namespace, key, value, index in batch]
-        for op in ops:  # of a batch, an InMemoryStore refuses one text in two items
+        for op in ops:  # an InMemoryStore refuses one text twice in a batch
             # It goes on finding a text that a later put of the key doesn't index.
             self.model.batch([PutOp(op.namespace, op.key, None)])
             self.model.batch([op])
