@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, get_checkpoint_metadata
 
 from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError, S3CheckpointError
-from langgraph_checkpoint_s3.format.checkpoint import Content
+from langgraph_checkpoint_s3.format.checkpoint import Content, rebuilt_channels
 from langgraph_checkpoint_s3.format.checkpoint_writer import Draft, draft, serialize
 from langgraph_checkpoint_s3.format.ids import id_text, required_id
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout, WritesLeaf
@@ -81,7 +81,13 @@ def put(
     place = parent.with_id(required_id(checkpoint.get("id")))
     checkpoint = {**checkpoint, "id": place.id}  # as text, even if it was a UUID
     complete = get_checkpoint_metadata(config, metadata)
-    leaf = CheckpointLeaf.of(complete, parent.checkpoint_id, encrypted=context.key_cache is not None)
+    versions, values = checkpoint.get("channel_versions") or {}, checkpoint["channel_values"]
+    leaf = CheckpointLeaf.of(
+        complete,
+        parent.checkpoint_id,
+        encrypted=context.key_cache is not None,
+        needs_ancestors=bool(rebuilt_channels(complete, versions, values.keys())),
+    )
     namespace = place.namespace(context.layout)
     borrow = context.borrow and context.parent_cache.may_borrow
     cached = context.parent_cache.parent(namespace, parent.checkpoint_id or "") if borrow else None
@@ -96,7 +102,7 @@ def put(
 
         return draft(
             content,
-            checkpoint.get("channel_versions") or {},
+            versions,
             context.origin(place, now),
             key_of,
             context.compression,
