@@ -13,6 +13,7 @@ from langgraph_checkpoint_s3.format.checkpoint import Content, rebuilt_channels
 from langgraph_checkpoint_s3.format.checkpoint_writer import Draft, draft, serialize
 from langgraph_checkpoint_s3.format.ids import id_text, required_id
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout, WritesLeaf
+from langgraph_checkpoint_s3.format.own_thread import hide_own_thread
 from langgraph_checkpoint_s3.format.tombstones import Tombstones
 from langgraph_checkpoint_s3.format.writes import Task, number_writes
 from langgraph_checkpoint_s3.plans.borrowed import lender_keys
@@ -80,7 +81,7 @@ def put(
     parent = Place.of(config)
     place = parent.with_id(required_id(checkpoint.get("id")))
     checkpoint = {**checkpoint, "id": place.id}  # as text, even if it was a UUID
-    complete = get_checkpoint_metadata(config, metadata)
+    complete = hide_own_thread(get_checkpoint_metadata(config, metadata), place.thread_id)
     versions, values = checkpoint.get("channel_versions") or {}, checkpoint["channel_values"]
     leaf = CheckpointLeaf.of(
         complete,

@@ -25,6 +25,7 @@ from langgraph_checkpoint_s3.format.container import MAGIC, header_length, objec
 from langgraph_checkpoint_s3.format.frames import text
 from langgraph_checkpoint_s3.format.ids import required_id, thread_name
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout, WritesLeaf, decode_leaf
+from langgraph_checkpoint_s3.format.own_thread import hide_own_thread
 from langgraph_checkpoint_s3.format.writes import Task, encode_tasks
 from langgraph_checkpoint_s3.plans.borrowed import missing
 from langgraph_checkpoint_s3.plans.context import Context
@@ -154,7 +155,8 @@ def dumps(
     versions = checkpoint.checkpoint.get("channel_versions") or {}
     rebuilt = rebuilt_channels(checkpoint.metadata, versions, checkpoint.checkpoint["channel_values"].keys())
     leaf = CheckpointLeaf.of(checkpoint.metadata, parent, encrypted=encrypted, needs_ancestors=bool(rebuilt))
-    content = serialize(serde, checkpoint.checkpoint, checkpoint.metadata, parent)
+    metadata = hide_own_thread(checkpoint.metadata, place.thread_id)
+    content = serialize(serde, checkpoint.checkpoint, metadata, parent)
     rules = BorrowPolicy(horizon=0)
 
     def key_of(borrows: bool, lends: bool) -> str:
