@@ -154,7 +154,7 @@ PEERS: Final[Mapping[str, Saver]] = {
     "langgraph-checkpoint-objectstorage 0.1.15": Saver(
         _object_storage,
         "langgraph-checkpoint-objectstorage",
-        ["langgraph-checkpoint-objectstorage[s3]==0.1.15", "langgraph>=1.2,<2"],
+        ["langgraph-checkpoint-objectstorage==0.1.15", "s3fs==2026.9.0", "langgraph>=1.2,<2"],
         make_async=_object_storage,
     ),
 }
