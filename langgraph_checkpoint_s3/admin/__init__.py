@@ -37,6 +37,7 @@ from langgraph_checkpoint_s3.admin.usage.history import History, HistoryEntry
 from langgraph_checkpoint_s3.admin.usage.resume_point import ResumePoint
 from langgraph_checkpoint_s3.admin.usage.usage import CheckpointSize, ClassUsage, Prices, UsageReport
 from langgraph_checkpoint_s3.admin.versions.purge import Purged
+from langgraph_checkpoint_s3.admin.versions.receipt import PurgedObject, PurgeReceipt
 from langgraph_checkpoint_s3.admin.versions.restore import Undeleted
 from langgraph_checkpoint_s3.admin.versions.versions import CheckpointVersion
 
@@ -65,7 +66,9 @@ __all__ = [
     "Prices",
     "Pruned",
     "PrunedCheckpoint",
+    "PurgeReceipt",
     "Purged",
+    "PurgedObject",
     "RestoreStatus",
     "ResumePoint",
     "S3Admin",

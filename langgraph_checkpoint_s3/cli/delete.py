@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from langgraph_checkpoint_s3 import S3CheckpointError
 from langgraph_checkpoint_s3.cli.options import DryRun, OnlyThreads, Yes, parse_duration
 from langgraph_checkpoint_s3.cli.runtime import FAILED, NOT_FOUND, USAGE, CommandExit, Invocation
 from langgraph_checkpoint_s3.text.humanize import format_age, format_size, pluralize
@@ -17,40 +20,77 @@ if TYPE_CHECKING:
 def delete(
     ctx: Invocation,
     threads: Annotated[list[str], typer.Argument(metavar="THREAD", help="The threads.")],
-    for_good: Annotated[
-        bool,
-        typer.Option("--for-good", help="Also delete old versions, uploads and exports. Can't be undone."),
-    ] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
     """Delete threads.
 
-    In a bucket with versioning `restore` brings them back, unless --for-good was passed.
+    In a bucket with versioning `restore` brings them back. `purge` removes old versions, too.
     """
-    found = [_stored(ctx, thread, for_good) for thread in dict.fromkeys(threads)]
-    absent = [each["thread_id"] for each in found if not each["objects"]]
-    present = [each for each in found if each["objects"]]
-    what = ", ".join(
-        f"{each['thread_id']} ({each['objects']} objects, {format_size(each['bytes'])})" for each in present
-    )
+
+    def stored(thread: str) -> tuple[int, int]:
+        used = ctx.admin.usage(thread)
+        return sum(each.objects for each in used.classes.values()), used.bytes
+
+    present, absent = _find(threads, stored)
+    what = _described(present)
     if present and not dry_run:
-        ctx.confirm(f"Delete {what} from {ctx.location}{' for good' if for_good else ''}?", yes=yes)
-        unseen: set[str] = set()
+        ctx.confirm(f"Delete {what} from {ctx.location}?", yes=yes)
         with ctx.progress("deleting") as progress:
             for done, each in enumerate(present, start=1):
-                if for_good:
-                    unseen.update(ctx.admin.purge_thread(each["thread_id"], dry_run=False).unseen)
-                else:
-                    ctx.saver.delete_thread(each["thread_id"])
+                ctx.saver.delete_thread(each["thread_id"])
                 progress(done, len(present))
-        if unseen:
-            ctx.note(f"warning: The store can't list {' or '.join(sorted(unseen))}: some may be left.")
     verb = "Would delete" if dry_run else "Deleted"
-    data = {"dry_run": dry_run, "for_good": for_good, "threads": present, "not_found": absent}
+    data = {"dry_run": dry_run, "threads": present, "not_found": absent}
     ctx.answer(data, f"{verb} {what}." if present else lambda: None)
-    if absent:
-        raise CommandExit(NOT_FOUND, f"There is no such thread in {ctx.location}: {', '.join(absent)}.")
+    _fail_if_absent(ctx, absent)
+
+
+def purge(
+    ctx: Invocation,
+    threads: Annotated[list[str], typer.Argument(metavar="THREAD", help="The threads.")],
+    receipt: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a record of what was removed, as JSON. For one thread."),
+    ] = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> None:
+    """Delete threads for good: with old versions, unfinished uploads, exports and leases. Can't be undone."""
+    names = list(dict.fromkeys(threads))
+    if receipt is not None and len(names) > 1:
+        raise CommandExit(USAGE, "A receipt is about one thread: purge them one by one.")
+    if receipt is not None and receipt.exists():
+        raise CommandExit(USAGE, f"{receipt} exists already, and no receipt replaces it: name another file.")
+    unseen: set[str] = set()
+
+    def stored(thread: str) -> tuple[int, int]:
+        purged = ctx.admin.purge_thread(thread)
+        unseen.update(purged.unseen)
+        return purged.versions + purged.markers + purged.uploads, purged.size
+
+    present, absent = _find(names, stored)
+    what = _described(present)
+    if present and not dry_run:
+        ctx.confirm(f"Delete {what} from {ctx.location} for good?", yes=yes)
+        with ctx.progress("deleting") as progress:
+            for done, each in enumerate(present, start=1):
+                try:
+                    purged = ctx.admin.purge_thread(each["thread_id"], dry_run=False, receipt=receipt)
+                except S3CheckpointError:
+                    if receipt is not None:
+                        ctx.note(f"{receipt} says what was removed and what is left.")
+                    raise
+                unseen.update(purged.unseen)
+                progress(done, len(present))
+    if unseen:
+        ctx.note(f"warning: The store can't list {' or '.join(sorted(unseen))}: some may be left.")
+    verb = "Would purge" if dry_run else "Purged"
+    written = receipt if present and not dry_run else None
+    data = {"dry_run": dry_run, "threads": present, "not_found": absent, "receipt": written and str(written)}
+    end = "." if written is None else f"; the receipt is in {written}."
+    ctx.answer(data, f"{verb} {what}{end}" if present else lambda: None)
+    _fail_if_absent(ctx, absent)
 
 
 def prune(
@@ -113,12 +153,25 @@ def prune(
         raise CommandExit(FAILED)
 
 
-def _stored(ctx: Invocation, thread: str, for_good: bool) -> dict[str, Any]:
-    """Count what would be deleted of a thread."""
-    if for_good:
-        purged = ctx.admin.purge_thread(thread)
-        objects, size = purged.versions + purged.markers + purged.uploads, purged.size
-    else:
-        used = ctx.admin.usage(thread)
-        objects, size = sum(each.objects for each in used.classes.values()), used.bytes
-    return {"thread_id": thread, "objects": objects, "bytes": size}
+def _find(
+    threads: Sequence[str], stored: Callable[[str], tuple[int, int]]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the threads that have anything stored, each with how much, and those that don't."""
+    counts = {thread: stored(thread) for thread in dict.fromkeys(threads)}
+    present = [
+        {"thread_id": thread, "objects": objects, "bytes": size}
+        for thread, (objects, size) in counts.items()
+        if objects
+    ]
+    return present, [thread for thread, (objects, _) in counts.items() if not objects]
+
+
+def _described(threads: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(
+        f"{each['thread_id']} ({each['objects']} objects, {format_size(each['bytes'])})" for each in threads
+    )
+
+
+def _fail_if_absent(ctx: Invocation, absent: Sequence[str]) -> None:
+    if absent:
+        raise CommandExit(NOT_FOUND, f"There is no such thread in {ctx.location}: {', '.join(absent)}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,11 @@ from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.setting_changes import Change
 from langgraph_checkpoint_s3.admin.versions import purge, restore, versions
 from langgraph_checkpoint_s3.admin.versions.purge import Purged
+from langgraph_checkpoint_s3.admin.versions.receipt import ReceiptFile
 from langgraph_checkpoint_s3.admin.versions.restore import Undeleted
 from langgraph_checkpoint_s3.admin.versions.versions import CheckpointVersion, VersioningStatus, address_of
 from langgraph_checkpoint_s3.format.ids import id_text, thread_name
+from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.saver import internals_of
 
 if TYPE_CHECKING:
@@ -243,7 +246,9 @@ class Versioning(BaseAdmin):
         plan = restore.undelete_thread(self._context, thread_name(thread_id), before, dry_run=dry_run)
         return await self._arun(plan, "admin.undelete_thread")
 
-    def purge_thread(self, thread_id: str, *, dry_run: bool = True) -> Purged:
+    def purge_thread(
+        self, thread_id: str, *, dry_run: bool = True, receipt: str | os.PathLike[str] | None = None
+    ) -> Purged:
         """Remove all of a thread permanently: the right to be forgotten.
 
         Removes every version and delete marker of its objects, its unfinished uploads, its exports and its
@@ -262,22 +267,35 @@ class Versioning(BaseAdmin):
         Args:
             thread_id: The thread.
             dry_run: Whether to only return what would be removed. This is the default.
+            receipt: The path of a file for the receipt, a JSON document that only its owner may read. It is
+                written before anything is removed, with what there is, and at the end, also of a purge that
+                fails: it then says what was removed and what is left. A dry run writes none.
 
         Returns:
-            What was removed. On a store that can't list versions, only current objects are deleted, and
-            `unseen` says so.
+            What was removed, with the receipt. On a store that can't list versions, only current objects are
+            deleted, and `unseen` says so.
 
         Raises:
+            FileExistsError: There is a file at the receipt's path. Nothing was removed.
+            OSError: The receipt can't be written.
             AccessDeniedError: Something may not be deleted; the message says how many were.
             ConflictError: The thread is being written to.
         """
-        plan = purge.purge_thread(self._context, thread_name(thread_id), dry_run=dry_run)
+        plan = self._purge(thread_id, dry_run, receipt)
         return self._run(plan, "admin.purge_thread")
 
-    async def apurge_thread(self, thread_id: str, *, dry_run: bool = True) -> Purged:
+    async def apurge_thread(
+        self, thread_id: str, *, dry_run: bool = True, receipt: str | os.PathLike[str] | None = None
+    ) -> Purged:
         """`purge_thread`, as a coroutine."""
-        plan = purge.purge_thread(self._context, thread_name(thread_id), dry_run=dry_run)
+        plan = self._purge(thread_id, dry_run, receipt)
         return await self._arun(plan, "admin.purge_thread")
+
+    def _purge(self, thread_id: str, dry_run: bool, receipt: str | os.PathLike[str] | None) -> Plan[Purged]:
+        file = None if receipt is None else ReceiptFile(receipt)
+        location = f"s3://{self.config.bucket}/{self.config.prefix}"
+        name = thread_name(thread_id)
+        return purge.purge_thread(self._context, name, self._now, location, file, dry_run=dry_run)
 
 
 def _version(version_id: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -373,6 +375,28 @@ class TestPurging:
         assert (left(place, "another"), thread_contents(reader, "another")) == others
         assert thread_contents(reader, "thread") == {}
         assert versioned.purge_thread("thread", dry_run=False).versions == 0
+
+    def test_a_receipt(self, admin: Calls, writer: Calls, place: Place, tmp_path: Path) -> None:
+        build_thread(writer, checkpoints=3)
+        objects, bytes_of = (
+            place.objects("checkpoints/thread.thread/"),
+            place.sizes("checkpoints/thread.thread/"),
+        )
+        file = tmp_path / "receipt.json"
+        admin.purge_thread("thread", dry_run=False, receipt=file)
+        document = json.loads(file.read_text())
+        assert document["complete"]
+        assert (document["left"], document["error"]) == ([], None)
+        removed = document["removed"]
+        assert [(each["key"], each["size"]) for each in removed] == sorted(bytes_of.items())
+        assert [each["etag"].strip('"') for each in removed] == [
+            objects[key].strip('"') for key in sorted(objects)
+        ]
+        assert {each["kind"] for each in removed} == {"checkpoint", "writes"}
+        assert document["begun"] <= document["listed"]
+        assert max(each["modified"][:19] for each in removed) <= document["listed"]
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert place.listing("checkpoints/thread.thread/") == []
 
 
 class TestMixedVersions:
