@@ -14,6 +14,7 @@ from langgraph_checkpoint_s3.admin.check.report import CheckReport, Finding
 from langgraph_checkpoint_s3.admin.lifecycle.archive import RestoreStatus
 from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy, LifecycleWarning
 from langgraph_checkpoint_s3.admin.migration.migrate import Migrated, MigrationError, MigrationFailure
+from langgraph_checkpoint_s3.admin.retention.idle import IdleThread, PrunedIdle
 from langgraph_checkpoint_s3.admin.retention.orphans import Orphan, Orphans
 from langgraph_checkpoint_s3.admin.retention.prune import Pruned, PrunedCheckpoint
 from langgraph_checkpoint_s3.admin.setting_changes import Change
@@ -53,6 +54,7 @@ __all__ = [
     "Finding",
     "History",
     "HistoryEntry",
+    "IdleThread",
     "Imported",
     "IntelligentTieringArchive",
     "KeyDescription",
@@ -66,6 +68,7 @@ __all__ = [
     "Prices",
     "Pruned",
     "PrunedCheckpoint",
+    "PrunedIdle",
     "PurgeReceipt",
     "Purged",
     "PurgedObject",

@@ -48,11 +48,22 @@ def delete_thread(context: Context, thread_id: str) -> Plan[None]:
     stays: a put that is under way and borrows from the thread fails, or readers skip its checkpoint.
     """
     folders = yield from list_thread(context.layout, context.layout.thread(thread_id))
-    yield from _delete_listed(context, folders)
+    yield from delete_listed(context, folders)
 
 
-def _delete_listed(context: Context, folders: Sequence[Folder]) -> Plan[None]:
-    """Delete all folders of a thread, and those that appear before their tombstones are written."""
+def delete_listed(
+    context: Context, folders: Sequence[Folder], goes: Callable[[Sequence[Folder]], bool] | None = None
+) -> Plan[list[Folder]]:
+    """Delete all folders of a thread, and those that appear before their tombstones are written.
+
+    Args:
+        context: The saver's.
+        folders: The thread's, as just listed.
+        goes: Returns, from the last listing, whether the thread still is to be deleted.
+
+    Returns:
+        The deleted folders.
+    """
     named: set[str] = set()
     for _ in range(_ROUNDS):
         new = [entry for entry in lenders_among(folders) if entry.key not in named]
@@ -62,9 +73,13 @@ def _delete_listed(context: Context, folders: Sequence[Folder]) -> Plan[None]:
         yield from add_tombstones(context, thread, new, "thread")
         named |= {entry.key for entry in new}
         folders = yield from list_thread(context.layout, thread)
+    if goes is not None and not goes(folders):
+        return []
     # A run may write on all the time. What has no tombstone yet must stay, since others may borrow from it.
     unnamed = {entry.key for entry in lenders_among(folders)} - named
-    yield from _delete_folders(context, without_checkpoints(folders, unnamed))
+    victims = without_checkpoints(folders, unnamed)
+    yield from _delete_folders(context, victims)
+    return victims
 
 
 def delete_some(context: Context, victims: Sequence[Folder], *, now: int = 0) -> Plan[None]:
@@ -157,7 +172,7 @@ def choose_victims(context: Context, listed: list[Folder], rule: KeepRule) -> Pl
 def delete_victims(context: Context, pruning: Pruning) -> Plan[None]:
     """Delete what `choose_victims` chose."""
     if pruning.whole:
-        yield from _delete_listed(context, pruning.listed)
+        yield from delete_listed(context, pruning.listed)
         return
     # The newest object's time has passed by the store's clock. But while objects of failed puts are left,
     # even expired tombstones must stay: they tell readers why lenders are missing.

@@ -166,6 +166,17 @@ def _prove(key: str, record: LeaseRecord, etag: str) -> Plan[Held | Taken]:
     return (yield from renew(key, replace(record, write=record.write + 1), etag))
 
 
+def held_by(key: str) -> Plan[Taken | None]:
+    """Return who holds a lease now; `None` if nobody does. One GET.
+
+    Raises:
+        CorruptObjectError: The object isn't a lease.
+        NotSupportedError: The store doesn't return its time.
+    """
+    seen = yield from _read(key)
+    return None if seen is None or seen.left <= 0 else Taken(seen.record.holder, seen.left)
+
+
 def _read(key: str) -> Plan[_Seen | None]:
     tries = 0
     while True:

@@ -293,10 +293,12 @@ class ListedThread:
     Attributes:
         folder: Its folder.
         entries: Its objects; `None` if they are more than a page, so that the thread is listed by itself.
+        first: The first of its objects, if they are more than a page.
     """
 
     folder: str
     entries: Sequence[Entry] | None
+    first: Sequence[Entry] = ()
 
 
 class ThreadScan:
@@ -336,7 +338,7 @@ class ThreadScan:
                 self._close()
                 self._pages = _behind(self._prefix, foreign)
             elif len(self._open) >= PAGE:
-                self._complete.append(ListedThread(self._folder, None))
+                self._complete.append(ListedThread(self._folder, None, self._open))
                 self._open = []
                 self._pages = _behind(self._prefix, self._folder)
         threads = [self._complete.popleft() for _ in range(min(count, len(self._complete)))]

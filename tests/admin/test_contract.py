@@ -17,7 +17,7 @@ from tests.contract.admin.test_bulk import TestBatches
 from tests.contract.admin.test_history import TestHistory
 from tests.contract.admin.test_lifecycle import TestLifecyclePolicies, TestRestoring
 from tests.contract.admin.test_migration import TestMigration, sqlite
-from tests.contract.admin.test_retention import TestOrphans, TestPruning
+from tests.contract.admin.test_retention import TestIdleThreads, TestOrphans, TestPruning
 from tests.contract.admin.test_transfer import TestMoving, other_bucket
 from tests.contract.admin.test_usage import TestThreads, TestUsage
 from tests.contract.admin.test_versions import (
@@ -39,6 +39,7 @@ __all__ = [
     "TestConfigureBucket",
     "TestCreateBucket",
     "TestHistory",
+    "TestIdleThreads",
     "TestLifecyclePolicies",
     "TestMigration",
     "TestMixedVersions",

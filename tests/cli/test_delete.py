@@ -139,6 +139,45 @@ class TestPrune:
         assert ran.out.startswith("Deleted 2 checkpoints")
         assert len(list(saver.list(place(thread)))) == 5
 
-    @pytest.mark.parametrize("more", [(), ("--keep-last", 1, "--older-than", "1d"), ("--older-than", "soon")])
+    def test_idle_threads(self, cli: Cli, thread: str, saver: S3Saver, fake: FakeS3) -> None:
+        put_chain(saver, "other", 3)
+        fake.age(timedelta(days=40), "/other.thread/")
+        before = fake.keys()
+        lines = cli("prune", "--idle", "30d", "--dry-run").out.splitlines()
+        assert lines[0] == "thread\tcheckpoints\tsize\tidle"
+        assert lines[1].startswith("other\t3\t")
+        assert lines[2].startswith("Would delete 1 thread with 3 checkpoints, ")
+        ran = cli("prune", "--idle", "30d")
+        assert (ran.code, ran.out, fake.keys()) == (2, "", before)
+        assert "Delete 1 thread with 3 checkpoints" in ran.err
+        found = cli("prune", "--idle", "30d", "--yes", "--json").data
+        assert [each["thread_id"] for each in found["threads"]] == ["other"]
+        assert (found["dry_run"], found["spared"], found["errors"]) == (False, {}, {})
+        assert cli("threads").out == f"{thread}\n"
+        assert cli("prune", "--idle", "30d", "--yes").out == "There is nothing to delete.\n"
+
+    def test_why_an_idle_thread_stays(self, cli: Cli, thread: str, saver: S3Saver, fake: FakeS3) -> None:
+        with saver.lease(thread, auto_renew=False):
+            fake.age(timedelta(days=40), f"/{thread}.thread/")
+            ran = cli("prune", "--idle", "30d", "--yes")
+        assert (ran.code, ran.out) == (0, "There is nothing to delete.\n")
+        assert ran.err.startswith(f"{thread} stays: its lease was in use at ")
+
+    def test_an_idle_thread_that_fails(self, cli: Cli, thread: str, fake: FakeS3) -> None:
+        fake.age(timedelta(days=40))
+        fake.undeletable = {fake.keys()[0]: ("AccessDenied", "no")}
+        ran = cli("prune", "--idle", "30d", "--yes")
+        assert ran.code == 1
+        assert ran.err.startswith(f"error: {thread}: ")
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            (),
+            ("--idle", "1d", "--keep-last", 1),
+            ("--keep-last", 1, "--older-than", "1d"),
+            ("--older-than", "soon"),
+        ],
+    )
     def test_exactly_one_criterion_is_required(self, cli: Cli, thread: str, more: tuple[Any, ...]) -> None:
         assert cli("prune", *more, "--yes").code == 2

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.calls import Progress
+from langgraph_checkpoint_s3.admin.retention.idle import PrunedIdle, prune_idle
 from langgraph_checkpoint_s3.admin.retention.orphans import Orphans, find_orphans, remove_orphans
-from langgraph_checkpoint_s3.admin.retention.prune import Pruned, newest, prune, written_since
+from langgraph_checkpoint_s3.admin.retention.prune import Pruned, moment_of, newest, prune, written_since
 from langgraph_checkpoint_s3.format.ids import unique_thread_ids
 from langgraph_checkpoint_s3.plans.delete import KeepRule
 from langgraph_checkpoint_s3.plans.plan import Plan
@@ -130,6 +131,60 @@ class Retention(BaseAdmin):
         plan = self._prune(newest(keep_last), thread_ids, dry_run, progress)
         return await self._arun(plan, "admin.prune_threads")
 
+    def prune_idle(
+        self,
+        idle: timedelta | datetime,
+        *,
+        thread_ids: Iterable[str] | None = None,
+        dry_run: bool = True,
+        progress: Progress | None = None,
+    ) -> PrunedIdle:
+        """Delete threads that nobody has used for a time, as a whole. Threads in use keep all of their past.
+
+        A thread's last activity is the time of the newest of its objects, including writes, in any namespace,
+        by S3's `LastModified`, or that of its lease's last use. Copying, restoring, importing or rewriting a
+        checkpoint counts as activity.
+
+        One LIST per 1,000 objects of the prefix, and one per 1,000 leases, decide. Nothing is read, but for
+        an object of each thread that goes where names are hashed. With `thread_ids`, each thread takes a LIST
+        of its own. To be deleted, a thread is listed again, and its lease is read, in one round trip: it
+        stays if it was written to meanwhile, or if its lease is held. A checkpoint that is put in the round
+        trip after that stays, but not the thread's past.
+
+        If interrupted, call it again. With versioning on, S3 keeps deleted objects as noncurrent versions.
+        Leases, exports and tombstones stay.
+
+        Needs `s3:ListBucket`; to delete also `s3:GetObject`, `s3:DeleteObject` and `s3:PutObject`.
+
+        Args:
+            idle: How long nothing was written to a thread, or the time (with a time zone) since which nothing
+                was.
+            thread_ids: The threads. By default all of them.
+            dry_run: Whether to only return what would be deleted.
+            progress: As for `prune_older_than`.
+
+        Returns:
+            The deleted threads, or those that would be; those that stay because of their lease; the errors of
+            threads, which don't end the others (`raise_errors()` raises the first).
+
+        Raises:
+            InvalidConfigError: The time isn't positive, or not past, or has no time zone. Nothing was sent.
+            InvalidKeyError: A thread_id is empty. Nothing was sent.
+            S3CheckpointError: The threads can't be listed.
+        """
+        return self._run(self._prune_idle(idle, thread_ids, dry_run, progress), "admin.prune_idle")
+
+    async def aprune_idle(
+        self,
+        idle: timedelta | datetime,
+        *,
+        thread_ids: Iterable[str] | None = None,
+        dry_run: bool = True,
+        progress: Progress | None = None,
+    ) -> PrunedIdle:
+        """`prune_idle`, as a coroutine."""
+        return await self._arun(self._prune_idle(idle, thread_ids, dry_run, progress), "admin.prune_idle")
+
     def find_orphans(self, older_than: timedelta = _A_DAY) -> Orphans:
         """Find objects that are no longer needed, and that nothing else deletes.
 
@@ -189,6 +244,17 @@ class Retention(BaseAdmin):
     def _orphans(self, older_than: timedelta, dry_run: bool) -> Plan[Orphans]:
         plan = find_orphans if dry_run else remove_orphans
         return plan(self._context, older_than, self._now)
+
+    def _prune_idle(
+        self,
+        idle: timedelta | datetime,
+        thread_ids: Iterable[str] | None,
+        dry_run: bool,
+        progress: Progress | None,
+    ) -> Plan[PrunedIdle]:
+        moment_of(idle, self._now())
+        named = None if thread_ids is None else list(unique_thread_ids(thread_ids))
+        return prune_idle(self._context, idle, self._now, named, progress, dry_run=dry_run)
 
     def _prune(
         self, stay: KeepRule, thread_ids: Iterable[str] | None, dry_run: bool, progress: Progress | None

@@ -169,6 +169,50 @@ class TestPruning:
         assert len(place.listing("checkpoints/b.thread/")) == 6
 
 
+class TestIdleThreads:
+    def test_they_go_whole(
+        self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place, front: Front
+    ) -> None:
+        for thread in ("a/idle", "used"):
+            build_thread(make_saver(), thread, checkpoints=3)
+        sizes = place.sizes("checkpoints/a.2Fidle.thread/")
+        assert make_admin().prune_idle(DAY, dry_run=False).threads == ()
+        place.wait_for_next_second()
+        config = make_saver().get_tuple(at("used")).config  # type: ignore[union-attr]  # it isn't `None`
+        make_saver().put_writes(config, [("text", "late")], "late")
+        listed = place.client.list_objects_v2(Bucket=place.bucket, Prefix="checkpoints/used.thread/")
+        moment = max(item["LastModified"] for item in listed["Contents"])
+        objects = place.objects()
+        front.reset()
+        would = make_admin().prune_idle(moment)
+        assert front.counts() == {"ListObjectsV2": 2}
+        assert place.objects() == objects
+        [thread] = would.threads
+        assert (thread.thread_id, thread.checkpoints) == ("a/idle", 3)
+        assert (thread.objects, thread.bytes) == (len(sizes), sum(sizes.values()))
+        front.reset()
+        went = make_admin().prune_idle(moment, dry_run=False)
+        assert front.counts() == {"ListObjectsV2": 3, "GetObject": 1, "DeleteObjects": 1}
+        assert (went.threads, went.spared, went.errors) == (would.threads, {}, {})
+        assert place.objects() == {
+            key: etag for key, etag in objects.items() if "/a.2Fidle.thread/" not in key
+        }
+
+    @sync_only
+    def test_a_lease_keeps_its_thread(
+        self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place
+    ) -> None:
+        if not (place.server.features.conditional_put and place.server.features.if_match):
+            pytest.skip("no leases here")
+        build_thread(make_saver(), "thread", checkpoints=2)
+        admin = in_days(make_admin(), 40)
+        with make_saver().lease("thread"):
+            pruned = admin.prune_idle(30 * DAY, dry_run=False)
+            assert (pruned.threads, list(pruned.spared)) == ((), ["thread"])
+        pruned = admin.prune_idle(30 * DAY, dry_run=False)
+        assert [each.thread_id for each in pruned.threads] == ["thread"]
+
+
 class TestOrphans:
     def test_orphans_are_found_and_removed(
         self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place, front: Front

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.contract.admin.test_retention import TestOrphans, TestPruning
+from tests.contract.admin.test_retention import TestIdleThreads, TestOrphans, TestPruning
 
-__all__ = ["TestOrphans", "TestPruning"]
+__all__ = ["TestIdleThreads", "TestOrphans", "TestPruning"]
