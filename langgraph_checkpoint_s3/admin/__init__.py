@@ -16,6 +16,7 @@ from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy, Life
 from langgraph_checkpoint_s3.admin.migration.migrate import Migrated, MigrationError, MigrationFailure
 from langgraph_checkpoint_s3.admin.retention.idle import IdleThread, PrunedIdle
 from langgraph_checkpoint_s3.admin.retention.orphans import Orphan, Orphans
+from langgraph_checkpoint_s3.admin.retention.policy import RetentionPolicy
 from langgraph_checkpoint_s3.admin.retention.prune import Pruned, PrunedCheckpoint
 from langgraph_checkpoint_s3.admin.setting_changes import Change
 from langgraph_checkpoint_s3.admin.signed_urls.api import SignedUrlWarning
@@ -74,6 +75,7 @@ __all__ = [
     "PurgedObject",
     "RestoreStatus",
     "ResumePoint",
+    "RetentionPolicy",
     "S3Admin",
     "SignedUpload",
     "SignedUrlWarning",

@@ -46,7 +46,7 @@ COMMANDS: Final = {
     "decode": ("decoding", "state.zip", "Show a checkpoint from a file, a URL or an object."),
     "delete": ("delete", "customer-42 --dry-run", "Delete threads."),
     "purge": ("delete", "customer-42 --receipt purged.json", "Delete threads for good, with old versions."),
-    "prune": ("delete", "--older-than 30d --dry-run", "Delete old checkpoints."),
+    "prune": ("prune", "--older-than 30d --dry-run", "Delete old checkpoints."),
     "versions": ("versions", "customer-42 latest", "List the versions of a checkpoint."),
     "restore": ("versions", "customer-42 --dry-run", "Restore a thread, a version, or an archive."),
 }

@@ -44,7 +44,7 @@ _KINDS: Final = {FAILED: "failed", USAGE: "usage", NOT_FOUND: "not_found", INTER
 _UNLIMITED_WIDTH: Final = 10_000
 """The width of lines that don't go to a terminal, so that none is wrapped."""
 
-_TREE_ROW: Final = re.compile(r"([│ ]*●[│ ]*  )((?:[0-9a-f]+-){4})[0-9a-f]{12}  ")
+_TREE_ROW: Final = re.compile(r"([│ ]*[●○][│ ]*  )((?:[0-9a-f]+-){4})[0-9a-f]{12}  ")
 """A row of `history`: the drawing, and the part of a UUID that a narrow terminal leaves out."""
 
 

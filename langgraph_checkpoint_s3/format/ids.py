@@ -6,12 +6,19 @@ else, and one id where a list of ids belongs, is rejected before any request.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sized
-from typing import Any
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final
 from uuid import UUID
 
 from langgraph_checkpoint_s3.errors import InvalidKeyError
 from langgraph_checkpoint_s3.format.key_encoding import HashedName
+
+_TIMED_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[67][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_GREGORIAN: Final = datetime(1582, 10, 15, tzinfo=timezone.utc)
+"""The time from which a UUID of version 6 counts."""
 
 
 def text_of(value: object) -> str | None:
@@ -21,6 +28,23 @@ def text_of(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return int.__repr__(value)
     return str(value) if isinstance(value, UUID) else None
+
+
+def time_of_id(checkpoint_id: str) -> datetime | None:
+    """Return the time in a checkpoint's id; `None` if it isn't a UUID of version 6, as LangGraph's are, or 7.
+
+    It is that of the writer's clock.
+    """
+    if not _TIMED_UUID.fullmatch(checkpoint_id):
+        return None
+    number = UUID(checkpoint_id).int
+    ticks = (number >> 80) << 12 | (number >> 64) & 0xFFF  # of 100 ns, in version 6
+    try:
+        if (number >> 76) & 0xF == 7:
+            return _EPOCH + timedelta(milliseconds=number >> 80)
+        return _GREGORIAN + timedelta(microseconds=ticks // 10)
+    except OverflowError:  # beyond the year 9999
+        return None
 
 
 def id_text(value: object, what: str) -> str:

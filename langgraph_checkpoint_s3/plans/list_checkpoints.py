@@ -205,7 +205,12 @@ class Listing:
         return matching
 
     def _matches(self, metadata: Mapping[str, Any]) -> bool:
-        return all(_equal(name, metadata.get(name), value) for name, value in self._filter.items())
+        return has_metadata(metadata, self._filter)
+
+
+def has_metadata(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Return whether metadata has all values of a filter."""
+    return all(_equal(name, metadata.get(name), value) for name, value in wanted.items())
 
 
 def _equal(name: str, found: Any, wanted: Any) -> bool:

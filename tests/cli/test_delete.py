@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from langgraph_checkpoint_s3 import S3Saver
 from tests.cli.conftest import Cli
-from tests.support.checkpoints import place, put_chain
+from tests.support.checkpoints import put_chain
 from tests.support.fake_s3 import FakeS3
 
 
@@ -88,96 +84,3 @@ class TestPurge:
         receipt = json.loads(file.read_text())
         assert (len(receipt["removed"]), len(receipt["left"])) == (8, 1)
         assert "protected by lock" in receipt["error"]
-
-
-class TestPrune:
-    def test_without_a_terminal_yes_is_required(self, cli: Cli, thread: str, fake: FakeS3) -> None:
-        before = fake.keys()
-        ran = cli("prune", "--keep-last", 2)
-        assert (ran.code, ran.out) == (2, "")
-        assert "Delete 3 checkpoints of 1 thread" in ran.err
-        assert fake.keys() == before
-
-    def test_a_dry_run_shows_what_would_go(self, cli: Cli, thread: str, fake: FakeS3) -> None:
-        before = fake.keys()
-        lines = cli("prune", "--keep-last", 2, "--dry-run").out.splitlines()
-        assert lines[0] == "thread\tnamespace\tcheckpoint\tsize\tage"
-        assert [line.split("\t")[2] for line in lines[1:-1]] == ["00000002", "00000001", "00000000"]
-        assert lines[-1].startswith("Would delete 3 checkpoints")
-        assert fake.keys() == before
-
-    def test_a_table_on_a_terminal(self, cli: Cli, thread: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("FORCE_COLOR", "1")
-        out = cli("prune", "--keep-last", 2, "--dry-run").out
-        assert "\t" not in out
-        assert "─" in out
-        assert "\x1b[1m" in out
-
-    def test_it_deletes(self, cli: Cli, thread: str, saver: S3Saver) -> None:
-        found = cli("prune", "--keep-last", 2, "--yes", "--json").data
-        assert [each["checkpoint_id"] for each in found["checkpoints"]] == [
-            "00000002",
-            "00000001",
-            "00000000",
-        ]
-        assert len(list(saver.list(place(thread)))) == 2
-        assert cli("prune", "--keep-last", 2).out == "There is nothing to delete.\n"
-
-    def test_with_yes_there_is_no_dry_run_before(self, cli: Cli, saver: S3Saver, fake: FakeS3) -> None:
-        put_chain(saver, "a", 5)
-        prune = ("prune", "--keep-last", 1, "--thread", "a")
-        with fake.counted() as look:
-            cli(*prune, "--dry-run")
-        with fake.counted() as done:
-            assert cli(*prune, "--yes").out.startswith("Deleted 4 checkpoints")
-        assert done.kinds == {**look.kinds, "DeleteObjects": 1}
-
-    def test_by_age_and_thread(self, cli: Cli, thread: str, saver: S3Saver, fake: FakeS3) -> None:
-        put_chain(saver, "other", 3)
-        fake.age(timedelta(days=40))
-        ran = cli("prune", "--older-than", "30d", "--thread", "other", "--yes")
-        assert ran.out.startswith("Deleted 2 checkpoints")
-        assert len(list(saver.list(place(thread)))) == 5
-
-    def test_idle_threads(self, cli: Cli, thread: str, saver: S3Saver, fake: FakeS3) -> None:
-        put_chain(saver, "other", 3)
-        fake.age(timedelta(days=40), "/other.thread/")
-        before = fake.keys()
-        lines = cli("prune", "--idle", "30d", "--dry-run").out.splitlines()
-        assert lines[0] == "thread\tcheckpoints\tsize\tidle"
-        assert lines[1].startswith("other\t3\t")
-        assert lines[2].startswith("Would delete 1 thread with 3 checkpoints, ")
-        ran = cli("prune", "--idle", "30d")
-        assert (ran.code, ran.out, fake.keys()) == (2, "", before)
-        assert "Delete 1 thread with 3 checkpoints" in ran.err
-        found = cli("prune", "--idle", "30d", "--yes", "--json").data
-        assert [each["thread_id"] for each in found["threads"]] == ["other"]
-        assert (found["dry_run"], found["spared"], found["errors"]) == (False, {}, {})
-        assert cli("threads").out == f"{thread}\n"
-        assert cli("prune", "--idle", "30d", "--yes").out == "There is nothing to delete.\n"
-
-    def test_why_an_idle_thread_stays(self, cli: Cli, thread: str, saver: S3Saver, fake: FakeS3) -> None:
-        with saver.lease(thread, auto_renew=False):
-            fake.age(timedelta(days=40), f"/{thread}.thread/")
-            ran = cli("prune", "--idle", "30d", "--yes")
-        assert (ran.code, ran.out) == (0, "There is nothing to delete.\n")
-        assert ran.err.startswith(f"{thread} stays: its lease was in use at ")
-
-    def test_an_idle_thread_that_fails(self, cli: Cli, thread: str, fake: FakeS3) -> None:
-        fake.age(timedelta(days=40))
-        fake.undeletable = {fake.keys()[0]: ("AccessDenied", "no")}
-        ran = cli("prune", "--idle", "30d", "--yes")
-        assert ran.code == 1
-        assert ran.err.startswith(f"error: {thread}: ")
-
-    @pytest.mark.parametrize(
-        "more",
-        [
-            (),
-            ("--idle", "1d", "--keep-last", 1),
-            ("--keep-last", 1, "--older-than", "1d"),
-            ("--older-than", "soon"),
-        ],
-    )
-    def test_exactly_one_criterion_is_required(self, cli: Cli, thread: str, more: tuple[Any, ...]) -> None:
-        assert cli("prune", *more, "--yes").code == 2

@@ -9,7 +9,8 @@ from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.calls import Progress
 from langgraph_checkpoint_s3.admin.retention.idle import PrunedIdle, prune_idle
 from langgraph_checkpoint_s3.admin.retention.orphans import Orphans, find_orphans, remove_orphans
-from langgraph_checkpoint_s3.admin.retention.prune import Pruned, moment_of, newest, prune, written_since
+from langgraph_checkpoint_s3.admin.retention.policy import RetentionPolicy, keep_rule
+from langgraph_checkpoint_s3.admin.retention.prune import Pruned, moment_of, prune, written_since
 from langgraph_checkpoint_s3.format.ids import unique_thread_ids
 from langgraph_checkpoint_s3.plans.delete import KeepRule
 from langgraph_checkpoint_s3.plans.plan import Plan
@@ -88,47 +89,54 @@ class Retention(BaseAdmin):
 
     def prune_threads(
         self,
-        keep_last: int,
+        keep: int | RetentionPolicy,
         *,
         thread_ids: Iterable[str] | None = None,
         dry_run: bool = True,
         progress: Progress | None = None,
     ) -> Pruned:
-        """Delete all but the newest checkpoints of each namespace, with their writes.
+        """Delete all but some checkpoints of each namespace, with their writes.
 
-        Subgraphs have namespaces of their own. All else is as for `prune_older_than`: ancestors that delta
-        channels are rebuilt from, borrowing checkpoints, writes without a checkpoint, and interruptions.
+            admin.prune_threads(10)  # all but the newest ten
+            admin.prune_threads(RetentionPolicy(last=10, first=1, daily=timedelta(days=30)))
+
+        A policy may leave gaps: a kept checkpoint's parent may be deleted, and is then missing from its
+        history. Subgraphs have namespaces of their own. All else is as for `prune_older_than`: ancestors
+        that delta channels are rebuilt from, borrowing checkpoints, writes without a checkpoint, and
+        interruptions.
 
         Needs `s3:ListBucket` and `s3:GetObject`; to delete also `s3:DeleteObject`, `s3:PutObject` and
         `s3:AbortMultipartUpload`.
 
         Args:
-            keep_last: How many checkpoints of each namespace to keep, at least 1.
+            keep: How many checkpoints of each namespace to keep, at least 1, or a policy that says which.
             thread_ids: The threads. By default all of them.
-            dry_run: Whether to only return what would be deleted.
+            dry_run: Whether to only return what would be deleted. `draw` shows it in a thread's history.
             progress: As for `prune_older_than`.
 
         Returns:
             The deleted checkpoints, or those that would be, and the errors of threads.
 
         Raises:
-            InvalidConfigError: `keep_last` is less than 1. Nothing was sent.
+            InvalidConfigError: `keep` is less than 1, or something else. Nothing was sent.
             InvalidKeyError: A thread_id is empty. Nothing was sent.
             S3CheckpointError: The threads can't be listed.
         """
-        plan = self._prune(newest(keep_last), thread_ids, dry_run, progress)
+        rule = keep_rule(keep, self._context.layout, self._now)
+        plan = self._prune(rule, thread_ids, dry_run, progress)
         return self._run(plan, "admin.prune_threads")
 
     async def aprune_threads(
         self,
-        keep_last: int,
+        keep: int | RetentionPolicy,
         *,
         thread_ids: Iterable[str] | None = None,
         dry_run: bool = True,
         progress: Progress | None = None,
     ) -> Pruned:
         """`prune_threads`, as a coroutine."""
-        plan = self._prune(newest(keep_last), thread_ids, dry_run, progress)
+        rule = keep_rule(keep, self._context.layout, self._now)
+        plan = self._prune(rule, thread_ids, dry_run, progress)
         return await self._arun(plan, "admin.prune_threads")
 
     def prune_idle(

@@ -137,6 +137,8 @@ def prune_idle(
         progress: Called with the number of threads that were looked at.
         dry_run: Whether to only list.
     """
+    if thread_ids is not None and not thread_ids:
+        return PrunedIdle(dry_run, (), {}, {})
     leases = yield from Pages(context.layout.prefix + LEASES).rest()
     moment = moment_of(idle, clock())
     spared = _spared(context, leases, moment)

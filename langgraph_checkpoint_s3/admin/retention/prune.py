@@ -9,6 +9,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from langgraph_checkpoint_s3.admin.calls import Progress, report
+from langgraph_checkpoint_s3.admin.retention.drawing import draw, marked_rows
+from langgraph_checkpoint_s3.admin.retention.policy import PolicyRule
+from langgraph_checkpoint_s3.admin.usage.history import History, HistoryEntry
 from langgraph_checkpoint_s3.admin.usage.threads import read_name, thread_in
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.key_encoding import HashedName
@@ -104,6 +107,28 @@ class Pruned:
         """Raise the first error, if there is any."""
         for error in self.errors.values():
             raise error
+
+    def draw(self, history: History) -> str:
+        """Draw the history of a thread, with `○` for the checkpoints that went or would go.
+
+            print(admin.prune_threads(2, thread_ids=["t"]).draw(admin.history("t", limit=None, read=False)))
+
+        Args:
+            history: The thread's history, as it was before the deletion.
+        """
+        return draw(history, self.victims, dry_run=self.dry_run)
+
+    def rows(self, history: History, namespace: str = "") -> list[tuple[str, HistoryEntry | None, bool]]:
+        """Draw one namespace of a history as `History.rows` does, with `○` for the checkpoints that go.
+
+        Args:
+            history: The thread's history, as it was before the deletion.
+            namespace: The namespace. Default: the root one.
+
+        Returns:
+            Rows of text, each with its checkpoint (`None` where branches only join), and whether that goes.
+        """
+        return marked_rows(history, namespace, self.victims)
 
     def __str__(self) -> str:
         verb = "Would delete" if self.dry_run else "Deleted"
@@ -210,6 +235,8 @@ def _choose(context: Context, thread: _Thread, stay: KeepRule) -> Plan[Pruning]:
         listed = yield from Scan(context.layout, thread.folder).rest()
     else:
         listed = group(context.layout, thread.entries)
+    if isinstance(stay, PolicyRule):
+        stay = yield from stay.read(context, listed)
     return (yield from choose_victims(context, listed, stay))
 
 
@@ -234,29 +261,6 @@ def written_since(age: object, clock: Callable[[], datetime], *, keep_latest: bo
         moment = age if isinstance(age, datetime) else moment_of(age, begun)
         fresh = [folder for folder in folders if _written(folder) >= moment]
         return [*fresh, *latest(folders)] if fresh or keep_latest else None
-
-    return stay
-
-
-def newest(count: object) -> KeepRule:
-    """Return a rule that keeps the newest checkpoints of each namespace.
-
-    Raises:
-        InvalidConfigError: The count isn't a positive integer.
-    """
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise InvalidConfigError(f"keep_last must be a whole number of at least 1, not {count!r}.")
-
-    def stay(folders: Sequence[Folder]) -> list[Folder]:
-        namespaces: dict[str, list[Folder]] = {}
-        for folder in folders:
-            if folder.checkpoints:
-                namespaces.setdefault(folder.namespace, []).append(folder)
-        return [
-            folder
-            for each in namespaces.values()
-            for folder in sorted(each, key=lambda folder: folder.checkpoint_id, reverse=True)[:count]
-        ]
 
     return stay
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
-from langgraph_checkpoint_s3.admin.usage.history import History, history
+from langgraph_checkpoint_s3.admin.usage.history import History, history, history_of_keys
 from langgraph_checkpoint_s3.admin.usage.resume_point import ResumePoint, resume_point
 from langgraph_checkpoint_s3.admin.usage.threads import ThreadListing
 from langgraph_checkpoint_s3.admin.usage.usage import CheckpointSize, UsageReport, checkpoint_sizes, usage
@@ -107,7 +107,12 @@ class Usage(BaseAdmin):
         return await self._arun(plan, "admin.checkpoint_sizes")
 
     def history(
-        self, thread_id: str, checkpoint_ns: str | None = None, *, limit: int | None = 100
+        self,
+        thread_id: str,
+        checkpoint_ns: str | None = None,
+        *,
+        limit: int | None = 100,
+        read: bool = True,
     ) -> History:
         """Read a thread's checkpoints, the newest first: forks, steps, sources, sizes, pending interrupts.
 
@@ -126,6 +131,9 @@ class Usage(BaseAdmin):
             checkpoint_ns: One namespace; `""` is the root. By default all, also those of subgraphs.
             limit: The maximal number of checkpoints, the newest; `None` is all. The history's `more` says
                 whether there are older ones.
+            read: Whether to read the checkpoints. `False` tells only what keys do, by a LIST per 1,000
+                objects: ids, parents, sources, steps, times (those in ids) and sizes. Pending writes count
+                as none then, and what is hashed in keys is `None`.
 
         Returns:
             The history, a sequence of entries; empty if there is no such thread.
@@ -136,14 +144,23 @@ class Usage(BaseAdmin):
             DecryptionError: A checkpoint is encrypted, and its key is missing.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        plan = history(self._context, thread_name(thread_id), checkpoint_ns, limit)
+        plan = (history if read else history_of_keys)(
+            self._context, thread_name(thread_id), checkpoint_ns, limit
+        )
         return self._run(plan, "admin.history")
 
     async def ahistory(
-        self, thread_id: str, checkpoint_ns: str | None = None, *, limit: int | None = 100
+        self,
+        thread_id: str,
+        checkpoint_ns: str | None = None,
+        *,
+        limit: int | None = 100,
+        read: bool = True,
     ) -> History:
         """`history`, as a coroutine."""
-        plan = history(self._context, thread_name(thread_id), checkpoint_ns, limit)
+        plan = (history if read else history_of_keys)(
+            self._context, thread_name(thread_id), checkpoint_ns, limit
+        )
         return await self._arun(plan, "admin.history")
 
     def resume_point(

@@ -12,9 +12,12 @@ from langgraph.checkpoint.base import CheckpointTuple
 
 from langgraph_checkpoint_s3.admin.usage.task_status import task_statuses
 from langgraph_checkpoint_s3.admin.usage.usage import checkpoint_sizes
+from langgraph_checkpoint_s3.format.ids import time_of_id
+from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.list_checkpoints import Listing
 from langgraph_checkpoint_s3.plans.plan import Plan, gather
+from langgraph_checkpoint_s3.plans.scan import Folder, list_thread
 from langgraph_checkpoint_s3.text.humanize import format_age, format_size, pluralize
 from langgraph_checkpoint_s3.text.sanitize import sanitize
 
@@ -277,6 +280,39 @@ def history(context: Context, thread_id: str, checkpoint_ns: str | None, limit: 
     stored = {folder(each.checkpoint_ns, each.checkpoint_id): each.bytes for each in sizes}
     kept = tuple(replace(entry, bytes=stored.get(folder(*entry.place))) for entry in entries[:limit])
     return History(thread_id, kept, len(entries) > len(kept))
+
+
+def history_of_keys(
+    context: Context, thread_id: str, checkpoint_ns: str | None, limit: int | None
+) -> Plan[History]:
+    """Return the history of a thread, or of one of its namespaces, as its listing tells. Nothing is read."""
+    folder = context.layout.thread(thread_id)
+    if checkpoint_ns is not None:
+        folder = context.layout.namespace(thread_id, checkpoint_ns)
+    listed = yield from list_thread(context.layout, folder)
+    folders = [each for each in listed if each.checkpoints]
+    folders.sort(key=lambda each: each.checkpoint_id, reverse=True)
+    entries = tuple(_entry_of_key(each) for each in folders[:limit])
+    return History(thread_id, entries, len(folders) > len(entries))
+
+
+def _entry_of_key(folder: Folder) -> HistoryEntry:
+    """Return what the keys of a checkpoint and of its writes tell."""
+    leaf = max(folder.leaves, key=lambda each: each.created or 0)  # of an id that was put twice, the later
+    time = time_of_id(folder.checkpoint_id) or max(each.modified for each in folder.checkpoints)
+    return HistoryEntry(
+        checkpoint_id=folder.checkpoint_id,
+        checkpoint_ns=folder.place.checkpoint_ns,
+        parent_id=leaf.parent,
+        step=leaf.step if isinstance(leaf.step, int) else None,
+        source=None if isinstance(leaf.source, HashedName) else leaf.source,
+        created_at=time.isoformat(),
+        bytes=sum(each.size for each in folder.entries),
+        pending_writes=0,
+        pending_tasks=0,
+        interrupts=0,
+        errors=0,
+    )
 
 
 def _entries(listing: Listing) -> Plan[list[HistoryEntry]]:

@@ -111,7 +111,7 @@ def test_threads_go_in_windows_side_by_side(fake: FakeS3, admin: S3Admin) -> Non
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, True, None, "2"])
 def test_at_least_one_stays(fake: FakeS3, admin: S3Admin, number: Any) -> None:
-    with fake.counted() as count, pytest.raises(InvalidConfigError, match="keep_last"):
+    with fake.counted() as count, pytest.raises(InvalidConfigError, match="keep must be"):
         admin.prune_threads(number, dry_run=False)
     assert not count.requests
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import AccessDeniedError, S3Saver
-from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.admin import RetentionPolicy, S3Admin
 from langgraph_checkpoint_s3.admin.retention.prune import Pruned
 from tests.contract.admin.drivers import async_only, sync_only
 from tests.contract.front import Answer, Front
@@ -94,6 +94,40 @@ class TestPruning:
             assert len(checkpoints_by_id(make_saver(), thread, "sub")) == 1
         assert any("/writes.tearly" in key for key in place.listing())
         assert admin.prune_threads(2, dry_run=False) == Pruned(dry_run=False, victims=(), errors={})
+
+    def test_by_policy(
+        self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place, front: Front
+    ) -> None:
+        """Keep the first, the last and updates: gaps between them, and what they had borrowed within them."""
+        saver, config, shared = make_saver(), at(), noise(MIB // 4)
+        ids: list[str] = []
+        for number in range(6):
+            held = checkpoint({"shared": shared, "number": number})
+            held["channel_versions"]["shared"] = f"{1:032}.5"
+            held["channel_versions"]["number"] = f"{number + 1:032}.5"
+            changed = {
+                name: held["channel_versions"][name] for name in ("number", "shared")[: 2 - (number > 0)]
+            }
+            said = {**metadata(number), "source": "update" if number in (2, 3) else "loop"}
+            config = saver.put(config, held, said, changed)  # type: ignore[arg-type]  # it is metadata
+            ids.append(held["id"])
+        before, objects = checkpoints_by_id(saver), place.objects()
+        policy = RetentionPolicy(first=1, sources=["update"])
+        admin = make_admin()
+        would = admin.prune_threads(policy, thread_ids=["thread"])
+        assert place.objects() == objects
+        assert [each.checkpoint_id for each in would.victims] == [ids[4], ids[1]]
+        front.reset()
+        history = admin.history("thread", limit=None, read=False)
+        assert front.counts() == {"ListObjectsV2": 1}
+        drawn = would.draw(history).splitlines()
+        assert [line[0] for line in drawn[1:]] == ["●", "○", "●", "●", "○", "●", "○"]
+        went = admin.prune_threads(policy, thread_ids=["thread"], dry_run=False)
+        assert went.victims == would.victims
+        assert checkpoints_by_id(make_saver()) == {ids[each]: before[ids[each]] for each in (0, 2, 3, 5)}
+        # Each was made at another time, all of them within an hour.
+        hourly = RetentionPolicy(hourly=DAY)
+        assert len(admin.prune_threads(hourly, dry_run=False).victims) in (2, 3)
 
     @sync_only
     def test_borrowers_are_rewritten(
