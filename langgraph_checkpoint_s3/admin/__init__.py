@@ -10,6 +10,7 @@ Each subject has a folder, with its public methods in `api.py` beside the plans 
 from langgraph_checkpoint_s3.admin.admin import S3Admin
 from langgraph_checkpoint_s3.admin.bucket.configure import IntelligentTieringArchive
 from langgraph_checkpoint_s3.admin.bulk.batches import BatchResult
+from langgraph_checkpoint_s3.admin.changes.changes import Changes, WrittenObject
 from langgraph_checkpoint_s3.admin.check.report import CheckReport, Finding
 from langgraph_checkpoint_s3.admin.lifecycle.archive import RestoreStatus
 from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy, LifecycleWarning
@@ -46,6 +47,7 @@ from langgraph_checkpoint_s3.admin.versions.versions import CheckpointVersion
 __all__ = [
     "BatchResult",
     "Change",
+    "Changes",
     "CheckReport",
     "CheckpointSize",
     "CheckpointVersion",
@@ -81,6 +83,7 @@ __all__ = [
     "SignedUrlWarning",
     "Undeleted",
     "UsageReport",
+    "WrittenObject",
     "aload_signed_url",
     "describe",
     "describe_key",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from langgraph_checkpoint_s3.admin.bucket.api import BucketSetup
 from langgraph_checkpoint_s3.admin.bulk.api import Batches
+from langgraph_checkpoint_s3.admin.changes.api import Following
 from langgraph_checkpoint_s3.admin.check.api import Check
 from langgraph_checkpoint_s3.admin.lifecycle.api import Lifecycle
 from langgraph_checkpoint_s3.admin.migration.api import Migration
@@ -22,6 +23,7 @@ class S3Admin(
     Check,
     Batches,
     Usage,
+    Following,
     Retention,
     Transfer,
     Migration,

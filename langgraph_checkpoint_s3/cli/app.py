@@ -18,6 +18,7 @@ from langgraph_checkpoint_s3 import __version__
 COMMANDS: Final = {
     "threads": ("threads", "--prefix customer- --limit 20", "List the threads."),
     "usage": ("threads", "--thread customer-42", "Show what is stored and its monthly cost."),
+    "changes": ("changes", "--since 12h", "List what was written since a time."),
     "history": ("history", "customer-42 --limit 20", "Draw a thread's checkpoints as a tree."),
     "watch": ("history", "customer-42 --every 2s", "Follow a running agent, checkpoint by checkpoint."),
     "show": ("show", "customer-42 --channel messages", "Show a checkpoint's state and its pending writes."),

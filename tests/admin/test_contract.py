@@ -14,6 +14,7 @@ from tests.contract.admin.test_bucket import (
     TestThePolicy,
 )
 from tests.contract.admin.test_bulk import TestBatches
+from tests.contract.admin.test_changes import TestChanges
 from tests.contract.admin.test_history import TestHistory
 from tests.contract.admin.test_lifecycle import TestLifecyclePolicies, TestRestoring
 from tests.contract.admin.test_migration import TestMigration, sqlite
@@ -36,6 +37,7 @@ from tests.contract.support import Place
 
 __all__ = [
     "TestBatches",
+    "TestChanges",
     "TestConfigureBucket",
     "TestCreateBucket",
     "TestHistory",

@@ -1,0 +1,1 @@
+"""Changes: what was written since a time."""
