@@ -20,6 +20,7 @@ from tests.support.fake_s3 import FakeS3
 COMMANDS = (
     "threads",
     "usage",
+    "changes --since 1h",
     "history customer-42",
     "watch customer-42 --count 1",
     "show customer-42",
@@ -50,6 +51,9 @@ COMMANDS = (
     "restore customer-42 --dry-run",
     "delete second --dry-run",
     "delete third --yes",
+    "prune --idle 30d --yes",
+    "purge third --dry-run",
+    "purge third --receipt third.json --yes",
 )
 
 
