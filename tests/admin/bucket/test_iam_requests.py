@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.admin import RetentionPolicy, S3Admin
 from langgraph_checkpoint_s3.admin.bucket.configure import IntelligentTieringArchive
 from langgraph_checkpoint_s3.admin.bucket.policies import Role
 from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy
@@ -54,6 +54,12 @@ OPERATIONS: dict[str, tuple[Role, Operation]] = {
     "signed_upload_url": ("runtime", lambda admin: admin.signed_upload_url("t")),
     "export_thread, import_thread": ("runtime", exported_and_back),
     "prune_threads": ("runtime", lambda admin: admin.prune_threads(1, dry_run=False)),
+    "prune_threads by policy": (
+        "runtime",
+        lambda admin: admin.prune_threads(RetentionPolicy(metadata={"tag": "gold"}), dry_run=False),
+    ),
+    "prune_idle": ("runtime", lambda admin: admin.prune_idle(SOON, dry_run=False)),
+    "changes": ("retention", lambda admin: admin.changes()),
     "prune_older_than": ("runtime", lambda admin: admin.prune_older_than(SOON, dry_run=False)),
     "list_checkpoint_versions": ("retention", latest_version),
     "get_checkpoint_version": (

@@ -26,6 +26,7 @@ from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
 from tests.support.hooks import failing
+from tests.support.keys import Keys
 
 DAY = timedelta(days=1)
 NAIVE = datetime(2026, 1, 1, tzinfo=timezone.utc).replace(tzinfo=None)
@@ -227,6 +228,21 @@ def test_a_lease_taken_after_the_listing_stays(fake: FakeS3) -> None:
     fake.hook = None
     assert pruned.spared == {"idle": "its lease is held by a run"}
     assert len(left(fake, "idle")) == 4
+
+
+def test_leases_of_hashed_threads(fake: FakeS3) -> None:
+    """A lease has the same hash as its thread's folder, and the reason is told with the thread's name."""
+    private: dict[str, Any] = {"encryption": Keys("k", names="n"), "private_keys": True}
+    for thread in ("leased", "idle"):
+        put_chain(make_saver(fake, **private), thread, 2)
+    fake.later += 40 * DAY
+    with lease(make_saver(fake, **private), Time(fake), thread="leased"):
+        for age in (timedelta(0), timedelta(seconds=30)):  # known by its time, and by reading it
+            fake.age(age, ".leases/")
+            pruned = admin_of(fake, **private).prune_idle(timedelta(seconds=20), dry_run=False)
+            assert (list(pruned.spared), went(pruned)) == (["leased"], [] if age else ["idle"])
+    assert len(list(make_saver(fake, **private).list(place("leased")))) == 2
+    assert not list(make_saver(fake, **private).list(place("idle")))
 
 
 def test_a_damaged_lease_is_an_error_of_its_thread(fake: FakeS3) -> None:

@@ -14,7 +14,7 @@ from unittest import mock
 
 import pytest
 
-from langgraph_checkpoint_s3.admin.retention.prune import Pruned
+from langgraph_checkpoint_s3.admin import Pruned, RetentionPolicy
 from tests.admin.retention.test_prune import admin_of, counters, named
 from tests.plans.borrowers import eager
 from tests.plans.oracle import COUNTERS, EDITS, derive
@@ -111,23 +111,50 @@ def prune(history: History, *, dry_run: bool) -> tuple[Pruned, Any]:
     """Prune by a random rule. Return the result and the rule."""
     chosen = random.Random(f"rule of {len(history.made)}")
     admin = admin_of(history.fake)
-    if chosen.random() < 0.5:
+    kind = chosen.random()
+    if kind < 0.35:
         number = chosen.choice([1, 1, 2, 5])
         return admin.prune_threads(number, dry_run=dry_run), number
+    if kind < 0.7:
+        now = history.fake.now
+        policy = RetentionPolicy(
+            first=chosen.choice([1, 2, None]),
+            within=timedelta(seconds=chosen.randrange(1, 40)),
+            metadata=chosen.choice([{}, {COUNTERS: counters("d", "e")[COUNTERS]}]),
+        )
+        return admin_of(history.fake, now).prune_threads(policy, dry_run=dry_run), (now, policy)
     moment = history.fake.now - timedelta(seconds=chosen.uniform(0, 120))
     keep_latest = chosen.random() < 0.5
     return admin.prune_older_than(moment, keep_latest=keep_latest, dry_run=dry_run), (moment, keep_latest)
 
 
-def staying(history: History, rule: Any) -> set[Any]:
-    """Return the checkpoints that a rule keeps, without the ancestors that they need."""
+def staying(history: History, rule: Any, seen: dict[Any, Any]) -> set[Any]:
+    """Return the checkpoints that a rule keeps, without the ancestors that they need.
+
+    Args:
+        history: The threads.
+        rule: The rule.
+        seen: What a new process reads.
+    """
     spaces: dict[Any, list[Any]] = {}
     for name in history.made:
         spaces.setdefault(name[:2], []).append(name)
     if isinstance(rule, int):
         return {name for names in spaces.values() for name in sorted(names)[-rule:]}
-    moment, keep_latest = rule
     layout = inside.layout(history.saver)
+    if isinstance(rule[1], RetentionPolicy):
+        now, policy = rule
+        kept = {max(names) for names in spaces.values()}
+        kept |= {name for names in spaces.values() for name in sorted(names)[: policy.first or 0]}
+        for name in history.made:
+            found = history.fake.keys(f"{layout.checkpoint(*name)}checkpoint")
+            moment = max(history.fake.objects[key].modified for key in found)
+            kept |= {name} if moment >= now - (policy.within or timedelta(0)) else set()
+            (_, _, _, metadata, _), _ = seen[name]
+            if policy.metadata and policy.metadata.items() <= metadata.items():
+                kept.add(name)
+        return kept
+    moment, keep_latest = rule
     fresh = {
         name
         for name in history.made
@@ -162,7 +189,7 @@ def test_any_history_any_rule(seed: int) -> None:
             would, rule = prune(history, dry_run=True)
         assert set(count.kinds) <= {"ListObjects", "GetObject"}
         assert fake.objects == objects
-        kept = staying(history, rule)
+        kept = staying(history, rule, before)
         needed = history.needed(before, kept) - kept
         assert set(named(would)) == before.keys() - kept - needed
         went, _ = prune(history, dry_run=False)
@@ -178,7 +205,17 @@ def test_any_history_any_rule(seed: int) -> None:
 
 def test_the_histories_cover_all_cases() -> None:
     """Among them are borrowing, forks, needed ancestors, and each kind of rule."""
-    wanted = {"int", "tuple True", "tuple False", "needs", "forks", "victims", "rewrites"}
+    wanted = {
+        "int",
+        "policy",
+        "metadata",
+        "tuple True",
+        "tuple False",
+        "needs",
+        "forks",
+        "victims",
+        "rewrites",
+    }
     seen: set[str] = set()
     for seed in range(40):
         if seen == wanted:
@@ -186,8 +223,11 @@ def test_the_histories_cover_all_cases() -> None:
         history = History(seed)
         before = history.view()
         would, rule = prune(history, dry_run=True)
-        kept = staying(history, rule)
-        seen.add(type(rule).__name__ + (f" {rule[1]}" if isinstance(rule, tuple) else ""))
+        kept = staying(history, rule, before)
+        if isinstance(rule, tuple) and isinstance(rule[1], RetentionPolicy):
+            seen.add("metadata" if rule[1].metadata else "policy")
+        else:
+            seen.add(type(rule).__name__ + (f" {rule[1]}" if isinstance(rule, tuple) else ""))
         seen |= {"needs"} if history.needed(before, kept) - kept else set()
         parents = [parent for (_, parent, *_), _ in before.values() if parent]
         seen |= {"forks"} if len(set(parents)) < len(parents) else set()
