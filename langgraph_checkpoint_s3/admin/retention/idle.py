@@ -145,7 +145,7 @@ def prune_idle(
     scan = ThreadScan(context.layout) if thread_ids is None else None
     queue = deque(_Thread(context.layout.thread(each), each) for each in thread_ids or ())
     total = None if thread_ids is None else len(thread_ids)
-    outcomes: list[tuple[str, _Outcome]] = []
+    outcomes: list[tuple[str, _Outcome]] = []  # without the threads in use, which may be millions
     count = 0
     while queue or (scan is not None and not scan.done):
         if scan is not None:
@@ -155,9 +155,10 @@ def prune_idle(
                     complete = each.entries is not None
                     queue.append(_Thread(each.folder, name, each.entries or each.first, complete))
         some = [queue.popleft() for _ in range(min(len(queue), THREADS_AT_ONCE))]
-        outcomes += yield from gather(
+        found = yield from gather(
             _prune(context, each, moment, spared.get(each.folder), dry_run=dry_run) for each in some
         )
+        outcomes += (each for each in found if each[1] is not None)
         count += len(some)
         if some:
             yield from report(progress, count, total)
