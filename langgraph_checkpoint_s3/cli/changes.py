@@ -66,7 +66,7 @@ def changes(
 
 def _duration(text: str) -> timedelta | None:
     """Return a length of time such as `12h`; `None` if it is something else."""
-    return parse_duration(text) if text[-1:].isalpha() and not text.endswith("Z") else None
+    return parse_duration(text) if text.isalnum() else None  # a time or a cursor has "-" and ":"
 
 
 def _replace(path: Path, text: str) -> None:

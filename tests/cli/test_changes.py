@@ -10,6 +10,7 @@ import pytest
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.s3.requests import CreateUpload
 from tests.cli.conftest import Cli
 from tests.support.checkpoints import put_chain
 from tests.support.fake_s3 import FakeS3
@@ -41,6 +42,14 @@ def test_the_cursor_goes_on(cli: Cli, thread: str, saver: S3Saver, fake: FakeS3)
         found = cli("changes", "--since", since, "--json").data
         assert {each["thread_id"] for each in found["objects"]} == {"other"}
     assert cli("changes", "--thread", thread, "--since", cursor, "--json").data["objects"] == []
+
+
+def test_a_cursor_may_remember_uploads(cli: Cli, thread: str, fake: FakeS3) -> None:
+    fake.execute(CreateUpload("checkpoints/t.thread/.ns/00z/checkpoint"))
+    cursor = cli("changes", "--json").data["cursor"]
+    assert "~" in cursor
+    for ending in ("", ",0123456789abcdef"):
+        assert cli("changes", "--since", cursor + ending).code == 0
 
 
 def test_the_cursor_is_kept_in_a_file(
