@@ -17,6 +17,7 @@ from langgraph_checkpoint_s3.format.codecs import Compression
 from langgraph_checkpoint_s3.validation import (
     check_bucket,
     check_endpoint,
+    check_indexed_metadata,
     check_range,
     check_region,
     check_storage_class,
@@ -159,6 +160,9 @@ class S3Config:
         private_keys: Whether the bucket's keys hold threads, namespaces, runs, tasks, sources and steps as
             keyed hashes rather than as names. Needs `encryption` with a `names_key`, and
             implies `require_encryption`. Use a prefix that holds nothing else.
+        indexed_metadata: Names of metadata, at most 3, whose values new checkpoints' keys have as hashes:
+            `user_id` for one, if runs have it in their config. `S3Admin.threads(metadata=…)` and
+            `list(filter=…)` then find them in a listing. `source`, `step` and `run_id` are always there.
         encrypted_for: The bucket and prefix that objects encrypted with `encryption` are bound to, as
             `s3://bucket/prefix/`. Default: the saver's own. Set it to reach the same objects by
             another name: through an access point, or in a replica.
@@ -198,6 +202,7 @@ class S3Config:
     requester_pays: bool = False
     require_encryption: bool = False
     private_keys: bool = False
+    indexed_metadata: tuple[str, ...] = ()
     encrypted_for: str | None = None
 
     def __post_init__(self) -> None:
@@ -205,6 +210,7 @@ class S3Config:
             check_type(name, hint, getattr(self, name))
         object.__setattr__(self, "prefix", normalize_prefix(self.prefix))
         object.__setattr__(self, "object_tags", dict(self.object_tags))
+        check_indexed_metadata(self.indexed_metadata)
         self._check_names()
         self._check_encryption()
         check_range("multipart_threshold", self.multipart_threshold, MIN_PART, MAX_PUT)
@@ -402,6 +408,7 @@ class S3Settings(TypedDict, total=False):
     requester_pays: bool
     require_encryption: bool
     private_keys: bool
+    indexed_metadata: tuple[str, ...]
     encrypted_for: str | None
 
 
@@ -422,7 +429,8 @@ def parse_setting(name: str, text: str, shown: str | None = None) -> Any:
 
     Args:
         name: The setting.
-        text: Its value: numbers in digits, booleans as true, false, 1, 0, yes, no, on or off.
+        text: Its value: numbers in digits, booleans as true, false, 1, 0, yes, no, on or off, several names
+            with a comma between them.
         shown: The name for error messages, if it isn't the setting's.
 
     Raises:
@@ -434,6 +442,8 @@ def parse_setting(name: str, text: str, shown: str | None = None) -> Any:
     if name not in _types():
         raise unknown_setting(shown, _types())
     kind = non_optional(_types()[name])
+    if kind == tuple[str, ...]:
+        return tuple(text.split(","))
     if kind is bool:
         if text.lower() not in _TRUE | _FALSE:
             raise InvalidConfigError(f"{shown}={text!r} is neither true nor false.")

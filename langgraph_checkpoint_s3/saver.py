@@ -144,7 +144,8 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
             given["bucket"] = bucket
         self.config = config.replace(**given) if config else S3Config(**given)
         self._key_cache = _key_cache(self.config, encryption)
-        self._layout = Layout(self.config.prefix, _name_hasher(self.config, encryption))
+        names = _name_hasher(self.config, encryption)
+        self._layout = Layout(self.config.prefix, names, self.config.indexed_metadata)
         self._sizes = Sizes(
             self.config.multipart_threshold, self.config.multipart_part_size, self.config.cache_bytes
         )

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.keys import MAX_SEGMENT_BYTES, THREAD_SUFFIX
+from langgraph_checkpoint_s3.format.metadata_index import MAX_INDEXED
 
 STORAGE_CLASSES: Final = (
     *("STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR", "REDUCED_REDUNDANCY"),
@@ -145,6 +146,23 @@ def check_tags(tags: Mapping[str, str]) -> None:
                 )
 
 
+def check_indexed_metadata(names: tuple[str, ...]) -> None:
+    """Check the names of indexed metadata.
+
+    Raises:
+        InvalidConfigError: There are too many, or one is empty, there twice, or in keys anyway.
+    """
+    if len(names) > MAX_INDEXED:
+        raise InvalidConfigError(
+            f"indexed_metadata has {len(names)} names, and keys have room for {MAX_INDEXED}."
+        )
+    for name in names:
+        if not name or names.count(name) > 1:
+            raise InvalidConfigError(f"indexed_metadata has the name {name!r} twice, or an empty one.")
+        if name in ("source", "step", "run_id", "thread_id"):
+            raise InvalidConfigError(f"indexed_metadata needn't name {name!r}: keys have it anyway.")
+
+
 def check_region(region: str) -> None:
     """Check a region's name, which becomes part of a URL.
 
@@ -211,9 +229,10 @@ def non_optional(hint: Any) -> Any:
 
 
 def check_type(name: str, hint: Any, value: object) -> None:
-    """Check a value against its type: `str`, `bool`, `int`, `float`, a `Literal` or `Mapping[str, str]`.
+    """Check a value against its type.
 
-    Any of them may be optional, as in `str | None`.
+    That is `str`, `bool`, `int`, `float`, a `Literal`, `Mapping[str, str]` or `tuple[str, ...]`. Any of them
+    may be optional, as in `str | None`.
 
     Raises:
         InvalidConfigError: The value is of another type.
@@ -225,7 +244,9 @@ def check_type(name: str, hint: Any, value: object) -> None:
         if value not in get_args(kind):
             raise InvalidConfigError(f"{name}={value!r} is none of {', '.join(get_args(kind))}.")
         return
-    if get_origin(kind) is Mapping:
+    if get_origin(kind) is tuple:
+        fits = type(value) is tuple and all(isinstance(text, str) for text in value)
+    elif get_origin(kind) is Mapping:
         fits = isinstance(value, Mapping) and all(
             isinstance(text, str) for pair in value.items() for text in pair
         )
@@ -234,7 +255,8 @@ def check_type(name: str, hint: Any, value: object) -> None:
     else:
         fits = isinstance(value, kind)
     if not fits:
-        shown = kind.__name__ if isinstance(kind, type) else "Mapping[str, str]"
+        plain = isinstance(kind, type) and get_origin(kind) is None
+        shown = kind.__name__ if plain else str(kind).removeprefix("collections.abc.")
         raise InvalidConfigError(f"{name}={value!r} must be of type {shown}.")
 
 

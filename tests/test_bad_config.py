@@ -34,6 +34,8 @@ BAD: list[tuple[str, Any]] = [
     *(("multipart_part_size", value) for value in (0, 5 * 1024**2 - 1, 5 * 1024**3 + 1, -1, 8e6)),
     *(("storage_class", value) for value in (5, True)),
     *(("object_tags", value) for value in (None, "a=b", ["a"], {"a": 1}, {1: "a"}, {"a": None})),
+    *(("indexed_metadata", value) for value in (None, "user_id", ["user_id"], (1,), ("",), ("a", "a"))),
+    *(("indexed_metadata", value) for value in (("a", "b", "c", "d"), ("source",), ("thread_id",))),
     ("object_tags", {str(number): "" for number in range(11)}),
     *(("max_concurrency", value) for value in (0, -1, 1001, 4.0, True, "4", None)),
     *(("connect_timeout", value) for value in (0, -1, 3601, NAN, float("inf"), "5", True, None)),

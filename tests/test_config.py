@@ -51,6 +51,7 @@ SETTINGS: dict[str, tuple[str, Any]] = {
     "requester_pays": ("yes", True),
     "require_encryption": ("yes", True),
     "private_keys": ("yes", True),
+    "indexed_metadata": ("user_id,tenant", ("user_id", "tenant")),
     "encrypted_for": ("s3://bucket/agents", "s3://bucket/agents/"),
 }
 """Each setting as text, and as a value. Those that need another one are below."""

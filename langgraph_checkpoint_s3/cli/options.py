@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -52,6 +53,21 @@ def parse_duration(text: str) -> timedelta:
         return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
     except OverflowError:
         raise CommandExit(USAGE, f"{text!r} is too long.") from None
+
+
+def parse_metadata(text: str, example: str) -> tuple[str, Any]:
+    """Parse `name=value`. A value that is JSON is what that says, and any other is text.
+
+    Raises:
+        CommandExit: It isn't that.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise CommandExit(USAGE, f"{text!r} is not metadata: write {example}.")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def check_writable(file: Path, force: bool) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from langgraph_checkpoint_s3.cli.options import DryRun, Yes, parse_duration
+from langgraph_checkpoint_s3.cli.options import DryRun, Yes, parse_duration, parse_metadata
 from langgraph_checkpoint_s3.cli.runtime import FAILED, USAGE, CommandExit, Invocation, styled
 from langgraph_checkpoint_s3.text.humanize import format_age, format_size, pluralize
 from langgraph_checkpoint_s3.text.sanitize import sanitize
@@ -65,7 +64,7 @@ def prune(
         "hourly": parse_duration(keep_hourly) if keep_hourly else None,
         "daily": parse_duration(keep_daily) if keep_daily else None,
         "sources": keep_source or (),
-        "metadata": dict(map(_parse_metadata, keep_metadata or ())),
+        "metadata": dict(parse_metadata(each, "--keep-metadata tag=gold") for each in keep_metadata or ()),
     }
     keeps = any(each not in (None, (), {}) for each in policy.values())
     if bool(older_than) + bool(idle) + keeps != 1:
@@ -121,17 +120,6 @@ def prune(
 
     ctx.answer(data, show)
     _fail_with(ctx, errors)
-
-
-def _parse_metadata(text: str) -> tuple[str, Any]:
-    """Parse `name=value`. A value that is JSON is what that says, and any other is text."""
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise CommandExit(USAGE, f"{text!r} is not metadata: write --keep-metadata tag=gold.")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
 
 
 def _draw(ctx: Invocation, thread: str, result: Pruned) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from langgraph_checkpoint_s3.cli.options import parse_metadata
 from langgraph_checkpoint_s3.cli.runtime import Invocation
 
 
@@ -13,9 +14,14 @@ def threads(
     ctx: Invocation,
     prefix: Annotated[str, typer.Option(help="Only ids that begin with this.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="The most threads.")] = 1000,
+    metadata: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Only those with this metadata, all of it. Repeatable."),
+    ] = None,
 ) -> None:
     """List the threads."""
-    found = list(ctx.admin.threads(prefix, limit + 1))
+    wanted = dict(parse_metadata(each, "--metadata user_id=42") for each in metadata or ()) or None
+    found = list(ctx.admin.threads(prefix, limit + 1, metadata=wanted))
     more = len(found) > limit
     found = found[:limit]
 

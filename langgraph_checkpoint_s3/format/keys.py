@@ -17,9 +17,10 @@ it, in hex, then `z`, so that an id sorts before its own prefixes. A LIST theref
 checkpoint, `before` is a `StartAfter`, and a checkpoint's writes come right after it.
 
 The *leaf* is the end of a key. A checkpoint's leaf is an index: parent, source, step and run can be read from
-a LIST alone. A field that is absent (or not of its usual type) is left out. An encrypted object's leaf has
-`.e`, one that later checkpoints may borrow from `.l`, and one that borrows itself `.b` instead. `.v` says
-that no channel is rebuilt from the writes of its ancestors.
+a LIST alone, and what `indexed_metadata` names can be compared (`metadata_index.py`). A field that is absent
+(or not of its usual type) is left out. An encrypted object's leaf has `.e`, one that later checkpoints may
+borrow from `.l`, and one that borrows itself `.b` instead. `.v` says that no channel is rebuilt from the
+writes of its ancestors.
 
 Where names are secret (`name_hashing.py`), thread and namespace are `.h` and a hash, and so are the leaf's
 fields except the parent, under other letters: `m` for the source, `n` for the step, `q` for the run, `u` for
@@ -44,6 +45,13 @@ from langgraph_checkpoint_s3.format.key_encoding import (
     decode_component,
     encode_component,
     utf8,
+)
+from langgraph_checkpoint_s3.format.metadata_index import (
+    INDEX_LETTERS,
+    index_tags,
+    make_index,
+    read_index,
+    valid_index,
 )
 from langgraph_checkpoint_s3.format.name_hashing import LONG_FIELDS, LONG_FOLDERS, LongNameHasher, NameHasher
 
@@ -112,6 +120,7 @@ class CheckpointLeaf:
         encrypted: Whether the object is encrypted.
         lends: Whether later checkpoints may borrow from it.
         borrows: Whether it borrows, or did until it was rewritten. It may lend then, too.
+        index: The index of its metadata (`metadata_index.py`), with the field's letter; empty if none.
         needs_ancestors: Whether a channel may have to be rebuilt from the writes of its ancestors. `False` is
             certain; `True` means that only the object tells.
     """
@@ -125,6 +134,7 @@ class CheckpointLeaf:
     lends: bool = False
     borrows: bool = False
     needs_ancestors: bool = True
+    index: str = ""
 
     @classmethod
     def of(
@@ -134,6 +144,7 @@ class CheckpointLeaf:
         *,
         encrypted: bool = False,
         needs_ancestors: bool = True,
+        index: str = "",
     ) -> CheckpointLeaf:
         """Return the leaf for this metadata.
 
@@ -148,6 +159,7 @@ class CheckpointLeaf:
             run=text_of(run),
             encrypted=encrypted,
             needs_ancestors=needs_ancestors,
+            index=index,
         )
 
     def hashed(self, names: NameHasher | LongNameHasher) -> CheckpointLeaf:
@@ -169,19 +181,23 @@ class CheckpointLeaf:
         fields.append((lending, "" if self.borrows or self.lends else None))
         fields.append(("v", None if self.needs_ancestors else ""))
         fields.append(("e", "" if self.encrypted else None))
+        fields.append((self.index[:1], self.index[1:] or None))
         fields.append(("c", self.created))  # last: of two objects with one id, the newer sorts later
         return "checkpoint" + "".join(
             f".{letter}{encode_component(str(value))}" for letter, value in fields if value is not None
         )
 
-    def may_match(self, filter: Mapping[str, Any]) -> bool:
+    def may_match(self, filter: Mapping[str, Any], tags: Mapping[str, str] | None = None) -> bool:
         """Return whether this checkpoint can match the filter, by its key alone.
 
-        `False` is final; after `True`, the metadata must be compared. The filter is one of
-        `Layout.index_filter`.
+        `False` is final; after `True`, the metadata must be compared.
+
+        Args:
+            filter: One of `Layout.index_filter`.
+            tags: Those of `Layout.index_tags`.
         """
         fields = ((name, getattr(self, field)) for name, field, _, _ in _INDEXED_FIELDS)
-        return all(
+        in_fields = all(
             value is None
             or name not in filter
             or filter[name] == value
@@ -189,6 +205,24 @@ class CheckpointLeaf:
             or (isinstance(value, HashedName) and type(filter[name]) not in (HashedName, str, int))
             for name, value in fields
         )
+        if not in_fields or not tags:
+            return in_fields
+        return all(tags.get(name, value) == value for name, value in read_index(self.index).items())
+
+    def must_match(self, filter: Mapping[str, Any], tags: Mapping[str, str], count: int) -> bool:
+        """Return whether this checkpoint matches the filter for certain, by its key alone.
+
+        Args:
+            filter: One of `Layout.index_filter`.
+            tags: Those of `Layout.index_tags`, of names that the leaf has no field of their own for.
+            count: How many names the original filter has. These may lack some.
+        """
+        index = read_index(self.index)
+        certain = sum(index.get(name) == value for name, value in tags.items())
+        for name, field, _, _ in _INDEXED_FIELDS:
+            value = getattr(self, field)
+            certain += name in filter and value is not None and filter[name] == value
+        return certain == count
 
 
 class WritesLeaf(NamedTuple):
@@ -281,6 +315,7 @@ def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
             lends=borrows or "l" in fields,
             borrows=borrows,
             needs_ancestors="v" not in fields,
+            index=valid_index(*(letter + fields[letter] for letter in INDEX_LETTERS if letter in fields)),
         )
         return replace(leaf, **hashed) if hashed else leaf
     if kind == "writes" and "j" in fields:
@@ -307,10 +342,12 @@ class Layout(NamedTuple):
     Attributes:
         prefix: Empty, or ends in `/`.
         names: The hasher of names, if they are secret.
+        indexed: The names of metadata that new checkpoints' keys have.
     """
 
     prefix: str
     names: NameHasher | None = None
+    indexed: tuple[str, ...] = ()
 
     def thread(self, thread_id: str) -> str:
         """Return the folder of a thread."""
@@ -364,7 +401,11 @@ class Layout(NamedTuple):
         """
         end = leaf.hashed(self.names or LONG_FIELDS).encode()
         rank = encode_rank(checkpoint_id)
-        key = f"{self.namespace(thread_id, checkpoint_ns)}{rank}/{end}"
+        folder = f"{self.namespace(thread_id, checkpoint_ns)}{rank}/"
+        too_long = len(end) > MAX_SEGMENT_BYTES or len(folder) + len(end) > MAX_KEY_BYTES
+        if isinstance(leaf, CheckpointLeaf) and leaf.index and too_long:  # its metadata has to be read
+            return self.key(thread_id, checkpoint_ns, checkpoint_id, replace(leaf, index=""))
+        key = f"{folder}{end}"
         if len(key) <= MAX_KEY_BYTES and len(rank) <= MAX_SEGMENT_BYTES and len(end) <= MAX_SEGMENT_BYTES:
             return key
         parent = leaf.parent if isinstance(leaf, CheckpointLeaf) else None
@@ -415,6 +456,14 @@ class Layout(NamedTuple):
             if isinstance(hashed, HashedName):
                 found[name] = hashed
         return found
+
+    def index_of(self, metadata: Mapping[str, Any]) -> str:
+        """Return the index of a checkpoint's metadata, for its leaf."""
+        return make_index(metadata, self.indexed, self.names)
+
+    def index_tags(self, filter: Mapping[str, Any]) -> Mapping[str, str]:
+        """Return what the index of a checkpoint has if it matches a filter, by name."""
+        return index_tags(filter, self.names)
 
     def holds(self, key: str) -> bool:
         """Return whether a key is in a thread's folder of this prefix, rather than of a saver below it."""

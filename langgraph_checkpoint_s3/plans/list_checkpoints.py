@@ -40,7 +40,7 @@ _MOST_STREAMS = 16
 """Up to this many namespaces are listed side by side. With more, the whole thread is listed."""
 _MOST_FOLDERS = 16_384
 """Up to this many checkpoints of a whole thread or prefix are kept in memory. For more it is listed again."""
-_IN_THE_KEY = frozenset({"source", "step", "run_id"})
+IN_THE_KEY = frozenset({"source", "step", "run_id"})
 
 
 class Listing:
@@ -73,6 +73,9 @@ class Listing:
             self._all_namespaces = configurable_of(config).get("checkpoint_ns") is None
         self._filter = dict(filter or {})
         self._indexed = context.layout.index_filter(self._filter)
+        self._tags = context.layout.index_tags(
+            {name: value for name, value in self._filter.items() if name not in IN_THE_KEY}
+        )
         self._before: str | None = None
         if before is not None:
             before_id = configurable_of(before, "before").get("checkpoint_id")
@@ -93,7 +96,7 @@ class Listing:
         if self._streams is None:
             self._streams = yield from self._begin()
         folders = yield from self._candidates(self._streams)
-        if not self._filter.keys() <= _IN_THE_KEY:
+        if not self._filter.keys() <= IN_THE_KEY:
             folders = yield from self._matching(folders)
         found: list[CheckpointTuple] = []
         for folder, loaded in zip(folders, (yield from load(self._context, folders)), strict=True):
@@ -142,7 +145,7 @@ class Listing:
 
     def _whole(self, prefix: str, scan: Scan | None = None, folders: Sequence[Folder] = ()) -> _Newest:
         wanted = _MOST_FOLDERS
-        if self._left is not None and self._filter.keys() <= _IN_THE_KEY:
+        if self._left is not None and self._filter.keys() <= IN_THE_KEY:
             wanted = min(wanted, self._left + _LAST_WINDOW)  # a few may be gone, or unacknowledged
         return _Newest(self._context.layout, prefix, wanted, self._may_match, scan, folders)
 
@@ -153,14 +156,14 @@ class Listing:
         # A checkpoint normally has two or three objects.
         page = PAGE if self._left is None or self._filter else min(PAGE, max(64, 4 * self._left))
         scan = Scan(self._context.layout, prefix, start_after=start_after, page=page)
-        if self._left is None and not self._filter.keys().isdisjoint(_IN_THE_KEY):
+        if self._left is None and not self._filter.keys().isdisjoint(IN_THE_KEY):
             return _Filtered(self._context.layout, prefix, scan, listed, self._may_match)
         return _Stream(scan, listed)
 
     def _candidates(self, streams: Sequence[_Stream]) -> Plan[list[Folder]]:
         """Return the next window of folders that can match, judging by their keys."""
         window = self._window
-        if self._left is not None and self._filter.keys() <= _IN_THE_KEY:
+        if self._left is not None and self._filter.keys() <= IN_THE_KEY:
             window = min(self._left, _LAST_WINDOW)  # the keys decide, so no more are needed
         self._window = min(2 * self._window, _LAST_WINDOW)
         chosen: list[Folder] = []
@@ -187,9 +190,9 @@ class Listing:
             return False
         if self._before and folder.checkpoint_id >= self._before:
             return False
-        if self._filter.keys().isdisjoint(_IN_THE_KEY):
+        if not self._filter:
             return True
-        return folder.leaf is None or folder.leaf.may_match(self._indexed)
+        return folder.leaf is None or folder.leaf.may_match(self._indexed, self._tags)
 
     def _matching(self, folders: Sequence[Folder]) -> Plan[list[Folder]]:
         """Return the folders whose metadata matches, according to the heads of their objects."""

@@ -88,6 +88,7 @@ def put(
         parent.checkpoint_id,
         encrypted=context.key_cache is not None,
         needs_ancestors=bool(rebuilt_channels(complete, versions, values.keys())),
+        index=context.layout.index_of(complete),
     )
     namespace = place.namespace(context.layout)
     borrow = context.borrow and context.parent_cache.may_borrow

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
 from tests.cli.conftest import Cli
-from tests.support.checkpoints import place, put_chain
+from tests.support.checkpoints import make_checkpoint, place, put_chain
 
 
 class TestThreads:
@@ -17,6 +19,19 @@ class TestThreads:
         ran = cli("threads", "--limit", 2)
         assert ran.out == "a-1\na-2\n"
         assert "more than 2" in ran.err
+
+    def test_by_metadata(self, cli: Cli, saver: S3Saver) -> None:
+        for name, user in (("a", "42"), ("b", 42), ("c", "x")):
+            checkpoint = make_checkpoint("1", {"v": 1})
+            metadata: Any = {"source": "loop", "step": 0, "user_id": user}
+            saver.put(place(name), checkpoint, metadata, checkpoint["channel_versions"])
+        assert cli("threads", "--metadata", "user_id=x").out == "c\n"
+        assert cli("threads", "--metadata", "user_id=42", "--metadata", "step=0").out == "b\n"
+        assert cli("threads", "--metadata", 'user_id="42"').out == "a\n"
+        assert cli("threads", "--metadata", "user_id=y").out == ""
+        ran = cli("threads", "--metadata", "user_id")
+        assert ran.code == 2
+        assert "--metadata user_id=42" in ran.err
 
     def test_none_is_no_error(self, cli: Cli) -> None:
         ran = cli("threads")

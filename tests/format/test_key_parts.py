@@ -216,7 +216,7 @@ def test_many_scattered_slots_become_a_digest() -> None:
     assert WritesLeaf.of("t", range(10_000)).slots == "w0-9999"
 
 
-@given(MAYBE, st.none() | st.integers(), st.sampled_from("adfghijotvwxyz"), IDS)
+@given(MAYBE, st.none() | st.integers(), st.sampled_from("adfghjtvwxyz"), IDS)
 def test_a_later_versions_fields_are_passed_over(
     parent: str | None, step: int | None, letter: str, text: str
 ) -> None:

@@ -14,7 +14,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3 import S3CheckpointError, S3Saver
-from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.admin import RetentionPolicy, S3Admin
 from langgraph_checkpoint_s3.format.keys import Layout
 from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions, ListUploads, ListVersions
 from langgraph_checkpoint_s3.s3.requests import Attempted, CopyObject, DeleteObjects, ListObjects, Request
@@ -123,6 +123,13 @@ OPERATIONS: dict[str, tuple[Level, Do]] = {
         "thread",
         lambda at: at.admin.prune_older_than(DAY, keep_latest=False, thread_ids=[at.thread], dry_run=False),
     ),
+    "prune by policy": (
+        "thread",
+        lambda at: at.admin.prune_threads(
+            RetentionPolicy(metadata={"user": "1"}), thread_ids=[at.thread], dry_run=False
+        ),
+    ),
+    "changes": ("thread", lambda at: at.admin.changes(thread_id=at.thread)),
     "purge_thread": ("thread", lambda at: at.admin.purge_thread(at.thread, dry_run=False)),
     "export and import": ("thread", moved),
     "undelete_thread": ("thread", undeleted),
@@ -139,6 +146,9 @@ OPERATIONS: dict[str, tuple[Level, Do]] = {
         "prefix",
         lambda at: at.admin.prune_older_than(DAY, keep_latest=False, dry_run=False),
     ),
+    "prune idle": ("prefix", lambda at: at.admin.prune_idle(DAY, dry_run=False)),
+    "threads by metadata": ("prefix", lambda at: list(at.admin.threads(metadata={"user": "1"}))),
+    "changes of all": ("prefix", lambda at: at.admin.changes()),
     "orphans": ("prefix", lambda at: at.admin.remove_orphans(DAY, dry_run=False)),
 }
 LISTS = (ListObjects, ListVersions, ListUploads)
@@ -230,7 +240,11 @@ def test_no_operation_touches_another_tenant(ours: Tenant, theirs: Tenant, same:
             assert not owned & set(named(asked)), (name, asked)
             if isinstance(asked, LISTS) and level != "prefix":
                 layout = layout_of(ours.prefix)
-                folders = ours.folder(level), layout.exports(ours.thread), layout.lease(ours.thread)
+                thread = layout.thread(ours.thread)
+                folders = (
+                    *(ours.folder(level), layout.exports(ours.thread), layout.lease(ours.thread)),
+                    layout.tombstones(thread),
+                )
                 assert asked.prefix.startswith(folders), (name, asked)
 
 

@@ -123,13 +123,13 @@ class PolicyRule:
         if not wanted:
             return self
         kept = {folder.path for folder in self(listed)}
-        indexed = layout.index_filter(wanted)
+        indexed, tags = layout.index_filter(wanted), layout.index_tags(wanted)
         possible = [
             folder
             for folder in listed
             if folder.checkpoints
             and folder.path not in kept
-            and (folder.leaf is None or folder.leaf.may_match(indexed))
+            and (folder.leaf is None or folder.leaf.may_match(indexed, tags))
         ]
         matched: set[Place] = set()
         for some in batched(possible, _AT_ONCE):

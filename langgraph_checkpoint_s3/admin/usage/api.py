@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.usage.history import History, history, history_of_keys
 from langgraph_checkpoint_s3.admin.usage.resume_point import ResumePoint, resume_point
+from langgraph_checkpoint_s3.admin.usage.thread_search import ThreadSearch
 from langgraph_checkpoint_s3.admin.usage.threads import ThreadListing
 from langgraph_checkpoint_s3.admin.usage.usage import CheckpointSize, UsageReport, checkpoint_sizes, usage
 from langgraph_checkpoint_s3.format.ids import thread_name
@@ -16,7 +18,9 @@ from langgraph_checkpoint_s3.plans.place import Place
 class Usage(BaseAdmin):
     """Listing threads, their history, sizes and costs."""
 
-    def threads(self, prefix: str = "", limit: int | None = None) -> Iterator[str]:
+    def threads(
+        self, prefix: str = "", limit: int | None = None, *, metadata: Mapping[str, Any] | None = None
+    ) -> Iterator[str]:
         """Iterate over the ids of the threads, in the order of their keys.
 
         One LIST per 1,000 threads, however many checkpoints they have, sent during the iteration. A thread is
@@ -27,29 +31,47 @@ class Usage(BaseAdmin):
         in the order of their hashes. If this saver lacks a thread's encryption key, the id is the hash, a
         `str` that the other methods accept.
 
-        Needs `s3:ListBucket`; where names are hashed, `s3:GetObject` too.
+        With `metadata`, they are the threads that have a checkpoint with all of these values, as what their
+        runs' config said: `threads(metadata={"user_id": "42"})`. It takes one LIST per 1,000 objects. Keys
+        tell `source`, `step`, `run_id`, and what the setting `indexed_metadata` names; nothing is read then.
+        Of checkpoints whose keys don't tell, such as those from before the setting, the heads are read, a GET
+        each, until one of the thread matches.
+
+        Needs `s3:ListBucket`; where names are hashed or metadata is read, `s3:GetObject` too.
 
         Args:
-            prefix: The prefix of the ids. It narrows the LIST; long names take a LIST of their own.
+            prefix: The prefix of the ids. It narrows the LIST, unless there is `metadata`; long names take a
+                LIST of their own.
             limit: The maximal number of ids. By default all of them.
+            metadata: Values that a checkpoint of the thread has, compared as by `list(filter=…)`.
 
         Yields:
             Thread ids.
 
         Raises:
             InvalidKeyError: The prefix has no UTF-8 form.
+            InvalidConfigError: The metadata is empty, or no mapping. Nothing was sent.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        listing = ThreadListing(self._context, prefix, limit)
+        listing = self._listing(prefix, limit, metadata)
         while not listing.done:
             yield from self._run(listing.page(), "admin.threads")
 
-    async def athreads(self, prefix: str = "", limit: int | None = None) -> AsyncIterator[str]:
+    async def athreads(
+        self, prefix: str = "", limit: int | None = None, *, metadata: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[str]:
         """`threads`, as an async iterator."""
-        listing = ThreadListing(self._context, prefix, limit)
+        listing = self._listing(prefix, limit, metadata)
         while not listing.done:
             for thread_id in await self._arun(listing.page(), "admin.threads"):
                 yield thread_id
+
+    def _listing(
+        self, prefix: str, limit: int | None, metadata: Mapping[str, Any] | None
+    ) -> ThreadListing | ThreadSearch:
+        if metadata is None:
+            return ThreadListing(self._context, prefix, limit)
+        return ThreadSearch(self._context, metadata, prefix, limit)
 
     def usage(self, thread_id: str | None = None) -> UsageReport:
         """Measure the storage used by a thread, or by all threads.

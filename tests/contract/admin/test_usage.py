@@ -47,6 +47,28 @@ class TestThreads:
         assert threads(make_admin(prefix="agents/nested")) == ["customer-9"]
         assert threads(make_admin(prefix="")) == ["customer-9"]
 
+    def test_they_are_found_by_metadata(
+        self, make_admin: MakeCalls, make_saver: MakeSaver, front: Front
+    ) -> None:
+        """Some were put before the setting: their metadata is read."""
+        for number, thread in enumerate(THREADS):
+            saver = make_saver(indexed_metadata=("user_id",) if number else ())
+            config: Any = at(thread)
+            config["configurable"]["user_id"] = "even" if number % 2 == 0 else "odd"
+            saver.put(config, checkpoint(), metadata(), {})
+        admin = make_admin()
+        front.reset()
+        assert sorted(threads(admin, metadata={"user_id": "even"})) == [THREADS[0], THREADS[2], THREADS[4]]
+        assert front.counts() == {"ListObjectsV2": 1, "GetObject": 1}
+        assert sorted(threads(admin, "customer", metadata={"user_id": "odd"})) == [THREADS[1]]
+        assert threads(admin, metadata={"user_id": "nobody"}) == []
+        front.reset()
+        found = [
+            each.config["configurable"]["thread_id"]
+            for each in make_saver().list(None, filter={"user_id": "odd"})
+        ]
+        assert sorted(found) == [THREADS[1], THREADS[3]]
+
     @sync_only
     def test_a_page_is_no_longer_than_it_needs_to_be(self, make_admin: MakeCalls, front: Front) -> None:
         admin = make_admin()
