@@ -16,7 +16,7 @@ from langgraph_checkpoint_s3.admin.calls import in_thread
 from langgraph_checkpoint_s3.admin.inventory.manifest import DataFile, Manifest, parse_manifest
 from langgraph_checkpoint_s3.admin.inventory.report import Report
 from langgraph_checkpoint_s3.admin.inventory.rows import SortedRows, import_duckdb
-from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidConfigError
+from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidConfigError, S3CheckpointError
 from langgraph_checkpoint_s3.plans.plan import Plan, ask_all, batched
 from langgraph_checkpoint_s3.plans.scan import Pages
 from langgraph_checkpoint_s3.plans.transfer import Sizes, fetch_now
@@ -82,6 +82,15 @@ def open_report(location: Location, bucket: str, prefix: str, sizes: Sizes) -> P
         NotSupportedError: Its format isn't read, or it lacks a field.
         CorruptObjectError: It is damaged.
     """
+    try:
+        return (yield from _open_report(location, bucket, prefix, sizes))
+    except S3CheckpointError as error:
+        if error.bucket is None:
+            error.bucket = location.bucket or ""  # errors about a file name no bucket
+        raise
+
+
+def _open_report(location: Location, bucket: str, prefix: str, sizes: Sizes) -> Plan[Report]:
     yield from in_thread(import_duckdb)
     files: _Bucket | _Folder = (
         _Folder(location.path) if location.bucket is None else _Bucket(location.path, sizes)
@@ -98,7 +107,9 @@ def open_report(location: Location, bucket: str, prefix: str, sizes: Sizes) -> P
     except GeneratorExit:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, CorruptObjectError) and error.key is None:
+            error.bucket, error.key = location.bucket or "", key
         yield from in_thread(shutil.rmtree, folder, True)
         raise
     return Report(rows, prefix, manifest.created)
