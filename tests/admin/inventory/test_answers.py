@@ -1,4 +1,4 @@
-"""A report that was made just now gives the answers of a listing: random buckets, both formats, all drivers."""
+"""A report that was made just now gives the answers of a listing: random buckets, both formats."""
 
 from __future__ import annotations
 
