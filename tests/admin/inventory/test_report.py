@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3 import CorruptObjectError, S3CheckpointError
@@ -81,7 +81,7 @@ KEYS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(data=st.data(), keys=KEYS, file_format=st.sampled_from(FORMATS), block=st.integers(1, 5))
 def test_pages_are_those_of_the_store(
     tmp_path_factory: pytest.TempPathFactory,

@@ -110,6 +110,10 @@ def test_tombstones_that_are_replaced_meanwhile_stay(fake: FakeS3) -> None:
 def test_exports_that_are_replaced_meanwhile_stay(fake: FakeS3) -> None:
     fake.put("checkpoints/.exports/t/same", b"old")
     fake.age(40 * DAY)
-    fake.hook = once(ListUploads, lambda _: fake.put("checkpoints/.exports/t/same", b"new"))
+
+    def replace(_: Any) -> None:
+        fake.put("checkpoints/.exports/t/same", b"new")
+
+    fake.hook = once(ListUploads, replace)
     assert admin_of(fake).remove_orphans(dry_run=False).items == ()
     assert fake.keys("same")
