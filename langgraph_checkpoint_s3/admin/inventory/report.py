@@ -92,8 +92,12 @@ class Report:
         entries: list[Entry] = []
         prefixes: list[str] = []
         last = self._row(number - 1)[0] if number else None
+        block, rows = -1, list[Row]()
         while number < self._rows.count:
-            key, size, modified, etag, storage_class = self._row(number)
+            if number // BLOCK != block:
+                block = number // BLOCK
+                rows = self._rows.block(block)
+            key, size, modified, etag, storage_class = rows[number % BLOCK]
             if not key.startswith(prefix):
                 break
             if key == last:  # listed twice; the first is the newest
