@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from langgraph_checkpoint_s3.cli.options import DryRun, Yes, parse_duration, parse_metadata
+from langgraph_checkpoint_s3.cli.options import DryRun, Inventory, Yes, parse_duration, parse_metadata
 from langgraph_checkpoint_s3.cli.runtime import FAILED, USAGE, CommandExit, Invocation, styled
 from langgraph_checkpoint_s3.text.humanize import format_age, format_size, pluralize
 from langgraph_checkpoint_s3.text.sanitize import sanitize
@@ -48,6 +48,7 @@ def prune(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Keep those with this metadata, all of it. Repeatable."),
     ] = None,
+    inventory: Inventory = None,
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
@@ -73,6 +74,10 @@ def prune(
             "Pass one of --older-than 30d, --idle 30d, or --keep options such as --keep-last 10.",
         )
     named = threads or None
+    if inventory is not None and (named or idle):
+        raise CommandExit(
+            USAGE, "--inventory goes without THREAD and --idle: a report tells which threads there are."
+        )
     if idle:
         _prune_idle(ctx, parse_duration(idle), named, dry_run, yes)
         return
@@ -83,18 +88,26 @@ def prune(
 
     def prune_all(*, dry: bool) -> Pruned:
         with ctx.progress("looking" if dry else "deleting") as progress:
+            which: dict[str, Any] = {"thread_ids": named, "inventory": inventory, "progress": progress}
             if age is not None:
-                return ctx.admin.prune_older_than(age, thread_ids=named, dry_run=dry, progress=progress)
+                return ctx.admin.prune_older_than(age, dry_run=dry, **which)
             assert rule is not None, "either of them is given"  # noqa: S101  # for the types
-            return ctx.admin.prune_threads(rule, thread_ids=named, dry_run=dry, progress=progress)
+            return ctx.admin.prune_threads(rule, dry_run=dry, **which)
 
     result = prune_all(dry=dry_run or not yes)  # with --yes there is no question, and so no dry run before it
     if not dry_run and not yes and result.victims:
         counts = f"{pluralize(result.checkpoints, 'checkpoint')} of {pluralize(result.threads, 'thread')}"
-        ctx.confirm(f"Delete {counts}, {format_size(result.bytes)}, from {ctx.location}?", yes=yes)
+        ctx.confirm(
+            f"Delete {counts}, {format_size(result.bytes)}{_as_of(result)}, from {ctx.location}?", yes=yes
+        )
         result = prune_all(dry=False)
     errors = {name: str(error) for name, error in result.errors.items()}
-    data: dict[str, Any] = {"dry_run": dry_run, "checkpoints": result.victims, "errors": errors}
+    data: dict[str, Any] = {
+        "dry_run": dry_run,
+        "checkpoints": result.victims,
+        "errors": errors,
+        "as_of": result.as_of,
+    }
 
     def show() -> None:
         if not result.victims:
@@ -116,10 +129,20 @@ def prune(
             ]
             ctx.table(("thread", "namespace", "checkpoint", "size", "age"), rows)
         verb = "Would delete" if dry_run else "Deleted"
-        ctx.line(f"{verb} {pluralize(result.checkpoints, 'checkpoint')}, {format_size(result.bytes)}.")
+        source = _as_of(result) if dry_run else ""
+        ctx.line(
+            f"{verb} {pluralize(result.checkpoints, 'checkpoint')}, {format_size(result.bytes)}{source}."
+        )
 
     ctx.answer(data, show)
     _fail_with(ctx, errors)
+
+
+def _as_of(pruned: Pruned) -> str:
+    """Return how old what a dry run found is, if it read an inventory report."""
+    if pruned.as_of is None:
+        return ""
+    return f" as of {pruned.as_of:%Y-%m-%d %H:%M %Z} (each thread is listed before anything of it is deleted)"
 
 
 def _draw(ctx: Invocation, thread: str, result: Pruned) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from langgraph_checkpoint_s3.cli.options import parse_metadata
+from langgraph_checkpoint_s3.cli.options import Inventory, parse_metadata
 from langgraph_checkpoint_s3.cli.runtime import Invocation
 
 
@@ -18,10 +18,11 @@ def threads(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Only those with this metadata, all of it. Repeatable."),
     ] = None,
+    inventory: Inventory = None,
 ) -> None:
     """List the threads."""
     wanted = dict(parse_metadata(each, "--metadata user_id=42") for each in metadata or ()) or None
-    found = list(ctx.admin.threads(prefix, limit + 1, metadata=wanted))
+    found = list(ctx.admin.threads(prefix, limit + 1, metadata=wanted, inventory=inventory))
     more = len(found) > limit
     found = found[:limit]
 
@@ -37,10 +38,12 @@ def threads(
 
 
 def usage(
-    ctx: Invocation, thread: Annotated[str, typer.Option(help="One thread. Default: all of them.")] = ""
+    ctx: Invocation,
+    thread: Annotated[str, typer.Option(help="One thread. Default: all of them.")] = "",
+    inventory: Inventory = None,
 ) -> None:
     """Show what is stored, and what that costs a month in us-east-1."""
-    report = ctx.admin.usage(thread or None)
+    report = ctx.admin.usage(thread or None, inventory=inventory)
     if thread and not report.threads:
         raise ctx.not_found(thread)
     ctx.answer(report, str(report))

@@ -16,6 +16,7 @@ from tests.contract.admin.test_bucket import (
 from tests.contract.admin.test_bulk import TestBatches
 from tests.contract.admin.test_changes import TestChanges
 from tests.contract.admin.test_history import TestHistory
+from tests.contract.admin.test_inventory import TestInventory, reports
 from tests.contract.admin.test_lifecycle import TestLifecyclePolicies, TestRestoring
 from tests.contract.admin.test_migration import TestMigration, sqlite
 from tests.contract.admin.test_retention import TestIdleThreads, TestOrphans, TestPruning
@@ -42,6 +43,7 @@ __all__ = [
     "TestCreateBucket",
     "TestHistory",
     "TestIdleThreads",
+    "TestInventory",
     "TestLifecyclePolicies",
     "TestMigration",
     "TestMixedVersions",
@@ -61,6 +63,7 @@ __all__ = [
     "admin",
     "other_bucket",
     "reader",
+    "reports",
     "sqlite",
     "versioned",
     "writer",
