@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.admin import RetentionPolicy, S3Admin
 from langgraph_checkpoint_s3.format.keys import encode_rank
 from tests.admin.retention.test_orphans_of_deletions import failed
 from tests.admin.retention.test_prune import admin_of
@@ -81,6 +81,11 @@ def answers(admin: S3Admin, now: datetime, **source: Any) -> dict[str, Any]:
     }
     for keep in (1, 2, 4):
         found[f"keep {keep}"] = replace(admin.prune_threads(keep, **source), as_of=None)
+    for policy in (
+        RetentionPolicy(first=1, within=8 * DAY),
+        RetentionPolicy(metadata={"step": 2, "even": True}),
+    ):
+        found[f"keep by {policy}"] = replace(admin.prune_threads(policy, **source), as_of=None)
     for age in (1, 8, 20):
         for latest in (True, False):
             pruned = admin.prune_older_than(age * DAY, keep_latest=latest, **source)
@@ -104,6 +109,9 @@ def test_the_answers_are_those_of_a_listing(
 
 
 DELETIONS: dict[str, Callable[..., Any]] = {
+    "policy": lambda admin, **source: admin.prune_threads(
+        RetentionPolicy(last=1, metadata={"even": True}), dry_run=False, **source
+    ),
     "keep last": lambda admin, **source: admin.prune_threads(1, dry_run=False, **source),
     "older": lambda admin, **source: admin.prune_older_than(DAY, dry_run=False, **source),
     "idle": lambda admin, **source: admin.prune_older_than(DAY, keep_latest=False, dry_run=False, **source),

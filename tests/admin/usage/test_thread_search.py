@@ -116,6 +116,12 @@ def test_a_wrong_filter_is_refused(fake: FakeS3, metadata: Any) -> None:
     assert not count.requests
 
 
+def test_an_inventory_tells_no_metadata(fake: FakeS3) -> None:
+    with fake.counted() as count, pytest.raises(InvalidConfigError, match="inventory"):
+        list(admin_of(fake).threads(metadata={"user_id": "1"}, inventory="s3://bucket/manifest.json"))
+    assert not count.requests
+
+
 def test_what_a_runs_config_says_is_indexed(fake: FakeS3) -> None:
     saver = make_saver(fake, **INDEXED)
     checkpoint = make_checkpoint("1", {"v": 1})
