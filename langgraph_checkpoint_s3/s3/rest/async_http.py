@@ -275,8 +275,9 @@ class AsyncConnectionPool:
     def __init__(self, route: Route, connect_timeout: float, read_timeout: float, most: int) -> None:
         if route.proxy_tls is not None and route.tls is not None and sys.version_info < (3, 11):
             raise InvalidConfigError(
-                "The proxy's URL begins with https://. Before Python 3.11, asyncio can't connect to an https "
-                "endpoint through such a proxy: use Python 3.11, a proxy with http://, or the blocking methods."
+                "The proxy's URL begins with https://, and before Python 3.11 asyncio can't connect to an "
+                "https endpoint through such a proxy. Use Python 3.11, a proxy with http://, or the "
+                "blocking methods."
             )
         self._route = route
         self._connect_timeout = connect_timeout

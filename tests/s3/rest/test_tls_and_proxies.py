@@ -268,7 +268,7 @@ def test_an_https_endpoint_behind_an_encrypted_proxy(
         monkeypatch.setenv("HTTPS_PROXY", tunnel.url)
         saver = driver.saver(server.url)
         if driver.asynchronous and sys.version_info < (3, 11):
-            with pytest.raises(InvalidConfigError, match="Before Python 3.11, asyncio can't"):
+            with pytest.raises(InvalidConfigError, match=r"before Python 3\.11 asyncio can't"):
                 driver.send(saver, GET)
             assert tunnel.accepted == 0
             return
