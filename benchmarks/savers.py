@@ -9,9 +9,6 @@ from __future__ import annotations
 import atexit
 import importlib
 import os
-import shutil
-import sqlite3
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -78,6 +75,10 @@ def _in_memory(endpoint_url: str, bucket: str) -> BaseCheckpointSaver[Any]:
 
 
 def _sqlite(endpoint_url: str, bucket: str) -> BaseCheckpointSaver[Any]:
+    import shutil  # here, so that no other saver's cold start pays for them
+    import sqlite3
+    import tempfile
+
     folder = tempfile.mkdtemp(prefix="benchmarks-")
     atexit.register(shutil.rmtree, folder)
     connection = sqlite3.connect(f"{folder}/{bucket}.sqlite", check_same_thread=False)

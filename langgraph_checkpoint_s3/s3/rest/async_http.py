@@ -294,9 +294,12 @@ class AsyncConnectionPool:
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
             try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
+                while not turn.done():
+                    if limit.remaining <= 0:
+                        raise limit.expire()
+                    await asyncio.wait([turn], timeout=limit.check_after)
+            except BaseException:
+                if not turn.cancel():  # it was woken already
                     self._wake()
                 raise
         self.in_use += 1
