@@ -304,8 +304,8 @@ def _body(_: Translator, get: GetObject, response: Response) -> Body:
     fields, data = response.fields, response.data
     need(fields, "ETag")
     need_body(get.first, get.length, fields, data)
-    _, slash, total = (fields.get("ContentRange") or "").rpartition("/")
-    return Body(data, etag(fields), int(total) if slash and total.isdecimal() else len(data))
+    total = (fields.get("ContentRange") or "").partition("/")[2]
+    return Body(data, etag(fields), int(total) if total.isdecimal() else len(data))
 
 
 def _aged_body(_: Translator, __: GetWithAge, response: Response) -> AgedBody:
