@@ -54,9 +54,9 @@ _ENVIRONMENT: Final = {
 }
 _ENDPOINT_VARIABLES: Final = ("S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 """Environment variables that may point to a store other than AWS."""
-_KMS_KEY: Final = re.compile(r"[!-~]{1,2048}")
-_PLACE: Final = re.compile(r"s3://[A-Za-z0-9:._-]+/(?:[A-Za-z0-9_.=-]+/)*")
-_ACCOUNT: Final = re.compile(r"[0-9]{12}")
+_KMS_KEY: Final = r"[!-~]{1,2048}"
+_PLACE: Final = r"s3://[A-Za-z0-9:._-]+/(?:[A-Za-z0-9_.=-]+/)*"
+_ACCOUNT: Final = r"[0-9]{12}"
 _TAG: Final = "tag."
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
@@ -326,7 +326,7 @@ class S3Config:
             check_region(self.region)
         endpoint = self.endpoint_url or next(filter(None, map(os.environ.get, _ENDPOINT_VARIABLES)), None)
         self.check_names(on_aws=endpoint is None or is_aws(endpoint))
-        if self.expected_bucket_owner is not None and not _ACCOUNT.fullmatch(self.expected_bucket_owner):
+        if self.expected_bucket_owner is not None and not re.fullmatch(_ACCOUNT, self.expected_bucket_owner):
             raise InvalidConfigError("expected_bucket_owner must be an account id of 12 digits.")
         check_tags(self.object_tags)
         if self.use_accelerate and self.endpoint_url is not None:
@@ -354,7 +354,7 @@ class S3Config:
     def _check_encryption(self) -> None:
         if self.encrypted_for is not None:
             place = self.encrypted_for.rstrip("/") + "/"
-            if not _PLACE.fullmatch(place):
+            if not re.fullmatch(_PLACE, place):
                 raise InvalidConfigError(
                     f"encrypted_for={self.encrypted_for!r} must be like s3://bucket/prefix/."
                 )
@@ -363,7 +363,7 @@ class S3Config:
             raise InvalidConfigError(
                 "kms_key_id goes with server_side_encryption='aws:kms' or 'aws:kms:dsse' only."
             )
-        if self.kms_key_id is not None and not _KMS_KEY.fullmatch(self.kms_key_id):
+        if self.kms_key_id is not None and not re.fullmatch(_KMS_KEY, self.kms_key_id):
             raise InvalidConfigError("kms_key_id must be a KMS key's id or ARN, or an alias.")
         if self.bucket_key_enabled is not None and self.server_side_encryption != "aws:kms":
             raise InvalidConfigError("bucket_key_enabled goes with server_side_encryption='aws:kms' only.")

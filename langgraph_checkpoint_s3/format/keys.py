@@ -32,7 +32,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidKeyError
@@ -99,8 +98,7 @@ def decode_rank(rank: str) -> str:
     return bytes.fromhex(rank[:-1]).translate(_COMPLEMENT).decode("utf-8")
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointLeaf:
+class CheckpointLeaf(NamedTuple):
     """The end of a checkpoint's key. A field that is `None` isn't in the key.
 
     Attributes:
@@ -157,7 +155,7 @@ class CheckpointLeaf:
         hashed: dict[str, Any] = {
             field: value for field, value in found.items() if isinstance(value, HashedName)
         }
-        return replace(self, **hashed) if hashed else self
+        return self._replace(**hashed) if hashed else self
 
     def encode(self) -> str:
         """Return the end of the key."""
@@ -282,7 +280,7 @@ def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
             borrows=borrows,
             needs_ancestors="v" not in fields,
         )
-        return replace(leaf, **hashed) if hashed else leaf
+        return leaf._replace(**hashed) if hashed else leaf
     if kind == "writes" and "j" in fields:
         return WritesLeaf(None, f"j{fields['j']}", "e" in fields)
     if kind == "writes" and ("t" in fields or "u" in fields):

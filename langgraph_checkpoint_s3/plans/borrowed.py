@@ -7,7 +7,7 @@ rewritten just before its lender was deleted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord
 from langgraph_checkpoint_s3.format.container import Container
@@ -24,8 +24,7 @@ _GAP = 64 * 1024
 """Two frames of an object with a gap of at most this many bytes are read in one request."""
 
 
-@dataclass(frozen=True, slots=True)
-class _FrameRef:
+class _FrameRef(NamedTuple):
     """A borrowed frame, and the container that needs it."""
 
     key: str

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, get_checkpoint_metadata
 
@@ -99,7 +99,7 @@ def put(
     def make(created: int | None = None, *, alone: bool = False) -> Draft:
         def key_of(borrows: bool, lends: bool) -> str:
             lends = lends and context.borrow
-            return place.key(context.layout, replace(leaf, created=created, borrows=borrows, lends=lends))
+            return place.key(context.layout, leaf._replace(created=created, borrows=borrows, lends=lends))
 
         return draft(
             content,
@@ -141,8 +141,7 @@ def put(
     return place.config()
 
 
-@dataclass(frozen=True, slots=True)
-class _LenderProblem:
+class _LenderProblem(NamedTuple):
     """The checkpoint must not borrow: a lender was or is being deleted, or the tombstones can't be read.
 
     Attributes:
@@ -292,8 +291,7 @@ def _is_stored(context: Context, place: Place, content: Content) -> Plan[bool]:
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedWrites:
+class PreparedWrites(NamedTuple):
     """A call of `put_writes`, validated and serialized.
 
     Attributes:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
 
 from langgraph_checkpoint_s3.errors import StorageUnavailableError
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, gather
@@ -30,8 +30,7 @@ _WINDOW: Final = 64
 _WINDOW_BYTES: Final = 32 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
+class Sizes(NamedTuple):
     """Size limits of transfers, in bytes.
 
     Attributes:

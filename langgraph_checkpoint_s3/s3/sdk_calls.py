@@ -11,8 +11,6 @@ from contextvars import ContextVar
 from io import BytesIO
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from langgraph_checkpoint_s3.request_timeout import limit_requests
 from langgraph_checkpoint_s3.s3.answer_checks import BEGINNING, InvalidResponse, Received
 from langgraph_checkpoint_s3.s3.deadline import Attempt
@@ -70,6 +68,8 @@ def stop_redirect_loop(response: Any = None, operation: Any = None, **_: Any) ->
         return
     answer, parsed = response
     if 300 <= answer.status_code < 400 and "x-amz-bucket-region" not in answer.headers:
+        from botocore.exceptions import ClientError  # imported by a client, which this handles a response of
+
         raise ClientError(parsed, operation.name)
 
 

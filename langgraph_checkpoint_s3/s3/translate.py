@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode
 
 from langgraph_checkpoint_s3.config import S3Config
@@ -57,7 +56,6 @@ _Arguments: TypeAlias = dict[str, Any]
 UNNAMED: Final = "Unnamed"
 """Stands in for S3's error code of a key that the answer to a deletion doesn't mention."""
 
-_TOTAL: Final = re.compile(r"/(\d+)$")
 _TRANSIENT: Final = frozenset(
     {
         *("InternalError", "InternalServerError", "InternalFailure", "ServiceUnavailable", "Unavailable"),
@@ -69,8 +67,7 @@ _TRANSIENT: Final = frozenset(
 )
 
 
-@dataclass(slots=True)
-class Response:
+class Response(NamedTuple):
     """A client's response.
 
     Attributes:
@@ -84,17 +81,21 @@ class Response:
     received: Received | None = None
 
 
-@dataclass(slots=True)
 class RequestTranslation(Generic[R]):
     """Arguments and answers of one type of request.
 
-    Attributes:
+    Args:
         arguments: Returns the arguments of the client's method.
         answer: Checks a response, and returns the answer.
     """
 
-    arguments: Callable[[Translator, R], _Arguments]
-    answer: Callable[[Translator, R, Response], Any]
+    def __init__(
+        self,
+        arguments: Callable[[Translator, R], _Arguments],
+        answer: Callable[[Translator, R, Response], Any],
+    ) -> None:
+        self.arguments = arguments
+        self.answer = answer
 
 
 class Translator:
@@ -303,8 +304,8 @@ def _body(_: Translator, get: GetObject, response: Response) -> Body:
     fields, data = response.fields, response.data
     need(fields, "ETag")
     need_body(get.first, get.length, fields, data)
-    total = _TOTAL.search(fields.get("ContentRange") or "")
-    return Body(data, etag(fields), int(total[1]) if total else len(data))
+    total = (fields.get("ContentRange") or "").partition("/")[2]
+    return Body(data, etag(fields), int(total) if total.isdecimal() else len(data))
 
 
 def _aged_body(_: Translator, __: GetWithAge, response: Response) -> AgedBody:

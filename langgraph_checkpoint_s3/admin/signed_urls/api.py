@@ -9,13 +9,12 @@ from typing import Final
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.calls import Progress
-from langgraph_checkpoint_s3.admin.setting_changes import Change
+from langgraph_checkpoint_s3.admin.setting_changes import Change, check_days
 from langgraph_checkpoint_s3.admin.signed_urls import signing
 from langgraph_checkpoint_s3.admin.signed_urls.signing import SignedUpload, seconds_of, thread_of
 from langgraph_checkpoint_s3.admin.transfer.dumps import MAX_BYTES
 from langgraph_checkpoint_s3.admin.transfer.export_import import Imported
 from langgraph_checkpoint_s3.admin.versions.versions import address_of
-from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.ids import thread_name
 from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.plans.plan import Plan
@@ -92,8 +91,8 @@ class Signing(BaseAdmin):
         `s3:GetLifecycleConfiguration` and `s3:PutLifecycleConfiguration`.
 
         Args:
-            days: The number of days, 1 or more; 8 exceeds the longest validity of a URL. `None` removes the
-                rule.
+            days: The number of days, 1 to 36,500; 8 exceeds the longest validity of a URL. `None` removes
+                the rule.
 
         Returns:
             The changed lifecycle configuration; empty if it was so already.
@@ -195,8 +194,7 @@ class Signing(BaseAdmin):
         return signing.signed_upload(self._context, name, seconds, self._now(), uuid.uuid4().hex)
 
     def _expiry(self, days: int | None) -> Plan[list[Change]]:
-        if days is not None and (type(days) is not int or days < 1):
-            raise InvalidConfigError(f"days={days!r} must be a whole number, 1 or more, or None.")
+        check_days("days", days)
         return signing.set_expiry(self._context, days)
 
     def _accept_upload(

@@ -6,7 +6,7 @@ import io
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
@@ -100,7 +100,7 @@ def loads(
         objects = [(member.name, opened.read(member)) for member in opened.members]
         loaded = _load(objects, opened.manifest.thread, max_bytes, _context(key_cache, opened.manifest.place))
     if thread_id is not None:
-        loaded = replace(loaded, renamed=thread_id)
+        loaded = loaded._replace(renamed=thread_id)
     return loaded.tuple(maybe_add_typed_methods(serde or JsonPlusSerializer()))
 
 
@@ -160,7 +160,7 @@ def dumps(
     rules = BorrowPolicy(horizon=0)
 
     def key_of(borrows: bool, lends: bool) -> str:
-        return name(replace(leaf, borrows=borrows, lends=lends))
+        return name(leaf._replace(borrows=borrows, lends=lends))
 
     made = draft(content, versions, origin(0), key_of, compression, rules, scope=scope, key_ref=key)
     when = datetime.now(timezone.utc).isoformat()

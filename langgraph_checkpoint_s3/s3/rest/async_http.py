@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections import deque
 from typing import Any, Final
 
+from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.request_timeout import TimeLimit
 from langgraph_checkpoint_s3.s3.rest.connection_rules import (
     IDLE,
@@ -264,9 +266,19 @@ class AsyncConnectionPool:
 
     Attributes:
         in_use: Connections that serve a request.
+
+    Raises:
+        InvalidConfigError: The connection to the proxy is encrypted, and so is the one within it, which
+            asyncio can't do before Python 3.11.
     """
 
     def __init__(self, route: Route, connect_timeout: float, read_timeout: float, most: int) -> None:
+        if route.proxy_tls is not None and route.tls is not None and sys.version_info < (3, 11):
+            raise InvalidConfigError(
+                "The proxy's URL begins with https://, and before Python 3.11 asyncio can't connect to an "
+                "https endpoint through such a proxy. Use Python 3.11, a proxy with http://, or the "
+                "blocking methods."
+            )
         self._route = route
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
@@ -282,9 +294,12 @@ class AsyncConnectionPool:
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
             try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
+                while not turn.done():
+                    if limit.remaining <= 0:
+                        raise limit.expire()
+                    await asyncio.wait([turn], timeout=limit.check_after)
+            except BaseException:
+                if not turn.cancel():  # it was woken already
                     self._wake()
                 raise
         self.in_use += 1

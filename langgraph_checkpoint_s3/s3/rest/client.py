@@ -28,7 +28,7 @@ from langgraph_checkpoint_s3.s3.translate import Translator
 P = TypeVar("P")
 
 _PLATFORM: Final = f"Python/{platform.python_version()} {platform.system()}/{platform.machine()}"
-_NOT_IN_AGENT: Final = re.compile(r"[^A-Za-z0-9!#$%&'*+.^_`|~,-]")
+_NOT_IN_AGENT: Final = r"[^A-Za-z0-9!#$%&'*+.^_`|~,-]"
 """Characters that botocore replaces in an application's name, too. A line break would begin a header."""
 _SPARE_CONNECTIONS: Final = 256
 """Connections beyond one operation's: LangGraph calls a saver from many threads and tasks at once."""
@@ -254,7 +254,7 @@ class RestClients:
     def _make_shared(self) -> _Shared:
         config = self._config.with_store_variables()
         settings = read_settings(config, self._session)
-        application = f"app/{_NOT_IN_AGENT.sub('-', settings.app_id)} " if settings.app_id else ""
+        application = f"app/{re.sub(_NOT_IN_AGENT, '-', settings.app_id)} " if settings.app_id else ""
         api = RestApi(
             config, settings, f"{_PLATFORM} {application}{self._user_agent}", self._state.store_time
         )

@@ -322,7 +322,7 @@ def test_exports_are_deleted_by_a_rule_of_their_own(fake: FakeS3, admin: S3Admin
     assert fake.settings[LIFECYCLE.name, None]["Rules"] == [foreign]
 
 
-@pytest.mark.parametrize("days", [0, -1, 1.5, True, "8"])
+@pytest.mark.parametrize("days", [0, -1, 1.5, True, "8", 36_501])
 def test_invalid_days(fake: FakeS3, admin: S3Admin, days: Any) -> None:
     with fake.counted() as count, pytest.raises(InvalidConfigError, match="days"):
         admin.set_exports_expiry(days)

@@ -444,6 +444,26 @@ def test_cancelled_waiters_lose_no_slot() -> None:
         run(use(server))
 
 
+def test_waiters_give_up_at_their_limit_and_lose_no_slot() -> None:
+    async def use(server: Scripted) -> None:
+        pool = pool_on(server, 1)
+        held = await pool.acquire(unlimited())
+        patient = asyncio.ensure_future(pool.acquire(unlimited()))
+        await asyncio.sleep(0)
+        limit = TimeLimit(0.01)
+        limit.start()
+        with pytest.raises(TooSlowError):
+            await pool.acquire(limit)
+        assert not patient.done()
+        pool.release(held, keep=True)
+        pool.release(await patient, keep=True)
+        assert pool.in_use == 0
+        await pool.close()
+
+    with Scripted(answering(always)) as server:
+        run(use(server))
+
+
 def test_a_failed_connection_leaves_its_slot() -> None:
     async def use(server: Scripted) -> None:
         pool = pool_on(server, 1)
