@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
 from langgraph_checkpoint_s3.errors import ConflictError
 from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord
 from langgraph_checkpoint_s3.plans.context import Context
@@ -59,7 +61,7 @@ def _needed(
         for place, record in zip(places, (yield from _heads(context, some, versions=True)), strict=True):
             stored[place] = frozenset(record.channels)
             with error_context(there[place].key):
-                paths.append((parents[place], _rebuilt(context, record)))
+                paths.append((parents[place], rebuilt_channels(context.serde, record)))
     window = _FIRST_WINDOW
     while paths:
         unread: list[Place] = []
@@ -84,12 +86,12 @@ def _needed(
     return wanted.keys()
 
 
-def _rebuilt(context: Context, record: CheckpointRecord) -> AbstractSet[str]:
+def rebuilt_channels(serde: SerializerProtocol, record: CheckpointRecord) -> AbstractSet[str]:
     """Return the delta channels of a checkpoint that have no stored value of their own."""
-    counters = record.metadata(context.serde).get("counters_since_delta_snapshot") or {}
+    counters = record.metadata(serde).get("counters_since_delta_snapshot") or {}
     if not counters:
         return frozenset()
-    return (record.versions(context.serde).keys() & counters) - record.channels.keys()
+    return (record.versions(serde).keys() & counters) - record.channels.keys()
 
 
 def _parents(context: Context, there: Mapping[Place, Folder]) -> Plan[dict[Place, Place | None]]:

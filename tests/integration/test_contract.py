@@ -33,6 +33,14 @@ from tests.contract.test_large import TestLargeStates
 from tests.contract.test_loops import TestCancellation, TestLoops, TestManyThreads
 from tests.contract.test_rewriting import TestRewriting
 from tests.contract.test_settings import TestHowItIsTold, TestWhatTheStoreShows
+from tests.contract.test_state import (
+    TestBudgetsOfSaves,
+    TestClocksOfSaves,
+    TestConcurrentSaves,
+    TestSavedDeltaChannels,
+    TestSavedForGraphs,
+    TestSavedValues,
+)
 
 __all__ = [
     "TestAGraphThatGrows",
@@ -42,8 +50,11 @@ __all__ = [
     "TestBudgetOfAGraph",
     "TestBudgetsOfALongThread",
     "TestBudgetsOfASmallThread",
+    "TestBudgetsOfSaves",
     "TestCancellation",
+    "TestClocksOfSaves",
     "TestClosing",
+    "TestConcurrentSaves",
     "TestConditions",
     "TestConformance",
     "TestDamage",
@@ -60,6 +71,9 @@ __all__ = [
     "TestParity",
     "TestPermissions",
     "TestRewriting",
+    "TestSavedDeltaChannels",
+    "TestSavedForGraphs",
+    "TestSavedValues",
     "TestStatistics",
     "TestTheBucket",
     "TestTheWayThere",
