@@ -17,8 +17,8 @@ from langgraph.graph.message import add_messages
 from langgraph.types import Command, interrupt
 from typing_extensions import TypedDict
 
-from langgraph_checkpoint_s3 import InvalidKeyError, NotSupportedError, S3Saver
-from langgraph_checkpoint_s3.plans import state
+from langgraph_checkpoint_s3 import InvalidKeyError, NotSupportedError
+from langgraph_checkpoint_s3.plans.state import new_id
 from tests.contract.front import Front
 from tests.contract.support import Calls, MakeCalls, MakeSaver, at, checkpoint, metadata, noise
 
@@ -32,28 +32,25 @@ class Talk(TypedDict, total=False):
     answer: str
 
 
-def talk(saver: S3Saver, *, ask: bool = False) -> Any:
+def talk(calls: Calls, *, ask: bool = False) -> Any:
     """A graph of two nodes: the second one may ask."""
 
-    def model(found: Talk) -> Any:
-        return {"messages": [AIMessage(f"message {len(found.get('messages', ()))}")], "topics": ["models"]}
+    def model(state: Talk) -> Any:
+        return {"messages": [AIMessage(f"message {len(state.get('messages', ()))}")], "topics": ["models"]}
 
-    def review(found: Talk) -> Any:
-        return {"answer": interrupt("good?") if ask else f"{len(found['messages'])} messages"}
+    def review(state: Talk) -> Any:
+        return {"answer": interrupt("good?") if ask else f"{len(state['messages'])} messages"}
 
     builder = StateGraph(Talk)
-    builder.add_sequence([("model", model), ("review", review)])
+    builder.add_node("model", model)
+    builder.add_node("review", review)
     builder.add_edge(START, "model")
-    return builder.compile(checkpointer=saver)
+    builder.add_edge("model", "review")
+    return builder.compile(checkpointer=calls.saver)
 
 
 def contents(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, "messages": [message.content for message in values["messages"]]}
-
-
-@pytest.fixture
-def saver(make_saver: MakeSaver) -> S3Saver:
-    return make_saver()
 
 
 class TestSavedValues:
@@ -157,9 +154,9 @@ def admin_of(calls: Calls) -> Any:
 
 
 class TestSavedForGraphs:
-    def test_a_graph_reads_what_was_saved_and_goes_on(self, calls: Calls, saver: S3Saver) -> None:
+    def test_a_graph_reads_what_was_saved_and_goes_on(self, calls: Calls) -> None:
         calls.save_checkpoint("thread", {"messages": [HumanMessage("hello", id="1")], "topics": ["a"]})
-        graph = talk(saver)
+        graph = talk(calls)
         shown = graph.get_state(at())
         assert contents(shown.values) == {"messages": ["hello"], "topics": ["a"]}
         assert shown.next == ()
@@ -174,8 +171,8 @@ class TestSavedForGraphs:
         assert contents(calls.load_checkpoint("thread")) == expected
         assert [each.metadata["step"] for each in graph.get_state_history(at())][-1] == 0
 
-    def test_a_graph_goes_on_from_what_was_saved_over_its_state(self, calls: Calls, saver: S3Saver) -> None:
-        graph = talk(saver)
+    def test_a_graph_goes_on_from_what_was_saved_over_its_state(self, calls: Calls) -> None:
+        graph = talk(calls)
         graph.invoke({"messages": [HumanMessage("hello", id="1")], "topics": ["a"]}, at())
         values = calls.load_checkpoint("thread")
         assert values == graph.get_state(at()).values
@@ -193,8 +190,8 @@ class TestSavedForGraphs:
             "answer": "3 messages",
         }
 
-    def test_a_paused_graph_stays_where_it_is(self, calls: Calls, saver: S3Saver) -> None:
-        graph = talk(saver, ask=True)
+    def test_a_paused_graph_stays_where_it_is(self, calls: Calls) -> None:
+        graph = talk(calls, ask=True)
         graph.invoke({"messages": [HumanMessage("hello", id="1")]}, at())
         values = calls.load_checkpoint("thread")
         assert set(values) == {"messages", "topics"}
@@ -205,9 +202,9 @@ class TestSavedForGraphs:
         assert "__interrupt__" in graph.invoke(None, at())
         assert graph.invoke(Command(resume="yes"), at())["answer"] == "yes"
 
-    def test_saving_equals_updating(self, calls: Calls, saver: S3Saver) -> None:
+    def test_saving_equals_updating(self, calls: Calls) -> None:
         """What `update_state` leaves, but for the node that it is said to come from."""
-        graph = talk(saver)
+        graph = talk(calls)
         for thread in ("thread", "other"):
             graph.invoke({"messages": [HumanMessage("hello", id="1")]}, at(thread))
         values = calls.load_checkpoint("thread")
@@ -236,11 +233,11 @@ class Log(TypedDict, total=False):
 
 class TestSavedDeltaChannels:
     @pytest.fixture
-    def graph(self, saver: S3Saver) -> Any:
+    def graph(self, calls: Calls) -> Any:
         builder = StateGraph(Log)
-        builder.add_node("model", lambda found: {"log": [f"model {len(found['log'])}"]})
+        builder.add_node("model", lambda state: {"log": [f"model {len(state['log'])}"]})
         builder.add_edge(START, "model")
-        return builder.compile(checkpointer=saver)
+        return builder.compile(checkpointer=calls.saver)
 
     def test_a_value_that_only_a_graph_can_rebuild_is_an_error(self, calls: Calls, graph: Any) -> None:
         loaded, refused = 0, []
@@ -346,11 +343,11 @@ class TestConcurrentSaves:
 
 class TestClocksOfSaves:
     @pytest.fixture
-    def ahead(self, saver: S3Saver) -> str:
+    def ahead(self, calls: Calls) -> str:
         """A checkpoint by somebody whose clock is an hour ahead."""
-        now = state.new_id(3)
+        now = new_id(3)
         name = str(UUID(int=now.int + (AHEAD << 80 >> 12 & ~((1 << 80) - 1))))
-        saver.put(at(), checkpoint(checkpoint_id=name), metadata(), {})
+        calls.put(at(), checkpoint(checkpoint_id=name), metadata(), {})
         return name
 
     def test_what_was_saved_is_the_latest_whatever_the_clocks_say(self, calls: Calls, ahead: str) -> None:
