@@ -203,7 +203,8 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
         """Make a saver from environment variables.
 
         Reads `S3_BUCKET_NAME`, `S3_KEY_PREFIX`, `AWS_REGION`, `S3_ENDPOINT_URL` and
-        `S3_FORCE_PATH_STYLE`. Credentials come from AWS's own variables, profiles and roles.
+        `S3_FORCE_PATH_STYLE`. Credentials come from AWS's own variables, profiles and roles. Without
+        `S3_BUCKET_NAME` the bucket is `langgraph-test`, on another store than AWS only.
 
         Args:
             serde: As for `S3Saver`.
@@ -214,7 +215,7 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
             **settings: Settings that override the environment's.
 
         Raises:
-            InvalidConfigError: `S3_BUCKET_NAME` is missing, or a value is out of range.
+            InvalidConfigError: `S3_BUCKET_NAME` is missing on AWS, or a value is out of range.
         """
         _check_keywords(settings)
         if session is not None or aio_session is not None:
