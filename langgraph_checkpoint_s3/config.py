@@ -325,7 +325,7 @@ class S3Config:
             if not isinstance(endpoint, str) or is_aws(endpoint):
                 raise InvalidConfigError(
                     "The environment variable S3_BUCKET_NAME is not set. On AWS it has no default: bucket "
-                    f"names are shared by all accounts, so a bucket named {DEFAULT_BUCKET!r} is a stranger's. "
+                    f"names are shared by all accounts, so one named {DEFAULT_BUCKET!r} is a stranger's. "
                     "Only with the S3_ENDPOINT_URL of another store that name is the default."
                 )
             merged["bucket"] = DEFAULT_BUCKET

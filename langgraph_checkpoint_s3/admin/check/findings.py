@@ -22,7 +22,8 @@ from langgraph_checkpoint_s3.admin.check.report import (
     untried,
     warning,
 )
-from langgraph_checkpoint_s3.admin.lifecycle.policy import OFFLINE, Reach, Rule, added_days, horizon_days
+from langgraph_checkpoint_s3.admin.lifecycle.policy import Reach, Rule, added_days, horizon_days
+from langgraph_checkpoint_s3.admin.lifecycle.transitions import OFFLINE
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
