@@ -455,8 +455,7 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
 
     async def asave_checkpoint(self, thread_id: str, values: Mapping[str, Any]) -> str:
         """`save_checkpoint`, as a coroutine."""
-        plan = self._save(thread_id, values)
-        return await self._store.arun(plan, "save_checkpoint", weight=estimate_size(values.values()))
+        return await self._store.arun(self._save(thread_id, values), "save_checkpoint")
 
     def load_checkpoint(self, thread_id: str, checkpoint_id: str | None = None) -> dict[str, Any] | None:
         """Return a thread's state without a graph: what `save_checkpoint` or a graph stored.

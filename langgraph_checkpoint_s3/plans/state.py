@@ -17,14 +17,14 @@ from langgraph.checkpoint.base.id import UUID, uuid6
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
 from langgraph_checkpoint_s3.errors import InvalidKeyError, NotSupportedError
-from langgraph_checkpoint_s3.format.checkpoint import SECOND, CheckpointRecord
+from langgraph_checkpoint_s3.format.checkpoint import SECOND
 from langgraph_checkpoint_s3.format.ids import required_id, thread_name
-from langgraph_checkpoint_s3.format.serialization import dump
+from langgraph_checkpoint_s3.format.serialization import dump, estimate_size
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delta_ancestors import rebuilt_channels
 from langgraph_checkpoint_s3.plans.get_tuple import load_place, remember
 from langgraph_checkpoint_s3.plans.place import Place
-from langgraph_checkpoint_s3.plans.plan import Plan
+from langgraph_checkpoint_s3.plans.plan import Plan, before_encoding
 from langgraph_checkpoint_s3.plans.put import put
 
 _VERSION: Final = 4
@@ -77,7 +77,13 @@ def save(
     metadata: CheckpointMetadata = record.metadata(context.serde) if record else {}
     if latest:
         remember(context, latest, before)
-    changed = {name for name, value in state.items() if not _is_same(context, record, before, name, value)}
+    yield from before_encoding(estimate_size(state.values()))
+    # Bytes are compared, not values: `1 == True`, and arrays have no `==`. LangGraph's own channels are taken
+    # over unread, as this serializer may not know their types.
+    stored = record.content().channels if record else {}
+    dumped = {name: dump(context.serde, value) for name, value in state.items()}
+    changed = {name for name, each in dumped.items() if name not in before or stored.get(name) != each}
+    kept = {name: each for name, each in stored.items() if is_internal(name)}
     # A channel that is gone has no version, as one that was never written. With one, LangGraph would rebuild
     # the value of a reducer's channel from the ancestors' writes.
     versions = {name: each for name, each in before.items() if name in state or is_internal(name)}
@@ -90,13 +96,11 @@ def save(
         versions |= dict.fromkeys(changed, version)
     step = int(metadata.get("step", -1)) + 1
     parent_id = latest.folder.checkpoint_id if latest else None
-    internal = filter(is_internal, record.channels) if record else ()
-    kept = {name: record.channel(context.serde, name) for name in internal} if record else {}
     checkpoint = {
         **rest,
         "id": _later_id(new_id(step), parent_id),
         "ts": datetime.fromtimestamp(now / SECOND, timezone.utc).isoformat(),
-        "channel_values": {**kept, **state},
+        "channel_values": {**dict.fromkeys(kept), **state},
         "channel_versions": versions,
         "versions_seen": seen,
         "updated_channels": None,  # as after `update_state`: LangGraph then looks at all nodes
@@ -109,6 +113,7 @@ def save(
         {"source": "update", "step": step, "parents": parents},
         changed,
         now,
+        {**kept, **dumped},
     )
     return str(written["configurable"]["checkpoint_id"])
 
@@ -161,16 +166,6 @@ def state_of(values: object) -> dict[str, Any]:
 def is_internal(channel: str) -> bool:
     """Return whether a channel holds LangGraph's own state, such as which node is next."""
     return channel in _INTERNAL or channel.startswith(_INTERNAL_PREFIXES)
-
-
-def _is_same(
-    context: Context, record: CheckpointRecord | None, versions: Mapping[str, Any], name: str, value: Any
-) -> bool:
-    """Return whether the parent has this value. Bytes are compared: `1 == True`, and arrays have no `==`."""
-    if record is None or name not in record.channels or name not in versions:
-        return False
-    stored = record.channels[name]
-    return dump(context.serde, value) == (stored.type, record.container.bytes_of(stored))
 
 
 def _plain(value: Any) -> Any:

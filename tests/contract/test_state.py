@@ -12,9 +12,10 @@ import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.base.id import UUID
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
-from langgraph.types import Command, interrupt
+from langgraph.types import Command, Send, interrupt
 from typing_extensions import TypedDict
 
 from langgraph_checkpoint_s3 import InvalidKeyError, NotSupportedError
@@ -47,6 +48,13 @@ def talk(calls: Calls, *, ask: bool = False) -> Any:
     builder.add_edge(START, "model")
     builder.add_edge("model", "review")
     return builder.compile(checkpointer=calls.saver)
+
+
+@dataclass
+class Question:
+    """A type that a strict serializer doesn't revive."""
+
+    text: str
 
 
 def contents(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,6 +209,21 @@ class TestSavedForGraphs:
         assert shown.values["topics"] == ["mine"]
         assert "__interrupt__" in graph.invoke(None, at())
         assert graph.invoke(Command(resume="yes"), at())["answer"] == "yes"
+
+    def test_what_is_langgraphs_own_is_taken_over_unread(self, calls: Calls, make_calls: MakeCalls) -> None:
+        """A strict serializer would make plain data of unfinished sends."""
+        builder = StateGraph(Talk)
+        builder.add_node("model", lambda state: {"topics": ["models"]})
+        builder.add_node("ask", lambda item: {"topics": [interrupt(item.text)]})
+        builder.add_edge(START, "model")
+        builder.add_conditional_edges("model", lambda state: [Send("ask", Question("a"))], ["ask"])
+        graph = builder.compile(checkpointer=calls.saver)
+        graph.invoke({"topics": ["first"]}, at())
+        strict = make_calls(serde=JsonPlusSerializer(allowed_msgpack_modules=None))
+        strict.save_checkpoint("thread", {**strict.load_checkpoint("thread"), "topics": ["mine"]})
+        assert graph.get_state(at()).next == ("ask",)
+        assert "__interrupt__" in graph.invoke(None, at())
+        assert graph.invoke(Command(resume="yes"), at())["topics"] == ["mine", "yes"]
 
     def test_saving_equals_updating(self, calls: Calls) -> None:
         """What `update_state` leaves, but for the node that it is said to come from."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from langgraph.checkpoint.base import WRITES_IDX_MAP, CheckpointTuple, PendingWrite
 
-from langgraph_checkpoint_s3.admin.calls import Progress, before_encoding, next_item, report
+from langgraph_checkpoint_s3.admin.calls import Progress, next_item, report
 from langgraph_checkpoint_s3.errors import InvalidConfigError, InvalidKeyError, S3CheckpointError
 from langgraph_checkpoint_s3.format.ids import require_iterable, required_id, thread_name
 from langgraph_checkpoint_s3.format.serialization import estimate_size
@@ -19,7 +19,7 @@ from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delete import delete_some, delete_thread
 from langgraph_checkpoint_s3.plans.get_tuple import get_tuple
 from langgraph_checkpoint_s3.plans.place import Place
-from langgraph_checkpoint_s3.plans.plan import Plan, gather, return_errors
+from langgraph_checkpoint_s3.plans.plan import Plan, before_encoding, gather, return_errors
 from langgraph_checkpoint_s3.plans.put import put, put_task
 from langgraph_checkpoint_s3.plans.scan import Scan
 from langgraph_checkpoint_s3.plans.state import save, state_of
@@ -336,8 +336,7 @@ def save_all(
                 seen[thread_id] += 1
         for some in rounds:
             plans = [save(context, thread_id, state, clock(), next_version) for _, thread_id, state in some]
-            weight = sum(estimate_size(state.values()) for _, _, state in some)
-            saved = yield from settle(plans, note_error, weight)
+            saved = yield from settle(plans, note_error)
             outcomes |= zip((number for number, _, _ in some), saved, strict=True)
             del plans
         for number, name in enumerate(names):
