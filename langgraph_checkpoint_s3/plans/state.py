@@ -89,12 +89,13 @@ def save(
     versions = {name: each for name, each in before.items() if name in state or is_internal(name)}
     seen = {
         node: {name: each for name, each in channels.items() if name in versions or name not in before}
-        for node, channels in rest["versions_seen"].items()
+        for node, channels in (rest["versions_seen"] or {}).items()
     }
     if changed:
         version = next_version(max(before.values(), default=None), None)
         versions |= dict.fromkeys(changed, version)
-    step = int(metadata.get("step", -1)) + 1
+    step = metadata.get("step")
+    step = step + 1 if isinstance(step, int) else 0  # as after `update_state` of a new thread
     parent_id = latest.folder.checkpoint_id if latest else None
     checkpoint = {
         **rest,

@@ -105,6 +105,16 @@ class TestSavedValues:
         assert after["changed"] == after["new"] > before["changed"]  # 1 and True are equal, not the same
         assert set(after) == {"same", "changed", "new"}
 
+    def test_a_checkpoint_that_lacks_much_can_be_followed(self, calls: Calls) -> None:
+        bare: Any = {"id": "00000001", "channel_values": {"text": "old"}}
+        calls.put(at(), bare, {"step": None}, {})  # as others may write it
+        assert calls.load_checkpoint("thread") == {"text": "old"}
+        calls.save_checkpoint("thread", {"text": "new"})
+        found = calls.get_tuple(at())
+        assert found.metadata["step"] == 0
+        assert found.checkpoint["channel_values"] == {"text": "new"}
+        assert list(found.checkpoint["channel_versions"]) == ["text"]
+
     def test_other_namespaces_stay_apart(self, calls: Calls) -> None:
         calls.put(at(ns="sub"), checkpoint(), metadata(), {})
         assert calls.load_checkpoint("thread") is None
