@@ -17,11 +17,10 @@ from langgraph.checkpoint.base.id import UUID, uuid6
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
 from langgraph_checkpoint_s3.errors import InvalidKeyError, NotSupportedError
-from langgraph_checkpoint_s3.format.checkpoint import SECOND
+from langgraph_checkpoint_s3.format.checkpoint import SECOND, rebuilt_channels
 from langgraph_checkpoint_s3.format.ids import required_id, thread_name
 from langgraph_checkpoint_s3.format.serialization import dump, estimate_size
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.delta_ancestors import rebuilt_channels
 from langgraph_checkpoint_s3.plans.get_tuple import load_place, remember
 from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan, before_encoding
@@ -130,13 +129,14 @@ def load(context: Context, thread_id: object, checkpoint_id: object) -> Plan[dic
     if loaded is None:
         return None
     record = loaded.checkpoint
-    if missing := rebuilt_channels(context.serde, record):
+    versions = record.versions(context.serde)
+    if missing := rebuilt_channels(record.metadata(context.serde), versions, record.channels.keys()):
         raise NotSupportedError(
             f"The checkpoint doesn't hold {', '.join(map(repr, sorted(missing)))}: LangGraph rebuilds a "
             "DeltaChannel from earlier checkpoints, with the graph's reducer. Read it with graph.get_state.",
             key=loaded.key,
         )
-    remember(context, loaded, record.versions(context.serde))
+    remember(context, loaded, versions)
     return {
         name: _plain(record.channel(context.serde, name)) for name in record.channels if not is_internal(name)
     }

@@ -31,6 +31,7 @@ from tests.contract.test_errors import (
 from tests.contract.test_graphs import TestGraphs
 from tests.contract.test_large import TestLargeStates
 from tests.contract.test_loops import TestCancellation, TestLoops, TestManyThreads
+from tests.contract.test_memory import TestCache, TestStore, batch
 from tests.contract.test_rewriting import TestRewriting
 from tests.contract.test_settings import TestHowItIsTold, TestWhatTheStoreShows
 from tests.contract.test_state import (
@@ -51,6 +52,7 @@ __all__ = [
     "TestBudgetsOfALongThread",
     "TestBudgetsOfASmallThread",
     "TestBudgetsOfSaves",
+    "TestCache",
     "TestCancellation",
     "TestClocksOfSaves",
     "TestClosing",
@@ -75,9 +77,11 @@ __all__ = [
     "TestSavedForGraphs",
     "TestSavedValues",
     "TestStatistics",
+    "TestStore",
     "TestTheBucket",
     "TestTheWayThere",
     "TestWhatTheStoreShows",
+    "batch",
 ]
 
 
