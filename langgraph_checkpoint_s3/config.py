@@ -43,6 +43,8 @@ MAX_PUT: Final = 5 * 1024 * MIB
 """S3's maximum size of a single PUT, and of a part."""
 
 DEFAULT_PREFIX: Final = "checkpoints/"
+DEFAULT_BUCKET: Final = "langgraph-test"
+"""The bucket of `from_env` on other stores than AWS. There its name is taken by a stranger."""
 
 _STORE_VARIABLES: Final = {"S3_ENDPOINT_URL": "endpoint_url", "S3_FORCE_PATH_STYLE": "force_path_style"}
 """Environment variables that say where the store is. They hold even without `from_env`."""
@@ -111,7 +113,8 @@ class S3Config:
             chain (`AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, profile), then AWS.
         force_path_style: Whether the bucket goes into the URL's path rather than its host name.
             Default: `S3_FORCE_PATH_STYLE`, then true if there is an endpoint.
-        compression: Compression of what is written: `zstd` (level 3), `gzip` or `none`. All are read.
+        compression: Compression of values and metadata: `zstd` (level 3), `gzip` or `none`. All are read. An
+            object's header, some hundred bytes that say what is where, is compressed with zstd in any case.
         server_side_encryption: `AES256`, `aws:kms` or `aws:kms:dsse`, each of which overrides the
             bucket's default. `auto` and `off` send no header: the bucket's default applies, and S3
             encrypts everything anyway.
@@ -299,14 +302,16 @@ class S3Config:
     ) -> S3Config:
         """Read `S3_BUCKET_NAME`, `S3_KEY_PREFIX`, `AWS_REGION`, `S3_ENDPOINT_URL`, `S3_FORCE_PATH_STYLE`.
 
-        Credentials come from AWS's own variables, profiles and roles.
+        Credentials come from AWS's own variables, profiles and roles. Without `S3_BUCKET_NAME` the bucket is
+        `langgraph-test`, if `S3_ENDPOINT_URL` (or `endpoint_url`) is another store than AWS. On AWS bucket
+        names are shared by all accounts, so it has no default there.
 
         Args:
             environ: The variables; the process's environment by default. Empty values are ignored.
             **settings: Settings that override the environment's.
 
         Raises:
-            InvalidConfigError: `S3_BUCKET_NAME` is missing, or a value is out of range.
+            InvalidConfigError: `S3_BUCKET_NAME` is missing on AWS, or a value is out of range.
         """
         environ = os.environ if environ is None else environ
         found = {
@@ -316,7 +321,14 @@ class S3Config:
         }
         merged: dict[str, Any] = {**found, **settings}
         if "bucket" not in merged:
-            raise InvalidConfigError("The environment variable S3_BUCKET_NAME is not set.")
+            endpoint = merged.get("endpoint_url")
+            if not isinstance(endpoint, str) or is_aws(endpoint):
+                raise InvalidConfigError(
+                    "The environment variable S3_BUCKET_NAME is not set. On AWS it has no default: bucket "
+                    f"names are shared by all accounts, so one named {DEFAULT_BUCKET!r} is a stranger's. "
+                    "Only with the S3_ENDPOINT_URL of another store that name is the default."
+                )
+            merged["bucket"] = DEFAULT_BUCKET
         return cls(**merged)
 
     def _check_names(self) -> None:

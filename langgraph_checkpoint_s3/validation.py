@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
 from urllib.parse import urlsplit
@@ -222,8 +222,7 @@ def check_type(name: str, hint: Any, value: object) -> None:
     if value is None and kind is not hint:
         return
     if get_origin(kind) is Literal:
-        if value not in get_args(kind):
-            raise InvalidConfigError(f"{name}={value!r} is none of {', '.join(get_args(kind))}.")
+        check_choice(name, value, get_args(kind))
         return
     if get_origin(kind) is Mapping:
         fits = isinstance(value, Mapping) and all(
@@ -236,6 +235,18 @@ def check_type(name: str, hint: Any, value: object) -> None:
     if not fits:
         shown = kind.__name__ if isinstance(kind, type) else "Mapping[str, str]"
         raise InvalidConfigError(f"{name}={value!r} must be of type {shown}.")
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Check that a value is one of several texts.
+
+    Raises:
+        InvalidConfigError: It isn't; the message names them.
+    """
+    if value not in choices:
+        *others, last = map(repr, choices)
+        hint = " It is a choice, not a switch." if isinstance(value, bool) else ""
+        raise InvalidConfigError(f"{name}={value!r} must be {', '.join(others)} or {last}.{hint}")
 
 
 def check_range(name: str, value: float, least: float, most: float | None) -> None:

@@ -77,6 +77,7 @@ def serialize(
     parent: str | None,
     known: Known | None = None,
     changed: Collection[str] | None = None,
+    dumped: Mapping[str, Dumped] | None = None,
 ) -> Content:
     """Serialize a checkpoint.
 
@@ -88,6 +89,7 @@ def serialize(
         known: The parent. The bytes of a channel that isn't among the changed ones, and has the parent's
             version, are taken from it without serializing the value.
         changed: The channels that LangGraph reports as changed; all of them by default.
+        dumped: Channels that are serialized already. Their values aren't used.
     """
     rest: dict[str, Any] = {**checkpoint}
     values: dict[str, Any] = rest.pop("channel_values")
@@ -100,9 +102,9 @@ def serialize(
             for name in known.versions
             if name in versions and name not in changed and versions[name] == known.versions[name]
         }
+    done = {**{name: (each.type, each.raw) for name, each in same.items()}, **(dumped or {})}
     channels: dict[str, Dumped] = {
-        name: (same[name].type, same[name].raw) if name in same else dump(serde, value)
-        for name, value in values.items()
+        name: done[name] if name in done else dump(serde, value) for name, value in values.items()
     }
     return Content(parent, dumped_metadata, dump(serde, rest), channels)
 

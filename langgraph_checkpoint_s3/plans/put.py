@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +14,7 @@ from langgraph_checkpoint_s3.format.checkpoint_writer import Draft, draft, seria
 from langgraph_checkpoint_s3.format.ids import id_text, required_id
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout, WritesLeaf
 from langgraph_checkpoint_s3.format.own_thread import hide_own_thread
+from langgraph_checkpoint_s3.format.serialization import Dumped
 from langgraph_checkpoint_s3.format.tombstones import Tombstones
 from langgraph_checkpoint_s3.format.writes import Task, number_writes
 from langgraph_checkpoint_s3.plans.borrowed import lender_keys
@@ -56,6 +57,7 @@ def put(
     metadata: CheckpointMetadata,
     changed: Collection[str],
     now: int,
+    dumped: Mapping[str, Dumped] | None = None,
 ) -> Plan[RunnableConfig]:
     """Write a checkpoint. One atomic PUT, so the object is its own commit.
 
@@ -71,6 +73,7 @@ def put(
         metadata: Its metadata, to be completed from the config as LangGraph's savers do.
         changed: The channels that have changed since the parent.
         now: The time, in ns since 1970.
+        dumped: Channels that are serialized already. Their values aren't used.
 
     Returns:
         The config of the new checkpoint.
@@ -93,7 +96,7 @@ def put(
     borrow = context.borrow and context.parent_cache.may_borrow
     cached = context.parent_cache.parent(namespace, parent.checkpoint_id or "") if borrow else None
     known = cached.known if cached else None
-    content = serialize(context.serde, checkpoint, complete, parent.checkpoint_id, known, changed)
+    content = serialize(context.serde, checkpoint, complete, parent.checkpoint_id, known, changed, dumped)
     key_ref = yield from key_to_write(context)
 
     def make(created: int | None = None, *, alone: bool = False) -> Draft:

@@ -36,6 +36,7 @@ from langgraph_checkpoint_s3.plans.place import Place, leaf_of
 from langgraph_checkpoint_s3.plans.scan import group
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import Body, Entry
+from langgraph_checkpoint_s3.validation import check_choice
 from langgraph_checkpoint_s3.version import __version__
 
 if TYPE_CHECKING:
@@ -126,8 +127,7 @@ def dumps(
         InvalidConfigError: There is no such compression.
         DecryptionError: The key provider gives no key.
     """
-    if compression not in CODECS:
-        raise InvalidConfigError(f"compression={compression!r} is none of {', '.join(CODECS)}.")
+    check_choice("compression", compression, CODECS)
     serde = maybe_add_typed_methods(serde or JsonPlusSerializer())
     checkpoint_id = required_id(checkpoint.checkpoint.get("id"))
     place = Place.of(checkpoint.config).with_id(checkpoint_id)
