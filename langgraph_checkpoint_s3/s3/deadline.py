@@ -102,12 +102,14 @@ class Attempt:
             an SDK signed it.
         received: Facts about the last response; `None` before the first.
         limit: Its time limit, the response's body included.
+        into: Memory to receive the response's body into, where that has the same length.
     """
 
     reading: bool = False
     signed_ahead: int | None = None
     received: Received | None = None
     limit: TimeLimit = field(default_factory=lambda: TimeLimit(math.inf))
+    into: memoryview | None = None
 
     def read(self, data: bytes) -> None:
         """Note the response's body."""

@@ -6,6 +6,7 @@ the callers' threads are.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import time
@@ -13,6 +14,7 @@ import weakref
 from typing import Final
 
 from langgraph_checkpoint_s3.fork_safety import keep_for_parent, renew_after_fork
+from langgraph_checkpoint_s3.format.pieces import Data, Pieces, View, buffers_of
 from langgraph_checkpoint_s3.request_timeout import TimeLimit
 from langgraph_checkpoint_s3.s3.rest.connection_rules import (
     IDLE,
@@ -23,7 +25,6 @@ from langgraph_checkpoint_s3.s3.rest.connection_rules import (
     time_to_connect,
 )
 from langgraph_checkpoint_s3.s3.rest.http_parser import RECEIVE, ResponseParser
-from langgraph_checkpoint_s3.s3.rest.messages import Content
 from langgraph_checkpoint_s3.s3.rest.route import Route, TunnelParser
 
 _PIECE: Final = 1024 * 1024
@@ -45,7 +46,7 @@ class Connection:
         self._read_timeout = read_timeout
         self.idle_since = 0.0
 
-    def exchange(self, head: bytes, body: Content, parser: ResponseParser, limit: TimeLimit) -> None:
+    def exchange(self, head: bytes, body: Data, parser: ResponseParser, limit: TimeLimit) -> None:
         """Send a request, and receive its response.
 
         Args:
@@ -63,11 +64,12 @@ class Connection:
         """
         sent = True
         try:
-            if len(body) <= SENT_TOGETHER:
+            if len(body) <= SENT_TOGETHER and not isinstance(body, Pieces):
                 self._send(head + body, limit)
             else:
                 self._send(head, limit)
-                self._send(body, limit)
+                for buffer in buffers_of(body):
+                    self._send(buffer, limit)
         except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
             sent = False  # the server may have refused the request before it had all of it
         self._receive(parser, limit)
@@ -87,7 +89,13 @@ class Connection:
         """Close the connection."""
         self._sock.close()
 
-    def _send(self, data: Content, limit: TimeLimit) -> None:
+    def abort(self) -> None:
+        """End the waits of the thread that uses the connection, from another one."""
+        sock = getattr(self._sock, "socket", self._sock)  # that of TLS within a proxy's TLS
+        with contextlib.suppress(OSError):  # it is closed
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)  # TLS's own method isn't for other threads
+
+    def _send(self, data: View, limit: TimeLimit) -> None:
         view = memoryview(data)
         sent = 0
         while sent < len(view):
