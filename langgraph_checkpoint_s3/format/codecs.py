@@ -126,7 +126,8 @@ def compress(raw: bytes, codec: Codec) -> tuple[str, bytes]:
 
 def _compress_chunks(raw: bytes, dictionary: zstd.ZstdDict | None) -> bytes:
     if len(raw) < 2 * _CHUNK:
-        return zstd.compress(raw, level=_ZSTD_LEVEL, zstd_dict=dictionary)
+        packed: bytes = zstd.compress(raw, level=_ZSTD_LEVEL, zstd_dict=dictionary)
+        return packed
     view, found = memoryview(raw), [b""] * -(-len(raw) // _CHUNK)
 
     def work(number: int) -> None:
@@ -140,7 +141,8 @@ def _compress_chunks(raw: bytes, dictionary: zstd.ZstdDict | None) -> bytes:
 def _decompress_chunks(stored: memoryview, raw_length: int, dictionary: zstd.ZstdDict | None) -> bytes:
     """Decompress what `_compress_chunks` returned, or one zstd frame."""
     if zstd.get_frame_info(stored).decompressed_size in (None, raw_length):
-        return zstd.ZstdDecompressor(zstd_dict=dictionary).decompress(stored, raw_length + 1)
+        raw: bytes = zstd.ZstdDecompressor(zstd_dict=dictionary).decompress(stored, raw_length + 1)
+        return raw
     chunks: list[tuple[int, int, memoryview]] = []
     start = at = 0
     while at < raw_length:
@@ -154,10 +156,10 @@ def _decompress_chunks(stored: memoryview, raw_length: int, dictionary: zstd.Zst
 
     def work(chunk: tuple[int, int, memoryview]) -> None:
         at, length, frame = chunk
-        raw = zstd.ZstdDecompressor(zstd_dict=dictionary).decompress(frame, length + 1)
-        if len(raw) != length:
-            raise ValueError(f"a chunk of it holds {len(raw)} bytes where {length} were announced")
-        landing.view[at : at + length] = raw
+        part = zstd.ZstdDecompressor(zstd_dict=dictionary).decompress(frame, length + 1)
+        if len(part) != length:
+            raise ValueError(f"a chunk of it holds {len(part)} bytes where {length} were announced")
+        landing.view[at : at + length] = part
 
     do_all(work, chunks)
     return landing.taken()

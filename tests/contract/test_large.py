@@ -22,7 +22,6 @@ from tests.contract.support import (
 from tests.support import inside
 
 SIZE = 44 * MIB
-IN_PARTS: Any = {"multipart_threshold": 5 * MIB}
 
 
 def digest(data: bytes) -> str:
@@ -57,7 +56,7 @@ class TestLargeStates:
 
     def test_parts_wait_for_the_stores_consent(self, make_calls: MakeCalls, front: Front) -> None:
         """`Expect: 100-continue` stays where boto3 sends it: a refusal saves sending 8 MiB."""
-        calls = make_calls(transport="sdk", **IN_PARTS)
+        calls = make_calls(transport="sdk")
         calls.put(at(), checkpoint({"raw": noise(6 * MIB)}), metadata(), {})
         [part] = [seen for seen in front.log if seen.operation == "UploadPart"]
         if not calls.asynchronous:
@@ -80,7 +79,7 @@ class TestLargeStates:
         fault: Answer | HangUp,
         kind: type[Exception],
     ) -> None:
-        calls = make_calls(max_attempts=1, **IN_PARTS, multipart_part_size=5 * MIB)
+        calls = make_calls(max_attempts=1, multipart_part_size=5 * MIB)
         place.front.fail(operation, fault, times=9)  # aiohttp itself sends a PUT again that was hung up on
         with pytest.raises(kind):
             calls.put(at(), checkpoint({"raw": noise(11 * MIB)}), metadata(), {})
@@ -93,9 +92,7 @@ class TestLargeStates:
         place.front.fail("UploadPart", Answer(500, "InternalError"), times=9)
         place.front.fail("AbortMultipartUpload", Answer(500, "InternalError"), times=9)
         with pytest.raises(StorageUnavailableError) as caught:
-            make_calls(max_attempts=1, **IN_PARTS).put(
-                at(), checkpoint({"raw": noise(6 * MIB)}), metadata(), {}
-            )
+            make_calls(max_attempts=1).put(at(), checkpoint({"raw": noise(6 * MIB)}), metadata(), {})
         assert "InternalError" in str(caught.value)
         notes: list[str] = getattr(caught.value, "__notes__", [])
         if hasattr(caught.value, "add_note"):
@@ -106,7 +103,7 @@ class TestLargeStates:
         )
 
     def test_a_part_is_tried_again(self, make_calls: MakeCalls, place: Place) -> None:
-        calls = make_calls(**IN_PARTS)
+        calls = make_calls()
         state = {"raw": noise(6 * MIB)}
         place.front.fail("UploadPart", Answer(503, "SlowDown"))
         calls.put(at(), checkpoint(state), metadata(), {})
@@ -117,7 +114,7 @@ class TestLargeStates:
     def test_a_large_write_is_first_wins_too(
         self, make_calls: MakeCalls, make_saver: MakeSaver, place: Place
     ) -> None:
-        one, other = make_calls(**IN_PARTS), make_saver(**IN_PARTS)
+        one, other = make_calls(), make_saver()
         config = one.put(at(), checkpoint(), metadata(), {})
         first, second = noise(6 * MIB, 1), noise(6 * MIB, 2)
         one.put_writes(config, [("raw", first)], "task")
@@ -138,7 +135,7 @@ class TestLargeStates:
         """The other one arrives between our look and our upload's end."""
         if not place.server.features.conditional_multipart:
             pytest.skip("no conditional uploads here")
-        calls, other = make_calls(**IN_PARTS), make_calls(**IN_PARTS)
+        calls, other = make_calls(), make_calls()
         config = calls.put(at(), checkpoint(), metadata(), {})
         first, second = noise(6 * MIB, 1), noise(6 * MIB, 2)
         other.put_writes(config, [("raw", first)], "task")

@@ -239,7 +239,7 @@ class TestChunks:
             return real(data, **settings)
 
         monkeypatch.setattr(codecs, "zstd", SimpleNamespace(**{**vars(zstd), "compress": compress_chunk}))
-        found = set()
+        found, stored = set[bytes](), b""
         for count in (1, 2, 64):
             monkeypatch.setattr(two_threads, "cores", lambda count=count: count)
             names.clear()

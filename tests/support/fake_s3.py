@@ -495,7 +495,7 @@ class FakeS3:
         digest = hashlib.md5(b"".join(bytes.fromhex(etag) for etag, _ in parts), usedforsecurity=False)
         del self.uploads[request.upload_id]
         body = b"".join(body for _, body in parts)
-        assert body == request.body, "the cache would hold something else"
+        assert body == joined(request.body), "the cache would hold something else"
         return self._write(request.key, body, f"{digest.hexdigest()}-{len(parts)}")
 
     def _may(self, request: PutObject | CompleteUpload, conditional: bool) -> bool:
