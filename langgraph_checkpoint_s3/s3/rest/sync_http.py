@@ -20,6 +20,7 @@ from langgraph_checkpoint_s3.s3.rest.connection_rules import (
     IDLE,
     SENT_TOGETHER,
     ReadTimeoutError,
+    is_answered,
     is_readable,
     not_connected,
     time_to_connect,
@@ -68,8 +69,8 @@ class Connection:
                 self._send(head + body, limit)
             else:
                 self._send(head, limit)
-                for buffer in buffers_of(body):
-                    self._send(buffer, limit)
+                # The server may refuse the request before it has all of it.
+                sent = all(self._send(buffer, limit, until_answered=True) for buffer in buffers_of(body))
         except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
             sent = False  # the server may have refused the request before it had all of it
         self._receive(parser, limit)
@@ -95,15 +96,23 @@ class Connection:
         with contextlib.suppress(OSError):  # it is closed
             socket.socket.shutdown(sock, socket.SHUT_RDWR)  # TLS's own method isn't for other threads
 
-    def _send(self, data: View, limit: TimeLimit) -> None:
+    def _send(self, data: View, limit: TimeLimit, *, until_answered: bool = False) -> bool:
+        """Send bytes; return `False` if the response came before all of them were sent.
+
+        Over TLS only its end shows: what can be read may be TLS's own.
+        """
         view = memoryview(data)
         sent = 0
+        look = until_answered and type(self._sock) is socket.socket  # which that of TLS isn't
         while sent < len(view):
-            self._wait(limit)
+            wait = self._wait(limit)
             try:
+                if look and is_answered(self._sock.fileno(), wait):
+                    return False
                 sent += self._sock.send(view[sent : sent + _PIECE])
             except TimeoutError as error:
                 raise self._timeout(limit) from error
+        return True
 
     def _receive(self, parser: ResponseParser, limit: TimeLimit) -> None:
         sock = self._sock
@@ -126,12 +135,14 @@ class Connection:
                 parser.end()
             limit.add_received(count)
 
-    def _wait(self, limit: TimeLimit) -> None:
-        """Set the timeout of the next wait."""
+    def _wait(self, limit: TimeLimit) -> float:
+        """Set the timeout of the next wait, and return it in seconds."""
         remaining = limit.remaining
         if remaining <= 0:
             raise limit.expire()
-        self._sock.settimeout(min(remaining, self._read_timeout))
+        seconds = min(remaining, self._read_timeout)
+        self._sock.settimeout(seconds)
+        return seconds
 
     def _timeout(self, limit: TimeLimit) -> OSError:
         """Return the error for a wait that took too long."""
