@@ -123,8 +123,9 @@ class S3Config:
         bucket_key_enabled: Whether an S3 Bucket Key saves KMS requests, with `aws:kms`. Default:
             the bucket's setting.
         versioning: Whether `setup()` turns on the bucket's versioning.
-        multipart_threshold: Bytes from which an object is transferred in parts. At least 5 MiB.
-        multipart_part_size: Bytes of a part, 5 MiB to 5 GiB.
+        multipart_threshold: Bytes from which an object is written in parts, at least 5 MiB. Parts go in
+            parallel, and take two round trips more than a single PUT.
+        multipart_part_size: Most bytes of a part, 5 MiB to 5 GiB. What is longer is read in parallel ranges.
         storage_class: Storage class of new objects, such as `INTELLIGENT_TIERING`. Classes that need a
             restore before reading are rejected. Default: the bucket's.
         object_tags: Tags of new objects, at most 10. They need `s3:PutObjectTagging`.
@@ -180,7 +181,7 @@ class S3Config:
     kms_key_id: str | None = None
     bucket_key_enabled: bool | None = None
     versioning: bool = False
-    multipart_threshold: int = 5 * MIB
+    multipart_threshold: int = 16 * MIB
     multipart_part_size: int = 8 * MIB
     storage_class: str | None = None
     object_tags: Mapping[str, str] = field(default_factory=dict, hash=False)

@@ -145,11 +145,10 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
         self.config = config.replace(**given) if config else S3Config(**given)
         self._key_cache = _key_cache(self.config, encryption)
         self._layout = Layout(self.config.prefix, _name_hasher(self.config, encryption))
-        self._sizes = Sizes(
-            self.config.multipart_threshold, self.config.multipart_part_size, self.config.cache_bytes
-        )
         self._borrow_policy = BorrowPolicy(horizon=self.config.borrow_horizon)
         self._store = Store(self.config, _WRITER, client=client, session=session, aio_session=aio_session)
+        cache = self._store.saver_state.cache
+        self._sizes = Sizes(self.config.multipart_threshold, self.config.multipart_part_size, cache)
         self._now: Callable[[], int] = _UniqueClock(self._store_time)
 
     @classmethod

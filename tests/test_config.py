@@ -202,7 +202,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert config.prefix == "checkpoints/"
     assert (config.compression, config.server_side_encryption) == ("zstd", "auto")
     assert (config.region, config.endpoint_url, config.force_path_style) == (None, None, None)
-    assert (config.multipart_threshold, config.cache_bytes) == (5 * MIB, 64 * MIB)
+    assert (config.multipart_threshold, config.cache_bytes) == (16 * MIB, 64 * MIB)
     assert (config.borrow, config.borrow_horizon) == (True, 86_400.0)
 
 

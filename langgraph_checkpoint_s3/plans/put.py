@@ -132,7 +132,7 @@ def put(
     if problem is not None and problem.own:
         # Its own name has a tombstone, so its children couldn't borrow from it. It gets another key instead.
         made, problem = make(created=now, alone=True), None
-        outcome, _ = yield from store(made.key, made.body, context.sizes, raw=content.size)
+        outcome, _ = yield from store(made.key, made.data, context.sizes, raw=content.size)
         context.parent_cache.end_walk(thread_of(made.key))
     etag, moment = (outcome.etag, outcome.at) if isinstance(outcome, Stored) else ("", None)
     if problem is not None:
@@ -166,7 +166,7 @@ def _store(
     """
     size = made.content.size
     if not made.lenders:
-        outcome, _ = yield from store(made.key, made.body, context.sizes, only_new=only_new, raw=size)
+        outcome, _ = yield from store(made.key, made.data, context.sizes, only_new=only_new, raw=size)
         return outcome, None
     namespace, thread = namespace_of(made.key), thread_of(made.key)
     lenders = {Layout.sibling(namespace, *each[:2]): each.created for each in made.lenders}
@@ -175,7 +175,7 @@ def _store(
     beside: list[Request[Any]] = [tombstones_request(context, thread), HeadObject(oldest)]
     begun = yield from ask(Tick())
     outcome, answers = yield from store(
-        made.key, made.body, context.sizes, only_new=only_new, beside=beside, raw=size
+        made.key, made.data, context.sizes, only_new=only_new, beside=beside, raw=size
     )
     if isinstance(outcome, Stored) and (yield from ask(Tick())) - begun > PUT_LIMIT:
         # The PUT may have landed after a deletion listed for the last time. Tombstones that are read now

@@ -102,12 +102,14 @@ class Attempt:
         signed_ahead: How far the time of its signature was ahead of this machine's clock, in ns; `None` if
             an SDK signed it.
         received: Facts about the last response; `None` before the first.
+        into: Memory to receive the response's body into, where that has the same length.
     """
 
-    __slots__ = ("limit", "reading", "received", "signed_ahead")
+    __slots__ = ("into", "limit", "reading", "received", "signed_ahead")
 
-    def __init__(self, limit: TimeLimit | None = None) -> None:
+    def __init__(self, limit: TimeLimit | None = None, into: memoryview | None = None) -> None:
         self.limit = TimeLimit(math.inf) if limit is None else limit
+        self.into = into
         self.reading = False
         self.signed_ahead: int | None = None
         self.received: Received | None = None

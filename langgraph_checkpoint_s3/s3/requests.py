@@ -18,6 +18,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
 from langgraph_checkpoint_s3.errors import S3CheckpointError
+from langgraph_checkpoint_s3.format.pieces import Data, Pieces
 
 A_co = TypeVar("A_co", covariant=True)
 
@@ -129,11 +130,13 @@ class Body(Record):
         data: The bytes asked for.
         etag: The object's ETag.
         size: The whole object's length in bytes.
+        landed: Whether they were received into the request's `into`, and `data` is empty.
     """
 
     data: bytes = field(repr=False)
     etag: str
     size: int
+    landed: bool = False
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -211,7 +214,7 @@ class PutObject(Request["Stored | PreconditionFailed"]):
     action: ClassVar[str] = "s3:PutObject"
 
     key: str
-    body: bytes = field(repr=False)
+    body: bytes | Pieces = field(repr=False)
     only_new: bool = False
     expected: str | None = None
     raw: int = 0
@@ -260,6 +263,8 @@ class GetObject(Request["Body | NotFound"]):
         keep: Whether to cache the answer.
         version: The version wanted; `None` is the current one.
         listed: The whole object's length in that listing. The current object may have another.
+        into: Memory for the answer's bytes. What fills it exactly may be received there, and isn't cached
+            then. Another answer may leave anything in it.
     """
 
     operation: ClassVar[str] = "GetObject"
@@ -272,6 +277,7 @@ class GetObject(Request["Body | NotFound"]):
     keep: bool = True
     version: str | None = None
     listed: int | None = field(default=None, compare=False)
+    into: memoryview | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -363,7 +369,7 @@ class UploadPart(Request[str]):
     key: str
     upload_id: str
     number: int
-    body: bytes | memoryview = field(repr=False)
+    body: Data = field(repr=False)
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -379,7 +385,7 @@ class CompleteUpload(Request["Stored | PreconditionFailed | NotFound"]):
     key: str
     upload_id: str
     etags: tuple[str, ...]
-    body: bytes = field(repr=False)
+    body: bytes | Pieces = field(repr=False)
     only_new: bool = False
     expected: str | None = None
     raw: int = 0

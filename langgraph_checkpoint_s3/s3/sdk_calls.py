@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from io import BytesIO
 from typing import Any
 
+from langgraph_checkpoint_s3.format.pieces import Pieces, buffers_of
 from langgraph_checkpoint_s3.request_timeout import limit_requests
 from langgraph_checkpoint_s3.s3.answer_checks import BEGINNING, InvalidResponse, Received
 from langgraph_checkpoint_s3.s3.deadline import Attempt
@@ -74,12 +75,12 @@ def stop_redirect_loop(response: Any = None, operation: Any = None, **_: Any) ->
 
 
 def with_file(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the arguments with a file instead of a part's view of its bytes, which botocore doesn't take."""
+    """Return the arguments with a file instead of views of bytes, which botocore doesn't take."""
     body = arguments.get("Body")
-    if not isinstance(body, memoryview):
+    if not isinstance(body, (memoryview, Pieces)):
         return arguments
     file = BytesIO()  # of a file that shares its bytes aiohttp would make a second copy
-    file.write(body)
+    file.writelines(buffers_of(body))
     file.seek(0)
     return {**arguments, "Body": file}
 

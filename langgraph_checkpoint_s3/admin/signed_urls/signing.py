@@ -179,9 +179,9 @@ def _objects(context: Context, loaded: Loaded, *, borrows: bool) -> list[tuple[s
     """Return a checkpoint's objects, writes first, by their keys below the thread's folder."""
     thread = context.layout.thread(loaded.folder.place.thread_id)
     record = loaded.checkpoint
-    body = record.materialized(context.compression) if borrows else bytes(record.container.data)
+    body = record.materialized(context.compression) if borrows else record.container.whole()
     objects = [
-        (entry.key, bytes(writes.container.data))
+        (entry.key, writes.container.whole())
         for entry, writes in zip(loaded.folder.writes, loaded.writes, strict=True)
     ]
     return [(key.removeprefix(thread), data) for key, data in (*objects, (loaded.key, body))]

@@ -178,7 +178,7 @@ def _encode(
     """Return the key and bytes of the object that makes a version the current one."""
     record, key, folder = wanted.checkpoint, wanted.key, wanted.folder
     with error_context(key):
-        body = bytes(record.container.data)
+        body = record.container.whole()
         if any(frame.lender for frame in record.container.frames):
             body = record.materialized(context.compression)
     own = next(each for each in found if each.key == key)

@@ -10,9 +10,11 @@ import asyncio
 import socket
 import sys
 from collections import deque
+from collections.abc import Iterator
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.format.pieces import Data, Pieces, buffers_of
 from langgraph_checkpoint_s3.request_timeout import TimeLimit
 from langgraph_checkpoint_s3.s3.rest.connection_rules import (
     IDLE,
@@ -23,7 +25,6 @@ from langgraph_checkpoint_s3.s3.rest.connection_rules import (
     time_to_connect,
 )
 from langgraph_checkpoint_s3.s3.rest.http_parser import RECEIVE, ConnectionClosedError, ResponseParser
-from langgraph_checkpoint_s3.s3.rest.messages import Content
 from langgraph_checkpoint_s3.s3.rest.route import Route, TunnelParser
 
 _PIECE: Final = 256 * 1024
@@ -60,7 +61,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
         self.idle_since = 0.0
         self.is_open = False
 
-    async def exchange(self, head: bytes, body: Content, parser: ResponseParser, limit: TimeLimit) -> None:
+    async def exchange(self, head: bytes, body: Data, parser: ResponseParser, limit: TimeLimit) -> None:
         """Send a request, and receive its response. It raises what `Connection.exchange` does."""
         if not self.is_open:  # it was closed before anything was sent
             raise ConnectionClosedError(started=False)
@@ -69,19 +70,18 @@ class AsyncConnection(asyncio.BufferedProtocol):
         self._active = self._loop.time()
         self._timer = self._loop.call_later(min(limit.check_after, self._read_timeout), self._check)
         try:
-            if len(body) <= SENT_TOGETHER:
+            if len(body) <= SENT_TOGETHER and not isinstance(body, Pieces):
                 self._transport.write(head + body)
             else:
                 self._transport.write(head)
-                view = memoryview(body)
-                for place in range(0, len(view), _PIECE):
+                for piece in _split(body):
                     if self._paused and not answered.done():
                         await self._until_writable(answered)
                     if answered.done():  # the server refuses the request before it has all of it
                         parser.keep_alive = False
                         break
                     self._active = self._loop.time()
-                    self._transport.write(view[place : place + _PIECE])
+                    self._transport.write(piece)
             await answered
         except BaseException:
             self.abort()
@@ -231,6 +231,13 @@ class AsyncConnection(asyncio.BufferedProtocol):
         else:
             after = max(min(limit.check_after, silent), 0.001)
             self._timer = self._loop.call_later(after, self._check)
+
+
+def _split(body: Data) -> Iterator[memoryview]:
+    for buffer in buffers_of(body):
+        view = memoryview(buffer)
+        for place in range(0, len(view), _PIECE):
+            yield view[place : place + _PIECE]
 
 
 class _TunnelReader(asyncio.Protocol):

@@ -216,8 +216,6 @@ def test_a_refused_upload_is_not_waited_for(driver: Driver) -> None:
         peer.send(refusal("AccessDenied", "403 Forbidden"))
         peer.server.ending.wait(HANG)
 
-    if not driver.asynchronous:
-        pytest.skip("a blocking socket sends until it can't")
     with Scripted(script, receive=4096) as server:
         saver = driver.saver(server.url)
         with pytest.raises(AccessDeniedError):
