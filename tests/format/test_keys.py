@@ -25,9 +25,8 @@ from tests.format.strategies import HOSTILE, IDS, PREFIXES, TEXT
 MAYBE = st.none() | IDS
 LEAVES = st.one_of(
     st.builds(
-        CheckpointLeaf,
-        *(MAYBE, MAYBE, st.none() | st.integers(-1, 10**6), MAYBE),
-        needs_ancestors=st.booleans(),
+        lambda needs, *fields: CheckpointLeaf(*fields, needs_ancestors=needs),
+        *(st.booleans(), MAYBE, MAYBE, st.none() | st.integers(-1, 10**6), MAYBE),
     ),
     st.builds(WritesLeaf.of, IDS, st.sets(st.integers(0, 30), min_size=1)),
     st.builds(WritesLeaf.special, IDS),
