@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from langgraph_checkpoint_s3 import S3CheckpointError
+from langgraph_checkpoint_s3.cli.checkpoints import config_of, resolve
 from langgraph_checkpoint_s3.cli.options import DryRun, Yes
 from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation
 from langgraph_checkpoint_s3.text.humanize import format_size
@@ -17,13 +18,22 @@ from langgraph_checkpoint_s3.text.humanize import format_size
 def delete(
     ctx: Invocation,
     threads: Annotated[list[str], typer.Argument(metavar="THREAD", help="The threads.")],
+    checkpoint: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CHECKPOINT", help="Only this checkpoint of the thread. Repeatable."),
+    ] = None,
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
-    """Delete threads.
+    """Delete threads, or checkpoints of one.
 
     In a bucket with versioning `restore` brings them back. `purge` removes old versions, too.
     """
+    if checkpoint:
+        if len(threads) > 1:
+            raise CommandExit(USAGE, "--checkpoint is for one thread.")
+        _delete_checkpoints(ctx, threads[0], checkpoint, dry_run=dry_run, yes=yes)
+        return
 
     def stored(thread: str) -> tuple[int, int]:
         used = ctx.admin.usage(thread)
@@ -41,6 +51,22 @@ def delete(
     data = {"dry_run": dry_run, "threads": present, "not_found": absent}
     ctx.answer(data, f"{verb} {what}." if present else lambda: None)
     _fail_if_absent(ctx, absent)
+
+
+def _delete_checkpoints(
+    ctx: Invocation, thread: str, checkpoints: list[str], *, dry_run: bool, yes: bool
+) -> None:
+    """Delete checkpoints of a thread; those that borrow from them are rewritten first."""
+    places = list(dict.fromkeys(resolve(ctx, thread, None, each) for each in checkpoints))
+    what = f"{', '.join(name for _, name in places)} of {thread}"
+    if not dry_run:
+        ctx.confirm(f"Delete {what} from {ctx.location}?", yes=yes)
+        for result in ctx.admin.batch_delete([config_of(thread, *place) for place in places]):
+            if result.error is not None:
+                raise result.error
+    verb = "Would delete" if dry_run else "Deleted"
+    data = {"dry_run": dry_run, "thread_id": thread, "checkpoint_ids": [name for _, name in places]}
+    ctx.answer(data, f"{verb} {what}.")
 
 
 def purge(

@@ -33,7 +33,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidKeyError
@@ -107,8 +106,7 @@ def decode_rank(rank: str) -> str:
     return bytes.fromhex(rank[:-1]).translate(_COMPLEMENT).decode("utf-8")
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointLeaf:
+class CheckpointLeaf(NamedTuple):
     """The end of a checkpoint's key. A field that is `None` isn't in the key.
 
     Attributes:
@@ -120,7 +118,7 @@ class CheckpointLeaf:
         encrypted: Whether the object is encrypted.
         lends: Whether later checkpoints may borrow from it.
         borrows: Whether it borrows, or did until it was rewritten. It may lend then, too.
-        index: The index of its metadata (`metadata_index.py`), with the field's letter; empty if none.
+        indexed: The index of its metadata (`metadata_index.py`), with the field's letter; empty if none.
         needs_ancestors: Whether a channel may have to be rebuilt from the writes of its ancestors. `False` is
             certain; `True` means that only the object tells.
     """
@@ -134,7 +132,7 @@ class CheckpointLeaf:
     lends: bool = False
     borrows: bool = False
     needs_ancestors: bool = True
-    index: str = ""
+    indexed: str = ""
 
     @classmethod
     def of(
@@ -144,7 +142,7 @@ class CheckpointLeaf:
         *,
         encrypted: bool = False,
         needs_ancestors: bool = True,
-        index: str = "",
+        indexed: str = "",
     ) -> CheckpointLeaf:
         """Return the leaf for this metadata.
 
@@ -159,7 +157,7 @@ class CheckpointLeaf:
             run=text_of(run),
             encrypted=encrypted,
             needs_ancestors=needs_ancestors,
-            index=index,
+            indexed=indexed,
         )
 
     def hashed(self, names: NameHasher | LongNameHasher) -> CheckpointLeaf:
@@ -169,7 +167,7 @@ class CheckpointLeaf:
         hashed: dict[str, Any] = {
             field: value for field, value in found.items() if isinstance(value, HashedName)
         }
-        return replace(self, **hashed) if hashed else self
+        return self._replace(**hashed) if hashed else self
 
     def encode(self) -> str:
         """Return the end of the key."""
@@ -181,7 +179,7 @@ class CheckpointLeaf:
         fields.append((lending, "" if self.borrows or self.lends else None))
         fields.append(("v", None if self.needs_ancestors else ""))
         fields.append(("e", "" if self.encrypted else None))
-        fields.append((self.index[:1], self.index[1:] or None))
+        fields.append((self.indexed[:1], self.indexed[1:] or None))
         fields.append(("c", self.created))  # last: of two objects with one id, the newer sorts later
         return "checkpoint" + "".join(
             f".{letter}{encode_component(str(value))}" for letter, value in fields if value is not None
@@ -207,7 +205,7 @@ class CheckpointLeaf:
         )
         if not in_fields or not tags:
             return in_fields
-        return all(tags.get(name, value) == value for name, value in read_index(self.index).items())
+        return all(tags.get(name, value) == value for name, value in read_index(self.indexed).items())
 
     def must_match(self, filter: Mapping[str, Any], tags: Mapping[str, str], count: int) -> bool:
         """Return whether this checkpoint matches the filter for certain, by its key alone.
@@ -217,7 +215,7 @@ class CheckpointLeaf:
             tags: Those of `Layout.index_tags`, of names that the leaf has no field of their own for.
             count: How many names the original filter has. These may lack some.
         """
-        index = read_index(self.index)
+        index = read_index(self.indexed)
         certain = sum(index.get(name) == value for name, value in tags.items())
         for name, field, _, _ in _INDEXED_FIELDS:
             value = getattr(self, field)
@@ -315,9 +313,9 @@ def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
             lends=borrows or "l" in fields,
             borrows=borrows,
             needs_ancestors="v" not in fields,
-            index=valid_index(*(letter + fields[letter] for letter in INDEX_LETTERS if letter in fields)),
+            indexed=valid_index(*(letter + fields[letter] for letter in INDEX_LETTERS if letter in fields)),
         )
-        return replace(leaf, **hashed) if hashed else leaf
+        return leaf._replace(**hashed) if hashed else leaf
     if kind == "writes" and "j" in fields:
         return WritesLeaf(None, f"j{fields['j']}", "e" in fields)
     if kind == "writes" and ("t" in fields or "u" in fields):
@@ -403,8 +401,8 @@ class Layout(NamedTuple):
         rank = encode_rank(checkpoint_id)
         folder = f"{self.namespace(thread_id, checkpoint_ns)}{rank}/"
         too_long = len(end) > MAX_SEGMENT_BYTES or len(folder) + len(end) > MAX_KEY_BYTES
-        if isinstance(leaf, CheckpointLeaf) and leaf.index and too_long:  # its metadata has to be read
-            return self.key(thread_id, checkpoint_ns, checkpoint_id, replace(leaf, index=""))
+        if isinstance(leaf, CheckpointLeaf) and leaf.indexed and too_long:  # its metadata has to be read
+            return self.key(thread_id, checkpoint_ns, checkpoint_id, leaf._replace(indexed=""))
         key = f"{folder}{end}"
         if len(key) <= MAX_KEY_BYTES and len(rank) <= MAX_SEGMENT_BYTES and len(end) <= MAX_SEGMENT_BYTES:
             return key

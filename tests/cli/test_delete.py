@@ -7,7 +7,7 @@ from pathlib import Path
 
 from langgraph_checkpoint_s3 import S3Saver
 from tests.cli.conftest import Cli
-from tests.support.checkpoints import put_chain
+from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3
 
 
@@ -37,6 +37,26 @@ class TestDelete:
         assert ran.out.startswith(f"Deleted {thread} (9 objects")
         assert "nobody" in ran.err
         assert cli("threads").out == "other\n"
+
+
+class TestDeleteCheckpoints:
+    def test_they_are_deleted_alone(self, cli: Cli, thread: str, saver: S3Saver, fake: FakeS3) -> None:
+        ids = [each.checkpoint["id"] for each in saver.list(place(thread))]
+        before = fake.keys()
+        options = ("--checkpoint", "latest", "--checkpoint", ids[-1], "--checkpoint", ids[0])
+        ran = cli("delete", thread, *options, "--dry-run")
+        assert ran.out == f"Would delete {ids[0]}, {ids[-1]} of {thread}.\n"
+        ran = cli("delete", thread, *options)
+        assert ran.code == 2
+        assert "--yes" in ran.err
+        assert fake.keys() == before
+        assert cli("delete", thread, *options, "--yes").out == f"Deleted {ids[0]}, {ids[-1]} of {thread}.\n"
+        left = [each.checkpoint["id"] for each in saver.list(place(thread))]
+        assert left == ids[1:-1]
+
+    def test_wrong_usage(self, cli: Cli, thread: str) -> None:
+        ran = cli("delete", thread, "other", "--checkpoint", "latest", "--yes")
+        assert (ran.code, ran.err.count("\n")) == (2, 1)
 
 
 class TestPurge:

@@ -39,7 +39,7 @@ class Text(str):
 
 def leaf_of(layout: Layout, metadata: dict[str, Any]) -> CheckpointLeaf:
     """Return a leaf as a listing shows it."""
-    leaf = CheckpointLeaf.of(metadata, "p", index=layout.index_of(metadata))
+    leaf = CheckpointLeaf.of(metadata, "p", indexed=layout.index_of(metadata))
     shown = layout.parse(layout.key("t", "", "1", leaf)).leaf
     assert isinstance(shown, CheckpointLeaf)
     return shown
@@ -97,7 +97,7 @@ def test_it_is_fixed_by_the_format() -> None:
 
 
 def test_keys_hold_no_value() -> None:
-    key = PLAIN.key("t", "", "1", CheckpointLeaf.of({}, "p", index=PLAIN.index_of({"user": "customer-42"})))
+    key = PLAIN.key("t", "", "1", CheckpointLeaf.of({}, "p", indexed=PLAIN.index_of({"user": "customer-42"})))
     assert "customer" not in key
     assert re.search(r"\.i[A-Za-z0-9_-]{48}$", key)
 
@@ -112,23 +112,23 @@ def test_the_longest_leaf_with_a_uuid_as_parent_fits(names: NameHasher | None) -
         "1f0a2c6e-0000-6000-8000-000000000000",
         encrypted=True,
         needs_ancestors=False,
-        index=layout.index_of(metadata),
+        indexed=layout.index_of(metadata),
     )
     key = layout.key("t", "", "1", leaf)
     assert len(key.rpartition("/")[2]) <= MAX_SEGMENT_BYTES
     shown = layout.parse(key).leaf
     assert isinstance(shown, CheckpointLeaf)
-    assert len(read_index(shown.index)) == MAX_INDEXED
+    assert len(read_index(shown.indexed)) == MAX_INDEXED
 
 
 @pytest.mark.parametrize("parent", ["p" * 200, "p" * 230])
 def test_what_does_not_fit_is_left_out(parent: str) -> None:
     metadata = {"user": "42", "tier": 1}
-    leaf = CheckpointLeaf.of(metadata, parent, index=PLAIN.index_of(metadata))
+    leaf = CheckpointLeaf.of(metadata, parent, indexed=PLAIN.index_of(metadata))
     shown = PLAIN.parse(PLAIN.key("t", "", "1", leaf)).leaf
     assert isinstance(shown, CheckpointLeaf)
-    assert (shown.index, shown.parent) == ("", parent)
-    short = CheckpointLeaf.of(metadata, "p", index=PLAIN.index_of(metadata))
+    assert (shown.indexed, shown.parent) == ("", parent)
+    short = CheckpointLeaf.of(metadata, "p", indexed=PLAIN.index_of(metadata))
     deep = Layout("a/" * ((MAX_KEY_BYTES - 40) // 2), None, PLAIN.indexed)
     key = deep.key("t", "", "1", short)
     assert len(key) <= MAX_KEY_BYTES

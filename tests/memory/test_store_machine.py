@@ -28,7 +28,8 @@ prefixes = st.lists(st.sampled_from(LABELS), max_size=2).map(tuple)
 keys = st.sampled_from(["k", "k/1", "", "-", "--", "é", "a"])
 texts = st.lists(st.sampled_from(WORDS), max_size=4).map(" ".join)
 values = st.fixed_dictionaries(
-    {"text": texts}, optional={"n": st.integers(-3, 3), "tags": st.lists(st.sampled_from("xyz"), max_size=2, unique=True)}
+    {"text": texts},
+    optional={"n": st.integers(-3, 3), "tags": st.lists(st.sampled_from("xyz"), max_size=2, unique=True)},
 )
 filters = st.one_of(
     st.none(),
