@@ -40,6 +40,7 @@ from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.parent_cache import ParentCache
 from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan
+from langgraph_checkpoint_s3.plans.retention import class_in
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.stats import Stats
 from langgraph_checkpoint_s3.s3.store import Store
@@ -106,8 +107,8 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
     Nothing is sent before the first use. The bucket must exist; `setup()` creates it and checks
     permissions. The run-time role needs `s3:GetObject`, `s3:PutObject`, `s3:DeleteObject` and
     `s3:AbortMultipartUpload` on `BUCKET/PREFIX*`, and `s3:ListBucket` on the bucket; each method lists
-    its own. A KMS key also needs `kms:GenerateDataKey` and `kms:Decrypt`, and `object_tags` needs
-    `s3:PutObjectTagging`.
+    its own. A KMS key also needs `kms:GenerateDataKey` and `kms:Decrypt`, and `object_tags` and
+    `retention` need `s3:PutObjectTagging`.
 
     Args:
         bucket: The bucket's name.
@@ -254,11 +255,13 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
         """Create the bucket if it is missing, and check permissions. Optional, and safe to repeat.
 
         Writes, reads, lists and deletes one small probe object. Needs the run-time role's permissions,
-        `s3:CreateBucket` if there is no bucket, and `s3:PutBucketVersioning` with `versioning=True`.
+        `s3:CreateBucket` if there is no bucket, and `s3:PutBucketVersioning` with `versioning=True`. With
+        `retention`, also `s3:PutObjectTagging` and `s3:GetObjectTagging`.
 
         Raises:
             BucketNotFoundError: The bucket doesn't exist and can't be created.
             AccessDeniedError: Permissions are missing; the message names them all.
+            NotSupportedError: The store lists in another order than S3's, or has no tags for `retention`.
             StorageUnavailableError: The store can't be reached, or doesn't return what was written.
         """
         self._note_conditional(self._store.run(self._setup(), "setup"))
@@ -282,14 +285,15 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
 
         Raises:
             InvalidKeyError: The config has no thread_id.
+            InvalidConfigError: It names a retention class that isn't one of `retention`.
             CorruptObjectError: An object is damaged, or was written by something else.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        return self._store.run(get_tuple.get_tuple(self._context(), Place.of(config)), "get_tuple")
+        return self._store.run(self._get_tuple(config), "get_tuple")
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """`get_tuple`, as a coroutine."""
-        return await self._store.arun(get_tuple.get_tuple(self._context(), Place.of(config)), "get_tuple")
+        return await self._store.arun(self._get_tuple(config), "get_tuple")
 
     def list(
         self,
@@ -614,6 +618,7 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
 
     def _context(self) -> Context:
         # Made for each call: `with_allowlist` clones the saver with another serializer.
+        state = self._store.saver_state
         return Context(
             self._layout,
             self.serde,
@@ -621,10 +626,11 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
             self._sizes,
             _WRITER,
             self._borrow_policy,
-            ParentCache(self._store.saver_state.states, self._store.saver_state.cache),
+            ParentCache(state.states, state.cache, state.lives),
             self.config.borrow,
             self._key_cache,
             self.config.place,
+            self.config.retention,
         )
 
     def _note_conditional(self, honoured: bool) -> None:
@@ -639,6 +645,12 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
         while not listing.done:
             for each in await self._store.arun(listing.page(), "list"):
                 yield each
+
+    def _get_tuple(self, config: RunnableConfig) -> Plan[CheckpointTuple | None]:
+        context = self._context()
+        if self.config.retention:
+            class_in(context, config)  # a wrong class is found before the run, not at its first put
+        return get_tuple.get_tuple(context, Place.of(config))
 
     def _put(
         self,
@@ -694,7 +706,12 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
     def _setup(self) -> Plan[bool]:
         from langgraph_checkpoint_s3.plans import setup
 
-        return setup.setup(self.config.prefix, uuid.uuid4().hex, versioning=self.config.versioning)
+        return setup.setup(
+            self.config.prefix,
+            uuid.uuid4().hex,
+            versioning=self.config.versioning,
+            tagged=bool(self.config.retention),
+        )
 
 
 class Internals(NamedTuple):

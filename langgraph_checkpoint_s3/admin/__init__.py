@@ -38,6 +38,7 @@ from langgraph_checkpoint_s3.admin.usage.usage import CheckpointSize, ClassUsage
 from langgraph_checkpoint_s3.admin.versions.purge import Purged
 from langgraph_checkpoint_s3.admin.versions.restore import Undeleted
 from langgraph_checkpoint_s3.admin.versions.versions import CheckpointVersion
+from langgraph_checkpoint_s3.plans.retention import Pinned
 
 __all__ = [
     "BatchResult",
@@ -61,6 +62,7 @@ __all__ = [
     "MigrationFailure",
     "Orphan",
     "Orphans",
+    "Pinned",
     "Prices",
     "Pruned",
     "PrunedCheckpoint",

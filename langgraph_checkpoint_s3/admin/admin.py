@@ -7,6 +7,7 @@ from langgraph_checkpoint_s3.admin.bulk.api import Batches
 from langgraph_checkpoint_s3.admin.check.api import Check
 from langgraph_checkpoint_s3.admin.lifecycle.api import Lifecycle
 from langgraph_checkpoint_s3.admin.migration.api import Migration
+from langgraph_checkpoint_s3.admin.pins.api import Pins
 from langgraph_checkpoint_s3.admin.retention.api import Retention
 from langgraph_checkpoint_s3.admin.signed_urls.api import Signing
 from langgraph_checkpoint_s3.admin.transfer.api import Transfer
@@ -23,6 +24,7 @@ class S3Admin(
     Batches,
     Usage,
     Retention,
+    Pins,
     Transfer,
     Migration,
 ):

@@ -18,7 +18,9 @@ checkpoint, `before` is a `StartAfter`, and a checkpoint's writes come right aft
 
 The *leaf* is the end of a key. A checkpoint's leaf is an index: parent, source, step and run can be read from
 a LIST alone. A field that is absent (or not of its usual type) is left out. An encrypted object's leaf has
-`.e`, one that later checkpoints may borrow from `.l`, and one that borrows itself `.b` instead.
+`.e`, one that later checkpoints may borrow from `.l`, and one that borrows itself `.b` instead. With
+retention classes, `.a` and the class say how long it is kept, and `.i` that its thread was pinned when it was
+written.
 
 Where names are secret (`name_hashing.py`), thread and namespace are `.h` and a hash, and so are the leaf's
 fields except the parent, under other letters: `m` for the source, `n` for the step, `q` for the run, `u` for
@@ -45,6 +47,7 @@ from langgraph_checkpoint_s3.format.key_encoding import (
     utf8,
 )
 from langgraph_checkpoint_s3.format.name_hashing import LONG_FIELDS, LONG_FOLDERS, LongNameHasher, NameHasher
+from langgraph_checkpoint_s3.format.retention import Life
 
 MAX_KEY_BYTES: Final = 1024
 """S3's limit for a key (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html)."""
@@ -60,8 +63,11 @@ LEASES: Final = ".leases/"
 """The folder, below the prefix, of the threads' leases."""
 TOMBSTONES: Final = ".deleted/"
 """The folder, below the prefix, of the threads' tombstones."""
+PINS: Final = ".pinned/"
+"""The folder, below the prefix, of the marks of pinned threads."""
 AFTER_SLASH: Final = "0"
 """The character after `/`. A folder's name with it instead of its `/` sorts after all keys in the folder."""
+_PIN_SUFFIX: Final = ".pin"
 _INDEXED_FIELDS: Final = (
     ("source", "source", "k", "m"),
     ("step", "step", "s", "n"),
@@ -111,6 +117,8 @@ class CheckpointLeaf:
         encrypted: Whether the object is encrypted.
         lends: Whether later checkpoints may borrow from it.
         borrows: Whether it borrows, or did until it was rewritten. It may lend then, too.
+        retention: Its retention class, where there are classes.
+        pinned: Whether its thread was pinned when it was written.
     """
 
     parent: str | None = None
@@ -121,6 +129,13 @@ class CheckpointLeaf:
     encrypted: bool = False
     lends: bool = False
     borrows: bool = False
+    retention: str | None = None
+    pinned: bool = False
+
+    @property
+    def life(self) -> Life:
+        """How long it is kept."""
+        return Life(self.retention, self.pinned)
 
     @classmethod
     def of(
@@ -158,6 +173,8 @@ class CheckpointLeaf:
         lending = "b" if self.borrows else "l"
         fields.append((lending, "" if self.borrows or self.lends else None))
         fields.append(("e", "" if self.encrypted else None))
+        if self.retention is not None:
+            fields += [("a", self.retention), ("i", "" if self.pinned else None)]
         fields.append(("c", self.created))  # last: of two objects with one id, the newer sorts later
         return "checkpoint" + "".join(
             f".{letter}{encode_component(str(value))}" for letter, value in fields if value is not None
@@ -255,7 +272,7 @@ def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
         fields.setdefault(match[1], match[2])
         end = match.end()
     if kind == "checkpoint":
-        named = {letter: decode_component(fields[letter]) for letter in "pksrc" if letter in fields}
+        named = {letter: decode_component(fields[letter]) for letter in "pksrca" if letter in fields}
         hashed: dict[str, Any] = {
             field: HashedName(fields[letter]) for _, field, _, letter in _INDEXED_FIELDS if letter in fields
         }
@@ -269,6 +286,8 @@ def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
             encrypted="e" in fields,
             lends=borrows or "l" in fields,
             borrows=borrows,
+            retention=named.get("a"),
+            pinned="i" in fields,
         )
         return replace(leaf, **hashed) if hashed else leaf
     if kind == "writes" and "j" in fields:
@@ -335,6 +354,20 @@ class Layout(NamedTuple):
         """Return the key of a thread's tombstones, given the thread's folder. It is a hash of that."""
         name = thread[len(self.prefix) :]
         return f"{self.prefix}{TOMBSTONES}{hashlib.sha256(name.encode()).hexdigest()[:_TOMBSTONE_NAME]}"
+
+    def pin(self, thread: str) -> str:
+        """Return the key of the mark that a thread is pinned, given the thread's folder.
+
+        It is in no thread's folder. A thread's name is hashed in it as it is in the folder.
+        """
+        return f"{self.prefix}{PINS}{thread[len(self.prefix) : -len(THREAD_SUFFIX) - 1]}{_PIN_SUFFIX}"
+
+    def thread_of_pin(self, key: str) -> str | None:
+        """Return the folder of the thread that a mark is for; `None` if the key isn't one of a mark."""
+        name = key.removeprefix(self.prefix + PINS)
+        if name == key or "/" in name or not name.endswith(_PIN_SUFFIX):
+            return None
+        return f"{self.prefix}{name.removesuffix(_PIN_SUFFIX)}{THREAD_SUFFIX}/"
 
     @staticmethod
     def sibling(namespace: str, checkpoint_id: str, leaf: str) -> str:

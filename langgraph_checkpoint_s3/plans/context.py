@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from langgraph_checkpoint_s3.crypto.key_cache import KeyCache
@@ -36,6 +38,7 @@ class Context:
         borrow: Whether new checkpoints borrow.
         key_cache: The data keys, if objects are encrypted.
         location: The bucket and prefix that encrypted objects are bound to.
+        retention: The retention classes.
     """
 
     layout: Layout
@@ -48,6 +51,7 @@ class Context:
     borrow: bool
     key_cache: KeyCache | None = None
     location: str = ""
+    retention: Mapping[str, timedelta] = field(default_factory=dict)
 
     def origin(self, place: Place, now: int) -> Origin:
         """Return what a new object records about its origin. `now` is in ns since 1970.

@@ -23,6 +23,7 @@ from langgraph_checkpoint_s3.plans.load import Loaded, error_context, load, open
 from langgraph_checkpoint_s3.plans.materialize import unacknowledged, without_checkpoints
 from langgraph_checkpoint_s3.plans.place import leaf_of, namespace_of
 from langgraph_checkpoint_s3.plans.plan import Plan, ask_all, batched
+from langgraph_checkpoint_s3.plans.retention import Tagging, begin_tagging, classes_among, end_tagging
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, group, latest
 from langgraph_checkpoint_s3.plans.special_writes import copy_special
 from langgraph_checkpoint_s3.plans.tombstones import (
@@ -48,6 +49,7 @@ class _Copy:
         bound: Whether it names its thread, or is bound to it, and must be built again.
         borrows: Whether it borrows.
         special: Whether it holds a task's special writes.
+        tag: The retention tag of the copy.
     """
 
     entry: Entry
@@ -56,6 +58,7 @@ class _Copy:
     bound: bool
     borrows: bool
     special: bool
+    tag: str | None
 
     @property
     def by_client(self) -> bool:
@@ -71,7 +74,8 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
     exist, those that may lend have tombstones in the target, so that readers skip a copied checkpoint that
     still lacks a lender. Copying again completes it.
 
-    What the target already holds stays, except for special writes of the same task and slot.
+    What the target already holds stays, except for special writes of the same task and slot. Copies keep
+    their retention class. They are pinned if the target is.
 
     Raises:
         InvalidKeyError: The target's keys would be too long. Nothing was copied.
@@ -86,8 +90,10 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
     failed_puts = yield from unacknowledged(context, listed)
     folders = without_checkpoints(listed, failed_puts)
     named = layout.hashes_thread(target)
+    classes = {new + key[len(old) :]: name for key, name in classes_among(context, folders).items()}
+    tagging = yield from begin_tagging(context, new, classes)
     stages = [
-        [_planned(layout, entry, new + entry.key[len(old) :], named) for entry in entries]
+        [_planned(layout, entry, new + entry.key[len(old) :], named, tagging) for entry in entries]
         for entries in copy_stages(folders)
     ]
     for each in chain.from_iterable(stages):
@@ -125,6 +131,7 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
         for window in windows([[each.entry for each in others.values()]]):
             yield from _copy_by_client(context, reencryptor, [others[entry.key] for entry in window], there)
         context.parent_cache.end_walk(new)
+    yield from end_tagging(context, tagging, [each.target for stage in stages for each in stage])
     if number is not None:
         written = [key for key in lenders if key not in complete]
         yield from remove_tombstones(context, new, written, number, present=lenders)
@@ -135,19 +142,20 @@ def _without_special(context: Context, target: str, copies: Sequence[_Copy]) -> 
     special = [each for each in copies if each.special]
     answers = yield from ask_all(HeadObject(each.target) for each in special)
     there = [each for each, answer in zip(special, answers, strict=True) if isinstance(answer, Stored)]
-    yield from copy_special(context, target, [each.entry for each in there])
+    yield from copy_special(context, target, [(each.entry, each.tag) for each in there])
     return [each for each in copies if each not in there]
 
 
-def _planned(layout: Layout, entry: Entry, target: str, named: bool) -> _Copy:
+def _planned(layout: Layout, entry: Entry, target: str, named: bool, tagging: Tagging) -> _Copy:
     leaf = layout.parse(entry.key).leaf
     special = isinstance(leaf, WritesLeaf) and leaf.is_special
     borrows = isinstance(leaf, CheckpointLeaf) and leaf.borrows
-    return _Copy(entry, target, leaf.encrypted, leaf.encrypted or named, borrows, special)
+    bound = leaf.encrypted or named
+    return _Copy(entry, target, leaf.encrypted, bound, borrows, special, tagging.of(target))
 
 
 def _copy_by_server(batch: Sequence[_Copy]) -> Plan[None]:
-    answers = yield from ask_all(CopyObject(each.entry.key, each.target) for each in batch)
+    answers = yield from ask_all(CopyObject(each.entry.key, each.target, tag=each.tag) for each in batch)
     for each, answer in zip(batch, answers, strict=True):
         if isinstance(answer, NotFound):
             raise ConflictError("The thread was being deleted while it was copied", key=each.entry.key)
@@ -169,12 +177,12 @@ def _copy_by_client(
     """
     bodies = yield from fetch([each.entry for each in batch], context.sizes)
     yield from unlock(context, bodies)
-    made: list[tuple[str, bytes]] = []
+    made: list[tuple[_Copy, bytes]] = []
     for each, body in zip(batch, bodies, strict=True):
         if isinstance(body, NotFound):
             raise ConflictError("The thread was being deleted while it was copied", key=each.entry.key)
         if not each.bound:
-            made.append((each.target, body.data))
+            made.append((each, body.data))
             continue
         scope = context.scope(namespace_of(each.target))
         with error_context(each.entry.key):
@@ -182,14 +190,15 @@ def _copy_by_client(
         if not reencryptor.has_lenders(container, scope):
             container = yield from _materialize(context, each.entry)
         with error_context(each.entry.key):
-            made.append((each.target, reencryptor.reencrypt(container, leaf_of(each.target), scope)))
+            made.append((each, reencryptor.reencrypt(container, leaf_of(each.target), scope)))
 
-    def write(target: str, body: bytes) -> Plan[object]:
+    def write(copy: _Copy, body: bytes) -> Plan[object]:
+        target = copy.target
         if target in there:
-            return overwrite(target, body, context.sizes, there[target])
-        return store(target, body, context.sizes, only_new=True)
+            return overwrite(target, body, context.sizes, there[target], copy.tag)
+        return store(target, body, context.sizes, only_new=True, tag=copy.tag)
 
-    yield from write_all(((len(body), write(target, body)) for target, body in made), context.sizes)
+    yield from write_all(((len(body), write(copy, body)) for copy, body in made), context.sizes)
 
 
 def _materialize(context: Context, entry: Entry) -> Plan[Container]:

@@ -47,24 +47,33 @@ def delete_thread(context: Context, thread_id: str) -> Plan[None]:
     If anything in it may lend, tombstones cost a GET, a PUT and another LIST. There is no wait, as nothing
     stays: a put that is under way and borrows from the thread fails, or readers skip its checkpoint.
     """
-    folders = yield from list_thread(context.layout, context.layout.thread(thread_id))
-    yield from _delete_listed(context, folders)
+    thread = context.layout.thread(thread_id)
+    folders = yield from list_thread(context.layout, thread)
+    yield from _delete_listed(context, thread, folders)
 
 
-def _delete_listed(context: Context, folders: Sequence[Folder]) -> Plan[None]:
-    """Delete all folders of a thread, and those that appear before their tombstones are written."""
+def _delete_listed(context: Context, thread: str, folders: Sequence[Folder]) -> Plan[None]:
+    """Delete all folders of a thread, and those that appear before their tombstones are written.
+
+    If there are retention classes, the mark of a pinned thread goes last.
+    """
     named: set[str] = set()
+    may_be_pinned = bool(context.retention) or any(
+        leaf.retention is not None for folder in folders for leaf in folder.leaves
+    )
     for _ in range(_ROUNDS):
         new = [entry for entry in lenders_among(folders) if entry.key not in named]
         if not new:
             break
-        thread = folders[0].thread
         yield from add_tombstones(context, thread, new, "thread")
         named |= {entry.key for entry in new}
         folders = yield from list_thread(context.layout, thread)
     # A run may write on all the time. What has no tombstone yet must stay, since others may borrow from it.
     unnamed = {entry.key for entry in lenders_among(folders)} - named
-    yield from _delete_folders(context, without_checkpoints(folders, unnamed))
+    marks = [context.layout.pin(thread)] if may_be_pinned else []
+    yield from _delete_folders(context, without_checkpoints(folders, unnamed), marks)
+    if marks:
+        context.parent_cache.lives.drop(thread)
 
 
 def delete_some(context: Context, victims: Sequence[Folder], *, now: int = 0) -> Plan[None]:
@@ -157,7 +166,8 @@ def choose_victims(context: Context, listed: list[Folder], rule: KeepRule) -> Pl
 def delete_victims(context: Context, pruning: Pruning) -> Plan[None]:
     """Delete what `choose_victims` chose."""
     if pruning.whole:
-        yield from _delete_listed(context, pruning.listed)
+        for folder in pruning.listed[:1]:
+            yield from _delete_listed(context, folder.thread, pruning.listed)
         return
     # The newest object's time has passed by the store's clock. But while objects of failed puts are left,
     # even expired tombstones must stay: they tell readers why lenders are missing.
@@ -193,10 +203,11 @@ def delete_unacknowledged(context: Context, failed: Sequence[Folder]) -> Plan[No
     )
 
 
-def _delete_folders(context: Context, folders: Sequence[Folder]) -> Plan[None]:
-    """Delete all objects of folders of a thread, checkpoints before writes."""
+def _delete_folders(context: Context, folders: Sequence[Folder], others: Sequence[str] = ()) -> Plan[None]:
+    """Delete all objects of folders of a thread, checkpoints before writes, and other objects behind them."""
     keys = [entry.key for folder in folders for entry in folder.checkpoints]
     keys += [entry.key for folder in folders for entry in folder.writes]
+    keys += others
     try:
         yield from delete_keys(keys)
     finally:

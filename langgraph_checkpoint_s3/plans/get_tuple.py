@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 from langgraph.checkpoint.base import Checkpoint, CheckpointTuple
 
 from langgraph_checkpoint_s3.errors import ConflictError
+from langgraph_checkpoint_s3.format.retention import NO_LIFE
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.load import Absent, Loaded, load
 from langgraph_checkpoint_s3.plans.parent_cache import CachedCheckpoint
 from langgraph_checkpoint_s3.plans.place import Place, leaf_of
-from langgraph_checkpoint_s3.plans.plan import Plan
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
+from langgraph_checkpoint_s3.plans.retention import note_loaded, pin_request
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan
 from langgraph_checkpoint_s3.plans.tombstones import lenders_among
 
@@ -26,11 +29,24 @@ def get_tuple(context: Context, place: Place) -> Plan[CheckpointTuple | None]:
     Raises:
         ConflictError: It changed each time between the listing and the read.
     """
-    loaded = yield from load_place(context, place)
+    if context.retention:
+        loaded = yield from _load_and_note(context, place)
+    else:
+        loaded = yield from load_place(context, place)
     if loaded is None:
         return None
     found = loaded.tuple(context.serde)
     _remember(context, loaded, found.checkpoint)
+    return found
+
+
+def _load_and_note(context: Context, place: Place) -> Plan[Loaded | None]:
+    """Read a checkpoint, and in the round trip of the listing whether its thread is pinned."""
+    mark = ask(pin_request(context, context.layout.thread(place.thread_id)))
+    both: list[Plan[Any]] = [load_place(context, place), mark]
+    loaded, pinned = yield from gather(both)
+    found: Loaded | None = loaded
+    note_loaded(context, found.folder.place if found else place, found.life if found else NO_LIFE, pinned)
     return found
 
 
@@ -97,4 +113,4 @@ def _remember(context: Context, loaded: Loaded, checkpoint: Checkpoint) -> None:
         if entry in own:
             written = int(entry.modified.timestamp())
             known = record.known(leaf_of(key), written, versions, context.policy)
-            context.parent_cache.add(folder.namespace, CachedCheckpoint(known, key))
+            context.parent_cache.add(folder.namespace, CachedCheckpoint(known, key, life=loaded.life))

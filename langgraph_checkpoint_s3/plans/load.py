@@ -18,6 +18,7 @@ from langgraph_checkpoint_s3.format.container import HEAD_BYTES, header_length
 from langgraph_checkpoint_s3.format.frames import text
 from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, ParsedKey
+from langgraph_checkpoint_s3.format.retention import Life
 from langgraph_checkpoint_s3.format.scope import NamespaceScope
 from langgraph_checkpoint_s3.format.writes import WritesRecord, open_writes, resolve_writes
 from langgraph_checkpoint_s3.plans.borrowed import (
@@ -73,6 +74,12 @@ class Loaded:
         if isinstance(thread_id, HashedName):
             thread_id = text(fields["thread"])
         return Place(thread_id, text(fields["ns"]), place.checkpoint_id)
+
+    @property
+    def life(self) -> Life:
+        """How long the checkpoint is kept, by its key."""
+        keys = [entry.key for entry in self.folder.checkpoints]
+        return self.folder.leaves[keys.index(self.key)].life
 
     def tuple(self, serde: SerializerProtocol) -> CheckpointTuple:
         """Deserialize the checkpoint and its writes."""

@@ -27,7 +27,14 @@ from langgraph_checkpoint_s3.errors import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.request_timeout import TooSlowError
-from langgraph_checkpoint_s3.s3.admin_requests import InspectObject, ListUploads, RestoreObject, UploadPage
+from langgraph_checkpoint_s3.s3.admin_requests import (
+    GetTags,
+    InspectObject,
+    ListUploads,
+    PutTags,
+    RestoreObject,
+    UploadPage,
+)
 from langgraph_checkpoint_s3.s3.answer_checks import (
     InvalidResponse,
     PartlyDone,
@@ -194,6 +201,10 @@ def classify(
     if isinstance(error, (TooSlowError, PartlyDone)):
         return Retry(str(error))
     if isinstance(error, InvalidResponse):
+        if isinstance(request, GetTags) and received is not None and received.root == "":
+            from langgraph_checkpoint_s3.s3.admin_translate import no_tags
+
+            return no_tags()  # what came is the object
         reason = describe_invalid(request, str(error), received)
         return Retry(reason, received.status if received else None)
     if isinstance(error, UnsupportedListing):
@@ -310,7 +321,10 @@ def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Retry |
     match request:
         case GetWithAge() if code == "NoSuchKey":
             return Outcome(NotFound())
-        case GetObject() | CopyObject() | RestoreObject() if code in ("NoSuchKey", "NoSuchVersion"):
+        case GetObject() | CopyObject() | RestoreObject() | GetTags() | PutTags() if code in (
+            "NoSuchKey",
+            "NoSuchVersion",
+        ):
             return Outcome(NotFound())
         case HeadObject() | InspectObject() if status == 404:
             return Outcome(NotFound())

@@ -22,6 +22,7 @@ from langgraph_checkpoint_s3.admin.check.report import (
     untried,
     warning,
 )
+from langgraph_checkpoint_s3.admin.lifecycle.classes import retention_findings
 from langgraph_checkpoint_s3.admin.lifecycle.policy import OFFLINE, Reach, Rule, added_days, horizon_days
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import (
@@ -33,7 +34,7 @@ from langgraph_checkpoint_s3.errors import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.format.keys import THREAD_SUFFIX
-from langgraph_checkpoint_s3.plans.setup import FOLDERS, NAMES, PROBE, Probe
+from langgraph_checkpoint_s3.plans.setup import FOLDERS, NAMES, NO_TAGS, PROBE, Probe
 from langgraph_checkpoint_s3.s3.admin_requests import BucketHead, Signed
 from langgraph_checkpoint_s3.s3.bucket_settings import (
     ENCRYPTION,
@@ -63,6 +64,7 @@ _BEFORE: Final[Mapping[str, tuple[str, ...]]] = {
 _FEWER_PROCESSES: Final = "Let no two processes run one thread at once, or use a store that has this"
 _OTHER_STORE: Final = "Use a store, or a kind of bucket, that lists as S3's general purpose buckets do"
 _TAGGING: Final = " and s3:PutObjectTagging"
+RETENTION: Final = "retention"
 SETTINGS: Final = (VERSIONING, ENCRYPTION, PUBLIC_ACCESS, POLICY, LIFECYCLE)
 """The settings that these findings need."""
 _TLS: Final = "admin.configure_bucket(tls_only=True) sets one"
@@ -257,7 +259,7 @@ def writes(seen: Observations) -> Finding:
     """Check that objects can be written, with the saver's tags, encryption and storage class."""
     config = seen.config
     if error := next(filter(None, map(seen.error, ("write", *NAMES))), None):
-        more = _TAGGING if config.object_tags else ""
+        more = _TAGGING if config.object_tags or config.retention else ""
         if config.server_side_encryption.startswith("aws:kms"):
             more += " (and kms:GenerateDataKey and kms:Decrypt on the key)"
         return lacking(error, seen.resource, more=more)
@@ -548,6 +550,25 @@ def lifecycle(seen: Observations) -> Finding:
     return ok("Abandoned uploads are aborted, and no checkpoints are deleted by age")
 
 
+def retention(seen: Observations) -> Finding:
+    """Check that the store keeps tags, and that each retention class has its lifecycle rule."""
+    if error := seen.error("tags"):
+        return lacking(error, seen.resource, otherwise="Make the saver without retention")
+    if "tags" not in seen.answers:
+        return untried("writes")
+    if seen.loses_tags:
+        return not_supported(NO_TAGS, "Make the saver without retention")
+    if found := _unread(seen, LIFECYCLE):
+        return found
+    rules = _rules(seen.answers[LIFECYCLE.name])
+    problems = retention_findings(rules, seen.config, acts_on)
+    if problems:
+        remedy = "admin.set_lifecycle_policy() sets the rules of classes; narrow others to a tag"
+        return warning(" ".join(problems), remedy)
+    classes = ", ".join(f"{name} {kept.days} days" for name, kept in sorted(seen.config.retention.items()))
+    return ok(f"Each class has its rule: {classes}")
+
+
 def _unread(seen: Observations, setting: Setting) -> Finding | None:
     """Return the finding for a setting that couldn't be read."""
     error = seen.error(setting.name)
@@ -665,5 +686,9 @@ FINDINGS: Final[Mapping[str, Callable[[Observations], Finding]]] = {
     "public access": public_access,
     "TLS only": tls_only,
     "lifecycle": lifecycle,
+    RETENTION: retention,
 }
-"""Functions that return the findings, by the finding's name, in the order of the report."""
+"""Functions that return the findings, by the finding's name, in the order of the report.
+
+That of retention classes is only for savers that have some.
+"""

@@ -21,6 +21,7 @@ from langgraph_checkpoint_s3.plans.delete import (
     delete_victims,
 )
 from langgraph_checkpoint_s3.plans.plan import Plan, gather, return_errors
+from langgraph_checkpoint_s3.plans.retention import pinned_folders
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, ThreadScan, group, latest
 from langgraph_checkpoint_s3.s3.requests import Entry
 from langgraph_checkpoint_s3.text.humanize import format_size, pluralize
@@ -129,13 +130,14 @@ def prune(
     *,
     dry_run: bool,
 ) -> Plan[Pruned]:
-    """Prune threads, or all of them, a few side by side. A thread's error doesn't end the others.
+    """Prune threads, or all but pinned ones, a few side by side. A thread's error doesn't end the others.
 
     All threads are found by a listing of the prefix, which shows the objects of small ones as well. After a
     deletion the rest of its last page is listed again.
     """
     layout = context.layout
     scan = ThreadScan(layout) if thread_ids is None else None
+    pinned = (yield from pinned_folders(context)) if thread_ids is None else set()
     queue = deque(_Thread(layout.thread(each), each) for each in thread_ids or ())
     total = None if thread_ids is None else len(thread_ids)
     pruned: list[PrunedCheckpoint] = []
@@ -145,7 +147,7 @@ def prune(
         if scan is not None:
             for each in (yield from scan.more(THREADS_AT_ONCE)):
                 name = thread_in(layout, each.folder)
-                if name is not None:
+                if name is not None and each.folder not in pinned:
                     queue.append(_Thread(each.folder, name, each.entries))
         some = [queue.popleft() for _ in range(min(len(queue), THREADS_AT_ONCE))]
         outcomes = yield from gather(_prune_thread(context, each, stay, dry_run=dry_run) for each in some)

@@ -63,9 +63,13 @@ class _Found:
 
 
 def purge_thread(context: Context, thread_id: str, *, dry_run: bool) -> Plan[Purged]:
-    """Remove all versions, markers, uploads and exports of a thread and its lease, until none is left."""
+    """Remove all versions, markers, uploads and exports of a thread, its lease and its mark.
+
+    Repeat that until none is left.
+    """
     layout = context.layout
-    folders = [layout.thread(thread_id), layout.exports(thread_id), layout.lease(thread_id)]
+    thread = layout.thread(thread_id)
+    folders = [thread, layout.exports(thread_id), layout.lease(thread_id), layout.pin(thread)]
     first = found = yield from _list(folders)
     if not dry_run:
         current = [

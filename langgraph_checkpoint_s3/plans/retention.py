@@ -1,0 +1,306 @@
+"""Retention classes and pinned threads: what life a new object gets, and the tags of objects there are.
+
+A pinned thread has a mark, an object below the prefix. `pin_thread` writes it before it tags the thread's
+objects, and `unpin_thread` deletes it before it tags them again. Other processes read it when they load a
+checkpoint, and go by that until they load one again.
+
+What is written outside of a run (a rewrite in its place, a copy, an import) reads the mark before it writes,
+and again afterwards. If that differs, it tags its objects again. If it doesn't, they were written before the
+mark changed, and so are in the listing that follows that change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.format.keys import PINS, CheckpointLeaf
+from langgraph_checkpoint_s3.format.retention import DEFAULT, PINNED, TAG, Life, longest
+from langgraph_checkpoint_s3.plans.context import Context
+from langgraph_checkpoint_s3.plans.place import Place, configurable_of
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, batched
+from langgraph_checkpoint_s3.plans.scan import Folder, Pages, list_thread
+from langgraph_checkpoint_s3.s3.requests import (
+    Body,
+    DeleteObjects,
+    Entry,
+    GetObject,
+    ListObjects,
+    NotFound,
+    PutObject,
+    Request,
+)
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+
+MARK: Final = b"langgraph-checkpoint-s3: this thread is pinned; unpin_thread() removes this\n"
+"""Content of a mark. Only its presence counts."""
+_KEY: Final = "retention"
+_AT_ONCE: Final = 256
+_ROUNDS: Final = 8
+
+
+def class_in(context: Context, config: Mapping[str, Any] | RunnableConfig) -> str | None:
+    """Return the class that a run's config names; `None` if it names none, or there are no classes.
+
+    Raises:
+        InvalidConfigError: There is no such class.
+    """
+    if not context.retention:
+        return None
+    name = configurable_of(config).get(_KEY)
+    if name is None or (isinstance(name, str) and name in context.retention):
+        return name
+    hint = " S3Admin.pin_thread pins a thread." if name == PINNED else ""
+    raise InvalidConfigError(
+        f"The config says retention={name!r}, and the saver's setting has the classes "
+        f"{', '.join(sorted(context.retention))}.{hint}"
+    )
+
+
+def life_of_checkpoint(context: Context, parent: Place, checkpoint_id: str, named: str | None) -> Plan[Life]:
+    """Return the life of a checkpoint that is about to be put.
+
+    Its class is the run's, else its parent's, else that of what this process last saw of the thread. Nothing
+    is asked if this process has loaded the thread, as LangGraph does before each run.
+
+    Args:
+        context: The saver's.
+        parent: Its parent; without an id, it has none.
+        checkpoint_id: The checkpoint.
+        named: The class that the run's config names.
+    """
+    cache, namespace = context.parent_cache, parent.namespace(context.layout)
+    thread = yield from _thread_life(context, parent, named)
+    before = cache.life((namespace, parent.checkpoint_id))
+    retention = named or (before and before.retention) or thread.retention or DEFAULT
+    life = Life(retention, thread.pinned)
+    cache.keep_life((namespace, checkpoint_id), life)
+    cache.keep_life(context.layout.thread(parent.thread_id), life)
+    return life
+
+
+def life_of_writes(context: Context, place: Place, named: str | None) -> Plan[Life]:
+    """Return the life of a task's writes: their checkpoint's class, so that they aren't gone before it.
+
+    Args:
+        context: The saver's.
+        place: The checkpoint, which may be put later.
+        named: The class that the run's config names.
+    """
+    thread = yield from _thread_life(context, place, None)
+    known = context.parent_cache.life((place.namespace(context.layout), place.checkpoint_id))
+    retention = known.retention if known else longest(context.retention, named, thread.retention)
+    return Life(retention or DEFAULT, thread.pinned)
+
+
+def _thread_life(context: Context, place: Place, named: str | None) -> Plan[Life]:
+    """Return what this process knows of a thread. If it knows nothing, ask, in one round trip.
+
+    Args:
+        context: The saver's.
+        place: A checkpoint whose class is wanted.
+        named: A class, if it makes that one irrelevant.
+    """
+    thread = context.layout.thread(place.thread_id)
+    known = context.parent_cache.life(thread)
+    if known is not None:
+        return known
+    requests: list[Request[Any]] = [pin_request(context, thread)]
+    if named is None and place.checkpoint_id is not None:
+        # A checkpoint's own objects come first in its folder.
+        requests.append(ListObjects(place.folder(context.layout), 2))
+    mark, *pages = yield from ask_all(requests)
+    leaves = [context.layout.parse(entry.key).leaf for page in pages for entry in page.entries]
+    classes = [leaf.retention for leaf in leaves if isinstance(leaf, CheckpointLeaf)]
+    life = Life(longest(context.retention, *classes), isinstance(mark, Body))
+    if classes:
+        context.parent_cache.keep_life((place.namespace(context.layout), place.checkpoint_id), life)
+    context.parent_cache.keep_life(thread, life)
+    return life
+
+
+def note_loaded(context: Context, place: Place, found: Life, mark: Body | NotFound) -> None:
+    """Remember a checkpoint's class, and whether its thread is pinned. Without an id, there is none."""
+    life = Life(found.retention, isinstance(mark, Body))
+    if place.checkpoint_id is not None:
+        context.parent_cache.keep_life((place.namespace(context.layout), place.checkpoint_id), life)
+    context.parent_cache.keep_life(context.layout.thread(place.thread_id), life)
+
+
+def pin_request(context: Context, thread: str) -> GetObject:
+    """Return the request for the mark of a thread (a folder). It is pinned if the answer is a body."""
+    return GetObject(context.layout.pin(thread), keep=False)
+
+
+def is_pinned(context: Context, thread: str) -> Plan[bool]:
+    """Return whether a thread (a folder) has its mark."""
+    return isinstance((yield from ask(pin_request(context, thread))), Body)
+
+
+def tag_in(context: Context, key: str) -> str | None:
+    """Return the tag with which a checkpoint's object was written, by its key."""
+    leaf = context.layout.parse(key).leaf
+    return leaf.life.tag if isinstance(leaf, CheckpointLeaf) else None
+
+
+def class_in_key(context: Context, key: str) -> dict[str, str]:
+    """Return the class of a checkpoint's object by its key, if it has one."""
+    leaf = context.layout.parse(key).leaf
+    named = leaf.retention if isinstance(leaf, CheckpointLeaf) else None
+    return {} if named is None else {key: named}
+
+
+def class_of(context: Context, folder: Folder) -> str | None:
+    """Return the class of a checkpoint's objects. `None` is that of what was written without classes."""
+    return longest(context.retention, *(leaf.retention for leaf in folder.leaves))
+
+
+def classes_among(context: Context, folders: Iterable[Folder]) -> dict[str, str]:
+    """Return the class of each object that has one, by its key. Writes have their checkpoint's."""
+    found = ((entry.key, class_of(context, folder)) for folder in folders for entry in folder.entries)
+    return {key: name for key, name in found if name is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Tagging:
+    """The tags for objects that are written outside of a run.
+
+    Attributes:
+        thread: The thread's folder.
+        classes: The class of each object that has one, by its key.
+        pinned: Whether the thread was pinned before they were written.
+    """
+
+    thread: str
+    classes: Mapping[str, str]
+    pinned: bool
+
+    def of(self, key: str) -> str | None:
+        """Return the tag to write an object with."""
+        name = self.classes.get(key)
+        return PINNED if self.pinned and name is not None else name
+
+
+def begin_tagging(context: Context, thread: str, classes: Mapping[str, str]) -> Plan[Tagging]:
+    """Return the tags for objects that are about to be written: a GET, if any has a class."""
+    pinned = bool(classes) and (yield from is_pinned(context, thread))
+    return Tagging(thread, classes, pinned)
+
+
+def end_tagging(context: Context, tagging: Tagging, written: Iterable[str]) -> Plan[None]:
+    """Tag objects again if their thread was pinned or unpinned while they were written: else a GET.
+
+    Args:
+        context: The saver's.
+        tagging: The tags that they were written with.
+        written: Their keys.
+    """
+    classes = {key: tagging.classes[key] for key in written if key in tagging.classes}
+    if not classes or (yield from is_pinned(context, tagging.thread)) == tagging.pinned:
+        return
+    yield from set_tags({key: name if tagging.pinned else PINNED for key, name in classes.items()})
+
+
+def set_tags(wanted: Mapping[str, str]) -> Plan[int]:
+    """Give objects a retention tag, in this order. Their other tags stay.
+
+    Costs a GET for each, and a PUT for each whose tag differs.
+
+    Returns:
+        How many were changed. Those that are gone aren't counted.
+
+    Raises:
+        NotSupportedError: The store has no tags.
+    """
+    from langgraph_checkpoint_s3.s3.admin_requests import GetTags, PutTags  # unused in most processes
+
+    changed = 0
+    for keys in batched(list(wanted), _AT_ONCE):
+        answers = yield from ask_all(GetTags(key) for key in keys)
+        puts = [
+            PutTags(key, tuple({**tags, TAG: wanted[key]}.items()))
+            for key, tags in zip(keys, answers, strict=True)
+            if not isinstance(tags, NotFound) and tags.get(TAG) != wanted[key]
+        ]
+        done = yield from ask_all(puts)
+        changed += sum(not isinstance(each, NotFound) for each in done)
+    return changed
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """The outcome of pinning or unpinning a thread.
+
+    Attributes:
+        thread_id: The thread.
+        pinned: Whether it is pinned now.
+        objects: The number of its objects.
+        tagged: How many of them got another tag.
+    """
+
+    thread_id: str
+    pinned: bool
+    objects: int
+    tagged: int
+
+
+def set_pinned(context: Context, thread_id: str, *, pinned: bool) -> Plan[Pinned]:
+    """Write or delete a thread's mark, then tag all of its objects, until a listing shows none that is new.
+
+    Lenders are pinned before their borrowers, and unpinned after them. An interrupted call can be repeated.
+    """
+    layout, thread = context.layout, context.layout.thread(thread_id)
+    first = yield from ask(ListObjects(thread, 1))
+    if first.entries:
+        # A store without tags may take their PUT for one of the object, so it is found out before.
+        yield from _check_tags(first.entries[0])
+    if pinned:
+        yield from ask(PutObject(layout.pin(thread), MARK))
+    else:
+        yield from ask(DeleteObjects((layout.pin(thread),)))
+    context.parent_cache.lives.drop(thread)  # the next put of this process asks
+    done: set[Entry] = set()
+    tagged = 0
+    keys: set[str] = set()
+    for _ in range(_ROUNDS):
+        folders = yield from list_thread(layout, thread)
+        keys = {entry.key for folder in folders for entry in folder.entries}
+        wanted = _tags(context, folders, pinned=pinned)
+        entries = {entry.key: entry for folder in folders for entry in folder.entries}
+        new = {key: tag for key, tag in wanted.items() if entries[key] not in done}
+        if not new:
+            break
+        tagged += yield from set_tags(new)
+        done |= set(entries.values())
+    return Pinned(thread_id, pinned, len(keys), tagged)
+
+
+def _check_tags(entry: Entry) -> Plan[None]:
+    from langgraph_checkpoint_s3.s3.admin_requests import GetTags  # as in `set_tags`
+
+    yield from ask(GetTags(entry.key))
+
+
+def _tags(context: Context, folders: Sequence[Folder], *, pinned: bool) -> dict[str, str]:
+    """Return the tag of each object of a thread, in the order in which to set them."""
+    if pinned:
+        oldest_first = (entry.key for folder in reversed(folders) for entry in folder.entries)
+        return dict.fromkeys(oldest_first, PINNED)
+    # Of writes whose checkpoint isn't there, and may come yet, the class isn't known.
+    every = longest(context.retention, *(class_of(context, folder) for folder in folders)) or DEFAULT
+    return {
+        entry.key: (class_of(context, folder) or DEFAULT) if folder.checkpoints else every
+        for folder in folders
+        for entry in folder.entries
+    }
+
+
+def pinned_folders(context: Context) -> Plan[set[str]]:
+    """Return the folders of all pinned threads, from one listing of their marks."""
+    marks = yield from Pages(context.layout.prefix + PINS).rest()
+    folders = (context.layout.thread_of_pin(entry.key) for entry in marks)
+    return {folder for folder in folders if folder is not None}
