@@ -41,6 +41,8 @@ COMMANDS: Final = {
     "decode": ("decoding", "state.zip", "Show a checkpoint from a file, a URL or an object."),
     "delete": ("delete", "customer-42 --dry-run", "Delete threads."),
     "prune": ("delete", "--older-than 30d --dry-run", "Delete old checkpoints."),
+    "pin": ("pins", "customer-42", "Keep threads, whatever their retention class."),
+    "unpin": ("pins", "customer-42", "Put threads back under their retention class."),
     "versions": ("versions", "customer-42 latest", "List the versions of a checkpoint."),
     "restore": ("versions", "customer-42 --dry-run", "Restore a thread, a version, or an archive."),
 }

@@ -88,6 +88,9 @@ def lifecycle(
         int | None, typer.Option(metavar="DAYS", help="Delete old versions of this age.")
     ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the policy.")] = False,
+    classes: Annotated[
+        bool, typer.Option("--classes", help="Set one rule for each retention class of the --uri.")
+    ] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
@@ -97,6 +100,11 @@ def lifecycle(
     """
     days = (delete_after, archive_after, noncurrent_after)
     has_days = any(each is not None for each in days)
+    if classes and (remove or has_days):
+        raise CommandExit(USAGE, "--classes goes with no other option.")
+    if classes:
+        _set_classes(ctx, dry_run=dry_run, yes=yes)
+        return
     if remove and has_days:
         raise CommandExit(USAGE, "Pass --remove or days, not both.")
     if not remove and not has_days:
@@ -132,6 +140,20 @@ def lifecycle(
             ctx.confirm(f"Have S3 delete old objects below {ctx.location}?", yes=yes)
         changes = ctx.admin.set_lifecycle_policy(policy)
         ctx.answer({"policy": policy, "changes": changes}, lambda: _show_changes(ctx, changes))
+
+
+def _set_classes(ctx: Invocation, *, dry_run: bool, yes: bool) -> None:
+    kept = {name: each.days for name, each in sorted(ctx.saver.config.retention.items())}
+    if not kept:
+        example = "s3://my-bucket/agents?retention.default=90d&retention.trial=7d"
+        raise CommandExit(USAGE, f"The --uri names no retention classes, as {example} does.")
+    shown = ", ".join(f"{name} after {days} days" for name, days in kept.items())
+    if dry_run:
+        ctx.answer({"dry_run": True, "classes": kept}, f"Would have S3 delete: {shown}.")
+        return
+    ctx.confirm(f"Have S3 delete checkpoints below {ctx.location}: {shown}?", yes=yes)
+    changes = ctx.admin.set_lifecycle_policy()
+    ctx.answer({"classes": kept, "changes": changes}, lambda: _show_changes(ctx, changes))
 
 
 def iam_policy(

@@ -13,9 +13,13 @@ def threads(
     ctx: Invocation,
     prefix: Annotated[str, typer.Option(help="Only ids that begin with this.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="The most threads.")] = 1000,
+    pinned: Annotated[bool, typer.Option("--pinned", help="Only those that `pin` keeps.")] = False,
 ) -> None:
     """List the threads."""
-    found = list(ctx.admin.threads(prefix, limit + 1))
+    if pinned:
+        found = [each for each in ctx.admin.pinned_threads() if each.startswith(prefix)][: limit + 1]
+    else:
+        found = list(ctx.admin.threads(prefix, limit + 1))
     more = len(found) > limit
     found = found[:limit]
 
@@ -25,7 +29,7 @@ def threads(
         if more:
             ctx.note(f"There are more than {limit}: --limit shows more, --prefix narrows it down.")
         if not found:
-            ctx.note(f"There are no threads in {ctx.location}.")
+            ctx.note(f"There are no {'pinned ' if pinned else ''}threads in {ctx.location}.")
 
     ctx.answer({"threads": found, "more": more}, show)
 

@@ -35,6 +35,7 @@ from langgraph_checkpoint_s3.s3.requests import (
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
+    from langgraph.checkpoint.base import CheckpointTuple
 
 MARK: Final = b"langgraph-checkpoint-s3: this thread is pinned; unpin_thread() removes this\n"
 """Content of a mark. Only its presence counts."""
@@ -59,6 +60,19 @@ def class_in(context: Context, config: Mapping[str, Any] | RunnableConfig) -> st
         f"The config says retention={name!r}, and the saver's setting has the classes "
         f"{', '.join(sorted(context.retention))}.{hint}"
     )
+
+
+def with_class(context: Context, where: RunnableConfig, found: CheckpointTuple) -> RunnableConfig:
+    """Return a config for putting a checkpoint tuple, with the class that its own config or metadata names.
+
+    LangGraph saves a run's config in the metadata. There, a name that isn't a class's may be something else.
+
+    Raises:
+        InvalidConfigError: The tuple's config names a class that there isn't.
+    """
+    said = (found.metadata or {}).get(_KEY)
+    name = class_in(context, found.config) or (said if said in [*context.retention] else None)
+    return where if name is None else {"configurable": {**where["configurable"], _KEY: name}}
 
 
 def life_of_checkpoint(context: Context, parent: Place, checkpoint_id: str, named: str | None) -> Plan[Life]:
