@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.keys import MAX_SEGMENT_BYTES, THREAD_SUFFIX
-from langgraph_checkpoint_s3.format.retention import CLASS, DEFAULT, PINNED, TAG
+from langgraph_checkpoint_s3.format.retention import CLASS, DEFAULT, MAX_DAYS, PINNED, TAG
 
 STORAGE_CLASSES: Final = (
     *("STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR", "REDUCED_REDUNDANCY"),
@@ -48,8 +48,6 @@ _TAG_PUNCTUATION: Final = frozenset("+-=._:/@")
 _MAX_TAGS: Final = 10
 _MAX_TAG_NAME: Final = 128
 _MAX_TAG_VALUE: Final = 256
-MAX_DAYS: Final = 36_500
-"""The limit of days in lifecycle rules, and of restored copies."""
 _NOT_AWS: Final = "If the store isn't AWS, set endpoint_url"
 
 

@@ -38,7 +38,7 @@ from langgraph_checkpoint_s3.admin.usage.usage import CheckpointSize, ClassUsage
 from langgraph_checkpoint_s3.admin.versions.purge import Purged
 from langgraph_checkpoint_s3.admin.versions.restore import Undeleted
 from langgraph_checkpoint_s3.admin.versions.versions import CheckpointVersion
-from langgraph_checkpoint_s3.plans.retention import Pinned
+from langgraph_checkpoint_s3.plans.pins import Pinned
 
 __all__ = [
     "BatchResult",

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.format.retention import MAX_DAYS
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
 from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, PutSetting, Setting
-from langgraph_checkpoint_s3.validation import MAX_DAYS
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,9 @@ PINNED: Final = "pinned"
 CLASS: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 """Names of classes. A leaf has room for them, its other fields and a parent's UUID."""
 
+MAX_DAYS: Final = 36_500
+"""The limit of days in lifecycle rules, and of restored copies."""
+
 
 class Life(NamedTuple):
     """How long a checkpoint is kept, as it was decided when it was written.

@@ -1,8 +1,7 @@
-"""Retention classes and pinned threads: what life a new object gets, and the tags of objects there are.
+"""Retention classes: what life a new object gets.
 
-A pinned thread has a mark, an object below the prefix. `pin_thread` writes it before it tags the thread's
-objects, and `unpin_thread` deletes it before it tags them again. Other processes read it when they load a
-checkpoint, and go by that until they load one again.
+A pinned thread has a mark, an object below the prefix (`pins.py`). It is read when a checkpoint is loaded.
+The process goes by that until it loads one again.
 
 What is written outside of a run (a rewrite in its place, a copy, an import) reads the mark before it writes,
 and again afterwards. If that differs, it tags its objects again. If it doesn't, they were written before the
@@ -11,37 +10,23 @@ mark changed, and so are in the listing that follows that change.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError
-from langgraph_checkpoint_s3.format.keys import PINS, CheckpointLeaf
-from langgraph_checkpoint_s3.format.retention import DEFAULT, PINNED, TAG, Life, longest
+from langgraph_checkpoint_s3.format.keys import CheckpointLeaf
+from langgraph_checkpoint_s3.format.retention import DEFAULT, PINNED, Life, longest
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.place import Place, configurable_of
-from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, batched
-from langgraph_checkpoint_s3.plans.scan import Folder, Pages, list_thread
-from langgraph_checkpoint_s3.s3.requests import (
-    Body,
-    DeleteObjects,
-    Entry,
-    GetObject,
-    ListObjects,
-    NotFound,
-    PutObject,
-    Request,
-)
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all
+from langgraph_checkpoint_s3.plans.scan import Folder
+from langgraph_checkpoint_s3.s3.requests import Body, GetObject, ListObjects, NotFound, Request
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
     from langgraph.checkpoint.base import CheckpointTuple
 
-MARK: Final = b"langgraph-checkpoint-s3: this thread is pinned; unpin_thread() removes this\n"
-"""Content of a mark. Only its presence counts."""
 _KEY: Final = "retention"
-_AT_ONCE: Final = 256
-_ROUNDS: Final = 8
 
 
 def class_in(context: Context, config: Mapping[str, Any] | RunnableConfig) -> str | None:
@@ -179,8 +164,7 @@ def classes_among(context: Context, folders: Iterable[Folder]) -> dict[str, str]
     return {key: name for key, name in found if name is not None}
 
 
-@dataclass(frozen=True, slots=True)
-class Tagging:
+class Tagging(NamedTuple):
     """The tags for objects that are written outside of a run.
 
     Attributes:
@@ -216,105 +200,6 @@ def end_tagging(context: Context, tagging: Tagging, written: Iterable[str]) -> P
     classes = {key: tagging.classes[key] for key in written if key in tagging.classes}
     if not classes or (yield from is_pinned(context, tagging.thread)) == tagging.pinned:
         return
+    from langgraph_checkpoint_s3.plans.pins import set_tags  # unused in most processes
+
     yield from set_tags({key: name if tagging.pinned else PINNED for key, name in classes.items()})
-
-
-def set_tags(wanted: Mapping[str, str]) -> Plan[int]:
-    """Give objects a retention tag, in this order. Their other tags stay.
-
-    Costs a GET for each, and a PUT for each whose tag differs.
-
-    Returns:
-        How many were changed. Those that are gone aren't counted.
-
-    Raises:
-        NotSupportedError: The store has no tags.
-    """
-    from langgraph_checkpoint_s3.s3.admin_requests import GetTags, PutTags  # unused in most processes
-
-    changed = 0
-    for keys in batched(list(wanted), _AT_ONCE):
-        answers = yield from ask_all(GetTags(key) for key in keys)
-        puts = [
-            PutTags(key, tuple({**tags, TAG: wanted[key]}.items()))
-            for key, tags in zip(keys, answers, strict=True)
-            if not isinstance(tags, NotFound) and tags.get(TAG) != wanted[key]
-        ]
-        done = yield from ask_all(puts)
-        changed += sum(not isinstance(each, NotFound) for each in done)
-    return changed
-
-
-@dataclass(frozen=True, slots=True)
-class Pinned:
-    """The outcome of pinning or unpinning a thread.
-
-    Attributes:
-        thread_id: The thread.
-        pinned: Whether it is pinned now.
-        objects: The number of its objects.
-        tagged: How many of them got another tag.
-    """
-
-    thread_id: str
-    pinned: bool
-    objects: int
-    tagged: int
-
-
-def set_pinned(context: Context, thread_id: str, *, pinned: bool) -> Plan[Pinned]:
-    """Write or delete a thread's mark, then tag all of its objects, until a listing shows none that is new.
-
-    Lenders are pinned before their borrowers, and unpinned after them. An interrupted call can be repeated.
-    """
-    layout, thread = context.layout, context.layout.thread(thread_id)
-    first = yield from ask(ListObjects(thread, 1))
-    if first.entries:
-        # A store without tags may take their PUT for one of the object, so it is found out before.
-        yield from _check_tags(first.entries[0])
-    if pinned:
-        yield from ask(PutObject(layout.pin(thread), MARK))
-    else:
-        yield from ask(DeleteObjects((layout.pin(thread),)))
-    context.parent_cache.lives.drop(thread)  # the next put of this process asks
-    done: set[Entry] = set()
-    tagged = 0
-    keys: set[str] = set()
-    for _ in range(_ROUNDS):
-        folders = yield from list_thread(layout, thread)
-        keys = {entry.key for folder in folders for entry in folder.entries}
-        wanted = _tags(context, folders, pinned=pinned)
-        entries = {entry.key: entry for folder in folders for entry in folder.entries}
-        new = {key: tag for key, tag in wanted.items() if entries[key] not in done}
-        if not new:
-            break
-        tagged += yield from set_tags(new)
-        done |= set(entries.values())
-    return Pinned(thread_id, pinned, len(keys), tagged)
-
-
-def _check_tags(entry: Entry) -> Plan[None]:
-    from langgraph_checkpoint_s3.s3.admin_requests import GetTags  # as in `set_tags`
-
-    yield from ask(GetTags(entry.key))
-
-
-def _tags(context: Context, folders: Sequence[Folder], *, pinned: bool) -> dict[str, str]:
-    """Return the tag of each object of a thread, in the order in which to set them."""
-    if pinned:
-        oldest_first = (entry.key for folder in reversed(folders) for entry in folder.entries)
-        return dict.fromkeys(oldest_first, PINNED)
-    # Of writes whose checkpoint isn't there, and may come yet, the class isn't known.
-    every = longest(context.retention, *(class_of(context, folder) for folder in folders)) or DEFAULT
-    return {
-        entry.key: (class_of(context, folder) or DEFAULT) if folder.checkpoints else every
-        for folder in folders
-        for entry in folder.entries
-    }
-
-
-def pinned_folders(context: Context) -> Plan[set[str]]:
-    """Return the folders of all pinned threads, from one listing of their marks."""
-    marks = yield from Pages(context.layout.prefix + PINS).rest()
-    folders = (context.layout.thread_of_pin(entry.key) for entry in marks)
-    return {folder for folder in folders if folder is not None}

@@ -148,10 +148,6 @@ class TestClassOfACheckpoint:
         saver.put_writes(config("1"), [("c", noise(3_000))], "task")
         assert tags(fake) == {"trial"}
 
-    def test_other_tags_and_classes_share_the_limit(self) -> None:
-        with pytest.raises(InvalidConfigError, match="9 others"):
-            S3Saver("bucket", retention=CLASSES, object_tags={str(n): "x" for n in range(10)})
-
 
 class TestClassOfWrites:
     def test_it_is_their_checkpoints_whatever_the_run_says(self, fake: FakeS3) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -34,6 +34,7 @@ from langgraph_checkpoint_s3.errors import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.format.keys import THREAD_SUFFIX
+from langgraph_checkpoint_s3.format.retention import TAG
 from langgraph_checkpoint_s3.plans.setup import FOLDERS, NAMES, NO_TAGS, PROBE, Probe
 from langgraph_checkpoint_s3.s3.admin_requests import BucketHead, Signed
 from langgraph_checkpoint_s3.s3.bucket_settings import (
@@ -544,16 +545,18 @@ def lifecycle(seen: Observations) -> Finding:
     if found := _unread(seen, LIFECYCLE):
         return found
     rules = _rules(seen.answers[LIFECYCLE.name])
-    problems = lifecycle_findings(rules, seen.config.prefix, seen.config.borrow_horizon)
+    classes = seen.config.retention
+    problems = lifecycle_findings(rules, seen.config.prefix, seen.config.borrow_horizon, classes)
     if problems:
         return warning(" ".join(problems))
-    return ok("Abandoned uploads are aborted, and no checkpoints are deleted by age")
+    by_age = "only those of retention classes" if classes else "no checkpoints"
+    return ok(f"Abandoned uploads are aborted, and {by_age} are deleted by age")
 
 
 def retention(seen: Observations) -> Finding:
     """Check that the store keeps tags, and that each retention class has its lifecycle rule."""
     if error := seen.error("tags"):
-        return lacking(error, seen.resource, otherwise="Make the saver without retention")
+        return unseen(error, seen.resource)
     if "tags" not in seen.answers:
         return untried("writes")
     if seen.loses_tags:
@@ -591,14 +594,29 @@ def _expires_versions(rule: Rule, seen: Observations) -> bool:
     )
 
 
-def lifecycle_findings(rules: Iterable[Rule], prefix: str, horizon: float) -> list[str]:
-    """Return warnings about the effects of a bucket's rules on checkpoints. The horizon is in seconds."""
+def lifecycle_findings(
+    rules: Iterable[Rule], prefix: str, horizon: float, classes: Collection[str] = ()
+) -> list[str]:
+    """Return warnings about the effects of a bucket's rules on checkpoints.
+
+    Args:
+        rules: The bucket's rules.
+        prefix: The saver's prefix.
+        horizon: The borrowing horizon in seconds.
+        classes: The saver's retention classes, whose own rules are wanted.
+    """
     acting = [
         (rule, reach)
         for rule in rules
         if rule.get("Status") == "Enabled" and acts_on((reach := Reach.of(rule)).prefix, prefix)
     ]
-    found = [finding for rule, reach in acting for finding in _of_rule(rule, reach, horizon_days(horizon))]
+    wanted = {(TAG, name) for name in classes}
+    found = [
+        finding
+        for rule, reach in acting
+        if not reach.tags & wanted or added_days(rule) < horizon_days(horizon)
+        for finding in _of_rule(rule, reach, horizon_days(horizon))
+    ]
     if not any(
         rule.get("AbortIncompleteMultipartUpload") and prefix.startswith(reach.prefix)
         for rule, reach in acting

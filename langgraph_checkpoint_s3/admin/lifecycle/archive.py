@@ -16,12 +16,12 @@ from typing import Final, Literal, get_args
 from langgraph_checkpoint_s3.admin.lifecycle.policy import OFFLINE
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.ids import thread_name
+from langgraph_checkpoint_s3.format.retention import MAX_DAYS
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
 from langgraph_checkpoint_s3.plans.scan import Scan
 from langgraph_checkpoint_s3.s3.admin_requests import InspectObject, ObjectInfo, RestoreObject, RestoreTier
 from langgraph_checkpoint_s3.s3.requests import Entry, NotFound
-from langgraph_checkpoint_s3.validation import MAX_DAYS
 
 _DEEP: Final = frozenset({"DEEP_ARCHIVE", "DEEP_ARCHIVE_ACCESS"})
 _UNTIL: Final = re.compile(r'expiry-date="([^"]*)"')

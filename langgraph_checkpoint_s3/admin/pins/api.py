@@ -6,8 +6,8 @@ from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.usage.threads import name_of_folder
 from langgraph_checkpoint_s3.format.ids import thread_name
 from langgraph_checkpoint_s3.plans.context import Context
+from langgraph_checkpoint_s3.plans.pins import Pinned, pinned_folders, set_pinned
 from langgraph_checkpoint_s3.plans.plan import Plan, gather
-from langgraph_checkpoint_s3.plans.retention import Pinned, pinned_folders, set_pinned
 
 
 class Pins(BaseAdmin):

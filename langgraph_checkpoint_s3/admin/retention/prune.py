@@ -20,8 +20,8 @@ from langgraph_checkpoint_s3.plans.delete import (
     choose_victims,
     delete_victims,
 )
+from langgraph_checkpoint_s3.plans.pins import pinned_folders
 from langgraph_checkpoint_s3.plans.plan import Plan, gather, return_errors
-from langgraph_checkpoint_s3.plans.retention import pinned_folders
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, ThreadScan, group, latest
 from langgraph_checkpoint_s3.s3.requests import Entry
 from langgraph_checkpoint_s3.text.humanize import format_size, pluralize
