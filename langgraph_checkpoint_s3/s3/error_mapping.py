@@ -35,6 +35,7 @@ from langgraph_checkpoint_s3.s3.admin_requests import (
     RestoreObject,
     UploadPage,
 )
+from langgraph_checkpoint_s3.s3.admin_translate import no_tags
 from langgraph_checkpoint_s3.s3.answer_checks import (
     InvalidResponse,
     PartlyDone,
@@ -200,11 +201,9 @@ def classify(
         return refused
     if isinstance(error, (TooSlowError, PartlyDone)):
         return Retry(str(error))
+    if isinstance(request, GetTags) and received is not None and _is_object(received):
+        return no_tags()
     if isinstance(error, InvalidResponse):
-        if isinstance(request, GetTags) and received is not None and received.root == "":
-            from langgraph_checkpoint_s3.s3.admin_translate import no_tags
-
-            return no_tags()  # what came is the object
         reason = describe_invalid(request, str(error), received)
         return Retry(reason, received.status if received else None)
     if isinstance(error, UnsupportedListing):
@@ -314,6 +313,15 @@ def _of_response(
     refused = StorageUnavailableError(why, attempts=1, status=status, **where)
     # 501 for a conditional write is how a store says that it doesn't know the header.
     return Unconditional(refused) if status == 501 and _is_conditional(request) else refused
+
+
+def _is_object(received: Received) -> bool:
+    """Return whether a response seems to be an object rather than a document.
+
+    botocore reports a 200 whose document isn't XML as a 500.
+    """
+    is_text = received.content_type.startswith("text/")
+    return received.status in (200, 500) and bool(received.beginning) and not (received.root or is_text)
 
 
 def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Retry | None:

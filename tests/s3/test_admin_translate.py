@@ -130,10 +130,28 @@ def test_what_answers_with_another_document_has_no_tags() -> None:
     assert made["Tagging"] == {"TagSet": [{"Key": "a", "Value": "b"}]}
 
 
-def test_what_answers_with_the_object_has_no_tags() -> None:
-    data = Received(200, "binary/octet-stream", None, b"LGS3\x01")
-    found = classify(InvalidResponse("it can't be parsed"), GetTags("k"), "bucket", received=data)
-    assert isinstance(found, NotSupportedError)
+@pytest.mark.parametrize(
+    ("status", "content_type", "beginning", "is_object"),
+    [
+        (200, "binary/octet-stream", b"LGS3\x01", True),
+        (500, "binary/octet-stream", b"LGS3\x01", True),  # as botocore reports it
+        (503, "application/json", b"{}", False),
+        (500, "text/plain", b"no upstream", False),
+        (200, "text/html", b"<html>", False),
+        (500, "", b"", False),
+    ],
+)
+def test_a_store_that_answers_with_the_object_has_no_tags(
+    status: int, content_type: str, beginning: bytes, is_object: bool
+) -> None:
+    received = Received(status, content_type, None, beginning)
+    error: Exception = InvalidResponse("it can't be parsed")
+    if status != 200:
+        response: Any = {"Error": {"Code": str(status)}, "ResponseMetadata": {"HTTPStatusCode": status}}
+        error = ClientError(response, "GetObjectTagging")
+    found = classify(error, GetTags("k"), "bucket", received=received)
+    assert isinstance(found, NotSupportedError) == is_object
+    assert not isinstance(classify(error, InspectObject("k"), "bucket", received=received), NotSupportedError)
 
 
 def test_what_is_restored_for_good_has_no_days() -> None:
