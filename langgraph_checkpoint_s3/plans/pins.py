@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from langgraph_checkpoint_s3.format.keys import PINS
 from langgraph_checkpoint_s3.format.retention import DEFAULT, PINNED, TAG, longest
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, batched
 from langgraph_checkpoint_s3.plans.retention import class_of
-from langgraph_checkpoint_s3.plans.scan import Folder, Pages, list_thread
+from langgraph_checkpoint_s3.plans.scan import Folder, list_thread
 from langgraph_checkpoint_s3.s3.admin_requests import GetTags, PutTags
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects, Entry, ListObjects, NotFound, PutObject
 
@@ -109,10 +108,3 @@ def _tags(context: Context, folders: Sequence[Folder], *, pinned: bool) -> dict[
         for folder in folders
         for entry in folder.entries
     }
-
-
-def pinned_folders(context: Context) -> Plan[set[str]]:
-    """Return the folders of all pinned threads, from one listing of their marks."""
-    marks = yield from Pages(context.layout.prefix + PINS).rest()
-    folders = (context.layout.thread_of_pin(entry.key) for entry in marks)
-    return {folder for folder in folders if folder is not None}

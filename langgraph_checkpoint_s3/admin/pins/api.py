@@ -6,8 +6,9 @@ from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.usage.threads import name_of_folder
 from langgraph_checkpoint_s3.format.ids import thread_name
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.pins import Pinned, pinned_folders, set_pinned
+from langgraph_checkpoint_s3.plans.pins import Pinned, set_pinned
 from langgraph_checkpoint_s3.plans.plan import Plan, gather
+from langgraph_checkpoint_s3.plans.scan import pinned_folders
 
 
 class Pins(BaseAdmin):
@@ -108,6 +109,6 @@ class Pins(BaseAdmin):
 
 
 def _pinned_threads(context: Context) -> Plan[list[str]]:
-    folders = yield from pinned_folders(context)
+    folders = yield from pinned_folders(context.layout)
     names = yield from gather(name_of_folder(context, folder) for folder in sorted(folders))
     return [name for name in names if name is not None]

@@ -20,7 +20,6 @@ from langgraph_checkpoint_s3.plans.delete import (
     choose_victims,
     delete_victims,
 )
-from langgraph_checkpoint_s3.plans.pins import pinned_folders
 from langgraph_checkpoint_s3.plans.plan import Plan, gather, return_errors
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, ThreadScan, group, latest
 from langgraph_checkpoint_s3.s3.requests import Entry
@@ -137,7 +136,6 @@ def prune(
     """
     layout = context.layout
     scan = ThreadScan(layout) if thread_ids is None else None
-    pinned = (yield from pinned_folders(context)) if thread_ids is None else set()
     queue = deque(_Thread(layout.thread(each), each) for each in thread_ids or ())
     total = None if thread_ids is None else len(thread_ids)
     pruned: list[PrunedCheckpoint] = []
@@ -147,7 +145,7 @@ def prune(
         if scan is not None:
             for each in (yield from scan.more(THREADS_AT_ONCE)):
                 name = thread_in(layout, each.folder)
-                if name is not None and each.folder not in pinned:
+                if name is not None and each.folder not in scan.pinned:
                     queue.append(_Thread(each.folder, name, each.entries))
         some = [queue.popleft() for _ in range(min(len(queue), THREADS_AT_ONCE))]
         outcomes = yield from gather(_prune_thread(context, each, stay, dry_run=dry_run) for each in some)
