@@ -365,15 +365,31 @@ class TestPinning:
         classed(fake).delete_thread("t")
         assert fake.keys(".pinned/") == []
 
-    def test_pruning_all_threads_passes_over_them(self, fake: FakeS3) -> None:
-        for thread in ("t", "u"):
+    @pytest.mark.parametrize("thread", ["t", "-", "/", "t" * 300, "é"])
+    def test_pruning_all_threads_passes_over_them(self, fake: FakeS3, thread: str) -> None:
+        """Wherever their names come in a listing."""
+        for name in (thread, "other", "-other"):
             saver = classed(fake)
-            put(saver, "1", thread=thread)
-            put(saver, "2", "1", thread=thread)
+            put(saver, "1", thread=name)
+            put(saver, "2", "1", thread=name)
         admin = S3Admin(make_saver(fake))
-        admin.pin_thread("t")
-        assert {each.thread_id for each in admin.prune_threads(1).victims} == {"u"}
-        assert {each.thread_id for each in admin.prune_threads(1, thread_ids=["t"]).victims} == {"t"}
+        admin.pin_thread(thread)
+        assert {each.thread_id for each in admin.prune_threads(1).victims} == {"other", "-other"}
+        assert {each.thread_id for each in admin.prune_threads(1, thread_ids=[thread]).victims} == {thread}
+
+    @pytest.mark.modes("plain")
+    def test_thousands_of_marks_are_read_along(self, fake: FakeS3) -> None:
+        saver = classed(fake)
+        for name in ("a", "z2499"):
+            put(saver, "1", thread=name)
+            put(saver, "2", "1", thread=name)
+        for number in range(2_500):
+            fake.put(mark(saver, f"z{number}"), b"mark")
+        admin = S3Admin(make_saver(fake))
+        with fake.counted() as count:
+            assert {each.thread_id for each in admin.prune_threads(1).victims} == {"a"}
+        assert count.kinds["ListObjects"] == 3
+        assert len(admin.pinned_threads()) == 2_500
 
     @pytest.mark.parametrize("pinned", [True, False])
     def test_every_request_may_fail(self, fake: FakeS3, pinned: bool) -> None:
