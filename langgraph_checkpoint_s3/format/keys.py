@@ -287,7 +287,7 @@ def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
             lends=borrows or "l" in fields,
             borrows=borrows,
             retention=named.get("a"),
-            pinned="i" in fields,
+            pinned="a" in fields and "i" in fields,
         )
         return replace(leaf, **hashed) if hashed else leaf
     if kind == "writes" and "j" in fields:
