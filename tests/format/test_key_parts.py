@@ -19,6 +19,7 @@ from langgraph_checkpoint_s3.format.keys import (
     decode_rank,
     encode_rank,
 )
+from langgraph_checkpoint_s3.format.retention import Life
 from tests.format.strategies import HOSTILE, IDS, TEXT
 
 MAYBE = st.none() | IDS
@@ -197,7 +198,7 @@ def test_a_retention_class_is_in_a_checkpoints_leaf(
 ) -> None:
     leaf = CheckpointLeaf(parent, lends=borrows, borrows=borrows, retention=name, pinned=pinned)
     assert decode_leaf(leaf.encode()) == leaf
-    assert leaf.life == (name, pinned)
+    assert leaf.life == Life(name, pinned)
     assert leaf.life.tag == ("pinned" if pinned else name)
     assert decode_leaf(replace(leaf, retention=None).encode()) == replace(leaf, retention=None, pinned=False)
 

@@ -317,13 +317,18 @@ class FakeS3:
                 return Stored(found.etag) if found else NotFound()
             case ListObjects():
                 return self._list(request)
-            case DeleteObjects(keys):
+            case DeleteObjects(keys, etags):
                 assert 0 < len(keys) <= _MAX_KEYS, "DeleteObjects takes 1 to 1,000 keys"
+                changed = {
+                    key: ("PreconditionFailed", "it has another ETag")
+                    for key, etag in zip(keys, etags, strict=False)
+                    if key in self.objects and self.objects[key].etag != etag
+                }
+                stuck = {**changed, **self.undeletable}
                 for key in keys:
-                    if key not in self.undeletable:
+                    if key not in stuck:
                         self.delete(key)
-                stuck = (key for key in keys if key in self.undeletable)
-                return Deletion(tuple((key, *self.undeletable[key]) for key in stuck))
+                return Deletion(tuple((key, *stuck[key]) for key in keys if key in stuck))
             case CopyObject(source, target, version, tag):
                 found = self._version(source, version)
                 if found is None:

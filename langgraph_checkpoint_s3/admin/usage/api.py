@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Iterator
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.usage.history import History, history
+from langgraph_checkpoint_s3.admin.usage.resume_point import ResumePoint, resume_point
 from langgraph_checkpoint_s3.admin.usage.threads import ThreadListing
 from langgraph_checkpoint_s3.admin.usage.usage import CheckpointSize, UsageReport, checkpoint_sizes, usage
 from langgraph_checkpoint_s3.format.ids import thread_name
+from langgraph_checkpoint_s3.plans.place import Place
 
 
 class Usage(BaseAdmin):
@@ -143,3 +145,47 @@ class Usage(BaseAdmin):
         """`history`, as a coroutine."""
         plan = history(self._context, thread_name(thread_id), checkpoint_ns, limit)
         return await self._arun(plan, "admin.history")
+
+    def resume_point(
+        self, thread_id: str, checkpoint_ns: str = "", checkpoint_id: str | None = None
+    ) -> ResumePoint | None:
+        """Derive where a thread would continue, as far as the stored state tells, without its graph.
+
+            point = admin.resume_point("customer-42")
+            print(point.state, point.next, point.interrupts)  # waiting ('approve',) ['Refund 40 EUR?']
+
+        It agrees with LangGraph's `get_state`. It is derived from channels that a node hasn't seen, from
+        sends, and from pending writes. That doesn't cover a node that has never run and that no edge of
+        LangGraph's `StateGraph` leads to, nor a graph whose code has changed since.
+
+        The requests are those of `get_tuple`. Needs `s3:ListBucket` and `s3:GetObject`.
+
+        Args:
+            thread_id: The thread.
+            checkpoint_ns: The namespace; the root one by default.
+            checkpoint_id: A checkpoint to continue from. LangGraph runs all tasks again of a checkpoint that
+                is named by its id. Default: the latest one, where tasks that have a result don't run again.
+
+        Returns:
+            The point; `None` if there is no such checkpoint.
+
+        Raises:
+            InvalidKeyError: An id is empty or invalid.
+            CorruptObjectError: An object is damaged, or wasn't written by a saver.
+            DecryptionError: The checkpoint is encrypted, and its key is missing.
+            S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
+        """
+        plan = resume_point(self._context, _place(thread_id, checkpoint_ns, checkpoint_id))
+        return self._run(plan, "admin.resume_point")
+
+    async def aresume_point(
+        self, thread_id: str, checkpoint_ns: str = "", checkpoint_id: str | None = None
+    ) -> ResumePoint | None:
+        """`resume_point`, as a coroutine."""
+        plan = resume_point(self._context, _place(thread_id, checkpoint_ns, checkpoint_id))
+        return await self._arun(plan, "admin.resume_point")
+
+
+def _place(thread_id: str, checkpoint_ns: str, checkpoint_id: str | None) -> Place:
+    configurable = {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns, "checkpoint_id": checkpoint_id}
+    return Place.of({"configurable": configurable})
