@@ -18,9 +18,9 @@ checkpoint, `before` is a `StartAfter`, and a checkpoint's writes come right aft
 
 The *leaf* is the end of a key. A checkpoint's leaf is an index: parent, source, step and run can be read from
 a LIST alone. A field that is absent (or not of its usual type) is left out. An encrypted object's leaf has
-`.e`, one that later checkpoints may borrow from `.l`, and one that borrows itself `.b` instead. With
-retention classes, `.a` and the class say how long it is kept, and `.i` that its thread was pinned when it was
-written.
+`.e`, one that later checkpoints may borrow from `.l`, and one that borrows itself `.b` instead. `.v` says
+that no channel is rebuilt from the writes of its ancestors. With retention classes, `.a` and the class say
+how long it is kept, and `.i` that its thread was pinned when it was written.
 
 Where names are secret (`name_hashing.py`), thread and namespace are `.h` and a hash, and so are the leaf's
 fields except the parent, under other letters: `m` for the source, `n` for the step, `q` for the run, `u` for
@@ -117,6 +117,8 @@ class CheckpointLeaf:
         encrypted: Whether the object is encrypted.
         lends: Whether later checkpoints may borrow from it.
         borrows: Whether it borrows, or did until it was rewritten. It may lend then, too.
+        needs_ancestors: Whether a channel may have to be rebuilt from the writes of its ancestors. `False` is
+            certain; `True` means that only the object tells.
         retention: Its retention class, where there are classes.
         pinned: Whether its thread was pinned when it was written.
     """
@@ -129,6 +131,7 @@ class CheckpointLeaf:
     encrypted: bool = False
     lends: bool = False
     borrows: bool = False
+    needs_ancestors: bool = True
     retention: str | None = None
     pinned: bool = False
 
@@ -139,7 +142,12 @@ class CheckpointLeaf:
 
     @classmethod
     def of(
-        cls, metadata: Mapping[str, Any], parent: str | None, *, encrypted: bool = False
+        cls,
+        metadata: Mapping[str, Any],
+        parent: str | None,
+        *,
+        encrypted: bool = False,
+        needs_ancestors: bool = True,
     ) -> CheckpointLeaf:
         """Return the leaf for this metadata.
 
@@ -153,6 +161,7 @@ class CheckpointLeaf:
             step=step if type(step) is int else None,
             run=text_of(run),
             encrypted=encrypted,
+            needs_ancestors=needs_ancestors,
         )
 
     def hashed(self, names: NameHasher | LongNameHasher) -> CheckpointLeaf:
@@ -172,6 +181,7 @@ class CheckpointLeaf:
             fields.append((hashed, str.__str__(value)) if isinstance(value, HashedName) else (letter, value))
         lending = "b" if self.borrows else "l"
         fields.append((lending, "" if self.borrows or self.lends else None))
+        fields.append(("v", None if self.needs_ancestors else ""))
         fields.append(("e", "" if self.encrypted else None))
         if self.retention is not None:
             fields += [("a", self.retention), ("i", "" if self.pinned else None)]
@@ -286,6 +296,7 @@ def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
             encrypted="e" in fields,
             lends=borrows or "l" in fields,
             borrows=borrows,
+            needs_ancestors="v" not in fields,
             retention=named.get("a"),
             pinned="a" in fields and "i" in fields,
         )

@@ -23,6 +23,7 @@ from langgraph_checkpoint_s3.plans.materialize import (
     without_checkpoints,
 )
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, batched, gather
+from langgraph_checkpoint_s3.plans.retention import is_pinned
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, latest, list_thread
 from langgraph_checkpoint_s3.plans.tombstones import add_tombstones, lenders_among
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects, Deletion, HeadObject, Request, Stored
@@ -55,7 +56,7 @@ def delete_thread(context: Context, thread_id: str) -> Plan[None]:
 def _delete_listed(context: Context, thread: str, folders: Sequence[Folder]) -> Plan[None]:
     """Delete all folders of a thread, and those that appear before their tombstones are written.
 
-    If there are retention classes, the mark of a pinned thread goes last.
+    If there are retention classes, the mark of a pinned thread goes last: a GET more, and a deletion.
     """
     named: set[str] = set()
     may_be_pinned = bool(context.retention) or any(
@@ -70,9 +71,10 @@ def _delete_listed(context: Context, thread: str, folders: Sequence[Folder]) -> 
         folders = yield from list_thread(context.layout, thread)
     # A run may write on all the time. What has no tombstone yet must stay, since others may borrow from it.
     unnamed = {entry.key for entry in lenders_among(folders)} - named
-    marks = [context.layout.pin(thread)] if may_be_pinned else []
-    yield from _delete_folders(context, without_checkpoints(folders, unnamed), marks)
-    if marks:
+    yield from _delete_folders(context, without_checkpoints(folders, unnamed))
+    # Without looking, each deletion would leave a delete marker in a bucket with versions.
+    if may_be_pinned and (yield from is_pinned(context, thread)):
+        yield from delete_keys([context.layout.pin(thread)])
         context.parent_cache.lives.drop(thread)
 
 
@@ -203,11 +205,10 @@ def delete_unacknowledged(context: Context, failed: Sequence[Folder]) -> Plan[No
     )
 
 
-def _delete_folders(context: Context, folders: Sequence[Folder], others: Sequence[str] = ()) -> Plan[None]:
-    """Delete all objects of folders of a thread, checkpoints before writes, and other objects behind them."""
+def _delete_folders(context: Context, folders: Sequence[Folder]) -> Plan[None]:
+    """Delete all objects of folders of a thread, checkpoints before writes."""
     keys = [entry.key for folder in folders for entry in folder.checkpoints]
     keys += [entry.key for folder in folders for entry in folder.writes]
-    keys += others
     try:
         yield from delete_keys(keys)
     finally:

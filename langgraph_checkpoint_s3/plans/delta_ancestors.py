@@ -3,7 +3,8 @@
 LangGraph counts, for each delta channel, the updates since its last stored value. A channel with a count
 and a version, but no value of its own, is rebuilt from the writes of the checkpoint's ancestors, back to the
 nearest one with a value. All of these ancestors must stay. So the search for each kept checkpoint's channels
-goes from child to parent until it has found their values.
+goes from child to parent until it has found their values. A key with `.v` says that there are no such
+channels.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from langgraph_checkpoint_s3.errors import ConflictError
-from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord
+from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord, rebuilt_channels
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.load import error_context, load_heads
 from langgraph_checkpoint_s3.plans.place import Place
@@ -28,7 +29,8 @@ _LAST_WINDOW: Final = 256
 def deletable(context: Context, folders: Sequence[Folder], keep: Iterable[Folder]) -> Plan[list[Folder]]:
     """Return the checkpoints that can be deleted, in the listing's order, without folders of writes alone.
 
-    The heads of kept checkpoints that descend from others are read, and those of the ancestors they need.
+    Nothing is read of a kept checkpoint whose key says that it needs no ancestors. Of others, the heads are
+    read if they descend from what may go, and those of the ancestors they need.
 
     Args:
         context: The saver's.
@@ -48,18 +50,24 @@ def _needed(
     context: Context, there: Mapping[Place, Folder], kept: AbstractSet[Place]
 ) -> Plan[AbstractSet[Place]]:
     """Return the checkpoints that the delta channels of the kept ones are rebuilt from."""
+    unclear = {place for place in kept if any(leaf.needs_ancestors for leaf in there[place].leaves)}
+    if not unclear:
+        return frozenset()
     parents = yield from _parents(context, there)
     stored: dict[Place, AbstractSet[str]] = {}
     wanted: dict[Place, set[str]] = {}
     # Channels whose values are still to be found, each set with the ancestor at which to go on.
     paths: list[tuple[Place | None, AbstractSet[str]]] = []
-    concerned = [place for place in _descendants(parents, there.keys() - kept) if place in kept]
+    concerned = [place for place in _descendants(parents, there.keys() - kept) if place in unclear]
     for places in batched(concerned, _AT_ONCE):
         some = [there[place] for place in places]
         for place, record in zip(places, (yield from _heads(context, some, versions=True)), strict=True):
             stored[place] = frozenset(record.channels)
             with error_context(there[place].key):
-                paths.append((parents[place], _rebuilt(context, record)))
+                rebuilt = rebuilt_channels(
+                    record.metadata(context.serde), record.versions(context.serde), stored[place]
+                )
+            paths.append((parents[place], rebuilt))
     window = _FIRST_WINDOW
     while paths:
         unread: list[Place] = []
@@ -82,14 +90,6 @@ def _needed(
         paths = [(parents[place], wanted[place] - stored[place]) for place in unread]
         window = min(2 * window, _LAST_WINDOW)
     return wanted.keys()
-
-
-def _rebuilt(context: Context, record: CheckpointRecord) -> AbstractSet[str]:
-    """Return the delta channels of a checkpoint that have no stored value of their own."""
-    counters = record.metadata(context.serde).get("counters_since_delta_snapshot") or {}
-    if not counters:
-        return frozenset()
-    return (record.versions(context.serde).keys() & counters) - record.channels.keys()
 
 
 def _parents(context: Context, there: Mapping[Place, Folder]) -> Plan[dict[Place, Place | None]]:

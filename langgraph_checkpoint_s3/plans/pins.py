@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from langgraph_checkpoint_s3.format.retention import DEFAULT, PINNED, TAG, longest
 from langgraph_checkpoint_s3.plans.context import Context
+from langgraph_checkpoint_s3.plans.delete import delete_keys
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, batched
-from langgraph_checkpoint_s3.plans.retention import class_of
+from langgraph_checkpoint_s3.plans.retention import class_of, pin_request
 from langgraph_checkpoint_s3.plans.scan import Folder, list_thread
 from langgraph_checkpoint_s3.s3.admin_requests import GetTags, PutTags
-from langgraph_checkpoint_s3.s3.requests import DeleteObjects, Entry, ListObjects, NotFound, PutObject
+from langgraph_checkpoint_s3.s3.requests import Entry, ListObjects, NotFound, PutObject, Request
 
 MARK: Final = b"langgraph-checkpoint-s3: this thread is pinned; unpin_thread() removes this\n"
 """Content of a mark. Only its presence counts."""
@@ -71,14 +72,15 @@ def set_pinned(context: Context, thread_id: str, *, pinned: bool) -> Plan[Pinned
     Lenders are pinned before their borrowers, and unpinned after them. An interrupted call can be repeated.
     """
     layout, thread = context.layout, context.layout.thread(thread_id)
-    first = yield from ask(ListObjects(thread, 1))
+    both: list[Request[Any]] = [ListObjects(thread, 1), pin_request(context, thread)]
+    first, found = yield from ask_all(both)
     if first.entries:
         # A store without tags may take their PUT for one of the object, so it is found out before.
         yield from ask(GetTags(first.entries[0].key))
-    if pinned:
+    if pinned and isinstance(found, NotFound):
         yield from ask(PutObject(layout.pin(thread), MARK))
-    else:
-        yield from ask(DeleteObjects((layout.pin(thread),)))
+    elif not pinned and not isinstance(found, NotFound):
+        yield from delete_keys([layout.pin(thread)])
     context.parent_cache.lives.drop(thread)  # the next put of this process asks
     done: set[Entry] = set()
     tagged = 0

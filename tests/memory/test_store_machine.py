@@ -147,7 +147,6 @@ class StoreMachine(RuleBasedStateMachine):
 StoreMachine.TestCase.settings = settings(
     max_examples=EXAMPLES,
     stateful_step_count=15,
-    deadline=None,
     derandomize="STATE_MACHINE_EXAMPLES" not in os.environ,
     suppress_health_check=list(HealthCheck),
 )

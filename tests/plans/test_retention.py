@@ -269,13 +269,19 @@ class TestRequests:
         admin = S3Admin(make_saver(fake))
         with fake.counted() as count:
             assert admin.pin_thread("t").tagged == 3
-        assert count.kinds == {"ListObjects": 3, "GetTags": 4, "PutObject": 1, "PutTags": 3}
+        marking = {"GetObject": 1, "ListObjects": 3}
+        assert count.kinds == {**marking, "GetTags": 4, "PutObject": 1, "PutTags": 3}
         with fake.counted() as count:
             assert admin.pin_thread("t").tagged == 0
-        assert count.kinds == {"ListObjects": 3, "GetTags": 4, "PutObject": 1}
+        assert count.kinds == {**marking, "GetTags": 4}
         with fake.counted() as count:
             assert admin.unpin_thread("t").tagged == 3
-        assert count.kinds == {"ListObjects": 3, "GetTags": 4, "DeleteObjects": 1, "PutTags": 3}
+        assert count.kinds == {**marking, "GetTags": 4, "DeleteObjects": 1, "PutTags": 3}
+        fake.set_versioning("Enabled")
+        with fake.counted() as count:
+            assert admin.unpin_thread("t").tagged == 0
+        assert count.kinds == {**marking, "GetTags": 4}
+        assert not fake.keys(".pinned/")
 
 
 class TestPinning:
@@ -364,6 +370,21 @@ class TestPinning:
         S3Admin(make_saver(fake)).pin_thread("t")
         classed(fake).delete_thread("t")
         assert fake.keys(".pinned/") == []
+
+    def test_deleting_a_thread_looks_for_its_mark(self, fake: FakeS3) -> None:
+        """It would leave a delete marker in a bucket with versions otherwise."""
+        fake.set_versioning("Enabled")
+        saver = classed(fake, borrow=False)
+        put(saver, "1")
+        with fake.counted() as count:
+            saver.delete_thread("t")
+        assert count.kinds == {"ListObjects": 1, "DeleteObjects": 1, "GetObject": 1}
+        assert not any(".pinned/" in key for key in fake.versions)
+        S3Admin(saver).pin_thread("t")
+        put(saver, "1")
+        with fake.counted() as count:
+            saver.delete_thread("t")
+        assert count.kinds == {"ListObjects": 1, "DeleteObjects": 2, "GetObject": 1}
 
     @pytest.mark.parametrize("thread", ["t", "-", "/", "t" * 300, "é"])
     def test_pruning_all_threads_passes_over_them(self, fake: FakeS3, thread: str) -> None:

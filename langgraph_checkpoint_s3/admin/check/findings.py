@@ -23,7 +23,14 @@ from langgraph_checkpoint_s3.admin.check.report import (
     warning,
 )
 from langgraph_checkpoint_s3.admin.lifecycle.classes import retention_findings
-from langgraph_checkpoint_s3.admin.lifecycle.policy import OFFLINE, Reach, Rule, added_days, horizon_days
+from langgraph_checkpoint_s3.admin.lifecycle.policy import (
+    OFFLINE,
+    Reach,
+    Rule,
+    added_days,
+    horizon_days,
+    horizon_of,
+)
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
@@ -546,7 +553,7 @@ def lifecycle(seen: Observations) -> Finding:
         return found
     rules = _rules(seen.answers[LIFECYCLE.name])
     classes = seen.config.retention
-    problems = lifecycle_findings(rules, seen.config.prefix, seen.config.borrow_horizon, classes)
+    problems = lifecycle_findings(rules, seen.config.prefix, horizon_of(seen.config), classes)
     if problems:
         return warning(" ".join(problems))
     by_age = "only those of retention classes" if classes else "no checkpoints"

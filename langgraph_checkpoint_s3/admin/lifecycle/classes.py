@@ -9,6 +9,7 @@ from langgraph_checkpoint_s3.admin.lifecycle.policy import (
     Reach,
     Rule,
     horizon_days,
+    horizon_of,
     is_rule_of_policy,
     merge_rules,
     policy_of,
@@ -49,7 +50,7 @@ def set_class_policies(config: S3Config) -> Plan[list[Change]]:
             "has none: pass a LifecyclePolicy, or set retention={'default': timedelta(days=…)}."
         )
     ours = [is_rule_of_policy(config.prefix, policy.object_tag) for policy in policies]
-    horizon = horizon_days(config.borrow_horizon)
+    horizon = horizon_days(horizon_of(config))
     rules = [rule for policy in policies for rule in rules_of(policy, config.prefix, horizon)]
     return (yield from merge_rules(lambda rule: any(test(rule) for test in ours), rules))
 

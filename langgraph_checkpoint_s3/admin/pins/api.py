@@ -33,8 +33,9 @@ class Pins(BaseAdmin):
         delete pinned threads, too: `delete_thread`, `delete_for_runs`, `prune` and `purge_thread`. So do
         lifecycle rules without the tag `langgraph-retention`, of which `check()` warns.
 
-        Needs `s3:ListBucket`, `s3:PutObject`, `s3:GetObjectTagging` and `s3:PutObjectTagging`. Costs two
-        LISTs per 1,000 objects and one more, a PUT, and for each object a GET, and a PUT if its tag differs.
+        Needs `s3:ListBucket`, `s3:GetObject`, `s3:PutObject`, `s3:GetObjectTagging` and
+        `s3:PutObjectTagging`. Costs two LISTs per 1,000 objects and one more, a GET and a PUT of the mark, and
+        for each object a GET, and a PUT if its tag differs.
 
         Args:
             thread_id: The thread.
@@ -67,8 +68,8 @@ class Pins(BaseAdmin):
         interrupted call leaves some pinned: call it again. Until then, old checkpoints that are still pinned
         may borrow from some that are gone, and can't be read.
 
-        Needs `s3:ListBucket`, `s3:DeleteObject`, `s3:GetObjectTagging` and `s3:PutObjectTagging`. Costs what
-        `pin_thread` costs, with a deletion instead of the first PUT.
+        Needs `s3:ListBucket`, `s3:GetObject`, `s3:DeleteObject`, `s3:GetObjectTagging` and
+        `s3:PutObjectTagging`. Costs what `pin_thread` costs, with a deletion instead of the mark's PUT.
 
         Args:
             thread_id: The thread, pinned or not.

@@ -52,8 +52,8 @@ class Retention(BaseAdmin):
             keep_latest: Whether to keep the latest checkpoints of threads without newer ones. With `False`
                 such threads are deleted whole, including writes without a checkpoint.
             thread_ids: The threads. By default all of them.
-            dry_run: Whether to only return what would be deleted. Then only LISTs are sent, and a read of the
-                head of each checkpoint that stays and descends from one that would go.
+            dry_run: Whether to only return what would be deleted. Then LISTs are sent, and GETs only for
+                threads with delta channels, borrowing checkpoints or hashed names.
             progress: Called after each few threads with the number done, and the total if `thread_ids` are
                 given.
 

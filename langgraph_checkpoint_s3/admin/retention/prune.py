@@ -20,12 +20,14 @@ from langgraph_checkpoint_s3.plans.delete import (
     choose_victims,
     delete_victims,
 )
-from langgraph_checkpoint_s3.plans.plan import Plan, gather, return_errors
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather, return_errors
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, ThreadScan, group, latest
-from langgraph_checkpoint_s3.s3.requests import Entry
+from langgraph_checkpoint_s3.s3.requests import Entry, Tick
 from langgraph_checkpoint_s3.text.humanize import format_size, pluralize
 
 _SHOWN: Final = 20
+_LISTING_SECONDS: Final = 2.0
+"""For how long threads are deleted by what a listing has shown. Idle ones may come to life meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +133,8 @@ def prune(
 ) -> Plan[Pruned]:
     """Prune threads, or all but pinned ones, a few side by side. A thread's error doesn't end the others.
 
-    All threads are found by a listing of the prefix, which shows the objects of small ones as well. After a
-    deletion the rest of its last page is listed again.
+    All threads are found by a listing of the prefix, which shows the objects of small ones as well. If
+    something was deleted, what was listed more than `_LISTING_SECONDS` before is listed again.
     """
     layout = context.layout
     scan = ThreadScan(layout) if thread_ids is None else None
@@ -141,6 +143,7 @@ def prune(
     pruned: list[PrunedCheckpoint] = []
     errors: dict[str, Exception] = {}
     count = 0
+    listed = yield from ask(Tick())
     while queue or (scan is not None and not scan.done):
         if scan is not None:
             for each in (yield from scan.more(THREADS_AT_ONCE)):
@@ -155,7 +158,10 @@ def prune(
             else:
                 pruned += [PrunedCheckpoint.of(name, folder) for folder in outcome]
         if scan is not None and not dry_run and any(outcome for _, outcome in outcomes):
-            scan.refresh()
+            now = yield from ask(Tick())
+            if now - listed > _LISTING_SECONDS:
+                scan.refresh()
+                listed = now
         count += len(some)
         if some:
             yield from report(progress, count, total)
