@@ -34,8 +34,8 @@ class Pins(BaseAdmin):
         lifecycle rules without the tag `langgraph-retention`, of which `check()` warns.
 
         Needs `s3:ListBucket`, `s3:GetObject`, `s3:PutObject`, `s3:GetObjectTagging` and
-        `s3:PutObjectTagging`. Costs two LISTs per 1,000 objects and one more, a GET and a PUT of the mark, and
-        for each object a GET, and a PUT if its tag differs.
+        `s3:PutObjectTagging`. Costs two LISTs per 1,000 objects and one more, a GET and a PUT of the mark,
+        and for each object a GET, and a PUT if its tag differs.
 
         Args:
             thread_id: The thread.
