@@ -8,7 +8,6 @@ from typing import Any
 from langgraph.checkpoint.base import Checkpoint, CheckpointTuple
 
 from langgraph_checkpoint_s3.errors import ConflictError
-from langgraph_checkpoint_s3.format.retention import NO_LIFE
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.load import Absent, Loaded, load
 from langgraph_checkpoint_s3.plans.parent_cache import CachedCheckpoint
@@ -46,7 +45,7 @@ def _load_and_note(context: Context, place: Place) -> Plan[Loaded | None]:
     both: list[Plan[Any]] = [load_place(context, place), mark]
     loaded, pinned = yield from gather(both)
     found: Loaded | None = loaded
-    note_loaded(context, found.folder.place if found else place, found.life if found else NO_LIFE, pinned)
+    note_loaded(context, found.folder.place if found else place, found.life if found else None, pinned)
     return found
 
 

@@ -82,20 +82,20 @@ def set_pinned(context: Context, thread_id: str, *, pinned: bool) -> Plan[Pinned
     elif not pinned and not isinstance(found, NotFound):
         yield from delete_keys([layout.pin(thread)])
     context.parent_cache.lives.drop(thread)  # the next put of this process asks
-    done: set[Entry] = set()
-    tagged = 0
-    keys: set[str] = set()
+    tagged, entries, done = 0, dict[str, Entry](), set[Entry]()
     for _ in range(_ROUNDS):
         folders = yield from list_thread(layout, thread)
-        keys = {entry.key for folder in folders for entry in folder.entries}
-        wanted = _tags(context, folders, pinned=pinned)
         entries = {entry.key: entry for folder in folders for entry in folder.entries}
-        new = {key: tag for key, tag in wanted.items() if entries[key] not in done}
+        new = {
+            key: tag
+            for key, tag in _tags(context, folders, pinned=pinned).items()
+            if entries[key] not in done
+        }
         if not new:
             break
         tagged += yield from set_tags(new)
-        done |= set(entries.values())
-    return Pinned(thread_id, pinned, len(keys), tagged)
+        done.update(entries.values())
+    return Pinned(thread_id, pinned, len(entries), tagged)
 
 
 def _tags(context: Context, folders: Sequence[Folder], *, pinned: bool) -> dict[str, str]:

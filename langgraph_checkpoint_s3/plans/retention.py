@@ -85,6 +85,8 @@ def life_of_checkpoint(context: Context, parent: Place, checkpoint_id: str, name
 def life_of_writes(context: Context, place: Place, named: str | None) -> Plan[Life]:
     """Return the life of a task's writes: their checkpoint's class, so that they aren't gone before it.
 
+    What was written without classes stays, and so do its writes.
+
     Args:
         context: The saver's.
         place: The checkpoint, which may be put later.
@@ -92,8 +94,9 @@ def life_of_writes(context: Context, place: Place, named: str | None) -> Plan[Li
     """
     thread = yield from _thread_life(context, place, None)
     known = context.parent_cache.life((place.namespace(context.layout), place.checkpoint_id))
-    retention = known.retention if known else longest(context.retention, named, thread.retention)
-    return Life(retention or DEFAULT, thread.pinned)
+    if known is not None:
+        return Life(known.retention, thread.pinned)
+    return Life(longest(context.retention, named, thread.retention) or DEFAULT, thread.pinned)
 
 
 def _thread_life(context: Context, place: Place, named: str | None) -> Plan[Life]:
@@ -122,12 +125,22 @@ def _thread_life(context: Context, place: Place, named: str | None) -> Plan[Life
     return life
 
 
-def note_loaded(context: Context, place: Place, found: Life, mark: Body | NotFound) -> None:
-    """Remember a checkpoint's class, and whether its thread is pinned. Without an id, there is none."""
-    life = Life(found.retention, isinstance(mark, Body))
-    if place.checkpoint_id is not None:
-        context.parent_cache.keep_life((place.namespace(context.layout), place.checkpoint_id), life)
-    context.parent_cache.keep_life(context.layout.thread(place.thread_id), life)
+def note_loaded(context: Context, place: Place, found: Life | None, mark: Body | NotFound) -> None:
+    """Remember the life of a checkpoint that was loaded, and whether its thread is pinned.
+
+    Args:
+        context: The saver's.
+        place: The checkpoint, or what was looked for.
+        found: The life in its key; `None` if there is no such checkpoint.
+        mark: The answer to `pin_request`.
+    """
+    cache, thread = context.parent_cache, context.layout.thread(place.thread_id)
+    # A thread that is empty is a new one, whatever it was. A new namespace tells nothing of its thread.
+    before = cache.life(thread) if found is None and place.checkpoint_ns else found
+    life = Life(before.retention if before else None, isinstance(mark, Body))
+    if found is not None:
+        cache.keep_life((place.namespace(context.layout), place.checkpoint_id), life)
+    cache.keep_life(thread, life)
 
 
 def pin_request(context: Context, thread: str) -> GetObject:

@@ -123,6 +123,22 @@ class TestClassOfACheckpoint:
         put(saver, "1", ns="sub:1")
         assert tags(fake) == {"trial"}
 
+    def test_an_empty_namespace_tells_nothing_of_its_thread(self, fake: FakeS3) -> None:
+        put(classed(fake), "1", retention="trial")
+        saver = classed(fake)
+        saver.get_tuple(config())
+        saver.get_tuple(config(ns="sub:1"))
+        put(saver, "1", ns="sub:1")
+        assert tags(fake) == {"trial"}
+
+    def test_a_thread_that_was_deleted_begins_anew(self, fake: FakeS3) -> None:
+        saver = classed(fake)
+        put(saver, "1", retention="trial")
+        saver.delete_thread("t")
+        saver.get_tuple(config())
+        put(saver, "2")
+        assert tags(fake) == {"default"}
+
     @pytest.mark.parametrize("wrong", ["gold", "pinned", "", 7, ["trial"]])
     def test_another_is_an_error_before_anything_is_sent(self, fake: FakeS3, wrong: Any) -> None:
         saver = classed(fake)
@@ -169,6 +185,15 @@ class TestClassOfWrites:
         saver.get_tuple(config())
         saver.put_writes(config("1", "trial"), [("c", 1)], "task")
         assert tags(fake, "writes") == {"trial"}
+
+    @pytest.mark.parametrize("loads", ["by this process", "by none"])
+    def test_those_of_a_checkpoint_without_a_class_have_none(self, fake: FakeS3, loads: str) -> None:
+        put(make_saver(fake), "1")
+        saver = classed(fake)
+        if loads == "by this process":
+            saver.get_tuple(config())
+        saver.put_writes(config("1", "trial"), [("c", 1)], "task")
+        assert tags(fake) == {None}
 
     def test_special_writes_keep_one_object_and_its_tag(self, fake: FakeS3) -> None:
         put(classed(fake), "1", retention="trial")
