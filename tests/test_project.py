@@ -44,6 +44,7 @@ def test_extras_are_for_users_and_groups_for_development() -> None:
         "aiobotocore",
         "cli",
         "crypto",
+        "inventory",
         "local",
         "otel",
         "search",

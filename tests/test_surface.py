@@ -147,8 +147,8 @@ ALLOWED: dict[str, set[str]] = {
 OUTER = {"", "__main__", "admin", "cli", "deployment", "testing"}
 """Modules that may import everything."""
 ADMIN_PLANS = re.compile(
-    r"admin\.(?:calls|setting_changes)|admin\.(?:bucket|bulk|check|lifecycle|migration|retention"
-    r"|signed_urls|transfer|usage|versions)\.(?!api$|download$|dumps$)\w+"
+    r"admin\.(?:calls|setting_changes)|admin\.(?:bucket|bulk|check|inventory|lifecycle|migration"
+    r"|retention|signed_urls|transfer|usage|versions)\.(?!api$|download$|dumps$)\w+"
 )
 """The plans of the admin module, beside its public methods. Their I/O is in requests and calls alone."""
 

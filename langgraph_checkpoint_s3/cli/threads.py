@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from langgraph_checkpoint_s3.cli.runtime import Invocation
+from langgraph_checkpoint_s3.cli.options import Inventory
+from langgraph_checkpoint_s3.cli.runtime import USAGE, CommandExit, Invocation
 
 
 def threads(
@@ -14,12 +15,15 @@ def threads(
     prefix: Annotated[str, typer.Option(help="Only ids that begin with this.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="The most threads.")] = 1000,
     pinned: Annotated[bool, typer.Option("--pinned", help="Only those that `pin` keeps.")] = False,
+    inventory: Inventory = None,
 ) -> None:
     """List the threads."""
+    if pinned and inventory:
+        raise CommandExit(USAGE, "--pinned lists the marks of pinned threads, and no inventory.")
     if pinned:
         found = [each for each in ctx.admin.pinned_threads() if each.startswith(prefix)][: limit + 1]
     else:
-        found = list(ctx.admin.threads(prefix, limit + 1))
+        found = list(ctx.admin.threads(prefix, limit + 1, inventory=inventory))
     more = len(found) > limit
     found = found[:limit]
 
@@ -35,10 +39,12 @@ def threads(
 
 
 def usage(
-    ctx: Invocation, thread: Annotated[str, typer.Option(help="One thread. Default: all of them.")] = ""
+    ctx: Invocation,
+    thread: Annotated[str, typer.Option(help="One thread. Default: all of them.")] = "",
+    inventory: Inventory = None,
 ) -> None:
     """Show what is stored, and what that costs a month in us-east-1."""
-    report = ctx.admin.usage(thread or None)
+    report = ctx.admin.usage(thread or None, inventory=inventory)
     if thread and not report.threads:
         raise ctx.not_found(thread)
     ctx.answer(report, str(report))

@@ -162,6 +162,7 @@ class FakeS3:
         settings: The bucket's settings, by their names and ids.
         unsupported: The names of settings that the store doesn't know.
         later: By how much its time has gone on besides.
+        beside: Other buckets of the same account, by name.
     """
 
     def __init__(self) -> None:
@@ -178,6 +179,7 @@ class FakeS3:
         self.settings: dict[tuple[str, str | None], Any] = {}
         self.unsupported: set[str] = set()
         self.later = timedelta(0)
+        self.beside: dict[str, FakeS3] = {}
         self._keys: list[str] = []
         self._ticks = 0
         self._lock = threading.RLock()
