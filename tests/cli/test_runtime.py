@@ -35,7 +35,7 @@ HOSTILE = "[bold]x[/bold]\x1b]0;owned\x07\x9b31m\u202egnp\r\b:smile:"
 
 def test_there_are_these_commands() -> None:
     names = (
-        "check copy decode delete diff export history iam-policy import lifecycle migrate pin prune "
+        "check copy decode delete diff export history iam-policy import lifecycle memories migrate pin prune "
         "report restore resume-point serve setup show threads unpin url usage versions watch"
     )
     assert names.split() == COMMANDS
