@@ -364,6 +364,7 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
 
         Raises:
             InvalidKeyError: The config has no thread_id, or the key would be too long. Nothing was sent.
+            InvalidConfigError: It names a retention class that isn't one of `retention`. Nothing was sent.
             ConflictError: The thread was deleted during this run, and isn't brought back. Detected only
                 if the checkpoint borrows.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
@@ -403,6 +404,7 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
 
         Raises:
             InvalidKeyError: There is no thread_id or checkpoint_id, or the key would be too long.
+            InvalidConfigError: It names a retention class that isn't one of `retention`.
             ConflictError: Each attempt was overtaken by another process's special writes of this task.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
@@ -429,7 +431,8 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
         One LIST and one DeleteObjects per 1,000 objects. In a versioned bucket, S3 keeps the old versions.
         An interrupted deletion leaves only whole checkpoints; call it again to finish. A process that is
         writing to the thread at the same time may write after the deletion: take the thread's `lease` to
-        wait for its run. Needs `s3:ListBucket` and `s3:DeleteObject`.
+        wait for its run. A pinned thread is unpinned, which takes a GET where there are retention classes.
+        Needs `s3:ListBucket` and `s3:DeleteObject`.
 
         Args:
             thread_id: The thread. If it doesn't exist, nothing is deleted.
@@ -471,10 +474,11 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy a thread's checkpoints and writes with server-side copies, in parallel.
 
-        Existing checkpoints of the target thread stay. Where the metadata has the source's `thread_id`, a
-        copy's has the target's. Copying a thread that doesn't exist, or onto itself, does nothing. Needs
-        `s3:ListBucket`, `s3:GetObject` and `s3:PutObject`; if the source's objects have tags, also
-        `s3:GetObjectTagging` and `s3:PutObjectTagging`.
+        Existing checkpoints of the target thread stay. Copies keep their retention class, and are pinned
+        only if the target is. Where the metadata has the source's `thread_id`, a copy's has the target's.
+        Copying a thread that doesn't exist, or onto itself, does nothing. Needs `s3:ListBucket`,
+        `s3:GetObject` and `s3:PutObject`; if the source's objects have tags, also `s3:GetObjectTagging` and
+        `s3:PutObjectTagging`.
 
         Encrypted objects are bound to their thread. They are downloaded, encrypted again for the target
         with the same data keys, and uploaded: a GET and a PUT each.
