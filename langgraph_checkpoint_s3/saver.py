@@ -706,7 +706,7 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
     def _copy(self, source: str, target: str) -> Plan[None]:
         from langgraph_checkpoint_s3.plans import copy_thread
 
-        return copy_thread.copy_thread(self._context(), thread_name(source), thread_name(target))
+        return copy_thread.copy_thread(self._context(), thread_name(source), thread_name(target), self._now())
 
     def _setup(self) -> Plan[bool]:
         from langgraph_checkpoint_s3.plans import setup

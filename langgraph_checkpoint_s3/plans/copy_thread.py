@@ -14,9 +14,11 @@ from itertools import chain
 from typing import Final
 
 from langgraph_checkpoint_s3.errors import ConflictError, DecryptionError, InvalidKeyError
+from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord
 from langgraph_checkpoint_s3.format.container import Container
 from langgraph_checkpoint_s3.format.keys import MAX_KEY_BYTES, CheckpointLeaf, Layout, WritesLeaf
 from langgraph_checkpoint_s3.format.reencrypt import Reencryptor
+from langgraph_checkpoint_s3.plans.borrowed import lender_keys
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.data_keys import unlock
 from langgraph_checkpoint_s3.plans.load import Loaded, error_context, load, open_object
@@ -66,7 +68,7 @@ class _Copy:
         return self.bound or self.borrows
 
 
-def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
+def copy_thread(context: Context, source: str, target: str, now: int = 0) -> Plan[None]:
     """Copy all of a thread's objects.
 
     The order is writes, which nobody sees without their checkpoint, then checkpoints from the oldest on, and
@@ -75,7 +77,14 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
     still lacks a lender. Copying again completes it.
 
     What the target already holds stays, except for special writes of the same task and slot. Copies keep
-    their retention class. They are pinned if the target is.
+    their retention class. They are pinned if the target is. A copy borrows from nothing that was copied long
+    before, since lifecycle rules delete that long before the copy.
+
+    Args:
+        context: The saver's.
+        source: The thread to copy.
+        target: The thread to copy it to.
+        now: The store's time, in ns since 1970.
 
     Raises:
         InvalidKeyError: The target's keys would be too long. Nothing was copied.
@@ -112,6 +121,7 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
     number: int | None = None
     there: dict[str, str] = {}
     complete: AbstractSet[str] = frozenset()
+    aged: AbstractSet[str] = frozenset()
     if borrowers_among(folders):
         # Existing objects stay, since they may have been rewritten whole since an earlier copy. Only those
         # that an interrupted copy left without a lender are written again.
@@ -120,6 +130,8 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
         lacking = yield from unacknowledged(context, found)
         there = {entry.key: entry.etag for folder in found for entry in folder.entries}
         complete = there.keys() - lacking
+        oldest = now / 1_000_000_000 - context.policy.horizon
+        aged = {entry.key for entry in lenders_among(found) if entry.modified.timestamp() < oldest}
         stages = [[each for each in stage if each.special or each.target not in complete] for stage in stages]
     reencryptor = Reencryptor(target)
     for copies in stages:
@@ -129,7 +141,9 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
             yield from _copy_by_server(some)
         others = {each.entry.key: each for each in stage if each.by_client}
         for window in windows([[each.entry for each in others.values()]]):
-            yield from _copy_by_client(context, reencryptor, [others[entry.key] for entry in window], there)
+            yield from _copy_by_client(
+                context, reencryptor, [others[entry.key] for entry in window], there, aged
+            )
         context.parent_cache.end_walk(new)
     yield from end_tagging(context, tagging, [each.target for stage in stages for each in stage])
     if number is not None:
@@ -162,7 +176,11 @@ def _copy_by_server(batch: Sequence[_Copy]) -> Plan[None]:
 
 
 def _copy_by_client(
-    context: Context, reencryptor: Reencryptor, batch: Sequence[_Copy], there: Mapping[str, str]
+    context: Context,
+    reencryptor: Reencryptor,
+    batch: Sequence[_Copy],
+    there: Mapping[str, str],
+    aged: AbstractSet[str],
 ) -> Plan[None]:
     """Read objects, and write them for the target.
 
@@ -174,6 +192,7 @@ def _copy_by_client(
         reencryptor: Re-encrypts objects for the target.
         batch: The objects.
         there: The ETags of the target's objects by key, if anything borrows.
+        aged: The target's objects that are too old for copies to borrow from.
     """
     bodies = yield from fetch([each.entry for each in batch], context.sizes)
     yield from unlock(context, bodies)
@@ -181,12 +200,15 @@ def _copy_by_client(
     for each, body in zip(batch, bodies, strict=True):
         if isinstance(body, NotFound):
             raise ConflictError("The thread was being deleted while it was copied", key=each.entry.key)
+        whole: Container | None = None
+        if each.borrows and aged and _borrows_from(context, each, body, aged):
+            whole = yield from _materialize(context, each.entry)
         if not each.bound:
-            made.append((each, body.data))
+            made.append((each, body.data if whole is None else bytes(whole.data)))
             continue
         scope = context.scope(namespace_of(each.target))
         with error_context(each.entry.key):
-            container = open_object(context, each.entry.key, body).container
+            container = whole or open_object(context, each.entry.key, body).container
         if not reencryptor.has_lenders(container, scope):
             container = yield from _materialize(context, each.entry)
         with error_context(each.entry.key):
@@ -199,6 +221,15 @@ def _copy_by_client(
         return store(target, body, context.sizes, only_new=True, tag=copy.tag)
 
     yield from write_all(((len(body), write(copy, body)) for copy, body in made), context.sizes)
+
+
+def _borrows_from(context: Context, copy: _Copy, body: Body, lenders: AbstractSet[str]) -> bool:
+    """Return whether a copy would borrow from some of the target's objects."""
+    with error_context(copy.entry.key):
+        record = open_object(context, copy.entry.key, body)
+    return isinstance(record, CheckpointRecord) and not lenders.isdisjoint(
+        lender_keys(namespace_of(copy.target), record)
+    )
 
 
 def _materialize(context: Context, entry: Entry) -> Plan[Container]:
