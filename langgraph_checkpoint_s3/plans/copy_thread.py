@@ -78,7 +78,8 @@ def copy_thread(context: Context, source: str, target: str, now: int = 0) -> Pla
 
     What the target already holds stays, except for special writes of the same task and slot. Copies keep
     their retention class. They are pinned if the target is. A copy borrows from nothing that was copied long
-    before, since lifecycle rules delete that long before the copy.
+    before, since lifecycle rules delete that long before the copy, nor from a copy of what was rewritten
+    since.
 
     Args:
         context: The saver's.
@@ -121,7 +122,7 @@ def copy_thread(context: Context, source: str, target: str, now: int = 0) -> Pla
     number: int | None = None
     there: dict[str, str] = {}
     complete: AbstractSet[str] = frozenset()
-    aged: AbstractSet[str] = frozenset()
+    unfit: AbstractSet[str] = frozenset()
     if borrowers_among(folders):
         # Existing objects stay, since they may have been rewritten whole since an earlier copy. Only those
         # that an interrupted copy left without a lender are written again.
@@ -131,7 +132,12 @@ def copy_thread(context: Context, source: str, target: str, now: int = 0) -> Pla
         there = {entry.key: entry.etag for folder in found for entry in folder.entries}
         complete = there.keys() - lacking
         oldest = now / 1_000_000_000 - context.policy.horizon
-        aged = {entry.key for entry in lenders_among(found) if entry.modified.timestamp() < oldest}
+        etags = {new + each.key[len(old) :]: each.etag for folder in listed for each in folder.checkpoints}
+        unfit = {
+            entry.key
+            for entry in lenders_among(found)
+            if entry.modified.timestamp() < oldest or entry.etag != etags.get(entry.key, entry.etag)
+        }
         stages = [[each for each in stage if each.special or each.target not in complete] for stage in stages]
     reencryptor = Reencryptor(target)
     for copies in stages:
@@ -142,7 +148,7 @@ def copy_thread(context: Context, source: str, target: str, now: int = 0) -> Pla
         others = {each.entry.key: each for each in stage if each.by_client}
         for window in windows([[each.entry for each in others.values()]]):
             yield from _copy_by_client(
-                context, reencryptor, [others[entry.key] for entry in window], there, aged
+                context, reencryptor, [others[entry.key] for entry in window], there, unfit
             )
         context.parent_cache.end_walk(new)
     yield from end_tagging(context, tagging, [each.target for stage in stages for each in stage])
@@ -180,7 +186,7 @@ def _copy_by_client(
     reencryptor: Reencryptor,
     batch: Sequence[_Copy],
     there: Mapping[str, str],
-    aged: AbstractSet[str],
+    unfit: AbstractSet[str],
 ) -> Plan[None]:
     """Read objects, and write them for the target.
 
@@ -192,7 +198,8 @@ def _copy_by_client(
         reencryptor: Re-encrypts objects for the target.
         batch: The objects.
         there: The ETags of the target's objects by key, if anything borrows.
-        aged: The target's objects that are too old for copies to borrow from.
+        unfit: The target's objects from which copies can't borrow: they are too old, or the source's object
+            was rewritten since they were copied from it.
     """
     bodies = yield from fetch([each.entry for each in batch], context.sizes)
     yield from unlock(context, bodies)
@@ -201,7 +208,7 @@ def _copy_by_client(
         if isinstance(body, NotFound):
             raise ConflictError("The thread was being deleted while it was copied", key=each.entry.key)
         whole: Container | None = None
-        if each.borrows and aged and _borrows_from(context, each, body, aged):
+        if each.borrows and unfit and _borrows_from(context, each, body, unfit):
             whole = yield from _materialize(context, each.entry)
         if not each.bound:
             made.append((each, body.data if whole is None else bytes(whole.data)))

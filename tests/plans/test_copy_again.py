@@ -46,6 +46,21 @@ def test_the_same_bytes_each_time(fake: FakeS3) -> None:
     assert {key: fake.objects[key].data for key in fake.keys("/checkpoint")} == first
 
 
+def test_a_later_copy_borrows_from_no_copy_of_what_was_rewritten_since(fake: FakeS3) -> None:
+    """The source's rewritten object has bytes that the first copy of it lacks."""
+    grown(fake)
+    make_saver(fake).copy_thread("t", "u")
+    make_saver(fake).prune(["t"])
+    saver = eager(fake)
+    found = saver.get_tuple(place("t"))
+    assert found is not None
+    step(saver, "4", found.checkpoint, n=4)
+    assert lenders(fake, "4") == ["3"]
+    make_saver(fake).copy_thread("t", "u")
+    for name, state in values(fake, "t").items():
+        assert values(fake, "u")[name] == state
+
+
 @pytest.mark.parametrize("days", [0, 2])
 def test_a_later_copy_borrows_from_nothing_that_was_copied_long_before(
     fake: FakeS3, days: int, mode: str
