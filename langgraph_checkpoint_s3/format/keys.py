@@ -33,7 +33,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidKeyError
@@ -104,8 +103,7 @@ def decode_rank(rank: str) -> str:
     return bytes.fromhex(rank[:-1]).translate(_COMPLEMENT).decode("utf-8")
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointLeaf:
+class CheckpointLeaf(NamedTuple):
     """The end of a checkpoint's key. A field that is `None` isn't in the key.
 
     Attributes:
@@ -171,7 +169,7 @@ class CheckpointLeaf:
         hashed: dict[str, Any] = {
             field: value for field, value in found.items() if isinstance(value, HashedName)
         }
-        return replace(self, **hashed) if hashed else self
+        return self._replace(**hashed) if hashed else self
 
     def encode(self) -> str:
         """Return the end of the key."""
@@ -300,7 +298,7 @@ def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
             retention=named.get("a"),
             pinned="a" in fields and "i" in fields,
         )
-        return replace(leaf, **hashed) if hashed else leaf
+        return leaf._replace(**hashed) if hashed else leaf
     if kind == "writes" and "j" in fields:
         return WritesLeaf(None, f"j{fields['j']}", "e" in fields)
     if kind == "writes" and ("t" in fields or "u" in fields):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from langgraph_checkpoint_s3.crypto.key_cache import KeyCache
 from langgraph_checkpoint_s3.errors import InvalidKeyError
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.serde.base import SerializerProtocol
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """Settings and caches of a saver, as its plans use them.
 
     Attributes:
@@ -51,7 +50,7 @@ class Context:
     borrow: bool
     key_cache: KeyCache | None = None
     location: str = ""
-    retention: Mapping[str, timedelta] = field(default_factory=dict)
+    retention: Mapping[str, timedelta] = MappingProxyType({})
 
     def origin(self, place: Place, now: int) -> Origin:
         """Return what a new object records about its origin. `now` is in ns since 1970.

@@ -26,6 +26,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from botocore.exceptions import ClientError
 
 from langgraph_checkpoint_s3.admin.lifecycle.policy import Reach
+from langgraph_checkpoint_s3.format.pieces import joined
 from langgraph_checkpoint_s3.format.retention import TAG
 from langgraph_checkpoint_s3.s3.admin_requests import (
     BucketHead,
@@ -298,7 +299,7 @@ class FakeS3:
             case PutObject(key, body):
                 if not self._may(request, conditional):
                     return PreconditionFailed()
-                return self.put(key, body, request.tag)
+                return self.put(key, joined(body), request.tag)
             case CompareAndSwap(key, body, expected):
                 found = self.objects.get(key)
                 if not self.plain and (found.etag if found else None) != expected:
@@ -342,8 +343,9 @@ class FakeS3:
                 return name
             case UploadPart(key, upload_id, number, body):
                 upload = self._upload(key, upload_id)
-                etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
-                upload.parts[number] = (etag, bytes(body))
+                part = joined(body)
+                etag = hashlib.md5(part, usedforsecurity=False).hexdigest()
+                upload.parts[number] = (etag, part)
                 return f'"{etag}"'
             case CompleteUpload():
                 return self._complete(request, conditional)
@@ -537,7 +539,7 @@ class FakeS3:
         digest = hashlib.md5(b"".join(bytes.fromhex(etag) for etag, _ in parts), usedforsecurity=False)
         del self.uploads[request.upload_id]
         body = b"".join(body for _, body in parts)
-        assert body == request.body, "the cache would hold something else"
+        assert body == joined(request.body), "the cache would hold something else"
         return self._write(request.key, body, f"{digest.hexdigest()}-{len(parts)}", upload.tags)
 
     def _may(self, request: PutObject | CompleteUpload, conditional: bool) -> bool:
