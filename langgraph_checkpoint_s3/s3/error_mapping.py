@@ -26,6 +26,7 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
+from langgraph_checkpoint_s3.format.container import MAGIC
 from langgraph_checkpoint_s3.request_timeout import TooSlowError
 from langgraph_checkpoint_s3.s3.admin_requests import (
     GetTags,
@@ -316,12 +317,11 @@ def _of_response(
 
 
 def _is_object(received: Received) -> bool:
-    """Return whether a response seems to be an object rather than a document.
+    """Return whether a response is one of this package's objects, or its probe, rather than a document.
 
-    botocore reports a 200 whose document isn't XML as a 500.
+    botocore reports a 200 whose document isn't XML as a 500. The content type is a guess of some stores.
     """
-    is_text = received.content_type.startswith("text/")
-    return received.status in (200, 500) and bool(received.beginning) and not (received.root or is_text)
+    return received.beginning.startswith((MAGIC, b"langgraph-checkpoint-s3 "))
 
 
 def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Retry | None:

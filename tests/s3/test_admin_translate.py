@@ -134,7 +134,8 @@ def test_what_answers_with_another_document_has_no_tags() -> None:
     ("status", "content_type", "beginning", "is_object"),
     [
         (200, "binary/octet-stream", b"LGS3\x01", True),
-        (500, "binary/octet-stream", b"LGS3\x01", True),  # as botocore reports it
+        (500, "text/x-verilog", b"LGS3\x01", True),  # as botocore reports it, for a key that ends with `.v`
+        (500, "binary/octet-stream", b"langgraph-checkpoint-s3 setup probe", True),
         (503, "application/json", b"{}", False),
         (500, "text/plain", b"no upstream", False),
         (200, "text/html", b"<html>", False),
