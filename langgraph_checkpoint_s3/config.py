@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, TypeVar, get_type_hints
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -20,6 +21,7 @@ from langgraph_checkpoint_s3.validation import (
     check_indexed_metadata,
     check_range,
     check_region,
+    check_retention,
     check_storage_class,
     check_tags,
     check_type,
@@ -60,7 +62,9 @@ _ENDPOINT_VARIABLES: Final = ("S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_END
 _KMS_KEY: Final = r"[!-~]{1,2048}"
 _PLACE: Final = r"s3://[A-Za-z0-9:._-]+/(?:[A-Za-z0-9_.=-]+/)*"
 _ACCOUNT: Final = r"[0-9]{12}"
-_TAG: Final = "tag."
+_MEMBERS: Final = {"tag.": "object_tags", "retention.": "retention"}
+"""Beginnings of a URI's parameters that set one member of a mapping, and the mapping's name."""
+_DAYS: Final = r"([0-9]{1,9})d"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
@@ -130,6 +134,11 @@ class S3Config:
         storage_class: Storage class of new objects, such as `INTELLIGENT_TIERING`. Classes that need a
             restore before reading are rejected. Default: the bucket's.
         object_tags: Tags of new objects, at most 10. They need `s3:PutObjectTagging`.
+        retention: Retention classes of threads: names, and how long S3 keeps each checkpoint of theirs, in
+            whole days. `default` is for threads that name none; a run names its own as
+            `configurable={"retention": "trial"}`. `S3Admin.set_lifecycle_policy()` makes the rules by
+            which S3 deletes. All savers of a prefix need the same classes. Takes one of ten tags, and
+            `s3:PutObjectTagging`. In a connection string: `retention.trial=7d`.
         transport: `http` sends the requests for objects over the package's own HTTP client, which takes
             credentials and addresses from botocore. `sdk` sends them with boto3, and on event loops with
             aiobotocore (the extra `aiobotocore`). A `client` passed to the saver is always used. Requests for
@@ -189,6 +198,7 @@ class S3Config:
     multipart_part_size: int = 8 * MIB
     storage_class: str | None = None
     object_tags: Mapping[str, str] = field(default_factory=dict, hash=False)
+    retention: Mapping[str, timedelta] = field(default_factory=dict, hash=False)
     transport: Transport = "http"
     max_concurrency: int = 16
     connect_timeout: float = 5.0
@@ -215,6 +225,7 @@ class S3Config:
         object.__setattr__(self, "prefix", normalize_prefix(self.prefix))
         object.__setattr__(self, "object_tags", dict(self.object_tags))
         check_indexed_metadata(self.indexed_metadata)
+        object.__setattr__(self, "retention", dict(self.retention))
         self._check_names()
         self._check_encryption()
         check_range("multipart_threshold", self.multipart_threshold, MIN_PART, MAX_PUT)
@@ -264,7 +275,8 @@ class S3Config:
 
         Args:
             conn_string: The bucket, the prefix (`checkpoints/` by default) and any other settings by
-                name; tags as `tag.NAME=VALUE`. No credentials: those come from AWS's own chain.
+                name; tags as `tag.NAME=VALUE`, retention classes as `retention.NAME=7d`. No credentials:
+                those come from AWS's own chain.
             **settings: Settings that override the URI's.
 
         Raises:
@@ -290,17 +302,16 @@ class S3Config:
         found: dict[str, Any] = {"bucket": bucket}
         if parts.path.strip("/"):
             found["prefix"] = unquote(parts.path).removeprefix("/")
-        tags: dict[str, str] = {}
         for name, value in pairs:
-            is_tag = name.startswith(_TAG)
-            if name in found or (is_tag and name[len(_TAG) :] in tags):
+            begin, dot, member = name.partition(".")
+            mapping = _MEMBERS.get(begin + dot)
+            target, part = (found, name) if mapping is None else (found.setdefault(mapping, {}), member)
+            if part in target:
                 raise InvalidConfigError(f"The connection string says {name} twice.")
-            if is_tag:
-                tags[name[len(_TAG) :]] = value
+            if mapping is None:
+                target[part] = parse_setting(name, value)
             else:
-                found[name] = parse_setting(name, value)
-        if tags:
-            found["object_tags"] = tags
+                target[part] = _parse_days(name, value) if mapping == "retention" else value
         return cls(**{**found, **settings})
 
     @classmethod
@@ -348,6 +359,7 @@ class S3Config:
         if self.expected_bucket_owner is not None and not re.fullmatch(_ACCOUNT, self.expected_bucket_owner):
             raise InvalidConfigError("expected_bucket_owner must be an account id of 12 digits.")
         check_tags(self.object_tags)
+        check_retention(self.retention, self.object_tags)
         if self.use_accelerate and self.endpoint_url is not None:
             raise InvalidConfigError("use_accelerate is AWS's own: it doesn't go with an endpoint_url.")
         if self.use_accelerate and ("." in self.bucket or is_arn(self.bucket)):
@@ -404,6 +416,7 @@ class S3Settings(TypedDict, total=False):
     multipart_part_size: int
     storage_class: str | None
     object_tags: Mapping[str, str]
+    retention: Mapping[str, timedelta]
     transport: Transport
     max_concurrency: int
     connect_timeout: float
@@ -452,6 +465,8 @@ def parse_setting(name: str, text: str, shown: str | None = None) -> Any:
     shown = shown or name
     if name == "object_tags":
         raise InvalidConfigError("object_tags are given one by one here, as tag.NAME=VALUE.")
+    if name == "retention":
+        raise InvalidConfigError("retention is given class by class here, as retention.NAME=7d.")
     if name not in _types():
         raise unknown_setting(shown, _types())
     kind = non_optional(_types()[name])
@@ -467,3 +482,10 @@ def parse_setting(name: str, text: str, shown: str | None = None) -> Any:
         except ValueError:
             raise InvalidConfigError(f"{shown}={text!r} is not a number.") from None
     return text
+
+
+def _parse_days(name: str, text: str) -> timedelta:
+    match = re.fullmatch(_DAYS, text)
+    if match is None:
+        raise InvalidConfigError(f"{name}={text!r} must be days, such as 7d.")
+    return timedelta(days=int(match[1]))

@@ -40,6 +40,7 @@ from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.parent_cache import ParentCache
 from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan
+from langgraph_checkpoint_s3.plans.retention import class_in
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.stats import Stats
 from langgraph_checkpoint_s3.s3.store import Store
@@ -106,8 +107,8 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
     Nothing is sent before the first use. The bucket must exist; `setup()` creates it and checks
     permissions. The run-time role needs `s3:GetObject`, `s3:PutObject`, `s3:DeleteObject` and
     `s3:AbortMultipartUpload` on `BUCKET/PREFIX*`, and `s3:ListBucket` on the bucket; each method lists
-    its own. A KMS key also needs `kms:GenerateDataKey` and `kms:Decrypt`, and `object_tags` needs
-    `s3:PutObjectTagging`.
+    its own. A KMS key also needs `kms:GenerateDataKey` and `kms:Decrypt`, and `object_tags` and
+    `retention` need `s3:PutObjectTagging`.
 
     Args:
         bucket: The bucket's name.
@@ -255,11 +256,13 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
         """Create the bucket if it is missing, and check permissions. Optional, and safe to repeat.
 
         Writes, reads, lists and deletes one small probe object. Needs the run-time role's permissions,
-        `s3:CreateBucket` if there is no bucket, and `s3:PutBucketVersioning` with `versioning=True`.
+        `s3:CreateBucket` if there is no bucket, and `s3:PutBucketVersioning` with `versioning=True`. With
+        `retention`, also `s3:PutObjectTagging` and `s3:GetObjectTagging`.
 
         Raises:
             BucketNotFoundError: The bucket doesn't exist and can't be created.
             AccessDeniedError: Permissions are missing; the message names them all.
+            NotSupportedError: The store lists in another order than S3's, or has no tags for `retention`.
             StorageUnavailableError: The store can't be reached, or doesn't return what was written.
         """
         self._note_conditional(self._store.run(self._setup(), "setup"))
@@ -283,14 +286,15 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
 
         Raises:
             InvalidKeyError: The config has no thread_id.
+            InvalidConfigError: It names a retention class that isn't one of `retention`.
             CorruptObjectError: An object is damaged, or was written by something else.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
-        return self._store.run(get_tuple.get_tuple(self._context(), Place.of(config)), "get_tuple")
+        return self._store.run(self._get_tuple(config), "get_tuple")
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """`get_tuple`, as a coroutine."""
-        return await self._store.arun(get_tuple.get_tuple(self._context(), Place.of(config)), "get_tuple")
+        return await self._store.arun(self._get_tuple(config), "get_tuple")
 
     def list(
         self,
@@ -361,6 +365,7 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
 
         Raises:
             InvalidKeyError: The config has no thread_id, or the key would be too long. Nothing was sent.
+            InvalidConfigError: It names a retention class that isn't one of `retention`. Nothing was sent.
             ConflictError: The thread was deleted during this run, and isn't brought back. Detected only
                 if the checkpoint borrows.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
@@ -400,6 +405,7 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
 
         Raises:
             InvalidKeyError: There is no thread_id or checkpoint_id, or the key would be too long.
+            InvalidConfigError: It names a retention class that isn't one of `retention`.
             ConflictError: Each attempt was overtaken by another process's special writes of this task.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
@@ -492,7 +498,8 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
         One LIST and one DeleteObjects per 1,000 objects. In a versioned bucket, S3 keeps the old versions.
         An interrupted deletion leaves only whole checkpoints; call it again to finish. A process that is
         writing to the thread at the same time may write after the deletion: take the thread's `lease` to
-        wait for its run. Needs `s3:ListBucket` and `s3:DeleteObject`.
+        wait for its run. A pinned thread is unpinned, which takes a GET where there are retention classes.
+        Needs `s3:ListBucket` and `s3:DeleteObject`.
 
         Args:
             thread_id: The thread. If it doesn't exist, nothing is deleted.
@@ -534,10 +541,11 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy a thread's checkpoints and writes with server-side copies, in parallel.
 
-        Existing checkpoints of the target thread stay. Where the metadata has the source's `thread_id`, a
-        copy's has the target's. Copying a thread that doesn't exist, or onto itself, does nothing. Needs
-        `s3:ListBucket`, `s3:GetObject` and `s3:PutObject`; if the source's objects have tags, also
-        `s3:GetObjectTagging` and `s3:PutObjectTagging`.
+        Existing checkpoints of the target thread stay. Copies keep their retention class, and are pinned
+        only if the target is. Where the metadata has the source's `thread_id`, a copy's has the target's.
+        Copying a thread that doesn't exist, or onto itself, does nothing. Needs `s3:ListBucket`,
+        `s3:GetObject` and `s3:PutObject`; if the source's objects have tags, also `s3:GetObjectTagging` and
+        `s3:PutObjectTagging`.
 
         Encrypted objects are bound to their thread. They are downloaded, encrypted again for the target
         with the same data keys, and uploaded: a GET and a PUT each.
@@ -682,6 +690,7 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
 
     def _context(self) -> Context:
         # Made for each call: `with_allowlist` clones the saver with another serializer.
+        state = self._store.saver_state
         return Context(
             self._layout,
             self.serde,
@@ -689,10 +698,11 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
             self._sizes,
             _WRITER,
             self._borrow_policy,
-            ParentCache(self._store.saver_state.states, self._store.saver_state.cache),
+            ParentCache(state.states, state.cache, state.lives),
             self.config.borrow,
             self._key_cache,
             self.config.place,
+            self.config.retention,
         )
 
     def _note_conditional(self, honoured: bool) -> None:
@@ -707,6 +717,12 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
         while not listing.done:
             for each in await self._store.arun(listing.page(), "list"):
                 yield each
+
+    def _get_tuple(self, config: RunnableConfig) -> Plan[CheckpointTuple | None]:
+        context = self._context()
+        if self.config.retention:
+            class_in(context, config)  # a wrong class is found before the run, not at its first put
+        return get_tuple.get_tuple(context, Place.of(config))
 
     def _put(
         self,
@@ -768,12 +784,17 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
     def _copy(self, source: str, target: str) -> Plan[None]:
         from langgraph_checkpoint_s3.plans import copy_thread
 
-        return copy_thread.copy_thread(self._context(), thread_name(source), thread_name(target))
+        return copy_thread.copy_thread(self._context(), thread_name(source), thread_name(target), self._now())
 
     def _setup(self) -> Plan[bool]:
         from langgraph_checkpoint_s3.plans import setup
 
-        return setup.setup(self.config.prefix, uuid.uuid4().hex, versioning=self.config.versioning)
+        return setup.setup(
+            self.config.prefix,
+            uuid.uuid4().hex,
+            versioning=self.config.versioning,
+            tagged=bool(self.config.retention),
+        )
 
 
 class Internals(NamedTuple):

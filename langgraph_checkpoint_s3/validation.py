@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.keys import MAX_SEGMENT_BYTES, THREAD_SUFFIX
 from langgraph_checkpoint_s3.format.metadata_index import MAX_INDEXED
+from langgraph_checkpoint_s3.format.retention import CLASS, DEFAULT, MAX_DAYS, PINNED, TAG
 
 STORAGE_CLASSES: Final = (
     *("STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR", "REDUCED_REDUNDANCY"),
@@ -163,6 +165,39 @@ def check_indexed_metadata(names: tuple[str, ...]) -> None:
             raise InvalidConfigError(f"indexed_metadata needn't name {name!r}: keys have it anyway.")
 
 
+def check_retention(classes: Mapping[str, timedelta], tags: Mapping[str, str]) -> None:
+    """Check the retention classes, and that the tags of objects leave room for theirs.
+
+    Raises:
+        InvalidConfigError: A name or a time is invalid, `default` is missing, or there are too many tags.
+    """
+    if not classes:
+        return
+    for name, days in classes.items():
+        if not CLASS.fullmatch(name):
+            raise InvalidConfigError(
+                f"retention: {name!r} is not the name of a class: 1 to 32 letters, digits, _ and -."
+            )
+        if name == PINNED:
+            raise InvalidConfigError(
+                f"retention: the name {PINNED!r} is taken: S3Admin.pin_thread keeps a thread for ever."
+            )
+        if days % timedelta(days=1) or not timedelta(days=1) <= days <= timedelta(days=MAX_DAYS):
+            raise InvalidConfigError(
+                f"retention: {name!r} is kept for {days}, and S3 counts in whole days: from 1 to {MAX_DAYS}."
+            )
+    if DEFAULT not in classes:
+        raise InvalidConfigError(
+            f"retention has no class {DEFAULT!r}, which is for threads that name none: add "
+            f"{DEFAULT!r}: timedelta(days=…)."
+        )
+    if len(tags) >= _MAX_TAGS or TAG in tags:
+        raise InvalidConfigError(
+            f"retention takes one of S3's {_MAX_TAGS} tags, {TAG}: object_tags may have {_MAX_TAGS - 1} "
+            "others."
+        )
+
+
 def check_region(region: str) -> None:
     """Check a region's name, which becomes part of a URL.
 
@@ -243,19 +278,21 @@ def check_type(name: str, hint: Any, value: object) -> None:
     if get_origin(kind) is Literal:
         check_choice(name, value, get_args(kind))
         return
+    plain = isinstance(kind, type) and get_origin(kind) is None
+    shown = kind.__name__ if plain else str(kind).removeprefix("collections.abc.")
     if get_origin(kind) is tuple:
         fits = type(value) is tuple and all(isinstance(text, str) for text in value)
     elif get_origin(kind) is Mapping:
+        _, item = get_args(kind)
         fits = isinstance(value, Mapping) and all(
-            isinstance(text, str) for pair in value.items() for text in pair
+            isinstance(text, str) and isinstance(each, item) for text, each in value.items()
         )
+        shown = f"Mapping[str, {item.__name__}]"
     elif kind in (int, float):  # a bool is an int to Python
         fits = isinstance(value, (int, kind)) and not isinstance(value, bool)
     else:
         fits = isinstance(value, kind)
     if not fits:
-        plain = isinstance(kind, type) and get_origin(kind) is None
-        shown = kind.__name__ if plain else str(kind).removeprefix("collections.abc.")
         raise InvalidConfigError(f"{name}={value!r} must be of type {shown}.")
 
 

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import pickle
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -59,7 +60,7 @@ KMS: dict[str, Any] = {"server_side_encryption": "aws:kms"}
 
 
 def test_every_setting_is_tested_here() -> None:
-    others = {"bucket", "object_tags", "kms_key_id", "bucket_key_enabled"}
+    others = {"bucket", "object_tags", "retention", "kms_key_id", "bucket_key_enabled"}
     assert {setting.name for setting in dataclasses.fields(S3Config)} == SETTINGS.keys() | others
 
 
@@ -94,6 +95,54 @@ def test_tags_come_from_a_uri() -> None:
     assert config.object_tags == {"team": "agents", "cost center": "a+b c", "empty": ""}
     given = S3Config.from_conn_string("s3://bucket?tag.team=agents", object_tags={"a": "b"})
     assert given.object_tags == {"a": "b"}
+
+
+def test_retention_classes_come_from_a_uri() -> None:
+    config = S3Config.from_conn_string("s3://bucket?retention.default=90d&tag.a=b&retention.trial=7d")
+    assert config.retention == {"default": timedelta(days=90), "trial": timedelta(days=7)}
+    assert config.object_tags == {"a": "b"}
+    given = S3Config.from_conn_string("s3://bucket?retention.default=90d", retention={})
+    assert (given.retention, hash(given)) == ({}, hash(config.replace(retention={}, object_tags={})))
+    for uri in (
+        "retention.default=90d&retention.default=9d",
+        "retention.default=90",
+        "retention.default=1h",
+        "retention=90d",
+        "retention.trial=7d",
+        "retention.=7d&retention.default=7d",
+        "retention.default=0d",
+        "retention.default=36501d",
+    ):
+        with pytest.raises(InvalidConfigError, match="retention"):
+            S3Config.from_conn_string(f"s3://bucket?{uri}")
+
+
+@pytest.mark.parametrize(
+    ("retention", "said"),
+    [
+        ({"trial": timedelta(days=7)}, "no class 'default'"),
+        ({"default": timedelta(hours=36)}, "whole days"),
+        ({"default": timedelta(days=-1)}, "whole days"),
+        ({"default": timedelta(days=1), "pinned": timedelta(days=1)}, "pin_thread"),
+        ({"default": timedelta(days=1), "a b": timedelta(days=1)}, "'a b' is not the name"),
+        ({"default": timedelta(days=1), "x" * 33: timedelta(days=1)}, "1 to 32 letters"),
+        ({"default": 7}, "timedelta"),
+        ([("default", timedelta(days=1))], "Mapping"),
+    ],
+)
+def test_retention_classes_are_checked(retention: Any, said: str) -> None:
+    with pytest.raises(InvalidConfigError, match=said):
+        S3Config(bucket="bucket", retention=retention)
+
+
+def test_a_retention_class_takes_one_of_ten_tags() -> None:
+    classes = {"default": timedelta(days=1)}
+    tags = {str(number): "x" for number in range(9)}
+    assert S3Config(bucket="bucket", retention=classes, object_tags=tags).object_tags == tags
+    for wrong in ({**tags, "9": "x"}, {"langgraph-retention": "x"}):
+        with pytest.raises(InvalidConfigError, match="9 others"):
+            S3Config(bucket="bucket", retention=classes, object_tags=wrong)
+        assert S3Config(bucket="bucket", object_tags=wrong).object_tags == wrong
 
 
 @pytest.mark.parametrize(

@@ -301,6 +301,7 @@ RARE = (
     "plans.delta_history",
     "plans.lease",
     "plans.list_checkpoints",
+    "plans.pins",
     "plans.setup",
     "s3.admin_translate",
     "s3.admin_requests",

@@ -43,6 +43,7 @@ from langgraph_checkpoint_s3.admin.versions.purge import Purged
 from langgraph_checkpoint_s3.admin.versions.receipt import PurgedObject, PurgeReceipt
 from langgraph_checkpoint_s3.admin.versions.restore import Undeleted
 from langgraph_checkpoint_s3.admin.versions.versions import CheckpointVersion
+from langgraph_checkpoint_s3.plans.pins import Pinned
 
 __all__ = [
     "BatchResult",
@@ -68,6 +69,7 @@ __all__ = [
     "MigrationFailure",
     "Orphan",
     "Orphans",
+    "Pinned",
     "Prices",
     "Pruned",
     "PrunedCheckpoint",

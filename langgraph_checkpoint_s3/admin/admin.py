@@ -8,6 +8,7 @@ from langgraph_checkpoint_s3.admin.changes.api import Following
 from langgraph_checkpoint_s3.admin.check.api import Check
 from langgraph_checkpoint_s3.admin.lifecycle.api import Lifecycle
 from langgraph_checkpoint_s3.admin.migration.api import Migration
+from langgraph_checkpoint_s3.admin.pins.api import Pins
 from langgraph_checkpoint_s3.admin.retention.api import Retention
 from langgraph_checkpoint_s3.admin.signed_urls.api import Signing
 from langgraph_checkpoint_s3.admin.transfer.api import Transfer
@@ -25,6 +26,7 @@ class S3Admin(
     Usage,
     Following,
     Retention,
+    Pins,
     Transfer,
     Migration,
 ):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.format.retention import MAX_DAYS
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
 from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, PutSetting, Setting
-
-MAX_DAYS: Final = 36_500
-"""The limit of days in lifecycle rules, and of restored copies."""
 
 
 @dataclass(frozen=True, slots=True)

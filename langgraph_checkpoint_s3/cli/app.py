@@ -49,6 +49,8 @@ COMMANDS: Final = {
     "delete": ("delete", "customer-42 --dry-run", "Delete threads."),
     "purge": ("delete", "customer-42 --receipt purged.json", "Delete threads for good, with old versions."),
     "prune": ("prune", "--older-than 30d --dry-run", "Delete old checkpoints."),
+    "pin": ("pins", "customer-42", "Keep threads, whatever their retention class."),
+    "unpin": ("pins", "customer-42", "Put threads back under their retention class."),
     "versions": ("versions", "customer-42 latest", "List the versions of a checkpoint."),
     "restore": ("versions", "customer-42 --dry-run", "Restore a thread, a version, or an archive."),
 }

@@ -30,6 +30,7 @@ _COMMANDS: Final = {
     "admin.set_lifecycle_policy(LifecyclePolicy(noncurrent_version_days=30))": (
         "langgraph-s3 lifecycle --noncurrent-after 30"
     ),
+    "admin.set_lifecycle_policy()": "langgraph-s3 lifecycle --classes",
 }
 """Calls in the remedies of `S3Admin.check`, and the commands that do the same, the longest first."""
 _STYLES: Final = {"ok": "green", "missing": "bold red", "warning": "yellow"}
@@ -134,6 +135,9 @@ def lifecycle(
         str | None, typer.Option(metavar="NAME=VALUE", help="The policy of objects with this tag.")
     ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the policy.")] = False,
+    classes: Annotated[
+        bool, typer.Option("--classes", help="Set one rule for each retention class of the --uri.")
+    ] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
@@ -157,6 +161,11 @@ def lifecycle(
     if abort_uploads_after is not None:
         settings["abort_incomplete_uploads_days"] = abort_uploads_after or None
     object_tag = _pair("--tag", tag) if tag is not None else None
+    if classes and (remove or settings or object_tag):
+        raise CommandExit(USAGE, "--classes goes with no other option.")
+    if classes:
+        _set_classes(ctx, dry_run=dry_run, yes=yes)
+        return
     if remove and settings:
         raise CommandExit(USAGE, "Pass --remove or a policy, not both.")
     if not remove and not settings:
@@ -187,6 +196,20 @@ def lifecycle(
             ctx.confirm(f"Have S3 delete old objects below {ctx.location}?", yes=yes)
         changes = ctx.admin.set_lifecycle_policy(policy)
         ctx.answer({"policy": policy, "changes": changes}, lambda: _show_changes(ctx, changes))
+
+
+def _set_classes(ctx: Invocation, *, dry_run: bool, yes: bool) -> None:
+    kept = {name: each.days for name, each in sorted(ctx.saver.config.retention.items())}
+    if not kept:
+        example = "s3://my-bucket/agents?retention.default=90d&retention.trial=7d"
+        raise CommandExit(USAGE, f"The --uri names no retention classes, as {example} does.")
+    shown = ", ".join(f"{name} after {days} days" for name, days in kept.items())
+    if dry_run:
+        ctx.answer({"dry_run": True, "classes": kept}, f"Would have S3 delete: {shown}.")
+        return
+    ctx.confirm(f"Have S3 delete checkpoints below {ctx.location}: {shown}?", yes=yes)
+    changes = ctx.admin.set_lifecycle_policy()
+    ctx.answer({"classes": kept, "changes": changes}, lambda: _show_changes(ctx, changes))
 
 
 def _pair(option: str, text: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from langgraph_checkpoint_s3.cli.options import Inventory, parse_metadata
-from langgraph_checkpoint_s3.cli.runtime import Invocation
+from langgraph_checkpoint_s3.cli.runtime import USAGE, CommandExit, Invocation
 
 
 def threads(
@@ -18,11 +18,17 @@ def threads(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Only those with this metadata, all of it. Repeatable."),
     ] = None,
+    pinned: Annotated[bool, typer.Option("--pinned", help="Only those that `pin` keeps.")] = False,
     inventory: Inventory = None,
 ) -> None:
     """List the threads."""
     wanted = dict(parse_metadata(each, "--metadata user_id=42") for each in metadata or ()) or None
-    found = list(ctx.admin.threads(prefix, limit + 1, metadata=wanted, inventory=inventory))
+    if pinned and (inventory or wanted):
+        raise CommandExit(USAGE, "--pinned lists the marks of pinned threads: no inventory, and no metadata.")
+    if pinned:
+        found = [each for each in ctx.admin.pinned_threads() if each.startswith(prefix)][: limit + 1]
+    else:
+        found = list(ctx.admin.threads(prefix, limit + 1, metadata=wanted, inventory=inventory))
     more = len(found) > limit
     found = found[:limit]
 
@@ -32,7 +38,7 @@ def threads(
         if more:
             ctx.note(f"There are more than {limit}: --limit shows more, --prefix narrows it down.")
         if not found:
-            ctx.note(f"There are no threads in {ctx.location}.")
+            ctx.note(f"There are no {'pinned ' if pinned else ''}threads in {ctx.location}.")
 
     ctx.answer({"threads": found, "more": more}, show)
 

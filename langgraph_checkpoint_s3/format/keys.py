@@ -20,7 +20,8 @@ The *leaf* is the end of a key. A checkpoint's leaf is an index: parent, source,
 a LIST alone, and what `indexed_metadata` names can be compared (`metadata_index.py`). A field that is absent
 (or not of its usual type) is left out. An encrypted object's leaf has `.e`, one that later checkpoints may
 borrow from `.l`, and one that borrows itself `.b` instead. `.v` says that no channel is rebuilt from the
-writes of its ancestors.
+writes of its ancestors. With retention classes, `.a` and the class say how long it is kept, and `.f` that its
+thread was pinned when it was written.
 
 Where names are secret (`name_hashing.py`), thread and namespace are `.h` and a hash, and so are the leaf's
 fields except the parent, under other letters: `m` for the source, `n` for the step, `q` for the run, `u` for
@@ -53,6 +54,7 @@ from langgraph_checkpoint_s3.format.metadata_index import (
     valid_index,
 )
 from langgraph_checkpoint_s3.format.name_hashing import LONG_FIELDS, LONG_FOLDERS, LongNameHasher, NameHasher
+from langgraph_checkpoint_s3.format.retention import Life
 
 MAX_KEY_BYTES: Final = 1024
 """S3's limit for a key (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html)."""
@@ -68,8 +70,11 @@ LEASES: Final = ".leases/"
 """The folder, below the prefix, of the threads' leases."""
 TOMBSTONES: Final = ".deleted/"
 """The folder, below the prefix, of the threads' tombstones."""
+PINS: Final = ".pinned/"
+"""The folder, below the prefix, of the marks of pinned threads."""
 AFTER_SLASH: Final = "0"
 """The character after `/`. A folder's name with it instead of its `/` sorts after all keys in the folder."""
+_PIN_SUFFIX: Final = ".pin"
 _INDEXED_FIELDS: Final = (
     ("source", "source", "k", "m"),
     ("step", "step", "s", "n"),
@@ -121,6 +126,8 @@ class CheckpointLeaf(NamedTuple):
         indexed: The index of its metadata (`metadata_index.py`), with the field's letter; empty if none.
         needs_ancestors: Whether a channel may have to be rebuilt from the writes of its ancestors. `False` is
             certain; `True` means that only the object tells.
+        retention: Its retention class, where there are classes.
+        pinned: Whether its thread was pinned when it was written.
     """
 
     parent: str | None = None
@@ -133,6 +140,13 @@ class CheckpointLeaf(NamedTuple):
     borrows: bool = False
     needs_ancestors: bool = True
     indexed: str = ""
+    retention: str | None = None
+    pinned: bool = False
+
+    @property
+    def life(self) -> Life:
+        """How long it is kept."""
+        return Life(self.retention, self.pinned)
 
     @classmethod
     def of(
@@ -180,6 +194,8 @@ class CheckpointLeaf(NamedTuple):
         fields.append(("v", None if self.needs_ancestors else ""))
         fields.append(("e", "" if self.encrypted else None))
         fields.append((self.indexed[:1], self.indexed[1:] or None))
+        if self.retention is not None:
+            fields += [("a", self.retention), ("f", "" if self.pinned else None)]
         fields.append(("c", self.created))  # last: of two objects with one id, the newer sorts later
         return "checkpoint" + "".join(
             f".{letter}{encode_component(str(value))}" for letter, value in fields if value is not None
@@ -298,7 +314,7 @@ def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
         fields.setdefault(match[1], match[2])
         end = match.end()
     if kind == "checkpoint":
-        named = {letter: decode_component(fields[letter]) for letter in "pksrc" if letter in fields}
+        named = {letter: decode_component(fields[letter]) for letter in "pksrca" if letter in fields}
         hashed: dict[str, Any] = {
             field: HashedName(fields[letter]) for _, field, _, letter in _INDEXED_FIELDS if letter in fields
         }
@@ -314,6 +330,8 @@ def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
             borrows=borrows,
             needs_ancestors="v" not in fields,
             indexed=valid_index(*(letter + fields[letter] for letter in INDEX_LETTERS if letter in fields)),
+            retention=named.get("a"),
+            pinned="a" in fields and "f" in fields,
         )
         return leaf._replace(**hashed) if hashed else leaf
     if kind == "writes" and "j" in fields:
@@ -382,6 +400,20 @@ class Layout(NamedTuple):
         """Return the key of a thread's tombstones, given the thread's folder. It is a hash of that."""
         name = thread[len(self.prefix) :]
         return f"{self.prefix}{TOMBSTONES}{hashlib.sha256(name.encode()).hexdigest()[:_TOMBSTONE_NAME]}"
+
+    def pin(self, thread: str) -> str:
+        """Return the key of the mark that a thread is pinned, given the thread's folder.
+
+        It is in no thread's folder. A thread's name is hashed in it as it is in the folder.
+        """
+        return f"{self.prefix}{PINS}{thread[len(self.prefix) : -len(THREAD_SUFFIX) - 1]}{_PIN_SUFFIX}"
+
+    def thread_of_pin(self, key: str) -> str | None:
+        """Return the folder of the thread that a mark is for; `None` if the key isn't one of a mark."""
+        name = key.removeprefix(self.prefix + PINS)
+        if name == key or "/" in name or not name.endswith(_PIN_SUFFIX):
+            return None
+        return f"{self.prefix}{name.removesuffix(_PIN_SUFFIX)}{THREAD_SUFFIX}/"
 
     @staticmethod
     def sibling(namespace: str, checkpoint_id: str, leaf: str) -> str:

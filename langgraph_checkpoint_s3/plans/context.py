@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from langgraph_checkpoint_s3.crypto.key_cache import KeyCache
@@ -34,6 +37,7 @@ class Context(NamedTuple):
         borrow: Whether new checkpoints borrow.
         key_cache: The data keys, if objects are encrypted.
         location: The bucket and prefix that encrypted objects are bound to.
+        retention: The retention classes.
     """
 
     layout: Layout
@@ -46,6 +50,7 @@ class Context(NamedTuple):
     borrow: bool
     key_cache: KeyCache | None = None
     location: str = ""
+    retention: Mapping[str, timedelta] = MappingProxyType({})
 
     def origin(self, place: Place, now: int) -> Origin:
         """Return what a new object records about its origin. `now` is in ns since 1970.

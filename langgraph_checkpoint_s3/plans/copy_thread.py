@@ -14,15 +14,18 @@ from itertools import chain
 from typing import Final
 
 from langgraph_checkpoint_s3.errors import ConflictError, DecryptionError, InvalidKeyError
+from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord
 from langgraph_checkpoint_s3.format.container import Container
 from langgraph_checkpoint_s3.format.keys import MAX_KEY_BYTES, CheckpointLeaf, Layout, WritesLeaf
 from langgraph_checkpoint_s3.format.reencrypt import Reencryptor
+from langgraph_checkpoint_s3.plans.borrowed import lender_keys
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.data_keys import unlock
 from langgraph_checkpoint_s3.plans.load import Loaded, error_context, load, open_object
 from langgraph_checkpoint_s3.plans.materialize import unacknowledged, without_checkpoints
 from langgraph_checkpoint_s3.plans.place import leaf_of, namespace_of
 from langgraph_checkpoint_s3.plans.plan import Plan, ask_all, batched
+from langgraph_checkpoint_s3.plans.retention import Tagging, begin_tagging, classes_among, end_tagging
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, group, latest
 from langgraph_checkpoint_s3.plans.special_writes import copy_special
 from langgraph_checkpoint_s3.plans.tombstones import (
@@ -48,6 +51,7 @@ class _Copy:
         bound: Whether it names its thread, or is bound to it, and must be built again.
         borrows: Whether it borrows.
         special: Whether it holds a task's special writes.
+        tag: The retention tag of the copy.
     """
 
     entry: Entry
@@ -56,6 +60,7 @@ class _Copy:
     bound: bool
     borrows: bool
     special: bool
+    tag: str | None
 
     @property
     def by_client(self) -> bool:
@@ -63,7 +68,7 @@ class _Copy:
         return self.bound or self.borrows
 
 
-def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
+def copy_thread(context: Context, source: str, target: str, now: int = 0) -> Plan[None]:
     """Copy all of a thread's objects.
 
     The order is writes, which nobody sees without their checkpoint, then checkpoints from the oldest on, and
@@ -71,7 +76,16 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
     exist, those that may lend have tombstones in the target, so that readers skip a copied checkpoint that
     still lacks a lender. Copying again completes it.
 
-    What the target already holds stays, except for special writes of the same task and slot.
+    What the target already holds stays, except for special writes of the same task and slot. Copies keep
+    their retention class. They are pinned if the target is. A copy borrows from nothing that was copied long
+    before, since lifecycle rules delete that long before the copy, nor from a copy of what was rewritten
+    since.
+
+    Args:
+        context: The saver's.
+        source: The thread to copy.
+        target: The thread to copy it to.
+        now: The store's time, in ns since 1970.
 
     Raises:
         InvalidKeyError: The target's keys would be too long. Nothing was copied.
@@ -86,8 +100,10 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
     failed_puts = yield from unacknowledged(context, listed)
     folders = without_checkpoints(listed, failed_puts)
     named = layout.hashes_thread(target)
+    classes = {new + key[len(old) :]: name for key, name in classes_among(context, folders).items()}
+    tagging = yield from begin_tagging(context, new, classes)
     stages = [
-        [_planned(layout, entry, new + entry.key[len(old) :], named) for entry in entries]
+        [_planned(layout, entry, new + entry.key[len(old) :], named, tagging) for entry in entries]
         for entries in copy_stages(folders)
     ]
     for each in chain.from_iterable(stages):
@@ -106,6 +122,7 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
     number: int | None = None
     there: dict[str, str] = {}
     complete: AbstractSet[str] = frozenset()
+    unfit: AbstractSet[str] = frozenset()
     if borrowers_among(folders):
         # Existing objects stay, since they may have been rewritten whole since an earlier copy. Only those
         # that an interrupted copy left without a lender are written again.
@@ -114,6 +131,13 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
         lacking = yield from unacknowledged(context, found)
         there = {entry.key: entry.etag for folder in found for entry in folder.entries}
         complete = there.keys() - lacking
+        oldest = now / 1_000_000_000 - context.policy.horizon
+        etags = {new + each.key[len(old) :]: each.etag for folder in listed for each in folder.checkpoints}
+        unfit = {
+            entry.key
+            for entry in lenders_among(found)
+            if entry.modified.timestamp() < oldest or entry.etag != etags.get(entry.key, entry.etag)
+        }
         stages = [[each for each in stage if each.special or each.target not in complete] for stage in stages]
     reencryptor = Reencryptor(target)
     for copies in stages:
@@ -123,8 +147,11 @@ def copy_thread(context: Context, source: str, target: str) -> Plan[None]:
             yield from _copy_by_server(some)
         others = {each.entry.key: each for each in stage if each.by_client}
         for window in windows([[each.entry for each in others.values()]]):
-            yield from _copy_by_client(context, reencryptor, [others[entry.key] for entry in window], there)
+            yield from _copy_by_client(
+                context, reencryptor, [others[entry.key] for entry in window], there, unfit
+            )
         context.parent_cache.end_walk(new)
+    yield from end_tagging(context, tagging, [each.target for stage in stages for each in stage])
     if number is not None:
         written = [key for key in lenders if key not in complete]
         yield from remove_tombstones(context, new, written, number, present=lenders)
@@ -135,26 +162,31 @@ def _without_special(context: Context, target: str, copies: Sequence[_Copy]) -> 
     special = [each for each in copies if each.special]
     answers = yield from ask_all(HeadObject(each.target) for each in special)
     there = [each for each, answer in zip(special, answers, strict=True) if isinstance(answer, Stored)]
-    yield from copy_special(context, target, [each.entry for each in there])
+    yield from copy_special(context, target, [(each.entry, each.tag) for each in there])
     return [each for each in copies if each not in there]
 
 
-def _planned(layout: Layout, entry: Entry, target: str, named: bool) -> _Copy:
+def _planned(layout: Layout, entry: Entry, target: str, named: bool, tagging: Tagging) -> _Copy:
     leaf = layout.parse(entry.key).leaf
     special = isinstance(leaf, WritesLeaf) and leaf.is_special
     borrows = isinstance(leaf, CheckpointLeaf) and leaf.borrows
-    return _Copy(entry, target, leaf.encrypted, leaf.encrypted or named, borrows, special)
+    bound = leaf.encrypted or named
+    return _Copy(entry, target, leaf.encrypted, bound, borrows, special, tagging.of(target))
 
 
 def _copy_by_server(batch: Sequence[_Copy]) -> Plan[None]:
-    answers = yield from ask_all(CopyObject(each.entry.key, each.target) for each in batch)
+    answers = yield from ask_all(CopyObject(each.entry.key, each.target, tag=each.tag) for each in batch)
     for each, answer in zip(batch, answers, strict=True):
         if isinstance(answer, NotFound):
             raise ConflictError("The thread was being deleted while it was copied", key=each.entry.key)
 
 
 def _copy_by_client(
-    context: Context, reencryptor: Reencryptor, batch: Sequence[_Copy], there: Mapping[str, str]
+    context: Context,
+    reencryptor: Reencryptor,
+    batch: Sequence[_Copy],
+    there: Mapping[str, str],
+    unfit: AbstractSet[str],
 ) -> Plan[None]:
     """Read objects, and write them for the target.
 
@@ -166,30 +198,45 @@ def _copy_by_client(
         reencryptor: Re-encrypts objects for the target.
         batch: The objects.
         there: The ETags of the target's objects by key, if anything borrows.
+        unfit: The target's objects from which copies can't borrow: they are too old, or the source's object
+            was rewritten since they were copied from it.
     """
     bodies = yield from fetch([each.entry for each in batch], context.sizes)
     yield from unlock(context, bodies)
-    made: list[tuple[str, bytes]] = []
+    made: list[tuple[_Copy, bytes]] = []
     for each, body in zip(batch, bodies, strict=True):
         if isinstance(body, NotFound):
             raise ConflictError("The thread was being deleted while it was copied", key=each.entry.key)
+        whole: Container | None = None
+        if each.borrows and unfit and _borrows_from(context, each, body, unfit):
+            whole = yield from _materialize(context, each.entry)
         if not each.bound:
-            made.append((each.target, body.data))
+            made.append((each, body.data if whole is None else bytes(whole.data)))
             continue
         scope = context.scope(namespace_of(each.target))
         with error_context(each.entry.key):
-            container = open_object(context, each.entry.key, body).container
+            container = whole or open_object(context, each.entry.key, body).container
         if not reencryptor.has_lenders(container, scope):
             container = yield from _materialize(context, each.entry)
         with error_context(each.entry.key):
-            made.append((each.target, reencryptor.reencrypt(container, leaf_of(each.target), scope)))
+            made.append((each, reencryptor.reencrypt(container, leaf_of(each.target), scope)))
 
-    def write(target: str, body: bytes) -> Plan[object]:
+    def write(copy: _Copy, body: bytes) -> Plan[object]:
+        target = copy.target
         if target in there:
-            return overwrite(target, body, context.sizes, there[target])
-        return store(target, body, context.sizes, only_new=True)
+            return overwrite(target, body, context.sizes, there[target], copy.tag)
+        return store(target, body, context.sizes, only_new=True, tag=copy.tag)
 
-    yield from write_all(((len(body), write(target, body)) for target, body in made), context.sizes)
+    yield from write_all(((len(body), write(copy, body)) for copy, body in made), context.sizes)
+
+
+def _borrows_from(context: Context, copy: _Copy, body: Body, lenders: AbstractSet[str]) -> bool:
+    """Return whether a copy would borrow from some of the target's objects."""
+    with error_context(copy.entry.key):
+        record = open_object(context, copy.entry.key, body)
+    return isinstance(record, CheckpointRecord) and not lenders.isdisjoint(
+        lender_keys(namespace_of(copy.target), record)
+    )
 
 
 def _materialize(context: Context, entry: Entry) -> Plan[Container]:

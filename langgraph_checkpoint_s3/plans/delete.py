@@ -22,6 +22,7 @@ from langgraph_checkpoint_s3.plans.materialize import (
     without_checkpoints,
 )
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, batched, gather
+from langgraph_checkpoint_s3.plans.retention import is_pinned, may_be_pinned
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, latest, list_thread
 from langgraph_checkpoint_s3.plans.tombstones import add_tombstones, lenders_among
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects, Deletion, HeadObject, Request, Stored
@@ -46,29 +47,36 @@ def delete_thread(context: Context, thread_id: str) -> Plan[None]:
     If anything in it may lend, tombstones cost a GET, a PUT and another LIST. There is no wait, as nothing
     stays: a put that is under way and borrows from the thread fails, or readers skip its checkpoint.
     """
-    folders = yield from list_thread(context.layout, context.layout.thread(thread_id))
-    yield from delete_listed(context, folders)
+    thread = context.layout.thread(thread_id)
+    folders = yield from list_thread(context.layout, thread)
+    yield from delete_listed(context, thread, folders)
 
 
 def delete_listed(
-    context: Context, folders: Sequence[Folder], goes: Callable[[Sequence[Folder]], bool] | None = None
+    context: Context,
+    thread: str,
+    folders: Sequence[Folder],
+    goes: Callable[[Sequence[Folder]], bool] | None = None,
 ) -> Plan[list[Folder]]:
     """Delete all folders of a thread, and those that appear before their tombstones are written.
 
+    If there are retention classes, the mark of a pinned thread goes last: a GET more, and a deletion.
+
     Args:
         context: The saver's.
-        folders: The thread's, as just listed.
+        thread: The thread's folder.
+        folders: Its checkpoints' folders, as just listed.
         goes: Returns, from the last listing, whether the thread still is to be deleted.
 
     Returns:
         The deleted folders.
     """
     named: set[str] = set()
+    look = may_be_pinned(context, folders)
     for _ in range(_ROUNDS):
         new = [entry for entry in lenders_among(folders) if entry.key not in named]
         if not new:
             break
-        thread = folders[0].thread
         yield from add_tombstones(context, thread, new, "thread")
         named |= {entry.key for entry in new}
         folders = yield from list_thread(context.layout, thread)
@@ -78,6 +86,10 @@ def delete_listed(
     unnamed = {entry.key for entry in lenders_among(folders)} - named
     victims = without_checkpoints(folders, unnamed)
     yield from _delete_folders(context, victims)
+    # Without looking, each deletion would leave a delete marker in a bucket with versions.
+    if look and (yield from is_pinned(context, thread)):
+        yield from delete_keys([context.layout.pin(thread)])
+        context.parent_cache.lives.drop(thread)
     return victims
 
 
@@ -170,7 +182,8 @@ def choose_victims(context: Context, listed: list[Folder], rule: KeepRule) -> Pl
 def delete_victims(context: Context, pruning: Pruning) -> Plan[None]:
     """Delete what `choose_victims` chose."""
     if pruning.whole:
-        yield from delete_listed(context, pruning.listed)
+        for folder in pruning.listed[:1]:
+            yield from delete_listed(context, folder.thread, pruning.listed)
         return
     # The newest object's time has passed by the store's clock. But while objects of failed puts are left,
     # even expired tombstones must stay: they tell readers why lenders are missing.

@@ -12,7 +12,8 @@ from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.load import Absent, Loaded, load
 from langgraph_checkpoint_s3.plans.parent_cache import CachedCheckpoint
 from langgraph_checkpoint_s3.plans.place import Place, leaf_of
-from langgraph_checkpoint_s3.plans.plan import Plan
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
+from langgraph_checkpoint_s3.plans.retention import note_loaded, pin_request
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan
 from langgraph_checkpoint_s3.plans.tombstones import lenders_among
 
@@ -27,11 +28,24 @@ def get_tuple(context: Context, place: Place) -> Plan[CheckpointTuple | None]:
     Raises:
         ConflictError: It changed each time between the listing and the read.
     """
-    loaded = yield from load_place(context, place)
+    if context.retention:
+        loaded = yield from _load_and_note(context, place)
+    else:
+        loaded = yield from load_place(context, place)
     if loaded is None:
         return None
     found = loaded.tuple(context.serde)
     remember(context, loaded, found.checkpoint.get("channel_versions") or {})
+    return found
+
+
+def _load_and_note(context: Context, place: Place) -> Plan[Loaded | None]:
+    """Read a checkpoint, and in the round trip of the listing whether its thread is pinned."""
+    mark = ask(pin_request(context, context.layout.thread(place.thread_id)))
+    both: list[Plan[Any]] = [load_place(context, place), mark]
+    loaded, pinned = yield from gather(both)
+    found: Loaded | None = loaded
+    note_loaded(context, found.folder.place if found else place, found.life if found else None, pinned)
     return found
 
 
@@ -98,4 +112,4 @@ def remember(context: Context, loaded: Loaded, versions: Mapping[str, Any]) -> N
         if entry in own:
             written = int(entry.modified.timestamp())
             known = record.known(leaf_of(key), written, versions, context.policy)
-            context.parent_cache.add(folder.namespace, CachedCheckpoint(known, key))
+            context.parent_cache.add(folder.namespace, CachedCheckpoint(known, key, life=loaded.life))

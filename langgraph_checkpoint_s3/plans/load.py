@@ -20,6 +20,7 @@ from langgraph_checkpoint_s3.format.frames import text
 from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, ParsedKey
 from langgraph_checkpoint_s3.format.own_thread import show_own_thread
+from langgraph_checkpoint_s3.format.retention import Life
 from langgraph_checkpoint_s3.format.scope import NamespaceScope
 from langgraph_checkpoint_s3.format.writes import WritesRecord, open_writes, resolve_writes
 from langgraph_checkpoint_s3.plans.borrowed import (
@@ -72,6 +73,12 @@ class Loaded(NamedTuple):
         namespace = text(self.checkpoint.container.fields["ns"])
         thread_id = self.renamed or thread_name_of(self.folder, self.checkpoint)
         return Place(thread_id, namespace, self.folder.checkpoint_id)
+
+    @property
+    def life(self) -> Life:
+        """How long the checkpoint is kept, by its key."""
+        keys = [entry.key for entry in self.folder.checkpoints]
+        return self.folder.leaves[keys.index(self.key)].life
 
     def tuple(self, serde: SerializerProtocol) -> CheckpointTuple:
         """Deserialize the checkpoint and its writes."""

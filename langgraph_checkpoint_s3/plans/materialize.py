@@ -18,6 +18,7 @@ from langgraph_checkpoint_s3.plans.borrowed import lender_keys
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.load import Loaded, error_context, load, open_body, read_heads
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, batched, gather
+from langgraph_checkpoint_s3.plans.retention import begin_tagging, classes_among, end_tagging
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan
 from langgraph_checkpoint_s3.plans.tombstones import (
     DELETION_WAIT,
@@ -71,10 +72,19 @@ def materialize_borrowers(
         if (record := records.get(entry.key)) is not None
         and not keys.isdisjoint(lender_keys(folder.namespace, record))
     ]
+    if not affected:
+        return
+    classes = classes_among(context, [folder.only(entry) for folder, entry in affected])
+    tagging = yield from begin_tagging(context, victims[0].thread, classes)
     for some in batched(affected, _AT_ONCE):
         found = yield from gather(_materialize(context, folder, entry, keys) for folder, entry in some)
-        writes = [(len(each.body), _rewrite(context, each, keys)) for each in found if each is not None]
+        writes = [
+            (len(each.body), _rewrite(context, each, keys, tagging.of(each.entry.key)))
+            for each in found
+            if each is not None
+        ]
         yield from write_all(writes, context.sizes)
+    yield from end_tagging(context, tagging, [entry.key for _, entry in affected])
 
 
 def _possible_borrowers(folders: Sequence[Folder], going: AbstractSet[str]) -> list[tuple[Folder, Entry]]:
@@ -183,13 +193,15 @@ def _materialize(
         return _Materialized(folder, entry, loaded.etag, loaded.checkpoint.materialized(context.compression))
 
 
-def _rewrite(context: Context, made: _Materialized | None, going: AbstractSet[str]) -> Plan[None]:
+def _rewrite(
+    context: Context, made: _Materialized | None, going: AbstractSet[str], tag: str | None
+) -> Plan[None]:
     """Replace the object that was read, and no other (`If-Match`): what was deleted must stay deleted.
 
     If another process rewrote it meanwhile, it is read again. Normally it then borrows nothing.
     """
     for _ in range(_TRIES):
-        if made is None or (yield from overwrite(made.entry.key, made.body, context.sizes, made.etag)):
+        if made is None or (yield from overwrite(made.entry.key, made.body, context.sizes, made.etag, tag)):
             return
         entry = made.entry
         made = yield from _materialize(context, made.folder, replace(entry, etag=""), going)

@@ -7,10 +7,12 @@ keys are listed.
 from __future__ import annotations
 
 import sys
+from collections.abc import Hashable
 from typing import Any, Final, NamedTuple
 
 from langgraph_checkpoint_s3.format.borrowing import Known
 from langgraph_checkpoint_s3.format.frames import Frame
+from langgraph_checkpoint_s3.format.retention import NO_LIFE, Life
 from langgraph_checkpoint_s3.s3.cache import ITEM_BYTES, BodyCache, Lru
 
 _NO_TOMBSTONES: Final = "no tombstones"
@@ -26,11 +28,13 @@ class CachedCheckpoint(NamedTuple):
         known: The values and frames to borrow.
         key: The checkpoint's object.
         etag: The object's ETag if this process wrote it and the store returned one, else `""`.
+        life: How long it is kept. Only children of the same life borrow from it.
     """
 
     known: Known
     key: str
     etag: str = ""
+    life: Life = NO_LIFE
 
 
 class Walk:
@@ -52,15 +56,18 @@ class ParentCache(NamedTuple):
     Attributes:
         states: The cache of checkpoints.
         bodies: The cache of objects and frames.
+        lives: The lives of threads, by their folder, and of checkpoints, by namespace's folder and id. A
+            thread's is that of what was last seen of it.
     """
 
     states: Lru
     bodies: BodyCache
+    lives: Lru
 
     @classmethod
     def none(cls) -> ParentCache:
         """Return a cache that holds nothing, so that everything is read from the store."""
-        return cls(Lru(0), BodyCache(Lru(0)))
+        return cls(Lru(0), BodyCache(Lru(0)), Lru(0))
 
     @property
     def capacity(self) -> int:
@@ -82,6 +89,15 @@ class ParentCache(NamedTuple):
             self.drop(namespace, replaces)
         if parent.known.values:
             self.states.keep((namespace, parent.known.checkpoint_id), parent, parent.known.size)
+
+    def life(self, slot: Hashable) -> Life | None:
+        """Return the life of a thread or checkpoint, if this process knows it."""
+        found: Life | None = self.lives.recall(slot)
+        return found
+
+    def keep_life(self, slot: Hashable, life: Life) -> None:
+        """Keep the life of a thread or checkpoint."""
+        self.lives.keep(slot, life, ITEM_BYTES)
 
     @property
     def may_borrow(self) -> bool:

@@ -14,6 +14,7 @@ from langgraph_checkpoint_s3.format.checkpoint_writer import Draft, draft, seria
 from langgraph_checkpoint_s3.format.ids import id_text, required_id
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout, WritesLeaf
 from langgraph_checkpoint_s3.format.own_thread import hide_own_thread
+from langgraph_checkpoint_s3.format.retention import NO_LIFE, longest
 from langgraph_checkpoint_s3.format.serialization import Dumped
 from langgraph_checkpoint_s3.format.tombstones import Tombstones
 from langgraph_checkpoint_s3.format.writes import Task, number_writes
@@ -26,6 +27,7 @@ from langgraph_checkpoint_s3.plans.load import Loaded, load, open_body, read_hea
 from langgraph_checkpoint_s3.plans.parent_cache import CachedCheckpoint
 from langgraph_checkpoint_s3.plans.place import Place, namespace_of, thread_of
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, gather, return_errors
+from langgraph_checkpoint_s3.plans.retention import class_in, life_of_checkpoint, life_of_writes, tag_in
 from langgraph_checkpoint_s3.plans.scan import Scan
 from langgraph_checkpoint_s3.plans.special_writes import encode_writes, put_special, special_key
 from langgraph_checkpoint_s3.plans.tombstones import (
@@ -79,6 +81,7 @@ def put(
         The config of the new checkpoint.
 
     Raises:
+        InvalidConfigError: The config names a retention class that there isn't. Nothing was sent.
         ConflictError: The thread was deleted by `delete_thread` meanwhile.
     """
     parent = Place.of(config)
@@ -93,10 +96,14 @@ def put(
         needs_ancestors=bool(rebuilt_channels(complete, versions, values.keys())),
         indexed=context.layout.index_of(complete),
     )
+    life = NO_LIFE
+    if context.retention:
+        life = yield from life_of_checkpoint(context, parent, place.id, class_in(context, config))
+        leaf = leaf._replace(retention=life.retention, pinned=life.pinned)
     namespace = place.namespace(context.layout)
     borrow = context.borrow and context.parent_cache.may_borrow
     cached = context.parent_cache.parent(namespace, parent.checkpoint_id or "") if borrow else None
-    known = cached.known if cached else None
+    known = cached.known if cached and cached.life == life else None
     content = serialize(context.serde, checkpoint, complete, parent.checkpoint_id, known, changed, dumped)
     key_ref = yield from key_to_write(context)
 
@@ -120,27 +127,27 @@ def put(
     # An existing object of this id is never overwritten, because others may borrow from it. Different
     # content gets a key of its own (`created` is a part of it) and counts as the later one.
     made = make()
-    outcome, problem = yield from _store(context, made, only_new=True)
+    outcome, problem = yield from _store(context, made, life.tag, only_new=True)
     context.parent_cache.end_walk(thread_of(made.key))
     if isinstance(outcome, PreconditionFailed):
         if (yield from _is_stored(context, place, content)):
             return place.config()
         made = make(created=now)
-        outcome, problem = yield from _store(context, made)
+        outcome, problem = yield from _store(context, made, life.tag)
         context.parent_cache.end_walk(thread_of(made.key))
     if problem is not None and problem.thread:
         yield from _undo(context, made.key)
     if problem is not None and problem.own:
         # Its own name has a tombstone, so its children couldn't borrow from it. It gets another key instead.
         made, problem = make(created=now, alone=True), None
-        outcome, _ = yield from store(made.key, made.data, context.sizes, raw=content.size)
+        outcome, _ = yield from store(made.key, made.data, context.sizes, raw=content.size, tag=life.tag)
         context.parent_cache.end_walk(thread_of(made.key))
     etag, moment = (outcome.etag, outcome.at) if isinstance(outcome, Stored) else ("", None)
     if problem is not None:
         yield from _rewrite(context, made.key, made.materialized(context.compression), etag)
         context.parent_cache.drop(namespace, parent.checkpoint_id)  # its lenders are going
     elif context.borrow:
-        stored = CachedCheckpoint(made.known.with_store_time(moment), made.key, etag)
+        stored = CachedCheckpoint(made.known.with_store_time(moment), made.key, etag, life)
         context.parent_cache.add(namespace, stored, replaces=parent.checkpoint_id)
     return place.config()
 
@@ -158,7 +165,7 @@ class _LenderProblem(NamedTuple):
 
 
 def _store(
-    context: Context, made: Draft, *, only_new: bool = False
+    context: Context, made: Draft, tag: str | None, *, only_new: bool = False
 ) -> Plan[tuple[Stored | PreconditionFailed, _LenderProblem | None]]:
     """Write a checkpoint's object, and check its lenders in the same round trip.
 
@@ -167,7 +174,9 @@ def _store(
     """
     size = made.content.size
     if not made.lenders:
-        outcome, _ = yield from store(made.key, made.data, context.sizes, only_new=only_new, raw=size)
+        outcome, _ = yield from store(
+            made.key, made.data, context.sizes, only_new=only_new, raw=size, tag=tag
+        )
         return outcome, None
     namespace, thread = namespace_of(made.key), thread_of(made.key)
     lenders = {Layout.sibling(namespace, *each[:2]): each.created for each in made.lenders}
@@ -176,7 +185,7 @@ def _store(
     beside: list[Request[Any]] = [tombstones_request(context, thread), HeadObject(oldest)]
     begun = yield from ask(Tick())
     outcome, answers = yield from store(
-        made.key, made.data, context.sizes, only_new=only_new, beside=beside, raw=size
+        made.key, made.data, context.sizes, only_new=only_new, beside=beside, raw=size, tag=tag
     )
     if isinstance(outcome, Stored) and (yield from ask(Tick())) - begun > PUT_LIMIT:
         # The PUT may have landed after a deletion listed for the last time. Tombstones that are read now
@@ -238,7 +247,7 @@ def _rewrite(context: Context, key: str, whole: bytes, etag: str) -> Plan[None]:
     """
     outcome: Stored | PreconditionFailed = PreconditionFailed()
     if etag:
-        outcome, _ = yield from store(key, whole, context.sizes, expected=etag)
+        outcome, _ = yield from store(key, whole, context.sizes, expected=etag, tag=tag_in(context, key))
     # Some stores return no ETag for a multipart upload, or a wrong one. So after a 412, look if the object
     # exists.
     there = isinstance(outcome, Stored) or (yield from _rewrite_existing(context, key, whole))
@@ -261,7 +270,7 @@ def _rewrite_existing(context: Context, key: str, whole: bytes) -> Plan[bool]:
         body = (yield from read_heads(context, there)).get(key)
         if isinstance(body, Body):
             if lender_keys(folder.namespace, open_body(context, folder, key, body)):
-                yield from store(key, whole, context.sizes)
+                yield from store(key, whole, context.sizes, tag=tag_in(context, key))
             return True
     return False
 
@@ -301,10 +310,12 @@ class PreparedWrites(NamedTuple):
     Attributes:
         place: The checkpoint.
         task: The task's writes.
+        retention: The class that the run's config names.
     """
 
     place: Place
     task: Task
+    retention: str | None = None
 
     @property
     def gathers(self) -> bool:
@@ -327,6 +338,7 @@ def prepare_writes(
 
     Raises:
         InvalidKeyError: An id is missing or invalid, or the key would be too long.
+        InvalidConfigError: The config names a retention class that there isn't.
     """
     place = Place.of(config)
     required_id(place.checkpoint_id)  # a missing one is reported before other invalid arguments
@@ -337,7 +349,7 @@ def prepare_writes(
         special_key(context, place, task_id)
     if max(task.writes, default=-1) >= 0:
         _regular_key(context, place, [task.regular()])
-    return PreparedWrites(place, task)
+    return PreparedWrites(place, task, class_in(context, config))
 
 
 def put_writes(context: Context, calls: Sequence[PreparedWrites], now: int) -> Plan[None]:
@@ -349,6 +361,10 @@ def put_writes(context: Context, calls: Sequence[PreparedWrites], now: int) -> P
     All calls are for one checkpoint.
     """
     place = calls[0].place
+    tag: str | None = None
+    if context.retention:
+        named = longest(context.retention, *(call.retention for call in calls))
+        tag = (yield from life_of_writes(context, place, named)).tag
     tasks = [call.task for call in calls]
     regular = [task for task in (task.regular() for task in tasks) if task.writes]
     special: dict[str, Task] = {}
@@ -357,11 +373,12 @@ def put_writes(context: Context, calls: Sequence[PreparedWrites], now: int) -> P
         if task.writes:
             both = {**before.writes, **task.writes} if before else task.writes
             special[task.task_id] = replace(task, writes=both)
-    plans: list[Plan[object]] = [put_special(context, place, task, now) for task in special.values()]
+    plans: list[Plan[object]] = [put_special(context, place, task, now, tag) for task in special.values()]
     if regular:
         key = _regular_key(context, place, regular)
         body = yield from encode_writes(context, place, key, regular, now)
-        plain = store(key, body, context.sizes, only_new=True, raw=sum(task.size for task in regular))
+        raw = sum(task.size for task in regular)
+        plain = store(key, body, context.sizes, only_new=True, raw=raw, tag=tag)
         if len(body) < context.sizes.multipart_threshold:
             plans.append(plain)
         else:

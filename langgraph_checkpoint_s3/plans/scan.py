@@ -16,6 +16,7 @@ from langgraph_checkpoint_s3.fork_safety import cached_property
 from langgraph_checkpoint_s3.format.key_encoding import HASHED
 from langgraph_checkpoint_s3.format.keys import (
     AFTER_SLASH,
+    PINS,
     THREAD_SUFFIX,
     CheckpointLeaf,
     Layout,
@@ -305,8 +306,13 @@ class ThreadScan:
     Folders that aren't threads, such as those of savers below the prefix, are skipped. So is the rest of a
     thread with more objects than a page: many of those can be listed side by side.
 
+    The marks of pinned threads come before most threads. If one comes before them, they are listed first.
+
     Args:
         layout: The saver's keys.
+
+    Attributes:
+        pinned: The folders of all pinned threads, as far as threads were returned.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -316,6 +322,9 @@ class ThreadScan:
         self._complete: deque[ListedThread] = deque()
         self._folder = self._returned = ""
         self._open: list[Entry] = []
+        self.pinned: set[str] = set()
+        self._marks = layout.prefix + PINS
+        self._knows_marks = False
 
     @property
     def done(self) -> bool:
@@ -329,7 +338,11 @@ class ThreadScan:
             for entry in page.entries:
                 if self._layout.holds(entry.key):
                     self._add(entry)
+                elif (folder := self._layout.thread_of_pin(entry.key)) is not None:
+                    self.pinned.add(folder)
             foreign = _foreign(self._layout, page.entries[-1].key) if page.entries else None
+            if foreign == self._marks:
+                foreign = None
             if self._pages.done:
                 self._close()
             elif foreign is not None:
@@ -342,6 +355,9 @@ class ThreadScan:
         threads = [self._complete.popleft() for _ in range(min(count, len(self._complete)))]
         if threads:
             self._returned = threads[-1].folder
+            if threads[0].folder < self._marks and not self._knows_marks:
+                self.pinned |= yield from pinned_folders(self._layout)
+                self._knows_marks = True
         return threads
 
     def refresh(self) -> None:
@@ -366,6 +382,13 @@ class ThreadScan:
         if self._open:
             self._complete.append(ListedThread(self._folder, self._open))
             self._open = []
+
+
+def pinned_folders(layout: Layout) -> Plan[set[str]]:
+    """Return the folders of all pinned threads, from a listing of their marks."""
+    marks = yield from Pages(layout.prefix + PINS).rest()
+    folders = (layout.thread_of_pin(entry.key) for entry in marks)
+    return {folder for folder in folders if folder is not None}
 
 
 def _foreign(layout: Layout, key: str) -> str | None:

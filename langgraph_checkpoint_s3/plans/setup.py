@@ -13,8 +13,10 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
+from langgraph_checkpoint_s3.format.retention import DEFAULT, TAG
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, return_errors
 from langgraph_checkpoint_s3.plans.scan import Pages
+from langgraph_checkpoint_s3.s3.admin_requests import GetTags
 from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING, PutSetting
 from langgraph_checkpoint_s3.s3.requests import (
     Attempted,
@@ -38,6 +40,7 @@ NAMES: Final = ("-", "10", "9", "A", "_", "a", "one/1", "one/2", "two/1")
 """Names of probe objects, in S3's order. A natural sort order of numbers and letters would differ."""
 FOLDERS: Final = ("one/", "two/")
 """Common prefixes of the names, with `/` as the delimiter."""
+NO_TAGS: Final = "The store doesn't keep the tags of objects, by which lifecycle rules know retention classes"
 _PAGE: Final = 4
 """Keys per page, small enough for several pages."""
 
@@ -57,10 +60,12 @@ class Probe:
         write   PUT of an object, only if it is new   list    LIST of all objects, a few keys at a time
         read    GET of it                             again   `write` once more, now that the object exists
         NAMES   PUT of more objects, each by its own name
+        tags    GET of the tags of the first one, if it has any
 
     Attributes:
         folder: Prefix of the objects' keys.
         answers: The answers.
+        tagged: Whether to write that object with a retention tag.
     """
 
     OBJECTS: ClassVar[Mapping[str, str]] = {"written": "write", **{name: name for name in NAMES}}
@@ -68,6 +73,7 @@ class Probe:
 
     folder: str
     answers: dict[str, Any] = field(default_factory=dict)
+    tagged: bool = False
 
     @property
     def written(self) -> str:
@@ -103,15 +109,17 @@ class Probe:
     def put(self) -> dict[str, Request[Any]]:
         """Return the request `write`, or `again`."""
         name = "again" if "write" in self.answers else "write"
-        return {name: PutObject(self.written, PROBE, only_new=True)}
+        tag = DEFAULT if self.tagged else None
+        return {name: PutObject(self.written, PROBE, only_new=True, tag=tag)}
 
     def fill(self, names: Iterable[str] = NAMES) -> dict[str, Request[Any]]:
-        """Return the requests `read` and those for `NAMES`."""
+        """Return the requests `read`, `tags` and those for `NAMES`."""
         # Not in S3's order: a store that lists in the order of writing is to be found out.
         ordered = list(names)
         unordered = (*ordered[1::2], *ordered[::2])
         return {
             "read": GetObject(self.written, keep=False),
+            **({"tags": GetTags(self.written)} if self.tagged else {}),
             **{name: PutObject(self.folder + name, PROBE) for name in unordered},
         }
 
@@ -119,6 +127,12 @@ class Probe:
         """List all objects, page by page, as the answer `list`."""
         found = yield from return_errors(Pages(self.folder, first=_PAGE, page=_PAGE).rest())
         self.answers["list"] = Failure(found) if isinstance(found, S3CheckpointError) else found
+
+    @property
+    def loses_tags(self) -> bool:
+        """Whether the object was written with a tag, and answers without."""
+        tags = self.answers.get("tags")
+        return isinstance(tags, Mapping) and tags.get(TAG) != DEFAULT
 
     def list_problem(self) -> Literal["missing", "unordered"] | None:
         """Return what is wrong with the list, compared with the existing keys."""
@@ -129,13 +143,14 @@ class Probe:
         return "unordered" if sorted(found) == existing else "missing"
 
 
-def setup(prefix: str, nonce: str, *, versioning: bool) -> Plan[bool]:
+def setup(prefix: str, nonce: str, *, versioning: bool, tagged: bool = False) -> Plan[bool]:
     """Create the bucket if it is missing, and try reads, writes, lists, deletes and conditional writes.
 
     Args:
         prefix: The saver's prefix.
         nonce: A unique text, for the probe's keys.
         versioning: Turn the bucket's versioning on.
+        tagged: Try tags, too.
 
     Returns:
         Whether the store honours `If-None-Match: *`, and so keeps first writes first.
@@ -143,11 +158,11 @@ def setup(prefix: str, nonce: str, *, versioning: bool) -> Plan[bool]:
     Raises:
         BucketNotFoundError: There is no bucket, and it can't be created.
         AccessDeniedError: Permissions are missing; the message names all that were found to be.
-        NotSupportedError: The store lists in another order than S3's.
+        NotSupportedError: The store lists in another order than S3's, or has no tags.
         StorageUnavailableError: The store doesn't read back or list what was written.
     """
     denied: list[AccessDeniedError] = []
-    probe = Probe(probe_key(prefix, f"{nonce}/"))
+    probe = Probe(probe_key(prefix, f"{nonce}/"), tagged=tagged)
     try:
         page = yield from _allowed(ListObjects(probe.folder), denied)
     except BucketNotFoundError:
@@ -191,6 +206,8 @@ def _try(probe: Probe, *, may_list: bool) -> Plan[None]:
     body = probe.answers["read"]
     if not isinstance(body, Failure) and not (isinstance(body, Body) and body.data == PROBE):
         raise StorageUnavailableError("The store doesn't give back what was just written", key=probe.written)
+    if probe.loses_tags:
+        raise NotSupportedError(NO_TAGS, key=probe.written)
     if may_list:
         yield from _raising(probe, probe.list())
         problem = None if probe.error("list") else probe.list_problem()

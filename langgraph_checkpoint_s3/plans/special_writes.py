@@ -42,11 +42,11 @@ def special_key(context: Context, place: Place, task_id: str) -> str:
     return place.key(context.layout, leaf)
 
 
-def put_special(context: Context, place: Place, task: Task, now: int) -> Plan[None]:
+def put_special(context: Context, place: Place, task: Task, now: int, tag: str | None = None) -> Plan[None]:
     """Store special writes of a task. Its other special writes are kept.
 
     One PUT, if it is the task's first or no other process wrote since this one wrote or read the object.
-    Otherwise the PUT is refused, which costs a GET and another PUT.
+    Otherwise the PUT is refused, which costs a GET and another PUT. The object gets the retention tag `tag`.
 
     Raises:
         ConflictError: Other processes stored special writes of this task between each read and write.
@@ -81,6 +81,7 @@ def put_special(context: Context, place: Place, task: Task, now: int) -> Plan[No
                 expected=expected,
                 raw=sum(each.size for each in tasks),
                 strict=not fresh,  # a cached object may be stale, and only the condition would tell
+                tag=tag,
             )
             if isinstance(outcome, Stored):
                 return
@@ -111,15 +112,20 @@ def _merged(context: Context, place: Place, key: str, found: Body, task: Task) -
         return merge_special(there, task)
 
 
-def copy_special(context: Context, thread_id: str, entries: Sequence[Entry]) -> Plan[None]:
+def copy_special(context: Context, thread_id: str, entries: Sequence[tuple[Entry, str | None]]) -> Plan[None]:
     """Merge objects of special writes into another thread, which has special writes of the same tasks.
+
+    Args:
+        context: The saver's.
+        thread_id: The other thread.
+        entries: The objects, each with its retention tag.
 
     Raises:
         ConflictError: One of them is gone.
     """
-    bodies = yield from fetch(entries, context.sizes)
+    bodies = yield from fetch([entry for entry, _ in entries], context.sizes)
     yield from unlock(context, bodies)
-    for entry, body in zip(entries, bodies, strict=True):
+    for (entry, tag), body in zip(entries, bodies, strict=True):
         if isinstance(body, NotFound):
             raise ConflictError("The thread was being deleted while it was copied", key=entry.key)
         with error_context(entry.key):
@@ -129,7 +135,7 @@ def copy_special(context: Context, thread_id: str, entries: Sequence[Entry]) -> 
             place = Place(thread_id, text(fields["ns"]), text(fields["id"]))
             tasks = record.tasks()
         for task in tasks:
-            yield from put_special(context, place, task, record.created)
+            yield from put_special(context, place, task, record.created, tag)
 
 
 def encode_writes(

@@ -65,6 +65,7 @@ def store(
     beside: Sequence[Request[Any]] = (),
     raw: int = 0,
     strict: bool = False,
+    tag: str | None = None,
 ) -> Plan[tuple[Stored | PreconditionFailed, list[Any]]]:
     """Write an object, in one PUT or as a multipart upload.
 
@@ -80,15 +81,16 @@ def store(
         raw: The size of its content before compression.
         strict: If the store is known to ignore conditions, refuse the write instead of writing without one.
             Multipart uploads instead check the object first.
+        tag: The value of its retention tag.
 
     Returns:
         The outcome, and the answers to `beside`.
     """
     if len(body) < sizes.multipart_threshold:
-        put: list[Request[Any]] = [PutObject(key, body, only_new, expected, raw, strict), *beside]
+        put: list[Request[Any]] = [PutObject(key, body, only_new, expected, raw, strict, tag), *beside]
         outcome, *heads = yield from ask_all(put)
         return outcome, heads
-    upload_id = yield from ask(CreateUpload(key))
+    upload_id = yield from ask(CreateUpload(key, tag))
     try:
         conditional = only_new or expected is not None
         # Some stores ignore conditions when they complete an upload. So the object is looked at as well.
@@ -113,19 +115,21 @@ def store(
     return outcome, heads
 
 
-def overwrite(key: str, body: bytes | Pieces, sizes: Sizes, etag: str) -> Plan[bool]:
-    """Replace the object that has this ETag, and no other.
+def overwrite(key: str, body: bytes | Pieces, sizes: Sizes, etag: str, tag: str | None = None) -> Plan[bool]:
+    """Replace the object that has this ETag, and no other. It gets the retention tag `tag`.
 
     Returns:
         Whether it was replaced. If not, the object is gone or has changed.
     """
-    outcome, _ = yield from store(key, body, sizes, expected=etag)
+    outcome, _ = yield from store(key, body, sizes, expected=etag, tag=tag)
     if isinstance(outcome, PreconditionFailed):
         # A 412 can follow our own first attempt if its response was lost. The object then differs as well,
         # and False makes the caller read it again.
         if not _is_met(etag, (yield from ask(HeadObject(key)))):
             return False
-        yield from store(key, body, sizes)  # the store compares ETags wrongly: it refused the right one
+        yield from store(
+            key, body, sizes, tag=tag
+        )  # the store compares ETags wrongly: it refused the right one
     return True
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from langgraph_checkpoint_s3.s3.requests import Deletion, NotFound, Record, Request
+from langgraph_checkpoint_s3.s3.requests import Deletion, Done, NotFound, Record, Request
 
 RestoreTier = Literal["Standard", "Bulk", "Expedited"]
 SignedMethod = Literal["GET", "PUT"]
@@ -157,6 +157,31 @@ class InspectObject(Request[ObjectInfo | NotFound]):
     action: ClassVar[str] = "s3:GetObject"
 
     key: str
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class GetTags(Request[Mapping[str, str] | NotFound]):
+    """Read an object's tags."""
+
+    operation: ClassVar[str] = "GetObjectTagging"
+    action: ClassVar[str] = "s3:GetObjectTagging"
+
+    key: str
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class PutTags(Request[Done | NotFound]):
+    """Replace an object's tags, given as names and values. Its age stays.
+
+    Some stores take this for a PUT of the object itself. So its tags are read first: those stores don't
+    answer that with tags.
+    """
+
+    operation: ClassVar[str] = "PutObjectTagging"
+    action: ClassVar[str] = "s3:PutObjectTagging"
+
+    key: str
+    tags: tuple[tuple[str, str], ...]
 
 
 @dataclass(slots=True, eq=False, repr=False)

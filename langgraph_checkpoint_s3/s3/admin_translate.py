@@ -11,11 +11,13 @@ from langgraph_checkpoint_s3.errors import NotSupportedError
 from langgraph_checkpoint_s3.s3.admin_requests import (
     BucketHead,
     DeleteVersions,
+    GetTags,
     InspectBucket,
     InspectObject,
     ListUploads,
     ListVersions,
     ObjectInfo,
+    PutTags,
     RestoreObject,
     Sign,
     Signed,
@@ -107,6 +109,26 @@ def _object_info(_: Translator, __: InspectObject, response: Response) -> Object
     )
 
 
+def _tags(_: Translator, __: GetTags, response: Response) -> Mapping[str, str]:
+    received = response.received
+    if "TagSet" not in response.fields or (received is not None and received.root not in ("Tagging", "")):
+        raise no_tags()
+    return {tag["Key"]: tag.get("Value", "") for tag in response.fields["TagSet"]}
+
+
+def no_tags() -> NotSupportedError:
+    """Return the error for a store that takes the question for an object's tags for another one."""
+    return NotSupportedError(
+        "The store has no tags of objects: it answers GetObjectTagging with something else. Retention "
+        "classes and pinned threads need tags"
+    )
+
+
+def _tags_arguments(to: Translator, put: PutTags) -> dict[str, Any]:
+    tags = [{"Key": name, "Value": value} for name, value in put.tags]
+    return {**to.common, "Key": put.key, "Tagging": {"TagSet": tags}}
+
+
 def _restore_arguments(to: Translator, restore: RestoreObject) -> dict[str, Any]:
     wanted: dict[str, Any] = {"GlacierJobParameters": {"Tier": restore.tier}}
     if restore.days is not None:
@@ -171,7 +193,7 @@ def _document(_: Translator, get: GetSetting, response: Response) -> Any:
     return document or None
 
 
-def _changed(_: Translator, __: PutSetting | DeleteSetting, response: Response) -> Done:
+def _changed(_: Translator, __: PutSetting | DeleteSetting | PutTags, response: Response) -> Done:
     need_no_page(response.received)
     return Done()
 
@@ -189,6 +211,8 @@ CODECS: Final[Mapping[type[Request[Any]], RequestTranslation[Any]]] = {
     InspectObject: RequestTranslation[InspectObject](
         lambda to, inspect: {**to.common, "Key": inspect.key}, _object_info
     ),
+    GetTags: RequestTranslation[GetTags](lambda to, get: {**to.common, "Key": get.key}, _tags),
+    PutTags: RequestTranslation[PutTags](_tags_arguments, _changed),
     RestoreObject: RequestTranslation[RestoreObject](_restore_arguments, _restored),
     InspectBucket: RequestTranslation[InspectBucket](lambda to, _: dict(to.bucket), _bucket_head),
     Sign: RequestTranslation[Sign](_sign_arguments, _signed),

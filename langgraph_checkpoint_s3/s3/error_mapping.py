@@ -26,8 +26,17 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
+from langgraph_checkpoint_s3.format.container import MAGIC
 from langgraph_checkpoint_s3.request_timeout import TooSlowError
-from langgraph_checkpoint_s3.s3.admin_requests import InspectObject, ListUploads, RestoreObject, UploadPage
+from langgraph_checkpoint_s3.s3.admin_requests import (
+    GetTags,
+    InspectObject,
+    ListUploads,
+    PutTags,
+    RestoreObject,
+    UploadPage,
+)
+from langgraph_checkpoint_s3.s3.admin_translate import no_tags
 from langgraph_checkpoint_s3.s3.answer_checks import (
     InvalidResponse,
     PartlyDone,
@@ -193,6 +202,8 @@ def classify(
         return refused
     if isinstance(error, (TooSlowError, PartlyDone)):
         return Retry(str(error))
+    if isinstance(request, GetTags) and received is not None and _is_object(received):
+        return no_tags()
     if isinstance(error, InvalidResponse):
         reason = describe_invalid(request, str(error), received)
         return Retry(reason, received.status if received else None)
@@ -305,12 +316,23 @@ def _of_response(
     return Unconditional(refused) if status == 501 and _is_conditional(request) else refused
 
 
+def _is_object(received: Received) -> bool:
+    """Return whether a response is one of this package's objects, or its probe, rather than a document.
+
+    botocore reports a 200 whose document isn't XML as a 500. The content type is a guess of some stores.
+    """
+    return received.beginning.startswith((MAGIC, b"langgraph-checkpoint-s3 "))
+
+
 def _outcome(code: str, status: int, request: Request[Any]) -> Outcome | Retry | None:
     """Return the answer that an error is for this request; `None` if it is an error."""
     match request:
         case GetWithAge() if code == "NoSuchKey":
             return Outcome(NotFound())
-        case GetObject() | CopyObject() | RestoreObject() if code in ("NoSuchKey", "NoSuchVersion"):
+        case GetObject() | CopyObject() | RestoreObject() | GetTags() | PutTags() if code in (
+            "NoSuchKey",
+            "NoSuchVersion",
+        ):
             return Outcome(NotFound())
         case HeadObject() | InspectObject() if status == 404:
             return Outcome(NotFound())

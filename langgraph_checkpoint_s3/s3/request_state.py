@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("langgraph_checkpoint_s3")
 
 DEFAULT_ATTEMPTS: Final = 5
+_LIVES_BYTES: Final = 4 * 1024 * 1024
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 _FIRST_THROTTLED_PAUSE: Final = 0.5
@@ -76,6 +77,7 @@ class SaverState:
         self.max_attempts = config.max_attempts or DEFAULT_ATTEMPTS
         self.cache = BodyCache(Lru(config.cache_bytes))
         self.states = Lru(config.cache_bytes)
+        self.lives = Lru(_LIVES_BYTES)
         self.conditional = True
         self.compares = False
         self.clock: Callable[[], float] = time.monotonic

@@ -208,6 +208,7 @@ class PutObject(Request["Stored | PreconditionFailed"]):
         raw: The serialized size of the content before compression, in bytes. Only counted.
         strict: Whether the answer is `PreconditionFailed` where the store is known to have no conditions, and
             nothing is written. Otherwise the object is then written without one.
+        tag: The value of its retention tag; `None` is none.
     """
 
     operation: ClassVar[str] = "PutObject"
@@ -219,6 +220,7 @@ class PutObject(Request["Stored | PreconditionFailed"]):
     expected: str | None = None
     raw: int = 0
     strict: bool = False
+    tag: str | None = None
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -339,7 +341,10 @@ class DeleteObjects(Request[Deletion]):
 
 @dataclass(slots=True, eq=False, repr=False)
 class CopyObject(Request["Stored | NotFound"]):
-    """Copy an object, or one of its versions, within the bucket, on the server."""
+    """Copy an object, or one of its versions, within the bucket, on the server.
+
+    The copy has the tags of new objects and the retention tag `tag`; without any, it has the source's.
+    """
 
     operation: ClassVar[str] = "CopyObject"
     action: ClassVar[str] = "s3:GetObject and s3:PutObject"
@@ -347,16 +352,18 @@ class CopyObject(Request["Stored | NotFound"]):
     source: str
     target: str
     version: str | None = None
+    tag: str | None = None
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class CreateUpload(Request[str]):
-    """Begin a multipart upload; the answer is its id."""
+    """Begin a multipart upload; the answer is its id. `tag` is as for `PutObject`."""
 
     operation: ClassVar[str] = "CreateMultipartUpload"
     action: ClassVar[str] = "s3:PutObject"
 
     key: str
+    tag: str | None = None
 
 
 @dataclass(slots=True, eq=False, repr=False)

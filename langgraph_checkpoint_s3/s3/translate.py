@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.format.pieces import Data, buffers_of
+from langgraph_checkpoint_s3.format.retention import TAG
 from langgraph_checkpoint_s3.s3.answer_checks import (
     InvalidResponse,
     Received,
@@ -149,6 +150,13 @@ class Translator:
         if not conditional and isinstance(request, (PutObject, CompleteUpload)):
             request = replace(request, only_new=False, expected=None)
         return _codec_of(request).arguments(self, request)
+
+    def tagged(self, tag: str | None) -> _Arguments:
+        """Return `new` with a retention tag, of letters that a header takes as they are."""
+        if tag is None:
+            return self.new
+        others = self.new.get("Tagging")
+        return {**self.new, "Tagging": f"{others}&{TAG}={tag}" if others else f"{TAG}={tag}"}
 
     def answer(
         self,
@@ -364,7 +372,7 @@ def _page(_: Translator, listing: ListObjects, response: Response) -> Page:
 
 def _copy_arguments(to: Translator, copy: CopyObject) -> _Arguments:
     source = {"Bucket": to.bucket["Bucket"], "Key": copy.source, **of_version(copy.version)}
-    arguments = {**to.new, "Key": copy.target, "CopySource": source}
+    arguments = {**to.tagged(copy.tag), "Key": copy.target, "CopySource": source}
     if "Tagging" in arguments:
         arguments["TaggingDirective"] = "REPLACE"
     if to.owner:
@@ -419,7 +427,13 @@ def _create_arguments(to: Translator, _: CreateBucket) -> _Arguments:
 
 CODECS: Final[Mapping[type[Request[Any]], RequestTranslation[Any]]] = {
     PutObject: RequestTranslation[PutObject](
-        lambda to, put: {**to.new, "Key": put.key, **to.body(put.body), **_condition(put)}, _stored
+        lambda to, put: {
+            **(to.new if put.tag is None else to.tagged(put.tag)),
+            "Key": put.key,
+            **to.body(put.body),
+            **_condition(put),
+        },
+        _stored,
     ),
     CompareAndSwap: RequestTranslation[CompareAndSwap](_swap_arguments, _stored),
     GetObject: RequestTranslation[GetObject](
@@ -442,7 +456,7 @@ CODECS: Final[Mapping[type[Request[Any]], RequestTranslation[Any]]] = {
     ),
     CopyObject: RequestTranslation[CopyObject](_copy_arguments, _copied),
     CreateUpload: RequestTranslation[CreateUpload](
-        lambda to, create: {**to.new, "Key": create.key}, _upload_id
+        lambda to, create: {**to.tagged(create.tag), "Key": create.key}, _upload_id
     ),
     UploadPart: RequestTranslation[UploadPart](_part_arguments, _part_etag),
     CompleteUpload: RequestTranslation[CompleteUpload](_complete_arguments, _completed),

@@ -36,7 +36,8 @@ HOSTILE = "[bold]x[/bold]\x1b]0;owned\x07\x9b31m\u202egnp\r\b:smile:"
 def test_there_are_these_commands() -> None:
     names = (
         "changes check copy decode delete diff export history iam-policy import lifecycle memories migrate "
-        "prune purge report restore resume-point save serve setup show threads url usage versions watch"
+        "pin prune purge report restore resume-point save serve setup show threads unpin url usage versions "
+        "watch"
     )
     assert names.split() == COMMANDS
 

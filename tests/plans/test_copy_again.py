@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,45 @@ def test_the_same_bytes_each_time(fake: FakeS3) -> None:
     first = {key: fake.objects[key].data for key in fake.keys("/checkpoint")}
     make_saver(fake).copy_thread("t", "u")
     assert {key: fake.objects[key].data for key in fake.keys("/checkpoint")} == first
+
+
+def test_a_later_copy_borrows_from_no_copy_of_what_was_rewritten_since(fake: FakeS3) -> None:
+    """The source's rewritten object has bytes that the first copy of it lacks."""
+    grown(fake)
+    make_saver(fake).copy_thread("t", "u")
+    make_saver(fake).prune(["t"])
+    saver = eager(fake)
+    found = saver.get_tuple(place("t"))
+    assert found is not None
+    step(saver, "4", found.checkpoint, n=4)
+    assert lenders(fake, "4") == ["3"]
+    make_saver(fake).copy_thread("t", "u")
+    for name, state in values(fake, "t").items():
+        assert values(fake, "u")[name] == state
+
+
+@pytest.mark.parametrize("days", [0, 2])
+def test_a_later_copy_borrows_from_nothing_that_was_copied_long_before(
+    fake: FakeS3, days: int, mode: str
+) -> None:
+    """Lifecycle rules count a copy's age from when it was copied, so they delete the first copies before."""
+    grown(fake)
+    make_saver(fake).copy_thread("t", "u")
+    first = fake.keys(layout().thread("u"))
+    saver = eager(fake)
+    found = saver.get_tuple(place("t"))
+    assert found is not None
+    step(saver, "5", step(saver, "4", found.checkpoint, n=4), n=5)
+    fake.later += timedelta(days=days)
+    expected = values(fake, "t")
+    make_saver(fake).copy_thread("t", "u")
+    assert values(fake, "u") == expected
+    # What is encrypted borrows only within one copy.
+    assert bool(lenders(fake, "4", thread="u")) == (days == 0 and mode == "plain")
+    if days:
+        for key in first:
+            fake.delete(key)
+        assert values(fake, "u") == {each: expected[each] for each in ("4", "5")}
 
 
 @pytest.mark.parametrize("target", ["u", "u" * 300], ids=["short", "hashed"])

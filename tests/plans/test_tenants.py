@@ -118,6 +118,9 @@ OPERATIONS: dict[str, tuple[Level, Do]] = {
     "copy_thread": ("prefix", lambda at: at.saver.copy_thread(at.thread, "a copy of it")),
     "batch_delete": ("thread", lambda at: at.admin.batch_delete([at.thread])),
     "usage": ("thread", lambda at: at.admin.usage(at.thread)),
+    "pin_thread": ("thread", lambda at: at.admin.pin_thread(at.thread)),
+    "unpin_thread": ("thread", lambda at: (at.admin.pin_thread(at.thread), at.admin.unpin_thread(at.thread))),
+    "pinned_threads": ("prefix", lambda at: (at.admin.pin_thread(at.thread), at.admin.pinned_threads())),
     "prune_threads": ("thread", lambda at: at.admin.prune_threads(1, thread_ids=[at.thread], dry_run=False)),
     "prune_older_than": (
         "thread",
@@ -183,6 +186,7 @@ def fill(fake: FakeS3, tenant: Tenant, mark: str) -> None:
     for number in (1, 2, 3):
         put(here, str(number), str(number - 1) if number > 1 else None, mark)
     here.saver.put_writes(here.where("9"), [("d", mark)], "early")
+    here.admin.pin_thread(tenant.thread)
     here.admin.signed_url(tenant.thread, "2", checkpoint_ns=tenant.ns)
     here.saver.delete_thread(tenant.thread)
     here.admin.undelete_thread(tenant.thread)
@@ -194,7 +198,7 @@ def kept(fake: FakeS3, keys: set[str]) -> Any:
 
 TENANTS = st.builds(
     Tenant,
-    st.sampled_from(["", "a/", "a/b/", "a.b/", "b/", ".exports/", "a/.exports/", "-/"]),
+    st.sampled_from(["", "a/", "a/b/", "a.b/", "b/", ".exports/", "a/.exports/", ".pinned/", "-/"]),
     st.sampled_from([name for name in HOSTILE if name]),
     st.sampled_from(HOSTILE),
 )
@@ -209,6 +213,7 @@ TENANTS = st.builds(
 @example(Tenant("", "a", ""), Tenant("", "a", "a"), "")
 @example(Tenant("a/", "t", "x"), Tenant("a/", "t", "x/y"), "")
 @example(Tenant("", ".exports", ""), Tenant(".exports/", "a", ""), "")
+@example(Tenant("", "a", ""), Tenant(".pinned/", "a", ""), "")
 def test_no_operation_touches_another_tenant(ours: Tenant, theirs: Tenant, same: str) -> None:
     if same in ("thread", "namespace"):  # neighbours: they differ in the rest alone
         theirs = Tenant(ours.prefix, ours.thread if same == "namespace" else theirs.thread, theirs.ns)
@@ -243,7 +248,7 @@ def test_no_operation_touches_another_tenant(ours: Tenant, theirs: Tenant, same:
                 thread = layout.thread(ours.thread)
                 folders = (
                     *(ours.folder(level), layout.exports(ours.thread), layout.lease(ours.thread)),
-                    layout.tombstones(thread),
+                    *(layout.tombstones(thread), layout.pin(thread)),
                 )
                 assert asked.prefix.startswith(folders), (name, asked)
 

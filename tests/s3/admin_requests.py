@@ -7,10 +7,12 @@ from typing import Any
 from langgraph_checkpoint_s3.s3 import bucket_settings
 from langgraph_checkpoint_s3.s3.admin_requests import (
     DeleteVersions,
+    GetTags,
     InspectBucket,
     InspectObject,
     ListUploads,
     ListVersions,
+    PutTags,
     RestoreObject,
 )
 from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, GetSetting, PutSetting, Setting
@@ -46,6 +48,8 @@ ADMIN_REQUESTS: list[Request[Any]] = [
     ListUploads("p/"),
     ListUploads("p/", ("k", "u")),
     InspectObject("k"),
+    GetTags("k"),
+    PutTags("k", (("a", "b"), ("c", ""))),
     RestoreObject("k", 3, "Bulk"),
     RestoreObject("k", None),
     InspectBucket(),

@@ -13,11 +13,13 @@ from langgraph_checkpoint_s3.s3 import bucket_settings
 from langgraph_checkpoint_s3.s3.admin_requests import (
     BucketHead,
     DeleteVersions,
+    GetTags,
     InspectBucket,
     InspectObject,
     ListUploads,
     ListVersions,
     ObjectInfo,
+    PutTags,
     RestoreObject,
     Sign,
     Signed,
@@ -26,6 +28,7 @@ from langgraph_checkpoint_s3.s3.admin_requests import (
     Version,
     VersionPage,
 )
+from langgraph_checkpoint_s3.s3.answer_checks import InvalidResponse, Received
 from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, GetSetting, PutSetting, Setting
 from langgraph_checkpoint_s3.s3.error_mapping import classify
 from langgraph_checkpoint_s3.s3.requests import Deletion, Done, Request
@@ -99,6 +102,9 @@ def translator() -> Translator:
             ObjectInfo(3, "e", "GLACIER", "r", None),
         ),
         (RestoreObject("k", 1), {}, True),
+        (GetTags("k"), {"TagSet": [{"Key": "a", "Value": "b"}, {"Key": "c"}]}, {"a": "b", "c": ""}),
+        (GetTags("k"), {"TagSet": []}, {}),
+        (PutTags("k", (("a", "b"),)), {}, Done()),
         (
             InspectBucket(),
             {
@@ -112,6 +118,41 @@ def translator() -> Translator:
 )
 def test_what_an_answer_means(request_: Request[Any], response: dict[str, Any], expected: object) -> None:
     assert translator().answer(request_, response, b"") == expected
+
+
+def test_what_answers_with_another_document_has_no_tags() -> None:
+    """Such a store may take the PUT of an object's tags for one of the object."""
+    listing = Received(200, "application/xml", 30, b"<ListBucketResult><Name>b</Name>")
+    for fields, received in (({}, None), ({"TagSet": []}, listing)):
+        with pytest.raises(NotSupportedError, match="no tags"):
+            translator().answer(GetTags("k"), fields, b"", received)
+    made = translator().arguments(PutTags("k", (("a", "b"),)))
+    assert made["Tagging"] == {"TagSet": [{"Key": "a", "Value": "b"}]}
+
+
+@pytest.mark.parametrize(
+    ("status", "content_type", "beginning", "is_object"),
+    [
+        (200, "binary/octet-stream", b"LGS3\x01", True),
+        (500, "text/x-verilog", b"LGS3\x01", True),  # as botocore reports it, for a key that ends with `.v`
+        (500, "binary/octet-stream", b"langgraph-checkpoint-s3 setup probe", True),
+        (503, "application/json", b"{}", False),
+        (500, "text/plain", b"no upstream", False),
+        (200, "text/html", b"<html>", False),
+        (500, "", b"", False),
+    ],
+)
+def test_a_store_that_answers_with_the_object_has_no_tags(
+    status: int, content_type: str, beginning: bytes, is_object: bool
+) -> None:
+    received = Received(status, content_type, None, beginning)
+    error: Exception = InvalidResponse("it can't be parsed")
+    if status != 200:
+        response: Any = {"Error": {"Code": str(status)}, "ResponseMetadata": {"HTTPStatusCode": status}}
+        error = ClientError(response, "GetObjectTagging")
+    found = classify(error, GetTags("k"), "bucket", received=received)
+    assert isinstance(found, NotSupportedError) == is_object
+    assert not isinstance(classify(error, InspectObject("k"), "bucket", received=received), NotSupportedError)
 
 
 def test_what_is_restored_for_good_has_no_days() -> None:

@@ -29,7 +29,7 @@ def cost(fill: Callable[[ParentCache], None], capacity: int = 100 * MIB) -> tupl
     gc.collect()
     tracemalloc.start()
     try:
-        memory = ParentCache(Lru(capacity), BodyCache(Lru(capacity)))
+        memory = ParentCache(Lru(capacity), BodyCache(Lru(capacity)), Lru(0))
         before = tracemalloc.get_traced_memory()[0]
         fill(memory)
         gc.collect()

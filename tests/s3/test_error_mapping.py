@@ -22,7 +22,7 @@ from langgraph_checkpoint_s3.errors import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.s3 import requests
-from langgraph_checkpoint_s3.s3.admin_requests import ListUploads, UploadPage
+from langgraph_checkpoint_s3.s3.admin_requests import GetTags, ListUploads, PutTags, UploadPage
 from langgraph_checkpoint_s3.s3.bucket_settings import LIFECYCLE, VERSIONING, GetSetting, PutSetting
 from langgraph_checkpoint_s3.s3.error_mapping import (
     Outcome,
@@ -96,6 +96,8 @@ MISSING, REFUSED = Outcome(NotFound()), Outcome(PreconditionFailed())
         (SWAP, 404, "NoSuchKey", REFUSED),
         (GET, 404, "NoSuchVersion", MISSING),
         (COPY, 404, "NoSuchKey", MISSING),
+        (GetTags("k"), 404, "NoSuchKey", MISSING),
+        (PutTags("k", ()), 404, "NoSuchKey", MISSING),
         (HEAD, 404, "404", MISSING),
         (GET, 416, "InvalidRange", Outcome(Body(b"", "", 0))),
         (NEW, 412, "PreconditionFailed", REFUSED),

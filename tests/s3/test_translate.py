@@ -15,7 +15,7 @@ from botocore.validate import ParamValidator
 
 from langgraph_checkpoint_s3 import S3Config
 from langgraph_checkpoint_s3.s3 import admin_requests, bucket_settings, requests
-from langgraph_checkpoint_s3.s3.admin_requests import InspectBucket, Sign
+from langgraph_checkpoint_s3.s3.admin_requests import InspectBucket, PutTags, Sign
 from langgraph_checkpoint_s3.s3.bucket_settings import DeleteSetting, GetSetting, PutSetting
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
@@ -56,6 +56,7 @@ REQUESTS: list[Request[Any]] = [
     PutObject("k", b"data"),
     PutObject("k", b"data", only_new=True),
     PutObject("k", b"data", expected="etag"),
+    PutObject("k", b"data", tag="trial"),
     CompareAndSwap("k", b"data", None),
     CompareAndSwap("k", b"data", "etag"),
     GetWithAge("k"),
@@ -67,7 +68,9 @@ REQUESTS: list[Request[Any]] = [
     ListObjects("p/", 5, "p/a", "token", "/"),
     DeleteObjects(("a", "b")),
     CopyObject("k", "l"),
+    CopyObject("k", "l", tag="trial"),
     CreateUpload("k"),
+    CreateUpload("k", "trial"),
     UploadPart("k", "upload", 1, b"data"),
     CompleteUpload("k", "upload", ("e1", "e2"), b"data"),
     CompleteUpload("k", "upload", ("e1", "e2"), b"data", only_new=True),
@@ -173,7 +176,7 @@ def test_new_objects_are_encrypted_as_set(endpoint_url: str, mode: str, sent: st
 
 def test_what_new_objects_are_given() -> None:
     settings = SETTINGS["everything"] | {"kms_key_id": "alias/x", "bucket_key_enabled": True}
-    for request in REQUESTS:
+    for request in (each for each in REQUESTS if not isinstance(each, PutTags)):
         made = arguments(request, **settings)
         names = ("SSEKMSKeyId", "BucketKeyEnabled", "StorageClass")
         expected = (
@@ -184,7 +187,22 @@ def test_what_new_objects_are_given() -> None:
         assert tuple(made.get(name) for name in names) == expected
         assert ("Tagging" in made) == isinstance(request, WRITES_NEW)
         if "Tagging" in made:
-            assert parse_qs(made["Tagging"]) == {"team": ["a+b"], "cost center": ["é"]}
+            own = {"langgraph-retention": ["trial"]} if getattr(request, "tag", None) else {}
+            assert parse_qs(made["Tagging"]) == {"team": ["a+b"], "cost center": ["é"]} | own
+
+
+def test_the_retention_tag_is_one_of_a_new_objects() -> None:
+    for request in (
+        PutObject("k", b"", tag="a-b_c"),
+        CreateUpload("k", "a-b_c"),
+        CopyObject("k", "l", tag="a-b_c"),
+    ):
+        assert arguments(request)["Tagging"] == "langgraph-retention=a-b_c"
+        assert parse_qs(arguments(request, object_tags={"x": "1 + 2"})["Tagging"]) == {
+            "x": ["1 + 2"],
+            "langgraph-retention": ["a-b_c"],
+        }
+    assert arguments(CopyObject("k", "l", tag="a"))["TaggingDirective"] == "REPLACE"
 
 
 def test_a_copy_has_the_settings_tags_or_the_sources() -> None:

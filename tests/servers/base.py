@@ -49,6 +49,8 @@ class Features:
     """A range GET passes botocore's default validation of checksums, not only `when_required`."""
     user_metadata: bool = True
     """`x-amz-meta-*` come back, also after a restart."""
+    tags: bool = True
+    """Objects keep tags, and their tags can be read and replaced."""
     versioning: bool = True
     lifecycle: bool = True
     lifecycle_exact: bool = True

@@ -21,6 +21,7 @@ FEATURES = Features(
     if_match=False,
     range_checksums=False,
     user_metadata=False,
+    tags=False,
     versioning=False,
     lifecycle=False,
     lifecycle_exact=False,

@@ -25,15 +25,19 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from botocore.exceptions import ClientError
 
+from langgraph_checkpoint_s3.admin.lifecycle.policy import Reach
 from langgraph_checkpoint_s3.format.pieces import joined
+from langgraph_checkpoint_s3.format.retention import TAG
 from langgraph_checkpoint_s3.s3.admin_requests import (
     BucketHead,
     DeleteVersions,
+    GetTags,
     InspectBucket,
     InspectObject,
     ListUploads,
     ListVersions,
     ObjectInfo,
+    PutTags,
     RestoreObject,
     Sign,
     Signed,
@@ -42,7 +46,13 @@ from langgraph_checkpoint_s3.s3.admin_requests import (
     VersionPage,
 )
 from langgraph_checkpoint_s3.s3.admin_requests import Upload as Begun
-from langgraph_checkpoint_s3.s3.bucket_settings import VERSIONING, DeleteSetting, GetSetting, PutSetting
+from langgraph_checkpoint_s3.s3.bucket_settings import (
+    LIFECYCLE,
+    VERSIONING,
+    DeleteSetting,
+    GetSetting,
+    PutSetting,
+)
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
     AgedBody,
@@ -74,6 +84,7 @@ T = TypeVar("T")
 _EPOCH = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 Moment: TypeAlias = Literal["before", "after"]
+Tags: TypeAlias = "tuple[tuple[str, str], ...]"
 Hook: TypeAlias = Callable[[Moment, "Request[Any]"], None]
 """Called before and after each request's effect. It may change the fake, or raise."""
 
@@ -92,6 +103,12 @@ class StoredObject:
     storage_class: str = "STANDARD"
     restore: str | None = None
     archive_status: str | None = None
+    tags: Tags = ()
+
+    @property
+    def tag(self) -> str | None:
+        """Its retention tag."""
+        return dict(self.tags).get(TAG)
 
 
 @dataclass
@@ -101,6 +118,7 @@ class Upload:
     key: str
     begun: datetime = _EPOCH
     parts: dict[int, tuple[str, bytes]] = field(default_factory=dict)
+    tags: Tags = ()
 
 
 @dataclass
@@ -197,7 +215,8 @@ class FakeS3:
         copy = FakeS3()
         copy.objects = dict(self.objects)
         copy.uploads = {
-            name: Upload(each.key, each.begun, dict(each.parts)) for name, each in self.uploads.items()
+            name: Upload(each.key, each.begun, dict(each.parts), each.tags)
+            for name, each in self.uploads.items()
         }
         copy.exists, copy.settings = self.exists, dict(self.settings)
         copy.versions = {key: list(versions) for key, versions in self.versions.items()}
@@ -212,9 +231,21 @@ class FakeS3:
         """The keys that hold this text, in order."""
         return [key for key in self._keys if part in key]
 
-    def put(self, key: str, data: bytes) -> Stored:
+    def put(self, key: str, data: bytes, tag: str | None = None) -> Stored:
         """Store an object, uncounted and without the hook."""
-        return self._write(key, data, hashlib.md5(data, usedforsecurity=False).hexdigest())
+        etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        return self._write(key, data, etag, _tags(tag))
+
+    def expire(self) -> None:
+        """Delete what the bucket's lifecycle rules say, as S3 does once a day."""
+        rules = self.settings.get((LIFECYCLE.name, None), {}).get("Rules", ())
+        for rule in rules:
+            reach, days = Reach.of(rule), rule.get("Expiration", {}).get("Days")
+            for key in self.keys() if days is not None and rule["Status"] == "Enabled" else ():
+                found = self.objects[key]
+                reached = key.startswith(reach.prefix) and reach.tags <= set(found.tags)
+                if reached and self.now - found.modified >= timedelta(days=days):
+                    self.delete(key)
 
     def delete(self, key: str) -> None:
         """Delete an object, uncounted and without the hook."""
@@ -266,9 +297,9 @@ class FakeS3:
             raise client_error("NoSuchBucket", 404, request)
         match request:
             case PutObject(key, body):
-                return (
-                    self.put(key, joined(body)) if self._may(request, conditional) else PreconditionFailed()
-                )
+                if not self._may(request, conditional):
+                    return PreconditionFailed()
+                return self.put(key, joined(body), request.tag)
             case CompareAndSwap(key, body, expected):
                 found = self.objects.get(key)
                 if not self.plain and (found.etag if found else None) != expected:
@@ -301,12 +332,14 @@ class FakeS3:
                     if key not in stuck:
                         self.delete(key)
                 return Deletion(tuple((key, *stuck[key]) for key in keys if key in stuck))
-            case CopyObject(source, target, version):
+            case CopyObject(source, target, version, tag):
                 found = self._version(source, version)
-                return self._write(target, found.data, found.etag) if found else NotFound()
-            case CreateUpload(key):
+                if found is None:
+                    return NotFound()
+                return self._write(target, found.data, found.etag, _tags(tag) or found.tags)
+            case CreateUpload(key, tag):
                 name = f"upload-{self._tick()}"
-                self.uploads[name] = Upload(key, begun=self.now)
+                self.uploads[name] = Upload(key, begun=self.now, tags=_tags(tag))
                 return name
             case UploadPart(key, upload_id, number, body):
                 upload = self._upload(key, upload_id)
@@ -366,6 +399,17 @@ class FakeS3:
                     found.restore,
                     found.archive_status,
                 )
+            case GetTags(key):
+                found = self.objects.get(key)
+                return NotFound() if found is None else dict(found.tags)
+            case PutTags(key, tags):
+                found = self.objects.get(key)
+                if found is None:
+                    return NotFound()
+                self.objects[key] = replace(found, tags=tags)
+                version_id, _, modified = self.versions[key][-1]
+                self.versions[key][-1] = (version_id, self.objects[key], modified)
+                return Done()
             case RestoreObject(key, days):
                 found = self.objects.get(key)
                 if found is None:
@@ -387,11 +431,11 @@ class FakeS3:
                 return Signed(f"https://fake/{key}?X-Amz-Expires={seconds}&X-Amz-Signature={method}")
         raise AssertionError(f"the fake doesn't know {request!r}")
 
-    def _write(self, key: str, data: bytes, etag: str) -> Stored:
+    def _write(self, key: str, data: bytes, etag: str, tags: Tags = ()) -> Stored:
         assert 0 < len(key.encode()) <= 1024, f"a key of {len(key.encode())} bytes"
         with self._lock:
             tick = self._tick()
-            new = (self._version_id(tick), StoredObject(data, etag, self.now), self.now)
+            new = (self._version_id(tick), StoredObject(data, etag, self.now, tags=tags), self.now)
             self.versions[key] = [*self._kept(key), new]
             self._settle(key)
         return Stored(etag, self.now)
@@ -496,7 +540,7 @@ class FakeS3:
         del self.uploads[request.upload_id]
         body = b"".join(body for _, body in parts)
         assert body == joined(request.body), "the cache would hold something else"
-        return self._write(request.key, body, f"{digest.hexdigest()}-{len(parts)}")
+        return self._write(request.key, body, f"{digest.hexdigest()}-{len(parts)}", upload.tags)
 
     def _may(self, request: PutObject | CompleteUpload, conditional: bool) -> bool:
         """Return whether a write's condition is met or isn't checked."""
@@ -513,6 +557,10 @@ class FakeS3:
     def _tick(self) -> int:
         self._ticks += 1
         return self._ticks
+
+
+def _tags(tag: str | None) -> Tags:
+    return () if tag is None else ((TAG, tag),)
 
 
 def client_error(code: str, status: int, request: Request[Any] | None = None) -> ClientError:

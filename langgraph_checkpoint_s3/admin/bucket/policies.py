@@ -15,10 +15,12 @@ from langgraph_checkpoint_s3.errors import InvalidConfigError, NotSupportedError
 from langgraph_checkpoint_s3.s3 import bucket_settings
 from langgraph_checkpoint_s3.s3.admin_requests import (
     DeleteVersions,
+    GetTags,
     InspectBucket,
     InspectObject,
     ListUploads,
     ListVersions,
+    PutTags,
     RestoreObject,
 )
 from langgraph_checkpoint_s3.s3.requests import (
@@ -71,7 +73,16 @@ _RUN: Final = (
 REQUESTS: Final[Mapping[Role, tuple[type[Request[Any]], ...]]] = {
     "read-only": _READ,
     "runtime": _RUN,
-    "retention": (*_RUN, ListVersions, DeleteVersions, ListUploads, InspectObject, RestoreObject),
+    "retention": (
+        *_RUN,
+        ListVersions,
+        DeleteVersions,
+        ListUploads,
+        InspectObject,
+        RestoreObject,
+        GetTags,
+        PutTags,
+    ),
     "administration": (CreateBucket, InspectBucket),
 }
 """Requests of each role. `administration` alone also reads and writes the bucket's settings."""
@@ -231,7 +242,7 @@ def iam_policy(
     actions = _split(request.action for request in sent - {InspectBucket})
     if ListVersions in sent:
         actions.add("s3:GetObjectVersion")  # which old versions need instead of s3:GetObject
-    if config.object_tags and PutObject in sent:
+    if (config.object_tags or config.retention) and PutObject in sent:
         actions |= {"s3:PutObjectTagging", "s3:GetObjectTagging"}
     on_bucket = actions & _ON_THE_BUCKET
     if ListVersions in sent:

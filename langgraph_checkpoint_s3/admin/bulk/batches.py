@@ -21,6 +21,7 @@ from langgraph_checkpoint_s3.plans.get_tuple import get_tuple
 from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan, before_encoding, gather, return_errors
 from langgraph_checkpoint_s3.plans.put import put, put_task
+from langgraph_checkpoint_s3.plans.retention import with_class
 from langgraph_checkpoint_s3.plans.scan import Scan
 from langgraph_checkpoint_s3.plans.state import save, state_of
 
@@ -161,13 +162,13 @@ class Item:
         for number, task in enumerate(self.tasks):
             for writes in (list(task.special.items()), task.regular):
                 if writes:
-                    where, path = self.place.config(), f"~{number:08}"
+                    where, path = with_class(context, self.place.config(), self.found), f"~{number:08}"
                     plans.append(put_task(context, where, writes, task.task_id, path, clock()))
         yield from gather(plans)
 
     def checkpoint(self, context: Context, clock: Callable[[], int]) -> Plan[RunnableConfig]:
         """Put the checkpoint itself, as if all channels had changed."""
-        where = self.place.with_id(self.parent).config()
+        where = with_class(context, self.place.with_id(self.parent).config(), self.found)
         checkpoint, metadata = self.found.checkpoint, self.found.metadata or {}
         return put(context, where, checkpoint, metadata, checkpoint.get("channel_versions") or {}, clock())
 

@@ -44,7 +44,9 @@ def check(config: S3Config, nonce: str, clock: Callable[[], datetime]) -> Plan[C
     `nonce` is a unique text for the probe's keys. `clock` returns this machine's time, with its timezone.
     """
     now = clock()
-    seen = Observations(folder=probe_key(config.prefix, f"{nonce}/"), config=config, begun=now, ended=now)
+    folder, tagged = probe_key(config.prefix, f"{nonce}/"), bool(config.retention)
+    seen = Observations(folder=folder, tagged=tagged, config=config, begun=now, ended=now)
+    asked = {name: each for name, each in findings.FINDINGS.items() if tagged or name != findings.RETENTION}
     try:
         yield from seen.ask(_first(seen))
         seen.ended = clock()
@@ -61,9 +63,9 @@ def check(config: S3Config, nonce: str, clock: Callable[[], datetime]) -> Plan[C
         raise
     if obstacle is None:
         yield from _clean_up(seen)
-        found = {name: examine(seen) for name, examine in findings.FINDINGS.items()}
+        found = {name: examine(seen) for name, examine in asked.items()}
     else:
-        found = {name: findings.behind_obstacle(name, obstacle, seen) for name in findings.FINDINGS}
+        found = {name: findings.behind_obstacle(name, obstacle, seen) for name in asked}
     named = tuple(replace(finding, name=name) for name, finding in found.items())
     return CheckReport(f"s3://{config.bucket}/{config.prefix}", named)
 

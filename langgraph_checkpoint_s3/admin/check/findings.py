@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -22,6 +22,7 @@ from langgraph_checkpoint_s3.admin.check.report import (
     untried,
     warning,
 )
+from langgraph_checkpoint_s3.admin.lifecycle.classes import retention_findings
 from langgraph_checkpoint_s3.admin.lifecycle.policy import (
     Reach,
     Rule,
@@ -40,7 +41,8 @@ from langgraph_checkpoint_s3.errors import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.format.keys import THREAD_SUFFIX
-from langgraph_checkpoint_s3.plans.setup import FOLDERS, NAMES, PROBE, Probe
+from langgraph_checkpoint_s3.format.retention import TAG
+from langgraph_checkpoint_s3.plans.setup import FOLDERS, NAMES, NO_TAGS, PROBE, Probe
 from langgraph_checkpoint_s3.s3.admin_requests import BucketHead, Signed
 from langgraph_checkpoint_s3.s3.bucket_settings import (
     ENCRYPTION,
@@ -70,6 +72,7 @@ _BEFORE: Final[Mapping[str, tuple[str, ...]]] = {
 _FEWER_PROCESSES: Final = "Let no two processes run one thread at once, or use a store that has this"
 _OTHER_STORE: Final = "Use a store, or a kind of bucket, that lists as S3's general purpose buckets do"
 _TAGGING: Final = " and s3:PutObjectTagging"
+RETENTION: Final = "retention"
 SETTINGS: Final = (VERSIONING, ENCRYPTION, PUBLIC_ACCESS, POLICY, LIFECYCLE)
 """The settings that these findings need."""
 _TLS: Final = "admin.configure_bucket(tls_only=True) sets one"
@@ -264,7 +267,7 @@ def writes(seen: Observations) -> Finding:
     """Check that objects can be written, with the saver's tags, encryption and storage class."""
     config = seen.config
     if error := next(filter(None, map(seen.error, ("write", *NAMES))), None):
-        more = _TAGGING if config.object_tags else ""
+        more = _TAGGING if config.object_tags or config.retention else ""
         if config.server_side_encryption.startswith("aws:kms"):
             more += " (and kms:GenerateDataKey and kms:Decrypt on the key)"
         return lacking(error, seen.resource, more=more)
@@ -549,10 +552,31 @@ def lifecycle(seen: Observations) -> Finding:
     if found := _unread(seen, LIFECYCLE):
         return found
     rules = _rules(seen.answers[LIFECYCLE.name])
-    problems = lifecycle_findings(rules, seen.config.prefix, horizon_of(seen.config))
+    classes = seen.config.retention
+    problems = lifecycle_findings(rules, seen.config.prefix, horizon_of(seen.config), classes)
     if problems:
         return warning(" ".join(problems))
-    return ok("Abandoned uploads are aborted, and no checkpoints are deleted by age")
+    by_age = "only those of retention classes" if classes else "no checkpoints"
+    return ok(f"Abandoned uploads are aborted, and {by_age} are deleted by age")
+
+
+def retention(seen: Observations) -> Finding:
+    """Check that the store keeps tags, and that each retention class has its lifecycle rule."""
+    if error := seen.error("tags"):
+        return unseen(error, seen.resource)
+    if "tags" not in seen.answers:
+        return untried("writes")
+    if seen.loses_tags:
+        return not_supported(NO_TAGS, "Make the saver without retention")
+    if found := _unread(seen, LIFECYCLE):
+        return found
+    rules = _rules(seen.answers[LIFECYCLE.name])
+    problems = retention_findings(rules, seen.config, acts_on)
+    if problems:
+        remedy = "admin.set_lifecycle_policy() sets the rules of classes; narrow others to a tag"
+        return warning(" ".join(problems), remedy)
+    classes = ", ".join(f"{name} {kept.days} days" for name, kept in sorted(seen.config.retention.items()))
+    return ok(f"Each class has its rule: {classes}")
 
 
 def _unread(seen: Observations, setting: Setting) -> Finding | None:
@@ -577,14 +601,29 @@ def _expires_versions(rule: Rule, seen: Observations) -> bool:
     )
 
 
-def lifecycle_findings(rules: Iterable[Rule], prefix: str, horizon: float) -> list[str]:
-    """Return warnings about the effects of a bucket's rules on checkpoints. The horizon is in seconds."""
+def lifecycle_findings(
+    rules: Iterable[Rule], prefix: str, horizon: float, classes: Collection[str] = ()
+) -> list[str]:
+    """Return warnings about the effects of a bucket's rules on checkpoints.
+
+    Args:
+        rules: The bucket's rules.
+        prefix: The saver's prefix.
+        horizon: The borrowing horizon in seconds.
+        classes: The saver's retention classes, whose own rules are wanted.
+    """
     acting = [
         (rule, reach)
         for rule in rules
         if rule.get("Status") == "Enabled" and acts_on((reach := Reach.of(rule)).prefix, prefix)
     ]
-    found = [finding for rule, reach in acting for finding in _of_rule(rule, reach, horizon_days(horizon))]
+    wanted = {(TAG, name) for name in classes}
+    found = [
+        finding
+        for rule, reach in acting
+        if not reach.tags & wanted or added_days(rule) < horizon_days(horizon)
+        for finding in _of_rule(rule, reach, horizon_days(horizon))
+    ]
     if not any(
         rule.get("AbortIncompleteMultipartUpload") and prefix.startswith(reach.prefix)
         for rule, reach in acting
@@ -672,5 +711,9 @@ FINDINGS: Final[Mapping[str, Callable[[Observations], Finding]]] = {
     "public access": public_access,
     "TLS only": tls_only,
     "lifecycle": lifecycle,
+    RETENTION: retention,
 }
-"""Functions that return the findings, by the finding's name, in the order of the report."""
+"""Functions that return the findings, by the finding's name, in the order of the report.
+
+That of retention classes is only for savers that have some.
+"""

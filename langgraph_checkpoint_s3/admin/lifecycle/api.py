@@ -7,6 +7,7 @@ import warnings
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.lifecycle import archive
 from langgraph_checkpoint_s3.admin.lifecycle.archive import RestoreStatus
+from langgraph_checkpoint_s3.admin.lifecycle.classes import set_class_policies
 from langgraph_checkpoint_s3.admin.lifecycle.policy import (
     LifecyclePolicy,
     LifecycleWarning,
@@ -22,7 +23,7 @@ from langgraph_checkpoint_s3.s3.admin_requests import RestoreTier
 class Lifecycle(BaseAdmin):
     """Operations of `S3Admin` on lifecycle policies and archived threads."""
 
-    def set_lifecycle_policy(self, policy: LifecyclePolicy) -> list[Change]:
+    def set_lifecycle_policy(self, policy: LifecyclePolicy | None = None) -> list[Change]:
         """Have S3 delete, archive and clean up objects below the saver's prefix, by age.
 
             admin.set_lifecycle_policy(LifecyclePolicy(days_until_deletion=30))
@@ -44,11 +45,16 @@ class Lifecycle(BaseAdmin):
         saver at `a/b/`. S3 needs some minutes to take up new rules, and applies them once a day
         (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lifecycle-mgmt.html).
 
+        **Without a policy** it sets one for each of the saver's retention classes (`retention`), in one
+        write: deletion of the objects with its tag, and for `default` also the abort of unfinished uploads.
+        Policies of other classes stay: `remove_lifecycle_policy(("langgraph-retention", "trial"))` removes
+        one.
+
         Needs `s3:GetLifecycleConfiguration` and `s3:PutLifecycleConfiguration`.
 
         Args:
             policy: The policy. It replaces the one with the same `object_tag`, or without one. What it leaves
-                out is removed.
+                out is removed. Default: those of the saver's retention classes.
 
         Returns:
             The changes; empty if the policy is set already.
@@ -58,16 +64,21 @@ class Lifecycle(BaseAdmin):
                 (`LifecyclePolicy.warnings`). The warning comes before anything is sent.
 
         Raises:
-            InvalidConfigError: The bucket would have more than 1,000 rules. Nothing was written.
+            InvalidConfigError: The bucket would have more than 1,000 rules, or there is no policy and the
+                saver has no classes. Nothing was written.
             NotSupportedError: The store has no lifecycle rules, or none of this kind.
         """
+        if policy is None:
+            return self._run(set_class_policies(self.config), "admin.set_lifecycle_policy")
         for text in policy.warnings:
             warnings.warn(text, LifecycleWarning, stacklevel=2)
         plan = set_policy(policy, self.config.prefix, horizon_of(self.config))
         return self._run(plan, "admin.set_lifecycle_policy")
 
-    async def aset_lifecycle_policy(self, policy: LifecyclePolicy) -> list[Change]:
+    async def aset_lifecycle_policy(self, policy: LifecyclePolicy | None = None) -> list[Change]:
         """`set_lifecycle_policy`, as a coroutine."""
+        if policy is None:
+            return await self._arun(set_class_policies(self.config), "admin.set_lifecycle_policy")
         for text in policy.warnings:
             warnings.warn(text, LifecycleWarning, stacklevel=2)
         plan = set_policy(policy, self.config.prefix, horizon_of(self.config))

@@ -14,9 +14,9 @@ from email.utils import parsedate_to_datetime
 from typing import Final, Literal, get_args
 
 from langgraph_checkpoint_s3.admin.lifecycle.transitions import OFFLINE
-from langgraph_checkpoint_s3.admin.setting_changes import MAX_DAYS
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.ids import thread_name
+from langgraph_checkpoint_s3.format.retention import MAX_DAYS
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
 from langgraph_checkpoint_s3.plans.scan import Scan

@@ -1,7 +1,7 @@
 """The plan that deletes idle threads as a whole. A thread that is in use stays, with all of its past.
 
 One listing of the prefix decides. Before a thread is deleted it is listed again, so that one that came to
-life meanwhile stays; so does one whose lease somebody holds.
+life meanwhile stays; so does one whose lease somebody holds, and one that is pinned.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delete import THREADS_AT_ONCE, delete_listed
 from langgraph_checkpoint_s3.plans.lease import held_by
 from langgraph_checkpoint_s3.plans.plan import Plan, gather, return_errors
-from langgraph_checkpoint_s3.plans.scan import Folder, Pages, ThreadScan, group, list_thread
+from langgraph_checkpoint_s3.plans.retention import is_pinned, may_be_pinned
+from langgraph_checkpoint_s3.plans.scan import Folder, Pages, ThreadScan, group, list_thread, pinned_folders
 from langgraph_checkpoint_s3.s3.requests import Entry
 from langgraph_checkpoint_s3.text.humanize import format_size, pluralize
 
@@ -139,10 +140,14 @@ def prune_idle(
     """
     if thread_ids is not None and not thread_ids:
         return PrunedIdle(dry_run, (), {}, {})
-    leases = yield from Pages(context.layout.prefix + LEASES).rest()
+    layout = context.layout
+    scan = ThreadScan(layout) if thread_ids is None else None
+    # A listing of all threads shows the marks of pinned ones, too.
+    marks = [pinned_folders(layout)] if scan is None else []
+    found: list[Any] = yield from gather([Pages(layout.prefix + LEASES).rest(), *marks])
     moment = moment_of(idle, clock())
-    spared = _spared(context, leases, moment)
-    scan = ThreadScan(context.layout) if thread_ids is None else None
+    pinned: set[str] = found[1] if scan is None else scan.pinned
+    spared = _spared(context, found[0], moment)
     queue = deque(_Thread(context.layout.thread(each), each) for each in thread_ids or ())
     total = None if thread_ids is None else len(thread_ids)
     outcomes: list[tuple[str, _Outcome]] = []  # without the threads in use, which may be millions
@@ -156,7 +161,14 @@ def prune_idle(
                     queue.append(_Thread(each.folder, name, each.entries or each.first, complete))
         some = [queue.popleft() for _ in range(min(len(queue), THREADS_AT_ONCE))]
         found = yield from gather(
-            _prune(context, each, moment, spared.get(each.folder), dry_run=dry_run) for each in some
+            _prune(
+                context,
+                each,
+                moment,
+                "it is pinned" if each.folder in pinned else spared.get(each.folder),
+                dry_run=dry_run,
+            )
+            for each in some
         )
         outcomes += (each for each in found if each[1] is not None)
         count += len(some)
@@ -189,8 +201,6 @@ class _Thread:
 
 def _spared(context: Context, leases: Iterable[Entry], moment: datetime) -> dict[str, str]:
     """Return the folders of threads that stay even if nothing was written to them, each with the reason.
-
-    This is the place for whatever keeps a thread from being deleted when it is idle.
 
     Args:
         context: The saver's.
@@ -235,7 +245,7 @@ def _prune(
     if dry_run:
         return name, IdleThread.of(name, listed)
     outcome: list[Folder] | str | Exception = yield from return_errors(
-        _delete(context, thread.folder, moment), Exception
+        _delete(context, thread.folder, moment, listed), Exception
     )
     if isinstance(outcome, list):
         return name, IdleThread.of(name, outcome) if outcome else None
@@ -255,8 +265,10 @@ def _list_idle(context: Context, thread: _Thread, moment: datetime) -> Plan[list
     return []
 
 
-def _delete(context: Context, folder: str, moment: datetime) -> Plan[list[Folder] | str]:
-    """Delete a thread, unless somebody has written to it, or holds its lease.
+def _delete(
+    context: Context, folder: str, moment: datetime, listed: Sequence[Folder]
+) -> Plan[list[Folder] | str]:
+    """Delete a thread, unless somebody has written to it, holds its lease, or has pinned it.
 
     It is listed once more, and if it holds what others may borrow, again after its tombstones are written. If
     it is in use by then, nothing is deleted: its tombstones only have puts write whole what they'd borrow.
@@ -264,11 +276,12 @@ def _delete(context: Context, folder: str, moment: datetime) -> Plan[list[Folder
     Returns:
         What was deleted, nothing if the thread is in use, or why it stays.
     """
-    plans: list[Plan[Any]] = [
-        list_thread(context.layout, folder),
-        held_by(_lease_of(context, folder)),
-    ]
-    listed, taken = yield from gather(plans)
+    plans: list[Plan[Any]] = [list_thread(context.layout, folder), held_by(_lease_of(context, folder))]
+    if may_be_pinned(context, listed):
+        plans.append(is_pinned(context, folder))
+    listed, taken, *pinned = yield from gather(plans)
+    if any(pinned):
+        return "it is pinned"
     if taken is not None:
         return f"its lease is held by {taken.holder or 'another process'}"
 
@@ -277,7 +290,7 @@ def _delete(context: Context, folder: str, moment: datetime) -> Plan[list[Folder
 
     if not still_idle(listed):
         return []
-    return (yield from delete_listed(context, listed, still_idle))
+    return (yield from delete_listed(context, folder, listed, still_idle))
 
 
 def _entries(folders: Iterable[Folder]) -> list[Entry]:

@@ -25,7 +25,7 @@ from langgraph_checkpoint_s3.plans.delete import (
     delete_victims,
 )
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather, return_errors
-from langgraph_checkpoint_s3.plans.scan import Folder, Scan, ThreadScan, group, latest
+from langgraph_checkpoint_s3.plans.scan import Folder, Scan, ThreadScan, group, latest, pinned_folders
 from langgraph_checkpoint_s3.s3.requests import Entry, Tick
 from langgraph_checkpoint_s3.text.humanize import format_size, pluralize
 
@@ -161,7 +161,7 @@ def prune(
     *,
     dry_run: bool,
 ) -> Plan[Pruned]:
-    """Prune threads, or all of them, a few side by side. A thread's error doesn't end the others.
+    """Prune threads, or all but pinned ones, a few side by side. A thread's error doesn't end the others.
 
     All threads are found by a listing of the prefix, which shows the objects of small ones as well. If
     something was deleted, what was listed more than `_LISTING_SECONDS` before is listed again. Where an
@@ -175,12 +175,14 @@ def prune(
     pruned: list[PrunedCheckpoint] = []
     errors: dict[str, Exception] = {}
     count = 0
+    if scan is not None and inventory is not None and not dry_run:  # a thread may have been pinned since
+        scan.pinned |= yield from pinned_folders(layout)
     listed = yield from ask(Tick())
     while queue or (scan is not None and not scan.done):
         if scan is not None:
             for each in (yield from from_report(inventory, scan.more(THREADS_AT_ONCE))):
                 name = thread_in(layout, each.folder)
-                if name is not None:
+                if name is not None and each.folder not in scan.pinned:
                     queue.append(_Thread(each.folder, name, each.entries))
         some = [queue.popleft() for _ in range(min(len(queue), THREADS_AT_ONCE))]
         outcomes = yield from gather(

@@ -24,6 +24,7 @@ from langgraph_checkpoint_s3.plans.data_keys import unlock
 from langgraph_checkpoint_s3.plans.load import error_context, open_object, read_heads
 from langgraph_checkpoint_s3.plans.materialize import unacknowledged, without_checkpoints
 from langgraph_checkpoint_s3.plans.plan import Plan
+from langgraph_checkpoint_s3.plans.retention import Tagging, begin_tagging, classes_among, end_tagging
 from langgraph_checkpoint_s3.plans.scan import Scan, group
 from langgraph_checkpoint_s3.plans.tombstones import add_coming, remove_tombstones
 from langgraph_checkpoint_s3.plans.transfer import fetch, store, windows, write_all
@@ -148,7 +149,9 @@ class _Import:
             key for key, member in self._members.items() if getattr(member.parsed.leaf, "lends", False)
         }
         entries = [Entry(key, self._members[key].size, "", _NEVER) for key in sorted(self._members)]
-        self._windows = list(windows(copy_stages(group(context.layout, entries))))
+        folders = group(context.layout, entries)
+        self._windows = list(windows(copy_stages(folders)))
+        self._tagging = Tagging(self._folder, classes_among(context, folders), pinned=False)
         self._present: dict[str, Entry] = {}
         self._written: set[str] = set()
         self._kept: list[str] = []
@@ -164,6 +167,7 @@ class _Import:
         for folder in (yield from Scan(self._context.layout, self._folder).rest()):
             self._present.update((entry.key, entry) for entry in folder.entries)
         yield from self._check_lenders()
+        self._tagging = yield from begin_tagging(self._context, self._folder, self._tagging.classes)
         number: int | None = None
         if self._file.borrowings and self._lending <= self._present.keys():
             number = 0  # all lenders are there, but an earlier import may have been interrupted
@@ -173,6 +177,8 @@ class _Import:
         for window in self._windows:
             yield from self._write(window)
             count += len(window)
+            if count == total:
+                yield from end_tagging(self._context, self._tagging, self._written)
             if count == total and number is not None:
                 new = self._lending & self._written
                 yield from remove_tombstones(self._context, self._folder, new, number, present=self._lending)
@@ -202,7 +208,8 @@ class _Import:
 
     def _store(self, key: str, body: bytes) -> Plan[None]:
         """Write an object if there is none."""
-        outcome, _ = yield from store(key, body, self._context.sizes, only_new=True)
+        tag = self._tagging.of(key)
+        outcome, _ = yield from store(key, body, self._context.sizes, only_new=True, tag=tag)
         if isinstance(outcome, Stored):
             self._written.add(key)
 

@@ -98,6 +98,12 @@ def thread_in(layout: Layout, folder: str) -> str | None:
         return None
 
 
+def name_of_folder(context: Context, folder: str) -> Plan[str | None]:
+    """Return the thread of a folder, its name read from an object if it is hashed; `None` if it isn't one."""
+    name = thread_in(context.layout, folder)
+    return (yield from _name(context, name)) if isinstance(name, HashedName) else name
+
+
 def _name(context: Context, thread_id: str) -> Plan[str]:
     """Return a thread's name from one of its objects, or the hash if this saver's keys can't read them."""
     page = yield from ask(ListObjects(context.layout.thread(thread_id), 1))

@@ -88,7 +88,9 @@ def purge_thread(
     *,
     dry_run: bool,
 ) -> Plan[Purged]:
-    """Remove all versions, markers, uploads and exports of a thread and its lease, until none is left.
+    """Remove all versions, markers, uploads and exports of a thread, its lease and its mark.
+
+    Repeat that until none is left.
 
     Args:
         context: The saver's.
@@ -99,7 +101,8 @@ def purge_thread(
         dry_run: Whether to only list.
     """
     layout = context.layout
-    folders = [layout.thread(thread_id), layout.exports(thread_id), layout.lease(thread_id)]
+    thread = layout.thread(thread_id)
+    folders = [thread, layout.exports(thread_id), layout.lease(thread_id), layout.pin(thread)]
     first = yield from _list(layout, folders)
     receipt = PurgeReceipt(
         *(thread_id, location, dry_run, clock(), None, None, (), in_order(first.items.values()), ()),

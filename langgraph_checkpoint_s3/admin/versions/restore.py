@@ -44,6 +44,7 @@ from langgraph_checkpoint_s3.plans.delete import delete_versions
 from langgraph_checkpoint_s3.plans.load import Loaded, error_context, load, open_body, read_heads
 from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan
+from langgraph_checkpoint_s3.plans.retention import begin_tagging, class_in_key, end_tagging
 from langgraph_checkpoint_s3.plans.scan import Folder, group
 from langgraph_checkpoint_s3.plans.tombstones import lenders_among, read_tombstones, remove_tombstones
 from langgraph_checkpoint_s3.plans.transfer import store
@@ -151,7 +152,10 @@ def restore_version(context: Context, place: Place, version_id: str, now: int) -
         [marker for each in found if each.key in writes for marker in each.hiding_markers]
     )
     if made is not None:
-        yield from store(*made, context.sizes)
+        key, body = made
+        tagging = yield from begin_tagging(context, folder.thread, class_in_key(context, key))
+        yield from store(key, body, context.sizes, tag=tagging.of(key))
+        yield from end_tagging(context, tagging, [key])
     context.parent_cache.clear()  # children must not borrow from an object that is no longer current
     return place.config()
 

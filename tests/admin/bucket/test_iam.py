@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import fields, replace
+from datetime import timedelta
 from itertools import combinations
 from typing import Any, get_args
 
@@ -219,8 +220,11 @@ class TestASaver:
 
 
 class TestSettings:
-    def test_tags(self) -> None:
-        config = CONFIG.replace(object_tags={"team": "a"})
+    @pytest.mark.parametrize(
+        "settings", [{"object_tags": {"team": "a"}}, {"retention": {"default": timedelta(days=9)}}], ids=str
+    )
+    def test_tags(self, settings: Any) -> None:
+        config = CONFIG.replace(**settings)
         tagging = {"s3:PutObjectTagging", "s3:GetObjectTagging"}
         assert actions(policy("runtime", config=config)) == actions(policy("runtime")) | tagging
         assert actions(policy("read-only", config=config)) == actions(policy("read-only"))

@@ -137,7 +137,7 @@ def watched(count: int, **values: Any) -> Iterator[CheckpointTuple]:
 class Sink(FakeS3):
     """A fake that discards objects."""
 
-    def put(self, key: str, data: bytes) -> Stored:
+    def put(self, key: str, data: bytes, tag: str | None = None) -> Stored:
         return Stored("etag")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from langgraph_checkpoint_s3.admin.check.findings import SETTINGS
 from langgraph_checkpoint_s3.plans.setup import PROBE
 from langgraph_checkpoint_s3.s3.admin_requests import (
     DeleteVersions,
+    GetTags,
     ListVersions,
     Sign,
     Signed,
@@ -410,3 +412,50 @@ class TestSettings:
         assert "live threads" in found.detail
         assert "delta channels" in found.detail
         assert "horizon" in found.detail
+
+    def test_retention_classes(self, fake: OddS3) -> None:
+        classes: dict[str, Any] = {"default": timedelta(days=90), "trial": timedelta(days=7)}
+        found = run(fake, retention=classes)["retention"]
+        assert found.status == "warning"
+        assert "'default' has no rule" in found.detail
+        assert "set_lifecycle_policy()" in found.remedy
+        S3Admin(make_saver(fake, retention=classes)).set_lifecycle_policy()
+        report = run(fake, retention=classes)
+        assert (report["retention"].status, report["lifecycle"].status) == ("ok", "ok")
+        assert "trial 7 days" in report["retention"].detail
+        changed = run(fake, retention={**classes, "trial": timedelta(days=8)})["retention"]
+        assert "'trial' is of 8 days, and has a rule of 7 days" in changed.detail
+        rules = fake.settings[LIFECYCLE.name, None]["Rules"]
+        old = {"ID": "old", "Status": "Enabled", "Prefix": "", "Expiration": {"Days": 365}}
+        fake.settings[LIFECYCLE.name, None] = {"Rules": [*rules, old]}
+        found = run(fake, retention=classes)["retention"]
+        assert (found.status, "'old'" in found.detail, "pinned threads" in found.detail) == (
+            "warning",
+            True,
+            True,
+        )
+        broken = [{**rule, "Transitions": [{"Days": 1, "StorageClass": "X"}]} for rule in rules]
+        fake.settings[LIFECYCLE.name, None] = {"Rules": broken}
+        assert "somebody changed" in run(fake, retention=classes)["retention"].detail
+        with pytest.raises(KeyError):
+            run(fake)["retention"]
+
+    def test_retention_classes_need_tags(self, fake: OddS3) -> None:
+        classes: dict[str, Any] = {"default": timedelta(days=90)}
+        fake.odd[GetTags] = lambda _, __: {"another": "tag"}
+        found = run(fake, retention=classes)["retention"]
+        assert (found.status, found.remedy) == ("not supported", "Make the saver without retention")
+        fake.odd.clear()
+        fake.refuse(GetTags)
+        report = run(fake, retention=classes)
+        assert (report["retention"].status, report.ok) == ("unknown", True)
+        assert "s3:GetObjectTagging" in report["retention"].remedy
+        fake.refuse(GetTags, code="NotImplemented", status=501)
+        assert run(fake, retention=classes)["retention"].status == "not supported"
+        fake.refuse(PutObject)
+        report = run(fake, retention=classes)
+        assert "s3:PutObjectTagging" in report["writes"].remedy
+        assert report["retention"].detail.endswith("see writes")
+        fake.hook = None
+        fake.refuse_setting(LIFECYCLE)
+        assert run(fake, retention=classes)["retention"].status == "unknown"

@@ -37,11 +37,12 @@ def test_only_threads_with_something_to_delete_are_listed(fake: FakeS3, tmp_path
         went = admin_of(fake).prune_threads(1, inventory=inventory, dry_run=False)
     assert (went.threads, went.checkpoints) == (2, 8)
     listed = [each.prefix for each in count.requests if isinstance(each, ListObjects)]
-    assert listed == ["checkpoints/", "checkpoints/t.thread/", "checkpoints/u.thread/"]
+    threads = ["checkpoints/t.thread/", "checkpoints/u.thread/"]
+    assert listed == ["checkpoints/", "checkpoints/.pinned/", *threads]
     with fake.counted() as count:
         again = admin_of(fake).prune_threads(1, inventory=inventory, dry_run=False)
     assert not again.victims
-    assert count.kinds == {"ListObjects": 3}
+    assert count.kinds == {"ListObjects": 4}
 
 
 def test_where_the_report_has_nothing_to_delete_nothing_is_listed(fake: FakeS3, tmp_path: Path) -> None:
@@ -49,7 +50,19 @@ def test_where_the_report_has_nothing_to_delete_nothing_is_listed(fake: FakeS3, 
     with fake.counted() as count:
         assert not admin_of(fake).prune_threads(5, inventory=inventory, dry_run=False).victims
         assert not admin_of(fake).prune_older_than(60 * DAY, inventory=inventory, dry_run=False).victims
-    assert count.kinds == {"ListObjects": 2}
+    assert count.kinds == {"ListObjects": 4}  # each time the prefix, and the marks of pinned threads
+
+
+@pytest.mark.parametrize("when", ["before the report", "since"])
+def test_pinned_threads_stay(fake: FakeS3, tmp_path: Path, when: str) -> None:
+    if when == "before the report":
+        admin_of(fake).pin_thread("t")
+    inventory = report_of(fake, tmp_path)
+    if when == "since":
+        admin_of(fake).pin_thread("t")
+    went = admin_of(fake).prune_threads(1, inventory=inventory, dry_run=False)
+    assert {each.thread_id for each in went.victims} == {"u"}
+    assert len(left(fake)) == 5
 
 
 def test_checkpoints_since_the_report_stay(fake: FakeS3, tmp_path: Path, saver: S3Saver) -> None:

@@ -222,7 +222,7 @@ def test_hashed_names_are_read_where_something_goes(fake: FakeS3, saver: S3Saver
         pruned = admin_of(fake).prune_threads(1, dry_run=dry_run)
     assert {name for name, _, _ in named(pruned)} | pruned.errors.keys() <= {"a", "b", "c"}
     assert len(pruned.errors) == 1
-    assert count.kinds["ListObjects"] == 1
+    assert count.kinds["ListObjects"] == 2  # one is of the marks of pinned threads, which come later
     assert count.kinds["GetObject"] <= 3
 
 

@@ -1,0 +1,1 @@
+"""Threads that no retention class deletes."""
