@@ -24,6 +24,7 @@ from langgraph_checkpoint_s3.plans.materialize import (
 )
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, batched, gather
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, latest, list_thread
+from langgraph_checkpoint_s3.plans.subgraph_calls import ended_calls
 from langgraph_checkpoint_s3.plans.tombstones import add_tombstones, lenders_among
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects, Deletion, HeadObject, Request, Stored
 
@@ -67,10 +68,17 @@ def _delete_listed(context: Context, folders: Sequence[Folder]) -> Plan[None]:
     yield from _delete_folders(context, without_checkpoints(folders, unnamed))
 
 
-def delete_some(context: Context, victims: Sequence[Folder], *, now: int = 0) -> Plan[None]:
-    """Delete some of a thread's checkpoints, after making those that stay independent of them."""
-    yield from materialize_borrowers(context, victims, now=now)
-    yield from _delete_folders(context, victims)
+def delete_some(context: Context, *stages: Sequence[Folder], now: int = 0) -> Plan[None]:
+    """Delete some of a thread's checkpoints, after making those that stay independent of them.
+
+    Args:
+        context: The saver's.
+        stages: What to delete. What is in one stage goes before the next one.
+        now: As for `add_tombstones`.
+    """
+    yield from materialize_borrowers(context, [folder for stage in stages for folder in stage], now=now)
+    for stage in stages:
+        yield from _delete_folders(context, stage)
 
 
 def delete_for_runs(context: Context, run_ids: Collection[str]) -> Plan[None]:
@@ -105,7 +113,8 @@ def prune(context: Context, thread_ids: Sequence[str], strategy: str) -> Plan[No
     """Delete threads, or all but the latest checkpoint of each of their namespaces.
 
     The ancestors that the latest checkpoint's delta channels are rebuilt from are kept too. Writes without a
-    checkpoint are kept, since their checkpoint may be about to arrive.
+    checkpoint are kept, since their checkpoint may be about to arrive. Subgraph calls that have ended go as a
+    whole (`subgraph_calls.py`).
 
     Raises:
         InvalidConfigError: The strategy is unknown.
@@ -127,20 +136,29 @@ class Pruning:
     """The checkpoints of a thread that a rule lets go.
 
     Attributes:
-        victims: Their folders.
+        calls: The folders of subgraph calls that have ended, including writes without a checkpoint.
+        others: The other checkpoints' folders.
         listed: All folders of the thread.
         whole: Whether the whole thread goes.
         failed_puts: Whether there are objects of failed puts.
     """
 
-    victims: list[Folder]
+    calls: list[Folder]
+    others: list[Folder]
     listed: list[Folder]
     whole: bool
     failed_puts: bool
 
+    @property
+    def victims(self) -> list[Folder]:
+        """All folders to delete."""
+        return [*self.calls, *self.others]
+
 
 def choose_victims(context: Context, listed: list[Folder], rule: KeepRule) -> Plan[Pruning]:
     """Determine which checkpoints of a thread to delete. Those that kept ones are rebuilt from stay too.
+
+    A subgraph call goes with the checkpoint that it was called from, whatever the rule says of it.
 
     Args:
         context: The saver's.
@@ -149,9 +167,18 @@ def choose_victims(context: Context, listed: list[Folder], rule: KeepRule) -> Pl
     """
     failed_puts = yield from unacknowledged(context, listed)
     folders = without_checkpoints(listed, failed_puts)
-    kept = rule(folders)
-    victims = folders if kept is None else (yield from deletable(context, folders, kept))
-    return Pruning(victims, listed, kept is None, bool(failed_puts))
+    chosen = rule(folders)
+    if chosen is None:
+        return Pruning([], folders, listed, True, bool(failed_puts))
+    kept = list(chosen)
+    ended = yield from ended_calls(context, folders, kept)
+    calls = [folder for folder in listed if folder.namespace in ended]
+    others = yield from deletable(
+        context,
+        [folder for folder in folders if folder.namespace not in ended],
+        [folder for folder in kept if folder.namespace not in ended],
+    )
+    return Pruning(calls, others, listed, False, bool(failed_puts))
 
 
 def delete_victims(context: Context, pruning: Pruning) -> Plan[None]:
@@ -163,7 +190,8 @@ def delete_victims(context: Context, pruning: Pruning) -> Plan[None]:
     # even expired tombstones must stay: they tell readers why lenders are missing.
     written = (entry.modified.timestamp() for folder in pruning.listed for entry in folder.entries)
     now = 0 if pruning.failed_puts else int(max(written, default=0))
-    yield from delete_some(context, pruning.victims, now=now)
+    # Calls go before their callers: without these, the next prune couldn't tell that they have ended.
+    yield from delete_some(context, pruning.calls, pruning.others, now=now)
 
 
 def _keep_latest(context: Context, thread_id: str) -> Plan[None]:
