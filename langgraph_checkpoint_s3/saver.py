@@ -498,9 +498,9 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
 
         Args:
             thread_ids: The threads.
-            strategy: `keep_latest` keeps the latest checkpoint of each namespace, and the checkpoints
-                that its delta channels are rebuilt from; subgraph calls whose caller isn't kept go as a
-                whole. `delete` (or `delete_all`) deletes the threads.
+            strategy: `keep_latest` keeps the latest checkpoint of each namespace. What its delta channels
+                are rebuilt from is gathered in one object beside it. Subgraph calls whose caller isn't kept
+                go as a whole. `delete` (or `delete_all`) deletes the threads.
 
         Raises:
             InvalidKeyError: This isn't a list of thread ids. Nothing was sent.

@@ -35,10 +35,9 @@ class Retention(BaseAdmin):
         rewritten with the borrowed bytes, which resets their age.
 
         Kept checkpoints can be read as before. The latest checkpoint of each namespace is kept however old it
-        is, so that no thread loses its state, and so are the ancestors that its delta channels are rebuilt
-        from. An ancestor's own delta channels may need more, and can be incomplete then. Writes without a
-        checkpoint are kept: `remove_orphans` deletes them. Subgraph calls whose caller is deleted go as a
-        whole, also if they are younger.
+        is, so that no thread loses its state. What delta channels of kept checkpoints are rebuilt from is
+        gathered in one object beside them. Writes without a checkpoint are kept: `remove_orphans` deletes
+        them. Subgraph calls whose caller is deleted go as a whole, also if they are younger.
 
         Threads are pruned 64 at a time, each as one listing shows it: without `thread_ids` that of the
         prefix, one LIST per 1,000 objects. If interrupted, everything left is intact; call it again to
@@ -97,8 +96,8 @@ class Retention(BaseAdmin):
         """Delete all but the newest checkpoints of each namespace, with their writes.
 
         Subgraphs have namespaces of their own, and a call's goes with its caller. All else is as for
-        `prune_older_than`: ancestors that delta channels are rebuilt from, borrowing checkpoints, writes
-        without a checkpoint, and interruptions.
+        `prune_older_than`: delta channels, borrowing checkpoints, writes without a checkpoint, and
+        interruptions.
 
         Needs `s3:ListBucket` and `s3:GetObject`; to delete also `s3:DeleteObject`, `s3:PutObject` and
         `s3:AbortMultipartUpload`.
