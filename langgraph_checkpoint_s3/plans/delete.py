@@ -12,12 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from langgraph_checkpoint_s3.errors import AccessDeniedError, InvalidConfigError, StorageUnavailableError
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.delta_ancestors import deletable
-from langgraph_checkpoint_s3.plans.gather import Gathering, gather_writes
 from langgraph_checkpoint_s3.plans.materialize import (
     materialize_borrowers,
     unacknowledged,
@@ -25,9 +23,11 @@ from langgraph_checkpoint_s3.plans.materialize import (
 )
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, batched, gather
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, latest, list_thread
-from langgraph_checkpoint_s3.plans.subgraph_calls import ended_calls
 from langgraph_checkpoint_s3.plans.tombstones import add_tombstones, lenders_among
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects, Deletion, HeadObject, Request, Stored
+
+if TYPE_CHECKING:
+    from langgraph_checkpoint_s3.plans.gather import Gathering
 
 T = TypeVar("T")
 
@@ -172,6 +172,10 @@ def choose_victims(context: Context, listed: list[Folder], rule: KeepRule) -> Pl
         listed: The thread's folders.
         rule: Returns the checkpoints to keep.
     """
+    # Imported on first use, since a process that only runs graphs doesn't prune.
+    from langgraph_checkpoint_s3.plans.delta_ancestors import deletable
+    from langgraph_checkpoint_s3.plans.subgraph_calls import ended_calls
+
     failed_puts = yield from unacknowledged(context, listed)
     folders = without_checkpoints(listed, failed_puts)
     chosen = rule(folders)
@@ -197,7 +201,10 @@ def delete_victims(context: Context, pruning: Pruning) -> Plan[None]:
     # even expired tombstones must stay: they tell readers why lenders are missing.
     written = (entry.modified.timestamp() for folder in pruning.listed for entry in folder.entries)
     now = 0 if pruning.failed_puts else int(max(written, default=0))
-    yield from gather_writes(context, pruning.gatherings)
+    if pruning.gatherings:
+        from langgraph_checkpoint_s3.plans.gather import gather_writes
+
+        yield from gather_writes(context, pruning.gatherings)
     # Calls go before their callers: without these, the next prune couldn't tell that they have ended.
     yield from delete_some(
         context, pruning.calls, pruning.others, now=now, checkpoints_first=bool(pruning.gatherings)
