@@ -344,6 +344,9 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
         that the parent still exists. On every eighth put, and after a read, there is one HEAD for each
         object that is borrowed from.
 
+        With `keep_last`, older checkpoints are deleted after that: a LIST of the thread and a DeleteObjects,
+        and for delta channels a PUT and another DeleteObjects.
+
         Needs `s3:PutObject`, `s3:GetObject` and `s3:ListBucket` (which HEAD uses), for large objects
         `s3:AbortMultipartUpload`, and `s3:DeleteObject` to remove a checkpoint that arrived after its
         thread was deleted.
@@ -532,7 +535,7 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
 
         Raises:
             InvalidKeyError: The config has no thread_id.
-            ConflictError: An ancestor was deleted at the same time.
+            ConflictError: An ancestor was deleted at the same time, or with `keep_last` the checkpoint.
             S3CheckpointError: The store can't be reached or refuses.
         """
         return self._store.run(self._history(config, channels), "get_delta_channel_history")
@@ -623,7 +626,7 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
             _WRITER,
             self._borrow_policy,
             ParentCache(self._store.saver_state.states, self._store.saver_state.cache),
-            self.config.borrow,
+            self.config.borrow and self.config.keep_last is None,
             self._key_cache,
             self.config.place,
         )
@@ -648,7 +651,13 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> Plan[RunnableConfig]:
-        return put.put(self._context(), config, checkpoint, metadata, new_versions, self._now())
+        context, keep_last = self._context(), self.config.keep_last
+        plan = put.put(context, config, checkpoint, metadata, new_versions, self._now())
+        if keep_last is None:
+            return plan
+        from langgraph_checkpoint_s3.plans.keep_last import put_and_prune
+
+        return put_and_prune(context, plan, keep_last)
 
     def _store_time(self) -> int:
         return self._store.saver_state.store_time()
@@ -683,9 +692,8 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
     ) -> Plan[Mapping[str, DeltaChannelHistory]]:
         from langgraph_checkpoint_s3.plans import delta_history
 
-        return delta_history.delta_history(
-            self._context(), Place.of(config), list(require_iterable(channels, "channels"))
-        )
+        names, strict = list(require_iterable(channels, "channels")), self.config.keep_last is not None
+        return delta_history.delta_history(self._context(), Place.of(config), names, strict=strict)
 
     def _copy(self, source: str, target: str) -> Plan[None]:
         from langgraph_checkpoint_s3.plans import copy_thread

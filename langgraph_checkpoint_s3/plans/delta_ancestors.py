@@ -77,8 +77,11 @@ def _gatherings(
         wanted.setdefault(place, set()).update(new)
         if parent in stored:
             paths.append((parent, new - stored[parent]))
+    listed: dict[str, dict[str, Folder]] = {}
+    for folder in there.values() if wanted else ():
+        listed.setdefault(folder.namespace, {})[folder.checkpoint_id] = folder
     return [
-        Gathering(there[place], origins[place], parent.id, sorted(channels))
+        Gathering(there[place], origins[place], parent.id, sorted(channels), listed[there[place].namespace])
         for place, channels in wanted.items()
         if (parent := parents[place]) is not None and parent not in kept
     ]

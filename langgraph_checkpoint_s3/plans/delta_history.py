@@ -122,6 +122,11 @@ class Chain:
             if self._high != _END:
                 self._scan = self._scan_from(self._high + AFTER_SLASH)
 
+    @classmethod
+    def within(cls, context: Context, namespace: str, folders: Mapping[str, Folder]) -> Chain:
+        """Return a chain of a namespace that has just been listed, given its folders by checkpoint id."""
+        return cls(context, namespace, _Listed(namespace, "", 0.0, folders, "", _END))
+
     def begin(self, checkpoint_id: str | None) -> Plan[list[Folder]]:
         """Find the checkpoint, or the latest one, and return it. If there is none, the chain is done."""
         if checkpoint_id is None:
@@ -246,9 +251,16 @@ class _Found(Generic[T]):
 
 
 def delta_history(
-    context: Context, place: Place, channels: Sequence[str]
+    context: Context, place: Place, channels: Sequence[str], *, strict: bool = False
 ) -> Plan[Mapping[str, DeltaChannelHistory]]:
     """Return the ancestors' writes of each channel, oldest first, back to the nearest stored value.
+
+    Args:
+        context: The saver's.
+        place: The checkpoint, or the namespace for its latest one.
+        channels: The channels.
+        strict: Whether a checkpoint that isn't there is an error. By default it has no history, as in
+            LangGraph's own savers.
 
     Raises:
         ConflictError: An ancestor was deleted meanwhile, in each of several attempts.
@@ -259,6 +271,13 @@ def delta_history(
     walk = context.parent_cache.walk(thread)
     found, listed = yield from _collect(context, walk, place, namespace, channels)
     _keep(context, thread, walk, listed)
+    if strict and listed is None and place.checkpoint_id is not None:
+        # LangGraph asks for what it has just read, and would go on with empty channels.
+        raise ConflictError(
+            "The checkpoint was superseded and deleted (keep_last) before its delta channels were read. Read "
+            "the thread again",
+            key=namespace,
+        )
     history: dict[str, DeltaChannelHistory] = {}
     for channel in channels:
         writes = [(task, channel, value) for task, value in reversed(found.writes[channel])]

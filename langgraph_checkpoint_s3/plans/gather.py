@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from langgraph_checkpoint_s3.errors import ConflictError
 from langgraph_checkpoint_s3.format.checkpoint import Origin
 from langgraph_checkpoint_s3.format.container import Container
 from langgraph_checkpoint_s3.format.frames import Value
@@ -21,7 +22,7 @@ from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.data_keys import key_to_write
 from langgraph_checkpoint_s3.plans.delta_history import Chain, collect
 from langgraph_checkpoint_s3.plans.place import Place, leaf_of, namespace_of
-from langgraph_checkpoint_s3.plans.plan import Plan, batched, gather
+from langgraph_checkpoint_s3.plans.plan import Plan, batched, gather, return_errors
 from langgraph_checkpoint_s3.plans.scan import Folder
 from langgraph_checkpoint_s3.plans.transfer import store, write_all
 
@@ -40,12 +41,14 @@ class Gathering:
         origin: The origin of the object, which has the checkpoint's own time: so it is always the same.
         parent: The checkpoint's parent.
         channels: The channels that are rebuilt from ancestors.
+        listed: The namespace's checkpoints as they were listed, by id.
     """
 
     folder: Folder
     origin: Origin
     parent: str
     channels: Sequence[str]
+    listed: Mapping[str, Folder]
 
     def key(self, context: Context) -> str:
         """Return the object's key."""
@@ -57,7 +60,8 @@ class Gathering:
 def gather_writes(context: Context, gatherings: Sequence[Gathering]) -> Plan[None]:
     """Write the objects of gathered writes that aren't there yet, and that hold anything.
 
-    Each takes a LIST, GETs of the ancestors' heads and writes, and a PUT.
+    Each takes GETs of the ancestors' heads and writes, and a PUT. If others delete some of them at the same
+    time, it also takes a LIST.
 
     Raises:
         ConflictError: An ancestor was deleted meanwhile.
@@ -102,8 +106,14 @@ def put_gathered(
 
 def _gathered(context: Context, each: Gathering) -> Plan[bytes | None]:
     """Return the bytes of the object; `None` if there is nothing to gather."""
-    chain = Chain(context, each.folder.namespace)
-    found = yield from collect(context, chain, each.origin.checkpoint_id, each.channels, _dumped)
+    namespace, checkpoint_id = each.folder.namespace, each.origin.checkpoint_id
+    chain = Chain.within(context, namespace, each.listed)
+    found = yield from return_errors(
+        collect(context, chain, checkpoint_id, each.channels, _dumped), ConflictError
+    )
+    if isinstance(found, ConflictError):  # others have pruned the thread since it was listed
+        chain = Chain(context, namespace)
+        found = yield from collect(context, chain, checkpoint_id, each.channels, _dumped)
     channels = {
         name: ChannelHistory(found.writes[name][::-1], found.seeds.get(name)) for name in each.channels
     }

@@ -421,14 +421,17 @@ def group(layout: Layout, entries: Iterable[Entry], last: Folder | None = None) 
     return folders
 
 
-def latest(folders: Iterable[Folder]) -> list[Folder]:
-    """Return the newest checkpoint of each namespace. Folders without a checkpoint don't count."""
-    newest: dict[str, Folder] = {}
+def latest(folders: Iterable[Folder], count: int = 1) -> list[Folder]:
+    """Return the newest checkpoints of each namespace. Folders without a checkpoint don't count."""
+    namespaces: dict[str, list[Folder]] = {}
     for folder in folders:
-        name = folder.namespace
-        if folder.checkpoints and folder.checkpoint_id >= newest.get(name, folder).checkpoint_id:
-            newest[name] = folder
-    return list(newest.values())
+        if folder.checkpoints:
+            namespaces.setdefault(folder.namespace, []).append(folder)
+    return [
+        folder
+        for each in namespaces.values()
+        for folder in sorted(each, key=lambda folder: folder.checkpoint_id, reverse=True)[:count]
+    ]
 
 
 def uploads(prefix: str) -> Plan[list[Upload]]:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from langgraph_checkpoint_s3.admin.calls import Progress, report
@@ -241,18 +242,7 @@ def newest(count: object) -> KeepRule:
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise InvalidConfigError(f"keep_last must be a whole number of at least 1, not {count!r}.")
 
-    def stay(folders: Sequence[Folder]) -> list[Folder]:
-        namespaces: dict[str, list[Folder]] = {}
-        for folder in folders:
-            if folder.checkpoints:
-                namespaces.setdefault(folder.namespace, []).append(folder)
-        return [
-            folder
-            for each in namespaces.values()
-            for folder in sorted(each, key=lambda folder: folder.checkpoint_id, reverse=True)[:count]
-        ]
-
-    return stay
+    return partial(latest, count=count)
 
 
 def moment_of(age: object, now: datetime) -> datetime:
