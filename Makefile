@@ -22,7 +22,7 @@ help: ## list the targets
 env: $(STAMP) ## create the virtual environment, or update it after pyproject.toml changed
 
 # The package with the extras that the tests use.
-PACKAGE := -e '.[aiobotocore,cli,crypto,local]'
+PACKAGE := -e '.[aiobotocore,cli,crypto,inventory,local]'
 
 # uv is many times faster than pip with these dependencies. Where it can't be installed, or with INSTALLER='pip>=25.1',
 # pip installs them; older versions don't know dependency groups.

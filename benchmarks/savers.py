@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import importlib
+import importlib.metadata
 import os
 import shutil
 import sqlite3
@@ -71,6 +72,14 @@ def _other_s3_async(endpoint_url: str, bucket: str) -> BaseCheckpointSaver[Any]:
     return saver
 
 
+def _object_storage(endpoint_url: str, bucket: str) -> BaseCheckpointSaver[Any]:
+    module = importlib.import_module("langgraph_checkpoint_objectstorage")
+    saver: BaseCheckpointSaver[Any] = module.ObjectStorageSaver.from_conn_string(
+        f"s3://{bucket}/checkpoints", client_kwargs={"endpoint_url": endpoint_url}
+    )
+    return saver
+
+
 def _in_memory(endpoint_url: str, bucket: str) -> BaseCheckpointSaver[Any]:
     module = importlib.import_module("langgraph.checkpoint.memory")
     saver: BaseCheckpointSaver[Any] = module.InMemorySaver()
@@ -108,6 +117,19 @@ def _limit(endpoint_url: str, bucket: str) -> BaseCheckpointSaver[Any]:
     return saver
 
 
+def versions_of(saver: Saver) -> dict[str, str]:
+    """Return the versions of a saver's package and of those beside it, in its own environment."""
+    return {name: _version(name) for name in (saver.distribution, *_BESIDE)}
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"
+
+
+_BESIDE: Final = ("langgraph", "langgraph-checkpoint", "boto3")
 OURS: Final[Mapping[str, Saver]] = {
     "this saver": Saver(_ours(), "langgraph-checkpoint-s3", make_async=_ours()),
     "this saver, borrow=False": Saver(
@@ -128,6 +150,12 @@ PEERS: Final[Mapping[str, Saver]] = {
         "langgraph-checkpoint-s3",
         ["langgraph-checkpoint-s3==0.1.3", "langgraph-checkpoint==2.1.2", "langgraph"],
         make_async=_other_s3_async,
+    ),
+    "langgraph-checkpoint-objectstorage 0.1.15": Saver(
+        _object_storage,
+        "langgraph-checkpoint-objectstorage",
+        ["langgraph-checkpoint-objectstorage==0.1.15", "s3fs==2026.9.0", "langgraph>=1.2,<2"],
+        make_async=_object_storage,
     ),
 }
 FLOORS: Final[Mapping[str, Saver]] = {

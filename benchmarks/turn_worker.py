@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-import importlib.metadata
 import inspect
 import json
 import statistics
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.environments import InstallError
 from benchmarks.graphs import DEPTH, DURABILITY, GRAPHS, INPUTS, SENDS
-from benchmarks.savers import LIMIT, SAVERS
+from benchmarks.savers import LIMIT, SAVERS, versions_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +29,6 @@ METHODS: Final = ("get_tuple", "put", "put_writes", "get_delta_channel_history")
 _CONFIG: Final[Any] = {"configurable": {"thread_id": "turns"}, "recursion_limit": 2 * DEPTH}
 _COLD_LOADS: Final = 3
 _ABSENT: Final[Any] = {"configurable": {"thread_id": "absent"}}
-_PACKAGES: Final = ("langgraph", "langgraph-checkpoint", "boto3")
 
 _within: Final = contextvars.ContextVar("_within", default=False)
 """Whether one of the saver's methods is running: its own calls aren't LangGraph's."""
@@ -64,7 +62,7 @@ class Stage:
         self.play(1)
         if self.name == LIMIT:
             self.saver.latency = latency  # type: ignore[attr-defined]  # a Limit
-        return {"versions": {name: _version(name) for name in (self.of.distribution, *_PACKAGES)}}
+        return {"versions": versions_of(self.of)}
 
     def play(self, turns: int) -> dict[str, Any]:
         """Play turns.
@@ -203,13 +201,6 @@ class Stage:
             return []
         turns = [sorted(calls)[-SENDS:] for calls in self._sent]
         return [max(end for _, end in calls) - calls[0][0] for calls in turns]
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "absent"
 
 
 def main() -> None:

@@ -6,19 +6,16 @@ After each phase it prints a line of JSON, and waits for a line: meanwhile `runs
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import json
 import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.savers import SAVERS
+from benchmarks.savers import SAVERS, versions_of
 from benchmarks.workloads import WORKLOADS, Task
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
-
-_PACKAGES = ("langgraph", "langgraph-checkpoint", "boto3")
 
 
 def main() -> None:
@@ -28,8 +25,7 @@ def main() -> None:
     saver = of.make(task.endpoint_url, task.bucket)
     calls = count_calls(type(saver))
     state = WORKLOADS[task.workload](saver, task)
-    versions = {name: importlib.metadata.version(name) for name in (of.distribution, *_PACKAGES)}
-    _report(calls=calls, state_bytes=serialized(saver, state), versions=versions)
+    _report(calls=calls, state_bytes=serialized(saver, state), versions=versions_of(of))
     found = of.make(task.endpoint_url, task.bucket).get_tuple(task.config)
     values = found.checkpoint["channel_values"] if found else {}
     _report(same=all(values.get(name) == value for name, value in state.items()))

@@ -1,7 +1,10 @@
-"""The checkpointer for `langgraph.json`, which LangGraph's server loads by its path.
+"""The checkpointer and the store for `langgraph.json`, which LangGraph's server loads by their paths.
 
 ```json
-{"checkpointer": {"path": "langgraph_checkpoint_s3.deployment.checkpointer"}}
+{
+  "checkpointer": {"path": "langgraph_checkpoint_s3.deployment.checkpointer"},
+  "store": {"path": "langgraph_checkpoint_s3.deployment.store"}
+}
 ```
 
 `docs/deployment.md` has a complete `langgraph.json`, and explains other settings.
@@ -13,8 +16,9 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from langgraph_checkpoint_s3 import S3Saver
+from langgraph_checkpoint_s3.memory import S3Store
 
-__all__ = ["checkpointer"]
+__all__ = ["checkpointer", "store"]
 
 
 @contextlib.asynccontextmanager
@@ -34,3 +38,20 @@ async def checkpointer() -> AsyncIterator[S3Saver]:
     """
     async with S3Saver.from_env() as saver:
         yield saver
+
+
+@contextlib.asynccontextmanager
+async def store() -> AsyncIterator[S3Store]:
+    """Make a store for long-term memory from environment variables, and close its connections at the end.
+
+    It reads the variables that `checkpointer` reads, and uses the same bucket and prefix. For semantic
+    search, make one of your own, with `index`.
+
+    Yields:
+        The store.
+
+    Raises:
+        InvalidConfigError: `S3_BUCKET_NAME` is missing, or a value is out of range.
+    """
+    async with S3Store.from_env() as made:
+        yield made

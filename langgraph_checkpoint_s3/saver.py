@@ -470,9 +470,10 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy a thread's checkpoints and writes with server-side copies, in parallel.
 
-        Existing checkpoints of the target thread stay. Copying a thread that doesn't exist, or onto
-        itself, does nothing. Needs `s3:ListBucket`, `s3:GetObject` and `s3:PutObject`; if the source's
-        objects have tags, also `s3:GetObjectTagging` and `s3:PutObjectTagging`.
+        Existing checkpoints of the target thread stay. Where the metadata has the source's `thread_id`, a
+        copy's has the target's. Copying a thread that doesn't exist, or onto itself, does nothing. Needs
+        `s3:ListBucket`, `s3:GetObject` and `s3:PutObject`; if the source's objects have tags, also
+        `s3:GetObjectTagging` and `s3:PutObjectTagging`.
 
         Encrypted objects are bound to their thread. They are downloaded, encrypted again for the target
         with the same data keys, and uploaded: a GET and a PUT each.

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import InvalidConfigError, S3Saver
-from langgraph_checkpoint_s3.deployment import checkpointer
+from langgraph_checkpoint_s3.deployment import checkpointer, store
+from langgraph_checkpoint_s3.memory import S3Store
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "deployment.md"
 
@@ -48,6 +49,15 @@ def test_it_reads_the_environment_and_closes_at_the_end(closed: list[S3Saver]) -
         return saver
 
     assert closed == [asyncio.run(run())]
+
+
+def test_the_store_is_of_the_same_bucket(closed: list[S3Saver]) -> None:
+    async def run() -> S3Store:
+        async with store() as made:
+            assert made.saver.config.prefix == "agents/"
+        return made
+
+    assert closed == [asyncio.run(run()).saver]
 
 
 def test_each_loop_has_a_saver_of_its_own() -> None:

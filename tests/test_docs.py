@@ -57,10 +57,11 @@ def blocks(path: Path, language: str) -> list[str]:
 
 
 ADMIN = ROOT / "docs" / "admin.md"
+MEMORY = ROOT / "docs" / "memory.md"
 CODE = [
     pytest.param(code, id=f"{path.name}-{number}")
     for path in DOCUMENTS
-    if path != ADMIN  # whose blocks go on from one another
+    if path not in (ADMIN, MEMORY)  # whose blocks go on from one another
     for number, code in enumerate(blocks(path, "python"))
 ]
 
@@ -159,6 +160,15 @@ def test_the_admins_tasks_run_one_after_the_other() -> None:
         assert len(code) > 10
         for number, block in enumerate(code, start=1):
             exec(compile(block, f"block {number} of {ADMIN.name}", "exec"), names)
+
+
+@pytest.mark.usefixtures("in_use")
+def test_memory_tasks_run_one_after_the_other() -> None:
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for number, block in enumerate(blocks(MEMORY, "python"), start=1):
+        exec(compile(block, f"block {number} of {MEMORY.name}", "exec"), names)
+    assert (names["best"].key, names["item"].value["text"]) == ("diet", "Ada eats no meat")
+    names["saver"].close()
 
 
 def test_what_only_aws_has_is_called_as_it_is_there() -> None:

@@ -40,7 +40,15 @@ def test_pre_commit_has_the_versions_of_the_dev_group() -> None:
 
 
 def test_extras_are_for_users_and_groups_for_development() -> None:
-    assert PROJECT["optional-dependencies"].keys() == {"aiobotocore", "cli", "crypto", "local", "otel"}
+    assert PROJECT["optional-dependencies"].keys() == {
+        "aiobotocore",
+        "cli",
+        "crypto",
+        "inventory",
+        "local",
+        "otel",
+        "search",
+    }
     assert PYPROJECT["dependency-groups"].keys() == {"test", "dev", "docs", "fuzz"}
 
 

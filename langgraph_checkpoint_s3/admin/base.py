@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timezone
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import S3CheckpointError
@@ -12,7 +16,15 @@ from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.s3.store import Store
 from langgraph_checkpoint_s3.saver import Closing, S3Saver, internals_of
 
+if TYPE_CHECKING:
+    from langgraph_checkpoint_s3.admin.inventory.report import Report
+    from langgraph_checkpoint_s3.admin.inventory.source import Location
+
 T = TypeVar("T")
+
+Inventory: TypeAlias = "str | os.PathLike[str]"
+"""An S3 Inventory report: `s3://bucket/key` or a path of a `manifest.json`, of its folder, or of the folder
+of an inventory's reports, of which the newest is meant."""
 
 
 class BaseAdmin(Closing):
@@ -58,6 +70,54 @@ class BaseAdmin(Closing):
 
     async def _arun(self, plan: Plan[T], operation: str) -> T:
         return await self._store.arun(plan, operation)
+
+    @contextmanager
+    def _report(self, inventory: Inventory | None) -> Iterator[Report | None]:
+        """Open an inventory report, if one is named."""
+        if inventory is None:
+            yield None
+            return
+        location, opening = self._opening(inventory)
+        if location.bucket is None:
+            report = self._run(opening, "admin.inventory")
+        else:
+            store = self._store.for_bucket(location.bucket)
+            try:
+                report = store.run(opening, "admin.inventory")
+            finally:
+                store.close()
+        try:
+            self._run(report.check_covers(), "admin.inventory")
+            yield report
+        finally:
+            report.close()
+
+    @asynccontextmanager
+    async def _areport(self, inventory: Inventory | None) -> AsyncIterator[Report | None]:
+        """`_report`, for coroutines."""
+        if inventory is None:
+            yield None
+            return
+        location, opening = self._opening(inventory)
+        if location.bucket is None:
+            report = await self._arun(opening, "admin.inventory")
+        else:
+            store = self._store.for_bucket(location.bucket)
+            try:
+                report = await store.arun(opening, "admin.inventory")
+            finally:
+                await store.aclose()
+        try:
+            await self._arun(report.check_covers(), "admin.inventory")
+            yield report
+        finally:
+            await asyncio.to_thread(report.close)
+
+    def _opening(self, inventory: Inventory) -> tuple[Location, Plan[Report]]:
+        from langgraph_checkpoint_s3.admin.inventory.source import Location, open_report
+
+        location, context = Location.of(inventory), self._context
+        return location, open_report(location, self.config.bucket, context.layout.prefix, context.sizes)
 
     def _now(self) -> datetime:
         """Return the time by the store's clock, which is also that of `LastModified`."""

@@ -24,6 +24,11 @@ COMMANDS: Final = {
     "diff": ("show", "customer-42 latest~2 latest", "Show how the states of two checkpoints differ."),
     "resume-point": ("show", "customer-42", "Show what would run next from a checkpoint."),
     "report": ("report", "customer-42 --html customer-42.html", "Write a thread as one HTML file."),
+    "memories": (
+        "memories",
+        'users/ada --filter \'{"kind": "fact"}\'',
+        "Show, search or delete long-term memory.",
+    ),
     "check": ("bucket", "--uri s3://my-bucket/agents", "Check that a saver can use the bucket."),
     "setup": ("bucket", "--harden --versioning", "Create the bucket, or check it."),
     "lifecycle": (

@@ -20,6 +20,18 @@ if TYPE_CHECKING:
 
 ROLES: Final = ("runtime", "read-only", "retention", "administration")
 """The roles of `S3Admin.iam_policy`."""
+_COMMANDS: Final = {
+    "saver.setup() or admin.create_bucket()": "langgraph-s3 setup",
+    "saver.setup()": "langgraph-s3 setup",
+    "admin.enable_versioning()": "langgraph-s3 setup --versioning",
+    "admin.configure_bucket(tls_only=True)": "langgraph-s3 setup --harden",
+    "admin.configure_bucket(block_public_access=True)": "langgraph-s3 setup --harden",
+    "admin.configure_bucket()": "langgraph-s3 setup --harden",
+    "admin.set_lifecycle_policy(LifecyclePolicy(noncurrent_version_days=30))": (
+        "langgraph-s3 lifecycle --noncurrent-after 30"
+    ),
+}
+"""Calls in the remedies of `S3Admin.check`, and the commands that do the same, the longest first."""
 _STYLES: Final = {"ok": "green", "missing": "bold red", "warning": "yellow"}
 
 
@@ -37,7 +49,7 @@ def check(ctx: Invocation) -> None:
                 f"  {finding.status:13}  {finding.name:19}  {finding.detail}", _STYLES.get(finding.status, "")
             )
             if finding.remedy:
-                ctx.line(f"{'':38}do: {finding.remedy}", "bold")
+                ctx.line(f"{'':38}do: {as_command(finding.remedy)}", "bold")
 
     ctx.answer({"place": report.place, "ok": report.ok, "findings": report.findings}, show)
     if not report.ok:
@@ -67,7 +79,8 @@ def setup(
         changes += ctx.admin.enable_versioning()
 
     def show() -> None:
-        _show_changes(ctx, changes)
+        if harden or versioning:
+            _show_changes(ctx, changes)
         ctx.line(f"{ctx.location} is ready.")
 
     ctx.answer({"place": ctx.location, "changes": changes}, show)
@@ -204,6 +217,13 @@ def serve(
 def wait_for_interrupt() -> None:
     """Wait for Ctrl-C."""
     threading.Event().wait()
+
+
+def as_command(remedy: str) -> str:
+    """Return a remedy with commands in place of calls."""
+    for call, command in _COMMANDS.items():
+        remedy = remedy.replace(call, f"`{command}`")
+    return remedy
 
 
 def _show_changes(ctx: Invocation, changes: Sequence[Change]) -> None:

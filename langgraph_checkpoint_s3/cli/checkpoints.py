@@ -12,7 +12,7 @@ from langgraph_checkpoint_s3.text.sanitize import sanitize
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import CheckpointTuple
 
-_LATEST: Final = "latest"
+LATEST: Final = "latest"
 _STEPS_BACK: Final = re.compile(r"(?P<id>.*?)~(?P<steps>\d{0,6})", flags=re.DOTALL)
 _MAX_LISTED: Final = 5
 
@@ -47,16 +47,16 @@ def get_checkpoint(ctx: Invocation, thread: str, ns: str | None, text: str) -> C
     """
     back = _STEPS_BACK.fullmatch(text)
     id_, steps = (back["id"], int(back["steps"] or 1)) if back else (text, 0)
-    found = ctx.saver.get_tuple(config_of(thread, ns or "", "" if id_ == _LATEST else id_))
+    found = ctx.saver.get_tuple(config_of(thread, ns or "", "" if id_ == LATEST else id_))
     if found is None:
-        if id_ in {"", _LATEST}:
+        if id_ in {"", LATEST}:
             raise ctx.not_found(thread)
         found = ctx.saver.get_tuple(config_of(thread, *_search(ctx, thread, ns, id_)))
     for step in range(steps):
         parent = found and found.parent_config
         if parent is None:
             raise CommandExit(
-                NOT_FOUND, f"{text} is too far back: {id_ or _LATEST} has {pluralize(step, 'ancestor')}."
+                NOT_FOUND, f"{text} is too far back: {id_ or LATEST} has {pluralize(step, 'ancestor')}."
             )
         found = ctx.saver.get_tuple(parent)
     if found is None:  # deleted meanwhile, or a parent that was pruned
@@ -70,7 +70,7 @@ def resolve(ctx: Invocation, thread: str, ns: str | None, text: str) -> tuple[st
     Raises:
         CommandExit: No checkpoint matches, or several do.
     """
-    if text == _LATEST or _STEPS_BACK.fullmatch(text):
+    if text == LATEST or _STEPS_BACK.fullmatch(text):
         return place_of(get_checkpoint(ctx, thread, ns, text))
     return _search(ctx, thread, ns, text)
 

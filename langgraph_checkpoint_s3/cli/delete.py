@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from langgraph_checkpoint_s3.cli.options import DryRun, OnlyThreads, Yes, parse_duration
+from langgraph_checkpoint_s3.cli.options import DryRun, Inventory, OnlyThreads, Yes, parse_duration
 from langgraph_checkpoint_s3.cli.runtime import FAILED, NOT_FOUND, USAGE, CommandExit, Invocation
 from langgraph_checkpoint_s3.text.humanize import format_age, format_size, pluralize
 
@@ -62,29 +62,39 @@ def prune(
         int, typer.Option(metavar="N", help="Delete all but the newest N of each namespace.")
     ] = 0,
     thread: OnlyThreads = None,
+    inventory: Inventory = None,
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
     """Delete old checkpoints. The others stay readable, and each namespace keeps its latest."""
     if bool(older_than) == bool(keep_last):
         raise CommandExit(USAGE, "Pass either --older-than 30d, or --keep-last 10.")
+    if thread and inventory is not None:
+        raise CommandExit(
+            USAGE, "Pass either --thread or --inventory: a report tells which threads there are."
+        )
 
     def prune_all(*, dry: bool) -> Pruned:
         with ctx.progress("looking" if dry else "deleting") as progress:
+            which: dict[str, Any] = {"thread_ids": thread, "inventory": inventory, "progress": progress}
             if older_than:
-                age_limit = parse_duration(older_than)
-                return ctx.admin.prune_older_than(
-                    age_limit, thread_ids=thread, dry_run=dry, progress=progress
-                )
-            return ctx.admin.prune_threads(keep_last, thread_ids=thread, dry_run=dry, progress=progress)
+                return ctx.admin.prune_older_than(parse_duration(older_than), dry_run=dry, **which)
+            return ctx.admin.prune_threads(keep_last, dry_run=dry, **which)
 
     result = prune_all(dry=dry_run or not yes)  # with --yes there is no question, and so no dry run before it
     if not dry_run and not yes and result.victims:
         counts = f"{pluralize(result.checkpoints, 'checkpoint')} of {pluralize(result.threads, 'thread')}"
-        ctx.confirm(f"Delete {counts}, {format_size(result.bytes)}, from {ctx.location}?", yes=yes)
+        ctx.confirm(
+            f"Delete {counts}, {format_size(result.bytes)}{_as_of(result)}, from {ctx.location}?", yes=yes
+        )
         result = prune_all(dry=False)
     errors = {name: str(error) for name, error in result.errors.items()}
-    data: dict[str, Any] = {"dry_run": dry_run, "checkpoints": result.victims, "errors": errors}
+    data: dict[str, Any] = {
+        "dry_run": dry_run,
+        "checkpoints": result.victims,
+        "errors": errors,
+        "as_of": result.as_of,
+    }
 
     def show() -> None:
         if not result.victims:
@@ -104,13 +114,23 @@ def prune(
         if dry_run:
             ctx.table(("thread", "namespace", "checkpoint", "size", "age"), rows)
         verb = "Would delete" if dry_run else "Deleted"
-        ctx.line(f"{verb} {pluralize(result.checkpoints, 'checkpoint')}, {format_size(result.bytes)}.")
+        source = _as_of(result) if dry_run else ""
+        ctx.line(
+            f"{verb} {pluralize(result.checkpoints, 'checkpoint')}, {format_size(result.bytes)}{source}."
+        )
 
     ctx.answer(data, show)
     for name, text in errors.items():
         ctx.note(f"error: {name}: {text}")
     if errors:
         raise CommandExit(FAILED)
+
+
+def _as_of(pruned: Pruned) -> str:
+    """Return how old what a dry run found is, if it read an inventory report."""
+    if pruned.as_of is None:
+        return ""
+    return f" as of {pruned.as_of:%Y-%m-%d %H:%M %Z} (each thread is listed before anything of it is deleted)"
 
 
 def _stored(ctx: Invocation, thread: str, for_good: bool) -> dict[str, Any]:

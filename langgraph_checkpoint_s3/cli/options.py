@@ -33,6 +33,14 @@ MaybeCheckpoint = Annotated[
 Limit = Annotated[int, typer.Option(min=1, help="The most checkpoints, from the newest.")]
 OnlyThreads = Annotated[list[str] | None, typer.Option(help="Only this thread. Repeatable.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")]
+Inventory = Annotated[
+    str | None,
+    typer.Option(
+        "--inventory",
+        metavar="PLACE",
+        help="An S3 Inventory report to read instead of listing: s3://… or a path.",
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would happen.")]
 

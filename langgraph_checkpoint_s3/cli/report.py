@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -42,7 +43,7 @@ def report(
         raise CommandExit(
             FAILED, 'The report needs Jinja2: run pip install ".[cli]" in a clone of the repository.'
         ) from error
-    from langgraph_checkpoint_s3.admin import HistoryEntry
+    from langgraph_checkpoint_s3.admin import History, HistoryEntry
     from langgraph_checkpoint_s3.cli.report_page import Checkpoint, render
 
     found = list(ctx.saver.list(config_of(thread, ns), limit=limit + 1))
@@ -52,15 +53,21 @@ def report(
     stored = {
         (each.checkpoint_ns, each.checkpoint_id): each.bytes for each in ctx.admin.checkpoint_sizes(thread)
     }
+    entries = (HistoryEntry.from_tuple(each, stored.get(place_of(each))) for each in found)
+    history = History(thread, tuple(entries), more)
     checkpoints = []
-    for each in found:
+    for entry, each in zip(history, found, strict=True):
         values = each.checkpoint["channel_values"]
         state_bytes = len(ctx.saver.serde.dumps_typed(values)[1])
-        entry = HistoryEntry.from_tuple(each, stored.get(place_of(each)))
         checkpoints.append(Checkpoint(entry, values, each.pending_writes or [], state_bytes))
+    left_out: Counter[str] = Counter()
+    for (name, _), size in stored.items():
+        left_out[name] += size
+    for entry in history:
+        left_out[entry.checkpoint_ns] -= entry.bytes or 0
     note = f"There are more than {limit} checkpoints: these are the newest." if more else ""
     tiles = _tiles(checkpoints, ctx.admin.usage(thread))
-    html.write_text(render(thread, checkpoints, ctx.location, tiles, note), encoding="utf-8")
+    html.write_text(render(thread, checkpoints, ctx.location, tiles, left_out, note), encoding="utf-8")
     data: dict[str, Any] = {"file": str(html), "checkpoints": len(checkpoints), "more": more}
     ctx.answer(data, f"Wrote {pluralize(len(checkpoints), 'checkpoint')} of {thread} to {html}.")
     if more:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import accumulate
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from langgraph_checkpoint_s3.admin import History, HistoryEntry
@@ -79,6 +80,7 @@ def render(
     checkpoints: Sequence[Checkpoint],
     location: str,
     tiles: Sequence[tuple[str, str, str]],
+    left_out: Mapping[str, int] = MappingProxyType({}),
     note: str = "",
 ) -> str:
     """Render the page.
@@ -88,6 +90,7 @@ def render(
         checkpoints: Its checkpoints, at least one, every child before its parent.
         location: The bucket and prefix, as a URI.
         tiles: Figures about the thread: each one's label, value with its unit, and a note.
+        left_out: The stored bytes of each namespace's older checkpoints, which aren't on the page.
         note: A line about the page.
     """
     # Numbers, so that nothing from the bucket becomes an id.
@@ -109,7 +112,9 @@ def render(
             (anchors[each.place], each.entry.checkpoint_id, each.state_bytes, each.entry.bytes)
             for each in reversed(own)
         ]
-        namespaces.append({"name": name, "graph": graph(own, anchors, diffs), "chart": chart(points)})
+        namespaces.append(
+            {"name": name, "graph": graph(own, anchors, diffs), "chart": chart(points, left_out.get(name, 0))}
+        )
     style = style_sheet(len(checkpoints))
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     share = max(FULL_DETAIL, len(checkpoints))
@@ -247,19 +252,20 @@ def graph(
     }
 
 
-def chart(points: Sequence[tuple[str, str, int, int | None]]) -> dict[str, Any]:
+def chart(points: Sequence[tuple[str, str, int, int | None]], before: int = 0) -> dict[str, Any]:
     """Lay out a chart of state sizes, and of the bytes stored by each checkpoint and in all.
 
     Args:
         points: Each checkpoint's anchor, id, state bytes and stored bytes, the oldest first. The stored bytes
             are `None` if they aren't known, as with hashed names.
+        before: The bytes that older checkpoints store, which aren't among the points.
 
     Returns:
         What the macro `chart` of `report_svg.jinja` draws.
     """
     has_stored = any(stored is not None for *_, stored in points)
     states = [state for _, _, state, _ in points]
-    totals = list(accumulate(stored or 0 for *_, stored in points))
+    totals = list(accumulate((stored or 0 for *_, stored in points), initial=before))[1:]
     most = max(1, totals[-1], *states)
     step = (_WIDTH - _LEFT) / len(points)
     floor = _HEIGHT - _BOTTOM

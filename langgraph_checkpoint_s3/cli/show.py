@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from langgraph_checkpoint_s3.cli.checkpoints import get_checkpoint
-from langgraph_checkpoint_s3.cli.next_steps import next_steps
+from langgraph_checkpoint_s3.cli.checkpoints import LATEST, get_checkpoint, resolve
 from langgraph_checkpoint_s3.cli.options import MaybeCheckpoint, Namespace, Thread
 from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation, styled
 from langgraph_checkpoint_s3.cli.state_diff import diff_states
@@ -66,7 +65,7 @@ def show_checkpoint(ctx: Invocation, found: CheckpointTuple, values: dict[str, A
         step, source = metadata.get("step"), metadata.get("source")
         ctx.line(f"{checkpoint_id}  step {step}  {source}  {created_at}", "bold")
         headed = sorted(values.items())
-        headed += [(f"pending write of task {task} to {name}", value) for task, name, value in pending]
+        headed += [(f"write of task {task} to {name}", value) for task, name, value in pending]
         for heading, value in headed:
             ctx.line("")
             ctx.line(heading, "bold yellow")
@@ -134,9 +133,15 @@ def resume_point(
 
     It is derived from channels that a node hasn't seen, from sends, and from pending writes. That doesn't
     cover a node that has never run and that no edge of LangGraph's `StateGraph` leads to, nor a graph whose
-    code has changed since.
+    code has changed since. A checkpoint that is named is continued as LangGraph does with a checkpoint_id:
+    all of its tasks run again.
     """
-    steps = next_steps(get_checkpoint(ctx, thread, ns, checkpoint))
+    latest = checkpoint in {"", LATEST}
+    steps = ctx.admin.resume_point(
+        thread, *((ns or "", None) if latest else resolve(ctx, thread, ns, checkpoint))
+    )
+    if steps is None:
+        raise ctx.not_found(thread, None if latest else checkpoint)
 
     def show() -> None:
         ctx.line(f"{steps.checkpoint_id}: {steps.state}", "bold")
@@ -148,7 +153,7 @@ def resume_point(
         for error in steps.errors:
             ctx.line(f"  failed: {error}", "red")
         if steps.done:
-            ctx.line(f"  tasks that are done and don't run again: {', '.join(steps.done)}")
+            ctx.line(f"  done, and doesn't run again: {', '.join(steps.done)}")
         ctx.line(f"  {steps.unknown}", "dim")
 
     ctx.answer(steps, show)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from langgraph_checkpoint_s3.cli.options import Inventory
 from langgraph_checkpoint_s3.cli.runtime import Invocation
 
 
@@ -13,9 +14,10 @@ def threads(
     ctx: Invocation,
     prefix: Annotated[str, typer.Option(help="Only ids that begin with this.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="The most threads.")] = 1000,
+    inventory: Inventory = None,
 ) -> None:
     """List the threads."""
-    found = list(ctx.admin.threads(prefix, limit + 1))
+    found = list(ctx.admin.threads(prefix, limit + 1, inventory=inventory))
     more = len(found) > limit
     found = found[:limit]
 
@@ -31,10 +33,12 @@ def threads(
 
 
 def usage(
-    ctx: Invocation, thread: Annotated[str, typer.Option(help="One thread. Default: all of them.")] = ""
+    ctx: Invocation,
+    thread: Annotated[str, typer.Option(help="One thread. Default: all of them.")] = "",
+    inventory: Inventory = None,
 ) -> None:
     """Show what is stored, and what that costs a month in us-east-1."""
-    report = ctx.admin.usage(thread or None)
+    report = ctx.admin.usage(thread or None, inventory=inventory)
     if thread and not report.threads:
         raise ctx.not_found(thread)
     ctx.answer(report, str(report))

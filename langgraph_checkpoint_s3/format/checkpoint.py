@@ -8,6 +8,7 @@ deserialize the rest.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, NamedTuple, cast
 
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
@@ -89,6 +90,25 @@ class Content(NamedTuple):
     def size(self) -> int:
         """Size in bytes."""
         return sum(len(raw) for _, raw in (self.metadata, self.rest, *self.channels.values()))
+
+
+def rebuilt_channels(
+    metadata: Mapping[str, Any], versions: Mapping[str, Any], stored: AbstractSet[str]
+) -> AbstractSet[str]:
+    """Return the delta channels that have no stored value, and are rebuilt from the writes of ancestors.
+
+    LangGraph counts, for each delta channel, the updates since its last stored value. A counted channel
+    without a version was never written.
+
+    Args:
+        metadata: The checkpoint's metadata.
+        versions: The channels' versions.
+        stored: The channels with a stored value.
+    """
+    counters = metadata.get("counters_since_delta_snapshot")
+    if not counters or not isinstance(counters, Mapping):
+        return frozenset()
+    return (versions.keys() & counters.keys()) - stored
 
 
 class CheckpointRecord(NamedTuple):

@@ -19,7 +19,8 @@ checkpoint, `before` is a `StartAfter`, and a checkpoint's writes come right aft
 
 The *leaf* is the end of a key. A checkpoint's leaf is an index: parent, source, step and run can be read from
 a LIST alone. A field that is absent (or not of its usual type) is left out. An encrypted object's leaf has
-`.e`, one that later checkpoints may borrow from `.l`, and one that borrows itself `.b` instead.
+`.e`, one that later checkpoints may borrow from `.l`, and one that borrows itself `.b` instead. `.v` says
+that no channel is rebuilt from the writes of its ancestors.
 
 Where names are secret (`name_hashing.py`), thread and namespace are `.h` and a hash, and so are the leaf's
 fields except the parent, under other letters: `m` for the source, `n` for the step, `q` for the run, `u` for
@@ -113,6 +114,8 @@ class CheckpointLeaf:
         encrypted: Whether the object is encrypted.
         lends: Whether later checkpoints may borrow from it.
         borrows: Whether it borrows, or did until it was rewritten. It may lend then, too.
+        needs_ancestors: Whether a channel may have to be rebuilt from the writes of its ancestors. `False` is
+            certain; `True` means that only the object tells.
     """
 
     parent: str | None = None
@@ -123,10 +126,16 @@ class CheckpointLeaf:
     encrypted: bool = False
     lends: bool = False
     borrows: bool = False
+    needs_ancestors: bool = True
 
     @classmethod
     def of(
-        cls, metadata: Mapping[str, Any], parent: str | None, *, encrypted: bool = False
+        cls,
+        metadata: Mapping[str, Any],
+        parent: str | None,
+        *,
+        encrypted: bool = False,
+        needs_ancestors: bool = True,
     ) -> CheckpointLeaf:
         """Return the leaf for this metadata.
 
@@ -140,6 +149,7 @@ class CheckpointLeaf:
             step=step if type(step) is int else None,
             run=text_of(run),
             encrypted=encrypted,
+            needs_ancestors=needs_ancestors,
         )
 
     def hashed(self, names: NameHasher | LongNameHasher) -> CheckpointLeaf:
@@ -159,6 +169,7 @@ class CheckpointLeaf:
             fields.append((hashed, str.__str__(value)) if isinstance(value, HashedName) else (letter, value))
         lending = "b" if self.borrows else "l"
         fields.append((lending, "" if self.borrows or self.lends else None))
+        fields.append(("v", None if self.needs_ancestors else ""))
         fields.append(("e", "" if self.encrypted else None))
         fields.append(("c", self.created))  # last: of two objects with one id, the newer sorts later
         return "checkpoint" + "".join(
@@ -290,6 +301,7 @@ def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
             encrypted="e" in fields,
             lends=borrows or "l" in fields,
             borrows=borrows,
+            needs_ancestors="v" not in fields,
         )
         return replace(leaf, **hashed) if hashed else leaf
     for letter in ("j", _GATHERED):

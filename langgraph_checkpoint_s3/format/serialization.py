@@ -47,20 +47,29 @@ def load(serde: SerializerProtocol, container: Container, value: Value) -> Any:
         CorruptObjectError: It is damaged, or the serializer can't read it.
         DecryptionError: The serializer encrypts, and can't read it.
     """
-    raw = container.bytes_of(value)
+    return loads(serde, value.type, container.bytes_of(value))
+
+
+def loads(serde: SerializerProtocol, kind: str, raw: bytes) -> Any:
+    """Deserialize a value's bytes.
+
+    Raises:
+        CorruptObjectError: The serializer can't read it.
+        DecryptionError: The serializer encrypts, and can't read it.
+    """
     try:
-        return serde.loads_typed((value.type, raw))
+        return serde.loads_typed((kind, raw))
     except (S3CheckpointError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001  # whatever a serializer raises
         why = type(error).__name__
-    if ENCRYPTED_TYPE in value.type:
+    if ENCRYPTED_TYPE in kind:
         raise DecryptionError(
-            f"A value is encrypted ({short_repr(value.type)}), and this serializer can't read it ({why}): "
+            f"A value is encrypted ({short_repr(kind)}), and this serializer can't read it ({why}): "
             "use the serde that it was written with, and its key"
         )
     raise CorruptObjectError(
-        f"A value of type {short_repr(value.type)} can't be loaded (the serializer raises {why}): use the "
+        f"A value of type {short_repr(kind)} can't be loaded (the serializer raises {why}): use the "
         "serde that it was written with. If it was that one, the object is somebody else's"
     )
 
@@ -72,8 +81,18 @@ def load_map(serde: SerializerProtocol, container: Container, value: Value) -> M
         CorruptObjectError: It can't be read, or isn't a map.
         DecryptionError: The serializer encrypts, and can't read it.
     """
-    found = load(serde, container, value)
-    if not isinstance(found, Mapping):
+    return loads_map(serde, value.type, container.bytes_of(value))
+
+
+def loads_map(serde: SerializerProtocol, kind: str, raw: bytes) -> dict[str, Any]:
+    """Deserialize the bytes of a value that must be a map.
+
+    Raises:
+        CorruptObjectError: It can't be read, or isn't a map.
+        DecryptionError: The serializer encrypts, and can't read it.
+    """
+    found = loads(serde, kind, raw)
+    if not isinstance(found, dict):
         raise CorruptObjectError("The object holds something else than its header says")
     return found
 

@@ -3,7 +3,8 @@
 LangGraph counts, for each delta channel, the updates since its last stored value. A channel with a count
 and a version, but no value of its own, is rebuilt from the writes of the checkpoint's ancestors, back to the
 nearest one with a value. The search for it goes from child to parent, through checkpoints that stay. Where it
-leaves these, the last of them gets an object with all that comes before (`gather.py`).
+leaves these, the last of them gets an object with all that comes before (`gather.py`). A key with `.v` says
+that there are no such channels.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from langgraph_checkpoint_s3.errors import ConflictError
-from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord, Origin
+from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord, Origin, rebuilt_channels
 from langgraph_checkpoint_s3.format.frames import text
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.gather import Gathering
@@ -30,7 +31,8 @@ def deletable(
 ) -> Plan[tuple[list[Folder], list[Gathering]]]:
     """Return the checkpoints that can be deleted, and what must be gathered before.
 
-    The heads of kept checkpoints that descend from others are read.
+    Nothing is read of kept checkpoints whose keys say that they need no ancestors. Of others, the heads are
+    read if they descend from what goes.
 
     Args:
         context: The saver's.
@@ -53,30 +55,43 @@ def _gatherings(
     context: Context, there: Mapping[Place, Folder], kept: AbstractSet[Place]
 ) -> Plan[list[Gathering]]:
     """Return what the delta channels of kept checkpoints need of the others."""
+    unclear = {place for place in kept if any(leaf.needs_ancestors for leaf in there[place].leaves)}
+    if not unclear:
+        return []
     parents = yield from _parents(context, there)
-    concerned = [place for place in _descendants(parents, there.keys() - kept) if place in kept]
+    concerned = {place for place in _descendants(parents, there.keys() - kept) if place in kept}
     stored: dict[Place, AbstractSet[str]] = {}
     origins: dict[Place, Origin] = {}
-    # Channels whose values are still to be found, each set with the checkpoint in which they weren't.
-    paths: list[tuple[Place, AbstractSet[str]]] = []
-    for places in batched(concerned, _AT_ONCE):
-        some = [there[place] for place in places]
-        for place, record in zip(places, (yield from _heads(context, some, versions=True)), strict=True):
-            stored[place] = frozenset(record.channels)
-            with error_context(there[place].key):
-                channels = _rebuilt(context, record)
-                origins[place] = _origin(context, record)
-            paths.append((place, channels))
     wanted: dict[Place, set[str]] = {}
-    while paths:
-        place, channels = paths.pop()
-        parent = parents[place]
-        new = channels - wanted.get(place, set())
-        if not new or parent is None or parent not in there:
-            continue
-        wanted.setdefault(place, set()).update(new)
-        if parent in stored:
-            paths.append((parent, new - stored[parent]))
+    # Channels whose values are still to be found, each set with the checkpoint in which to look next.
+    waiting: list[tuple[Place, AbstractSet[str]]] = []
+    unread = [place for place in parents if place in concerned and place in unclear]
+    while unread:
+        paths: list[tuple[Place, AbstractSet[str]]] = []
+        for places in batched(unread, _AT_ONCE):
+            records = yield from _heads(context, [there[place] for place in places], versions=True)
+            for place, record in zip(places, records, strict=True):
+                stored[place] = frozenset(record.channels)
+                with error_context(there[place].key):
+                    origins[place] = _origin(context, record)
+                    rebuilt = rebuilt_channels(
+                        record.metadata(context.serde), record.versions(context.serde), stored[place]
+                    )
+                paths.append((place, rebuilt))
+        paths += [(place, channels - stored[place]) for place, channels in waiting]
+        waiting = []
+        while paths:
+            place, channels = paths.pop()
+            parent = parents[place]
+            new = channels - wanted.get(place, set())
+            if not new or parent is None or parent not in there:
+                continue
+            wanted.setdefault(place, set()).update(new)
+            if parent in stored:
+                paths.append((parent, new - stored[parent]))
+            elif parent in concerned:
+                waiting.append((parent, new))
+        unread = list(dict.fromkeys(place for place, _ in waiting))
     listed: dict[str, dict[str, Folder]] = {}
     for folder in there.values() if wanted else ():
         listed.setdefault(folder.namespace, {})[folder.checkpoint_id] = folder
@@ -92,14 +107,6 @@ def _origin(context: Context, record: CheckpointRecord) -> Origin:
     fields = record.container.fields
     thread_id = text(fields["thread"]) if "thread" in fields else None
     return Origin(text(fields["ns"]), text(fields["id"]), record.created, context.writer, thread_id)
-
-
-def _rebuilt(context: Context, record: CheckpointRecord) -> AbstractSet[str]:
-    """Return the delta channels of a checkpoint that have no stored value of their own."""
-    counters = record.metadata(context.serde).get("counters_since_delta_snapshot") or {}
-    if not counters:
-        return frozenset()
-    return (record.versions(context.serde).keys() & counters) - record.channels.keys()
 
 
 def _parents(context: Context, there: Mapping[Place, Folder]) -> Plan[dict[Place, Place | None]]:

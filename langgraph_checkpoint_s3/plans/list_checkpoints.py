@@ -14,9 +14,17 @@ from langgraph.checkpoint.base import CheckpointTuple
 
 from langgraph_checkpoint_s3.format.ids import optional_id, text_of
 from langgraph_checkpoint_s3.format.keys import AFTER_SLASH, Layout, encode_rank
+from langgraph_checkpoint_s3.format.own_thread import show_own_thread
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.get_tuple import get_tuple
-from langgraph_checkpoint_s3.plans.load import Absent, Loaded, error_context, load, load_heads
+from langgraph_checkpoint_s3.plans.load import (
+    Absent,
+    Loaded,
+    error_context,
+    load,
+    load_heads,
+    thread_name_of,
+)
 from langgraph_checkpoint_s3.plans.place import Place, configurable_of
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
 from langgraph_checkpoint_s3.plans.scan import PAGE, Folder, Scan, list_behind
@@ -191,7 +199,8 @@ class Listing:
                 matching.append(folder)  # reading it whole will tell whether it is gone
                 continue
             with error_context(folder.key):
-                if self._matches(record.metadata(self._context.serde)):
+                metadata = record.metadata(self._context.serde)
+                if self._matches(show_own_thread(metadata, thread_name_of(folder, record))):
                     matching.append(folder)
         return matching
 

@@ -19,6 +19,7 @@ from langgraph_checkpoint_s3.format.frames import text
 from langgraph_checkpoint_s3.format.gathered import GatheredRecord, open_gathered
 from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, ParsedKey
+from langgraph_checkpoint_s3.format.own_thread import show_own_thread
 from langgraph_checkpoint_s3.format.scope import NamespaceScope
 from langgraph_checkpoint_s3.format.writes import WritesRecord, open_writes, resolve_writes
 from langgraph_checkpoint_s3.plans.borrowed import (
@@ -69,11 +70,9 @@ class Loaded:
     @property
     def place(self) -> Place:
         """Place of the checkpoint. Names that are hashed in keys are taken from the object."""
-        place, fields = self.folder.place, self.checkpoint.container.fields
-        thread_id = self.renamed or place.thread_id
-        if isinstance(thread_id, HashedName):
-            thread_id = text(fields["thread"])
-        return Place(thread_id, text(fields["ns"]), place.checkpoint_id)
+        namespace = text(self.checkpoint.container.fields["ns"])
+        thread_id = self.renamed or thread_name_of(self.folder, self.checkpoint)
+        return Place(thread_id, namespace, self.folder.checkpoint_id)
 
     def tuple(self, serde: SerializerProtocol) -> CheckpointTuple:
         """Deserialize the checkpoint and its writes."""
@@ -83,10 +82,16 @@ class Loaded:
             return CheckpointTuple(
                 config=place.config(),
                 checkpoint=self.checkpoint.checkpoint(serde),
-                metadata=self.checkpoint.metadata(serde),
+                metadata=show_own_thread(self.checkpoint.metadata(serde), place.thread_id),
                 parent_config=place.with_id(parent).config() if parent else None,
                 pending_writes=resolve_writes(serde, self.writes),
             )
+
+
+def thread_name_of(folder: Folder, record: CheckpointRecord) -> str:
+    """Return the thread's name. If the key has only its hash, it is taken from the object."""
+    name = folder.place.thread_id
+    return text(record.container.fields["thread"]) if isinstance(name, HashedName) else name
 
 
 def load(context: Context, folders: Sequence[Folder], *, past: bool = False) -> Plan[list[Loaded | Absent]]:

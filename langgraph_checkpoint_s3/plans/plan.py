@@ -8,8 +8,8 @@ Five rules:
 
 1. A plan computes and yields. It has no client, clock, randomness or logging; those are passed in.
 2. It yields a batch and gets a list of as many answers. The requests of a batch may run concurrently.
-3. Only `ask`, `ask_all`, `gather` and `return_errors` contain a bare `yield`. All other code uses
-   `yield from`, which preserves types.
+3. Only `ask`, `ask_all`, `gather`, `return_errors` and `replace_requests` contain a bare `yield`. All other
+   code uses `yield from`, which preserves types.
 4. The driver waits for all requests of a batch, then throws the batch's first error into the plan. The plan
    may still send requests to clean up before it lets the error propagate.
 5. Retries are left to the clients. A plan only starts over where another process changed what it read.
@@ -17,7 +17,7 @@ Five rules:
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias, TypeVar, cast, overload
 
 from langgraph_checkpoint_s3.errors import S3CheckpointError
@@ -129,6 +129,30 @@ def return_errors(plan: Plan[Any], errors: type[Exception] = S3CheckpointError) 
                     ),
                     None,
                 )
+    finally:
+        plan.close()
+
+
+def replace_requests(plan: Plan[T], replace: Callable[[Request[Any]], Request[Any]]) -> Plan[T]:
+    """Run a plan with some of its requests replaced by others that have the same kind of answer.
+
+    Args:
+        plan: The plan.
+        replace: Returns what is sent for a request, which may be the request itself.
+    """
+    answers: list[Any] | None = None
+    failure: BaseException | None = None
+    try:
+        while True:
+            step = advance(plan, answers, failure)
+            if isinstance(step, Ended):
+                return cast("T", step.result)
+            try:
+                answers, failure = (yield [replace(request) for request in step]), None
+            except GeneratorExit:
+                raise
+            except BaseException as error:  # noqa: BLE001  # thrown into the plan
+                failure = error
     finally:
         plan.close()
 

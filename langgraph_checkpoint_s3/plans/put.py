@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, get_checkpoint_metadata
 
 from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError, S3CheckpointError
-from langgraph_checkpoint_s3.format.checkpoint import Content
+from langgraph_checkpoint_s3.format.checkpoint import Content, rebuilt_channels
 from langgraph_checkpoint_s3.format.checkpoint_writer import Draft, draft, serialize
 from langgraph_checkpoint_s3.format.ids import id_text, required_id
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout, WritesLeaf
+from langgraph_checkpoint_s3.format.own_thread import hide_own_thread
 from langgraph_checkpoint_s3.format.tombstones import Tombstones
 from langgraph_checkpoint_s3.format.writes import Task, number_writes
 from langgraph_checkpoint_s3.plans.borrowed import lender_keys
@@ -80,8 +81,14 @@ def put(
     parent = Place.of(config)
     place = parent.with_id(required_id(checkpoint.get("id")))
     checkpoint = {**checkpoint, "id": place.id}  # as text, even if it was a UUID
-    complete = get_checkpoint_metadata(config, metadata)
-    leaf = CheckpointLeaf.of(complete, parent.checkpoint_id, encrypted=context.key_cache is not None)
+    complete = hide_own_thread(get_checkpoint_metadata(config, metadata), place.thread_id)
+    versions, values = checkpoint.get("channel_versions") or {}, checkpoint["channel_values"]
+    leaf = CheckpointLeaf.of(
+        complete,
+        parent.checkpoint_id,
+        encrypted=context.key_cache is not None,
+        needs_ancestors=bool(rebuilt_channels(complete, versions, values.keys())),
+    )
     namespace = place.namespace(context.layout)
     borrow = context.borrow and context.parent_cache.may_borrow
     cached = context.parent_cache.parent(namespace, parent.checkpoint_id or "") if borrow else None
@@ -96,7 +103,7 @@ def put(
 
         return draft(
             content,
-            checkpoint.get("channel_versions") or {},
+            versions,
             context.origin(place, now),
             key_of,
             context.compression,

@@ -286,16 +286,26 @@ class ListObjects(Request[Page]):
 
 @dataclass(slots=True, unsafe_hash=True)
 class DeleteObjects(Request[Deletion]):
-    """Delete up to 1,000 objects. An absent object is no failure."""
+    """Delete up to 1,000 objects. An absent object is no failure.
+
+    Attributes:
+        keys: The objects.
+        etags: The ETag that each must have to be deleted; none for any. AWS refuses those that have another
+            one; other stores may ignore it
+            (https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html).
+    """
 
     operation: ClassVar[str] = "DeleteObjects"
     action: ClassVar[str] = "s3:DeleteObject"
 
     keys: tuple[str, ...]
+    etags: tuple[str, ...] = ()
 
     def only(self, keys: Collection[str]) -> DeleteObjects:
         """Return the same for some of the keys."""
-        return DeleteObjects(tuple(key for key in self.keys if key in keys))
+        kept = [number for number, key in enumerate(self.keys) if key in keys]
+        etags = tuple(self.etags[number] for number in kept) if self.etags else ()
+        return DeleteObjects(tuple(self.keys[number] for number in kept), etags)
 
 
 @dataclass(slots=True, unsafe_hash=True)

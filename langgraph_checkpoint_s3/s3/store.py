@@ -67,6 +67,8 @@ class Store:
         aio_session: Any = None,
     ) -> None:
         self.config = config
+        self._user_agent = user_agent
+        self._given = {"client": client, "session": session, "aio_session": aio_session}
         state = self.saver_state = SaverState(config)
         self._boto = BotoClient(config, user_agent, state.use_attempts, client, session)
         # A client or session passed in may have credentials that the default chain doesn't find. So the SDK's
@@ -84,6 +86,16 @@ class Store:
         self._threads = Threads(max(_MAX_THREADS, config.max_concurrency), "langgraph-checkpoint-s3")
         self._hedge_threads = Threads(THREADS, "langgraph-checkpoint-s3-hedge")
         self._coalescer = Coalescer()
+
+    def for_bucket(self, bucket: str) -> Store:
+        """Return a store on another bucket, with the same settings and credentials.
+
+        Raises:
+            InvalidConfigError: The name isn't one of a bucket.
+        """
+        # What is said of the saver's own bucket may not hold for the other one.
+        config = self.config.replace(bucket=bucket, use_accelerate=False, expected_bucket_owner=None)
+        return Store(config, self._user_agent, **self._given)
 
     def run(self, plan: _Plan[T], operation: str) -> T:
         """Run a plan to its end, blocking.

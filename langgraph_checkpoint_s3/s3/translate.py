@@ -222,6 +222,13 @@ def etag(fields: Mapping[str, Any]) -> str:
     return str(fields.get("ETag", "")).strip('"')
 
 
+def _delete_arguments(to: Translator, delete: DeleteObjects) -> dict[str, Any]:
+    objects = [{"Key": key} for key in delete.keys]
+    for each, etag in zip(objects, delete.etags, strict=False):
+        each["ETag"] = etag
+    return {**to.common, "Delete": {"Objects": objects}}
+
+
 def deletion(fields: Mapping[str, Any], targets: Iterable[tuple[str, str | None]]) -> Deletion:
     """Return the keys that DeleteObjects didn't delete.
 
@@ -424,7 +431,7 @@ CODECS: Final[Mapping[type[Request[Any]], RequestTranslation[Any]]] = {
     HeadObject: RequestTranslation[HeadObject](lambda to, head: {**to.common, "Key": head.key}, _stored),
     ListObjects: RequestTranslation[ListObjects](_list_arguments, _page),
     DeleteObjects: RequestTranslation[DeleteObjects](
-        lambda to, delete: {**to.common, "Delete": {"Objects": [{"Key": key} for key in delete.keys]}},
+        _delete_arguments,
         lambda _, delete, response: deletion(response.fields, [(key, None) for key in delete.keys]),
     ),
     CopyObject: RequestTranslation[CopyObject](_copy_arguments, _copied),

@@ -15,6 +15,7 @@ from tests.contract.admin.test_bucket import (
 )
 from tests.contract.admin.test_bulk import TestBatches
 from tests.contract.admin.test_history import TestHistory
+from tests.contract.admin.test_inventory import TestInventory, reports
 from tests.contract.admin.test_lifecycle import TestLifecyclePolicies, TestRestoring
 from tests.contract.admin.test_migration import TestMigration, sqlite
 from tests.contract.admin.test_retention import TestOrphans, TestPruning
@@ -39,6 +40,7 @@ __all__ = [
     "TestConfigureBucket",
     "TestCreateBucket",
     "TestHistory",
+    "TestInventory",
     "TestLifecyclePolicies",
     "TestMigration",
     "TestMixedVersions",
@@ -58,6 +60,7 @@ __all__ = [
     "admin",
     "other_bucket",
     "reader",
+    "reports",
     "sqlite",
     "versioned",
     "writer",

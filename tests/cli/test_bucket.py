@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
+from inspect import getsource
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,6 +15,7 @@ import pytest
 from langgraph_checkpoint_s3 import S3Saver, testing
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.bucket.policies import Role
+from langgraph_checkpoint_s3.admin.check import findings
 from langgraph_checkpoint_s3.cli import bucket
 from langgraph_checkpoint_s3.s3.bucket_settings import LIFECYCLE
 from langgraph_checkpoint_s3.s3.requests import CopyObject, DeleteObjects, PutObject
@@ -60,12 +63,25 @@ class TestCheck:
             each for each in ran.data["findings"] if each["name"] == "deletes"
         ).items()
 
+    def test_remedies_are_commands(self, cli: Cli, fake: FakeS3) -> None:
+        written = "\n".join(getsource(findings).replace('"\n        "', "").splitlines())
+        call = r"(?:admin|saver)\.\w+\((?:[^()]|\([^()]*\))*\)"
+        calls = set(re.findall(f"{call}(?: or {call})?", written))
+        assert len(calls) > 5
+        for each in calls:
+            remedy = bucket.as_command(f"{each} does it")
+            assert re.fullmatch(r"`langgraph-s3 [a-z0-9 -]+` does it", remedy), remedy
+        for words in re.findall("langgraph-s3 ([^`]+)`", "".join(map(bucket.as_command, calls))):
+            assert cli(*words.split(), *(["--yes"] if "lifecycle" in words else [])).code == 0
+        fake.exists = False
+        assert "do: Make it with `langgraph-s3 setup`, or correct its name" in cli("check").out
+
 
 class TestSetup:
     def test_it_is_ready(self, cli: Cli) -> None:
         ran = cli("setup")
         assert ran.code == 0
-        assert ran.out.endswith(" is ready.\n")
+        assert re.fullmatch(r"s3://\S+ is ready\.\n", ran.out)
 
     def test_changes_are_reported_once(self, cli: Cli) -> None:
         changes = cli("setup", "--harden", "--versioning", "--json").data["changes"]

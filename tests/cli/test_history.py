@@ -38,7 +38,13 @@ class TestGraph:
 
     def test_one_that_ends_leaves_its_column_to_the_next(self) -> None:
         rows = drawing(("d", "gone"), ("c", "a"), ("b", "a"), ("a", None))
-        assert rows == ["● d", "● c", "│ ● b", "├─╯", "● a"]
+        assert rows == ["● d", "┆", "● c", "│ ● b", "├─╯", "● a"]
+
+    def test_branches_whose_parents_are_left_out_arent_one_line(self) -> None:
+        rows = drawing(("f", "c"), ("e", "b"), ("d", "a"))
+        assert rows == ["● f", "┆", "● e", "┆", "● d", "┆"]
+        rows = drawing(("f", "d"), ("e", "b"), ("d", "a"))
+        assert rows == ["● f", "│ ● e", "│ ┆", "● d", "┆"]
 
     def test_nothing(self) -> None:
         assert draw_graph([]) == []
@@ -90,7 +96,7 @@ class TestHistory:
 
     def test_the_limit_is_mentioned(self, cli: Cli, thread: str) -> None:
         ran = cli("history", thread, "--limit", 2)
-        assert len(ran.out.splitlines()) == 3
+        assert [line[:3].rstrip() for line in ran.out.splitlines()] == ["thr", "●", "┆", "●", "┆"]
         assert "more than 2" in ran.err
         assert cli("history", thread, "--limit", 2, "--json").data["more"]
 

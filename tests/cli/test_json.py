@@ -12,6 +12,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import dumps
 from langgraph_checkpoint_s3.cli import app
+from langgraph_checkpoint_s3.memory import S3Store
 from tests.cli.conftest import Cli
 from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3
@@ -25,6 +26,10 @@ COMMANDS = (
     "diff customer-42",
     "resume-point customer-42",
     "report customer-42 --html page.html",
+    "memories",
+    "memories users",
+    "memories users/ada diet",
+    "memories users/ada --delete --yes",
     "check",
     "setup --versioning",
     "lifecycle",
@@ -53,6 +58,7 @@ def test_every_command_answers_in_json_alone(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     fake.set_versioning("Enabled")
+    S3Store(saver=saver).put(("users", "ada"), "diet", {"text": "no meat"})
     found = saver.get_tuple(place(thread))
     assert found is not None
     Path("state.zip").write_bytes(dumps(found))

@@ -11,7 +11,17 @@ from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.sqlite import SqliteSaver
 
-from examples import approval, bookings, durability, files, from_sqlite, quickstart, subgraphs, time_travel
+from examples import (
+    approval,
+    bookings,
+    durability,
+    files,
+    from_sqlite,
+    memory,
+    quickstart,
+    subgraphs,
+    time_travel,
+)
 from examples.demo import __main__ as demo
 from examples.demo.account import by_kind, dollars
 from examples.demo.stage import wait_until, worker
@@ -75,6 +85,17 @@ def test_agent_calls_its_tools() -> None:
     assert "Lisbon: sunny, 24 degrees" in printed
     assert "4 items on the list" in printed
     assert printed.rstrip().endswith("take the train, the hotel, the ferry and the dinner.")
+
+
+@pytest.mark.usefixtures("bucket")
+def test_memory_goes_from_thread_to_thread(capsys: pytest.CaptureFixture[str]) -> None:
+    memory.main()
+    assert capsys.readouterr().out.splitlines() == [
+        "monday: What do I eat? I know nothing about you yet.",
+        "monday: I eat no meat. I'll remember that.",
+        "monday: I live in Turin. I'll remember that.",
+        "friday: What do I eat? You told me: I eat no meat.",
+    ]
 
 
 @pytest.mark.usefixtures("bucket")

@@ -121,13 +121,13 @@ def test_a_checkpoint_leaf_reads_back(
     assert decode_leaf(leaf.encode()) == leaf
 
 
-@given(MAYBE, MAYBE, st.none() | st.integers(0), st.booleans(), st.sampled_from("01b"))
-def test_a_leaf_shows_if_its_object_is_encrypted_borrows_and_lends(
-    parent: str | None, run: str | None, created: int | None, sealed: bool, flag: str
+@given(MAYBE, MAYBE, st.none() | st.integers(0), st.booleans(), st.sampled_from("01b"), st.booleans())
+def test_a_leaf_shows_if_its_object_is_encrypted_borrows_lends_and_needs_ancestors(
+    parent: str | None, run: str | None, created: int | None, sealed: bool, flag: str, needs: bool
 ) -> None:
     """A checkpoint that borrows may lend, too."""
     borrows, lends = flag == "b", flag in "1b"
-    leaf = CheckpointLeaf(parent, "loop", 3, run, created, sealed, lends, borrows)
+    leaf = CheckpointLeaf(parent, "loop", 3, run, created, sealed, lends, borrows, needs)
     assert decode_leaf(leaf.encode()) == leaf
 
 
@@ -139,6 +139,17 @@ def test_what_a_checkpoint_leaf_looks_like() -> None:
     assert CheckpointLeaf("a", None, 3, encrypted=True, created=12, lends=True, borrows=True).encode() == (
         "checkpoint.pa.s3.b.e.c12"
     )
+    assert CheckpointLeaf("a", lends=True, needs_ancestors=False, encrypted=True, created=12).encode() == (
+        "checkpoint.pa.l.v.e.c12"
+    )
+
+
+def test_a_key_without_the_field_may_need_ancestors() -> None:
+    """Only what says so is certain, for a writer may not know the field."""
+    for text, needs in (("checkpoint.pa.kloop.s3.l", True), ("checkpoint.pa.kloop.s3.l.v", False)):
+        leaf = decode_leaf(text)
+        assert isinstance(leaf, CheckpointLeaf)
+        assert leaf.needs_ancestors is needs
 
 
 @given(TEXT, SLOTS)
@@ -209,7 +220,7 @@ def test_many_scattered_slots_become_a_digest() -> None:
 def test_a_later_versions_fields_are_passed_over(
     parent: str | None, step: int | None, letter: str, text: str
 ) -> None:
-    leaf = CheckpointLeaf(parent, "loop", step, None)
+    leaf = CheckpointLeaf(parent, "loop", step, None, needs_ancestors=False)
     added = f".{letter}{encode_component(text)}"
     assert decode_leaf(leaf.encode() + added) == leaf
     assert decode_leaf(leaf.encode().replace("checkpoint", "checkpoint" + added, 1)) == leaf

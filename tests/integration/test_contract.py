@@ -31,6 +31,7 @@ from tests.contract.test_errors import (
 from tests.contract.test_graphs import TestGraphs
 from tests.contract.test_large import TestLargeStates
 from tests.contract.test_loops import TestCancellation, TestLoops, TestManyThreads
+from tests.contract.test_memory import TestCache, TestStore, batch
 from tests.contract.test_rewriting import TestRewriting
 from tests.contract.test_settings import TestHowItIsTold, TestWhatTheStoreShows
 
@@ -42,6 +43,7 @@ __all__ = [
     "TestBudgetOfAGraph",
     "TestBudgetsOfALongThread",
     "TestBudgetsOfASmallThread",
+    "TestCache",
     "TestCancellation",
     "TestClosing",
     "TestConditions",
@@ -61,9 +63,11 @@ __all__ = [
     "TestPermissions",
     "TestRewriting",
     "TestStatistics",
+    "TestStore",
     "TestTheBucket",
     "TestTheWayThere",
     "TestWhatTheStoreShows",
+    "batch",
 ]
 
 

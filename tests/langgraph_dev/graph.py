@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.store.base import BaseStore
 
 
-def model(state: MessagesState) -> dict[str, Any]:
+def model(state: MessagesState, *, store: BaseStore) -> dict[str, Any]:
+    store.put(("texts",), str(state["messages"][-1].content), {"number": len(state["messages"])})
     return {"messages": [("ai", f"message {len(state['messages'])}")]}
 
 

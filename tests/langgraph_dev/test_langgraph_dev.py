@@ -107,6 +107,7 @@ def langgraph_dev(project: Path) -> Iterator[Api]:
         server.wait_for(api.answers, what="answer to /ok", timeout=60)
         yield api
     assert "Using custom checkpointer: S3Saver" in server.output()
+    assert "Using custom store: S3Store" in server.output()
     for trouble in ("BlockingError", "Blocking call", "Traceback", "Custom checkpointer missing", "Unclosed"):
         assert trouble not in server.output()
 
@@ -124,6 +125,8 @@ def test_threads_outlive_the_server_and_are_copied_and_deleted(project: Path) ->
 
     with langgraph_dev(project) as api:
         assert api.state(thread) == ["hello", "message 1"]
+        found = api.ask("POST", "/store/items/search", {"namespace_prefix": ["texts"]})["items"]
+        assert [(each["key"], each["value"]) for each in found] == [("hello", {"number": 1})]
         assert api.say(thread, "again") == ["hello", "message 1", "again", "message 3"]
 
         copy = api.ask("POST", f"/threads/{thread}/copy")["thread_id"]

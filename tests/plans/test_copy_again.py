@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from langgraph.checkpoint.base import Checkpoint
 
 from langgraph_checkpoint_s3 import S3Saver, StorageUnavailableError
+from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.format.keys import encode_rank
 from langgraph_checkpoint_s3.plans.tombstones import add_coming
 from langgraph_checkpoint_s3.s3.requests import CopyObject, PutObject, Request
 from tests.plans.borrowers import eager, key_of, layout, lenders, noise, step
-from tests.plans.helpers import refuse_etags
+from tests.plans.helpers import put, refuse_etags
 from tests.support import inside
-from tests.support.checkpoints import place
+from tests.support.checkpoints import address, place
 from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
 
@@ -41,6 +43,35 @@ def test_the_same_bytes_each_time(fake: FakeS3) -> None:
     first = {key: fake.objects[key].data for key in fake.keys("/checkpoint")}
     make_saver(fake).copy_thread("t", "u")
     assert {key: fake.objects[key].data for key in fake.keys("/checkpoint")} == first
+
+
+@pytest.mark.parametrize("target", ["u", "u" * 300], ids=["short", "hashed"])
+def test_the_copy_says_its_own_thread_in_the_metadata(fake: FakeS3, target: str) -> None:
+    """As LangGraph's servers put it there. What names another thread stays as it is."""
+    saver = make_saver(fake)
+    put(saver, "1", thread_id="t")
+    put(saver, "2", "1", thread_id="another")
+    saver.copy_thread("t", target)
+    reader = make_saver(fake)
+    for thread in ("t", target):
+        found = {each.checkpoint["id"]: each.metadata for each in reader.list(place(thread))}
+        said: Any = {"1": thread, "2": "another"}
+        assert {name: each["thread_id"] for name, each in found.items()} == said  # type: ignore[typeddict-item]
+        [only] = reader.list(None, filter={"thread_id": thread})
+        assert address(only.config) == (thread, "", "1")
+        [newest] = reader.list(place(thread), filter={"thread_id": "another"})
+        assert newest.checkpoint["id"] == "2"
+    reader.copy_thread(target, "v")
+    assert [each.checkpoint["id"] for each in reader.list(None, filter={"thread_id": "v"})] == ["1"]
+
+
+def test_an_export_says_the_thread_that_it_is_imported_into(fake: FakeS3, tmp_path: Path) -> None:
+    put(make_saver(fake), "1", thread_id="t")
+    admin = S3Admin(make_saver(fake))
+    admin.export_thread("t", tmp_path / "t.zip")
+    admin.import_thread(tmp_path / "t.zip", "u")
+    [found] = make_saver(fake).list(None, filter={"thread_id": "u"})
+    assert address(found.config) == ("u", "", "1")
 
 
 @pytest.mark.parametrize("rewrite", [False, True])

@@ -181,7 +181,7 @@ def test_errors_name_bucket_and_key(saver: S3Saver, fake: FakeS3) -> None:
         put(saver, "1")
     assert raised.value.bucket == "fake-bucket"
     assert raised.value.key
-    assert raised.value.key.endswith("/checkpoint")
+    assert raised.value.key.endswith("/checkpoint.v")
     assert isinstance(raised.value, S3CheckpointError)
     assert isinstance(raised.value, PermissionError)
     fake.hook = failing(DeleteObjects, "AccessDenied", 403)

@@ -17,15 +17,17 @@ from langgraph_checkpoint_s3 import (
     S3Saver,
     StorageUnavailableError,
 )
-from langgraph_checkpoint_s3.format.keys import encode_rank
+from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, encode_rank
 from langgraph_checkpoint_s3.s3.requests import (
     CopyObject,
     GetObject,
 )
 from tests.plans.helpers import get, ids, once, pending, put
+from tests.support import inside
 from tests.support.checkpoints import address, make_checkpoint, place, put_chain, shown
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
+from tests.support.inside import silent_keys
 
 pytestmark = pytest.mark.modes("plain", "private")
 
@@ -113,6 +115,57 @@ def test_pruning_gathers_what_delta_channels_are_rebuilt_from(saver: S3Saver, fa
     assert len(fake.objects) == 2
 
 
+@pytest.mark.parametrize(
+    ("counted", "absent", "needs"),
+    [
+        ((), (), False),
+        (("d",), (), False),  # counted, and stored
+        (("d",), ("d",), True),
+        (("never",), (), False),  # it has no version
+        ((), ("d",), False),  # not counted: an ordinary channel that is empty
+    ],
+)
+def test_a_key_says_that_no_channel_is_rebuilt_from_ancestors(
+    saver: S3Saver, fake: FakeS3, counted: tuple[str, ...], absent: tuple[str, ...], needs: bool
+) -> None:
+    put_chain(saver, "t", 3)
+    values = {"x": 1, "d": ["stored"]} if "d" not in absent else {"x": 1}
+    checkpoint = make_checkpoint("00000003", values, absent)
+    said: Any = counters(*counted)
+    saver.put(place("t", "00000002"), checkpoint, said, checkpoint["channel_versions"])
+    [key] = [key for key in fake.keys("/checkpoint") if encode_rank("00000003") in key]
+    leaf = inside.layout(saver).parse(key).leaf
+    assert isinstance(leaf, CheckpointLeaf)
+    assert leaf.needs_ancestors is needs
+    with fake.counted() as count:
+        make_saver(fake).prune(["t"])
+    assert ("GetObject" in count.kinds) is needs
+    assert ids(make_saver(fake), place("t")) == ["00000003"]
+    assert len(fake.keys("/writes.g")) == needs
+
+
+def test_pruning_keeps_the_same_where_keys_do_not_say_what_is_needed() -> None:
+    """A writer that doesn't know the field `v` puts checkpoints, too: those are read."""
+    left: list[list[str]] = []
+    for keys in (contextlib.nullcontext(), silent_keys()):
+        fake = FakeS3()
+        with keys:
+            saver = make_saver(fake)
+            put_chain(saver, "t", 3, seed={"d": ["seed"]}, values={"v": 1})
+            put_chain(saver, "plain", 5)
+            checkpoint = make_checkpoint("00000003", {}, absent=["d"])
+            said: Any = counters("d")
+            saver.put(place("t", "00000002"), checkpoint, said, checkpoint["channel_versions"])
+        with fake.counted() as count:
+            make_saver(fake).prune(["t", "plain"])
+        read = {request.key for request in count.requests if isinstance(request, GetObject)}
+        plain = inside.layout(saver).thread("plain")
+        assert any(key.startswith(plain) for key in read) is (len(left) == 1)
+        left.append([thread for name in ("t", "plain") for thread in ids(make_saver(fake), place(name))])
+        assert len(fake.keys("/writes.g")) == 1
+    assert left[0] == left[1] == ["00000003", "00000004"]
+
+
 @pytest.mark.parametrize("noise", [0, 60_000], ids=["in the head", "beyond the head"])
 def test_pruning_keeps_nothing_for_a_delta_channel_that_was_never_written(
     saver: S3Saver, fake: FakeS3, noise: int
@@ -125,7 +178,8 @@ def test_pruning_keeps_nothing_for_a_delta_channel_that_was_never_written(
 
 
 def test_pruning_deletes_nothing_of_a_thread_whose_latest_vanishes(saver: S3Saver, fake: FakeS3) -> None:
-    put_chain(saver, "t", 3)
+    with silent_keys():
+        put_chain(saver, "t", 3)
     fake.hook = once(GetObject, lambda request: fake.delete(request.key))
     with pytest.raises(ConflictError):
         make_saver(fake).prune(["t"])

@@ -114,7 +114,7 @@ def test_any_name_is_found_by_it_and_shows_nowhere(
     for key in fake.objects:
         folder, space, _, leaf = key.removeprefix("checkpoints/").split("/")
         assert (folder[:2], space[:2]) == (".h", ".h")
-        assert all(part[:1] in "mnqeuwh" or part in ("checkpoint", "writes") for part in leaf.split("."))
+        assert all(part[:1] in "mnqeuwhv" or part in ("checkpoint", "writes") for part in leaf.split("."))
     reader.delete_for_runs([run])
     reader.delete_thread(thread)
     assert not fake.objects

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3.errors import ConflictError
-from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, gather, return_errors
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, gather, replace_requests, return_errors
 from langgraph_checkpoint_s3.s3.requests import (
     Attempted,
     Failure,
@@ -273,3 +273,41 @@ def test_settled_plans_beside_each_other_end_only_themselves() -> None:
     )
     assert batches == [[Attempted(A), Attempted(B)], [Attempted(D)]]
     assert results == [error, 2]
+
+
+def test_replaced_requests_are_sent_in_place_of_the_others() -> None:
+    def plan() -> Plan[Any]:
+        return [(yield from ask_all([A, B])), (yield from ask(A))]
+
+    batches, result = run(replace_requests(plan(), lambda each: C if each == A else each), [3, 2], [3])
+    assert batches == [[C, B], [C]]
+    assert result == [[3, 2], 3]
+
+
+def test_a_plan_with_replaced_requests_may_clean_up_after_an_error() -> None:
+    def plan() -> Plan[str]:
+        try:
+            yield from ask(A)
+        except BoomError:
+            yield from ask(B)
+        return "cleaned up"
+
+    batches, result = run(replace_requests(plan(), lambda each: C if each == A else each), BoomError(), [2])
+    assert (batches, result) == ([[C], [B]], "cleaned up")
+    with pytest.raises(BoomError):
+        run(replace_requests(ask(A), lambda each: each), BoomError())
+
+
+def test_closing_a_plan_with_replaced_requests_closes_it() -> None:
+    closed: list[bool] = []
+
+    def plan() -> Plan[None]:
+        try:
+            yield from ask(A)
+        finally:
+            closed.append(True)
+
+    replaced = replace_requests(plan(), lambda each: each)
+    next(replaced)
+    replaced.close()
+    assert closed == [True]

@@ -242,7 +242,7 @@ class FakePlace(Place):
 def fake_place(fake: FakeS3) -> FakePlace:
     """Return a place on this bucket."""
     front: Any = FakeFront()
-    fakes = {BUCKET: front.watch(fake)}
+    fakes = fake.beside = {BUCKET: front.watch(fake)}
     client: Any = FakeClient(fakes, front)
     server = Server("fake", front.url, "key", "secret", FEATURES)
     return FakePlace(server, front, BUCKET, client, fakes)

@@ -144,6 +144,7 @@ class FakeS3:
         settings: The bucket's settings, by their names and ids.
         unsupported: The names of settings that the store doesn't know.
         later: By how much its time has gone on besides.
+        beside: Other buckets of the same account, by name.
     """
 
     def __init__(self) -> None:
@@ -160,6 +161,7 @@ class FakeS3:
         self.settings: dict[tuple[str, str | None], Any] = {}
         self.unsupported: set[str] = set()
         self.later = timedelta(0)
+        self.beside: dict[str, FakeS3] = {}
         self._keys: list[str] = []
         self._ticks = 0
         self._lock = threading.RLock()
@@ -284,13 +286,18 @@ class FakeS3:
                 return Stored(found.etag) if found else NotFound()
             case ListObjects():
                 return self._list(request)
-            case DeleteObjects(keys):
+            case DeleteObjects(keys, etags):
                 assert 0 < len(keys) <= _MAX_KEYS, "DeleteObjects takes 1 to 1,000 keys"
+                changed = {
+                    key: ("PreconditionFailed", "it has another ETag")
+                    for key, etag in zip(keys, etags, strict=False)
+                    if key in self.objects and self.objects[key].etag != etag
+                }
+                stuck = {**changed, **self.undeletable}
                 for key in keys:
-                    if key not in self.undeletable:
+                    if key not in stuck:
                         self.delete(key)
-                stuck = (key for key in keys if key in self.undeletable)
-                return Deletion(tuple((key, *self.undeletable[key]) for key in stuck))
+                return Deletion(tuple((key, *stuck[key]) for key in keys if key in stuck))
             case CopyObject(source, target, version):
                 found = self._version(source, version)
                 return self._write(target, found.data, found.etag) if found else NotFound()

@@ -75,6 +75,12 @@ class FakeStore:
         self.saver_state = SaverState(config)
         self._coalescer = Coalescer()
 
+    def for_bucket(self, bucket: str) -> FakeStore:
+        """Return a store on another bucket; one that doesn't exist if the fake knows none."""
+        absent = FakeS3()
+        absent.exists = False
+        return FakeStore(self.fake.beside.get(bucket, absent), self.config.replace(bucket=bucket))
+
     def run(self, plan: Generator[Sequence[Request[Any]], list[Any], T], operation: str = "") -> T:
         """Run a plan to its end."""
         steps = self._steps(plan)

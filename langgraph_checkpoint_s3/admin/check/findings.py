@@ -22,7 +22,14 @@ from langgraph_checkpoint_s3.admin.check.report import (
     untried,
     warning,
 )
-from langgraph_checkpoint_s3.admin.lifecycle.policy import OFFLINE, Reach, Rule, added_days, horizon_days
+from langgraph_checkpoint_s3.admin.lifecycle.policy import (
+    OFFLINE,
+    Reach,
+    Rule,
+    added_days,
+    horizon_days,
+    horizon_of,
+)
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,
@@ -542,7 +549,7 @@ def lifecycle(seen: Observations) -> Finding:
     if found := _unread(seen, LIFECYCLE):
         return found
     rules = _rules(seen.answers[LIFECYCLE.name])
-    problems = lifecycle_findings(rules, seen.config.prefix, seen.config.borrow_horizon)
+    problems = lifecycle_findings(rules, seen.config.prefix, horizon_of(seen.config))
     if problems:
         return warning(" ".join(problems))
     return ok("Abandoned uploads are aborted, and no checkpoints are deleted by age")

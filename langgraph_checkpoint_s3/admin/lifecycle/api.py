@@ -11,6 +11,7 @@ from langgraph_checkpoint_s3.admin.lifecycle.policy import (
     LifecyclePolicy,
     LifecycleWarning,
     get_policy,
+    horizon_of,
     remove_policy,
     set_policy,
 )
@@ -33,8 +34,8 @@ class Lifecycle(BaseAdmin):
         thread's latest checkpoint and what that needs.
 
         Nothing that is kept can have borrowed from what is deleted: the rules have `days_until_deletion`
-        plus the saver's `borrow_horizon` (24 hours by default), in whole days. If savers with different
-        horizons share a prefix, set the policy with the longest.
+        plus the saver's `borrow_horizon` (24 hours by default), in whole days; with `borrow=False` nothing is
+        added. If savers with different horizons share a prefix, set the policy with the longest.
 
         **Rules of others are kept.** S3 replaces a bucket's rules all at once, so they are read first, and
         written only if anything differs. Of two such changes at the same moment, one can undo the other: S3
@@ -62,14 +63,14 @@ class Lifecycle(BaseAdmin):
         """
         for text in policy.warnings:
             warnings.warn(text, LifecycleWarning, stacklevel=2)
-        plan = set_policy(policy, self.config.prefix, self.config.borrow_horizon)
+        plan = set_policy(policy, self.config.prefix, horizon_of(self.config))
         return self._run(plan, "admin.set_lifecycle_policy")
 
     async def aset_lifecycle_policy(self, policy: LifecyclePolicy) -> list[Change]:
         """`set_lifecycle_policy`, as a coroutine."""
         for text in policy.warnings:
             warnings.warn(text, LifecycleWarning, stacklevel=2)
-        plan = set_policy(policy, self.config.prefix, self.config.borrow_horizon)
+        plan = set_policy(policy, self.config.prefix, horizon_of(self.config))
         return await self._arun(plan, "admin.set_lifecycle_policy")
 
     def get_lifecycle_policy(self, object_tag: tuple[str, str] | None = None) -> LifecyclePolicy | None:

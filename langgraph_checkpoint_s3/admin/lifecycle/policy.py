@@ -29,7 +29,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from langgraph_checkpoint_s3.admin.setting_changes import (
     Change,
@@ -42,6 +42,9 @@ from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.key_encoding import encode_component
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
 from langgraph_checkpoint_s3.s3.bucket_settings import LIFECYCLE, GetSetting
+
+if TYPE_CHECKING:
+    from langgraph_checkpoint_s3.config import S3Config
 
 Rule: TypeAlias = Mapping[str, Any]
 """A lifecycle rule, as botocore has it."""
@@ -345,6 +348,11 @@ def check_tag(tag: object) -> None:
             f"object_tag={tag!r}: a tag's name has 1 to 128 characters and doesn't begin with aws:, and its "
             "value has at most 256."
         )
+
+
+def horizon_of(config: S3Config) -> float:
+    """Return for how long others may borrow from an object, in seconds: 0 where nothing borrows."""
+    return config.borrow_horizon if config.borrow else 0.0
 
 
 def horizon_days(seconds: float) -> int:

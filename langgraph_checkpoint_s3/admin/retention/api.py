@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from langgraph_checkpoint_s3.admin.base import BaseAdmin
+from langgraph_checkpoint_s3.admin.base import BaseAdmin, Inventory
 from langgraph_checkpoint_s3.admin.calls import Progress
-from langgraph_checkpoint_s3.admin.retention.orphans import Orphans, find_orphans, remove_orphans
+from langgraph_checkpoint_s3.admin.retention.orphans import Orphans, check_age, find_orphans, remove_orphans
 from langgraph_checkpoint_s3.admin.retention.prune import Pruned, newest, prune, written_since
+from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.ids import unique_thread_ids
-from langgraph_checkpoint_s3.plans.delete import KeepRule
-from langgraph_checkpoint_s3.plans.plan import Plan
 
 _A_DAY = timedelta(days=1)
 
@@ -25,6 +24,7 @@ class Retention(BaseAdmin):
         *,
         keep_latest: bool = True,
         thread_ids: Iterable[str] | None = None,
+        inventory: Inventory | None = None,
         dry_run: bool = True,
         progress: Progress | None = None,
     ) -> Pruned:
@@ -43,8 +43,13 @@ class Retention(BaseAdmin):
         prefix, one LIST per 1,000 objects. If interrupted, everything left is intact; call it again to
         resume. With versioning on, S3 keeps deleted objects as noncurrent versions.
 
+        With `inventory`, the prefix isn't listed: an S3 Inventory report tells which threads have anything to
+        delete, and each of these is listed before anything of it is deleted. So what was written since the
+        report decides as well, and nothing of it is lost; what became deletable only since then stays until
+        the next report. A dry run shows what would be deleted as of the report, whose time is `as_of`.
+
         Needs `s3:ListBucket` and `s3:GetObject`; to delete also `s3:DeleteObject`, `s3:PutObject` and
-        `s3:AbortMultipartUpload`.
+        `s3:AbortMultipartUpload`. A report needs what `usage` says.
 
         Args:
             age: The minimal age of deleted checkpoints, or the time (with a time zone) before which they
@@ -52,8 +57,10 @@ class Retention(BaseAdmin):
             keep_latest: Whether to keep the latest checkpoints of threads without newer ones. With `False`
                 such threads are deleted whole, including writes without a checkpoint.
             thread_ids: The threads. By default all of them.
-            dry_run: Whether to only return what would be deleted. Then only LISTs are sent, and a read of the
-                head of each checkpoint that stays and descends from one that would go.
+            inventory: An S3 Inventory report to read in place of listing, as for `usage`. Not with
+                `thread_ids`.
+            dry_run: Whether to only return what would be deleted. Then LISTs are sent, and GETs only for
+                threads with delta channels, borrowing checkpoints or hashed names.
             progress: Called after each few threads with the number done, and the total if `thread_ids` are
                 given.
 
@@ -65,11 +72,13 @@ class Retention(BaseAdmin):
             InvalidConfigError: The age isn't positive, or the time isn't past or has no time zone. Nothing
                 was sent.
             InvalidKeyError: A thread_id is empty. Nothing was sent.
-            S3CheckpointError: The threads can't be listed.
+            S3CheckpointError: The threads can't be listed, or the report can't be used, as for `usage`.
         """
         stay = written_since(age, self._now, keep_latest=keep_latest)
-        plan = self._prune(stay, thread_ids, dry_run, progress)
-        return self._run(plan, "admin.prune_older_than")
+        named = _named(thread_ids, inventory)
+        with self._report(inventory) as report:
+            plan = prune(self._context, stay, named, progress, report, dry_run=dry_run)
+            return self._run(plan, "admin.prune_older_than")
 
     async def aprune_older_than(
         self,
@@ -77,27 +86,31 @@ class Retention(BaseAdmin):
         *,
         keep_latest: bool = True,
         thread_ids: Iterable[str] | None = None,
+        inventory: Inventory | None = None,
         dry_run: bool = True,
         progress: Progress | None = None,
     ) -> Pruned:
         """`prune_older_than`, as a coroutine."""
         stay = written_since(age, self._now, keep_latest=keep_latest)
-        plan = self._prune(stay, thread_ids, dry_run, progress)
-        return await self._arun(plan, "admin.prune_older_than")
+        named = _named(thread_ids, inventory)
+        async with self._areport(inventory) as report:
+            plan = prune(self._context, stay, named, progress, report, dry_run=dry_run)
+            return await self._arun(plan, "admin.prune_older_than")
 
     def prune_threads(
         self,
         keep_last: int,
         *,
         thread_ids: Iterable[str] | None = None,
+        inventory: Inventory | None = None,
         dry_run: bool = True,
         progress: Progress | None = None,
     ) -> Pruned:
         """Delete all but the newest checkpoints of each namespace, with their writes.
 
         Subgraphs have namespaces of their own, and a call's goes with its caller. All else is as for
-        `prune_older_than`: delta channels, borrowing checkpoints, writes without a checkpoint, and
-        interruptions.
+        `prune_older_than`: delta channels, borrowing checkpoints, writes without a checkpoint, interruptions,
+        and inventory reports.
 
         Needs `s3:ListBucket` and `s3:GetObject`; to delete also `s3:DeleteObject`, `s3:PutObject` and
         `s3:AbortMultipartUpload`.
@@ -105,6 +118,7 @@ class Retention(BaseAdmin):
         Args:
             keep_last: How many checkpoints of each namespace to keep, at least 1.
             thread_ids: The threads. By default all of them.
+            inventory: As for `prune_older_than`.
             dry_run: Whether to only return what would be deleted.
             progress: As for `prune_older_than`.
 
@@ -114,24 +128,29 @@ class Retention(BaseAdmin):
         Raises:
             InvalidConfigError: `keep_last` is less than 1. Nothing was sent.
             InvalidKeyError: A thread_id is empty. Nothing was sent.
-            S3CheckpointError: The threads can't be listed.
+            S3CheckpointError: The threads can't be listed, or the report can't be used, as for `usage`.
         """
-        plan = self._prune(newest(keep_last), thread_ids, dry_run, progress)
-        return self._run(plan, "admin.prune_threads")
+        stay, named = newest(keep_last), _named(thread_ids, inventory)
+        with self._report(inventory) as report:
+            plan = prune(self._context, stay, named, progress, report, dry_run=dry_run)
+            return self._run(plan, "admin.prune_threads")
 
     async def aprune_threads(
         self,
         keep_last: int,
         *,
         thread_ids: Iterable[str] | None = None,
+        inventory: Inventory | None = None,
         dry_run: bool = True,
         progress: Progress | None = None,
     ) -> Pruned:
         """`prune_threads`, as a coroutine."""
-        plan = self._prune(newest(keep_last), thread_ids, dry_run, progress)
-        return await self._arun(plan, "admin.prune_threads")
+        stay, named = newest(keep_last), _named(thread_ids, inventory)
+        async with self._areport(inventory) as report:
+            plan = prune(self._context, stay, named, progress, report, dry_run=dry_run)
+            return await self._arun(plan, "admin.prune_threads")
 
-    def find_orphans(self, older_than: timedelta = _A_DAY) -> Orphans:
+    def find_orphans(self, older_than: timedelta = _A_DAY, *, inventory: Inventory | None = None) -> Orphans:
         """Find objects that are no longer needed, and that nothing else deletes.
 
         These are writes without their checkpoint; exports whose signed URLs have expired; probe objects of
@@ -140,11 +159,15 @@ class Retention(BaseAdmin):
 
         Lists all of the prefix: one LIST per 1,000 objects, and one per 1,000 uploads.
 
-        Needs `s3:ListBucket` and `s3:ListBucketMultipartUploads`.
+        With `inventory`, the objects are those of an S3 Inventory report, and ages are counted from when it
+        was made, `as_of`. Uploads are listed.
+
+        Needs `s3:ListBucket` and `s3:ListBucketMultipartUploads`. A report needs what `usage` says.
 
         Args:
             older_than: The minimal age, by S3's `LastModified`: writes may be put before their checkpoint.
                 For exports it is at least 8 days, since signed URLs are valid for up to 7.
+            inventory: An S3 Inventory report to read in place of listing, as for `usage`.
 
         Returns:
             Each with its key, size and age; `not_supported` names what the store can't list.
@@ -152,25 +175,43 @@ class Retention(BaseAdmin):
         Raises:
             InvalidConfigError: `older_than` isn't positive. Nothing was sent.
             CorruptObjectError: A thread's folder has a key that no saver wrote.
-            S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
+            S3CheckpointError: The store can't be reached, refuses, or has no such bucket; or the report can't
+                be used, as for `usage`.
         """
-        return self._run(find_orphans(self._context, older_than, self._now), "admin.find_orphans")
+        check_age(older_than)
+        with self._report(inventory) as report:
+            plan = find_orphans(self._context, older_than, self._now, report)
+            return self._run(plan, "admin.find_orphans")
 
-    async def afind_orphans(self, older_than: timedelta = _A_DAY) -> Orphans:
+    async def afind_orphans(
+        self, older_than: timedelta = _A_DAY, *, inventory: Inventory | None = None
+    ) -> Orphans:
         """`find_orphans`, as a coroutine."""
-        return await self._arun(find_orphans(self._context, older_than, self._now), "admin.find_orphans")
+        check_age(older_than)
+        async with self._areport(inventory) as report:
+            plan = find_orphans(self._context, older_than, self._now, report)
+            return await self._arun(plan, "admin.find_orphans")
 
-    def remove_orphans(self, older_than: timedelta = _A_DAY, *, dry_run: bool = True) -> Orphans:
+    def remove_orphans(
+        self,
+        older_than: timedelta = _A_DAY,
+        *,
+        inventory: Inventory | None = None,
+        dry_run: bool = True,
+    ) -> Orphans:
         """Remove objects that are no longer needed, as found by `find_orphans`.
 
-        Writes are listed again right before their deletion: they are kept if their checkpoint or more writes
-        were put meanwhile. With versioning on, S3 keeps deleted objects as noncurrent versions.
+        Everything is listed again right before its deletion: writes are kept if their checkpoint or more
+        writes were put meanwhile, other objects if they were replaced. So a report, by which it was found,
+        may be old. With one, tombstones are removed a day later than without. With versioning on, S3 keeps
+        deleted objects as noncurrent versions.
 
         Needs `s3:ListBucket` and `s3:ListBucketMultipartUploads`; to remove also `s3:DeleteObject` and
-        `s3:AbortMultipartUpload`.
+        `s3:AbortMultipartUpload`. A report needs what `usage` says.
 
         Args:
             older_than: The minimal age. A multipart upload that takes longer is aborted.
+            inventory: As for `find_orphans`.
             dry_run: Whether to only return what would be removed, as `find_orphans` does.
 
         Returns:
@@ -181,18 +222,34 @@ class Retention(BaseAdmin):
             CorruptObjectError: A thread's folder has a key that no saver wrote. Nothing was removed.
             S3CheckpointError: Something couldn't be removed; call it again to resume.
         """
-        return self._run(self._orphans(older_than, dry_run), "admin.remove_orphans")
+        check_age(older_than)
+        orphans = find_orphans if dry_run else remove_orphans
+        with self._report(inventory) as report:
+            plan = orphans(self._context, older_than, self._now, report)
+            return self._run(plan, "admin.remove_orphans")
 
-    async def aremove_orphans(self, older_than: timedelta = _A_DAY, *, dry_run: bool = True) -> Orphans:
+    async def aremove_orphans(
+        self,
+        older_than: timedelta = _A_DAY,
+        *,
+        inventory: Inventory | None = None,
+        dry_run: bool = True,
+    ) -> Orphans:
         """`remove_orphans`, as a coroutine."""
-        return await self._arun(self._orphans(older_than, dry_run), "admin.remove_orphans")
+        check_age(older_than)
+        orphans = find_orphans if dry_run else remove_orphans
+        async with self._areport(inventory) as report:
+            plan = orphans(self._context, older_than, self._now, report)
+            return await self._arun(plan, "admin.remove_orphans")
 
-    def _orphans(self, older_than: timedelta, dry_run: bool) -> Plan[Orphans]:
-        plan = find_orphans if dry_run else remove_orphans
-        return plan(self._context, older_than, self._now)
 
-    def _prune(
-        self, stay: KeepRule, thread_ids: Iterable[str] | None, dry_run: bool, progress: Progress | None
-    ) -> Plan[Pruned]:
-        named = None if thread_ids is None else list(unique_thread_ids(thread_ids))
-        return prune(self._context, stay, named, progress, dry_run=dry_run)
+def _named(thread_ids: Iterable[str] | None, inventory: Inventory | None) -> list[str] | None:
+    """Return the threads that a caller named."""
+    if thread_ids is None:
+        return None
+    if inventory is not None:
+        raise InvalidConfigError(
+            "thread_ids and inventory don't go together: a report tells which threads there are, and threads "
+            "that are named are listed by themselves."
+        )
+    return list(unique_thread_ids(thread_ids))

@@ -13,10 +13,11 @@ upload      a multipart upload that was neither completed nor aborted: its parts
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias, get_args
 
+from langgraph_checkpoint_s3.admin.inventory.report import Report
 from langgraph_checkpoint_s3.errors import InvalidConfigError, NotSupportedError
 from langgraph_checkpoint_s3.format.keys import EXPORTS, TOMBSTONES, Layout
 from langgraph_checkpoint_s3.plans.context import Context
@@ -37,6 +38,7 @@ _LONGEST_URL: Final = timedelta(days=7)
 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html)."""
 _EXPORT_AGE: Final = _LONGEST_URL + timedelta(days=1)
 _TOMBSTONES_AGE: Final = timedelta(seconds=MAX_BORROW_SECONDS) + timedelta(days=1)
+_REPORT_LACKS: Final = timedelta(days=1)
 _AT_ONCE: Final = 100
 _SHOWN: Final = 20
 
@@ -70,11 +72,14 @@ class Orphans:
         removed: Whether they were removed.
         items: The orphans: writes, checkpoints, exports, probes and tombstones by key, then uploads.
         not_supported: The kinds that the store can't list, and why.
+        as_of: The time of the inventory report that was read in place of listing, from which ages are
+            counted; `None` without one.
     """
 
     removed: bool
     items: tuple[Orphan, ...]
     not_supported: tuple[str, ...] = ()
+    as_of: datetime | None = None
 
     @property
     def bytes(self) -> int:
@@ -88,7 +93,8 @@ class Orphans:
     def __str__(self) -> str:
         counts = {kind: len(self.of(kind)) for kind in get_args(OrphanKind)}
         text = ", ".join(f"{number:,} {kind}" for kind, number in counts.items() if number) or "nothing"
-        lines = [f"{'Removed' if self.removed else 'Found'} {text}: {format_size(self.bytes)}"]
+        source = "" if self.as_of is None else f", by the inventory of {self.as_of:%Y-%m-%d %H:%M %Z}"
+        lines = [f"{'Removed' if self.removed else 'Found'} {text}: {format_size(self.bytes)}{source}"]
         for item in self.items[:_SHOWN]:
             size = "" if item.size is None else f"{format_size(item.size)}, "
             lines.append(f"  {item.kind} {item.key}: {size}{item.age.days} days old")
@@ -98,16 +104,32 @@ class Orphans:
         return "\n".join(lines)
 
 
-def find_orphans(context: Context, older_than: object, clock: Callable[[], datetime]) -> Plan[Orphans]:
-    """Find orphans in a listing of the prefix and of unfinished uploads.
-
-    The clock is the store's time, which is known once the store has answered.
+def check_age(older_than: object) -> None:
+    """Check the least age of orphans.
 
     Raises:
-        InvalidConfigError: The age isn't positive.
+        InvalidConfigError: It isn't positive.
     """
     if not isinstance(older_than, timedelta) or older_than <= timedelta(0):
         raise InvalidConfigError(f"older_than must be a timedelta of more than nothing, not {older_than!r}.")
+
+
+def find_orphans(
+    context: Context, older_than: timedelta, clock: Callable[[], datetime], inventory: Report | None = None
+) -> Plan[Orphans]:
+    """Find orphans in a listing of the prefix, or in an inventory report, and in one of unfinished uploads.
+
+    The clock is the store's time, which is known once the store has answered. With a report, ages are counted
+    from when it was made.
+    """
+    if inventory is None:
+        return (yield from _find_orphans(context, older_than, clock))
+    created = inventory.created
+    found = yield from inventory.answer(_find_orphans(context, older_than, lambda: created))
+    return replace(found, as_of=created)
+
+
+def _find_orphans(context: Context, older_than: timedelta, clock: Callable[[], datetime]) -> Plan[Orphans]:
     layout = context.layout
     items: list[Orphan] = []
     tombstones = yield from Pages(layout.prefix + TOMBSTONES).rest()
@@ -149,9 +171,15 @@ def find_orphans(context: Context, older_than: object, clock: Callable[[], datet
     return Orphans(removed=False, items=tuple(items), not_supported=tuple(not_supported))
 
 
-def remove_orphans(context: Context, older_than: object, clock: Callable[[], datetime]) -> Plan[Orphans]:
-    """Find and remove orphans. Writes are listed again first, as their checkpoint may have been put."""
-    found = yield from find_orphans(context, older_than, clock)
+def remove_orphans(
+    context: Context, older_than: timedelta, clock: Callable[[], datetime], inventory: Report | None = None
+) -> Plan[Orphans]:
+    """Find and remove orphans.
+
+    Everything is listed again first: the checkpoint of writes may have been put since, and tombstones and
+    exports may have been replaced.
+    """
+    found = yield from find_orphans(context, older_than, clock, inventory)
     folders: dict[str, list[Orphan]] = {}
     for item in found.of("writes"):
         folders.setdefault(item.key.rpartition("/")[0] + "/", []).append(item)
@@ -160,11 +188,11 @@ def remove_orphans(context: Context, older_than: object, clock: Callable[[], dat
     for start in range(0, len(paths), _AT_ONCE):
         some = paths[start : start + _AT_ONCE]
         unchanged = yield from gather(_as_found(context.layout, path, folders[path]) for path in some)
-        gone = [item for path, same in zip(some, unchanged, strict=True) if same for item in folders[path]]
+        gone = [item for items in unchanged for item in items]
         yield from delete_keys([item.key for item in gone])
         removed += gone
-    checkpoints = found.of("checkpoint")
-    keys = {item.key for item in checkpoints}
+    keys = {item.key for item in found.of("checkpoint")}
+    failed_puts: set[str] = set()
     for thread in sorted({thread_of(key) for key in keys}):
         listed = yield from Scan(context.layout, thread).rest()
         never = keys & (yield from unacknowledged(context, listed))
@@ -172,23 +200,43 @@ def remove_orphans(context: Context, older_than: object, clock: Callable[[], dat
             folder.only(*(each for each in folder.checkpoints if each.key in never)) for folder in listed
         )
         yield from delete_unacknowledged(context, [folder for folder in failed if folder.checkpoints])
-    others = [*found.of("export"), *found.of("probe"), *found.of("tombstones")]
+        failed_puts |= never
+    checkpoints = [item for item in found.of("checkpoint") if item.key in failed_puts]
+    prefix = context.layout.prefix
+    tombstones = found.of("tombstones")
+    if inventory is not None:
+        # No put can borrow from what they name since a day before their age was reached. A report may lack
+        # what such a put left, if that is as new.
+        tombstones = tuple(each for each in tombstones if each.age >= _TOMBSTONES_AGE + _REPORT_LACKS)
+    others = [
+        *(yield from _unchanged(prefix + EXPORTS, found.of("export"))),
+        *(yield from _unchanged(probe_key(prefix, ""), found.of("probe"))),
+        *(yield from _unchanged(prefix + TOMBSTONES, tombstones)),
+    ]
     yield from delete_keys([item.key for item in others])
     uploads = found.of("upload")
     for start in range(0, len(uploads), _AT_ONCE):
         yield from ask_all(
             AbortUpload(item.key, item.upload_id or "") for item in uploads[start : start + _AT_ONCE]
         )
-    return Orphans(
-        removed=True, items=(*removed, *checkpoints, *others, *uploads), not_supported=found.not_supported
-    )
+    return replace(found, removed=True, items=(*removed, *checkpoints, *others, *uploads))
 
 
-def _as_found(layout: Layout, path: str, items: Sequence[Orphan]) -> Plan[bool]:
-    """Return whether a checkpoint's folder still holds only these writes."""
-    known = {(item.key, item.modified) for item in items}
+def _as_found(layout: Layout, path: str, items: Sequence[Orphan]) -> Plan[list[Orphan]]:
+    """Return the writes that are left in a checkpoint's folder; none of them if it holds anything else."""
+    known = {(item.key, item.modified): item for item in items}
     folders = yield from Scan(layout, path).rest()
-    return all((entry.key, entry.modified) in known for folder in folders for entry in folder.entries)
+    left = [known.get((entry.key, entry.modified)) for folder in folders for entry in folder.entries]
+    return [] if None in left else [item for item in left if item is not None]
+
+
+def _unchanged(prefix: str, items: Sequence[Orphan]) -> Plan[list[Orphan]]:
+    """Return the items below a prefix that are still there as they were found."""
+    if not items:
+        return []
+    listed = yield from Pages(prefix).rest()
+    known = {(entry.key, entry.modified) for entry in listed}
+    return [item for item in items if (item.key, item.modified) in known]
 
 
 def _orphan(kind: OrphanKind, entry: Entry, now: datetime) -> Orphan:

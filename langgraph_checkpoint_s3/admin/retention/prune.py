@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
 from langgraph_checkpoint_s3.admin.calls import Progress, report
+from langgraph_checkpoint_s3.admin.inventory.report import Report, from_report
 from langgraph_checkpoint_s3.admin.usage.threads import read_name, thread_in
-from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidConfigError
 from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delete import (
@@ -21,12 +22,14 @@ from langgraph_checkpoint_s3.plans.delete import (
     choose_victims,
     delete_victims,
 )
-from langgraph_checkpoint_s3.plans.plan import Plan, gather, return_errors
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather, return_errors
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, ThreadScan, group, latest
-from langgraph_checkpoint_s3.s3.requests import Entry
+from langgraph_checkpoint_s3.s3.requests import Entry, Tick
 from langgraph_checkpoint_s3.text.humanize import format_size, pluralize
 
 _SHOWN: Final = 20
+_LISTING_SECONDS: Final = 2.0
+"""For how long threads are deleted by what a listing has shown. Idle ones may come to life meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +76,13 @@ class Pruned:
             whole they include writes without a checkpoint.
         errors: The errors of threads that failed. The victims don't include such a thread's checkpoints, but
             some may be deleted; the rest of it is intact.
+        as_of: The time of the inventory report that was read in place of listing; `None` without one.
     """
 
     dry_run: bool
     victims: tuple[PrunedCheckpoint, ...]
     errors: Mapping[str, Exception]
+    as_of: datetime | None = None
 
     @property
     def threads(self) -> int:
@@ -107,7 +112,8 @@ class Pruned:
     def __str__(self) -> str:
         verb = "Would delete" if self.dry_run else "Deleted"
         counts = f"{pluralize(self.checkpoints, 'checkpoint')} of {pluralize(self.threads, 'thread')}"
-        lines = [f"{verb} {counts}: {pluralize(self.objects, 'object')}, {format_size(self.bytes)}"]
+        source = "" if self.as_of is None else f", by the inventory of {self.as_of:%Y-%m-%d %H:%M %Z}"
+        lines = [f"{verb} {counts}: {pluralize(self.objects, 'object')}, {format_size(self.bytes)}{source}"]
         for victim in self.victims[:_SHOWN]:
             ns = f" {victim.checkpoint_ns}" if victim.checkpoint_ns else ""
             lines.append(
@@ -127,13 +133,16 @@ def prune(
     stay: KeepRule,
     thread_ids: Sequence[str] | None,
     progress: Progress | None,
+    inventory: Report | None = None,
     *,
     dry_run: bool,
 ) -> Plan[Pruned]:
     """Prune threads, or all of them, a few side by side. A thread's error doesn't end the others.
 
-    All threads are found by a listing of the prefix, which shows the objects of small ones as well. After a
-    deletion the rest of its last page is listed again.
+    All threads are found by a listing of the prefix, which shows the objects of small ones as well. If
+    something was deleted, what was listed more than `_LISTING_SECONDS` before is listed again. Where an
+    inventory report takes the place of the listing, it only tells which threads to list: nothing is deleted
+    by what a report says.
     """
     layout = context.layout
     scan = ThreadScan(layout) if thread_ids is None else None
@@ -142,25 +151,32 @@ def prune(
     pruned: list[PrunedCheckpoint] = []
     errors: dict[str, Exception] = {}
     count = 0
+    listed = yield from ask(Tick())
     while queue or (scan is not None and not scan.done):
         if scan is not None:
-            for each in (yield from scan.more(THREADS_AT_ONCE)):
+            for each in (yield from from_report(inventory, scan.more(THREADS_AT_ONCE))):
                 name = thread_in(layout, each.folder)
                 if name is not None:
                     queue.append(_Thread(each.folder, name, each.entries))
         some = [queue.popleft() for _ in range(min(len(queue), THREADS_AT_ONCE))]
-        outcomes = yield from gather(_prune_thread(context, each, stay, dry_run=dry_run) for each in some)
+        outcomes = yield from gather(
+            _prune_thread(context, each, stay, inventory, dry_run=dry_run) for each in some
+        )
         for name, outcome in outcomes:
             if isinstance(outcome, Exception):
                 errors[name] = outcome
             else:
                 pruned += [PrunedCheckpoint.of(name, folder) for folder in outcome]
-        if scan is not None and not dry_run and any(outcome for _, outcome in outcomes):
-            scan.refresh()
+        deleted = not dry_run and any(outcome for _, outcome in outcomes)
+        if scan is not None and inventory is None and deleted:
+            now = yield from ask(Tick())
+            if now - listed > _LISTING_SECONDS:
+                scan.refresh()
+                listed = now
         count += len(some)
         if some:
             yield from report(progress, count, total)
-    return Pruned(dry_run, tuple(pruned), errors)
+    return Pruned(dry_run, tuple(pruned), errors, None if inventory is None else inventory.created)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +195,19 @@ class _Thread:
 
 
 def _prune_thread(
-    context: Context, thread: _Thread, stay: KeepRule, *, dry_run: bool
+    context: Context, thread: _Thread, stay: KeepRule, inventory: Report | None, *, dry_run: bool
 ) -> Plan[tuple[str, list[Folder] | Exception]]:
     """Prune a thread. Return its name, and what was deleted or would be, or its error."""
     name = thread.name
-    chosen: Pruning | Exception = yield from return_errors(_choose(context, thread, stay), Exception)
+    if inventory is not None and not dry_run:
+        if not (yield from _is_candidate(context, thread, stay, inventory)):
+            return name, []
+        thread, inventory = replace(thread, entries=None), None
+    chosen: Pruning | Exception
+    chosen = yield from return_errors(_choose(context, thread, stay, inventory), Exception)
+    if inventory is not None and isinstance(chosen, Exception):  # its objects may have changed since
+        thread = replace(thread, entries=None)
+        chosen = yield from return_errors(_choose(context, thread, stay), Exception)
     if isinstance(name, HashedName) and (isinstance(chosen, Exception) or chosen.victims):
         # Before the deletion, of which no object may be left that tells the name.
         entries = thread.entries or ()
@@ -200,12 +224,28 @@ def _prune_thread(
     return name, chosen.victims
 
 
-def _choose(context: Context, thread: _Thread, stay: KeepRule) -> Plan[Pruning]:
-    if thread.entries is None:
-        listed = yield from Scan(context.layout, thread.folder).rest()
-    else:
-        listed = group(context.layout, thread.entries)
+def _choose(
+    context: Context, thread: _Thread, stay: KeepRule, inventory: Report | None = None
+) -> Plan[Pruning]:
+    listed = yield from _listed(context, thread, inventory)
     return (yield from choose_victims(context, listed, stay))
+
+
+def _is_candidate(context: Context, thread: _Thread, stay: KeepRule, inventory: Report) -> Plan[bool]:
+    """Return whether the rule lets anything of a thread go, as the report has it. Sends nothing."""
+    listed = yield from return_errors(_listed(context, thread, inventory), CorruptObjectError)
+    if isinstance(listed, CorruptObjectError):
+        return True  # a listing will tell of it, if it is still there
+    kept = stay(listed)
+    paths = {folder.path for folder in kept or ()}
+    return kept is None or any(folder.checkpoints and folder.path not in paths for folder in listed)
+
+
+def _listed(context: Context, thread: _Thread, inventory: Report | None) -> Plan[list[Folder]]:
+    """Return a thread's folders, as they have just been listed, or as a report or a new listing has them."""
+    if thread.entries is not None:
+        return group(context.layout, thread.entries)
+    return (yield from from_report(inventory, Scan(context.layout, thread.folder).rest()))
 
 
 def written_since(age: object, clock: Callable[[], datetime], *, keep_latest: bool) -> KeepRule:

@@ -18,13 +18,14 @@ from langgraph_checkpoint_s3.admin.transfer.portable_file import Manifest, Porta
 from langgraph_checkpoint_s3.crypto.key_cache import KeyCache
 from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError, InvalidConfigError
 from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy
-from langgraph_checkpoint_s3.format.checkpoint import Origin
+from langgraph_checkpoint_s3.format.checkpoint import Origin, rebuilt_channels
 from langgraph_checkpoint_s3.format.checkpoint_writer import draft, serialize
 from langgraph_checkpoint_s3.format.codecs import CODECS, Compression
 from langgraph_checkpoint_s3.format.container import MAGIC, header_length, object_key_ref, open_container
 from langgraph_checkpoint_s3.format.frames import text
 from langgraph_checkpoint_s3.format.ids import required_id, thread_name
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout, WritesLeaf, decode_leaf
+from langgraph_checkpoint_s3.format.own_thread import hide_own_thread
 from langgraph_checkpoint_s3.format.writes import Task, encode_tasks
 from langgraph_checkpoint_s3.plans.borrowed import missing
 from langgraph_checkpoint_s3.plans.context import Context
@@ -151,9 +152,11 @@ def dumps(
         member = name(leaf_of_writes)
         cipher = scope.cipher(key, checkpoint_id, leaf_of(member))
         objects[member] = encode_tasks(compression, origin(number), leaf_of(member), tasks, cipher)
-    leaf = CheckpointLeaf.of(checkpoint.metadata, parent, encrypted=encrypted)
-    content = serialize(serde, checkpoint.checkpoint, checkpoint.metadata, parent)
     versions = checkpoint.checkpoint.get("channel_versions") or {}
+    rebuilt = rebuilt_channels(checkpoint.metadata, versions, checkpoint.checkpoint["channel_values"].keys())
+    leaf = CheckpointLeaf.of(checkpoint.metadata, parent, encrypted=encrypted, needs_ancestors=bool(rebuilt))
+    metadata = hide_own_thread(checkpoint.metadata, place.thread_id)
+    content = serialize(serde, checkpoint.checkpoint, metadata, parent)
     rules = BorrowPolicy(horizon=0)
 
     def key_of(borrows: bool, lends: bool) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final, overload
 
 from langgraph.checkpoint.base import CheckpointTuple
 
+from langgraph_checkpoint_s3.admin.usage.task_status import task_statuses
 from langgraph_checkpoint_s3.admin.usage.usage import checkpoint_sizes
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.list_checkpoints import Listing
@@ -17,6 +18,7 @@ from langgraph_checkpoint_s3.plans.plan import Plan, gather
 from langgraph_checkpoint_s3.text.humanize import format_age, format_size, pluralize
 from langgraph_checkpoint_s3.text.sanitize import sanitize
 
+_CUT: Final = "┆"
 _COLOURS: Final = {"input": "#2e9e5b", "loop": "#2a7ae2", "update": "#b57b00", "fork": "#8a5cd6"}
 
 
@@ -27,7 +29,8 @@ def draw_graph(history: Iterable[tuple[str, str | None]]) -> list[tuple[str, str
         history: Ids with their parents' ids, every child before its parent.
 
     Returns:
-        The rows: their text, and the id they belong to (`None` if branches only join).
+        The rows: their text, and the id they belong to. It is `None` if branches only join (`├─╯`), or end
+        because a parent isn't in the history (`┆`).
     """
     rows = list(history)
     known = {name for name, _ in rows}
@@ -46,6 +49,11 @@ def draw_graph(history: Iterable[tuple[str, str | None]]) -> list[tuple[str, str
             columns[here[0]] = name
         graph.append((" ".join(_sign(each, each == name) for each in columns).rstrip(), name))
         columns[here[0]] = parent if parent in known else None
+        if parent is not None and parent not in known:
+            cut = [
+                _CUT if number == here[0] else _sign(each, here=False) for number, each in enumerate(columns)
+            ]
+            graph.append((" ".join(cut), None))
         while columns and columns[-1] is None:
             columns.pop()
     return graph
@@ -87,10 +95,11 @@ class HistoryEntry:
         created_at: The checkpoint's timestamp, in ISO 8601.
         bytes: The size of its object and its writes', which is less than its state if it borrows. `None` if
             unknown, as with `private_keys`.
-        pending_writes: The number of its pending writes.
+        pending_writes: The number of its pending writes: those that no later checkpoint has applied. 0 if it
+            has a child.
         pending_tasks: The number of tasks that wrote them.
-        interrupts: How many of them are interrupts.
-        errors: How many of them are errors.
+        interrupts: How many tasks wait for an answer to an interrupt. 0 if it has a child.
+        errors: How many tasks failed, and have no result.
     """
 
     checkpoint_id: str
@@ -107,7 +116,7 @@ class HistoryEntry:
 
     @classmethod
     def from_tuple(cls, found: CheckpointTuple, stored: int | None = None) -> HistoryEntry:
-        """Create an entry from a checkpoint that `S3Saver.list` or `get_tuple` returned.
+        """Create an entry from a checkpoint that `S3Saver.list` or `get_tuple` returned, without a child.
 
         Args:
             found: The checkpoint.
@@ -115,6 +124,7 @@ class HistoryEntry:
         """
         configurable: dict[str, Any] = found.config["configurable"]
         pending = found.pending_writes or []
+        open_ones = [each for each in task_statuses(pending).values() if not each.finished]
         metadata: Any = found.metadata or {}
         return cls(
             checkpoint_id=configurable["checkpoint_id"],
@@ -126,9 +136,13 @@ class HistoryEntry:
             bytes=stored,
             pending_writes=len(pending),
             pending_tasks=len({write[0] for write in pending}),
-            interrupts=sum(write[1] == "__interrupt__" for write in pending),
-            errors=sum(write[1] == "__error__" for write in pending),
+            interrupts=sum(bool(each.interrupts) for each in open_ones),
+            errors=sum(each.error is not None for each in open_ones),
         )
+
+    def passed(self) -> HistoryEntry:
+        """Return the entry of a checkpoint that has a child, so that nothing of it is pending any more."""
+        return replace(self, pending_writes=0, pending_tasks=0, interrupts=0)
 
     @property
     def place(self) -> tuple[str, str]:
@@ -159,6 +173,8 @@ class HistoryEntry:
 class History(Sequence[HistoryEntry]):
     """A thread's checkpoints, every child before its parent. It can be printed; notebooks show it as a tree.
 
+    Only a checkpoint without a child has pending writes and interrupts: those of others were applied.
+
     Attributes:
         thread_id: The thread.
         entries: The checkpoints, the newest first.
@@ -168,6 +184,11 @@ class History(Sequence[HistoryEntry]):
     thread_id: str
     entries: tuple[HistoryEntry, ...]
     more: bool = False
+
+    def __post_init__(self) -> None:
+        parents = {(entry.checkpoint_ns, entry.parent_id) for entry in self.entries}
+        told = tuple(entry.passed() if entry.place in parents else entry for entry in self.entries)
+        object.__setattr__(self, "entries", told)
 
     @overload
     def __getitem__(self, index: int) -> HistoryEntry: ...
@@ -194,8 +215,8 @@ class History(Sequence[HistoryEntry]):
             namespace: The namespace. Default: the root one.
 
         Returns:
-            Rows of text, equally wide (`● `, `│ ●`, `├─╯`), each with the checkpoint whose `●` is in it;
-            `None` where branches only join.
+            Rows of text, equally wide (`● `, `│ ●`, `├─╯`, `┆`), each with the checkpoint whose `●` is in it;
+            `None` where branches only join, or end because the parent was deleted or is left out.
         """
         entries = {each.checkpoint_id: each for each in self.entries if each.checkpoint_ns == namespace}
         drawn = draw_graph([(each.checkpoint_id, each.parent_id) for each in entries.values()])

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 
+from langgraph_checkpoint_s3.admin.inventory.report import Report, from_report
 from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError, NotSupportedError
 from langgraph_checkpoint_s3.format.key_encoding import (
     HASHED,
@@ -27,8 +28,15 @@ class ThreadListing:
     A hashed name is read from one of the thread's objects, since keys have only the hash.
     """
 
-    def __init__(self, context: Context, prefix: str = "", limit: int | None = None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        prefix: str = "",
+        limit: int | None = None,
+        report: Report | None = None,
+    ) -> None:
         layout = context.layout
+        self._report = report
         self._context = context
         self._layout = layout
         self._prefix = prefix
@@ -50,12 +58,12 @@ class ThreadListing:
     def page(self) -> Plan[list[str]]:
         """Return the next ids, which may be none, also before `done`."""
         pages = self._pages = self._pages or Pages(self._begin[0], first=self._first, delimiter="/")
-        page = yield from pages.more()
+        page = yield from from_report(self._report, pages.more())
         self._found = self._found or bool(page.prefixes)
         if pages.done:
             self._pages, begin = None, self._begin.popleft()
             if not self._begin and not self._found:
-                yield from self._check_empty(begin)
+                yield from from_report(self._report, self._check_empty(begin))
         names = (thread_in(self._layout, folder) for folder in page.prefixes)
         found = [name for name in names if name is not None]
         hashed = [name for name in found if isinstance(name, HashedName)]

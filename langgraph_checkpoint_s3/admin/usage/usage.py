@@ -97,6 +97,7 @@ class UsageReport:
         newest: The time at which the newest was written.
         classes: The usage by storage class, by S3's name of it.
         exports: The size of exports and uploads under `.exports/`, which no other number includes.
+        as_of: The time of the inventory report that the numbers are from; `None` if they are of now.
     """
 
     threads: int
@@ -108,6 +109,7 @@ class UsageReport:
     newest: datetime | None
     classes: Mapping[str, ClassUsage]
     exports: int
+    as_of: datetime | None = None
 
     def monthly_cost(self, prices: Prices = _DEFAULT_PRICES) -> float:
         """Return the cost of storing the threads for a month, in US dollars.
@@ -147,6 +149,8 @@ class UsageReport:
             text += f", ${cost:,.2f} a month in us-east-1" if cost >= 0.01 else ", less than $0.01 a month"
         if self.exports:
             text += f"; and {format_size(self.exports)} of exports"
+        if self.as_of is not None:
+            text += f", as of {self.as_of:%Y-%m-%d %H:%M %Z}"
         return text
 
 

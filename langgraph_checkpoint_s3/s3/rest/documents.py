@@ -22,8 +22,15 @@ _LINE_ENDS: Final = {"\r": "&#xD;", "\n": "&#xA;"}
 
 def delete_document(objects: Iterable[Mapping[str, str]]) -> bytes:
     """Return the document that names the objects to delete."""
-    lines = [f"<Object><Key>{escape(each['Key'], _LINE_ENDS)}</Key></Object>" for each in objects]
+    lines = [
+        f"<Object><Key>{escape(each['Key'], _LINE_ENDS)}</Key>{_etag_element(each)}</Object>"
+        for each in objects
+    ]
     return f"<Delete {_XMLNS}>{''.join(lines)}</Delete>".encode()
+
+
+def _etag_element(item: Mapping[str, str]) -> str:
+    return f"<ETag>{escape(item['ETag'])}</ETag>" if "ETag" in item else ""
 
 
 def parts_document(parts: Iterable[Mapping[str, Any]]) -> bytes:

@@ -79,6 +79,23 @@ class TestSetting:
         assert other.set_lifecycle_policy(LifecyclePolicy(days_until_deletion=30))
         assert [rule["Expiration"]["Days"] for rule in rules(fake) if "Expiration" in rule] == [31]
 
+    def test_where_nothing_borrows_30_days_are_30(self, fake: FakeS3) -> None:
+        admin = make_admin(fake, prefix="agents/", borrow=False)
+        policy = LifecyclePolicy(days_until_deletion=30)
+        admin.set_lifecycle_policy(policy)
+        assert [rule["Expiration"]["Days"] for rule in rules(fake) if "Expiration" in rule] == [30]
+        assert admin.get_lifecycle_policy() == policy
+        assert admin.set_lifecycle_policy(policy) == []
+        # A saver that borrows is told that the rules don't suffice, and sets its own.
+        finding = {
+            each: make_admin(fake, prefix="agents/", borrow=each).check()["lifecycle"].detail
+            for each in (False, True)
+        }
+        assert "borrowing horizon" not in finding[False]
+        assert "checkpoints of more than 29 days" in finding[True]
+        assert make_admin(fake, prefix="agents/").set_lifecycle_policy(policy)
+        assert [rule["Expiration"]["Days"] for rule in rules(fake) if "Expiration" in rule] == [31]
+
     def test_a_rule_that_was_switched_off_is_switched_on(self, fake: FakeS3, admin: S3Admin) -> None:
         admin.set_lifecycle_policy(LifecyclePolicy())
         rules(fake)[0]["Status"] = "Disabled"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from langgraph_checkpoint_s3.s3.admin_requests import ListUploads
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects, HeadObject
 from tests.admin.retention.test_orphans import DAY, found
 from tests.admin.retention.test_prune import admin_of
@@ -87,3 +88,32 @@ def test_tombstones_stay_as_long_as_something_unacknowledged_is_left(fake: FakeS
     make_saver(fake).prune(["t"])  # another deletion keeps their names, too
     assert make_saver(fake).get_tuple(place("t", "3")) is None
     assert key in fake.objects
+
+
+def test_tombstones_that_are_replaced_meanwhile_stay(fake: FakeS3) -> None:
+    """A search may take hours, in which another deletion may add names."""
+    saver = make_saver(fake)
+    step(saver, "1", documents=noise(9_000))
+    saver.delete_thread("t")
+    fake.age(40 * DAY)
+    [key] = fake.objects
+
+    def delete_again(_: Any) -> None:
+        step(saver, "2", documents=noise(9_000))
+        saver.delete_thread("t")
+
+    fake.hook = once(ListUploads, delete_again)  # the last that finding asks
+    assert admin_of(fake).remove_orphans(dry_run=False).items == ()
+    assert list(fake.objects) == [key]
+
+
+def test_exports_that_are_replaced_meanwhile_stay(fake: FakeS3) -> None:
+    fake.put("checkpoints/.exports/t/same", b"old")
+    fake.age(40 * DAY)
+
+    def replace(_: Any) -> None:
+        fake.put("checkpoints/.exports/t/same", b"new")
+
+    fake.hook = once(ListUploads, replace)
+    assert admin_of(fake).remove_orphans(dry_run=False).items == ()
+    assert fake.keys("same")

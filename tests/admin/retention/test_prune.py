@@ -22,6 +22,7 @@ from tests.plans.test_crash_sweep import with_delta_head
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
+from tests.support.inside import silent_keys
 
 PLANS = "langgraph_checkpoint_s3.plans."
 DAY = timedelta(days=1)
@@ -60,8 +61,8 @@ def test_only_the_threads_named_are_looked_at(fake: FakeS3, saver: S3Saver, admi
         went = admin.prune_threads(
             1, thread_ids=["u", "nobody", "u"], dry_run=False, progress=lambda *each: reported.append(each)
         )
-    assert count.kinds == {"ListObjects": 2, "GetObject": 1, "DeleteObjects": 1}
-    assert count.round_trips == 3
+    assert count.kinds == {"ListObjects": 2, "DeleteObjects": 1}
+    assert count.round_trips == 2
     assert {each.thread_id for each in went.victims} == {"u"}
     assert [len(left(fake, thread)) for thread in ("t", "u", "v")] == [3, 1, 3]
     assert reported == [(2, 2)]
@@ -76,8 +77,9 @@ def test_it_keeps_as_much_as_prune_does(fake: FakeS3, admin: S3Admin) -> None:
 
 
 def test_the_requests_of_a_thread(fake: FakeS3) -> None:
-    """The heads of what stays and descends from what may go; nothing more where nothing goes."""
-    put_chain(make_saver(fake), "t", 30, writes=2)
+    """If the keys don't tell, the heads of what stays and descends from what may go."""
+    with silent_keys():
+        put_chain(make_saver(fake), "t", 30, writes=2)
     with fake.counted() as count:
         assert not admin_of(fake).prune_threads(30).victims
     assert count.kinds == {"ListObjects": 1}
@@ -104,7 +106,7 @@ def test_threads_go_in_windows_side_by_side(fake: FakeS3, admin: S3Admin) -> Non
         went = admin.prune_threads(1, dry_run=False, progress=lambda *each: reported.append(each))
     assert went.threads == 140
     assert reported == [(64, None), (128, None), (140, None)]
-    assert count.round_trips == 3 * 3
+    assert count.round_trips == 1 + 3
 
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, True, None, "2"])

@@ -20,13 +20,15 @@ from tests.plans.test_crash_sweep import with_delta_head
 from tests.support.checkpoints import put_chain
 from tests.support.fake_s3 import FakeS3
 from tests.support.hooks import failing
+from tests.support.inside import silent_keys
 
 DAY = timedelta(days=1)
 
 
 def test_one_threads_error_ends_nothing_else(fake: FakeS3, saver: S3Saver) -> None:
-    for number in range(20):
-        put_chain(saver, f"{number:02}", 3)
+    with silent_keys():
+        for number in range(20):
+            put_chain(saver, f"{number:02}", 3)
     fake.put(key_of(fake, "00000002", "03"), b"damaged")
     fake.undeletable = dict.fromkeys(fake.keys("/17.thread/"), ("AccessDenied", "no"))
     would = admin_of(fake).prune_threads(1)
@@ -57,8 +59,9 @@ def test_a_failing_store_is_reported(fake: FakeS3, saver: S3Saver) -> None:
 
 
 def test_an_error_of_the_users_serializer_is_reported_for_its_thread(fake: FakeS3, saver: S3Saver) -> None:
-    put_chain(saver, "t", 3)
-    put_chain(saver, "u", 3)
+    with silent_keys():
+        put_chain(saver, "t", 3)
+        put_chain(saver, "u", 3)
     admin = admin_of(fake)
     loads = admin.saver.serde.loads_typed
     calls = iter([True])

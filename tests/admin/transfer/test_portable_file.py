@@ -89,7 +89,7 @@ CHECKPOINT = next(name for name in NAMES if "/checkpoint" in name)
 def test_members_of_a_file() -> None:
     assert next(iter(PLAIN)) == MANIFEST
     assert "/checkpoint" in NAMES[-1]
-    assert CHECKPOINT == ".ns/cdz/checkpoint.p1.kloop.s1.rr"
+    assert CHECKPOINT == ".ns/cdz/checkpoint.p1.kloop.s1.rr.v"
     said = json.loads(PLAIN[MANIFEST])
     exported, writer = said.pop("exported"), said.pop("writer")
     assert said == {

@@ -110,7 +110,7 @@ def test_it_prints_as_a_tree(admin: S3Admin) -> None:
     found = admin.history("t", limit=4)
     assert repr(found) == "<History of 't': 4 checkpoints, and more>"
     assert [line[:13] for line in str(found).splitlines()] == [
-        *("thread t", "●    00000007", "│ ●  00000003", "│ ●  00000002", "├─╯", "●    00000001"),
+        *("thread t", "●    00000007", "│ ●  00000003", "│ ●  00000002", "├─╯", "●    00000001", "┆"),
     ]
 
 

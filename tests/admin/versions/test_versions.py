@@ -69,7 +69,7 @@ class TestListing:
         put(saver, "1", step=2)
         found = admin.list_checkpoint_versions("t", "1")
         assert [each.latest for each in found] == [True, True]
-        assert [each.key.rpartition(".s")[2] for each in found] == ["2", "1"]
+        assert [each.key.rpartition(".s")[2] for each in found] == ["2.v", "1.v"]
 
     @pytest.mark.parametrize("names", [("", "1"), ("t", ""), ("t", None), (None, "1")])
     def test_ids_that_are_missing(self, fake: FakeS3, admin: S3Admin, names: Any) -> None:

@@ -25,6 +25,7 @@ from tests.contract.support import (
     noise,
 )
 from tests.support.checkpoints import shown
+from tests.support.inside import silent_keys
 
 DAY = timedelta(days=1)
 
@@ -79,7 +80,7 @@ class TestPruning:
         admin = make_admin()
         front.reset()
         would = admin.prune_threads(2)
-        assert set(front.counts()) == {"ListObjectsV2", "GetObject"}
+        assert set(front.counts()) == {"ListObjectsV2"}
         assert place.objects() == objects
         assert [(each.thread_id, each.checkpoint_ns, each.checkpoint_id) for each in would.victims] == [
             (thread, "", name) for thread in ("a/b", "thread") for name in sorted(before[thread])[1::-1]
@@ -190,8 +191,9 @@ class TestPruning:
     def test_one_threads_error_ends_nothing_else(
         self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place, front: Front
     ) -> None:
-        for thread in ("a", "b", "c"):
-            build_thread(make_saver(), thread, checkpoints=2)
+        with silent_keys():
+            for thread in ("a", "b", "c"):
+                build_thread(make_saver(), thread, checkpoints=2)
         admin = make_admin(max_attempts=1)
         front.fail("GetObject", Answer(403, "AccessDenied"), within="/b.thread/")
         went = admin.prune_threads(1, dry_run=False)

@@ -1,0 +1,1 @@
+"""Reports of S3 Inventory, which take the place of listings."""

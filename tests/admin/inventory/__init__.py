@@ -1,0 +1,1 @@
+"""Tests of `admin/inventory/`, and of the operations that read reports."""
