@@ -364,7 +364,8 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
         Raises:
             InvalidKeyError: The config has no thread_id, or the key would be too long. Nothing was sent.
             ConflictError: The thread was deleted during this run, and isn't brought back. Detected only
-                if the checkpoint borrows.
+                if the checkpoint borrows. Or, with `keep_last`, another run has deleted what its delta
+                channels are rebuilt from. It wasn't kept.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
         return self._store.run(self._put(config, checkpoint, metadata, new_versions), "put")

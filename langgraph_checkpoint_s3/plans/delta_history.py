@@ -127,6 +127,11 @@ class Chain:
         """Return a chain of a namespace that has just been listed, given its folders by checkpoint id."""
         return cls(context, namespace, _Listed(namespace, "", 0.0, folders, "", _END))
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is no such checkpoint."""
+        return not self._path
+
     def begin(self, checkpoint_id: str | None) -> Plan[list[Folder]]:
         """Find the checkpoint, or the latest one, and return it. If there is none, the chain is done."""
         if checkpoint_id is None:

@@ -58,7 +58,7 @@ class Gathering:
 
 
 def gather_writes(context: Context, gatherings: Sequence[Gathering]) -> Plan[None]:
-    """Write the objects of gathered writes that aren't there yet, and that hold anything.
+    """Write the objects of gathered writes that aren't there yet.
 
     Each takes GETs of the ancestors' heads and writes, and a PUT. If others delete some of them at the same
     time, it also takes a LIST.
@@ -100,12 +100,11 @@ def put_gathered(
     leaf = WritesLeaf.gathered(parent, dumped, encrypted=context.key_cache is not None)
     key = place.key(context.layout, leaf)
     body = yield from _encode(context, key, context.origin(place, now), parent, dumped)
-    if body is not None:
-        yield from store(key, body, context.sizes, only_new=True)
+    yield from store(key, body, context.sizes, only_new=True)
 
 
 def _gathered(context: Context, each: Gathering) -> Plan[bytes | None]:
-    """Return the bytes of the object; `None` if there is nothing to gather."""
+    """Return the bytes of the object; `None` if the checkpoint is gone."""
     namespace, checkpoint_id = each.folder.namespace, each.origin.checkpoint_id
     chain = Chain.within(context, namespace, each.listed)
     found = yield from return_errors(
@@ -114,6 +113,8 @@ def _gathered(context: Context, each: Gathering) -> Plan[bytes | None]:
     if isinstance(found, ConflictError):  # others have pruned the thread since it was listed
         chain = Chain(context, namespace)
         found = yield from collect(context, chain, checkpoint_id, each.channels, _dumped)
+    if chain.empty:
+        return None
     channels = {
         name: ChannelHistory(found.writes[name][::-1], found.seeds.get(name)) for name in each.channels
     }
@@ -122,10 +123,8 @@ def _gathered(context: Context, each: Gathering) -> Plan[bytes | None]:
 
 def _encode(
     context: Context, key: str, origin: Origin, parent: str, channels: Mapping[str, ChannelHistory]
-) -> Plan[bytes | None]:
-    """Return the bytes of an object of gathered writes; `None` if it would hold nothing."""
-    if not any(each.writes or each.seed for each in channels.values()):
-        return None
+) -> Plan[bytes]:
+    """Return the bytes of an object of gathered writes."""
     leaf, scope = leaf_of(key), context.scope(namespace_of(key))
     cipher = scope.cipher((yield from key_to_write(context)), origin.checkpoint_id, leaf)
     return encode_gathered(context.compression, origin, leaf, parent, channels, cipher)

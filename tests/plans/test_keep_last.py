@@ -384,3 +384,22 @@ def test_delta_channels_of_a_checkpoint_that_was_superseded_meanwhile(fake: Fake
         reader.get_delta_channel_history(config=found.config, channels=["d"])
     found = get(reader, place("t"))
     assert reader.get_delta_channel_history(config=found.config, channels=["d"])["d"]["seed"] == ["seed"]
+
+
+def test_two_runs_of_a_thread_with_delta_channels(fake: FakeS3) -> None:
+    """The second one is told, and nobody reads its checkpoint, which couldn't be rebuilt."""
+    delta_chain(keeping(fake), range(3))
+    first, second = keeping(fake), keeping(fake)
+    put_delta(first, 3, 2)
+    with pytest.raises(ConflictError, match="A lease keeps runs"):
+        put_delta(second, 4, 2)
+    put_delta(first, 5, 3)
+    history = make_saver(fake).get_delta_channel_history(config=place("t"), channels=["d"])
+    assert [value for _, _, value in history["d"]["writes"]] == [[0], [1], [2]]
+    assert ids(make_saver(fake), place("t")) == ["00000005"]
+
+
+def put_delta(saver: S3Saver, number: int, parent: int) -> None:
+    checkpoint = make_checkpoint(f"{number:08}", {"v": number}, ["d"])
+    metadata: Any = {"source": "loop", COUNTERS: {"d": [1, 1]}}
+    saver.put(place("t", f"{parent:08}"), checkpoint, metadata, checkpoint["channel_versions"])
