@@ -61,7 +61,7 @@ test: env lint types ## lint, types and the tests that need no server
 test-sdk: env ## the contract on moto with the SDK's clients (transport="sdk") instead of the package's own
 	S3_TEST_TRANSPORT=sdk $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/contract --ignore tests/contract/admin $(PYTEST_ARGS)
 
-test-integration: env ## the tests against rclone, Ceph and LocalStack, or against S3_TEST_ENDPOINT
+test-integration: env ## the tests against rclone, Ceph and LocalStack, or against S3_ENDPOINT_URL
 	$(BIN)/python -m pytest -n 3 --dist loadgroup -m integration tests/integration $(PYTEST_ARGS)
 
 # A separate environment: LangGraph's tests are a package named `tests`, too, and have their own requirements.

@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage
 from langgraph.checkpoint.base import Checkpoint, empty_checkpoint
 
 from langgraph_checkpoint_s3 import S3Saver
+from langgraph_checkpoint_s3.format.pieces import joined
 from langgraph_checkpoint_s3.plans import put
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.s3.requests import (
@@ -74,7 +75,7 @@ class Instant:
     def _answer(self, request: Request[Any]) -> Any:
         match request:
             case PutObject(key, body):
-                self.objects[key] = body
+                self.objects[key] = joined(body)
                 return Stored(_ETAG)
             case HeadObject():
                 return Stored(_ETAG)

@@ -31,10 +31,10 @@ checkpoints, or 50 for a page of history ({LIMIT} checkpoints), so that the page
 A checkpoint and the writes of 50 tasks, read by a new saver. Concurrent writes, as LangGraph's async methods
 send them, share objects; sequential writes are 50 objects.
 """,
-    "large": f"""\
+    "large": """\
 `put`, and `get_tuple` by a new saver, compared with `upload_fileobj` and `download_fileobj` with their
 defaults and a client of the same settings. The state is one channel of random bytes, which can't be
-compressed, so both transfer as many bytes. {SLOWER:.2f} times the time is 80 % of the throughput.
+compressed, so both transfer as many bytes.
 """,
     "memory": """\
 Peak growth of a new process that does only this, in sizes of the state. A state that is uploaded existed
@@ -59,10 +59,9 @@ _REASONS: Final = """\
   thread of 10 checkpoints has 20. Longer threads cost no more, and any latency hides the difference.
 - **50 writes read back**: two round trips where they share objects, and the CPU time of ten requests. Written
   sequentially, 51 GETs share `max_concurrency` (16) connections.
-- **A large state**: a checksum of each frame, and one copy to join the parts, which boto3 doesn't need. Async
-  methods do all of it in one thread; boto3 has ten. An upload to another store than AWS has an MD5 of each
-  part, and on plain `http` (not on `https`) a SHA-256; a download copies each range once before they are
-  joined. The caches keep an object of 10 MB, but none larger than `cache_bytes`.
+- **A large state**: a checksum of each frame, which boto3 doesn't need. On plain `http` (not on `https`) both
+  make a SHA-256 of each part. The caches keep an object of 10 MB, but none larger than `cache_bytes`: what
+  they keep is in memory twice.
 - **CPU of 1 kB**: header, keys and checks cost 0.04 to 0.1 ms an operation, whatever its size. A request
   costs boto3 ten times that.
 - **64 conversations**: a checkpoint that borrows sends a GET and a HEAD beside its PUT, and needs CPU time

@@ -10,9 +10,6 @@ import atexit
 import importlib
 import importlib.metadata
 import os
-import shutil
-import sqlite3
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -87,6 +84,10 @@ def _in_memory(endpoint_url: str, bucket: str) -> BaseCheckpointSaver[Any]:
 
 
 def _sqlite(endpoint_url: str, bucket: str) -> BaseCheckpointSaver[Any]:
+    import shutil  # here, so that no other saver's cold start pays for them
+    import sqlite3
+    import tempfile
+
     folder = tempfile.mkdtemp(prefix="benchmarks-")
     atexit.register(shutil.rmtree, folder)
     connection = sqlite3.connect(f"{folder}/{bucket}.sqlite", check_same_thread=False)

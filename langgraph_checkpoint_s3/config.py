@@ -43,6 +43,8 @@ MAX_PUT: Final = 5 * 1024 * MIB
 """S3's maximum size of a single PUT, and of a part."""
 
 DEFAULT_PREFIX: Final = "checkpoints/"
+DEFAULT_BUCKET: Final = "langgraph-test"
+"""The bucket of `from_env` on other stores than AWS. There its name is taken by a stranger."""
 
 _STORE_VARIABLES: Final = {"S3_ENDPOINT_URL": "endpoint_url", "S3_FORCE_PATH_STYLE": "force_path_style"}
 """Environment variables that say where the store is. They hold even without `from_env`."""
@@ -54,9 +56,9 @@ _ENVIRONMENT: Final = {
 }
 _ENDPOINT_VARIABLES: Final = ("S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 """Environment variables that may point to a store other than AWS."""
-_KMS_KEY: Final = re.compile(r"[!-~]{1,2048}")
-_PLACE: Final = re.compile(r"s3://[A-Za-z0-9:._-]+/(?:[A-Za-z0-9_.=-]+/)*")
-_ACCOUNT: Final = re.compile(r"[0-9]{12}")
+_KMS_KEY: Final = r"[!-~]{1,2048}"
+_PLACE: Final = r"s3://[A-Za-z0-9:._-]+/(?:[A-Za-z0-9_.=-]+/)*"
+_ACCOUNT: Final = r"[0-9]{12}"
 _TAG: Final = "tag."
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
@@ -111,7 +113,8 @@ class S3Config:
             chain (`AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, profile), then AWS.
         force_path_style: Whether the bucket goes into the URL's path rather than its host name.
             Default: `S3_FORCE_PATH_STYLE`, then true if there is an endpoint.
-        compression: Compression of what is written: `zstd` (level 3), `gzip` or `none`. All are read.
+        compression: Compression of values and metadata: `zstd` (level 3), `gzip` or `none`. All are read. An
+            object's header, some hundred bytes that say what is where, is compressed with zstd in any case.
         server_side_encryption: `AES256`, `aws:kms` or `aws:kms:dsse`, each of which overrides the
             bucket's default. `auto` and `off` send no header: the bucket's default applies, and S3
             encrypts everything anyway.
@@ -120,8 +123,9 @@ class S3Config:
         bucket_key_enabled: Whether an S3 Bucket Key saves KMS requests, with `aws:kms`. Default:
             the bucket's setting.
         versioning: Whether `setup()` turns on the bucket's versioning.
-        multipart_threshold: Bytes from which an object is transferred in parts. At least 5 MiB.
-        multipart_part_size: Bytes of a part, 5 MiB to 5 GiB.
+        multipart_threshold: Bytes from which an object is written in parts, at least 5 MiB. Parts go in
+            parallel, and take two round trips more than a single PUT.
+        multipart_part_size: Most bytes of a part, 5 MiB to 5 GiB. What is longer is read in parallel ranges.
         storage_class: Storage class of new objects, such as `INTELLIGENT_TIERING`. Classes that need a
             restore before reading are rejected. Default: the bucket's.
         object_tags: Tags of new objects, at most 10. They need `s3:PutObjectTagging`.
@@ -180,7 +184,7 @@ class S3Config:
     kms_key_id: str | None = None
     bucket_key_enabled: bool | None = None
     versioning: bool = False
-    multipart_threshold: int = 5 * MIB
+    multipart_threshold: int = 16 * MIB
     multipart_part_size: int = 8 * MIB
     storage_class: str | None = None
     object_tags: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -305,14 +309,16 @@ class S3Config:
     ) -> S3Config:
         """Read `S3_BUCKET_NAME`, `S3_KEY_PREFIX`, `AWS_REGION`, `S3_ENDPOINT_URL`, `S3_FORCE_PATH_STYLE`.
 
-        Credentials come from AWS's own variables, profiles and roles.
+        Credentials come from AWS's own variables, profiles and roles. Without `S3_BUCKET_NAME` the bucket is
+        `langgraph-test`, if `S3_ENDPOINT_URL` (or `endpoint_url`) is another store than AWS. On AWS bucket
+        names are shared by all accounts, so it has no default there.
 
         Args:
             environ: The variables; the process's environment by default. Empty values are ignored.
             **settings: Settings that override the environment's.
 
         Raises:
-            InvalidConfigError: `S3_BUCKET_NAME` is missing, or a value is out of range.
+            InvalidConfigError: `S3_BUCKET_NAME` is missing on AWS, or a value is out of range.
         """
         environ = os.environ if environ is None else environ
         found = {
@@ -322,7 +328,14 @@ class S3Config:
         }
         merged: dict[str, Any] = {**found, **settings}
         if "bucket" not in merged:
-            raise InvalidConfigError("The environment variable S3_BUCKET_NAME is not set.")
+            endpoint = merged.get("endpoint_url")
+            if not isinstance(endpoint, str) or is_aws(endpoint):
+                raise InvalidConfigError(
+                    "The environment variable S3_BUCKET_NAME is not set. On AWS it has no default: bucket "
+                    f"names are shared by all accounts, so one named {DEFAULT_BUCKET!r} is a stranger's. "
+                    "Only with the S3_ENDPOINT_URL of another store that name is the default."
+                )
+            merged["bucket"] = DEFAULT_BUCKET
         return cls(**merged)
 
     def _check_names(self) -> None:
@@ -332,7 +345,7 @@ class S3Config:
             check_region(self.region)
         endpoint = self.endpoint_url or next(filter(None, map(os.environ.get, _ENDPOINT_VARIABLES)), None)
         self.check_names(on_aws=endpoint is None or is_aws(endpoint))
-        if self.expected_bucket_owner is not None and not _ACCOUNT.fullmatch(self.expected_bucket_owner):
+        if self.expected_bucket_owner is not None and not re.fullmatch(_ACCOUNT, self.expected_bucket_owner):
             raise InvalidConfigError("expected_bucket_owner must be an account id of 12 digits.")
         check_tags(self.object_tags)
         if self.use_accelerate and self.endpoint_url is not None:
@@ -360,7 +373,7 @@ class S3Config:
     def _check_encryption(self) -> None:
         if self.encrypted_for is not None:
             place = self.encrypted_for.rstrip("/") + "/"
-            if not _PLACE.fullmatch(place):
+            if not re.fullmatch(_PLACE, place):
                 raise InvalidConfigError(
                     f"encrypted_for={self.encrypted_for!r} must be like s3://bucket/prefix/."
                 )
@@ -369,7 +382,7 @@ class S3Config:
             raise InvalidConfigError(
                 "kms_key_id goes with server_side_encryption='aws:kms' or 'aws:kms:dsse' only."
             )
-        if self.kms_key_id is not None and not _KMS_KEY.fullmatch(self.kms_key_id):
+        if self.kms_key_id is not None and not re.fullmatch(_KMS_KEY, self.kms_key_id):
             raise InvalidConfigError("kms_key_id must be a KMS key's id or ARN, or an alias.")
         if self.bucket_key_enabled is not None and self.server_side_encryption != "aws:kms":
             raise InvalidConfigError("bucket_key_enabled goes with server_side_encryption='aws:kms' only.")

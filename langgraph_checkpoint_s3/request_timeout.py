@@ -69,6 +69,10 @@ class TimeLimit:
         """End an attempt. Nothing is limited until the next one starts."""
         self._started = None
 
+    def cut(self) -> None:
+        """Let the time be over, in this attempt and those to come."""
+        self._cap = _no_time
+
     def add_received(self, count: int) -> None:
         """Count bytes of the response."""
         self._received += count
@@ -107,6 +111,10 @@ class TimeLimit:
 
 def _zero() -> int:
     return 0
+
+
+def _no_time() -> float:
+    return -math.inf
 
 
 _limit: ContextVar[TimeLimit | None] = ContextVar("langgraph_checkpoint_s3_limit", default=None)

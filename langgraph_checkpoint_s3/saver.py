@@ -145,11 +145,10 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
         self.config = config.replace(**given) if config else S3Config(**given)
         self._key_cache = _key_cache(self.config, encryption)
         self._layout = Layout(self.config.prefix, _name_hasher(self.config, encryption))
-        self._sizes = Sizes(
-            self.config.multipart_threshold, self.config.multipart_part_size, self.config.cache_bytes
-        )
         self._borrow_policy = BorrowPolicy(horizon=self.config.borrow_horizon)
         self._store = Store(self.config, _WRITER, client=client, session=session, aio_session=aio_session)
+        cache = self._store.saver_state.cache
+        self._sizes = Sizes(self.config.multipart_threshold, self.config.multipart_part_size, cache)
         self._now: Callable[[], int] = _UniqueClock(self._store_time)
 
     @classmethod
@@ -203,7 +202,8 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
         """Make a saver from environment variables.
 
         Reads `S3_BUCKET_NAME`, `S3_KEY_PREFIX`, `AWS_REGION`, `S3_ENDPOINT_URL` and
-        `S3_FORCE_PATH_STYLE`. Credentials come from AWS's own variables, profiles and roles.
+        `S3_FORCE_PATH_STYLE`. Credentials come from AWS's own variables, profiles and roles. Without
+        `S3_BUCKET_NAME` the bucket is `langgraph-test`, on another store than AWS only.
 
         Args:
             serde: As for `S3Saver`.
@@ -214,7 +214,7 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
             **settings: Settings that override the environment's.
 
         Raises:
-            InvalidConfigError: `S3_BUCKET_NAME` is missing, or a value is out of range.
+            InvalidConfigError: `S3_BUCKET_NAME` is missing on AWS, or a value is out of range.
         """
         _check_keywords(settings)
         if session is not None or aio_session is not None:
@@ -422,6 +422,72 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
         else:
             plan = put.put_task(self._context(), config, writes, task_id, task_path, self._now())
             await self._store.arun(plan, "put_writes", weight=weight)
+
+    def save_checkpoint(self, thread_id: str, values: Mapping[str, Any]) -> str:
+        """Save a thread's state without a graph, as a new checkpoint of the root namespace.
+
+            checkpoint_id = saver.save_checkpoint("customer-42", {"name": "Ada", "orders": [7]})
+
+        The checkpoint follows the thread's latest one, as after LangGraph's `update_state`. A graph compiled
+        with the saver reads it: `get_state` has the values, and a run goes on from them. Values that didn't
+        change since the latest checkpoint are borrowed from it.
+
+        One LIST and one PUT; if the latest checkpoint was written by another process, also its GET. A
+        checkpoint that borrows takes one more GET and one HEAD, as with `put`. Needs what `put` needs.
+
+        Two processes that save to a thread at once fork it, as with every saver: both checkpoints are
+        listed, and the one with the later id is the latest. To read, change and save without losing
+        another's change, take the thread's `lease`.
+
+        Args:
+            thread_id: The thread.
+            values: All of its state, by name: what the graph's channels hold, such as `{"messages": […]}`.
+                What the latest checkpoint has besides is no longer in the new one. Which node is next stays
+                as it is.
+
+        Returns:
+            The checkpoint's id. The checkpoint is durable by then.
+
+        Raises:
+            InvalidKeyError: The thread_id is empty, or a name isn't a string or is reserved by LangGraph.
+                Nothing was sent.
+            ConflictError: The thread was deleted at the same time, as with `put`.
+            S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
+        """
+        return self._store.run(self._save(thread_id, values), "save_checkpoint")
+
+    async def asave_checkpoint(self, thread_id: str, values: Mapping[str, Any]) -> str:
+        """`save_checkpoint`, as a coroutine."""
+        return await self._store.arun(self._save(thread_id, values), "save_checkpoint")
+
+    def load_checkpoint(self, thread_id: str, checkpoint_id: str | None = None) -> dict[str, Any] | None:
+        """Return a thread's state without a graph: what `save_checkpoint` or a graph stored.
+
+        One LIST, and one GET unless this process wrote or read the checkpoint before (with borrowed values,
+        also a range GET for each object that they are borrowed from). Writes of tasks whose step isn't
+        finished aren't in it. Needs `s3:ListBucket` and `s3:GetObject`.
+
+        Args:
+            thread_id: The thread.
+            checkpoint_id: The checkpoint; by default the latest one of the root namespace.
+
+        Returns:
+            The values by name, without LangGraph's own channels; `None` if there is no such checkpoint.
+
+        Raises:
+            InvalidKeyError: An id is empty or invalid.
+            NotSupportedError: A `DeltaChannel` isn't stored in this checkpoint: only its graph can rebuild it
+                (`graph.get_state`).
+            CorruptObjectError: The object is damaged, or was written by something else.
+            S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
+        """
+        return self._store.run(self._load(thread_id, checkpoint_id), "load_checkpoint")
+
+    async def aload_checkpoint(
+        self, thread_id: str, checkpoint_id: str | None = None
+    ) -> dict[str, Any] | None:
+        """`load_checkpoint`, as a coroutine."""
+        return await self._store.arun(self._load(thread_id, checkpoint_id), "load_checkpoint")
 
     def delete_thread(self, thread_id: str) -> None:
         """Delete all checkpoints and writes of a thread.
@@ -696,6 +762,17 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
 
         names, strict = list(require_iterable(channels, "channels")), self.config.keep_last is not None
         return delta_history.delta_history(self._context(), Place.of(config), names, strict=strict)
+
+    def _save(self, thread_id: str, values: Mapping[str, Any]) -> Plan[str]:
+        from langgraph_checkpoint_s3.plans import state
+
+        checked = state.state_of(values)
+        return state.save(self._context(), thread_id, checked, self._now(), self.get_next_version)
+
+    def _load(self, thread_id: str, checkpoint_id: str | None) -> Plan[dict[str, Any] | None]:
+        from langgraph_checkpoint_s3.plans import state
+
+        return state.load(self._context(), thread_id, checkpoint_id)
 
     def _copy(self, source: str, target: str) -> Plan[None]:
         from langgraph_checkpoint_s3.plans import copy_thread

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
 from urllib.parse import urlsplit
@@ -27,21 +27,21 @@ OTHER_CLASSES: Final = (
 )
 """Storage classes of other services and kinds of buckets."""
 
-_ANY_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,62}")
-_AWS_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_IP_ADDRESS: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
-_ACCESS_POINT: Final = re.compile(
+_ANY_BUCKET: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{2,62}"
+_AWS_BUCKET: Final = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+_IP_ADDRESS: Final = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
+_ACCESS_POINT: Final = (
     r"arn:aws[a-z0-9-]*:(?:s3|s3-object-lambda):[a-z0-9-]*:[0-9]{12}:accesspoint[/:][A-Za-z0-9.-]+"
     r"|arn:aws[a-z0-9-]*:s3-outposts:[a-z0-9-]+:[0-9]{12}:outpost[/:][A-Za-z0-9-]+[/:]accesspoint[/:][A-Za-z0-9-]+"
 )
-_BUCKET_ARN: Final = re.compile(r"arn:aws[a-z0-9-]*:s3:::([^/]+)")
+_BUCKET_ARN: Final = r"arn:aws[a-z0-9-]*:s3:::([^/]+)"
 _DIRECTORY_BUCKET_SUFFIXES: Final = ("--x-s3", "--xa-s3")
 _RESERVED_PREFIXES: Final = ("xn--", "sthree-", "amzn-s3-demo-")
 _RESERVED_SUFFIXES: Final = (".mrap", "--table-s3")
-_PREFIX: Final = re.compile(r"(?:[A-Za-z0-9_.=-]+/)*")
-_REGION: Final = re.compile(r"(?![0-9]+$)(?!-)[A-Za-z0-9-]{1,63}(?<!-)")  # botocore's own rule
-_CLASS: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
-_URL: Final = re.compile(r"[!-~]+")
+_PREFIX: Final = r"(?:[A-Za-z0-9_.=-]+/)*"
+_REGION: Final = r"(?![0-9]+$)(?!-)[A-Za-z0-9-]{1,63}(?<!-)"  # botocore's own rule
+_CLASS: Final = r"[A-Za-z0-9_.-]{1,128}"
+_URL: Final = r"[!-~]+"
 _TAG_PUNCTUATION: Final = frozenset("+-=._:/@")
 _MAX_TAGS: Final = 10
 _MAX_TAG_NAME: Final = 128
@@ -76,11 +76,11 @@ def check_bucket(bucket: str, *, on_aws: bool) -> None:
         )
     if is_arn(bucket):
         _check_arn(bucket)
-    elif not _ANY_BUCKET.fullmatch(bucket):
+    elif not re.fullmatch(_ANY_BUCKET, bucket):
         raise InvalidConfigError(
             f"bucket={bucket!r} is not a bucket's name: 3 to 63 letters, digits, dots and hyphens."
         )
-    elif _IP_ADDRESS.fullmatch(bucket):
+    elif re.fullmatch(_IP_ADDRESS, bucket):
         raise InvalidConfigError(
             f"bucket={bucket!r} is not a bucket's name: it looks like an IP address. A store's address "
             "goes into endpoint_url."
@@ -111,7 +111,7 @@ def check_storage_class(name: str, *, on_aws: bool) -> None:
             f"storage_class={name!r} is none of {', '.join(STORAGE_CLASSES)}. {_NOT_AWS}: others have "
             "classes of their own."
         )
-    if not _CLASS.fullmatch(name):
+    if not re.fullmatch(_CLASS, name):
         raise InvalidConfigError(f"storage_class={name!r} is not the name of a storage class.")
 
 
@@ -151,7 +151,7 @@ def check_region(region: str) -> None:
     Raises:
         InvalidConfigError: It is malformed.
     """
-    if not _REGION.fullmatch(region):
+    if not re.fullmatch(_REGION, region):
         raise InvalidConfigError(f"region={region!r} is not a region's name, such as eu-west-1.")
 
 
@@ -169,7 +169,7 @@ def check_endpoint(endpoint_url: str) -> None:
         has_credentials, is_http = "@" in endpoint_url, False
     if has_credentials:
         raise InvalidConfigError("endpoint_url must hold no credentials: those come from AWS's own chain.")
-    if not is_http or not _URL.fullmatch(endpoint_url):
+    if not is_http or not re.fullmatch(_URL, endpoint_url):
         raise InvalidConfigError(f"endpoint_url={endpoint_url!r} is not an http:// or https:// URL.")
 
 
@@ -180,7 +180,7 @@ def normalize_prefix(prefix: str) -> str:
         InvalidConfigError: Some store would change it, or it could be taken for a thread.
     """
     normal = prefix if not prefix or prefix.endswith("/") else prefix + "/"
-    if not _PREFIX.fullmatch(normal):
+    if not re.fullmatch(_PREFIX, normal):
         raise InvalidConfigError(
             f"prefix={prefix!r}: a prefix is made of letters, digits and _ . = - in segments that a / ends; "
             "it neither begins with / nor holds //."
@@ -222,8 +222,7 @@ def check_type(name: str, hint: Any, value: object) -> None:
     if value is None and kind is not hint:
         return
     if get_origin(kind) is Literal:
-        if value not in get_args(kind):
-            raise InvalidConfigError(f"{name}={value!r} is none of {', '.join(get_args(kind))}.")
+        check_choice(name, value, get_args(kind))
         return
     if get_origin(kind) is Mapping:
         fits = isinstance(value, Mapping) and all(
@@ -238,6 +237,18 @@ def check_type(name: str, hint: Any, value: object) -> None:
         raise InvalidConfigError(f"{name}={value!r} must be of type {shown}.")
 
 
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Check that a value is one of several texts.
+
+    Raises:
+        InvalidConfigError: It isn't; the message names them.
+    """
+    if value not in choices:
+        *others, last = map(repr, choices)
+        hint = " It is a choice, not a switch." if isinstance(value, bool) else ""
+        raise InvalidConfigError(f"{name}={value!r} must be {', '.join(others)} or {last}.{hint}")
+
+
 def check_range(name: str, value: float, least: float, most: float | None) -> None:
     """Check that a number is within its limits.
 
@@ -250,9 +261,9 @@ def check_range(name: str, value: float, least: float, most: float | None) -> No
 
 
 def _check_arn(arn: str) -> None:
-    if named := _BUCKET_ARN.fullmatch(arn):
+    if named := re.fullmatch(_BUCKET_ARN, arn):
         raise InvalidConfigError(f"bucket={arn!r} is a bucket's ARN: give its name alone, {named[1]!r}.")
-    if not _ACCESS_POINT.fullmatch(arn):
+    if not re.fullmatch(_ACCESS_POINT, arn):
         raise InvalidConfigError(
             f"bucket={arn!r} is not the ARN of an access point, such as "
             "arn:aws:s3:eu-west-1:123456789012:accesspoint/NAME."
@@ -264,7 +275,7 @@ def _aws_name_problem(bucket: str) -> str | None:
 
     Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
     """
-    if not _AWS_BUCKET.fullmatch(bucket):
+    if not re.fullmatch(_AWS_BUCKET, bucket):
         return (
             "it has lowercase letters, digits, dots and hyphens, and begins and ends with a letter or digit"
         )

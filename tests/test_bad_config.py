@@ -69,6 +69,14 @@ def test_a_setting_that_cannot_be_is_refused_by_name(name: str, value: Any) -> N
         assert isinstance(caught.value, ValueError)
 
 
+@pytest.mark.parametrize("value", [True, False, "lz4"])
+def test_a_compression_that_there_is_not_is_answered_with_the_choices(value: Any) -> None:
+    with pytest.raises(InvalidConfigError) as caught:
+        S3Config(bucket="bucket", compression=value)
+    hint = "" if value == "lz4" else " It is a choice, not a switch."
+    assert str(caught.value) == f"compression={value!r} must be 'zstd', 'gzip' or 'none'.{hint}"
+
+
 @pytest.mark.parametrize(
     ("settings", "named"),
     [

@@ -157,11 +157,40 @@ def test_an_empty_variable_is_none() -> None:
     )
 
 
-@pytest.mark.parametrize("environ", [{}, {"S3_BUCKET_NAME": ""}, {"S3_KEY_PREFIX": "a"}])
-def test_the_environment_must_name_a_bucket(environ: dict[str, str]) -> None:
-    with pytest.raises(InvalidConfigError, match="S3_BUCKET_NAME is not set"):
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"S3_BUCKET_NAME": ""},
+        {"S3_KEY_PREFIX": "a"},
+        {"S3_ENDPOINT_URL": ""},
+        {"S3_ENDPOINT_URL": "https://s3.eu-west-1.amazonaws.com"},
+        {"S3_ENDPOINT_URL": "https://bucket.vpce-1-2.s3.us-east-1.vpce.amazonaws.com"},
+        # AWS's own variables may be switched off (AWS_IGNORE_CONFIGURED_ENDPOINT_URLS).
+        {"AWS_ENDPOINT_URL_S3": "http://localhost:9000", "AWS_ENDPOINT_URL": "http://localhost:9000"},
+    ],
+)
+def test_on_aws_the_environment_must_name_a_bucket(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InvalidConfigError, match=r"S3_BUCKET_NAME is not set\. On AWS .* a stranger's"):
         S3Config.from_env(environ)
     assert S3Config.from_env(environ, bucket="given").bucket == "given"
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidConfigError, match="S3_BUCKET_NAME is not set"):
+        S3Config.from_env()
+
+
+def test_on_other_stores_the_bucket_has_a_default() -> None:
+    address = "http://localhost:4566"
+    assert S3Config.from_env({"S3_ENDPOINT_URL": address}).bucket == "langgraph-test"
+    assert S3Config.from_env({"S3_ENDPOINT_URL": address, "S3_BUCKET_NAME": "mine"}).bucket == "mine"
+    assert S3Config.from_env({}, endpoint_url=address).bucket == "langgraph-test"
+    with pytest.raises(InvalidConfigError, match="S3_BUCKET_NAME is not set"):
+        S3Config.from_env({"S3_ENDPOINT_URL": address}, endpoint_url="https://s3.us-east-1.amazonaws.com")
+    with pytest.raises(InvalidConfigError, match="S3_BUCKET_NAME is not set"):
+        S3Config.from_env({"S3_ENDPOINT_URL": address}, endpoint_url=None)
 
 
 def test_an_ill_typed_variable_is_named() -> None:
@@ -174,7 +203,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert config.prefix == "checkpoints/"
     assert (config.compression, config.server_side_encryption) == ("zstd", "auto")
     assert (config.region, config.endpoint_url, config.force_path_style) == (None, None, None)
-    assert (config.multipart_threshold, config.cache_bytes) == (5 * MIB, 64 * MIB)
+    assert (config.multipart_threshold, config.cache_bytes) == (16 * MIB, 64 * MIB)
     assert (config.borrow, config.borrow_horizon) == (True, 86_400.0)
 
 

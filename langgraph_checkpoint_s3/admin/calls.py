@@ -53,19 +53,6 @@ def call(function: Callable[[], T], coroutine: Callable[[], Coroutine[Any, Any, 
         raise
 
 
-def before_encoding(weight: int) -> Plan[None]:
-    """Have the async driver compute the next step in a thread, if it encodes much.
-
-    Args:
-        weight: About how many bytes the step encodes.
-    """
-
-    async def coroutine() -> None:
-        return None
-
-    yield from ask(Call(_do_nothing, coroutine, weight))
-
-
 def then_close(plan: Plan[T], close: Callable[[], None]) -> Plan[T]:
     """Run a plan, and close its file in a thread, whatever the plan's end."""
     try:
@@ -93,7 +80,3 @@ async def _finish_in_thread(function: Callable[[], T]) -> T:
         running.exception()  # or the loop would log that it was never retrieved
         raise cancelled
     return running.result()
-
-
-def _do_nothing() -> None:
-    pass

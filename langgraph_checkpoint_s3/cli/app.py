@@ -43,6 +43,7 @@ COMMANDS: Final = {
     "import": ("transfer", "customer-42.zip --thread customer-42-debug", "Import a thread from a file."),
     "url": ("transfer", "customer-42 --expires 1h", "Make a signed URL of one checkpoint."),
     "migrate": ("transfer", "checkpoints.sqlite --thread customer-42", "Import threads from another saver."),
+    "save": ("transfer", "customer-42 state.json", "Save a thread's state from JSON."),
     "decode": ("decoding", "state.zip", "Show a checkpoint from a file, a URL or an object."),
     "delete": ("delete", "customer-42 --dry-run", "Delete threads."),
     "prune": ("delete", "--older-than 30d --dry-run", "Delete old checkpoints."),

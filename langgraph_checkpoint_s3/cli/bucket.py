@@ -95,10 +95,43 @@ def lifecycle(
         int | None, typer.Option(metavar="DAYS", help="Move objects of this age to --archive-class.")
     ] = None,
     archive_class: Annotated[
-        str, typer.Option(help="A storage class with instant retrieval.")
-    ] = "GLACIER_IR",
+        str | None, typer.Option(help="Where --archive-after moves to. Default: GLACIER_IR.")
+    ] = None,
+    intelligent_tiering: Annotated[
+        bool, typer.Option("--intelligent-tiering", help="Move objects to INTELLIGENT_TIERING at once.")
+    ] = False,
+    transition: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CLASS=DAYS", help="Also move objects of this age to this class. Repeatable."),
+    ] = None,
     noncurrent_after: Annotated[
         int | None, typer.Option(metavar="DAYS", help="Delete old versions of this age.")
+    ] = None,
+    keep_noncurrent: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="But keep the newest n old versions of each object."),
+    ] = None,
+    noncurrent_transition: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CLASS=DAYS", help="Move old versions of this age to this class. Repeatable."),
+    ] = None,
+    abort_uploads_after: Annotated[
+        int | None,
+        typer.Option(metavar="DAYS", help="Abort unfinished uploads of this age; 0: never. Default: 7."),
+    ] = None,
+    min_size: Annotated[
+        int | None,
+        typer.Option(metavar="BYTES", help="The smallest object to move. Default: S3's 128 kB."),
+    ] = None,
+    allow_offline_archive: Annotated[
+        bool,
+        typer.Option(
+            "--allow-offline-archive",
+            help="Allow GLACIER and DEEP_ARCHIVE, from which a thread must be restored before it goes on.",
+        ),
+    ] = False,
+    tag: Annotated[
+        str | None, typer.Option(metavar="NAME=VALUE", help="The policy of objects with this tag.")
     ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the policy.")] = False,
     dry_run: DryRun = False,
@@ -108,32 +141,41 @@ def lifecycle(
 
     S3 deletes each object by its own age, even in threads that are in use. `prune` keeps what is needed.
     """
-    days = (delete_after, archive_after, noncurrent_after)
-    has_days = any(each is not None for each in days)
-    if remove and has_days:
-        raise CommandExit(USAGE, "Pass --remove or days, not both.")
-    if not remove and not has_days:
-        found = ctx.admin.get_lifecycle_policy()
+    given: dict[str, Any] = {
+        "days_until_deletion": delete_after,
+        "days_until_archive": archive_after,
+        "archive_storage_class": archive_class,
+        "intelligent_tiering": intelligent_tiering or None,
+        "transitions": _moves("--transition", transition),
+        "noncurrent_version_days": noncurrent_after,
+        "newer_noncurrent_versions": keep_noncurrent,
+        "noncurrent_transitions": _moves("--noncurrent-transition", noncurrent_transition),
+        "minimum_object_size": min_size,
+        "allow_offline_archive": allow_offline_archive or None,
+    }
+    settings = {name: value for name, value in given.items() if value is not None}
+    if abort_uploads_after is not None:
+        settings["abort_incomplete_uploads_days"] = abort_uploads_after or None
+    object_tag = _pair("--tag", tag) if tag is not None else None
+    if remove and settings:
+        raise CommandExit(USAGE, "Pass --remove or a policy, not both.")
+    if not remove and not settings:
+        found = ctx.admin.get_lifecycle_policy(object_tag)
         ctx.answer({"policy": found}, lambda: _show_policy(ctx, found))
     elif remove:
         if dry_run:
-            before = ctx.admin.get_lifecycle_policy()
+            before = ctx.admin.get_lifecycle_policy(object_tag)
             ctx.answer(
                 {"dry_run": True, "remove": before}, lambda: _show_policy(ctx, before, "would be removed: ")
             )
             return
         ctx.confirm(f"Remove the lifecycle policy of {ctx.location}?", yes=yes)
-        changes = ctx.admin.remove_lifecycle_policy()
+        changes = ctx.admin.remove_lifecycle_policy(object_tag)
         ctx.answer({"changes": changes}, lambda: _show_changes(ctx, changes))
     else:
         from langgraph_checkpoint_s3.admin import LifecyclePolicy
 
-        policy = LifecyclePolicy(
-            days_until_deletion=delete_after,
-            days_until_archive=archive_after,
-            archive_storage_class=archive_class,
-            noncurrent_version_days=noncurrent_after,
-        )
+        policy = LifecyclePolicy(**settings, object_tag=object_tag)
         if dry_run:
             for warning in policy.warnings:
                 ctx.note(f"warning: {warning}")
@@ -145,6 +187,27 @@ def lifecycle(
             ctx.confirm(f"Have S3 delete old objects below {ctx.location}?", yes=yes)
         changes = ctx.admin.set_lifecycle_policy(policy)
         ctx.answer({"policy": policy, "changes": changes}, lambda: _show_changes(ctx, changes))
+
+
+def _pair(option: str, text: str) -> tuple[str, str]:
+    """Split an option's `NAME=VALUE`."""
+    name, found, value = text.partition("=")
+    if not found or not name:
+        raise CommandExit(USAGE, f"{option} {text!r} must be like NAME=VALUE.")
+    return name, value
+
+
+def _moves(option: str, texts: list[str] | None) -> dict[str, int] | None:
+    """Parse an option that is given as `CLASS=DAYS`, once or several times."""
+    moves: dict[str, int] = {}
+    for text in texts or ():
+        name, days = _pair(option, text)
+        if not days.isascii() or not days.isdigit():
+            raise CommandExit(USAGE, f"{option} {text!r} must be like CLASS=DAYS, such as GLACIER_IR=90.")
+        if name in moves:
+            raise CommandExit(USAGE, f"{option} names {name} twice.")
+        moves[name] = int(days)
+    return moves or None
 
 
 def iam_policy(
@@ -240,5 +303,5 @@ def _show_policy(ctx: Invocation, policy: LifecyclePolicy | None, label: str = "
     for name in (each.name for each in fields(policy)):
         value: Any = getattr(policy, name)
         unused = name == "archive_storage_class" and policy.days_until_archive is None
-        if value not in {None, False} and not unused:
+        if value not in (None, False, {}) and not unused:
             ctx.line(f"{label}{name} = {value}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from langgraph_checkpoint_s3.cli.checkpoints import config_of, resolve
 from langgraph_checkpoint_s3.cli.options import DryRun, Inventory, OnlyThreads, Yes, parse_duration
 from langgraph_checkpoint_s3.cli.runtime import FAILED, NOT_FOUND, USAGE, CommandExit, Invocation
 from langgraph_checkpoint_s3.text.humanize import format_age, format_size, pluralize
@@ -21,13 +22,22 @@ def delete(
         bool,
         typer.Option("--for-good", help="Also delete old versions, uploads and exports. Can't be undone."),
     ] = False,
+    checkpoint: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CHECKPOINT", help="Only this checkpoint of the thread. Repeatable."),
+    ] = None,
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
-    """Delete threads.
+    """Delete threads, or checkpoints of one.
 
     In a bucket with versioning `restore` brings them back, unless --for-good was passed.
     """
+    if checkpoint:
+        if len(threads) > 1 or for_good:
+            raise CommandExit(USAGE, "--checkpoint is for one thread, and doesn't go with --for-good.")
+        _delete_checkpoints(ctx, threads[0], checkpoint, dry_run=dry_run, yes=yes)
+        return
     found = [_stored(ctx, thread, for_good) for thread in dict.fromkeys(threads)]
     absent = [each["thread_id"] for each in found if not each["objects"]]
     present = [each for each in found if each["objects"]]
@@ -51,6 +61,22 @@ def delete(
     ctx.answer(data, f"{verb} {what}." if present else lambda: None)
     if absent:
         raise CommandExit(NOT_FOUND, f"There is no such thread in {ctx.location}: {', '.join(absent)}.")
+
+
+def _delete_checkpoints(
+    ctx: Invocation, thread: str, checkpoints: list[str], *, dry_run: bool, yes: bool
+) -> None:
+    """Delete checkpoints of a thread; those that borrow from them are rewritten first."""
+    places = list(dict.fromkeys(resolve(ctx, thread, None, each) for each in checkpoints))
+    what = f"{', '.join(name for _, name in places)} of {thread}"
+    if not dry_run:
+        ctx.confirm(f"Delete {what} from {ctx.location}?", yes=yes)
+        for result in ctx.admin.batch_delete([config_of(thread, *place) for place in places]):
+            if result.error is not None:
+                raise result.error
+    verb = "Would delete" if dry_run else "Deleted"
+    data = {"dry_run": dry_run, "thread_id": thread, "checkpoint_ids": [name for _, name in places]}
+    ctx.answer(data, f"{verb} {what}.")
 
 
 def prune(

@@ -77,7 +77,9 @@ def open_saver(uri: str | None, **settings: Any) -> S3Saver:
         if "S3_BUCKET_NAME" not in str(error):
             raise
         raise CommandExit(
-            USAGE, "No bucket is named: pass --uri s3://bucket/prefix, or set S3_BUCKET_NAME."
+            USAGE,
+            "No bucket is named: pass --uri s3://bucket/prefix, or set S3_BUCKET_NAME. Only with the "
+            "S3_ENDPOINT_URL of another store than AWS there is a default, langgraph-test.",
         ) from error
 
 

@@ -1,7 +1,9 @@
-"""Commands that move threads: copies, files, signed URLs, and other savers."""
+"""Commands that move threads and states: copies, files, signed URLs, and other savers."""
 
 from __future__ import annotations
 
+import json
+import sys
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -46,6 +48,29 @@ def copy(
         f"Copied {pluralize(usage.checkpoints, 'checkpoint')} of {source} to {target}: "
         f"{format_size(usage.bytes)}.",
     )
+
+
+def save(
+    ctx: Invocation,
+    thread: Thread,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A JSON object with all of the state; - is standard input.")
+    ],
+) -> None:
+    """Save a thread's state from JSON, as a checkpoint that follows the latest one. Prints its id.
+
+    A graph goes on from it. What the object lacks is no longer in the state; earlier checkpoints keep it.
+    """
+    if file != "-" and not Path(file).is_file():
+        raise CommandExit(NOT_FOUND, f"There is no file {file}.")
+    try:
+        values = json.loads(sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CommandExit(USAGE, f"{file} isn't JSON: {error}.") from error
+    if not isinstance(values, dict):
+        raise CommandExit(USAGE, f"{file} must hold a JSON object: names and values.")
+    checkpoint_id = ctx.saver.save_checkpoint(thread, values)
+    ctx.answer({"thread_id": thread, "checkpoint_id": checkpoint_id}, checkpoint_id)
 
 
 def export(

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from langgraph_checkpoint_s3.crypto.aead import ObjectCipher
 from langgraph_checkpoint_s3.format.codecs import Compression, compress
-from langgraph_checkpoint_s3.format.container import PREAMBLE_BYTES, inline_frames, join
+from langgraph_checkpoint_s3.format.container import inline_frames, preamble
 from langgraph_checkpoint_s3.format.frames import Extent, Frame, pack_frames
 from langgraph_checkpoint_s3.format.header import encrypt_header, pack_header
+from langgraph_checkpoint_s3.format.pieces import JOINED_BELOW, Pieces, joined
 
 _SPARE_BYTES: Final = 4
 """Bytes by which a borrowed frame's row may grow when the frame is inlined and compressed again."""
@@ -73,7 +74,14 @@ class Builder:
         return len(self.frames) - 1
 
     def finish(self, fields: Mapping[str, Any], *, at_least: int | None = None) -> tuple[bytes, int]:
-        """Return the object's bytes, and the offset of its first frame.
+        """Return what `assemble` does, joined."""
+        data, base = self.assemble(fields, at_least=at_least)
+        return joined(data), base
+
+    def assemble(
+        self, fields: Mapping[str, Any], *, at_least: int | None = None
+    ) -> tuple[bytes | Pieces, int]:
+        """Return the object's bytes, and the offset of its first frame. Large frames stay where they are.
 
         Args:
             fields: Its header, without the table of frames.
@@ -88,7 +96,9 @@ class Builder:
         own = self._cipher.ref if self._cipher else None
         flags, header = pack_header({**fields, **pack_frames(self.frames, own)}, space)
         flags, header = encrypt_header(flags, header, self._cipher)
-        return join(flags, header, self._stored), PREAMBLE_BYTES + len(header)
+        start = preamble(flags, header) + header
+        body = [start, *self._stored]
+        return b"".join(body) if self._offset < JOINED_BELOW else Pieces.of(body), len(start)
 
     def _compress(self, raw: bytes, *, small: bool = False) -> int:
         codec = "zstd-d1" if small and self._compression == "zstd" else self._compression

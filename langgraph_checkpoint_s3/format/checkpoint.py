@@ -128,11 +128,11 @@ class CheckpointRecord(NamedTuple):
     def checkpoint(self, serde: SerializerProtocol) -> Checkpoint:
         """Return LangGraph's checkpoint, with all channel values."""
         values = {name: self.channel(serde, name) for name in self.channels}
-        return cast("Checkpoint", {**self._rest(serde), "channel_values": values})
+        return cast("Checkpoint", {**self.rest(serde), "channel_values": values})
 
     def versions(self, serde: SerializerProtocol) -> Mapping[str, Any]:
         """Return the channels' versions."""
-        return self._rest(serde).get("channel_versions") or {}
+        return self.rest(serde).get("channel_versions") or {}
 
     def channel(self, serde: SerializerProtocol, name: str) -> Any:
         """Return one channel's value."""
@@ -190,7 +190,7 @@ class CheckpointRecord(NamedTuple):
             raise CorruptObjectError("The checkpoint can't be written whole: some of its bytes weren't read")
         return self.container.materialized(compression)
 
-    def _rest(self, serde: SerializerProtocol) -> Mapping[str, Any]:
+    def rest(self, serde: SerializerProtocol) -> Mapping[str, Any]:
         """Return LangGraph's checkpoint without its channel values."""
         rest = load_map(serde, self.container, self.checkpoint_value)
         versions = rest.get("channel_versions") or {}

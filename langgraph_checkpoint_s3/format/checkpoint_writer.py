@@ -22,6 +22,7 @@ from langgraph_checkpoint_s3.format.checkpoint import SECOND, Content, Origin, o
 from langgraph_checkpoint_s3.format.codecs import Compression
 from langgraph_checkpoint_s3.format.container import HEAD_BYTES, OWN_FRAME
 from langgraph_checkpoint_s3.format.frames import Extent, Lender, Value, pack_value
+from langgraph_checkpoint_s3.format.pieces import Pieces, joined
 from langgraph_checkpoint_s3.format.scope import PLAIN, NamespaceScope
 from langgraph_checkpoint_s3.format.serialization import Dumped, compression_for, dump
 
@@ -31,7 +32,7 @@ class Draft(NamedTuple):
 
     Attributes:
         key: Its key.
-        body: Its bytes.
+        data: Its bytes. Large frames aren't joined with the rest.
         lenders: The objects that it borrows from.
         content: The checkpoint, with what it borrows.
         known: What its children may borrow, once it is written.
@@ -41,7 +42,7 @@ class Draft(NamedTuple):
     """
 
     key: str
-    body: bytes
+    data: bytes | Pieces
     lenders: Sequence[Lender]
     content: Content
     known: Known
@@ -52,15 +53,20 @@ class Draft(NamedTuple):
     def __repr__(self) -> str:
         return object.__repr__(self)  # without the values
 
+    @property
+    def body(self) -> bytes:
+        """Its bytes, joined."""
+        return joined(self.data)
+
     def materialized(self, compression: Compression) -> bytes:
-        """Return a self-contained copy. The offsets of its own frames are those in `body`.
+        """Return a self-contained copy. The offsets of its own frames are those in `data`.
 
         Args:
             compression: The compression of what it borrowed.
         """
         origin = self.origin
         where = origin.checkpoint_ns, origin.checkpoint_id, self.leaf
-        record = open_checkpoint(self.body, len(self.body), *where, self.scope)
+        record = open_checkpoint(self.body, len(self.data), *where, self.scope)
         for name, value in record.channels.items():
             raw, at = self.content.channels[name][1], 0
             for extent in value.extents:
@@ -77,6 +83,7 @@ def serialize(
     parent: str | None,
     known: Known | None = None,
     changed: Collection[str] | None = None,
+    dumped: Mapping[str, Dumped] | None = None,
 ) -> Content:
     """Serialize a checkpoint.
 
@@ -88,6 +95,7 @@ def serialize(
         known: The parent. The bytes of a channel that isn't among the changed ones, and has the parent's
             version, are taken from it without serializing the value.
         changed: The channels that LangGraph reports as changed; all of them by default.
+        dumped: Channels that are serialized already. Their values aren't used.
     """
     rest: dict[str, Any] = {**checkpoint}
     values: dict[str, Any] = rest.pop("channel_values")
@@ -100,9 +108,9 @@ def serialize(
             for name in known.versions
             if name in versions and name not in changed and versions[name] == known.versions[name]
         }
+    done = {**{name: (each.type, each.raw) for name, each in same.items()}, **(dumped or {})}
     channels: dict[str, Dumped] = {
-        name: (same[name].type, same[name].raw) if name in same else dump(serde, value)
-        for name, value in values.items()
+        name: done[name] if name in done else dump(serde, value) for name, value in values.items()
     }
     return Content(parent, dumped_metadata, dump(serde, rest), channels)
 
@@ -165,10 +173,10 @@ def draft(
         "checkpoint": pack_value(Value(content.rest[0], rest)),
         "channels": {name: pack_value(value) for name, value in values.items()},
     }
-    body, base = builder.finish(fields)
+    data, base = builder.assemble(fields)
     lender, serializer = origin.lender(leaf), content.metadata[0]
     next_known = Known.of(lender, serializer, versions, large, builder.frames, base, key_ref)
-    return Draft(key, body, lenders, content, next_known, origin, leaf, scope)
+    return Draft(key, data, lenders, content, next_known, origin, leaf, scope)
 
 
 def _choose_parts(content: Content, policy: BorrowPolicy, known: Known, now: float) -> Parts:

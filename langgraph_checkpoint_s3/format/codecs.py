@@ -13,6 +13,8 @@ else:
     from backports import zstd
 
 from langgraph_checkpoint_s3.fork_safety import renew_after_fork
+from langgraph_checkpoint_s3.format.pieces import Landing
+from langgraph_checkpoint_s3.format.two_threads import do_all
 
 Compression = Literal["zstd", "gzip", "none"]
 """The codecs to choose from: `zstd` (level 3, the default; 9 for a few kB), `gzip` (level 6) and `none`."""
@@ -31,6 +33,9 @@ _TOO_SMALL: Final = 64
 """Bytes below which no codec saves more than its own header."""
 _LARGE: Final = 4 * 1024 * 1024
 """Bytes from which samples are compressed first: a vain attempt takes as long, and needs a copy."""
+_CHUNK: Final = 4 * 1024 * 1024
+"""Bytes of a large value that become one zstd frame. Several of them are compressed at once, and don't know
+each other, so the result is the same with any number of threads."""
 _SAMPLES: Final = 16
 _SAMPLE: Final = 4 * 1024
 _MAX_SAMPLE_RATIO: Final = 0.98
@@ -114,10 +119,50 @@ def compress(raw: bytes, codec: Codec) -> tuple[str, bytes]:
             compressor = compressors.with_dictionary if codec == "zstd-d1" else compressors.plain
             packed = compressor.compress(raw, compressor.FLUSH_FRAME)
         else:
-            dictionary = _shared.dictionary if codec == "zstd-d1" else None
-            packed = zstd.compress(raw, level=_ZSTD_LEVEL, zstd_dict=dictionary)
+            packed = _compress_chunks(raw, _shared.dictionary if codec == "zstd-d1" else None)
         packed = packed.ljust(-(-len(raw) // MAX_RATIO), b"\0")
     return (codec, packed) if len(packed) < len(raw) else ("none", raw)
+
+
+def _compress_chunks(raw: bytes, dictionary: zstd.ZstdDict | None) -> bytes:
+    if len(raw) < 2 * _CHUNK:
+        packed: bytes = zstd.compress(raw, level=_ZSTD_LEVEL, zstd_dict=dictionary)
+        return packed
+    view, found = memoryview(raw), [b""] * -(-len(raw) // _CHUNK)
+
+    def work(number: int) -> None:
+        chunk = view[number * _CHUNK : (number + 1) * _CHUNK]
+        found[number] = zstd.compress(chunk, level=_ZSTD_LEVEL, zstd_dict=dictionary)
+
+    do_all(work, range(len(found)))
+    return b"".join(found)
+
+
+def _decompress_chunks(stored: memoryview, raw_length: int, dictionary: zstd.ZstdDict | None) -> bytes:
+    """Decompress what `_compress_chunks` returned, or one zstd frame."""
+    if zstd.get_frame_info(stored).decompressed_size in (None, raw_length):
+        raw: bytes = zstd.ZstdDecompressor(zstd_dict=dictionary).decompress(stored, raw_length + 1)
+        return raw
+    chunks: list[tuple[int, int, memoryview]] = []
+    start = at = 0
+    while at < raw_length:
+        size = zstd.get_frame_size(stored[start:])
+        length = zstd.get_frame_info(stored[start : start + size]).decompressed_size
+        if not length or at + length > raw_length:
+            raise ValueError(f"a chunk of it holds {length or 'no'} bytes")
+        chunks.append((at, length, stored[start : start + size]))
+        start, at = start + size, at + length
+    landing = Landing(raw_length)
+
+    def work(chunk: tuple[int, int, memoryview]) -> None:
+        at, length, frame = chunk
+        part = zstd.ZstdDecompressor(zstd_dict=dictionary).decompress(frame, length + 1)
+        if len(part) != length:
+            raise ValueError(f"a chunk of it holds {len(part)} bytes where {length} were announced")
+        landing.view[at : at + length] = part
+
+    do_all(work, chunks)
+    return landing.taken()
 
 
 def _worth_trying(raw: bytes) -> bool:
@@ -145,7 +190,10 @@ def decompress(stored: bytes | memoryview, codec: str, raw_length: int) -> bytes
             raw = bytes(stored)
         elif codec in ("zstd", "zstd-d1"):
             dictionary = _shared.dictionary if codec == "zstd-d1" else None
-            raw = zstd.ZstdDecompressor(zstd_dict=dictionary).decompress(stored, raw_length + 1)
+            if raw_length < 2 * _CHUNK:
+                raw = zstd.ZstdDecompressor(zstd_dict=dictionary).decompress(stored, raw_length + 1)
+            else:
+                raw = _decompress_chunks(memoryview(stored), raw_length, dictionary)
         elif codec == "gzip":
             raw = zlib.decompressobj(_GZIP_CONTAINER).decompress(stored, raw_length + 1)
         else:

@@ -40,6 +40,7 @@ from langgraph_checkpoint_s3.format.header import (
     unpack_header,
 )
 from langgraph_checkpoint_s3.format.limits import check_frames
+from langgraph_checkpoint_s3.format.pieces import cut_out
 
 MAGIC: Final = b"LGS3"
 VERSION: Final = 1
@@ -51,6 +52,8 @@ OWN_FRAME: Final = 4 * 1024
 _PREAMBLE: Final = struct.Struct(">4sBBHII")
 PREAMBLE_BYTES: Final = _PREAMBLE.size
 
+_MOVED: Final = 2 * 1024 * 1024
+"""Twice the bytes of a frame from which it is moved rather than copied."""
 _FLAGS_AT: Final = 5
 _CRC_BYTES: Final = 4
 
@@ -145,7 +148,7 @@ class Container:
             )
         flags, header = encrypt_header(flags, header, cipher)
         own_end = self.base + sum(frame.stored for frame in self.frames if frame.lender is None)
-        return join(flags, header, [self.data[self.base : own_end], *inlined])
+        return b"".join([preamble(flags, header), header, self.data[self.base : own_end], *inlined])
 
     @property
     def header_bytes(self) -> int:
@@ -188,10 +191,55 @@ class Container:
     def _decode(self, number: int) -> bytes:
         frame = self.frames[number]
         packed = self.packed(number)
+        if isinstance(packed, memoryview) and frame.codec == "none" and len(packed) == frame.raw:
+            moved = self._moved(number, packed)
+            if moved is not None:
+                return moved
         try:
             return decompress(packed, frame.codec, frame.raw)
         except (ValueError, OverflowError, MemoryError) as error:
             raise CorruptObjectError(f"Frame {number}{_source(frame)} can't be read: {error}") from error
+
+    def _moved(self, number: int, packed: memoryview) -> bytes | None:
+        """Return a frame that is most of the object without a copy, if the object is needed by nobody else.
+
+        A state of random bytes, an image say, would otherwise be in memory twice.
+        """
+        data = self.data.obj
+        if type(data) is not bytes or 2 * len(packed) < max(len(data), _MOVED) or not self._is_in_order:
+            return None
+        start, length = self.base + self.frames[number].offset, len(packed)
+        for other in range(len(self.frames)):
+            if other != number:
+                self._stored[other] = bytes(self._own(other))
+        packed.release()
+        rest = bytes(self.data[: self.base])
+        self.data.release()
+        self.data = memoryview(rest)
+        held = [data]
+        del data
+        self._stored[number] = cut_out(held, start, length)
+        return self._stored[number]
+
+    @property
+    def _is_in_order(self) -> bool:
+        """True if the object was read whole, borrows nothing, and has one frame behind the other."""
+        end = self.base
+        for frame in self.frames:
+            if frame.lender is not None or self.base + frame.offset != end:
+                return False
+            end += frame.stored
+        return end == len(self.data)
+
+    def whole(self) -> bytes:
+        """Return the object's bytes. All of it must have been read."""
+        if len(self.data) > self.base or not self._stored:
+            return bytes(self.data)
+        return b"".join([self.data, *(self._stored[number] for number in range(len(self.frames)))])
+
+    def _own(self, number: int) -> memoryview:
+        start = self.base + self.frames[number].offset
+        return self.data[start : start + self.frames[number].stored]
 
     def packed(self, number: int) -> bytes | memoryview:
         """Return a frame as it was compressed, and decrypted if it is encrypted.
@@ -205,8 +253,7 @@ class Container:
             raise CorruptObjectError(f"Frame {number}{_source(frame)} is cut off")
         stored: bytes | memoryview | None = self._stored.get(number)
         if stored is None:
-            start = self.base + frame.offset
-            stored = self.data[start : start + frame.stored]
+            stored = self._own(number)
         if len(stored) != frame.stored or zlib.crc32(stored) != frame.crc:
             raise CorruptObjectError(f"Frame {number}{_source(frame)} is damaged: its CRC-32 differs")
         if self.cipher is None:
@@ -316,11 +363,10 @@ def _read_header(
     return fields, frames
 
 
-def join(flags: int, header: bytes, stored: Iterable[bytes | memoryview]) -> bytes:
-    """Return an object's bytes. Header and frames are as the object stores them."""
+def preamble(flags: int, header: bytes) -> bytes:
+    """Return what comes before an object's header. It is as the object stores it."""
     start = _PREAMBLE.pack(MAGIC, VERSION, flags, 0, len(header), 0)[:-_CRC_BYTES]
-    crc = zlib.crc32(header, zlib.crc32(start))
-    return b"".join([start, crc.to_bytes(_CRC_BYTES, "big"), header, *stored])
+    return start + zlib.crc32(header, zlib.crc32(start)).to_bytes(_CRC_BYTES, "big")
 
 
 def inline_frames(frames: Sequence[Frame]) -> list[Frame]:

@@ -33,7 +33,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidKeyError
@@ -101,8 +100,7 @@ def decode_rank(rank: str) -> str:
     return bytes.fromhex(rank[:-1]).translate(_COMPLEMENT).decode("utf-8")
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointLeaf:
+class CheckpointLeaf(NamedTuple):
     """The end of a checkpoint's key. A field that is `None` isn't in the key.
 
     Attributes:
@@ -159,7 +157,7 @@ class CheckpointLeaf:
         hashed: dict[str, Any] = {
             field: value for field, value in found.items() if isinstance(value, HashedName)
         }
-        return replace(self, **hashed) if hashed else self
+        return self._replace(**hashed) if hashed else self
 
     def encode(self) -> str:
         """Return the end of the key."""
@@ -303,7 +301,7 @@ def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
             borrows=borrows,
             needs_ancestors="v" not in fields,
         )
-        return replace(leaf, **hashed) if hashed else leaf
+        return leaf._replace(**hashed) if hashed else leaf
     for letter in ("j", _GATHERED):
         if kind == "writes" and letter in fields:
             return WritesLeaf(None, f"{letter}{fields[letter]}", "e" in fields)

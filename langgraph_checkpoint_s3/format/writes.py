@@ -31,6 +31,7 @@ from langgraph_checkpoint_s3.format.frames import (
     unpack_value,
 )
 from langgraph_checkpoint_s3.format.limits import check_values
+from langgraph_checkpoint_s3.format.pieces import Pieces, joined
 from langgraph_checkpoint_s3.format.scope import PLAIN, NamespaceScope
 from langgraph_checkpoint_s3.format.serialization import Dumped, compression_for, dump, load
 
@@ -133,7 +134,18 @@ def encode_tasks(
     tasks: Iterable[Task],
     cipher: ObjectCipher | None = None,
 ) -> bytes:
-    """Encode the object with some tasks' writes.
+    """Return what `draft_tasks` does, joined."""
+    return joined(draft_tasks(compression, origin, leaf, tasks, cipher))
+
+
+def draft_tasks(
+    compression: Compression,
+    origin: Origin,
+    leaf: str,
+    tasks: Iterable[Task],
+    cipher: ObjectCipher | None = None,
+) -> bytes | Pieces:
+    """Encode the object with some tasks' writes. Large frames aren't joined with the rest.
 
     Args:
         compression: Its compression.
@@ -149,7 +161,7 @@ def encode_tasks(
         [task.task_id, task.task_path, idx, channel, *pack_value(Value(kind, place))]
         for (task, idx, channel, kind, _), place in zip(rows, places, strict=True)
     ]
-    body, _ = builder.finish({**origin.fields(leaf), "writes": packed})
+    body, _ = builder.assemble({**origin.fields(leaf), "writes": packed})
     return body
 
 

@@ -7,7 +7,7 @@ rewritten just before its lender was deleted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord
 from langgraph_checkpoint_s3.format.container import Container
@@ -17,15 +17,14 @@ from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.data_keys import unlock_keys
 from langgraph_checkpoint_s3.plans.plan import Plan, ask_all, gather
 from langgraph_checkpoint_s3.plans.scan import versions
-from langgraph_checkpoint_s3.plans.transfer import Sizes
-from langgraph_checkpoint_s3.s3.requests import Body, GetObject, NotFound
+from langgraph_checkpoint_s3.plans.transfer import Ranges, Sizes
+from langgraph_checkpoint_s3.s3.requests import Body, GetObject
 
 _GAP = 64 * 1024
 """Two frames of an object with a gap of at most this many bytes are read in one request."""
 
 
-@dataclass(frozen=True, slots=True)
-class _FrameRef:
+class _FrameRef(NamedTuple):
     """A borrowed frame, and the container that needs it."""
 
     key: str
@@ -83,13 +82,13 @@ def fetch_borrowed(
         frames = (frame for _, record in borrowers for frame in record.container.frames)
         yield from unlock_keys(context.key_cache, (frame.key for frame in frames if frame.key is not None))
     spans = list(_spans(refs, context.sizes, past or {}))
-    answers = yield from ask_all(request for _, requests in spans for request in requests)
-    position = 0
-    for group, requests in spans:
-        data = _join(answers[position : position + len(requests)])
-        position += len(requests)
+    answers = yield from ask_all(request for _, span in spans for request in span.requests)
+    for group, span in spans:
+        found = span.body(answers[: len(span.requests)])
+        del answers[: len(span.requests)]
+        data = found.data if isinstance(found, Body) else b""  # CRCs later tell whether it is right
         for ref in group:
-            start = ref.frame.offset - requests[0].first
+            start = ref.frame.offset - group[0].frame.offset
             stored = data[start : start + ref.frame.stored]
             if ref.container.add_frame(ref.number, stored):
                 context.parent_cache.add_frame(ref.key, ref.frame, stored)
@@ -113,32 +112,20 @@ def fetch_borrowed_past(context: Context, namespace: str, record: CheckpointReco
 
 def _spans(
     refs: Sequence[_FrameRef], sizes: Sizes, past: Mapping[str, str]
-) -> Iterator[tuple[list[_FrameRef], list[GetObject]]]:
+) -> Iterator[tuple[list[_FrameRef], Ranges]]:
     """Group frames that are close together in an object, with the requests for each group."""
     group: list[_FrameRef] = []
     end = 0
     for ref in sorted(refs, key=lambda each: (each.key, each.frame.offset)):
         if group and (ref.key != group[0].key or ref.frame.offset > end + _GAP):
-            yield group, _requests(group, end, sizes, past)
+            yield group, _ranges(group, end, sizes, past)
             group = []
         end = max(end if group else 0, ref.frame.offset + ref.frame.stored)
         group.append(ref)
     if group:
-        yield group, _requests(group, end, sizes, past)
+        yield group, _ranges(group, end, sizes, past)
 
 
-def _requests(group: Sequence[_FrameRef], end: int, sizes: Sizes, past: Mapping[str, str]) -> list[GetObject]:
+def _ranges(group: Sequence[_FrameRef], end: int, sizes: Sizes, past: Mapping[str, str]) -> Ranges:
     key, first = group[0].key, group[0].frame.offset
-    size = end - first if end - first < sizes.multipart_threshold else sizes.part_size
-    return [
-        GetObject(key, first=start, length=min(size, end - start), keep=False, version=past.get(key))
-        for start in range(first, end, size)
-    ]
-
-
-def _join(answers: Sequence[Body | NotFound]) -> bytes:
-    """Join the parts of a group; no bytes if one is missing. CRCs later tell whether they are right."""
-    if len(answers) == 1 and isinstance(answers[0], Body):
-        return answers[0].data
-    parts = [answer.data for answer in answers if isinstance(answer, Body)]
-    return b"".join(parts) if len(parts) == len(answers) else b""
+    return Ranges(GetObject(key, version=past.get(key)), end, sizes, first=first)

@@ -11,8 +11,7 @@ atomic: if it fails, S3 may have deleted any part of it, and the error says how 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from langgraph_checkpoint_s3.errors import AccessDeniedError, InvalidConfigError, StorageUnavailableError
 from langgraph_checkpoint_s3.plans.context import Context
@@ -136,8 +135,7 @@ def prune(context: Context, thread_ids: Sequence[str], strategy: str) -> Plan[No
         yield from gather(plans)
 
 
-@dataclass(frozen=True, slots=True)
-class Pruning:
+class Pruning(NamedTuple):
     """The checkpoints of a thread that a rule lets go.
 
     Attributes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
-from langgraph.checkpoint.base import Checkpoint, CheckpointTuple
+from langgraph.checkpoint.base import CheckpointTuple
 
 from langgraph_checkpoint_s3.errors import ConflictError
 from langgraph_checkpoint_s3.plans.context import Context
@@ -30,14 +31,15 @@ def get_tuple(context: Context, place: Place) -> Plan[CheckpointTuple | None]:
     if loaded is None:
         return None
     found = loaded.tuple(context.serde)
-    _remember(context, loaded, found.checkpoint)
+    remember(context, loaded, found.checkpoint.get("channel_versions") or {})
     return found
 
 
-def load_place(context: Context, place: Place) -> Plan[Loaded | None]:
+def load_place(context: Context, place: Place, *, writes: bool = True) -> Plan[Loaded | None]:
     """Read the checkpoint at a place, or the latest one of a namespace.
 
-    A checkpoint that was never acknowledged and lacks a lender is skipped.
+    A checkpoint that was never acknowledged and lacks a lender is skipped. Without `writes`, those of its
+    tasks aren't read.
 
     Raises:
         ConflictError: It changed each time between the listing and the read.
@@ -48,7 +50,7 @@ def load_place(context: Context, place: Place) -> Plan[Loaded | None]:
         folder = yield from find_folder(context, place, skipped)
         if folder is None:
             return None
-        [loaded] = yield from load(context, [folder])
+        [loaded] = yield from load(context, [folder if writes else folder.only(*folder.checkpoints)])
         if isinstance(loaded, Loaded):
             return loaded
         if loaded is Absent.UNACKNOWLEDGED:
@@ -83,8 +85,8 @@ def find_folder(
     return None
 
 
-def _remember(context: Context, loaded: Loaded, checkpoint: Checkpoint) -> None:
-    """Cache a checkpoint, so that its children may borrow from it."""
+def remember(context: Context, loaded: Loaded, versions: Mapping[str, Any]) -> None:
+    """Cache a checkpoint, with its channels' versions, so that its children may borrow from it."""
     record, folder, key = loaded.checkpoint, loaded.folder, loaded.key
     if not context.borrow or record.size > context.parent_cache.capacity:
         return
@@ -92,7 +94,6 @@ def _remember(context: Context, loaded: Loaded, checkpoint: Checkpoint) -> None:
     own = [entry for entry in folder.checkpoints if entry.key == key]
     if cached is not None and (cached.key, cached.etag) in [(entry.key, entry.etag) for entry in own]:
         return  # this process wrote it, and so knows more about it than the object tells
-    versions = checkpoint.get("channel_versions") or {}
     for entry in lenders_among([folder]):
         if entry in own:
             written = int(entry.modified.timestamp())

@@ -6,8 +6,9 @@ Objects are read and checked (`Loaded`), and deserialized only by `Loaded.tuple`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
+from typing import NamedTuple
 
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -47,8 +48,7 @@ class Absent(Enum):
     UNACKNOWLEDGED = "it lacks a lender that has a tombstone, so its put was never acknowledged"
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """The objects of a folder, read and checked but still serialized.
 
     Attributes:
@@ -152,7 +152,7 @@ def _reload(context: Context, loaded: Loaded, *, past: bool) -> Plan[Loaded | Ab
         yield from unlock(context, bodies)
         with error_context(loaded.key):
             record = open_body(context, folder, loaded.key, bodies[0])
-        loaded = replace(loaded, checkpoint=record, etag=etag)
+        loaded = loaded._replace(checkpoint=record, etag=etag)
         yield from fetch_borrowed(context, [(namespace, record)])
         if not missing(record):
             return loaded

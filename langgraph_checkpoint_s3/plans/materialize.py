@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from langgraph_checkpoint_s3.errors import ConflictError
 from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord
@@ -158,8 +158,7 @@ def _read_records(
     return records
 
 
-@dataclass(frozen=True, slots=True)
-class _Materialized:
+class _Materialized(NamedTuple):
     """A checkpoint's new bytes, without borrowing, and the ETag of the object that they replace."""
 
     folder: Folder

@@ -7,8 +7,7 @@ keys are listed.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from langgraph_checkpoint_s3.format.borrowing import Known
 from langgraph_checkpoint_s3.format.frames import Frame
@@ -20,8 +19,7 @@ _WALK_SHARE: Final = 8
 """A walk's folders may take one part in this many of the cache."""
 
 
-@dataclass(frozen=True, slots=True)
-class CachedCheckpoint:
+class CachedCheckpoint(NamedTuple):
     """A cached checkpoint, from which its children may borrow.
 
     Attributes:
@@ -35,7 +33,6 @@ class CachedCheckpoint:
     etag: str = ""
 
 
-@dataclass(slots=True)
 class Walk:
     """A walk from a thread's newer checkpoints to its older ones, each rebuilt in a call of its own.
 
@@ -44,12 +41,12 @@ class Walk:
         listed: The folders that the walk has listed, as `delta_history.py` keeps them.
     """
 
-    ended: bool = False
-    listed: Any = None
+    def __init__(self) -> None:
+        self.ended = False
+        self.listed: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class ParentCache:
+class ParentCache(NamedTuple):
     """The part of a saver's caches that plans use.
 
     Attributes:

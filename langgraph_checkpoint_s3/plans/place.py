@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langgraph_checkpoint_s3.errors import InvalidKeyError
 from langgraph_checkpoint_s3.format.ids import optional_id, required_id, thread_name
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A namespace of a thread, or one checkpoint in it.
 
     Attributes:

@@ -22,7 +22,7 @@ from typing import Any, TypeAlias, TypeVar, cast, overload
 
 from langgraph_checkpoint_s3.errors import S3CheckpointError
 from langgraph_checkpoint_s3.s3.driver import Ended, advance
-from langgraph_checkpoint_s3.s3.requests import Attempted, Failure, Request
+from langgraph_checkpoint_s3.s3.requests import Attempted, Call, Failure, Request
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -45,6 +45,19 @@ def ask_all(requests: Iterable[Request[A]]) -> Plan[list[A]]:
         return []
     answers = yield batch
     return cast("list[A]", answers)
+
+
+def before_encoding(weight: int) -> Plan[None]:
+    """Have the async driver compute the next step in a thread, if it encodes much.
+
+    Args:
+        weight: About how many bytes the step encodes.
+    """
+
+    async def coroutine() -> None:
+        return None
+
+    yield from ask(Call(_do_nothing, coroutine, weight))
 
 
 def batched(items: Sequence[A], size: int) -> Iterator[Sequence[A]]:
@@ -174,3 +187,7 @@ def _clean_up(plan: Plan[Any], error: BaseException) -> Plan[None]:
             raise
         except BaseException as second:  # noqa: BLE001  # one of its clean-up requests failed
             failure = second
+
+
+def _do_nothing() -> None:
+    pass

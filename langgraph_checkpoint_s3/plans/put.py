@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, get_checkpoint_metadata
 
@@ -14,6 +14,7 @@ from langgraph_checkpoint_s3.format.checkpoint_writer import Draft, draft, seria
 from langgraph_checkpoint_s3.format.ids import id_text, required_id
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout, WritesLeaf
 from langgraph_checkpoint_s3.format.own_thread import hide_own_thread
+from langgraph_checkpoint_s3.format.serialization import Dumped
 from langgraph_checkpoint_s3.format.tombstones import Tombstones
 from langgraph_checkpoint_s3.format.writes import Task, number_writes
 from langgraph_checkpoint_s3.plans.borrowed import lender_keys
@@ -56,6 +57,7 @@ def put(
     metadata: CheckpointMetadata,
     changed: Collection[str],
     now: int,
+    dumped: Mapping[str, Dumped] | None = None,
 ) -> Plan[RunnableConfig]:
     """Write a checkpoint. One atomic PUT, so the object is its own commit.
 
@@ -71,6 +73,7 @@ def put(
         metadata: Its metadata, to be completed from the config as LangGraph's savers do.
         changed: The channels that have changed since the parent.
         now: The time, in ns since 1970.
+        dumped: Channels that are serialized already. Their values aren't used.
 
     Returns:
         The config of the new checkpoint.
@@ -93,13 +96,13 @@ def put(
     borrow = context.borrow and context.parent_cache.may_borrow
     cached = context.parent_cache.parent(namespace, parent.checkpoint_id or "") if borrow else None
     known = cached.known if cached else None
-    content = serialize(context.serde, checkpoint, complete, parent.checkpoint_id, known, changed)
+    content = serialize(context.serde, checkpoint, complete, parent.checkpoint_id, known, changed, dumped)
     key_ref = yield from key_to_write(context)
 
     def make(created: int | None = None, *, alone: bool = False) -> Draft:
         def key_of(borrows: bool, lends: bool) -> str:
             lends = lends and context.borrow
-            return place.key(context.layout, replace(leaf, created=created, borrows=borrows, lends=lends))
+            return place.key(context.layout, leaf._replace(created=created, borrows=borrows, lends=lends))
 
         return draft(
             content,
@@ -129,7 +132,7 @@ def put(
     if problem is not None and problem.own:
         # Its own name has a tombstone, so its children couldn't borrow from it. It gets another key instead.
         made, problem = make(created=now, alone=True), None
-        outcome, _ = yield from store(made.key, made.body, context.sizes, raw=content.size)
+        outcome, _ = yield from store(made.key, made.data, context.sizes, raw=content.size)
         context.parent_cache.end_walk(thread_of(made.key))
     etag, moment = (outcome.etag, outcome.at) if isinstance(outcome, Stored) else ("", None)
     if problem is not None:
@@ -141,8 +144,7 @@ def put(
     return place.config()
 
 
-@dataclass(frozen=True, slots=True)
-class _LenderProblem:
+class _LenderProblem(NamedTuple):
     """The checkpoint must not borrow: a lender was or is being deleted, or the tombstones can't be read.
 
     Attributes:
@@ -164,7 +166,7 @@ def _store(
     """
     size = made.content.size
     if not made.lenders:
-        outcome, _ = yield from store(made.key, made.body, context.sizes, only_new=only_new, raw=size)
+        outcome, _ = yield from store(made.key, made.data, context.sizes, only_new=only_new, raw=size)
         return outcome, None
     namespace, thread = namespace_of(made.key), thread_of(made.key)
     lenders = {Layout.sibling(namespace, *each[:2]): each.created for each in made.lenders}
@@ -173,7 +175,7 @@ def _store(
     beside: list[Request[Any]] = [tombstones_request(context, thread), HeadObject(oldest)]
     begun = yield from ask(Tick())
     outcome, answers = yield from store(
-        made.key, made.body, context.sizes, only_new=only_new, beside=beside, raw=size
+        made.key, made.data, context.sizes, only_new=only_new, beside=beside, raw=size
     )
     if isinstance(outcome, Stored) and (yield from ask(Tick())) - begun > PUT_LIMIT:
         # The PUT may have landed after a deletion listed for the last time. Tombstones that are read now
@@ -292,8 +294,7 @@ def _is_stored(context: Context, place: Place, content: Content) -> Plan[bool]:
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedWrites:
+class PreparedWrites(NamedTuple):
     """A call of `put_writes`, validated and serialized.
 
     Attributes:

@@ -8,9 +8,8 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from langgraph_checkpoint_s3.errors import StorageUnavailableError
 from langgraph_checkpoint_s3.fork_safety import cached_property
@@ -299,8 +298,7 @@ def _split(folders: Sequence[Folder]) -> list[str]:
     return points
 
 
-@dataclass(frozen=True, slots=True)
-class ListedThread:
+class ListedThread(NamedTuple):
     """A thread in a listing of the prefix.
 
     Attributes:

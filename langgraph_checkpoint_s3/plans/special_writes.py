@@ -12,10 +12,11 @@ from typing import Final
 from langgraph_checkpoint_s3.errors import ConflictError, CorruptObjectError
 from langgraph_checkpoint_s3.format.frames import text
 from langgraph_checkpoint_s3.format.keys import WritesLeaf
+from langgraph_checkpoint_s3.format.pieces import Pieces
 from langgraph_checkpoint_s3.format.writes import (
     Task,
     WritesRecord,
-    encode_tasks,
+    draft_tasks,
     merge_special,
     open_writes,
 )
@@ -131,8 +132,10 @@ def copy_special(context: Context, thread_id: str, entries: Sequence[Entry]) -> 
             yield from put_special(context, place, task, record.created)
 
 
-def encode_writes(context: Context, place: Place, key: str, tasks: Sequence[Task], now: int) -> Plan[bytes]:
+def encode_writes(
+    context: Context, place: Place, key: str, tasks: Sequence[Task], now: int
+) -> Plan[bytes | Pieces]:
     """Return the bytes of an object of writes, given its checkpoint and key."""
     scope, leaf = context.scope(namespace_of(key)), leaf_of(key)
     cipher = scope.cipher((yield from key_to_write(context)), place.id, leaf)
-    return encode_tasks(context.compression, context.origin(place, now), leaf, tasks, cipher)
+    return draft_tasks(context.compression, context.origin(place, now), leaf, tasks, cipher)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any, Final, NamedTuple, Protocol
 
+from langgraph_checkpoint_s3.config import MIN_PART
 from langgraph_checkpoint_s3.errors import StorageUnavailableError
+from langgraph_checkpoint_s3.format.pieces import Landing, Pieces
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all, gather
 from langgraph_checkpoint_s3.s3.requests import (
     AbortUpload,
@@ -30,25 +31,33 @@ _WINDOW: Final = 64
 _WINDOW_BYTES: Final = 32 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
+class Cache(Protocol):
+    """A cache of bodies."""
+
+    def has(self, key: str, etag: str | None) -> bool:
+        """Return whether it has an object's whole body."""
+
+    def keep(self, key: str, body: Body) -> None:
+        """Cache an object's body."""
+
+
+class Sizes(NamedTuple):
     """Size limits of transfers, in bytes.
 
     Attributes:
-        multipart_threshold: The size from which an object is transferred in parts.
-        part_size: The size of a part.
-        remembered: The largest object whose parts are cached. Those of a larger one would evict each other,
-            and everything else.
+        multipart_threshold: The size from which an object is written in parts.
+        part_size: The size of a part, and that up to which an object is read in one request.
+        cache: The cache of bodies, where objects that were read in ranges are kept whole.
     """
 
     multipart_threshold: int
     part_size: int
-    remembered: int = sys.maxsize
+    cache: Cache | None = None
 
 
 def store(
     key: str,
-    body: bytes,
+    body: bytes | Pieces,
     sizes: Sizes,
     *,
     only_new: bool = False,
@@ -104,7 +113,7 @@ def store(
     return outcome, heads
 
 
-def overwrite(key: str, body: bytes, sizes: Sizes, etag: str) -> Plan[bool]:
+def overwrite(key: str, body: bytes | Pieces, sizes: Sizes, etag: str) -> Plan[bool]:
     """Replace the object that has this ETag, and no other.
 
     Returns:
@@ -150,7 +159,8 @@ def _completed(upload: CompleteUpload, sizes: Sizes) -> Plan[Stored | Preconditi
     another process aborted it. The stored bytes tell: no other object has the same ones.
     """
     found = yield from fetch_now(GetObject(upload.key), sizes)
-    if isinstance(found, Body) and found.data == upload.body:
+    body = upload.body if isinstance(upload.body, Pieces) else Pieces([upload.body])
+    if isinstance(found, Body) and body.equals(found.data):
         return Stored(found.etag)
     if upload.expected is not None or (upload.only_new and isinstance(found, Body)):
         return PreconditionFailed()
@@ -167,15 +177,22 @@ def fetch(entries: Sequence[Entry], sizes: Sizes) -> Plan[list[Body | NotFound]]
     Large ones are read as parallel ranges. If one is overwritten meanwhile, its ranges have different ETags,
     and it is read again.
     """
-    ranges = [_ranges(entry, sizes) for entry in entries]
-    answers = yield from ask_all(request for requests in ranges for request in requests)
+    wanted = [_read(entry, sizes) for entry in entries]
+    answers = yield from ask_all(
+        request for read in wanted for request in (read.requests if isinstance(read, Ranges) else (read,))
+    )
     bodies: list[Body | NotFound] = []
-    for entry, requests in zip(entries, ranges, strict=True):
-        pieces = answers[: len(requests)]
-        del answers[: len(requests)]  # the driver holds this list: free the pieces once they are joined
-        body = _join(pieces)
-        if body is None:
+    for entry, read in zip(entries, wanted, strict=True):
+        if isinstance(read, GetObject):
+            bodies.append(answers.pop(0))
+            continue
+        pieces = answers[: len(read.requests)]
+        del answers[: len(read.requests)]
+        body = read.body(pieces)
+        if body is None or (isinstance(body, Body) and len(body.data) != body.size):
             body = yield from fetch_now(GetObject(entry.key, version=entry.version), sizes)
+        elif sizes.cache is not None and entry.version is None and isinstance(body, Body):
+            sizes.cache.keep(entry.key, body)
         bodies.append(body)
     return bodies
 
@@ -201,42 +218,87 @@ def fetch_now(now: GetObject, sizes: Sizes) -> Plan[Body | NotFound]:
         head = yield from ask(replace(now, length=sizes.part_size))
         if isinstance(head, NotFound) or len(head.data) == head.size:
             return head
-        rest = yield from ask_all(
-            replace(now, first=first, length=sizes.part_size)
-            for first in range(len(head.data), head.size, sizes.part_size)
-        )
-        body = _join([head, *rest])
+        rest = Ranges(now, head.size, sizes, head=head)
+        body = rest.body((yield from ask_all(rest.requests)))
         if body is not None:
             return body
     # It is overwritten faster than it can be read in parts.
     return (yield from ask(now))
 
 
-def _ranges(entry: Entry, sizes: Sizes) -> list[Request[Body | NotFound]]:
+class Ranges:
+    """Parallel reads of bytes of an object, which are received into the same memory.
+
+    Args:
+        request: A request for the object.
+        end: The first byte not to read.
+        sizes: How much to read at once.
+        first: The first byte to read.
+        head: The answer that has the bytes before those, if they were read.
+
+    Attributes:
+        requests: The requests.
+    """
+
+    def __init__(
+        self, request: GetObject, end: int, sizes: Sizes, *, first: int = 0, head: Body | None = None
+    ) -> None:
+        self._head = head
+        known = 0 if head is None else len(head.data)
+        parts = list(_split(end - first - known, sizes.part_size))
+        self._landing = _landing(end - first) if len(parts) + known > 1 else None
+        view = self._landing.view if self._landing else None
+        if view is not None and head is not None:
+            view[:known] = head.data
+        self.requests = [
+            replace(
+                request,
+                keep=False,
+                first=first + known + start,
+                length=stop - start,
+                into=None if view is None else view[known + start : known + stop],
+            )
+            for start, stop in parts
+        ]
+
+    def body(self, answers: Sequence[Body | NotFound]) -> Body | NotFound | None:
+        """Return the bytes; `None` if the answers are of different versions of the object, or too short."""
+        bodies = [answer for answer in answers if isinstance(answer, Body)]
+        if not bodies:
+            return NotFound()
+        first = self._head or bodies[0]
+        if len(bodies) < len(answers) or any(body.etag != first.etag for body in bodies):
+            return None
+        if self._landing is None:
+            data = [*([self._head] if self._head else []), *bodies]
+            return first if len(data) == 1 else Body(b"".join([b.data for b in data]), first.etag, first.size)
+        for request, body in zip(self.requests, bodies, strict=True):
+            into = request.into
+            if into is not None and not body.landed:
+                if len(body.data) != len(into):
+                    return None
+                into[:] = body.data
+        for request in self.requests:
+            if request.into is not None:
+                request.into.release()
+        return Body(self._landing.taken(), first.etag, first.size)
+
+
+def _landing(size: int) -> Landing | None:
+    """Return memory for this many bytes; `None` if there can't be as much: the size may be a lie."""
+    try:
+        return Landing(size)
+    except (MemoryError, OverflowError):
+        return None
+
+
+def _read(entry: Entry, sizes: Sizes) -> GetObject | Ranges:
     whole = GetObject(
         entry.key, entry.etag, keep=entry.version is None, version=entry.version, listed=entry.size
     )
-    if entry.size < sizes.multipart_threshold:
-        return [whole]
-    keep = whole.keep and entry.size <= sizes.remembered
-    return [
-        replace(whole, keep=keep, first=first, length=min(sizes.part_size, entry.size - first))
-        for first in range(0, entry.size, sizes.part_size)
-    ]
-
-
-def _join(pieces: Sequence[Body | NotFound]) -> Body | NotFound | None:
-    """Join the pieces of an object. Return `None` if they are of different versions of it."""
-    bodies = [piece for piece in pieces if isinstance(piece, Body)]
-    if not bodies:
-        return NotFound()
-    first = bodies[0]
-    if len(bodies) == len(pieces) == 1 and len(first.data) == first.size:
-        return first
-    if len(bodies) < len(pieces) or any(body.etag != first.etag for body in bodies):
-        return None
-    data = b"".join([body.data for body in bodies])
-    return Body(data, first.etag, first.size) if len(data) == first.size else None
+    if entry.size <= sizes.part_size or (sizes.cache is not None and sizes.cache.has(entry.key, entry.etag)):
+        return whole
+    return Ranges(whole, entry.size, sizes)
 
 
 def _abort(key: str, upload_id: str, error: BaseException) -> Plan[None]:
@@ -250,8 +312,19 @@ def _abort(key: str, upload_id: str, error: BaseException) -> Plan[None]:
             )
 
 
-def _parts(body: bytes, part_size: int) -> Iterator[memoryview]:
-    """Split a body into parts. They are views, each copied only when it is sent."""
-    view = memoryview(body)
-    for start in range(0, len(body), part_size):
-        yield view[start : start + part_size]
+def _parts(body: bytes | Pieces, part_size: int) -> Iterator[memoryview | Pieces]:
+    """Split a body into parts of about the same size. They are views: nothing is copied."""
+    pieces = body if isinstance(body, Pieces) else Pieces([body])
+    for first, end in _split(len(body), part_size):
+        yield pieces.between(first, end)
+
+
+def _split(size: int, part_size: int) -> Iterator[tuple[int, int]]:
+    """Split a size into as few parts as possible, of the same size: the longest one takes the most time.
+
+    Only the last one may be shorter: S3 wants `MIN_PART` bytes of the others, and R2 as many of each.
+    """
+    even = -(-size // -(-size // part_size)) if size else part_size
+    step = min(part_size, max(even, MIN_PART))
+    for first in range(0, size, step):
+        yield first, min(first + step, size)

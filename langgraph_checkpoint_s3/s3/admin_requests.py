@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from langgraph_checkpoint_s3.s3.requests import Deletion, NotFound, Request
+from langgraph_checkpoint_s3.s3.requests import Deletion, NotFound, Record, Request
 
 RestoreTier = Literal["Standard", "Bulk", "Expedited"]
 SignedMethod = Literal["GET", "PUT"]
 
 
-@dataclass(slots=True, unsafe_hash=True)
-class Version:
+@dataclass(slots=True, eq=False, repr=False)
+class Version(Record):
     """A version of an object, or a delete marker.
 
     Attributes:
@@ -38,16 +38,16 @@ class Version:
     storage_class: str = "STANDARD"
 
 
-@dataclass(slots=True, unsafe_hash=True)
-class VersionPage:
+@dataclass(slots=True, eq=False, repr=False)
+class VersionPage(Record):
     """One page of versions, by key, newest first. `marker` leads to the next; it is `None` on the last."""
 
     versions: tuple[Version, ...]
     marker: tuple[str, str] | None
 
 
-@dataclass(slots=True, unsafe_hash=True)
-class Upload:
+@dataclass(slots=True, eq=False, repr=False)
+class Upload(Record):
     """A multipart upload that was neither completed nor aborted."""
 
     key: str
@@ -55,16 +55,16 @@ class Upload:
     begun: datetime
 
 
-@dataclass(slots=True, unsafe_hash=True)
-class UploadPage:
+@dataclass(slots=True, eq=False, repr=False)
+class UploadPage(Record):
     """One page of uploads. `marker` leads to the next one, and is `None` on the last."""
 
     uploads: tuple[Upload, ...]
     marker: tuple[str, str] | None
 
 
-@dataclass(slots=True, unsafe_hash=True)
-class ObjectInfo:
+@dataclass(slots=True, eq=False, repr=False)
+class ObjectInfo(Record):
     """The answer to a HEAD of an object.
 
     Attributes:
@@ -82,8 +82,8 @@ class ObjectInfo:
     archive_status: str | None
 
 
-@dataclass(slots=True, unsafe_hash=True)
-class BucketHead:
+@dataclass(slots=True, eq=False, repr=False)
+class BucketHead(Record):
     """The answer to a HEAD of the bucket.
 
     Attributes:
@@ -97,8 +97,8 @@ class BucketHead:
     client_region: str | None = None
 
 
-@dataclass(slots=True, unsafe_hash=True)
-class Signed:
+@dataclass(slots=True, eq=False, repr=False)
+class Signed(Record):
     """A signed URL.
 
     Attributes:
@@ -112,7 +112,7 @@ class Signed:
     temporary: bool = False
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ListVersions(Request[VersionPage]):
     """List all versions of the keys below a prefix."""
 
@@ -124,7 +124,7 @@ class ListVersions(Request[VersionPage]):
     marker: tuple[str, str] | None = None
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class DeleteVersions(Request[Deletion]):
     """Delete up to 1,000 versions or delete markers for good, each a key and a version id."""
 
@@ -138,7 +138,7 @@ class DeleteVersions(Request[Deletion]):
         return DeleteVersions(tuple(each for each in self.versions if each[0] in keys))
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ListUploads(Request[UploadPage]):
     """List the unfinished multipart uploads below a prefix."""
 
@@ -149,7 +149,7 @@ class ListUploads(Request[UploadPage]):
     marker: tuple[str, str] | None = None
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class InspectObject(Request[ObjectInfo | NotFound]):
     """Read the metadata of an object."""
 
@@ -159,7 +159,7 @@ class InspectObject(Request[ObjectInfo | NotFound]):
     key: str
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class RestoreObject(Request[bool | NotFound]):
     """Restore an archived object for some days; the answer is whether that began with this request.
 
@@ -175,7 +175,7 @@ class RestoreObject(Request[bool | NotFound]):
     tier: RestoreTier = "Standard"
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class InspectBucket(Request[BucketHead]):
     """Read the bucket's region and the store's time."""
 
@@ -183,7 +183,7 @@ class InspectBucket(Request[BucketHead]):
     action: ClassVar[str] = "s3:ListBucket"
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Sign(Request[Signed]):
     """Sign a URL. Nothing is sent.
 

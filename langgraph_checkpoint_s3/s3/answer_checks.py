@@ -134,7 +134,7 @@ def need_no_page(received: Received | None) -> None:
         raise InvalidResponse("it is a page")
 
 
-def need_body(first: int, length: int | None, fields: Mapping[str, Any], data: bytes) -> None:
+def need_body(first: int, length: int | None, fields: Mapping[str, Any], data: bytes | memoryview) -> None:
     """Check that a body is complete, and is the range of the request."""
     announced = fields.get("ContentLength", len(data))
     if announced != len(data):

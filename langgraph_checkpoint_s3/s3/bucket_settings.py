@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, ClassVar, Final
 
-from langgraph_checkpoint_s3.s3.requests import Done, Request
+from langgraph_checkpoint_s3.s3.requests import Done, Record, Request
 
 
-@dataclass(slots=True, unsafe_hash=True)
-class Setting:
+@dataclass(slots=True, eq=False, repr=False)
+class Setting(Record):
     """One of a bucket's settings.
 
     Attributes:
@@ -155,7 +155,7 @@ ALL: Final = (
 )
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class GetSetting(Request["Any"]):
     """Read a setting: its document, or `None` where there is none.
 
@@ -172,7 +172,7 @@ class GetSetting(Request["Any"]):
     id: str | None = None
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class PutSetting(Request[Done]):
     """Replace a setting.
 
@@ -192,7 +192,7 @@ class PutSetting(Request[Done]):
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class DeleteSetting(Request[Done]):
     """Remove a setting. Only after a `GetSetting` that found one: some stores take it for DeleteBucket."""
 

@@ -14,6 +14,7 @@ from collections.abc import Hashable
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.fork_safety import renew_after_fork
+from langgraph_checkpoint_s3.format.pieces import Data, Pieces, joined
 from langgraph_checkpoint_s3.s3.requests import Body, GetObject
 
 ENTRY_BYTES: Final = 200
@@ -102,14 +103,18 @@ class BodyCache:
         """Return the cached answer to a request that names an ETag; `None` if there is none."""
         if request.etag is None:
             return None
-        found: Body | None = self.lru.recall((request.key, request.etag, request.first, request.length))
+        found = self._recall((request.key, request.etag, request.first, request.length))
         if found is not None or (request.first, request.length) == (0, None):
             return found
-        whole: Body | None = self.lru.recall((request.key, request.etag, 0, None))
+        whole = self._recall((request.key, request.etag, 0, None))
         if whole is None:
             return None
         end = None if request.length is None else request.first + request.length
         return Body(whole.data[request.first : end], whole.etag, whole.size)
+
+    def has(self, key: str, etag: str | None) -> bool:
+        """Return whether it has an object's whole body."""
+        return self.lru.recall((key, etag, 0, None)) is not None
 
     def keep(self, key: str, body: Body, first: int = 0, length: int | None = None) -> None:
         """Cache the answer to a request, or an object that was written."""
@@ -121,7 +126,7 @@ class BodyCache:
             key_size = 0  # the entry above has it
         else:
             key_size = sys.getsizeof(key)
-        self.lru.keep((key, body.etag, first, length), body, key_size + ITEM_BYTES + sys.getsizeof(body.data))
+        self.lru.keep((key, body.etag, first, length), body, key_size + ITEM_BYTES + _memory(body.data))
 
     def clear(self) -> None:
         """Drop everything."""
@@ -130,5 +135,14 @@ class BodyCache:
     def whole(self, key: str) -> Body | None:
         """Return the latest whole body of an object that was cached; `None` if it is gone."""
         etag = self.lru.recall((key,))
-        found: Body | None = self.lru.recall((key, etag, 0, None)) if etag else None
+        return self._recall((key, etag, 0, None)) if etag else None
+
+    def _recall(self, slot: Hashable) -> Body | None:
+        found: Body | None = self.lru.recall(slot)
+        if found is not None and isinstance(found.data, Pieces):
+            found.data = joined(found.data)  # a large one that was written, and is read for the first time
         return found
+
+
+def _memory(data: Data) -> int:
+    return sys.getsizeof(data) if type(data) is bytes else len(data)

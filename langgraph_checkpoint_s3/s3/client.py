@@ -8,8 +8,8 @@ from typing import Any, Protocol, TypeAlias
 from langgraph_checkpoint_s3.s3.deadline import Attempt
 from langgraph_checkpoint_s3.s3.translate import Translator
 
-Fetched: TypeAlias = "tuple[Any, bytes]"
-"""A response's fields, as botocore names them, and an object's body."""
+Fetched: TypeAlias = "tuple[Any, bytes | memoryview]"
+"""A response's fields, as botocore names them, and an object's body: `Attempt.into`, if it came there."""
 
 
 class Client(Protocol):

@@ -43,30 +43,30 @@ class _Call:
     Attributes:
         item: Its item.
         wake: Wakes the waiting caller; it may be called too often.
+        queue: The queue, until it has left. No frame of a caller has it: an error's traceback would keep it.
         batch: The calls that this one, as their leader, is to send, itself the first; `None` while it waits,
             or another one sends it.
-        gathering: The queue, while it lets others run before it sends.
+        gathers: Whether it lets others run before it sends.
         yields: How often it has let others run.
         quiet: How often in a row that brought no call.
         seen: The calls that had come by then.
         done: Whether its item was sent, or failed.
         failure: The error of its own sending.
         error: The error of the leader that sent it.
-        left: Whether it has left the queue.
     """
 
-    def __init__(self, item: Any, wake: Callable[[], object]) -> None:
+    def __init__(self, item: Any, wake: Callable[[], object], queue: _Queue) -> None:
         self.item = item
         self.wake = wake
+        self.queue: _Queue | None = queue
         self.batch: list[_Call] | None = None
-        self.gathering: _Queue | None = None
+        self.gathers = False
         self.yields = 0
         self.quiet = -1
         self.seen = 0
         self.done = False
         self.failure: Exception | None = None
         self.error: Exception | None = None
-        self.left = False
 
     @property
     def is_waiting(self) -> bool:
@@ -76,7 +76,7 @@ class _Call:
     @property
     def items(self) -> list[Any]:
         """The items that it is to send. Calls that were cancelled meanwhile are left out."""
-        return [each.item for each in self.batch or () if not each.left]
+        return [each.item for each in self.batch or () if each.queue is not None]
 
 
 class _Queue:
@@ -119,8 +119,8 @@ class Coalescer:
             Exception: The error of the `send` that this item was among.
         """
         woken: SimpleQueue[None] = SimpleQueue()
-        call = _Call(item, lambda: woken.put(None))
-        with self._queued(self._queue(None, key), call):
+        call = _Call(item, lambda: woken.put(None), self._queue(None, key))
+        with self._queued(call):
             while call.is_waiting:
                 woken.get()
             if call.batch is not None:
@@ -141,8 +141,8 @@ class Coalescer:
             if not woken.done() and not loop.is_closed():
                 woken.set_result(None)
 
-        call = _Call(item, wake)
-        with self._queued(self._queue(loop, key), call, gathers=getattr(item, "gathers", True)):
+        call = _Call(item, wake, self._queue(loop, key))
+        with self._queued(call, gathers=getattr(item, "gathers", True)):
             while self._gathers(call):  # noqa: ASYNC110  # it waits for no event
                 await asyncio.sleep(0)
             if call.is_waiting:
@@ -163,37 +163,39 @@ class Coalescer:
             return queue
 
     @contextmanager
-    def _queued(self, queue: _Queue, call: _Call, *, gathers: bool = False) -> Iterator[None]:
-        """Keep a call in a queue meanwhile. As a leader, it may let others run before it sends."""
+    def _queued(self, call: _Call, *, gathers: bool = False) -> Iterator[None]:
+        """Keep a call in its queue meanwhile. As a leader, it may let others run before it sends."""
         try:
             try:
-                self._enter(queue, call, gathers)
+                self._enter(call, gathers)
                 yield
             except Exception as error:
                 call.failure = error
                 raise
             finally:
-                self._leave(queue, call)
+                self._leave(call)
         finally:
-            self._leave(queue, call)  # once more, if Ctrl-C came in the midst of the first time
+            self._leave(call)  # once more, if Ctrl-C came in the midst of the first time
             call.failure = None  # its traceback holds this frame: no reference cycle
 
-    def _enter(self, queue: _Queue, call: _Call, gathers: bool) -> None:
+    def _enter(self, call: _Call, gathers: bool) -> None:
         with self._lock:
+            queue = call.queue
+            assert queue is not None  # noqa: S101  # for mypy
             if len(queue.sending) < MAX_SENDING and (queue.gathering is None or not gathers):
                 call.batch = [call]
                 queue.sending.append(call)
                 if gathers:
                     queue.gathering = call
-                    call.gathering = queue
+                    call.gathers = True
             else:
                 queue.waiting.append(call)
 
     def _gathers(self, call: _Call) -> bool:
         """Return whether a leader should let others run once more. If not, it takes along those that came."""
         with self._lock:
-            queue = call.gathering
-            if queue is None:
+            queue = call.queue
+            if queue is None or not call.gathers:
                 return False
             call.quiet = call.quiet + 1 if len(queue.waiting) == call.seen else 0
             call.seen = len(queue.waiting)
@@ -202,29 +204,30 @@ class Coalescer:
                 return True
             call.batch = [call, *queue.waiting]
             queue.waiting = []
-            queue.gathering = call.gathering = None
+            queue.gathering, call.gathers = None, False
             return False
 
-    def _leave(self, queue: _Queue, call: _Call) -> None:
-        if call.left:
+    def _leave(self, call: _Call) -> None:
+        queue = call.queue
+        if queue is None:
             return
         with self._lock:
             if call in queue.waiting:
                 queue.waiting.remove(call)
             if queue.gathering is call:
                 queue.gathering = None
-            call.gathering = None
+            call.gathers = False
             if call in queue.sending:
                 self._pass_on(queue, call)
                 queue.sending.remove(call)
             for each in (*(call.batch or ()), *queue.sending):
                 if each is not call:
                     each.wake()
-            call.left = True  # the last step: until here an interrupted call leaves once more
+            call.queue = None  # the last step: until here an interrupted call leaves once more
 
     def _pass_on(self, queue: _Queue, call: _Call) -> None:
         """Tell the calls that a leader sent their outcome, and make the next leader."""
-        others = [each for each in call.batch or () if each is not call and not each.left]
+        others = [each for each in call.batch or () if each is not call and each.queue is not None]
         if call.done or call.failure is not None:
             for each in others:
                 each.error = None if call.failure is None else _copy_error(call.failure)

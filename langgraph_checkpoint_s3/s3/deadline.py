@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.request_timeout import RATE, TimeLimit
@@ -92,22 +91,28 @@ def allowance(request: Request[Any]) -> float:
     return 0.0 if hasattr(request, "key") else 1000 * _ENTRY_BYTES / RATE
 
 
-@dataclass(slots=True)
 class Attempt:
     """A request that is sent once.
+
+    Args:
+        limit: Its time limit, the response's body included. Default: none.
 
     Attributes:
         reading: Whether the response has come, and its body is being read.
         signed_ahead: How far the time of its signature was ahead of this machine's clock, in ns; `None` if
             an SDK signed it.
         received: Facts about the last response; `None` before the first.
-        limit: Its time limit, the response's body included.
+        into: Memory to receive the response's body into, where that has the same length.
     """
 
-    reading: bool = False
-    signed_ahead: int | None = None
-    received: Received | None = None
-    limit: TimeLimit = field(default_factory=lambda: TimeLimit(math.inf))
+    __slots__ = ("into", "limit", "reading", "received", "signed_ahead")
+
+    def __init__(self, limit: TimeLimit | None = None, into: memoryview | None = None) -> None:
+        self.limit = TimeLimit(math.inf) if limit is None else limit
+        self.into = into
+        self.reading = False
+        self.signed_ahead: int | None = None
+        self.received: Received | None = None
 
     def read(self, data: bytes) -> None:
         """Note the response's body."""

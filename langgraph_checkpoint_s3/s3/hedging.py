@@ -111,7 +111,7 @@ def kind_of(request: Request[Any]) -> str | None:
     match request:
         case ListObjects(max_keys=most):
             return "short listing" if most <= _SHORT_PAGE else "listing"
-        case GetObject(length=length, listed=listed):
+        case GetObject(length=length, listed=listed, into=None):  # one that lost would still fill it
             size = listed if length is None else length
             if size is not None and size <= MOST:
                 return "small object" if size <= _SMALL else "object"

@@ -14,7 +14,6 @@ import contextlib
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from langgraph_checkpoint_s3.fork_safety import keep_for_parent, renew_after_fork
@@ -30,14 +29,14 @@ class AsyncCloseable(Protocol):
 C = TypeVar("C", bound=AsyncCloseable)
 
 
-@dataclass(slots=True)
 class _Holder(Generic[C]):
     """One loop's client, and what closes it."""
 
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    lifetime: AsyncGenerator[C, None] | None = None
-    closer: weakref.finalize[Any, Any] | None = None
-    made: C | None = None
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.lifetime: AsyncGenerator[C, None] | None = None
+        self.closer: weakref.finalize[Any, Any] | None = None
+        self.made: C | None = None
 
 
 class PerLoop(Generic[C]):

@@ -275,7 +275,9 @@ class RequestState:
         if attempt is not self.attempt:
             self._counts.count("hedges_won")
 
-    def succeeded(self, translator: Translator, response: Mapping[str, Any], data: bytes) -> None:
+    def succeeded(
+        self, translator: Translator, response: Mapping[str, Any], data: bytes | memoryview
+    ) -> None:
         """Read a response. Errors that this raises are for `failed`, as a call's are.
 
         Raises:
@@ -293,10 +295,10 @@ class RequestState:
         saver.hedges.answered(self._kind, seconds)
         if isinstance(answer, Deletion):
             answer = self._all_of(answer)
-        body: bytes = getattr(request, "body", b"")
+        body: Any = getattr(request, "body", b"")
         if isinstance(request, GetObject) and isinstance(answer, Body):
             self._counts.count("bytes_received", len(data))
-            if request.keep:
+            if request.keep and not answer.landed:
                 saver.cache.keep(request.key, answer, request.first, request.length)
         elif isinstance(answer, AgedBody):
             self._counts.count("bytes_received", len(data))
@@ -419,7 +421,7 @@ class RequestState:
             cap=self._deadline.remaining,
             clock=self._deadline.clock,
         )
-        return Attempt(limit=limit)
+        return Attempt(limit=limit, into=getattr(self.request, "into", None))
 
     def _count_retries(self, response: object) -> int:
         """Count the retries of a client that a user passed in, and return their number."""

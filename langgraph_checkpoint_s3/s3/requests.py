@@ -1,6 +1,7 @@
 """Requests to S3 and their answers, as data: plans yield requests, the store sends them.
 
 Nobody changes them. They aren't `frozen`, with which each one would take four times as long to make.
+Each class is made with `eq=False, repr=False`: `Record` has these methods.
 
 A request declares its S3 operation and the IAM action that it needs. Its arguments for botocore, and how its
 answer is read, are in `translate.py`; those of the admin requests in `admin_translate.py`.
@@ -12,17 +13,40 @@ everything else that goes wrong is an exception.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
 from langgraph_checkpoint_s3.errors import S3CheckpointError
+from langgraph_checkpoint_s3.format.pieces import Data, Pieces
 
 A_co = TypeVar("A_co", covariant=True)
 
 
-@dataclass(slots=True, unsafe_hash=True)
-class Request(Generic[A_co]):
+class Record:
+    """Base of requests and answers: comparison, hash and `repr` by their fields.
+
+    `dataclass` would write and compile these methods for each class anew, at each start of a process.
+    """
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return self._compared() == other._compared() if type(other) is type(self) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._compared())
+
+    def __repr__(self) -> str:
+        shown = [f"{each.name}={getattr(self, each.name)!r}" for each in fields(self) if each.repr]  # type: ignore[arg-type]  # of its subclasses, which are dataclasses
+        return f"{type(self).__qualname__}({', '.join(shown)})"
+
+    def _compared(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, each.name) for each in fields(self) if each.compare)  # type: ignore[arg-type]  # likewise
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Request(Record, Generic[A_co]):
     """A request whose answer is an `A_co`.
 
     Attributes:
@@ -37,7 +61,7 @@ class Request(Generic[A_co]):
     action: ClassVar[str] = ""
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Call(Request[A_co]):
     """A call of something else that may block, such as a key provider. No request to S3.
 
@@ -52,14 +76,14 @@ class Call(Request[A_co]):
     weight: int = 0
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Tick(Request[float]):
     """Read a monotonic clock, in seconds. Nothing is sent."""
 
     is_sent: ClassVar[bool] = False
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Sleep(Request[None]):
     """Wait for some seconds. Nothing is sent. A batch waits once, for the longest of its sleeps."""
 
@@ -68,25 +92,25 @@ class Sleep(Request[None]):
     seconds: float
 
 
-@dataclass(slots=True, unsafe_hash=True)
-class NotFound:
+@dataclass(slots=True, eq=False, repr=False)
+class NotFound(Record):
     """There is no such object (404)."""
 
 
-@dataclass(slots=True, unsafe_hash=True)
-class Failure:
+@dataclass(slots=True, eq=False, repr=False)
+class Failure(Record):
     """The error of a request that was `Attempted`."""
 
     error: S3CheckpointError
 
 
-@dataclass(slots=True, unsafe_hash=True)
-class PreconditionFailed:
+@dataclass(slots=True, eq=False, repr=False)
+class PreconditionFailed(Record):
     """A condition isn't met (412): an object is there already, or it isn't the expected one any more."""
 
 
-@dataclass(slots=True, unsafe_hash=True)
-class Stored:
+@dataclass(slots=True, eq=False, repr=False)
+class Stored(Record):
     """The object was written, or is there.
 
     Attributes:
@@ -98,23 +122,25 @@ class Stored:
     at: datetime | None = field(default=None, compare=False)
 
 
-@dataclass(slots=True, unsafe_hash=True)
-class Body:
+@dataclass(slots=True, eq=False, repr=False)
+class Body(Record):
     """An object, or a range of it.
 
     Attributes:
         data: The bytes asked for.
         etag: The object's ETag.
         size: The whole object's length in bytes.
+        landed: Whether they were received into the request's `into`, and `data` is empty.
     """
 
     data: bytes = field(repr=False)
     etag: str
     size: int
+    landed: bool = False
 
 
-@dataclass(slots=True, unsafe_hash=True)
-class AgedBody:
+@dataclass(slots=True, eq=False, repr=False)
+class AgedBody(Record):
     """A small object and its age.
 
     Attributes:
@@ -128,8 +154,8 @@ class AgedBody:
     age: float | None
 
 
-@dataclass(slots=True, unsafe_hash=True)
-class Entry:
+@dataclass(slots=True, eq=False, repr=False)
+class Entry(Record):
     """One object in a listing.
 
     Attributes:
@@ -149,8 +175,8 @@ class Entry:
     version: str | None = None
 
 
-@dataclass(slots=True, unsafe_hash=True)
-class Page:
+@dataclass(slots=True, eq=False, repr=False)
+class Page(Record):
     """One page of a listing. `token` leads to the next one, and is `None` on the last."""
 
     entries: tuple[Entry, ...]
@@ -158,19 +184,19 @@ class Page:
     token: str | None
 
 
-@dataclass(slots=True, unsafe_hash=True)
-class Deletion:
+@dataclass(slots=True, eq=False, repr=False)
+class Deletion(Record):
     """The result of a batch deletion: key, S3's code and message of each object that wasn't deleted."""
 
     failed: tuple[tuple[str, str, str], ...]
 
 
-@dataclass(slots=True, unsafe_hash=True)
-class Done:
+@dataclass(slots=True, eq=False, repr=False)
+class Done(Record):
     """The answer of a request that returns nothing."""
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class PutObject(Request["Stored | PreconditionFailed"]):
     """Write an object.
 
@@ -188,14 +214,14 @@ class PutObject(Request["Stored | PreconditionFailed"]):
     action: ClassVar[str] = "s3:PutObject"
 
     key: str
-    body: bytes = field(repr=False)
+    body: bytes | Pieces = field(repr=False)
     only_new: bool = False
     expected: str | None = None
     raw: int = 0
     strict: bool = False
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class CompareAndSwap(Request["Stored | PreconditionFailed"]):
     """Replace a small object if it is the expected one. The condition is never left out.
 
@@ -213,7 +239,7 @@ class CompareAndSwap(Request["Stored | PreconditionFailed"]):
     expected: str | None
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class GetWithAge(Request["AgedBody | NotFound"]):
     """Read a small object and its age, never from the cache. Bytes beyond `MOST` aren't read."""
 
@@ -224,7 +250,7 @@ class GetWithAge(Request["AgedBody | NotFound"]):
     key: str
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class GetObject(Request["Body | NotFound"]):
     """Read an object.
 
@@ -237,6 +263,8 @@ class GetObject(Request["Body | NotFound"]):
         keep: Whether to cache the answer.
         version: The version wanted; `None` is the current one.
         listed: The whole object's length in that listing. The current object may have another.
+        into: Memory for the answer's bytes. What fills it exactly may be received there, and isn't cached
+            then. Another answer may leave anything in it.
     """
 
     operation: ClassVar[str] = "GetObject"
@@ -249,9 +277,10 @@ class GetObject(Request["Body | NotFound"]):
     keep: bool = True
     version: str | None = None
     listed: int | None = field(default=None, compare=False)
+    into: memoryview | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class HeadObject(Request["Stored | NotFound"]):
     """Check whether an object exists."""
 
@@ -261,7 +290,7 @@ class HeadObject(Request["Stored | NotFound"]):
     key: str
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ListObjects(Request[Page]):
     """List keys below a prefix, in ascending order.
 
@@ -284,7 +313,7 @@ class ListObjects(Request[Page]):
     delimiter: str | None = None
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class DeleteObjects(Request[Deletion]):
     """Delete up to 1,000 objects. An absent object is no failure.
 
@@ -308,7 +337,7 @@ class DeleteObjects(Request[Deletion]):
         return DeleteObjects(tuple(self.keys[number] for number in kept), etags)
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class CopyObject(Request["Stored | NotFound"]):
     """Copy an object, or one of its versions, within the bucket, on the server."""
 
@@ -320,7 +349,7 @@ class CopyObject(Request["Stored | NotFound"]):
     version: str | None = None
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class CreateUpload(Request[str]):
     """Begin a multipart upload; the answer is its id."""
 
@@ -330,7 +359,7 @@ class CreateUpload(Request[str]):
     key: str
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class UploadPart(Request[str]):
     """Upload a part, numbered from 1; the answer is its ETag."""
 
@@ -340,10 +369,10 @@ class UploadPart(Request[str]):
     key: str
     upload_id: str
     number: int
-    body: bytes | memoryview = field(repr=False)
+    body: Data = field(repr=False)
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class CompleteUpload(Request["Stored | PreconditionFailed | NotFound"]):
     """Make the object out of its parts, given by their ETags in order. `body` and `raw` aren't sent.
 
@@ -356,13 +385,13 @@ class CompleteUpload(Request["Stored | PreconditionFailed | NotFound"]):
     key: str
     upload_id: str
     etags: tuple[str, ...]
-    body: bytes = field(repr=False)
+    body: bytes | Pieces = field(repr=False)
     only_new: bool = False
     expected: str | None = None
     raw: int = 0
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class AbortUpload(Request[Done]):
     """Abort an upload and free its parts."""
 
@@ -373,7 +402,7 @@ class AbortUpload(Request[Done]):
     upload_id: str
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class CreateBucket(Request[Done]):
     """Create the bucket in the client's region. A bucket that is ours already is no failure."""
 
@@ -381,7 +410,7 @@ class CreateBucket(Request[Done]):
     action: ClassVar[str] = "s3:CreateBucket"
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Attempted(Request["A_co | Failure"]):
     """Send a request whose error is its answer: it doesn't end the batch."""
 

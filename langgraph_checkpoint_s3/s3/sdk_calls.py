@@ -11,8 +11,7 @@ from contextvars import ContextVar
 from io import BytesIO
 from typing import Any
 
-from botocore.exceptions import ClientError
-
+from langgraph_checkpoint_s3.format.pieces import Pieces, buffers_of
 from langgraph_checkpoint_s3.request_timeout import limit_requests
 from langgraph_checkpoint_s3.s3.answer_checks import BEGINNING, InvalidResponse, Received
 from langgraph_checkpoint_s3.s3.deadline import Attempt
@@ -70,16 +69,18 @@ def stop_redirect_loop(response: Any = None, operation: Any = None, **_: Any) ->
         return
     answer, parsed = response
     if 300 <= answer.status_code < 400 and "x-amz-bucket-region" not in answer.headers:
+        from botocore.exceptions import ClientError  # imported by a client, which this handles a response of
+
         raise ClientError(parsed, operation.name)
 
 
 def with_file(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the arguments with a file instead of a part's view of its bytes, which botocore doesn't take."""
+    """Return the arguments with a file instead of views of bytes, which botocore doesn't take."""
     body = arguments.get("Body")
-    if not isinstance(body, memoryview):
+    if not isinstance(body, (memoryview, Pieces)):
         return arguments
     file = BytesIO()  # of a file that shares its bytes aiohttp would make a second copy
-    file.write(body)
+    file.writelines(buffers_of(body))
     file.seek(0)
     return {**arguments, "Body": file}
 

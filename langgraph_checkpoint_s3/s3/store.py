@@ -77,13 +77,13 @@ class Store:
         self._aio = (
             async_client.AioClients(config, user_agent, state.use_attempts, aio_session) if native else None
         )
+        self._threads = Threads(max(_MAX_THREADS, config.max_concurrency), "langgraph-checkpoint-s3")
         self._rest: RestClients | None = None
         self._async_rest: RestClients | None = None
         if config.transport == "http" and client is None:
-            self._rest = self._async_rest = RestClients(config, user_agent, state, session)
+            self._rest = self._async_rest = RestClients(config, user_agent, state, self._threads, session)
         if config.transport == "http" and aio_session is not None:
-            self._async_rest = RestClients(config, user_agent, state, aio_session)
-        self._threads = Threads(max(_MAX_THREADS, config.max_concurrency), "langgraph-checkpoint-s3")
+            self._async_rest = RestClients(config, user_agent, state, self._threads, aio_session)
         self._hedge_threads = Threads(THREADS, "langgraph-checkpoint-s3-hedge")
         self._coalescer = Coalescer()
 
@@ -176,7 +176,11 @@ class Store:
                 if isinstance(step, Ended):
                     return cast("T", step.result)
                 answers, failure = await self._asend_batch(step, counts)
-                weight = sum(len(answer.data) for answer in answers if isinstance(answer, Body))
+                weight = sum(
+                    answer.size if answer.landed else len(answer.data)
+                    for answer in answers
+                    if isinstance(answer, Body)
+                )
                 weight += sum(request.weight for request in step if isinstance(request, Call))
         except S3CheckpointError as error:
             self.saver_state.failed(error)
@@ -189,8 +193,9 @@ class Store:
         self._threads.close()
         self._hedge_threads.close()
         self._boto.close()
-        if self._rest is not None:
-            self._rest.close()
+        for clients in (self._rest, self._async_rest):
+            if clients is not None:
+                clients.close()
 
     async def aclose(self) -> None:
         """Close the running loop's client, and the blocking one."""

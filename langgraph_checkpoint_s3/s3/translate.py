@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode
 
 from langgraph_checkpoint_s3.config import S3Config
+from langgraph_checkpoint_s3.format.pieces import Data, buffers_of
 from langgraph_checkpoint_s3.s3.answer_checks import (
     InvalidResponse,
     Received,
@@ -57,7 +57,6 @@ _Arguments: TypeAlias = dict[str, Any]
 UNNAMED: Final = "Unnamed"
 """Stands in for S3's error code of a key that the answer to a deletion doesn't mention."""
 
-_TOTAL: Final = re.compile(r"/(\d+)$")
 _TRANSIENT: Final = frozenset(
     {
         *("InternalError", "InternalServerError", "InternalFailure", "ServiceUnavailable", "Unavailable"),
@@ -69,8 +68,7 @@ _TRANSIENT: Final = frozenset(
 )
 
 
-@dataclass(slots=True)
-class Response:
+class Response(NamedTuple):
     """A client's response.
 
     Attributes:
@@ -80,21 +78,25 @@ class Response:
     """
 
     fields: Any
-    data: bytes = b""
+    data: bytes | memoryview = b""
     received: Received | None = None
 
 
-@dataclass(slots=True)
 class RequestTranslation(Generic[R]):
     """Arguments and answers of one type of request.
 
-    Attributes:
+    Args:
         arguments: Returns the arguments of the client's method.
         answer: Checks a response, and returns the answer.
     """
 
-    arguments: Callable[[Translator, R], _Arguments]
-    answer: Callable[[Translator, R, Response], Any]
+    def __init__(
+        self,
+        arguments: Callable[[Translator, R], _Arguments],
+        answer: Callable[[Translator, R, Response], Any],
+    ) -> None:
+        self.arguments = arguments
+        self.answer = answer
 
 
 class Translator:
@@ -152,7 +154,7 @@ class Translator:
         self,
         request: Request[A],
         fields: Mapping[str, Any],
-        data: bytes,
+        data: bytes | memoryview,
         received: Received | None = None,
     ) -> A:
         """Check that a response is S3's, and return the answer that it is.
@@ -175,7 +177,7 @@ class Translator:
             raise InvalidResponse(f"it has no {missing.args[0]}") from missing
         return answer
 
-    def body(self, body: bytes | memoryview) -> _Arguments:
+    def body(self, body: Data) -> _Arguments:
         """Return the arguments for a body: itself, and its MD5 where no other checksum is sent with it."""
         digest = md5_of(body) if self._md5 else None
         return {"Body": body, "ContentMD5": digest} if digest else {"Body": body}
@@ -198,13 +200,15 @@ def method_of(operation: str) -> str:
     return name
 
 
-def md5_of(body: bytes | bytearray | memoryview) -> str | None:
+def md5_of(body: Data) -> str | None:
     """Return the `Content-MD5` of a body; `None` where there is no MD5 (in FIPS mode, it may be missing)."""
     try:
-        digest = hashlib.md5(body, usedforsecurity=False).digest()
+        digest = hashlib.md5(usedforsecurity=False)
     except (AttributeError, ValueError):
         return None
-    return base64.b64encode(digest).decode()
+    for buffer in buffers_of(body):
+        digest.update(buffer)
+    return base64.b64encode(digest.digest()).decode()
 
 
 def is_transient(code: str) -> bool:
@@ -303,8 +307,10 @@ def _body(_: Translator, get: GetObject, response: Response) -> Body:
     fields, data = response.fields, response.data
     need(fields, "ETag")
     need_body(get.first, get.length, fields, data)
-    total = _TOTAL.search(fields.get("ContentRange") or "")
-    return Body(data, etag(fields), int(total[1]) if total else len(data))
+    total = (fields.get("ContentRange") or "").partition("/")[2]
+    landed = get.into is not None and data is get.into
+    size = int(total) if total.isdecimal() else len(data)
+    return Body(b"" if landed else bytes(data), etag(fields), size, landed)
 
 
 def _aged_body(_: Translator, __: GetWithAge, response: Response) -> AgedBody:
@@ -317,7 +323,7 @@ def _aged_body(_: Translator, __: GetWithAge, response: Response) -> AgedBody:
         age = (parsedate_to_datetime(headers["date"]) - _modified(fields, headers)).total_seconds()
     except (KeyError, TypeError, ValueError):
         age = None
-    return AgedBody(response.data, etag(fields), age)
+    return AgedBody(bytes(response.data), etag(fields), age)
 
 
 def _modified(fields: Mapping[str, Any], headers: Mapping[str, str]) -> datetime:

@@ -13,7 +13,6 @@ import pytest
 
 from langgraph_checkpoint_s3 import CorruptObjectError, S3CheckpointError, S3Saver
 from langgraph_checkpoint_s3.admin.calls import (
-    before_encoding,
     call,
     in_caller,
     in_thread,
@@ -21,7 +20,7 @@ from langgraph_checkpoint_s3.admin.calls import (
     report,
     then_close,
 )
-from langgraph_checkpoint_s3.plans.plan import Plan
+from langgraph_checkpoint_s3.plans.plan import Plan, before_encoding
 from tests.support import inside
 from tests.support.hanging import HANG
 

@@ -68,16 +68,17 @@ def test_a_large_state_is_transferred_like_boto3(served: Served, monkeypatch: py
         for part in ("large", "memory")
         for way in ("up", "down")
     ]
-    # One for each part, and two around them; a HEAD looks whether the key is free.
-    assert found[0].requests == {"PUT": 3, "HEAD": 1}
+    assert found[0].requests == {"PUT": 1}  # it isn't large enough for parts
     assert found[1].requests["LIST"] == 1
     assert found[2].ratio == [2.0] * 3
 
 
 def test_peak_memory_of_one_transfer(served: Served) -> None:
-    """In a new process, since a used one reuses freed memory."""
-    found = large._peak(served, served.bucket(), 30_000_000, "sync", "this saver", "up")
-    assert 1 < found < 5
+    """In a new process, since a used one reuses freed memory. boto3 copies parts, and this saver doesn't."""
+    ours, boto3s = (
+        large._peak(served, served.bucket(), 30_000_000, "sync", who, "up") for who in ("this saver", "boto3")
+    )
+    assert ours < 0.3 < boto3s < 5
 
 
 def test_cpu_of_operations(served: Served) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any, get_args
 import pytest
 
 from langgraph_checkpoint_s3 import S3Saver, testing
-from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.admin import LifecyclePolicy, S3Admin
 from langgraph_checkpoint_s3.admin.bucket.policies import Role
 from langgraph_checkpoint_s3.admin.check import findings
 from langgraph_checkpoint_s3.cli import bucket
@@ -123,10 +124,75 @@ class TestLifecycle:
         assert ran.err.startswith("warning: ")
         assert "LifecycleWarning" not in ran.err
 
-    def test_wrong_usage(self, cli: Cli) -> None:
-        assert cli("lifecycle", "--remove", "--delete-after", 3).code == 2
-        ran = cli("lifecycle", "--delete-after", 0, "--yes")
+    def test_every_setting_has_its_option(self, cli: Cli, saver: S3Saver) -> None:
+        options: list[Any] = [
+            *("--delete-after", 400, "--archive-after", 150, "--archive-class", "GLACIER"),
+            *("--intelligent-tiering", "--transition", "GLACIER_IR=60", "--transition", "DEEP_ARCHIVE=240"),
+            *("--noncurrent-after", 91, "--keep-noncurrent", 3, "--noncurrent-transition", "GLACIER_IR=1"),
+            *("--abort-uploads-after", 2, "--min-size", 131072, "--allow-offline-archive"),
+            *("--tag", "team=a=b"),
+        ]
+        expected = LifecyclePolicy(
+            days_until_deletion=400,
+            days_until_archive=150,
+            archive_storage_class="GLACIER",
+            intelligent_tiering=True,
+            transitions={"GLACIER_IR": 60, "DEEP_ARCHIVE": 240},
+            noncurrent_version_days=91,
+            newer_noncurrent_versions=3,
+            noncurrent_transitions={"GLACIER_IR": 1},
+            abort_incomplete_uploads_days=2,
+            object_tag=("team", "a=b"),
+            minimum_object_size=131072,
+            allow_offline_archive=True,
+        )
+        defaults = LifecyclePolicy()
+        for each in dataclasses.fields(expected):
+            assert getattr(expected, each.name) != getattr(defaults, each.name), f"{each.name} isn't tried"
+        ran = cli("lifecycle", *options, "--dry-run")
+        assert "would be set: transitions = {'GLACIER_IR': 60, 'DEEP_ARCHIVE': 240}\n" in ran.out
+        assert cli("lifecycle", *options, "--yes").code == 0
+        admin = S3Admin(saver)
+        assert admin.get_lifecycle_policy(("team", "a=b")) == expected
+        assert admin.get_lifecycle_policy() is None
+        assert "minimum_object_size = 131072\n" in cli("lifecycle", "--tag", "team=a=b").out
+        assert cli("lifecycle", "--tag", "team=a=b", "--remove", "--yes").code == 0
+        assert admin.get_lifecycle_policy(("team", "a=b")) is None
+
+    def test_tiering_archive_and_deletion_go_together(self, cli: Cli, saver: S3Saver) -> None:
+        options = ("--delete-after", 30, "--archive-after", 7, "--intelligent-tiering", "--yes")
+        assert cli("lifecycle", *options).code == 0
+        policy = S3Admin(saver).get_lifecycle_policy()
+        assert policy == LifecyclePolicy(
+            days_until_deletion=30, days_until_archive=7, intelligent_tiering=True
+        )
+
+    def test_uploads_can_be_left_alone(self, cli: Cli, saver: S3Saver) -> None:
+        assert cli("lifecycle", "--delete-after", 30, "--abort-uploads-after", 0, "--yes").code == 0
+        policy = S3Admin(saver).get_lifecycle_policy()
+        assert policy == LifecyclePolicy(days_until_deletion=30, abort_incomplete_uploads_days=None)
+
+    @pytest.mark.parametrize(
+        ("options", "reason"),
+        [
+            (("--remove", "--delete-after", 3), "--remove or a policy"),
+            (("--remove", "--intelligent-tiering"), "--remove or a policy"),
+            (("--delete-after", 0, "--yes"), "days_until_deletion=0"),
+            (("--archive-class", "STANDARD_IA"), "needs days_until_archive"),
+            (("--transition", "GLACIER_IR"), "must be like NAME=VALUE"),
+            (("--transition", "GLACIER_IR=soon"), "must be like CLASS=DAYS"),
+            (("--transition", "GLACIER_IR=-1"), "must be like CLASS=DAYS"),
+            (("--transition", "GLACIER_IR=1", "--transition", "GLACIER_IR=2"), "names GLACIER_IR twice"),
+            (("--transition", "STANDARD_IA=30", "--archive-after", 40), "60 is the least here"),
+            (("--transition", "DEEP_ARCHIVE=30"), "allow_offline_archive"),
+            (("--tag", "team"), "must be like NAME=VALUE"),
+            (("--tag", "=a"), "must be like NAME=VALUE"),
+        ],
+    )
+    def test_wrong_usage(self, cli: Cli, options: tuple[Any, ...], reason: str) -> None:
+        ran = cli("lifecycle", *options)
         assert (ran.code, ran.err.count("\n")) == (2, 1)
+        assert reason in ran.err
 
 
 class TestIamPolicy:

@@ -48,6 +48,27 @@ class TestDelete:
         assert cli("restore", thread).code == 3
 
 
+class TestDeleteCheckpoints:
+    def test_they_are_deleted_alone(self, cli: Cli, thread: str, saver: S3Saver, fake: FakeS3) -> None:
+        ids = [each.checkpoint["id"] for each in saver.list(place(thread))]
+        before = fake.keys()
+        options = ("--checkpoint", "latest", "--checkpoint", ids[-1], "--checkpoint", ids[0])
+        ran = cli("delete", thread, *options, "--dry-run")
+        assert ran.out == f"Would delete {ids[0]}, {ids[-1]} of {thread}.\n"
+        ran = cli("delete", thread, *options)
+        assert ran.code == 2
+        assert "--yes" in ran.err
+        assert fake.keys() == before
+        assert cli("delete", thread, *options, "--yes").out == f"Deleted {ids[0]}, {ids[-1]} of {thread}.\n"
+        left = [each.checkpoint["id"] for each in saver.list(place(thread))]
+        assert left == ids[1:-1]
+
+    def test_wrong_usage(self, cli: Cli, thread: str) -> None:
+        for options in ((thread, "other"), (thread, "--for-good")):
+            ran = cli("delete", *options, "--checkpoint", "latest", "--yes")
+            assert (ran.code, ran.err.count("\n")) == (2, 1)
+
+
 class TestPrune:
     def test_without_a_terminal_yes_is_required(self, cli: Cli, thread: str, fake: FakeS3) -> None:
         before = fake.keys()

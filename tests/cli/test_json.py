@@ -47,6 +47,8 @@ COMMANDS = (
     "prune --keep-last 3 --dry-run",
     "prune --keep-last 3 --yes",
     "versions customer-42 latest",
+    "save fourth state.json",
+    "delete customer-42 --checkpoint latest --dry-run",
     "restore customer-42 --dry-run",
     "delete second --dry-run",
     "delete third --yes",
@@ -62,6 +64,7 @@ def test_every_command_answers_in_json_alone(
     found = saver.get_tuple(place(thread))
     assert found is not None
     Path("state.zip").write_bytes(dumps(found))
+    Path("state.json").write_text('{"name": "Ada"}')
     with SqliteSaver.from_conn_string("old.sqlite") as source:
         put_chain(source, "old", 2)
     monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal

@@ -36,7 +36,7 @@ HOSTILE = "[bold]x[/bold]\x1b]0;owned\x07\x9b31m\u202egnp\r\b:smile:"
 def test_there_are_these_commands() -> None:
     names = (
         "check copy decode delete diff export history iam-policy import lifecycle migrate prune report "
-        "restore resume-point serve setup show threads url usage versions watch"
+        "restore resume-point save serve setup show threads url usage versions watch"
     )
     assert names.split() == COMMANDS
 
@@ -54,6 +54,8 @@ def test_there_are_these_commands() -> None:
         ("delete", "nobody", "--yes", "--for-good"),
         ("export", "nobody", "nobody.zip"),
         ("import", "nobody.zip"),
+        ("save", "nobody", "nobody.json"),
+        ("delete", "nobody", "--checkpoint", "latest", "--yes"),
         ("decode", "nobody.zip"),
         ("migrate", "nobody.sqlite"),
         ("url", "nobody"),

@@ -20,6 +20,31 @@ from tests.support.fake_store import make_saver
 from tests.support.hooks import failing
 
 
+class TestSave:
+    def test_a_state_is_saved(self, cli: Cli, saver: S3Saver, tmp_path: Path) -> None:
+        file = tmp_path / "state.json"
+        file.write_text('{"name": "Ada", "orders": [7]}', encoding="utf-8")
+        ran = cli("save", "new", file)
+        assert saver.load_checkpoint("new", ran.out.strip()) == {"name": "Ada", "orders": [7]}
+        ran = cli("save", "new", "-", stdin='{"name": "é"}')
+        assert saver.load_checkpoint("new") == {"name": "é"}
+        assert next(saver.list(place("new"))).checkpoint["id"] == ran.out.strip()
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("[1]", "must hold a JSON object"),
+            ("{", "isn't JSON"),
+            ('{"__start__": 1}', "'__start__' can't be saved"),
+        ],
+    )
+    def test_what_is_no_state_is_refused(self, cli: Cli, fake: FakeS3, text: str, reason: str) -> None:
+        ran = cli("save", "new", "-", stdin=text)
+        assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+        assert reason in ran.err
+        assert fake.keys() == []
+
+
 class TestTransfer:
     def test_copy(self, cli: Cli, thread: str, saver: S3Saver) -> None:
         assert cli("copy", thread, "second").out.startswith(f"Copied 5 checkpoints of {thread} to second")

@@ -61,7 +61,10 @@ def place(
     """A fresh bucket behind the front, with the credentials for it in the environment."""
     for name, value in environment(s3_server).items():
         monkeypatch.setenv(name, value)
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION"):
+    for name in (
+        *("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION"),
+        *("S3_ENDPOINT_URL", "S3_FORCE_PATH_STYLE", "S3_BUCKET_NAME", "S3_KEY_PREFIX"),
+    ):
         monkeypatch.delenv(name, raising=False)
     return Place(s3_server, front, bucket, s3_client)
 

@@ -100,6 +100,7 @@ class Place:
             "endpoint_url": self.front.url,
             "region": self.server.region,
             "transport": TRANSPORT,
+            "multipart_threshold": 5 * MIB,  # the least: what goes in parts need not be large
             **settings,
         }
 

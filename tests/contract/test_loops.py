@@ -211,7 +211,8 @@ class TestCancellation:
             import _thread, signal, threading, time
             from tests.contract.support import noise
             signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
-            saver = S3Saver(bucket, endpoint_url=url, region="us-east-1", multipart_part_size=5 * 1024**2)
+            sizes = {"multipart_threshold": 5 * 1024**2, "multipart_part_size": 5 * 1024**2}
+            saver = S3Saver(bucket, endpoint_url=url, region="us-east-1", **sizes)
             real = inside.store(saver)._send
             def send(request, *more):
                 if type(request).__name__ == "UploadPart" and request.number == 1:

@@ -86,3 +86,21 @@ def test_cancelled_while_encoding_in_a_thread(make_saver: MakeSaver, monkeypatch
         patch.setattr(Builder, "pack", slow)
         asyncio.run(cancel())
     assert saver.get_tuple(config) is None
+
+
+@pytest.mark.parametrize(("value", "beside"), [("x" * 100, False), (b"\x00\x01" * 1_000_000, True)])
+def test_only_large_states_leave_the_loop(make_saver: MakeSaver, value: Any, beside: bool) -> None:
+    serde = Watching()
+    saver = make_saver(serde=serde, cache_bytes=0, compression="none")
+
+    async def round_trip() -> None:
+        serde.loop_thread = threading.get_ident()
+        for number in range(2):
+            serde.beside.clear()
+            await saver.asave_checkpoint("t", {"value": value, "number": number})
+            assert set(serde.beside) == {beside}
+        serde.beside.clear()
+        assert await saver.aload_checkpoint("t") == {"value": value, "number": 1}
+        assert set(serde.beside) == {beside}
+
+    asyncio.run(round_trip())

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import random
+import sys
+import threading
 import tracemalloc
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from typing import Literal, get_args
+from types import SimpleNamespace
+from typing import Any, Literal, get_args
 
 import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_checkpoint_s3.format import codecs
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+from langgraph_checkpoint_s3.format import codecs, two_threads
 from langgraph_checkpoint_s3.format.codecs import CODECS, Codec, Compression, compress, decompress
 from tests.support.hanging import HANG
 
@@ -207,3 +215,85 @@ def test_a_length_beyond_memory_is_refused_without_taking_it(codec: Codec) -> No
     finally:
         tracemalloc.stop()
     assert peak < 1024 * 1024
+
+
+class TestChunks:
+    """A large value is several zstd frames, which two threads compress and decompress."""
+
+    SIZE = 3 * codecs._CHUNK + 1000
+
+    def large(self) -> bytes:
+        chance = random.Random(4)
+        part = b" ".join(chance.choices([b"all", b"work", b"and", b"no", b"play", b"makes"], k=50_000))
+        return (part * (self.SIZE // len(part) + 1))[: self.SIZE]
+
+    @pytest.mark.parametrize("codec", ["zstd", "zstd-d1"])
+    def test_the_bytes_depend_on_nothing_but_the_value(
+        self, codec: Codec, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        raw, names = self.large(), set[str]()
+        real = zstd.compress
+
+        def compress_chunk(data: memoryview, **settings: Any) -> bytes:
+            names.add(threading.current_thread().name)
+            return real(data, **settings)
+
+        monkeypatch.setattr(codecs, "zstd", SimpleNamespace(**{**vars(zstd), "compress": compress_chunk}))
+        found, stored = set[bytes](), b""
+        for count in (1, 2, 64):
+            monkeypatch.setattr(two_threads, "cores", lambda count=count: count)
+            names.clear()
+            used, stored = compress(raw, codec)
+            assert used == codec
+            found.add(stored)
+            assert decompress(stored, used, len(raw)) == raw
+            assert len(names) <= min(count, 2)
+        assert len(found) == 1
+        assert len(stored) < len(raw) / 3
+
+    def test_each_chunk_is_a_frame_of_its_own(self) -> None:
+        raw = self.large()
+        _, stored = compress(raw, "zstd")
+        lengths = []
+        while stored:
+            lengths.append(zstd.get_frame_info(stored).decompressed_size)
+            stored = stored[zstd.get_frame_size(stored) :]
+        assert lengths == [codecs._CHUNK] * 3 + [1000]
+
+    def test_one_frame_is_read_too(self) -> None:
+        raw = self.large()
+        assert decompress(zstd.compress(raw, level=3), "zstd", len(raw)) == raw
+
+    def test_what_follows_is_passed_over(self) -> None:
+        raw = self.large()
+        _, stored = compress(raw, "zstd")
+        assert decompress(stored + bytes(20), "zstd", len(raw)) == raw
+
+    @pytest.mark.parametrize("difference", [-1, 1, 1000, -1001])
+    def test_a_wrong_length_is_refused(self, difference: int) -> None:
+        raw = self.large()
+        _, stored = compress(raw, "zstd")
+        with pytest.raises(ValueError, match=r"bytes|damaged"):
+            decompress(stored, "zstd", len(raw) + difference)
+
+    def test_a_damaged_or_cut_chunk_is_refused(self) -> None:
+        raw = self.large()
+        _, stored = compress(raw, "zstd")
+        for wrong in (stored[:-5], stored[:100], stored[: len(stored) // 2] + bytes(len(stored) // 2)):
+            with pytest.raises(ValueError, match=r"bytes|damaged"):
+                decompress(wrong, "zstd", len(raw))
+
+    def test_empty_chunks_are_refused(self) -> None:
+        empty = zstd.compress(b"")
+        with pytest.raises(ValueError, match="no bytes"):
+            decompress(empty * 100_000, "zstd", 2 * codecs._CHUNK)
+
+    def test_decompressing_takes_the_values_memory_and_a_few_chunks(self) -> None:
+        raw = self.large() * 3
+        _, stored = compress(raw, "zstd")
+        tracemalloc.start()
+        try:
+            decompress(stored, "zstd", len(raw))
+            assert tracemalloc.get_traced_memory()[1] < len(raw) + 5 * codecs._CHUNK
+        finally:
+            tracemalloc.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 import zlib
 
 import pytest
@@ -223,3 +224,50 @@ def test_a_value_outside_of_a_borrowed_frame_is_refused() -> None:
     for extent in ([1, 0, 5], [1, 4, 1], [1, 2**64 - 1, 1], [2, 0, 1]):
         with pytest.raises(ValueError, match="outside of its frame"):
             unpack_value(["x", [extent]], frames)
+
+
+class TestALargeFrameThatIsNotCompressed:
+    """It is moved within the object's memory, and everything else can still be asked for."""
+
+    LARGE = bytes(range(256)) * 8192
+
+    def made(self) -> bytes:
+        builder = Builder("none")
+        builder.pack([(b"small", False), (self.LARGE, True), (b"other" * 1000, True)])
+        return builder.finish({"ns": ""})[0]
+
+    @pytest.mark.parametrize("held", [False, True])
+    def test_the_rest_stays(self, held: bool) -> None:
+        data = self.made()
+        expected, others = bytearray(data), data if held else None
+        container = open_container(data, len(data))
+        del data
+        values = [Value("bytes", (Extent(n, 0, frame.raw),)) for n, frame in enumerate(container.frames)]
+        assert container.bytes_of(values[1]) == self.LARGE
+        assert [container.bytes_of(value) for value in values] == [b"small", self.LARGE, b"other" * 1000]
+        assert [bytes(container.packed(n)) for n in range(3)] == [b"small", self.LARGE, b"other" * 1000]
+        assert container.missing(values) == []
+        assert container.whole() == expected
+        assert others is None or others == expected
+
+    def test_it_needs_no_memory(self) -> None:
+        tracemalloc.start()
+        try:
+            data = self.made()
+            before = tracemalloc.get_traced_memory()[0]
+            container = open_container(data, len(data))
+            del data
+            tracemalloc.reset_peak()
+            assert len(container.bytes_of(Value("bytes", (Extent(1, 0, len(self.LARGE)),)))) == len(
+                self.LARGE
+            )
+            assert tracemalloc.get_traced_memory()[1] < before + len(self.LARGE) / 10
+        finally:
+            tracemalloc.stop()
+
+    def test_a_damaged_one_is_refused(self) -> None:
+        data = bytearray(self.made())
+        data[len(data) // 2] ^= 1
+        container = open_container(bytes(data), len(data))
+        with pytest.raises(CorruptObjectError, match="damaged"):
+            container.bytes_of(Value("bytes", (Extent(1, 0, len(self.LARGE)),)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import tracemalloc
-from typing import Any
+from typing import Any, get_args
 
 import msgpack
 import pytest
@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError
-from langgraph_checkpoint_s3.format.codecs import compress
+from langgraph_checkpoint_s3.format.builder import Builder
+from langgraph_checkpoint_s3.format.codecs import Compression, compress
+from langgraph_checkpoint_s3.format.container import open_container
 from langgraph_checkpoint_s3.format.header import COMPRESSED, pack_header, unpack_header
 from tests.format.craft import CHECKPOINT, FRAME, craft, opened, row
 from tests.format.strategies import TEXT
@@ -46,6 +48,16 @@ def test_it_is_compressed_only_if_that_is_shorter() -> None:
     noise = random.Random(7).randbytes(3000)
     for short in ({}, {"a": 1}, {"x": noise[:30]}, {"x": noise}):
         assert pack_header(short) == (0, msgpack.packb(short))
+
+
+@pytest.mark.parametrize("compression", get_args(Compression))
+def test_the_setting_is_for_frames_and_not_for_the_header(compression: Compression) -> None:
+    builder = Builder(compression)
+    builder.pack([(b"small" * 100, False), (b"large" * 1000, True)])
+    body, _ = builder.finish(CHECKPOINT)
+    assert body[5] == COMPRESSED
+    codecs = [frame.codec for frame in open_container(body, len(body)).frames]
+    assert codecs == (["zstd-d1", "zstd"] if compression == "zstd" else [compression] * 2)
 
 
 def test_it_is_padded_with_zeros() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TypeAlias
 
 import pytest
@@ -26,9 +25,8 @@ from tests.format.strategies import HOSTILE, IDS, PREFIXES, TEXT
 MAYBE = st.none() | IDS
 LEAVES = st.one_of(
     st.builds(
-        CheckpointLeaf,
-        *(MAYBE, MAYBE, st.none() | st.integers(-1, 10**6), MAYBE),
-        needs_ancestors=st.booleans(),
+        lambda needs, *fields: CheckpointLeaf(*fields, needs_ancestors=needs),
+        *(st.booleans(), MAYBE, MAYBE, st.none() | st.integers(-1, 10**6), MAYBE),
     ),
     st.builds(WritesLeaf.of, IDS, st.sets(st.integers(0, 30), min_size=1)),
     st.builds(WritesLeaf.special, IDS),
@@ -168,7 +166,7 @@ def test_what_stands_between_two_slashes_ends_at_255_bytes() -> None:
     with pytest.raises(InvalidKeyError, match=r"256 bytes.*255.*is the parent checkpoint_id, with 244 bytes"):
         layout.key("t", "", "i", CheckpointLeaf("p" * 244))
     everything = CheckpointLeaf("p" * 90, "s" * 99, 10**99, "r" * 99, 2**63, encrypted=True)
-    everything = replace(everything, lends=True, needs_ancestors=False)
+    everything = everything._replace(lends=True, needs_ancestors=False)
     assert layout.key("t", "", "i", everything)
     assert layout.key("t", "", "i", WritesLeaf.of("t" * 999, [*range(0, 99, 2), *range(-99, 0, 2)]))
 

@@ -3,7 +3,7 @@
 Every test that asks for `s3_server` runs once on each server: one after the other, or with
 `-n 3 --dist loadgroup` side by side. One that can't be installed here is skipped with the reason, unless
 `S3_TEST_REQUIRE` (a comma list, such as `rclone,ceph`) names it: then its tests fail. With
-`S3_TEST_ENDPOINT` set, only that store is tested.
+`S3_TEST_ENDPOINT` or `S3_ENDPOINT_URL` set, only that store is tested.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.contract.fixtures import (
@@ -32,6 +30,8 @@ from tests.contract.fixtures import (
     session_front,
 )
 from tests.servers import Server, Unavailable, running
+from tests.servers.base import connect
+from tests.servers.external import address
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -49,7 +49,7 @@ __all__ = [
     "session_front",
 ]
 
-SERVERS = ("external",) if os.environ.get("S3_TEST_ENDPOINT") else ("rclone", "ceph", "localstack")
+SERVERS = ("external",) if address() else ("rclone", "ceph", "localstack")
 REQUIRED = {name.strip() for name in os.environ.get("S3_TEST_REQUIRE", "").split(",")}
 
 
@@ -106,21 +106,7 @@ def bucket(s3_server: Server, s3_client: S3Client) -> Iterator[str]:
 
 def make_client(server: Server, *, secret_key: str | None = None) -> S3Client:
     """A boto3 client for a server, with its own credentials or a wrong secret."""
-    return boto3.session.Session().client(
-        "s3",
-        endpoint_url=server.endpoint_url,
-        region_name=server.region,
-        aws_access_key_id=server.access_key,
-        aws_secret_access_key=secret_key or server.secret_key,
-        config=Config(
-            s3={"addressing_style": "path"},
-            retries={"mode": "standard"},
-            # Otherwise signed URLs come in version 2, which rclone doesn't know.
-            signature_version="s3v4",
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        ),
-    )
+    return connect(server, secret_key=secret_key)
 
 
 def empty(client: S3Client, bucket: str, *, versions: bool) -> None:

@@ -35,6 +35,14 @@ from tests.contract.test_loops import TestCancellation, TestLoops, TestManyThrea
 from tests.contract.test_memory import TestCache, TestStore, batch
 from tests.contract.test_rewriting import TestRewriting
 from tests.contract.test_settings import TestHowItIsTold, TestWhatTheStoreShows
+from tests.contract.test_state import (
+    TestBudgetsOfSaves,
+    TestClocksOfSaves,
+    TestConcurrentSaves,
+    TestSavedDeltaChannels,
+    TestSavedForGraphs,
+    TestSavedValues,
+)
 
 __all__ = [
     "TestAGraphThatGrows",
@@ -44,9 +52,12 @@ __all__ = [
     "TestBudgetOfAGraph",
     "TestBudgetsOfALongThread",
     "TestBudgetsOfASmallThread",
+    "TestBudgetsOfSaves",
     "TestCache",
     "TestCancellation",
+    "TestClocksOfSaves",
     "TestClosing",
+    "TestConcurrentSaves",
     "TestConditions",
     "TestConformance",
     "TestDamage",
@@ -64,6 +75,9 @@ __all__ = [
     "TestParity",
     "TestPermissions",
     "TestRewriting",
+    "TestSavedDeltaChannels",
+    "TestSavedForGraphs",
+    "TestSavedValues",
     "TestStatistics",
     "TestStore",
     "TestTheBucket",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import string
 import time
@@ -14,6 +15,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.servers import Server
+from tests.servers.base import client_of
+from tests.servers.probe import features_of
 
 from .conftest import make_client
 
@@ -55,6 +58,20 @@ def test_an_object_is_put_read_copied_listed_and_deleted(s3_client: S3Client, bu
     assert list_all(s3_client, bucket) == [f"copy/{key}"]
     with pytest.raises(s3_client.exceptions.NoSuchKey):
         s3_client.get_object(Bucket=bucket, Key=key)
+
+
+def test_a_store_that_is_not_known_is_found_out(s3_server: Server, s3_client: S3Client) -> None:
+    with client_of(s3_server, secret_key="wrong-secret") as stranger:
+        found = dataclasses.asdict(features_of(s3_client, stranger))
+    claimed = dataclasses.asdict(s3_server.features)
+    untried = {"persistent", "range_checksums", "user_metadata"}
+    if not claimed["bucket_policy"]:
+        untried.add("policy_conditions")
+    if not claimed["lifecycle"]:
+        untried.add("lifecycle_legacy")
+    assert {name: found[name] for name in found.keys() - untried} == {
+        name: claimed[name] for name in claimed.keys() - untried
+    }
 
 
 def test_an_absent_bucket_is_named_as_such(s3_client: S3Client) -> None:

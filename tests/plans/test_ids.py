@@ -61,7 +61,7 @@ IDS = {
     *("thread_id", "source_thread_id", "target_thread_id", "checkpoint_id", "checkpoint_ns", "task_id"),
     *("version_id", "run_id"),
 }
-MANY = {"thread_ids", "run_ids", "configs", "items"}
+MANY = {"thread_ids", "checkpoint_ids", "run_ids", "configs", "items"}
 OTHERS: dict[str, Any] = {
     "expires_in": timedelta(minutes=1),
     "file": io.BytesIO(),
@@ -74,6 +74,7 @@ OTHERS: dict[str, Any] = {
     "writes": [("c", 1)],
     "channels": ["c"],
     "source": None,
+    "values": {},
     "strategy": "keep_latest",
 }
 """The methods' other required arguments."""

@@ -1,4 +1,4 @@
-"""Checksums: whose setting holds, and the MD5 that goes where none does."""
+"""Checksums: whose setting holds, and the digest that goes where none does."""
 
 from __future__ import annotations
 
@@ -112,14 +112,18 @@ def write(saver: S3Saver, asynchronous: bool) -> None:
 
 
 def sums(heard: list[Request]) -> dict[str, tuple[bool, bool]]:
-    """For each operation that needs one: whether an MD5 went along (which is checked), and a checksum."""
+    """For each operation that needs one: whether an MD5 went along (which is checked), and a checksum.
+
+    A SHA-256 in the signature counts as one.
+    """
     found = {}
     for request in heard:
         md5 = request.headers.get("content-md5")
         right = base64.b64encode(hashlib.md5(request.body, usedforsecurity=False).digest()).decode()
         assert md5 in (None, right)
         checksum = any(name.startswith(("x-amz-checksum-crc", "x-amz-trailer")) for name in request.headers)
-        found[request.operation] = md5 is not None, checksum
+        signed = request.headers.get("x-amz-content-sha256") == hashlib.sha256(request.body).hexdigest()
+        found[request.operation] = md5 is not None, checksum or (signed and md5 is None)
     return {name: found[name] for name in ("PutObject", "UploadPart", "DeleteObjects")}
 
 
@@ -129,10 +133,10 @@ NEITHER, MD5, CHECKSUM, BOTH = (False, False), (True, False), (False, True), (Tr
 @WORLDS
 @pytest.mark.parametrize("how", ["ours", "a session", "a client"])
 @pytest.mark.parametrize("value", [None, "when_required", "when_supported"])
-def test_what_is_written_carries_an_md5_where_no_checksum_goes(
+def test_what_is_written_carries_a_digest_where_no_checksum_goes(
     asynchronous: bool, how: str, value: str | None, heard: list[Request], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Buckets with Object Lock refuse what carries neither."""
+    """This transport is no TLS, so signatures have a SHA-256. The SDK sends an MD5 besides."""
     if value is not None:
         monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", value)
     given: dict[str, Any] = {}
@@ -147,11 +151,11 @@ def test_what_is_written_carries_an_md5_where_no_checksum_goes(
         for client in given.values():
             if how == "a client":
                 client.close()
-    supported = value == "when_supported" or (value is None and how == "a client")
     required = CHECKSUM if how == "a client" else BOTH  # botocore's own, and what older stores want
+    written = MD5 if how == "a client" and value == "when_required" else CHECKSUM
     assert sums(heard) == {
-        "PutObject": CHECKSUM if supported else MD5,
-        "UploadPart": CHECKSUM if supported else MD5,
+        "PutObject": written,
+        "UploadPart": written,
         "DeleteObjects": required,
     }
 
@@ -171,4 +175,49 @@ def test_where_there_is_no_md5_nothing_fails(
         with monkeypatch.context() as patched:
             patched.setattr(hashlib, "md5", none)
             write(saver, asynchronous)
-    assert set(sums(heard).values()) == {NEITHER, CHECKSUM}
+    assert set(sums(heard).values()) == {CHECKSUM}
+
+
+@WORLDS
+def test_who_does_not_sign_sends_an_md5(
+    asynchronous: bool, heard: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else lets the store compare what it got. Over TLS it is the same: the body isn't signed."""
+    from botocore import UNSIGNED
+    from botocore.config import Config
+
+    session = boto3.Session()
+    session._session.set_default_client_config(Config(signature_version=UNSIGNED))
+    aio = AioSession()
+    aio.set_default_client_config(Config(signature_version=UNSIGNED))
+    with (
+        Server() as server,
+        S3Saver("bucket", endpoint_url=server.endpoint_url, session=session, aio_session=aio) as saver,
+    ):
+        write(saver, asynchronous)
+    assert sums(heard) == {"PutObject": MD5, "UploadPart": MD5, "DeleteObjects": BOTH}
+
+
+@WORLDS
+@pytest.mark.parametrize("code", ["MissingContentMD5", "InvalidRequest"])
+def test_a_store_that_wants_an_md5_besides_is_asked_once(
+    asynchronous: bool, code: str, heard: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bucket with Object Lock may."""
+    answer = Bucket.answer
+
+    def strict(bucket: Bucket, request: Request) -> Answer:
+        if request.operation in ("PutObject", "UploadPart") and "content-md5" not in request.headers:
+            heard.append(request)
+            wanted = "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests"
+            return Answer(400, f"<Error><Code>{code}</Code><Message>{wanted}</Message></Error>".encode())
+        return answer(bucket, request)
+
+    monkeypatch.setattr(Bucket, "answer", strict)
+    with Server() as server, S3Saver("bucket", endpoint_url=server.endpoint_url) as saver:
+        write(saver, asynchronous)
+        write(saver, asynchronous)
+        assert saver.stats().retries == 0
+    lacking = [each for each in heard if each.operation != "DeleteObjects" and each.body]
+    assert ["content-md5" in each.headers for each in lacking] == [False] + [True] * (len(lacking) - 1)
+    assert sums(heard)["PutObject"] == MD5

@@ -187,13 +187,19 @@ class TestWhatIsSentTwice:
         entry = Entry("k", 7, "e", datetime.now(timezone.utc))
         sizes = Sizes(10, 5)
         for plan in (
-            fetch([entry], sizes),
+            fetch([replace(entry, size=5)], sizes),
             read_heads(inside.context(make_saver(FakeS3())), [entry]),
-            fetch([replace(entry, size=11)], sizes),
         ):
             for request in next(plan):
                 assert kind_of(request) == "small object"
             plan.close()
+
+    def test_what_is_received_into_the_memory_of_another_read_is_sent_once(self) -> None:
+        """One that lost would go on writing into it."""
+        entry = Entry("k", 11, "e", datetime.now(timezone.utc))
+        plan = fetch([entry], Sizes(10, 5))
+        assert [kind_of(request) for request in next(plan)] == [None] * 3
+        plan.close()
 
 
 FAKE: Any = FakeTranslator()

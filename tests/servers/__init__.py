@@ -9,7 +9,7 @@ None needs Docker. What a server can't do, its `Features` say, so a test asks th
 | ceph       | a real production store           | 7-20 s    | 10 s  |
 | localstack | AWS's admin calls, emulated       | 5-60 s    | 4 s   |
 | seaweedfs  | a real store, in one process      | 10 s      | 4 s   |
-| external   | what `S3_TEST_ENDPOINT` points at | -         | -     |
+| external   | what `S3_ENDPOINT_URL` points at  | -         | 2 s   |
 
 `python -m tests.servers ceph` runs one in the foreground.
 """

@@ -25,6 +25,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from botocore.exceptions import ClientError
 
+from langgraph_checkpoint_s3.format.pieces import joined
 from langgraph_checkpoint_s3.s3.admin_requests import (
     BucketHead,
     DeleteVersions,
@@ -265,7 +266,9 @@ class FakeS3:
             raise client_error("NoSuchBucket", 404, request)
         match request:
             case PutObject(key, body):
-                return self.put(key, body) if self._may(request, conditional) else PreconditionFailed()
+                return (
+                    self.put(key, joined(body)) if self._may(request, conditional) else PreconditionFailed()
+                )
             case CompareAndSwap(key, body, expected):
                 found = self.objects.get(key)
                 if not self.plain and (found.etag if found else None) != expected:
@@ -307,8 +310,9 @@ class FakeS3:
                 return name
             case UploadPart(key, upload_id, number, body):
                 upload = self._upload(key, upload_id)
-                etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
-                upload.parts[number] = (etag, bytes(body))
+                part = joined(body)
+                etag = hashlib.md5(part, usedforsecurity=False).hexdigest()
+                upload.parts[number] = (etag, part)
                 return f'"{etag}"'
             case CompleteUpload():
                 return self._complete(request, conditional)
@@ -491,7 +495,7 @@ class FakeS3:
         digest = hashlib.md5(b"".join(bytes.fromhex(etag) for etag, _ in parts), usedforsecurity=False)
         del self.uploads[request.upload_id]
         body = b"".join(body for _, body in parts)
-        assert body == request.body, "the cache would hold something else"
+        assert body == joined(request.body), "the cache would hold something else"
         return self._write(request.key, body, f"{digest.hexdigest()}-{len(parts)}")
 
     def _may(self, request: PutObject | CompleteUpload, conditional: bool) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import CheckpointTuple
 
@@ -24,7 +24,7 @@ class Batches(BaseAdmin):
     Each takes its items from the iterable a batch at a time, and returns a result or an error for every item.
     An item's error (invalid ids or values, a damaged object, a failed request) doesn't end the others. An
     exception of the iterable or of the progress callback propagates, once the requests under way are done.
-    Repeating an operation does no harm.
+    Repeating an operation does no harm; `batch_save_checkpoints` then makes further checkpoints.
     """
 
     def batch_put(
@@ -146,6 +146,100 @@ class Batches(BaseAdmin):
     ) -> list[BatchResult[None]]:
         """`batch_delete`, as a coroutine."""
         return await self._arun(self._batch_delete(items, concurrency, progress), "admin.batch_delete")
+
+    def batch_save_checkpoints(
+        self,
+        items: Iterable[tuple[str, Mapping[str, Any]]],
+        *,
+        concurrency: int = 16,
+        progress: Progress | None = None,
+    ) -> list[BatchResult[str]]:
+        """Save threads' states without a graph, each as `S3Saver.save_checkpoint` does.
+
+            results = admin.batch_save_checkpoints([("one", {"name": "Ada"}), ("two", {"name": "Bo"})])
+            checkpoint_ids = [result.value for result in results]
+
+        One LIST and one PUT an item, and a GET if the thread's latest checkpoint was written by another
+        process. States of one thread are saved one after the other, in their order. Saving again does no
+        harm, but makes another checkpoint. Needs what `batch_put` needs.
+
+        Args:
+            items: The threads' ids, each with all of its values.
+            concurrency: How many are saved at once, and held in memory; as for `batch_put`.
+            progress: As for `batch_put`.
+
+        Returns:
+            A result for each item, in order. Its `value` is the checkpoint's id, its `item` the thread's.
+
+        Raises:
+            InvalidKeyError: `items` is one item rather than many.
+            InvalidConfigError: `concurrency` is less than 1.
+        """
+        return self._run(self._batch_save(items, concurrency, progress), "admin.batch_save_checkpoints")
+
+    async def abatch_save_checkpoints(
+        self,
+        items: Iterable[tuple[str, Mapping[str, Any]]],
+        *,
+        concurrency: int = 16,
+        progress: Progress | None = None,
+    ) -> list[BatchResult[str]]:
+        """`batch_save_checkpoints`, as a coroutine."""
+        return await self._arun(
+            self._batch_save(items, concurrency, progress), "admin.batch_save_checkpoints"
+        )
+
+    def batch_delete_checkpoints(
+        self,
+        thread_ids: Iterable[str],
+        checkpoint_ids: Iterable[str],
+        *,
+        concurrency: int = 16,
+        progress: Progress | None = None,
+    ) -> list[BatchResult[None]]:
+        """Delete single checkpoints of the root namespace, with their writes. There is no confirmation.
+
+        It is `batch_delete` with the ids in two lists: the first checkpoint is one of the first thread, and
+        so on. Needs what `batch_delete` needs for single checkpoints.
+
+        Args:
+            thread_ids: The threads, one for each checkpoint.
+            checkpoint_ids: The checkpoints.
+            concurrency: How many threads are worked on at once; as for `batch_put`.
+            progress: As for `batch_put`.
+
+        Returns:
+            A result for each checkpoint, in order, without a `value`. Its `item` is the checkpoint's config.
+
+        Raises:
+            InvalidKeyError: An argument is one id rather than many, or they differ in length. Nothing was
+                deleted.
+            InvalidConfigError: `concurrency` is less than 1.
+        """
+        plan = self._batch_delete(batches.pairs(thread_ids, checkpoint_ids), concurrency, progress)
+        return self._run(plan, "admin.batch_delete_checkpoints")
+
+    async def abatch_delete_checkpoints(
+        self,
+        thread_ids: Iterable[str],
+        checkpoint_ids: Iterable[str],
+        *,
+        concurrency: int = 16,
+        progress: Progress | None = None,
+    ) -> list[BatchResult[None]]:
+        """`batch_delete_checkpoints`, as a coroutine."""
+        plan = self._batch_delete(batches.pairs(thread_ids, checkpoint_ids), concurrency, progress)
+        return await self._arun(plan, "admin.batch_delete_checkpoints")
+
+    def _batch_save(
+        self,
+        items: Iterable[tuple[str, Mapping[str, Any]]],
+        concurrency: int,
+        progress: Progress | None,
+    ) -> Plan[list[BatchResult[str]]]:
+        some, total = batches.batched(items, concurrency), batches.total_of(items)
+        clock, next_version = internals_of(self._saver).now, self._saver.get_next_version
+        return batches.save_all(self._context, some, total, progress, clock, next_version, self._note_error)
 
     def _batch_put(
         self, items: Iterable[CheckpointTuple], concurrency: int, progress: Progress | None

@@ -1,8 +1,9 @@
-"""Plans of `batch_put`, `batch_get` and `batch_delete`: items side by side, each with its own outcome."""
+"""Plans of the batches: items side by side, each with its own outcome."""
 
 from __future__ import annotations
 
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from itertools import islice
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from langgraph.checkpoint.base import WRITES_IDX_MAP, CheckpointTuple, PendingWrite
 
-from langgraph_checkpoint_s3.admin.calls import Progress, before_encoding, next_item, report
+from langgraph_checkpoint_s3.admin.calls import Progress, next_item, report
 from langgraph_checkpoint_s3.errors import InvalidConfigError, InvalidKeyError, S3CheckpointError
 from langgraph_checkpoint_s3.format.ids import require_iterable, required_id, thread_name
 from langgraph_checkpoint_s3.format.serialization import estimate_size
@@ -18,9 +19,10 @@ from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delete import delete_some, delete_thread
 from langgraph_checkpoint_s3.plans.get_tuple import get_tuple
 from langgraph_checkpoint_s3.plans.place import Place
-from langgraph_checkpoint_s3.plans.plan import Plan, gather, return_errors
+from langgraph_checkpoint_s3.plans.plan import Plan, before_encoding, gather, return_errors
 from langgraph_checkpoint_s3.plans.put import put, put_task
 from langgraph_checkpoint_s3.plans.scan import Scan
+from langgraph_checkpoint_s3.plans.state import save, state_of
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -222,7 +224,8 @@ class BatchResult(Generic[V]):
     Attributes:
         index: The item's position in the input, from 0.
         item: The item that was given to `batch_get` or `batch_delete`. For `batch_put` it is the config that
-            names the checkpoint, or `None` if the checkpoint lacks its ids.
+            names the checkpoint, or `None` if the checkpoint lacks its ids; for `batch_save_checkpoints` the
+            thread's id, or `None` if that is invalid; for `batch_delete_checkpoints` the config.
         value: The result, if there was no error.
         error: The error, or `None`.
     """
@@ -304,6 +307,76 @@ def put_all(
     return results
 
 
+def save_all(
+    context: Context,
+    batches: Iterator[list[tuple[str, Mapping[str, Any]]]],
+    total: int | None,
+    progress: Progress | None,
+    clock: Callable[[], int],
+    next_version: Callable[[Any, None], Any],
+    note_error: NoteError,
+) -> Plan[list[BatchResult[str]]]:
+    """Save states. Those of one thread are saved one after the other, in their order."""
+    results: list[BatchResult[str]] = []
+    while batch := (yield from next_item(batches)):
+        items = attempts(_state, batch)
+        names = attempts(_thread, batch)
+        batch.clear()  # the driver holds the list: its items are to be freed with their batch
+        outcomes: dict[int, Any] = {
+            number: item for number, item in enumerate(items) if isinstance(item, Exception)
+        }
+        rounds: list[list[tuple[int, str, Mapping[str, Any]]]] = []
+        seen: Counter[str] = Counter()
+        for number, item in enumerate(items):
+            if not isinstance(item, Exception):
+                thread_id, state = item
+                if seen[thread_id] == len(rounds):
+                    rounds.append([])
+                rounds[seen[thread_id]].append((number, thread_id, state))
+                seen[thread_id] += 1
+        for some in rounds:
+            plans = [save(context, thread_id, state, clock(), next_version) for _, thread_id, state in some]
+            saved = yield from settle(plans, note_error)
+            outcomes |= zip((number for number, _, _ in some), saved, strict=True)
+            del plans
+        for number, name in enumerate(names):
+            shown = None if isinstance(name, Exception) else name
+            results.append(result_of(len(results), shown, outcomes[number]))
+        del items, rounds
+        yield from report(progress, len(results), total)
+    return results
+
+
+def _state(item: object) -> tuple[str, Mapping[str, Any]]:
+    """Return the thread and the state of an item to save."""
+    if not isinstance(item, tuple) or len(item) != 2:
+        raise InvalidKeyError(f"An item to save is a tuple (thread_id, values), not {type(item).__name__}.")
+    return thread_name(item[0]), state_of(item[1])
+
+
+def _thread(item: object) -> str:
+    return _state((item[0], {}) if isinstance(item, tuple) and len(item) == 2 else item)[0]
+
+
+def pairs(thread_ids: Iterable[str], checkpoint_ids: Iterable[str]) -> list[RunnableConfig]:
+    """Return the configs of checkpoints, of which the first list has the threads and the second the ids.
+
+    Raises:
+        InvalidKeyError: They are no lists, or not of the same length.
+    """
+    threads = list(require_iterable(thread_ids, "thread_ids"))
+    ids = list(require_iterable(checkpoint_ids, "checkpoint_ids"))
+    if len(threads) != len(ids):
+        raise InvalidKeyError(
+            f"There are {len(threads)} thread_ids and {len(ids)} checkpoint_ids: they go together one by "
+            "one, each checkpoint with its thread. Nothing was deleted."
+        )
+    return [
+        {"configurable": {"thread_id": thread_id, "checkpoint_ns": "", "checkpoint_id": checkpoint_id}}
+        for thread_id, checkpoint_id in zip(threads, ids, strict=True)
+    ]
+
+
 def get_batch(
     context: Context, configs: Sequence[RunnableConfig], note_error: NoteError
 ) -> Plan[list[CheckpointTuple | Exception | None]]:
@@ -366,7 +439,7 @@ def _target(item: str | RunnableConfig) -> str | Place:
     if place.checkpoint_id is None:
         raise InvalidKeyError(
             "This config names no checkpoint_id, so it may mean a thread, a namespace or its latest "
-            "checkpoint. To delete a thread, give its id as a string."
+            "checkpoint. To delete a thread, give its id to batch_delete, as a string."
         )
     return place
 

@@ -23,13 +23,13 @@ from langgraph_checkpoint_s3.admin.check.report import (
     warning,
 )
 from langgraph_checkpoint_s3.admin.lifecycle.policy import (
-    OFFLINE,
     Reach,
     Rule,
     added_days,
     horizon_days,
     horizon_of,
 )
+from langgraph_checkpoint_s3.admin.lifecycle.transitions import OFFLINE
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import (
     AccessDeniedError,

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final, Literal, get_args
 
-from langgraph_checkpoint_s3.admin.lifecycle.policy import OFFLINE
+from langgraph_checkpoint_s3.admin.lifecycle.transitions import OFFLINE
 from langgraph_checkpoint_s3.admin.setting_changes import MAX_DAYS
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.ids import thread_name

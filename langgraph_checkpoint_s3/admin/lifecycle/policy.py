@@ -12,7 +12,7 @@ are told apart.
 A policy has at most three rules, by the filters that S3 allows for their actions:
 
     delete    prefix and tag         deletion by age, of current and of noncurrent versions
-    archive   prefix, tag and size   the move into another storage class
+    archive   prefix, tag and size   the moves into other storage classes
     cleanup   prefix alone           unfinished uploads and lone delete markers, which have no tags or sizes
 
 The borrowing horizon is added to days of deletion, and of a move to an offline storage class.
@@ -31,6 +31,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from langgraph_checkpoint_s3.admin.lifecycle.transitions import (
+    CLASSES,
+    OFFLINE,
+    TIERING,
+    check_moves,
+    check_transitions,
+    in_order,
+    move_warnings,
+)
 from langgraph_checkpoint_s3.admin.setting_changes import (
     Change,
     check_days,
@@ -52,15 +61,8 @@ Rule: TypeAlias = Mapping[str, Any]
 _OWNER: Final = "langgraph-checkpoint-s3"
 _MAX_PART: Final = 96
 _EXTRA: Final = re.compile(r":\+([0-9]+)d$")
-OFFLINE: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
-"""Storage classes whose objects can't be read before they are restored."""
-
-_CLASSES: Final = {"STANDARD_IA": 30, "ONEZONE_IA": 30, "GLACIER_IR": 90, "GLACIER": 90, "DEEP_ARCHIVE": 180}
-"""Storage classes to archive into, each with the minimum number of days that S3 bills
-(https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html#sc-compare)."""
-_MIN_IA_DAYS: Final = 30
-_TIERING: Final = "INTELLIGENT_TIERING"
-_SMALL: Final = 128 * 1024
+_DEFAULT_CLASS: Final = "GLACIER_IR"
+_NO_DAYS: Final = -1
 _DAY: Final = 24 * 3600
 _MAX_VERSIONS: Final = 100
 _MAX_SIZE: Final = 5 * 1024**4
@@ -184,7 +186,7 @@ class LifecycleWarning(UserWarning):
     """A lifecycle policy does less, or costs more, than it looks like."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class LifecyclePolicy:
     """Deletion and archiving of checkpoints by age.
 
@@ -200,12 +202,20 @@ class LifecyclePolicy:
         archive_storage_class: `GLACIER_IR`, which is read as quickly as before, `STANDARD_IA`,
             `ONEZONE_IA`, or, with `allow_offline_archive`, `GLACIER` or `DEEP_ARCHIVE`. For the last two
             the horizon is added, as for deletion.
-        intelligent_tiering: Move each object to `INTELLIGENT_TIERING` at once, which tiers it by use.
+        intelligent_tiering: Move each object to `INTELLIGENT_TIERING` at once, which tiers it by use until it
+            is archived or deleted.
+        transitions: Further moves: storage classes, each with the age in days, such as
+            `{"STANDARD_IA": 30, "GLACIER_IR": 90}`. Together with the two above they must be in S3's order,
+            `STANDARD_IA`, `INTELLIGENT_TIERING`, `ONEZONE_IA`, `GLACIER_IR`, `GLACIER`, `DEEP_ARCHIVE`
+            (but not from `ONEZONE_IA` to `GLACIER_IR`), 30 days or more after a move to an infrequent-access
+            class, and 90 after one to `GLACIER_IR` or `GLACIER`; all of them before the deletion.
         noncurrent_version_days: In a bucket that keeps versions, days after which a deleted or replaced
             version is deleted for good (1 to 36,500; default: never). Delete markers with no version left
             are removed too. The horizon is added, as for deletion.
         newer_noncurrent_versions: Number of deleted or replaced versions of each object that are kept for
             longer than that (1 to 100).
+        noncurrent_transitions: Moves of deleted or replaced versions: storage classes, each with the days
+            since then, by the same rules.
         abort_incomplete_uploads_days: Days after which a multipart upload that was never completed is
             aborted (1 to 36,500; `None`: never). Its parts are billed until then, and no listing of
             objects shows them. An upload has no tags yet, so this applies to the whole prefix. Without
@@ -220,20 +230,24 @@ class LifecyclePolicy:
             `S3Admin.restore_archived` has restored them, which takes minutes to days: an agent that
             continues such a thread gets a `CheckpointArchivedError`. Ignored in comparisons.
 
+    Policies are equal if they do the same, however their moves are given.
+
     Raises:
         InvalidConfigError: A value is out of range, or the policy can't work. The message has the reason.
     """
 
     days_until_deletion: int | None = None
     days_until_archive: int | None = None
-    archive_storage_class: str = "GLACIER_IR"
+    archive_storage_class: str = _DEFAULT_CLASS
     intelligent_tiering: bool = False
+    transitions: Mapping[str, int] = field(default_factory=dict)
     noncurrent_version_days: int | None = None
     newer_noncurrent_versions: int | None = None
+    noncurrent_transitions: Mapping[str, int] = field(default_factory=dict)
     abort_incomplete_uploads_days: int | None = 7
     object_tag: tuple[str, str] | None = None
     minimum_object_size: int | None = None
-    allow_offline_archive: bool = field(default=False, compare=False)
+    allow_offline_archive: bool = False
 
     def __post_init__(self) -> None:
         for name in ("intelligent_tiering", "allow_offline_archive"):
@@ -245,96 +259,105 @@ class LifecyclePolicy:
         check_number("newer_noncurrent_versions", self.newer_noncurrent_versions, 1, _MAX_VERSIONS)
         check_number("minimum_object_size", self.minimum_object_size, 1, _MAX_SIZE)
         check_tag(self.object_tag)
+        for name in ("transitions", "noncurrent_transitions"):
+            object.__setattr__(self, name, check_transitions(name, getattr(self, name)))
         self._check_moves()
         if self.newer_noncurrent_versions is not None and self.noncurrent_version_days is None:
             raise InvalidConfigError(
                 "newer_noncurrent_versions says which versions stay for longer than noncurrent_version_days: "
                 "set that too."
             )
-        if not (self._moves or self._deletes or self.abort_incomplete_uploads_days):
+        if not (self._moves_any or self._deletes or self.abort_incomplete_uploads_days):
             raise InvalidConfigError(
                 "A lifecycle policy that does nothing: set one of its days, or remove the policy with "
                 "remove_lifecycle_policy()."
             )
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LifecyclePolicy):
+            return NotImplemented
+        return self._effect == other._effect
+
+    def __hash__(self) -> int:
+        return hash(self._effect)
+
+    @property
+    def moves(self) -> dict[str, int]:
+        """All moves of current objects: storage classes in S3's order, each with the age in days."""
+        found = list(self.transitions.items())
+        if self.intelligent_tiering:
+            found.append((TIERING, 0))
+        if self.days_until_archive is not None:
+            found.append((self.archive_storage_class, self.days_until_archive))
+        return in_order(found)
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """Warnings about this policy, which `set_lifecycle_policy` gives."""
-        return tuple(self._warnings())
+        size = self.minimum_object_size
+        current = move_warnings(self.moves, self.days_until_deletion, size)
+        noncurrent = move_warnings(self.noncurrent_transitions, self.noncurrent_version_days, size)
+        return tuple(dict.fromkeys([*current, *noncurrent]))
 
     @property
-    def _moves(self) -> bool:
-        return self.intelligent_tiering or self.days_until_archive is not None
+    def _effect(self) -> tuple[object, ...]:
+        """What the policy does, for comparisons."""
+        return (
+            tuple(self.moves.items()),
+            tuple(self.noncurrent_transitions.items()),
+            *(getattr(self, name) for name in _MEMBERS),
+            self.object_tag,
+            self.minimum_object_size,
+        )
+
+    @property
+    def _moves_any(self) -> bool:
+        return bool(self.moves or self.noncurrent_transitions)
 
     @property
     def _deletes(self) -> bool:
         return self.days_until_deletion is not None or self.noncurrent_version_days is not None
 
-    @property
-    def _target(self) -> str:
-        return _TIERING if self.intelligent_tiering else self.archive_storage_class
-
     def _check_moves(self) -> None:
         target, days = self.archive_storage_class, self.days_until_archive
-        if target not in _CLASSES:
+        if target not in CLASSES or target == TIERING:
             raise InvalidConfigError(
-                f"archive_storage_class={target!r} is none of {', '.join(_CLASSES)}. "
+                f"archive_storage_class={target!r} is none of "
+                f"{', '.join(name for name in CLASSES if name != TIERING)}. "
                 "For INTELLIGENT_TIERING, set intelligent_tiering=True."
             )
-        if days is None and target != "GLACIER_IR":
+        if days is None and target != _DEFAULT_CLASS:
             raise InvalidConfigError(
                 f"archive_storage_class={target!r} needs days_until_archive: when to move."
             )
-        if target in OFFLINE and not self.allow_offline_archive:
-            raise InvalidConfigError(
-                f"{target} is offline: a checkpoint in it can't be read until it is restored, which takes "
-                "minutes to days, so no agent can go on with an archived thread. GLACIER_IR reads at once. "
-                "If offline is what you want, say allow_offline_archive=True."
-            )
-        if days is None:
-            if self.minimum_object_size is not None and not self.intelligent_tiering:
+        moves = self.moves
+        names = {name: f"transitions[{name!r}]" for name in self.transitions}
+        for name, move, moved in (
+            ("days_until_archive", target, days is not None),
+            ("intelligent_tiering", TIERING, self.intelligent_tiering),
+        ):
+            if moved and move in names:
                 raise InvalidConfigError(
-                    "minimum_object_size is of what is archived or tiered; deletion knows no size. Set "
-                    "days_until_archive or intelligent_tiering too."
+                    f"{name} and {names[move]} are both moves to {move}: S3 takes one for each class."
                 )
-            return
-        if self.intelligent_tiering:
+            if moved:
+                names[move] = name
+        offline = OFFLINE & {target, *moves, *self.noncurrent_transitions}
+        if offline and not self.allow_offline_archive:
             raise InvalidConfigError(
-                "intelligent_tiering moves objects by their use, days_until_archive by their age: choose one."
+                f"{min(offline)} is offline: a checkpoint in it can't be read until it is restored, which "
+                "takes minutes to days, so no agent can go on with an archived thread. GLACIER_IR reads at "
+                "once. If offline is what you want, say allow_offline_archive=True."
             )
-        if target in ("STANDARD_IA", "ONEZONE_IA") and days < _MIN_IA_DAYS:
+        if self.minimum_object_size is not None and not self._moves_any:
             raise InvalidConfigError(
-                f"days_until_archive={days}: S3 moves nothing to {target} in its first {_MIN_IA_DAYS} days."
+                "minimum_object_size is of what is archived or tiered; deletion knows no size. Set "
+                "days_until_archive, intelligent_tiering or transitions too."
             )
-        if self.days_until_deletion is not None and days >= self.days_until_deletion:
-            raise InvalidConfigError(
-                f"days_until_archive={days} isn't before days_until_deletion={self.days_until_deletion}: "
-                "nothing would be left to archive."
-            )
-
-    def _warnings(self) -> Iterable[str]:
-        if not self._moves:
-            return
-        size, target = self.minimum_object_size, self._target
-        if size is None:
-            yield (
-                f"S3 moves no object of less than 128 kB to {target}, and most checkpoints are smaller, so "
-                "this may move little or nothing. minimum_object_size=… says from which size on objects move."
-            )
-        elif size < _SMALL:
-            price = "bills each object as at least 128 kB"
-            if target in OFFLINE:
-                price = "bills each object as 40 kB more than it has"
-            elif target == _TIERING:
-                price = "bills objects of less than 128 kB as if they were used all the time"
-            yield (
-                f"minimum_object_size={size}: {target} {price}, and each move costs a request, so moving "
-                "small objects may cost more than it saves."
-            )
-        if self.days_until_archive is not None and self.days_until_deletion is not None:
-            days, least = self.days_until_deletion - self.days_until_archive, _CLASSES[target]
-            if days < least:
-                yield f"{target} is billed for {least} days at least, and objects are in it for {days} only."
+        check_moves(moves, self.days_until_deletion, names, "days_until_deletion")
+        old = self.noncurrent_transitions
+        names = {name: f"noncurrent_transitions[{name!r}]" for name in old}
+        check_moves(old, self.noncurrent_version_days, names, "noncurrent_version_days")
 
 
 def check_tag(tag: object) -> None:
@@ -365,19 +388,18 @@ def rules_of(policy: LifecyclePolicy, prefix: str, horizon: int) -> list[Rule]:
     tag = policy.object_tag
     tags = frozenset([tag] if tag else ())
     above = None if policy.minimum_object_size is None else policy.minimum_object_size - 1
-    later = horizon if policy.archive_storage_class in OFFLINE else 0
+    moves, noncurrent = policy.moves, policy.noncurrent_transitions
+    later = horizon if OFFLINE & {*moves, *noncurrent} else 0
     deletion = _numbers(policy, _DELETION, horizon)
-    move: dict[str, Any] = {}
-    if policy.intelligent_tiering:
-        move = {"Transitions": [{"Days": 0, "StorageClass": _TIERING}]}
-    elif policy.days_until_archive is not None:
-        days = policy.days_until_archive + later
-        move = {"Transitions": [{"Days": days, "StorageClass": policy.archive_storage_class}]}
+    archive = {
+        **_transitions("Transitions", "Days", moves, later),
+        **_transitions("NoncurrentVersionTransitions", "NoncurrentDays", noncurrent, later),
+    }
     markers = policy.noncurrent_version_days is not None
     cleanup = _cleanup(markers=markers, abort_days=policy.abort_incomplete_uploads_days)
     rules = [
         (rule_id(prefix, "delete", tag, extra_days=horizon), Reach(prefix, tags), deletion),
-        (rule_id(prefix, "archive", tag, extra_days=later), Reach(prefix, tags, above), move),
+        (rule_id(prefix, "archive", tag, extra_days=later), Reach(prefix, tags, above), archive),
         (rule_id(prefix, "cleanup", tag), Reach(prefix), cleanup),
     ]
     return [new_rule(name, reach, actions) for name, reach, actions in rules if actions]
@@ -407,9 +429,10 @@ def policy_of(rules: Iterable[Rule], prefix: str, tag: tuple[str, str] | None) -
     if not found:
         return None
     settings = {"abort_incomplete_uploads_days": None, **found, "object_tag": tag}
-    offline = settings.get("archive_storage_class") in OFFLINE
+    targets = {settings.get("archive_storage_class")}
+    targets |= {*settings.get("transitions", ()), *settings.get("noncurrent_transitions", ())}
     try:
-        return LifecyclePolicy(**settings, allow_offline_archive=offline)
+        return LifecyclePolicy(**settings, allow_offline_archive=bool(OFFLINE & targets))
     except InvalidConfigError as error:
         raise InvalidConfigError(
             f"The bucket's rules {rule_id(prefix, '…', tag)} were changed by somebody else, into what is no "
@@ -441,15 +464,40 @@ def _settings_of(rule: Rule, extra: int) -> dict[str, Any]:
     for name, (action, member, counts_horizon) in _MEMBERS.items():
         if (value := (rule.get(action) or {}).get(member)) is not None:
             found[name] = value - (extra if counts_horizon else 0)
-    for step in rule.get("Transitions") or ():
-        if step["StorageClass"] == _TIERING:
-            found["intelligent_tiering"] = True
-        else:
-            found["days_until_archive"] = step.get("Days", 0) - extra
-            found["archive_storage_class"] = step["StorageClass"]
-        if (above := Reach.of(rule).above) is not None:
+    moves = _moves_of(rule, "Transitions", "Days", extra)
+    noncurrent = _moves_of(rule, "NoncurrentVersionTransitions", "NoncurrentDays", extra)
+    if moves.get(TIERING) == 0:
+        del moves[TIERING]
+        found["intelligent_tiering"] = True
+    if len(moves) == 1 and TIERING not in moves:
+        [(found["archive_storage_class"], found["days_until_archive"])] = moves.items()
+    elif moves:
+        found["transitions"] = moves
+    if noncurrent:
+        found["noncurrent_transitions"] = noncurrent
+    if rule.get("Transitions") or noncurrent:
+        above = Reach.of(rule).above
+        if above is not None:
             found["minimum_object_size"] = above + 1
     return found
+
+
+def _transitions(action: str, member: str, moves: Mapping[str, int], later: int) -> dict[str, Any]:
+    """Return the action of a rule that moves objects. Moves into offline classes come some days later."""
+    steps = [
+        {member: days + (later if target in OFFLINE else 0), "StorageClass": target}
+        for target, days in moves.items()
+    ]
+    return {action: steps} if steps else {}
+
+
+def _moves_of(rule: Rule, action: str, member: str, extra: int) -> dict[str, int]:
+    """Return the moves of a rule, without the days that were added to those into offline classes."""
+    return {
+        # A date, which no policy has, becomes a number of days that none may have.
+        step["StorageClass"]: step.get(member, _NO_DAYS) - (extra if step["StorageClass"] in OFFLINE else 0)
+        for step in rule.get(action) or ()
+    }
 
 
 def merge_rules(

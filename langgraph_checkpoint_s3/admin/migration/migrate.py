@@ -341,7 +341,7 @@ class Migrator:
         answers: Sequence[str | Exception | None] = [None] * len(items)
         if self.verify:
             # The parent cache is empty, so that everything compared comes from the store.
-            fresh = replace(self.context, parent_cache=ParentCache.none(), borrow=False)
+            fresh = self.context._replace(parent_cache=ParentCache.none(), borrow=False)
             answers = yield from settle([_compare(fresh, item) for item in items], self.note_error)
         for number, (item, answer) in enumerate(zip(items, answers, strict=True)):
             present = number < len(old)

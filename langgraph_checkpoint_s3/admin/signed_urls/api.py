@@ -9,13 +9,12 @@ from typing import Final
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.calls import Progress
-from langgraph_checkpoint_s3.admin.setting_changes import Change
+from langgraph_checkpoint_s3.admin.setting_changes import Change, check_days
 from langgraph_checkpoint_s3.admin.signed_urls import signing
 from langgraph_checkpoint_s3.admin.signed_urls.signing import SignedUpload, seconds_of, thread_of
 from langgraph_checkpoint_s3.admin.transfer.dumps import MAX_BYTES
 from langgraph_checkpoint_s3.admin.transfer.export_import import Imported
 from langgraph_checkpoint_s3.admin.versions.versions import address_of
-from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.ids import thread_name
 from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.plans.plan import Plan
@@ -32,7 +31,11 @@ class Signing(BaseAdmin):
     """Signed URLs."""
 
     def signed_url(
-        self, thread_id: str, checkpoint_id: str, expires_in: timedelta = _HOUR, checkpoint_ns: str = ""
+        self,
+        thread_id: str,
+        checkpoint_id: str,
+        expires_in: float | timedelta = _HOUR,
+        checkpoint_ns: str = "",
     ) -> str:
         """Sign a URL for reading one checkpoint without credentials.
 
@@ -55,7 +58,7 @@ class Signing(BaseAdmin):
         Args:
             thread_id: The thread.
             checkpoint_id: The checkpoint.
-            expires_in: The URL's validity: 1 second to 7 days, which is S3's limit
+            expires_in: The URL's validity, in seconds or as a timedelta: 1 second to 7 days, S3's limit
                 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html).
             checkpoint_ns: The namespace; the root by default.
 
@@ -77,7 +80,11 @@ class Signing(BaseAdmin):
         return self._url(self._run(plan, "admin.signed_url"))
 
     async def asigned_url(
-        self, thread_id: str, checkpoint_id: str, expires_in: timedelta = _HOUR, checkpoint_ns: str = ""
+        self,
+        thread_id: str,
+        checkpoint_id: str,
+        expires_in: float | timedelta = _HOUR,
+        checkpoint_ns: str = "",
     ) -> str:
         """`signed_url`, as a coroutine."""
         address = address_of(thread_id, checkpoint_id, checkpoint_ns)
@@ -92,8 +99,8 @@ class Signing(BaseAdmin):
         `s3:GetLifecycleConfiguration` and `s3:PutLifecycleConfiguration`.
 
         Args:
-            days: The number of days, 1 or more; 8 exceeds the longest validity of a URL. `None` removes the
-                rule.
+            days: The number of days, 1 to 36,500; 8 exceeds the longest validity of a URL. `None` removes
+                the rule.
 
         Returns:
             The changed lifecycle configuration; empty if it was so already.
@@ -108,7 +115,7 @@ class Signing(BaseAdmin):
         """`set_exports_expiry`, as a coroutine."""
         return await self._arun(self._expiry(days), "admin.set_exports_expiry")
 
-    def signed_upload_url(self, thread_id: str, expires_in: timedelta = _HOUR) -> SignedUpload:
+    def signed_upload_url(self, thread_id: str, expires_in: float | timedelta = _HOUR) -> SignedUpload:
         """Sign a URL for uploading a checkpoint without credentials.
 
         It takes one plain HTTP PUT of a file of `dumps` or `export_thread`:
@@ -122,7 +129,7 @@ class Signing(BaseAdmin):
 
         Args:
             thread_id: The thread that it is for. It need not exist.
-            expires_in: The URL's validity: 1 second to 7 days.
+            expires_in: The URL's validity, in seconds or as a timedelta: 1 second to 7 days.
 
         Returns:
             The URL, which its repr doesn't show, and the key for `accept_upload`.
@@ -136,7 +143,7 @@ class Signing(BaseAdmin):
         """
         return self._upload(self._run(self._signed_upload(thread_id, expires_in), "admin.signed_upload_url"))
 
-    async def asigned_upload_url(self, thread_id: str, expires_in: timedelta = _HOUR) -> SignedUpload:
+    async def asigned_upload_url(self, thread_id: str, expires_in: float | timedelta = _HOUR) -> SignedUpload:
         """`signed_upload_url`, as a coroutine."""
         plan = self._signed_upload(thread_id, expires_in)
         return self._upload(await self._arun(plan, "admin.signed_upload_url"))
@@ -190,13 +197,14 @@ class Signing(BaseAdmin):
         plan = self._accept_upload(upload, thread_id, max_bytes, progress)
         return await self._arun(plan, "admin.accept_upload")
 
-    def _signed_upload(self, thread_id: str, expires_in: timedelta) -> Plan[tuple[SignedUpload, Signed]]:
+    def _signed_upload(
+        self, thread_id: str, expires_in: float | timedelta
+    ) -> Plan[tuple[SignedUpload, Signed]]:
         name, seconds = thread_name(thread_id), seconds_of(expires_in)
         return signing.signed_upload(self._context, name, seconds, self._now(), uuid.uuid4().hex)
 
     def _expiry(self, days: int | None) -> Plan[list[Change]]:
-        if days is not None and (type(days) is not int or days < 1):
-            raise InvalidConfigError(f"days={days!r} must be a whole number, 1 or more, or None.")
+        check_days("days", days)
         return signing.set_expiry(self._context, days)
 
     def _accept_upload(

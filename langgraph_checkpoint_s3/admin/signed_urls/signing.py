@@ -66,15 +66,16 @@ class SignedUpload:
     expires: datetime
 
 
-def seconds_of(expires_in: timedelta) -> int:
-    """Return the validity of a URL in seconds."""
-    if not isinstance(expires_in, timedelta):
-        raise InvalidConfigError(f"expires_in must be a timedelta, not {type(expires_in).__name__}.")
-    if not timedelta(seconds=1) <= expires_in <= MAX_EXPIRY:
+def seconds_of(expires_in: float | timedelta) -> int:
+    """Return the validity of a URL in whole seconds, given in seconds or as a timedelta."""
+    seconds: object = expires_in.total_seconds() if isinstance(expires_in, timedelta) else expires_in
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise InvalidConfigError(f"expires_in={expires_in!r} must be seconds, or a timedelta.")
+    if not 1 <= seconds <= MAX_EXPIRY.total_seconds():
         raise InvalidConfigError(
-            f"expires_in={expires_in} must be from 1 second to 7 days, which is S3's limit."
+            f"expires_in={expires_in} must be from 1 second to 7 days (604,800 seconds), which is S3's limit."
         )
-    return int(expires_in.total_seconds())
+    return int(seconds)
 
 
 def signed_url(context: Context, place: Place, seconds: int, now: datetime) -> Plan[Signed]:
@@ -181,9 +182,9 @@ def _objects(
     """Return a checkpoint's objects, writes first, by their keys below the thread's folder."""
     thread = context.layout.thread(loaded.folder.place.thread_id)
     record = loaded.checkpoint
-    body = record.materialized(context.compression) if borrows else bytes(record.container.data)
+    body = record.materialized(context.compression) if borrows else record.container.whole()
     objects = [
-        (entry.key, bytes(writes.container.data))
+        (entry.key, writes.container.whole())
         for entry, writes in zip(loaded.folder.pending, loaded.writes, strict=True)
     ]
     for entry, found in zip(loaded.folder.gathered, gathered, strict=True):

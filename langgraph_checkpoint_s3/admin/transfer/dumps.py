@@ -6,7 +6,7 @@ import io
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,6 +36,7 @@ from langgraph_checkpoint_s3.plans.place import Place, leaf_of
 from langgraph_checkpoint_s3.plans.scan import group
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import Body, Entry
+from langgraph_checkpoint_s3.validation import check_choice
 from langgraph_checkpoint_s3.version import __version__
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def loads(
         objects = [(member.name, opened.read(member)) for member in opened.members]
         loaded = _load(objects, opened.manifest.thread, max_bytes, _context(key_cache, opened.manifest.place))
     if thread_id is not None:
-        loaded = replace(loaded, renamed=thread_id)
+        loaded = loaded._replace(renamed=thread_id)
     return loaded.tuple(maybe_add_typed_methods(serde or JsonPlusSerializer()))
 
 
@@ -126,8 +127,7 @@ def dumps(
         InvalidConfigError: There is no such compression.
         DecryptionError: The key provider gives no key.
     """
-    if compression not in CODECS:
-        raise InvalidConfigError(f"compression={compression!r} is none of {', '.join(CODECS)}.")
+    check_choice("compression", compression, CODECS)
     serde = maybe_add_typed_methods(serde or JsonPlusSerializer())
     checkpoint_id = required_id(checkpoint.checkpoint.get("id"))
     place = Place.of(checkpoint.config).with_id(checkpoint_id)
@@ -160,7 +160,7 @@ def dumps(
     rules = BorrowPolicy(horizon=0)
 
     def key_of(borrows: bool, lends: bool) -> str:
-        return name(replace(leaf, borrows=borrows, lends=lends))
+        return name(leaf._replace(borrows=borrows, lends=lends))
 
     made = draft(content, versions, origin(0), key_of, compression, rules, scope=scope, key_ref=key)
     when = datetime.now(timezone.utc).isoformat()

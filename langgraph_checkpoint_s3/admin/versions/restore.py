@@ -178,7 +178,7 @@ def _encode(
     """Return the key and bytes of the object that makes a version the current one."""
     record, key, folder = wanted.checkpoint, wanted.key, wanted.folder
     with error_context(key):
-        body = bytes(record.container.data)
+        body = record.container.whole()
         if any(frame.lender for frame in record.container.frames):
             body = record.materialized(context.compression)
     own = next(each for each in found if each.key == key)
@@ -220,10 +220,10 @@ def _beside(context: Context, wanted: Loaded, content: Content, created: int) ->
     parsed = context.layout.parse(wanted.key)
     assert isinstance(parsed.leaf, CheckpointLeaf), "a checkpoint's key"  # noqa: S101  # for the types
     key_ref = yield from key_to_write(context)
-    leaf = replace(parsed.leaf, created=created, encrypted=key_ref is not None)
+    leaf = parsed.leaf._replace(created=created, encrypted=key_ref is not None)
 
     def key_of(borrows: bool, lends: bool) -> str:
-        flagged = replace(leaf, borrows=borrows, lends=lends and context.borrow)
+        flagged = leaf._replace(borrows=borrows, lends=lends and context.borrow)
         return wanted.folder.place.key(context.layout, flagged)
 
     origin = context.origin(wanted.place, created)

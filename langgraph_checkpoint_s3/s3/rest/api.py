@@ -5,7 +5,6 @@ Both HTTP clients share it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -20,12 +19,19 @@ from langgraph_checkpoint_s3.s3.rest.messages import (
     Checksums,
     HttpRequest,
     build,
+    lacks_md5,
     parse,
     region_of_error,
 )
 from langgraph_checkpoint_s3.s3.rest.route import Route, route_to
 from langgraph_checkpoint_s3.s3.rest.settings import AwsSettings
-from langgraph_checkpoint_s3.s3.rest.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Credentials, Signer
+from langgraph_checkpoint_s3.s3.rest.sigv4 import (
+    EMPTY_SHA256,
+    UNSIGNED_PAYLOAD,
+    Credentials,
+    Signer,
+    sha256,
+)
 from langgraph_checkpoint_s3.s3.store_clock import StoreClock
 from langgraph_checkpoint_s3.validation import is_aws
 
@@ -42,6 +48,10 @@ class WrongRegion(Exception):  # noqa: N818  # the request is sent to the right 
         super().__init__(region)
         self.region = region
         self.error = error
+
+
+class NeedsMd5(Exception):  # noqa: N818  # the request is sent again with one
+    """The store refuses a body that comes without an MD5. From now on, all bodies have one."""
 
 
 class Target(NamedTuple):
@@ -82,6 +92,7 @@ class RestApi:
             send=settings.request_checksums == "when_supported",
             verify=settings.response_checksums == "when_supported",
             md5=not on_aws,
+            signed=self.target.endpoint.scheme != "https" and not settings.unsigned,
         )
 
     def build(self, operation: str, arguments: Mapping[str, Any]) -> HttpRequest:
@@ -108,7 +119,7 @@ class RestApi:
             elif endpoint.scheme == "https":
                 digest = UNSIGNED_PAYLOAD
             else:
-                digest = hashlib.sha256(request.body).hexdigest()
+                digest = sha256(request.body)
             attempt.signed_ahead = self._clock.ahead
             to_sign = {"host": endpoint.authority, **headers}
             headers = headers | target.signer.sign(
@@ -135,11 +146,12 @@ class RestApi:
         Raises:
             ClientError: It is an error of S3's.
             WrongRegion: The bucket is in another region.
+            NeedsMd5: The request is to be built again.
             InvalidResponse: It can't be parsed.
         """
         body, headers = parser.body, parser.headers
         attempt.received = Received(
-            parser.status, headers.get("content-type", ""), len(body), body[:BEGINNING]
+            parser.status, headers.get("content-type", ""), len(body), bytes(body[:BEGINNING])
         )
         try:
             fields = parse(request, parser.status, headers, body)
@@ -147,6 +159,9 @@ class RestApi:
             region = region_of_error(error)
             if region and region != target.endpoint.region:
                 raise WrongRegion(region, error) from error
+            if self.checksums.signed and lacks_md5(error):
+                self.checksums = self.checksums._replace(signed=False)
+                raise NeedsMd5 from error
             raise
         return fields, body if request.operation == "GetObject" else b""
 

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections import deque
+from collections.abc import Iterator
 from typing import Any, Final
 
+from langgraph_checkpoint_s3.errors import InvalidConfigError
+from langgraph_checkpoint_s3.format.pieces import Data, Pieces, buffers_of
 from langgraph_checkpoint_s3.request_timeout import TimeLimit
 from langgraph_checkpoint_s3.s3.rest.connection_rules import (
     IDLE,
@@ -21,7 +25,6 @@ from langgraph_checkpoint_s3.s3.rest.connection_rules import (
     time_to_connect,
 )
 from langgraph_checkpoint_s3.s3.rest.http_parser import RECEIVE, ConnectionClosedError, ResponseParser
-from langgraph_checkpoint_s3.s3.rest.messages import Content
 from langgraph_checkpoint_s3.s3.rest.route import Route, TunnelParser
 
 _PIECE: Final = 256 * 1024
@@ -58,7 +61,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
         self.idle_since = 0.0
         self.is_open = False
 
-    async def exchange(self, head: bytes, body: Content, parser: ResponseParser, limit: TimeLimit) -> None:
+    async def exchange(self, head: bytes, body: Data, parser: ResponseParser, limit: TimeLimit) -> None:
         """Send a request, and receive its response. It raises what `Connection.exchange` does."""
         if not self.is_open:  # it was closed before anything was sent
             raise ConnectionClosedError(started=False)
@@ -67,19 +70,18 @@ class AsyncConnection(asyncio.BufferedProtocol):
         self._active = self._loop.time()
         self._timer = self._loop.call_later(min(limit.check_after, self._read_timeout), self._check)
         try:
-            if len(body) <= SENT_TOGETHER:
+            if len(body) <= SENT_TOGETHER and not isinstance(body, Pieces):
                 self._transport.write(head + body)
             else:
                 self._transport.write(head)
-                view = memoryview(body)
-                for place in range(0, len(view), _PIECE):
+                for piece in _split(body):
                     if self._paused and not answered.done():
                         await self._until_writable(answered)
                     if answered.done():  # the server refuses the request before it has all of it
                         parser.keep_alive = False
                         break
                     self._active = self._loop.time()
-                    self._transport.write(view[place : place + _PIECE])
+                    self._transport.write(piece)
             await answered
         except BaseException:
             self.abort()
@@ -231,6 +233,13 @@ class AsyncConnection(asyncio.BufferedProtocol):
             self._timer = self._loop.call_later(after, self._check)
 
 
+def _split(body: Data) -> Iterator[memoryview]:
+    for buffer in buffers_of(body):
+        view = memoryview(buffer)
+        for place in range(0, len(view), _PIECE):
+            yield view[place : place + _PIECE]
+
+
 class _TunnelReader(asyncio.Protocol):
     """Reads a proxy's response to `CONNECT`."""
 
@@ -264,9 +273,19 @@ class AsyncConnectionPool:
 
     Attributes:
         in_use: Connections that serve a request.
+
+    Raises:
+        InvalidConfigError: The connection to the proxy is encrypted, and so is the one within it, which
+            asyncio can't do before Python 3.11.
     """
 
     def __init__(self, route: Route, connect_timeout: float, read_timeout: float, most: int) -> None:
+        if route.proxy_tls is not None and route.tls is not None and sys.version_info < (3, 11):
+            raise InvalidConfigError(
+                "The proxy's URL begins with https://, and before Python 3.11 asyncio can't connect to an "
+                "https endpoint through such a proxy. Use Python 3.11, a proxy with http://, or the "
+                "blocking methods."
+            )
         self._route = route
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
@@ -282,9 +301,12 @@ class AsyncConnectionPool:
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
             try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
+                while not turn.done():
+                    if limit.remaining <= 0:
+                        raise limit.expire()
+                    await asyncio.wait([turn], timeout=limit.check_after)
+            except BaseException:
+                if not turn.cancel():  # it was woken already
                     self._wake()
                 raise
         self.in_use += 1

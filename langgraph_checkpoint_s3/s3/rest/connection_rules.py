@@ -12,6 +12,9 @@ IDLE: Final = 50.0
 SENT_TOGETHER: Final = 16 * 1024
 """Bytes of a body up to which it is sent together with the head, for which both are copied."""
 
+_LONGEST: Final = 1e6
+"""Seconds: no wait is longer. The system counts milliseconds in 32 bits."""
+
 
 class ConnectTimeoutError(TimeoutError):
     """No connection was made in time.
@@ -59,3 +62,23 @@ def is_readable(fileno: int) -> bool:
         poll.register(fileno, select.POLLIN)
         return bool(poll.poll(0))
     return bool(select.select([fileno], [], [], 0)[0])
+
+
+def is_answered(fileno: int, seconds: float) -> bool:
+    """Wait until a socket can be read or written; return whether it can be read: the response is coming.
+
+    Raises:
+        TimeoutError: It can't be either in time.
+    """
+    seconds = min(seconds, _LONGEST)
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(fileno, select.POLLIN | select.POLLOUT)
+        events = [event for _, event in poll.poll(seconds * 1000)]
+        readable = any(event & ~select.POLLOUT for event in events)
+    else:
+        reading, events, _ = select.select([fileno], [fileno], [], seconds)
+        readable = bool(reading)
+    if not (readable or events):
+        raise TimeoutError
+    return readable

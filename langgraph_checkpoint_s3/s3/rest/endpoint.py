@@ -17,16 +17,14 @@ from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.s3.rest.settings import AwsSettings, mapped_errors
 from langgraph_checkpoint_s3.validation import check_endpoint, check_region, is_arn, is_aws
 
-_REGION: Final = re.compile(r"(?:us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-[0-9]+")
+_REGION: Final = r"(?:us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-[0-9]+"
 """Regions of the partition `aws`, as in botocore's partitions.json. Others have other domains."""
-_HOST_LABEL: Final = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
-_SPECIAL_BUCKET: Final = re.compile(r".*--[a-z]+-s3")
+_HOST_LABEL: Final = r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"
+_SPECIAL_BUCKET: Final = r".*--[a-z]+-s3"
 """Suffixes of buckets and aliases with endpoints of their own, such as `--op-s3` of S3 on Outposts."""
 _ACCELERATE: Final = "s3-accelerate."
-_HOSTNAME: Final = re.compile(
-    r"(?=.{1,255}$)(?:(?!-)[A-Za-z0-9-]{1,63}(?<!-)\.)*(?!-)[A-Za-z0-9-]{1,63}(?<!-)\.?"
-)
-_IPV4: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
+_HOSTNAME: Final = r"(?=.{1,255}$)(?:(?!-)[A-Za-z0-9-]{1,63}(?<!-)\.)*(?!-)[A-Za-z0-9-]{1,63}(?<!-)\.?"
+_IPV4: Final = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
 _PORTS: Final = {"http": 80, "https": 443}
 _PATH_CHARACTERS: Final = "/%-._~!$&'()*+,;=:@"
 
@@ -109,7 +107,7 @@ def _check_url(url: str) -> None:
     host = parts.hostname or ""
     if "?" in url or "#" in url:
         raise InvalidConfigError(f"endpoint_url={url!r} must have no query and no fragment.")
-    if ":" not in host and not _HOSTNAME.fullmatch(host):
+    if ":" not in host and not re.fullmatch(_HOSTNAME, host):
         raise InvalidConfigError(f"endpoint_url={url!r}: {host!r} is not the name of a host.")
 
 
@@ -120,7 +118,7 @@ def _of_aws(bucket: str, settings: AwsSettings) -> Endpoint | None:
         settings.use_fips
         or settings.use_dualstack
         or settings.use_accelerate
-        or not _REGION.fullmatch(region)
+        or not re.fullmatch(_REGION, region)
         or not _is_host_label(bucket)
     ):
         return None
@@ -137,12 +135,12 @@ def _of_url(bucket: str, url: SplitResult, settings: AwsSettings) -> Endpoint | 
     if (
         settings.use_accelerate
         or is_arn(bucket)
-        or _SPECIAL_BUCKET.fullmatch(bucket)
+        or re.fullmatch(_SPECIAL_BUCKET, bucket)
         or settings.region == "aws-global"
         or host.startswith(_ACCELERATE)
     ):
         return None
-    is_address = ":" in host or _IPV4.fullmatch(host) is not None
+    is_address = ":" in host or re.fullmatch(_IPV4, host) is not None
     if settings.addressing_style != "virtual" or (is_address and _is_host_label(bucket)):
         # As botocore normalizes it. Its rules keep the path as it is in virtual-hosted style.
         base = "".join(f"/{each}" for each in _without_dots(quote(url.path)))
@@ -236,4 +234,4 @@ def _without_dots(path: str) -> list[str]:
 
 
 def _is_host_label(bucket: str) -> bool:
-    return _HOST_LABEL.fullmatch(bucket) is not None and not _SPECIAL_BUCKET.fullmatch(bucket)
+    return re.fullmatch(_HOST_LABEL, bucket) is not None and not re.fullmatch(_SPECIAL_BUCKET, bucket)

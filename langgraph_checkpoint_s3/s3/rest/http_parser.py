@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from langgraph_checkpoint_s3.format.pieces import Landing
+
 MAX_HEAD: Final = 64 * 1024
 """The most bytes of a response's status line and headers. S3 allows 8 KiB of its own headers."""
 RECEIVE: Final = 64 * 1024
@@ -44,6 +46,7 @@ class ResponseParser:
     Args:
         method: The request's method: a response to `HEAD` has no body.
         most: The most bytes of a successful response's body. A longer one is refused before it is received.
+        into: Memory that the body of a successful response is received into, if it has the same length.
 
     Attributes:
         status: The status; 0 until the head is parsed.
@@ -59,6 +62,8 @@ class ResponseParser:
         "_filled",
         "_has_no_body",
         "_head",
+        "_into",
+        "_landing",
         "_left",
         "_most",
         "_pieces",
@@ -70,7 +75,7 @@ class ResponseParser:
         "status",
     )
 
-    def __init__(self, method: str, most: int) -> None:
+    def __init__(self, method: str, most: int, into: memoryview | None = None) -> None:
         self.status = 0
         self.headers: dict[str, str] = {}
         self.complete = False
@@ -81,22 +86,26 @@ class ResponseParser:
         self._head = b""
         self._pieces: list[bytes] = []
         self._left = 0  # bytes of the body that are still to come, where its length is known
-        self._body: bytearray | None = None
+        self._into = into
+        self._landing: Landing | None = None
+        self._body: memoryview | None = None  # the memory that it is received into
         self._filled = 0  # bytes in the buffer, or of a body whose length isn't known
         self._chunked: _ChunkedDecoder | None = None
         self._until_close = False
 
     @property
-    def body(self) -> bytes:
-        """The body, once the response is complete."""
+    def body(self) -> bytes | memoryview:
+        """The body, once the response is complete: `into`, if it was received there."""
         if self._body is not None:
-            return bytes(self._body)
+            if self._landing is None:
+                return self._body
+            self._pieces, self._body = [self._landing.taken()], None
         return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
 
     def buffer(self) -> memoryview | None:
         """Return where the next bytes of the body go; `None` if they are for `feed`."""
         # Never an empty one: asyncio takes it for the connection's end.
-        return None if self._body is None or self.complete else memoryview(self._body)[self._filled :]
+        return None if self._body is None or self.complete else self._body[self._filled :]
 
     def filled(self, count: int) -> None:
         """Note that bytes were received into `buffer`."""
@@ -214,12 +223,19 @@ class ResponseParser:
             self.complete = True
         elif self._left > _SMALL:
             begun = sum(map(len, self._pieces)) + len(data)
-            self._body = bytearray(begun + self._left)
+            self._body = self._memory(begun + self._left)
             for piece in (*self._pieces, data):
                 self._body[self._filled : self._filled + len(piece)] = piece
                 self._filled += len(piece)
         elif data:
             self._pieces.append(data)
+
+    def _memory(self, size: int) -> memoryview:
+        """Return the memory to receive a body into."""
+        if self._into is not None and len(self._into) == size and self.status in (200, 206):
+            return self._into
+        self._landing = Landing(size)
+        return self._landing.view
 
     def _feed_chunks(self, data: bytes) -> None:
         decoder = self._chunked

@@ -10,9 +10,10 @@ import base64
 import zlib
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
+from langgraph_checkpoint_s3.format.pieces import Data, buffers_of
 from langgraph_checkpoint_s3.s3.answer_checks import InvalidResponse
 from langgraph_checkpoint_s3.s3.rest.documents import (
     ErrorDocument,
@@ -22,8 +23,6 @@ from langgraph_checkpoint_s3.s3.rest.documents import (
     read_error,
 )
 from langgraph_checkpoint_s3.s3.translate import md5_of
-
-Content: TypeAlias = "bytes | bytearray | memoryview"
 
 HEADERS: Final[Mapping[str, str]] = {
     "BucketKeyEnabled": "x-amz-server-side-encryption-bucket-key-enabled",
@@ -50,6 +49,7 @@ QUERY: Final[Mapping[str, str]] = {
     "UploadId": "uploadId",
     "VersionId": "versionId",
 }
+_WITH_BODY: Final = frozenset({"DeleteObjects", "PutObject", "UploadPart"})
 _UNRESERVED: Final = "-._~"
 _MAX_DOCUMENT: Final = 32 * 1024 * 1024
 """The most bytes of a document. A page of 1,000 keys has 4 MB if each byte of its longest keys is encoded."""
@@ -102,11 +102,13 @@ class Checksums(NamedTuple):
         send: Whether each body is sent with a CRC-32; otherwise only where S3 requires a checksum.
         verify: Whether to ask for an object's checksum, and compare it.
         md5: Whether an MD5 goes along where a checksum is required: older stores know no other.
+        signed: Whether each signature has the SHA-256 of its body, which then needs no MD5.
     """
 
     send: bool
     verify: bool
     md5: bool
+    signed: bool = False
 
 
 class HttpRequest(NamedTuple):
@@ -129,7 +131,7 @@ class HttpRequest(NamedTuple):
     query: str
     target_query: str
     headers: dict[str, str]
-    body: Content
+    body: Data
     most: int
 
 
@@ -139,7 +141,7 @@ def build(operation: str, arguments: Mapping[str, Any], checksums: Checksums) ->
     headers: dict[str, str] = {}
     query: dict[str, str] = dict(form.query)
     path = "/"
-    body: Content = b""
+    body: Data = b""
     for name, value in arguments.items():
         if name in HEADERS:
             headers[HEADERS[name]] = str(value).lower() if value is True or value is False else value
@@ -163,7 +165,9 @@ def build(operation: str, arguments: Mapping[str, Any], checksums: Checksums) ->
     return HttpRequest(operation, form.method, path, text, target, headers, body, _most(operation, headers))
 
 
-def parse(request: HttpRequest, status: int, headers: dict[str, str], body: bytes) -> dict[str, Any]:
+def parse(
+    request: HttpRequest, status: int, headers: dict[str, str], body: bytes | memoryview
+) -> dict[str, Any]:
     """Return a response's fields, as botocore would.
 
     Raises:
@@ -178,11 +182,11 @@ def parse(request: HttpRequest, status: int, headers: dict[str, str], body: byte
         "RetryAttempts": 0,
     }
     if status >= 300:
-        raise _error(request, status, metadata, read_error(body))
+        raise _error(request, status, metadata, read_error(bytes(body)))
     operation = request.operation
     root = OPERATIONS[operation].root
     try:
-        fields = read_document(body, root) if root else {}
+        fields = read_document(bytes(body), root) if root else {}
     except ErrorDocument as error:
         raise _error(request, 500, metadata, error.details) from None
     fields["ResponseMetadata"] = metadata
@@ -195,6 +199,13 @@ def parse(request: HttpRequest, status: int, headers: dict[str, str], body: byte
         fields["ContentRange"] = headers.get("content-range")
         _verify_checksum(status, headers, body)
     return fields
+
+
+def lacks_md5(error: Exception) -> bool:
+    """Return whether a store refuses a request because it has no MD5, as with Object Lock."""
+    details: Mapping[str, Any] = getattr(error, "response", {}).get("Error", {})
+    code, message = details.get("Code", ""), str(details.get("Message", ""))
+    return code == "MissingContentMD5" or (code == "InvalidRequest" and "content-md5" in message.lower())
 
 
 def region_of_error(error: Exception) -> str | None:
@@ -223,27 +234,32 @@ def _copy_source(source: Mapping[str, str]) -> str:
     return f"{text}?versionId={source['VersionId']}" if "VersionId" in source else text
 
 
-def _add_checksum(operation: str, headers: dict[str, str], body: Content, checksums: Checksums) -> None:
+def _add_checksum(operation: str, headers: dict[str, str], body: Data, checksums: Checksums) -> None:
     if operation == "GetObject":
         if checksums.verify:
             headers["x-amz-checksum-mode"] = "ENABLED"
     elif operation == "CreateMultipartUpload":
         if checksums.send:
             headers["x-amz-checksum-algorithm"] = "CRC32"
-    elif operation == "DeleteObjects" or (checksums.send and operation in ("PutObject", "UploadPart")):
-        headers["x-amz-checksum-crc32"] = crc32(body)
-        if operation == "DeleteObjects" and checksums.md5:
+    elif operation in _WITH_BODY:
+        required = operation == "DeleteObjects"
+        if required or checksums.send:
+            headers["x-amz-checksum-crc32"] = crc32(body)
+        if checksums.md5 if required else not (checksums.send or checksums.signed):
             digest = md5_of(body)
             if digest is not None:
                 headers["content-md5"] = digest
 
 
-def crc32(body: Content) -> str:
+def crc32(body: Data) -> str:
     """Return the CRC-32 of a body as S3 writes it."""
-    return base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
+    crc = 0
+    for buffer in buffers_of(body):
+        crc = zlib.crc32(buffer, crc)
+    return base64.b64encode(crc.to_bytes(4, "big")).decode()
 
 
-def _verify_checksum(status: int, headers: Mapping[str, str], body: bytes) -> None:
+def _verify_checksum(status: int, headers: Mapping[str, str], body: Data) -> None:
     """Compare a whole object with its checksum, unless that is a checksum of its parts' checksums."""
     said = headers.get("x-amz-checksum-crc32")
     if said is None or status != 200 or "-" in said or headers.get("x-amz-checksum-type") == "COMPOSITE":

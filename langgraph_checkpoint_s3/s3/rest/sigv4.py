@@ -12,10 +12,20 @@ import time
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from langgraph_checkpoint_s3.format.pieces import Data, buffers_of
+
 UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 """Stands in for the body's hash where TLS protects the body."""
 EMPTY_SHA256: Final = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
+
+
+def sha256(body: Data) -> str:
+    """Return the SHA-256 of a body in hexadecimal digits."""
+    digest = hashlib.sha256()
+    for buffer in buffers_of(body):
+        digest.update(buffer)
+    return digest.hexdigest()
 
 
 class Credentials(NamedTuple):

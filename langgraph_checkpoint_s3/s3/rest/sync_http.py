@@ -6,6 +6,7 @@ the callers' threads are.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import time
@@ -13,17 +14,18 @@ import weakref
 from typing import Final
 
 from langgraph_checkpoint_s3.fork_safety import keep_for_parent, renew_after_fork
+from langgraph_checkpoint_s3.format.pieces import Data, Pieces, View, buffers_of
 from langgraph_checkpoint_s3.request_timeout import TimeLimit
 from langgraph_checkpoint_s3.s3.rest.connection_rules import (
     IDLE,
     SENT_TOGETHER,
     ReadTimeoutError,
+    is_answered,
     is_readable,
     not_connected,
     time_to_connect,
 )
 from langgraph_checkpoint_s3.s3.rest.http_parser import RECEIVE, ResponseParser
-from langgraph_checkpoint_s3.s3.rest.messages import Content
 from langgraph_checkpoint_s3.s3.rest.route import Route, TunnelParser
 
 _PIECE: Final = 1024 * 1024
@@ -45,7 +47,7 @@ class Connection:
         self._read_timeout = read_timeout
         self.idle_since = 0.0
 
-    def exchange(self, head: bytes, body: Content, parser: ResponseParser, limit: TimeLimit) -> None:
+    def exchange(self, head: bytes, body: Data, parser: ResponseParser, limit: TimeLimit) -> None:
         """Send a request, and receive its response.
 
         Args:
@@ -63,11 +65,12 @@ class Connection:
         """
         sent = True
         try:
-            if len(body) <= SENT_TOGETHER:
+            if len(body) <= SENT_TOGETHER and not isinstance(body, Pieces):
                 self._send(head + body, limit)
             else:
                 self._send(head, limit)
-                self._send(body, limit)
+                # The server may refuse the request before it has all of it.
+                sent = all(self._send(buffer, limit, until_answered=True) for buffer in buffers_of(body))
         except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
             sent = False  # the server may have refused the request before it had all of it
         self._receive(parser, limit)
@@ -87,15 +90,29 @@ class Connection:
         """Close the connection."""
         self._sock.close()
 
-    def _send(self, data: Content, limit: TimeLimit) -> None:
+    def abort(self) -> None:
+        """End the waits of the thread that uses the connection, from another one."""
+        sock = getattr(self._sock, "socket", self._sock)  # that of TLS within a proxy's TLS
+        with contextlib.suppress(OSError):  # it is closed
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)  # TLS's own method isn't for other threads
+
+    def _send(self, data: View, limit: TimeLimit, *, until_answered: bool = False) -> bool:
+        """Send bytes; return `False` if the response came before all of them were sent.
+
+        Over TLS only its end shows: what can be read may be TLS's own.
+        """
         view = memoryview(data)
         sent = 0
+        look = until_answered and type(self._sock) is socket.socket  # which that of TLS isn't
         while sent < len(view):
-            self._wait(limit)
+            wait = self._wait(limit)
             try:
+                if look and is_answered(self._sock.fileno(), wait):
+                    return False
                 sent += self._sock.send(view[sent : sent + _PIECE])
             except TimeoutError as error:
                 raise self._timeout(limit) from error
+        return True
 
     def _receive(self, parser: ResponseParser, limit: TimeLimit) -> None:
         sock = self._sock
@@ -118,12 +135,14 @@ class Connection:
                 parser.end()
             limit.add_received(count)
 
-    def _wait(self, limit: TimeLimit) -> None:
-        """Set the timeout of the next wait."""
+    def _wait(self, limit: TimeLimit) -> float:
+        """Set the timeout of the next wait, and return it in seconds."""
         remaining = limit.remaining
         if remaining <= 0:
             raise limit.expire()
-        self._sock.settimeout(min(remaining, self._read_timeout))
+        seconds = min(remaining, self._read_timeout)
+        self._sock.settimeout(seconds)
+        return seconds
 
     def _timeout(self, limit: TimeLimit) -> OSError:
         """Return the error for a wait that took too long."""

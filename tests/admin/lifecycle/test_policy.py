@@ -6,7 +6,9 @@ import dataclasses
 from datetime import datetime, timezone
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore.validate import ParamValidator
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,9 +27,12 @@ from langgraph_checkpoint_s3.admin.lifecycle.policy import (
     rules_of,
     same,
 )
+from langgraph_checkpoint_s3.admin.lifecycle.transitions import CLASSES
+from tests.support.lifecycle import ORDER, SUPPORTED, chains
 
 DAY = 24 * 3600.0
 MAX_ID = 255
+S3 = botocore.session.Session().get_service_model("s3")
 
 days = st.integers(1, 36_500)
 texts = st.text(st.characters(codec="utf-8"), max_size=40)
@@ -35,6 +40,21 @@ tags = st.tuples(texts.filter(lambda text: text and not text.startswith("aws:"))
 prefixes = st.lists(st.text("abz-_.=", min_size=1, max_size=90), max_size=4).map(
     lambda parts: "".join(f"{part}/" for part in parts)
 )
+
+
+def later_chains(end: int | None) -> st.SearchStrategy[dict[str, int]]:
+    """Chains of moves before a day, some of them later than S3's earliest."""
+    limit = 36_500 if end is None else end
+    fitting = [chain for chain in chains() if max(chain.values()) < limit]
+    if not fitting:
+        return st.just({})
+
+    def delay(chain: dict[str, int], most: int) -> st.SearchStrategy[dict[str, int]]:
+        return st.integers(0, most).map(lambda more: {name: each + more for name, each in chain.items()})
+
+    return st.sampled_from(fitting).flatmap(
+        lambda chain: delay(chain, min(limit - 1 - max(chain.values()), 9)) | st.just(chain)
+    )
 
 
 @st.composite
@@ -48,16 +68,19 @@ def policies(draw: st.DrawFn) -> LifecyclePolicy:
         "newer_noncurrent_versions": draw(st.none() | st.integers(1, 100)) if noncurrent else None,
         "object_tag": draw(st.none() | tags),
     }
-    move = draw(st.sampled_from(["no", "tiering", "archive"]))
-    if move != "no":
+    moves = draw(st.just({}) | later_chains(deletion))
+    old = draw(st.just({}) | later_chains(noncurrent))
+    if moves or old:
         settings["minimum_object_size"] = draw(st.none() | st.integers(1, 2**40))
-        settings["intelligent_tiering"] = move == "tiering"
-    if move == "archive":
-        settings["days_until_archive"] = draw(st.integers(30, (deletion or 36_500) - 1))
-        classes = ["STANDARD_IA", "ONEZONE_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"]
-        settings["archive_storage_class"] = draw(st.sampled_from(classes))
-        settings["allow_offline_archive"] = True
-    something = deletion or noncurrent or move != "no"
+    settings |= {"transitions": {**moves}, "noncurrent_transitions": old, "allow_offline_archive": True}
+    if moves.get("INTELLIGENT_TIERING") == 0 and draw(st.booleans()):
+        settings["intelligent_tiering"] = True
+        del settings["transitions"]["INTELLIGENT_TIERING"]
+    archives: Any = sorted(settings["transitions"].keys() - {"INTELLIGENT_TIERING"})
+    if archives and draw(st.booleans()):
+        name = settings["archive_storage_class"] = draw(st.sampled_from(archives))
+        settings["days_until_archive"] = settings["transitions"].pop(name)
+    something = deletion or noncurrent or moves or old
     settings["abort_incomplete_uploads_days"] = draw(st.none() | days if something else days)
     return LifecyclePolicy(**settings)
 
@@ -78,7 +101,44 @@ class TestValidation:
             ),
             ({"days_until_archive": 9, "archive_storage_class": "STANDARD"}, "is none of STANDARD_IA"),
             ({"archive_storage_class": "STANDARD_IA"}, "needs days_until_archive"),
-            ({"intelligent_tiering": True, "days_until_archive": 9}, "choose one"),
+            ({"intelligent_tiering": True, "days_until_archive": 0}, "isn't after the move to INTELLIGENT_T"),
+            (
+                {
+                    "intelligent_tiering": True,
+                    "days_until_archive": 40,
+                    "archive_storage_class": "STANDARD_IA",
+                },
+                "intelligent_tiering=0 isn't after the move to STANDARD_IA, 40 days",
+            ),
+            ({"transitions": {"GLACIER_IR": 7}, "days_until_archive": 9}, "both moves to GLACIER_IR"),
+            (
+                {"transitions": {"INTELLIGENT_TIERING": 7}, "intelligent_tiering": True},
+                "both moves to INTELLIGENT_TIERING",
+            ),
+            ({"transitions": {"STANDARD_IA": 29}}, "transitions['STANDARD_IA']=29: S3 moves nothing to"),
+            ({"transitions": {"STANDARD": 30}}, "transitions: 'STANDARD' is none of STANDARD_IA"),
+            ({"transitions": {"STANDARD_IA": None}}, "STANDARD_IA has no days"),
+            ({"transitions": {"STANDARD_IA": 30.5}}, "transitions['STANDARD_IA']=30.5 must be a whole"),
+            ({"transitions": [("STANDARD_IA", 30)]}, "must be a mapping"),
+            ({"transitions": {"ONEZONE_IA": 30, "GLACIER_IR": 90}}, "nothing from ONEZONE_IA to GLACIER_IR"),
+            ({"transitions": {"STANDARD_IA": 30, "GLACIER_IR": 59}}, "so 60 is the least here"),
+            (
+                {"transitions": {"STANDARD_IA": 30}, "days_until_archive": 59},
+                "days_until_archive=59: S3 moves objects on from STANDARD_IA after 30 days at least",
+            ),
+            ({"transitions": {"GLACIER_IR": 30, "STANDARD_IA": 60}}, "isn't after the move to STANDARD_IA"),
+            (
+                {"transitions": {"GLACIER": 30, "DEEP_ARCHIVE": 119}, "allow_offline_archive": True},
+                "transitions['DEEP_ARCHIVE']=119: S3 moves objects on from GLACIER after 90 days",
+            ),
+            ({"transitions": {"DEEP_ARCHIVE": 90}}, "DEEP_ARCHIVE is offline"),
+            ({"transitions": {"GLACIER_IR": 30}, "days_until_deletion": 30}, "nothing would be left"),
+            ({"noncurrent_transitions": {"GLACIER": 30}}, "GLACIER is offline"),
+            (
+                {"noncurrent_transitions": {"GLACIER_IR": 7}, "noncurrent_version_days": 7},
+                "noncurrent_transitions['GLACIER_IR']=7 isn't before noncurrent_version_days=7",
+            ),
+            ({"noncurrent_transitions": {"STANDARD_IA": 1}}, "first 30 days"),
             ({"minimum_object_size": 1000, "days_until_deletion": 3}, "deletion knows no size"),
             ({"newer_noncurrent_versions": 3}, "noncurrent_version_days"),
             ({"abort_incomplete_uploads_days": None}, "does nothing"),
@@ -121,7 +181,114 @@ class TestValidation:
             LifecyclePolicy().days_until_deletion = 3  # type: ignore[misc]  # it is frozen
 
 
+class TestMoves:
+    """Every combination of moves that S3 supports, and none besides."""
+
+    @pytest.mark.parametrize("moves", list(chains()), ids="-".join)
+    def test_a_chain_is_a_policy_and_a_day_earlier_is_none(self, moves: dict[str, int]) -> None:
+        for name in ("transitions", "noncurrent_transitions"):
+            shuffled = dict(reversed(moves.items()))
+            policy = LifecyclePolicy(**{name: shuffled}, allow_offline_archive=True)  # type: ignore[arg-type]  # by name
+            assert list(getattr(policy, name).items()) == list(moves.items())
+            for target, day in moves.items():
+                earlier: Any = {name: {**moves, target: day - 1}, "allow_offline_archive": True}
+                with pytest.raises(InvalidConfigError):
+                    LifecyclePolicy(**earlier)
+        last = max(moves.values())
+        settings: Any = {"transitions": moves, "allow_offline_archive": True}
+        assert LifecyclePolicy(**settings, days_until_deletion=last + 1).moves == moves
+        with pytest.raises(InvalidConfigError, match=r"nothing would be left|from 1 to"):
+            LifecyclePolicy(**settings, days_until_deletion=last)
+
+    def test_there_are_as_many_as_s3_has(self) -> None:
+        assert len(list(chains())) == 63 - 16  # sets of classes, but those with a move that isn't supported
+        for moves in chains():
+            names = list(moves)
+            for target in set(SUPPORTED) - set(moves) - {"STANDARD"}:
+                if target not in SUPPORTED[names[-1]]:
+                    days: Any = {**moves, target: max(moves.values()) + 180}
+                    with pytest.raises(InvalidConfigError):
+                        LifecyclePolicy(transitions=days, allow_offline_archive=True)
+
+    def test_tiering_at_once_then_an_archive_then_the_end(self) -> None:
+        policy = LifecyclePolicy(days_until_deletion=30, days_until_archive=7, intelligent_tiering=True)
+        assert policy.moves == {"INTELLIGENT_TIERING": 0, "GLACIER_IR": 7}
+        deletion, archive, _ = rules_of(policy, "a/", 1)
+        assert deletion["Expiration"] == {"Days": 31}
+        assert archive["Transitions"] == [
+            {"Days": 0, "StorageClass": "INTELLIGENT_TIERING"},
+            {"Days": 7, "StorageClass": "GLACIER_IR"},
+        ]
+
+    def test_moves_are_the_same_however_they_are_given(self) -> None:
+        one = LifecyclePolicy(days_until_archive=7, intelligent_tiering=True)
+        other = LifecyclePolicy(transitions={"GLACIER_IR": 7, "INTELLIGENT_TIERING": 0})
+        assert one == other
+        assert hash(one) == hash(other)
+        assert one != LifecyclePolicy(transitions={"GLACIER_IR": 8, "INTELLIGENT_TIERING": 0})
+        assert one != "policy"
+
+    def test_what_is_given_can_not_be_changed_later(self) -> None:
+        moves = {"STANDARD_IA": 30}
+        policy = LifecyclePolicy(transitions=moves)
+        moves["STANDARD_IA"] = 1
+        assert policy.transitions == {"STANDARD_IA": 30}
+
+    def test_only_offline_moves_wait_for_those_that_borrow(self) -> None:
+        policy = LifecyclePolicy(
+            transitions={"GLACIER_IR": 30, "GLACIER": 120},
+            noncurrent_transitions={"GLACIER_IR": 1, "DEEP_ARCHIVE": 91},
+            noncurrent_version_days=365,
+            allow_offline_archive=True,
+            abort_incomplete_uploads_days=None,
+        )
+        _, archive, _ = rules_of(policy, "a/", 2)
+        assert archive["Transitions"] == [
+            {"Days": 30, "StorageClass": "GLACIER_IR"},
+            {"Days": 122, "StorageClass": "GLACIER"},
+        ]
+        assert archive["NoncurrentVersionTransitions"] == [
+            {"NoncurrentDays": 1, "StorageClass": "GLACIER_IR"},
+            {"NoncurrentDays": 93, "StorageClass": "DEEP_ARCHIVE"},
+        ]
+        assert archive["ID"].endswith(":archive:+2d")
+
+
+class TestBotocoresModel:
+    """What AWS's own description of the request says."""
+
+    def test_all_storage_classes_can_be_moved_to(self) -> None:
+        shape: Any = S3.shape_for("TransitionStorageClass")
+        assert set(CLASSES) == set(shape.enum)
+        assert list(CLASSES) == list(ORDER)
+
+    @given(policies(), prefixes, st.integers(0, 7))
+    def test_every_policy_is_a_valid_request(
+        self, policy: LifecyclePolicy, prefix: str, horizon: int
+    ) -> None:
+        shape: Any = S3.operation_model("PutBucketLifecycleConfiguration").input_shape
+        request = {
+            "Bucket": "bucket",
+            "LifecycleConfiguration": {"Rules": rules_of(policy, prefix, horizon)},
+        }
+        report = ParamValidator().validate(request, shape)
+        assert not report.has_errors(), report.generate_report()
+
+
 class TestWarnings:
+    def test_each_move_has_its_own(self) -> None:
+        settings: Any = {"transitions": {"STANDARD_IA": 30, "GLACIER": 60}, "allow_offline_archive": True}
+        [warning] = LifecyclePolicy(**settings).warnings
+        assert "128 kB to STANDARD_IA and GLACIER" in warning
+        some = LifecyclePolicy(**settings, minimum_object_size=5000, days_until_deletion=149).warnings
+        assert ["STANDARD_IA bills" in some[0], "GLACIER bills" in some[1]] == [True, True]
+        assert some[2] == "GLACIER is billed for 90 days at least, and objects are in it for 89 only."
+
+    def test_moves_of_old_versions_have_theirs(self) -> None:
+        moves: Any = {"noncurrent_transitions": {"GLACIER_IR": 1}, "minimum_object_size": 200_000}
+        [warning] = LifecyclePolicy(**moves, noncurrent_version_days=31).warnings
+        assert "billed for 90 days at least, and objects are in it for 30 only" in warning
+
     def test_a_move_that_s3_does_not_do_for_small_objects(self) -> None:
         [warning] = LifecyclePolicy(days_until_archive=30).warnings
         assert "128 kB" in warning
@@ -230,6 +397,13 @@ class TestRules:
         assert changed.days_until_deletion == 60
         with pytest.raises(InvalidConfigError, match=r"changed by somebody else.*from 1 to"):
             policy_of([{**rule, "Expiration": {"Days": 1}}], "a/", None)
+
+    def test_a_date_that_others_set_is_no_policy(self) -> None:
+        policy = LifecyclePolicy(days_until_archive=30, abort_incomplete_uploads_days=None)
+        [rule] = rules_of(policy, "a/", 1)
+        step = {"Date": datetime(2030, 1, 1, tzinfo=timezone.utc), "StorageClass": "GLACIER_IR"}
+        with pytest.raises(InvalidConfigError, match=r"changed by somebody else.*from 0 to"):
+            policy_of([{**rule, "Transitions": [step]}], "a/", None)
 
     def test_the_horizon_is_whole_days(self) -> None:
         assert [horizon_days(seconds) for seconds in (0, 1, DAY, DAY + 1, 7 * DAY)] == [0, 1, 1, 2, 7]

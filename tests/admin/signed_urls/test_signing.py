@@ -155,9 +155,17 @@ def test_ids_are_needed(admin: S3Admin, thread: Any) -> None:
 
 @pytest.mark.parametrize(
     ("expires_in", "seconds"),
-    [(timedelta(seconds=1), 1), (timedelta(minutes=1, milliseconds=900), 60), (timedelta(days=7), 604_800)],
+    [
+        (timedelta(seconds=1), 1),
+        (timedelta(minutes=1, milliseconds=900), 60),
+        (timedelta(days=7), 604_800),
+        (1, 1),
+        (3600, 3600),
+        (60.9, 60),
+        (604_800, 604_800),
+    ],
 )
-def test_lifetimes_of_urls(fake: FakeS3, admin: S3Admin, expires_in: timedelta, seconds: int) -> None:
+def test_lifetimes_of_urls(fake: FakeS3, admin: S3Admin, expires_in: float | timedelta, seconds: int) -> None:
     with fake.counted() as count:
         admin.signed_url("t", "00000002", expires_in)
         upload = admin.signed_upload_url("t", expires_in)
@@ -167,7 +175,10 @@ def test_lifetimes_of_urls(fake: FakeS3, admin: S3Admin, expires_in: timedelta, 
 
 @pytest.mark.parametrize(
     "expires_in",
-    [timedelta(0), timedelta(seconds=-5), timedelta(milliseconds=999), timedelta(days=7, seconds=1), 60],
+    [
+        *(timedelta(0), timedelta(seconds=-5), timedelta(milliseconds=999), timedelta(days=7, seconds=1)),
+        *(0, -5, 0.999, 604_800.5, float("nan"), float("inf"), True, "3600", None),
+    ],
 )
 def test_invalid_lifetimes(fake: FakeS3, admin: S3Admin, expires_in: Any) -> None:
     with fake.counted() as count:
@@ -322,7 +333,7 @@ def test_exports_are_deleted_by_a_rule_of_their_own(fake: FakeS3, admin: S3Admin
     assert fake.settings[LIFECYCLE.name, None]["Rules"] == [foreign]
 
 
-@pytest.mark.parametrize("days", [0, -1, 1.5, True, "8"])
+@pytest.mark.parametrize("days", [0, -1, 1.5, True, "8", 36_501])
 def test_invalid_days(fake: FakeS3, admin: S3Admin, days: Any) -> None:
     with fake.counted() as count, pytest.raises(InvalidConfigError, match="days"):
         admin.set_exports_expiry(days)

@@ -176,6 +176,114 @@ class TestBatches:
         ]
 
 
+class TestSavedStates:
+    def test_save_and_delete(self, make_admin: MakeCalls, front: Front) -> None:
+        admin = make_admin()
+        states = [(f"thread-{number}", {"number": number}) for number in range(5)]
+        results = admin.batch_save_checkpoints(iter(states), concurrency=3)
+        assert front.counts() == {"ListObjectsV2": 5, "PutObject": 5}
+        assert [(result.index, result.item) for result in results] == list(enumerate(dict(states)))
+        saver = admin.saver.saver
+        ids = [result.value for result in results]
+        assert [saver.load_checkpoint(*pair) for pair in zip(dict(states), ids, strict=True)] == [
+            values for _, values in states
+        ]
+        admin.batch_save_checkpoints([("thread-0", {"number": 10})])
+        front.reset()
+        gone = admin.batch_delete_checkpoints(dict(states).keys(), ids)
+        assert all(result.ok for result in gone)
+        assert [result.item for result in gone] == [
+            at(thread, checkpoint_id=name) for thread, name in zip(dict(states), ids, strict=True)
+        ]
+        assert front.counts() == {"ListObjectsV2": 5, "DeleteObjects": 5}
+        assert [saver.load_checkpoint(thread) for thread in dict(states)] == [{"number": 10}, *[None] * 4]
+
+    def test_states_of_one_thread_follow_one_another(self, make_admin: MakeCalls, front: Front) -> None:
+        admin = make_admin()
+        states = [
+            (thread, {"raw": noise(50_000), "n": n}) for n in range(4) for thread in ("thread", "other")
+        ]
+        results = admin.batch_save_checkpoints(states, concurrency=5)
+        assert front.counts() == {"ListObjectsV2": 8, "PutObject": 8, "GetObject": 6, "HeadObject": 6}
+        for thread in ("thread", "other"):
+            listed = list(admin.saver.saver.list(at(thread)))
+            names = [result.value for result in results if result.item == thread]
+            assert [each.checkpoint["id"] for each in listed] == names[::-1]
+            assert [each.checkpoint["channel_values"]["n"] for each in listed] == [3, 2, 1, 0]
+            assert [each.parent_config is None for each in listed] == [False, False, False, True]
+
+    def test_a_bad_state_ends_nothing_else(self, make_admin: MakeCalls, front: Front, place: Place) -> None:
+        admin = make_admin(max_attempts=1)
+        front.fail("PutObject", Answer(403, "AccessDenied"), within="refused.thread")
+        bad: list[Any] = [
+            "thread",
+            ("thread", {"number": 1}, "more"),
+            ("", {"number": 1}),
+            ("thread", [1]),
+            ("thread", {"__start__": 1}),
+            ("thread", {"number": object()}),
+            ("refused", {"number": 1}),
+        ]
+        results = admin.batch_save_checkpoints([*bad, ("thread", {"number": 2})])
+        assert [type(result.error) for result in results] == [
+            *[InvalidKeyError] * 5,
+            TypeError,
+            AccessDeniedError,
+            type(None),
+        ]
+        assert [result.item for result in results] == [None, None, None, *["thread"] * 3, "refused", "thread"]
+        assert f"s3://{place.bucket}/" in str(results[6].error)
+        assert admin.saver.saver.load_checkpoint("thread") == {"number": 2}
+
+    def test_a_checkpoint_that_can_not_be_deleted_ends_nothing_else(
+        self, make_admin: MakeCalls, front: Front
+    ) -> None:
+        admin = make_admin(max_attempts=1)
+        threads = ["one", "two", "three"]
+        saved = admin.batch_save_checkpoints([(name, {"a": 1}) for name in threads])
+        front.fail("DeleteObjects", Answer(403, "AccessDenied"), times=1)
+        results = admin.batch_delete_checkpoints([*threads, "one"], [*(each.value for each in saved), None])
+        assert isinstance(results.pop().error, InvalidKeyError)
+        [failed] = [result for result in results if not result.ok]
+        assert isinstance(failed.error, AccessDeniedError)
+        left = [name for name in threads if admin.saver.saver.load_checkpoint(name)]
+        assert left == [failed.item["configurable"]["thread_id"]]
+
+    @pytest.mark.parametrize(
+        ("threads", "ids", "reason"),
+        [
+            (["a", "b"], ["1"], "2 thread_ids and 1 checkpoint_ids"),
+            ([], ["1"], "0 thread_ids and 1 checkpoint_ids"),
+            ("a", ["1"], "thread_ids must be a list"),
+            (["a"], "1", "checkpoint_ids must be a list"),
+        ],
+    )
+    def test_lists_that_do_not_go_together_are_refused(
+        self, make_admin: MakeCalls, front: Front, threads: Any, ids: Any, reason: str
+    ) -> None:
+        with pytest.raises(InvalidKeyError, match=reason):
+            make_admin().batch_delete_checkpoints(threads, ids)
+        assert front.counts() == {}
+
+    def test_progress_is_told(self, make_admin: MakeCalls) -> None:
+        reported: list[tuple[int, int | None]] = []
+        admin = make_admin()
+
+        def note(done: int, total: int | None) -> None:
+            reported.append((done, total))
+
+        states = [(f"thread-{number}", {"number": number}) for number in range(3)]
+        results = admin.batch_save_checkpoints(states, concurrency=2, progress=note)
+        assert reported == [(2, 3), (3, 3)]
+        reported.clear()
+        admin.batch_delete_checkpoints(
+            [result.item for result in results], [result.value for result in results], progress=note
+        )
+        assert reported == [(3, 3)]
+        assert admin.batch_save_checkpoints([], progress=note) == []
+        assert admin.batch_delete_checkpoints([], []) == []
+
+
 class TestConcurrency:
     def test_requests_at_once_are_bounded_by_the_saver(self, make_admin: MakeCalls, front: Front) -> None:
         admin = make_admin(max_concurrency=3, borrow=False)

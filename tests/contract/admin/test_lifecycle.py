@@ -13,6 +13,7 @@ from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy, Reac
 from tests.contract.admin.drivers import async_only, sync_only
 from tests.contract.front import Front
 from tests.contract.support import Calls, MakeCalls, Place, at, build_thread
+from tests.support.lifecycle import chains
 
 _SIZE = "TransitionDefaultMinimumObjectSize"
 DATE = datetime(2031, 1, 1, tzinfo=timezone.utc)
@@ -249,6 +250,50 @@ class TestLifecyclePolicies:
                 with pytest.warns(UserWarning, match="128 kB"):
                     admin.set_lifecycle_policy(policy)
             assert admin.get_lifecycle_policy(policy.object_tag) == policy
+
+    @sync_only
+    @pytest.mark.filterwarnings("ignore::langgraph_checkpoint_s3.admin.LifecycleWarning")
+    def test_every_combination_of_moves_is_taken(self, make_admin: MakeCalls, place: Place) -> None:
+        skip_without_lifecycle(place)
+        if not place.server.features.archive:
+            pytest.skip("the store has no such storage classes")
+        admin = make_admin(prefix="agents/")
+        for number, moves in enumerate(chains()):
+            settings: dict[str, Any] = {"transitions": moves, "noncurrent_transitions": moves}
+            if number % 2:
+                last = max(moves.values())
+                settings |= {"days_until_deletion": last + 1, "noncurrent_version_days": last + 1}
+            policy = LifecyclePolicy(**settings, allow_offline_archive=True)
+            admin.set_lifecycle_policy(policy)
+            assert admin.get_lifecycle_policy() == policy
+            assert admin.set_lifecycle_policy(policy) == []
+
+    @sync_only
+    @pytest.mark.filterwarnings("ignore::langgraph_checkpoint_s3.admin.LifecycleWarning")
+    def test_tiering_archive_and_deletion_in_one_policy(
+        self, make_admin: MakeCalls, place: Place, front: Front
+    ) -> None:
+        skip_without_lifecycle(place)
+        if not place.server.features.archive:
+            pytest.skip("the store has no such storage classes")
+        admin = make_admin(prefix="agents/")
+        policy = LifecyclePolicy(days_until_deletion=30, days_until_archive=7, intelligent_tiering=True)
+        admin.set_lifecycle_policy(policy)
+        assert front.counts() == {
+            "GetBucketLifecycleConfiguration": 1,
+            "PutBucketLifecycleConfiguration": 1,
+        }
+        found = admin.get_lifecycle_policy()
+        assert (found.days_until_deletion, found.days_until_archive, found.intelligent_tiering) == (
+            30,
+            7,
+            True,
+        )
+        moves = [step for rule in shown(place) for step in rule.get("Transitions", ())]
+        assert moves == [
+            {"Days": 0, "StorageClass": "INTELLIGENT_TIERING"},
+            {"Days": 7, "StorageClass": "GLACIER_IR"},
+        ]
 
     def test_the_size_below_which_s3_moves_nothing_is_kept(
         self, make_admin: MakeCalls, place: Place, front: Front

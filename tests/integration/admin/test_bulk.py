@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.contract.admin.test_bulk import TestBatches, TestConcurrency
+from tests.contract.admin.test_bulk import TestBatches, TestConcurrency, TestSavedStates
 
-__all__ = ["TestBatches", "TestConcurrency"]
+__all__ = ["TestBatches", "TestConcurrency", "TestSavedStates"]

@@ -216,8 +216,6 @@ def test_a_refused_upload_is_not_waited_for(driver: Driver) -> None:
         peer.send(refusal("AccessDenied", "403 Forbidden"))
         peer.server.ending.wait(HANG)
 
-    if not driver.asynchronous:
-        pytest.skip("a blocking socket sends until it can't")
     with Scripted(script, receive=4096) as server:
         saver = driver.saver(server.url)
         with pytest.raises(AccessDeniedError):
@@ -437,6 +435,26 @@ def test_cancelled_waiters_lose_no_slot() -> None:
         pool.release(last, keep=True)
         assert waiters[0].cancelled()
         assert waiters[1].cancelled()
+        assert pool.in_use == 0
+        await pool.close()
+
+    with Scripted(answering(always)) as server:
+        run(use(server))
+
+
+def test_waiters_give_up_at_their_limit_and_lose_no_slot() -> None:
+    async def use(server: Scripted) -> None:
+        pool = pool_on(server, 1)
+        held = await pool.acquire(unlimited())
+        patient = asyncio.ensure_future(pool.acquire(unlimited()))
+        await asyncio.sleep(0)
+        limit = TimeLimit(0.01)
+        limit.start()
+        with pytest.raises(TooSlowError):
+            await pool.acquire(limit)
+        assert not patient.done()
+        pool.release(held, keep=True)
+        pool.release(await patient, keep=True)
         assert pool.in_use == 0
         await pool.close()
 

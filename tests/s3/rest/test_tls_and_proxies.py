@@ -9,6 +9,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address
 from pathlib import Path
@@ -256,6 +257,24 @@ def test_an_https_endpoint_behind_a_proxy(
         assert all("proxy-authorization" not in seen.headers for seen in server.seen)
         if transport == "http":
             assert tunnel.accepted == server.accepted == 1
+
+
+def test_an_https_endpoint_behind_an_encrypted_proxy(
+    driver: Driver, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.path))
+    context = authority.server("127.0.0.1")
+    with Scripted(proxy, context) as tunnel, Scripted(answering(always), context) as server:
+        monkeypatch.setenv("HTTPS_PROXY", tunnel.url)
+        saver = driver.saver(server.url)
+        if driver.asynchronous and sys.version_info < (3, 11):
+            with pytest.raises(InvalidConfigError, match=r"before Python 3\.11 asyncio can't"):
+                driver.send(saver, GET)
+            assert tunnel.accepted == 0
+            return
+        for _ in range(2):
+            assert driver.send(saver, GET).data == b"x"
+        assert [seen.target for seen in server.seen] == ["/bucket/k"] * 2
 
 
 def test_a_large_body_through_a_tunnel(
