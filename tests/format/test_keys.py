@@ -25,7 +25,7 @@ from tests.format.strategies import HOSTILE, IDS, PREFIXES, TEXT
 MAYBE = st.none() | IDS
 LEAVES = st.one_of(
     st.builds(
-        lambda needs, *fields: CheckpointLeaf(*fields, needs_ancestors=needs),
+        lambda needs, *fields: CheckpointLeaf(*fields)._replace(needs_ancestors=needs),
         *(st.booleans(), MAYBE, MAYBE, st.none() | st.integers(-1, 10**6), MAYBE),
     ),
     st.builds(WritesLeaf.of, IDS, st.sets(st.integers(0, 30), min_size=1)),
