@@ -165,6 +165,9 @@ class S3Config:
             checkpoints' objects, rather than storing them again. Both kinds can always be read.
         borrow_horizon: Seconds by which an object may be older than one that borrows from it, at
             most 7 days. Deletion by age must wait that much longer.
+        keep_last: The number of checkpoints of each namespace to keep: after each put, older ones of the
+            thread are deleted. Checkpoints then don't borrow. Default: all of them. Needs
+            `s3:DeleteObject`.
         expected_bucket_owner: The account id (12 digits) that the bucket must belong to.
         use_accelerate: Whether to use S3 Transfer Acceleration.
         requester_pays: Whether the requester pays, rather than the bucket's owner.
@@ -211,6 +214,7 @@ class S3Config:
     cache_bytes: int = 64 * MIB
     borrow: bool = True
     borrow_horizon: float = 24 * 3600.0
+    keep_last: int | None = None
     expected_bucket_owner: str | None = None
     use_accelerate: bool = False
     requester_pays: bool = False
@@ -242,6 +246,8 @@ class S3Config:
         check_range("hedged_reads", self.hedged_reads, 0, 0.1)
         check_range("cache_bytes", self.cache_bytes, 0, None)
         check_range("borrow_horizon", self.borrow_horizon, 0, MAX_HORIZON)
+        if self.keep_last is not None:
+            check_range("keep_last", self.keep_last, 1, None)
 
     @property
     def place(self) -> str:
@@ -429,6 +435,7 @@ class S3Settings(TypedDict, total=False):
     cache_bytes: int
     borrow: bool
     borrow_horizon: float
+    keep_last: int | None
     expected_bucket_owner: str | None
     use_accelerate: bool
     requester_pays: bool

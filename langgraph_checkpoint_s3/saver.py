@@ -349,6 +349,9 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
         that the parent still exists. On every eighth put, and after a read, there is one HEAD for each
         object that is borrowed from.
 
+        With `keep_last`, older checkpoints are deleted after that: a LIST of the thread and a DeleteObjects,
+        and for delta channels a PUT and another DeleteObjects.
+
         Needs `s3:PutObject`, `s3:GetObject` and `s3:ListBucket` (which HEAD uses), for large objects
         `s3:AbortMultipartUpload`, and `s3:DeleteObject` to remove a checkpoint that arrived after its
         thread was deleted.
@@ -367,7 +370,8 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
             InvalidKeyError: The config has no thread_id, or the key would be too long. Nothing was sent.
             InvalidConfigError: It names a retention class that isn't one of `retention`. Nothing was sent.
             ConflictError: The thread was deleted during this run, and isn't brought back. Detected only
-                if the checkpoint borrows.
+                if the checkpoint borrows. Or, with `keep_last`, another run has deleted what its delta
+                channels are rebuilt from. It wasn't kept.
             S3CheckpointError: The store can't be reached, refuses, or has no such bucket.
         """
         return self._store.run(self._put(config, checkpoint, metadata, new_versions), "put")
@@ -574,8 +578,9 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
 
         Args:
             thread_ids: The threads.
-            strategy: `keep_latest` keeps the latest checkpoint of each namespace, and the checkpoints
-                that its delta channels are rebuilt from. `delete` (or `delete_all`) deletes the threads.
+            strategy: `keep_latest` keeps the latest checkpoint of each namespace. What its delta channels
+                are rebuilt from is gathered in one object beside it. Subgraph calls whose caller isn't kept
+                go as a whole. `delete` (or `delete_all`) deletes the threads.
 
         Raises:
             InvalidKeyError: This isn't a list of thread ids. Nothing was sent.
@@ -607,7 +612,7 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
 
         Raises:
             InvalidKeyError: The config has no thread_id.
-            ConflictError: An ancestor was deleted at the same time.
+            ConflictError: An ancestor was deleted at the same time, or with `keep_last` the checkpoint.
             S3CheckpointError: The store can't be reached or refuses.
         """
         return self._store.run(self._history(config, channels), "get_delta_channel_history")
@@ -699,7 +704,7 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
             _WRITER,
             self._borrow_policy,
             ParentCache(state.states, state.cache, state.lives),
-            self.config.borrow,
+            self.config.borrow and self.config.keep_last is None,
             self._key_cache,
             self.config.place,
             self.config.retention,
@@ -731,7 +736,13 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> Plan[RunnableConfig]:
-        return put.put(self._context(), config, checkpoint, metadata, new_versions, self._now())
+        context, keep_last = self._context(), self.config.keep_last
+        plan = put.put(context, config, checkpoint, metadata, new_versions, self._now())
+        if keep_last is None:
+            return plan
+        from langgraph_checkpoint_s3.plans.keep_last import put_and_prune
+
+        return put_and_prune(context, plan, keep_last)
 
     def _store_time(self) -> int:
         return self._store.saver_state.store_time()
@@ -766,9 +777,8 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
     ) -> Plan[Mapping[str, DeltaChannelHistory]]:
         from langgraph_checkpoint_s3.plans import delta_history
 
-        return delta_history.delta_history(
-            self._context(), Place.of(config), list(require_iterable(channels, "channels"))
-        )
+        names, strict = list(require_iterable(channels, "channels")), self.config.keep_last is not None
+        return delta_history.delta_history(self._context(), Place.of(config), names, strict=strict)
 
     def _save(self, thread_id: str, values: Mapping[str, Any]) -> Plan[str]:
         from langgraph_checkpoint_s3.plans import state

@@ -47,6 +47,7 @@ BAD: list[tuple[str, Any]] = [
     *(("hedged_reads", value) for value in (-0.01, 0.11, 5, NAN, "0.05", True, None)),
     *(("cache_bytes", value) for value in (-1, 0.5, "0", None)),
     *(("borrow", value) for value in ("true", 1, None)),
+    *(("keep_last", value) for value in (0, -1, 1.5, "1", True)),
     *(("borrow_horizon", value) for value in (-1, 604_801, NAN, float("inf"), "5", True, None)),
     *(
         ("expected_bucket_owner", value)

@@ -47,6 +47,7 @@ SETTINGS: dict[str, tuple[str, Any]] = {
     "cache_bytes": ("0", 0),
     "borrow": ("false", False),
     "borrow_horizon": ("604800", 604_800.0),
+    "keep_last": ("2", 2),
     "expected_bucket_owner": ("012345678901", "012345678901"),
     "use_accelerate": ("on", True),
     "requester_pays": ("yes", True),

@@ -4,6 +4,7 @@
     {prefix}{thread}.thread/{namespace}.ns/{rank}/writes.t{task}.w{slots}
     {prefix}{thread}.thread/{namespace}.ns/{rank}/writes.t{task}.x
     {prefix}{thread}.thread/{namespace}.ns/{rank}/writes.j{digest of several tasks and slots}
+    {prefix}{thread}.thread/{namespace}.ns/{rank}/writes.g{digest of parent and channels}
     |------- Layout.thread --------|
     |------------- Layout.namespace -------------|
     |------------------- Layout.checkpoint -----------|---------------- a leaf ---------------|
@@ -84,6 +85,7 @@ _INDEXED_FIELDS: Final = (
 _MAX_SLOTS_TEXT: Final = 48
 _DIGEST: Final = 32
 _SPECIAL: Final = "x"
+_GATHERED: Final = "g"
 _FIELD: Final = re.compile(rf"\.([a-z])({COMPONENT})")
 _NUMBER: Final = re.compile(r"0|-?[1-9][0-9]*")
 _TOMBSTONE_NAME: Final = 40
@@ -243,9 +245,9 @@ class WritesLeaf(NamedTuple):
     """The end of a writes object's key.
 
     Attributes:
-        task: The task; `None` where the object has the writes of several tasks.
+        task: The task; `None` where the object has the writes of several tasks, or gathered writes.
         slots: The slots that it fills; a digest of them for several tasks. A task's special slots share one
-            object, whichever of them are filled: `x`.
+            object, whichever of them are filled: `x`. Of gathered writes, a digest of what they are for.
         encrypted: Whether the object is encrypted.
     """
 
@@ -272,6 +274,20 @@ class WritesLeaf(NamedTuple):
         """Return the leaf for all writes of a task to special channels."""
         return cls(task_id, _SPECIAL, encrypted)
 
+    @classmethod
+    def gathered(cls, parent: str, channels: Iterable[str], *, encrypted: bool = False) -> WritesLeaf:
+        """Return the leaf for the writes from which a checkpoint's delta channels are rebuilt.
+
+        They are the same whoever gathers them, as long as the checkpoint has the same parent.
+        """
+        text = "/".join(encode_component(name) for name in (parent, *sorted(channels)))
+        return cls(None, f"{_GATHERED}{_digest(text)}", encrypted)
+
+    @property
+    def is_gathered(self) -> bool:
+        """True if it is the leaf of gathered writes, which aren't a task's."""
+        return self.task is None and self.slots.startswith(_GATHERED)
+
     @property
     def is_special(self) -> bool:
         """True if it is the leaf of a task's special writes."""
@@ -282,7 +298,7 @@ class WritesLeaf(NamedTuple):
         task = None if self.task is None else names.hash("task_id", self.task)
         slots = self.slots if self.is_special else names.hash("slots", self.slots)
         if isinstance(slots, HashedName):
-            slots = f"{'j' if task is None else 'wh'}{slots}"
+            slots = f"{self.slots[0] if task is None else 'wh'}{slots}"
         return self._replace(task=task, slots=slots)
 
     def encode(self) -> str:
@@ -294,6 +310,11 @@ class WritesLeaf(NamedTuple):
         else:
             task = f".t{encode_component(self.task, 'task_id')}"
         return f"writes{task}.{self.slots}{'.e' if self.encrypted else ''}"
+
+
+def is_gathered(key: str) -> bool:
+    """Return whether the key of an object in a thread's folder is that of gathered writes."""
+    return key.rpartition("/")[2].startswith(f"writes.{_GATHERED}")
 
 
 def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
@@ -334,8 +355,9 @@ def decode_leaf(text: str) -> CheckpointLeaf | WritesLeaf:
             pinned="a" in fields and "f" in fields,
         )
         return leaf._replace(**hashed) if hashed else leaf
-    if kind == "writes" and "j" in fields:
-        return WritesLeaf(None, f"j{fields['j']}", "e" in fields)
+    for letter in ("j", _GATHERED):
+        if kind == "writes" and letter in fields:
+            return WritesLeaf(None, f"{letter}{fields[letter]}", "e" in fields)
     if kind == "writes" and ("t" in fields or "u" in fields):
         slots = ".".join(letter + fields[letter] for letter in "wx" if letter in fields)
         task = decode_component(fields["t"]) if "t" in fields else HashedName(fields["u"])

@@ -225,6 +225,16 @@ def resolve_writes(
         records: The checkpoint's writes objects, in any order.
         channels: The channels whose writes are returned; all of them by default.
     """
+    return [
+        (row.task_id, row.channel, load(serde, record.container, row.value))
+        for record, row in resolve_rows(records, channels)
+    ]
+
+
+def resolve_rows(
+    records: Iterable[WritesRecord], channels: AbstractSet[str] | None = None
+) -> list[tuple[WritesRecord, WriteRow]]:
+    """Return the writes that `resolve_writes` does, still serialized, each with its object."""
     chosen: dict[tuple[str, int], tuple[WritesRecord, WriteRow]] = {}
     for record in sorted(records, key=lambda record: record.created):
         for row in record.rows:
@@ -238,11 +248,7 @@ def resolve_writes(
                 chosen[slot] = (record, row)
     # The order of `writes_sort_key`, which langgraph-checkpoint has only from 4.3 on.
     ordered = sorted(chosen.values(), key=lambda pair: (pair[1].task_path, pair[1].task_id, pair[1].idx))
-    return [
-        (row.task_id, row.channel, load(serde, record.container, row.value))
-        for record, row in ordered
-        if channels is None or row.channel in channels
-    ]
+    return [(record, row) for record, row in ordered if channels is None or row.channel in channels]
 
 
 def _slot(idx: Any) -> int:

@@ -11,11 +11,10 @@ atomic: if it fails, S3 may have deleted any part of it, and the error says how 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from langgraph_checkpoint_s3.errors import AccessDeniedError, InvalidConfigError, StorageUnavailableError
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.delta_ancestors import deletable
 from langgraph_checkpoint_s3.plans.materialize import (
     materialize_borrowers,
     unacknowledged,
@@ -26,6 +25,9 @@ from langgraph_checkpoint_s3.plans.retention import is_pinned, may_be_pinned
 from langgraph_checkpoint_s3.plans.scan import Folder, Scan, latest, list_thread
 from langgraph_checkpoint_s3.plans.tombstones import add_tombstones, lenders_among
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects, Deletion, HeadObject, Request, Stored
+
+if TYPE_CHECKING:
+    from langgraph_checkpoint_s3.plans.gather import Gathering
 
 T = TypeVar("T")
 
@@ -93,10 +95,21 @@ def delete_listed(
     return victims
 
 
-def delete_some(context: Context, victims: Sequence[Folder], *, now: int = 0) -> Plan[None]:
-    """Delete some of a thread's checkpoints, after making those that stay independent of them."""
-    yield from materialize_borrowers(context, victims, now=now)
-    yield from _delete_folders(context, victims)
+def delete_some(
+    context: Context, *stages: Sequence[Folder], now: int = 0, checkpoints_first: bool = False
+) -> Plan[None]:
+    """Delete some of a thread's checkpoints, after making those that stay independent of them.
+
+    Args:
+        context: The saver's.
+        stages: What to delete. What is in one stage goes before the next one.
+        now: As for `add_tombstones`.
+        checkpoints_first: Whether others may be about to rebuild delta channels from the checkpoints. Then
+            these go before their writes, in requests of their own: whoever finds one has all of its writes.
+    """
+    yield from materialize_borrowers(context, [folder for stage in stages for folder in stage], now=now)
+    for stage in stages:
+        yield from _delete_folders(context, stage, checkpoints_first=checkpoints_first)
 
 
 def delete_for_runs(context: Context, run_ids: Collection[str]) -> Plan[None]:
@@ -130,8 +143,9 @@ def _delete_groups(context: Context, victims: Mapping[str, list[Folder]]) -> Pla
 def prune(context: Context, thread_ids: Sequence[str], strategy: str) -> Plan[None]:
     """Delete threads, or all but the latest checkpoint of each of their namespaces.
 
-    The ancestors that the latest checkpoint's delta channels are rebuilt from are kept too. Writes without a
-    checkpoint are kept, since their checkpoint may be about to arrive.
+    What the latest checkpoint's delta channels are rebuilt from is gathered beside it. Writes without a
+    checkpoint are kept, since their checkpoint may be about to arrive. Subgraph calls that have ended go as a
+    whole (`subgraph_calls.py`).
 
     Raises:
         InvalidConfigError: The strategy is unknown.
@@ -152,31 +166,55 @@ class Pruning(NamedTuple):
     """The checkpoints of a thread that a rule lets go.
 
     Attributes:
-        victims: Their folders.
+        calls: The folders of subgraph calls that have ended, including writes without a checkpoint.
+        others: The other checkpoints' folders.
+        gatherings: What is to be gathered before, for the delta channels of those that stay.
         listed: All folders of the thread.
         whole: Whether the whole thread goes.
         failed_puts: Whether there are objects of failed puts.
     """
 
-    victims: list[Folder]
+    calls: list[Folder]
+    others: list[Folder]
+    gatherings: list[Gathering]
     listed: list[Folder]
     whole: bool
     failed_puts: bool
 
+    @property
+    def victims(self) -> list[Folder]:
+        """All folders to delete."""
+        return [*self.calls, *self.others]
+
 
 def choose_victims(context: Context, listed: list[Folder], rule: KeepRule) -> Plan[Pruning]:
-    """Determine which checkpoints of a thread to delete. Those that kept ones are rebuilt from stay too.
+    """Determine which checkpoints of a thread to delete, and what to gather before.
+
+    A subgraph call goes with the checkpoint that it was called from, whatever the rule says of it.
 
     Args:
         context: The saver's.
         listed: The thread's folders.
         rule: Returns the checkpoints to keep.
     """
+    # Imported on first use, since a process that only runs graphs doesn't prune.
+    from langgraph_checkpoint_s3.plans.delta_ancestors import deletable
+    from langgraph_checkpoint_s3.plans.subgraph_calls import ended_calls
+
     failed_puts = yield from unacknowledged(context, listed)
     folders = without_checkpoints(listed, failed_puts)
-    kept = rule(folders)
-    victims = folders if kept is None else (yield from deletable(context, folders, kept))
-    return Pruning(victims, listed, kept is None, bool(failed_puts))
+    chosen = rule(folders)
+    if chosen is None:
+        return Pruning([], folders, [], listed, True, bool(failed_puts))
+    kept = list(chosen)
+    ended = yield from ended_calls(context, folders, kept)
+    calls = [folder for folder in listed if folder.namespace in ended]
+    others, gatherings = yield from deletable(
+        context,
+        [folder for folder in folders if folder.namespace not in ended],
+        [folder for folder in kept if folder.namespace not in ended],
+    )
+    return Pruning(calls, others, gatherings, listed, False, bool(failed_puts))
 
 
 def delete_victims(context: Context, pruning: Pruning) -> Plan[None]:
@@ -189,7 +227,14 @@ def delete_victims(context: Context, pruning: Pruning) -> Plan[None]:
     # even expired tombstones must stay: they tell readers why lenders are missing.
     written = (entry.modified.timestamp() for folder in pruning.listed for entry in folder.entries)
     now = 0 if pruning.failed_puts else int(max(written, default=0))
-    yield from delete_some(context, pruning.victims, now=now)
+    if pruning.gatherings:
+        from langgraph_checkpoint_s3.plans.gather import gather_writes
+
+        yield from gather_writes(context, pruning.gatherings)
+    # Calls go before their callers: without these, the next prune couldn't tell that they have ended.
+    yield from delete_some(
+        context, pruning.calls, pruning.others, now=now, checkpoints_first=bool(pruning.gatherings)
+    )
 
 
 def _keep_latest(context: Context, thread_id: str) -> Plan[None]:
@@ -219,12 +264,16 @@ def delete_unacknowledged(context: Context, failed: Sequence[Folder]) -> Plan[No
     )
 
 
-def _delete_folders(context: Context, folders: Sequence[Folder]) -> Plan[None]:
+def _delete_folders(
+    context: Context, folders: Sequence[Folder], *, checkpoints_first: bool = False
+) -> Plan[None]:
     """Delete all objects of folders of a thread, checkpoints before writes."""
     keys = [entry.key for folder in folders for entry in folder.checkpoints]
-    keys += [entry.key for folder in folders for entry in folder.writes]
+    writes = [entry.key for folder in folders for entry in folder.writes]
+    parts = [keys, writes] if checkpoints_first else [keys + writes]
     try:
-        yield from delete_keys(keys)
+        for part in parts:
+            yield from delete_keys(part)
     finally:
         for folder in folders[:1]:
             context.parent_cache.end_walk(folder.thread)

@@ -1,95 +1,112 @@
-"""Choice of the checkpoints to delete: all but the kept ones, and the ancestors that those need.
+"""Choice of the checkpoints to delete, and of what to gather first for the delta channels of those that stay.
 
 LangGraph counts, for each delta channel, the updates since its last stored value. A channel with a count
 and a version, but no value of its own, is rebuilt from the writes of the checkpoint's ancestors, back to the
-nearest one with a value. All of these ancestors must stay. So the search for each kept checkpoint's channels
-goes from child to parent until it has found their values. A key with `.v` says that there are no such
-channels.
+nearest one with a value. The search for it goes from child to parent, through checkpoints that stay. Where it
+leaves these, the last of them gets an object with all that comes before (`gather.py`). A key with `.v` says
+that there are no such channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
 from langgraph_checkpoint_s3.errors import ConflictError
-from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord, rebuilt_channels
+from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord, Origin, rebuilt_channels
+from langgraph_checkpoint_s3.format.frames import text
 from langgraph_checkpoint_s3.plans.context import Context
+from langgraph_checkpoint_s3.plans.gather import Gathering
 from langgraph_checkpoint_s3.plans.load import error_context, load_heads
 from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan, batched
 from langgraph_checkpoint_s3.plans.scan import Folder
 
 _AT_ONCE: Final = 256
-_FIRST_WINDOW: Final = 8
-_LAST_WINDOW: Final = 256
 
 
-def deletable(context: Context, folders: Sequence[Folder], keep: Iterable[Folder]) -> Plan[list[Folder]]:
-    """Return the checkpoints that can be deleted, in the listing's order, without folders of writes alone.
+def deletable(
+    context: Context, folders: Sequence[Folder], keep: Iterable[Folder]
+) -> Plan[tuple[list[Folder], list[Gathering]]]:
+    """Return the checkpoints that can be deleted, and what must be gathered before.
 
-    Nothing is read of a kept checkpoint whose key says that it needs no ancestors. Of others, the heads are
-    read if they descend from what may go, and those of the ancestors they need.
+    Nothing is read of kept checkpoints whose keys say that they need no ancestors. Of others, the heads are
+    read if they descend from what goes.
 
     Args:
         context: The saver's.
         folders: All folders of the namespaces concerned.
-        keep: The folders to keep in any case.
+        keep: The folders to keep.
+
+    Returns:
+        All other checkpoints, in the listing's order, without folders of writes alone.
 
     Raises:
         ConflictError: One of them was deleted meanwhile.
     """
     there = {folder.place: folder for folder in folders if folder.checkpoints}
     kept = {folder.place for folder in keep} & there.keys()
-    needed = (yield from _needed(context, there, kept)) if 0 < len(kept) < len(there) else set()
-    return [folder for place, folder in there.items() if place not in kept and place not in needed]
+    gatherings = (yield from _gatherings(context, there, kept)) if 0 < len(kept) < len(there) else []
+    return [folder for place, folder in there.items() if place not in kept], gatherings
 
 
-def _needed(
+def _gatherings(
     context: Context, there: Mapping[Place, Folder], kept: AbstractSet[Place]
-) -> Plan[AbstractSet[Place]]:
-    """Return the checkpoints that the delta channels of the kept ones are rebuilt from."""
+) -> Plan[list[Gathering]]:
+    """Return what the delta channels of kept checkpoints need of the others."""
     unclear = {place for place in kept if any(leaf.needs_ancestors for leaf in there[place].leaves)}
     if not unclear:
-        return frozenset()
+        return []
     parents = yield from _parents(context, there)
+    concerned = {place for place in _descendants(parents, there.keys() - kept) if place in kept}
     stored: dict[Place, AbstractSet[str]] = {}
+    origins: dict[Place, Origin] = {}
     wanted: dict[Place, set[str]] = {}
-    # Channels whose values are still to be found, each set with the ancestor at which to go on.
-    paths: list[tuple[Place | None, AbstractSet[str]]] = []
-    concerned = [place for place in _descendants(parents, there.keys() - kept) if place in unclear]
-    for places in batched(concerned, _AT_ONCE):
-        some = [there[place] for place in places]
-        for place, record in zip(places, (yield from _heads(context, some, versions=True)), strict=True):
-            stored[place] = frozenset(record.channels)
-            with error_context(there[place].key):
-                rebuilt = rebuilt_channels(
-                    record.metadata(context.serde), record.versions(context.serde), stored[place]
-                )
-            paths.append((parents[place], rebuilt))
-    window = _FIRST_WINDOW
-    while paths:
-        unread: list[Place] = []
+    # Channels whose values are still to be found, each set with the checkpoint in which to look next.
+    waiting: list[tuple[Place, AbstractSet[str]]] = []
+    unread = [place for place in parents if place in concerned and place in unclear]
+    while unread:
+        paths: list[tuple[Place, AbstractSet[str]]] = []
+        for places in batched(unread, _AT_ONCE):
+            records = yield from _heads(context, [there[place] for place in places], versions=True)
+            for place, record in zip(places, records, strict=True):
+                stored[place] = frozenset(record.channels)
+                with error_context(there[place].key):
+                    origins[place] = _origin(context, record)
+                    rebuilt = rebuilt_channels(
+                        record.metadata(context.serde), record.versions(context.serde), stored[place]
+                    )
+                paths.append((place, rebuilt))
+        paths += [(place, channels - stored[place]) for place, channels in waiting]
+        waiting = []
         while paths:
-            ancestor, channels = paths.pop()
-            if ancestor is None or ancestor not in there:
+            place, channels = paths.pop()
+            parent = parents[place]
+            new = channels - wanted.get(place, set())
+            if not new or parent is None or parent not in there:
                 continue
-            new = channels - wanted.get(ancestor, set())
-            if not new:
-                continue
-            wanted.setdefault(ancestor, set()).update(new)
-            if ancestor in stored:
-                paths.append((parents[ancestor], new - stored[ancestor]))
-            else:
-                unread.append(ancestor)
-        # Values are usually many steps up, so the next ancestors are read in the same round trip.
-        for part in batched(_upwards(parents, unread, there.keys() - stored.keys(), window), _AT_ONCE):
-            records = yield from _heads(context, [there[place] for place in part])
-            stored |= {place: frozenset(record.channels) for place, record in zip(part, records, strict=True)}
-        paths = [(parents[place], wanted[place] - stored[place]) for place in unread]
-        window = min(2 * window, _LAST_WINDOW)
-    return wanted.keys()
+            wanted.setdefault(place, set()).update(new)
+            if parent in stored:
+                paths.append((parent, new - stored[parent]))
+            elif parent in concerned:
+                waiting.append((parent, new))
+        unread = list(dict.fromkeys(place for place, _ in waiting))
+    listed: dict[str, dict[str, Folder]] = {}
+    for folder in there.values() if wanted else ():
+        listed.setdefault(folder.namespace, {})[folder.checkpoint_id] = folder
+    return [
+        Gathering(there[place], origins[place], parent.id, sorted(channels), listed[there[place].namespace])
+        for place, channels in wanted.items()
+        if (parent := parents[place]) is not None and parent not in kept
+    ]
+
+
+def _origin(context: Context, record: CheckpointRecord) -> Origin:
+    """Return the origin of an object beside a checkpoint, with the checkpoint's own time."""
+    fields = record.container.fields
+    thread_id = text(fields["thread"]) if "thread" in fields else None
+    return Origin(text(fields["ns"]), text(fields["id"]), record.created, context.writer, thread_id)
 
 
 def _parents(context: Context, there: Mapping[Place, Folder]) -> Plan[dict[Place, Place | None]]:
@@ -136,19 +153,4 @@ def _descendants(parents: Mapping[Place, Place | None], ancestors: Iterable[Plac
             if child not in found:
                 found[child] = None
                 left.append(child)
-    return list(found)
-
-
-def _upwards(
-    parents: Mapping[Place, Place | None], starts: Iterable[Place], among: Collection[Place], count: int
-) -> list[Place]:
-    """Return the starts and, for each, its next ancestors: at most `count` checkpoints per start."""
-    found: dict[Place, None] = {}
-    for start in starts:
-        place: Place | None = start
-        for _ in range(count):
-            if place is None or place not in among or place in found:
-                break
-            found[place] = None
-            place = parents[place]
     return list(found)

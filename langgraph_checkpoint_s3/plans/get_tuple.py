@@ -19,7 +19,7 @@ from langgraph_checkpoint_s3.plans.tombstones import lenders_among
 
 _LATEST_PAGE = 64
 """Keys to list for the latest checkpoint. It and the writes of a wide superstep normally fit."""
-_TRIES = 4
+_TRIES = 16
 
 
 def get_tuple(context: Context, place: Place) -> Plan[CheckpointTuple | None]:

@@ -17,6 +17,7 @@ from langgraph_checkpoint_s3.errors import CorruptObjectError, S3CheckpointError
 from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord, open_checkpoint
 from langgraph_checkpoint_s3.format.container import HEAD_BYTES, header_length
 from langgraph_checkpoint_s3.format.frames import text
+from langgraph_checkpoint_s3.format.gathered import GatheredRecord, open_gathered
 from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, ParsedKey
 from langgraph_checkpoint_s3.format.own_thread import show_own_thread
@@ -114,7 +115,7 @@ def load(context: Context, folders: Sequence[Folder], *, past: bool = False) -> 
     Raises:
         CorruptObjectError: An object is damaged, or a lender is missing that has no tombstone.
     """
-    entries = [entry for folder in folders for entry in folder.entries]
+    entries = [entry for folder in folders for entry in (*folder.checkpoints, *folder.pending)]
     answers = yield from fetch(entries, context.sizes)
     yield from unlock(context, answers)
     bodies = dict(zip((entry.key for entry in entries), answers, strict=True))
@@ -266,17 +267,19 @@ class error_context:  # noqa: N801  # used as a statement
             error.key = error.key or self._key
 
 
-def open_object(context: Context, key: str, body: Body) -> CheckpointRecord | WritesRecord:
+def open_object(context: Context, key: str, body: Body) -> CheckpointRecord | WritesRecord | GatheredRecord:
     """Open an object, given its key."""
     return open_parsed(context.layout.parse(key), leaf_of(key), body, context.scope(namespace_of(key)))
 
 
 def open_parsed(
     parsed: ParsedKey, leaf: str, body: Body, scope: NamespaceScope
-) -> CheckpointRecord | WritesRecord:
+) -> CheckpointRecord | WritesRecord | GatheredRecord:
     """Open an object, given its parsed key, its leaf and its namespace's scope."""
-    opened = open_checkpoint if isinstance(parsed.leaf, CheckpointLeaf) else open_writes
-    return opened(body.data, body.size, parsed.checkpoint_ns, parsed.checkpoint_id, leaf, scope)
+    where = body.data, body.size, parsed.checkpoint_ns, parsed.checkpoint_id, leaf, scope
+    if isinstance(parsed.leaf, CheckpointLeaf):
+        return open_checkpoint(*where)
+    return open_gathered(*where) if parsed.leaf.is_gathered else open_writes(*where)
 
 
 def open_folder(context: Context, folder: Folder, bodies: Mapping[str, Body | NotFound]) -> Loaded | None:
@@ -284,7 +287,7 @@ def open_folder(context: Context, folder: Folder, bodies: Mapping[str, Body | No
     latest = open_latest(context, folder, bodies)
     scope, where = context.scope(folder.namespace), (folder.place.checkpoint_ns, folder.checkpoint_id)
     writes: list[WritesRecord] = []
-    for entry in folder.writes:
+    for entry in folder.pending:
         body = bodies[entry.key]
         if isinstance(body, NotFound):
             return None

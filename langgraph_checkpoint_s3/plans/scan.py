@@ -21,6 +21,7 @@ from langgraph_checkpoint_s3.format.keys import (
     CheckpointLeaf,
     Layout,
     encode_rank,
+    is_gathered,
 )
 from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
@@ -46,13 +47,15 @@ class Folder:
         path: The checkpoint's folder, without the final `/`.
         checkpoints: The checkpoint's object. There are several if one id was put with different content; the
             latest counts. There is none if only writes have arrived, or remained.
-        writes: The objects of its tasks' writes.
+        writes: The objects of its tasks' writes, and of gathered ones.
+        split: Whether two pages have shown them. In between, something may have been deleted.
     """
 
     def __init__(self, layout: Layout, path: str) -> None:
         self.path = path
         self.checkpoints: list[Entry] = []
         self.writes: list[Entry] = []
+        self.split = False
         self._layout = layout
 
     @property
@@ -102,6 +105,16 @@ class Folder:
         folder = self.only(*(each for each in self.checkpoints if each is not checkpoint))
         folder.writes += self.writes
         return folder
+
+    @property
+    def pending(self) -> list[Entry]:
+        """Objects of its tasks' writes."""
+        return [entry for entry in self.writes if not is_gathered(entry.key)]
+
+    @property
+    def gathered(self) -> list[Entry]:
+        """Objects of gathered writes, from which its delta channels are rebuilt."""
+        return [entry for entry in self.writes if is_gathered(entry.key)]
 
     @property
     def entries(self) -> list[Entry]:
@@ -420,6 +433,8 @@ def group(layout: Layout, entries: Iterable[Entry], last: Folder | None = None) 
             if not layout.holds(entry.key):
                 continue
             folders.append(Folder(layout, path))
+        elif folders[-1] is last:
+            last.split = True
         if end.startswith("writes."):
             folders[-1].writes.append(entry)
         elif end.partition(".")[0] == "checkpoint":
@@ -429,14 +444,17 @@ def group(layout: Layout, entries: Iterable[Entry], last: Folder | None = None) 
     return folders
 
 
-def latest(folders: Iterable[Folder]) -> list[Folder]:
-    """Return the newest checkpoint of each namespace. Folders without a checkpoint don't count."""
-    newest: dict[str, Folder] = {}
+def latest(folders: Iterable[Folder], count: int = 1) -> list[Folder]:
+    """Return the newest checkpoints of each namespace. Folders without a checkpoint don't count."""
+    namespaces: dict[str, list[Folder]] = {}
     for folder in folders:
-        name = folder.namespace
-        if folder.checkpoints and folder.checkpoint_id >= newest.get(name, folder).checkpoint_id:
-            newest[name] = folder
-    return list(newest.values())
+        if folder.checkpoints:
+            namespaces.setdefault(folder.namespace, []).append(folder)
+    return [
+        folder
+        for each in namespaces.values()
+        for folder in sorted(each, key=lambda folder: folder.checkpoint_id, reverse=True)[:count]
+    ]
 
 
 def uploads(prefix: str) -> Plan[list[Upload]]:

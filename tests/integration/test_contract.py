@@ -29,6 +29,7 @@ from tests.contract.test_errors import (
     TestTheWayThere,
 )
 from tests.contract.test_graphs import TestGraphs
+from tests.contract.test_keep_last import TestKeepLast
 from tests.contract.test_large import TestLargeStates
 from tests.contract.test_loops import TestCancellation, TestLoops, TestManyThreads
 from tests.contract.test_memory import TestCache, TestStore, batch
@@ -66,6 +67,7 @@ __all__ = [
     "TestGraphs",
     "TestHandedIn",
     "TestHowItIsTold",
+    "TestKeepLast",
     "TestLargeStates",
     "TestLoops",
     "TestManyThreads",

@@ -25,6 +25,7 @@ from langgraph_checkpoint_s3.errors import (
 )
 from langgraph_checkpoint_s3.format.ids import optional_id, required_id, thread_name
 from langgraph_checkpoint_s3.plans.context import Context
+from langgraph_checkpoint_s3.plans.gather import put_gathered
 from langgraph_checkpoint_s3.plans.get_tuple import find_folder
 from langgraph_checkpoint_s3.plans.load import Loaded, load
 from langgraph_checkpoint_s3.plans.parent_cache import ParentCache
@@ -34,6 +35,7 @@ from langgraph_checkpoint_s3.plans.scan import Folder, Scan
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
+    from langgraph.checkpoint.base import DeltaChannelHistory
 
 MOST: Final = 1_000_000
 """The limit for listings. Without one, some savers (Redis) silently stop at 10,000."""
@@ -75,6 +77,13 @@ class SourceSaver:
         """Read a checkpoint."""
         return (yield from call(partial(self._saver.get_tuple, config), partial(self._aget, config)))
 
+    def read_history(
+        self, config: RunnableConfig, channels: Sequence[str]
+    ) -> Plan[Mapping[str, DeltaChannelHistory]]:
+        """Read what a checkpoint's delta channels are rebuilt from."""
+        block = partial(self._saver.get_delta_channel_history, config=config, channels=channels)
+        return (yield from call(block, partial(self._ahistory, config, channels)))
+
     def _list(self, config: RunnableConfig | None, note: Note) -> None:
         count = 0
         for found in self._saver.list(config, limit=MOST):
@@ -101,6 +110,14 @@ class SourceSaver:
         if self._blocking:
             return await asyncio.to_thread(self._saver.get_tuple, config)
         return await self._saver.aget_tuple(config)
+
+    async def _ahistory(
+        self, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        if self._blocking:
+            block = partial(self._saver.get_delta_channel_history, config=config, channels=channels)
+            return await asyncio.to_thread(block)
+        return await self._saver.aget_delta_channel_history(config=config, channels=channels)
 
 
 def _place(found: CheckpointTuple) -> tuple[str, str, str]:
@@ -186,6 +203,7 @@ class Migrator:
     skipped: int = 0
     failures: list[MigrationFailure] = field(default_factory=list)
     failed: int = 0
+    listed: dict[str, set[Place]] = field(default_factory=dict)
 
     def migrate(self, queue: Iterator[str] | None, concurrency: int) -> Plan[Migrated]:
         """Move the threads in a queue, or all that the source lists, some side by side."""
@@ -201,6 +219,8 @@ class Migrator:
             yield from self._move([remaining.pop() for remaining in active])
             yield from self._report()
             active = [remaining for remaining in active if remaining]
+            moving = {remaining[0][0].thread_id for remaining in active}
+            self.listed = {name: places for name, places in self.listed.items() if name in moving}
         failures = tuple(self.failures)
         migrated = Migrated(self.threads, self.checkpoints, self.skipped, self.failed, failures)
         if self.failed:
@@ -266,6 +286,7 @@ class Migrator:
             self.threads += len(fresh)
             presents = yield from gather(_present(self.context, places[0].thread_id) for places in fresh)
             for places, present in zip(fresh, presents, strict=True):
+                self.listed[places[0].thread_id] = set(places)
                 remaining = [(place, place.folder(layout) in present) for place in places]
                 if not self.verify:
                     remaining = [(place, there) for place, there in remaining if not there]
@@ -307,6 +328,8 @@ class Migrator:
                 self._fail(place, item)
             else:
                 (old if present else new).append(item)
+        for item in new:
+            yield from self._gather(item)
         put: list[Item] = []
         outcomes = yield from put_items(self.context, new, self.clock, self.note_error)
         for item, outcome in zip(new, outcomes, strict=True):
@@ -330,6 +353,18 @@ class Migrator:
                 self.skipped += 1
             else:
                 self.checkpoints += 1
+
+    def _gather(self, item: Item) -> Plan[None]:
+        """Put what a checkpoint's delta channels are rebuilt from, if the source has pruned its ancestors."""
+        parent = item.parent
+        if parent is None or item.place.with_id(parent) in self.listed[item.place.thread_id]:
+            return
+        checkpoint, metadata = item.found.checkpoint, item.found.metadata or {}
+        counted = metadata.get("counters_since_delta_snapshot") or {}
+        names = (counted.keys() & checkpoint["channel_versions"].keys()) - checkpoint["channel_values"].keys()
+        if names:
+            found = yield from self.source.read_history(item.place.config(), sorted(names))
+            yield from put_gathered(self.context, item.place, parent, found, self.clock())
 
 
 def _present(context: Context, thread_id: str) -> Plan[set[str]]:

@@ -38,9 +38,9 @@ class Retention(BaseAdmin):
         rewritten with the borrowed bytes, which resets their age.
 
         Kept checkpoints can be read as before. The latest checkpoint of each namespace is kept however old it
-        is, so that no thread loses its state, and so are the ancestors that its delta channels are rebuilt
-        from. An ancestor's own delta channels may need more, and can be incomplete then. Writes without a
-        checkpoint are kept: `remove_orphans` deletes them.
+        is, so that no thread loses its state. What delta channels of kept checkpoints are rebuilt from is
+        gathered in one object beside them. Writes without a checkpoint are kept: `remove_orphans` deletes
+        them. Subgraph calls whose caller is deleted go as a whole, also if they are younger.
 
         Threads are pruned 64 at a time, each as one listing shows it: without `thread_ids` that of the
         prefix, one LIST per 1,000 objects. If interrupted, everything left is intact; call it again to
@@ -115,8 +115,8 @@ class Retention(BaseAdmin):
             admin.prune_threads(RetentionPolicy(last=10, first=1, daily=timedelta(days=30)))
 
         A policy may leave gaps: a kept checkpoint's parent may be deleted, and is then missing from its
-        history. Subgraphs have namespaces of their own. All else is as for `prune_older_than`: ancestors
-        that delta channels are rebuilt from, borrowing checkpoints, writes without a checkpoint,
+        history. Subgraphs have namespaces of their own, and a call's goes with its caller. All else is as for
+        `prune_older_than`: delta channels, borrowing checkpoints, writes without a checkpoint,
         interruptions, and inventory reports.
 
         Needs `s3:ListBucket` and `s3:GetObject`; to delete also `s3:DeleteObject`, `s3:PutObject` and

@@ -325,5 +325,9 @@ def moment_of(age: object, now: datetime) -> datetime:
 
 
 def _written(folder: Folder) -> datetime:
-    """Return the time at which the last of a checkpoint's objects was written."""
-    return max(entry.modified for entry in folder.entries)
+    """Return the time at which the last of a checkpoint's objects was written.
+
+    What pruning has gathered beside it doesn't count: the checkpoint is no younger for that.
+    """
+    entries = [*folder.checkpoints, *folder.pending] or folder.entries
+    return max(entry.modified for entry in entries)

@@ -35,7 +35,7 @@ from langgraph_checkpoint_s3.plans.get_tuple import load_place
 from langgraph_checkpoint_s3.plans.load import Loaded, error_context
 from langgraph_checkpoint_s3.plans.place import Place
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, ask_all
-from langgraph_checkpoint_s3.plans.transfer import store
+from langgraph_checkpoint_s3.plans.transfer import fetch, store
 from langgraph_checkpoint_s3.s3.admin_requests import InspectObject, Sign, Signed, SignedMethod
 from langgraph_checkpoint_s3.s3.requests import Body, GetObject, NotFound
 
@@ -91,8 +91,9 @@ def signed_url(context: Context, place: Place, seconds: int, now: datetime) -> P
     borrows = any(frame.lender for frame in loaded.checkpoint.container.frames)
     encrypted = loaded.checkpoint.container.cipher is not None  # bound to its thread, which a file names
     if borrows or loaded.folder.writes or encrypted:
+        gathered = yield from fetch(loaded.folder.gathered, context.sizes)
         with error_context(key):
-            objects = _objects(context, loaded, borrows=borrows)
+            objects = _objects(context, loaded, gathered, borrows=borrows)
         manifest = manifest_of(context, place.thread_id, now, 1, len(objects) - 1)
         key = _in_exports(context.layout, place.thread_id, f"{_digest(objects)}.zip")
         yield from store(key, pack(manifest, objects), context.sizes)
@@ -175,15 +176,21 @@ def set_expiry(context: Context, days: int | None) -> Plan[list[Change]]:
     return (yield from merge_rules(is_rule_of(prefix, _RULE), [] if days is None else [exports]))
 
 
-def _objects(context: Context, loaded: Loaded, *, borrows: bool) -> list[tuple[str, bytes]]:
+def _objects(
+    context: Context, loaded: Loaded, gathered: Sequence[Body | NotFound], *, borrows: bool
+) -> list[tuple[str, bytes]]:
     """Return a checkpoint's objects, writes first, by their keys below the thread's folder."""
     thread = context.layout.thread(loaded.folder.place.thread_id)
     record = loaded.checkpoint
     body = record.materialized(context.compression) if borrows else record.container.whole()
     objects = [
         (entry.key, writes.container.whole())
-        for entry, writes in zip(loaded.folder.writes, loaded.writes, strict=True)
+        for entry, writes in zip(loaded.folder.pending, loaded.writes, strict=True)
     ]
+    for entry, found in zip(loaded.folder.gathered, gathered, strict=True):
+        if isinstance(found, NotFound):
+            raise ConflictError("The checkpoint was deleted while it was being exported", key=entry.key)
+        objects.append((entry.key, found.data))
     return [(key.removeprefix(thread), data) for key, data in (*objects, (loaded.key, body))]
 
 

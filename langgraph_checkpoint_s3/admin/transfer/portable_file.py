@@ -54,6 +54,7 @@ from langgraph_checkpoint_s3.errors import (
 from langgraph_checkpoint_s3.format.checkpoint import CheckpointRecord
 from langgraph_checkpoint_s3.format.container import Container, object_key_ref
 from langgraph_checkpoint_s3.format.frames import text
+from langgraph_checkpoint_s3.format.gathered import GatheredRecord
 from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.format.keys import THREAD_SUFFIX, CheckpointLeaf, Layout, ParsedKey
 from langgraph_checkpoint_s3.format.reencrypt import Reencryptor
@@ -317,7 +318,7 @@ class PortableFile:
             borrowings += borrowings_of(member, self.open(member)[1].container)
         return borrowings
 
-    def open(self, member: Member) -> tuple[bytes, CheckpointRecord | WritesRecord]:
+    def open(self, member: Member) -> tuple[bytes, CheckpointRecord | WritesRecord | GatheredRecord]:
         """Return an object's bytes, checked, and their record."""
         body = self._read(member.name)
         found = Body(body, "", len(body))

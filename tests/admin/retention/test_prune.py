@@ -237,8 +237,7 @@ def counters(*channels: str) -> Any:
     return {COUNTERS: {channel: [1, 1] for channel in channels}}
 
 
-def test_ancestors_of_every_kept_checkpoint_stay(fake: FakeS3) -> None:
-    """Ancestors are kept even if only the newest remaining checkpoint needs them."""
+def test_what_only_a_newer_checkpoint_needs_is_gathered_beside_the_last_that_stays(fake: FakeS3) -> None:
     saver = make_saver(fake)
     put_chain(saver, "t", 4, seed={"d": ["seed"]}, values={"v": 1})
     put_chain(saver, "t", 3, first=4, values={"v": 1})
@@ -248,12 +247,19 @@ def test_ancestors_of_every_kept_checkpoint_stay(fake: FakeS3) -> None:
         saver.put(place("t", f"{number - 1:08}"), checkpoint, said, {})
     before = saver.get_delta_channel_history(config=place("t"), channels=["d"])
     assert before["d"]["seed"] == ["seed"]
-    assert admin_of(fake).prune_threads(2, dry_run=False).victims == ()
+    assert admin_of(fake).prune_threads(2, dry_run=False).checkpoints == 7
+    assert left(fake) == ["00000008", "00000007"]
+    [gathered] = fake.keys("/writes.g")
+    assert gathered.startswith(key_of(fake, "00000007").rpartition("/")[0])
+    assert make_saver(fake).get_delta_channel_history(config=place("t"), channels=["d"]) == before
     put_chain(saver, "t", 1, first=9, values={"d": ["new seed"]})
-    assert admin_of(fake).prune_threads(1, dry_run=False).checkpoints == 9
+    assert admin_of(fake).prune_threads(1, dry_run=False).checkpoints == 2
+    assert len(fake.objects) == 2
+    assert not fake.keys("/writes.g")
 
 
 def test_a_long_way_back_is_read_in_windows(fake: FakeS3) -> None:
+    """Of the newest checkpoint, the head is read; the way back is only walked where it goes."""
     saver = make_saver(fake)
     put_chain(saver, "t", 1, seed={"d": ["older"]}, writes=1)
     put_chain(saver, "t", 1, first=1, seed={"d": ["seed"]}, writes=1)
@@ -262,9 +268,28 @@ def test_a_long_way_back_is_read_in_windows(fake: FakeS3) -> None:
     saver.put(place("t", "00000301"), checkpoint, counters("d"), {})
     with fake.counted() as count:
         would = admin_of(fake).prune_threads(1)
-    assert named(would) == [("t", "", "00000000")]
-    assert count.kinds == {"ListObjects": 1, "GetObject": 1 + 302}
-    assert count.round_trips <= 2 + 6
+    assert would.checkpoints == 302
+    assert (count.kinds, count.round_trips) == ({"ListObjects": 1, "GetObject": 1}, 2)
+    with fake.counted() as count:
+        assert admin_of(fake).prune_threads(1, dry_run=False).victims == would.victims
+    # The chain is read in windows of 8, 16, 32, …
+    kinds = {"ListObjects": 1, "GetObject": 1 + 2 * 302, "PutObject": 1, "DeleteObjects": 2}
+    assert count.kinds == kinds
+    assert count.round_trips <= 2 + 6 + 1 + 2
+
+
+def test_what_is_gathered_makes_a_checkpoint_no_younger(fake: FakeS3) -> None:
+    saver = make_saver(fake)
+    put_chain(saver, "t", 5, seed={"d": ["seed"]}, values={"v": 1})
+    checkpoint = make_checkpoint("00000005", {}, absent=["d"])
+    saver.put(place("t", "00000004"), checkpoint, counters("d"), {})
+    fake.age(40 * DAY)
+    put_chain(saver, "t", 1, first=6, values={"d": ["new"]})
+    admin_of(fake).prune_threads(2, dry_run=False)
+    assert len(fake.keys("/writes.g")) == 1
+    assert admin_of(fake).prune_older_than(30 * DAY, dry_run=False).checkpoints == 1
+    assert not fake.keys("/writes.g")
+    assert left(fake) == ["00000006"]
 
 
 # How it is told, and the twins

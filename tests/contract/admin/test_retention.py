@@ -59,6 +59,11 @@ def borrowing(saver: S3Saver, thread: str, count: int) -> list[str]:
     return ids
 
 
+def put_call(saver: S3Saver, ns: str, said: dict[str, Any]) -> None:
+    """Put a checkpoint of a subgraph, which names the checkpoints that called it."""
+    saver.put(at(ns=ns), checkpoint(), metadata(0, **said), {})
+
+
 class TestPruning:
     def test_by_number(
         self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place, front: Front
@@ -128,6 +133,36 @@ class TestPruning:
         # Each was made at another time, all of them within an hour.
         hourly = RetentionPolicy(hourly=DAY)
         assert len(admin.prune_threads(hourly, dry_run=False).victims) in (2, 3)
+
+    def test_delta_channels_are_gathered_and_ended_calls_go(
+        self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place, front: Front
+    ) -> None:
+        saver = make_saver()
+        config: Any = at()
+        for step in range(5):
+            held = checkpoint({"text": f"step {step}"} if step else {"log": ["seed"]})
+            held["channel_versions"]["log"] = f"{step:032}.5"
+            counted: Any = {"counters_since_delta_snapshot": {"log": [step, step]}}
+            config = saver.put(config, held, metadata(step, **counted), held["channel_versions"])
+            saver.put_writes(config, [("log", [f"write {step}"])], f"task-{step}", "~path")
+            caller = {"parents": {"": held["id"]}}
+            put_call(saver, f"call:{step}", caller)
+            put_call(saver, "persistent", caller)
+        before = saver.get_delta_channel_history(config=config, channels=["log"])
+        assert (len(before["log"]["writes"]), before["log"]["seed"]) == (4, ["seed"])
+        state = shown(saver.get_tuple(config))
+        front.reset()
+        make_admin().prune_threads(1, thread_ids=["thread"], dry_run=False).raise_errors()
+        assert front.counts()["PutObject"] == 1
+        assert front.counts()["DeleteObjects"] == 3  # calls, checkpoints, writes
+        namespaces = {each.config["configurable"]["checkpoint_ns"] for each in saver.list(at(ns=None))}
+        assert namespaces == {"", "call:4", "persistent"}
+        reader = make_saver()
+        assert shown(reader.get_tuple(config)) == state
+        front.reset()
+        assert reader.get_delta_channel_history(config=config, channels=["log"]) == before
+        assert front.counts() == {"ListObjectsV2": 1, "GetObject": 1}
+        assert len([key for key in place.listing() if "/writes.g" in key]) == 1
 
     @sync_only
     def test_borrowers_are_rewritten(
