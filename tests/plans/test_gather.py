@@ -390,3 +390,17 @@ def test_a_changed_object_is_read_or_refused(fake: FakeS3, way: Any) -> None:
         except (CorruptObjectError, DecryptionError) as error:
             refused += error.key == key
     assert refused
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_it_is_kept_as_long_as_its_checkpoint(fake: FakeS3, pinned: bool) -> None:
+    fake = FakeS3()
+    saver = make_saver(fake, retention={"default": timedelta(days=90)})
+    grow(saver, range(6))
+    if pinned:
+        S3Admin(saver).pin_thread("t")
+    before = history(fake, 5)
+    S3Admin(make_saver(fake)).prune_threads(1, thread_ids=["t"], dry_run=False).raise_errors()
+    [key] = gathered(fake)
+    assert fake.objects[key].tag == ("pinned" if pinned else "default")
+    assert history(fake, 5) == before

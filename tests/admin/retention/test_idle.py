@@ -15,7 +15,7 @@ from langgraph_checkpoint_s3 import (
     S3CheckpointError,
     S3Saver,
 )
-from langgraph_checkpoint_s3.admin import IdleThread, PrunedIdle
+from langgraph_checkpoint_s3.admin import IdleThread, PrunedIdle, S3Admin
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects, GetWithAge, ListObjects, PutObject
 from tests.admin.retention.test_prune import admin_of, left
 from tests.admin.retention.test_prune_many import clone
@@ -393,3 +393,42 @@ def test_long_lists_are_cut_short(fake: FakeS3) -> None:
     assert lines[0].startswith("Would delete 30 threads: 30 checkpoints, 60 objects, ")
     assert len(lines) == 22
     assert lines[-1] == "  and 10 more"
+
+
+CLASSES = {"default": 90 * DAY}
+
+
+@pytest.mark.parametrize("threads", [None, ["idle", "pinned"]])
+@pytest.mark.parametrize("private", [False, True])
+def test_a_pinned_thread_stays(fake: FakeS3, threads: Any, private: bool) -> None:
+    hashed: dict[str, Any] = {"encryption": Keys("k", names="n"), "private_keys": True} if private else {}
+    saver = make_saver(fake, retention=CLASSES, **hashed)
+    for thread in ("idle", "pinned"):
+        put_chain(saver, thread, 3)
+    S3Admin(saver).pin_thread("pinned")
+    fake.later += 40 * DAY
+    for dry in (True, False):
+        pruned = S3Admin(make_saver(fake, **hashed)).prune_idle(30 * DAY, thread_ids=threads, dry_run=dry)
+        assert (went(pruned), pruned.spared) == (["idle"], {"pinned": "it is pinned"})
+    assert S3Admin(saver).pinned_threads() == ["pinned"]
+    assert len(list(make_saver(fake, **hashed).list(place("pinned")))) == 3
+
+
+def test_a_thread_that_is_pinned_after_the_listing_stays(fake: FakeS3) -> None:
+    saver = make_saver(fake, retention=CLASSES)
+    put_chain(saver, "idle", 3)
+    fake.later += 40 * DAY
+
+    def pin(moment: Any, request: Any) -> None:
+        if (
+            moment == "before"
+            and isinstance(request, ListObjects)
+            and request.prefix.endswith("idle.thread/")
+        ):
+            fake.hook = None
+            S3Admin(saver).pin_thread("idle")
+
+    fake.hook = pin
+    pruned = admin_of(fake).prune_idle(30 * DAY, dry_run=False)
+    assert pruned.spared == {"idle": "it is pinned"}
+    assert len(left(fake, "idle")) == 3
