@@ -204,7 +204,9 @@ class Chain:
             return folder.leaf.parent
         # The id was put twice with different content. The objects tell which one counts.
         [record] = yield from load_heads(self._context, [folder])
-        return record.parent if record else None
+        if record is None:  # one of them is gone since the listing
+            raise ConflictError(DELETED, key=folder.key)
+        return record.parent
 
     def _latest(self) -> Plan[Folder | None]:
         self._scan = self._scan_from("")

@@ -75,6 +75,18 @@ def test_an_ancestor_that_vanishes_is_no_empty_history(saver: S3Saver, fake: Fak
         make_saver(fake).get_delta_channel_history(config=place("t"), channels=["d"])
 
 
+def test_a_checkpoint_of_which_an_object_vanishes_does_not_lose_its_parent(fake: FakeS3) -> None:
+    """Its id was put twice, and the objects tell which parent counts."""
+    saver = make_saver(fake)
+    put(saver, "1", values={"d": ["seed"]})
+    put(saver, "2", "1", values={"v": 1})
+    put(saver, "2", "0", values={"v": 1}, step=2)
+    [last] = [key for key in fake.keys("/checkpoint") if ".p0" in key]
+    fake.hook = once(GetObject, lambda _: fake.delete(last))
+    found = make_saver(fake).get_delta_channel_history(config=place("t", "2"), channels=["d"])["d"]
+    assert (found["writes"], found.get("seed")) == ([], ["seed"])
+
+
 @pytest.mark.parametrize("replace", [overwrite, put], ids=["overwritten", "put again"])
 @pytest.mark.parametrize("sizes", [Sizes(1 << 20, 1 << 20), Sizes(1000, 700)], ids=["whole", "in ranges"])
 @pytest.mark.parametrize(
