@@ -67,6 +67,8 @@ class Tombstones(NamedTuple):
     def plus(self, group: Group, now: int) -> Tombstones:
         """Return these and another group, which gets the next number. Groups no longer needed are removed.
 
+        One for the same reason goes if the new group has its names, for as long as it.
+
         Args:
             group: The objects about to be deleted.
             now: A lower bound of the time, in seconds since 1970.
@@ -74,7 +76,8 @@ class Tombstones(NamedTuple):
         kept = (
             each
             for each in self.groups
-            if each.until > now and not (each.reason == group.reason and each.names <= group.names)
+            if each.until > now
+            and not (each.reason == group.reason and each.names <= group.names and each.until <= group.until)
         )
         number = self.last + 1
         return Tombstones((*kept, group._replace(number=number)), number)

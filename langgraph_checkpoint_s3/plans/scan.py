@@ -323,12 +323,13 @@ class ThreadScan:
 
     Args:
         layout: The saver's keys.
+        marks: Whether the caller goes by the marks of pinned threads.
 
     Attributes:
         pinned: The folders of all pinned threads, as far as threads were returned.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, *, marks: bool = False) -> None:
         self._layout = layout
         self._prefix = layout.prefix + HASHED if layout.names else layout.prefix
         self._pages = Pages(self._prefix)
@@ -337,7 +338,7 @@ class ThreadScan:
         self._open: list[Entry] = []
         self.pinned: set[str] = set()
         self._marks = layout.prefix + PINS
-        self._knows_marks = False
+        self._knows_marks = not marks
 
     @property
     def done(self) -> bool:

@@ -325,8 +325,7 @@ class TestEncrypted:
             ran = cli(*arguments)
             assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
             assert "--keys MODULE:NAME" in ran.err
-        ran = cli("prune", "--keep-last", 1, "--yes")
-        assert (ran.code, ran.out) == (1, "")
+        assert cli("prune", "--keep-last", 1, "--yes").code == 0  # keys of the bucket tell what may go
         assert cli("threads").out == "sealed\n"
         assert cli("delete", sealed, "--yes").code == 0
 

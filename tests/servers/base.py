@@ -17,9 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import boto3
-from botocore.config import Config
-
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
@@ -190,6 +187,10 @@ def data_dir(work_dir: Path, name: str) -> Iterator[Path]:
 
 def connect(server: Server, *, secret_key: str | None = None) -> S3Client:
     """A boto3 client for a server, set up as the saver sets up its own for a compatible store."""
+    # Not at the top: tests of what the package imports use this module.
+    import boto3
+    from botocore.config import Config
+
     return boto3.session.Session().client(
         "s3",
         endpoint_url=server.endpoint_url,

@@ -161,7 +161,7 @@ class Batches(BaseAdmin):
 
         One LIST and one PUT an item, and a GET if the thread's latest checkpoint was written by another
         process. States of one thread are saved one after the other, in their order. Saving again does no
-        harm, but makes another checkpoint. Needs what `batch_put` needs.
+        harm, but makes another checkpoint. Needs `s3:ListBucket`, `s3:GetObject` and `s3:PutObject`.
 
         Args:
             items: The threads' ids, each with all of its values.
@@ -200,7 +200,8 @@ class Batches(BaseAdmin):
         """Delete single checkpoints of the root namespace, with their writes. There is no confirmation.
 
         It is `batch_delete` with the ids in two lists: the first checkpoint is one of the first thread, and
-        so on. Needs what `batch_delete` needs for single checkpoints.
+        so on. Needs what `batch_delete` needs for single checkpoints: `s3:ListBucket`, `s3:GetObject`,
+        `s3:PutObject` and `s3:DeleteObject`.
 
         Args:
             thread_ids: The threads, one for each checkpoint.

@@ -141,7 +141,7 @@ def prune_idle(
     if thread_ids is not None and not thread_ids:
         return PrunedIdle(dry_run, (), {}, {})
     layout = context.layout
-    scan = ThreadScan(layout) if thread_ids is None else None
+    scan = ThreadScan(layout, marks=True) if thread_ids is None else None
     # A listing of all threads shows the marks of pinned ones, too.
     marks = [pinned_folders(layout)] if scan is None else []
     found: list[Any] = yield from gather([Pages(layout.prefix + LEASES).rest(), *marks])

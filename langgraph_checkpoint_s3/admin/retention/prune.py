@@ -169,7 +169,7 @@ def prune(
     by what a report says.
     """
     layout = context.layout
-    scan = ThreadScan(layout) if thread_ids is None else None
+    scan = ThreadScan(layout, marks=True) if thread_ids is None else None
     queue = deque(_Thread(layout.thread(each), each) for each in thread_ids or ())
     total = None if thread_ids is None else len(thread_ids)
     pruned: list[PrunedCheckpoint] = []

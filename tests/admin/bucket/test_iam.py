@@ -202,7 +202,7 @@ class TestASaver:
         return needed
 
     def test_run_time(self) -> None:
-        large = [("a", noise(6 * 1024 * 1024))]
+        large = [("a", noise(17 * 1024 * 1024))]
         more: dict[str, Callable[[Calls], Any]] = {
             "setup": lambda calls: calls.setup(),
             "large writes, twice": lambda calls: [

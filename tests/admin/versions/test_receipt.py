@@ -160,7 +160,7 @@ def test_without_a_listing_afterwards_nothing_is_claimed(
 ) -> None:
     thread(fake)
     before, file = stored(fake), tmp_path / "receipt.json"
-    deletions, listings = failing(DeleteVersions), failing(ListVersions, after=3)
+    deletions, listings = failing(DeleteVersions), failing(ListVersions, after=4)
 
     def hook(moment: Moment, request: Request[Any]) -> None:
         deletions(moment, request)
@@ -224,15 +224,15 @@ def test_the_requests_of_a_purge(fake: FakeS3, admin: S3Admin, tmp_path: Path) -
     put(make_saver(fake), "1")
     with fake.counted() as look:
         admin.purge_thread("t")
-    assert look.kinds == {"ListVersions": 3, "ListUploads": 3}
+    assert look.kinds == {"ListVersions": 4, "ListUploads": 4}
     with fake.counted() as done:
         admin.purge_thread("t", dry_run=False, receipt=tmp_path / "receipt.json")
     # First the object and its version, then the marker: a listing before, between and after. Where the last
     # one finds no versions it looks for objects.
     assert done.kinds == {
-        "ListVersions": 3 * 3,
-        "ListUploads": 3 * 3,
+        "ListVersions": 3 * 4,
+        "ListUploads": 3 * 4,
         "DeleteObjects": 1,
         "DeleteVersions": 2,
-        "ListObjects": 3 + 1,
+        "ListObjects": 4 + 1,
     }

@@ -77,7 +77,8 @@ class TestMoving:
         there: dict[str, Any] = {"bucket": other_bucket, "prefix": "moved/here"}
         target = dataclasses.replace(place, bucket=other_bucket)
         with front.counted() as count:
-            imported = make_admin(**there).import_thread(tmp_path / "thread.zip", "new name")
+            admin = make_admin(**there, multipart_threshold=5 * MIB)
+            imported = admin.import_thread(tmp_path / "thread.zip", "new name")
         assert imported == Imported("new name", 9, 11, 20, 0, ())
         assert count["PutObject"] == 19 + 2  # tombstones of what is about to come, and is there
         assert count["CompleteMultipartUpload"] == 1
