@@ -497,8 +497,10 @@ class FakeS3:
         place = bisect_left(self._keys, request.prefix)
         if after is not None:
             place = max(place, bisect_right(self._keys, after))
-            if request.delimiter and request.token and request.token.endswith(request.delimiter):
-                place = self._behind(request.token, place)
+            # A folded prefix is longer than the request's. One that is as long is a key.
+            token, delimiter = request.token, request.delimiter
+            if token and delimiter and token.endswith(delimiter) and token != request.prefix:
+                place = self._behind(token, place)
         limit = min(request.max_keys, _MAX_KEYS)
         last: str | None = None
         while place < len(self._keys) and self._keys[place].startswith(request.prefix):

@@ -81,7 +81,7 @@ KEYS = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=20)
 @given(data=st.data(), keys=KEYS, file_format=st.sampled_from(FORMATS), block=st.integers(1, 5))
 def test_pages_are_those_of_the_store(
     tmp_path_factory: pytest.TempPathFactory,
