@@ -67,6 +67,7 @@ class _Tries:
         *("versioning", "lifecycle", "lifecycle_exact", "lifecycle_legacy", "archive", "policies"),
         *("bucket_policy", "policy_conditions", "encryption", "presigned_expiry", "presigned_signature"),
         *("key_limit", "delete_limit", "public_access", "acceleration", "request_metrics", "replication"),
+        "tags",
     )
 
     def __init__(self, client: S3Client, stranger: S3Client, plain: str, versioned: str) -> None:
@@ -92,6 +93,12 @@ class _Tries:
     def conditional_put(self) -> bool:
         self.put("condition", IfNoneMatch="*")
         return _refused(lambda: self.put("condition", IfNoneMatch="*"), 412)
+
+    def tags(self) -> bool:
+        where = {"Bucket": self.bucket, "Key": "tags"}
+        self.put("tags", Tagging="life=short")
+        self.client.put_object_tagging(**where, Tagging={"TagSet": [{"Key": "life", "Value": "long"}]})
+        return bool(self.client.get_object_tagging(**where).get("TagSet"))
 
     def conditional_multipart(self) -> bool:
         def upload() -> None:
