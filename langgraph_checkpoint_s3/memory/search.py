@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.util import find_spec
+from functools import cache
 from typing import Any, Final
 
 from langgraph.store.base import MatchCondition
@@ -95,13 +95,22 @@ def rank(
     return found + scoreless[: max(0, limit - len(found))]
 
 
+@cache
+def find_numpy() -> Any:
+    """Return numpy, or `None` without it. The first call imports it, which reads files."""
+    try:
+        import numpy as np
+    except ImportError:
+        return None
+    return np
+
+
 def _similarities(query: Sequence[float], vectors: Sequence[bytes]) -> Sequence[float]:
     if not vectors:
         return []
-    if find_spec("numpy") is None:
+    np = find_numpy()
+    if np is None:
         return [_cosine(query, unpack_vector(vector)) for vector in vectors]
-    import numpy as np
-
     own = np.asarray(query, dtype=np.float64)
     others = np.frombuffer(b"".join(vectors), dtype="<f4").reshape(len(vectors), -1).astype(np.float64)
     norms = np.linalg.norm(others, axis=1) * np.linalg.norm(own)

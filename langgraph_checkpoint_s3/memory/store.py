@@ -40,7 +40,7 @@ from langgraph_checkpoint_s3.memory.plans import (
     renew,
     write_items,
 )
-from langgraph_checkpoint_s3.memory.search import check_filter, matches, rank, select_namespaces
+from langgraph_checkpoint_s3.memory.search import check_filter, find_numpy, matches, rank, select_namespaces
 from langgraph_checkpoint_s3.memory.shelf import STORE, Namespace, Shelf
 from langgraph_checkpoint_s3.memory.view import ItemCache, load_view
 from langgraph_checkpoint_s3.plans.plan import Plan, gather
@@ -153,6 +153,7 @@ class S3Store(Closing, BaseStore):
         self._embeddings: Embeddings | None = None
         self._fields: list[tuple[str, str | list[str]]] = []
         if self.index_config is not None:
+            find_numpy()  # now, rather than in a search on an event loop
             self._embeddings = ensure_embeddings(self.index_config.get("embed"))
             self._fields = [_path(each) for each in self.index_config.get("fields") or [_WHOLE]]
         self._cache = ItemCache(self._saver.config.cache_bytes)

@@ -21,7 +21,7 @@ from langgraph_checkpoint_s3 import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.memory import S3Item, S3Store
+from langgraph_checkpoint_s3.memory import S3Item, S3Store, search
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects, GetObject, ListObjects, PutObject, Request
 from tests.memory.support import DIMS, index, make_store
 from tests.support.checkpoints import put_chain
@@ -445,3 +445,14 @@ def test_it_shares_a_savers_connections_or_has_its_own(fake: FakeS3) -> None:
     assert repr(store) == "S3Store('bucket', prefix='agents/')"
     store.close()
     asyncio.run(store.aclose())
+
+
+def test_scores_are_the_same_without_numpy(fake: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = make_store(fake, index=index(fields=["text"]))
+    for number, text in enumerate(("red cat", "blue dog", "", "red dog runs")):
+        store.put(NS, str(number), {"text": text})
+    found = store.search(NS, query="red dog")
+    monkeypatch.setattr(search, "find_numpy", lambda: None)
+    other = store.search(NS, query="red dog")
+    assert [each.key for each in other] == [each.key for each in found]
+    assert [each.score for each in other] == pytest.approx([each.score for each in found])
