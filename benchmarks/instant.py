@@ -54,7 +54,7 @@ class Instant:
 
     @property
     def context(self) -> Context:
-        """What plans are given."""
+        """Settings and caches of the saver, for plans."""
         return internals_of(self.saver).context
 
     @property

@@ -55,7 +55,7 @@ class Draft(NamedTuple):
 
     @property
     def body(self) -> bytes:
-        """Its bytes, joined."""
+        """Bytes of the object, joined."""
         return joined(self.data)
 
     def materialized(self, compression: Compression) -> bytes:

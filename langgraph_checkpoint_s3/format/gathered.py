@@ -24,7 +24,7 @@ from langgraph_checkpoint_s3.format.serialization import Dumped, compression_for
 
 
 class ChannelHistory(NamedTuple):
-    """What a channel is rebuilt from, serialized.
+    """History of a delta channel: the writes and the stored value that it is rebuilt from, serialized.
 
     Attributes:
         writes: The task and the value of each write, oldest first.

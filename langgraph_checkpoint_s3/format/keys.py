@@ -147,7 +147,7 @@ class CheckpointLeaf(NamedTuple):
 
     @property
     def life(self) -> Life:
-        """How long it is kept."""
+        """Retention class and pin, as the key says them."""
         return Life(self.retention, self.pinned)
 
     @classmethod

@@ -25,7 +25,7 @@ MAX_DAYS: Final = 36_500
 
 
 class Life(NamedTuple):
-    """How long a checkpoint is kept, as it was decided when it was written.
+    """Retention of a checkpoint: its class and its pin, as they were decided when it was written.
 
     A checkpoint borrows only from checkpoints of the same life. So nothing that is kept depends on something
     that goes earlier.

@@ -38,9 +38,14 @@ class Row(NamedTuple):
     record: ItemRecord
 
 
+def fits_index(record: ItemRecord) -> bool:
+    """Return whether an index holds an item, or it is too large for that."""
+    return record.size <= _MAX_ITEM
+
+
 def encode_index(shelf: Shelf, key: str, rows: Mapping[str, Row], key_ref: KeyRef | None) -> bytes:
     """Return the index object of items, by their objects' keys."""
-    held = {name: row for name, row in rows.items() if row.record.size <= _MAX_ITEM}
+    held = {name: row for name, row in rows.items() if fits_index(row.record)}
     table = msgpack.packb(
         [[name, row.etag, len(row.record.raw), *row_of(row.record)] for name, row in held.items()],
         use_bin_type=True,

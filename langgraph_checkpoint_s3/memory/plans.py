@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from langgraph_checkpoint_s3.errors import ConflictError, StorageUnavailableError
+from langgraph_checkpoint_s3.errors import ConflictError
 from langgraph_checkpoint_s3.memory.index import Row
 from langgraph_checkpoint_s3.memory.items import ItemRecord, encode_item, open_item
 from langgraph_checkpoint_s3.memory.shelf import ITEM, Namespace, Shelf
 from langgraph_checkpoint_s3.memory.view import ItemCache
 from langgraph_checkpoint_s3.plans.data_keys import key_to_write, unlock
 from langgraph_checkpoint_s3.plans.delete import delete_keys
-from langgraph_checkpoint_s3.plans.plan import Plan, ask, batched, gather, return_errors
+from langgraph_checkpoint_s3.plans.plan import Plan, gather, return_errors
 from langgraph_checkpoint_s3.plans.scan import Pages
 from langgraph_checkpoint_s3.plans.transfer import fetch_now, store, write_all
-from langgraph_checkpoint_s3.s3.requests import Body, DeleteObjects, GetObject, Stored
+from langgraph_checkpoint_s3.s3.requests import Body, GetObject, Stored
 
-_BATCH: Final = 1000
-_KEPT: Final = frozenset({"PreconditionFailed", "NoSuchKey", "NoSuchVersion"})
-"""S3's codes for an object that has another ETag, or is gone."""
 _RENEW_SHARE: Final = 10
 """An item's time to live is renewed by a read once one part in so many of it has passed."""
 
@@ -51,7 +48,7 @@ def read_items(shelf: Shelf, keys: Sequence[str]) -> Plan[dict[str, Row]]:
 
 
 def write_items(
-    shelf: Shelf, cache: ItemCache | None, puts: Sequence[ItemPut], deletions: Sequence[str] = ()
+    shelf: Shelf, cache: ItemCache, puts: Sequence[ItemPut], deletions: Sequence[str] = ()
 ) -> Plan[list[str]]:
     """Write and delete items, in one round trip.
 
@@ -78,19 +75,18 @@ def write_items(
         )
         if isinstance(outcome, Stored):
             etags[number] = outcome.etag
-            if cache is not None:
-                cache.add(key, Row(outcome.etag, put.record))
+            cache.add(key, Row(outcome.etag, put.record))
         elif conditional:
             conflicts.append(_conflict(put, key))
 
     plans: list[tuple[int, Plan[None]]] = []
     for number, put in enumerate(puts):
         key = shelf.key(put.record.namespace, put.record.key)
+        cache.drop(key)  # a put whose answer is lost may have changed it
         body = encode_item(shelf, put.record, key_ref)
         plans.append((len(body), write(number, put, key, body)))
-    if cache is not None:
-        for key in deletions:
-            cache.drop(key)
+    for key in deletions:
+        cache.drop(key)
     yield from gather([write_all(plans, shelf.context.sizes), delete_keys(list(dict.fromkeys(deletions)))])
     if conflicts:
         raise conflicts[0]
@@ -154,20 +150,3 @@ def clear(shelf: Shelf, namespaces: Sequence[Namespace] | None) -> Plan[int]:
     ]
     yield from delete_keys(keys)
     return len(keys)
-
-
-def delete_unchanged(etags: Mapping[str, str]) -> Plan[int]:
-    """Delete objects that still have these ETags. Return the number that were deleted."""
-    deleted = 0
-    for batch in batched(list(etags.items()), _BATCH):
-        request = DeleteObjects(tuple(key for key, _ in batch), tuple(etag for _, etag in batch))
-        answer = yield from ask(request)
-        failed = [each for each in answer.failed if each[1] not in _KEPT]
-        if failed:
-            key, code, message = failed[0]
-            raise StorageUnavailableError(
-                f"{len(failed)} expired items could not be deleted ({code}: {message}). Try again",
-                key=key,
-            )
-        deleted += len(batch) - len(answer.failed)
-    return deleted

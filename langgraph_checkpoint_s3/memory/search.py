@@ -18,6 +18,8 @@ _COMPARISONS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "$lt": lambda value, other: value < other,
     "$lte": lambda value, other: value <= other,
 }
+_AT_ONCE: Final = 1024
+"""Vectors that are compared at once."""
 _OPERATORS: Final = ("$eq", "$ne", *_COMPARISONS)
 
 
@@ -112,10 +114,13 @@ def _similarities(query: Sequence[float], vectors: Sequence[bytes]) -> Sequence[
     if np is None:
         return [_cosine(query, unpack_vector(vector)) for vector in vectors]
     own = np.asarray(query, dtype=np.float64)
-    others = np.frombuffer(b"".join(vectors), dtype="<f4").reshape(len(vectors), -1).astype(np.float64)
-    norms = np.linalg.norm(others, axis=1) * np.linalg.norm(own)
-    products = others @ own
-    found: list[float] = np.divide(products, norms, out=np.zeros_like(products), where=norms != 0).tolist()
+    found: list[float] = []
+    for start in range(0, len(vectors), _AT_ONCE):  # all of them at once would be in memory three times
+        some = vectors[start : start + _AT_ONCE]
+        others = np.frombuffer(b"".join(some), dtype="<f4").reshape(len(some), -1).astype(np.float64)
+        norms = np.linalg.norm(others, axis=1) * np.linalg.norm(own)
+        products = others @ own
+        found += np.divide(products, norms, out=np.zeros_like(products), where=norms != 0).tolist()
     return found
 
 

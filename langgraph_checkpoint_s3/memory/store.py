@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
+from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
 from langgraph.store.base import (
     NOT_PROVIDED,
@@ -27,14 +29,13 @@ from langgraph.store.base import (
     tokenize_path,
 )
 
-from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import InvalidConfigError, NotSupportedError
 from langgraph_checkpoint_s3.format.serialization import dump, estimate_size, loads_map
+from langgraph_checkpoint_s3.memory.base import ClassMethodOptions, OnSaver, SaverOptions
 from langgraph_checkpoint_s3.memory.index import Row
 from langgraph_checkpoint_s3.memory.items import ItemRecord, pack_vector
 from langgraph_checkpoint_s3.memory.plans import (
     ItemPut,
-    delete_unchanged,
     list_namespaces,
     read_items,
     renew,
@@ -42,24 +43,22 @@ from langgraph_checkpoint_s3.memory.plans import (
 )
 from langgraph_checkpoint_s3.memory.search import check_filter, find_numpy, matches, rank, select_namespaces
 from langgraph_checkpoint_s3.memory.shelf import STORE, Namespace, Shelf
-from langgraph_checkpoint_s3.memory.view import ItemCache, load_view
-from langgraph_checkpoint_s3.plans.plan import Plan, gather
-from langgraph_checkpoint_s3.saver import Closing, S3Saver, internals_of
+from langgraph_checkpoint_s3.memory.view import View, load_view
+from langgraph_checkpoint_s3.plans.delete import delete_unchanged
+from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
+from langgraph_checkpoint_s3.s3.requests import Call
+from langgraph_checkpoint_s3.saver import S3Saver
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
-    from langgraph.checkpoint.serde.base import SerializerProtocol
     from typing_extensions import Self, Unpack
-
-    from langgraph_checkpoint_s3.config import S3Settings, S3SettingsWithBucket
-    from langgraph_checkpoint_s3.crypto.provider import KeyProvider
-
-T = TypeVar("T")
 
 _MINUTE: Final = 60 * 1_000_000_000
 _MAX_TTL: Final = 100 * 365 * 24 * 60
 """Longest time to live, in minutes: a century."""
 _WHOLE: Final = "$"
+_MANY: Final = 500
+"""Items above which a search is computed in a thread, off the event loop."""
 
 
 class S3Item(Item):
@@ -76,7 +75,7 @@ class S3Item(Item):
         self.etag = etag
 
 
-class S3Store(Closing, BaseStore):
+class S3Store(OnSaver, BaseStore):
     """LangGraph's long-term memory in Amazon S3 or an S3-compatible store.
 
         from langgraph_checkpoint_s3 import S3Saver
@@ -106,13 +105,7 @@ class S3Store(Closing, BaseStore):
             `search`).
         ttl: `default_ttl` in minutes, and `refresh_on_read` (true by default). Expired items are never
             returned. Sweeping in the background isn't supported: call `sweep_ttl`.
-        config: As for `S3Saver`.
-        serde: As for `S3Saver`.
-        client: As for `S3Saver`.
-        session: As for `S3Saver`.
-        aio_session: As for `S3Saver`.
-        encryption: As for `S3Saver`.
-        **settings: Any other setting of `S3Config`, by name.
+        **options: The other arguments of `S3Saver`, such as `prefix`, `session` or `encryption`.
 
     Raises:
         InvalidConfigError: A setting is unknown, missing or out of range.
@@ -127,27 +120,9 @@ class S3Store(Closing, BaseStore):
         saver: S3Saver | None = None,
         index: IndexConfig | None = None,
         ttl: TTLConfig | None = None,
-        config: S3Config | None = None,
-        serde: SerializerProtocol | None = None,
-        client: Any = None,
-        session: Any = None,
-        aio_session: Any = None,
-        encryption: KeyProvider | None = None,
-        **settings: Unpack[S3Settings],
+        **options: Unpack[SaverOptions],
     ) -> None:
-        self._own = saver is None
-        if saver is not None and (bucket, config, settings) != (None, None, {}):
-            raise InvalidConfigError("Pass a saver, or settings: with a saver, its settings count.")
-        self._saver = saver or S3Saver(
-            bucket,
-            config=config,
-            serde=serde,
-            client=client,
-            session=session,
-            aio_session=aio_session,
-            encryption=encryption,
-            **settings,
-        )
+        self._use(STORE, saver, bucket, **options)
         self.ttl_config = _checked_ttl(ttl)
         self.index_config = _checked_index(index)
         self._embeddings: Embeddings | None = None
@@ -156,7 +131,6 @@ class S3Store(Closing, BaseStore):
             find_numpy()  # now, rather than in a search on an event loop
             self._embeddings = ensure_embeddings(self.index_config.get("embed"))
             self._fields = [_path(each) for each in self.index_config.get("fields") or [_WHOLE]]
-        self._cache = ItemCache(self._saver.config.cache_bytes)
 
     @classmethod
     def from_conn_string(
@@ -165,12 +139,12 @@ class S3Store(Closing, BaseStore):
         *,
         index: IndexConfig | None = None,
         ttl: TTLConfig | None = None,
-        encryption: KeyProvider | None = None,
-        **settings: Unpack[S3SettingsWithBucket],
+        **options: Unpack[ClassMethodOptions],
     ) -> Self:
         """Make a store from `s3://bucket/prefix?setting=value&…`, as `S3Saver.from_conn_string` does."""
-        config = S3Config.from_conn_string(conn_string, **settings)
-        return cls(config=config, index=index, ttl=ttl, encryption=encryption)
+        made = cls(saver=S3Saver.from_conn_string(conn_string, **options), index=index, ttl=ttl)
+        made._own = True
+        return made
 
     @classmethod
     def from_env(
@@ -178,37 +152,12 @@ class S3Store(Closing, BaseStore):
         *,
         index: IndexConfig | None = None,
         ttl: TTLConfig | None = None,
-        encryption: KeyProvider | None = None,
-        **settings: Unpack[S3SettingsWithBucket],
+        **options: Unpack[ClassMethodOptions],
     ) -> Self:
         """Make a store from the environment variables that `S3Saver.from_env` reads."""
-        return cls(config=S3Config.from_env(**settings), index=index, ttl=ttl, encryption=encryption)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._saver.config.bucket!r}, prefix={self._saver.config.prefix!r})"
-
-    @property
-    def saver(self) -> S3Saver:
-        """The saver whose bucket, settings and connections are used."""
-        return self._saver
-
-    def setup(self) -> None:
-        """Create the bucket if it is missing, and check permissions, as `S3Saver.setup` does."""
-        self._saver.setup()
-
-    async def asetup(self) -> None:
-        """`setup`, as a coroutine."""
-        await self._saver.asetup()
-
-    def close(self) -> None:
-        """Close the connections, unless they are those of a saver that was passed in."""
-        if self._own:
-            self._saver.close()
-
-    async def aclose(self) -> None:
-        """`close`, as a coroutine."""
-        if self._own:
-            await self._saver.aclose()
+        made = cls(saver=S3Saver.from_env(**options), index=index, ttl=ttl)
+        made._own = True
+        return made
 
     def put(
         self,
@@ -260,7 +209,8 @@ class S3Store(Closing, BaseStore):
             await super().aput(namespace, key, value, index, ttl=ttl)
             return
         op = self._put_op(namespace, key, value, index, ttl)
-        await self._arun(self._batch([op], await self._aembedded([op]), {0: if_match}), "store.put", [op])
+        plan = self._batch([op], await self._aembedded([op]), {0: if_match})
+        await self._arun(plan, "store.put", _weight([op]))
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """Execute operations. Reads see what was there before the batch's puts.
@@ -278,7 +228,8 @@ class S3Store(Closing, BaseStore):
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """`batch`, as a coroutine."""
         ops = list(ops)
-        return await self._arun(self._batch(ops, await self._aembedded(ops)), "store.batch", ops)
+        plan = self._batch(ops, await self._aembedded(ops))
+        return await self._arun(plan, "store.batch", _weight(ops))
 
     def sweep_ttl(self) -> int:
         """Delete expired items. They aren't returned in any case: this frees their storage.
@@ -294,7 +245,7 @@ class S3Store(Closing, BaseStore):
 
     async def asweep_ttl(self) -> int:
         """`sweep_ttl`, as a coroutine."""
-        return await self._arun(self._sweep(), "store.sweep_ttl", [])
+        return await self._arun(self._sweep(), "store.sweep_ttl")
 
     def _put_op(
         self,
@@ -307,17 +258,6 @@ class S3Store(Closing, BaseStore):
         minutes = (self.ttl_config or {}).get("default_ttl") if isinstance(ttl, NotProvided) else ttl
         _validate(namespace)
         return PutOp(namespace, str(key), value, index, minutes)
-
-    def _run(self, plan: Plan[T], operation: str) -> T:
-        return internals_of(self._saver).store.run(plan, operation)
-
-    async def _arun(self, plan: Plan[T], operation: str, ops: Sequence[Op]) -> T:
-        weight = estimate_size(op.value for op in ops if isinstance(op, PutOp))
-        return await internals_of(self._saver).store.arun(plan, operation, weight=weight)
-
-    @property
-    def _shelf(self) -> Shelf:
-        return Shelf(internals_of(self._saver).context, STORE)
 
     # Embedding calls a model, so it is done before the plan, which may be run in pieces.
 
@@ -336,8 +276,8 @@ class S3Store(Closing, BaseStore):
             return _Embedded()
         documents = list(dict.fromkeys(text for found in texts.values() for _, text in found))
         vectors = await self._embeddings.aembed_documents(documents) if documents else []
-        asked = {query: await self._embeddings.aembed_query(query) for query in queries}
-        return self._checked_vectors(texts, documents, vectors, asked)
+        asked = await asyncio.gather(*map(self._embeddings.aembed_query, queries))
+        return self._checked_vectors(texts, documents, vectors, dict(zip(queries, asked, strict=True)))
 
     def _texts(self, ops: Sequence[Op]) -> tuple[dict[int, list[tuple[str, str]]], set[str]]:
         """Return the texts to embed of each put, with their paths, and the queries."""
@@ -375,8 +315,7 @@ class S3Store(Closing, BaseStore):
     def _batch(
         self, ops: Sequence[Op], embedded: _Embedded, if_match: Mapping[int, str] | None = None
     ) -> Plan[list[Result]]:
-        internals = internals_of(self._saver)
-        shelf, now = self._shelf, internals.now()
+        shelf, now = self._shelf, self._now()
         for op in ops:
             _check_op(op)
         puts, deletions = [], []
@@ -409,9 +348,33 @@ class S3Store(Closing, BaseStore):
         if not (gets or prefixes or listings):
             plans = []
         read: list[Any] = yield from gather(plans)
-        items: dict[str, Row] = read[0] if read else {}
-        views = dict(zip(prefixes, read[1:], strict=False))
-        listed = iter(read[1 + len(prefixes) :])
+        if read:
+            views: dict[Namespace, View] = dict(zip(prefixes, read[1:], strict=False))
+            answer = partial(
+                self._answer, shelf, ops, queries, read[0], views, read[1 + len(prefixes) :], now
+            )
+            # Ranking ten thousand items would hold up an event loop.
+            many = sum(len(view.rows) for view in views.values()) > _MANY
+            results, seen = (yield from ask(Call(answer))) if many else answer()
+        else:
+            results, seen = [None] * len(ops), []
+        yield from renew(shelf, self._cache, seen, now)
+        if puts or deletions:
+            yield from write_items(shelf, self._cache, puts, deletions)
+        return results
+
+    def _answer(
+        self,
+        shelf: Shelf,
+        ops: Sequence[Op],
+        queries: Mapping[str, Sequence[float]],
+        items: Mapping[str, Row],
+        views: Mapping[Namespace, View],
+        listed: Iterable[Iterable[Namespace]],
+        now: int,
+    ) -> tuple[list[Result], list[Row]]:
+        """Return the results of operations, and the items whose time to live the reads renew."""
+        namespaces = iter(listed)
         results: list[Result] = []
         seen: list[Row] = []
         for op in ops:
@@ -428,14 +391,11 @@ class S3Store(Closing, BaseStore):
                 results.append([self._search_item(record, score) for score, record in found])
                 seen += [live[id(record)] for _, record in found] if op.refresh_ttl else []
             elif isinstance(op, ListNamespacesOp):
-                named = select_namespaces(next(listed), op.match_conditions or (), op.max_depth)
+                named = select_namespaces(next(namespaces), op.match_conditions or (), op.max_depth)
                 results.append(named[op.offset : op.offset + op.limit])
             else:
                 results.append(None)
-        yield from renew(shelf, self._cache, seen, now)
-        if puts or deletions:
-            yield from write_items(shelf, self._cache, puts, deletions)
-        return results
+        return results, seen
 
     def _record(self, op: PutOp, vectors: tuple[tuple[str, bytes], ...], now: int) -> ItemRecord:
         kind, raw = dump(self._saver.serde, dict(cast("Mapping[str, Any]", op.value)))
@@ -465,7 +425,7 @@ class S3Store(Closing, BaseStore):
         return SearchItem(value=self._value(record), score=score, **_names(record))
 
     def _sweep(self) -> Plan[int]:
-        shelf, now = self._shelf, internals_of(self._saver).now()
+        shelf, now = self._shelf, self._now()
         view = yield from load_view(shelf, self._cache, ())
         expired = {key: row.etag for key, row in view.rows.items() if row.record.expired(now)}
         for key in expired:
@@ -478,6 +438,11 @@ class _Embedded(NamedTuple):
 
     vectors: Mapping[int, tuple[tuple[str, bytes], ...]] = MappingProxyType({})
     queries: Mapping[str, Sequence[float]] = MappingProxyType({})
+
+
+def _weight(ops: Sequence[Op]) -> int:
+    """Return about how many bytes the puts of a batch encode."""
+    return estimate_size(op.value for op in ops if isinstance(op, PutOp))
 
 
 def _last_puts(ops: Sequence[Op]) -> dict[int, PutOp]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError, S3CheckpointError
-from langgraph_checkpoint_s3.memory.index import Row, encode_index, open_index
+from langgraph_checkpoint_s3.memory.index import Row, encode_index, fits_index, open_index
 from langgraph_checkpoint_s3.memory.items import open_item
 from langgraph_checkpoint_s3.memory.shelf import INDEX, ITEM, Namespace, Shelf
 from langgraph_checkpoint_s3.plans.data_keys import key_to_write, unlock
@@ -97,7 +97,7 @@ def load_view(shelf: Shelf, cache: ItemCache, namespace: Namespace) -> Plan[View
     entries = yield from _list(state, folder)
     index = next((entry for entry in entries if entry.key == folder + INDEX), None)
     items = [entry for entry in entries if entry.key.endswith(ITEM)]
-    if index is not None and len(state.unknown(items)) > _FEW:
+    if index is not None and state.lacks_many(items):
         yield from state.read_index(index)
     rows = yield from state.read(items)
     if _is_stale(rows, state.indexed) and not cache.index_forbidden:
@@ -111,7 +111,7 @@ def load_view(shelf: Shelf, cache: ItemCache, namespace: Namespace) -> Plan[View
 
 
 def _is_stale(rows: Mapping[str, Row], indexed: Mapping[str, str]) -> bool:
-    stale = sum(indexed.get(key) != row.etag for key, row in rows.items())
+    stale = sum(indexed.get(key) != row.etag for key, row in rows.items() if fits_index(row.record))
     return stale >= max(_STALE, len(rows) // _STALE_SHARE)
 
 
@@ -131,25 +131,28 @@ class _State:
 
     def known(self, entry: Entry) -> Row | None:
         """Return a listed item, if it is known as it is now."""
-        for row in (*(source.get(entry.key) for source in self._sources), self._cache.row(entry.key)):
+        for source in self._sources:
+            row = source.get(entry.key)
             if row is not None and row.etag == entry.etag:
                 return row
-        return None
+        row = self._cache.row(entry.key)
+        return row if row is not None and row.etag == entry.etag else None
 
-    def unknown(self, items: Sequence[Entry]) -> list[Entry]:
-        """Return the listed items that must be read."""
-        return [entry for entry in items if self.known(entry) is None]
+    def lacks_many(self, items: Sequence[Entry]) -> bool:
+        """Return whether so many of the listed items must be read that the index is worth reading first."""
+        return sum(self.known(entry) is None for entry in items) > _FEW
 
     def read(self, items: Sequence[Entry]) -> Plan[dict[str, Row]]:
         """Return all listed items. Those that were deleted since the listing are left out."""
+        known = {entry.key: self.known(entry) for entry in items}
         found: dict[str, Row] = {}
-        for window in windows([self.unknown(items)]):
+        for window in windows([[entry for entry in items if known[entry.key] is None]]):
             bodies = yield from fetch(window, self._shelf.context.sizes)
             yield from unlock(self._shelf.context, bodies)
             for entry, body in zip(window, bodies, strict=True):
                 if isinstance(body, Body):
                     found[entry.key] = Row(body.etag, open_item(self._shelf, entry.key, body.data))
-        rows = ((entry.key, found.get(entry.key) or self.known(entry)) for entry in items)
+        rows = ((key, row or found.get(key)) for key, row in known.items())
         return {key: row for key, row in rows if row is not None}
 
     def read_index(self, index: Entry) -> Plan[None]:
@@ -176,7 +179,7 @@ class _State:
             self._cache.index_forbidden = True
             return
         outcome, _ = written
-        self.indexed = {name: row.etag for name, row in rows.items()}
+        self.indexed = {name: row.etag for name, row in rows.items() if fits_index(row.record)}
         self.index_etag = outcome.etag if isinstance(outcome, Stored) else ""
 
 

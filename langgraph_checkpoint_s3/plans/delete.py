@@ -37,6 +37,7 @@ _BATCH: Final = 1000
 THREADS_AT_ONCE: Final = 64
 """Threads that are pruned side by side. They share the wait after their tombstones are written."""
 _GONE: Final = frozenset({"NoSuchKey", "NoSuchVersion"})
+_CHANGED: Final = frozenset({"PreconditionFailed"})
 """Error codes of some stores for deleting what doesn't exist. S3 reports success."""
 
 KeepRule: TypeAlias = "Callable[[Sequence[Folder]], Iterable[Folder] | None]"
@@ -284,6 +285,19 @@ def delete_keys(keys: Sequence[str]) -> Plan[None]:
     yield from _in_batches(DeleteObjects, keys, "s3:DeleteObject")
 
 
+def delete_unchanged(etags: Mapping[str, str]) -> Plan[int]:
+    """Delete objects that still have these ETags, where the store goes by them: AWS does.
+
+    Returns:
+        The number that were deleted.
+    """
+
+    def request(batch: tuple[tuple[str, str], ...]) -> DeleteObjects:
+        return DeleteObjects(tuple(key for key, _ in batch), tuple(etag for _, etag in batch))
+
+    return (yield from _in_batches(request, list(etags.items()), "s3:DeleteObject", stay=_CHANGED))
+
+
 def delete_versions(versions: Sequence[tuple[str, str]]) -> Plan[None]:
     """Delete versions or delete markers permanently, in this order, each a key and a version id."""
     from langgraph_checkpoint_s3.s3.admin_requests import DeleteVersions  # unused in most processes
@@ -292,13 +306,26 @@ def delete_versions(versions: Sequence[tuple[str, str]]) -> Plan[None]:
 
 
 def _in_batches(
-    request: Callable[[tuple[T, ...]], Request[Deletion]], targets: Sequence[T], action: str
-) -> Plan[None]:
-    tried = 0
+    request: Callable[[tuple[T, ...]], Request[Deletion]],
+    targets: Sequence[T],
+    action: str,
+    *,
+    stay: Collection[str] = (),
+) -> Plan[int]:
+    """Delete in batches. Return the number of objects that are gone.
+
+    Args:
+        request: Returns the request for a batch.
+        targets: The objects.
+        action: The IAM action that it needs.
+        stay: S3's codes for objects that are to stay.
+    """
+    tried = kept = 0
     for batch in batched(targets, _BATCH):
         answer = yield from ask(request(tuple(batch)))
         tried += len(batch)
-        failed = [each for each in answer.failed if each[1] not in _GONE]
+        kept += sum(each[1] in stay for each in answer.failed)
+        failed = [each for each in answer.failed if each[1] not in _GONE and each[1] not in stay]
         if not failed:
             continue
         key, code, message = failed[0]
@@ -309,3 +336,4 @@ def _in_batches(
         if code == "AccessDenied":
             raise AccessDeniedError(f"{reason}. It needs {action}", action=action, key=key)
         raise StorageUnavailableError(reason, key=key)
+    return tried - kept

@@ -129,7 +129,7 @@ class Chain:
 
     @property
     def empty(self) -> bool:
-        """Whether there is no such checkpoint."""
+        """True if there is no such checkpoint."""
         return not self._path
 
     def begin(self, checkpoint_id: str | None) -> Plan[list[Folder]]:
@@ -242,7 +242,7 @@ class Chain:
 
 @dataclass(slots=True)
 class _Found(Generic[T]):
-    """What was found of some channels.
+    """History of some channels, as far as it was found.
 
     Attributes:
         writes: Of each channel, the task and the value of each write, newest first.

@@ -36,7 +36,7 @@ _AT_ONCE: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Gathering:
-    """What is to be gathered beside a checkpoint.
+    """Request to gather writes beside a checkpoint.
 
     Attributes:
         folder: The checkpoint's folder.

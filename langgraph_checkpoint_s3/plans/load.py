@@ -77,7 +77,7 @@ class Loaded(NamedTuple):
 
     @property
     def life(self) -> Life:
-        """How long the checkpoint is kept, by its key."""
+        """Retention class and pin of the checkpoint, by its key."""
         keys = [entry.key for entry in self.folder.checkpoints]
         return self.folder.leaves[keys.index(self.key)].life
 

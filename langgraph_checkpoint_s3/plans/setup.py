@@ -130,7 +130,7 @@ class Probe:
 
     @property
     def loses_tags(self) -> bool:
-        """Whether the object was written with a tag, and answers without."""
+        """True if the object was written with a tag, and answers without."""
         tags = self.answers.get("tags")
         return isinstance(tags, Mapping) and tags.get(TAG) != DEFAULT
 

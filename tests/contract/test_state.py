@@ -236,7 +236,7 @@ class TestSavedForGraphs:
         assert graph.invoke(Command(resume="yes"), at())["topics"] == ["mine", "yes"]
 
     def test_saving_equals_updating(self, calls: Calls) -> None:
-        """What `update_state` leaves, but for the node that it is said to come from."""
+        """Compare with what `update_state` leaves, but for the node that it comes from."""
         graph = talk(calls)
         for thread in ("thread", "other"):
             graph.invoke({"messages": [HumanMessage("hello", id="1")]}, at(thread))
@@ -371,7 +371,7 @@ class TestConcurrentSaves:
         listed = [each.checkpoint["id"] for each in reader.list(at())]
         assert set(names) < set(listed)
         assert listed[0] == max(names)
-        assert reader.load_checkpoint("thread")["number"] == names.index(max(names))  # type: ignore[index]
+        assert reader.load_checkpoint("thread")["number"] == names.index(max(names))  # type: ignore[index]  # it is there
 
 
 class TestClocksOfSaves:

@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def gathered() -> bytes:
-    """What was gathered of a checkpoint's ancestors."""
+    """Writes that were gathered of a checkpoint's ancestors."""
     channels = {
         name: ChannelHistory(
             [(task_id, dump(SERDE, value)) for task_id, value in writes],

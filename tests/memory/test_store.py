@@ -21,9 +21,17 @@ from langgraph_checkpoint_s3 import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.memory import S3Item, S3Store, search
-from langgraph_checkpoint_s3.s3.requests import DeleteObjects, GetObject, ListObjects, PutObject, Request
+from langgraph_checkpoint_s3.memory import S3Cache, S3Item, S3Store, search
+from langgraph_checkpoint_s3.s3.requests import (
+    Call,
+    DeleteObjects,
+    GetObject,
+    ListObjects,
+    PutObject,
+    Request,
+)
 from tests.memory.support import DIMS, index, make_store
+from tests.plans.borrowers import noise
 from tests.support.checkpoints import put_chain
 from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
@@ -456,3 +464,41 @@ def test_scores_are_the_same_without_numpy(fake: FakeS3, monkeypatch: pytest.Mon
     other = store.search(NS, query="red dog")
     assert [each.key for each in other] == [each.key for each in found]
     assert [each.score for each in other] == pytest.approx([each.score for each in found])
+
+
+@pytest.mark.parametrize(
+    "name", ["serde", "client", "session", "aio_session", "encryption", "config", "prefix"]
+)
+def test_settings_beside_a_saver_are_refused(fake: FakeS3, name: str) -> None:
+    """Else a key ring, say, would be passed over, and items be written in the open."""
+    given: Any = {name: object()}
+    for kind in (S3Store, S3Cache):
+        with pytest.raises(InvalidConfigError, match=name):
+            kind(saver=make_saver(fake), **given)
+
+
+def test_large_items_dont_make_an_index_old(fake: FakeS3) -> None:
+    """They are in no index, so a process that reads one would write it anew each time."""
+    puts = [PutOp(NS, f"{number:03}", {"noise": noise(150_000, number).hex()}) for number in range(33)]
+    store = make_store(fake)
+    store.batch(puts)
+    for each in (store, make_store(fake)):
+        with fake.counted() as count:
+            assert len(each.search(NS, limit=99)) == 33
+        assert "PutObject" not in count.kinds
+
+
+def test_ranking_many_items_is_done_off_the_loop(fake: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = make_store(fake, index=index(fields=["text"]))
+    store.batch([PutOp(NS, str(number), {"text": f"red {number}"}) for number in range(600)])
+    calls: list[Any] = []
+
+    def noting(function: Any) -> Call[Any]:
+        calls.append(function)
+        return Call(function)
+
+    monkeypatch.setattr("langgraph_checkpoint_s3.memory.store.Call", noting)
+    assert len(store.search(NS, query="red")) == 10
+    assert len(calls) == 1
+    store.get(NS, "1")
+    assert len(calls) == 1

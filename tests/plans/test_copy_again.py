@@ -96,7 +96,7 @@ def test_the_copy_says_its_own_thread_in_the_metadata(fake: FakeS3, target: str)
     for thread in ("t", target):
         found = {each.checkpoint["id"]: each.metadata for each in reader.list(place(thread))}
         said: Any = {"1": thread, "2": "another"}
-        assert {name: each["thread_id"] for name, each in found.items()} == said  # type: ignore[typeddict-item]
+        assert {name: each["thread_id"] for name, each in found.items()} == said  # type: ignore[typeddict-item]  # LangGraph's type doesn't name it
         [only] = reader.list(None, filter={"thread_id": thread})
         assert address(only.config) == (thread, "", "1")
         [newest] = reader.list(place(thread), filter={"thread_id": "another"})

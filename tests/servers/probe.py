@@ -1,4 +1,4 @@
-"""What a store can do, tried on two buckets of its own: the `Features` of a server that isn't known."""
+"""Probe of an unknown store: its `Features`, tried on two buckets of its own."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ class _Tries:
 
 
 def _refused(call: Callable[[], object], status: int = 403) -> bool:
-    """Whether the store answers a call with this status."""
+    """Return whether the store answers a call with this status."""
     try:
         call()
     except ClientError as error:

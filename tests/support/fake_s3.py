@@ -107,7 +107,7 @@ class StoredObject:
 
     @property
     def tag(self) -> str | None:
-        """Its retention tag."""
+        """Value of the retention tag."""
         return dict(self.tags).get(TAG)
 
 

@@ -1,4 +1,4 @@
-"""What AWS says of moves between storage classes, and every combination that follows from it.
+"""Moves between storage classes as AWS describes them, and every combination that follows.
 
 Supported moves: https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-transition-general-considerations.html
 The days between two moves are those of S3's error, "'Days' in the 'Transition' action for StorageClass … must

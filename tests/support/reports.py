@@ -64,7 +64,7 @@ class Listed:
 
 
 def rows_of(fake: FakeS3) -> list[Listed]:
-    """What the fake holds, as a report of the current versions has it."""
+    """Return the rows of the fake's objects, as a report of the current versions has them."""
     return [
         Listed(Entry(key, len(found.data), found.etag, found.modified, found.storage_class))
         for key, found in fake.objects.items()

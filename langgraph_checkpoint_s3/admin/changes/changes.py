@@ -64,7 +64,7 @@ class WrittenObject:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What was written within a time. It can be printed.
+    """Objects that were written within a time. They can be printed.
 
     Attributes:
         objects: The objects, by the time at which they were written, then by key.

@@ -169,7 +169,7 @@ def _select_rows(files: Sequence[Path], manifest: Manifest, prefix: str) -> str:
         kept.append(f"NOT coalesce(CAST({marker} AS BOOLEAN), false)")
     # Made of the package's own names, those of columns, which are words, and literals.
     return (
-        "INSERT INTO objects SELECT row_number() OVER () - 1, * FROM ("  # noqa: S608
+        "INSERT INTO objects SELECT row_number() OVER () - 1, * FROM ("  # noqa: S608  # see above
         f"SELECT {key} AS key, CAST({column('size')} AS BIGINT) AS size, epoch_us({modified}) AS modified, "
         f"coalesce(trim({column('etag')}, '\"'), '') AS etag, "
         f"coalesce(nullif({column('storageclass')}, ''), 'STANDARD') AS class "

@@ -301,7 +301,7 @@ class LifecyclePolicy:
 
     @property
     def _effect(self) -> tuple[object, ...]:
-        """What the policy does, for comparisons."""
+        """Effect of the policy, for comparisons."""
         return (
             tuple(self.moves.items()),
             tuple(self.noncurrent_transitions.items()),

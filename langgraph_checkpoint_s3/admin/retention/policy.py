@@ -26,7 +26,7 @@ _AT_ONCE: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class RetentionPolicy:
-    """Which checkpoints of each namespace to keep: those that any of these rules names. The others go.
+    """Rules for the checkpoints of each namespace to keep: those that any of them names. The others go.
 
     The latest checkpoint of a namespace always stays, and so does what kept ones are rebuilt from.
 

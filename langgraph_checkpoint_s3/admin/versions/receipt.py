@@ -104,7 +104,7 @@ class PurgeReceipt:
 
     @property
     def complete(self) -> bool:
-        """Whether a listing after the removal found nothing of the thread."""
+        """True if a listing after the removal found nothing of the thread."""
         return not self.dry_run and self.error is None and self.listed is not None and not self.left
 
     def to_json(self) -> str:

@@ -68,7 +68,7 @@ def random_bucket(seed: int) -> FakeS3:
 
 
 def answers(admin: S3Admin, now: datetime, **source: Any) -> dict[str, Any]:
-    """What an admin tells of a bucket."""
+    """Return an admin's answers about a bucket."""
     found: dict[str, Any] = {
         "usage": replace(admin.usage(**source), as_of=None),
         "of one": [replace(admin.usage(name, **source), as_of=None) for name in (*NAMES, "borrows", "none")],

@@ -132,7 +132,7 @@ def test_the_age_is_counted_by_the_stores_clock(fake: FakeS3, tmp_path: Path) ->
     admin = admin_of(fake)
     asked: list[int] = []
     with fake.counted() as count:
-        admin._now = lambda: (asked.append(count.round_trips), fake.now)[1]  # type: ignore[func-returns-value,method-assign]
+        admin._now = lambda: (asked.append(count.round_trips), fake.now)[1]  # type: ignore[func-returns-value,method-assign]  # `append`, for its effect
         admin.prune_older_than(7 * DAY, inventory=inventory, dry_run=False)
     assert asked[0] == 0, "the age is checked before anything is sent"
     assert all(each > 0 for each in asked[1:])

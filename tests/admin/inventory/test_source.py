@@ -1,4 +1,4 @@
-"""Where a report is found, in a bucket or a folder, and what is said if it isn't one."""
+"""Finding reports in a bucket or a folder, and the errors if there is none."""
 
 from __future__ import annotations
 
