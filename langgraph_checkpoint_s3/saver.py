@@ -8,7 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from langgraph.checkpoint.base import (
     BaseCheckpointSaver,
@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from langgraph_checkpoint_s3.lease import Lease
     from langgraph_checkpoint_s3.plans.list_checkpoints import Listing
     from langgraph_checkpoint_s3.plans.put import PreparedWrites
+
+T = TypeVar("T")
 
 _WRITER: Final = f"langgraph-checkpoint-s3/{__version__}"
 _OWN_KEYWORDS: Final = frozenset({"serde", "client", "session", "aio_session", "encryption"})
@@ -822,8 +824,42 @@ class Internals(NamedTuple):
 
 
 def internals_of(saver: S3Saver) -> Internals:
-    """Return a saver's internals. For `S3Admin` alone: the only access to them from outside the class."""
+    """Return a saver's internals. For users of a saver alone: the only access from outside the class."""
     return Internals(saver._store, saver._context(), saver._now)  # noqa: SLF001  # its own class
+
+
+class UsesSaver(Closing):
+    """Base of what works on a saver's bucket, with its settings and connections.
+
+    Args:
+        saver: The saver.
+        closes: Whether closing this closes the saver, since it was made for this.
+    """
+
+    def __init__(self, saver: S3Saver, *, closes: bool) -> None:
+        self._saver = saver
+        self._closes = closes
+
+    @property
+    def saver(self) -> S3Saver:
+        """The saver whose bucket and prefix are used."""
+        return self._saver
+
+    def close(self) -> None:
+        """Close the saver's connections, unless the saver was passed in."""
+        if self._closes:
+            self._saver.close()
+
+    async def aclose(self) -> None:
+        """`close`, as a coroutine."""
+        if self._closes:
+            await self._saver.aclose()
+
+    def _run(self, plan: Plan[T], operation: str) -> T:
+        return internals_of(self._saver).store.run(plan, operation)
+
+    async def _arun(self, plan: Plan[T], operation: str, weight: int = 0) -> T:
+        return await internals_of(self._saver).store.arun(plan, operation, weight=weight)
 
 
 class _UniqueClock:

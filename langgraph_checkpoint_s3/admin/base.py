@@ -14,7 +14,7 @@ from langgraph_checkpoint_s3.errors import S3CheckpointError
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.s3.store import Store
-from langgraph_checkpoint_s3.saver import Closing, S3Saver, internals_of
+from langgraph_checkpoint_s3.saver import S3Saver, UsesSaver, internals_of
 
 if TYPE_CHECKING:
     from langgraph_checkpoint_s3.admin.inventory.report import Report
@@ -27,17 +27,14 @@ Inventory: TypeAlias = "str | os.PathLike[str]"
 of an inventory's reports, of which the newest is meant."""
 
 
-class BaseAdmin(Closing):
+class BaseAdmin(UsesSaver):
     """An admin without operations. Not for use by itself."""
 
     def __init__(self, saver: S3Saver | S3Config) -> None:
-        self._own = isinstance(saver, S3Config)
-        self._saver = S3Saver(config=saver) if isinstance(saver, S3Config) else saver
-
-    @property
-    def saver(self) -> S3Saver:
-        """The saver whose bucket and prefix are administered."""
-        return self._saver
+        if isinstance(saver, S3Config):
+            super().__init__(S3Saver(config=saver), closes=True)
+        else:
+            super().__init__(saver, closes=False)
 
     @property
     def config(self) -> S3Config:
@@ -47,16 +44,6 @@ class BaseAdmin(Closing):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._saver!r})"
 
-    def close(self) -> None:
-        """Close the saver's connections, if the admin made the saver from an `S3Config`."""
-        if self._own:
-            self._saver.close()
-
-    async def aclose(self) -> None:
-        """`close`, as a coroutine."""
-        if self._own:
-            await self._saver.aclose()
-
     @property
     def _context(self) -> Context:
         return internals_of(self._saver).context
@@ -64,12 +51,6 @@ class BaseAdmin(Closing):
     @property
     def _store(self) -> Store:
         return internals_of(self._saver).store
-
-    def _run(self, plan: Plan[T], operation: str) -> T:
-        return self._store.run(plan, operation)
-
-    async def _arun(self, plan: Plan[T], operation: str) -> T:
-        return await self._store.arun(plan, operation)
 
     @contextmanager
     def _report(self, inventory: Inventory | None) -> Iterator[Report | None]:

@@ -9,7 +9,7 @@ from langgraph.cache.base import BaseCache, FullKey, Namespace
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.serialization import dump, estimate_size, loads
-from langgraph_checkpoint_s3.memory.base import OnSaver, SaverOptions
+from langgraph_checkpoint_s3.memory.base import ItemKeeper, SaverOptions
 from langgraph_checkpoint_s3.memory.index import Row
 from langgraph_checkpoint_s3.memory.items import ItemRecord
 from langgraph_checkpoint_s3.memory.plans import ItemPut, clear, read_items, write_items
@@ -27,7 +27,7 @@ _MAX_TTL: Final = 100 * 365 * 24 * 3600
 """Longest time to live, in seconds: a century."""
 
 
-class S3Cache(OnSaver, BaseCache[ValueT]):
+class S3Cache(ItemKeeper, BaseCache[ValueT]):
     """LangGraph's cache of nodes' results in Amazon S3 or an S3-compatible store.
 
         from langgraph_checkpoint_s3.memory import S3Cache
@@ -59,8 +59,8 @@ class S3Cache(OnSaver, BaseCache[ValueT]):
     ) -> None:
         if saver is None:
             options.setdefault("serde", BaseCache.serde)
-        self._use(CACHE, saver, bucket, **options)
-        super().__init__(serde=self._saver.serde)
+        super().__init__(CACHE, saver, bucket, **options)
+        BaseCache.__init__(self, serde=self._saver.serde)
 
     def get(self, keys: Sequence[FullKey]) -> dict[FullKey, ValueT]:
         """Return the values that are there. One round trip.

@@ -31,7 +31,7 @@ from langgraph.store.base import (
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError, NotSupportedError
 from langgraph_checkpoint_s3.format.serialization import dump, estimate_size, loads_map
-from langgraph_checkpoint_s3.memory.base import ClassMethodOptions, OnSaver, SaverOptions
+from langgraph_checkpoint_s3.memory.base import ClassMethodOptions, ItemKeeper, SaverOptions
 from langgraph_checkpoint_s3.memory.index import Row
 from langgraph_checkpoint_s3.memory.items import ItemRecord, pack_vector
 from langgraph_checkpoint_s3.memory.plans import (
@@ -75,7 +75,7 @@ class S3Item(Item):
         self.etag = etag
 
 
-class S3Store(OnSaver, BaseStore):
+class S3Store(ItemKeeper, BaseStore):
     """LangGraph's long-term memory in Amazon S3 or an S3-compatible store.
 
         from langgraph_checkpoint_s3 import S3Saver
@@ -122,7 +122,7 @@ class S3Store(OnSaver, BaseStore):
         ttl: TTLConfig | None = None,
         **options: Unpack[SaverOptions],
     ) -> None:
-        self._use(STORE, saver, bucket, **options)
+        super().__init__(STORE, saver, bucket, **options)
         self.ttl_config = _checked_ttl(ttl)
         self.index_config = _checked_index(index)
         self._embeddings: Embeddings | None = None
@@ -143,7 +143,7 @@ class S3Store(OnSaver, BaseStore):
     ) -> Self:
         """Make a store from `s3://bucket/prefix?setting=value&…`, as `S3Saver.from_conn_string` does."""
         made = cls(saver=S3Saver.from_conn_string(conn_string, **options), index=index, ttl=ttl)
-        made._own = True
+        made._closes = True
         return made
 
     @classmethod
@@ -156,7 +156,7 @@ class S3Store(OnSaver, BaseStore):
     ) -> Self:
         """Make a store from the environment variables that `S3Saver.from_env` reads."""
         made = cls(saver=S3Saver.from_env(**options), index=index, ttl=ttl)
-        made._own = True
+        made._closes = True
         return made
 
     def put(
