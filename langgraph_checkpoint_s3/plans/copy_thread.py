@@ -68,7 +68,7 @@ class _Copy:
         return self.bound or self.borrows
 
 
-def copy_thread(context: Context, source: str, target: str, now: int = 0) -> Plan[None]:
+def copy_thread(context: Context, source: str, target: str, now: int) -> Plan[None]:
     """Copy all of a thread's objects.
 
     The order is writes, which nobody sees without their checkpoint, then checkpoints from the oldest on, and

@@ -127,9 +127,8 @@ def overwrite(key: str, body: bytes | Pieces, sizes: Sizes, etag: str, tag: str 
         # and False makes the caller read it again.
         if not _is_met(etag, (yield from ask(HeadObject(key)))):
             return False
-        yield from store(
-            key, body, sizes, tag=tag
-        )  # the store compares ETags wrongly: it refused the right one
+        # The store compares ETags wrongly: it refused the right one.
+        yield from store(key, body, sizes, tag=tag)
     return True
 
 

@@ -106,10 +106,10 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """From where to go on.
+    """Position from which a listing of changes goes on.
 
     Attributes:
-        moment: What was written before was told of.
+        moment: The time before which everything was told of.
         uploads: Names of objects whose upload was unfinished, to be told of whatever their time.
     """
 
@@ -143,7 +143,7 @@ class Cursor:
 
 
 def cursor_of(since: object, now: datetime) -> Cursor:
-    """Return where to begin.
+    """Return the position to begin at.
 
     Raises:
         InvalidConfigError: It is no time, length of time or cursor.

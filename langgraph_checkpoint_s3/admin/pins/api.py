@@ -29,9 +29,10 @@ class Pins(BaseAdmin):
         afterwards: that tags what lacks it. The same completes a call that was interrupted. A thread without
         objects can be pinned, too.
 
-        `prune_older_than` and `prune_threads` pass over pinned threads, unless they are named. Other calls
-        delete pinned threads, too: `delete_thread`, `delete_for_runs`, `prune` and `purge_thread`. So do
-        lifecycle rules without the tag `langgraph-retention`, of which `check()` warns.
+        `prune_idle` passes over pinned threads; `prune_older_than` and `prune_threads` do unless they are
+        named. Other calls delete from pinned threads, too: `delete_thread`, `delete_for_runs`, `prune`,
+        `purge_thread`, and a put with `keep_last`. So do lifecycle rules without the tag
+        `langgraph-retention`, of which `check()` warns.
 
         Needs `s3:ListBucket`, `s3:GetObject`, `s3:PutObject`, `s3:GetObjectTagging` and
         `s3:PutObjectTagging`. Costs two LISTs per 1,000 objects and one more, a GET and a PUT of the mark,
