@@ -66,9 +66,12 @@ class Server:
             self._loop.run_forever()
         finally:
             server.close()
-            for task in asyncio.all_tasks(self._loop):
-                task.cancel()
-                self._loop.run_until_complete(task)
+            while tasks := asyncio.all_tasks(self._loop):
+                for task in tasks:
+                    task.cancel()
+                self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            # A connection that was closed is let go in the loop's next round.
+            self._loop.run_until_complete(asyncio.sleep(0))
             self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -77,7 +80,7 @@ class Server:
                 while True:
                     await self._one(reader, writer)
         except asyncio.CancelledError:
-            pass  # the server is closing, and nothing awaits this task
+            writer.transport.abort()  # the server is closing: nobody waits for what wasn't sent yet
         finally:
             writer.close()
 
