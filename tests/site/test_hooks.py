@@ -29,7 +29,11 @@ def hooks() -> ModuleType:
         ("index.md", "[a](../SECURITY.md)", "[a](security.md)"),
         ("index.md", "[a](../SECURITY.md#secrets)", "[a](security.md#secrets)"),
         ("api/admin.md", "[a](../../SECURITY.md)", "[a](../security.md)"),
-        ("api/admin.md", "[a](../admin.md#keep-30-days)", "[a](../admin.md#keep-30-days)"),
+        (
+            "api/admin.md",
+            "[a](../admin/lifecycle.md#delete-after-30-days)",
+            "[a](../admin/lifecycle.md#delete-after-30-days)",
+        ),
         ("security.md", "[a](docs/encryption.md)", "[a](encryption.md)"),
         ("examples.md", "[a](quickstart.py)", "[a](source/examples/quickstart.py.md)"),
         ("examples.md", "[a](../docs/benchmarks.md#turns)", "[a](benchmarks.md#turns)"),
