@@ -75,7 +75,7 @@ class TestDiff:
         assert "tries: removed" in out
         assert "+tool (weather): rain\n" in out
         assert "\n-human" not in out
-        assert "city" not in out.replace('(city=', "")
+        assert "city" not in out.replace("(city=", "")
 
     def test_two_that_are_named_and_json(self, cli: Cli, chat: str) -> None:
         found = cli("diff", chat, "00000002", "00000001", "--json").data
