@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +28,9 @@ from examples.demo.terminal import ClaimError, claim
 from examples.trip import trip_graph
 from examples.worker import take
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.testing import LocalS3
 from tests.support.hanging import HANG
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def bucket(server: LocalS3, clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bucket in the environment, with a prefix of the test's own."""
-    variables = {"S3_BUCKET_NAME": "checkpoints", "S3_KEY_PREFIX": f"{uuid.uuid4().hex}/"}
-    for name, value in (server.environment() | variables).items():
-        monkeypatch.setenv(name, value)
 
 
 def run(*command: str | Path) -> str:
