@@ -5,7 +5,7 @@
 There is no Lambda here. What stands in for it is a fresh process that imports the handler and calls it with
 events, on a local S3 server. In turns, the same handler runs with `InMemorySaver` in the saver's place.
 CPU time is what is compared: it tells least of what else the machine does, and of how fast the server is.
-Lambda fetches the package besides, gives CPU by memory, and S3 takes tens of milliseconds to answer a request.
+Lambda fetches the package besides and gives CPU by memory, and S3 takes tens of milliseconds for a request.
 """
 
 import importlib

@@ -16,6 +16,7 @@ from langgraph_checkpoint_s3 import S3Config, S3Saver
 from langgraph_checkpoint_s3.plans.plan import ask
 from langgraph_checkpoint_s3.s3.admin_requests import Sign
 from tests.servers import Server, running
+from tests.servers.base import client_of
 from tests.support import inside
 
 PAGE = (Path(__file__).parents[2] / "docs" / "stores.md").read_text(encoding="utf-8")
@@ -92,7 +93,8 @@ def test_a_conversation_on_moto(moto: Server, capsys: pytest.CaptureFixture[str]
 def test_a_conversation_on_rclone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with running("rclone", tmp_path) as server:
+    with running("rclone", tmp_path) as server, client_of(server) as client:
+        client.create_bucket(Bucket="my-bucket")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", server.access_key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", server.secret_key)
         uri = stores.STORES["rclone"].replace("http://localhost:8080", server.endpoint_url)
