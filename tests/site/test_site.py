@@ -112,15 +112,6 @@ def test_all_that_is_exported_is_in_the_reference(module: ModuleType, page: str 
     assert not missing
 
 
-def test_all_methods_of_the_admin_are_in_the_reference() -> None:
-    """Those of asyncio are told of with the others."""
-    ids = {each for path in (SITE / "api").rglob("*.html") for each in parsed(path).ids}
-    names = [name for name in dir(admin.S3Admin) if not name.startswith("_")]
-    names = [name for name in names if not (name.startswith("a") and name[1:] in names)]
-    assert len(names) > 40
-    assert not [name for name in names if f"langgraph_checkpoint_s3.admin.S3Admin.{name}" not in ids]
-
-
 def test_the_header_names_the_version_and_links_to_the_repository() -> None:
     address = re.findall(r'^Source = "(.*)"$', (ROOT / "pyproject.toml").read_text(), flags=re.MULTILINE)[0]
     home = (SITE / "index.html").read_text(encoding="utf-8")
