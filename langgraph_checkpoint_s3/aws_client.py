@@ -7,6 +7,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from concurrent.futures import Future
+from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 from langgraph_checkpoint_s3.aws import (
@@ -26,6 +27,8 @@ from langgraph_checkpoint_s3.fork_safety import delay_forks
 from langgraph_checkpoint_s3.request_timeout import TimeLimit, limit_connections, limit_requests
 
 _CONNECT_TIMEOUT: Final = 5.0
+_CONNECTIONS: Final = 64
+"""Connections that are kept open. Requests come from many threads at once."""
 
 
 class AwsClient(ABC):
@@ -69,17 +72,31 @@ class AwsClient(ABC):
             status: The HTTP status.
         """
 
-    def call(self, operation: str, target: str, **arguments: Any) -> Mapping[str, Any]:
+    def call(
+        self,
+        operation: str,
+        target: str,
+        *,
+        if_known: Mapping[str, Any] = MappingProxyType({}),
+        **arguments: Any,
+    ) -> Mapping[str, Any]:
         """Send one request.
 
         Args:
             operation: The client's method.
             target: What it is about, in error messages.
-            **arguments: The method's arguments.
+            if_known: Arguments that older releases of boto3 don't know. These leave them out.
+            **arguments: The method's other arguments.
         """
         client: Any = None
         try:
-            client = self.client()
+            client = self._client()
+            if if_known:
+                model = client.meta.service_model.operation_model(
+                    client.meta.method_to_api_mapping[operation]
+                )
+                known = model.input_shape.members
+                arguments |= {name: value for name, value in if_known.items() if name in known}
             with limit_requests(TimeLimit(_CONNECT_TIMEOUT + self.read_timeout)):
                 answer: Mapping[str, Any] = getattr(client, operation)(**arguments)
         except Exception as error:
@@ -91,13 +108,6 @@ class AwsClient(ABC):
             raise mapped from error
         return answer
 
-    def client(self) -> Any:
-        """Return boto3's client."""
-        process = self.process()
-        with process.lock, delay_forks():
-            client = process.client = process.client or self._given or self._make()
-        return client
-
     def close(self) -> None:
         """Close the connections, unless the client is the user's own. The next use makes a new one."""
         process = self._processes.pop(os.getpid(), None)
@@ -107,6 +117,12 @@ class AwsClient(ABC):
     def process(self) -> ProcessState:
         """Return the state of the running process."""
         return self._processes.get(os.getpid()) or self._processes.setdefault(os.getpid(), ProcessState())
+
+    def _client(self) -> Any:
+        process = self.process()
+        with process.lock, delay_forks():
+            client = process.client = process.client or self._given or self._make()
+        return client
 
     def _renew_credentials(self, client: Any) -> None:
         """Look for other credentials before the next request: the client has none, or they were rejected."""
@@ -132,6 +148,7 @@ class AwsClient(ABC):
                 connect_timeout=_CONNECT_TIMEOUT,
                 read_timeout=self.read_timeout,
                 retries={"mode": "standard", "total_max_attempts": 5},
+                max_pool_connections=_CONNECTIONS,
             ),
         }
         create = session.create_client if self._session is None else session.client
