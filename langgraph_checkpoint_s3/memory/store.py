@@ -103,7 +103,8 @@ class S3Store(ItemKeeper, BaseStore):
     with what is no number matches nothing. `created_at` is the time of the last put, as in `InMemoryStore`.
     Vectors are kept as float32.
 
-    Needs `s3:GetObject`, `s3:PutObject` and `s3:DeleteObject` on `BUCKET/PREFIX*`, and `s3:ListBucket`.
+    Needs `s3:GetObject`, `s3:PutObject` and `s3:DeleteObject` on `BUCKET/PREFIX*`, and `s3:ListBucket`; with
+    `vectors` also what `S3Vectors` lists.
 
     Args:
         bucket: The bucket's name.

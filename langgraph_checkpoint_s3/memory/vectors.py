@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from hashlib import blake2b
 from typing import Any, ClassVar, Final, NamedTuple
@@ -246,12 +247,13 @@ class VectorIndex:
     def _create(self) -> None:
         create = partial(self._call, "create_index", dataType="float32", distanceMetric="cosine")
         try:
-            try:
-                create(dimension=self._dims)
-            except BucketNotFoundError:
+            create(dimension=self._dims)
+        except BucketNotFoundError:
+            with suppress(ConflictError):  # another process creates it, too
                 self._call("create_vector_bucket", of_index=False)
+            with suppress(ConflictError):
                 create(dimension=self._dims)
-        except ConflictError:  # another process creates them, too
+        except ConflictError:
             pass
 
     def _put(self, vectors: Sequence[tuple[str, Vector]]) -> None:
@@ -273,7 +275,7 @@ class VectorIndex:
             "queryVector": {"float32": list(map(float, vector))},
             "filter": {"folders": {"$eq": _hash(folder.encode())}},
             "returnDistance": True,
-            # The older mode looks for neighbours first, and finds few in a small namespace of a large index.
+            # Filters before it searches, so that a small namespace in a large index loses no neighbours.
             "if_known": {"queryMode": "ENHANCED"},
         }
         found: list[tuple[float, str]] = []

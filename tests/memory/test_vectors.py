@@ -393,15 +393,24 @@ def test_setup(fake: FakeS3, vectors: FakeVectors) -> None:
     wrong = S3Store(saver=make_saver(fake), index=index(dims=DIMS + 1), vectors=named)
     with pytest.raises(InvalidConfigError, match="'dimension': 8}, and the store needs"):
         wrong.setup()
-    vectors.index = None
 
+
+@pytest.mark.parametrize("with_index", [False, True])
+@pytest.mark.parametrize("raced", ["CreateIndex", "CreateVectorBucket"])
+def test_two_processes_set_up(fake: FakeS3, vectors: FakeVectors, raced: str, *, with_index: bool) -> None:
     def race(moment: str, operation: str) -> None:
-        if operation == "CreateIndex":
+        if operation == raced:
             vectors.hook = None
-            vectors.vectors_of(DIMS)
+            vectors.vectors_of(DIMS)  # the bucket, and the index
+            vectors.index = vectors.index if with_index else None
 
+    store = S3Store(
+        saver=make_saver(fake), index=index(), vectors=S3Vectors(BUCKET, INDEX, client=vectors.client)
+    )
     vectors.hook = race
     store.setup()
+    assert vectors.hook is None
+    store.put(NS, "a", text("red"))
 
 
 ERRORS: list[tuple[ResponseError, type[S3CheckpointError], str]] = [
