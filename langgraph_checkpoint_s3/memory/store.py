@@ -47,7 +47,7 @@ from langgraph_checkpoint_s3.memory.vector_search import (
     rebuild,
     write_with_vectors,
 )
-from langgraph_checkpoint_s3.memory.vectors import S3Vectors, VectorIndex, check_directions
+from langgraph_checkpoint_s3.memory.vectors import S3Vectors, Vector, VectorIndex, check_directions
 from langgraph_checkpoint_s3.memory.view import load_view
 from langgraph_checkpoint_s3.plans.delete import delete_unchanged
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
@@ -356,7 +356,7 @@ class S3Store(ItemKeeper, BaseStore):
         shelf, now = self._shelf, self._now()
         for op in ops:
             _check_op(op)
-        puts, deletions = [], []
+        puts, deletions, added = [], [], dict[str, Vector]()
         for number, op in last_puts(ops).items():
             key = shelf.key(op.namespace, op.key)
             if op.value is None:
@@ -364,11 +364,11 @@ class S3Store(ItemKeeper, BaseStore):
             else:
                 record = self._record(op, embedded.vectors.get(number, ()), now)
                 if self._vectors is not None:
-                    self._vectors.check(shelf, record)
+                    added |= self._vectors.new_vectors_of(shelf, record)
                 puts.append(ItemPut(record, (if_match or {}).get(number)))
         if self._vectors is not None:
             check_directions(embedded.queries.values())
-        return self._execute(shelf, ops, embedded.queries, puts, deletions, now)
+        return self._execute(shelf, ops, embedded.queries, puts, deletions, added, now)
 
     def _execute(
         self,
@@ -377,6 +377,7 @@ class S3Store(ItemKeeper, BaseStore):
         queries: Mapping[str, Sequence[float]],
         puts: Sequence[ItemPut],
         deletions: Sequence[str],
+        added: Mapping[str, Vector],
         now: int,
     ) -> Plan[list[Result]]:
         gets = [op for op in ops if isinstance(op, GetOp)]
@@ -408,7 +409,7 @@ class S3Store(ItemKeeper, BaseStore):
             results, seen = [None] * len(ops), []
         yield from renew(shelf, self._cache, seen, now)
         if (puts or deletions) and self._vectors is not None:
-            yield from write_with_vectors(self._vectors, shelf, self._cache, puts, deletions)
+            yield from write_with_vectors(self._vectors, shelf, self._cache, puts, deletions, added)
         elif puts or deletions:
             yield from write_items(shelf, self._cache, puts, deletions)
         return results

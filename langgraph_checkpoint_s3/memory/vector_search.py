@@ -16,7 +16,7 @@ each put gives its vectors keys of their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError, S3CheckpointError
@@ -106,11 +106,24 @@ def _has_nearest(hits: Sequence[str], read: Collection[str], current: Collection
 
 
 def write_with_vectors(
-    index: VectorIndex, shelf: Shelf, cache: ItemCache, puts: Sequence[ItemPut], deletions: Sequence[str]
+    index: VectorIndex,
+    shelf: Shelf,
+    cache: ItemCache,
+    puts: Sequence[ItemPut],
+    deletions: Sequence[str],
+    added: Mapping[str, Vector],
 ) -> Plan[None]:
-    """Write and delete items, and their vectors. Three round trips.
+    """Write and delete items, and then their vectors. Three round trips.
 
     What is replaced or deleted is read first, since its vectors have to go.
+
+    Args:
+        index: The index.
+        shelf: The store's items.
+        cache: The items that this process knows.
+        puts: The items to write.
+        deletions: The keys of the objects to delete.
+        added: The vectors of the items to write.
 
     Raises:
         ConflictError: An item isn't the expected one.
@@ -124,7 +137,6 @@ def write_with_vectors(
         elif not isinstance(rows, (CorruptObjectError, DecryptionError)):  # these may be replaced
             raise rows
     yield from write_items(shelf, cache, puts, deletions)
-    added = {key: vector for put in puts for key, vector in index.vectors_of(shelf, put.record).items()}
     yield from gather([index.put(added), index.delete(replaced - added.keys())])
 
 

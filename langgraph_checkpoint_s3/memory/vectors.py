@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from hashlib import blake2b
@@ -178,21 +178,22 @@ class VectorIndex:
         }
         return {key: vector for key, vector in found.items() if len(key) <= _MAX_KEY}
 
-    def check(self, shelf: Shelf, record: ItemRecord) -> None:
-        """Check that S3 Vectors takes all vectors of an item.
+    def new_vectors_of(self, shelf: Shelf, record: ItemRecord) -> dict[str, Vector]:
+        """Return all vectors of an item that is to be put, by their keys.
 
         Raises:
             InvalidConfigError: One is all zeros, or has numbers that aren't finite.
             InvalidKeyError: The key or the namespace is too long.
         """
-        vectors = {packed for _, packed in record.vectors}
-        check_directions(map(unpack_vector, vectors))
-        if len(self.vectors_of(shelf, record)) < len(vectors):
+        found, vectors = self.vectors_of(shelf, record), {packed for _, packed in record.vectors}
+        if len(found) < len(vectors):
+            check_directions(map(unpack_vector, vectors))
             raise InvalidKeyError(
                 f"The item {record.key!r} of {record.namespace!r} can't have vectors in Amazon S3 Vectors, "
                 f"which takes {_MAX_LABELS} labels, and keys that are 30 bytes shorter than an object's: "
                 "shorten the namespace or the prefix."
             )
+        return found
 
     def put(self, vectors: Mapping[str, Vector]) -> Plan[None]:
         """Write vectors: a request for up to 500, all of them in one round trip."""
@@ -303,12 +304,12 @@ def item_of(key: str) -> str:
     return key.rpartition("#")[0] + ITEM
 
 
-def has_direction(vector: Iterable[float]) -> bool:
+def has_direction(vector: Collection[float]) -> bool:
     """Return whether a vector can be compared by its direction: S3 Vectors takes no others."""
-    return 0 < math.hypot(*vector) < math.inf
+    return any(vector) and math.isfinite(sum(vector))
 
 
-def check_directions(vectors: Iterable[Iterable[float]]) -> None:
+def check_directions(vectors: Iterable[Collection[float]]) -> None:
     """Check that vectors have a direction.
 
     Raises:
