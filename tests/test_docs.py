@@ -263,7 +263,7 @@ def test_the_configuration_page_names_every_setting() -> None:
 
 def test_readme_shows_code_early() -> None:
     lines = (ROOT / "README.md").read_text().splitlines()
-    assert lines.index("```", lines.index("```python")) <= 31
+    assert lines.index("```python") <= 20
 
 
 def test_the_runbook_has_each_error() -> None:
@@ -274,9 +274,8 @@ def test_the_runbook_has_each_error() -> None:
         assert f"`{error.kind}`" in rows or not error.__module__.endswith(".errors")
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/operations.md"])
-def test_the_shown_policy_is_what_a_running_agent_needs(document: str) -> None:
-    [shown] = [json.loads(code) for code in blocks(ROOT / document, "json")]
+def test_the_shown_policy_is_what_a_running_agent_needs() -> None:
+    [shown] = [json.loads(code) for code in blocks(ROOT / "docs" / "operations.md", "json")]
     admin = S3Admin(S3Config(bucket="my-bucket", prefix="agents/"))
     assert allowed(shown) == allowed(admin.iam_policy(("runtime",)))
 
