@@ -29,11 +29,10 @@ def make_sample(file: Path) -> None:
             graph.invoke({"messages": [HumanMessage(f"My name is {name}.")]}, config)
 
 
-def move(file: Path) -> None:
-    with SqliteSaver.from_conn_string(str(file)) as source, S3Saver.from_env() as saver:
-        saver.setup()
+def move(file: Path, saver: S3Saver) -> None:
+    with SqliteSaver.from_conn_string(str(file)) as source:
         moved = S3Admin(saver).migrate(source)
-        print(f"{moved.threads} threads, {moved.checkpoints} checkpoints")
+    print(f"{moved.threads} threads, {moved.checkpoints} checkpoints")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -42,15 +41,14 @@ def main(arguments: list[str] | None = None) -> None:
         "file", type=Path, nargs="?", metavar="FILE", help="of SqliteSaver; default: a sample"
     )
     file: Path | None = parser.parse_args(arguments).file
-    if file is None:
-        with tempfile.TemporaryDirectory() as folder:
-            sample = Path(folder, "sample.sqlite")
-            make_sample(sample)
-            move(sample)
-    elif file.is_file():
-        move(file)
-    else:
+    if file is not None and not file.is_file():
         parser.error(f"there is no file {file}")  # SQLite would make an empty one
+    with S3Saver.from_env() as saver, tempfile.TemporaryDirectory() as folder:
+        saver.setup()
+        if file is None:
+            file = Path(folder, "sample.sqlite")
+            make_sample(file)
+        move(file, saver)
 
 
 if __name__ == "__main__":
