@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError, S3CheckpointError
+from langgraph_checkpoint_s3.errors import (
+    CorruptObjectError,
+    DecryptionError,
+    S3CheckpointError,
+    StorageUnavailableError,
+)
+from langgraph_checkpoint_s3.fork_safety import renew_after_fork
 from langgraph_checkpoint_s3.memory.index import Row, encode_index, fits_index, open_index
 from langgraph_checkpoint_s3.memory.items import open_item
 from langgraph_checkpoint_s3.memory.shelf import INDEX, ITEM, Namespace, Shelf
@@ -51,11 +58,22 @@ class ItemCache:
 
     Args:
         capacity: Bytes of memory.
+
+    Attributes:
+        index_forbidden: Whether this process may not write indexes.
+        changes: How many times items were written or cleared.
     """
 
     def __init__(self, capacity: int) -> None:
         self._lru = Lru(capacity)
         self.index_forbidden = False
+        self.changes = 0
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Make the lock anew: a thread of the parent may hold it."""
+        self._lock = threading.Lock()
 
     def view(self, folder: str) -> View:
         """Return what is known of a folder."""
@@ -72,9 +90,23 @@ class ItemCache:
         return found
 
     def add(self, key: str, row: Row) -> None:
-        """Keep an item."""
-        if row.etag:
-            self._lru.keep(key, row, row.record.size)
+        """Keep an item that was written."""
+        with self._lock:
+            self.changes += 1
+            if row.etag:
+                self._lru.keep(key, row, row.record.size)
+
+    def add_read(self, rows: Mapping[str, Row], changes: int) -> None:
+        """Keep items that were read, unless an item was written or cleared meanwhile: it may be one of them.
+
+        Args:
+            rows: The items, by their objects' keys.
+            changes: `changes` when the reading began.
+        """
+        with self._lock:
+            if changes == self.changes:
+                for key, row in rows.items():
+                    self._lru.keep(key, row, row.record.size)
 
     def drop(self, key: str) -> None:
         """Drop an item."""
@@ -82,7 +114,9 @@ class ItemCache:
 
     def clear(self) -> None:
         """Drop everything."""
-        self._lru.clear()
+        with self._lock:
+            self.changes += 1
+            self._lru.clear()
 
 
 def load_view(shelf: Shelf, cache: ItemCache, namespace: Namespace) -> Plan[View]:
@@ -176,7 +210,7 @@ class _State:
         body = encode_index(self._shelf, key, rows, (yield from key_to_write(self._shelf.context)))
         written = yield from return_errors(store(key, body, self._shelf.context.sizes))
         if isinstance(written, S3CheckpointError):
-            self._cache.index_forbidden = True
+            self._cache.index_forbidden = not isinstance(written, StorageUnavailableError)
             return
         outcome, _ = written
         self.indexed = {name: row.etag for name, row in rows.items() if fits_index(row.record)}
