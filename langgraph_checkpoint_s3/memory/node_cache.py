@@ -101,11 +101,11 @@ class S3Cache(ItemKeeper, BaseCache[ValueT]):
         await self._arun(self._clear(namespaces), "cache.clear")
 
     def _read(self, keys: Iterable[FullKey]) -> Plan[dict[str, Row]]:
-        shelf, changes = self._shelf, self._cache.changes
+        shelf, state = self._shelf, self._cache.state
         names = {shelf.key(namespace, key) for namespace, key in keys}
         known = {name: row for name in names if (row := self._cache.row(name)) is not None}
         rows = yield from read_items(shelf, sorted(names - known.keys()))
-        self._cache.add_read(rows, changes)
+        self._cache.add_read(rows, state)
         now = self._now()
         return {name: row for name, row in {**known, **rows}.items() if not row.record.expired(now)}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,7 +12,6 @@ from langgraph_checkpoint_s3.errors import (
     S3CheckpointError,
     StorageUnavailableError,
 )
-from langgraph_checkpoint_s3.fork_safety import renew_after_fork
 from langgraph_checkpoint_s3.memory.index import Row, encode_index, fits_index, open_index
 from langgraph_checkpoint_s3.memory.items import open_item
 from langgraph_checkpoint_s3.memory.shelf import INDEX, ITEM, Namespace, Shelf
@@ -61,19 +59,13 @@ class ItemCache:
 
     Attributes:
         index_forbidden: Whether this process may not write indexes.
-        changes: How many times items were written or cleared.
+        state: Another object after each item that was written, and each time that all were cleared.
     """
 
     def __init__(self, capacity: int) -> None:
         self._lru = Lru(capacity)
         self.index_forbidden = False
-        self.changes = 0
-        self.after_fork()
-        renew_after_fork(self)
-
-    def after_fork(self) -> None:
-        """Make the lock anew: a thread of the parent may hold it."""
-        self._lock = threading.Lock()
+        self.state = object()
 
     def view(self, folder: str) -> View:
         """Return what is known of a folder."""
@@ -91,22 +83,21 @@ class ItemCache:
 
     def add(self, key: str, row: Row) -> None:
         """Keep an item that was written."""
-        with self._lock:
-            self.changes += 1
-            if row.etag:
-                self._lru.keep(key, row, row.record.size)
+        self.state = object()
+        if row.etag:
+            self._lru.keep(key, row, row.record.size)
 
-    def add_read(self, rows: Mapping[str, Row], changes: int) -> None:
+    def add_read(self, rows: Mapping[str, Row], state: object) -> None:
         """Keep items that were read, unless an item was written or cleared meanwhile: it may be one of them.
 
         Args:
             rows: The items, by their objects' keys.
-            changes: `changes` when the reading began.
+            state: `state` when the reading began.
         """
-        with self._lock:
-            if changes == self.changes:
-                for key, row in rows.items():
-                    self._lru.keep(key, row, row.record.size)
+        for key, row in rows.items():
+            self._lru.keep(key, row, row.record.size)
+            if state is not self.state:  # asked afterwards, since another thread may change it at any time
+                self._lru.drop(key)
 
     def drop(self, key: str) -> None:
         """Drop an item."""
@@ -114,9 +105,8 @@ class ItemCache:
 
     def clear(self) -> None:
         """Drop everything."""
-        with self._lock:
-            self.changes += 1
-            self._lru.clear()
+        self.state = object()
+        self._lru.clear()
 
 
 def load_view(shelf: Shelf, cache: ItemCache, namespace: Namespace) -> Plan[View]:

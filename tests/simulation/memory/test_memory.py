@@ -40,7 +40,7 @@ def _trusting(state: Any, entry: Entry) -> Any:
     return next((source[entry.key] for source in state._sources if entry.key in source), None)
 
 
-def _remembering(cache: Any, rows: Any, changes: int) -> None:
+def _remembering(cache: Any, rows: Any, state: object) -> None:
     for key, row in rows.items():
         cache._lru.keep(key, row, row.record.size)
 
