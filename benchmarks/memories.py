@@ -19,16 +19,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from unittest import mock
 from urllib.parse import urlsplit
 from zlib import crc32
 
 from benchmarks import report
-from benchmarks.crowd import waves
 from benchmarks.environments import InstallError
 from benchmarks.runs import _ENVIRONMENT, dollars
 from benchmarks.served import Served
 from langgraph_checkpoint_s3.memory import S3Store
+from langgraph_checkpoint_s3.plans.plan import Plan
+from langgraph_checkpoint_s3.s3.driver import Ended, advance
+from langgraph_checkpoint_s3.s3.requests import Call
+from langgraph_checkpoint_s3.saver import internals_of
 
 if TYPE_CHECKING:
     from langgraph.store.base import BaseStore
@@ -37,13 +41,23 @@ NS: Final = ("users", "ada")
 DIMS: Final = 256
 ITEMS: Final = (100, 10_000)
 _LATENCY: Final = 25.0
-_COUNTING: Final = 250.0
-"""Milliseconds of latency while round trips are counted: longer than the requests of one need to set out."""
 _ROUNDS: Final = 7
 _BATCH: Final = 500
 _PACKAGES: Final = ("langgraph-checkpoint-s3", "langgraph-checkpoint", "langgraph-checkpoint-postgres")
 
 Use = Callable[["BaseStore"], object]
+
+
+class Spent(NamedTuple):
+    """Time of an operation, in milliseconds.
+
+    Attributes:
+        wall: Its time.
+        cpu: CPU time of this process, that is without a server's.
+    """
+
+    wall: float
+    cpu: float
 
 
 @dataclass(frozen=True)
@@ -55,21 +69,21 @@ class Figure:
         items: Items in the namespace.
         requests: S3Store's requests, by the kind that they are charged as.
         trips: Their round trips.
-        found: Median of S3Store, in milliseconds at 25 ms.
-        others: Medians of the other stores, in milliseconds, by name.
+        found: Time of S3Store, at 25 ms of latency.
+        others: Times of the other stores, by name.
     """
 
     what: str
     items: int
     requests: Mapping[str, int]
     trips: int
-    found: float
-    others: Mapping[str, float]
+    found: Spent
+    others: Mapping[str, Spent]
 
     @property
     def to_trips(self) -> float:
         """Time divided by that of the round trips alone."""
-        return self.found / (self.trips * _LATENCY)
+        return self.found.wall / (self.trips * _LATENCY)
 
 
 def embed(texts: Sequence[str]) -> list[list[float]]:
@@ -142,13 +156,15 @@ class Stores:
                 for name, (store, vectors) in self._others.items()
                 if not is_new and (vectors or "query" not in what)
             }
-            times: dict[str, list[float]] = {name: [] for name in ("", *others)}
+            times: dict[str, list[Spent]] = {name: [] for name in ("", *others)}
             for _ in range(rounds):
                 with self._ours(is_new=is_new) as ours:
-                    times[""].append(seconds(use, ours))
+                    times[""].append(timed(use, ours))
                 for name, store in others.items():
-                    times[name].append(seconds(use, store))
-            medians = {name: statistics.median(each) * 1e3 for name, each in times.items()}
+                    times[name].append(timed(use, store))
+            medians = {
+                name: Spent(*map(statistics.median, zip(*each, strict=True))) for name, each in times.items()
+            }
             yield Figure(what, self._count, requests, trips, medians.pop(""), medians)
         self._served.ask("latency", milliseconds=0)
 
@@ -167,12 +183,9 @@ class Stores:
         with self._ours(is_new=is_new) as store:
             if not is_new:
                 use(store)
-            self._served.ask("latency", milliseconds=_COUNTING)
-            self._served.ask("take", bucket=self._bucket)
-            use(store)
-            taken = self._served.ask("take", bucket=self._bucket)
-        requests = {kind: count for kind, count in taken["requests"].items() if count}
-        return requests, len(waves(taken["log"], _COUNTING / 1e3))
+            self._served.requests(self._bucket)
+            trips = count_trips(use, store)
+            return self._served.requests(self._bucket), trips
 
     def close(self) -> None:
         """Close the store, and drop its bucket."""
@@ -194,11 +207,31 @@ def fill(store: BaseStore, count: int) -> None:
         store.batch([PutOp(NS, f"{number:06}", value(number)) for number in numbers])
 
 
-def seconds(use: Use, store: BaseStore) -> float:
+def timed(use: Use, store: BaseStore) -> Spent:
     """Return the time of an operation."""
-    began = time.perf_counter()
+    wall, cpu = time.perf_counter(), time.process_time()
     use(store)
-    return time.perf_counter() - began
+    return Spent((time.perf_counter() - wall) * 1e3, (time.process_time() - cpu) * 1e3)
+
+
+def count_trips(use: Use, store: S3Store) -> int:
+    """Return the round trips of an operation: the batches that its plan sends."""
+    driver = internals_of(store.saver).store
+    trips = 0
+
+    def counted(plan: Plan[Any]) -> Plan[Any]:
+        nonlocal trips
+        answers: list[Any] | None = None
+        while True:
+            step = advance(plan, answers)
+            if isinstance(step, Ended):
+                return step.result
+            trips += any(not isinstance(request, Call) for request in step)
+            answers = yield step
+
+    with mock.patch.object(driver, "run", lambda plan, name="", run=driver.run: run(counted(plan), name)):
+        use(store)
+    return trips
 
 
 @contextlib.contextmanager
@@ -244,27 +277,34 @@ def measure(items: Sequence[int], rounds: int = _ROUNDS) -> list[Figure]:
 def table(figures: Sequence[Figure]) -> str:
     """Return the table."""
     peers_ = list(dict.fromkeys(name for each in figures for name in each.others))
-    heads = ["operation", "items", "requests", "round trips", "ms", "× trips", "$ a million"]
+    heads = ["operation", "items", "requests", "round trips", "$ a million", "ms", "× trips", "CPU, ms"]
     rows = [
         [
             each.what,
             f"{each.items:,}",
             ", ".join(f"{count:,} {kind}" for kind, count in each.requests.items()),
             each.trips,
-            f"{each.found:,.1f}",
-            f"{each.to_trips:.2f}",
             f"{dollars(each.requests):,.2f}",
-            *(f"{each.others[name]:,.2f}" if name in each.others else "" for name in peers_),
+            f"{each.found.wall:,.1f}",
+            f"{each.to_trips:.2f}",
+            f"{each.found.cpu:,.1f}",
+            *(
+                f"{getattr(each.others[name], kind):,.2f}" if name in each.others else ""
+                for name in peers_
+                for kind in ("wall", "cpu")
+            ),
         ]
         for each in figures
     ]
-    return report.table([*heads, *(f"{name}, ms" for name in peers_)], rows)
+    times = [f"{name}, {kind}" for name in peers_ for kind in ("ms", "CPU, ms")]
+    return report.table([*heads, *times], rows)
 
 
 _TEXT: Final = f"""\
 Requests and round trips of `S3Store`; its time at {_LATENCY:g} ms of latency, and divided by that of the
 round trips alone; dollars for the requests of a million operations. The other stores have no latency:
-Postgres is on the same machine. Vectors have {DIMS} dimensions. Times are medians.
+Postgres is on the same machine. CPU time is this process's alone. Vectors have {DIMS} dimensions. Times are
+medians.
 """
 
 
