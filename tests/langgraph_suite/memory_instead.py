@@ -83,9 +83,7 @@ class Connected(S3Store):
         if index and index.get("text_fields"):  # as SqliteStore calls them
             index = {**index, "fields": index["text_fields"]}
         ttl = ttl and {key: value for key, value in ttl.items() if key != "sweep_interval_minutes"}
-        # Some tests send thousands of requests at once, which take moto minutes on a busy machine.
-        saver = OnServer(name, operation_timeout=None, read_timeout=600, **sealed())
-        super().__init__(saver=saver, index=index, ttl=ttl)
+        super().__init__(saver=OnServer(name, **sealed()), index=index, ttl=ttl)
 
     @classmethod
     @contextlib.contextmanager
