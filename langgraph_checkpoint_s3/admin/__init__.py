@@ -14,6 +14,8 @@ from langgraph_checkpoint_s3.admin.changes.changes import Changes, WrittenObject
 from langgraph_checkpoint_s3.admin.check.report import CheckReport, Finding
 from langgraph_checkpoint_s3.admin.lifecycle.archive import RestoreStatus
 from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy, LifecycleWarning
+from langgraph_checkpoint_s3.admin.memories.transfer import ExportedMemories
+from langgraph_checkpoint_s3.admin.memories.writer import ImportedMemories
 from langgraph_checkpoint_s3.admin.migration.migrate import Migrated, MigrationError, MigrationFailure
 from langgraph_checkpoint_s3.admin.retention.idle import IdleThread, PrunedIdle
 from langgraph_checkpoint_s3.admin.retention.orphans import Orphan, Orphans
@@ -55,11 +57,13 @@ __all__ = [
     "ClassUsage",
     "Description",
     "Exported",
+    "ExportedMemories",
     "Finding",
     "History",
     "HistoryEntry",
     "IdleThread",
     "Imported",
+    "ImportedMemories",
     "IntelligentTieringArchive",
     "KeyDescription",
     "LifecyclePolicy",

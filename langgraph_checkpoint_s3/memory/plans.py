@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from langgraph_checkpoint_s3.errors import ConflictError
+from langgraph_checkpoint_s3.format.keys import ITEM
 from langgraph_checkpoint_s3.memory.index import Row
 from langgraph_checkpoint_s3.memory.items import ItemRecord, encode_item, open_item
-from langgraph_checkpoint_s3.memory.shelf import ITEM, Namespace, Shelf
+from langgraph_checkpoint_s3.memory.shelf import Namespace, Shelf
 from langgraph_checkpoint_s3.memory.view import ItemCache
 from langgraph_checkpoint_s3.plans.data_keys import key_to_write, unlock
 from langgraph_checkpoint_s3.plans.delete import delete_keys

@@ -16,20 +16,29 @@ from typing import Final
 
 from langgraph_checkpoint_s3.errors import InvalidKeyError
 from langgraph_checkpoint_s3.format.key_encoding import HASHED, decode_component, encode_component
-from langgraph_checkpoint_s3.format.keys import MAX_KEY_BYTES
+from langgraph_checkpoint_s3.format.keys import ITEM, MAX_KEY_BYTES
 from langgraph_checkpoint_s3.format.name_hashing import LONG_FOLDERS, NameHasher
 from langgraph_checkpoint_s3.format.scope import NamespaceScope
 from langgraph_checkpoint_s3.plans.context import Context
 
-STORE: Final = ".store/"
-"""The folder, below the prefix, of the store's items."""
-CACHE: Final = ".cache/"
-"""The folder, below the prefix, of the node cache's values."""
-ITEM: Final = ".item"
 INDEX: Final = "-.index"
 """The index of a folder. It sorts before nearly all keys, so that the first page of a listing has it."""
 
 Namespace = tuple[str, ...]
+
+
+def checked_namespace(namespace: Sequence[str]) -> Namespace:
+    """Return a namespace, or the beginning of some, as a tuple.
+
+    Raises:
+        InvalidKeyError: It is a single text, or one of its labels is empty or no text.
+    """
+    labels: Sequence[object] = namespace
+    if isinstance(namespace, str) or not all(isinstance(label, str) and label for label in labels):
+        raise InvalidKeyError(
+            f"The namespace {namespace!r} must be labels in a tuple, such as ('users', 'ada')."
+        )
+    return tuple(namespace)
 
 
 @dataclass(frozen=True, slots=True)
