@@ -40,7 +40,13 @@ from langgraph_checkpoint_s3.admin.transfer.dumps import (
 from langgraph_checkpoint_s3.admin.transfer.export_import import Exported, Imported
 from langgraph_checkpoint_s3.admin.usage.history import History, HistoryEntry
 from langgraph_checkpoint_s3.admin.usage.resume_point import ResumePoint
-from langgraph_checkpoint_s3.admin.usage.usage import CheckpointSize, ClassUsage, Prices, UsageReport
+from langgraph_checkpoint_s3.admin.usage.usage import (
+    CheckpointSize,
+    ClassUsage,
+    ItemUsage,
+    Prices,
+    UsageReport,
+)
 from langgraph_checkpoint_s3.admin.versions.purge import Purged
 from langgraph_checkpoint_s3.admin.versions.receipt import PurgedObject, PurgeReceipt
 from langgraph_checkpoint_s3.admin.versions.restore import Undeleted
@@ -65,6 +71,7 @@ __all__ = [
     "Imported",
     "ImportedMemories",
     "IntelligentTieringArchive",
+    "ItemUsage",
     "KeyDescription",
     "LifecyclePolicy",
     "LifecycleWarning",

@@ -1,7 +1,8 @@
-"""Public methods that move long-term memory."""
+"""Public methods for long-term memory: export, import, migration, and purging."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ from langgraph_checkpoint_s3.admin.memories.transfer import (
 )
 from langgraph_checkpoint_s3.admin.memories.writer import ImportedMemories, ItemWriter
 from langgraph_checkpoint_s3.admin.transfer.archive import ExportFile, FileOrPath
+from langgraph_checkpoint_s3.admin.versions.purge import Purged, Subject, purge
+from langgraph_checkpoint_s3.admin.versions.receipt import ReceiptFile
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.keys import STORE
 from langgraph_checkpoint_s3.memory.shelf import Shelf, checked_namespace
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Memories(BaseAdmin):
-    """Operations of `S3Admin` that move long-term memory (`S3Store`)."""
+    """Operations of `S3Admin` on long-term memory (`S3Store`)."""
 
     def export_memories(
         self, file: FileOrPath, namespace: Sequence[str] = (), *, progress: Progress | None = None
@@ -195,6 +198,66 @@ class Memories(BaseAdmin):
         """`migrate_memories`, as a coroutine."""
         plan = self._migrate_memories(source, namespace, store, progress)
         return await self._arun(plan, "admin.migrate_memories")
+
+    def purge_memories(
+        self,
+        namespace: Sequence[str],
+        *,
+        dry_run: bool = True,
+        receipt: str | os.PathLike[str] | None = None,
+    ) -> Purged:
+        """Remove a namespace of long-term memory permanently: the right to be forgotten.
+
+            admin.purge_memories(("users", "ada"), dry_run=False, receipt="ada.json")
+
+        Removes every version and delete marker of its items and of those in namespaces that begin with it,
+        and their unfinished uploads. The indexes of all namespaces above go as well, since they have copies
+        of the items: the next search there reads all items once, and writes them anew. It is listed again
+        until nothing is left. If interrupted, call it again. Purges everything with the namespace `()`.
+
+        `S3Store.delete` alone leaves old versions in a bucket that keeps some, and copies in indexes until
+        these are written anew. Nothing of it removes objects under Object Lock or MFA delete, replicas in
+        other buckets, backups and exported files, or what other processes have in memory. Stop the agents
+        that use the namespace first: a search that goes on meanwhile may write an index with the items in it.
+
+        Needs `s3:ListBucketVersions`, `s3:ListBucket`, `s3:DeleteObject`, `s3:DeleteObjectVersion`,
+        `s3:ListBucketMultipartUploads` and `s3:AbortMultipartUpload`.
+
+        Args:
+            namespace: The namespace.
+            dry_run: Whether to only return what would be removed. This is the default.
+            receipt: The path of a file for the receipt, as for `purge_thread`.
+
+        Returns:
+            What was removed, with the receipt. On a store that can't list versions, only current objects are
+            deleted, and `unseen` says so.
+
+        Raises:
+            InvalidKeyError: The namespace isn't one. Nothing was sent.
+            FileExistsError: There is a file at the receipt's path. Nothing was removed.
+            OSError: The receipt can't be written.
+            AccessDeniedError: Something may not be deleted; the message says how many were.
+            ConflictError: The namespace is being written to.
+        """
+        return self._run(self._purge_memories(namespace, dry_run, receipt), "admin.purge_memories")
+
+    async def apurge_memories(
+        self,
+        namespace: Sequence[str],
+        *,
+        dry_run: bool = True,
+        receipt: str | os.PathLike[str] | None = None,
+    ) -> Purged:
+        """`purge_memories`, as a coroutine."""
+        return await self._arun(self._purge_memories(namespace, dry_run, receipt), "admin.purge_memories")
+
+    def _purge_memories(
+        self, namespace: Sequence[str], dry_run: bool, receipt: str | os.PathLike[str] | None
+    ) -> Plan[Purged]:
+        subject = Subject.of_memories(Shelf(self._context, STORE), checked_namespace(namespace))
+        file = None if receipt is None else ReceiptFile(receipt)
+        location = f"s3://{self.config.bucket}/{self.config.prefix}"
+        return purge(self._context, subject, self._now, location, file, dry_run=dry_run)
 
     def _export_memories(
         self, file: FileOrPath, namespace: Sequence[str], progress: Progress | None

@@ -21,6 +21,7 @@ from langgraph_checkpoint_s3 import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.admin import ExportedMemories, ImportedMemories, S3Admin
+from langgraph_checkpoint_s3.format.pieces import joined
 from langgraph_checkpoint_s3.memory import S3Store
 from langgraph_checkpoint_s3.plans.transfer import Sizes
 from langgraph_checkpoint_s3.s3.requests import GetObject, PutObject
@@ -60,7 +61,7 @@ def admin_of(fake: FakeS3, **settings: Any) -> S3Admin:
 
 def text_of(store: S3Store) -> str | None:
     item = store.get(ADA, "diet")
-    return item and item.value["text"]
+    return None if item is None else str(item.value["text"])
 
 
 def shown(store: S3Store) -> list[Any]:
@@ -189,7 +190,7 @@ def test_a_lost_answer_is_found_out(fake: FakeS3) -> None:
     file, target = io.BytesIO(export(fake)), FakeS3()
 
     def lost(request: PutObject) -> None:
-        target.put(request.key, bytes(request.body))
+        target.put(request.key, joined(request.body))
 
     target.hook = once(PutObject, lost)
     assert admin_of(target).import_memories(file) == ImportedMemories(4, 4, 0, 0, ())
@@ -352,7 +353,7 @@ def test_items_that_go_meanwhile_are_left_out(fake: FakeS3) -> None:
         ({"file": 1}, InvalidConfigError),
         ({"file": io.StringIO()}, InvalidConfigError),
     ],
-    ids=str,
+    ids=("text", "empty label", "number", "reembed", "no file", "text file"),
 )
 def test_bad_arguments_send_nothing(fake: FakeS3, arguments: dict[str, Any], error: type[Exception]) -> None:
     admin = admin_of(fake)
