@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import cached_property
 from typing import Final
 from urllib.parse import quote
 from xml.sax.saxutils import escape, unescape
@@ -27,7 +28,7 @@ class Request:
     key: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes | bytearray
 
     @property
     def operation(self) -> str:
@@ -53,18 +54,31 @@ class Answer:
     """An HTTP response. For a HEAD, the body isn't sent."""
 
     status: int = 200
-    body: bytes = b""
+    body: bytes | bytearray = b""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stored:
-    """An object. Its ETag is a unique number."""
+    """An object. Its ETag is a unique number.
 
-    data: bytes
+    Parts are joined at the first read: an upload isn't measured with it.
+    """
+
+    parts: Sequence[bytes | bytearray]
     etag: str
     modified: str
     headers: Mapping[str, str]
+
+    @cached_property
+    def data(self) -> bytes:
+        """Its bytes."""
+        return b"".join(self.parts)
+
+    @property
+    def size(self) -> int:
+        """Its size, in bytes."""
+        return sum(map(len, self.parts))
 
 
 @dataclass(slots=True)
@@ -72,7 +86,7 @@ class Upload:
     """An unfinished multipart upload."""
 
     headers: Mapping[str, str]
-    parts: dict[int, bytes] = field(default_factory=dict)
+    parts: dict[int, bytes | bytearray] = field(default_factory=dict)
 
 
 class Bucket:
@@ -87,7 +101,7 @@ class Bucket:
         self._operations: dict[str, Callable[[Request], Answer]] = {
             "CreateBucket": lambda _: Answer(),
             "HeadBucket": lambda _: Answer(),
-            "PutObject": lambda request: self._put(request, request.body, _kept(request.headers)),
+            "PutObject": lambda request: self._put(request, [request.body], _kept(request.headers)),
             "GetObject": self._get,
             "HeadObject": self._get,
             "ListObjectsV2": self._list,
@@ -103,20 +117,22 @@ class Bucket:
     @property
     def size(self) -> int:
         """Size of all objects, in bytes."""
-        return sum(len(stored.data) for stored in self.objects.values())
+        return sum(stored.size for stored in self.objects.values())
 
     def answer(self, request: Request) -> Answer:
         """Count and answer a request."""
         self.requests[request.operation] += 1
         return self._operations[request.operation](request)
 
-    def _put(self, request: Request, data: bytes, headers: Mapping[str, str]) -> Answer:
+    def _put(
+        self, request: Request, parts: Sequence[bytes | bytearray], headers: Mapping[str, str]
+    ) -> Answer:
         if request.headers.get("if-none-match") == "*" and request.key in self.objects:
             return error(412, "PreconditionFailed")
         if request.key not in self.objects:
             insort(self._keys, request.key)
         modified = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-        self.objects[request.key] = Stored(data, f'"{self._next():032x}"', modified, headers)
+        self.objects[request.key] = Stored(parts, f'"{self._next():032x}"', modified, headers)
         return Answer(headers={"ETag": self.objects[request.key].etag})
 
     def _get(self, request: Request) -> Answer:
@@ -175,7 +191,7 @@ class Bucket:
         source = self.objects.get(key)
         if source is None:
             return error(404, "NoSuchKey")
-        self._put(request, source.data, source.headers)
+        self._put(request, source.parts, source.headers)
         copied = self.objects[request.key]
         told = f"<ETag>{copied.etag}</ETag><LastModified>{copied.modified}</LastModified>"
         return _document("CopyObjectResult", told)
@@ -211,7 +227,7 @@ class Bucket:
         if upload is None:
             return error(404, "NoSuchUpload")
         numbers = [int(number) for number in _texts("PartNumber", request.body)]
-        answer = self._put(request, b"".join([upload.parts[number] for number in numbers]), upload.headers)
+        answer = self._put(request, [upload.parts[number] for number in numbers], upload.headers)
         if answer.status != 200:
             return answer
         del self._uploads[request.query["uploadId"]]
@@ -239,7 +255,7 @@ def _document(root: str, inner: str, status: int = 200) -> Answer:
 def _row(key: str, stored: Stored) -> str:
     return (
         f"<Contents><Key>{_name(key)}</Key><LastModified>{stored.modified}</LastModified>"
-        f"<ETag>{escape(stored.etag)}</ETag><Size>{len(stored.data)}</Size>"
+        f"<ETag>{escape(stored.etag)}</ETag><Size>{stored.size}</Size>"
         "<StorageClass>STANDARD</StorageClass></Contents>"
     )
 
@@ -254,6 +270,6 @@ def _kept(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name in _KEPT or name.startswith("x-amz-meta-")}
 
 
-def _texts(tag: str, body: bytes) -> list[str]:
+def _texts(tag: str, body: bytes | bytearray) -> list[str]:
     """Return the texts of all elements of that name."""
     return [unescape(found) for found in re.findall(f"<{tag}>(.*?)</{tag}>", body.decode())]

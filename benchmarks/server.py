@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import selectors
+import socket
 import threading
 from collections import defaultdict
 from types import TracebackType
@@ -20,7 +21,10 @@ from benchmarks.bucket import Answer, Bucket, Request, error
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_LIMIT: Final = 1024 * 1024
+_READ: Final = 64 * 1024
+_JOINED_BELOW: Final = 64 * 1024
+_BACKLOG: Final = 512
+_END: Final = b"\r\n\r\n"
 _SECONDS: Final = 10
 
 
@@ -57,43 +61,47 @@ class Server:
         self._thread.join(_SECONDS)
 
     def _run(self) -> None:
-        listening = asyncio.start_server(self._serve, "127.0.0.1", 0, limit=_LIMIT)
-        server = self._loop.run_until_complete(listening)
-        host, port = server.sockets[0].getsockname()
-        self.endpoint_url = f"http://{host}:{port}"
-        self._ready.set()
-        try:
-            self._loop.run_forever()
-        finally:
-            server.close()
-            while tasks := asyncio.all_tasks(self._loop):
-                for task in tasks:
-                    task.cancel()
-                self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-            # A connection that was closed is let go in the loop's next round.
-            self._loop.run_until_complete(asyncio.sleep(0))
-            self._loop.close()
+        with socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG) as listening:
+            listening.setblocking(False)
+            host, port = listening.getsockname()
+            self.endpoint_url = f"http://{host}:{port}"
+            accepting = self._loop.create_task(self._accept(listening))
+            accepting.add_done_callback(lambda _: self._loop.stop())
+            self._ready.set()
+            try:
+                self._loop.run_forever()
+            finally:
+                while tasks := asyncio.all_tasks(self._loop):
+                    for task in tasks:
+                        task.cancel()
+                    self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+                self._loop.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-                while True:
-                    await self._one(reader, writer)
-        except asyncio.CancelledError:
-            writer.transport.abort()  # the server is closing: nobody waits for what wasn't sent yet
-        finally:
-            writer.close()
+    async def _accept(self, listening: socket.socket) -> None:
+        serving: set[asyncio.Task[None]] = set()
+        while True:
+            connection, _ = await self._loop.sock_accept(listening)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            task = self._loop.create_task(self._serve(connection))
+            serving.add(task)
+            task.add_done_callback(serving.discard)
 
-    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    async def _serve(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(EOFError, ConnectionError):
+            received = bytearray()
+            while True:
+                await self._one(connection, received)
+
+    async def _one(self, connection: socket.socket, received: bytearray) -> None:
+        head = (await self._head(connection, received)).decode("latin-1")
         due = self._loop.time() + self.latency
-        line, *lines = head.rstrip("\r\n").split("\r\n")
+        line, *lines = head.split("\r\n")
         method, target, _ = line.split(" ", 2)
         pairs = (each.partition(":") for each in lines)
         headers = {name.lower(): value.strip() for name, _, value in pairs}
         if headers.get("expect") == "100-continue":
-            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        body = await reader.readexactly(int(headers.get("content-length", 0)))
+            await self._loop.sock_sendall(connection, b"HTTP/1.1 100 Continue\r\n\r\n")
+        body = await self._body(connection, received, int(headers.get("content-length", 0)))
         path, _, text = target.partition("?")
         bucket, _, key = unquote(path).lstrip("/").partition("/")
         if "x-amz-copy-source" in headers:
@@ -105,10 +113,41 @@ class Server:
             answer = self.buckets[bucket].answer(Request(method, bucket, key, query, headers, body))
         if self.latency:
             await asyncio.sleep(due - self._loop.time())
-        writer.write(_head(answer))
-        if method != "HEAD":
-            writer.write(answer.body)
-        await writer.drain()
+        content = b"" if method == "HEAD" else answer.body
+        if len(content) < _JOINED_BELOW:
+            await self._loop.sock_sendall(connection, _head(answer) + content)
+        else:
+            await self._loop.sock_sendall(connection, _head(answer))
+            await self._loop.sock_sendall(connection, content)
+
+    async def _head(self, connection: socket.socket, received: bytearray) -> bytes:
+        """Return the next request's head, and leave what follows it in `received`."""
+        while (end := received.find(_END)) < 0:
+            data = await self._loop.sock_recv(connection, _READ)
+            if not data:
+                raise EOFError
+            received += data
+        head = bytes(received[:end])
+        del received[: end + len(_END)]
+        return head
+
+    async def _body(self, connection: socket.socket, received: bytearray, size: int) -> bytes | bytearray:
+        """Return a body of `size` bytes, received where it stays: the client's work is to be measured."""
+        if size <= len(received):
+            body = bytes(received[:size])
+            del received[:size]
+            return body
+        whole = bytearray(size)
+        at = len(received)
+        whole[:at] = received
+        received.clear()
+        with memoryview(whole) as view:
+            while at < size:
+                count = await self._loop.sock_recv_into(connection, view[at:])
+                if not count:
+                    raise EOFError
+                at += count
+        return whole
 
 
 def _head(answer: Answer) -> bytes:

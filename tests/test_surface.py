@@ -110,7 +110,7 @@ def is_module(below: str) -> bool:
 PACKAGES = {"crypto", "encryption", "format", "plans", "s3", "text"}
 REQUESTS = {"s3.requests", "s3.admin_requests", "s3.bucket_settings", "s3.driver"}
 ALLOWED: dict[str, set[str]] = {
-    "text": set(),
+    "text": {"text"},
     "crypto": {"crypto", "errors", "fork_safety"},
     "format": {"crypto", "errors", "fork_safety", "format"},
     "plans": {"config", "crypto", "errors", "fork_safety", "format", "plans", *REQUESTS},

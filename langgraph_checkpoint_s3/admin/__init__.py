@@ -40,6 +40,7 @@ from langgraph_checkpoint_s3.admin.transfer.dumps import (
 from langgraph_checkpoint_s3.admin.transfer.export_import import Exported, Imported
 from langgraph_checkpoint_s3.admin.usage.history import History, HistoryEntry
 from langgraph_checkpoint_s3.admin.usage.resume_point import ResumePoint
+from langgraph_checkpoint_s3.admin.usage.steps import StepSummary
 from langgraph_checkpoint_s3.admin.usage.usage import (
     CheckpointSize,
     ClassUsage,
@@ -94,6 +95,7 @@ __all__ = [
     "S3Admin",
     "SignedUpload",
     "SignedUrlWarning",
+    "StepSummary",
     "Undeleted",
     "UsageReport",
     "WrittenObject",

@@ -215,7 +215,9 @@ class Signing(BaseAdmin):
         signed_for = thread_of(self._context.layout, key)
         if isinstance(signed_for, HashedName) and isinstance(upload, SignedUpload):
             signed_for = upload.thread_id  # the key has only the hash of a long name
-        return signing.accept_upload(self._context, key, target or signed_for, max_bytes, progress)
+        return signing.accept_upload(
+            self._context, key, target or signed_for, max_bytes, progress, self._now()
+        )
 
     def _upload(self, found: tuple[SignedUpload, Signed]) -> SignedUpload:
         upload, signed = found

@@ -126,7 +126,7 @@ def thread_of(layout: Layout, key: str) -> str:
 
 
 def accept_upload(
-    context: Context, key: str, thread_id: str, max_bytes: int, progress: Progress | None
+    context: Context, key: str, thread_id: str, max_bytes: int, progress: Progress | None, now: datetime
 ) -> Plan[Imported]:
     """Import an upload into a thread, and delete it."""
     info = yield from ask(InspectObject(key))
@@ -147,7 +147,7 @@ def accept_upload(
         for start in range(0, info.size, step):
             end = min(start + step, info.size)
             yield from in_thread(file.write, (yield from _read(context, key, info.etag, start, end)))
-        return (yield from import_thread(context, ImportFile(file), thread_id, progress, untrusted=True))
+        return (yield from import_thread(context, ImportFile(file), thread_id, progress, now, untrusted=True))
 
     imported = yield from then_close(read_and_import(), file.close)
     yield from delete_keys([key])

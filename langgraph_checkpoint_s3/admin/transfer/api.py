@@ -83,6 +83,9 @@ class Transfer(BaseAdmin):
         import that was interrupted is resumed by importing again. Until then, readers skip objects that
         borrow from missing ones. What S3 acknowledges is durable; it isn't read back.
 
+        If new objects borrow from existing ones that are older than `borrow_horizon`, those are written again
+        with the same bytes. Lifecycle rules then don't delete them before what borrows from them.
+
         Takes one LIST per 1,000 objects that exist, and one PUT for each that doesn't. Needs
         `s3:ListBucket`, `s3:PutObject` and `s3:AbortMultipartUpload`, and `s3:GetObject` to compare objects
         that exist. The author of the file controls what the serializer will load, and which encrypted
@@ -156,7 +159,7 @@ class Transfer(BaseAdmin):
         self, file: FileOrPath, thread_id: str | None, progress: Progress | None
     ) -> Plan[Imported]:
         name = None if thread_id is None else thread_name(thread_id)
-        return import_thread(self._context, ImportFile(file), name, progress)
+        return import_thread(self._context, ImportFile(file), name, progress, self._now())
 
     def _import_threads(
         self, source: S3Saver, thread_ids: Iterable[str] | None, progress: Progress | None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Final
 
 from langgraph_checkpoint_s3.admin.calls import Progress, in_thread, report, then_close
@@ -27,7 +28,7 @@ from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.retention import Tagging, begin_tagging, classes_among, end_tagging
 from langgraph_checkpoint_s3.plans.scan import Scan, group
 from langgraph_checkpoint_s3.plans.tombstones import add_coming, remove_tombstones
-from langgraph_checkpoint_s3.plans.transfer import fetch, store, windows, write_all
+from langgraph_checkpoint_s3.plans.transfer import fetch, overwrite, store, windows, write_all
 from langgraph_checkpoint_s3.s3.requests import Body, Entry, NotFound, Stored
 
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -120,14 +121,24 @@ def import_thread(
     file: ImportFile,
     thread_id: str | None,
     progress: Progress | None,
+    now: datetime,
     *,
     untrusted: bool = False,
 ) -> Plan[Imported]:
-    """Import a file into a thread, by default its own. `untrusted` is as for `needs_rebase`."""
+    """Import a file into a thread, by default its own.
+
+    Args:
+        context: The saver's.
+        file: The file.
+        thread_id: The thread; the file's own by default.
+        progress: Called with the numbers of objects that are done and of all.
+        now: The time by the store's clock.
+        untrusted: As for `needs_rebase`.
+    """
 
     def open_file() -> _Import:
         name = file.open(context, thread_id, untrusted=untrusted)
-        return _Import(context, name, file)
+        return _Import(context, name, file, now)
 
     def write() -> Plan[Imported]:
         importing = yield from in_thread(open_file)
@@ -139,8 +150,9 @@ def import_thread(
 class _Import:
     """One import of a file that is open."""
 
-    def __init__(self, context: Context, thread_id: str, file: ImportFile) -> None:
+    def __init__(self, context: Context, thread_id: str, file: ImportFile, now: datetime) -> None:
         self._context = context
+        self._oldest = now - timedelta(seconds=context.policy.horizon)
         self._thread_id = thread_id
         self._file = file
         self._folder = context.layout.thread(thread_id)
@@ -173,6 +185,7 @@ class _Import:
             number = 0  # all lenders are there, but an earlier import may have been interrupted
         elif self._file.borrowings:
             number = yield from add_coming(self._context, self._folder, self._lending)
+        yield from self._renew_lenders()
         count, total = 0, len(self._members)
         for window in self._windows:
             yield from self._write(window)
@@ -234,6 +247,38 @@ class _Import:
                         "borrow. Nothing was written: import the file into another thread_id",
                         key=entry.key,
                     )
+
+    def _renew_lenders(self) -> Plan[None]:
+        """Write again what is present and old, and that new objects borrow from.
+
+        Lifecycle rules count an object's age from when it was written. They would delete it long before those
+        that borrow from it.
+        """
+        old = {key: entry for key, entry in self._present.items() if entry.modified < self._oldest}
+        lenders: defaultdict[str, set[str]] = defaultdict(set)
+        for borrower, lender, _ in self._file.borrowings:
+            lenders[self._folder + borrower].add(self._folder + lender)
+        renewed: set[str] = set()
+        borrowers = lenders.keys() - self._present.keys()
+        while borrowers:
+            borrowers = {key for each in borrowers for key in lenders[each]} & old.keys() - renewed
+            renewed |= borrowers
+        for window in windows([[old[key] for key in sorted(renewed)]]):
+            bodies = yield from fetch(window, self._context.sizes)
+            pairs = zip(window, bodies, strict=True)
+            yield from write_all(
+                ((entry.size, self._renew(entry, body)) for entry, body in pairs), self._context.sizes
+            )
+
+    def _renew(self, entry: Entry, body: Body | NotFound) -> Plan[None]:
+        tag = self._tagging.of(entry.key)
+        sizes = self._context.sizes
+        if isinstance(body, NotFound) or not (
+            yield from overwrite(entry.key, body.data, sizes, body.etag, tag)
+        ):
+            raise ConflictError(
+                "The thread was changed while it was imported; import it again", key=entry.key
+            )
 
     def _compare(self, pairs: Iterable[tuple[Entry, bytes]]) -> Plan[None]:
         """Record which of the present objects differ from the file's. Read them if the ETag doesn't tell."""

@@ -16,7 +16,7 @@ from tests.support.fake_store import make_saver
 from tests.support.hooks import failing
 
 KEY = (LIFECYCLE.name, None)
-DELETION = {"days_until_deletion": 30}
+DELETION: dict[str, Any] = {"days_until_deletion": 30}
 OFFLINE: dict[str, Any] = {"transitions": {"DEEP_ARCHIVE": 30}, "allow_offline_archive": True}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -39,6 +40,23 @@ def test_a_thread_goes_on_from_its_past_that_is_there() -> None:
             fake.delete(key)
     assert admin_of(fake).import_thread(later).written == 2
     assert cold(fake, "l3")["a"] == NOISE
+
+
+@pytest.mark.parametrize("days", [0, 2])
+def test_nothing_borrows_from_what_was_imported_long_before(days: int) -> None:
+    """Lifecycle rules count from when an object was written, so they delete the first import before."""
+    fake = FakeS3()
+    admin_of(fake).import_thread(exported_line(2))
+    first = {key: fake.objects[key] for key in fake.keys("/checkpoint")}
+    fake.later += timedelta(days=days)
+    assert admin_of(fake).import_thread(exported_line(4)).written == 2
+    renewed = {key for key, found in first.items() if fake.objects[key].modified != found.modified}
+    assert len(renewed) == (1 if days else 0)
+    assert all(fake.objects[key].data == found.data for key, found in first.items())
+    for key in first.keys() - renewed if days else ():
+        fake.delete(key)
+    for name in ("l0", "l2", "l3"):
+        assert cold(fake, name)["a"] == NOISE
 
 
 def test_nothing_borrows_from_what_is_there_instead_of_its_lender() -> None:

@@ -93,9 +93,9 @@ def test_on_a_real_server(driver: Driver) -> None:
 class _counting(Server):  # noqa: N801  # used as a function
     accepted = 0
 
-    async def _serve(self, reader: Any, writer: Any) -> None:
+    async def _serve(self, connection: socket.socket) -> None:
         self.accepted += 1
-        await super()._serve(reader, writer)
+        await super()._serve(connection)
 
 
 # Not used again
