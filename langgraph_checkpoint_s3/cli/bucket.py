@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from langgraph_checkpoint_s3 import NotSupportedError
+from langgraph_checkpoint_s3 import InvalidConfigError, NotSupportedError
 from langgraph_checkpoint_s3.cli.options import DryRun, Yes
 from langgraph_checkpoint_s3.cli.runtime import FAILED, USAGE, CommandExit, Invocation
 
@@ -202,7 +202,11 @@ def lifecycle(
             return
         if delete_after is not None or noncurrent_after is not None:
             ctx.confirm(f"Have S3 delete old objects below {ctx.location}?", yes=yes)
-        changes = ctx.admin.set_lifecycle_policy(policy)
+        try:
+            changes = ctx.admin.set_lifecycle_policy(policy)
+        except InvalidConfigError as error:
+            message = str(error).replace("include_memories=True", "--include-memories")
+            raise CommandExit(USAGE, f"error: {message}") from error
         ctx.answer({"policy": policy, "changes": changes}, lambda: _show_changes(ctx, changes))
 
 
