@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from langgraph_checkpoint_s3.crypto.aead import ObjectCipher
@@ -62,20 +62,6 @@ class ItemRecord(NamedTuple):
     def renewed(self, now: int) -> ItemRecord:
         """Return the item with its whole time to live ahead."""
         return self if self.ttl is None else self._replace(expires=now + self.ttl)
-
-
-class Embedder(NamedTuple):
-    """A store's embedding of whole values, for items that are written without `put`.
-
-    Attributes:
-        dims: The length of its vectors.
-        embed: Returns the packed vectors of each of some values, with the paths of their texts.
-        aembed: The same, as a coroutine.
-    """
-
-    dims: int
-    embed: Callable[[Sequence[Mapping[str, Any]]], list[Vectors]]
-    aembed: Callable[[Sequence[Mapping[str, Any]]], Coroutine[Any, Any, list[Vectors]]]
 
 
 def pack_vector(vector: Sequence[float]) -> bytes:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from langgraph.cache.base import BaseCache, FullKey, Namespace
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError
-from langgraph_checkpoint_s3.format.keys import CACHE
 from langgraph_checkpoint_s3.format.serialization import dump, estimate_size, loads
 from langgraph_checkpoint_s3.memory.base import ItemKeeper, SaverOptions
 from langgraph_checkpoint_s3.memory.index import Row
 from langgraph_checkpoint_s3.memory.items import ItemRecord
 from langgraph_checkpoint_s3.memory.plans import ItemPut, clear, read_items, write_items
+from langgraph_checkpoint_s3.memory.shelf import CACHE
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.saver import S3Saver
 

@@ -16,11 +16,17 @@ from typing import Final
 
 from langgraph_checkpoint_s3.errors import InvalidKeyError
 from langgraph_checkpoint_s3.format.key_encoding import HASHED, decode_component, encode_component
-from langgraph_checkpoint_s3.format.keys import ITEM, MAX_KEY_BYTES
+from langgraph_checkpoint_s3.format.keys import MAX_KEY_BYTES
 from langgraph_checkpoint_s3.format.name_hashing import LONG_FOLDERS, NameHasher
 from langgraph_checkpoint_s3.format.scope import NamespaceScope
 from langgraph_checkpoint_s3.plans.context import Context
 
+STORE: Final = ".store/"
+"""The folder, below the prefix, of the store's items."""
+CACHE: Final = ".cache/"
+"""The folder, below the prefix, of the node cache's values."""
+ITEM: Final = ".item"
+"""The end of an item's key."""
 INDEX: Final = "-.index"
 """The index of a folder. It sorts before nearly all keys, so that the first page of a listing has it."""
 

@@ -30,12 +30,12 @@ from langgraph.store.base import (
 )
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError, NotSupportedError
-from langgraph_checkpoint_s3.format.keys import STORE
 from langgraph_checkpoint_s3.format.serialization import dump, estimate_size, loads_map
 from langgraph_checkpoint_s3.memory.base import ClassMethodOptions, ItemKeeper, SaverOptions
 from langgraph_checkpoint_s3.memory.index import Row
-from langgraph_checkpoint_s3.memory.items import Embedder, ItemRecord, Vectors, pack_vector
+from langgraph_checkpoint_s3.memory.items import ItemRecord, pack_vector
 from langgraph_checkpoint_s3.memory.plans import (
+    Embedding,
     ItemPut,
     list_namespaces,
     read_items,
@@ -43,7 +43,7 @@ from langgraph_checkpoint_s3.memory.plans import (
     write_items,
 )
 from langgraph_checkpoint_s3.memory.search import check_filter, find_numpy, matches, rank, select_namespaces
-from langgraph_checkpoint_s3.memory.shelf import Namespace, Shelf
+from langgraph_checkpoint_s3.memory.shelf import STORE, Namespace, Shelf
 from langgraph_checkpoint_s3.memory.view import View, load_view
 from langgraph_checkpoint_s3.plans.delete import delete_unchanged
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
@@ -434,30 +434,6 @@ class S3Store(ItemKeeper, BaseStore):
         return (yield from delete_unchanged(expired))
 
 
-def embedder_of(store: S3Store) -> Embedder | None:
-    """Return a store's embedding, for items that are written without `put`; `None` if it has no index."""
-
-    def ops(values: Sequence[Mapping[str, Any]]) -> list[PutOp]:
-        return [PutOp((), str(number), dict(value)) for number, value in enumerate(values)]
-
-    def embed(values: Sequence[Mapping[str, Any]]) -> list[Vectors]:
-        found = store._embedded(ops(values)).vectors  # noqa: SLF001  # its own class
-        return [found.get(number, ()) for number in range(len(values))]
-
-    async def aembed(values: Sequence[Mapping[str, Any]]) -> list[Vectors]:
-        found = (await store._aembedded(ops(values))).vectors  # noqa: SLF001  # its own class
-        return [found.get(number, ()) for number in range(len(values))]
-
-    index = store.index_config
-    return None if index is None else Embedder(index["dims"], embed, aembed)
-
-
-def default_ttl(store: S3Store) -> int | None:
-    """Return a store's default time to live, in ns; `None` if items don't expire by default."""
-    minutes = (store.ttl_config or {}).get("default_ttl")
-    return None if minutes is None else int(minutes * _MINUTE)
-
-
 class _Embedded(NamedTuple):
     """Vectors of a batch: of each put's texts with their paths, by the put's number; and of the queries."""
 
@@ -515,6 +491,30 @@ def _validate(namespace: tuple[str, ...]) -> None:
     labels: tuple[object, ...] = namespace
     if not all(isinstance(label, str) and label and "." not in label for label in labels):
         raise InvalidNamespaceError(f"{namespace!r}: each label is text, not empty, and without a dot.")
+
+
+def embedding_of(store: S3Store) -> Embedding | None:
+    """Return a store's embedding, for items that are written without `put`; `None` if it has no index."""
+
+    def ops(values: Sequence[Mapping[str, Any]]) -> list[PutOp]:
+        return [PutOp((), str(number), dict(value)) for number, value in enumerate(values)]
+
+    def embed(values: Sequence[Mapping[str, Any]]) -> list[tuple[tuple[str, bytes], ...]]:
+        found = store._embedded(ops(values)).vectors  # noqa: SLF001  # its own class
+        return [found.get(number, ()) for number in range(len(values))]
+
+    async def aembed(values: Sequence[Mapping[str, Any]]) -> list[tuple[tuple[str, bytes], ...]]:
+        found = (await store._aembedded(ops(values))).vectors  # noqa: SLF001  # its own class
+        return [found.get(number, ()) for number in range(len(values))]
+
+    index = store.index_config
+    return None if index is None else Embedding(index["dims"], embed, aembed)
+
+
+def default_ttl(store: S3Store) -> int | None:
+    """Return a store's default time to live, in ns; `None` if items don't expire by default."""
+    minutes = (store.ttl_config or {}).get("default_ttl")
+    return None if minutes is None else int(minutes * _MINUTE)
 
 
 def check_ttl(name: str, minutes: object) -> None:

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError, S3CheckpointError
-from langgraph_checkpoint_s3.format.keys import ITEM
 from langgraph_checkpoint_s3.memory.index import Row, encode_index, fits_index, open_index
 from langgraph_checkpoint_s3.memory.items import open_item
-from langgraph_checkpoint_s3.memory.shelf import INDEX, Namespace, Shelf
+from langgraph_checkpoint_s3.memory.shelf import INDEX, ITEM, Namespace, Shelf
 from langgraph_checkpoint_s3.plans.data_keys import key_to_write, unlock
 from langgraph_checkpoint_s3.plans.plan import Plan, gather, return_errors
 from langgraph_checkpoint_s3.plans.scan import PAGE, Pages

@@ -12,7 +12,7 @@ from botocore.loaders import create_loader
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import InvalidConfigError, NotSupportedError
-from langgraph_checkpoint_s3.format.keys import CACHE, STORE
+from langgraph_checkpoint_s3.memory.shelf import CACHE, STORE
 from langgraph_checkpoint_s3.s3 import bucket_settings
 from langgraph_checkpoint_s3.s3.admin_requests import (
     DeleteVersions,

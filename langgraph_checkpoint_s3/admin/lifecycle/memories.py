@@ -11,7 +11,7 @@ from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy, Reac
 from langgraph_checkpoint_s3.admin.lifecycle.transitions import OFFLINE
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import AccessDeniedError, InvalidConfigError
-from langgraph_checkpoint_s3.format.keys import STORE
+from langgraph_checkpoint_s3.memory.shelf import STORE
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, return_errors
 from langgraph_checkpoint_s3.s3.requests import ListObjects
 

@@ -50,7 +50,7 @@ from langgraph_checkpoint_s3.admin.setting_changes import (
 )
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.key_encoding import encode_component
-from langgraph_checkpoint_s3.format.keys import CACHE
+from langgraph_checkpoint_s3.memory.shelf import CACHE
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
 from langgraph_checkpoint_s3.s3.bucket_settings import LIFECYCLE, GetSetting
 

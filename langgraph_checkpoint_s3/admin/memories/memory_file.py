@@ -23,9 +23,9 @@ from typing import Final
 from langgraph_checkpoint_s3.admin.transfer.archive import Archive, FileOrPath, InputFile, read_manifest
 from langgraph_checkpoint_s3.errors import CorruptObjectError
 from langgraph_checkpoint_s3.format.frames import text
-from langgraph_checkpoint_s3.format.keys import ITEM, STORE, Layout
+from langgraph_checkpoint_s3.format.keys import Layout
 from langgraph_checkpoint_s3.memory.items import ItemRecord, read_record
-from langgraph_checkpoint_s3.memory.shelf import Namespace, Shelf
+from langgraph_checkpoint_s3.memory.shelf import ITEM, STORE, Namespace, Shelf
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.data_keys import run_calls, unlock_objects
 from langgraph_checkpoint_s3.s3.requests import Entry

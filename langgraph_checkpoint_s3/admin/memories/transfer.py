@@ -11,9 +11,8 @@ from langgraph_checkpoint_s3.admin.memories.memory_file import MemoryFile, pack_
 from langgraph_checkpoint_s3.admin.memories.writer import ImportedMemories, ItemWriter
 from langgraph_checkpoint_s3.admin.transfer.archive import ExportFile
 from langgraph_checkpoint_s3.errors import InvalidKeyError
-from langgraph_checkpoint_s3.format.keys import ITEM
 from langgraph_checkpoint_s3.memory.items import open_item
-from langgraph_checkpoint_s3.memory.shelf import Namespace, Shelf
+from langgraph_checkpoint_s3.memory.shelf import ITEM, Namespace, Shelf
 from langgraph_checkpoint_s3.plans.data_keys import unlock
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.plans.scan import Pages

@@ -19,7 +19,8 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from langgraph_checkpoint_s3.admin.inventory.report import Report
 from langgraph_checkpoint_s3.errors import InvalidConfigError, NotSupportedError
-from langgraph_checkpoint_s3.format.keys import CACHE, EXPORTS, STORE, TOMBSTONES, Layout
+from langgraph_checkpoint_s3.format.keys import EXPORTS, TOMBSTONES, Layout
+from langgraph_checkpoint_s3.memory.shelf import CACHE, STORE
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delete import delete_keys, delete_unacknowledged
 from langgraph_checkpoint_s3.plans.materialize import unacknowledged

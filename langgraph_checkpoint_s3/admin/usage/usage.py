@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Final
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError
-from langgraph_checkpoint_s3.format.keys import CACHE, EXPORTS, ITEM, STORE
+from langgraph_checkpoint_s3.format.keys import EXPORTS
+from langgraph_checkpoint_s3.memory.shelf import CACHE, ITEM, STORE
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.plan import Plan, gather
 from langgraph_checkpoint_s3.plans.scan import Pages, Scan

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError
-from langgraph_checkpoint_s3.format.keys import EXPORTS, ITEM, LEASES, STORE, TOMBSTONES, Layout
-from langgraph_checkpoint_s3.memory.shelf import INDEX
+from langgraph_checkpoint_s3.format.keys import EXPORTS, LEASES, TOMBSTONES, Layout
+from langgraph_checkpoint_s3.memory.shelf import INDEX, ITEM, STORE
 from langgraph_checkpoint_s3.s3.admin_requests import Upload, Version
 from langgraph_checkpoint_s3.s3.requests import Entry
 

@@ -11,9 +11,8 @@ from langgraph.store.base import PutOp
 
 from langgraph_checkpoint_s3 import ConflictError, InvalidKeyError
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.format.keys import STORE
 from langgraph_checkpoint_s3.memory import S3Store
-from langgraph_checkpoint_s3.memory.shelf import Shelf
+from langgraph_checkpoint_s3.memory.shelf import STORE, Shelf
 from langgraph_checkpoint_s3.s3.requests import CreateUpload
 from tests.memory.support import make_store
 from tests.support import inside
