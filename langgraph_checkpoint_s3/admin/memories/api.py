@@ -113,7 +113,8 @@ class Memories(BaseAdmin):
             What was written, and what was kept.
 
         Raises:
-            CorruptObjectError: The file is damaged, incomplete, or not one of memories. Nothing was written.
+            CorruptObjectError: The file is damaged, incomplete, or not one of memories: nothing was written.
+                Or an item that is here is damaged: delete it, and import again.
             DecryptionError: The file's objects are encrypted, and their key is missing; or they aren't, and
                 `require_encryption` refuses them. Nothing was written.
             InvalidKeyError: An item's key would be too long, or the namespace isn't one. Nothing was written.
