@@ -178,8 +178,8 @@ class Memories(BaseAdmin):
 
         Raises:
             InvalidKeyError: An item's key would be too long, or the namespace isn't one.
-            InvalidConfigError: The store is another saver's, or its embedding returned vectors of another
-                length.
+            InvalidConfigError: The source is no store, the store is another saver's, or its embedding
+                returned vectors of another length.
             ConflictError: Others are writing the same items all the time.
             S3CheckpointError: The bucket can't be reached or refuses. Copied items stay.
             Exception: An exception of the source, or of a value that the serializer refuses, propagates.

@@ -12,6 +12,7 @@ from langgraph.store.base import BaseStore, SearchItem
 
 from langgraph_checkpoint_s3.admin.calls import Progress, call, report
 from langgraph_checkpoint_s3.admin.memories.writer import ImportedMemories, ItemWriter
+from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.serialization import dump
 from langgraph_checkpoint_s3.memory.items import ItemRecord
 from langgraph_checkpoint_s3.memory.shelf import Namespace
@@ -23,9 +24,18 @@ _AT_ONCE: Final = 64
 
 
 class SourceStore:
-    """A store that is read from. The async driver uses its coroutines."""
+    """A store that is read from. The async driver uses its coroutines.
+
+    Raises:
+        InvalidConfigError: It isn't a store.
+    """
 
     def __init__(self, store: BaseStore) -> None:
+        given: object = store
+        if not isinstance(given, BaseStore):
+            raise InvalidConfigError(
+                f"The source must be a BaseStore, not {type(given).__name__}: `migrate` takes savers."
+            )
         self._store = store
 
     def roots(self, prefix: Namespace) -> Plan[list[Namespace]]:

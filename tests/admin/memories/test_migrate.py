@@ -154,6 +154,8 @@ def test_errors(fake: FakeS3) -> None:
     with fake.counted() as count:
         with pytest.raises(InvalidKeyError, match="shorten"):
             S3Admin(make_saver(fake)).migrate_memories(source)
+        with pytest.raises(InvalidConfigError, match="not S3Saver: `migrate` takes savers"):
+            S3Admin(make_saver(fake)).migrate_memories(make_saver(fake))  # type: ignore[arg-type]
         with pytest.raises(InvalidConfigError, match="another saver"):
             S3Admin(make_saver(fake)).migrate_memories(source, store=make_store(fake))
     assert set(count.kinds) == {"ListObjects"}
