@@ -94,7 +94,8 @@ class Memories(BaseAdmin):
 
         Vectors are kept as they are without a `store`. With one that has an `index`, those of another length
         than its `dims` are made anew, of the index's fields; the rest can't be told from the store's own. So
-        after a change of the model pass `reembed=True`.
+        after a change of the model pass `reembed=True`. With S3 Vectors, call `store.rebuild_vectors()`
+        afterwards.
 
         Takes one LIST per 1,000 items that exist, a PUT for each that is written, and a GET for each that is
         there already. Needs `s3:ListBucket`, `s3:GetObject` and `s3:PutObject`, and
@@ -159,7 +160,7 @@ class Memories(BaseAdmin):
 
         A store doesn't tell an item's vectors, its time to live, or of a first put before the last one. So
         each item is embedded anew if the `store` has an `index`, and gets its `default_ttl`, which begins
-        now.
+        now. With S3 Vectors, call `store.rebuild_vectors()` afterwards.
 
         Takes a LIST per 1,000 items that exist, a PUT for each that is written, and a GET for each that is
         there already. Needs `s3:ListBucket`, `s3:GetObject` and `s3:PutObject`, and
@@ -214,6 +215,7 @@ class Memories(BaseAdmin):
         and their unfinished uploads. The indexes of all namespaces above go as well, since they have copies
         of the items: the next search there reads all items once, and writes them anew. It is listed again
         until nothing is left. If interrupted, call it again. Purges everything with the namespace `()`.
+        Vectors in S3 Vectors stay until `S3Store.rebuild_vectors` is called.
 
         `S3Store.delete` alone leaves old versions in a bucket that keeps some, and copies in indexes until
         these are written anew. Nothing of it removes objects under Object Lock or MFA delete, replicas in
