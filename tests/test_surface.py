@@ -144,7 +144,10 @@ ALLOWED: dict[str, set[str]] = {
     "version": set(),
     "config": {"errors", "format", "validation"},
     "validation": {"errors", "format"},
-    "admin plans": {"admin", "config", "crypto", "errors", "format", "plans", "text", *REQUESTS},
+    "admin plans": {
+        *("admin", "config", "crypto", "errors", "format", "plans", "text", *REQUESTS),
+        *("memory.index", "memory.items", "memory.plans", "memory.shelf"),
+    },
     "encryption": {"aws_client", "crypto", "encryption", "errors", "fork_safety", "format"},
     "lease": {"errors", "fork_safety", "format", "plans", "s3"},
     "memory": {"aws_client", "config", "crypto", "errors", "format", "memory", "plans", "s3", "saver"},
@@ -162,7 +165,7 @@ OUTER = {"", "__main__", "_namespace", "admin", "cli", "deployment", "testing"}
 """Modules that may import everything."""
 ADMIN_PLANS = re.compile(
     r"admin\.(?:calls|setting_changes)|admin\.(?:bucket|bulk|check|inventory|lifecycle|migration"
-    r"|retention|signed_urls|transfer|usage|versions)\.(?!api$|download$|dumps$)\w+"
+    r"|memories|retention|signed_urls|transfer|usage|versions)\.(?!api$|download$|dumps$)\w+"
 )
 """The plans of the admin module, beside its public methods. Their I/O is in requests and calls alone."""
 

@@ -14,6 +14,8 @@ from langgraph_checkpoint_s3.admin.changes.changes import Changes, WrittenObject
 from langgraph_checkpoint_s3.admin.check.report import CheckReport, Finding
 from langgraph_checkpoint_s3.admin.lifecycle.archive import RestoreStatus
 from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy, LifecycleWarning
+from langgraph_checkpoint_s3.admin.memories.transfer import ExportedMemories
+from langgraph_checkpoint_s3.admin.memories.writer import ImportedMemories
 from langgraph_checkpoint_s3.admin.migration.migrate import Migrated, MigrationError, MigrationFailure
 from langgraph_checkpoint_s3.admin.retention.idle import IdleThread, PrunedIdle
 from langgraph_checkpoint_s3.admin.retention.orphans import Orphan, Orphans
@@ -39,7 +41,13 @@ from langgraph_checkpoint_s3.admin.transfer.export_import import Exported, Impor
 from langgraph_checkpoint_s3.admin.usage.history import History, HistoryEntry
 from langgraph_checkpoint_s3.admin.usage.resume_point import ResumePoint
 from langgraph_checkpoint_s3.admin.usage.steps import StepSummary
-from langgraph_checkpoint_s3.admin.usage.usage import CheckpointSize, ClassUsage, Prices, UsageReport
+from langgraph_checkpoint_s3.admin.usage.usage import (
+    CheckpointSize,
+    ClassUsage,
+    ItemUsage,
+    Prices,
+    UsageReport,
+)
 from langgraph_checkpoint_s3.admin.versions.purge import Purged
 from langgraph_checkpoint_s3.admin.versions.receipt import PurgedObject, PurgeReceipt
 from langgraph_checkpoint_s3.admin.versions.restore import Undeleted
@@ -56,12 +64,15 @@ __all__ = [
     "ClassUsage",
     "Description",
     "Exported",
+    "ExportedMemories",
     "Finding",
     "History",
     "HistoryEntry",
     "IdleThread",
     "Imported",
+    "ImportedMemories",
     "IntelligentTieringArchive",
+    "ItemUsage",
     "KeyDescription",
     "LifecyclePolicy",
     "LifecycleWarning",

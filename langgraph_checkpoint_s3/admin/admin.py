@@ -7,6 +7,7 @@ from langgraph_checkpoint_s3.admin.bulk.api import Batches
 from langgraph_checkpoint_s3.admin.changes.api import Following
 from langgraph_checkpoint_s3.admin.check.api import Check
 from langgraph_checkpoint_s3.admin.lifecycle.api import Lifecycle
+from langgraph_checkpoint_s3.admin.memories.api import Memories
 from langgraph_checkpoint_s3.admin.migration.api import Migration
 from langgraph_checkpoint_s3.admin.pins.api import Pins
 from langgraph_checkpoint_s3.admin.retention.api import Retention
@@ -29,6 +30,7 @@ class S3Admin(
     Pins,
     Transfer,
     Migration,
+    Memories,
 ):
     """Administers the bucket of a saver: versions, retention, signed URLs, set-up, batches, usage, moves.
 

@@ -28,7 +28,7 @@ COMMANDS: Final = {
     "memories": (
         "memories",
         'users/ada --filter \'{"kind": "fact"}\'',
-        "Show, search or delete long-term memory.",
+        "Show, search, delete or move long-term memory.",
     ),
     "check": ("bucket", "--uri s3://my-bucket/agents", "Check that a saver can use the bucket."),
     "setup": ("bucket", "--harden --versioning", "Create the bucket, or check it."),

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from langgraph_checkpoint_s3 import NotSupportedError
+from langgraph_checkpoint_s3 import InvalidConfigError, NotSupportedError
 from langgraph_checkpoint_s3.cli.options import DryRun, Yes
 from langgraph_checkpoint_s3.cli.runtime import FAILED, USAGE, CommandExit, Invocation
 
 if TYPE_CHECKING:
     from langgraph_checkpoint_s3.admin import Change, LifecyclePolicy
 
-ROLES: Final = ("runtime", "read-only", "retention", "administration")
+ROLES: Final = ("runtime", "read-only", "retention", "administration", "memory", "memory-read-only")
 """The roles of `S3Admin.iam_policy`."""
 _COMMANDS: Final = {
     "saver.setup() or admin.create_bucket()": "langgraph-s3 setup",
@@ -120,6 +120,9 @@ def lifecycle(
         int | None,
         typer.Option(metavar="DAYS", help="Abort unfinished uploads of this age; 0: never. Default: 7."),
     ] = None,
+    cache_after: Annotated[
+        int | None, typer.Option(metavar="DAYS", help="Delete values of the node cache of this age.")
+    ] = None,
     min_size: Annotated[
         int | None,
         typer.Option(metavar="BYTES", help="The smallest object to move. Default: S3's 128 kB."),
@@ -130,6 +133,9 @@ def lifecycle(
             "--allow-offline-archive",
             help="Allow GLACIER and DEEP_ARCHIVE, from which a thread must be restored before it goes on.",
         ),
+    ] = False,
+    include_memories: Annotated[
+        bool, typer.Option("--include-memories", help="Delete or archive long-term memory below it too.")
     ] = False,
     tag: Annotated[
         str | None, typer.Option(metavar="NAME=VALUE", help="The policy of objects with this tag.")
@@ -154,8 +160,10 @@ def lifecycle(
         "noncurrent_version_days": noncurrent_after,
         "newer_noncurrent_versions": keep_noncurrent,
         "noncurrent_transitions": _moves("--noncurrent-transition", noncurrent_transition),
+        "cache_days": cache_after,
         "minimum_object_size": min_size,
         "allow_offline_archive": allow_offline_archive or None,
+        "include_memories": include_memories or None,
     }
     settings = {name: value for name, value in given.items() if value is not None}
     if abort_uploads_after is not None:
@@ -194,7 +202,11 @@ def lifecycle(
             return
         if delete_after is not None or noncurrent_after is not None:
             ctx.confirm(f"Have S3 delete old objects below {ctx.location}?", yes=yes)
-        changes = ctx.admin.set_lifecycle_policy(policy)
+        try:
+            changes = ctx.admin.set_lifecycle_policy(policy)
+        except InvalidConfigError as error:
+            message = str(error).replace("include_memories=True", "--include-memories")
+            raise CommandExit(USAGE, f"error: {message}") from error
         ctx.answer({"policy": policy, "changes": changes}, lambda: _show_changes(ctx, changes))
 
 
@@ -239,7 +251,7 @@ def iam_policy(
         list[str] | None,
         typer.Option(
             metavar="ROLE",
-            help="runtime, read-only, retention or administration. Repeatable. Default: runtime.",
+            help=f"{', '.join(ROLES[:-1])} or {ROLES[-1]}. Repeatable. Default: runtime.",
             autocompletion=lambda: list(ROLES),
         ),
     ] = None,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from langgraph_checkpoint_s3 import InvalidConfigError, S3CheckpointError
 from langgraph_checkpoint_s3.cli.checkpoints import config_of, get_checkpoint, place_of
+from langgraph_checkpoint_s3.cli.memories import describe_import
 from langgraph_checkpoint_s3.cli.options import (
     DryRun,
     Force,
@@ -26,6 +29,11 @@ from langgraph_checkpoint_s3.cli.options import (
 from langgraph_checkpoint_s3.cli.runtime import FAILED, NOT_FOUND, USAGE, CommandExit, Invocation, open_saver
 from langgraph_checkpoint_s3.text.humanize import format_size, pluralize
 
+if TYPE_CHECKING:
+    from langgraph_checkpoint_s3 import S3Saver
+    from langgraph_checkpoint_s3.memory import S3Store
+
+_ALL: Final = 1_000_000_000
 _SQLITE: Final = b"SQLite format 3\0"
 _THREAD_IDS_HINT: Final = "Pass thread_ids: which threads to move"
 """What the API's error says, where the command line has an option."""
@@ -168,6 +176,9 @@ def migrate(
     ],
     thread: OnlyThreads = None,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Don't read back what was written.")] = False,
+    memories: Annotated[
+        bool, typer.Option("--memories", help="Import long-term memory of such a store instead, unembedded.")
+    ] = False,
     dry_run: DryRun = False,
 ) -> None:
     """Import threads from another saver. Stop the agents that use them first.
@@ -178,6 +189,11 @@ def migrate(
     """
     from langgraph_checkpoint_s3.admin import MigrationError, S3Admin
 
+    if memories:
+        if thread or no_verify:
+            raise CommandExit(USAGE, "--memories goes with neither --thread nor --no-verify.")
+        _migrate_memories(ctx, source, dry_run)
+        return
     with _open_source(ctx, source) as saver:
         if dry_run:
             configs = [config_of(each, None) for each in thread or ()] or [None]
@@ -213,17 +229,38 @@ def migrate(
         raise CommandExit(FAILED, f"error: {failure}") from failure
 
 
-def _open_source(ctx: Invocation, source: str) -> Any:
-    """Return a context manager whose value is the saver to read from."""
+def _migrate_memories(ctx: Invocation, source: str, dry_run: bool) -> None:
+    from langgraph_checkpoint_s3.admin import S3Admin
+
+    with _open_source(ctx, source, memories=True) as store:
+        if dry_run:
+            count = len(store.list_namespaces(limit=_ALL))
+            data = {"dry_run": True, "namespaces": count}
+            ctx.answer(data, f"Would migrate {pluralize(count, 'namespace')} of long-term memory.")
+            return
+        admin = S3Admin(ctx.open_saver(serde=None))
+        with ctx.progress("migrating") as progress:
+            done = admin.migrate_memories(store, progress=progress)
+    ctx.answer(done, f"Migrated {describe_import(done)}")
+
+
+def _open_source(ctx: Invocation, source: str, *, memories: bool = False) -> Any:
+    """Return a context manager whose value is the saver, or the store of memories, to read from."""
     if source.startswith("s3://"):
-        return open_saver(source, serde=None, encryption=ctx.keys)
+        saver = open_saver(source, serde=None, encryption=ctx.keys)
+        return _store_of(saver) if memories else saver
     postgres = source.startswith(("postgresql://", "postgres://"))
     try:
+        if postgres and memories:
+            from langgraph.store.postgres import PostgresStore
+
+            return PostgresStore.from_conn_string(source)
         if postgres:
             from langgraph.checkpoint.postgres import PostgresSaver
 
             return PostgresSaver.from_conn_string(source)
         from langgraph.checkpoint.sqlite import SqliteSaver
+        from langgraph.store.sqlite import SqliteStore
     except ImportError as error:
         # The Postgres saver requires psycopg, but not the libpq that psycopg needs.
         packages = (
@@ -239,4 +276,12 @@ def _open_source(ctx: Invocation, source: str) -> Any:
             raise CommandExit(
                 USAGE, f"{source!r} is no SQLite file. A source is one, postgresql://… or s3://…"
             )
-    return SqliteSaver.from_conn_string(source)
+    return (SqliteStore if memories else SqliteSaver).from_conn_string(source)
+
+
+@contextmanager
+def _store_of(saver: S3Saver) -> Iterator[S3Store]:
+    from langgraph_checkpoint_s3.memory import S3Store
+
+    with saver:
+        yield S3Store(saver=saver)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from langgraph_checkpoint_s3.crypto.aead import ObjectCipher
 from langgraph_checkpoint_s3.crypto.provider import KeyRef
@@ -17,7 +17,10 @@ from langgraph_checkpoint_s3.format.frames import Value, non_negative_int, pack_
 from langgraph_checkpoint_s3.format.limits import check_values
 from langgraph_checkpoint_s3.format.serialization import compression_for
 from langgraph_checkpoint_s3.memory.shelf import Shelf
+from langgraph_checkpoint_s3.plans.load import error_context
 
+Vectors: TypeAlias = "tuple[tuple[str, bytes], ...]"
+"""Vectors of an item, as float32 bytes, each with the path of its text."""
 _LEAF: Final = "item"
 _VECTOR: Final = "float32"
 _OVERHEAD: Final = 600
@@ -45,7 +48,7 @@ class ItemRecord(NamedTuple):
     updated: int
     ttl: int | None = None
     expires: int | None = None
-    vectors: tuple[tuple[str, bytes], ...] = ()
+    vectors: Vectors = ()
 
     @property
     def size(self) -> int:
@@ -111,9 +114,23 @@ def open_item(shelf: Shelf, key: str, data: bytes) -> ItemRecord:
         CorruptObjectError: It is damaged or forged, or lies under another item's key.
         DecryptionError: It is encrypted, and the key is missing or another one; or it isn't, and must be.
     """
+    record = read_record(shelf, key, data)
+    if shelf.key(record.namespace, record.key) != key:
+        raise CorruptObjectError("The object lies under another one's key: it is another item's", key=key)
+    return record
+
+
+def read_record(shelf: Shelf, key: str, data: bytes) -> ItemRecord:
+    """Read the object of an item, whatever its key says.
+
+    Raises:
+        CorruptObjectError: It is damaged or forged.
+        DecryptionError: It is encrypted, and the key is missing or another one; or it isn't, and must be.
+    """
     scope = shelf.scope(key)
-    container = open_container(data, len(data), scope.cipher_factory(_name(key), _LEAF))
-    scope.check(container)
+    with error_context(key):
+        container = open_container(data, len(data), scope.cipher_factory(_name(key), _LEAF))
+        scope.check(container)
     fields = container.fields
     try:
         if fields.get("leaf") != _LEAF:
@@ -121,7 +138,7 @@ def open_item(shelf: Shelf, key: str, data: bytes) -> ItemRecord:
         value = unpack_value(fields["value"], container.frames)
         vectors = [(text(path), unpack_value(row, container.frames)) for path, row in fields["vectors"]]
         check_values([value, *(vector for _, vector in vectors)], container.frames)
-        record = ItemRecord(
+        return ItemRecord(
             tuple(map(text, fields["ns"])),
             text(fields["key"]),
             value.type,
@@ -133,9 +150,6 @@ def open_item(shelf: Shelf, key: str, data: bytes) -> ItemRecord:
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CorruptObjectError(f"The object's header isn't an item's: {error!r}", key=key) from error
-    if shelf.key(record.namespace, record.key) != key:
-        raise CorruptObjectError("The object lies under another one's key: it is another item's", key=key)
-    return record
 
 
 def row_of(record: ItemRecord) -> list[Any]:

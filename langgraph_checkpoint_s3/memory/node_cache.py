@@ -39,8 +39,8 @@ class S3Cache(ItemKeeper, BaseCache[ValueT]):
     `get` a GET, and none for what this process has set or read before. So a process doesn't notice a `clear`
     by another one until a value's time to live ends; `cache_bytes=0` reads the store each time.
 
-    Expired values are never returned, and stay in the bucket until they are set anew or cleared. A lifecycle
-    rule for `PREFIX.cache/` removes what is older than the longest time to live.
+    Expired values are never returned, and stay in the bucket until they are set anew or cleared. With
+    `S3Admin.set_lifecycle_policy(LifecyclePolicy(cache_days=…))` S3 deletes them by age.
 
     Needs `s3:GetObject` and `s3:PutObject` on `BUCKET/PREFIX*`; `clear` needs `s3:ListBucket` and
     `s3:DeleteObject` too.

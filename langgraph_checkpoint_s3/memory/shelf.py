@@ -26,10 +26,25 @@ STORE: Final = ".store/"
 CACHE: Final = ".cache/"
 """The folder, below the prefix, of the node cache's values."""
 ITEM: Final = ".item"
+"""The end of an item's key."""
 INDEX: Final = "-.index"
 """The index of a folder. It sorts before nearly all keys, so that the first page of a listing has it."""
 
 Namespace = tuple[str, ...]
+
+
+def checked_namespace(namespace: Sequence[str]) -> Namespace:
+    """Return a namespace, or the beginning of some, as a tuple.
+
+    Raises:
+        InvalidKeyError: It is a single text, or one of its labels is empty or no text.
+    """
+    labels: Sequence[object] = namespace
+    if isinstance(namespace, str) or not all(isinstance(label, str) and label for label in labels):
+        raise InvalidKeyError(
+            f"The namespace {namespace!r} must be labels in a tuple, such as ('users', 'ada')."
+        )
+    return tuple(namespace)
 
 
 @dataclass(frozen=True, slots=True)

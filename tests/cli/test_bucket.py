@@ -18,6 +18,7 @@ from langgraph_checkpoint_s3.admin import LifecyclePolicy, S3Admin
 from langgraph_checkpoint_s3.admin.bucket.policies import Role
 from langgraph_checkpoint_s3.admin.check import findings
 from langgraph_checkpoint_s3.cli import bucket
+from langgraph_checkpoint_s3.memory import S3Store
 from langgraph_checkpoint_s3.s3.bucket_settings import LIFECYCLE
 from langgraph_checkpoint_s3.s3.requests import CopyObject, DeleteObjects, PutObject
 from langgraph_checkpoint_s3.testing import LocalS3
@@ -110,6 +111,16 @@ class TestLifecycle:
         assert cli("lifecycle", "--remove", "--yes").code == 0
         assert cli("lifecycle").out.startswith("There is no lifecycle policy")
 
+    def test_memories_and_cache(self, cli: Cli, saver: S3Saver) -> None:
+        assert cli("lifecycle", "--cache-after", 7).code == 0
+        assert "cache_days = 7\n" in cli("lifecycle").out
+        S3Store(saver=saver).put(("users",), "a", {})
+        ran = cli("lifecycle", "--delete-after", 30, "--yes")
+        assert ran.code == 2
+        assert "pass --include-memories" in ran.err
+        assert cli("lifecycle", "--delete-after", 30, "--include-memories", "--yes").code == 0
+        assert "days_until_deletion = 30\n" in cli("lifecycle").out
+
     def test_deletion_is_confirmed(self, cli: Cli, fake: FakeS3) -> None:
         for more in (("--delete-after", 30), ("--noncurrent-after", 3), ("--remove",)):
             ran = cli("lifecycle", *more)
@@ -149,7 +160,8 @@ class TestLifecycle:
         )
         defaults = LifecyclePolicy()
         for each in dataclasses.fields(expected):
-            assert getattr(expected, each.name) != getattr(defaults, each.name), f"{each.name} isn't tried"
+            tried = getattr(expected, each.name) != getattr(defaults, each.name)
+            assert tried or each.name in ("cache_days", "include_memories"), f"{each.name} isn't tried"
         ran = cli("lifecycle", *options, "--dry-run")
         assert "would be set: transitions = {'GLACIER_IR': 60, 'DEEP_ARCHIVE': 240}\n" in ran.out
         assert cli("lifecycle", *options, "--yes").code == 0
@@ -207,9 +219,10 @@ class TestIamPolicy:
 
     def test_an_unknown_role_names_those_there_are(self, cli: Cli) -> None:
         ran = cli("iam-policy", "--role", "admin")
-        assert (ran.code, ran.err) == (
-            2,
-            "There is no --role 'admin': write runtime, read-only, retention or administration.\n",
+        assert ran.code == 2
+        assert ran.err == (
+            "There is no --role 'admin': write runtime, read-only, retention, administration, memory or "
+            "memory-read-only.\n"
         )
 
     def test_all_that_the_api_takes(self, cli: Cli) -> None:

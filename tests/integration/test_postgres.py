@@ -16,11 +16,15 @@ import psycopg.sql
 import pytest
 from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from langgraph.store.base import PutOp
+from langgraph.store.postgres import PostgresStore
+from langgraph.store.postgres.aio import AsyncPostgresStore
 from langgraph.types import Command
 
 from benchmarks import postgres
 from benchmarks.environments import InstallError
 from langgraph_checkpoint_s3.admin import S3Admin
+from langgraph_checkpoint_s3.memory import S3Store
 from tests.cli.conftest import run
 from tests.contract.support import MakeSaver, Place, at
 from tests.contract.test_graphs import Runner, asking, plain, shape
@@ -124,3 +128,28 @@ def test_a_database_that_cannot_be_read_is_one_line_without_its_password(place: 
         assert said.count("\n") == 1
         assert "sesame" not in said
     assert place.listing() == []
+
+
+def test_long_term_memory(place: Place, make_saver: MakeSaver, database: str) -> None:
+    """Items of one statement have the same time, so that Postgres may show them in any order."""
+    names = [("users", "ada"), ("users", "adam"), ("users", "ada", "notes")]
+    puts = [PutOp(name, str(number), {"n": number}) for name in names for number in range(600)]
+    with PostgresStore.from_conn_string(database) as source:
+        source.setup()
+        source.batch(puts)
+        assert migrate(place, database, "--memories", "--dry-run") == {"dry_run": True, "namespaces": 3}
+        done = migrate(place, database, "--memories")
+        assert (done["items"], done["written"]) == (1_800, 1_800)
+        expected = {(item.namespace, item.key): item for item in source.search((), limit=9_999)}
+    store = S3Store(saver=make_saver())
+    found = store.search((), limit=9_999)
+    assert {(item.namespace, item.key) for item in found} == expected.keys()
+    for item in found:
+        original = expected[item.namespace, item.key]
+        assert (item.value, item.updated_at) == (original.value, original.updated_at)
+
+    async def again() -> Any:
+        async with AsyncPostgresStore.from_conn_string(database) as there:
+            return await S3Admin(store.saver).amigrate_memories(there, ("users", "ada"))
+
+    assert asyncio.run(again()).unchanged == 1_200

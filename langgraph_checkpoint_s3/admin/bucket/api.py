@@ -192,12 +192,17 @@ class BucketSetup(BaseAdmin):
         - `runtime`: all of LangGraph's methods, and `setup()` of an existing bucket. Also signed URLs,
           exports, imports, batches and pruning, which send the same requests.
         - `read-only`: `get_tuple`, `list` and `get_delta_channel_history`, `usage`, exports.
-        - `retention`: `runtime`, and old versions, unfinished uploads and archived objects: for purging,
-          undeleting, restoring and the search for orphans.
+        - `retention`: `runtime`, and old versions, unfinished uploads and archived objects: for purging
+          threads and memories, undeleting, restoring and the search for orphans.
         - `administration`: the bucket and its settings, and no object in it: setting it up, versioning,
           lifecycle, replication. It may list the whole bucket, as HeadBucket can't be restricted to a prefix.
 
-        The first three reach no object outside the prefix, and can't change the bucket.
+        - `memory`: all methods of `S3Store` and `S3Cache` but `setup()`, and the import of memories, below
+          `PREFIX.store/` and `PREFIX.cache/` only: no thread can be read. `runtime` has all of it too.
+        - `memory-read-only`: `get`, `search` and `list_namespaces` of `S3Store`, `get` of `S3Cache`, and the
+          export of memories. A search writes no index then, and no time to live is refreshed.
+
+        All but `administration` reach no object outside the prefix, and can't change the bucket.
 
         Args:
             features: The roles; several make one policy.

@@ -12,6 +12,7 @@ from botocore.loaders import create_loader
 
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import InvalidConfigError, NotSupportedError
+from langgraph_checkpoint_s3.memory.shelf import CACHE, STORE
 from langgraph_checkpoint_s3.s3 import bucket_settings
 from langgraph_checkpoint_s3.s3.admin_requests import (
     DeleteVersions,
@@ -55,7 +56,7 @@ _OTHERS: Final = {
 TLS_ONLY: Final = "LanggraphCheckpointS3TlsOnly"
 """Sid of the statement. It covers the whole bucket, so all savers of a bucket share it."""
 _VERSION: Final = "2012-10-17"
-Role: TypeAlias = Literal["runtime", "read-only", "retention", "administration"]
+Role: TypeAlias = Literal["runtime", "read-only", "retention", "administration", "memory", "memory-read-only"]
 """A role for the users of a bucket. See `S3Admin.iam_policy`."""
 _READ: Final = (ListObjects, GetObject, HeadObject)
 _RUN: Final = (
@@ -84,8 +85,12 @@ REQUESTS: Final[Mapping[Role, tuple[type[Request[Any]], ...]]] = {
         PutTags,
     ),
     "administration": (CreateBucket, InspectBucket),
+    "memory": tuple(each for each in _RUN if each not in (CompareAndSwap, GetWithAge, CopyObject)),
+    "memory-read-only": _READ,
 }
 """Requests of each role. `administration` alone also reads and writes the bucket's settings."""
+_OF_MEMORY: Final = frozenset({"memory", "memory-read-only"})
+"""Roles that reach long-term memory and the node cache only."""
 _BY_PREFIX: Final = frozenset({"s3:ListBucket", "s3:ListBucketVersions"})
 """Actions on the bucket whose requests have a prefix, which a condition can restrict."""
 _DELETIONS: Final = frozenset({"s3:DeleteObject", "s3:DeleteObjectVersion"})
@@ -238,12 +243,12 @@ def iam_policy(
             f"{', '.join(known)}."
         )
     arns = Arns.of(config.bucket, partition or partition_of(config.region))
-    sent = {request for role in features for request in REQUESTS[role]}
-    actions = _split(request.action for request in sent - {InspectBucket})
+    sent = {request for role in features if role not in _OF_MEMORY for request in REQUESTS[role]}
+    of_memory = {request for role in features if role in _OF_MEMORY for request in REQUESTS[role]}
+    tagged = bool(config.object_tags)
+    actions = _actions(sent, tagged=tagged or bool(config.retention))
     if ListVersions in sent:
         actions.add("s3:GetObjectVersion")  # which old versions need instead of s3:GetObject
-    if (config.object_tags or config.retention) and PutObject in sent:
-        actions |= {"s3:PutObjectTagging", "s3:GetObjectTagging"}
     on_bucket = actions & _ON_THE_BUCKET
     if ListVersions in sent:
         on_bucket.add(bucket_settings.VERSIONING.read_action)  # for undelete_thread
@@ -253,15 +258,19 @@ def iam_policy(
         settings = {each.read_action for each in bucket_settings.ALL}
         settings |= {each.write_action for each in bucket_settings.ALL}
         on_bucket |= {InspectBucket.action, *_split(settings)} - {"iam:PassRole"}
-    within = f"{config.prefix}*"
-    narrowed = bool(config.prefix) and not whole_bucket
-    by_prefix = ("StringLike", "s3:prefix", within) if narrowed else ()
+    within, memory = f"{config.prefix}*", [f"{config.prefix}{name}*" for name in (STORE, CACHE)]
+    by_prefix = ("StringLike", "s3:prefix", within) if config.prefix and not whole_bucket else ()
+    by_memory = () if whole_bucket else ("StringLike", "s3:prefix", memory)
+    on_memory = _actions(of_memory, tagged=tagged)
+    deletions = (actions | on_memory) & _DELETIONS
     statements = [
         _allow("Objects", actions - _BY_PREFIX - _ON_THE_BUCKET, f"{arns.objects}{within}"),
         _allow("Listing", actions & _BY_PREFIX, arns.bucket, *by_prefix),
+        _allow("Memory", on_memory - _BY_PREFIX, [f"{arns.objects}{each}" for each in memory]),
+        _allow("MemoryListing", on_memory & _BY_PREFIX, arns.bucket, *by_memory),
         _allow("Bucket", on_bucket, arns.bucket),
-        _allow("Deletion", actions & _DELETIONS if whole_bucket else (), arns.bucket),
-        _on_key(kms_key_id or config.kms_key_id, arns.partition, config.region, sent),
+        _allow("Deletion", deletions if whole_bucket else (), arns.bucket),
+        _on_key(kms_key_id or config.kms_key_id, arns.partition, config.region, sent | of_memory),
     ]
     if replication_role is not None:
         passed = ("StringEquals", "iam:PassedToService", "s3.amazonaws.com")
@@ -269,12 +278,22 @@ def iam_policy(
     return {"Version": "2012-10-17", "Statement": [each for each in statements if each["Action"]]}
 
 
+def _actions(sent: Collection[type[Request[Any]]], *, tagged: bool) -> set[str]:
+    """Return the actions that requests need."""
+    actions = _split(request.action for request in set(sent) - {InspectBucket})
+    if tagged and PutObject in sent:
+        actions |= {"s3:PutObjectTagging", "s3:GetObjectTagging"}
+    return actions
+
+
 def _split(actions: Iterable[str]) -> set[str]:
     """Return single actions: a request may need several, written `a and b`."""
     return {single for action in actions for single in action.split(" and ")}
 
 
-def _allow(sid: str, actions: Collection[str], resource: str, *condition: str) -> dict[str, Any]:
+def _allow(
+    sid: str, actions: Collection[str], resource: str | list[str], *condition: str | list[str]
+) -> dict[str, Any]:
     """Return a statement; `condition` is an operator, a key and a value."""
     statement: dict[str, Any] = {
         "Sid": sid,
@@ -284,7 +303,7 @@ def _allow(sid: str, actions: Collection[str], resource: str, *condition: str) -
     }
     if condition:
         operator, key, value = condition
-        statement["Condition"] = {operator: {key: value}}
+        statement["Condition"] = {str(operator): {str(key): value}}
     return statement
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from langgraph_checkpoint_s3.admin.check import findings
 from langgraph_checkpoint_s3.admin.check.findings import FIRST, LENGTH, Observations
 from langgraph_checkpoint_s3.admin.check.report import CheckReport
+from langgraph_checkpoint_s3.admin.lifecycle.memories import first_item
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import AccessDeniedError, NotSupportedError
 from langgraph_checkpoint_s3.plans.plan import Plan, gather
@@ -81,7 +82,10 @@ def _first(seen: Observations) -> dict[str, Request[Any]]:
 
 
 def _second(seen: Observations) -> dict[str, Request[Any]]:
-    requests: dict[str, Request[Any]] = {"absent": HeadObject(f"{seen.folder}absent")}
+    requests: dict[str, Request[Any]] = {
+        "absent": HeadObject(f"{seen.folder}absent"),
+        "memories": first_item(seen.config),
+    }
     if seen.stored("write"):
         requests["range"] = GetObject(seen.written, first=FIRST, length=LENGTH, keep=False)
         requests["copy"] = CopyObject(seen.written, seen.copied)

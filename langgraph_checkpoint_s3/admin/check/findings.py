@@ -23,6 +23,7 @@ from langgraph_checkpoint_s3.admin.check.report import (
     warning,
 )
 from langgraph_checkpoint_s3.admin.lifecycle.classes import retention_findings
+from langgraph_checkpoint_s3.admin.lifecycle.memories import memory_findings
 from langgraph_checkpoint_s3.admin.lifecycle.policy import (
     Reach,
     Rule,
@@ -90,6 +91,7 @@ class Observations(Probe):
         copy      COPY of it                         abort     AbortMultipartUpload
         part      UploadPart                         versions  LIST of the versions that are left, and
         absent    HEAD of an object that isn't there purge     their deletion
+        memories  LIST of one item of long-term memory
 
     Attributes:
         config: The saver's configuration.
@@ -548,14 +550,19 @@ def tls_only(seen: Observations) -> Finding:
 
 
 def lifecycle(seen: Observations) -> Finding:
-    """Check that lifecycle rules abort unfinished uploads, and delete no checkpoints."""
+    """Check that lifecycle rules abort unfinished uploads, and delete no checkpoints and no memories."""
     if found := _unread(seen, LIFECYCLE):
         return found
     rules = _rules(seen.answers[LIFECYCLE.name])
     classes = seen.config.retention
     problems = lifecycle_findings(rules, seen.config.prefix, horizon_of(seen.config), classes)
+    memories = seen.answers.get("memories")
+    if isinstance(memories, Page) and memories.entries:
+        problems += memory_findings(rules, seen.config)
     if problems:
         return warning(" ".join(problems))
+    if error := seen.error("memories"):
+        return unseen(error, seen.config.bucket)
     by_age = "only those of retention classes" if classes else "no checkpoints"
     return ok(f"Abandoned uploads are aborted, and {by_age} are deleted by age")
 

@@ -8,6 +8,7 @@ from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.lifecycle import archive
 from langgraph_checkpoint_s3.admin.lifecycle.archive import RestoreStatus
 from langgraph_checkpoint_s3.admin.lifecycle.classes import set_class_policies
+from langgraph_checkpoint_s3.admin.lifecycle.memories import check_consent
 from langgraph_checkpoint_s3.admin.lifecycle.policy import (
     LifecyclePolicy,
     LifecycleWarning,
@@ -17,6 +18,7 @@ from langgraph_checkpoint_s3.admin.lifecycle.policy import (
     set_policy,
 )
 from langgraph_checkpoint_s3.admin.setting_changes import Change
+from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.s3.admin_requests import RestoreTier
 
 
@@ -50,7 +52,13 @@ class Lifecycle(BaseAdmin):
         Policies of other classes stay: `remove_lifecycle_policy(("langgraph-retention", "trial"))` removes
         one.
 
-        Needs `s3:GetLifecycleConfiguration` and `s3:PutLifecycleConfiguration`.
+        **Long-term memory (`S3Store`) lies below the same prefix**, and S3's rules have no exceptions. So a
+        policy that deletes, or archives offline, is refused if there are items that it would act on. Give the
+        store a prefix of its own, or consent by `LifecyclePolicy(include_memories=True)`. This is one LIST
+        more.
+
+        Needs `s3:GetLifecycleConfiguration` and `s3:PutLifecycleConfiguration`, and `s3:ListBucket` to see
+        whether there is long-term memory; without that it isn't looked for.
 
         Args:
             policy: The policy. It replaces the one with the same `object_tag`, or without one. What it leaves
@@ -64,16 +72,16 @@ class Lifecycle(BaseAdmin):
                 (`LifecyclePolicy.warnings`). The warning comes before anything is sent.
 
         Raises:
-            InvalidConfigError: The bucket would have more than 1,000 rules, or there is no policy and the
-                saver has no classes. Nothing was written.
+            InvalidConfigError: The bucket would have more than 1,000 rules, the policy would act on long-term
+                memory without consent, or there is no policy and the saver has no classes. Nothing was
+                written.
             NotSupportedError: The store has no lifecycle rules, or none of this kind.
         """
         if policy is None:
             return self._run(set_class_policies(self.config), "admin.set_lifecycle_policy")
         for text in policy.warnings:
             warnings.warn(text, LifecycleWarning, stacklevel=2)
-        plan = set_policy(policy, self.config.prefix, horizon_of(self.config))
-        return self._run(plan, "admin.set_lifecycle_policy")
+        return self._run(self._set_policy(policy), "admin.set_lifecycle_policy")
 
     async def aset_lifecycle_policy(self, policy: LifecyclePolicy | None = None) -> list[Change]:
         """`set_lifecycle_policy`, as a coroutine."""
@@ -81,8 +89,11 @@ class Lifecycle(BaseAdmin):
             return await self._arun(set_class_policies(self.config), "admin.set_lifecycle_policy")
         for text in policy.warnings:
             warnings.warn(text, LifecycleWarning, stacklevel=2)
-        plan = set_policy(policy, self.config.prefix, horizon_of(self.config))
-        return await self._arun(plan, "admin.set_lifecycle_policy")
+        return await self._arun(self._set_policy(policy), "admin.set_lifecycle_policy")
+
+    def _set_policy(self, policy: LifecyclePolicy) -> Plan[list[Change]]:
+        yield from check_consent(policy, self.config)
+        return (yield from set_policy(policy, self.config.prefix, horizon_of(self.config)))
 
     def get_lifecycle_policy(self, object_tag: tuple[str, str] | None = None) -> LifecyclePolicy | None:
         """Return the lifecycle policy of the saver's prefix. Needs `s3:GetLifecycleConfiguration`.

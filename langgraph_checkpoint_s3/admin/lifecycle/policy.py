@@ -9,9 +9,10 @@ with `:+{days}d` appended if days were added to those of the policy. No prefix c
 encoded like a key's component. So different rules have different IDs, and nested prefixes (`a/` and `a/b/`)
 are told apart.
 
-A policy has at most three rules, by the filters that S3 allows for their actions:
+A policy has at most four rules, by the filters that S3 allows for their actions:
 
     delete    prefix and tag         deletion by age, of current and of noncurrent versions
+    cache     the node cache alone   deletion by age of its values
     archive   prefix, tag and size   the moves into other storage classes
     cleanup   prefix alone           unfinished uploads and lone delete markers, which have no tags or sizes
 
@@ -49,6 +50,7 @@ from langgraph_checkpoint_s3.admin.setting_changes import (
 )
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.key_encoding import encode_component
+from langgraph_checkpoint_s3.memory.shelf import CACHE
 from langgraph_checkpoint_s3.plans.plan import Plan, ask
 from langgraph_checkpoint_s3.s3.bucket_settings import LIFECYCLE, GetSetting
 
@@ -68,7 +70,8 @@ _MAX_VERSIONS: Final = 100
 _MAX_SIZE: Final = 5 * 1024**4
 _CLEANUP: Final = ("cleanup", "abort-uploads")
 """`cleanup`, and the rule that `configure_bucket` once had to itself, which it replaces."""
-_KINDS: Final = ("delete", "archive", *_CLEANUP)
+_CACHE: Final = "cache"
+_KINDS: Final = ("delete", "archive", _CACHE, *_CLEANUP)
 _DELETION: Final = ("days_until_deletion", "noncurrent_version_days", "newer_noncurrent_versions")
 _ABORT: Final = "AbortIncompleteMultipartUpload"
 _MEMBERS: Final = {
@@ -220,6 +223,9 @@ class LifecyclePolicy:
             aborted (1 to 36,500; `None`: never). Its parts are billed until then, and no listing of
             objects shows them. An upload has no tags yet, so this applies to the whole prefix. Without
             `object_tag` it is the same setting as `configure_bucket`'s.
+        cache_days: Age in days at which a value of the node cache (`S3Cache`) is deleted (1 to 36,500;
+            default: never, or with everything else after `days_until_deletion`). Not together with
+            `object_tag`: set it in the prefix's policy without a tag.
         object_tag: A tag's name and value: restricts the rest to objects with this tag, which savers write
             with `object_tags`. A prefix may have a policy for each tag, and one without, which applies to
             tagged objects too. Of several actions on an object, S3 does the one that is due first.
@@ -229,6 +235,8 @@ class LifecyclePolicy:
         allow_offline_archive: Consent that archived checkpoints can't be read until
             `S3Admin.restore_archived` has restored them, which takes minutes to days: an agent that
             continues such a thread gets a `CheckpointArchivedError`. Ignored in comparisons.
+        include_memories: Consent that the policy also deletes, or archives offline, the items of long-term
+            memory (`S3Store`) below the prefix, however often they are read. Ignored in comparisons.
 
     Policies are equal if they do the same, however their moves are given.
 
@@ -245,15 +253,17 @@ class LifecyclePolicy:
     newer_noncurrent_versions: int | None = None
     noncurrent_transitions: Mapping[str, int] = field(default_factory=dict)
     abort_incomplete_uploads_days: int | None = 7
+    cache_days: int | None = None
     object_tag: tuple[str, str] | None = None
     minimum_object_size: int | None = None
     allow_offline_archive: bool = False
+    include_memories: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("intelligent_tiering", "allow_offline_archive"):
+        for name in ("intelligent_tiering", "allow_offline_archive", "include_memories"):
             if not isinstance(getattr(self, name), bool):
                 raise InvalidConfigError(f"{name}={getattr(self, name)!r} must be True or False.")
-        for name in ("days_until_deletion", "noncurrent_version_days", "abort_incomplete_uploads_days"):
+        for name in (*_DELETION[:2], "abort_incomplete_uploads_days", "cache_days"):
             check_days(name, getattr(self, name))
         check_days("days_until_archive", self.days_until_archive, 0)
         check_number("newer_noncurrent_versions", self.newer_noncurrent_versions, 1, _MAX_VERSIONS)
@@ -267,7 +277,13 @@ class LifecyclePolicy:
                 "newer_noncurrent_versions says which versions stay for longer than noncurrent_version_days: "
                 "set that too."
             )
-        if not (self._moves_any or self._deletes or self.abort_incomplete_uploads_days):
+        if self.cache_days is not None and self.object_tag is not None:
+            raise InvalidConfigError(
+                "cache_days is for all values of the node cache, and object_tag for some objects only: set "
+                "cache_days in the policy without a tag."
+            )
+        days = self.abort_incomplete_uploads_days or self.cache_days
+        if not (self._moves_any or self._deletes or days):
             raise InvalidConfigError(
                 "A lifecycle policy that does nothing: set one of its days, or remove the policy with "
                 "remove_lifecycle_policy()."
@@ -306,6 +322,7 @@ class LifecyclePolicy:
             tuple(self.moves.items()),
             tuple(self.noncurrent_transitions.items()),
             *(getattr(self, name) for name in _MEMBERS),
+            self.cache_days,
             self.object_tag,
             self.minimum_object_size,
         )
@@ -395,11 +412,13 @@ def rules_of(policy: LifecyclePolicy, prefix: str, horizon: int) -> list[Rule]:
         **_transitions("Transitions", "Days", moves, later),
         **_transitions("NoncurrentVersionTransitions", "NoncurrentDays", noncurrent, later),
     }
+    cached = {"Expiration": {"Days": policy.cache_days}} if policy.cache_days else {}
     markers = policy.noncurrent_version_days is not None
     cleanup = _cleanup(markers=markers, abort_days=policy.abort_incomplete_uploads_days)
     rules = [
         (rule_id(prefix, "delete", tag, extra_days=horizon), Reach(prefix, tags), deletion),
         (rule_id(prefix, "archive", tag, extra_days=later), Reach(prefix, tags, above), archive),
+        (rule_id(prefix, _CACHE), Reach(prefix + CACHE), cached),
         (rule_id(prefix, "cleanup", tag), Reach(prefix), cleanup),
     ]
     return [new_rule(name, reach, actions) for name, reach, actions in rules if actions]
@@ -424,7 +443,11 @@ def policy_of(rules: Iterable[Rule], prefix: str, tag: tuple[str, str] | None) -
     for rule in rules:
         for kind in _KINDS:
             extra = extra_days(rule, prefix, kind, tag)
-            if extra is not None and rule.get("Status") == "Enabled":
+            if extra is None or rule.get("Status") != "Enabled":
+                continue
+            if kind == _CACHE:
+                found["cache_days"] = (rule.get("Expiration") or {}).get("Days", _NO_DAYS)
+            else:
                 found |= _settings_of(rule, extra)
     if not found:
         return None

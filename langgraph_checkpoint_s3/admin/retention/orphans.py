@@ -20,6 +20,7 @@ from typing import Final, Literal, TypeAlias, get_args
 from langgraph_checkpoint_s3.admin.inventory.report import Report
 from langgraph_checkpoint_s3.errors import InvalidConfigError, NotSupportedError
 from langgraph_checkpoint_s3.format.keys import EXPORTS, TOMBSTONES, Layout
+from langgraph_checkpoint_s3.memory.shelf import CACHE, STORE
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delete import delete_keys, delete_unacknowledged
 from langgraph_checkpoint_s3.plans.materialize import unacknowledged
@@ -250,7 +251,8 @@ def _below(prefix: str, kind: OrphanKind, older_than: timedelta, now: datetime) 
 
 def _uploads(layout: Layout, older_than: timedelta, now: datetime) -> Plan[list[Orphan]]:
     """Return this saver's own unfinished uploads."""
-    folders = (layout.prefix + EXPORTS, probe_key(layout.prefix, ""))
+    names = (EXPORTS, STORE, CACHE)
+    folders = (*(layout.prefix + name for name in names), probe_key(layout.prefix, ""))
     return [
         Orphan("upload", each.key, None, each.begun, now - each.begun, each.upload_id)
         for each in (yield from uploads(layout.prefix))

@@ -19,8 +19,9 @@ from typing import Final
 from langgraph_checkpoint_s3.admin.calls import Progress, in_thread, then_close
 from langgraph_checkpoint_s3.admin.lifecycle.policy import Reach, is_rule_of, merge_rules, new_rule, rule_id
 from langgraph_checkpoint_s3.admin.setting_changes import Change
+from langgraph_checkpoint_s3.admin.transfer.archive import temporary_file
 from langgraph_checkpoint_s3.admin.transfer.export_import import Imported, import_thread
-from langgraph_checkpoint_s3.admin.transfer.portable_file import ImportFile, manifest_of, pack, temporary_file
+from langgraph_checkpoint_s3.admin.transfer.portable_file import ImportFile, manifest_of, pack
 from langgraph_checkpoint_s3.errors import (
     ConflictError,
     CorruptObjectError,

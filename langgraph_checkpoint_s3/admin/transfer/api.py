@@ -7,18 +7,14 @@ from functools import partial
 
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.calls import Progress, call, in_thread, report, then_close
+from langgraph_checkpoint_s3.admin.transfer.archive import ExportFile, FileOrPath, temporary_file
 from langgraph_checkpoint_s3.admin.transfer.export_import import (
     Exported,
     Imported,
     export_thread,
     import_thread,
 )
-from langgraph_checkpoint_s3.admin.transfer.portable_file import (
-    ExportFile,
-    FileOrPath,
-    ImportFile,
-    temporary_file,
-)
+from langgraph_checkpoint_s3.admin.transfer.portable_file import ImportFile
 from langgraph_checkpoint_s3.admin.usage.threads import all_threads
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.ids import thread_name, unique_thread_ids

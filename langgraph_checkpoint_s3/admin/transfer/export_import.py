@@ -10,8 +10,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Final
 
 from langgraph_checkpoint_s3.admin.calls import Progress, in_thread, report, then_close
+from langgraph_checkpoint_s3.admin.transfer.archive import ExportFile
 from langgraph_checkpoint_s3.admin.transfer.portable_file import (
-    ExportFile,
     ImportFile,
     check_object,
     manifest_of,
@@ -87,7 +87,7 @@ def export_thread(
 
     def write() -> Plan[int]:
         count = size = 0
-        yield from in_thread(file.open, manifest)
+        yield from in_thread(file.open, manifest.pack())
         for window in windows(stages):
             size += yield from _export(context, folder, window, file)
             count += len(window)

@@ -28,25 +28,26 @@ name is too long for keys, its objects hold it, and are rewritten too.
 
 from __future__ import annotations
 
-import errno
 import io
 import json
-import os
-import struct
-import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal, NamedTuple, TypeAlias, cast
+from typing import Any, BinaryIO, Final, NamedTuple
 
+from langgraph_checkpoint_s3.admin.transfer.archive import (
+    MANIFEST,
+    Archive,
+    ExportFile,
+    FileOrPath,
+    InputFile,
+    read_manifest,
+)
 from langgraph_checkpoint_s3.crypto.key_cache import KeyCache
 from langgraph_checkpoint_s3.errors import (
     CorruptObjectError,
-    InvalidConfigError,
     InvalidKeyError,
     NotSupportedError,
     S3CheckpointError,
@@ -67,28 +68,11 @@ from langgraph_checkpoint_s3.plans.load import error_context, open_object, open_
 from langgraph_checkpoint_s3.plans.place import leaf_of, namespace_of
 from langgraph_checkpoint_s3.s3.requests import Body
 
-FileOrPath: TypeAlias = "str | os.PathLike[str] | BinaryIO"
-
 FORMAT: Final = "langgraph-checkpoint-s3/thread"
 VERSION: Final = 1
-MANIFEST: Final = "manifest.json"
 
 _THREAD: Final = f"x{THREAD_SUFFIX}/"
 """A thread's folder, for parsing members' names as keys."""
-_MAX_MANIFEST: Final = 1024 * 1024
-_ENCRYPTED: Final = 1
-_READABLE: Final = 0o644 << 16
-"""File permissions of unpacked members."""
-_BROKEN: Final = (
-    zipfile.BadZipFile,
-    EOFError,
-    NotImplementedError,
-    OverflowError,
-    RuntimeError,
-    ValueError,
-    struct.error,
-)
-"""The exceptions of zipfile for bytes that aren't an archive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +113,7 @@ class Manifest:
     @classmethod
     def unpack(cls, raw: bytes) -> Manifest:
         """Read a manifest."""
-        try:
-            fields = json.loads(raw)
-            if not isinstance(fields, dict) or fields.get("format") != FORMAT:
-                raise ValueError("it says another format")
-        except (ValueError, RecursionError) as error:
-            raise CorruptObjectError(f"The file's {MANIFEST} isn't a portable file's: {error}") from error
-        if fields.get("version") != VERSION:
-            raise CorruptObjectError(
-                f"The file has version {fields.get('version')!r}, and this release reads version {VERSION}. "
-                "A newer langgraph-checkpoint-s3 wrote it: upgrade this one"
-            )
+        fields = read_manifest(raw, FORMAT, VERSION)
         try:
             thread_id = text(fields["thread_id"])
             thread_id.encode()  # a lone surrogate has no UTF-8 form
@@ -160,74 +134,6 @@ def manifest_of(context: Context, thread_id: str, now: datetime, checkpoints: in
     counts = checkpoints, writes
     place = context.location if context.key_cache is not None else ""
     return Manifest(name, now.isoformat(), context.writer, *counts, names is not None, place)
-
-
-def path_or_file(file: FileOrPath, use: Literal["read", "write"]) -> tuple[Path | None, BinaryIO | None]:
-    """Return what was given: a path, or a file that is open for reading or writing bytes.
-
-    Raises:
-        InvalidConfigError: It is neither.
-    """
-    if isinstance(file, (str, os.PathLike)):
-        return Path(file), None
-    if not hasattr(file, use) or hasattr(file, "encoding"):
-        raise InvalidConfigError(
-            f"The file must be a path, or a file that is open to {use} bytes, not {type(file).__name__}."
-        )
-    return None, file
-
-
-class ExportFile:
-    """A portable file to write, without seeking. At a path, the file appears only when it is finished.
-
-    Raises:
-        InvalidConfigError: It is neither a path nor a file that is open for writing bytes.
-    """
-
-    def __init__(self, file: FileOrPath) -> None:
-        self._path, self._file = path_or_file(file, "write")
-        self._temporary: Path | None = None
-        self._archive: zipfile.ZipFile | None = None
-
-    def open(self, manifest: Manifest) -> None:
-        """Open the file, and write the manifest."""
-        if self._path is not None:
-            handle, name = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
-            self._temporary, self._file = Path(name), os.fdopen(handle, "wb")
-        assert self._file is not None  # noqa: S101  # for mypy
-        self._archive = zipfile.ZipFile(self._file, "w")
-        self.add([(MANIFEST, manifest.pack())])
-
-    def add(self, objects: Iterable[tuple[str, bytes]]) -> None:
-        """Write objects, as names and bodies."""
-        assert self._archive is not None  # noqa: S101  # for mypy
-        for name, body in objects:
-            info = zipfile.ZipInfo(name)  # dated 1980, so that equal members are equal bytes
-            info.external_attr = _READABLE
-            self._archive.writestr(info, body)
-
-    def finish(self) -> None:
-        """Write the archive's directory, without which the file is incomplete, and move it to its path."""
-        assert self._archive is not None  # noqa: S101  # for mypy
-        assert self._file is not None  # noqa: S101  # for mypy
-        self._archive.close()
-        self._archive = None
-        self._file.flush()
-        if self._path is not None and self._temporary is not None:
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._temporary.replace(self._path)
-            self._temporary = None
-
-    def close(self) -> None:
-        """Close the file. If `finish` wasn't called, discard partial output."""
-        if self._archive is not None:
-            self._archive.mode = "r"  # or it would write the directory, now or when it is collected
-            self._archive.close()
-        if self._path is not None and self._file is not None:
-            self._file.close()
-        if self._temporary is not None:
-            self._temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,20 +188,9 @@ class PortableFile:
 
     def __init__(self, file: BinaryIO, key_cache: KeyCache | None = None) -> None:
         self._key_cache = key_cache
-        with _reading():
-            self._archive = zipfile.ZipFile(file)
-            size = file.seek(0, io.SEEK_END)
-        first, *rest = self._archive.infolist() or [zipfile.ZipInfo("")]
-        if first.filename != MANIFEST or first.file_size > _MAX_MANIFEST:
-            raise CorruptObjectError(f"The archive's first member isn't a {MANIFEST}: not a portable file")
-        if not all(_is_plain(info) for info in (first, *rest)):
-            raise CorruptObjectError(
-                "The archive has compressed or encrypted members: a portable file has none"
-            )
-        if sum(info.file_size for info in (first, *rest)) > size:
-            raise CorruptObjectError("The archive's members are together larger than it is")
-        self.manifest = Manifest.unpack(self._read(MANIFEST))
-        self.members: Sequence[Member] = [_member(info) for info in rest]
+        self._archive = Archive(file)
+        self.manifest = Manifest.unpack(self._archive.manifest)
+        self.members: Sequence[Member] = [_member(info) for info in self._archive.members]
         self._check()
 
     def read(self, member: Member) -> bytes:
@@ -304,7 +199,7 @@ class PortableFile:
 
     def keys(self) -> tuple[str, ...]:
         """Return the ids of the keys that its objects are encrypted with. They aren't encrypted."""
-        refs = (object_key_ref(self._read(member.name)) for member in self.members)
+        refs = (object_key_ref(self._archive.read(member.name)) for member in self.members)
         return tuple(dict.fromkeys(ref.id for ref in refs if ref is not None))
 
     def check(self) -> list[Borrowing]:
@@ -320,7 +215,7 @@ class PortableFile:
 
     def open(self, member: Member) -> tuple[bytes, CheckpointRecord | WritesRecord | GatheredRecord]:
         """Return an object's bytes, checked, and their record."""
-        body = self._read(member.name)
+        body = self._archive.read(member.name)
         found = Body(body, "", len(body))
         if self._key_cache is not None:
             run_calls(unlock_objects(self._key_cache, [body]))
@@ -333,10 +228,6 @@ class PortableFile:
             error.key = member.name
             raise
         return body, record
-
-    def _read(self, name: str) -> bytes:
-        with _reading(name):
-            return self._archive.read(name)
 
     def _check(self) -> None:
         names = {member.name for member in self.members}
@@ -358,7 +249,7 @@ def pack(manifest: Manifest, objects: Iterable[tuple[str, bytes]]) -> bytes:
     """Return the bytes of a portable file of objects."""
     packed = io.BytesIO()
     file = ExportFile(packed)
-    file.open(manifest)
+    file.open(manifest.pack())
     file.add(objects)
     file.finish()
     return packed.getvalue()
@@ -399,23 +290,6 @@ def _member(info: zipfile.ZipInfo) -> Member:
         raise CorruptObjectError(
             f"The archive's member {info.filename!r} isn't named like an object of a thread"
         ) from error
-
-
-def _is_plain(info: zipfile.ZipInfo) -> bool:
-    stored = info.compress_type == zipfile.ZIP_STORED and info.compress_size == info.file_size
-    return stored and not info.flag_bits & _ENCRYPTED
-
-
-@contextmanager
-def _reading(name: str | None = None) -> Iterator[None]:
-    """Turn zipfile's exceptions into `CorruptObjectError`. An `OSError` of the disk propagates."""
-    try:
-        yield
-    except (*_BROKEN, OSError) as error:
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: a negative seek
-            raise
-        what = f"The archive's member {name!r} is damaged" if name else "The file isn't a whole ZIP archive"
-        raise CorruptObjectError(f"{what}: {error}") from error
 
 
 def _count(value: Any) -> int:
@@ -529,12 +403,10 @@ class ImportFile:
     """
 
     def __init__(self, file: FileOrPath) -> None:
-        self._path, self._file = path_or_file(file, "read")
+        self._file = InputFile(file)
         self._source: PortableFile | RebasedFile | None = None
         self.members: Sequence[Member] = ()
         self.borrowings: Sequence[Borrowing] = ()
-        if self._file is not None and not self._file.seekable():
-            raise InvalidConfigError("The file must be one that can seek: it is read twice. Save it first.")
 
     def open(self, context: Context, thread_id: str | None, *, untrusted: bool) -> str:
         """Open the file, check all of it, and rebase its objects if needed.
@@ -542,10 +414,7 @@ class ImportFile:
         Returns:
             The thread to import into: the given one, or the file's own.
         """
-        if self._path is not None:
-            self._file = self._path.open("rb")
-        assert self._file is not None  # noqa: S101  # for mypy
-        portable = PortableFile(self._file, context.key_cache)
+        portable = PortableFile(self._file.open(), context.key_cache)
         self._source, self.borrowings = portable, portable.check()
         target = target_thread(context, portable, thread_id)
         if needs_rebase(context, portable, target, untrusted=untrusted):
@@ -561,10 +430,4 @@ class ImportFile:
 
     def close(self) -> None:
         """Close the file, if it was opened here."""
-        if self._path is not None and self._file is not None:
-            self._file.close()
-
-
-def temporary_file() -> BinaryIO:
-    """Open a temporary file, which is deleted when it is closed."""
-    return cast("BinaryIO", tempfile.TemporaryFile())
+        self._file.close()

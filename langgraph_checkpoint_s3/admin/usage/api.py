@@ -97,9 +97,10 @@ class Usage(BaseAdmin):
     def usage(self, thread_id: str | None = None, *, inventory: Inventory | None = None) -> UsageReport:
         """Measure the storage used by a thread, or by all threads.
 
-        Takes one LIST per 1,000 objects, and one for exports, in constant memory. Noncurrent versions and
-        unfinished uploads aren't counted, nor objects of savers with prefixes below this one's; exports are
-        counted apart. `print(admin.usage())` prints a line; `.monthly_cost()` returns the price.
+        Takes one LIST per 1,000 objects, in constant memory, and one more for a thread's exports; without a
+        thread three, for exports, long-term memory (`S3Store`) and the node cache (`S3Cache`), which are
+        counted apart. Noncurrent versions and unfinished uploads aren't counted, nor objects of savers with
+        prefixes below this one's. `print(admin.usage())` prints a line; `.monthly_cost()` returns the price.
 
         With `inventory`, the numbers come from an S3 Inventory report, and are those of `as_of`: the report
         is up to a day or a week old, and may lack what was written or deleted shortly before it. Takes a GET

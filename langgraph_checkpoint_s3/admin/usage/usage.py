@@ -9,8 +9,9 @@ from typing import Final
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.keys import EXPORTS
+from langgraph_checkpoint_s3.memory.shelf import CACHE, ITEM, STORE
 from langgraph_checkpoint_s3.plans.context import Context
-from langgraph_checkpoint_s3.plans.plan import Plan
+from langgraph_checkpoint_s3.plans.plan import Plan, gather
 from langgraph_checkpoint_s3.plans.scan import Pages, Scan
 from langgraph_checkpoint_s3.s3.requests import Entry
 from langgraph_checkpoint_s3.text.humanize import format_size, pluralize
@@ -84,8 +85,31 @@ class ClassUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemUsage:
+    """The storage used by long-term memory, or by the node cache.
+
+    Attributes:
+        items: The number of items, or of values.
+        classes: The usage of their objects, and of the indexes beside items, by S3's name of the storage
+            class.
+    """
+
+    items: int = 0
+    classes: Mapping[str, ClassUsage] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        """The size of all objects."""
+        return sum(used.bytes for used in self.classes.values())
+
+    def monthly_cost(self, prices: Prices = _DEFAULT_PRICES) -> float:
+        """Return the cost of storing them for a month, in US dollars, as `UsageReport.monthly_cost` does."""
+        return _monthly_cost(self.classes, prices)
+
+
+@dataclass(frozen=True, slots=True)
 class UsageReport:
-    """The storage used by threads. It can be printed.
+    """The storage used by threads, and apart from them by what else is below the prefix. It can be printed.
 
     Attributes:
         threads: The number of threads with objects.
@@ -98,6 +122,8 @@ class UsageReport:
         classes: The usage by storage class, by S3's name of it.
         exports: The size of exports and uploads under `.exports/`, which no other number includes.
         as_of: The time of the inventory report that the numbers are from; `None` if they are of now.
+        memories: The usage of long-term memory (`S3Store`), which no other number includes.
+        cache: The usage of the node cache (`S3Cache`), which no other number includes.
     """
 
     threads: int
@@ -110,12 +136,14 @@ class UsageReport:
     classes: Mapping[str, ClassUsage]
     exports: int
     as_of: datetime | None = None
+    memories: ItemUsage = ItemUsage()
+    cache: ItemUsage = ItemUsage()
 
     def monthly_cost(self, prices: Prices = _DEFAULT_PRICES) -> float:
         """Return the cost of storing the threads for a month, in US dollars.
 
-        It excludes requests, exports, noncurrent versions, unfinished uploads, retrievals, and the monitoring
-        of Intelligent-Tiering.
+        It excludes `memories` and `cache`, which have costs of their own, requests, exports, noncurrent
+        versions, unfinished uploads, retrievals, and the monitoring of Intelligent-Tiering.
 
         Args:
             prices: The prices; by default those of us-east-1.
@@ -123,12 +151,7 @@ class UsageReport:
         Raises:
             InvalidConfigError: There is no price for a storage class.
         """
-        cost = 0.0
-        for name, used in self.classes.items():
-            cost += prices.of(name) * used.billed_bytes / _GB
-            if name in _ARCHIVES:  # the name and metadata of each object stay in Standard
-                cost += prices.of("STANDARD") * used.objects * _STANDARD_OVERHEAD / _GB
-        return cost
+        return _monthly_cost(self.classes, prices)
 
     def __str__(self) -> str:
         counts = (
@@ -144,9 +167,12 @@ class UsageReport:
             )
         if self.oldest is not None and self.newest is not None:
             text += f", written {self.oldest:%Y-%m-%d %H:%M} to {self.newest:%Y-%m-%d %H:%M %Z}"
-        if self.classes.keys() <= _US_EAST_1.keys():
-            cost = self.monthly_cost()
-            text += f", ${cost:,.2f} a month in us-east-1" if cost >= 0.01 else ", less than $0.01 a month"
+        text += _cost_text(self.classes)
+        others = ((self.memories, "item of long-term memory"), (self.cache, "value of the node cache"))
+        for used, what in others:
+            if used.classes:
+                text += f"; {pluralize(used.items, what)}: {format_size(used.bytes)}"
+                text += _cost_text(used.classes)
         if self.exports:
             text += f"; and {format_size(self.exports)} of exports"
         if self.as_of is not None:
@@ -195,7 +221,12 @@ def usage(context: Context, thread_id: str | None) -> Plan[UsageReport]:
                 classes[entry.storage_class] = _plus(classes.get(entry.storage_class, ClassUsage()), entry)
                 oldest = min(entry.modified, oldest or entry.modified)
                 newest = max(entry.modified, newest or entry.modified)
-    exports = layout.prefix + EXPORTS if thread_id is None else layout.exports(thread_id)
+    folders = (
+        [layout.exports(thread_id)]
+        if thread_id is not None
+        else [layout.prefix + name for name in (EXPORTS, STORE, CACHE)]
+    )
+    exported, *items = yield from gather(_items(folder) for folder in folders)
     return UsageReport(
         threads,
         namespaces,
@@ -205,7 +236,9 @@ def usage(context: Context, thread_id: str | None) -> Plan[UsageReport]:
         oldest,
         newest,
         dict(sorted(classes.items())),
-        (yield from _size(exports)),
+        exported.bytes,
+        None,
+        *items,
     )
 
 
@@ -232,9 +265,30 @@ def _plus(used: ClassUsage, entry: Entry) -> ClassUsage:
     return ClassUsage(used.objects + 1, used.bytes + entry.size, used.billed_bytes + billed)
 
 
-def _size(prefix: str) -> Plan[int]:
-    """Return the size of all objects below a prefix."""
-    pages, size = Pages(prefix), 0
+def _items(prefix: str) -> Plan[ItemUsage]:
+    """Sum up all objects below a prefix."""
+    pages = Pages(prefix)
+    items = 0
+    classes: dict[str, ClassUsage] = {}
     while not pages.done:
-        size += sum(entry.size for entry in (yield from pages.more()).entries)
-    return size
+        for entry in (yield from pages.more()).entries:
+            items += entry.key.endswith(ITEM)
+            classes[entry.storage_class] = _plus(classes.get(entry.storage_class, ClassUsage()), entry)
+    return ItemUsage(items, dict(sorted(classes.items())))
+
+
+def _monthly_cost(classes: Mapping[str, ClassUsage], prices: Prices) -> float:
+    cost = 0.0
+    for name, used in classes.items():
+        cost += prices.of(name) * used.billed_bytes / _GB
+        if name in _ARCHIVES:  # the name and metadata of each object stay in Standard
+            cost += prices.of("STANDARD") * used.objects * _STANDARD_OVERHEAD / _GB
+    return cost
+
+
+def _cost_text(classes: Mapping[str, ClassUsage]) -> str:
+    """Return the cost as text; empty if there is no price for a storage class."""
+    if not classes.keys() <= _US_EAST_1.keys():
+        return ""
+    cost = _monthly_cost(classes, _DEFAULT_PRICES)
+    return f", ${cost:,.2f} a month in us-east-1" if cost >= 0.01 else ", less than $0.01 a month"

@@ -11,7 +11,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.setting_changes import Change
 from langgraph_checkpoint_s3.admin.versions import purge, restore, versions
-from langgraph_checkpoint_s3.admin.versions.purge import Purged
+from langgraph_checkpoint_s3.admin.versions.purge import Purged, Subject
 from langgraph_checkpoint_s3.admin.versions.receipt import ReceiptFile
 from langgraph_checkpoint_s3.admin.versions.restore import Undeleted
 from langgraph_checkpoint_s3.admin.versions.versions import CheckpointVersion, VersioningStatus, address_of
@@ -294,8 +294,8 @@ class Versioning(BaseAdmin):
     def _purge(self, thread_id: str, dry_run: bool, receipt: str | os.PathLike[str] | None) -> Plan[Purged]:
         file = None if receipt is None else ReceiptFile(receipt)
         location = f"s3://{self.config.bucket}/{self.config.prefix}"
-        name = thread_name(thread_id)
-        return purge.purge_thread(self._context, name, self._now, location, file, dry_run=dry_run)
+        subject = Subject.of_thread(self._context.layout, thread_name(thread_id))
+        return purge.purge(self._context, subject, self._now, location, file, dry_run=dry_run)
 
 
 def _version(version_id: str) -> str:

@@ -1,8 +1,8 @@
-"""The plan that removes all versions of a thread.
+"""The plan that removes all versions of a thread, or of a namespace of long-term memory.
 
-Removing the newest version of an object, or its delete marker, makes an older version current. So the thread
-is first deleted as usual, then the versions are removed, and the markers last. An interrupted purge leaves
-nothing of the thread visible, and can be repeated. The receipt (`receipt.py`) compares listings: what was
+Removing the newest version of an object, or its delete marker, makes an older version current. So the objects
+are first deleted as usual, then the versions are removed, and the markers last. An interrupted purge leaves
+nothing of them visible, and can be repeated. The receipt (`receipt.py`) compares listings: what was
 seen before and isn't any more was removed.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from langgraph_checkpoint_s3.admin.calls import in_thread
 from langgraph_checkpoint_s3.admin.versions.receipt import (
@@ -22,7 +22,8 @@ from langgraph_checkpoint_s3.admin.versions.receipt import (
 )
 from langgraph_checkpoint_s3.admin.versions.versions import is_saver_key
 from langgraph_checkpoint_s3.errors import ConflictError, NotSupportedError
-from langgraph_checkpoint_s3.format.keys import Layout
+from langgraph_checkpoint_s3.format.keys import EXPORTS, Layout
+from langgraph_checkpoint_s3.memory.shelf import INDEX, Namespace, Shelf
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.delete import delete_keys, delete_versions
 from langgraph_checkpoint_s3.plans.plan import Plan, ask_all, batched, gather, return_errors
@@ -42,10 +43,10 @@ _Name: TypeAlias = "tuple[str, str, str]"
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """The objects of a thread that were removed, or would be with `dry_run`.
+    """The objects of a thread or of memories that were removed, or would be with `dry_run`.
 
     Attributes:
-        thread_id: The thread.
+        thread_id: The thread; empty if it wasn't one.
         versions: The number of versions of objects, including the current ones.
         markers: The number of delete markers.
         exports: How many of these versions and markers were of exports.
@@ -56,6 +57,7 @@ class Purged:
         dry_run: Whether nothing was changed.
         receipt: The record of all of it, as `PurgeReceipt.to_json` writes it. That of a dry run has nothing
             in `removed`, and in `left` what would be.
+        namespace: The namespace of long-term memory, if it was one.
     """
 
     thread_id: str
@@ -67,6 +69,37 @@ class Purged:
     unseen: tuple[str, ...]
     dry_run: bool
     receipt: PurgeReceipt = field(repr=False)
+    namespace: Namespace | None = None
+
+
+class Subject(NamedTuple):
+    """What is purged: a thread, or a namespace of long-term memory.
+
+    Attributes:
+        thread_id: The thread; empty if it isn't one.
+        namespace: The namespace, if it is one.
+        folders: The beginnings of the keys. Of a thread they are its folder, that of its exports, its lease
+            and its mark; of a namespace its folder, and the indexes that have copies of its items.
+        tombstones: The keys of its tombstones, which stay.
+    """
+
+    thread_id: str
+    namespace: Namespace | None
+    folders: Sequence[str]
+    tombstones: Sequence[str] = ()
+
+    @classmethod
+    def of_thread(cls, layout: Layout, thread_id: str) -> Subject:
+        """Return a thread."""
+        thread = layout.thread(thread_id)
+        folders = thread, layout.exports(thread_id), layout.lease(thread_id), layout.pin(thread)
+        return cls(thread_id, None, folders, [layout.tombstones(thread)])
+
+    @classmethod
+    def of_memories(cls, shelf: Shelf, namespace: Namespace) -> Subject:
+        """Return a namespace, with those that begin with it."""
+        above = (shelf.folder(namespace[:depth]) for depth in range(len(namespace)))
+        return cls("", namespace, [shelf.folder(namespace), *(folder + INDEX for folder in above)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,36 +112,32 @@ class _Found:
     items: Mapping[_Name, PurgedObject]
 
 
-def purge_thread(
+def purge(
     context: Context,
-    thread_id: str,
+    subject: Subject,
     clock: Callable[[], datetime],
     location: str,
     file: ReceiptFile | None,
     *,
     dry_run: bool,
 ) -> Plan[Purged]:
-    """Remove all versions, markers, uploads and exports of a thread, its lease and its mark.
-
-    Repeat that until none is left.
+    """Remove all versions, markers and uploads. Repeat that until none is left.
 
     Args:
         context: The saver's.
-        thread_id: The thread.
+        subject: What is purged.
         clock: The store's time, which is known once the store has answered.
         location: The bucket and prefix, for the receipt.
         file: The receipt's file. It is written before anything is removed, and at the end.
         dry_run: Whether to only list.
     """
-    layout = context.layout
-    thread = layout.thread(thread_id)
-    folders = [thread, layout.exports(thread_id), layout.lease(thread_id), layout.pin(thread)]
-    first = yield from _list(layout, folders)
+    first = yield from _list(context.layout, subject.folders)
     receipt = PurgeReceipt(
-        *(thread_id, location, dry_run, clock(), None, None, (), in_order(first.items.values()), ()),
+        *(subject.thread_id, location, dry_run, clock(), None, None, (), in_order(first.items.values()), ()),
         unseen=first.unseen,
         error=None,
         writer=context.writer,
+        namespace=subject.namespace,
     )
     if dry_run:
         receipt = replace(receipt, ended=receipt.begun, listed=receipt.begun)
@@ -117,37 +146,39 @@ def purge_thread(
             yield from in_thread(file.write, receipt)
         seen = dict(first.items)
         try:
-            last = yield from _purge(context, folders, first, seen)
+            last = yield from _purge(context, subject, first, seen)
         except Exception as error:
             failed = replace(receipt, error=" ".join(str(error).split()) or type(error).__name__)
-            failed = yield from _finished(context, folders, failed, seen, None, clock)
+            failed = yield from _finished(context, subject, failed, seen, None, clock)
             if file is not None:
                 yield from return_errors(in_thread(file.write, failed), OSError)
             raise
-        receipt = yield from _finished(context, folders, receipt, seen, last, clock)
+        receipt = yield from _finished(context, subject, receipt, seen, last, clock)
         if file is not None:
             yield from in_thread(file.write, receipt)
+    exports = context.layout.prefix + EXPORTS
     return Purged(
-        thread_id,
+        subject.thread_id,
         sum(not each.marker for each in first.versions),
         sum(each.marker for each in first.versions),
-        sum(each.key.startswith(folders[1]) for each in first.versions),
+        sum(each.key.startswith(exports) for each in first.versions),
         len(first.uploads),
         sum(each.size for each in first.versions),
         first.unseen,
         dry_run,
         receipt,
+        subject.namespace,
     )
 
 
 def _purge(
-    context: Context, folders: Sequence[str], found: _Found, seen: dict[_Name, PurgedObject]
+    context: Context, subject: Subject, found: _Found, seen: dict[_Name, PurgedObject]
 ) -> Plan[_Found]:
     """Remove what was found, and what is found after that. Return the last listing, which has nothing.
 
     Args:
         context: The saver's.
-        folders: The thread's, that of its exports, and its lease.
+        subject: What is purged.
         found: The first listing.
         seen: The objects of all listings, which those of later ones are added to.
     """
@@ -159,24 +190,25 @@ def _purge(
     ]
     lenders = lenders_among(group(layout, sorted(current, key=lambda entry: entry.key)))
     if lenders:
-        yield from add_tombstones(context, folders[0], lenders, "thread")
+        yield from add_tombstones(context, subject.folders[0], lenders, "thread")
     context.parent_cache.clear()
     for _ in range(_ROUNDS):
         if not found.versions and not found.uploads:
             return found
         yield from _remove(found)
-        found = yield from _list(layout, folders)
+        found = yield from _list(layout, subject.folders)
         # Markers that appear now are those that the deletion has made.
         seen.update((name, each) for name, each in found.items.items() if each.state != "marker")
     raise ConflictError(
-        "Somebody goes on writing to the thread while it is being purged: stop that, and purge again",
-        key=folders[0],
+        f"Somebody goes on writing to the {'thread' if subject.thread_id else 'namespace'} while it is being "
+        "purged: stop that, and purge again",
+        key=subject.folders[0],
     )
 
 
 def _finished(
     context: Context,
-    folders: Sequence[str],
+    subject: Subject,
     receipt: PurgeReceipt,
     seen: Mapping[_Name, PurgedObject],
     last: _Found | None,
@@ -185,9 +217,9 @@ def _finished(
     """Return a receipt with what was removed and what is left, by a listing after the removal."""
     layout = context.layout
     if last is None:
-        found = yield from return_errors(_list(layout, folders))
+        found = yield from return_errors(_list(layout, subject.folders))
         last = found if isinstance(found, _Found) else None
-    kept = yield from return_errors(Pages(layout.tombstones(folders[0])).rest())
+    kept = yield from return_errors(gather(Pages(key).rest() for key in subject.tombstones))
     now = clock()
     if last is None:
         return replace(receipt, ended=now, left=in_order(seen.values()))
@@ -199,7 +231,7 @@ def _finished(
         left=in_order(last.items.values()),
         kept=()
         if isinstance(kept, Exception)
-        else tuple(PurgedObject.of_entry(layout, each) for each in kept),
+        else tuple(PurgedObject.of_entry(layout, each) for some in kept for each in some),
         unseen=tuple(dict.fromkeys((*receipt.unseen, *last.unseen))),
     )
 

@@ -13,13 +13,16 @@ from typing import Any, Final, Literal, TypeAlias
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.keys import EXPORTS, LEASES, TOMBSTONES, Layout
+from langgraph_checkpoint_s3.memory.shelf import INDEX, ITEM, STORE
 from langgraph_checkpoint_s3.s3.admin_requests import Upload, Version
 from langgraph_checkpoint_s3.s3.requests import Entry
 
 FORMAT: Final = "langgraph-checkpoint-s3/purge-receipt"
 VERSION: Final = 1
 
-PurgedKind: TypeAlias = Literal["checkpoint", "writes", "lease", "export", "tombstones", "other"]
+PurgedKind: TypeAlias = Literal[
+    "checkpoint", "writes", "lease", "export", "tombstones", "item", "index", "other"
+]
 PurgedState: TypeAlias = Literal["version", "marker", "upload"]
 
 
@@ -28,8 +31,8 @@ class PurgedObject:
     """An object's version, a delete marker or an unfinished upload, as a listing showed it.
 
     Attributes:
-        kind: What its key is for: `checkpoint`, `writes`, `lease`, `export`, `tombstones`, or `other` for a
-            key in the thread's folder that no saver wrote.
+        kind: What its key is for: `checkpoint`, `writes`, `lease`, `export`, `tombstones`, `item` or
+            `index` of long-term memory, or `other` for a key in the folder that no saver wrote.
         state: `version`, `marker` (a delete marker, without content) or `upload` (an unfinished one).
         key: Its key.
         id: The version's id (`null` without versioning), or the upload's.
@@ -68,12 +71,13 @@ class PurgedObject:
 
 @dataclass(frozen=True, slots=True)
 class PurgeReceipt:
-    """A record of the purge of a thread, to be kept.
+    """A record of the purge of a thread or of memories, to be kept.
 
-    It names the thread, and keys have the checkpoints' ids: keep it as confidentially as those.
+    It names the thread or the namespace, and keys have the ids of checkpoints or items: keep it as
+    confidentially as those.
 
     Attributes:
-        thread_id: The thread.
+        thread_id: The thread; empty if it wasn't one.
         place: The bucket and prefix: `s3://bucket/prefix/`.
         dry_run: Whether nothing was removed.
         begun: The time of the first listing, by the store's clock, before anything was removed.
@@ -87,6 +91,7 @@ class PurgeReceipt:
         unseen: What the store can't list, so that some may be left: `versions`, `uploads`, or nothing.
         error: Why the purge failed; `None` if it didn't.
         writer: The package and version.
+        namespace: The namespace of long-term memory, if it was one.
     """
 
     thread_id: str
@@ -101,22 +106,27 @@ class PurgeReceipt:
     unseen: tuple[str, ...]
     error: str | None
     writer: str
+    namespace: tuple[str, ...] | None = None
 
     @property
     def complete(self) -> bool:
-        """True if a listing after the removal found nothing of the thread."""
+        """True if a listing after the removal found nothing of it."""
         return not self.dry_run and self.error is None and self.listed is not None and not self.left
 
     def to_json(self) -> str:
         """Return the receipt as a JSON document, with times in ISO 8601."""
         document: dict[str, Any] = {"format": FORMAT, "version": VERSION, "complete": self.complete}
         document |= asdict(self)
+        if self.namespace is None:
+            del document["namespace"]
         return json.dumps(document, indent=2, default=datetime.isoformat) + "\n"
 
 
 def kind_of(layout: Layout, key: str) -> PurgedKind:
-    """Return what a thread's key is for."""
+    """Return what a key is for."""
     below = key[len(layout.prefix) :]
+    if below.startswith(STORE):
+        return "item" if below.endswith(ITEM) else "index" if below.endswith(INDEX) else "other"
     folders: dict[str, PurgedKind] = {EXPORTS: "export", LEASES: "lease", TOMBSTONES: "tombstones"}
     for folder, kind in folders.items():
         if below.startswith(folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -10,6 +11,7 @@ from itertools import combinations
 from typing import Any, get_args
 
 import pytest
+from langgraph.store.base import PutOp
 
 from langgraph_checkpoint_s3 import InvalidConfigError, S3Config, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
@@ -35,6 +37,7 @@ from langgraph_checkpoint_s3.s3.requests import (
 )
 from tests.contract.operations import ALL, READS
 from tests.contract.support import Calls, at, build_thread, noise
+from tests.memory.support import make_cache, make_store
 from tests.s3.admin_requests import ADMIN_REQUESTS
 from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
@@ -137,7 +140,7 @@ class TestEveryRequest:
         setting = {each.setting for each in ADMIN_REQUESTS if isinstance(each, GetSetting)}
         assert setting == set(bucket_settings.ALL)
 
-    @pytest.mark.parametrize("role", ["runtime", "read-only", "retention"])
+    @pytest.mark.parametrize("role", [role for role in ROLES if role != "administration"])
     def test_only_administration_touches_the_bucket(self, role: Role) -> None:
         made = policy(role)
         for request in [*SAVER_REQUESTS, *ADMIN_REQUESTS]:
@@ -219,6 +222,58 @@ class TestASaver:
         assert self.run(READS, "read-only") == actions(policy("read-only"))
 
 
+class TestMemory:
+    @pytest.mark.parametrize("role", ["memory", "memory-read-only"])
+    def test_no_thread_is_within_reach(self, role: Role) -> None:
+        made = policy(role)
+        for request in SAVER_REQUESTS:
+            assert not permitted(made, request), request
+        for folder in (".store/", ".cache/"):
+            key = f"agents/{folder}a/b.item"
+            assert permitted(made, GetObject(key))
+            assert permitted(made, ListObjects(f"agents/{folder}"))
+            assert permitted(made, PutObject(key, b"")) == (role == "memory")
+            assert permitted(made, DeleteObjects((key,))) == (role == "memory")
+        assert not permitted(made, ListObjects("agents/"))
+        assert permitted(policy(role, whole_bucket=True), ListObjects("agents/"))
+        assert statement(policy("memory", whole_bucket=True), "Deletion") is not None
+
+    @pytest.mark.parametrize("prefix", ["agents/", ""])
+    @pytest.mark.parametrize("role", ["memory", "memory-read-only"])
+    def test_what_a_store_and_a_cache_send(self, role: Role, prefix: str) -> None:
+        fake = FakeS3()
+        settings: dict[str, Any] = {"bucket": "my-bucket", "prefix": prefix, "object_tags": {"team": "a"}}
+        made, needed = policy(role, config=CONFIG.replace(**settings)), set[str]()
+        tagging = {"s3:PutObjectTagging", "s3:GetObjectTagging"}
+        writer = make_store(fake, **settings)
+        writer.batch([PutOp(("users",), str(number), {"n": number}, ttl=60) for number in range(40)])
+        file = io.BytesIO()
+
+        def hook(moment: Moment, request: Request[Any]) -> None:
+            for question in questions(request, BUCKET) if moment == "before" else ():
+                if role == "memory" or not isinstance(
+                    request, PutObject
+                ):  # an index, which readers do without
+                    assert allowed(made, question), (question, request)
+                    needed.add(question.action)
+
+        fake.hook = hook
+        store, cache = make_store(fake, **settings), make_cache(fake, **settings)
+        assert len(store.search((), limit=99, refresh_ttl=False)) == 40
+        assert store.get(("users",), "1", refresh_ttl=False)
+        assert store.list_namespaces() == [("users",)]
+        assert cache.get([(("node",), "key")]) == {}
+        S3Admin(store.saver).export_memories(file)
+        if role == "memory":
+            store.put(("users",), "large", {"raw": noise(17 * 1024 * 1024).hex()})
+            store.delete(("users",), "large")
+            store.sweep_ttl()
+            cache.set({(("node",), "key"): (1, None)})
+            cache.clear()
+            S3Admin(store.saver).import_memories(file)
+            assert needed | {"s3:AbortMultipartUpload", *tagging} == actions(made)
+
+
 class TestSettings:
     @pytest.mark.parametrize(
         "settings", [{"object_tags": {"team": "a"}}, {"retention": {"default": timedelta(days=9)}}], ids=str
@@ -292,6 +347,8 @@ class TestKeys:
             ("retention", ["kms:Decrypt", "kms:GenerateDataKey"]),
             ("read-only", ["kms:Decrypt"]),
             ("administration", None),
+            ("memory", ["kms:Decrypt", "kms:GenerateDataKey"]),
+            ("memory-read-only", ["kms:Decrypt"]),
         ],
     )
     def test_key_permissions_of_each_role(self, role: Role, wanted: list[str] | None) -> None:
@@ -329,7 +386,9 @@ class TestKeys:
 
 @pytest.mark.parametrize("features", [(), ("runtime", "root"), "runtime", ["RUNTIME"]])
 def test_unknown_roles(features: Any) -> None:
-    with pytest.raises(InvalidConfigError, match="runtime, read-only, retention, administration"):
+    with pytest.raises(
+        InvalidConfigError, match="runtime, read-only, retention, administration, memory, memory-read-only"
+    ):
         iam_policy(CONFIG, features)
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from langgraph.store.memory import InMemoryStore
 
 from langgraph_checkpoint_s3.admin import RetentionPolicy, S3Admin
 from langgraph_checkpoint_s3.admin.bucket.configure import IntelligentTieringArchive
@@ -44,6 +45,12 @@ def exported_and_back(admin: S3Admin) -> None:
     admin.import_thread(file, "other")
 
 
+def notes() -> InMemoryStore:
+    store = InMemoryStore()
+    store.put(("users", "ada"), "a", {})
+    return store
+
+
 OPERATIONS: dict[str, tuple[Role, Operation]] = {
     "threads": ("read-only", lambda admin: list(admin.threads())),
     "usage": ("read-only", lambda admin: admin.usage()),
@@ -73,6 +80,8 @@ OPERATIONS: dict[str, tuple[Role, Operation]] = {
     "undelete_thread": ("retention", deleted_and_back),
     "undelete_thread of none": ("retention", lambda admin: admin.undelete_thread("none")),
     "purge_thread": ("retention", lambda admin: admin.purge_thread("t", dry_run=False)),
+    "purge_memories": ("retention", lambda admin: admin.purge_memories(("users",), dry_run=False)),
+    "migrate_memories": ("memory", lambda admin: admin.migrate_memories(notes())),
     "find_orphans": ("retention", lambda admin: admin.find_orphans(SOON)),
     "remove_orphans": ("retention", lambda admin: admin.remove_orphans(SOON, dry_run=False)),
     "restore_status": ("retention", lambda admin: admin.restore_status("t")),

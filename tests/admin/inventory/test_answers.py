@@ -56,7 +56,18 @@ def random_bucket(seed: int) -> FakeS3:
     saver.put_writes(place("lost", "1"), [("d", [1])], "one")
     saver.put_writes(place("a", "lost"), [("d", [1])], "one")
     put_chain(make_saver(fake, prefix="checkpoints/nested"), "other", 3)
-    for key in (".exports/a/1", ".probe/1", "a-/x", "a.thread", "b b+é/x", "zz", ".leases/a.lease"):
+    for key in (
+        ".exports/a/1",
+        ".store/a/b.item",
+        ".store/-.index",
+        ".cache/a/b.item",
+        ".probe/1",
+        "a-/x",
+        "a.thread",
+        "b b+é/x",
+        "zz",
+        ".leases/a.lease",
+    ):
         fake.put(f"checkpoints/{key}", b"others'")
     fake.put("elsewhere", b"")
     fake.uploads["1"] = Upload("checkpoints/a.thread/.ns/cez/checkpoint", begun=fake.now - 3 * DAY)

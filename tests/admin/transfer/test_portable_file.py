@@ -25,14 +25,9 @@ from langgraph_checkpoint_s3 import (
     InvalidKeyError,
     S3CheckpointError,
 )
+from langgraph_checkpoint_s3.admin.transfer.archive import MANIFEST, ExportFile
 from langgraph_checkpoint_s3.admin.transfer.dumps import dumps, loads
-from langgraph_checkpoint_s3.admin.transfer.portable_file import (
-    MANIFEST,
-    ExportFile,
-    Manifest,
-    PortableFile,
-    pack,
-)
+from langgraph_checkpoint_s3.admin.transfer.portable_file import Manifest, PortableFile, pack
 from tests.format.craft import craft, crafted, opened
 from tests.format.strategies import IDS, VALUES
 from tests.support.checkpoints import make_checkpoint, place, shown
@@ -120,7 +115,7 @@ def test_a_file_can_be_written_into_a_pipe() -> None:
 
     pipe: Any = Pipe()
     file = ExportFile(pipe)
-    file.open(Manifest("t", "now", "w", 1, len(NAMES) - 1))
+    file.open(Manifest("t", "now", "w", 1, len(NAMES) - 1).pack())
     file.add((name, PLAIN[name]) for name in NAMES)
     file.finish()
     assert shown(loads(pipe.written)) == shown(made())
@@ -129,7 +124,7 @@ def test_a_file_can_be_written_into_a_pipe() -> None:
 def test_what_is_abandoned_has_no_end() -> None:
     file = io.BytesIO()
     exporting = ExportFile(file)
-    exporting.open(Manifest("t", "now", "w", 1, 0))
+    exporting.open(Manifest("t", "now", "w", 1, 0).pack())
     exporting.add([(CHECKPOINT, PLAIN[CHECKPOINT])])
     exporting.close()
     del exporting

@@ -178,8 +178,8 @@ def test_more_objects_take_no_more_memory() -> None:
     def answer(plan: Any, listed: Iterator[Page]) -> None:
         request = next(plan)
         while True:
-            exports = request[0].prefix.endswith(".exports/")
-            request = plan.send([Page((), (), None) if exports else next(listed)])
+            threads = request[0].prefix == "checkpoints/"
+            request = plan.send([next(listed)] if threads else [Page((), (), None)] * len(request))
 
     def peak(count: int) -> int:
         tracemalloc.start()

@@ -77,7 +77,7 @@ class TestCheck:
         assert report.ok
         assert report.place == f"s3://{place.bucket}/checkpoints/"
         counted: S3Admin = admin.saver
-        assert sum(counted.saver.stats().requests.values()) == sum(front.counts().values()) == 32
+        assert sum(counted.saver.stats().requests.values()) == sum(front.counts().values()) == 33
         assert place.listing() == []
         assert place.uploads() == []
         place.client.head_bucket(Bucket=place.bucket)

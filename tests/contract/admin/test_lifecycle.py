@@ -152,13 +152,13 @@ class TestLifecyclePolicies:
         policy = LifecyclePolicy(days_until_deletion=30, noncurrent_version_days=7)
         front.reset()
         [change] = admin.set_lifecycle_policy(policy)
-        assert [each.operation[:3] for each in front.log] == ["Get", "Put"]
+        assert [each.operation[:3] for each in front.log] == ["Lis", "Get", "Put"]
         assert (change.setting, change.before) == ("lifecycle configuration", None)
         assert len(change.after["Rules"]) == len(shown(place)) == 2
         assert admin.get_lifecycle_policy() == policy
         front.reset()
         assert admin.set_lifecycle_policy(policy) == []
-        assert len(front.log) == 1
+        assert len(front.log) == 2
         assert len(admin.set_lifecycle_policy(LifecyclePolicy(abort_incomplete_uploads_days=1))) == 1
         assert admin.get_lifecycle_policy() == LifecyclePolicy(abort_incomplete_uploads_days=1)
         assert len(shown(place)) == 1
@@ -280,6 +280,7 @@ class TestLifecyclePolicies:
         policy = LifecyclePolicy(days_until_deletion=30, days_until_archive=7, intelligent_tiering=True)
         admin.set_lifecycle_policy(policy)
         assert front.counts() == {
+            "ListObjectsV2": 1,
             "GetBucketLifecycleConfiguration": 1,
             "PutBucketLifecycleConfiguration": 1,
         }

@@ -120,6 +120,8 @@ class TestUsage:
         saver.put(at("b"), twice.checkpoint, metadata(9), {})
         place.write("agents/.exports/a/export", b"exported")
         place.write("agents/.exports/b/export", b"12")
+        place.write("agents/.store/users/a.item", b"12345")
+        place.write("agents/.cache/node/a.item", b"123")
         for key in (".probe/x", "readme"):
             place.write(f"agents/{key}", b"not counted")
         admin = make_admin(prefix="agents")
@@ -128,12 +130,18 @@ class TestUsage:
         ours = [item for item in objects if "/nested/" not in item["Key"]]
         front.reset()
         found = admin.usage()
-        assert front.counts() == {"ListObjectsV2": 2}
+        assert front.counts() == {"ListObjectsV2": 4}
         assert (found.threads, found.namespaces, found.checkpoints, found.writes) == (2, 3, 6, 8)
         assert found.bytes == sum(item["Size"] for item in ours)
         assert found.oldest == min(item["LastModified"] for item in ours)
         assert found.newest == max(item["LastModified"] for item in ours)
         assert found.exports == 10
+        assert (found.memories.items, found.memories.bytes, found.cache.items, found.cache.bytes) == (
+            1,
+            5,
+            1,
+            3,
+        )
         assert len(ours) == 15
         assert found.classes == {"STANDARD": ClassUsage(15, found.bytes, found.bytes)}
         assert 0 < found.monthly_cost() < 0.001

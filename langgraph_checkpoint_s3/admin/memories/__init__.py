@@ -1,0 +1,1 @@
+"""Long-term memory: export, import, and migration from other stores."""
