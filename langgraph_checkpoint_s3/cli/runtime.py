@@ -7,7 +7,6 @@ import importlib
 import inspect
 import json
 import logging
-import re
 import sys
 import typing
 import warnings
@@ -43,9 +42,6 @@ _KINDS: Final = {FAILED: "failed", USAGE: "usage", NOT_FOUND: "not_found", INTER
 
 _UNLIMITED_WIDTH: Final = 10_000
 """The width of lines that don't go to a terminal, so that none is wrapped."""
-
-_TREE_ROW: Final = re.compile(r"([│ ]*[●○][│ ]*  )((?:[0-9a-f]+-){4})[0-9a-f]{12}  ")
-"""A row of `history`: the drawing, and the part of a UUID that a narrow terminal leaves out."""
 
 
 class CommandExit(Exception):  # noqa: N818  # not always an error: `check` may have found problems
@@ -175,14 +171,14 @@ class Invocation:
         self.print(styled(sanitize(text, lines=True)))
 
     def print(self, text: Text) -> None:
-        """Print text that is clean. If a row of `history` is too long, show the end of its id."""
-        if (
-            self.out.is_terminal
-            and text.cell_len > self.out.width
-            and (found := _TREE_ROW.match(text.plain)) is not None
-        ):
-            text = text.assemble(text[: found.end(1)], text[found.end(2) :])
+        """Print text that is clean."""
         self.out.print(text, soft_wrap=True)
+
+    def fit(self, text: Text) -> Text:
+        """Cut a line to the terminal's width, if stdout is one."""
+        if self.out.is_terminal:
+            text.truncate(self.out.width, overflow="ellipsis")
+        return text
 
     def note(self, text: str) -> None:
         """Print a note on stderr, which is an object with `--json`."""
