@@ -101,9 +101,8 @@ def start(kind: str) -> None:
         lap(part)
         elapsed = elapsed or time.perf_counter() - began
     late = [name for name in CLIENTS if name in sys.modules]
-    peak = (
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
-    )
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
     print(json.dumps({"seconds": seconds, "elapsed": elapsed, "peak": peak, "early": early, "late": late}))
 
 
