@@ -7,15 +7,16 @@ import importlib
 import inspect
 import json
 import logging
-import re
 import sys
 import typing
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
+from typer.models import OptionInfo
 
 from langgraph_checkpoint_s3 import (
     BucketNotFoundError,
@@ -24,6 +25,8 @@ from langgraph_checkpoint_s3 import (
     InvalidKeyError,
     S3CheckpointError,
 )
+from langgraph_checkpoint_s3.cli.console import make_console, page, styled, wrapped
+from langgraph_checkpoint_s3.cli.target import OPTIONS, shared, store_settings, use_profile
 from langgraph_checkpoint_s3.text.sanitize import sanitize
 from langgraph_checkpoint_s3.text.values import to_json
 
@@ -41,11 +44,8 @@ NOT_FOUND: Final = 3
 INTERRUPTED: Final = 130
 _KINDS: Final = {FAILED: "failed", USAGE: "usage", NOT_FOUND: "not_found", INTERRUPTED: "interrupted"}
 
-_UNLIMITED_WIDTH: Final = 10_000
-"""The width of lines that don't go to a terminal, so that none is wrapped."""
 
-_TREE_ROW: Final = re.compile(r"([│ ]*[●○][│ ]*  )((?:[0-9a-f]+-){4})[0-9a-f]{12}  ")
-"""A row of `history`: the drawing, and the part of a UUID that a narrow terminal leaves out."""
+_TYPES: Final = {str: "TEXT", int: "INTEGER", float: "NUMBER", Path: "FILE", list[str]: "TEXT"}
 
 
 class CommandExit(Exception):  # noqa: N818  # not always an error: `check` may have found problems
@@ -87,24 +87,28 @@ class Invocation:
     """One invocation of a command: its target and its output.
 
     All text for people is cleaned of control characters before it is shown.
+
+    Args:
+        options: The values of `cli.target.OPTIONS`.
     """
 
-    def __init__(self, uri: str | None, keys: str | None, as_json: bool) -> None:
-        self.json = as_json
-        self._uri = uri
-        self._keys = keys
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.json: bool = options["as_json"]
+        self._uri: str = options["uri"]
+        self._keys: str = options["keys"]
+        self._settings = store_settings(options)
         self._cleanup = contextlib.ExitStack()
         self._progress: tuple[str, int, int | None] | None = None
 
     @cached_property
     def out(self) -> Console:
         """The console on stdout."""
-        return _console(sys.stdout)
+        return make_console(sys.stdout)
 
     @cached_property
     def err(self) -> Console:
         """The console on stderr."""
-        return _console(sys.stderr)
+        return make_console(sys.stderr)
 
     def close(self) -> None:
         """Close the savers that were opened."""
@@ -112,7 +116,7 @@ class Invocation:
 
     def open_saver(self, uri: str | None = None, **settings: Any) -> S3Saver:
         """Open a saver on the target, or on another URI. It is closed when the command ends."""
-        saver = open_saver(uri or self._uri, encryption=self.keys, **settings)
+        saver = open_saver(uri or self._uri or None, encryption=self.keys, **{**self._settings, **settings})
         self._cleanup.callback(saver.close)
         return saver
 
@@ -123,7 +127,7 @@ class Invocation:
         Raises:
             CommandExit: It can't be imported.
         """
-        if self._keys is None:
+        if not self._keys:
             return None
         module, _, name = self._keys.partition(":")
         try:
@@ -151,13 +155,23 @@ class Invocation:
         """The target's bucket and prefix, as a URI."""
         return f"s3://{self.saver.config.bucket}/{self.saver.config.prefix}"
 
-    def answer(self, data: Any, show: Callable[[], None] | str) -> None:
-        """Print the command's result: the data as JSON, or else a line or what `show` prints."""
+    def answer(self, data: Any, show: Callable[[], None] | str, *, paged: bool = False) -> None:
+        """Print the command's result: the data as JSON, or else a line or what `show` prints.
+
+        Args:
+            data: The result.
+            show: A line, or prints the result.
+            paged: Whether to show it in a pager if a terminal is too small for it.
+        """
         if self.json:
             # ASCII only, so that nothing in it acts on a terminal.
             sys.stdout.write(json.dumps(to_json(data), indent=2, ensure_ascii=True) + "\n")
         elif isinstance(show, str):
             self.line(show)
+        elif paged and _is_interactive() and sys.stdout.isatty():
+            with self.out.capture() as captured:
+                show()
+            page(captured.get(), self.out)
         else:
             show()
 
@@ -167,22 +181,28 @@ class Invocation:
         sys.stdout.flush()
 
     def line(self, text: str, style: str = "") -> None:
-        """Print text on one line."""
-        self.print(styled(sanitize(text), style))
+        """Print text on one line, or on several of a terminal."""
+        self.wrap(styled(sanitize(text), style))
 
     def block(self, text: str) -> None:
         """Print text that may have several lines."""
         self.print(styled(sanitize(text, lines=True)))
 
     def print(self, text: Text) -> None:
-        """Print text that is clean. If a row of `history` is too long, show the end of its id."""
-        if (
-            self.out.is_terminal
-            and text.cell_len > self.out.width
-            and (found := _TREE_ROW.match(text.plain)) is not None
-        ):
-            text = text.assemble(text[: found.end(1)], text[found.end(2) :])
+        """Print text that is clean."""
         self.out.print(text, soft_wrap=True)
+
+    def wrap(self, text: Text) -> None:
+        """Print text that is clean. A terminal's lines end between words, and go on below, indented."""
+        if self.out.is_terminal:
+            text = wrapped(text, self.out)
+        self.print(text)
+
+    def fit(self, text: Text) -> Text:
+        """Cut a line to the terminal's width, if stdout is one."""
+        if self.out.is_terminal:
+            text.truncate(self.out.width, overflow="ellipsis")
+        return text
 
     def note(self, text: str) -> None:
         """Print a note on stderr, which is an object with `--json`."""
@@ -196,7 +216,8 @@ class Invocation:
         if self.json:
             sys.stderr.write(json.dumps(data, ensure_ascii=True) + "\n")
         else:
-            self.err.print(styled(sanitize(text)), soft_wrap=True)
+            note = styled(sanitize(text))
+            self.err.print(wrapped(note, self.err) if self.err.is_terminal else note, soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print a table; tab-separated lines if stdout is no terminal."""
@@ -274,38 +295,8 @@ class Invocation:
         return f"Stopped while {activity}, after {done:,}{'' if total is None else f' of {total:,}'}."
 
 
-def styled(text: str, style: str = "") -> Text:
-    """Return text in a style of rich's. The text is shown as it is: sanitize it."""
-    from rich.text import Text
-
-    return Text(text, style=style)
-
-
 def _is_interactive() -> bool:
     return sys.stdin.isatty()
-
-
-def _console(file: typing.TextIO) -> Console:
-    from rich.console import Console
-
-    console = Console(file=file, highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console.width = _UNLIMITED_WIDTH
-    return console
-
-
-_URI = typer.Option(
-    "--uri", metavar="s3://BUCKET/PREFIX", help="The bucket and prefix. Default: from S3_BUCKET_NAME."
-)
-_KEYS = typer.Option(
-    "--keys", metavar="MODULE:NAME", help="Your KeyProvider, if threads are encrypted; it is imported."
-)
-_SHARED_OPTIONS: Final = {
-    "uri": Annotated[typing.Optional[str], _URI],  # noqa: UP045  # evaluated
-    "keys": Annotated[typing.Optional[str], _KEYS],  # noqa: UP045  # evaluated
-    "as_json": Annotated[bool, typer.Option("--json", help="Print JSON.")],
-    "debug": Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")],
-}
 
 
 def add_command(app: typer.Typer, name: str, function: Callable[..., None], example: str) -> None:
@@ -318,8 +309,10 @@ def add_command(app: typer.Typer, name: str, function: Callable[..., None], exam
         example: The arguments of the example at the end of the help.
     """
 
-    def command(*, uri: str | None, keys: str | None, as_json: bool, debug: bool, **arguments: Any) -> None:
-        _invoke(function, Invocation(uri, keys, as_json), debug, arguments)
+    def command(*, context: typer.Context, **arguments: Any) -> None:
+        options = shared(context, arguments)
+        with use_profile(options["profile"]):
+            _invoke(function, Invocation(options), options["debug"], arguments)
 
     # typer reads the signature: the function's own parameters, and the shared options after them.
     hints = typing.get_type_hints(function, include_extras=True)
@@ -328,13 +321,24 @@ def add_command(app: typer.Typer, name: str, function: Callable[..., None], exam
         each.replace(annotation=hints[each.name], kind=keyword)
         for each in list(inspect.signature(function).parameters.values())[1:]
     ]
-    for option, annotation in _SHARED_OPTIONS.items():
-        default = None if option in {"uri", "keys"} else False
+    for each in parameters:
+        _name_type(each.annotation)
+    parameters.append(inspect.Parameter("context", keyword, annotation=typer.Context))
+    for option, (annotation, default) in OPTIONS.items():
         parameters.append(inspect.Parameter(option, keyword, annotation=annotation, default=default))
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     command.__doc__ = inspect.getdoc(function)
     app.command(name, epilog=f"Example: langgraph-s3 {name} {example}")(command)
+
+
+def _name_type(annotation: Any) -> None:
+    """Give an option without a metavar that of its type: `TEXT`, `INTEGER` or `FILE`."""
+    type_, *infos = typing.get_args(annotation)
+    kinds = {type_, *typing.get_args(type_)}
+    for info in infos:
+        if isinstance(info, OptionInfo) and info.metavar is None and bool not in kinds:
+            info.metavar = next((name for each, name in _TYPES.items() if each in kinds), None)
 
 
 def _invoke(function: Callable[..., None], ctx: Invocation, debug: bool, arguments: dict[str, Any]) -> None:

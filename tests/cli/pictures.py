@@ -12,6 +12,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +23,7 @@ from rich.terminal_theme import MONOKAI
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.usage import history
+from langgraph_checkpoint_s3.admin.usage import drawing
 from langgraph_checkpoint_s3.cli import runtime
 from langgraph_checkpoint_s3.cli.report_page import chart_svg
 from langgraph_checkpoint_s3.text.humanize import format_age
@@ -81,11 +82,11 @@ polyline.sofar {{ stroke: #1a7f45; }}
 """
 
 
-def terminal() -> str:
-    """Draw `langgraph-s3 history` of the example in a terminal."""
+def terminal(width: int) -> str:
+    """Draw `langgraph-s3 history` of the example in a terminal of this width."""
     console = Console(
         record=True,
-        width=112,
+        width=width,
         file=io.StringIO(),
         force_terminal=True,
         color_system="truecolor",
@@ -95,8 +96,8 @@ def terminal() -> str:
     console.print(f"$ {title}", style="bold", markup=False)
     with (
         mock.patch.object(runtime, "open_saver", return_value=example.built(FakeS3())),
-        mock.patch.object(runtime, "_console", return_value=console),
-        mock.patch.object(history, "format_age", partial(format_age, now=example.NOW)),
+        mock.patch.object(runtime, "make_console", return_value=console),
+        mock.patch.object(drawing, "format_age", partial(format_age, now=example.NOW)),
     ):
         ran = run("history", example.THREAD)
     assert ran.code == 0, ran.err
@@ -109,14 +110,14 @@ def sizes() -> str:
     saver = example.steady(FakeS3())
     weights = _chat(saver)
     stored = {each.checkpoint_id: each.bytes for each in S3Admin(saver).checkpoint_sizes("chat")}
-    drawn = chart_svg([("c", name, weight, stored[name]) for name, weight in weights.items()])
-    drawn = re.sub(r"</?a\b[^>]*>|<title>.*?</title>|\n", "", drawn, flags=re.DOTALL)
+    chart = chart_svg([("c", name, weight, stored[name]) for name, weight in weights.items()])
+    chart = re.sub(r"</?a\b[^>]*>|<title>.*?</title>|\n", "", chart, flags=re.DOTALL)
     total, last = sum(stored.values()), list(weights.values())[-1]
     heading = (
         f"{TURNS} turns of a chat with 100 kB of documents: {total / 1000:,.0f} kB are stored in all, "
         f"uncompressed, {total / last:.1f} times the last state"
     )
-    return _CHART.format(heading=heading, drawing=drawn)
+    return _CHART.format(heading=heading, drawing=chart)
 
 
 def _chat(saver: S3Saver) -> dict[str, int]:
@@ -174,7 +175,11 @@ def screenshot(file: Path) -> bool:
     return True
 
 
-MADE: Final = {"history.svg": terminal, "sizes.svg": sizes}
+MADE: Final[dict[str, Callable[[], str]]] = {
+    "history.svg": partial(terminal, 80),
+    "history-wide.svg": partial(terminal, 140),
+    "sizes.svg": sizes,
+}
 """The reproducible pictures."""
 
 

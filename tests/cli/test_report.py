@@ -131,7 +131,7 @@ class TestWhatIsThere:
         assert found.text("ins").strip() == '+ai: → weather(city="Oslo")'
         assert found.text("del").strip() == "-Oslo"
         tags = [text for tag, text in found.texts if tag == "span"]
-        assert [each for each in tags if each in {"added", "changed", "removed"}] == ["removed", "changed"]
+        assert [each for each in tags if each in {"added", "changed", "removed"}] == ["changed", "removed"]
         assert "__interrupt__ (task task-9)" in found.text("summary")
         assert "Really?" in found.text("pre")
         assert "loop waits" in found.having("class")
