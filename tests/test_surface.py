@@ -230,6 +230,7 @@ LATE = (
     "typer",
     "rich",
     "jinja2",
+    "markdown_it",
     "opentelemetry",
 )
 

@@ -39,6 +39,7 @@ from langgraph_checkpoint_s3.admin.transfer.export_import import Exported, Impor
 from langgraph_checkpoint_s3.admin.usage.history import History, HistoryEntry
 from langgraph_checkpoint_s3.admin.usage.resume_point import ResumePoint
 from langgraph_checkpoint_s3.admin.usage.steps import StepSummary
+from langgraph_checkpoint_s3.admin.usage.task_status import TaskStatus, task_statuses
 from langgraph_checkpoint_s3.admin.usage.usage import CheckpointSize, ClassUsage, Prices, UsageReport
 from langgraph_checkpoint_s3.admin.versions.purge import Purged
 from langgraph_checkpoint_s3.admin.versions.receipt import PurgedObject, PurgeReceipt
@@ -85,6 +86,7 @@ __all__ = [
     "SignedUpload",
     "SignedUrlWarning",
     "StepSummary",
+    "TaskStatus",
     "Undeleted",
     "UsageReport",
     "WrittenObject",
@@ -95,4 +97,5 @@ __all__ = [
     "fetch_signed_url",
     "load_signed_url",
     "loads",
+    "task_statuses",
 ]
