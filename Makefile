@@ -22,7 +22,7 @@ help: ## list the targets
 env: $(STAMP) ## create the virtual environment, or update it after pyproject.toml changed
 
 # The package with the extras that the tests use.
-PACKAGE := -e '.[aiobotocore,cli,crypto,inventory,local]'
+PACKAGE := -e '.[aiobotocore,cli,crypto,inventory]'
 
 # uv is many times faster than pip with these dependencies. Where it can't be installed, or with INSTALLER='pip>=25.1',
 # pip installs them; older versions don't know dependency groups.
@@ -61,7 +61,7 @@ test: env lint types ## lint, types and the tests that need no server
 test-sdk: env ## the contract on moto with the SDK's clients (transport="sdk") instead of the package's own
 	S3_TEST_TRANSPORT=sdk $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/contract --ignore tests/contract/admin $(PYTEST_ARGS)
 
-test-integration: env ## the tests against rclone, Ceph and LocalStack, or against S3_ENDPOINT_URL
+test-integration: env ## the tests against the local server, rclone, Ceph and LocalStack, or against S3_ENDPOINT_URL
 	$(BIN)/python -m pytest -n 3 --dist loadgroup -m integration tests/integration $(PYTEST_ARGS)
 
 # A separate environment: LangGraph's tests are a package named `tests`, too, and have their own requirements.
@@ -110,7 +110,7 @@ fuzz: env ## parsers of untrusted bytes, with atheris, a minute a target (FUZZ_S
 	$(call install,$(VENV),$(PACKAGE) --group fuzz)
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
-# On moto, or on a server of the integration tests: rclone, ceph or localstack.
+# On moto, or on a server of the integration tests: local, rclone, ceph or localstack.
 CHAOS_SERVER ?=
 CHAOS = $(if $(CHAOS_SERVER),-m integration tests/integration/test_chaos.py -k $(CHAOS_SERVER),tests/contract/test_chaos.py tests/contract/test_histories.py)
 

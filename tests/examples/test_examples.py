@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +28,10 @@ from examples.demo.terminal import ClaimError, claim
 from examples.trip import trip_graph
 from examples.worker import take
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.testing import LocalS3
+from langgraph_checkpoint_s3.testing import local_s3
 from tests.support.hanging import HANG
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def bucket(server: LocalS3, clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bucket in the environment, with a prefix of the test's own."""
-    variables = {"S3_BUCKET_NAME": "checkpoints", "S3_KEY_PREFIX": f"{uuid.uuid4().hex}/"}
-    for name, value in (server.environment() | variables).items():
-        monkeypatch.setenv(name, value)
 
 
 def run(*command: str | Path) -> str:
@@ -171,7 +162,8 @@ def test_threads_come_from_sqlite_and_go_on(tmp_path: Path, capsys: pytest.Captu
     assert said[-1].content == "You have told me 2 things, first: My name is Ada."
 
 
-def test_demo_on_a_server_of_its_own(tmp_path: Path) -> None:
+def test_demo_on_a_server_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_KEY_PREFIX", "kept/")
     printed = run("examples.demo", "--keep", tmp_path)
     for line in (
         "ok  S3 has what the finished tasks wrote: dinner, hotel, train",
@@ -184,7 +176,11 @@ def test_demo_on_a_server_of_its_own(tmp_path: Path) -> None:
     ):
         assert line in printed
     assert "\x1b" not in printed  # no colours where nobody sees them
-    assert list(tmp_path.glob("checkpoints/demo-*/trip-*.thread/.ns/*/checkpoint.*"))
+    with local_s3(tmp_path) as server:
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        with S3Saver.from_env(bucket="checkpoints") as saver:
+            assert list(saver.list(None, limit=1))
 
 
 @pytest.fixture
