@@ -12,9 +12,19 @@
   const most = 2000;
   let ranges = [], here = -1, opened = [], timer;
 
-  const open = details => { if (!details.open) { details.open = true; opened.push(details); } };
+  // The folded elements that hide a range.
+  const folds = range => {
+    const found = [];
+    let below = range.startContainer;
+    for (let each = below.parentElement; each; [below, each] = [each, each.parentElement])
+      if (each.tagName === "DETAILS" && !each.open && below.tagName !== "SUMMARY") found.push(each);
+    return found;
+  };
+  const unfoldTo = range => folds(range).forEach(each => { each.open = true; opened.push(each); });
 
+  // Mark the words in a step, and unfold them if none of them can be seen.
   function mark(element, words) {
+    const before = ranges.length;
     const walk = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
     while (walk.nextNode() && ranges.length < most) {
       const text = walk.currentNode.data.toLowerCase();
@@ -23,10 +33,10 @@
         range.setStart(walk.currentNode, at);
         range.setEnd(walk.currentNode, Math.min(at + words.length, walk.currentNode.length));
         ranges.push(range);
-        for (let each = walk.currentNode.parentElement; each !== element; each = each.parentElement)
-          if (each.tagName === "DETAILS") open(each);
       }
     }
+    const own = ranges.slice(before);
+    if (own.length && own.every(each => folds(each).length)) unfoldTo(own[0]);
   }
 
   function search() {
@@ -40,7 +50,6 @@
       step.element.hidden = step.row.hidden = !hit;
       if (hit && words && !step.element.parentElement.closest("article")) mark(step.element, words);
     }
-    document.body.classList.toggle("searched", words !== "");
     told.value = words && `${found} of ${steps.length} steps`;
     if (marks) {
       marks.clear();
@@ -52,6 +61,7 @@
   function go(by) {
     if (!ranges.length) return;
     here = (here + by + ranges.length) % ranges.length;
+    unfoldTo(ranges[here]);
     if (marks) CSS.highlights.set("here", new Highlight(ranges[here]));
     ranges[here].startContainer.parentElement.scrollIntoView({ block: "center" });
     told.value = `${here + 1} of ${ranges.length}${ranges.length === most ? "+" : ""}`;

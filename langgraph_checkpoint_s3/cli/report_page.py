@@ -44,6 +44,7 @@ SHORT: Final = 100
 """The most characters of a value that is shown unfolded, in one line."""
 MAX_NAMESPACES: Final = 20
 _MAX_LINE: Final = 200
+_MAX_TIME: Final = 40
 
 _SOURCES: Final = frozenset({"input", "loop", "update", "fork"})
 _ROLES: Final = {"human": "human", "user": "human", "ai": "ai", "assistant": "ai", "tool": "tool"}
@@ -271,7 +272,7 @@ def timeline(step: Step) -> list[str]:
 def when(step: Step) -> str:
     """Return a step's time, in UTC; as it is stored if it is no time."""
     moment = _moment(step.entry.created_at)
-    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else str(step.entry.created_at or "")
+    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else str(step.entry.created_at or "")[:_MAX_TIME]
 
 
 def after(step: Step) -> str:
