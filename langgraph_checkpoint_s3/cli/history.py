@@ -9,35 +9,27 @@ import typer
 
 from langgraph_checkpoint_s3.cli.checkpoints import config_of
 from langgraph_checkpoint_s3.cli.options import Limit, OnlyNamespace, Thread, parse_duration
-from langgraph_checkpoint_s3.cli.runtime import USAGE, CommandExit, Invocation, styled
-from langgraph_checkpoint_s3.text.messages import parse_conversation
+from langgraph_checkpoint_s3.cli.runtime import USAGE, CommandExit, Invocation
+from langgraph_checkpoint_s3.cli.tree import colour, print_tree
 from langgraph_checkpoint_s3.text.sanitize import sanitize
 
 if TYPE_CHECKING:
-    from langgraph.checkpoint.base import CheckpointTuple
-
     from langgraph_checkpoint_s3.admin import HistoryEntry
 
 
 def history(ctx: Invocation, thread: Thread, ns: OnlyNamespace = None, limit: Limit = 100) -> None:
-    """Draw a thread's checkpoints as a tree, the newest first, with steps, sources, ages and sizes.
+    """Draw a thread's checkpoints as a tree, the newest first, and say what each step did.
 
-    Each namespace (a subgraph has its own) is drawn by itself. The size is what the checkpoint and its writes
-    store. That is less than its state if it borrows from earlier checkpoints.
+    A line has the end of the checkpoint's id, its step, age and size, the nodes that ran (or the source), and
+    the last message, tool calls and questions. Each namespace (a subgraph has its own) is drawn by itself.
+    The size is what the checkpoint and its writes store, which is less than its state if it borrows.
     """
     found = ctx.admin.history(thread, ns, limit=limit)
     if not found:
         raise ctx.not_found(thread)
 
     def show() -> None:
-        for name in found.namespaces():
-            ctx.line(f"namespace {name}" if name else f"thread {thread}", "bold")
-            for drawing, entry in found.rows(name):
-                row = styled(f"{drawing}  " if entry else drawing.rstrip(), "cyan")
-                if entry is not None:
-                    row.append(f"{sanitize(entry.checkpoint_id)}  ", style="yellow")
-                    row.append(entry.facts(), style="default")
-                ctx.print(row)
+        print_tree(ctx, found, found.lines)
         if found.more:
             ctx.note(f"There are more than {limit} checkpoints: --limit shows more.")
 
@@ -62,6 +54,7 @@ def watch(
         raise CommandExit(USAGE, "--every must be at least 1s.")
     waiting = False
     seen: dict[tuple[str, str], int] | None = None  # how many objects each checkpoint had
+    entries: dict[tuple[str, str], HistoryEntry] = {}  # to tell what the steps from them did
     shown = 0
     while True:
         objects = {
@@ -82,24 +75,27 @@ def watch(
             found = ctx.saver.get_tuple(config_of(thread, *place))
             if found is None:  # deleted meanwhile
                 continue
-            entry = HistoryEntry.from_tuple(found)
+            entry = entries[place] = HistoryEntry.from_tuple(found)
+            if parent := entries.get((place[0], entry.parent_id or "")):
+                entry = entry.after(parent)
             # New writes of a checkpoint that was printed matter if a person has to act on them.
             if before is not None and not (entry.interrupts or entry.errors):
                 continue
-            _print_entry(ctx, entry, found)
+            _print_entry(ctx, entry)
             shown += 1
             if shown == count:
                 return
         sleep(pause)
 
 
-def _print_entry(ctx: Invocation, entry: HistoryEntry, found: CheckpointTuple) -> None:
-    """Print a checkpoint's facts and the last message of each conversation."""
+def _print_entry(ctx: Invocation, entry: HistoryEntry) -> None:
+    """Print the line of `history` about a checkpoint, with the time instead of the age."""
+    from langgraph_checkpoint_s3.admin import History
+
     if ctx.json:
         ctx.json_line(entry)
         return
-    ctx.line(f"{entry.created_at}  {entry.facts()}  {entry.checkpoint_ns}".rstrip())
-    for value in found.checkpoint["channel_values"].values():
-        if messages := parse_conversation(value):
-            role, text = messages[-1]
-            ctx.line(f"    {role}: {text.partition(chr(10))[0][:200]}")
+    line = History("", (entry,)).lines(entry.checkpoint_ns)[0]
+    told = [span for span in line if span[0] not in {"graph", "age"}]
+    where = [("pending", f"  {sanitize(entry.checkpoint_ns)}")] if entry.checkpoint_ns else []
+    ctx.print(ctx.fit(colour([("age", sanitize(entry.created_at)), *told, *where])))

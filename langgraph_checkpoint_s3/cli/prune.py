@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from langgraph_checkpoint_s3.cli.options import DryRun, Inventory, Yes, parse_duration, parse_metadata
-from langgraph_checkpoint_s3.cli.runtime import FAILED, USAGE, CommandExit, Invocation, styled
+from langgraph_checkpoint_s3.cli.runtime import FAILED, USAGE, CommandExit, Invocation
+from langgraph_checkpoint_s3.cli.tree import print_tree
 from langgraph_checkpoint_s3.text.humanize import format_age, format_size, pluralize
-from langgraph_checkpoint_s3.text.sanitize import sanitize
 
 if TYPE_CHECKING:
     from langgraph_checkpoint_s3.admin import Pruned, PrunedIdle
@@ -146,14 +146,7 @@ def _as_of(pruned: Pruned | PrunedIdle) -> str:
 def _draw(ctx: Invocation, thread: str, result: Pruned) -> None:
     """Draw a thread's history, with marks on what would go."""
     history = ctx.admin.history(thread, limit=None, read=False)
-    for name in history.namespaces():
-        ctx.line(f"namespace {name}" if name else f"thread {thread}", "bold")
-        for drawing, entry, goes in result.rows(history, name):
-            row = styled(f"{drawing}  " if entry else drawing.rstrip(), "cyan")
-            if entry is not None:
-                row.append(f"{sanitize(entry.checkpoint_id)}  ", style="red" if goes else "yellow")
-                row.append(f"{entry.facts()}{'  goes' if goes else ''}", style="red" if goes else "default")
-            ctx.print(row)
+    print_tree(ctx, history, lambda name: result.lines(history, name))
     ctx.line(f"○ would go: {result.checkpoints} of {pluralize(len(history), 'checkpoint')}")
 
 

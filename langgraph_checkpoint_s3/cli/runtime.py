@@ -7,6 +7,7 @@ import importlib
 import inspect
 import json
 import logging
+import os
 import re
 import sys
 import typing
@@ -44,8 +45,10 @@ _KINDS: Final = {FAILED: "failed", USAGE: "usage", NOT_FOUND: "not_found", INTER
 _UNLIMITED_WIDTH: Final = 10_000
 """The width of lines that don't go to a terminal, so that none is wrapped."""
 
-_TREE_ROW: Final = re.compile(r"([│ ]*[●○][│ ]*  )((?:[0-9a-f]+-){4})[0-9a-f]{12}  ")
-"""A row of `history`: the drawing, and the part of a UUID that a narrow terminal leaves out."""
+
+_MIN_WRAP: Final = 20
+_HANGING: Final = 2
+"""How much further the rest of a line that was wrapped is indented."""
 
 
 class CommandExit(Exception):  # noqa: N818  # not always an error: `check` may have found problems
@@ -151,15 +154,37 @@ class Invocation:
         """The target's bucket and prefix, as a URI."""
         return f"s3://{self.saver.config.bucket}/{self.saver.config.prefix}"
 
-    def answer(self, data: Any, show: Callable[[], None] | str) -> None:
-        """Print the command's result: the data as JSON, or else a line or what `show` prints."""
+    def answer(self, data: Any, show: Callable[[], None] | str, *, paged: bool = False) -> None:
+        """Print the command's result: the data as JSON, or else a line or what `show` prints.
+
+        Args:
+            data: The result.
+            show: A line, or prints the result.
+            paged: Whether to show it in a pager if a terminal is too small for it.
+        """
         if self.json:
             # ASCII only, so that nothing in it acts on a terminal.
             sys.stdout.write(json.dumps(to_json(data), indent=2, ensure_ascii=True) + "\n")
         elif isinstance(show, str):
             self.line(show)
+        elif paged and _is_interactive() and sys.stdout.isatty():
+            with self.out.capture() as captured:
+                show()
+            self._page(captured.get())
         else:
             show()
+
+    def _page(self, text: str) -> None:
+        """Print text, in a pager if it is longer than the terminal."""
+        from rich.pager import SystemPager
+        from rich.text import Text
+
+        rows = (max(1, -(-Text.from_ansi(line).cell_len // self.out.width)) for line in text.splitlines())
+        if sum(rows) < self.out.height:
+            sys.stdout.write(text)
+            return
+        os.environ.setdefault("LESS", "-R")  # colours
+        SystemPager().show(text)
 
     def json_line(self, data: Any) -> None:
         """Print one JSON object of a stream, on a line of its own."""
@@ -167,22 +192,28 @@ class Invocation:
         sys.stdout.flush()
 
     def line(self, text: str, style: str = "") -> None:
-        """Print text on one line."""
-        self.print(styled(sanitize(text), style))
+        """Print text on one line, or on several of a terminal."""
+        self.wrap(styled(sanitize(text), style))
 
     def block(self, text: str) -> None:
         """Print text that may have several lines."""
         self.print(styled(sanitize(text, lines=True)))
 
     def print(self, text: Text) -> None:
-        """Print text that is clean. If a row of `history` is too long, show the end of its id."""
-        if (
-            self.out.is_terminal
-            and text.cell_len > self.out.width
-            and (found := _TREE_ROW.match(text.plain)) is not None
-        ):
-            text = text.assemble(text[: found.end(1)], text[found.end(2) :])
+        """Print text that is clean."""
         self.out.print(text, soft_wrap=True)
+
+    def wrap(self, text: Text) -> None:
+        """Print text that is clean. A terminal's lines end between words, and go on below, indented."""
+        if self.out.is_terminal:
+            text = _wrapped(text, self.out)
+        self.print(text)
+
+    def fit(self, text: Text) -> Text:
+        """Cut a line to the terminal's width, if stdout is one."""
+        if self.out.is_terminal:
+            text.truncate(self.out.width, overflow="ellipsis")
+        return text
 
     def note(self, text: str) -> None:
         """Print a note on stderr, which is an object with `--json`."""
@@ -196,7 +227,8 @@ class Invocation:
         if self.json:
             sys.stderr.write(json.dumps(data, ensure_ascii=True) + "\n")
         else:
-            self.err.print(styled(sanitize(text)), soft_wrap=True)
+            note = styled(sanitize(text))
+            self.err.print(_wrapped(note, self.err) if self.err.is_terminal else note, soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print a table; tab-separated lines if stdout is no terminal."""
@@ -279,6 +311,28 @@ def styled(text: str, style: str = "") -> Text:
     from rich.text import Text
 
     return Text(text, style=style)
+
+
+def _wrapped(text: Text, console: Console) -> Text:
+    """Return text with line ends between words. Longer words, such as URLs, stay whole."""
+    from rich.cells import cell_len
+
+    lines: list[Text] = []
+    for line in text.split("\n", allow_blank=True):
+        plain = line.plain
+        indent = len(plain) - len(plain.lstrip())
+        width = max(_MIN_WRAP, console.width - indent - _HANGING)
+        breaks: list[int] = []
+        filled = 0
+        for word in re.finditer(r"\S+\s*", plain[indent:]):
+            if filled and filled + cell_len(word[0].rstrip()) > width:
+                breaks.append(indent + word.start())
+                filled = 0
+            filled += cell_len(word[0])
+        for number, part in enumerate(line.divide(breaks)):
+            part.rstrip()
+            lines.append(styled(" " * (indent + _HANGING)).append_text(part) if number else part)
+    return styled("\n").join(lines)
 
 
 def _is_interactive() -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from langgraph_checkpoint_s3.text.messages import parse_conversation
+from langgraph_checkpoint_s3.text.messages import parse_conversation, parse_messages
 from langgraph_checkpoint_s3.text.values import format_value, to_json
 
 MAX_LINES: Final = 2000
@@ -27,10 +27,6 @@ class ChannelDiff:
     kind: str
     before: Any
     after: Any
-
-    def unified(self) -> list[str]:
-        """Return the lines of a unified diff, without its header."""
-        return _unified_diff(*self._lines())
 
     def changed_lines(self) -> list[str] | None:
         """Return the lines of a unified diff without `@@` lines; `None` if more than `MAX_LINES` differ."""
@@ -54,7 +50,7 @@ class ChannelDiff:
 
 
 def diff_states(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, ChannelDiff]:
-    """Return the channels whose values differ, by name."""
+    """Return the channels whose values differ, by name: conversations first."""
     found: dict[str, ChannelDiff] = {}
     for name in sorted({*before, *after}):
         old, new = before.get(name), after.get(name)
@@ -64,7 +60,11 @@ def diff_states(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str
             found[name] = ChannelDiff("removed", old, new)
         elif to_json(old) != to_json(new):
             found[name] = ChannelDiff("changed", old, new)
-    return found
+    return dict(sorted(found.items(), key=lambda item: not _is_conversation(item[1])))
+
+
+def _is_conversation(diff: ChannelDiff) -> bool:
+    return parse_messages(diff.after if diff.kind != "removed" else diff.before) is not None
 
 
 def _unified_diff(old: list[str], new: list[str]) -> list[str]:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from datetime import datetime, timezone
+from typing import Final
+
+_UUID: Final = re.compile(r"(?:[0-9a-f]+-){4}[0-9a-f]{12}")
+_ID_ENDS: Final = (8, 12, 17)
 
 
 def format_size(size: int) -> str:
-    """Format a number of bytes, such as `1.4 MiB`."""
-    amount, unit = float(size), "B"
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if amount < 1024 or unit == "TiB":
-            break
-        amount /= 1024
-    return f"{size} B" if unit == "B" else f"{amount:,.1f} {unit}"
+    """Format a number of bytes, such as `1.4 MB`. A kB is 1,000 bytes."""
+    if size < 1000:
+        return f"{size} B"
+    amount = float(size)
+    for unit in ("kB", "MB", "GB"):
+        amount /= 1000
+        if amount < 999.95:  # what would be shown as 1,000.0 is 1.0 of the next unit
+            return f"{amount:.1f} {unit}"
+    return f"{amount / 1000:,.1f} TB"
 
 
 def pluralize(number: int, what: str) -> str:
@@ -34,3 +42,20 @@ def format_age(when: datetime | str | None, now: datetime | None = None) -> str:
         if seconds >= length:
             return f"{seconds / length:.0f}{unit}"
     return f"{max(seconds, 0):.0f}s"
+
+
+def short_ids(ids: Iterable[str]) -> dict[str, str]:
+    """Shorten UUIDs to their last 8 characters, which are random in LangGraph's ids.
+
+    Args:
+        ids: Ids. Ones that aren't UUIDs stay as they are.
+
+    Returns:
+        The short form of each. All are longer if two would have the same.
+    """
+    known = list(dict.fromkeys(ids))
+    for length in _ID_ENDS:
+        shown = {id_: id_[-length:] if _UUID.fullmatch(id_) else id_ for id_ in known}
+        if len(set(shown.values())) == len(shown):
+            return shown
+    return {id_: id_ for id_ in known}

@@ -70,68 +70,24 @@ def build(saver: S3Saver) -> None:
     """Put the thread."""
     trip = {"trip": {"from": "Oslo", "to": "Bergen", "day": "Friday", "budget": 100}}
     rules = {"documents": [_RULES]}
-    # Its number and its parent's, its source and step, the node that ran, and the state.
-    steps: list[tuple[int, int | None, str, int, str, dict[str, Any]]] = [
-        (0, None, "input", -1, "", {"__start__": {"messages": _ASKED}}),
-        (1, 0, "loop", 0, "__start__", {"messages": _ASKED}),
-        (2, 1, "loop", 1, "agent", {"messages": _LOOKED, **trip}),
-        (3, 2, "loop", 2, "research", {"messages": _FOUND, **trip, **rules}),
-        (
-            4,
-            3,
-            "loop",
-            3,
-            "agent",
-            {"messages": _TOLD, **trip, **rules, "offer": {"train": "R 607", "price": 89}},
-        ),
-        (
-            5,
-            4,
-            "input",
-            4,
-            "",
-            {"messages": _WANTED, **trip, **rules, "offer": {"train": "R 607", "price": 89}},
-        ),
-        (
-            6,
-            5,
-            "loop",
-            5,
-            "agent",
-            {"messages": _BOOKED, **trip, **rules, "offer": {"train": "R 607", "price": 89}},
-        ),
-        (
-            7,
-            4,
-            "fork",
-            4,
-            "",
-            {"messages": _BICYCLE, **trip, **rules, "offer": {"train": "R 607", "price": 89}},
-        ),
-        (
-            8,
-            7,
-            "loop",
-            5,
-            "agent",
-            {"messages": _CHECKED, **trip, **rules, "offer": {"train": "R 607", "price": 89}},
-        ),
-        (9, 4, "fork", 4, "", {"messages": _DAYTIME, **trip, **rules}),
-        (
-            10,
-            9,
-            "loop",
-            5,
-            "agent",
-            {"messages": _SEAT, **trip, **rules, "offer": {"train": "R 605", "price": 54}},
-        ),
+    steps: list[tuple[int, int | None, str, int, dict[str, Any]]] = [
+        (0, None, "input", -1, {"__start__": {"messages": _ASKED}}),
+        (1, 0, "__start__", 0, {"messages": _ASKED}),
+        (2, 1, "model", 1, {"messages": _LOOKED, **trip}),
+        (3, 2, "research", 2, {"messages": _FOUND, **trip, **rules}),
+        (4, 3, "model", 3, {"messages": _TOLD, **trip, **rules, "offer": {"train": "R 607", "price": 89}}),
+        (5, 4, "input", 4, {"messages": _WANTED, **trip, **rules, "offer": {"train": "R 607", "price": 89}}),
+        (6, 5, "model", 5, {"messages": _BOOKED, **trip, **rules, "offer": {"train": "R 607", "price": 89}}),
+        (7, 4, "fork", 4, {"messages": _BICYCLE, **trip, **rules, "offer": {"train": "R 607", "price": 89}}),
+        (8, 7, "model", 5, {"messages": _CHECKED, **trip, **rules, "offer": {"train": "R 607", "price": 89}}),
+        (9, 4, "fork", 4, {"messages": _DAYTIME, **trip, **rules}),
+        (10, 9, "model", 5, {"messages": _SEAT, **trip, **rules, "offer": {"train": "R 605", "price": 54}}),
     ]
-    for number, parent, source, step, node, values in steps:
-        _put(saver, number, parent, source, step, node, values)
+    for number, parent, by, step, values in steps:
+        _put(saver, number, parent, by, step, values)
     for step, after in enumerate((2.25, 2.75)):
         found = {"question": "night trains Oslo–Bergen", "notes": [_RULES] * step}
-        node = "read" if step else "__start__"
-        _put(saver, after, 2.25 if step else None, "loop", step, node, found, SUBGRAPH)
+        _put(saver, after, 2.25 if step else None, "search", step, found, SUBGRAPH)
     question = (Interrupt("Book a couchette on R 607 for 89 €?", id="9d2f"),)
     saver.put_writes(place(THREAD, id_of(6)), [("__interrupt__", question)], "book-3c1a")
     error = "TimeoutError: bicycle_places didn't answer within 10 s"
@@ -155,19 +111,20 @@ def built(fake: FakeS3) -> S3Saver:
 def id_of(number: float) -> str:
     """Return a checkpoint's id. The subgraph's numbers have quarters."""
     place = int(4 * number)
-    return f"1f116{place:03x}-8a40-6c31-8{place:03x}-2b6f0e9d4a57"
+    return f"1f116{place:03x}-8a40-6c31-8{place:03x}-2b6f{(place + 1) * 2654435761 % 2**32:08x}"
 
 
 def _put(
     saver: S3Saver,
     number: float,
     parent: float | None,
-    source: str,
+    by: str,
     step: int,
-    node: str,
     values: dict[str, Any],
     namespace: str = "",
 ) -> None:
+    """Put a checkpoint that a source led to, or a node."""
+    source = by if by in {"input", "fork"} else "loop"
     version = f"{int(4 * number) + 1:032}.5"
     checkpoint: Any = {
         "v": 4,
@@ -175,7 +132,7 @@ def _put(
         "ts": (BEGAN + timedelta(seconds=4 * number + (600 if number > 4 else 0))).isoformat(),
         "channel_values": values,
         "channel_versions": dict.fromkeys(values, version),
-        "versions_seen": {node: {"messages": version}} if node else {},
+        "versions_seen": {by: {f"branch:to:{by}": version}} if source == "loop" else {},
         "updated_channels": sorted(values),
     }
     metadata: Any = {"source": source, "step": step, "parents": {"": id_of(2)} if namespace else {}}

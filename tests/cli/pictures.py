@@ -12,6 +12,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -22,7 +23,7 @@ from rich.terminal_theme import MONOKAI
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.usage import history
+from langgraph_checkpoint_s3.admin.usage import drawing
 from langgraph_checkpoint_s3.cli import runtime
 from langgraph_checkpoint_s3.cli.report_page import chart, chart_svg
 from langgraph_checkpoint_s3.text.humanize import format_age
@@ -83,11 +84,11 @@ polyline.sofar {{ stroke: #1a7f45; }}
 """
 
 
-def terminal() -> str:
-    """Draw `langgraph-s3 history` of the example in a terminal."""
+def terminal(width: int) -> str:
+    """Draw `langgraph-s3 history` of the example in a terminal of this width."""
     console = Console(
         record=True,
-        width=112,
+        width=width,
         file=io.StringIO(),
         force_terminal=True,
         color_system="truecolor",
@@ -98,7 +99,7 @@ def terminal() -> str:
     with (
         mock.patch.object(runtime, "open_saver", return_value=example.built(FakeS3())),
         mock.patch.object(runtime, "_console", return_value=console),
-        mock.patch.object(history, "format_age", partial(format_age, now=example.NOW)),
+        mock.patch.object(drawing, "format_age", partial(format_age, now=example.NOW)),
     ):
         ran = run("history", example.THREAD)
     assert ran.code == 0, ran.err
@@ -187,7 +188,11 @@ SCREENSHOTS: Final[dict[str, tuple[int, int, Literal["light", "dark"]]]] = {
 }
 """The screenshots of the report: their width, height and colours."""
 
-MADE: Final = {"history.svg": terminal, "sizes.svg": sizes}
+MADE: Final[dict[str, Callable[[], str]]] = {
+    "history.svg": partial(terminal, 80),
+    "history-wide.svg": partial(terminal, 140),
+    "sizes.svg": sizes,
+}
 """The reproducible pictures."""
 
 

@@ -22,7 +22,7 @@ from tests.support.fake_store import make_saver
 
 RING = KeyRing({"master-1": bytes(32)})
 KEYS = ("--keys", "tests.cli.test_decoding:RING")
-LAST = "n\n  2\n"
+LAST = "\nn  2\n"
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ class TestFiles:
         for key in fake.keys(".thread/"):
             file = writes if "/writes." in key else checkpoint
             file.write_bytes(fake.objects[key].data)
-        assert "n\n  0\n" in cli("decode", checkpoint).out
+        assert "\nn  0\n" in cli("decode", checkpoint).out
         ran = cli("decode", writes)
         assert ran.code == 1
         assert ran.out.startswith("An object of a task's writes, ")

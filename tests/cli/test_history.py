@@ -6,14 +6,23 @@ import re
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.usage.history import draw_graph
+from langgraph_checkpoint_s3.admin.usage.drawing import draw_graph
+from langgraph_checkpoint_s3.text.humanize import short_ids
+from tests.cli import example
 from tests.cli.conftest import Cli
 from tests.support.checkpoints import make_checkpoint, place, put_chain
+from tests.support.fake_s3 import FakeS3
+from tests.support.fake_store import make_saver
 
 SLEEP = "langgraph_checkpoint_s3.cli.history.sleep"
+
+
+def uncoloured(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 def drawing(*rows: tuple[str, str | None]) -> list[str]:
@@ -73,7 +82,7 @@ class TestHistory:
             "●    00000001",
             "●    00000000",
         ]
-        assert "step 2  fork" in lines[1]
+        assert re.search(r"  step 2  +\S+  \d+ B  fork  set n$", lines[1])
         assert "1 pending write of 1 task" in lines[2]
         assert "pending" not in lines[1]
 
@@ -100,18 +109,52 @@ class TestHistory:
         assert "more than 2" in ran.err
         assert cli("history", thread, "--limit", 2, "--json").data["more"]
 
-    def test_a_narrow_terminal_shows_the_ends_of_ids(
-        self, cli: Cli, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("width", [40, 80, 140])
+    def test_lines_are_cut_to_the_terminals_width(
+        self, cli: Cli, fake: FakeS3, monkeypatch: pytest.MonkeyPatch, width: int
     ) -> None:
-        name = "1f0a2c6e-0000-6000-8001-c00000000001"
-        checkpoint = make_checkpoint(name, {})
-        saver.put(place("t"), checkpoint, {"source": "loop", "step": 1}, checkpoint["channel_versions"])
+        example.build(make_saver(fake))
+        whole = cli("history", example.THREAD).out.splitlines()
         monkeypatch.setenv("FORCE_COLOR", "1")
-        for width, shown in (("60", "c00000000001"), ("100", name)):
-            monkeypatch.setenv("COLUMNS", width)
-            line = re.sub(r"\x1b\[[0-9;]*m", "", cli("history", "t").out).splitlines()[1]
-            assert line.startswith(f"●  {shown}  step 1  loop  ")
-            assert cli("show", "t", shown, "--json").data["checkpoint_id"] == name
+        monkeypatch.setenv("COLUMNS", str(width))
+        lines = uncoloured(cli("history", example.THREAD).out).splitlines()
+        assert [len(line) for line in lines] == [min(width, len(line)) for line in whole]
+        assert all(full.startswith(line.rstrip("…")) for line, full in zip(lines, whole, strict=True))
+
+    def test_wide_signs_count_twice(self, cli: Cli, saver: S3Saver, monkeypatch: pytest.MonkeyPatch) -> None:
+        said = make_checkpoint("00000001", {"messages": [{"type": "ai", "content": "日本語" * 50}]})
+        saver.put(place("t"), said, {"source": "loop", "step": 1}, said["channel_versions"])
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("COLUMNS", "80")
+        assert cell_len(uncoloured(cli("history", "t").out).splitlines()[1]) in {79, 80}
+
+    def test_ids_are_shortened_and_can_be_pasted(self, cli: Cli, saver: S3Saver) -> None:
+        for end in ("00000001", "00000002"):
+            checkpoint = make_checkpoint(f"1f0a2c6e-0000-6000-8001-c000{end}", {})
+            saver.put(place("t"), checkpoint, {"source": "loop", "step": 1}, checkpoint["channel_versions"])
+        lines = cli("history", "t").out.splitlines()
+        assert [line.split()[1] for line in lines[1:]] == ["00000002", "00000001"]
+        assert cli("show", "t", "00000002", "--json").data["checkpoint_id"].endswith("00000002")
+
+    def test_short_ids_differ(self) -> None:
+        same = [f"1f0a2c6e-0000-6000-800{n}-c00000000001" for n in range(2)]
+        assert list(short_ids(same).values()) == ["8000-c00000000001", "8001-c00000000001"]
+        assert short_ids([same[0], same[0], "mine"]) == {same[0]: "00000001", "mine": "mine"}
+        ends_alike = [same[0], same[0].replace("1f0a", "2f0a")]
+        assert short_ids(ends_alike) == dict(zip(ends_alike, ends_alike, strict=True))
+
+    def test_it_says_what_each_step_did(self, cli: Cli, fake: FakeS3) -> None:
+        example.build(make_saver(fake))
+        told = cli("history", example.THREAD).out
+        for part in (
+            "  tools  tool (search_trains): [ {",
+            '  model  ai: I\'ll look it up.  → search_trains(to="Bergen", day="Friday")',
+            "  model  asks: Book a couchette on R 607 for 89 €?  → book(train=",
+            "  model  failed: TimeoutError: bicycle_places didn't answer within 10 s  ai: ",
+            "  input  human: Is there a night train",
+            "  search  set notes, question",
+        ):
+            assert part in told
 
     def test_the_sizes_are_what_is_stored(self, cli: Cli, saver: S3Saver, thread: str) -> None:
         found = cli("history", thread, "--json").data["checkpoints"]
@@ -136,11 +179,9 @@ class TestWatch:
         monkeypatch.setattr(SLEEP, meanwhile)
         ran = cli("watch", thread, "--every", "3s", "--count", 2)
         assert pauses == [3]
-        first, second, said = ran.out.splitlines()
-        assert "step 2  fork" in first
-        assert "step 9  loop" in second
-        assert "1 interrupt" in second
-        assert said.strip() == "ai: Hello"
+        first, second = ran.out.splitlines()
+        assert first.endswith("  00000007  step 2  fork  set n")
+        assert second.endswith("  00000009  step 9  loop  asks: ?  ai: Hello there")
 
     def test_a_later_interrupt_is_printed(
         self, cli: Cli, saver: S3Saver, thread: str, monkeypatch: pytest.MonkeyPatch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
+import io
 import json
 import sys
 import types
@@ -106,6 +107,26 @@ def test_with_json_a_note_is_an_object(cli: Cli) -> None:
 def test_an_empty_thread_id_has_its_own_message(cli: Cli, command: str) -> None:
     ran = cli(command, "")
     assert (ran.code, ran.err) == (2, "error: The thread's id is empty: `langgraph-s3 threads` lists them.\n")
+
+
+@pytest.mark.parametrize(("rows", "paged"), [(5, False), (50, True)])
+def test_what_is_longer_than_the_terminal_is_paged(
+    monkeypatch: pytest.MonkeyPatch, rows: int, paged: bool
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    shown: list[str] = []
+    monkeypatch.setattr("rich.pager.SystemPager.show", lambda self, text: shown.append(text))
+    monkeypatch.setattr(runtime, "_is_interactive", lambda: True)
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    for name, value in {"COLUMNS": "80", "LINES": "30", "TERM": "xterm", "LESS": "-F"}.items():
+        monkeypatch.setenv(name, value)
+    ctx = runtime.Invocation(None, None, as_json=False)
+    ctx.answer({}, lambda: ctx.block("row\n" * (rows - 1) + "x" * 90), paged=True)
+    assert [each.count("row") for each in shown] == ([rows - 1] if paged else [])
+    assert bool(sys.stdout.getvalue()) != paged  # type: ignore[attr-defined]  # the one above
 
 
 def test_a_missing_bucket_says_how_to_create_it(cli: Cli, fake: FakeS3) -> None:
@@ -331,7 +352,7 @@ class TestEncrypted:
 
     def test_with_them_it_is_shown(self, cli: Cli, sealed: str) -> None:
         keys = ("--keys", "keys_of_the_test:ring")
-        assert "n\n  2\n" in cli("show", sealed, *keys).out
+        assert "\nn  2\n" in cli("show", sealed, *keys).out
         assert cli("history", sealed, *keys).out.count("●") == 3
 
     @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import operator
+import re
 from typing import Annotated, Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import Command, Send, interrupt
+from langgraph.types import Command, Interrupt, Send, interrupt
+from rich.cells import cell_len
 from typing_extensions import TypedDict
 
 from langgraph_checkpoint_s3 import S3Saver
@@ -44,15 +46,82 @@ class TestShow:
         assert '  ai: → weather(city="Oslo")\n' in out
         assert "  tool (weather): rain\n" in out
         assert "  human: What's the weather\n    in Oslo?\n" in out
-        assert "city\n  Oslo\n" in out
+        assert "\ncity  Oslo\n" in out
 
     def test_an_older_one_a_channel_and_writes(self, cli: Cli, chat: str, saver: S3Saver) -> None:
         saver.put_writes(place(chat, "00000001"), [("city", "Bergen")], "task-1")
         out = cli("show", chat, "00000001", "--channel", "tries").out
         assert "mood" not in out
         assert "Oslo" not in out
-        assert "tries\n  [\n    1\n  ]\n" in out
-        assert "write of task task-1 to city\n  Bergen\n" in out
+        assert "\ntries  [1]\n" in out
+        assert "\ntask task-1 wrote city  Bergen\n" in out
+
+    def test_the_conversation_is_first_and_edges_are_hidden(self, cli: Cli, saver: S3Saver) -> None:
+        said = [HumanMessage("Hi", id="1")]
+        put(saver, "t", "00000001", {"branch:to:model": None, "a": 1, "messages": said, "also": said})
+        saver.put_writes(place("t", "00000001"), [("branch:to:end", None), ("a", 2)], "task-1")
+        lines = cli("show", "t").out.splitlines()[1:]
+        assert lines == [
+            *("messages", "  human: Hi", "also", "  human: Hi", "a  1", "task task-1 wrote a  2"),
+            "1 channel of LangGraph's edges: --all shows them.",
+        ]
+        out = cli("show", "t", "--all").out
+        assert "\nbranch:to:model  null\n" in out
+        assert "wrote branch:to:end" in out
+        assert cli("show", "t", "--channel", "branch:to:model").out.splitlines()[1] == (
+            "branch:to:model  null"
+        )
+        assert "branch:to:model" in cli("show", "t", "--json").data["channel_values"]
+
+    def test_long_values_are_cut_with_their_size(self, cli: Cli, saver: S3Saver) -> None:
+        values: dict[str, Any] = {
+            "text": "ü" * 150_000,
+            "rows": [{"n": number} for number in range(10_000)],
+            "nested": {"first": "x" * 5_000, "last": "seen"},
+            "image": b"\x89PNG" + bytes(1_000_000),
+            "inside": {"file": bytearray(b"%PDF-1.7")},
+            "messages": [HumanMessage("a" * 9_000, id=str(number)) for number in range(50)],
+        }
+        put(saver, "t", "00000001", values)
+        out = cli("show", "t").out
+        assert len(out) < 40 * 2_200 + 10_000
+        for part in (
+            "ü… 300.0 kB, --full\n",
+            "  },\n  … 228.9 kB, --full\n",
+            'x… 5.0 kB",\n',
+            '"last": "seen"',
+            "\nimage  bytes, 1.0 MB (PNG)\n",
+            'inside  {"file": "bytes, 8 B (PDF)"}',
+            "  10 messages before these: --full shows them.\n",
+            "a… 9.0 kB, --full\n",
+        ):
+            assert part in out
+        out = cli("show", "t", "--full").out
+        assert len(out) > 1_000_000
+        assert ", --full" not in out
+        assert "image  bytes, 1.0 MB (PNG)" in out
+
+    def test_questions_and_errors_stand_above_the_state(self, cli: Cli, saver: S3Saver) -> None:
+        put(saver, "t", "00000001", {"n": 1})
+        saver.put_writes(
+            place("t", "00000001"), [("__interrupt__", (Interrupt({"sure": "?"}, id="1"),))], "a"
+        )
+        saver.put_writes(place("t", "00000001"), [("__error__", "ValueError(1)")], "b")
+        lines = cli("show", "t").out.splitlines()
+        assert lines[1:3] == ["failed: ValueError(1)", 'asks: {"sure": "?"}']
+        assert lines[3:] == ["n  1", 'task a asked  {"sure": "?"}', "task b failed  ValueError(1)"]
+        assert "asked: {" in cli("show", "t", "00000001").out  # whether it waits isn't known of it
+
+    def test_a_terminals_lines_end_between_words(
+        self, cli: Cli, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        said = ["many words of a length " * 20, "x" * 100, "日本 語 " * 30]
+        put(saver, "t", "00000001", {"messages": [{"type": "ai", "content": each} for each in said]})
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("COLUMNS", "60")
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", cli("show", "t").out).splitlines()
+        assert [line for line in lines[1:] if cell_len(line) > 60] == [f"    {'x' * 100}"]
+        assert "".join(lines).replace(" ", "").count("manywordsofalength") == 20
 
     def test_json(self, cli: Cli, chat: str) -> None:
         found = cli("show", chat, "--json").data
@@ -71,7 +140,7 @@ class TestDiff:
     def test_with_the_parent(self, cli: Cli, chat: str) -> None:
         out = cli("diff", chat).out
         assert out.startswith("--- 00000001\n+++ 00000002\n")
-        assert "mood: added\n@@ -0,0 +1 @@\n+wet\n" in out
+        assert "mood: added\n+wet\n" in out
         assert "tries: removed" in out
         assert "+tool (weather): rain\n" in out
         assert "\n-human" not in out
@@ -83,6 +152,22 @@ class TestDiff:
         assert found["changes"]["mood"] == {"before": "wet", "after": None, "change": "removed"}
         assert "city" not in found["changes"]
         assert cli("diff", chat, "00000001", "00000001").out.endswith("Their states are equal.\n")
+
+    def test_edges_and_long_differences(self, cli: Cli, saver: S3Saver) -> None:
+        put(saver, "t", "00000001", {"branch:to:a": None, "n": ["x" * 9_000]})
+        put(saver, "t", "00000002", {"branch:to:b": None, "n": ["x" * 9_000]}, "00000001")
+        assert cli("diff", "t").out.endswith("Only LangGraph's edges differ: --all shows them.\n")
+        assert "branch:to:b: added" in cli("diff", "t", "--all").out
+        put(saver, "t", "00000003", {"n": ["y" * 9_000, *range(500)], "b": b"1"}, "00000002")
+        put(saver, "t", "00000004", {"n": list(range(5_000)), "b": b"2"}, "00000003")
+        out = cli("diff", "t", "latest~2", "latest~1").out
+        assert "y… 9.0 kB\n" in out
+        assert "… 502 lines: --full shows them.\n" in out
+        assert out.count("\n") < 210
+        assert "y" * 9_000 in cli("diff", "t", "latest~2", "latest~1", "--full").out
+        out = cli("diff", "t").out
+        assert "b: changed\n  What differs isn't in the text: --json has it.\n" in out
+        assert "n: changed\n  More than 2,000 lines differ" in out
 
     def test_a_root_has_no_parent_to_compare(self, cli: Cli, chat: str) -> None:
         ran = cli("diff", chat, "", "00000001")

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from langgraph_checkpoint_s3.admin.usage.drawing import GOES, text_of
 from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.text.humanize import pluralize
-from langgraph_checkpoint_s3.text.sanitize import sanitize
 
 if TYPE_CHECKING:
     from langgraph_checkpoint_s3.admin.retention.prune import PrunedCheckpoint
-    from langgraph_checkpoint_s3.admin.usage.history import History, HistoryEntry
-
-STAYS: Final = "●"
-GOES: Final = "○"
+    from langgraph_checkpoint_s3.admin.usage.history import History
 
 
-def marked_rows(
-    history: History, namespace: str, victims: Iterable[PrunedCheckpoint]
-) -> list[tuple[str, HistoryEntry | None, bool]]:
-    """Draw a namespace of a history as `History.rows` does, with `○` for the checkpoints that go.
-
-    Returns:
-        Rows of text, each with its checkpoint, and whether that goes.
-    """
+def going(history: History, namespace: str, victims: Iterable[PrunedCheckpoint]) -> set[str]:
+    """Return the ids of the checkpoints of a history's namespace that are among the victims."""
     # Where names are hashed in keys, a victim has its namespace's hash, and the history may have the name.
     gone = {
         victim.checkpoint_id
@@ -32,11 +23,7 @@ def marked_rows(
         if victim.thread_id == history.thread_id
         and (victim.checkpoint_ns == namespace or isinstance(victim.checkpoint_ns, HashedName))
     }
-    rows: list[tuple[str, HistoryEntry | None, bool]] = []
-    for drawing, entry in history.rows(namespace):
-        goes = entry is not None and entry.checkpoint_id in gone
-        rows.append((drawing.replace(STAYS, GOES) if goes else drawing, entry, goes))
-    return rows
+    return gone & {entry.checkpoint_id for entry in history if entry.checkpoint_ns == namespace}
 
 
 def draw(history: History, victims: Iterable[PrunedCheckpoint], *, dry_run: bool) -> str:
@@ -44,10 +31,8 @@ def draw(history: History, victims: Iterable[PrunedCheckpoint], *, dry_run: bool
     lines: list[str] = []
     gone, known = 0, list(victims)
     for name in history.namespaces():
-        lines.append(sanitize(f"namespace {name}" if name else f"thread {history.thread_id}"))
-        for drawing, entry, goes in marked_rows(history, name, known):
-            told = f"  {sanitize(entry.checkpoint_id)}  {entry.facts()}" if entry else ""
-            lines.append(f"{drawing}{told}{'  goes' if goes else ''}".rstrip())
-            gone += goes
+        marked = going(history, name, known)
+        lines += [history.heading(name), *map(text_of, history.lines(name, marked))]
+        gone += len(marked)
     verb = "would go" if dry_run else "went"
     return "\n".join([*lines, f"{GOES} {verb}: {gone:,} of {pluralize(len(history), 'checkpoint')}"])

@@ -10,9 +10,10 @@ from typing import Final
 
 from langgraph_checkpoint_s3.admin.calls import Progress, report
 from langgraph_checkpoint_s3.admin.inventory.report import Report, from_report
-from langgraph_checkpoint_s3.admin.retention.drawing import draw, marked_rows
+from langgraph_checkpoint_s3.admin.retention.drawing import draw, going
 from langgraph_checkpoint_s3.admin.retention.policy import PolicyRule
-from langgraph_checkpoint_s3.admin.usage.history import History, HistoryEntry
+from langgraph_checkpoint_s3.admin.usage.drawing import Span
+from langgraph_checkpoint_s3.admin.usage.history import History
 from langgraph_checkpoint_s3.admin.usage.threads import read_name, thread_in
 from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidConfigError
 from langgraph_checkpoint_s3.format.key_encoding import HashedName
@@ -121,17 +122,14 @@ class Pruned:
         """
         return draw(history, self.victims, dry_run=self.dry_run)
 
-    def rows(self, history: History, namespace: str = "") -> list[tuple[str, HistoryEntry | None, bool]]:
-        """Draw one namespace of a history as `History.rows` does, with `○` for the checkpoints that go.
+    def lines(self, history: History, namespace: str = "") -> list[list[Span]]:
+        """Draw one namespace of a history as `History.lines` does, with `○` for the checkpoints that go.
 
         Args:
             history: The thread's history, as it was before the deletion.
             namespace: The namespace. Default: the root one.
-
-        Returns:
-            Rows of text, each with its checkpoint (`None` where branches only join), and whether that goes.
         """
-        return marked_rows(history, namespace, self.victims)
+        return history.lines(namespace, going(history, namespace, self.victims))
 
     def __str__(self) -> str:
         verb = "Would delete" if self.dry_run else "Deleted"

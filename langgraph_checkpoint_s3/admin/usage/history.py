@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final, overload
+from typing import Any, overload
 
 from langgraph.checkpoint.base import CheckpointTuple
 
+from langgraph_checkpoint_s3.admin.usage.drawing import (
+    Span,
+    draw_graph,
+    draw_lines,
+    lines_to_html,
+    text_of,
+)
 from langgraph_checkpoint_s3.admin.usage.steps import NOTHING_KNOWN, StepSummary
 from langgraph_checkpoint_s3.admin.usage.task_status import task_statuses
 from langgraph_checkpoint_s3.admin.usage.usage import checkpoint_sizes
@@ -21,69 +29,6 @@ from langgraph_checkpoint_s3.plans.plan import Plan, gather
 from langgraph_checkpoint_s3.plans.scan import Folder, list_thread
 from langgraph_checkpoint_s3.text.humanize import format_age, format_size, pluralize
 from langgraph_checkpoint_s3.text.sanitize import sanitize
-
-_CUT: Final = "┆"
-_COLOURS: Final = {"input": "#2e9e5b", "loop": "#2a7ae2", "update": "#b57b00", "fork": "#8a5cd6"}
-
-
-def draw_graph(history: Iterable[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
-    """Draw a history as columns of lines, one per branch. A column is reused when its branch has ended.
-
-    Args:
-        history: Ids with their parents' ids, every child before its parent.
-
-    Returns:
-        The rows: their text, and the id they belong to. It is `None` if branches only join (`├─╯`), or end
-        because a parent isn't in the history (`┆`).
-    """
-    rows = list(history)
-    known = {name for name, _ in rows}
-    columns: list[str | None] = []  # the id that each column leads to
-    graph: list[tuple[str, str | None]] = []
-    for name, parent in rows:
-        here = [number for number, each in enumerate(columns) if each == name]
-        if len(here) > 1:
-            graph.append((_join(columns, here), None))
-            for number in here[1:]:
-                columns[number] = None
-        if not here:
-            if None not in columns:
-                columns.append(None)
-            here = [columns.index(None)]
-            columns[here[0]] = name
-        graph.append((" ".join(_sign(each, each == name) for each in columns).rstrip(), name))
-        columns[here[0]] = parent if parent in known else None
-        if parent is not None and parent not in known:
-            cut = [
-                _CUT if number == here[0] else _sign(each, here=False) for number, each in enumerate(columns)
-            ]
-            graph.append((" ".join(cut), None))
-        while columns and columns[-1] is None:
-            columns.pop()
-    return graph
-
-
-def _sign(leads_to: str | None, here: bool) -> str:
-    if here:
-        return "●"
-    return " " if leads_to is None else "│"
-
-
-def _join(columns: Sequence[str | None], here: Sequence[int]) -> str:
-    """Draw columns that end in another one: `├─╯`."""
-    text = ""
-    for number, leads_to in enumerate(columns):
-        within = here[0] < number < here[-1]
-        if number == here[0]:
-            text += "├"
-        elif number in here:
-            text += "╯" if number == here[-1] else "┴"
-        elif within:
-            text += "─" if leads_to is None else "┼"
-        else:
-            text += _sign(leads_to, here=False)
-        text += "─" if here[0] <= number < here[-1] else " "
-    return text.rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +99,13 @@ class HistoryEntry:
     def after(self, parent: HistoryEntry) -> HistoryEntry:
         """Return the entry with what its parent's tells about the step."""
         return replace(self, summary=self.summary.after(parent.summary))
+
+    @property
+    def did(self) -> str:
+        """What led to the checkpoint: the nodes that ran, such as `tool ×2`, or else the source."""
+        nodes = Counter(name.removeprefix("__").removesuffix("__") for name in self.summary.nodes)
+        names = (name if count == 1 else f"{name} ×{count}" for name, count in nodes.items())
+        return ", ".join(names) or str(self.source or "")
 
     @property
     def place(self) -> tuple[str, str]:
@@ -239,6 +191,20 @@ class History(Sequence[HistoryEntry]):
         width = max((len(drawing) for drawing, _ in drawn), default=0)
         return [(drawing.ljust(width), None if name is None else entries[name]) for drawing, name in drawn]
 
+    def lines(self, namespace: str = "", going: Collection[str] = ()) -> list[list[Span]]:
+        """Draw the checkpoints of one namespace as lines of text, in columns, the newest first.
+
+        Args:
+            namespace: The namespace. Default: the root one.
+            going: Ids of checkpoints to mark, with `○`, as ones that are deleted.
+
+        Returns:
+            Lines. Each is a list of texts with their kinds: `graph`, `id`, `step`, `age`, `size`, `did` (the
+            nodes that ran, or the source), those of `StepSummary.parts`, `pending` and `goes`. They are safe
+            for a terminal, and joined they are the line.
+        """
+        return draw_lines(self.rows(namespace), going)
+
     def __repr__(self) -> str:
         more = ", and more" if self.more else ""
         return f"<History of {self.thread_id!r}: {pluralize(len(self), 'checkpoint')}{more}>"
@@ -246,37 +212,23 @@ class History(Sequence[HistoryEntry]):
     def __str__(self) -> str:
         lines = []
         for name in self.namespaces():
-            lines.append(self._heading(name))
-            for drawing, entry in self.rows(name):
-                told = f"  {sanitize(entry.checkpoint_id)}  {entry.facts()}" if entry else ""
-                lines.append(f"{drawing}{told}".rstrip())
+            lines.append(self.heading(name))
+            lines += [text_of(line) for line in self.lines(name)]
         return "\n".join(lines) or f"There is no thread {sanitize(self.thread_id)}"
 
     def _repr_html_(self) -> str:
         """The tree, as a notebook shows it. Whatever a bucket holds stays text."""
         parts = []
         for name in self.namespaces():
-            parts.append(f"<b>{html.escape(self._heading(name))}</b>")
-            rows = "\n".join(_row(*row) for row in self.rows(name))
-            parts.append(f'<pre style="line-height:1.25;margin:.3em 0 1em;overflow-x:auto">{rows}</pre>')
+            parts.append(f"<b>{html.escape(self.heading(name))}</b>")
+            parts.append(lines_to_html(self.rows(name), self.lines(name)))
         if self.more:
             parts.append(f"<i>Older ones than these {pluralize(len(self), 'checkpoint')} are left out.</i>")
         return f"<div>{''.join(parts) or html.escape(str(self))}</div>"
 
-    def _heading(self, namespace: str) -> str:
+    def heading(self, namespace: str) -> str:
+        """Return the line above a namespace's checkpoints."""
         return sanitize(f"namespace {namespace}" if namespace else f"thread {self.thread_id}")
-
-
-def _row(drawing: str, entry: HistoryEntry | None) -> str:
-    if entry is None:
-        return f'<span style="opacity:.6">{drawing.rstrip()}</span>'
-    before, dot, after = drawing.partition("●")
-    colour = _COLOURS.get(str(entry.source), "#888888")
-    return (
-        f'<span style="opacity:.6">{before}</span><span style="color:{colour}">{dot}</span>'
-        f'<span style="opacity:.6">{after}</span>  <b>{html.escape(sanitize(entry.checkpoint_id))}</b>  '
-        f'<span title="{html.escape(sanitize(entry.created_at))}">{html.escape(entry.facts())}</span>'
-    )
 
 
 def history(context: Context, thread_id: str, checkpoint_ns: str | None, limit: int | None) -> Plan[History]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
@@ -343,7 +344,7 @@ def test_a_dry_run_draws_what_would_go(fake: FakeS3) -> None:
     shapes = [line.partition("  0")[0].rstrip() for line in lines[1:6]]
     assert lines[0] == "thread t"
     assert shapes == ["●", "│ ●", "│ ○", "├─╯", "○"]
-    assert lines[3].startswith("│ ○  00000002  step 2  loop  ")
+    assert re.fullmatch(r"│ ○  00000002  step 2  +\S+  \d+ B  loop  goes", lines[3])
     assert [line.endswith("  goes") for line in lines[1:7]] == [False, False, True, False, True, False]
     assert lines[-1] == "○ would go: 2 of 7 checkpoints"
     went = admin.prune_threads(RetentionPolicy(last=2, first=1), dry_run=False)
