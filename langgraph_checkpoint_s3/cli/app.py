@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import sys
@@ -10,10 +11,11 @@ from keyword import iskeyword
 from typing import Annotated, Any, Final
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 from typer.main import get_command
 
 from langgraph_checkpoint_s3 import __version__
+from langgraph_checkpoint_s3.cli.target import OPTIONS
 
 COMMANDS: Final = {
     "threads": ("threads", "--prefix customer- --limit 20", "List the threads."),
@@ -67,10 +69,12 @@ class _Group(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments before the command's name."""
-        # typer imports pydantic to convert a flag's None, the default of its --help and --install-completion.
-        # That would take longer than all the rest of a completion.
+        # typer imports pydantic to convert a text, and a flag's None, the default of its --help and
+        # --install-completion. That would take longer than all the rest of a completion.
         for each in self.get_params(ctx):
-            if each.default is None:
+            if isinstance(OPTIONS.get(each.name, ("", False))[1], str):
+                each.process_value = lambda ctx, value: value
+            elif each.default is None:
                 each.default = False
         return super().parse_args(ctx, args)
 
@@ -89,7 +93,13 @@ def _load(name: str) -> Any:
     implementation = getattr(import_module(f"langgraph_checkpoint_s3.cli.{module}"), function)
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
     add_command(alone, name, implementation, arguments)
-    return get_command(alone)
+    command: Any = get_command(alone)
+    each: Any
+    for each in command.params:
+        if isinstance(each, TyperArgument):
+            # The metavar says more than the type that newer versions of typer put behind it.
+            each.display_type_rich = lambda ctx: None
+    return command
 
 
 app = typer.Typer(
@@ -98,6 +108,7 @@ app = typer.Typer(
     help="Inspect and manage LangGraph checkpoints in S3.",
     epilog="Exit codes: 0 done, 1 failed or found problems, 2 wrong usage, 3 not found, 130 Ctrl-C.",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -109,13 +120,21 @@ def _print_version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def _main(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
-    ] = False,
-) -> None:
-    pass
+def _main(**_: Any) -> None:
+    """Take the options before the command. The command reads them from its parent's context."""
+
+
+_VERSION: Final = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+]
+_main.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # typer reads it
+    [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+        for name, (annotation, default) in {"version": (_VERSION, False), **OPTIONS}.items()
+    ]
+)
+_main.__annotations__ = {"version": _VERSION, **{name: each for name, (each, _) in OPTIONS.items()}}
+app.callback()(_main)
 
 
 def run() -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from langgraph_checkpoint_s3.cli.options import parse_duration
+from langgraph_checkpoint_s3.cli.options import OneThread, parse_duration
 from langgraph_checkpoint_s3.cli.runtime import USAGE, CommandExit, Invocation
 from langgraph_checkpoint_s3.text.humanize import format_size, pluralize
 
@@ -25,7 +25,7 @@ def changes(
         Path | None,
         typer.Option(metavar="FILE", help="Go on from the cursor in this file, and keep the next one there."),
     ] = None,
-    thread: Annotated[str, typer.Option(help="One thread. Default: all of them.")] = "",
+    thread: OneThread = "",
 ) -> None:
     """List the objects of threads that were written since a time, oldest first, up to a minute ago.
 

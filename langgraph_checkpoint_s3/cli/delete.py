@@ -10,14 +10,14 @@ import typer
 
 from langgraph_checkpoint_s3 import S3CheckpointError
 from langgraph_checkpoint_s3.cli.checkpoints import config_of, resolve
-from langgraph_checkpoint_s3.cli.options import DryRun, Yes
+from langgraph_checkpoint_s3.cli.options import DryRun, Threads, Yes
 from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation
 from langgraph_checkpoint_s3.text.humanize import format_size
 
 
 def delete(
     ctx: Invocation,
-    threads: Annotated[list[str], typer.Argument(metavar="THREAD", help="The threads.")],
+    threads: Threads,
     checkpoint: Annotated[
         list[str] | None,
         typer.Option(metavar="CHECKPOINT", help="Only this checkpoint of the thread. Repeatable."),
@@ -71,7 +71,7 @@ def _delete_checkpoints(
 
 def purge(
     ctx: Invocation,
-    threads: Annotated[list[str], typer.Argument(metavar="THREAD", help="The threads.")],
+    threads: Threads,
     receipt: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write a record of what was removed, as JSON. For one thread."),

@@ -11,8 +11,23 @@ from typing import Annotated, Any, Final
 import typer
 
 from langgraph_checkpoint_s3.cli.runtime import USAGE, CommandExit
+from langgraph_checkpoint_s3.cli.target import complete_thread
 
-Thread = Annotated[str, typer.Argument(metavar="THREAD", help="The thread's id.", show_default=False)]
+Thread = Annotated[
+    str,
+    typer.Argument(
+        metavar="THREAD", help="The thread's id.", show_default=False, autocompletion=complete_thread
+    ),
+]
+Threads = Annotated[
+    list[str], typer.Argument(metavar="THREAD", help="The threads.", autocompletion=complete_thread)
+]
+OneThread = Annotated[
+    str,
+    typer.Option(
+        "--thread", metavar="THREAD", help="One thread. Default: all.", autocompletion=complete_thread
+    ),
+]
 Namespace = Annotated[
     str | None,
     typer.Option("--ns", metavar="NAME", help="The namespace. Default: the root, or the id's own."),
@@ -32,7 +47,10 @@ MaybeCheckpoint = Annotated[
     ),
 ]
 Limit = Annotated[int, typer.Option(min=1, help="The most checkpoints, from the newest.")]
-OnlyThreads = Annotated[list[str] | None, typer.Option(help="Only this thread. Repeatable.")]
+OnlyThreads = Annotated[
+    list[str] | None,
+    typer.Option(metavar="THREAD", help="Only this thread. Repeatable.", autocompletion=complete_thread),
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")]
 Inventory = Annotated[
     str | None,

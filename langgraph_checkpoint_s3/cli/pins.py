@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from langgraph_checkpoint_s3.cli.options import Yes
+from langgraph_checkpoint_s3.cli.options import Threads, Yes
 from langgraph_checkpoint_s3.cli.runtime import Invocation
 from langgraph_checkpoint_s3.text.humanize import pluralize
-
-Threads = Annotated[list[str], typer.Argument(metavar="THREAD", help="The threads.")]
 
 
 def pin(ctx: Invocation, threads: Threads) -> None:

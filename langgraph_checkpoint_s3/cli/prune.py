@@ -10,6 +10,7 @@ import typer
 
 from langgraph_checkpoint_s3.cli.options import DryRun, Inventory, Yes, parse_duration, parse_metadata
 from langgraph_checkpoint_s3.cli.runtime import FAILED, USAGE, CommandExit, Invocation
+from langgraph_checkpoint_s3.cli.target import complete_thread
 from langgraph_checkpoint_s3.cli.tree import print_tree
 from langgraph_checkpoint_s3.text.humanize import format_age, format_size, pluralize
 
@@ -21,7 +22,12 @@ def prune(
     ctx: Invocation,
     threads: Annotated[
         list[str] | None,
-        typer.Argument(metavar="THREAD", help="Only these threads. Default: all.", show_default=False),
+        typer.Argument(
+            metavar="THREAD",
+            help="Only these threads. Default: all.",
+            show_default=False,
+            autocompletion=complete_thread,
+        ),
     ] = None,
     older_than: Annotated[
         str, typer.Option(metavar="TIME", help="Delete checkpoints older than this: 30d.")

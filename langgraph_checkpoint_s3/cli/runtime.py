@@ -14,9 +14,11 @@ import typing
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
+from typer.models import OptionInfo
 
 from langgraph_checkpoint_s3 import (
     BucketNotFoundError,
@@ -25,6 +27,7 @@ from langgraph_checkpoint_s3 import (
     InvalidKeyError,
     S3CheckpointError,
 )
+from langgraph_checkpoint_s3.cli.target import OPTIONS, shared, store_settings, use_profile
 from langgraph_checkpoint_s3.text.sanitize import sanitize
 from langgraph_checkpoint_s3.text.values import to_json
 
@@ -46,6 +49,7 @@ _UNLIMITED_WIDTH: Final = 10_000
 """The width of lines that don't go to a terminal, so that none is wrapped."""
 
 
+_TYPES: Final = {str: "TEXT", int: "INTEGER", float: "NUMBER", Path: "FILE", list[str]: "TEXT"}
 _MIN_WRAP: Final = 20
 _HANGING: Final = 2
 """How much further the rest of a line that was wrapped is indented."""
@@ -90,12 +94,16 @@ class Invocation:
     """One invocation of a command: its target and its output.
 
     All text for people is cleaned of control characters before it is shown.
+
+    Args:
+        options: The values of `cli.target.OPTIONS`.
     """
 
-    def __init__(self, uri: str | None, keys: str | None, as_json: bool) -> None:
-        self.json = as_json
-        self._uri = uri
-        self._keys = keys
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.json: bool = options["as_json"]
+        self._uri: str = options["uri"]
+        self._keys: str = options["keys"]
+        self._settings = store_settings(options)
         self._cleanup = contextlib.ExitStack()
         self._progress: tuple[str, int, int | None] | None = None
 
@@ -115,7 +123,7 @@ class Invocation:
 
     def open_saver(self, uri: str | None = None, **settings: Any) -> S3Saver:
         """Open a saver on the target, or on another URI. It is closed when the command ends."""
-        saver = open_saver(uri or self._uri, encryption=self.keys, **settings)
+        saver = open_saver(uri or self._uri or None, encryption=self.keys, **{**self._settings, **settings})
         self._cleanup.callback(saver.close)
         return saver
 
@@ -126,7 +134,7 @@ class Invocation:
         Raises:
             CommandExit: It can't be imported.
         """
-        if self._keys is None:
+        if not self._keys:
             return None
         module, _, name = self._keys.partition(":")
         try:
@@ -348,20 +356,6 @@ def _console(file: typing.TextIO) -> Console:
     return console
 
 
-_URI = typer.Option(
-    "--uri", metavar="s3://BUCKET/PREFIX", help="The bucket and prefix. Default: from S3_BUCKET_NAME."
-)
-_KEYS = typer.Option(
-    "--keys", metavar="MODULE:NAME", help="Your KeyProvider, if threads are encrypted; it is imported."
-)
-_SHARED_OPTIONS: Final = {
-    "uri": Annotated[typing.Optional[str], _URI],  # noqa: UP045  # evaluated
-    "keys": Annotated[typing.Optional[str], _KEYS],  # noqa: UP045  # evaluated
-    "as_json": Annotated[bool, typer.Option("--json", help="Print JSON.")],
-    "debug": Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")],
-}
-
-
 def add_command(app: typer.Typer, name: str, function: Callable[..., None], example: str) -> None:
     """Add a command whose first parameter is its `Invocation`, with the shared options.
 
@@ -372,8 +366,10 @@ def add_command(app: typer.Typer, name: str, function: Callable[..., None], exam
         example: The arguments of the example at the end of the help.
     """
 
-    def command(*, uri: str | None, keys: str | None, as_json: bool, debug: bool, **arguments: Any) -> None:
-        _invoke(function, Invocation(uri, keys, as_json), debug, arguments)
+    def command(*, context: typer.Context, **arguments: Any) -> None:
+        options = shared(context, arguments)
+        with use_profile(options["profile"]):
+            _invoke(function, Invocation(options), options["debug"], arguments)
 
     # typer reads the signature: the function's own parameters, and the shared options after them.
     hints = typing.get_type_hints(function, include_extras=True)
@@ -382,13 +378,24 @@ def add_command(app: typer.Typer, name: str, function: Callable[..., None], exam
         each.replace(annotation=hints[each.name], kind=keyword)
         for each in list(inspect.signature(function).parameters.values())[1:]
     ]
-    for option, annotation in _SHARED_OPTIONS.items():
-        default = None if option in {"uri", "keys"} else False
+    for each in parameters:
+        _name_type(each.annotation)
+    parameters.append(inspect.Parameter("context", keyword, annotation=typer.Context))
+    for option, (annotation, default) in OPTIONS.items():
         parameters.append(inspect.Parameter(option, keyword, annotation=annotation, default=default))
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     command.__doc__ = inspect.getdoc(function)
     app.command(name, epilog=f"Example: langgraph-s3 {name} {example}")(command)
+
+
+def _name_type(annotation: Any) -> None:
+    """Give an option without a metavar that of its type: `TEXT`, `INTEGER` or `FILE`."""
+    type_, *infos = typing.get_args(annotation)
+    kinds = {type_, *typing.get_args(type_)}
+    for info in infos:
+        if isinstance(info, OptionInfo) and info.metavar is None and bool not in kinds:
+            info.metavar = next((name for each, name in _TYPES.items() if each in kinds), None)
 
 
 def _invoke(function: Callable[..., None], ctx: Invocation, debug: bool, arguments: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from langgraph_checkpoint_s3.cli.options import Inventory, parse_metadata
+from langgraph_checkpoint_s3.cli.options import Inventory, OneThread, parse_metadata
 from langgraph_checkpoint_s3.cli.runtime import USAGE, CommandExit, Invocation
 
 
@@ -45,7 +45,7 @@ def threads(
 
 def usage(
     ctx: Invocation,
-    thread: Annotated[str, typer.Option(help="One thread. Default: all of them.")] = "",
+    thread: OneThread = "",
     inventory: Inventory = None,
 ) -> None:
     """Show what is stored, and what that costs a month in us-east-1."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -63,8 +64,15 @@ def test_help_has_an_example_and_the_shared_options(name: str) -> None:
     ran = run(name, "--help")
     assert ran.code == 0
     assert f"Example: langgraph-s3 {name} " in " ".join(ran.out.split())
-    for option in ("--uri", "--json", "--debug"):
+    for option in ("--uri", "--endpoint-url", "--region", "--profile", "--json", "--debug", "-h, --help"):
         assert option in ran.out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_names_types_that_a_person_knows(name: str) -> None:
+    out = run(name, "-h").out
+    assert out == run(name, "--help").out
+    assert not re.search(r"<[a-z]|list\[|\bstr\b", out)
 
 
 @pytest.mark.parametrize("name", ["", *COMMANDS])
@@ -79,14 +87,14 @@ def test_help_fits_80_columns_and_cuts_no_sentence(name: str, monkeypatch: pytes
 def test_the_version_and_the_list_of_commands_load_no_command(line: str) -> None:
     names = loaded_by(line)
     assert names & LATE == set()
-    assert own(names) == {"cli", "cli.app", "errors", "version"}
+    assert own(names) == {"cli", "cli.app", "cli.target", "errors", "version"}
 
 
 def test_completion_loads_no_more() -> None:
     words = {"_LANGGRAPH_S3_COMPLETE": "complete_bash", "COMP_WORDS": "langgraph-s3 s", "COMP_CWORD": "1"}
     names = loaded_by(" ", **words)
     assert names & {*LATE, "pydantic"} == set()
-    assert own(names) == {"cli", "cli.app", "errors", "version"}
+    assert own(names) == {"cli", "cli.app", "cli.target", "errors", "version"}
 
 
 def test_the_help_of_a_command_loads_neither_saver_nor_admin() -> None:

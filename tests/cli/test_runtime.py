@@ -19,6 +19,7 @@ from langgraph_checkpoint_s3 import S3CheckpointError, S3Saver
 from langgraph_checkpoint_s3 import cli as package
 from langgraph_checkpoint_s3.cli import app, runtime
 from langgraph_checkpoint_s3.cli.options import parse_duration
+from langgraph_checkpoint_s3.cli.target import OPTIONS
 from langgraph_checkpoint_s3.encryption import KeyRing
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects
 from langgraph_checkpoint_s3.text.humanize import format_age
@@ -120,13 +121,14 @@ def test_what_is_longer_than_the_terminal_is_paged(
     shown: list[str] = []
     monkeypatch.setattr("rich.pager.SystemPager.show", lambda self, text: shown.append(text))
     monkeypatch.setattr(runtime, "_is_interactive", lambda: True)
-    monkeypatch.setattr(sys, "stdout", Terminal())
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
     for name, value in {"COLUMNS": "80", "LINES": "30", "TERM": "xterm", "LESS": "-F"}.items():
         monkeypatch.setenv(name, value)
-    ctx = runtime.Invocation(None, None, as_json=False)
+    ctx = runtime.Invocation({name: default for name, (_, default) in OPTIONS.items()})
     ctx.answer({}, lambda: ctx.block("row\n" * (rows - 1) + "x" * 90), paged=True)
     assert [each.count("row") for each in shown] == ([rows - 1] if paged else [])
-    assert bool(sys.stdout.getvalue()) != paged  # type: ignore[attr-defined]  # the one above
+    assert bool(terminal.getvalue()) != paged
 
 
 def test_a_missing_bucket_says_how_to_create_it(cli: Cli, fake: FakeS3) -> None:
