@@ -100,7 +100,7 @@
   addEventListener("hashchange", show);
   let folded = [];
   addEventListener("beforeprint", () => {
-    folded = [...document.querySelectorAll("main details:not([open])")];
+    folded = [...document.querySelectorAll("main details:not([open], .state)")];
     folded.forEach(each => { each.open = true; });
   });
   addEventListener("afterprint", () => folded.forEach(each => { each.open = false; }));

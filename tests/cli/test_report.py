@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import random
 import re
 import stat
 import sys
@@ -27,6 +28,7 @@ from langgraph_checkpoint_s3.cli.report_markdown import render_markdown
 from langgraph_checkpoint_s3.cli.report_steps import Checkpoint
 from langgraph_checkpoint_s3.cli.state_diff import ChannelDiff
 from langgraph_checkpoint_s3.text.humanize import format_size
+from tests.admin.usage.test_resume_point import HISTORIES, STEPS, Puts, random_graph, step
 from tests.cli.conftest import THREAD, Cli
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3
@@ -370,6 +372,37 @@ class TestWhatStepsDid:
                 checkpoint["channel_versions"],
             )
         assert shown in made().step("c2")
+
+
+@pytest.mark.parametrize("seed", range(0, HISTORIES, 6))
+def test_it_agrees_with_langgraph(
+    cli: Cli, fake: FakeS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Of a random history, it says which steps there are, and what waits for an answer."""
+    draw = random.Random(seed)
+    saver = make_saver(fake)
+    puts = Puts(saver)
+    monkeypatch.setattr(saver, "put", puts)
+    graph = random_graph(draw, saver)
+    for _ in range(STEPS):
+        step(draw, graph, puts)
+    ran = cli("report", "t", "--html", tmp_path / "out.html")
+    history = list(graph.get_state_history(place("t")))
+    if not history:
+        assert ran.code == 3
+        return
+    found = Read((tmp_path / "out.html").read_text(encoding="utf-8"))
+    assert len(found.ids()) == len(history)
+    state = graph.get_state(place("t"))
+    waiting = [task for task in state.tasks if task.interrupts]
+    latest = next(name for name in found.ids() if " latest " in found.step(name))
+    assert found.step(latest).count("Waits for an answer.") == len(waiting)
+    assert sum(found.step(name).count("Waits for an answer.") for name in found.ids()) == len(waiting)
+    failed = any(task.error for task in state.tasks)
+    assert ("status waiting" in found.having("class")) == bool(waiting and not failed)
+    assert ("status failed" in found.having("class")) == failed
+    numbers = [found.step(name).split()[0] for name in found.ids()]
+    assert numbers == [str((each.metadata or {})["step"]) for each in reversed(history)]
 
 
 class TestBounds:
