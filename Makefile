@@ -100,8 +100,9 @@ test-browser: env ## the report's page in Chromium: the system's, or CHROMIUM=pa
 test-benchmarks: env ## tests of the benchmarks
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m integration tests/benchmarks $(PYTEST_ARGS)
 
-pictures: env ## update the pictures in README and docs; the screenshot needs Chromium
+pictures: env ## update the pictures in README and docs; the screenshots need Chromium, and the site's `make docs`
 	$(BIN)/python -m tests.cli.pictures
+	$(BIN)/python -m tests.site.picture
 
 test-all: ## the tests on every installed Python from 3.10 on
 	@MAKE='$(MAKE)' .ci/test-all $(PYTEST_ARGS)

@@ -120,6 +120,7 @@ ALLOWED: dict[str, set[str]] = {
         *("request_timeout", "s3", "validation", "version"),
     },
     "aws": {"errors"},
+    "aws_client": {"aws", "credentials", "errors", "fork_safety", "request_timeout"},
     "credentials": {"aws", "fork_safety"},
     "errors": set(),
     "fork_safety": set(),
@@ -128,12 +129,9 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"errors", "format", "validation"},
     "validation": {"errors", "format"},
     "admin plans": {"admin", "config", "crypto", "errors", "format", "plans", "text", *REQUESTS},
-    "encryption": {
-        *("aws", "credentials", "crypto", "encryption", "errors", "fork_safety", "format"),
-        "request_timeout",
-    },
+    "encryption": {"aws_client", "crypto", "encryption", "errors", "fork_safety", "format"},
     "lease": {"errors", "fork_safety", "format", "plans", "s3"},
-    "memory": {"config", "crypto", "errors", "format", "memory", "plans", "s3", "saver"},
+    "memory": {"aws_client", "config", "crypto", "errors", "format", "memory", "plans", "s3", "saver"},
     "notebook": {"config", "s3"},
     "saver": {
         *("config", "crypto", "encryption", "errors", "fork_safety", "format", "lease", "notebook"),

@@ -110,6 +110,18 @@ def load_view(shelf: Shelf, cache: ItemCache, namespace: Namespace) -> Plan[View
     return view
 
 
+def read_listed(shelf: Shelf, items: Sequence[Entry]) -> Plan[dict[str, Row]]:
+    """Read listed items. Those that were deleted since the listing are left out."""
+    found: dict[str, Row] = {}
+    for window in windows([items]):
+        bodies = yield from fetch(window, shelf.context.sizes)
+        yield from unlock(shelf.context, bodies)
+        for entry, body in zip(window, bodies, strict=True):
+            if isinstance(body, Body):
+                found[entry.key] = Row(body.etag, open_item(shelf, entry.key, body.data))
+    return found
+
+
 def _is_stale(rows: Mapping[str, Row], indexed: Mapping[str, str]) -> bool:
     stale = sum(indexed.get(key) != row.etag for key, row in rows.items() if fits_index(row.record))
     return stale >= max(_STALE, len(rows) // _STALE_SHARE)
@@ -145,13 +157,7 @@ class _State:
     def read(self, items: Sequence[Entry]) -> Plan[dict[str, Row]]:
         """Return all listed items. Those that were deleted since the listing are left out."""
         known = {entry.key: self.known(entry) for entry in items}
-        found: dict[str, Row] = {}
-        for window in windows([[entry for entry in items if known[entry.key] is None]]):
-            bodies = yield from fetch(window, self._shelf.context.sizes)
-            yield from unlock(self._shelf.context, bodies)
-            for entry, body in zip(window, bodies, strict=True):
-                if isinstance(body, Body):
-                    found[entry.key] = Row(body.etag, open_item(self._shelf, entry.key, body.data))
+        found = yield from read_listed(self._shelf, [entry for entry in items if known[entry.key] is None])
         rows = ((key, row or found.get(key)) for key, row in known.items())
         return {key: row for key, row in rows if row is not None}
 
