@@ -73,7 +73,8 @@ class _Group(TyperGroup):
         # --install-completion. That would take longer than all the rest of a completion.
         for each in self.get_params(ctx):
             if isinstance(OPTIONS.get(each.name, ("", False))[1], str):
-                each.process_value = lambda ctx, value: value
+                text: Any = each
+                text.process_value = lambda ctx, value: value
             elif each.default is None:
                 each.default = False
         return super().parse_args(ctx, args)
@@ -94,11 +95,11 @@ def _load(name: str) -> Any:
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
     add_command(alone, name, implementation, arguments)
     command: Any = get_command(alone)
-    each: Any
     for each in command.params:
         if isinstance(each, TyperArgument):
+            argument: Any = each
             # The metavar says more than the type that newer versions of typer put behind it.
-            each.display_type_rich = lambda ctx: None
+            argument.display_type_rich = lambda ctx: None
     return command
 
 

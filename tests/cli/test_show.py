@@ -87,7 +87,7 @@ class TestShow:
         assert len(out) < 40 * 2_200 + 10_000
         for part in (
             "ü… 300.0 kB, --full\n",
-            "\n… 228.9 kB, --full\n",
+            "\n  … 228.9 kB, --full\n",
             'x… 5.0 kB",\n',
             '"last": "seen"',
             "\nimage  bytes, 1.0 MB (PNG)\n",
