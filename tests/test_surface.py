@@ -247,6 +247,7 @@ LATE = (
     "typer",
     "rich",
     "jinja2",
+    "markdown_it",
     "opentelemetry",
 )
 

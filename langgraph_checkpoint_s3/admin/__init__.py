@@ -41,6 +41,7 @@ from langgraph_checkpoint_s3.admin.transfer.export_import import Exported, Impor
 from langgraph_checkpoint_s3.admin.usage.history import History, HistoryEntry
 from langgraph_checkpoint_s3.admin.usage.resume_point import ResumePoint
 from langgraph_checkpoint_s3.admin.usage.steps import StepSummary
+from langgraph_checkpoint_s3.admin.usage.task_status import TaskStatus, task_statuses
 from langgraph_checkpoint_s3.admin.usage.usage import (
     CheckpointSize,
     ClassUsage,
@@ -96,6 +97,7 @@ __all__ = [
     "SignedUpload",
     "SignedUrlWarning",
     "StepSummary",
+    "TaskStatus",
     "Undeleted",
     "UsageReport",
     "WrittenObject",
@@ -106,4 +108,5 @@ __all__ = [
     "fetch_signed_url",
     "load_signed_url",
     "loads",
+    "task_statuses",
 ]

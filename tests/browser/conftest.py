@@ -13,15 +13,27 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, WebError, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Dialog,
+    Page,
+    Request,
+    WebError,
+    expect,
+    sync_playwright,
+)
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.cli import runtime
 from tests.cli import example
 from tests.cli.conftest import run
 from tests.support.fake_s3 import FakeS3
+from tests.support.hanging import HANG
 
 Open = Callable[..., Page]
+
+expect.set_options(timeout=HANG * 1000)
 
 
 def reported(saver: S3Saver, thread: str, file: Path, limit: int = 100) -> Path:
@@ -75,6 +87,7 @@ def opened(browser: Browser) -> Iterator[Open]:
         context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
         )
+        context.set_default_timeout(HANG * 1000)
         contexts.append(context)
         context.on("console", note)
         context.on("dialog", asked)

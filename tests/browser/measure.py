@@ -2,27 +2,11 @@
 
 from typing import Final
 
-LINES: Final = """() => {
-    const svg = document.querySelector('nav svg');
-    const link = point => [...svg.querySelectorAll('a')].find(each => {
-        const dot = each.querySelector('circle');
-        return Math.hypot(dot.cx.baseVal.value - point.x, dot.cy.baseVal.value - point.y) < 1;
-    })?.getAttribute('href');
-    return [...svg.querySelectorAll('path.line')].map(path =>
-        [path.getPointAtLength(0), path.getPointAtLength(path.getTotalLength())].map(link));
-}"""
-"""For each line of the first graph, the links of the dots where it begins and ends."""
-
-MARKED: Final = """() => [...document.querySelectorAll('nav svg a')].filter(each =>
-    getComputedStyle(each.querySelector('.row')).fill !== 'rgba(0, 0, 0, 0)')
-    .map(each => each.getAttribute('href'))"""
-"""The links of the graphs' highlighted rows."""
-
-BOXES: Final = """() => [...document.querySelectorAll('nav svg circle, nav svg text')].map(each => {
-    const box = each.getBoundingClientRect(), svg = each.ownerSVGElement.getBoundingClientRect();
-    return [box.left - svg.left, box.top + scrollY, box.right - svg.left, box.bottom + scrollY, svg.width];
+DOTS: Final = """() => [...document.querySelectorAll('nav > .rows > ol > li > .tree > .dot')].map(each => {
+    const dot = each.getBoundingClientRect(), row = each.closest('li').getBoundingClientRect();
+    return [each.closest('li').querySelector('a').hash, dot.left + dot.width / 2, row.top, row.bottom];
 })"""
-"""The boxes of dots and texts, and the width of their graph."""
+"""For each dot of the timeline, the link of its row, its place across, and the row's top and bottom."""
 
 CONTRASTS: Final = """() => {
     const parse = text => (text.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
@@ -38,8 +22,6 @@ CONTRASTS: Final = """() => {
     const ground = element => {
         const layers = [];
         for (let each = element; each; each = each.parentElement) {
-            const row = each.tagName === 'a' && each.querySelector('.row');
-            if (row) layers.push(parse(getComputedStyle(row).fill));
             layers.push(parse(getComputedStyle(each).backgroundColor));
         }
         return layers.reverse().reduce((under, top) => over(top, under), [255, 255, 255]);
@@ -60,3 +42,10 @@ CONTRASTS: Final = """() => {
 """The contrast of each visible text with its background, and the text."""
 
 OVERFLOW: Final = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+CUT: Final = """() => [...document.querySelectorAll('main *, header *')].filter(each => {
+    const style = getComputedStyle(each);
+    return each.checkVisibility() && style.display !== 'inline' && style.overflowX === 'visible'
+        && !each.ownerSVGElement && each.scrollWidth > each.clientWidth + 1;
+}).map(each => each.outerHTML.slice(0, 100))"""
+"""The elements whose content is wider than they are."""

@@ -1,4 +1,4 @@
-"""The report in Chromium: layout, links, readability, and hostile values."""
+"""The report in Chromium: layout, search, readability, and hostile values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from langgraph_checkpoint_s3 import S3Saver
 from tests.browser import measure
@@ -19,174 +19,184 @@ from tests.support.fake_store import make_saver
 
 pytestmark = pytest.mark.integration
 
-LINES = [(1, 0), (2, 1), (3, 2), (4, 3), (5, 4), (6, 5), (7, 4), (8, 7), (9, 4), (10, 9)]
-"""The numbers of the example's checkpoints and of their parents."""
 HOSTILE = [
     "<script>alert(1)</script>",
-    "</style></title></pre></svg><img src=x onerror=alert(1)>",
+    "</style></title></pre></svg></script><img src=x onerror=alert(1)>",
     '"><img src=\'https://evil.example/x\' onerror="alert(1)">',
     "javascript:alert(1)",
     "' onmouseover='alert(1)' style='position:fixed'",
     "<svg><a xlink:href='javascript:alert(1)'><text>x</text></a></svg><iframe src='//evil.example'></iframe>",
     "<base href='https://evil.example/'><meta http-equiv=refresh content='0;url=https://evil.example'>",
     "\u202egnp.exe\u2066 \u2028 \x1b[31m",
+    "![x](https://evil.example/x.png) [x](javascript:alert(1)) [\u202ex](data:text/html,<b>a</b>)",
+    "x" * 3000,
 ]
 
 
 def shown(page: Page) -> list[str]:
-    """Return the ids of the visible sections."""
+    """Return the ids of the visible steps."""
     found: list[str] = page.evaluate(
-        "() => [...document.querySelectorAll('section')].filter(e => e.checkVisibility()).map(e => e.id)"
+        "() => [...document.querySelectorAll('article')].filter(e => e.checkVisibility()).map(e => e.id)"
     )
     return found
 
 
-def anchor_of(page: Page, number: int) -> str:
-    """Return the anchor of one of the example's checkpoints."""
-    section = page.locator("section").filter(
-        has=page.locator(f"p > code.id:text-is('{example.id_of(number)}')")
+def step_of(page: Page, number: float) -> Any:
+    """Return the step of one of the example's checkpoints."""
+    return (
+        page.locator("article").filter(has=page.locator(f"code.id:text-is('{example.id_of(number)}')")).last
     )
-    return f"#{section.get_attribute('id')}"
 
 
 class TestGettingAround:
-    def test_the_latest_is_shown_first(self, opened: Open, trip: Path) -> None:
+    def test_it_is_read_from_top_to_bottom(self, opened: Open, trip: Path) -> None:
         page = opened(trip)
         assert page.title() == "thread customer-42"
-        assert shown(page) == ["c0"]
+        assert len(shown(page)) == 11  # the subgraph's two are folded
+        boxes = [
+            page.locator(each).first.bounding_box()
+            for each in ("header", "form", "nav", "article", "main > article:last-of-type", ".costs")
+        ]
+        tops = [box["y"] for box in boxes if box]
+        assert tops == sorted(tops)
 
-    def test_each_checkpoint_is_a_click_away(self, opened: Open, trip: Path) -> None:
+    def test_the_timeline_leads_to_steps(self, opened: Open, trip: Path) -> None:
         page = opened(trip)
-        anchors = [str(each.get_attribute("href")) for each in page.locator("nav svg a").all()]
-        assert sorted(anchors) == sorted(f"#c{number}" for number in range(13))
-        assert page.evaluate(measure.MARKED) == ["#c0"]
-        for anchor in anchors:
-            page.locator(f'nav a[href="{anchor}"] text').click()
-            page.mouse.move(1, 1)
-            assert shown(page) == [anchor.removeprefix("#")]
-            assert page.evaluate(measure.MARKED) == [anchor]
-        page.go_back()
-        assert shown(page) == [anchors[-2].removeprefix("#")]
+        links = page.locator("nav > .rows > ol > li > .what > a")
+        anchors = [str(each.get_attribute("href")) for each in links.all()]
+        assert len(anchors) == 11
+        for number in (0, 5, 10):
+            links.nth(number).click()
+            step = page.locator(anchors[number])
+            expect(step).to_be_in_viewport()
+            box, form = step.bounding_box(), page.locator("form").bounding_box()
+            assert box
+            assert form
+            assert box["y"] >= form["y"] + form["height"] - 1 or number == 10  # it isn't behind the search
+
+    def test_a_link_into_a_folded_subgraph_unfolds_it(self, opened: Open, trip: Path) -> None:
+        page = opened(trip)
+        page.locator("nav details summary").click()
+        link = page.locator("nav details a").last
+        anchor = link.get_attribute("href")
+        link.click()
+        expect(page.locator(str(anchor))).to_be_visible()
+        assert anchor in {f"#{each}" for each in shown(page)}
+        assert len(shown(opened(trip, str(anchor)))) == 13  # when the page is opened there, too
 
     def test_the_chart_leads_there_too(self, opened: Open, trip: Path) -> None:
         page = opened(trip)
-        page.locator(".chart").first.locator("a").first.click()
-        assert shown(page) == [anchor_of(page, 0).removeprefix("#")]
+        page.locator(".chart a").nth(3).click(position={"x": 3, "y": 3})
+        expect(step_of(page, 3)).to_be_in_viewport()
 
     def test_from_parent_to_children_and_back(self, opened: Open, trip: Path) -> None:
-        page = opened(trip, "")
-        page.goto(trip.as_uri() + anchor_of(page, 4))
-        section = page.locator("section:target")
-        assert section.get_by_text("Forks into").count() == 3
-        section.get_by_role("link", name="step 4, input").click()
-        assert shown(page) == [anchor_of(page, 5).removeprefix("#")]
-        page.locator("section:target").get_by_role("link", name="step 3, loop").click()
-        assert shown(page) == [anchor_of(page, 4).removeprefix("#")]
-
-    def test_pointing_shows_a_tooltip(self, opened: Open, trip: Path) -> None:
         page = opened(trip)
-        link = page.locator(f'nav svg a[href="{anchor_of(page, 2)}"]')
-        row = link.locator(".row")
-        before = row.evaluate("e => getComputedStyle(e).fill")
-        link.hover()
-        assert row.evaluate("e => getComputedStyle(e).fill") != before
-        tip = link.evaluate("e => e.firstElementChild.tagName === 'title' && e.firstElementChild.textContent")
-        assert tip.splitlines()[0] == example.id_of(2)
-        assert "step 1  loop  2026-01-01T00:00:08" in tip
-        assert tip.splitlines()[2:] == ["messages: changed", "trip: added"]
+        step_of(page, 4).get_by_role("link", name="step 4").nth(2).click()
+        expect(step_of(page, 9)).to_be_in_viewport()
+        step_of(page, 9).get_by_role("link", name="step 3").click()
+        expect(step_of(page, 4)).to_be_in_viewport()
+
+    def test_only_the_branch_of_the_latest(self, opened: Open, trip: Path) -> None:
+        page = opened(trip)
+        page.get_by_label("Only the branch of the latest step").check()
+        assert len(shown(page)) == 7
+        expect(step_of(page, 6)).to_be_hidden()
+        expect(page.locator("nav .name", has_text="waits")).to_be_hidden()
 
     def test_with_the_keyboard(self, opened: Open, trip: Path) -> None:
-        page = opened(trip)
-        focused = "() => document.activeElement.getAttribute('href')"
-        for _ in range(60):
-            page.keyboard.press("Tab")
-            if page.evaluate("() => !!document.activeElement.closest('nav')"):
-                break
-        first = page.evaluate(focused)
-        assert first == "#c0"
+        page = opened(trip, width=375)
         page.keyboard.press("Tab")
-        second = page.evaluate(focused)
-        assert second == page.locator("nav svg a").nth(1).get_attribute("href")
-        ring = "() => getComputedStyle(document.activeElement.querySelector('.row')).stroke"
-        assert page.evaluate(ring) == "rgb(31, 111, 214)"
-        page.keyboard.press("Enter")
-        assert shown(page) == [second.removeprefix("#")]
+        page.keyboard.press("Enter")  # skip the timeline
+        assert page.evaluate("() => document.activeElement.id") == "steps"
+        page.keyboard.press("Tab")
+        assert page.evaluate("() => !!document.activeElement.closest('article')")
+        ring = "() => getComputedStyle(document.activeElement).outlineStyle"
+        assert page.evaluate(ring) == "solid"
+        page.keyboard.press("/")
+        assert page.evaluate("() => document.activeElement.type") == "search"
 
 
-class TestTheGraph:
-    def test_lines_lead_from_each_checkpoint_to_its_parent(self, opened: Open, trip: Path) -> None:
+class TestSearch:
+    def test_it_shows_the_steps_that_have_a_word(self, opened: Open, trip: Path) -> None:
         page = opened(trip)
-        # The newest first: every checkpoint is drawn before its parent.
-        anchors = [each.get_attribute("href") for each in page.locator("nav svg").first.locator("a").all()]
-        numbers = dict(zip(anchors, range(10, -1, -1), strict=True))
-        found = [(numbers[of], numbers[to]) for of, to in page.evaluate(measure.LINES)]
-        assert sorted(found) == LINES
+        page.keyboard.press("/")
+        page.keyboard.type("Couchette is BOOKED")
+        expect(page.locator("output")).to_have_text("9 of 13 steps")
+        page.get_by_role("searchbox").fill("bicycle_places")
+        expect(page.locator("output")).to_have_text("1 of 13 steps")
+        assert shown(page) == [step_of(page, 8).get_attribute("id")]
+        assert page.locator("nav > .rows > ol > li:not(.join) > .what").filter(visible=True).count() == 1
+        page.keyboard.press("Escape")
+        assert len(shown(page)) == 11
 
-    def test_nothing_lies_over_another_or_is_cut(self, opened: Open, trip: Path) -> None:
-        boxes = opened(trip).evaluate(measure.BOXES)
-        assert len(boxes) == 26
-        for (left, top, right, bottom, width), other in itertools.product(boxes, boxes):
-            assert left >= 0
-            assert right <= width
-            if other[:4] != [left, top, right, bottom]:
-                apart = right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
-                assert apart, ((left, top, right, bottom), other)
-
-    def test_forks_are_columns(self, opened: Open, trip: Path) -> None:
+    def test_it_unfolds_and_marks_what_it_found(self, opened: Open, trip: Path) -> None:
         page = opened(trip)
-        xs = (
-            page.locator("nav svg")
-            .first.locator("circle")
-            .evaluate_all("all => all.map(e => e.cx.baseVal.value)")
-        )
-        assert len(set(xs)) == 3
-        assert len(set(xs[6:])) == 1
+        unfolded = "() => document.querySelectorAll('main details[open]').length"
+        before = page.evaluate(unfolded)
+        box = page.get_by_role("searchbox")
+        box.fill("given back until 24 hours")
+        expect(page.locator("output")).to_contain_text("steps")
+        marked = "name => [...CSS.highlights.get(name)].map(each => each.toString())"
+        found = page.evaluate(marked, "found")
+        assert set(found) == {"given back until 24 hours"}
+        assert page.evaluate(unfolded) > before
+        box.press("Enter")
+        expect(page.locator("output")).to_have_text(f"1 of {len(found)}")
+        box.press("Enter")
+        box.press("Shift+Enter")
+        box.press("Shift+Enter")
+        expect(page.locator("output")).to_have_text(f"{len(found)} of {len(found)}")
+        assert page.evaluate(marked, "here") == ["given back until 24 hours"]
+        box.fill("")
+        expect(page.locator("output")).to_have_text("")
+        assert page.evaluate(unfolded) == before
+
+    def test_without_a_script_all_of_it_can_be_read(self, browser: Browser, trip: Path) -> None:
+        context = browser.new_context(java_script_enabled=False)
+        page = context.new_page()
+        page.goto(trip.as_uri())
+        expect(page.locator("form")).to_be_hidden()
+        expect(page.locator(".said", has_text="By day, rather")).to_be_visible()
+        page.locator("details.graph > summary").click()
+        expect(page.locator("article article").first).to_be_visible()
+        context.close()
+
+
+class TestTheTimeline:
+    def test_dots_are_in_the_columns_of_their_branches(self, opened: Open, trip: Path) -> None:
+        page = opened(trip)
+        dots = page.evaluate(measure.DOTS)
+        assert len(dots) == 11
+        across = [round(x) for _, x, _, _ in dots]
+        assert len(set(across)) == 3
+        assert len(set(across[:5] + across[9:])) == 1  # the branch of the latest step goes straight on
+        assert across[5] == across[6] != across[7] == across[8]
+        for (*_, bottom), (_, _, top, _) in itertools.pairwise(dots):
+            assert top >= bottom - 0.5
 
 
 class TestWhatIsShown:
     def test_a_conversation(self, opened: Open, trip: Path) -> None:
         page = opened(trip)
-        page.goto(trip.as_uri() + anchor_of(page, 6))
-        section = page.locator("section:target")
-        assert section.locator("summary", has_text="__interrupt__").is_visible()
-        assert section.get_by_text("Book a couchette on R 607 for 89 €?").is_visible()
-        said = section.locator(".said")
-        assert said.count() == 6
-        assert all(each.is_visible() for each in said.all())
-        customer, model = said.nth(0).bounding_box(), said.nth(1).bounding_box()
+        customer, model = (page.locator(each).first.bounding_box() for each in (".said.human", ".said.ai"))
         assert customer
         assert model
-        assert customer["x"] > model["x"]
         assert customer["x"] + customer["width"] > model["x"] + model["width"]
-
-    def test_what_changed(self, opened: Open, trip: Path) -> None:
-        section = opened(trip).locator("section.latest")
-        added = section.locator(".diff ins").first
-        assert added.inner_text().strip() == "+ai: Then R 605, at 16:03. A seat is 54 €."
-        assert added.is_visible()
-        assert section.locator(".tag.added").inner_text() == "added"
-
-    def test_the_chart_has_a_point_for_each_checkpoint(self, opened: Open, trip: Path) -> None:
-        page = opened(trip)
-        page.locator("summary", has_text="Sizes in namespace").click()
-        for number, count in ((0, 11), (1, 2)):
-            chart = page.locator(".chart").nth(number)
-            frame = chart.bounding_box()
-            assert frame
-            assert chart.locator("rect.bar").count() == count
-            for line in chart.locator("polyline").all():
-                assert line.evaluate("e => e.points.numberOfItems") == count
-                box = line.bounding_box()
-                assert box
-                assert frame["x"] <= box["x"]
-                assert box["x"] + box["width"] <= frame["x"] + frame["width"] + 1
-                assert frame["y"] <= box["y"]
-                assert box["y"] + box["height"] <= frame["y"] + frame["height"] + 1
-
-    def test_cost_and_sizes(self, opened: Open, trip: Path) -> None:
-        tiles = opened(trip).locator("header dl div")
-        titles = [each.split("\n")[0] for each in tiles.all_inner_texts()]
-        assert titles == ["Checkpoints", "State", "Stored", "Keeping it", "Writing it"]
+        call, result = (
+            page.locator(f".call > div:nth-child({each})").first.bounding_box() for each in (1, 2)
+        )
+        assert call
+        assert result
+        assert result["x"] >= call["x"] + call["width"]
+        assert abs(result["y"] - call["y"]) < 2
+        expect(page.locator(".prose table td strong")).to_have_text("R 607")
+        link = page.locator(".prose a")
+        assert link.get_attribute("href") == "https://trains.example/night"
+        host = link.evaluate("e => getComputedStyle(e, '::after').content")
+        assert "trains.example" in host
+        expect(
+            step_of(page, 6).locator(".asked", has_text="Book a couchette on R 607 for 89 €?")
+        ).to_be_visible()
 
     def test_printed_it_has_all_of_them(self, opened: Open, trip: Path) -> None:
         page = opened(trip)
@@ -194,36 +204,43 @@ class TestWhatIsShown:
         assert len(shown(page)) == 13
         assert page.locator("nav").evaluate("e => e.scrollHeight <= e.clientHeight + 1")
         assert page.pdf().startswith(b"%PDF")
+        page.emulate_media(media="screen")
+        assert len(shown(page)) == 11
 
 
 class TestReadability:
-    @pytest.mark.parametrize("width", [375, 801, 1280, 1920])
+    @pytest.mark.parametrize("width", [375, 901, 1280, 1920])
     def test_nothing_sticks_out(self, opened: Open, trip: Path, width: int) -> None:
         page = opened(trip, width=width)
-        for number in (0, 4, 6, 8):
-            page.goto(trip.as_uri() + anchor_of(page, number))
-            assert page.evaluate(measure.OVERFLOW) <= 0
+        assert page.evaluate(measure.OVERFLOW) <= 0
+        page.get_by_role("button", name="Unfold all").click()
+        assert page.evaluate(measure.OVERFLOW) <= 0
+        assert page.evaluate(measure.CUT) == []
 
-    def test_a_narrow_screen_has_one_column(self, opened: Open, trip: Path) -> None:
+    def test_on_a_phone(self, opened: Open, trip: Path) -> None:
         page = opened(trip, width=375)
-        boxes = [page.locator(each).bounding_box() for each in ("header", ".charts", "nav", "section.latest")]
-        for above, below in itertools.pairwise(boxes):
-            assert above
-            assert below
-            assert above["y"] + above["height"] <= below["y"]
-            assert below["width"] >= 320
+        rows = page.locator("nav .rows")
+        expect(rows).to_be_hidden()
+        page.locator("nav label").click()
+        expect(rows).to_be_visible()
+        assert rows.evaluate("e => e.scrollHeight <= e.clientHeight + 1")
+        assert page.evaluate(measure.OVERFLOW) <= 0
+        for each in ("nav", "article", ".chart"):
+            box = page.locator(each).first.bounding_box()
+            assert box
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= 375
+            assert box["width"] > 200
 
     @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
     def test_texts_have_contrast(self, opened: Open, trip: Path, dark: bool) -> None:
         page = opened(trip, dark=dark)
         ground = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
         assert (ground == "rgb(15, 19, 24)") is dark
-        page.locator("summary", has_text="Sizes in namespace").click()
-        for number in (10, 6, 8, 9):
-            page.goto(trip.as_uri() + anchor_of(page, number))
-            found = page.evaluate(measure.CONTRASTS)
-            assert len(found) > 50
-            assert [each for each in found if each[0] < 4.5] == []
+        page.get_by_role("button", name="Unfold all").click()
+        found = page.evaluate(measure.CONTRASTS)
+        assert len(found) > 300
+        assert [each for each in found if each[0] < 4.5] == []
 
 
 class TestHostileValues:
@@ -233,12 +250,14 @@ class TestHostileValues:
         saver = make_saver(FakeS3())
         thread = HOSTILE[1]
         for number, text in enumerate(HOSTILE):
-            call = {"name": text, "args": text}
+            call = {"name": text, "args": {text: text}, "id": text}
             said = [{"type": text, "name": text, "content": text, "tool_calls": [call]}]
-            said.append({"type": "ai", "content": f"[{text}]({text})"})
+            said.append({"type": "ai", "content": f"[{text}]({text})\n\n```{text}\n{text}\n```"})
+            said.append({"type": "tool", "content": text, "tool_call_id": text, "name": text})
             state = {text: text, "messages": said, "deep": {text: [text]}, "long": "x" * 3000}
             checkpoint = make_checkpoint(f"0000000{number}", state)
-            metadata: Any = {"source": text, "step": text}
+            checkpoint["ts"] = text
+            metadata: Any = {"source": text, "step": text, "parents": {text: text}}
             parent = f"0000000{number - 1}" if number else None
             saver.put(place(thread, parent), checkpoint, metadata, checkpoint["channel_versions"])
             saver.put_writes(place(thread, checkpoint["id"]), [(text, text), ("__error__", text)], text[:9])
@@ -248,9 +267,8 @@ class TestHostileValues:
     @pytest.mark.parametrize("width", [375, 1280])
     def test_they_stay_text(self, opened: Open, hostile: Path, width: int) -> None:
         page = opened(hostile, width=width)
-        for number in range(len(HOSTILE)):
-            page.goto(hostile.as_uri() + f"#c{number}")
-            assert page.evaluate(measure.OVERFLOW) <= 0
+        page.get_by_role("button", name="Unfold all").click()
+        assert page.evaluate(measure.OVERFLOW) <= 0
         page.mouse.move(100, 500)
         text = page.locator("body").evaluate("e => e.textContent")
         for each in HOSTILE[:7]:
@@ -259,15 +277,18 @@ class TestHostileValues:
         assert not {"\u202e", "\u2066", "\x1b"} & set(text)
         assert page.title() == f"thread {HOSTILE[1]}"
         made = page.evaluate(
-            "() => document.querySelectorAll('script, img, iframe, base, svg svg, body style').length"
+            "() => document.querySelectorAll('img, iframe, base, svg svg, body style, main script').length"
         )
         assert made == 0
+        assert page.locator("script").count() == 1
         links = page.evaluate(
             "() => [...document.querySelectorAll('[href]')].map(e => e.getAttribute('href'))"
         )
-        assert {each[:2] for each in links} == {"#c"}
+        assert {each.partition("c")[0] for each in links} <= {"#", "#steps", "https://evil.example/x.png"}
         names = page.evaluate("() => [...document.querySelectorAll('*')].flatMap(e => e.getAttributeNames())")
         assert not [each for each in names if each.startswith("on") or each in {"style", "src"}]
+        page.get_by_role("searchbox").fill("<img src=x")
+        expect(page.locator("output")).to_contain_text("steps")
 
     def test_the_policy_blocks_injected_markup(self, browser: Browser, trip: Path) -> None:
         page = browser.new_page()
@@ -277,15 +298,18 @@ class TestHostileValues:
             const found = [];
             document.addEventListener('securitypolicyviolation', event => {
                 found.push(event.effectiveDirective);
-                if (found.length === 3) resolve(found.sort());
+                if (found.length === 4) resolve(found.sort());
             });
             document.body.insertAdjacentHTML('beforeend',
                 '<img src="https://evil.example/x"><p style="color:red" onclick="alert(1)">x</p>');
             document.body.lastElementChild.click();
+            const script = document.createElement('script');
+            script.textContent = 'alert(1)';
+            document.body.append(script);
             })"""
         )
         page.close()
-        assert refused == ["img-src", "script-src-attr", "style-src-attr"]
+        assert refused == ["img-src", "script-src-attr", "script-src-elem", "style-src-attr"]
 
 
 class TestALongThread:
@@ -304,12 +328,13 @@ class TestALongThread:
 
     def test_it_opens_and_fits(self, opened: Open, long: Path) -> None:
         page = opened(long)
-        assert page.locator("section").count() == 1000
+        assert page.locator("article").count() == 1000
         assert page.locator("rect.bar").count() == 1000
         assert page.evaluate(measure.OVERFLOW) <= 0
-        page.locator('nav a[href="#c999"] text').click()
-        assert shown(page) == ["c999"]
-        assert page.evaluate(measure.OVERFLOW) <= 0
+        page.locator('nav a[href="#c999"]').click()
+        expect(page.locator("#c999")).to_be_in_viewport()
+        page.get_by_role("searchbox").fill("message 77 ")
+        expect(page.locator("output")).to_contain_text("of 1000 steps")
         print(
             page.evaluate("() => performance.getEntriesByType('navigation')[0].loadEventEnd"),
             long.stat().st_size,

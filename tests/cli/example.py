@@ -29,6 +29,15 @@ _TRAINS: Final = """\
 _RULES: Final = """\
 Night trains between Oslo and Bergen run every night but Saturday. A couchette is booked with the ticket and
 can be given back until 24 hours before it leaves. Bicycles need a place of their own."""
+_OFFER: Final = """\
+**Yes**: two trains, and the night train has room.
+
+| train | leaves | arrives | price |
+|---|---|---|---|
+| **R 607** | 23:03 | 06:51 | 89 €, couchette |
+| R 605 | 16:03 | 22:47 | 54 €, seat |
+
+Shall I book R 607? The [rules](https://trains.example/night) allow a return until 24 hours before."""
 
 
 def human(text: str) -> dict[str, Any]:
@@ -38,16 +47,17 @@ def human(text: str) -> dict[str, Any]:
 
 def ai(text: str, tool: str = "", **args: Any) -> dict[str, Any]:
     """Return a message of the model, or its tool call."""
-    return {"type": "ai", "content": text, "tool_calls": [{"name": tool, "args": args}] if tool else []}
+    calls = [{"name": tool, "args": args, "id": f"call-{tool}", "type": "tool_call"}] if tool else []
+    return {"type": "ai", "content": text, "tool_calls": calls}
 
 
 _ASKED: Final = [human("Is there a night train from Oslo to Bergen on Friday? At most 100 €, please.")]
 _LOOKED: Final = [*_ASKED, ai("I'll look it up.", "search_trains", to="Bergen", day="Friday")]
-_FOUND: Final = [*_LOOKED, {"type": "tool", "name": "search_trains", "content": _TRAINS}]
-_TOLD: Final = [
-    *_FOUND,
-    ai("Yes: R 607 leaves Oslo at 23:03 and is in Bergen at 06:51. A couchette is 89 €.\n\nShall I book it?"),
+_FOUND: Final = [
+    *_LOOKED,
+    {"type": "tool", "name": "search_trains", "content": _TRAINS, "tool_call_id": "call-search_trains"},
 ]
+_TOLD: Final = [*_FOUND, ai(_OFFER)]
 _WANTED: Final = [*_TOLD, human("Yes, book it.")]
 _BOOKED: Final = [*_WANTED, ai("", "book", train="R 607", kind="couchette", price=89)]
 _DAYTIME: Final = [*_TOLD, human("By day, rather: I want to see the mountains.")]
@@ -64,7 +74,7 @@ def build(saver: S3Saver) -> None:
         (0, None, "input", -1, {"__start__": {"messages": _ASKED}}),
         (1, 0, "__start__", 0, {"messages": _ASKED}),
         (2, 1, "model", 1, {"messages": _LOOKED, **trip}),
-        (3, 2, "tools", 2, {"messages": _FOUND, **trip, **rules}),
+        (3, 2, "research", 2, {"messages": _FOUND, **trip, **rules}),
         (4, 3, "model", 3, {"messages": _TOLD, **trip, **rules, "offer": {"train": "R 607", "price": 89}}),
         (5, 4, "input", 4, {"messages": _WANTED, **trip, **rules, "offer": {"train": "R 607", "price": 89}}),
         (6, 5, "model", 5, {"messages": _BOOKED, **trip, **rules, "offer": {"train": "R 607", "price": 89}}),
@@ -75,9 +85,9 @@ def build(saver: S3Saver) -> None:
     ]
     for number, parent, by, step, values in steps:
         _put(saver, number, parent, by, step, values)
-    for step, after in enumerate((1.5, 2.5)):
+    for step, after in enumerate((2.25, 2.75)):
         found = {"question": "night trains Oslo–Bergen", "notes": [_RULES] * step}
-        _put(saver, after, 1.5 if step else None, "search", step, found, SUBGRAPH)
+        _put(saver, after, 2.25 if step else None, "search", step, found, SUBGRAPH)
     question = (Interrupt("Book a couchette on R 607 for 89 €?", id="9d2f"),)
     saver.put_writes(place(THREAD, id_of(6)), [("__interrupt__", question)], "book-3c1a")
     error = "TimeoutError: bicycle_places didn't answer within 10 s"
@@ -99,8 +109,8 @@ def built(fake: FakeS3) -> S3Saver:
 
 
 def id_of(number: float) -> str:
-    """Return a checkpoint's id. The subgraph's numbers are halves."""
-    place = int(2 * number)
+    """Return a checkpoint's id. The subgraph's numbers have quarters."""
+    place = int(4 * number)
     return f"1f116{place:03x}-8a40-6c31-8{place:03x}-2b6f{(place + 1) * 2654435761 % 2**32:08x}"
 
 
@@ -115,7 +125,7 @@ def _put(
 ) -> None:
     """Put a checkpoint that a source led to, or a node."""
     source = by if by in {"input", "fork"} else "loop"
-    version = f"{int(2 * number) + 1:032}.5"
+    version = f"{int(4 * number) + 1:032}.5"
     checkpoint: Any = {
         "v": 4,
         "id": id_of(number),
@@ -125,6 +135,6 @@ def _put(
         "versions_seen": {by: {f"branch:to:{by}": version}} if source == "loop" else {},
         "updated_channels": sorted(values),
     }
-    metadata: Any = {"source": source, "step": step}
+    metadata: Any = {"source": source, "step": step, "parents": {"": id_of(2)} if namespace else {}}
     where = place(THREAD, None if parent is None else id_of(parent), namespace)
     saver.put(where, checkpoint, metadata, checkpoint["channel_versions"])

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from unittest import mock
 
 from rich.console import Console
@@ -25,7 +25,7 @@ from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.usage import drawing
 from langgraph_checkpoint_s3.cli import runtime
-from langgraph_checkpoint_s3.cli.report_page import chart_svg
+from langgraph_checkpoint_s3.cli.report_page import chart, chart_svg
 from langgraph_checkpoint_s3.text.humanize import format_age
 from tests.cli import example
 from tests.cli.conftest import run
@@ -69,15 +69,17 @@ text {{ font: 13px system-ui, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1c21
 .row {{ fill: none; }}
 .bar {{ fill: #855800; opacity: .55; }}
 polyline {{ fill: none; stroke-width: 2.5; stroke-linejoin: round; }}
-polyline.state {{ stroke: #1f6fd6; }}
+polyline.state {{ stroke: #1a62c0; }}
 polyline.sofar {{ stroke: #1a7f45; }}
 </style>
 <rect width="1120" height="290" rx="10" fill="#ffffff"/>
 <text class="heading" x="24" y="34">{heading}</text>
-<text x="24" y="58" style="fill: #1f6fd6">■ the state</text>
+<text x="24" y="58" style="fill: #1a62c0">■ the state</text>
 <text x="116" y="58" style="fill: #855800">■ what each checkpoint stores</text>
 <text x="338" y="58" style="fill: #1a7f45">■ stored so far</text>
-<g transform="translate(16, 76)">{drawing}</g>
+{labels}
+<svg x="106" y="76" width="990" height="170" {drawing}
+<text x="106" y="272">checkpoints, the oldest first</text>
 </svg>
 """
 
@@ -110,14 +112,20 @@ def sizes() -> str:
     saver = example.steady(FakeS3())
     weights = _chat(saver)
     stored = {each.checkpoint_id: each.bytes for each in S3Admin(saver).checkpoint_sizes("chat")}
-    chart = chart_svg([("c", name, weight, stored[name]) for name, weight in weights.items()])
-    chart = re.sub(r"</?a\b[^>]*>|<title>.*?</title>|\n", "", chart, flags=re.DOTALL)
+    points = [("c", name, weight, stored[name]) for name, weight in weights.items()]
+    drawn = re.sub(r"</?a\b[^>]*>|<title>.*?</title>|\n", "", chart_svg(points), flags=re.DOTALL)
+    layout = chart(points)
+    labels = "".join(
+        f'<text class="axis" x="96" y="{80 + y * 170 / layout["height"]:.1f}">{label}</text>'
+        for y, label in layout["ticks"]
+    )
     total, last = sum(stored.values()), list(weights.values())[-1]
     heading = (
         f"{TURNS} turns of a chat with 100 kB of documents: {total / 1000:,.0f} kB are stored in all, "
         f"uncompressed, {total / last:.1f} times the last state"
     )
-    return _CHART.format(heading=heading, drawing=chart)
+    drawing = drawn.removeprefix("<svg ")
+    return _CHART.format(heading=heading, labels=labels, drawing=drawing)
 
 
 def _chat(saver: S3Saver) -> dict[str, int]:
@@ -152,28 +160,33 @@ def _text(seed: int, length: int) -> str:
     return " ".join(words)[:length]
 
 
-def screenshot(file: Path) -> bool:
-    """Take a screenshot of the report; return `False` if there is no browser."""
+def screenshots(folder: Path) -> bool:
+    """Take screenshots of the report; return `False` if there is no browser."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         return False
     from playwright.sync_api import sync_playwright
 
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        page = Path(folder) / "report.html"
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+        page = Path(scratch) / "report.html"
         with mock.patch.object(runtime, "open_saver", return_value=example.built(FakeS3())):
             ran = run("report", example.THREAD, "--html", page)
         assert ran.code == 0, ran.err
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        shown = browser.new_page(viewport={"width": 1280, "height": 1130})
-        shown.goto(page.as_uri())
-        shown.locator("nav a", has_text="waits").locator("text").click()
-        shown.mouse.move(1, 1)
-        shown.evaluate("() => scrollTo(0, 0)")
-        shown.screenshot(path=file)
+        for name, (width, height, scheme) in SCREENSHOTS.items():
+            shown = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+            shown.goto(page.as_uri())
+            shown.screenshot(path=folder / name)
         browser.close()
     return True
 
+
+SCREENSHOTS: Final[dict[str, tuple[int, int, Literal["light", "dark"]]]] = {
+    "report.png": (1400, 1400, "light"),
+    "report-phone.png": (375, 1200, "light"),
+    "report-dark.png": (1400, 1400, "dark"),
+}
+"""The screenshots of the report: their width, height and colours."""
 
 MADE: Final[dict[str, Callable[[], str]]] = {
     "history.svg": partial(terminal, 80),
@@ -187,5 +200,5 @@ if __name__ == "__main__":
     PICTURES.mkdir(exist_ok=True)
     for name, make in MADE.items():
         (PICTURES / name).write_text(make(), encoding="utf-8")
-    if not screenshot(PICTURES / "report.png"):
-        sys.stderr.write("There is no Chromium: docs/pictures/report.png stays as it is.\n")
+    if not screenshots(PICTURES):
+        sys.stderr.write(f"There is no Chromium: {', '.join(SCREENSHOTS)} stay as they are.\n")

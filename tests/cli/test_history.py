@@ -147,11 +147,11 @@ class TestHistory:
         example.build(make_saver(fake))
         told = cli("history", example.THREAD).out
         for part in (
-            "  tools  tool (search_trains): [ {",
-            '  model  ai: I\'ll look it up.  → search_trains(to="Bergen", day="Friday")',
-            "  model  asks: Book a couchette on R 607 for 89 €?  → book(train=",
-            "  model  failed: TimeoutError: bicycle_places didn't answer within 10 s  ai: ",
-            "  input  human: Is there a night train",
+            "  research  tool (search_trains): [ {",
+            '  model     ai: I\'ll look it up.  → search_trains(to="Bergen", day="Friday")',
+            "  model     asks: Book a couchette on R 607 for 89 €?  → book(train=",
+            "  model     failed: TimeoutError: bicycle_places didn't answer within 10 s  ai: ",
+            "  input     human: Is there a night train",
             "  search  set notes, question",
         ):
             assert part in told

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.cli.pictures import MADE, PICTURES
+from tests.cli.pictures import MADE, PICTURES, SCREENSHOTS
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -50,7 +50,8 @@ def test_the_tree_is_the_examples() -> None:
             assert part in text
 
 
-def test_the_screenshot_is_there_and_small() -> None:
-    data = (PICTURES / "report.png").read_bytes()
+@pytest.mark.parametrize("name", SCREENSHOTS)
+def test_the_screenshots_are_there_and_small(name: str) -> None:
+    data = (PICTURES / name).read_bytes()
     assert data.startswith(b"\x89PNG")
-    assert len(data) < 300_000
+    assert len(data) < 200_000

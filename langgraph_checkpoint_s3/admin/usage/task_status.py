@@ -38,6 +38,9 @@ def task_statuses(pending: Iterable[tuple[str, str, Any]]) -> dict[str, TaskStat
     The rules are LangGraph's (`langgraph.pregel._task_status`, 1.2): a task has finished if it has written
     anything but control writes. An answer alone doesn't show that it has: it may be to an earlier question,
     while the task waits for the answer to a later one.
+
+    Args:
+        pending: A checkpoint's `pending_writes`: task, channel, value.
     """
     found: dict[str, TaskStatus] = {}
     for task_id, channel, value in pending:
