@@ -75,12 +75,11 @@ $(LANGGRAPH_VENV)/.stamp: pyproject.toml $(SUITE)/langgraph.txt $(SUITE)/require
 	$(LANGGRAPH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check hatchling
 	rm -rf $(LANGGRAPH_TESTS)
 	$(LANGGRAPH_VENV)/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-binary :all: --require-hashes -r $(SUITE)/langgraph.txt -d $(LANGGRAPH_TESTS)
-	tar -xzf $(LANGGRAPH_TESTS)/langgraph-*.tar.gz -C $(LANGGRAPH_TESTS) --strip-components=1
-	$(call install,$(LANGGRAPH_VENV),$(LANGGRAPH_PACKAGE) -r $(SUITE)/requirements.txt $(LANGGRAPH_TESTS)/langgraph-*.tar.gz)
-	rm -rf $(LANGGRAPH_TESTS)/langgraph
+	$(call install,$(LANGGRAPH_VENV),$(LANGGRAPH_PACKAGE) -r $(SUITE)/requirements.txt $(LANGGRAPH_TESTS)/*.tar.gz)
+	for package in $(LANGGRAPH_TESTS)/*.tar.gz; do folder=$${package%%-[0-9]*}; mkdir $$folder; tar -xzf $$package -C $$folder --strip-components=1; rm -rf $$folder/langgraph; done
 	@touch $@
 
-test-langgraph: env $(LANGGRAPH_VENV)/.stamp ## LangGraph's own tests, from PyPI, with S3Saver instead of its savers
+test-langgraph: env $(LANGGRAPH_VENV)/.stamp ## LangGraph's own tests, from PyPI, with S3Saver, S3Store and S3Cache in place of its own
 	$(BIN)/python -m tests.langgraph_suite --python $(LANGGRAPH_VENV)/bin/python --suite $(LANGGRAPH_TESTS) --workers $(WORKERS) $(PYTEST_ARGS)
 
 # A separate environment: the server pins many dependencies.

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import langgraph_checkpoint_s3
-from langgraph_checkpoint_s3 import testing
+from langgraph_checkpoint_s3 import memory, testing
 from langgraph_checkpoint_s3.testing import faults, fixtures
 from langgraph_checkpoint_s3.version import __version__
 
@@ -45,6 +45,22 @@ def test_the_exported_names_are_these() -> None:
     ]
     for name in langgraph_checkpoint_s3.__all__:
         assert getattr(langgraph_checkpoint_s3, name) is not None
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("langgraph.checkpoint.s3", ["S3Config", "S3Saver"]),
+        ("langgraph.store.s3", ["S3Item", "S3Store"]),
+        ("langgraph.cache.s3", ["S3Cache"]),
+    ],
+)
+def test_langgraphs_packages_have_them_too(module: str, names: list[str]) -> None:
+    there = importlib.import_module(module)
+    assert there.__all__ == names
+    for name in names:
+        own = getattr(memory, name, None) or getattr(langgraph_checkpoint_s3, name)
+        assert getattr(there, name) is own
 
 
 def test_the_testing_kit_exports_these() -> None:
@@ -144,7 +160,7 @@ ALLOWED: dict[str, set[str]] = {
 
 `plans.parent_cache` is the plans' only door to the cache, which holds things and knows no S3.
 """
-OUTER = {"", "__main__", "admin", "cli", "deployment", "testing"}
+OUTER = {"", "__main__", "_namespace", "admin", "cli", "deployment", "testing"}
 """Modules that may import everything."""
 ADMIN_PLANS = re.compile(
     r"admin\.(?:calls|setting_changes)|admin\.(?:bucket|bulk|check|inventory|lifecycle|migration"

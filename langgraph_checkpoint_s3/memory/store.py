@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import partial
@@ -266,6 +267,7 @@ class S3Store(ItemKeeper, BaseStore):
         Raises:
             InvalidConfigError: A filter's operator, an embedding's size or a time to live is invalid. Nothing
                 was sent.
+            InvalidNamespaceError: A namespace has an invalid label. Nothing was sent.
             S3CheckpointError: The store can't be reached, or refuses. Some of the puts may be there.
         """
         ops = list(ops)
@@ -365,7 +367,8 @@ class S3Store(ItemKeeper, BaseStore):
                 record = self._record(op, embedded.vectors.get(number, ()), now)
                 if self._vectors is not None:
                     added |= self._vectors.new_vectors_of(shelf, record)
-                puts.append(ItemPut(record, (if_match or {}).get(number)))
+                expected = (if_match or {}).get(number)
+                puts.append(ItemPut(record, expected, b"" if expected is None else secrets.token_bytes(8)))
         if self._vectors is not None:
             check_directions(embedded.queries.values())
         return self._execute(shelf, ops, embedded.queries, puts, deletions, added, now)
@@ -407,7 +410,10 @@ class S3Store(ItemKeeper, BaseStore):
             results, seen = (yield from ask(Call(answer))) if many else answer()
         else:
             results, seen = [None] * len(ops), []
-        yield from renew(shelf, self._cache, seen, now)
+        renewed = yield from renew(shelf, self._cache, seen, now)
+        for item in results if renewed else ():
+            if isinstance(item, S3Item):
+                item.etag = renewed.get(shelf.key(item.namespace, item.key), item.etag)
         if (puts or deletions) and self._vectors is not None:
             yield from write_with_vectors(self._vectors, shelf, self._cache, puts, deletions, added)
         elif puts or deletions:
@@ -509,8 +515,14 @@ def _weight(ops: Sequence[Op]) -> int:
 
 
 def _check_op(op: Op) -> None:
-    if isinstance(op, SearchOp):
+    if isinstance(op, (GetOp, PutOp)):
+        _check_labels(op.namespace)
+    elif isinstance(op, SearchOp):
+        _check_labels(op.namespace_prefix)
         check_filter(op.filter)
+    elif isinstance(op, ListNamespacesOp):
+        for condition in op.match_conditions or ():
+            _check_labels(condition.path)
     if isinstance(op, PutOp) and op.ttl is not None:
         check_ttl("ttl", op.ttl)
     if isinstance(op, (SearchOp, ListNamespacesOp)) and min(op.limit, op.offset) < 0:
@@ -537,8 +549,16 @@ def _validate(namespace: tuple[str, ...]) -> None:
         raise InvalidNamespaceError(
             f"{namespace!r}: a namespace has labels, of which langgraph isn't the first."
         )
-    labels: tuple[object, ...] = namespace
-    if not all(isinstance(label, str) and label and "." not in label for label in labels):
+    _check_labels(namespace)
+
+
+def _check_labels(namespace: Sequence[object]) -> None:
+    """Check labels by the rules of `BaseStore`, whose methods `batch` doesn't go through.
+
+    Raises:
+        InvalidNamespaceError: One is invalid.
+    """
+    if not all(isinstance(label, str) and label and "." not in label for label in namespace):
         raise InvalidNamespaceError(f"{namespace!r}: each label is text, not empty, and without a dot.")
 
 
