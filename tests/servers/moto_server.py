@@ -36,7 +36,7 @@ def running(work_dir: Path) -> Iterator[Server]:
     del work_dir
     # For each request, moto lists its folder of services and matches all of their hosts: a third of its time.
     find = functools.cache(DomainDispatcherApplication.get_backend_for_host)
-    DomainDispatcherApplication.get_backend_for_host = find
+    DomainDispatcherApplication.get_backend_for_host = find  # type: ignore[method-assign]  # as intended
     server = ThreadedMotoServer(ip_address=LOOPBACK, port=0, verbose=False)
     server.start()
     try:
