@@ -25,7 +25,7 @@ help: ## list the targets
 env: $(STAMP) ## create the virtual environment, or update it after pyproject.toml changed
 
 # The package with the extras that the tests use.
-PACKAGE := -e '.[aiobotocore,cli,crypto,inventory,local]'
+PACKAGE := -e '.[aiobotocore,cli,crypto,inventory]'
 
 # uv is many times faster than pip with these dependencies. Where it can't be installed, or with INSTALLER='pip>=25.1',
 # pip installs them; older versions don't know dependency groups.
@@ -64,7 +64,7 @@ test: env lint types ## lint, types and the tests that need no server
 test-sdk: env ## the contract on moto with the SDK's clients (transport="sdk") instead of the package's own
 	S3_TEST_TRANSPORT=sdk $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/contract --ignore tests/contract/admin $(PYTEST_ARGS)
 
-test-integration: env ## the tests against rclone, Ceph and LocalStack, or against S3_ENDPOINT_URL
+test-integration: env ## the tests against the local server, rclone, Ceph and LocalStack, or against S3_ENDPOINT_URL
 	$(BIN)/python -m pytest -n 3 --dist loadgroup -m integration tests/integration $(PYTEST_ARGS)
 
 # A separate environment: LangGraph's tests are a package named `tests`, too, and have their own requirements.
@@ -78,12 +78,11 @@ $(LANGGRAPH_VENV)/.stamp: pyproject.toml $(SUITE)/langgraph.txt $(SUITE)/require
 	$(LANGGRAPH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check hatchling
 	rm -rf $(LANGGRAPH_TESTS)
 	$(LANGGRAPH_VENV)/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-binary :all: --require-hashes -r $(SUITE)/langgraph.txt -d $(LANGGRAPH_TESTS)
-	tar -xzf $(LANGGRAPH_TESTS)/langgraph-*.tar.gz -C $(LANGGRAPH_TESTS) --strip-components=1
-	$(call install,$(LANGGRAPH_VENV),$(LANGGRAPH_PACKAGE) -r $(SUITE)/requirements.txt $(LANGGRAPH_TESTS)/langgraph-*.tar.gz)
-	rm -rf $(LANGGRAPH_TESTS)/langgraph
+	$(call install,$(LANGGRAPH_VENV),$(LANGGRAPH_PACKAGE) -r $(SUITE)/requirements.txt $(LANGGRAPH_TESTS)/*.tar.gz)
+	for package in $(LANGGRAPH_TESTS)/*.tar.gz; do folder=$${package%%-[0-9]*}; mkdir $$folder; tar -xzf $$package -C $$folder --strip-components=1; rm -rf $$folder/langgraph; done
 	@touch $@
 
-test-langgraph: env $(LANGGRAPH_VENV)/.stamp ## LangGraph's own tests, from PyPI, with S3Saver instead of its savers
+test-langgraph: env $(LANGGRAPH_VENV)/.stamp ## LangGraph's own tests, from PyPI, with S3Saver, S3Store and S3Cache in place of its own
 	$(BIN)/python -m tests.langgraph_suite --python $(LANGGRAPH_VENV)/bin/python --suite $(LANGGRAPH_TESTS) --workers $(WORKERS) $(PYTEST_ARGS)
 
 # A separate environment: the server pins many dependencies.
@@ -103,8 +102,9 @@ test-browser: env ## the report's page in Chromium: the system's, or CHROMIUM=pa
 test-benchmarks: env ## tests of the benchmarks
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m integration tests/benchmarks $(PYTEST_ARGS)
 
-pictures: env ## update the pictures in README and docs; the screenshot needs Chromium
+pictures: env ## update the pictures in README and docs; the screenshots need Chromium, and the site's `make docs`
 	$(BIN)/python -m tests.cli.pictures
+	$(BIN)/python -m tests.site.picture
 
 test-all: ## the tests on every installed Python from 3.10 on
 	@MAKE='$(MAKE)' .ci/test-all $(PYTEST_ARGS)
@@ -113,7 +113,7 @@ fuzz: env ## parsers of untrusted bytes, with atheris, a minute a target (FUZZ_S
 	$(call install,$(VENV),$(PACKAGE) --group fuzz)
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
-# On moto, or on a server of the integration tests: rclone, ceph or localstack.
+# On moto, or on a server of the integration tests: local, rclone, ceph or localstack.
 CHAOS_SERVER ?=
 CHAOS = $(if $(CHAOS_SERVER),-m integration tests/integration/test_chaos.py -k $(CHAOS_SERVER),tests/contract/test_chaos.py tests/contract/test_histories.py)
 

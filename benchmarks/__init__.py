@@ -1,6 +1,7 @@
 """Benchmarks of storage, requests, CPU and time, with peers. `docs/benchmarks.md` has the results.
 
-Run with `python -m`: `storage`, `encoding`, `turns`, `operations`, `elsewhere` (turns on Ceph), `dynamodb`.
+Run with `python -m`: `storage`, `encoding`, `turns`, `operations`, `memories`, `elsewhere` (turns on Ceph),
+`dynamodb`.
 They use:
 
     workloads, graphs      conversations, and graphs whose turns are timed
@@ -11,7 +12,7 @@ They use:
     runs, worker           one saver on one workload, in a process of its own
     turn_worker            one saver that plays turns on command
     dynamodb_worker        DynamoDBSaver, and the units that DynamoDB charges for
-    postgres               a Postgres for PostgresSaver
+    postgres               a Postgres for PostgresSaver and PostgresStore
     cold, cold_worker      the time from a new process to its first answer
     histories, large       parts of `operations`: long threads and many writes; large states
     cpu, crowd             further parts: CPU time without a client; many concurrent conversations

@@ -73,6 +73,12 @@ def shown(path: str) -> str:
     return f"# `{path}`\n\n````{language}\n{text.rstrip()}\n````\n"
 
 
+def on_config(config: MkDocsConfig) -> None:
+    """Tell the header the package's version."""
+    version = (ROOT / "langgraph_checkpoint_s3" / "version.py").read_text(encoding="utf-8")
+    config.extra["release"] = re.findall(r'^__version__ = "(.*)"$', version, flags=re.MULTILINE)[0]
+
+
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Add the documents outside of docs/, and all files that documents link to."""
     from mkdocs.structure.files import File

@@ -36,6 +36,8 @@ builder.add_edge(START, "approve")
 
 
 def main(arguments: list[str]) -> None:
+    if len(arguments) not in (0, 2):
+        sys.exit(__doc__)
     with S3Saver.from_env() as saver:
         graph = builder.compile(checkpointer=saver)
         if not arguments:

@@ -2,7 +2,8 @@
 
     python -m examples.kms KEY [NEW_KEY]
 
-The bucket is taken from S3_BUCKET_NAME, the keys are ARNs of symmetric KMS keys. Needs the extra `crypto`.
+The bucket is taken from S3_BUCKET_NAME, the keys are ARNs of symmetric KMS keys. Needs the extra `crypto` and
+an account: the local server has no KMS.
 
 1. By S3 (SSE-KMS): S3 encrypts each object at rest, and decrypts it for whoever may read it and use the key.
    A bucket key saves nearly all requests to KMS. Who lacks `kms:GenerateDataKey` (to write) or `kms:Decrypt`
@@ -14,7 +15,7 @@ The bucket is taken from S3_BUCKET_NAME, the keys are ARNs of symmetric KMS keys
 4. A key that is disabled or denied is a typed error, and nothing is written: `read` shows which.
 """
 
-import sys
+import argparse
 import uuid
 from contextlib import closing
 
@@ -106,4 +107,9 @@ def main(key: str, new_key: str | None = None) -> str:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(
+        description="Encrypt threads with AWS KMS, in the bucket of S3_BUCKET_NAME."
+    )
+    parser.add_argument("key", metavar="KEY", help="the ARN of a symmetric KMS key")
+    parser.add_argument("new_key", metavar="NEW_KEY", nargs="?", help="another one, to go over to")
+    main(**vars(parser.parse_args()))

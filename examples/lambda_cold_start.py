@@ -3,26 +3,28 @@
     python -m examples.lambda_cold_start [ROUNDS]
 
 There is no Lambda here. What stands in for it is a fresh process that imports the handler and calls it with
-events, on moto, a local S3 server. In turns, the same handler runs with `InMemorySaver` in the saver's place.
-CPU time is what is compared: it tells least of what else the machine does, and of how fast moto is. Lambda
-fetches the package besides, gives CPU by memory, and S3 takes tens of milliseconds to answer a request.
+events, on a local S3 server. In turns, the same handler runs with `InMemorySaver` in the saver's place.
+CPU time is what is compared: it tells least of what else the machine does, and of how fast the server is.
+Lambda fetches the package besides and gives CPU by memory, and S3 takes tens of milliseconds for a request.
 """
 
 import importlib
 import json
-import logging
 import os
 import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import types
-import urllib.request
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from langgraph_checkpoint_s3.testing import LocalS3
 
 STARTED = time.process_time(), time.perf_counter()
 
@@ -103,11 +105,10 @@ def start(kind: str) -> None:
     print(json.dumps({"seconds": seconds, "elapsed": elapsed, "peak": peak, "early": early, "late": late}))
 
 
-def one(kind: str, endpoint_url: str) -> dict[str, Any]:
+def one(kind: str, server: "LocalS3") -> dict[str, Any]:
     """What `start` says, in a process of its own."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "S3_"))}
-    environment |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
-    environment |= {"S3_BUCKET_NAME": "checkpoints", "S3_ENDPOINT_URL": endpoint_url}
+    environment |= server.environment() | {"S3_BUCKET_NAME": "checkpoints"}
     argv = [sys.executable, "-m", "examples.lambda_cold_start", kind]
     done = subprocess.run(argv, env=environment, check=True, stdout=subprocess.PIPE)
     found: dict[str, Any] = json.loads(done.stdout)
@@ -116,18 +117,10 @@ def one(kind: str, endpoint_url: str) -> dict[str, Any]:
 
 def measure(rounds: int) -> dict[str, list[dict[str, Any]]]:
     """Cold starts of both kinds, in turns. The first of each reads files from the disk, and doesn't count."""
-    from moto.server import ThreadedMotoServer
+    from langgraph_checkpoint_s3.testing import local_s3
 
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # or it writes down each request
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        url = "http://{}:{}".format(*server.get_host_and_port())
-        request = urllib.request.Request(f"{url}/checkpoints", method="PUT")  # noqa: S310  # moto's, here
-        urllib.request.urlopen(request).close()  # noqa: S310  # the same
-        starts = [(one("s3", url), one("memory", url)) for _ in range(rounds + 1)][1:]
-    finally:
-        server.stop()
+    with tempfile.TemporaryDirectory() as folder, local_s3(folder) as server:
+        starts = [(one("s3", server), one("memory", server)) for _ in range(rounds + 1)][1:]
     return {"s3": [s3 for s3, _ in starts], "memory": [memory for _, memory in starts]}
 
 

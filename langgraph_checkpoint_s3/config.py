@@ -350,7 +350,8 @@ class S3Config:
                 raise InvalidConfigError(
                     "The environment variable S3_BUCKET_NAME is not set. On AWS it has no default: bucket "
                     f"names are shared by all accounts, so one named {DEFAULT_BUCKET!r} is a stranger's. "
-                    "Only with the S3_ENDPOINT_URL of another store that name is the default."
+                    "Only with the S3_ENDPOINT_URL of another store that name is the default. For a store on "
+                    "this machine, run `langgraph-s3 serve` and set the variables that it prints."
                 )
             merged["bucket"] = DEFAULT_BUCKET
         return cls(**merged)

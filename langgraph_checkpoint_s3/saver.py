@@ -628,14 +628,14 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
     def get_next_version(self, current: str | float | None, channel: None = None) -> str:
         """Return the next version of a channel: a counter that sorts as text, and a random part.
 
-        Counts on from `current` (`None` is none yet), whichever saver made it. `channel` is unused.
+        Continues from `current` (`None` is none yet), whichever saver made it; after a number comes a number.
+        `channel` is unused.
         """
-        if current is None:
-            number = 0
-        elif isinstance(current, str):
-            number = int(current.partition(".")[0])
-        else:
-            number = int(current)
+        # LangGraph compares a thread's versions with one another. So a thread that was migrated from a saver
+        # that uses numbers (DynamoDB's, MongoDB's) continues with numbers.
+        if isinstance(current, (int, float)):
+            return current + 1  # type: ignore[return-value]
+        number = 0 if current is None else int(current.partition(".")[0])
         return f"{number + 1:032}.{random.random():016}"  # noqa: S311  # tells forks apart, no secret
 
     def lease(

@@ -27,7 +27,8 @@ MADE = re.compile(rf"\b({'|'.join(sorted(LOCKS))})\(")
 BEFORE_PYTHON_3_12 = "functools import cached_property"  # it has a lock that all instances share
 PASSING = {
     "fork_safety.py": {"_ForkLock"},  # the fork's own
-    "encryption/kms_client.py": {"_Process", "_Quiet"},  # one for each process; and one for each thread
+    "aws_client.py": {"ProcessState"},  # one for each process
+    "encryption/kms_client.py": {"_NoLogging"},  # one for each thread
     "admin/inventory/report.py": {"Report"},  # of one operation
     "format/codecs.py": {"_Packers"},  # made anew by their owner
     "s3/store.py": {"Store"},  # its parts are told

@@ -10,7 +10,8 @@ import pytest
 
 from langgraph_checkpoint_s3 import InvalidKeyError, S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.testing import local_s3
+from tests.servers import rclone_server
+from tests.servers.base import client_of
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 
 CHINESE = "关于季度报告的长对话以及所有其他的问题和答案还有更多的内容甲乙丙丁戊己庚辛"
@@ -19,11 +20,13 @@ NESTED = "|".join(f"planner_{depth}:1f0a2c6e-0000-6000-8002-00000000000{depth}" 
 
 @pytest.fixture
 def saver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Saver]:
-    with local_s3(tmp_path / "data") as server:
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("S3_BUCKET_NAME", "checkpoints")
-        with S3Saver.from_env(max_attempts=1) as made:
+    with rclone_server.running(tmp_path) as server:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", server.access_key)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", server.secret_key)
+        with client_of(server) as client:
+            client.create_bucket(Bucket="checkpoints")
+        where = server.endpoint_url
+        with S3Saver("checkpoints", endpoint_url=where, region=server.region, max_attempts=1) as made:
             yield made
 
 

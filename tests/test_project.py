@@ -45,7 +45,6 @@ def test_extras_are_for_users_and_groups_for_development() -> None:
         "cli",
         "crypto",
         "inventory",
-        "local",
         "otel",
         "search",
     }

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import langgraph_checkpoint_s3
-from langgraph_checkpoint_s3 import testing
+from langgraph_checkpoint_s3 import memory, testing
 from langgraph_checkpoint_s3.testing import faults, fixtures
 from langgraph_checkpoint_s3.version import __version__
 
@@ -45,6 +45,22 @@ def test_the_exported_names_are_these() -> None:
     ]
     for name in langgraph_checkpoint_s3.__all__:
         assert getattr(langgraph_checkpoint_s3, name) is not None
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("langgraph.checkpoint.s3", ["S3Config", "S3Saver"]),
+        ("langgraph.store.s3", ["S3Item", "S3Store"]),
+        ("langgraph.cache.s3", ["S3Cache"]),
+    ],
+)
+def test_langgraphs_packages_have_them_too(module: str, names: list[str]) -> None:
+    there = importlib.import_module(module)
+    assert there.__all__ == names
+    for name in names:
+        own = getattr(memory, name, None) or getattr(langgraph_checkpoint_s3, name)
+        assert getattr(there, name) is own
 
 
 def test_the_testing_kit_exports_these() -> None:
@@ -110,7 +126,7 @@ def is_module(below: str) -> bool:
 PACKAGES = {"crypto", "encryption", "format", "plans", "s3", "text"}
 REQUESTS = {"s3.requests", "s3.admin_requests", "s3.bucket_settings", "s3.driver"}
 ALLOWED: dict[str, set[str]] = {
-    "text": set(),
+    "text": {"text"},
     "crypto": {"crypto", "errors", "fork_safety"},
     "format": {"crypto", "errors", "fork_safety", "format"},
     "plans": {"config", "crypto", "errors", "fork_safety", "format", "plans", *REQUESTS},
@@ -120,6 +136,7 @@ ALLOWED: dict[str, set[str]] = {
         *("request_timeout", "s3", "validation", "version"),
     },
     "aws": {"errors"},
+    "aws_client": {"aws", "credentials", "errors", "fork_safety", "request_timeout"},
     "credentials": {"aws", "fork_safety"},
     "errors": set(),
     "fork_safety": set(),
@@ -128,12 +145,9 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"errors", "format", "validation"},
     "validation": {"errors", "format"},
     "admin plans": {"admin", "config", "crypto", "errors", "format", "plans", "text", *REQUESTS},
-    "encryption": {
-        *("aws", "credentials", "crypto", "encryption", "errors", "fork_safety", "format"),
-        "request_timeout",
-    },
+    "encryption": {"aws_client", "crypto", "encryption", "errors", "fork_safety", "format"},
     "lease": {"errors", "fork_safety", "format", "plans", "s3"},
-    "memory": {"config", "crypto", "errors", "format", "memory", "plans", "s3", "saver"},
+    "memory": {"aws_client", "config", "crypto", "errors", "format", "memory", "plans", "s3", "saver"},
     "notebook": {"config", "s3"},
     "saver": {
         *("config", "crypto", "encryption", "errors", "fork_safety", "format", "lease", "notebook"),
@@ -144,7 +158,7 @@ ALLOWED: dict[str, set[str]] = {
 
 `plans.parent_cache` is the plans' only door to the cache, which holds things and knows no S3.
 """
-OUTER = {"", "__main__", "admin", "cli", "deployment", "testing"}
+OUTER = {"", "__main__", "_namespace", "admin", "cli", "deployment", "testing"}
 """Modules that may import everything."""
 ADMIN_PLANS = re.compile(
     r"admin\.(?:calls|setting_changes)|admin\.(?:bucket|bulk|check|inventory|lifecycle|migration"

@@ -38,6 +38,7 @@ from langgraph_checkpoint_s3.admin.transfer.dumps import (
 from langgraph_checkpoint_s3.admin.transfer.export_import import Exported, Imported
 from langgraph_checkpoint_s3.admin.usage.history import History, HistoryEntry
 from langgraph_checkpoint_s3.admin.usage.resume_point import ResumePoint
+from langgraph_checkpoint_s3.admin.usage.steps import StepSummary
 from langgraph_checkpoint_s3.admin.usage.usage import CheckpointSize, ClassUsage, Prices, UsageReport
 from langgraph_checkpoint_s3.admin.versions.purge import Purged
 from langgraph_checkpoint_s3.admin.versions.receipt import PurgedObject, PurgeReceipt
@@ -83,6 +84,7 @@ __all__ = [
     "S3Admin",
     "SignedUpload",
     "SignedUrlWarning",
+    "StepSummary",
     "Undeleted",
     "UsageReport",
     "WrittenObject",

@@ -280,7 +280,7 @@ def serve(
     ] = 9000,
     bucket: Annotated[str, typer.Option(help="The bucket to create.")] = "checkpoints",
 ) -> None:
-    """Run a local S3 server for development, its data in a folder, until Ctrl-C. Needs the extra `local`."""
+    """Run a local S3 server for development, its data in a folder, until Ctrl-C."""
     from langgraph_checkpoint_s3.testing import ServerError, local_s3
 
     try:
@@ -294,7 +294,7 @@ def serve(
                     ctx.line(f"export {name}={value}")
                 ctx.out.file.flush()
             wait_for_interrupt()
-    except (ImportError, ValueError, ServerError) as error:
+    except (ValueError, ServerError) as error:
         if "address already in use" in str(error):
             raise CommandExit(FAILED, f"Port {port} is in use: choose another one with --port.") from error
         raise CommandExit(FAILED, f"error: {' '.join(str(error).split())}") from error

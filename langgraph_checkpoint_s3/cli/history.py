@@ -10,7 +10,7 @@ import typer
 from langgraph_checkpoint_s3.cli.checkpoints import config_of
 from langgraph_checkpoint_s3.cli.options import Limit, OnlyNamespace, Thread, parse_duration
 from langgraph_checkpoint_s3.cli.runtime import USAGE, CommandExit, Invocation, styled
-from langgraph_checkpoint_s3.cli.values import parse_conversation
+from langgraph_checkpoint_s3.text.messages import parse_conversation
 from langgraph_checkpoint_s3.text.sanitize import sanitize
 
 if TYPE_CHECKING:

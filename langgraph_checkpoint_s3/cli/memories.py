@@ -10,8 +10,8 @@ import typer
 
 from langgraph_checkpoint_s3.cli.options import DryRun, Yes
 from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation
-from langgraph_checkpoint_s3.cli.values import format_value
 from langgraph_checkpoint_s3.text.humanize import format_age, pluralize
+from langgraph_checkpoint_s3.text.values import format_value
 
 if TYPE_CHECKING:
     from langgraph.store.base import Item

@@ -74,12 +74,10 @@ def prune(
             "Pass one of --older-than 30d, --idle 30d, or --keep options such as --keep-last 10.",
         )
     named = threads or None
-    if inventory is not None and (named or idle):
-        raise CommandExit(
-            USAGE, "--inventory goes without THREAD and --idle: a report tells which threads there are."
-        )
+    if inventory is not None and named:
+        raise CommandExit(USAGE, "--inventory goes without THREAD: a report tells which threads there are.")
     if idle:
-        _prune_idle(ctx, parse_duration(idle), named, dry_run, yes)
+        _prune_idle(ctx, parse_duration(idle), named, inventory, dry_run, yes)
         return
     from langgraph_checkpoint_s3.admin import RetentionPolicy
 
@@ -138,7 +136,7 @@ def prune(
     _fail_with(ctx, errors)
 
 
-def _as_of(pruned: Pruned) -> str:
+def _as_of(pruned: Pruned | PrunedIdle) -> str:
     """Return how old what a dry run found is, if it read an inventory report."""
     if pruned.as_of is None:
         return ""
@@ -160,13 +158,19 @@ def _draw(ctx: Invocation, thread: str, result: Pruned) -> None:
 
 
 def _prune_idle(
-    ctx: Invocation, idle: timedelta, threads: list[str] | None, dry_run: bool, yes: bool
+    ctx: Invocation,
+    idle: timedelta,
+    threads: list[str] | None,
+    inventory: str | None,
+    dry_run: bool,
+    yes: bool,
 ) -> None:
     """Delete threads that weren't used for a time."""
 
     def prune_all(*, dry: bool) -> PrunedIdle:
         with ctx.progress("looking" if dry else "deleting") as progress:
-            return ctx.admin.prune_idle(idle, thread_ids=threads, dry_run=dry, progress=progress)
+            which: dict[str, Any] = {"thread_ids": threads, "inventory": inventory, "progress": progress}
+            return ctx.admin.prune_idle(idle, dry_run=dry, **which)
 
     def counts(result: PrunedIdle) -> str:
         return (
@@ -176,7 +180,7 @@ def _prune_idle(
 
     result = prune_all(dry=dry_run or not yes)
     if not dry_run and not yes and result.threads:
-        ctx.confirm(f"Delete {counts(result)}, from {ctx.location}?", yes=yes)
+        ctx.confirm(f"Delete {counts(result)}{_as_of(result)}, from {ctx.location}?", yes=yes)
         result = prune_all(dry=False)
     errors = {name: str(error) for name, error in result.errors.items()}
 
@@ -188,11 +192,18 @@ def _prune_idle(
         if dry_run and rows:
             ctx.table(("thread", "checkpoints", "size", "idle"), rows)
         if rows:
-            ctx.line(f"{'Would delete' if dry_run else 'Deleted'} {counts(result)}.")
+            verb, source = ("Would delete", _as_of(result)) if dry_run else ("Deleted", "")
+            ctx.line(f"{verb} {counts(result)}{source}.")
         elif not errors:
             ctx.line("There is nothing to delete.")
 
-    data = {"dry_run": dry_run, "threads": result.threads, "spared": result.spared, "errors": errors}
+    data: dict[str, Any] = {
+        "dry_run": dry_run,
+        "threads": result.threads,
+        "spared": result.spared,
+        "errors": errors,
+        "as_of": result.as_of,
+    }
     ctx.answer(data, show)
     for name, reason in result.spared.items():
         ctx.note(f"{name} stays: {reason}.")

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from langgraph_checkpoint_s3.admin import History, HistoryEntry
 from langgraph_checkpoint_s3.cli.state_diff import ChannelDiff, diff_states
-from langgraph_checkpoint_s3.cli.values import format_value, parse_conversation
 from langgraph_checkpoint_s3.text.humanize import format_size
+from langgraph_checkpoint_s3.text.messages import parse_conversation
 from langgraph_checkpoint_s3.text.sanitize import sanitize
+from langgraph_checkpoint_s3.text.values import format_value
 
 if TYPE_CHECKING:
     from jinja2 import Environment

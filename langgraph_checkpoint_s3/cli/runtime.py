@@ -24,8 +24,8 @@ from langgraph_checkpoint_s3 import (
     InvalidKeyError,
     S3CheckpointError,
 )
-from langgraph_checkpoint_s3.cli.values import to_json
 from langgraph_checkpoint_s3.text.sanitize import sanitize
+from langgraph_checkpoint_s3.text.values import to_json
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -10,8 +10,9 @@ from langgraph_checkpoint_s3.cli.checkpoints import LATEST, get_checkpoint, reso
 from langgraph_checkpoint_s3.cli.options import MaybeCheckpoint, Namespace, Thread
 from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation, styled
 from langgraph_checkpoint_s3.cli.state_diff import diff_states
-from langgraph_checkpoint_s3.cli.values import format_value, parse_conversation
+from langgraph_checkpoint_s3.text.messages import parse_conversation
 from langgraph_checkpoint_s3.text.sanitize import sanitize
+from langgraph_checkpoint_s3.text.values import format_value
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import CheckpointTuple

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from langgraph_checkpoint_s3.cli.values import format_value, parse_conversation, to_json
+from langgraph_checkpoint_s3.text.messages import parse_conversation
+from langgraph_checkpoint_s3.text.values import format_value, to_json
 
 MAX_LINES: Final = 2000
 """The most differing lines to compare. With more, `difflib` may take minutes."""

@@ -8,5 +8,7 @@ graph = builder.compile(checkpointer=saver, store=S3Store(saver=saver), cache=S3
 
 from langgraph_checkpoint_s3.memory.node_cache import S3Cache
 from langgraph_checkpoint_s3.memory.store import S3Item, S3Store
+from langgraph_checkpoint_s3.memory.vector_search import RebuiltVectors
+from langgraph_checkpoint_s3.memory.vectors import S3Vectors
 
-__all__ = ["S3Cache", "S3Item", "S3Store"]
+__all__ = ["RebuiltVectors", "S3Cache", "S3Item", "S3Store", "S3Vectors"]

@@ -78,8 +78,8 @@ def unpack_vector(packed: bytes) -> array[float]:
     return vector
 
 
-def encode_item(shelf: Shelf, record: ItemRecord, key_ref: KeyRef | None) -> bytes:
-    """Return the object of an item."""
+def encode_item(shelf: Shelf, record: ItemRecord, key_ref: KeyRef | None, token: bytes = b"") -> bytes:
+    """Return the object of an item. No other one has the same bytes if there is a random token."""
     key = shelf.key(record.namespace, record.key)
     cipher = shelf.scope(key).cipher(key_ref, _name(key), _LEAF)
     builder = Builder(compression_for([record.kind], shelf.context.compression), cipher)
@@ -98,6 +98,7 @@ def encode_item(shelf: Shelf, record: ItemRecord, key_ref: KeyRef | None) -> byt
             [path, pack_value(Value(_VECTOR, extents))]
             for (path, _), extents in zip(record.vectors, vectors, strict=True)
         ],
+        **({"token": token} if token else {}),
     }
     body, _ = builder.finish(fields)
     return body

@@ -101,12 +101,11 @@ class S3Cache(ItemKeeper, BaseCache[ValueT]):
         await self._arun(self._clear(namespaces), "cache.clear")
 
     def _read(self, keys: Iterable[FullKey]) -> Plan[dict[str, Row]]:
-        shelf = self._shelf
+        shelf, state = self._shelf, self._cache.state
         names = {shelf.key(namespace, key) for namespace, key in keys}
         known = {name: row for name in names if (row := self._cache.row(name)) is not None}
         rows = yield from read_items(shelf, sorted(names - known.keys()))
-        for name, row in rows.items():
-            self._cache.add(name, row)
+        self._cache.add_read(rows, state)
         now = self._now()
         return {name: row for name, row in {**known, **rows}.items() if not row.record.expired(now)}
 
@@ -131,5 +130,9 @@ class S3Cache(ItemKeeper, BaseCache[ValueT]):
         return write_items(self._shelf, self._cache, puts)
 
     def _clear(self, namespaces: Sequence[Namespace] | None) -> Plan[int]:
-        self._cache.clear()
-        return clear(self._shelf, None if namespaces is None else list(map(tuple, namespaces)))
+        try:
+            return (
+                yield from clear(self._shelf, None if namespaces is None else list(map(tuple, namespaces)))
+            )
+        finally:
+            self._cache.clear()

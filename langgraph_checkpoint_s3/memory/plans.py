@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from langgraph_checkpoint_s3.errors import ConflictError
+from langgraph_checkpoint_s3.format.pieces import Pieces
 from langgraph_checkpoint_s3.memory.index import Row
 from langgraph_checkpoint_s3.memory.items import ItemRecord, encode_item, open_item
 from langgraph_checkpoint_s3.memory.shelf import ITEM, Namespace, Shelf
@@ -29,10 +30,13 @@ class ItemPut:
     Attributes:
         record: The item.
         if_match: The ETag that its object must have; `""` if there must be none; `None` for any.
+        token: Random bytes for the object, so that no other one is the same. If the condition isn't met, they
+            tell whether an earlier attempt, whose answer was lost, has written it.
     """
 
     record: ItemRecord
     if_match: str | None = None
+    token: bytes = b""
 
 
 def read_items(shelf: Shelf, keys: Sequence[str]) -> Plan[dict[str, Row]]:
@@ -63,27 +67,17 @@ def write_items(
     conflicts: list[ConflictError] = []
 
     def write(number: int, put: ItemPut, key: str, body: bytes) -> Plan[None]:
-        conditional = put.if_match is not None
-        outcome, _ = yield from store(
-            key,
-            body,
-            shelf.context.sizes,
-            only_new=put.if_match == "",
-            expected=put.if_match or None,
-            raw=len(put.record.raw),
-            strict=conditional,
-        )
-        if isinstance(outcome, Stored):
-            etags[number] = outcome.etag
-            cache.add(key, Row(outcome.etag, put.record))
-        elif conditional:
+        etag = etags[number] = yield from _write(shelf, put, key, body)
+        if etag:
+            cache.add(key, Row(etag, put.record))
+        elif put.if_match is not None:
             conflicts.append(_conflict(put, key))
 
     plans: list[tuple[int, Plan[None]]] = []
     for number, put in enumerate(puts):
         key = shelf.key(put.record.namespace, put.record.key)
         cache.drop(key)  # a put whose answer is lost may have changed it
-        body = encode_item(shelf, put.record, key_ref)
+        body = encode_item(shelf, put.record, key_ref, put.token)
         plans.append((len(body), write(number, put, key, body)))
     for key in deletions:
         cache.drop(key)
@@ -91,6 +85,35 @@ def write_items(
     if conflicts:
         raise conflicts[0]
     return etags
+
+
+def _write(shelf: Shelf, put: ItemPut, key: str, body: bytes) -> Plan[str]:
+    """Write an item. Return its ETag, empty if its condition isn't met."""
+    sizes = shelf.context.sizes
+    expected = put.if_match
+    while True:
+        outcome, _ = yield from store(
+            key,
+            body,
+            sizes,
+            only_new=expected == "",
+            expected=expected or None,
+            raw=len(put.record.raw),
+            strict=expected is not None,
+        )
+        if isinstance(outcome, Stored):
+            return outcome.etag
+        if not put.token:
+            return ""
+        found = yield from fetch_now(GetObject(key, keep=False), sizes)
+        if not isinstance(found, Body):
+            return ""
+        if Pieces([body]).equals(found.data):
+            return found.etag  # of an attempt whose answer was lost
+        yield from unlock(shelf.context, [found])
+        if expected or not open_item(shelf, key, found.data).expired(put.record.updated):
+            return ""
+        expected = found.etag  # an expired item is as good as none
 
 
 def _conflict(put: ItemPut, key: str) -> ConflictError:
@@ -102,10 +125,13 @@ def _conflict(put: ItemPut, key: str) -> ConflictError:
     )
 
 
-def renew(shelf: Shelf, cache: ItemCache, rows: Iterable[Row], now: int) -> Plan[None]:
+def renew(shelf: Shelf, cache: ItemCache, rows: Iterable[Row], now: int) -> Plan[dict[str, str]]:
     """Renew the time to live of items that were read.
 
     An item that was changed meanwhile keeps its change. A reader that may not write reads all the same.
+
+    Returns:
+        The new ETags of those that were renewed, by the keys of their objects.
     """
     due = {
         shelf.key(row.record.namespace, row.record.key): row
@@ -115,7 +141,8 @@ def renew(shelf: Shelf, cache: ItemCache, rows: Iterable[Row], now: int) -> Plan
         and row.record.expires < now + row.record.ttl - row.record.ttl // _RENEW_SHARE
     }
     puts = [ItemPut(row.record.renewed(now), row.etag) for row in due.values()]
-    yield from gather(return_errors(write_items(shelf, cache, [put])) for put in puts)
+    written = yield from gather(return_errors(write_items(shelf, cache, [put])) for put in puts)
+    return {key: etags[0] for key, etags in zip(due, written, strict=True) if isinstance(etags, list)}
 
 
 def list_namespaces(shelf: Shelf, prefix: Sequence[str]) -> Plan[set[Namespace]]:

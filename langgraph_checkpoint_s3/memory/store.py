@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import partial
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from langgraph.store.base import (
     NOT_PROVIDED,
@@ -24,16 +24,14 @@ from langgraph.store.base import (
     SearchItem,
     SearchOp,
     TTLConfig,
-    ensure_embeddings,
-    get_text_at_path,
-    tokenize_path,
 )
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError, NotSupportedError
 from langgraph_checkpoint_s3.format.serialization import dump, estimate_size, loads_map
 from langgraph_checkpoint_s3.memory.base import ClassMethodOptions, ItemKeeper, SaverOptions
+from langgraph_checkpoint_s3.memory.embedding import Embedded, Embedder, last_puts
 from langgraph_checkpoint_s3.memory.index import Row
-from langgraph_checkpoint_s3.memory.items import ItemRecord, pack_vector
+from langgraph_checkpoint_s3.memory.items import ItemRecord
 from langgraph_checkpoint_s3.memory.plans import (
     ItemPut,
     list_namespaces,
@@ -41,22 +39,28 @@ from langgraph_checkpoint_s3.memory.plans import (
     renew,
     write_items,
 )
-from langgraph_checkpoint_s3.memory.search import check_filter, find_numpy, matches, rank, select_namespaces
+from langgraph_checkpoint_s3.memory.search import check_filter, matches, rank, select_namespaces
 from langgraph_checkpoint_s3.memory.shelf import STORE, Namespace, Shelf
-from langgraph_checkpoint_s3.memory.view import View, load_view
+from langgraph_checkpoint_s3.memory.vector_search import (
+    RebuiltVectors,
+    delete_left_over,
+    find_nearest,
+    rebuild,
+    write_with_vectors,
+)
+from langgraph_checkpoint_s3.memory.vectors import S3Vectors, Vector, VectorIndex, check_directions
+from langgraph_checkpoint_s3.memory.view import load_view
 from langgraph_checkpoint_s3.plans.delete import delete_unchanged
 from langgraph_checkpoint_s3.plans.plan import Plan, ask, gather
 from langgraph_checkpoint_s3.s3.requests import Call
-from langgraph_checkpoint_s3.saver import S3Saver
+from langgraph_checkpoint_s3.saver import S3Saver, internals_of
 
 if TYPE_CHECKING:
-    from langchain_core.embeddings import Embeddings
     from typing_extensions import Self, Unpack
 
 _MINUTE: Final = 60 * 1_000_000_000
 _MAX_TTL: Final = 100 * 365 * 24 * 60
 """Longest time to live, in minutes: a century."""
-_WHOLE: Final = "$"
 _MANY: Final = 500
 """Items above which a search is computed in a thread, off the event loop."""
 
@@ -88,6 +92,11 @@ class S3Store(ItemKeeper, BaseStore):
     an index object, and what changed since that was written. What is acknowledged is found by the next search
     of any process. The last of concurrent puts of one key counts, unless `if_match` says otherwise.
 
+    With `vectors`, a search with a query asks Amazon S3 Vectors instead, and reads the items that it names.
+    The score is still computed from the item. Which items are found is approximate, as S3 Vectors' searches
+    are; items without vectors aren't found, and only the 10,000 nearest vectors are looked at. A `put` and a
+    `delete` then take three round trips: a read of what is replaced, the item, and its vectors.
+
     One object serves the blocking and the async methods, any number of threads and event loops. Compression,
     client-side encryption, hashed names, retries and telemetry are those of `S3Saver`, with its settings.
 
@@ -95,7 +104,8 @@ class S3Store(ItemKeeper, BaseStore):
     with what is no number matches nothing. `created_at` is the time of the last put, as in `InMemoryStore`.
     Vectors are kept as float32.
 
-    Needs `s3:GetObject`, `s3:PutObject` and `s3:DeleteObject` on `BUCKET/PREFIX*`, and `s3:ListBucket`.
+    Needs `s3:GetObject`, `s3:PutObject` and `s3:DeleteObject` on `BUCKET/PREFIX*`, and `s3:ListBucket`; with
+    `vectors` also what `S3Vectors` lists.
 
     Args:
         bucket: The bucket's name.
@@ -103,12 +113,15 @@ class S3Store(ItemKeeper, BaseStore):
         index: Semantic search, as for `InMemoryStore`: `dims`, `embed`, and `fields` (the whole value by
             default). Without it, `query` has no effect. numpy makes large searches faster (the extra
             `search`).
+        vectors: Where to keep the vectors of millions of items, for searches with a query; needs `index`.
+            `setup` creates it. Default: searches compare all items below the prefix.
         ttl: `default_ttl` in minutes, and `refresh_on_read` (true by default). Expired items are never
             returned. Sweeping in the background isn't supported: call `sweep_ttl`.
         **options: The other arguments of `S3Saver`, such as `prefix`, `session` or `encryption`.
 
     Raises:
-        InvalidConfigError: A setting is unknown, missing or out of range.
+        InvalidConfigError: A setting is unknown, missing or out of range; or `vectors` has no
+            `allow_unencrypted`, and the saver encrypts.
     """
 
     supports_ttl = True
@@ -119,18 +132,15 @@ class S3Store(ItemKeeper, BaseStore):
         *,
         saver: S3Saver | None = None,
         index: IndexConfig | None = None,
+        vectors: S3Vectors | None = None,
         ttl: TTLConfig | None = None,
         **options: Unpack[SaverOptions],
     ) -> None:
         super().__init__(STORE, saver, bucket, **options)
         self.ttl_config = _checked_ttl(ttl)
-        self.index_config = _checked_index(index)
-        self._embeddings: Embeddings | None = None
-        self._fields: list[tuple[str, str | list[str]]] = []
-        if self.index_config is not None:
-            find_numpy()  # now, rather than in a search on an event loop
-            self._embeddings = ensure_embeddings(self.index_config.get("embed"))
-            self._fields = [_path(each) for each in self.index_config.get("fields") or [_WHOLE]]
+        self.index_config = index
+        self._embedder = None if index is None else Embedder(index)
+        self._vectors = None if vectors is None else self._vector_index(vectors)
 
     @classmethod
     def from_conn_string(
@@ -138,11 +148,14 @@ class S3Store(ItemKeeper, BaseStore):
         conn_string: str,
         *,
         index: IndexConfig | None = None,
+        vectors: S3Vectors | None = None,
         ttl: TTLConfig | None = None,
         **options: Unpack[ClassMethodOptions],
     ) -> Self:
         """Make a store from `s3://bucket/prefix?setting=value&…`, as `S3Saver.from_conn_string` does."""
-        made = cls(saver=S3Saver.from_conn_string(conn_string, **options), index=index, ttl=ttl)
+        made = cls(
+            saver=S3Saver.from_conn_string(conn_string, **options), index=index, vectors=vectors, ttl=ttl
+        )
         made._closes = True
         return made
 
@@ -151,13 +164,47 @@ class S3Store(ItemKeeper, BaseStore):
         cls,
         *,
         index: IndexConfig | None = None,
+        vectors: S3Vectors | None = None,
         ttl: TTLConfig | None = None,
         **options: Unpack[ClassMethodOptions],
     ) -> Self:
         """Make a store from the environment variables that `S3Saver.from_env` reads."""
-        made = cls(saver=S3Saver.from_env(**options), index=index, ttl=ttl)
+        made = cls(saver=S3Saver.from_env(**options), index=index, vectors=vectors, ttl=ttl)
         made._closes = True
         return made
+
+    def setup(self) -> None:
+        """Create the bucket if it is missing, and check permissions, as `S3Saver.setup` does.
+
+        With `vectors`, also create the vector bucket and the index where they are missing, and check the
+        index. Needs `s3vectors:GetIndex`, and `s3vectors:CreateIndex` and `s3vectors:CreateVectorBucket` for
+        what doesn't exist.
+
+        Raises:
+            InvalidConfigError: The index has other dimensions, or another metric than cosine.
+            S3CheckpointError: As for `S3Saver.setup`; or S3 Vectors can't be reached, or refuses.
+        """
+        super().setup()
+        if self._vectors is not None:
+            self._vectors.setup()
+
+    async def asetup(self) -> None:
+        """`setup`, as a coroutine."""
+        await super().asetup()
+        if self._vectors is not None:
+            await asyncio.to_thread(self._vectors.setup)
+
+    def close(self) -> None:
+        """Close the connections of `vectors`, and the saver's, unless the saver was passed in."""
+        super().close()
+        if self._vectors is not None:
+            self._vectors.close()
+
+    async def aclose(self) -> None:
+        """`close`, as a coroutine."""
+        await super().aclose()
+        if self._vectors is not None:
+            await asyncio.to_thread(self._vectors.close)
 
     def put(
         self,
@@ -220,6 +267,7 @@ class S3Store(ItemKeeper, BaseStore):
         Raises:
             InvalidConfigError: A filter's operator, an embedding's size or a time to live is invalid. Nothing
                 was sent.
+            InvalidNamespaceError: A namespace has an invalid label. Nothing was sent.
             S3CheckpointError: The store can't be reached, or refuses. Some of the puts may be there.
         """
         ops = list(ops)
@@ -247,6 +295,43 @@ class S3Store(ItemKeeper, BaseStore):
         """`sweep_ttl`, as a coroutine."""
         return await self._arun(self._sweep(), "store.sweep_ttl")
 
+    def rebuild_vectors(self) -> RebuiltVectors:
+        """Write the vectors of all items to `vectors`, and delete those that no item has.
+
+        For items that were put before the store had `vectors`, or that the admin imported or restored; and,
+        now and then, for what was left by failed calls, or by a lifecycle rule that deleted items. Nothing is
+        embedded: the items have their vectors. Other processes may read and write meanwhile.
+
+        Takes a LIST per 1,000 items, two reads of each item, a PutVectors per 500 vectors (fewer of more than
+        1,100 dimensions), and a ListVectors per 500. Needs `s3:ListBucket`, `s3:GetObject`,
+        `s3vectors:PutVectors`, `s3vectors:ListVectors`, `s3vectors:GetVectors` and `s3vectors:DeleteVectors`.
+
+        Raises:
+            InvalidConfigError: The store has no `vectors`.
+            S3CheckpointError: S3 or S3 Vectors can't be reached, or refuses. It can be called again.
+        """
+        return self._run(self._rebuild(), "store.rebuild_vectors")
+
+    async def arebuild_vectors(self) -> RebuiltVectors:
+        """`rebuild_vectors`, as a coroutine."""
+        return await self._arun(self._rebuild(), "store.rebuild_vectors")
+
+    def _rebuild(self) -> Plan[RebuiltVectors]:
+        if self._vectors is None:
+            raise InvalidConfigError("The store has no vectors: pass S3Store(…, vectors=S3Vectors(…)).")
+        return rebuild(self._vectors, self._shelf)
+
+    def _vector_index(self, vectors: S3Vectors) -> VectorIndex:
+        if self._embedder is None:
+            raise InvalidConfigError("vectors needs index, which says how texts become vectors.")
+        if internals_of(self._saver).context.key_cache is not None and not vectors.allow_unencrypted:
+            raise InvalidConfigError(
+                "Amazon S3 Vectors must read the vectors, which tell much of the texts: the store can't "
+                "encrypt them as it does the items. Leave out vectors, or pass S3Vectors(…, "
+                "allow_unencrypted=True)."
+            )
+        return VectorIndex(vectors, self._embedder.dims)
+
     def _put_op(
         self,
         namespace: tuple[str, ...],
@@ -261,72 +346,32 @@ class S3Store(ItemKeeper, BaseStore):
 
     # Embedding calls a model, so it is done before the plan, which may be run in pieces.
 
-    def _embedded(self, ops: Sequence[Op]) -> _Embedded:
-        texts, queries = self._texts(ops)
-        if self._embeddings is None or not (texts or queries):
-            return _Embedded()
-        documents = list(dict.fromkeys(text for found in texts.values() for _, text in found))
-        vectors = self._embeddings.embed_documents(documents) if documents else []
-        asked = {query: self._embeddings.embed_query(query) for query in queries}
-        return self._checked_vectors(texts, documents, vectors, asked)
+    def _embedded(self, ops: Sequence[Op]) -> Embedded:
+        return Embedded() if self._embedder is None else self._embedder.embed(ops)
 
-    async def _aembedded(self, ops: Sequence[Op]) -> _Embedded:
-        texts, queries = self._texts(ops)
-        if self._embeddings is None or not (texts or queries):
-            return _Embedded()
-        documents = list(dict.fromkeys(text for found in texts.values() for _, text in found))
-        vectors = await self._embeddings.aembed_documents(documents) if documents else []
-        asked = await asyncio.gather(*map(self._embeddings.aembed_query, queries))
-        return self._checked_vectors(texts, documents, vectors, dict(zip(queries, asked, strict=True)))
-
-    def _texts(self, ops: Sequence[Op]) -> tuple[dict[int, list[tuple[str, str]]], set[str]]:
-        """Return the texts to embed of each put, with their paths, and the queries."""
-        texts: dict[int, list[tuple[str, str]]] = {}
-        for number, op in _last_puts(ops).items():
-            if op.value is None or op.index is False:
-                continue
-            paths = self._fields if op.index is None else [_path(each) for each in op.index]
-            for path, tokens in paths:
-                found = get_text_at_path(op.value, tokens)
-                names = [path] if len(found) == 1 else [f"{path}.{place}" for place in range(len(found))]
-                texts.setdefault(number, []).extend(zip(names, found, strict=True))
-        return texts, {op.query for op in ops if isinstance(op, SearchOp) and op.query}
-
-    def _checked_vectors(
-        self,
-        texts: Mapping[int, list[tuple[str, str]]],
-        documents: Sequence[str],
-        vectors: Sequence[Sequence[float]],
-        queries: Mapping[str, Sequence[float]],
-    ) -> _Embedded:
-        dims = (self.index_config or {}).get("dims")
-        lengths = {len(vector) for vector in (*vectors, *queries.values())}
-        if len(vectors) != len(documents) or not lengths <= {dims}:
-            raise InvalidConfigError(
-                f"embed returned {len(vectors)} vectors for {len(documents)} texts, of {sorted(lengths)} "
-                f"numbers; index says dims={dims}."
-            )
-        packed = {text: pack_vector(vector) for text, vector in zip(documents, vectors, strict=True)}
-        return _Embedded(
-            {number: tuple((path, packed[text]) for path, text in found) for number, found in texts.items()},
-            queries,
-        )
+    async def _aembedded(self, ops: Sequence[Op]) -> Embedded:
+        return Embedded() if self._embedder is None else await self._embedder.aembed(ops)
 
     def _batch(
-        self, ops: Sequence[Op], embedded: _Embedded, if_match: Mapping[int, str] | None = None
+        self, ops: Sequence[Op], embedded: Embedded, if_match: Mapping[int, str] | None = None
     ) -> Plan[list[Result]]:
         shelf, now = self._shelf, self._now()
         for op in ops:
             _check_op(op)
-        puts, deletions = [], []
-        for number, op in _last_puts(ops).items():
+        puts, deletions, added = [], [], dict[str, Vector]()
+        for number, op in last_puts(ops).items():
             key = shelf.key(op.namespace, op.key)
             if op.value is None:
                 deletions.append(key)
             else:
                 record = self._record(op, embedded.vectors.get(number, ()), now)
-                puts.append(ItemPut(record, (if_match or {}).get(number)))
-        return self._execute(shelf, ops, embedded.queries, puts, deletions, now)
+                if self._vectors is not None:
+                    added |= self._vectors.new_vectors_of(shelf, record)
+                expected = (if_match or {}).get(number)
+                puts.append(ItemPut(record, expected, b"" if expected is None else secrets.token_bytes(8)))
+        if self._vectors is not None:
+            check_directions(embedded.queries.values())
+        return self._execute(shelf, ops, embedded.queries, puts, deletions, added, now)
 
     def _execute(
         self,
@@ -335,33 +380,60 @@ class S3Store(ItemKeeper, BaseStore):
         queries: Mapping[str, Sequence[float]],
         puts: Sequence[ItemPut],
         deletions: Sequence[str],
+        added: Mapping[str, Vector],
         now: int,
     ) -> Plan[list[Result]]:
         gets = [op for op in ops if isinstance(op, GetOp)]
-        prefixes = list(dict.fromkeys(tuple(op.namespace_prefix) for op in ops if isinstance(op, SearchOp)))
+        searches = {number: op for number, op in enumerate(ops) if isinstance(op, SearchOp)}
+        nearest = {
+            number: self._nearest(self._vectors, shelf, op, queries[op.query], now)
+            for number, op in searches.items()
+            if self._vectors is not None and op.query
+        }
+        whole = {tuple(op.namespace_prefix) for number, op in searches.items() if number not in nearest}
+        views = {prefix: load_view(shelf, self._cache, prefix) for prefix in whole}
         listings = [op for op in ops if isinstance(op, ListNamespacesOp)]
         plans: list[Plan[Any]] = [
             read_items(shelf, [shelf.key(op.namespace, op.key) for op in gets]),
-            *(load_view(shelf, self._cache, prefix) for prefix in prefixes),
-            *(list_namespaces(shelf, _literal_prefix(op)) for op in listings),
+            gather(nearest.values()),
+            gather(views.values()),
+            gather(list_namespaces(shelf, _literal_prefix(op)) for op in listings),
         ]
-        if not (gets or prefixes or listings):
-            plans = []
-        read: list[Any] = yield from gather(plans)
-        if read:
-            views: dict[Namespace, View] = dict(zip(prefixes, read[1:], strict=False))
-            answer = partial(
-                self._answer, shelf, ops, queries, read[0], views, read[1 + len(prefixes) :], now
-            )
+        if gets or searches or listings:
+            items, near, viewed, listed = yield from gather(plans)
+            rows_of = {prefix: list(view.rows.values()) for prefix, view in zip(views, viewed, strict=True)}
+            found = {number: rows_of.get(tuple(op.namespace_prefix), []) for number, op in searches.items()}
+            found.update(zip(nearest, near, strict=True))
+            answer = partial(self._answer, shelf, ops, queries, items, found, listed, now)
             # Ranking ten thousand items would hold up an event loop.
-            many = sum(len(view.rows) for view in views.values()) > _MANY
+            many = sum(map(len, rows_of.values())) > _MANY
             results, seen = (yield from ask(Call(answer))) if many else answer()
         else:
             results, seen = [None] * len(ops), []
-        yield from renew(shelf, self._cache, seen, now)
-        if puts or deletions:
+        renewed = yield from renew(shelf, self._cache, seen, now)
+        for item in results if renewed else ():
+            if isinstance(item, S3Item):
+                item.etag = renewed.get(shelf.key(item.namespace, item.key), item.etag)
+        if (puts or deletions) and self._vectors is not None:
+            yield from write_with_vectors(self._vectors, shelf, self._cache, puts, deletions, added)
+        elif puts or deletions:
             yield from write_items(shelf, self._cache, puts, deletions)
         return results
+
+    def _nearest(
+        self, vectors: VectorIndex, shelf: Shelf, op: SearchOp, query: Sequence[float], now: int
+    ) -> Plan[list[Row]]:
+        prefix = tuple(op.namespace_prefix)
+
+        def accepts(record: ItemRecord) -> bool:
+            return (
+                record.namespace[: len(prefix)] == prefix
+                and not record.expired(now)
+                and any(len(vector) == 4 * len(query) for _, vector in record.vectors)
+                and (not op.filter or matches(self._value(record), op.filter))
+            )
+
+        return find_nearest(vectors, shelf, query, shelf.folder(prefix), op.offset + op.limit, accepts)
 
     def _answer(
         self,
@@ -369,7 +441,7 @@ class S3Store(ItemKeeper, BaseStore):
         ops: Sequence[Op],
         queries: Mapping[str, Sequence[float]],
         items: Mapping[str, Row],
-        views: Mapping[Namespace, View],
+        found: Mapping[int, Sequence[Row]],
         listed: Iterable[Iterable[Namespace]],
         now: int,
     ) -> tuple[list[Result], list[Row]]:
@@ -377,7 +449,7 @@ class S3Store(ItemKeeper, BaseStore):
         namespaces = iter(listed)
         results: list[Result] = []
         seen: list[Row] = []
-        for op in ops:
+        for number, op in enumerate(ops):
             if isinstance(op, GetOp):
                 row = items.get(shelf.key(op.namespace, op.key))
                 if row is not None and row.record.expired(now):
@@ -385,11 +457,10 @@ class S3Store(ItemKeeper, BaseStore):
                 results.append(None if row is None else self._item(row))
                 seen += [row] if row is not None and op.refresh_ttl else []
             elif isinstance(op, SearchOp):
-                rows = views[tuple(op.namespace_prefix)].rows.values()
-                live = {id(row.record): row for row in rows if not row.record.expired(now)}
-                found = self._search(op, [row.record for row in live.values()], queries)
-                results.append([self._search_item(record, score) for score, record in found])
-                seen += [live[id(record)] for _, record in found] if op.refresh_ttl else []
+                live = {id(row.record): row for row in found[number] if not row.record.expired(now)}
+                best = self._search(op, [row.record for row in live.values()], queries)
+                results.append([self._search_item(record, score) for score, record in best])
+                seen += [live[id(record)] for _, record in best] if op.refresh_ttl else []
             elif isinstance(op, ListNamespacesOp):
                 named = select_namespaces(next(namespaces), op.match_conditions or (), op.max_depth)
                 results.append(named[op.offset : op.offset + op.limit])
@@ -430,14 +501,12 @@ class S3Store(ItemKeeper, BaseStore):
         expired = {key: row.etag for key, row in view.rows.items() if row.record.expired(now)}
         for key in expired:
             self._cache.drop(key)
-        return (yield from delete_unchanged(expired))
-
-
-class _Embedded(NamedTuple):
-    """Vectors of a batch: of each put's texts with their paths, by the put's number; and of the queries."""
-
-    vectors: Mapping[int, tuple[tuple[str, bytes], ...]] = MappingProxyType({})
-    queries: Mapping[str, Sequence[float]] = MappingProxyType({})
+        deleted = yield from delete_unchanged(expired)
+        if self._vectors is not None:
+            records = [view.rows[key].record for key in expired]
+            keys = [key for record in records for key in self._vectors.vectors_of(shelf, record)]
+            yield from delete_left_over(self._vectors, shelf, keys)
+        return deleted
 
 
 def _weight(ops: Sequence[Op]) -> int:
@@ -445,18 +514,15 @@ def _weight(ops: Sequence[Op]) -> int:
     return estimate_size(op.value for op in ops if isinstance(op, PutOp))
 
 
-def _last_puts(ops: Sequence[Op]) -> dict[int, PutOp]:
-    """Return the puts of a batch by their numbers, the last of each key."""
-    last: dict[tuple[Namespace, str], tuple[int, PutOp]] = {}
-    for number, op in enumerate(ops):
-        if isinstance(op, PutOp):
-            last[tuple(op.namespace), op.key] = number, op
-    return dict(last.values())
-
-
 def _check_op(op: Op) -> None:
-    if isinstance(op, SearchOp):
+    if isinstance(op, (GetOp, PutOp)):
+        _check_labels(op.namespace)
+    elif isinstance(op, SearchOp):
+        _check_labels(op.namespace_prefix)
         check_filter(op.filter)
+    elif isinstance(op, ListNamespacesOp):
+        for condition in op.match_conditions or ():
+            _check_labels(condition.path)
     if isinstance(op, PutOp) and op.ttl is not None:
         check_ttl("ttl", op.ttl)
     if isinstance(op, (SearchOp, ListNamespacesOp)) and min(op.limit, op.offset) < 0:
@@ -477,18 +543,22 @@ def _names(record: ItemRecord) -> dict[str, Any]:
     return {"namespace": record.namespace, "key": record.key, "created_at": at, "updated_at": at}
 
 
-def _path(path: str) -> tuple[str, str | list[str]]:
-    return path, path if path == _WHOLE else tokenize_path(path)
-
-
 def _validate(namespace: tuple[str, ...]) -> None:
     """Check a namespace by the rules of `BaseStore.put`."""
     if not namespace or namespace[0] == "langgraph":
         raise InvalidNamespaceError(
             f"{namespace!r}: a namespace has labels, of which langgraph isn't the first."
         )
-    labels: tuple[object, ...] = namespace
-    if not all(isinstance(label, str) and label and "." not in label for label in labels):
+    _check_labels(namespace)
+
+
+def _check_labels(namespace: Sequence[object]) -> None:
+    """Check labels by the rules of `BaseStore`, whose methods `batch` doesn't go through.
+
+    Raises:
+        InvalidNamespaceError: One is invalid.
+    """
+    if not all(isinstance(label, str) and label and "." not in label for label in namespace):
         raise InvalidNamespaceError(f"{namespace!r}: each label is text, not empty, and without a dot.")
 
 
@@ -515,9 +585,3 @@ def _checked_ttl(ttl: TTLConfig | None) -> TTLConfig | None:
             "deletes them, in a cron job for example"
         )
     return ttl
-
-
-def _checked_index(index: IndexConfig | None) -> IndexConfig | None:
-    if index is not None and (not isinstance(index.get("dims"), int) or index.get("embed") is None):
-        raise InvalidConfigError("index needs dims, the length of the vectors, and embed, which makes them.")
-    return index

@@ -6,7 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from langgraph_checkpoint_s3.errors import CorruptObjectError, DecryptionError, S3CheckpointError
+from langgraph_checkpoint_s3.errors import (
+    CorruptObjectError,
+    DecryptionError,
+    S3CheckpointError,
+    StorageUnavailableError,
+)
 from langgraph_checkpoint_s3.memory.index import Row, encode_index, fits_index, open_index
 from langgraph_checkpoint_s3.memory.items import open_item
 from langgraph_checkpoint_s3.memory.shelf import INDEX, ITEM, Namespace, Shelf
@@ -51,11 +56,16 @@ class ItemCache:
 
     Args:
         capacity: Bytes of memory.
+
+    Attributes:
+        index_forbidden: Whether this process may not write indexes.
+        state: Another object after each item that was written, and each time that all were cleared.
     """
 
     def __init__(self, capacity: int) -> None:
         self._lru = Lru(capacity)
         self.index_forbidden = False
+        self.state = object()
 
     def view(self, folder: str) -> View:
         """Return what is known of a folder."""
@@ -72,9 +82,22 @@ class ItemCache:
         return found
 
     def add(self, key: str, row: Row) -> None:
-        """Keep an item."""
+        """Keep an item that was written."""
+        self.state = object()
         if row.etag:
             self._lru.keep(key, row, row.record.size)
+
+    def add_read(self, rows: Mapping[str, Row], state: object) -> None:
+        """Keep items that were read, unless an item was written or cleared meanwhile: it may be one of them.
+
+        Args:
+            rows: The items, by their objects' keys.
+            state: `state` when the reading began.
+        """
+        for key, row in rows.items():
+            self._lru.keep(key, row, row.record.size)
+            if state is not self.state:  # asked afterwards, since another thread may change it at any time
+                self._lru.drop(key)
 
     def drop(self, key: str) -> None:
         """Drop an item."""
@@ -82,6 +105,7 @@ class ItemCache:
 
     def clear(self) -> None:
         """Drop everything."""
+        self.state = object()
         self._lru.clear()
 
 
@@ -108,6 +132,18 @@ def load_view(shelf: Shelf, cache: ItemCache, namespace: Namespace) -> Plan[View
     view = View(rows, state.indexed, state.index_etag)
     cache.add_view(folder, view)
     return view
+
+
+def read_listed(shelf: Shelf, items: Sequence[Entry]) -> Plan[dict[str, Row]]:
+    """Read listed items. Those that were deleted since the listing are left out."""
+    found: dict[str, Row] = {}
+    for window in windows([items]):
+        bodies = yield from fetch(window, shelf.context.sizes)
+        yield from unlock(shelf.context, bodies)
+        for entry, body in zip(window, bodies, strict=True):
+            if isinstance(body, Body):
+                found[entry.key] = Row(body.etag, open_item(shelf, entry.key, body.data))
+    return found
 
 
 def _is_stale(rows: Mapping[str, Row], indexed: Mapping[str, str]) -> bool:
@@ -145,13 +181,7 @@ class _State:
     def read(self, items: Sequence[Entry]) -> Plan[dict[str, Row]]:
         """Return all listed items. Those that were deleted since the listing are left out."""
         known = {entry.key: self.known(entry) for entry in items}
-        found: dict[str, Row] = {}
-        for window in windows([[entry for entry in items if known[entry.key] is None]]):
-            bodies = yield from fetch(window, self._shelf.context.sizes)
-            yield from unlock(self._shelf.context, bodies)
-            for entry, body in zip(window, bodies, strict=True):
-                if isinstance(body, Body):
-                    found[entry.key] = Row(body.etag, open_item(self._shelf, entry.key, body.data))
+        found = yield from read_listed(self._shelf, [entry for entry in items if known[entry.key] is None])
         rows = ((key, row or found.get(key)) for key, row in known.items())
         return {key: row for key, row in rows if row is not None}
 
@@ -176,7 +206,7 @@ class _State:
         body = encode_index(self._shelf, key, rows, (yield from key_to_write(self._shelf.context)))
         written = yield from return_errors(store(key, body, self._shelf.context.sizes))
         if isinstance(written, S3CheckpointError):
-            self._cache.index_forbidden = True
+            self._cache.index_forbidden = not isinstance(written, StorageUnavailableError)
             return
         outcome, _ = written
         self.indexed = {name: row.etag for name, row in rows.items() if fits_index(row.record)}

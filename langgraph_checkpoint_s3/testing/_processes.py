@@ -86,6 +86,7 @@ def child(
     log: Path,
     env: Mapping[str, str] | None = None,
     grace: float = 10.0,
+    first_line: bytes | None = None,
 ) -> Iterator[Child]:
     """Run `command` for as long as the body runs.
 
@@ -95,18 +96,24 @@ def child(
         log: The file for its output.
         env: Its environment; the parent's by default.
         grace: Seconds between SIGTERM and SIGKILL.
+        first_line: What to write to its standard input, which then stays open until the body or this process
+            ends. Without, it has no input.
     """
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - the callers' own commands
-            [*_guard(), *command],
-            stdin=subprocess.DEVNULL,
+            [*(_guard() if first_line is None else ()), *command],
+            stdin=subprocess.DEVNULL if first_line is None else subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
+            bufsize=0,  # of its input
             env=None if env is None else dict(env),
             # Ctrl-C then reaches only the parent, which stops the child.
             start_new_session=True,
         )
     try:
+        if process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):  # it ended, and its output says why
+                process.stdin.write(first_line or b"")
         yield Child(name, process, log)
     finally:
         _stop(process, grace)
@@ -134,3 +141,5 @@ def _stop(process: subprocess.Popen[bytes], grace: float) -> None:
         # Also after a second Ctrl-C during the wait.
         process.kill()
         process.wait()
+        if process.stdin is not None:
+            process.stdin.close()

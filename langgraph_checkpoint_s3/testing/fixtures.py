@@ -6,7 +6,7 @@ Enable them in the top-level `conftest.py`:
 pytest_plugins = ["langgraph_checkpoint_s3.testing.fixtures"]
 ```
 
-Nothing is loaded without this line. The server needs the extra `local`.
+Nothing is loaded without this line.
 """
 
 from __future__ import annotations

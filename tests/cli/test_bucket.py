@@ -257,19 +257,15 @@ class TestServe:
         assert served == {"directory": tmp_path, "port": 0, "buckets": ["checkpoints"], "ended": True}
         assert cli("serve", tmp_path, "--json").data["AWS_ACCESS_KEY_ID"] == "key"
 
-    def test_without_a_server_it_says_what_is_missing(
-        self, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
-        def missing(*_: Any, **__: Any) -> Any:
-            raise ImportError("rclone isn't installed:\n  do this")
-
-        monkeypatch.setattr(testing, "local_s3", missing)
-        ran = cli("serve", tmp_path)
-        assert (ran.code, ran.err) == (1, "error: rclone isn't installed: do this\n")
+    def test_a_folder_that_is_in_use(self, cli: Cli, tmp_path: Path) -> None:
+        with testing.local_s3(tmp_path):
+            ran = cli("serve", tmp_path, "--port", 0)
+        assert ran.code == 1
+        assert f"{tmp_path} is in use by another server" in ran.err
 
     def test_a_port_that_is_taken(self, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         def taken(*_: Any, **__: Any) -> Any:
-            raise testing.ServerError("rclone ended: listen tcp 127.0.0.1:9000: bind: address already in use")
+            raise testing.ServerError("it ended: 127.0.0.1:9000: address already in use")
 
         monkeypatch.setattr(testing, "local_s3", taken)
         ran = cli("serve", tmp_path)

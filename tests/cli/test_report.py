@@ -127,8 +127,8 @@ class TestWhatIsThere:
         found = made()
         assert found.having("class").count("said human") == 2
         assert found.having("class").count("said ai") == 1
-        assert 'weather({"city": "Oslo"})' in found.text("pre")
-        assert found.text("ins").strip() == '+ai: → weather({"city": "Oslo"})'
+        assert 'weather(city="Oslo")' in found.text("pre")
+        assert found.text("ins").strip() == '+ai: → weather(city="Oslo")'
         assert found.text("del").strip() == "-Oslo"
         tags = [text for tag, text in found.texts if tag == "span"]
         assert [each for each in tags if each in {"added", "changed", "removed"}] == ["removed", "changed"]

@@ -18,11 +18,11 @@ from langgraph_checkpoint_s3 import S3CheckpointError, S3Saver
 from langgraph_checkpoint_s3 import cli as package
 from langgraph_checkpoint_s3.cli import app, runtime
 from langgraph_checkpoint_s3.cli.options import parse_duration
-from langgraph_checkpoint_s3.cli.values import to_json
 from langgraph_checkpoint_s3.encryption import KeyRing
 from langgraph_checkpoint_s3.s3.requests import DeleteObjects
 from langgraph_checkpoint_s3.text.humanize import format_age
 from langgraph_checkpoint_s3.text.sanitize import sanitize
+from langgraph_checkpoint_s3.text.values import to_json
 from tests.cli.conftest import Cli, run
 from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3, Moment, client_error

@@ -41,7 +41,7 @@ def chat(saver: S3Saver) -> str:
 class TestShow:
     def test_messages_are_a_conversation(self, cli: Cli, chat: str) -> None:
         out = cli("show", chat).out
-        assert '  ai: → weather({"city": "Oslo"})\n' in out
+        assert '  ai: → weather(city="Oslo")\n' in out
         assert "  tool (weather): rain\n" in out
         assert "  human: What's the weather\n    in Oslo?\n" in out
         assert "city\n  Oslo\n" in out
@@ -75,7 +75,7 @@ class TestDiff:
         assert "tries: removed" in out
         assert "+tool (weather): rain\n" in out
         assert "\n-human" not in out
-        assert "city" not in out.replace('{"city"', "")
+        assert "city" not in out.replace("(city=", "")
 
     def test_two_that_are_named_and_json(self, cli: Cli, chat: str) -> None:
         found = cli("diff", chat, "00000002", "00000001", "--json").data

@@ -1,7 +1,7 @@
 """One request in five goes wrong: what was acknowledged is there, once, or gone, and what is read is right.
 
 make chaos                                                  10,000 operations
-CHAOS_SERVER=ceph make chaos                                the same on Ceph, or rclone, or localstack
+CHAOS_SERVER=ceph make chaos                                the same on Ceph, or local, rclone, localstack
 CHAOS_OPERATIONS=500 CHAOS_SEED=7 pytest tests/contract/test_chaos.py      a few, and a failing seed again
 """
 

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
-import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.sqlite import SqliteSaver
 
 from examples import (
+    agent,
     approval,
+    async_quickstart,
     bookings,
     durability,
     files,
@@ -28,19 +31,11 @@ from examples.demo.stage import wait_until, worker
 from examples.demo.terminal import ClaimError, claim
 from examples.trip import trip_graph
 from examples.worker import take
-from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.testing import LocalS3
+from langgraph_checkpoint_s3 import InvalidConfigError, S3Saver
+from langgraph_checkpoint_s3.testing import local_s3
 from tests.support.hanging import HANG
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def bucket(server: LocalS3, clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bucket in the environment, with a prefix of the test's own."""
-    variables = {"S3_BUCKET_NAME": "checkpoints", "S3_KEY_PREFIX": f"{uuid.uuid4().hex}/"}
-    for name, value in (server.environment() | variables).items():
-        monkeypatch.setenv(name, value)
 
 
 def run(*command: str | Path) -> str:
@@ -157,13 +152,13 @@ def test_files_in_the_state_are_stored_once(capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.usefixtures("bucket")
 def test_threads_come_from_sqlite_and_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = str(tmp_path / "checkpoints.sqlite")
+    file = tmp_path / "checkpoints.sqlite"
     config: RunnableConfig = {"configurable": {"thread_id": "ada"}}
-    with SqliteSaver.from_conn_string(file) as source:
+    with SqliteSaver.from_conn_string(str(file)) as source:
         graph = quickstart.builder.compile(checkpointer=source)
         graph.invoke({"messages": [HumanMessage("My name is Ada.")]}, config)
-    from_sqlite.main(file)
-    from_sqlite.main(file)
+    from_sqlite.main([str(file)])
+    from_sqlite.main([str(file)])
     assert capsys.readouterr().out.splitlines() == ["1 threads, 3 checkpoints", "1 threads, 0 checkpoints"]
     with S3Saver.from_env() as saver:
         graph = quickstart.builder.compile(checkpointer=saver)
@@ -171,7 +166,33 @@ def test_threads_come_from_sqlite_and_go_on(tmp_path: Path, capsys: pytest.Captu
     assert said[-1].content == "You have told me 2 things, first: My name is Ada."
 
 
-def test_demo_on_a_server_of_its_own(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("bucket")
+def test_a_sample_comes_from_sqlite(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from_sqlite.main([])
+    assert capsys.readouterr().out == "2 threads, 6 checkpoints\n"
+    assert threads() == {"sample-Ada", "sample-Grace"}
+    with pytest.raises(SystemExit):
+        from_sqlite.main([str(tmp_path / "absent.sqlite")])
+    assert "there is no file" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("clean_environment")
+@pytest.mark.parametrize(
+    "main",
+    [
+        *(agent.main, durability.main, files.main, memory.main, quickstart.main, subgraphs.main),
+        *(time_travel.main, lambda: approval.main([]), lambda: from_sqlite.main([])),
+        lambda: asyncio.run(async_quickstart.main()),
+    ],
+)
+def test_without_a_bucket_an_example_says_so_at_once(main: Callable[[], object]) -> None:
+    with pytest.raises(InvalidConfigError, match=r"S3_BUCKET_NAME is not set.*langgraph-s3 serve"):
+        main()
+
+
+def test_demo_on_a_server_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_KEY_PREFIX", "kept/")
     printed = run("examples.demo", "--keep", tmp_path)
     for line in (
         "ok  S3 has what the finished tasks wrote: dinner, hotel, train",
@@ -184,7 +205,11 @@ def test_demo_on_a_server_of_its_own(tmp_path: Path) -> None:
     ):
         assert line in printed
     assert "\x1b" not in printed  # no colours where nobody sees them
-    assert list(tmp_path.glob("checkpoints/demo-*/trip-*.thread/.ns/*/checkpoint.*"))
+    with local_s3(tmp_path) as server:
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        with S3Saver.from_env(bucket="checkpoints") as saver:
+            assert list(saver.list(None, limit=1))
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from tests.support.hanging import HANG
 ROOT = Path(__file__).parents[2]
 LINE = "Good to hear that. I keep it in mind."
 
-pytestmark = pytest.mark.usefixtures("on_moto")
+pytestmark = pytest.mark.usefixtures("bucket")
 
 
 class GatedModel(ScriptedModel):

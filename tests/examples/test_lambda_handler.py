@@ -24,6 +24,7 @@ from langgraph.types import Durability
 from examples import lambda_cold_start
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.errors import ConflictError
+from langgraph_checkpoint_s3.testing import LocalS3
 from tests.support.hanging import HANG
 
 LINE = "Good to hear that. I keep it in mind."
@@ -37,7 +38,7 @@ class Context(lambda_cold_start.Context):
 
 
 @pytest.fixture
-def fresh(on_moto: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+def fresh(bucket: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The handler as a new environment of Lambda's imports it."""
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
     real = S3Saver.from_env
@@ -226,11 +227,11 @@ def test_invoke_returns_only_when_its_saves_are_done(durability: Durability) -> 
     assert [message.text for message in stored.checkpoint["channel_values"]["messages"]] == ["Yes."]
 
 
-def test_a_cold_start_loads_no_sdk_client(fresh: ModuleType, endpoint: str) -> None:
+def test_a_cold_start_loads_no_sdk_client(fresh: ModuleType, server: LocalS3) -> None:
     """What docs/lambda.md says, and the figures that its table is made of."""
-    found = lambda_cold_start.one("s3", endpoint)
+    found = lambda_cold_start.one("s3", server)
     assert (found["early"], found["late"]) == ([], [])
-    without = lambda_cold_start.one("memory", endpoint)
+    without = lambda_cold_start.one("memory", server)
     assert without["late"] == []
     assert list(found["seconds"]) == list(without["seconds"]) == list(lambda_cold_start.PARTS)
 

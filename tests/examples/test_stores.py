@@ -15,8 +15,8 @@ from examples import stores
 from langgraph_checkpoint_s3 import S3Config, S3Saver
 from langgraph_checkpoint_s3.plans.plan import ask
 from langgraph_checkpoint_s3.s3.admin_requests import Sign
-from langgraph_checkpoint_s3.testing import LocalS3
 from tests.servers import Server, running
+from tests.servers.base import client_of
 from tests.support import inside
 
 PAGE = (Path(__file__).parents[2] / "docs" / "stores.md").read_text(encoding="utf-8")
@@ -91,13 +91,14 @@ def test_a_conversation_on_moto(moto: Server, capsys: pytest.CaptureFixture[str]
 
 
 def test_a_conversation_on_rclone(
-    server: LocalS3, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, value in server.environment().items():
-        if name.startswith("AWS_"):
-            monkeypatch.setenv(name, value)
-    uri = stores.STORES["rclone"].replace("http://localhost:8080", server.endpoint_url)
-    stores.main(uri.replace("my-bucket", "checkpoints"))
+    with running("rclone", tmp_path) as server, client_of(server) as client:
+        client.create_bucket(Bucket="my-bucket")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", server.access_key)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", server.secret_key)
+        uri = stores.STORES["rclone"].replace("http://localhost:8080", server.endpoint_url)
+        stores.main(uri)
     printed = capsys.readouterr().out
     assert printed.startswith("You have told me 2 things, first: My name is Ada.\n")
     assert "not supported: conditional writes\n" in printed

@@ -49,7 +49,7 @@ __all__ = [
     "session_front",
 ]
 
-SERVERS = ("external",) if address() else ("rclone", "ceph", "localstack")
+SERVERS = ("external",) if address() else ("local", "rclone", "ceph", "localstack")
 REQUIRED = {name.strip() for name in os.environ.get("S3_TEST_REQUIRE", "").split(",")}
 
 

@@ -1,4 +1,4 @@
-"""The command line as it is installed: from a wheel, in a fresh environment, without and with its extra."""
+"""What a wheel installs in a fresh environment: the command line, and names in LangGraph's packages."""
 
 from __future__ import annotations
 
@@ -68,6 +68,36 @@ def test_both_ways_to_start_it(programs: Path, tmp_path: Path) -> None:
         ran = run([*command, "threads"], tmp_path)
         assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
         assert "--uri s3://" in ran.stderr
+
+
+LANGGRAPHS_NAMES = """
+from langgraph.cache.s3 import S3Cache
+from langgraph.checkpoint.s3 import S3Saver
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.store.s3 import S3Store
+import langgraph.checkpoint.sqlite, os, tempfile
+from langgraph_checkpoint_s3.testing import local_s3
+
+builder = StateGraph(MessagesState)
+builder.add_node("model", lambda state: {"messages": [("ai", "yes")]})
+builder.add_edge(START, "model")
+with tempfile.TemporaryDirectory() as folder, local_s3(folder) as server:
+    os.environ.update(server.environment())
+    with S3Saver("checkpoints") as saver:
+        graph = builder.compile(saver, store=S3Store(saver=saver), cache=S3Cache(saver=saver))
+        config = {"configurable": {"thread_id": "1"}}
+        for _ in range(2):
+            graph.invoke({"messages": [("user", "hello")]}, config)
+        print(len(graph.get_state(config).values["messages"]))
+"""
+
+
+def test_beside_langgraph_it_has_the_names_that_its_own_savers_have(wheel: Path, tmp_path: Path) -> None:
+    there = installed(wheel, tmp_path, "")
+    more = ("langgraph", "langgraph-checkpoint-sqlite")
+    subprocess.run([str(UV), "pip", "install", "--quiet", "--python", there / "python", *more], check=True)
+    ran = run([there / "python", "-W", "error", "-c", LANGGRAPHS_NAMES], tmp_path)
+    assert (ran.stdout, ran.stderr) == ("4\n", "")
 
 
 BASH = """

@@ -17,6 +17,7 @@ REMEMBERED = "You have told me 2 things, first: My name is Ada."
 _CONDITIONS = {"conditional writes", "conditional uploads"}
 _BARE = {"encryption", "public access", "TLS only", "lifecycle"}
 WANTING = {
+    "local": _BARE,
     "rclone": _CONDITIONS | _BARE | {"versioning"},
     "ceph": _BARE | {"conditional uploads"},
     "localstack": {"lifecycle", "TLS only"},

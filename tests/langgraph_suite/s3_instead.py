@@ -1,9 +1,10 @@
-"""A pytest plugin for LangGraph's tests: records what they did, and puts `S3Saver` for its savers.
+"""A pytest plugin for LangGraph's tests: records what they did, and puts our classes for its own.
 
 It runs in an environment of its own, where `tests` is LangGraph's folder: so it imports nothing of ours
 but the package. With `SUITE_SAVER=s3`, `InMemorySaver`, `SqliteSaver` and `AsyncSqliteSaver` are
 `S3Saver`s on a moto server before any test imports them; what the tests derive from `InMemorySaver`
-then is, too. Otherwise the savers stay as they are, and are only watched.
+then is, too. `memory_instead` does the same for stores and caches. Otherwise all stay as they are, and are
+only watched. The tests' Redis is one in memory.
 """
 
 from __future__ import annotations
@@ -28,17 +29,23 @@ import boto3
 import botocore.endpoint
 import botocore.loaders
 import botocore.session
+import fakeredis
 import langgraph.checkpoint.sqlite.aio as sqlite_aio
 import pytest
+import redis
+from langgraph.cache.base import BaseCache
 from langgraph.checkpoint import memory, sqlite
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.store.base import BaseStore
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.encryption import KeyRing
+from langgraph_checkpoint_s3.memory import S3Cache, S3Store
 from langgraph_checkpoint_s3.testing._processes import child
 
 S3 = os.environ["SUITE_SAVER"] == "s3"
 BUCKET = "langgraph"
+OURS = (S3Saver, S3Store, S3Cache)
 
 # A process of its own: the tests replace `uuid.uuid4`, and moto in theirs would take of its numbers.
 _MOTO = """\
@@ -61,6 +68,8 @@ class _Now:
     """Whose clients all savers have."""
     made: ClassVar[list[S3Saver]] = []
     classes: ClassVar[set[str]] = set()
+    prefixes: ClassVar[dict[str, str]] = {}
+    """Of connection strings, while a test runs."""
 
 
 class OnServer(S3Saver):
@@ -68,12 +77,17 @@ class OnServer(S3Saver):
 
     All of a process have the same clients. To make one takes a while, and tests that cancel what began
     0.2 s ago count on a checkpointer that needs no time at all.
+
+    Args:
+        name: What those that share a prefix have in common, within one test.
+        **keywords: As for `S3Saver`.
     """
 
-    def __init__(self, **keywords: Any) -> None:
+    def __init__(self, name: str | None = None, **keywords: Any) -> None:
+        prefix = f"{next(_Now.numbers)}/"
         super().__init__(
             BUCKET,
-            prefix=f"{next(_Now.numbers)}/",
+            prefix=prefix if name is None else _Now.prefixes.setdefault(name, prefix),
             endpoint_url=_Now.url,
             region="us-east-1",
             force_path_style=True,
@@ -81,8 +95,8 @@ class OnServer(S3Saver):
         )
         if _Now.store is None:
             _Now.store = self._store
-        for name in ("_rest", "_async_rest", "_boto", "_aio"):
-            setattr(self._store, name, getattr(_Now.store, name))
+        for client in ("_rest", "_async_rest", "_boto", "_aio"):
+            setattr(self._store, client, getattr(_Now.store, client))
         _Now.made.append(self)
 
     def close(self) -> None:
@@ -131,13 +145,17 @@ async def _aput_immutable(self: Any, config: Any, checkpoint: Any, metadata: Any
     return following
 
 
+def sealed() -> dict[str, Any]:
+    """Return the settings of a saver that encrypts, hashes names and has no cache."""
+    key = base64.b64encode(bytes(32)).decode()
+    return {"encryption": KeyRing({"key": key}, names_key=key), "private_keys": True, "cache_bytes": 0}
+
+
 class Sealed(OnServer):
     """Stands in for `SqliteSaver`: encrypted, with hashed names and no cache, so that more is tried."""
 
     def __init__(self) -> None:
-        key = base64.b64encode(bytes(32)).decode()
-        ring = KeyRing({"key": key}, names_key=key)
-        super().__init__(encryption=ring, private_keys=True, cache_bytes=0)
+        super().__init__(**sealed())
 
     @classmethod
     @contextlib.contextmanager
@@ -157,14 +175,18 @@ class AsyncSealed(Sealed):
 
 
 # Now, for the tests' conftest.py is imported before any hook is called.
+redis.Redis = fakeredis.FakeRedis
 if S3:
+    import memory_instead
+
+    memory_instead.install()
     memory.InMemorySaver = memory.MemorySaver = InMemory  # type: ignore[misc, assignment]
     sqlite.SqliteSaver = Sealed  # type: ignore[misc, assignment]
     sqlite_aio.AsyncSqliteSaver = AsyncSealed  # type: ignore[misc, assignment]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--record", help="the file that takes each test's outcome, and if it made a saver")
+    parser.addoption("--record", help="the file that takes each test's outcome, and what it made")
     parser.addoption("--stretch", type=float, default=1.0, help="how many times as long tests' pauses take")
     parser.addoption("--only", help="a file with the ids of the tests to run, as JSON; others are left out")
 
@@ -176,19 +198,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def watch() -> None:
-    """Note that a checkpointer is made, of whatever class."""
-    create = BaseCheckpointSaver.__init__
+    """Note that a checkpointer, a store or a cache is made, of whatever class."""
 
-    @functools.wraps(create)
-    def noted(self: BaseCheckpointSaver[Any], **keywords: Any) -> None:
-        _Now.classes.add("S3Saver" if isinstance(self, OnServer) else type(self).__name__)
-        create(self, **keywords)
+    def noted(cls: type, *_: Any, **__: Any) -> Any:
+        ours = next((each.__name__ for each in OURS if issubclass(cls, each)), None)
+        # A store of the tests' own stands before another one, which is noted.
+        if ours or not (issubclass(cls, BaseStore) and cls.__module__.startswith("tests.")):
+            _Now.classes.add(ours or cls.__name__)
+        return object.__new__(cls)
 
-    BaseCheckpointSaver.__init__ = noted  # type: ignore[method-assign]  # the test's own
+    for base in (BaseCheckpointSaver, BaseStore, BaseCache):
+        base.__new__ = noted  # type: ignore[method-assign]  # they have none of their own
 
 
 class Recorder:
-    """Writes what the tests did: `{id: [outcome, classes of checkpointers]}`."""
+    """Writes what the tests did: `{id: [outcome, classes of checkpointers, stores and caches]}`."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._path = config.getoption("--record")
@@ -313,3 +337,4 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
         for saver in _Now.made:
             saver.close()
         _Now.made.clear()
+        _Now.prefixes.clear()

@@ -14,8 +14,9 @@ from typing_extensions import TypedDict
 
 from langgraph_checkpoint_s3 import CorruptObjectError, InvalidConfigError
 from langgraph_checkpoint_s3.memory import S3Cache, S3Store
+from langgraph_checkpoint_s3.s3.requests import DeleteObjects, GetObject, Request
 from tests.memory.support import make_cache
-from tests.support.fake_s3 import FakeS3
+from tests.support.fake_s3 import FakeS3, Moment
 from tests.support.fake_store import make_saver
 
 pytestmark = pytest.mark.modes
@@ -96,6 +97,41 @@ def test_the_store_and_the_cache_dont_meet(fake: FakeS3) -> None:
     cache.clear()
     assert store.get(("a",), "k") is not None
     assert cache.get([(("a",), "k")]) == {}
+
+
+@pytest.mark.parametrize("change", ["set", "clear"])
+def test_a_read_doesnt_remember_what_was_changed_meanwhile(fake: FakeS3, change: str) -> None:
+    cache = make_cache(fake)
+    cache.set({(NS, "a"): (1, None)})
+    reader = make_cache(fake)
+    changed = False
+
+    def change_now(moment: Moment, request: Request[Any]) -> None:
+        nonlocal changed
+        if isinstance(request, GetObject) and moment == "after" and not changed:
+            changed = True
+            if change == "set":
+                reader.set({(NS, "a"): (2, None)})
+            else:
+                reader.clear()
+
+    fake.hook = change_now
+    assert reader.get([(NS, "a")]) == {(NS, "a"): 1}
+    assert changed
+    assert reader.get([(NS, "a")]) == ({(NS, "a"): 2} if change == "set" else {})
+
+
+def test_a_read_beside_a_clear_doesnt_remember_what_goes(fake: FakeS3) -> None:
+    make_cache(fake).set({(NS, "a"): (1, None)})
+    cache = make_cache(fake)
+
+    def read(moment: Moment, request: Request[Any]) -> None:
+        if isinstance(request, DeleteObjects) and moment == "before":
+            assert cache.get([(NS, "a")]) == {(NS, "a"): 1}
+
+    fake.hook = read
+    cache.clear()
+    assert cache.get([(NS, "a")]) == {}
 
 
 @pytest.mark.parametrize("ttl", [0, -1, 1 << 40])

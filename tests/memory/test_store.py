@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from langgraph.store.base import GetOp, InvalidNamespaceError, ListNamespacesOp, PutOp, SearchOp
+from langgraph.store.base import (
+    GetOp,
+    InvalidNamespaceError,
+    ListNamespacesOp,
+    MatchCondition,
+    PutOp,
+    SearchOp,
+)
 from langgraph.store.memory import InMemoryStore
 
 from langgraph_checkpoint_s3 import (
@@ -22,6 +30,9 @@ from langgraph_checkpoint_s3 import (
 )
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.memory import S3Cache, S3Item, S3Store, search
+from langgraph_checkpoint_s3.memory.index import Row
+from langgraph_checkpoint_s3.memory.items import ItemRecord
+from langgraph_checkpoint_s3.memory.view import View
 from langgraph_checkpoint_s3.s3.requests import (
     Call,
     DeleteObjects,
@@ -32,6 +43,7 @@ from langgraph_checkpoint_s3.s3.requests import (
 )
 from tests.memory.support import DIMS, index, make_store
 from tests.plans.borrowers import noise
+from tests.support import inside
 from tests.support.checkpoints import put_chain
 from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
@@ -195,6 +207,22 @@ def test_the_index_of_another_folder_is_none(fake: FakeS3) -> None:
         assert {each.value["of"] for each in fresh.search(namespace, limit=99)} == {namespace[0]}
 
 
+def test_how_much_memory_a_view_takes() -> None:
+    """`docs/memory.md` says 70 MB for 10,000 items of 1,536 dimensions."""
+    tracemalloc.start()
+    rows = {}
+    for number in range(200):
+        name = f"{number:05}"
+        vectors = (("text", bytes(bytearray(4 * 1536))),)
+        record = ItemRecord(NS, name, "msgpack", name.encode() * 12, 10**18 + number, vectors=vectors)
+        rows[f"agents/.store/users/ada/{name}.item"] = Row(f"{number:032}", record)
+    view = View(rows, {key: row.etag for key, row in rows.items()})
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert view.size * 50 == pytest.approx(70_000_000, rel=0.02)
+    assert view.size == pytest.approx(taken, rel=0.1)
+
+
 def test_a_process_that_may_not_write_searches(fake: FakeS3) -> None:
     make_store(fake).batch([PutOp(NS, str(number), {"n": number}) for number in range(50)])
 
@@ -210,6 +238,22 @@ def test_a_process_that_may_not_write_searches(fake: FakeS3) -> None:
     assert count.kinds == {"ListObjects": 1}
 
 
+def test_an_index_that_cant_be_written_for_once_is_written_later(fake: FakeS3) -> None:
+    store = make_store(fake)
+    store.batch([PutOp(NS, str(number), {"n": number}) for number in range(50)])
+
+    def fail(moment: Moment, request: Request[Any]) -> None:
+        if isinstance(request, PutObject):
+            raise client_error("InternalError", 500, request)
+
+    fake.hook = fail
+    assert len(store.search(NS, limit=99)) == 50
+    fake.hook = None
+    with fake.counted() as count:
+        assert len(store.search(NS, limit=99)) == 50
+    assert count.kinds == {"ListObjects": 1, "PutObject": 1}
+
+
 def test_a_conditional_put(fake: FakeS3) -> None:
     store, other = make_store(fake), make_store(fake)
     store.put(NS, "n", {"n": 1}, if_match="")
@@ -223,6 +267,65 @@ def test_a_conditional_put(fake: FakeS3) -> None:
     found = store.get(NS, "n")
     assert found is not None
     assert found.value == {"n": 2}
+
+
+def test_a_conditional_put_whose_answer_is_lost(fake: FakeS3) -> None:
+    """It is sent again, and refused for what its first attempt wrote: that is no conflict."""
+    store = make_store(fake)
+    lost: list[PutObject] = []
+
+    def lose(moment: Moment, request: Request[Any]) -> None:
+        if isinstance(request, PutObject) and moment == "before" and not lost:
+            lost.append(request)
+            fake.execute(request)
+
+    for number, if_match in enumerate(("", "seen")):
+        item = store.get(NS, "n")
+        etag = if_match and getattr(item, "etag", "")
+        lost.clear()
+        fake.hook = lose
+        store.put(NS, "n", {"n": number}, if_match=etag)
+        fake.hook = None
+        assert len(lost) == 1
+        found = store.get(NS, "n")
+        assert found is not None
+        assert found.value == {"n": number}
+
+
+def test_a_conditional_put_of_the_same_value_by_another_process_is_a_conflict(fake: FakeS3) -> None:
+    """Else two processes could both have made the only item, at the same nanosecond."""
+    one, other = make_store(fake), make_store(fake)
+    for store in (one, other):
+        inside.set_clock(store.saver, lambda: 1)
+    one.put(NS, "lock", {"held": True}, if_match="")
+    with pytest.raises(ConflictError):
+        other.put(NS, "lock", {"held": True}, if_match="")
+
+
+def test_an_expired_item_is_none_for_a_conditional_put(fake: FakeS3) -> None:
+    store = make_store(fake)
+    store.put(NS, "a", {"n": 1}, ttl=1)
+    with pytest.raises(ConflictError):
+        store.put(NS, "a", {"n": 2}, if_match="")
+    fake.later += timedelta(minutes=2)
+    assert store.get(NS, "a") is None
+    with fake.counted() as count:
+        store.put(NS, "a", {"n": 2}, if_match="")
+    assert count.kinds == {"PutObject": 2, "GetObject": 1}
+    found = make_store(fake).get(NS, "a")
+    assert found is not None
+    assert found.value == {"n": 2}
+
+
+def test_a_read_that_renews_an_item_returns_its_new_etag(fake: FakeS3) -> None:
+    store = make_store(fake, ttl={"default_ttl": 10})
+    store.put(NS, "a", {"n": 1})
+    fake.later += timedelta(minutes=5)
+    with fake.counted() as count:
+        item = store.get(NS, "a")
+    assert count.kinds == {"GetObject": 1, "PutObject": 1}
+    assert isinstance(item, S3Item)
+    store.put(NS, "a", {"n": 2}, if_match=item.etag)
 
 
 def test_time_to_live(fake: FakeS3) -> None:
@@ -371,6 +474,10 @@ def test_large_values_go_in_parts(fake: FakeS3) -> None:
         (PutOp(NS, "a", {}, ttl=True), InvalidConfigError),
         (PutOp(NS, "\ud800", {}), InvalidKeyError),
         (PutOp(("x" * 190,) * 6, "a", {}), InvalidKeyError),
+        (GetOp(("a.b",), "a"), InvalidNamespaceError),
+        (PutOp(("a", ""), "a", None), InvalidNamespaceError),
+        (SearchOp(cast("Any", (1,))), InvalidNamespaceError),
+        (ListNamespacesOp((MatchCondition("suffix", ("*", "a.b")),)), InvalidNamespaceError),
         ("put", InvalidConfigError),
     ],
 )

@@ -5,6 +5,7 @@ None needs Docker. What a server can't do, its `Features` say, so a test asks th
 | server     | what it is                        | first use | start |
 |------------|-----------------------------------|-----------|-------|
 | moto       | a mock in this process            | -         | 0.4 s |
+| local      | the package's own, in a folder    | -         | 0.3 s |
 | rclone     | files in a directory              | -         | 0.2 s |
 | ceph       | a real production store           | 7-20 s    | 10 s  |
 | localstack | AWS's admin calls, emulated       | 5-60 s    | 4 s   |
@@ -26,6 +27,7 @@ __all__ = ["NAMES", "Features", "Server", "Unavailable", "running"]
 
 _MODULES = {
     "moto": "moto_server",
+    "local": "local_server",
     "rclone": "rclone_server",
     "ceph": "ceph",
     "localstack": "localstack",

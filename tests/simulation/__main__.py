@@ -12,7 +12,8 @@ import time
 from collections import defaultdict
 
 from tests.simulation.bucket import BROKEN
-from tests.simulation.history import SimulationError, play
+from tests.simulation.history import play
+from tests.simulation.schedule import SimulationError
 
 
 def main() -> int:

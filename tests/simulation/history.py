@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 from unittest import mock
 
 from langgraph_checkpoint_s3 import CorruptObjectError, S3Saver
-from langgraph_checkpoint_s3.plans.transfer import Sizes
 from tests.simulation.actions import File, Known
-from tests.simulation.bucket import EPOCH, Bucket
-from tests.simulation.facts import Op, Place, Violation
+from tests.simulation.facts import Place, Violation
 from tests.simulation.oracle import Oracle
 from tests.simulation.processes import Process
-from tests.simulation.store import Store
+from tests.simulation.schedule import Schedule
 from tests.simulation.workers import DELETIONS
-from tests.simulation.world import World
 from tests.support import inside
 from tests.support.checkpoints import place
-from tests.support.fake_store import make_saver
-from tests.support.keys import Keys
 
-_MOST_STEPS: Final = 6000
 _DAYS: Final = 9 * 86_400.0
 """So long after its lender, nobody borrows from it any more; what comes back from a file may all the same."""
 
@@ -46,22 +39,7 @@ PROFILES: Final = {
 }
 
 
-class SimulationError(AssertionError):
-    """A history in which something happened that must not.
-
-    Args:
-        seed: The history's.
-        kind: What it is.
-        text: All about it.
-    """
-
-    def __init__(self, seed: int, kind: str, text: str) -> None:
-        super().__init__(text)
-        self.seed = seed
-        self.kind = kind
-
-
-class History:
+class History(Schedule[Process]):
     """A history.
 
     Args:
@@ -71,14 +49,10 @@ class History:
     """
 
     def __init__(self, seed: int, ignored: Collection[str] = (), broken: str = "") -> None:
-        chosen = random.Random(seed)
-        self.seed = seed
+        super().__init__(seed)
+        chosen = self.chosen
         self.ignored = ignored
-        self.chosen = chosen
-        self.world = World(chosen)
         self.model = Oracle()
-        self.bucket = Bucket(self.world)
-        self.writers: list[Op] = []
         self.files: list[File] = []
         self._ids = 0
         self._names = 0
@@ -115,41 +89,6 @@ class History:
             self.bucket.set_versioning("Enabled")
         self.settings = [self._settings(store) for _ in range(4)]
 
-    def _settings(self, store: str) -> dict[str, Any]:
-        chosen = self.chosen
-        parts = chosen.random() < (0.8 if store == "odd ETags" else 0.15)
-        return {
-            "compression": chosen.choice(["zstd", "zstd", "gzip", "none"]),
-            "borrow": chosen.random() < 0.9,
-            "cache_bytes": chosen.choice([64 << 20, 64 << 20, 64 << 20, 60_000]),
-            "sizes": Sizes(9_000, 5_000) if parts else None,
-            "skew": chosen.choice([0.0, 0.0, 0.5, 5.0, -7200.0, 7200.0]),
-        }
-
-    def make_saver(self, number: int) -> S3Saver:
-        """A process's saver, which has just begun."""
-        settings = dict(self.settings[number])
-        skew, sizes = settings.pop("skew"), settings.pop("sizes")
-        if self.sealed:
-            names = ("k1", "k2") if number % 2 else ("k2", "k1")  # in the middle of a change of keys
-            settings |= {
-                "encryption": Keys(*names, wrapped=True, names="names"),
-                "private_keys": self.private,
-            }
-        saver = make_saver(self.bucket, sizes=sizes, operation_timeout=None, **settings)
-        store: Any = Store(self.world, self.bucket, saver.config, offset=1000.0 * self.chosen.random())
-        inside.set_store(saver, store)
-        last = 0
-
-        def now() -> int:
-            nonlocal last
-            last = max(last + 1, int((EPOCH.timestamp() + self.world.now + skew) * 1e9))
-            return last
-
-        clock: Any = now
-        inside.set_clock(saver, clock)
-        return saver
-
     def new_id(self) -> str:
         """An id. Writers' clocks differ: a later one may be less."""
         self._ids += 10
@@ -167,15 +106,8 @@ class History:
         Raises:
             SimulationError: Something happened that must not.
         """
-        try:
-            with mock.patch("langgraph_checkpoint_s3.admin.transfer.api.in_thread", _at_once):
-                self._play()
-        except Exception as error:
-            kind = error.kind if isinstance(error, Violation) else f"raises {type(error).__name__}"
-            text = (
-                f"history {self.seed}\n{self.report()}\n{error}\nSIMULATION_SEED={self.seed} plays it again"
-            )
-            raise SimulationError(self.seed, kind, text) from error
+        with mock.patch("langgraph_checkpoint_s3.admin.transfer.api.in_thread", _at_once):
+            super().run()
 
     def _play(self) -> None:
         self._prelude()
@@ -202,76 +134,6 @@ class History:
             for _ in range(self.chosen.choice([0, 2, 3, 3, 4])):
                 self._alone(process, process.put(thread, "", known))
                 known = process.known[thread, ""]
-
-    def _alone(self, process: Process, action: Any) -> None:
-        """Do something while nothing else goes on."""
-        process.begin(action)
-        self.world.step += 1
-        while process.running is not None and process.running.op.ended is None:
-            flights = self.world.ready()
-            mine = [each for each in flights if each.running is process.running and each.awaited]
-            if mine:
-                self.world.advance(mine[0], self.bucket)
-            else:
-                self.world.wait()
-            self.world.step += 1
-        process.end()
-
-    def _interleave(self, until: int) -> None:
-        """Let the processes act, until so many actions are left and none is under way."""
-        world = self.world
-        while True:
-            world.pass_time()
-            if world.step > _MOST_STEPS:
-                raise Violation("endless", f"{_MOST_STEPS} steps")
-            idle = [each for each in self.processes if each.running is None] if self.left > until else []
-            busy = [each for each in self.processes if each.running is not None]
-            flights = world.ready()
-            if not idle and not busy:
-                return
-            if not idle and not flights:
-                world.wait()
-                continue
-            asleep = [None] if len(flights) < len(world.flights) else []  # what is slow may take longer
-            weights = [0.7] * len(idle) + [flight.weight for flight in flights] + [0.3] * len(asleep)
-            chosen: Any = self.chosen.choices([*idle, *flights, *asleep], weights)[0]
-            if chosen is None:
-                world.wait()
-            elif isinstance(chosen, Process):
-                self.left -= 1
-                self._begin(chosen)
-            elif world.advance(chosen, self.bucket) == "kill":
-                self._kill(next(each for each in busy if each.running is chosen.running))
-            for each in self.processes:
-                if each.running is not None and each.running.op.ended is not None:
-                    each.end()
-
-    def _begin(self, process: Process) -> None:
-        process.begin()
-        assert process.running is not None
-        self.writers.append(process.running.op)
-
-    def _kill(self, process: Process) -> None:
-        """Another process takes its place, which knows nothing."""
-        assert process.running is not None
-        process.running.kill()
-        self.processes[self.processes.index(process)] = self._process(self.processes.index(process))
-
-    def _settle(self) -> None:
-        """Let every request that is under way arrive."""
-        world = self.world
-        world.faults = 0
-        world.pace = self.chosen.choice([1.0, 100.0])
-        if not world.flights:
-            return
-        while world.flights:
-            world.pass_time()
-            flights = world.ready()
-            if flights:
-                world.advance(self.chosen.choice(flights), self.bucket)
-            else:
-                world.wait()
-        self._look("when all has arrived")
 
     def _go_on(self) -> None:
         """Life goes on: somebody reads the latest, puts a child, prunes, and all is as it should be."""

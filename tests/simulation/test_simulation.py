@@ -22,7 +22,8 @@ import pytest
 
 from langgraph_checkpoint_s3.s3 import requests
 from tests.simulation.bucket import BROKEN
-from tests.simulation.history import History, SimulationError, play
+from tests.simulation.history import History, play
+from tests.simulation.schedule import SimulationError
 
 SEED = os.environ.get("SIMULATION_SEED")
 SIMULATIONS = os.environ.get("SIMULATIONS")

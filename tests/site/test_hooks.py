@@ -9,6 +9,8 @@ from types import ModuleType
 
 import pytest
 
+from langgraph_checkpoint_s3 import admin
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -29,7 +31,11 @@ def hooks() -> ModuleType:
         ("index.md", "[a](../SECURITY.md)", "[a](security.md)"),
         ("index.md", "[a](../SECURITY.md#secrets)", "[a](security.md#secrets)"),
         ("api/admin.md", "[a](../../SECURITY.md)", "[a](../security.md)"),
-        ("api/admin.md", "[a](../admin.md#keep-30-days)", "[a](../admin.md#keep-30-days)"),
+        (
+            "api/admin.md",
+            "[a](../admin/lifecycle.md#delete-after-30-days)",
+            "[a](../admin/lifecycle.md#delete-after-30-days)",
+        ),
         ("security.md", "[a](docs/encryption.md)", "[a](encryption.md)"),
         ("examples.md", "[a](quickstart.py)", "[a](source/examples/quickstart.py.md)"),
         ("examples.md", "[a](../docs/benchmarks.md#turns)", "[a](benchmarks.md#turns)"),
@@ -75,3 +81,17 @@ def test_each_document_has_its_place_among_the_others(hooks: ModuleType) -> None
     listed = re.findall(r"[\w/-]+\.md$", nav, flags=re.MULTILINE)
     documents = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
     assert sorted(listed) == sorted([*documents, *hooks.PAGES.values()])
+
+
+def test_the_admins_reference_has_each_method_and_class() -> None:
+    """Its pages name them one by one, sorted by subject; asyncio's methods are described with the others."""
+    pages = (path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "api" / "admin").glob("*.md"))
+    shown = {
+        name
+        for page in pages
+        for name in re.findall(r"^::: langgraph_checkpoint_s3\.admin\.(\S+)$", page, re.MULTILINE)
+    }
+    members = [name for name in dir(admin.S3Admin) if not name.startswith("_")]
+    twins = {f"a{name}" for name in members}
+    methods = {f"S3Admin.{name}" for name in members if name not in (*twins, "close", "config", "saver")}
+    assert shown == methods | {name for name in admin.__all__ if name != "S3Admin"}

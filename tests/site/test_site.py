@@ -82,9 +82,8 @@ def test_each_document_is_a_page() -> None:
     for document in (ROOT / "docs").rglob("*.md"):
         page = document.relative_to(ROOT / "docs").with_suffix(".html")
         assert (SITE / page).is_file(), page
-        assert f'href="{page.name}"' in (SITE / page.parent / "index.html").read_text(encoding="utf-8") or (
-            page.name == "index.html"
-        )
+        home = (SITE / "index.html").read_text(encoding="utf-8")
+        assert f'href="{page.as_posix()}"' in home or page.name == "index.html"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +99,8 @@ def test_each_document_is_a_page() -> None:
     ids=lambda each: getattr(each, "__name__", ""),
 )
 def test_all_that_is_exported_is_in_the_reference(module: ModuleType, page: str | None) -> None:
-    there = [SITE / "api" / f"{page}.html"] if page else list((SITE / "api").glob("*.html"))
+    folder = SITE / "api"
+    there = [*folder.rglob(f"{page or '*'}.html"), *(folder / (page or "")).glob("*.html")]
     ids = {each for path in there for each in parsed(path).ids}
     missing = [
         name
@@ -110,3 +110,11 @@ def test_all_that_is_exported_is_in_the_reference(module: ModuleType, page: str 
         and not any(each.endswith(f".{name}") for each in ids)
     ]
     assert not missing
+
+
+def test_the_header_names_the_version_and_links_to_the_repository() -> None:
+    address = re.findall(r'^Source = "(.*)"$', (ROOT / "pyproject.toml").read_text(), flags=re.MULTILINE)[0]
+    home = (SITE / "index.html").read_text(encoding="utf-8")
+    header = home[home.index("md-header__source") : home.index("</header>")]
+    assert f'href="{address}"' in header
+    assert langgraph_checkpoint_s3.__version__ in header

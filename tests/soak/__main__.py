@@ -289,7 +289,7 @@ def soak(place: dict[str, Any], seconds: float, seed: int) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak")
     parser.add_argument("--seconds", type=float, default=1200)
-    parser.add_argument("--server", default="moto", help="moto, rclone, ceph or localstack")
+    parser.add_argument("--server", default="moto", help="moto, local, rclone, ceph or localstack")
     parser.add_argument("--seed", type=int, default=0, help="0 is another one each time")
     asked = parser.parse_args()
     seed = asked.seed or random.randrange(1, 1 << 32)

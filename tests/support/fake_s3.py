@@ -90,6 +90,7 @@ Hook: TypeAlias = Callable[[Moment, "Request[Any]"], None]
 
 BUCKET = "fake-bucket"
 _MAX_KEYS = 1000
+_MAX_LISTED = 1000
 _OFFLINE = ("GLACIER", "DEEP_ARCHIVE")
 
 
@@ -501,7 +502,7 @@ class FakeS3:
             token, delimiter = request.token, request.delimiter
             if token and delimiter and token.endswith(delimiter) and token != request.prefix:
                 place = self._behind(token, place)
-        limit = min(request.max_keys, _MAX_KEYS)
+        limit = min(request.max_keys, _MAX_LISTED)
         last: str | None = None
         while place < len(self._keys) and self._keys[place].startswith(request.prefix):
             if len(entries) + len(prefixes) == limit:

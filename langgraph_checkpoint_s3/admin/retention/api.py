@@ -13,7 +13,6 @@ from langgraph_checkpoint_s3.admin.retention.policy import RetentionPolicy, keep
 from langgraph_checkpoint_s3.admin.retention.prune import Pruned, moment_of, prune, written_since
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.format.ids import unique_thread_ids
-from langgraph_checkpoint_s3.plans.plan import Plan
 
 _A_DAY = timedelta(days=1)
 
@@ -162,6 +161,7 @@ class Retention(BaseAdmin):
         idle: timedelta | datetime,
         *,
         thread_ids: Iterable[str] | None = None,
+        inventory: Inventory | None = None,
         dry_run: bool = True,
         progress: Progress | None = None,
     ) -> PrunedIdle:
@@ -177,15 +177,20 @@ class Retention(BaseAdmin):
         stays if it was written to meanwhile, or if its lease is held. A checkpoint that is put in the round
         trip after that stays, but not the thread's past.
 
+        With `inventory`, an S3 Inventory report tells which threads were idle when it was made, and only
+        these are listed. Those used since stay. A dry run shows what would be deleted as of the report.
+
         If interrupted, call it again. With versioning on, S3 keeps deleted objects as noncurrent versions.
         Leases, exports and tombstones stay.
 
-        Needs `s3:ListBucket`; to delete also `s3:GetObject`, `s3:DeleteObject` and `s3:PutObject`.
+        Needs `s3:ListBucket`; to delete also `s3:GetObject`, `s3:DeleteObject` and `s3:PutObject`. A
+        report needs what `usage` says.
 
         Args:
             idle: How long nothing was written to a thread, or the time (with a time zone) since which nothing
                 was.
             thread_ids: The threads. By default all of them.
+            inventory: As for `prune_older_than`.
             dry_run: Whether to only return what would be deleted.
             progress: As for `prune_older_than`.
 
@@ -196,20 +201,29 @@ class Retention(BaseAdmin):
         Raises:
             InvalidConfigError: The time isn't positive, or not past, or has no time zone. Nothing was sent.
             InvalidKeyError: A thread_id is empty. Nothing was sent.
-            S3CheckpointError: The threads can't be listed.
+            S3CheckpointError: The threads can't be listed, or the report can't be used, as for `usage`.
         """
-        return self._run(self._prune_idle(idle, thread_ids, dry_run, progress), "admin.prune_idle")
+        moment_of(idle, self._now())
+        named = _named(thread_ids, inventory)
+        with self._report(inventory) as report:
+            plan = prune_idle(self._context, idle, self._now, named, progress, report, dry_run=dry_run)
+            return self._run(plan, "admin.prune_idle")
 
     async def aprune_idle(
         self,
         idle: timedelta | datetime,
         *,
         thread_ids: Iterable[str] | None = None,
+        inventory: Inventory | None = None,
         dry_run: bool = True,
         progress: Progress | None = None,
     ) -> PrunedIdle:
         """`prune_idle`, as a coroutine."""
-        return await self._arun(self._prune_idle(idle, thread_ids, dry_run, progress), "admin.prune_idle")
+        moment_of(idle, self._now())
+        named = _named(thread_ids, inventory)
+        async with self._areport(inventory) as report:
+            plan = prune_idle(self._context, idle, self._now, named, progress, report, dry_run=dry_run)
+            return await self._arun(plan, "admin.prune_idle")
 
     def find_orphans(self, older_than: timedelta = _A_DAY, *, inventory: Inventory | None = None) -> Orphans:
         """Find objects that are no longer needed, and that nothing else deletes.
@@ -302,17 +316,6 @@ class Retention(BaseAdmin):
         async with self._areport(inventory) as report:
             plan = orphans(self._context, older_than, self._now, report)
             return await self._arun(plan, "admin.remove_orphans")
-
-    def _prune_idle(
-        self,
-        idle: timedelta | datetime,
-        thread_ids: Iterable[str] | None,
-        dry_run: bool,
-        progress: Progress | None,
-    ) -> Plan[PrunedIdle]:
-        moment_of(idle, self._now())
-        named = None if thread_ids is None else list(unique_thread_ids(thread_ids))
-        return prune_idle(self._context, idle, self._now, named, progress, dry_run=dry_run)
 
 
 def _named(thread_ids: Iterable[str] | None, inventory: Inventory | None) -> list[str] | None:

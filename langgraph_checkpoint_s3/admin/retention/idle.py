@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 from langgraph_checkpoint_s3.admin.calls import Progress, report
+from langgraph_checkpoint_s3.admin.inventory.report import Report, from_report
 from langgraph_checkpoint_s3.admin.retention.prune import moment_of
 from langgraph_checkpoint_s3.admin.usage.threads import read_name, thread_in
 from langgraph_checkpoint_s3.format.key_encoding import HashedName
@@ -69,12 +70,14 @@ class PrunedIdle:
         threads: The threads, in the order of their keys.
         spared: Threads without writes since then that stay nevertheless, each with the reason: their lease.
         errors: The errors of threads that failed, of which some may be deleted.
+        as_of: The time of the inventory report that was read in place of listing; `None` without one.
     """
 
     dry_run: bool
     threads: tuple[IdleThread, ...]
     spared: Mapping[str, str]
     errors: Mapping[str, Exception]
+    as_of: datetime | None = None
 
     @property
     def checkpoints(self) -> int:
@@ -100,7 +103,8 @@ class PrunedIdle:
         verb = "Would delete" if self.dry_run else "Deleted"
         threads = pluralize(len(self.threads), "thread")
         counts = f"{pluralize(self.checkpoints, 'checkpoint')}, {pluralize(self.objects, 'object')}"
-        lines = [f"{verb} {threads}: {counts}, {format_size(self.bytes)}"]
+        source = "" if self.as_of is None else f", by the inventory of {self.as_of:%Y-%m-%d %H:%M %Z}"
+        lines = [f"{verb} {threads}: {counts}, {format_size(self.bytes)}{source}"]
         lines += [
             f"  {each.thread_id}: {format_size(each.bytes)}, last written {each.modified:%Y-%m-%d %H:%M %Z}"
             for each in self.threads[:_SHOWN]
@@ -125,10 +129,13 @@ def prune_idle(
     clock: Callable[[], datetime],
     thread_ids: Sequence[str] | None,
     progress: Progress | None,
+    inventory: Report | None = None,
     *,
     dry_run: bool,
 ) -> Plan[PrunedIdle]:
     """Delete the threads, or those of them, in which nothing was written since a time.
+
+    By a report, each idle thread is still listed before it is deleted. Leases are always listed.
 
     Args:
         context: The saver's.
@@ -136,17 +143,20 @@ def prune_idle(
         clock: The store's time, which is known once the store has answered: an age is counted from then.
         thread_ids: The threads; `None` is all.
         progress: Called with the number of threads that were looked at.
+        inventory: The report to read in place of listing all threads.
         dry_run: Whether to only list.
     """
     if thread_ids is not None and not thread_ids:
         return PrunedIdle(dry_run, (), {}, {})
     layout = context.layout
     scan = ThreadScan(layout, marks=True) if thread_ids is None else None
-    # A listing of all threads shows the marks of pinned ones, too.
-    marks = [pinned_folders(layout)] if scan is None else []
+    # A listing of all threads shows the marks of pinned ones, too. A report lacks those of since.
+    marks = [pinned_folders(layout)] if scan is None or (inventory and not dry_run) else []
     found: list[Any] = yield from gather([Pages(layout.prefix + LEASES).rest(), *marks])
     moment = moment_of(idle, clock())
-    pinned: set[str] = found[1] if scan is None else scan.pinned
+    pinned: set[str] = set() if scan is None else scan.pinned
+    for each in found[1:]:
+        pinned |= each
     spared = _spared(context, found[0], moment)
     queue = deque(_Thread(context.layout.thread(each), each) for each in thread_ids or ())
     total = None if thread_ids is None else len(thread_ids)
@@ -154,7 +164,7 @@ def prune_idle(
     count = 0
     while queue or (scan is not None and not scan.done):
         if scan is not None:
-            for each in (yield from scan.more(THREADS_AT_ONCE)):
+            for each in (yield from from_report(inventory, scan.more(THREADS_AT_ONCE))):
                 name = thread_in(context.layout, each.folder)
                 if name is not None:
                     complete = each.entries is not None
@@ -166,6 +176,7 @@ def prune_idle(
                 each,
                 moment,
                 "it is pinned" if each.folder in pinned else spared.get(each.folder),
+                inventory,
                 dry_run=dry_run,
             )
             for each in some
@@ -179,6 +190,7 @@ def prune_idle(
         tuple(each for _, each in outcomes if isinstance(each, IdleThread)),
         {name: each for name, each in outcomes if isinstance(each, str)},
         {name: each for name, each in outcomes if isinstance(each, Exception)},
+        None if inventory is None else inventory.created,
     )
 
 
@@ -225,12 +237,18 @@ def _lease_of(context: Context, folder: str) -> str:
 
 
 def _prune(
-    context: Context, thread: _Thread, moment: datetime, spared: str | None, *, dry_run: bool
+    context: Context,
+    thread: _Thread,
+    moment: datetime,
+    spared: str | None,
+    inventory: Report | None,
+    *,
+    dry_run: bool,
 ) -> Plan[tuple[str, _Outcome]]:
     """Delete a thread if it is idle. Return its name, and what became of it."""
     name = thread.name
     listed: list[Folder] | Exception = yield from return_errors(
-        _list_idle(context, thread, moment), Exception
+        from_report(inventory, _list_idle(context, thread, moment)), Exception
     )
     if not isinstance(listed, Exception) and not listed:
         return name, None

@@ -10,6 +10,7 @@ from typing import Any, Final, overload
 
 from langgraph.checkpoint.base import CheckpointTuple
 
+from langgraph_checkpoint_s3.admin.usage.steps import NOTHING_KNOWN, StepSummary
 from langgraph_checkpoint_s3.admin.usage.task_status import task_statuses
 from langgraph_checkpoint_s3.admin.usage.usage import checkpoint_sizes
 from langgraph_checkpoint_s3.format.ids import time_of_id
@@ -103,6 +104,7 @@ class HistoryEntry:
         pending_tasks: The number of tasks that wrote them.
         interrupts: How many tasks wait for an answer to an interrupt. 0 if it has a child.
         errors: How many tasks failed, and have no result.
+        summary: What the step did, and what its tasks asked.
     """
 
     checkpoint_id: str
@@ -116,6 +118,7 @@ class HistoryEntry:
     pending_tasks: int
     interrupts: int
     errors: int
+    summary: StepSummary = NOTHING_KNOWN
 
     @classmethod
     def from_tuple(cls, found: CheckpointTuple, stored: int | None = None) -> HistoryEntry:
@@ -141,11 +144,16 @@ class HistoryEntry:
             pending_tasks=len({write[0] for write in pending}),
             interrupts=sum(bool(each.interrupts) for each in open_ones),
             errors=sum(each.error is not None for each in open_ones),
+            summary=StepSummary.of(found),
         )
 
     def passed(self) -> HistoryEntry:
         """Return the entry of a checkpoint that has a child, so that nothing of it is pending any more."""
-        return replace(self, pending_writes=0, pending_tasks=0, interrupts=0)
+        return replace(self, pending_writes=0, pending_tasks=0, interrupts=0, summary=self.summary.passed())
+
+    def after(self, parent: HistoryEntry) -> HistoryEntry:
+        """Return the entry with what its parent's tells about the step."""
+        return replace(self, summary=self.summary.after(parent.summary))
 
     @property
     def place(self) -> tuple[str, str]:
@@ -189,9 +197,14 @@ class History(Sequence[HistoryEntry]):
     more: bool = False
 
     def __post_init__(self) -> None:
+        known = {entry.place: entry for entry in self.entries}
         parents = {(entry.checkpoint_ns, entry.parent_id) for entry in self.entries}
-        told = tuple(entry.passed() if entry.place in parents else entry for entry in self.entries)
-        object.__setattr__(self, "entries", told)
+        told = []
+        for entry in self.entries:
+            each = entry.passed() if entry.place in parents else entry
+            parent = known.get((entry.checkpoint_ns, entry.parent_id or ""))
+            told.append(each if parent is None else each.after(parent))
+        object.__setattr__(self, "entries", tuple(told))
 
     @overload
     def __getitem__(self, index: int) -> HistoryEntry: ...

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from langgraph_checkpoint_s3.admin.usage.steps import node_of_send
 from langgraph_checkpoint_s3.admin.usage.task_status import task_statuses
 from langgraph_checkpoint_s3.plans.context import Context
 from langgraph_checkpoint_s3.plans.get_tuple import load_place
@@ -77,7 +78,7 @@ def derive(found: CheckpointTuple, paths: Mapping[str, str], *, latest: bool = T
     values = checkpoint["channel_values"]
     nodes = set(_triggered(values, checkpoint["channel_versions"], checkpoint["versions_seen"]))
     sends = values.get(_SENDS)
-    sent = [_node_of(each) for each in sends] if isinstance(sends, (list, tuple)) else []
+    sent = [node_of_send(each) for each in sends] if isinstance(sends, (list, tuple)) else []
     statuses = task_statuses(found.pending_writes or [])
     done: list[str] = []
     unsent: list[str | None] = [*sent]
@@ -162,7 +163,3 @@ def _is_newer(version: Any, seen: Any) -> bool:
         return bool(version > seen)
     except TypeError:  # two savers wrote versions of different types
         return str(version) > str(seen)
-
-
-def _node_of(send: Any) -> str:
-    return str(send.get("node") if isinstance(send, Mapping) else getattr(send, "node", send))

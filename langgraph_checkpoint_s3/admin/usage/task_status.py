@@ -9,7 +9,8 @@ from typing import Any, Final
 # LangGraph's names of channels that say what happened to a task, rather than what it produced.
 _INTERRUPT: Final = "__interrupt__"
 _ERROR: Final = "__error__"
-_CONTROL: Final = frozenset({_INTERRUPT, _ERROR, "__resume__", "__error_source_node__"})
+_RESUME: Final = "__resume__"
+_CONTROL: Final = frozenset({_INTERRUPT, _ERROR, _RESUME, "__error_source_node__"})
 _NULL_TASK: Final = "00000000-0000-0000-0000-000000000000"
 """The task of the writes that an input or an answer consists of."""
 
@@ -21,11 +22,13 @@ class TaskStatus:
     Attributes:
         finished: Whether it has a result: LangGraph doesn't run it again.
         interrupts: The values of its latest interrupts. They wait for an answer unless it has finished.
+        answers: The answers that it received so far.
         error: Its error; `None` if there is none.
     """
 
     finished: bool = False
     interrupts: list[Any] = field(default_factory=list)
+    answers: list[Any] = field(default_factory=list)
     error: Any = None
 
 
@@ -44,6 +47,8 @@ def task_statuses(pending: Iterable[tuple[str, str, Any]]) -> dict[str, TaskStat
         if channel == _INTERRUPT:
             each = value if isinstance(value, (list, tuple)) else [value]
             status.interrupts += [getattr(one, "value", one) for one in each]
+        elif channel == _RESUME:
+            status.answers = list(value) if isinstance(value, (list, tuple)) else [value]
         elif channel == _ERROR:
             status.error = value
         elif channel not in _CONTROL:

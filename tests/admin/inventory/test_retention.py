@@ -287,3 +287,32 @@ def live_on(fake: FakeS3, seed: int) -> None:
             saver.copy_thread(thread, f"copy-{number}")
         elif action == 4:
             saver.prune([thread])
+
+
+def test_idle_threads_by_a_report_go_unless_they_were_used_since(fake: FakeS3, tmp_path: Path) -> None:
+    inventory = report_of(fake, tmp_path)
+    put(make_saver(fake), "00000005", "00000004", thread_id="t")
+    admin_of(fake).pin_thread("v")
+    with fake.counted() as count:
+        found = admin_of(fake).prune_idle(7 * DAY, inventory=inventory)
+    assert {each.thread_id for each in found.threads} == {"t", "u", "v"}
+    assert found.as_of is not None
+    assert f"by the inventory of {found.as_of:%Y-%m-%d}" in str(found)
+    assert set(count.kinds) == {"ListObjects"}
+    assert not [
+        each for each in count.requests if isinstance(each, ListObjects) and ".thread/" in each.prefix
+    ]
+    with fake.counted() as count:
+        went = admin_of(fake).prune_idle(7 * DAY, inventory=inventory, dry_run=False)
+    assert [each.thread_id for each in went.threads] == ["u"]
+    assert went.spared == {"v": "it is pinned"}
+    assert left(fake, "u") == []
+    assert len(left(fake, "t")) == 6
+    listed = {each.prefix for each in count.requests if isinstance(each, ListObjects)}
+    assert "checkpoints/t.thread/" in listed
+    assert "checkpoints/v.thread/" not in listed
+
+
+def test_a_report_and_named_threads_dont_go_together(fake: FakeS3, tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfigError, match="thread_ids and inventory"):
+        admin_of(fake).prune_idle(DAY, thread_ids=["t"], inventory=report_of(fake, tmp_path))

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import Command, interrupt
 
 from langgraph_checkpoint_s3 import (
     BucketNotFoundError,
@@ -128,6 +130,26 @@ class TestSources:
             put_chain(source, thread, 2, ns="inner:1|x/y")
         S3Admin(make_saver(fake)).migrate(source)
         assert_equal(source, make_saver(fake))
+
+    def test_a_graph_goes_on_from_versions_that_are_numbers(self, fake: FakeS3) -> None:
+        """DynamoDB's and MongoDB's savers use the base class's versions: 1, 2, 3."""
+
+        class Numbers(InMemorySaver):
+            get_next_version = BaseCheckpointSaver.get_next_version
+
+        builder = StateGraph(MessagesState)
+        builder.add_node("ask", lambda _: {"messages": [("ai", interrupt("Sure?"))]})
+        builder.add_edge(START, "ask")
+        config: Any = {"configurable": {"thread_id": "t"}}
+        source = Numbers()
+        question: Any = {"messages": [("user", "hello")]}
+        builder.compile(checkpointer=source).invoke(question, config)
+        saver = make_saver(fake)
+        S3Admin(saver).migrate(source)
+        graph = builder.compile(checkpointer=saver)
+        assert [each.value for each in graph.get_state(config).interrupts] == ["Sure?"]
+        said = graph.invoke(Command(resume="yes"), config)["messages"]
+        assert [each.content for each in said] == ["hello", "yes"]
 
     def test_metadata_stays_exactly_as_it_is(self, fake: FakeS3, source: SqliteSaver) -> None:
         checkpoint = make_checkpoint("1", {"v": 1})

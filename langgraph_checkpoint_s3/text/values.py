@@ -1,4 +1,4 @@
-"""Checkpoint values as JSON, as text, and messages as a conversation."""
+"""Checkpoint values as JSON and as text."""
 
 from __future__ import annotations
 
@@ -52,36 +52,3 @@ def _object_to_json(value: Any, depth: int) -> Any:
 def format_value(value: Any) -> str:
     """Return a value as text: a string as it is, anything else as indented JSON."""
     return value if isinstance(value, str) else json.dumps(to_json(value), indent=2, ensure_ascii=False)
-
-
-def parse_message(value: Any) -> tuple[str, str] | None:
-    """Return a message's role and text; `None` if the value is no message."""
-    role, content = _field(value, "type") or _field(value, "role"), _field(value, "content")
-    if not isinstance(role, str) or not isinstance(content, (str, list)):
-        return None
-    parts = [content] if isinstance(content, str) else [_part_text(part) for part in content]
-    calls = _field(value, "tool_calls")
-    for call in calls if isinstance(calls, (list, tuple)) else ():
-        arguments = json.dumps(to_json(_field(call, "args")), ensure_ascii=False)
-        parts.append(f"→ {_field(call, 'name')}({arguments})")
-    name = _field(value, "name")
-    return (f"{role} ({name})" if name else role), "\n".join(filter(None, parts))
-
-
-def parse_conversation(value: Any) -> list[tuple[str, str]] | None:
-    """Return the messages' roles and texts; `None` if the value is no list of messages."""
-    if not isinstance(value, (list, tuple)) or not value:
-        return None
-    messages = [message for each in value if (message := parse_message(each)) is not None]
-    return messages if len(messages) == len(value) else None
-
-
-def _field(value: Any, name: str) -> Any:
-    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
-
-
-def _part_text(part: Any) -> str:
-    if isinstance(part, str):
-        return part
-    text = _field(part, "text")
-    return text if isinstance(text, str) else f"[{_field(part, 'type') or type(part).__name__}]"
