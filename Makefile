@@ -10,6 +10,9 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)' 2>
 # Seconds for each target of `make fuzz`.
 FUZZ_SECONDS ?= 60
 
+# Each process of a test run would otherwise compile every test again, for half a minute.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 

@@ -1,9 +1,31 @@
-"""Profiles of the property tests: enough examples to find something, in seconds, and no deadline."""
+"""What holds for a whole run: profiles of the property tests, and what keeps a run of many tests quick."""
 
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 
-# A busy machine is slow, and no fault of the code's: no deadline, and no complaint about slow data.
+APART = {"benchmarks", "browser", "integration", "langgraph_dev"}
+"""Folders in which every test has the marker `integration`."""
+
+# Enough examples to find something, in seconds. A busy machine is slow, no fault of the code: no deadline,
+# and no complaint about slow data.
 settings.register_profile(
     "suite", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("suite")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Don't import what the default run would deselect: each worker would."""
+    apart = collection_path.name in APART and collection_path.parent == Path(__file__).parent
+    return True if apart and config.option.markexpr == "not integration" else None
+
+
+def pytest_collection_finish() -> None:
+    """Take what was collected out of later garbage collections: each would go through a million objects."""
+    gc.collect()
+    gc.freeze()

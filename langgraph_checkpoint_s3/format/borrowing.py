@@ -118,7 +118,7 @@ class Known(NamedTuple):
             base: The offset of the first one.
             key: The key that the object is encrypted with, if it is.
         """
-        borrowed = [frame.as_borrowed(base, lender, key) for frame in frames]
+        borrowed = [frame.as_borrowed(base, lender, key) for frame in frames] if values else []
         known = {
             name: KnownValue(
                 value.type,

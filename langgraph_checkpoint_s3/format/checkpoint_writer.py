@@ -143,7 +143,8 @@ def draft(
         known = None
     compression = compression_for([content.metadata[0]], compression)
     parts = _choose_parts(content, policy, known, origin.created / SECOND) if known and known.values else {}
-    key = key_of(bool(parts), any(len(raw) >= policy.min_value for _, raw in content.channels.values()))
+    large = [name for name, (_, raw) in content.channels.items() if len(raw) >= policy.min_value]
+    key = key_of(bool(parts), bool(large))
     leaf = key.rpartition("/")[2]
     own_frame = min(OWN_FRAME, policy.min_value)  # a value that may be borrowed doesn't share a frame
     builder = Builder(compression, scope.cipher(key_ref, origin.checkpoint_id, leaf))
@@ -155,16 +156,13 @@ def draft(
         else:
             blobs.append((raw, len(raw) >= own_frame))
     # HEAD_BYTES are to hold the metadata. So many small values get a frame of their own, after its frame.
-    first = 2 if sum(len(blob) for blob, own in blobs if not own) > HEAD_BYTES // 2 else len(blobs)
-    metadata, rest, *places = builder.pack(blobs[:first]) + builder.pack(blobs[first:])
+    if sum([len(blob) for blob, own in blobs if not own]) > HEAD_BYTES // 2:
+        metadata, rest, *places = builder.pack(blobs[:2]) + builder.pack(blobs[2:])
+    else:
+        metadata, rest, *places = builder.pack(blobs)
     values: dict[str, Value] = {}
     for (name, (kind, _)), place in zip(content.channels.items(), places, strict=True):
         values[name] = Value(kind, _extents(builder, parts[name], place) if name in parts else place)
-    large = {
-        name: (value, content.channels[name][1])
-        for name, value in values.items()
-        if value.size >= policy.min_value
-    }
     lenders = sorted({frame.lender for frame in builder.frames if frame.lender})
     fields = {
         **origin.fields(leaf),
@@ -175,7 +173,8 @@ def draft(
     }
     data, base = builder.assemble(fields)
     lender, serializer = origin.lender(leaf), content.metadata[0]
-    next_known = Known.of(lender, serializer, versions, large, builder.frames, base, key_ref)
+    lent = {name: (values[name], content.channels[name][1]) for name in large}
+    next_known = Known.of(lender, serializer, versions, lent, builder.frames, base, key_ref)
     return Draft(key, data, lenders, content, next_known, origin, leaf, scope)
 
 

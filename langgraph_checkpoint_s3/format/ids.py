@@ -23,6 +23,8 @@ _GREGORIAN: Final = datetime(1582, 10, 15, tzinfo=timezone.utc)
 
 def text_of(value: object) -> str | None:
     """Return an id as text; `None` if it can't be one."""
+    if type(value) is str:  # nearly always
+        return value
     if isinstance(value, str):
         return value if isinstance(value, HashedName) else str.__str__(value)
     if isinstance(value, int) and not isinstance(value, bool):

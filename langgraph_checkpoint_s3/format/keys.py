@@ -32,6 +32,7 @@ that is a file's name in stores on file systems. The objects' headers have the n
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
@@ -178,30 +179,34 @@ class CheckpointLeaf(NamedTuple):
 
     def hashed(self, names: NameHasher | LongNameHasher) -> CheckpointLeaf:
         """Return the leaf as keys have it, with hashes of the fields that are secret, or too long."""
-        fields = ((name, field, getattr(self, field)) for name, field, _, _ in _INDEXED_FIELDS)
-        found = {field: names.hash(name, str(value)) for name, field, value in fields if value is not None}
-        hashed: dict[str, Any] = {
-            field: value for field, value in found.items() if isinstance(value, HashedName)
-        }
+        hashed: dict[str, Any] = {}
+        for name, field, _, _ in _INDEXED_FIELDS:
+            value = getattr(self, field)
+            if value is not None and isinstance(found := names.hash(name, str(value)), HashedName):
+                hashed[field] = found
         return self._replace(**hashed) if hashed else self
 
     def encode(self) -> str:
         """Return the end of the key."""
-        fields: list[tuple[str, Any]] = [("p", self.parent)]
+        end = "checkpoint" if self.parent is None else f"checkpoint.p{encode_component(self.parent)}"
         for _, field, letter, hashed in _INDEXED_FIELDS:
             value = getattr(self, field)
-            fields.append((hashed, str.__str__(value)) if isinstance(value, HashedName) else (letter, value))
-        lending = "b" if self.borrows else "l"
-        fields.append((lending, "" if self.borrows or self.lends else None))
-        fields.append(("v", None if self.needs_ancestors else ""))
-        fields.append(("e", "" if self.encrypted else None))
-        fields.append((self.indexed[:1], self.indexed[1:] or None))
+            if isinstance(value, HashedName):
+                end += f".{hashed}{str.__str__(value)}"
+            elif value is not None:
+                end += f".{letter}{encode_component(str(value))}"
+        if self.borrows or self.lends:
+            end += ".b" if self.borrows else ".l"
+        if not self.needs_ancestors:
+            end += ".v"
+        if self.encrypted:
+            end += ".e"
+        if self.indexed[1:]:
+            end += f".{self.indexed[0]}{encode_component(self.indexed[1:])}"
         if self.retention is not None:
-            fields += [("a", self.retention), ("f", "" if self.pinned else None)]
-        fields.append(("c", self.created))  # last: of two objects with one id, the newer sorts later
-        return "checkpoint" + "".join(
-            f".{letter}{encode_component(str(value))}" for letter, value in fields if value is not None
-        )
+            end += f".a{encode_component(self.retention)}{'.f' if self.pinned else ''}"
+        # Last: of two objects with one id, the newer sorts later.
+        return end if self.created is None else f"{end}.c{self.created}"
 
     def may_match(self, filter: Mapping[str, Any], tags: Mapping[str, str] | None = None) -> bool:
         """Return whether this checkpoint can match the filter, by its key alone.
@@ -453,13 +458,11 @@ class Layout(NamedTuple):
         """
         end = leaf.hashed(self.names or LONG_FIELDS).encode()
         rank = encode_rank(checkpoint_id)
-        folder = f"{self.namespace(thread_id, checkpoint_ns)}{rank}/"
-        too_long = len(end) > MAX_SEGMENT_BYTES or len(folder) + len(end) > MAX_KEY_BYTES
-        if isinstance(leaf, CheckpointLeaf) and leaf.indexed and too_long:  # its metadata has to be read
-            return self.key(thread_id, checkpoint_ns, checkpoint_id, leaf._replace(indexed=""))
-        key = f"{folder}{end}"
+        key = f"{self.namespace(thread_id, checkpoint_ns)}{rank}/{end}"
         if len(key) <= MAX_KEY_BYTES and len(rank) <= MAX_SEGMENT_BYTES and len(end) <= MAX_SEGMENT_BYTES:
             return key
+        if isinstance(leaf, CheckpointLeaf) and leaf.indexed:  # its metadata has to be read
+            return self.key(thread_id, checkpoint_ns, checkpoint_id, leaf._replace(indexed=""))
         parent = leaf.parent if isinstance(leaf, CheckpointLeaf) else None
         parts = {"checkpoint_id": len(rank), "parent checkpoint_id": len(encode_component(parent or ""))}
         if len(key) > MAX_KEY_BYTES:
@@ -550,7 +553,15 @@ class Layout(NamedTuple):
             ) from error
 
     def _component(self, name: str, kind: str) -> str:
-        return encode_component((self.names or LONG_FOLDERS).hash(kind, name), kind)
+        if self.names is None:
+            return _plain_component(name, kind)
+        return encode_component(self.names.hash(kind, name), kind)
+
+
+@functools.lru_cache(maxsize=1024, typed=True)  # a `HashedName` equals the text of the hash
+def _plain_component(name: str, kind: str) -> str:
+    """Return a folder's name. An operation needs those of its thread and namespace several times."""
+    return encode_component(LONG_FOLDERS.hash(kind, name), kind)
 
 
 def _run_as_text(filter: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.errors import InvalidKeyError
@@ -29,7 +29,7 @@ _INDEX: Final = re.compile(rf"[{INDEX_LETTERS}](?:[A-Za-z0-9_-]{{{_NAME + _VALUE
 _UNKEYED: Final = b"langgraph-checkpoint-s3 1 indexed metadata\0"
 
 
-def make_index(metadata: Mapping[str, Any], indexed: Iterable[str], names: NameHasher | None) -> str:
+def make_index(metadata: Mapping[str, Any], indexed: Collection[str], names: NameHasher | None) -> str:
     """Return the index of metadata: the field's letter, and its content; nothing if there is none.
 
     Values of other types than text, whole numbers and booleans are left out. A missing one is indexed as
@@ -40,6 +40,8 @@ def make_index(metadata: Mapping[str, Any], indexed: Iterable[str], names: NameH
         indexed: The names to index.
         names: The hasher of names, if they are secret.
     """
+    if not indexed:
+        return ""
     tags = index_tags({name: metadata.get(name) for name in indexed}, names)
     return _letter(names) + "".join(f"{tag[1:]}{value}" for tag, value in tags.items()) if tags else ""
 

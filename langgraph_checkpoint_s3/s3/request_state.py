@@ -10,9 +10,9 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from langgraph_checkpoint_s3.aws import Throttle
@@ -41,9 +41,9 @@ from langgraph_checkpoint_s3.s3.requests import (
     Request,
     Stored,
 )
-from langgraph_checkpoint_s3.s3.stats import Counts, Stats
+from langgraph_checkpoint_s3.s3.stats import Counts, Number, Stats
 from langgraph_checkpoint_s3.s3.store_clock import StoreClock, since_boot
-from langgraph_checkpoint_s3.s3.telemetry import operation
+from langgraph_checkpoint_s3.s3.telemetry import Operation
 from langgraph_checkpoint_s3.s3.thread_pool import Stop
 from langgraph_checkpoint_s3.s3.translate import Translator, is_transient
 
@@ -69,6 +69,8 @@ class SaverState:
         conditional: Whether the store may know conditional writes; `False` once it refused one as unknown.
         compares: Whether the store was seen to refuse writes whose condition isn't met, as leases need.
         store_time: The time by the store's clock, in ns since 1970.
+        client_error: Why no client could be made, where that may take long.
+        throttle: Limits further tries to make one.
         max_attempts: How often a request is sent before it fails.
     """
 
@@ -88,8 +90,8 @@ class SaverState:
         )
         self.hedges = Hedges(config.hedged_reads)
         self.counts = Counts()
-        self._client_error: S3CheckpointError | None = None
-        self._throttle = Throttle()
+        self.client_error: S3CheckpointError | None = None
+        self.throttle = Throttle()
         self._logged: set[str] = set()
         self.after_fork()
         renew_after_fork(self)
@@ -98,9 +100,9 @@ class SaverState:
         """Replace the lock, which a thread of the parent may hold."""
         self._lock = threading.Lock()
 
-    def operation(self, name: str) -> AbstractContextManager[Counts]:
+    def operation(self, name: str) -> Operation:
         """Return a context in which an operation runs. It yields the operation's counts."""
-        return operation(name, self.config.bucket, self.counts)
+        return Operation(name, self.config.bucket, self.counts)
 
     def use_attempts(self, number: int | None) -> None:
         """Take AWS's own setting for the number of attempts, unless the user set one here."""
@@ -127,29 +129,9 @@ class SaverState:
             self.states.clear()
             self.cache.clear()  # an object may have been damaged on its way here, and be intact in the store
 
-    @contextmanager
-    def creating_client(self) -> Iterator[None]:
-        """Map errors of making a client.
-
-        Without credentials every attempt may take seconds, so it isn't repeated with each request.
-        """
-        known = self._client_error
-        if known is not None and not self._throttle.allow():
-            raise known.with_traceback(None)
-        try:
-            yield
-            self._client_error = None
-        except S3CheckpointError as error:
-            error.bucket = error.bucket or self.config.bucket
-            raise
-        except Exception as error:
-            from langgraph_checkpoint_s3.s3.error_mapping import client_error  # needed only on errors
-
-            mapped = client_error(error, self.config.bucket)
-            if mapped is None:
-                raise
-            self._client_error = mapped if isinstance(mapped, AccessDeniedError) else None
-            raise mapped from error
+    def creating_client(self) -> _CreatingClient:
+        """Return a context that maps errors of making a client."""
+        return _CreatingClient(self)
 
     def stats(self) -> Stats:
         """Return the counts so far."""
@@ -174,6 +156,37 @@ class SaverState:
         )
 
 
+class _CreatingClient:
+    """A context that maps errors of making a client. It is no generator, since each request has one.
+
+    Without credentials every attempt may take seconds, so it isn't repeated with each request.
+    """
+
+    def __init__(self, saver: SaverState) -> None:
+        self._saver = saver
+
+    def __enter__(self) -> None:
+        saver = self._saver
+        if saver.client_error is not None and not saver.throttle.allow():
+            raise saver.client_error.with_traceback(None)
+
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> None:
+        saver = self._saver
+        if error is None:
+            saver.client_error = None
+        elif isinstance(error, S3CheckpointError):
+            error.bucket = error.bucket or saver.config.bucket
+        elif isinstance(error, Exception):
+            from langgraph_checkpoint_s3.s3.error_mapping import client_error  # needed only on errors
+
+            mapped = client_error(error, saver.config.bucket)
+            if mapped is not None:
+                saver.client_error = mapped if isinstance(mapped, AccessDeniedError) else None
+                raise mapped from error
+
+
 class RequestState:
     """One request until it is answered: its tries, and what their errors mean.
 
@@ -185,7 +198,7 @@ class RequestState:
 
     Attributes:
         request: The request, or what is left to do of it.
-        attempt: The present call of the client.
+        attempt: The present call of the client, once it is prepared.
         answer: The answer, once it is `done`.
         done: Whether it is answered.
     """
@@ -208,7 +221,7 @@ class RequestState:
         self._sent = self._begun
         self._kind = kind_of(request)
         self._failed_keys: list[tuple[str, str, str]] = []  # of a deletion: keys that failed for good
-        self.attempt = self._new_attempt()
+        self.attempt = Attempt()  # no request is sent with it
         self.answer: Any = None
         self.done = False
         if isinstance(request, GetObject):
@@ -298,19 +311,22 @@ class RequestState:
         if isinstance(answer, Deletion):
             answer = self._all_of(answer)
         body: Any = getattr(request, "body", b"")
+        counted: dict[Number, int] = {}
+        if body and not isinstance(request, CompleteUpload):  # whose parts were counted
+            counted["bytes_sent"] = len(body)
         if isinstance(request, GetObject) and isinstance(answer, Body):
-            self._counts.count("bytes_received", len(data))
+            counted["bytes_received"] = len(data)
             if request.keep and not answer.landed:
                 saver.cache.keep(request.key, answer, request.first, request.length)
         elif isinstance(answer, AgedBody):
-            self._counts.count("bytes_received", len(data))
-        elif isinstance(request, (PutObject, CompleteUpload)) and isinstance(answer, Stored):
+            counted["bytes_received"] = len(data)
+        elif isinstance(answer, Stored) and isinstance(request, (PutObject, CompleteUpload)):
             saver.cache.keep(request.key, Body(body, answer.etag, len(body)))
-        if body and not isinstance(request, CompleteUpload):  # whose parts were counted
-            self._counts.count("bytes_sent", len(body))
-        if isinstance(answer, Stored) and (raw := getattr(request, "raw", 0)):
-            self._counts.count("bytes_raw", raw)
-            self._counts.count("bytes_stored", len(body))
+            if request.raw:
+                counted["bytes_raw"] = request.raw
+                counted["bytes_stored"] = len(body)
+        if counted:
+            self._counts.add(counted)
         self._finish(answer)
 
     def _all_of(self, answer: Deletion) -> Deletion:
@@ -425,11 +441,12 @@ class RequestState:
         )
         return Attempt(limit=limit, into=getattr(self.request, "into", None))
 
-    def _count_retries(self, response: object) -> int:
+    def _count_retries(self, response: Any) -> int:
         """Count the retries of a client that a user passed in, and return their number."""
-        if not isinstance(response, Mapping):
+        try:
+            retries = int(response["ResponseMetadata"]["RetryAttempts"])
+        except (KeyError, TypeError):
             return 0
-        retries = int(response.get("ResponseMetadata", {}).get("RetryAttempts", 0))
         if retries:
             self._counts.count("retries", retries)
         return retries

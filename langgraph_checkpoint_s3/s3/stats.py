@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -78,12 +78,12 @@ class Counts:
     """
 
     def __init__(self, all: Counts | None = None) -> None:
-        self.requests: Counter[str] = Counter()
-        self.numbers: Counter[str] = Counter()
-        self._operations: Counter[str] = Counter()
-        self._errors: Counter[str] = Counter()
+        self.requests: defaultdict[str, int] = defaultdict(int)
+        self.numbers: defaultdict[str, int] = defaultdict(int)
         self._all = all
         if all is None:
+            self._operations: defaultdict[str, int] = defaultdict(int)
+            self._errors: defaultdict[str, int] = defaultdict(int)
             self.after_fork()
             renew_after_fork(self)
 
@@ -98,10 +98,15 @@ class Counts:
 
     def count(self, name: Number, by: int = 1) -> None:
         """Add to a number."""
+        self.add({name: by})
+
+    def add(self, numbers: Mapping[Number, int]) -> None:
+        """Add to several numbers."""
         with self.lock:
-            self.numbers[name] += by
-            if self._all is not None:
-                self._all.numbers[name] += by
+            for name, by in numbers.items():
+                self.numbers[name] += by
+                if self._all is not None:
+                    self._all.numbers[name] += by
 
     def request(self, operation: str) -> None:
         """Count a request of one of S3's operations."""

@@ -213,12 +213,15 @@ class Store:
             except BaseException as error:  # noqa: BLE001  # Ctrl-C: thrown into the plan
                 return [], error
         deadline = self.saver_state.deadline(stop)
+        if len(batch) == 1:
+            try:
+                return [self._send(batch[0], deadline, counts, stop)], None
+            except BaseException as error:  # noqa: BLE001  # thrown into the plan
+                return [], error
 
         def send(request: Request[Any]) -> Any:
             return self._send(request, deadline, counts, stop)
 
-        if len(batch) == 1:
-            return split([outcome_of(send, batch[0])])
         return self._threads.each(send, batch, self.config.max_concurrency)
 
     async def _asend_batch(
@@ -359,8 +362,12 @@ def sdk_is_mocked() -> bool:
 
 def _pause(batch: Sequence[Request[Any]]) -> float:
     """Return the seconds that a batch waits before it is sent."""
-    plain = (request.request if isinstance(request, Attempted) else request for request in batch)
-    return max((request.seconds for request in plain if isinstance(request, Sleep)), default=0.0)
+    pause = 0.0
+    for request in batch:
+        plain = request.request if isinstance(request, Attempted) else request
+        if isinstance(plain, Sleep):
+            pause = max(pause, plain.seconds)
+    return pause
 
 
 async def _step_in_thread(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
@@ -78,8 +78,9 @@ def date_of(response: object) -> datetime | None:
     return parse_http_date(_date(response))
 
 
-def _date(response: object) -> str | None:
-    metadata: Any = response.get("ResponseMetadata") if isinstance(response, Mapping) else None
-    headers: Any = metadata.get("HTTPHeaders") if isinstance(metadata, Mapping) else None
-    date = headers.get("date") if isinstance(headers, Mapping) else None
+def _date(response: Any) -> str | None:
+    try:
+        date = response["ResponseMetadata"]["HTTPHeaders"]["date"]
+    except (KeyError, TypeError):  # of a client that a user passed in, it may be anything
+        return None
     return date if isinstance(date, str) else None

@@ -11,7 +11,8 @@ import logging
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.aws import Throttle
@@ -88,34 +89,52 @@ def instruments() -> Instruments | None:
     return _instruments
 
 
-@contextmanager
-def operation(name: str, bucket: str, all: Counts) -> Iterator[Counts]:
-    """Count an operation, within a span if the application uses OpenTelemetry.
+class Operation:
+    """An operation that is counted, within a span if the application uses OpenTelemetry.
+
+    A context manager that yields what counts its requests. It is no generator, since each call has one.
 
     Args:
         name: The operation's name.
         bucket: The bucket's name.
         all: The counts of all operations.
-
-    Yields:
-        The operation's own counts.
     """
-    counts, used, error = Counts(all), instruments(), None
-    begun = time.perf_counter()
-    try:
+
+    def __init__(self, name: str, bucket: str, all: Counts) -> None:
+        self._name = name
+        self._bucket = bucket
+        self._all = all
+        self._traced: AbstractContextManager[None] | None = None
+
+    def __enter__(self) -> Counts:
+        used = instruments()
         if used is None:
-            yield counts
-        else:
-            with _span(used, name, bucket, counts):
-                yield counts
-    except BaseException as caught:
-        error = caught
+            return self._all  # only a span needs the operation's own
+        counts = Counts(self._all)
+        self._traced = _traced(used, self._name, self._bucket, counts)
+        self._traced.__enter__()
+        return counts
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._all.ended(self._name, error)
+        if self._traced is not None:
+            self._traced.__exit__(kind, error, traceback)
+
+
+@contextmanager
+def _traced(used: Instruments, name: str, bucket: str, counts: Counts) -> Iterator[None]:
+    """Measure an operation, within a span."""
+    begun, failed = time.perf_counter(), None
+    try:
+        with _span(used, name, bucket, counts):
+            yield
+    except BaseException as error:
+        failed = type(error).__name__
         raise
     finally:
-        all.ended(name, error)
-        if used is not None:
-            kind = None if error is None else type(error).__name__
-            used.measure(name, time.perf_counter() - begun, counts, kind)
+        used.measure(name, time.perf_counter() - begun, counts, failed)
 
 
 @contextmanager
@@ -142,6 +161,6 @@ def _span(used: Instruments, name: str, bucket: str, counts: Counts) -> Iterator
 
 def _attributes(counts: Counts) -> dict[str, Any]:
     """Return a span's attributes for an operation's counts."""
-    found: dict[str, Any] = {f"{SCOPE}.requests": counts.requests.total()}
+    found: dict[str, Any] = {f"{SCOPE}.requests": sum(counts.requests.values())}
     found |= {f"{SCOPE}.requests.{kind}": number for kind, number in counts.requests.items()}
     return found | {f"{SCOPE}.{name}": number for name, number in counts.numbers.items()}

@@ -20,8 +20,10 @@ from tests.support.checkpoints import make_checkpoint, place
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
 from tests.support.hooks import interrupting
+from tests.support.modes import cached
 
 
+@cached
 def layout() -> Layout:
     """Return the key layout of a default saver."""
     return inside.layout(make_saver(FakeS3()))

@@ -1,13 +1,14 @@
 """Cuts an operation short at every request it makes, and looks at all that is left.
 
 Each batch of an operation fails in turn, in every subset of its requests (in a sample of them
-where there are many), each of them before or after S3 has done it.
+where there are many), each of them before or after S3 has done it. `CRASH_SAMPLES=n` takes larger samples.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ from tests.support.checkpoints import address, place, shown
 from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
 
+SAMPLES = int(os.environ.get("CRASH_SAMPLES", "5"))
+"""How many single requests, and how many subsets, of a batch of many."""
 SMALL = Sizes(multipart_threshold=2_000, part_size=900)
 KINDS: list[Callable[[Request[Any]], BaseException]] = [
     lambda request: client_error("SlowDown", 503, request),
@@ -144,8 +147,8 @@ def failures(batches: list[list[Request[Any]]]) -> Iterator[Failure]:
         chosen = random.Random(first)
         for moment in moments:
             yield tuple((number, moment) for number in numbers)
-            yield from (((number, moment),) for number in chosen.sample(numbers, min(len(batch), 8)))
-        for _ in range(12):
+            yield from (((number, moment),) for number in chosen.sample(numbers, min(len(batch), SAMPLES)))
+        for _ in range(SAMPLES):
             some = sorted(chosen.sample(numbers, chosen.randrange(2, len(batch))))
             yield tuple((number, chosen.choice(moments)) for number in some)
 

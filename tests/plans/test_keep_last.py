@@ -185,8 +185,9 @@ def lending_thread() -> FakeS3:
 CHECKPOINT = make_checkpoint("00000003", {"v": 3}, absent=["d"])
 
 
-@pytest.mark.parametrize("count", [1, 2])
-@pytest.mark.parametrize("bucket", [plain_thread, delta_thread, lending_thread])
+@pytest.mark.parametrize(
+    ("bucket", "count"), [(plain_thread, 2), (delta_thread, 1), (delta_thread, 2), (lending_thread, 1)]
+)
 def test_cut_short(bucket: Any, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is left is whole, the latest is there, and the next attempt completes it."""
     metadata: Any = {"source": "loop", "step": 3, COUNTERS: {"d": [1, 1]}}
@@ -223,7 +224,7 @@ def step(operation: Coroutine[Any, Any, Any]) -> list[Any]:
     return []
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", range(10))
 def test_runs_and_readers_interleaved(fake: FakeS3, seed: int) -> None:
     """Two runs of one thread and a reader, batch by batch: what was acknowledged last can always be read."""
     chosen = random.Random(seed)

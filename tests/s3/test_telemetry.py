@@ -12,7 +12,7 @@ import pytest
 
 from langgraph_checkpoint_s3.s3 import telemetry
 from langgraph_checkpoint_s3.s3.stats import Counts, Number, Stats
-from langgraph_checkpoint_s3.s3.telemetry import operation
+from langgraph_checkpoint_s3.s3.telemetry import Operation
 
 PROGRAM = """
 import sys
@@ -21,7 +21,7 @@ from tests.support import inside
 from tests.support.checkpoints import place, put_chain
 from tests.support.fake_s3 import FakeS3
 from langgraph_checkpoint_s3 import S3Saver
-from langgraph_checkpoint_s3.s3.telemetry import instruments, operation
+from langgraph_checkpoint_s3.s3.telemetry import instruments
 saver = S3Saver("bucket")
 with inside.shared(saver).operation("put") as counts:
     counts.count("retries")
@@ -48,10 +48,11 @@ def test_it_is_there_where_the_application_uses_it(before: str, expected: str) -
 
 def test_an_operations_counts_count_for_all() -> None:
     total = Counts()
-    with operation("put", "bucket", total) as one:
+    one, two = Counts(total), Counts(total)
+    with Operation("put", "bucket", total):
         one.count("bytes_sent", 7)
         one.request("PutObject")
-    with suppress(KeyError), operation("put", "bucket", total) as two:
+    with suppress(KeyError), Operation("put", "bucket", total):
         two.count("bytes_sent", 1)
         raise KeyError
     assert total.stats("closed") == Stats(
@@ -69,7 +70,7 @@ def test_no_count_is_lost_between_threads() -> None:
 
     def work() -> None:
         for _ in range(200):
-            with operation("put", "bucket", total) as counts:
+            with Operation("put", "bucket", total) as counts:
                 counts.count("retries")
                 counts.request("PutObject")
 

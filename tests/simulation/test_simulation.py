@@ -28,7 +28,7 @@ from tests.simulation.schedule import SimulationError
 SEED = os.environ.get("SIMULATION_SEED")
 SIMULATIONS = os.environ.get("SIMULATIONS")
 BLOCK = 25
-BLOCKS = 1 if SEED else -(-int(SIMULATIONS or 100) // BLOCK)
+BLOCKS = 1 if SEED else -(-int(SIMULATIONS or 75) // BLOCK)
 WAITING = {"keeps no notice", "waits for nobody", "has no clock"}
 """Faults that only matter to deletions that leave a notice."""
 

@@ -104,7 +104,7 @@ def answers(admin: S3Admin, now: datetime, **source: Any) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.modes
+@pytest.mark.modes("plain", "private")
 @pytest.mark.parametrize(("seed", "file_format"), [(0, FORMATS[0]), (1, FORMATS[1]), (2, FORMATS[0])])
 def test_the_answers_are_those_of_a_listing(
     fake: FakeS3, tmp_path: Path, seed: int, file_format: str
@@ -129,7 +129,7 @@ DELETIONS: dict[str, Callable[..., Any]] = {
 }
 
 
-@pytest.mark.modes
+@pytest.mark.modes("plain", "private")
 @pytest.mark.parametrize("name", DELETIONS)
 @pytest.mark.parametrize("seed", range(2))
 def test_the_same_is_deleted(fake: FakeS3, tmp_path: Path, name: str, seed: int) -> None:

@@ -28,7 +28,7 @@ from tests.support.fake_store import make_saver
 PLANS = "langgraph_checkpoint_s3.plans."
 CHANNELS = ["d", "e", "f"]
 HISTORIES = os.environ.get("HISTORIES")
-SEEDS = [random.randrange(1 << 40) for _ in range(int(HISTORIES))] if HISTORIES else range(24)
+SEEDS = [random.randrange(1 << 40) for _ in range(int(HISTORIES))] if HISTORIES else range(12)
 
 
 class History:
