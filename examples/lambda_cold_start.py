@@ -101,7 +101,8 @@ def start(kind: str) -> None:
         lap(part)
         elapsed = elapsed or time.perf_counter() - began
     late = [name for name in CLIENTS if name in sys.modules]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
     print(json.dumps({"seconds": seconds, "elapsed": elapsed, "peak": peak, "early": early, "late": late}))
 
 
@@ -151,7 +152,7 @@ def table(found: dict[str, list[dict[str, Any]]]) -> str:
         row("together", medians(whole)),
         row(PARTS["second"], again),
         row("until the first answer, ms by the clock", medians(lambda start: start["elapsed"] * 1e3)),
-        row("peak memory, MiB", medians(lambda start: start["peak"])),
+        row("peak memory, MB", medians(lambda start: start["peak"])),
     ]
     spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
     lines += [

@@ -128,9 +128,10 @@ class S3Config:
         bucket_key_enabled: Whether an S3 Bucket Key saves KMS requests, with `aws:kms`. Default:
             the bucket's setting.
         versioning: Whether `setup()` turns on the bucket's versioning.
-        multipart_threshold: Bytes from which an object is written in parts, at least 5 MiB. Parts go in
+        multipart_threshold: Bytes from which an object is written in parts, at least 5 * 2**20. Parts go in
             parallel, and take two round trips more than a single PUT.
-        multipart_part_size: Most bytes of a part, 5 MiB to 5 GiB. What is longer is read in parallel ranges.
+        multipart_part_size: Most bytes of a part, 5 * 2**20 to 5 * 2**30. What is longer is read in parallel
+            ranges.
         storage_class: Storage class of new objects, such as `INTELLIGENT_TIERING`. Classes that need a
             restore before reading are rejected. Default: the bucket's.
         object_tags: Tags of new objects, at most 10. They need `s3:PutObjectTagging`.
@@ -147,7 +148,7 @@ class S3Config:
             share it.
         connect_timeout: Seconds to wait for a connection.
         read_timeout: Seconds to wait for each piece of a response. A request and its whole response have
-            `connect_timeout` and `read_timeout` together, plus a second for each 16 KiB, plus 300 s for
+            `connect_timeout` and `read_timeout` together, plus a second for each 16 kB, plus 300 s for
             copies and completed uploads, which the store does by itself.
         max_attempts: How often a request is sent before it fails. Default: AWS's own settings
             (`AWS_MAX_ATTEMPTS`, the profile's `max_attempts`), then 5.
@@ -274,6 +275,12 @@ class S3Config:
             if getattr(self, setting) is None and os.environ.get(variable)
         }
         return self.replace(**found) if found else self
+
+    def _repr_html_(self) -> str:
+        """Return the settings that aren't default as a table, for notebooks: without account numbers."""
+        from langgraph_checkpoint_s3.notebook import setting_rows, table
+
+        return table("S3Config", setting_rows(self))
 
     @classmethod
     def from_conn_string(cls, conn_string: str, **settings: Unpack[S3SettingsWithBucket]) -> S3Config:

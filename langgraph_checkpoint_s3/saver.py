@@ -238,9 +238,9 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
 
     def _repr_html_(self) -> str:
         """Return settings and `stats` as a table, for notebooks. Sends nothing."""
-        from langgraph_checkpoint_s3.notebook import saver_table
+        from langgraph_checkpoint_s3.notebook import setting_rows, stats_rows, table
 
-        return saver_table(type(self).__name__, self.config, self.stats())
+        return table(type(self).__name__, [*setting_rows(self.config), *stats_rows(self.stats())])
 
     def close(self) -> None:
         """Close connections and threads. The saver stays usable: its next use opens new ones."""

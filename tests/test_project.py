@@ -107,3 +107,13 @@ def test_links_of_the_published_readme_are_absolute() -> None:
     raw = SOURCE.replace("github.com", "raw.githubusercontent.com")
     assert all(url.startswith(f"{raw}/main/") for url in re.findall(r"!\[[^\]]*\]\(([^)]*)\)", text))
     assert text.count(f"]({SOURCE}/blob/main/") > 10
+
+
+def test_sizes_are_in_one_system_of_units() -> None:
+    """In kB, MB and GB of 1,000 bytes each. What is a power of two is written as one, or in bytes."""
+    folders = ("docs/*.md", "examples/*.py", "langgraph_checkpoint_s3/**/*.py")
+    texts = [path for pattern in folders for path in ROOT.glob(pattern)]
+    assert len(texts) > 200
+    others = re.compile(r"\b[KMGT]iB\b|\d ?(?:KB|kb|Kb|mb|gb)\b")
+    for path in texts:
+        assert not others.search(path.read_text(encoding="utf-8")), path

@@ -133,7 +133,7 @@ ALLOWED: dict[str, set[str]] = {
     "plans.parent_cache": {"format", "s3.cache"},
     "s3": {
         *("aws", "credentials", "errors", "config", "fork_safety", "format"),
-        *("request_timeout", "s3", "validation", "version"),
+        *("notebook", "request_timeout", "s3", "validation", "version"),
     },
     "aws": {"errors"},
     "aws_client": {"aws", "credentials", "errors", "fork_safety", "request_timeout"},
@@ -142,13 +142,15 @@ ALLOWED: dict[str, set[str]] = {
     "fork_safety": set(),
     "request_timeout": {"fork_safety"},
     "version": set(),
-    "config": {"errors", "format", "validation"},
+    "config": {"errors", "format", "notebook", "validation"},
     "validation": {"errors", "format"},
-    "admin plans": {"admin", "config", "crypto", "errors", "format", "plans", "text", *REQUESTS},
+    "admin plans": {
+        *("admin", "config", "crypto", "errors", "format", "notebook", "plans", "text", *REQUESTS),
+    },
     "encryption": {"aws_client", "crypto", "encryption", "errors", "fork_safety", "format"},
     "lease": {"errors", "fork_safety", "format", "plans", "s3"},
     "memory": {"aws_client", "config", "crypto", "errors", "format", "memory", "plans", "s3", "saver"},
-    "notebook": {"config", "s3"},
+    "notebook": {"config", "s3.stats", "text"},
     "saver": {
         *("config", "crypto", "encryption", "errors", "fork_safety", "format", "lease", "notebook"),
         *("plans", "s3", "version"),

@@ -33,7 +33,8 @@ def history(ctx: Invocation, thread: Thread, ns: OnlyNamespace = None, limit: Li
         if found.more:
             ctx.note(f"There are more than {limit} checkpoints: --limit shows more.")
 
-    ctx.answer({"thread_id": thread, "checkpoints": found.entries, "more": found.more}, show)
+    data = {"thread_id": thread, "checkpoints": found.entries, "more": found.more}
+    ctx.answer(data, show, paged=True)
 
 
 def watch(

@@ -7,8 +7,6 @@ import importlib
 import inspect
 import json
 import logging
-import os
-import re
 import sys
 import typing
 import warnings
@@ -27,6 +25,7 @@ from langgraph_checkpoint_s3 import (
     InvalidKeyError,
     S3CheckpointError,
 )
+from langgraph_checkpoint_s3.cli.console import make_console, page, styled, wrapped
 from langgraph_checkpoint_s3.cli.target import OPTIONS, shared, store_settings, use_profile
 from langgraph_checkpoint_s3.text.sanitize import sanitize
 from langgraph_checkpoint_s3.text.values import to_json
@@ -45,14 +44,8 @@ NOT_FOUND: Final = 3
 INTERRUPTED: Final = 130
 _KINDS: Final = {FAILED: "failed", USAGE: "usage", NOT_FOUND: "not_found", INTERRUPTED: "interrupted"}
 
-_UNLIMITED_WIDTH: Final = 10_000
-"""The width of lines that don't go to a terminal, so that none is wrapped."""
-
 
 _TYPES: Final = {str: "TEXT", int: "INTEGER", float: "NUMBER", Path: "FILE", list[str]: "TEXT"}
-_MIN_WRAP: Final = 20
-_HANGING: Final = 2
-"""How much further the rest of a line that was wrapped is indented."""
 
 
 class CommandExit(Exception):  # noqa: N818  # not always an error: `check` may have found problems
@@ -110,12 +103,12 @@ class Invocation:
     @cached_property
     def out(self) -> Console:
         """The console on stdout."""
-        return _console(sys.stdout)
+        return make_console(sys.stdout)
 
     @cached_property
     def err(self) -> Console:
         """The console on stderr."""
-        return _console(sys.stderr)
+        return make_console(sys.stderr)
 
     def close(self) -> None:
         """Close the savers that were opened."""
@@ -178,21 +171,9 @@ class Invocation:
         elif paged and _is_interactive() and sys.stdout.isatty():
             with self.out.capture() as captured:
                 show()
-            self._page(captured.get())
+            page(captured.get(), self.out)
         else:
             show()
-
-    def _page(self, text: str) -> None:
-        """Print text, in a pager if it is longer than the terminal."""
-        from rich.pager import SystemPager
-        from rich.text import Text
-
-        rows = (max(1, -(-Text.from_ansi(line).cell_len // self.out.width)) for line in text.splitlines())
-        if sum(rows) < self.out.height:
-            sys.stdout.write(text)
-            return
-        os.environ.setdefault("LESS", "-R")  # colours
-        SystemPager().show(text)
 
     def json_line(self, data: Any) -> None:
         """Print one JSON object of a stream, on a line of its own."""
@@ -214,7 +195,7 @@ class Invocation:
     def wrap(self, text: Text) -> None:
         """Print text that is clean. A terminal's lines end between words, and go on below, indented."""
         if self.out.is_terminal:
-            text = _wrapped(text, self.out)
+            text = wrapped(text, self.out)
         self.print(text)
 
     def fit(self, text: Text) -> Text:
@@ -236,7 +217,7 @@ class Invocation:
             sys.stderr.write(json.dumps(data, ensure_ascii=True) + "\n")
         else:
             note = styled(sanitize(text))
-            self.err.print(_wrapped(note, self.err) if self.err.is_terminal else note, soft_wrap=True)
+            self.err.print(wrapped(note, self.err) if self.err.is_terminal else note, soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print a table; tab-separated lines if stdout is no terminal."""
@@ -314,46 +295,8 @@ class Invocation:
         return f"Stopped while {activity}, after {done:,}{'' if total is None else f' of {total:,}'}."
 
 
-def styled(text: str, style: str = "") -> Text:
-    """Return text in a style of rich's. The text is shown as it is: sanitize it."""
-    from rich.text import Text
-
-    return Text(text, style=style)
-
-
-def _wrapped(text: Text, console: Console) -> Text:
-    """Return text with line ends between words. Longer words, such as URLs, stay whole."""
-    from rich.cells import cell_len
-
-    lines: list[Text] = []
-    for line in text.split("\n", allow_blank=True):
-        plain = line.plain
-        indent = len(plain) - len(plain.lstrip())
-        width = max(_MIN_WRAP, console.width - indent - _HANGING)
-        breaks: list[int] = []
-        filled = 0
-        for word in re.finditer(r"\S+\s*", plain[indent:]):
-            if filled and filled + cell_len(word[0].rstrip()) > width:
-                breaks.append(indent + word.start())
-                filled = 0
-            filled += cell_len(word[0])
-        for number, part in enumerate(line.divide(breaks)):
-            part.rstrip()
-            lines.append(styled(" " * (indent + _HANGING)).append_text(part) if number else part)
-    return styled("\n").join(lines)
-
-
 def _is_interactive() -> bool:
     return sys.stdin.isatty()
-
-
-def _console(file: typing.TextIO) -> Console:
-    from rich.console import Console
-
-    console = Console(file=file, highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console.width = _UNLIMITED_WIDTH
-    return console
 
 
 def add_command(app: typer.Typer, name: str, function: Callable[..., None], example: str) -> None:

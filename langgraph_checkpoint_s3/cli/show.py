@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from langgraph_checkpoint_s3.cli.checkpoints import LATEST, get_checkpoint, resolve
+from langgraph_checkpoint_s3.cli.console import styled
 from langgraph_checkpoint_s3.cli.options import MaybeCheckpoint, Namespace, Thread
-from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation, styled
+from langgraph_checkpoint_s3.cli.runtime import NOT_FOUND, USAGE, CommandExit, Invocation
 from langgraph_checkpoint_s3.cli.state_diff import MAX_LINES, ChannelDiff, diff_states
 from langgraph_checkpoint_s3.cli.tree import colour, role_style
 from langgraph_checkpoint_s3.text.humanize import pluralize, short_ids
@@ -221,11 +222,11 @@ def _show_value(ctx: Invocation, heading: str, value: Any, *, full: bool) -> Non
         _show_messages(ctx, messages, full=full)
         return
     text = format_value(value) if full else preview(value, _HOW)
-    line = styled(sanitize(heading), "bold yellow")
+    line = styled("").append(sanitize(heading), style="bold yellow")
     if "\n" in text:
-        line.append(f"\n{sanitize(_indent(text), lines=True)}", style="default")
+        line.append(f"\n{sanitize(_indent(text), lines=True)}")
     else:
-        line.append(f"  {sanitize(text)}", style="default")
+        line.append(f"  {sanitize(text)}")
     ctx.wrap(line)
 
 
@@ -235,11 +236,11 @@ def _show_messages(ctx: Invocation, messages: Sequence[Message], *, full: bool) 
         left_out = pluralize(len(messages) - len(shown), "message")
         ctx.line(f"  {left_out} before these: --full shows them.", "dim")
     for message in shown:
-        line = styled(f"  {sanitize(message.author)}: ", role_style(message.role) or "bold")
+        line = styled("").append(f"  {sanitize(message.author)}: ", style=role_style(message.role) or "bold")
         parts = [message.text] if message.text else []
         parts += [f"→ {call}" for call in message.calls]
         text = "\n".join(part if full else cut(part, more=_HOW) for part in parts)
-        line.append(sanitize(_indent(text, "    ").lstrip(), lines=True), style="default")
+        line.append(sanitize(_indent(text, "    ").lstrip(), lines=True))
         ctx.wrap(line)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from langgraph_checkpoint_s3.cli.runtime import Invocation, styled
+from langgraph_checkpoint_s3.cli.console import styled
+from langgraph_checkpoint_s3.cli.runtime import Invocation
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -27,12 +27,12 @@ MOST_HITS: Final = 10_000
 """The most vectors that a query returns."""
 _MAX_DIMS: Final = 4096
 _MAX_LABELS: Final = 64
-"""Most labels of a namespace. A vector's metadata has a hash for each, and S3 Vectors takes 2 KB of it."""
+"""Most labels of a namespace. A vector's metadata has a hash for each, and S3 Vectors takes 2 kB of it."""
 _MAX_KEY: Final = 1024
 _BATCH: Final = 500
 """The most vectors that one request writes or deletes."""
 _PAYLOAD: Final = 16 * 1024 * 1024
-"""Bytes of a request's body. S3 Vectors takes 20 MiB."""
+"""Bytes of a request's body. S3 Vectors takes 20 * 2**20."""
 _NUMBER_BYTES: Final = 25
 """The most bytes of a float32 as JSON, with what separates it from the next."""
 _VECTOR_BYTES: Final = 4096

@@ -59,6 +59,12 @@ class Stats:
     bytes_raw: int = 0
     bytes_stored: int = 0
 
+    def _repr_html_(self) -> str:
+        """Return the counts that aren't zero as a table, for notebooks."""
+        from langgraph_checkpoint_s3.notebook import stats_rows, table
+
+        return table("Stats", stats_rows(self))
+
 
 class Counts:
     """Counts of one operation, or of all. Safe to use from many threads.

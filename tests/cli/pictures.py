@@ -98,7 +98,7 @@ def terminal(width: int) -> str:
     console.print(f"$ {title}", style="bold", markup=False)
     with (
         mock.patch.object(runtime, "open_saver", return_value=example.built(FakeS3())),
-        mock.patch.object(runtime, "_console", return_value=console),
+        mock.patch.object(runtime, "make_console", return_value=console),
         mock.patch.object(drawing, "format_age", partial(format_age, now=example.NOW)),
     ):
         ran = run("history", example.THREAD)

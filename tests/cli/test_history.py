@@ -181,7 +181,7 @@ class TestWatch:
         assert pauses == [3]
         first, second = ran.out.splitlines()
         assert first.endswith("  00000007  step 2  fork  set n")
-        assert second.endswith("  00000009  step 9  loop  asks: ?  ai: Hello there")
+        assert second.endswith("  00000009  step 9  node  asks: ?  ai: Hello there")
 
     def test_a_later_interrupt_is_printed(
         self, cli: Cli, saver: S3Saver, thread: str, monkeypatch: pytest.MonkeyPatch

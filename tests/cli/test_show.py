@@ -97,7 +97,7 @@ class TestShow:
         ):
             assert part in out
         out = cli("show", "t", "--full").out
-        assert len(out) > 1_000_000
+        assert len(out) > 800_000
         assert ", --full" not in out
         assert "image  bytes, 1.0 MB (PNG)" in out
 

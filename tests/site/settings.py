@@ -40,7 +40,7 @@ def default(setting: Field[Any], meaning: str) -> str:
     if value is MISSING:
         return "(needed)"
     if isinstance(value, int) and not isinstance(value, bool) and value >= MIB:
-        return f"{value // MIB} MiB"
+        return f"`{value // MIB} * 2**20`"
     if isinstance(value, float) and meaning.startswith("Seconds"):
         return f"{value / 3600:g} h" if value >= 3600 else f"{value:g} s"
     return f"`{value}`"

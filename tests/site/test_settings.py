@@ -24,7 +24,7 @@ def test_each_setting_has_a_row_with_its_default_and_variable() -> None:
     found = {row[2].strip("` "): row[0] for row in rows if row[2].strip()}
     assert found == _ENVIRONMENT
     defaults = {row[0]: row[1] for row in rows}
-    assert defaults["multipart_part_size"] == "8 MiB"
+    assert defaults["multipart_part_size"] == "`8 * 2**20`"
     assert defaults["borrow_horizon"] == "24 h"
     assert defaults["read_timeout"] == "20 s"
     assert defaults["max_concurrency"] == "`16`"

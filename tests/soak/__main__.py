@@ -47,7 +47,7 @@ class Held:
     """What this process holds at a moment."""
 
     rss: float
-    """MiB."""
+    """MB."""
     files: int
     sockets: int
     threads: int
@@ -62,12 +62,12 @@ class Held:
                 links.append(str(each.readlink()))
         sockets = sum(link.startswith("socket:") for link in links)
         return Held(
-            pages * os.sysconf("SC_PAGE_SIZE") / MIB, len(links) - sockets, sockets, threading.active_count()
+            pages * os.sysconf("SC_PAGE_SIZE") / 1e6, len(links) - sockets, sockets, threading.active_count()
         )
 
     def __str__(self) -> str:
         rest = f"{self.sockets:4} sockets {self.files:4} other files {self.threads:4} threads"
-        return f"{self.rss:6.0f} MiB {rest}"
+        return f"{self.rss:6.0f} MB {rest}"
 
 
 def middle(looks: Sequence[Held]) -> Held:

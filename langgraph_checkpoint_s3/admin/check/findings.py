@@ -405,7 +405,7 @@ def multipart(seen: Observations) -> Finding:
     for name in ("upload", "part", "complete"):
         if error := seen.error(name):
             size = seen.config.multipart_threshold
-            otherwise = f"Set multipart_threshold (now {size:,} bytes) above the largest state, up to 5 GiB"
+            otherwise = f"Set multipart_threshold (now {size:,} bytes) above the largest state, up to 5 GB"
             return lacking(error, seen.resource, otherwise=otherwise)
     if error := seen.error("abort"):
         found = lacking(error, seen.resource)

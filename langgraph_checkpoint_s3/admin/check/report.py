@@ -22,6 +22,11 @@ without. `warning`: it works, and should be changed. `unknown`: it couldn't be f
 
 _WIDTH: Final = 100
 _REMEDY: Final = "do: "
+_COLOURS: Final = {
+    "ok": "color:#1a7f45",
+    "missing": "color:#d1242f;font-weight:bold",
+    "warning": "color:#b57b00",
+}
 _NOT_TRIED: Final = "Not tried: see "
 
 
@@ -96,6 +101,14 @@ class CheckReport:
         for detail, names in untried.items():
             lines += _wrapped(f"{detail} ({', '.join(names)})", f"  {'unknown':{status_width}}  ", margin)
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """Return the findings as a table, for notebooks."""
+        from langgraph_checkpoint_s3.notebook import table
+
+        verdict = "a saver can work here" if self.ok else "a saver can NOT work here"
+        rows = [(each.name, each.status, each.detail, each.remedy) for each in self.findings]
+        return table(f"{self.place}: {verdict} ({self._counts()})", rows, _COLOURS)
 
     def _counts(self) -> str:
         counts = Counter(finding.status for finding in self.findings)

@@ -223,7 +223,7 @@ class LifecyclePolicy:
         object_tag: A tag's name and value: restricts the rest to objects with this tag, which savers write
             with `object_tags`. A prefix may have a policy for each tag, and one without, which applies to
             tagged objects too. Of several actions on an object, S3 does the one that is due first.
-        minimum_object_size: Smallest object to archive or tier, in bytes (1 byte to 5 TiB). By default S3
+        minimum_object_size: Smallest object to archive or tier, in bytes (1 byte to 5 TB). By default S3
             moves nothing smaller than 128 kB, as most checkpoints are. This replaces that limit
             (https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketLifecycleConfiguration.html).
         allow_offline_archive: Consent that archived checkpoints can't be read until

@@ -58,7 +58,7 @@ def load_signed_url(
     Args:
         url: The URL, `https://` or `http://`.
         serde: The saver's serializer. Default: LangGraph's `JsonPlusSerializer`.
-        timeout: Seconds to wait for a connection, and then for the response, plus one second per 16 KiB.
+        timeout: Seconds to wait for a connection, and then for the response, plus one second per 16 kB.
         max_bytes: The maximal size of the response, and of its decompressed content.
         encryption: The saver's key provider, if it encrypts. It may send requests.
 

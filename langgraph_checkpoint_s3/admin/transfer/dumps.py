@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from langgraph_checkpoint_s3.crypto.provider import KeyProvider
 
 MAX_BYTES: Final = 1024 * 1024 * 1024
-"""The default limit for a checkpoint from elsewhere: 1 GiB."""
+"""The default limit for a checkpoint from elsewhere: 2**30 bytes."""
 
 _WRITER: Final = f"langgraph-checkpoint-s3/{__version__}"
 _LAYOUT: Final = Layout("")

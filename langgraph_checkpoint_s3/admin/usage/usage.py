@@ -73,8 +73,8 @@ class ClassUsage:
     Attributes:
         objects: The number of objects.
         bytes: Their size.
-        billed_bytes: The size that AWS bills: at least 128 KiB per object in Standard-IA, One Zone-IA and
-            Glacier Instant Retrieval, and 32 KiB more per object in Glacier Flexible Retrieval and Deep
+        billed_bytes: The size that AWS bills: at least 128 kB per object in Standard-IA, One Zone-IA and
+            Glacier Instant Retrieval, and 32 kB more per object in Glacier Flexible Retrieval and Deep
             Archive (https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html).
     """
 
@@ -152,6 +152,22 @@ class UsageReport:
         if self.as_of is not None:
             text += f", as of {self.as_of:%Y-%m-%d %H:%M %Z}"
         return text
+
+    def _repr_html_(self) -> str:
+        """Return the counts, sizes and cost as a table, for notebooks."""
+        from langgraph_checkpoint_s3.notebook import table
+
+        rows = [(name, f"{getattr(self, name):,}") for name in ("threads", "namespaces", "checkpoints")]
+        rows += [("objects of writes", f"{self.writes:,}"), ("stored", format_size(self.bytes))]
+        for name, used in self.classes.items():
+            rows.append((name, f"{format_size(used.bytes)} in {pluralize(used.objects, 'object')}"))
+        if self.exports:
+            rows.append(("exports", format_size(self.exports)))
+        times = {"oldest": self.oldest, "newest": self.newest, "as of": self.as_of}
+        rows += [(name, f"{time:%Y-%m-%d %H:%M %Z}") for name, time in times.items() if time is not None]
+        if self.classes.keys() <= _US_EAST_1.keys():
+            rows.append(("a month in us-east-1", f"${self.monthly_cost():,.2f}"))
+        return table("Usage", rows)
 
 
 @dataclass(frozen=True, slots=True)

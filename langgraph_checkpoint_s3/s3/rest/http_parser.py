@@ -11,7 +11,7 @@ from typing import Final
 from langgraph_checkpoint_s3.format.pieces import Landing
 
 MAX_HEAD: Final = 64 * 1024
-"""The most bytes of a response's status line and headers. S3 allows 8 KiB of its own headers."""
+"""The most bytes of a response's status line and headers. S3 allows 8 kB of its own headers."""
 RECEIVE: Final = 64 * 1024
 """Bytes to receive at once while the length of what comes isn't known."""
 _SMALL: Final = 32 * 1024

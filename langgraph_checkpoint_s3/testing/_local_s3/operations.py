@@ -349,7 +349,7 @@ def _complete_upload(storage: Storage, request: Request) -> Answer:
         raise Refused(400, "InvalidPartOrder", "The parts aren't in ascending order")
     sizes = [there[number][0] for number in wanted]
     if any(size < _MIN_PART for size in sizes[:-1]):
-        raise Refused(400, "EntityTooSmall", "Each part but the last has 5 MiB or more")
+        raise Refused(400, "EntityTooSmall", "Each part but the last has 5,242,880 bytes or more")
     _check_conditions(request, storage.find(request.bucket, request.key))
     for number in there.keys() - wanted.keys():
         storage.remove_part(upload.data, number)

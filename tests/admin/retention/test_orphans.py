@@ -211,7 +211,7 @@ def test_it_prints_the_orphans() -> None:
         Orphan("upload", "a/checkpoint", None, when, 30 * HOUR, "id"),
     )
     assert str(Orphans(False, items)) == (
-        "Found 1 writes, 1 upload: 1.5 KiB\n  writes a/writes: 1.5 KiB, 2 days old\n"
+        "Found 1 writes, 1 upload: 1.5 kB\n  writes a/writes: 1.5 kB, 2 days old\n"
         "  upload a/checkpoint: 1 days old"
     )
     assert str(Orphans(True, (), ("uploads: no",))) == "Removed nothing: 0 B\n  not looked for: uploads: no"

@@ -299,7 +299,7 @@ def test_it_prints_the_victims() -> None:
     when = datetime(2026, 1, 31, 9, 30, tzinfo=timezone.utc)
     one = PrunedCheckpoint("t", "", "1", 1, 1536, when)
     assert str(Pruned(True, (one,), {})) == (
-        "Would delete 1 checkpoint of 1 thread: 1 object, 1.5 KiB\n  t 1: 1.5 KiB, 2026-01-31 09:30 UTC"
+        "Would delete 1 checkpoint of 1 thread: 1 object, 1.5 kB\n  t 1: 1.5 kB, 2026-01-31 09:30 UTC"
     )
     many = tuple(PrunedCheckpoint("t", "sub", str(number), 2, 10, when) for number in range(30))
     reported = str(Pruned(False, many, {}))

@@ -237,9 +237,9 @@ def test_the_price_of_a_terabyte() -> None:
     report = UsageReport(1, 1, 10, 1, 1026 * GIB, when - timedelta(days=30), when, used, 3 * KIB)
     assert report.monthly_cost() == pytest.approx(23.552 + 0.025)
     assert str(report) == (
-        "1 thread, 1 namespace, 10 checkpoints, 1 object of writes: 1.0 TiB (1.0 TiB STANDARD, 2.0 GiB "
+        "1 thread, 1 namespace, 10 checkpoints, 1 object of writes: 1.1 TB (1.1 TB STANDARD, 2.1 GB "
         "STANDARD_IA), written 2026-01-01 09:30 to 2026-01-31 09:30 UTC, $23.58 a month in us-east-1; "
-        "and 3.0 KiB of exports"
+        "and 3.1 kB of exports"
     )
 
 
@@ -255,16 +255,17 @@ def test_an_unknown_class_needs_a_price(fake: FakeS3, saver: S3Saver, admin: S3A
 
 
 def test_sizes_and_counts_in_words() -> None:
-    sizes = [0, 1023, 1024, 1536, 5 * 2**20, 3 * 2**30, 2**40, 2048 * 2**40]
+    sizes = [0, 999, 1000, 999_949, 999_950, 5_050_000, 3 * 10**9, 10**12, 2048 * 10**12]
     assert [format_size(size) for size in sizes] == [
         "0 B",
-        "1023 B",
-        "1.0 KiB",
-        "1.5 KiB",
-        "5.0 MiB",
-        "3.0 GiB",
-        "1.0 TiB",
-        "2,048.0 TiB",
+        "999 B",
+        "1.0 kB",
+        "999.9 kB",
+        "1.0 MB",
+        "5.0 MB",
+        "3.0 GB",
+        "1.0 TB",
+        "2,048.0 TB",
     ]
     assert [pluralize(number, "object of writes") for number in (0, 1, 1_000)] == [
         "0 objects of writes",
