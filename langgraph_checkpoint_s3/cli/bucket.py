@@ -30,6 +30,7 @@ _COMMANDS: Final = {
     "admin.set_lifecycle_policy(LifecyclePolicy(noncurrent_version_days=30))": (
         "langgraph-s3 lifecycle --noncurrent-after 30"
     ),
+    "admin.set_lifecycle_policy(LifecyclePolicy())": "langgraph-s3 lifecycle --abort-uploads-after 7",
     "admin.set_lifecycle_policy()": "langgraph-s3 lifecycle --classes",
 }
 """Calls in the remedies of `S3Admin.check`, and the commands that do the same, the longest first."""

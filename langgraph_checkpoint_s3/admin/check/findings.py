@@ -77,6 +77,8 @@ RETENTION: Final = "retention"
 SETTINGS: Final = (VERSIONING, ENCRYPTION, PUBLIC_ACCESS, POLICY, LIFECYCLE)
 """The settings that these findings need."""
 _TLS: Final = "admin.configure_bucket(tls_only=True) sets one"
+_NO_ABORT: Final = "No lifecycle rule aborts"
+_ABORTS: Final = "admin.set_lifecycle_policy(LifecyclePolicy()) sets a rule of 7 days"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -560,7 +562,8 @@ def lifecycle(seen: Observations) -> Finding:
     if isinstance(memories, Page) and memories.entries:
         problems += memory_findings(rules, seen.config)
     if problems:
-        return warning(" ".join(problems))
+        unaborted = any(each.startswith(_NO_ABORT) for each in problems)
+        return warning(" ".join(problems), _ABORTS if unaborted else "")
     if error := seen.error("memories"):
         return unseen(error, seen.config.bucket)
     by_age = "only those of retention classes" if classes else "no checkpoints"
@@ -636,9 +639,8 @@ def lifecycle_findings(
         for rule, reach in acting
     ):
         found.append(
-            f"No lifecycle rule aborts the multipart uploads below {prefix!r} that are never completed: "
-            "their parts are billed, and no listing of objects shows them. "
-            "set_lifecycle_policy(LifecyclePolicy()) sets a rule of 7 days."
+            f"{_NO_ABORT} the multipart uploads below {prefix!r} that are never completed: "
+            "their parts are billed, and no listing of objects shows them."
         )
     return found
 
