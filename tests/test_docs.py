@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import functools
 import inspect
 import json
@@ -106,6 +107,7 @@ def store(server: str, client: S3Client, monkeypatch: pytest.MonkeyPatch, tmp_pa
         monkeypatch.setenv("AWS_ENDPOINT_URL", server)
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        monkeypatch.setenv("LANGGRAPH_S3_KEYS", f"2026-11:{base64.b64encode(bytes(32)).decode()}")
         monkeypatch.chdir(tmp_path)
         # What sets the process's provider sets it for itself alone. The savers' tracer remembers it.
         monkeypatch.setattr(telemetry, "_instruments", None)

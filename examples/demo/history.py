@@ -28,7 +28,7 @@ def branches(history: list[StateSnapshot], tips: dict[str, StateSnapshot]) -> li
     for state in history:
         here, metadata = checkpoint_id(state), dict(state.metadata or {})
         marks = ("*" if here in line else "" for line in lines.values())
-        rows.append((here, metadata.get("step"), metadata.get("source"), _next(state), *marks))
+        rows.append((here[-8:], metadata.get("step"), metadata.get("source"), _next(state), *marks))
     return rows
 
 

@@ -20,15 +20,15 @@ Worker: TypeAlias = "subprocess.Popen[bytes]"
 @contextlib.contextmanager
 def storage(keep: Path | None) -> Iterator[str]:
     """Name a bucket in the environment, for `S3Saver.from_env()` here and in the workers, and say which."""
-    os.environ.setdefault("S3_KEY_PREFIX", f"demo-{uuid.uuid4().hex[:8]}/")
     if bucket := os.environ.get("S3_BUCKET_NAME"):
+        os.environ.setdefault("S3_KEY_PREFIX", f"demo-{uuid.uuid4().hex[:8]}/")
         yield f"The bucket {bucket}, named by S3_BUCKET_NAME."
         return
     with tempfile.TemporaryDirectory(prefix="s3-demo-") as temporary, local_s3(keep or temporary) as server:
         for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):  # they would outrank or spoil the server's own keys
             os.environ.pop(name, None)
         os.environ.update(server.environment(), S3_BUCKET_NAME="checkpoints", no_proxy="127.0.0.1")
-        yield f"A local S3 server at {server.endpoint_url}, on the folder {keep or temporary}."
+        yield f"A local S3 server at {server.endpoint_url}, with its data in {keep or temporary}."
 
 
 @contextlib.contextmanager
@@ -46,7 +46,7 @@ def worker(thread: str, step: str, report: Path, environment: Mapping[str, str])
 
 
 def finish(worker: Worker) -> None:
-    claim(worker.wait(timeout=60) == 0, f"process {worker.pid} ran to its end")
+    claim(worker.wait(timeout=60) == 0, f"process {worker.pid} finished")
 
 
 def wait_until(true: Callable[[], bool], worker: Worker, seconds: float = 60) -> None:

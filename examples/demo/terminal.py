@@ -2,6 +2,7 @@
 
 import os
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 
 _COLOURED = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
@@ -12,18 +13,18 @@ class ClaimError(Exception):
 
 
 def section(title: str) -> None:
-    print(f"\n{_paint('1', title)}", flush=True)
+    print(f"\n{_paint('1', _wrapped(title, 0))}", flush=True)
 
 
 def say(text: str) -> None:
-    print(f"  {text}", flush=True)
+    print(f"  {_wrapped(text, 2)}", flush=True)
 
 
 def claim(holds: bool, text: str) -> None:
     """Say that `text` is so, or raise if it isn't."""
     if not holds:
         raise ClaimError(text)
-    print(f"  {_paint('32', 'ok')}  {text}", flush=True)
+    print(f"  {_paint('32', 'ok')}  {_wrapped(text, 6)}", flush=True)
 
 
 def table(rows: Iterable[Sequence[object]], right: Sequence[int] = ()) -> None:
@@ -36,6 +37,12 @@ def table(rows: Iterable[Sequence[object]], right: Sequence[int] = ()) -> None:
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         print(f"      {'  '.join(aligned).rstrip()}", flush=True)
+
+
+def _wrapped(text: str, indent: int) -> str:
+    """Wrap a text to 80 columns, of which the first `indent` are taken."""
+    lines = textwrap.wrap(text, 80 - indent, break_long_words=False, break_on_hyphens=False)
+    return f"\n{' ' * indent}".join(lines)
 
 
 def _paint(code: str, text: str) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -195,21 +196,30 @@ def test_demo_on_a_server_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("S3_KEY_PREFIX", "kept/")
     printed = run("examples.demo", "--keep", tmp_path)
     for line in (
-        "ok  S3 has what the finished tasks wrote: dinner, hotel, train",
+        "ok  S3 has the writes of the finished tasks: dinner, hotel, train",
         "ok  only the ferry ran again",
         "ok  the graph waits at the interrupt",
         "ok  the fork: Released train, hotel, ferry, dinner for 4: 1080 EUR.",
-        "ok  the first branch: Booked train, hotel, ferry, dinner for 2: 540 EUR (T120, H95, F15, D40).",
-        "ok  both go back to the holds: they share 4 states",
-        "Everything held",
+        "ok  Booked train, hotel, ferry, dinner for 2: 540 EUR (T120, H95, F15, D40).",
+        "ok  the first branch is unchanged",
+        "ok  both branches share the 4 states up to the reservations",
+        "All checks passed",
     ):
         assert line in printed
     assert "\x1b" not in printed  # no colours where nobody sees them
-    with local_s3(tmp_path) as server:
-        for name, value in server.environment().items():
+    assert max(map(len, printed.replace(str(tmp_path), "DIR").splitlines())) <= 80
+
+    assert f"langgraph-s3 serve {tmp_path}\n" in printed
+    assert "export S3_KEY_PREFIX=kept/\n" in printed
+    commands = re.findall(r"langgraph-s3 (history|show) (trip-\w+)", printed)
+    assert [name for name, _ in commands] == ["history", "show"]
+    with local_s3(tmp_path) as server:  # what `serve` runs
+        for name, value in (*server.environment().items(), ("S3_BUCKET_NAME", "checkpoints")):
             monkeypatch.setenv(name, value)
-        with S3Saver.from_env(bucket="checkpoints") as saver:
-            assert list(saver.list(None, limit=1))
+        shown = [run("langgraph_checkpoint_s3", *command) for command in commands]
+    assert "Released train" in shown[0]
+    assert "Booked train" in shown[0]
+    assert "Released train" in shown[1]
 
 
 @pytest.fixture
@@ -238,7 +248,7 @@ def test_demo_ends_with_an_error_when_a_claim_does_not_hold(
 ) -> None:
     monkeypatch.setattr(demo.Demo, "answer", lambda _: claim(False, "the moon is made of cheese"))
     assert demo.main() == 1
-    assert "doesn't: the moon is made of cheese" in capsys.readouterr().err
+    assert "This check failed: the moon is made of cheese" in capsys.readouterr().err
     assert threads() == set()
 
 
