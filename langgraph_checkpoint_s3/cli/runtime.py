@@ -130,6 +130,7 @@ class Invocation:
         if not self._keys:
             return None
         module, _, name = self._keys.partition(":")
+        sys.path.insert(0, str(Path.cwd()))  # as `python -m` does
         try:
             provider: KeyProvider = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError, ValueError) as error:
@@ -400,11 +401,11 @@ def _exit_code(error: Exception) -> int:
 
 def _error_message(error: Exception) -> str:
     if isinstance(error, BucketNotFoundError):
-        return f"{error} `langgraph-s3 setup` creates it."
+        return str(error).replace("call setup()", "run `langgraph-s3 setup`")
     if isinstance(error, InvalidKeyError) and "config=" in str(error):
         return "The thread's id is empty: `langgraph-s3 threads` lists them."
     if isinstance(error, DecryptionError):
-        return f"{error}. On the command line that is --keys MODULE:NAME."
+        return f"Pass the keys by --keys MODULE:NAME. {error}"
     if isinstance(error, OSError) and error.filename and not isinstance(error, S3CheckpointError):
         return f"{error.strerror}: {error.filename}"
     text = " ".join(str(error).split())
