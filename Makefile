@@ -27,14 +27,14 @@ env: $(STAMP) ## create the virtual environment, or update it after pyproject.to
 # The package with the extras that the tests use.
 PACKAGE := -e '.[aiobotocore,cli,crypto,inventory]'
 
-# uv is many times faster than pip with these dependencies. Where it can't be installed, or with INSTALLER='pip>=25.1',
-# pip installs them; older versions don't know dependency groups.
+# uv is many times faster than pip with these dependencies. Where it can't be installed, or fails (it doesn't trust the
+# system's certificates), or with INSTALLER='pip>=25.1', pip installs them; older versions don't know dependency groups.
 INSTALLER ?= uv
 
 # Install into a virtual environment: $(call install,VENV,ARGUMENTS).
 define install
-@set -x; if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(1)/bin/python $(2); \
-else $(1)/bin/python -m pip install --quiet --disable-pip-version-check $(2); fi
+@set -x; [ -x $(BIN)/uv ] && $(BIN)/uv pip install --quiet --python $(1)/bin/python $(2) \
+|| $(1)/bin/python -m pip install --quiet --disable-pip-version-check $(2)
 endef
 
 $(STAMP): pyproject.toml
@@ -42,7 +42,7 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "$(PYTHON) is too old: Python 3.10 or later is needed; name one with PYTHON=…"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { echo "$(PYTHON) can't make virtual environments: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(INSTALLER)' \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(INSTALLER)' 'pip>=25.1' \
 	|| { echo "uv can't be installed here: pip does it, more slowly"; $(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'; }
 	$(call install,$(VENV),$(PACKAGE) --group dev)
 	@touch $@

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from hashlib import blake2b
 from typing import Any, ClassVar, Final, NamedTuple
 
 from langgraph_checkpoint_s3.aws_client import AwsClient
@@ -323,4 +323,4 @@ def check_directions(vectors: Iterable[Collection[float]]) -> None:
 
 
 def _hash(data: bytes) -> str:
-    return blake2b(data, digest_size=8).hexdigest()
+    return hashlib.sha256(data).hexdigest()[:16]

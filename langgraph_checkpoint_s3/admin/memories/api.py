@@ -45,7 +45,7 @@ class Memories(BaseAdmin):
         their times and vectors. It is a ZIP archive, which any tool reads. Expired items are left out, and so
         are those that are deleted meanwhile.
 
-        Takes one LIST per 1,000 items and one GET per item, 64 of them or 32 MiB at a time; memory use is
+        Takes one LIST per 1,000 items and one GET per item, 64 of them or 34 MB at a time; memory use is
         that, or one larger object. Each object is checked. Needs `s3:ListBucket` and `s3:GetObject`, and
         `kms:Decrypt` with a KMS key.
 

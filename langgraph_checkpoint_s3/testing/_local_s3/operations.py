@@ -47,10 +47,9 @@ _LISTS = ("metrics", "intelligent-tiering")
 _DIGESTS: Mapping[str, Callable[[bytes], bytes]] = {
     "content-md5": lambda body: hashlib.md5(body, usedforsecurity=False).digest(),
     "x-amz-checksum-crc32": lambda body: zlib.crc32(body).to_bytes(4, "big"),
-    "x-amz-checksum-sha1": lambda body: hashlib.sha1(body, usedforsecurity=False).digest(),
     "x-amz-checksum-sha256": lambda body: hashlib.sha256(body).digest(),
 }
-"""The checksums that are verified; the standard library has no others."""
+"""The checksums that are verified."""
 _CHECKSUM = re.compile(r"x-amz-checksum-(?:crc32c?|crc64nvme|sha1|sha256)")
 _ENCRYPTION = "x-amz-server-side-encryption"
 _KEPT = re.compile(
