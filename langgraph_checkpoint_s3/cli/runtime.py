@@ -220,8 +220,16 @@ class Invocation:
             note = styled(sanitize(text))
             self.err.print(wrapped(note, self.err) if self.err.is_terminal else note, soft_wrap=True)
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Print a table; tab-separated lines if stdout is no terminal."""
+    def table(
+        self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, whole: Sequence[str] = ()
+    ) -> None:
+        """Print a table; tab-separated lines if stdout is no terminal.
+
+        Args:
+            columns: The headings.
+            rows: The cells.
+            whole: Columns whose cells are never folded, such as times.
+        """
         if not self.out.is_terminal:
             for row in [columns, *rows]:
                 self.out.file.write("\t".join(sanitize(value) for value in row) + "\n")
@@ -231,7 +239,7 @@ class Invocation:
 
         table = Table(box=box.SIMPLE_HEAD, header_style="bold")
         for column in columns:
-            table.add_column(column, overflow="fold")
+            table.add_column(column, overflow="fold", no_wrap=column in whole)
         for row in rows:
             table.add_row(*[styled(sanitize(value)) for value in row])
         self.out.print(table)
