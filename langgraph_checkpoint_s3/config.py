@@ -95,7 +95,9 @@ def _checked_keywords(cls: type[T]) -> type[T]:
             if name not in known:
                 raise unknown_setting(name, known)
         if "bucket" not in settings:
-            raise InvalidConfigError("The bucket is missing.")
+            raise InvalidConfigError(
+                "No bucket is named: pass bucket=…, or set S3_BUCKET_NAME and use S3Saver.from_env()."
+            )
         init(self, **settings)
 
     cls.__init__ = checked  # type: ignore[method-assign]  # it wraps the dataclass's own

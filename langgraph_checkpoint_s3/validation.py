@@ -77,6 +77,10 @@ def check_bucket(bucket: str, *, on_aws: bool) -> None:
             f"bucket={bucket!r} is a directory bucket (S3 Express One Zone), which lists keys in no order, "
             "so that the latest checkpoint can't be found: use a general purpose bucket."
         )
+    if bucket.startswith("s3://"):
+        raise InvalidConfigError(
+            f"bucket={bucket!r} is a URI, not a bucket's name: use S3Saver.from_conn_string({bucket!r})."
+        )
     if is_arn(bucket):
         _check_arn(bucket)
     elif not re.fullmatch(_ANY_BUCKET, bucket):

@@ -95,8 +95,13 @@ def test_settings_that_do_not_go_together_are_refused(settings: dict[str, Any], 
 def test_the_bucket_cannot_be_left_out() -> None:
     makes: tuple[Any, ...] = (S3Config, S3Saver)
     for make in makes:
-        with pytest.raises(InvalidConfigError, match="bucket is missing"):
+        with pytest.raises(InvalidConfigError, match=r"No bucket is named.*from_env\(\)"):
             make()
+
+
+def test_a_uri_in_place_of_a_bucket_names_the_method_for_it() -> None:
+    with pytest.raises(InvalidConfigError, match=r"S3Saver\.from_conn_string\('s3://bucket/agents'\)"):
+        S3Saver("s3://bucket/agents")
 
 
 def test_an_unknown_keyword_is_answered_with_the_known_ones() -> None:

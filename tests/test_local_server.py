@@ -129,12 +129,12 @@ def test_a_taken_port_is_an_error_with_the_servers_words(tmp_path: Path) -> None
 
 
 def test_a_folder_has_one_server_at_a_time(tmp_path: Path) -> None:
-    with (
-        local_s3(tmp_path),
-        pytest.raises(ServerError, match=re.escape(f"{tmp_path} is in use by another server")),
-        local_s3(tmp_path),
-    ):
-        pass
+    (tmp_path / "local-s3.address").write_text("http://127.0.0.1:1")  # of a server that was killed
+    with local_s3(tmp_path) as server:
+        taken = f"{tmp_path} is in use by another server at {server.endpoint_url}: use that one"
+        with pytest.raises(ServerError, match=re.escape(taken)), local_s3(tmp_path):
+            pass
+    assert not (tmp_path / "local-s3.address").exists()
 
 
 def test_a_foreign_file_is_left_alone(tmp_path: Path) -> None:

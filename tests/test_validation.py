@@ -287,7 +287,7 @@ def test_credentials_are_no_setting() -> None:
 
 def test_a_missing_bucket_and_a_positional_one() -> None:
     config: Any = S3Config
-    with pytest.raises(InvalidConfigError, match="The bucket is missing"):
+    with pytest.raises(InvalidConfigError, match="No bucket is named"):
         config()
     with pytest.raises(InvalidConfigError, match=r"S3Config\(bucket='my-bucket'\)"):
         config("my-bucket")

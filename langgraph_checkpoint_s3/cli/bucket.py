@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from langgraph_checkpoint_s3 import InvalidConfigError, NotSupportedError
+from langgraph_checkpoint_s3.cli.console import styled
 from langgraph_checkpoint_s3.cli.options import DryRun, Yes
 from langgraph_checkpoint_s3.cli.runtime import FAILED, USAGE, CommandExit, Invocation
+from langgraph_checkpoint_s3.text.sanitize import sanitize
 
 if TYPE_CHECKING:
     from langgraph_checkpoint_s3.admin import Change, LifecyclePolicy
@@ -34,7 +36,7 @@ _COMMANDS: Final = {
     "admin.set_lifecycle_policy()": "langgraph-s3 lifecycle --classes",
 }
 """Calls in the remedies of `S3Admin.check`, and the commands that do the same, the longest first."""
-_STYLES: Final = {"ok": "green", "missing": "bold red", "warning": "yellow"}
+_STYLES: Final = {"ok": "green", "MISSING": "bold red", "warning": "yellow"}
 
 
 def check(ctx: Invocation) -> None:
@@ -45,13 +47,10 @@ def check(ctx: Invocation) -> None:
     report = ctx.admin.check()
 
     def show() -> None:
-        ctx.line(f"{report.place}: a saver {'can' if report.ok else 'can NOT'} work here", "bold")
-        for finding in report:
-            ctx.line(
-                f"  {finding.status:13}  {finding.name:19}  {finding.detail}", _STYLES.get(finding.status, "")
-            )
-            if finding.remedy:
-                ctx.line(f"{'':38}do: {as_command(finding.remedy)}", "bold")
+        findings = tuple(replace(each, remedy=as_command(each.remedy)) for each in report)
+        for line in replace(report, findings=findings).render(ctx.out.width).splitlines():
+            status = line[2:].split("  ")[0] if line.startswith("  ") else ""
+            ctx.print(styled(sanitize(line), _STYLES.get(status, "")))
 
     ctx.answer({"place": report.place, "ok": report.ok, "findings": report.findings}, show)
     if not report.ok:

@@ -6,13 +6,17 @@ import os
 import tempfile
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from langgraph_checkpoint_s3.cli.options import OneThread, parse_duration
 from langgraph_checkpoint_s3.cli.runtime import USAGE, CommandExit, Invocation
 from langgraph_checkpoint_s3.text.humanize import format_size, pluralize
+
+_COLUMNS: Final = ("written", "thread", "namespace", "checkpoint", "object", "size")
+_ID_END: Final = 12
+"""Characters of a checkpoint's id that a terminal shows: the last part of a UUID."""
 
 
 def changes(
@@ -38,12 +42,13 @@ def changes(
             raise CommandExit(USAGE, f"{cursor} says since when: leave out --since, or name another file.")
         begin = cursor.read_text(encoding="utf-8").strip()
     found = ctx.admin.changes(begin, thread_id=thread or None)
+    short = ctx.out.is_terminal  # the end of an id is enough for other commands
     rows = [
         (
-            each.modified.isoformat(timespec="seconds"),
+            f"{each.modified:%Y-%m-%d %H:%M:%S}" if short else each.modified.isoformat(timespec="seconds"),
             each.thread_id,
             each.checkpoint_ns,
-            each.checkpoint_id,
+            each.checkpoint_id[-_ID_END:] if short else each.checkpoint_id,
             each.kind,
             format_size(each.bytes),
         )
@@ -52,7 +57,9 @@ def changes(
 
     def show() -> None:
         if rows:
-            ctx.table(("written", "thread", "namespace", "checkpoint", "object", "size"), rows)
+            used = [n for n in range(len(_COLUMNS)) if not short or any(row[n] for row in rows)]
+            shown = [[row[n] for n in used] for row in rows]
+            ctx.table([_COLUMNS[n] for n in used], shown, whole=("written", "checkpoint", "object", "size"))
         counts = f"{pluralize(len(rows), 'object')} of {pluralize(len(found.threads), 'thread')}"
         ctx.line(f"{counts}, {format_size(found.bytes)}. Go on with: --since {found.cursor}")
 

@@ -130,6 +130,7 @@ class Invocation:
         if not self._keys:
             return None
         module, _, name = self._keys.partition(":")
+        sys.path.insert(0, str(Path.cwd()))  # as `python -m` does
         try:
             provider: KeyProvider = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError, ValueError) as error:
@@ -219,8 +220,16 @@ class Invocation:
             note = styled(sanitize(text))
             self.err.print(wrapped(note, self.err) if self.err.is_terminal else note, soft_wrap=True)
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Print a table; tab-separated lines if stdout is no terminal."""
+    def table(
+        self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, whole: Sequence[str] = ()
+    ) -> None:
+        """Print a table; tab-separated lines if stdout is no terminal.
+
+        Args:
+            columns: The headings.
+            rows: The cells.
+            whole: Columns whose cells are never folded, such as times.
+        """
         if not self.out.is_terminal:
             for row in [columns, *rows]:
                 self.out.file.write("\t".join(sanitize(value) for value in row) + "\n")
@@ -230,7 +239,7 @@ class Invocation:
 
         table = Table(box=box.SIMPLE_HEAD, header_style="bold")
         for column in columns:
-            table.add_column(column, overflow="fold")
+            table.add_column(column, overflow="fold", no_wrap=column in whole)
         for row in rows:
             table.add_row(*[styled(sanitize(value)) for value in row])
         self.out.print(table)
@@ -400,11 +409,11 @@ def _exit_code(error: Exception) -> int:
 
 def _error_message(error: Exception) -> str:
     if isinstance(error, BucketNotFoundError):
-        return f"{error} `langgraph-s3 setup` creates it."
+        return str(error).replace("call setup()", "run `langgraph-s3 setup`")
     if isinstance(error, InvalidKeyError) and "config=" in str(error):
         return "The thread's id is empty: `langgraph-s3 threads` lists them."
     if isinstance(error, DecryptionError):
-        return f"{error}. On the command line that is --keys MODULE:NAME."
+        return f"Pass the keys by --keys MODULE:NAME. {error}"
     if isinstance(error, OSError) and error.filename and not isinstance(error, S3CheckpointError):
         return f"{error.strerror}: {error.filename}"
     text = " ".join(str(error).split())

@@ -199,7 +199,8 @@ def resume_point(
             ctx.line(f"  failed: {error}", "red")
         if steps.done:
             ctx.line(f"  done, and doesn't run again: {', '.join(steps.done)}")
-        ctx.line(f"  {steps.unknown}", "dim")
+        if steps.state != "finished":
+            ctx.line(f"  {steps.unknown}", "dim")
 
     ctx.answer(steps, show)
 

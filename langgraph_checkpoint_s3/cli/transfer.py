@@ -250,6 +250,10 @@ def _open_source(ctx: Invocation, source: str, *, memories: bool = False) -> Any
         saver = open_saver(source, serde=None, encryption=ctx.keys)
         return _store_of(saver) if memories else saver
     postgres = source.startswith(("postgresql://", "postgres://"))
+    if not postgres and not Path(source).is_file():
+        raise CommandExit(
+            NOT_FOUND, f"There is no file {source!r}. A source is a file, postgresql://… or s3://…"
+        )
     try:
         if postgres and memories:
             from langgraph.store.postgres import PostgresStore
@@ -267,10 +271,6 @@ def _open_source(ctx: Invocation, source: str, *, memories: bool = False) -> Any
             'langgraph-checkpoint-postgres "psycopg[binary]"' if postgres else "langgraph-checkpoint-sqlite"
         )
         raise CommandExit(FAILED, f"This source needs another package: pip install {packages}") from error
-    if not Path(source).is_file():
-        raise CommandExit(
-            NOT_FOUND, f"There is no file {source!r}. A source is a file, postgresql://… or s3://…"
-        )
     with Path(source).open("rb") as file:
         if file.read(len(_SQLITE)) != _SQLITE:
             raise CommandExit(

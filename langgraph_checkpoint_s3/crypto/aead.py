@@ -146,8 +146,7 @@ def derive_key(secret: bytes, purpose: str, name: str = "") -> bytes:
         from cryptography.hazmat.primitives.kdf.hkdf import HKDF
     except ImportError as error:
         raise InvalidConfigError(
-            "Encryption needs `cryptography`: install this package with its extra `crypto`, or "
-            "pip install cryptography."
+            "Encryption needs the library `cryptography`: pip install cryptography"
         ) from error
     info = b"langgraph-checkpoint-s3 1 " + purpose.encode() + b"\0" + name.encode()
     return HKDF(SHA256(), SECRET_BYTES, salt=None, info=info).derive(secret)

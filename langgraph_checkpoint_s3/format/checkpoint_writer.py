@@ -110,7 +110,7 @@ def serialize(
         }
     done = {**{name: (each.type, each.raw) for name, each in same.items()}, **(dumped or {})}
     channels: dict[str, Dumped] = {
-        name: done[name] if name in done else dump(serde, value) for name, value in values.items()
+        name: done[name] if name in done else dump(serde, value, name) for name, value in values.items()
     }
     return Content(parent, dumped_metadata, dump(serde, rest), channels)
 

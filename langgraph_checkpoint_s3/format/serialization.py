@@ -7,6 +7,7 @@ since that may hold the value.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sized
 from typing import Any, Final, TypeAlias
 
@@ -29,10 +30,21 @@ _ITEM_BYTES: Final = 512
 """Estimated size of an item of a list or map: a short message."""
 
 
-def dump(serde: SerializerProtocol, value: Any) -> Dumped:
-    """Serialize a value."""
-    kind, raw = serde.dumps_typed(value)
+def dump(serde: SerializerProtocol, value: Any, channel: str | None = None) -> Dumped:
+    """Serialize a value. An error of the serializer's gets a note that names the channel."""
+    try:
+        kind, raw = serde.dumps_typed(value)
+    except Exception as error:
+        if channel is not None:
+            add_note(error, f"The value is of the channel {channel!r}.")
+        raise
     return kind, raw if type(raw) is bytes else bytes(raw)  # a bytearray may change later
+
+
+def add_note(error: Exception, note: str) -> None:
+    """Add a note to an error, which its traceback ends with. Before Python 3.11 there are none."""
+    if sys.version_info >= (3, 11):
+        error.add_note(note)
 
 
 def compression_for(kinds: Iterable[str], default: Compression) -> Compression:

@@ -106,7 +106,7 @@ class Task:
         cls, serde: SerializerProtocol, writes: Mapping[int, tuple[str, Any]], task_id: str, task_path: str
     ) -> Task:
         """Serialize a task's writes."""
-        dumped = {idx: (channel, dump(serde, value)) for idx, (channel, value) in writes.items()}
+        dumped = {idx: (channel, dump(serde, value, channel)) for idx, (channel, value) in writes.items()}
         return cls(task_id, task_path, dumped)
 
     @property

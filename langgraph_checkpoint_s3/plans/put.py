@@ -15,7 +15,7 @@ from langgraph_checkpoint_s3.format.ids import id_text, required_id
 from langgraph_checkpoint_s3.format.keys import CheckpointLeaf, Layout, WritesLeaf
 from langgraph_checkpoint_s3.format.own_thread import hide_own_thread
 from langgraph_checkpoint_s3.format.retention import NO_LIFE, longest
-from langgraph_checkpoint_s3.format.serialization import Dumped
+from langgraph_checkpoint_s3.format.serialization import Dumped, add_note
 from langgraph_checkpoint_s3.format.tombstones import Tombstones
 from langgraph_checkpoint_s3.format.writes import Task, number_writes
 from langgraph_checkpoint_s3.plans.borrowed import lender_keys
@@ -104,7 +104,11 @@ def put(
     borrow = context.borrow and context.parent_cache.may_borrow
     cached = context.parent_cache.parent(namespace, parent.checkpoint_id or "") if borrow else None
     known = cached.known if cached and cached.life == life else None
-    content = serialize(context.serde, checkpoint, complete, parent.checkpoint_id, known, changed, dumped)
+    try:
+        content = serialize(context.serde, checkpoint, complete, parent.checkpoint_id, known, changed, dumped)
+    except Exception as error:
+        add_note(error, f"It is in checkpoint {place.id!r} of thread {place.thread_id!r}.")
+        raise
     key_ref = yield from key_to_write(context)
 
     def make(created: int | None = None, *, alone: bool = False) -> Draft:
@@ -344,7 +348,13 @@ def prepare_writes(
     required_id(place.checkpoint_id)  # a missing one is reported before other invalid arguments
     task_id, task_path = id_text(task_id, "task_id"), id_text(task_path, "task_path")
     numbered = number_writes((id_text(channel, "channel"), value) for channel, value in writes)
-    task = Task.of(context.serde, numbered, task_id, task_path)
+    try:
+        task = Task.of(context.serde, numbered, task_id, task_path)
+    except Exception as error:
+        add_note(
+            error, f"It is in a write to checkpoint {place.checkpoint_id!r} of thread {place.thread_id!r}."
+        )
+        raise
     if min(task.writes, default=-1) < 0:
         special_key(context, place, task_id)
     if max(task.writes, default=-1) >= 0:

@@ -80,7 +80,7 @@ def save(
     # Bytes are compared, not values: `1 == True`, and arrays have no `==`. LangGraph's own channels are taken
     # over unread, as this serializer may not know their types.
     stored = record.content().channels if record else {}
-    dumped = {name: dump(context.serde, value) for name, value in state.items()}
+    dumped = {name: dump(context.serde, value, name) for name, value in state.items()}
     changed = {name for name, each in dumped.items() if name not in before or stored.get(name) != each}
     kept = {name: each for name, each in stored.items() if is_internal(name)}
     # A channel that is gone has no version, as one that was never written. With one, LangGraph would rebuild

@@ -121,6 +121,7 @@ _INVALID_SETTINGS: Final = (
     *(boto.UnsupportedS3ArnError, boto.UnsupportedS3ConfigurationError, boto.EndpointProviderError),
     boto.UnsupportedS3AccesspointConfigurationError,
 )
+_LOOPBACK: Final = r"https?://(localhost|127\.[0-9.]+|\[::1\])(:|/|$)"
 _NETWORK_MODULES: Final = ("aiohttp", "urllib3", "aiobotocore", "httpx")
 
 
@@ -183,6 +184,7 @@ def classify(
     bucket: str,
     *,
     received: Received | None = None,
+    endpoint: str = "",
 ) -> Outcome | Retry | Unconditional | S3CheckpointError | None:
     """Decide what an error means.
 
@@ -191,6 +193,7 @@ def classify(
         request: The request.
         bucket: The bucket, for errors.
         received: Facts about the last response.
+        endpoint: The URL of the store, for errors; empty if it isn't known.
 
     Returns:
         What to do, or the error to raise; `None` if it comes neither from S3 nor from the network, but from
@@ -217,7 +220,7 @@ def classify(
     if isinstance(error, S3CheckpointError):
         return error
     if isinstance(error, boto.ClientError):
-        return _of_response(error, request, bucket, received)
+        return _of_response(error, request, bucket, received, endpoint)
     if isinstance(error, _INVALID_SETTINGS):
         return InvalidConfigError(f"The request can't be made: {error}", bucket=bucket)
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -225,8 +228,7 @@ def classify(
         return StorageUnavailableError(reason, bucket=bucket, key=_key(request))
     if isinstance(error, boto.BotoCoreError) or _is_network_error(error):
         reason = f"{type(error).__name__}: {error}"
-        reason = f"The store can't be reached ({reason}). Check endpoint_url, region and network"
-        return Retry(reason, unavailable=True)
+        return Retry(_describe_unreachable(reason, endpoint), unavailable=True)
     return None
 
 
@@ -246,8 +248,23 @@ def _redact(error: Exception) -> None:
                 held.pop(name, None)  # type: ignore[misc]  # more than its types know
 
 
+def _describe_unreachable(reason: str, endpoint: str) -> str:
+    hint = ""
+    if re.match(_LOOPBACK, endpoint):
+        hint = " Is `langgraph-s3 serve` running?"
+    return (
+        f"The store{_at(endpoint)} can't be reached ({reason}).{hint} Check endpoint_url (S3_ENDPOINT_URL), "
+        "region and network"
+    )
+
+
+def _at(endpoint: str) -> str:
+    """Return where a store is, for errors. The URL of a user's own client may hold credentials."""
+    return f" at {re.sub('//[^/]*@', '//', endpoint)}" if endpoint else ""
+
+
 def _of_response(
-    error: boto.ClientError, request: Request[Any], bucket: str, received: Received | None
+    error: boto.ClientError, request: Request[Any], bucket: str, received: Received | None, endpoint: str
 ) -> Outcome | Retry | Unconditional | S3CheckpointError:
     response: Mapping[str, Any] = error.response
     details = response.get("Error", {})
@@ -261,7 +278,11 @@ def _of_response(
     ids = tuple(metadata[name] for name in ("RequestId", "HostId") if metadata.get(name))
     where: dict[str, Any] = {"bucket": bucket, "key": _key(request), "request_ids": ids}
     if code == "NoSuchBucket":
-        return BucketNotFoundError("The bucket doesn't exist. Make it, or call setup()", **where)
+        return BucketNotFoundError(
+            f"There is no bucket {bucket!r}{_at(endpoint)}. Check the bucket's name (S3_BUCKET_NAME), the "
+            "region and the endpoint. Only for a new bucket: call setup()",
+            **where,
+        )
     if isinstance(request, PutSetting) and code in ("BucketAlreadyExists", "BucketAlreadyOwnedByYou"):
         return NotSupportedError(
             f"This store doesn't support {_named(request)}: it takes it for CreateBucket", **where

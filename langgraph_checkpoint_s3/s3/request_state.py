@@ -217,6 +217,7 @@ class RequestState:
         self._tries = 0
         self._attempts = 0  # a client that a user passed in may send several times in one try
         self._conditional = True
+        self._endpoint = ""
         self._begun = saver_state.clock()
         self._sent = self._begun
         self._kind = kind_of(request)
@@ -253,6 +254,7 @@ class RequestState:
         self._tries += 1
         self.attempt = self._new_attempt()
         self._conditional = self._saver.conditional
+        self._endpoint = translator.endpoint_url
         if self.request.is_sent:
             self._counts.request(self.request.operation)
         arguments = translator.arguments(self.request, conditional=self._conditional)
@@ -365,7 +367,9 @@ class RequestState:
         response = getattr(error, "response", None)
         self._attempts += 1 + self._count_retries(response)
         saver.store_time.heard(response, saver.clock() - self._sent)
-        verdict = classify(error, self.request, saver.config.bucket, received=attempt.received)
+        verdict = classify(
+            error, self.request, saver.config.bucket, received=attempt.received, endpoint=self._endpoint
+        )
         if isinstance(verdict, Outcome):
             saver.breaker.succeeded()
             self._finish(verdict.answer)

@@ -111,6 +111,7 @@ class Translator:
         md5: Whether an MD5 is sent with each body, for want of another checksum.
 
     Attributes:
+        endpoint_url: The address that the client really uses.
         owner: The account that the bucket has to belong to.
         bucket: The arguments that name the bucket and its owner.
         payer: The argument that says who pays, if there is one.
@@ -129,6 +130,7 @@ class Translator:
     ) -> None:
         # Checked once more: only the client knows whether its address is AWS's.
         config.check_names(on_aws=is_aws(endpoint_url))
+        self.endpoint_url = endpoint_url
         self.region = region
         self.credentials = credentials
         self.owner = config.expected_bucket_owner

@@ -31,7 +31,7 @@ class TestCheck:
         ran = cli("check")
         assert ran.code == 0
         assert "a saver can work here" in ran.out
-        assert "  ok             deletes              Objects can be deleted\n" in ran.out
+        assert re.search(r"^  ok +deletes +Objects can be deleted$", ran.out, re.MULTILINE)
 
     def test_the_number_of_objects_is_what_is_said(self, cli: Cli, fake: FakeS3) -> None:
         written: set[str] = set()
@@ -77,7 +77,16 @@ class TestCheck:
         for words in (each for each in named if "--classes" not in each):  # which is tested in test_pins.py
             assert cli(*words.split(), *(["--yes"] if "lifecycle" in words else [])).code == 0
         fake.exists = False
-        assert "do: Make it with `langgraph-s3 setup`, or correct its name" in cli("check").out
+        shown = cli("check").out
+        assert "do: Make it with `langgraph-s3 setup`, or correct its name" in shown
+        assert shown.count("Not tried") == 1
+
+    def test_lines_fit_a_terminal(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name, value in {"FORCE_COLOR": "1", "COLUMNS": "80", "TERM": "xterm"}.items():
+            monkeypatch.setenv(name, value)
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", cli("check").out).splitlines()
+        assert len(lines) > 20
+        assert max(map(len, lines)) <= 80
 
 
 class TestSetup:

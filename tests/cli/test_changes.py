@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.s3.requests import CreateUpload
 from tests.cli.conftest import Cli
-from tests.support.checkpoints import put_chain
+from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3
 
 
@@ -31,6 +32,17 @@ def test_what_was_written(cli: Cli, thread: str) -> None:
     found = cli("changes", "--json").data
     assert [each["kind"] for each in found["objects"]][:2] == ["checkpoint", "writes"]
     assert lines[-1].endswith(f"--since {found['cursor']}")
+
+
+def test_ids_and_times_stay_whole_in_a_terminal(
+    cli: Cli, saver: S3Saver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = make_checkpoint("1f0a2c6e-0000-6000-8004-c95e3a82f716", {"n": 1})
+    saver.put(place("customer-42"), checkpoint, {}, checkpoint["channel_versions"])
+    for name, value in {"FORCE_COLOR": "1", "COLUMNS": "80", "TERM": "xterm"}.items():
+        monkeypatch.setenv(name, value)
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", cli("changes").out)
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +customer-42 +c95e3a82f716 +checkpoint +\d+ B", shown)
 
 
 def test_the_cursor_goes_on(cli: Cli, thread: str, saver: S3Saver, fake: FakeS3) -> None:

@@ -138,7 +138,8 @@ def test_a_missing_bucket_says_how_to_create_it(cli: Cli, fake: FakeS3) -> None:
     fake.hook = refuse
     ran = cli("threads")
     assert ran.code == 3
-    assert "langgraph-s3 setup" in ran.err
+    assert "There is no bucket 'fake-bucket' at http://127.0.0.1:9000. Check the bucket's name" in ran.err
+    assert "Only for a new bucket: run `langgraph-s3 setup` (at s3://fake-bucket/" in ran.err
 
 
 def test_an_unexpected_error_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,3 +371,15 @@ class Odd:
     """A type of an application."""
 
     n: int
+
+
+def test_keys_are_found_in_the_current_directory(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "keys_of_this_folder.py").write_text("keys = 'the provider'\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    options: dict[str, Any] = {name: default for name, (_, default) in OPTIONS.items()}
+    ctx = runtime.Invocation({**options, "keys": "keys_of_this_folder:keys"})
+    assert ctx.keys == "the provider"  # type: ignore[comparison-overlap]  # it stands for one
+    del sys.modules["keys_of_this_folder"]

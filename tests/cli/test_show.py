@@ -262,6 +262,7 @@ class TestResumePoint:
         assert '"really": "?"' in out
         made.invoke(Command(resume=5), place("t"))
         assert cli("resume-point", "t", "--json").data["state"] == "finished"
+        assert "Read from stored data only" not in cli("resume-point", "t").out
 
     def test_a_failure(self, cli: Cli, saver: S3Saver) -> None:
         with pytest.raises(ValueError, match="no luck"):
@@ -269,4 +270,4 @@ class TestResumePoint:
         ran = cli("resume-point", "t")
         assert ": failed\n" in ran.out
         assert "no luck" in ran.out
-        assert "Not known" in ran.out
+        assert "Read from stored data only" in ran.out

@@ -188,6 +188,10 @@ class TestTransfer:
         self, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(sys.modules, "langgraph.checkpoint.sqlite", None)
+        ran = cli("migrate", tmp_path / "x")  # first of all, it isn't there
+        assert ran.code == 3
+        assert f"There is no file '{tmp_path / 'x'}'" in ran.err
+        (tmp_path / "x").touch()
         ran = cli("migrate", tmp_path / "x")
         assert ran.code == 1
         assert "pip install langgraph-checkpoint-sqlite" in ran.err

@@ -79,8 +79,8 @@ def said(status: int, code: str, message: str = "said so", **metadata: Any) -> b
     return boto.ClientError(response, "Operation")
 
 
-def judged(error: Exception, request: Request[Any] = GET) -> Any:
-    return classify(error, request, "bucket")
+def judged(error: Exception, request: Request[Any] = GET, endpoint: str = "") -> Any:
+    return classify(error, request, "bucket", endpoint=endpoint)
 
 
 MISSING, REFUSED = Outcome(NotFound()), Outcome(PreconditionFailed())
@@ -349,6 +349,25 @@ def test_a_store_that_cannot_be_reached_is_asked_again(error: Exception) -> None
     assert verdict.unavailable
     assert "can't be reached" in verdict.why
     assert type(error).__name__ in verdict.why
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "shown", "local"),
+    [
+        ("http://127.0.0.1:9000", "http://127.0.0.1:9000", True),
+        ("http://localhost", "http://localhost", True),
+        ("http://[::1]:9000/", "http://[::1]:9000/", True),
+        ("https://user:secret@s3.example.com/x", "https://s3.example.com/x", False),
+        ("https://localhost.example.com", "https://localhost.example.com", False),
+    ],
+)
+def test_errors_name_the_store_without_credentials(endpoint: str, shown: str, local: bool) -> None:
+    unreachable = judged(ConnectionRefusedError("x"), endpoint=endpoint).why
+    assert f"The store at {shown} can't be reached" in unreachable
+    assert "S3_ENDPOINT_URL" in unreachable
+    assert ("`langgraph-s3 serve`" in unreachable) == local
+    missing = judged(said(404, "NoSuchBucket"), endpoint=endpoint).reason
+    assert f"There is no bucket 'bucket' at {shown}. Check the bucket's name (S3_BUCKET_NAME)" in missing
 
 
 def test_a_certificate_that_is_not_trusted_stays_so() -> None:

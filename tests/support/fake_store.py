@@ -28,6 +28,8 @@ _STAMPS = itertools.count()
 class FakeTranslator:
     """Stands in for `Translator`: a fake's answer needs no reading."""
 
+    endpoint_url = "http://127.0.0.1:9000"
+
     def arguments(self, request: Request[Any], *, conditional: bool = True) -> dict[str, Any]:
         return {"conditional": conditional}
 

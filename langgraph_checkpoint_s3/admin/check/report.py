@@ -83,6 +83,10 @@ class CheckReport:
         return f"<{type(self).__name__} of {self.place}: {self._counts()}{missing and f' ({missing})'}>"
 
     def __str__(self) -> str:
+        return self.render()
+
+    def render(self, width: int = _WIDTH) -> str:
+        """Return the report as text, in lines of at most `width` characters where its columns allow it."""
         status_width = max(len(status) for status in get_args(Status))
         name_width = max((len(finding.name) for finding in self.findings), default=0)
         verdict = "a saver can work here" if self.ok else "a saver can NOT work here"
@@ -95,11 +99,13 @@ class CheckReport:
                 continue
             shown = finding.status.upper() if finding.status == "missing" else finding.status
             start = f"  {shown:{status_width}}  {finding.name:{name_width}}  "
-            lines += _wrapped(finding.detail, start, margin)
+            lines += _wrapped(finding.detail, start, margin, width)
             if finding.remedy and finding.status != "ok":
-                lines += _wrapped(finding.remedy, margin + _REMEDY, margin + " " * len(_REMEDY))
+                lines += _wrapped(finding.remedy, margin + _REMEDY, margin + " " * len(_REMEDY), width)
         for detail, names in untried.items():
-            lines += _wrapped(f"{detail} ({', '.join(names)})", f"  {'unknown':{status_width}}  ", margin)
+            lines += _wrapped(
+                f"{detail} ({', '.join(names)})", f"  {'unknown':{status_width}}  ", margin, width
+            )
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -115,11 +121,11 @@ class CheckReport:
         return ", ".join(f"{counts[status]} {status}" for status in get_args(Status) if counts[status])
 
 
-def _wrapped(text: str, start: str, margin: str) -> list[str]:
+def _wrapped(text: str, start: str, margin: str, width: int) -> list[str]:
     """Wrap text into lines, the first of which begins with `start`, and the others with `margin`."""
     return textwrap.wrap(
         " ".join(text.split()),
-        max(_WIDTH, len(margin) + 40),
+        max(width, len(margin) + 36),
         initial_indent=start,
         subsequent_indent=margin,
         break_long_words=False,

@@ -132,10 +132,7 @@ def import_duckdb() -> ModuleType:
     try:
         import duckdb
     except ImportError as error:
-        raise InvalidConfigError(
-            "An inventory report is read with DuckDB: install this package with its extra `inventory`, or "
-            "pip install duckdb."
-        ) from error
+        raise InvalidConfigError("An inventory report is read with DuckDB: pip install duckdb") from error
     return duckdb
 
 

@@ -26,8 +26,7 @@ _NOT_NODES: Final = frozenset({"__interrupt__", "__input__"})
 _PULL: Final = "~__pregel_pull, "
 _PUSH: Final = re.compile(r"~__pregel_push, ([0-9]{10})(?:, .*)?", flags=re.DOTALL)
 _UNKNOWN: Final = (
-    "Not known from the stored state: nodes that never ran and wait for channels of their own; interrupts "
-    "before or after a node; what a graph whose code has changed would do."
+    "Read from stored data only: breakpoints set at compile time and later changes of the graph don't show."
 )
 
 

@@ -116,7 +116,9 @@ def main() -> None:
             taken = reason.errno == errno.EADDRINUSE
             sys.exit(f"{HOST}:{settings['port']}: {'address already in use' if taken else reason}")
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        print(server.server_address[1], flush=True)
+        port = server.server_address[1]
+        storage.announce(f"http://{HOST}:{port}")
+        print(port, flush=True)
         sys.stdin.read()
     finally:
         storage.close()

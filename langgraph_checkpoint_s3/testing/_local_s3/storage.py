@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 FILE = "local-s3.sqlite3"
+ADDRESS_FILE = "local-s3.address"
 NULL = "null"
 """The id of a version that was written without versioning."""
 _FORMAT = 1
@@ -89,15 +90,18 @@ class Storage:
     def __init__(self, folder: Path) -> None:
         self._lock = threading.RLock()
         path = folder / FILE
+        self._address_file = folder / ADDRESS_FILE
         try:
             folder.mkdir(parents=True, exist_ok=True)
             # No waiting: whoever has the file keeps it until his server ends.
             self.sql = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
             self._open()
+            self._address_file.unlink(missing_ok=True)  # of a server that was killed
         except (OSError, sqlite3.Error) as error:
             if "locked" in str(error):
                 raise StorageError(
-                    f"{folder} is in use by another server: stop that one, or use it"
+                    f"{folder} is in use by another server{self._running_at()}: use that one (set "
+                    "S3_ENDPOINT_URL to its address), or stop it"
                 ) from error
             raise StorageError(f"{path} can't be used: {error}") from error
 
@@ -118,9 +122,21 @@ class Storage:
                 self.sql.execute(statement)
             self.sql.execute(f"PRAGMA user_version={_FORMAT}")
 
+    def announce(self, address: str) -> None:
+        """Note the server's address in the folder, for the error of another server that tries to use it."""
+        self._address_file.write_text(address, encoding="utf-8")
+
+    def _running_at(self) -> str:
+        """Return where the server runs that has the folder, for an error; empty if it hasn't said so yet."""
+        try:
+            return f" at {self._address_file.read_text(encoding='utf-8')}"
+        except (OSError, UnicodeDecodeError):
+            return ""
+
     def close(self) -> None:
         """Close the file, after what is under way."""
         with self._lock:
+            self._address_file.unlink(missing_ok=True)
             self.sql.close()
 
     @contextmanager
