@@ -359,13 +359,16 @@ class AsyncConnectionPool:
         timeout = time_to_connect(limit, self._connect_timeout)
         loop = asyncio.get_running_loop()
         connection = AsyncConnection(loop, self._read_timeout)
+        # Before Python 3.12, asyncio.wait_for forgets a cancellation that comes as the connection is made.
+        opening = loop.create_task(self._open(loop, connection))
         try:
-            await asyncio.wait_for(self._open(loop, connection), timeout)
-        except asyncio.TimeoutError as error:
-            connection.abort()
-            raise not_connected(limit, self._connect_timeout) from error
+            if not (await asyncio.wait([opening], timeout=timeout))[0]:
+                raise not_connected(limit, self._connect_timeout)
+            opening.result()
         except BaseException:
+            opening.cancel()
             connection.abort()
+            await asyncio.gather(opening, return_exceptions=True)
             raise
         return connection
 

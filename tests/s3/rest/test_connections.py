@@ -19,7 +19,7 @@ from benchmarks.server import Server
 from langgraph_checkpoint_s3.errors import AccessDeniedError, StorageUnavailableError
 from langgraph_checkpoint_s3.request_timeout import TimeLimit, TooSlowError
 from langgraph_checkpoint_s3.s3.requests import Body, GetObject, HeadObject, PutObject
-from langgraph_checkpoint_s3.s3.rest.async_http import AsyncConnectionPool
+from langgraph_checkpoint_s3.s3.rest.async_http import AsyncConnection, AsyncConnectionPool
 from langgraph_checkpoint_s3.s3.rest.connection_rules import IDLE
 from langgraph_checkpoint_s3.s3.rest.route import Route
 from tests.contract.test_async import self_signed
@@ -474,6 +474,26 @@ def test_a_failed_connection_leaves_its_slot() -> None:
         limit.start()
         with pytest.raises(TooSlowError):
             await pool.acquire(limit)
+        assert pool.in_use == 0
+
+    with Scripted(answering(always)) as server:
+        run(use(server))
+
+
+def test_a_cancellation_that_comes_as_a_connection_is_made_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = AsyncConnectionPool._open
+    acquiring: list[asyncio.Future[AsyncConnection]] = []
+
+    async def open_and_cancel(pool: AsyncConnectionPool, *args: Any) -> None:
+        await opened(pool, *args)
+        acquiring[0].cancel()
+
+    async def use(server: Scripted) -> None:
+        monkeypatch.setattr(AsyncConnectionPool, "_open", open_and_cancel)
+        pool = pool_on(server, 1)
+        acquiring.append(asyncio.ensure_future(pool.acquire(unlimited())))
+        with pytest.raises(asyncio.CancelledError):
+            await acquiring[0]
         assert pool.in_use == 0
 
     with Scripted(answering(always)) as server:
