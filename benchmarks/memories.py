@@ -26,7 +26,7 @@ from zlib import crc32
 
 from benchmarks import report
 from benchmarks.environments import InstallError
-from benchmarks.runs import _ENVIRONMENT, dollars
+from benchmarks.runs import ENVIRONMENT, dollars
 from benchmarks.served import Served
 from langgraph_checkpoint_s3.memory import S3Store
 from langgraph_checkpoint_s3.plans.plan import Plan
@@ -317,7 +317,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=_ROUNDS)
     report.add_write_option(parser)
     chosen = parser.parse_args(arguments)
-    os.environ.update(_ENVIRONMENT)
+    os.environ.update(ENVIRONMENT)
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     found = measure(chosen.items, chosen.rounds)
     text = report.page(

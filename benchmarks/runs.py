@@ -24,13 +24,14 @@ _START: Final = (
     "sys.path.insert(0 if own else len(sys.path), root); "
     "runpy.run_module(module, run_name='__main__', alter_sys=True)"
 )
-_ENVIRONMENT: Final = {
+ENVIRONMENT: Final = {
     "AWS_ACCESS_KEY_ID": "benchmarks",
     "AWS_SECRET_ACCESS_KEY": "benchmarks",
     "AWS_REGION": "us-east-1",
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+"""Variables of AWS's for processes of a benchmark. The server checks no signatures."""
 
 PRICES: Final = {"PUT": 5e-6, "LIST": 5e-6, "GET": 4e-7, "HEAD": 4e-7, "DELETE": 0.0}
 """Price of a request in US dollars, of S3 Standard in us-east-1. Other operations are charged as a PUT."""
@@ -154,7 +155,7 @@ def start_in(
     own = "" if requirements else "own"
     argv = [str(python_for(requirements)), "-I", "-c", _START, own, str(ROOT), module, *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    environment |= {**_ENVIRONMENT, **(secrets or {})}
+    environment |= {**ENVIRONMENT, **(secrets or {})}
     return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
 

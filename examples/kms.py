@@ -50,7 +50,7 @@ def sealed(keys: KmsKeys) -> S3Saver:
 
 
 def at_rest(saver: S3Saver, thread: str) -> str:
-    """What S3 says of a thread's first object."""
+    """Return the encryption with which S3 keeps a thread's first object."""
     config = saver.config
     with closing(boto3.client("s3", region_name=config.region, endpoint_url=config.endpoint_url)) as client:
         listed = client.list_objects_v2(Bucket=config.bucket, Prefix=f"{config.prefix}{thread}.thread/")

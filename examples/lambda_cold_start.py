@@ -1,4 +1,4 @@
-"""What a cold start of `examples.lambda_handler` takes, and the S3 saver's share of it.
+"""Time of a cold start of `examples.lambda_handler`, and the S3 saver's share of it.
 
     python -m examples.lambda_cold_start [ROUNDS]
 
@@ -41,7 +41,7 @@ CLIENTS = ("boto3", "botocore.client", "aiobotocore")
 
 
 class Context:
-    """What Lambda hands over beside the event."""
+    """The context that Lambda passes beside the event."""
 
     def __init__(self, request_id: str, seconds: float = 30.0) -> None:
         self.aws_request_id = request_id
@@ -107,7 +107,7 @@ def start(kind: str) -> None:
 
 
 def one(kind: str, server: "LocalS3") -> dict[str, Any]:
-    """What `start` says, in a process of its own."""
+    """Return the output of `start`, run in a process of its own."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "S3_"))}
     environment |= server.environment() | {"S3_BUCKET_NAME": "checkpoints"}
     argv = [sys.executable, "-m", "examples.lambda_cold_start", kind]

@@ -176,9 +176,8 @@ class AwsClient(ABC):
             return InvalidConfigError(
                 f"{self.title} can't be asked with these settings ({error}): check {self.settings}"
             )
-        if isinstance(
-            error, boto.HTTPClientError
-        ):  # botocore keeps the request in it, session token included
+        if isinstance(error, boto.HTTPClientError):
+            # Botocore keeps the request in it, session token included.
             for attributes in (vars(error), error.kwargs):
                 for name in ("request", "response"):
                     attributes.pop(name, None)  # type: ignore[misc]  # more than its types know

@@ -1,4 +1,4 @@
-"""What holds for a whole run: profiles of the property tests, and what keeps a run of many tests quick."""
+"""Settings of a whole run: profiles of the property tests, and measures that keep many tests quick."""
 
 from __future__ import annotations
 

@@ -145,9 +145,9 @@ def test_code_runs(code: str) -> None:
     exec(compile(code, "document", "exec"), names)
     saver = names.get("saver")
     if saver is not None:
-        stored = saver.get_tuple(names["config"])  # type: ignore[attr-defined]
+        stored = saver.get_tuple(names["config"])  # type: ignore[attr-defined]  # an S3Saver
         assert len(stored.checkpoint["channel_values"]["messages"]) == 4
-        saver.close()  # type: ignore[attr-defined]
+        saver.close()  # type: ignore[attr-defined]  # an S3Saver
 
 
 @pytest.mark.parametrize("path", ADMIN, ids=lambda path: path.stem)
@@ -164,6 +164,24 @@ def test_a_guides_tasks_run_one_after_the_other(path: Path) -> None:
         }
         for number, block in enumerate(blocks(path, "python"), start=1):
             exec(compile(block, f"block {number} of {path.name}", "exec"), names)
+
+
+def test_most_guides_have_code() -> None:
+    code = [len(blocks(path, "python")) for path in ADMIN]
+    assert sum(code) > 10
+    assert code.count(0) <= 1  # the inventory's: a report is made by AWS alone
+
+
+@pytest.mark.usefixtures("store")
+def test_the_readmes_first_code_remembers(capsys: pytest.CaptureFixture[str]) -> None:
+    code = compile(blocks(ROOT / "README.md", "python")[0], "README.md", "exec")
+    for count in (4, 8):
+        names: dict[str, Any] = {"__name__": "__main__"}
+        exec(code, names)
+        names["checkpointer"].close()
+        printed = capsys.readouterr().out.splitlines()
+        assert len(printed) == count
+        assert printed[1::2] == ["ai: You first said 'hello'"] * (count // 2)
 
 
 @pytest.mark.usefixtures("in_use")

@@ -1,4 +1,4 @@
-"""Whatever has a lock is told of a fork; and being told keeps nothing alive."""
+"""Objects with locks are told of a fork, which keeps none of them alive."""
 
 from __future__ import annotations
 

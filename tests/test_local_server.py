@@ -184,7 +184,7 @@ def test_any_key_has_its_own_object_in_the_order_of_bytes(tmp_path: Path) -> Non
         )
         assert [each["Key"] for page in pages for each in page["Contents"]] == sorted(KEYS, key=str.encode)
         names = {"Objects": [{"Key": key} for key in KEYS]}
-        s3.delete_objects(Bucket="checkpoints", Delete=names)  # type: ignore[arg-type]
+        s3.delete_objects(Bucket="checkpoints", Delete=names)  # type: ignore[arg-type]  # a plain dict
         assert "Contents" not in s3.list_objects_v2(Bucket="checkpoints")
         s3.close()
 
@@ -208,7 +208,7 @@ def test_lists_are_those_of_a_plain_sort(tmp_path: Path, delimiter: str) -> None
                 if delimiter and delimiter in key[len(prefix) :]
             }
             times = {key: 1 + (operation == "list_object_versions" and key in keys[::2]) for key in below}
-            pages = s3.get_paginator(operation).paginate(  # type: ignore[call-overload]
+            pages = s3.get_paginator(operation).paginate(  # type: ignore[call-overload]  # chosen at run time
                 Bucket="checkpoints", Prefix=prefix, Delimiter=delimiter, PaginationConfig={"PageSize": size}
             )
             seen = list(pages)
@@ -296,5 +296,5 @@ def test_what_is_no_bucket_name_is_refused(tmp_path: Path, bucket: str) -> None:
     "keys", [{"secret_key": ""}, {"access_key": ""}, {"access_key": "a,b"}, {"access_key": "a b"}]
 )
 def test_keys_that_no_signature_can_name_are_refused(tmp_path: Path, keys: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="must"), local_s3(tmp_path, **keys):  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="must"), local_s3(tmp_path, **keys):  # type: ignore[arg-type]  # invalid on purpose
         pass

@@ -146,7 +146,7 @@ ALLOWED: dict[str, set[str]] = {
     "validation": {"errors", "format"},
     "admin plans": {
         *("admin", "config", "crypto", "errors", "format", "notebook", "plans", "text", *REQUESTS),
-        *("memory.index", "memory.items", "memory.plans", "memory.shelf"),
+        *("memory.embedding", "memory.index", "memory.items", "memory.plans", "memory.shelf"),
     },
     "encryption": {"aws_client", "crypto", "encryption", "errors", "fork_safety", "format"},
     "lease": {"errors", "fork_safety", "format", "plans", "s3"},
@@ -253,7 +253,7 @@ LATE = (
 
 
 def loaded_by(code: str, names: tuple[str, ...] = LATE) -> set[str]:
-    """Which of these modules a fresh interpreter has loaded after this code."""
+    """Return those of some modules that a fresh interpreter has loaded after this code."""
     shown = f"{code}\nimport sys; print([name for name in {names!r} if name in sys.modules])"
     command = [sys.executable, "-c", shown]
     ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT.parent)

@@ -108,7 +108,7 @@ def test_another_store_is_known_by_the_variables_too(variable: str, monkeypatch:
 
 
 def test_what_the_client_resolved_has_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is sent to AWS that AWS can't take, whatever the settings let one think."""
+    """AWS gets nothing that it can't take, even if the settings name another store."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", ELSEWHERE)
     monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
     for saver in (

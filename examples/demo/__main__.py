@@ -1,4 +1,4 @@
-"""What a checkpoint saver is for, in six scenes: kill, resume, answer, travel back, fork, and count.
+"""A demo of a checkpoint saver in six scenes: kill, resume, answer, travel back, fork, and count.
 
     python -m examples.demo                  on an S3 server of its own, which it starts and stops
     python -m examples.demo --keep DIR       the same; keeps the thread in DIR to be looked at
@@ -143,7 +143,7 @@ class Demo:
         return account.contents(self.saver.config, self.thread)
 
     def puts(self, step: str) -> int:
-        """How many PUTs a worker has reported."""
+        """The number of PUTs that a worker has reported."""
         return account.by_kind(account.reported(self.reports[step]))["PUT"]
 
     def stored_holds(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the scenes stand on: a bucket, and worker processes that leave nothing behind."""
+"""Set-up of the scenes: a bucket, and worker processes that leave nothing behind."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""How the demo talks: sections, sentences, aligned tables, and claims that are checked first."""
+"""Output of the demo: sections, sentences, aligned tables, and claims that are checked first."""
 
 import os
 import sys

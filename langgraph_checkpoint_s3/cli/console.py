@@ -15,7 +15,7 @@ _UNLIMITED_WIDTH: Final = 10_000
 """The width of lines that don't go to a terminal, so that none is wrapped."""
 _MIN_WRAP: Final = 20
 _HANGING: Final = 2
-"""How much further the rest of a line that was wrapped is indented."""
+"""Further indentation of the rest of a line that was wrapped."""
 
 
 def make_console(file: TextIO) -> Console:

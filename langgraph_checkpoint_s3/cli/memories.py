@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from langgraph_checkpoint_s3.admin import ImportedMemories
 
-_ALL: Final = 1_000_000_000
+ALL: Final = 1_000_000_000
+"""A limit that no store reaches."""
 _PREVIEW: Final = 100
 
 
@@ -92,7 +93,7 @@ def memories(
             )
         found = [item]
     elif labels or conditions or text or delete:
-        found = [*store.search(labels, filter=conditions, limit=_ALL, refresh_ttl=False)]
+        found = [*store.search(labels, filter=conditions, limit=ALL, refresh_ttl=False)]
         found = [item for item in found if text.lower() in _as_json(item).lower()]
     else:
         _list_namespaces(ctx, store.list_namespaces(limit=limit + 1), limit)

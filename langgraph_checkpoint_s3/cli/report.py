@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _PUT_PRICE: Final = 0.005 / 1000
 """Dollars for a PUT at S3 Standard's price in us-east-1, as in docs/benchmarks.md."""
 _UNSAFE: Final = re.compile(r"[^\w.@+-]+")
-"""What isn't in the name of a file, as a shell or a file system may give it a meaning."""
+"""Characters that a shell or a file system may give a meaning: they aren't in a file's name."""
 _MAX_NAME: Final = 100
 
 
@@ -59,7 +59,7 @@ def report(
             raise CommandExit(NOT_FOUND, f"There is no folder {file.parent}.")
     try:
         import jinja2  # noqa: F401  # is it installed?
-        import markdown_it  # noqa: F401
+        import markdown_it  # noqa: F401  # is it installed?
     except ImportError as error:
         raise CommandExit(
             FAILED,

@@ -1,4 +1,4 @@
-"""What was said in each step of a report: messages that were added, and tool calls with their results."""
+"""Conversations of a report, step by step: messages that were added, and tool calls with their results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any, Final
 
 from langgraph_checkpoint_s3.cli.report_steps import Conversation, Graph, Step
-from langgraph_checkpoint_s3.text.messages import Message, ToolCall, parse_message, parse_messages
+from langgraph_checkpoint_s3.text.messages import Message, ToolCall, field_of, parse_message, parse_messages
 from langgraph_checkpoint_s3.text.values import to_json
 
 MESSAGES: Final = "messages"
@@ -53,24 +53,24 @@ class Said:
 
     @property
     def failed(self) -> bool:
-        """Whether it is a tool's error."""
-        return bool(_get(self.value, "status") == "error")
+        """`True` for a tool's error."""
+        return bool(field_of(self.value, "status") == "error")
 
     @property
     def thoughts(self) -> list[str]:
-        """What the model thought before it answered, where its content has that."""
-        parts = _get(self.value, "content")
+        """The model's thoughts before its answer, if its content has them."""
+        parts = field_of(self.value, "content")
         return [
             thought
             for part in (parts if isinstance(parts, (list, tuple)) else ())
-            if (kind := _get(part, "type")) in {"thinking", "reasoning"}
-            and isinstance(thought := _get(part, kind), str)
+            if (kind := field_of(part, "type")) in {"thinking", "reasoning"}
+            and isinstance(thought := field_of(part, kind), str)
         ]
 
     @property
     def model(self) -> str:
         """The model and its tokens, as far as it reported them."""
-        name = _get(_get(self.value, "response_metadata"), "model_name")
+        name = field_of(field_of(self.value, "response_metadata"), "model_name")
         tokens = tokens_of(self.value)
         told = [f"{tokens[0]:,} → {tokens[1]:,} tokens"] if tokens else []
         return " · ".join([*([name] if isinstance(name, str) else []), *told])
@@ -78,7 +78,7 @@ class Said:
 
 @dataclass(eq=False, slots=True)
 class Talk:
-    """What a step did to the conversations.
+    """Changes that a step made to the conversations.
 
     Attributes:
         said: The messages that it added or edited, `messages` before other conversations.
@@ -116,8 +116,8 @@ def _show_input_where_it_came_in(step: Step, found: Mapping[str, Talk]) -> None:
 
 def tokens_of(value: Any) -> tuple[int, int] | None:
     """Return the tokens that a model read and wrote for a message; `None` if it didn't report them."""
-    usage = _get(value, "usage_metadata")
-    counts = (_get(usage, "input_tokens"), _get(usage, "output_tokens"))
+    usage = field_of(value, "usage_metadata")
+    counts = (field_of(usage, "input_tokens"), field_of(usage, "output_tokens"))
     return counts if all(type(each) is int for each in counts) else None
 
 
@@ -218,7 +218,3 @@ def _ancestors(step: Step) -> set[str]:
         found.add(here.anchor)
         here = here.parent
     return found
-
-
-def _get(value: Any, name: str) -> Any:
-    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)

@@ -24,6 +24,7 @@ from langgraph_checkpoint_s3.cli.report_markdown import render_markdown
 from langgraph_checkpoint_s3.cli.report_messages import MESSAGES, Talk, read_talks, tokens_of
 from langgraph_checkpoint_s3.cli.report_steps import Checkpoint, Step, arrange
 from langgraph_checkpoint_s3.cli.state_diff import ChannelDiff, diff_states
+from langgraph_checkpoint_s3.text.channels import is_reserved
 from langgraph_checkpoint_s3.text.humanize import format_size, pluralize
 from langgraph_checkpoint_s3.text.sanitize import sanitize
 from langgraph_checkpoint_s3.text.values import format_value, to_json
@@ -49,8 +50,6 @@ _MAX_TIME: Final = 40
 _SOURCES: Final = frozenset({"input", "loop", "update", "fork"})
 _ROLES: Final = {"human": "human", "user": "human", "ai": "ai", "assistant": "ai", "tool": "tool"}
 """The sources and roles that the style sheet colours. Only these become CSS classes."""
-_OWN_CHANNELS: Final = ("__", "branch:", "join:", "start:")
-"""How the names of LangGraph's own channels begin."""
 
 # The chart, in pixels. The page stretches it.
 _WIDTH, _HEIGHT = 1000, 160
@@ -66,7 +65,7 @@ class Figure(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """What the page says of the thread.
+    """Content of the page.
 
     Attributes:
         thread_id: Its id.
@@ -88,7 +87,7 @@ class Thread:
 
 
 class Allowance:
-    """What may still be shown of a step's values, so that the page's size is bounded."""
+    """Characters of a step's values that may still be shown, so that the page's size is bounded."""
 
     def __init__(self, characters: int) -> None:
         self.left = characters
@@ -177,7 +176,7 @@ def _text(name: str) -> Markup:
     """Return one of the package's own files, as markup."""
     from markupsafe import Markup
 
-    return Markup(files("langgraph_checkpoint_s3.cli").joinpath(name).read_text(encoding="utf-8"))  # noqa: S704
+    return Markup(files("langgraph_checkpoint_s3.cli").joinpath(name).read_text(encoding="utf-8"))  # noqa: S704  # trusted
 
 
 def _digest(text: str) -> str:
@@ -226,7 +225,7 @@ def _environment() -> Environment:
 def channels(step: Step) -> tuple[list[tuple[str, Any]], list[str]]:
     """Return a state's channels, conversations first, and the names of LangGraph's own ones."""
     values = step.checkpoint.values
-    own = sorted(name for name in values if name.startswith(_OWN_CHANNELS))
+    own = sorted(name for name in values if is_reserved(name))
     rest = sorted(
         values.keys() - own, key=lambda name: (name not in step.conversations, name != MESSAGES, name)
     )
@@ -249,7 +248,7 @@ def _plain(step: Step) -> dict[str, Any]:
     return {
         name: value
         for name, value in step.checkpoint.values.items()
-        if name not in step.conversations and (name == "__start__" or not name.startswith(_OWN_CHANNELS))
+        if name not in step.conversations and (name == "__start__" or not is_reserved(name))
     }
 
 

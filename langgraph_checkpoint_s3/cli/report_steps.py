@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,7 +10,7 @@ from langgraph_checkpoint_s3.admin import History, HistoryEntry
 from langgraph_checkpoint_s3.text.messages import Message
 
 MAX_DEPTH: Final = 8
-"""How deeply subgraphs are nested in the page. Deeper ones stand behind the others."""
+"""The deepest nesting of subgraphs in the page. Deeper ones stand behind the others."""
 MAX_COLUMNS: Final = 12
 """The most branches that are drawn beside one another."""
 
@@ -103,14 +102,12 @@ class Step:
 
     @property
     def title(self) -> str:
-        """The nodes that ran, or else where the checkpoint comes from."""
-        nodes = Counter(self.entry.summary.nodes)
-        names = [f"{name} ×{count}" if count > 1 else name for name, count in nodes.items()]
-        return _cut(", ".join(names) or str(self.entry.source), _MAX_TITLE)
+        """The nodes that ran; without any, the source of the checkpoint."""
+        return _cut(self.entry.did, _MAX_TITLE)
 
     @property
     def ran(self) -> bool:
-        """Whether its parent's tasks led to it, rather than an input or an update."""
+        """`True` if its parent's tasks led to it, rather than an input or an update."""
         return self.entry.source == "loop"
 
 

@@ -15,7 +15,7 @@ import typer
 
 from langgraph_checkpoint_s3 import InvalidConfigError, S3CheckpointError
 from langgraph_checkpoint_s3.cli.checkpoints import config_of, get_checkpoint, place_of
-from langgraph_checkpoint_s3.cli.memories import describe_import
+from langgraph_checkpoint_s3.cli.memories import ALL, describe_import
 from langgraph_checkpoint_s3.cli.options import (
     DryRun,
     Force,
@@ -33,10 +33,9 @@ if TYPE_CHECKING:
     from langgraph_checkpoint_s3 import S3Saver
     from langgraph_checkpoint_s3.memory import S3Store
 
-_ALL: Final = 1_000_000_000
 _SQLITE: Final = b"SQLite format 3\0"
 _THREAD_IDS_HINT: Final = "Pass thread_ids: which threads to move"
-"""What the API's error says, where the command line has an option."""
+"""The beginning of an error of the API for which the command line has an option."""
 
 
 def copy(
@@ -234,7 +233,7 @@ def _migrate_memories(ctx: Invocation, source: str, dry_run: bool) -> None:
 
     with _open_source(ctx, source, memories=True) as store:
         if dry_run:
-            count = len(store.list_namespaces(limit=_ALL))
+            count = len(store.list_namespaces(limit=ALL))
             data = {"dry_run": True, "namespaces": count}
             ctx.answer(data, f"Would migrate {pluralize(count, 'namespace')} of long-term memory.")
             return
@@ -255,28 +254,39 @@ def _open_source(ctx: Invocation, source: str, *, memories: bool = False) -> Any
             NOT_FOUND, f"There is no file {source!r}. A source is a file, postgresql://… or s3://…"
         )
     try:
-        if postgres and memories:
-            from langgraph.store.postgres import PostgresStore
-
-            return PostgresStore.from_conn_string(source)
-        if postgres:
-            from langgraph.checkpoint.postgres import PostgresSaver
-
-            return PostgresSaver.from_conn_string(source)
-        from langgraph.checkpoint.sqlite import SqliteSaver
-        from langgraph.store.sqlite import SqliteStore
+        kind = _source_class(postgres=postgres, memories=memories)
     except ImportError as error:
         # The Postgres saver requires psycopg, but not the libpq that psycopg needs.
         packages = (
             'langgraph-checkpoint-postgres "psycopg[binary]"' if postgres else "langgraph-checkpoint-sqlite"
         )
         raise CommandExit(FAILED, f"This source needs another package: pip install {packages}") from error
-    with Path(source).open("rb") as file:
-        if file.read(len(_SQLITE)) != _SQLITE:
-            raise CommandExit(
-                USAGE, f"{source!r} is no SQLite file. A source is one, postgresql://… or s3://…"
-            )
-    return (SqliteStore if memories else SqliteSaver).from_conn_string(source)
+    if not postgres:
+        with Path(source).open("rb") as file:
+            if file.read(len(_SQLITE)) != _SQLITE:
+                raise CommandExit(
+                    USAGE, f"{source!r} is no SQLite file. A source is one, postgresql://… or s3://…"
+                )
+    return kind.from_conn_string(source)
+
+
+def _source_class(*, postgres: bool, memories: bool) -> Any:
+    """Import LangGraph's saver or store of a kind, and nothing else: older packages have no store."""
+    if postgres and memories:
+        from langgraph.store.postgres import PostgresStore
+
+        return PostgresStore
+    if postgres:
+        from langgraph.checkpoint.postgres import PostgresSaver
+
+        return PostgresSaver
+    if memories:
+        from langgraph.store.sqlite import SqliteStore
+
+        return SqliteStore
+    from langgraph.checkpoint.sqlite import SqliteSaver
+
+    return SqliteSaver
 
 
 @contextmanager

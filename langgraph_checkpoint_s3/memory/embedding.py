@@ -1,11 +1,11 @@
-"""Texts to vectors: what a store's `index` setting embeds of the items that are put, and of queries."""
+"""Embedding of texts: those of items that are put, by a store's `index` setting, and queries."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from langgraph.store.base import (
     IndexConfig,
@@ -18,7 +18,7 @@ from langgraph.store.base import (
 )
 
 from langgraph_checkpoint_s3.errors import InvalidConfigError
-from langgraph_checkpoint_s3.memory.items import pack_vector
+from langgraph_checkpoint_s3.memory.items import Vectors, pack_vector
 from langgraph_checkpoint_s3.memory.search import find_numpy
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _WHOLE: Final = "$"
 class Embedded(NamedTuple):
     """Vectors of a batch: of each put's texts with their paths, by the put's number; and of the queries."""
 
-    vectors: Mapping[int, tuple[tuple[str, bytes], ...]] = MappingProxyType({})
+    vectors: Mapping[int, Vectors] = MappingProxyType({})
     queries: Mapping[str, Sequence[float]] = MappingProxyType({})
 
 
@@ -75,6 +75,14 @@ class Embedder:
         asked = await asyncio.gather(*map(self._embeddings.aembed_query, queries))
         return self._checked(texts, documents, vectors, dict(zip(queries, asked, strict=True)))
 
+    def embed_values(self, values: Sequence[Mapping[str, Any]]) -> list[Vectors]:
+        """Return the vectors of each of some values, as `S3Store.put` makes them."""
+        return _of_each(self.embed(_puts(values)), len(values))
+
+    async def aembed_values(self, values: Sequence[Mapping[str, Any]]) -> list[Vectors]:
+        """`embed_values`, as a coroutine."""
+        return _of_each(await self.aembed(_puts(values)), len(values))
+
     def _texts(self, ops: Sequence[Op]) -> tuple[dict[int, list[tuple[str, str]]], set[str]]:
         """Return the texts to embed of each put, with their paths, and the queries."""
         texts: dict[int, list[tuple[str, str]]] = {}
@@ -115,6 +123,14 @@ def last_puts(ops: Sequence[Op]) -> dict[int, PutOp]:
         if isinstance(op, PutOp):
             last[tuple(op.namespace), op.key] = number, op
     return dict(last.values())
+
+
+def _puts(values: Sequence[Mapping[str, Any]]) -> list[PutOp]:
+    return [PutOp((), str(number), dict(value)) for number, value in enumerate(values)]
+
+
+def _of_each(embedded: Embedded, count: int) -> list[Vectors]:
+    return [embedded.vectors.get(number, ()) for number in range(count)]
 
 
 def _path(path: str) -> tuple[str, str | list[str]]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from langgraph_checkpoint_s3.errors import ConflictError
 from langgraph_checkpoint_s3.format.pieces import Pieces
 from langgraph_checkpoint_s3.memory.index import Row
-from langgraph_checkpoint_s3.memory.items import ItemRecord, Vectors, encode_item, open_item
+from langgraph_checkpoint_s3.memory.items import ItemRecord, encode_item, open_item
 from langgraph_checkpoint_s3.memory.shelf import ITEM, Namespace, Shelf
 from langgraph_checkpoint_s3.memory.view import ItemCache
 from langgraph_checkpoint_s3.plans.data_keys import key_to_write, unlock
@@ -37,20 +37,6 @@ class ItemPut:
     record: ItemRecord
     if_match: str | None = None
     token: bytes = b""
-
-
-class Embedding(NamedTuple):
-    """A store's embedding of whole values, for items that are written without `put`.
-
-    Attributes:
-        dims: The length of its vectors.
-        embed: Returns the packed vectors of each of some values, with the paths of their texts.
-        aembed: The same, as a coroutine.
-    """
-
-    dims: int
-    embed: Callable[[Sequence[Mapping[str, Any]]], list[Vectors]]
-    aembed: Callable[[Sequence[Mapping[str, Any]]], Coroutine[Any, Any, list[Vectors]]]
 
 
 def read_items(shelf: Shelf, keys: Sequence[str]) -> Plan[dict[str, Row]]:

@@ -33,7 +33,6 @@ from langgraph_checkpoint_s3.memory.embedding import Embedded, Embedder, last_pu
 from langgraph_checkpoint_s3.memory.index import Row
 from langgraph_checkpoint_s3.memory.items import ItemRecord
 from langgraph_checkpoint_s3.memory.plans import (
-    Embedding,
     ItemPut,
     list_namespaces,
     read_items,
@@ -563,22 +562,9 @@ def _check_labels(namespace: Sequence[object]) -> None:
         raise InvalidNamespaceError(f"{namespace!r}: each label is text, not empty, and without a dot.")
 
 
-def embedding_of(store: S3Store) -> Embedding | None:
-    """Return a store's embedding, for items that are written without `put`; `None` if it has no index."""
-
-    def ops(values: Sequence[Mapping[str, Any]]) -> list[PutOp]:
-        return [PutOp((), str(number), dict(value)) for number, value in enumerate(values)]
-
-    def embed(values: Sequence[Mapping[str, Any]]) -> list[tuple[tuple[str, bytes], ...]]:
-        found = store._embedded(ops(values)).vectors  # noqa: SLF001  # its own class
-        return [found.get(number, ()) for number in range(len(values))]
-
-    async def aembed(values: Sequence[Mapping[str, Any]]) -> list[tuple[tuple[str, bytes], ...]]:
-        found = (await store._aembedded(ops(values))).vectors  # noqa: SLF001  # its own class
-        return [found.get(number, ()) for number in range(len(values))]
-
-    index = store.index_config
-    return None if index is None else Embedding(index["dims"], embed, aembed)
+def embedder_of(store: S3Store) -> Embedder | None:
+    """Return a store's embedder, for items that are written without `put`; `None` without an index."""
+    return store._embedder  # noqa: SLF001  # its own class
 
 
 def default_ttl(store: S3Store) -> int | None:

@@ -36,7 +36,7 @@ _MOST_READS: Final = 256
 
 
 class RebuiltVectors(NamedTuple):
-    """What `rebuild_vectors` did.
+    """Outcome of `rebuild_vectors`.
 
     Attributes:
         written: Vectors of items that are there. They were written, whether or not they were missing.

@@ -56,18 +56,18 @@ class Message(NamedTuple):
 
 def parse_message(value: Any) -> Message | None:
     """Return a value as a message; `None` if it is none."""
-    role, content = _field(value, "type") or _field(value, "role"), _field(value, "content")
+    role, content = field_of(value, "type") or field_of(value, "role"), field_of(value, "content")
     if not isinstance(role, str) or not isinstance(content, (str, list)):
         return None
     parts = [content] if isinstance(content, str) else [_part_text(part) for part in content]
-    calls = _field(value, "tool_calls")
+    calls = field_of(value, "tool_calls")
     return Message(
         role,
-        _text(_field(value, "name")),
+        _text(field_of(value, "name")),
         "\n".join(filter(None, parts)),
         tuple(_parse_call(call) for call in calls) if isinstance(calls, (list, tuple)) else (),
-        _text(_field(value, "tool_call_id")),
-        _text(_field(value, "id")),
+        _text(field_of(value, "tool_call_id")),
+        _text(field_of(value, "id")),
     )
 
 
@@ -91,25 +91,28 @@ def parse_conversation(value: Any) -> list[tuple[str, str]] | None:
 
 
 def _parse_call(call: Any) -> ToolCall:
-    function = _field(call, "function")  # OpenAI's form, whose arguments are JSON
+    function = field_of(call, "function")  # OpenAI's form, whose arguments are JSON
     if function is None:
-        return ToolCall(str(_field(call, "name")), to_json(_field(call, "args")), _text(_field(call, "id")))
-    args = _field(function, "arguments")
+        return ToolCall(
+            str(field_of(call, "name")), to_json(field_of(call, "args")), _text(field_of(call, "id"))
+        )
+    args = field_of(function, "arguments")
     try:
         args = json.loads(args)
     except (TypeError, ValueError, RecursionError):
         args = to_json(args)
-    return ToolCall(str(_field(function, "name")), args, _text(_field(call, "id")))
+    return ToolCall(str(field_of(function, "name")), args, _text(field_of(call, "id")))
 
 
 def _part_text(part: Any) -> str:
     if isinstance(part, str):
         return part
-    text = _field(part, "text")
-    return text if isinstance(text, str) else f"[{_field(part, 'type') or type(part).__name__}]"
+    text = field_of(part, "text")
+    return text if isinstance(text, str) else f"[{field_of(part, 'type') or type(part).__name__}]"
 
 
-def _field(value: Any, name: str) -> Any:
+def field_of(value: Any, name: str) -> Any:
+    """Return a field of a message: an object's attribute, or a mapping's item; `None` if it has none."""
     return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
 
 

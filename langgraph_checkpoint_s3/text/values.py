@@ -27,7 +27,7 @@ _MAGIC: Final = {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"PAR1": "Parquet",
 }
-"""How well-known formats begin."""
+"""The first bytes of well-known formats."""
 
 
 def to_json(value: Any, depth: int = 0, leaf: Callable[[Any], str] | None = None) -> Any:

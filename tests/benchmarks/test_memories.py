@@ -6,14 +6,14 @@ import pytest
 from langgraph.store.memory import InMemoryStore
 
 from benchmarks import memories
-from benchmarks.runs import _ENVIRONMENT
+from benchmarks.runs import ENVIRONMENT
 from benchmarks.served import Served
 
 pytestmark = pytest.mark.integration
 
 
 def test_requests_of_each_operation(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, setting in _ENVIRONMENT.items():
+    for name, setting in ENVIRONMENT.items():
         monkeypatch.setenv(name, setting)
     with Served() as served:
         stores = memories.Stores(

@@ -14,7 +14,7 @@ from benchmarks.baseline import compare, load, save
 from benchmarks.instant import Instant
 from benchmarks.measured import Measured, entries, paired
 from benchmarks.operations import PARTS, Scale
-from benchmarks.runs import _ENVIRONMENT
+from benchmarks.runs import ENVIRONMENT
 from benchmarks.served import Served
 
 pytestmark = pytest.mark.integration
@@ -31,7 +31,7 @@ def served() -> Iterator[Served]:
 
 @pytest.fixture(autouse=True)
 def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in _ENVIRONMENT.items():
+    for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
 
 

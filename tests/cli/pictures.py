@@ -23,7 +23,7 @@ from rich.terminal_theme import MONOKAI
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.usage import drawing
+from langgraph_checkpoint_s3.admin.usage import history_lines
 from langgraph_checkpoint_s3.cli import runtime
 from langgraph_checkpoint_s3.cli.report_page import chart, chart_svg
 from langgraph_checkpoint_s3.text.humanize import format_age
@@ -99,7 +99,7 @@ def terminal(width: int) -> str:
     with (
         mock.patch.object(runtime, "open_saver", return_value=example.built(FakeS3())),
         mock.patch.object(runtime, "make_console", return_value=console),
-        mock.patch.object(drawing, "format_age", partial(format_age, now=example.NOW)),
+        mock.patch.object(history_lines, "format_age", partial(format_age, now=example.NOW)),
     ):
         ran = run("history", example.THREAD)
     assert ran.code == 0, ran.err

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.admin import S3Admin
-from langgraph_checkpoint_s3.admin.usage.drawing import draw_graph
+from langgraph_checkpoint_s3.admin.usage.history_lines import draw_graph
 from langgraph_checkpoint_s3.text.humanize import short_ids
 from tests.cli import example
 from tests.cli.conftest import Cli

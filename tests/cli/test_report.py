@@ -378,7 +378,7 @@ class TestWhatStepsDid:
 def test_it_agrees_with_langgraph(
     cli: Cli, fake: FakeS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """Of a random history, it says which steps there are, and what waits for an answer."""
+    """The report of a random history has its steps, and the questions that wait for an answer."""
     draw = random.Random(seed)
     saver = make_saver(fake)
     puts = Puts(saver)

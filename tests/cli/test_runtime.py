@@ -1,4 +1,4 @@
-"""What all commands share: errors, exit codes, confirmation, keys, and text that is safe to print."""
+"""Parts that all commands share: errors, exit codes, confirmation, keys, and text that is safe to print."""
 
 from __future__ import annotations
 

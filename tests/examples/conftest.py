@@ -1,4 +1,4 @@
-"""Where the examples of these tests find their bucket: on the local server."""
+"""The examples' bucket, on the local server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalS3]:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the developer has set for AWS is no concern of these tests."""
+    """Remove the developer's own settings for AWS."""
     for name in os.environ:
         if name.startswith(("AWS_", "S3_", "BOOKINGS_", "LANGSMITH_", "LANGCHAIN_")):
             monkeypatch.delenv(name)

@@ -72,7 +72,7 @@ def model(fresh: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Counted:
 
 
 def request(text: str, request_id: str | None = None, thread: str = "ada") -> dict[str, Any]:
-    """What a function URL, or an HTTP API, makes of a request."""
+    """Return the event that a function URL, or an HTTP API, makes of a request."""
     body = json.dumps({"thread": thread, "text": text, "id": request_id})
     return {"version": "2.0", "requestContext": {"http": {"method": "POST"}}, "body": body}
 
@@ -228,7 +228,7 @@ def test_invoke_returns_only_when_its_saves_are_done(durability: Durability) -> 
 
 
 def test_a_cold_start_loads_no_sdk_client(fresh: ModuleType, server: LocalS3) -> None:
-    """What docs/lambda.md says, and the figures that its table is made of."""
+    """The claims of docs/lambda.md, and the figures of its table."""
     found = lambda_cold_start.one("s3", server)
     assert (found["early"], found["late"]) == ([], [])
     without = lambda_cold_start.one("memory", server)

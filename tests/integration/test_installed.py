@@ -1,4 +1,4 @@
-"""What a wheel installs in a fresh environment: the command line, and names in LangGraph's packages."""
+"""A wheel in a fresh environment: the command line, and names in LangGraph's packages."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from tests.langgraph_suite.verdict import Seen, assume, failed, problems, to_run
 
 HERE: Final = Path(__file__).parent
 SETTINGS: Final = ("AWS_", "S3_", "LANGCHAIN_", "LANGGRAPH_", "LANGSMITH_")
-"""What the variables begin with that would change what the tests do."""
+"""The beginnings of variables that would change the tests."""
 PACKAGES: Final[Mapping[str, Sequence[str]]] = {
     "langgraph": ["tests"],
     "langgraph_checkpoint": ["tests/test_store.py", "tests/test_redis_cache.py"],

@@ -29,7 +29,7 @@ from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
 
 SAMPLES = int(os.environ.get("CRASH_SAMPLES", "5"))
-"""How many single requests, and how many subsets, of a batch of many."""
+"""The numbers of single requests and of subsets of a batch of many."""
 SMALL = Sizes(multipart_threshold=2_000, part_size=900)
 KINDS: list[Callable[[Request[Any]], BaseException]] = [
     lambda request: client_error("SlowDown", 503, request),

@@ -14,7 +14,7 @@ from tests.support.fake_store import make_saver
 
 
 class Mine:
-    """Nothing that msgpack knows."""
+    """A type that msgpack doesn't know."""
 
 
 def put(saver: S3Saver) -> None:

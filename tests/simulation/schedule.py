@@ -1,4 +1,4 @@
-"""How the processes of a history are interleaved: request by request, as chance has it.
+"""Interleaving of a history's processes: request by request, at random.
 
 What they do, what they are told and what must hold is a subclass's matter.
 """

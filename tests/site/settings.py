@@ -47,7 +47,7 @@ def default(setting: Field[Any], meaning: str) -> str:
 
 
 def meanings() -> dict[str, str]:
-    """What the docstring says of each setting."""
+    """Return each setting's description from the docstring."""
     document = inspect.cleandoc(S3Config.__doc__ or "")
     section = document.partition("\nAttributes:\n")[2].partition("\nRaises:\n")[0]
     described = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, flags=re.MULTILINE)

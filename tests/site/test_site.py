@@ -22,7 +22,7 @@ SITE = ROOT / "site"
 
 
 class Page(HTMLParser):
-    """What a page has: ids, links, and what a browser fetches for it."""
+    """A page: its ids, its links, and the files that a browser fetches for it."""
 
     def __init__(self) -> None:
         super().__init__()

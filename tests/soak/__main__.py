@@ -44,7 +44,7 @@ _CROWD = 12
 
 @dataclass(frozen=True)
 class Held:
-    """What this process holds at a moment."""
+    """Resources of this process at a moment."""
 
     rss: float
     """MB."""
@@ -223,7 +223,7 @@ def served(name: str, seed: int) -> Iterator[dict[str, Any]]:
 
 
 def judge(looks: Sequence[tuple[float, Held]], seconds: float) -> list[str]:
-    """What grew from the first part after the warm-up to the last."""
+    """Return the resources that grew from the first part after the warm-up to the last."""
     warm_up = min(seconds / 5, 180)
     part = (seconds - warm_up) / 3
     first = middle([held for when, held in looks if warm_up <= when < warm_up + part])

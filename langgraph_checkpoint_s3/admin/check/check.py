@@ -10,7 +10,7 @@ from typing import Any
 from langgraph_checkpoint_s3.admin.check import findings
 from langgraph_checkpoint_s3.admin.check.findings import FIRST, LENGTH, Observations
 from langgraph_checkpoint_s3.admin.check.report import CheckReport
-from langgraph_checkpoint_s3.admin.lifecycle.memories import first_item
+from langgraph_checkpoint_s3.admin.lifecycle.memory_rules import first_item
 from langgraph_checkpoint_s3.config import S3Config
 from langgraph_checkpoint_s3.errors import AccessDeniedError, NotSupportedError
 from langgraph_checkpoint_s3.plans.plan import Plan, gather

@@ -23,7 +23,7 @@ from langgraph_checkpoint_s3.admin.check.report import (
     warning,
 )
 from langgraph_checkpoint_s3.admin.lifecycle.classes import retention_findings
-from langgraph_checkpoint_s3.admin.lifecycle.memories import memory_findings
+from langgraph_checkpoint_s3.admin.lifecycle.memory_rules import memory_findings
 from langgraph_checkpoint_s3.admin.lifecycle.policy import (
     Reach,
     Rule,

@@ -8,7 +8,7 @@ from langgraph_checkpoint_s3.admin.base import BaseAdmin
 from langgraph_checkpoint_s3.admin.lifecycle import archive
 from langgraph_checkpoint_s3.admin.lifecycle.archive import RestoreStatus
 from langgraph_checkpoint_s3.admin.lifecycle.classes import set_class_policies
-from langgraph_checkpoint_s3.admin.lifecycle.memories import check_consent
+from langgraph_checkpoint_s3.admin.lifecycle.memory_rules import check_consent
 from langgraph_checkpoint_s3.admin.lifecycle.policy import (
     LifecyclePolicy,
     LifecycleWarning,

@@ -80,7 +80,7 @@ _MEMBERS: Final = {
     "newer_noncurrent_versions": ("NoncurrentVersionExpiration", "NewerNoncurrentVersions", False),
     "abort_incomplete_uploads_days": (_ABORT, "DaysAfterInitiation", False),
 }
-"""Where rules have a policy's numbers: the action, its member, and whether the horizon is added."""
+"""Places of a policy's numbers in rules: the action, its member, and whether the horizon is added."""
 _MAX_RULES: Final = 1000
 """S3's limit for one bucket
 (https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketLifecycleConfiguration.html)."""
@@ -263,7 +263,13 @@ class LifecyclePolicy:
         for name in ("intelligent_tiering", "allow_offline_archive", "include_memories"):
             if not isinstance(getattr(self, name), bool):
                 raise InvalidConfigError(f"{name}={getattr(self, name)!r} must be True or False.")
-        for name in (*_DELETION[:2], "abort_incomplete_uploads_days", "cache_days"):
+        days = (
+            "days_until_deletion",
+            "noncurrent_version_days",
+            "abort_incomplete_uploads_days",
+            "cache_days",
+        )
+        for name in days:
             check_days(name, getattr(self, name))
         check_days("days_until_archive", self.days_until_archive, 0)
         check_number("newer_noncurrent_versions", self.newer_noncurrent_versions, 1, _MAX_VERSIONS)
@@ -282,8 +288,8 @@ class LifecyclePolicy:
                 "cache_days is for all values of the node cache, and object_tag for some objects only: set "
                 "cache_days in the policy without a tag."
             )
-        days = self.abort_incomplete_uploads_days or self.cache_days
-        if not (self._moves_any or self._deletes or days):
+        others = self.abort_incomplete_uploads_days or self.cache_days
+        if not (self._moves_any or self._deletes or others):
             raise InvalidConfigError(
                 "A lifecycle policy that does nothing: set one of its days, or remove the policy with "
                 "remove_lifecycle_policy()."

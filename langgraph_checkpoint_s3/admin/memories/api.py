@@ -22,7 +22,7 @@ from langgraph_checkpoint_s3.admin.versions.purge import Purged, Subject, purge
 from langgraph_checkpoint_s3.admin.versions.receipt import ReceiptFile
 from langgraph_checkpoint_s3.errors import InvalidConfigError
 from langgraph_checkpoint_s3.memory.shelf import STORE, Shelf, checked_namespace
-from langgraph_checkpoint_s3.memory.store import S3Store, default_ttl, embedding_of
+from langgraph_checkpoint_s3.memory.store import S3Store, default_ttl, embedder_of
 from langgraph_checkpoint_s3.plans.plan import Plan
 from langgraph_checkpoint_s3.saver import internals_of
 
@@ -297,9 +297,9 @@ class Memories(BaseAdmin):
     def _writer(self, store: S3Store | None, *, reembed: bool, overwrite: bool) -> ItemWriter:
         if store is not None and store.saver is not self._saver:
             raise InvalidConfigError("The store is of another saver: use S3Admin(store.saver).")
-        embedding = None if store is None else embedding_of(store)
+        embedder = None if store is None else embedder_of(store)
         shelf = Shelf(self._context, STORE)
-        return ItemWriter(shelf, self._time(), embedding, reembed=reembed, overwrite=overwrite)
+        return ItemWriter(shelf, self._time(), embedder, reembed=reembed, overwrite=overwrite)
 
     def _time(self) -> int:
         return internals_of(self._saver).now()

@@ -101,7 +101,7 @@ def _write(
 
 
 class _Seen:
-    """What pages of a namespace have shown.
+    """Items that pages of a namespace have shown.
 
     Where items have the same time, a store may show them in another order with each page: one of them twice,
     and so another one not at all.
@@ -110,7 +110,7 @@ class _Seen:
         root: The namespace.
 
     Attributes:
-        rows: How many rows the pages had.
+        rows: The number of rows of the pages.
     """
 
     def __init__(self, root: Namespace) -> None:
@@ -120,12 +120,12 @@ class _Seen:
 
     @property
     def distinct(self) -> int:
-        """How many items they were."""
+        """The number of different items."""
         return len(self._names)
 
     @property
     def misses_some(self) -> bool:
-        """True if an item was shown twice."""
+        """`True` if an item was shown twice."""
         return self.distinct < self.rows
 
     def add(self, page: Sequence[SearchItem]) -> list[SearchItem]:

@@ -10,9 +10,10 @@ from typing import Final
 from langgraph_checkpoint_s3.admin.calls import call
 from langgraph_checkpoint_s3.errors import ConflictError
 from langgraph_checkpoint_s3.format.serialization import loads_map
+from langgraph_checkpoint_s3.memory.embedding import Embedder
 from langgraph_checkpoint_s3.memory.index import Row
 from langgraph_checkpoint_s3.memory.items import ItemRecord, encode_item
-from langgraph_checkpoint_s3.memory.plans import Embedding, read_items
+from langgraph_checkpoint_s3.memory.plans import read_items
 from langgraph_checkpoint_s3.memory.shelf import Namespace, Shelf
 from langgraph_checkpoint_s3.plans.data_keys import key_to_write
 from langgraph_checkpoint_s3.plans.plan import Plan, before_encoding
@@ -48,18 +49,18 @@ class ItemWriter:
     Args:
         shelf: Where to write.
         now: The time, in ns since 1970.
-        embedding: The store's embedding of values, if it has an index.
+        embedder: The store's embedder, if it has an index.
         reembed: Whether to embed all items, and not only those whose vectors are of another length.
         overwrite: Whether to replace newer items too; with `reembed` also those that are there already.
     """
 
     def __init__(
-        self, shelf: Shelf, now: int, embedding: Embedding | None, *, reembed: bool, overwrite: bool
+        self, shelf: Shelf, now: int, embedder: Embedder | None, *, reembed: bool, overwrite: bool
     ) -> None:
         self._shelf = shelf
         self._now = now
-        self._embedding = embedding
-        self._reembed = reembed and embedding is not None
+        self._embedder = embedder
+        self._reembed = reembed and embedder is not None
         self._overwrite = overwrite
         self._listed: set[str] = set()
         self._items = self._written = self._unchanged = self._expired = 0
@@ -67,7 +68,7 @@ class ItemWriter:
 
     @property
     def outcome(self) -> ImportedMemories:
-        """What was done so far."""
+        """The outcome so far."""
         counts = self._items, self._written, self._unchanged, self._expired
         return ImportedMemories(*counts, tuple(self._kept))
 
@@ -128,10 +129,10 @@ class ItemWriter:
 
     def _with_vectors(self, records: dict[str, ItemRecord]) -> Plan[dict[str, ItemRecord]]:
         """Embed items, if the store has an index that their vectors don't fit."""
-        embedding = self._embedding
-        if embedding is None:
+        embedder = self._embedder
+        if embedder is None:
             return records
-        size = 4 * embedding.dims
+        size = 4 * embedder.dims
         keys = [
             key
             for key, record in records.items()
@@ -141,7 +142,9 @@ class ItemWriter:
             return records
         serde = self._shelf.context.serde
         values = [loads_map(serde, records[key].kind, records[key].raw) for key in keys]
-        vectors = yield from call(partial(embedding.embed, values), partial(embedding.aembed, values))
+        vectors = yield from call(
+            partial(embedder.embed_values, values), partial(embedder.aembed_values, values)
+        )
         made = {key: records[key]._replace(vectors=each) for key, each in zip(keys, vectors, strict=True)}
         return {**records, **made}
 

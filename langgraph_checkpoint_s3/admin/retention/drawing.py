@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from langgraph_checkpoint_s3.admin.usage.drawing import GOES, text_of
+from langgraph_checkpoint_s3.admin.usage.history_lines import GOES, line_text
 from langgraph_checkpoint_s3.format.key_encoding import HashedName
 from langgraph_checkpoint_s3.text.humanize import pluralize
 
@@ -32,7 +32,7 @@ def draw(history: History, victims: Iterable[PrunedCheckpoint], *, dry_run: bool
     gone, known = 0, list(victims)
     for name in history.namespaces():
         marked = going(history, name, known)
-        lines += [history.heading(name), *map(text_of, history.lines(name, marked))]
+        lines += [history.heading(name), *map(line_text, history.lines(name, marked))]
         gone += len(marked)
     verb = "would go" if dry_run else "went"
     return "\n".join([*lines, f"{GOES} {verb}: {gone:,} of {pluralize(len(history), 'checkpoint')}"])

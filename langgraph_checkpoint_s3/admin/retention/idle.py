@@ -120,7 +120,7 @@ class PrunedIdle:
 
 
 _Outcome: TypeAlias = "IdleThread | str | Exception | None"
-"""What became of a thread: it went, or stays for a reason, or failed, or is in use."""
+"""The outcome for a thread: it went, or stays for a reason, or failed, or is in use."""
 
 
 def prune_idle(

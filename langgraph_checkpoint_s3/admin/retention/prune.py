@@ -12,8 +12,8 @@ from langgraph_checkpoint_s3.admin.calls import Progress, report
 from langgraph_checkpoint_s3.admin.inventory.report import Report, from_report
 from langgraph_checkpoint_s3.admin.retention.drawing import draw, going
 from langgraph_checkpoint_s3.admin.retention.policy import PolicyRule
-from langgraph_checkpoint_s3.admin.usage.drawing import Span
 from langgraph_checkpoint_s3.admin.usage.history import History
+from langgraph_checkpoint_s3.admin.usage.history_lines import Span
 from langgraph_checkpoint_s3.admin.usage.threads import read_name, thread_in
 from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidConfigError
 from langgraph_checkpoint_s3.format.key_encoding import HashedName

@@ -35,7 +35,7 @@ class Transfer(BaseAdmin):
         tool reads.
 
         Checkpoints may be added meanwhile: the file has those that existed when the export began. Takes one
-        LIST per 1,000 objects and one GET per object, 64 of them or 32 MB at a time; memory use is that, or
+        LIST per 1,000 objects and one GET per object, 64 of them or 34 MB at a time; memory use is that, or
         one larger object. Each object is checked. Needs `s3:ListBucket` and `s3:GetObject`, and `kms:Decrypt`
         with a KMS key.
 

@@ -11,12 +11,12 @@ from typing import Any, overload
 
 from langgraph.checkpoint.base import CheckpointTuple
 
-from langgraph_checkpoint_s3.admin.usage.drawing import (
+from langgraph_checkpoint_s3.admin.usage.history_lines import (
     Span,
     draw_graph,
     draw_lines,
+    line_text,
     lines_to_html,
-    text_of,
 )
 from langgraph_checkpoint_s3.admin.usage.steps import NOTHING_KNOWN, StepSummary
 from langgraph_checkpoint_s3.admin.usage.task_status import task_statuses
@@ -102,7 +102,7 @@ class HistoryEntry:
 
     @property
     def did(self) -> str:
-        """What led to the checkpoint: the nodes that ran, such as `tool ×2`, or else the source."""
+        """The nodes that ran, such as `tool ×2`; without any, the source of the checkpoint."""
         nodes = Counter(name.removeprefix("__").removesuffix("__") for name in self.summary.nodes)
         names = (name if count == 1 else f"{name} ×{count}" for name, count in nodes.items())
         return ", ".join(names) or str(self.source or "")
@@ -213,7 +213,7 @@ class History(Sequence[HistoryEntry]):
         lines = []
         for name in self.namespaces():
             lines.append(self.heading(name))
-            lines += [text_of(line) for line in self.lines(name)]
+            lines += [line_text(line) for line in self.lines(name)]
         return "\n".join(lines) or f"There is no thread {sanitize(self.thread_id)}"
 
     def _repr_html_(self) -> str:

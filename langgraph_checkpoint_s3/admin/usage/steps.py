@@ -1,4 +1,4 @@
-"""What a step of a graph did: its nodes, messages, tool calls and questions.
+"""Summaries of a graph's steps: nodes, messages, tool calls and questions.
 
 A checkpoint alone doesn't say which nodes led to it. LangGraph notes in `versions_seen` which versions of
 channels each node has seen, so the nodes that ran are those whose note differs from the parent's. Nodes that
@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, NamedTuple
 from langgraph.checkpoint.base import CheckpointTuple
 
 from langgraph_checkpoint_s3.admin.usage.task_status import TaskStatus, task_statuses
+from langgraph_checkpoint_s3.text.channels import is_reserved
 from langgraph_checkpoint_s3.text.messages import Message, parse_message
 from langgraph_checkpoint_s3.text.values import to_json
 
@@ -28,8 +29,6 @@ MAX_CHARACTERS: Final = 200
 
 _START: Final = "__start__"
 _SENDS: Final = "__pregel_tasks"
-_OWN_CHANNELS: Final = ("__", "branch:", "join:", "start:")
-"""How the names of LangGraph's own channels begin."""
 _ROLES: Final = frozenset({"human", "user", "ai", "assistant", "system", "tool"})
 
 
@@ -44,7 +43,7 @@ class _Last(NamedTuple):
 
 
 class _Trace(NamedTuple):
-    """What of a checkpoint is compared with its parent and its children.
+    """Data of a checkpoint that is compared with its parent and its children.
 
     Attributes:
         ran: Whether a step of the graph led to it.
@@ -67,7 +66,7 @@ class _Trace(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StepSummary:
-    """What the step that led to a checkpoint did, and what its tasks asked next.
+    """Summary of the step that led to a checkpoint, and of the questions that its tasks asked next.
 
     Its texts are the first 200 characters, in one line. They are the writer's: clean or escape them.
 
@@ -155,7 +154,7 @@ class StepSummary:
 
     @property
     def parts(self) -> list[tuple[Kind, str]]:
-        """What there is to say beside the nodes, the most important first: each part's kind and text."""
+        """The summary without the nodes, the most important part first: each part's kind and text."""
         found: list[tuple[Kind, str]] = []
         found += [("failed", f"failed: {error}") for error in self.errors]
         found += [("asks", f"asks: {question}") for question in self.asks]
@@ -202,7 +201,7 @@ def _is_node(name: str, seen: object) -> bool:
 
 def _named(channels: Iterable[str]) -> list[str]:
     """Return the channels that aren't LangGraph's own, in order."""
-    return sorted(name for name in channels if not name.startswith(_OWN_CHANNELS))
+    return sorted(name for name in channels if not is_reserved(name))
 
 
 def _newest(seen: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -253,7 +252,7 @@ def _written(
 ) -> Iterator[tuple[str, _Last]]:
     """Yield the last message that was written to each channel that isn't in the state."""
     for _, channel, value in pending:
-        if channel not in values and not channel.startswith(_OWN_CHANNELS) and (message := _added(value)):
+        if channel not in values and not is_reserved(channel) and (message := _added(value)):
             yield channel, _last_of(message, 0)
 
 

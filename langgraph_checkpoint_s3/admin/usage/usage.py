@@ -187,6 +187,10 @@ class UsageReport:
         rows += [("objects of writes", f"{self.writes:,}"), ("stored", format_size(self.bytes))]
         for name, used in self.classes.items():
             rows.append((name, f"{format_size(used.bytes)} in {pluralize(used.objects, 'object')}"))
+        others = {"long-term memory": (self.memories, "item"), "node cache": (self.cache, "value")}
+        for name, (part, what) in others.items():
+            if part.classes:
+                rows.append((name, f"{format_size(part.bytes)} in {pluralize(part.items, what)}"))
         if self.exports:
             rows.append(("exports", format_size(self.exports)))
         times = {"oldest": self.oldest, "newest": self.newest, "as of": self.as_of}

@@ -73,7 +73,7 @@ class Purged:
 
 
 class Subject(NamedTuple):
-    """What is purged: a thread, or a namespace of long-term memory.
+    """Subject of a purge: a thread, or a namespace of long-term memory.
 
     Attributes:
         thread_id: The thread; empty if it isn't one.

@@ -58,7 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
             found = error(Refused(500, "InternalError", "The local server failed: see its log"))
         self._send(found)
 
-    do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815
+    do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815  # the library's names
 
     def _answer(self) -> Answer:
         length = self.headers.get("Content-Length", "0")

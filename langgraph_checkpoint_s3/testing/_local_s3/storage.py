@@ -93,7 +93,7 @@ class Storage:
         self._address_file = folder / ADDRESS_FILE
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            # No waiting: whoever has the file keeps it until his server ends.
+            # No waiting: a server keeps the file until it ends.
             self.sql = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
             self._open()
             self._address_file.unlink(missing_ok=True)  # of a server that was killed
@@ -127,7 +127,7 @@ class Storage:
         self._address_file.write_text(address, encoding="utf-8")
 
     def _running_at(self) -> str:
-        """Return where the server runs that has the folder, for an error; empty if it hasn't said so yet."""
+        """Return the address of the server that has the folder, for an error; empty if it isn't known."""
         try:
             return f" at {self._address_file.read_text(encoding='utf-8')}"
         except (OSError, UnicodeDecodeError):
@@ -172,7 +172,7 @@ class Storage:
     def settings(self, bucket: str, name: str) -> dict[str, bytes]:
         """Return a setting's documents by their ids. The id is empty where a bucket can have but one."""
         where = "WHERE bucket = ? AND name = ? ORDER BY id"
-        return dict(self.sql.execute(f"SELECT id, document FROM setting {where}", (bucket, name)))  # noqa: S608
+        return dict(self.sql.execute(f"SELECT id, document FROM setting {where}", (bucket, name)))  # noqa: S608  # constant
 
     def set_setting(self, bucket: str, name: str, id: str, document: bytes | None) -> None:
         """Replace a setting's document, or remove it."""
@@ -192,7 +192,7 @@ class Storage:
         return self._version("bucket = ? AND key = ? AND id = ? AND kind = 'upload'", (bucket, key, id))
 
     def _version(self, where: str, values: Sequence[object]) -> Version | None:
-        found = self.sql.execute(f"SELECT * FROM version WHERE {where}", values).fetchone()  # noqa: S608
+        found = self.sql.execute(f"SELECT * FROM version WHERE {where}", values).fetchone()  # noqa: S608  # constants
         return found and Version(*found)
 
     def versions(self, bucket: str, after: str, behind: int, *, kind: str, limit: int) -> list[Version]:
@@ -211,7 +211,7 @@ class Storage:
             "upload": "kind = 'upload'",
         }
         found = self.sql.execute(
-            "SELECT * FROM version WHERE bucket = ? AND key >= ? AND (key > ? OR number < ?) "  # noqa: S608
+            "SELECT * FROM version WHERE bucket = ? AND key >= ? AND (key > ? OR number < ?) "  # noqa: S608  # a constant follows
             f"AND {kinds[kind]} "
             "ORDER BY key, number DESC LIMIT ?",
             (bucket, after, after, behind, limit),

@@ -1,4 +1,4 @@
-"""What the admin does to threads leaves long-term memory and the node cache alone, and counts them apart."""
+"""Operations on threads leave long-term memory and the node cache alone, and count them apart."""
 
 from __future__ import annotations
 

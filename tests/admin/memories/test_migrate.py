@@ -155,7 +155,7 @@ def test_errors(fake: FakeS3) -> None:
         with pytest.raises(InvalidKeyError, match="shorten"):
             S3Admin(make_saver(fake)).migrate_memories(source)
         with pytest.raises(InvalidConfigError, match="not S3Saver: `migrate` takes savers"):
-            S3Admin(make_saver(fake)).migrate_memories(make_saver(fake))  # type: ignore[arg-type]
+            S3Admin(make_saver(fake)).migrate_memories(make_saver(fake))  # type: ignore[arg-type]  # no store
         with pytest.raises(InvalidConfigError, match="another saver"):
             S3Admin(make_saver(fake)).migrate_memories(source, store=make_store(fake))
     assert set(count.kinds) == {"ListObjects"}

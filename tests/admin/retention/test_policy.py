@@ -171,7 +171,7 @@ def test_keys_tell_what_can_not_match(fake: FakeS3) -> None:
 
 
 def test_rules_of_each_kind_together(fake: FakeS3) -> None:
-    """What stays is the union of what each rule keeps by itself."""
+    """The union of the checkpoints that each rule keeps by itself stays."""
     draw = random.Random(7)
     original = make_saver(fake)
     moments = sorted(NOW - draw.random() * 40 * DAY for _ in range(60))

@@ -1,4 +1,4 @@
-"""What each step of a history did, compared with LangGraph's own snapshots."""
+"""Summaries of a history's steps, compared with LangGraph's own snapshots."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ failed, until the last of its requests has arrived, or never. Times are as in `f
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
@@ -17,7 +17,7 @@ Place: TypeAlias = tuple[tuple[str, ...], str]
 """An item: its namespace and its key."""
 
 _ANY: Final = "any"
-"""What a put replaces that has no condition."""
+"""The expected version of a put without a condition."""
 _SLACK: Final = 0.01
 """Seconds that a clock may be ahead of what was noted when an operation began."""
 
@@ -217,9 +217,10 @@ class Memory:
     def check_namespaces(self, found: Iterable[tuple[str, ...]], read: Read) -> None:
         """Check a listing of namespaces. Those of expired items may be there until they are swept."""
         listed = set(found)
-        present: Callable[[Place], list[Write | None]] = lambda place: self.possible(  # noqa: E731
-            place, read._replace(first=-math.inf)
-        )
+
+        def present(place: Place) -> list[Write | None]:
+            return self.possible(place, read._replace(first=-math.inf))
+
         names = {place[0] for place in self._writes}
         for name in listed - names:
             raise Violation("a namespace without items", str(name))

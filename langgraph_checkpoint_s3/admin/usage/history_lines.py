@@ -115,9 +115,8 @@ def draw_lines(rows: Sequence[Row], going: Collection[str] = ()) -> list[list[Sp
         line = [("graph", drawing.replace(STAYS, GOES) if goes else drawing)]
         for (kind, text), width in zip(next(cells), widths, strict=True):
             if width:
-                line.append(
-                    (kind, "  " + (text.rjust(width) if kind in {"age", "size"} else text.ljust(width)))
-                )
+                padded = text.rjust(width) if kind in _NUMBERS else text.ljust(width)
+                line.append((kind, f"  {padded}"))
         parts = [*entry.summary.parts, *_pending(entry), *([("goes", "goes")] if goes else [])]
         line += [(kind, f"  {sanitize(text)}") for kind, text in parts]
         line[-1] = (line[-1][0], line[-1][1].rstrip())
@@ -143,12 +142,12 @@ def _pending(entry: HistoryEntry) -> list[Span]:
     return [("pending", f"{writes} of {pluralize(entry.pending_tasks, 'task')}")]
 
 
-def text_of(line: Iterable[Span]) -> str:
+def line_text(line: Iterable[Span]) -> str:
     """Return a line as text, cut at 140 characters."""
-    return "".join(text for _, text in cut(line))
+    return "".join(text for _, text in cut_line(line))
 
 
-def cut(line: Iterable[Span], width: int = _WIDTH) -> list[Span]:
+def cut_line(line: Iterable[Span], width: int = _WIDTH) -> list[Span]:
     """Return a line of at most `width` characters, with `…` where it was cut."""
     found: list[Span] = []
     left = width
@@ -164,7 +163,7 @@ def cut(line: Iterable[Span], width: int = _WIDTH) -> list[Span]:
 def lines_to_html(rows: Sequence[Row], lines: Iterable[Sequence[Span]]) -> str:
     """Return the lines of a tree as HTML. Whatever they hold stays text."""
     shown = "\n".join(
-        "".join(_to_html(kind, text, entry) for kind, text in cut(line))
+        "".join(_to_html(kind, text, entry) for kind, text in cut_line(line))
         for (_, entry), line in zip(rows, lines, strict=True)
     )
     return f'<pre style="line-height:1.25;margin:.3em 0 1em;overflow-x:auto">{shown}</pre>'

@@ -1,4 +1,4 @@
-"""What lifecycle rules do to the items of long-term memory, which lie below the same prefix as threads.
+"""Effects of lifecycle rules on the items of long-term memory, which lie below the same prefix as threads.
 
 S3's rules have no exceptions: a rule for a prefix can't leave out one folder below it.
 """
@@ -27,7 +27,7 @@ def first_item(config: S3Config) -> ListObjects:
 
 
 def memory_findings(rules: Iterable[Rule], config: S3Config) -> Iterator[str]:
-    """Return warnings about what a bucket's rules do to items, if there are some."""
+    """Return warnings about the effects of a bucket's rules on items."""
     acting = [rule for rule in rules if _acts_on_items(rule, config)]
     for rule in acting:
         name = f"The lifecycle rule {rule.get('ID') or '(without a name)'!r}"
@@ -46,7 +46,7 @@ def check_consent(policy: LifecyclePolicy, config: S3Config) -> Plan[None]:
     rules = [rule for rule in rules_of(policy, config.prefix, 0) if _acts_on_items(rule, config)]
     if policy.include_memories or not any(_deletes(rule) or _archives(rule) for rule in rules):
         return
-    # Whoever may not list objects can set a policy all the same. `check` warns, too.
+    # A caller that may not list objects can set a policy all the same. `check` warns, too.
     page = yield from return_errors(ask(first_item(config)), AccessDeniedError)
     if not isinstance(page, AccessDeniedError) and page.entries:
         raise InvalidConfigError(
